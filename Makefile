@@ -1,0 +1,60 @@
+# Needs Python 3.10 or newer and make; everything else is installed into .venv by itself.
+# Other Python: make run PYTHON=python3.12. More options: make run ARGS="--share", make test ARGS="-k ledger".
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+ARGS ?=
+.DEFAULT_GOAL := help
+
+.PHONY: help run test check format bench screenshots clean
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: $(VENV)/run.stamp ## install what the app needs and start it (ARGS="--share")
+	@exec $(BIN)/python app.py $(ARGS)
+
+test: $(VENV)/dev.stamp ## install what the tests need and run them all (ARGS="-k name")
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev.stamp ## lint, formatting and types, as CI does
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(VENV)/dev.stamp ## format the code and mend what ruff can
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+
+clean: ## remove the virtual environment and caches, never the data folder
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis test-artifacts
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is older than its requirements file only when that file has changed since the last install.
+# The compiler run matters: without bytecode, and with PYTHONDONTWRITEBYTECODE set, every start takes seconds longer.
+$(VENV)/run.stamp: requirements.txt | $(BIN)/python
+	@echo "Installing what the app needs (once, about half a minute) ..."
+	@$(PIP) install -r requirements.txt
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib || true
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+	@echo "Installing what the tests need (once) ..."
+	@$(PIP) install -r requirements-dev.txt
+	@touch $@
+
+$(BIN)/python:
+	@sh -c '$(FIND_PYTHON)'
+
+# The first Python that really runs (version managers leave commands that do not) and is new enough.
+define FIND_PYTHON
+for python in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.10; do \
+  "$$python" -c "import sys; sys.exit(sys.version_info < (3, 10))" 2>/dev/null || continue; \
+  if ! "$$python" -c "import ensurepip, venv" 2>/dev/null; then \
+    echo "$$python cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
+  fi; \
+  exec "$$python" -m venv --clear $(VENV); \
+done; \
+echo "Hunyuan UI needs Python 3.10 or newer, and none was found. Name one: make run PYTHON=/path/to/python3" >&2; exit 1
+endef

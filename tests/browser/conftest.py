@@ -1,0 +1,45 @@
+"""Chromium for the browser tests: the system's own, driven through Playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+
+def find_browser() -> str | None:
+    """Return the path of an installed Chromium, if there is one."""
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything in this folder as a browser test; skip it without Chromium, unless one is required."""
+    here = [item for item in items if Path(__file__).parent in item.path.parents]
+    missing = find_browser() is None
+    if missing and here and os.environ.get("HUNYUAN_UI_REQUIRE_BROWSER") == "1":
+        raise pytest.UsageError("HUNYUAN_UI_REQUIRE_BROWSER=1, but none of these is installed: " + ", ".join(BROWSERS))
+    for item in here:
+        item.add_marker(pytest.mark.browser)
+        if missing:
+            item.add_marker(pytest.mark.skip(reason="no Chromium is installed"))
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Launch the installed Chromium; nothing is downloaded."""
+    return {**browser_type_launch_args, "executable_path": find_browser(), "args": FLAGS}

@@ -1,0 +1,85 @@
+"""What every test stands on: a quiet Gradio, an empty environment, its own data folder, and no way off this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_gradio_files = tempfile.TemporaryDirectory(prefix="hunyuan-ui-tests-", ignore_cleanup_errors=True)
+
+
+def _clear_environment() -> None:
+    for name in list(os.environ):
+        if name.startswith(("SEGMIND_", "HUNYUAN_UI_", "GRADIO_", "SPACE_")) and name != "HUNYUAN_UI_REQUIRE_BROWSER":
+            del os.environ[name]
+    os.environ.pop("SYSTEM", None)  # "spaces" makes Gradio believe it runs on one
+    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=_gradio_files.name)
+
+
+# Gradio and huggingface_hub read these once, when they are imported; so this comes before any test module.
+_clear_environment()
+
+_refused: list[str] = []
+
+
+def is_on_this_machine(address: object) -> bool:
+    """Whether a socket address stays here: a unix socket, or a loopback or unspecified IP address."""
+    if not isinstance(address, tuple):
+        return True
+    if address[0] == "localhost":
+        return True
+    try:
+        host = ipaddress.ip_address(str(address[0]).partition("%")[0])
+    except ValueError:
+        return False
+    return host.is_loopback or host.is_unspecified
+
+
+def _refuse_to_leave(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in ("socket.connect", "socket.sendto") and not is_on_this_machine(arguments[1]):
+        _refused.append(f"{event} {arguments[1]!r}")
+        raise ConnectionRefusedError("tests do not leave this machine")
+
+
+sys.addaudithook(_refuse_to_leave)
+
+
+@pytest.fixture
+def refused_connections() -> list[str]:
+    """What this test tried to reach beyond this machine; a test that means to do so empties the list."""
+    return _refused
+
+
+@pytest.fixture(autouse=True)
+def stays_on_this_machine(refused_connections: list[str]) -> Iterator[None]:
+    """Fail a test that tried to reach another machine, even if the program took the refusal calmly."""
+    refused_connections.clear()
+    yield
+    assert not refused_connections, "tried to leave this machine"
+
+
+@pytest.fixture(autouse=True)
+def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test, and each program it starts, a data folder of its own instead of the developer's."""
+    folder = tmp_path / "data"
+    monkeypatch.setenv("HUNYUAN_UI_DATA_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Async tests run on asyncio, as the app does."""
+    return "asyncio"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the browser tests last: Playwright keeps an event loop in the main thread, where async tests want theirs."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
