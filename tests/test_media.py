@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from hunyuan_ui.errors import MediaError
+from hunyuan_ui.media import VideoFacts, check_mp4, encode_mp4, facts, write_poster
+
+
+def planes(width: int, height: int, frames: int) -> Iterator[NDArray[np.uint8]]:
+    """A white bar that walks over a slope of grey."""
+    for index in range(frames):
+        packed = np.full((height * 3 // 2, width), 128, np.uint8)
+        packed[:height] = np.linspace(30, 180, width).astype(np.uint8)
+        packed[:height, index : index + 4] = 235
+        yield packed
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("media") / "clip.mp4"
+    encode_mp4(path, 64, 48, 24, planes(64, 48, 29))
+    return path
+
+
+def boxes(data: bytes) -> list[tuple[bytes, int, int]]:
+    """Kind, start and end of the outer boxes, read independently of the module."""
+    found, start = [], 0
+    while start < len(data):
+        (size,) = struct.unpack_from(">I", data, start)
+        found.append((data[start + 4 : start + 8], start, start + size))
+        start += size
+    return found
+
+
+def moov_last(data: bytes) -> bytes:
+    """The same clip with its index at the end and every chunk offset moved accordingly."""
+    parts = {kind: data[start:end] for kind, start, end in boxes(data) if kind != b"free"}
+    shift = len(parts[b"moov"]) + sum(end - start for kind, start, end in boxes(data) if kind == b"free")
+    moov = bytearray(parts[b"moov"])
+    at = moov.index(b"stco") + 4
+    for entry in range(struct.unpack_from(">I", moov, at + 4)[0]):
+        place = at + 8 + 4 * entry
+        struct.pack_into(">I", moov, place, struct.unpack_from(">I", moov, place)[0] - shift)
+    return parts[b"ftyp"] + parts[b"mdat"] + bytes(moov)
+
+
+def refusal(path: Path, data: bytes) -> MediaError | None:
+    path.write_bytes(data)
+    try:
+        check_mp4(path)
+    except MediaError as refused:
+        error = refused
+    else:
+        return None
+    assert str(error)
+    return error
+
+
+def test_a_whole_mp4_is_accepted(clip: Path) -> None:
+    check_mp4(clip)
+
+
+def test_an_index_at_the_end_is_accepted(clip: Path, tmp_path: Path) -> None:
+    data = moov_last(clip.read_bytes())
+    assert [kind for kind, _, _ in boxes(data)] == [b"ftyp", b"mdat", b"moov"]
+    assert refusal(tmp_path / "late.mp4", data) is None
+    with av.open(tmp_path / "late.mp4", format="mp4") as container:
+        assert sum(1 for _ in container.decode(video=0)) == 29
+
+
+@pytest.mark.parametrize("arrange", [lambda data: data, moov_last], ids=["index first", "index last"])
+def test_a_cut_short_mp4_is_refused_wherever_it_ends(
+    clip: Path, tmp_path: Path, arrange: Callable[[bytes], bytes]
+) -> None:
+    data = arrange(clip.read_bytes())
+    path = tmp_path / "cut.mp4"
+    for length in [0, 1, 7, *range(8, len(data), 13), *(end for _, _, end in boxes(data)[:-1]), len(data) - 1]:
+        error = refusal(path, data[:length])
+        assert error is not None, f"cut to {length} of {len(data)} bytes"
+        assert error.code == ("video_cut_short" if length >= 8 else "not_a_video")
+
+
+@pytest.mark.parametrize("missing", [1, 100, 400])
+def test_a_last_box_without_a_size_does_not_hide_missing_bytes(clip: Path, tmp_path: Path, missing: int) -> None:
+    data = bytearray(clip.read_bytes())
+    kind, start, _ = boxes(bytes(data))[-1]
+    assert kind == b"mdat"
+    data[start : start + 4] = bytes(4)
+    assert refusal(tmp_path / "open.mp4", bytes(data)) is None
+    error = refusal(tmp_path / "open.mp4", bytes(data[:-missing]))
+    assert error is not None
+    assert "picture" in str(error)
+
+
+def test_sixty_four_bit_sizes_are_followed(clip: Path, tmp_path: Path) -> None:
+    data = moov_last(clip.read_bytes())
+    _, start, end = boxes(data)[1]
+    # The eight extra bytes are taken from a brand of ftyp's list, so that no chunk moves.
+    ftyp = struct.pack(">I", start - 8) + data[4 : start - 8]
+    large = b"\0\0\0\1mdat" + struct.pack(">Q", end - start + 8) + data[start + 8 :]
+    assert refusal(tmp_path / "large.mp4", ftyp + large) is None
+    error = refusal(tmp_path / "large.mp4", (ftyp + large)[: end - 1])
+    assert error is not None
+    assert error.code == "video_cut_short"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"<!DOCTYPE html><title>502 Bad Gateway</title>",
+        b'{"status":"COMPLETED","output":"https://files.example/clip.mp4"}',
+        b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(500),
+        b"ffconcat version 1.0\nfile other.mp4\n",
+        bytes(4096),
+    ],
+    ids=["empty", "html", "json", "jpeg", "playlist", "zeros"],
+)
+def test_what_is_not_an_mp4_is_refused(tmp_path: Path, data: bytes) -> None:
+    error = refusal(tmp_path / "clip.mp4", data)
+    assert error is not None
+    assert error.code == "not_a_video"
+    for read in (facts, lambda path: write_poster(path, tmp_path / "poster.webp")):
+        with pytest.raises(MediaError):
+            read(tmp_path / "clip.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.parametrize("kind", [b"moov", b"mdat", b"trak", b"mdia", b"stbl", b"stsz", b"stco"])
+def test_an_mp4_without_a_needed_box_is_refused(clip: Path, tmp_path: Path, kind: bytes) -> None:
+    assert refusal(tmp_path / "clip.mp4", clip.read_bytes().replace(kind, b"skip")) is not None
+
+
+def test_sound_without_a_picture_is_not_a_video(clip: Path, tmp_path: Path) -> None:
+    error = refusal(tmp_path / "clip.mp4", clip.read_bytes().replace(b"vide", b"soun"))
+    assert error is not None
+    assert error.code == "not_a_video"
+
+
+def test_a_duration_of_zero_is_refused(clip: Path, tmp_path: Path) -> None:
+    data = bytearray(clip.read_bytes())
+    at = data.index(b"stts") + 4
+    assert struct.unpack_from(">I", data, at + 4)[0] == 1
+    struct.pack_into(">I", data, at + 12, 0)
+    error = refusal(tmp_path / "clip.mp4", bytes(data))
+    assert error is not None
+    assert "duration" in str(error)
+
+
+def test_a_fragmented_mp4_is_accepted_and_read(clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "fragmented.mp4"
+    options = {"movflags": "frag_keyframe+empty_moov"}
+    with av.open(clip, format="mp4") as source, av.open(path, "w", format="mp4", options=options) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    check_mp4(path)
+    assert (facts(path).width, facts(path).frames) == (64, 29)
+    assert facts(path).duration_s == pytest.approx(29 / 24, abs=0.05)
+
+
+def test_a_file_that_is_not_there_is_named_as_missing(tmp_path: Path) -> None:
+    for read in (check_mp4, facts, lambda path: write_poster(path, tmp_path / "poster.webp")):
+        with pytest.raises(MediaError) as caught:
+            read(tmp_path / "nothing.mp4")
+        assert caught.value.code == "video_missing"
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damage_to_boxes_is_refused_or_accepted_but_never_crashes(
+    clip: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    damaged = bytearray(clip.read_bytes())
+    index_end = boxes(bytes(damaged))[1][2]
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, index_end + 16))
+        damaged[place] ^= 1 << data.draw(st.integers(0, 7))
+    length = data.draw(st.integers(0, len(damaged)) | st.just(len(damaged)))
+    path = tmp_path / "damaged.mp4"
+    refused = refusal(path, bytes(damaged[:length]))
+    try:
+        facts(path)
+    except MediaError:
+        return
+    assert refused is None
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tail=st.binary(max_size=200))
+def test_any_bytes_after_a_file_type_box_are_refused(tmp_path: Path, tail: bytes) -> None:
+    assert refusal(tmp_path / "clip.mp4", b"\0\0\0\x10ftypisom\0\0\0\0" + tail) is not None
+
+
+def test_a_file_of_endless_empty_boxes_is_refused(tmp_path: Path) -> None:
+    data = b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x08free" * 150_000
+    assert refusal(tmp_path / "clip.mp4", data) is not None
+
+
+def test_facts_are_those_of_the_decoded_video(clip: Path) -> None:
+    assert facts(clip) == VideoFacts(64, 48, 24.0, 29, 29 / 24)
+    with av.open(clip, format="mp4") as container:
+        stream = container.streams.video[0]
+        frames = list(container.decode(stream))
+        assert (stream.width, stream.height, stream.average_rate, len(frames)) == (64, 48, 24, 29)
+
+
+def test_an_encoded_video_plays_everywhere(clip: Path) -> None:
+    assert [kind for kind, _, _ in boxes(clip.read_bytes())][:2] == [b"ftyp", b"moov"]
+    with av.open(clip, format="mp4") as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.codec_context.colorspace, stream.codec_context.color_range) == (1, 1)
+        first = next(container.decode(stream)).to_ndarray(format="yuv420p")
+    assert first[24, 1] > 200  # the bar
+    assert first[24, 60] == pytest.approx(30 + 150 * 60 / 63, abs=6)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 129])
+def test_exactly_the_given_frames_are_encoded(tmp_path: Path, frames: int) -> None:
+    path = tmp_path / "clip.mp4"
+    encode_mp4(path, 16, 16, 24, planes(16, 16, frames))
+    check_mp4(path)
+    assert facts(path).frames == frames
+    with av.open(path, format="mp4") as container:
+        assert sum(1 for _ in container.decode(video=0)) == frames
+
+
+def test_equal_frames_give_equal_bytes(tmp_path: Path, clip: Path) -> None:
+    encode_mp4(tmp_path / "again.mp4", 64, 48, 24, planes(64, 48, 29))
+    assert (tmp_path / "again.mp4").read_bytes() == clip.read_bytes()
+
+
+def test_a_failed_encoding_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"before")
+
+    def broken() -> Iterator[NDArray[np.uint8]]:
+        yield from planes(64, 48, 3)
+        raise RuntimeError("the scene broke")
+
+    with pytest.raises(RuntimeError, match="the scene broke"):
+        encode_mp4(path, 64, 48, 24, broken())
+    with pytest.raises(MediaError):
+        encode_mp4(path, 63, 47, 24, planes(64, 48, 3))
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_poster_is_a_small_webp_of_a_frame_a_third_in(tmp_path: Path) -> None:
+    def darkening() -> Iterator[NDArray[np.uint8]]:
+        for index in range(31):
+            packed = np.full((720 * 3 // 2, 960), 128, np.uint8)
+            packed[:720] = 220 - 6 * index
+            yield packed
+
+    encode_mp4(tmp_path / "clip.mp4", 960, 720, 24, darkening())
+    write_poster(tmp_path / "clip.mp4", tmp_path / "poster.webp")
+    with Image.open(tmp_path / "poster.webp") as poster:
+        assert (poster.format, poster.size) == ("WEBP", (480, 360))
+        level = poster.convert("L").getpixel((240, 180))
+    assert level == pytest.approx((220 - 6 * 10 - 16) * 255 / 219, abs=8)
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "poster.webp"}
+
+
+def test_importing_the_module_does_not_load_the_codecs() -> None:
+    code = "import sys, hunyuan_ui.media; sys.exit(bool({'av', 'PIL', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
