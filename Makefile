@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 ARGS ?=
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check format bench screenshots clean
+.PHONY: help run test check format clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-12s %s\n", $$1, $$2}'

@@ -1,0 +1,128 @@
+"""The documents say what the code does: tables, commands, links, the changelog."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from hunyuan_ui import __version__
+from hunyuan_ui.request import MAX_SEED, RANDOM_SEED, Parameter, parameters
+from hunyuan_ui.settings import SETTINGS
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted(ROOT.glob("*.md"))
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def table(text: str, first_heading: str) -> list[tuple[str, ...]]:
+    """Return the rows of the Markdown table whose first column has this heading, without code marks."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first_heading} |"))
+    rows: list[tuple[str, ...]] = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append(tuple(cell.strip().replace("`", "") for cell in line.strip("|").split("|")))
+    return rows
+
+
+def parameter_row(parameter: Parameter) -> tuple[str, ...]:
+    """Return a parameter as the README writes it."""
+    is_required = parameter.default is None
+    low = int(is_required) if parameter.low is None else parameter.low
+    values = f"{low} to {parameter.high}"
+    if parameter.name == "seed":
+        values = f"0 to {MAX_SEED}, or {RANDOM_SEED} for a random one"
+    elif parameter.name == "video_length":
+        values += " frames, 4n + 1"
+    elif parameter.unit:
+        values += f" {parameter.unit}"
+    default = "required" if is_required else str(parameter.default).removesuffix(".0")
+    return parameter.name, parameter.label, values, default
+
+
+def make_targets(text: str) -> set[str]:
+    """Return the targets a Markdown text names in code; the word "make" in a sentence is not one."""
+    fence = r"^```.*?^```"
+    code = re.findall(fence, text, re.MULTILINE | re.DOTALL)
+    code += re.findall(r"`([^`\n]+)`", re.sub(fence, "", text, flags=re.MULTILINE | re.DOTALL))
+    return {target for piece in code for target in re.findall(r"^\s*make ([a-z]+)", piece, re.MULTILINE)}
+
+
+def local_links(text: str) -> set[str]:
+    """Return the files a Markdown text links to or shows."""
+    targets = re.findall(r"\]\(([^)\s]+)", text) + re.findall(r"(?:src|href)=\"([^\"]+)\"", text)
+    return {unquote(target.partition("#")[0]) for target in targets if not re.match(r"[a-z]+:|#", target)}
+
+
+def test_the_readme_lists_every_parameter() -> None:
+    assert table(read("README.md"), "Parameter") == [parameter_row(parameter) for parameter in parameters()]
+
+
+def test_the_readme_lists_every_setting() -> None:
+    rows = [(setting.name, setting.default_text, setting.help) for setting in SETTINGS]
+    assert table(read("README.md"), "Variable") == rows
+
+
+def test_the_example_environment_names_every_setting() -> None:
+    assert re.findall(r"^# ?([A-Z_]+)=", read(".env.example"), re.MULTILINE) == [setting.name for setting in SETTINGS]
+
+
+def test_the_readme_is_short() -> None:
+    assert len(read("README.md").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_make_command_named_exists(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    assert make_targets(document.read_text("utf-8")) - targets == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_local_link_leads_somewhere(document: Path) -> None:
+    assert [link for link in local_links(document.read_text("utf-8")) if not (ROOT / link).exists()] == []
+
+
+def test_every_make_target_is_described() -> None:
+    makefile = read("Makefile")
+    phony = set(makefile.partition(".PHONY:")[2].partition("\n")[0].split())
+    assert set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE)) == phony
+
+
+def test_the_changelog_has_an_entry_for_this_version() -> None:
+    headings = re.findall(r"^## \[([^\]]+)\]", read("CHANGELOG.md"), re.MULTILINE)
+    assert {__version__, "Unreleased"} & set(headings)
+
+
+@pytest.mark.skipif(not shutil.which("git") or not (ROOT / ".git").exists(), reason="not a git checkout")
+def test_no_file_names_a_package_host_or_a_folder_of_this_machine() -> None:
+    # Put together here, so that this file does not name them itself.
+    words = {"pypi" + ".org", "pythonhosted" + ".", "npmjs" + ".", "/" + "root/", f"{ROOT}/"}
+    words |= {urlsplit(value).netloc for name, value in os.environ.items() if re.match(r"(?i)pip|uv|npm", name)} - {""}
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+    texts = {file: file.read_bytes().decode("utf-8", "replace") for file in files}
+    assert [(file.name, word) for file, text in texts.items() for word in words if word in text] == []
+
+
+def test_the_table_reader_reads_a_table() -> None:
+    text = "x\n| Variable | Default |\n|---|---|\n| `A` | 1 |\n| `B` | `2` |\n\n| C | 3 |\n"
+    assert table(text, "Variable") == [("A", "1"), ("B", "2")]
+
+
+def test_the_link_reader_finds_links_and_pictures() -> None:
+    text = '[a](LICENSE) ![b](x/y.png) <img src="z.png"> [c](https://example.org) [d](#part) [e](README.md#top)'
+    assert local_links(text) == {"LICENSE", "x/y.png", "z.png", "README.md"}
+
+
+def test_the_command_reader_finds_commands_in_code_only() -> None:
+    assert make_targets("make sure of `make run`:\n```sh\nmake test\n```\nThese\nmake sense.") == {"run", "test"}

@@ -1,0 +1,291 @@
+"""The import table of DESIGN 1 and the limits of size, read from the source with `ast`."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "hunyuan_ui"
+
+# What each room may import from the package; a dotted name opens one module of a room only.
+ROOMS: dict[str, str] = {
+    "errors": "",
+    "checkpoint": "",
+    "request": "errors",
+    "job": "errors request",
+    "estimate": "request",
+    "presets": "request",
+    "prompts": "presets request",
+    "settings": "errors",
+    "log": "settings",
+    "folder": "errors",
+    "media": "errors",
+    "guard": "errors job settings",
+    "ledger": "checkpoint errors estimate guard job request",
+    "library": "checkpoint errors folder job media request",
+    "endpoint": "checkpoint errors media request",
+    "runner": "checkpoint endpoint errors estimate folder guard job ledger library log media request settings",
+    "local_endpoint": "endpoint.contract estimate media request",
+    "ui": "errors estimate guard job library log media presets prompts request runner settings",
+    "app": "endpoint errors folder guard ledger library local_endpoint log runner settings ui",
+}
+
+# Who alone may import what does not come with Python.
+DOORS: dict[str, str] = {
+    "gradio": "ui app",
+    "httpx": "endpoint",
+    "httpcore": "endpoint",  # comes with httpx
+    "av": "media",
+    "PIL": "media local_endpoint.scene",
+    "numpy": "media local_endpoint.scene",
+    "pydantic": "request ui local_endpoint",
+    "pydantic_core": "request",  # comes with pydantic
+    "fastapi": "ui local_endpoint",
+    "starlette": "ui app local_endpoint",
+    "uvicorn": "local_endpoint",
+    "anyio": "endpoint runner local_endpoint ui app",
+    # part of Python, but with one door as well
+    "sqlite3": "ledger",
+}
+PARTS_OF: dict[str, str] = {"httpcore": "httpx", "pydantic_core": "pydantic", "PIL": "pillow"}
+
+READ_THE_ENVIRONMENT = "settings app"  # app hands os.environ to Settings.from_environ
+PRINT = "app"  # and every __main__
+CATCH_BROADLY = {"runner": 1, "ui": 1}
+
+MOST_LINES_OF_A_FILE = 350
+MOST_LINES_OF_A_FUNCTION = 60
+MOST_POSITIONAL_PARAMETERS = 5
+BANNED_NAME = re.compile(r"(Manager|Handler|Helper|Utils?)$")
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def sources() -> dict[str, str]:
+    """Return the text of every module, named as in the tables: `endpoint.client`, `ui.page`, `app`."""
+    files = {path.relative_to(ROOT / PACKAGE): path for path in sorted((ROOT / PACKAGE).rglob("*.py"))}
+    files |= {path.relative_to(ROOT): path for path in ROOT.glob("app.py")}
+    del files[Path("__init__.py")]  # the version and nothing else
+    return {
+        ".".join(name.with_suffix("").parts).removesuffix(".__init__"): path.read_text("utf-8")
+        for name, path in files.items()
+    }
+
+
+def modules() -> dict[str, ast.Module]:
+    return {module: ast.parse(source) for module, source in sources().items()}
+
+
+def is_in(module: str, places: str) -> bool:
+    """Whether a module, or what is imported from it, lies in one of the places."""
+    return any(module == place or module.startswith(place + ".") for place in places.split())
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """Yield the full dotted name of everything a module imports, wherever in it that stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ("." * node.level + f"{node.module or ''}.{alias.name}" for alias in node.names)
+
+
+def import_faults(module: str, tree: ast.Module) -> list[str]:
+    """Return every import that the two tables do not allow."""
+    return [f"{module} imports {name}" for name in imports(tree) if not may_import(module, name)]
+
+
+def may_import(module: str, name: str) -> bool:
+    top, _, rest = name.partition(".")
+    if top == PACKAGE:
+        room = module.partition(".")[0]
+        return rest == "__version__" or is_in(rest, f"{room} {ROOMS[room]}")
+    if top in DOORS:
+        return is_in(module, DOORS[top])
+    return top in sys.stdlib_module_names and top != "importlib"
+
+
+def environment_faults(module: str, tree: ast.Module) -> list[str]:
+    if is_in(module, READ_THE_ENVIRONMENT):
+        return []
+    words = {"environ", "environb", "getenv", "getenvb", "putenv"}
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    used |= {name.rpartition(".")[2] for name in imports(tree)}
+    return [f"{module} reads the environment ({word})" for word in sorted(words & used)]
+
+
+def print_faults(module: str, tree: ast.Module) -> list[str]:
+    if is_in(module, PRINT) or module.endswith("__main__"):
+        return []
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [f"{module}:{name.lineno} prints" for name in called if isinstance(name, ast.Name) and name.id == "print"]
+
+
+def broad_catches(tree: ast.Module) -> list[int]:
+    """Return the lines that catch or suppress everything; to clean up and raise again is not to catch."""
+    caught: list[tuple[int, ast.expr | None]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler):
+            if ast.unparse(node.body[-1]) != "raise":
+                caught.append((node.lineno, node.type))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("suppress", "contextlib.suppress"):
+            caught.extend((node.lineno, argument) for argument in node.args)
+    broad = {"Exception", "BaseException"}
+    return [line for line, kind in caught if kind is None or broad & {ast.unparse(part) for part in ast.walk(kind)}]
+
+
+def functions(tree: ast.Module) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def size_faults(module: str, tree: ast.Module) -> list[str]:
+    faults: list[str] = []
+    for function in functions(tree):
+        length = (function.end_lineno or 0) - function.lineno + 1
+        positional = [a for a in (*function.args.posonlyargs, *function.args.args) if a.arg not in ("self", "cls")]
+        if length > MOST_LINES_OF_A_FUNCTION:
+            faults.append(f"{module}.{function.name} has {length} lines")
+        if len(positional) > MOST_POSITIONAL_PARAMETERS:
+            faults.append(f"{module}.{function.name} has {len(positional)} positional parameters")
+    return faults
+
+
+def annotation_faults(module: str, tree: ast.Module) -> list[str]:
+    faults: list[str] = []
+    for function in functions(tree):
+        rules = function.args
+        every = [*rules.posonlyargs, *rules.args, *rules.kwonlyargs, rules.vararg, rules.kwarg]
+        bare = [a.arg for a in every if a and not a.annotation and a.arg not in ("self", "cls")]
+        if bare or function.returns is None:
+            faults.append(f"{module}.{function.name} lacks annotations: {bare or 'return'}")
+    return faults
+
+
+def name_faults(module: str, tree: ast.Module) -> list[str]:
+    classes = [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    return [f"{module}.{name}: say what it is" for name in classes if BANNED_NAME.search(name)]
+
+
+Check = Callable[[str, ast.Module], list[str]]
+CHECKS: list[Check] = [import_faults, environment_faults, print_faults, size_faults, annotation_faults, name_faults]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_every_module_keeps_the_rules(check: Check) -> None:
+    assert [fault for module, tree in modules().items() for fault in check(module, tree)] == []
+
+
+def test_every_room_has_a_line_in_the_table() -> None:
+    assert {module.partition(".")[0] for module in modules()} == set(ROOMS)
+
+
+def test_the_rooms_have_an_order() -> None:
+    order = TopologicalSorter({room: {name.partition(".")[0] for name in may.split()} for room, may in ROOMS.items()})
+    assert set(order.static_order()) == set(ROOMS)
+
+
+def test_exactly_two_places_catch_broadly() -> None:
+    found: dict[str, int] = {}
+    for module, tree in modules().items():
+        room = module.partition(".")[0]
+        found[room] = found.get(room, 0) + len(broad_catches(tree))
+    assert {room: count for room, count in found.items() if count} == CATCH_BROADLY
+
+
+def test_no_file_is_over_long() -> None:
+    lengths = {module: len(source.splitlines()) for module, source in sources().items()}
+    assert {module: length for module, length in lengths.items() if length > MOST_LINES_OF_A_FILE} == {}
+
+
+def test_each_door_is_a_requirement_and_each_requirement_a_door() -> None:
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    required = {match[0] for line in lines if (match := re.match(r"[a-z0-9_]+", line))}
+    doors = {PARTS_OF.get(door, door) for door in DOORS if door not in sys.stdlib_module_names}
+    assert required == doors
+
+
+BAD_IMPORTS = [
+    ("ui.page", "import httpx"),
+    ("ui.page", "import sqlite3"),
+    ("ui.page", "from hunyuan_ui.endpoint.client import EndpointClient"),
+    ("ui.page", "from hunyuan_ui import ledger"),
+    ("runner", "import gradio as gr"),
+    ("runner", "from hunyuan_ui.ui.text import money"),
+    ("runner", "import app"),
+    ("local_endpoint.app", "from hunyuan_ui.endpoint import client"),
+    ("local_endpoint.app", "from hunyuan_ui.endpoint import *"),
+    ("local_endpoint.app", "import hunyuan_ui.endpoint"),
+    ("local_endpoint.app", "import PIL.Image"),
+    ("library", "def f() -> None:\n    from av import open"),
+    ("library", "import importlib"),
+    ("library", "from . import errors"),
+    ("library", "import requests"),
+    ("errors", "from hunyuan_ui.errors_extra import X"),
+]
+
+
+@pytest.mark.parametrize(("module", "source"), BAD_IMPORTS)
+def test_a_forbidden_import_is_found(module: str, source: str) -> None:
+    assert len(import_faults(module, ast.parse(source))) == 1
+
+
+GOOD_IMPORTS = [
+    ("local_endpoint.app", "from hunyuan_ui.endpoint import contract"),
+    ("local_endpoint.app", "from hunyuan_ui.endpoint.contract import MODEL"),
+    ("local_endpoint.scene", "from PIL import Image"),
+    ("endpoint.client", "from hunyuan_ui.endpoint import contract\nfrom hunyuan_ui import __version__\nimport httpx"),
+    ("ledger.book", "import sqlite3, json"),
+    ("app", "import gradio as gr"),
+]
+
+
+@pytest.mark.parametrize(("module", "source"), GOOD_IMPORTS)
+def test_an_allowed_import_passes(module: str, source: str) -> None:
+    assert import_faults(module, ast.parse(source)) == []
+
+
+BAD_CODE: list[tuple[Check, str]] = [
+    (environment_faults, "import os\nkey = os.environ['KEY']"),
+    (environment_faults, "from os import getenv"),
+    (print_faults, "print('x')"),
+    (size_faults, "def f() -> None:\n" + "    pass\n" * MOST_LINES_OF_A_FUNCTION),
+    (size_faults, "def f(self, a: int, b: int, c: int, d: int, e: int, f: int) -> None: ..."),
+    (annotation_faults, "def f(a) -> None: ..."),
+    (annotation_faults, "async def f(): ..."),
+    (annotation_faults, "def f(*a, **b: int) -> None: ..."),
+    (name_faults, "class JobManager: ..."),
+]
+
+
+@pytest.mark.parametrize(("check", "source"), BAD_CODE)
+def test_a_broken_rule_is_found(check: Check, source: str) -> None:
+    assert len(check("library", ast.parse(source))) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "try: ...\nexcept: ...",
+        "try: ...\nexcept Exception: ...",
+        "try: ...\nexcept (OSError, BaseException): ...",
+        "with suppress(Exception): ...",
+        "with contextlib.suppress(OSError, Exception): ...",
+    ],
+)
+def test_a_broad_catch_is_found(source: str) -> None:
+    assert len(broad_catches(ast.parse(source))) == 1
+
+
+def test_a_named_exception_is_not_a_broad_catch() -> None:
+    assert broad_catches(ast.parse("try: ...\nexcept (OSError, ValueError): ...\nwith suppress(OSError): ...")) == []
+
+
+def test_to_clean_up_and_raise_again_is_not_a_broad_catch() -> None:
+    assert broad_catches(ast.parse("try: ...\nexcept BaseException:\n    close()\n    raise")) == []
