@@ -1,0 +1,170 @@
+"""The HTTP contract shared by the client and the local endpoint: paths, headers, statuses and bodies.
+
+Source: segmind-api.md 0 to 3. Nothing here does input or output.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, cast
+
+MODEL: Final = "hunyuan-video"
+GENERATE_V1: Final = f"/v1/{MODEL}"
+SUBMIT_V2: Final = f"/v2/{MODEL}"
+CREDITS: Final = "/v1/get-user-credits"
+HISTORY: Final = "/inference-request"
+
+KEY_HEADER: Final = "x-api-key"
+REQUEST_ID_HEADER: Final = "x-request-id"
+COST_HEADER: Final = "x-cost"
+REMAINING_HEADER: Final = "x-remaining-credits"
+GENERATION_TIME_HEADER: Final = "x-generation-time"
+SEED_HEADER: Final = "x-seed-value"
+METADATA_HEADER: Final = "x-output-metadata"
+RATE_LIMIT_RESET_HEADER: Final = "x-rate-limit-reset-at-utc"
+
+RECORD_LIFE_S: Final = 3600  # status and result answer 404 about an hour after submission (segmind-api.md 2.6)
+FILE_LIFE_S: Final = 7 * 86400  # output files are kept seven days (segmind-api.md 2.6)
+
+# The id is opaque: dashed in the documents, 32 hex in a capture (segmind-api.md 2.1).
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{5,127}")
+
+
+class RemoteState(str, Enum):
+    """The states of a v2 request."""
+
+    QUEUED = "QUEUED"
+    PROCESSING = "PROCESSING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What the service says a job cost and took; every field may be absent. Cost is US dollars, times are seconds."""
+
+    cost: float | None = None
+    remaining_credits: float | None = None
+    inference_time: float | None = None
+    queue_time: float | None = None
+
+    @classmethod
+    def from_body(cls, body: object) -> Metrics:
+        """Read a `metrics` object, dropping whatever is not a non-negative finite number."""
+        found: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
+        return cls(**{name: amount(found.get(name)) for name in cls.__slots__})
+
+    @classmethod
+    def from_headers(cls, headers: Mapping[str, str]) -> Metrics:
+        """Read the accounting headers of a v1 answer."""
+        return cls(
+            cost=amount(headers.get(COST_HEADER)),
+            remaining_credits=amount(headers.get(REMAINING_HEADER)),
+            inference_time=amount(headers.get(GENERATION_TIME_HEADER)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStatus:
+    """Where a v2 request is. `word` is what the service wrote; a word that is not known counts as processing."""
+
+    state: RemoteState
+    metrics: Metrics = Metrics()
+    word: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteResult:
+    """A finished v2 request: the video's address, what it cost, and the seed if it was told."""
+
+    url: str
+    metrics: Metrics = Metrics()
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One request as the account's history knows it; cost is US dollars."""
+
+    url: str | None = None
+    cost: float | None = None
+    status: str | None = None
+
+
+def is_request_id(text: object) -> bool:
+    """Whether this can be a request id and is safe inside a URL path."""
+    return isinstance(text, str) and _REQUEST_ID.fullmatch(text) is not None
+
+
+def status_path(request_id: str) -> str:
+    """Return the path of a request's status."""
+    return f"/v2/requests/{request_id}/status"
+
+
+def result_path(request_id: str) -> str:
+    """Return the path of a request's result."""
+    return f"/v2/requests/{request_id}"
+
+
+def history_path(request_id: str) -> str:
+    """Return the path of one row of the request history, below the history base URL."""
+    return f"/request-history/{request_id}"
+
+
+def amount(value: object) -> float | None:
+    """Return a number from a JSON value or header text, or None unless it is finite and not negative."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 <= number < 1e9 else None
+
+
+def seed_from(value: object) -> int | None:
+    """Return a seed from a JSON value or header text, or None."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    text = str(value).strip()
+    return int(text) if re.fullmatch(r"[0-9]{1,20}", text) else None
+
+
+def video_url(body: object) -> str | None:
+    """Find the video's address in an answer, in any of the shapes that were seen.
+
+    Looks into `output` (string, JSON text, list or object), `video` (string or object with `url`) and
+    `video_url`, in this order (segmind-api.md 1.1 and 2.4).
+    """
+    if not isinstance(body, Mapping):
+        return None
+    answer = cast("Mapping[str, Any]", body)
+    for name in ("output", "video", "video_url"):
+        if url := _url_in(answer.get(name)):
+            return url
+    return None
+
+
+def _url_in(value: object, depth: int = 0) -> str | None:
+    if depth > 4:
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+        if text[:1] in ("{", "["):
+            try:
+                return _url_in(json.loads(text), depth + 1)
+            except (ValueError, RecursionError):
+                return None
+        return text if text.startswith(("http://", "https://")) else None
+    if isinstance(value, list):
+        found = (_url_in(item, depth + 1) for item in cast("list[object]", value))
+        return next((url for url in found if url), None)
+    if isinstance(value, Mapping):
+        inner = cast("Mapping[str, Any]", value)
+        found = (_url_in(inner.get(name), depth + 1) for name in ("url", "video", "video_url", "output"))
+        return next((url for url in found if url), None)
+    return None

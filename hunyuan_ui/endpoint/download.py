@@ -1,0 +1,125 @@
+"""Fetch a finished video: a client of its own that never has the key, and safe addresses only."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+import anyio
+import httpx
+
+from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
+from hunyuan_ui.endpoint.guarded import GuardedBackend, GuardedTransport, LinkGuard
+from hunyuan_ui.endpoint.saving import Check, Saved, SaveLimits, save
+from hunyuan_ui.endpoint.wire import (
+    HEADERS,
+    TRANSPORT_ERRORS,
+    content_length,
+    is_compressed,
+    reason_of,
+    send,
+    shared_ssl_context,
+)
+from hunyuan_ui.errors import DownloadError
+
+__all__ = ["FetchLimits", "SaveLimits", "Saved", "fetch"]
+
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+_GONE: Final = (400, 401, 403, 404, 410)  # stores answer 400 or 403 for a signed link that ran out
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """How a link may lead to the file; times in s.
+
+    Source: faults-and-security.md, rows 38 to 41.
+    """
+
+    connect_s: float = 10.0
+    answer_s: float = 30.0
+    max_redirects: int = 3
+    save: SaveLimits = SaveLimits()  # noqa: RUF009 - frozen
+
+
+async def fetch(
+    url: str,
+    part: Path,
+    *,
+    own_origin: str,
+    check: Check,
+    request_id: str | None = None,
+    limits: FetchLimits = FetchLimits(),
+    checkpoint: Checkpoint = no_checkpoint,
+    ssl_context: ssl.SSLContext | None = None,
+) -> Saved:
+    """Fetch a video into a `.part` file, whole and checked or not at all.
+
+    Args:
+        url: The address from the service's answer: https and public, or of `own_origin`.
+        part: Where to; its folder exists, and an older file there is replaced.
+        own_origin: The base URL, whose own origin may be http and on this machine.
+        check: Raises MediaError unless the file is a whole video; runs in a thread.
+        request_id: For the sentence of a refused link.
+        limits: How far, how much and how slowly.
+        checkpoint: Called at `part_opened`, `part_written` and `part_synced`.
+        ssl_context: In place of the one that trusts the usual authorities.
+
+    Raises:
+        DownloadError: `link_refused` for an unsafe address; `expired` when a fresh one must be asked for.
+        StorageError: The disk is full or cannot be written.
+    """
+    guard = LinkGuard(own_origin)
+    transport = GuardedTransport(GuardedBackend(guard), ssl_context or shared_ssl_context())
+    timeout = httpx.Timeout(None, connect=limits.connect_s)
+    async with httpx.AsyncClient(transport=transport, headers=HEADERS, timeout=timeout, trust_env=False) as client:
+        try:
+            response = await _follow(client, guard, url, limits)
+        except DownloadError as error:
+            error.facts.setdefault("request_id", request_id or "?")
+            raise
+        try:
+            _require_plain_video(response)
+            return await save(
+                response.aiter_raw(),
+                part,
+                check=check,
+                length=content_length(response.headers),
+                limits=limits.save,
+                checkpoint=checkpoint,
+            )
+        finally:
+            await response.aclose()
+
+
+async def _follow(client: httpx.AsyncClient, guard: LinkGuard, link: str, limits: FetchLimits) -> httpx.Response:
+    for _ in range(limits.max_redirects + 1):
+        url = guard.check(link)
+        try:
+            response = await send(client, client.build_request("GET", url), anyio.current_time() + limits.answer_s)
+        except TRANSPORT_ERRORS as error:
+            raise _failed(reason_of(error)) from None
+        if response.status_code not in _REDIRECTS:
+            return response
+        await response.aclose()
+        try:
+            link = str(url.join(response.headers.get("location", "")))
+        except (httpx.InvalidURL, ValueError):
+            raise _failed("it redirects to nowhere") from None
+    raise _failed("it redirects too often")
+
+
+def _require_plain_video(response: httpx.Response) -> None:
+    status = response.status_code
+    if status in _GONE:
+        raise _failed(f"HTTP {status}", expired=True)
+    if status != HTTPStatus.OK:
+        raise _failed(f"HTTP {status}")
+    if is_compressed(response.headers):
+        raise _failed("it is compressed")
+
+
+def _failed(reason: str, *, expired: bool = False) -> DownloadError:
+    return DownloadError("download_failed", retryable=not expired, expired=expired, reason=reason)

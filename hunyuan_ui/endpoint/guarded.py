@@ -1,0 +1,168 @@
+"""Open only connections that are safe to open for an address somebody else wrote: https, to the public internet.
+
+A name is looked up once, every address it has is checked, and the connection goes to a checked address, so that
+a second look-up cannot lead elsewhere. TLS still verifies the name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, TypeAlias, cast
+
+import anyio
+import httpcore
+import httpx
+
+from hunyuan_ui.errors import DownloadError
+
+Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
+
+_HTTPS_PORT: Final = 443
+_LONGEST_URL: Final = 4096
+
+# Beyond what `is_global` excludes in every Python from 3.10 on: ways to reach an IPv4 address inside an IPv6 one,
+# and blocks that newer lists call special. Source: IANA special-purpose address registries.
+_CLOSED_V4: Final = tuple(map(ipaddress.IPv4Network, ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24")))
+_OPEN_V6: Final = ipaddress.IPv6Network("2000::/3")  # the only block of global unicast addresses
+_CLOSED_V6: Final = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
+
+
+class LinkGuard:
+    """Decides which addresses may be opened.
+
+    Args:
+        own_origin: The base URL's origin, which the owner chose and which may be plain http on this machine.
+    """
+
+    def __init__(self, own_origin: str) -> None:
+        self._own = _origin(httpx.URL(own_origin))
+
+    def is_own(self, host: str, port: int) -> bool:
+        """Whether this is the base URL's own host and port."""
+        return (host, port) == self._own[1:]
+
+    def check(self, text: str) -> httpx.URL:
+        """Return a link that may be opened as far as its text tells.
+
+        Raises:
+            DownloadError: `link_refused`, saying why.
+        """
+        try:
+            url = httpx.URL(text)
+            origin = _origin(url)
+        except (httpx.InvalidURL, ValueError, TypeError):
+            raise _refused("it is no web address") from None
+        if len(text) > _LONGEST_URL:
+            raise _refused("it is too long")
+        if not url.host:
+            raise _refused("it names no host")
+        if url.userinfo:
+            raise _refused("it holds a user name")
+        if origin == self._own:
+            return url
+        if url.scheme != "https":
+            raise _refused("it is not https")
+        if self.is_own(*origin[1:]) or origin[2] != _HTTPS_PORT:
+            raise _refused("it names another port")
+        return url
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet, for one host."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if ip.is_multicast or not ip.is_global:
+        return False
+    if isinstance(ip, ipaddress.IPv4Address):
+        return not any(ip in network for network in _CLOSED_V4)
+    return ip in _OPEN_V6 and not any(ip in network for network in _CLOSED_V6)
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """Return the IP addresses of a name."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
+
+
+class GuardedBackend(httpcore.AsyncNetworkBackend):
+    """Connects to checked addresses only.
+
+    Args:
+        guard: Knows the one origin that is not checked.
+        resolve: Finds the addresses of a name.
+        inner: Makes the connection.
+    """
+
+    def __init__(
+        self,
+        guard: LinkGuard,
+        *,
+        resolve: Resolve = resolve,
+        inner: httpcore.AsyncNetworkBackend | None = None,
+    ) -> None:
+        self._guard = guard
+        self._resolve = resolve
+        self._inner = inner or cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Look the name up once, check every address, and connect to the first that answers."""
+        addresses = [host] if self._guard.is_own(host, port) else await self._checked(host, port, timeout)
+        failure = httpcore.ConnectError("no address")
+        for address in addresses:
+            try:
+                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; the pool asks for it between retries."""
+        await anyio.sleep(seconds)
+
+    async def _checked(self, host: str, port: int, timeout: float | None) -> list[str]:
+        try:
+            with anyio.fail_after(timeout):
+                addresses = await self._resolve(host, port)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError("the name was not found") from error
+        if not all(is_public(address) for address in addresses):
+            raise _refused("it leads into a private network")
+        return addresses
+
+
+class GuardedTransport(httpx.AsyncHTTPTransport):
+    """The transport of the client that fetches files; it knows no key.
+
+    Args:
+        backend: Opens the connections.
+        ssl_context: Verifies certificates.
+    """
+
+    def __init__(self, backend: httpcore.AsyncNetworkBackend, ssl_context: ssl.SSLContext) -> None:
+        super().__init__(verify=ssl_context, trust_env=False)
+        # httpx has no public way to name a backend; test_download.py proves that this one is asked.
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl_context, max_keepalive_connections=0, network_backend=backend
+        )
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int]:
+    default = {"http": 80, "https": _HTTPS_PORT}.get(url.scheme, 0)
+    return url.scheme, url.raw_host.decode("ascii"), url.port or default
+
+
+def _refused(reason: str) -> DownloadError:
+    return DownloadError("link_refused", retryable=False, reason=reason)

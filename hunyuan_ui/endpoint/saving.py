@@ -1,0 +1,161 @@
+"""Write a video's bytes to a `.part` file: capped, timed, hashed, flushed to the disk and checked."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, TypeAlias
+
+import anyio
+import anyio.to_thread
+
+from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
+from hunyuan_ui.endpoint.wire import TRANSPORT_ERRORS, reason_of
+from hunyuan_ui.errors import DownloadError, MediaError, StorageError
+
+Check: TypeAlias = Callable[[Path], object]
+
+_SPARE_BYTES: Final = 8 * 1024 * 1024  # stays free for the ledger and the sidecar
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True, slots=True)
+class SaveLimits:
+    """How much and how slowly a video may come.
+
+    Args:
+        max_bytes: Largest file; the biggest clip the model makes is a few MB.
+        wall_s: Longest time from the first byte asked for to the last, in s.
+        min_bytes_per_s: Lowest average rate, once `slow_after_s` have passed.
+        slow_after_s: Grace before the rate counts, in s.
+
+    Source: faults-and-security.md, rows 40 and 41.
+    """
+
+    max_bytes: int = 256 * 1024 * 1024
+    wall_s: float = 180.0
+    min_bytes_per_s: int = 32 * 1024
+    slow_after_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A whole file: its size in bytes and its SHA-256 in hex."""
+
+    size: int
+    sha256: str
+
+
+async def save(
+    chunks: AsyncIterator[bytes],
+    part: Path,
+    *,
+    check: Check,
+    start: bytes = b"",
+    length: int | None = None,
+    limits: SaveLimits = SaveLimits(),
+    checkpoint: Checkpoint = no_checkpoint,
+) -> Saved:
+    """Write a body to a file, which is complete, on the disk and checked afterwards, or gone.
+
+    Args:
+        chunks: The raw body.
+        part: Where to; its folder exists, and an older file there is replaced.
+        check: Raises MediaError unless the file is a whole video; runs in a thread.
+        start: Bytes that were read before `chunks`.
+        length: The announced size in bytes.
+        limits: How much and how slowly it may come.
+        checkpoint: Called at `part_opened`, `part_written` and `part_synced`.
+
+    Raises:
+        DownloadError: The bytes did not all come, or are no video.
+        StorageError: The disk is full or cannot be written.
+    """
+    is_whole = False
+    try:
+        _require_room(part, length or len(start), limits)
+        with _new_file(part) as file:
+            checkpoint("part_opened")
+            saved = await _copy(chunks, file, start, limits)
+            checkpoint("part_written")
+            await anyio.to_thread.run_sync(os.fsync, file.fileno())
+            checkpoint("part_synced")
+        await anyio.to_thread.run_sync(check, part)
+        is_whole = True
+    except MediaError as error:
+        raise _failed(str(error.facts.get("problem", "what came is not an MP4 video"))) from None
+    except OSError as error:
+        raise _disk_error(error, part) from None
+    finally:
+        if not is_whole:
+            _remove(part)
+    return saved
+
+
+async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, start: bytes, limits: SaveLimits) -> Saved:
+    digest = hashlib.sha256(start)
+    size = file.write(start)
+    began = anyio.current_time()
+    with anyio.CancelScope(deadline=_deadline(began, size, limits)) as scope:
+        async with aclosing(_received(chunks)) as received:
+            async for chunk in received:
+                size += len(chunk)
+                if size > limits.max_bytes:
+                    raise _failed("it is too large", retryable=False)
+                file.write(chunk)
+                digest.update(chunk)
+                scope.deadline = _deadline(began, size, limits)
+    if scope.cancelled_caught:
+        raise _failed("it came too slowly")
+    file.flush()
+    return Saved(size, digest.hexdigest())
+
+
+def _deadline(began: float, size: int, limits: SaveLimits) -> float:
+    """Return when the average rate would fall too low if nothing more came, or the time is over."""
+    return began + min(limits.wall_s, max(limits.slow_after_s, size / limits.min_bytes_per_s))
+
+
+async def _received(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    # Its own generator, so that an OSError of the network is never taken for one of the disk.
+    try:
+        async for chunk in chunks:
+            yield chunk
+    except TRANSPORT_ERRORS as error:
+        raise _failed(reason_of(error)) from None
+
+
+def _new_file(part: Path) -> BinaryIO:
+    return part.open("wb")
+
+
+def _remove(part: Path) -> None:
+    with suppress(OSError):
+        part.unlink(missing_ok=True)
+
+
+def _require_room(part: Path, length: int, limits: SaveLimits) -> None:
+    if length > limits.max_bytes:
+        raise _failed("it is too large", retryable=False)
+    if shutil.disk_usage(part.parent).free < length + _SPARE_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _failed(reason: str, *, retryable: bool = True) -> DownloadError:
+    return DownloadError("download_failed", retryable=retryable, reason=reason)
+
+
+def _disk_error(error: OSError, part: Path) -> StorageError:
+    if error.errno not in _FULL:
+        return StorageError("video_not_written", reason=error.strerror or "input/output error")
+    try:
+        free = f"{shutil.disk_usage(part.parent).free / 1024**2:.0f} MiB"
+    except OSError:
+        free = "nothing"
+    return StorageError("no_room_for_video", free=free)

@@ -1,0 +1,80 @@
+"""How long a 429 asks to wait, from whatever the service says about it."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from hunyuan_ui.endpoint.contract import RATE_LIMIT_RESET_HEADER
+
+SHORTEST_S: Final = 1.0
+LONGEST_S: Final = 3600.0
+GUESS_S: Final = (15.0, 60.0)  # when nothing usable is said
+
+_ISO: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)? ?(?:Z|UTC|GMT|([+-])(\d\d):?(\d\d))?", re.IGNORECASE
+)
+_NUMBER: Final = re.compile(r"\d{1,15}(?:\.\d{1,9})?")
+_YEAR_2001: Final = 1e9  # a smaller number cannot be a moment, so it is a span
+_MILLISECONDS: Final = 1e11  # a larger one is a moment in milliseconds
+
+
+def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float:
+    """Return the seconds to wait after a 429, from 1 to 3600.
+
+    The moment of the reset is measured against the server's own clock, because this machine's may be wrong.
+
+    Args:
+        headers: The answer's headers, looked up in lower case.
+        now: UTC seconds, used when the answer has no `Date`; the clock when None.
+
+    Source: segmind-api.md 1.2 (the reset header is sent, `Retry-After` is not); the header's form was not seen.
+    """
+    own_clock = time.time() if now is None else now
+    sent_at = _moment(headers.get("date", "")) or own_clock
+    for name in (RATE_LIMIT_RESET_HEADER, "retry-after"):
+        wait = _wait(headers.get(name, ""), sent_at)
+        if wait is not None:
+            return min(max(wait, SHORTEST_S), LONGEST_S)
+    return random.uniform(*GUESS_S)
+
+
+def _wait(text: str, sent_at: float) -> float | None:
+    text = text.strip()
+    if _NUMBER.fullmatch(text) and float(text) < _YEAR_2001:
+        return float(text)
+    moment = _moment(text)
+    return None if moment is None else moment - sent_at
+
+
+def _moment(text: str) -> float | None:
+    text = text.strip()
+    if _NUMBER.fullmatch(text):
+        number = float(text)
+        return number / 1000 if number > _MILLISECONDS else number
+    try:
+        return (_iso(text) or _http_date(text)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def _iso(text: str) -> datetime | None:
+    found = _ISO.fullmatch(text)
+    if found is None:
+        return None
+    day, clock, sign, hours, minutes = found.groups()
+    moment = datetime.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+    if sign is None:
+        return moment
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    return moment - offset if sign == "+" else moment + offset
+
+
+def _http_date(text: str) -> datetime:
+    moment = parsedate_to_datetime(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
