@@ -3,9 +3,10 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 ARGS ?=
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 
 .PHONY: help run test check format clean
 
@@ -32,16 +33,15 @@ clean: ## remove the virtual environment and caches, never the data folder
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is older than its requirements file only when that file has changed since the last install.
-# The compiler run matters: without bytecode, and with PYTHONDONTWRITEBYTECODE set, every start takes seconds longer.
+# --compile matters: without bytecode, where PYTHONDONTWRITEBYTECODE is set, every start takes seconds longer.
 $(VENV)/run.stamp: requirements.txt | $(BIN)/python
 	@echo "Installing what the app needs (once, about half a minute) ..."
-	@$(PIP) install -r requirements.txt
-	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib || true
+	@$(PIP) install --compile -r requirements.txt
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 	@echo "Installing what the tests need (once) ..."
-	@$(PIP) install -r requirements-dev.txt
+	@$(PIP) install --compile -r requirements-dev.txt
 	@touch $@
 
 $(BIN)/python:
