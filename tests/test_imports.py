@@ -21,7 +21,7 @@ ROOMS: dict[str, str] = {
     "request": "errors",
     "job": "errors request",
     "estimate": "request",
-    "presets": "request",
+    "presets": "",
     "prompts": "presets request",
     "settings": "errors",
     "log": "settings",
@@ -30,11 +30,11 @@ ROOMS: dict[str, str] = {
     "guard": "errors job settings",
     "ledger": "checkpoint errors estimate guard job request",
     "library": "checkpoint errors folder job media request",
-    "endpoint": "checkpoint errors media request",
+    "endpoint": "checkpoint errors request",
     "runner": "checkpoint endpoint errors estimate folder guard job ledger library log media request settings",
     "local_endpoint": "endpoint.contract estimate media request",
-    "ui": "errors estimate guard job library log media presets prompts request runner settings",
-    "app": "endpoint errors folder guard ledger library local_endpoint log runner settings ui",
+    "ui": "errors estimate job log presets prompts request runner settings",
+    "app": "errors local_endpoint log runner settings ui",
 }
 
 # Who alone may import what does not come with Python.
@@ -45,9 +45,9 @@ DOORS: dict[str, str] = {
     "av": "media",
     "PIL": "media local_endpoint.scene",
     "numpy": "media local_endpoint.scene",
-    "pydantic": "request ui local_endpoint",
+    "pydantic": "request local_endpoint",
     "pydantic_core": "request",  # comes with pydantic
-    "fastapi": "ui local_endpoint",
+    "fastapi": "ui app local_endpoint",
     "starlette": "ui app local_endpoint",
     "uvicorn": "local_endpoint",
     "anyio": "endpoint runner local_endpoint ui app",
