@@ -1,0 +1,200 @@
+"""Dispatcher: decides which waiting job is sent next, and keeps every job that was sent moving."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from hunyuan_ui import log
+from hunyuan_ui.errors import EndpointError, StorageError
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
+from hunyuan_ui.ledger import back_up
+from hunyuan_ui.runner.journey import Journey, Means, NeedsKeyError
+from hunyuan_ui.runner.live import LiveJob, backoff_s
+from hunyuan_ui.settings import Settings
+
+STOP_WITHIN_S: Final = 8.0  # a stop must end within 10 s; a v2 submit answers long before (row 56)
+_KEY_CHECK_S: Final = 1.0
+
+
+class Dispatcher:
+    """Holds all jobs under way.
+
+    Args:
+        settings: Of this run; `concurrency` jobs are in flight.
+        means: What journeys are made with.
+        on_ended: Called after each job that ends.
+    """
+
+    def __init__(self, settings: Settings, means: Means, on_ended: Callable[[], None]) -> None:
+        self.live: dict[str, LiveJob] = {}
+        self._settings = settings
+        self._means = means
+        self._on_ended = on_ended
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+        self._loop_task: asyncio.Task[None] | None = None
+        self._backup: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to send what waits."""
+        self._loop_task = asyncio.create_task(self._dispatch(), name="dispatcher")
+
+    async def stop(self) -> None:
+        """Send nothing more, let submits that are under way be answered, then stop all journeys where they are."""
+        if self._loop_task is not None:
+            self._loop_task.cancel()
+        deadline = time.monotonic() + STOP_WITHIN_S
+        while (submitting := self._submitting()) and (left_s := deadline - time.monotonic()) > 0:
+            await asyncio.wait(submitting, timeout=min(left_s, 0.05))
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if self._backup is not None:
+            tasks.append(self._backup)
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether waiting jobs will be sent."""
+        return self._loop_task is not None and not self._loop_task.done()
+
+    def take(self, job: Job) -> None:
+        """Take charge of an active job."""
+        self.live[job.id] = LiveJob(job)
+        if job.status is not JobStatus.QUEUED:
+            self._set_going(job.id)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look at once whether something may be sent, as after a visitor brought a key."""
+        self._wake.set()
+
+    def let_go(self, job: Job) -> None:
+        """Stop caring for a job that has ended."""
+        live = self.live.pop(job.id, None)
+        if live is not None:
+            live.job = job
+            live.ended.set()
+        self._means.keys.forget_job(job.id)
+        self._on_ended()
+        self._wake.set()
+
+    def waiting(self) -> list[LiveJob]:
+        """Return the jobs that were not sent, in the order in which they will be."""
+        return [live for live in self.live.values() if live.job.status is JobStatus.QUEUED]
+
+    async def _dispatch(self) -> None:
+        while True:
+            await self._end_pause_if_possible()
+            wait_s = self._send_what_may_go()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), wait_s)
+            self._wake.clear()
+
+    async def _end_pause_if_possible(self) -> None:
+        """Ask the free balance call whether a stopped queue may go on; a paid job is never used to find out."""
+        pace = self._means.pace
+        if pace.pause is None or pace.wait_s > 0 or not self.waiting():
+            return
+        try:
+            credits_usd = await self._means.client.credits(self._means.keys.owner_key())
+        except EndpointError as error:
+            log.trouble("queue.still_stopped", code=error.code)
+            credits_usd = 0.0
+        if credits_usd > 0:
+            log.event("queue.goes_on")
+            pace.go()
+        else:
+            pace.stay()
+
+    def _send_what_may_go(self) -> float | None:
+        """Set waiting jobs going while there is room; return seconds until the next look, None for when woken."""
+        waits: list[float] = []
+        for live in self.waiting():
+            if live.job.id in self._tasks:
+                continue
+            wait_s = self._wait_s(live.job)
+            if wait_s > 0:
+                waits.append(wait_s)
+            elif self._means.keys.for_job(live.job) is None:
+                live.say(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
+            elif len(self._tasks) < self._settings.concurrency and self._is_turn_of(live.job):
+                self._set_going(live.job.id)
+        return min(waits) + 0.01 if waits else None
+
+    def _wait_s(self, job: Job) -> float:
+        own = max(0.0, (job.not_before or 0.0) - self._means.ledger.now())
+        return own if job.payer == "visitor" else max(own, self._means.pace.wait_s)
+
+    def _is_turn_of(self, job: Job) -> bool:
+        # In public one visitor has one job in flight, so that a full queue is shared fairly.
+        in_flight = Counter(self.live[job_id].job.visitor for job_id in self._tasks if job_id in self.live)
+        return not self._settings.is_public or in_flight[job.visitor] == 0
+
+    def _submitting(self) -> list[asyncio.Task[None]]:
+        # A v1 call is not waited for: it takes minutes, and its row already says "submitting".
+        under_way = ((task, self.live[job_id].job) for job_id, task in self._tasks.items() if job_id in self.live)
+        return [task for task, job in under_way if job.status is JobStatus.SUBMITTING and job.dialect == "v2"]
+
+    def _set_going(self, job_id: str) -> None:
+        task = asyncio.create_task(self._run(self.live[job_id]), name=f"job {job_id}")
+        self._tasks[job_id] = task
+        task.add_done_callback(lambda _: self._arrived(job_id))
+
+    def _arrived(self, job_id: str) -> None:
+        self._tasks.pop(job_id, None)
+        live = self.live.get(job_id)
+        if live is not None and not live.job.is_active:
+            self.let_go(live.job)
+            self._back_up()
+        self._wake.set()
+
+    def _back_up(self) -> None:
+        """Copy the ledger after a job that ended, unless a copy is under way."""
+        if self._backup is None or self._backup.done():
+            self._backup = asyncio.create_task(self._back_up_once(), name="ledger backup")
+
+    async def _back_up_once(self) -> None:
+        try:
+            await self._means.in_ledger(back_up, self._means.folder.path)
+        except (StorageError, OSError) as error:
+            log.trouble("ledger.backup_failed", kind=type(error).__name__)
+
+    async def _run(self, live: LiveJob) -> None:
+        """Take one job along; the boundary where whatever goes wrong is caught, and the job goes on from its row."""
+        attempt = 0
+        while live.job.is_active:
+            try:
+                await Journey(live, self._means).travel()
+                if live.job.status is JobStatus.QUEUED:
+                    return
+            except NeedsKeyError:
+                live.say(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
+                await asyncio.sleep(_KEY_CHECK_S)
+            except StorageError as error:
+                attempt += 1
+                wait_s = backoff_s(attempt, cap=30.0)
+                live.say(Phase.PAUSED, retry_in_s=wait_s, note=JobProblem.of(error))
+                await asyncio.sleep(wait_s)
+            except Exception as error:  # noqa: BLE001 - one of the two named boundaries (DESIGN 1)
+                attempt += 1
+                reference = f"{live.job.id[:8]}-{attempt}"
+                log.trouble("job.internal_error", job=live.job.id, reference=reference, kind=type(error).__name__)
+                await self._after_internal_error(live, reference, attempt)
+
+    async def _after_internal_error(self, live: LiveJob, reference: str, attempt: int) -> None:
+        problem = JobProblem.from_code("internal", reference=reference)
+        stored = self._means.ledger.get(live.job.id)
+        live.job = stored or live.job
+        if live.job.status is JobStatus.SUBMITTING:
+            live.job = await self._means.in_ledger(self._means.ledger.mark_unknown, live.job.id, problem)
+            log.trouble("job.unknown", job=live.job.id, problem=problem.code)
+            return
+        live.note = problem
+        await asyncio.sleep(backoff_s(attempt, base=5.0, cap=60.0))

@@ -1,0 +1,300 @@
+"""JobRunner: takes jobs in, keeps each one moving, and answers the page; the page never waits for a paid call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hunyuan_ui import log
+from hunyuan_ui.errors import AccessError, InvalidRequestError, StorageError
+from hunyuan_ui.estimate import Estimate, Outcome, estimate, predicted_seconds
+from hunyuan_ui.guard import Guard
+from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
+from hunyuan_ui.ledger import needs_review
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.runner.dispatch import Dispatcher
+from hunyuan_ui.runner.journey import Means
+from hunyuan_ui.runner.owner import OwnerDesk
+from hunyuan_ui.runner.recovery import recover
+from hunyuan_ui.settings import Secret, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as the page shows it. Times in seconds; `place` 1 is the next one to be sent."""
+
+    job: Job
+    phase: Phase
+    elapsed_s: float
+    usual: Estimate
+    place: int | None = None
+    waiting: int = 0
+    retry_in_s: float | None = None
+    note: JobProblem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What this run may spend, for the page's head. Money in US dollars; None means no limit."""
+
+    spent_today_usd: float
+    spent_total_usd: float
+    daily_limit_usd: float | None
+    total_limit_usd: float | None
+    video_limit_usd: float
+    is_preview: bool
+    is_public: bool
+    may_spend_owner_key: bool
+    problem: JobProblem | None
+
+
+class JobRunner:
+    """The one owner of all jobs of a data folder.
+
+    Args:
+        settings: Of this run.
+        means: What jobs are made with; from `open_runner`.
+        close: Closes what `means` holds.
+    """
+
+    def __init__(self, settings: Settings, means: Means, close: Callable[[], Awaitable[None]]) -> None:
+        self.settings = settings
+        self._means = means
+        self._close = close
+        self._guard = Guard(settings)
+        self._dispatcher = Dispatcher(settings, means, self._learnt_something)
+        self.owner = OwnerDesk(means, self._dispatcher.wake)
+        self._is_open = False
+        self._learnt: dict[Payer, list[Outcome]] = {}
+
+    # life
+
+    async def start(self) -> None:
+        """Take up everything that an earlier run left behind, then take jobs in."""
+        problem = self._means.folder.problem
+        if problem is not None:
+            log.trouble("runner.view_only", code=problem.code)
+            return
+        for job in await recover(self._means):
+            self._dispatcher.take(job)
+        self._dispatcher.start()
+        self._is_open = True
+        log.event("runner.started", active=len(self._dispatcher.live))
+
+    async def stop(self) -> None:
+        """Take no more jobs in, let submits that are under way be answered, record, and end within 10 s."""
+        self._is_open = False
+        await self._dispatcher.stop()
+        await self._close()
+        log.event("runner.stopped", active=len(self._dispatcher.live))
+
+    # what the page asks
+
+    async def submit(
+        self,
+        job_id: str,
+        request: VideoRequest,
+        visitor: Visitor,
+        *,
+        own_key: str | None = None,
+        is_confirmed: bool = False,
+    ) -> Job:
+        """Store a job and its reservation, and set it going; the same id again is the same job.
+
+        Args:
+            job_id: 32 hexadecimal digits made by the browser, so that a repeated click is the same row.
+            request: A seed of -1 is drawn here, before the job is stored.
+            visitor: Who asks.
+            own_key: The visitor's own key; kept in memory only.
+            is_confirmed: The person has accepted a price above the limit for one video.
+
+        Raises:
+            InvalidRequestError: The id is malformed.
+            SpendLimitError: A limit would be passed.
+            StorageError: Nothing can be stored safely, so nothing is sent.
+            AccessError: The id is known and is another visitor's.
+        """
+        if not is_id(job_id):
+            raise InvalidRequestError("bad_job_id", field="job_id")
+        job = self._new_job(job_id, request.with_drawn_seed(), visitor, self._guard.payer(has_own_key=bool(own_key)))
+        self._check_may_store(job)
+        check = partial(self._guard.check, is_confirmed=is_confirmed)
+        stored, is_new = await self._in_ledger(self._means.ledger.add, job, check)
+        if is_new:
+            if own_key:
+                self._means.keys.bring(stored, Secret(own_key))
+            log.event("job.queued", job=job_id, payer=stored.payer, reserved_microusd=stored.reserved_microusd)
+            self._dispatcher.take(stored)
+        return stored
+
+    def view(self, job_id: str, visitor: Visitor) -> JobView:
+        """Return a job as it is now.
+
+        Raises:
+            AccessError: There is no such job for this visitor.
+        """
+        live = self._dispatcher.live.get(job_id)
+        job = live.job if live is not None else self._stored(job_id)
+        if not visitor.may_see(job):
+            raise AccessError("not_yours")
+        usual = self.estimate(job.request, job.payer)
+        began = job.sent_at or job.created_at
+        if live is None:
+            return JobView(job, Phase.ENDED, (job.ended_at or job.updated_at) - began, usual, note=job.problem)
+        queue = [entry.job.id for entry in self._dispatcher.waiting()]
+        place = queue.index(job_id) + 1 if job_id in queue else None
+        retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
+        phase, note = live.phase, live.note
+        if place is not None and job.payer != "visitor" and self._means.pace.wait_s > 0:
+            phase, note = Phase.PAUSED, self._means.pace.pause or note
+            retry_in_s = max(retry_in_s or 0.0, self._means.pace.wait_s)
+        return JobView(job, phase, self._means.ledger.now() - began, usual, place, len(queue), retry_in_s, note)
+
+    def newest(self, visitor: Visitor) -> Job | None:
+        """Return the visitor's latest job."""
+        return next(iter(self._means.ledger.jobs(visitor.id, limit=1)), None)
+
+    def jobs(self, visitor: Visitor, **filters: Any) -> list[Job]:
+        """Return the visitor's own jobs newest first; filters as in `Ledger.jobs`."""
+        return self._means.ledger.jobs(visitor.id, **filters)
+
+    def active(self, visitor: Visitor) -> list[JobView]:
+        """Return the visitor's jobs under way, oldest first."""
+        mine = [live.job for live in self._dispatcher.live.values() if live.job.visitor == visitor.id]
+        return [self.view(job.id, visitor) for job in sorted(mine, key=lambda job: job.created_at)]
+
+    async def cancel(self, job_id: str, visitor: Visitor) -> Job:
+        """Remove a job that was not sent.
+
+        Raises:
+            AccessError: There is no such job for this visitor, or it was already sent.
+        """
+        self.view(job_id, visitor)
+        cancelled = await self._in_ledger(self._means.ledger.cancel, job_id)
+        if cancelled is None:
+            raise AccessError("cannot_cancel")
+        log.event("job.cancelled", job=job_id)
+        self._dispatcher.let_go(cancelled)
+        return cancelled
+
+    async def delete(self, job_id: str, visitor: Visitor) -> None:
+        """Remove an ended job and its files; what it cost stays counted.
+
+        Raises:
+            AccessError: There is no such job for this visitor, or it is still under way.
+        """
+        if self.view(job_id, visitor).job.is_active:
+            raise AccessError("still_under_way")
+        # The row first: a file without a row would come back at the next start as a stranger's video.
+        await self._in_ledger(self._means.ledger.hide, job_id)
+        await asyncio.to_thread(self._means.library.delete, job_id)
+        log.event("job.deleted", job=job_id)
+
+    def lend_key(self, visitor: Visitor, key: str) -> None:
+        """Use a visitor's own key for their jobs that wait for one; kept in memory only."""
+        self._means.keys.lend(visitor.id, Secret(key))
+        self._dispatcher.wake()
+
+    def forget_key(self, visitor: Visitor) -> None:
+        """Drop a visitor's own key; jobs already sent with it keep it until they end."""
+        self._means.keys.forget_visitor(visitor.id)
+
+    async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job:
+        """Return the job when it has ended, or as it is when the time is over.
+
+        Raises:
+            AccessError: There is no such job for this visitor.
+        """
+        job = self.view(job_id, visitor).job
+        if live := self._dispatcher.live.get(job_id):
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(live.ended.wait(), timeout_s)
+            job = live.job
+        return job
+
+    def estimate(self, request: VideoRequest, payer: Payer | None = None) -> Estimate:
+        """Return what a request will take and cost here, learnt from this service's finished jobs."""
+        kind: Payer = payer or ("nobody" if self.settings.is_preview else "owner")
+        if kind not in self._learnt:
+            self._learnt[kind] = self._means.ledger.outcomes(kind)
+        return estimate(request, self._learnt[kind])
+
+    def video_path(self, job_id: str, visitor: Visitor) -> Path:
+        """Return the path of a finished video.
+
+        Raises:
+            AccessError: There is no such job for this visitor.
+            MediaError: The file is not in the library.
+        """
+        return self._means.library.video(self.view(job_id, visitor).job.id)
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether jobs can be taken in and will be sent."""
+        return self._is_open and self._dispatcher.is_alive and self._means.folder.can_write
+
+    def limits(self) -> Limits:
+        """Return what was spent and what may be, as the page's head shows it."""
+        totals = self._means.ledger.totals("")
+        settings = self.settings
+        return Limits(
+            spent_today_usd=totals.today_microusd / MICRO,
+            spent_total_usd=totals.total_microusd / MICRO,
+            daily_limit_usd=settings.daily_limit_usd,
+            total_limit_usd=settings.total_limit_usd,
+            video_limit_usd=settings.video_limit_usd,
+            is_preview=settings.is_preview,
+            is_public=settings.is_public,
+            may_spend_owner_key=settings.may_spend_owner_key,
+            problem=self._problem(),
+        )
+
+    # inside
+
+    def _new_job(self, job_id: str, request: VideoRequest, visitor: Visitor, payer: Payer) -> Job:
+        expected = self.estimate(request, payer)
+        reserved = 0 if payer == "nobody" else round(expected.high_usd * MICRO)
+        return Job(
+            id=job_id,
+            visitor=visitor.id,
+            status=JobStatus.QUEUED,
+            request=request,
+            dialect=self.settings.dialect,
+            payer=payer,
+            created_at=0.0,
+            updated_at=0.0,
+            reserved_microusd=reserved,
+            predicted_s=predicted_seconds(request),
+        )
+
+    def _check_may_store(self, job: Job) -> None:
+        self._means.folder.check_room()
+        if not self._is_open:
+            raise StorageError("stopping")
+        if job.payer == "owner" and needs_review(self._means.folder.path):
+            raise StorageError("ledger_damaged")
+
+    def _problem(self) -> JobProblem | None:
+        if self._means.folder.problem is not None:
+            return JobProblem.of(self._means.folder.problem)
+        if needs_review(self._means.folder.path) and not self.settings.is_preview:
+            return JobProblem.from_code("ledger_damaged")
+        return self._means.pace.pause
+
+    def _stored(self, job_id: str) -> Job:
+        job = self._means.ledger.get(job_id) if is_id(job_id) else None
+        if job is None:
+            raise AccessError("not_yours")
+        return job
+
+    def _learnt_something(self) -> None:
+        self._learnt.clear()
+
+    async def _in_ledger(self, call: Callable[..., Any], *args: Any, **values: Any) -> Any:
+        return await self._means.in_ledger(call, *args, **values)

@@ -1,0 +1,340 @@
+"""Journey: one job's way from our queue to the library, each step stored before the next begins."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from hunyuan_ui import log, media
+from hunyuan_ui.checkpoint import Checkpoint
+from hunyuan_ui.endpoint.client import EndpointClient
+from hunyuan_ui.endpoint.contract import FILE_LIFE_S, Metrics, RemoteState
+from hunyuan_ui.errors import (
+    AuthenticationError,
+    DownloadError,
+    EndpointError,
+    EndpointStatusError,
+    EndpointUnreachableError,
+    HunyuanUIError,
+    JobFailedError,
+    MediaError,
+    OutcomeUnknownError,
+    OutOfCreditsError,
+    RateLimitError,
+    RequestExpiredError,
+    StorageError,
+)
+from hunyuan_ui.folder import DataFolder
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
+from hunyuan_ui.ledger import Ledger
+from hunyuan_ui.library import VideoLibrary
+from hunyuan_ui.runner.live import KeyRing, LiveJob, Pace, backoff_s
+
+SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
+PATIENCE_S: Final = 60.0  # a 404 younger than this is the service's own lag (faults-and-security.md row 30)
+RESULT_ATTEMPTS: Final = 3  # a result without a video is asked for again this often (row 32)
+SLOWEST_RETRY_S: Final = 60.0
+POLL_JITTER: Final = 0.2  # spreads a thousand polls evenly
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """All that a journey works with."""
+
+    client: EndpointClient
+    fetch: Callable[[str, Path], Awaitable[object]]
+    ledger: Ledger
+    library: VideoLibrary
+    folder: DataFolder
+    keys: KeyRing
+    pace: Pace
+    poll_interval_s: float
+    in_ledger: Callable[..., Any]  # runs a ledger call in its one thread
+    checkpoint: Checkpoint
+
+
+class NeedsKeyError(Exception):
+    """The job's visitor must bring their key again; raised and caught inside the runner only."""
+
+
+@dataclass(slots=True)
+class _Gone:
+    """How long a finished or expired request has been without a video, by a clock that never jumps."""
+
+    times: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    def counts(self, error: EndpointError) -> bool:
+        """Take note of an answer; return whether the history should be asked now."""
+        if isinstance(error, RequestExpiredError):
+            self.times += 1
+            return True
+        self.times += error.code == "no_video_in_result"
+        return self.times >= RESULT_ATTEMPTS
+
+
+class Journey:
+    """Takes one job as far as it will go.
+
+    Args:
+        live: The job, changed in place as it moves.
+        means: What it works with.
+    """
+
+    def __init__(self, live: LiveJob, means: Means) -> None:
+        self._live = live
+        self._means = means
+
+    @property
+    def _job(self) -> Job:
+        return self._live.job
+
+    async def travel(self) -> None:
+        """Go on from the job's stored status until it has ended or must wait in the queue again."""
+        if self._job.status is JobStatus.QUEUED:
+            await self._send()
+        if self._job.status is JobStatus.RUNNING:
+            await self._poll()
+        if self._job.status is JobStatus.DOWNLOADING:
+            await self._fetch()
+
+    # sending
+
+    async def _send(self) -> None:
+        key = self._key()
+        self._means.folder.check_room()
+        claimed = await self._means.in_ledger(self._means.ledger.claim, self._job.id)
+        if claimed is None:
+            return
+        self._moved(claimed)
+        self._live.say(Phase.SENT)
+        try:
+            await (self._send_blocking(key) if self._job.dialect == "v1" else self._submit(key))
+        except EndpointUnreachableError as error:
+            await self._unsent(error)
+        except RateLimitError as error:
+            if self._job.payer != "visitor":
+                self._means.pace.hold(error.retry_after_s)
+            await self._requeue(error, error.retry_after_s)
+        except EndpointStatusError as error:
+            if isinstance(error, (OutOfCreditsError, AuthenticationError)) and self._job.payer == "owner":
+                self._means.pace.stop(JobProblem.of(error))
+            await self._keep(self._means.ledger.mark_failed, self._job.id, JobProblem.of(error))
+        except OutcomeUnknownError as error:
+            if self._job.status is not JobStatus.SUBMITTING:
+                return
+            await self._keep(self._means.ledger.mark_unknown, self._job.id, JobProblem.of(error))
+        else:
+            if self._job.payer != "visitor":
+                self._means.pace.go()
+
+    async def _submit(self, key: str) -> None:
+        request_id = await self._means.client.submit(self._job.request, key)
+        # Logged before the commit: if the commit never happens, the id is still known to the owner.
+        log.event("job.accepted", job=self._job.id, request_id=request_id)
+        self._means.checkpoint("journey.accepted")
+        await self._keep(self._means.ledger.mark_running, self._job.id, request_id)
+
+    async def _send_blocking(self, key: str) -> None:
+        self._live.say(Phase.RENDERING)
+        async with self._means.client.generate(self._job.request, key) as answer:
+            log.event("job.accepted", job=self._job.id, request_id=answer.request_id)
+            self._means.checkpoint("journey.accepted")
+            await self._settle(answer.metrics, answer.url, answer.request_id)
+            if answer.url is None:
+                self._live.say(Phase.DOWNLOADING)
+                try:
+                    part = self._means.library.part(self._job.id)
+                    await answer.save(part, check=media.check_mp4, checkpoint=self._means.checkpoint)
+                    await self._store()
+                except (DownloadError, StorageError, MediaError, OSError) as error:
+                    # The bytes came only once; what is left is the history, which _fetch asks.
+                    log.trouble("job.body_lost", job=self._job.id, kind=type(error).__name__)
+
+    async def _unsent(self, error: EndpointUnreachableError) -> None:
+        attempts = int(self._job.notes.get("attempts", 0)) + 1
+        if attempts >= SUBMIT_ATTEMPTS or error.code == "tls_failed":
+            await self._keep(self._means.ledger.mark_failed, self._job.id, JobProblem.of(error))
+            return
+        await self._requeue(error, backoff_s(attempts))
+        self._moved(await self._means.in_ledger(self._means.ledger.note, self._job.id, attempts=attempts))
+
+    async def _requeue(self, error: EndpointError, wait_s: float) -> None:
+        problem = JobProblem.of(error)
+        not_before = self._means.ledger.now() + wait_s
+        await self._keep(self._means.ledger.requeue, self._job.id, not_before, problem)
+        self._live.say(Phase.PAUSED, retry_in_s=wait_s, note=problem)
+
+    # waiting for the service
+
+    async def _poll(self) -> None:
+        if self._live.phase not in (Phase.IN_SERVICE_QUEUE, Phase.RENDERING):
+            self._live.say(Phase.IN_SERVICE_QUEUE)
+        misses = 0
+        gone = _Gone()
+        while self._job.status is JobStatus.RUNNING:
+            wait_s = self._means.poll_interval_s * random.uniform(1 - POLL_JITTER, 1 + POLL_JITTER)
+            await asyncio.sleep(wait_s if misses == 0 else backoff_s(misses))
+            try:
+                await self._ask_once()
+                misses, gone = 0, _Gone()
+            except JobFailedError as error:
+                await self._keep(self._means.ledger.mark_failed, self._job.id, JobProblem.of(error))
+            except RateLimitError as error:
+                await self._pause(Phase.RECONNECTING, error, error.retry_after_s)
+            except EndpointError as error:
+                misses += 1
+                if gone.counts(error):
+                    await self._look_up(error, gone)
+                elif misses > 1:
+                    self._live.say(Phase.RECONNECTING, note=JobProblem.of(error))
+
+    async def _ask_once(self) -> None:
+        request_id, key = self._request_id(), self._key()
+        status = await self._means.client.status(request_id, key)
+        is_queued = status.state is RemoteState.QUEUED
+        self._live.say(Phase.IN_SERVICE_QUEUE if is_queued else Phase.RENDERING)
+        if status.state is RemoteState.COMPLETED:
+            result = await self._means.client.result(request_id, key)
+            await self._settle(result.metrics, result.url, request_id)
+
+    async def _look_up(self, error: EndpointError, gone: _Gone) -> None:
+        """Ask the history about a request whose record is gone; when nothing is there for long, name the job lost."""
+        try:
+            row = await self._means.client.history(self._request_id(), self._key())
+        except EndpointError as history_error:
+            await self._pause(Phase.RECONNECTING, history_error, backoff_s(gone.times, cap=SLOWEST_RETRY_S))
+            return
+        if row is not None and row.url is not None:
+            await self._settle(Metrics(cost=row.cost), row.url, self._request_id())
+        elif row is not None and row.status == RemoteState.FAILED.value:
+            problem = JobProblem.from_code("job_failed", detail="see the account's generations")
+            await self._keep(self._means.ledger.mark_failed, self._job.id, problem)
+        elif row is not None and row.status is not None and row.status != RemoteState.COMPLETED.value:
+            await self._pause(Phase.RENDERING, error, backoff_s(gone.times, cap=SLOWEST_RETRY_S))
+        elif time.monotonic() - gone.since >= PATIENCE_S:
+            await self._lose(error)
+
+    async def _settle(self, metrics: Metrics, url: str | None, request_id: str | None) -> None:
+        await self._keep(
+            self._means.ledger.mark_downloading,
+            self._job.id,
+            request_id=request_id,
+            result_url=url,
+            cost_usd=metrics.cost if metrics.cost is not None else self._known_cost(),
+            inference_s=metrics.inference_time if metrics.inference_time is not None else self._job.inference_s,
+            queue_s=metrics.queue_time if metrics.queue_time is not None else self._job.queue_s,
+        )
+
+    # bringing it home
+
+    async def _fetch(self) -> None:
+        self._live.say(Phase.DOWNLOADING)
+        misses, refused = 0, list[DownloadError]()
+        while self._job.status is JobStatus.DOWNLOADING:
+            try:
+                await self._fetch_once(refused)
+            except DownloadError as error:
+                if error.expired or not error.retryable:
+                    refused.append(error)
+                    continue
+                misses += 1
+                await self._retry_later(error, misses)
+            except (HunyuanUIError, OSError) as error:
+                misses += 1
+                log.trouble("job.fetch_failed", job=self._job.id, kind=type(error).__name__)
+                problem = error if isinstance(error, HunyuanUIError) else StorageError("disk_read_only")
+                await self._retry_later(problem, misses)
+
+    async def _fetch_once(self, refused: list[DownloadError]) -> None:
+        if len(refused) > 1 or self._is_past_file_life():
+            await self._lose(refused[-1] if refused else DownloadError("video_lost", request_id=self._job.request_id))
+            return
+        if refused or self._job.result_url is None:
+            await self._renew_url()
+        if self._job.result_url is not None and self._job.status is JobStatus.DOWNLOADING:
+            await self._means.fetch(self._job.result_url, self._means.library.part(self._job.id))
+            await self._store()
+
+    async def _retry_later(self, error: HunyuanUIError, misses: int) -> None:
+        await self._pause(Phase.DOWNLOADING, error, backoff_s(misses, cap=SLOWEST_RETRY_S))
+
+    async def _store(self) -> None:
+        done = await asyncio.to_thread(self._means.library.store, self._job, self._means.library.part(self._job.id))
+        self._means.checkpoint("journey.stored")
+        await self._keep(self._means.ledger.mark_done, done.id, sha256=done.sha256, notes=done.notes)
+
+    async def _renew_url(self) -> None:
+        """Ask for the address again: first the result, then the history; else name the job lost."""
+        gone = DownloadError("video_lost", request_id=self._job.request_id)
+        if self._job.request_id is None:
+            await self._lose(gone)
+            return
+        if self._job.dialect == "v2":
+            with suppress(RequestExpiredError, JobFailedError):
+                result = await self._means.client.result(self._job.request_id, self._key())
+                await self._settle(result.metrics, result.url, self._job.request_id)
+                return
+        row = await self._means.client.history(self._job.request_id, self._key())
+        if row is None or row.url is None:
+            await self._lose(gone)
+        else:
+            await self._settle(Metrics(cost=row.cost), row.url, self._job.request_id)
+
+    async def _lose(self, error: HunyuanUIError) -> None:
+        problem = JobProblem.of(error)
+        if problem.code not in ("request_expired", "no_video_in_result", "link_refused"):
+            problem = JobProblem.from_code("video_lost", request_id=self._job.request_id or "unknown")
+        await self._keep(self._means.ledger.mark_lost, self._job.id, problem)
+
+    # inside
+
+    async def _keep(self, change: Callable[..., Job], *args: Any, **values: Any) -> None:
+        """Commit a change that must not be lost, however long the disk refuses it."""
+        attempt = 0
+        while True:
+            try:
+                job = await self._means.in_ledger(change, *args, **values)
+                break
+            except StorageError as error:
+                attempt += 1
+                log.trouble("ledger.refused", job=self._job.id, code=error.code, attempt=attempt)
+                self._means.folder.drop_ballast()
+                self._live.note = JobProblem.of(error)
+                await asyncio.sleep(backoff_s(attempt, base=0.5, cap=30.0))
+        self._moved(job)
+
+    def _moved(self, job: Job) -> None:
+        if job.status is not self._job.status:
+            code = job.problem.code if job.problem else None
+            facts = {"request_id": job.request_id, "cost_microusd": job.cost_microusd, "problem": code}
+            log.event(f"job.{job.status.value}", job=job.id, **{k: v for k, v in facts.items() if v is not None})
+        self._live.job = job
+        self._means.checkpoint(f"journey.{job.status.value}")
+
+    async def _pause(self, phase: Phase, error: HunyuanUIError, seconds: float) -> None:
+        self._live.say(phase, retry_in_s=seconds, note=JobProblem.of(error))
+        await asyncio.sleep(seconds)
+
+    def _key(self) -> str:
+        key = self._means.keys.for_job(self._job)
+        if key is None:
+            raise NeedsKeyError
+        return key
+
+    def _request_id(self) -> str:
+        if self._job.request_id is None:
+            raise RuntimeError(f"job {self._job.id} is {self._job.status.value} without a request id")
+        return self._job.request_id
+
+    def _known_cost(self) -> float | None:
+        return None if self._job.cost_microusd is None else self._job.cost_microusd / 1_000_000
+
+    def _is_past_file_life(self) -> bool:
+        return self._means.ledger.now() - (self._job.sent_at or self._job.created_at) > FILE_LIFE_S

@@ -1,0 +1,94 @@
+"""Opening: builds a runner and all it works with from settings."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hunyuan_ui import log, media
+from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
+from hunyuan_ui.endpoint.client import EndpointClient
+from hunyuan_ui.endpoint.download import fetch
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.folder import DataFolder
+from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.library import VideoLibrary
+from hunyuan_ui.runner.door import JobRunner
+from hunyuan_ui.runner.journey import Means
+from hunyuan_ui.runner.live import KeyRing, Pace
+from hunyuan_ui.settings import Settings
+
+
+def open_runner(
+    settings: Settings,
+    *,
+    client: EndpointClient | None = None,
+    download: Callable[[str, Path], Awaitable[object]] | None = None,
+    folder: DataFolder | None = None,
+    checkpoint: Checkpoint = no_checkpoint,
+    now: Callable[[], float] = time.time,
+) -> JobRunner:
+    """Open the data folder and return a runner that is not started yet.
+
+    A folder that another process holds or that cannot be written opens for viewing only; `limits().problem` says why.
+
+    Args:
+        settings: Of this run; in local preview `base_url` is already the local endpoint's.
+        client: Another client, for tests.
+        download: Another way to fetch a result's address into a file, for tests.
+        folder: Another folder, for tests.
+        checkpoint: Called by name at every step, so that tests can fail or kill there.
+        now: Another clock in UTC seconds, for tests.
+
+    Raises:
+        StorageError: The ledger is there and cannot be opened, even for viewing.
+    """
+    folder = folder or DataFolder(settings.data_dir)
+    ledger = _open_ledger(folder, checkpoint, now)
+    client = client or EndpointClient(settings.base_url, settings.history_url)
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+    means = Means(
+        client=client,
+        fetch=download or partial(fetch, own_origin=settings.base_url, check=media.check_mp4, checkpoint=checkpoint),
+        ledger=ledger,
+        library=VideoLibrary(folder.path / "videos", checkpoint=checkpoint),
+        folder=folder,
+        keys=KeyRing(settings.api_key),
+        pace=Pace(),
+        poll_interval_s=settings.poll_interval_s,
+        in_ledger=_in_pool(pool),
+        checkpoint=checkpoint,
+    )
+
+    async def close() -> None:
+        await client.aclose()
+        pool.shutdown(wait=True)
+        ledger.close()
+        folder.close()
+
+    return JobRunner(settings, means, close)
+
+
+def _open_ledger(folder: DataFolder, checkpoint: Checkpoint, now: Callable[[], float]) -> Ledger:
+    try:
+        opened = open_ledger(folder.path, can_write=folder.can_write)
+    except StorageError as error:
+        if error.code != "disk_read_only":
+            raise
+        folder.problem = error
+        opened = open_ledger(folder.path, can_write=False)
+    if opened.set_aside is not None:
+        log.trouble("ledger.set_aside", file=opened.set_aside.name)
+    return Ledger(opened.connection, checkpoint=checkpoint, now=now)
+
+
+def _in_pool(pool: ThreadPoolExecutor) -> Callable[..., Awaitable[Any]]:
+    async def run(call: Callable[..., Any], *args: Any, **values: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(pool, partial(call, *args, **values))
+
+    return run
