@@ -280,16 +280,16 @@ def detail_of(answer: Answer, key: str) -> str:
 
 def plain(text: str, key: str = "") -> str:
     """Return foreign text on one line, without control characters and keys, of at most 300 characters."""
-    # Redacted twice: before the first cut, which could leave half a key, and after cleaning, which could join one.
-    text = _redacted(text, key)[: 8 * DETAIL_LIMIT]
-    text = _redacted(" ".join(clean_text(text).split()), key)
+    # The key goes twice: before the first cut, which could leave half of it, and after cleaning, which could join it.
+    text = _without(key, text)[: 8 * DETAIL_LIMIT]
+    text = _KEY_SHAPE.sub("***", _without(key, " ".join(clean_text(text).split())))
     return text if len(text) <= DETAIL_LIMIT else text[: DETAIL_LIMIT - 1] + "…"
 
 
-def _redacted(text: str, key: str) -> str:
+def _without(key: str, text: str) -> str:
     for secret in {key, quote(key, safe="")} - {""}:
         text = text.replace(secret, "***")
-    return _KEY_SHAPE.sub("***", text)
+    return text
 
 
 def _sentence_in(fields: Mapping[str, Any]) -> str | None:

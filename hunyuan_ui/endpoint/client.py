@@ -22,11 +22,11 @@ from hunyuan_ui.endpoint.contract import HistoryRow, Metrics, RemoteResult, Remo
 from hunyuan_ui.endpoint.history import history_row
 from hunyuan_ui.endpoint.saving import Check, Saved, SaveLimits, save
 from hunyuan_ui.endpoint.wire import (
-    HEADERS,
     NEVER_SENT,
     TRANSPORT_ERRORS,
     content_length,
     is_compressed,
+    new_client,
     new_transport,
     read_body,
     read_start,
@@ -114,13 +114,7 @@ class EndpointClient:
         self._base = base_url.rstrip("/")
         self._history = history_url.rstrip("/")
         self._timeouts = timeouts
-        self._http = httpx.AsyncClient(
-            transport=transport or new_transport(),
-            timeout=httpx.Timeout(None, connect=timeouts.connect_s),
-            headers=HEADERS,
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._http = new_client(transport or new_transport(), timeouts.connect_s)
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -15,10 +15,10 @@ from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
 from hunyuan_ui.endpoint.guarded import GuardedBackend, GuardedTransport, LinkGuard
 from hunyuan_ui.endpoint.saving import Check, Saved, SaveLimits, save
 from hunyuan_ui.endpoint.wire import (
-    HEADERS,
     TRANSPORT_ERRORS,
     content_length,
     is_compressed,
+    new_client,
     reason_of,
     send,
     shared_ssl_context,
@@ -73,8 +73,7 @@ async def fetch(
     """
     guard = LinkGuard(own_origin)
     transport = GuardedTransport(GuardedBackend(guard), ssl_context or shared_ssl_context())
-    timeout = httpx.Timeout(None, connect=limits.connect_s)
-    async with httpx.AsyncClient(transport=transport, headers=HEADERS, timeout=timeout, trust_env=False) as client:
+    async with new_client(transport, limits.connect_s) as client:
         try:
             response = await _follow(client, guard, url, limits)
         except DownloadError as error:

@@ -17,9 +17,9 @@ LONGEST_S: Final = 3600.0
 GUESS_S: Final = (15.0, 60.0)  # when nothing usable is said
 
 _ISO: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)? ?(?:Z|UTC|GMT|([+-])(\d\d):?(\d\d))?", re.IGNORECASE
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)? ?(?:Z|UTC|GMT|([+-])(\d\d):?(\d\d))?", re.IGNORECASE | re.ASCII
 )
-_NUMBER: Final = re.compile(r"\d{1,15}(?:\.\d{1,9})?")
+_NUMBER: Final = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
 _YEAR_2001: Final = 1e9  # a smaller number cannot be a moment, so it is a span
 _MILLISECONDS: Final = 1e11  # a larger one is a moment in milliseconds
 

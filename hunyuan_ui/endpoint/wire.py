@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from functools import lru_cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, TypeVar
 
 import anyio
@@ -51,6 +52,25 @@ def new_transport() -> httpx.AsyncHTTPTransport:
     """Return the transport of the client that carries the key."""
     return httpx.AsyncHTTPTransport(
         verify=shared_ssl_context(), trust_env=False, limits=LIMITS, socket_options=keepalive_options()
+    )
+
+
+def new_client(transport: httpx.AsyncBaseTransport, connect_s: float) -> httpx.AsyncClient:
+    """Return a client that adds nothing of its own: no proxies, no redirects, no cookies, no limit on reading.
+
+    A cookie would tie one visitor's key to the next visitor's call.
+
+    Args:
+        transport: Makes the connections.
+        connect_s: Longest time to connect; everything else has a deadline of the caller's.
+    """
+    return httpx.AsyncClient(
+        transport=transport,
+        timeout=httpx.Timeout(None, connect=connect_s),
+        headers=HEADERS,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        follow_redirects=False,
+        trust_env=False,
     )
 
 
