@@ -1,0 +1,237 @@
+"""VideoRequest: the nine parameters, and the only place with their names, ranges, defaults and labels."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from hunyuan_ui.errors import InvalidRequestError
+
+FPS: Final = 24  # the model's frame rate; not a parameter (segmind-api.md 6)
+SIZE_MULTIPLE: Final = 16  # the VAE's 8 times the transformer's patch of 2 (segmind-api.md 6)
+RANDOM_SEED: Final = -1
+MAX_SEED: Final = 2**32 - 1
+
+# Format characters that reorder or hide text; a prompt holding them would not read as it is shown.
+# The joiners U+200C and U+200D stay: emoji and several scripts are written with them.
+_HIDDEN: Final = {0x061C, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF}
+_NORMALIZED_AT_MOST: Final = (
+    20_000  # characters; NFC takes quadratic time on hostile text, and this long is refused anyway
+)
+
+
+def clean_text(text: str) -> str:
+    """Return the text as NFC, without control or bidi-override characters and outer space."""
+    kept = "".join(filter(_is_shown, text.replace("\r\n", "\n").replace("\r", "\n")))
+    if len(kept) <= _NORMALIZED_AT_MOST:
+        kept = unicodedata.normalize("NFC", kept)
+    return kept.strip()
+
+
+def _is_shown(character: str) -> bool:
+    if character in "\n\t":
+        return True
+    return unicodedata.category(character) not in ("Cc", "Cs") and ord(character) not in _HIDDEN
+
+
+class Parameter(NamedTuple):
+    """What the form, the API and the documents need to know of one field."""
+
+    name: str
+    label: str
+    help: str
+    unit: str
+    low: int | float | None
+    high: int | float | None
+    step: int | float
+    default: Any
+    is_text: bool
+    is_advanced: bool
+
+
+class VideoRequest(BaseModel):
+    """One text-to-video request, exactly as the endpoint receives it.
+
+    Source: the parameter table of the hosted model (segmind-api.md 6) and DESIGN 2.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+    )
+
+    prompt: str = Field(title="Prompt", min_length=1, max_length=2000, json_schema_extra={"unit": "characters"})
+    """What the video should show: subject, motion, scene, then camera, light and style. About 256 tokens are read."""
+
+    negative_prompt: str = Field(
+        "Aerial view, overexposed, low quality, deformation",
+        title="Negative prompt",
+        max_length=1000,
+        json_schema_extra={"unit": "characters", "advanced": True},
+    )
+    """What to avoid. Accepted by the service, but the model is guidance-distilled: it may have no visible effect."""
+
+    width: int = Field(854, title="Width", ge=1, le=1280, json_schema_extra={"unit": "px", "advanced": True})
+    """Width of the picture. The service rounds up to a multiple of 16, so 854 is made as 864."""
+
+    height: int = Field(480, title="Height", ge=1, le=1280, json_schema_extra={"unit": "px", "advanced": True})
+    """Height of the picture. The service rounds up to a multiple of 16."""
+
+    video_length: int = Field(77, title="Frames", ge=1, le=129, json_schema_extra={"unit": "frames", "step": 4})
+    """Number of frames at 24 a second, 4n + 1: the video encoder packs four frames into one."""
+
+    infer_steps: int = Field(40, title="Steps", ge=1, le=70, json_schema_extra={"unit": "steps", "advanced": True})
+    """Denoising steps. Time and price grow with them; below 30 the picture is a draft."""
+
+    flow_shift: float = Field(
+        7.0, title="Flow shift", ge=1, le=15, json_schema_extra={"unit": "", "step": 0.5, "advanced": True}
+    )
+    """Where the steps are spent: higher settles the composition, lower the detail. 7 suits most sizes."""
+
+    embedded_guidance_scale: int = Field(
+        6, title="Embedded guidance", ge=1, le=10, json_schema_extra={"unit": "", "advanced": True}
+    )
+    """How closely the video follows the prompt. Too high looks burnt."""
+
+    seed: int = Field(96501778, title="Seed", ge=RANDOM_SEED, le=MAX_SEED, json_schema_extra={"unit": ""})
+    """Start of the randomness: the same seed and settings give the same video. -1 draws one."""
+
+    @field_validator("prompt", "negative_prompt", mode="before")
+    @classmethod
+    def _clean(cls, value: object) -> object:
+        if not isinstance(value, str):
+            # pydantic would decode bytes, past the cleaning.
+            raise PydanticCustomError("not_text", "not text")
+        return clean_text(value)
+
+    @field_validator(
+        "width", "height", "video_length", "infer_steps", "embedded_guidance_scale", "seed", "flow_shift", mode="before"
+    )
+    @classmethod
+    def _number(cls, value: object) -> object:
+        # pydantic would take True for 1 and "77" for 77; a paid call deserves an explicit number.
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise PydanticCustomError("not_a_number", "not a number")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise PydanticCustomError("not_a_number", "not a number")
+        return value
+
+    @field_validator("video_length")
+    @classmethod
+    def _packable(cls, value: int) -> int:
+        if value % 4 != 1:
+            raise PydanticCustomError("frames_not_possible", "not 4n + 1")
+        return value
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> VideoRequest:
+        """Build a request from loose values.
+
+        Args:
+            values: Wire names to values; what is absent takes its default.
+
+        Raises:
+            InvalidRequestError: The first field that is wrong, with its value and the cure.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise _as_sentence(error.errors(include_url=False), values) from None
+
+    def with_drawn_seed(self) -> VideoRequest:
+        """Return the same request with a random seed in place of -1."""
+        if self.seed != RANDOM_SEED:
+            return self
+        return self.model_copy(update={"seed": secrets.randbelow(MAX_SEED + 1)})
+
+    @property
+    def real_size(self) -> tuple[int, int]:
+        """Width and height in px as the service makes them."""
+        return round_up(self.width), round_up(self.height)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the video in seconds."""
+        return self.video_length / FPS
+
+
+def round_up(side: int) -> int:
+    """Return the side in px rounded up to what the model can make."""
+    return -(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE
+
+
+def parameters() -> list[Parameter]:
+    """Return the nine parameters in order, with everything a form, an API or a table says about them."""
+    return [_parameter(name) for name in VideoRequest.model_fields]
+
+
+def _parameter(name: str) -> Parameter:
+    field = VideoRequest.model_fields[name]
+    names = ("ge", "le", "max_length")
+    bounds = {key: getattr(rule, key) for rule in field.metadata for key in names if hasattr(rule, key)}
+    extra = cast("dict[str, Any]", field.json_schema_extra)
+    return Parameter(
+        name=name,
+        label=field.title or name,
+        help=field.description or "",
+        unit=extra["unit"],
+        low=bounds.get("ge"),
+        high=bounds.get("le", bounds.get("max_length")),
+        step=extra.get("step", 1),
+        default=None if field.is_required() else field.default,
+        is_text=field.annotation is str,
+        is_advanced=extra.get("advanced", False),
+    )
+
+
+def _as_sentence(details: list[ErrorDetails], values: Mapping[str, Any]) -> InvalidRequestError:
+    first = details[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if name not in VideoRequest.model_fields:
+        return InvalidRequestError("field_unknown", field=name, label=repr(name[:40]))
+    field = _parameter(name)
+    value = values.get(name)
+    if value is None:
+        return InvalidRequestError("field_missing", field=name, label=field.label)
+    if field.is_text:
+        return _text_error(field, first["type"], value)
+    if first["type"] == "frames_not_possible":
+        return _frames_error(int(value))
+    code = {"not_a_number": "not_a_number", "int_from_float": "not_whole"}.get(first["type"], "out_of_range")
+    if name == "seed" and code == "out_of_range":
+        return InvalidRequestError("seed_out_of_range", field=name, value=_shown(value), high=MAX_SEED)
+    facts = {"label": field.label, "value": _shown(value), "low": field.low, "high": field.high}
+    return InvalidRequestError(code, field=name, **facts)
+
+
+def _text_error(field: Parameter, kind: str, value: Any) -> InvalidRequestError:
+    if kind == "string_too_short":
+        return InvalidRequestError("prompt_empty", field=field.name)
+    if kind == "string_too_long":
+        facts = {"label": field.label, "length": len(clean_text(value)), "limit": field.high}
+        return InvalidRequestError("text_too_long", field=field.name, **facts)
+    return InvalidRequestError("not_text", field=field.name, label=field.label, value=_shown(value))
+
+
+def _frames_error(frames: int) -> InvalidRequestError:
+    below = (frames - 1) // 4 * 4 + 1
+    choices = f"{below} or {below + 4}"
+    return InvalidRequestError("frames_not_possible", field="video_length", value=frames, choices=choices)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int) and abs(value) > 10**40:
+        return "a number that large"
+    if not isinstance(value, (int, float, str)):
+        return f"a {type(value).__name__}"
+    text = clean_text(str(value)[:80])
+    return text if len(text) <= 40 else text[:39] + "…"
