@@ -1,0 +1,145 @@
+"""Job: one click, from the ledger's row to the page; its statuses and what each means for money."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from enum import Enum
+from hashlib import sha256
+from typing import Any, Final, Literal
+
+from hunyuan_ui.errors import SENTENCES, HunyuanUIError
+from hunyuan_ui.request import VideoRequest
+
+MICRO: Final = 1_000_000  # micro-dollars in a dollar
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+Payer = Literal["owner", "visitor", "nobody"]
+Dialect = Literal["v1", "v2"]
+
+
+class JobStatus(str, Enum):
+    """Where a job is. The ledger's column `status` (DESIGN 4)."""
+
+    QUEUED = "queued"
+    SUBMITTING = "submitting"
+    RUNNING = "running"
+    DOWNLOADING = "downloading"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+    LOST = "lost"
+
+
+RESERVED: Final = frozenset({JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING})
+SPENT: Final = frozenset({JobStatus.DOWNLOADING, JobStatus.DONE, JobStatus.UNKNOWN, JobStatus.LOST})
+ACTIVE: Final = frozenset({JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING, JobStatus.DOWNLOADING})
+ENDED: Final = frozenset(JobStatus) - ACTIVE
+
+
+class Phase(str, Enum):
+    """What the page says an active job is doing; finer than the status, never stored."""
+
+    WAITING = "waiting"  # in our own queue
+    PAUSED = "paused"  # in our own queue, which waits for credits, a key or a rate limit
+    SENT = "sent"  # the POST is under way
+    IN_SERVICE_QUEUE = "in_service_queue"
+    RENDERING = "rendering"
+    RECONNECTING = "reconnecting"  # the service cannot be reached just now; the job goes on there
+    DOWNLOADING = "downloading"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class JobProblem:
+    """Why a job did not end with a video: an error's code, facts and English sentence."""
+
+    code: str
+    sentence: str
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @classmethod
+    def of(cls, error: HunyuanUIError) -> JobProblem:
+        """Return the storable form of an error."""
+        return cls.from_code(error.code, **error.facts)
+
+    @classmethod
+    def from_code(cls, code: str, /, **facts: object) -> JobProblem:
+        """Return a problem that was noticed without an exception, as after a restart."""
+        plain = {name: value if isinstance(value, (int, float)) else str(value) for name, value in facts.items()}
+        return cls(code, SENTENCES[code].format_map(facts), plain)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of the ledger. Times are UTC seconds, money is micro-dollars."""
+
+    id: str
+    visitor: str
+    status: JobStatus
+    request: VideoRequest
+    dialect: Dialect
+    payer: Payer
+    created_at: float
+    updated_at: float
+    reserved_microusd: int
+    predicted_s: float
+    sent_at: float | None = None
+    ended_at: float | None = None
+    not_before: float | None = None
+    request_id: str | None = None
+    cost_microusd: int | None = None
+    inference_s: float | None = None
+    queue_s: float | None = None
+    result_url: str | None = None
+    sha256: str | None = None
+    problem: JobProblem | None = None
+    notes: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the runner still has something to do for it."""
+        return self.status in ACTIVE
+
+    @property
+    def counted_microusd(self) -> int:
+        """What this job counts against the owner's limits: real cost, else the reservation while it may be charged."""
+        if self.payer != "owner" or self.status in (JobStatus.FAILED, JobStatus.CANCELLED):
+            return 0
+        if self.status in SPENT and self.cost_microusd is not None:
+            return self.cost_microusd
+        return self.reserved_microusd
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks. `id` is the hash of the browser's token; `is_owner` is true for everybody in private mode.
+
+    Args:
+        id: Hex digest; the token itself is never stored.
+        is_owner: May see and settle every job on this installation.
+    """
+
+    id: str
+    is_owner: bool = False
+
+    @classmethod
+    def from_token(cls, token: str, *, is_owner: bool = False) -> Visitor:
+        """Return the visitor a browser's 128-bit token stands for."""
+        return cls(sha256(token.encode()).hexdigest()[:32], is_owner)
+
+    def may_see(self, job: Job) -> bool:
+        """Whether this visitor may read, cancel or delete the job."""
+        return self.is_owner or secrets.compare_digest(self.id, job.visitor)
+
+
+def new_id() -> str:
+    """Return a random 128-bit id, also used for visitor tokens."""
+    return secrets.token_hex(16)
+
+
+def is_id(text: object) -> bool:
+    """Whether this is a well-formed job id or visitor token."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
