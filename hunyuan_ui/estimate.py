@@ -1,0 +1,82 @@
+"""Seconds and dollars for a request, from a formula that finished jobs correct.
+
+Source: model.md 1.3 (formula, calibrated so that the default request takes 211.32 s) and segmind-api.md 4
+($0.006929 a second). The absolute level is a guess until this account's own jobs have been seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final, NamedTuple
+
+from hunyuan_ui.request import SIZE_MULTIPLE, VideoRequest
+
+FIXED_S: Final = 8.0  # text encoding, H.264, upload
+S_PER_TOKEN_STEP: Final = 5.21e-5  # linear layers
+TOKENS_AT_PARITY: Final = 18_432  # attention costs as much as the linear layers at 6 x 3072 tokens
+S_PER_PIXEL_FRAME: Final = 4.60e-7  # video decoder
+TEXT_TOKENS: Final = 256
+USD_PER_S: Final = 0.006929
+
+_UNLEARNT_SPREAD: Final = (0.65, 1.5)  # model.md 1.4: the absolute level is +-35 % until calibrated
+_LEARNT_SPREAD: Final = (0.85, 1.2)
+_LEARNT_AFTER: Final = 3  # jobs
+_FACTOR_RANGE: Final = (0.05, 8.0)  # a wild outlier must not turn the estimate useless
+
+
+class Outcome(NamedTuple):
+    """What one finished job really took and cost."""
+
+    predicted_s: float
+    inference_s: float
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Expected seconds and US dollars, each with a low and a high end."""
+
+    seconds: float
+    low_s: float
+    high_s: float
+    cost_usd: float
+    low_usd: float
+    high_usd: float
+    is_learnt: bool
+
+
+def predicted_seconds(request: VideoRequest) -> float:
+    """Return the formula's seconds for a request, before any learning."""
+    width, height = request.real_size
+    patches = (width // SIZE_MULTIPLE) * (height // SIZE_MULTIPLE)
+    latents = (request.video_length - 1) // 4
+    tokens = (latents + 1) * patches + TEXT_TOKENS
+    pixel_frames = SIZE_MULTIPLE**2 * patches * (4 * latents + 1)
+    step_s = S_PER_TOKEN_STEP * tokens * (1 + tokens / TOKENS_AT_PARITY)
+    return FIXED_S + request.infer_steps * step_s + S_PER_PIXEL_FRAME * pixel_frames
+
+
+def estimate(request: VideoRequest, outcomes: Sequence[Outcome] = ()) -> Estimate:
+    """Return what a request will take and cost, learnt from finished jobs where there are any.
+
+    Args:
+        request: The request to be made.
+        outcomes: Recent finished jobs of the same service, any order; about twenty are plenty.
+    """
+    timed = [o for o in outcomes if o.predicted_s > 0 and o.inference_s > 0]
+    factor = _clipped(median(o.inference_s / o.predicted_s for o in timed)) if timed else 1.0
+    # A price of zero is a missing price: reserving nothing would let every limit pass.
+    billed = [o.cost_usd / o.inference_s for o in timed if o.cost_usd is not None and o.cost_usd > 0]
+    rate = USD_PER_S * _clipped(median(billed) / USD_PER_S) if billed else USD_PER_S
+    is_learnt = len(timed) >= _LEARNT_AFTER
+    low, high = _LEARNT_SPREAD if is_learnt else _UNLEARNT_SPREAD
+    seconds = factor * predicted_seconds(request)
+    cost = seconds * rate
+    return Estimate(seconds, low * seconds, high * seconds, cost, low * cost, high * cost, is_learnt)
+
+
+def _clipped(factor: float) -> float:
+    low, high = _FACTOR_RANGE
+    return min(max(factor, low), high)
