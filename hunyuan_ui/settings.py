@@ -1,0 +1,249 @@
+"""Settings: everything an owner can set, read once from the environment and checked before anything starts."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, NoReturn
+from urllib.parse import urlsplit
+
+from hunyuan_ui.errors import SettingsError
+
+DEFAULT_BASE_URL: Final = "https://api.segmind.com"
+DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request"
+
+
+class Secret:
+    """A text that shows itself only when asked by name, so that no log, page or pickle can hold it by accident."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret cannot be pickled or copied")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable: its name, its default in words, what it does, and how its text is read."""
+
+    name: str
+    field: str
+    default: Any
+    default_text: str
+    help: str
+    read: Callable[[str], Any]
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _url(text: str) -> str:
+    # urlsplit drops line breaks and empty queries without a word, so the text itself is looked at first.
+    is_plain = text.isascii() and text.isprintable() and not set(text) & set(' "<>?#@\\')
+    parts = urlsplit(text) if is_plain else urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError("must be an http or https address without user, query or fragment")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("must be https, because the key travels with every call (http is for this machine only)")
+    return text.rstrip("/")
+
+
+def _folder(text: str) -> Path:
+    try:
+        return Path(text).expanduser().resolve()
+    except (OSError, RuntimeError):
+        raise ValueError("must be a folder's path that leads somewhere") from None
+
+
+def _dialect(text: str) -> str:
+    if text not in ("v1", "v2"):
+        raise ValueError("must be v1 or v2")
+    return text
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def _number(low: float, high: float, unit: str) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not low <= number <= high:
+            raise ValueError(f"must be a number of {unit} from {low:g} to {high:g}")
+        return number
+
+    return read
+
+
+_usd = _number(0, 1_000_000, "US dollars")
+
+SETTINGS: Final[tuple[Setting, ...]] = (
+    Setting(
+        "SEGMIND_API_KEY", "api_key", None, "none: local preview", "The owner's key, sent to the service only.", Secret
+    ),
+    Setting("SEGMIND_BASE_URL", "base_url", DEFAULT_BASE_URL, DEFAULT_BASE_URL, "Where the service is.", _url),
+    Setting(
+        "SEGMIND_HISTORY_URL",
+        "history_url",
+        None,
+        f"{DEFAULT_HISTORY_URL}; with another base URL: that base + /inference-request",
+        "Where an expired request is looked up.",
+        _url,
+    ),
+    Setting("HUNYUAN_UI_API", "dialect", "v2", "v2", "v2 submits and polls, v1 is one blocking call.", _dialect),
+    Setting(
+        "HUNYUAN_UI_DATA_DIR",
+        "data_dir",
+        None,
+        "data beside app.py",
+        "Where the ledger and the videos are kept.",
+        _folder,
+    ),
+    Setting("HUNYUAN_UI_CONCURRENCY", "concurrency", 4, "4", "Videos in flight at once.", _whole(1, 10_000)),
+    Setting(
+        "HUNYUAN_UI_POLL_SECONDS",
+        "poll_interval_s",
+        5.0,
+        "5",
+        "Seconds between two questions about a running job.",
+        _number(0.05, 300, "seconds"),
+    ),
+    Setting("HUNYUAN_UI_VIDEO_LIMIT_USD", "video_limit_usd", 5.0, "5", "Most that one video may cost unasked.", _usd),
+    Setting(
+        "HUNYUAN_UI_DAILY_LIMIT_USD",
+        "daily_limit_usd",
+        None,
+        "private: none; public: the owner's key is not used",
+        "Most that the owner's key may spend in a day (UTC).",
+        _usd,
+    ),
+    Setting(
+        "HUNYUAN_UI_TOTAL_LIMIT_USD",
+        "total_limit_usd",
+        None,
+        "none",
+        "Most that the owner's key may spend in this data folder's life.",
+        _usd,
+    ),
+    Setting(
+        "HUNYUAN_UI_VISITOR_DAILY_VIDEOS",
+        "visitor_daily_videos",
+        3,
+        "3",
+        "Public only: videos a day for one visitor on the owner's key.",
+        _whole(0, 10_000),
+    ),
+    Setting(
+        "HUNYUAN_UI_ACCESS_CODE", "access_code", None, "none", "Public only: visitors must enter this code.", Secret
+    ),
+    Setting("GRADIO_SERVER_NAME", "server_name", "127.0.0.1", "127.0.0.1", "Address to listen on.", _text),
+    Setting("GRADIO_SERVER_PORT", "server_port", None, "7860, or the next free one", "Port.", _whole(1, 65_535)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The checked settings of one run; secrets stay hidden in every representation."""
+
+    data_dir: Path
+    api_key: Secret | None = None
+    base_url: str = DEFAULT_BASE_URL
+    history_url: str = DEFAULT_HISTORY_URL
+    dialect: Literal["v1", "v2"] = "v2"
+    concurrency: int = 4
+    poll_interval_s: float = 5.0
+    video_limit_usd: float = 5.0
+    daily_limit_usd: float | None = None
+    total_limit_usd: float | None = None
+    visitor_daily_videos: int = 3
+    access_code: Secret | None = None
+    server_name: str = "127.0.0.1"
+    server_port: int | None = None
+    share: bool = False
+    is_space: bool = False
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], *, share: bool = False, home: Path = Path()) -> Settings:
+        """Read and check the settings.
+
+        Args:
+            environ: The environment, or any mapping in its place.
+            share: Whether a public link was asked for on the command line.
+            home: Folder of app.py; the default data folder is `data` in it.
+
+        Raises:
+            SettingsError: A value is wrong; names the variable and the cure, never a secret's text.
+        """
+        values: dict[str, Any] = {setting.field: setting.default for setting in SETTINGS}
+        for setting in SETTINGS:
+            if text := environ.get(setting.name, "").strip():
+                values[setting.field] = _read(setting, text)
+        base_url = values["base_url"]
+        if values["history_url"] is None:
+            values["history_url"] = (
+                DEFAULT_HISTORY_URL if base_url == DEFAULT_BASE_URL else f"{base_url}/inference-request"
+            )
+        values["data_dir"] = values["data_dir"] or (home / "data").resolve()
+        _check_key(values["api_key"])
+        shared = share or environ.get("GRADIO_SHARE", "").lower() in ("1", "true")
+        is_space = environ.get("SYSTEM") == "spaces" or bool(environ.get("SPACE_ID"))
+        return cls(**values, share=shared and not is_space, is_space=is_space)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether strangers can reach this run: a Space, a share link, or an address beyond this machine (DESIGN 5)."""
+        return self.is_space or self.share or not is_loopback(self.server_name)
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether there is no owner's key, so that the local endpoint draws the videos."""
+        return self.api_key is None
+
+    @property
+    def may_spend_owner_key(self) -> bool:
+        """Whether the owner's key is used at all: always in private, in public only under a daily limit."""
+        return self.api_key is not None and (not self.is_public or self.daily_limit_usd is not None)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address of that name."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _read(setting: Setting, text: str) -> object:
+    try:
+        return setting.read(text)
+    except ValueError as error:
+        shown = text.rpartition("@")[2][:60]  # what stands before an @ may be a password
+        raise SettingsError(setting.name, f"{error}, not {shown!r}") from None
+
+
+def _check_key(key: Secret | None) -> None:
+    text = key.reveal() if key else ""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise SettingsError("SEGMIND_API_KEY", "holds a space or a character that no key has; paste the key alone")

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.settings import DEFAULT_BASE_URL, DEFAULT_HISTORY_URL, SETTINGS, Secret, Settings, is_loopback
+
+KEY = "SG_0123456789abcdef"
+CODE = "open sesame"
+
+GOOD: list[tuple[str, str, str, object]] = [
+    ("SEGMIND_BASE_URL", "https://api.example.com/", "base_url", "https://api.example.com"),
+    ("SEGMIND_BASE_URL", "https://example.com/proxy", "base_url", "https://example.com/proxy"),
+    ("SEGMIND_BASE_URL", "http://127.0.0.1:8010", "base_url", "http://127.0.0.1:8010"),
+    ("SEGMIND_BASE_URL", "http://localhost:8010/", "base_url", "http://localhost:8010"),
+    ("SEGMIND_BASE_URL", "http://[::1]:8010", "base_url", "http://[::1]:8010"),
+    ("SEGMIND_HISTORY_URL", "https://history.example.com/", "history_url", "https://history.example.com"),
+    ("HUNYUAN_UI_API", "v1", "dialect", "v1"),
+    ("HUNYUAN_UI_API", " v2 ", "dialect", "v2"),
+    ("HUNYUAN_UI_CONCURRENCY", "1", "concurrency", 1),
+    ("HUNYUAN_UI_CONCURRENCY", "10000", "concurrency", 10_000),
+    ("HUNYUAN_UI_POLL_SECONDS", "0.05", "poll_interval_s", 0.05),
+    ("HUNYUAN_UI_POLL_SECONDS", "300", "poll_interval_s", 300.0),
+    ("HUNYUAN_UI_VIDEO_LIMIT_USD", "0", "video_limit_usd", 0.0),
+    ("HUNYUAN_UI_VIDEO_LIMIT_USD", "2.50", "video_limit_usd", 2.5),
+    ("HUNYUAN_UI_DAILY_LIMIT_USD", "10", "daily_limit_usd", 10.0),
+    ("HUNYUAN_UI_DAILY_LIMIT_USD", "0", "daily_limit_usd", 0.0),
+    ("HUNYUAN_UI_TOTAL_LIMIT_USD", "1000000", "total_limit_usd", 1_000_000.0),
+    ("HUNYUAN_UI_VISITOR_DAILY_VIDEOS", "0", "visitor_daily_videos", 0),
+    ("HUNYUAN_UI_VISITOR_DAILY_VIDEOS", "007", "visitor_daily_videos", 7),
+    ("GRADIO_SERVER_NAME", "0.0.0.0", "server_name", "0.0.0.0"),
+    ("GRADIO_SERVER_PORT", "1", "server_port", 1),
+    ("GRADIO_SERVER_PORT", "65535", "server_port", 65_535),
+]
+
+BAD_URLS = [
+    "api.segmind.com",
+    "http://api.segmind.com",
+    "http://127.0.0.1.evil.example",
+    "http://10.0.0.5",
+    "ftp://api.segmind.com",
+    "file:///etc/passwd",
+    "https://",
+    "https://user@example.com",
+    "https://:hunter2@example.com",
+    "https://example.com?x=1",
+    "https://example.com/?",
+    "https://example.com/#top",
+    "https://exam\nple.com",
+    "https://exam ple.com",
+    "https://example.com\\@evil.example",
+    "https://example.com:99999",
+    "https://example.com:0",
+    "https://example.com:http",
+    "https://[::1",
+    "https://exämple.com",
+]
+BAD_NUMBERS = ["x", "-1", "nan", "inf", "-inf", "1,5", "$5", "1e9", "1000001"]
+BAD_WHOLE = ["x", "-1", "1.5", "1e3", "+5", "1_000", "٣", "0000000000099999", "9" * 5000]
+
+BAD: list[tuple[str, str]] = [
+    *(("SEGMIND_BASE_URL", text) for text in BAD_URLS),
+    *(("SEGMIND_HISTORY_URL", text) for text in BAD_URLS),
+    *(("HUNYUAN_UI_API", text) for text in ("v3", "V2", "2")),
+    *(("HUNYUAN_UI_CONCURRENCY", text) for text in ("0", "10001", *BAD_WHOLE)),
+    *(("HUNYUAN_UI_POLL_SECONDS", text) for text in ("0", "0.04", "301", *BAD_NUMBERS)),
+    *(("HUNYUAN_UI_VIDEO_LIMIT_USD", text) for text in BAD_NUMBERS),
+    *(("HUNYUAN_UI_DAILY_LIMIT_USD", text) for text in BAD_NUMBERS),
+    *(("HUNYUAN_UI_TOTAL_LIMIT_USD", text) for text in BAD_NUMBERS),
+    *(("HUNYUAN_UI_VISITOR_DAILY_VIDEOS", text) for text in ("10001", *BAD_WHOLE)),
+    *(("GRADIO_SERVER_PORT", text) for text in ("0", "65536", *BAD_WHOLE)),
+    ("HUNYUAN_UI_DATA_DIR", "~nobody-of-that-name/data"),
+]
+
+
+def read(share: bool = False, /, **environ: str) -> Settings:
+    return Settings.from_environ(environ, share=share)
+
+
+def short(value: object) -> str:
+    return repr(value)[:40]
+
+
+@pytest.mark.parametrize(("name", "text", "field", "value"), GOOD, ids=short)
+def test_a_good_value_is_read(name: str, text: str, field: str, value: object) -> None:
+    assert getattr(read(**{name: text}), field) == value
+
+
+@pytest.mark.parametrize(("name", "text"), BAD, ids=short)
+def test_a_bad_value_is_refused_by_the_name_of_its_variable(name: str, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(**{name: text})
+    said = str(caught.value)
+    assert said.startswith(f"{name}: ")
+    assert len(said) < 250
+    assert said.isprintable()
+    assert "hunter2" not in said
+
+
+def test_every_setting_is_tried_with_good_and_bad_values() -> None:
+    anything_goes = {"SEGMIND_API_KEY", "HUNYUAN_UI_ACCESS_CODE", "HUNYUAN_UI_DATA_DIR", "GRADIO_SERVER_NAME"}
+    names = {setting.name for setting in SETTINGS} - anything_goes
+    assert names <= {name for name, *_ in GOOD}
+    assert names <= {name for name, _ in BAD}
+
+
+@pytest.mark.parametrize("text", ["", "   "])
+def test_an_empty_variable_is_as_good_as_none(text: str) -> None:
+    assert read(**{setting.name: text for setting in SETTINGS}) == read()
+
+
+def test_without_variables_the_defaults_hold(tmp_path: Path) -> None:
+    settings = Settings.from_environ({}, home=tmp_path)
+    assert settings == Settings(data_dir=tmp_path / "data")
+    assert settings.is_preview
+    assert not settings.is_public
+
+
+def test_every_default_is_the_same_in_both_places() -> None:
+    fields = {field.name: field.default for field in dataclasses.fields(Settings)}
+    for setting in SETTINGS:
+        assert setting.field in fields
+        if setting.default is not None:
+            assert setting.default == fields[setting.field], setting.name
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert all(setting.help and setting.default_text for setting in SETTINGS)
+    assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)
+
+
+def test_the_data_folder_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read(HUNYUAN_UI_DATA_DIR="somewhere").data_dir == tmp_path / "somewhere"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read(HUNYUAN_UI_DATA_DIR="~/videos").data_dir == tmp_path / "videos"
+
+
+def test_the_history_follows_the_base_url() -> None:
+    assert read().history_url == DEFAULT_HISTORY_URL
+    assert read(SEGMIND_BASE_URL=DEFAULT_BASE_URL + "/").history_url == DEFAULT_HISTORY_URL
+    assert read(SEGMIND_BASE_URL="http://127.0.0.1:8010/").history_url == "http://127.0.0.1:8010/inference-request"
+
+
+# secrets
+
+
+@pytest.mark.parametrize("key", ["SG_0123 4567", "SG_0123\n4567", "SG_01234567\x00", "ключ", "SG_01234567\u200b"])
+def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(SEGMIND_API_KEY=key)
+    assert str(caught.value).startswith("SEGMIND_API_KEY: ")
+    assert key not in str(caught.value)
+    assert "0123" not in str(caught.value)
+
+
+def test_a_key_pasted_with_a_line_break_at_its_end_is_understood() -> None:
+    key = read(SEGMIND_API_KEY=f"{KEY}\n").api_key
+    assert key is not None
+    assert key.reveal() == KEY
+
+
+def test_secrets_are_hidden_in_every_representation() -> None:
+    settings = read(SEGMIND_API_KEY=KEY, HUNYUAN_UI_ACCESS_CODE=CODE)
+    secret = settings.api_key
+    shown = [repr(settings), str(settings), f"{settings}", repr(secret), str(secret), f"{secret}", f"{secret!s:>40}"]
+    shown += [json.dumps(dataclasses.fields(settings), default=str), repr([secret]), repr({"key": secret})]
+    for text in shown:
+        assert KEY not in text
+        assert CODE not in text
+    assert not hasattr(secret, "__dict__")
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_secret_cannot_be_pickled(protocol: int) -> None:
+    for value in (Secret(KEY), read(SEGMIND_API_KEY=KEY)):
+        with pytest.raises(TypeError, match="secret"):
+            pickle.dumps(value, protocol)
+
+
+@pytest.mark.parametrize("take", [copy.copy, copy.deepcopy, dataclasses.asdict])
+def test_a_secret_cannot_be_copied_out(take: Any) -> None:
+    settings = read(SEGMIND_API_KEY=KEY)
+    with pytest.raises(TypeError, match="secret"):
+        take(settings if take is dataclasses.asdict else settings.api_key)
+
+
+# who can reach this run
+
+
+@pytest.mark.parametrize(
+    ("environ", "share", "is_public"),
+    [
+        ({}, False, False),
+        ({"GRADIO_SERVER_NAME": "127.0.0.1"}, False, False),
+        ({"GRADIO_SERVER_NAME": "127.0.0.2"}, False, False),
+        ({"GRADIO_SERVER_NAME": "localhost"}, False, False),
+        ({"GRADIO_SERVER_NAME": "::1"}, False, False),
+        ({"GRADIO_SERVER_NAME": "[::1]"}, False, False),
+        ({"GRADIO_SERVER_NAME": "0.0.0.0"}, False, True),
+        ({"GRADIO_SERVER_NAME": "::"}, False, True),
+        ({"GRADIO_SERVER_NAME": "192.168.1.5"}, False, True),
+        ({"GRADIO_SERVER_NAME": "my-laptop.local"}, False, True),
+        ({"GRADIO_SERVER_NAME": "localhost.evil.example"}, False, True),
+        ({}, True, True),
+        ({"GRADIO_SHARE": "true"}, False, True),
+        ({"GRADIO_SHARE": "True"}, False, True),
+        ({"GRADIO_SHARE": "1"}, False, True),
+        ({"GRADIO_SHARE": "false"}, False, False),
+        ({"SYSTEM": "spaces"}, False, True),
+        ({"SPACE_ID": "someone/hunyuan"}, False, True),
+        ({"SPACE_ID": "someone/hunyuan"}, True, True),
+    ],
+    ids=short,
+)
+def test_a_run_is_public_when_strangers_can_reach_it(environ: dict[str, str], share: bool, is_public: bool) -> None:
+    settings = read(share, **environ)
+    assert settings.is_public == is_public
+    assert not (settings.share and settings.is_space)
+
+
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("daily_limit", ["", "10"])
+@pytest.mark.parametrize("key", ["", KEY])
+def test_strangers_use_the_owners_key_only_under_a_daily_limit(share: bool, daily_limit: str, key: str) -> None:
+    settings = read(share, SEGMIND_API_KEY=key, HUNYUAN_UI_DAILY_LIMIT_USD=daily_limit)
+    assert settings.is_preview == (not key)
+    assert settings.may_spend_owner_key == bool(key and (daily_limit or not share))
+
+
+def test_a_total_limit_alone_does_not_lend_the_key_to_strangers() -> None:
+    assert not read(True, SEGMIND_API_KEY=KEY, HUNYUAN_UI_TOTAL_LIMIT_USD="10").may_spend_owner_key
+
+
+@pytest.mark.parametrize(
+    "host", ["", "0.0.0.0", "::", "127.0.0.1.example", "128.0.0.1", "localhost.", "example.com", "127.1"]
+)
+def test_what_is_not_surely_this_machine_is_not_loopback(host: str) -> None:
+    assert not is_loopback(host)
