@@ -1,0 +1,113 @@
+"""Who may spend how much: pure rules, asked by the ledger inside the transaction that stores a job.
+
+Source: DESIGN 5 and faults-and-security.md 6.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from hunyuan_ui.errors import SpendLimitError
+from hunyuan_ui.job import MICRO, Job, Payer
+from hunyuan_ui.settings import Settings
+
+BREAKER_AFTER: Final = 3  # paid jobs in a row that brought no video
+SECONDS_BETWEEN_SUBMITS: Final = 10  # public only, one visitor
+MOST_WAITING: Final = 20  # public only, jobs in our own queue
+MOST_WAITING_PRIVATE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the ledger counts at the moment a job wants in; money in micro-dollars, spent or still at risk."""
+
+    today_microusd: int = 0
+    total_microusd: int = 0
+    visitor_today: int = 0
+    visitor_active: int = 0
+    seconds_since_visitor: float | None = None
+    waiting: int = 0
+    bad_streak: int = 0
+
+
+class Guard:
+    """The rules of one run.
+
+    Args:
+        settings: Limits, and whether strangers can reach this run.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def payer(self, *, has_own_key: bool) -> Payer:
+        """Return whose money a job would use.
+
+        Raises:
+            SpendLimitError: There is nobody to pay: the owner's key is not lent to visitors here.
+        """
+        if has_own_key:
+            return "visitor"
+        if self._settings.is_preview:
+            return "nobody"
+        if not self._settings.may_spend_owner_key:
+            raise SpendLimitError("owner_key_not_shared")
+        return "owner"
+
+    def check(self, job: Job, totals: Totals, *, is_confirmed: bool = False) -> None:
+        """Let the job pass or say which limit it would break.
+
+        Args:
+            job: The job as it would be stored, with its reservation.
+            totals: Counted in the same transaction.
+            is_confirmed: The person has seen and accepted a price above the limit for one video (private only).
+
+        Raises:
+            SpendLimitError: Names the limit, what is left and the job's price.
+        """
+        self._check_queue(totals)
+        if job.payer == "owner":
+            self._check_money(job, totals, is_confirmed=is_confirmed)
+        if self._settings.is_public and job.payer != "visitor":
+            self._check_fairness(job, totals)
+
+    def _check_queue(self, totals: Totals) -> None:
+        most = MOST_WAITING if self._settings.is_public else MOST_WAITING_PRIVATE
+        if totals.waiting >= most:
+            raise SpendLimitError("queue_full", count=totals.waiting)
+
+    def _check_money(self, job: Job, totals: Totals, *, is_confirmed: bool) -> None:
+        settings, price = self._settings, job.reserved_microusd
+        if totals.bad_streak >= BREAKER_AFTER and settings.is_public:
+            raise SpendLimitError("breaker_open", count=totals.bad_streak)
+        video_limit = round(settings.video_limit_usd * MICRO)
+        if price > video_limit and not (is_confirmed and not settings.is_public):
+            code = "over_video_limit" if settings.is_public else "confirm_price"
+            raise SpendLimitError(code, price=usd(price), limit=usd(video_limit))
+        for code, limit_usd, counted in (
+            ("over_daily_limit", settings.daily_limit_usd, totals.today_microusd),
+            ("over_total_limit", settings.total_limit_usd, totals.total_microusd),
+        ):
+            if limit_usd is None:
+                continue
+            limit = round(limit_usd * MICRO)
+            if counted + price > limit:
+                left = max(0, limit - counted)
+                raise SpendLimitError(code, limit=usd(limit), left=usd(left), price=usd(price))
+
+    def _check_fairness(self, job: Job, totals: Totals) -> None:
+        settings = self._settings
+        if totals.visitor_active >= 1:
+            raise SpendLimitError("visitor_busy")
+        if job.payer == "owner" and totals.visitor_today >= settings.visitor_daily_videos:
+            limit = settings.visitor_daily_videos
+            raise SpendLimitError("visitor_daily_videos", count=totals.visitor_today, limit=limit)
+        since = totals.seconds_since_visitor
+        if since is not None and since < SECONDS_BETWEEN_SUBMITS:
+            raise SpendLimitError("too_soon", seconds=round(SECONDS_BETWEEN_SUBMITS - since) or 1)
+
+
+def usd(microusd: int) -> str:
+    """Return money as people read it, in US dollars and cents."""
+    return f"${microusd / MICRO:,.2f}"
