@@ -77,10 +77,17 @@ class Wire:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is done with a request; `bills` says whether a POST that gets it may have been charged."""
+    """What is done with a request.
+
+    Args:
+        act: Does it.
+        bills: Whether a POST that gets it may have been charged.
+        stalls: Whether it never ends by itself.
+    """
 
     act: Callable[[Wire, Received], None]
     bills: bool = True
+    stalls: bool = False
 
 
 # --- well-formed answers
@@ -156,7 +163,7 @@ def silence() -> Reply:
         while wire.pause(0.05):
             pass
 
-    return Reply(act)
+    return Reply(act, stalls=True)
 
 
 def slow_headers(every_s: float = 0.02) -> Reply:
@@ -167,7 +174,7 @@ def slow_headers(every_s: float = 0.02) -> Reply:
         while wire.pause(every_s):
             wire.send(b"x")
 
-    return Reply(act)
+    return Reply(act, stalls=True)
 
 
 def slow_body(
@@ -181,7 +188,7 @@ def slow_body(
         while wire.pause(every_s):
             wire.send(b" ")
 
-    return Reply(act, _may_bill(status))
+    return Reply(act, _may_bill(status), stalls=True)
 
 
 def cut(
@@ -294,8 +301,23 @@ class RawService:
         self._listener.close()
 
     def drop_connections(self, count: int = 1) -> None:
-        """Reset the next connections as soon as they are made, before anything is read."""
-        self._drops += [Wire.reset] * count
+        """Reset the next connections when the first byte of a request has come."""
+
+        def drop(wire: Wire) -> None:
+            wire.socket.recv(1)
+            wire.reset()
+
+        self._drops += [drop] * count
+
+    def greet_connections(self, greeting: bytes) -> None:
+        """Say this on every further connection and close it, without reading, as something that is not this service."""
+
+        def greet(wire: Wire) -> None:
+            wire.socket.recv(65536)
+            wire.send(greeting)
+            wire.close()
+
+        self._drops += [greet] * 100
 
     def on(self, method: str, path: str, replies: Reply | Sequence[Reply]) -> None:
         """Script the requests to a path, in which `*` stands for anything; a later script goes first."""
@@ -303,6 +325,20 @@ class RawService:
         script = _Script(method, path, [replies] if isinstance(replies, Reply) else list(replies), is_forever)
         with self._lock:
             self._scripts.insert(0, script)
+
+    def wait_for_bill(self, count: int = 1) -> None:
+        """Wait until so many POSTs were taken on."""
+        self._wait(lambda: len(self.bill) >= count)
+
+    def wait_until_closed(self) -> None:
+        """Wait until every connection is closed."""
+        self._wait(lambda: not any(wire.is_open for wire in self._wires))
+
+    def _wait(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "it did not come about"
+            time.sleep(0.005)
 
     def serve_v2(self, video: bytes, *, states: Sequence[str] = ("QUEUED", "PROCESSING"), cost: float = 1.46) -> None:
         """Behave well: each POST makes a job, which passes through the states and ends with this video."""
