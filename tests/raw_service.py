@@ -216,6 +216,14 @@ def cut(
     return Reply(act, _may_bill(status))
 
 
+def chunked(body: bytes, size: int = 1000, *, content_type: str = "video/mp4") -> Reply:
+    """Send a whole body in chunks."""
+    blocks = [body[at : at + size] for at in range(0, len(body), size)]
+    data = b"".join(b"%x\r\n%s\r\n" % (len(block), block) for block in [*blocks, b""])
+    head = _head(200, {"Content-Type": content_type, "Transfer-Encoding": "chunked"})
+    return Reply(lambda wire, _: wire.send(head + data))
+
+
 def gzip_bomb(status: int = 200, size: int = 32 * 1024 * 1024) -> Reply:
     """Answer with a small body that unpacks to a large one."""
     packed = gzip.compress(bytes(size))

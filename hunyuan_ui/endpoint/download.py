@@ -50,7 +50,6 @@ async def fetch(
     *,
     own_origin: str,
     check: Check,
-    request_id: str | None = None,
     limits: FetchLimits = FetchLimits(),
     checkpoint: Checkpoint = no_checkpoint,
     ssl_context: ssl.SSLContext | None = None,
@@ -62,7 +61,6 @@ async def fetch(
         part: Where to; its folder exists, and an older file there is replaced.
         own_origin: The base URL, whose own origin may be http and on this machine.
         check: Raises MediaError unless the file is a whole video; runs in a thread.
-        request_id: For the sentence of a refused link.
         limits: How far, how much and how slowly.
         checkpoint: Called at `part_opened`, `part_written` and `part_synced`.
         ssl_context: In place of the one that trusts the usual authorities.
@@ -74,11 +72,7 @@ async def fetch(
     guard = LinkGuard(own_origin)
     transport = GuardedTransport(GuardedBackend(guard), ssl_context or shared_ssl_context())
     async with new_client(transport, limits.connect_s) as client:
-        try:
-            response = await _follow(client, guard, url, limits)
-        except DownloadError as error:
-            error.facts.setdefault("request_id", request_id or "?")
-            raise
+        response = await _follow(client, guard, url, limits)
         try:
             _require_plain_video(response)
             return await save(
