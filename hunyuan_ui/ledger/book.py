@@ -1,0 +1,331 @@
+"""Ledger: every job and every dollar in one table, changed only by single statements that say where they start from."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any, Final
+
+from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
+from hunyuan_ui.errors import AccessError
+from hunyuan_ui.estimate import Outcome
+from hunyuan_ui.guard import Totals
+from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
+from hunyuan_ui.ledger.rows import COLUMNS, OPEN, as_storage_error, problem_text, to_job, to_row
+from hunyuan_ui.ledger.totals import totals
+from hunyuan_ui.request import clean_text
+
+_SEARCH_AT_MOST: Final = 200  # characters
+_INSERT: Final = (
+    f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join(':' + name for name in COLUMNS)}) "
+    "ON CONFLICT (id) DO NOTHING"
+)
+
+
+class Ledger:
+    """The one writer of the table `jobs`; safe to call from any thread.
+
+    Args:
+        connection: From `open_ledger`, which has checked the file and set its pragmas.
+        now: UTC seconds; tests bring their own clock.
+        checkpoint: Called by name before and after each commit, so that tests can fail or kill there.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        now: Callable[[], float] = time.time,
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> None:
+        self._connection = connection
+        self._checkpoint = checkpoint
+        self._clock = now
+        self._lock = threading.RLock()
+        with self._reading():
+            self._latest = float(self._one("SELECT coalesce(max(updated_at), 0) FROM jobs")[0])
+
+    def now(self) -> float:
+        """Return UTC seconds that never run backwards, so that a clock set back opens no new day."""
+        with self._lock:
+            self._latest = max(self._latest, self._clock())
+            return self._latest
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._connection.close()
+
+    # one job in
+
+    def add(self, job: Job, check: Callable[[Job, Totals], None]) -> tuple[Job, bool]:
+        """Store a job and its reservation, unless its id is known already.
+
+        Args:
+            job: A queued job; its times are set here.
+            check: Raises when the job would pass a limit; runs inside the transaction.
+
+        Returns:
+            The stored job, and whether it is new.
+
+        Raises:
+            AccessError: The id is known and is another visitor's.
+            StorageError: The ledger cannot be written.
+        """
+        with self._transaction("add"):
+            known = self._find(job.id)
+            if known is not None:
+                if known.visitor != job.visitor:
+                    raise AccessError("not_yours")
+                return known, False
+            check(job, totals(self._connection, job.visitor, self.now()))
+            stamp = self.now()
+            stored = replace(job, created_at=stamp, updated_at=stamp)
+            self._connection.execute(_INSERT, to_row(stored))
+        return stored, True
+
+    def adopt(self, job: Job) -> bool:
+        """Store a finished job that was found in the library but not here; return whether it was new."""
+        with self._transaction("adopt"):
+            # A time from a file may lie ahead of this machine's, and would hold the ledger's clock there.
+            names = ("created_at", "sent_at", "ended_at")
+            past = {name: min(at, self.now()) for name in names if (at := getattr(job, name)) is not None}
+            row = to_row(replace(job, **past, updated_at=self.now()))
+            return self._connection.execute(_INSERT, row).rowcount == 1
+
+    # one job onwards
+
+    def claim(self, job_id: str) -> Job | None:
+        """Commit `submitting` before the POST leaves; None when it was cancelled meanwhile."""
+        stamp = self.now()
+        return self._move("claim", job_id, JobStatus.SUBMITTING, {JobStatus.QUEUED}, sent_at=stamp, not_before=None)
+
+    def requeue(self, job_id: str, not_before: float | None, problem: JobProblem) -> Job:
+        """Put a job back that provably was not sent or was told to wait; `not_before` is UTC seconds."""
+        columns = {"sent_at": None, "not_before": not_before, "problem": problem_text(problem)}
+        return self._owned("requeue", job_id, JobStatus.QUEUED, {JobStatus.SUBMITTING}, **columns)
+
+    def mark_running(self, job_id: str, request_id: str) -> Job:
+        """Record the service's request id."""
+        columns = {"request_id": request_id, "problem": None}
+        return self._owned("running", job_id, JobStatus.RUNNING, {JobStatus.SUBMITTING}, **columns)
+
+    def mark_downloading(
+        self,
+        job_id: str,
+        *,
+        request_id: str | None,
+        result_url: str | None,
+        cost_usd: float | None,
+        inference_s: float | None,
+        queue_s: float | None = None,
+    ) -> Job:
+        """Record that the video exists, and settle at the real cost (US dollars) where the service names one."""
+        begun = {JobStatus.SUBMITTING, JobStatus.RUNNING, JobStatus.DOWNLOADING}
+        facts = {
+            "request_id": request_id,
+            "result_url": result_url,
+            "cost_microusd": None if cost_usd is None else round(cost_usd * MICRO),
+            "inference_s": inference_s,
+            "queue_s": queue_s,
+        }
+        # A later answer that says less takes nothing back: the cost that was named once stays.
+        known = {column: value for column, value in facts.items() if value is not None}
+        return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, **known, problem=None)
+
+    def mark_done(self, job_id: str, *, sha256: str, notes: dict[str, Any]) -> Job:
+        """Record that MP4, poster and sidecar are in the library; `notes` are the video's real facts."""
+        columns = {"sha256": sha256, "notes": json.dumps(notes), "problem": None}
+        return self._end("done", job_id, JobStatus.DONE, {JobStatus.DOWNLOADING}, **columns)
+
+    def mark_failed(self, job_id: str, problem: JobProblem) -> Job:
+        """Release the reservation of a job that was refused or failed there."""
+        begun = {JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING}
+        return self._end("failed", job_id, JobStatus.FAILED, begun, problem=problem_text(problem))
+
+    def mark_unknown(self, job_id: str, problem: JobProblem) -> Job:
+        """Count a job as spent whose answer never came."""
+        return self._end("unknown", job_id, JobStatus.UNKNOWN, {JobStatus.SUBMITTING}, problem=problem_text(problem))
+
+    def mark_lost(self, job_id: str, problem: JobProblem) -> Job:
+        """Name a charged job whose file cannot be had any more."""
+        begun = {JobStatus.RUNNING, JobStatus.DOWNLOADING}
+        return self._end("lost", job_id, JobStatus.LOST, begun, problem=problem_text(problem))
+
+    def cancel(self, job_id: str) -> Job | None:
+        """Remove a job that was not sent; None when it was already sent or has ended."""
+        return self._move("cancel", job_id, JobStatus.CANCELLED, {JobStatus.QUEUED}, ended_at=self.now())
+
+    def settle_unknown(self, job_id: str, *, was_charged: bool) -> Job | None:
+        """Apply the owner's word on an unknown job: charged makes it lost, not charged makes it failed."""
+        status = JobStatus.LOST if was_charged else JobStatus.FAILED
+        return self._move("settle", job_id, status, {JobStatus.UNKNOWN})
+
+    def note(self, job_id: str, **notes: Any) -> Job:
+        """Merge small facts into a job's notes."""
+        with self._transaction("note"):
+            known = self._find(job_id)
+            if known is None:
+                raise AccessError("not_yours")
+            merged = {**known.notes, **notes}
+            self._connection.execute("UPDATE jobs SET notes = ? WHERE id = ?", (json.dumps(merged), job_id))
+        return replace(known, notes=merged)
+
+    def mark_problem(self, job_id: str, problem: JobProblem | None) -> None:
+        """Record what an active job is waiting for, without moving it."""
+        with self._transaction("problem"):
+            statement = f"UPDATE jobs SET problem = ? WHERE id = ? AND status IN ({OPEN})"
+            self._connection.execute(statement, (problem_text(problem), job_id))
+
+    def hide(self, job_id: str) -> None:
+        """Take an ended job out of every list and forget its words; its money stays counted."""
+        with self._transaction("hide"):
+            self._connection.execute(
+                "UPDATE jobs SET deleted_at = ?, request = json_set(request, '$.prompt', '-', '$.negative_prompt', '')"
+                f" WHERE id = ? AND status NOT IN ({OPEN})",
+                (self.now(), job_id),
+            )
+
+    # reading
+
+    def get(self, job_id: str) -> Job | None:
+        """Return a job that was not deleted."""
+        with self._reading():
+            return self._find(job_id, and_where="AND deleted_at IS NULL")
+
+    def active(self) -> list[Job]:
+        """Return every job the runner still has to do with, oldest first."""
+        return self._jobs(f"status IN ({OPEN}) ORDER BY created_at, rowid", ())
+
+    def unknown(self) -> list[Job]:
+        """Return the jobs whose owner must say whether they were charged, oldest first."""
+        return self._jobs("status = 'unknown' AND payer = 'owner' ORDER BY created_at", ())
+
+    def jobs(
+        self,
+        visitor: str | None,
+        *,
+        statuses: frozenset[JobStatus] | None = None,
+        search: str = "",
+        before: tuple[float, str] | None = None,
+        limit: int = 50,
+    ) -> list[Job]:
+        """Return jobs newest first.
+
+        Args:
+            visitor: Whose; None for everybody's.
+            statuses: Which; None for all.
+            search: Words that must stand in the prompt, in this order.
+            before: `created_at` and id of the last one already shown.
+            limit: At most this many.
+        """
+        where, values = _filter(visitor, statuses, search)
+        if before is not None:
+            where += " AND (created_at, id) < (?, ?)"
+            values.extend(before)
+        return self._jobs(f"{where} ORDER BY created_at DESC, id DESC LIMIT ?", (*values, limit))
+
+    def count(self, visitor: str | None, *, statuses: frozenset[JobStatus] | None = None, search: str = "") -> int:
+        """Return how many jobs `jobs` would list without a limit."""
+        where, values = _filter(visitor, statuses, search)
+        with self._reading():
+            return int(self._one(f"SELECT count(*) FROM jobs WHERE {where}", values)[0])
+
+    def ids(self) -> set[str]:
+        """Return every id, deleted ones included."""
+        with self._reading():
+            return {row[0] for row in self._connection.execute("SELECT id FROM jobs")}
+
+    def outcomes(self, payer: str, limit: int = 20) -> list[Outcome]:
+        """Return what the latest finished jobs really took and cost."""
+        with self._reading():
+            rows = self._connection.execute(
+                "SELECT predicted_s, inference_s, cost_microusd FROM jobs WHERE status = 'done' AND inference_s > 0"
+                " AND (payer = 'nobody') = (? = 'nobody') ORDER BY ended_at DESC LIMIT ?",
+                (payer, limit),
+            ).fetchall()
+        return [Outcome(row[0], row[1], None if row[2] is None else row[2] / MICRO) for row in rows]
+
+    def totals(self, visitor: str) -> Totals:
+        """Return what the guard would be shown for this visitor now."""
+        with self._reading():
+            return totals(self._connection, visitor, self.now())
+
+    # inside
+
+    def _find(self, job_id: str, *, and_where: str = "") -> Job | None:
+        row = self._connection.execute(f"SELECT * FROM jobs WHERE id = ? {and_where}", (job_id,)).fetchone()
+        return None if row is None else to_job(row)
+
+    def _jobs(self, where: str, values: tuple[Any, ...]) -> list[Job]:
+        with self._reading():
+            return [to_job(row) for row in self._connection.execute(f"SELECT * FROM jobs WHERE {where}", values)]
+
+    def _one(self, query: str, values: Any = ()) -> sqlite3.Row:
+        return self._connection.execute(query, values).fetchone()
+
+    def _end(self, name: str, job_id: str, to: JobStatus, begun: set[JobStatus], **columns: Any) -> Job:
+        return self._owned(name, job_id, to, begun, ended_at=self.now(), **columns)
+
+    def _owned(self, name: str, job_id: str, to: JobStatus, begun: set[JobStatus], **columns: Any) -> Job:
+        job = self._move(name, job_id, to, begun, **columns)
+        if job is None:
+            raise RuntimeError(f"job {job_id} cannot become {to.value}")
+        return job
+
+    def _move(self, name: str, job_id: str, to: JobStatus, begun: set[JobStatus], **columns: Any) -> Job | None:
+        sets = "".join(f", {column} = :{column}" for column in columns)
+        places = ", ".join(f"'{status.value}'" for status in begun)
+        statement = (
+            f"UPDATE jobs SET status = :to, updated_at = :stamp{sets}"
+            f" WHERE id = :id AND status IN ({places}) RETURNING *"
+        )
+        with self._transaction(name):
+            values = {"id": job_id, "to": to.value, "stamp": self.now(), **columns}
+            rows = self._connection.execute(statement, values).fetchall()
+        return to_job(rows[0]) if rows else None
+
+    @contextmanager
+    def _transaction(self, name: str) -> Generator[None]:
+        with self._lock:
+            try:
+                self._checkpoint(f"ledger.{name}.begin")
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield
+                self._checkpoint(f"ledger.{name}.commit")
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise as_storage_error(error) from error
+            finally:
+                with suppress(sqlite3.Error):
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+            self._checkpoint(f"ledger.{name}.committed")
+
+    @contextmanager
+    def _reading(self) -> Generator[None]:
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise as_storage_error(error) from error
+
+
+def _filter(visitor: str | None, statuses: frozenset[JobStatus] | None, search: str) -> tuple[str, list[Any]]:
+    where, values = ["deleted_at IS NULL"], list[Any]()
+    if visitor is not None:
+        where.append("visitor = ?")
+        values.append(visitor)
+    if statuses is not None:
+        where.append(f"status IN ({', '.join('?' * len(statuses))})")
+        values.extend(status.value for status in statuses)
+    if words := clean_text(search)[:_SEARCH_AT_MOST].split():
+        where.append(r"prompt LIKE ? ESCAPE '\'")
+        escaped = (word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") for word in words)
+        values.append(f"%{'%'.join(escaped)}%")
+    return " AND ".join(where), values

@@ -1,0 +1,184 @@
+"""The ledger's files: opening, checking, backing up, and setting a damaged one aside.
+
+Source: faults-and-security.md, "SQLite durability, measured" and rows 51 to 53.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.ledger.rows import SCHEMA, SCHEMA_VERSION, as_storage_error
+
+FILE_NAME: Final = "ledger.sqlite3"
+BACKUPS_KEPT: Final = 5
+BUSY_TIMEOUT_S: Final = 5.0
+_OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables; RETURNING came with 3.35
+_REVIEW: Final = "ledger.review"  # stands while the owner has not confirmed the budget after damage
+_TABLE: Final = "SELECT 1 FROM sqlite_master WHERE name = 'jobs'"
+
+
+class Opened(NamedTuple):
+    """An open database, and where a damaged predecessor was put."""
+
+    connection: sqlite3.Connection
+    set_aside: Path | None
+
+
+def open_ledger(folder: Path, *, can_write: bool = True) -> Opened:
+    """Open the ledger of a data folder, creating it or replacing a damaged one by its newest good backup.
+
+    Args:
+        folder: The data folder, which exists.
+        can_write: False opens what is there for reading only, as beside another process.
+
+    Raises:
+        StorageError: The file is locked, unreadable, or of a newer version of this program.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        needed = ".".join(map(str, _OLDEST_SQLITE))
+        raise StorageError("sqlite_too_old", version=sqlite3.sqlite_version, needed=needed)
+    path = folder / FILE_NAME
+    if not can_write:
+        return Opened(_open_read_only(path), None)
+    try:
+        # A file that lost everything in it would pass for a new one, with nothing spent; its backups tell.
+        return Opened(_open_checked(path, may_be_new=not _backups(folder)), None)
+    except sqlite3.DatabaseError as error:
+        trouble = as_storage_error(error)
+        if trouble.code != "ledger_damaged":
+            raise trouble from error
+    set_aside = _set_aside(path)
+    _restore_backup(folder, path)
+    try:
+        return Opened(_open_checked(path, may_be_new=True), set_aside)
+    except sqlite3.DatabaseError as error:
+        raise as_storage_error(error) from error
+
+
+def needs_review(folder: Path) -> bool:
+    """Whether past spending is uncertain after damage, so that the owner must confirm the budget."""
+    return (folder / _REVIEW).exists()
+
+
+def confirm_review(folder: Path) -> None:
+    """Take the owner's word that spending may go on after damage."""
+    (folder / _REVIEW).unlink(missing_ok=True)
+
+
+def back_up(folder: Path) -> Path:
+    """Copy the ledger while it is in use, keeping the newest five good copies; return the copy.
+
+    Raises:
+        StorageError: The copy could not be written, or the ledger is damaged; older copies stay then.
+    """
+    copy = _next_backup(folder)
+    part = copy.with_suffix(".part")
+    try:
+        with closing(_read_only(folder / FILE_NAME)) as source, closing(sqlite3.connect(part)) as target:
+            source.backup(target)
+            _check(target)
+        part.replace(copy)
+        for old in _backups(folder)[BACKUPS_KEPT:]:
+            old.unlink(missing_ok=True)
+    except sqlite3.Error as error:
+        raise as_storage_error(error) from error
+    except OSError as error:
+        raise StorageError("disk_read_only") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return copy
+
+
+def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
+    with ExitStack() as undo:
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        undo.callback(connection.close)
+        connection.row_factory = sqlite3.Row
+        # Before anything else: what a newer version writes may look like damage to this one.
+        _check_version(connection)
+        # FULL costs one fsync a commit and is what makes "submitting" survive a power cut.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        _check(connection)
+        if connection.execute(_TABLE).fetchone() is None:
+            if not may_be_new:
+                raise sqlite3.DatabaseError("the table is gone")
+            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+        undo.pop_all()
+    return connection
+
+
+def _check_version(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA user_version").fetchone()[0] > SCHEMA_VERSION:
+        raise StorageError("ledger_newer")
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+        raise sqlite3.DatabaseError("quick_check failed")
+
+
+def _open_read_only(path: Path) -> sqlite3.Connection:
+    # On a read-only disk a WAL database opens only as one that nobody changes.
+    for option in ("", "&immutable=1"):
+        with suppress(sqlite3.DatabaseError), ExitStack() as undo:
+            connection = _read_only(path, option)
+            undo.callback(connection.close)
+            _check_version(connection)
+            if connection.execute(_TABLE).fetchone() is not None:
+                undo.pop_all()
+                return connection
+    # Nothing readable is there (a first start on a read-only disk): show an empty library.
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.executescript(f"{SCHEMA} PRAGMA query_only = ON;")
+    return connection
+
+
+def _read_only(path: Path, option: str = "") -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=ro{option}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _set_aside(path: Path) -> Path:
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    target = path.with_name(f"ledger.corrupt-{stamp}-{time.time_ns() % 1000:03d}.sqlite3")
+    try:
+        # First the mark: a stop right after the move must not leave an empty ledger that may spend.
+        path.with_name(_REVIEW).write_text(f"{target.name}\n", encoding="utf-8")
+        path.replace(target)
+        for suffix in ("-wal", "-shm"):
+            leftover = path.with_name(path.name + suffix)
+            if leftover.exists():
+                leftover.replace(target.with_name(target.name + suffix))
+    except OSError as error:
+        raise StorageError("disk_read_only") from error
+    return target
+
+
+def _restore_backup(folder: Path, path: Path) -> None:
+    for backup in _backups(folder):
+        with suppress(sqlite3.DatabaseError), closing(_read_only(backup)) as source:
+            _check(source)
+            with closing(sqlite3.connect(path)) as target:
+                source.backup(target)
+            return
+
+
+def _backups(folder: Path) -> list[Path]:
+    return sorted(folder.glob("ledger.backup-*.sqlite3"), reverse=True)
+
+
+def _next_backup(folder: Path) -> Path:
+    # Numbered past the newest, so that a clock set back does not make the new copy the oldest.
+    numbers = [backup.stem.rpartition("-")[2] for backup in _backups(folder)]
+    newest = max((int(number) for number in numbers if number.isdigit()), default=0)
+    return folder / f"ledger.backup-{max(time.time_ns(), newest + 1):020d}.sqlite3"

@@ -1,0 +1,114 @@
+"""The table `jobs`: its schema, and the one conversion between a row and a Job."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any, Final
+
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.job import ACTIVE, Job, JobProblem, JobStatus
+from hunyuan_ui.request import VideoRequest
+
+SCHEMA_VERSION: Final = 1
+OPEN: Final = ", ".join(sorted(f"'{status.value}'" for status in ACTIVE))
+_STATUSES: Final = ", ".join(f"'{status.value}'" for status in JobStatus)
+
+SCHEMA: Final = f"""
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    visitor TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ({_STATUSES})),
+    request TEXT NOT NULL,
+    dialect TEXT NOT NULL,
+    payer TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL,
+    reserved_microusd INTEGER NOT NULL CHECK (reserved_microusd >= 0),
+    predicted_s REAL NOT NULL,
+    sent_at REAL,
+    ended_at REAL,
+    not_before REAL,
+    request_id TEXT,
+    cost_microusd INTEGER CHECK (cost_microusd >= 0),
+    inference_s REAL,
+    queue_s REAL,
+    result_url TEXT,
+    sha256 TEXT,
+    problem TEXT,
+    notes TEXT NOT NULL DEFAULT '{{}}',
+    deleted_at REAL,
+    prompt TEXT GENERATED ALWAYS AS (json_extract(request, '$.prompt')) VIRTUAL
+) STRICT;
+CREATE INDEX jobs_by_visitor ON jobs (visitor, created_at);
+CREATE INDEX jobs_by_time ON jobs (created_at);
+CREATE INDEX jobs_active ON jobs (status) WHERE status IN ('queued', 'submitting', 'running', 'downloading', 'unknown');
+CREATE INDEX jobs_paid ON jobs (sent_at, status, cost_microusd, reserved_microusd) WHERE payer = 'owner';
+CREATE INDEX jobs_ended ON jobs (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX jobs_latest ON jobs (updated_at);
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+_PLAIN: Final = (
+    "id",
+    "visitor",
+    "dialect",
+    "payer",
+    "created_at",
+    "updated_at",
+    "reserved_microusd",
+    "predicted_s",
+    "sent_at",
+    "ended_at",
+    "not_before",
+    "request_id",
+    "cost_microusd",
+    "inference_s",
+    "queue_s",
+    "result_url",
+    "sha256",
+)
+COLUMNS: Final = (*_PLAIN, "status", "request", "problem", "notes")
+
+
+def to_row(job: Job) -> dict[str, Any]:
+    """Return the job's values by column."""
+    row: dict[str, Any] = {name: getattr(job, name) for name in _PLAIN}
+    row["status"] = job.status.value
+    row["request"] = job.request.model_dump_json()
+    row["problem"] = problem_text(job.problem)
+    row["notes"] = json.dumps(job.notes)
+    return row
+
+
+def to_job(row: sqlite3.Row) -> Job:
+    """Return the job a row holds."""
+    problem = json.loads(row["problem"]) if row["problem"] else None
+    return Job(
+        **{name: row[name] for name in _PLAIN},
+        status=JobStatus(row["status"]),
+        request=VideoRequest.model_validate_json(row["request"]),
+        problem=JobProblem(**problem) if problem else None,
+        notes=json.loads(row["notes"]),
+    )
+
+
+def problem_text(problem: JobProblem | None) -> str | None:
+    """Return a problem as the column `problem` holds it."""
+    if problem is None:
+        return None
+    return json.dumps({"code": problem.code, "sentence": problem.sentence, "facts": problem.facts})
+
+
+def as_storage_error(error: sqlite3.Error) -> StorageError:
+    """Return what a database error means for people: nothing was stored, so nothing may be sent."""
+    text = str(error).lower()
+    if "locked" in text or "busy" in text:
+        return StorageError("ledger_busy")
+    if "readonly" in text or "unable to open" in text or "i/o error" in text:
+        return StorageError("disk_read_only")
+    if "is full" in text:
+        return StorageError("disk_full", free="0 MB")
+    if "closed database" in text:
+        return StorageError("stopping")
+    return StorageError("ledger_damaged")

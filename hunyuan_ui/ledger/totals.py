@@ -1,0 +1,61 @@
+"""What the ledger counts for the guard: money spent or at risk, and how busy a visitor is."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Final
+
+from hunyuan_ui.guard import Totals
+from hunyuan_ui.job import JobStatus
+from hunyuan_ui.ledger.rows import OPEN
+
+DAY_S: Final = 86_400
+_STREAK_SEEN: Final = 10
+
+# What one row counts against the owner's limits; the same rule as Job.counted_microusd.
+COUNTED: Final = """CASE
+    WHEN payer <> 'owner' OR status IN ('failed', 'cancelled') THEN 0
+    WHEN status IN ('downloading', 'done', 'unknown', 'lost') THEN coalesce(cost_microusd, reserved_microusd)
+    ELSE reserved_microusd END"""
+
+
+def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
+    """Return what the guard is shown for this visitor; a day is a UTC day.
+
+    Args:
+        connection: Inside a transaction when a job is about to be stored.
+        visitor: Whose fairness limits are counted.
+        now: UTC seconds that never run backwards.
+    """
+    today = now - now % DAY_S
+    # A job counts for the day it was sent; one that was not sent yet counts for today.
+    total, spent_today = _one(
+        connection,
+        f"SELECT coalesce(sum({COUNTED}), 0),"
+        f" coalesce(sum(CASE WHEN coalesce(sent_at, ?) >= ? THEN {COUNTED} END), 0) FROM jobs WHERE payer = 'owner'",
+        (now, today),
+    )
+    videos, active, latest = _one(
+        connection,
+        "SELECT coalesce(sum(created_at >= ? AND payer = 'owner' AND status NOT IN ('failed', 'cancelled')), 0),"
+        f" coalesce(sum(status IN ({OPEN})), 0), max(created_at) FROM jobs WHERE visitor = ? AND payer <> 'visitor'",
+        (today, visitor),
+    )
+    (waiting,) = _one(connection, "SELECT count(*) FROM jobs WHERE status = 'queued'")
+    since = None if latest is None else now - latest
+    return Totals(spent_today, total, videos, active, since, waiting, _bad_streak(connection))
+
+
+def _bad_streak(connection: sqlite3.Connection) -> int:
+    rows = connection.execute(
+        "SELECT status FROM jobs WHERE payer = 'owner' AND ended_at IS NOT NULL"
+        " AND status IN ('done', 'unknown', 'lost') AND json_extract(notes, '$.reviewed') IS NULL"
+        " ORDER BY ended_at DESC, rowid DESC LIMIT ?",
+        (_STREAK_SEEN,),
+    ).fetchall()
+    bad = [row[0] != JobStatus.DONE.value for row in rows]
+    return bad.index(False) if False in bad else len(bad)
+
+
+def _one(connection: sqlite3.Connection, query: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+    return tuple(connection.execute(query, values).fetchone())

@@ -1,0 +1,77 @@
+"""Jobs and clocks for tests of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hunyuan_ui.guard import Totals
+from hunyuan_ui.job import Job, JobStatus, new_id
+from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.request import VideoRequest
+
+DAY_S = 86_400
+NOON = 20_000 * DAY_S + DAY_S / 2
+PRICE = 1_500_000
+ALICE = "a" * 32
+BOB = "b" * 32
+
+
+class Clock:
+    """A clock that goes only when it is told to."""
+
+    def __init__(self, at: float = NOON) -> None:
+        self.at = at
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def job(prompt: str = "a fox", **changes: Any) -> Job:
+    """Return a queued job of Alice's on the owner's key."""
+    queued = Job(
+        id=new_id(),
+        visitor=ALICE,
+        status=JobStatus.QUEUED,
+        request=VideoRequest.parse({"prompt": prompt}),
+        dialect="v2",
+        payer="owner",
+        created_at=0,
+        updated_at=0,
+        reserved_microusd=PRICE,
+        predicted_s=200,
+    )
+    return replace(queued, **changes)
+
+
+def anything_goes(job: Job, totals: Totals) -> None:
+    """Let every job pass."""
+
+
+def open_book(folder: Path, clock: Callable[[], float] | None = None, **options: Any) -> Ledger:
+    """Open the ledger of a folder, which is created, with a clock that stands at noon."""
+    folder.mkdir(exist_ok=True)
+    return Ledger(open_ledger(folder).connection, now=clock or Clock(), **options)
+
+
+def added(ledger: Ledger, prompt: str = "a fox", **changes: Any) -> Job:
+    """Store a queued job."""
+    return ledger.add(job(prompt, **changes), anything_goes)[0]
+
+
+def in_status(ledger: Ledger, status: JobStatus, **changes: Any) -> Job:
+    """Store a job that has come as far as a status."""
+    stored = job(status=status, **changes)
+    assert ledger.adopt(stored)
+    return stored
+
+
+def finished(ledger: Ledger, **facts: Any) -> Job:
+    """Take a job all the way to its video."""
+    begun = added(ledger, **facts)
+    ledger.claim(begun.id)
+    ledger.mark_running(begun.id, "request-1")
+    ledger.mark_downloading(begun.id, request_id="request-1", result_url=None, cost_usd=1.46, inference_s=211.0)
+    return ledger.mark_done(begun.id, sha256="0" * 64, notes={"width": 864})

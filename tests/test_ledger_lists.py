@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.estimate import Outcome
+from hunyuan_ui.job import JobStatus
+from hunyuan_ui.ledger import Ledger, open_ledger
+from tests.stored_jobs import ALICE, BOB, Clock, added, finished, in_status, open_book
+
+QUEUED, SUBMITTING, RUNNING, DOWNLOADING = (
+    JobStatus.QUEUED,
+    JobStatus.SUBMITTING,
+    JobStatus.RUNNING,
+    JobStatus.DOWNLOADING,
+)
+DONE, UNKNOWN, LOST = JobStatus.DONE, JobStatus.UNKNOWN, JobStatus.LOST
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    with closing(open_book(tmp_path, clock)) as book:
+        yield book
+
+
+def test_jobs_come_newest_first_and_only_those_asked_for(ledger: Ledger, clock: Clock) -> None:
+    first = in_status(ledger, DONE, created_at=clock.at - 3)
+    second = in_status(ledger, LOST, created_at=clock.at - 2)
+    third = in_status(ledger, DONE, created_at=clock.at - 1, visitor=BOB)
+    assert [found.id for found in ledger.jobs(None)] == [third.id, second.id, first.id]
+    assert [found.id for found in ledger.jobs(ALICE)] == [second.id, first.id]
+    assert [found.id for found in ledger.jobs(None, statuses=frozenset({DONE}))] == [third.id, first.id]
+    assert ledger.jobs(None, statuses=frozenset()) == []
+    assert ledger.count(ALICE, statuses=frozenset({DONE})) == 1
+
+
+def test_pages_show_every_job_once_even_when_all_have_the_same_time(ledger: Ledger) -> None:
+    stored = {added(ledger).id for _ in range(23)}
+    seen: list[str] = []
+    before: tuple[float, str] | None = None
+    while page := ledger.jobs(ALICE, before=before, limit=5):
+        seen += [found.id for found in page]
+        before = (page[-1].created_at, page[-1].id)
+    assert len(seen) == 23
+    assert set(seen) == stored
+
+
+def test_active_jobs_come_in_the_order_of_their_clicks(ledger: Ledger) -> None:
+    clicked = [added(ledger).id for _ in range(10)]
+    in_status(ledger, DONE)
+    in_status(ledger, UNKNOWN)
+    assert [found.id for found in ledger.active()] == clicked
+
+
+@pytest.mark.parametrize(
+    ("search", "hits"),
+    [
+        ("fox", {"a red fox", "A FOX_1", "100% fox"}),
+        ("a fox", {"A FOX_1", "a red fox"}),
+        ("fox a", set[str]()),
+        ("%", {"100% fox"}),
+        ("_", {"A FOX_1"}),
+        ("\\", {"back\\slash"}),
+        ("%f_x", set[str]()),
+        ("café", {"café"}),
+        ("cafe\u0301", {"café"}),
+        ("'; --", set[str]()),
+        ("\ud800\0", {"a red fox", "A FOX_1", "100% fox", "back\\slash", "café"}),
+        ("  ", {"a red fox", "A FOX_1", "100% fox", "back\\slash", "café"}),
+        ("%" * 100_000, set[str]()),
+        ("x" * 100_000, set[str]()),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_search_takes_every_character_as_itself(ledger: Ledger, search: str, hits: set[str]) -> None:
+    for prompt in ("a red fox", "A FOX_1", "100% fox", "back\\slash", "café"):
+        added(ledger, prompt)
+    assert {found.request.prompt for found in ledger.jobs(ALICE, search=search)} == hits
+    assert ledger.count(ALICE, search=search) == len(hits)
+
+
+def test_a_deleted_job_is_in_no_list_and_its_words_are_gone_but_its_money_counts(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    gone = finished(ledger, prompt="a secret fox")
+    before = ledger.totals(ALICE)
+    ledger.hide(gone.id)
+    assert ledger.get(gone.id) is None
+    assert ledger.jobs(None) == []
+    assert ledger.count(None) == 0
+    assert ledger.ids() == {gone.id}
+    assert ledger.totals(ALICE) == before
+    row = open_ledger(tmp_path, can_write=False).connection.execute("SELECT * FROM jobs").fetchone()
+    assert "secret" not in " ".join(map(str, tuple(row)))
+
+
+@pytest.mark.parametrize("status", [QUEUED, SUBMITTING, RUNNING, DOWNLOADING])
+def test_a_job_under_way_cannot_be_deleted(ledger: Ledger, status: JobStatus) -> None:
+    under_way = in_status(ledger, status)
+    ledger.hide(under_way.id)
+    assert ledger.get(under_way.id) is not None
+
+
+def test_a_deleted_unknown_job_still_asks_its_owner(ledger: Ledger) -> None:
+    stored = in_status(ledger, UNKNOWN)
+    ledger.hide(stored.id)
+    assert [found.id for found in ledger.unknown()] == [stored.id]
+
+
+def test_outcomes_are_the_newest_finished_jobs_of_the_same_service(ledger: Ledger, clock: Clock) -> None:
+    for age in range(30):
+        in_status(ledger, DONE, ended_at=clock.at - age, inference_s=100.0 + age, cost_microusd=700_000)
+    in_status(ledger, DONE, ended_at=clock.at, inference_s=6.0, payer="nobody")
+    in_status(ledger, DONE, ended_at=clock.at + 1, inference_s=None)
+    in_status(ledger, LOST, ended_at=clock.at, inference_s=5.0)
+    in_status(ledger, DONE, ended_at=clock.at - 0.5, inference_s=50.0, payer="visitor")
+    outcomes = ledger.outcomes("owner")
+    assert len(outcomes) == 20
+    assert outcomes[:3] == [Outcome(200, 100.0, 0.7), Outcome(200, 50.0, None), Outcome(200, 101.0, 0.7)]
+    assert ledger.outcomes("nobody") == [Outcome(200, 6.0, None)]
