@@ -33,8 +33,11 @@ ROOMS: dict[str, str] = {
     "endpoint": "checkpoint errors request",
     "runner": "checkpoint endpoint errors estimate folder guard job ledger library log media request settings",
     "local_endpoint": "endpoint.contract estimate media request",
+    "preview": "endpoint.contract local_endpoint settings",
     "ui": "errors estimate job log presets prompts request runner settings",
-    "app": "errors local_endpoint log runner settings ui",
+    "app": "errors log preview runner settings ui",
+    "command_line": "errors estimate job log preview request runner settings",
+    "__main__": "command_line",
 }
 
 # Who alone may import what does not come with Python.
@@ -56,7 +59,7 @@ DOORS: dict[str, str] = {
 }
 PARTS_OF: dict[str, str] = {"httpcore": "httpx", "pydantic_core": "pydantic", "PIL": "pillow"}
 
-READ_THE_ENVIRONMENT = "settings app"  # app hands os.environ to Settings.from_environ
+READ_THE_ENVIRONMENT = "settings app __main__"  # the last two hand os.environ to Settings.from_environ
 PRINT = "app"  # and every __main__
 CATCH_BROADLY = {"runner": 1, "ui": 1}
 
