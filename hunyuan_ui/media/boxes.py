@@ -1,0 +1,111 @@
+"""The box structure of MP4 files, read piece by piece and within bounds.
+
+Source: ISO/IEC 14496-12.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple, NoReturn
+
+from hunyuan_ui.errors import MediaError
+
+# Bytes; twelve hours of pictures, where the tables of the longest clip the model makes are about 2 kB.
+_MAX_TABLE: Final = 4 * 2**20
+_MAX_BOXES: Final = 100_000  # boxes in one folder; a file of nothing but empty boxes must not hold us up
+
+
+class Box(NamedTuple):
+    """A box by its four-letter kind and the place of its payload in the file."""
+
+    kind: bytes
+    start: int
+    end: int
+
+
+def boxes(file: BinaryIO, start: int, end: int, parent: str) -> Iterator[Box]:
+    """Yield the boxes between two offsets, which they must fill exactly."""
+    for index in range(_MAX_BOXES):
+        if start == end:
+            return
+        file.seek(start)
+        head = file.read(min(16, end - start))
+        kind = head[4:8]
+        if parent == "the file" and index == 0 and kind != b"ftyp":
+            raise MediaError("not_a_video")
+        if len(head) < 8:
+            cut_short(f"{parent} ends inside a box")
+        length, payload = int.from_bytes(head[:4], "big"), 8
+        if length == 1:
+            length, payload = int.from_bytes(head[8:16], "big"), 16
+        elif length == 0 and parent == "the file":
+            length = end - start
+        if length < payload or length > end - start:
+            cut_short(f"box {shown(kind)} says {length} bytes where {parent} has {end - start} left")
+        yield Box(kind, start + payload, start + length)
+        start += length
+    raise MediaError("not_a_video")
+
+
+def children(file: BinaryIO, box: Box) -> dict[bytes, list[Box]]:
+    """Return the boxes inside a box, by kind."""
+    found: dict[bytes, list[Box]] = {}
+    for child in boxes(file, box.start, box.end, f"box {shown(box.kind)}"):
+        found.setdefault(child.kind, []).append(child)
+    return found
+
+
+def only(found: dict[bytes, list[Box]], kind: bytes) -> Box:
+    """Return the first box of a kind that an index must have."""
+    if kind not in found:
+        cut_short(f"its index has no box {shown(kind)}")
+    return found[kind][0]
+
+
+def read(file: BinaryIO, box: Box) -> bytes:
+    """Return a table's bytes, if they are as few as a table has."""
+    if box.end - box.start > _MAX_TABLE:
+        raise MediaError("not_a_video")
+    file.seek(box.start)
+    return file.read(box.end - box.start)
+
+
+def number(data: bytes, offset: int, width: int = 4) -> int:
+    """Return the big-endian number at a place."""
+    if len(data) < offset + width:
+        cut_short("a box of its index is too small")
+    return int.from_bytes(data[offset : offset + width], "big")
+
+
+def entries(table: bytes, columns: int, *, width: int = 4) -> list[tuple[int, ...]]:
+    """Return the rows of a table box: version and flags, row count, rows of big-endian numbers."""
+    row = struct.Struct(">" + ("I" if width == 4 else "Q") * columns)
+    count = number(table, 4)
+    if len(table) < 8 + count * row.size:
+        cut_short("a table of its index is too small")
+    return list(row.iter_unpack(table[8 : 8 + count * row.size]))
+
+
+def shown(kind: bytes) -> str:
+    """Return a kind as text that is safe to show."""
+    return kind.decode("latin-1").encode("unicode_escape").decode()
+
+
+def cut_short(problem: str) -> NoReturn:
+    """Refuse a file that says more than it holds."""
+    raise MediaError("video_cut_short", problem=problem)
+
+
+@contextmanager
+def opened(path: Path) -> Generator[tuple[BinaryIO, int]]:
+    """Open a file and give it with its size in bytes."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise MediaError("video_missing") from None
+    with file:
+        yield file, os.fstat(file.fileno()).st_size
