@@ -59,7 +59,7 @@ DOORS: dict[str, str] = {
 }
 PARTS_OF: dict[str, str] = {"httpcore": "httpx", "pydantic_core": "pydantic", "PIL": "pillow"}
 
-READ_THE_ENVIRONMENT = "settings app __main__"  # the last two hand os.environ to Settings.from_environ
+READ_THE_ENVIRONMENT = "settings app"  # app hands os.environ to Settings.from_environ
 PRINT = "app"  # and every __main__
 CATCH_BROADLY = {"runner": 1, "ui": 1}
 
