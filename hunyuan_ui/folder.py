@@ -1,0 +1,127 @@
+"""DataFolder: the one place on disk, held by one process, with room kept for the end of what was begun."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final
+
+from hunyuan_ui.errors import StorageError
+
+MIN_FREE_BYTES: Final = 512 * 1024 * 1024  # twice the largest download (faults-and-security.md row 43)
+BALLAST_BYTES: Final = 1024 * 1024  # given up when the disk is full, so that the ledger can still be written (row 45)
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DataFolder:
+    """The data folder of this process.
+
+    Args:
+        path: Created when missing.
+        min_free_bytes: Less free space than this refuses to spend.
+    """
+
+    def __init__(self, path: Path, *, min_free_bytes: int = MIN_FREE_BYTES) -> None:
+        self.path = path
+        self.problem: StorageError | None = None
+        self._min_free_bytes = min_free_bytes
+        self._lock: IO[str] | None = None
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._take()
+        except StorageError as error:
+            self.problem = error
+        except OSError:
+            self.problem = StorageError("disk_read_only")
+
+    @property
+    def can_write(self) -> bool:
+        """Whether this process holds the folder and may change it."""
+        return self.problem is None
+
+    def check_room(self) -> None:
+        """Refuse to spend when the folder cannot hold what would come back.
+
+        Raises:
+            StorageError: Another process holds the folder, or it is read-only or nearly full.
+        """
+        if self.problem is not None:
+            # Raised again and again, it would otherwise collect every traceback it ever had.
+            raise self.problem.with_traceback(None)
+        try:
+            free = shutil.disk_usage(self.path).free
+            if free < self._min_free_bytes:
+                raise _disk_full(free)
+            self._keep_ballast()
+        except OSError as error:
+            raise _disk_full(free=0) if error.errno in _FULL else StorageError("disk_read_only") from None
+
+    def drop_ballast(self) -> None:
+        """Make a little room on a full disk, for the record of what was already paid."""
+        with suppress(OSError):
+            self._ballast.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let another process have the folder."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    @property
+    def _ballast(self) -> Path:
+        return self.path / "ballast"
+
+    def _take(self) -> None:
+        lock = (self.path / "ledger.lock").open("a+", encoding="ascii")
+        try:
+            _lock_file(lock)
+        except OSError:
+            lock.close()
+            raise StorageError("ledger_taken") from None
+        self._lock = lock
+        try:
+            self._keep_ballast()
+        except OSError as error:
+            # A full disk is a passing trouble that check_room names; the rest is not.
+            if error.errno not in _FULL:
+                raise
+
+    def _keep_ballast(self) -> None:
+        if self._ballast.exists() and self._ballast.stat().st_size == BALLAST_BYTES:
+            # A write that fails is the only sure sign of a disk that became read-only.
+            os.utime(self._ballast)
+            return
+        self._ballast.write_bytes(bytes(BALLAST_BYTES))
+
+
+def _disk_full(free: int) -> StorageError:
+    return StorageError("disk_full", free=f"{free // 1_000_000} MB")
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock_file(file: IO[str]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock_file(file: IO[str]) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def sync_folder(path: Path) -> None:
+    """Make a rename inside a folder survive a power cut, where the system can."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
