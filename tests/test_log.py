@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hunyuan_ui import log
+from hunyuan_ui.errors import HunyuanUIError
+from hunyuan_ui.job import JobStatus
+from hunyuan_ui.settings import Secret
+
+KEY = "SG_0123456789abcdef"
+CODE = 'open "sesame"\\ é'
+
+
+class Lines(io.StringIO):
+    """A stream that gives back the one event written last."""
+
+    @property
+    def last(self) -> dict[str, Any]:
+        *_, line = self.getvalue().splitlines()
+        return json.loads(line)
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    logger = logging.getLogger("hunyuan_ui")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+    stream = Lines()
+    log.configure(Secret(KEY), None, Secret(CODE), stream=stream)
+    yield stream
+    logger.handlers[:], logger.level, logger.propagate = before
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+def test_an_event_is_one_json_line_with_its_facts(lines: Lines) -> None:
+    log.event("job.sent", job="a" * 32, cost_usd=1.46, attempt=2, retried=False, note=None)
+    log.event("job.done")
+    assert lines.getvalue().count("\n") == 2
+    first = json.loads(lines.getvalue().splitlines()[0])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first.pop("time"))
+    assert first == {
+        "level": "info",
+        "event": "job.sent",
+        "job": "a" * 32,
+        "cost_usd": 1.46,
+        "attempt": 2,
+        "retried": False,
+        "note": None,
+    }
+
+
+def test_facts_keep_their_shape(lines: Lines) -> None:
+    log.event("shapes", status=JobStatus.DONE, path=Path("a/b"), many=(1, {"x": [2.5]}), nan=float("nan"))
+    assert lines.last["status"] == "done"
+    assert lines.last["path"] == "a/b"
+    assert lines.last["many"] == [1, {"x": [2.5]}]
+    assert lines.last["nan"] == "nan"
+
+
+@pytest.mark.parametrize("secret", [KEY, CODE, "SG_anotherkey99"])
+def test_a_secret_never_appears_wherever_it_stands(lines: Lines, secret: str) -> None:
+    log.event(
+        f"event {secret}",
+        text=f"before {secret} after",
+        deep=[{"headers": {secret: secret}}],
+        held=Secret(secret),
+        other=Path(secret),
+    )
+    written = lines.getvalue()
+    assert secret not in written
+    assert json.dumps(secret)[1:-1] not in written
+    assert lines.last["text"] == "before *** after"
+    assert written.count("\n") == 1
+
+
+def test_the_text_of_an_exception_never_appears(lines: Lines) -> None:
+    try:
+        fail("a secret prompt")
+    except ValueError as error:
+        log.trouble("went.wrong", error=error)
+    assert "secret" not in lines.getvalue()
+    assert "fail" not in lines.last["where"].split(" < ")[1]
+    assert lines.last["level"] == "warning"
+    assert lines.last["exception"] == "ValueError"
+    assert lines.last["error"] == "ValueError"
+    assert re.match(r"test_log\.py:\d+ fail < test_log\.py:\d+ ", lines.last["where"])
+
+
+def test_an_error_in_the_chain_shows_no_text_either(lines: Lines) -> None:
+    try:
+        try:
+            fail("a secret prompt")
+        except ValueError as error:
+            raise HunyuanUIError("job_failed", detail="a secret prompt") from error
+    except HunyuanUIError:
+        log.trouble("went.wrong")
+    assert "secret" not in lines.getvalue()
+    assert lines.last["exception"] == "HunyuanUIError"
+
+
+def test_trouble_without_an_exception_names_none(lines: Lines) -> None:
+    log.trouble("disk.full", free_mb=3)
+    assert lines.last["free_mb"] == 3
+    assert "exception" not in lines.last
+
+
+@pytest.mark.parametrize("forged", ['\n{"event": "forged"}', "\r\nforged", "\u2028forged", "\x85forged", "\u202egrof"])
+def test_a_line_break_in_foreign_text_makes_no_new_line(lines: Lines, forged: str) -> None:
+    log.event("x", detail=f"a{forged}")
+    log.event(f"y{forged}")
+    assert len(lines.getvalue().splitlines()) == 2
+    assert lines.getvalue().isascii()
+    assert lines.last["event"] == f"y{forged}"
+
+
+def test_a_fact_cannot_pass_for_the_event(lines: Lines) -> None:
+    log.event("real", event="forged", time="forged", level="forged", name="kept")
+    assert lines.last["event"] == "real"
+    assert lines.last["level"] == "info"
+    assert lines.last["time"] != "forged"
+    assert lines.last["name"] == "kept"
+
+
+def test_percent_signs_are_no_placeholders(lines: Lines) -> None:
+    log.event("100% %s %d")
+    assert lines.last["event"] == "100% %s %d"
+
+
+def test_configuring_again_replaces_the_stream(lines: Lines) -> None:
+    second = Lines()
+    log.configure(stream=second)
+    log.event("once")
+    assert lines.getvalue() == ""
+    assert second.last["event"] == "once"
+
+
+def test_events_reach_no_other_log(lines: Lines) -> None:
+    elsewhere = Lines()
+    handler = logging.StreamHandler(elsewhere)
+    logging.getLogger().addHandler(handler)
+    log.event("x")
+    logging.getLogger().removeHandler(handler)
+    assert elsewhere.getvalue() == ""
+    assert lines.last["event"] == "x"
+
+
+def test_an_empty_secret_hides_nothing() -> None:
+    assert log.redact("abc", [Secret("")]) == "abc"
+
+
+@given(st.text(min_size=1), st.dictionaries(st.text(), st.text() | st.floats() | st.integers() | st.lists(st.text())))
+def test_any_facts_make_one_line_of_json(secret: str, facts: dict[str, Any]) -> None:
+    stream = Lines()
+    logger = logging.getLogger("hunyuan_ui")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+    log.configure(Secret(secret), stream=stream)
+    log.event("x", **facts)
+    logger.handlers[:], logger.level, logger.propagate = before
+    assert stream.getvalue().count("\n") == 1
+    json.loads(stream.getvalue())
