@@ -145,12 +145,13 @@ def test_a_damaged_ledger_is_set_aside_and_restored_and_asks_its_owner(
     assert open_and_close(folder) is None
 
 
-def test_the_newest_good_backup_is_taken(folder: Path) -> None:
+@pytest.mark.parametrize("damage", [garbage, scribbled_over, emptied], ids=name_of)
+def test_the_newest_good_backup_is_taken(folder: Path, damage: Callable[[Path], None]) -> None:
     with closing(open_book(folder)) as book:
         back_up(folder)
         add(book, 1)
         back_up(folder)
-    garbage(backups(folder)[-1])
+    damage(backups(folder)[-1])
     garbage(ledger_of(folder))
     assert count(folder) == 3
 
