@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import ssl
@@ -223,6 +224,22 @@ async def test_a_post_without_a_usable_answer_is_unknown_and_went_out_once(
     assert "script" not in str(error)
     assert [received.path for received in service.requests] == [path]
     assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        pytest.param(answer(200, {"request_id": ID, "x": " " * 3_000_000}), "too large", id="row25-too-large"),
+        pytest.param(
+            answer(200, {"request_id": ID}, headers={"Content-Encoding": "br"}), "compressed", id="row27-compressed"
+        ),
+    ],
+)
+async def test_what_is_over_a_limit_is_not_even_looked_at(
+    service: RawService, client: EndpointClient, reply: Reply, words: str
+) -> None:
+    service.on("POST", SUBMIT_V2, reply)
+    assert words in str(await failure_of(submit, client))
 
 
 @pytest.mark.parametrize(("post", "path"), POSTS)
@@ -507,7 +524,7 @@ async def test_row11_raw_bytes_are_a_video_whatever_they_call_themselves(
         assert found.metrics == Metrics(cost=1.46, inference_time=205.1)
         saved = await found.save(tmp_path / "a.part", check=no_check)
     assert (tmp_path / "a.part").read_bytes() == VIDEO
-    assert saved.size == len(VIDEO)
+    assert saved == Saved(len(VIDEO), hashlib.sha256(VIDEO).hexdigest())
     assert len(service.bill) == 1
 
 

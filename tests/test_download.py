@@ -222,6 +222,16 @@ async def test_row41_the_rate_counts_only_after_its_grace(part: Path) -> None:
     assert saved.size == len(VIDEO)
 
 
+async def test_row41_a_body_that_came_quickly_may_pause(part: Path) -> None:
+    async def pausing() -> AsyncIterator[bytes]:
+        yield VIDEO[:-1]
+        await anyio.sleep(0.3)
+        yield VIDEO[-1:]
+
+    limits = SaveLimits(slow_after_s=0.1, min_bytes_per_s=len(VIDEO) // 20)
+    assert (await save(pausing(), part, check=media.check_mp4, limits=limits)).size == len(VIDEO)
+
+
 # --- the disk
 
 
@@ -287,13 +297,17 @@ async def test_the_file_is_on_the_disk_before_it_is_checked(
     order: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda _: order.append("fsync"))
 
+    def note(name: str) -> None:
+        order.append(name)
+        assert left_at(part) == (b"" if name == "part_opened" else VIDEO)
+
     def check(path: Path) -> None:
         order.append("check")
         assert path.read_bytes() == VIDEO
         assert threading.current_thread() is not threading.main_thread()
 
     service.on("GET", "/1.mp4", answer(200, VIDEO))
-    await fetch(f"{service.origin}/1.mp4", part, own_origin=service.origin, check=check, checkpoint=order.append)
+    await fetch(f"{service.origin}/1.mp4", part, own_origin=service.origin, check=check, checkpoint=note)
     assert order == ["part_opened", "part_written", "fsync", "part_synced", "check"]
 
 
@@ -329,4 +343,4 @@ async def test_a_large_download_never_holds_up_the_event_loop(service: RawServic
         group.cancel_scope.cancel()
     assert saved.size == size
     assert len(lags) > 5
-    assert sorted(lags)[-2] < 0.1  # one hiccup of a busy machine is forgiven
+    assert sorted(lags)[len(lags) * 95 // 100] < 0.1  # the rest is forgiven to a busy machine
