@@ -1,0 +1,161 @@
+"""The public API: the request's fields by their wire names, under the same rules as the page (DESIGN 7)."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from dataclasses import asdict
+from hashlib import sha256
+from typing import Any, Final, cast
+
+import gradio as gr
+from gradio.data_classes import FileData
+from gradio.processing_utils import save_file_to_cache
+
+from hunyuan_ui.errors import HunyuanUIError
+from hunyuan_ui.job import MICRO, Job, JobStatus, Visitor, is_id, new_id
+from hunyuan_ui.request import VideoRequest, parameters
+from hunyuan_ui.runner import JobRunner
+from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
+from hunyuan_ui.ui.jobs import as_json
+from hunyuan_ui.ui.visitor import VISITOR_HEADER, Event, headers_of, page_event, say_for, visitor_of
+
+KEY_HEADER: Final = "x-api-key"
+LONGEST_STATUS_WAIT_S: Final = 25.0  # agents give up on a tool after about 30 s
+WAITING_CALLS: Final = 32  # each holds one of Gradio's 40 queue slots while its video is made
+
+_STATUS_SHOWN: Final = ("status", "phase", "is_active", "elapsed_s", "usual_s", "place", "waiting", "retry_in_s")
+_JOB_HELP: Final = {
+    "job_id": "32 hexadecimal digits of your own; sending them again names the same job and never pays twice.",
+}
+_STATUS_HELP: Final = {
+    "job_id": "The id that submit returned.",
+    "wait_s": f"Seconds to wait for the end, 0 to {LONGEST_STATUS_WAIT_S:g}.",
+}
+
+
+class ApiCalls:
+    """The functions behind the API.
+
+    Args:
+        runner: The door to everything.
+        cache_dir: Gradio's cache, from which videos are served.
+    """
+
+    def __init__(self, runner: JobRunner, cache_dir: str) -> None:
+        self._runner = runner
+        self._cache_dir = cache_dir
+
+    async def generate(self, *values: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Make a video and wait for it, which takes minutes; returns the MP4 and a JSON of what was made."""
+        job, visitor = await self._submitted(values)
+        ended = await self._runner.wait(job.id, visitor)
+        return await self._video(ended, visitor), _made(ended)
+
+    async def submit(self, *values: Any) -> dict[str, Any]:
+        """Send a video to be made and return at once with its job id and estimate."""
+        job, _ = await self._submitted(values)
+        expected = self._expected(job.request)
+        return {"job_id": job.id, "status": job.status.value, "request": job.request.model_dump(), "estimate": expected}
+
+    async def estimate(self, *values: Any) -> dict[str, Any]:
+        """Say how long a video will take and what it will cost, its real size and duration; sends nothing."""
+        return self._expected(request_from(values[: len(FIELDS)]))
+
+    async def status(self, caller: gr.Request, job_id: str, wait_s: float = 0.0) -> dict[str, Any]:
+        """Say where a job is, with elapsed and usual time in seconds, and its video when it is done."""
+        visitor = self._visitor(caller, job_id)
+        await self._runner.wait(job_id, visitor, min(max(float(wait_s), 0.0), LONGEST_STATUS_WAIT_S))
+        view = self._runner.view(job_id, visitor)
+        is_done = view.job.status is JobStatus.DONE
+        shown = as_json(view, say_for(caller))
+        return {
+            "job_id": view.job.id,
+            **{name: shown[name] for name in _STATUS_SHOWN},
+            "note": shown["note_text"],
+            "made": _made(view.job) if is_done else None,
+            "video": await self._video(view.job, visitor) if is_done else None,
+        }
+
+    async def result(self, caller: gr.Request, job_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the MP4 of a finished job and a JSON of what was made."""
+        visitor = self._visitor(caller, job_id)
+        job = self._runner.view(job_id, visitor).job
+        return await self._video(job, visitor), _made(job)
+
+    def _expected(self, wish: VideoRequest) -> dict[str, Any]:
+        width, height = wish.real_size
+        made = {"width": width, "height": height, "duration_s": wish.duration_s}
+        return {**asdict(self._runner.estimate(wish)), **made, "is_free": self._runner.settings.is_preview}
+
+    async def _submitted(self, values: tuple[Any, ...]) -> tuple[Job, Visitor]:
+        *fields, job_id, caller = values
+        job_id = job_id or new_id()
+        visitor = self._visitor(caller, job_id)
+        own_key = _own_key(caller)
+        return await self._runner.submit(job_id, request_from(fields), visitor, own_key=own_key), visitor
+
+    def _visitor(self, caller: gr.Request | None, job_id: str) -> Visitor:
+        """Return who calls: by their page's token, else by their own key, else by the job's random id alone."""
+        token = headers_of(caller).get(VISITOR_HEADER, "")
+        own_key = _own_key(caller)
+        if not is_id(token):
+            token = sha256(own_key.encode()).hexdigest()[:32] if own_key else job_id
+        return visitor_of(token, self._runner.settings)
+
+    async def _video(self, job: Job, visitor: Visitor) -> dict[str, Any]:
+        if job.status is not JobStatus.DONE:
+            raise _why_not(job)
+        path = self._runner.video_path(job.id, visitor)
+        cached = await asyncio.to_thread(save_file_to_cache, path, self._cache_dir)
+        return FileData(path=cached, orig_name=f"{job.id}.mp4", mime_type="video/mp4").model_dump()
+
+
+def declare_api(runner: JobRunner, cache_dir: str) -> None:
+    """Declare the public endpoints inside the page's Blocks; everything else is private."""
+    calls = ApiCalls(runner, cache_dir)
+    sent = {"job_id": str, "caller": gr.Request}
+    both = tuple[dict[str, Any], dict[str, Any]]
+    _declare(calls.generate, signature_of(sent, both), _JOB_HELP, concurrency_limit=WAITING_CALLS)
+    _declare(calls.submit, signature_of(sent, dict[str, Any]), _JOB_HELP)
+    _declare(calls.status, _resolved(calls.status), _STATUS_HELP)
+    _declare(calls.result, _resolved(calls.result), _STATUS_HELP)
+    _declare(calls.estimate, signature_of({"caller": gr.Request}, dict[str, Any]), {})
+
+
+def _declare(call: Event, signature: inspect.Signature, helps: dict[str, str], **options: Any) -> None:
+    """Declare one endpoint; Gradio reads names and types from the signature, and help from the docstring."""
+    guarded: Any = page_event(call)
+    guarded.__signature__ = signature
+    guarded.__annotations__ = {name: found.annotation for name, found in signature.parameters.items()}
+    helps = {**{field.name: field.help for field in parameters()}, **helps}
+    lines = [f"    {name}: {helps[name]}" for name in signature.parameters if name in helps]
+    guarded.__doc__ = "\n".join([call.__doc__ or "", "", "Args:", *lines])
+    cast("Any", gr).api(guarded, api_name=call.__name__, **{"concurrency_limit": None, **options})
+
+
+def _resolved(call: Event) -> inspect.Signature:
+    return inspect.signature(call, eval_str=True)
+
+
+def _own_key(caller: gr.Request | None) -> str | None:
+    return headers_of(caller).get(KEY_HEADER) or None
+
+
+def _made(job: Job) -> dict[str, Any]:
+    width, height = job.request.real_size
+    return {
+        "job_id": job.id,
+        **job.request.model_dump(include=set(VideoRequest.model_fields) - {"width", "height"}),
+        "width": width,
+        "height": height,
+        "duration_s": job.request.duration_s,
+        "cost_usd": None if job.cost_microusd is None else job.cost_microusd / MICRO,
+        "inference_s": job.inference_s,
+    }
+
+
+def _why_not(job: Job) -> HunyuanUIError:
+    if job.problem is not None:
+        return HunyuanUIError(job.problem.code, **job.problem.facts)
+    return HunyuanUIError("no_video_yet", status=job.status.value)

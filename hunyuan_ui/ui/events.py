@@ -1,0 +1,193 @@
+"""What the page does when something is clicked; no event waits for a paid call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import gradio as gr
+from gradio.processing_utils import save_file_to_cache
+
+from hunyuan_ui import presets
+from hunyuan_ui.errors import InvalidRequestError, MediaError
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Visitor
+from hunyuan_ui.prompts import EXAMPLES, Example
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.runner import JobRunner
+from hunyuan_ui.ui.form import FIELDS, advice, filled, presets_of, request_from
+from hunyuan_ui.ui.jobs import head_of, result_of
+from hunyuan_ui.ui.text import Words, money, seconds_text
+from hunyuan_ui.ui.visitor import page_event, say_for, token_in, visitor_of
+
+LOOKED_BACK: Final = 50  # jobs searched for the last finished video
+KEEP: Final[Any] = cast("Any", gr).skip()  # leaves a component as it is; Gradio's own annotation is incomplete
+RECENT_S: Final = 3600.0  # a failure older than this is not brought up again when the page opens
+
+
+class PageEvents:
+    """The events of one page.
+
+    Args:
+        runner: The door to everything.
+        cache_dir: Gradio's cache; finished videos are copied there under a name nobody can guess.
+    """
+
+    def __init__(self, runner: JobRunner, cache_dir: str) -> None:
+        self._runner = runner
+        self._cache_dir = cache_dir
+
+    # sending
+
+    def submit(self, *, is_confirmed: bool) -> Callable[..., Any]:
+        """Return the event of the Generate button, or of its confirmation of a high price."""
+
+        async def submit(
+            _request: gr.Request, job_id: str, who: object, is_random: bool, *values: Any
+        ) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
+            wish = request_from(values, is_random=is_random)
+            token = token_in(who)
+            visitor = self._visitor(token)
+            job = await self._runner.submit(job_id, wish, visitor, is_confirmed=is_confirmed)
+            watched = {"token": token, "job": job.id, "is_new": True}
+            return {"token": token}, watched, {"answer": job_id}, job.request.seed
+
+        async def answer(request: gr.Request, job_id: str, *values: Any) -> Any:
+            def refused(problem: JobProblem, field: str | None, say: Words) -> tuple[Any, ...]:
+                text = say.sentence(problem)
+                notice = {"answer": job_id, "text": text, "field": field}
+                return KEEP, KEEP, {**notice, "is_confirmable": problem.code == "confirm_price"}, KEEP
+
+            return await page_event(submit, refused)(request, job_id, *values)
+
+        return answer
+
+    async def cancel(self, _request: gr.Request, event: gr.EventData, who: object) -> None:
+        """Remove a job that was not sent; the waiting card sees the rest by itself."""
+        await self._runner.cancel(_job_id(event), self._visitor(token_in(who)))
+
+    # showing
+
+    async def attach(self, request: gr.Request, who: object) -> list[Any]:
+        """Return all that a page shows when it opens: who it is, its newest job, its last video."""
+        say = say_for(request)
+        token = token_in(who)
+        visitor = self._visitor(token)
+        jobs = self._runner.jobs(visitor, limit=LOOKED_BACK)
+        newest = jobs[0] if jobs else None
+        watched = {"token": token, "job": newest.id if newest is not None and _is_news(newest) else None}
+        finished = next((job for job in jobs if job.status is JobStatus.DONE), None)
+        wish = newest.request if newest else None
+        return [
+            {"token": token},
+            watched,
+            self._head(say),
+            {"cards": self._cards(say)},
+            *await self._played(finished, visitor, say),
+            *(filled(wish, is_random=True) if wish else [KEEP] * (len(FIELDS) + 4)),
+        ]
+
+    async def show(self, request: gr.Request, event: gr.EventData, who: object) -> list[Any]:
+        """Return the video of a job that has just ended, with its facts."""
+        say = say_for(request)
+        token = token_in(who)
+        visitor = self._visitor(token)
+        job = self._runner.view(_job_id(event), visitor).job
+        watched = {"token": token, "job": None, "shown": job.id}
+        return [watched, self._head(say), {"cards": self._cards(say)}, *await self._played(job, visitor, say)]
+
+    # filling the form
+
+    async def pick(self, _request: gr.Request, event: gr.EventData) -> list[Any]:
+        """Fill the form with an example; nothing is sent."""
+        return filled(EXAMPLES[int(getattr(event, "index", 0))].request, is_random=False)
+
+    async def reuse(self, _request: gr.Request, event: gr.EventData, who: object) -> list[Any]:
+        """Fill the form with a job's settings, seed included."""
+        return filled(self._runner.view(_job_id(event), self._visitor(token_in(who))).job.request, is_random=False)
+
+    async def new_seed(self, _request: gr.Request, event: gr.EventData, who: object) -> list[Any]:
+        """Fill the form with a job's settings and leave its seed to chance."""
+        return filled(self._runner.view(_job_id(event), self._visitor(token_in(who))).job.request, is_random=True)
+
+    async def reuse_seed(self, _request: gr.Request, who: object) -> tuple[Any, Any]:
+        """Put the seed of the newest job into the box and keep it."""
+        newest = self._runner.newest(self._visitor(token_in(who)))
+        return (newest.request.seed, False) if newest else (KEEP, False)
+
+    async def choose_size(self, shape: presets.Shape | None, size: presets.Size | None) -> tuple[Any, ...]:
+        """Return width and height for the chosen shape and size; an unset one takes the default's."""
+        shape, size = shape or presets.SHAPES[0], size or presets.SIZES[0]
+        return *presets.pixels(shape, size), shape, size
+
+    async def choose_quality(self, quality: presets.Quality) -> int:
+        """Return the steps of a quality."""
+        return presets.STEPS[quality]
+
+    async def follow_numbers(self, request: gr.Request, *values: Any) -> tuple[Any, ...]:
+        """Return what follows the numbers: presets, the real size and length, and the button's time and price."""
+        say = say_for(request)
+        try:
+            wish = request_from(("-", *values[1:]))  # the prompt costs nothing
+        except InvalidRequestError as error:
+            return (*[KEEP] * 4, say.sentence(JobProblem.of(error)), say["generate.label"])
+        frames = gr.update(label=say("form.frames", seconds=seconds_text(wish)))
+        return (*presets_of(wish), frames, *self.priced(wish, say))
+
+    def priced(self, wish: VideoRequest, say: Words) -> tuple[str, str]:
+        """Return the line of advice and the button's text for a request."""
+        expected = self._runner.estimate(wish)
+        is_preview = self._runner.settings.is_preview
+        return advice(wish, expected, say), say.generate_label(expected, is_preview=is_preview)
+
+    # inside
+
+    def _visitor(self, token: str) -> Visitor:
+        return visitor_of(token, self._runner.settings)
+
+    def _head(self, say: Words) -> dict[str, Any]:
+        return head_of(self._runner.limits(), say)
+
+    def _cards(self, say: Words) -> list[dict[str, Any]]:
+        return [self._card(example, say) for example in EXAMPLES]
+
+    def _card(self, example: Example, say: Words) -> dict[str, Any]:
+        wish = example.request
+        width, height = wish.real_size
+        expected = self._runner.estimate(wish)
+        if self._runner.settings.is_preview:
+            price = say["example.free"]
+        else:
+            price = say("example.price", time=say.duration(expected.seconds), price=money(expected.cost_usd))
+        shape, _ = presets.shape_and_size(wish.width, wish.height)
+        return {
+            "key": example.key,
+            "title": say[f"example.{example.key}"],
+            "prompt": wish.prompt,
+            "ratio": round(width / height, 3),
+            "shape": say("example.shape", shape=shape, seconds=seconds_text(wish)),
+            "price": price,
+        }
+
+    async def _played(self, job: Job | None, visitor: Visitor, say: Words) -> tuple[Any, dict[str, Any]]:
+        if job is None:
+            return KEEP, {}
+        try:
+            path = self._runner.video_path(job.id, visitor)
+        except MediaError:
+            return KEEP, {}
+        # The library is never served; the copy's name holds a content hash and the job's random id.
+        cached = await asyncio.to_thread(save_file_to_cache, path, self._cache_dir)
+        return gr.update(value=cached, visible=True), result_of(job, cached, say)
+
+
+def _job_id(event: gr.EventData) -> str:
+    return str(getattr(event, "job", ""))
+
+
+def _is_news(job: Job) -> bool:
+    """Whether an opening page should speak of its newest job: it goes on, or it went wrong a short while ago."""
+    if job.status is JobStatus.DONE:
+        return False
+    return job.is_active or time.time() - job.updated_at < RECENT_S

@@ -1,0 +1,173 @@
+"""The form: one control for each field of VideoRequest, and the presets that set several at once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gradio as gr
+
+from hunyuan_ui import presets
+from hunyuan_ui.estimate import Estimate
+from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
+from hunyuan_ui.ui.text import Words, label, seconds_text, words
+
+RECORD_LIFE_S: Final = 3600  # the service forgets a request an hour after it was submitted (segmind-api.md 2.6)
+
+FIELDS: Final = tuple(VideoRequest.model_fields)
+
+
+@dataclass(frozen=True)
+class RequestForm:
+    """The components of the form; the first nine carry the names of the request's fields."""
+
+    prompt: gr.Textbox
+    negative_prompt: gr.Textbox
+    width: gr.Slider
+    height: gr.Slider
+    video_length: gr.Slider
+    infer_steps: gr.Slider
+    flow_shift: gr.Slider
+    embedded_guidance_scale: gr.Slider
+    seed: gr.Number
+    shape: gr.Radio
+    size: gr.Radio
+    quality: gr.Radio
+    is_random: gr.Checkbox
+    reuse_seed: gr.Button
+    made_as: gr.Markdown
+    generate: gr.Button
+
+    @property
+    def controls(self) -> list[Any]:
+        """The nine controls in the order of the request's fields."""
+        return [getattr(self, name) for name in FIELDS]
+
+    @property
+    def presets(self) -> list[Any]:
+        """Shape, size and quality: what follows the exact numbers."""
+        return [self.shape, self.size, self.quality]
+
+    @property
+    def all(self) -> list[Any]:
+        """Everything that `filled` sets, in its order."""
+        return [*self.controls, *self.presets, self.is_random]
+
+
+def build_request_form(generate_label: str) -> RequestForm:
+    """Place the controls, each drawn from its parameter, and return them.
+
+    Args:
+        generate_label: First text of the button; it follows the form from then on.
+    """
+    fields = {field.name: field for field in parameters()}
+    default = VideoRequest.model_construct()
+    shape, size = presets.shape_and_size(default.width, default.height)
+    placed: dict[str, Any] = {}
+    placed["prompt"] = _control(
+        fields["prompt"], lines=4, max_lines=12, placeholder=label("form.placeholder"), info=label("form.prompt_help")
+    )
+    with gr.Row(elem_classes="choices"):
+        placed["shape"] = _choice("shape", presets.SHAPES, shape)
+        placed["size"] = _choice("size", presets.SIZES, size)
+    with gr.Row(elem_classes="choices"):
+        placed["quality"] = _choice("quality", _quality_choices(), presets.quality(default.infer_steps))
+        seconds = words()("form.frames", seconds=seconds_text(default))
+        placed["video_length"] = _control(fields["video_length"], label=seconds)
+    with gr.Row(elem_classes="choices seed-row"):
+        placed["seed"] = _control(fields["seed"])
+        placed["is_random"] = gr.Checkbox(
+            value=True, label=label("form.randomise"), container=False, elem_id="is-random"
+        )
+        placed["reuse_seed"] = gr.Button(label("form.reuse_seed"), size="sm", elem_id="reuse-seed")
+    with gr.Accordion(label("form.advanced"), open=False, elem_id="advanced"):
+        for field in parameters():
+            if field.is_advanced:
+                placed[field.name] = _control(field, info=label(f"field.{field.name}.help"))
+    placed["made_as"] = gr.Markdown(words().size_line(default), elem_id="made-as")
+    placed["generate"] = gr.Button(generate_label, variant="primary", size="lg", elem_id="generate")
+    return RequestForm(**placed)
+
+
+def request_from(values: Sequence[Any], *, is_random: bool = False) -> VideoRequest:
+    """Return the request that the nine controls hold.
+
+    Args:
+        values: In the order of the request's fields.
+        is_random: A seed is to be drawn, whatever the box shows.
+
+    Raises:
+        InvalidRequestError: The first field that is wrong.
+    """
+    loose: dict[str, Any] = dict(zip(FIELDS, values, strict=True))
+    return VideoRequest.parse({**loose, "seed": RANDOM_SEED} if is_random else loose)
+
+
+def filled(request: VideoRequest, *, is_random: bool) -> list[Any]:
+    """Return values for `RequestForm.all` that show a request."""
+    return [*(getattr(request, name) for name in FIELDS), *presets_of(request), is_random]
+
+
+def presets_of(request: VideoRequest) -> list[str | None]:
+    """Return the shape, size and quality that a request's numbers stand for; None where they are one's own."""
+    return [*presets.shape_and_size(request.width, request.height), presets.quality(request.infer_steps)]
+
+
+def advice(request: VideoRequest, estimate: Estimate, say: Words) -> str:
+    """Return the line above the button: what will really be made, and what to know before paying for it."""
+    lines = [say.size_line(request)]
+    if presets.quality(request.infer_steps) == "draft":
+        lines.append(say["form.draft_line"])
+    if estimate.high_s > RECORD_LIFE_S:
+        lines.append(say["form.too_long_line"])
+    return "  \n".join(lines)
+
+
+def signature_of(extra: Mapping[str, Any], returns: Any) -> inspect.Signature:
+    """Return the signature of a function that takes the request's fields by their wire names.
+
+    Args:
+        extra: Further parameters and their types, after the fields.
+        returns: The return type.
+    """
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    fields = [
+        inspect.Parameter(
+            field.name,
+            kind,
+            default=inspect.Parameter.empty if field.default is None else field.default,
+            annotation=VideoRequest.model_fields[field.name].annotation,
+        )
+        for field in parameters()
+    ]
+    # A parameter that Gradio fills in follows those with defaults, so it needs one too.
+    others = [inspect.Parameter(name, kind, default=None, annotation=type_) for name, type_ in extra.items()]
+    return inspect.Signature([*fields, *others], return_annotation=returns)
+
+
+def _control(field: Parameter, **looks: Any) -> Any:
+    shared: dict[str, Any] = {
+        "label": label(f"field.{field.name}"),
+        "value": field.default,
+        "elem_id": f"field-{field.name.replace('_', '-')}",
+        **looks,
+    }
+    if field.is_text:
+        shared.setdefault("lines", 2)
+        return gr.Textbox(max_length=int(field.high or 0), **shared)
+    if field.name == "seed":
+        # The range is checked by the request, whose sentence says more than Gradio's.
+        return gr.Number(precision=0, **shared)
+    return gr.Slider(minimum=field.low or 0, maximum=field.high or 0, step=field.step, **shared)
+
+
+def _choice(name: str, choices: Sequence[Any], value: str | None) -> gr.Radio:
+    return gr.Radio(
+        choices=list(choices), value=value, label=label(f"form.{name}"), elem_id=name, elem_classes="segmented"
+    )
+
+
+def _quality_choices() -> list[tuple[str, str]]:
+    return [(words()[f"form.quality.{name}"], name) for name in presets.STEPS]

@@ -1,0 +1,151 @@
+"""What a job looks like from outside: the waiting card's JSON, the player's facts, and the page's head."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from hunyuan_ui import __version__
+from hunyuan_ui.job import MICRO, Job, JobStatus, Phase
+from hunyuan_ui.runner import JobView, Limits
+from hunyuan_ui.ui.text import Words, money, seconds_text
+
+POLL_S: Final = 2.0  # between two questions of a page about a job that takes minutes
+SOON_POLL_S: Final = 0.5  # where the end is near or the wait is short
+SHORT_WAIT_S: Final = 30.0
+
+_MOVING: Final = frozenset({Phase.SENT, Phase.IN_SERVICE_QUEUE, Phase.RENDERING, Phase.RECONNECTING, Phase.DOWNLOADING})
+_PROMPT_SHOWN: Final = 160  # characters
+
+
+def _page_version() -> str:
+    """Return a version that changes with the page's own files, because Gradio's event numbers change with them."""
+    digest = sha256(__version__.encode())
+    for path in sorted(Path(__file__).parent.rglob("*")):
+        if path.suffix in (".py", ".js", ".html", ".json"):
+            digest.update(path.read_bytes())
+    return f"{__version__}-{digest.hexdigest()[:12]}"
+
+
+PAGE_VERSION: Final = _page_version()
+
+
+def as_json(view: JobView, say: Words) -> dict[str, Any]:
+    """Return a job as the page's script reads it, with every sentence already in the visitor's language."""
+    job = view.job
+    # A preview is drawn here and takes seconds; the formula is about the service.
+    has_usual = job.payer != "nobody" or view.usual.is_learnt
+    is_late = has_usual and view.phase in _MOVING and view.elapsed_s > view.usual.high_s
+    return {
+        "id": job.id,
+        "status": job.status.value,
+        "is_active": job.is_active,
+        "is_moving": view.phase in _MOVING,
+        "is_late": is_late,
+        "elapsed_s": round(view.elapsed_s, 2),
+        "usual_s": round(view.usual.seconds, 2) if has_usual else None,
+        "place": view.place,
+        "waiting": view.waiting,
+        "retry_in_s": view.retry_in_s,
+        "can_cancel": job.status is JobStatus.QUEUED,
+        "phase": view.phase.value,
+        "phase_text": _title(view, say),
+        "usual_text": _usual(view, say, has_usual=has_usual),
+        "note_text": _note(view, say, is_late=is_late),
+        "keep_text": say["wait.close_tab"],
+        "prompt": job.request.prompt[:_PROMPT_SHOWN],
+    }
+
+
+def next_poll_s(views: list[JobView]) -> float:
+    """Return how long a page may wait before it asks again."""
+    near = any(
+        view.job.status is JobStatus.DOWNLOADING or view.job.payer == "nobody" or view.usual.seconds < SHORT_WAIT_S
+        for view in views
+    )
+    return SOON_POLL_S if near else POLL_S
+
+
+def result_of(job: Job, cached: str, say: Words) -> dict[str, Any]:
+    """Return what stands under the player: the facts of a finished job and where its file is.
+
+    Args:
+        job: A job that is done.
+        cached: Path of the copy that Gradio serves.
+    """
+    width, height = job.request.real_size
+    return {
+        "job": job.id,
+        "facts": _facts(job, say),
+        "prompt": job.request.prompt,
+        "url": f"gradio_api/file={quote(cached)}",
+        "file_name": f"hunyuan-video-{width}x{height}-seed-{job.request.seed}.mp4",
+    }
+
+
+def head_of(limits: Limits, say: Words) -> dict[str, Any]:
+    """Return what the page's head says: preview or live, and today's money."""
+    mode = "preview" if limits.is_preview else "live"
+    return {
+        "name": say["app.title"],
+        "tagline": say["app.tagline"],
+        "is_preview": limits.is_preview,
+        "mode": say[f"app.{mode}"],
+        "mode_help": say[f"app.{mode}_help"],
+        "spent": "" if limits.is_preview else _spent(limits, say),
+    }
+
+
+def _facts(job: Job, say: Words) -> list[str]:
+    request = job.request
+    width, height = request.real_size
+    facts = [
+        say("result.made", width=width, height=height),
+        say("result.seconds", seconds=seconds_text(request)),
+        say("result.steps", steps=request.infer_steps),
+        say("result.seed", seed=request.seed),
+    ]
+    if job.payer == "nobody":
+        facts.append(say["result.free"])
+    elif job.cost_microusd is not None:
+        facts.append(say("result.cost", price=money(job.cost_microusd / MICRO)))
+    if job.inference_s is not None:
+        facts.append(say("result.took", time=say.duration(job.inference_s)))
+    return facts
+
+
+def _title(view: JobView, say: Words) -> str:
+    status = view.job.status
+    if view.job.is_active or status is JobStatus.DONE:
+        return say[f"phase.{view.phase.value}"]
+    return say[f"status.{status.value}"]
+
+
+def _usual(view: JobView, say: Words, *, has_usual: bool) -> str:
+    if not has_usual:
+        return say["wait.usual_preview"]
+    if view.usual.is_learnt:
+        return say("wait.usual", time=say.duration(view.usual.seconds))
+    return say("wait.usual_range", time=say.duration_range(view.usual.low_s, view.usual.high_s))
+
+
+def _note(view: JobView, say: Words, *, is_late: bool) -> str:
+    if view.job.status is JobStatus.CANCELLED:
+        return say["status.cancelled_help"]
+    notes = [say.sentence(view.note)] if view.note else []
+    if view.retry_in_s is not None:
+        notes.append(say("wait.retry_in", seconds=max(1, round(view.retry_in_s))))
+    elif view.place is not None:
+        notes.append(say["wait.next"] if view.place == 1 else say("wait.place", place=view.place))
+    if is_late:
+        notes.append(say["wait.late"])
+    return " ".join(notes)
+
+
+def _spent(limits: Limits, say: Words) -> str:
+    spent = money(limits.spent_today_usd)
+    if limits.daily_limit_usd is None:
+        return say("app.spent_today", spent=spent)
+    return say("app.spent_of", spent=spent, limit=money(limits.daily_limit_usd))

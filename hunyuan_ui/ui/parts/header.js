@@ -1,0 +1,14 @@
+const part = (name) => element.querySelector(`[data-part="${name}"]`);
+
+function show() {
+  const value = props.value || {};
+  for (const name of ["name", "tagline", "spent", "mode"]) {
+    part(name).textContent = value[name] || "";
+    part(name).hidden = !value[name];
+  }
+  part("mode").title = value.mode_help || "";
+  part("mode").dataset.mode = value.is_preview ? "preview" : "live";
+}
+
+show();
+watch("value", show);

@@ -1,0 +1,38 @@
+const words = hunyuan.words(props.words);
+const part = (name) => element.querySelector(`[data-part="${name}"]`);
+const box = element.querySelector(".notice");
+
+function mark(field) {
+  for (const marked of document.querySelectorAll("[data-wrong]")) {
+    delete marked.dataset.wrong;
+    for (const input of marked.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+  }
+  const control = field && document.getElementById(`field-${field.replaceAll("_", "-")}`);
+  if (!control) return;
+  control.dataset.wrong = "";
+  const input = control.querySelector("textarea, input");
+  if (!input) return;
+  input.setAttribute("aria-invalid", "true");
+  input.focus({ preventScroll: true });
+}
+
+function show(text, { field = null, isConfirmable = false } = {}) {
+  box.hidden = !text;
+  part("text").textContent = text || "";
+  part("confirm").hidden = !isConfirmable;
+  mark(field);
+  if (text) box.scrollIntoView({ block: "nearest" });
+}
+
+hunyuan.fill(element, words);
+part("dismiss").addEventListener("click", () => show(""));
+part("confirm").addEventListener("click", () => {
+  show("");
+  trigger("confirm");
+});
+document.addEventListener("hunyuan:unanswered", () => show(words.send_failed));
+watch("value", () => {
+  const value = props.value || {};
+  hunyuan.answered(value.answer);
+  show(value.text, { field: value.field, isConfirmable: value.is_confirmable });
+});

@@ -1,0 +1,1 @@
+(...values) => [hunyuan.begin(), ...values.slice(1)]

@@ -1,0 +1,156 @@
+"""Value to text: locales, money, durations, sizes and error sentences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final, cast
+
+import gradio as gr
+from gradio.i18n import I18nData
+
+from hunyuan_ui.errors import SENTENCES
+from hunyuan_ui.estimate import Estimate
+from hunyuan_ui.job import JobProblem
+from hunyuan_ui.request import VideoRequest, parameters
+
+LOCALES: Final = Path(__file__).parent / "locales"
+DEFAULT_LANGUAGE: Final = "en"
+LANGUAGE_COOKIE: Final = "hunyuan_language"
+
+_PAGE_KEYS: Final = "page."
+SOON_HOURS_S: Final = 5400  # from here on minutes are too many to read
+
+
+class Words:
+    """The visible words of one language.
+
+    Args:
+        language: Name of a file in `locales`, as "en".
+        table: Keys to texts with places in braces.
+    """
+
+    def __init__(self, language: str, table: Mapping[str, str]) -> None:
+        self.language = language
+        self._table = table
+
+    def __getitem__(self, key: str) -> str:
+        return self._table[key]
+
+    def __call__(self, key: str, **facts: object) -> str:
+        """Return a text with its places filled."""
+        return self._table[key].format_map(facts)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._table
+
+    def keys(self) -> Iterable[str]:
+        """Return the keys of every text but the errors' sentences."""
+        return (key for key in self._table if not key.startswith("error."))
+
+    def page_words(self) -> dict[str, str]:
+        """Return what the browser's own parts say, without the prefix of their keys."""
+        return {key.removeprefix(_PAGE_KEYS): text for key, text in self._table.items() if key.startswith(_PAGE_KEYS)}
+
+    def sentence(self, problem: JobProblem) -> str:
+        """Return a problem's sentence in this language, or in English where there is none."""
+        text = self._table.get(f"error.{problem.code}", SENTENCES[problem.code])
+        try:
+            return text.format_map(problem.facts)
+        except (KeyError, ValueError, IndexError):
+            # A row of an older version may lack a fact; its stored sentence is complete.
+            return problem.sentence
+
+    def duration(self, seconds: float) -> str:
+        """Return a length of time as people say it, in seconds, minutes or hours."""
+        unit, count = _in_unit(seconds)
+        return self(f"time.{unit}", count=count)
+
+    def duration_range(self, low_s: float, high_s: float) -> str:
+        """Return a range of time, with its unit once where both ends share it."""
+        (low_unit, low), (high_unit, high) = _in_unit(low_s), _in_unit(high_s)
+        if low_unit != high_unit:
+            return self("time.range", low=self.duration(low_s), high=self.duration(high_s))
+        return self(f"time.{high_unit}", count=low if low == high else self("time.range", low=low, high=high))
+
+    def generate_label(self, estimate: Estimate, *, is_preview: bool) -> str:
+        """Return the button's text with time and price; a range until finished jobs have been seen."""
+        if is_preview:
+            return self["generate.preview"]
+        if estimate.is_learnt:
+            return self("generate.about", time=self.duration(estimate.seconds), price=money(estimate.cost_usd))
+        price = self("time.range", low=money(estimate.low_usd), high=money(estimate.high_usd))
+        return self("generate.range", time=self.duration_range(estimate.low_s, estimate.high_s), price=price)
+
+    def size_line(self, request: VideoRequest) -> str:
+        """Return the real size and length of what a request makes, saying so where the size is rounded up."""
+        width, height = request.real_size
+        facts = {"width": width, "height": height, "seconds": seconds_text(request)}
+        if (width, height) == (request.width, request.height):
+            return self("form.size_line", **facts)
+        return self("form.size_line_rounded", asked=f"{request.width}x{request.height}", **facts)
+
+
+def money(usd: float) -> str:
+    """Return US dollars as people read them."""
+    return "under $0.01" if 0 < usd < 0.01 else f"${usd:,.2f}"
+
+
+def seconds_text(request: VideoRequest) -> str:
+    """Return the length of a request's video in seconds with one decimal place."""
+    return f"{request.duration_s:.1f}"
+
+
+def label(key: str) -> str:
+    """Return a label that the browser shows in its own language."""
+    return cast("str", I18nData(key))  # Gradio's parameters that take a label are declared as text
+
+
+def translations() -> gr.I18n:
+    """Return every language's labels, for `launch(i18n=...)`."""
+    return gr.I18n(**{language: dict(_table(language)) for language in languages()})
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """Return the languages there are, the default first."""
+    found = sorted(path.stem for path in LOCALES.glob("*.json"))
+    return (DEFAULT_LANGUAGE, *(name for name in found if name != DEFAULT_LANGUAGE))
+
+
+@cache
+def words(language: str = DEFAULT_LANGUAGE) -> Words:
+    """Return the words of a language; what it lacks is English."""
+    return Words(language, {**_table(DEFAULT_LANGUAGE), **_table(language)})
+
+
+def words_for(cookies: Mapping[str, str], headers: Mapping[str, str]) -> Words:
+    """Return the words a visitor reads: by the choice in their cookie, else by their browser's languages."""
+    wished = [cookies.get(LANGUAGE_COOKIE, ""), *headers.get("accept-language", "").split(",")]
+    for wish in wished:
+        language = wish.split(";")[0].strip().split("-")[0].lower()
+        if language in languages():
+            return words(language)
+    return words()
+
+
+@cache
+def _table(language: str) -> Mapping[str, str]:
+    table = cast("dict[str, str]", json.loads((LOCALES / f"{language}.json").read_text(encoding="utf-8")))
+    if language != DEFAULT_LANGUAGE:
+        return table
+    fields = {f"field.{field.name}": field.label for field in parameters()}
+    helps = {f"field.{field.name}.help": field.help for field in parameters()}
+    return {**fields, **helps, **table}
+
+
+def _in_unit(seconds: float) -> tuple[str, str]:
+    """Return the unit people would use and the count in it, rounded as they would."""
+    if seconds < 60:
+        return "seconds", f"{max(1, round(seconds))}"
+    if seconds < SOON_HOURS_S:
+        minutes = seconds / 60
+        return "minutes", f"{round(minutes * 2) / 2 if minutes < 10 else round(minutes):g}"
+    return "hours", f"{round(seconds / 1800) / 2:g}"

@@ -1,0 +1,75 @@
+"""Who is asking: the browser's token, and the one place where the page's errors become sentences."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, NoReturn, cast
+
+import gradio as gr
+
+from hunyuan_ui import log
+from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError
+from hunyuan_ui.job import JobProblem, Visitor, is_id, new_id
+from hunyuan_ui.settings import Settings
+from hunyuan_ui.ui.text import Words, words, words_for
+
+VISITOR_HEADER: Final = "x-hunyuan-visitor"
+STORAGE_KEY: Final = "hunyuan_visitor"
+STORAGE_SECRET: Final = "hunyuan-visitor-1"  # Gradio sends it to the page: it only keeps the stored value readable
+
+Event = Callable[..., Awaitable[Any]]
+OnProblem = Callable[[JobProblem, "str | None", Words], Any]
+
+
+def token_in(stored: object) -> str:
+    """Return the token a browser has stored, or a new one where it is missing or malformed."""
+    found = cast("Mapping[str, object]", stored).get("token") if isinstance(stored, Mapping) else None
+    return str(found) if is_id(found) else new_id()
+
+
+def visitor_of(token: str, settings: Settings) -> Visitor:
+    """Return the visitor of a token; on a private run everybody is the owner."""
+    return Visitor.from_token(token, is_owner=not settings.is_public)
+
+
+def say_for(request: gr.Request | None) -> Words:
+    """Return the words of the visitor behind an event."""
+    if request is None:
+        return words()
+    return words_for(cast("Any", request).cookies, headers_of(request))
+
+
+def headers_of(request: gr.Request | None) -> Mapping[str, str]:
+    """Return the headers of a call; none where there is no call behind the event."""
+    return {} if request is None else cast("Mapping[str, str]", cast("Any", request).headers)
+
+
+def toast(problem: JobProblem, _field: str | None, say: Words) -> NoReturn:
+    """Show a problem as Gradio's own message; a client of the API receives the same sentence."""
+    raise gr.Error(say.sentence(problem), print_exception=False)
+
+
+def page_event(handler: Event, on_problem: OnProblem = toast) -> Event:
+    """Return the handler with the page's boundary round it: whatever is raised becomes a sentence.
+
+    Args:
+        handler: An event of the page or the API; its first `gr.Request` tells the language.
+        on_problem: Makes the event's answer from the problem, the field it is about, and the visitor's words.
+    """
+
+    @functools.wraps(handler)
+    async def guarded(*values: Any, **named: Any) -> Any:
+        say = say_for(next((value for value in values if isinstance(value, gr.Request)), None))
+        try:
+            return await handler(*values, **named)
+        except HunyuanUIError as error:
+            field = error.field if isinstance(error, InvalidRequestError) else None
+            return on_problem(JobProblem.of(error), field, say)
+        except Exception as error:  # noqa: BLE001 - the page's boundary, one of the two named in DESIGN 1
+            reference = secrets.token_hex(4)
+            log.trouble("page.internal_error", event=handler.__name__, reference=reference, kind=type(error).__name__)
+            return on_problem(JobProblem.from_code("internal", reference=reference), None, say)
+
+    return guarded

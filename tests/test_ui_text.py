@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.errors import SENTENCES, InvalidRequestError
+from hunyuan_ui.estimate import Outcome, estimate
+from hunyuan_ui.job import JobProblem, JobStatus, Phase
+from hunyuan_ui.presets import STEPS
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.ui import text
+from hunyuan_ui.ui.text import languages, money, words, words_for
+
+UI = Path(text.__file__).parent
+REQUEST = VideoRequest.parse({"prompt": "x"})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.2, "1 s"),
+        (42.4, "42 s"),
+        (59.9, "60 s"),
+        (211, "3.5 min"),
+        (780, "13 min"),
+        (5399, "90 min"),
+        (9724, "2.5 h"),
+    ],
+)
+def test_a_duration_is_said_as_people_say_it(seconds: float, said: str) -> None:
+    assert words().duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(137, 317, "2.5 to 5.5 min"), (40, 90, "40 s to 1.5 min"), (210, 211, "3.5 min")],
+)
+def test_a_range_names_its_unit_once(low: float, high: float, said: str) -> None:
+    assert words().duration_range(low, high) == said
+
+
+@pytest.mark.parametrize(
+    ("usd", "said"), [(0, "$0.00"), (0.004, "under $0.01"), (1.463, "$1.46"), (1234.5, "$1,234.50")]
+)
+def test_money_is_dollars_and_cents(usd: float, said: str) -> None:
+    assert money(usd) == said
+
+
+def test_the_button_shows_a_range_until_jobs_have_been_seen() -> None:
+    unlearnt = words().generate_label(estimate(REQUEST), is_preview=False)
+    assert unlearnt == "Generate · 2.5 to 5.5 min · $0.95 to $2.20"
+    seen = [Outcome(211.0, 211.0, 1.46)] * 3
+    assert words().generate_label(estimate(REQUEST, seen), is_preview=False) == (
+        "Generate · about 3.5 min · about $1.46"
+    )
+    assert words().generate_label(estimate(REQUEST), is_preview=True) == "Generate · free preview"
+
+
+def test_a_problem_is_told_in_full() -> None:
+    problem = JobProblem.of(
+        InvalidRequestError("frames_not_possible", field="video_length", value=78, choices="77 or 81")
+    )
+    assert words().sentence(problem) == "Frames: 78 is not possible (it must be 4n + 1). Use 77 or 81."
+
+
+def test_a_stored_problem_without_its_facts_keeps_its_stored_sentence() -> None:
+    assert words().sentence(JobProblem("job_failed", "It failed, said an older version.", {})) == (
+        "It failed, said an older version."
+    )
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "language"),
+    [("", "en-GB,en;q=0.9", "en"), ("", "xx-YY", "en"), ("xx", "en", "en"), ("en", "xx", "en"), ("", "", "en")],
+)
+def test_a_visitor_reads_a_language_that_is_there(cookie: str, accepted: str, language: str) -> None:
+    assert words_for({text.LANGUAGE_COOKIE: cookie}, {"accept-language": accepted}).language == language
+
+
+def test_every_word_that_the_code_asks_for_is_there() -> None:
+    asked: set[str] = set()
+    for path in UI.rglob("*.py"):
+        source = path.read_text("utf-8")
+        asked |= set(re.findall(r"""(?:say|self|words\(\)|label)[(\[]"([a-z]+\.[a-z_.]+)\"""", source))
+    asked |= {f"phase.{phase.value}" for phase in Phase}
+    asked |= {f"form.quality.{name}" for name in STEPS}
+    asked |= {f"status.{status.value}" for status in (JobStatus.FAILED, JobStatus.CANCELLED)}
+    asked |= {f"status.{status.value}" for status in (JobStatus.UNKNOWN, JobStatus.LOST)}
+    assert len(asked) > 40
+    assert {key for key in asked if key not in words()} == set()
+
+
+def test_every_word_that_a_script_asks_for_is_there() -> None:
+    parts = [path.read_text("utf-8") for path in (UI / "parts").iterdir()]
+    asked = {name for part in parts for name in re.findall(r'data-say="([a-z_]+)"|words\.([a-z_]+)', part)}
+    names = {name for pair in asked for name in pair if name}
+    assert len(names) > 15
+    assert names - set(words().page_words()) == set()
+
+
+def test_every_language_has_every_word_and_no_other() -> None:
+    known = set(words().keys())
+    for language in languages():
+        own = {key for key in text._table(language) if not key.startswith("error.")}  # pyright: ignore[reportPrivateUsage]
+        assert own == known, language
+
+
+def test_translated_sentences_are_of_known_errors() -> None:
+    for language in languages():
+        table = text._table(language)  # pyright: ignore[reportPrivateUsage]
+        assert {key.removeprefix("error.") for key in table if key.startswith("error.")} <= set(SENTENCES)
