@@ -5,11 +5,23 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from hunyuan_ui.local_endpoint.scene.mood import colour, mix
 from hunyuan_ui.local_endpoint.scene.paint import Floats, Strip, line_noise, plane_noise, smooth
 from hunyuan_ui.local_endpoint.scene.view import View
+
+
+class _Slope(NamedTuple):
+    """One layer: its picture, px below the skyline, and the positions of columns and rows."""
+
+    rgb: Floats
+    below: Floats
+    x: Floats
+    y: Floats
+    depth: float
 
 
 def land(view: View, rng: np.random.Generator) -> list[tuple[Strip, float]]:
@@ -40,7 +52,7 @@ def _layer(view: View, rng: np.random.Generator, depth: float) -> tuple[Strip, f
     body, air = view.layer_colours(depth if view.mood.place != "sea" else 0.12 + depth)
     share = smooth(below / np.float32(view.unit * (0.16 + 0.2 * depth)))
     rgb = body + (air - body) * share[..., None]
-    _texture(view, rng, depth, rgb, below, x)
+    _texture(view, rng, _Slope(rgb, below, x, (rows - top) / np.float32(view.unit), depth))
     if view.mood.place == "forest" or (view.mood.place in ("mountains", "hills") and depth > 0.5):
         _plant(view, rng, depth, (rgb, alpha), crest - np.float32(top))
     return Strip(rgb, alpha, top), speed
@@ -66,32 +78,45 @@ def _crest(view: View, rng: np.random.Generator, depth: float, x: Floats) -> Flo
     return base - unit * (np.float32(0.2) - np.float32(0.07) * near) * hills
 
 
-def _texture(view: View, rng: np.random.Generator, depth: float, rgb: Floats, below: Floats, x: Floats) -> None:
+def _texture(view: View, rng: np.random.Generator, slope: _Slope) -> None:
     """Give the layer light and surface, in place."""
-    place, palette = view.mood.place, view.palette
-    y = np.arange(len(rgb), dtype=np.float32) / np.float32(view.unit)
-    if place == "mountains" and depth < 0.7:
-        facets = plane_noise(rng, x * 9, y * 6, view.octaves) - np.float32(0.5)
-        fade = np.exp(-np.clip(below, 0, None) / np.float32(view.unit * 0.12))
-        rgb += (facets * fade * np.float32(0.34 * (1 - 0.5 * depth)))[..., None] * (palette.light * np.float32(0.9))
-        heights = below[-1].max() - below[-1]
-        tall = np.float32(heights.max() * (0.75 if view.mood.weather == "snow" else 0.42))
-        line = tall - heights + np.float32(view.unit * 0.2) * facets
-        snow = smooth((line - below) / np.float32(view.unit * 0.016)) * np.float32(0.6 - 0.4 * depth)
-        rgb += (mix(palette.light, palette.horizon, 0.45) - rgb) * snow[..., None]
-    elif place == "desert":
-        slope = np.gradient(below[-1]).astype(np.float32)
-        side = 1 if view.light_at[0] < view.width / 2 else -1
-        lit = smooth(np.float32(0.5) + slope * np.float32(side * 1.6))
-        near = np.exp(-np.clip(below, 0, None) / np.float32(view.unit * 0.2))
-        ripples = np.sin(below * np.float32(90 / view.unit) + x * 7 + 3 * plane_noise(rng, x * 2, y * 2, 2) * 6)
-        gain = lit * near * np.float32(0.42) + ripples * np.float32(0.018 + 0.02 * depth) * smooth(below / 24)
-        rgb += gain[..., None] * mix(palette.light, palette.horizon, 0.5)
+    if view.mood.place == "mountains" and slope.depth < 0.7:
+        _rock_and_snow(view, rng, slope)
+    elif view.mood.place == "desert":
+        _sand(view, rng, slope)
     else:
-        mottled = plane_noise(rng, x * 14, y * 30, view.octaves) - np.float32(0.5)
-        rim = np.exp(-np.clip(below, 0, None) / np.float32(view.unit * 0.012)) * np.float32(0.1)
-        gain = rim + mottled * np.float32(0.1 * depth + 0.02)
-        rgb += gain[..., None] * mix(palette.horizon, palette.middle, 0.3)
+        _grass(view, rng, slope)
+
+
+def _rock_and_snow(view: View, rng: np.random.Generator, slope: _Slope) -> None:
+    rgb, below, palette = slope.rgb, slope.below, view.palette
+    facets = plane_noise(rng, slope.x * 9, slope.y * 6, view.octaves) - np.float32(0.5)
+    fade = np.exp(-np.clip(below, 0, None) / np.float32(view.unit * 0.12))
+    rgb += (facets * fade * np.float32(0.34 * (1 - 0.5 * slope.depth)))[..., None] * (palette.light * np.float32(0.9))
+    heights = below[-1].max() - below[-1]
+    tall = np.float32(heights.max() * (0.75 if view.mood.weather == "snow" else 0.42))
+    line = tall - heights + np.float32(view.unit * 0.2) * facets
+    snow = smooth((line - below) / np.float32(view.unit * 0.016)) * np.float32(0.6 - 0.4 * slope.depth)
+    rgb += (mix(palette.light, palette.horizon, 0.45) - rgb) * snow[..., None]
+
+
+def _sand(view: View, rng: np.random.Generator, slope: _Slope) -> None:
+    below, x = slope.below, slope.x
+    side = 1 if view.light_at[0] < view.width / 2 else -1
+    lit = smooth(np.float32(0.5) + np.gradient(below[-1]).astype(np.float32) * np.float32(side * 1.6))
+    near = np.exp(-np.clip(below, 0, None) / np.float32(view.unit * 0.2))
+    ripples = np.sin(below * np.float32(90 / view.unit) + x * 7 + 18 * plane_noise(rng, x * 2, slope.y * 2, 2))
+    gain = lit * near * np.float32(0.42) + ripples * np.float32(0.018 + 0.02 * slope.depth) * smooth(below / 24)
+    rgb = slope.rgb
+    rgb += gain[..., None] * mix(view.palette.light, view.palette.horizon, 0.5)
+
+
+def _grass(view: View, rng: np.random.Generator, slope: _Slope) -> None:
+    mottled = plane_noise(rng, slope.x * 14, slope.y * 30, view.octaves) - np.float32(0.5)
+    rim = np.exp(-np.clip(slope.below, 0, None) / np.float32(view.unit * 0.012)) * np.float32(0.1)
+    gain = rim + mottled * np.float32(0.1 * slope.depth + 0.02)
+    rgb = slope.rgb
+    rgb += gain[..., None] * mix(view.palette.horizon, view.palette.middle, 0.3)
 
 
 def _plant(view: View, rng: np.random.Generator, depth: float, picture: tuple[Floats, Floats], crest: Floats) -> None:

@@ -1,0 +1,81 @@
+"""Run the local endpoint beside a program, in a thread with an event loop of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+_START_WITHIN_S: Final = 20.0
+_STOP_WITHIN_S: Final = 3.0  # running calls get this long; their jobs are lost with the process in any case
+
+
+class RunningServer:
+    """A server that listens already; `close` ends it."""
+
+    def __init__(self, app: FastAPI, listening: socket.socket) -> None:
+        config = uvicorn.Config(
+            app,
+            loop="asyncio",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            log_level="critical",  # a client that goes away is the client's business
+            access_log=False,
+            timeout_graceful_shutdown=int(_STOP_WITHIN_S),
+        )
+        self._server = uvicorn.Server(config)
+        self._socket = listening
+        self.url = _url(listening)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listening]}, name="local-endpoint", daemon=True
+        )
+        self._thread.start()
+        self._wait_until_started()
+
+    def close(self) -> None:
+        """Stop listening, end running calls, remove every file; may be called twice."""
+        self._server.should_exit = True
+        self._thread.join(2 * _STOP_WITHIN_S + 5)
+        self._socket.close()
+
+    def _wait_until_started(self) -> None:
+        give_up_at = time.monotonic() + _START_WITHIN_S
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > give_up_at:
+                self.close()
+                raise RuntimeError("the local endpoint did not start")
+            time.sleep(0.005)
+
+
+def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> RunningServer:
+    """Serve an app and return when it answers.
+
+    Args:
+        app: What `create_app` returned.
+        host: The address to listen on.
+        port: 0 takes any free one.
+
+    Raises:
+        OSError: The address cannot be used, for instance because the port is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's algorithm off only for sockets that name their protocol (dependencies.md F).
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        return RunningServer(app, listening)
+    except BaseException:
+        listening.close()
+        raise
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = str(listening.getsockname()[0]), int(listening.getsockname()[1])
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # where an "every address" server is reached from here
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
