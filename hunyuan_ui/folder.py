@@ -95,7 +95,11 @@ class DataFolder:
             # A write that fails is the only sure sign of a disk that became read-only.
             os.utime(self._ballast)
             return
-        self._ballast.write_bytes(bytes(BALLAST_BYTES))
+        try:
+            self._ballast.write_bytes(bytes(BALLAST_BYTES))
+        except OSError:
+            self.drop_ballast()  # half of it would only take the last bytes away
+            raise
 
 
 def _disk_full(free: int) -> StorageError:

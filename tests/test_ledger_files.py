@@ -156,6 +156,32 @@ def test_the_newest_good_backup_is_taken(folder: Path, damage: Callable[[Path], 
     assert count(folder) == 3
 
 
+def test_a_job_that_waited_when_the_backup_was_made_is_not_sent_again(folder: Path) -> None:
+    garbage(ledger_of(folder))
+    with closing(open_book(folder)) as book:
+        assert book.active() == []
+        assert len(book.unknown()) == 2
+
+
+def test_a_stop_while_restoring_leaves_no_job_that_is_sent_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def stop(self: Path, target: Path) -> Path:
+        if self.name == "ledger.part":
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    garbage(ledger_of(folder))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            open_ledger(folder)
+    with closing(open_book(folder)) as book:
+        assert book.active() == []
+        assert len(book.unknown()) == 2
+    assert needs_review(folder)
+
+
 def test_without_a_good_backup_the_ledger_is_empty_and_asks_its_owner(folder: Path) -> None:
     for backup in backups(folder):
         garbage(backup)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
 from hunyuan_ui.errors import AccessError
@@ -24,6 +24,12 @@ _SEARCH_AT_MOST: Final = 200  # characters
 _INSERT: Final = (
     f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join(':' + name for name in COLUMNS)}) "
     "ON CONFLICT (id) DO NOTHING"
+)
+_FOUND: Final = ("status", "updated_at", "ended_at", "sent_at", "request_id", "cost_microusd", "sha256", "notes")
+_ADOPT: Final = (
+    _INSERT.removesuffix("NOTHING")
+    + f"UPDATE SET problem = NULL, {', '.join(f'{name} = coalesce(excluded.{name}, {name})' for name in _FOUND)}"
+    " WHERE status <> 'done' AND deleted_at IS NULL"
 )
 
 
@@ -90,24 +96,29 @@ class Ledger:
         return stored, True
 
     def adopt(self, job: Job) -> bool:
-        """Store a finished job that was found in the library but not here; return whether it was new."""
+        """Store a finished job that was found in the library and is not finished here; return whether that was new."""
         with self._transaction("adopt"):
             # A time from a file may lie ahead of this machine's, and would hold the ledger's clock there.
             names = ("created_at", "sent_at", "ended_at")
             past = {name: min(at, self.now()) for name in names if (at := getattr(job, name)) is not None}
             row = to_row(replace(job, **past, updated_at=self.now()))
-            return self._connection.execute(_INSERT, row).rowcount == 1
+            return self._connection.execute(_ADOPT, row).rowcount == 1
 
     # one job onwards
 
     def claim(self, job_id: str) -> Job | None:
         """Commit `submitting` before the POST leaves; None when it was cancelled meanwhile."""
         stamp = self.now()
-        return self._move("claim", job_id, JobStatus.SUBMITTING, {JobStatus.QUEUED}, sent_at=stamp, not_before=None)
+        columns = {"sent_at": stamp, "not_before": None, "problem": None}
+        return self._move("claim", job_id, JobStatus.SUBMITTING, {JobStatus.QUEUED}, **columns)
 
-    def requeue(self, job_id: str, not_before: float | None, problem: JobProblem) -> Job:
+    def requeue(
+        self, job_id: str, not_before: float | None, problem: JobProblem | None, notes: dict[str, Any] | None = None
+    ) -> Job:
         """Put a job back that provably was not sent or was told to wait; `not_before` is UTC seconds."""
-        columns = {"sent_at": None, "not_before": not_before, "problem": problem_text(problem)}
+        columns: dict[str, Any] = {"sent_at": None, "not_before": not_before, "problem": problem_text(problem)}
+        if notes is not None:
+            columns["notes"] = json.dumps(notes)
         return self._owned("requeue", job_id, JobStatus.QUEUED, {JobStatus.SUBMITTING}, **columns)
 
     def mark_running(self, job_id: str, request_id: str) -> Job:
@@ -236,10 +247,11 @@ class Ledger:
         with self._reading():
             return int(self._one(f"SELECT count(*) FROM jobs WHERE {where}", values)[0])
 
-    def ids(self) -> set[str]:
-        """Return every id, deleted ones included."""
+    def ids(self, only: Literal["done", "deleted"] | None = None) -> set[str]:
+        """Return every id, deleted ones included; or only those of finished or of deleted jobs."""
+        where = {None: "1", "done": "status = 'done'", "deleted": "deleted_at IS NOT NULL"}[only]
         with self._reading():
-            return {row[0] for row in self._connection.execute("SELECT id FROM jobs")}
+            return {row[0] for row in self._connection.execute(f"SELECT id FROM jobs WHERE {where}")}
 
     def outcomes(self, payer: str, limit: int = 20) -> list[Outcome]:
         """Return what the latest finished jobs really took and cost."""
@@ -299,13 +311,13 @@ class Ledger:
                 yield
                 self._checkpoint(f"ledger.{name}.commit")
                 self._connection.execute("COMMIT")
+                self._checkpoint(f"ledger.{name}.committed")
             except sqlite3.Error as error:
                 raise as_storage_error(error) from error
             finally:
                 with suppress(sqlite3.Error):
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
-            self._checkpoint(f"ledger.{name}.committed")
 
     @contextmanager
     def _reading(self) -> Generator[None]:

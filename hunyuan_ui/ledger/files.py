@@ -12,13 +12,19 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.ledger.rows import SCHEMA, SCHEMA_VERSION, as_storage_error
+from hunyuan_ui.job import JobProblem
+from hunyuan_ui.ledger.rows import SCHEMA, SCHEMA_VERSION, as_storage_error, problem_text, to_job
 
 FILE_NAME: Final = "ledger.sqlite3"
 BACKUPS_KEPT: Final = 5
 BUSY_TIMEOUT_S: Final = 5.0
 _OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables; RETURNING came with 3.35
 _REVIEW: Final = "ledger.review"  # stands while the owner has not confirmed the budget after damage
+# A job that waited when the copy was made may have been sent since; a preview costs nothing.
+_MAY_HAVE_BEEN_SENT: Final = (
+    "UPDATE jobs SET status = 'unknown', problem = ?, ended_at = updated_at"
+    " WHERE status IN ('queued', 'submitting') AND payer <> 'nobody'"
+)
 _TABLE: Final = "SELECT 1 FROM sqlite_master WHERE name = 'jobs'"
 
 
@@ -110,6 +116,7 @@ def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
             if not may_be_new:
                 raise sqlite3.DatabaseError("the table is gone")
             connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+        _check_rows(connection)
         undo.pop_all()
     return connection
 
@@ -122,6 +129,15 @@ def _check_version(connection: sqlite3.Connection) -> None:
 def _check(connection: sqlite3.Connection) -> None:
     if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
         raise sqlite3.DatabaseError("quick_check failed")
+
+
+def _check_rows(connection: sqlite3.Connection) -> None:
+    # What quick_check cannot see: damage inside a text.
+    try:
+        for row in connection.execute("SELECT * FROM jobs"):
+            to_job(row)
+    except (ValueError, KeyError, TypeError) as error:
+        raise sqlite3.DatabaseError("a row cannot be read") from error
 
 
 def _open_read_only(path: Path) -> sqlite3.Connection:
@@ -165,11 +181,16 @@ def _set_aside(path: Path) -> Path:
 
 
 def _restore_backup(folder: Path, path: Path) -> None:
+    part = path.with_suffix(".part")
     for backup in _backups(folder):
+        part.unlink(missing_ok=True)
         with suppress(sqlite3.DatabaseError), closing(_read_only(backup)) as source:
             _check(source)
-            with closing(sqlite3.connect(path)) as target:
+            with closing(sqlite3.connect(part, isolation_level=None)) as target:
                 source.backup(target)
+                target.execute(_MAY_HAVE_BEEN_SENT, (problem_text(JobProblem.from_code("interrupted")),))
+            # In one step: a stop before the mark would leave jobs that are sent a second time.
+            part.replace(path)
             return
 
 
