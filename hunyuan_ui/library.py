@@ -10,14 +10,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from hunyuan_ui import media
+from hunyuan_ui import media, tags
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
 from hunyuan_ui.errors import MediaError
 from hunyuan_ui.folder import sync_folder
 from hunyuan_ui.job import Job, JobStatus, is_id
 from hunyuan_ui.request import VideoRequest
 
-MODEL: Final = "HunyuanVideo 13B"
 _SIDECAR_VERSION: Final = 1
 _CHUNK_BYTES: Final = 1024 * 1024
 
@@ -60,7 +59,7 @@ class VideoLibrary:
         return path if path.is_file() else None
 
     def store(self, job: Job, part: Path) -> Job:
-        """Put a whole download in its place: poster, sidecar, then the MP4 itself, last.
+        """Put a whole download in its place: settings into the file, poster, sidecar, then the MP4 itself, last.
 
         Args:
             job: In status downloading.
@@ -73,8 +72,10 @@ class VideoLibrary:
             MediaError: The file is not a whole MP4.
             OSError: The disk is full or cannot be written; the part is kept.
         """
-        media.check_mp4(part)
         facts = asdict(media.facts(part))
+        # One that cannot take its settings, or for which there is no room twice, is kept as it came.
+        with suppress(MediaError, OSError):
+            tags.write(part, part, job.request)
         done = replace(
             job,
             status=JobStatus.DONE,
@@ -105,6 +106,14 @@ class VideoLibrary:
             return None
         return job if file_sha256(path) == job.sha256 else None
 
+    def has_whole_part(self, job_id: str) -> bool:
+        """Whether a download is there that came to its end and was not stored yet."""
+        try:
+            media.check_mp4(self.part(job_id))
+        except (MediaError, OSError):
+            return False
+        return True
+
     def ids(self) -> set[str]:
         """Return the ids of all videos in the folder, without opening any."""
         with suppress(OSError):
@@ -123,7 +132,8 @@ class VideoLibrary:
 
     def delete(self, job_id: str) -> None:
         """Remove all files of a video."""
-        for suffix in (".mp4", ".webp", ".json", ".mp4.part"):
+        # The MP4 last: while it is there, a start after a kill still sees that something is left.
+        for suffix in (".mp4.part", ".webp", ".json", ".mp4"):
             self._path(job_id, suffix).unlink(missing_ok=True)
         sync_folder(self.folder)
 
@@ -178,7 +188,7 @@ _KEPT: Final = (
 
 def _sidecar(job: Job) -> dict[str, Any]:
     facts = {name: getattr(job, name) for name in _KEPT}
-    return {"version": _SIDECAR_VERSION, "model": MODEL, "request": job.request.model_dump(), **facts}
+    return {"version": _SIDECAR_VERSION, "model": tags.MODEL, "request": job.request.model_dump(), **facts}
 
 
 def _job(sidecar: dict[str, Any]) -> Job:

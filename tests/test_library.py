@@ -3,13 +3,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import av
 import pytest
 
+from hunyuan_ui import tags
 from hunyuan_ui.errors import MediaError
 from hunyuan_ui.job import Job, JobStatus, new_id
-from hunyuan_ui.library import VideoLibrary
+from hunyuan_ui.library import VideoLibrary, file_sha256
 from hunyuan_ui.request import VideoRequest
-from tests.videos import digest, mp4_bytes
+from tests.videos import mp4_bytes
 
 
 def downloading(job_id: str) -> Job:
@@ -43,10 +45,20 @@ def stored(library: VideoLibrary, data: bytes | None = None) -> Job:
     return library.store(job, library.part(job.id))
 
 
-def test_a_stored_video_has_its_bytes_a_poster_and_a_sidecar(library: VideoLibrary) -> None:
+def pictures(path: Path) -> list[bytes]:
+    with av.open(path, format="mp4") as container:
+        return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
+
+
+def test_a_stored_video_has_its_pictures_its_settings_a_poster_and_a_sidecar(
+    library: VideoLibrary, tmp_path: Path
+) -> None:
     done = stored(library)
-    assert library.video(done.id).read_bytes() == mp4_bytes()
-    assert done.sha256 == digest(mp4_bytes())
+    video = library.video(done.id)
+    (tmp_path / "as it came.mp4").write_bytes(mp4_bytes())
+    assert pictures(video) == pictures(tmp_path / "as it came.mp4")
+    assert tags.read(video) == done.request
+    assert done.sha256 == file_sha256(video)
     assert done.notes == {
         "attempts": 1,
         "width": 32,
@@ -54,12 +66,32 @@ def test_a_stored_video_has_its_bytes_a_poster_and_a_sidecar(library: VideoLibra
         "fps": 24.0,
         "frames": 5,
         "duration_s": pytest.approx(5 / 24),
-        "size_bytes": len(mp4_bytes()),
+        "size_bytes": video.stat().st_size,
     }
     poster = library.poster(done.id)
     assert poster is not None
     assert poster.read_bytes()[8:12] == b"WEBP"
     assert not list(library.folder.glob("*.part"))
+
+
+def test_the_stored_file_says_nothing_of_its_visitor_or_its_price(library: VideoLibrary) -> None:
+    done = stored(library)
+    data = library.video(done.id).read_bytes()
+    for word in (done.visitor, done.id, "request-1", "1460000", "owner"):
+        assert word.encode() not in data
+
+
+@pytest.mark.parametrize("error", [MediaError("export_failed", problem="x"), OSError(28, "No space left on device")])
+def test_a_video_that_cannot_take_its_settings_is_kept_as_it_came(
+    library: VideoLibrary, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(tags, "write", fail)
+    done = stored(library)
+    assert library.video(done.id).read_bytes() == mp4_bytes()
+    assert (done.sha256, library.finished(done.id)) != (None, None)
 
 
 def test_the_sidecar_alone_gives_the_job_back(library: VideoLibrary) -> None:
@@ -113,7 +145,8 @@ def test_a_video_whose_pictures_cannot_be_decoded_is_kept_without_a_poster(libra
     start = data.index(b"mdat") + 4
     data[start:] = b"\0" * (len(data) - start)
     done = stored(library, bytes(data))
-    assert library.video(done.id).read_bytes() == bytes(data)
+    assert bytes(data[start:]) in library.video(done.id).read_bytes()
+    assert not library.folder.joinpath(f"{done.id}.webp").exists()
 
 
 def test_delete_removes_every_file(library: VideoLibrary) -> None:

@@ -277,6 +277,14 @@ def test_a_poster_is_a_small_webp_of_a_frame_a_third_in(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "poster.webp"}
 
 
+def test_tags_that_are_not_text_do_not_hide_the_pictures(clip: Path, tmp_path: Path) -> None:
+    data = clip.read_bytes()
+    assert data.count(b"Lavf") == 1
+    (tmp_path / "clip.mp4").write_bytes(data.replace(b"Lavf", b"\xff\xfe\x80\xc0"))
+    write_poster(tmp_path / "clip.mp4", tmp_path / "poster.webp")
+    assert (tmp_path / "poster.webp").exists()
+
+
 def test_importing_the_module_does_not_load_the_codecs() -> None:
     code = "import sys, hunyuan_ui.media; sys.exit(bool({'av', 'PIL', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,14 +10,16 @@ from typing import Any
 import httpx
 import pytest
 
+from hunyuan_ui import tags
 from hunyuan_ui.errors import AccessError, DownloadError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.folder import DataFolder
 from hunyuan_ui.job import MICRO, Job, JobStatus, Phase, Visitor, new_id
+from hunyuan_ui.library import file_sha256
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner, journey, live, open_runner
 from hunyuan_ui.settings import Secret, Settings
 from tests.fake_service import PRICE_USD, FakeService, answer, failure, lost_connection
-from tests.videos import digest, mp4_bytes
+from tests.videos import mp4_bytes
 
 pytestmark = pytest.mark.anyio
 
@@ -78,8 +80,8 @@ async def test_a_job_ends_with_its_video_in_the_library_and_its_real_cost(
     async with running(settings, service) as runner:
         job = await made(runner, seed=-1)
         assert job.status is JobStatus.DONE
-        assert job.sha256 == digest(mp4_bytes())
-        assert runner.video_path(job.id, VISITOR).read_bytes() == mp4_bytes()
+        assert job.sha256 == file_sha256(runner.video_path(job.id, VISITOR))
+        assert tags.read(runner.video_path(job.id, VISITOR)) == job.request
         assert job.request.seed >= 0
         assert service.bill == [job.request.model_dump()]
         assert (job.cost_microusd, job.inference_s, job.notes["width"]) == (PRICE_USD * MICRO, 190.0, 32)

@@ -30,7 +30,7 @@ class Box(NamedTuple):
 def boxes(file: BinaryIO, start: int, end: int, parent: str) -> Iterator[Box]:
     """Yield the boxes between two offsets, which they must fill exactly."""
     for index in range(_MAX_BOXES):
-        if start == end:
+        if start >= end:
             return
         file.seek(start)
         head = file.read(min(16, end - start))

@@ -26,7 +26,7 @@ def decoding(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
 
     try:
         # Without a format, FFmpeg would follow a text file of its own kind to other files of this machine.
-        container = av.open(path, format="mp4")
+        container = av.open(path, format="mp4", metadata_errors="replace")
         with container:
             if not container.streams.video:
                 raise MediaError("not_a_video")
