@@ -550,6 +550,16 @@ async def test_row11_json_names_the_video(
             await found.save(Path("never"), check=no_check)
 
 
+async def test_the_cost_may_stand_in_the_json(service: RawService, client: EndpointClient) -> None:
+    body = {"output": "https://x.test/1.mp4", "metrics": {"cost": 1.46}}
+    service.on("POST", GENERATE_V1, [answer(200, body), answer(200, body, headers={"x-cost": "1.5"})])
+    costs: list[float | None] = []
+    for _ in range(2):
+        async with client.generate(REQUEST, KEY) as found:
+            costs.append(found.metrics.cost)
+    assert costs == [1.46, 1.5]
+
+
 async def test_row12_a_v1_error_with_200_keeps_its_words_id_and_cost(
     service: RawService, client: EndpointClient
 ) -> None:

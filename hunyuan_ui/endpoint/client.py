@@ -6,7 +6,7 @@ never sent (`EndpointUnreachableError`) or refused (`EndpointStatusError`), or `
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -246,31 +246,31 @@ async def _blocking_answer(
         # The content type decides nothing: an empty or HTML answer has come as video/mp4 too (segmind-api.md 1.1).
         start, problem = await read_start(chunks, deadline, _SNIFFED)
     if start[4:8] == b"ftyp" and problem is None:
-        return _described(response, None, start, chunks)
+        return _described(response, start=start, chunks=chunks)
     answer = await _read(response, chunks, elapsed_s, deadline, start)
     if not answer.is_success:
         raise answers.post_error(answer, key)
     url = contract.video_url(answer.fields)
     if url is None:
         raise answers.unreadable(answer, key)
-    return _described(response, url, seed=(answer.fields or {}).get("seed"))
+    return _described(response, url, fields=answer.fields)
 
 
 def _described(
     response: httpx.Response,
-    url: str | None,
+    url: str | None = None,
+    *,
+    fields: Mapping[str, Any] | None = None,
     start: bytes = b"",
     chunks: AsyncGenerator[bytes, None] | None = None,
-    *,
-    seed: object = None,
 ) -> BlockingAnswer:
-    headers = response.headers
+    headers, fields = response.headers, fields or {}
     request_id = headers.get(contract.REQUEST_ID_HEADER)
-    told = contract.seed_from(headers.get(contract.SEED_HEADER))
+    metrics = Metrics.from_headers(headers)
     return BlockingAnswer(
         request_id=request_id if contract.is_request_id(request_id) else None,
-        metrics=Metrics.from_headers(headers),
-        seed=contract.seed_from(seed) if told is None else told,
+        metrics=metrics if metrics != Metrics() else Metrics.from_body(fields.get("metrics")),
+        seed=contract.seed_from(headers.get(contract.SEED_HEADER, fields.get("seed"))),
         url=url,
         _start=start,
         _chunks=chunks,
