@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
 import json
 import re
@@ -24,6 +25,7 @@ import pytest
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.local_endpoint import scene
 from hunyuan_ui.local_endpoint.app import create_app
+from hunyuan_ui.local_endpoint.jobs import Jobs, Terms
 from hunyuan_ui.local_endpoint.serving import RunningServer, serve
 from hunyuan_ui.media import VideoFacts, check_mp4, facts
 from hunyuan_ui.request import VideoRequest
@@ -47,6 +49,15 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield start_one
     for one in open_ones:
         one.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """One local endpoint for tests that leave nothing behind."""
+    server = serve(create_app(seconds=0.02, work_dir=tmp_path_factory.mktemp("shared")))
+    with httpx.Client(base_url=server.url, headers={"x-api-key": KEY}, timeout=60, trust_env=False) as client:
+        yield client
+    server.close()
 
 
 def until_ended(client: httpx.Client, request_id: str, **options: Any) -> httpx.Response:
@@ -138,8 +149,10 @@ def test_a_free_endpoint_charges_nothing_and_refuses_nobody(start: Start) -> Non
         ({"prompt": None}, "must be string"),
     ],
 )
-def test_bad_values_fail_after_submission_and_cost_nothing(start: Start, values: dict[str, Any], said: str) -> None:
-    client = start(credits=5.0)
+def test_bad_values_fail_after_submission_and_cost_nothing(
+    shared: httpx.Client, values: dict[str, Any], said: str
+) -> None:
+    client, credits = shared, shared.get("/v1/get-user-credits").json()
     submitted = client.post("/v2/hunyuan-video", json={**SMALL, **values})
     assert submitted.status_code == 200
     request_id = submitted.json()["request_id"]
@@ -153,7 +166,7 @@ def test_bad_values_fail_after_submission_and_cost_nothing(start: Start, values:
     blocking = client.post("/v1/hunyuan-video", json={**SMALL, **values})
     assert blocking.status_code == 500
     assert said in blocking.json()["error"]
-    assert client.get("/v1/get-user-credits").json()["credits"] == 5.0
+    assert client.get("/v1/get-user-credits").json() == credits
 
 
 def test_fields_the_model_does_not_have_are_ignored(start: Start) -> None:
@@ -297,10 +310,10 @@ def test_without_a_list_any_well_formed_key_is_accepted(start: Start, key: str) 
     ],
 )
 def test_a_malformed_request_is_refused_at_once(
-    start: Start, path: str, content_type: str | None, body: bytes, status: int, said: str
+    shared: httpx.Client, path: str, content_type: str | None, body: bytes, status: int, said: str
 ) -> None:
     headers = {"content-type": content_type} if content_type else {}
-    answer = start().post(path, content=body, headers=headers)
+    answer = shared.post(path, content=body, headers=headers)
     assert answer.status_code == status
     assert said in answer.json()["error"]
 
@@ -321,8 +334,8 @@ def test_credits_are_reserved_while_a_job_runs(start: Start) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/no-such-model", "/v2/no-such-model", "/nothing"])
-def test_an_unknown_model_is_not_found(start: Start, path: str) -> None:
-    answer = start().post(path, json=SMALL)
+def test_an_unknown_model_is_not_found(shared: httpx.Client, path: str) -> None:
+    answer = shared.post(path, json=SMALL)
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
     assert "not found" in answer.json()["error"]
 
@@ -331,8 +344,8 @@ def test_an_unknown_model_is_not_found(start: Start, path: str) -> None:
     ("method", "path"),
     [("GET", "/v1/hunyuan-video"), ("GET", "/v2/hunyuan-video"), ("DELETE", "/v2/requests/0123456789abcdef")],
 )
-def test_a_wrong_verb_is_answered_with_a_page(start: Start, method: str, path: str) -> None:
-    answer = start().request(method, path)
+def test_a_wrong_verb_is_answered_with_a_page(shared: httpx.Client, method: str, path: str) -> None:
+    answer = shared.request(method, path)
     assert answer.status_code == 405
     assert answer.headers["content-type"].startswith("text/html")
     assert "<h1>" in answer.text
@@ -515,3 +528,18 @@ def test_the_command_says_its_address_and_ends_cleanly(ending: signal.Signals) -
         process.send_signal(ending)
         assert process.wait(20) == 0
         assert process.stderr.read() == ""
+
+
+def test_only_so_many_finished_jobs_and_files_are_kept(tmp_path: Path) -> None:
+    def files() -> int:
+        return sum(1 for path in tmp_path.rglob("*") if path.is_file())
+
+    async def run() -> None:
+        jobs = Jobs(Terms(seconds=0.0, is_free=True, most_jobs=3), 0.0, tmp_path)
+        ids = [(await jobs.finished(jobs.submit({**SMALL, "seed": seed}, KEY))).id for seed in range(6)]
+        assert [job.id for job in jobs.of(KEY)] == ids[:2:-1]
+        assert files() == 3
+        await jobs.aclose()
+
+    asyncio.run(run())
+    assert files() == 0
