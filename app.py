@@ -6,10 +6,11 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -20,6 +21,8 @@ from hunyuan_ui.runner import open_runner
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.page import build_page, launch_options
 from hunyuan_ui.ui.routes import build_routes
+
+END_WITHIN_S: Final = 10.0  # a container is killed soon after
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:
@@ -41,13 +44,10 @@ async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
         yield
     finally:
         await runner.stop()
+        has_ended.set()
 
 
-def interrupt(*_: object) -> NoReturn:
-    """Turn SIGTERM into Ctrl+C: Gradio would die of it at once, without ending the lifespan."""
-    raise KeyboardInterrupt
-
-
+has_ended = threading.Event()
 services = ExitStack()
 settings = services.enter_context(service_for(read_settings(sys.argv[1:] if __name__ == "__main__" else [])))
 log.configure(settings.api_key, settings.access_code)
@@ -56,11 +56,22 @@ demo = build_page(runner, has_analytics=os.environ.get("GRADIO_ANALYTICS_ENABLED
 
 
 def main() -> None:
-    """Serve the page until Ctrl+C or SIGTERM."""
-    signal.signal(signal.SIGTERM, interrupt)
+    """Serve the page until Ctrl+C or SIGTERM, then let the runner end what it must."""
+    should_end = threading.Event()
+
+    def end(*_: object) -> None:
+        should_end.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     with services:
         app = {"lifespan": lifespan, "routes": build_routes(runner)}
-        demo.launch(app_kwargs=app, **launch_options(settings))
+        demo.launch(app_kwargs=app, prevent_thread_lock=True, **launch_options(settings))
+        # A wait without a time limit keeps Windows from seeing Ctrl+C.
+        while not should_end.wait(1.0):
+            pass
+        demo.close()
+        has_ended.wait(END_WITHIN_S)
 
 
 if __name__ == "__main__":
