@@ -125,6 +125,8 @@ SENTENCES: Final[dict[str, str]] = {
     "video_missing": "The video file is no longer in the library.",
     "export_failed": "The export did not work: {problem}. The video itself is untouched.",
     # the service: never sent
+    "file_too_large": "The file is larger than {limit}, so it was not read. A video made here is smaller.",
+    "export_busy": "Another export is still being made. Wait until it is done.",
     "unreachable": "The video service cannot be reached ({reason}). Nothing was charged; try again in a moment.",
     "tls_failed": (
         "No secure connection to the video service ({reason}). Nothing was sent or charged; "

@@ -1,7 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
+import re
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -9,8 +16,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from hunyuan_ui import media, tags
 from hunyuan_ui.errors import MediaError
-from hunyuan_ui.media import AnimationKind, encode_mp4, write_animation, write_still
+from hunyuan_ui.export import KEPT_S, Export, ExportKind, Exports
+from hunyuan_ui.job import new_id
+from hunyuan_ui.media import AnimationKind, check_mp4, encode_mp4, write_animation, write_still
+from hunyuan_ui.request import VideoRequest
 
 WIDTH, HEIGHT, FRAMES, FPS = 96, 64, 29, 24
 
@@ -116,3 +127,138 @@ def test_the_test_clip_is_what_the_tests_believe(clip: Path) -> None:
     with av.open(clip, format="mp4") as container:
         frames = [frame.to_image() for frame in container.decode(video=0)]
     assert [level(frame) for frame in frames] == pytest.approx(range(FRAMES), abs=0.45)
+
+
+# the folder of exports
+
+GIF = Export("gif", side=320, fps=8)
+JOB, NEIGHBOUR_JOB = new_id(), new_id()
+
+
+@pytest.fixture
+def exports(tmp_path: Path) -> Exports:
+    return Exports(tmp_path / "exports", min_free_bytes=0)
+
+
+async def made(exports: Exports, video: Path, export: Export = GIF, *, job: str = JOB, visitor: str = "a") -> Path:
+    return await exports.make(video, job, export, visitor_id=visitor)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", ["gif", "webp", "png", "mp4"])
+async def test_each_kind_of_export_is_made_once_and_kept(exports: Exports, clip: Path, kind: ExportKind) -> None:
+    path = await made(exports, clip, Export(kind))
+    assert path.suffix == f".{kind}"
+    first = path.stat().st_ino
+    assert (await made(exports, clip, Export(kind))).stat().st_ino == first
+    assert [other.name for other in exports.folder.iterdir()] == [path.name]
+
+
+@pytest.mark.anyio
+async def test_a_copy_without_settings_holds_none(exports: Exports, clip: Path, tmp_path: Path) -> None:
+    tags.write(clip, tmp_path / "tagged.mp4", VideoRequest.parse({"prompt": "a heron at dawn"}))
+    plain = await made(exports, tmp_path / "tagged.mp4", Export("mp4"))
+    assert b"heron" not in plain.read_bytes()
+    check_mp4(plain)
+
+
+@pytest.mark.anyio
+async def test_a_visitor_has_one_export_under_way_and_neighbours_do_not_wait_for_it(
+    exports: Exports, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, may_end = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    real = media.write_animation
+
+    def slow(video: Path, target: Path, **options: Any) -> None:
+        loop.call_soon_threadsafe(began.set)
+        assert may_end.wait(20)
+        real(video, target, **options)
+
+    monkeypatch.setattr(media, "write_animation", slow)
+    first = asyncio.create_task(made(exports, clip))
+    await began.wait()
+    with pytest.raises(MediaError) as caught:
+        await made(exports, clip, Export("png"))
+    assert caught.value.code == "export_busy"
+    await made(exports, clip, Export("png"), job=NEIGHBOUR_JOB, visitor="b")
+    may_end.set()
+    assert (await first).is_file()
+    assert (await made(exports, clip, Export("png"))).is_file()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(errno.ENOSPC, "the disk is full"), (errno.EDQUOT, "the disk is full"), (errno.EACCES, "could not be written")],
+)
+async def test_a_full_disk_gives_a_sentence_and_leaves_nothing(
+    exports: Exports, clip: Path, monkeypatch: pytest.MonkeyPatch, error: int, words: str
+) -> None:
+    def fail(self: Image.Image, part: Path, **_: object) -> None:
+        part.write_bytes(b"GIF89a and a little more")
+        raise OSError(error, "no")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(MediaError, match=words):
+        await made(exports, clip)
+    assert list(exports.folder.iterdir()) == []
+    monkeypatch.undo()
+    assert (await made(exports, clip)).is_file()
+
+
+@pytest.mark.anyio
+async def test_nothing_is_made_in_the_room_that_paid_videos_need(clip: Path, tmp_path: Path) -> None:
+    exports = Exports(tmp_path / "exports", min_free_bytes=2**62)
+    with pytest.raises(MediaError, match="nearly full"):
+        await made(exports, clip)
+
+
+@pytest.mark.anyio
+async def test_a_missing_video_gives_a_sentence(exports: Exports, tmp_path: Path) -> None:
+    for kind in ("gif", "png", "mp4"):
+        with pytest.raises(MediaError):
+            await made(exports, tmp_path / "gone.mp4", Export(kind))
+
+
+@pytest.mark.anyio
+async def test_exports_of_a_deleted_video_go_with_it(exports: Exports, clip: Path) -> None:
+    await made(exports, clip)
+    await made(exports, clip, Export("png", frame=3))
+    kept = await made(exports, clip, job=NEIGHBOUR_JOB)
+    exports.forget(JOB)
+    assert list(exports.folder.iterdir()) == [kept]
+
+
+@pytest.mark.anyio
+async def test_old_half_made_and_too_many_exports_are_swept(
+    exports: Exports, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, kept, newest = [await made(exports, clip, Export("png", frame=frame)) for frame in range(3)]
+    now = time.time()
+    for path, age in ((old, KEPT_S + 60), (kept, 60), (newest, 10)):
+        os.utime(path, (now - age, now - age))
+    (exports.folder / ".half.gif.0a1b2c3d.part").write_bytes(b"x")
+    exports.sweep()
+    assert set(exports.folder.iterdir()) == {kept, newest}
+    monkeypatch.setattr("hunyuan_ui.export.KEPT_BYTES", newest.stat().st_size)
+    exports.sweep()
+    assert list(exports.folder.iterdir()) == [newest]
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        (("gif", "480", "12", ""), Export("gif", 480, 12)),
+        (("gif", "99999", "-3", "5"), Export("gif", 640, 8)),
+        (("webp", "nan", "inf", "x"), Export("webp", 480, 12)),
+        (("webp", "", "<script>", "../../etc"), Export("webp", 480, 12)),
+        (("png", "320", "8", "1.25"), Export("png", frame=30)),
+        (("png", "", "", "-4"), Export("png", frame=0)),
+        (("png", "", "", "1e300"), Export("png", frame=0)),
+        (("mp4", "320", "8", "3"), Export("mp4")),
+    ],
+)
+def test_an_address_can_only_ask_for_exports_there_are(asked: tuple[ExportKind, str, str, str], given: Export) -> None:
+    assert Export.parse(*asked) == given
+    assert re.fullmatch(r"\d+-\d+-\d+\.\w+", given.file_name)

@@ -1,0 +1,52 @@
+"""Links to files that a browser loads without headers: each carries a code that only this installation can make."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+FILE_NAME: Final = "links.secret"
+_SECRET_BYTES: Final = 32
+
+
+class LinkCodes:
+    """Makes and checks the codes.
+
+    Args:
+        folder: Where the secret is kept, readable by this user only; where that cannot be, links live as long as
+            the process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._secret = _kept_secret(folder / FILE_NAME)
+
+    def code(self, visitor_id: str, job_id: str) -> str:
+        """Return the code of a visitor's video: 128 bits in hexadecimal digits."""
+        return hmac.new(self._secret, f"{visitor_id}/{job_id}".encode(), sha256).hexdigest()[:32]
+
+    def opens(self, code: str, visitor_id: str, job_id: str) -> bool:
+        """Whether this is the code of that visitor's video."""
+        return hmac.compare_digest(code.encode(), self.code(visitor_id, job_id).encode())
+
+
+def _kept_secret(path: Path) -> bytes:
+    with suppress(OSError):
+        if path.is_file() and path.stat().st_size != _SECRET_BYTES:
+            path.unlink()  # a stop while it was written
+        with suppress(FileExistsError):
+            _write_once(path, secrets.token_bytes(_SECRET_BYTES))
+        kept = path.read_bytes()
+        if len(kept) == _SECRET_BYTES:
+            return kept
+    return secrets.token_bytes(_SECRET_BYTES)
+
+
+def _write_once(path: Path, data: bytes) -> None:
+    """Write a file that only this user can read from its first moment on, never over another one."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
