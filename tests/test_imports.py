@@ -24,6 +24,7 @@ ROOMS: dict[str, str] = {
     "presets": "",
     "prompts": "presets request",
     "settings": "errors",
+    "access": "errors settings",
     "log": "settings",
     "folder": "errors",
     "media": "errors",
