@@ -45,6 +45,8 @@ SENTENCES: Final[dict[str, str]] = {
     "bad_job_id": "The job id must be 32 hexadecimal digits. Nothing was sent; reload the page and try again.",
     # money
     "no_key": "There is no API key to pay with. Nothing was sent; enter your own key or use the local preview.",
+    "no_preview": "There is no local preview here. Nothing was sent; choose another way to pay.",
+    "key_attempts": "Too many keys were tried. Nothing was sent; try again in {seconds} s.",
     "owner_key_not_shared": (
         "The owner of this page has not set a daily limit, so their key is not used for visitors. "
         "Nothing was sent; enter your own key or use the local preview."
@@ -123,10 +125,10 @@ SENTENCES: Final[dict[str, str]] = {
     "no_settings_in_video": "This MP4 carries no settings of this app. Only videos made here can fill the form.",
     "bad_settings_in_video": "The settings in this MP4 cannot be used: {problem}",
     "video_missing": "The video file is no longer in the library.",
-    "export_failed": "The export did not work: {problem}. The video itself is untouched.",
-    # the service: never sent
     "file_too_large": "The file is larger than {limit}, so it was not read. A video made here is smaller.",
     "export_busy": "Another export is still being made. Wait until it is done.",
+    "export_failed": "The export did not work: {problem}. The video itself is untouched.",
+    # the service: never sent
     "unreachable": "The video service cannot be reached ({reason}). Nothing was charged; try again in a moment.",
     "tls_failed": (
         "No secure connection to the video service ({reason}). Nothing was sent or charged; "
@@ -191,6 +193,9 @@ SENTENCES: Final[dict[str, str]] = {
     ),
     "download_failed": (
         "The video is finished but could not be fetched yet ({reason}). It was charged; it is tried again by itself."
+    ),
+    "preview_gone": (
+        "The local preview was restarted before this video was done. Nothing was charged; press Generate again."
     ),
     "video_lost": (
         "The video of request {request_id} was made and charged, but its file is no longer there. "

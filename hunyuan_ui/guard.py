@@ -41,19 +41,41 @@ class Guard:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def payer(self, *, has_own_key: bool) -> Payer:
+    @property
+    def payers(self) -> tuple[Payer, ...]:
+        """Who may pay for a video here, the default first; nobody pays for a local preview."""
+        settings = self._settings
+        choices: tuple[tuple[Payer, bool], ...] = (
+            ("owner", settings.may_spend_owner_key),
+            ("nobody", settings.offers_preview),
+            ("visitor", settings.is_public or settings.is_preview),
+        )
+        return tuple(payer for payer, is_offered in choices if is_offered)
+
+    def payer(
+        self, wanted: Payer | None = None, *, has_own_key: bool, knows_code: bool = True, is_logged_in: bool = False
+    ) -> Payer:
         """Return whose money a job would use.
 
+        Args:
+            wanted: What the visitor chose; None lets their own key pay if there is one, else the owner's or nobody.
+            has_own_key: The visitor has brought a key.
+            knows_code: The visitor has entered the access code, or there is none.
+            is_logged_in: The visitor has logged in with Hugging Face.
+
         Raises:
-            SpendLimitError: There is nobody to pay: the owner's key is not lent to visitors here.
+            SpendLimitError: There is nobody to pay, or the owner's key is not for this visitor.
         """
-        if has_own_key:
-            return "visitor"
-        if self._settings.is_preview:
-            return "nobody"
-        if not self._settings.may_spend_owner_key:
-            raise SpendLimitError("owner_key_not_shared")
-        return "owner"
+        settings = self._settings
+        default: Payer = "nobody" if settings.is_preview else "owner"
+        payer: Payer = wanted or ("visitor" if has_own_key else default)
+        if payer == "owner":
+            self._check_lent(knows_code=knows_code, is_logged_in=is_logged_in)
+        elif payer == "visitor" and not has_own_key:
+            raise SpendLimitError("no_key")
+        elif payer == "nobody" and not settings.offers_preview:
+            raise SpendLimitError("no_preview")
+        return payer
 
     def check(self, job: Job, totals: Totals, *, is_confirmed: bool = False) -> None:
         """Let the job pass or say which limit it would break.
@@ -71,6 +93,17 @@ class Guard:
             self._check_money(job, totals, is_confirmed=is_confirmed)
         if self._settings.is_public and job.payer != "visitor":
             self._check_fairness(job, totals)
+
+    def _check_lent(self, *, knows_code: bool, is_logged_in: bool) -> None:
+        settings = self._settings
+        if settings.is_preview:
+            raise SpendLimitError("no_key")
+        if not settings.may_spend_owner_key:
+            raise SpendLimitError("owner_key_not_shared")
+        if settings.is_public and not knows_code:
+            raise SpendLimitError("access_code_needed")
+        if settings.requires_login and not is_logged_in:
+            raise SpendLimitError("login_needed")
 
     def _check_queue(self, totals: Totals) -> None:
         most = MOST_WAITING if self._settings.is_public else MOST_WAITING_PRIVATE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from hunyuan_ui.errors import SettingsError
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
 DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request"
+_LONGEST_KEY: Final = 512  # characters
 
 
 class Secret:
@@ -73,6 +75,13 @@ def _dialect(text: str) -> str:
     if text not in ("v1", "v2"):
         raise ValueError("must be v1 or v2")
     return text
+
+
+def _yes_or_no(text: str) -> bool:
+    answers = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if text.lower() not in answers:
+        raise ValueError("must be true or false")
+    return answers[text.lower()]
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -158,6 +167,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         "HUNYUAN_UI_ACCESS_CODE", "access_code", None, "none", "Public only: visitors must enter this code.", Secret
     ),
+    Setting(
+        "HUNYUAN_UI_REQUIRE_LOGIN",
+        "requires_login",
+        False,
+        "false",
+        "Space only: the owner's key is used for visitors with a Hugging Face login.",
+        _yes_or_no,
+    ),
     Setting("GRADIO_SERVER_NAME", "server_name", "127.0.0.1", "127.0.0.1", "Address to listen on.", _text),
     Setting("GRADIO_SERVER_PORT", "server_port", None, "7860, or the next free one", "Port.", _whole(1, 65_535)),
 )
@@ -179,23 +196,29 @@ class Settings:
     total_limit_usd: float | None = None
     visitor_daily_videos: int = 3
     access_code: Secret | None = None
+    requires_login: bool = False
     server_name: str = "127.0.0.1"
     server_port: int | None = None
     share: bool = False
     is_space: bool = False
+    login_secret: Secret | None = None  # on a Space with hf_oauth: what its logins are signed with
+    preview_url: str | None = None  # where the local endpoint answers, once it was started
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str], *, share: bool = False, home: Path = Path()) -> Settings:
+    def from_environ(
+        cls, environ: Mapping[str, str] | None = None, *, share: bool = False, home: Path = Path()
+    ) -> Settings:
         """Read and check the settings.
 
         Args:
-            environ: The environment, or any mapping in its place.
+            environ: In place of the process's environment, for tests.
             share: Whether a public link was asked for on the command line.
             home: Folder of app.py; the default data folder is `data` in it.
 
         Raises:
             SettingsError: A value is wrong; names the variable and the cure, never a secret's text.
         """
+        environ = os.environ if environ is None else environ
         values: dict[str, Any] = {setting.field: setting.default for setting in SETTINGS}
         for setting in SETTINGS:
             if text := environ.get(setting.name, "").strip():
@@ -209,12 +232,24 @@ class Settings:
         _check_key(values["api_key"])
         shared = share or environ.get("GRADIO_SHARE", "").lower() in ("1", "true")
         is_space = environ.get("SYSTEM") == "spaces" or bool(environ.get("SPACE_ID"))
-        return cls(**values, share=shared and not is_space, is_space=is_space)
+        login_secret = _login_secret(environ)
+        if values["requires_login"] and login_secret is None:
+            raise SettingsError("HUNYUAN_UI_REQUIRE_LOGIN", "works on a Hugging Face Space with hf_oauth: true only")
+        return cls(**values, share=shared and not is_space, is_space=is_space, login_secret=login_secret)
 
     @property
     def is_public(self) -> bool:
         """Whether strangers can reach this run: a Space, a share link, or an address beyond this machine (DESIGN 5)."""
-        return self.is_space or self.share or not is_loopback(self.server_name)
+        return self.public_by is not None
+
+    @property
+    def public_by(self) -> Literal["space", "share", "address"] | None:
+        """What lets strangers in; None where only this machine can reach the page."""
+        if self.is_space:
+            return "space"
+        if self.share:
+            return "share"
+        return None if is_loopback(self.server_name) else "address"
 
     @property
     def is_preview(self) -> bool:
@@ -225,6 +260,12 @@ class Settings:
     def may_spend_owner_key(self) -> bool:
         """Whether the owner's key is used at all: always in private, in public only under a daily limit."""
         return self.api_key is not None and (not self.is_public or self.daily_limit_usd is not None)
+
+    @property
+    def offers_preview(self) -> bool:
+        """Whether the local endpoint runs: somebody may come whom the owner's key is not for."""
+        is_narrowed = self.access_code is not None or self.requires_login
+        return not self.may_spend_owner_key or (self.is_public and is_narrowed)
 
 
 def is_loopback(host: str) -> bool:
@@ -243,7 +284,17 @@ def _read(setting: Setting, text: str) -> object:
         raise SettingsError(setting.name, f"{error}, not {shown!r}") from None
 
 
+def is_key(text: str) -> bool:
+    """Whether a text could be an API key: something a header can carry, and not a page of it."""
+    return 0 < len(text) <= _LONGEST_KEY and text.isascii() and text.isprintable() and " " not in text
+
+
+def _login_secret(environ: Mapping[str, str]) -> Secret | None:
+    # Elsewhere Gradio mocks the login: everybody would be the owner (faults-and-security.md 6.4).
+    secret = environ.get("OAUTH_CLIENT_SECRET", "") if environ.get("SYSTEM") == "spaces" else ""
+    return Secret(secret) if secret else None
+
+
 def _check_key(key: Secret | None) -> None:
-    text = key.reveal() if key else ""
-    if not text.isascii() or not text.isprintable() or " " in text:
+    if key is not None and not is_key(key.reveal()):
         raise SettingsError("SEGMIND_API_KEY", "holds a space or a character that no key has; paste the key alone")

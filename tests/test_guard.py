@@ -97,6 +97,66 @@ def test_without_a_daily_limit_the_owners_key_is_not_lent_to_strangers(settings:
     assert caught.value.code == "owner_key_not_shared"
 
 
+def payer(settings: Settings, wanted: Payer | None = None, **shown: bool) -> str:
+    """Return who pays, or the code of the refusal."""
+    try:
+        return Guard(settings).payer(wanted, **{"has_own_key": False, **shown})
+    except SpendLimitError as error:
+        return error.code
+
+
+UNLIMITED = replace(PUBLIC, daily_limit_usd=None)
+CODED = replace(PUBLIC, access_code=Secret("open sesame"))
+WITH_LOGIN = replace(PUBLIC, share=False, is_space=True, requires_login=True, login_secret=Secret("s"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "payers"),
+    [
+        (PRIVATE, ("owner",)),
+        (PREVIEW, ("nobody", "visitor")),
+        (PUBLIC, ("owner", "visitor")),
+        (UNLIMITED, ("nobody", "visitor")),
+        (CODED, ("owner", "nobody", "visitor")),
+        (WITH_LOGIN, ("owner", "nobody", "visitor")),
+        (PUBLIC_PREVIEW, ("nobody", "visitor")),
+    ],
+)
+def test_a_visitor_is_offered_whoever_can_pay(settings: Settings, payers: tuple[Payer, ...]) -> None:
+    assert Guard(settings).payers == payers
+    for choice in payers:
+        assert payer(settings, choice, has_own_key=True, is_logged_in=True) == choice
+
+
+def test_who_is_not_offered_cannot_be_chosen() -> None:
+    assert payer(UNLIMITED, "owner") == "owner_key_not_shared"
+    assert payer(PREVIEW, "owner", has_own_key=True) == "no_key"
+    assert payer(PRIVATE, "nobody") == "no_preview"
+    assert payer(PUBLIC, "visitor") == "no_key"
+
+
+def test_a_preview_can_be_chosen_although_a_key_was_brought() -> None:
+    assert payer(UNLIMITED, "nobody", has_own_key=True) == "nobody"
+
+
+def test_the_owners_key_needs_the_code_and_nothing_else_does() -> None:
+    assert payer(CODED, knows_code=False) == "access_code_needed"
+    assert payer(CODED, "owner", has_own_key=True, knows_code=False) == "access_code_needed"
+    assert payer(CODED, has_own_key=True, knows_code=False) == "visitor"
+    assert payer(CODED, "nobody", knows_code=False) == "nobody"
+    assert payer(CODED, knows_code=True) == "owner"
+
+
+def test_in_private_nobody_is_asked_for_the_code() -> None:
+    assert payer(replace(PRIVATE, access_code=Secret("1234")), knows_code=False) == "owner"
+
+
+def test_where_a_login_is_required_the_owners_key_waits_for_it() -> None:
+    assert payer(WITH_LOGIN) == "login_needed"
+    assert payer(WITH_LOGIN, is_logged_in=True) == "owner"
+    assert payer(WITH_LOGIN, has_own_key=True) == "visitor"
+
+
 # money
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.errors import SettingsError
-from hunyuan_ui.settings import DEFAULT_BASE_URL, DEFAULT_HISTORY_URL, SETTINGS, Secret, Settings, is_loopback
+from hunyuan_ui.settings import DEFAULT_BASE_URL, DEFAULT_HISTORY_URL, SETTINGS, Secret, Settings, is_key, is_loopback
 
 KEY = "SG_0123456789abcdef"
 CODE = "open sesame"
@@ -35,6 +35,7 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("HUNYUAN_UI_TOTAL_LIMIT_USD", "1000000", "total_limit_usd", 1_000_000.0),
     ("HUNYUAN_UI_VISITOR_DAILY_VIDEOS", "0", "visitor_daily_videos", 0),
     ("HUNYUAN_UI_VISITOR_DAILY_VIDEOS", "007", "visitor_daily_videos", 7),
+    ("HUNYUAN_UI_REQUIRE_LOGIN", "No", "requires_login", False),
     ("GRADIO_SERVER_NAME", "0.0.0.0", "server_name", "0.0.0.0"),
     ("GRADIO_SERVER_PORT", "1", "server_port", 1),
     ("GRADIO_SERVER_PORT", "65535", "server_port", 65_535),
@@ -76,6 +77,7 @@ BAD: list[tuple[str, str]] = [
     *(("HUNYUAN_UI_TOTAL_LIMIT_USD", text) for text in BAD_NUMBERS),
     *(("HUNYUAN_UI_VISITOR_DAILY_VIDEOS", text) for text in ("10001", *BAD_WHOLE)),
     *(("GRADIO_SERVER_PORT", text) for text in ("0", "65536", *BAD_WHOLE)),
+    *(("HUNYUAN_UI_REQUIRE_LOGIN", text) for text in ("maybe", "2", "yes")),  # yes is for Spaces with a login only
     ("HUNYUAN_UI_DATA_DIR", "~nobody-of-that-name/data"),
 ]
 
@@ -237,6 +239,76 @@ def test_strangers_use_the_owners_key_only_under_a_daily_limit(share: bool, dail
 
 def test_a_total_limit_alone_does_not_lend_the_key_to_strangers() -> None:
     assert not read(True, SEGMIND_API_KEY=KEY, HUNYUAN_UI_TOTAL_LIMIT_USD="10").may_spend_owner_key
+
+
+# what else visitors may use
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_offered"),
+    [
+        ({}, True),
+        ({"SEGMIND_API_KEY": KEY}, False),
+        ({"SEGMIND_API_KEY": KEY, "HUNYUAN_UI_ACCESS_CODE": CODE}, False),
+        ({"SYSTEM": "spaces"}, True),
+        ({"SYSTEM": "spaces", "SEGMIND_API_KEY": KEY}, True),
+        ({"SYSTEM": "spaces", "SEGMIND_API_KEY": KEY, "HUNYUAN_UI_DAILY_LIMIT_USD": "5"}, False),
+        (
+            {
+                "SYSTEM": "spaces",
+                "SEGMIND_API_KEY": KEY,
+                "HUNYUAN_UI_DAILY_LIMIT_USD": "5",
+                "HUNYUAN_UI_ACCESS_CODE": CODE,
+            },
+            True,
+        ),
+    ],
+    ids=short,
+)
+def test_a_preview_is_offered_wherever_somebody_comes_whom_the_owners_key_is_not_for(
+    environ: dict[str, str], is_offered: bool
+) -> None:
+    assert read(**environ).offers_preview == is_offered
+
+
+@pytest.mark.parametrize(
+    ("environ", "has_login"),
+    [
+        ({"SYSTEM": "spaces", "OAUTH_CLIENT_SECRET": "s3cret"}, True),
+        ({"SYSTEM": "spaces"}, False),
+        ({"OAUTH_CLIENT_SECRET": "s3cret"}, False),
+        ({"SPACE_ID": "someone/hunyuan", "OAUTH_CLIENT_SECRET": "s3cret"}, False),
+    ],
+    ids=short,
+)
+def test_a_login_counts_on_a_space_with_oauth_only(environ: dict[str, str], has_login: bool) -> None:
+    assert (read(**environ).login_secret is not None) == has_login
+    if has_login:
+        assert read(HUNYUAN_UI_REQUIRE_LOGIN="yes", **environ).requires_login
+    else:
+        with pytest.raises(SettingsError, match="HUNYUAN_UI_REQUIRE_LOGIN"):
+            read(HUNYUAN_UI_REQUIRE_LOGIN="yes", **environ)
+
+
+@pytest.mark.parametrize(
+    ("share", "environ", "by"),
+    [
+        (False, {}, None),
+        (True, {}, "share"),
+        (True, {"SYSTEM": "spaces"}, "space"),
+        (True, {"GRADIO_SERVER_NAME": "0.0.0.0"}, "share"),
+        (False, {"GRADIO_SERVER_NAME": "0.0.0.0"}, "address"),
+    ],
+    ids=short,
+)
+def test_what_lets_strangers_in_is_named(share: bool, environ: dict[str, str], by: str | None) -> None:
+    assert read(share, **environ).public_by == by
+
+
+@pytest.mark.parametrize("text", ["", "SG_0123 4567", "SG_\n", "ключ", "k" * 513])
+def test_what_no_header_can_carry_is_not_a_key(text: str) -> None:
+    assert not is_key(text)
+    assert is_key("SG_" + "f" * 16)
 
 
 @pytest.mark.parametrize(
