@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,15 @@ import numpy as np
 from hunyuan_ui.local_endpoint.scene.mood import colour, mix
 from hunyuan_ui.local_endpoint.scene.paint import Floats, Strip, line_noise, plane_noise, smooth
 from hunyuan_ui.local_endpoint.scene.view import View
+
+
+class _Outline(NamedTuple):
+    """One layer before it is painted: px a second, and the row of its skyline at each `x`."""
+
+    depth: float
+    speed: float
+    x: Floats
+    crest: Floats
 
 
 class _Slope(NamedTuple):
@@ -34,18 +44,27 @@ def land(view: View, rng: np.random.Generator) -> list[tuple[Strip, float]]:
         "city": (0.0, 0.35, 0.75),
         "sea": (0.0, 0.12),
     }[view.mood.place]
-    return [_layer(view, rng, depth) for depth in depths]
+    outlines = [_outline(view, rng, depth) for depth in depths]
+    bottoms = [math.ceil(nearer.crest.max() / 2) * 2 + 2 for nearer in outlines[1:]]  # below, nothing shows of a layer
+    bottoms.append(view.horizon if view.mood.place == "sea" else view.height)
+    return [
+        (_layer(view, rng, outline, min(bottom, bottoms[-1])), outline.speed)
+        for outline, bottom in zip(outlines, bottoms, strict=True)
+    ]
 
 
-def _layer(view: View, rng: np.random.Generator, depth: float) -> tuple[Strip, float]:
+def _outline(view: View, rng: np.random.Generator, depth: float) -> _Outline:
     speed = view.speed(depth)
-    width = view.strip_width(speed)
-    x = np.arange(width, dtype=np.float32) / np.float32(view.unit) + np.float32(rng.random() * 200)
+    x = np.arange(view.strip_width(speed), dtype=np.float32) / np.float32(view.unit) + np.float32(rng.random() * 200)
+    return _Outline(depth, speed, x, _crest(view, rng, depth, x))
+
+
+def _layer(view: View, rng: np.random.Generator, outline: _Outline, bottom: int) -> Strip:
+    depth, crest, x = outline.depth, outline.crest, outline.x
     if view.mood.place == "city":
-        return _houses(view, rng, depth, width), speed
-    crest = _crest(view, rng, depth, x)
-    top = max(0, int(crest.min()) - round(0.3 * view.unit)) // 2 * 2
-    bottom = view.horizon if view.mood.place == "sea" else view.height
+        return _houses(view, rng, outline, bottom)
+    is_planted = view.mood.place == "forest" or (view.mood.place in ("mountains", "hills") and depth > 0.5)
+    top = max(0, min(int(crest.min()), bottom) - (round(0.34 * view.unit) if is_planted else 2)) // 2 * 2
     rows = np.arange(top, bottom, dtype=np.float32)
     below = rows[:, None] - crest[None, :]
     alpha = np.clip(below + np.float32(0.5), 0, 1)
@@ -53,9 +72,9 @@ def _layer(view: View, rng: np.random.Generator, depth: float) -> tuple[Strip, f
     share = smooth(below / np.float32(view.unit * (0.16 + 0.2 * depth)))
     rgb = body + (air - body) * share[..., None]
     _texture(view, rng, _Slope(rgb, below, x, (rows - top) / np.float32(view.unit), depth))
-    if view.mood.place == "forest" or (view.mood.place in ("mountains", "hills") and depth > 0.5):
+    if is_planted:
         _plant(view, rng, depth, (rgb, alpha), crest - np.float32(top))
-    return Strip(rgb, alpha, top), speed
+    return Strip(rgb, alpha, top)
 
 
 def _crest(view: View, rng: np.random.Generator, depth: float, x: Floats) -> Floats:
@@ -63,6 +82,8 @@ def _crest(view: View, rng: np.random.Generator, depth: float, x: Floats) -> Flo
     place, unit = view.mood.place, np.float32(view.unit)
     base = np.float32(view.horizon + (view.height - view.horizon) * depth**1.4 * 0.72)
     near = np.float32(depth)
+    if place == "city":
+        return np.full_like(x, round(view.horizon + unit * np.float32(0.08) * near))  # the foot of the houses
     if place == "sea":
         island = smooth((line_noise(rng, x * np.float32(0.9), 2, 0.4) - np.float32(0.52)) * 3)
         ridge = line_noise(rng, x * 6, view.octaves, 0.5)
@@ -164,16 +185,17 @@ def conifer(rng: np.random.Generator, height: int) -> Floats:
     return np.clip(half[:, None] + offset - side[None, :] + np.float32(0.5), 0, 1).astype(np.float32)
 
 
-def _houses(view: View, rng: np.random.Generator, depth: float, width: int) -> Strip:
+def _houses(view: View, rng: np.random.Generator, outline: _Outline, bottom: int) -> Strip:
     """Return a row of buildings with lit windows."""
+    depth, width = outline.depth, len(outline.x)
     unit, is_dark = view.unit, view.mood.hour in ("night", "dusk")
     body, air = view.layer_colours(0.2 + 0.75 * depth)
     top = max(0, round(view.horizon - unit * 0.62)) // 2 * 2
-    height = view.height - top
+    height = bottom - top
     rows = np.arange(height, dtype=np.float32)
     rgb = np.empty((height, width, 3), np.float32)
     alpha = np.zeros((height, width), np.float32)
-    ground = round(view.horizon - top + unit * 0.08 * depth)
+    ground = int(outline.crest[0]) - top
     left = -round(unit * 0.05)
     while left < width:
         wide = max(4, round(unit * rng.uniform(0.045, 0.12) * (0.75 + 0.6 * depth)))

@@ -128,7 +128,7 @@ class Rain:
     """Slanted streaks."""
 
     def __init__(self, view: View, rng: np.random.Generator) -> None:
-        count, points = 110, 14
+        count, points = 100, 10
         self._size = np.array([view.width, view.height], np.float32) * np.float32(1.25)
         self._start = rng.random((count, 2), np.float32) * self._size
         near = rng.uniform(0.5, 1, count).astype(np.float32)
