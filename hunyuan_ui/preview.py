@@ -1,4 +1,4 @@
-"""The service a run talks to: the hosted one, or without a key the local endpoint, started in this process."""
+"""The free local preview: the local endpoint, started in this process where somebody may need it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from hunyuan_ui.endpoint.contract import HISTORY
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.settings import Settings
@@ -14,16 +13,16 @@ from hunyuan_ui.settings import Settings
 
 @contextmanager
 def service_for(settings: Settings) -> Iterator[Settings]:
-    """Give settings whose `base_url` answers: unchanged with a key, else those of a free local endpoint.
+    """Give settings whose `preview_url` answers where a preview is offered.
 
     Args:
         settings: As the owner set them.
     """
-    if not settings.is_preview:
+    if not settings.offers_preview:
         yield settings
         return
     server = serve(create_app(is_free=True), "127.0.0.1", 0)
     try:
-        yield replace(settings, base_url=server.url, history_url=server.url + HISTORY)
+        yield replace(settings, preview_url=server.url)
     finally:
         server.close()

@@ -7,18 +7,22 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from hunyuan_ui import log
+from hunyuan_ui.endpoint.waiting import LONGEST_S
 from hunyuan_ui.errors import EndpointError, StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.ledger import back_up
-from hunyuan_ui.runner.journey import Journey, Means, NeedsKeyError
+from hunyuan_ui.runner.journey import Journey
 from hunyuan_ui.runner.live import LiveJob, backoff_s
+from hunyuan_ui.runner.means import Means, NeedsKeyError
 from hunyuan_ui.settings import Settings
 
 STOP_WITHIN_S: Final = 8.0  # a stop must end within 10 s; a v2 submit answers long before (row 56)
 _KEY_CHECK_S: Final = 1.0
+_RESTART_S: Final = 1.0  # before a task that died is started again
 
 
 class Dispatcher:
@@ -39,25 +43,30 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._backup: asyncio.Task[None] | None = None
+        self._is_stopping = False
 
     def start(self) -> None:
         """Begin to send what waits."""
         self._loop_task = asyncio.create_task(self._dispatch(), name="dispatcher")
+        self._loop_task.add_done_callback(self._start_again)
 
     async def stop(self) -> None:
-        """Send nothing more, let submits that are under way be answered, then stop all journeys where they are."""
-        if self._loop_task is not None:
-            self._loop_task.cancel()
+        """Send nothing more, let what must not be broken off end in time, then stop all journeys where they are."""
+        self._is_stopping = True
+        self._means.pace.is_closed = True
+        self._wake.set()
         deadline = time.monotonic() + STOP_WITHIN_S
-        while (submitting := self._submitting()) and (left_s := deadline - time.monotonic()) > 0:
-            await asyncio.wait(submitting, timeout=min(left_s, 0.05))
-        tasks = list(self._tasks.values())
+        while (held := self._held()) and (left_s := deadline - time.monotonic()) > 0:
+            await asyncio.wait(held, timeout=min(left_s, 0.05))
+        tasks = [task for task in (self._loop_task, *self._tasks.values()) if task is not None]
         for task in tasks:
             task.cancel()
         if self._backup is not None:
             tasks.append(self._backup)
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
+        for live in self.live.values():
+            live.ended.set()
 
     @property
     def is_alive(self) -> bool:
@@ -66,7 +75,11 @@ class Dispatcher:
 
     def take(self, job: Job) -> None:
         """Take charge of an active job."""
-        self.live[job.id] = LiveJob(job)
+        live = self.live[job.id] = LiveJob(job)
+        if job.not_before is not None:
+            # From here on by a clock that never jumps.
+            wait_s = min(max(0.0, job.not_before - self._means.ledger.now()), LONGEST_S)
+            live.say(Phase.PAUSED, retry_in_s=wait_s, note=job.problem)
         if job.status is not JobStatus.QUEUED:
             self._set_going(job.id)
         self._wake.set()
@@ -90,7 +103,7 @@ class Dispatcher:
         return [live for live in self.live.values() if live.job.status is JobStatus.QUEUED]
 
     async def _dispatch(self) -> None:
-        while True:
+        while not self._is_stopping:
             await self._end_pause_if_possible()
             wait_s = self._send_what_may_go()
             with suppress(asyncio.TimeoutError):
@@ -103,7 +116,7 @@ class Dispatcher:
         if pace.pause is None or pace.wait_s > 0 or not self.waiting():
             return
         try:
-            credits_usd = await self._means.client.credits(self._means.keys.owner_key())
+            credits_usd = await self._means.hosted.client.credits(self._means.keys.owner_key() or "")
         except EndpointError as error:
             log.trouble("queue.still_stopped", code=error.code)
             credits_usd = 0.0
@@ -119,45 +132,60 @@ class Dispatcher:
         for live in self.waiting():
             if live.job.id in self._tasks:
                 continue
-            wait_s = self._wait_s(live.job)
+            wait_s = self._wait_s(live)
             if wait_s > 0:
                 waits.append(wait_s)
             elif self._means.keys.for_job(live.job) is None:
                 live.say(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
-            elif len(self._tasks) < self._settings.concurrency and self._is_turn_of(live.job):
+            elif self._in_flight() < self._settings.concurrency and self._is_turn_of(live.job):
+                live.say(Phase.WAITING)
                 self._set_going(live.job.id)
         return min(waits) + 0.01 if waits else None
 
-    def _wait_s(self, job: Job) -> float:
-        own = max(0.0, (job.not_before or 0.0) - self._means.ledger.now())
-        return own if job.payer == "visitor" else max(own, self._means.pace.wait_s)
+    def _wait_s(self, live: LiveJob) -> float:
+        own = max(0.0, (live.retry_at or 0.0) - time.monotonic())
+        return max(own, self._means.pace.wait_s) if live.job.payer == "owner" else own
+
+    def _in_flight(self) -> int:
+        # Visitors who never bring their key again must not take everybody's places.
+        return sum(self.live[job_id].phase is not Phase.PAUSED for job_id in self._tasks if job_id in self.live)
 
     def _is_turn_of(self, job: Job) -> bool:
         # In public one visitor has one job in flight, so that a full queue is shared fairly.
         in_flight = Counter(self.live[job_id].job.visitor for job_id in self._tasks if job_id in self.live)
         return not self._settings.is_public or in_flight[job.visitor] == 0
 
-    def _submitting(self) -> list[asyncio.Task[None]]:
-        # A v1 call is not waited for: it takes minutes, and its row already says "submitting".
-        under_way = ((task, self.live[job_id].job) for job_id, task in self._tasks.items() if job_id in self.live)
-        return [task for task, job in under_way if job.status is JobStatus.SUBMITTING and job.dialect == "v2"]
+    def _held(self) -> list[asyncio.Task[None]]:
+        return [task for job_id, task in self._tasks.items() if job_id in self.live and self.live[job_id].holds_stop]
 
     def _set_going(self, job_id: str) -> None:
+        if job_id in self._tasks or job_id not in self.live or self._is_stopping:
+            return
         task = asyncio.create_task(self._run(self.live[job_id]), name=f"job {job_id}")
         self._tasks[job_id] = task
-        task.add_done_callback(lambda _: self._arrived(job_id))
+        task.add_done_callback(partial(self._arrived, job_id))
 
-    def _arrived(self, job_id: str) -> None:
+    def _arrived(self, job_id: str, task: asyncio.Task[None]) -> None:
         self._tasks.pop(job_id, None)
         live = self.live.get(job_id)
         if live is not None and not live.job.is_active:
             self.let_go(live.job)
             self._back_up()
+        elif not task.cancelled() and task.exception() is not None:
+            log.trouble("job.task_died", job=job_id, kind=type(task.exception()).__name__)
+            asyncio.get_running_loop().call_later(_RESTART_S, self._set_going, job_id)
         self._wake.set()
+
+    def _start_again(self, task: asyncio.Task[None]) -> None:
+        """Keep the queue moving whatever happened to its loop (faults-and-security.md row 55)."""
+        if self._is_stopping or task.cancelled() or task.exception() is None:
+            return
+        log.trouble("queue.died", kind=type(task.exception()).__name__)
+        asyncio.get_running_loop().call_later(_RESTART_S, self.start)
 
     def _back_up(self) -> None:
         """Copy the ledger after a job that ended, unless a copy is under way."""
-        if self._backup is None or self._backup.done():
+        if not self._is_stopping and (self._backup is None or self._backup.done()):
             self._backup = asyncio.create_task(self._back_up_once(), name="ledger backup")
 
     async def _back_up_once(self) -> None:
@@ -172,29 +200,26 @@ class Dispatcher:
         while live.job.is_active:
             try:
                 await Journey(live, self._means).travel()
-                if live.job.status is JobStatus.QUEUED:
-                    return
             except NeedsKeyError:
                 live.say(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
-                await asyncio.sleep(_KEY_CHECK_S)
             except StorageError as error:
                 attempt += 1
-                wait_s = backoff_s(attempt, cap=30.0)
-                live.say(Phase.PAUSED, retry_in_s=wait_s, note=JobProblem.of(error))
-                await asyncio.sleep(wait_s)
+                live.say(Phase.PAUSED, retry_in_s=backoff_s(attempt, cap=30.0), note=JobProblem.of(error))
             except Exception as error:  # noqa: BLE001 - one of the two named boundaries (DESIGN 1)
                 attempt += 1
                 reference = f"{live.job.id[:8]}-{attempt}"
                 log.trouble("job.internal_error", job=live.job.id, reference=reference, kind=type(error).__name__)
                 await self._after_internal_error(live, reference, attempt)
+            if live.job.status is JobStatus.QUEUED:
+                return
+            if live.phase is Phase.PAUSED and live.job.is_active:
+                await asyncio.sleep(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
 
     async def _after_internal_error(self, live: LiveJob, reference: str, attempt: int) -> None:
         problem = JobProblem.from_code("internal", reference=reference)
-        stored = self._means.ledger.get(live.job.id)
-        live.job = stored or live.job
+        with suppress(StorageError):
+            live.job = await self._means.in_ledger(self._means.ledger.get, live.job.id) or live.job
         if live.job.status is JobStatus.SUBMITTING:
-            live.job = await self._means.in_ledger(self._means.ledger.mark_unknown, live.job.id, problem)
-            log.trouble("job.unknown", job=live.job.id, problem=problem.code)
-            return
-        live.note = problem
-        await asyncio.sleep(backoff_s(attempt, base=5.0, cap=60.0))
+            await Journey(live, self._means).give_up(problem)
+        elif live.job.is_active:
+            live.say(Phase.PAUSED, retry_in_s=backoff_s(attempt, base=5.0, cap=60.0), note=problem)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from hunyuan_ui import log
+from hunyuan_ui.access import AccessCode
 from hunyuan_ui.errors import AccessError, InvalidRequestError, StorageError
 from hunyuan_ui.estimate import Estimate, Outcome, estimate, predicted_seconds
 from hunyuan_ui.guard import Guard
@@ -19,10 +20,20 @@ from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Payer, Phase, Visi
 from hunyuan_ui.ledger import needs_review
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner.dispatch import Dispatcher
-from hunyuan_ui.runner.journey import Means
+from hunyuan_ui.runner.keys import KeyDesk, check_key
+from hunyuan_ui.runner.means import Means
 from hunyuan_ui.runner.owner import OwnerDesk
 from hunyuan_ui.runner.recovery import recover
+from hunyuan_ui.runner.shelf import VideoShelf
 from hunyuan_ui.settings import Secret, Settings
+
+_T = TypeVar("_T")
+_PHASE_OF: Final = {
+    JobStatus.QUEUED: Phase.WAITING,
+    JobStatus.SUBMITTING: Phase.SENT,
+    JobStatus.RUNNING: Phase.RENDERING,
+    JobStatus.DOWNLOADING: Phase.DOWNLOADING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +80,11 @@ class JobRunner:
         self._close = close
         self._guard = Guard(settings)
         self._dispatcher = Dispatcher(settings, means, self._learnt_something)
+        self.payers = self._guard.payers
+        self.access = AccessCode(settings.access_code)
+        self.keys = KeyDesk(means.keys, means.hosted.client, self._dispatcher.wake)
         self.owner = OwnerDesk(means, self._dispatcher.wake)
+        self.videos = VideoShelf(means)
         self._is_open = False
         self._learnt: dict[Payer, list[Outcome]] = {}
 
@@ -81,7 +96,15 @@ class JobRunner:
         if problem is not None:
             log.trouble("runner.view_only", code=problem.code)
             return
-        for job in await recover(self._means):
+        try:
+            jobs = await recover(self._means)
+        except StorageError as error:
+            # Nothing may be sent by a ledger that cannot say so; what is there can still be seen.
+            self._means.folder.problem = error
+            log.trouble("runner.view_only", code=error.code)
+            return
+        await asyncio.to_thread(self.videos.exports.sweep)
+        for job in jobs:
             self._dispatcher.take(job)
         self._dispatcher.start()
         self._is_open = True
@@ -102,8 +125,10 @@ class JobRunner:
         request: VideoRequest,
         visitor: Visitor,
         *,
+        payer: Payer | None = None,
         own_key: str | None = None,
         is_confirmed: bool = False,
+        is_logged_in: bool = False,
     ) -> Job:
         """Store a job and its reservation, and set it going; the same id again is the same job.
 
@@ -111,27 +136,30 @@ class JobRunner:
             job_id: 32 hexadecimal digits made by the browser, so that a repeated click is the same row.
             request: A seed of -1 is drawn here, before the job is stored.
             visitor: Who asks.
-            own_key: The visitor's own key; kept in memory only.
+            payer: Whom the visitor chose to pay; None for what is usual here.
+            own_key: The visitor's own key for this job, if not the one they have lent; kept in memory only.
             is_confirmed: The person has accepted a price above the limit for one video.
+            is_logged_in: The visitor has logged in with Hugging Face.
 
         Raises:
             InvalidRequestError: The id is malformed.
+            AuthenticationError: What was sent as a key cannot be one.
             SpendLimitError: A limit would be passed.
             StorageError: Nothing can be stored safely, so nothing is sent.
             AccessError: The id is known and is another visitor's.
         """
         if not is_id(job_id):
             raise InvalidRequestError("bad_job_id", field="job_id")
-        job = self._new_job(job_id, request.with_drawn_seed(), visitor, self._guard.payer(has_own_key=bool(own_key)))
+        key = self._own_key(visitor, own_key)
+        payer = self._guard.payer(
+            payer,
+            has_own_key=key is not None,
+            knows_code=self.access.knows(visitor.id),
+            is_logged_in=is_logged_in,
+        )
+        job = self._new_job(job_id, request.with_drawn_seed(), visitor, payer)
         self._check_may_store(job)
-        check = partial(self._guard.check, is_confirmed=is_confirmed)
-        stored, is_new = await self._in_ledger(self._means.ledger.add, job, check)
-        if is_new:
-            if own_key:
-                self._means.keys.bring(stored, Secret(own_key))
-            log.event("job.queued", job=job_id, payer=stored.payer, reserved_microusd=stored.reserved_microusd)
-            self._dispatcher.take(stored)
-        return stored
+        return await _to_the_end(self._add(job, key, is_confirmed))
 
     def view(self, job_id: str, visitor: Visitor) -> JobView:
         """Return a job as it is now.
@@ -146,12 +174,14 @@ class JobRunner:
         usual = self.estimate(job.request, job.payer)
         began = job.sent_at or job.created_at
         if live is None:
-            return JobView(job, Phase.ENDED, (job.ended_at or job.updated_at) - began, usual, note=job.problem)
+            # Another process may hold the folder and be at work on it.
+            phase = _PHASE_OF.get(job.status, Phase.ENDED)
+            return JobView(job, phase, (job.ended_at or job.updated_at) - began, usual, note=job.problem)
         queue = [entry.job.id for entry in self._dispatcher.waiting()]
         place = queue.index(job_id) + 1 if job_id in queue else None
         retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
         phase, note = live.phase, live.note
-        if place is not None and job.payer != "visitor" and self._means.pace.wait_s > 0:
+        if place is not None and job.payer == "owner" and self._means.pace.wait_s > 0:
             phase, note = Phase.PAUSED, self._means.pace.pause or note
             retry_in_s = max(retry_in_s or 0.0, self._means.pace.wait_s)
         return JobView(job, phase, self._means.ledger.now() - began, usual, place, len(queue), retry_in_s, note)
@@ -176,12 +206,7 @@ class JobRunner:
             AccessError: There is no such job for this visitor, or it was already sent.
         """
         self.view(job_id, visitor)
-        cancelled = await self._in_ledger(self._means.ledger.cancel, job_id)
-        if cancelled is None:
-            raise AccessError("cannot_cancel")
-        log.event("job.cancelled", job=job_id)
-        self._dispatcher.let_go(cancelled)
-        return cancelled
+        return await _to_the_end(self._cancel(job_id))
 
     async def delete(self, job_id: str, visitor: Visitor) -> None:
         """Remove an ended job and its files; what it cost stays counted.
@@ -191,19 +216,7 @@ class JobRunner:
         """
         if self.view(job_id, visitor).job.is_active:
             raise AccessError("still_under_way")
-        # The row first: a file without a row would come back at the next start as a stranger's video.
-        await self._in_ledger(self._means.ledger.hide, job_id)
-        await asyncio.to_thread(self._means.library.delete, job_id)
-        log.event("job.deleted", job=job_id)
-
-    def lend_key(self, visitor: Visitor, key: str) -> None:
-        """Use a visitor's own key for their jobs that wait for one; kept in memory only."""
-        self._means.keys.lend(visitor.id, Secret(key))
-        self._dispatcher.wake()
-
-    def forget_key(self, visitor: Visitor) -> None:
-        """Drop a visitor's own key; jobs already sent with it keep it until they end."""
-        self._means.keys.forget_visitor(visitor.id)
+        await _to_the_end(self._delete(job_id))
 
     async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job:
         """Return the job when it has ended, or as it is when the time is over.
@@ -257,6 +270,44 @@ class JobRunner:
 
     # inside
 
+    def _own_key(self, visitor: Visitor, own_key: str | None) -> Secret | None:
+        if not own_key:
+            return self._means.keys.lent(visitor.id)
+        check_key(own_key)
+        return Secret(own_key)
+
+    async def _add(self, job: Job, own_key: Secret | None, is_confirmed: bool) -> Job:
+        check = partial(self._guard.check, is_confirmed=is_confirmed)
+        try:
+            stored, is_new = await self._in_ledger(self._means.ledger.add, job, check)
+        except StorageError:
+            # A commit that raised may have gone through all the same, and nobody may be told that it did not.
+            stored, is_new = await self._in_ledger(self._means.ledger.get, job.id), job.id not in self._dispatcher.live
+            if stored is None or stored.visitor != job.visitor or not stored.is_active:
+                raise
+        if is_new:
+            if own_key is not None and stored.payer == "visitor":
+                self._means.keys.bring(stored, own_key)
+                self._means.keys.keep(stored.visitor)
+            log.event("job.queued", job=job.id, payer=stored.payer, reserved_microusd=stored.reserved_microusd)
+            self._dispatcher.take(stored)
+        return stored
+
+    async def _cancel(self, job_id: str) -> Job:
+        cancelled = await self._in_ledger(self._means.ledger.cancel, job_id)
+        if cancelled is None:
+            raise AccessError("cannot_cancel")
+        log.event("job.cancelled", job=job_id)
+        self._dispatcher.let_go(cancelled)
+        return cancelled
+
+    async def _delete(self, job_id: str) -> None:
+        # The row first: a file without a row would come back at the next start as a stranger's video.
+        await self._in_ledger(self._means.ledger.hide, job_id)
+        await asyncio.to_thread(self._means.library.delete, job_id)
+        await asyncio.to_thread(self.videos.exports.forget, job_id)
+        log.event("job.deleted", job=job_id)
+
     def _new_job(self, job_id: str, request: VideoRequest, visitor: Visitor, payer: Payer) -> Job:
         expected = self.estimate(request, payer)
         reserved = 0 if payer == "nobody" else round(expected.high_usd * MICRO)
@@ -298,3 +349,8 @@ class JobRunner:
 
     async def _in_ledger(self, call: Callable[..., Any], *args: Any, **values: Any) -> Any:
         return await self._means.in_ledger(call, *args, **values)
+
+
+async def _to_the_end(change: Coroutine[Any, Any, _T]) -> _T:
+    """Finish a change even if whoever asked for it goes away: a row must not be stored and then forgotten."""
+    return await asyncio.shield(asyncio.ensure_future(change))

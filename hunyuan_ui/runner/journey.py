@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from hunyuan_ui import log, media
-from hunyuan_ui.checkpoint import Checkpoint
-from hunyuan_ui.endpoint.client import EndpointClient
+from hunyuan_ui.endpoint.client import BlockingAnswer
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S, Metrics, RemoteState
 from hunyuan_ui.errors import (
     AuthenticationError,
@@ -30,53 +27,14 @@ from hunyuan_ui.errors import (
     RequestExpiredError,
     StorageError,
 )
-from hunyuan_ui.folder import DataFolder
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
-from hunyuan_ui.ledger import Ledger
-from hunyuan_ui.library import VideoLibrary
-from hunyuan_ui.runner.live import KeyRing, LiveJob, Pace, backoff_s
+from hunyuan_ui.runner.live import Gone, LiveJob, backoff_s
+from hunyuan_ui.runner.means import Means, NeedsKeyError, Service
 
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 PATIENCE_S: Final = 60.0  # a 404 younger than this is the service's own lag (faults-and-security.md row 30)
-RESULT_ATTEMPTS: Final = 3  # a result without a video is asked for again this often (row 32)
 SLOWEST_RETRY_S: Final = 60.0
 POLL_JITTER: Final = 0.2  # spreads a thousand polls evenly
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """All that a journey works with."""
-
-    client: EndpointClient
-    fetch: Callable[[str, Path], Awaitable[object]]
-    ledger: Ledger
-    library: VideoLibrary
-    folder: DataFolder
-    keys: KeyRing
-    pace: Pace
-    poll_interval_s: float
-    in_ledger: Callable[..., Any]  # runs a ledger call in its one thread
-    checkpoint: Checkpoint
-
-
-class NeedsKeyError(Exception):
-    """The job's visitor must bring their key again; raised and caught inside the runner only."""
-
-
-@dataclass(slots=True)
-class _Gone:
-    """How long a finished or expired request has been without a video, by a clock that never jumps."""
-
-    times: int = 0
-    since: float = field(default_factory=time.monotonic)
-
-    def counts(self, error: EndpointError) -> bool:
-        """Take note of an answer; return whether the history should be asked now."""
-        if isinstance(error, RequestExpiredError):
-            self.times += 1
-            return True
-        self.times += error.code == "no_video_in_result"
-        return self.times >= RESULT_ATTEMPTS
 
 
 class Journey:
@@ -95,8 +53,14 @@ class Journey:
     def _job(self) -> Job:
         return self._live.job
 
+    @property
+    def _service(self) -> Service:
+        return self._means.service_for(self._job)
+
     async def travel(self) -> None:
         """Go on from the job's stored status until it has ended or must wait in the queue again."""
+        if self._job.status is JobStatus.SUBMITTING:
+            await self.give_up(JobProblem.from_code("interrupted"))
         if self._job.status is JobStatus.QUEUED:
             await self._send()
         if self._job.status is JobStatus.RUNNING:
@@ -104,22 +68,40 @@ class Journey:
         if self._job.status is JobStatus.DOWNLOADING:
             await self._fetch()
 
+    async def give_up(self, problem: JobProblem) -> None:
+        """Call a job unknown whose POST left and whose answer nobody waits for any more."""
+        await self._keep(self._means.ledger.mark_unknown, self._job.id, problem)
+
     # sending
 
     async def _send(self) -> None:
         key = self._key()
         self._means.folder.check_room()
-        claimed = await self._means.in_ledger(self._means.ledger.claim, self._job.id)
-        if claimed is None:
-            return
-        self._moved(claimed)
-        self._live.say(Phase.SENT)
+        with self._live.holding_stop():
+            if await self._claim():
+                self._live.say(Phase.SENT)
+                await self._post(key)
+
+    async def _claim(self) -> bool:
+        """Commit `submitting`; return whether the POST may leave."""
+        if self._means.pace.is_closed:
+            return False
+        job = await self._means.in_ledger(self._means.ledger.claim, self._job.id)
+        if job is None:
+            # Cancelled meanwhile; or an earlier claim went through although its commit raised, and sent nothing.
+            job = await self._means.in_ledger(self._means.ledger.get, self._job.id)
+        self._moved(job or self._job)
+        if self._job.status is JobStatus.SUBMITTING and self._means.pace.is_closed:
+            await self._keep(self._means.ledger.requeue, self._job.id, None, None)
+        return self._job.status is JobStatus.SUBMITTING
+
+    async def _post(self, key: str) -> None:
         try:
             await (self._send_blocking(key) if self._job.dialect == "v1" else self._submit(key))
         except EndpointUnreachableError as error:
             await self._unsent(error)
         except RateLimitError as error:
-            if self._job.payer != "visitor":
+            if self._job.payer == "owner":
                 self._means.pace.hold(error.retry_after_s)
             await self._requeue(error, error.retry_after_s)
         except EndpointStatusError as error:
@@ -131,11 +113,11 @@ class Journey:
                 return
             await self._keep(self._means.ledger.mark_unknown, self._job.id, JobProblem.of(error))
         else:
-            if self._job.payer != "visitor":
+            if self._job.payer == "owner":
                 self._means.pace.go()
 
     async def _submit(self, key: str) -> None:
-        request_id = await self._means.client.submit(self._job.request, key)
+        request_id = await self._service.client.submit(self._job.request, key)
         # Logged before the commit: if the commit never happens, the id is still known to the owner.
         log.event("job.accepted", job=self._job.id, request_id=request_id)
         self._means.checkpoint("journey.accepted")
@@ -143,32 +125,40 @@ class Journey:
 
     async def _send_blocking(self, key: str) -> None:
         self._live.say(Phase.RENDERING)
-        async with self._means.client.generate(self._job.request, key) as answer:
-            log.event("job.accepted", job=self._job.id, request_id=answer.request_id)
-            self._means.checkpoint("journey.accepted")
-            await self._settle(answer.metrics, answer.url, answer.request_id)
-            if answer.url is None:
-                self._live.say(Phase.DOWNLOADING)
-                try:
-                    part = self._means.library.part(self._job.id)
-                    await answer.save(part, check=media.check_mp4, checkpoint=self._means.checkpoint)
-                    await self._store()
-                except (DownloadError, StorageError, MediaError, OSError) as error:
-                    # The bytes came only once; what is left is the history, which _fetch asks.
-                    log.trouble("job.body_lost", job=self._job.id, kind=type(error).__name__)
+        self._live.holds_stop = False  # the answer takes minutes, for which no stop can wait
+        try:
+            async with self._service.client.generate(self._job.request, key) as answer:
+                self._live.holds_stop = True
+                await self._take_in(answer)
+        finally:
+            self._live.holds_stop = True
+
+    async def _take_in(self, answer: BlockingAnswer) -> None:
+        log.event("job.accepted", job=self._job.id, request_id=answer.request_id)
+        self._means.checkpoint("journey.accepted")
+        await self._settle(answer.metrics, answer.url, answer.request_id)
+        if answer.url is not None:
+            return
+        self._live.say(Phase.DOWNLOADING)
+        try:
+            part = self._means.library.part(self._job.id)
+            await answer.save(part, check=media.check_mp4, checkpoint=self._means.checkpoint)
+            await self._store()
+        except (DownloadError, StorageError, MediaError, OSError) as error:
+            # The bytes come only once; what is left is a whole part, or the history, which _fetch asks.
+            log.trouble("job.body_lost", job=self._job.id, kind=type(error).__name__)
 
     async def _unsent(self, error: EndpointUnreachableError) -> None:
         attempts = int(self._job.notes.get("attempts", 0)) + 1
         if attempts >= SUBMIT_ATTEMPTS or error.code == "tls_failed":
             await self._keep(self._means.ledger.mark_failed, self._job.id, JobProblem.of(error))
-            return
-        await self._requeue(error, backoff_s(attempts))
-        self._moved(await self._means.in_ledger(self._means.ledger.note, self._job.id, attempts=attempts))
+        else:
+            await self._requeue(error, backoff_s(attempts), notes={**self._job.notes, "attempts": attempts})
 
-    async def _requeue(self, error: EndpointError, wait_s: float) -> None:
+    async def _requeue(self, error: EndpointError, wait_s: float, **more: Any) -> None:
         problem = JobProblem.of(error)
         not_before = self._means.ledger.now() + wait_s
-        await self._keep(self._means.ledger.requeue, self._job.id, not_before, problem)
+        await self._keep(self._means.ledger.requeue, self._job.id, not_before, problem, **more)
         self._live.say(Phase.PAUSED, retry_in_s=wait_s, note=problem)
 
     # waiting for the service
@@ -177,13 +167,13 @@ class Journey:
         if self._live.phase not in (Phase.IN_SERVICE_QUEUE, Phase.RENDERING):
             self._live.say(Phase.IN_SERVICE_QUEUE)
         misses = 0
-        gone = _Gone()
+        gone = Gone()
         while self._job.status is JobStatus.RUNNING:
             wait_s = self._means.poll_interval_s * random.uniform(1 - POLL_JITTER, 1 + POLL_JITTER)
             await asyncio.sleep(wait_s if misses == 0 else backoff_s(misses))
             try:
                 await self._ask_once()
-                misses, gone = 0, _Gone()
+                misses, gone = 0, Gone()
             except JobFailedError as error:
                 await self._keep(self._means.ledger.mark_failed, self._job.id, JobProblem.of(error))
             except RateLimitError as error:
@@ -197,17 +187,17 @@ class Journey:
 
     async def _ask_once(self) -> None:
         request_id, key = self._request_id(), self._key()
-        status = await self._means.client.status(request_id, key)
+        status = await self._service.client.status(request_id, key)
         is_queued = status.state is RemoteState.QUEUED
         self._live.say(Phase.IN_SERVICE_QUEUE if is_queued else Phase.RENDERING)
         if status.state is RemoteState.COMPLETED:
-            result = await self._means.client.result(request_id, key)
+            result = await self._service.client.result(request_id, key)
             await self._settle(result.metrics, result.url, request_id)
 
-    async def _look_up(self, error: EndpointError, gone: _Gone) -> None:
+    async def _look_up(self, error: EndpointError, gone: Gone) -> None:
         """Ask the history about a request whose record is gone; when nothing is there for long, name the job lost."""
         try:
-            row = await self._means.client.history(self._request_id(), self._key())
+            row = await self._service.client.history(self._request_id(), self._key())
         except EndpointError as history_error:
             await self._pause(Phase.RECONNECTING, history_error, backoff_s(gone.times, cap=SLOWEST_RETRY_S))
             return
@@ -218,7 +208,7 @@ class Journey:
             await self._keep(self._means.ledger.mark_failed, self._job.id, problem)
         elif row is not None and row.status is not None and row.status != RemoteState.COMPLETED.value:
             await self._pause(Phase.RENDERING, error, backoff_s(gone.times, cap=SLOWEST_RETRY_S))
-        elif time.monotonic() - gone.since >= PATIENCE_S:
+        elif self._job.payer == "nobody" or time.monotonic() - gone.since >= PATIENCE_S:
             await self._lose(error)
 
     async def _settle(self, metrics: Metrics, url: str | None, request_id: str | None) -> None:
@@ -241,7 +231,8 @@ class Journey:
             try:
                 await self._fetch_once(refused)
             except DownloadError as error:
-                if error.expired or not error.retryable:
+                # Only a failure may count the days: a clock that jumps must not lose what is still there.
+                if error.expired or not error.retryable or self._is_past_file_life():
                     refused.append(error)
                     continue
                 misses += 1
@@ -253,22 +244,28 @@ class Journey:
                 await self._retry_later(problem, misses)
 
     async def _fetch_once(self, refused: list[DownloadError]) -> None:
-        if len(refused) > 1 or self._is_past_file_life():
-            await self._lose(refused[-1] if refused else DownloadError("video_lost", request_id=self._job.request_id))
+        if len(refused) > 1:
+            await self._lose(refused[-1])
             return
         if refused or self._job.result_url is None:
+            if await asyncio.to_thread(self._means.library.has_whole_part, self._job.id):
+                await self._store()
+                return
             await self._renew_url()
         if self._job.result_url is not None and self._job.status is JobStatus.DOWNLOADING:
-            await self._means.fetch(self._job.result_url, self._means.library.part(self._job.id))
+            await self._service.fetch(self._job.result_url, self._means.library.part(self._job.id))
             await self._store()
 
     async def _retry_later(self, error: HunyuanUIError, misses: int) -> None:
         await self._pause(Phase.DOWNLOADING, error, backoff_s(misses, cap=SLOWEST_RETRY_S))
 
     async def _store(self) -> None:
-        done = await asyncio.to_thread(self._means.library.store, self._job, self._means.library.part(self._job.id))
-        self._means.checkpoint("journey.stored")
-        await self._keep(self._means.ledger.mark_done, done.id, sha256=done.sha256, notes=done.notes)
+        part = self._means.library.part(self._job.id)
+        # A cancelled thread goes on: a stop that did not wait would let the next start work on the same file.
+        with self._live.holding_stop():
+            done = await asyncio.to_thread(self._means.library.store, self._job, part)
+            self._means.checkpoint("journey.stored")
+            await self._keep(self._means.ledger.mark_done, done.id, sha256=done.sha256, notes=done.notes)
 
     async def _renew_url(self) -> None:
         """Ask for the address again: first the result, then the history; else name the job lost."""
@@ -278,10 +275,10 @@ class Journey:
             return
         if self._job.dialect == "v2":
             with suppress(RequestExpiredError, JobFailedError):
-                result = await self._means.client.result(self._job.request_id, self._key())
+                result = await self._service.client.result(self._job.request_id, self._key())
                 await self._settle(result.metrics, result.url, self._job.request_id)
                 return
-        row = await self._means.client.history(self._job.request_id, self._key())
+        row = await self._service.client.history(self._job.request_id, self._key())
         if row is None or row.url is None:
             await self._lose(gone)
         else:
@@ -289,7 +286,9 @@ class Journey:
 
     async def _lose(self, error: HunyuanUIError) -> None:
         problem = JobProblem.of(error)
-        if problem.code not in ("request_expired", "no_video_in_result", "link_refused"):
+        if self._job.payer == "nobody":
+            problem = JobProblem.from_code("preview_gone")
+        elif problem.code not in ("request_expired", "no_video_in_result", "link_refused"):
             problem = JobProblem.from_code("video_lost", request_id=self._job.request_id or "unknown")
         await self._keep(self._means.ledger.mark_lost, self._job.id, problem)
 
@@ -300,7 +299,12 @@ class Journey:
         attempt = 0
         while True:
             try:
-                job = await self._means.in_ledger(change, *args, **values)
+                # A commit that raised may have gone through all the same.
+                stored: Job | None = (
+                    await self._means.in_ledger(self._means.ledger.get, self._job.id) if attempt else None
+                )
+                if stored is None or stored.status is self._job.status:
+                    stored = await self._means.in_ledger(change, *args, **values)
                 break
             except StorageError as error:
                 attempt += 1
@@ -308,7 +312,9 @@ class Journey:
                 self._means.folder.drop_ballast()
                 self._live.note = JobProblem.of(error)
                 await asyncio.sleep(backoff_s(attempt, base=0.5, cap=30.0))
-        self._moved(job)
+        if attempt:
+            self._live.note = None
+        self._moved(cast("Job", stored))
 
     def _moved(self, job: Job) -> None:
         if job.status is not self._job.status:

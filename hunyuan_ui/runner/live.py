@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from hunyuan_ui.errors import EndpointError, RequestExpiredError
 from hunyuan_ui.job import Job, JobProblem, Phase
-from hunyuan_ui.settings import Secret
 
+RESULT_ATTEMPTS: Final = 3  # a result without a video is asked for again this often (row 32)
 PAUSE_CHECK_S: Final = 60.0  # how often a paused queue asks the free balance call whether it may go on
 
 
@@ -23,6 +26,7 @@ class LiveJob:
     retry_at: float | None = None  # time.monotonic()
     note: JobProblem | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    holds_stop: bool = False  # a stop just now would leave a row that knows less than this program does
 
     def say(self, phase: Phase, *, retry_in_s: float | None = None, note: JobProblem | None = None) -> None:
         """Set what the page shows."""
@@ -30,41 +34,30 @@ class LiveJob:
         self.retry_at = None if retry_in_s is None else time.monotonic() + retry_in_s
         self.note = note
 
+    @contextmanager
+    def holding_stop(self) -> Generator[None]:
+        """Let a stop wait, within its limit, for the end of this block."""
+        before, self.holds_stop = self.holds_stop, True
+        try:
+            yield
+        finally:
+            self.holds_stop = before
 
-class KeyRing:
-    """The keys in memory: the owner's for all, a visitor's for the jobs it was brought for."""
 
-    def __init__(self, owner: Secret | None) -> None:
-        self._owner = owner
-        self._by_visitor: dict[str, Secret] = {}
-        self._by_job: dict[str, Secret] = {}
+@dataclass(slots=True)
+class Gone:
+    """How long a finished or expired request has been without a video, by a clock that never jumps."""
 
-    def bring(self, job: Job, key: Secret) -> None:
-        """Use a visitor's own key for one job."""
-        self._by_job[job.id] = key
+    times: int = 0
+    since: float = field(default_factory=time.monotonic)
 
-    def lend(self, visitor_id: str, key: Secret) -> None:
-        """Use a visitor's own key for all their jobs that lack one, as after a restart."""
-        self._by_visitor[visitor_id] = key
-
-    def forget_visitor(self, visitor_id: str) -> None:
-        """Drop what a visitor lent."""
-        self._by_visitor.pop(visitor_id, None)
-
-    def forget_job(self, job_id: str) -> None:
-        """Drop the key of a job that has ended."""
-        self._by_job.pop(job_id, None)
-
-    def for_job(self, job: Job) -> str | None:
-        """Return the key a job is sent and polled with; None when its visitor must bring it again."""
-        if job.payer == "visitor":
-            key = self._by_job.get(job.id) or self._by_visitor.get(job.visitor)
-            return None if key is None else key.reveal()
-        return self.owner_key()
-
-    def owner_key(self) -> str:
-        """Return the owner's key, or in local preview one that the local endpoint takes."""
-        return "local-preview" if self._owner is None else self._owner.reveal()
+    def counts(self, error: EndpointError) -> bool:
+        """Take note of an answer; return whether the history should be asked now."""
+        if isinstance(error, RequestExpiredError):
+            self.times += 1
+            return True
+        self.times += error.code == "no_video_in_result"
+        return self.times >= RESULT_ATTEMPTS
 
 
 class Pace:
@@ -73,6 +66,7 @@ class Pace:
     def __init__(self) -> None:
         self._until = 0.0
         self.pause: JobProblem | None = None
+        self.is_closed = False  # for good: the program stops
 
     @property
     def wait_s(self) -> float:

@@ -8,20 +8,24 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hunyuan_ui import log, media
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
 from hunyuan_ui.endpoint.client import EndpointClient
+from hunyuan_ui.endpoint.contract import HISTORY
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.folder import DataFolder
-from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.ledger import Ledger, Opened, open_ledger
 from hunyuan_ui.library import VideoLibrary
 from hunyuan_ui.runner.door import JobRunner
-from hunyuan_ui.runner.journey import Means
-from hunyuan_ui.runner.live import KeyRing, Pace
+from hunyuan_ui.runner.keys import KeyRing
+from hunyuan_ui.runner.live import Pace
+from hunyuan_ui.runner.means import Means, Service
 from hunyuan_ui.settings import Settings
+
+_PASSING: Final = ("disk_read_only", "disk_full", "ledger_busy")  # troubles that leave everything to be seen
 
 
 def open_runner(
@@ -38,8 +42,8 @@ def open_runner(
     A folder that another process holds or that cannot be written opens for viewing only; `limits().problem` says why.
 
     Args:
-        settings: Of this run; in local preview `base_url` is already the local endpoint's.
-        client: Another client, for tests.
+        settings: Of this run; with the `preview_url` of a local endpoint where a preview is offered.
+        client: Another client in place of both services', for tests.
         download: Another way to fetch a result's address into a file, for tests.
         folder: Another folder, for tests.
         checkpoint: Called by name at every step, so that tests can fail or kill there.
@@ -48,13 +52,21 @@ def open_runner(
     Raises:
         StorageError: The ledger is there and cannot be opened, even for viewing.
     """
+
+    def service(base_url: str, history_url: str) -> Service:
+        bring = partial(fetch, own_origin=base_url, check=media.check_mp4, checkpoint=checkpoint)
+        return Service(client or EndpointClient(base_url, history_url), download or bring)
+
     folder = folder or DataFolder(settings.data_dir)
     ledger = _open_ledger(folder, checkpoint, now)
-    client = client or EndpointClient(settings.base_url, settings.history_url)
+    hosted = service(settings.base_url, settings.history_url)
+    preview = service(settings.preview_url, settings.preview_url + HISTORY) if settings.preview_url else None
+    if client is not None and settings.offers_preview:
+        preview = hosted
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
     means = Means(
-        client=client,
-        fetch=download or partial(fetch, own_origin=settings.base_url, check=media.check_mp4, checkpoint=checkpoint),
+        hosted=hosted,
+        preview=preview,
         ledger=ledger,
         library=VideoLibrary(folder.path / "videos", checkpoint=checkpoint),
         folder=folder,
@@ -66,7 +78,9 @@ def open_runner(
     )
 
     async def close() -> None:
-        await client.aclose()
+        await hosted.client.aclose()
+        if preview is not None:
+            await preview.client.aclose()
         pool.shutdown(wait=True)
         ledger.close()
         folder.close()
@@ -78,17 +92,29 @@ def _open_ledger(folder: DataFolder, checkpoint: Checkpoint, now: Callable[[], f
     try:
         opened = open_ledger(folder.path, can_write=folder.can_write)
     except StorageError as error:
-        if error.code != "disk_read_only":
+        if error.code not in _PASSING:
             raise
-        folder.problem = error
-        opened = open_ledger(folder.path, can_write=False)
+        opened = _open_once_more(folder, error)
     if opened.set_aside is not None:
         log.trouble("ledger.set_aside", file=opened.set_aside.name)
     return Ledger(opened.connection, checkpoint=checkpoint, now=now)
 
 
+def _open_once_more(folder: DataFolder, error: StorageError) -> Opened:
+    folder.drop_ballast()
+    try:
+        return open_ledger(folder.path)
+    except StorageError:
+        folder.problem = error
+        return open_ledger(folder.path, can_write=False)
+
+
 def _in_pool(pool: ThreadPoolExecutor) -> Callable[..., Awaitable[Any]]:
     async def run(call: Callable[..., Any], *args: Any, **values: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(pool, partial(call, *args, **values))
+        try:
+            future = asyncio.get_running_loop().run_in_executor(pool, partial(call, *args, **values))
+        except RuntimeError:  # the pool is closed
+            raise StorageError("stopping") from None
+        return await future
 
     return run

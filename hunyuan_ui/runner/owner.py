@@ -8,7 +8,7 @@ from hunyuan_ui import log
 from hunyuan_ui.errors import AccessError, EndpointError
 from hunyuan_ui.job import Job, JobStatus, Visitor
 from hunyuan_ui.ledger import confirm_review
-from hunyuan_ui.runner.journey import Means
+from hunyuan_ui.runner.means import Means
 
 
 class OwnerDesk:
@@ -75,8 +75,11 @@ class OwnerDesk:
             AccessError: The visitor is not the owner.
         """
         _require_owner(visitor)
+        key = self._means.keys.owner_key()
+        if key is None:
+            return None
         try:
-            return await self._means.client.credits(self._means.keys.owner_key())
+            return await self._means.hosted.client.credits(key)
         except EndpointError:
             return None
 

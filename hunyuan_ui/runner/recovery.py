@@ -10,7 +10,7 @@ import asyncio
 from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus
-from hunyuan_ui.runner.journey import Means
+from hunyuan_ui.runner.means import Means
 
 
 async def recover(means: Means) -> list[Job]:
@@ -25,13 +25,14 @@ async def recover(means: Means) -> list[Job]:
     Raises:
         StorageError: The ledger cannot be written.
     """
-    await asyncio.to_thread(_adopt_strangers, means)
+    await asyncio.to_thread(_square_library, means)
     for job in means.ledger.active():
         if job.status is JobStatus.SUBMITTING:
-            means.ledger.mark_unknown(job.id, JobProblem.from_code("interrupted"))
-            log.trouble("job.unknown", job=job.id, problem="interrupted")
-        elif job.status is JobStatus.DOWNLOADING:
-            await asyncio.to_thread(_adopt_if_whole, means, job)
+            code = "preview_gone" if job.payer == "nobody" else "interrupted"
+            means.ledger.mark_unknown(job.id, JobProblem.from_code(code))
+            log.trouble("job.unknown", job=job.id, problem=code)
+        elif job.payer == "nobody" and means.preview is None:
+            _end_preview(means, job)
     going_on = means.ledger.active()
     removed = means.library.sweep({job.id for job in going_on if job.status is JobStatus.DOWNLOADING})
     if removed:
@@ -39,23 +40,29 @@ async def recover(means: Means) -> list[Job]:
     return going_on
 
 
-def _adopt_if_whole(means: Means, job: Job) -> None:
-    # The rename was the last step before the commit, so a whole file means that only the commit is missing.
-    done = means.library.finished(job.id)
-    if done is not None and done.sha256 is not None:
-        means.ledger.mark_done(job.id, sha256=done.sha256, notes=done.notes)
-        log.event("job.adopted", job=job.id)
+def _end_preview(means: Means, job: Job) -> None:
+    """End a preview that this start has no local endpoint for."""
+    is_made = job.status is JobStatus.DOWNLOADING
+    end = means.ledger.mark_lost if is_made else means.ledger.mark_failed
+    end(job.id, JobProblem.from_code("preview_gone"))
 
 
-def _adopt_strangers(means: Means) -> None:
-    """Store videos that stand in the library and not in the ledger, as after the ledger was lost."""
-    for job_id in sorted(means.library.ids() - means.ledger.ids()):
+def _square_library(means: Means) -> None:
+    """Finish what stands in the library and is not finished in the ledger, and delete what was deleted there.
+
+    The rename of the MP4 is the last step before the last commit, so a whole file with its sidecar means that only
+    the commit is missing; or that the ledger was lost, or was restored from a copy that knows less.
+    """
+    found = means.library.ids()
+    for job_id in found & means.ledger.ids("deleted"):
+        means.library.delete(job_id)
+    for job_id in sorted(found - means.ledger.ids("done") - means.ledger.ids("deleted")):
         done = means.library.finished(job_id)
-        if done is None:
-            log.trouble("library.not_adopted", job=job_id)
-            continue
         try:
-            means.ledger.adopt(done)
+            is_adopted = done is not None and means.ledger.adopt(done)
+        except (StorageError, TypeError):  # a full disk, or a sidecar that somebody edited
+            is_adopted = False
+        if is_adopted:
             log.event("job.adopted", job=job_id)
-        except StorageError as error:
-            log.trouble("library.not_adopted", job=job_id, code=error.code)
+        else:
+            log.trouble("library.not_adopted", job=job_id)

@@ -1,0 +1,120 @@
+"""VideoShelf: My videos, as one visitor may see them, and the files made from them."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from hunyuan_ui import tags
+from hunyuan_ui.errors import AccessError, MediaError
+from hunyuan_ui.export import Export, Exports
+from hunyuan_ui.job import Job, JobStatus, Visitor, is_id
+from hunyuan_ui.links import LinkCodes
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.runner.means import Means
+
+PAGE_SIZE: Final = 24  # divides into rows of 2, 3, 4 and 6
+_DONE: Final = frozenset({JobStatus.DONE})
+
+
+class VideoShelf:
+    """Lists, opens and exports finished videos.
+
+    Args:
+        means: Ledger, library and folder.
+    """
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._codes = LinkCodes(means.folder.path)
+        self.exports = Exports(means.folder.path / "exports")
+
+    async def page(
+        self,
+        visitor: Visitor,
+        *,
+        is_everybody: bool = False,
+        search: str = "",
+        before: tuple[float, str] | None = None,
+    ) -> tuple[list[Job], bool]:
+        """Return a page of finished videos newest first, and whether there are more.
+
+        Args:
+            visitor: Whose.
+            is_everybody: Everybody's on this installation, for its owner only.
+            search: Words that must stand in the prompt, in this order.
+            before: `created_at` and id of the last one already shown.
+        """
+        whose = None if is_everybody and visitor.is_owner else visitor.id
+        ask = partial(self._means.ledger.jobs, whose, statuses=_DONE, search=search, before=before, limit=PAGE_SIZE + 1)
+        found = await asyncio.to_thread(ask)
+        return found[:PAGE_SIZE], len(found) > PAGE_SIZE
+
+    def one(self, job_id: str, visitor: Visitor) -> Job:
+        """Return a finished video of this visitor.
+
+        Raises:
+            AccessError: There is none.
+        """
+        job = self._done(job_id)
+        if not visitor.may_see(job):
+            raise AccessError("not_yours")
+        return job
+
+    def code(self, job: Job) -> str:
+        """Return the code that opens this video's files to whoever holds it."""
+        return self._codes.code(job.visitor, job.id)
+
+    def opened(self, job_id: str, code: str) -> Job:
+        """Return the finished video a link's code belongs to.
+
+        Raises:
+            AccessError: There is none, or the code is not its own.
+        """
+        job = self._done(job_id)
+        if not self._codes.opens(code, job.visitor, job.id):
+            raise AccessError("not_yours")
+        return job
+
+    def video(self, job: Job) -> Path:
+        """Return the path of the MP4.
+
+        Raises:
+            MediaError: It is no longer there.
+        """
+        return self._means.library.video(job.id)
+
+    async def poster(self, job: Job) -> Path:
+        """Return the path of the poster, drawn again if it is missing.
+
+        Raises:
+            MediaError: There is none and none can be drawn.
+        """
+        path = await asyncio.to_thread(self._means.library.poster, job.id)
+        if path is None:
+            raise MediaError("video_missing")
+        return path
+
+    async def export(self, job: Job, export: Export) -> Path:
+        """Return the file of an export of this video.
+
+        Raises:
+            MediaError: It cannot be made.
+        """
+        return await self.exports.make(self.video(job), job.id, export, visitor_id=job.visitor)
+
+    async def settings_in(self, path: Path) -> VideoRequest:
+        """Return the settings an MP4 from anywhere carries.
+
+        Raises:
+            MediaError: It carries none that can be used.
+        """
+        return await asyncio.to_thread(tags.read, path)
+
+    def _done(self, job_id: str) -> Job:
+        job = self._means.ledger.get(job_id) if is_id(job_id) else None
+        if job is None or job.status is not JobStatus.DONE:
+            raise AccessError("not_yours")
+        return job
