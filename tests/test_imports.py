@@ -25,6 +25,7 @@ ROOMS: dict[str, str] = {
     "prompts": "presets request",
     "settings": "errors",
     "access": "errors settings",
+    "banner": "settings",
     "log": "settings",
     "folder": "errors",
     "media": "errors",
@@ -36,12 +37,13 @@ ROOMS: dict[str, str] = {
     "library": "checkpoint errors folder job media request tags",
     "endpoint": "checkpoint errors request",
     "runner": (
-        "checkpoint endpoint errors estimate export folder guard job ledger library links log media request settings tags"
+        "access checkpoint endpoint errors estimate export folder guard job ledger library links log media request "
+        "settings tags"
     ),
     "local_endpoint": "endpoint.contract estimate media request",
-    "preview": "endpoint.contract local_endpoint settings",
+    "preview": "local_endpoint settings",
     "ui": "errors estimate export job log presets prompts request runner settings",
-    "app": "errors log preview runner settings ui",
+    "app": "banner errors log preview runner settings ui",
     "command_line": "errors estimate job log preview request runner settings",
     "__main__": "command_line",
 }

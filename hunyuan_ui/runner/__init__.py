@@ -1,6 +1,7 @@
 """The runner: the only room that joins endpoint, ledger, library and guard, and the page's one door to them."""
 
-from hunyuan_ui.runner.door import JobRunner, JobView, Limits
+from hunyuan_ui.runner.door import JobRunner
 from hunyuan_ui.runner.opening import open_runner
+from hunyuan_ui.runner.views import JobView, Limits
 
 __all__ = ["JobRunner", "JobView", "Limits", "open_runner"]

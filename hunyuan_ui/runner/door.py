@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -25,6 +24,7 @@ from hunyuan_ui.runner.means import Means
 from hunyuan_ui.runner.owner import OwnerDesk
 from hunyuan_ui.runner.recovery import recover
 from hunyuan_ui.runner.shelf import VideoShelf
+from hunyuan_ui.runner.views import JobView, Limits
 from hunyuan_ui.settings import Secret, Settings
 
 _T = TypeVar("_T")
@@ -34,35 +34,6 @@ _PHASE_OF: Final = {
     JobStatus.RUNNING: Phase.RENDERING,
     JobStatus.DOWNLOADING: Phase.DOWNLOADING,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class JobView:
-    """A job as the page shows it. Times in seconds; `place` 1 is the next one to be sent."""
-
-    job: Job
-    phase: Phase
-    elapsed_s: float
-    usual: Estimate
-    place: int | None = None
-    waiting: int = 0
-    retry_in_s: float | None = None
-    note: JobProblem | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What this run may spend, for the page's head. Money in US dollars; None means no limit."""
-
-    spent_today_usd: float
-    spent_total_usd: float
-    daily_limit_usd: float | None
-    total_limit_usd: float | None
-    video_limit_usd: float
-    is_preview: bool
-    is_public: bool
-    may_spend_owner_key: bool
-    problem: JobProblem | None
 
 
 class JobRunner:

@@ -1,0 +1,334 @@
+"""Whose key is used, how long it is kept, and that money of one kind never meets a service of the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from hunyuan_ui.access import KEYS_TRIED_A_MINUTE
+from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError, SpendLimitError
+from hunyuan_ui.folder import DataFolder
+from hunyuan_ui.guard import MOST_WAITING
+from hunyuan_ui.job import JobStatus, Payer, Phase, Visitor, new_id
+from hunyuan_ui.local_endpoint.app import create_app
+from hunyuan_ui.local_endpoint.serving import serve
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.runner import JobRunner, journey, open_runner
+from hunyuan_ui.runner.keys import KEPT_AFTER_LEAVING_S, KEPT_S, KeyRing
+from hunyuan_ui.settings import Secret, Settings
+from tests.fake_service import FakeService, answer, failure
+from tests.stored_jobs import ALICE, BOB, Clock, job
+
+pytestmark = pytest.mark.anyio
+
+VISITOR = Visitor.from_token("a" * 32)
+NEIGHBOUR = Visitor.from_token("b" * 32)
+KEY = "SG_00112233aabbccdd"
+OWN_KEY = "SG_ffff0000ffff0000"
+FOX = VideoRequest(prompt="a fox")
+SMALL = VideoRequest(prompt="a fox", width=64, height=64, video_length=5, infer_steps=2)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let waits that protect a real service pass at once."""
+    monkeypatch.setattr(journey, "backoff_s", lambda *_, **__: 0.001)
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", api_key=Secret(KEY), poll_interval_s=0.002)
+
+
+@pytest.fixture
+def public(private: Settings) -> Settings:
+    return replace(private, share=True, daily_limit_usd=100.0)
+
+
+@asynccontextmanager
+async def running(settings: Settings, service: FakeService) -> AsyncIterator[JobRunner]:
+    folder = DataFolder(settings.data_dir, min_free_bytes=0)
+    runner = open_runner(settings, client=service.client(), download=service.download, folder=folder)
+    await runner.start()
+    try:
+        yield runner
+    finally:
+        await runner.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async def hold() -> None:
+        while not condition():  # noqa: ASYNC110 - the runner has no event for every state
+            await asyncio.sleep(0.002)
+
+    await asyncio.wait_for(hold(), 10)
+
+
+async def made(runner: JobRunner, visitor: Visitor = VISITOR, payer: Payer | None = None) -> str:
+    """Return the id of a job that has ended with its video."""
+    job_id = new_id()
+    await runner.submit(job_id, FOX, visitor, payer=payer)
+    assert (await runner.wait(job_id, visitor, 10)).status is JobStatus.DONE
+    return job_id
+
+
+# the ring
+
+
+def test_a_lent_key_is_kept_for_an_hour_after_its_last_use() -> None:
+    clock = Clock(0.0)
+    ring = KeyRing(None, clock)
+    ring.lend(ALICE, Secret(OWN_KEY))
+    clock.at = KEPT_S - 1
+    ring.keep(ALICE)
+    clock.at += KEPT_S - 1
+    assert ring.lent(ALICE) is not None
+    clock.at += 1
+    assert ring.lent(ALICE) is None
+    ring.keep(ALICE)
+    assert ring.lent(ALICE) is None
+
+
+def test_a_key_whose_page_was_closed_is_soon_forgotten_and_a_reload_keeps_it() -> None:
+    clock = Clock(0.0)
+    ring = KeyRing(None, clock)
+    ring.lend(ALICE, Secret(OWN_KEY))
+    ring.keep(ALICE, KEPT_AFTER_LEAVING_S)
+    clock.at = KEPT_AFTER_LEAVING_S - 1
+    assert ring.lent(ALICE) is not None
+    ring.keep(ALICE)
+    clock.at = KEPT_S
+    assert ring.lent(ALICE) is not None
+    ring.keep(ALICE, KEPT_AFTER_LEAVING_S)
+    clock.at += KEPT_AFTER_LEAVING_S
+    assert ring.lent(ALICE) is None
+
+
+def test_a_key_is_its_visitors_alone() -> None:
+    ring = KeyRing(Secret(KEY))
+    ring.lend(ALICE, Secret(OWN_KEY))
+    assert ring.lent(BOB) is None
+    assert ring.for_job(job(payer="visitor", visitor=BOB)) is None
+    assert ring.for_job(job(payer="visitor", visitor=ALICE)) == OWN_KEY
+
+
+def test_a_job_keeps_its_key_until_it_has_ended_even_if_the_visitor_takes_it_back() -> None:
+    ring = KeyRing(Secret(KEY))
+    ring.lend(ALICE, Secret(OWN_KEY))
+    begun = job(payer="visitor", visitor=ALICE)
+    assert ring.for_job(begun) == OWN_KEY
+    ring.forget_visitor(ALICE)
+    assert ring.for_job(begun) == OWN_KEY
+    ring.forget_job(begun.id)
+    assert ring.for_job(begun) is None
+
+
+def test_each_payer_has_a_key_of_its_own() -> None:
+    ring = KeyRing(Secret(KEY))
+    ring.lend(ALICE, Secret(OWN_KEY))
+    assert ring.for_job(job(payer="owner", visitor=ALICE)) == KEY
+    assert ring.for_job(job(payer="nobody", visitor=ALICE)) not in (KEY, OWN_KEY)
+    assert KeyRing(None).for_job(job(payer="owner")) is None
+
+
+# bringing a key
+
+
+async def test_a_key_is_asked_for_its_balance_before_it_is_taken(public: Settings, service: FakeService) -> None:
+    async with running(public, service) as runner:
+        await runner.keys.bring(f" {OWN_KEY}\n", VISITOR)
+        assert (service.asked, service.posts) == (["credits"], 0)
+        assert runner.keys.has(VISITOR)
+        assert not runner.keys.has(NEIGHBOUR)
+        runner.keys.forget(VISITOR)
+        assert not runner.keys.has(VISITOR)
+
+
+async def test_a_key_that_the_service_does_not_know_is_not_taken(public: Settings, service: FakeService) -> None:
+    service.script("credits", answer(401, {"error": "Unauthorized."}))
+    async with running(public, service) as runner:
+        with pytest.raises(AuthenticationError) as caught:
+            await runner.keys.bring(OWN_KEY, VISITOR)
+        assert OWN_KEY not in str(caught.value)
+        assert not runner.keys.has(VISITOR)
+
+
+async def test_a_key_that_cannot_be_checked_is_not_taken(public: Settings, service: FakeService) -> None:
+    service.script("credits", *[failure(httpx.ConnectError)] * 9)
+    async with running(public, service) as runner:
+        with pytest.raises(EndpointUnreachableError):
+            await runner.keys.bring(OWN_KEY, VISITOR)
+        assert not runner.keys.has(VISITOR)
+
+
+@pytest.mark.parametrize("text", ["", "SG_ 1", "SG_\r\nx-evil: 1", "ключ", "k" * 513])
+async def test_what_cannot_be_a_key_is_never_sent(public: Settings, service: FakeService, text: str) -> None:
+    async with running(public, service) as runner:
+        with pytest.raises(AuthenticationError):
+            await runner.keys.bring(text, VISITOR)
+        if text:
+            with pytest.raises(AuthenticationError):
+                await runner.submit(new_id(), FOX, VISITOR, own_key=text)
+        assert service.asked == []
+
+
+async def test_nobody_can_try_out_keys_here(public: Settings, service: FakeService) -> None:
+    service.script("credits", *[answer(401, {"error": "Unauthorized."})] * 99)
+    async with running(public, service) as runner:
+        for number in range(KEYS_TRIED_A_MINUTE):
+            with pytest.raises(AuthenticationError):
+                await runner.keys.bring(f"SG_{number:016x}", Visitor.from_token(f"{number}"))
+        with pytest.raises(SpendLimitError) as caught:
+            await runner.keys.bring(OWN_KEY, VISITOR)
+        assert caught.value.code == "key_attempts"
+        assert len(service.asked) == KEYS_TRIED_A_MINUTE
+
+
+async def test_a_lent_key_pays_for_its_visitors_videos_only(public: Settings, service: FakeService) -> None:
+    keys: list[str] = []
+
+    def remember(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["x-api-key"])
+        return answer(200, {"request_id": f"own-{len(keys):05d}"})(request)
+
+    service.script("submit", *[remember] * 3)
+    async with running(public, service) as runner:
+        await runner.keys.bring(OWN_KEY, VISITOR)
+        await made(runner)
+        await made(runner, NEIGHBOUR)
+        await made(runner, VISITOR, "owner")
+        assert keys == [OWN_KEY, KEY, KEY]
+
+
+async def test_after_a_restart_an_own_job_waits_for_its_key_and_goes_on_with_it(
+    public: Settings, service: FakeService
+) -> None:
+    keys: list[str] = []
+
+    def remember(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["x-api-key"])
+        return answer(200, {"status": "PROCESSING"})(request)
+
+    service.script("status", *[remember] * 3)
+    job_id = new_id()
+    async with running(public, service) as runner:
+        await runner.keys.bring(OWN_KEY, VISITOR)
+        await runner.submit(job_id, FOX, VISITOR)
+        await until(lambda: len(keys) == 3)
+    async with running(public, service) as runner:
+        await until(lambda: runner.view(job_id, VISITOR).note is not None)
+        view = runner.view(job_id, VISITOR)
+        assert (view.phase, view.note.code if view.note else None) == (Phase.PAUSED, "key_forgotten")
+        asked = list(service.asked)
+        await runner.keys.bring("SG_eeee1111eeee1111", NEIGHBOUR)
+        assert service.asked == [*asked, "credits"]
+        await runner.keys.bring(OWN_KEY, VISITOR)
+        assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
+    assert set(keys) == {OWN_KEY}
+    assert service.posts == 1
+
+
+# the local preview beside the hosted service
+
+
+@pytest.mark.parametrize(("payer", "status"), [("nobody", JobStatus.DONE), ("visitor", JobStatus.FAILED)])
+async def test_a_preview_is_made_here_and_everything_else_at_the_service(
+    public: Settings, payer: Payer, status: JobStatus
+) -> None:
+    server = serve(create_app(is_free=True, seconds=0.05))
+    nowhere = "http://127.0.0.1:1"
+    settings = replace(public, daily_limit_usd=None, preview_url=server.url, base_url=nowhere, history_url=nowhere)
+    runner = open_runner(settings, folder=DataFolder(settings.data_dir, min_free_bytes=0))
+    await runner.start()
+    try:
+        job_id = new_id()
+        own_key = OWN_KEY if payer == "visitor" else None
+        await runner.submit(job_id, SMALL, VISITOR, payer=payer, own_key=own_key)
+        made_as = await runner.wait(job_id, VISITOR, 30)
+        assert (made_as.status, made_as.payer) == (status, payer)
+    finally:
+        await runner.stop()
+        server.close()
+
+
+async def test_a_start_without_a_preview_ends_the_previews_of_an_earlier_one(
+    private: Settings, service: FakeService
+) -> None:
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 10_000)
+    job_id = new_id()
+    async with running(replace(private, api_key=None), service) as runner:
+        await runner.submit(job_id, FOX, VISITOR)
+        await until(lambda: service.polls != {} or "status" in service.asked)
+    asked = len(service.asked)
+    async with running(private, service) as runner:
+        ended = runner.view(job_id, VISITOR).job
+        assert (ended.status, ended.problem.code if ended.problem else None) == (JobStatus.FAILED, "preview_gone")
+    assert len(service.asked) == asked
+
+
+async def test_without_a_limit_a_stranger_is_refused_the_owners_key_and_no_post_leaves(
+    public: Settings, service: FakeService
+) -> None:
+    async with running(replace(public, daily_limit_usd=None), service) as runner:
+        assert runner.payers == ("nobody", "visitor")
+        for payer in (None, "owner"):
+            with pytest.raises(SpendLimitError) as caught:
+                await runner.submit(new_id(), FOX, VISITOR, payer=payer)
+            assert caught.value.code == "owner_key_not_shared"
+    assert service.posts == 0
+
+
+async def test_the_owners_key_waits_for_the_code(public: Settings, service: FakeService) -> None:
+    async with running(replace(public, access_code=Secret("open sesame")), service) as runner:
+        with pytest.raises(SpendLimitError) as caught:
+            await runner.submit(new_id(), FOX, VISITOR)
+        assert caught.value.code == "access_code_needed"
+        assert service.posts == 0
+        runner.access.enter(VISITOR.id, "open sesame")
+        await made(runner)
+        with pytest.raises(SpendLimitError):
+            await runner.submit(new_id(), FOX, NEIGHBOUR)
+        assert service.posts == 1
+
+
+async def test_an_owners_pause_for_credits_does_not_hold_up_others(public: Settings, service: FakeService) -> None:
+    settings = replace(public, access_code=Secret("1234"))
+    async with running(settings, service) as runner:
+        runner.access.enter(VISITOR.id, "1234")
+        service.script("submit", answer(402, {"error": "out of credits"}))
+        refused = new_id()
+        await runner.submit(refused, FOX, VISITOR)
+        assert (await runner.wait(refused, VISITOR, 10)).status is JobStatus.FAILED
+        assert runner.limits().problem is not None
+        await made(runner, NEIGHBOUR, "nobody")
+
+
+async def test_two_hundred_clicks_at_once_never_pass_the_daily_limit(public: Settings, service: FakeService) -> None:
+    settings = replace(public, daily_limit_usd=5.0, visitor_daily_videos=10)
+    async with running(settings, service) as runner:
+        visitors = [Visitor.from_token(f"{number:032x}") for number in range(200)]
+        answers = await asyncio.gather(
+            *(runner.submit(new_id(), FOX, visitor) for visitor in visitors), return_exceptions=True
+        )
+        taken = [found for found in answers if not isinstance(found, BaseException)]
+        refused = [found.code for found in answers if isinstance(found, SpendLimitError)]
+        assert len(taken) + len(refused) == 200
+        assert set(refused) <= {"over_daily_limit", "queue_full"}
+        assert 0 < len(taken) <= MOST_WAITING
+        assert sum(found.reserved_microusd for found in taken) <= 5_000_000
+        for found, visitor in zip(answers, visitors, strict=True):
+            if not isinstance(found, BaseException):
+                await runner.wait(found.id, visitor, 10)
+    assert len(service.bill) == len(taken)
+    assert len(service.bill) * 1.25 <= 5.0
