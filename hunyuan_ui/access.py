@@ -55,10 +55,14 @@ class AccessCode:
     Args:
         code: The owner's code; None opens to everybody.
         now: A clock in seconds that never jumps.
+        wrong: Code of the sentence about a wrong one.
     """
 
-    def __init__(self, code: Secret | None, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, code: Secret | None, now: Callable[[], float] = time.monotonic, *, wrong: str = "access_code_wrong"
+    ) -> None:
         self._code = code
+        self._sentence = wrong
         self._wrong = Attempts(WRONG_CODES_A_MINUTE, now)
         self._granted: OrderedDict[str, None] = OrderedDict()
 
@@ -82,7 +86,7 @@ class AccessCode:
         self._wrong.check("access_code_attempts")
         if not secrets.compare_digest(_digest(offered), _digest(self._code.reveal())):
             self._wrong.count()
-            raise SpendLimitError("access_code_wrong")
+            raise SpendLimitError(self._sentence)
         self._granted[visitor_id] = None
         if len(self._granted) > MOST_GRANTS:
             self._granted.popitem(last=False)

@@ -79,6 +79,7 @@ SENTENCES: Final[dict[str, str]] = {
     ),
     "access_code_needed": "This page asks for an access code. Nothing was sent; enter the code first.",
     "access_code_wrong": "That is not the access code. Nothing was sent; check it and try again.",
+    "owner_key_wrong": "That is not the API key this server was started with. Nothing was sent; check it.",
     "access_code_attempts": "Too many wrong codes. Nothing was sent; try again in {seconds} s.",
     "login_needed": "This page asks for a Hugging Face login. Nothing was sent; log in first.",
     # access

@@ -31,6 +31,15 @@ class Totals:
     bad_streak: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What the owner's key spent, or may have spent, on one UTC day."""
+
+    begins_at: float  # UTC seconds
+    spent_microusd: int
+    videos: int
+
+
 class Guard:
     """The rules of one run.
 

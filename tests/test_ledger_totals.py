@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hunyuan_ui.guard import Totals
+from hunyuan_ui.guard import Day, Totals
 from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Ledger
 from tests.stored_jobs import ALICE, BOB, DAY_S, NOON, PRICE, Clock, anything_goes, job, open_book
@@ -177,3 +177,27 @@ def test_the_guard_is_shown_the_same_inside_the_transaction(ledger: Ledger) -> N
     stored(ledger, JobStatus.DONE, cost_microusd=1_000_000, ended_at=NOON)
     ledger.add(replace(job(), visitor=BOB), lambda _, totals: shown.append(totals))
     assert shown == [Totals(today_microusd=1_000_000, total_microusd=1_000_000)]
+
+
+def test_each_day_shows_what_it_cost(ledger: Ledger, clock: Clock) -> None:
+    stored(ledger, JobStatus.DONE, sent_at=NOON - 2 * DAY_S, cost_microusd=1_250_000)
+    stored(ledger, JobStatus.FAILED, sent_at=NOON - DAY_S)
+    stored(ledger, JobStatus.DONE, sent_at=NOON, cost_microusd=1_000_000)
+    stored(ledger, JobStatus.UNKNOWN, sent_at=NOON)
+    stored(ledger, JobStatus.DONE, sent_at=NOON, payer="visitor", cost_microusd=9_000_000)
+    stored(ledger, JobStatus.QUEUED)
+    midnight = NOON - DAY_S / 2
+    assert ledger.days(midnight - 9 * DAY_S) == [
+        Day(midnight - 2 * DAY_S, 1_250_000, 1),
+        Day(midnight, 1_000_000 + 2 * PRICE, 1),
+    ]
+    assert ledger.days(midnight) == [Day(midnight, 1_000_000 + 2 * PRICE, 1)]
+    clock.at = NOON + DAY_S
+    assert [day.spent_microusd for day in ledger.days(midnight)] == [1_000_000 + PRICE, PRICE]
+
+
+def test_the_days_add_up_to_the_totals(ledger: Ledger) -> None:
+    for status in JobStatus:
+        stored(ledger, status, sent_at=NOON, cost_microusd=1_111_111)
+    counted = ledger.totals(ALICE)
+    assert [day.spent_microusd for day in ledger.days(0)] == [counted.today_microusd] == [counted.total_microusd]

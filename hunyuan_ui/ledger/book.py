@@ -14,10 +14,10 @@ from typing import Any, Final, Literal
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.estimate import Outcome
-from hunyuan_ui.guard import Totals
+from hunyuan_ui.guard import Day, Totals
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger.rows import COLUMNS, OPEN, as_storage_error, problem_text, to_job, to_row
-from hunyuan_ui.ledger.totals import totals
+from hunyuan_ui.ledger.totals import days, totals
 from hunyuan_ui.request import clean_text
 
 _SEARCH_AT_MOST: Final = 200  # characters
@@ -267,6 +267,11 @@ class Ledger:
         """Return what the guard would be shown for this visitor now."""
         with self._reading():
             return totals(self._connection, visitor, self.now())
+
+    def days(self, since: float) -> list[Day]:
+        """Return what each UTC day since then cost its owner, oldest first; only days on which something was sent."""
+        with self._reading():
+            return days(self._connection, since, self.now())
 
     # inside
 

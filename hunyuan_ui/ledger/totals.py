@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final
 
-from hunyuan_ui.guard import Totals
+from hunyuan_ui.guard import Day, Totals
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.ledger.rows import OPEN
 
@@ -44,6 +44,23 @@ def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
     (waiting,) = _one(connection, "SELECT count(*) FROM jobs WHERE status = 'queued'")
     since = None if latest is None else now - latest
     return Totals(spent_today, total, videos, active, since, waiting, _bad_streak(connection))
+
+
+def days(connection: sqlite3.Connection, since: float, now: float) -> list[Day]:
+    """Return each UTC day since then on which the owner's key was used, oldest first.
+
+    Args:
+        connection: To the ledger.
+        since: UTC seconds.
+        now: UTC seconds; what was not sent yet counts for today.
+    """
+    rows = connection.execute(
+        f"SELECT CAST(coalesce(sent_at, :now) / {DAY_S} AS INTEGER) AS day, sum({COUNTED}), sum(status = 'done')"
+        " FROM jobs WHERE payer = 'owner' AND coalesce(sent_at, :now) >= :since"
+        " GROUP BY day HAVING sum(status NOT IN ('failed', 'cancelled')) ORDER BY day",
+        {"since": since, "now": now},
+    ).fetchall()
+    return [Day(float(row[0] * DAY_S), row[1], row[2]) for row in rows]
 
 
 def _bad_streak(connection: sqlite3.Connection) -> int:

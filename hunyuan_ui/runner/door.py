@@ -54,7 +54,7 @@ class JobRunner:
         self.payers = self._guard.payers
         self.access = AccessCode(settings.access_code)
         self.keys = KeyDesk(means.keys, means.hosted.client, self._dispatcher.wake)
-        self.owner = OwnerDesk(means, self._dispatcher.wake)
+        self.owner = OwnerDesk(means, settings, self._dispatcher.wake)
         self.videos = VideoShelf(means)
         self._is_open = False
         self._learnt: dict[Payer, list[Outcome]] = {}

@@ -1,14 +1,21 @@
-"""OwnerDesk: what only the owner may see and decide, in private mode."""
+"""OwnerDesk: what only the owner may see and decide."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
 from hunyuan_ui import log
+from hunyuan_ui.access import AccessCode
 from hunyuan_ui.errors import AccessError, EndpointError
+from hunyuan_ui.guard import BREAKER_AFTER, Day
 from hunyuan_ui.job import Job, JobStatus, Visitor
-from hunyuan_ui.ledger import confirm_review
+from hunyuan_ui.ledger import confirm_review, needs_review
 from hunyuan_ui.runner.means import Means
+from hunyuan_ui.settings import Settings
+
+DAY_S: Final = 86_400
 
 
 class OwnerDesk:
@@ -16,12 +23,48 @@ class OwnerDesk:
 
     Args:
         means: Ledger, client and folder.
+        settings: Of this run.
         on_change: Called when the queue may go on.
     """
 
-    def __init__(self, means: Means, on_change: Callable[[], None]) -> None:
+    def __init__(self, means: Means, settings: Settings, on_change: Callable[[], None]) -> None:
         self._means = means
+        self._settings = settings
         self._on_change = on_change
+        # Who knows the key can spend it anyway, so nobody gains by it what they did not have.
+        self._proof = AccessCode(settings.api_key, wrong="owner_key_wrong")
+
+    @property
+    def can_be_proven(self) -> bool:
+        """Whether this is a public run that has an owner's key to know."""
+        return self._settings.is_public and self._settings.api_key is not None
+
+    def prove(self, visitor: Visitor, key: str) -> Visitor:
+        """Return the visitor as the owner, from now on, for knowing the key this public run was started with.
+
+        Raises:
+            SpendLimitError: It is another key, or too many others came in the last minute.
+            AccessError: There is nothing to prove here.
+        """
+        if not self.can_be_proven:
+            raise AccessError("not_yours")
+        self._proof.enter(visitor.id, key)
+        return self.seen_as(visitor)
+
+    def seen_as(self, visitor: Visitor) -> Visitor:
+        """Return the visitor as the owner where that was proven; in private everybody is."""
+        is_owner = visitor.is_owner or (self.can_be_proven and self._proof.knows(visitor.id))
+        return replace(visitor, is_owner=is_owner)
+
+    def is_paused(self, visitor: Visitor) -> bool:
+        """Whether spending waits for the owner's word.
+
+        Raises:
+            AccessError: The visitor is not the owner.
+        """
+        _require_owner(visitor)
+        is_broken = self._means.ledger.totals("").bad_streak >= BREAKER_AFTER
+        return is_broken or needs_review(self._means.folder.path)
 
     def unknown(self, visitor: Visitor) -> list[Job]:
         """Return the jobs that wait for the owner's word, oldest first.
@@ -40,6 +83,16 @@ class OwnerDesk:
         """
         _require_owner(visitor)
         return self._means.ledger.jobs(None, limit=limit)
+
+    def days(self, visitor: Visitor, *, count: int = 30) -> list[Day]:
+        """Return what the last days (UTC) cost, oldest first; days without a job are left out.
+
+        Raises:
+            AccessError: The visitor is not the owner.
+        """
+        _require_owner(visitor)
+        now = self._means.ledger.now()
+        return self._means.ledger.days(now - now % DAY_S - (count - 1) * DAY_S)
 
     async def settle(self, job_id: str, visitor: Visitor, *, was_charged: bool) -> Job:
         """Record the owner's word on an unknown job: charged counts as spent and lost, not charged is released.
