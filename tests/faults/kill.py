@@ -1,0 +1,83 @@
+"""Starts the program that dies, and starts it again until every job has ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hunyuan_ui.job import new_id
+from tests.faults.rig import Dialect
+from tests.faults.service import PaidService
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Nursery:
+    """A process that forks one program after the other."""
+
+    process: subprocess.Popen[str]
+
+    def run(self, **options: object) -> int:
+        """Run the program once and return its exit status."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(options) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+
+@contextmanager
+def nursery() -> Iterator[Nursery]:
+    """Open a nursery."""
+    command = [sys.executable, "-m", "tests.faults.program"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
+        try:
+            yield Nursery(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(60)
+
+
+@dataclass
+class Program:
+    """The program of one data folder, started as often as is needed."""
+
+    nursery: Nursery
+    service: PaidService
+    folder: Path
+    dialect: Dialect = "v2"
+    jobs: list[str] = field(default_factory=lambda: [new_id(), new_id()])
+
+    def run(self, kill_at: tuple[str, int] | None = None) -> int:
+        """Run it to its end and return its exit status; it dies at the nth passing of a checkpoint if one is named."""
+        return self.nursery.run(
+            folder=str(self.folder),
+            origin=self.service.origin,
+            dialect=self.dialect,
+            jobs=self.jobs,
+            kill_at=kill_at,
+        )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; called while it runs."""
+        os.kill(int(self.folder.with_suffix(".pid").read_text("ascii")), number)
+
+    @property
+    def passed(self) -> list[str]:
+        """The checkpoints that were passed, in order, over all starts."""
+        return self.folder.with_suffix(".passed").read_text("ascii").split()
+
+    @property
+    def log(self) -> str:
+        """All that it said, over all starts."""
+        return self.folder.with_suffix(".log").read_text("utf-8")

@@ -1,0 +1,82 @@
+"""What must be true after every fault, judged by the service's own bill and by what is on the disk."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from hunyuan_ui.errors import SENTENCES
+from hunyuan_ui.job import MICRO, Job, JobStatus
+from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.library import file_sha256
+from tests.faults.rig import KEY, prompt_of
+from tests.faults.service import PaidService, pictures, video_of
+
+CHARGED = {JobStatus.RUNNING, JobStatus.DOWNLOADING, JobStatus.DONE, JobStatus.UNKNOWN, JobStatus.LOST}
+IN_DOUBT = {JobStatus.UNKNOWN, JobStatus.LOST}
+
+
+def stored_jobs(folder: Path) -> list[Job]:
+    """Return every row of a ledger, read beside whoever has it open."""
+    opened = open_ledger(folder, can_write=False)
+    ledger = Ledger(opened.connection)
+    jobs = ledger.jobs(None, limit=100_000)
+    ledger.close()
+    return jobs
+
+
+def check(folder: Path, service: PaidService, *logs: str, at_rest: bool = True) -> list[Job]:
+    """Assert every invariant and return the jobs.
+
+    Args:
+        folder: The data folder.
+        service: With its bill.
+        logs: Whatever the program said.
+        at_rest: Everything has ended, so that nothing may be on its way any more.
+    """
+    # The bill first: what is charged after it was read only makes the ledger larger.
+    billed = service.billed()
+    jobs = stored_jobs(folder)
+    _check_bill(jobs, billed, round(service.cost_usd * MICRO), at_rest=at_rest)
+    for job in jobs:
+        _check_job(job, folder)
+    if at_rest:
+        assert not [job.id for job in jobs if job.is_active]
+        assert not [path.name for path in (folder / "videos").iterdir() if ".part" in path.name]
+    check_secrets(folder, jobs, logs)
+    return jobs
+
+
+def _check_bill(jobs: list[Job], billed: Counter[str], price_microusd: int, *, at_rest: bool) -> None:
+    by_prompt = {job.request.prompt: job for job in jobs}
+    assert max(billed.values(), default=0) <= 1, "somebody pays twice"
+    assert set(billed) <= set(by_prompt), "charged for a job that is not in the ledger"
+    for prompt in billed:
+        allowed = CHARGED if at_rest else CHARGED | {JobStatus.SUBMITTING}
+        assert by_prompt[prompt].status in allowed, f"charged, but {by_prompt[prompt].status.value}"
+    counted = sum(job.counted_microusd for job in jobs)
+    assert sum(billed.values()) * price_microusd <= counted
+
+
+def _check_job(job: Job, folder: Path) -> None:
+    if job.status in IN_DOUBT | {JobStatus.FAILED}:
+        assert job.problem is not None
+        assert job.problem.code in SENTENCES
+        assert not re.search(r"\{\w+\}", job.problem.sentence)
+    if job.status is JobStatus.DONE:
+        path = folder / "videos" / f"{job.id}.mp4"
+        assert file_sha256(path) == job.sha256
+        assert pictures(path.read_bytes()) == pictures(video_of(prompt_of(job.id)))
+        assert job.problem is None
+
+
+def check_secrets(folder: Path, jobs: Iterable[Job], logs: Iterable[str]) -> None:
+    """Assert that the key is in no file and no log line, and no prompt in a log line."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert KEY.encode() not in path.read_bytes(), path.name
+    for text in logs:
+        assert KEY not in text
+        assert not [job.id for job in jobs if job.request.prompt in text]

@@ -1,0 +1,90 @@
+"""A program that makes some jobs and dies where it is told to; `kill.py` starts it.
+
+    python -m tests.faults.program
+
+Each line on its input is one start, as JSON: {"folder", "origin", "dialect", "jobs", "kill_at": [name, hit] or null}.
+It is run in a process of its own, forked so that a start does not cost the imports again, and its exit status is
+answered in a line. Beside the folder stand `.passed` (a line for each checkpoint), `.pid` and `.log`. Without
+`kill_at` it ends when every job has ended; on SIGTERM it stops as the app does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import traceback
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hunyuan_ui import log
+from hunyuan_ui.errors import StorageError
+from tests.faults.rig import Rig, be_impatient, click, ended
+
+
+class _Checkpoint:
+    """Notes each point that is passed, and kills this process at the one that was named."""
+
+    def __init__(self, kill_at: tuple[str, int] | None, passed: Path) -> None:
+        self._kill_at = kill_at
+        self._passed = passed
+        self._hits: Counter[str] = Counter()
+
+    def __call__(self, name: str) -> None:
+        self._hits[name] += 1
+        with self._passed.open("a", encoding="ascii") as file:
+            file.write(f"{name}\n")
+        if (name, self._hits[name]) == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def _run(options: dict[str, Any]) -> None:
+    kill_at = options.get("kill_at")
+    rig = Rig(
+        Path(options["folder"]),
+        options["origin"],
+        options["dialect"],
+        checkpoint=_Checkpoint(tuple(kill_at) if kill_at else None, Path(options["folder"]).with_suffix(".passed")),
+    )
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with rig.running() as runner:
+        assert runner.limits().problem is None
+        work = asyncio.ensure_future(_make(runner, options["jobs"]))
+        await asyncio.wait({work, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    with suppress(StorageError, AssertionError):
+        await work
+
+
+async def _make(runner: Any, job_ids: list[str]) -> None:
+    for job_id in job_ids:
+        await click(runner, job_id)
+    for job_id in job_ids:
+        await ended(runner, job_id)
+
+
+def _child(options: dict[str, Any]) -> int:
+    folder = Path(options["folder"])
+    with folder.with_suffix(".log").open("a", encoding="utf-8") as stream:
+        log.configure(stream=stream)
+        os.dup2(stream.fileno(), sys.stderr.fileno())
+        folder.with_suffix(".pid").write_text(str(os.getpid()), encoding="ascii")
+        try:
+            asyncio.run(_run(options))
+        except BaseException:
+            traceback.print_exc()
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    be_impatient()
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            os._exit(_child(json.loads(line)))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

@@ -1,0 +1,135 @@
+"""A runner against the raw service, impatient wherever a real one must be patient; also used by the program that dies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from hunyuan_ui import media
+from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
+from hunyuan_ui.endpoint import waiting
+from hunyuan_ui.endpoint.client import EndpointClient, Timeouts
+from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch
+from hunyuan_ui.folder import DataFolder
+from hunyuan_ui.job import Job, JobStatus, Visitor, new_id
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.runner import JobRunner, dispatch, journey, live, open_runner
+from hunyuan_ui.settings import Secret, Settings
+
+# Not of the shape of the service's keys, which the log would hide by itself.
+KEY = "canary-7f3a9c55e1d84b02"
+OWNER = Visitor.from_token("a" * 32, is_owner=True)
+STRANGER = Visitor.from_token("b" * 32)
+QUICK = Timeouts(connect_s=1.0, submit_s=0.4, get_s=0.4, generate_s=0.6)
+QUICK_FETCH = FetchLimits(
+    connect_s=1.0,
+    answer_s=0.5,
+    save=SaveLimits(max_bytes=1024 * 1024, wall_s=2.0, min_bytes_per_s=32 * 1024, slow_after_s=0.3),
+)
+END_S = 20.0
+Dialect = Literal["v1", "v2"]
+
+
+def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
+    """Let the waits that protect a real service pass at once."""
+    for module in (journey, dispatch):
+        patch(module, "backoff_s", lambda *_, **__: 0.004)
+    patch(journey, "PATIENCE_S", 0.05)
+    patch(live, "PAUSE_CHECK_S", 0.01)
+    patch(waiting, "SHORTEST_S", 0.01)
+    patch(waiting, "GUESS_S", (0.02, 0.04))
+
+
+@dataclass
+class Rig:
+    """Opens runners on one data folder, one after the other, as starts of the program do."""
+
+    folder: Path
+    origin: str
+    dialect: Dialect = "v2"
+    checkpoint: Checkpoint = no_checkpoint
+    now: Callable[[], float] | None = None
+    min_free_bytes: int = 0
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def open(self) -> JobRunner:
+        """Return a runner that was not started."""
+        settings = Settings(
+            data_dir=self.folder,
+            base_url=self.origin,
+            history_url=f"{self.origin}/inference-request",
+            dialect=self.dialect,
+            poll_interval_s=0.003,
+            **{"api_key": Secret(KEY), **self.settings},
+        )
+        client = EndpointClient(settings.base_url, settings.history_url, timeouts=QUICK)
+        download = partial(
+            fetch, own_origin=self.origin, check=media.check_mp4, limits=QUICK_FETCH, checkpoint=self.checkpoint
+        )
+        clock = {} if self.now is None else {"now": self.now}
+        folder = DataFolder(self.folder, min_free_bytes=self.min_free_bytes)
+        return open_runner(
+            settings, client=client, download=download, folder=folder, checkpoint=self.checkpoint, **clock
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[JobRunner]:
+        """Open, start and stop a runner."""
+        runner = self.open()
+        await runner.start()
+        try:
+            yield runner
+        finally:
+            await runner.stop()
+
+
+def prompt_of(job_id: str) -> str:
+    """Return the prompt by which the service's bill and the ledger's row find each other."""
+    return f"a heron, take {job_id}"
+
+
+async def click(runner: JobRunner, job_id: str | None = None, visitor: Visitor = OWNER, **options: Any) -> str:
+    """Press Generate; return the job's id."""
+    job_id = job_id or new_id()
+    await runner.submit(job_id, VideoRequest(prompt=prompt_of(job_id)), visitor, **options)
+    return job_id
+
+
+async def ended(runner: JobRunner, job_id: str) -> Job:
+    """Return a job that has ended."""
+    job = await runner.wait(job_id, OWNER, END_S)
+    assert not job.is_active, f"still {job.status.value} after {END_S} s"
+    return job
+
+
+async def until(condition: Callable[[], object], timeout_s: float = END_S) -> None:
+    """Wait for what has no event of its own."""
+
+    async def hold() -> None:
+        while not condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.003)
+
+    await asyncio.wait_for(hold(), timeout_s)
+
+
+async def next_job_works(runner: JobRunner) -> None:
+    """Make one more video."""
+    job = await ended(runner, await click(runner))
+    assert job.status is JobStatus.DONE, job.problem
+
+
+async def kill(runner: JobRunner) -> None:
+    """Let a runner go as a kill would: no step of it is finished or recorded any more."""
+    tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith(("job ", "dispatcher", "ledger backup"))]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    means = runner._means
+    await means.hosted.client.aclose()
+    means.ledger.close()
+    means.folder.close()

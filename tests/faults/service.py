@@ -1,0 +1,113 @@
+"""The raw service as the faults tests use it: it knows its jobs by their prompts and says what each one cost."""
+
+from __future__ import annotations
+
+import json
+import struct
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from hunyuan_ui.endpoint import contract
+from tests.raw_service import RawService, Received, Reply, answer
+from tests.videos import mp4_bytes
+
+COST_USD = 1.46
+STATUS = "/v2/requests/*/status"
+RESULT = "/v2/requests/*"
+FILE = "/files/*"
+HISTORY = "/inference-request/*"
+_STATES = ("QUEUED", "PROCESSING", "COMPLETED")
+_VIDEOS = 5
+
+
+class PaidService(RawService):
+    """Behaves well in both dialects until it is scripted otherwise.
+
+    Attributes:
+        cost_usd: What each job costs.
+        forgiven: Prompts of jobs that it took on and then did not charge for.
+        on_request: Called with each request before it is answered.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.cost_usd = COST_USD
+        self.forgiven: set[str] = set()
+        self.on_request: Callable[[Received], None] = lambda _: None
+        self._prompts: dict[str, str] = {}
+        self._polls: Counter[str] = Counter()
+        self._flow = self.behave
+
+    def __enter__(self) -> PaidService:
+        self.listen()
+        return self
+
+    def billed(self) -> Counter[str]:
+        """Return how often each prompt was charged for."""
+        prompts = [json.loads(body)["prompt"] for _, body in list(self.bill)]
+        return Counter(prompt for prompt in prompts if prompt not in self.forgiven)
+
+    def posts(self) -> Counter[str]:
+        """Return how many POSTs came for each prompt."""
+        return Counter(json.loads(one.body)["prompt"] for one in list(self.requests) if one.method == "POST")
+
+    def count(self, method: str, ending: str) -> int:
+        """Return how many requests to such a path came."""
+        return sum(one.method == method and one.path.endswith(ending) for one in list(self.requests))
+
+    def _reply_to(self, received: Received) -> Reply:
+        reply = super()._reply_to(received)
+        self.on_request(received)
+        return reply
+
+    def behave(self, received: Received) -> Reply:
+        """Return the answer of a service that works."""
+        path = received.path
+        if received.method == "POST":
+            return self._take(path, json.loads(received.body)["prompt"])
+        if path == contract.CREDITS:
+            return answer(200, {"credits": 100.0, "free-credits": 0.0})
+        request_id = path.removesuffix("/status").rpartition("/")[2].removesuffix(".mp4")
+        prompt = self._prompts.get(request_id)
+        if prompt is None:
+            return answer(404, {"error": f"Request {request_id} not found"})
+        if path.startswith("/files/"):
+            return answer(200, video_of(prompt), content_type="video/mp4")
+        link = f"{self.origin}/files/{request_id}.mp4"
+        if "/request-history/" in path:
+            return answer(200, {"request_id": request_id, "generation_url": link, "credits_deduction": self.cost_usd})
+        return self._tell(path, request_id, link)
+
+    def _take(self, path: str, prompt: str) -> Reply:
+        request_id = str(uuid.uuid4())
+        self._prompts[request_id] = prompt
+        if path == contract.SUBMIT_V2:
+            return answer(200, {"request_id": request_id, "status": "QUEUED"})
+        headers = {contract.REQUEST_ID_HEADER: request_id, contract.COST_HEADER: str(self.cost_usd)}
+        return answer(200, video_of(prompt), content_type="video/mp4", headers=headers)
+
+    def _tell(self, path: str, request_id: str, link: str) -> Reply:
+        metrics = {"cost": self.cost_usd, "inference_time": 211.0, "queue_time": 1.0}
+        if not path.endswith("/status"):
+            return answer(200, {"status": "COMPLETED", "output": link, "metrics": metrics})
+        state = _STATES[min(self._polls[request_id], len(_STATES) - 1)]
+        self._polls[request_id] += 1
+        told: dict[str, Any] = metrics if state == "COMPLETED" else {}
+        return answer(200, {"status": state, "request_id": request_id, "metrics": told})
+
+
+def video_of(prompt: str) -> bytes:
+    """Return the video this service makes of a prompt; neighbours differ."""
+    return mp4_bytes(shade=40 + 30 * (sum(prompt.encode()) % _VIDEOS))
+
+
+def pictures(mp4: bytes) -> bytes:
+    """Return what the `mdat` boxes of an MP4 hold, which no tag may change."""
+    found, at = b"", 0
+    while at + 8 <= len(mp4):
+        size, kind = struct.unpack_from(">I4s", mp4, at)
+        found += mp4[at + 8 : at + size] if kind == b"mdat" else b""
+        at += size
+    return found

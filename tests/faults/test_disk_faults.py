@@ -1,0 +1,140 @@
+"""Every operation on the disk fails in turn, once and for a while; then the disk is well and every job ends properly."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import os
+import sqlite3
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from hunyuan_ui.endpoint.contract import SUBMIT_V2
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.job import JobStatus, new_id
+from hunyuan_ui.runner import JobRunner
+from tests.faults import oracle
+from tests.faults.rig import OWNER, Dialect, Rig, click, ended, kill, prompt_of, until
+from tests.faults.service import PaidService
+from tests.raw_service import silence
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+FOR_A_WHILE = 6  # operations in a row
+DISK = ("ledger.", "part_", "library.")
+
+
+class FailingDisk:
+    """Lets the operations from the nth on fail, so many of them."""
+
+    def __init__(self, first: int = -1, count: int = 1) -> None:
+        self.names: list[str] = []
+        self._failing = range(first, first + count)
+
+    def __call__(self, name: str) -> None:
+        if not name.startswith(DISK):
+            return
+        number = len(self.names)
+        self.names.append(name)
+        if number in self._failing:
+            if name.startswith("ledger."):
+                raise sqlite3.OperationalError("database or disk is full")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+async def insisting(runner: JobRunner, job_id: str) -> str:
+    """Click again, as a person whose click was refused; the id stays, as the page's does."""
+    for _ in range(FOR_A_WHILE + 1):
+        with suppress(StorageError):
+            return await click(runner, job_id)
+    raise AssertionError("the disk is well and the click is refused")
+
+
+async def two_jobs(rig: Rig) -> list[JobStatus]:
+    """Make two videos and return how they ended."""
+    async with rig.running() as runner:
+        ids = [await insisting(runner, new_id()) for _ in range(2)]
+        return [(await ended(runner, job_id)).status for job_id in ids]
+
+
+async def operations(rig: Rig) -> list[str]:
+    disk = FailingDisk()
+    await two_jobs(Rig(rig.folder.with_name("clean"), rig.origin, rig.dialect, checkpoint=disk))
+    return disk.names
+
+
+@pytest.mark.parametrize("dialect", ["v2", "v1"])
+async def test_a_disk_that_fails_once_at_any_step_loses_nothing(
+    rig: Rig, service: PaidService, lines: io.StringIO, dialect: Dialect
+) -> None:
+    await _fail_at_every_step(rig, service, lines, dialect, count=1)
+
+
+@pytest.mark.parametrize("dialect", ["v2", "v1"])
+async def test_a_disk_that_stays_full_for_a_while_loses_nothing(
+    rig: Rig, service: PaidService, lines: io.StringIO, dialect: Dialect
+) -> None:
+    await _fail_at_every_step(rig, service, lines, dialect, count=FOR_A_WHILE)
+
+
+async def _fail_at_every_step(
+    rig: Rig, service: PaidService, lines: io.StringIO, dialect: Dialect, *, count: int
+) -> None:
+    rig.dialect = dialect
+    names = await operations(rig)
+    assert len(names) > 30
+    for step, name in enumerate(names):
+        service.bill.clear()
+        one = Rig(rig.folder.with_name(f"step-{step}"), rig.origin, dialect, checkpoint=FailingDisk(step, count))
+        found = await two_jobs(one)
+        assert found == [JobStatus.DONE] * 2, f"{name} ({step}): {found}"
+        oracle.check(one.folder, service, lines.getvalue())
+
+
+async def test_a_disk_that_fails_while_starting_is_for_viewing_and_the_next_start_goes_on(
+    rig: Rig, service: PaidService, lines: io.StringIO
+) -> None:
+    disk = FailingDisk()
+    await _leave_work_behind(rig, service)
+    async with replace(rig, checkpoint=disk).running():
+        pass
+    assert disk.names[:6] == [
+        f"ledger.{change}.{step}" for change in ("adopt", "unknown") for step in ("begin", "commit", "committed")
+    ]
+    for step in range(6):
+        one = replace(rig, folder=rig.folder.with_name(f"step-{step}"))
+        service.bill.clear()
+        await _leave_work_behind(one, service)
+        async with replace(one, checkpoint=FailingDisk(step, 6)).running() as runner:
+            await _end_what_can(runner, one)
+        async with one.running() as runner:
+            assert runner.limits().problem is None
+            await _end_what_can(runner, one)
+        jobs = oracle.check(one.folder, service, lines.getvalue())
+        assert sorted(job.status.value for job in jobs) == ["done", "unknown"]
+
+
+async def _leave_work_behind(rig: Rig, service: PaidService) -> None:
+    """Let a runner be killed with one file that is whole but not recorded, and one POST without an answer."""
+
+    def stop_at(name: str) -> None:
+        if name == "journey.stored":
+            raise asyncio.CancelledError
+
+    runner = replace(rig, checkpoint=stop_at).open()
+    await runner.start()
+    stored = await click(runner)
+    await until((rig.folder / "videos" / f"{stored}.mp4").exists)
+    service.on("POST", SUBMIT_V2, [silence()])
+    sent = await click(runner)
+    await until(lambda: service.posts()[prompt_of(sent)])
+    await kill(runner)
+
+
+async def _end_what_can(runner: JobRunner, rig: Rig) -> None:
+    if runner.is_healthy:
+        for job in oracle.stored_jobs(rig.folder):
+            await ended(runner, job.id)

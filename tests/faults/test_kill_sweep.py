@@ -1,0 +1,99 @@
+"""SIGKILL at every named point of a job's way, in a real process; then a start that must make everything good."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.job import JobStatus
+from tests.faults import oracle
+from tests.faults.kill import Nursery, Program, nursery
+from tests.faults.rig import Dialect
+from tests.faults.service import PaidService
+from tests.raw_service import Received, Reply, Wire
+
+pytestmark = pytest.mark.faults
+
+Point = tuple[str, int]
+
+
+@pytest.mark.parametrize("dialect", ["v2", "v1"])
+def test_nothing_is_lost_or_paid_twice_by_a_kill(tmp_path: Path, dialect: Dialect) -> None:
+    with PaidService() as service, nursery() as place:
+        clean = Program(place, service, tmp_path / "clean", dialect)
+        assert clean.run() == 0, clean.log
+    points = sorted({(name, hit) for name in set(clean.passed) for hit in (1, clean.passed.count(name))})
+    assert len(points) > 40
+
+    def sweep(share: list[Point]) -> list[str]:
+        with nursery() as place:
+            return [wrong for point in share if (wrong := _wrong_after(place, tmp_path, dialect, point))]
+
+    with ThreadPoolExecutor() as pool:
+        assert sum(pool.map(sweep, (points[::3], points[1::3], points[2::3])), []) == []
+
+
+def _wrong_after(place: Nursery, folder: Path, dialect: Dialect, point: Point) -> str | None:
+    """Kill at a point, start again, and return what is wrong then."""
+    with PaidService() as service:
+        program = Program(place, service, folder / f"{point[0]}-{point[1]}", dialect)
+        if program.run(point) != -signal.SIGKILL:
+            return f"{point}: did not pass there"
+        return _wrong_after_restart(program, str(point))
+
+
+def _wrong_after_restart(program: Program, name: str) -> str | None:
+    try:
+        before = oracle.check(program.folder, program.service, program.log, at_rest=False)
+        if program.run() != 0:
+            return f"{name}: no second start\n{program.log}"
+        after = oracle.check(program.folder, program.service, program.log)
+    except AssertionError as error:
+        return f"{name}: {error}"
+    in_doubt = {job.id for job in before if job.status is JobStatus.SUBMITTING}
+    expected = {job: JobStatus.UNKNOWN if job in in_doubt else JobStatus.DONE for job in program.jobs}
+    found = {job.id: job.status for job in after}
+    return None if found == expected else f"{name}: {found} instead of {expected}"
+
+
+@pytest.mark.parametrize("dialect", ["v2", "v1"])
+@pytest.mark.parametrize("ending", ["hunyuan-video", "/status", ".mp4"])
+def test_a_kill_while_the_service_answers_is_made_good(tmp_path: Path, dialect: Dialect, ending: str) -> None:
+    with PaidService() as service, nursery() as place:
+        program = Program(place, service, tmp_path / "data", dialect)
+
+        def kill(received: Received) -> None:
+            if received.path.endswith(ending):
+                service.on_request = lambda _: None
+                program.signal(signal.SIGKILL)
+
+        service.on_request = kill
+        is_asked = dialect == "v2" or ending == "hunyuan-video"
+        assert program.run() == (-signal.SIGKILL if is_asked else 0)
+        assert _wrong_after_restart(program, ending) is None
+
+
+@pytest.mark.parametrize("dialect", ["v2", "v1"])
+def test_a_kill_in_the_middle_of_the_videos_bytes_is_made_good(tmp_path: Path, dialect: Dialect) -> None:
+    with PaidService() as service, nursery() as place:
+        program = Program(place, service, tmp_path / "data", dialect)
+        way = ("GET", "/files/*") if dialect == "v2" else ("POST", "/v1/*")
+
+        def act(wire: Wire, received: Received) -> None:
+            all_but_the_end = _AllButTheEnd(wire.socket, wire.stopped)
+            service.behave(received).act(all_but_the_end, received)
+            while not list(program.folder.glob("videos/*.mp4.part")) and wire.pause(0.01):
+                pass
+            program.signal(signal.SIGKILL)
+
+        service.on(*way, [Reply(act)])
+        assert program.run() == -signal.SIGKILL
+        assert _wrong_after_restart(program, "body") is None
+
+
+class _AllButTheEnd(Wire):
+    def send(self, data: bytes) -> None:
+        super().send(data[:-500])
