@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from gradio.processing_utils import hash_file
+
 from hunyuan_ui import __version__
-from hunyuan_ui.job import MICRO, Job, JobStatus, Phase
+from hunyuan_ui.job import MICRO, Job, JobStatus, Phase, new_id
 from hunyuan_ui.runner import JobView, Limits
 from hunyuan_ui.ui.text import Words, money, seconds_text
 
@@ -68,6 +71,26 @@ def next_poll_s(views: list[JobView]) -> float:
     return SOON_POLL_S if near else POLL_S
 
 
+def download_name(job: Job, suffix: str = ".mp4") -> str:
+    """Return a name for a downloaded file; never a word of the prompt."""
+    width, height = job.request.real_size
+    return f"hunyuan-video-{width}x{height}-seed-{job.request.seed}{suffix}"
+
+
+def served_copy(job: Job, video: Path, cache_dir: str) -> str:
+    """Copy a finished video to where Gradio serves files from, and return the copy's path.
+
+    The library itself is never served. The copy's folder is named by Gradio's own salted hash, which nobody can guess.
+    """
+    copy = Path(cache_dir) / hash_file(video) / download_name(job)
+    if not copy.exists():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        part = copy.with_suffix(f".{new_id()}")
+        shutil.copyfile(video, part)
+        part.replace(copy)
+    return str(copy)
+
+
 def result_of(job: Job, cached: str, say: Words) -> dict[str, Any]:
     """Return what stands under the player: the facts of a finished job and where its file is.
 
@@ -75,13 +98,12 @@ def result_of(job: Job, cached: str, say: Words) -> dict[str, Any]:
         job: A job that is done.
         cached: Path of the copy that Gradio serves.
     """
-    width, height = job.request.real_size
     return {
         "job": job.id,
-        "facts": _facts(job, say),
+        "facts": facts_of(job, say),
         "prompt": job.request.prompt,
         "url": f"gradio_api/file={quote(cached)}",
-        "file_name": f"hunyuan-video-{width}x{height}-seed-{job.request.seed}.mp4",
+        "file_name": download_name(job),
     }
 
 
@@ -98,7 +120,8 @@ def head_of(limits: Limits, say: Words) -> dict[str, Any]:
     }
 
 
-def _facts(job: Job, say: Words) -> list[str]:
+def facts_of(job: Job, say: Words) -> list[str]:
+    """Return what was made, in short texts: size, length, steps, seed, cost and time."""
     request = job.request
     width, height = request.real_size
     facts = [

@@ -14,13 +14,14 @@ from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import declare_api
 from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.form import FIELDS, RequestForm, build_request_form
+from hunyuan_ui.ui.gallery import Gallery, build_gallery, fill_form
 from hunyuan_ui.ui.jobs import head_of
-from hunyuan_ui.ui.text import languages, translations, words
+from hunyuan_ui.ui.part import PARTS, part, script
+from hunyuan_ui.ui.text import translations, words
 from hunyuan_ui.ui.theme import build_theme
 from hunyuan_ui.ui.visitor import STORAGE_KEY, STORAGE_SECRET, page_event
 
 HERE: Final = Path(__file__).parent
-PARTS: Final = HERE / "parts"
 
 # Cheap events that need no queue and must never be listed, limited or shown as progress.
 QUIET: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
@@ -44,6 +45,7 @@ class Page:
     player: gr.Video
     result: Any
     examples: Any
+    videos: Gallery
 
     @property
     def follows(self) -> list[Any]:
@@ -75,8 +77,8 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     """Return the options of `launch` that make the page look, speak and stay as closed as it must (DESIGN 6)."""
     return {
         "theme": build_theme(),
-        "css_paths": [HERE / "style.css"],
-        "head_paths": [PARTS / "head.html"],
+        "css_paths": [HERE / "style.css", HERE / "gallery.css"],
+        "head_paths": [PARTS / "head.html", PARTS / "videos.html"],
         "favicon_path": HERE / "favicon.svg",
         "i18n": translations(),
         "footer_links": ["api", "settings"],
@@ -89,22 +91,6 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "run_history": False,
         "enable_monitoring": False,
     }
-
-
-def part(name: str, **looks: Any) -> Any:
-    """Return a part of the page drawn by its own script from a template that never changes.
-
-    A value in a template would be run as code (gradio6.md 4.8); the scripts put text into the page as text.
-    """
-    return gr.HTML(
-        value={},
-        html_template=(PARTS / f"{name}.html").read_text(encoding="utf-8"),
-        js_on_load=(PARTS / f"{name}.js").read_text(encoding="utf-8"),
-        words={language: words(language).page_words() for language in languages()},
-        apply_default_css=False,
-        elem_id=f"part-{name}",
-        **looks,
-    )
 
 
 def _place(runner: JobRunner) -> Page:
@@ -131,14 +117,14 @@ def _place(runner: JobRunner) -> Page:
             watch = part("watch")
             result = part("result")
     examples = part("examples")
-    return Page(form, who, job_id, header, notice, watch, player, result, examples)
+    return Page(form, who, job_id, header, notice, watch, player, result, examples, build_gallery(runner))
 
 
 def _wire_sending(page: Page, events: PageEvents) -> None:
     form = page.form
     inputs = [page.job_id, page.who, form.is_random, *form.controls]
     outputs = [page.who, page.watch, page.notice, form.seed]
-    begin, settled = _script("submit"), _script("settled")
+    begin, settled = script("submit"), script("settled")
     for trigger, is_confirmed in ((form.generate.click, False), (page.notice.confirm, True)):
         sent = trigger(
             events.submit(is_confirmed=is_confirmed),
@@ -173,28 +159,27 @@ def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:
 def _wire_form(page: Page, events: PageEvents) -> None:
     form = page.form
     on = cast("Any", gr).on  # Gradio's own annotation is incomplete
-    page.examples.pick(page_event(events.pick), None, form.all, **QUIET)
-    page.result.reuse(page_event(events.reuse), [page.who], form.all, **QUIET)
-    page.result.new_seed(page_event(events.new_seed), [page.who], form.all, **QUIET)
+    follow = page_event(events.follow_numbers)
+    filled = [
+        page.examples.pick(page_event(events.pick), None, form.all, **QUIET),
+        page.videos.grid.fill(page_event(fill_form), None, form.all, **QUIET),
+        on(
+            [form.shape.input, form.size.input],
+            page_event(events.choose_size),
+            [form.shape, form.size],
+            [form.width, form.height, form.shape, form.size],
+            **QUIET,
+        ),
+        form.quality.input(page_event(events.choose_quality), [form.quality], [form.infer_steps], **QUIET),
+    ]
+    for finished in (page.result, page.videos.viewer):
+        filled.append(finished.reuse(page_event(events.reuse), [page.who], form.all, **QUIET))
+        filled.append(finished.new_seed(page_event(events.new_seed), [page.who], form.all, **QUIET))
+    # Not on `change`: it fires for each number that an event sets, while the others still hold their old values.
+    for event in filled:
+        event.then(follow, form.controls, page.follows, **QUIET)
+    sliders = [control for name, control in zip(FIELDS, form.controls, strict=True) if name in PRICED]
+    moves = [move for slider in sliders for move in (slider.input, slider.release)]
+    on(moves, follow, form.controls, page.follows, trigger_mode="always_last", **QUIET)
     form.reuse_seed.click(page_event(events.reuse_seed), [page.who], [form.seed, form.is_random], **QUIET)
-    form.seed.input(None, None, form.is_random, js=_script("keep_seed"), api_visibility="private")
-    on(
-        [form.shape.input, form.size.input],
-        page_event(events.choose_size),
-        [form.shape, form.size],
-        [form.width, form.height, form.shape, form.size],
-        **QUIET,
-    )
-    form.quality.input(page_event(events.choose_quality), [form.quality], [form.infer_steps], **QUIET)
-    on(
-        [control.change for name, control in zip(FIELDS, form.controls, strict=True) if name in PRICED],
-        page_event(events.follow_numbers),
-        form.controls,
-        page.follows,
-        trigger_mode="always_last",
-        **QUIET,
-    )
-
-
-def _script(name: str) -> str:
-    return (PARTS / f"{name}.js").read_text(encoding="utf-8")
+    form.seed.input(None, None, form.is_random, js=script("keep_seed"), api_visibility="private")

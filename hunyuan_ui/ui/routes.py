@@ -18,6 +18,7 @@ from hunyuan_ui.job import JobProblem, is_id
 from hunyuan_ui.runner import JobRunner
 from hunyuan_ui.ui.jobs import PAGE_VERSION, as_json, next_poll_s
 from hunyuan_ui.ui.text import words_for
+from hunyuan_ui.ui.videos import build_video_routes
 from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
 
 JOBS: Final = "/gradio_api/hunyuan/jobs"
@@ -50,7 +51,8 @@ def build_routes(runner: JobRunner) -> list[Route]:
         state = {"status": "ok" if problem is None else "trouble", "problem": problem.code if problem else None}
         return _json({**state, "app_version": __version__}, 200 if problem is None else 503)
 
-    return [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job), Route(HEALTH, health)]
+    jobs = [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job)]
+    return [*jobs, *build_video_routes(runner), Route(HEALTH, health)]
 
 
 def _not_yours(request: Request) -> JSONResponse:

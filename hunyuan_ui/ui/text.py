@@ -54,6 +54,11 @@ class Words:
         """Return what the browser's own parts say, without the prefix of their keys."""
         return {key.removeprefix(_PAGE_KEYS): text for key, text in self._table.items() if key.startswith(_PAGE_KEYS)}
 
+    def starting(self, *prefixes: str) -> dict[str, str]:
+        """Return the words whose keys start so, without the help of the form's fields."""
+        wanted = (key for key in self._table if key.startswith(prefixes) and not key.endswith(".help"))
+        return {key: self._table[key] for key in wanted}
+
     def sentence(self, problem: JobProblem) -> str:
         """Return a problem's sentence in this language, or in English where there is none."""
         text = self._table.get(f"error.{problem.code}", SENTENCES[problem.code])

@@ -28,5 +28,7 @@ hunyuan.fill(element, words);
 document.addEventListener("loadedmetadata", (event) => event.target.closest("#player") && calm(event.target), true);
 part("reuse").addEventListener("click", () => trigger("reuse", { job: props.value.job }));
 part("new-seed").addEventListener("click", () => trigger("new_seed", { job: props.value.job }));
+part("compare").addEventListener("click", () => hunyuan.videos.send("choose", props.value.job));
+part("export").addEventListener("click", () => hunyuan.videos.send("show", props.value.job));
 watch("value", show);
 show();

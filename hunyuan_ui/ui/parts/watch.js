@@ -189,6 +189,7 @@ part("cancel").addEventListener("click", () => cancel(focus.id));
 part("stop").addEventListener("click", () => {
   ignored.add(focus.id);
   followed.delete(focus.id);
+  hunyuan.videos.visitorIs(token);
   focus = wanted = null;
   stage.dataset.state = "stopped";
   hunyuan.titled("");

@@ -1,0 +1,77 @@
+"""My videos: its parts on the page, and a finished video as their scripts read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import gradio as gr
+
+from hunyuan_ui.errors import InvalidRequestError
+from hunyuan_ui.export import RATES, SIDES
+from hunyuan_ui.job import Job
+from hunyuan_ui.request import RANDOM_SEED, VideoRequest
+from hunyuan_ui.runner import JobRunner
+from hunyuan_ui.ui.form import filled
+from hunyuan_ui.ui.jobs import facts_of
+from hunyuan_ui.ui.part import part
+from hunyuan_ui.ui.text import Words, seconds_text
+
+_GALLERY_WORDS: Final = ("gallery.",)
+_VIEWER_WORDS: Final = ("viewer.", "export.", "field.")
+_COMPARE_WORDS: Final = ("compare.", "field.")
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The grid of posters, the dialog of one video, and the dialog of two."""
+
+    grid: Any
+    viewer: Any
+    compare: Any
+
+
+def build_gallery(runner: JobRunner) -> Gallery:
+    """Place My videos and its two dialogs.
+
+    Args:
+        runner: Of this page; on a private run its owner may see everybody's videos.
+    """
+    grid = part("gallery", prefixes=_GALLERY_WORDS)
+    grid.value = {"is_owner": not runner.settings.is_public}
+    viewer = part("viewer", prefixes=_VIEWER_WORDS)
+    viewer.value = {"sides": SIDES, "rates": RATES, "fields": list(VideoRequest.model_fields)}
+    compare = part("compare", prefixes=_COMPARE_WORDS)
+    compare.value = {"fields": list(VideoRequest.model_fields)}
+    return Gallery(grid, viewer, compare)
+
+
+def video_json(job: Job, code: str, say: Words) -> dict[str, Any]:
+    """Return a finished video as the page's scripts read it, in the visitor's language.
+
+    Args:
+        job: A job that is done.
+        code: Opens its files.
+        say: The visitor's words.
+    """
+    width, height = job.request.real_size
+    return {
+        "id": job.id,
+        "code": code,
+        "created_at": job.created_at,
+        "length": say("result.seconds", seconds=seconds_text(job.request)),
+        "duration_s": job.request.duration_s,
+        "width": width,
+        "height": height,
+        "facts": facts_of(job, say),
+        "settings": job.request.model_dump(),
+    }
+
+
+async def fill_form(event: gr.EventData) -> list[Any]:
+    """Fill the form with settings that were read from a file; nothing is sent."""
+    settings: object = getattr(event, "settings", None)
+    if not isinstance(settings, dict):
+        raise InvalidRequestError("field_missing", field="prompt", label="Prompt")
+    wish = VideoRequest.parse(cast("dict[str, Any]", settings))
+    return filled(wish, is_random=wish.seed == RANDOM_SEED)
