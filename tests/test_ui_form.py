@@ -10,7 +10,16 @@ from hunyuan_ui.errors import InvalidRequestError
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.prompts import EXAMPLES
 from hunyuan_ui.request import Parameter, VideoRequest, parameters
-from hunyuan_ui.ui.form import FIELDS, RequestForm, advice, build_request_form, filled, request_from, signature_of
+from hunyuan_ui.ui.form import (
+    FIELDS,
+    RequestForm,
+    advice,
+    build_request_form,
+    filled,
+    in_range,
+    request_from,
+    signature_of,
+)
 from hunyuan_ui.ui.text import words
 
 DEFAULTS = [field.default for field in parameters()]
@@ -108,6 +117,13 @@ def test_the_signature_holds_the_fields_by_their_wire_names_and_defaults() -> No
     assert [found[name].default for name in FIELDS[1:]] == DEFAULTS[1:]
     assert found["prompt"].default is found["prompt"].empty
     assert found["width"].annotation is int
+
+
+def test_numbers_past_the_end_of_a_slider_count_as_the_end() -> None:
+    values = ["-", *DEFAULTS[1:]]
+    values[FIELDS.index("width")], values[FIELDS.index("infer_steps")] = 2000, 0
+    request = request_from(in_range(values))
+    assert (request.width, request.infer_steps) == (1280, 1)
 
 
 def _parents(block: Any) -> list[Any]:

@@ -10,14 +10,13 @@ from typing import Any, Final, cast
 
 import gradio as gr
 from gradio.data_classes import FileData
-from gradio.processing_utils import save_file_to_cache
 
 from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.job import MICRO, Job, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.request import VideoRequest, parameters
 from hunyuan_ui.runner import JobRunner
 from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
-from hunyuan_ui.ui.jobs import as_json
+from hunyuan_ui.ui.jobs import as_json, download_name, served_copy
 from hunyuan_ui.ui.visitor import VISITOR_HEADER, Event, headers_of, page_event, say_for, visitor_of
 
 KEY_HEADER: Final = "x-api-key"
@@ -107,8 +106,8 @@ class ApiCalls:
         if job.status is not JobStatus.DONE:
             raise _why_not(job)
         path = self._runner.video_path(job.id, visitor)
-        cached = await asyncio.to_thread(save_file_to_cache, path, self._cache_dir)
-        return FileData(path=cached, orig_name=f"{job.id}.mp4", mime_type="video/mp4").model_dump()
+        cached = await asyncio.to_thread(served_copy, job, path, self._cache_dir)
+        return FileData(path=cached, orig_name=download_name(job), mime_type="video/mp4").model_dump()
 
 
 def declare_api(runner: JobRunner, cache_dir: str) -> None:

@@ -8,18 +8,18 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 import gradio as gr
-from gradio.processing_utils import save_file_to_cache
 
 from hunyuan_ui import presets
 from hunyuan_ui.errors import InvalidRequestError, MediaError
-from hunyuan_ui.job import Job, JobProblem, JobStatus, Visitor
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Payer, Visitor
 from hunyuan_ui.prompts import EXAMPLES, Example
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner
-from hunyuan_ui.ui.form import FIELDS, advice, filled, presets_of, request_from
-from hunyuan_ui.ui.jobs import head_of, result_of
+from hunyuan_ui.ui.form import FIELDS, advice, filled, in_range, presets_of, request_from
+from hunyuan_ui.ui.jobs import head_of, result_of, served_copy
+from hunyuan_ui.ui.own_key import PayEvents, chosen_payer
 from hunyuan_ui.ui.text import Words, money, seconds_text
-from hunyuan_ui.ui.visitor import page_event, say_for, token_in, visitor_of
+from hunyuan_ui.ui.visitor import login_of, page_event, say_for, token_in, token_of, visitor_of
 
 LOOKED_BACK: Final = 50  # jobs searched for the last finished video
 KEEP: Final[Any] = cast("Any", gr).skip()  # leaves a component as it is; Gradio's own annotation is incomplete
@@ -31,12 +31,13 @@ class PageEvents:
 
     Args:
         runner: The door to everything.
-        cache_dir: Gradio's cache; finished videos are copied there under a name nobody can guess.
+        cache_dir: Gradio's cache, from which finished videos are served.
     """
 
     def __init__(self, runner: JobRunner, cache_dir: str) -> None:
         self._runner = runner
         self._cache_dir = cache_dir
+        self.pay = PayEvents(runner)
 
     # sending
 
@@ -44,12 +45,18 @@ class PageEvents:
         """Return the event of the Generate button, or of its confirmation of a high price."""
 
         async def submit(
-            _request: gr.Request, job_id: str, who: object, is_random: bool, *values: Any
+            request: gr.Request, job_id: str, who: object, pay: object, is_random: bool, *values: Any
         ) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
             wish = request_from(values, is_random=is_random)
-            token = token_in(who)
-            visitor = self._visitor(token)
-            job = await self._runner.submit(job_id, wish, visitor, is_confirmed=is_confirmed)
+            token = token_of(request, who, self._runner.settings)
+            job = await self._runner.submit(
+                job_id,
+                wish,
+                self._visitor(token),
+                payer=chosen_payer(pay, self._runner),
+                is_confirmed=is_confirmed,
+                is_logged_in=login_of(request, self._runner.settings) != "",
+            )
             watched = {"token": token, "job": job.id, "is_new": True}
             return {"token": token}, watched, {"answer": job_id}, job.request.seed
 
@@ -72,8 +79,9 @@ class PageEvents:
     async def attach(self, request: gr.Request, who: object) -> list[Any]:
         """Return all that a page shows when it opens: who it is, its newest job, its last video."""
         say = say_for(request)
-        token = token_in(who)
+        token = token_of(request, who, self._runner.settings)
         visitor = self._visitor(token)
+        pay = self.pay.opened(request, visitor, say)
         jobs = self._runner.jobs(visitor, limit=LOOKED_BACK)
         newest = jobs[0] if jobs else None
         watched = {"token": token, "job": newest.id if newest is not None and _is_news(newest) else None}
@@ -82,20 +90,20 @@ class PageEvents:
         return [
             {"token": token},
             watched,
-            self._head(say),
-            {"cards": self._cards(say)},
+            pay,
+            *self._priced_parts(pay, say),
             *await self._played(finished, visitor, say),
             *(filled(wish, is_random=True) if wish else [KEEP] * (len(FIELDS) + 4)),
         ]
 
-    async def show(self, request: gr.Request, event: gr.EventData, who: object) -> list[Any]:
+    async def show(self, request: gr.Request, event: gr.EventData, who: object, pay: object) -> list[Any]:
         """Return the video of a job that has just ended, with its facts."""
         say = say_for(request)
         token = token_in(who)
         visitor = self._visitor(token)
         job = self._runner.view(_job_id(event), visitor).job
         watched = {"token": token, "job": None, "shown": job.id}
-        return [watched, self._head(say), {"cards": self._cards(say)}, *await self._played(job, visitor, say)]
+        return [watched, *self._priced_parts(pay, say), *await self._played(job, visitor, say)]
 
     # filling the form
 
@@ -125,38 +133,39 @@ class PageEvents:
         """Return the steps of a quality."""
         return presets.STEPS[quality]
 
-    async def follow_numbers(self, request: gr.Request, *values: Any) -> tuple[Any, ...]:
+    async def follow_payer(self, request: gr.Request, pay: object) -> tuple[Any, ...]:
+        """Return what follows the choice of who pays: the page's head and the examples' prices."""
+        return self._priced_parts(pay, say_for(request))
+
+    async def follow_numbers(self, request: gr.Request, pay: object, *values: Any) -> tuple[Any, ...]:
         """Return what follows the numbers: presets, the real size and length, and the button's time and price."""
         say = say_for(request)
         try:
-            wish = request_from(("-", *values[1:]))  # the prompt costs nothing
+            wish = request_from(in_range(("-", *values[1:])))  # the prompt costs nothing
         except InvalidRequestError as error:
             return (*[KEEP] * 4, say.sentence(JobProblem.of(error)), say["generate.label"])
         frames = gr.update(label=say("form.frames", seconds=seconds_text(wish)))
-        return (*presets_of(wish), frames, *self.priced(wish, say))
-
-    def priced(self, wish: VideoRequest, say: Words) -> tuple[str, str]:
-        """Return the line of advice and the button's text for a request."""
-        expected = self._runner.estimate(wish)
-        is_preview = self._runner.settings.is_preview
-        return advice(wish, expected, say), say.generate_label(expected, is_preview=is_preview)
+        return (*presets_of(wish), frames, *self._priced(wish, chosen_payer(pay, self._runner), say))
 
     # inside
 
     def _visitor(self, token: str) -> Visitor:
         return visitor_of(token, self._runner.settings)
 
-    def _head(self, say: Words) -> dict[str, Any]:
-        return head_of(self._runner.limits(), say)
+    def _priced(self, wish: VideoRequest, payer: Payer, say: Words) -> tuple[str, str]:
+        expected = self._runner.estimate(wish, payer)
+        return advice(wish, expected, say), say.generate_label(expected, is_preview=payer == "nobody")
 
-    def _cards(self, say: Words) -> list[dict[str, Any]]:
-        return [self._card(example, say) for example in EXAMPLES]
+    def _priced_parts(self, pay: object, say: Words) -> tuple[dict[str, Any], dict[str, Any]]:
+        payer = chosen_payer(pay, self._runner)
+        cards = [self._card(example, payer, say) for example in EXAMPLES]
+        return head_of(self._runner.limits(), payer, say), {"cards": cards}
 
-    def _card(self, example: Example, say: Words) -> dict[str, Any]:
+    def _card(self, example: Example, payer: Payer, say: Words) -> dict[str, Any]:
         wish = example.request
         width, height = wish.real_size
-        expected = self._runner.estimate(wish)
-        if self._runner.settings.is_preview:
+        expected = self._runner.estimate(wish, payer)
+        if payer == "nobody":
             price = say["example.free"]
         else:
             price = say("example.price", time=say.duration(expected.seconds), price=money(expected.cost_usd))
@@ -177,8 +186,7 @@ class PageEvents:
             path = self._runner.video_path(job.id, visitor)
         except MediaError:
             return KEEP, {}
-        # The library is never served; the copy's name holds a content hash and the job's random id.
-        cached = await asyncio.to_thread(save_file_to_cache, path, self._cache_dir)
+        cached = await asyncio.to_thread(served_copy, job, path, self._cache_dir)
         return gr.update(value=cached, visible=True), result_of(job, cached, say)
 
 

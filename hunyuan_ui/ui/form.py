@@ -105,6 +105,11 @@ def request_from(values: Sequence[Any], *, is_random: bool = False) -> VideoRequ
     return VideoRequest.parse({**loose, "seed": RANDOM_SEED} if is_random else loose)
 
 
+def in_range(values: Sequence[Any]) -> list[Any]:
+    """Return the nine values with too small and too large numbers at the end of their range, as sliders leave them."""
+    return [_clipped(field, value) for field, value in zip(parameters(), values, strict=True)]
+
+
 def filled(request: VideoRequest, *, is_random: bool) -> list[Any]:
     """Return values for `RequestForm.all` that show a request."""
     return [*(getattr(request, name) for name in FIELDS), *presets_of(request), is_random]
@@ -145,6 +150,12 @@ def signature_of(extra: Mapping[str, Any], returns: Any) -> inspect.Signature:
     # A parameter that Gradio fills in follows those with defaults, so it needs one too.
     others = [inspect.Parameter(name, kind, default=None, annotation=type_) for name, type_ in extra.items()]
     return inspect.Signature([*fields, *others], return_annotation=returns)
+
+
+def _clipped(field: Parameter, value: Any) -> Any:
+    if field.is_text or not isinstance(value, (int, float)) or field.low is None or field.high is None:
+        return value
+    return min(max(value, field.low), field.high)
 
 
 def _control(field: Parameter, **looks: Any) -> Any:

@@ -7,7 +7,19 @@ function mark(field) {
     delete marked.dataset.wrong;
     for (const input of marked.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
   }
-  const control = field && document.getElementById(`field-${field.replaceAll("_", "-")}`);
+  if (!field) return;
+  const id = `field-${field.replaceAll("_", "-")}`;
+  const advanced = document.querySelector("#advanced > button");
+  if (document.getElementById(id)) point(id);
+  else if (advanced) {
+    // Gradio draws what is inside an accordion only once it is open.
+    advanced.click();
+    setTimeout(() => point(id), 200);
+  }
+}
+
+function point(id) {
+  const control = document.getElementById(id);
   if (!control) return;
   control.dataset.wrong = "";
   const input = control.querySelector("textarea, input");
@@ -31,6 +43,9 @@ part("confirm").addEventListener("click", () => {
   trigger("confirm");
 });
 document.addEventListener("hunyuan:unanswered", () => show(words.send_failed));
+document.addEventListener("hunyuan:answered", () => {
+  if (part("text").textContent === words.send_failed) show("");
+});
 watch("value", () => {
   const value = props.value || {};
   hunyuan.answered(value.answer);
