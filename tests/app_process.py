@@ -1,0 +1,102 @@
+"""The real app in a process of its own, as `python app.py` starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+ROOT = Path(__file__).parents[1]
+START_WITHIN_S = 60.0
+END_WITHIN_S = 10.0
+
+
+class RunningApp:
+    """A started app.
+
+    Args:
+        process: Its process.
+        url: Where it answers, with a slash at the end.
+        data_dir: Its data folder.
+        log: File with its standard output and error.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str, data_dir: Path, log: Path) -> None:
+        self.process = process
+        self.url = url
+        self.data_dir = data_dir
+        self._log = log
+
+    @property
+    def output(self) -> str:
+        """Everything it has written so far."""
+        return self._log.read_text("utf-8")
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the log lines of one event."""
+        lines = [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == name]
+
+    def end(self) -> float:
+        """Send SIGTERM and return the seconds until it has ended."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(END_WITHIN_S)
+        return time.monotonic() - began
+
+
+@contextmanager
+def running_app(folder: Path, *, port: int | None = None, **environment: str) -> Iterator[RunningApp]:
+    """Start the app with its data below a folder, wait until it is well, and end it."""
+    port = port or free_port()
+    data_dir, log = folder / "data", folder / "app.log"
+    settings = {"HUNYUAN_UI_DATA_DIR": str(data_dir), "HUNYUAN_UI_POLL_SECONDS": "0.1"}
+    settings |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "cache"), "PYTHONUNBUFFERED": "1"}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=ROOT,
+            env={**os.environ, **settings, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    app = RunningApp(process, f"http://127.0.0.1:{port}/", data_dir, log)
+    try:
+        _wait_until_well(app)
+        yield app
+    finally:
+        process.terminate()
+        try:
+            process.wait(END_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """Return a port that nobody uses just now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _wait_until_well(app: RunningApp) -> None:
+    give_up_at = time.monotonic() + START_WITHIN_S
+    while time.monotonic() < give_up_at:
+        assert app.process.poll() is None, app.output
+        try:
+            with urllib.request.urlopen(f"{app.url}gradio_api/healthz", timeout=5):
+                return
+        except (URLError, OSError):
+            time.sleep(0.05)
+    raise AssertionError(app.output)

@@ -1,0 +1,250 @@
+"""The page in a real Chromium, in front of the local endpoint as a paid service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from hunyuan_ui.local_endpoint.app import create_app
+from hunyuan_ui.local_endpoint.serving import serve
+from hunyuan_ui.prompts import EXAMPLES
+from tests.app_process import RunningApp, running_app
+
+PROMPT = "A paper boat drifts down a rain-filled gutter."
+DONE_WITHIN_MS = 30_000
+PLAYING = "video => video.currentTime > 0.3 && !video.paused"
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    service = serve(create_app(seconds=2))
+    key: dict[str, Any] = {
+        "SEGMIND_API_KEY": "SG_0011223344556677",
+        "SEGMIND_BASE_URL": service.url,
+        "HUNYUAN_UI_CONCURRENCY": "1",
+    }
+    with running_app(tmp_path_factory.mktemp("page"), **key) as started:
+        yield started
+    service.close()
+
+
+@pytest.fixture
+def opened(page: Page, app: RunningApp) -> Page:
+    page.set_default_timeout(15_000)
+    return open_page(page, app)
+
+
+def open_page(page: Page, app: RunningApp) -> Page:
+    page.goto(app.url)
+    expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
+    return page
+
+
+def write(page: Page, prompt: str = PROMPT) -> None:
+    page.locator("#field-prompt textarea").fill(prompt)
+
+
+def short(page: Page) -> None:
+    """Ask for few frames, so that a test is quick."""
+    number = page.locator("#field-video-length input[type=number]")
+    number.fill("9")
+    number.blur()
+    expect(page.locator("#made-as")).to_contain_text("0.4 s")
+
+
+def video_plays(page: Page) -> Any:
+    video = page.locator("#player video")
+    expect(video).to_be_visible(timeout=DONE_WITHIN_MS)
+    page.wait_for_function(f"(({PLAYING})(document.querySelector('#player video')))")
+    return video
+
+
+def test_a_stranger_types_a_prompt_and_sees_it_play(opened: Page) -> None:
+    write(opened)
+    opened.locator("#generate").click()
+    expect(opened.locator(".under-way")).to_be_visible()
+    expect(opened.locator(".under-way")).to_contain_text("You can close this tab")
+    video = video_plays(opened)
+    assert video.evaluate("video => [video.videoWidth, video.videoHeight, video.muted]") == [864, 480, True]
+    seed = opened.get_by_label("Seed", exact=True).input_value()
+    expect(opened.locator(".result .facts")).to_contain_text(f"seed {seed}")
+    expect(opened.locator(".result .facts")).to_contain_text("864x480")
+    expect(opened.locator(".under-way")).to_be_hidden()
+    expect(opened.locator(".spent")).to_contain_text(re.compile(r"today \$\d"))
+    with opened.expect_download() as download:
+        opened.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == f"hunyuan-video-864x480-seed-{seed}.mp4"
+
+
+def test_a_reload_in_the_middle_changes_nothing(opened: Page, app: RunningApp) -> None:
+    write(opened)
+    short(opened)
+    before = len(app.events("job.queued"))
+    opened.locator("#generate").click()
+    expect(opened.locator(".under-way")).to_be_visible()
+    opened.reload()
+    expect(opened.locator(".under-way")).to_be_visible()
+    video_plays(opened)
+    expect(opened.locator("#field-prompt textarea")).to_have_value(PROMPT)
+    assert len(app.events("job.queued")) == before + 1
+
+
+def test_a_double_click_makes_one_job(opened: Page, app: RunningApp) -> None:
+    write(opened)
+    short(opened)
+    before = len(app.events("job.queued"))
+    opened.locator("#generate").dblclick()
+    opened.evaluate("document.getElementById('generate').click()")
+    video_plays(opened)
+    assert len(app.events("job.queued")) == before + 1
+
+
+def test_an_example_fills_every_setting_and_sends_nothing(opened: Page, app: RunningApp) -> None:
+    before = len(app.events("job.queued"))
+    opened.get_by_role("button", name="Advanced").click()
+    for example in (EXAMPLES[2], EXAMPLES[10]):
+        wish = example.request
+        opened.locator(".examples button").nth(EXAMPLES.index(example)).click()
+        expect(opened.locator("#field-prompt textarea")).to_have_value(wish.prompt)
+        expect(opened.get_by_label("Seed", exact=True)).to_have_value(str(wish.seed))
+        expect(opened.locator("#field-width input[type=number]")).to_have_value(str(wish.width))
+        expect(opened.locator("#field-video-length input[type=number]")).to_have_value(str(wish.video_length))
+        expect(opened.get_by_label("New seed each time")).not_to_be_checked()
+    expect(opened.locator("#quality input:checked")).to_have_value("fine")
+    assert len(app.events("job.queued")) == before
+
+
+def test_a_bad_value_gets_a_sentence_and_the_page_goes_on(opened: Page, app: RunningApp) -> None:
+    before = len(app.events("job.queued"))
+    opened.locator("#generate").click()
+    notice = opened.locator(".notice")
+    expect(notice).to_contain_text("Prompt: nothing is written there")
+    expect(opened.locator("#field-prompt textarea")).to_have_attribute("aria-invalid", "true")
+    assert len(app.events("job.queued")) == before
+    write(opened)
+    short(opened)
+    opened.locator("#generate").click()
+    expect(notice).to_be_hidden()
+    video_plays(opened)
+
+
+def test_frames_that_cannot_be_are_refused_with_the_nearest(opened: Page) -> None:
+    write(opened)
+    number = opened.locator("#field-video-length input[type=number]")
+    number.fill("78")
+    number.blur()
+    expect(opened.locator("#made-as")).to_contain_text("Use 77 or 81")
+    opened.locator("#generate").click()
+    expect(opened.locator(".notice")).to_contain_text("Use 77 or 81")
+
+
+def test_the_price_follows_the_choices(opened: Page) -> None:
+    button = opened.locator("#generate")
+    expect(button).to_contain_text(re.compile(r"\$\d+\.\d\d"))
+    small = float(str(button.text_content()).rpartition("$")[2])
+    opened.locator("#size label").filter(has_text="720").click()
+    expect(opened.locator("#made-as")).to_contain_text("1280x720")
+    expect(button).not_to_contain_text(f"${small}")
+    assert float(str(button.text_content()).rpartition("$")[2]) > small
+
+
+def test_a_shape_and_a_size_set_the_exact_numbers_and_are_recognised_in_them(opened: Page) -> None:
+    opened.locator("#shape label").filter(has_text="9:16").click()
+    opened.locator("#size label").filter(has_text="540").click()
+    expect(opened.locator("#made-as")).to_contain_text("544x960")
+    opened.get_by_role("button", name="Advanced").click()
+    width = opened.locator("#field-width input[type=number]")
+    expect(width).to_have_value("544")
+    width.fill("545")
+    width.blur()
+    expect(opened.locator("#made-as")).to_contain_text("545x960 is made as 560x960")
+    expect(opened.locator("#shape input:checked")).to_have_count(0)
+
+
+def test_control_and_enter_generate(opened: Page) -> None:
+    write(opened)
+    short(opened)
+    opened.locator("#field-prompt textarea").press("Control+Enter")
+    video_plays(opened)
+
+
+def test_a_waiting_job_can_be_cancelled_and_says_so(opened: Page) -> None:
+    write(opened)
+    opened.locator("#generate").click()
+    expect(opened.locator(".under-way")).to_contain_text("Stop watching")
+    opened.locator("#generate").click()
+    expect(opened.locator(".under-way")).to_contain_text("Next in line")
+    expect(opened.locator(".others li")).to_have_count(1)
+    opened.locator(".under-way").get_by_role("button", name="Cancel").click()
+    expect(opened.locator(".ended")).to_contain_text("It was not sent, and nothing was charged")
+    video_plays(opened)
+
+
+def test_text_stays_text(opened: Page) -> None:
+    hostile = '<img src=x onerror="window.ran=1"> ${window.ran=2} {{window.ran=3}} <script>window.ran=4</script>'
+    write(opened, hostile)
+    short(opened)
+    opened.locator("#generate").click()
+    expect(opened.locator(".under-way .prompt")).to_have_text(hostile)
+    video_plays(opened)
+    expect(opened.locator(".result .prompt")).to_have_text(hostile)
+    opened.reload()
+    expect(opened.locator(".result .prompt")).to_have_text(hostile)
+    assert opened.evaluate("window.ran") is None
+
+
+def test_another_browser_sees_nothing_of_this_one(opened: Page, app: RunningApp, browser: Browser) -> None:
+    write(opened)
+    short(opened)
+    opened.locator("#generate").click()
+    expect(opened.locator(".under-way")).to_be_visible()
+    with browser.new_context() as stranger:
+        other = open_page(stranger.new_page(), app)
+        expect(other.locator(".blank")).to_be_visible()
+        expect(other.locator(".under-way")).to_be_hidden()
+    video_plays(opened)
+
+
+def test_nothing_is_loaded_from_another_host(page: Page, app: RunningApp) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_page(page, app)
+    assert len(asked) > 20
+    assert [url for url in asked if not url.startswith((app.url, "data:", "blob:"))] == []
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280, 1600])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_width_needs_a_horizontal_scroll_bar(page: Page, app: RunningApp, width: int, scheme: Any) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    open_page(page, app)
+    page.get_by_role("button", name="Advanced").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_first_screen_holds_prompt_button_and_player(page: Page, app: RunningApp) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    open_page(page, app)
+    for part in ("#field-prompt", "#generate", ".blank"):
+        box = page.locator(part).bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 800, part
+
+
+def test_a_finger_can_hit_everything_on_a_phone(page: Page, app: RunningApp) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    open_page(page, app)
+    page.get_by_role("button", name="Advanced").click()
+    heights = page.evaluate(
+        """() => [...document.querySelectorAll("#desk button, #desk .segmented label, .examples button")]
+            .filter((element) => element.getClientRects().length)
+            .map((element) => [element.textContent.trim(), element.getBoundingClientRect().height])"""
+    )
+    assert len(heights) > 20
+    assert [found for found in heights if found[1] < 44] == []
