@@ -60,6 +60,14 @@ class DataFolder:
         except OSError as error:
             raise _disk_full(free=0) if error.errno in _FULL else StorageError("disk_read_only") from None
 
+    def refuse(self, error: StorageError) -> None:
+        """Be for viewing only, for this reason; a full disk has many faces, so it is looked for first."""
+        self.problem = error
+        with suppress(OSError):
+            free = shutil.disk_usage(self.path).free
+            if free < BALLAST_BYTES:
+                self.problem = _disk_full(free)
+
     def drop_ballast(self) -> None:
         """Make a little room on a full disk, for the record of what was already paid."""
         with suppress(OSError):

@@ -213,6 +213,7 @@ class Dispatcher:
             if live.job.status is JobStatus.QUEUED:
                 return
             if live.phase is Phase.PAUSED and live.job.is_active:
+                self._wake.set()  # its place is free meanwhile
                 await asyncio.sleep(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
 
     async def _after_internal_error(self, live: LiveJob, reference: str, attempt: int) -> None:

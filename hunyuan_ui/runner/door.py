@@ -71,7 +71,7 @@ class JobRunner:
             jobs = await recover(self._means)
         except StorageError as error:
             # Nothing may be sent by a ledger that cannot say so; what is there can still be seen.
-            self._means.folder.problem = error
+            self._means.folder.refuse(error)
             log.trouble("runner.view_only", code=error.code)
             return
         await asyncio.to_thread(self.videos.exports.sweep)

@@ -33,6 +33,7 @@ from hunyuan_ui.runner.means import Means, NeedsKeyError, Service
 
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 PATIENCE_S: Final = 60.0  # a 404 younger than this is the service's own lag (faults-and-security.md row 30)
+HOPELESS_AFTER: Final = 20  # downloads that fail, once the file's seven days are over
 SLOWEST_RETRY_S: Final = 60.0
 POLL_JITTER: Final = 0.2  # spreads a thousand polls evenly
 
@@ -164,6 +165,7 @@ class Journey:
     # waiting for the service
 
     async def _poll(self) -> None:
+        self._key()
         if self._live.phase not in (Phase.IN_SERVICE_QUEUE, Phase.RENDERING):
             self._live.say(Phase.IN_SERVICE_QUEUE)
         misses = 0
@@ -231,11 +233,12 @@ class Journey:
             try:
                 await self._fetch_once(refused)
             except DownloadError as error:
-                # Only a failure may count the days: a clock that jumps must not lose what is still there.
-                if error.expired or not error.retryable or self._is_past_file_life():
+                misses += 1
+                # Days alone prove nothing: a clock that jumps must not lose what is still there.
+                is_hopeless = misses > HOPELESS_AFTER and self._is_past_file_life()
+                if error.expired or not error.retryable or is_hopeless:
                     refused.append(error)
                     continue
-                misses += 1
                 await self._retry_later(error, misses)
             except (HunyuanUIError, OSError) as error:
                 misses += 1

@@ -105,7 +105,7 @@ def _open_once_more(folder: DataFolder, error: StorageError) -> Opened:
     try:
         return open_ledger(folder.path)
     except StorageError:
-        folder.problem = error
+        folder.refuse(error)
         return open_ledger(folder.path, can_write=False)
 
 

@@ -75,7 +75,7 @@ def _child(options: dict[str, Any]) -> int:
         folder.with_suffix(".pid").write_text(str(os.getpid()), encoding="ascii")
         try:
             asyncio.run(_run(options))
-        except BaseException:
+        except (Exception, SystemExit):  # noqa: BLE001 - the parent reads it in the log
             traceback.print_exc()
             return 1
     return 0
@@ -87,4 +87,5 @@ if __name__ == "__main__":
         child = os.fork()
         if child == 0:
             os._exit(_child(json.loads(line)))
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
+        sys.stdout.flush()

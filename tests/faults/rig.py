@@ -1,4 +1,4 @@
-"""A runner against the raw service, impatient wherever a real one must be patient; also used by the program that dies."""
+"""A runner against the raw service, impatient where a real one must be patient; also used by the program that dies."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def prompt_of(job_id: str) -> str:
 async def click(runner: JobRunner, job_id: str | None = None, visitor: Visitor = OWNER, **options: Any) -> str:
     """Press Generate; return the job's id."""
     job_id = job_id or new_id()
-    await runner.submit(job_id, VideoRequest(prompt=prompt_of(job_id)), visitor, **options)
+    await runner.submit(job_id, VideoRequest.parse({"prompt": prompt_of(job_id)}), visitor, **options)
     return job_id
 
 
@@ -125,7 +125,9 @@ async def next_job_works(runner: JobRunner) -> None:
 
 async def kill(runner: JobRunner) -> None:
     """Let a runner go as a kill would: no step of it is finished or recorded any more."""
-    tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith(("job ", "dispatcher", "ledger backup"))]
+    tasks = [
+        task for task in asyncio.all_tasks() if task.get_name().startswith(("job ", "dispatcher", "ledger backup"))
+    ]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Every operation on the disk fails in turn, once and for a while; then the disk is well and every job ends properly."""
+"""Every operation on the disk fails in turn, once and for a while; then the disk is well and every job ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus, new_id
 from hunyuan_ui.runner import JobRunner
 from tests.faults import oracle
-from tests.faults.rig import OWNER, Dialect, Rig, click, ended, kill, prompt_of, until
+from tests.faults.rig import Dialect, Rig, click, ended, kill, prompt_of, until
 from tests.faults.service import PaidService
 from tests.raw_service import silence
 

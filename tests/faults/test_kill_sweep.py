@@ -33,7 +33,8 @@ def test_nothing_is_lost_or_paid_twice_by_a_kill(tmp_path: Path, dialect: Dialec
             return [wrong for point in share if (wrong := _wrong_after(place, tmp_path, dialect, point))]
 
     with ThreadPoolExecutor() as pool:
-        assert sum(pool.map(sweep, (points[::3], points[1::3], points[2::3])), []) == []
+        wrong = pool.map(sweep, (points[::3], points[1::3], points[2::3]))
+        assert [text for texts in wrong for text in texts] == []
 
 
 def _wrong_after(place: Nursery, folder: Path, dialect: Dialect, point: Point) -> str | None:

@@ -1,0 +1,103 @@
+"""SIGTERM in each phase of a job: the program ends in time and its next start makes everything good."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.checkpoint import no_checkpoint
+from hunyuan_ui.endpoint.client import Timeouts
+from hunyuan_ui.job import JobStatus
+from hunyuan_ui.runner import dispatch
+from tests.faults import oracle
+from tests.faults.kill import Program, nursery
+from tests.faults.rig import OWNER, Dialect, Rig, click, ended, until
+from tests.faults.service import PaidService
+from tests.raw_service import Received, silence
+
+pytestmark = pytest.mark.faults
+
+PHASES: list[tuple[Dialect, str]] = [
+    ("v2", "hunyuan-video"),
+    ("v2", "/status"),
+    ("v2", ".mp4"),
+    ("v1", "hunyuan-video"),
+]
+
+
+@pytest.mark.parametrize(("dialect", "ending"), PHASES)
+def test_row56_sigterm_ends_in_time_and_loses_nothing(tmp_path: Path, dialect: Dialect, ending: str) -> None:
+    with PaidService() as service, nursery() as place:
+        program = Program(place, service, tmp_path / "data", dialect)
+
+        def terminate(received: Received) -> None:
+            if received.path.endswith(ending):
+                service.on_request = lambda _: None
+                program.signal(signal.SIGTERM)
+
+        service.on_request = terminate
+        began = time.monotonic()
+        assert program.run() == 0, program.log
+        assert time.monotonic() - began < 10
+        oracle.check(program.folder, service, program.log, at_rest=False)
+        assert program.run() == 0, program.log
+        jobs = oracle.check(program.folder, service, program.log)
+    # Only v1 cannot wait for its answer, which takes minutes; the next start calls it by its name.
+    allowed = {JobStatus.DONE} if dialect == "v2" else {JobStatus.DONE, JobStatus.UNKNOWN}
+    assert {job.status for job in jobs} <= allowed
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("dialect", ["v2", "v1"])
+async def test_row56_a_service_that_does_not_answer_cannot_hold_a_stop(
+    rig: Rig, service: PaidService, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dispatch.STOP_WITHIN_S + 1.0 < 10
+    monkeypatch.setattr(dispatch, "STOP_WITHIN_S", 0.1)
+    monkeypatch.setattr("tests.faults.rig.QUICK", Timeouts())
+    service.on("POST", "/*", silence())
+    rig.dialect = dialect
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        waiting = asyncio.ensure_future(runner.wait(job_id, OWNER))
+        await until(lambda: service.posts())
+        began = time.monotonic()
+    assert time.monotonic() - began < 2
+    assert (await waiting).status is JobStatus.SUBMITTING
+    async with rig.running() as runner:
+        assert (await ended(runner, job_id)).status is JobStatus.UNKNOWN
+    oracle.check(rig.folder, service)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("dialect", ["v2", "v1"])
+async def test_row56_a_stop_waits_for_the_claim_and_then_sends_nothing(
+    rig: Rig, service: PaidService, dialect: Dialect
+) -> None:
+    stop: list[asyncio.Task[None]] = []
+
+    def stop_now(name: str) -> None:
+        # In the ledger's thread: the claim is committed while the stop already runs.
+        if name == "ledger.claim.begin":
+            asyncio.run_coroutine_threadsafe(begin_to_stop(), loop).result(5)
+
+    async def begin_to_stop() -> None:
+        stop.append(asyncio.ensure_future(runner.stop()))
+        await asyncio.sleep(0)
+
+    loop = asyncio.get_running_loop()
+    rig.dialect, rig.checkpoint = dialect, stop_now
+    runner = rig.open()
+    await runner.start()
+    job_id = await click(runner)
+    await until(lambda: stop)
+    await stop[0]
+    assert service.requests == []
+    rig.checkpoint = no_checkpoint
+    async with rig.running() as runner:
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    oracle.check(rig.folder, service)

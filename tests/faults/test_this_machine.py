@@ -1,0 +1,272 @@
+"""Faults of this machine: room, permission, clock, tabs, processes and locks (faults-and-security.md 3d)."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.errors import AccessError, StorageError
+from hunyuan_ui.job import JobStatus, Phase, new_id
+from hunyuan_ui.ledger import files
+from hunyuan_ui.runner.dispatch import Dispatcher
+from tests.faults import oracle
+from tests.faults.disks import Disk, InjectedDisk, RealDisk, may_mount
+from tests.faults.kill import Program, nursery
+from tests.faults.rig import OWNER, STRANGER, Rig, click, ended, kill, next_job_works, until
+from tests.faults.service import FILE, STATUS, PaidService
+from tests.raw_service import answer
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+DAY_S = 86_400
+
+
+async def refused(rig: Rig, code: str) -> None:
+    """Start a runner that must show what is there, refuse to spend, and say why."""
+    async with rig.running() as runner:
+        assert runner.newest(OWNER) is not None
+        with pytest.raises(StorageError) as caught:
+            await click(runner)
+        assert caught.value.code == code
+
+
+async def one_video(rig: Rig) -> str:
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    return job_id
+
+
+async def test_row43_a_disk_without_room_refuses_to_spend(rig: Rig, service: PaidService) -> None:
+    await one_video(rig)
+    await refused(replace(rig, min_free_bytes=2**60), "disk_full")
+    assert len(service.bill) == 1
+    await one_video(rig)
+    oracle.check(rig.folder, service)
+
+
+@pytest.fixture(params=["injected", *(["real"] if may_mount() else [])])
+def disk(request: pytest.FixtureRequest, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    """The disk under the data folder: a small one of its own where that may be mounted, and errors in its place."""
+    if request.param == "injected":
+        yield InjectedDisk(rig, monkeypatch)
+        return
+    rig.folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(rig.folder)], check=True)
+    yield RealDisk(rig.folder)
+    subprocess.run(["umount", "-l", str(rig.folder)], check=True)
+
+
+async def test_row44_a_full_disk_keeps_the_paid_video_waiting(rig: Rig, service: PaidService, disk: Disk) -> None:
+    async with rig.running() as runner:
+        service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
+        job_id = await click(runner)
+        await until(lambda: runner.view(job_id, OWNER).phase is Phase.RENDERING)
+        disk.fill()
+        service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+        await until(lambda: runner.view(job_id, OWNER).note)
+        with pytest.raises(StorageError, match="nearly full"):
+            await click(runner)
+        assert runner.view(job_id, OWNER).job.is_active
+        disk.heal()
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+        await next_job_works(runner)
+    oracle.check(rig.folder, service)
+
+
+async def test_row45_a_start_on_a_full_disk_shows_what_is_there(rig: Rig, service: PaidService, disk: Disk) -> None:
+    job_id = await one_video(rig)
+    (rig.folder / "ballast").unlink()
+    disk.fill()
+    await refused(rig, "disk_full")
+    disk.heal()
+    async with rig.running() as runner:
+        assert runner.video_path(job_id, OWNER).is_file()
+        await next_job_works(runner)
+    oracle.check(rig.folder, service)
+
+
+async def test_row46_a_read_only_folder_is_for_viewing(rig: Rig, service: PaidService, disk: Disk) -> None:
+    job_id = await one_video(rig)
+    disk.forbid_writing()
+    await refused(rig, "disk_read_only")
+    async with rig.running() as runner:
+        assert runner.video_path(job_id, OWNER).is_file()
+        assert runner.view(job_id, OWNER).phase is Phase.ENDED
+    disk.heal()
+    await one_video(rig)
+    oracle.check(rig.folder, service)
+
+
+async def test_row47_a_clock_that_jumps_opens_no_second_day_and_loses_no_video(rig: Rig, service: PaidService) -> None:
+    clock = [20_000.0 * DAY_S + DAY_S / 2]
+    rig.now = lambda: clock[0]
+    async with rig.running() as runner:
+        for jump in (0, -3 * DAY_S, 30 * DAY_S, -60 * DAY_S):
+            service.on("GET", FILE, [answer(500)] * 2)
+            job_id = await click(runner)
+            await until(lambda: service.posts()[f"a heron, take {job_id}"])  # noqa: B023 - used at once
+            before = runner.limits().spent_today_usd
+            clock[0] += jump
+            after = runner.limits().spent_today_usd
+            assert after >= before if jump <= 0 else after <= before
+            assert (await ended(runner, job_id)).status is JobStatus.DONE
+    async with rig.running() as runner:
+        assert runner.limits().spent_today_usd > 0
+        await next_job_works(runner)
+    oracle.check(rig.folder, service)
+
+
+async def test_row47_a_job_told_to_wait_is_not_kept_waiting_by_a_clock_set_back(rig: Rig, service: PaidService) -> None:
+    clock = [20_000.0 * DAY_S]
+    rig.now = lambda: clock[0]
+    service.refuse()
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        await until(lambda: runner.view(job_id, OWNER).retry_in_s is not None)
+        clock[0] -= DAY_S
+        service.listen()
+        assert (await ended(runner, job_id)).status in (JobStatus.DONE, JobStatus.FAILED)
+        await next_job_works(runner)
+
+
+async def test_row48_a_tab_that_was_closed_finds_its_job_again(rig: Rig, service: PaidService) -> None:
+    async with rig.running() as runner:
+        asked = asyncio.ensure_future(click(runner))
+        await asyncio.sleep(0)
+        asked.cancel()  # the tab goes away while its click is being stored
+        await until(lambda: runner.newest(OWNER))
+        job = runner.newest(OWNER)
+        assert job is not None
+        assert (await ended(runner, job.id)).status is JobStatus.DONE
+        with pytest.raises(AccessError):
+            runner.view(job.id, STRANGER)
+    oracle.check(rig.folder, service)
+
+
+async def test_row48_a_cancel_whose_tab_goes_away_is_still_a_cancel(rig: Rig, service: PaidService) -> None:
+    service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
+    rig.settings = {"concurrency": 1}
+    async with rig.running() as runner:
+        sent, waiting = await click(runner), await click(runner)
+        await until(lambda: runner.view(sent, OWNER).phase is Phase.RENDERING)
+        asked = asyncio.ensure_future(runner.cancel(waiting, OWNER))
+        await asyncio.sleep(0)
+        asked.cancel()
+        assert (await ended(runner, waiting)).status is JobStatus.CANCELLED
+        service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+        assert (await ended(runner, sent)).status is JobStatus.DONE
+    oracle.check(rig.folder, service)
+
+
+async def test_row49_a_double_click_is_one_job(rig: Rig, service: PaidService) -> None:
+    job_id = new_id()
+    async with rig.running() as runner:
+        await asyncio.gather(*(click(runner, job_id) for _ in range(50)))
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+        assert len(service.bill) == 1
+        with pytest.raises(AccessError):
+            await click(runner, job_id, STRANGER)
+    oracle.check(rig.folder, service)
+
+
+async def test_row51_a_second_process_only_shows(rig: Rig, service: PaidService, tmp_path: Path) -> None:
+    async with rig.running() as runner:
+        service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
+        job_id = await click(runner)
+        await until(lambda: runner.view(job_id, OWNER).phase is Phase.RENDERING)
+        second = Rig(rig.folder, rig.origin)
+        async with second.running() as other:
+            assert other.view(job_id, OWNER).phase is Phase.RENDERING
+            assert not other.is_healthy
+        await refused(second, "ledger_taken")
+        with nursery() as place:
+            program = Program(place, service, rig.folder, jobs=[new_id()])
+            assert await asyncio.to_thread(program.run) != 0
+        service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+        assert len(service.bill) == 1
+        await next_job_works(runner)
+    oracle.check(rig.folder, service)
+
+
+async def test_row52_a_locked_ledger_refuses_and_recovers(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "BUSY_TIMEOUT_S", 0.02)
+    async with rig.running() as runner:
+        service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
+        job_id = await click(runner)
+        await until(lambda: runner.view(job_id, OWNER).phase is Phase.RENDERING)
+        with closing(sqlite3.connect(rig.folder / "ledger.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StorageError, match="busy"):
+                await click(runner)
+            service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+            await until(lambda: (note := runner.view(job_id, OWNER).note) and note.code == "ledger_busy")
+            other.execute("ROLLBACK")
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+        await next_job_works(runner)
+    oracle.check(rig.folder, service)
+
+
+async def test_row52_a_ledger_locked_at_the_start_is_for_viewing(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "BUSY_TIMEOUT_S", 0.02)
+    service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
+    runner = rig.open()
+    await runner.start()
+    job_id = await click(runner)
+    await until(lambda: runner.view(job_id, OWNER).phase is Phase.RENDERING)
+    await kill(runner)
+    with closing(sqlite3.connect(rig.folder / "ledger.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        async with rig.running() as runner:
+            assert runner.limits().problem is None or not runner.is_healthy
+        other.execute("ROLLBACK")
+    service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+    async with rig.running() as runner:
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    oracle.check(rig.folder, service)
+
+
+async def test_row55_a_task_that_dies_is_started_again(
+    rig: Rig, service: PaidService, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hunyuan_ui.runner.dispatch._RESTART_S", 0.01)
+    original, deaths = Dispatcher._send_what_may_go, iter(range(3))
+
+    def die_at_first(self: Dispatcher) -> float | None:
+        if next(deaths, None) is not None:
+            raise ZeroDivisionError
+        return original(self)
+
+    monkeypatch.setattr(Dispatcher, "_send_what_may_go", die_at_first)
+    async with rig.running() as runner:
+        await next_job_works(runner)
+        assert runner.is_healthy
+    assert lines.getvalue().count("queue.died") == 3
+    oracle.check(rig.folder, service, lines.getvalue())
+
+
+async def test_row54_and_55_keys_that_never_come_back_take_nobodys_place(rig: Rig, service: PaidService) -> None:
+    rig.settings = {"concurrency": 1}
+    service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
+    runner = rig.open()
+    await runner.start()
+    own = await click(runner, own_key="canary-of-the-visitor-0001")
+    await until(lambda: runner.view(own, OWNER).phase is Phase.RENDERING)
+    await kill(runner)
+    service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+    async with rig.running() as runner:
+        assert (await ended(runner, await click(runner))).status is JobStatus.DONE
+        assert runner.view(own, OWNER).phase is Phase.PAUSED
