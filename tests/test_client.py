@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import socket
 import ssl
@@ -524,7 +523,7 @@ async def test_row11_raw_bytes_are_a_video_whatever_they_call_themselves(
         assert found.metrics == Metrics(cost=1.46, inference_time=205.1)
         saved = await found.save(tmp_path / "a.part", check=no_check)
     assert (tmp_path / "a.part").read_bytes() == VIDEO
-    assert saved == Saved(len(VIDEO), hashlib.sha256(VIDEO).hexdigest())
+    assert saved == Saved(len(VIDEO))
     assert len(service.bill) == 1
 
 

@@ -23,6 +23,7 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 
 _HTTPS_PORT: Final = 443
 _LONGEST_URL: Final = 4096
+_READ_BYTES: Final = 256 * 1024
 
 # Beyond what `is_global` excludes in every Python from 3.10 on: ways to reach an IPv4 address inside an IPv6 one,
 # and blocks that newer lists call special. Source: IANA special-purpose address registries.
@@ -123,7 +124,8 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         failure = httpcore.ConnectError("no address")
         for address in addresses:
             try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                stream = await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                return _EagerStream(stream)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
@@ -141,6 +143,30 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         if not all(is_public(address) for address in addresses):
             raise _refused("it leads into a private network")
         return addresses
+
+
+class _EagerStream(httpcore.AsyncNetworkStream):
+    """Reads as much at once as the event loop receives at once, where httpcore asks for a quarter of it."""
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+        self._inner = inner
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._inner.read(max(max_bytes, _READ_BYTES), timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        return _EagerStream(await self._inner.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
 
 
 class GuardedTransport(httpx.AsyncHTTPTransport):

@@ -1,9 +1,9 @@
-"""Write a video's bytes to a `.part` file: capped, timed, hashed, flushed to the disk and checked."""
+"""Write a video's bytes to a `.part` file: capped, timed, flushed to the disk and checked."""
 
 from __future__ import annotations
 
+import asyncio
 import errno
-import hashlib
 import os
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -21,6 +21,7 @@ from hunyuan_ui.errors import DownloadError, MediaError, StorageError
 
 Check: TypeAlias = Callable[[Path], object]
 
+_BATCH_BYTES: Final = 1024 * 1024  # two of them are in memory
 _SPARE_BYTES: Final = 8 * 1024 * 1024  # stays free for the ledger and the sidecar
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -46,10 +47,9 @@ class SaveLimits:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A whole file: its size in bytes and its SHA-256 in hex."""
+    """A whole file: its size in bytes."""
 
     size: int
-    sha256: str
 
 
 async def save(
@@ -99,22 +99,64 @@ async def save(
 
 
 async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, start: bytes, limits: SaveLimits) -> Saved:
-    digest = hashlib.sha256(start)
-    size = file.write(start)
+    size = len(start)
     began = anyio.current_time()
-    with anyio.CancelScope(deadline=_deadline(began, size, limits)) as scope:
-        async with aclosing(_received(chunks)) as received:
-            async for chunk in received:
-                size += len(chunk)
-                if size > limits.max_bytes:
-                    raise _failed("it is too large", retryable=False)
-                file.write(chunk)
-                digest.update(chunk)
-                scope.deadline = _deadline(began, size, limits)
-    if scope.cancelled_caught:
-        raise _failed("it came too slowly")
-    file.flush()
-    return Saved(size, digest.hexdigest())
+    async with aclosing(_Writer(file)) as writer:
+        await writer.add(start)
+        with anyio.CancelScope(deadline=_deadline(began, size, limits)) as scope:
+            async with aclosing(_received(chunks)) as received:
+                async for chunk in received:
+                    size += len(chunk)
+                    if size > limits.max_bytes:
+                        raise _failed("it is too large", retryable=False)
+                    await writer.add(chunk)
+                    scope.deadline = _deadline(began, size, limits)
+        if scope.cancelled_caught:
+            raise _failed("it came too slowly")
+        await writer.flush()
+    return Saved(size)
+
+
+class _Writer:
+    """Writes in a thread while the next batch comes in, so that a slow disk holds up neither it nor anybody else.
+
+    Args:
+        file: Nobody else's until `aclose` has returned.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._batch: list[bytes] = []
+        self._batched = 0
+        self._under_way: asyncio.Future[None] | None = None
+
+    async def add(self, chunk: bytes) -> None:
+        """Take bytes to be written; wait when a batch is full and the one before is not written yet."""
+        self._batch.append(chunk)
+        self._batched += len(chunk)
+        if self._batched >= _BATCH_BYTES:
+            await self._hand_over()
+
+    async def flush(self) -> None:
+        """Hand everything to the system."""
+        await self._hand_over()
+        await self._written()
+        self._file.flush()
+
+    async def aclose(self) -> None:
+        """Wait, cancelled or not, until no thread uses the file."""
+        if self._under_way is not None:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([self._under_way])
+
+    async def _hand_over(self) -> None:
+        await self._written()
+        batch, self._batch, self._batched = self._batch, [], 0
+        self._under_way = asyncio.get_running_loop().run_in_executor(None, self._file.writelines, batch)
+
+    async def _written(self) -> None:
+        if self._under_way is not None:
+            await asyncio.shield(self._under_way)
 
 
 def _deadline(began: float, size: int, limits: SaveLimits) -> float:
