@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.job import Job, JobProblem, Phase
+from hunyuan_ui.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +35,7 @@ class Limits:
     video_limit_usd: float
     is_preview: bool
     is_public: bool
+    public_by: Literal["space", "share", "address"] | None
+    storage: Storage | None
     may_spend_owner_key: bool
     problem: JobProblem | None

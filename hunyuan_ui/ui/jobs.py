@@ -11,7 +11,7 @@ from urllib.parse import quote
 from gradio.processing_utils import hash_file
 
 from hunyuan_ui import __version__
-from hunyuan_ui.job import MICRO, Job, JobStatus, Phase, new_id
+from hunyuan_ui.job import MICRO, Job, JobStatus, Payer, Phase, new_id
 from hunyuan_ui.runner import JobView, Limits
 from hunyuan_ui.ui.text import Words, money, seconds_text
 
@@ -107,16 +107,20 @@ def result_of(job: Job, cached: str, say: Words) -> dict[str, Any]:
     }
 
 
-def head_of(limits: Limits, say: Words) -> dict[str, Any]:
-    """Return what the page's head says: preview or live, and today's money."""
-    mode = "preview" if limits.is_preview else "live"
+def head_of(limits: Limits, payer: Payer, say: Words) -> dict[str, Any]:
+    """Return what the page's head says: preview or live, who can come, and today's money."""
+    mode = "preview" if payer == "nobody" else "live"
+    reach = limits.public_by or "private"
     return {
         "name": say["app.title"],
         "tagline": say["app.tagline"],
-        "is_preview": limits.is_preview,
+        "is_preview": payer == "nobody",
         "mode": say[f"app.{mode}"],
         "mode_help": say[f"app.{mode}_help"],
-        "spent": "" if limits.is_preview else _spent(limits, say),
+        "reach": say[f"app.reach.{reach}"],
+        "reach_help": say[f"app.reach.{reach}_help"],
+        "spent": _spent(limits, say) if limits.may_spend_owner_key else "",
+        "storage": say[f"app.storage.{limits.storage}"] if limits.storage else "",
     }
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
 from typing import Any, Final, NoReturn, cast
 
 import gradio as gr
@@ -27,6 +29,23 @@ def token_in(stored: object) -> str:
     """Return the token a browser has stored, or a new one where it is missing or malformed."""
     found = cast("Mapping[str, object]", stored).get("token") if isinstance(stored, Mapping) else None
     return str(found) if is_id(found) else new_id()
+
+
+def login_of(request: gr.Request | None, settings: Settings) -> str:
+    """Return the visitor's name at Hugging Face; empty without a login, and wherever Gradio would mock one."""
+    if settings.login_secret is None or request is None:
+        return ""
+    session = cast("Mapping[str, Any]", cast("Any", request).session)
+    user = session.get("oauth_info", {}).get("userinfo", {})
+    return str(user.get("preferred_username", ""))
+
+
+def token_of(request: gr.Request | None, stored: object, settings: Settings) -> str:
+    """Return the visitor's token: made from their login where there is one, so that it cannot be minted at will."""
+    name = login_of(request, settings)
+    if not name or settings.login_secret is None:
+        return token_in(stored)
+    return hmac.new(settings.login_secret.reveal().encode(), name.encode(), sha256).hexdigest()[:32]
 
 
 def visitor_of(token: str, settings: Settings) -> Visitor:

@@ -2,11 +2,12 @@ const part = (name) => element.querySelector(`[data-part="${name}"]`);
 
 function show() {
   const value = props.value || {};
-  for (const name of ["name", "tagline", "spent", "mode"]) {
+  for (const name of ["name", "tagline", "spent", "storage", "reach", "mode"]) {
     part(name).textContent = value[name] || "";
     part(name).hidden = !value[name];
   }
   part("mode").title = value.mode_help || "";
+  part("reach").title = value.reach_help || "";
   part("mode").dataset.mode = value.is_preview ? "preview" : "live";
 }
 

@@ -1,0 +1,52 @@
+const words = hunyuan.words(props.words);
+const part = (name) => element.querySelector(`[data-part="${name}"]`);
+const section = element.querySelector(".pay");
+
+function choice(entry, value) {
+  const label = document.createElement("label");
+  const input = document.createElement("input");
+  const text = document.createElement("span");
+  input.type = "radio";
+  input.name = "payer";
+  input.value = entry.payer;
+  input.checked = entry.payer === value.chosen;
+  input.addEventListener("change", () => trigger("choose", { payer: entry.payer }));
+  text.textContent = entry.label;
+  label.append(input, text);
+  return label;
+}
+
+// The box is empty before the answer comes, whatever it will be: a secret stays nowhere on the page.
+function sends(form, event, name) {
+  part(form).addEventListener("submit", (submitted) => {
+    submitted.preventDefault();
+    const input = part(form).querySelector("input");
+    const text = input.value;
+    input.value = "";
+    if (text) trigger(event, { [name]: text });
+  });
+}
+
+function show() {
+  const value = props.value || {};
+  const choices = value.choices || [];
+  const chosen = choices.find((entry) => entry.payer === value.chosen);
+  const isFocused = part("choices").contains(document.activeElement);
+  section.hidden = choices.length < 2;
+  part("choices").replaceChildren(...choices.map((entry) => choice(entry, value)));
+  if (isFocused) part("choices").querySelector("input:checked")?.focus();
+  part("help").textContent = chosen ? chosen.help : "";
+  part("key-form").hidden = value.chosen !== "visitor" || value.has_key;
+  part("kept").hidden = value.chosen !== "visitor" || !value.has_key;
+  part("code-form").hidden = value.chosen !== "owner" || !value.needs_code;
+  part("login").hidden = value.chosen !== "owner" || !value.needs_login;
+  part("problem").textContent = value.problem || "";
+  part("problem").hidden = !value.problem;
+}
+
+hunyuan.fill(element, words);
+sends("key-form", "bring", "key");
+sends("code-form", "enter", "code");
+part("forget").addEventListener("click", () => trigger("forget"));
+watch("value", show);
+show();
