@@ -12,12 +12,15 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import declare_api
+from hunyuan_ui.ui.doors import MOST_FILE_BYTES
 from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.form import FIELDS, RequestForm, build_request_form
 from hunyuan_ui.ui.gallery import Gallery, build_gallery, fill_form
 from hunyuan_ui.ui.jobs import head_of
+from hunyuan_ui.ui.own_key import build_pay
+from hunyuan_ui.ui.owner import OwnerEvents, build_owner
 from hunyuan_ui.ui.part import PARTS, part, script
-from hunyuan_ui.ui.text import translations, words
+from hunyuan_ui.ui.text import label, translations, words
 from hunyuan_ui.ui.theme import build_theme
 from hunyuan_ui.ui.visitor import STORAGE_KEY, STORAGE_SECRET, page_event
 
@@ -25,8 +28,6 @@ HERE: Final = Path(__file__).parent
 
 # Cheap events that need no queue and must never be listed, limited or shown as progress.
 QUIET: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-
-MOST_UPLOAD_BYTES: Final = 256 * 1024 * 1024  # as large as the largest download
 
 # What a label, a price and the presets follow; text and seed change none of them.
 PRICED: Final = frozenset({"width", "height", "video_length", "infer_steps"})
@@ -46,6 +47,13 @@ class Page:
     result: Any
     examples: Any
     videos: Gallery
+    pay: Any
+    owner: Any
+
+    @property
+    def priced_by(self) -> list[Any]:
+        """What a video's price depends on: who pays, and the form."""
+        return [self.pay, *self.form.controls]
 
     @property
     def follows(self) -> list[Any]:
@@ -67,6 +75,7 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
         _wire_sending(page, events)
         _wire_showing(demo, page, events)
         _wire_form(page, events)
+        _wire_money(demo, page, events, OwnerEvents(runner))
         declare_api(runner, page.player.GRADIO_CACHE)
     # Otherwise POST /gradio_api/run/<name> would pass by the queue and its limits (gradio6.md fact 7).
     demo.queue(api_open=False, default_concurrency_limit=None)
@@ -77,7 +86,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     """Return the options of `launch` that make the page look, speak and stay as closed as it must (DESIGN 6)."""
     return {
         "theme": build_theme(),
-        "css_paths": [HERE / "style.css", HERE / "gallery.css"],
+        "css_paths": [HERE / "style.css", HERE / "gallery.css", HERE / "money.css"],
         "head_paths": [PARTS / "head.html", PARTS / "videos.html"],
         "favicon_path": HERE / "favicon.svg",
         "i18n": translations(),
@@ -85,7 +94,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "server_name": settings.server_name,
         "server_port": settings.server_port,
         "share": settings.share,
-        "max_file_size": MOST_UPLOAD_BYTES,
+        "max_file_size": MOST_FILE_BYTES,
         "show_error": False,
         "ssr_mode": False,
         "run_history": False,
@@ -95,15 +104,21 @@ def launch_options(settings: Settings) -> dict[str, Any]:
 
 def _place(runner: JobRunner) -> Page:
     default = VideoRequest.model_construct()
-    is_preview = runner.settings.is_preview
+    payer = runner.payers[0]
     who = gr.BrowserState({}, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
     job_id = gr.Textbox(visible=False)
     header = part("header")
-    header.value = head_of(runner.limits(), words())
+    header.value = head_of(runner.limits(), payer, words())
+    if runner.settings.is_space:
+        gr.DuplicateButton(label("app.duplicate"), elem_id="duplicate")
+    if runner.settings.login_secret is not None:
+        cast("Any", gr).LoginButton(elem_id="login", size="sm")
     with gr.Row(elem_id="desk"):
         with gr.Column(scale=6, min_width=320, elem_id="form"):
-            form = build_request_form(words().generate_label(runner.estimate(default), is_preview=is_preview))
+            expected = runner.estimate(default, payer)
+            form = build_request_form(words().generate_label(expected, is_preview=payer == "nobody"))
             notice = part("notice")
+            pay = build_pay()
         with gr.Column(scale=7, min_width=320, elem_id="screen"):
             player = gr.Video(
                 visible=False,
@@ -117,12 +132,13 @@ def _place(runner: JobRunner) -> Page:
             watch = part("watch")
             result = part("result")
     examples = part("examples")
-    return Page(form, who, job_id, header, notice, watch, player, result, examples, build_gallery(runner))
+    gallery, owner = build_gallery(runner), build_owner(runner)
+    return Page(form, who, job_id, header, notice, watch, player, result, examples, gallery, pay, owner)
 
 
 def _wire_sending(page: Page, events: PageEvents) -> None:
     form = page.form
-    inputs = [page.job_id, page.who, form.is_random, *form.controls]
+    inputs = [page.job_id, page.who, page.pay, form.is_random, *form.controls]
     outputs = [page.who, page.watch, page.notice, form.seed]
     begin, settled = script("submit"), script("settled")
     for trigger, is_confirmed in ((form.generate.click, False), (page.notice.confirm, True)):
@@ -145,15 +161,15 @@ def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:
     opened = demo.load(
         page_event(events.attach),
         [page.who],
-        [page.who, page.watch, page.header, page.examples, *played, *page.form.all],
+        [page.who, page.watch, page.pay, page.header, page.examples, *played, *page.form.all],
         **QUIET,
     )
     shown = page.watch.ended(
-        page_event(events.show), [page.who], [page.watch, page.header, page.examples, *played], **QUIET
+        page_event(events.show), [page.who, page.pay], [page.watch, page.header, page.examples, *played], **QUIET
     )
     # Every finished job teaches the estimate, so the button's time and price may have changed.
     for event in (opened, shown):
-        event.then(page_event(events.follow_numbers), page.form.controls, page.follows, **QUIET)
+        event.then(page_event(events.follow_numbers), page.priced_by, page.follows, **QUIET)
 
 
 def _wire_form(page: Page, events: PageEvents) -> None:
@@ -177,9 +193,31 @@ def _wire_form(page: Page, events: PageEvents) -> None:
         filled.append(finished.new_seed(page_event(events.new_seed), [page.who], form.all, **QUIET))
     # Not on `change`: it fires for each number that an event sets, while the others still hold their old values.
     for event in filled:
-        event.then(follow, form.controls, page.follows, **QUIET)
+        event.then(follow, page.priced_by, page.follows, **QUIET)
     sliders = [control for name, control in zip(FIELDS, form.controls, strict=True) if name in PRICED]
     moves = [move for slider in sliders for move in (slider.input, slider.release)]
-    on(moves, follow, form.controls, page.follows, trigger_mode="always_last", **QUIET)
+    on(moves, follow, page.priced_by, page.follows, trigger_mode="always_last", **QUIET)
     form.reuse_seed.click(page_event(events.reuse_seed), [page.who], [form.seed, form.is_random], **QUIET)
     form.seed.input(None, None, form.is_random, js=script("keep_seed"), api_visibility="private")
+
+
+def _wire_money(demo: gr.Blocks, page: Page, events: PageEvents, owner: OwnerEvents) -> None:
+    pay, desk = events.pay, page.owner
+    for trigger, event in (
+        (page.pay.choose, pay.choose()),
+        (page.pay.bring, pay.bring()),
+        (page.pay.forget, pay.forget()),
+        (page.pay.enter, pay.enter()),
+    ):
+        changed = trigger(event, [page.who, page.pay], page.pay, **QUIET)
+        changed.then(page_event(events.follow_payer), page.pay, [page.header, page.examples], **QUIET)
+        changed.then(page_event(events.follow_numbers), page.priced_by, page.follows, **QUIET)
+    demo.unload(pay.closed)
+    for trigger, event in (
+        (desk.prove, owner.prove()),
+        (desk.refresh, owner.refresh()),
+        (desk.settle, owner.settle()),
+        (desk.resume, owner.resume()),
+        (desk.export, owner.export()),
+    ):
+        trigger(event, page.who, desk, **QUIET)
