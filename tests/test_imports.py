@@ -23,7 +23,13 @@ ROOMS: dict[str, str] = {
     "estimate": "request",
     "presets": "",
     "prompts": "presets request",
-    "settings": "errors",
+    "vocabulary": "",
+    "english": "vocabulary",
+    "hints": "english",
+    "improvement": "english hints vocabulary",
+    "storage": "",
+    "settings": "errors storage",
+    "startup": "errors settings",
     "access": "errors settings",
     "banner": "settings",
     "log": "settings",
@@ -38,12 +44,12 @@ ROOMS: dict[str, str] = {
     "endpoint": "checkpoint errors request",
     "runner": (
         "access checkpoint endpoint errors estimate export folder guard job ledger library links log media request "
-        "settings tags"
+        "settings storage tags"
     ),
     "local_endpoint": "endpoint.contract estimate media request",
     "preview": "local_endpoint settings",
     "ui": "errors estimate export job log presets prompts request runner settings",
-    "app": "banner errors log preview runner settings ui",
+    "app": "banner log preview runner startup ui",
     "command_line": "errors estimate job log preview request runner settings",
     "__main__": "command_line",
 }
