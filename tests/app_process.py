@@ -38,6 +38,11 @@ class RunningApp:
         self._log = log
 
     @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rstrip("/").rpartition(":")[2])
+
+    @property
     def output(self) -> str:
         """Everything it has written so far."""
         return self._log.read_text("utf-8")
@@ -56,15 +61,16 @@ class RunningApp:
 
 
 @contextmanager
-def running_app(folder: Path, *, port: int | None = None, **environment: str) -> Iterator[RunningApp]:
+def running_app(folder: Path, *, port: int | None = None, script: str = "app.py", **environment: str) -> Iterator[RunningApp]:
     """Start the app with its data below a folder, wait until it is well, and end it."""
     port = port or free_port()
     data_dir, log = folder / "data", folder / "app.log"
     settings = {"HUNYUAN_UI_DATA_DIR": str(data_dir), "HUNYUAN_UI_POLL_SECONDS": "0.1"}
     settings |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "cache"), "PYTHONUNBUFFERED": "1"}
+    settings["PYTHONPATH"] = str(ROOT)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "app.py"],
+            [sys.executable, script],
             cwd=ROOT,
             env={**os.environ, **settings, **environment},
             stdout=output,

@@ -6,6 +6,8 @@ const words = hunyuan.words(props.words);
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const everybody = part("everybody").querySelector("input");
 
+const otherTabs = new BroadcastChannel("hunyuan-deleted");
+
 let shown = []; // videos in the order of the page
 let before = null; // where the next page begins
 let asked = 0; // answers to older questions are dropped
@@ -240,7 +242,14 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) lookForNews();
 });
 hunyuan.videos.hear("done", lookForNews);
-hunyuan.videos.hear("deleted", forget);
+hunyuan.videos.hear("deleted", (id) => {
+  forget(id);
+  otherTabs.postMessage(id);
+});
+otherTabs.addEventListener("message", ({ data }) => {
+  forget(data);
+  hunyuan.videos.send("gone", data);
+});
 hunyuan.videos.hear("show", openById);
 hunyuan.videos.hear("choose", async (wish) => {
   const video = await find(wish);

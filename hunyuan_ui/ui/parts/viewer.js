@@ -203,6 +203,9 @@ player.addEventListener("error", () => {
   player.hidden = true;
   part("missing").hidden = false;
 });
+hunyuan.videos.hear("gone", (id) => {
+  if (dialog.open && video.id === id) dialog.close();
+});
 hunyuan.videos.hear("open", (opened) => {
   if (opened.ids) ids = opened.ids;
   show(opened.video);

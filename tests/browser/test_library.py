@@ -1,0 +1,480 @@
+"""My videos in a real Chromium: gallery, one video, two in step, settings from a file, neighbours."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from hunyuan_ui import tags
+from hunyuan_ui.job import Job, new_id
+from hunyuan_ui.request import VideoRequest
+from tests.app_process import RunningApp, running_app
+from tests.shelves import put_video
+from tests.videos import mp4_bytes
+
+ELSEWHERE = new_id()  # the visitor whose browser storage was cleared
+HOSTILE = '<img src=x onerror="window.hit=1"><script>window.hit=1</script> ${window.hit=1} {{7*7}}'
+FRAME_S = 1 / 24
+DONE_WITHIN_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Job]]:
+    """A data folder with 30 videos, newest first."""
+    folder = tmp_path_factory.mktemp("library")
+    size = {"width": 320, "height": 176}
+    first, second, short = (mp4_bytes(frames=frames, shade=20 + frames, **size) for frames in (73, 74, 49))
+
+    def put(age_s: float, data: bytes, prompt: str, **settings: Any) -> Job:
+        return put_video(folder / "data", ELSEWHERE, age_s=age_s, data=data, prompt=prompt, **settings)
+
+    jobs = [
+        put(10, first, "a heron, first", infer_steps=30, seed=5),
+        put(20, second, "a heron, second", infer_steps=45, seed=5),
+        put(30, short, "a short heron", video_length=49),
+        put(40, mp4_bytes(), HOSTILE),
+    ]
+    return folder, jobs + [put(100 + index, first, f"a fox number {index}", seed=index) for index in range(26)]
+
+
+@pytest.fixture(scope="module")
+def app(videos: tuple[Path, list[Job]]) -> Iterator[RunningApp]:
+    with running_app(videos[0]) as started:
+        yield started
+
+
+@pytest.fixture
+def gallery(page: Page, app: RunningApp) -> Page:
+    return open_gallery(page, app)
+
+
+def open_gallery(page: Page, app: RunningApp, query: str = "") -> Page:
+    page.set_default_timeout(15_000)
+    page.goto(app.url + query)
+    page.locator(".videos .switch").click()
+    expect(cards(page).first).to_be_visible()
+    return page
+
+
+def cards(page: Page) -> Any:
+    return page.locator(".posters li button")
+
+
+def viewer(page: Page) -> Any:
+    return page.locator("dialog.viewer")
+
+
+def open_first(page: Page, index: int = 0) -> Any:
+    cards(page).nth(index).click()
+    expect(viewer(page)).to_be_visible()
+    return viewer(page)
+
+
+def plays(page: Page, selector: str) -> None:
+    page.wait_for_function("one => { const v = document.querySelector(one); return v.currentTime > 0.2 }", arg=selector)
+
+
+# the grid
+
+
+def test_posters_stand_newest_first_with_length_and_a_line_of_the_prompt(gallery: Page) -> None:
+    first = cards(gallery).first
+    expect(first).to_contain_text("a heron, first")
+    expect(first.locator(".length")).to_have_text("0.2 s")
+    gallery.wait_for_function("document.querySelector('.posters img').naturalWidth > 100")
+    assert re.search(r"/videos/[0-9a-f]{32}\.webp\?k=[0-9a-f]{32}$", str(first.locator("img").get_attribute("src")))
+
+
+def test_more_videos_come_when_the_end_is_reached(gallery: Page) -> None:
+    assert cards(gallery).count() == 24
+    cards(gallery).nth(23).scroll_into_view_if_needed()
+    expect(cards(gallery)).to_have_count(30)
+    expect(gallery.locator(".videos .more")).to_be_hidden()
+
+
+def test_search_narrows_the_grid_and_says_when_nothing_is_left(gallery: Page) -> None:
+    box = gallery.get_by_role("searchbox", name="Search in prompts")
+    box.fill("heron")
+    expect(cards(gallery)).to_have_count(3)
+    box.fill("no such thing")
+    expect(gallery.get_by_text("No prompt says that")).to_be_visible()
+    box.fill("")
+    expect(cards(gallery)).to_have_count(24)
+
+
+def test_a_prompt_is_text_and_nothing_else(gallery: Page) -> None:
+    expect(gallery.get_by_text("<img src=x").first).to_be_visible()
+    open_first(gallery, 3)
+    expect(viewer(gallery).locator(".prompt")).to_have_text(HOSTILE)
+    viewer(gallery).get_by_role("button", name="Compare with").click()
+    cards(gallery).first.click()
+    expect(gallery.locator("dialog.compare dd").first).to_contain_text("onerror")
+    assert gallery.evaluate("window.hit") is None
+
+
+def test_an_empty_gallery_says_what_will_stand_there(page: Page, app: RunningApp) -> None:
+    page.goto(app.url)
+    expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    expect(page.get_by_role("button", name="Compare two")).to_be_hidden()
+
+
+# one video
+
+
+def test_a_video_opens_plays_and_closes_by_keyboard_alone(gallery: Page) -> None:
+    cards(gallery).first.focus()
+    gallery.keyboard.press("Enter")
+    expect(viewer(gallery)).to_be_visible()
+    plays(gallery, ".viewer video")
+    assert gallery.url.endswith("?job=" + str(gallery.locator(".posters li").first.get_attribute("data-id")))
+    viewer(gallery).get_by_role("button", name="Close").focus()
+    gallery.keyboard.press("ArrowRight")
+    expect(viewer(gallery).locator(".prompt")).to_have_text("a heron, second")
+    gallery.keyboard.press("ArrowLeft")
+    expect(viewer(gallery).locator(".prompt")).to_have_text("a heron, first")
+    gallery.keyboard.press("Escape")
+    expect(viewer(gallery)).to_be_hidden()
+    expect(cards(gallery).first).to_be_focused()
+    assert "job=" not in gallery.url
+
+
+def test_the_address_opens_ones_own_video(page: Page, app: RunningApp, videos: tuple[Path, list[Job]]) -> None:
+    page.goto(f"{app.url}?job={videos[1][1].id}")
+    expect(viewer(page).locator(".prompt")).to_have_text("a heron, second")
+    page.goto(f"{app.url}?job={new_id()}")
+    expect(page.get_by_text("There is no such video for you")).to_be_visible()
+    expect(viewer(page)).to_be_hidden()
+
+
+def test_reuse_fills_the_form_with_the_seed_and_new_seed_leaves_it_to_chance(gallery: Page) -> None:
+    open_first(gallery, 1).get_by_role("button", name="Reuse settings").click()
+    expect(viewer(gallery)).to_be_hidden()
+    expect(gallery.locator("#field-prompt textarea")).to_have_value("a heron, second")
+    expect(gallery.get_by_label("Seed", exact=True)).to_have_value("5")
+    expect(gallery.locator("#is-random input")).not_to_be_checked()
+    expect(gallery.locator("#field-prompt textarea")).to_be_focused()
+    open_first(gallery, 1).get_by_role("button", name="New seed").click()
+    expect(gallery.locator("#is-random input")).to_be_checked()
+
+
+def test_change_one_thing_goes_to_that_control_with_everything_else_kept(gallery: Page) -> None:
+    open_first(gallery, 1).get_by_label("Change one thing").select_option(label="Steps")
+    steps = gallery.locator("#field-infer-steps input[type=number]")
+    expect(steps).to_be_focused()
+    expect(steps).to_have_value("45")
+    expect(gallery.get_by_label("Seed", exact=True)).to_have_value("5")
+    expect(gallery.locator("#is-random input")).not_to_be_checked()
+
+
+def test_an_export_shows_its_size_before_it_is_saved(gallery: Page, tmp_path: Path) -> None:
+    opened = open_first(gallery)
+    opened.get_by_label("What", exact=True).select_option(label="GIF")
+    opened.get_by_label("Size", exact=True).select_option("320")
+    opened.get_by_role("button", name="Prepare").click()
+    link = opened.get_by_role("link", name=re.compile(r"Save · [\d.]+ [kM]?B"))
+    expect(link).to_be_visible()
+    with gallery.expect_download() as saving:
+        link.click()
+    assert saving.value.suggested_filename == "hunyuan-video-864x480-seed-5.gif"
+    saving.value.save_as(tmp_path / "saved.gif")
+    with Image.open(tmp_path / "saved.gif") as picture:
+        assert (picture.format, picture.size) == ("GIF", (320, 176))
+    opened.get_by_label("Size", exact=True).select_option("480")
+    expect(link).to_be_hidden()
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_saved_video_carries_its_settings_unless_switched_off(gallery: Page, tmp_path: Path, keeps: bool) -> None:
+    opened = open_first(gallery)
+    opened.get_by_label("Keep prompt and settings inside the file").set_checked(keeps)
+    opened.get_by_role("button", name="Prepare").click()
+    with gallery.expect_download() as saving:
+        opened.get_by_role("link", name=re.compile("Save")).click()
+    saving.value.save_as(tmp_path / "saved.mp4")
+    assert (b"heron" in (tmp_path / "saved.mp4").read_bytes()) is keeps
+
+
+def test_the_current_frame_is_saved_as_a_picture(gallery: Page, tmp_path: Path) -> None:
+    opened = open_first(gallery)
+    plays(gallery, ".viewer video")
+    gallery.evaluate("() => { const v = document.querySelector('.viewer video'); v.pause(); v.currentTime = 2.0 }")
+    opened.get_by_label("What", exact=True).select_option(label="This frame (PNG)")
+    opened.get_by_role("button", name="Prepare").click()
+    with gallery.expect_download() as saving:
+        opened.get_by_role("link", name=re.compile("Save")).click()
+    assert "at=2.000" in saving.value.url
+    saving.value.save_as(tmp_path / "frame.png")
+    with Image.open(tmp_path / "frame.png") as picture:
+        assert (picture.format, picture.size) == ("PNG", (320, 176))
+
+
+def test_deleting_asks_once_and_the_video_is_gone_for_good(gallery: Page, app: RunningApp) -> None:
+    gallery.get_by_role("searchbox").fill("fox number 25")
+    expect(cards(gallery)).to_have_count(1)
+    opened = open_first(gallery)
+    opened.get_by_role("button", name="Delete").click()
+    expect(opened.get_by_role("button", name="Keep it")).to_be_focused()
+    opened.get_by_role("button", name="Keep it").click()
+    opened.get_by_role("button", name="Delete").click()
+    opened.locator("[data-part=really]").click()
+    expect(viewer(gallery)).to_be_hidden()
+    expect(cards(gallery)).to_have_count(0)
+    open_gallery(gallery, app)
+    gallery.get_by_role("searchbox").fill("fox number 25")
+    expect(gallery.get_by_text("No prompt says that")).to_be_visible()
+
+
+def test_a_video_deleted_in_another_tab_while_it_plays_closes_and_leaves_the_grid(
+    gallery: Page, app: RunningApp, context: BrowserContext
+) -> None:
+    gallery.get_by_role("searchbox").fill("fox number 24")
+    expect(cards(gallery)).to_have_count(1)
+    open_first(gallery)
+    plays(gallery, ".viewer video")
+    other = open_gallery(context.new_page(), app)
+    other.get_by_role("searchbox").fill("fox number 24")
+    expect(cards(other)).to_have_count(1)
+    open_first(other).get_by_role("button", name="Delete").click()
+    viewer(other).locator("[data-part=really]").click()
+    expect(cards(other)).to_have_count(0)
+    expect(viewer(gallery)).to_be_hidden()
+    expect(cards(gallery)).to_have_count(0)
+
+
+def test_a_video_whose_file_is_gone_is_named_as_gone(gallery: Page, app: RunningApp) -> None:
+    gallery.get_by_role("searchbox").fill("fox number 23")
+    expect(cards(gallery)).to_have_count(1)
+    job_id = str(gallery.locator(".posters li").get_attribute("data-id"))
+    (app.data_dir / "videos" / f"{job_id}.mp4").unlink()
+    open_first(gallery)
+    expect(viewer(gallery).locator(".missing")).to_be_visible()
+    viewer(gallery).get_by_label("What", exact=True).select_option(label="GIF")
+    viewer(gallery).get_by_role("button", name="Prepare").click()
+    expect(viewer(gallery).locator(".line.problem")).to_contain_text("no longer in the library")
+
+
+# settings from a file
+
+
+def dropped(page: Page, data: bytes, name: str = "clip.mp4") -> None:
+    page.evaluate(
+        """([data, name]) => {
+            const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([bytes], name, { type: "video/mp4" }));
+            const target = document.querySelector("#field-prompt");
+            for (const kind of ["dragenter", "dragover", "drop"])
+                target.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer }));
+        }""",
+        [base64.b64encode(data).decode(), name],
+    )
+
+
+def tagged(folder: Path, **settings: Any) -> bytes:
+    (folder / "plain.mp4").write_bytes(mp4_bytes(width=320, height=176, frames=73))
+    tags.write(folder / "plain.mp4", folder / "tagged.mp4", VideoRequest.parse(settings))
+    return (folder / "tagged.mp4").read_bytes()
+
+
+def test_dropping_an_mp4_on_the_page_restores_the_form(gallery: Page, tmp_path: Path) -> None:
+    dropped(gallery, tagged(tmp_path, prompt=HOSTILE, seed=123, infer_steps=33, width=720, height=720))
+    expect(gallery.locator("#field-prompt textarea")).to_have_value(HOSTILE)
+    expect(gallery.get_by_label("Seed", exact=True)).to_have_value("123")
+    expect(gallery.locator("#is-random input")).not_to_be_checked()
+    expect(gallery.locator("#made-as")).to_contain_text("720x720")
+    expect(gallery.get_by_text("The settings are in the form")).to_be_visible()
+    expect(gallery.locator(".landing")).to_be_hidden()
+    assert gallery.evaluate("window.hit") is None
+
+
+def test_a_chosen_file_restores_the_form_too(gallery: Page, tmp_path: Path) -> None:
+    tagged(tmp_path, prompt="from a chosen file", seed=77)
+    gallery.locator("input[type=file]").set_input_files(tmp_path / "tagged.mp4")
+    expect(gallery.locator("#field-prompt textarea")).to_have_value("from a chosen file")
+
+
+def test_a_file_larger_than_an_answer_may_be_is_read_all_the_same(gallery: Page, tmp_path: Path) -> None:
+    padding = (3_000_008).to_bytes(4, "big") + b"free" + bytes(3_000_000)
+    dropped(gallery, tagged(tmp_path, prompt="a large file") + padding)
+    expect(gallery.locator("#field-prompt textarea")).to_have_value("a large file")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("foreign", "carries no settings of this app"),
+        ("cut short", "The MP4 is not whole"),
+        ("html", "not an MP4 video"),
+        ("bomb", "not an MP4 video"),
+        ("hostile", "cannot be used"),
+    ],
+)
+def test_any_other_file_gets_a_sentence_and_the_form_stays(
+    gallery: Page, tmp_path: Path, name: str, words: str
+) -> None:
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    whole = tagged(tmp_path, prompt="x", infer_steps=40)
+    files = {
+        "foreign": mp4_bytes(),
+        "cut short": whole[:-9],
+        "html": b"<script>window.hit=1</script>",
+        "bomb": (tmp_path / "bomb.png").read_bytes(),
+        "hostile": whole.replace(b'"infer_steps": 40', b'"infer_steps": 99'),
+    }
+    gallery.locator("#field-prompt textarea").fill("what I was writing")
+    dropped(gallery, files[name])
+    expect(gallery.locator(".videos .line.problem")).to_contain_text(words)
+    expect(gallery.locator("#field-prompt textarea")).to_have_value("what I was writing")
+    assert gallery.evaluate("window.hit") is None
+
+
+# two in step
+
+MEASURE = """async (ms) => {
+    const [a, b] = document.querySelectorAll(".compare video");
+    const began = performance.now();
+    const apart = [], times = [];
+    while (performance.now() - began < ms) {
+        await new Promise(requestAnimationFrame);
+        if (a.paused || b.paused || a.seeking || b.seeking) continue;
+        apart.push(Math.abs(a.currentTime - b.currentTime));
+        times.push(a.currentTime);
+    }
+    return { apart, times };
+}"""
+
+
+def compare(page: Page, left: int, right: int) -> Any:
+    page.get_by_role("button", name="Compare two").click()
+    cards(page).nth(left).click()
+    cards(page).nth(right).click()
+    dialog = page.locator("dialog.compare")
+    expect(dialog).to_be_visible()
+    plays(page, ".compare video")
+    return dialog
+
+
+def test_two_videos_stay_in_step_within_a_frame_through_a_loop(gallery: Page) -> None:
+    compare(gallery, 0, 1)
+    measured = gallery.evaluate(MEASURE, 7000)
+    assert len(measured["apart"]) > 50
+    assert max(measured["apart"]) <= FRAME_S
+    times = measured["times"]
+    assert any(later < earlier for earlier, later in pairwise(times)), "it did not loop"
+
+
+def test_a_video_that_was_thrown_out_of_step_comes_back(gallery: Page) -> None:
+    compare(gallery, 0, 1)
+    for by in (0.15, 0.6, -0.6):
+        gallery.evaluate("by => { document.querySelectorAll('.compare video')[1].currentTime += by }", by)
+        gallery.wait_for_function(
+            """frame => {
+                const [a, b] = document.querySelectorAll(".compare video");
+                return !a.paused && !b.paused && !b.seeking && Math.abs(a.currentTime - b.currentTime) <= frame / 2;
+            }""",
+            arg=FRAME_S,
+        )
+    assert max(gallery.evaluate(MEASURE, 800)["apart"]) <= FRAME_S
+
+
+def test_frame_keys_step_both_videos_by_one_frame(gallery: Page) -> None:
+    dialog = compare(gallery, 0, 1)
+    dialog.get_by_role("button", name="Pause").click()
+    times = "[...document.querySelectorAll('.compare video')].map((video) => video.currentTime)"
+    settled = "[...document.querySelectorAll('.compare video')].every((video) => video.paused && !video.seeking)"
+    gallery.wait_for_function(settled)
+    before = gallery.evaluate(times)
+    assert before[0] == pytest.approx(before[1], abs=0.001)
+    for key, by in ((".", 1), (".", 2), (",", 1)):
+        gallery.keyboard.press(key)
+        gallery.wait_for_function(settled)
+        now = gallery.evaluate(times)
+        assert now == pytest.approx([before[0] + by * FRAME_S] * 2, abs=0.002)
+    dialog.get_by_label("Time in both videos").fill("0")
+    gallery.wait_for_function(settled)
+    assert gallery.evaluate(times) == pytest.approx([FRAME_S / 2] * 2, abs=0.002)
+
+
+def test_only_what_differs_is_listed(gallery: Page) -> None:
+    dialog = compare(gallery, 0, 1)
+    expect(dialog.locator("dt")).to_have_text(["Prompt", "Steps"])
+    expect(dialog.locator("dd").nth(1)).to_have_text("30 → 45")
+
+
+def test_the_shorter_video_rests_on_its_last_frame_until_the_longer_one_ends(gallery: Page) -> None:
+    compare(gallery, 0, 2)
+    gallery.wait_for_function(
+        """() => {
+            const [long, short] = document.querySelectorAll(".compare video");
+            return long.currentTime > short.duration + 0.3 && short.currentTime > short.duration - 0.1;
+        }"""
+    )
+    gallery.wait_for_function("document.querySelectorAll('.compare video')[1].currentTime < 0.6")
+
+
+# neighbours
+
+
+@pytest.fixture(scope="module")
+def public_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    with running_app(tmp_path_factory.mktemp("public"), script="tests/public_app.py") as started:
+        yield started
+
+
+def make_one(page: Page, prompt: str) -> dict[str, Any]:
+    """Make a video through the page; return it as the page's own script was told of it."""
+    listed: list[dict[str, Any]] = []
+    page.on("response", lambda answer: listed.append({"answer": answer}) if "/hunyuan/videos?" in answer.url else None)
+    page.locator("#field-prompt textarea").fill(prompt)
+    number = page.locator("#field-video-length input[type=number]")
+    number.fill("5")
+    number.blur()
+    page.locator("#generate").click()
+    expect(cards(page)).to_have_count(1, timeout=DONE_WITHIN_MS)
+    return page.evaluate(
+        """async () => (await hunyuan.videos.ask("videos")).videos[0]""",
+    )
+
+
+def test_two_visitors_cannot_see_fetch_or_delete_each_others_videos(browser: Browser, public_app: RunningApp) -> None:
+    alice, bob = (browser.new_context().new_page() for _ in range(2))
+    for page in (alice, bob):
+        page.goto(public_app.url)
+        expect(page.get_by_text("Nothing here yet")).to_be_visible()
+        expect(page.get_by_text("All videos on this computer", exact=True)).to_be_hidden()
+    alices, bobs = make_one(alice, "a secret of Alice's"), make_one(bob, "a secret of Bob's")
+    assert alices["id"] != bobs["id"]
+    bob.reload()
+    expect(cards(bob)).to_have_count(1)
+    expect(cards(bob).first).to_contain_text("Bob's")
+    guesses = """async ([mine, theirs]) => {
+        const base = `gradio_api/hunyuan/videos/${theirs.id}`;
+        const files = [".mp4", ".webp", "/export.gif", "/export.png"];
+        const urls = files.flatMap((end) => [`${base}${end}`, `${base}${end}?k=${mine.code}`, `${base}${end}?k=`]);
+        const fetched = await Promise.all(urls.map(async (url) => (await fetch(url)).status));
+        const seen = await hunyuan.videos.ask(`videos/${theirs.id}`);
+        const all = await hunyuan.videos.ask("videos?everybody=1");
+        const gone = await hunyuan.videos.ask(`videos/${theirs.id}`, { method: "DELETE" });
+        return [fetched, seen.isOk, gone.isOk, all.videos.map((video) => video.id)];
+    }"""
+    fetched, saw, deleted, ids = bob.evaluate(guesses, [bobs, alices])
+    assert set(fetched) == {404}
+    assert (saw, deleted, ids) == (False, False, [bobs["id"]])
+    bob.goto(f"{public_app.url}?job={alices['id']}")
+    expect(bob.get_by_text("There is no such video for you")).to_be_visible()
+    open_first(alice)
+    plays(alice, ".viewer video")
+    page_text = bob.content()
+    assert "Alice" not in page_text
+    assert alices["code"] not in json.dumps(bob.evaluate("Object.values(localStorage)"))
+    for page in (alice, bob):
+        page.context.close()
