@@ -28,7 +28,9 @@ _NORMALIZED_AT_MOST: Final = (
 
 def clean_text(text: str) -> str:
     """Return the text as NFC, without control or bidi-override characters and outer space."""
-    kept = "".join(filter(_is_shown, text.replace("\r\n", "\n").replace("\r", "\n")))
+    kept = text
+    if not text.isprintable():  # most prompts are, and ten thousand are read at a start
+        kept = "".join(filter(_is_shown, text.replace("\r\n", "\n").replace("\r", "\n")))
     if len(kept) <= _NORMALIZED_AT_MOST:
         kept = unicodedata.normalize("NFC", kept)
     return kept.strip()
