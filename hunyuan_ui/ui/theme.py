@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gradio.themes.base import Base
-from gradio.themes.utils import colors, fonts, sizes
+from gradio.themes.utils import colors, sizes
 
 JADE: Final = colors.Color(
     name="jade",
@@ -90,14 +90,13 @@ _VARIABLES: Final[dict[str, str]] = {
 
 
 def build_theme() -> Base:
-    """Return the theme: warm paper and ink, one jade accent, Gradio's self-hosted IBM Plex Sans."""
+    """Return the theme: warm paper and ink, one jade accent, each system's own typeface, which is there at once."""
     theme: Any = Base(
         primary_hue=JADE,
         secondary_hue=JADE,
         neutral_hue=PAPER,
         radius_size=sizes.radius_lg,
-        # Of Gradio's own font files only the regular and bold ones hold all of Latin.
-        font=(fonts.LocalFont("IBM Plex Sans", weights=(400, 700)), "ui-sans-serif", "system-ui", "sans-serif"),
+        font=("ui-sans-serif", "system-ui", "sans-serif"),
         font_mono=("ui-monospace", "Consolas", "monospace"),
     )
     return theme.set(**_VARIABLES)
