@@ -13,13 +13,14 @@ from hunyuan_ui.media.whole import facts
 from hunyuan_ui.media.writing import replacing
 
 if TYPE_CHECKING:
+    from av import VideoStream
     from PIL import Image
 
 AnimationKind = Literal["gif", "webp"]
 
 POSTER_SIDE: Final = 480  # px; a card in My videos is about 240 CSS px wide, and screens have two pixels in each
 POSTER_QUALITY: Final = 78
-POSTER_AT: Final = 1 / 3  # of the video, where most have begun to show what they are about
+POSTER_AT: Final = 1 / 10  # of the video: past its very first moment, and every further frame must be decoded too
 ANIMATION_QUALITY: Final = 75  # WebP; below it, skies show blocks
 MAX_ANIMATION_FRAMES: Final = 300  # more than twice the longest video the model makes
 _PALETTE_SIDE: Final = 120  # px; every frame has its say in a GIF's one palette, but only in this size
@@ -27,15 +28,14 @@ _EARLY_S: Final = 1e-4  # a frame's time and a wished time that mean the same ma
 
 
 def write_poster(video: Path, poster: Path) -> None:
-    """Write a small WebP of the frame a third into the video, as one step: whole or not at all.
+    """Write a small WebP of a frame near the beginning, as one step: whole or not at all.
 
     Raises:
         MediaError: The video cannot be decoded.
     """
-    image = _frame_at(video, None)
-    image.thumbnail((POSTER_SIDE, POSTER_SIDE))
+    image = _frame_at(video, None, side=POSTER_SIDE)
     with replacing(poster) as part:
-        image.save(part, format="WEBP", quality=POSTER_QUALITY, method=4)
+        image.save(part, format="WEBP", quality=POSTER_QUALITY, method=2)
 
 
 def write_still(video: Path, still: Path, at_s: float) -> None:
@@ -92,13 +92,14 @@ def write_animation(video: Path, target: Path, *, kind: AnimationKind, side: int
         )
 
 
-def _frame_at(video: Path, at_s: float | None) -> Image.Image:
+def _frame_at(video: Path, at_s: float | None, *, side: int | None = None) -> Image.Image:
     """Return the last frame that begins no later than a time, else the first; None is the poster's place."""
     with decoding(video) as (container, stream):
-        stream.thread_type = "AUTO"
         tick_s = float(stream.time_base or 1)
         if at_s is None:
             at_s = (stream.duration or 0) * tick_s * POSTER_AT
+        else:
+            stream.thread_type = "AUTO"  # so few frames as a poster needs are decoded before threads have started
         container.seek(int(at_s / tick_s), stream=stream)
         seen = None
         for frame in container.decode(stream):
@@ -107,7 +108,7 @@ def _frame_at(video: Path, at_s: float | None) -> Image.Image:
             seen = frame
         if seen is None:
             raise MediaError("not_a_video")
-        image: Image.Image = cast("Any", seen).to_image()
+        image: Image.Image = cast("Any", seen).to_image(**_scaling(stream, side))
         return image
 
 
@@ -115,14 +116,22 @@ def _frames(video: Path, side: int, fps: float) -> Iterator[Image.Image]:
     """Yield the frame seen at every 1/fps second, shrunk so that its longer side fits."""
     with decoding(video) as (container, stream):
         stream.thread_type = "AUTO"
-        shrink = min(1.0, side / max(stream.width, stream.height))
-        size = {"width": max(1, round(stream.width * shrink)), "height": max(1, round(stream.height * shrink))}
+        scaling = _scaling(stream, side)
         wanted_s = 0.0
         for frame in container.decode(stream):
             if frame.pts is None or frame.time + _EARLY_S < wanted_s:
                 continue
             wanted_s += 1 / fps
-            yield cast("Any", frame).to_image(**size, interpolation="AREA")
+            yield cast("Any", frame).to_image(**scaling)
+
+
+def _scaling(stream: VideoStream, side: int | None) -> dict[str, Any]:
+    """Return how to shrink a frame while its colours are converted, which costs less than doing so afterwards."""
+    longer = max(stream.width, stream.height)
+    if side is None or side >= longer:
+        return {}
+    width, height = (max(1, round(length * side / longer)) for length in (stream.width, stream.height))
+    return {"width": width, "height": height, "interpolation": "AREA"}
 
 
 def _durations(fps: float, unit_ms: int) -> list[int]:
