@@ -171,7 +171,7 @@ class Journey:
         misses = 0
         gone = Gone()
         while self._job.status is JobStatus.RUNNING:
-            wait_s = self._means.poll_interval_s * random.uniform(1 - POLL_JITTER, 1 + POLL_JITTER)
+            wait_s = self._service.poll_interval_s * random.uniform(1 - POLL_JITTER, 1 + POLL_JITTER)
             await asyncio.sleep(wait_s if misses == 0 else backoff_s(misses))
             try:
                 await self._ask_once()

@@ -23,6 +23,7 @@ class Service:
 
     client: EndpointClient
     fetch: Callable[[str, Path], Awaitable[object]]
+    poll_interval_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,6 @@ class Means:
     folder: DataFolder
     keys: KeyRing
     pace: Pace
-    poll_interval_s: float
     in_ledger: Callable[..., Any]  # runs a ledger call in its one thread
     checkpoint: Checkpoint
 

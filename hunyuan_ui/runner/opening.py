@@ -25,6 +25,7 @@ from hunyuan_ui.runner.live import Pace
 from hunyuan_ui.runner.means import Means, Service
 from hunyuan_ui.settings import Settings
 
+PREVIEW_POLL_S: Final = 0.5  # a preview takes seconds, and asking this machine costs nothing
 _PASSING: Final = ("disk_read_only", "disk_full", "ledger_busy")  # troubles that leave everything to be seen
 
 
@@ -53,14 +54,17 @@ def open_runner(
         StorageError: The ledger is there and cannot be opened, even for viewing.
     """
 
-    def service(base_url: str, history_url: str) -> Service:
+    def service(base_url: str, history_url: str, poll_interval_s: float = settings.poll_interval_s) -> Service:
         bring = partial(fetch, own_origin=base_url, check=media.check_mp4, checkpoint=checkpoint)
-        return Service(client or EndpointClient(base_url, history_url), download or bring)
+        return Service(client or EndpointClient(base_url, history_url), download or bring, poll_interval_s)
 
     folder = folder or DataFolder(settings.data_dir)
     ledger = _open_ledger(folder, checkpoint, now)
     hosted = service(settings.base_url, settings.history_url)
-    preview = service(settings.preview_url, settings.preview_url + HISTORY) if settings.preview_url else None
+    preview = None
+    if settings.preview_url:
+        often_s = min(settings.poll_interval_s, PREVIEW_POLL_S)
+        preview = service(settings.preview_url, settings.preview_url + HISTORY, often_s)
     if client is not None and settings.offers_preview:
         preview = hosted
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
@@ -72,7 +76,6 @@ def open_runner(
         folder=folder,
         keys=KeyRing(settings.api_key),
         pace=Pace(),
-        poll_interval_s=settings.poll_interval_s,
         in_ledger=_in_pool(pool),
         checkpoint=checkpoint,
     )
