@@ -63,10 +63,20 @@ class Words:
         """Return a problem's sentence in this language, or in English where there is none."""
         text = self._table.get(f"error.{problem.code}", SENTENCES[problem.code])
         try:
-            return text.format_map(problem.facts)
+            return text.format_map(self._said(problem.facts))
         except (KeyError, ValueError, IndexError):
             # A row of an older version may lack a fact; its stored sentence is complete.
             return problem.sentence
+
+    def _said(self, facts: Mapping[str, object]) -> dict[str, object]:
+        """Return facts with the words that `request` puts into them in this language."""
+        said = dict(facts)
+        if "label" in said:
+            names = {field.label: self._table[f"field.{field.name}"] for field in parameters()}
+            said["label"] = names.get(str(said["label"]), said["label"])
+        if "choices" in said:
+            said["choices"] = str(said["choices"]).replace(" or ", f" {self['list.or']} ")
+        return said
 
     def duration(self, seconds: float) -> str:
         """Return a length of time as people say it, in seconds, minutes or hours."""
@@ -80,14 +90,23 @@ class Words:
             return self("time.range", low=self.duration(low_s), high=self.duration(high_s))
         return self(f"time.{high_unit}", count=low if low == high else self("time.range", low=low, high=high))
 
-    def generate_label(self, estimate: Estimate, *, is_preview: bool) -> str:
-        """Return the button's text with time and price; a range until finished jobs have been seen."""
+    def generate_label(self, estimate: Estimate, *, is_preview: bool, count: int = 1) -> str:
+        """Return the button's text with time and price; a range until finished jobs have been seen.
+
+        Args:
+            estimate: Of one video.
+            is_preview: Nothing is paid.
+            count: Videos that one click makes; they are made side by side, and the price is that of all.
+        """
+        many = "_several" if count > 1 else ""
         if is_preview:
-            return self["generate.preview"]
+            return self(f"generate.preview{many}", count=count)
         if estimate.is_learnt:
-            return self("generate.about", time=self.duration(estimate.seconds), price=money(estimate.cost_usd))
-        price = self("time.range", low=money(estimate.low_usd), high=money(estimate.high_usd))
-        return self("generate.range", time=self.duration_range(estimate.low_s, estimate.high_s), price=price)
+            price, time = money(estimate.cost_usd * count), self.duration(estimate.seconds)
+            return self(f"generate.about{many}", count=count, time=time, price=price)
+        price = self("time.range", low=money(estimate.low_usd * count), high=money(estimate.high_usd * count))
+        time = self.duration_range(estimate.low_s, estimate.high_s)
+        return self(f"generate.range{many}", count=count, time=time, price=price)
 
     def size_line(self, request: VideoRequest) -> str:
         """Return the real size and length of what a request makes, saying so where the size is rounded up."""
