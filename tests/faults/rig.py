@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,13 +26,11 @@ from hunyuan_ui.settings import Secret, Settings
 KEY = "canary-7f3a9c55e1d84b02"
 OWNER = Visitor.from_token("a" * 32, is_owner=True)
 STRANGER = Visitor.from_token("b" * 32)
-QUICK = Timeouts(connect_s=1.0, submit_s=0.4, get_s=0.4, generate_s=0.6)
-QUICK_FETCH = FetchLimits(
-    connect_s=1.0,
-    answer_s=0.5,
-    save=SaveLimits(max_bytes=1024 * 1024, wall_s=2.0, min_bytes_per_s=32 * 1024, slow_after_s=0.3),
-)
-END_S = 20.0
+CALM = Timeouts()
+SHORT = Timeouts(submit_s=0.3, get_s=0.3, generate_s=0.3)  # only where no answer comes: a busy machine is slow too
+SHORT_GETS = Timeouts(get_s=0.3)
+SMALL = FetchLimits(save=SaveLimits(max_bytes=1024 * 1024, slow_after_s=0.5))
+END_S = 60.0
 Dialect = Literal["v1", "v2"]
 
 
@@ -55,6 +54,7 @@ class Rig:
     checkpoint: Checkpoint = no_checkpoint
     now: Callable[[], float] | None = None
     min_free_bytes: int = 0
+    timeouts: Timeouts = CALM
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def open(self) -> JobRunner:
@@ -67,9 +67,9 @@ class Rig:
             poll_interval_s=0.003,
             **{"api_key": Secret(KEY), **self.settings},
         )
-        client = EndpointClient(settings.base_url, settings.history_url, timeouts=QUICK)
+        client = EndpointClient(settings.base_url, settings.history_url, timeouts=self.timeouts)
         download = partial(
-            fetch, own_origin=self.origin, check=media.check_mp4, limits=QUICK_FETCH, checkpoint=self.checkpoint
+            fetch, own_origin=self.origin, check=media.check_mp4, limits=SMALL, checkpoint=self.checkpoint
         )
         clock = {} if self.now is None else {"now": self.now}
         folder = DataFolder(self.folder, min_free_bytes=self.min_free_bytes)
@@ -125,12 +125,17 @@ async def next_job_works(runner: JobRunner) -> None:
 
 async def kill(runner: JobRunner) -> None:
     """Let a runner go as a kill would: no step of it is finished or recorded any more."""
+    runner._dispatcher._is_stopping = True
     tasks = [
         task for task in asyncio.all_tasks() if task.get_name().startswith(("job ", "dispatcher", "ledger backup"))
     ]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    # Threads cannot be killed: what they had begun counts as done before.
+    if executor := getattr(asyncio.get_running_loop(), "_default_executor", None):
+        executor.shutdown(wait=True)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
     means = runner._means
     await means.hosted.client.aclose()
     means.ledger.close()

@@ -9,15 +9,16 @@ import importlib
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from hunyuan_ui.endpoint.client import Timeouts
 from hunyuan_ui.endpoint.contract import COST_HEADER, CREDITS, GENERATE_V1, SUBMIT_V2
 from hunyuan_ui.job import MICRO, Job, JobStatus
 from tests.faults import oracle
-from tests.faults.rig import Dialect, Rig, click, ended, next_job_works
+from tests.faults.rig import CALM, SHORT, SHORT_GETS, Dialect, Rig, click, ended, next_job_works
 from tests.faults.service import FILE, HISTORY, RESULT, STATUS, PaidService, video_of
 from tests.raw_service import (
     Received,
@@ -61,6 +62,7 @@ class Case:
     posts: int = 1
     is_forgiven: bool = False
     has_next: bool = True
+    timeouts: Timeouts = CALM
 
 
 def post(*replies: Reply) -> Misbehave:
@@ -121,7 +123,7 @@ CASES: tuple[Case, ...] = (
     # 3a. submit
     Case("01-refused", away, FAILED, "unreachable", posts=0),
     Case("05-dropped-while-sent", lambda s, _: s.drop_connections(), UNKNOWN, "no_answer", posts=0),
-    Case("06-silence", post(silence()), UNKNOWN, "no_answer"),
+    Case("06-silence", post(silence()), UNKNOWN, "no_answer", timeouts=SHORT),
     Case("07-reset", post(reset()), UNKNOWN, "no_answer"),
     Case("07-close", post(close()), UNKNOWN, "no_answer"),
     Case("07-garbage-that-quotes-the-key", post(garbage()), UNKNOWN, "no_answer"),
@@ -162,8 +164,8 @@ CASES: tuple[Case, ...] = (
     Case("24-302", post(redirect("https://elsewhere.example/")), FAILED, "service_moved"),
     Case("24-308", post(redirect("/v3/hunyuan-video", 308)), FAILED, "service_moved"),
     Case("25-huge", post(huge()), UNKNOWN, "unreadable_answer"),
-    Case("26-slow-headers", post(slow_headers()), UNKNOWN, "no_answer"),
-    Case("26-slow-body", post(slow_body()), UNKNOWN, "unreadable_answer"),
+    Case("26-slow-headers", post(slow_headers()), UNKNOWN, "no_answer", timeouts=SHORT),
+    Case("26-slow-body", post(slow_body()), UNKNOWN, "unreadable_answer", timeouts=SHORT),
     Case("27-gzip-bomb", post(gzip_bomb()), UNKNOWN, "unreadable_answer"),
     # 3b. poll and result
     Case(
@@ -174,6 +176,7 @@ CASES: tuple[Case, ...] = (
         ),
         DONE,
         dialects=V2,
+        timeouts=SHORT_GETS,
     ),
     Case("28-the-key-is-refused-for-a-while", get(STATUS, answer(401, {"error": "no"}), times=3), DONE, dialects=V2),
     Case(
@@ -226,7 +229,7 @@ CASES: tuple[Case, ...] = (
 )
 async def test_row(case: Case, dialect: Dialect, rig: Rig, service: PaidService, lines: io.StringIO) -> None:
     rig.dialect = dialect
-    async with rig.running() as runner:
+    async with replace(rig, timeouts=case.timeouts).running() as runner:
         case.misbehave(service, dialect)
         job = await ended(runner, await click(runner))
         if case.is_forgiven:
@@ -234,8 +237,9 @@ async def test_row(case: Case, dialect: Dialect, rig: Rig, service: PaidService,
         assert (job.status, job.problem.code if job.problem else None) == (case.status, case.code)
         assert service.posts()[job.request.prompt] == case.posts
         _check_money(job, service)
-        if case.misbehave is away:
-            service.listen()
+    if case.misbehave is away:
+        service.listen()
+    async with rig.running() as runner:
         if case.has_next:
             await next_job_works(runner)
     oracle.check(rig.folder, service, lines.getvalue())

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from hunyuan_ui.checkpoint import no_checkpoint
-from hunyuan_ui.endpoint.client import Timeouts
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.runner import dispatch
 from tests.faults import oracle
@@ -58,7 +57,6 @@ async def test_row56_a_service_that_does_not_answer_cannot_hold_a_stop(
 ) -> None:
     assert dispatch.STOP_WITHIN_S + 1.0 < 10
     monkeypatch.setattr(dispatch, "STOP_WITHIN_S", 0.1)
-    monkeypatch.setattr("tests.faults.rig.QUICK", Timeouts())
     service.on("POST", "/*", silence())
     rig.dialect = dialect
     async with rig.running() as runner:
