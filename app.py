@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import signal
 import sys
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
 from hunyuan_ui import log
-from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.banner import addresses, describe
 from hunyuan_ui.preview import service_for
 from hunyuan_ui.runner import open_runner
-from hunyuan_ui.settings import Settings
+from hunyuan_ui.startup import end_signal, read_settings, say
+from hunyuan_ui.ui.compression import PageCompression
+from hunyuan_ui.ui.doors import faults, shut_doors
 from hunyuan_ui.ui.page import build_page, launch_options
 from hunyuan_ui.ui.routes import build_routes
+from hunyuan_ui.ui.videos import SETTINGS
 
 END_WITHIN_S: Final = 10.0  # a container is killed soon after
 
 
-def read_settings(arguments: Sequence[str]) -> Settings:
-    """Return the settings of the environment and the command line, or end with a sentence and status 2."""
-    parser = argparse.ArgumentParser(description="Make videos from text with hosted HunyuanVideo.")
-    parser.add_argument("--share", action="store_true", help="also open a public link; see README, Sharing")
-    options = parser.parse_args(arguments)
-    try:
-        return Settings.from_environ(share=options.share, home=Path(__file__).parent)
-    except SettingsError as error:
-        parser.error(str(error))
-
-
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
-    """Let the runner live exactly as long as the server."""
+    """Let the runner live exactly as long as the server, and let no server begin that is too open for strangers."""
+    if settings.is_public and (found := faults(demo, has_analytics=has_analytics, has_mcp=settings.has_mcp)):
+        say("This page would be open to strangers, and something is wrong with how it was built:", *found)
+        services.close()
+        os._exit(2)  # Gradio would answer an exception by trying a hundred other ports
     await runner.start()
     try:
         yield
@@ -49,24 +44,24 @@ async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
 
 has_ended = threading.Event()
 services = ExitStack()
-settings = services.enter_context(service_for(read_settings(sys.argv[1:] if __name__ == "__main__" else [])))
+arguments = sys.argv[1:] if __name__ == "__main__" else []
+settings = services.enter_context(service_for(read_settings(arguments, Path(__file__).parent)))
 log.configure(settings.api_key, settings.access_code)
 runner = open_runner(settings)
-demo = build_page(runner, has_analytics=os.environ.get("GRADIO_ANALYTICS_ENABLED") == "True")
+has_analytics = os.environ.get("GRADIO_ANALYTICS_ENABLED") == "True"
+demo = build_page(runner, has_analytics=has_analytics)
 
 
 def main() -> None:
     """Serve the page until Ctrl+C or SIGTERM, then let the runner end what it must."""
-    should_end = threading.Event()
-
-    def end(*_: object) -> None:
-        should_end.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    should_end = end_signal()
     with services:
-        app = {"lifespan": lifespan, "routes": build_routes(runner)}
-        demo.launch(app_kwargs=app, prevent_thread_lock=True, **launch_options(settings))
+        limits = runner.limits()
+        say(*describe(settings, spent_today_usd=limits.spent_today_usd, spent_total_usd=limits.spent_total_usd))
+        doors = shut_doors(settings, unbounded=frozenset({SETTINGS}))
+        app = {"lifespan": lifespan, "routes": build_routes(runner), "middleware": [doors, Middleware(PageCompression)]}
+        demo.launch(app_kwargs=app, prevent_thread_lock=True, quiet=True, **launch_options(settings))
+        say(*addresses(str(demo.local_url), demo.share_url, mcp_error=demo.mcp_error))
         # A wait without a time limit keeps Windows from seeing Ctrl+C.
         while not should_end.wait(1.0):
             pass

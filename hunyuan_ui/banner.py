@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from hunyuan_ui import __version__
 from hunyuan_ui.settings import Settings
 
 _WHY: Final = {
@@ -11,6 +12,11 @@ _WHY: Final = {
     "share": "public: a share link was asked for, so anybody with the link can use it.",
     "address": "public: it listens on {address}, so other machines can reach it.",
     None: "private: it answers on this machine only, and whoever uses it is its owner.",
+}
+_STORAGE: Final = {
+    "kept": "on a mounted disk, so it stays when the Space restarts.",
+    "lax": "on a mounted store that writes late: videos stay, but the last moments of the ledger may be lost.",
+    "wiped": "on the Space's own disk, which is wiped when it restarts: videos, and the record of what was spent.",
 }
 
 
@@ -22,7 +28,10 @@ def describe(settings: Settings, *, spent_today_usd: float = 0.0, spent_total_us
         spent_today_usd: What counts against today's limit already, in US dollars.
         spent_total_usd: What counts against the total limit already, in US dollars.
     """
-    lines = [f"This page is {_WHY[settings.public_by].format(address=settings.server_name)}"]
+    lines = [
+        f"Hunyuan UI {__version__}",
+        f"This page is {_WHY[settings.public_by].format(address=settings.server_name)}",
+    ]
     if settings.api_key is None:
         lines.append(
             "No SEGMIND_API_KEY is set: videos are a free local preview, or are made with a visitor's own key."
@@ -36,7 +45,23 @@ def describe(settings: Settings, *, spent_today_usd: float = 0.0, spent_total_us
         lines.append(_who_may_use_it(settings))
     lines.append(f"Most that this start may spend of your money: {_most(settings, spent_today_usd, spent_total_usd)}.")
     lines.append(f"Data folder: {settings.data_dir}")
+    if settings.storage is not None:
+        lines.append(f"It is {_STORAGE[settings.storage]}")
     return lines
+
+
+def addresses(local_url: str, share_url: str | None, *, mcp_error: str | None = None) -> list[str]:
+    """Return where the page can be opened now, and how it ends.
+
+    Args:
+        local_url: On this machine.
+        share_url: Of the public link, if there is one.
+        mcp_error: Why agents cannot use it although GRADIO_MCP_SERVER is true; Gradio itself tells where they can.
+    """
+    lines = [f"Open {local_url}", *([f"Public link: {share_url}"] if share_url else [])]
+    if mcp_error:
+        lines.append(f'No MCP for agents: {mcp_error} It needs: pip install "gradio[mcp]"')
+    return [*lines, "Ctrl+C ends it; videos under way go on at the service and are taken up at the next start."]
 
 
 def _who_may_use_it(settings: Settings) -> str:

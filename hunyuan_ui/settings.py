@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
 
 from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.storage import Storage, mounts_here, storage_of
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
 DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request"
@@ -177,6 +178,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting("GRADIO_SERVER_NAME", "server_name", "127.0.0.1", "127.0.0.1", "Address to listen on.", _text),
     Setting("GRADIO_SERVER_PORT", "server_port", None, "7860, or the next free one", "Port.", _whole(1, 65_535)),
+    Setting(
+        "GRADIO_MCP_SERVER",
+        "has_mcp",
+        False,
+        "false",
+        'Offer the API to agents as MCP tools; needs pip install "gradio[mcp]".',
+        _yes_or_no,
+    ),
 )
 
 
@@ -199,6 +208,7 @@ class Settings:
     requires_login: bool = False
     server_name: str = "127.0.0.1"
     server_port: int | None = None
+    has_mcp: bool = False
     share: bool = False
     is_space: bool = False
     login_secret: Secret | None = None  # on a Space with hf_oauth: what its logins are signed with
@@ -266,6 +276,11 @@ class Settings:
         """Whether the local endpoint runs: somebody may come whom the owner's key is not for."""
         is_narrowed = self.access_code is not None or self.requires_login
         return not self.may_spend_owner_key or (self.is_public and is_narrowed)
+
+    @property
+    def storage(self) -> Storage | None:
+        """What a restart leaves of the data folder on a Space; elsewhere None, for it stays."""
+        return storage_of(self.data_dir, mounts_here()) if self.is_space else None
 
 
 def is_loopback(host: str) -> bool:

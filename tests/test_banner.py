@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hunyuan_ui.banner import describe
+from hunyuan_ui.banner import addresses, describe
 from hunyuan_ui.settings import Secret, Settings
 
 KEY = "SG_0123456789abcdef"
@@ -30,7 +30,7 @@ def most(settings: Settings, today: float = 0.0, total: float = 0.0) -> str:
     ],
 )
 def test_it_says_who_can_come_and_why(settings: Settings, words: str) -> None:
-    assert words in describe(settings)[0]
+    assert words in describe(settings)[1]
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ def test_what_is_spent_already_is_taken_off() -> None:
 
 
 def test_a_public_run_without_a_daily_limit_says_that_the_key_rests_and_why() -> None:
-    assert "NOT used, because no HUNYUAN_UI_DAILY_LIMIT_USD is set" in describe(replace(PRIVATE, share=True))[1]
+    assert "NOT used, because no HUNYUAN_UI_DAILY_LIMIT_USD is set" in describe(replace(PRIVATE, share=True))[2]
 
 
 def test_it_says_whether_an_access_code_guards_the_key() -> None:
-    assert "there is no access code" in describe(LIMITED)[1]
-    assert "who know the access code" in describe(replace(LIMITED, access_code=Secret(CODE)))[1]
+    assert "there is no access code" in describe(LIMITED)[2]
+    assert "who know the access code" in describe(replace(LIMITED, access_code=Secret(CODE)))[2]
 
 
 @pytest.mark.parametrize("settings", [PRIVATE, LIMITED, replace(LIMITED, access_code=Secret(CODE))])
@@ -71,3 +71,24 @@ def test_it_shows_no_secret(settings: Settings) -> None:
     said = "\n".join(describe(settings))
     assert KEY not in said
     assert CODE not in said
+
+
+def test_it_says_where_the_page_can_be_opened() -> None:
+    assert addresses("http://127.0.0.1:7860/", None)[0] == "Open http://127.0.0.1:7860/"
+    assert "Public link: https://a.example" in addresses("http://127.0.0.1:7860/", "https://a.example")
+
+
+def test_an_owner_who_wanted_agents_learns_what_is_missing() -> None:
+    said = "\n".join(addresses("http://127.0.0.1:7860/", None, mcp_error="no module named mcp."))
+    assert 'no module named mcp. It needs: pip install "gradio[mcp]"' in said
+
+
+def test_on_a_space_it_says_what_a_restart_leaves() -> None:
+    on_space = replace(PRIVATE, is_space=True, data_dir=Path("/nowhere/data"))
+    assert "wiped when it restarts" in describe(on_space)[-1]
+    assert describe(PRIVATE)[-1].startswith("Data folder:")
+
+
+def test_it_fits_one_screen() -> None:
+    everything = replace(LIMITED, is_space=True, total_limit_usd=25.0, access_code=Secret(CODE))
+    assert len([*describe(everything), *addresses("http://127.0.0.1:7860/", "https://a.example")]) <= 20

@@ -39,6 +39,7 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("GRADIO_SERVER_NAME", "0.0.0.0", "server_name", "0.0.0.0"),
     ("GRADIO_SERVER_PORT", "1", "server_port", 1),
     ("GRADIO_SERVER_PORT", "65535", "server_port", 65_535),
+    ("GRADIO_MCP_SERVER", "True", "has_mcp", True),
 ]
 
 BAD_URLS = [
@@ -79,6 +80,7 @@ BAD: list[tuple[str, str]] = [
     *(("GRADIO_SERVER_PORT", text) for text in ("0", "65536", *BAD_WHOLE)),
     *(("HUNYUAN_UI_REQUIRE_LOGIN", text) for text in ("maybe", "2", "yes")),  # yes is for Spaces with a login only
     ("HUNYUAN_UI_DATA_DIR", "~nobody-of-that-name/data"),
+    ("GRADIO_MCP_SERVER", "on"),
 ]
 
 

@@ -235,6 +235,8 @@ class JobRunner:
             video_limit_usd=settings.video_limit_usd,
             is_preview=settings.is_preview,
             is_public=settings.is_public,
+            public_by=settings.public_by,
+            storage=settings.storage,
             may_spend_owner_key=settings.may_spend_owner_key,
             problem=self._problem(),
         )

@@ -13,13 +13,16 @@ from gradio.data_classes import FileData
 
 from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.job import MICRO, Job, JobStatus, Visitor, is_id, new_id
-from hunyuan_ui.request import VideoRequest, parameters
+from hunyuan_ui.request import Parameter, VideoRequest, parameters
 from hunyuan_ui.runner import JobRunner
+from hunyuan_ui.ui.agents import NO_TOOL, readable_by_agents
 from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
 from hunyuan_ui.ui.jobs import as_json, download_name, served_copy
-from hunyuan_ui.ui.visitor import VISITOR_HEADER, Event, headers_of, page_event, say_for, visitor_of
+from hunyuan_ui.ui.visitor import VISITOR_HEADER, Event, headers_of, login_of, page_event, say_for, visitor_of
 
 KEY_HEADER: Final = "x-api-key"
+CODE_HEADER: Final = "x-access-code"
+PAYER_HEADER: Final = "x-payer"  # owner, visitor or nobody (local preview), where there is a choice
 LONGEST_STATUS_WAIT_S: Final = 25.0  # agents give up on a tool after about 30 s
 WAITING_CALLS: Final = 32  # each holds one of Gradio's 40 queue slots while its video is made
 
@@ -29,7 +32,7 @@ _JOB_HELP: Final = {
 }
 _STATUS_HELP: Final = {
     "job_id": "The id that submit returned.",
-    "wait_s": f"Seconds to wait for the end, 0 to {LONGEST_STATUS_WAIT_S:g}.",
+    "wait_s": f"Wait for the end so long, then answer anyway. Range: 0 to {LONGEST_STATUS_WAIT_S:g} seconds.",
 }
 
 
@@ -90,9 +93,19 @@ class ApiCalls:
     async def _submitted(self, values: tuple[Any, ...]) -> tuple[Job, Visitor]:
         *fields, job_id, caller = values
         job_id = job_id or new_id()
-        visitor = self._visitor(caller, job_id)
-        own_key = _own_key(caller)
-        return await self._runner.submit(job_id, request_from(fields), visitor, own_key=own_key), visitor
+        wish, visitor = request_from(fields), self._visitor(caller, job_id)
+        if code := headers_of(caller).get(CODE_HEADER):
+            self._runner.access.enter(visitor.id, code)
+        wanted = headers_of(caller).get(PAYER_HEADER)
+        job = await self._runner.submit(
+            job_id,
+            wish,
+            visitor,
+            payer=wanted if wanted in self._runner.payers else None,
+            own_key=_own_key(caller),
+            is_logged_in=login_of(caller, self._runner.settings) != "",
+        )
+        return job, visitor
 
     def _visitor(self, caller: gr.Request | None, job_id: str) -> Visitor:
         """Return who calls: by their page's token, else by their own key, else by the job's random id alone."""
@@ -117,20 +130,29 @@ def declare_api(runner: JobRunner, cache_dir: str) -> None:
     both = tuple[dict[str, Any], dict[str, Any]]
     _declare(calls.generate, signature_of(sent, both), _JOB_HELP, concurrency_limit=WAITING_CALLS)
     _declare(calls.submit, signature_of(sent, dict[str, Any]), _JOB_HELP)
-    _declare(calls.status, _resolved(calls.status), _STATUS_HELP)
-    _declare(calls.result, _resolved(calls.result), _STATUS_HELP)
-    _declare(calls.estimate, signature_of({"caller": gr.Request}, dict[str, Any]), {})
+    # What is free needs no place in the queue, and an agent's call without one comes with the agent's own request.
+    _declare(calls.status, _resolved(calls.status), _STATUS_HELP, queue=False)
+    _declare(calls.result, _resolved(calls.result), _STATUS_HELP, queue=False)
+    _declare(calls.estimate, signature_of({"caller": gr.Request}, dict[str, Any]), {}, queue=False)
 
 
 def _declare(call: Event, signature: inspect.Signature, helps: dict[str, str], **options: Any) -> None:
     """Declare one endpoint; Gradio reads names and types from the signature, and help from the docstring."""
-    guarded: Any = page_event(call)
+    guarded: Any = readable_by_agents(page_event(call))
+    if call.__name__ == "generate":
+        guarded._mcp_type = NO_TOOL  # it waits for minutes, and agents give up on a tool long before
     guarded.__signature__ = signature
     guarded.__annotations__ = {name: found.annotation for name, found in signature.parameters.items()}
-    helps = {**{field.name: field.help for field in parameters()}, **helps}
+    helps = {**{field.name: _help(field) for field in parameters()}, **helps}
     lines = [f"    {name}: {helps[name]}" for name in signature.parameters if name in helps]
     guarded.__doc__ = "\n".join([call.__doc__ or "", "", "Args:", *lines])
     cast("Any", gr).api(guarded, api_name=call.__name__, **{"concurrency_limit": None, **options})
+
+
+def _help(field: Parameter) -> str:
+    """Return a parameter's help with its range and unit, for those who see no control."""
+    low = 1 if field.default is None else field.low or 0
+    return f"{field.help} Range: {f'{low} to {field.high} {field.unit}'.strip()}."
 
 
 def _resolved(call: Event) -> inspect.Signature:

@@ -53,7 +53,7 @@ class Page:
     @property
     def priced_by(self) -> list[Any]:
         """What a video's price depends on: who pays, and the form."""
-        return [self.pay, *self.form.controls]
+        return [self.pay, self.form.variations, *self.form.controls]
 
     @property
     def follows(self) -> list[Any]:
@@ -94,6 +94,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "server_name": settings.server_name,
         "server_port": settings.server_port,
         "share": settings.share,
+        "mcp_server": settings.has_mcp,
         "max_file_size": MOST_FILE_BYTES,
         "show_error": False,
         "ssr_mode": False,
@@ -116,7 +117,8 @@ def _place(runner: JobRunner) -> Page:
     with gr.Row(elem_id="desk"):
         with gr.Column(scale=6, min_width=320, elem_id="form"):
             expected = runner.estimate(default, payer)
-            form = build_request_form(words().generate_label(expected, is_preview=payer == "nobody"))
+            first_label = words().generate_label(expected, is_preview=payer == "nobody")
+            form = build_request_form(first_label, has_variations=not runner.settings.is_public)
             notice = part("notice")
             pay = build_pay()
         with gr.Column(scale=7, min_width=320, elem_id="screen"):
@@ -138,7 +140,7 @@ def _place(runner: JobRunner) -> Page:
 
 def _wire_sending(page: Page, events: PageEvents) -> None:
     form = page.form
-    inputs = [page.job_id, page.who, page.pay, form.is_random, *form.controls]
+    inputs = [page.job_id, page.who, page.pay, form.is_random, form.variations, *form.controls]
     outputs = [page.who, page.watch, page.notice, form.seed]
     begin, settled = script("submit"), script("settled")
     for trigger, is_confirmed in ((form.generate.click, False), (page.notice.confirm, True)):
@@ -168,6 +170,7 @@ def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:
         page_event(events.show), [page.who, page.pay], [page.watch, page.header, page.examples, *played], **QUIET
     )
     # Every finished job teaches the estimate, so the button's time and price may have changed.
+    opened.then(None, [page.form.prompt], [page.form.prompt], js=script("carried"), api_visibility="private")
     for event in (opened, shown):
         event.then(page_event(events.follow_numbers), page.priced_by, page.follows, **QUIET)
 
@@ -196,8 +199,11 @@ def _wire_form(page: Page, events: PageEvents) -> None:
         event.then(follow, page.priced_by, page.follows, **QUIET)
     sliders = [control for name, control in zip(FIELDS, form.controls, strict=True) if name in PRICED]
     moves = [move for slider in sliders for move in (slider.input, slider.release)]
-    on(moves, follow, page.priced_by, page.follows, trigger_mode="always_last", **QUIET)
+    on([*moves, form.variations.input], follow, page.priced_by, page.follows, trigger_mode="always_last", **QUIET)
     form.reuse_seed.click(page_event(events.reuse_seed), [page.who], [form.seed, form.is_random], **QUIET)
+    texts: list[Any] = [form.prompt, form.negative_prompt]
+    for box in texts:
+        box.change(None, texts, None, js=script("coached"), api_visibility="private")
     form.seed.input(None, None, form.is_random, js=script("keep_seed"), api_visibility="private")
 
 
