@@ -61,7 +61,9 @@ class RunningApp:
 
 
 @contextmanager
-def running_app(folder: Path, *, port: int | None = None, script: str = "app.py", **environment: str) -> Iterator[RunningApp]:
+def running_app(
+    folder: Path, *, port: int | None = None, script: str = "app.py", **environment: str
+) -> Iterator[RunningApp]:
     """Start the app with its data below a folder, wait until it is well, and end it."""
     port = port or free_port()
     data_dir, log = folder / "data", folder / "app.log"

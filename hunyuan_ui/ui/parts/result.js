@@ -1,4 +1,5 @@
 const words = hunyuan.words(props.words);
+const MOST_LOADS = 6;
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 
 function fact(text) {
@@ -9,9 +10,18 @@ function fact(text) {
 
 // Gradio's player has no muted or inline parameter, and a video that moves by itself is not for everybody.
 function calm(video) {
+  delete video.dataset.tries;
   video.muted = true;
   video.playsInline = true;
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) video.pause();
+}
+
+// A browser does not ask again for a video whose answer went wrong.
+function loadAgain(video) {
+  const tries = Number(video.dataset.tries || 0);
+  if (tries === MOST_LOADS) return;
+  video.dataset.tries = tries + 1;
+  setTimeout(() => video.load(), 1000 * 2 ** tries);
 }
 
 function show() {
@@ -26,6 +36,7 @@ function show() {
 
 hunyuan.fill(element, words);
 document.addEventListener("loadedmetadata", (event) => event.target.closest("#player") && calm(event.target), true);
+document.addEventListener("error", (event) => event.target.matches("#player video") && loadAgain(event.target), true);
 part("reuse").addEventListener("click", () => trigger("reuse", { job: props.value.job }));
 part("new-seed").addEventListener("click", () => trigger("new_seed", { job: props.value.job }));
 part("compare").addEventListener("click", () => hunyuan.videos.send("choose", props.value.job));

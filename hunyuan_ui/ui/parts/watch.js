@@ -1,13 +1,15 @@
 const ABORT_MS = 5000;
-const LONGEST_BACK_OFF_MS = 10000;
+const LONGEST_BACK_OFF_MS = 5000;
 const SHOWN_WITHIN_MS = 8000;
+const MOST_EVENTS = 5;
 const words = hunyuan.words(props.words);
 const stage = element.querySelector(".stage");
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 
 const followed = new Set(); // seen under way here; each is asked for its end
 const ignored = new Set(); // "stop watching"
-const shown = new Set(); // ended, and shown by the page's own answer
+const unseen = new Map(); // made, but not yet shown by the page's own answer: its events so far, the last one's time
+const otherTabs = new BroadcastChannel("hunyuan");
 let token = null;
 let version = null;
 let focus = null; // the job of the large card
@@ -16,6 +18,7 @@ let focusSeenAt = 0;
 let failures = 0;
 let eagerPolls = 0;
 let isAsking = false;
+let isOutdated = false; // something happened while the server was asked
 let timer = 0;
 
 async function ask(path) {
@@ -39,6 +42,7 @@ async function ask(path) {
 }
 
 async function poll() {
+  isOutdated = isAsking;
   if (isAsking || !token) return;
   isAsking = true;
   clearTimeout(timer);
@@ -46,38 +50,52 @@ async function poll() {
   try {
     const answer = await ask("jobs");
     const active = answer.jobs.filter((job) => !ignored.has(job.id));
-    for (const job of active) followed.add(job.id);
+    for (const job of active) {
+      followed.add(job.id);
+      hunyuan.answered(job.id);
+    }
     const ended = [...followed].filter((id) => !answer.jobs.some((job) => job.id === id));
-    show(active);
     for (const id of ended) await finish(id);
+    show(active);
+    for (const id of unseen.keys()) reveal(id);
     failures = 0;
-    if (answer.jobs.length) wait_ms = eagerPolls-- > 0 ? 250 : answer.next_poll_s * 1000;
+    if (answer.jobs.length + followed.size + unseen.size) wait_ms = eagerPolls-- > 0 ? 250 : answer.next_poll_s * 1000;
   } catch {
     failures += 1;
     wait_ms = Math.min(LONGEST_BACK_OFF_MS, 500 * 2 ** failures);
     if (focus) showReconnecting();
   }
   isAsking = false;
-  if (wait_ms) timer = setTimeout(poll, wait_ms);
+  if (isOutdated) poll();
+  else if (wait_ms) timer = setTimeout(poll, wait_ms);
 }
 
 async function finish(id) {
   const job = await ask(`jobs/${id}`);
+  if (job.status) hunyuan.answered(id);
   if (job.is_active) return;
   followed.delete(id);
   ignored.delete(id);
-  if (job.status === "done") reveal(id);
-  else if (job.status) showProblem(job);
+  if (job.status === "done") {
+    unseen.set(id, { events: 0, at: -Infinity });
+    say(words.done);
+    hunyuan.titled(document.hidden ? words.done : "");
+    hunyuan.videos.send("done");
+  } else if (job.status) {
+    showProblem(job);
+  }
 }
 
-function reveal(id, triesLeft = 5) {
-  say(words.done);
-  hunyuan.titled(document.hidden ? words.done : "");
+// The event may be lost with the connection; the page's own answer names the job it shows.
+function reveal(id) {
+  const { events, at } = unseen.get(id);
+  if (performance.now() - at < SHOWN_WITHIN_MS) return;
+  if (events === MOST_EVENTS) {
+    unseen.delete(id);
+    return;
+  }
+  unseen.set(id, { events: events + 1, at: performance.now() });
   trigger("ended", { job: id });
-  // The event may be lost with the connection; the page's own answer names the job it shows.
-  setTimeout(() => {
-    if (!shown.has(id) && triesLeft) reveal(id, triesLeft - 1);
-  }, SHOWN_WITHIN_MS);
 }
 
 function show(active) {
@@ -168,9 +186,10 @@ function tick() {
 
 function follow() {
   const value = props.value || {};
-  if (value.shown) shown.add(value.shown);
+  unseen.delete(value.shown);
   if (!value.token) return;
   token = value.token;
+  hunyuan.videos.visitorIs(token);
   if (value.job && value.job !== follow.latest) {
     follow.latest = value.job;
     followed.add(value.job);
@@ -178,6 +197,7 @@ function follow() {
     if (value.is_new) {
       wanted = value.job;
       part("ended").hidden = true;
+      otherTabs.postMessage("new job");
       element.scrollIntoView({ block: "nearest" });
     }
   }
@@ -189,7 +209,6 @@ part("cancel").addEventListener("click", () => cancel(focus.id));
 part("stop").addEventListener("click", () => {
   ignored.add(focus.id);
   followed.delete(focus.id);
-  hunyuan.videos.visitorIs(token);
   focus = wanted = null;
   stage.dataset.state = "stopped";
   hunyuan.titled("");
@@ -208,6 +227,14 @@ document.addEventListener("visibilitychange", () => {
   poll();
 });
 window.addEventListener("online", poll);
+otherTabs.addEventListener("message", poll);
+// The answer to a click may be lost although its job is stored.
+for (const name of ["hunyuan:late", "hunyuan:unanswered"]) {
+  document.addEventListener(name, (event) => {
+    followed.add(event.detail);
+    poll();
+  });
+}
 setInterval(tick, 500);
 watch("value", follow);
 follow();

@@ -1,0 +1,228 @@
+"""A TCP proxy between browser and app that breaks what goes through it, as networks and front servers do."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Any, Final
+
+_CHUNK: Final = 64 * 1024
+_PAGE: Final = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
+_BAD_GATEWAY: Final = (
+    b"HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/html\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s"
+    % (len(_PAGE), _PAGE)
+)
+
+
+class Fault(str, Enum):
+    """What can go wrong; all but the first last until `heal`."""
+
+    RESET = "reset"  # every connection ends with an RST, once
+    REFUSED = "refused"  # the same, and nobody listens any more
+    ENDED = "ended"  # every open stream ends cleanly, and every answer does so in the middle of its body
+    SILENT = "silent"  # nothing passes; what was on its way arrives afterwards
+    BAD_GATEWAY = "bad_gateway"  # a front server answers for the app, with a page for people
+
+
+@dataclass(eq=False)
+class _Connection:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    app_reader: asyncio.StreamReader
+    app_writer: asyncio.StreamWriter
+
+    def end(self) -> None:
+        self.writer.close()
+        self.app_writer.close()
+
+    def reset(self) -> None:
+        _reset(self.writer)
+        self.app_writer.close()
+
+
+class FaultProxy:
+    """Passes everything on to a port of this machine until it is told to fail.
+
+    Args:
+        port: Where the app listens.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._app_port = port
+        self._socket = _bound(0)
+        self._fault: Fault | None = None
+        self._strike: tuple[bytes, Fault] | None = None
+        self.has_struck = threading.Event()
+        self._open: set[_Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._passing = asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where the browser finds the app."""
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}/"
+
+    def __enter__(self) -> FaultProxy:
+        self._thread.start()
+        self._call(self._passing.set)
+        self._call(self._listen)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def fail(self, fault: Fault) -> None:
+        """Break now."""
+        self._call(self._begin, fault)
+
+    def fail_at(self, sent: bytes, fault: Fault) -> None:
+        """Break when the browser next sends these bytes; the app still gets that request. Sets `has_struck`."""
+        self.has_struck.clear()
+        self._strike = (sent, fault)
+
+    def heal(self) -> None:
+        """Pass everything on again."""
+        self._call(self._heal)
+
+    # in the loop's thread
+
+    def _call(self, do: Callable[..., Any], *values: Any) -> None:
+        done = threading.Event()
+        self._loop.call_soon_threadsafe(lambda: (do(*values), done.set()))
+        assert done.wait(5), "the proxy's loop hangs"
+
+    def _listen(self) -> None:
+        if self._socket.fileno() < 0:
+            return
+        self._socket.listen(64)
+        self._start(self._accept(self._socket))
+
+    def _begin(self, fault: Fault, sparing: _Connection | None = None) -> None:
+        self._fault = None if fault is Fault.RESET else fault
+        if fault is Fault.SILENT:
+            self._passing.clear()
+        if fault is Fault.REFUSED:
+            # Bound but not listening: the port stays ours and refuses.
+            port = self._socket.getsockname()[1]
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+            self._socket = _bound(port)
+        for connection in list(self._open):
+            if fault in (Fault.RESET, Fault.REFUSED):
+                connection.reset()
+            elif fault is not Fault.SILENT and connection is not sparing:
+                connection.end()
+
+    def _heal(self) -> None:
+        was_refusing = self._fault is Fault.REFUSED
+        self._fault = None
+        self._passing.set()
+        if was_refusing:
+            self._listen()
+
+    def _start(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        while listening is self._socket:
+            try:
+                client, _ = await self._loop.sock_accept(listening)
+            except OSError:
+                return
+            self._start(self._pass_on(client))
+
+    async def _pass_on(self, client: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=client)
+        try:
+            app_reader, app_writer = await asyncio.open_connection("127.0.0.1", self._app_port)
+        except OSError:
+            _reset(writer)
+            return
+        connection = _Connection(reader, writer, app_reader, app_writer)
+        self._open.add(connection)
+        try:
+            await asyncio.gather(self._up(connection), self._down(connection))
+        except OSError:
+            pass
+        finally:
+            self._open.discard(connection)
+            connection.end()
+
+    async def _up(self, connection: _Connection) -> None:
+        while data := await connection.reader.read(_CHUNK):
+            fault = self._due(data)
+            if fault is not None and fault not in (Fault.RESET, Fault.REFUSED):
+                self._begin(fault, sparing=connection)
+            if self._fault is Fault.BAD_GATEWAY:
+                connection.writer.write(_BAD_GATEWAY)
+                break
+            await self._passing.wait()
+            connection.app_writer.write(data)
+            await connection.app_writer.drain()
+            if fault is Fault.RESET or fault is Fault.REFUSED:
+                self._begin(fault)
+        connection.end()
+
+    async def _down(self, connection: _Connection) -> None:
+        while data := await connection.app_reader.read(_CHUNK):
+            await self._passing.wait()
+            if self._fault is Fault.BAD_GATEWAY:
+                break
+            kept = _first_half(data) if self._fault is Fault.ENDED else data
+            connection.writer.write(kept)
+            await connection.writer.drain()
+            if len(kept) < len(data):
+                break
+        connection.end()
+
+    def _due(self, data: bytes) -> Fault | None:
+        if self._strike is None or self._strike[0] not in data:
+            return None
+        fault = self._strike[1]
+        self._strike = None
+        self.has_struck.set()
+        return fault
+
+    async def _close(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        for connection in list(self._open):
+            connection.end()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _bound(port: int) -> socket.socket:
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
+    bound.setblocking(False)
+    return bound
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def _first_half(data: bytes) -> bytes:
+    """Cut within the body: half a header would be another fault."""
+    body_at = data.find(b"\r\n\r\n") + 4 if data.startswith(b"HTTP/") else 0
+    body = len(data) - body_at
+    return data if body == 0 else data[: body_at + body // 2]

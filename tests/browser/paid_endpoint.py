@@ -1,0 +1,54 @@
+"""The local endpoint as a paid service that keeps its own bill, apart from whatever the app believes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hunyuan_ui.endpoint.contract import SUBMIT_V2
+from hunyuan_ui.local_endpoint.app import create_app
+from hunyuan_ui.local_endpoint.serving import serve
+
+
+class PaidEndpoint:
+    """Counts every paid POST by its prompt, answered or not.
+
+    Args:
+        app: The ASGI app in front of which it counts.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.posts: Counter[str] = Counter()
+        self.settings: dict[str, Any] = {}  # of an app that spends here
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["path"] != SUBMIT_V2:
+            await self._app(scope, receive, send)
+            return
+        body = bytearray()
+
+        async def counted() -> Any:
+            message = await receive()
+            body.extend(message.get("body", b""))
+            if message["type"] == "http.request" and not message.get("more_body"):
+                self.posts[json.loads(body)["prompt"]] += 1
+            return message
+
+        await self._app(scope, counted, send)
+
+
+@contextmanager
+def paid_endpoint(**options: Any) -> Iterator[PaidEndpoint]:
+    """Run one; options as in `create_app`."""
+    paid = PaidEndpoint(create_app(**options))
+    server: Any = serve(paid, "127.0.0.1", 0)  # pyright: ignore[reportArgumentType]
+    paid.settings = {"SEGMIND_API_KEY": "SG_0011223344556677", "SEGMIND_BASE_URL": server.url}
+    try:
+        yield paid
+    finally:
+        server.close()
