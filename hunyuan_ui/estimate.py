@@ -67,13 +67,14 @@ def estimate(request: VideoRequest, outcomes: Sequence[Outcome] = ()) -> Estimat
     """
     timed = [o for o in outcomes if o.predicted_s > 0 and o.inference_s > 0]
     factor = _clipped(median(o.inference_s / o.predicted_s for o in timed)) if timed else 1.0
-    # A price of zero is a missing price: reserving nothing would let every limit pass.
-    billed = [o.cost_usd / o.inference_s for o in timed if o.cost_usd is not None and o.cost_usd > 0]
-    rate = USD_PER_S * _clipped(median(billed) / USD_PER_S) if billed else USD_PER_S
+    # A price of zero is a missing price: reserving nothing would let every limit pass. The price is learnt from prices
+    # alone: by way of the seconds, two clipped factors could end far below what every bill has said.
+    billed = [o.cost_usd / (USD_PER_S * o.predicted_s) for o in timed if o.cost_usd is not None and o.cost_usd > 0]
+    price_factor = _clipped(median(billed)) if billed else factor
     is_learnt = len(timed) >= _LEARNT_AFTER
     low, high = _LEARNT_SPREAD if is_learnt else _UNLEARNT_SPREAD
-    seconds = factor * predicted_seconds(request)
-    cost = seconds * rate
+    predicted_s = predicted_seconds(request)
+    seconds, cost = factor * predicted_s, price_factor * USD_PER_S * predicted_s
     return Estimate(seconds, low * seconds, high * seconds, cost, low * cost, high * cost, is_learnt)
 
 

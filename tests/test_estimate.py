@@ -83,6 +83,11 @@ def test_seconds_and_dollars_are_learnt_apart() -> None:
     assert made.cost_usd == pytest.approx(made.seconds * 1.0 / 50)
 
 
+def test_a_service_that_is_fast_and_dear_is_believed_its_bills() -> None:
+    made = estimate(DEFAULT, [Outcome(PREDICTED_S, 0.3, 1.46)] * 5)
+    assert made.cost_usd == pytest.approx(1.46)
+
+
 def test_the_range_narrows_after_three_jobs() -> None:
     assert range_of([]) == pytest.approx((0.65, 1.5))
     assert range_of([took(1.0)] * 2) == pytest.approx((0.65, 1.5))

@@ -13,6 +13,7 @@ import pytest
 
 from hunyuan_ui.access import KEYS_TRIED_A_MINUTE
 from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError, SpendLimitError
+from hunyuan_ui.estimate import estimate
 from hunyuan_ui.folder import DataFolder
 from hunyuan_ui.guard import MOST_WAITING
 from hunyuan_ui.job import JobStatus, Payer, Phase, Visitor, new_id
@@ -312,6 +313,20 @@ async def test_an_owners_pause_for_credits_does_not_hold_up_others(public: Setti
         assert (await runner.wait(refused, VISITOR, 10)).status is JobStatus.FAILED
         assert runner.limits().problem is not None
         await made(runner, NEIGHBOUR, "nobody")
+
+
+async def test_cheap_small_videos_do_not_lower_what_is_reserved_for_a_large_one(
+    private: Settings, service: FakeService
+) -> None:
+    price = estimate(FOX).cost_usd
+    cheap = {"metrics": {"cost": 0.001, "inference_time": 8.0}, "output": "https://files.test/x.mp4"}
+    service.script("result", *[answer(200, {"status": "COMPLETED", **cheap})] * 5)
+    async with running(private, service) as runner:
+        for _ in range(5):
+            await made(runner)
+        assert runner.estimate(FOX).high_usd < price / 2
+        stored = await runner.submit(new_id(), FOX, VISITOR)
+        assert stored.reserved_microusd >= price * 1_000_000 - 1
 
 
 async def test_two_hundred_clicks_at_once_never_pass_the_daily_limit(public: Settings, service: FakeService) -> None:

@@ -283,7 +283,9 @@ class JobRunner:
 
     def _new_job(self, job_id: str, request: VideoRequest, visitor: Visitor, payer: Payer) -> Job:
         expected = self.estimate(request, payer)
-        reserved = 0 if payer == "nobody" else round(expected.high_usd * MICRO)
+        # Small videos may have taught too low a price for a large one, so the price list's is reserved at least.
+        most_usd = max(expected.high_usd, estimate(request).cost_usd)
+        reserved = 0 if payer == "nobody" else round(most_usd * MICRO)
         return Job(
             id=job_id,
             visitor=visitor.id,
