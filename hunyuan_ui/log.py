@@ -16,7 +16,18 @@ from typing import Any, Final, TextIO, cast
 from hunyuan_ui.settings import Secret
 
 _LOGGER: Final = logging.getLogger("hunyuan_ui")
+_SERVER: Final = logging.getLogger("uvicorn.error")
 _KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{8,}")
+
+
+class _NoTracebacks(logging.Filter):
+    """Turns what the web server would print as a page of traceback, with its exception's text, into one event."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.exc_info or record.exc_info[0] is None:
+            return True
+        _LOGGER.warning("server.error", extra={"facts": {}}, exc_info=record.exc_info)
+        return False
 
 
 class _JsonLines(logging.Formatter):
@@ -64,6 +75,9 @@ def configure(*secrets: Secret | None, stream: TextIO | None = None, level: str 
     _LOGGER.handlers[:] = [output]
     _LOGGER.setLevel(level)
     _LOGGER.propagate = False
+    for known in [found for found in _SERVER.filters if isinstance(found, _NoTracebacks)]:
+        _SERVER.removeFilter(known)
+    _SERVER.addFilter(_NoTracebacks())
 
 
 def event(name: str, /, **facts: Any) -> None:

@@ -10,7 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+# How long an example takes is the machine's business: others may be at work on it.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 _gradio_files = tempfile.TemporaryDirectory(prefix="hunyuan-ui-tests-", ignore_cleanup_errors=True)
 

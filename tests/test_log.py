@@ -170,3 +170,18 @@ def test_any_facts_make_one_line_of_json(secret: str, facts: dict[str, Any]) -> 
     logger.handlers[:], logger.level, logger.propagate = before
     assert stream.getvalue().count("\n") == 1
     json.loads(stream.getvalue())
+
+
+def test_an_error_inside_the_web_server_is_one_line_without_its_text() -> None:
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    server = logging.getLogger("uvicorn.error")
+    try:
+        raise KeyError("SG_0123456789abcdef and a prompt")
+    except KeyError:
+        server.exception("Exception in ASGI application\n")
+    (line,) = stream.getvalue().splitlines()
+    said = json.loads(line)
+    assert (said["event"], said["exception"]) == ("server.error", "KeyError")
+    assert "prompt" not in line
+    assert len(server.filters) == 1

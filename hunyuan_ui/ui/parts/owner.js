@@ -1,7 +1,6 @@
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 640;
-const FLOOR = 126;
-const TOP = 16;
+const WIDTH = 100; // of the drawing, which is stretched to the page's
+const HEIGHT = 100;
 const words = hunyuan.words(props.words);
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const details = element.querySelector("details");
@@ -21,14 +20,13 @@ function shape(tag, values, text = "") {
 }
 
 function bar(day, index, width, most) {
-  const height = most > 0 ? ((FLOOR - TOP) * day.usd) / most : 0;
+  const height = Math.max(1, most > 0 ? (HEIGHT * day.usd) / most : 0);
   const drawn = shape("rect", {
     class: day.usd > 0 ? "spent" : "none",
-    x: index * width + 2,
-    width: Math.max(2, width - 4),
-    y: FLOOR - Math.max(height, 1),
-    height: Math.max(height, 1),
-    rx: 2,
+    x: (index + 0.1) * width,
+    width: 0.8 * width,
+    y: HEIGHT - height,
+    height,
   });
   drawn.append(shape("title", {}, day.text));
   return drawn;
@@ -38,13 +36,12 @@ function plot(days, limit) {
   const most = Math.max(...days.map((day) => day.usd), limit || 0);
   const width = WIDTH / Math.max(1, days.length);
   const drawn = days.map((day, index) => bar(day, index, width, most));
-  const ends = [days[0], days[days.length - 1]];
   if (limit) {
-    const y = FLOOR - ((FLOOR - TOP) * limit) / most;
+    const y = HEIGHT - (HEIGHT * limit) / most;
     drawn.push(shape("line", { class: "limit", x1: 0, x2: WIDTH, y1: y, y2: y }));
   }
-  drawn.push(shape("text", { x: 2, y: 144 }, ends[0].name), shape("text", { x: WIDTH - 2, y: 144, "text-anchor": "end" }, ends[1].name));
   part("plot").replaceChildren(...drawn);
+  part("ends").replaceChildren(node("span", days[0].name), node("span", days[days.length - 1].name));
   part("plot").setAttribute("aria-label", days.filter((day) => day.usd > 0).map((day) => day.text).join("; ") || words["owner.no_days"]);
 }
 
