@@ -9,6 +9,7 @@ from pathlib import Path
 import httpcore
 import httpx
 import pytest
+import trustme
 
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.guarded import GuardedBackend, GuardedTransport, LinkGuard, is_public
@@ -20,7 +21,6 @@ pytestmark = pytest.mark.anyio
 
 OWN = "https://api.segmind.com"
 PUBLIC = "8.8.8.8"
-CERTIFICATE = Path(__file__).parent / "certificate.pem"
 
 UNSAFE = [
     # not a web address of the agreed kind
@@ -168,10 +168,12 @@ async def test_one_private_address_of_a_name_is_enough_to_refuse_it(addresses: l
     assert dialled.hosts == []
 
 
-async def test_the_connection_goes_to_a_checked_address_and_tls_verifies_the_name(tmp_path: Path) -> None:
+async def test_the_connection_goes_to_a_checked_address_and_tls_verifies_the_name() -> None:
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(CERTIFICATE)
-    trust = ssl.create_default_context(cafile=str(CERTIFICATE))
+    trust = ssl.create_default_context()
+    authority = trustme.CA()
+    authority.issue_cert("files.example").configure_cert(server)
+    authority.configure_trust(trust)
     with RawService(ssl_context=server) as service:
         service.on("GET", "*", answer(200, b"whole"))
         dialled = Dialled(int(service.origin.rpartition(":")[2]), dead=("2a00:1450::1",))
