@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, cast
 
 import gradio as gr
 
 from hunyuan_ui import presets
-from hunyuan_ui.errors import InvalidRequestError, MediaError
+from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError, MediaError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Payer, Visitor
 from hunyuan_ui.prompts import EXAMPLES, Example
 from hunyuan_ui.request import VideoRequest
@@ -19,6 +20,7 @@ from hunyuan_ui.ui.form import FIELDS, advice, filled, in_range, presets_of, req
 from hunyuan_ui.ui.jobs import head_of, result_of, served_copy
 from hunyuan_ui.ui.own_key import PayEvents, chosen_payer
 from hunyuan_ui.ui.text import Words, money, seconds_text
+from hunyuan_ui.ui.variations import count_in, variations
 from hunyuan_ui.ui.visitor import login_of, page_event, say_for, token_in, token_of, visitor_of
 
 LOOKED_BACK: Final = 50  # jobs searched for the last finished video
@@ -45,20 +47,22 @@ class PageEvents:
         """Return the event of the Generate button, or of its confirmation of a high price."""
 
         async def submit(
-            request: gr.Request, job_id: str, who: object, pay: object, is_random: bool, *values: Any
+            request: gr.Request, job_id: str, who: object, pay: object, *values: Any
         ) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
-            wish = request_from(values, is_random=is_random)
+            is_random, count, *fields = values
+            wishes = variations(job_id, request_from(fields, is_random=is_random), count_in(count))
             token = token_of(request, who, self._runner.settings)
-            job = await self._runner.submit(
-                job_id,
-                wish,
-                self._visitor(token),
+            send = partial(
+                self._runner.submit,
+                visitor=self._visitor(token),
                 payer=chosen_payer(pay, self._runner),
                 is_confirmed=is_confirmed,
                 is_logged_in=login_of(request, self._runner.settings) != "",
             )
+            job = await send(*wishes[0])
+            notice = {"answer": job_id, "text": await _send_more(send, wishes[1:], say_for(request))}
             watched = {"token": token, "job": job.id, "is_new": True}
-            return {"token": token}, watched, {"answer": job_id}, job.request.seed
+            return {"token": token}, watched, notice, job.request.seed
 
         async def answer(request: gr.Request, job_id: str, *values: Any) -> Any:
             def refused(problem: JobProblem, field: str | None, say: Words) -> tuple[Any, ...]:
@@ -137,7 +141,7 @@ class PageEvents:
         """Return what follows the choice of who pays: the page's head and the examples' prices."""
         return self._priced_parts(pay, say_for(request))
 
-    async def follow_numbers(self, request: gr.Request, pay: object, *values: Any) -> tuple[Any, ...]:
+    async def follow_numbers(self, request: gr.Request, pay: object, count: object, *values: Any) -> tuple[Any, ...]:
         """Return what follows the numbers: presets, the real size and length, and the button's time and price."""
         say = say_for(request)
         try:
@@ -145,16 +149,15 @@ class PageEvents:
         except InvalidRequestError as error:
             return (*[KEEP] * 4, say.sentence(JobProblem.of(error)), say["generate.label"])
         frames = gr.update(label=say("form.frames", seconds=seconds_text(wish)))
-        return (*presets_of(wish), frames, *self._priced(wish, chosen_payer(pay, self._runner), say))
+        payer = chosen_payer(pay, self._runner)
+        expected = self._runner.estimate(wish, payer)
+        button = say.generate_label(expected, is_preview=payer == "nobody", count=count_in(count))
+        return (*presets_of(wish), frames, advice(wish, expected, say), button)
 
     # inside
 
     def _visitor(self, token: str) -> Visitor:
         return visitor_of(token, self._runner.settings)
-
-    def _priced(self, wish: VideoRequest, payer: Payer, say: Words) -> tuple[str, str]:
-        expected = self._runner.estimate(wish, payer)
-        return advice(wish, expected, say), say.generate_label(expected, is_preview=payer == "nobody")
 
     def _priced_parts(self, pay: object, say: Words) -> tuple[dict[str, Any], dict[str, Any]]:
         payer = chosen_payer(pay, self._runner)
@@ -188,6 +191,17 @@ class PageEvents:
             return KEEP, {}
         cached = await asyncio.to_thread(served_copy, job, path, self._cache_dir)
         return gr.update(value=cached, visible=True), result_of(job, cached, say)
+
+
+async def _send_more(send: Callable[..., Any], wishes: list[tuple[str, VideoRequest]], say: Words) -> str:
+    """Send the other videos of a click; return what to say when a limit let only some of them begin."""
+    for index, wish in enumerate(wishes):
+        try:
+            await send(*wish)
+        except HunyuanUIError as error:
+            problem = say.sentence(JobProblem.of(error))
+            return say("generate.some_began", made=index + 1, wished=len(wishes) + 1, problem=problem)
+    return ""
 
 
 def _job_id(event: gr.EventData) -> str:

@@ -14,6 +14,7 @@ from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
 from hunyuan_ui.ui.text import Words, label, seconds_text, words
 
+from hunyuan_ui.ui.variations import COUNTS
 RECORD_LIFE_S: Final = 3600  # the service forgets a request an hour after it was submitted (segmind-api.md 2.6)
 
 FIELDS: Final = tuple(VideoRequest.model_fields)
@@ -37,6 +38,7 @@ class RequestForm:
     quality: gr.Radio
     is_random: gr.Checkbox
     reuse_seed: gr.Button
+    variations: gr.Radio
     made_as: gr.Markdown
     generate: gr.Button
 
@@ -56,13 +58,14 @@ class RequestForm:
         return [*self.controls, *self.presets, self.is_random]
 
 
-def build_request_form(generate_label: str) -> RequestForm:
+def build_request_form(generate_label: str, *, has_variations: bool = True) -> RequestForm:
     """Place the controls, each drawn from its parameter, and return them.
 
     Args:
         generate_label: First text of the button; it follows the form from then on.
     """
     fields = {field.name: field for field in parameters()}
+        has_variations: Whether one click may make several videos here.
     default = VideoRequest.model_construct()
     shape, size = presets.shape_and_size(default.width, default.height)
     placed: dict[str, Any] = {}
@@ -86,7 +89,9 @@ def build_request_form(generate_label: str) -> RequestForm:
         for field in parameters():
             if field.is_advanced:
                 placed[field.name] = _control(field, info=label(f"field.{field.name}.help"))
-    placed["made_as"] = gr.Markdown(words().size_line(default), elem_id="made-as")
+    with gr.Row(elem_classes="choices sending"):
+        placed["made_as"] = gr.Markdown(words().size_line(default), elem_id="made-as")
+        placed["variations"] = _choice("variations", COUNTS, COUNTS[0], visible=has_variations)
     placed["generate"] = gr.Button(generate_label, variant="primary", size="lg", elem_id="generate")
     return RequestForm(**placed)
 
@@ -174,10 +179,9 @@ def _control(field: Parameter, **looks: Any) -> Any:
     return gr.Slider(minimum=field.low or 0, maximum=field.high or 0, step=field.step, **shared)
 
 
-def _choice(name: str, choices: Sequence[Any], value: str | None) -> gr.Radio:
-    return gr.Radio(
-        choices=list(choices), value=value, label=label(f"form.{name}"), elem_id=name, elem_classes="segmented"
-    )
+def _choice(name: str, choices: Sequence[Any], value: str | None, *, visible: bool = True) -> gr.Radio:
+    looks: dict[str, Any] = {"elem_id": name, "elem_classes": "segmented", "visible": visible}
+    return gr.Radio(choices=list(choices), value=value, label=label(f"form.{name}"), **looks)
 
 
 def _quality_choices() -> list[tuple[str, str]]:

@@ -421,6 +421,28 @@ def test_the_shorter_video_rests_on_its_last_frame_until_the_longer_one_ends(gal
     gallery.wait_for_function("document.querySelectorAll('.compare video')[1].currentTime < 0.6")
 
 
+# several seeds in one click
+
+
+def test_three_variations_are_three_jobs_with_the_next_seeds(page: Page, tmp_path: Path) -> None:
+    with running_app(tmp_path) as app:
+        page.goto(app.url)
+        expect(page.get_by_text("Nothing here yet")).to_be_visible()
+        page.locator("#field-prompt textarea").fill("a heron three times")
+        number = page.locator("#field-video-length input[type=number]")
+        number.fill("5")
+        number.blur()
+        page.locator("#is-random input").uncheck()
+        page.get_by_label("Seed", exact=True).fill("100")
+        page.locator("#variations").get_by_label("3", exact=True).check()
+        expect(page.locator("#generate")).to_contain_text("Generate 3")
+        page.locator("#generate").dblclick()
+        expect(cards(page)).to_have_count(3, timeout=DONE_WITHIN_MS)
+        answer = page.evaluate("""async () => (await hunyuan.videos.ask("videos")).videos""")
+        assert sorted(video["settings"]["seed"] for video in answer) == [100, 101, 102]
+        assert {video["settings"]["prompt"] for video in answer} == {"a heron three times"}
+
+
 # neighbours
 
 

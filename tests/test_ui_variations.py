@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hunyuan_ui.estimate import estimate
+from hunyuan_ui.job import is_id, new_id
+from hunyuan_ui.request import MAX_SEED, VideoRequest
+from hunyuan_ui.ui.text import words
+from hunyuan_ui.ui.variations import COUNTS, count_in, variations
+
+WISH = VideoRequest.parse({"prompt": "a heron", "seed": 7})
+
+
+def test_the_first_is_the_job_that_was_asked_for_and_the_next_seeds_follow() -> None:
+    job_id = new_id()
+    made = variations(job_id, WISH, 4)
+    assert made[0] == (job_id, WISH)
+    assert [wish.seed for _, wish in made] == [7, 8, 9, 10]
+    assert all(wish.model_copy(update={"seed": 7}) == WISH for _, wish in made)
+
+
+def test_random_seeds_are_left_to_be_drawn_one_by_one() -> None:
+    made = variations(new_id(), WISH.model_copy(update={"seed": -1}), 3)
+    assert [wish.seed for _, wish in made] == [-1, -1, -1]
+
+
+@given(job_id=st.uuids().map(lambda id_: id_.hex), count=st.integers(1, 4), seed=st.integers(0, MAX_SEED))
+def test_a_repeated_click_names_the_same_different_jobs(job_id: str, count: int, seed: int) -> None:
+    wish = WISH.model_copy(update={"seed": seed})
+    made = variations(job_id, wish, count)
+    assert made == variations(job_id, wish, count)
+    assert len({id_ for id_, _ in made}) == len({wish.seed for _, wish in made}) == count
+    assert all(is_id(id_) and VideoRequest.parse(wish.model_dump()) for id_, wish in made)
+
+
+def test_a_count_that_cannot_be_chosen_is_one() -> None:
+    assert [count_in(count) for count in COUNTS] == [1, 2, 3, 4]
+    assert {count_in(count) for count in ("5", "0", "-1", "4.0", "", None, [], "²", 10**9)} == {1}
+    assert count_in(3) == 3
+
+
+def test_the_button_says_the_whole_price() -> None:
+    expected = estimate(WISH)
+    paid = words().generate_label(expected, is_preview=False, count=3)
+    assert paid == f"Generate 3 · 2.5 to 5.5 min · ${3 * expected.low_usd:.2f} to ${3 * expected.high_usd:.2f} in all"
+    assert words().generate_label(expected, is_preview=True, count=2) == "Generate 2 · free preview"
