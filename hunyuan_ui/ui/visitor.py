@@ -35,7 +35,8 @@ def login_of(request: gr.Request | None, settings: Settings) -> str:
     """Return the visitor's name at Hugging Face; empty without a login, and wherever Gradio would mock one."""
     if settings.login_secret is None or request is None:
         return ""
-    session = cast("Mapping[str, Any]", cast("Any", request).session)
+    scope: Mapping[str, Any] = getattr(cast("Any", request).request, "scope", {})
+    session: Mapping[str, Any] = scope.get("session", {})
     user = session.get("oauth_info", {}).get("userinfo", {})
     return str(user.get("preferred_username", ""))
 
