@@ -14,6 +14,7 @@ SCHEMA_VERSION: Final = 1
 OPEN: Final = ", ".join(sorted(f"'{status.value}'" for status in ACTIVE))
 _STATUSES: Final = ", ".join(f"'{status.value}'" for status in JobStatus)
 
+# The lists' indexes hold the prompt, so that a search reads them and not ten thousand rows.
 SCHEMA: Final = f"""
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
@@ -40,8 +41,8 @@ CREATE TABLE jobs (
     deleted_at REAL,
     prompt TEXT GENERATED ALWAYS AS (json_extract(request, '$.prompt')) VIRTUAL
 ) STRICT;
-CREATE INDEX jobs_by_visitor ON jobs (visitor, created_at);
-CREATE INDEX jobs_by_time ON jobs (created_at);
+CREATE INDEX jobs_by_visitor ON jobs (visitor, created_at, id, prompt);
+CREATE INDEX jobs_by_time ON jobs (created_at, id, prompt);
 CREATE INDEX jobs_active ON jobs (status) WHERE status IN ('queued', 'submitting', 'running', 'downloading', 'unknown');
 CREATE INDEX jobs_paid ON jobs (sent_at, status, cost_microusd, reserved_microusd) WHERE payer = 'owner';
 CREATE INDEX jobs_ended ON jobs (ended_at) WHERE ended_at IS NOT NULL;
