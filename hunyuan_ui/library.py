@@ -106,13 +106,19 @@ class VideoLibrary:
             return None
         return job if file_sha256(path) == job.sha256 else None
 
-    def has_whole_part(self, job_id: str) -> bool:
-        """Whether a download is there that came to its end and was not stored yet."""
-        try:
-            media.check_mp4(self.part(job_id))
-        except (MediaError, OSError):
-            return False
-        return True
+    def finish(self, job: Job) -> Job | None:
+        """Go on with a store that was broken off; None when nothing whole is there.
+
+        Raises:
+            OSError: The disk is full or cannot be written; the part is kept.
+        """
+        part = self.part(job.id)
+        if (done := self.finished(job.id)) is None and part.is_file():
+            with suppress(MediaError):
+                media.check_mp4(part)
+                done = self.store(job, part)
+        part.unlink(missing_ok=True)
+        return done
 
     def ids(self) -> set[str]:
         """Return the ids of all videos in the folder, without opening any."""

@@ -250,25 +250,26 @@ class Journey:
         if len(refused) > 1:
             await self._lose(refused[-1])
             return
-        if refused or self._job.result_url is None:
-            if await asyncio.to_thread(self._means.library.has_whole_part, self._job.id):
-                await self._store()
-                return
+        if (refused or self._job.result_url is None) and not await self._store():
             await self._renew_url()
         if self._job.result_url is not None and self._job.status is JobStatus.DOWNLOADING:
             await self._service.fetch(self._job.result_url, self._means.library.part(self._job.id))
-            await self._store()
+            if not await self._store():
+                raise MediaError("not_a_video")
 
     async def _retry_later(self, error: HunyuanUIError, misses: int) -> None:
         await self._pause(Phase.DOWNLOADING, error, backoff_s(misses, cap=SLOWEST_RETRY_S))
 
-    async def _store(self) -> None:
-        part = self._means.library.part(self._job.id)
+    async def _store(self) -> bool:
+        """Put what has come into the library; return whether something whole had come."""
         # A cancelled thread goes on: a stop that did not wait would let the next start work on the same file.
         with self._live.holding_stop():
-            done = await asyncio.to_thread(self._means.library.store, self._job, part)
+            done = await asyncio.to_thread(self._means.library.finish, self._job)
+            if done is None:
+                return False
             self._means.checkpoint("journey.stored")
             await self._keep(self._means.ledger.mark_done, done.id, sha256=done.sha256, notes=done.notes)
+        return True
 
     async def _renew_url(self) -> None:
         """Ask for the address again: first the result, then the history; else name the job lost."""

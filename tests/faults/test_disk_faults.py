@@ -19,7 +19,7 @@ from hunyuan_ui.runner import JobRunner
 from tests.faults import oracle
 from tests.faults.rig import Dialect, Rig, click, ended, kill, prompt_of, until
 from tests.faults.service import PaidService
-from tests.raw_service import silence
+from tests.raw_service import answer, silence
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
@@ -92,6 +92,32 @@ async def _fail_at_every_step(
         found = await two_jobs(one)
         assert found == [JobStatus.DONE] * 2, f"{name} ({step}): {found}"
         oracle.check(one.folder, service, lines.getvalue())
+        assert "job.internal_error" not in lines.getvalue(), f"{name} ({step})"
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "full"), asyncio.CancelledError()], ids=["full", "killed"])
+@pytest.mark.parametrize("step", ["library.poster", "library.sidecar", "library.renamed"])
+async def test_v1_bytes_that_came_whole_are_never_asked_for_again(
+    rig: Rig, service: PaidService, step: str, fault: BaseException
+) -> None:
+    faults = [fault]
+
+    def fail_once(name: str) -> None:
+        if name == step and faults:
+            raise faults.pop()
+
+    service.on("GET", "/*", answer(404, {"error": "nothing is kept"}))
+    rig.dialect = "v1"
+    runner = replace(rig, checkpoint=fail_once).open()
+    await runner.start()
+    job_id = await click(runner)
+    await until(lambda: not faults)
+    if isinstance(fault, OSError):
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    await kill(runner)
+    async with rig.running() as runner:
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    oracle.check(rig.folder, service)
 
 
 async def test_a_disk_that_fails_while_starting_is_for_viewing_and_the_next_start_goes_on(
