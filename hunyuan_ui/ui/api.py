@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any, Final, cast
 
 import gradio as gr
+from gradio.context import get_blocks_context
 from gradio.data_classes import FileData
 
 from hunyuan_ui.errors import HunyuanUIError
@@ -147,6 +148,10 @@ def _declare(call: Event, signature: inspect.Signature, helps: dict[str, str], *
     lines = [f"    {name}: {helps[name]}" for name in signature.parameters if name in helps]
     guarded.__doc__ = "\n".join([call.__doc__ or "", "", "Args:", *lines])
     cast("Any", gr).api(guarded, api_name=call.__name__, **{"concurrency_limit": None, **options})
+    # Gradio tells the docstring's help to agents only; in the schema it reaches /gradio_api/info and openapi.json too.
+    *_, declared = cast("Any", get_blocks_context()).fns.values()
+    for component, name in zip(declared.inputs, (name for name in signature.parameters if name in helps), strict=True):
+        component.api_info()["description"] = helps[name]
 
 
 def _help(field: Parameter) -> str:

@@ -1,0 +1,101 @@
+"""The API as other programs use it: what it says of itself, other people's keys, repeated calls, and waiting."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from hunyuan_ui.job import new_id
+from hunyuan_ui.local_endpoint.app import create_app
+from hunyuan_ui.local_endpoint.serving import serve
+from hunyuan_ui.request import parameters
+from hunyuan_ui.runner import JobRunner
+from hunyuan_ui.ui.api import LONGEST_STATUS_WAIT_S, ApiCalls
+from tests.app_process import RunningApp, running_app
+
+OWN_KEY = "SG_fedcba9876543210"
+SMALL: dict[str, Any] = {"prompt": "A paper boat in a gutter", "video_length": 5, "width": 64, "height": 64}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """A public app whose owner has no key, before a service that takes any."""
+    service = serve(create_app(seconds=1), "127.0.0.1", 0)
+    with running_app(
+        tmp_path_factory.mktemp("api"), SEGMIND_BASE_URL=service.url, GRADIO_SERVER_NAME="0.0.0.0"
+    ) as started:
+        yield started
+    service.close()
+
+
+@pytest.fixture(scope="module")
+def paying(app: RunningApp) -> Iterator[Client]:
+    """A program that sends its own key."""
+    client = Client(app.url, headers={"x-api-key": OWN_KEY}, verbose=False)
+    yield client
+    client.close()
+
+
+def test_every_parameter_is_described_with_its_range(app: RunningApp) -> None:
+    told = httpx.get(f"{app.url}gradio_api/info").json()["named_endpoints"]
+    for name in ("/generate", "/submit", "/estimate"):
+        described = {one["parameter_name"]: one["type"]["description"] for one in told[name]["parameters"]}
+        for field in parameters():
+            assert f"to {field.high} {field.unit}".strip() in described[field.name], (name, field.name)
+    assert all(told[name]["description"] for name in told)
+
+
+def test_the_openapi_document_tells_the_same(app: RunningApp) -> None:
+    told = httpx.get(f"{app.url}gradio_api/openapi.json").text
+    for field in parameters():
+        assert json.dumps(field.help)[1:-1] in told
+
+
+def test_an_own_key_in_the_header_pays_for_its_own_video(app: RunningApp, paying: Client) -> None:
+    _, made = paying.predict(**SMALL, api_name="/generate")
+    assert made["cost_usd"] > 0
+    (queued,) = [line for line in app.events("job.queued") if line["job"] == made["job_id"]]
+    assert queued["payer"] == "visitor"
+    assert OWN_KEY not in app.output
+
+
+def test_the_same_job_id_sent_again_is_one_job(app: RunningApp, paying: Client) -> None:
+    job_id = new_id()
+    sent = [paying.predict(**SMALL, job_id=job_id, api_name="/submit") for _ in range(3)]
+    assert {answer["job_id"] for answer in sent} == {job_id}
+    assert len([line for line in app.events("job.queued") if line["job"] == job_id]) == 1
+
+
+def test_a_job_of_one_key_is_not_there_for_another(app: RunningApp, paying: Client) -> None:
+    job_id = paying.predict(**SMALL, api_name="/submit")["job_id"]
+    other = Client(app.url, headers={"x-api-key": OWN_KEY[::-1].replace("_GS", "")}, verbose=False)
+    for name in ("/status", "/result"):
+        with pytest.raises(AppError, match="no such video"):
+            other.predict(job_id=job_id, api_name=name)
+    other.close()
+    assert paying.predict(job_id=job_id, wait_s=25, api_name="/status")["status"] == "done"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("asked", "waited"), [(0, 0), (10, 10), (25, 25), (3600, LONGEST_STATUS_WAIT_S), (-5, 0)])
+async def test_status_waits_as_long_as_asked_but_never_longer_than_agents_do(asked: float, waited: float) -> None:
+    class StoppedError(Exception):
+        pass
+
+    async def wait(_job_id: str, _visitor: object, timeout_s: float) -> None:
+        seen.append(timeout_s)
+        raise StoppedError
+
+    seen: list[float] = []
+    runner = SimpleNamespace(wait=wait, settings=SimpleNamespace(is_public=True))
+    calls = ApiCalls(cast("JobRunner", runner), "")
+    with pytest.raises(StoppedError):
+        await calls.status(cast("Any", SimpleNamespace(headers={})), new_id(), asked)
+    assert seen == [waited]
