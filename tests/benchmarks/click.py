@@ -1,0 +1,54 @@
+"""From the click to the first picture in Chromium, with a service that answers at once; against a bare handler."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from playwright.sync_api import Browser
+
+from tests.benchmarks.chromium import Traffic, chromium, cold_page
+from tests.benchmarks.clip import clip_in, workspace
+from tests.benchmarks.processes import app_with, child, child_app, service_settings
+from tests.benchmarks.table import Row, alternate, bound, ratio
+
+# The click is timed where the page hears it, the picture where the screen gets it.
+_TIMED = """
+(() => {
+  const isGenerate = (event) => event.target.closest("button")?.textContent.includes("Generate");
+  document.addEventListener("click", (event) => { if (isGenerate(event)) window.clickedAt = performance.now(); }, true);
+  const look = () => {
+    const video = window.clickedAt && document.querySelector("video[src], video source[src]")?.closest("video");
+    if (video) video.requestVideoFrameCallback(() => { window.tookMs = performance.now() - window.clickedAt; });
+    else setTimeout(look, 4);
+  };
+  look();
+})();
+"""
+
+
+def measure(is_short: bool) -> list[Row]:
+    """Make a video by the blocking dialect, which the bare handler speaks too, and by the default one."""
+    rounds = 2 if is_short else 7
+    with workspace() as folder, child("service", str(clip_in(folder))) as url, chromium() as browser:
+        with (
+            app_with(folder / "v1", **service_settings(url, dialect="v1")) as v1,
+            child_app(folder, url) as bare_url,
+        ):
+            ours, bare = alternate(rounds, partial(_took_ms, browser, v1.url), partial(_took_ms, browser, bare_url))
+        with app_with(folder / "v2", **service_settings(url)) as v2:
+            (polled,) = alternate(2, partial(_took_ms, browser, v2.url))
+    return [
+        ratio("click to first picture, service answers at once", ours, bare, "ms", at_most=1.5),
+        bound("the same with submit and poll", polled, "ms", at_most=2000, reference=bare),
+    ]
+
+
+def _took_ms(browser: Browser, url: str) -> float:
+    with cold_page(browser) as page:
+        page.add_init_script(_TIMED)
+        traffic = Traffic(page)
+        page.goto(url)
+        page.get_by_role("textbox").first.fill("a lighthouse above a stormy sea")
+        traffic.wait_until_quiet()
+        page.get_by_role("button", name="Generate").first.click()
+        return page.wait_for_function("window.tookMs", timeout=60_000).json_value()

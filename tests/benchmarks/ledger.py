@@ -1,0 +1,92 @@
+"""Commits of the ledger, against sqlite3 alone doing the same commits with the same durability."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hunyuan_ui.guard import Totals
+from hunyuan_ui.job import Job, JobStatus, new_id
+from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.ledger.rows import COLUMNS, SCHEMA, to_row
+from tests.benchmarks.clip import REQUEST, workspace
+from tests.benchmarks.table import Row, alternate, rate
+
+COMMITS_A_JOB = 5
+_NOTES = {"width": 864, "height": 480, "fps": 24.0, "frames": 77, "duration_s": 3.2, "size_bytes": 1_000_000}
+
+
+def measure(is_short: bool) -> list[Row]:
+    """Take jobs from the click to the library's row."""
+    jobs = 100 if is_short else 300
+    with workspace() as folder:
+        (folder / "ours").mkdir()
+        ledger = Ledger(open_ledger(folder / "ours").connection)
+        connection = _bare(folder / "bare.sqlite3")
+        ours, bare = alternate(
+            3 if is_short else 9, partial(_with_ledger, ledger, jobs), partial(_with_sqlite, connection, jobs)
+        )
+        ledger.close()
+        connection.close()
+    return [
+        rate("ledger, durable commits", jobs * COMMITS_A_JOB / ours, jobs * COMMITS_A_JOB / bare, "/s", at_least=0.7)
+    ]
+
+
+def _pass(job: Job, totals: Totals) -> None:
+    pass
+
+
+def _job() -> Job:
+    return Job(
+        id=new_id(),
+        visitor="a" * 32,
+        status=JobStatus.QUEUED,
+        request=REQUEST,
+        dialect="v2",
+        payer="owner",
+        created_at=0,
+        updated_at=0,
+        reserved_microusd=1_460_000,
+        predicted_s=211.3,
+    )
+
+
+def _with_ledger(ledger: Ledger, count: int) -> float:
+    began = time.perf_counter()
+    for _ in range(count):
+        job, _ = ledger.add(_job(), _pass)
+        ledger.claim(job.id)
+        ledger.mark_running(job.id, job.id)
+        ledger.mark_downloading(job.id, request_id=job.id, result_url="u", cost_usd=1.46, inference_s=211.0)
+        ledger.mark_done(job.id, sha256="0" * 64, notes=_NOTES)
+    return time.perf_counter() - began
+
+
+def _bare(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; {SCHEMA}")
+    return connection
+
+
+def _with_sqlite(connection: sqlite3.Connection, count: int) -> float:
+    row: dict[str, Any] = to_row(_job())
+    insert = f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join(':' + name for name in COLUMNS)})"
+    steps = (
+        "status = 'submitting', updated_at = :at, sent_at = :at",
+        "status = 'running', updated_at = :at, request_id = :id",
+        "status = 'downloading', updated_at = :at, result_url = 'u', cost_microusd = 1460000, inference_s = 211.0",
+        "status = 'done', updated_at = :at, ended_at = :at, sha256 = :sha, notes = :notes",
+    )
+    began = time.perf_counter()
+    for _ in range(count):
+        at = time.time()
+        values = {**row, "id": new_id(), "created_at": at, "updated_at": at}
+        connection.execute(insert, values)
+        for step in steps:
+            values = {"id": values["id"], "at": time.time(), "sha": "0" * 64, "notes": "{}"}
+            connection.execute(f"UPDATE jobs SET {step} WHERE id = :id", values)
+    return time.perf_counter() - began

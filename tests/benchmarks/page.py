@@ -1,0 +1,57 @@
+"""The page, cold, in Chromium: bytes, requests and the time until Generate can be pressed; against one button."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from playwright.sync_api import Browser
+
+from tests.benchmarks.chromium import Traffic, chromium, cold_page
+from tests.benchmarks.clip import workspace
+from tests.benchmarks.processes import app_with, child_app
+from tests.benchmarks.table import Row, alternate, bound, ratio
+
+_USABLE = """
+(() => {
+  const look = () => {
+    const found = [...document.querySelectorAll("button")].some(
+      (button) => button.textContent.includes("Generate") && !button.disabled && button.offsetParent,
+    );
+    if (found) window.usableAt = performance.now();
+    else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+})();
+"""
+
+
+def measure(is_short: bool) -> list[Row]:
+    """Open both pages again and again, each time with an empty cache."""
+    with workspace() as folder, chromium() as browser, app_with(folder / "app") as app, child_app(folder) as bare_url:
+        weights = {url: _weight(browser, url) for url in (app.url, bare_url)}
+        ours, bare = alternate(
+            3 if is_short else 9, partial(_usable_ms, browser, app.url), partial(_usable_ms, browser, bare_url)
+        )
+    (our_size, our_count), (bare_size, bare_count) = weights.values()
+    return [
+        ratio("page, cold: bytes", our_size / 1024, bare_size / 1024, "KiB", at_most=1.3),
+        bound("page, cold: requests", our_count, "", at_most=1.3 * bare_count, reference=bare_count),
+        ratio("page, cold: time to a usable Generate", ours, bare, "ms", at_most=1.3),
+    ]
+
+
+def _weight(browser: Browser, url: str) -> tuple[int, int]:
+    with cold_page(browser) as page:
+        traffic = Traffic(page)
+        page.add_init_script(_USABLE)
+        page.goto(url)
+        page.wait_for_function("window.usableAt", timeout=60_000)
+        traffic.wait_until_quiet()
+        return traffic.size, traffic.count
+
+
+def _usable_ms(browser: Browser, url: str) -> float:
+    with cold_page(browser) as page:
+        page.add_init_script(_USABLE)
+        page.goto(url, wait_until="commit")
+        return page.wait_for_function("window.usableAt", timeout=60_000).json_value()

@@ -1,0 +1,102 @@
+"""Data folders with thousands of jobs in them, written the quick way."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from hunyuan_ui import media
+from hunyuan_ui.job import Job, JobStatus, Visitor
+from hunyuan_ui.ledger import open_ledger
+from hunyuan_ui.ledger.rows import COLUMNS, to_row
+from hunyuan_ui.request import VideoRequest
+
+_WORDS = """
+fox lighthouse dancer harbour glacier market neon rain forest train heron desert kitchen violin storm orchid
+astronaut paper lantern river temple mountain coral engine snow mirror bakery falcon tram garden comet
+"""
+WORDS = _WORDS.split()
+RARE = "zeppelin"  # stands in the oldest video's prompt only
+COMMON = WORDS[0]  # stands in many
+TOKEN = "c0ffee00" * 4
+
+
+def token_of(number: int) -> str:
+    """Return the token of one of many visitors."""
+    return f"{number:032x}"
+
+
+def fill(folder: Path, clip: Path, *, done: int = 0, running: int = 0, visitors: int = 1) -> None:
+    """Write a data folder.
+
+    Args:
+        folder: Created.
+        clip: The MP4 that every finished video is.
+        done: Finished videos with their files, all of `TOKEN`'s visitor.
+        running: Jobs at the service, under request ids that it keeps running.
+        visitors: Among how many visitors the running jobs are shared.
+    """
+    videos = folder / "videos"
+    videos.mkdir(parents=True)
+    rng = random.Random(7)
+    jobs = [_done(number, done, rng) for number in range(done)]
+    jobs += [_running(number, token_of(number % visitors)) for number in range(running)]
+    connection = open_ledger(folder).connection
+    connection.execute("BEGIN")
+    places = ", ".join(f":{name}" for name in COLUMNS)
+    connection.executemany(f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({places})", map(to_row, jobs))
+    connection.execute("COMMIT")
+    connection.close()
+    if done:
+        _write_files(videos, clip, [job.id for job in jobs[:done]])
+
+
+def _write_files(videos: Path, clip: Path, ids: list[str]) -> None:
+    kept = videos.parent
+    (kept / "one.mp4").write_bytes(clip.read_bytes())
+    media.write_poster(clip, kept / "one.webp")
+    (kept / "one.json").write_text("{}")
+    for job_id in ids:
+        for suffix in (".mp4", ".webp", ".json"):
+            os.link(kept / f"one{suffix}", videos / f"{job_id}{suffix}")
+
+
+def _done(number: int, count: int, rng: random.Random) -> Job:
+    at = time.time() - 300 * (count - number)
+    prompt = f"{' '.join(rng.choices(WORDS, k=20))}, take {number}{f' {RARE}' if number == 0 else ''}"
+    return replace(
+        _running(number, TOKEN),
+        id=f"{number:08x}{rng.getrandbits(96):024x}",
+        status=JobStatus.DONE,
+        request=VideoRequest.parse({"prompt": prompt, "seed": number}),
+        created_at=at,
+        updated_at=at + 211,
+        sent_at=at,
+        ended_at=at + 211,
+        request_id=f"done-{number:06d}",
+        cost_microusd=1_460_000,
+        inference_s=211.0,
+        sha256="0" * 64,
+        notes={"width": 864, "height": 480, "fps": 24.0, "frames": 77, "duration_s": 77 / 24, "size_bytes": 1_000_000},
+    )
+
+
+def _running(number: int, token: str) -> Job:
+    at = time.time() - 60  # long enough ago to be asked about at the usual pace
+    return Job(
+        id=f"ffffffff{number:024x}",
+        visitor=Visitor.from_token(token).id,
+        status=JobStatus.RUNNING,
+        request=VideoRequest.parse({"prompt": f"{' '.join(WORDS[:20])}, take {number}", "seed": number}),
+        dialect="v2",
+        payer="owner",
+        created_at=at,
+        updated_at=at,
+        reserved_microusd=1_460_000,
+        predicted_s=211.3,
+        sent_at=at,
+        request_id=f"running-{number:06d}",
+    )

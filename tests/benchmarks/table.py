@@ -1,0 +1,102 @@
+"""Rows of the table: what was measured, against what, and how far it may go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+SLACK = 2.0  # beyond the limit times this, something broke and noise is no excuse
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Args:
+        what: What was measured, for people.
+        ours: The program's value, in `unit`.
+        reference: The bare way's value, in `unit`; None where the limit is absolute.
+        unit: Of both.
+        value: What the limit is about: a ratio, a difference or `ours` itself.
+        limit: How far `value` may go.
+        kind: What `value` is.
+        is_floor: The limit is the least, not the most.
+    """
+
+    what: str
+    ours: float
+    reference: float | None
+    unit: str
+    value: float
+    limit: float
+    kind: Literal["ratio", "difference", "value"]
+    is_floor: bool = False
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the value keeps the limit."""
+        return self.value >= self.limit if self.is_floor else self.value <= self.limit
+
+    @property
+    def is_far_off(self) -> bool:
+        """Whether the value misses the limit by more than noise explains."""
+        return self.value < self.limit / SLACK if self.is_floor else self.value > self.limit * SLACK
+
+
+def ratio(what: str, ours: float, reference: float, unit: str, *, at_most: float) -> Row:
+    """Compare two costs."""
+    return Row(what, ours, reference, unit, ours / reference, at_most, "ratio")
+
+
+def rate(what: str, ours: float, reference: float, unit: str, *, at_least: float) -> Row:
+    """Compare two speeds."""
+    return Row(what, ours, reference, unit, ours / reference, at_least, "ratio", is_floor=True)
+
+
+def difference(what: str, ours: float, reference: float, unit: str, *, at_most: float) -> Row:
+    """Compare two costs by what one adds to the other."""
+    return Row(what, ours, reference, unit, ours - reference, at_most, "difference")
+
+
+def bound(what: str, ours: float, unit: str, *, at_most: float, reference: float | None = None) -> Row:
+    """Hold a value against an absolute limit; a reference is shown beside it."""
+    return Row(what, ours, reference, unit, ours, at_most, "value")
+
+
+def alternate(rounds: int, *calls: Callable[[], float]) -> tuple[float, ...]:
+    """Call all in turn, in changing order, and return the median of each: what else the machine does hits all alike."""
+    found: list[list[float]] = [[] for _ in calls]
+    for turn in range(rounds):
+        order = list(enumerate(calls))
+        for index, call in order if turn % 2 else order[::-1]:
+            found[index].append(call())
+    return tuple(median(values) for values in found)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that a share of all lie below."""
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """Return the table as it stands in README."""
+    lines = ["| what | here | reference | | limit | ok |", "|---|---:|---:|---:|---:|---|"]
+    for row in rows:
+        reference = "" if row.reference is None else _text(row.reference, row.unit)
+        sign = "at least" if row.is_floor else "at most"
+        limit = f"{sign} {_judged(row, row.limit)}"
+        value = _judged(row, row.value) if row.kind != "value" else ""
+        ok = "yes" if row.is_ok else "no"
+        lines.append(f"| {row.what} | {_text(row.ours, row.unit)} | {reference} | {value} | {limit} | {ok} |")
+    return "\n".join(lines)
+
+
+def _judged(row: Row, value: float) -> str:
+    return f"{value:.2f}x" if row.kind == "ratio" else _text(value, row.unit)
+
+
+def _text(value: float, unit: str) -> str:
+    digits = 0 if abs(value) >= 100 or float(value).is_integer() else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f} {unit}".strip()
