@@ -8,7 +8,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test check format clean
+.PHONY: help run test bench check format clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -18,6 +18,9 @@ run: $(VENV)/run.stamp ## install what the app needs and start it (ARGS="--share
 
 test: $(VENV)/dev.stamp ## install what the tests need and run them all (ARGS="-k name")
 	@exec $(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/dev.stamp ## measure against bare references, about ten minutes (ARGS="--short" or "--only NAME")
+	@exec $(BIN)/python -m tests.benchmarks $(ARGS)
 
 check: $(VENV)/dev.stamp ## lint, formatting and types, as CI does
 	$(BIN)/ruff check .
