@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.job import is_id, new_id
 from hunyuan_ui.request import MAX_SEED, VideoRequest
+from hunyuan_ui.ui.events import _send_more  # pyright: ignore[reportPrivateUsage]
 from hunyuan_ui.ui.text import words
 from hunyuan_ui.ui.variations import COUNTS, count_in, variations
 
@@ -45,3 +48,19 @@ def test_the_button_says_the_whole_price() -> None:
     paid = words().generate_label(expected, is_preview=False, count=3)
     assert paid == f"Generate 3 · 2.5 to 5.5 min · ${3 * expected.low_usd:.2f} to ${3 * expected.high_usd:.2f} in all"
     assert words().generate_label(expected, is_preview=True, count=2) == "Generate 2 · free preview"
+
+
+@pytest.mark.anyio
+async def test_a_limit_in_the_middle_says_how_many_began() -> None:
+    began: list[str] = []
+
+    async def send(job_id: str, wish: VideoRequest) -> None:
+        if len(began) == 2:
+            raise SpendLimitError("over_daily_limit", limit="$5.00", left="$0.20", price="$1.46")
+        began.append(job_id)
+
+    wishes = variations(new_id(), WISH, 4)[1:]
+    said = await _send_more(send, wishes, words())
+    assert began == [job_id for job_id, _ in wishes[:2]]
+    assert said.startswith("3 of 4 videos were started. Today's limit of $5.00 leaves $0.20")
+    assert await _send_more(send, [], words()) == ""
