@@ -1,0 +1,228 @@
+"""A public page in Chromium: who pays, strangers' words as text, neighbours, and the owner's page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from hunyuan_ui.prompts import EXAMPLES
+from tests.app_process import RunningApp, running_app
+from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
+
+CODE = "marzipan-hedgehog"
+KEY = "SG_0011223344556677"
+OWN_KEY = "SG_ca0a41e5ca0a41e5"
+DONE_WITHIN_MS = 30_000
+XSS = [
+    "<img src=https://evil.example/x.png onerror=alert(1)>",
+    "<script>document.title='owned'</script>",
+    "${alert(1)} {{alert(1)}} `${Object.assign(window,{owned:1})}`",
+    "\"><svg onload=alert(1)><style>@import 'https://evil.example/x.css'</style>",
+    "![x](https://evil.example/x.png) [x](javascript:alert(1)) </textarea><iframe src=//evil.example>",
+]
+
+
+@pytest.fixture(scope="module")
+def paid() -> Iterator[PaidEndpoint]:
+    with paid_endpoint(seconds=0.5) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="module")
+def app(paid: PaidEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """A public page with a limit and a code, so that all three can pay."""
+    settings = {**paid.settings, "GRADIO_SERVER_NAME": "0.0.0.0", "HUNYUAN_UI_ACCESS_CODE": CODE}
+    settings |= {"HUNYUAN_UI_DAILY_LIMIT_USD": "10", "HUNYUAN_UI_VISITOR_DAILY_VIDEOS": "50"}
+    with running_app(tmp_path_factory.mktemp("public"), **settings) as started:
+        yield started
+
+
+def opened(context: BrowserContext, app: RunningApp) -> Page:
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    page.goto(app.url)
+    expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
+    expect(page.locator(".pay")).to_be_visible()
+    return page
+
+
+@pytest.fixture
+def page(context: BrowserContext, app: RunningApp) -> Page:
+    return opened(context, app)
+
+
+def generate(page: Page, prompt: str) -> None:
+    page.locator("#field-prompt textarea").fill(prompt)
+    number = page.locator("#field-video-length input[type=number]")
+    number.fill("5")
+    number.blur()
+    expect(page.locator("#made-as")).to_contain_text("0.2 s")
+    page.locator("#generate").click()
+
+
+def is_done(page: Page, prompt: str) -> None:
+    expect(page.locator(".result .prompt")).to_have_text(prompt, timeout=DONE_WITHIN_MS)
+    expect(page.locator("#player video")).to_be_visible()
+
+
+def test_the_head_says_who_can_come_and_what_is_left(page: Page) -> None:
+    expect(page.locator(".masthead .reach")).to_have_text("Public: network")
+    expect(page.locator(".masthead [data-part=spent]")).to_have_text("today $0.00 of $10.00")
+
+
+def test_the_choice_of_who_pays_sets_the_price_on_the_button(page: Page) -> None:
+    expect(page.locator("#generate")).to_contain_text("$")
+    page.get_by_label("Nobody: local preview").check()
+    expect(page.locator("#generate")).to_contain_text("free preview")
+    expect(page.locator(".masthead .mode")).to_have_text("Local preview")
+    expect(page.locator(".examples .cost").first).to_contain_text("free preview")
+    page.get_by_label("Your own key", exact=True).check()
+    expect(page.locator("#generate")).to_contain_text("$")
+    expect(page.locator(".masthead .mode")).to_have_text("Live")
+
+
+def test_a_free_preview_needs_no_code_and_reaches_no_service(page: Page, paid: PaidEndpoint) -> None:
+    before = sum(paid.posts.values())
+    page.get_by_label("Nobody: local preview").check()
+    expect(page.locator("#generate")).to_contain_text("free preview")
+    generate(page, "a preview of a fox")
+    is_done(page, "a preview of a fox")
+    expect(page.locator(".result .facts")).to_contain_text("free preview")
+    assert sum(paid.posts.values()) == before
+
+
+def test_the_owners_key_opens_with_the_code_only(page: Page, paid: PaidEndpoint) -> None:
+    generate(page, "a paid fox")
+    expect(page.locator(".notice")).to_contain_text("enter the code first")
+    code = page.locator(".pay [data-part=code-form] input")
+    code.fill("guess")
+    code.press("Enter")
+    expect(page.locator(".pay .problem")).to_contain_text("That is not the access code")
+    expect(code).to_have_value("")
+    assert paid.posts["a paid fox"] == 0
+    code.fill(CODE)
+    code.press("Enter")
+    expect(page.locator(".pay [data-part=code-form]")).to_be_hidden()
+    page.locator("#generate").click()
+    is_done(page, "a paid fox")
+    assert paid.posts["a paid fox"] == 1
+    page.reload()
+    expect(page.locator(".pay")).to_be_visible()
+    expect(page.locator(".pay [data-part=code-form]")).to_be_hidden()
+
+
+def test_an_own_key_is_taken_once_used_kept_over_a_reload_and_forgotten(
+    page: Page, app: RunningApp, paid: PaidEndpoint
+) -> None:
+    received: list[str] = []
+    page.on("response", lambda answer: received.append(_text(answer)))
+    page.get_by_label("Your own key", exact=True).check()
+    box = page.locator(".pay [data-part=key-form] input")
+    assert box.get_attribute("type") == "password"
+    box.fill("not a key")
+    box.press("Enter")
+    expect(page.locator(".pay .problem")).to_contain_text("no key has")
+    box.fill(OWN_KEY)
+    box.press("Enter")
+    expect(page.get_by_text("Your key is here")).to_be_visible()
+    expect(box).to_have_value("")
+    generate(page, "a fox on my own key")
+    is_done(page, "a fox on my own key")
+    page.reload()
+    expect(page.get_by_text("Your key is here")).to_be_visible()
+    page.get_by_role("button", name="Forget it").click()
+    expect(box).to_be_visible()
+    assert paid.posts["a fox on my own key"] == 1
+    stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+    for text in (*received, page.content(), stored, app.output):
+        assert OWN_KEY not in text
+
+
+def _text(answer: Any) -> str:
+    kind = answer.headers.get("content-type", "")
+    try:
+        return answer.text() if "json" in kind or "event-stream" in kind else ""
+    except Exception:  # noqa: BLE001 - a stream that is still open, or a page that was left
+        return ""
+
+
+@pytest.mark.parametrize("prompt", XSS)
+def test_a_prompt_is_text_wherever_it_is_shown(page: Page, app: RunningApp, prompt: str) -> None:
+    elsewhere: list[str] = []
+    page.on("request", lambda sent: elsewhere.append(sent.url) if _is_foreign(sent.url, app.url) else None)
+    page.on("dialog", lambda dialog: (elsewhere.append(dialog.message), dialog.dismiss()))
+    page.get_by_label("Nobody: local preview").check()
+    expect(page.locator("#generate")).to_contain_text("free preview")
+    generate(page, prompt)
+    is_done(page, prompt)
+    card = page.locator(".videos .posters button, .videos [data-part=posters] button").first
+    expect(card).to_contain_text(prompt)
+    card.click()
+    expect(page.locator("dialog[open]").first).to_contain_text(prompt)
+    page.keyboard.press("Escape")
+    page.reload()
+    is_done(page, prompt)
+    assert page.evaluate("[window.owned, document.title]")[0] is None
+    assert page.title() != "owned"
+    assert page.locator("iframe, svg[onload], img[onerror]").count() == 0
+    assert elsewhere == []
+
+
+def _is_foreign(url: str, own: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and parts.netloc != urlsplit(own).netloc
+
+
+def test_two_visitors_see_nothing_of_each_other(browser: Browser, app: RunningApp) -> None:
+    with browser.new_context() as one, browser.new_context() as two:
+        ann, bob = opened(one, app), opened(two, app)
+        ann.get_by_label("Nobody: local preview").check()
+        expect(ann.locator("#generate")).to_contain_text("free preview")
+        generate(ann, "ann's own fox")
+        is_done(ann, "ann's own fox")
+        bob.reload()
+        expect(bob.locator(".pay")).to_be_visible()
+        expect(bob.locator("body")).not_to_contain_text("ann's own fox")
+        job = app.events("job.done")[-1]["job"]
+        token = bob.evaluate("crypto.randomUUID().replaceAll('-', '')")
+        for path in (f"jobs/{job}", f"videos/{job}", f"videos/{job}.mp4", f"videos/{job}.webp?k={token}"):
+            status = bob.evaluate(
+                "([path, token]) => fetch(path, {headers: {'x-hunyuan-visitor': token}}).then(got => got.status)",
+                [f"gradio_api/hunyuan/{path}", token],
+            )
+            assert status == 404, path
+
+
+def test_the_owner_opens_the_owners_page_with_the_servers_key(page: Page, app: RunningApp) -> None:
+    owner = page.locator(".owner")
+    owner.locator("summary").click()
+    box = owner.locator("input[type=password]")
+    box.fill(OWN_KEY)
+    box.press("Enter")
+    expect(owner.locator(".problem")).to_contain_text("not the API key")
+    expect(owner.locator("table")).to_be_hidden()
+    box.fill(KEY)
+    box.press("Enter")
+    expect(owner.locator("table")).to_be_visible()
+    expect(owner.locator("svg rect")).to_have_count(30)
+    with page.expect_download() as download:
+        owner.get_by_role("button", name="Export as CSV").click()
+    assert download.value.suggested_filename == "hunyuan-video-jobs.csv"
+    assert "job_id,created_utc" in Path(download.value.path()).read_text("utf-8-sig").splitlines()[0]
+
+
+def test_a_private_page_shows_its_owners_page_and_no_choice_of_who_pays(
+    context: BrowserContext, paid: PaidEndpoint, tmp_path: Path
+) -> None:
+    with running_app(tmp_path, **paid.settings) as private:
+        page = context.new_page()
+        page.goto(private.url)
+        expect(page.locator(".masthead .reach")).to_have_text("Private")
+        expect(page.locator(".pay")).to_be_hidden()
+        page.locator(".owner summary").click()
+        expect(page.locator(".owner .limits li").first).to_contain_text("no daily limit")
