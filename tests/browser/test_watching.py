@@ -24,7 +24,7 @@ LASTS_MS = {Fault.RESET: 0, Fault.ENDED: 1_000, Fault.REFUSED: 8_000, Fault.BAD_
 OUTAGES = (Fault.REFUSED, Fault.BAD_GATEWAY, Fault.SILENT)
 ASKED_HOW_IT_GOES = b"GET /gradio_api/hunyuan/jobs HTTP/1.1"
 ASKED_FOR_THE_END = b"GET /gradio_api/hunyuan/jobs/"
-ASKED_FOR_AN_EVENT = b"POST /gradio_api/run/predict"
+ASKED_FOR_THE_EVENT = b'"event_data":{"job":'
 ASKED_FOR_THE_FILE = b".mp4 HTTP/1.1"
 PLAYS = "() => { const video = document.querySelector('#player video'); return video && video.currentTime > 0.2; }"
 
@@ -225,7 +225,7 @@ def test_a_phone_that_slept_shows_the_video(
 
 
 @pytest.mark.parametrize("fault", [Fault.RESET, Fault.ENDED])
-@pytest.mark.parametrize("moment", [ASKED_HOW_IT_GOES, ASKED_FOR_THE_END, ASKED_FOR_AN_EVENT, ASKED_FOR_THE_FILE])
+@pytest.mark.parametrize("moment", [ASKED_HOW_IT_GOES, ASKED_FOR_THE_END, ASKED_FOR_THE_EVENT, ASKED_FOR_THE_FILE])
 def test_a_blip_is_not_noticed(
     page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str, fault: Fault, moment: bytes
 ) -> None:
@@ -283,7 +283,7 @@ def test_a_click_whose_answer_is_lost_is_paid_once_and_its_video_appears(
     page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str, fault: Fault
 ) -> None:
     write(visit(page, proxy.url), prompt)
-    proxy.fail_at(ASKED_FOR_AN_EVENT, fault)
+    proxy.fail_at(prompt.encode(), fault)
     page.locator("#generate").click()
     until(page, proxy.has_struck.is_set)
     proxy.heal()
