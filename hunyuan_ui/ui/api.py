@@ -17,8 +17,9 @@ from hunyuan_ui.job import MICRO, Job, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.request import Parameter, VideoRequest, parameters
 from hunyuan_ui.runner import JobRunner
 from hunyuan_ui.ui.agents import NO_TOOL, readable_by_agents
+from hunyuan_ui.ui.copies import download_name, served_copy
 from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
-from hunyuan_ui.ui.jobs import as_json, download_name, served_copy
+from hunyuan_ui.ui.jobs import as_json
 from hunyuan_ui.ui.visitor import VISITOR_HEADER, Event, headers_of, login_of, page_event, say_for, visitor_of
 
 KEY_HEADER: Final = "x-api-key"
@@ -42,12 +43,10 @@ class ApiCalls:
 
     Args:
         runner: The door to everything.
-        cache_dir: Gradio's cache, from which videos are served.
     """
 
-    def __init__(self, runner: JobRunner, cache_dir: str) -> None:
+    def __init__(self, runner: JobRunner) -> None:
         self._runner = runner
-        self._cache_dir = cache_dir
 
     async def generate(self, *values: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Make a video and wait for it, which takes minutes; returns the MP4 and a JSON of what was made."""
@@ -120,13 +119,13 @@ class ApiCalls:
         if job.status is not JobStatus.DONE:
             raise _why_not(job)
         path = self._runner.video_path(job.id, visitor)
-        cached = await asyncio.to_thread(served_copy, job, path, self._cache_dir)
+        cached = await asyncio.to_thread(served_copy, job, path)
         return FileData(path=cached, orig_name=download_name(job), mime_type="video/mp4").model_dump()
 
 
-def declare_api(runner: JobRunner, cache_dir: str) -> None:
+def declare_api(runner: JobRunner) -> None:
     """Declare the public endpoints inside the page's Blocks; everything else is private."""
-    calls = ApiCalls(runner, cache_dir)
+    calls = ApiCalls(runner)
     sent = {"job_id": str, "caller": gr.Request}
     both = tuple[dict[str, Any], dict[str, Any]]
     _declare(calls.generate, signature_of(sent, both), _JOB_HELP, concurrency_limit=WAITING_CALLS)

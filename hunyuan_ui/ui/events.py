@@ -16,8 +16,9 @@ from hunyuan_ui.job import Job, JobProblem, JobStatus, Payer, Visitor
 from hunyuan_ui.prompts import EXAMPLES, Example
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner
+from hunyuan_ui.ui.copies import served_copy
 from hunyuan_ui.ui.form import FIELDS, advice, filled, in_range, presets_of, request_from
-from hunyuan_ui.ui.jobs import head_of, result_of, served_copy
+from hunyuan_ui.ui.jobs import head_of, result_of
 from hunyuan_ui.ui.own_key import PayEvents, chosen_payer
 from hunyuan_ui.ui.text import Words, money, seconds_text
 from hunyuan_ui.ui.variations import count_in, variations
@@ -33,12 +34,10 @@ class PageEvents:
 
     Args:
         runner: The door to everything.
-        cache_dir: Gradio's cache, from which finished videos are served.
     """
 
-    def __init__(self, runner: JobRunner, cache_dir: str) -> None:
+    def __init__(self, runner: JobRunner) -> None:
         self._runner = runner
-        self._cache_dir = cache_dir
         self.pay = PayEvents(runner)
 
     # sending
@@ -189,7 +188,7 @@ class PageEvents:
             path = self._runner.video_path(job.id, visitor)
         except MediaError:
             return KEEP, {}
-        cached = await asyncio.to_thread(served_copy, job, path, self._cache_dir)
+        cached = await asyncio.to_thread(served_copy, job, path)
         return gr.update(value=cached, visible=True), result_of(job, cached, say)
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from gradio.processing_utils import hash_file
-
 from hunyuan_ui import __version__
-from hunyuan_ui.job import MICRO, Job, JobStatus, Payer, Phase, new_id
+from hunyuan_ui.job import MICRO, Job, JobStatus, Payer, Phase
 from hunyuan_ui.runner import JobView, Limits
+from hunyuan_ui.ui.copies import download_name
 from hunyuan_ui.ui.text import Words, money, seconds_text
 
 POLL_S: Final = 2.0  # between two questions of a page about a job that takes minutes
@@ -69,26 +67,6 @@ def next_poll_s(views: list[JobView]) -> float:
         for view in views
     )
     return SOON_POLL_S if near else POLL_S
-
-
-def download_name(job: Job, suffix: str = ".mp4") -> str:
-    """Return a name for a downloaded file; never a word of the prompt."""
-    width, height = job.request.real_size
-    return f"hunyuan-video-{width}x{height}-seed-{job.request.seed}{suffix}"
-
-
-def served_copy(job: Job, video: Path, cache_dir: str) -> str:
-    """Copy a finished video to where Gradio serves files from, and return the copy's path.
-
-    The library itself is never served. The copy's folder is named by Gradio's own salted hash, which nobody can guess.
-    """
-    copy = Path(cache_dir) / hash_file(video) / download_name(job)
-    if not copy.exists():
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        part = copy.with_suffix(f".{new_id()}")
-        shutil.copyfile(video, part)
-        part.replace(copy)
-    return str(copy)
 
 
 def result_of(job: Job, cached: str, say: Words) -> dict[str, Any]:

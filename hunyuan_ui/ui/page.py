@@ -71,12 +71,12 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
     """
     with gr.Blocks(title=words()["app.title"], analytics_enabled=has_analytics) as demo:
         page = _place(runner)
-        events = PageEvents(runner, page.player.GRADIO_CACHE)
+        events = PageEvents(runner)
         _wire_sending(page, events)
         _wire_showing(demo, page, events)
         _wire_form(page, events)
         _wire_money(demo, page, events, OwnerEvents(runner))
-        declare_api(runner, page.player.GRADIO_CACHE)
+        declare_api(runner)
     # Otherwise POST /gradio_api/run/<name> would pass by the queue and its limits (gradio6.md fact 7).
     demo.queue(api_open=False, default_concurrency_limit=None)
     return demo

@@ -22,8 +22,9 @@ from hunyuan_ui.errors import AccessError, HunyuanUIError, MediaError
 from hunyuan_ui.export import Export, ExportKind
 from hunyuan_ui.job import Job, JobProblem, Visitor, is_id
 from hunyuan_ui.runner import JobRunner
+from hunyuan_ui.ui.copies import download_name, drop_copy
 from hunyuan_ui.ui.gallery import video_json
-from hunyuan_ui.ui.jobs import PAGE_VERSION, download_name
+from hunyuan_ui.ui.jobs import PAGE_VERSION
 from hunyuan_ui.ui.text import words_for
 from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
 
@@ -101,6 +102,8 @@ class VideoPages:
         """Delete one of the visitor's videos and all its files."""
         visitor = self._visitor(request)
         job = self._runner.videos.one(request.path_params["id"], visitor)
+        with suppress(MediaError):
+            await asyncio.to_thread(drop_copy, job, self._runner.videos.video(job))
         await self._runner.delete(job.id, visitor)
         return _json({"deleted": job.id})
 
