@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,14 +27,13 @@ from hunyuan_ui.errors import (
     StorageError,
 )
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
-from hunyuan_ui.runner.live import Gone, LiveJob, backoff_s
+from hunyuan_ui.runner.live import Gone, LiveJob, backoff_s, poll_wait_s
 from hunyuan_ui.runner.means import Means, NeedsKeyError, Service
 
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 PATIENCE_S: Final = 60.0  # a 404 younger than this is the service's own lag (faults-and-security.md row 30)
 HOPELESS_AFTER: Final = 20  # downloads that fail, once the file's seven days are over
 SLOWEST_RETRY_S: Final = 60.0
-POLL_JITTER: Final = 0.2  # spreads a thousand polls evenly
 
 
 class Journey:
@@ -171,7 +169,7 @@ class Journey:
         misses = 0
         gone = Gone()
         while self._job.status is JobStatus.RUNNING:
-            wait_s = self._service.poll_interval_s * random.uniform(1 - POLL_JITTER, 1 + POLL_JITTER)
+            wait_s = poll_wait_s(self._service.poll_interval_s, self._age_s())
             await asyncio.sleep(wait_s if misses == 0 else backoff_s(misses))
             try:
                 await self._ask_once()
@@ -235,7 +233,7 @@ class Journey:
             except DownloadError as error:
                 misses += 1
                 # Days alone prove nothing: a clock that jumps must not lose what is still there.
-                is_hopeless = misses > HOPELESS_AFTER and self._is_past_file_life()
+                is_hopeless = misses > HOPELESS_AFTER and self._age_s() > FILE_LIFE_S
                 if error.expired or not error.retryable or is_hopeless:
                     refused.append(error)
                     continue
@@ -346,5 +344,5 @@ class Journey:
     def _known_cost(self) -> float | None:
         return None if self._job.cost_microusd is None else self._job.cost_microusd / 1_000_000
 
-    def _is_past_file_life(self) -> bool:
-        return self._means.ledger.now() - (self._job.sent_at or self._job.created_at) > FILE_LIFE_S
+    def _age_s(self) -> float:
+        return self._means.ledger.now() - (self._job.sent_at or self._job.created_at)

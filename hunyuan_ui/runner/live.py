@@ -14,6 +14,8 @@ from hunyuan_ui.errors import EndpointError, RequestExpiredError
 from hunyuan_ui.job import Job, JobProblem, Phase
 
 RESULT_ATTEMPTS: Final = 3  # a result without a video is asked for again this often (row 32)
+FIRST_POLL_S: Final = 0.1  # after sending, where refusals and quick jobs end
+POLL_JITTER: Final = 0.2  # spreads a thousand polls evenly
 PAUSE_CHECK_S: Final = 60.0  # how often a paused queue asks the free balance call whether it may go on
 
 
@@ -91,6 +93,16 @@ class Pace:
         if self.pause is not None:
             self.pause = None
             self._until = 0.0
+
+
+def poll_wait_s(interval_s: float, age_s: float) -> float:
+    """Return seconds until the next question about a job: soon while it is young, then the interval, never in step.
+
+    Args:
+        interval_s: The longest wait.
+        age_s: How long ago the job was sent.
+    """
+    return min(interval_s, FIRST_POLL_S + age_s / 4) * random.uniform(1 - POLL_JITTER, 1 + POLL_JITTER)
 
 
 def backoff_s(attempt: int, *, base: float = 2.0, cap: float = 15.0) -> float:
