@@ -16,7 +16,7 @@ from hunyuan_ui.guard import Guard, Totals
 from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Ledger, open_ledger
 from hunyuan_ui.settings import Secret, Settings
-from tests.stored_jobs import ALICE, BOB, PRICE, Clock, added, anything_goes, finished, in_status, job, open_book
+from tests.stored_jobs import ALICE, BOB, NOON, PRICE, Clock, added, anything_goes, finished, in_status, job, open_book
 
 PROBLEM = JobProblem.from_code("job_failed", detail="no")
 QUEUED, SUBMITTING, RUNNING = JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING
@@ -343,3 +343,19 @@ def test_a_closed_ledger_says_that_the_server_stops(tmp_path: Path) -> None:
         with pytest.raises(StorageError) as caught:
             use()
         assert caught.value.code == "stopping"
+
+
+def test_the_time_is_told_while_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    told: list[float] = []
+
+    def ask(name: str) -> None:
+        if name == "ledger.add.commit":
+            asking = threading.Thread(target=lambda: told.append(ledger.now()))
+            asking.start()
+            asking.join(5)
+            assert told
+
+    ledger = open_book(tmp_path / "data", checkpoint=ask)
+    added(ledger)
+    assert told == [NOON]
+    ledger.close()

@@ -53,12 +53,13 @@ class Ledger:
         self._checkpoint = checkpoint
         self._clock = now
         self._lock = threading.RLock()
+        self._clock_lock = threading.Lock()  # its own: the page asks the time while a commit waits for the disk
         with self._reading():
             self._latest = float(self._one("SELECT coalesce(max(updated_at), 0) FROM jobs")[0])
 
     def now(self) -> float:
         """Return UTC seconds that never run backwards, so that a clock set back opens no new day."""
-        with self._lock:
+        with self._clock_lock:
             self._latest = max(self._latest, self._clock())
             return self._latest
 
@@ -174,8 +175,9 @@ class Ledger:
 
     def settle_unknown(self, job_id: str, *, was_charged: bool) -> Job | None:
         """Apply the owner's word on an unknown job: charged makes it lost, not charged makes it failed."""
-        status = JobStatus.LOST if was_charged else JobStatus.FAILED
-        return self._move("settle", job_id, status, {JobStatus.UNKNOWN})
+        status, code = (JobStatus.LOST, "said_charged") if was_charged else (JobStatus.FAILED, "said_not_charged")
+        problem = problem_text(JobProblem.from_code(code))
+        return self._move("settle", job_id, status, {JobStatus.UNKNOWN}, problem=problem)
 
     def note(self, job_id: str, **notes: Any) -> Job:
         """Merge small facts into a job's notes."""
