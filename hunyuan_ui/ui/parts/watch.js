@@ -1,4 +1,5 @@
 const ABORT_MS = 5000;
+const EAGER_MS = 100; // right after a click, where refusals and quick jobs end
 const LONGEST_BACK_OFF_MS = 5000;
 const SHOWN_WITHIN_MS = 8000;
 const MOST_EVENTS = 5;
@@ -59,7 +60,7 @@ async function poll() {
     show(active);
     for (const id of unseen.keys()) reveal(id);
     failures = 0;
-    if (answer.jobs.length + followed.size + unseen.size) wait_ms = eagerPolls-- > 0 ? 250 : answer.next_poll_s * 1000;
+    if (answer.jobs.length + followed.size + unseen.size) wait_ms = eagerPolls-- > 0 ? EAGER_MS : answer.next_poll_s * 1000;
   } catch {
     failures += 1;
     wait_ms = Math.min(LONGEST_BACK_OFF_MS, 500 * 2 ** failures);
@@ -193,7 +194,7 @@ function follow() {
   if (value.job && value.job !== follow.latest) {
     follow.latest = value.job;
     followed.add(value.job);
-    eagerPolls = 4;
+    eagerPolls = 10;
     if (value.is_new) {
       wanted = value.job;
       part("ended").hidden = true;
