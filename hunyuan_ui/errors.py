@@ -202,6 +202,8 @@ SENTENCES: Final[dict[str, str]] = {
         "The video of request {request_id} was made and charged, but its file is no longer there. "
         "Its owner can look in the account's generations or ask the service."
     ),
+    "said_charged": "The owner found that this job was charged; no video came of it. Its price stays counted.",
+    "said_not_charged": "The owner found that this job was not charged. Nothing is counted; press Generate again.",
 }
 
 

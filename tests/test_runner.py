@@ -213,6 +213,8 @@ async def test_the_owner_settles_an_unknown_job(
         assert await runner.owner.credits(owner) == 12.5
         settled = await runner.owner.settle(job.id, owner, was_charged=was_charged)
         assert settled.status is status
+        assert settled.problem is not None
+        assert "The owner found" in settled.problem.sentence
         assert (runner.limits().spent_total_usd > 0) is was_charged
         with pytest.raises(AccessError):
             await runner.owner.settle(job.id, owner, was_charged=not was_charged)
