@@ -19,10 +19,14 @@ TOKENS_AT_PARITY: Final = 18_432  # attention costs as much as the linear layers
 S_PER_PIXEL_FRAME: Final = 4.60e-7  # video decoder
 TEXT_TOKENS: Final = 256
 USD_PER_S: Final = 0.006929
+RECORD_LIFE_S: Final = 3600  # the service forgets a request an hour after it was submitted (segmind-api.md 2.6)
+
+_SAFE_SHARE: Final = 0.75  # of that hour; the service's own queue takes some of it as well
 
 _UNLEARNT_SPREAD: Final = (0.65, 1.5)  # model.md 1.4: the absolute level is +-35 % until calibrated
 _LEARNT_SPREAD: Final = (0.85, 1.2)
 _LEARNT_AFTER: Final = 3  # jobs
+_SHORTEST_S: Final = 1e-9  # nothing is made faster; less is a broken record
 _FACTOR_RANGE: Final = (0.05, 8.0)  # a wild outlier must not turn the estimate useless
 
 
@@ -46,6 +50,11 @@ class Estimate:
     high_usd: float
     is_learnt: bool
 
+    @property
+    def may_outlive_record(self) -> bool:
+        """Whether a slow run may end after the service has forgotten it, so that the video could be lost."""
+        return self.high_s > _SAFE_SHARE * RECORD_LIFE_S
+
 
 def predicted_seconds(request: VideoRequest) -> float:
     """Return the formula's seconds for a request, before any learning."""
@@ -65,7 +74,7 @@ def estimate(request: VideoRequest, outcomes: Sequence[Outcome] = ()) -> Estimat
         request: The request to be made.
         outcomes: Recent finished jobs of the same service, any order; about twenty are plenty.
     """
-    timed = [o for o in outcomes if o.predicted_s > 0 and o.inference_s > 0]
+    timed = [o for o in outcomes if o.predicted_s > _SHORTEST_S and o.inference_s > _SHORTEST_S]
     factor = _clipped(median(o.inference_s / o.predicted_s for o in timed)) if timed else 1.0
     # A price of zero is a missing price: reserving nothing would let every limit pass. The price is learnt from prices
     # alone: by way of the seconds, two clipped factors could end far below what every bill has said.

@@ -39,7 +39,7 @@ def hints(prompt: str, negative_prompt: str = "") -> list[Hint]:
     found = [Hint("too_long", {"tokens": tokens, "limit": LLM_TOKENS})] if tokens > LLM_TOKENS else []
     found += [*_contradictions(text, negative_prompt), *_unmanageable(text), *_missing(text)]
     if CLIP_TOKENS < tokens <= LLM_TOKENS:
-        found.append(Hint("past_clip", {"tokens": tokens, "limit": CLIP_TOKENS}))
+        found.append(Hint("past_clip", {"limit": CLIP_TOKENS}))
     return found
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hunyuan_ui.estimate import USD_PER_S, Estimate, Outcome, estimate, predicted_seconds
+from hunyuan_ui.endpoint import contract
+from hunyuan_ui.estimate import RECORD_LIFE_S, USD_PER_S, Estimate, Outcome, estimate, predicted_seconds
 from hunyuan_ui.request import VideoRequest
 
 # width, height, frames, steps, seconds, US dollars: the table in model.md 1.3
@@ -146,3 +147,9 @@ def test_every_estimate_is_a_positive_range(outcomes: list[Outcome]) -> None:
     made: Estimate = estimate(DEFAULT, outcomes)
     assert 0 < made.low_s < made.seconds < made.high_s < math.inf
     assert 0 < made.low_usd < made.cost_usd < made.high_usd < math.inf
+
+
+def test_a_slow_run_is_weighed_against_the_life_of_the_services_record() -> None:
+    assert RECORD_LIFE_S == contract.RECORD_LIFE_S
+    assert not estimate(asked(width=1280, height=720, video_length=129, infer_steps=30)).may_outlive_record  # 36 min
+    assert estimate(asked(width=1280, height=720, video_length=129, infer_steps=50)).may_outlive_record  # 59 min

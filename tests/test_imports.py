@@ -48,7 +48,7 @@ ROOMS: dict[str, str] = {
     ),
     "local_endpoint": "endpoint.contract estimate media request",
     "preview": "local_endpoint settings",
-    "ui": "errors estimate export job log presets prompts request runner settings",
+    "ui": "english errors estimate export hints improvement job log presets prompts request runner settings vocabulary",
     "app": "banner log preview runner startup ui",
     "command_line": "errors estimate job log preview request runner settings",
     "__main__": "command_line",

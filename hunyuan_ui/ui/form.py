@@ -12,10 +12,9 @@ import gradio as gr
 from hunyuan_ui import presets
 from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
+from hunyuan_ui.ui.coach import build_coach
 from hunyuan_ui.ui.text import Words, label, seconds_text, words
-
 from hunyuan_ui.ui.variations import COUNTS
-RECORD_LIFE_S: Final = 3600  # the service forgets a request an hour after it was submitted (segmind-api.md 2.6)
 
 FIELDS: Final = tuple(VideoRequest.model_fields)
 
@@ -37,8 +36,9 @@ class RequestForm:
     size: gr.Radio
     quality: gr.Radio
     is_random: gr.Checkbox
-    reuse_seed: gr.Button
     variations: gr.Radio
+    reuse_seed: gr.Button
+    coach: Any
     made_as: gr.Markdown
     generate: gr.Button
 
@@ -63,15 +63,16 @@ def build_request_form(generate_label: str, *, has_variations: bool = True) -> R
 
     Args:
         generate_label: First text of the button; it follows the form from then on.
+        has_variations: Whether one click may make several videos here.
     """
     fields = {field.name: field for field in parameters()}
-        has_variations: Whether one click may make several videos here.
     default = VideoRequest.model_construct()
     shape, size = presets.shape_and_size(default.width, default.height)
     placed: dict[str, Any] = {}
     placed["prompt"] = _control(
-        fields["prompt"], lines=4, max_lines=12, placeholder=label("form.placeholder"), info=label("form.prompt_help")
+        fields["prompt"], lines=3, max_lines=12, placeholder=label("form.placeholder"), info=label("form.prompt_help")
     )
+    placed["coach"] = build_coach()
     with gr.Row(elem_classes="choices"):
         placed["shape"] = _choice("shape", presets.SHAPES, shape)
         placed["size"] = _choice("size", presets.SIZES, size)
@@ -130,7 +131,7 @@ def advice(request: VideoRequest, estimate: Estimate, say: Words) -> str:
     lines = [say.size_line(request)]
     if presets.quality(request.infer_steps) == "draft":
         lines.append(say["form.draft_line"])
-    if estimate.high_s > RECORD_LIFE_S:
+    if estimate.may_outlive_record:
         lines.append(say["form.too_long_line"])
     return "  \n".join(lines)
 
@@ -185,4 +186,4 @@ def _choice(name: str, choices: Sequence[Any], value: str | None, *, visible: bo
 
 
 def _quality_choices() -> list[tuple[str, str]]:
-    return [(words()[f"form.quality.{name}"], name) for name in presets.STEPS]
+    return [(label(f"form.quality.{name}"), name) for name in presets.STEPS]

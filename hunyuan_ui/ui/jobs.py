@@ -123,6 +123,8 @@ def facts_of(job: Job, say: Words) -> list[str]:
 
 def _title(view: JobView, say: Words) -> str:
     status = view.job.status
+    if view.phase is Phase.IN_SERVICE_QUEUE and view.job.payer == "nobody":
+        return say["phase.in_preview_queue"]
     if view.job.is_active or status is JobStatus.DONE:
         return say[f"phase.{view.phase.value}"]
     return say[f"status.{status.value}"]

@@ -86,7 +86,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     """Return the options of `launch` that make the page look, speak and stay as closed as it must (DESIGN 6)."""
     return {
         "theme": build_theme(),
-        "css_paths": [HERE / "style.css", HERE / "gallery.css", HERE / "money.css"],
+        "css_paths": [HERE / "style.css", HERE / "coach.css", HERE / "gallery.css", HERE / "money.css"],
         "head_paths": [PARTS / "head.html", PARTS / "videos.html"],
         "favicon_path": HERE / "favicon.svg",
         "i18n": translations(),

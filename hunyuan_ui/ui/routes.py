@@ -16,6 +16,7 @@ from hunyuan_ui import __version__
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import JobProblem, is_id
 from hunyuan_ui.runner import JobRunner
+from hunyuan_ui.ui.coach import build_coach_route
 from hunyuan_ui.ui.jobs import PAGE_VERSION, as_json, next_poll_s
 from hunyuan_ui.ui.text import words_for
 from hunyuan_ui.ui.videos import build_video_routes
@@ -48,11 +49,12 @@ def build_routes(runner: JobRunner) -> list[Route]:
 
     async def health(_request: Request) -> JSONResponse:
         problem = runner.limits().problem
-        state = {"status": "ok" if problem is None else "trouble", "problem": problem.code if problem else None}
-        return _json({**state, "app_version": __version__}, 200 if problem is None else 503)
+        is_well = problem is None and runner.is_healthy
+        state = {"status": "ok" if is_well else "trouble", "problem": problem.code if problem else None}
+        return _json({**state, "app_version": __version__}, 200 if is_well else 503)
 
     jobs = [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job)]
-    return [*jobs, *build_video_routes(runner), Route(HEALTH, health)]
+    return [*jobs, build_coach_route(), *build_video_routes(runner), Route(HEALTH, health)]
 
 
 def _not_yours(request: Request) -> JSONResponse:

@@ -11,5 +11,9 @@ function show() {
   part("mode").dataset.mode = value.is_preview ? "preview" : "live";
 }
 
+const other = hunyuan.language === "zh" ? "en" : "zh";
+part("language").textContent = hunyuan.words(props.words).language;
+part("language").lang = other;
+part("language").addEventListener("click", () => hunyuan.speak(other));
 show();
 watch("value", show);

@@ -10,6 +10,8 @@ const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const followed = new Set(); // seen under way here; each is asked for its end
 const ignored = new Set(); // "stop watching"
 const unseen = new Map(); // made, but not yet shown by the page's own answer: its events so far, the last one's time
+const NOTIFY = "hunyuan_notify";
+const canNotify = "Notification" in window && isSecureContext;
 const otherTabs = new BroadcastChannel("hunyuan");
 let token = null;
 let version = null;
@@ -80,6 +82,7 @@ async function finish(id) {
   if (job.status === "done") {
     unseen.set(id, { events: 0, at: -Infinity });
     say(words.done);
+    notify(words.ready);
     hunyuan.titled(document.hidden ? words.done : "");
     hunyuan.videos.send("done");
   } else if (job.status) {
@@ -165,6 +168,34 @@ function showProblem(job) {
   part("problem-title").textContent = job.phase_text;
   part("problem").textContent = job.note_text;
   say(`${job.phase_text}. ${job.note_text}`);
+  if (job.status !== "cancelled") notify(words.not_made);
+}
+
+function wantsNotice() {
+  return canNotify && Notification.permission === "granted" && localStorage.getItem(NOTIFY) === "yes";
+}
+
+function showNotify() {
+  part("notify").hidden = !canNotify || Notification.permission === "denied";
+  part("notify").setAttribute("aria-pressed", wantsNotice());
+  part("notify").textContent = wantsNotice() ? words.notify_on : words.notify;
+}
+
+async function switchNotify() {
+  const isWished = !wantsNotice();
+  if (isWished && Notification.permission === "default") await Notification.requestPermission();
+  localStorage.setItem(NOTIFY, isWished ? "yes" : "no");
+  showNotify();
+}
+
+// Never the prompt: it would stand on a locked screen.
+function notify(text) {
+  if (!document.hidden || !wantsNotice()) return;
+  try {
+    new Notification(text, { tag: "hunyuan" });
+  } catch {
+    // Phones allow it to service workers only; the title says it as well.
+  }
 }
 
 function say(text) {
@@ -219,6 +250,8 @@ part("again").addEventListener("click", () => {
   ignored.clear();
   poll();
 });
+part("notify").addEventListener("click", switchNotify);
+showNotify();
 part("dismiss").addEventListener("click", () => {
   part("ended").hidden = true;
 });

@@ -1,0 +1,1 @@
+(prompt) => hunyuan.carried(prompt)

@@ -1,0 +1,4 @@
+(prompt, negative) => {
+  document.dispatchEvent(new CustomEvent("hunyuan:prompt", { detail: { prompt, negative } }));
+  return [];
+}
