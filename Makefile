@@ -8,7 +8,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test bench check format clean
+.PHONY: help run test bench check format container clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -22,14 +22,18 @@ test: $(VENV)/dev.stamp ## install what the tests need and run them all (ARGS="-
 bench: $(VENV)/dev.stamp ## measure against bare references, about ten minutes (ARGS="--short" or "--only NAME")
 	@exec $(BIN)/python -m tests.benchmarks $(ARGS)
 
-check: $(VENV)/dev.stamp ## lint, formatting and types, as CI does
+check: $(VENV)/dev.stamp ## lint, formatting, types and Dockerfile, as CI does
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/dev.stamp ## format the code and mend what ruff can
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
+
+container: ## build the image and prove what the README says of it
+	@tests/container/prove.sh
 
 clean: ## remove the virtual environment and caches, never the data folder
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis test-artifacts

@@ -76,6 +76,7 @@ start() {
   chown 1000:1000 "$WORK/data"
   mapfile -t ENVIRONMENT < <(python3 -c 'import json, sys; print(*json.load(open(sys.argv[1]))["Env"], sep="\n")' "$WORK/image.json")
   ENVIRONMENT+=("GRADIO_SERVER_PORT=$PORT") # the network is the machine's own
+  printf '127.0.0.1 localhost\n::1 localhost\n' >"$ROOTFS/etc/hosts" # as every engine does
   # Python is process 1 there, as in a container: nobody else would hear SIGTERM.
   unshare --mount --pid --fork bash -euc '
     rootfs=$1 data=$2; shift 2
@@ -163,6 +164,6 @@ say "the health check passes; the ledger is in /data"
 stop >"$WORK/code"
 code=$(cat "$WORK/code")
 [ "$code" = 0 ] || { log; fail "SIGTERM ended it with $code"; }
-log | grep -q runner.stopped || { log; fail "SIGTERM did not let the runner end"; }
+log | grep runner.stopped >/dev/null || { log; fail "SIGTERM did not let the runner end"; }
 say "SIGTERM ends it in order, with exit code 0"
 say "PROVEN$(has_docker && printf ' on the real base' || printf ' on a stand-in base')"
