@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from hunyuan_ui.settings import Settings
 
 
 @contextmanager
-def service_for(settings: Settings) -> Iterator[Settings]:
+def service_for(settings: Settings) -> Generator[Settings, None, None]:
     """Give settings whose `preview_url` answers where a preview is offered.
 
     Args:

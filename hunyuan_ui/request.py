@@ -75,36 +75,38 @@ class VideoRequest(BaseModel):
     """What the video should show: subject, motion, scene, then camera, light and style. About 256 tokens are read."""
 
     negative_prompt: str = Field(
-        "Aerial view, overexposed, low quality, deformation",
+        default="Aerial view, overexposed, low quality, deformation",
         title="Negative prompt",
         max_length=1000,
         json_schema_extra={"unit": "characters", "advanced": True},
     )
     """What to avoid. Accepted by the service, but the model is guidance-distilled: it may have no visible effect."""
 
-    width: int = Field(854, title="Width", ge=1, le=1280, json_schema_extra={"unit": "px", "advanced": True})
+    width: int = Field(default=854, title="Width", ge=1, le=1280, json_schema_extra={"unit": "px", "advanced": True})
     """Width of the picture. The service rounds up to a multiple of 16, so 854 is made as 864."""
 
-    height: int = Field(480, title="Height", ge=1, le=1280, json_schema_extra={"unit": "px", "advanced": True})
+    height: int = Field(default=480, title="Height", ge=1, le=1280, json_schema_extra={"unit": "px", "advanced": True})
     """Height of the picture. The service rounds up to a multiple of 16."""
 
-    video_length: int = Field(77, title="Frames", ge=1, le=129, json_schema_extra={"unit": "frames", "step": 4})
+    video_length: int = Field(default=77, title="Frames", ge=1, le=129, json_schema_extra={"unit": "frames", "step": 4})
     """Number of frames at 24 a second, 4n + 1: the video encoder packs four frames into one."""
 
-    infer_steps: int = Field(40, title="Steps", ge=1, le=70, json_schema_extra={"unit": "steps", "advanced": True})
+    infer_steps: int = Field(
+        default=40, title="Steps", ge=1, le=70, json_schema_extra={"unit": "steps", "advanced": True}
+    )
     """Denoising steps. Time and price grow with them; below 30 the picture is a draft."""
 
     flow_shift: float = Field(
-        7.0, title="Flow shift", ge=1, le=15, json_schema_extra={"unit": "", "step": 0.5, "advanced": True}
+        default=7.0, title="Flow shift", ge=1, le=15, json_schema_extra={"unit": "", "step": 0.5, "advanced": True}
     )
     """Where the steps are spent: higher settles the composition, lower the detail. 7 suits most sizes."""
 
     embedded_guidance_scale: int = Field(
-        6, title="Embedded guidance", ge=1, le=10, json_schema_extra={"unit": "", "advanced": True}
+        default=6, title="Embedded guidance", ge=1, le=10, json_schema_extra={"unit": "", "advanced": True}
     )
     """How closely the video follows the prompt. Too high looks burnt."""
 
-    seed: int = Field(96501778, title="Seed", ge=RANDOM_SEED, le=MAX_SEED, json_schema_extra={"unit": ""})
+    seed: int = Field(default=96501778, title="Seed", ge=RANDOM_SEED, le=MAX_SEED, json_schema_extra={"unit": ""})
     """Start of the randomness: the same seed and settings give the same video. -1 draws one."""
 
     @field_validator("prompt", "negative_prompt", mode="before")

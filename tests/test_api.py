@@ -95,7 +95,7 @@ async def test_status_waits_as_long_as_asked_but_never_longer_than_agents_do(ask
 
     seen: list[float] = []
     runner = SimpleNamespace(wait=wait, settings=SimpleNamespace(is_public=True))
-    calls = ApiCalls(cast("JobRunner", runner), "")
+    calls = ApiCalls(cast("JobRunner", runner))
     with pytest.raises(StoppedError):
         await calls.status(cast("Any", SimpleNamespace(headers={})), new_id(), asked)
     assert seen == [waited]
