@@ -171,7 +171,7 @@ def test_each_wrong_setting_is_named(change: dict[str, Any], word: str) -> None:
 
 
 def test_a_public_start_is_refused_when_something_is_wrong(tmp_path: Path) -> None:
-    open_to_strangers = {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_VIBE_MODE": "1"}
+    open_to_strangers: dict[str, Any] = {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_VIBE_MODE": "1"}
     with pytest.raises(AssertionError, match="GRADIO_VIBE_MODE"), running_app(tmp_path, **open_to_strangers):
         pass
 
@@ -206,7 +206,7 @@ async def test_money_moves_only_where_the_owner_allowed_it(
     stranger = Visitor.from_token("a" * 32, is_owner=not settings.is_public)
     payer, code = "", ""
     try:
-        job = await runner.submit(new_id(), VideoRequest(prompt=PROMPT), stranger)
+        job = await runner.submit(new_id(), VideoRequest.parse({"prompt": PROMPT}), stranger)
         payer = job.payer
         await runner.wait(job.id, stranger, 10)
     except Exception as error:  # noqa: BLE001 - its code is what is looked at

@@ -32,8 +32,8 @@ VISITOR = Visitor.from_token("a" * 32)
 NEIGHBOUR = Visitor.from_token("b" * 32)
 KEY = "SG_00112233aabbccdd"
 OWN_KEY = "SG_ffff0000ffff0000"
-FOX = VideoRequest(prompt="a fox")
-SMALL = VideoRequest(prompt="a fox", width=64, height=64, video_length=5, infer_steps=2)
+FOX = VideoRequest.parse({"prompt": "a fox"})
+SMALL = VideoRequest.parse({"prompt": "a fox", "width": 64, "height": 64, "video_length": 5, "infer_steps": 2})
 
 
 @pytest.fixture(autouse=True)

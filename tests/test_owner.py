@@ -97,7 +97,7 @@ async def test_the_owner_settles_and_resumes_what_strangers_had_to_stop_for(publ
     for entry in lost:
         public._means.ledger.adopt(entry)
     with pytest.raises(SpendLimitError) as caught:
-        await public.submit(new_id(), VideoRequest(prompt="a"), STRANGER)
+        await public.submit(new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)
     assert caught.value.code == "breaker_open"
     assert public.owner.is_paused(OWNER)
     charged = await public.owner.settle(lost[0].id, OWNER, was_charged=True)
@@ -106,6 +106,6 @@ async def test_the_owner_settles_and_resumes_what_strangers_had_to_stop_for(publ
     assert [entry.id for entry in public.owner.unknown(OWNER)] == [lost[2].id]
     await public.owner.resume(OWNER)
     assert not public.owner.is_paused(OWNER)
-    await public.submit(new_id(), VideoRequest(prompt="a"), STRANGER)
+    await public.submit(new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)
     today = public.owner.days(OWNER)[-1]
     assert today.spent_microusd == public._means.ledger.totals("").today_microusd > 0

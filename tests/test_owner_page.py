@@ -192,7 +192,7 @@ async def test_the_code_opens_the_owners_key_to_its_visitor(runner: JobRunner) -
     assert (shown["needs_code"], "not the access code" in shown["problem"]) == (True, True)
     shown = await pay.enter()(asking(), event(code=CODE), WHO, {"chosen": "owner"})
     assert (shown["needs_code"], shown["problem"]) == (False, "")
-    await runner.submit(new_id(), VideoRequest(prompt="a fox"), Visitor.from_token(TOKEN), payer="owner")
+    await runner.submit(new_id(), VideoRequest.parse({"prompt": "a fox"}), Visitor.from_token(TOKEN), payer="owner")
 
 
 @public
@@ -216,7 +216,7 @@ async def test_a_key_is_forgotten_soon_after_its_last_page_was_closed(runner: Jo
 
 
 def test_a_login_makes_the_token_and_counts_on_a_space_only(private: Settings) -> None:
-    logged_in = {"session": {"oauth_info": {"userinfo": {"preferred_username": "heron"}}}}
+    logged_in: dict[str, Any] = {"session": {"oauth_info": {"userinfo": {"preferred_username": "heron"}}}}
     space = replace(private, is_space=True, login_secret=Secret("client secret"))
     assert login_of(asking(**logged_in), private) == ""
     assert token_of(asking(**logged_in), WHO, private) == TOKEN
