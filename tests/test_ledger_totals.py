@@ -201,3 +201,17 @@ def test_the_days_add_up_to_the_totals(ledger: Ledger) -> None:
         stored(ledger, status, sent_at=NOON, cost_microusd=1_111_111)
     counted = ledger.totals(ALICE)
     assert [day.spent_microusd for day in ledger.days(0)] == [counted.today_microusd] == [counted.total_microusd]
+
+
+def test_counting_reads_indexes_and_not_every_row_there_ever_was(ledger: Ledger) -> None:
+    connection = ledger._connection
+    asked: list[str] = []
+    connection.set_trace_callback(asked.append)
+    ledger.totals(ALICE)
+    ledger.active()
+    ledger.unknown()
+    connection.set_trace_callback(None)
+    plans = [[row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")] for statement in asked]
+    steps = [step for plan in plans for step in plan if "jobs" in step]
+    assert len(steps) == 8
+    assert all(step.startswith("SEARCH") or "COVERING INDEX" in step for step in steps), steps

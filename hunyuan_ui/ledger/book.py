@@ -16,7 +16,7 @@ from hunyuan_ui.errors import AccessError
 from hunyuan_ui.estimate import Outcome
 from hunyuan_ui.guard import Day, Totals
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
-from hunyuan_ui.ledger.rows import COLUMNS, OPEN, as_storage_error, problem_text, to_job, to_row
+from hunyuan_ui.ledger.rows import COLUMNS, OPEN, UNSETTLED, as_storage_error, problem_text, to_job, to_row
 from hunyuan_ui.ledger.totals import days, totals
 from hunyuan_ui.request import clean_text
 
@@ -213,11 +213,11 @@ class Ledger:
 
     def active(self) -> list[Job]:
         """Return every job the runner still has to do with, oldest first."""
-        return self._jobs(f"status IN ({OPEN}) ORDER BY created_at, rowid", ())
+        return self._jobs(f"{UNSETTLED} AND status <> 'unknown' ORDER BY created_at, rowid", ())
 
     def unknown(self) -> list[Job]:
         """Return the jobs whose owner must say whether they were charged, oldest first."""
-        return self._jobs("status = 'unknown' AND payer = 'owner' ORDER BY created_at", ())
+        return self._jobs(f"{UNSETTLED} AND status = 'unknown' AND payer = 'owner' ORDER BY created_at", ())
 
     def jobs(
         self,
