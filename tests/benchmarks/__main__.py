@@ -38,7 +38,7 @@ GROUPS: dict[str, Measure] = {
 def main() -> int:
     """Print the table, write the JSON, and return 1 when a row fails: in the short form only when it is far off."""
     parser = argparse.ArgumentParser(prog="make bench", description="What Hunyuan UI costs beside the bare way.")
-    parser.add_argument("--short", action="store_true", help="about a minute; fails only beyond twice a limit")
+    parser.add_argument("--short", action="store_true", help="a minute or two; fails only beyond twice a limit")
     parser.add_argument("--only", action="append", choices=GROUPS, help="one group; may be given again")
     options = parser.parse_args()
     clean_environment()

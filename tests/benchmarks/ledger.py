@@ -43,7 +43,7 @@ def _pass(job: Job, totals: Totals) -> None:
 def _job() -> Job:
     return Job(
         id=new_id(),
-        visitor="a" * 32,
+        visitor=new_id(),
         status=JobStatus.QUEUED,
         request=REQUEST,
         dialect="v2",

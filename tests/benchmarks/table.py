@@ -20,7 +20,7 @@ class Row:
         reference: The bare way's value, in `unit`; None where the limit is absolute.
         unit: Of both.
         value: What the limit is about: a ratio, a difference or `ours` itself.
-        limit: How far `value` may go.
+        limit: How far `value` may go; None only shows it.
         kind: What `value` is.
         is_floor: The limit is the least, not the most.
     """
@@ -30,18 +30,22 @@ class Row:
     reference: float | None
     unit: str
     value: float
-    limit: float
+    limit: float | None
     kind: Literal["ratio", "difference", "value"]
     is_floor: bool = False
 
     @property
     def is_ok(self) -> bool:
         """Whether the value keeps the limit."""
+        if self.limit is None:
+            return True
         return self.value >= self.limit if self.is_floor else self.value <= self.limit
 
     @property
     def is_far_off(self) -> bool:
-        """Whether the value misses the limit by more than noise explains."""
+        """Whether two things measured in turn lie further apart than a busy machine explains."""
+        if self.limit is None or self.kind == "value":
+            return False
         return self.value < self.limit / SLACK if self.is_floor else self.value > self.limit * SLACK
 
 
@@ -65,6 +69,11 @@ def bound(what: str, ours: float, unit: str, *, at_most: float, reference: float
     return Row(what, ours, reference, unit, ours, at_most, "value")
 
 
+def shown(what: str, ours: float, reference: float, unit: str) -> Row:
+    """Show a value beside its reference, without a limit."""
+    return Row(what, ours, reference, unit, ours, None, "value")
+
+
 def alternate(rounds: int, *calls: Callable[[], float]) -> tuple[float, ...]:
     """Call all in turn, in changing order, and return the median of each: what else the machine does hits all alike."""
     found: list[list[float]] = [[] for _ in calls]
@@ -86,9 +95,9 @@ def as_markdown(rows: Sequence[Row]) -> str:
     for row in rows:
         reference = "" if row.reference is None else _text(row.reference, row.unit)
         sign = "at least" if row.is_floor else "at most"
-        limit = f"{sign} {_judged(row, row.limit)}"
+        limit = "" if row.limit is None else f"{sign} {_judged(row, row.limit)}"
         value = _judged(row, row.value) if row.kind != "value" else ""
-        ok = "yes" if row.is_ok else "no"
+        ok = "" if row.limit is None else "yes" if row.is_ok else "no"
         lines.append(f"| {row.what} | {_text(row.ours, row.unit)} | {reference} | {value} | {limit} | {ok} |")
     return "\n".join(lines)
 

@@ -9,12 +9,12 @@ from tests.benchmarks.processes import app_with, child, config_seconds, cpu_seco
 from tests.benchmarks.stored import fill
 from tests.benchmarks.table import Row, bound, percentile
 
-SETTLED_S = 6.0
+SETTLED_S = 3.0
 
 
 def measure(is_short: bool) -> list[Row]:
     """Let pages ask as watch.js does, from a process of their own."""
-    pages, watched_s = (100, 8.0) if is_short else (300, 20.0)
+    pages, watched_s = (100, 4.0) if is_short else (300, 20.0)
     with workspace() as folder, child("service", str(clip_in(folder))) as url:
         fill(folder / "data", clip_in(folder), running=pages, visitors=pages)
         with app_with(folder, **service_settings(url), HUNYUAN_UI_CONCURRENCY=str(pages)) as app:
