@@ -15,7 +15,7 @@ from hunyuan_ui.job import Job, JobProblem, Phase
 
 RESULT_ATTEMPTS: Final = 3  # a result without a video is asked for again this often (row 32)
 FIRST_POLL_S: Final = 0.1  # after sending, where refusals and quick jobs end
-POLL_JITTER: Final = 0.2  # spreads a thousand polls evenly
+POLL_JITTER: Final = 0.5  # spreads what was begun together evenly after one round
 PAUSE_CHECK_S: Final = 60.0  # how often a paused queue asks the free balance call whether it may go on
 
 
