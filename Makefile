@@ -8,7 +8,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test bench check format container clean
+.PHONY: help run test bench check format screenshots container clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ check: $(VENV)/dev.stamp ## lint, formatting, types and Dockerfile, as CI does
 format: $(VENV)/dev.stamp ## format the code and mend what ruff can
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
+
+screenshots: $(VENV)/dev.stamp ## draw the README's pictures from the real page
+	@GRADIO_ANALYTICS_ENABLED=False HF_HUB_OFFLINE=1 $(BIN)/python -m tests.browser.screenshots
 
 container: ## build the image and prove what the README says of it
 	@tests/container/prove.sh
