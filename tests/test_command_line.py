@@ -83,7 +83,7 @@ def test_a_wrong_setting_is_named(environ: dict[str, str], capsys: pytest.Captur
 
 
 def test_an_interrupted_job_is_resumed_and_paid_once(paid: dict[str, str], tmp_path: Path) -> None:
-    server = serve(create_app(seconds=4), "127.0.0.1", 0)
+    server = serve(create_app(seconds=8), "127.0.0.1", 0)
     environ = {**os.environ, **paid, "SEGMIND_BASE_URL": server.url}
     program = [sys.executable, "-m", "hunyuan_ui"]
     with subprocess.Popen(
