@@ -8,7 +8,6 @@ const box = () => document.querySelector("#field-prompt textarea");
 const undo = []; // what this help has changed: the text before and after
 let negative = "";
 let answer = null; // of the server, about answer.prompt
-let asking = null;
 let openGroup = null;
 let rest = 0;
 let heard = 0;
@@ -34,36 +33,34 @@ function replace(wished) {
 }
 
 async function ask(toggle = "") {
-  if (asking) asking.abort();
-  const own = (asking = new AbortController());
   try {
     const found = await fetch("gradio_api/hunyuan/prompt", {
       method: "POST",
-      signal: own.signal,
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ prompt: text(), negative_prompt: negative, toggle }),
     });
     if (!found.ok) throw new Error(`status ${found.status}`);
     return await found.json();
-  } catch (problem) {
-    if (problem.name === "AbortError") return null;
-    if (toggle) say(words["coach.unreachable"]);
+  } catch {
     return null;
-  } finally {
-    if (asking === own) asking = null;
   }
 }
 
 async function look() {
   clearTimeout(rest);
-  show(await ask());
+  const found = await ask();
+  // What has been typed meanwhile is looked at by itself.
+  if (found && found.prompt === text()) show(found);
 }
 
 async function choose(key) {
+  const before = text();
   const found = await ask(key);
-  if (!found) return;
-  replace(found.prompt);
-  show(found);
+  if (!found) say(words["coach.unreachable"]);
+  else if (before === text()) {
+    replace(found.prompt);
+    show(found);
+  }
 }
 
 function show(found) {
@@ -94,8 +91,11 @@ function say(what, after_ms = 0) {
 }
 
 async function propose() {
-  if (!answer || answer.prompt !== text()) show(await ask());
-  if (!answer || answer.prompt !== text()) return;
+  if (!answer || answer.prompt !== text()) await look();
+  if (!answer || answer.prompt !== text()) {
+    say(words["coach.unreachable"]);
+    return;
+  }
   if (!answer.additions.length) {
     part("proposal").hidden = true;
     part("hints").replaceChildren(node("li", words["coach.complete"]));

@@ -1,6 +1,8 @@
 const words = hunyuan.words(props.words);
 const MOST_LOADS = 6;
+const BY_HAND_MS = 1000;
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
+let touchedAt = -Infinity;
 
 function fact(text) {
   const item = document.createElement("li");
@@ -13,7 +15,17 @@ function calm(video) {
   delete video.dataset.tries;
   video.muted = true;
   video.playsInline = true;
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches) video.pause();
+  rest(video);
+}
+
+// Gradio starts it more than once; only a hand on the player may.
+function rest(video) {
+  const isByHand = performance.now() - touchedAt < BY_HAND_MS;
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches && !isByHand) video.pause();
+}
+
+function inPlayer(react) {
+  return (event) => event.target.closest("#player") && react(event.target);
 }
 
 // A browser does not ask again for a video whose answer went wrong.
@@ -35,7 +47,10 @@ function show() {
 }
 
 hunyuan.fill(element, words);
-document.addEventListener("loadedmetadata", (event) => event.target.closest("#player") && calm(event.target), true);
+document.addEventListener("loadedmetadata", inPlayer(calm), true);
+document.addEventListener("play", inPlayer(rest), true);
+for (const touch of ["pointerdown", "keydown"])
+  document.addEventListener(touch, inPlayer(() => (touchedAt = performance.now())), true);
 document.addEventListener("error", (event) => event.target.matches("#player video") && loadAgain(event.target), true);
 part("reuse").addEventListener("click", () => trigger("reuse", { job: props.value.job }));
 part("new-seed").addEventListener("click", () => trigger("new_seed", { job: props.value.job }));

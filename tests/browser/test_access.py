@@ -1,0 +1,233 @@
+"""Axe finds nothing serious in any state, light or dark; keys, focus, motion and notices work as they should."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, Route, expect
+
+from hunyuan_ui.job import JobProblem
+from hunyuan_ui.prompts import EXAMPLES
+from hunyuan_ui.ui.text import words
+from tests.app_process import RunningApp, running_app
+from tests.browser.paid_endpoint import paid_endpoint
+
+ARTIFACTS = Path(__file__).parents[2] / "test-artifacts" / "states"
+JOBS = "**/gradio_api/hunyuan/jobs"
+LONG_MS = 60_000  # the machine that tests may be busy
+
+# What axe still says of Gradio's own parts, by rule. It may only shrink.
+ALLOWED: frozenset[str] = frozenset()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    expect.set_options(timeout=LONG_MS)
+    yield
+    expect.set_options(timeout=None)
+
+
+@pytest.fixture(scope="module")
+def preview(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    with running_app(tmp_path_factory.mktemp("preview")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def paid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """An app whose jobs take longer than any test."""
+    with paid_endpoint(seconds=600, credits=1000.0) as service:
+        settings = {**service.settings, "HUNYUAN_UI_CONCURRENCY": "20"}
+        with running_app(tmp_path_factory.mktemp("paid"), **settings) as started:
+            yield started
+
+
+def open_page(page: Page, app: RunningApp) -> None:
+    page.set_default_timeout(LONG_MS)
+    page.goto(app.url)
+    expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
+    expect(page.locator(".coach .groups button")).to_have_count(4)
+
+
+def generate(page: Page, prompt: str = "A paper boat drifts down a rain-filled gutter.") -> None:
+    page.locator("#field-prompt textarea").fill(prompt)
+    number = page.locator("#field-video-length input[type=number]")
+    number.fill("9")
+    number.blur()
+    expect(page.locator("#made-as")).to_contain_text("0.4")
+    page.locator("#generate").click()
+
+
+def empty(page: Page, _: RunningApp) -> None:
+    expect(page.locator(".blank")).to_be_visible()
+
+
+def waiting(page: Page, _: RunningApp) -> None:
+    generate(page)
+    expect(page.locator(".under-way .phase")).to_have_text(words()["phase.in_service_queue"])
+
+
+def late(page: Page, app: RunningApp) -> None:
+    def as_if_late(route: Route) -> None:
+        body = route.fetch().json()
+        for job in body["jobs"]:
+            job.update(is_late=True, elapsed_s=1000.0, note_text=words()["wait.late"])
+        route.fulfill(json=body)
+
+    page.route(JOBS, as_if_late)
+    waiting(page, app)
+    expect(page.locator(".stage")).to_have_attribute("data-late", "true")
+    expect(page.locator(".under-way .note")).to_contain_text("Longer than usual")
+
+
+def failed(page: Page, app: RunningApp) -> None:
+    waiting(page, app)
+    sentence = words().sentence(JobProblem.from_code("job_failed", detail="the picture was empty"))
+    ended = {"is_active": False, "status": "failed", "phase_text": words()["status.failed"], "note_text": sentence}
+    page.route(JOBS, lambda route: route.fulfill(json={**route.fetch().json(), "jobs": []}))
+    page.route(f"{JOBS}/*", lambda route: route.fulfill(json={**route.fetch().json(), **ended}))
+    expect(page.locator(".ended")).to_contain_text("Nothing was charged")
+
+
+def done(page: Page, _: RunningApp) -> None:
+    generate(page)
+    expect(page.locator("#player video")).to_be_visible()
+    expect(page.locator(".result .facts li")).not_to_have_count(0)
+    expect(page.locator(".under-way")).to_be_hidden()
+
+
+def everything_open(page: Page, _: RunningApp) -> None:
+    page.locator("#field-prompt textarea").fill("a red apple")
+    page.get_by_role("button", name="Advanced").click()
+    page.locator(".coach [data-group=camera]").click()
+    page.locator(".coach [data-part=improve]").click()
+    expect(page.locator(".coach .proposal")).to_be_visible()
+    expect(page.locator("#field-width input[type=number]")).to_be_visible()
+
+
+State = Callable[[Page, RunningApp], None]
+STATES: list[tuple[str, str, State]] = [
+    ("empty", "paid", empty),
+    ("waiting", "paid", waiting),
+    ("late", "paid", late),
+    ("failed", "paid", failed),
+    ("done", "preview", done),
+    ("preview", "preview", empty),
+    ("open", "preview", everything_open),
+]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("name", "app_name", "state"), STATES, ids=[name for name, *_ in STATES])
+def test_axe_finds_nothing_serious(
+    page: Page, request: pytest.FixtureRequest, name: str, app_name: str, state: State, scheme: Any
+) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    app = request.getfixturevalue(app_name)
+    open_page(page, app)
+    state(page, app)
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"{name}-{scheme}.png")
+    found = serious(page)
+    page.unroute_all(behavior="wait")
+    assert set(found) <= ALLOWED, json.dumps(found, indent=1)
+
+
+def serious(page: Page) -> dict[str, list[str]]:
+    """Return the rules of weight that a page breaks, each with what breaks it."""
+    broken = [rule for rule in Axe().run(page).response["violations"] if rule["impact"] in ("serious", "critical")]
+    return {rule["id"]: [f"{node['target']} {node['html'][:200]}" for node in rule["nodes"]] for rule in broken}
+
+
+def test_axe_would_find_something(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview)
+    page.evaluate(
+        "document.querySelector('#field-prompt textarea').closest('label').replaceWith(document.createElement('input'))"
+    )
+    assert "label" in serious(page)
+
+
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview)
+    page.locator("#field-prompt textarea").focus()
+    seen: list[str] = []
+    for _ in range(50):
+        page.keyboard.press("Tab")
+        element = page.evaluate(
+            """() => {
+              const found = document.activeElement;
+              const shown = found.type === "radio" ? found.closest("label") : found;
+              const look = getComputedStyle(shown);
+              const isMarked = look.outlineStyle !== "none" || look.boxShadow !== "none";
+              return [(found.closest("[id]") || {}).id, found.textContent.trim() || found.type, isMarked];
+            }"""
+        )
+        assert element[2], f"no focus to be seen on {element}"
+        seen.append(element[0])
+        if element[0] == "generate":
+            break
+    assert seen[-1] == "generate"
+    assert {"shape", "size", "quality", "is-random", "reuse-seed"} <= set(seen)
+
+
+def test_nothing_moves_for_those_who_asked_for_calm(page: Page, preview: RunningApp) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    open_page(page, preview)
+    done(page, preview)
+    video = page.locator("#player video")
+    page.wait_for_function("document.querySelector('#player video').readyState >= 2")
+    assert video.evaluate("video => video.paused")
+    moving = page.evaluate("document.getAnimations().filter((one) => one.playState === 'running').length")
+    assert moving == 0
+
+
+def test_hints_are_announced_politely_and_after_a_pause(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview)
+    heard = page.locator(".coach [aria-live=polite]")
+    expect(heard).to_be_empty()
+    page.locator("#field-prompt textarea").fill("A red apple on a table.")
+    expect(page.locator(".coach .hints")).to_contain_text("What moves")
+    expect(heard).to_have_text("What moves, and how?")
+
+
+HIDDEN_TAB = """
+  window.notices = [];
+  window.isAway = false;
+  Object.defineProperty(document, "hidden", { get: () => window.isAway });
+  window.Notification = class {
+    static permission = "default";
+    static asked = 0;
+    static async requestPermission() {
+      Notification.asked += 1;
+      return (Notification.permission = "granted");
+    }
+    constructor(text) { window.notices.push(text); }
+  };
+"""
+
+
+@pytest.mark.parametrize(("is_away", "notices"), [(True, ["Your video is ready"]), (False, [])])
+def test_a_notice_is_given_when_asked_for_and_the_tab_is_hidden(
+    page: Page, preview: RunningApp, is_away: bool, notices: list[str]
+) -> None:
+    page.add_init_script(HIDDEN_TAB)
+    open_page(page, preview)
+    generate(page, "A kite climbs over a hill.")
+    page.get_by_role("button", name="Tell me when it is done").click()
+    expect(page.get_by_role("button", name="You will be told")).to_have_attribute("aria-pressed", "true")
+    assert page.evaluate("Notification.asked") == 1
+    page.evaluate(f"window.isAway = {json.dumps(is_away)}")
+    expect(page.locator("#player video")).to_be_visible()
+    page.wait_for_function("document.querySelector('.stage').dataset.state !== 'under-way'")
+    assert page.evaluate("window.notices") == notices
+
+
+def test_the_title_tells_how_it_goes(page: Page, paid: RunningApp) -> None:
+    open_page(page, paid)
+    waiting(page, paid)
+    page.wait_for_function("/^\\d+:\\d\\d In the service's queue · Hunyuan Video$/.test(document.title)")

@@ -1,0 +1,145 @@
+"""What fits where: every width without a horizontal scroll bar, targets for fingers, the first screen at a desk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from hunyuan_ui.prompts import EXAMPLES
+from tests.app_process import RunningApp, running_app
+
+ARTIFACTS = Path(__file__).parents[2] / "test-artifacts" / "layout"
+SCREENS = {360: 740, 768: 1024, 1280: 800}
+TOUCH_PX = 44
+LONGEST = max(EXAMPLES, key=lambda example: len(example.request.prompt))
+
+VISIBLE_TARGETS = """() => [...document.querySelectorAll("button, a, label, select, summary, input, textarea")]
+  .filter((element) => !element.closest("dialog:not([open])"))
+  .filter((element) => element.checkVisibility({ visibilityProperty: true, opacityProperty: true }))
+  .filter((element) => !element.closest(".only-heard"))
+  // The target of a choice is its label, and a label that only names a box is not one.
+  .filter((element) => element.tagName !== "LABEL" || element.querySelector("input[type=radio], input[type=checkbox]"))
+  .filter((element) => !["radio", "checkbox"].includes(element.type) || !element.closest("label"))
+  .map((element) => {
+    const box = element.getBoundingClientRect();
+    return { what: element.outerHTML.slice(0, 120), width: box.width, height: box.height };
+  })"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    expect.set_options(timeout=30_000)
+    yield
+    expect.set_options(timeout=None)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    with running_app(tmp_path_factory.mktemp("layout")) as started:
+        yield started
+
+
+def open_page(page: Page, app: RunningApp, width: int = 1280, height: int = 800) -> None:
+    page.set_default_timeout(30_000)
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(app.url)
+    expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
+    expect(page.locator(".coach .groups button")).to_have_count(4)
+
+
+def open_everything(page: Page) -> None:
+    page.locator("#field-prompt textarea").fill("a red apple")
+    page.locator("#advanced > button").click()
+    page.locator(".coach [data-group=shot]").click()
+    page.locator(".coach [data-part=improve]").click()
+    expect(page.locator(".coach .proposal")).to_be_visible()
+    expect(page.locator("#field-width input[type=number]")).to_be_visible()
+
+
+def bottom(page: Page, selector: str) -> float:
+    box = page.locator(selector).bounding_box()
+    assert box is not None
+    assert box["y"] >= 0
+    return box["y"] + box["height"]
+
+
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+@pytest.mark.parametrize("width", SCREENS)
+def test_a_screen_shows_everything_without_a_horizontal_scroll_bar(
+    new_context: Any, app: RunningApp, width: int, language: str
+) -> None:
+    page = new_context(locale=language).new_page()
+    open_page(page, app, width, SCREENS[width])
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"{width}-{language}.png", full_page=True)
+    open_everything(page)
+    page.screenshot(path=ARTIFACTS / f"{width}-{language}-open.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_no_width_from_phone_to_desk_needs_a_horizontal_scroll_bar(page: Page, app: RunningApp) -> None:
+    open_page(page, app)
+    open_everything(page)
+    too_wide: list[int] = []
+    for width in range(360, 1601, 40):
+        page.set_viewport_size({"width": width, "height": 800})
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            too_wide.append(width)
+    assert too_wide == []
+
+
+@pytest.mark.parametrize("prompt", ["", LONGEST.request.prompt], ids=["empty", "written"])
+def test_the_first_screen_at_a_desk_holds_prompt_button_and_player(page: Page, app: RunningApp, prompt: str) -> None:
+    open_page(page, app)
+    page.locator("#field-prompt textarea").fill(prompt)
+    expect(page.locator(".coach .pieces li")).to_have_count(4 if prompt else 0)
+    for part in ("#field-prompt", "#generate", ".blank"):
+        assert bottom(page, part) <= SCREENS[1280], part
+    assert page.evaluate("scrollY") == 0
+
+
+def test_generate_stays_in_reach_on_a_phone(page: Page, app: RunningApp) -> None:
+    open_page(page, app, 360, SCREENS[360])
+    assert bottom(page, "#generate") <= SCREENS[360]
+    is_on_top = "() => { const box = document.querySelector('#generate').getBoundingClientRect();"
+    is_on_top += "return document.elementFromPoint(box.x + 9, box.y + 9).closest('#generate') !== null; }"
+    assert page.evaluate(is_on_top)
+
+
+def test_a_finger_hits_everything_on_a_phone(page: Page, app: RunningApp) -> None:
+    open_page(page, app, 360, SCREENS[360])
+    open_everything(page)
+    targets = page.evaluate(VISIBLE_TARGETS)
+    assert len(targets) > 60
+    assert [target for target in targets if target["height"] < TOUCH_PX or target["width"] < TOUCH_PX] == []
+
+
+def test_a_choice_is_written_in_the_middle_of_its_box(page: Page, app: RunningApp) -> None:
+    open_page(page, app)
+    off = page.evaluate(
+        """() => [...document.querySelectorAll(".segmented label")].map((label) => {
+          const [box, text] = [label, label.querySelector("span")].map((element) => element.getBoundingClientRect());
+          return Math.abs(text.x + text.width / 2 - (box.x + box.width / 2));
+        })"""
+    )
+    assert len(off) >= 11
+    assert max(off) <= 1
+
+
+def test_the_foot_of_the_page_begins_with_a_word(page: Page, app: RunningApp) -> None:
+    open_page(page, app, 360, SCREENS[360])
+    assert page.locator("footer").inner_text().strip()[0].isalpha()
+
+
+def test_nothing_comes_from_another_host(page: Page, app: RunningApp) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_page(page, app)
+    open_everything(page)
+    page.locator(".examples button").first.click()
+    assert len(asked) > 20
+    assert [url for url in asked if not url.startswith((app.url, "data:", "blob:"))] == []

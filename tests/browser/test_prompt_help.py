@@ -1,0 +1,169 @@
+"""Hints, words and the improvement in a real page; and its two languages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from hunyuan_ui.prompts import EXAMPLES
+from hunyuan_ui.ui.text import words
+from tests.app_process import RunningApp, running_app
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    expect.set_options(timeout=30_000)
+    yield
+    expect.set_options(timeout=None)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    with running_app(tmp_path_factory.mktemp("help")) as started:
+        yield started
+
+
+@pytest.fixture
+def opened(page: Page, app: RunningApp) -> Page:
+    return open_page(page, app)
+
+
+def open_page(page: Page, app: RunningApp) -> Page:
+    page.set_default_timeout(30_000)
+    page.goto(app.url)
+    expect(page.locator(".coach .groups button")).to_have_count(4)
+    expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
+    return page
+
+
+def prompt(page: Page) -> Locator:
+    return page.locator("#field-prompt textarea")
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def test_hints_follow_what_is_typed_and_block_nothing(opened: Page) -> None:
+    hints = opened.locator(".coach .hints")
+    prompt(opened).fill("A red apple")
+    expect(hints).to_contain_text("What moves, and how?")
+    expect(hints).to_contain_text("Where is it?")
+    prompt(opened).fill("A red apple falls from a table. The camera pans left and zooms in.")
+    expect(hints).to_have_text("2 camera moves for a few seconds. One per clip works best.")
+    expect(opened.locator("#generate")).to_be_enabled()
+    prompt(opened).fill("")
+    expect(hints.locator("li")).to_have_count(0)
+
+
+def test_hints_follow_an_example_and_the_negative_prompt(opened: Page) -> None:
+    coast = next(index for index, example in enumerate(EXAMPLES) if example.key == "coast")
+    opened.locator(".examples button").nth(coast).click()
+    expect(opened.locator(".coach .pieces .present")).to_have_count(3)
+    expect(opened.locator(".coach .hints li")).to_have_count(0)
+    opened.locator("#advanced > button").click()
+    opened.locator("#field-negative-prompt textarea").fill("aerial view")
+    expect(opened.locator(".coach .hints")).to_contain_text("“aerial view” is in the negative prompt")
+
+
+def test_words_are_added_taken_out_and_undone(opened: Page) -> None:
+    prompt(opened).fill("A fox runs through a forest.")
+    button(opened, "Camera").click()
+    left, right = (button(opened, name) for name in ("Pan left", "Pan right"))
+    left.click()
+    expect(prompt(opened)).to_have_value("A fox runs through a forest. The camera pans to the left.")
+    expect(left).to_have_attribute("aria-pressed", "true")
+    right.click()
+    expect(prompt(opened)).to_have_value("A fox runs through a forest. The camera pans to the right.")
+    button(opened, "Light").click()
+    button(opened, "Neon").click()
+    expect(prompt(opened)).to_have_value(
+        "A fox runs through a forest. The camera pans to the right. Neon light with wet reflections."
+    )
+    button(opened, "Camera").click()
+    right.click()
+    expect(prompt(opened)).to_have_value("A fox runs through a forest. Neon light with wet reflections.")
+    undo = button(opened, "Undo")
+    for expected in ("right. Neon light with wet reflections.", "to the right.", "to the left.", "a forest."):
+        undo.click()
+        expect(prompt(opened)).to_have_value(re.compile(f"{expected}$"))
+    expect(undo).to_be_hidden()
+
+
+def test_undo_is_not_offered_for_a_text_that_was_edited_since(opened: Page) -> None:
+    prompt(opened).fill("A fox runs  ")
+    button(opened, "Shot").click()
+    button(opened, "Wide").click()
+    expect(prompt(opened)).to_have_value("A fox runs, wide shot")
+    undo = button(opened, "Undo")
+    prompt(opened).press_sequentially("!")
+    expect(undo).to_be_hidden()
+    prompt(opened).press("Backspace")
+    expect(undo).to_be_visible()
+    undo.click()
+    expect(prompt(opened)).to_have_value("A fox runs  ")
+
+
+def test_an_improvement_is_shown_first_and_can_be_left_or_undone(opened: Page) -> None:
+    prompt(opened).fill("a red apple")
+    improve = button(opened, "Improve")
+    improve.click()
+    proposal = opened.locator(".coach .proposal")
+    expect(proposal).to_contain_text("Motion: it moves slowly and naturally")
+    expect(prompt(opened)).to_have_value("a red apple")
+    opened.get_by_role("button", name="Keep mine").click()
+    expect(proposal).to_be_hidden()
+    expect(prompt(opened)).to_have_value("a red apple")
+    improve.click()
+    opened.get_by_role("button", name="Use this").click()
+    expect(prompt(opened)).to_have_value(re.compile(r"^a red apple\. It moves slowly"))
+    improve.click()
+    expect(opened.locator(".coach .hints")).to_contain_text("Nothing is missing")
+    button(opened, "Undo").click()
+    expect(prompt(opened)).to_have_value("a red apple")
+
+
+def test_what_the_help_wrote_is_what_is_sent(opened: Page) -> None:
+    prompt(opened).fill("A paper boat drifts on a pond.")
+    button(opened, "Style").click()
+    button(opened, "Watercolour").click()
+    expect(prompt(opened)).to_have_value("A paper boat drifts on a pond. Watercolour painting on rough paper.")
+    prompt(opened).press("Control+Enter")
+    expect(opened.locator(".result .prompt")).to_have_text(
+        "A paper boat drifts on a pond. Watercolour painting on rough paper."
+    )
+
+
+@pytest.mark.parametrize(("locale", "language"), [("en-GB", "en"), ("zh-CN", "zh"), ("fr-FR", "en")])
+def test_a_page_speaks_the_browsers_language_where_it_can(
+    new_context: Any, app: RunningApp, locale: str, language: str
+) -> None:
+    page = open_page(new_context(locale=locale).new_page(), app)
+    speaks(page, language)
+
+
+def test_the_language_is_switched_by_hand_and_what_was_typed_stays(opened: Page, app: RunningApp) -> None:
+    prompt(opened).fill("A fox runs")
+    opened.get_by_role("button", name="中文").click()
+    speaks(opened, "zh")
+    expect(prompt(opened)).to_have_value("A fox runs")
+    prompt(opened).fill("")
+    opened.locator("#generate").click()
+    expect(opened.locator(".notice")).to_contain_text("提示词：还没有写内容")
+    button(opened, "English").click()
+    speaks(opened, "en")
+
+
+def speaks(page: Page, language: str) -> None:
+    say = words(language)
+    expect(page.locator("html")).to_have_attribute("lang", {"en": "en", "zh": "zh-CN"}[language])
+    expect(page.locator("#generate")).to_have_text(say["generate.preview"])
+    expect(page.locator("#field-prompt")).to_contain_text(say["field.prompt"])
+    expect(page.locator("#quality")).to_contain_text(say["form.quality.draft"])
+    expect(page.locator(".examples")).to_contain_text(say["example.fox"])
+    expect(page.locator(".blank")).to_contain_text(say["page.empty"])
+    expect(page.locator(".coach .groups")).to_contain_text(say["word.camera"])
