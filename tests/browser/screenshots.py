@@ -113,7 +113,9 @@ def write_gif(frames: list[Image.Image], path: Path) -> None:
 
 def write_png(screenshot: bytes, path: Path) -> None:
     """Write a screenshot with at most 256 colours, which a page of flat areas bears well."""
-    Image.open(io.BytesIO(screenshot)).convert("RGB").quantize(256).save(path, optimize=True)
+    picture = Image.open(io.BytesIO(screenshot)).convert("RGB")
+    drawn = picture.quantize(256, palette=picture.quantize(256), dither=Image.Dither.FLOYDSTEINBERG)
+    drawn.save(path, optimize=True)
 
 
 if __name__ == "__main__":
