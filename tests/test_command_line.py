@@ -83,11 +83,17 @@ def test_a_wrong_setting_is_named(environ: dict[str, str], capsys: pytest.Captur
 
 
 def test_an_interrupted_job_is_resumed_and_paid_once(paid: dict[str, str], tmp_path: Path) -> None:
-    server = serve(create_app(seconds=8), "127.0.0.1", 0)
+    server = serve(create_app(seconds=4), "127.0.0.1", 0)
     environ = {**os.environ, **paid, "SEGMIND_BASE_URL": server.url}
     program = [sys.executable, "-m", "hunyuan_ui"]
     with subprocess.Popen(
-        [*program, "a cat", *SMALL], env=environ, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+        [*program, "a cat", *SMALL],
+        env=environ,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        # A shell's background job, as tests may be, ignores Ctrl+C and would hand that down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stderr is not None
         lines = iter(process.stderr.readline, "")
