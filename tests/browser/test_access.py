@@ -231,3 +231,18 @@ def test_the_title_tells_how_it_goes(page: Page, paid: RunningApp) -> None:
     open_page(page, paid)
     waiting(page, paid)
     page.wait_for_function("/^\\d+:\\d\\d In the service's queue · Hunyuan Video$/.test(document.title)")
+
+
+def test_a_high_price_is_named_and_confirmed_before_anything_is_sent(page: Page, paid: RunningApp) -> None:
+    open_page(page, paid)
+    page.locator("#field-prompt textarea").fill("A paper boat drifts on a pond.")
+    page.locator("#size label").filter(has_text="720").click()
+    expect(page.locator("#made-as")).to_contain_text("1280x720")
+    before = len(paid.events("job.queued"))
+    page.locator("#generate").click()
+    expect(page.locator(".notice")).to_contain_text("above the limit of $5.00 for one video. Nothing was sent")
+    assert len(paid.events("job.queued")) == before
+    assert "alert" in str(page.locator(".notice").get_attribute("role"))
+    page.get_by_role("button", name="Make it anyway").click()
+    expect(page.locator(".under-way")).to_be_visible()
+    assert len(paid.events("job.queued")) == before + 1
