@@ -13,11 +13,20 @@ DAY_S: Final = 86_400
 _STREAK_SEEN: Final = 10
 
 # What a row that the owner pays counts against their limits; the same rule as Job.counted_microusd. Only columns of
-# the index `jobs_paid` stand here, so that a click reads that and not every row there ever was.
+# the index `jobs_paid` stand here, so that a click reads that and not every row there ever was; nearly all of those
+# are done, which is asked first.
 COUNTED: Final = """CASE
+    WHEN status = 'done' OR status IN ('downloading', 'unknown', 'lost') THEN coalesce(cost_microusd, reserved_microusd)
     WHEN status IN ('failed', 'cancelled') THEN 0
-    WHEN status IN ('downloading', 'done', 'unknown', 'lost') THEN coalesce(cost_microusd, reserved_microusd)
     ELSE reserved_microusd END"""
+
+
+def _counted(when: str) -> str:
+    return f"(SELECT coalesce(sum({COUNTED}), 0) FROM jobs WHERE payer = 'owner' AND sent_at {when})"
+
+
+# Each row is added up once: the index is in the order of `sent_at`.
+_SPENT: Final = f"SELECT {_counted('< :today')}, {_counted('>= :today')}, {_counted('IS NULL')}"
 
 
 def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
@@ -30,12 +39,7 @@ def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
     """
     today = now - now % DAY_S
     # A job counts for the day it was sent; one that was not sent yet counts for today.
-    total, spent_today = _one(
-        connection,
-        f"SELECT coalesce(sum({COUNTED}), 0),"
-        f" coalesce(sum(CASE WHEN coalesce(sent_at, ?) >= ? THEN {COUNTED} END), 0) FROM jobs WHERE payer = 'owner'",
-        (now, today),
-    )
+    earlier, sent_today, not_sent = _one(connection, _SPENT, {"today": today})
     (videos,) = _one(
         connection,
         "SELECT count(*) FROM jobs WHERE visitor = ? AND created_at >= ? AND payer = 'owner'"
@@ -43,17 +47,18 @@ def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
         (visitor, today),
     )
     # The plus keeps SQLite from walking through all that the visitor ever made.
-    (active,) = _one(
+    active, waiting = _one(
         connection,
-        f"SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status <> 'unknown' AND +visitor = ? AND payer <> 'visitor'",
+        "SELECT count(*) FILTER (WHERE +visitor = ? AND payer <> 'visitor'), count(*) FILTER (WHERE status = 'queued')"
+        f" FROM jobs WHERE {UNSETTLED} AND status <> 'unknown'",
         (visitor,),
     )
     # A row of NULL where there is none; nearly always the newest one is it.
     newest = "SELECT created_at FROM jobs WHERE visitor = ? AND payer <> 'visitor' ORDER BY created_at DESC LIMIT 1"
     (latest,) = _one(connection, f"SELECT ({newest})", (visitor,))
-    (waiting,) = _one(connection, f"SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued'")
     since = None if latest is None else now - latest
-    return Totals(spent_today, total, videos, active, since, waiting, _bad_streak(connection))
+    spent_today = sent_today + not_sent
+    return Totals(spent_today, spent_today + earlier, videos, active, since, waiting, _bad_streak(connection))
 
 
 def days(connection: sqlite3.Connection, since: float, now: float) -> list[Day]:
@@ -84,5 +89,5 @@ def _bad_streak(connection: sqlite3.Connection) -> int:
     return bad.index(False) if False in bad else len(bad)
 
 
-def _one(connection: sqlite3.Connection, query: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+def _one(connection: sqlite3.Connection, query: str, values: tuple[Any, ...] | dict[str, Any] = ()) -> tuple[Any, ...]:
     return tuple(connection.execute(query, values).fetchone())
