@@ -243,12 +243,6 @@ class Ledger:
             values.extend(before)
         return self._jobs(f"{where} ORDER BY created_at DESC, id DESC LIMIT ?", (*values, limit))
 
-    def count(self, visitor: str | None, *, statuses: frozenset[JobStatus] | None = None, search: str = "") -> int:
-        """Return how many jobs `jobs` would list without a limit."""
-        where, values = _filter(visitor, statuses, search)
-        with self._reading():
-            return int(self._one(f"SELECT count(*) FROM jobs WHERE {where}", values)[0])
-
     def ids(self, only: Literal["done", "deleted"] | None = None) -> set[str]:
         """Return every id, deleted ones included; or only those of finished or of deleted jobs."""
         where = {None: "1", "done": "status = 'done'", "deleted": "deleted_at IS NOT NULL"}[only]
