@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, Final
+from itertools import takewhile
+from typing import Final
 
 from hunyuan_ui.guard import Day, Totals
 from hunyuan_ui.job import JobStatus
@@ -21,12 +22,22 @@ COUNTED: Final = """CASE
     ELSE reserved_microusd END"""
 
 
-def _counted(when: str) -> str:
-    return f"(SELECT coalesce(sum({COUNTED}), 0) FROM jobs WHERE payer = 'owner' AND sent_at {when})"
+def _spent(when: str) -> str:
+    return f"SELECT coalesce(sum({COUNTED}), 0) FROM jobs WHERE payer = 'owner' AND sent_at {when}"
 
 
-# Each row is added up once: the index is in the order of `sent_at`.
-_SPENT: Final = f"SELECT {_counted('< :today')}, {_counted('>= :today')}, {_counted('IS NULL')}"
+# One statement, because a click waits for it. Each row is added up once: `jobs_paid` is in the order of `sent_at`.
+# The plus keeps SQLite from walking through all that the visitor ever made.
+_TOTALS: Final = f"""SELECT
+    ({_spent("< :today")}),
+    ({_spent(">= :today")}),
+    ({_spent("IS NULL")}),
+    (SELECT count(*) FROM jobs WHERE visitor = :visitor AND created_at >= :today AND payer = 'owner'
+        AND status NOT IN ('failed', 'cancelled')),
+    (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status <> 'unknown' AND +visitor = :visitor
+        AND payer <> 'visitor'),
+    (SELECT created_at FROM jobs WHERE visitor = :visitor AND payer <> 'visitor' ORDER BY created_at DESC LIMIT 1),
+    (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued')"""
 
 
 def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
@@ -37,28 +48,11 @@ def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
         visitor: Whose fairness limits are counted.
         now: UTC seconds that never run backwards.
     """
-    today = now - now % DAY_S
-    # A job counts for the day it was sent; one that was not sent yet counts for today.
-    earlier, sent_today, not_sent = _one(connection, _SPENT, {"today": today})
-    (videos,) = _one(
-        connection,
-        "SELECT count(*) FROM jobs WHERE visitor = ? AND created_at >= ? AND payer = 'owner'"
-        " AND status NOT IN ('failed', 'cancelled')",
-        (visitor, today),
-    )
-    # The plus keeps SQLite from walking through all that the visitor ever made.
-    active, waiting = _one(
-        connection,
-        "SELECT count(*) FILTER (WHERE +visitor = ? AND payer <> 'visitor'), count(*) FILTER (WHERE status = 'queued')"
-        f" FROM jobs WHERE {UNSETTLED} AND status <> 'unknown'",
-        (visitor,),
-    )
-    # A row of NULL where there is none; nearly always the newest one is it.
-    newest = "SELECT created_at FROM jobs WHERE visitor = ? AND payer <> 'visitor' ORDER BY created_at DESC LIMIT 1"
-    (latest,) = _one(connection, f"SELECT ({newest})", (visitor,))
+    row = connection.execute(_TOTALS, {"today": now - now % DAY_S, "visitor": visitor}).fetchone()
+    earlier, sent_today, not_sent, videos, active, latest, waiting = row
+    spent_today = sent_today + not_sent  # what was not sent yet counts for today
     since = None if latest is None else now - latest
-    spent_today = sent_today + not_sent
-    return Totals(spent_today, spent_today + earlier, videos, active, since, waiting, _bad_streak(connection))
+    return Totals(spent_today, earlier + spent_today, videos, active, since, waiting, _bad_streak(connection))
 
 
 def days(connection: sqlite3.Connection, since: float, now: float) -> list[Day]:
@@ -79,15 +73,10 @@ def days(connection: sqlite3.Connection, since: float, now: float) -> list[Day]:
 
 
 def _bad_streak(connection: sqlite3.Connection) -> int:
-    rows = connection.execute(
+    newest = connection.execute(
         "SELECT status FROM jobs WHERE payer = 'owner' AND ended_at IS NOT NULL"
         " AND status IN ('done', 'unknown', 'lost') AND json_extract(notes, '$.reviewed') IS NULL"
         " ORDER BY ended_at DESC, rowid DESC LIMIT ?",
         (_STREAK_SEEN,),
-    ).fetchall()
-    bad = [row[0] != JobStatus.DONE.value for row in rows]
-    return bad.index(False) if False in bad else len(bad)
-
-
-def _one(connection: sqlite3.Connection, query: str, values: tuple[Any, ...] | dict[str, Any] = ()) -> tuple[Any, ...]:
-    return tuple(connection.execute(query, values).fetchone())
+    )
+    return sum(1 for _ in takewhile(lambda row: row[0] != JobStatus.DONE.value, newest))
