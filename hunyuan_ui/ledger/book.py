@@ -16,14 +16,13 @@ from hunyuan_ui.errors import AccessError
 from hunyuan_ui.estimate import Outcome
 from hunyuan_ui.guard import Day, Totals
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
-from hunyuan_ui.ledger.rows import COLUMNS, OPEN, UNSETTLED, as_storage_error, problem_text, to_job, to_row
+from hunyuan_ui.ledger.rows import COLUMNS, OPEN, SELECTED, UNSETTLED, as_storage_error, problem_text, to_job, to_row
 from hunyuan_ui.ledger.totals import days, totals
 from hunyuan_ui.request import clean_text
 
 _SEARCH_AT_MOST: Final = 200  # characters
 _INSERT: Final = (
-    f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join(':' + name for name in COLUMNS)}) "
-    "ON CONFLICT (id) DO NOTHING"
+    f"INSERT INTO jobs ({SELECTED}) VALUES ({', '.join(':' + name for name in COLUMNS)}) ON CONFLICT (id) DO NOTHING"
 )
 _FOUND: Final = ("status", "updated_at", "ended_at", "sent_at", "request_id", "cost_microusd", "sha256", "notes")
 _ADOPT: Final = (
@@ -55,7 +54,8 @@ class Ledger:
         self._lock = threading.RLock()
         self._clock_lock = threading.Lock()  # its own: the page asks the time while a commit waits for the disk
         with self._reading():
-            self._latest = float(self._one("SELECT coalesce(max(updated_at), 0) FROM jobs")[0])
+            (latest,) = connection.execute("SELECT coalesce(max(updated_at), 0) FROM jobs").fetchone()
+        self._latest = float(latest)
 
     def now(self) -> float:
         """Return UTC seconds that never run backwards, so that a clock set back opens no new day."""
@@ -111,7 +111,7 @@ class Ledger:
         """Commit `submitting` before the POST leaves; None when it was cancelled meanwhile."""
         stamp = self.now()
         columns = {"sent_at": stamp, "not_before": None, "problem": None}
-        return self._move("claim", job_id, JobStatus.SUBMITTING, {JobStatus.QUEUED}, **columns)
+        return self._move("claim", job_id, JobStatus.SUBMITTING, (JobStatus.QUEUED,), **columns)
 
     def requeue(
         self, job_id: str, not_before: float | None, problem: JobProblem | None, notes: dict[str, Any] | None = None
@@ -120,12 +120,12 @@ class Ledger:
         columns: dict[str, Any] = {"sent_at": None, "not_before": not_before, "problem": problem_text(problem)}
         if notes is not None:
             columns["notes"] = json.dumps(notes)
-        return self._owned("requeue", job_id, JobStatus.QUEUED, {JobStatus.SUBMITTING}, **columns)
+        return self._owned("requeue", job_id, JobStatus.QUEUED, (JobStatus.SUBMITTING,), **columns)
 
     def mark_running(self, job_id: str, request_id: str) -> Job:
         """Record the service's request id."""
         columns = {"request_id": request_id, "problem": None}
-        return self._owned("running", job_id, JobStatus.RUNNING, {JobStatus.SUBMITTING}, **columns)
+        return self._owned("running", job_id, JobStatus.RUNNING, (JobStatus.SUBMITTING,), **columns)
 
     def mark_downloading(
         self,
@@ -138,7 +138,7 @@ class Ledger:
         queue_s: float | None = None,
     ) -> Job:
         """Record that the video exists, and settle at the real cost (US dollars) where the service names one."""
-        begun = {JobStatus.SUBMITTING, JobStatus.RUNNING, JobStatus.DOWNLOADING}
+        begun = (JobStatus.SUBMITTING, JobStatus.RUNNING, JobStatus.DOWNLOADING)
         facts = {
             "request_id": request_id,
             "result_url": result_url,
@@ -153,31 +153,31 @@ class Ledger:
     def mark_done(self, job_id: str, *, sha256: str, notes: dict[str, Any]) -> Job:
         """Record that MP4, poster and sidecar are in the library; `notes` are the video's real facts."""
         columns = {"sha256": sha256, "notes": json.dumps(notes), "problem": None}
-        return self._end("done", job_id, JobStatus.DONE, {JobStatus.DOWNLOADING}, **columns)
+        return self._end("done", job_id, JobStatus.DONE, (JobStatus.DOWNLOADING,), **columns)
 
     def mark_failed(self, job_id: str, problem: JobProblem) -> Job:
         """Release the reservation of a job that was refused or failed there."""
-        begun = {JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING}
+        begun = (JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING)
         return self._end("failed", job_id, JobStatus.FAILED, begun, problem=problem_text(problem))
 
     def mark_unknown(self, job_id: str, problem: JobProblem) -> Job:
         """Count a job as spent whose answer never came."""
-        return self._end("unknown", job_id, JobStatus.UNKNOWN, {JobStatus.SUBMITTING}, problem=problem_text(problem))
+        return self._end("unknown", job_id, JobStatus.UNKNOWN, (JobStatus.SUBMITTING,), problem=problem_text(problem))
 
     def mark_lost(self, job_id: str, problem: JobProblem) -> Job:
         """Name a charged job whose file cannot be had any more."""
-        begun = {JobStatus.RUNNING, JobStatus.DOWNLOADING}
+        begun = (JobStatus.RUNNING, JobStatus.DOWNLOADING)
         return self._end("lost", job_id, JobStatus.LOST, begun, problem=problem_text(problem))
 
     def cancel(self, job_id: str) -> Job | None:
         """Remove a job that was not sent; None when it was already sent or has ended."""
-        return self._move("cancel", job_id, JobStatus.CANCELLED, {JobStatus.QUEUED}, ended_at=self.now())
+        return self._move("cancel", job_id, JobStatus.CANCELLED, (JobStatus.QUEUED,), ended_at=self.now())
 
     def settle_unknown(self, job_id: str, *, was_charged: bool) -> Job | None:
         """Apply the owner's word on an unknown job: charged makes it lost, not charged makes it failed."""
         status, code = (JobStatus.LOST, "said_charged") if was_charged else (JobStatus.FAILED, "said_not_charged")
         problem = problem_text(JobProblem.from_code(code))
-        return self._move("settle", job_id, status, {JobStatus.UNKNOWN}, problem=problem)
+        return self._move("settle", job_id, status, (JobStatus.UNKNOWN,), problem=problem)
 
     def note(self, job_id: str, **notes: Any) -> Job:
         """Merge small facts into a job's notes."""
@@ -272,36 +272,31 @@ class Ledger:
     # inside
 
     def _find(self, job_id: str, *, and_where: str = "") -> Job | None:
-        row = self._connection.execute(f"SELECT * FROM jobs WHERE id = ? {and_where}", (job_id,)).fetchone()
+        row = self._connection.execute(f"SELECT {SELECTED} FROM jobs WHERE id = ? {and_where}", (job_id,)).fetchone()
         return None if row is None else to_job(row)
 
     def _jobs(self, where: str, values: tuple[Any, ...]) -> list[Job]:
         with self._reading():
-            return [to_job(row) for row in self._connection.execute(f"SELECT * FROM jobs WHERE {where}", values)]
+            rows = self._connection.execute(f"SELECT {SELECTED} FROM jobs WHERE {where}", values)
+            return [to_job(row) for row in rows]
 
-    def _one(self, query: str, values: Any = ()) -> sqlite3.Row:
-        return self._connection.execute(query, values).fetchone()
-
-    def _end(self, name: str, job_id: str, to: JobStatus, begun: set[JobStatus], **columns: Any) -> Job:
+    def _end(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], **columns: Any) -> Job:
         return self._owned(name, job_id, to, begun, ended_at=self.now(), **columns)
 
-    def _owned(self, name: str, job_id: str, to: JobStatus, begun: set[JobStatus], **columns: Any) -> Job:
+    def _owned(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], **columns: Any) -> Job:
         job = self._move(name, job_id, to, begun, **columns)
         if job is None:
             raise RuntimeError(f"job {job_id} cannot become {to.value}")
         return job
 
-    def _move(self, name: str, job_id: str, to: JobStatus, begun: set[JobStatus], **columns: Any) -> Job | None:
-        sets = "".join(f", {column} = :{column}" for column in columns)
-        places = ", ".join(f"'{status.value}'" for status in begun)
-        statement = (
-            f"UPDATE jobs SET status = :to, updated_at = :stamp{sets}"
-            f" WHERE id = :id AND status IN ({places}) RETURNING *"
-        )
+    def _move(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], **columns: Any) -> Job | None:
+        sets = "".join([f", {column} = :{column}" for column in columns])
+        places = "', '".join(begun)
+        statement = f"UPDATE jobs SET status = :to, updated_at = :stamp{sets} WHERE id = :id AND status IN ('{places}')"
         with self._transaction(name):
             values = {"id": job_id, "to": to.value, "stamp": self.now(), **columns}
-            rows = self._connection.execute(statement, values).fetchall()
-        return to_job(rows[0]) if rows else None
+            has_moved = self._connection.execute(statement, values).rowcount == 1
+            return self._find(job_id) if has_moved else None
 
     @contextmanager
     def _transaction(self, name: str) -> Generator[None]:
@@ -314,11 +309,16 @@ class Ledger:
                 self._connection.execute("COMMIT")
                 self._checkpoint(f"ledger.{name}.committed")
             except sqlite3.Error as error:
+                self._roll_back()
                 raise as_storage_error(error) from error
-            finally:
-                with suppress(sqlite3.Error):
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     @contextmanager
     def _reading(self) -> Generator[None]:

@@ -13,12 +13,12 @@ from typing import Final, NamedTuple
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobProblem
-from hunyuan_ui.ledger.rows import SCHEMA, SCHEMA_VERSION, as_storage_error, problem_text, to_job
+from hunyuan_ui.ledger.rows import SCHEMA, SCHEMA_VERSION, SELECTED, as_storage_error, problem_text, to_job
 
 FILE_NAME: Final = "ledger.sqlite3"
 BACKUPS_KEPT: Final = 5
 BUSY_TIMEOUT_S: Final = 5.0
-_OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables; RETURNING came with 3.35
+_OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables
 _REVIEW: Final = "ledger.review"  # stands while the owner has not confirmed the budget after damage
 # A job that waited when the copy was made may have been sent since; a preview costs nothing.
 _MAY_HAVE_BEEN_SENT: Final = (
@@ -134,7 +134,7 @@ def _check(connection: sqlite3.Connection) -> None:
 def _check_rows(connection: sqlite3.Connection) -> None:
     # What quick_check cannot see: damage inside a text.
     try:
-        for row in connection.execute("SELECT * FROM jobs"):
+        for row in connection.execute(f"SELECT {SELECTED} FROM jobs"):
             to_job(row)
     except (ValueError, KeyError, TypeError) as error:
         raise sqlite3.DatabaseError("a row cannot be read") from error

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable
+from dataclasses import fields
+from functools import lru_cache
 from typing import Any, Final
 
 from hunyuan_ui.errors import StorageError
@@ -52,31 +55,14 @@ CREATE INDEX jobs_latest ON jobs (updated_at);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
-_PLAIN: Final = (
-    "id",
-    "visitor",
-    "dialect",
-    "payer",
-    "created_at",
-    "updated_at",
-    "reserved_microusd",
-    "predicted_s",
-    "sent_at",
-    "ended_at",
-    "not_before",
-    "request_id",
-    "cost_microusd",
-    "inference_s",
-    "queue_s",
-    "result_url",
-    "sha256",
-)
-COLUMNS: Final = (*_PLAIN, "status", "request", "problem", "notes")
+COLUMNS: Final = tuple(field.name for field in fields(Job))
+# Each by its name: * would also draw the prompt out of every request.
+SELECTED: Final = ", ".join(COLUMNS)
 
 
 def to_row(job: Job) -> dict[str, Any]:
     """Return the job's values by column."""
-    row: dict[str, Any] = {name: getattr(job, name) for name in _PLAIN}
+    row: dict[str, Any] = {name: getattr(job, name) for name in COLUMNS}
     row["status"] = job.status.value
     row["request"] = job.request.model_dump_json()
     row["problem"] = problem_text(job.problem)
@@ -84,16 +70,24 @@ def to_row(job: Job) -> dict[str, Any]:
     return row
 
 
-def to_job(row: sqlite3.Row) -> Job:
-    """Return the job a row holds."""
-    problem = json.loads(row["problem"]) if row["problem"] else None
+def to_job(row: Iterable[Any]) -> Job:
+    """Return the job a row of `SELECTED` holds."""
+    job_id, visitor, status, request, *facts, problem, notes = row
     return Job(
-        **{name: row[name] for name in _PLAIN},
-        status=JobStatus(row["status"]),
-        request=VideoRequest.model_validate_json(row["request"]),
-        problem=JobProblem(**problem) if problem else None,
-        notes=json.loads(row["notes"]),
+        job_id,
+        visitor,
+        JobStatus(status),
+        _request(request),
+        *facts,
+        problem=JobProblem(**json.loads(problem)) if problem else None,
+        notes=json.loads(notes),
     )
+
+
+@lru_cache(maxsize=1024)
+def _request(text: str) -> VideoRequest:
+    # A job is read at every step of its way, and what it asks for never changes.
+    return VideoRequest.model_validate_json(text)
 
 
 def problem_text(problem: JobProblem | None) -> str | None:
