@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from hunyuan_ui.estimate import Outcome
-from hunyuan_ui.job import JobStatus
-from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.job import Job, JobStatus
+from hunyuan_ui.ledger import Ledger, lists, open_ledger
 from tests.stored_jobs import ALICE, BOB, Clock, added, finished, in_status, open_book
 
 QUEUED, SUBMITTING, RUNNING, DOWNLOADING = (
@@ -17,6 +22,7 @@ QUEUED, SUBMITTING, RUNNING, DOWNLOADING = (
     JobStatus.RUNNING,
     JobStatus.DOWNLOADING,
 )
+_WORDS = st.sampled_from(["fox", "Fox", "FOXES", "fo", "ΣΑΣ", "σας", "σα", "É", "é", "ΑΣ", "Σ", "a_b", "a%b", "-"])
 DONE, UNKNOWN, LOST = JobStatus.DONE, JobStatus.UNKNOWN, JobStatus.LOST
 
 
@@ -83,6 +89,37 @@ def test_search_takes_every_character_as_itself(ledger: Ledger, search: str, hit
     for prompt in ("a red fox", "A FOX_1", "100% fox", "back\\slash", "café"):
         added(ledger, prompt)
     assert {found.request.prompt for found in ledger.jobs(ALICE, search=search)} == hits
+
+
+@settings(max_examples=60, deadline=None)
+@example([["ΑΣ"]], ["Σ"])
+@given(st.lists(st.lists(_WORDS, min_size=1, max_size=4), max_size=40), st.lists(_WORDS, min_size=1, max_size=3))
+def test_a_search_finds_the_same_however_many_prompts_hold_its_words(
+    prompts: list[list[str]], search: list[str]
+) -> None:
+    pattern = re.compile(".*".join(map(re.escape, search)), re.IGNORECASE | re.ASCII)
+    stored: list[Job] = []
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryDirectory() as folder,
+        closing(open_book(Path(folder))) as ledger,
+    ):
+        patch.setattr(lists, "_FEW", 3)
+        for part in (prompts[::2], prompts[1::2]):
+            stored += [added(ledger, " ".join(words)) for words in part]
+            hits = [made.id for made in stored if pattern.search(made.request.prompt)]
+            assert sorted(made.id for made in ledger.jobs(ALICE, search=" ".join(search))) == sorted(hits)
+
+
+def test_a_rare_word_is_looked_up_and_not_read_for(ledger: Ledger) -> None:
+    rare = [added(ledger, f"a red zeppelin {number}").id for number in range(9)]
+    for number in range(1000):
+        added(ledger, f"a red fox {number}")
+    ledger.jobs(ALICE, search="zeppelin")
+    steps = count(1)
+    ledger._connection.set_progress_handler(lambda: next(steps) and 0, 100)
+    assert {found.id for found in ledger.jobs(ALICE, search="ZEPP")} == set(rare)
+    assert next(steps) < 10
 
 
 def test_a_deleted_job_is_in_no_list_and_its_words_are_gone_but_its_money_counts(

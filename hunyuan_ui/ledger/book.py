@@ -16,11 +16,10 @@ from hunyuan_ui.errors import AccessError
 from hunyuan_ui.estimate import Outcome
 from hunyuan_ui.guard import Day, Totals
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
+from hunyuan_ui.ledger.lists import RareWords, condition, words_of
 from hunyuan_ui.ledger.rows import COLUMNS, OPEN, SELECTED, UNSETTLED, as_storage_error, problem_text, to_job, to_row
 from hunyuan_ui.ledger.totals import days, totals
-from hunyuan_ui.request import clean_text
 
-_SEARCH_AT_MOST: Final = 200  # characters
 _INSERT: Final = (
     f"INSERT INTO jobs ({SELECTED}) VALUES ({', '.join(':' + name for name in COLUMNS)}) ON CONFLICT (id) DO NOTHING"
 )
@@ -50,6 +49,7 @@ class Ledger:
     ) -> None:
         self._connection = connection
         self._checkpoint = checkpoint
+        self._rare_words = RareWords(connection)
         self._clock = now
         self._lock = threading.RLock()
         self._clock_lock = threading.Lock()  # its own: the page asks the time while a commit waits for the disk
@@ -213,11 +213,11 @@ class Ledger:
 
     def active(self) -> list[Job]:
         """Return every job the runner still has to do with, oldest first."""
-        return self._jobs(f"{UNSETTLED} AND status <> 'unknown' ORDER BY created_at, rowid", ())
+        return self._jobs(f"WHERE {UNSETTLED} AND status <> 'unknown' ORDER BY created_at, rowid", ())
 
     def unknown(self) -> list[Job]:
         """Return the jobs whose owner must say whether they were charged, oldest first."""
-        return self._jobs(f"{UNSETTLED} AND status = 'unknown' AND payer = 'owner' ORDER BY created_at", ())
+        return self._jobs(f"WHERE {UNSETTLED} AND status = 'unknown' AND payer = 'owner' ORDER BY created_at", ())
 
     def jobs(
         self,
@@ -237,7 +237,10 @@ class Ledger:
             before: `created_at` and id of the last one already shown.
             limit: At most this many.
         """
-        where, values = _filter(visitor, statuses, search)
+        words = words_of(search)
+        with self._reading():
+            rows = self._rare_words.rows(words)
+        where, values = condition(visitor, statuses, words, rows)
         if before is not None:
             where += " AND (created_at, id) < (?, ?)"
             values.extend(before)
@@ -277,7 +280,7 @@ class Ledger:
 
     def _jobs(self, where: str, values: tuple[Any, ...]) -> list[Job]:
         with self._reading():
-            rows = self._connection.execute(f"SELECT {SELECTED} FROM jobs WHERE {where}", values)
+            rows = self._connection.execute(f"SELECT {SELECTED} FROM jobs {where}", values)
             return [to_job(row) for row in rows]
 
     def _end(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], **columns: Any) -> Job:
@@ -327,18 +330,3 @@ class Ledger:
                 yield
             except sqlite3.Error as error:
                 raise as_storage_error(error) from error
-
-
-def _filter(visitor: str | None, statuses: frozenset[JobStatus] | None, search: str) -> tuple[str, list[Any]]:
-    where, values = ["deleted_at IS NULL"], list[Any]()
-    if visitor is not None:
-        where.append("visitor = ?")
-        values.append(visitor)
-    if statuses is not None:
-        where.append(f"status IN ({', '.join('?' * len(statuses))})")
-        values.extend(status.value for status in statuses)
-    if words := clean_text(search)[:_SEARCH_AT_MOST].split():
-        where.append(r"prompt LIKE ? ESCAPE '\'")
-        escaped = (word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") for word in words)
-        values.append(f"%{'%'.join(escaped)}%")
-    return " AND ".join(where), values
