@@ -259,6 +259,29 @@ async def test_row08_every_post_has_a_connection_of_its_own(service: RawService,
     assert [received.connection for received in service.requests] == [1, 2, 3]
 
 
+async def test_a_question_may_use_a_connection_again_and_a_post_never_does(
+    service: RawService, client: EndpointClient
+) -> None:
+    service.serve_v2(b"")
+    request_id = await client.submit(REQUEST, KEY)
+    for _ in range(2):
+        await client.status(request_id, KEY)
+    await submit(client)
+    assert [received.connection for received in service.requests] == [1, 2, 2, 3]
+
+
+async def test_a_question_on_a_connection_that_died_can_be_asked_again(
+    service: RawService, client: EndpointClient
+) -> None:
+    service.serve_v2(b"")
+    request_id = await client.submit(REQUEST, KEY)
+    service.on("GET", "*/status", [answer(200, {"status": "QUEUED"}), raw_service.reset()])
+    await client.status(request_id, KEY)
+    assert type(await failure_of(EndpointClient.status, client, request_id, KEY)) is UnexpectedResponseError
+    assert (await client.status(request_id, KEY)).state is RemoteState.QUEUED
+    assert [received.connection for received in service.requests] == [1, 2, 2, 3]
+
+
 async def test_a_transport_error_of_the_event_loop_is_unknown_too() -> None:
     async def broken_tls(request: httpx.Request) -> httpx.Response:
         raise ssl.SSLError("bad record mac")

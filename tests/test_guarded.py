@@ -13,7 +13,7 @@ import trustme
 
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.guarded import GuardedBackend, GuardedTransport, LinkGuard, is_public
-from hunyuan_ui.endpoint.wire import new_client
+from hunyuan_ui.endpoint.wire import new_request
 from hunyuan_ui.errors import DownloadError
 from tests.raw_service import RawService, answer
 
@@ -178,10 +178,11 @@ async def test_the_connection_goes_to_a_checked_address_and_tls_verifies_the_nam
         service.on("GET", "*", answer(200, b"whole"))
         dialled = Dialled(int(service.origin.rpartition(":")[2]), dead=("2a00:1450::1",))
         transport = GuardedTransport(backend_of(["2a00:1450::1", PUBLIC], dialled), trust)
-        async with new_client(transport, 5) as client:
-            assert (await client.get("https://files.example/1.mp4")).content == b"whole"
+        async with transport:
+            response = await transport.handle_async_request(new_request("GET", "https://files.example/1.mp4", 5))
+            assert await response.aread() == b"whole"
             with pytest.raises(httpx.ConnectError, match=r"(?i)hostname mismatch"):
-                await client.get("https://other.example/1.mp4")
+                await transport.handle_async_request(new_request("GET", "https://other.example/1.mp4", 5))
     assert dialled.hosts[:2] == ["2a00:1450::1", PUBLIC]
     assert [received.headers["host"] for received in service.requests] == ["files.example"]
 

@@ -1,4 +1,4 @@
-"""EndpointClient: both dialects of the hosted model over one HTTP client, and nothing else.
+"""EndpointClient: both dialects of the hosted model over HTTP, and nothing else.
 
 The paid POST goes out once. Whatever happens to it ends in one of three ways: an answer, a proof that it was
 never sent (`EndpointUnreachableError`) or refused (`EndpointStatusError`), or `OutcomeUnknownError`.
@@ -26,7 +26,7 @@ from hunyuan_ui.endpoint.wire import (
     TRANSPORT_ERRORS,
     content_length,
     is_compressed,
-    new_client,
+    new_request,
     new_transport,
     read_body,
     read_start,
@@ -38,6 +38,7 @@ from hunyuan_ui.errors import AuthenticationError, DownloadError, OutcomeUnknown
 from hunyuan_ui.request import VideoRequest
 
 JSON_LIMIT: Final = 2 * 1024 * 1024  # bytes of a JSON answer (faults-and-security.md, row 25)
+_MOST_KEPT: Final = 100  # more in flight than that are opened anew
 _LONGEST_KEY: Final = 512
 _SNIFFED: Final = 12  # bytes that tell an MP4 (`ftyp` at 4) from JSON and HTML
 
@@ -114,11 +115,14 @@ class EndpointClient:
         self._base = base_url.rstrip("/")
         self._history = history_url.rstrip("/")
         self._timeouts = timeouts
-        self._http = new_client(transport or new_transport(), timeouts.connect_s)
+        # A kept connection may be dead without either side knowing: a paid POST never has one that was used before.
+        self._posts = transport or new_transport(kept=0)
+        self._gets = transport or new_transport(kept=_MOST_KEPT)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._http.aclose()
+        await self._posts.aclose()
+        await self._gets.aclose()
 
     async def submit(self, request: VideoRequest, key: str) -> str:
         """Send a v2 job, once, and return its request id.
@@ -190,25 +194,24 @@ class EndpointClient:
         return history_row(answer, request_id, key)
 
     async def _post(self, path: str, request: VideoRequest, key: str, deadline: float) -> tuple[httpx.Response, float]:
-        outgoing = self._http.build_request(
-            "POST", self._base + path, headers=_key_header(key), json=_wire_values(request)
-        )
+        url, connect_s = self._base + path, self._timeouts.connect_s
+        outgoing = new_request("POST", url, connect_s, headers=_key_header(key), json=_wire_values(request))
         started = anyio.current_time()
         try:
-            response = await send(self._http, outgoing, deadline)
+            response = await send(self._posts, outgoing, deadline)
             return response, anyio.current_time() - started
         except NEVER_SENT as error:
             failure = unreachable(error)
         except TRANSPORT_ERRORS as error:
             failure = OutcomeUnknownError("no_answer", reason=reason_of(error))
-        # Raised out here so that it carries no context: httpx's errors hold the request, and that the key.
+        # Raised out here so that it carries no context: what it comes from may hold the request, and that the key.
         raise failure
 
     async def _get(self, url: str, key: str) -> Answer:
         deadline = anyio.current_time() + self._timeouts.get_s
-        outgoing = self._http.build_request("GET", url, headers=_key_header(key))
+        outgoing = new_request("GET", url, self._timeouts.connect_s, headers=_key_header(key))
         try:
-            response = await send(self._http, outgoing, deadline)
+            response = await send(self._gets, outgoing, deadline)
             return await _whole(response, 0.0, deadline)
         except NEVER_SENT as error:
             failure = unreachable(error)

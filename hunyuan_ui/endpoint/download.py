@@ -1,4 +1,4 @@
-"""Fetch a finished video: a client of its own that never has the key, and safe addresses only."""
+"""Fetch a finished video: over connections of its own that never see the key, from safe addresses only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hunyuan_ui.endpoint.wire import (
     TRANSPORT_ERRORS,
     content_length,
     is_compressed,
-    new_client,
+    new_request,
     reason_of,
     send,
     shared_ssl_context,
@@ -71,8 +71,8 @@ async def fetch(
     """
     guard = LinkGuard(own_origin)
     transport = GuardedTransport(GuardedBackend(guard), ssl_context or shared_ssl_context())
-    async with new_client(transport, limits.connect_s) as client:
-        response = await _follow(client, guard, url, limits)
+    async with transport:
+        response = await _follow(transport, guard, url, limits)
         try:
             _require_plain_video(response)
             return await save(
@@ -87,11 +87,14 @@ async def fetch(
             await response.aclose()
 
 
-async def _follow(client: httpx.AsyncClient, guard: LinkGuard, link: str, limits: FetchLimits) -> httpx.Response:
+async def _follow(
+    transport: httpx.AsyncBaseTransport, guard: LinkGuard, link: str, limits: FetchLimits
+) -> httpx.Response:
     for _ in range(limits.max_redirects + 1):
         url = guard.check(link)
         try:
-            response = await send(client, client.build_request("GET", url), anyio.current_time() + limits.answer_s)
+            request = new_request("GET", url, limits.connect_s)
+            response = await send(transport, request, anyio.current_time() + limits.answer_s)
         except TRANSPORT_ERRORS as error:
             raise _failed(reason_of(error)) from None
         if response.status_code not in _REDIRECTS:

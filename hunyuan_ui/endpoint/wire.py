@@ -1,13 +1,12 @@
-"""What both HTTP clients share: how connections are made, how bodies are read, and names for what breaks."""
+"""What both kinds of call share: how requests go out, how bodies are read, and names for what breaks."""
 
 from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from functools import lru_cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, TypeVar
 
 import anyio
@@ -28,9 +27,9 @@ NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout
 # Builtin OSError: the loop's own TimeoutError, and a TLS record that breaks after the handshake.
 TRANSPORT_ERRORS: Final = (httpx.TransportError, OSError)
 
-# A kept connection may be dead without either side knowing: a paid POST never shares one. Nothing queues in
-# the pool either, whose cost grows with the square of what waits there; the runner's own limit stands before it.
-LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+# How long a connection waits for the next call, in s: less than any service waits before it closes one, so that a
+# question hardly ever meets a dead connection, and short, since the pool looks at all that wait with every call.
+_KEPT_S: Final = 1.0
 
 
 @lru_cache(maxsize=1)
@@ -48,41 +47,55 @@ def keepalive_options() -> list[tuple[int, int, int]]:
     return options
 
 
-def new_transport() -> httpx.AsyncHTTPTransport:
-    """Return the transport of the client that carries the key."""
-    return httpx.AsyncHTTPTransport(
-        verify=shared_ssl_context(), trust_env=False, limits=LIMITS, socket_options=keepalive_options()
-    )
+def new_transport(*, kept: int) -> httpx.AsyncHTTPTransport:
+    """Return a transport for calls that carry the key.
 
-
-def new_client(transport: httpx.AsyncBaseTransport, connect_s: float) -> httpx.AsyncClient:
-    """Return a client that adds nothing of its own: no proxies, no redirects, no cookies, no limit on reading.
-
-    A cookie would tie one visitor's key to the next visitor's call.
+    Nothing queues in it, where the cost grows with the square of what waits; the runner's own limit stands before it.
 
     Args:
-        transport: Makes the connections.
-        connect_s: Longest time to connect; everything else has a deadline of the caller's.
+        kept: Up to how many connections one may be used again.
     """
-    return httpx.AsyncClient(
-        transport=transport,
-        timeout=httpx.Timeout(None, connect=connect_s),
-        headers=HEADERS,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        follow_redirects=False,
-        trust_env=False,
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=_KEPT_S)
+    return httpx.AsyncHTTPTransport(
+        verify=shared_ssl_context(), trust_env=False, limits=limits, socket_options=keepalive_options()
     )
 
 
-async def send(client: httpx.AsyncClient, request: httpx.Request, deadline: float) -> httpx.Response:
+def new_request(
+    method: str,
+    url: httpx.URL | str,
+    connect_s: float,
+    *,
+    headers: Mapping[str, str] | None = None,
+    json: object = None,
+) -> httpx.Request:
+    """Return a request for `send`.
+
+    Args:
+        method: In capitals.
+        url: The whole address.
+        connect_s: Longest time to connect; everything else has a deadline of the caller's.
+        headers: Beside the usual ones.
+        json: The body.
+    """
+    timeout = {"connect": connect_s}
+    return httpx.Request(
+        method, url, headers={**HEADERS, **(headers or {})}, json=json, extensions={"timeout": timeout}
+    )
+
+
+async def send(transport: httpx.AsyncBaseTransport, request: httpx.Request, deadline: float) -> httpx.Response:
     """Send a request and return when the answer's headers are here.
+
+    Past httpx's client, whose proxies, redirects and cookies are not wanted: a cookie would tie one visitor's key to
+    the next visitor's call.
 
     Raises:
         TimeoutError: The deadline, on the event loop's clock in s, has passed.
         httpx.TransportError: The connection failed.
     """
     with anyio.CancelScope(deadline=deadline):
-        return await client.send(request, stream=True)
+        return await transport.handle_async_request(request)
     raise TimeoutError
 
 
