@@ -1,7 +1,12 @@
-"""Commits of the ledger, against sqlite3 alone doing the same commits with the same durability."""
+"""Commits of the ledger, against sqlite3 alone doing the same commits with the same durability.
+
+The same table, indexes, values and fsyncs; and what was spent is added up once in the transaction that stores a job,
+because a limit that is read anywhere else is none.
+"""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from functools import partial
@@ -74,6 +79,10 @@ def _bare(path: Path) -> sqlite3.Connection:
 
 def _with_sqlite(connection: sqlite3.Connection, count: int) -> float:
     row: dict[str, Any] = to_row(_job())
+    spent = (
+        "SELECT sum(coalesce(cost_microusd, reserved_microusd)) FROM jobs"
+        " WHERE payer = 'owner' AND status NOT IN ('failed', 'cancelled')"
+    )
     insert = f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join(':' + name for name in COLUMNS)})"
     steps = (
         "status = 'submitting', updated_at = :at, sent_at = :at",
@@ -81,12 +90,16 @@ def _with_sqlite(connection: sqlite3.Connection, count: int) -> float:
         "status = 'downloading', updated_at = :at, result_url = 'u', cost_microusd = 1460000, inference_s = 211.0",
         "status = 'done', updated_at = :at, ended_at = :at, sha256 = :sha, notes = :notes",
     )
+    notes = json.dumps(_NOTES)
     began = time.perf_counter()
     for _ in range(count):
         at = time.time()
         values = {**row, "id": new_id(), "created_at": at, "updated_at": at}
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(spent).fetchone()
         connection.execute(insert, values)
+        connection.execute("COMMIT")
         for step in steps:
-            values = {"id": values["id"], "at": time.time(), "sha": "0" * 64, "notes": "{}"}
+            values = {"id": values["id"], "at": time.time(), "sha": "0" * 64, "notes": notes}
             connection.execute(f"UPDATE jobs SET {step} WHERE id = :id", values)
     return time.perf_counter() - began
