@@ -174,8 +174,9 @@ async def test_a_page_reads_an_index_and_never_sorts_or_scans_the_table(ten_thou
         for query in ({}, {"before": cursor}, {"search": "fox"}, {"search": "fox", "before": cursor}):
             await shelf.listed(**query)
         connection.set_trace_callback(None)
-        assert len(asked) == 4
-        for statement in asked:
+        lists = [statement for statement in asked if "LIMIT" in statement]
+        assert len(lists) == 4
+        for statement in lists:
             plan = " | ".join(row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"))
             assert "USING INDEX jobs_by_visitor (visitor=?" in plan
             assert "SCAN" not in plan
