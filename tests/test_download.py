@@ -6,6 +6,7 @@ import asyncio
 import errno
 import io
 import os
+import random
 import shutil
 import threading
 import time
@@ -23,7 +24,7 @@ from hunyuan_ui.endpoint.download import FetchLimits, Saved, SaveLimits, fetch
 from hunyuan_ui.endpoint.saving import save
 from hunyuan_ui.errors import DownloadError, HunyuanUIError, StorageError
 from tests import raw_service
-from tests.raw_service import RawService, Reply, answer, html, redirect
+from tests.raw_service import RawService, Received, Reply, Wire, answer, html, redirect
 from tests.videos import mp4_bytes
 
 pytestmark = pytest.mark.anyio
@@ -82,6 +83,35 @@ async def test_every_framing_of_a_whole_body_is_taken(service: RawService, part:
 def older_part(part: Path) -> Path:
     part.write_bytes(b"x" * 2 * len(VIDEO))
     return part
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "more than announced"])
+async def test_a_large_body_is_stored_byte_for_byte(service: RawService, part: Path, framing: str) -> None:
+    body = random.Random(1).randbytes(5 * 1024 * 1024 + 12_345)
+    replies = {
+        "length": answer(200, body),
+        "chunked": raw_service.chunked(body, 100_000),
+        "more than announced": answer(200, body + b"x" * 300_000, headers={"Content-Length": str(len(body))}),
+    }
+    service.on("GET", "/1.mp4", replies[framing])
+    await fetch(f"{service.origin}/1.mp4", part, own_origin=service.origin, check=lambda _: None)
+    assert left_at(part) == body
+
+
+async def test_row34_a_connection_that_breaks_within_the_body_is_tried_again(service: RawService, part: Path) -> None:
+    opened = threading.Event()
+
+    def break_off(wire: Wire, _: Received) -> None:
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + VIDEO)
+        assert opened.wait(10)
+        wire.reset()
+
+    service.on("GET", "/1.mp4", [Reply(break_off), answer(200, VIDEO)])
+    error = await failure_of(service, part, checkpoint=lambda _: opened.set())
+    assert isinstance(error, DownloadError)
+    assert error.retryable
+    assert "broke" in str(error)
+    assert (await fetched(service, part)).size == len(VIDEO)
 
 
 async def test_an_older_part_file_is_replaced(service: RawService, part: Path, older_part: Path) -> None:
@@ -270,7 +300,7 @@ async def test_row44_a_write_that_fails_leaves_no_part(
     service: RawService, part: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full(io.BytesIO):
-        def writelines(self, lines: Any) -> None:  # noqa: ARG002
+        def write(self, data: Any) -> int:  # noqa: ARG002
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(saving, "_new_file", lambda _: Full())
@@ -284,10 +314,10 @@ async def test_the_event_loop_goes_on_while_the_disk_is_slow(
     asked, may_go_on = threading.Event(), threading.Event()
 
     class Slow(io.FileIO):
-        def writelines(self, lines: Any) -> None:
+        def write(self, data: Any) -> int:
             asked.set()
             assert may_go_on.wait(10)
-            super().writelines(lines)
+            return super().write(data)
 
     monkeypatch.setattr(saving, "_new_file", lambda path: Slow(path, "wb"))
     service.on("GET", "/1.mp4", answer(200, VIDEO))
@@ -306,11 +336,11 @@ async def test_a_fetch_that_is_cancelled_waits_for_its_last_write(
     asked, may_go_on, order = threading.Event(), threading.Event(), list[str]()
 
     class Slow(io.FileIO):
-        def writelines(self, lines: Any) -> None:
+        def write(self, data: Any) -> int:
             asked.set()
             assert may_go_on.wait(10)
-            super().writelines(lines)
             order.append("written")
+            return super().write(data)
 
         def close(self) -> None:
             order.append("closed")

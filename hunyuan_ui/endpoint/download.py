@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import anyio
+import httpcore
 import httpx
 
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
-from hunyuan_ui.endpoint.guarded import GuardedBackend, GuardedTransport, LinkGuard
+from hunyuan_ui.endpoint.guarded import READ_BYTES, GuardedBackend, GuardedTransport, LinkGuard
 from hunyuan_ui.endpoint.saving import Check, Saved, SaveLimits, save
 from hunyuan_ui.endpoint.wire import (
     TRANSPORT_ERRORS,
@@ -75,14 +78,9 @@ async def fetch(
         response = await _follow(transport, guard, url, limits)
         try:
             _require_plain_video(response)
-            return await save(
-                response.aiter_raw(),
-                part,
-                check=check,
-                length=content_length(response.headers),
-                limits=limits.save,
-                checkpoint=checkpoint,
-            )
+            length = content_length(response.headers)
+            async with aclosing(_body(response, length)) as body:
+                return await save(body, part, check=check, length=length, limits=limits.save, checkpoint=checkpoint)
         finally:
             await response.aclose()
 
@@ -105,6 +103,27 @@ async def _follow(
         except (httpx.InvalidURL, ValueError):
             raise _failed("it redirects to nowhere") from None
     raise _failed("it redirects too often")
+
+
+async def _body(response: httpx.Response, length: int | None) -> AsyncGenerator[bytes, None]:
+    """Yield the raw body; what has not come with the headers straight from the connection.
+
+    The parser would copy each byte four times, which halves the rate of a large file. Only a body in chunks needs it.
+    """
+    left = None if "transfer-encoding" in response.headers else length
+    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as parsed:
+        async for chunk in parsed:
+            yield chunk
+            if left is not None:
+                left -= len(chunk)
+                break  # the parser gave all it had
+        connection = cast("httpcore.AsyncNetworkStream", response.extensions["network_stream"])
+        while left:
+            chunk = (await connection.read(READ_BYTES))[:left]
+            if not chunk:
+                raise httpx.RemoteProtocolError("the body is cut short")
+            left -= len(chunk)
+            yield chunk
 
 
 def _require_plain_video(response: httpx.Response) -> None:

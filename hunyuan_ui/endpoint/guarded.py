@@ -23,7 +23,7 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 
 _HTTPS_PORT: Final = 443
 _LONGEST_URL: Final = 4096
-_READ_BYTES: Final = 256 * 1024
+READ_BYTES: Final = 256 * 1024  # what the event loop receives at once
 
 # Beyond what `is_global` excludes in every Python from 3.10 on: ways to reach an IPv4 address inside an IPv6 one,
 # and blocks that newer lists call special. Source: IANA special-purpose address registries.
@@ -146,13 +146,13 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
 
 
 class _EagerStream(httpcore.AsyncNetworkStream):
-    """Reads as much at once as the event loop receives at once, where httpcore asks for a quarter of it."""
+    """Reads as much as the event loop receives at once, where httpcore asks for a quarter of it."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
         self._inner = inner
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self._inner.read(max(max_bytes, _READ_BYTES), timeout)
+        return await self._inner.read(max(max_bytes, READ_BYTES), timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         await self._inner.write(buffer, timeout)

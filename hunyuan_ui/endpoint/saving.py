@@ -21,7 +21,7 @@ from hunyuan_ui.errors import DownloadError, MediaError, StorageError
 
 Check: TypeAlias = Callable[[Path], object]
 
-_BATCH_BYTES: Final = 1024 * 1024  # two of them are in memory
+_BLOCK_BYTES: Final = 1024 * 1024  # two of them are in memory
 _SPARE_BYTES: Final = 8 * 1024 * 1024  # stays free for the ledger and the sidecar
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -118,7 +118,9 @@ async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, start: bytes, limi
 
 
 class _Writer:
-    """Writes in a thread while the next batch comes in, so that a slow disk holds up neither it nor anybody else.
+    """Writes in a thread while more comes in, so that a slow disk holds up neither it nor anybody else.
+
+    Two blocks of memory take turns: to copy into them is cheaper than to get new memory for every chunk that waits.
 
     Args:
         file: Nobody else's until `aclose` has returned.
@@ -126,16 +128,21 @@ class _Writer:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._batch: list[bytes] = []
-        self._batched = 0
-        self._under_way: asyncio.Future[None] | None = None
+        self._block = memoryview(bytearray(_BLOCK_BYTES))
+        self._other = memoryview(bytearray(_BLOCK_BYTES))
+        self._filled = 0
+        self._under_way: asyncio.Future[int] | None = None
 
     async def add(self, chunk: bytes) -> None:
-        """Take bytes to be written; wait when a batch is full and the one before is not written yet."""
-        self._batch.append(chunk)
-        self._batched += len(chunk)
-        if self._batched >= _BATCH_BYTES:
-            await self._hand_over()
+        """Take bytes to be written; wait when a block is full and the one before is not written yet."""
+        rest = memoryview(chunk)
+        while rest:
+            fitting = rest[: _BLOCK_BYTES - self._filled]
+            end = self._filled + len(fitting)
+            self._block[self._filled : end] = fitting
+            self._filled, rest = end, rest[len(fitting) :]
+            if self._filled == _BLOCK_BYTES:
+                await self._hand_over()
 
     async def flush(self) -> None:
         """Hand everything to the system."""
@@ -151,8 +158,9 @@ class _Writer:
 
     async def _hand_over(self) -> None:
         await self._written()
-        batch, self._batch, self._batched = self._batch, [], 0
-        self._under_way = asyncio.get_running_loop().run_in_executor(None, self._file.writelines, batch)
+        full = self._block[: self._filled]
+        self._block, self._other, self._filled = self._other, self._block, 0
+        self._under_way = asyncio.get_running_loop().run_in_executor(None, self._file.write, full)
 
     async def _written(self) -> None:
         if self._under_way is not None:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final, TypeVar
 
 import anyio
+import httpcore
 import httpx
 
 from hunyuan_ui import __version__
@@ -24,8 +25,9 @@ HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": 
 # The failures that prove no byte of the request was sent.
 NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
-# Builtin OSError: the loop's own TimeoutError, and a TLS record that breaks after the handshake.
-TRANSPORT_ERRORS: Final = (httpx.TransportError, OSError)
+# httpcore's: of a body that is read past httpx. Builtin OSError: the loop's own TimeoutError, and a TLS record that
+# breaks after the handshake.
+TRANSPORT_ERRORS: Final = (httpx.TransportError, httpcore.NetworkError, OSError)
 
 # How long a connection waits for the next call, in s: less than any service waits before it closes one, so that a
 # question hardly ever meets a dead connection, and short, since the pool looks at all that wait with every call.
