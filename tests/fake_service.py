@@ -41,16 +41,20 @@ def failure(error: type[httpx.TransportError]) -> Answer:
 
 
 class FakeService:
-    """Makes every job in three polls, unless told otherwise for the next request to a path.
+    """Makes every job in three polls or more, unless told otherwise for the next request to a path.
 
     Attributes:
         bill: Request bodies of the POSTs it charged for.
         posts: All POSTs that arrived.
         scripts: Answers by kind (`submit`, `generate`, `status`, `result`, `history`, `credits`), used up in turn.
         downloads: Outcomes for the next fetches: an error to raise, or the bytes to write.
+
+    Args:
+        polls_needed: Questions about a job until it is made, at least three.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, polls_needed: int = 3) -> None:
+        self._polls_needed = polls_needed
         self.bill: list[dict[str, Any]] = []
         self.posts = 0
         self.polls: dict[str, int] = {}
@@ -98,7 +102,7 @@ class FakeService:
 
     def _status(self, request: httpx.Request) -> httpx.Response:
         seen = self.polls[request.url.path] = self.polls.get(request.url.path, 0) + 1
-        state = ("QUEUED", "PROCESSING", "COMPLETED")[min(seen, 3) - 1]
+        state = "COMPLETED" if seen >= self._polls_needed else "QUEUED" if seen == 1 else "PROCESSING"
         return answer(200, {"status": state, "metrics": {}})(request)
 
     def _result(self, request: httpx.Request) -> httpx.Response:

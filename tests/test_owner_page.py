@@ -32,7 +32,7 @@ KEY = "SG_00112233aabbccdd"
 OWN_KEY = "SG_ffff0000ffff0000"
 CODE = "open sesame"
 TOKEN = "a" * 32
-WHO = {"token": TOKEN}
+WHO = TOKEN
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def test_a_login_makes_the_token_and_counts_on_a_space_only(private: Settings) -
     assert token_of(asking(**logged_in), WHO, private) == TOKEN
     assert login_of(asking(**logged_in), space) == "heron"
     made = token_of(asking(**logged_in), WHO, space)
-    assert made == token_of(asking(**logged_in), {"token": "b" * 32}, space) != TOKEN
+    assert made == token_of(asking(**logged_in), "b" * 32, space) != TOKEN
     assert "heron" not in made
     assert token_of(asking(session={}), WHO, space) == TOKEN
     assert login_of(asking(session={}), space) == ""

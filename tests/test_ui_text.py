@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from hunyuan_ui.errors import SENTENCES, InvalidRequestError
 from hunyuan_ui.estimate import Outcome, estimate
 from hunyuan_ui.job import JobProblem, JobStatus, Phase
 from hunyuan_ui.presets import STEPS
-from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.request import VideoRequest, parameters
 from hunyuan_ui.ui import text
-from hunyuan_ui.ui.text import languages, money, words, words_for
+from hunyuan_ui.ui.part import words_of_scripts
+from hunyuan_ui.ui.text import languages, money, translations, words, words_for
 
 UI = Path(text.__file__).parent
 REQUEST = VideoRequest.parse({"prompt": "x"})
@@ -93,11 +95,34 @@ def test_every_word_that_the_code_asks_for_is_there() -> None:
 
 
 def test_every_word_that_a_script_asks_for_is_there() -> None:
-    parts = [path.read_text("utf-8") for path in (UI / "parts").iterdir()]
-    asked = {name for part in parts for name in re.findall(r'data-say="([a-z_]+)"|words\.([a-z_]+)', part)}
-    names = {name for pair in asked for name in pair if name}
-    assert len(names) > 15
-    assert names - set(words().page_words()) == set()
+    asked: set[str] = set()
+    for path in (UI / "parts").iterdir():
+        source = path.read_text("utf-8")
+        asked |= set(re.findall(r'data-(?:say|hint)="([a-z_.]+)"', source))
+        asked |= set(re.findall(r"\bwords\.([a-z_]+)", source))
+        asked |= set(re.findall(r'"((?:coach|compare|export|gallery|owner|pay|viewer)\.[a-z_]+)"', source))
+    assert len(asked) > 100
+    for language in languages():
+        assert asked - words(language).of_scripts().keys() == set()
+
+
+def test_the_words_of_scripts_cannot_end_their_element() -> None:
+    head = words_of_scripts()
+    assert head.count("<") == 2
+    held = json.loads(head[head.index("{") : head.rindex("}") + 1])
+    assert held == {language: words(language).of_scripts() for language in languages()}
+
+
+def test_gradio_is_told_the_texts_of_its_own_controls_and_no_others() -> None:
+    sources = [path.read_text("utf-8") for path in UI.glob("*.py")]
+    asked = {key for source in sources for key in re.findall(r'\blabel\("([a-z_.]+)"\)', source)}
+    asked |= {f"field.{field.name}" for field in parameters()} | {f"form.quality.{name}" for name in STEPS}
+    assert len(asked) > 15
+    tables = translations().translations_dict
+    assert tables.keys() == set(languages())
+    for language, table in tables.items():
+        assert asked - table.keys() == set(), language
+        assert len(table) < 60, language
 
 
 def test_every_language_has_every_word_and_no_other() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,9 +15,9 @@ from hunyuan_ui.job import Job, JobProblem, JobStatus, Payer, Visitor
 from hunyuan_ui.prompts import EXAMPLES, Example
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner
-from hunyuan_ui.ui.copies import served_copy
 from hunyuan_ui.ui.form import FIELDS, advice, filled, in_range, presets_of, request_from
-from hunyuan_ui.ui.jobs import head_of, result_of
+from hunyuan_ui.ui.gallery import video_json
+from hunyuan_ui.ui.jobs import head_of
 from hunyuan_ui.ui.own_key import PayEvents, chosen_payer
 from hunyuan_ui.ui.text import Words, money, seconds_text
 from hunyuan_ui.ui.variations import count_in, variations
@@ -47,7 +46,7 @@ class PageEvents:
 
         async def submit(
             request: gr.Request, job_id: str, who: object, pay: object, *values: Any
-        ) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
+        ) -> tuple[dict[str, Any], dict[str, Any], Any]:
             is_random, count, *fields = values
             wishes = variations(job_id, request_from(fields, is_random=is_random), count_in(count))
             token = token_of(request, who, self._runner.settings)
@@ -61,13 +60,13 @@ class PageEvents:
             job = await send(*wishes[0])
             notice = {"answer": job_id, "text": await _send_more(send, wishes[1:], say_for(request))}
             watched = {"token": token, "job": job.id, "is_new": True}
-            return {"token": token}, watched, notice, job.request.seed
+            return watched, notice, job.request.seed
 
         async def answer(request: gr.Request, job_id: str, *values: Any) -> Any:
             def refused(problem: JobProblem, field: str | None, say: Words) -> tuple[Any, ...]:
                 text = say.sentence(problem)
                 notice = {"answer": job_id, "text": text, "field": field}
-                return KEEP, KEEP, {**notice, "is_confirmable": problem.code == "confirm_price"}, KEEP
+                return KEEP, {**notice, "is_confirmable": problem.code == "confirm_price"}, KEEP
 
             return await page_event(submit, refused)(request, job_id, *values)
 
@@ -91,22 +90,13 @@ class PageEvents:
         finished = next((job for job in jobs if job.status is JobStatus.DONE), None)
         wish = newest.request if newest else None
         return [
-            {"token": token},
+            token,
             watched,
             pay,
             *self._priced_parts(pay, say),
-            *await self._played(finished, visitor, say),
+            *[self._played(finished, say)] * 2,
             *(filled(wish, is_random=True) if wish else [KEEP] * (len(FIELDS) + 4)),
         ]
-
-    async def show(self, request: gr.Request, event: gr.EventData, who: object, pay: object) -> list[Any]:
-        """Return the video of a job that has just ended, with its facts."""
-        say = say_for(request)
-        token = token_in(who)
-        visitor = self._visitor(token)
-        job = self._runner.view(_job_id(event), visitor).job
-        watched = {"token": token, "job": None, "shown": job.id}
-        return [watched, *self._priced_parts(pay, say), *await self._played(job, visitor, say)]
 
     # filling the form
 
@@ -137,7 +127,7 @@ class PageEvents:
         return presets.STEPS[quality]
 
     async def follow_payer(self, request: gr.Request, pay: object) -> tuple[Any, ...]:
-        """Return what follows the choice of who pays: the page's head and the examples' prices."""
+        """Return what follows who pays and each video's end: the page's head and the examples' prices."""
         return self._priced_parts(pay, say_for(request))
 
     async def follow_numbers(self, request: gr.Request, pay: object, count: object, *values: Any) -> tuple[Any, ...]:
@@ -181,15 +171,14 @@ class PageEvents:
             "price": price,
         }
 
-    async def _played(self, job: Job | None, visitor: Visitor, say: Words) -> tuple[Any, dict[str, Any]]:
+    def _played(self, job: Job | None, say: Words) -> dict[str, Any]:
         if job is None:
-            return KEEP, {}
+            return {}
         try:
-            path = self._runner.video_path(job.id, visitor)
+            self._runner.videos.video(job)
         except MediaError:
-            return KEEP, {}
-        cached = await asyncio.to_thread(served_copy, job, path)
-        return gr.update(value=cached, visible=True), result_of(job, cached, say)
+            return {}
+        return video_json(job, self._runner.videos.code(job), say)
 
 
 async def _send_more(send: Callable[..., Any], wishes: list[tuple[str, VideoRequest]], say: Words) -> str:

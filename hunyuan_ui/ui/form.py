@@ -13,6 +13,7 @@ from hunyuan_ui import presets
 from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
 from hunyuan_ui.ui.coach import build_coach
+from hunyuan_ui.ui.part import part
 from hunyuan_ui.ui.text import Words, label, seconds_text, words
 from hunyuan_ui.ui.variations import COUNTS
 
@@ -39,7 +40,7 @@ class RequestForm:
     variations: gr.Radio
     reuse_seed: gr.Button
     coach: Any
-    made_as: gr.Markdown
+    made_as: Any
     generate: gr.Button
 
     @property
@@ -91,7 +92,8 @@ def build_request_form(generate_label: str, *, has_variations: bool = True) -> R
             if field.is_advanced:
                 placed[field.name] = _control(field, info=label(f"field.{field.name}.help"))
     with gr.Row(elem_classes="choices sending"):
-        placed["made_as"] = gr.Markdown(words().size_line(default), elem_id="made-as")
+        placed["made_as"] = part("made_as")
+        placed["made_as"].value = words().size_line(default)
         placed["variations"] = _choice("variations", COUNTS, COUNTS[0], visible=has_variations)
     placed["generate"] = gr.Button(generate_label, variant="primary", size="lg", elem_id="generate")
     return RequestForm(**placed)
@@ -133,7 +135,7 @@ def advice(request: VideoRequest, estimate: Estimate, say: Words) -> str:
         lines.append(say["form.draft_line"])
     if estimate.may_outlive_record:
         lines.append(say["form.too_long_line"])
-    return "  \n".join(lines)
+    return "\n".join(lines)
 
 
 def signature_of(extra: Mapping[str, Any], returns: Any) -> inspect.Signature:

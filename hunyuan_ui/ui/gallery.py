@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import gradio as gr
 
@@ -16,10 +16,6 @@ from hunyuan_ui.ui.form import filled
 from hunyuan_ui.ui.jobs import facts_of
 from hunyuan_ui.ui.part import part
 from hunyuan_ui.ui.text import Words, seconds_text
-
-_GALLERY_WORDS: Final = ("gallery.",)
-_VIEWER_WORDS: Final = ("viewer.", "export.", "field.")
-_COMPARE_WORDS: Final = ("compare.", "field.")
 
 
 @dataclass(frozen=True)
@@ -37,11 +33,11 @@ def build_gallery(runner: JobRunner) -> Gallery:
     Args:
         runner: Of this page; on a private run its owner may see everybody's videos.
     """
-    grid = part("gallery", prefixes=_GALLERY_WORDS)
+    grid = part("gallery")
     grid.value = {"is_owner": not runner.settings.is_public}
-    viewer = part("viewer", prefixes=_VIEWER_WORDS)
+    viewer = part("viewer")
     viewer.value = {"sides": SIDES, "rates": RATES, "fields": list(VideoRequest.model_fields)}
-    compare = part("compare", prefixes=_COMPARE_WORDS)
+    compare = part("compare")
     compare.value = {"fields": list(VideoRequest.model_fields)}
     return Gallery(grid, viewer, compare)
 

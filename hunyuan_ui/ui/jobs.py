@@ -1,16 +1,14 @@
-"""What a job looks like from outside: the waiting card's JSON, the player's facts, and the page's head."""
+"""What a job looks like from outside: the waiting card's JSON, a video's facts, and the page's head."""
 
 from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 from hunyuan_ui import __version__
 from hunyuan_ui.job import MICRO, Job, JobStatus, Payer, Phase
 from hunyuan_ui.runner import JobView, Limits
-from hunyuan_ui.ui.copies import download_name
 from hunyuan_ui.ui.text import Words, money, seconds_text
 
 POLL_S: Final = 2.0  # between two questions of a page about a job that takes minutes
@@ -67,22 +65,6 @@ def next_poll_s(views: list[JobView]) -> float:
         for view in views
     )
     return SOON_POLL_S if near else POLL_S
-
-
-def result_of(job: Job, cached: str, say: Words) -> dict[str, Any]:
-    """Return what stands under the player: the facts of a finished job and where its file is.
-
-    Args:
-        job: A job that is done.
-        cached: Path of the copy that Gradio serves.
-    """
-    return {
-        "job": job.id,
-        "facts": facts_of(job, say),
-        "prompt": job.request.prompt,
-        "url": f"gradio_api/file={quote(cached)}",
-        "file_name": download_name(job),
-    }
 
 
 def head_of(limits: Limits, payer: Payer, say: Words) -> dict[str, Any]:

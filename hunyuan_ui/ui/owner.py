@@ -28,7 +28,7 @@ Action = Callable[[gr.EventData, Visitor], Awaitable[None]]
 
 def build_owner(runner: JobRunner) -> Any:
     """Place the desk, closed and empty; it is filled when its owner opens it."""
-    desk = part("owner", prefixes=("owner.",))
+    desk = part("owner")
     desk.value = _closed(runner)
     return desk
 

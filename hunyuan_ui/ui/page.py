@@ -19,10 +19,10 @@ from hunyuan_ui.ui.gallery import Gallery, build_gallery, fill_form
 from hunyuan_ui.ui.jobs import head_of
 from hunyuan_ui.ui.own_key import build_pay
 from hunyuan_ui.ui.owner import OwnerEvents, build_owner
-from hunyuan_ui.ui.part import PARTS, part, script
+from hunyuan_ui.ui.part import PARTS, part, script, words_of_scripts
 from hunyuan_ui.ui.text import label, translations, words
 from hunyuan_ui.ui.theme import build_theme
-from hunyuan_ui.ui.visitor import STORAGE_KEY, STORAGE_SECRET, page_event
+from hunyuan_ui.ui.visitor import page_event
 
 HERE: Final = Path(__file__).parent
 
@@ -38,12 +38,12 @@ class Page:
     """The components outside the form."""
 
     form: RequestForm
-    who: gr.BrowserState
+    who: gr.Textbox
     job_id: gr.Textbox
     header: Any
     notice: Any
     watch: Any
-    player: gr.Video
+    player: Any
     result: Any
     examples: Any
     videos: Gallery
@@ -76,6 +76,7 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
         _wire_showing(demo, page, events)
         _wire_form(page, events)
         _wire_money(demo, page, events, OwnerEvents(runner))
+        _draw_the_rest(demo, page)
         declare_api(runner)
     # Otherwise POST /gradio_api/run/<name> would pass by the queue and its limits (gradio6.md fact 7).
     demo.queue(api_open=False, default_concurrency_limit=None)
@@ -87,6 +88,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     return {
         "theme": build_theme(),
         "css_paths": [HERE / "style.css", HERE / "coach.css", HERE / "gallery.css", HERE / "money.css"],
+        "head": words_of_scripts(),
         "head_paths": [PARTS / "head.html", PARTS / "videos.html"],
         "favicon_path": HERE / "favicon.svg",
         "i18n": translations(),
@@ -106,7 +108,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
 def _place(runner: JobRunner) -> Page:
     default = VideoRequest.model_construct()
     payer = runner.payers[0]
-    who = gr.BrowserState({}, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
+    who = gr.Textbox(visible=False)
     job_id = gr.Textbox(visible=False)
     header = part("header")
     header.value = head_of(runner.limits(), payer, words())
@@ -122,15 +124,7 @@ def _place(runner: JobRunner) -> Page:
             notice = part("notice")
             pay = build_pay()
         with gr.Column(scale=7, min_width=320, elem_id="screen"):
-            player = gr.Video(
-                visible=False,
-                interactive=False,
-                autoplay=True,
-                loop=True,
-                show_label=False,
-                buttons=[],
-                elem_id="player",
-            )
+            player = part("player")
             watch = part("watch")
             result = part("result")
     examples = part("examples")
@@ -141,7 +135,7 @@ def _place(runner: JobRunner) -> Page:
 def _wire_sending(page: Page, events: PageEvents) -> None:
     form = page.form
     inputs = [page.job_id, page.who, page.pay, form.is_random, form.variations, *form.controls]
-    outputs = [page.who, page.watch, page.notice, form.seed]
+    outputs = [page.watch, page.notice, form.seed]
     begin, settled = script("submit"), script("settled")
     for trigger, is_confirmed in ((form.generate.click, False), (page.notice.confirm, True)):
         sent = trigger(
@@ -159,20 +153,26 @@ def _wire_sending(page: Page, events: PageEvents) -> None:
 
 
 def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:
-    played = [page.player, page.result]
     opened = demo.load(
         page_event(events.attach),
         [page.who],
-        [page.who, page.watch, page.pay, page.header, page.examples, *played, *page.form.all],
+        [page.who, page.watch, page.pay, page.header, page.examples, page.player, page.result, *page.form.all],
+        js=script("who"),
         **QUIET,
     )
-    shown = page.watch.ended(
-        page_event(events.show), [page.who, page.pay], [page.watch, page.header, page.examples, *played], **QUIET
-    )
+    ended = page.watch.ended(page_event(events.follow_payer), page.pay, [page.header, page.examples], **QUIET)
     # Every finished job teaches the estimate, so the button's time and price may have changed.
     opened.then(None, [page.form.prompt], [page.form.prompt], js=script("carried"), api_visibility="private")
-    for event in (opened, shown):
+    for event in (opened, ended):
         event.then(page_event(events.follow_numbers), page.priced_by, page.follows, **QUIET)
+
+
+def _draw_the_rest(demo: gr.Blocks, page: Page) -> None:
+    """Draw what lies below the form or opens by a click once the form can be used."""
+    parts = [page.examples, page.videos.grid, page.videos.viewer, page.videos.compare, page.owner]
+    for later in parts:
+        later.visible = False
+    demo.load(None, parts, parts, js=script("later"), api_visibility="private")
 
 
 def _wire_form(page: Page, events: PageEvents) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,22 +13,19 @@ from hunyuan_ui.ui.text import languages, words
 PARTS: Final = Path(__file__).parent / "parts"
 
 
-def part(name: str, *, prefixes: tuple[str, ...] = (), **looks: Any) -> Any:
+def part(name: str, **looks: Any) -> Any:
     """Return a part of the page drawn by its own script from a template that never changes.
 
     A value in a template would be run as code (gradio6.md 4.8); the scripts put text into the page as text.
 
     Args:
         name: Of its files in the folder `parts`.
-        prefixes: Of the words its script says; none for those that all parts share.
         looks: Further properties of the component.
     """
-    said = {language: _said(language, prefixes) for language in languages()}
     return gr.HTML(
         value={},
         html_template=(PARTS / f"{name}.html").read_text(encoding="utf-8"),
         js_on_load=script(name),
-        words=said,
         apply_default_css=False,
         elem_id=f"part-{name}",
         **looks,
@@ -39,6 +37,8 @@ def script(name: str) -> str:
     return (PARTS / f"{name}.js").read_text(encoding="utf-8")
 
 
-def _said(language: str, prefixes: tuple[str, ...]) -> dict[str, str]:
-    say = words(language)
-    return say.starting(*prefixes) if prefixes else say.page_words()
+def words_of_scripts() -> str:
+    """Return the element of the page's head that holds what the scripts say, once for all of them."""
+    tables = json.dumps({language: words(language).of_scripts() for language in languages()}, ensure_ascii=False)
+    # Inside a script element only this character could end it.
+    return (PARTS / "words.html").read_text(encoding="utf-8").replace("{}", tables.replace("<", "\\u003c"))

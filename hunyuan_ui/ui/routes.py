@@ -14,9 +14,10 @@ from starlette.routing import Route
 
 from hunyuan_ui import __version__
 from hunyuan_ui.errors import AccessError
-from hunyuan_ui.job import JobProblem, is_id
+from hunyuan_ui.job import JobProblem, JobStatus, is_id
 from hunyuan_ui.runner import JobRunner
 from hunyuan_ui.ui.coach import build_coach_route
+from hunyuan_ui.ui.gallery import video_json
 from hunyuan_ui.ui.jobs import PAGE_VERSION, as_json, next_poll_s
 from hunyuan_ui.ui.text import words_for
 from hunyuan_ui.ui.videos import build_video_routes
@@ -24,6 +25,7 @@ from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
 
 JOBS: Final = "/gradio_api/hunyuan/jobs"
 HEALTH: Final = "/gradio_api/healthz"
+MOST_WAIT_S: Final = 2  # a front server or a phone may drop what is silent for long
 
 
 def build_routes(runner: JobRunner) -> list[Route]:
@@ -41,11 +43,17 @@ def build_routes(runner: JobRunner) -> list[Route]:
         token = request.headers.get(VISITOR_HEADER, "")
         if not is_id(token):
             return _not_yours(request)
+        job_id, visitor = request.path_params["id"], visitor_of(token, runner.settings)
+        say = words_for(request.cookies, request.headers)
         try:
-            view = runner.view(request.path_params["id"], visitor_of(token, runner.settings))
+            if within_s := _seconds(request.query_params.get("within_s", "")):
+                await runner.wait(job_id, visitor, within_s)
+            view = runner.view(job_id, visitor)
         except AccessError:
             return _not_yours(request)
-        return _json(as_json(view, words_for(request.cookies, request.headers)))
+        is_done = view.job.status is JobStatus.DONE
+        video = video_json(view.job, runner.videos.code(view.job), say) if is_done else None
+        return _json({**as_json(view, say), "video": video})
 
     async def health(_request: Request) -> JSONResponse:
         problem = runner.limits().problem
@@ -55,6 +63,11 @@ def build_routes(runner: JobRunner) -> list[Route]:
 
     jobs = [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job)]
     return [*jobs, build_coach_route(), *build_video_routes(runner), Route(HEALTH, health)]
+
+
+def _seconds(text: str) -> float:
+    """Return how long an answer may wait for the job's end; nothing unless it is a short time."""
+    return min(int(text), MOST_WAIT_S) if text.isdecimal() and len(text) <= 2 else 0
 
 
 def _not_yours(request: Request) -> JSONResponse:

@@ -20,7 +20,20 @@ LOCALES: Final = Path(__file__).parent / "locales"
 DEFAULT_LANGUAGE: Final = "en"
 LANGUAGE_COOKIE: Final = "hunyuan_language"
 
+_LABELS: Final = ("form.", "field.", "app.duplicate")
 _PAGE_KEYS: Final = "page."
+_SCRIPTS: Final = (
+    _PAGE_KEYS,
+    "coach.",
+    "compare.",
+    "export.",
+    "field.",
+    "gallery.",
+    "owner.",
+    "pay.",
+    "viewer.",
+    "word.",
+)
 SOON_HOURS_S: Final = 5400  # from here on minutes are too many to read
 
 
@@ -50,14 +63,10 @@ class Words:
         """Return the keys of every text but the errors' sentences."""
         return (key for key in self._table if not key.startswith("error."))
 
-    def page_words(self) -> dict[str, str]:
-        """Return what the browser's own parts say, without the prefix of their keys."""
-        return {key.removeprefix(_PAGE_KEYS): text for key, text in self._table.items() if key.startswith(_PAGE_KEYS)}
-
-    def starting(self, *prefixes: str) -> dict[str, str]:
-        """Return the words whose keys start so, without the help of the form's fields."""
-        wanted = (key for key in self._table if key.startswith(prefixes) and not key.endswith(".help"))
-        return {key: self._table[key] for key in wanted}
+    def of_scripts(self) -> dict[str, str]:
+        """Return what the page's own scripts say, without the prefix of the words that all of them share."""
+        wanted = (key for key in self._table if key.startswith(_SCRIPTS) and not key.endswith(".help"))
+        return {key.removeprefix(_PAGE_KEYS): self._table[key] for key in wanted}
 
     def sentence(self, problem: JobProblem) -> str:
         """Return a problem's sentence in this language, or in English where there is none."""
@@ -133,8 +142,11 @@ def label(key: str) -> str:
 
 
 def translations() -> gr.I18n:
-    """Return every language's labels, for `launch(i18n=...)`."""
-    return gr.I18n(**{language: dict(_table(language)) for language in languages()})
+    """Return every language's texts of Gradio's own controls, for `launch(i18n=...)`; they travel with every page."""
+    tables = {language: _table(language).items() for language in languages()}
+    return gr.I18n(
+        **{name: {key: text for key, text in table if key.startswith(_LABELS)} for name, table in tables.items()}
+    )
 
 
 @cache

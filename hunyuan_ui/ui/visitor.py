@@ -18,8 +18,6 @@ from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.text import Words, words, words_for
 
 VISITOR_HEADER: Final = "x-hunyuan-visitor"
-STORAGE_KEY: Final = "hunyuan_visitor"
-STORAGE_SECRET: Final = "hunyuan-visitor-1"  # Gradio sends it to the page: it only keeps the stored value readable
 
 Event = Callable[..., Awaitable[Any]]
 OnProblem = Callable[[JobProblem, "str | None", Words], Any]
@@ -27,8 +25,7 @@ OnProblem = Callable[[JobProblem, "str | None", Words], Any]
 
 def token_in(stored: object) -> str:
     """Return the token a browser has stored, or a new one where it is missing or malformed."""
-    found = cast("Mapping[str, object]", stored).get("token") if isinstance(stored, Mapping) else None
-    return str(found) if is_id(found) else new_id()
+    return str(stored) if is_id(stored) else new_id()
 
 
 def login_of(request: gr.Request | None, settings: Settings) -> str:

@@ -198,6 +198,52 @@ def test_text_stays_text(opened: Page) -> None:
     assert opened.evaluate("window.ran") is None
 
 
+def test_a_deleted_video_leaves_the_screen(opened: Page) -> None:
+    write(opened)
+    short(opened)
+    opened.locator("#generate").click()
+    video_plays(opened)
+    opened.locator(".result [data-part=export]").click()
+    viewer = opened.locator("dialog.viewer")
+    viewer.get_by_role("button", name="Delete").first.click()
+    viewer.locator("[data-part=really]").click()
+    expect(opened.locator("#player video")).to_be_hidden()
+    expect(opened.locator(".result")).to_be_hidden()
+    expect(opened.locator(".blank")).to_be_visible()
+
+
+TOKEN_SENT = "/gradio_api/hunyuan/videos?"
+
+
+def token_of(page: Page, url: str) -> str:
+    with page.expect_request(lambda request: TOKEN_SENT in request.url) as sent:
+        page.goto(url)
+    return sent.value.headers["x-hunyuan-visitor"]
+
+
+def test_tabs_of_one_browser_are_one_visitor_from_the_first_visit_on(browser: Browser, app: RunningApp) -> None:
+    with browser.new_context() as context:
+        tabs = [context.new_page() for _ in range(3)]
+        for tab in tabs:
+            tab.goto(app.url, wait_until="commit")
+        tokens = {
+            tab.evaluate("() => new Promise((found) => setInterval(() => window.hunyuan && found(hunyuan.visitor())))")
+            for tab in tabs
+        }
+        assert len(tokens) == 1
+        assert token_of(tabs[0], app.url) in tokens
+
+
+def test_a_browser_that_keeps_nothing_can_still_use_the_page(page: Page, app: RunningApp) -> None:
+    page.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('denied'); } })")
+    assert re.fullmatch("[0-9a-f]{32}", token_of(page, app.url))
+    write(page)
+    short(page)
+    page.locator("#generate").click()
+    video_plays(page)
+    expect(page.locator(".posters li")).to_have_count(1)
+
+
 def test_another_browser_sees_nothing_of_this_one(opened: Page, app: RunningApp, browser: Browser) -> None:
     write(opened)
     short(opened)

@@ -23,9 +23,9 @@ LONG_MS = 45_000  # the machine that tests may be busy
 LASTS_MS = {Fault.RESET: 0, Fault.ENDED: 1_000, Fault.REFUSED: 8_000, Fault.BAD_GATEWAY: 8_000, Fault.SILENT: 20_000}
 OUTAGES = (Fault.REFUSED, Fault.BAD_GATEWAY, Fault.SILENT)
 ASKED_HOW_IT_GOES = b"GET /gradio_api/hunyuan/jobs HTTP/1.1"
-ASKED_FOR_THE_END = b"GET /gradio_api/hunyuan/jobs/"
-ASKED_FOR_THE_EVENT = b'"event_data":{"job":'
-ASKED_FOR_THE_FILE = b".mp4 HTTP/1.1"
+ASKED_FOR_A_QUICK_END = b"?within_s=1 HTTP/1.1"
+ASKED_FOR_THE_END = b"?within_s=0 HTTP/1.1"
+ASKED_FOR_THE_FILE = b".mp4?k="
 PLAYS = "() => { const video = document.querySelector('#player video'); return video && video.currentTime > 0.2; }"
 
 COUNTDOWN = re.compile(r"Tried again in (\d+) s\.")
@@ -225,7 +225,7 @@ def test_a_phone_that_slept_shows_the_video(
 
 
 @pytest.mark.parametrize("fault", [Fault.RESET, Fault.ENDED])
-@pytest.mark.parametrize("moment", [ASKED_HOW_IT_GOES, ASKED_FOR_THE_END, ASKED_FOR_THE_EVENT, ASKED_FOR_THE_FILE])
+@pytest.mark.parametrize("moment", [ASKED_HOW_IT_GOES, ASKED_FOR_THE_END, ASKED_FOR_THE_FILE])
 def test_a_blip_is_not_noticed(
     page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str, fault: Fault, moment: bytes
 ) -> None:
@@ -233,6 +233,19 @@ def test_a_blip_is_not_noticed(
     proxy.fail_at(moment, fault)
     until(page, proxy.has_struck.is_set)
     page.wait_for_timeout(LASTS_MS[fault])
+    proxy.heal()
+    sees_video(page, prompt)
+    assert endpoint.posts[prompt] == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.RESET, Fault.ENDED, Fault.BAD_GATEWAY])
+def test_a_quick_end_that_cannot_be_asked_for_is_found_by_the_next_poll(
+    page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str, fault: Fault
+) -> None:
+    write(visit(page, proxy.url), prompt)
+    proxy.fail_at(ASKED_FOR_A_QUICK_END, fault)
+    page.locator("#generate").click()
+    until(page, proxy.has_struck.is_set)
     proxy.heal()
     sees_video(page, prompt)
     assert endpoint.posts[prompt] == 1

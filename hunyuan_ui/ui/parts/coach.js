@@ -1,7 +1,7 @@
 const REST_MS = 350;
 const HEARD_AFTER_MS = 1200;
 const MOST_HINTS = 2;
-const words = hunyuan.words(props.words);
+const { words } = hunyuan;
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const box = () => document.querySelector("#field-prompt textarea");
 

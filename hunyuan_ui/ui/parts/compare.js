@@ -3,7 +3,7 @@ const FRAME_S = 1 / FPS;
 const APART_S = FRAME_S / 4; // below this, two videos are in step
 const JUMP_S = 0.2; // further apart, one of them jumps instead of hurrying
 const HURRY = 0.25; // most that the second may run faster or slower
-const words = hunyuan.words(props.words);
+const { words } = hunyuan;
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const dialog = element.querySelector("dialog");
 const both = [part("left"), part("right")];

@@ -1,4 +1,4 @@
-const words = hunyuan.words(props.words);
+const { words } = hunyuan;
 const list = element.querySelector('[data-part="cards"]');
 
 function line(name, text) {

@@ -2,7 +2,7 @@ const SEARCH_AFTER_MS = 250;
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
 const READ_WITHIN_MS = 120000;
 const WIDE = 1.6; // width over height that fills a tile
-const words = hunyuan.words(props.words);
+const { words } = hunyuan;
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const everybody = part("everybody").querySelector("input");
 

@@ -12,7 +12,7 @@ function show() {
 }
 
 const other = hunyuan.language === "zh" ? "en" : "zh";
-part("language").textContent = hunyuan.words(props.words).language;
+part("language").textContent = hunyuan.words.language;
 part("language").lang = other;
 part("language").addEventListener("click", () => hunyuan.speak(other));
 show();

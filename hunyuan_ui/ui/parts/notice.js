@@ -1,4 +1,4 @@
-const words = hunyuan.words(props.words);
+const { words } = hunyuan;
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const box = element.querySelector(".notice");
 

@@ -1,7 +1,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 100; // of the drawing, which is stretched to the page's
 const HEIGHT = 100;
-const words = hunyuan.words(props.words);
+const { words } = hunyuan;
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const details = element.querySelector("details");
 

@@ -1,5 +1,5 @@
 const EXPORT_WITHIN_MS = 120000;
-const words = hunyuan.words(props.words);
+const { words } = hunyuan;
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const dialog = element.querySelector("dialog");
 const player = part("video");

@@ -1,15 +1,13 @@
 const ABORT_MS = 5000;
-const EAGER_MS = 100; // right after a click, where refusals and quick jobs end
+const FIRST_PICTURE_MS = 500;
+const SOON_S = 1; // after a click, where refusals and quick jobs end
 const LONGEST_BACK_OFF_MS = 5000;
-const SHOWN_WITHIN_MS = 8000;
-const MOST_EVENTS = 5;
-const words = hunyuan.words(props.words);
+const { words } = hunyuan;
 const stage = element.querySelector(".stage");
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 
 const followed = new Set(); // seen under way here; each is asked for its end
 const ignored = new Set(); // "stop watching"
-const unseen = new Map(); // made, but not yet shown by the page's own answer: its events so far, the last one's time
 const NOTIFY = "hunyuan_notify";
 const canNotify = "Notification" in window && isSecureContext;
 const otherTabs = new BroadcastChannel("hunyuan");
@@ -19,7 +17,6 @@ let focus = null; // the job of the large card
 let wanted = null; // the id it should have
 let focusSeenAt = 0;
 let failures = 0;
-let eagerPolls = 0;
 let isAsking = false;
 let isOutdated = false; // something happened while the server was asked
 let timer = 0;
@@ -60,9 +57,8 @@ async function poll() {
     const ended = [...followed].filter((id) => !answer.jobs.some((job) => job.id === id));
     for (const id of ended) await finish(id);
     show(active);
-    for (const id of unseen.keys()) reveal(id);
     failures = 0;
-    if (answer.jobs.length + followed.size + unseen.size) wait_ms = eagerPolls-- > 0 ? EAGER_MS : answer.next_poll_s * 1000;
+    if (answer.jobs.length + followed.size) wait_ms = answer.next_poll_s * 1000;
   } catch {
     failures += 1;
     wait_ms = Math.min(LONGEST_BACK_OFF_MS, 500 * 2 ** failures);
@@ -73,33 +69,34 @@ async function poll() {
   else if (wait_ms) timer = setTimeout(poll, wait_ms);
 }
 
-async function finish(id) {
-  const job = await ask(`jobs/${id}`);
+async function finish(id, within_s = 0) {
+  const job = await ask(`jobs/${id}?within_s=${within_s}`);
   if (job.status) hunyuan.answered(id);
-  if (job.is_active) return;
-  followed.delete(id);
+  if (job.is_active || !followed.delete(id)) return;
   ignored.delete(id);
   if (job.status === "done") {
-    unseen.set(id, { events: 0, at: -Infinity });
+    hunyuan.videos.send("ready", job.video);
     say(words.done);
     notify(words.ready);
     hunyuan.titled(document.hidden ? words.done : "");
-    hunyuan.videos.send("done");
   } else if (job.status) {
     showProblem(job);
   }
+  // The video comes first; what it cost, what it teaches and the gallery can wait for its first picture.
+  setTimeout(() => {
+    trigger("ended");
+    if (job.status === "done") hunyuan.videos.send("done");
+  }, FIRST_PICTURE_MS);
 }
 
-// The event may be lost with the connection; the page's own answer names the job it shows.
-function reveal(id) {
-  const { events, at } = unseen.get(id);
-  if (performance.now() - at < SHOWN_WITHIN_MS) return;
-  if (events === MOST_EVENTS) {
-    unseen.delete(id);
-    return;
+// The server answers as soon as the job has ended, so that a quick one is shown without a poll between.
+async function expect(id) {
+  try {
+    await finish(id, SOON_S);
+  } catch {
+    // The polls find out.
   }
-  unseen.set(id, { events: events + 1, at: performance.now() });
-  trigger("ended", { job: id });
+  poll();
 }
 
 function show(active) {
@@ -218,19 +215,18 @@ function tick() {
 
 function follow() {
   const value = props.value || {};
-  unseen.delete(value.shown);
   if (!value.token) return;
   token = value.token;
   hunyuan.videos.visitorIs(token);
   if (value.job && value.job !== follow.latest) {
     follow.latest = value.job;
     followed.add(value.job);
-    eagerPolls = 10;
     if (value.is_new) {
       wanted = value.job;
       part("ended").hidden = true;
       otherTabs.postMessage("new job");
       element.scrollIntoView({ block: "nearest" });
+      expect(value.job);
     }
   }
   poll();

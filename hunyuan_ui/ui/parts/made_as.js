@@ -1,0 +1,5 @@
+const show = () => {
+  element.querySelector("p").textContent = props.value;
+};
+watch("value", show);
+show();
