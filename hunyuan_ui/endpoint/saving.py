@@ -21,7 +21,7 @@ from hunyuan_ui.errors import DownloadError, MediaError, StorageError
 
 Check: TypeAlias = Callable[[Path], object]
 
-_BLOCK_BYTES: Final = 1024 * 1024  # two of them are in memory
+_BLOCK_BYTES: Final = 2 * 1024 * 1024  # two of them are in memory
 _SPARE_BYTES: Final = 8 * 1024 * 1024  # stays free for the ledger and the sidecar
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
