@@ -183,7 +183,7 @@ def remote_status(answer: Answer, request_id: str, key: str) -> RemoteStatus:
     metrics = Metrics.from_body(fields.get("metrics"))
     known = word.upper() in RemoteState.__members__
     state = RemoteState(word.upper()) if known else RemoteState.PROCESSING
-    return RemoteStatus(state, metrics, plain(word, key)[:40])
+    return RemoteStatus(state, metrics, word if known else plain(word, key)[:40])
 
 
 def remote_result(answer: Answer, request_id: str, key: str) -> RemoteResult:
