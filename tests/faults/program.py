@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections import Counter
 from contextlib import suppress
@@ -33,12 +34,14 @@ class _Checkpoint:
         self._kill_at = kill_at
         self._passed = passed
         self._hits: Counter[str] = Counter()
+        self._lock = threading.Lock()  # two jobs may be stored at once, each in its thread
 
     def __call__(self, name: str) -> None:
-        self._hits[name] += 1
-        with self._passed.open("a", encoding="ascii") as file:
+        with self._lock, self._passed.open("a", encoding="ascii") as file:
+            self._hits[name] += 1
+            hit = self._hits[name]
             file.write(f"{name}\n")
-        if (name, self._hits[name]) == self._kill_at:
+        if (name, hit) == self._kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
