@@ -13,10 +13,10 @@ from hunyuan_ui import presets
 from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError, MediaError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Payer, Visitor
 from hunyuan_ui.prompts import EXAMPLES, Example
-from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.request import RANDOM_SEED, VideoRequest
 from hunyuan_ui.runner import JobRunner
 from hunyuan_ui.ui.form import FIELDS, advice, filled, in_range, presets_of, request_from
-from hunyuan_ui.ui.gallery import video_json
+from hunyuan_ui.ui.gallery import settings_in, video_json
 from hunyuan_ui.ui.jobs import head_of
 from hunyuan_ui.ui.own_key import PayEvents, chosen_payer
 from hunyuan_ui.ui.text import Words, money, seconds_text
@@ -88,47 +88,78 @@ class PageEvents:
         newest = jobs[0] if jobs else None
         watched = {"token": token, "job": newest.id if newest is not None and _is_news(newest) else None}
         finished = next((job for job in jobs if job.status is JobStatus.DONE), None)
-        wish = newest.request if newest else None
         return [
             token,
             watched,
             pay,
             *self._priced_parts(pay, say),
             *[self._played(finished, say)] * 2,
-            *(filled(wish, is_random=True) if wish else [KEEP] * (len(FIELDS) + 4)),
+            *self._form(newest.request if newest else None, pay, 1, say, is_random=True),
         ]
+
+    async def ended(self, request: gr.Request, pay: object, count: object, *values: Any) -> tuple[Any, ...]:
+        """Return what a job's end changes: money spent, and prices and times, for every finished job teaches them."""
+        numbers = await self.follow_numbers(request, pay, count, *values)
+        return *self._priced_parts(pay, say_for(request)), *numbers
 
     # filling the form
 
-    async def pick(self, _request: gr.Request, event: gr.EventData) -> list[Any]:
+    async def pick(self, request: gr.Request, event: gr.EventData, pay: object, count: object) -> list[Any]:
         """Fill the form with an example; nothing is sent."""
-        return filled(EXAMPLES[int(getattr(event, "index", 0))].request, is_random=False)
+        wish = EXAMPLES[int(getattr(event, "index", 0))].request
+        return self._form(wish, pay, count, say_for(request), is_random=False)
 
-    async def reuse(self, _request: gr.Request, event: gr.EventData, who: object) -> list[Any]:
-        """Fill the form with a job's settings, seed included."""
-        return filled(self._runner.view(_job_id(event), self._visitor(token_in(who))).job.request, is_random=False)
+    async def restore(self, request: gr.Request, event: gr.EventData, pay: object, count: object) -> list[Any]:
+        """Fill the form with settings that were read from a file; nothing is sent."""
+        wish = settings_in(event)
+        return self._form(wish, pay, count, say_for(request), is_random=wish.seed == RANDOM_SEED)
 
-    async def new_seed(self, _request: gr.Request, event: gr.EventData, who: object) -> list[Any]:
-        """Fill the form with a job's settings and leave its seed to chance."""
-        return filled(self._runner.view(_job_id(event), self._visitor(token_in(who))).job.request, is_random=True)
+    def reuse(self, *, is_random: bool) -> Callable[..., Any]:
+        """Return the event that fills the form with a job's settings, its seed included or left to chance."""
+
+        async def reuse(request: gr.Request, event: gr.EventData, who: object, pay: object, count: object) -> list[Any]:
+            wish = self._runner.view(_job_id(event), self._visitor(token_in(who))).job.request
+            return self._form(wish, pay, count, say_for(request), is_random=is_random)
+
+        return page_event(reuse)
 
     async def reuse_seed(self, _request: gr.Request, who: object) -> tuple[Any, Any]:
         """Put the seed of the newest job into the box and keep it."""
         newest = self._runner.newest(self._visitor(token_in(who)))
         return (newest.request.seed, False) if newest else (KEEP, False)
 
-    async def choose_size(self, shape: presets.Shape | None, size: presets.Size | None) -> tuple[Any, ...]:
-        """Return width and height for the chosen shape and size; an unset one takes the default's."""
-        shape, size = shape or presets.SHAPES[0], size or presets.SIZES[0]
-        return *presets.pixels(shape, size), shape, size
+    async def choose_size(
+        self,
+        request: gr.Request,
+        shape: presets.Shape | None,
+        size: presets.Size | None,
+        pay: object,
+        count: object,
+        *values: Any,
+    ) -> tuple[Any, ...]:
+        """Return width and height for the chosen shape and size, and what follows; an unset one takes the default's."""
+        width, height = presets.pixels(shape or presets.SHAPES[0], size or presets.SIZES[0])
+        fields = {**dict(zip(FIELDS, values, strict=True)), "width": width, "height": height}
+        return width, height, *await self.follow_numbers(request, pay, count, *fields.values())
 
-    async def choose_quality(self, quality: presets.Quality) -> int:
-        """Return the steps of a quality."""
-        return presets.STEPS[quality]
+    async def choose_quality(
+        self, request: gr.Request, quality: presets.Quality, pay: object, count: object, *values: Any
+    ) -> tuple[Any, ...]:
+        """Return the steps of a quality, and what follows."""
+        steps = presets.STEPS[quality]
+        fields = {**dict(zip(FIELDS, values, strict=True)), "infer_steps": steps}
+        return steps, *await self.follow_numbers(request, pay, count, *fields.values())
 
-    async def follow_payer(self, request: gr.Request, pay: object) -> tuple[Any, ...]:
-        """Return what follows who pays and each video's end: the page's head and the examples' prices."""
-        return self._priced_parts(pay, say_for(request))
+    def pays(self, event: Callable[..., Any]) -> Callable[..., Any]:
+        """Return an event of who pays with what follows it: the page's head, the prices and the form's numbers."""
+
+        async def answer(
+            request: gr.Request, data: gr.EventData, who: object, pay: object, count: object, *values: Any
+        ) -> tuple[Any, ...]:
+            chosen = await event(request, data, who, pay)
+            return chosen, *await self.ended(request, chosen, count, *values)
+
+        return page_event(answer)
 
     async def follow_numbers(self, request: gr.Request, pay: object, count: object, *values: Any) -> tuple[Any, ...]:
         """Return what follows the numbers: presets, the real size and length, and the button's time and price."""
@@ -137,16 +168,28 @@ class PageEvents:
             wish = request_from(in_range(("-", *values[1:])))  # the prompt costs nothing
         except InvalidRequestError as error:
             return (*[KEEP] * 4, say.sentence(JobProblem.of(error)), say["generate.label"])
-        frames = gr.update(label=say("form.frames", seconds=seconds_text(wish)))
-        payer = chosen_payer(pay, self._runner)
-        expected = self._runner.estimate(wish, payer)
-        button = say.generate_label(expected, is_preview=payer == "nobody", count=count_in(count))
-        return (*presets_of(wish), frames, advice(wish, expected, say), button)
+        frames, line, button = self._said_of(wish, pay, count, say)
+        return (*presets_of(wish), gr.update(label=frames), line, button)
 
     # inside
 
     def _visitor(self, token: str) -> Visitor:
         return visitor_of(token, self._runner.settings)
+
+    def _said_of(self, wish: VideoRequest, pay: object, count: object, say: Words) -> tuple[str, str, str]:
+        """Return the label of the length, the line above the button, and the button's text."""
+        payer = chosen_payer(pay, self._runner)
+        expected = self._runner.estimate(wish, payer)
+        button = say.generate_label(expected, is_preview=payer == "nobody", count=count_in(count))
+        return say("form.frames", seconds=seconds_text(wish)), advice(wish, expected, say), button
+
+    def _form(self, wish: VideoRequest | None, pay: object, count: object, say: Words, *, is_random: bool) -> list[Any]:
+        """Return values for `RequestForm.all` that show a wish; without one, what it holds stays."""
+        frames, line, button = self._said_of(wish or VideoRequest.model_construct(), pay, count, say)
+        values: list[Any] = filled(wish, is_random=is_random) if wish else [KEEP] * (len(FIELDS) + 4)
+        length: dict[str, Any] = {"value": wish.video_length} if wish else {}
+        values[FIELDS.index("video_length")] = gr.update(label=frames, **length)
+        return [*values, line, button]
 
     def _priced_parts(self, pay: object, say: Words) -> tuple[dict[str, Any], dict[str, Any]]:
         payer = chosen_payer(pay, self._runner)

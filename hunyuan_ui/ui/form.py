@@ -55,8 +55,8 @@ class RequestForm:
 
     @property
     def all(self) -> list[Any]:
-        """Everything that `filled` sets, in its order."""
-        return [*self.controls, *self.presets, self.is_random]
+        """Everything that shows a request: what `filled` sets, in its order, the line above the button, the button."""
+        return [*self.controls, *self.presets, self.is_random, self.made_as, self.generate]
 
 
 def build_request_form(generate_label: str, *, has_variations: bool = True) -> RequestForm:
@@ -119,7 +119,7 @@ def in_range(values: Sequence[Any]) -> list[Any]:
 
 
 def filled(request: VideoRequest, *, is_random: bool) -> list[Any]:
-    """Return values for `RequestForm.all` that show a request."""
+    """Return values for the controls, the presets and the choice of a random seed that show a request."""
     return [*(getattr(request, name) for name in FIELDS), *presets_of(request), is_random]
 
 

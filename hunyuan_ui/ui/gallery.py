@@ -10,9 +10,8 @@ import gradio as gr
 from hunyuan_ui.errors import InvalidRequestError
 from hunyuan_ui.export import RATES, SIDES
 from hunyuan_ui.job import Job
-from hunyuan_ui.request import RANDOM_SEED, VideoRequest
+from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner
-from hunyuan_ui.ui.form import filled
 from hunyuan_ui.ui.jobs import facts_of
 from hunyuan_ui.ui.part import part
 from hunyuan_ui.ui.text import Words, seconds_text
@@ -64,10 +63,9 @@ def video_json(job: Job, code: str, say: Words) -> dict[str, Any]:
     }
 
 
-async def fill_form(event: gr.EventData) -> list[Any]:
-    """Fill the form with settings that were read from a file; nothing is sent."""
+def settings_in(event: gr.EventData) -> VideoRequest:
+    """Return the settings that were read from a file, as the page's script sends them."""
     settings: object = getattr(event, "settings", None)
     if not isinstance(settings, dict):
         raise InvalidRequestError("field_missing", field="prompt", label="Prompt")
-    wish = VideoRequest.parse(cast("dict[str, Any]", settings))
-    return filled(wish, is_random=wish.seed == RANDOM_SEED)
+    return VideoRequest.parse(cast("dict[str, Any]", settings))

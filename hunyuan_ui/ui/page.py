@@ -12,10 +12,11 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import declare_api
+from hunyuan_ui.ui.blocks import LightBlocks
 from hunyuan_ui.ui.doors import MOST_FILE_BYTES
 from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.form import FIELDS, RequestForm, build_request_form
-from hunyuan_ui.ui.gallery import Gallery, build_gallery, fill_form
+from hunyuan_ui.ui.gallery import Gallery, build_gallery
 from hunyuan_ui.ui.jobs import head_of
 from hunyuan_ui.ui.own_key import build_pay
 from hunyuan_ui.ui.owner import OwnerEvents, build_owner
@@ -69,7 +70,7 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
         runner: The door to jobs, money and videos; it may start later.
         has_analytics: Let Gradio tell its makers about this app; the owner's choice, off by default.
     """
-    with gr.Blocks(title=words()["app.title"], analytics_enabled=has_analytics) as demo:
+    with LightBlocks(title=words()["app.title"], analytics_enabled=has_analytics) as demo:
         page = _place(runner)
         events = PageEvents(runner)
         _wire_sending(page, events)
@@ -160,11 +161,8 @@ def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:
         js=script("who"),
         **QUIET,
     )
-    ended = page.watch.ended(page_event(events.follow_payer), page.pay, [page.header, page.examples], **QUIET)
-    # Every finished job teaches the estimate, so the button's time and price may have changed.
+    page.watch.ended(page_event(events.ended), page.priced_by, [page.header, page.examples, *page.follows], **QUIET)
     opened.then(None, [page.form.prompt], [page.form.prompt], js=script("carried"), api_visibility="private")
-    for event in (opened, ended):
-        event.then(page_event(events.follow_numbers), page.priced_by, page.follows, **QUIET)
 
 
 def _draw_the_rest(demo: gr.Blocks, page: Page) -> None:
@@ -178,28 +176,23 @@ def _draw_the_rest(demo: gr.Blocks, page: Page) -> None:
 def _wire_form(page: Page, events: PageEvents) -> None:
     form = page.form
     on = cast("Any", gr).on  # Gradio's own annotation is incomplete
-    follow = page_event(events.follow_numbers)
-    filled = [
-        page.examples.pick(page_event(events.pick), None, form.all, **QUIET),
-        page.videos.grid.fill(page_event(fill_form), None, form.all, **QUIET),
-        on(
-            [form.shape.input, form.size.input],
-            page_event(events.choose_size),
-            [form.shape, form.size],
-            [form.width, form.height, form.shape, form.size],
-            **QUIET,
-        ),
-        form.quality.input(page_event(events.choose_quality), [form.quality], [form.infer_steps], **QUIET),
-    ]
+    payer = [page.pay, form.variations]
+    page.examples.pick(page_event(events.pick), payer, form.all, **QUIET)
+    page.videos.grid.fill(page_event(events.restore), payer, form.all, **QUIET)
     for finished in (page.result, page.videos.viewer):
-        filled.append(finished.reuse(page_event(events.reuse), [page.who], form.all, **QUIET))
-        filled.append(finished.new_seed(page_event(events.new_seed), [page.who], form.all, **QUIET))
+        finished.reuse(events.reuse(is_random=False), [page.who, *payer], form.all, **QUIET)
+        finished.new_seed(events.reuse(is_random=True), [page.who, *payer], form.all, **QUIET)
+    sizes, follows = [form.width, form.height], page.follows
+    chosen = [form.shape, form.size, *page.priced_by]
+    on([form.shape.input, form.size.input], page_event(events.choose_size), chosen, [*sizes, *follows], **QUIET)
+    form.quality.input(
+        page_event(events.choose_quality), [form.quality, *page.priced_by], [form.infer_steps, *follows], **QUIET
+    )
     # Not on `change`: it fires for each number that an event sets, while the others still hold their old values.
-    for event in filled:
-        event.then(follow, page.priced_by, page.follows, **QUIET)
     sliders = [control for name, control in zip(FIELDS, form.controls, strict=True) if name in PRICED]
     moves = [move for slider in sliders for move in (slider.input, slider.release)]
-    on([*moves, form.variations.input], follow, page.priced_by, page.follows, trigger_mode="always_last", **QUIET)
+    follow = page_event(events.follow_numbers)
+    on([*moves, form.variations.input], follow, page.priced_by, follows, trigger_mode="always_last", **QUIET)
     form.reuse_seed.click(page_event(events.reuse_seed), [page.who], [form.seed, form.is_random], **QUIET)
     texts: list[Any] = [form.prompt, form.negative_prompt]
     for box in texts:
@@ -215,9 +208,8 @@ def _wire_money(demo: gr.Blocks, page: Page, events: PageEvents, owner: OwnerEve
         (page.pay.forget, pay.forget()),
         (page.pay.enter, pay.enter()),
     ):
-        changed = trigger(event, [page.who, page.pay], page.pay, **QUIET)
-        changed.then(page_event(events.follow_payer), page.pay, [page.header, page.examples], **QUIET)
-        changed.then(page_event(events.follow_numbers), page.priced_by, page.follows, **QUIET)
+        shown = [page.pay, page.header, page.examples, *page.follows]
+        trigger(events.pays(event), [page.who, *page.priced_by], shown, **QUIET)
     demo.unload(pay.closed)
     for trigger, event in (
         (desk.prove, owner.prove()),
