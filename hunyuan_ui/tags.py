@@ -145,7 +145,7 @@ def _rewrite(source: Path, target: Path, text: bytes | None) -> None:
     check_mp4(source)
     with replacing(target) as part:
         with opened(source) as (file, size), part.open("wb") as out:
-            pieces = [piece for piece in _pieces(file, size) if not _is_own(file, piece)]
+            pieces = _index_first([piece for piece in _pieces(file, size) if not _is_own(file, piece)])
             moov = _new_moov(file, pieces, text)
             for piece in pieces:
                 out.write(moov) if piece.kind == b"moov" else _copy(file, piece, out)
@@ -161,6 +161,17 @@ def _pieces(file: BinaryIO, size: int) -> Iterator[_Piece]:
     for box in boxes(file, 0, size, "the file"):
         yield _Piece(box.kind, start, box.start, box.end)
         start = box.end
+
+
+def _index_first(pieces: list[_Piece]) -> list[_Piece]:
+    """Return the boxes with the index before the pictures, so that a player can begin before the last byte is there."""
+    kinds = [piece.kind for piece in pieces]
+    if b"moof" in kinds or not {b"moov", b"mdat"} <= set(kinds):
+        return pieces
+    pictures, index = kinds.index(b"mdat"), kinds.index(b"moov")
+    if index < pictures:
+        return pieces
+    return [*pieces[:pictures], pieces[index], *pieces[pictures:index], *pieces[index + 1 :]]
 
 
 def _is_own(file: BinaryIO, piece: _Piece) -> bool:

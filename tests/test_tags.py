@@ -163,7 +163,9 @@ def test_sixty_four_bit_offsets_are_moved_too(clip: Path, tmp_path: Path) -> Non
     assert comment(tmp_path / "tagged.mp4")
 
 
-def test_the_index_stays_in_front_and_the_own_box_is_the_last(clip: Path) -> None:
+@pytest.mark.parametrize("arrangement", ["as FFmpeg writes it", "index last"])
+def test_the_index_comes_before_the_pictures_and_the_own_box_last(clip: Path, arrangement: str) -> None:
+    clip.write_bytes(ARRANGEMENTS[arrangement](clip.read_bytes()))
     tags.write(clip, clip, REQUEST)
     kinds = [kind for kind, _, _ in outer(clip.read_bytes())]
     assert kinds[:2] == [b"ftyp", b"moov"]
