@@ -18,6 +18,7 @@ from hunyuan_ui.banner import addresses, describe
 from hunyuan_ui.preview import service_for
 from hunyuan_ui.runner import open_runner
 from hunyuan_ui.startup import end_signal, read_settings, say
+from hunyuan_ui.ui.assets import AssetMemory
 from hunyuan_ui.ui.compression import PageCompression
 from hunyuan_ui.ui.doors import faults, shut_doors
 from hunyuan_ui.ui.page import build_page, launch_options
@@ -59,7 +60,8 @@ def main() -> None:
         limits = runner.limits()
         say(*describe(settings, spent_today_usd=limits.spent_today_usd, spent_total_usd=limits.spent_total_usd))
         doors = shut_doors(settings, unbounded=frozenset({SETTINGS}))
-        app = {"lifespan": lifespan, "routes": build_routes(runner), "middleware": [doors, Middleware(PageCompression)]}
+        filters = [doors, Middleware(PageCompression), Middleware(AssetMemory)]
+        app = {"lifespan": lifespan, "routes": build_routes(runner), "middleware": filters}
         demo.launch(app_kwargs=app, prevent_thread_lock=True, quiet=True, **launch_options(settings))
         say(*addresses(str(demo.local_url), demo.share_url, mcp_error=demo.mcp_error))
         # A wait without a time limit keeps Windows from seeing Ctrl+C.
