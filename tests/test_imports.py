@@ -72,7 +72,6 @@ DOORS: dict[str, str] = {
     "sqlite3": "ledger",
 }
 PARTS_OF: dict[str, str] = {"httpcore": "httpx", "pydantic_core": "pydantic", "PIL": "pillow"}
-ONLY_LOOKED_FOR = {"sniffio"}  # by httpcore
 
 READ_THE_ENVIRONMENT = "settings app"  # app hands os.environ to Settings.from_environ
 PRINT = "app"  # and every __main__
@@ -226,7 +225,7 @@ def test_each_door_is_a_requirement_and_each_requirement_a_door() -> None:
     lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
     required = {match[0] for line in lines if (match := re.match(r"[a-z0-9_]+", line))}
     doors = {PARTS_OF.get(door, door) for door in DOORS if door not in sys.stdlib_module_names}
-    assert required == doors | ONLY_LOOKED_FOR
+    assert required == doors
 
 
 BAD_IMPORTS = [
