@@ -168,8 +168,10 @@ class Journey:
             self._live.say(Phase.IN_SERVICE_QUEUE)
         misses = 0
         gone = Gone()
+        is_first = True
         while self._job.status is JobStatus.RUNNING:
-            wait_s = poll_wait_s(self._service.poll_interval_s, self._age_s())
+            wait_s = poll_wait_s(self._service.poll_interval_s, self._age_s(), is_first=is_first)
+            is_first = False
             await asyncio.sleep(wait_s if misses == 0 else backoff_s(misses))
             try:
                 await self._ask_once()

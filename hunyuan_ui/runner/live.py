@@ -15,7 +15,8 @@ from hunyuan_ui.job import Job, JobProblem, Phase
 
 RESULT_ATTEMPTS: Final = 3  # a result without a video is asked for again this often (row 32)
 FIRST_POLL_S: Final = 0.1  # after sending, where refusals and quick jobs end
-POLL_JITTER: Final = 0.5  # spreads what was begun together evenly after one round
+POLL_JITTER: Final = 0.5  # spreads what was begun together
+STEADY_JITTER: Final = 0.1  # keeps it spread; a wider one would let the second round overlap the first
 PAUSE_CHECK_S: Final = 60.0  # how often a paused queue asks the free balance call whether it may go on
 
 
@@ -95,14 +96,20 @@ class Pace:
             self._until = 0.0
 
 
-def poll_wait_s(interval_s: float, age_s: float) -> float:
+def poll_wait_s(interval_s: float, age_s: float, *, is_first: bool = False) -> float:
     """Return seconds until the next question about a job: soon while it is young, then the interval, never in step.
 
     Args:
-        interval_s: The longest wait.
+        interval_s: The longest wait, within the jitter.
         age_s: How long ago the job was sent.
+        is_first: Nothing was asked yet; an old job is then one of many that a start has taken up at once.
     """
-    return min(interval_s, FIRST_POLL_S + age_s / 4) * random.uniform(1 - POLL_JITTER, 1 + POLL_JITTER)
+    growing_s = FIRST_POLL_S + age_s / 4
+    if growing_s < interval_s:
+        return growing_s * random.uniform(1 - POLL_JITTER, 1 + POLL_JITTER)
+    if is_first:
+        return random.uniform(0, interval_s)
+    return interval_s * random.uniform(1 - STEADY_JITTER, 1 + STEADY_JITTER)
 
 
 def backoff_s(attempt: int, *, base: float = 2.0, cap: float = 15.0) -> float:
