@@ -22,9 +22,14 @@ function forget(gone) {
 
 // A browser does not ask again for a video whose answer went wrong.
 video.addEventListener("error", () => {
+  video.controls = true;
   if (!id || loads === MOST_LOADS) return;
   setTimeout(() => id && video.load(), 1000 * 2 ** loads);
   loads += 1;
 });
-video.addEventListener("loadedmetadata", () => (loads = 0));
+video.addEventListener("loadeddata", () => {
+  loads = 0;
+  // A browser takes longer to draw its controls than the first picture, which therefore comes before them.
+  requestAnimationFrame(() => (video.controls = true));
+});
 hunyuan.videos.shown(props, watch, show, forget);
