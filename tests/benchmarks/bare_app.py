@@ -1,14 +1,20 @@
-"""The reference: the least Gradio app there is, or one whose button posts with httpx and shows the file.
+"""The reference: the least Gradio app there is, the form alone, or a button that posts with httpx and shows the file.
 
-python -m tests.benchmarks.bare_app [SERVICE]
+python -m tests.benchmarks.bare_app [form | SERVICE]
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from typing import TYPE_CHECKING
 
 import gradio as gr
+
+if TYPE_CHECKING:
+    from hunyuan_ui.request import Parameter
+
+FORM = "form"
 
 
 def one_button() -> gr.Blocks:
@@ -16,6 +22,27 @@ def one_button() -> gr.Blocks:
     with gr.Blocks() as demo:
         gr.Button("Generate")
     return demo
+
+
+def form_only() -> gr.Blocks:
+    """Return a page with this app's nine controls as Gradio draws them, and a button; nothing happens."""
+    from hunyuan_ui.request import parameters
+
+    with gr.Blocks() as demo:
+        for field in parameters():
+            _control(field)
+        gr.Checkbox(label="New seed each time")
+        gr.Button("Generate")
+    return demo
+
+
+def _control(field: Parameter) -> None:
+    if field.is_text:
+        gr.Textbox(label=field.label, value=str(field.default or ""))
+    elif field.name == "seed":
+        gr.Number(label=field.label, value=0)
+    else:
+        gr.Slider(field.low or 0, field.high or 0, label=field.label)
 
 
 def one_call(url: str) -> gr.Blocks:
@@ -39,5 +66,6 @@ def one_call(url: str) -> gr.Blocks:
 
 
 if __name__ == "__main__":
-    page = one_call(sys.argv[1]) if len(sys.argv) > 1 else one_button()
+    wish = sys.argv[1] if len(sys.argv) > 1 else ""
+    page = form_only() if wish == FORM else one_call(wish) if wish else one_button()
     page.launch(ssr_mode=False, quiet=True)

@@ -54,10 +54,10 @@ def app_with(folder: Path, **environment: str) -> Iterator[RunningApp]:
 
 
 @contextmanager
-def child_app(folder: Path, service: str | None = None) -> Iterator[str]:
-    """Run the bare app, which posts to a service if one is given, and give its address when it answers."""
+def child_app(folder: Path, wish: str | None = None) -> Iterator[str]:
+    """Run the bare app, as a button, the form, or one that posts to a service; give its address when it answers."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.benchmarks.bare_app", *([service] if service else [])]
+    command = [sys.executable, "-m", "tests.benchmarks.bare_app", *([wish] if wish else [])]
     environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "bare-cache")}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}/"
