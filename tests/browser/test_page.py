@@ -69,7 +69,8 @@ def test_a_stranger_types_a_prompt_and_sees_it_play(opened: Page) -> None:
     expect(opened.locator(".under-way")).to_be_visible()
     expect(opened.locator(".under-way")).to_contain_text("You can close this tab")
     video = video_plays(opened)
-    assert video.evaluate("video => [video.videoWidth, video.videoHeight, video.muted]") == [864, 480, True]
+    looks = video.evaluate("video => [video.videoWidth, video.videoHeight, video.muted, video.controls]")
+    assert looks == [864, 480, True, True]
     seed = opened.get_by_label("Seed", exact=True).input_value()
     expect(opened.locator(".result .facts")).to_contain_text(f"seed {seed}")
     expect(opened.locator(".result .facts")).to_contain_text("864x480")
