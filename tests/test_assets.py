@@ -66,6 +66,13 @@ def test_who_takes_something_else_gets_that(asked: Asked, takes: str, encoding: 
     assert asked.times["/assets/a.js"] == 2
 
 
+def test_what_else_a_header_says_makes_no_further_copy(asked: Asked) -> None:
+    for number in range(20):
+        answer = asked.client.get("/assets/a.js", headers={"Accept-Encoding": f"gzip, br, x-{number}"})
+        assert answer.text == SCRIPT
+    assert asked.times["/assets/a.js"] == 1
+
+
 def test_nothing_but_whole_assets_is_kept(asked: Asked) -> None:
     for path, headers in (
         ("/page.js", BROWSER),
