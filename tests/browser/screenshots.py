@@ -78,10 +78,10 @@ def opened(browser: Browser, app: RunningApp, size: Any, **looks: Any) -> Iterat
 
 
 def generate(page: Page) -> None:
-    """Press Generate and wait until the video plays."""
+    """Press Generate and wait until the video has played for as long as the browser shows its controls at first."""
     page.locator("#generate").click()
     expect(page.locator("#player video")).to_be_visible()
-    page.wait_for_function("document.querySelector('#player video').currentTime > 0.5")
+    page.wait_for_function("document.querySelector('#player video').currentTime > 4")
     expect(page.locator(".under-way")).to_be_hidden()
 
 
