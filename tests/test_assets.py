@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from hunyuan_ui.ui import assets
 from hunyuan_ui.ui.assets import AssetMemory
@@ -71,6 +72,22 @@ def test_what_else_a_header_says_makes_no_further_copy(asked: Asked) -> None:
         answer = asked.client.get("/assets/a.js", headers={"Accept-Encoding": f"gzip, br, x-{number}"})
         assert answer.text == SCRIPT
     assert asked.times["/assets/a.js"] == 1
+
+
+def test_what_an_outer_filter_adds_to_an_answer_is_not_kept() -> None:
+    asked = Asked()
+
+    async def marking(scope: Scope, receive: Receive, send: Send) -> None:
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"x-mark", b"1"))
+            await send(message)
+
+        await asked.client.app(scope, receive, marked)
+
+    client = TestClient(marking)
+    for _ in range(3):
+        assert client.get("/assets/a.js", headers=BROWSER).headers.get_list("x-mark") == ["1"]
 
 
 def test_nothing_but_whole_assets_is_kept(asked: Asked) -> None:

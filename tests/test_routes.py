@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -17,6 +18,7 @@ from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner, open_runner
 from hunyuan_ui.settings import Secret, Settings
+from hunyuan_ui.ui import routes
 from hunyuan_ui.ui.routes import MOST_WAIT_S, build_routes
 from tests.fake_service import FakeService
 
@@ -73,6 +75,14 @@ async def test_an_answer_is_held_no_longer_than_asked_and_says_that_the_job_goes
         assert body["is_active"]
         assert body["video"] is None
         assert [job["id"] for job in (await ask()).json()["jobs"]] == [job_id]
+
+
+async def test_no_answer_is_held_for_longer_than_two_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "MOST_WAIT_S", 0.2)
+    async with asking(tmp_path, FakeService(polls_needed=10**9)) as (runner, ask):
+        job_id = await begun(runner)
+        with anyio.fail_after(10):
+            assert (await ask(f"/{job_id}", within_s=99)).json()["is_active"]
 
 
 @pytest.mark.parametrize("within_s", ["", "0", "-1", "1e9", "²", "999999999999", "soon"])
