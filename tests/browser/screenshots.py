@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from hunyuan_ui.prompts import EXAMPLES
 from tests.app_process import RunningApp, running_app
-from tests.browser.conftest import FLAGS, find_browser
+from tests.browser.conftest import FLAGS, LONG_MS, find_browser
 
 ASSETS = Path(__file__).parents[2] / ".github" / "assets"
 SHOWN = "storm"  # the example that the pictures show
@@ -27,7 +27,6 @@ LARGEST = {".png": 300_000, ".gif": 2_000_000}  # bytes
 GIF_SIDE = 800  # px
 GIF_EVERY_S = 0.4
 GIF_COLOURS = 128
-LONG_MS = 60_000
 
 
 def draw(folder: Path) -> None:

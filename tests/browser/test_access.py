@@ -15,27 +15,15 @@ from hunyuan_ui.job import JobProblem
 from hunyuan_ui.prompts import EXAMPLES
 from hunyuan_ui.ui.text import words
 from tests.app_process import RunningApp, running_app
+from tests.browser.conftest import LONG_MS
 from tests.browser.paid_endpoint import paid_endpoint
+from tests.browser.steps import generate_short
 
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts" / "states"
 JOBS = "**/gradio_api/hunyuan/jobs"
-LONG_MS = 60_000  # the machine that tests may be busy
 
 # What axe still says of Gradio's own parts, by rule. It may only shrink.
 ALLOWED: frozenset[str] = frozenset()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def patience() -> Iterator[None]:
-    expect.set_options(timeout=LONG_MS)
-    yield
-    expect.set_options(timeout=None)
-
-
-@pytest.fixture(scope="module")
-def preview(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    with running_app(tmp_path_factory.mktemp("preview")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -54,21 +42,12 @@ def open_page(page: Page, app: RunningApp) -> None:
     expect(page.locator(".coach .groups button")).to_have_count(4)
 
 
-def generate(page: Page, prompt: str = "A paper boat drifts down a rain-filled gutter.") -> None:
-    page.locator("#field-prompt textarea").fill(prompt)
-    number = page.locator("#field-video-length input[type=number]")
-    number.fill("9")
-    number.blur()
-    expect(page.locator("#made-as")).to_contain_text("0.4")
-    page.locator("#generate").click()
-
-
 def empty(page: Page, _: RunningApp) -> None:
     expect(page.locator(".blank")).to_be_visible()
 
 
 def waiting(page: Page, _: RunningApp) -> None:
-    generate(page)
+    generate_short(page)
     expect(page.locator(".under-way .phase")).to_have_text(words()["phase.in_service_queue"])
 
 
@@ -95,7 +74,7 @@ def failed(page: Page, app: RunningApp) -> None:
 
 
 def done(page: Page, _: RunningApp) -> None:
-    generate(page)
+    generate_short(page)
     expect(page.locator("#player video")).to_be_visible()
     expect(page.locator(".result .facts li")).not_to_have_count(0)
     expect(page.locator(".under-way")).to_be_hidden()
@@ -217,7 +196,7 @@ def test_a_notice_is_given_when_asked_for_and_the_tab_is_hidden(
 ) -> None:
     page.add_init_script(HIDDEN_TAB)
     open_page(page, preview)
-    generate(page, "A kite climbs over a hill.")
+    generate_short(page, "A kite climbs over a hill.")
     page.get_by_role("button", name="Tell me when it is done").click()
     expect(page.get_by_role("button", name="You will be told")).to_have_attribute("aria-pressed", "true")
     assert page.evaluate("Notification.asked") == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from hunyuan_ui.prompts import EXAMPLES
-from tests.app_process import RunningApp, running_app
+from tests.app_process import RunningApp
 
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts" / "layout"
 SCREENS = {360: 740, 768: 1024, 1280: 800}
@@ -30,23 +29,10 @@ VISIBLE_TARGETS = """() => [...document.querySelectorAll("button, a, label, sele
   })"""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def patience() -> Iterator[None]:
-    expect.set_options(timeout=30_000)
-    yield
-    expect.set_options(timeout=None)
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    with running_app(tmp_path_factory.mktemp("layout")) as started:
-        yield started
-
-
-def open_page(page: Page, app: RunningApp, width: int = 1280, height: int = 800) -> None:
+def open_page(page: Page, preview: RunningApp, width: int = 1280, height: int = 800) -> None:
     page.set_default_timeout(30_000)
     page.set_viewport_size({"width": width, "height": height})
-    page.goto(app.url)
+    page.goto(preview.url)
     expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
     expect(page.locator(".coach .groups button")).to_have_count(4)
 
@@ -70,10 +56,10 @@ def bottom(page: Page, selector: str) -> float:
 @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
 @pytest.mark.parametrize("width", SCREENS)
 def test_a_screen_shows_everything_without_a_horizontal_scroll_bar(
-    new_context: Any, app: RunningApp, width: int, language: str
+    new_context: Any, preview: RunningApp, width: int, language: str
 ) -> None:
     page = new_context(locale=language).new_page()
-    open_page(page, app, width, SCREENS[width])
+    open_page(page, preview, width, SCREENS[width])
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=ARTIFACTS / f"{width}-{language}.png", full_page=True)
     open_everything(page)
@@ -81,8 +67,8 @@ def test_a_screen_shows_everything_without_a_horizontal_scroll_bar(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_no_width_from_phone_to_desk_needs_a_horizontal_scroll_bar(page: Page, app: RunningApp) -> None:
-    open_page(page, app)
+def test_no_width_from_phone_to_desk_needs_a_horizontal_scroll_bar(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview)
     open_everything(page)
     too_wide: list[int] = []
     for width in range(360, 1601, 40):
@@ -93,8 +79,10 @@ def test_no_width_from_phone_to_desk_needs_a_horizontal_scroll_bar(page: Page, a
 
 
 @pytest.mark.parametrize("prompt", ["", LONGEST.request.prompt], ids=["empty", "written"])
-def test_the_first_screen_at_a_desk_holds_prompt_button_and_player(page: Page, app: RunningApp, prompt: str) -> None:
-    open_page(page, app)
+def test_the_first_screen_at_a_desk_holds_prompt_button_and_player(
+    page: Page, preview: RunningApp, prompt: str
+) -> None:
+    open_page(page, preview)
     page.locator("#field-prompt textarea").fill(prompt)
     expect(page.locator(".coach .pieces li")).to_have_count(4 if prompt else 0)
     for part in ("#field-prompt", "#generate", ".blank"):
@@ -102,24 +90,24 @@ def test_the_first_screen_at_a_desk_holds_prompt_button_and_player(page: Page, a
     assert page.evaluate("scrollY") == 0
 
 
-def test_generate_stays_in_reach_on_a_phone(page: Page, app: RunningApp) -> None:
-    open_page(page, app, 360, SCREENS[360])
+def test_generate_stays_in_reach_on_a_phone(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview, 360, SCREENS[360])
     assert bottom(page, "#generate") <= SCREENS[360]
     is_on_top = "() => { const box = document.querySelector('#generate').getBoundingClientRect();"
     is_on_top += "return document.elementFromPoint(box.x + 9, box.y + 9).closest('#generate') !== null; }"
     assert page.evaluate(is_on_top)
 
 
-def test_a_finger_hits_everything_on_a_phone(page: Page, app: RunningApp) -> None:
-    open_page(page, app, 360, SCREENS[360])
+def test_a_finger_hits_everything_on_a_phone(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview, 360, SCREENS[360])
     open_everything(page)
     targets = page.evaluate(VISIBLE_TARGETS)
     assert len(targets) > 60
     assert [target for target in targets if target["height"] < TOUCH_PX or target["width"] < TOUCH_PX] == []
 
 
-def test_a_choice_is_written_in_the_middle_of_its_box(page: Page, app: RunningApp) -> None:
-    open_page(page, app)
+def test_a_choice_is_written_in_the_middle_of_its_box(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview)
     off = page.evaluate(
         """() => [...document.querySelectorAll(".segmented label")].map((label) => {
           const [box, text] = [label, label.querySelector("span")].map((element) => element.getBoundingClientRect());
@@ -130,16 +118,16 @@ def test_a_choice_is_written_in_the_middle_of_its_box(page: Page, app: RunningAp
     assert max(off) <= 1
 
 
-def test_the_foot_of_the_page_begins_with_a_word(page: Page, app: RunningApp) -> None:
-    open_page(page, app, 360, SCREENS[360])
+def test_the_foot_of_the_page_begins_with_a_word(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview, 360, SCREENS[360])
     assert page.locator("footer").inner_text().strip()[0].isalpha()
 
 
-def test_nothing_comes_from_another_host(page: Page, app: RunningApp) -> None:
+def test_nothing_comes_from_another_host(page: Page, preview: RunningApp) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    open_page(page, app)
+    open_page(page, preview)
     open_everything(page)
     page.locator(".examples button").first.click()
     assert len(asked) > 20
-    assert [url for url in asked if not url.startswith((app.url, "data:", "blob:"))] == []
+    assert [url for url in asked if not url.startswith((preview.url, "data:", "blob:"))] == []

@@ -13,8 +13,8 @@ from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.prompts import EXAMPLES
 from tests.app_process import RunningApp, running_app
+from tests.browser.steps import PROMPT, short, write
 
-PROMPT = "A paper boat drifts down a rain-filled gutter."
 DONE_WITHIN_MS = 30_000
 PLAYING = "video => video.currentTime > 0.3 && !video.paused"
 
@@ -42,18 +42,6 @@ def open_page(page: Page, app: RunningApp) -> Page:
     page.goto(app.url)
     expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
     return page
-
-
-def write(page: Page, prompt: str = PROMPT) -> None:
-    page.locator("#field-prompt textarea").fill(prompt)
-
-
-def short(page: Page) -> None:
-    """Ask for few frames, so that a test is quick."""
-    number = page.locator("#field-video-length input[type=number]")
-    number.fill("9")
-    number.blur()
-    expect(page.locator("#made-as")).to_contain_text("0.4 s")
 
 
 def video_plays(page: Page) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,30 +10,17 @@ from playwright.sync_api import Locator, Page, expect
 
 from hunyuan_ui.prompts import EXAMPLES
 from hunyuan_ui.ui.text import words
-from tests.app_process import RunningApp, running_app
-
-
-@pytest.fixture(scope="module", autouse=True)
-def patience() -> Iterator[None]:
-    expect.set_options(timeout=30_000)
-    yield
-    expect.set_options(timeout=None)
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    with running_app(tmp_path_factory.mktemp("help")) as started:
-        yield started
+from tests.app_process import RunningApp
 
 
 @pytest.fixture
-def opened(page: Page, app: RunningApp) -> Page:
-    return open_page(page, app)
+def opened(page: Page, preview: RunningApp) -> Page:
+    return open_page(page, preview)
 
 
-def open_page(page: Page, app: RunningApp) -> Page:
+def open_page(page: Page, preview: RunningApp) -> Page:
     page.set_default_timeout(30_000)
-    page.goto(app.url)
+    page.goto(preview.url)
     expect(page.locator(".coach .groups button")).to_have_count(4)
     expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
     return page
@@ -140,13 +126,13 @@ def test_what_the_help_wrote_is_what_is_sent(opened: Page) -> None:
 
 @pytest.mark.parametrize(("locale", "language"), [("en-GB", "en"), ("zh-CN", "zh"), ("fr-FR", "en")])
 def test_a_page_speaks_the_browsers_language_where_it_can(
-    new_context: Any, app: RunningApp, locale: str, language: str
+    new_context: Any, preview: RunningApp, locale: str, language: str
 ) -> None:
-    page = open_page(new_context(locale=locale).new_page(), app)
+    page = open_page(new_context(locale=locale).new_page(), preview)
     speaks(page, language)
 
 
-def test_the_language_is_switched_by_hand_and_what_was_typed_stays(opened: Page, app: RunningApp) -> None:
+def test_the_language_is_switched_by_hand_and_what_was_typed_stays(opened: Page, preview: RunningApp) -> None:
     prompt(opened).fill("A fox runs")
     opened.get_by_role("button", name="中文").click()
     speaks(opened, "zh")

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from hunyuan_ui.prompts import EXAMPLES
 from tests.app_process import RunningApp, running_app
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
+from tests.browser.steps import generate_short
 
 CODE = "marzipan-hedgehog"
 KEY = "SG_0011223344556677"
@@ -56,15 +57,6 @@ def page(context: BrowserContext, app: RunningApp) -> Page:
     return opened(context, app)
 
 
-def generate(page: Page, prompt: str) -> None:
-    page.locator("#field-prompt textarea").fill(prompt)
-    number = page.locator("#field-video-length input[type=number]")
-    number.fill("5")
-    number.blur()
-    expect(page.locator("#made-as")).to_contain_text("0.2 s")
-    page.locator("#generate").click()
-
-
 def is_done(page: Page, prompt: str) -> None:
     expect(page.locator(".result .prompt")).to_have_text(prompt, timeout=DONE_WITHIN_MS)
     expect(page.locator("#player video")).to_be_visible()
@@ -90,14 +82,14 @@ def test_a_free_preview_needs_no_code_and_reaches_no_service(page: Page, paid: P
     before = sum(paid.posts.values())
     page.get_by_label("Nobody: local preview").check()
     expect(page.locator("#generate")).to_contain_text("free preview")
-    generate(page, "a preview of a fox")
+    generate_short(page, "a preview of a fox")
     is_done(page, "a preview of a fox")
     expect(page.locator(".result .facts")).to_contain_text("free preview")
     assert sum(paid.posts.values()) == before
 
 
 def test_the_owners_key_opens_with_the_code_only(page: Page, paid: PaidEndpoint) -> None:
-    generate(page, "a paid fox")
+    generate_short(page, "a paid fox")
     expect(page.locator(".notice")).to_contain_text("enter the code first")
     code = page.locator(".pay [data-part=code-form] input")
     code.fill("guess")
@@ -131,7 +123,7 @@ def test_an_own_key_is_taken_once_used_kept_over_a_reload_and_forgotten(
     box.press("Enter")
     expect(page.get_by_text("Your key is here")).to_be_visible()
     expect(box).to_have_value("")
-    generate(page, "a fox on my own key")
+    generate_short(page, "a fox on my own key")
     is_done(page, "a fox on my own key")
     page.reload()
     expect(page.get_by_text("Your key is here")).to_be_visible()
@@ -158,7 +150,7 @@ def test_a_prompt_is_text_wherever_it_is_shown(page: Page, app: RunningApp, prom
     page.on("dialog", lambda dialog: elsewhere.append(dialog.message) or dialog.dismiss())
     page.get_by_label("Nobody: local preview").check()
     expect(page.locator("#generate")).to_contain_text("free preview")
-    generate(page, prompt)
+    generate_short(page, prompt)
     is_done(page, prompt)
     card = page.locator(".videos .posters button, .videos [data-part=posters] button").first
     expect(card).to_contain_text(prompt)
@@ -183,7 +175,7 @@ def test_two_visitors_see_nothing_of_each_other(browser: Browser, app: RunningAp
         ann, bob = opened(one, app), opened(two, app)
         ann.get_by_label("Nobody: local preview").check()
         expect(ann.locator("#generate")).to_contain_text("free preview")
-        generate(ann, "ann's own fox")
+        generate_short(ann, "ann's own fox")
         is_done(ann, "ann's own fox")
         bob.reload()
         expect(bob.locator(".pay")).to_be_visible()

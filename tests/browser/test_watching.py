@@ -14,12 +14,13 @@ import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, expect
 
 from tests.app_process import RunningApp, free_port, running_app
+from tests.browser.conftest import LONG_MS
 from tests.browser.fault_proxy import Fault, FaultProxy
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
+from tests.browser.steps import write
 
 JOB_S = 3.0
 SLOW_JOB_S = 12.0
-LONG_MS = 45_000  # the machine that tests may be busy
 LASTS_MS = {Fault.RESET: 0, Fault.ENDED: 1_000, Fault.REFUSED: 8_000, Fault.BAD_GATEWAY: 8_000, Fault.SILENT: 20_000}
 OUTAGES = (Fault.REFUSED, Fault.BAD_GATEWAY, Fault.SILENT)
 ASKED_HOW_IT_GOES = b"GET /gradio_api/hunyuan/jobs HTTP/1.1"
@@ -31,13 +32,6 @@ PLAYS = "() => { const video = document.querySelector('#player video'); return v
 COUNTDOWN = re.compile(r"Tried again in (\d+) s\.")
 
 numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def patience() -> Iterator[None]:
-    expect.set_options(timeout=LONG_MS)
-    yield
-    expect.set_options(timeout=None)
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +98,6 @@ def visit(page: Page, url: str) -> Page:
     page.goto(url)
     expect(page.locator(".examples button").first).to_be_visible()
     return page
-
-
-def write(page: Page, prompt: str) -> None:
-    page.locator("#field-prompt textarea").fill(prompt)
 
 
 def generate(page: Page, prompt: str) -> None:
