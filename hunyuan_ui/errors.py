@@ -79,10 +79,12 @@ SENTENCES: Final[dict[str, str]] = {
     ),
     "access_code_needed": "This page asks for an access code. Nothing was sent; enter the code first.",
     "access_code_wrong": "That is not the access code. Nothing was sent; check it and try again.",
+    "bad_amount": "That is not an amount in US dollars from 0 to {high}. Nothing was changed.",
     "owner_key_wrong": "That is not the API key this server was started with. Nothing was sent; check it.",
     "access_code_attempts": "Too many wrong codes. Nothing was sent; try again in {seconds} s.",
     "login_needed": "This page asks for a Hugging Face login. Nothing was sent; log in first.",
     # access
+    "cannot_look_again": "This video cannot be looked for again: the service keeps a file for seven days only.",
     "not_yours": "There is no such video for you. It may have been deleted, or made in another browser.",
     "no_video_yet": "There is no video yet: the job is {status}. Ask again when it is done.",
     "cannot_cancel": "It was already sent and cannot be taken back; it goes on and will be in My videos.",
@@ -121,7 +123,8 @@ SENTENCES: Final[dict[str, str]] = {
     "stopping": "The server is about to restart. Nothing was sent; try again in a minute.",
     "internal": "Something went wrong in this program ({reference}). The job's own status says whether it was sent.",
     # media
-    "not_a_video": "This is not an MP4 video, so there is nothing to read from it.",
+    "not_a_video": "This is not a video that is known here, so there is nothing to read from it.",
+    "video_undecodable": "The video is whole, but none of its pictures can be decoded.",
     "video_cut_short": "The MP4 is not whole: {problem}.",
     "no_settings_in_video": "This MP4 carries no settings of this app. Only videos made here can fill the form.",
     "bad_settings_in_video": "The settings in this MP4 cannot be used: {problem}",
@@ -173,12 +176,64 @@ SENTENCES: Final[dict[str, str]] = {
         "The service took the request but its answer cannot be understood ({reason}). It may have been charged, "
         "so it is not sent again; the owner can look at the account's generations."
     ),
+    "refused_but_charged": (
+        "The service refused the request ({status}: {detail}), and yet it names a charge. It counts as charged, so "
+        "it is not sent again; the owner can look at the account's generations."
+    ),
     "interrupted": (
         "The program was stopped while the request was under way. It may have been charged, so it is not sent again; "
         "the owner can look at the account's generations."
     ),
+    # troubles met after a job was sent, each beside the code that is used before
+    "unreachable_sent": (
+        "The video service cannot be reached just now ({reason}). The video was sent before, so it counts as charged; "
+        "it is asked about again by itself."
+    ),
+    "tls_failed_sent": (
+        "No secure connection to the video service ({reason}). The video was sent before, so it counts as charged; "
+        "it is asked about again by itself. Check the clock and the certificates of this machine."
+    ),
+    "rate_limited_sent": (
+        "The service asks to wait {seconds} s (429). The video was sent before, so it counts as charged; "
+        "it is asked about again by itself."
+    ),
+    "key_missing_sent": (
+        "The service saw no API key. The video was sent before, so it counts as charged; "
+        "it is asked about again by itself. The owner must set SEGMIND_API_KEY."
+    ),
+    "key_refused_sent": (
+        "The service refuses the API key now: {detail}. The video was sent before, so it counts as charged; "
+        "it is asked about again by itself. Check the key."
+    ),
+    "not_allowed_sent": (
+        "The service does not let this key ask about the video: {detail}. It was sent before, so it counts as charged; "
+        "it is asked about again by itself."
+    ),
+    "disk_full_sent": (
+        "The disk is nearly full ({free} free). The video was sent before, so it counts as charged; "
+        "it goes on by itself when there is room."
+    ),
+    "disk_read_only_sent": (
+        "The data folder cannot be written. The video was sent before, so it counts as charged; "
+        "it goes on by itself when the folder can be written."
+    ),
+    "ledger_busy_sent": (
+        "The ledger is busy. The video was sent before, so it counts as charged; it goes on by itself in a moment."
+    ),
     # the service: afterwards
     "job_failed": "The service could not make this video: {detail}. Nothing was charged; change the settings.",
+    "job_failed_unexplained": (
+        "The service could not make this video and gave no reason. Nothing was charged; "
+        "try again, or change the settings."
+    ),
+    "job_failed_charged": (
+        "The service says that request {request_id} failed, and yet it charges for it or said before that it was done. "
+        "It counts as charged; look again later, or look for it in the account's generations."
+    ),
+    "request_id_reused": (
+        "The service gave this video the request id of another one ({request_id}), so what comes of it is not shown. "
+        "It may have been charged; the owner can look for it in the account's generations."
+    ),
     "request_expired": (
         "The service no longer knows request {request_id}. It was charged or may have been; "
         "look for it in the account's generations."
@@ -195,16 +250,28 @@ SENTENCES: Final[dict[str, str]] = {
     "download_failed": (
         "The video is finished but could not be fetched yet ({reason}). It was charged; it is tried again by itself."
     ),
+    "video_unreadable": (
+        "What came for request {request_id} is whole but cannot be played. It was charged; "
+        "the file is kept in the data folder as {file}, and can be fetched again."
+    ),
     "preview_gone": (
         "The local preview was restarted before this video was done. Nothing was charged; press Generate again."
     ),
     "video_lost": (
-        "The video of request {request_id} was made and charged, but its file is no longer there. "
-        "Its owner can look in the account's generations or ask the service."
+        "The video of request {request_id} was made and charged, but its file cannot be had now. "
+        "Look again later, or look for it in the account's generations."
     ),
     "said_charged": "The owner found that this job was charged; no video came of it. Its price stays counted.",
     "said_not_charged": "The owner found that this job was not charged. Nothing is counted; press Generate again.",
 }
+
+
+_SENT: Final = "_sent"
+
+
+def code_when_sent(code: str) -> str:
+    """Return the code whose sentence is true of a job that was sent before the trouble came."""
+    return code + _SENT if code + _SENT in SENTENCES else code
 
 
 class HunyuanUIError(Exception):
@@ -257,6 +324,12 @@ class MediaError(HunyuanUIError):
 
 class EndpointError(HunyuanUIError):
     """Base of everything the video service or the way to it can do."""
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the answer said was charged, in US dollars, whatever else it said."""
+        cost = self.facts.get("cost")
+        return cost if isinstance(cost, float) else None
 
 
 class EndpointUnreachableError(EndpointError):

@@ -28,6 +28,7 @@ _LEARNT_SPREAD: Final = (0.85, 1.2)
 _LEARNT_AFTER: Final = 3  # jobs
 _SHORTEST_S: Final = 1e-9  # nothing is made faster; less is a broken record
 _FACTOR_RANGE: Final = (0.05, 8.0)  # a wild outlier must not turn the estimate useless
+_PLAUSIBLE_TIMES: Final = 10
 
 
 class Outcome(NamedTuple):
@@ -85,6 +86,11 @@ def estimate(request: VideoRequest, outcomes: Sequence[Outcome] = ()) -> Estimat
     predicted_s = predicted_seconds(request)
     seconds, cost = factor * predicted_s, price_factor * USD_PER_S * predicted_s
     return Estimate(seconds, low * seconds, high * seconds, cost, low * cost, high * cost, is_learnt)
+
+
+def is_plausible(cost_usd: float, expected_usd: float) -> bool:
+    """Whether a service may mean a cost that it names: from a tenth to ten times what was expected (DESIGN 3)."""
+    return expected_usd / _PLAUSIBLE_TIMES <= cost_usd <= expected_usd * _PLAUSIBLE_TIMES
 
 
 def _clipped(factor: float) -> float:

@@ -86,18 +86,19 @@ class Guard:
             raise SpendLimitError("no_preview")
         return payer
 
-    def check(self, job: Job, totals: Totals, *, is_confirmed: bool = False) -> None:
+    def check(self, job: Job, totals: Totals, *, is_confirmed: bool = False, parked: int = 0) -> None:
         """Let the job pass or say which limit it would break.
 
         Args:
             job: The job as it would be stored, with its reservation.
             totals: Counted in the same transaction.
             is_confirmed: The person has seen and accepted a price above the limit for one video (private only).
+            parked: How many of the waiting jobs wait for their visitor's key, and so for nobody's place.
 
         Raises:
             SpendLimitError: Names the limit, what is left and the job's price.
         """
-        self._check_queue(totals)
+        self._check_queue(totals.waiting - parked)
         if job.payer == "owner":
             self._check_money(job, totals, is_confirmed=is_confirmed)
         if self._settings.is_public and job.payer != "visitor":
@@ -114,10 +115,10 @@ class Guard:
         if settings.requires_login and not is_logged_in:
             raise SpendLimitError("login_needed")
 
-    def _check_queue(self, totals: Totals) -> None:
+    def _check_queue(self, waiting: int) -> None:
         most = MOST_WAITING if self._settings.is_public else MOST_WAITING_PRIVATE
-        if totals.waiting >= most:
-            raise SpendLimitError("queue_full", count=totals.waiting)
+        if waiting >= most:
+            raise SpendLimitError("queue_full", count=waiting)
 
     def _check_money(self, job: Job, totals: Totals, *, is_confirmed: bool) -> None:
         settings, price = self._settings, job.reserved_microusd

@@ -7,9 +7,9 @@ import secrets
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
-from hunyuan_ui.errors import SENTENCES, HunyuanUIError
+from hunyuan_ui.errors import SENTENCES, HunyuanUIError, code_when_sent
 from hunyuan_ui.request import VideoRequest
 
 MICRO: Final = 1_000_000  # micro-dollars in a dollar
@@ -61,15 +61,24 @@ class JobProblem:
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
-    def of(cls, error: HunyuanUIError) -> JobProblem:
-        """Return the storable form of an error."""
-        return cls.from_code(error.code, **error.facts)
+    def of(cls, error: HunyuanUIError, *, is_sent: bool = False) -> JobProblem:
+        """Return the storable form of an error; what it says of money is true of a job that was sent, or was not."""
+        return cls.from_code(code_when_sent(error.code) if is_sent else error.code, **error.facts)
 
     @classmethod
     def from_code(cls, code: str, /, **facts: object) -> JobProblem:
         """Return a problem that was noticed without an exception, as after a restart."""
         plain = {name: value if isinstance(value, (int, float)) else str(value) for name, value in facts.items()}
         return cls(code, SENTENCES[code].format_map(facts), plain)
+
+
+class Made(NamedTuple):
+    """What a video really is: size in px, number of frames, seconds."""
+
+    width: int
+    height: int
+    frames: int
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +108,47 @@ class Job:
     notes: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
+    def is_sent(self) -> bool:
+        """Whether it has left this program, so that it may be charged."""
+        return self.status not in (JobStatus.QUEUED, JobStatus.CANCELLED)
+
+    @property
+    def made(self) -> Made:
+        """What was made, read from the file; before that, and for videos of older versions, what was asked for."""
+        width, height = self.request.real_size
+        notes = self.notes
+        return Made(
+            width=int(notes.get("width", width)),
+            height=int(notes.get("height", height)),
+            frames=int(notes.get("frames", self.request.video_length)),
+            duration_s=float(notes.get("duration_s", self.request.duration_s)),
+        )
+
+    @property
+    def differs(self) -> bool:
+        """Whether another size or length was made than was asked for."""
+        asked = (*self.request.real_size, self.request.video_length)
+        return (self.made.width, self.made.height, self.made.frames) != asked
+
+    @property
+    def estimate_microusd(self) -> int:
+        """What it was expected to cost when it was sent."""
+        return round(float(self.notes.get("estimate_usd", self.reserved_microusd / MICRO)) * MICRO)
+
+    @property
     def is_active(self) -> bool:
         """Whether the runner still has something to do for it."""
         return self.status in ACTIVE
 
     @property
     def counted_microusd(self) -> int:
-        """What this job counts against the owner's limits: real cost, else the reservation while it may be charged."""
+        """What this job counts against the owner's limits: its cost, else the reservation while it may be charged."""
         if self.payer != "owner" or self.status in (JobStatus.FAILED, JobStatus.CANCELLED):
             return 0
         if self.status in SPENT and self.cost_microusd is not None:
             return self.cost_microusd
-        return self.reserved_microusd
+        # A cost that is named before the end may not be all of it.
+        return max(self.reserved_microusd, self.cost_microusd or 0)
 
 
 @dataclass(frozen=True, slots=True)

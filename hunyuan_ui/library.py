@@ -1,4 +1,4 @@
-"""VideoLibrary: finished videos on disk, each an MP4, a poster and a JSON sidecar, none of them ever half there."""
+"""VideoLibrary: finished videos on disk, each with a poster and a JSON sidecar, none of them ever half there."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from typing import Any, Final
 from hunyuan_ui import media, tags
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
 from hunyuan_ui.errors import MediaError
+from hunyuan_ui.filetype import BY_SUFFIX, MP4
 from hunyuan_ui.folder import sync_folder
 from hunyuan_ui.job import Job, JobStatus, is_id
 from hunyuan_ui.request import VideoRequest
 
 _SIDECAR_VERSION: Final = 1
 _CHUNK_BYTES: Final = 1024 * 1024
+_UNREADABLE: Final = ".unreadable"  # suffix of a whole file that cannot be played, kept because it was paid for
 
 
 class VideoLibrary:
@@ -40,15 +42,37 @@ class VideoLibrary:
         return self._path(job_id, ".mp4.part")
 
     def video(self, job_id: str) -> Path:
-        """Return the MP4's path.
+        """Return the path of the video, which is an MP4 unless the service made something else.
 
         Raises:
             MediaError: It is not there.
         """
-        path = self._path(job_id, ".mp4")
-        if not path.is_file():
-            raise MediaError("video_missing")
-        return path
+        for suffix in BY_SUFFIX:
+            path = self._path(job_id, suffix)
+            if path.is_file():
+                return path
+        raise MediaError("video_missing")
+
+    def check(self, part: Path) -> None:
+        """Make sure that a download is a whole video that can be played; one that cannot be is kept beside it.
+
+        Args:
+            part: From `part`.
+
+        Raises:
+            MediaError: It is not.
+        """
+        try:
+            media.check_video(part)
+        except MediaError as error:
+            if error.code == "video_undecodable":
+                part.replace(self._path(part.name.partition(".")[0], _UNREADABLE))
+            raise
+
+    def unreadable(self, job_id: str) -> Path | None:
+        """Return the path of what came whole for a job and could not be played, if that is all there is."""
+        path = self._path(job_id, _UNREADABLE)
+        return path if path.is_file() else None
 
     def poster(self, job_id: str) -> Path | None:
         """Return the poster's path, drawing it again when it is missing; None when that cannot be done."""
@@ -73,6 +97,7 @@ class VideoLibrary:
             OSError: The disk is full or cannot be written; the part is kept.
         """
         facts = asdict(media.facts(part))
+        suffix = (media.type_of(part) or MP4).suffix
         # One that cannot take its settings, or for which there is no room twice, is kept as it came.
         with suppress(MediaError, OSError):
             tags.write(part, part, job.request)
@@ -81,27 +106,28 @@ class VideoLibrary:
             status=JobStatus.DONE,
             sha256=file_sha256(part),
             problem=None,
-            notes={**job.notes, **facts, "size_bytes": part.stat().st_size},
+            notes={**job.notes, **facts, "size_bytes": part.stat().st_size, "suffix": suffix},
         )
         with suppress(MediaError):
             media.write_poster(part, self._path(job.id, ".webp"))
         self._checkpoint("library.poster")
         self._write_sidecar(done)
         self._checkpoint("library.sidecar")
-        part.replace(self._path(job.id, ".mp4"))
+        part.replace(self._path(job.id, suffix))
         self._checkpoint("library.renamed")
+        self._path(job.id, _UNREADABLE).unlink(missing_ok=True)
         sync_folder(self.folder)
         self._checkpoint("library.synced")
         return done
 
     def finished(self, job_id: str) -> Job | None:
-        """Return the job a sidecar describes if its MP4 is there, whole and the one described; else None."""
+        """Return the job a sidecar describes if its video is there, whole and the one described; else None."""
         job = self._read_sidecar(job_id)
-        path = self._path(job_id, ".mp4")
-        if job is None or not path.is_file():
+        if job is None:
             return None
         try:
-            media.check_mp4(path)
+            path = self.video(job_id)
+            media.check_video(path)
         except MediaError:
             return None
         return job if file_sha256(path) == job.sha256 else None
@@ -115,7 +141,7 @@ class VideoLibrary:
         part = self.part(job.id)
         if (done := self.finished(job.id)) is None and part.is_file():
             with suppress(MediaError):
-                media.check_mp4(part)
+                self.check(part)
                 done = self.store(job, part)
         part.unlink(missing_ok=True)
         return done
@@ -123,7 +149,7 @@ class VideoLibrary:
     def ids(self) -> set[str]:
         """Return the ids of all videos in the folder, without opening any."""
         with suppress(OSError):
-            return {path.stem for path in self.folder.iterdir() if path.suffix == ".mp4" and is_id(path.stem)}
+            return {path.stem for path in self.folder.iterdir() if path.suffix in BY_SUFFIX and is_id(path.stem)}
         return set()
 
     def sweep(self, keep: set[str]) -> list[str]:
@@ -138,8 +164,8 @@ class VideoLibrary:
 
     def delete(self, job_id: str) -> None:
         """Remove all files of a video."""
-        # The MP4 last: while it is there, a start after a kill still sees that something is left.
-        for suffix in (".mp4.part", ".webp", ".json", ".mp4"):
+        # The video last: while it is there, a start after a kill still sees that something is left.
+        for suffix in (".mp4.part", ".webp", ".json", _UNREADABLE, *reversed(BY_SUFFIX)):
             self._path(job_id, suffix).unlink(missing_ok=True)
         sync_folder(self.folder)
 

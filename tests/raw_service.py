@@ -308,6 +308,11 @@ class RawService:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
+    def hang_up(self) -> None:
+        """Close every connection that is open."""
+        for wire in self._wires:
+            wire.reset()
+
     def drop_connections(self, count: int = 1) -> None:
         """Reset the next connections when the first byte of a request has come."""
 

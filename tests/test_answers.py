@@ -325,7 +325,7 @@ def test_credits_that_cannot_be_read_are_not_guessed(body: bytes) -> None:
     [
         ("two\nlines\r\nand\ttabs", "two lines and tabs"),
         ("a\x00b\x1b[31mc\u202ed\u200be", "ab[31mcde"),
-        (f"bad key {KEY}!", "bad key ***!"),
+        (f"bad key {KEY}!", "bad key ***"),
         ("bad key SG_ffffffffffffffff", "bad key ***"),
         ("bad key sg_FFFF0000", "bad key ***"),
         ("bad key SG_0123\x004567", "bad key ***"),

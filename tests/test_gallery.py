@@ -103,7 +103,7 @@ async def test_a_listed_video_says_what_a_card_and_a_comparison_need(shelf: Shel
     assert set(video) == {
         *("id", "code", "created_at", "length", "duration_s", "width", "height", "facts", "settings"),
     }
-    assert (video["length"], video["width"], video["settings"]["seed"]) == ("0.2 s", 864, 7)
+    assert (video["length"], video["width"], video["settings"]["seed"]) == ("0.2 s", 32, 7)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ async def test_a_downloads_name_says_size_and_seed_and_nothing_of_the_prompt(she
     video = (await shelf.listed())[0]
     for end, suffix in ((".mp4", "mp4"), ("/export.gif", "gif"), ("/export.png", "png")):
         saved = await shelf.file(video, end, download=1)
-        wanted = f'attachment; filename="hunyuan-video-864x480-seed-7.{suffix}"'
+        wanted = f'attachment; filename="hunyuan-video-32x16-seed-7.{suffix}"'
         assert saved.headers["content-disposition"] == wanted
     assert (await shelf.file(video)).headers["content-disposition"].startswith("inline")
 

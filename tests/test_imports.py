@@ -18,6 +18,7 @@ PACKAGE = "hunyuan_ui"
 ROOMS: dict[str, str] = {
     "errors": "",
     "checkpoint": "",
+    "filetype": "",
     "request": "errors",
     "job": "errors request",
     "estimate": "request",
@@ -34,21 +35,24 @@ ROOMS: dict[str, str] = {
     "banner": "settings",
     "log": "settings",
     "folder": "errors",
-    "media": "errors",
+    "media": "errors filetype",
     "tags": "errors media request",
     "export": "errors media tags",
     "links": "",
     "guard": "errors job settings",
     "ledger": "checkpoint errors estimate guard job request",
-    "library": "checkpoint errors folder job media request tags",
-    "endpoint": "checkpoint errors request",
+    "library": "checkpoint errors filetype folder job media request tags",
+    "endpoint": "checkpoint errors filetype request",
     "runner": (
         "access checkpoint endpoint errors estimate export folder guard job ledger library links log media request "
         "settings storage tags"
     ),
     "local_endpoint": "endpoint.contract estimate media request",
     "preview": "local_endpoint settings",
-    "ui": "english errors estimate export hints improvement job log presets prompts request runner settings vocabulary",
+    "ui": (
+        "english errors estimate export filetype hints improvement job log presets prompts request runner settings "
+        "vocabulary"
+    ),
     "app": "banner log preview runner startup ui",
     "command_line": "errors estimate job log preview request runner settings",
     "__main__": "command_line",
@@ -59,6 +63,7 @@ DOORS: dict[str, str] = {
     "gradio": "ui app",
     "httpx": "endpoint",
     "httpcore": "endpoint",  # comes with httpx
+    "brotli": "endpoint",
     "av": "media",
     "PIL": "media local_endpoint.scene",
     "numpy": "media local_endpoint.scene",

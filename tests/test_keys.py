@@ -319,7 +319,7 @@ async def test_cheap_small_videos_do_not_lower_what_is_reserved_for_a_large_one(
     private: Settings, service: FakeService
 ) -> None:
     price = estimate(FOX).cost_usd
-    cheap = {"metrics": {"cost": 0.001, "inference_time": 8.0}, "output": "https://files.test/x.mp4"}
+    cheap = {"metrics": {"cost": 0.2, "inference_time": 8.0}, "output": "https://files.test/x.mp4"}
     service.script("result", *[answer(200, {"status": "COMPLETED", **cheap})] * 5)
     async with running(private, service) as runner:
         for _ in range(5):

@@ -176,7 +176,7 @@ TRANSITIONS: dict[str, tuple[Callable[[Ledger, str], Job | None], JobStatus, set
     ),
     "done": (lambda book, id_: book.mark_done(id_, sha256="0", notes={}), DONE, {DOWNLOADING}),
     "failed": (lambda book, id_: book.mark_failed(id_, PROBLEM), FAILED, {QUEUED, SUBMITTING, RUNNING}),
-    "unknown": (lambda book, id_: book.mark_unknown(id_, PROBLEM), UNKNOWN, {SUBMITTING}),
+    "unknown": (lambda book, id_: book.mark_unknown(id_, PROBLEM), UNKNOWN, {SUBMITTING, RUNNING}),
     "lost": (lambda book, id_: book.mark_lost(id_, PROBLEM), LOST, {RUNNING, DOWNLOADING}),
     "cancel": (lambda book, id_: book.cancel(id_), CANCELLED, {QUEUED}),
     "was charged": (lambda book, id_: book.settle_unknown(id_, was_charged=True), LOST, {UNKNOWN}),
@@ -262,19 +262,6 @@ def test_a_cost_that_was_named_once_stays_when_a_later_answer_names_none(ledger:
     )
     assert (again.cost_microusd, again.inference_s, again.request_id) == (900_000, 130.0, "request-1")
     assert again.result_url == "https://x/2"
-
-
-def test_a_waiting_reason_is_not_written_over_the_end_of_a_job(ledger: Ledger) -> None:
-    waiting = added(ledger)
-    ledger.mark_problem(waiting.id, PROBLEM)
-    found = ledger.get(waiting.id)
-    assert found is not None
-    assert found.problem == PROBLEM
-    ended = in_status(ledger, LOST, problem=PROBLEM)
-    ledger.mark_problem(ended.id, None)
-    found = ledger.get(ended.id)
-    assert found is not None
-    assert found.problem == PROBLEM
 
 
 def test_notes_are_merged(ledger: Ledger) -> None:

@@ -94,8 +94,8 @@ def test_a_reservation_becomes_the_real_cost_and_a_failure_gives_it_back(ledger:
     for made in (paid, failed):
         ledger.add(made, anything_goes)
         ledger.claim(made.id)
-        ledger.mark_running(made.id, "request-1")
-    ledger.mark_downloading(paid.id, request_id="request-1", result_url=None, cost_usd=1.2, inference_s=170.0)
+        ledger.mark_running(made.id, f"request-{made.id}")
+    ledger.mark_downloading(paid.id, request_id=f"request-{paid.id}", result_url=None, cost_usd=1.2, inference_s=170.0)
     ledger.mark_failed(failed.id, PROBLEM)
     assert ledger.totals(ALICE).total_microusd == 1_200_000
 

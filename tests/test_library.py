@@ -67,6 +67,7 @@ def test_a_stored_video_has_its_pictures_its_settings_a_poster_and_a_sidecar(
         "frames": 5,
         "duration_s": pytest.approx(5 / 24),
         "size_bytes": video.stat().st_size,
+        "suffix": ".mp4",
     }
     poster = library.poster(done.id)
     assert poster is not None

@@ -16,7 +16,7 @@ from hunyuan_ui.folder import DataFolder
 from hunyuan_ui.job import MICRO, Job, JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.library import file_sha256
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.runner import JobRunner, journey, live, open_runner
+from hunyuan_ui.runner import JobRunner, endings, journey, live, open_runner
 from hunyuan_ui.settings import Secret, Settings
 from tests.fake_service import PRICE_USD, FakeService, answer, failure, lost_connection
 from tests.videos import mp4_bytes
@@ -32,6 +32,7 @@ KEY = "SG_00112233aabbccdd"
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let waits that protect a real service pass at once."""
     monkeypatch.setattr(journey, "backoff_s", lambda *_, **__: 0.001)
+    monkeypatch.setattr(endings, "PROOFS", {ending: endings.Proof(3, 0.0) for ending in endings.Ending})
     monkeypatch.setattr(live, "PAUSE_CHECK_S", 0.02)
 
 
@@ -223,12 +224,12 @@ async def test_the_owner_settles_an_unknown_job(
 async def test_a_job_that_fails_there_is_released_with_the_services_reason(
     settings: Settings, service: FakeService
 ) -> None:
-    service.script("status", answer(422, {"status": "FAILED", "error": "Prompt is Mandatory"}))
+    service.script("status", *[answer(422, {"status": "FAILED", "error": "Prompt is Mandatory."})] * 3)
     async with running(settings, service) as runner:
         job = await made(runner)
         assert job.status is JobStatus.FAILED
         assert job.problem is not None
-        assert "Prompt is Mandatory" in job.problem.sentence
+        assert "Prompt is Mandatory. Nothing" in job.problem.sentence
         assert runner.limits().spent_total_usd == 0
 
 
@@ -259,10 +260,7 @@ async def test_an_expired_record_is_fetched_by_the_history(settings: Settings, s
         assert service.fetched == ["https://files.test/h.mp4"]
 
 
-async def test_a_record_that_is_gone_everywhere_is_lost_by_name(
-    settings: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(journey, "PATIENCE_S", 0.05)
+async def test_a_record_that_is_gone_everywhere_is_lost_by_name(settings: Settings, service: FakeService) -> None:
     service.script("status", *[answer(404, {"error": "Request not found"})] * 1000)
     async with running(settings, service) as runner:
         job = await made(runner)
@@ -279,13 +277,13 @@ async def test_a_download_is_repeated_until_it_is_whole(settings: Settings, serv
         assert (service.posts, len(service.fetched)) == (1, 5)
 
 
-async def test_an_expired_address_is_renewed_once_and_then_lost(settings: Settings, service: FakeService) -> None:
+async def test_an_expired_address_is_renewed_until_it_is_surely_gone(settings: Settings, service: FakeService) -> None:
     gone = DownloadError("download_failed", expired=True, reason="404")
     service.downloads = [gone]
     async with running(settings, service) as runner:
         assert (await made(runner)).status is JobStatus.DONE
         assert service.asked.count("result") == 2
-        service.downloads = [gone, gone]
+        service.downloads = [gone] * 3
         job = await made(runner)
         assert job.status is JobStatus.LOST
         assert job.cost_microusd == PRICE_USD * MICRO
@@ -293,7 +291,7 @@ async def test_an_expired_address_is_renewed_once_and_then_lost(settings: Settin
 
 async def test_an_address_that_is_refused_names_the_job_lost(settings: Settings, service: FakeService) -> None:
     refused = DownloadError("link_refused", retryable=False, reason="a private address", request_id="request-0001")
-    service.downloads = [refused, refused]
+    service.downloads = [refused] * 3
     async with running(settings, service) as runner:
         job = await made(runner)
         assert job.status is JobStatus.LOST

@@ -35,6 +35,7 @@ _KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{4,}", re.IGNORECASE)
 _MARKUP: Final = re.compile(r"<\s*(!doctype|html|head|body|script|style|title|center|h1|div|p|iframe|img|svg)\b", re.I)
 _SPEND_LIMIT: Final = re.compile(r"spend(ing)?[\s-]+limit", re.I)
 _CUT_ID: Final = re.compile(rb'"request_id"\s*:\s*"([A-Za-z0-9_-]+)"')
+_STOPS: Final = " .!?;:,\u3002\uff01\uff1f\uff1b"  # Latin and Chinese
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _REDIRECT_IS_PROMPT_S: Final = 10.0  # a later redirect may follow work that is billed (row 24)
 
@@ -79,6 +80,16 @@ class Answer:
         return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None
 
     @property
+    def metrics(self) -> Metrics:
+        """What the answer says of cost and time, wherever it says it."""
+        return Metrics.of(self.headers, self.fields)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the answer says was charged, in US dollars; None where it names nothing or zero."""
+        return self.metrics.cost or None
+
+    @property
     def is_html(self) -> bool:
         """Whether this is a page for people, so a proxy or gateway answered."""
         if self.fields is not None:
@@ -111,6 +122,8 @@ def submitted_id(answer: Answer, key: str) -> str:
 def post_error(answer: Answer, key: str) -> EndpointError:
     """Return the error a paid POST's answer stands for; the answer is not a success."""
     status, detail = answer.status, detail_of(answer, key)
+    if answer.cost_usd is not None:
+        return OutcomeUnknownError("refused_but_charged", status=status, detail=detail, **_traces(answer))
     if status == 429:
         return RateLimitError(retry_after_s(answer.headers))
     if status in _REDIRECTS and answer.elapsed_s <= _REDIRECT_IS_PROMPT_S:
@@ -160,10 +173,10 @@ _REFUSALS: Final = {
 
 def _traces(answer: Answer) -> dict[str, object]:
     """Return what helps the owner find the call in the account: its id and cost, if they were told."""
-    request_id = answer.headers.get(contract.REQUEST_ID_HEADER)
-    cost = contract.amount(answer.headers.get(contract.COST_HEADER))
-    found: dict[str, object] = {"request_id": request_id} if contract.is_request_id(request_id) else {}
-    return found if cost is None else {**found, "cost": cost}
+    named = (answer.headers.get(contract.REQUEST_ID_HEADER), (answer.fields or {}).get("request_id"))
+    request_id = next(filter(contract.is_request_id, named), None)
+    found: dict[str, object] = {} if request_id is None else {"request_id": request_id}
+    return found if answer.cost_usd is None else {**found, "cost": answer.cost_usd}
 
 
 # --- the free GETs
@@ -180,10 +193,9 @@ def remote_status(answer: Answer, request_id: str, key: str) -> RemoteStatus:
     word = fields.get("status")
     if not isinstance(word, str):
         raise UnexpectedResponseError("bad_answer", reason="it names no status")
-    metrics = Metrics.from_body(fields.get("metrics"))
     known = word.upper() in RemoteState.__members__
     state = RemoteState(word.upper()) if known else RemoteState.PROCESSING
-    return RemoteStatus(state, metrics, word if known else plain(word, key)[:40])
+    return RemoteStatus(state, answer.metrics, word if known else plain(word, key)[:40])
 
 
 def remote_result(answer: Answer, request_id: str, key: str) -> RemoteResult:
@@ -199,8 +211,8 @@ def remote_result(answer: Answer, request_id: str, key: str) -> RemoteResult:
         raise UnexpectedResponseError("bad_answer", reason="it is not finished yet")
     url = contract.video_url(fields)
     if url is None:
-        raise UnexpectedResponseError("no_video_in_result", request_id=request_id)
-    return RemoteResult(url, Metrics.from_body(fields.get("metrics")), contract.seed_from(fields.get("seed")))
+        raise UnexpectedResponseError("no_video_in_result", request_id=request_id, **_cost(answer))
+    return RemoteResult(url, answer.metrics, contract.seed_from(fields.get("seed")))
 
 
 def balance(answer: Answer, key: str) -> float:
@@ -223,15 +235,21 @@ def _dollars(value: object) -> float:
 
 def _request_fields(answer: Answer, request_id: str, key: str) -> Mapping[str, Any]:
     if answer.status == 404 and not answer.is_html:
-        raise RequestExpiredError("request_expired", request_id=request_id)
+        raise RequestExpiredError("request_expired", request_id=request_id, **_cost(answer))
     fields = (answer.fields or {}) if answer.status == 422 else _fields_of_get(answer, key)
     named = fields.get("request_id")
     if isinstance(named, str) and not is_same(named, request_id):
         raise UnexpectedResponseError("bad_answer", reason="it is about another request")
     if _says_failed(fields):
-        raise JobFailedError("job_failed", detail=detail_of(answer, key))
+        if _sentence_in(fields) is None:
+            raise JobFailedError("job_failed_unexplained", **_cost(answer))
+        raise JobFailedError("job_failed", detail=detail_of(answer, key), **_cost(answer))
     raise_unless_success(answer, key)
     return fields
+
+
+def _cost(answer: Answer) -> dict[str, float]:
+    return {} if answer.cost_usd is None else {"cost": answer.cost_usd}
 
 
 def _says_failed(fields: Mapping[str, Any]) -> bool:
@@ -275,7 +293,8 @@ def detail_of(answer: Answer, key: str) -> str:
         text = _sentence_in(answer.fields) or ""
     else:
         text = answer.body.decode("utf-8", "replace") if answer.value is None else ""
-    return "an HTML page" if _MARKUP.search(text) else plain(text, key) or _phrase(answer)
+    # Our sentences go on after it with a stop of their own.
+    return "an HTML page" if _MARKUP.search(text) else plain(text, key).rstrip(_STOPS) or _phrase(answer)
 
 
 def plain(text: str, key: str = "") -> str:

@@ -19,13 +19,13 @@ from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
 from hunyuan_ui.endpoint import answers, contract
 from hunyuan_ui.endpoint.answers import Answer
 from hunyuan_ui.endpoint.contract import HistoryRow, Metrics, RemoteResult, RemoteStatus
+from hunyuan_ui.endpoint.encodings import decoded, encodings
 from hunyuan_ui.endpoint.history import history_row
 from hunyuan_ui.endpoint.saving import Check, Saved, SaveLimits, save
 from hunyuan_ui.endpoint.wire import (
     NEVER_SENT,
     TRANSPORT_ERRORS,
     content_length,
-    is_compressed,
     new_request,
     new_transport,
     read_body,
@@ -35,12 +35,13 @@ from hunyuan_ui.endpoint.wire import (
     unreachable,
 )
 from hunyuan_ui.errors import AuthenticationError, DownloadError, OutcomeUnknownError, UnexpectedResponseError
+from hunyuan_ui.filetype import video_type
 from hunyuan_ui.request import VideoRequest
 
 JSON_LIMIT: Final = 2 * 1024 * 1024  # bytes of a JSON answer (faults-and-security.md, row 25)
 _MOST_KEPT: Final = 100  # more in flight than that are opened anew
 _LONGEST_KEY: Final = 512
-_SNIFFED: Final = 12  # bytes that tell an MP4 (`ftyp` at 4) from JSON and HTML
+_SNIFFED: Final = 12  # bytes that tell a video from JSON and HTML
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class BlockingAnswer:
         """Write the video's bytes to a file; can be called once, inside the `async with`.
 
         Raises:
+            MediaError: They are a whole video that cannot be played.
             DownloadError: The bytes did not all come; `expired`, because only the history may have another copy.
             StorageError: The disk is full or cannot be written.
         """
@@ -234,8 +236,6 @@ async def _read(
     deadline: float,
     start: bytes = b"",
 ) -> Answer:
-    if is_compressed(response.headers):
-        return Answer(response.status_code, response.headers, problem="it is compressed", elapsed_s=elapsed_s)
     body, problem = await read_body(chunks, deadline, JSON_LIMIT, start)
     return Answer(response.status_code, response.headers, body, problem, elapsed_s)
 
@@ -243,12 +243,11 @@ async def _read(
 async def _blocking_answer(
     response: httpx.Response, chunks: AsyncGenerator[bytes, None], key: str, elapsed_s: float, deadline: float
 ) -> BlockingAnswer:
-    headers = response.headers
     start, problem = b"", None
-    if response.is_success and not is_compressed(headers):
+    if response.is_success:
         # The content type decides nothing: an empty or HTML answer has come as video/mp4 too (segmind-api.md 1.1).
         start, problem = await read_start(chunks, deadline, _SNIFFED)
-    if start[4:8] == b"ftyp" and problem is None:
+    if video_type(start) is not None and problem is None:
         return _described(response, start=start, chunks=chunks)
     answer = await _read(response, chunks, elapsed_s, deadline, start)
     if not answer.is_success:
@@ -277,13 +276,14 @@ def _described(
         url=url,
         _start=start,
         _chunks=chunks,
-        _length=content_length(headers),
+        _length=None if encodings(headers) else content_length(headers),
     )
 
 
 def _raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     # No chunk size: httpx then hands on what the socket gave, which is as fast as curl.
-    return cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+    chunks = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+    return decoded(chunks, response.headers) if encodings(response.headers) else chunks
 
 
 def _wire_values(request: VideoRequest) -> dict[str, Any]:

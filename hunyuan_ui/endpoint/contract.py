@@ -30,6 +30,8 @@ RATE_LIMIT_RESET_HEADER: Final = "x-rate-limit-reset-at-utc"
 RECORD_LIFE_S: Final = 3600  # status and result answer 404 about an hour after submission (segmind-api.md 2.6)
 FILE_LIFE_S: Final = 7 * 86400  # output files are kept seven days (segmind-api.md 2.6)
 
+_COSTS: Final = ("cost", "credits_deduction")  # names of a cost that stands outside `metrics`
+
 # The id is opaque: dashed in the documents, 32 hex in a capture (segmind-api.md 2.1).
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{5,127}")
 
@@ -57,6 +59,17 @@ class Metrics:
         """Read a `metrics` object, dropping whatever is not a non-negative finite number."""
         found: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
         return cls(**{name: amount(found.get(name)) for name in cls.__slots__})
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str], body: object) -> Metrics:
+        """Read the accounting of any answer: its `metrics`, else its headers, else a cost beside its other fields."""
+        fields: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
+        named, told = cls.from_body(fields.get("metrics")), cls.from_headers(headers)
+        first = {name: getattr(named, name) for name in cls.__slots__}
+        merged = {name: getattr(told, name) if value is None else value for name, value in first.items()}
+        if merged["cost"] is None:
+            merged["cost"] = next((cost for name in _COSTS if (cost := amount(fields.get(name))) is not None), None)
+        return cls(**merged)
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> Metrics:

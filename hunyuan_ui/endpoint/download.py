@@ -15,12 +15,12 @@ import httpcore
 import httpx
 
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
+from hunyuan_ui.endpoint.encodings import decoded, encodings
 from hunyuan_ui.endpoint.guarded import READ_BYTES, GuardedBackend, GuardedTransport, LinkGuard
 from hunyuan_ui.endpoint.saving import Check, Saved, SaveLimits, save
 from hunyuan_ui.endpoint.wire import (
     TRANSPORT_ERRORS,
     content_length,
-    is_compressed,
     new_request,
     reason_of,
     send,
@@ -77,9 +77,12 @@ async def fetch(
     async with transport:
         response = await _follow(transport, guard, url, limits)
         try:
-            _require_plain_video(response)
+            _require_success(response)
             length = content_length(response.headers)
-            async with aclosing(_body(response, length)) as body:
+            is_encoded = bool(encodings(response.headers))
+            raw = _body(response, length)
+            async with aclosing(decoded(raw, response.headers) if is_encoded else raw) as body:
+                length = None if is_encoded else length
                 return await save(body, part, check=check, length=length, limits=limits.save, checkpoint=checkpoint)
         finally:
             await response.aclose()
@@ -126,14 +129,12 @@ async def _body(response: httpx.Response, length: int | None) -> AsyncGenerator[
             yield chunk
 
 
-def _require_plain_video(response: httpx.Response) -> None:
+def _require_success(response: httpx.Response) -> None:
     status = response.status_code
     if status in _GONE:
         raise _failed(f"HTTP {status}", expired=True)
     if status != HTTPStatus.OK:
         raise _failed(f"HTTP {status}")
-    if is_compressed(response.headers):
-        raise _failed("it is compressed")
 
 
 def _failed(reason: str, *, expired: bool = False) -> DownloadError:

@@ -75,6 +75,7 @@ async def save(
 
     Raises:
         DownloadError: The bytes did not all come, or are no video.
+        MediaError: `video_undecodable`: they are a whole video that cannot be played.
         StorageError: The disk is full or cannot be written.
     """
     is_whole = False
@@ -89,6 +90,8 @@ async def save(
         await anyio.to_thread.run_sync(check, part)
         is_whole = True
     except MediaError as error:
+        if error.code == "video_undecodable":
+            raise
         raise _failed(str(error.facts.get("problem", "what came is not an MP4 video"))) from None
     except OSError as error:
         raise _disk_error(error, part) from None

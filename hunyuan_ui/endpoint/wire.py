@@ -15,6 +15,7 @@ import httpcore
 import httpx
 
 from hunyuan_ui import __version__
+from hunyuan_ui.endpoint.encodings import EncodingError
 from hunyuan_ui.errors import EndpointUnreachableError
 
 _LATE: Final = "the answer did not end in time"
@@ -163,11 +164,6 @@ def content_length(headers: httpx.Headers) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
-def is_compressed(headers: httpx.Headers) -> bool:
-    """Whether a body came compressed although that was declined."""
-    return headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
-
-
 def unreachable(error: Exception) -> EndpointUnreachableError:
     """Return the error for a request that was never sent."""
     if trouble := _find(error, ssl.SSLError):
@@ -181,6 +177,8 @@ def reason_of(error: BaseException) -> str:
         return "its name was not found"
     if _find(error, ConnectionRefusedError):
         return "the connection was refused"
+    if isinstance(error, EncodingError):
+        return str(error)
     match error:
         case httpx.ConnectTimeout() | httpx.PoolTimeout():
             return "no connection in time"

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
 from hunyuan_ui.errors import AccessError
-from hunyuan_ui.estimate import Outcome
+from hunyuan_ui.estimate import Outcome, is_plausible
 from hunyuan_ui.guard import Day, Totals
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger.lists import RareWords, condition, words_of
@@ -29,6 +29,14 @@ _ADOPT: Final = (
     + f"UPDATE SET problem = NULL, {', '.join(f'{name} = coalesce(excluded.{name}, {name})' for name in _FOUND)}"
     " WHERE status <> 'done' AND deleted_at IS NULL"
 )
+
+NAMED: Final = "named_usd"  # in the notes: a cost that the service named and cannot have meant
+_IN_DOUBT: Final = f"json_extract(notes, '$.{NAMED}')"
+_SAME_REQUEST: Final = "request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request"
+_CORRECTABLE: Final = (JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED)
+_OF_THE_FILE: Final = ("width", "height", "frames", "fps", "duration_s", "size_bytes", "suffix")
+
+Columns: TypeAlias = dict[str, Any] | Callable[[Job], dict[str, Any]]
 
 
 class Ledger:
@@ -111,7 +119,7 @@ class Ledger:
         """Commit `submitting` before the POST leaves; None when it was cancelled meanwhile."""
         stamp = self.now()
         columns = {"sent_at": stamp, "not_before": None, "problem": None}
-        return self._move("claim", job_id, JobStatus.SUBMITTING, (JobStatus.QUEUED,), **columns)
+        return self._move("claim", job_id, JobStatus.SUBMITTING, (JobStatus.QUEUED,), columns)
 
     def requeue(
         self, job_id: str, not_before: float | None, problem: JobProblem | None, notes: dict[str, Any] | None = None
@@ -120,12 +128,27 @@ class Ledger:
         columns: dict[str, Any] = {"sent_at": None, "not_before": not_before, "problem": problem_text(problem)}
         if notes is not None:
             columns["notes"] = json.dumps(notes)
-        return self._owned("requeue", job_id, JobStatus.QUEUED, (JobStatus.SUBMITTING,), **columns)
+        return self._owned("requeue", job_id, JobStatus.QUEUED, (JobStatus.SUBMITTING,), columns)
 
-    def mark_running(self, job_id: str, request_id: str) -> Job:
-        """Record the service's request id."""
-        columns = {"request_id": request_id, "problem": None}
-        return self._owned("running", job_id, JobStatus.RUNNING, (JobStatus.SUBMITTING,), **columns)
+    def mark_running(self, job_id: str, request_id: str, *, cost_usd: float | None = None, **notes: Any) -> Job:
+        """Record the service's request id, unless it is another job's: then what comes of it is nobody's to see.
+
+        Args:
+            job_id: Of a job that is being sent.
+            request_id: The service's.
+            cost_usd: A cost that the answer named already.
+            notes: Small facts to keep beside it.
+        """
+
+        def columns(known: Job) -> dict[str, Any]:
+            if self._is_of_another(job_id, request_id):
+                problem = JobProblem.from_code("request_id_reused", request_id=request_id)
+                # The id stays in the sentence only: nothing may ask for another job's video by it.
+                return {"status": JobStatus.UNKNOWN.value, "ended_at": self.now(), "problem": problem_text(problem)}
+            priced = replace(_priced(known, cost_usd), request_id=request_id)
+            return {"request_id": request_id, "problem": None, **_money_of(priced, notes)}
+
+        return self._owned("running", job_id, JobStatus.RUNNING, (JobStatus.SUBMITTING,), columns)
 
     def mark_downloading(
         self,
@@ -137,63 +160,102 @@ class Ledger:
         inference_s: float | None,
         queue_s: float | None = None,
     ) -> Job:
-        """Record that the video exists, and settle at the real cost (US dollars) where the service names one."""
+        """Record that the video exists, and settle at the cost (US dollars) that the service names."""
         begun = (JobStatus.SUBMITTING, JobStatus.RUNNING, JobStatus.DOWNLOADING)
-        facts = {
-            "request_id": request_id,
-            "result_url": result_url,
-            "cost_microusd": None if cost_usd is None else round(cost_usd * MICRO),
-            "inference_s": inference_s,
-            "queue_s": queue_s,
-        }
-        # A later answer that says less takes nothing back: the cost that was named once stays.
-        known = {column: value for column, value in facts.items() if value is not None}
-        return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, **known, problem=None)
+
+        def columns(known: Job) -> dict[str, Any]:
+            is_own = request_id is not None and not self._is_of_another(job_id, request_id)
+            facts = {
+                "request_id": request_id if is_own else None,
+                "result_url": result_url,
+                "inference_s": inference_s,
+                "queue_s": queue_s,
+            }
+            # A later answer that says less takes nothing back.
+            told = {column: value for column, value in facts.items() if value is not None}
+            return {**told, **_money_of(_priced(known, cost_usd)), "problem": None}
+
+        return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, columns)
 
     def mark_done(self, job_id: str, *, sha256: str, notes: dict[str, Any]) -> Job:
-        """Record that MP4, poster and sidecar are in the library; `notes` are the video's real facts."""
-        columns = {"sha256": sha256, "notes": json.dumps(notes), "problem": None}
-        return self._end("done", job_id, JobStatus.DONE, (JobStatus.DOWNLOADING,), **columns)
+        """Record that the video, poster and sidecar are in the library; `notes` are the video's real facts."""
+
+        def columns(known: Job) -> dict[str, Any]:
+            merged = json.dumps({**notes, **known.notes, **_facts_in(notes)})
+            return {"ended_at": self.now(), "sha256": sha256, "notes": merged, "problem": None}
+
+        return self._owned("done", job_id, JobStatus.DONE, (JobStatus.DOWNLOADING,), columns)
 
     def mark_failed(self, job_id: str, problem: JobProblem) -> Job:
-        """Release the reservation of a job that was refused or failed there."""
+        """Release the reservation of a job that was refused or failed there without a cost."""
         begun = (JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING)
-        return self._end("failed", job_id, JobStatus.FAILED, begun, problem=problem_text(problem))
+        return self._end("failed", job_id, JobStatus.FAILED, begun, problem)
 
-    def mark_unknown(self, job_id: str, problem: JobProblem) -> Job:
-        """Count a job as spent whose answer never came."""
-        return self._end("unknown", job_id, JobStatus.UNKNOWN, (JobStatus.SUBMITTING,), problem=problem_text(problem))
+    def mark_unknown(self, job_id: str, problem: JobProblem, *, cost_usd: float | None = None) -> Job:
+        """Count a job as spent whose answer never came, at the cost that was named if one was."""
+        begun = (JobStatus.SUBMITTING, JobStatus.RUNNING)
+        return self._end("unknown", job_id, JobStatus.UNKNOWN, begun, problem, cost_usd=cost_usd)
 
-    def mark_lost(self, job_id: str, problem: JobProblem) -> Job:
-        """Name a charged job whose file cannot be had any more."""
+    def mark_lost(self, job_id: str, problem: JobProblem, *, cost_usd: float | None = None) -> Job:
+        """Name a charged job whose file cannot be had now; its request id and link stay for another look."""
         begun = (JobStatus.RUNNING, JobStatus.DOWNLOADING)
-        return self._end("lost", job_id, JobStatus.LOST, begun, problem=problem_text(problem))
+        return self._end("lost", job_id, JobStatus.LOST, begun, problem, cost_usd=cost_usd)
+
+    def look_again(self, job_id: str) -> Job | None:
+        """Take a lost job up again; None when it is not lost, or nothing is known to ask for."""
+        columns = {"ended_at": None, "problem": None}
+        for to, where in (
+            (JobStatus.DOWNLOADING, "AND result_url IS NOT NULL"),
+            (JobStatus.RUNNING, "AND request_id IS NOT NULL"),
+        ):
+            if job := self._move("look_again", job_id, to, (JobStatus.LOST,), columns, and_where=where):
+                return job
+        return None
+
+    def name_cost(self, job_id: str, cost_usd: float, *, is_confirmed: bool = False) -> Job:
+        """Record a cost that was named outside a transition, or confirmed by the account's history, in US dollars."""
+        with self._transaction("name_cost"):
+            known = self._known(job_id)
+            priced = _priced(known, cost_usd, is_confirmed=is_confirmed)
+            self._set(job_id, _money_of(priced))
+        return priced
+
+    def correct_cost(self, job_id: str, cost_usd: float, note: str) -> Job | None:
+        """Put what an ended job cost right, with the owner's note, which stays; None unless it was sent and has ended.
+
+        A failed job that turns out to be charged becomes lost, an unknown one lost or failed.
+        """
+        with self._transaction("correct"):
+            known = self._known(job_id)
+            if known.status not in _CORRECTABLE:
+                return None
+            status = known.status
+            if status in (JobStatus.FAILED, JobStatus.UNKNOWN):
+                status = JobStatus.LOST if cost_usd > 0 else JobStatus.FAILED
+            was = {"at": self.now(), "note": note, "from_microusd": known.cost_microusd, "status": known.status.value}
+            notes = {name: value for name, value in known.notes.items() if name != NAMED}
+            notes["corrections"] = [*notes.get("corrections", []), {**was, "to_microusd": round(cost_usd * MICRO)}]
+            right = replace(known, status=status, cost_microusd=round(cost_usd * MICRO), notes=notes)
+            self._set(job_id, {"status": status.value, **_money_of(right)})
+        return right
 
     def cancel(self, job_id: str) -> Job | None:
         """Remove a job that was not sent; None when it was already sent or has ended."""
-        return self._move("cancel", job_id, JobStatus.CANCELLED, (JobStatus.QUEUED,), ended_at=self.now())
+        return self._move("cancel", job_id, JobStatus.CANCELLED, (JobStatus.QUEUED,), {"ended_at": self.now()})
 
     def settle_unknown(self, job_id: str, *, was_charged: bool) -> Job | None:
         """Apply the owner's word on an unknown job: charged makes it lost, not charged makes it failed."""
         status, code = (JobStatus.LOST, "said_charged") if was_charged else (JobStatus.FAILED, "said_not_charged")
         problem = problem_text(JobProblem.from_code(code))
-        return self._move("settle", job_id, status, (JobStatus.UNKNOWN,), problem=problem)
+        return self._move("settle", job_id, status, (JobStatus.UNKNOWN,), {"problem": problem})
 
     def note(self, job_id: str, **notes: Any) -> Job:
         """Merge small facts into a job's notes."""
         with self._transaction("note"):
-            known = self._find(job_id)
-            if known is None:
-                raise AccessError("not_yours")
+            known = self._known(job_id)
             merged = {**known.notes, **notes}
-            self._connection.execute("UPDATE jobs SET notes = ? WHERE id = ?", (json.dumps(merged), job_id))
+            self._set(job_id, {"notes": json.dumps(merged)})
         return replace(known, notes=merged)
-
-    def mark_problem(self, job_id: str, problem: JobProblem | None) -> None:
-        """Record what an active job is waiting for, without moving it."""
-        with self._transaction("problem"):
-            statement = f"UPDATE jobs SET problem = ? WHERE id = ? AND status IN ({OPEN})"
-            self._connection.execute(statement, (problem_text(problem), job_id))
 
     def hide(self, job_id: str) -> None:
         """Take an ended job out of every list and forget its words; its money stays counted."""
@@ -218,6 +280,12 @@ class Ledger:
     def unknown(self) -> list[Job]:
         """Return the jobs whose owner must say whether they were charged, oldest first."""
         return self._jobs(f"WHERE {UNSETTLED} AND status = 'unknown' AND payer = 'owner' ORDER BY created_at", ())
+
+    def doubtful(self) -> list[Job]:
+        """Return the jobs whose named cost could not be meant and was not confirmed, oldest first."""
+        return self._jobs(
+            f"WHERE payer = 'owner' AND deleted_at IS NULL AND {_IN_DOUBT} IS NOT NULL ORDER BY created_at", ()
+        )
 
     def jobs(
         self,
@@ -257,7 +325,7 @@ class Ledger:
         with self._reading():
             rows = self._connection.execute(
                 "SELECT predicted_s, inference_s, cost_microusd FROM jobs WHERE status = 'done' AND inference_s > 0"
-                " AND (payer = 'nobody') = (? = 'nobody') ORDER BY ended_at DESC LIMIT ?",
+                f" AND (payer = 'nobody') = (? = 'nobody') AND {_IN_DOUBT} IS NULL ORDER BY ended_at DESC LIMIT ?",
                 (payer, limit),
             ).fetchall()
         return [Outcome(row[0], row[1], None if row[2] is None else row[2] / MICRO) for row in rows]
@@ -283,23 +351,63 @@ class Ledger:
             rows = self._connection.execute(f"SELECT {SELECTED} FROM jobs {where}", values)
             return [to_job(row) for row in rows]
 
-    def _end(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], **columns: Any) -> Job:
-        return self._owned(name, job_id, to, begun, ended_at=self.now(), **columns)
+    def _known(self, job_id: str) -> Job:
+        known = self._find(job_id)
+        if known is None:
+            raise AccessError("not_yours")
+        return known
 
-    def _owned(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], **columns: Any) -> Job:
-        job = self._move(name, job_id, to, begun, **columns)
+    def _is_of_another(self, job_id: str, request_id: str) -> bool:
+        """Whether a request id is another job's, with or without dashes; deleted jobs count."""
+        statement = f"SELECT 1 FROM jobs WHERE {_SAME_REQUEST} AND id <> :id"
+        same = {"request": request_id.replace("-", "").lower(), "id": job_id}
+        return self._connection.execute(statement, same).fetchone() is not None
+
+    def _end(
+        self,
+        name: str,
+        job_id: str,
+        to: JobStatus,
+        begun: tuple[JobStatus, ...],
+        problem: JobProblem,
+        *,
+        cost_usd: float | None = None,
+    ) -> Job:
+        def columns(known: Job) -> dict[str, Any]:
+            money = _money_of(_priced(known, cost_usd)) if cost_usd is not None else {}
+            return {"ended_at": self.now(), "problem": problem_text(problem), **money}
+
+        return self._owned(name, job_id, to, begun, columns)
+
+    def _owned(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], columns: Columns) -> Job:
+        job = self._move(name, job_id, to, begun, columns)
         if job is None:
             raise RuntimeError(f"job {job_id} cannot become {to.value}")
         return job
 
-    def _move(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], **columns: Any) -> Job | None:
-        sets = "".join([f", {column} = :{column}" for column in columns])
+    def _move(
+        self,
+        name: str,
+        job_id: str,
+        to: JobStatus,
+        begun: tuple[JobStatus, ...],
+        columns: Columns,
+        *,
+        and_where: str = "",
+    ) -> Job | None:
         places = "', '".join(begun)
-        statement = f"UPDATE jobs SET status = :to, updated_at = :stamp{sets} WHERE id = :id AND status IN ('{places}')"
         with self._transaction(name):
-            values = {"id": job_id, "to": to.value, "stamp": self.now(), **columns}
-            has_moved = self._connection.execute(statement, values).rowcount == 1
+            if callable(columns):
+                known = self._find(job_id)
+                columns = {} if known is None else columns(known)
+            values = {"status": to.value, "updated_at": self.now(), **columns}
+            has_moved = self._set(job_id, values, and_where=f"AND status IN ('{places}') {and_where}")
             return self._find(job_id) if has_moved else None
+
+    def _set(self, job_id: str, values: dict[str, Any], *, and_where: str = "") -> bool:
+        sets = ", ".join([f"{column} = :{column}" for column in values])
+        statement = f"UPDATE jobs SET {sets} WHERE id = :job_id {and_where}"
+        return self._connection.execute(statement, {**values, "job_id": job_id}).rowcount == 1
 
     @contextmanager
     def _transaction(self, name: str) -> Generator[None]:
@@ -330,3 +438,27 @@ class Ledger:
                 yield
             except sqlite3.Error as error:
                 raise as_storage_error(error) from error
+
+
+def _priced(job: Job, cost_usd: float | None, *, is_confirmed: bool = False) -> Job:
+    """Return a job at the cost that was named for it.
+
+    A cost that cannot be meant counts as the estimate, is kept in the notes for the owner, and takes the place of no
+    cost that can; zero is what a service says that names no price.
+    """
+    if cost_usd is None or job.payer == "nobody":
+        return job if cost_usd is None else replace(job, cost_microusd=round(cost_usd * MICRO))
+    if is_confirmed or is_plausible(cost_usd, job.estimate_microusd / MICRO):
+        notes = {name: value for name, value in job.notes.items() if name != NAMED}
+        return replace(job, cost_microusd=round(cost_usd * MICRO), notes=notes)
+    if job.cost_microusd is not None and NAMED not in job.notes:
+        return job
+    return replace(job, cost_microusd=job.estimate_microusd, notes={**job.notes, NAMED: cost_usd})
+
+
+def _money_of(job: Job, more: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"cost_microusd": job.cost_microusd, "notes": json.dumps({**job.notes, **(more or {})})}
+
+
+def _facts_in(notes: dict[str, Any]) -> dict[str, Any]:
+    return {name: notes[name] for name in _OF_THE_FILE if name in notes}

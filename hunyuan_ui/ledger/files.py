@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobProblem
-from hunyuan_ui.ledger.rows import SCHEMA, SCHEMA_VERSION, SELECTED, as_storage_error, problem_text, to_job
+from hunyuan_ui.ledger.rows import BY_REQUEST, SCHEMA, SCHEMA_VERSION, SELECTED, as_storage_error, problem_text, to_job
 
 FILE_NAME: Final = "ledger.sqlite3"
 BACKUPS_KEPT: Final = 5
@@ -116,6 +116,7 @@ def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
             if not may_be_new:
                 raise sqlite3.DatabaseError("the table is gone")
             connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+        connection.execute(BY_REQUEST)
         _check_rows(connection)
         undo.pop_all()
     return connection

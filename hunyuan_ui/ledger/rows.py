@@ -19,6 +19,11 @@ OPEN: Final = ", ".join(sorted(f"'{status.value}'" for status in ACTIVE))
 UNSETTLED: Final = f"status IN ({OPEN}, 'unknown')"
 _STATUSES: Final = ", ".join(f"'{status.value}'" for status in JobStatus)
 
+# Made at each open, for ledgers that are older than it: each submit asks whether its request id is another job's.
+BY_REQUEST: Final = (
+    "CREATE INDEX IF NOT EXISTS jobs_by_request ON jobs (lower(replace(request_id, '-', '')))"
+    " WHERE request_id IS NOT NULL;"
+)
 # The lists' indexes hold the prompt, so that a search reads them and not ten thousand rows.
 SCHEMA: Final = f"""
 CREATE TABLE jobs (
@@ -52,6 +57,7 @@ CREATE INDEX jobs_active ON jobs (status) WHERE {UNSETTLED};
 CREATE INDEX jobs_paid ON jobs (sent_at, status, cost_microusd, reserved_microusd, payer) WHERE payer = 'owner';
 CREATE INDEX jobs_ended ON jobs (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX jobs_latest ON jobs (updated_at);
+{BY_REQUEST}
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 

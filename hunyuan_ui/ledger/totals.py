@@ -19,7 +19,7 @@ _STREAK_SEEN: Final = 10
 COUNTED: Final = """CASE
     WHEN status = 'done' OR status IN ('downloading', 'unknown', 'lost') THEN coalesce(cost_microusd, reserved_microusd)
     WHEN status IN ('failed', 'cancelled') THEN 0
-    ELSE reserved_microusd END"""
+    ELSE max(reserved_microusd, coalesce(cost_microusd, 0)) END"""
 
 
 def _spent(when: str) -> str:

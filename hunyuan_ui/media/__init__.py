@@ -3,18 +3,21 @@
 PyAV, Pillow and numpy are imported where they are used, so that starting the app does not wait for them.
 """
 
+from hunyuan_ui.media.decoding import type_of
 from hunyuan_ui.media.encoding import encode_mp4
 from hunyuan_ui.media.pictures import AnimationKind, write_animation, write_poster, write_still
-from hunyuan_ui.media.whole import VideoFacts, check_mp4, facts
+from hunyuan_ui.media.whole import VideoFacts, check_mp4, check_video, facts
 from hunyuan_ui.media.writing import replacing
 
 __all__ = [
     "AnimationKind",
     "VideoFacts",
     "check_mp4",
+    "check_video",
     "encode_mp4",
     "facts",
     "replacing",
+    "type_of",
     "write_animation",
     "write_poster",
     "write_still",

@@ -1,4 +1,4 @@
-"""Opening an MP4 to decode its pictures."""
+"""Opening a video to decode its pictures."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hunyuan_ui.errors import MediaError
+from hunyuan_ui.filetype import START_BYTES, VideoType, video_type
 
 if TYPE_CHECKING:
     from av import VideoStream
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def decoding(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
-    """Open a file as nothing but an MP4 and give it with its first video track.
+    """Open a file as what its first bytes say it is, and give it with its first video track.
 
     Raises:
         MediaError: There is no video to decode, or decoding it fails.
@@ -24,9 +25,12 @@ def decoding(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
     import av
     from av.error import FFmpegError
 
+    kind = type_of(path)
+    if kind is None:
+        raise MediaError("not_a_video")
     try:
         # Without a format, FFmpeg would follow a text file of its own kind to other files of this machine.
-        container = av.open(path, format="mp4", metadata_errors="replace")
+        container = av.open(path, format=kind.demuxer, metadata_errors="replace")
         with container:
             if not container.streams.video:
                 raise MediaError("not_a_video")
@@ -35,3 +39,16 @@ def decoding(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
         raise MediaError("video_missing") from None
     except FFmpegError as error:
         raise MediaError("not_a_video") from error
+
+
+def type_of(path: Path) -> VideoType | None:
+    """Return the format of a file; None when it is no video that is known here.
+
+    Raises:
+        MediaError: There is no file.
+    """
+    try:
+        with path.open("rb") as file:
+            return video_type(file.read(START_BYTES))
+    except FileNotFoundError:
+        raise MediaError("video_missing") from None

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from hunyuan_ui.errors import MediaError
+from hunyuan_ui.filetype import MP4, VideoType
 from hunyuan_ui.media.boxes import Box, boxes, children, cut_short, entries, number, only, opened, read
-from hunyuan_ui.media.decoding import decoding
+from hunyuan_ui.media.decoding import decoding, type_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +39,42 @@ def check_mp4(path: Path) -> None:
         _walk(file, size)
 
 
+def check_video(path: Path) -> VideoType:
+    """Make sure a file is a whole video whose first picture can be decoded, and return its format.
+
+    An MP4 is checked down to its last byte; of any other format, that the last picture is there.
+
+    Raises:
+        MediaError: `video_undecodable` for a whole file without a picture, else as `check_mp4`.
+    """
+    kind = type_of(path)
+    if kind is None:
+        raise MediaError("not_a_video")
+    if kind == MP4:
+        check_mp4(path)
+    try:
+        with decoding(path) as (container, stream):
+            if next(container.decode(stream), None) is None:
+                raise MediaError("video_undecodable")
+        if kind != MP4:
+            facts(path)
+    except MediaError as error:
+        raise MediaError("video_undecodable") from error
+    return kind
+
+
 def facts(path: Path) -> VideoFacts:
-    """Return size, frame rate, frames and duration of an MP4's first video track.
+    """Return size, frame rate, frames and duration of a file's first video track.
 
     Raises:
         MediaError: As `check_mp4`.
     """
+    if type_of(path) != MP4:
+        return _facts_of_packets(path)
     with opened(path) as (file, size):
         track = _walk(file, size)
     if track.is_fragmented:
-        return _facts_of_fragments(path)
+        return _facts_of_packets(path)
     seconds = track.ticks / track.timescale
     return VideoFacts(track.width, track.height, track.frames / seconds, track.frames, seconds)
 
@@ -119,10 +146,10 @@ def _check_samples(file: BinaryIO, table: dict[bytes, list[Box]], frames: int, s
         cut_short(f"only {first} of {count} pictures have a place in the file")
 
 
-def _facts_of_fragments(path: Path) -> VideoFacts:
+def _facts_of_packets(path: Path) -> VideoFacts:
     with decoding(path) as (container, stream):
         frames = sum(1 for packet in container.demux(stream) if packet.size)
-        fps = float(stream.average_rate or 0)
+        fps = float(stream.average_rate or stream.guessed_rate or 0)
         if not frames or not fps:
             cut_short("its duration is 0")
         return VideoFacts(stream.width, stream.height, fps, frames, frames / fps)

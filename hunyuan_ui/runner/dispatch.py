@@ -98,6 +98,19 @@ class Dispatcher:
         self._on_ended()
         self._wake.set()
 
+    def waiting_for_visitor(self) -> list[LiveJob]:
+        """Return the jobs that cannot go on until their visitor brings their key again; they hold no place."""
+        return [live for live in self.live.values() if self._means.keys.for_job(live.job) is None]
+
+    def forget_learnt(self) -> None:
+        """Let prices be learnt anew, as after the owner put one right."""
+        self._on_ended()
+
+    def ask_now(self, job_id: str) -> None:
+        """Let a job that waits for its next try go on at once."""
+        if live := self.live.get(job_id):
+            live.nudge()
+
     def waiting(self) -> list[LiveJob]:
         """Return the jobs that were not sent, in the order in which they will be."""
         return [live for live in self.live.values() if live.job.status is JobStatus.QUEUED]
@@ -147,8 +160,10 @@ class Dispatcher:
         return max(own, self._means.pace.wait_s) if live.job.payer == "owner" else own
 
     def _in_flight(self) -> int:
-        # Visitors who never bring their key again must not take everybody's places.
-        return sum(self.live[job_id].phase is not Phase.PAUSED for job_id in self._tasks if job_id in self.live)
+        # Neither a visitor who never brings their key again nor a file that cannot be fetched takes others' places.
+        # What is only asked about again keeps its own: the service is still at work on it.
+        going = (self.live[job_id] for job_id in self._tasks if job_id in self.live)
+        return sum(live.phase is not Phase.PAUSED and not live.is_between_downloads for live in going)
 
     def _is_turn_of(self, job: Job) -> bool:
         # In public one visitor has one job in flight, so that a full queue is shared fairly.
@@ -204,7 +219,7 @@ class Dispatcher:
                 live.say(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
             except StorageError as error:
                 attempt += 1
-                live.say(Phase.PAUSED, retry_in_s=backoff_s(attempt, cap=30.0), note=JobProblem.of(error))
+                live.say(Phase.PAUSED, retry_in_s=backoff_s(attempt, cap=30.0), note=live.problem_of(error))
             except Exception as error:  # noqa: BLE001 - one of the two named boundaries (DESIGN 1)
                 attempt += 1
                 reference = f"{live.job.id[:8]}-{attempt}"
@@ -214,7 +229,7 @@ class Dispatcher:
                 return
             if live.phase is Phase.PAUSED and live.job.is_active:
                 self._wake.set()  # its place is free meanwhile
-                await asyncio.sleep(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
+                await live.rest(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
 
     async def _after_internal_error(self, live: LiveJob, reference: str, attempt: int) -> None:
         problem = JobProblem.from_code("internal", reference=reference)

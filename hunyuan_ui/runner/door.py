@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from hunyuan_ui import log
 from hunyuan_ui.access import AccessCode
+from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.errors import AccessError, InvalidRequestError, StorageError
 from hunyuan_ui.estimate import Estimate, Outcome, estimate, predicted_seconds
 from hunyuan_ui.guard import Guard
@@ -54,7 +55,7 @@ class JobRunner:
         self.payers = self._guard.payers
         self.access = AccessCode(settings.access_code)
         self.keys = KeyDesk(means.keys, means.hosted.client, self._dispatcher.wake)
-        self.owner = OwnerDesk(means, settings, self._dispatcher.wake)
+        self.owner = OwnerDesk(means, settings, self._dispatcher)
         self.videos = VideoShelf(means)
         self._is_open = False
         self._learnt: dict[Payer, list[Outcome]] = {}
@@ -147,7 +148,8 @@ class JobRunner:
         if live is None:
             # Another process may hold the folder and be at work on it.
             phase = _PHASE_OF.get(job.status, Phase.ENDED)
-            return JobView(job, phase, (job.ended_at or job.updated_at) - began, usual, note=job.problem)
+            elapsed_s = (job.ended_at or job.updated_at) - began
+            return JobView(job, phase, elapsed_s, usual, note=job.problem, can_look_again=self._can_look_again(job))
         queue = [entry.job.id for entry in self._dispatcher.waiting()]
         place = queue.index(job_id) + 1 if job_id in queue else None
         retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
@@ -178,6 +180,21 @@ class JobRunner:
         """
         self.view(job_id, visitor)
         return await _to_the_end(self._cancel(job_id))
+
+    async def look_again(self, job_id: str, visitor: Visitor) -> Job:
+        """Ask for a job's video now: at once where the next try was still to come, and once more where it was lost.
+
+        Raises:
+            AccessError: There is no such job for this visitor, or nothing is left to ask for.
+            StorageError: Nothing can be stored just now.
+        """
+        job = self.view(job_id, visitor).job
+        if job.is_active:
+            self._dispatcher.ask_now(job_id)
+            return job
+        if not self._is_open or not self._can_look_again(job):
+            raise AccessError("cannot_look_again")
+        return await _to_the_end(self._look_again(job_id))
 
     async def delete(self, job_id: str, visitor: Visitor) -> None:
         """Remove an ended job and its files; what it cost stays counted.
@@ -219,6 +236,11 @@ class JobRunner:
         return self._means.library.video(self.view(job_id, visitor).job.id)
 
     @property
+    def waiting_for_visitor(self) -> int:
+        """How many jobs cannot go on until their visitor brings their key again."""
+        return len(self._dispatcher.waiting_for_visitor())
+
+    @property
     def is_healthy(self) -> bool:
         """Whether jobs can be taken in and will be sent."""
         return self._is_open and self._dispatcher.is_alive and self._means.folder.can_write
@@ -250,7 +272,9 @@ class JobRunner:
         return Secret(own_key)
 
     async def _add(self, job: Job, own_key: Secret | None, is_confirmed: bool) -> Job:
-        check = partial(self._guard.check, is_confirmed=is_confirmed)
+        # Those hold no place: their visitors may never come back.
+        parked = sum(live.job.status is JobStatus.QUEUED for live in self._dispatcher.waiting_for_visitor())
+        check = partial(self._guard.check, is_confirmed=is_confirmed, parked=parked)
         try:
             stored, is_new = await self._in_ledger(self._means.ledger.add, job, check)
         except StorageError:
@@ -273,6 +297,19 @@ class JobRunner:
         log.event("job.cancelled", job=job_id)
         self._dispatcher.let_go(cancelled)
         return cancelled
+
+    def _can_look_again(self, job: Job) -> bool:
+        is_young = self._means.ledger.now() - (job.sent_at or job.created_at) < FILE_LIFE_S
+        is_known = job.request_id is not None or job.result_url is not None
+        return job.status is JobStatus.LOST and is_known and is_young and job.payer != "nobody"
+
+    async def _look_again(self, job_id: str) -> Job:
+        looked_for = await self._in_ledger(self._means.ledger.look_again, job_id)
+        if looked_for is None:
+            raise AccessError("cannot_look_again")
+        log.event("job.looked_for_again", job=job_id, request_id=looked_for.request_id)
+        self._dispatcher.take(looked_for)
+        return looked_for
 
     async def _delete(self, job_id: str) -> None:
         # The row first: a file without a row would come back at the next start as a stranger's video.
@@ -297,6 +334,7 @@ class JobRunner:
             updated_at=0.0,
             reserved_microusd=reserved,
             predicted_s=predicted_seconds(request),
+            notes={} if payer == "nobody" else {"estimate_usd": round(expected.cost_usd, 6)},
         )
 
     def _check_may_store(self, job: Job) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import math
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final, cast
 
-from hunyuan_ui import log, media
+from hunyuan_ui import log
 from hunyuan_ui.endpoint.client import BlockingAnswer
-from hunyuan_ui.endpoint.contract import FILE_LIFE_S, Metrics, RemoteState
+from hunyuan_ui.endpoint.contract import FILE_LIFE_S, HistoryRow, Metrics, RemoteState
 from hunyuan_ui.errors import (
     AuthenticationError,
     DownloadError,
@@ -27,13 +29,15 @@ from hunyuan_ui.errors import (
     StorageError,
 )
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
-from hunyuan_ui.runner.live import Gone, LiveJob, backoff_s, poll_wait_s
+from hunyuan_ui.ledger import NAMED
+from hunyuan_ui.runner.endings import Ending, Endings, ending_of
+from hunyuan_ui.runner.live import LiveJob, backoff_s, poll_wait_s
 from hunyuan_ui.runner.means import Means, NeedsKeyError, Service
 
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
-PATIENCE_S: Final = 60.0  # a 404 younger than this is the service's own lag (faults-and-security.md row 30)
 HOPELESS_AFTER: Final = 20  # downloads that fail, once the file's seven days are over
 SLOWEST_RETRY_S: Final = 60.0
+SLOWEST_FETCH_S: Final = 600.0  # a file may stay out of reach for days
 
 
 class Journey:
@@ -47,6 +51,8 @@ class Journey:
     def __init__(self, live: LiveJob, means: Means) -> None:
         self._live = live
         self._means = means
+        self._endings = Endings(is_free=live.job.payer == "nobody")
+        self._was_completed = live.job.status is JobStatus.DOWNLOADING
 
     @property
     def _job(self) -> Job:
@@ -67,9 +73,9 @@ class Journey:
         if self._job.status is JobStatus.DOWNLOADING:
             await self._fetch()
 
-    async def give_up(self, problem: JobProblem) -> None:
+    async def give_up(self, problem: JobProblem, *, cost_usd: float | None = None) -> None:
         """Call a job unknown whose POST left and whose answer nobody waits for any more."""
-        await self._keep(self._means.ledger.mark_unknown, self._job.id, problem)
+        await self._keep(self._means.ledger.mark_unknown, self._job.id, problem, cost_usd=cost_usd)
 
     # sending
 
@@ -108,12 +114,23 @@ class Journey:
                 self._means.pace.stop(JobProblem.of(error))
             await self._keep(self._means.ledger.mark_failed, self._job.id, JobProblem.of(error))
         except OutcomeUnknownError as error:
-            if self._job.status is not JobStatus.SUBMITTING:
-                return
-            await self._keep(self._means.ledger.mark_unknown, self._job.id, JobProblem.of(error))
+            if self._job.status is JobStatus.SUBMITTING:
+                await self._follow(error)
         else:
             if self._job.payer == "owner":
                 self._means.pace.go()
+
+    async def _follow(self, error: OutcomeUnknownError) -> None:
+        """Ask about the request id that came with an answer that cannot be used; without one the outcome is unknown."""
+        request_id, problem = error.facts.get("request_id"), JobProblem.of(error)
+        if request_id is None:
+            await self.give_up(problem, cost_usd=error.cost_usd)
+            return
+        # Only the service's next words tell whether the id is a job's: a gateway may number its own refusals.
+        doubts = {_UNCONFIRMED: {"code": problem.code, "facts": problem.facts}}
+        await self._keep(
+            self._means.ledger.mark_running, self._job.id, str(request_id), cost_usd=error.cost_usd, **doubts
+        )
 
     async def _submit(self, key: str) -> None:
         request_id = await self._service.client.submit(self._job.request, key)
@@ -141,7 +158,7 @@ class Journey:
         self._live.say(Phase.DOWNLOADING)
         try:
             part = self._means.library.part(self._job.id)
-            await answer.save(part, check=media.check_mp4, checkpoint=self._means.checkpoint)
+            await answer.save(part, check=self._means.library.check, checkpoint=self._means.checkpoint)
             await self._store()
         except (DownloadError, StorageError, MediaError, OSError) as error:
             # The bytes come only once; what is left is a whole part, or the history, which _fetch asks.
@@ -167,51 +184,97 @@ class Journey:
         if self._live.phase not in (Phase.IN_SERVICE_QUEUE, Phase.RENDERING):
             self._live.say(Phase.IN_SERVICE_QUEUE)
         misses = 0
-        gone = Gone()
         is_first = True
         while self._job.status is JobStatus.RUNNING:
-            wait_s = poll_wait_s(self._service.poll_interval_s, self._age_s(), is_first=is_first)
+            if misses == 0:
+                interval_s = self._service.poll_interval_s
+                await asyncio.sleep(poll_wait_s(interval_s, self._age_s(), is_first=is_first))
             is_first = False
-            await asyncio.sleep(wait_s if misses == 0 else backoff_s(misses))
             try:
                 await self._ask_once()
-                misses, gone = 0, Gone()
-            except JobFailedError as error:
-                await self._keep(self._means.ledger.mark_failed, self._job.id, JobProblem.of(error))
+                misses = 0
             except RateLimitError as error:
                 await self._pause(Phase.RECONNECTING, error, error.retry_after_s)
             except EndpointError as error:
                 misses += 1
-                if gone.counts(error):
-                    await self._look_up(error, gone)
-                elif misses > 1:
-                    self._live.say(Phase.RECONNECTING, note=JobProblem.of(error))
+                await self._missed(error, misses)
 
     async def _ask_once(self) -> None:
         request_id, key = self._request_id(), self._key()
         status = await self._service.client.status(request_id, key)
-        is_queued = status.state is RemoteState.QUEUED
-        self._live.say(Phase.IN_SERVICE_QUEUE if is_queued else Phase.RENDERING)
-        if status.state is RemoteState.COMPLETED:
-            result = await self._service.client.result(request_id, key)
-            await self._settle(result.metrics, result.url, request_id)
+        if status.state is not RemoteState.COMPLETED:
+            await self._name_cost(status.metrics.cost)
+            self._endings.clear()
+            self._live.say(Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING)
+            return
+        self._was_completed = True
+        self._live.say(Phase.RENDERING)
+        result = await self._service.client.result(request_id, key)
+        # Either of the two may be the one that names the cost.
+        cost = result.metrics.cost if result.metrics.cost is not None else status.metrics.cost
+        await self._settle(replace(result.metrics, cost=cost), result.url, request_id)
 
-    async def _look_up(self, error: EndpointError, gone: Gone) -> None:
-        """Ask the history about a request whose record is gone; when nothing is there for long, name the job lost."""
+    async def _missed(self, error: EndpointError, misses: int) -> None:
+        """Make of a question without a usable answer what it may be: an ending, once that is sure, or a try later."""
+        await self._name_cost(error.cost_usd)
+        ending = ending_of(error, was_completed=self._was_completed)
+        is_sure = ending is not None and self._endings.is_sure(ending)
+        if ending is not None and (is_sure or ending not in (Ending.FAILED, Ending.NO_VIDEO)):
+            await self._look_up(error, is_sure=is_sure)
+        if self._job.status is JobStatus.RUNNING:
+            wait_s = backoff_s(misses, cap=SLOWEST_RETRY_S) if ending else backoff_s(misses)
+            if ending is not None or misses > 1:
+                self._live.say(Phase.RECONNECTING, retry_in_s=wait_s, note=self._live.problem_of(error))
+            await self._live.rest(wait_s)
+
+    async def _look_up(self, error: EndpointError, *, is_sure: bool) -> None:
+        """Ask the history about a request that seems to be over; end it when that is sure and nothing speaks for it."""
         try:
             row = await self._service.client.history(self._request_id(), self._key())
         except EndpointError as history_error:
-            await self._pause(Phase.RECONNECTING, history_error, backoff_s(gone.times, cap=SLOWEST_RETRY_S))
+            # Failed is the service's own word; what it has forgotten, only the history can tell.
+            if is_sure and isinstance(error, JobFailedError):
+                await self._end(error, None)
+            log.event("job.history_unread", job=self._job.id, code=history_error.code)
             return
         if row is not None and row.url is not None:
             await self._settle(Metrics(cost=row.cost), row.url, self._request_id())
-        elif row is not None and row.status == RemoteState.FAILED.value:
-            problem = JobProblem.from_code("job_failed", detail="see the account's generations")
+        elif is_sure and not _goes_on(row):
+            await self._end(error, row)
+
+    async def _end(self, error: EndpointError, row: HistoryRow | None) -> None:
+        """End a job without its video: failed when nothing was charged by all that was said, else lost."""
+        is_failed = isinstance(error, JobFailedError) or (row is not None and row.status == RemoteState.FAILED.value)
+        cost_usd = (row.cost if row is not None else None) or None
+        was_charged = cost_usd is not None or bool(self._job.cost_microusd) or self._was_completed
+        if is_failed and (self._job.payer == "nobody" or not was_charged):
+            problem = JobProblem.of(error if isinstance(error, JobFailedError) else _UNEXPLAINED)
             await self._keep(self._means.ledger.mark_failed, self._job.id, problem)
-        elif row is not None and row.status is not None and row.status != RemoteState.COMPLETED.value:
-            await self._pause(Phase.RENDERING, error, backoff_s(gone.times, cap=SLOWEST_RETRY_S))
-        elif self._job.payer == "nobody" or time.monotonic() - gone.since >= PATIENCE_S:
+        elif is_failed:
+            problem = JobProblem.from_code("job_failed_charged", request_id=self._request_id())
+            await self._keep(self._means.ledger.mark_lost, self._job.id, problem, cost_usd=cost_usd)
+        elif (doubts := self._job.notes.get(_UNCONFIRMED)) and row is None and not self._was_completed:
+            await self.give_up(JobProblem.from_code(doubts["code"], **doubts["facts"]))
+        else:
             await self._lose(error)
+
+    async def _name_cost(self, cost_usd: float | None) -> None:
+        """Keep a cost that an answer named, whatever else it said; zero names none."""
+        if cost_usd and self._known_cost() is None:
+            await self._keep_facts(self._means.ledger.name_cost, self._job.id, cost_usd)
+
+    async def _confirm_cost(self) -> None:
+        """Ask the history whether it knows a cost that cannot be meant; what it says in its place is taken."""
+        named = self._job.notes.get(NAMED)
+        if named is None or self._job.request_id is None:
+            return
+        with suppress(EndpointError):
+            row = await self._service.client.history(self._job.request_id, self._key())
+            # Zero is what a list says of a request whose bill is not written yet.
+            if row is not None and row.cost:
+                is_same = math.isclose(row.cost, named, rel_tol=0.01)
+                keep = partial(self._means.ledger.name_cost, is_confirmed=is_same)
+                await self._keep_facts(keep, self._job.id, row.cost)
 
     async def _settle(self, metrics: Metrics, url: str | None, request_id: str | None) -> None:
         await self._keep(
@@ -228,37 +291,36 @@ class Journey:
 
     async def _fetch(self) -> None:
         self._live.say(Phase.DOWNLOADING)
-        misses, refused = 0, list[DownloadError]()
+        await self._confirm_cost()
+        misses, is_stale = 0, False
         while self._job.status is JobStatus.DOWNLOADING:
             try:
-                await self._fetch_once(refused)
-            except DownloadError as error:
-                misses += 1
-                # Days alone prove nothing: a clock that jumps must not lose what is still there.
-                is_hopeless = misses > HOPELESS_AFTER and self._age_s() > FILE_LIFE_S
-                if error.expired or not error.retryable or is_hopeless:
-                    refused.append(error)
-                    continue
-                await self._retry_later(error, misses)
+                await self._fetch_once(is_stale=is_stale)
             except (HunyuanUIError, OSError) as error:
                 misses += 1
-                log.trouble("job.fetch_failed", job=self._job.id, kind=type(error).__name__)
                 problem = error if isinstance(error, HunyuanUIError) else StorageError("disk_read_only")
-                await self._retry_later(problem, misses)
+                is_stale = await self._not_fetched(problem, misses) or is_stale
 
-    async def _fetch_once(self, refused: list[DownloadError]) -> None:
-        if len(refused) > 1:
-            await self._lose(refused[-1])
-            return
-        if (refused or self._job.result_url is None) and not await self._store():
+    async def _not_fetched(self, error: HunyuanUIError, misses: int) -> bool:
+        """Wait before the next try, or name the video lost; return whether its address must be asked for again."""
+        log.trouble("job.fetch_failed", job=self._job.id, kind=type(error).__name__, code=error.code)
+        ending = ending_of(error, was_completed=True)
+        # Days alone prove nothing: a clock that jumps must not lose what is still there.
+        is_hopeless = misses > HOPELESS_AFTER and self._age_s() > FILE_LIFE_S
+        if is_hopeless or (ending is not None and self._endings.is_sure(ending)):
+            await self._lose(error)
+        else:
+            await self._pause(Phase.DOWNLOADING, error, backoff_s(misses, cap=SLOWEST_FETCH_S))
+        return ending is not None
+
+    async def _fetch_once(self, *, is_stale: bool) -> None:
+        if (is_stale or self._job.result_url is None) and not await self._store():
             await self._renew_url()
         if self._job.result_url is not None and self._job.status is JobStatus.DOWNLOADING:
             await self._service.fetch(self._job.result_url, self._means.library.part(self._job.id))
             if not await self._store():
-                raise MediaError("not_a_video")
-
-    async def _retry_later(self, error: HunyuanUIError, misses: int) -> None:
-        await self._pause(Phase.DOWNLOADING, error, backoff_s(misses, cap=SLOWEST_RETRY_S))
+                is_kept = self._means.library.unreadable(self._job.id) is not None
+                raise MediaError("video_undecodable" if is_kept else "not_a_video")
 
     async def _store(self) -> bool:
         """Put what has come into the library; return whether something whole had come."""
@@ -272,10 +334,14 @@ class Journey:
         return True
 
     async def _renew_url(self) -> None:
-        """Ask for the address again: first the result, then the history; else name the job lost."""
-        gone = DownloadError("video_lost", request_id=self._job.request_id)
+        """Ask for the address again: first the result, then the history.
+
+        Raises:
+            DownloadError: Neither names one now.
+            EndpointError: The service cannot be asked now.
+        """
         if self._job.request_id is None:
-            await self._lose(gone)
+            await self._lose(_GONE)
             return
         if self._job.dialect == "v2":
             with suppress(RequestExpiredError, JobFailedError):
@@ -284,16 +350,18 @@ class Journey:
                 return
         row = await self._service.client.history(self._job.request_id, self._key())
         if row is None or row.url is None:
-            await self._lose(gone)
-        else:
-            await self._settle(Metrics(cost=row.cost), row.url, self._job.request_id)
+            raise _GONE.with_traceback(None)
+        await self._settle(Metrics(cost=row.cost), row.url, self._job.request_id)
 
     async def _lose(self, error: HunyuanUIError) -> None:
+        request_id = self._job.request_id or "unknown"
         problem = JobProblem.of(error)
         if self._job.payer == "nobody":
             problem = JobProblem.from_code("preview_gone")
+        elif (kept := self._means.library.unreadable(self._job.id)) is not None:
+            problem = JobProblem.from_code("video_unreadable", request_id=request_id, file=kept.name)
         elif problem.code not in ("request_expired", "no_video_in_result", "link_refused"):
-            problem = JobProblem.from_code("video_lost", request_id=self._job.request_id or "unknown")
+            problem = JobProblem.from_code("video_lost", request_id=request_id)
         await self._keep(self._means.ledger.mark_lost, self._job.id, problem)
 
     # inside
@@ -314,11 +382,18 @@ class Journey:
                 attempt += 1
                 log.trouble("ledger.refused", job=self._job.id, code=error.code, attempt=attempt)
                 self._means.folder.drop_ballast()
-                self._live.note = JobProblem.of(error)
+                self._live.note = self._live.problem_of(error)
                 await asyncio.sleep(backoff_s(attempt, base=0.5, cap=30.0))
         if attempt:
             self._live.note = None
         self._moved(cast("Job", stored))
+
+    async def _keep_facts(self, change: Callable[..., Job], *args: Any) -> None:
+        """Commit what leaves the job where it is; left for the next answer when the disk refuses it."""
+        try:
+            self._live.job = await self._means.in_ledger(change, *args)
+        except StorageError as error:
+            log.trouble("ledger.refused", job=self._job.id, code=error.code, attempt=1)
 
     def _moved(self, job: Job) -> None:
         if job.status is not self._job.status:
@@ -329,8 +404,8 @@ class Journey:
         self._means.checkpoint(f"journey.{job.status.value}")
 
     async def _pause(self, phase: Phase, error: HunyuanUIError, seconds: float) -> None:
-        self._live.say(phase, retry_in_s=seconds, note=JobProblem.of(error))
-        await asyncio.sleep(seconds)
+        self._live.say(phase, retry_in_s=seconds, note=self._live.problem_of(error))
+        await self._live.rest(seconds)
 
     def _key(self) -> str:
         key = self._means.keys.for_job(self._job)
@@ -348,3 +423,14 @@ class Journey:
 
     def _age_s(self) -> float:
         return self._means.ledger.now() - (self._job.sent_at or self._job.created_at)
+
+
+_UNCONFIRMED: Final = "unconfirmed"  # in the notes: the problem whose answer brought the request id
+_GONE: Final = DownloadError("video_lost", retryable=False, expired=True, request_id="unknown")
+_UNEXPLAINED: Final = JobFailedError("job_failed_unexplained")
+
+
+def _goes_on(row: HistoryRow | None) -> bool:
+    """Whether the history says that a request is still under way."""
+    over = (RemoteState.COMPLETED.value, RemoteState.FAILED.value)
+    return row is not None and row.status is not None and row.status.upper() not in over

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from hunyuan_ui.errors import EndpointError, RequestExpiredError
+import anyio
+
+from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.job import Job, JobProblem, Phase
 
-RESULT_ATTEMPTS: Final = 3  # a result without a video is asked for again this often (row 32)
 FIRST_POLL_S: Final = 0.1  # after sending, where refusals and quick jobs end
 POLL_JITTER: Final = 0.5  # spreads what was begun together
 STEADY_JITTER: Final = 0.1  # keeps it spread; a wider one would let the second round overlap the first
@@ -30,12 +31,37 @@ class LiveJob:
     note: JobProblem | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     holds_stop: bool = False  # a stop just now would leave a row that knows less than this program does
+    is_resting: bool = False  # between two tries; its place in flight is free meanwhile
+    _nudge: asyncio.Event = field(default_factory=asyncio.Event)
 
     def say(self, phase: Phase, *, retry_in_s: float | None = None, note: JobProblem | None = None) -> None:
         """Set what the page shows."""
         self.phase = phase
         self.retry_at = None if retry_in_s is None else time.monotonic() + retry_in_s
         self.note = note
+
+    def problem_of(self, error: HunyuanUIError) -> JobProblem:
+        """Return what went wrong with a sentence that is true of this job's money now."""
+        return JobProblem.of(error, is_sent=self.job.is_sent)
+
+    async def rest(self, seconds: float) -> None:
+        """Wait before another try, unless somebody asks for it at once."""
+        self._nudge.clear()
+        self.is_resting = True
+        try:
+            with anyio.move_on_after(seconds):
+                await self._nudge.wait()
+        finally:
+            self.is_resting = False
+
+    @property
+    def is_between_downloads(self) -> bool:
+        """Whether a download has failed and the next try is not due."""
+        return self.is_resting and self.phase is Phase.DOWNLOADING
+
+    def nudge(self) -> None:
+        """End the rest before the next try."""
+        self._nudge.set()
 
     @contextmanager
     def holding_stop(self) -> Generator[None]:
@@ -45,22 +71,6 @@ class LiveJob:
             yield
         finally:
             self.holds_stop = before
-
-
-@dataclass(slots=True)
-class Gone:
-    """How long a finished or expired request has been without a video, by a clock that never jumps."""
-
-    times: int = 0
-    since: float = field(default_factory=time.monotonic)
-
-    def counts(self, error: EndpointError) -> bool:
-        """Take note of an answer; return whether the history should be asked now."""
-        if isinstance(error, RequestExpiredError):
-            self.times += 1
-            return True
-        self.times += error.code == "no_video_in_result"
-        return self.times >= RESULT_ATTEMPTS
 
 
 class Pace:

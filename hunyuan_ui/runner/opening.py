@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from hunyuan_ui import log, media
+from hunyuan_ui import log
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
 from hunyuan_ui.endpoint.client import EndpointClient
 from hunyuan_ui.endpoint.contract import HISTORY
@@ -55,24 +55,23 @@ def open_runner(
     """
 
     def service(base_url: str, history_url: str, poll_interval_s: float = settings.poll_interval_s) -> Service:
-        bring = partial(fetch, own_origin=base_url, check=media.check_mp4, checkpoint=checkpoint)
+        bring = partial(fetch, own_origin=base_url, check=library.check, checkpoint=checkpoint)
         return Service(client or EndpointClient(base_url, history_url), download or bring, poll_interval_s)
 
     folder = folder or DataFolder(settings.data_dir)
+    library = VideoLibrary(folder.path / "videos", checkpoint=checkpoint)
     ledger = _open_ledger(folder, checkpoint, now)
     hosted = service(settings.base_url, settings.history_url)
-    preview = None
-    if settings.preview_url:
+    preview = hosted if client is not None and settings.offers_preview else None
+    if settings.preview_url and preview is None:
         often_s = min(settings.poll_interval_s, PREVIEW_POLL_S)
         preview = service(settings.preview_url, settings.preview_url + HISTORY, often_s)
-    if client is not None and settings.offers_preview:
-        preview = hosted
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
     means = Means(
         hosted=hosted,
         preview=preview,
         ledger=ledger,
-        library=VideoLibrary(folder.path / "videos", checkpoint=checkpoint),
+        library=library,
         folder=folder,
         keys=KeyRing(settings.api_key),
         pace=Pace(),

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import replace
 from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.access import AccessCode
-from hunyuan_ui.errors import AccessError, EndpointError
+from hunyuan_ui.errors import AccessError, EndpointError, InvalidRequestError
 from hunyuan_ui.guard import BREAKER_AFTER, Day
 from hunyuan_ui.job import Job, JobStatus, Visitor
-from hunyuan_ui.ledger import confirm_review, needs_review
+from hunyuan_ui.ledger import NAMED, confirm_review, needs_review
+from hunyuan_ui.request import clean_text
+from hunyuan_ui.runner.dispatch import Dispatcher
 from hunyuan_ui.runner.means import Means
 from hunyuan_ui.settings import Settings
 
 DAY_S: Final = 86_400
+MOST_USD: Final = 1_000_000
+_LONGEST_NOTE: Final = 500
 
 
 class OwnerDesk:
@@ -24,13 +28,13 @@ class OwnerDesk:
     Args:
         means: Ledger, client and folder.
         settings: Of this run.
-        on_change: Called when the queue may go on.
+        dispatcher: Woken when the queue may go on.
     """
 
-    def __init__(self, means: Means, settings: Settings, on_change: Callable[[], None]) -> None:
+    def __init__(self, means: Means, settings: Settings, dispatcher: Dispatcher) -> None:
         self._means = means
         self._settings = settings
-        self._on_change = on_change
+        self._dispatcher = dispatcher
         # Who knows the key can spend it anyway, so nobody gains by it what they did not have.
         self._proof = AccessCode(settings.api_key, wrong="owner_key_wrong")
 
@@ -107,6 +111,79 @@ class OwnerDesk:
         log.event("job.settled", job=job_id, was_charged=was_charged)
         return settled
 
+    def doubtful(self, visitor: Visitor) -> list[Job]:
+        """Return the jobs whose named cost could not be meant, oldest first; they count as their estimate.
+
+        What the service named stands in the notes as `named_usd`.
+
+        Raises:
+            AccessError: The visitor is not the owner.
+        """
+        _require_owner(visitor)
+        return self._means.ledger.doubtful()
+
+    async def correct(self, job_id: str, visitor: Visitor, *, cost_usd: float, note: str = "") -> Job:
+        """Put right what an ended job cost; the note stays with it.
+
+        Args:
+            job_id: Of a job that was sent and has ended.
+            visitor: The owner.
+            cost_usd: What it really cost, from 0 to 1,000,000 US dollars.
+            note: Why, at most 500 characters.
+
+        Raises:
+            AccessError: The visitor is not the owner, or the job is not one that can be put right.
+            InvalidRequestError: The amount is none.
+        """
+        _require_owner(visitor)
+        if not (math.isfinite(cost_usd) and 0 <= cost_usd <= MOST_USD):
+            raise InvalidRequestError("bad_amount", field="cost_usd", high=f"{MOST_USD:,}")
+        note = clean_text(note)[:_LONGEST_NOTE]
+        corrected = await self._means.in_ledger(self._means.ledger.correct_cost, job_id, cost_usd, note)
+        if corrected is None:
+            raise AccessError("not_yours")
+        log.event("job.corrected", job=job_id, cost_microusd=corrected.cost_microusd)
+        self._dispatcher.forget_learnt()
+        self._dispatcher.wake()
+        return corrected
+
+    async def confirm(self, job_id: str, visitor: Visitor) -> Job:
+        """Take a cost that could not be meant as the real one.
+
+        Raises:
+            AccessError: The visitor is not the owner, or no cost is in doubt.
+        """
+        _require_owner(visitor)
+        named = next((job.notes[NAMED] for job in self._means.ledger.doubtful() if job.id == job_id), None)
+        if named is None:
+            raise AccessError("not_yours")
+        return await self.correct(job_id, visitor, cost_usd=named, note="confirmed")
+
+    def waiting_for_visitor(self, visitor: Visitor) -> list[Job]:
+        """Return the jobs that cannot go on until their visitor brings their key again.
+
+        Raises:
+            AccessError: The visitor is not the owner.
+        """
+        _require_owner(visitor)
+        return [live.job for live in self._dispatcher.waiting_for_visitor()]
+
+    async def end_waiting(self, visitor: Visitor) -> int:
+        """Remove the jobs that wait for their visitor's key and were not sent; return how many.
+
+        Raises:
+            AccessError: The visitor is not the owner.
+        """
+        _require_owner(visitor)
+        ended = 0
+        for live in self._dispatcher.waiting_for_visitor():
+            cancelled = await self._means.in_ledger(self._means.ledger.cancel, live.job.id)
+            if cancelled is not None:
+                self._dispatcher.let_go(cancelled)
+                ended += 1
+        log.event("owner.ended_waiting", jobs=ended)
+        return ended
+
     async def resume(self, visitor: Visitor) -> None:
         """Let spending go on after three jobs in a row without a video, or after the ledger was damaged.
 
@@ -119,7 +196,7 @@ class OwnerDesk:
             await self._means.in_ledger(self._means.ledger.note, job.id, reviewed=True)
         confirm_review(self._means.folder.path)
         log.event("owner.resumed")
-        self._on_change()
+        self._dispatcher.wake()
 
     async def credits(self, visitor: Visitor) -> float | None:
         """Return the account's credits in US dollars by the free call, or None when they cannot be had.

@@ -12,7 +12,10 @@ from hunyuan_ui.storage import Storage
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as the page shows it. Times in seconds; `place` 1 is the next one to be sent."""
+    """A job as the page shows it. Times in seconds; `place` 1 is the next one to be sent.
+
+    `can_look_again` says whether a lost video may still be asked for.
+    """
 
     job: Job
     phase: Phase
@@ -22,6 +25,7 @@ class JobView:
     waiting: int = 0
     retry_in_s: float | None = None
     note: JobProblem | None = None
+    can_look_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

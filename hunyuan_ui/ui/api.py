@@ -13,6 +13,7 @@ from gradio.context import get_blocks_context
 from gradio.data_classes import FileData
 
 from hunyuan_ui.errors import HunyuanUIError
+from hunyuan_ui.filetype import BY_SUFFIX
 from hunyuan_ui.job import MICRO, Job, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.request import Parameter, VideoRequest, parameters
 from hunyuan_ui.runner import JobRunner
@@ -120,7 +121,8 @@ class ApiCalls:
             raise _why_not(job)
         path = self._runner.video_path(job.id, visitor)
         cached = await asyncio.to_thread(served_copy, job, path)
-        return FileData(path=cached, orig_name=download_name(job), mime_type="video/mp4").model_dump()
+        kind = BY_SUFFIX[path.suffix]
+        return FileData(path=cached, orig_name=download_name(job, kind.suffix), mime_type=kind.mime).model_dump()
 
 
 def declare_api(runner: JobRunner) -> None:
@@ -168,13 +170,14 @@ def _own_key(caller: gr.Request | None) -> str | None:
 
 
 def _made(job: Job) -> dict[str, Any]:
-    width, height = job.request.real_size
     return {
         "job_id": job.id,
-        **job.request.model_dump(include=set(VideoRequest.model_fields) - {"width", "height"}),
-        "width": width,
-        "height": height,
-        "duration_s": job.request.duration_s,
+        **job.request.model_dump(include=set(VideoRequest.model_fields) - {"width", "height", "video_length"}),
+        "width": job.made.width,
+        "height": job.made.height,
+        "video_length": job.made.frames,
+        "duration_s": job.made.duration_s,
+        "is_as_asked": not job.differs,
         "cost_usd": None if job.cost_microusd is None else job.cost_microusd / MICRO,
         "inference_s": job.inference_s,
     }

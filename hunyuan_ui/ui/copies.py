@@ -20,7 +20,7 @@ _NAME: Final = "hunyuan-video-{width}x{height}-seed-{seed}{suffix}"
 
 def download_name(job: Job, suffix: str = ".mp4") -> str:
     """Return a name for a downloaded file; never a word of the prompt."""
-    width, height = job.request.real_size
+    width, height, *_ = job.made
     return _NAME.format(width=width, height=height, seed=job.request.seed, suffix=suffix)
 
 
@@ -48,12 +48,12 @@ def drop_copy(job: Job, video: Path) -> None:
 
 
 def _copy_of(job: Job, video: Path) -> Path:
-    return Path(get_upload_folder()) / hash_file(video) / download_name(job)
+    return Path(get_upload_folder()) / hash_file(video) / download_name(job, video.suffix)
 
 
 def _drop_old_ones() -> None:
     oldest = time.time() - KEPT_S
-    for copy in Path(get_upload_folder()).glob(f"*/{_NAME.format(width='*', height='*', seed='*', suffix='.mp4')}"):
+    for copy in Path(get_upload_folder()).glob(f"*/{_NAME.format(width='*', height='*', seed='*', suffix='.*')}"):
         with suppress(OSError):  # another program with the same cache may be at it too
             if copy.stat().st_mtime < oldest:
                 copy.unlink()

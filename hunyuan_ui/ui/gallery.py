@@ -14,7 +14,7 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner
 from hunyuan_ui.ui.jobs import facts_of
 from hunyuan_ui.ui.part import part
-from hunyuan_ui.ui.text import Words, seconds_text
+from hunyuan_ui.ui.text import Words
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ def video_json(job: Job, code: str, say: Words) -> dict[str, Any]:
         code: Opens its files.
         say: The visitor's words.
     """
-    width, height = job.request.real_size
+    made = job.made
     return {
         "id": job.id,
         "code": code,
         "created_at": job.created_at,
-        "length": say("result.seconds", seconds=seconds_text(job.request)),
-        "duration_s": job.request.duration_s,
-        "width": width,
-        "height": height,
+        "length": say("result.seconds", seconds=f"{made.duration_s:.1f}"),
+        "duration_s": made.duration_s,
+        "width": made.width,
+        "height": made.height,
         "facts": facts_of(job, say),
         "settings": job.request.model_dump(),
     }

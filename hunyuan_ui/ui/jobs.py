@@ -9,7 +9,7 @@ from typing import Any, Final
 from hunyuan_ui import __version__
 from hunyuan_ui.job import MICRO, Job, JobStatus, Payer, Phase
 from hunyuan_ui.runner import JobView, Limits
-from hunyuan_ui.ui.text import Words, money, seconds_text
+from hunyuan_ui.ui.text import Words, money
 
 POLL_S: Final = 2.0  # between two questions of a page about a job that takes minutes
 SOON_POLL_S: Final = 0.5  # where the end is near or the wait is short
@@ -86,14 +86,18 @@ def head_of(limits: Limits, payer: Payer, say: Words) -> dict[str, Any]:
 
 def facts_of(job: Job, say: Words) -> list[str]:
     """Return what was made, in short texts: size, length, steps, seed, cost and time."""
-    request = job.request
-    width, height = request.real_size
+    request, made = job.request, job.made
     facts = [
-        say("result.made", width=width, height=height),
-        say("result.seconds", seconds=seconds_text(request)),
+        say("result.made", width=made.width, height=made.height),
+        say("result.seconds", seconds=f"{made.duration_s:.1f}"),
         say("result.steps", steps=request.infer_steps),
         say("result.seed", seed=request.seed),
     ]
+    if job.differs:
+        width, height = request.real_size
+        facts.append(say("result.asked", width=width, height=height, frames=request.video_length, made=made.frames))
+    if (suffix := job.notes.get("suffix", ".mp4")) != ".mp4":
+        facts.append(say("result.not_mp4", kind=suffix[1:].upper()))
     if job.payer == "nobody":
         facts.append(say["result.free"])
     elif job.cost_microusd is not None:

@@ -129,8 +129,11 @@ class OwnerEvents:
         }
 
     def _row(self, job: Job, say: Words) -> dict[str, str]:
-        width, height = job.request.real_size
-        size = say("owner.size", width=width, height=height, frames=job.request.video_length)
+        made = job.made
+        size = say("owner.size", width=made.width, height=made.height, frames=made.frames)
+        if job.differs:
+            width, height = job.request.real_size
+            size += " " + say("owner.asked", width=width, height=height, frames=job.request.video_length)
         return {
             "when": _utc(job.created_at),
             "status": say[f"owner.status.{job.status.value}"],
@@ -160,8 +163,8 @@ def csv_of(jobs: Iterable[Job], *, with_prompts: bool) -> str:
     writer.writerow(names)
     for job in jobs:
         cost = "" if job.cost_microusd is None else job.cost_microusd / MICRO
-        width, height = job.request.real_size
-        made = [width, height, job.request.video_length, job.request.infer_steps, job.request.seed]
+        width, height, frames, _ = job.made
+        made = [width, height, frames, job.request.infer_steps, job.request.seed]
         cells = [job.id, _utc(job.created_at), job.status.value, job.payer, cost, job.counted_microusd / MICRO]
         cells += [job.inference_s, job.request_id, *made, *([job.request.prompt] if with_prompts else [])]
         writer.writerow([_cell(cell) for cell in cells])

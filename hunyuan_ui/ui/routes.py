@@ -58,7 +58,11 @@ def build_routes(runner: JobRunner) -> list[Route]:
     async def health(_request: Request) -> JSONResponse:
         problem = runner.limits().problem
         is_well = problem is None and runner.is_healthy
-        state = {"status": "ok" if is_well else "trouble", "problem": problem.code if problem else None}
+        state = {
+            "status": "ok" if is_well else "trouble",
+            "problem": problem.code if problem else None,
+            "waiting_for_visitor": runner.waiting_for_visitor,
+        }
         return _json({**state, "app_version": __version__}, 200 if is_well else 503)
 
     jobs = [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job)]

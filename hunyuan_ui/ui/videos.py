@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from hunyuan_ui.errors import AccessError, HunyuanUIError, MediaError
 from hunyuan_ui.export import Export, ExportKind
+from hunyuan_ui.filetype import BY_SUFFIX, MP4
 from hunyuan_ui.job import Job, JobProblem, Visitor, is_id
 from hunyuan_ui.runner import JobRunner
 from hunyuan_ui.ui.copies import download_name, drop_copy
@@ -41,7 +42,7 @@ _FILE_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_TYPES: Final = {"mp4": "video/mp4", "webp": "image/webp", "gif": "image/gif", "png": "image/png"}
+_TYPES: Final = {**{name: kind.mime for name, kind in BY_SUFFIX.items()}, ".webp": "image/webp", ".png": "image/png"}
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -146,12 +147,14 @@ class VideoFiles:
         self._runner = runner
 
     async def video(self, request: Request) -> Response:
-        """Return the MP4, or with `plain=1` a copy without settings."""
+        """Return the video, or with `plain=1` a copy of an MP4 without settings."""
         job = self._opened(request)
         videos = self._runner.videos
-        if request.query_params.get("plain") == "1":
+        # Settings are written into MP4s only.
+        if request.query_params.get("plain") == "1" and videos.video(job).suffix == MP4.suffix:
             return _file(request, job, _File(await videos.export(job, Export("mp4")), ".mp4"))
-        return _file(request, job, _File(videos.video(job), ".mp4"))
+        path = videos.video(job)
+        return _file(request, job, _File(path, path.suffix))
 
     async def poster(self, request: Request) -> Response:
         """Return the poster."""
@@ -182,7 +185,7 @@ def _file(request: Request, job: Job, file: _File) -> Response:
     response = FileResponse(
         file.path,
         headers=_FILE_HEADERS,
-        media_type=_TYPES[file.suffix.rpartition(".")[2]],
+        media_type=_TYPES[Path(file.suffix).suffix or file.suffix],
         filename=download_name(job, file.suffix),
         stat_result=stat,
         content_disposition_type="attachment" if is_download else "inline",

@@ -19,7 +19,7 @@ from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch
 from hunyuan_ui.folder import DataFolder
 from hunyuan_ui.job import Job, JobStatus, Visitor, new_id
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.runner import JobRunner, dispatch, journey, live, open_runner
+from hunyuan_ui.runner import JobRunner, dispatch, endings, journey, live, open_runner
 from hunyuan_ui.settings import Secret, Settings
 
 # Not of the shape of the service's keys, which the log would hide by itself.
@@ -38,7 +38,7 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     """Let the waits that protect a real service pass at once."""
     for module in (journey, dispatch):
         patch(module, "backoff_s", lambda *_, **__: 0.004)
-    patch(journey, "PATIENCE_S", 0.05)
+    patch(endings, "PROOFS", {ending: endings.Proof(4, 0.05) for ending in endings.Ending})
     patch(live, "PAUSE_CHECK_S", 0.01)
     patch(waiting, "SHORTEST_S", 0.01)
     patch(waiting, "GUESS_S", (0.02, 0.04))
@@ -69,7 +69,7 @@ class Rig:
         )
         client = EndpointClient(settings.base_url, settings.history_url, timeouts=self.timeouts)
         download = partial(
-            fetch, own_origin=self.origin, check=media.check_mp4, limits=SMALL, checkpoint=self.checkpoint
+            fetch, own_origin=self.origin, check=media.check_video, limits=SMALL, checkpoint=self.checkpoint
         )
         clock = {} if self.now is None else {"now": self.now}
         folder = DataFolder(self.folder, min_free_bytes=self.min_free_bytes)

@@ -182,13 +182,25 @@ CASES: tuple[Case, ...] = (
     Case("28-the-key-is-refused-for-a-while", get(STATUS, answer(401, {"error": "no"}), times=3), DONE, dialects=V2),
     Case(
         "29-failed",
-        get(STATUS, answer(422, {"status": "FAILED", "error": "prompt"})),
+        both(get(STATUS, answer(422, {"status": "FAILED", "error": "prompt"}), times=500), GONE),
         FAILED,
         "job_failed",
         V2,
         is_forgiven=True,
+        has_next=False,
     ),
-    Case("29-failed-with-200", get(STATUS, answer(200, {"status": "FAILED"})), FAILED, "job_failed", V2, 1, True),
+    Case(
+        "29-failed-with-200",
+        both(get(STATUS, answer(200, {"status": "FAILED"}), times=500), GONE),
+        FAILED,
+        "job_failed_unexplained",
+        V2,
+        is_forgiven=True,
+        has_next=False,
+    ),
+    Case(
+        "29-failed-twice", get(STATUS, answer(422, {"status": "FAILED", "error": "busy"}), times=2), DONE, dialects=V2
+    ),
     Case("30-young-404", both(get(STATUS, NOTHING_THERE), get(HISTORY, NOTHING_THERE)), DONE, dialects=V2),
     Case("30-expired-and-in-the-history", get(STATUS, NOTHING_THERE, times=500), DONE, dialects=V2),
     Case("30-gone", both(get(STATUS, NOTHING_THERE, times=500), GONE), LOST, "request_expired", V2, has_next=False),

@@ -1,0 +1,143 @@
+"""Undo a `Content-Encoding` that was not asked for, a bounded piece at a time.
+
+Every request asks for `identity`, yet content networks compress all the same; 64 KiB can unpack to 200 MB
+(faults-and-security.md, row 27), so no step gives more than `PIECE_BYTES`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any, Final, Protocol, cast
+
+from hunyuan_ui.filetype import video_type
+
+PIECE_BYTES: Final = 256 * 1024
+_PLAIN: Final = ("", "identity")
+_MOST_LAYERS: Final = 3
+
+
+class EncodingError(OSError):
+    """The body is not what its `Content-Encoding` says, or says something that is not known here."""
+
+
+class _Decoder(Protocol):
+    def feed(self, data: bytes) -> Iterator[bytes]: ...
+
+    def check_end(self) -> None: ...
+
+
+def encodings(headers: Mapping[str, str]) -> list[str]:
+    """Return the encodings of a body in the order in which they were put on; none for a plain body."""
+    names = headers.get("content-encoding", "").lower().split(",")
+    return [name.strip() for name in names if name.strip() not in _PLAIN]
+
+
+async def decoded(chunks: AsyncIterator[bytes], headers: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
+    """Yield a body without its encodings, in pieces of at most `PIECE_BYTES`.
+
+    A body that does not begin as its header says is passed on as it is: such headers are often simply wrong.
+
+    Args:
+        chunks: The raw body.
+        headers: Of the answer, looked up in lower case.
+
+    Raises:
+        EncodingError: The body is damaged or cut short, or its encoding is not known.
+    """
+    names = encodings(headers)
+    if len(names) > _MOST_LAYERS:
+        raise EncodingError("too many encodings")
+    for name in reversed(names):
+        chunks = _without(name, chunks)
+    async with aclosing(cast("AsyncGenerator[bytes, None]", chunks)) as body:
+        async for chunk in body:
+            yield chunk
+
+
+async def _without(name: str, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    decoder: _Decoder | None = None
+    async with aclosing(cast("AsyncGenerator[bytes, None]", chunks)) as body:
+        async for chunk in body:
+            if not chunk:
+                continue
+            if decoder is None:
+                decoder = _decoder(name, chunk)
+            for piece in decoder.feed(chunk):
+                yield piece
+    if decoder is not None:
+        decoder.check_end()
+
+
+def _decoder(name: str, start: bytes) -> _Decoder:
+    if _is_plain(start):
+        return _Plain()
+    if name in ("gzip", "x-gzip"):
+        return _Zlib(zlib.MAX_WBITS | 16) if start[:1] == b"\x1f" else _Plain()
+    if name == "deflate":
+        # Two forms are in use: with zlib's header, whose first bytes are a multiple of 31, and bare.
+        has_header = len(start) > 1 and start[0] & 15 == 8 and (start[0] << 8 | start[1]) % 31 == 0
+        return _Zlib(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
+    if name == "br":
+        return _Brotli()
+    raise EncodingError(f"it is compressed as {name[:20]!r}")
+
+
+def _is_plain(start: bytes) -> bool:
+    return video_type(start) is not None or start.lstrip()[:1] in (b"{", b"[", b"<")
+
+
+class _Plain:
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        yield data
+
+    def check_end(self) -> None:
+        return
+
+
+class _Zlib:
+    def __init__(self, window_bits: int) -> None:
+        self._bits = window_bits
+        self._inflate = zlib.decompressobj(window_bits)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        try:
+            while data:
+                if self._inflate.eof:
+                    if self._bits < zlib.MAX_WBITS:
+                        return  # zlib streams stand alone; what follows is padding
+                    self._inflate = zlib.decompressobj(self._bits)  # gzip members may follow one another
+                if piece := self._inflate.decompress(data, PIECE_BYTES):
+                    yield piece
+                data = self._inflate.unconsumed_tail or self._inflate.unused_data.lstrip(b"\0")
+        except zlib.error:
+            raise EncodingError("its compression is damaged") from None
+
+    def check_end(self) -> None:
+        if not self._inflate.eof:
+            raise EncodingError("its compression is cut short")
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        import brotli  # pyright: ignore[reportMissingTypeStubs] - comes with Gradio
+
+        self._library: Any = brotli
+        self._inflate: Any = self._library.Decompressor()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        try:
+            while True:
+                piece: bytes = self._inflate.process(data, output_buffer_limit=PIECE_BYTES)
+                if piece:
+                    yield piece
+                data = b""
+                if self._inflate.can_accept_more_data() or self._inflate.is_finished():
+                    return
+        except self._library.error:
+            raise EncodingError("its compression is damaged") from None
+
+    def check_end(self) -> None:
+        if not self._inflate.is_finished():
+            raise EncodingError("its compression is cut short")

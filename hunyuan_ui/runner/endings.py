@@ -1,0 +1,98 @@
+"""Endings: the one rule for every way a sent job can end without its video. Nothing ends on one answer.
+
+Each kind of ending needs several answers in a row and elapsed time, by a clock that never jumps. What a job has then
+come to, failed or lost, is the job run's to say (DESIGN 3 and 4).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, NamedTuple
+
+from hunyuan_ui.errors import DownloadError, HunyuanUIError, JobFailedError, MediaError, RequestExpiredError
+
+
+class Ending(str, Enum):
+    """What an answer seems to say."""
+
+    FAILED = "failed"  # the service could not make it
+    TAKEN_BACK = "taken_back"  # completed before, failed now
+    EXPIRED = "expired"  # the request is not known any more
+    NO_VIDEO = "no_video"  # completed, but no address is named
+    FILE_GONE = "file_gone"  # the address answers 404, 403, 410 and the like
+    LINK_REFUSED = "link_refused"  # the address is not safe to open, or leads to too much
+    UNREADABLE = "unreadable"  # a whole video came that does not decode
+
+
+class Proof(NamedTuple):
+    """How many answers in a row, over how many seconds, make an ending sure."""
+
+    answers: int
+    seconds: float
+
+
+# A content network may answer 404 for half a minute before a new file is everywhere; a failed status is the service's
+# own word and takes three ordinary polls.
+_SLOW: Final = Proof(4, 60.0)
+PROOFS: Final[Mapping[Ending, Proof]] = dict.fromkeys(Ending, _SLOW) | {Ending.FAILED: Proof(3, 10.0)}
+_AT_ONCE: Final = Proof(1, 0.0)  # the local preview lives in this process: its first word is its last
+
+
+@dataclass(slots=True)
+class _Seen:
+    count: int = 0
+    since: float = 0.0
+
+
+class Endings:
+    """What has been said of one job's end since the last answer that spoke for its video.
+
+    Args:
+        is_free: Nobody pays for it, so that its end may be believed at once.
+        now: A clock in seconds that never jumps.
+    """
+
+    def __init__(self, *, is_free: bool = False, now: Callable[[], float] = time.monotonic) -> None:
+        self._is_free = is_free
+        self._now = now
+        self._seen: dict[Ending, _Seen] = {}
+
+    def is_sure(self, ending: Ending) -> bool:
+        """Count an answer that says this; return whether it may be believed now."""
+        seen = self._seen.setdefault(ending, _Seen(since=self._now()))
+        seen.count += 1
+        proof = _AT_ONCE if self._is_free else PROOFS[ending]
+        return seen.count >= proof.answers and self._now() - seen.since >= proof.seconds
+
+    def count(self, ending: Ending) -> int:
+        """Return how often this was said."""
+        return self._seen[ending].count if ending in self._seen else 0
+
+    def clear(self) -> None:
+        """Start again: an answer has spoken for the video."""
+        self._seen.clear()
+
+
+def ending_of(error: HunyuanUIError, *, was_completed: bool = False) -> Ending | None:
+    """Return how an error would end a sent job; None for one that says nothing of its video.
+
+    Args:
+        error: Of a question, a download, or a check of what came.
+        was_completed: The service said before that the video is made.
+    """
+    match error:
+        case JobFailedError():
+            return Ending.TAKEN_BACK if was_completed else Ending.FAILED
+        case RequestExpiredError():
+            return Ending.EXPIRED
+        case DownloadError(expired=True):
+            return Ending.FILE_GONE
+        case DownloadError(retryable=False):
+            return Ending.LINK_REFUSED
+        case MediaError(code="video_undecodable"):
+            return Ending.UNREADABLE
+        case _:
+            return Ending.NO_VIDEO if error.code == "no_video_in_result" else None

@@ -1,0 +1,457 @@
+"""Services that answer strangely: nothing ends on one answer, what is named is counted, what was paid is kept."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.endpoint.contract import COST_HEADER, REQUEST_ID_HEADER, SUBMIT_V2
+from hunyuan_ui.errors import AccessError, InvalidRequestError, MediaError, SpendLimitError
+from hunyuan_ui.job import MICRO, JobStatus, Phase, Visitor, new_id
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.runner import JobRunner, endings
+from hunyuan_ui.runner.owner import MOST_USD
+from tests.faults import oracle
+from tests.faults.rig import OWNER, Rig, click, ended, prompt_of, until
+from tests.faults.service import COST_USD, FILE, HISTORY, RESULT, STATUS, PaidService, video_of
+from tests.raw_service import Reply, Wire, answer, html
+from tests.videos import webm_bytes
+
+pytestmark = [pytest.mark.faults, pytest.mark.anyio]
+NOT_FOUND = answer(404, {"error": "not found"})
+FAILED = answer(422, {"status": "FAILED", "error": "CUDA out of memory"})
+COMPLETED = answer(200, {"status": "COMPLETED"})
+LIMIT_USD = 5.0
+
+
+@pytest.fixture
+async def limited(rig: Rig) -> AsyncIterator[JobRunner]:
+    """A public run whose owner allows $5 a day."""
+    rig.settings = {"server_name": "0.0.0.0", "daily_limit_usd": LIMIT_USD, "visitor_daily_videos": 100}
+    async with rig.running() as runner:
+        yield runner
+
+
+async def spend_all(runner: JobRunner) -> list[str]:
+    """Click as often as 20 strangers would; return the jobs that were let in, all of them ended."""
+    made: list[str] = []
+    for number in range(20):
+        job_id = new_id()
+        try:
+            await click(runner, job_id, Visitor.from_token(f"{number:032x}"))
+        except SpendLimitError:
+            continue
+        made.append(job_id)
+        await ended(runner, job_id)
+    return made
+
+
+def check_bill(service: PaidService, runner: JobRunner) -> None:
+    billed = sum(service.billed().values()) * service.cost_usd
+    assert 0 < billed <= LIMIT_USD
+    assert runner.limits().spent_total_usd >= min(billed, LIMIT_USD) - 1e-6
+
+
+FLIPS: dict[str, dict[str, list[Reply]]] = {
+    "result failed once": {RESULT: [FAILED]},
+    "result failed twice with 200": {RESULT: [answer(200, {"status": "FAILED"})] * 2},
+    "status failed once, then completed": {STATUS: [FAILED]},
+    "status failed between": {
+        STATUS: [answer(200, {"status": "PROCESSING"}), FAILED, answer(200, {"status": "QUEUED"})]
+    },
+    "result expired once": {RESULT: [NOT_FOUND]},
+    "result without a video": {RESULT: [answer(200, {"status": "COMPLETED", "output": None})] * 2},
+    "file not there yet": {FILE: [answer(404), answer(404), answer(403)]},
+    "file gone for a moment": {FILE: [answer(410)] * 2},
+    "a link that leads inwards, once": {
+        RESULT: [answer(200, {"status": "COMPLETED", "output": "http://169.254.169.254/x.mp4"})]
+    },
+}
+
+
+@pytest.mark.parametrize("name", FLIPS)
+async def test_one_strange_answer_ends_nothing(rig: Rig, service: PaidService, name: str) -> None:
+    for path, replies in FLIPS[name].items():
+        service.on("GET", path, list(replies))
+    if RESULT in FLIPS[name]:
+        service.on("GET", STATUS, COMPLETED)  # which the pattern of results would catch too
+    service.on("GET", HISTORY, NOT_FOUND)
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+        assert (job.status, job.cost_microusd) == (JobStatus.DONE, round(COST_USD * MICRO))
+    oracle.check(rig.folder, service)
+
+
+def _named(**metrics: Any) -> Reply:
+    return answer(422, {"status": "FAILED", "error": "late", "metrics": metrics})
+
+
+COSTS: dict[str, list[tuple[str, str, Reply]]] = {
+    "failed with a cost": [("GET", STATUS, _named(cost=COST_USD))],
+    "failed with a cost as text": [("GET", STATUS, _named(cost=str(COST_USD)))],
+    "failed with a cost in the header": [
+        ("GET", STATUS, answer(200, {"status": "FAILED", "error": "x"}, headers={COST_HEADER: str(COST_USD)}))
+    ],
+    "completed, then failed for ever": [("GET", RESULT, FAILED), ("GET", STATUS, COMPLETED)],
+    "a post refused with a cost": [
+        ("POST", "/v*", answer(400, {"error": "no"}, headers={COST_HEADER: str(COST_USD)}, bills=True))
+    ],
+    "a limited post with a cost": [
+        ("POST", "/v*", answer(429, {"error": "no"}, headers={COST_HEADER: str(COST_USD)}, bills=True))
+    ],
+    "a failed post with a cost in the body": [
+        ("POST", "/v*", answer(500, {"error": "no", "metrics": {"cost": COST_USD}}, bills=True))
+    ],
+    "no cost": [("GET", RESULT, NOT_FOUND), ("GET", STATUS, COMPLETED)],
+    "expired after a cost was named": [
+        ("GET", STATUS, answer(404, {"error": "gone", "metrics": {"cost": COST_USD}})),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", COSTS)
+async def test_a_named_cost_is_counted_whatever_the_status_says(
+    limited: JobRunner, service: PaidService, name: str
+) -> None:
+    for method, path, reply in COSTS[name]:
+        service.on(method, path, reply)
+    service.on("GET", HISTORY, NOT_FOUND)
+    made = await spend_all(limited)
+    assert made
+    check_bill(service, limited)
+    assert all(limited.view(job_id, OWNER).job.counted_microusd >= COST_USD * MICRO for job_id in made)
+    assert limited.owner.is_paused(OWNER) == (len(made) >= 3), "the breaker counts them"
+
+
+@pytest.mark.parametrize("cost", [0, 1e-9, 0.01, 1e8, 999.0])
+async def test_a_cost_that_cannot_be_meant_counts_as_the_estimate_until_the_owner_knows(
+    limited: JobRunner, service: PaidService, cost: float
+) -> None:
+    before = limited.estimate(VideoRequest.parse({"prompt": "x"}))
+    metrics = {"cost": cost, "inference_time": 211.0}
+    link = f"{service.origin}/files/same.mp4"
+    service.on("GET", RESULT, answer(200, {"status": "COMPLETED", "output": link, "metrics": metrics}))
+    service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+    service.on("GET", FILE, answer(200, video_of("any")))
+    service.on("GET", HISTORY, NOT_FOUND)
+    made = await spend_all(limited)
+    assert len(made) == 2
+    check_bill(service, limited)
+    after = limited.estimate(VideoRequest.parse({"prompt": "x"}))
+    assert (after.cost_usd, after.high_usd) == (before.cost_usd, before.high_usd)
+    assert [(job.id, job.notes["named_usd"]) for job in limited.owner.doubtful(OWNER)] == [
+        (job_id, cost) for job_id in made
+    ]
+    right = await limited.owner.correct(made[0], OWNER, cost_usd=1.4, note="seen in the account")
+    assert (right.status, right.cost_microusd) == (JobStatus.DONE, 1_400_000)
+    assert right.notes["corrections"][0]["note"] == "seen in the account"
+    if cost > MOST_USD:
+        with pytest.raises(InvalidRequestError):
+            await limited.owner.confirm(made[1], OWNER)
+        return
+    taken = await limited.owner.confirm(made[1], OWNER)
+    assert taken.cost_microusd == round(cost * MICRO)
+    assert limited.owner.doubtful(OWNER) == []
+    with pytest.raises(AccessError):
+        await limited.owner.correct(made[0], Visitor.from_token("c" * 32), cost_usd=0.0)
+
+
+@pytest.mark.parametrize(("said", "counted", "is_settled"), [(1.5, 1.5, True), (0.002, 0.002, True), (0, None, False)])
+async def test_the_history_puts_a_cost_right_that_cannot_be_meant(
+    rig: Rig, service: PaidService, said: float, counted: float | None, is_settled: bool
+) -> None:
+    service.cost_usd = 0.002
+    service.on("GET", HISTORY, answer(200, {"request_id": "any", "credits_deduction": said}))
+    seen: list[str] = []
+
+    def as_asked(received: Any) -> None:
+        seen.append(received.path)
+
+    service.on_request = as_asked
+    async with rig.running() as runner:
+        service.on("GET", HISTORY, Reply(lambda wire, received: _row(received.path, said).act(wire, received)))
+        job = await ended(runner, await click(runner))
+        assert job.status is JobStatus.DONE
+        assert (runner.owner.doubtful(OWNER) == []) is is_settled
+        expected = job.estimate_microusd if counted is None else round(counted * MICRO)
+        assert job.cost_microusd == expected
+
+
+def _row(path: str, cost: float) -> Reply:
+    return answer(200, {"request_id": path.rpartition("/")[2], "credits_deduction": cost, "model_status": "COMPLETED"})
+
+
+@pytest.mark.parametrize("status", [400, 402, 500, 503])
+async def test_a_refusal_with_a_cost_and_an_id_is_asked_about(rig: Rig, service: PaidService, status: int) -> None:
+    taken: list[str] = []
+
+    def act(wire: Any, received: Any) -> None:
+        good = service.behave(received)
+        recorder = _Recorder(wire.socket, wire.stopped)
+        good.act(recorder, received)
+        request_id = json.loads(recorder.sent.partition(b"\r\n\r\n")[2])["request_id"]
+        taken.append(request_id)
+        headers = {COST_HEADER: str(COST_USD), REQUEST_ID_HEADER: request_id}
+        answer(status, {"error": "sorry"}, headers=headers).act(wire, received)
+
+    service.on("POST", SUBMIT_V2, [Reply(act)])
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+        assert (job.status, job.request_id) == (JobStatus.DONE, taken[0])
+    oracle.check(rig.folder, service)
+
+
+class _Recorder(Wire):
+    sent = b""
+
+    def send(self, data: bytes) -> None:
+        self.sent += data
+
+
+async def test_an_id_of_a_gateways_own_leaves_the_outcome_unknown(rig: Rig, service: PaidService) -> None:
+    service.on("POST", SUBMIT_V2, [Reply(html(504, headers={REQUEST_ID_HEADER: "gateway-0001"}).act, bills=True)])
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+        assert job.problem is not None
+        assert (job.status, job.problem.code) == (JobStatus.UNKNOWN, "gateway_failed")
+        assert job.counted_microusd == job.reserved_microusd
+
+
+@pytest.mark.parametrize("same", ["one-and-the-same-id", "ONE-AND-THE-SAME-ID", "oneandthesameid"])
+async def test_a_request_id_of_another_job_shows_nobody_the_others_video(
+    rig: Rig, service: PaidService, same: str
+) -> None:
+    service.on("POST", SUBMIT_V2, [answer(200, {"request_id": text}) for text in ("one-and-the-same-id", same)])
+    service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+    link = f"{service.origin}/files/x.mp4"
+    service.on("GET", RESULT, answer(200, {"status": "COMPLETED", "output": link, "metrics": {"cost": COST_USD}}))
+    service.on("GET", FILE, answer(200, video_of("first")))
+    alice, bob = Visitor.from_token("a" * 32), Visitor.from_token("b" * 32)
+    async with rig.running() as runner:
+        first = await ended(runner, await click(runner, visitor=alice))
+        second = await ended(runner, await click(runner, visitor=bob))
+        assert first.status is JobStatus.DONE
+        assert second.problem is not None
+        assert (second.status, second.problem.code, second.request_id) == (
+            JobStatus.UNKNOWN,
+            "request_id_reused",
+            None,
+        )
+        assert second.counted_microusd > 0
+        with pytest.raises(MediaError):
+            runner.video_path(second.id, bob)
+    again = Rig(rig.folder, rig.origin)
+    async with again.running() as runner:
+        assert runner.view(second.id, bob).job.status is JobStatus.UNKNOWN
+
+
+async def test_a_lost_video_can_be_looked_for_again(rig: Rig, service: PaidService) -> None:
+    gone = [answer(404)] * 500
+    service.on("GET", FILE, gone)
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+        assert job.status is JobStatus.LOST
+        assert (job.request_id is not None, job.result_url is not None) == (True, True)
+        assert runner.view(job.id, OWNER).can_look_again
+        spent = runner.limits().spent_total_usd
+        with pytest.raises(AccessError):
+            await runner.look_again(job.id, Visitor.from_token("b" * 32))
+        service.on("GET", FILE, answer(200, video_of(prompt_of(job.id))))
+        await runner.look_again(job.id, OWNER)
+        assert (await ended(runner, job.id)).status is JobStatus.DONE
+        assert runner.limits().spent_total_usd == spent
+        with pytest.raises(AccessError):
+            await runner.look_again(job.id, OWNER)
+    oracle.check(rig.folder, service)
+
+
+async def test_an_expired_request_can_be_looked_for_again_until_its_seven_days_are_over(
+    rig: Rig, service: PaidService
+) -> None:
+    clock = [1_000_000.0]
+    rig.now = lambda: clock[0]
+    service.on("GET", STATUS, NOT_FOUND)
+    service.on("GET", HISTORY, NOT_FOUND)
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+        assert (job.status, job.result_url) == (JobStatus.LOST, None)
+        await runner.look_again(job.id, OWNER)
+        assert (await ended(runner, job.id)).status is JobStatus.LOST
+        clock[0] += 7 * 86_400 + 1
+        assert not runner.view(job.id, OWNER).can_look_again
+        with pytest.raises(AccessError):
+            await runner.look_again(job.id, OWNER)
+
+
+PACKED: dict[str, Any] = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "Deflate ": lambda data: zlib.compressobj(wbits=-15).compress(data) + b"",
+    "gzip, deflate": lambda data: zlib.compress(gzip.compress(data)),
+    "br": lambda data: __import__("brotli").compress(data),
+}
+
+
+@pytest.mark.parametrize("encoding", PACKED)
+async def test_a_compressed_file_is_taken(rig: Rig, service: PaidService, encoding: str) -> None:
+    def act(wire: Any, received: Any) -> None:
+        video = video_of(service._prompts[received.path.rpartition("/")[2].removesuffix(".mp4")])
+        packed = _bare(video) if encoding == "Deflate " else PACKED[encoding](video)
+        answer(200, packed, content_type="video/mp4", headers={"Content-Encoding": encoding}).act(wire, received)
+
+    service.on("GET", FILE, Reply(act))
+    async with rig.running() as runner:
+        assert (await ended(runner, await click(runner))).status is JobStatus.DONE
+    oracle.check(rig.folder, service)
+
+
+def _bare(data: bytes) -> bytes:
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return deflate.compress(data) + deflate.flush()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate"])
+async def test_a_file_that_is_only_called_compressed_is_taken(rig: Rig, service: PaidService, encoding: str) -> None:
+    def act(wire: Any, received: Any) -> None:
+        video = video_of(service._prompts[received.path.rpartition("/")[2].removesuffix(".mp4")])
+        answer(200, video, content_type="video/mp4", headers={"Content-Encoding": encoding}).act(wire, received)
+
+    service.on("GET", FILE, Reply(act))
+    async with rig.running() as runner:
+        assert (await ended(runner, await click(runner))).status is JobStatus.DONE
+
+
+async def test_a_compressed_file_that_is_cut_short_is_fetched_again(rig: Rig, service: PaidService) -> None:
+    half = gzip.compress(video_of("x"))[:-20]
+    service.on("GET", FILE, [answer(200, half, headers={"Content-Encoding": "gzip"})])
+    async with rig.running() as runner:
+        assert (await ended(runner, await click(runner))).status is JobStatus.DONE
+    oracle.check(rig.folder, service)
+
+
+@pytest.mark.parametrize("dialect", ["v1", "v2"])
+@pytest.mark.parametrize("kind", ["webm", "matroska"])
+async def test_a_whole_file_that_is_no_mp4_is_kept_as_it_is(
+    rig: Rig, service: PaidService, dialect: Any, kind: str
+) -> None:
+    rig.dialect = dialect
+    file = webm_bytes(kind)
+    service.on("GET", FILE, answer(200, file, content_type="video/webm"))
+    headers = {COST_HEADER: str(COST_USD), REQUEST_ID_HEADER: "v1-request"}
+    service.on("POST", "/v1/*", answer(200, file, content_type="video/webm", headers=headers))
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+        suffix = {"webm": ".webm", "matroska": ".mkv"}[kind]
+        assert (job.status, job.notes["suffix"]) == (JobStatus.DONE, suffix)
+        path = runner.video_path(job.id, OWNER)
+        assert (path.suffix, path.read_bytes()) == (suffix, file)
+        assert (await runner.videos.poster(job)).is_file()
+        assert job.made.width == 32
+    async with rig.running() as runner:
+        assert runner.video_path(job.id, OWNER).read_bytes() == file
+        await runner.delete(job.id, OWNER)
+        assert [found.name for found in (rig.folder / "videos").iterdir()] == []
+
+
+async def test_what_was_really_made_is_read_from_the_file(rig: Rig, service: PaidService) -> None:
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+        assert tuple(job.made)[:3] == (32, 16, 5)
+        assert job.differs
+
+
+def _blank(mp4: bytes) -> bytes:
+    at = mp4.index(b"mdat") + 4
+    size = int.from_bytes(mp4[at - 8 : at - 4], "big") - 8
+    return mp4[:at] + bytes(size) + mp4[at + size :]
+
+
+async def test_a_whole_file_that_does_not_decode_is_kept_named_and_fetched_again(
+    rig: Rig, service: PaidService
+) -> None:
+    blank = _blank(video_of("anything"))
+    service.on("GET", FILE, [answer(200, blank)])
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+        assert job.status is JobStatus.DONE
+        assert not list((rig.folder / "videos").glob("*.unreadable"))
+        service.on("GET", FILE, answer(200, blank))
+        job = await ended(runner, await click(runner))
+        assert job.problem is not None
+        assert (job.status, job.problem.code) == (JobStatus.LOST, "video_unreadable")
+        assert (rig.folder / "videos" / f"{job.id}.unreadable").read_bytes() == blank
+        service.on("GET", FILE, answer(200, video_of(prompt_of(job.id))))
+        await runner.look_again(job.id, OWNER)
+        assert (await ended(runner, job.id)).status is JobStatus.DONE
+    oracle.check(rig.folder, service)
+
+
+async def test_a_failing_download_gives_its_place_back(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hunyuan_ui.runner.journey.backoff_s", lambda *_, **__: 30.0)
+    rig.settings = {"concurrency": 2}
+    service.on("GET", FILE, [html(502), html(502)])
+    async with rig.running() as runner:
+        stuck = [await click(runner), await click(runner)]
+        await until(lambda: all(runner.view(job_id, OWNER).retry_in_s is not None for job_id in stuck))
+        assert all(runner.view(job_id, OWNER).phase is Phase.DOWNLOADING for job_id in stuck)
+        assert (await ended(runner, await click(runner))).status is JobStatus.DONE
+        for job_id in stuck:
+            await runner.look_again(job_id, OWNER)
+            assert (await ended(runner, job_id)).status is JobStatus.DONE
+    oracle.check(rig.folder, service)
+
+
+async def test_jobs_that_wait_for_their_visitors_key_hold_no_place(rig: Rig, service: PaidService) -> None:
+    rig.settings = {"server_name": "0.0.0.0", "concurrency": 1}
+    service.on("POST", SUBMIT_V2, answer(429, {"error": "later"}, headers={"Retry-After": "3600"}, bills=False))
+    async with rig.running() as runner:
+        for number in range(20):
+            await click(runner, visitor=Visitor.from_token(f"{number:032x}"), own_key=f"SG_{number:016x}")
+    service.on("POST", SUBMIT_V2, [])
+    async with rig.running() as runner:
+        assert runner.waiting_for_visitor == 20
+        visitor = Visitor.from_token("f" * 32)
+        assert await click(runner, visitor=visitor, own_key="SG_ffffffffffffffff")
+        assert len(runner.owner.waiting_for_visitor(OWNER)) == 20
+        assert await runner.owner.end_waiting(OWNER) == 20
+        assert runner.waiting_for_visitor == 0
+
+
+async def test_money_sentences_follow_the_phase(rig: Rig, service: PaidService) -> None:
+    service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        await until(lambda: runner.view(job_id, OWNER).phase is Phase.RENDERING)
+        service.refuse()
+        service.hang_up()
+        await until(lambda: (note := runner.view(job_id, OWNER).note) is not None and "unreachable" in note.code)
+        view = runner.view(job_id, OWNER)
+        assert view.note is not None
+        assert "Nothing was charged" not in view.note.sentence
+        assert "counts as charged" in view.note.sentence
+        assert view.retry_in_s is not None
+        service.on("GET", STATUS, COMPLETED)
+        service.listen()
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+
+
+def test_an_ending_needs_answers_and_time() -> None:
+    clock = [0.0]
+    seen = endings.Endings(now=lambda: clock[0])
+    gone = endings.Ending.FILE_GONE
+    assert not any(seen.is_sure(gone) for _ in range(100)), "time is needed"
+    clock[0] = 61.0
+    assert seen.is_sure(gone)
+    seen.clear()
+    assert not seen.is_sure(gone)
+    clock[0] = 400.0
+    assert not seen.is_sure(gone), "answers are needed"
+    assert endings.Endings(is_free=True).is_sure(gone)
