@@ -26,6 +26,7 @@ _MAY_HAVE_BEEN_SENT: Final = (
     " WHERE status IN ('queued', 'submitting') AND payer <> 'nobody'"
 )
 _TABLE: Final = "SELECT 1 FROM sqlite_master WHERE name = 'jobs'"
+_INDEX: Final = "SELECT 1 FROM sqlite_master WHERE name = 'jobs_by_request'"
 
 
 class Opened(NamedTuple):
@@ -116,7 +117,8 @@ def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
             if not may_be_new:
                 raise sqlite3.DatabaseError("the table is gone")
             connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
-        connection.execute(BY_REQUEST)
+        if connection.execute(_INDEX).fetchone() is None:
+            connection.execute(BY_REQUEST)
         _check_rows(connection)
         undo.pop_all()
     return connection

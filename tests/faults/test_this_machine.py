@@ -211,7 +211,7 @@ async def test_row52_a_locked_ledger_refuses_and_recovers(
             with pytest.raises(StorageError, match="busy"):
                 await click(runner)
             service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
-            await until(lambda: (note := runner.view(job_id, OWNER).note) and note.code == "ledger_busy")
+            await until(lambda: (note := runner.view(job_id, OWNER).note) and note.code == "ledger_busy_sent")
             other.execute("ROLLBACK")
         assert (await ended(runner, job_id)).status is JobStatus.DONE
         await next_job_works(runner)
