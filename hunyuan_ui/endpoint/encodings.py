@@ -16,6 +16,8 @@ from hunyuan_ui.filetype import video_type
 PIECE_BYTES: Final = 256 * 1024
 _PLAIN: Final = ("", "identity")
 _MOST_LAYERS: Final = 3
+_SNIFFED: Final = 12  # bytes that tell a file from its packed form
+_JSON_OR_HTML: Final = (b'{"', b"[{", b"{}", b"[]", b"<!", b"<h")
 
 
 class EncodingError(OSError):
@@ -58,14 +60,20 @@ async def decoded(chunks: AsyncIterator[bytes], headers: Mapping[str, str]) -> A
 
 async def _without(name: str, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     decoder: _Decoder | None = None
+    start = b""
     async with aclosing(cast("AsyncGenerator[bytes, None]", chunks)) as body:
         async for chunk in body:
-            if not chunk:
-                continue
             if decoder is None:
-                decoder = _decoder(name, chunk)
+                start += chunk
+                if len(start) < _SNIFFED:
+                    continue
+                decoder, chunk = _decoder(name, start), start
             for piece in decoder.feed(chunk):
                 yield piece
+    if decoder is None and start:
+        decoder = _decoder(name, start)
+        for piece in decoder.feed(start):
+            yield piece
     if decoder is not None:
         decoder.check_end()
 
@@ -85,7 +93,7 @@ def _decoder(name: str, start: bytes) -> _Decoder:
 
 
 def _is_plain(start: bytes) -> bool:
-    return video_type(start) is not None or start.lstrip()[:1] in (b"{", b"[", b"<")
+    return video_type(start) is not None or start.startswith(_JSON_OR_HTML)
 
 
 class _Plain:
@@ -105,12 +113,13 @@ class _Zlib:
         try:
             while data:
                 if self._inflate.eof:
-                    if self._bits < zlib.MAX_WBITS:
-                        return  # zlib streams stand alone; what follows is padding
+                    data = data.lstrip(b"\0")
+                    if not data or self._bits <= zlib.MAX_WBITS:
+                        return  # padding; and zlib streams stand alone
                     self._inflate = zlib.decompressobj(self._bits)  # gzip members may follow one another
                 if piece := self._inflate.decompress(data, PIECE_BYTES):
                     yield piece
-                data = self._inflate.unconsumed_tail or self._inflate.unused_data.lstrip(b"\0")
+                data = self._inflate.unconsumed_tail or self._inflate.unused_data
         except zlib.error:
             raise EncodingError("its compression is damaged") from None
 
@@ -128,13 +137,11 @@ class _Brotli:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         try:
-            while True:
-                piece: bytes = self._inflate.process(data, output_buffer_limit=PIECE_BYTES)
-                if piece:
-                    yield piece
+            # The limit may be passed by the size of one of the library's blocks; more waits until nothing comes.
+            while piece := self._inflate.process(data, output_buffer_limit=PIECE_BYTES // 2):
+                for at in range(0, len(piece), PIECE_BYTES):
+                    yield piece[at : at + PIECE_BYTES]
                 data = b""
-                if self._inflate.can_accept_more_data() or self._inflate.is_finished():
-                    return
         except self._library.error:
             raise EncodingError("its compression is damaged") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any, Final, cast
 
 from hunyuan_ui import log
 from hunyuan_ui.endpoint.client import BlockingAnswer
-from hunyuan_ui.endpoint.contract import FILE_LIFE_S, HistoryRow, Metrics, RemoteState
+from hunyuan_ui.endpoint.contract import FILE_LIFE_S, RECORD_LIFE_S, HistoryRow, Metrics, RemoteState
 from hunyuan_ui.errors import (
     AuthenticationError,
     DownloadError,
@@ -36,6 +37,7 @@ from hunyuan_ui.runner.means import Means, NeedsKeyError, Service
 
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 HOPELESS_AFTER: Final = 20  # downloads that fail, once the file's seven days are over
+LATE_LOOK_S: Final = 600.0  # between two looks into the history for a job that should be over
 SLOWEST_RETRY_S: Final = 60.0
 SLOWEST_FETCH_S: Final = 600.0  # a file may stay out of reach for days
 
@@ -53,6 +55,7 @@ class Journey:
         self._means = means
         self._endings = Endings(is_free=live.job.payer == "nobody")
         self._was_completed = live.job.status is JobStatus.DOWNLOADING
+        self._looked_at = -math.inf  # time.monotonic() of the last question to the history about a late job
 
     @property
     def _job(self) -> Job:
@@ -206,6 +209,7 @@ class Journey:
             await self._name_cost(status.metrics.cost)
             self._endings.clear()
             self._live.say(Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING)
+            await self._look_up_if_late()
             return
         self._was_completed = True
         self._live.say(Phase.RENDERING)
@@ -213,6 +217,17 @@ class Journey:
         # Either of the two may be the one that names the cost.
         cost = result.metrics.cost if result.metrics.cost is not None else status.metrics.cost
         await self._settle(replace(result.metrics, cost=cost), result.url, request_id)
+
+    async def _look_up_if_late(self) -> None:
+        """Ask the history now and then about a job that should be over: a status may stand still, or be a new word."""
+        if self._age_s() < RECORD_LIFE_S or time.monotonic() - self._looked_at < LATE_LOOK_S:
+            return
+        self._looked_at = time.monotonic()
+        row = await self._service.client.history(self._request_id(), self._key())
+        if row is not None and row.url is not None:
+            await self._settle(Metrics(cost=row.cost), row.url, self._request_id())
+        elif row is not None and row.status == RemoteState.FAILED.value:
+            raise JobFailedError("job_failed_unexplained", **({"cost": row.cost} if row.cost else {}))
 
     async def _missed(self, error: EndpointError, misses: int) -> None:
         """Make of a question without a usable answer what it may be: an ending, once that is sure, or a try later."""

@@ -359,6 +359,19 @@ async def test_a_whole_file_that_is_no_mp4_is_kept_as_it_is(
         assert [found.name for found in (rig.folder / "videos").iterdir()] == []
 
 
+async def test_a_status_that_stands_still_is_looked_up_in_the_history(rig: Rig, service: PaidService) -> None:
+    clock = [1_000_000.0]
+    rig.now = lambda: clock[0]
+    service.on("GET", STATUS, answer(200, {"status": "ARCHIVED"}))
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        await until(lambda: service.count("GET", "/status") > 3)
+        assert runner.view(job_id, OWNER).job.status is JobStatus.RUNNING
+        clock[0] += 3601
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    oracle.check(rig.folder, service)
+
+
 async def test_what_was_really_made_is_read_from_the_file(rig: Rig, service: PaidService) -> None:
     async with rig.running() as runner:
         job = await ended(runner, await click(runner))
