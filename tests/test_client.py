@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import time
@@ -35,7 +36,7 @@ from hunyuan_ui.errors import (
 )
 from hunyuan_ui.request import VideoRequest
 from tests import raw_service
-from tests.raw_service import RawService, Reply, answer, html
+from tests.raw_service import RawService, Received, Reply, answer, html
 from tests.videos import mp4_bytes
 
 pytestmark = pytest.mark.anyio
@@ -461,7 +462,11 @@ async def ask_history(client: EndpointClient) -> object:
     return await client.history(ID, KEY)
 
 
-@pytest.mark.parametrize("ask", [ask_status, ask_result, ask_credits, ask_history])
+async def ask_list(client: EndpointClient) -> object:
+    return await client.past_requests(KEY, since=0.0, until=86_400.0)
+
+
+@pytest.mark.parametrize("ask", [ask_status, ask_result, ask_credits, ask_history, ask_list])
 @pytest.mark.parametrize(
     "reply",
     [
@@ -493,12 +498,30 @@ async def test_a_get_that_goes_wrong_can_be_asked_again(service: RawService, ask
     assert len(service.requests) == 1
 
 
-@pytest.mark.parametrize("ask", [ask_status, ask_result, ask_credits, ask_history])
+@pytest.mark.parametrize("ask", [ask_status, ask_result, ask_credits, ask_history, ask_list])
 async def test_row28_a_service_that_is_away_is_unreachable(
     service: RawService, client: EndpointClient, ask: Any
 ) -> None:
     service.refuse()
     assert type(await failure_of(ask, client)) is EndpointUnreachableError
+
+
+async def test_a_list_of_a_hundred_long_prompts_is_read_page_by_page(
+    service: RawService, client: EndpointClient
+) -> None:
+    body = {"prompt": "狐" * 2000, "negative_prompt": "雨" * 1000}
+    rows = [{"request_id": f"{number:032x}", "request_body": json.dumps(body)} for number in range(130)]
+
+    def give(received: Received) -> Reply:
+        page = int(re.findall(r"[?&]page=(\d+)", received.path)[0])
+        return answer(200, json.dumps({"data": rows[100 * page - 100 : 100 * page]}))
+
+    service.on("GET", "/inference-request/request-history", Reply(lambda wire, got: give(got).act(wire, got)))
+    found = await client.past_requests(KEY, since=0.0, until=86_400.0)
+    assert len(found) == 130
+    assert {one.request.prompt for one in found if one.request} == {body["prompt"]}
+    assert [one.path.partition("&per_page")[0][-7:] for one in service.requests] == ["?page=1", "?page=2", "?page=3"]
+    assert {one.headers["x-api-key"] for one in service.requests} == {KEY}
 
 
 @pytest.mark.parametrize("ask", [ask_status, ask_result])

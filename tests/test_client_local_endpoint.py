@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from hunyuan_ui.errors import (
     RateLimitError,
     RequestExpiredError,
 )
+from hunyuan_ui.estimate import estimate
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.request import VideoRequest
@@ -136,6 +138,35 @@ async def test_a_record_that_expired_is_still_in_the_history(client: EndpointCli
     assert await client.history(request_id, KEY)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"history_envelope": lambda rows, _: rows},
+        {"history_envelope": lambda rows, about: {"result": {"requests": rows}, "pagination": about}},
+    ],
+    indirect=True,
+    ids=["usual", "list", "nested"],
+)
+async def test_all_requests_of_some_days_are_listed(client: EndpointClient) -> None:
+    now = time.time()
+    assert await client.past_requests(KEY, since=now - 7 * 86_400, until=now) == []
+    done, failed = await client.submit(REQUEST, KEY), await client.submit(IMPOSSIBLE, KEY)
+    await finished(client, done)
+    with pytest.raises(JobFailedError):
+        await finished(client, failed)
+    found = await client.past_requests(KEY, since=now - 7 * 86_400, until=now)
+    by_id = {one.request_id: one for one in found}
+    assert by_id.keys() == {done, failed}
+    assert (by_id[done].state, by_id[done].request) == (RemoteState.COMPLETED, REQUEST)
+    assert by_id[done].cost == pytest.approx(estimate(REQUEST).cost_usd, abs=1e-6)
+    assert by_id[done].url
+    assert by_id[done].at == pytest.approx(now, abs=60)
+    assert (by_id[failed].state, by_id[failed].cost) == (RemoteState.FAILED, 0)
+    assert await client.past_requests("SG_another", since=now, until=now) == []
+    assert await client.past_requests(KEY, since=now - 20 * 86_400, until=now - 10 * 86_400) == []
+
+
 @pytest.mark.parametrize("options", [{"keys": ["SG_ffffffffffffffff"]}], indirect=True)
 async def test_a_wrong_key_is_refused_everywhere(client: EndpointClient) -> None:
     for ask in (
@@ -143,6 +174,7 @@ async def test_a_wrong_key_is_refused_everywhere(client: EndpointClient) -> None
         client.status("0" * 32, KEY),
         client.result("0" * 32, KEY),
         client.history("0" * 32, KEY),
+        client.past_requests(KEY, since=0, until=86_400),
         client.credits(KEY),
     ):
         with pytest.raises(AuthenticationError) as caught:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +227,59 @@ def test_the_history_tells_finished_failed_and_running_requests(start: Start) ->
     slow = start(seconds=30)
     running = slow.post("/v2/hunyuan-video", json=SMALL).json()["request_id"]
     assert slow.get(f"/inference-request/request-history/{running}").json()["model_status"] == "PENDING"
+
+
+def test_the_history_is_filtered_by_day_model_and_status(start: Start) -> None:
+    client = start()
+    made(client)
+    today = datetime.now(timezone.utc).date()
+    days = {"from_date": str(today), "to_date": str(today + timedelta(days=1))}
+    gone = {"from_date": str(today - timedelta(days=3)), "to_date": str(today - timedelta(days=1))}
+    for asked, count in (
+        ({}, 1),
+        (days, 1),
+        (gone, 0),
+        ({"model_name": "hunyuan"}, 1),
+        ({"model_name": "hunyuan-video"}, 1),
+        ({"model_name": "hunyuan-video-i2v"}, 0),
+        ({"status": "COMPLETED"}, 1),
+        ({"status": "FAILED"}, 0),
+        ({"status": "PENDING"}, 0),
+        ({"per_page": 100, "page": 2}, 0),
+        ({"sort_by": "credits_deduction", "sort_order": "asc"}, 1),
+    ):
+        listed = client.get("/inference-request/request-history", params=asked).json()
+        assert len(listed["data"]) == count, asked
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"per_page": 0},
+        {"per_page": 101},
+        {"per_page": "many"},
+        {"page": 0},
+        {"from_date": "25.11.2026"},
+        {"to_date": "2026-13-01"},
+        {"from_date": "2026-11-25", "to_date": "2026-11-24"},
+        {"from_date": "2026-10-01", "to_date": "2026-11-25"},
+        {"status": "RUNNING"},
+        {"sort_by": "prompt"},
+        {"sort_order": "up"},
+    ],
+)
+def test_what_the_history_cannot_be_asked_is_named(shared: httpx.Client, asked: dict[str, Any]) -> None:
+    refused = shared.get("/inference-request/request-history", params=asked)
+    assert refused.status_code == 400
+    assert next(iter(asked)) in refused.json()["error"]
+
+
+def test_the_historys_envelope_can_be_another(start: Start) -> None:
+    client = start(history_envelope=lambda rows, about: {"request_history": rows, "pagination": about})
+    request_id = made(client)["request_id"]
+    listed = client.get("/inference-request/request-history").json()
+    assert [row["request_id"] for row in listed["request_history"]] == [request_id]
+    assert listed["pagination"] == {"page": 1, "per_page": 20, "total": 1}
 
 
 # v1

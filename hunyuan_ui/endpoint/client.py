@@ -20,7 +20,7 @@ from hunyuan_ui.endpoint import answers, contract
 from hunyuan_ui.endpoint.answers import Answer
 from hunyuan_ui.endpoint.contract import HistoryRow, Metrics, RemoteResult, RemoteStatus
 from hunyuan_ui.endpoint.encodings import decoded, encodings
-from hunyuan_ui.endpoint.history import history_row
+from hunyuan_ui.endpoint.history import PastRequest, PastRequests, history_row, list_query
 from hunyuan_ui.endpoint.saving import Check, Saved, SaveLimits, save
 from hunyuan_ui.endpoint.wire import (
     NEVER_SENT,
@@ -39,6 +39,7 @@ from hunyuan_ui.filetype import video_type
 from hunyuan_ui.request import VideoRequest
 
 JSON_LIMIT: Final = 2 * 1024 * 1024  # bytes of a JSON answer (faults-and-security.md, row 25)
+LIST_LIMIT: Final = 8 * 1024 * 1024  # bytes of a page of 100 requests, each with its prompts
 _MOST_KEPT: Final = 100  # more in flight than that are opened anew
 _LONGEST_KEY: Final = 512
 _SNIFFED: Final = 12  # bytes that tell a video from JSON and HTML
@@ -195,6 +196,23 @@ class EndpointClient:
         answer = await self._get(self._history + contract.history_path(_checked(request_id)), key)
         return history_row(answer, request_id, key)
 
+    async def past_requests(self, key: str, *, since: float, until: float) -> list[PastRequest]:
+        """Return every request of this model that the account's history has of some days; free of charge.
+
+        Args:
+            key: The account's.
+            since: UTC seconds on the first of the days.
+            until: UTC seconds on the last one, which is at most 29 days later.
+
+        Raises:
+            EndpointError: The whole history could not be read; never that there is nothing in it.
+        """
+        found = PastRequests()
+        while True:
+            url = self._history + list_query(found.next_page, since, until)
+            if not found.take(await self._get(url, key, LIST_LIMIT), key):
+                return found.all()
+
     async def _post(self, path: str, request: VideoRequest, key: str, deadline: float) -> tuple[httpx.Response, float]:
         url, connect_s = self._base + path, self._timeouts.connect_s
         outgoing = new_request("POST", url, connect_s, headers=_key_header(key), json=_wire_values(request))
@@ -209,12 +227,12 @@ class EndpointClient:
         # Raised out here so that it carries no context: what it comes from may hold the request, and that the key.
         raise failure
 
-    async def _get(self, url: str, key: str) -> Answer:
+    async def _get(self, url: str, key: str, limit: int = JSON_LIMIT) -> Answer:
         deadline = anyio.current_time() + self._timeouts.get_s
         outgoing = new_request("GET", url, self._timeouts.connect_s, headers=_key_header(key))
         try:
             response = await send(self._gets, outgoing, deadline)
-            return await _whole(response, 0.0, deadline)
+            return await _whole(response, 0.0, deadline, limit)
         except NEVER_SENT as error:
             failure = unreachable(error)
         except TRANSPORT_ERRORS as error:
@@ -222,9 +240,9 @@ class EndpointClient:
         raise failure
 
 
-async def _whole(response: httpx.Response, elapsed_s: float, deadline: float) -> Answer:
+async def _whole(response: httpx.Response, elapsed_s: float, deadline: float, limit: int = JSON_LIMIT) -> Answer:
     try:
-        return await _read(response, _raw(response), elapsed_s, deadline)
+        return await _read(response, _raw(response), elapsed_s, deadline, limit=limit)
     finally:
         await response.aclose()
 
@@ -235,8 +253,10 @@ async def _read(
     elapsed_s: float,
     deadline: float,
     start: bytes = b"",
+    *,
+    limit: int = JSON_LIMIT,
 ) -> Answer:
-    body, problem = await read_body(chunks, deadline, JSON_LIMIT, start)
+    body, problem = await read_body(chunks, deadline, limit, start)
     return Answer(response.status_code, response.headers, body, problem, elapsed_s)
 
 

@@ -17,6 +17,7 @@ GENERATE_V1: Final = f"/v1/{MODEL}"
 SUBMIT_V2: Final = f"/v2/{MODEL}"
 CREDITS: Final = "/v1/get-user-credits"
 HISTORY: Final = "/inference-request"
+HISTORY_LIST: Final = "/request-history"  # below the history base URL
 
 KEY_HEADER: Final = "x-api-key"
 REQUEST_ID_HEADER: Final = "x-request-id"
@@ -125,7 +126,7 @@ def result_path(request_id: str) -> str:
 
 def history_path(request_id: str) -> str:
     """Return the path of one row of the request history, below the history base URL."""
-    return f"/request-history/{request_id}"
+    return f"{HISTORY_LIST}/{request_id}"
 
 
 def amount(value: object) -> float | None:

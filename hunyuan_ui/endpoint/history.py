@@ -1,17 +1,48 @@
-"""What the account's request history says of one request, whatever envelope it comes in.
+"""What the account's request history says, of one request or of all, whatever envelope it comes in.
 
-Source: segmind-api.md 3.3, which leaves the envelope open: the row is looked for at every level.
+Source: segmind-api.md 3.3, which leaves the envelope open: rows are looked for at every level. A list that is not whole
+or not understood is an error and never an empty list, because what it does not name would count as not spent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta, timezone
+from hashlib import sha256
+from typing import Any, Final, cast
+from urllib.parse import urlencode
 
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.answers import Answer, detail_of, is_same, plain, raise_unless_success
-from hunyuan_ui.endpoint.contract import HistoryRow
-from hunyuan_ui.errors import UnexpectedResponseError
+from hunyuan_ui.endpoint.contract import HistoryRow, RemoteState
+from hunyuan_ui.endpoint.waiting import moment
+from hunyuan_ui.errors import InvalidRequestError, UnexpectedResponseError
+from hunyuan_ui.request import VideoRequest
+
+PER_PAGE: Final = 100  # the most that the service gives at once
+MOST_PAGES: Final = 50
+UNKNOWN_PROMPT: Final = "(not in the account's history)"
+
+_DEEPEST: Final = 4  # levels of an envelope
+_ROW: Final = ("request_id", "generation_url", "model_status", "credits_deduction")
+# An empty list says that nothing was spent, so only one that is called as a list of requests is believed.
+_NAME_OF_ROWS: Final = re.compile(r"data|item|result|row|record|request|histor|generation|list|content|doc|entr|log")
+_NOT_OF_ROWS: Final = re.compile(r"error|warn|filter|messag")
+_TOTALS: Final = ("total", "totalcount", "totalitems", "totalrecords", "totalresults", "totalrows")
+_FAILED: Final = ("FAILED", "FAILURE", "ERROR", "CANCELLED", "CANCELED")
+_DONE: Final = ("COMPLETED", "COMPLETE", "SUCCESS", "SUCCEEDED", "DONE", "FINISHED")
+_PAST_THE_END: Final = (400, 404, 422)  # what some lists answer for a page after their last
+_BEGUN: Final = re.compile(r"creat|submit|request(ed)?_?(at|time|date)|start|queue|timestamp|^time$|^date$", re.I)
+_ENDED: Final = re.compile(r"complet|updat|finish|end", re.I)
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_YEAR_2001: Final = 1e9
+_YEAR_9999: Final = 2.5e11
+_MILLISECONDS: Final = 1e11  # a larger number is not one of seconds
 
 
 def history_row(answer: Answer, request_id: str, key: str) -> HistoryRow | None:
@@ -45,11 +76,277 @@ def _rows_in(value: object, request_id: str, depth: int = 0) -> list[HistoryRow]
 
 
 def _is_row(fields: Mapping[str, object]) -> bool:
-    return any(name in fields for name in ("request_id", "generation_url", "model_status", "credits_deduction"))
+    return any(name in fields for name in _ROW)
 
 
 def _row(fields: Mapping[str, object]) -> HistoryRow:
     status = fields.get("model_status") or fields.get("status")
-    url = contract.video_url({"output": fields.get("generation_url")}) or contract.video_url(fields)
     cost = contract.amount(fields.get("credits_deduction"))
-    return HistoryRow(url, cost, plain(status)[:40] if isinstance(status, str) else None)
+    return HistoryRow(_url(fields), cost, plain(status)[:40] if isinstance(status, str) else None)
+
+
+def _url(fields: Mapping[str, object]) -> str | None:
+    return contract.video_url({"output": fields.get("generation_url")}) or contract.video_url(fields)
+
+
+# --- the list
+
+
+@dataclass(frozen=True, slots=True)
+class PastRequest:
+    """One request of this model as the account's history lists it.
+
+    Args:
+        identity: The same for every row of one request, however its id is written.
+        request_id: What the service is asked with; None where the row has none that could be one.
+        state: COMPLETED or FAILED; PROCESSING for any other word, since asking about it tells the truth.
+        cost: US dollars, or None where none is named.
+        url: Of the video, or None.
+        request: What was asked for, as far as it can be read, or None.
+        at: When it was sent, UTC seconds, or None.
+    """
+
+    identity: str
+    request_id: str | None
+    state: RemoteState
+    cost: float | None = None
+    url: str | None = None
+    request: VideoRequest | None = None
+    at: float | None = None
+
+
+def list_query(page: int, since: float, until: float) -> str:
+    """Return path and query of a page of the list, below the history base URL.
+
+    Args:
+        page: From 1.
+        since: UTC seconds; the list has that whole day.
+        until: UTC seconds; the day after is named, because it is not said whether the last one belongs to the list.
+    """
+    first, last = (datetime.fromtimestamp(at, timezone.utc).date() for at in (since, until))
+    asked = {"page": page, "per_page": PER_PAGE, "from_date": first, "to_date": last + timedelta(days=1)}
+    return f"{contract.HISTORY_LIST}?{urlencode({**asked, 'model_name': contract.MODEL})}"
+
+
+class PastRequests:
+    """Puts the pages of the list together, in order, and tells when they are all there."""
+
+    def __init__(self) -> None:
+        self._requests: dict[str, PastRequest] = {}
+        self._seen: set[tuple[str, str | None]] = set()
+        self._rows = 0
+        self._pages = 0
+        self._total: int | None = None
+        self._is_short = False
+
+    @property
+    def next_page(self) -> int:
+        """The number of the page to take in next, from 1."""
+        return self._pages + 1
+
+    def take(self, answer: Answer, key: str) -> bool:
+        """Take in the next page; return whether there may be one more.
+
+        Raises:
+            EndpointError: Refused, not the contract, or not the whole list.
+        """
+        if self._is_short and answer.status in _PAST_THE_END and not answer.is_html:
+            return self._end()
+        rows, total = _page(answer, key)
+        self._total = self._total if total is None else total
+        self._pages += 1
+        found = [(_identity(row), row) for row in rows]
+        fresh = {(identity, _url(row)) for identity, row in found} - self._seen
+        if not fresh:
+            return self._end()  # empty, or the same page once more
+        self._seen |= fresh
+        self._rows += len(rows)
+        for identity, row in found:
+            if _is_ours(row):
+                self._add(_past_request(identity, row))
+        self._is_short = len(rows) < PER_PAGE
+        if self._is_short and self._total is not None and self._rows >= self._total:
+            return False
+        if self._pages >= MOST_PAGES:
+            raise UnexpectedResponseError("bad_answer", reason="its list has no end")
+        return True
+
+    def all(self) -> list[PastRequest]:
+        """Return each request once, in the list's order."""
+        return list(self._requests.values())
+
+    def _end(self) -> bool:
+        if self._total is not None and self._rows < self._total:
+            raise UnexpectedResponseError("bad_answer", reason="its list is cut short")
+        return False
+
+    def _add(self, row: PastRequest) -> None:
+        """Join the rows of one request, one an output, each of which names the whole cost."""
+        known = self._requests.setdefault(row.identity, row)
+        states = {known.state, row.state}
+        order = (RemoteState.COMPLETED, RemoteState.PROCESSING, RemoteState.FAILED)
+        self._requests[row.identity] = replace(
+            known,
+            state=next(state for state in order if state in states),
+            cost=max((cost for cost in (known.cost, row.cost) if cost is not None), default=None),
+            url=known.url or row.url,
+            request=known.request or row.request,
+            at=known.at or row.at,
+        )
+
+
+def _page(answer: Answer, key: str) -> tuple[list[dict[str, object]], int | None]:
+    """Return the rows of every model on a page, and how many the whole list is said to have."""
+    raise_unless_success(answer, key)
+    value = answer.value
+    if value is None or _says_no(value):
+        raise UnexpectedResponseError("bad_answer", reason=answer.problem or detail_of(answer, key))
+    lists = list(_lists_in(value))
+    rows = [row for _, items in lists if any(map(_is_row_like, items)) for row in items]
+    if not rows:
+        named = [items for name, items in lists if _NAME_OF_ROWS.search(name) and not _NOT_OF_ROWS.search(name)]
+        if not named or any(named):
+            raise UnexpectedResponseError("bad_answer", reason="it holds no list of requests")
+    if not all(map(_is_row_like, rows)):
+        raise UnexpectedResponseError("bad_answer", reason="not everything in its list is a request")
+    return [cast("dict[str, object]", row) for row in rows], next(_totals_in(value), None)
+
+
+def _says_no(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    fields = cast("dict[str, object]", value)
+    word = str(fields.get("status", ""))[:10].lower()
+    is_refused = fields.get("success") is False or word in ("error", "fail", "failed", "failure")
+    return is_refused or bool(fields.get("error")) or bool(fields.get("errors"))
+
+
+def _is_row_like(item: object) -> bool:
+    return isinstance(item, dict) and _is_row(cast("dict[str, object]", item))
+
+
+def _lists_in(value: object, name: str = "list", depth: int = 0) -> Iterator[tuple[str, list[object]]]:
+    if isinstance(value, list):
+        yield name.lower(), cast("list[object]", value)
+    elif isinstance(value, dict) and depth < _DEEPEST:
+        fields = cast("dict[str, object]", value)
+        if sum(known in fields for known in _ROW) > 1:
+            return  # a row, whose own lists are none of rows
+        for key, item in fields.items():
+            yield from _lists_in(item, key, depth + 1)
+
+
+def _totals_in(value: object, depth: int = 0) -> Iterator[int]:
+    if isinstance(value, dict) and depth < _DEEPEST:
+        for name, item in cast("dict[str, object]", value).items():
+            is_total = name.lower().replace("_", "") in _TOTALS and not isinstance(item, bool)
+            if is_total and isinstance(item, (int, str)) and re.fullmatch(r"[0-9]{1,9}", str(item)[:10]):
+                yield int(item)
+            yield from _totals_in(item, depth + 1)
+
+
+# --- one row of it
+
+
+def _identity(row: Mapping[str, object]) -> str:
+    named = row.get("request_id")
+    if isinstance(named, (str, int)) and not isinstance(named, bool) and (text := str(named).strip()):
+        return text.replace("-", "").lower()
+    # Without an id, what never changes about a request tells it from others.
+    fixed = ""
+    with suppress(RecursionError):
+        fixed = json.dumps([row.get("request_body"), _moment_of(row)], sort_keys=True)
+    return "row " + sha256(fixed.encode()).hexdigest()
+
+
+def _is_ours(row: Mapping[str, object]) -> bool:
+    """Whether a row is of this model; one that names none came because this one was asked for."""
+    name = row.get("model_name")
+    if not isinstance(name, str) or not name.strip():
+        return True
+    ours = _letters(contract.MODEL)
+    return _letters(name) == ours or any(_letters(piece) == ours for piece in re.split(r"[/:@]", name))
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _past_request(identity: str, row: Mapping[str, object]) -> PastRequest:
+    about = _row(row)
+    named = row.get("request_id")
+    word = (about.status or "").upper()
+    state = RemoteState.FAILED if word in _FAILED else RemoteState.PROCESSING
+    # A video's address says more than any word.
+    is_made = word in _DONE or about.url is not None
+    return PastRequest(
+        identity=identity,
+        request_id=cast("str", named) if contract.is_request_id(named) else None,
+        state=RemoteState.COMPLETED if is_made else state,
+        cost=about.cost,
+        url=about.url,
+        request=_request_in(row),
+        at=_moment_of(row),
+    )
+
+
+def _request_in(row: Mapping[str, object]) -> VideoRequest | None:
+    """Return what was asked for; a value that cannot be read takes its default, for the price's sake."""
+    body = _object(row.get("request_body")) or _object(row.get("parameters")) or {}
+    if "prompt" not in body:
+        body = next((inner for inner in map(_object, body.values()) if inner and "prompt" in inner), body)
+    prompt = body.get("prompt") or row.get("prompt")
+    known = {name: _number(body[name]) for name in VideoRequest.model_fields if body.get(name) is not None}
+    if not known and not prompt:
+        return None
+    values: dict[str, Any] = {"prompt": UNKNOWN_PROMPT}
+    for name, value in {**known, "prompt": prompt, "negative_prompt": body.get("negative_prompt")}.items():
+        with suppress(InvalidRequestError, OverflowError):
+            VideoRequest.parse({**values, name: value})
+            values[name] = value
+    return VideoRequest.parse(values)
+
+
+def _object(value: object) -> dict[str, object] | None:
+    for _ in range(2):  # JSON text, or JSON text of a JSON text
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except (ValueError, RecursionError):
+                return None
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
+
+
+def _number(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,9})?", value.strip()):
+        return float(value) if "." in value else int(value)
+    return value
+
+
+def _moment_of(row: Mapping[str, object]) -> float | None:
+    """Return the latest moment at which a row says that its request was sent, else ended; UTC seconds."""
+    for kind in (_BEGUN, _ENDED):
+        named = [_moment(value) for name, value in row.items() if kind.search(name)]
+        if known := [at for at in named if at is not None]:
+            return max(known)
+    return None
+
+
+def _moment(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    if isinstance(value, str) and _DAY.fullmatch(value.strip()):
+        with suppress(ValueError):
+            return datetime.combine(date.fromisoformat(value.strip()), datetime.min.time(), timezone.utc).timestamp()
+        return None
+    at = moment(value[:80]) if isinstance(value, str) else _seconds(value)
+    return at if at is not None and _YEAR_2001 <= at < _YEAR_9999 else None
+
+
+def _seconds(number: float) -> float | None:
+    with suppress(OverflowError):
+        at = float(number)
+        while _MILLISECONDS < at < math.inf:
+            at /= 1000  # milli-, micro- or nanoseconds
+        return at
+    return None

@@ -1,4 +1,4 @@
-"""How long a 429 asks to wait, from whatever the service says about it."""
+"""Times as the service writes them, and how long a 429 asks to wait."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float
     Source: segmind-api.md 1.2 (the reset header is sent, `Retry-After` is not); the header's form was not seen.
     """
     own_clock = time.time() if now is None else now
-    sent_at = _moment(headers.get("date", "")) or own_clock
+    sent_at = moment(headers.get("date", "")) or own_clock
     for name in (RATE_LIMIT_RESET_HEADER, "retry-after"):
         wait = _wait(headers.get(name, ""), sent_at)
         if wait is not None:
@@ -48,11 +48,12 @@ def _wait(text: str, sent_at: float) -> float | None:
     text = text.strip()
     if _NUMBER.fullmatch(text) and float(text) < _YEAR_2001:
         return float(text)
-    moment = _moment(text)
-    return None if moment is None else moment - sent_at
+    at = moment(text)
+    return None if at is None else at - sent_at
 
 
-def _moment(text: str) -> float | None:
+def moment(text: str) -> float | None:
+    """Return the UTC seconds that a text names as ISO 8601, HTTP date or number of (milli)seconds, or None."""
     text = text.strip()
     if _NUMBER.fullmatch(text):
         number = float(text)
@@ -68,13 +69,13 @@ def _iso(text: str) -> datetime | None:
     if found is None:
         return None
     day, clock, sign, hours, minutes = found.groups()
-    moment = datetime.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+    here = datetime.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
     if sign is None:
-        return moment
+        return here
     offset = timedelta(hours=int(hours), minutes=int(minutes))
-    return moment - offset if sign == "+" else moment + offset
+    return here - offset if sign == "+" else here + offset
 
 
 def _http_date(text: str) -> datetime:
-    moment = parsedate_to_datetime(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    named = parsedate_to_datetime(text)
+    return named if named.tzinfo else named.replace(tzinfo=timezone.utc)

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import RemoteState
 from hunyuan_ui.local_endpoint.gate import Gate, Refusal
+from hunyuan_ui.local_endpoint.history import Envelope, HistoryQuery, in_data, status_of
 from hunyuan_ui.local_endpoint.jobs import InsufficientCreditsError, Jobs, RemoteJob, Terms
 
 FILES: Final = "/generations"
@@ -33,6 +34,7 @@ def create_app(
     record_life_s: float = contract.RECORD_LIFE_S,
     requests_per_minute: int | None = None,
     v1_answer: Literal["bytes", "url"] = "bytes",
+    history_envelope: Envelope = in_data,
     work_dir: Path | None = None,
 ) -> FastAPI:
     """Return a stand-in for the hosted service.
@@ -45,6 +47,7 @@ def create_app(
         record_life_s: Seconds after submission until polling answers 404.
         requests_per_minute: Paid requests a key may make in a minute; no limit when None.
         v1_answer: Whether v1 answers with the video itself or with JSON that names its address.
+        history_envelope: Puts a page's rows and its place into the list's answer.
         work_dir: Where the folder of videos is made; it is removed at the end.
     """
     terms = Terms(seconds=seconds, is_free=is_free, record_life_s=record_life_s)
@@ -56,14 +59,14 @@ def create_app(
         await jobs.aclose()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    endpoint = LocalEndpoint(jobs, Gate(keys, requests_per_minute), v1_answer)
+    endpoint = LocalEndpoint(jobs, Gate(keys, requests_per_minute), v1_answer, history_envelope)
     app.add_api_route(contract.GENERATE_V1, endpoint.generate, methods=["POST"])
     app.add_api_route(contract.SUBMIT_V2, endpoint.submit, methods=["POST"])
     app.add_api_route("/v2/requests/{request_id}/status", endpoint.status)
     app.add_api_route("/v2/requests/{request_id}", endpoint.result)
     app.add_api_route("/v1/requests/{request_id}", endpoint.result)
     app.add_api_route(contract.CREDITS, endpoint.credits)
-    app.add_api_route(contract.HISTORY + "/request-history", endpoint.history)
+    app.add_api_route(contract.HISTORY + contract.HISTORY_LIST, endpoint.history)
     app.add_api_route(contract.HISTORY + contract.history_path("{request_id}"), endpoint.history_row)
     app.add_api_route(FILES + "/{name}", endpoint.file, methods=["GET", "HEAD"])
     app.add_exception_handler(Refusal, _refused)
@@ -74,10 +77,13 @@ def create_app(
 class LocalEndpoint:
     """One method for each path."""
 
-    def __init__(self, jobs: Jobs, gate: Gate, v1_answer: Literal["bytes", "url"]) -> None:
+    def __init__(
+        self, jobs: Jobs, gate: Gate, v1_answer: Literal["bytes", "url"], envelope: Envelope = in_data
+    ) -> None:
         self._jobs = jobs
         self._gate = gate
         self._v1_answer = v1_answer
+        self._envelope = envelope
 
     async def generate(self, request: Request) -> Response:
         """Block until the video is there and answer with it (segmind-api.md 1.1 and 1.2)."""
@@ -121,13 +127,11 @@ class LocalEndpoint:
         self._gate.key_of(request)
         return {"credits": self._jobs.credits, "free-credits": 0.0}
 
-    async def history(self, request: Request, page: int = 1, per_page: int = 20) -> dict[str, Any]:
-        """List the caller's requests, newest first (segmind-api.md 3.3; the envelope's names are not documented)."""
-        jobs = self._jobs.of(self._gate.key_of(request))
-        page, per_page = max(page, 1), min(max(per_page, 1), 100)
-        shown = jobs[(page - 1) * per_page : page * per_page]
-        rows = [_history_row(job, request) for job in shown]
-        return {"data": rows, "page": page, "per_page": per_page, "total": len(jobs)}
+    async def history(self, request: Request) -> Response:
+        """List the caller's requests (segmind-api.md 3.3)."""
+        key = self._gate.key_of(request)
+        shown, about = HistoryQuery.read(request.query_params).of(self._jobs.of(key))
+        return JSONResponse(self._envelope([_history_row(job, request) for job in shown], about))
 
     async def history_row(self, request: Request, request_id: str) -> dict[str, Any]:
         """Give one of the caller's requests, of any age."""
@@ -201,7 +205,7 @@ def _history_row(job: RemoteJob, request: Request) -> dict[str, Any]:
     return {
         "request_id": job.id,
         "model_name": contract.MODEL,
-        "model_status": job.state.value if job.ended_at is not None else "PENDING",
+        "model_status": status_of(job),
         "credits_deduction": job.cost or 0.0,
         "request_body": job.values,
         "generation_url": _url(job, request),

@@ -1,0 +1,113 @@
+"""Which of the caller's requests a page of the history's list shows (segmind-api.md 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from typing import Any, Final
+
+from hunyuan_ui.endpoint import contract
+from hunyuan_ui.local_endpoint.gate import Refusal
+from hunyuan_ui.local_endpoint.jobs import RemoteJob
+
+Rows = list[dict[str, Any]]
+Envelope = Callable[[Rows, dict[str, int]], object]  # of a page's rows, and its page, per_page and total
+
+MOST_A_PAGE: Final = 100
+_USUAL_A_PAGE: Final = 20
+_USUAL_SPAN: Final = timedelta(days=7)
+_LONGEST_SPAN: Final = timedelta(days=31)
+_SORTED_BY: Final[dict[str, Callable[[RemoteJob], Any]]] = {
+    "model_created": lambda job: job.submitted_at,
+    "model_name": lambda _: contract.MODEL,
+    "credits_deduction": lambda job: job.cost or 0.0,
+}
+
+
+def in_data(rows: Rows, about: dict[str, int]) -> object:
+    """Return the usual envelope; the real one's names are not documented."""
+    return {"data": rows, **about}
+
+
+def status_of(job: RemoteJob) -> str:
+    """Return the word of the history for where a job is."""
+    return job.state.value if job.ended_at is not None else "PENDING"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """What was asked of the list; both days belong to it, in UTC."""
+
+    page: int
+    per_page: int
+    first: date
+    last: date
+    model_name: str
+    status: str | None
+    sort_by: str
+    is_descending: bool
+
+    @classmethod
+    def read(cls, asked: Mapping[str, str]) -> HistoryQuery:
+        """Read the query's values.
+
+        Raises:
+            Refusal: 400, naming the value that is wrong.
+        """
+        today = datetime.now(timezone.utc).date()
+        last = _day(asked, "to_date", today)
+        first = _day(asked, "from_date", last - _USUAL_SPAN)
+        if not timedelta(0) <= last - first <= _LONGEST_SPAN:
+            raise Refusal(400, "from_date and to_date must be in order and at most 31 days apart")
+        return cls(
+            page=_whole(asked, "page", 1, 1_000_000),
+            per_page=_whole(asked, "per_page", _USUAL_A_PAGE, MOST_A_PAGE),
+            first=first,
+            last=last,
+            model_name=asked.get("model_name", ""),
+            status=_one_of(asked, "status", ("COMPLETED", "FAILED", "PENDING")),
+            sort_by=_one_of(asked, "sort_by", tuple(_SORTED_BY)) or "model_created",
+            is_descending=_one_of(asked, "sort_order", ("asc", "desc")) != "asc",
+        )
+
+    def of(self, jobs: list[RemoteJob]) -> tuple[list[RemoteJob], dict[str, int]]:
+        """Return the page's jobs, and which page of how many jobs it is.
+
+        Args:
+            jobs: All of the caller's, newest first.
+        """
+        fitting = [job for job in jobs if self._fits(job)]
+        fitting.sort(key=_SORTED_BY[self.sort_by], reverse=self.is_descending)
+        shown = fitting[(self.page - 1) * self.per_page : self.page * self.per_page]
+        return shown, {"page": self.page, "per_page": self.per_page, "total": len(fitting)}
+
+    def _fits(self, job: RemoteJob) -> bool:
+        day = datetime.fromtimestamp(job.submitted_at, timezone.utc).date()
+        is_ours = self.model_name.lower() in contract.MODEL
+        return is_ours and self.first <= day <= self.last and self.status in (None, status_of(job))
+
+
+def _whole(asked: Mapping[str, str], name: str, usual: int, most: int) -> int:
+    text = asked.get(name, str(min(usual, most)))
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= most):
+        raise Refusal(400, f"{name} must be a whole number from 1 to {most}")
+    return int(text)
+
+
+def _day(asked: Mapping[str, str], name: str, usual: date) -> date:
+    text = asked.get(name)
+    if text is None:
+        return usual
+    with suppress(ValueError):
+        if len(text) == len("YYYY-MM-DD"):
+            return date.fromisoformat(text)
+    raise Refusal(400, f"{name} must be a day as YYYY-MM-DD")
+
+
+def _one_of(asked: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
+    text = asked.get(name)
+    if text is not None and text not in known:
+        raise Refusal(400, f"{name} must be one of {', '.join(known)}")
+    return text
