@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
@@ -16,6 +16,7 @@ from hunyuan_ui.errors import AccessError
 from hunyuan_ui.estimate import Outcome, is_plausible
 from hunyuan_ui.guard import Day, Totals
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
+from hunyuan_ui.ledger import found as history
 from hunyuan_ui.ledger.lists import RareWords, condition, words_of
 from hunyuan_ui.ledger.rows import COLUMNS, OPEN, SELECTED, UNSETTLED, as_storage_error, problem_text, to_job, to_row
 from hunyuan_ui.ledger.totals import days, totals
@@ -112,6 +113,27 @@ class Ledger:
             past = {name: min(at, self.now()) for name in names if (at := getattr(job, name)) is not None}
             row = to_row(replace(job, **past, updated_at=self.now()))
             return self._connection.execute(_ADOPT, row).rowcount == 1
+
+    def take_in(self, found: Iterable[Job]) -> list[Job]:
+        """Store jobs that the account's history has and this ledger has not, all or none; return what is new here.
+
+        One that is known by its request id, deleted or not, stays as it is. One that was sent and has no id yet is
+        given it, if it asked for the same at about the same time.
+
+        Args:
+            found: Jobs of the owner's, each with an id that follows from its request.
+        """
+        with self._transaction("take_in"):
+            return history.take_in(self._connection, found, self.now())
+
+    def say_spent(self, said: Job) -> Job:
+        """Count all that the account was charged today by its owner's word, less what is settled here already.
+
+        Args:
+            said: A lost job whose cost that is; of two on one day the later one holds.
+        """
+        with self._transaction("say_spent"):
+            return history.say_spent(self._connection, said, self.now())
 
     # one job onwards
 
