@@ -15,8 +15,12 @@ _WHY: Final = {
 }
 _STORAGE: Final = {
     "kept": "on a mounted disk, so it stays when the Space restarts.",
-    "lax": "on a mounted store that writes late: videos stay, but the last moments of the ledger may be lost.",
-    "wiped": "on the Space's own disk, which is wiped when it restarts: videos, and the record of what was spent.",
+    "lax": "on a mounted store that may write late: videos stay, but the last moments of the ledger may be lost.",
+    "wiped": "on {disk}: videos, and the record of what was spent.",
+}
+_DISK: Final = {
+    True: "the Space's own disk, which is wiped when it restarts",
+    False: "a container's own disk or in memory, which is wiped when it is started anew",
 }
 
 
@@ -45,9 +49,7 @@ def describe(settings: Settings, *, spent_today_usd: float = 0.0, spent_total_us
         lines.append(_who_may_use_it(settings))
     lines.append(f"Most that this start may spend of your money: {_most(settings, spent_today_usd, spent_total_usd)}.")
     lines.append(f"Data folder: {settings.data_dir}")
-    if settings.storage is not None:
-        lines.append(f"It is {_STORAGE[settings.storage]}")
-    return lines
+    return [*lines, *_storage(settings)]
 
 
 def addresses(local_url: str, share_url: str | None, *, mcp_error: str | None = None) -> list[str]:
@@ -62,6 +64,21 @@ def addresses(local_url: str, share_url: str | None, *, mcp_error: str | None = 
     if mcp_error:
         lines.append(f'No MCP for agents: {mcp_error} It needs: pip install "gradio[mcp]"')
     return [*lines, "Ctrl+C ends it; videos under way go on at the service and are taken up at the next start."]
+
+
+def _storage(settings: Settings) -> list[str]:
+    lines: list[str] = []
+    if settings.is_space or settings.storage != "kept":
+        lines.append(f"It is {_STORAGE[settings.storage].format(disk=_DISK[settings.is_space])}")
+    if settings.needs_history:
+        lines.append(
+            "So at each start your key rests until the service's history of the last seven days was read: "
+            "what it names counts, and its videos come back to you."
+        )
+    if settings.may_spend_owner_key and settings.storage == "wiped" and settings.total_limit_usd is not None:
+        left = "all but those seven days" if settings.needs_history else "everything"
+        lines.append(f"HUNYUAN_UI_TOTAL_LIMIT_USD needs a disk that stays: here a restart forgets {left}.")
+    return lines
 
 
 def _who_may_use_it(settings: Settings) -> str:
@@ -84,12 +101,14 @@ def _most(settings: Settings, today_usd: float, total_usd: float) -> str:
     if settings.daily_limit_usd is None and settings.total_limit_usd is None:
         return "no limit is set (HUNYUAN_UI_DAILY_LIMIT_USD, HUNYUAN_UI_TOTAL_LIMIT_USD)"
     left = None if settings.total_limit_usd is None else max(0.0, settings.total_limit_usd - total_usd)
+    in_all = "in all" if settings.storage != "wiped" else "until it is started again"
     if settings.daily_limit_usd is None:
-        return f"{_usd(left or 0.0)} in all"
+        return f"{_usd(left or 0.0)} {in_all}"
     first = max(0.0, settings.daily_limit_usd - today_usd)
+    today = "today" if not settings.needs_history else "today, less what the history names"
     if left is None:
-        return f"{_usd(first)} today, then {_usd(settings.daily_limit_usd)} a day (UTC)"
-    return f"{_usd(min(first, left))} today, {_usd(left)} in all"
+        return f"{_usd(first)} {today}, then {_usd(settings.daily_limit_usd)} a day (UTC)"
+    return f"{_usd(min(first, left))} {today}, {_usd(left)} {in_all}"
 
 
 def _usd(amount: float) -> str:

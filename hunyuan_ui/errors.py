@@ -51,6 +51,11 @@ SENTENCES: Final[dict[str, str]] = {
         "The owner of this page has not set a daily limit, so their key is not used for visitors. "
         "Nothing was sent; enter your own key or use the local preview."
     ),
+    "history_unread": (
+        "What was spent before this start is not known: the service's history has not been read, so the owner's key "
+        "rests. Nothing was sent; use your own key or the local preview. It is asked again every minute."
+    ),
+    "said_spent": "The owner said what the account was charged before this page knew of it. It stays counted.",
     "over_video_limit": (
         "This video may cost {price}, above the limit of {limit} for one video. Nothing was sent; "
         "choose fewer frames, fewer steps or a smaller size."

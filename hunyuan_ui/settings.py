@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
 
@@ -119,7 +119,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "history_url",
         None,
         f"{DEFAULT_HISTORY_URL}; with another base URL: that base + /inference-request",
-        "Where an expired request is looked up.",
+        "Where past requests are looked up.",
         _url,
     ),
     Setting("HUNYUAN_UI_API", "dialect", "v2", "v2", "v2 submits and polls, v1 is one blocking call.", _dialect),
@@ -211,12 +211,18 @@ class Settings:
     has_mcp: bool = False
     share: bool = False
     is_space: bool = False
+    storage: Storage = "kept"  # what a restart leaves of the data folder
     login_secret: Secret | None = None  # on a Space with hf_oauth: what its logins are signed with
     preview_url: str | None = None  # where the local endpoint answers, once it was started
 
     @classmethod
     def from_environ(
-        cls, environ: Mapping[str, str] | None = None, *, share: bool = False, home: Path = Path()
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        share: bool = False,
+        home: Path = Path(),
+        mounts: Iterable[tuple[PurePath, str]] | None = None,
     ) -> Settings:
         """Read and check the settings.
 
@@ -224,6 +230,7 @@ class Settings:
             environ: In place of the process's environment, for tests.
             share: Whether a public link was asked for on the command line.
             home: Folder of app.py; the default data folder is `data` in it.
+            mounts: In place of this machine's, for tests.
 
         Raises:
             SettingsError: A value is wrong; names the variable and the cure, never a secret's text.
@@ -245,7 +252,11 @@ class Settings:
         login_secret = _login_secret(environ)
         if values["requires_login"] and login_secret is None:
             raise SettingsError("HUNYUAN_UI_REQUIRE_LOGIN", "works on a Hugging Face Space with hf_oauth: true only")
-        return cls(**values, share=shared and not is_space, is_space=is_space, login_secret=login_secret)
+        mounts = mounts_here() if mounts is None else mounts
+        storage = storage_of(values["data_dir"], mounts, is_space=is_space)
+        return cls(
+            **values, share=shared and not is_space, is_space=is_space, storage=storage, login_secret=login_secret
+        )
 
     @property
     def is_public(self) -> bool:
@@ -272,15 +283,15 @@ class Settings:
         return self.api_key is not None and (not self.is_public or self.daily_limit_usd is not None)
 
     @property
-    def offers_preview(self) -> bool:
-        """Whether the local endpoint runs: somebody may come whom the owner's key is not for."""
-        is_narrowed = self.access_code is not None or self.requires_login
-        return not self.may_spend_owner_key or (self.is_public and is_narrowed)
+    def needs_history(self) -> bool:
+        """Whether this ledger may have forgotten what was spent, so that the service must tell it first (DESIGN 5)."""
+        return self.is_public and self.may_spend_owner_key and self.storage != "kept"
 
     @property
-    def storage(self) -> Storage | None:
-        """What a restart leaves of the data folder on a Space; elsewhere None, for it stays."""
-        return storage_of(self.data_dir, mounts_here()) if self.is_space else None
+    def offers_preview(self) -> bool:
+        """Whether the local endpoint runs: somebody may come whom the owner's key is not for, or it may rest."""
+        is_narrowed = self.access_code is not None or self.requires_login
+        return not self.may_spend_owner_key or self.needs_history or (self.is_public and is_narrowed)
 
 
 def is_loopback(host: str) -> bool:

@@ -12,6 +12,8 @@ KEY = "SG_0123456789abcdef"
 CODE = "open sesame"
 PRIVATE = Settings(data_dir=Path("data"), api_key=Secret(KEY))
 LIMITED = replace(PRIVATE, share=True, daily_limit_usd=10.0)
+NEEDS_A_DISK = "HUNYUAN_UI_TOTAL_LIMIT_USD needs a disk that stays"
+PREVIEW = Settings(data_dir=Path("data"), is_space=True)
 
 
 def most(settings: Settings, today: float = 0.0, total: float = 0.0) -> str:
@@ -84,11 +86,55 @@ def test_an_owner_who_wanted_agents_learns_what_is_missing() -> None:
 
 
 def test_on_a_space_it_says_what_a_restart_leaves() -> None:
-    on_space = replace(PRIVATE, is_space=True, data_dir=Path("/nowhere/data"))
-    assert "wiped when it restarts" in describe(on_space)[-1]
+    assert "the Space's own disk, which is wiped when it restarts" in describe(replace(PREVIEW, storage="wiped"))[-1]
+    assert "stays when the Space restarts" in describe(replace(PREVIEW, storage="kept"))[-1]
+    assert "the last moments of the ledger may be lost" in describe(replace(PREVIEW, storage="lax"))[-1]
+
+
+def test_elsewhere_it_says_so_only_where_something_is_lost() -> None:
     assert describe(PRIVATE)[-1].startswith("Data folder:")
+    assert "a container's own disk or in memory" in describe(replace(PRIVATE, storage="wiped"))[-1]
+    assert "the last moments of the ledger may be lost" in describe(replace(PRIVATE, storage="lax"))[-1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_said"),
+    [
+        (replace(LIMITED, storage="wiped"), True),
+        (replace(LIMITED, storage="lax"), True),
+        (LIMITED, False),
+        (replace(LIMITED, storage="wiped", daily_limit_usd=None), False),
+        (replace(LIMITED, storage="wiped", api_key=None), False),
+        (replace(PRIVATE, storage="wiped"), False),
+    ],
+)
+def test_it_says_that_the_key_rests_until_the_history_was_read(settings: Settings, is_said: bool) -> None:
+    said = "\n".join(describe(settings))
+    assert ("your key rests until the service's history" in said) == is_said
+    assert ("$10.00 today, less what the history names" in said) == is_said
+
+
+@pytest.mark.parametrize(
+    ("settings", "forgets"),
+    [
+        (replace(LIMITED, storage="wiped"), "all but those seven days"),
+        (replace(PRIVATE, storage="wiped"), "everything"),
+    ],
+)
+def test_a_total_limit_on_a_disk_that_is_wiped_is_not_promised(settings: Settings, forgets: str) -> None:
+    limited = replace(settings, total_limit_usd=25.0)
+    assert describe(limited)[-1] == f"{NEEDS_A_DISK}: here a restart forgets {forgets}."
+    assert most(limited).endswith("$25.00 until it is started again.")
+    assert NEEDS_A_DISK not in "\n".join(describe(settings))
+
+
+@pytest.mark.parametrize(
+    "settings", [LIMITED, replace(LIMITED, storage="lax"), replace(LIMITED, storage="wiped", api_key=None)]
+)
+def test_a_total_limit_that_holds_or_is_not_used_needs_no_word(settings: Settings) -> None:
+    assert NEEDS_A_DISK not in "\n".join(describe(replace(settings, total_limit_usd=25.0)))
 
 
 def test_it_fits_one_screen() -> None:
-    everything = replace(LIMITED, is_space=True, total_limit_usd=25.0, access_code=Secret(CODE))
+    everything = replace(LIMITED, is_space=True, storage="wiped", total_limit_usd=25.0, access_code=Secret(CODE))
     assert len([*describe(everything), *addresses("http://127.0.0.1:7860/", "https://a.example")]) <= 20

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from starlette.applications import Starlette
 
 from hunyuan_ui import media, tags
 from hunyuan_ui.folder import DataFolder
-from hunyuan_ui.job import JobProblem, JobStatus, Visitor, new_id
+from hunyuan_ui.job import OWNER, JobProblem, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.media import check_mp4
 from hunyuan_ui.runner import JobRunner, open_runner
 from hunyuan_ui.runner.shelf import PAGE_SIZE
-from hunyuan_ui.settings import Settings
+from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui import videos as routes
 from hunyuan_ui.ui.text import words
 from hunyuan_ui.ui.videos import build_video_routes
@@ -33,6 +34,7 @@ from tests.videos import mp4_bytes
 pytestmark = pytest.mark.anyio
 
 ALICE, BOB = "a1" * 16, "b2" * 16
+OWNERS_WORD = "the owner of the key"  # what stands where a browser's token stands else
 BASE = "/gradio_api/hunyuan"
 UI = Path(routes.__file__).parent
 PARTS = ("gallery", "viewer", "compare")
@@ -192,6 +194,11 @@ async def test_a_malformed_place_to_go_on_from_begins_at_the_start_or_ends(shelf
 # whose they are
 
 
+def test_no_browsers_token_makes_a_visitor_of_the_account() -> None:
+    assert Visitor.from_token(OWNERS_WORD).id == OWNER.id
+    assert not is_id(OWNERS_WORD)
+
+
 async def test_everybodys_videos_are_for_the_owner_of_a_private_run_only(settings: Settings, shelf: Shelf) -> None:
     assert len(await shelf.listed(everybody=1)) == 3
 
@@ -206,6 +213,33 @@ async def test_a_private_owner_finds_videos_of_a_browser_whose_storage_was_clear
         found = await shelf.listed(nobody, everybody=1)
         assert len(found) == 2
         assert (await shelf.file(found[0])).status_code == 200
+
+
+async def test_who_proved_to_be_the_owner_has_what_came_back_from_the_account_beside_their_own(
+    settings: Settings,
+) -> None:
+    public = replace(settings, api_key=Secret("SG_0123456789abcdef"), daily_limit_usd=5.0)
+    owners = [
+        put_video(public.data_dir, OWNERS_WORD, age_s=10.0 * n, prompt=f"came back {n}") for n in range(PAGE_SIZE)
+    ]
+    put_video(public.data_dir, ALICE, age_s=35.0, prompt="the owner's own")
+    bobs = put_video(public.data_dir, BOB)
+    async with opened(public) as shelf:
+        assert len(await shelf.listed()) == 1
+        shelf.runner.owner.prove(Visitor.from_token(ALICE), "SG_0123456789abcdef")
+        first = (await shelf.ask("videos", params={"everybody": "1"})).json()
+        rest = (await shelf.ask("videos", params={"before": first["before"]})).json()
+        prompts = [video["settings"]["prompt"] for video in first["videos"] + rest["videos"]]
+        assert prompts == [f"came back {n}" for n in range(4)] + ["the owner's own"] + [
+            f"came back {n}" for n in range(4, PAGE_SIZE)
+        ]
+        assert rest["before"] is None
+        assert (await shelf.file(first["videos"][0])).status_code == 200
+        assert (await shelf.ask(f"videos/{owners[0].id}", BOB)).status_code == 404
+        for method in ("GET", "DELETE"):
+            assert (await shelf.ask(f"videos/{bobs.id}", method=method)).status_code == 404
+            assert (await shelf.ask(f"videos/{owners[0].id}", method=method)).status_code == 200
+        assert len(await shelf.listed(BOB)) == 1
 
 
 @pytest.mark.parametrize("token", ["", "x", "A1" * 16, "0" * 31, "0" * 33, "' OR 1=1"])

@@ -19,6 +19,7 @@ from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner, open_runner
 from hunyuan_ui.settings import Secret, Settings
+from hunyuan_ui.ui.jobs import head_of
 from hunyuan_ui.ui.own_key import PayEvents, chosen_payer
 from hunyuan_ui.ui.owner import DAYS, OwnerEvents, csv_of, limit_lines
 from hunyuan_ui.ui.text import words
@@ -138,6 +139,27 @@ async def test_what_is_left_is_never_less_than_nothing(runner: JobRunner) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("runner", "said"),
+    [
+        ({}, ""),
+        (
+            {"storage": "wiped"},
+            "Videos here vanish when this page's container or machine is started anew: download them.",
+        ),
+        ({"storage": "lax"}, "Videos here stay when this page restarts; its record of the last moments may not."),
+        ({**PUBLIC, "is_space": True}, "Videos here stay when this Space restarts."),
+        (
+            {**PUBLIC, "is_space": True, "storage": "wiped"},
+            "Videos here vanish when this Space restarts: download them.",
+        ),
+    ],
+    indirect=["runner"],
+)
+async def test_the_head_says_what_a_restart_leaves(runner: JobRunner, said: str) -> None:
+    assert head_of(runner.limits(), "owner", words())["storage"] == said
+
+
 # who pays
 
 
@@ -148,6 +170,7 @@ async def test_what_is_left_is_never_less_than_nothing(runner: JobRunner) -> Non
         ({"api_key": None}, ["nobody", "visitor"]),
         ({"share": True}, ["nobody", "visitor"]),
         ({"share": True, "daily_limit_usd": 5.0}, ["owner", "visitor"]),
+        ({"share": True, "daily_limit_usd": 5.0, "storage": "wiped"}, ["owner", "nobody", "visitor"]),
         (PUBLIC, ["owner", "nobody", "visitor"]),
     ],
     indirect=["runner"],

@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import json
 import pickle
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from hunyuan_ui.settings import DEFAULT_BASE_URL, DEFAULT_HISTORY_URL, SETTINGS,
 
 KEY = "SG_0123456789abcdef"
 CODE = "open sesame"
+HOME = [(PurePosixPath("/"), "ext4")]
 
 GOOD: list[tuple[str, str, str, object]] = [
     ("SEGMIND_BASE_URL", "https://api.example.com/", "base_url", "https://api.example.com"),
@@ -85,7 +86,7 @@ BAD: list[tuple[str, str]] = [
 
 
 def read(share: bool = False, /, **environ: str) -> Settings:
-    return Settings.from_environ(environ, share=share)
+    return Settings.from_environ(environ, share=share, mounts=HOME)
 
 
 def short(value: object) -> str:
@@ -239,6 +240,34 @@ def test_strangers_use_the_owners_key_only_under_a_daily_limit(share: bool, dail
     assert settings.may_spend_owner_key == bool(key and (daily_limit or not share))
 
 
+@pytest.mark.parametrize(
+    ("environ", "mounts", "storage", "needs_history"),
+    [
+        ({}, [("/", "ext4")], "kept", False),
+        ({}, [("/", "overlay")], "wiped", False),
+        ({"GRADIO_SERVER_NAME": "0.0.0.0"}, [("/", "overlay")], "wiped", True),
+        ({"GRADIO_SERVER_NAME": "0.0.0.0"}, [("/", "ext4")], "kept", False),
+        ({"GRADIO_SERVER_NAME": "0.0.0.0"}, [("/", "overlay"), ("/data", "xfs")], "kept", False),
+        ({"GRADIO_SERVER_NAME": "0.0.0.0"}, [], "kept", False),
+        ({"GRADIO_SERVER_NAME": "0.0.0.0", "SEGMIND_API_KEY": ""}, [("/", "overlay")], "wiped", False),
+        ({"GRADIO_SERVER_NAME": "0.0.0.0", "HUNYUAN_UI_DAILY_LIMIT_USD": ""}, [("/", "overlay")], "wiped", False),
+        ({"SYSTEM": "spaces"}, [("/", "ext4")], "wiped", True),
+        ({"SYSTEM": "spaces"}, [("/", "overlay"), ("/data", "fuse.hf-mount")], "lax", True),
+        ({"SYSTEM": "spaces"}, [("/", "overlay"), ("/data", "ext4")], "kept", False),
+    ],
+    ids=short,
+)
+def test_the_history_is_needed_where_a_restart_may_wipe_what_strangers_spend(
+    environ: dict[str, str], mounts: list[tuple[str, str]], storage: str, needs_history: bool
+) -> None:
+    owners = {"SEGMIND_API_KEY": KEY, "HUNYUAN_UI_DAILY_LIMIT_USD": "5", "HUNYUAN_UI_DATA_DIR": "/data/hunyuan"}
+    places = [(PurePosixPath(place), kind) for place, kind in mounts]
+    settings = Settings.from_environ({**owners, **environ}, mounts=places)
+    assert (settings.storage, settings.needs_history) == (storage, needs_history)
+    assert settings.may_spend_owner_key or not needs_history
+    assert settings.offers_preview or not needs_history
+
+
 def test_a_total_limit_alone_does_not_lend_the_key_to_strangers() -> None:
     assert not read(True, SEGMIND_API_KEY=KEY, HUNYUAN_UI_TOTAL_LIMIT_USD="10").may_spend_owner_key
 
@@ -254,7 +283,8 @@ def test_a_total_limit_alone_does_not_lend_the_key_to_strangers() -> None:
         ({"SEGMIND_API_KEY": KEY, "HUNYUAN_UI_ACCESS_CODE": CODE}, False),
         ({"SYSTEM": "spaces"}, True),
         ({"SYSTEM": "spaces", "SEGMIND_API_KEY": KEY}, True),
-        ({"SYSTEM": "spaces", "SEGMIND_API_KEY": KEY, "HUNYUAN_UI_DAILY_LIMIT_USD": "5"}, False),
+        ({"SYSTEM": "spaces", "SEGMIND_API_KEY": KEY, "HUNYUAN_UI_DAILY_LIMIT_USD": "5"}, True),  # its disk is wiped
+        ({"GRADIO_SHARE": "true", "SEGMIND_API_KEY": KEY, "HUNYUAN_UI_DAILY_LIMIT_USD": "5"}, False),
         (
             {
                 "SYSTEM": "spaces",

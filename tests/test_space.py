@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import httpx
 import pytest
 import yaml
 
+from hunyuan_ui.local_endpoint.app import create_app
+from hunyuan_ui.local_endpoint.serving import serve
 from tests.app_process import ROOT, RunningApp, running_app
 
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
@@ -68,13 +72,47 @@ def test_a_space_has_the_same_five_endpoints(space: RunningApp) -> None:
     assert sorted(named) == ["/estimate", "/generate", "/result", "/status", "/submit"]
 
 
-def test_a_duplicate_without_a_key_makes_a_preview(space: RunningApp) -> None:
-    sent = {"prompt": "a paper boat", "video_length": 5, "width": 64, "height": 64}
+def made(space: RunningApp, sent: dict[str, Any]) -> str:
+    """Return what `/generate` answers."""
     began = httpx.post(f"{space.url}gradio_api/call/v2/generate", json=sent).json()
-    told = httpx.get(f"{space.url}gradio_api/call/generate/{began['event_id']}", timeout=60).text
+    return httpx.get(f"{space.url}gradio_api/call/generate/{began['event_id']}", timeout=60).text
+
+
+def test_a_duplicate_without_a_key_makes_a_preview(space: RunningApp) -> None:
+    told = made(space, {"prompt": "a paper boat", "video_length": 5, "width": 64, "height": 64})
     assert told.startswith("event: complete"), told
     video = json.loads(told.partition("data: ")[2])[0]
     assert httpx.get(video["url"]).content[4:8] == b"ftyp"
+
+
+def test_a_wiped_space_counts_and_brings_back_what_the_service_remembers(tmp_path: Path) -> None:
+    for life in ("first", "second"):
+        (tmp_path / life).mkdir()
+    with closing(serve(create_app(seconds=0.1))) as service:
+        environment: dict[str, Any] = {
+            "SYSTEM": "spaces",
+            "SEGMIND_BASE_URL": service.url,
+            "SEGMIND_API_KEY": "SG_0123456789abcdef",
+        }
+        environment |= {"HUNYUAN_UI_DAILY_LIMIT_USD": "0.4", "HUNYUAN_UI_TOTAL_LIMIT_USD": "9"}
+        with running_app(tmp_path / "first", **environment) as space:
+            assert "your key rests until the service's history" in space.output
+            assert "HUNYUAN_UI_TOTAL_LIMIT_USD needs a disk that stays" in space.output
+            assert [told["found"] for told in space.events("history.read")] == [0]
+            told = made(space, {"prompt": "a boat", "video_length": 5, "width": 64, "height": 64, "infer_steps": 1})
+            assert told.startswith("event: complete"), told
+            bill = space.events("job.done")[0]["cost_microusd"]
+        with running_app(tmp_path / "second", **environment) as space:
+            assert [told["found"] for told in space.events("history.read")] == [1]
+            give_up_at = time.monotonic() + 60
+            while not space.events("job.done"):
+                assert time.monotonic() < give_up_at, space.output
+                time.sleep(0.05)
+            assert space.events("job.done")[0]["cost_microusd"] == bill > 0
+            # It would fit into the day's 40 cents, and not into what the first life has left of them.
+            refused = made(space, {"prompt": "a fox", "video_length": 21, "infer_steps": 30})
+            assert refused.startswith("event: error")
+            assert "Today's limit of $0.40 leaves $0.34" in refused
 
 
 def test_elsewhere_there_is_no_duplicate_button_and_no_word_of_storage(

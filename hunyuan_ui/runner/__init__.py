@@ -2,6 +2,6 @@
 
 from hunyuan_ui.runner.door import JobRunner
 from hunyuan_ui.runner.opening import open_runner
-from hunyuan_ui.runner.views import JobView, Limits
+from hunyuan_ui.runner.views import HistoryState, JobView, Limits
 
-__all__ = ["JobRunner", "JobView", "Limits", "open_runner"]
+__all__ = ["HistoryState", "JobRunner", "JobView", "Limits", "open_runner"]

@@ -16,10 +16,11 @@ from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.errors import AccessError, InvalidRequestError, StorageError
 from hunyuan_ui.estimate import Estimate, Outcome, estimate, predicted_seconds
 from hunyuan_ui.guard import Guard
-from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
+from hunyuan_ui.job import MICRO, OWNER, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
 from hunyuan_ui.ledger import needs_review
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner.dispatch import Dispatcher
+from hunyuan_ui.runner.history import SpendingHistory
 from hunyuan_ui.runner.keys import KeyDesk, check_key
 from hunyuan_ui.runner.means import Means
 from hunyuan_ui.runner.owner import OwnerDesk
@@ -55,8 +56,9 @@ class JobRunner:
         self.payers = self._guard.payers
         self.access = AccessCode(settings.access_code)
         self.keys = KeyDesk(means.keys, means.hosted.client, self._dispatcher.wake)
-        self.owner = OwnerDesk(means, settings, self._dispatcher)
-        self.videos = VideoShelf(means)
+        self._history = SpendingHistory(means, settings, self._dispatcher, self._owners_job)
+        self.owner = OwnerDesk(means, settings, self._dispatcher, self._history)
+        self.videos = VideoShelf(means, is_public=settings.is_public)
         self._is_open = False
         self._learnt: dict[Payer, list[Outcome]] = {}
 
@@ -78,13 +80,16 @@ class JobRunner:
         await asyncio.to_thread(self.videos.exports.sweep)
         for job in jobs:
             self._dispatcher.take(job)
+        self._history.start()  # before anything may be sent
         self._dispatcher.start()
         self._is_open = True
+        await self._history.first_try()
         log.event("runner.started", active=len(self._dispatcher.live))
 
     async def stop(self) -> None:
         """Take no more jobs in, let submits that are under way be answered, record, and end within 10 s."""
         self._is_open = False
+        await self._history.stop()
         await self._dispatcher.stop()
         await self._close()
         log.event("runner.stopped", active=len(self._dispatcher.live))
@@ -155,7 +160,7 @@ class JobRunner:
         retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
         phase, note = live.phase, live.note
         if place is not None and job.payer == "owner" and self._means.pace.wait_s > 0:
-            phase, note = Phase.PAUSED, self._means.pace.pause or note
+            phase, note = Phase.PAUSED, self._means.pace.rest or self._means.pace.pause or note
             retry_in_s = max(retry_in_s or 0.0, self._means.pace.wait_s)
         return JobView(job, phase, self._means.ledger.now() - began, usual, place, len(queue), retry_in_s, note)
 
@@ -258,7 +263,8 @@ class JobRunner:
             is_preview=settings.is_preview,
             is_public=settings.is_public,
             public_by=settings.public_by,
-            storage=settings.storage,
+            # At home a disk that stays is nothing to speak of.
+            storage=settings.storage if settings.is_space or settings.storage != "kept" else None,
             may_spend_owner_key=settings.may_spend_owner_key,
             problem=self._problem(),
         )
@@ -337,12 +343,17 @@ class JobRunner:
             notes={} if payer == "nobody" else {"estimate_usd": round(expected.cost_usd, 6)},
         )
 
+    def _owners_job(self, job_id: str, request: VideoRequest) -> Job:
+        return self._new_job(job_id, request, OWNER, "owner")
+
     def _check_may_store(self, job: Job) -> None:
         self._means.folder.check_room()
         if not self._is_open:
             raise StorageError("stopping")
         if job.payer == "owner" and needs_review(self._means.folder.path):
             raise StorageError("ledger_damaged")
+        if job.payer == "owner":
+            self._history.check()
 
     def _problem(self) -> JobProblem | None:
         if self._means.folder.problem is not None:

@@ -74,17 +74,19 @@ class LiveJob:
 
 
 class Pace:
-    """When the owner's queue may send again: after a rate limit, or while credits or the key are missing."""
+    """When the owner's queue may send again: after a rate limit, or while credits, key or past spending are missing."""
 
     def __init__(self) -> None:
         self._until = 0.0
         self.pause: JobProblem | None = None
+        self.rest: JobProblem | None = None  # what was spent before this start is not known
         self.is_closed = False  # for good: the program stops
 
     @property
     def wait_s(self) -> float:
         """Seconds until the next submit, or the next question whether submits may go on, can leave."""
-        return max(0.0, self._until - time.monotonic())
+        wait_s = max(0.0, self._until - time.monotonic())
+        return wait_s if self.rest is None else max(wait_s, PAUSE_CHECK_S)
 
     def hold(self, seconds: float) -> None:
         """Send nothing for a while."""

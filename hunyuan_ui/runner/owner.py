@@ -14,7 +14,9 @@ from hunyuan_ui.job import Job, JobStatus, Visitor
 from hunyuan_ui.ledger import NAMED, confirm_review, needs_review
 from hunyuan_ui.request import clean_text
 from hunyuan_ui.runner.dispatch import Dispatcher
+from hunyuan_ui.runner.history import SpendingHistory
 from hunyuan_ui.runner.means import Means
+from hunyuan_ui.runner.views import HistoryState
 from hunyuan_ui.settings import Settings
 
 DAY_S: Final = 86_400
@@ -29,10 +31,12 @@ class OwnerDesk:
         means: Ledger, client and folder.
         settings: Of this run.
         dispatcher: Woken when the queue may go on.
+        history: What the account's history knows.
     """
 
-    def __init__(self, means: Means, settings: Settings, dispatcher: Dispatcher) -> None:
+    def __init__(self, means: Means, settings: Settings, dispatcher: Dispatcher, history: SpendingHistory) -> None:
         self._means = means
+        self._history = history
         self._settings = settings
         self._dispatcher = dispatcher
         # Who knows the key can spend it anyway, so nobody gains by it what they did not have.
@@ -197,6 +201,41 @@ class OwnerDesk:
         confirm_review(self._means.folder.path)
         log.event("owner.resumed")
         self._dispatcher.wake()
+
+    def history_state(self, visitor: Visitor) -> HistoryState:
+        """Return whether past spending had to be asked for, and how that stands.
+
+        Raises:
+            AccessError: The visitor is not the owner.
+        """
+        _require_owner(visitor)
+        return self._history.state()
+
+    async def find_videos(self, visitor: Visitor) -> int:
+        """Go on with what the account's history has of seven days and the ledger has not; return how much that is.
+
+        Raises:
+            AccessError: The visitor is not the owner.
+            EndpointError: The history cannot be read; what there is stays to be found.
+            StorageError: The ledger cannot be written.
+        """
+        _require_owner(visitor)
+        return await self._history.find()
+
+    async def say_spent(self, visitor: Visitor, usd: float) -> None:
+        """Count what the account was charged today (UTC), and let spending go on although no history tells it.
+
+        Args:
+            visitor: The owner.
+            usd: All of today in US dollars, from 0 to 1,000,000; the latest word on a day holds.
+
+        Raises:
+            AccessError: The visitor is not the owner.
+            InvalidRequestError: That is no such amount.
+            StorageError: The ledger cannot be written, so nothing was counted and the key rests.
+        """
+        _require_owner(visitor)
+        await self._history.say_spent(usd)
 
     async def credits(self, visitor: Visitor) -> float | None:
         """Return the account's credits in US dollars by the free call, or None when they cannot be had.

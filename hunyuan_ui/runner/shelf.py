@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from hunyuan_ui import tags
 from hunyuan_ui.errors import AccessError, MediaError
 from hunyuan_ui.export import Export, Exports
-from hunyuan_ui.job import Job, JobStatus, Visitor, is_id
+from hunyuan_ui.job import OWNER, Job, JobStatus, Visitor, is_id
 from hunyuan_ui.links import LinkCodes
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner.means import Means
@@ -24,10 +25,12 @@ class VideoShelf:
 
     Args:
         means: Ledger, library and folder.
+        is_public: Strangers make videos here, which are not their owner's to see.
     """
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: Means, *, is_public: bool = False) -> None:
         self._means = means
+        self._is_public = is_public
         self._codes = LinkCodes(means.folder.path)
         self.exports = Exports(means.folder.path / "exports")
 
@@ -43,23 +46,30 @@ class VideoShelf:
 
         Args:
             visitor: Whose.
-            is_everybody: Everybody's on this installation, for its owner only.
+            is_everybody: Everybody's on this installation, for the owner of a private run only. Of a public one the
+                owner sees their own and what came back from the account's history.
             search: Words that must stand in the prompt, in this order.
             before: `created_at` and id of the last one already shown.
         """
-        whose = None if is_everybody and visitor.is_owner else visitor.id
-        ask = partial(self._means.ledger.jobs, whose, statuses=_DONE, search=search, before=before, limit=PAGE_SIZE + 1)
-        found = await asyncio.to_thread(ask)
+        ask = partial(self._means.ledger.jobs, statuses=_DONE, search=search, before=before, limit=PAGE_SIZE + 1)
+        if not visitor.is_owner:
+            found = await asyncio.to_thread(ask, visitor.id)
+        elif not self._is_public:
+            found = await asyncio.to_thread(ask, None if is_everybody else visitor.id)
+        else:
+            both = [await asyncio.to_thread(ask, whose) for whose in sorted({visitor.id, OWNER.id})]
+            found = sorted(chain(*both), key=lambda job: (job.created_at, job.id), reverse=True)
         return found[:PAGE_SIZE], len(found) > PAGE_SIZE
 
     def one(self, job_id: str, visitor: Visitor) -> Job:
-        """Return a finished video of this visitor.
+        """Return a finished video of this visitor, or one that came back to the owner.
 
         Raises:
             AccessError: There is none.
         """
         job = self._done(job_id)
-        if not visitor.may_see(job):
+        is_strangers = self._is_public and job.visitor not in (visitor.id, OWNER.id)
+        if is_strangers or not visitor.may_see(job):
             raise AccessError("not_yours")
         return job
 

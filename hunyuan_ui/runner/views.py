@@ -29,6 +29,25 @@ class JobView:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryState:
+    """How the account's history stands, for the owner.
+
+    Args:
+        is_needed: The owner's key is used only once past spending is known, because a restart wipes this disk.
+        is_read: The history was read since this start.
+        key_rests: Nothing is spent, until it is read or the owner says what was spent.
+        tried_s_ago: Seconds since it was last asked; None for not yet.
+        problem: Why it could not be read then.
+    """
+
+    is_needed: bool
+    is_read: bool
+    key_rests: bool
+    tried_s_ago: float | None
+    problem: JobProblem | None
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What this run may spend, for the page's head. Money in US dollars; None means no limit."""
 

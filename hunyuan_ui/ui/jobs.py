@@ -80,7 +80,7 @@ def head_of(limits: Limits, payer: Payer, say: Words) -> dict[str, Any]:
         "reach": say[f"app.reach.{reach}"],
         "reach_help": say[f"app.reach.{reach}_help"],
         "spent": _spent(limits, say) if limits.may_spend_owner_key else "",
-        "storage": say[f"app.storage.{limits.storage}"] if limits.storage else "",
+        "storage": say[_storage_key(limits)] if limits.storage else "",
     }
 
 
@@ -135,6 +135,11 @@ def _note(view: JobView, say: Words, *, is_late: bool) -> str:
     if is_late:
         notes.append(say["wait.late"])
     return " ".join(notes)
+
+
+def _storage_key(limits: Limits) -> str:
+    is_elsewhere = limits.storage == "wiped" and limits.public_by != "space"
+    return "app.storage.wiped_elsewhere" if is_elsewhere else f"app.storage.{limits.storage}"
 
 
 def _spent(limits: Limits, say: Words) -> str:

@@ -130,7 +130,7 @@ class VideoPages:
         token = request.headers.get(VISITOR_HEADER, "")
         if not is_id(token):
             raise AccessError("not_yours")
-        return visitor_of(token, self._runner.settings)
+        return self._runner.owner.seen_as(visitor_of(token, self._runner.settings))
 
     def _shown(self, job: Job, request: Request) -> dict[str, Any]:
         return video_json(job, self._runner.videos.code(job), words_for(request.cookies, request.headers))

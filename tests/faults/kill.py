@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hunyuan_ui.job import new_id
 from tests.faults.rig import Dialect
@@ -57,6 +58,7 @@ class Program:
     folder: Path
     dialect: Dialect = "v2"
     jobs: list[str] = field(default_factory=lambda: [new_id(), new_id()])
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def run(self, kill_at: tuple[str, int] | None = None) -> int:
         """Run it to its end and return its exit status; it dies at the nth passing of a checkpoint if one is named."""
@@ -65,6 +67,7 @@ class Program:
             origin=self.service.origin,
             dialect=self.dialect,
             jobs=self.jobs,
+            settings=self.settings,
             kill_at=kill_at,
         )
 

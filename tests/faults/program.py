@@ -2,7 +2,8 @@
 
     python -m tests.faults.program
 
-Each line on its input is one start, as JSON: {"folder", "origin", "dialect", "jobs", "kill_at": [name, hit] or null}.
+Each line on its input is one start, as JSON: {"folder", "origin", "dialect", "jobs", "settings", "kill_at": [name, hit]
+or null}. Without jobs it waits for those that it finds under way.
 It is run in a process of its own, forked so that a start does not cost the imports again, and its exit status is
 answered in a line. Beside the folder stand `.passed` (a line for each checkpoint), `.pid` and `.log`. Without
 `kill_at` it ends when every job has ended; on SIGTERM it stops as the app does.
@@ -51,6 +52,7 @@ async def _run(options: dict[str, Any]) -> None:
         Path(options["folder"]),
         options["origin"],
         options["dialect"],
+        settings=options.get("settings") or {},
         checkpoint=_Checkpoint(tuple(kill_at) if kill_at else None, Path(options["folder"]).with_suffix(".passed")),
     )
     stop = asyncio.Event()
@@ -66,7 +68,7 @@ async def _run(options: dict[str, Any]) -> None:
 async def _make(runner: Any, job_ids: list[str]) -> None:
     for job_id in job_ids:
         await click(runner, job_id)
-    for job_id in job_ids:
+    for job_id in job_ids or list(runner._dispatcher.live):
         await ended(runner, job_id)
 
 

@@ -19,7 +19,7 @@ from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch
 from hunyuan_ui.folder import DataFolder
 from hunyuan_ui.job import Job, JobStatus, Visitor, new_id
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.runner import JobRunner, dispatch, endings, journey, live, open_runner
+from hunyuan_ui.runner import JobRunner, dispatch, endings, history, journey, live, open_runner
 from hunyuan_ui.settings import Secret, Settings
 
 # Not of the shape of the service's keys, which the log would hide by itself.
@@ -40,6 +40,7 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
         patch(module, "backoff_s", lambda *_, **__: 0.004)
     patch(endings, "PROOFS", {ending: endings.Proof(4, 0.05) for ending in endings.Ending})
     patch(live, "PAUSE_CHECK_S", 0.01)
+    patch(history, "RETRY_S", 0.02)
     patch(waiting, "SHORTEST_S", 0.01)
     patch(waiting, "GUESS_S", (0.02, 0.04))
 
@@ -127,7 +128,9 @@ async def kill(runner: JobRunner) -> None:
     """Let a runner go as a kill would: no step of it is finished or recorded any more."""
     runner._dispatcher._is_stopping = True
     tasks = [
-        task for task in asyncio.all_tasks() if task.get_name().startswith(("job ", "dispatcher", "ledger backup"))
+        task
+        for task in asyncio.all_tasks()
+        if task.get_name().startswith(("job ", "dispatcher", "ledger backup", "history"))
     ]
     for task in tasks:
         task.cancel()

@@ -7,7 +7,9 @@ import struct
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from hunyuan_ui.endpoint import contract
 from tests.raw_service import RawService, Received, Reply, answer
@@ -18,8 +20,10 @@ STATUS = "/v2/requests/*/status"
 RESULT = "/v2/requests/*"
 FILE = "/files/*"
 HISTORY = "/inference-request/*"
+LIST = "/inference-request/request-history"
 _STATES = ("QUEUED", "PROCESSING", "COMPLETED")
 _VIDEOS = 5
+Envelope = Callable[[list[dict[str, Any]], dict[str, int]], object]
 
 
 class PaidService(RawService):
@@ -28,6 +32,9 @@ class PaidService(RawService):
     Attributes:
         cost_usd: What each job costs.
         forgiven: Prompts of jobs that it took on and then did not charge for.
+        envelope: Puts a page of the history's list into its answer.
+        history_key: Whose requests the list has; everybody's when None.
+        pages_of: How many rows the list gives at once, if fewer than were asked for.
         on_request: Called with each request before it is answered.
     """
 
@@ -36,6 +43,11 @@ class PaidService(RawService):
         self.cost_usd = COST_USD
         self.forgiven: set[str] = set()
         self.on_request: Callable[[Received], None] = lambda _: None
+        self.envelope: Envelope = lambda rows, about: {"data": rows, **about}
+        self.history_key: str | None = None
+        self.pages_of: int | None = None
+        self.past: dict[str, dict[str, Any]] = {}
+        self._keys: dict[str, str] = {}
         self._prompts: dict[str, str] = {}
         self._polls: Counter[str] = Counter()
         self._flow = self.behave
@@ -66,9 +78,11 @@ class PaidService(RawService):
         """Return the answer of a service that works."""
         path = received.path
         if received.method == "POST":
-            return self._take(path, json.loads(received.body)["prompt"])
+            return self._take(path, received)
         if path == contract.CREDITS:
             return answer(200, {"credits": 100.0, "free-credits": 0.0})
+        if path.startswith(LIST + "?"):
+            return self._list(dict(parse_qsl(urlsplit(path).query)))
         request_id = path.removesuffix("/status").rpartition("/")[2].removesuffix(".mp4")
         prompt = self._prompts.get(request_id)
         if prompt is None:
@@ -80,9 +94,32 @@ class PaidService(RawService):
             return answer(200, {"request_id": request_id, "generation_url": link, "credits_deduction": self.cost_usd})
         return self._tell(path, request_id, link)
 
-    def _take(self, path: str, prompt: str) -> Reply:
-        request_id = str(uuid.uuid4())
-        self._prompts[request_id] = prompt
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the history's rows, newest first."""
+        whose = [one for one in self.past if self.history_key in (None, self._keys[one])]
+        return [self._row(request_id) for request_id in reversed(whose)]
+
+    def _row(self, request_id: str) -> dict[str, Any]:
+        is_done = self._polls[request_id] >= len(_STATES)
+        made = {
+            "model_status": "COMPLETED" if is_done else "PENDING",
+            "credits_deduction": self.cost_usd if is_done else None,
+            "generation_url": f"{self.origin}/files/{request_id}.mp4" if is_done else None,
+        }
+        return {"request_id": request_id, "model_name": contract.MODEL, **made, **self.past[request_id]}
+
+    def _list(self, asked: dict[str, str]) -> Reply:
+        rows = self.rows()
+        page, size = int(asked["page"]), min(int(asked["per_page"]), self.pages_of or 100)
+        about = {"page": page, "per_page": size, "total": len(rows)}
+        return answer(200, json.dumps(self.envelope(rows[(page - 1) * size : page * size], about)))
+
+    def _take(self, path: str, received: Received) -> Reply:
+        request_id, body = str(uuid.uuid4()), json.loads(received.body)
+        prompt = self._prompts[request_id] = body["prompt"]
+        self._keys[request_id] = received.headers[contract.KEY_HEADER]
+        at = datetime.now(timezone.utc).isoformat()
+        self.past[request_id] = {"request_body": body, "created_at": at}
         if path == contract.SUBMIT_V2:
             return answer(200, {"request_id": request_id, "status": "QUEUED"})
         headers = {contract.REQUEST_ID_HEADER: request_id, contract.COST_HEADER: str(self.cost_usd)}

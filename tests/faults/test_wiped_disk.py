@@ -1,0 +1,568 @@
+"""A public run on a disk that each restart wipes, judged by the service's own bill (DESIGN 5)."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import shutil
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.endpoint.history import PastRequest
+from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError
+from hunyuan_ui.job import OWNER as ACCOUNT
+from hunyuan_ui.job import JobStatus, Payer, Phase, Visitor, new_id
+from hunyuan_ui.runner import JobRunner
+from hunyuan_ui.runner.history import SpendingHistory
+from tests.faults import oracle
+from tests.faults.kill import Program, nursery
+from tests.faults.rig import KEY, SHORT_GETS, STRANGER, Rig, click, kill, prompt_of, until
+from tests.faults.service import COST_USD, FILE, LIST, STATUS, Envelope, PaidService, pictures, video_of
+from tests.raw_service import Received, Reply, answer, cut, html, silence
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+LIMIT_USD = 5.0
+PUBLIC: dict[str, Any] = {"share": True, "daily_limit_usd": LIMIT_USD, "storage": "wiped"}
+DAY_S = 86_400
+
+ENVELOPES: dict[str, Envelope] = {
+    "list": lambda rows, _: rows,
+    "data": lambda rows, _: {"data": rows},
+    "items": lambda rows, about: {"status": "success", "results": {"items": rows, "pagination": about}},
+    "history": lambda rows, about: {"request_history": rows, "pagination": {**about, "has_next": False}, "errors": []},
+}
+UNREADABLE: dict[str, Reply] = {
+    "404": answer(404, {"error": "not found"}),
+    "401": answer(401, {"error": "Unauthorized."}),
+    "429": answer(429, {"error": "rate_limit_exceeded"}),
+    "500": answer(500, {"error": "x"}),
+    "html": html(200),
+    "html 404": html(404),
+    "nothing": answer(200, b""),
+    "null": answer(200, "null", content_type="application/json"),
+    "{}": answer(200, {}),
+    "text": answer(200, "no requests", content_type="text/plain"),
+    "null data": answer(200, {"data": None}),
+    "an error under 200": answer(200, {"error": "try later", "data": []}),
+    "no success": answer(200, {"success": False, "data": []}),
+    "errors only": answer(200, {"errors": []}),
+    "rows without ids": answer(200, {"data": [{"id": 1}]}),
+    "fewer than it says": answer(200, {"data": [], "total": 2}),
+    "cut": cut({"data": [{"request_id": "2c7f59ea-13f1-402c-9353-915a2b5a2124"}]}, 40),
+    "half a list": cut(b'{"data": []}', 8, framing="none", content_type="application/json"),
+}
+
+
+@pytest.fixture(autouse=True)
+def wiped(rig: Rig, service: PaidService) -> None:
+    rig.settings = PUBLIC
+    service.history_key = KEY
+
+
+def spent_usd(service: PaidService) -> float:
+    """Return what the service has billed to the owner's key."""
+    paid = [one for one in service.requests if one.method == "POST" and one.headers["x-api-key"] == KEY]
+    return len(paid) * COST_USD
+
+
+def wipe(rig: Rig) -> None:
+    shutil.rmtree(rig.folder)
+
+
+async def visit(runner: JobRunner, job_id: str | None = None, **options: Any) -> str:
+    """Click as somebody who was never here."""
+    return await click(runner, job_id, Visitor.from_token(new_id()), **options)
+
+
+async def refusal(runner: JobRunner, **options: Any) -> str:
+    with pytest.raises(SpendLimitError) as caught:
+        await visit(runner, **options)
+    return caught.value.code
+
+
+async def at_rest(runner: JobRunner) -> None:
+    await until(lambda: not runner._dispatcher.live)
+
+
+def done(runner: JobRunner, *, payer: Payer = "owner") -> dict[str, bytes]:
+    """Return the pictures of each finished video by its prompt."""
+    jobs = [job for job in runner.owner.everything(ACCOUNT) if job.status is JobStatus.DONE and job.payer == payer]
+    return {job.request.prompt: pictures(runner.video_path(job.id, ACCOUNT).read_bytes()) for job in jobs}
+
+
+@asynccontextmanager
+async def killed(rig: Rig) -> AsyncIterator[JobRunner]:
+    runner = rig.open()
+    await runner.start()
+    yield runner
+    await kill(runner)
+
+
+# the history can be read
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES)
+async def test_three_lives_of_a_wiped_folder_stay_under_the_limit_and_lose_no_video(
+    rig: Rig, service: PaidService, envelope: str
+) -> None:
+    service.envelope = ENVELOPES[envelope]
+    for _ in range(3):
+        async with rig.running() as runner:
+            for _ in range(2):
+                with suppress(SpendLimitError):
+                    await visit(runner)
+            await at_rest(runner)
+            videos = done(runner)
+            assert runner.limits().spent_today_usd == pytest.approx(spent_usd(service))
+        wipe(rig)
+    assert 2 * COST_USD <= spent_usd(service) <= LIMIT_USD
+    assert videos == {prompt: pictures(video_of(prompt)) for prompt in service.posts()}
+
+
+async def test_what_still_renders_when_the_folder_is_wiped_is_counted_and_fetched(
+    rig: Rig, service: PaidService
+) -> None:
+    service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
+    async with killed(rig) as runner:
+        first = await visit(runner)
+        await until(lambda: runner.view(first, ACCOUNT).phase is Phase.RENDERING)
+    wipe(rig)
+    async with rig.running() as runner:
+        (job,) = runner.owner.everything(ACCOUNT)
+        assert (job.status, job.request.prompt, job.visitor) == (JobStatus.RUNNING, prompt_of(first), ACCOUNT.id)
+        assert job.counted_microusd == job.reserved_microusd > COST_USD * 1e6
+        await visit(runner)  # two at the high end are 4.39
+        assert await refusal(runner) == "over_daily_limit"
+        service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+        await at_rest(runner)
+        assert done(runner) == {prompt: pictures(video_of(prompt)) for prompt in service.posts()}
+    assert spent_usd(service) == 2 * COST_USD
+
+
+async def test_a_restart_that_did_not_wipe_adopts_nothing_twice(rig: Rig, service: PaidService) -> None:
+    for number in range(3):
+        async with rig.running() as runner:
+            if number == 0:
+                await visit(runner)
+                await at_rest(runner)
+            assert await runner.owner.find_videos(ACCOUNT) == 0
+            assert len(runner.owner.everything(ACCOUNT)) == 1
+            assert runner.limits().spent_today_usd == COST_USD
+
+
+async def test_a_deleted_video_does_not_come_back(rig: Rig, service: PaidService) -> None:
+    async with rig.running() as runner:
+        job_id = await visit(runner)
+        await at_rest(runner)
+        await runner.delete(job_id, ACCOUNT)
+        assert await runner.owner.find_videos(ACCOUNT) == 0
+    async with rig.running() as runner:
+        assert runner.owner.everything(ACCOUNT) == []
+        assert runner.limits().spent_today_usd == COST_USD
+
+
+async def test_what_is_just_being_sent_when_the_list_is_read_is_not_one_more(rig: Rig, service: PaidService) -> None:
+    gate = threading.Event()
+
+    def hold(received: Received) -> None:
+        if received.method == "POST":
+            gate.wait(30)
+
+    service.on_request = hold
+    async with rig.running() as runner:
+        await visit(runner)
+        await until(lambda: service.rows())
+        assert await runner.owner.find_videos(ACCOUNT) == 0
+        gate.set()
+        await at_rest(runner)
+        assert [job.status for job in runner.owner.everything(ACCOUNT)] == [JobStatus.DONE]
+
+
+async def test_a_job_without_an_answer_is_given_its_request(rig: Rig, service: PaidService) -> None:
+    async with rig.running() as runner:
+        service.drop_connections(1)
+        job_id = await visit(runner)
+        await at_rest(runner)
+        job = runner.view(job_id, ACCOUNT).job
+        assert job.status is JobStatus.UNKNOWN
+        request_id = str(new_id())
+        service._keys[request_id], service._prompts[request_id] = KEY, job.request.prompt
+        now = datetime.now(timezone.utc).isoformat()
+        service.past[request_id] = {"request_body": job.request.model_dump(), "created_at": now}
+        assert await runner.owner.find_videos(ACCOUNT) == 1
+        await at_rest(runner)
+        found = runner.view(job_id, ACCOUNT).job
+        assert (found.status, found.request_id, found.visitor) == (JobStatus.DONE, request_id, job.visitor)
+        assert len(runner.owner.everything(ACCOUNT)) == 1
+        assert runner.limits().spent_today_usd == COST_USD
+
+
+@pytest.mark.parametrize("pages_of", [1, 2, 3])
+async def test_a_list_in_many_pages_is_read_to_its_end(rig: Rig, service: PaidService, pages_of: int) -> None:
+    rig.settings = {**PUBLIC, "daily_limit_usd": 50.0}
+    service.pages_of = pages_of
+    service.envelope = ENVELOPES["list"]
+    async with rig.running() as runner:
+        for _ in range(5):
+            await visit(runner)
+        await at_rest(runner)
+    wipe(rig)
+    async with rig.running() as runner:
+        assert runner.limits().spent_today_usd == pytest.approx(5 * COST_USD)
+
+
+async def test_what_was_charged_on_another_day_is_fetched_and_not_counted_today(rig: Rig, service: PaidService) -> None:
+    async with rig.running() as runner:
+        await visit(runner)
+        await at_rest(runner)
+    wipe(rig)
+    (request_id,) = service.past
+    service.past[request_id]["created_at"] = round((time.time() - 2 * DAY_S) * 1000)
+    async with rig.running() as runner:
+        await at_rest(runner)
+        assert len(done(runner)) == 1
+        assert runner.limits().spent_today_usd == 0
+        assert runner.limits().spent_total_usd == COST_USD
+    wipe(rig)
+    service.past[request_id]["created_at"] = round((time.time() - 7.5 * DAY_S) * 1000)
+    async with rig.running() as runner:
+        assert runner.owner.everything(ACCOUNT) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "counted_usd", "status"),
+    [
+        ({"model_status": "FAILED", "credits_deduction": 1.46, "generation_url": None}, 1.46, JobStatus.LOST),
+        ({"model_status": "FAILED", "credits_deduction": 0, "generation_url": None}, 0.0, None),
+        ({"model_status": "FAILED", "credits_deduction": None, "generation_url": None}, 0.0, None),
+        ({"model_status": "COMPLETED", "credits_deduction": 0}, "cost_usd", JobStatus.DONE),
+        ({"credits_deduction": None}, "high_usd", JobStatus.DONE),
+        ({"credits_deduction": 1e8}, "cost_usd", JobStatus.DONE),
+        ({"credits_deduction": "1.46"}, 1.46, JobStatus.DONE),
+        ({"created_at": None, "model_name": None}, 1.46, JobStatus.DONE),
+        ({"created_at": "2099-01-01T00:00:00Z"}, 1.46, JobStatus.DONE),
+        ({"request_body": None}, 1.46, JobStatus.DONE),
+        ({"request_body": '{"prompt": "a heron", "width": "wide"}'}, 1.46, JobStatus.DONE),
+        ({"model_name": "hunyuan-video-i2v"}, 0.0, None),
+    ],
+)
+async def test_a_row_counts_what_it_names_if_that_can_be_meant(
+    rig: Rig, service: PaidService, row: dict[str, Any], counted_usd: float | str, status: JobStatus | None
+) -> None:
+    named = [row["credits_deduction"]] if counted_usd == "cost_usd" else []
+    async with rig.running() as runner:
+        await visit(runner)
+        await at_rest(runner)
+    wipe(rig)
+    (request_id,) = service.past
+    service.past[request_id] |= row
+    for other in ("/v2/*", f"{LIST}/*"):  # the list alone tells
+        service.on("GET", other, answer(500, {"error": "x"}))
+    async with rig.running() as runner:
+        await at_rest(runner)
+        found = runner.owner.everything(ACCOUNT)
+        assert [job.status for job in found] == ([] if status is None else [status])
+        if isinstance(counted_usd, str):
+            counted_usd = getattr(runner.estimate(found[0].request), counted_usd)
+        assert runner.limits().spent_today_usd == pytest.approx(counted_usd)
+        assert [job.notes.get("named_usd") for job in runner.owner.doubtful(ACCOUNT)] == named
+
+
+async def test_a_kill_in_the_middle_of_adopting_is_made_good(rig: Rig, service: PaidService, tmp_path: Path) -> None:
+    async with rig.running() as runner:
+        for _ in range(2):
+            await visit(runner)
+        await at_rest(runner)
+    with nursery() as place:
+
+        def life(name: str, kill_at: tuple[str, int] | None = None) -> tuple[Program, int]:
+            program = Program(place, service, tmp_path / name, jobs=[], settings=PUBLIC)
+            return program, program.run(kill_at)
+
+        def wrong_after(point: tuple[str, int]) -> str | None:
+            program, status = life(f"{point[0]}-{point[1]}", point)
+            is_killed, is_good = status == -signal.SIGKILL, program.run() == 0
+            jobs = oracle.stored_jobs(program.folder)
+            found = sorted((job.request.prompt, job.status, job.cost_microusd) for job in jobs)
+            return None if is_killed and is_good and found == expected else f"{point}: {found}"
+
+        clean, status = await asyncio.to_thread(life, "clean")
+        assert status == 0, clean.log
+        expected = sorted((prompt, JobStatus.DONE, round(COST_USD * 1e6)) for prompt in service.posts())
+        points = sorted({(name, hit) for name in set(clean.passed) for hit in (1, clean.passed.count(name))})
+        assert ("ledger.take_in.commit", 1) in points
+        assert len(points) > 20
+        assert [wrong for point in points if (wrong := await asyncio.to_thread(wrong_after, point))] == []
+    assert spent_usd(service) == 2 * COST_USD
+
+
+# the history cannot be read
+
+
+@pytest.mark.parametrize("reply", UNREADABLE)
+async def test_while_the_history_cannot_be_read_the_key_rests_and_all_else_works(
+    rig: Rig, service: PaidService, reply: str
+) -> None:
+    service.on("GET", LIST, UNREADABLE[reply])
+    async with rig.running() as runner:
+        assert await refusal(runner) == "history_unread"
+        preview = await visit(runner, payer="nobody")
+        own = await visit(runner, own_key="canary-of-a-visitor-0001")
+        await at_rest(runner)
+        assert runner.view(preview, ACCOUNT).job.status is JobStatus.DONE
+        assert runner.view(own, ACCOUNT).job.status is JobStatus.DONE
+        state = runner.owner.history_state(ACCOUNT)
+        assert (state.is_needed, state.is_read, state.key_rests) == (True, False, True)
+        assert state.problem is not None
+        assert state.tried_s_ago is not None
+        assert spent_usd(service) == 0
+        service.on("GET", LIST, service_again(service))
+        await until(lambda: not runner.owner.history_state(ACCOUNT).key_rests)
+        await visit(runner)
+        await at_rest(runner)
+    assert spent_usd(service) == COST_USD
+
+
+def service_again(service: PaidService) -> Reply:
+    """Return the reply of the list when it works."""
+    return Reply(lambda wire, received: service.behave(received).act(wire, received))
+
+
+async def test_a_history_that_never_answers_holds_up_nothing(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hunyuan_ui.runner.history.FIRST_TRY_S", 0.01)
+    rig.timeouts = SHORT_GETS
+    service.on("GET", LIST, silence())
+    async with rig.running() as runner:
+        assert runner.is_healthy
+        assert await refusal(runner) == "history_unread"
+        await until(lambda: runner.owner.history_state(ACCOUNT).problem)
+    assert spent_usd(service) == 0
+
+
+async def test_a_reading_that_dies_is_begun_again(
+    rig: Rig, service: PaidService, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, deaths = SpendingHistory._ask, iter(range(2))
+
+    async def die_at_first(self: SpendingHistory) -> list[PastRequest]:
+        if next(deaths, None) is not None:
+            raise ZeroDivisionError
+        return await original(self)
+
+    monkeypatch.setattr(SpendingHistory, "_ask", die_at_first)
+    async with rig.running() as runner:
+        assert await refusal(runner) == "history_unread"
+        await until(lambda: runner.owner.history_state(ACCOUNT).is_read)
+        await visit(runner)
+    assert lines.getvalue().count('"history.died"') == 2
+
+
+async def test_a_list_that_never_ends_is_not_read(rig: Rig, service: PaidService) -> None:
+    def more(rows: list[dict[str, Any]], about: dict[str, int]) -> object:
+        return [{"request_id": new_id(), "model_name": "hunyuan-video"} for _ in range(100)]
+
+    service.envelope = more
+    async with rig.running() as runner:
+        await until(lambda: runner.owner.history_state(ACCOUNT).problem)
+        assert await refusal(runner) == "history_unread"
+        assert service.count("GET", "&model_name=hunyuan-video") < 200
+
+
+async def test_what_waits_in_a_ledger_that_is_still_there_is_not_sent_before_the_history_is_read(
+    rig: Rig, service: PaidService
+) -> None:
+    service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
+    rig.settings = {**PUBLIC, "concurrency": 1}
+    async with killed(rig) as runner:
+        first = await visit(runner)
+        await until(lambda: runner.view(first, ACCOUNT).phase is Phase.RENDERING)
+        waiting = await visit(runner)
+    service.on("GET", LIST, html(502))
+    service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+    async with rig.running() as runner:
+        await until(lambda: runner.view(first, ACCOUNT).job.status is JobStatus.DONE)
+        view = runner.view(waiting, ACCOUNT)
+        assert (view.phase, view.note.code if view.note else "") == (Phase.PAUSED, "history_unread")
+        assert spent_usd(service) == COST_USD
+        service.on("GET", LIST, service_again(service))
+        await at_rest(runner)
+        assert runner.view(waiting, ACCOUNT).job.status is JobStatus.DONE
+    assert spent_usd(service) == 2 * COST_USD
+
+
+# the owner's word
+
+
+async def test_the_owner_says_what_was_spent_and_spending_goes_on(rig: Rig, service: PaidService) -> None:
+    service.on("GET", LIST, html(502))
+    async with rig.running() as runner:
+        await runner.owner.say_spent(ACCOUNT, 2.0)
+        assert runner.limits().spent_today_usd == 2.0
+        assert not runner.owner.history_state(ACCOUNT).key_rests
+        await visit(runner)
+        await at_rest(runner)
+        assert await refusal(runner) == "over_daily_limit"
+        assert runner.owner.days(ACCOUNT)[-1].spent_microusd == pytest.approx((2.0 + COST_USD) * 1e6)
+    async with rig.running() as runner:  # it was not wiped, so the word still holds
+        assert await refusal(runner) == "over_daily_limit"
+        assert not runner.owner.is_paused(ACCOUNT)
+    rig.settings = {**PUBLIC, "storage": "lax"}  # its last moments may be
+    async with rig.running() as runner:
+        assert await refusal(runner) == "history_unread"
+    wipe(rig)
+    async with rig.running() as runner:
+        assert await refusal(runner) == "history_unread"
+
+
+async def test_a_second_word_replaces_the_first_and_what_is_settled_here_is_part_of_it(
+    rig: Rig, service: PaidService
+) -> None:
+    service.on("GET", LIST, html(502))
+    async with rig.running() as runner:
+        await runner.owner.say_spent(ACCOUNT, 1.0)
+        await runner.owner.say_spent(ACCOUNT, 0.5)
+        assert runner.limits().spent_today_usd == 0.5
+        await visit(runner)
+        await at_rest(runner)
+        await runner.owner.say_spent(ACCOUNT, 3.0)
+        assert runner.limits().spent_today_usd == 3.0
+        await runner.owner.say_spent(ACCOUNT, 0)
+        assert runner.limits().spent_today_usd == COST_USD
+
+
+@pytest.mark.parametrize("usd", [-0.01, 1_000_001, float("nan"), float("inf"), "3", True, None])
+async def test_what_is_no_amount_is_refused_and_the_key_rests_on(rig: Rig, service: PaidService, usd: Any) -> None:
+    service.on("GET", LIST, html(502))
+    async with rig.running() as runner:
+        with pytest.raises(InvalidRequestError):
+            await runner.owner.say_spent(ACCOUNT, usd)
+        assert await refusal(runner) == "history_unread"
+        assert runner.owner.everything(ACCOUNT) == []
+
+
+async def test_what_the_history_names_after_all_is_not_counted_beside_the_owners_word(
+    rig: Rig, service: PaidService
+) -> None:
+    async with rig.running() as runner:
+        await visit(runner)
+        await at_rest(runner)
+    wipe(rig)
+    noon = time.time() // DAY_S * DAY_S + DAY_S / 2
+    rig.now = lambda: noon
+    (request_id,) = service.past
+    service.past[request_id]["created_at"] = noon - 7200
+    service.on("GET", LIST, html(502))
+    async with rig.running() as runner:
+        await runner.owner.say_spent(ACCOUNT, 2.0)
+        service.on("GET", LIST, service_again(service))
+        await until(lambda: runner.owner.history_state(ACCOUNT).is_read)
+        await at_rest(runner)
+        assert len(done(runner)) == 1
+        assert runner.limits().spent_today_usd == pytest.approx(2.0)
+
+
+# who may
+
+
+async def asked(runner: JobRunner, ask: str, visitor: Visitor) -> object:
+    found = getattr(runner.owner, ask)(visitor, *([1.0] if ask == "say_spent" else []))
+    return await found if hasattr(found, "__await__") else found
+
+
+@pytest.mark.parametrize("ask", ["find_videos", "history_state", "say_spent"])
+async def test_a_stranger_is_told_and_believed_nothing(rig: Rig, service: PaidService, ask: str) -> None:
+    async with rig.running() as runner:
+        for visitor in (STRANGER, runner.owner.seen_as(STRANGER)):
+            with pytest.raises(AccessError):
+                await asked(runner, ask, visitor)
+
+
+async def test_who_proved_to_be_the_owner_sees_what_came_back_and_no_strangers_video(
+    rig: Rig, service: PaidService
+) -> None:
+    async with rig.running() as runner:
+        await visit(runner)
+        await at_rest(runner)
+    wipe(rig)
+    async with rig.running() as runner:
+        own = await visit(runner, payer="nobody")
+        await at_rest(runner)
+        owner = runner.owner.prove(STRANGER, KEY)
+        for is_everybody in (False, True):
+            videos, has_more = await runner.videos.page(owner, is_everybody=is_everybody)
+            assert [video.request.prompt for video in videos] == list(service.posts())[:1]
+            assert not has_more
+        assert runner.videos.one(videos[0].id, owner).visitor == ACCOUNT.id
+        with pytest.raises(AccessError):
+            runner.videos.one(own, owner)
+        stranger = Visitor.from_token(new_id())
+        with pytest.raises(AccessError):
+            runner.videos.one(videos[0].id, stranger)
+        assert await runner.videos.page(stranger) == ([], False)
+        await runner.delete(videos[0].id, owner)
+        assert await runner.videos.page(owner) == ([], False)
+
+
+async def test_a_private_run_whose_folder_was_lost_finds_its_videos_when_asked(rig: Rig, service: PaidService) -> None:
+    rig.settings = {}
+    async with rig.running() as runner:
+        for _ in range(2):
+            await click(runner)
+        await at_rest(runner)
+    wipe(rig)
+    async with rig.running() as runner:
+        await click(runner, payer="owner")
+        await at_rest(runner)
+        assert len(runner.owner.everything(ACCOUNT)) == 1  # nothing comes by itself
+        assert service.count("GET", "&model_name=hunyuan-video") == 0
+        assert not runner.owner.history_state(ACCOUNT).is_needed
+        assert await runner.owner.find_videos(ACCOUNT) == 2
+        await at_rest(runner)
+        videos, _ = await runner.videos.page(Visitor.from_token(new_id(), is_owner=True), is_everybody=True)
+        assert len(videos) == 3
+        assert await runner.owner.find_videos(ACCOUNT) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_needed"),
+    [
+        (PUBLIC, True),
+        ({**PUBLIC, "storage": "lax"}, True),
+        ({**PUBLIC, "storage": "kept"}, False),
+        ({**PUBLIC, "share": False}, False),
+        ({**PUBLIC, "share": False, "server_name": "0.0.0.0"}, True),
+        ({**PUBLIC, "share": False, "is_space": True}, True),
+        ({**PUBLIC, "daily_limit_usd": None}, False),
+        ({**PUBLIC, "api_key": None}, False),
+    ],
+)
+async def test_the_history_is_asked_only_where_the_ledger_may_have_forgotten(
+    rig: Rig, service: PaidService, settings: dict[str, Any], is_needed: bool
+) -> None:
+    rig.settings = settings
+    async with rig.running() as runner:
+        assert runner.owner.history_state(ACCOUNT).is_needed == is_needed
+    assert (service.count("GET", "&model_name=hunyuan-video") > 0) == is_needed
+
+
+async def test_a_file_that_is_gone_is_named_lost_and_stays_counted(rig: Rig, service: PaidService) -> None:
+    async with rig.running() as runner:
+        await visit(runner)
+        await at_rest(runner)
+    wipe(rig)
+    service.on("GET", FILE, answer(404))
+    async with rig.running() as runner:
+        await at_rest(runner)
+        assert [job.status for job in runner.owner.everything(ACCOUNT)] == [JobStatus.LOST]
+        assert runner.limits().spent_today_usd == COST_USD
