@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +11,7 @@ from typing import Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
 
 from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.own_names import is_loopback
 from hunyuan_ui.storage import Storage, mounts_here, storage_of
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
@@ -292,14 +292,6 @@ class Settings:
         """Whether the local endpoint runs: somebody may come whom the owner's key is not for, or it may rest."""
         is_narrowed = self.access_code is not None or self.requires_login
         return not self.may_spend_owner_key or self.needs_history or (self.is_public and is_narrowed)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address of that name."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _read(setting: Setting, text: str) -> object:

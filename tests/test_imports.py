@@ -29,7 +29,8 @@ ROOMS: dict[str, str] = {
     "hints": "english",
     "improvement": "english hints vocabulary",
     "storage": "",
-    "settings": "errors storage",
+    "own_names": "",
+    "settings": "errors own_names storage",
     "startup": "errors settings",
     "access": "errors settings",
     "banner": "settings",
@@ -50,8 +51,8 @@ ROOMS: dict[str, str] = {
     "local_endpoint": "endpoint.contract estimate media request",
     "preview": "local_endpoint settings",
     "ui": (
-        "english errors estimate export filetype hints improvement job log presets prompts request runner settings "
-        "vocabulary"
+        "english errors estimate export filetype hints improvement job log own_names presets prompts request runner "
+        "settings vocabulary"
     ),
     "app": "banner log preview runner startup ui",
     "command_line": "errors estimate job log preview request runner settings",

@@ -1,0 +1,59 @@
+"""The names of this machine: the one rule by which settings, start and filter tell it from any other."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final, NamedTuple
+
+_LOCAL: Final = frozenset({"localhost", "localhost."})
+_LOOPBACK: Final = ipaddress.IPv4Network("127.0.0.0/8")
+_LOOPBACK_6: Final = ipaddress.IPv6Address("::1")
+
+# What a browser writes for a host and a port: no user, no other alphabet, no empty port.
+_PLACE: Final = re.compile(
+    r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?)(?::(?P<port>0|[1-9][0-9]{0,4}))?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+class Place(NamedTuple):
+    """A host by its plain name, and the port where one was written."""
+
+    name: str
+    port: int | None
+
+
+def plain_name(host: str) -> str:
+    """Return a host's name in lower case and without brackets, an address in its one short form."""
+    name = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name.lower()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address of that name; no name is looked up."""
+    name = plain_name(host)
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name in _LOCAL
+    if isinstance(address, ipaddress.IPv6Address):
+        # Not `is_loopback`: what Python says of an IPv4 address inside an IPv6 one changed with 3.13.
+        return address == _LOOPBACK_6 or (address.ipv4_mapped or address) in _LOOPBACK
+    return address in _LOOPBACK
+
+
+def place_in(text: str) -> Place | None:
+    """Return the host and port of a Host header, or of an Origin after its scheme; None where it names neither."""
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        return None
+    if found["name"].startswith("["):
+        try:
+            ipaddress.IPv6Address(found["name"][1:-1])
+        except ValueError:
+            return None
+    return Place(plain_name(found["name"]), None if found["port"] is None else int(found["port"]))
