@@ -1,4 +1,7 @@
-"""Structured log: one JSON line an event on stderr, never with a key or a prompt in it."""
+"""Structured log: one JSON line an event on stderr, never with a key or a prompt in it, whoever writes it.
+
+Other code's messages and prints may hold what a caller sent, so of those only their place, kind and size are kept.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import logging
 import math
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,18 +20,45 @@ from typing import Any, Final, TextIO, cast
 from hunyuan_ui.settings import Secret
 
 _LOGGER: Final = logging.getLogger("hunyuan_ui")
-_SERVER: Final = logging.getLogger("uvicorn.error")
 _KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{8,}")
+_MOST_TEXT: Final = 1_000  # characters of one fact
+_MOST_LINE: Final = 8_000  # characters of a line with all its facts
 
 
-class _NoTracebacks(logging.Filter):
-    """Turns what the web server would print as a page of traceback, with its exception's text, into one event."""
+class _Others(logging.Handler):
+    """Writes an event in place of a message that other code logs; its text is not looked at."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        if not record.exc_info or record.exc_info[0] is None:
-            return True
-        _LOGGER.warning("server.error", extra={"facts": {}}, exc_info=record.exc_info)
-        return False
+    def emit(self, record: logging.LogRecord) -> None:
+        name = "server.error" if record.name.startswith("uvicorn") else "other.message"
+        facts = {"logger": record.name, "at": f"{Path(record.pathname).name}:{record.lineno}"}
+        error = record.exc_info if record.exc_info and record.exc_info[0] is not None else None
+        _LOGGER.log(max(record.levelno, logging.WARNING), name, extra={"facts": facts}, exc_info=error)
+
+
+class _Prints:
+    """A standard stream for code that prints: what the server's threads print becomes an event without its text.
+
+    Args:
+        stream: The real one, for the thread that starts and ends the program; no caller is answered there.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.real = stream
+        self._known = threading.local()
+
+    def write(self, text: str) -> int:
+        if threading.current_thread() is threading.main_thread():
+            return self.real.write(text)
+        error = sys.exc_info()[1]
+        # A traceback is printed in many pieces; one event tells of it.
+        seen = (id(error), id(error.__traceback__)) if error is not None else None
+        if text.strip() and (seen is None or seen != getattr(self._known, "seen", None)):
+            trouble("other.print", characters=len(text))
+        self._known.seen = seen
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
 
 
 class _JsonLines(logging.Formatter):
@@ -43,7 +74,10 @@ class _JsonLines(logging.Formatter):
             line["where"] = _frames(record.exc_info[2])
         facts = {name: value for name, value in getattr(record, "facts", {}).items() if name not in line}
         # ensure_ascii keeps bidi marks and line breaks in foreign text from forging lines.
-        return json.dumps(self._safe({**line, **facts}), ensure_ascii=True, allow_nan=False)
+        written = json.dumps(self._safe({**line, **facts}), ensure_ascii=True, allow_nan=False)
+        if len(written) <= _MOST_LINE:
+            return written
+        return json.dumps(self._safe({**line, "characters": len(written)}), ensure_ascii=True, allow_nan=False)
 
     def _safe(self, value: object) -> object:
         # Redacted before it becomes JSON: a secret with a quote in it is written differently there.
@@ -59,7 +93,8 @@ class _JsonLines(logging.Formatter):
         if isinstance(value, (list, tuple, set, frozenset)):
             return [self._safe(inner) for inner in cast("Iterable[object]", value)]
         # str() of an Enum that is a str would name the class.
-        return redact(value if isinstance(value, str) else str(value), self._secrets)
+        text = redact(value if isinstance(value, str) else str(value), self._secrets)
+        return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
 
 
 def configure(*secrets: Secret | None, stream: TextIO | None = None, level: str = "INFO") -> None:
@@ -75,9 +110,32 @@ def configure(*secrets: Secret | None, stream: TextIO | None = None, level: str 
     _LOGGER.handlers[:] = [output]
     _LOGGER.setLevel(level)
     _LOGGER.propagate = False
-    for known in [found for found in _SERVER.filters if isinstance(found, _NoTracebacks)]:
-        _SERVER.removeFilter(known)
-    _SERVER.addFilter(_NoTracebacks())
+    take_over()
+
+
+def take_over() -> None:
+    """Let nothing be logged but by this log: again once a library has set up its own handlers."""
+    root = logging.getLogger()
+    for known in [found for found in root.handlers if isinstance(found, _Others)]:
+        root.removeHandler(known)
+    root.addHandler(_Others(logging.WARNING))
+    for logger in [found for found in root.manager.loggerDict.values() if isinstance(found, logging.Logger)]:
+        if logger is not _LOGGER:
+            logger.handlers.clear()
+            logger.propagate = True
+
+
+def guard_prints() -> None:
+    """Let the server's threads print nothing; the log has the real stream already."""
+    sys.stdout = cast("TextIO", _Prints(sys.stdout))
+    sys.stderr = cast("TextIO", _Prints(sys.stderr))
+
+
+def free_prints() -> None:
+    """Let every thread print again, for the last words of a program that ends."""
+    sys.stdout, sys.stderr = (
+        stream.real if isinstance(stream, _Prints) else stream for stream in (sys.stdout, sys.stderr)
+    )
 
 
 def event(name: str, /, **facts: Any) -> None:

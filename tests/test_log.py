@@ -4,7 +4,11 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +36,13 @@ class Lines(io.StringIO):
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    logger = logging.getLogger("hunyuan_ui")
-    before = (logger.handlers[:], logger.level, logger.propagate)
+    logger, root = logging.getLogger("hunyuan_ui"), logging.getLogger()
+    before, others = (logger.handlers[:], logger.level, logger.propagate), root.handlers[:]
     stream = Lines()
     log.configure(Secret(KEY), None, Secret(CODE), stream=stream)
     yield stream
     logger.handlers[:], logger.level, logger.propagate = before
+    root.handlers[:] = others
 
 
 def fail(text: str) -> None:
@@ -174,6 +179,7 @@ def test_any_facts_make_one_line_of_json(secret: str, facts: dict[str, Any]) -> 
 
 def test_an_error_inside_the_web_server_is_one_line_without_its_text() -> None:
     stream = io.StringIO()
+    log.configure(stream=io.StringIO())
     log.configure(stream=stream)
     server = logging.getLogger("uvicorn.error")
     server.setLevel(logging.INFO)  # another test's server may have silenced it
@@ -185,4 +191,87 @@ def test_an_error_inside_the_web_server_is_one_line_without_its_text() -> None:
     said = json.loads(line)
     assert (said["event"], said["exception"]) == ("server.error", "KeyError")
     assert "prompt" not in line
-    assert len(server.filters) == 1
+
+
+def test_what_others_log_is_told_without_their_words(lines: Lines) -> None:
+    for name, level in (("httpx", "warning"), ("asyncio", "error"), ("uvicorn.error", "critical"), ("gradio", "error")):
+        other = logging.getLogger(name)
+        other.setLevel(logging.INFO)
+        other.addHandler(handler := logging.StreamHandler(elsewhere := io.StringIO()))
+        log.take_over()
+        getattr(other, level)("a secret %s", "prompt\n{}", stacklevel=1)
+        assert (lines.last["logger"], lines.last["level"]) == (name, level)
+        assert lines.last["at"].startswith("test_log.py:")
+        assert handler not in other.handlers
+        assert elsewhere.getvalue() == ""
+    logging.getLogger("httpx").info("quiet")
+    assert lines.getvalue().count("\n") == 4
+    assert "secret" not in lines.getvalue()
+    assert "prompt" not in lines.getvalue()
+
+
+def test_a_line_has_an_end_whatever_it_is_told(lines: Lines) -> None:
+    log.event("long", text="x" * 100_000, short="y")
+    assert lines.last["short"] == "y"
+    assert len(lines.last["text"]) < 1_100
+    log.event("many", **{f"fact_{number}": "x" * 900 for number in range(100)})
+    assert set(lines.last) == {"time", "level", "event", "characters"}
+    assert max(map(len, lines.getvalue().splitlines())) < 8_000
+
+
+@contextmanager
+def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Lines, Lines]]:
+    """Give the streams of a program whose threads print nothing; a fixture's would be pytest's own in the test."""
+    out, err = Lines(), Lines()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", out)
+        patch.setattr("sys.stderr", err)
+        log.guard_prints()
+        yield out, err
+
+
+def in_a_thread(function: Callable[[], None]) -> None:
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+def test_a_traceback_that_a_thread_prints_is_one_event(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing() -> None:
+        try:
+            try:
+                fail("a secret prompt")
+            except ValueError as error:
+                raise KeyError("another secret") from error
+        except KeyError:
+            traceback.print_exc()
+            sys.stdout.write("a secret, said aloud")
+
+    with guarded(monkeypatch) as streams:
+        in_a_thread(failing)
+        in_a_thread(failing)
+    assert [stream.getvalue() for stream in streams] == ["", ""]
+    told = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert {(line["event"], line["exception"]) for line in told} == {("other.print", "KeyError")}
+    assert len(told) == 4  # one a stream, each time
+    assert all("failing" in line["where"] for line in told)
+    assert "secret" not in lines.getvalue()
+
+
+def test_what_a_thread_prints_is_counted_and_what_the_program_says_is_said(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chatting() -> None:
+        sys.stdout.write("a secret prompt")
+        sys.stderr.write("\n")
+
+    with guarded(monkeypatch) as (out, err):
+        in_a_thread(chatting)
+        assert (out.getvalue(), err.getvalue()) == ("", "")
+        assert lines.last == {**lines.last, "event": "other.print", "characters": 15}
+        assert lines.getvalue().count("\n") == 1
+        sys.stdout.write("Open http://127.0.0.1:7860/\n")
+        assert out.getvalue() == "Open http://127.0.0.1:7860/\n"
+        log.free_prints()
+        in_a_thread(chatting)
+        assert out.getvalue().endswith("a secret prompt")
