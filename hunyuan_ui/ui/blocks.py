@@ -1,4 +1,4 @@
-"""Gradio's Blocks, with a page that does not carry what only other programs use."""
+"""Gradio's Blocks, with a page that does not carry what only other programs use, and a memory that has an end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any, Final, cast
 
 import gradio as gr
 
+MOST_SESSIONS: Final = 100  # whose last values Gradio keeps, though nothing here reads them: 10,000 by itself
+MOST_UNREAD: Final = 400  # sessions with answers that nobody has come for: without end by itself
+MOST_WAITING: Final = 500  # calls that wait for one of Gradio's threads: without end by itself
 _API: Final = "api"  # the type of what `gr.api` declares for each parameter and result
 
 
@@ -26,3 +29,34 @@ class LightBlocks(gr.Blocks):
         for page in config["page"].values():
             page["components"] = [one for one in page["components"] if one not in unseen]
         return config
+
+    def queue(self, *arguments: Any, **options: Any) -> Any:
+        """Set up the queue, as Gradio's own, and let it forget answers that nobody comes for."""
+        super().queue(*arguments, **options)
+        queue = cast("Any", self)._queue
+        queue.pending_event_ids_session = _Sessions(queue)
+        queue.ANALYTICS_MAX_EVENTS = 1  # a table is built of them after each event, for statistics that are shut
+        return self
+
+
+class _Sessions(dict[str, "set[str]"]):
+    """The events that each session has not heard the end of, without the oldest that have ended unheard.
+
+    Args:
+        queue: Gradio's, whose messages for a session go with it.
+    """
+
+    def __init__(self, queue: Any) -> None:
+        super().__init__()
+        self._queue = queue
+
+    def __setitem__(self, session: str, events: set[str]) -> None:
+        super().__setitem__(session, events)
+        if len(self) > MOST_UNREAD:
+            self._forget(kept=session)
+
+    def _forget(self, kept: str) -> None:
+        under_way = {event.session_hash for event in self._queue.event_ids_to_events.values()}
+        for session in [one for one in self if one != kept and one not in under_way][: MOST_UNREAD // 2]:
+            del self[session]
+            self._queue.pending_messages_per_session.pop(session, None)

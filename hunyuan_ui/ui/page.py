@@ -12,7 +12,7 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import declare_api
-from hunyuan_ui.ui.blocks import LightBlocks
+from hunyuan_ui.ui.blocks import MOST_SESSIONS, MOST_WAITING, LightBlocks
 from hunyuan_ui.ui.doors import MOST_FILE_BYTES
 from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.form import FIELDS, RequestForm, build_request_form
@@ -80,7 +80,7 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
         _draw_the_rest(demo, page)
         declare_api(runner)
     # Otherwise POST /gradio_api/run/<name> would pass by the queue and its limits (gradio6.md fact 7).
-    demo.queue(api_open=False, default_concurrency_limit=None)
+    demo.queue(api_open=False, default_concurrency_limit=None, max_size=MOST_WAITING)
     return demo
 
 
@@ -99,6 +99,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "share": settings.share,
         "mcp_server": settings.has_mcp,
         "max_file_size": MOST_FILE_BYTES,
+        "state_session_capacity": MOST_SESSIONS,
         "show_error": False,
         "ssr_mode": False,
         "run_history": False,
