@@ -1,0 +1,343 @@
+"""Every function of the page, by number and by name: what it takes, and what goes no further."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Settings
+from hunyuan_ui.ui import call_values
+from hunyuan_ui.ui.call_values import MOST_PARTS, MOST_TEXT, BadCallError, CallRules
+from hunyuan_ui.ui.text import words
+from tests.built_page import BuiltPage, built_page, value_of
+
+pytestmark = pytest.mark.anyio
+
+FILE = {"path": "http://203.0.113.1/x", "meta": {"_type": "gradio.FileData"}}
+FILES: list[Any] = [
+    FILE,
+    {"path": "/etc/passwd"},
+    {"url": "http://203.0.113.1/x"},
+    {"meta": {"_type": "gradio.FileData"}},
+    {"x": FILE},
+    [FILE],
+    [[{"a": [FILE]}]],
+    {"value": {"path": "x", "meta": {}}},
+    {"path": "x", "meta": None},
+]
+
+
+@pytest.fixture(scope="module")
+def page_built(tmp_path_factory: pytest.TempPathFactory) -> BuiltPage:
+    return built_page(Settings(data_dir=tmp_path_factory.mktemp("page") / "data"))
+
+
+@pytest.fixture(scope="module")
+def built(page_built: BuiltPage) -> Any:
+    return page_built.blocks
+
+
+@pytest.fixture(scope="module")
+def rules(page_built: BuiltPage) -> CallRules:
+    return CallRules(page_built.blocks)
+
+
+def sent(**call: Any) -> bytes:
+    return json.dumps(call).encode()
+
+
+def refused(check: Any, *arguments: Any) -> BadCallError:
+    with pytest.raises(BadCallError) as caught:
+        check(*arguments)
+    return caught.value
+
+
+def test_what_the_page_sends_passes_by_number_and_by_name(page_built: BuiltPage, rules: CallRules) -> None:
+    seen = 0
+    for number, fn, values in page_built.functions():
+        event = {"job": "a" * 32, "index": 0, "settings": VideoRequest.model_construct().model_dump()}
+        body = sent(data=values, fn_index=number, session_hash="a1b2", event_data=event, trigger_id=3)
+        passed = json.loads(rules.joined(body))
+        assert passed == json.loads(body)
+        assert json.loads(rules.joined(sent(data=values), str(fn.api_name)))["fn_index"] == number
+        assert json.loads(rules.called(sent(data=values), str(fn.api_name))) == {"data": values}
+        seen += 1
+    assert seen > 25
+
+
+def test_no_value_of_any_function_can_name_a_file(page_built: BuiltPage, rules: CallRules) -> None:
+    tried = 0
+    for number, fn, values in page_built.functions():
+        for place in range(len(values)):
+            for file in FILES:
+                bad = [*values[:place], file, *values[place + 1 :]]
+                error = refused(rules.joined, sent(data=bad, fn_index=number, session_hash="a"))
+                assert (error.at, error.status) == (place, 422)
+                refused(rules.joined, sent(data=bad), str(fn.api_name))
+                refused(rules.called, sent(data=bad), str(fn.api_name))
+                tried += 1
+        for file in FILES:
+            body = sent(data=values, fn_index=number, event_data=file)
+            assert refused(rules.joined, body).code == "a_file"
+    assert tried > 1500
+
+
+def test_a_value_of_the_wrong_kind_goes_no_further(page_built: BuiltPage, rules: CallRules) -> None:
+    wrong = {
+        "Textbox": [1, 1.5, True, [], {}, ["x"], {"x": 1}],
+        "Slider": ["5", "x", True, [], {}, 1e300],
+        "Number": ["5", True, [5], {}, 10**20],
+        "Checkbox": [0, 1, "true", [], {}],
+        "Radio": [True, [], {}, ["1"], 1e300],
+        "HTML": [1e300],
+    }
+    seen: set[str] = set()
+    for number, fn, values in page_built.functions():
+        for place, block in enumerate(fn.inputs):
+            kind = type(block).__name__
+            if kind == "Api":
+                kind = {"string": "Textbox", "boolean": "Checkbox"}.get(block._api_info["type"], "Number")
+            seen.add(kind)
+            for value in wrong[kind]:
+                bad = [*values[:place], value, *values[place + 1 :]]
+                assert refused(rules.joined, sent(data=bad, fn_index=number)).at == place, (kind, value)
+    assert seen == set(wrong) - ({"Number"} - seen)
+
+
+def test_a_wrong_count_goes_no_further(page_built: BuiltPage, rules: CallRules) -> None:
+    for number, fn, values in page_built.functions():
+        for bad in (values[:-1], [*values, None], [*values, FILE], []):
+            if len(bad) == len(values):
+                continue
+            assert refused(rules.joined, sent(data=bad, fn_index=number)).code == "wrong_count"
+            assert refused(rules.called, sent(data=bad), str(fn.api_name)).code == "wrong_count"
+
+
+@pytest.mark.parametrize("number", [-1, 10**6, 10**12, "0", True, 0.0, [0], {}])
+def test_a_number_that_no_function_has_is_none(rules: CallRules, number: object) -> None:
+    error = refused(rules.joined, sent(data=[], fn_index=number))
+    assert (error.code, error.status) == ("no_function", 404)
+
+
+def test_what_only_the_browser_does_is_no_function(built: Any, rules: CallRules) -> None:
+    scripts = [number for number, fn in built.fns.items() if fn.fn is None]
+    assert scripts
+    for number in scripts:
+        assert refused(rules.joined, sent(data=[], fn_index=number)).code == "no_function"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"1",
+        b'"data"',
+        b"{}",
+        b'{"data": {}}',
+        b'{"data": "x"}',
+        b'{"data": null}',
+        b'{"data": [NaN]}',
+        b'{"data": [Infinity]}',
+        b'{"data": [-Infinity]}',
+        b'{"data": [1e999]}',
+        b'{"data": [' + b"1" * 5000 + b"]}",
+        b'{"data": [' + b"[" * 30_000 + b"]" * 30_000 + b"]}",
+        b'{"data": []} {}',
+        b"data=1",
+        b"\xff\xfe{}",
+        json.dumps({"data": [], **{str(number): 1 for number in range(40)}}).encode(),
+    ],
+    ids=lambda body: body[:20],
+)
+def test_what_is_no_call_is_refused(rules: CallRules, body: bytes) -> None:
+    for check in (lambda: rules.called(body, "reuse_seed"), lambda: rules.joined(body, "reuse_seed")):
+        error = refused(check)
+        assert error.status in (400, 422)
+
+
+@pytest.mark.parametrize("session", ["", "a" * 65, "a b", "a/b", "a\n", 1, [], {}, FILE, "ä"])
+def test_a_session_is_a_short_word(rules: CallRules, session: object) -> None:
+    assert refused(rules.called, sent(data=["x"], session_hash=session), "reuse_seed").code == "session"
+
+
+def test_of_a_body_only_what_is_needed_goes_on(rules: CallRules) -> None:
+    more = {"event_id": "x", "simple_format": True, "batched": True, "oauth_token": "x", "request": FILE, "z": FILE}
+    passed = json.loads(rules.called(sent(data=["x"], session_hash="a", **more), "reuse_seed"))
+    assert passed == {"data": ["x"], "session_hash": "a"}
+    joined = json.loads(rules.joined(sent(data=["x"], session_hash="a", **more), "reuse_seed"))
+    assert set(joined) == {"data", "session_hash", "event_data", "fn_index", "trigger_id"}
+
+
+def test_of_two_values_of_one_name_the_one_that_was_checked_goes_on(rules: CallRules) -> None:
+    assert json.loads(rules.called(b'{"data": [{"path": "x"}], "data": ["x"]}', "reuse_seed")) == {"data": ["x"]}
+    refused(rules.called, b'{"data": ["x"], "data": [{"path": "x"}]}', "reuse_seed")
+
+
+@pytest.mark.parametrize("text", ["\ud800", "x\udfff"])
+def test_text_is_unicode(rules: CallRules, text: str) -> None:
+    assert refused(rules.called, sent(data=[text]), "reuse_seed").code == "not_text"
+
+
+def test_text_and_objects_have_a_size(built: Any, rules: CallRules) -> None:
+    assert refused(rules.called, sent(data=["x" * (MOST_TEXT + 1)]), "reuse_seed").code == "too_large"
+    limits = {"prompt": 2000, "negative_prompt": 1000}
+    number = next(number for number, fn in built.fns.items() if fn.api_name == "follow_numbers")
+    fn = built.fns[number]
+    values = [value_of(block) for block in fn.inputs]
+    for name, limit in limits.items():
+        place = next(at for at, block in enumerate(fn.inputs) if block.elem_id == f"field-{name.replace('_', '-')}")
+        fits = [*values[:place], "x" * (2 * limit), *values[place + 1 :]]
+        rules.joined(sent(data=fits, fn_index=number))
+        large = [*values[:place], "x" * (2 * limit + 1), *values[place + 1 :]]
+        assert refused(rules.joined, sent(data=large, fn_index=number)).code == "too_large"
+    deep: Any = "x"
+    for _ in range(12):
+        deep = {"x": deep}
+    for large in (deep, [0] * (MOST_PARTS + 1), {str(key): 0 for key in range(MOST_PARTS)}, {"x" * MOST_TEXT * 2: 1}):
+        assert refused(rules.joined, sent(data=[large, *values[1:]], fn_index=number)).code == "too_large"
+
+
+def test_every_refusal_has_its_sentence() -> None:
+    source = Path(call_values.__file__).read_text("utf-8")
+    codes = set(re.findall(r'BadCallError\(\s*"(\w+)"', source)) | set(re.findall(r'(?:return|else) "(\w+)"', source))
+    assert len(codes) > 10
+    for language in ("en", "zh"):
+        assert [code for code in sorted(codes) if f"call.{code}" not in words(language)] == []
+
+
+# named values
+
+
+def test_named_values_pass_when_they_are_right(rules: CallRules) -> None:
+    right = {"prompt": "x", "video_length": 25, "flow_shift": 7.5, "job_id": "a" * 32}
+    assert json.loads(rules.named(sent(**right), "submit")) == right
+    assert json.loads(rules.named(sent(prompt="x"), "submit")) == {"prompt": "x"}
+    assert json.loads(rules.named(sent(job_id="x", wait_s=25), "status")) == {"job_id": "x", "wait_s": 25}
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_no_named_value_can_name_a_file(rules: CallRules, file: object) -> None:
+    for name in VideoRequest.model_fields:
+        for function in ("submit", "generate", "estimate"):
+            error = refused(rules.named, sent(**{"prompt": "x", name: file}), function)
+            assert error.name == name
+    refused(rules.named, sent(job_id=file), "status")
+    refused(rules.named, sent(job_id=file), "result")
+
+
+@pytest.mark.parametrize(
+    ("given", "function", "code", "name"),
+    [
+        ({}, "submit", "missing_value", "prompt"),
+        ({"prompt": "x", "colour": "red"}, "submit", "unknown_value", "colour"),
+        ({"prompt": "x", "a b\n": "red"}, "submit", "unknown_value", "?"),
+        ({"prompt": "x", "width": "wide"}, "submit", "not_number", "width"),
+        ({"prompt": "x", "width": True}, "submit", "not_number", "width"),
+        ({"prompt": 5}, "submit", "not_text", "prompt"),
+        ({}, "status", "missing_value", "job_id"),
+    ],
+    ids=str,
+)
+def test_a_wrong_named_value_is_named(
+    rules: CallRules, given: dict[str, Any], function: str, code: str, name: str
+) -> None:
+    error = refused(rules.named, sent(**given), function)
+    assert (error.code, error.name) == (code, name)
+
+
+@pytest.mark.parametrize("name", ["nothing", "attach", "", "submit\n", "../submit", "__init__"])
+def test_only_public_functions_take_named_values(rules: CallRules, name: str) -> None:
+    assert refused(rules.named, sent(prompt="x"), name).status == 404
+
+
+def test_the_public_functions_are_five(rules: CallRules) -> None:
+    assert rules.public_names == {"generate", "submit", "status", "result", "estimate"}
+
+
+# the rest
+
+
+def test_a_components_own_function_must_be_one(built: Any, rules: CallRules) -> None:
+    block = next(iter(built.blocks))
+    for name in ("preprocess", "postprocess", "__init__", "get_config", "nothing", 1, None, ["x"]):
+        body = sent(data=None, component_id=block, session_hash="a", fn_name=name)
+        assert refused(rules.served, body).code == "no_function"
+    for number in (None, "1", 10**9, [1]):
+        refused(rules.served, sent(data=None, component_id=number, session_hash="a", fn_name="x"))
+
+
+async def test_a_components_own_function_takes_no_file() -> None:
+    def told(_value: Any) -> None: ...
+
+    with gr.Blocks(analytics_enabled=False) as page:
+        html = gr.HTML(server_functions=[told])
+    rules = CallRules(page)
+    call = {"component_id": html._id, "session_hash": "a", "fn_name": "told"}
+    assert json.loads(rules.served(sent(**call, data=["x"]))) == {**call, "data": ["x"]}
+    for file in FILES:
+        assert refused(rules.served, sent(**call, data=file)).code == "a_file"
+    assert refused(rules.served, sent(data=1, component_id=html._id, fn_name="told")).code == "session"
+
+
+async def test_a_component_that_nobody_thought_of_takes_nothing() -> None:
+    with gr.Blocks(analytics_enabled=False) as page:
+        parts = [gr.Image(), gr.Video(), gr.File(), gr.Gallery(), gr.Audio(), gr.State("x"), gr.Chatbot()]
+        gr.Button().click(lambda *_: None, parts)
+    rules = CallRules(page)
+    rules.joined(sent(data=[None] * len(parts), fn_index=0))
+    for place in range(len(parts)):
+        for value in (FILE, "http://203.0.113.1/x", "x", 1, [FILE]):
+            bad = [value if at == place else None for at in range(len(parts))]
+            assert refused(rules.joined, sent(data=bad, fn_index=0)).code == "not_taken"
+
+
+def test_a_call_is_taken_back_by_its_own_names(rules: CallRules) -> None:
+    right = {"event_id": "ab12", "session_hash": "a", "fn_index": 3}
+    assert json.loads(rules.cancelled(sent(**right, more=FILE))) == right
+    for name, value in (("event_id", FILE), ("event_id", "a" * 65), ("fn_index", "3"), ("session_hash", FILE)):
+        refused(rules.cancelled, sent(**{**right, name: value}))
+
+
+def test_a_tools_arguments_are_its_values(built: Any) -> None:
+    rules = CallRules(built)
+    built.mcp_server_obj = type("Server", (), {"tool_to_endpoint": {"submit": "/submit", "estimate": "/estimate"}})
+    try:
+        hello = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"clientInfo": {"url": "https://x"}}}
+        assert json.loads(rules.agents(json.dumps(hello).encode())) == hello
+
+        def call(**arguments: Any) -> dict[str, Any]:
+            params = {"name": "submit", "arguments": arguments}
+            return {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}
+
+        good = call(prompt="x", width=64)
+        assert json.loads(rules.agents(json.dumps([hello, good]).encode())) == [hello, good]
+        for bad in (*(call(prompt=file) for file in FILES), call(prompt="x", width="64"), call(prompt="x", y=1)):
+            for body in (bad, [hello, bad]):
+                assert refused(rules.agents, json.dumps(body).encode()).reply_to == 7
+        bad = {**call(), "params": {"name": "another", "arguments": FILE}}
+        assert refused(rules.agents, json.dumps(bad).encode()).code == "a_file"
+        for body in (b"1", b"[1]", b"null", json.dumps([hello] * 11).encode()):
+            refused(rules.agents, body)
+    finally:
+        built.mcp_server_obj = None
+
+
+async def test_the_rules_need_no_list_of_functions() -> None:
+    """A new event of the page is covered as soon as it is there."""
+    with gr.Blocks(analytics_enabled=False) as page:
+        text, number, html = gr.Textbox(max_length=10), gr.Number(), gr.HTML()
+        gr.Button().click(lambda *_: None, [text, number, html], api_name="new")
+    rules = CallRules(page)
+    rules.called(sent(data=["x", 1, {"x": 1}]), "new")
+    for place, code in ((0, "not_text"), (1, "not_number"), (2, "a_file")):
+        values: list[Any] = ["x", 1, {}]
+        values[place] = FILE
+        assert refused(rules.called, sent(data=values), "new").code == code
