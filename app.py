@@ -19,8 +19,9 @@ from hunyuan_ui.preview import service_for
 from hunyuan_ui.runner import open_runner
 from hunyuan_ui.startup import end_signal, read_settings, say
 from hunyuan_ui.ui.assets import AssetMemory
+from hunyuan_ui.ui.call_values import CallRules
 from hunyuan_ui.ui.compression import PageCompression
-from hunyuan_ui.ui.doors import faults, shut_doors
+from hunyuan_ui.ui.doors import faults, hang_doors
 from hunyuan_ui.ui.page import build_page, launch_options
 from hunyuan_ui.ui.routes import build_routes
 from hunyuan_ui.ui.videos import SETTINGS
@@ -29,9 +30,12 @@ END_WITHIN_S: Final = 10.0  # a container is killed soon after
 
 
 @asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     """Let the runner live exactly as long as the server, and let no server begin that is too open for strangers."""
+    log.take_over()
+    hang_doors(app, settings, CallRules(demo), routes=routes, unbounded=frozenset({SETTINGS}))
     if settings.is_public and (found := faults(demo, has_analytics=has_analytics, has_mcp=settings.has_mcp)):
+        log.free_prints()
         say("This page would be open to strangers, and something is wrong with how it was built:", *found)
         services.close()
         os._exit(2)  # Gradio would answer an exception by trying a hundred other ports
@@ -51,17 +55,18 @@ log.configure(settings.api_key, settings.access_code)
 runner = open_runner(settings)
 has_analytics = os.environ.get("GRADIO_ANALYTICS_ENABLED") == "True"
 demo = build_page(runner, has_analytics=has_analytics)
+routes = build_routes(runner)
 
 
 def main() -> None:
     """Serve the page until Ctrl+C or SIGTERM, then let the runner end what it must."""
     should_end = end_signal()
+    log.guard_prints()
     with services:
         limits = runner.limits()
         say(*describe(settings, spent_today_usd=limits.spent_today_usd, spent_total_usd=limits.spent_total_usd))
-        doors = shut_doors(settings, unbounded=frozenset({SETTINGS}))
-        filters = [doors, Middleware(PageCompression), Middleware(AssetMemory)]
-        app = {"lifespan": lifespan, "routes": build_routes(runner), "middleware": filters}
+        filters = [Middleware(PageCompression), Middleware(AssetMemory)]
+        app = {"lifespan": lifespan, "routes": routes, "middleware": filters}
         demo.launch(app_kwargs=app, prevent_thread_lock=True, quiet=True, **launch_options(settings))
         say(*addresses(str(demo.local_url), demo.share_url, mcp_error=demo.mcp_error))
         # A wait without a time limit keeps Windows from seeing Ctrl+C.

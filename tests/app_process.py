@@ -62,9 +62,9 @@ class RunningApp:
 
 @contextmanager
 def running_app(
-    folder: Path, *, port: int | None = None, script: str = "app.py", **environment: str
+    folder: Path, *, host: str = "127.0.0.1", port: int | None = None, script: str = "app.py", **environment: str
 ) -> Iterator[RunningApp]:
-    """Start the app with its data below a folder, wait until it is well, and end it."""
+    """Start the app with its data below a folder, wait until it is well at a host of this machine, and end it."""
     port = port or free_port()
     data_dir, log = folder / "data", folder / "app.log"
     settings = {"HUNYUAN_UI_DATA_DIR": str(data_dir), "HUNYUAN_UI_POLL_SECONDS": "0.1"}
@@ -78,7 +78,7 @@ def running_app(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    app = RunningApp(process, f"http://127.0.0.1:{port}/", data_dir, log)
+    app = RunningApp(process, f"http://{host}:{port}/", data_dir, log)
     try:
         _wait_until_well(app)
         yield app

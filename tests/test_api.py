@@ -10,7 +10,7 @@ from typing import Any, cast
 import httpx
 import pytest
 from gradio_client import Client
-from gradio_client.exceptions import AppError
+from gradio_client.exceptions import AppError, ValidationError
 
 from hunyuan_ui.job import new_id
 from hunyuan_ui.local_endpoint.app import create_app
@@ -50,6 +50,13 @@ def test_every_parameter_is_described_with_its_range(app: RunningApp) -> None:
         for field in parameters():
             assert f"to {field.high} {field.unit}".strip() in described[field.name], (name, field.name)
     assert all(told[name]["description"] for name in told)
+
+
+def test_a_program_reads_which_value_is_wrong(paying: Client) -> None:
+    file = {"path": "http://203.0.113.1/x.mp4", "meta": {"_type": "gradio.FileData"}}
+    for name, value, said in (("prompt", file, "not text"), ("width", file, "not a number"), ("seed", "x", "a number")):
+        with pytest.raises(ValidationError, match=f"{name}: .*{said}"):
+            paying.predict(**{**SMALL, name: value}, api_name="/estimate")
 
 
 def test_the_openapi_document_tells_the_same(app: RunningApp) -> None:

@@ -5,28 +5,36 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Route
 
 from hunyuan_ui.folder import DataFolder
 from hunyuan_ui.job import Visitor, new_id
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import open_runner
 from hunyuan_ui.settings import Secret, Settings
-from hunyuan_ui.ui.doors import MOST_BYTES, Doors, faults, shut_doors
+from hunyuan_ui.ui.call_values import CallRules
+from hunyuan_ui.ui.doors import MOST_BYTES, Doors, faults, hang_doors
 from tests.app_process import ROOT, RunningApp, running_app
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
+from tests.built_page import BuiltPage, built_page
 from tests.fake_service import FakeService
 
 pytestmark = pytest.mark.anyio
+
+Behind = Callable[[Settings], httpx.AsyncClient]
 
 KEY = "SG_c0ffee00c0ffee00"
 OWN_KEY = "SG_ca0a41e5ca0a41e5"
@@ -49,9 +57,27 @@ async def _echo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": str(size).encode()})
 
 
-def behind(settings: Settings) -> httpx.AsyncClient:
-    doors = Doors(_echo, settings, frozenset({"/large"}))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=doors), base_url="http://127.0.0.1:7860")
+@pytest.fixture(scope="module")
+def page_built(tmp_path_factory: pytest.TempPathFactory) -> BuiltPage:
+    return built_page(Settings(data_dir=tmp_path_factory.mktemp("page") / "data"))
+
+
+@pytest.fixture
+def behind(page_built: BuiltPage) -> Callable[[Settings], httpx.AsyncClient]:
+    """A client of what lies behind the filter of a start."""
+
+    def client(settings: Settings) -> httpx.AsyncClient:
+        large = Route("/large", _echo, methods=["POST"])
+        doors = Doors(
+            _echo,
+            settings,
+            CallRules(page_built.blocks),
+            routes=[*page_built.routes, large],
+            unbounded=frozenset({"/large"}),
+        )
+        return httpx.AsyncClient(transport=httpx.ASGITransport(doors), base_url="http://127.0.0.1:7860")
+
+    return client
 
 
 SHUT = [
@@ -80,55 +106,134 @@ SHUT = [
 
 
 @pytest.mark.parametrize("path", SHUT)
-async def test_what_the_page_does_not_use_is_shut(path: str) -> None:
+async def test_what_the_page_does_not_use_is_shut(behind: Behind, path: str) -> None:
     async with behind(PUBLIC) as client:
         for method in ("GET", "POST"):
             assert (await client.request(method, path)).status_code == 404
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/config", "/gradio_api/file=/tmp/x/y.mp4", "/gradio_api/queue/join", "/gradio_api/hunyuan/videos"]
-)
-async def test_what_the_page_uses_is_open(path: str) -> None:
+@pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/file=/tmp/x/y.mp4", "/gradio_api/hunyuan/videos"])
+async def test_what_the_page_uses_is_open(behind: Behind, path: str) -> None:
     async with behind(PUBLIC) as client:
-        assert (await client.post(path)).status_code == 200
+        assert (await client.get(path)).status_code == 200
 
 
-async def test_a_body_is_bounded_whatever_its_header_says() -> None:
+async def test_a_body_is_bounded_whatever_its_header_says(behind: Behind) -> None:
     async def endless() -> AsyncIterator[bytes]:
-        for _ in range(2 * MOST_BYTES // 65536):
-            yield b"x" * 65536
+        for _ in range(2 * MOST_BYTES // 4096):
+            yield b"x" * 4096
 
+    path = "/gradio_api/hunyuan/prompt"
     async with behind(PUBLIC) as client:
-        assert (await client.post("/", content=b"x" * MOST_BYTES)).text == str(MOST_BYTES)
-        assert (await client.post("/", content=b"x" * (MOST_BYTES + 1))).status_code == 413
+        assert (await client.post(path, content=b"x" * MOST_BYTES)).text == str(MOST_BYTES)
+        assert (await client.post(path, content=b"x" * (MOST_BYTES + 1))).status_code == 413
+        assert (await client.post(path, content=endless())).status_code == 413
         assert (await client.post("/large", content=b"x" * (MOST_BYTES + 1))).status_code == 200
-        assert (await client.post("/", headers={"content-length": "-1"})).status_code == 413
-        with pytest.raises(Exception, match="maximum allowed size"):
-            await client.post("/", content=endless())
+        for length in ("-1", "1e3", "", "9" * 400):
+            assert (await client.post(path, headers={"content-length": length})).status_code == 413
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost", "LOCALHOST:1", "[::1]:7860", "127.9.9.9"])
-async def test_a_private_page_answers_to_this_machines_names(host: str) -> None:
+async def test_the_longest_request_fits(behind: Behind) -> None:
+    """Every character of both prompts as six escaped ones, twice over as a browser writes what lies beyond them."""
+    longest = {"prompt": "\N{SLOTH}" * 2000, "negative_prompt": "\N{SLOTH}" * 1000}
+    body = json.dumps({**SMALL, **longest}).encode()
+    assert len(body) > 36_000
+    async with behind(PUBLIC) as client:
+        json_type = {"content-type": "application/json"}
+        answer = await client.post("/gradio_api/call/v2/submit", content=body, headers=json_type)
+        assert answer.status_code == 200
+
+
+async def test_a_call_is_json_by_name(behind: Behind) -> None:
+    async with behind(PUBLIC) as client:
+        for kind in ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "json"):
+            answer = await client.post(
+                "/gradio_api/call/estimate", content=b'{"data": []}', headers={"content-type": kind}
+            )
+            assert (answer.status_code, answer.json()["error"][:9]) == (400, "This page"), kind
+
+
+async def test_a_wrong_value_is_told_in_a_sentence_where_gradios_clients_look(behind: Behind) -> None:
+    async with behind(PUBLIC) as client:
+        answer = await client.post("/gradio_api/call/v2/submit", json={"prompt": "x", "height": {"path": "/etc/x"}})
+        assert answer.status_code == 422
+        sentence = "height: this is not a number. Use one. Nothing was sent on."
+        assert answer.json()["error"] == sentence
+        *fine, wrong = answer.json()["detail"]
+        assert len(fine) == 3
+        assert all(one["is_valid"] for one in fine)
+        assert wrong == {"__type__": "validate", "is_valid": False, "message": sentence, "parameter_name": "height"}
+        chinese = await client.post(
+            "/gradio_api/call/v2/submit", json={"prompt": 1}, headers={"accept-language": "zh-CN"}
+        )
+        assert chinese.json()["error"].startswith("prompt：这不是文字")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost:7860", "[::1]:7860", "[::ffff:127.0.0.1]:7860"])
+async def test_a_private_page_answers_to_this_machines_names(behind: Behind, host: str) -> None:
     async with behind(PRIVATE) as client:
         assert (await client.get("/", headers={"host": host})).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "x.gradio.live", "10.0.0.5", "", "[::1"])
-async def test_a_private_page_does_not_answer_to_other_names(host: str) -> None:
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "x.gradio.live", "10.0.0.5:7860", "", "[::1", "localhost:7861"]
+)
+async def test_a_private_page_does_not_answer_to_other_names(behind: Behind, host: str) -> None:
     async with behind(PRIVATE) as client:
         answer = await client.get("/", headers={"host": host})
         assert answer.status_code == 421
-        assert "--share" in answer.text
+        for words in ("http://127.0.0.1:7860", "ssh -L 7860:127.0.0.1:7860", "--share", "GRADIO_SERVER_NAME"):
+            assert words in answer.text
+        assert "evil" not in answer.text
     async with behind(PUBLIC) as client:
         assert (await client.get("/", headers={"host": host})).status_code == 200
+
+
+async def test_a_private_page_behind_a_proxy_says_how_to_open_it(behind: Behind) -> None:
+    async with behind(PRIVATE) as client:
+        for accept, kind in (("text/html,*/*", "text/html"), ("*/*", "application/json")):
+            answer = await client.get("/", headers={"x-forwarded-for": "203.0.113.1", "accept": accept})
+            assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (403, kind)
+            for words in ("A proxy", "ssh -L 7860", "HUNYUAN_UI_DAILY_LIMIT_USD", "JupyterHub"):
+                assert words in answer.text
+            assert "203.0.113.1" not in answer.text
+    async with behind(PUBLIC) as client:
+        assert (await client.get("/", headers={"x-forwarded-for": "203.0.113.1"})).status_code == 200
+
+
+async def test_every_page_says_who_may_frame_it(page_built: BuiltPage) -> None:
+    async def html(_scope: Any, _receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/html; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"<p>"})
+
+    for settings, frames, older in (
+        (PRIVATE, "frame-ancestors 'none'", "DENY"),
+        (PUBLIC, "frame-ancestors 'self'", "SAMEORIGIN"),
+        (replace(PRIVATE, is_space=True), "frame-ancestors 'self' https://huggingface.co https://*.hf.space", None),
+    ):
+        transport = httpx.ASGITransport(Doors(html, settings, CallRules(page_built.blocks)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:7860") as client:
+            refused = {"accept": "text/html", "origin": "null"}
+            for answer in (await client.get("/"), await client.get("/", headers=refused)):
+                assert answer.headers["content-security-policy"] == frames
+                assert answer.headers.get("x-frame-options") == older
+
+
+async def test_a_file_is_never_kept_by_what_lies_between(behind: Behind) -> None:
+    async with behind(PUBLIC) as client:
+        for path in ("/gradio_api/file=/tmp/x/y.mp4", f"/gradio_api/hunyuan/videos/{new_id()}.mp4?k=x"):
+            answer = await client.get(path)
+            assert answer.headers["cache-control"] == "private, no-cache"
+            assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 # the self-check
 
 
 def built(**changes: Any) -> SimpleNamespace:
-    app = SimpleNamespace(user_middleware=[shut_doors(PUBLIC)])
+    doors = Doors(_echo, PUBLIC, CallRules(cast("Any", SimpleNamespace(fns={}))))
+    app = SimpleNamespace(middleware_stack=doors)
     right = {
         "api_open": False,
         "max_file_size": 1,
@@ -162,12 +267,22 @@ def test_an_app_as_it_should_be_has_no_fault() -> None:
         ({"vibe_mode": True}, "GRADIO_VIBE_MODE"),
         ({"analytics_enabled": True}, "analytics"),
         ({"mcp_server": True}, "GRADIO_MCP_SERVER"),
-        ({"app": SimpleNamespace(user_middleware=[])}, "filter"),
+        ({"app": SimpleNamespace(middleware_stack=_echo)}, "filter"),
     ],
 )
 def test_each_wrong_setting_is_named(change: dict[str, Any], word: str) -> None:
     (fault,) = faults(built(**change), has_analytics=False, has_mcp=False)
     assert word in fault
+
+
+def test_the_filter_lies_outside_of_all_others() -> None:
+    app = Starlette(middleware=[Middleware(GZipMiddleware)])
+    rules = CallRules(cast("Any", SimpleNamespace(fns={})))
+    with pytest.raises(RuntimeError, match="not being started"):
+        hang_doors(app, PUBLIC, rules)
+    app.middleware_stack = app.build_middleware_stack()
+    hang_doors(app, PUBLIC, rules)
+    assert isinstance(app.middleware_stack, Doors)
 
 
 def test_a_public_start_is_refused_when_something_is_wrong(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from mcp import ClientSession
+from mcp import ClientSession, McpError
 from mcp.client.streamable_http import streamable_http_client
 
 from hunyuan_ui.job import new_id
@@ -115,6 +115,26 @@ async def test_an_agent_reads_the_sentence_of_what_is_wrong(app: RunningApp) -> 
             said = await refused(session, tool, **{**SHORT, "video_length": 6})
             assert said == "Frames: 6 is not possible (it must be 4n + 1). Use 5 or 9."
         assert "no such video" in await refused(session, "status", job_id=new_id())
+
+
+@pytest.mark.parametrize("tool", ["submit", "estimate", "status"])
+async def test_an_agent_can_give_no_file(app: RunningApp, tool: str) -> None:
+    file = {"path": "http://203.0.113.1/x", "meta": {"_type": "gradio.FileData"}}
+    async with agent(app) as session:
+        for name in ("prompt", "width", "job_id"):
+            with pytest.raises(McpError, match="a file cannot be given"):
+                await session.call_tool(tool, {**SHORT, name: file})
+        assert len((await session.list_tools()).tools) == 4  # the connection goes on
+    assert len(app.events("other.print")) == 0
+
+
+def test_another_origins_page_reaches_no_tool(app: RunningApp) -> None:
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    accept = {"accept": "application/json, text/event-stream"}
+    for headers in ({"origin": "http://evil.example"}, {"sec-fetch-site": "cross-site"}, {"origin": "null"}):
+        answer = httpx.post(f"{app.url}gradio_api/mcp/", json=hello, headers={**accept, **headers})
+        assert answer.status_code == 403
+    assert httpx.post(f"{app.url}gradio_api/mcp/", json=hello, headers=accept).status_code == 200
 
 
 async def test_the_owners_limit_holds_for_agents(app: RunningApp) -> None:

@@ -1,113 +1,374 @@
-"""The doors: which of Gradio's own routes stay shut, how much may be sent in, and a look at all of it at the start.
+"""The one door in front of everything: who may come in by which path, how much may be sent, and what goes out with it.
 
-Source: faults-and-security.md 6.1, measured on Gradio 6.31.
+It stands outside of Gradio's own filters and judges each request by the path that the application will see. What it
+does not know is not there. Source: faults-and-security.md 6.1, measured on Gradio 6.31.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, Final, cast
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum, auto
+from html import escape
+from typing import Any, Final, NamedTuple
 
-from starlette.datastructures import Headers
-from starlette.formparsers import MultiPartException
-from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hunyuan_ui.settings import Settings, is_loopback
+from hunyuan_ui.settings import Settings
+from hunyuan_ui.ui import origins
+from hunyuan_ui.ui.call_values import BadCallError, CallRules
+from hunyuan_ui.ui.text import Words, words_for
 
-MOST_BYTES: Final = 1024 * 1024  # a request's texts are a few kilobytes
+MOST_BYTES: Final = 64 * 1024  # the longest prompts, every character escaped, are half of it
 MOST_FILE_BYTES: Final = 64 * 1024 * 1024  # said to Gradio as well, although its uploads are shut
 
-# Routes this page has no use for: uploads that are kept, an open proxy, statistics for everybody, files written for
-# every caller, a video converter, and an editor of the program itself.
-_SHUT: Final = re.compile(
-    r"/monitoring(/.*)?"
-    r"|/gradio_api/file[=/]https?:.*"
-    r"|/gradio_api/proxy=.*"
-    r"|/gradio_api/(upload|upload_progress|deep_link|runs|run-history|process_recording|stream|profiling|dev)(/.*)?"
-    r"|/gradio_api/(undo-)?vibe-.*",
-    re.IGNORECASE | re.DOTALL,
+_READ: Final = frozenset({"GET", "HEAD"})
+_POST: Final = frozenset({"POST"})
+
+_OTHERS_SEND: Final = "content-type, x-api-key, x-access-code, x-payer"  # headers of the API, for other origins
+_OTHERS_READ: Final = "accept-ranges, content-length, content-range"
+_PRIVATE_FILE: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
+_SPACE_FRAMES: Final = "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
+
+_EXPLAINED: Final = (
+    '<!doctype html><html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    '<meta name="color-scheme" content="light dark"><title>{status}</title></head>'
+    '<body style="font: 1rem/1.5 system-ui; max-width: 40rem; margin: 3rem auto; padding: 0 1rem">{paragraphs}</body>'
 )
-_ELSEWHERE: Final = (
-    "This page answers on this machine only, and was asked for by another name. "
-    "To let others in, start it with --share or with GRADIO_SERVER_NAME, and set limits first."
+
+Check = Callable[[CallRules, bytes, "re.Match[str]"], bytes]
+
+
+class Kind(Enum):
+    """What a path is for, which decides who may ask for it."""
+
+    PAGE = auto()  # the page itself: links may lead here
+    LOGIN = auto()  # between here and Hugging Face
+    LOOKS = auto()  # scripts, styles and pictures of the page
+    OWN = auto()  # what the page asks for
+    API = auto()  # what other origins may call in public
+    FILE = auto()  # what other origins may fetch in public, by its unguessable address
+
+
+class Path(NamedTuple):
+    """A path that is open."""
+
+    pattern: re.Pattern[str]
+    methods: frozenset[str]
+    kind: Kind
+    check: Check | None = None
+
+
+def _open(pattern: str, methods: frozenset[str], kind: Kind, check: Check | None = None) -> Path:
+    return Path(re.compile(pattern, re.DOTALL), methods, kind, check)
+
+
+_NAME: Final = "(?P<name>[^/]+)"
+
+GRADIO: Final = (
+    _open("/?", _READ, Kind.PAGE),
+    _open("/config/?", _READ, Kind.OWN),
+    _open("/(assets|static|svelte)/.*", _READ, Kind.LOOKS),
+    _open(r"/(gradio_api/)?theme\.css|/favicon\.ico|/manifest\.json|/pwa_icon(/[^/]*)?", _READ, Kind.LOOKS),
+    _open(r"/robots\.txt", _READ, Kind.LOOKS),
+    _open("/gradio_api/(app_id/?|startup-events|login_check/?|queue/status)", _READ, Kind.OWN),
+    _open("/gradio_api/heartbeat/[A-Za-z0-9_-]{1,64}", _READ, Kind.OWN),
+    _open(r"/gradio_api/(info/?|openapi\.json)", _READ, Kind.API),
+    _open("/gradio_api/queue/data", _READ, Kind.OWN),
+    _open("/gradio_api/queue/join", _POST, Kind.OWN, lambda rules, body, _: rules.joined(body)),
+    _open(f"/gradio_api/(run|api)/{_NAME}/?", _POST, Kind.OWN, lambda rules, body, at: rules.joined(body, at["name"])),
+    _open(f"/gradio_api/call/v2/{_NAME}/?", _POST, Kind.API, lambda rules, body, at: rules.named(body, at["name"])),
+    _open(f"/gradio_api/call/{_NAME}/?", _POST, Kind.API, lambda rules, body, at: rules.called(body, at["name"])),
+    _open(f"/gradio_api/call/(v2/)?{_NAME}/[^/]+", _READ, Kind.API),
+    _open("/gradio_api/cancel", _POST, Kind.OWN, lambda rules, body, _: rules.cancelled(body)),
+    _open("/gradio_api/component_server/?", _POST, Kind.OWN, lambda rules, body, _: rules.served(body)),
+    # A copy on this machine; an address instead would make this page fetch it for whoever asks.
+    _open(r"/gradio_api/file=(?!\s*(?i:https?):).*", _READ, Kind.FILE),
 )
+AGENTS: Final = (
+    _open("/gradio_api/mcp(/|/http/?)?", frozenset({"GET", "HEAD", "DELETE"}), Kind.OWN),
+    _open("/gradio_api/mcp(/|/http/?)?", _POST, Kind.OWN, lambda rules, body, _: rules.agents(body)),
+    _open("/gradio_api/mcp/(schema|sse)", _READ, Kind.OWN),
+    _open("/gradio_api/mcp/messages/?", _POST, Kind.OWN, lambda rules, body, _: rules.agents(body)),
+)
+LOGIN: Final = (_open("/login/(huggingface|callback)", _READ, Kind.LOGIN), _open("/logout", _READ, Kind.OWN))
 
 
 class Doors:
-    """ASGI filter in front of Gradio: shuts what the page does not use, and bounds what is sent in.
+    """ASGI filter in front of the whole application.
 
     Args:
         app: What lies behind.
-        settings: Of this run. In private mode a request by another name than this machine's is refused, be it a
-            stranger's page that has rebound its own name or a proxy that makes this page public unnoticed.
+        settings: Of this run. In private mode a request by another name than this machine's, or through a proxy, is
+            refused, be it a stranger's page that has rebound its own name or a proxy that makes this page public
+            unnoticed.
+        rules: What the page's functions take.
+        routes: Of the page itself, beside Gradio's.
         unbounded: Paths that bound their own bodies.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, unbounded: frozenset[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        rules: CallRules,
+        *,
+        routes: Iterable[Route] = (),
+        unbounded: frozenset[str] = frozenset(),
+    ) -> None:
         self._app = app
-        self._own_name = None if settings.is_public else settings.server_name.strip("[]").lower()
+        self._is_public, self._is_space = settings.is_public, settings.is_space
+        self._rules = rules
         self._unbounded = unbounded
+        own = [
+            Path(one.path_regex, frozenset(one.methods or ()), Kind.FILE if "." in one.path else Kind.OWN)
+            for one in routes
+        ]
+        agents = AGENTS if settings.has_mcp else ()
+        self._paths: Sequence[Path] = [*own, *GRADIO, *agents, *(LOGIN if settings.login_secret else ())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it here."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-            return
-        refusal = self._refusal(scope)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
+            # Nothing here speaks over a WebSocket, and a browser lets any page open one.
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        say = words_for(Request(scope).cookies, headers)
+        is_foreign = origins.is_foreign(scope, headers, is_public=self._is_public)
+        found = self._found(scope)
+        kind = found[0].kind if found else None
+        is_shared = is_foreign and self._is_public and kind in (Kind.API, Kind.FILE)
+        bare, send = send, self._dressed(send, kind, is_shared=is_shared)
+        refusal = self._stranger(scope, headers, say)
+        if refusal is None and is_foreign and not (is_shared and self._is_for_all(found)):
+            refusal = self._foreigner(headers, kind, say)
         if refusal is not None:
             await refusal(scope, receive, send)
-        elif scope["path"] in self._unbounded:
-            await self._app(scope, receive, send)
+        elif is_shared and scope["method"] == "OPTIONS":
+            await _preflight()(scope, receive, bare)
+        elif found is None or scope["method"] not in found[0].methods:
+            await PlainTextResponse("Not Found", 404)(scope, receive, send)
         else:
-            await self._app(scope, _bounded(receive), send)
+            await self._let_in(_stripped(scope, is_foreign=is_shared), receive, send, found, say)
 
-    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
-        headers = Headers(scope=scope)
-        if self._own_name is not None and not _is_for(headers.get("host", ""), self._own_name):
-            return PlainTextResponse(_ELSEWHERE, 421)
-        if _is_shut(scope):
-            return PlainTextResponse("Not Found", 404)
-        length = headers.get("content-length", "0")
-        if scope["path"] not in self._unbounded and not (length.isdigit() and int(length[:20]) <= MOST_BYTES):
-            return PlainTextResponse(f"At most {MOST_BYTES} bytes can be sent here.", 413)
+    def _found(self, scope: Scope) -> tuple[Path, re.Match[str]] | None:
+        """Return the open path that a request is for; for a method that none has, one that is open for others."""
+        path, other = route_path(scope), None
+        if "deep_link" in QueryParams(scope["query_string"]):
+            return None  # a file with the values of somebody's page
+        for one in self._paths:
+            if (at := one.pattern.fullmatch(path)) is not None:
+                if scope["method"] in one.methods:
+                    return one, at
+                other = other or (one, at)
+        return other
+
+    def _stranger(self, scope: Scope, headers: Headers, say: Words) -> Response | None:
+        """Return what a private page says to a request that did not come straight to it by its own name."""
+        if self._is_public:
+            return None
+        port = (scope.get("server") or ("", 0))[1]
+        if not origins.is_for_this_machine(scope, headers):
+            return _explained(421, headers, [say("door.elsewhere", port=port), *_ways(say, port)])
+        if origins.is_proxied(scope, headers):
+            return _explained(403, headers, [say["door.proxied"], *_ways(say, port)])
+        if headers.get("sec-fetch-dest") in origins.FRAMES:
+            return _explained(403, headers, [say["door.framed"]])
         return None
 
+    def _foreigner(self, headers: Headers, kind: Kind | None, say: Words) -> Response | None:
+        """Return what another origin's page is told; None where it only follows a link."""
+        may_open = kind in (Kind.PAGE, Kind.LOGIN) and "origin" not in headers
+        if may_open and origins.opens_the_page(headers, frames=self._is_space):
+            return None
+        return _explained(403, headers, [say["door.foreign"]])
 
-def shut_doors(settings: Settings, *, unbounded: frozenset[str] = frozenset()) -> Middleware:
-    """Return the filter for `app_kwargs`; arguments as for `Doors`."""
-    return Middleware(Doors, settings=settings, unbounded=unbounded)
+    def _is_for_all(self, found: tuple[Path, re.Match[str]] | None) -> bool:
+        if found is None or (named := found[1].groupdict().get("name")) is None:
+            return found is not None
+        return named in self._rules.public_names
+
+    async def _let_in(
+        self, scope: Scope, receive: Receive, send: Send, found: tuple[Path, re.Match[str]], say: Words
+    ) -> None:
+        path, at = found
+        if scope["method"] in _READ or route_path(scope) in self._unbounded:
+            await self._app(scope, receive, send)
+            return
+        body = await _read(scope, receive)
+        if body is None:
+            await _told(413, say("door.too_large", limit=MOST_BYTES))(scope, receive, send)
+            return
+        if path.check is not None:
+            try:
+                if not _is_json(Headers(scope=scope)):
+                    raise BadCallError("not_a_call", 400)
+                body = path.check(self._rules, body, at)
+            except BadCallError as error:
+                await _bad_call(error, say, is_agent=path in AGENTS)(scope, receive, send)
+                return
+            scope = {**scope, "headers": _with_length(scope["headers"], len(body))}
+        await self._app(scope, _again(body, receive), send)
+
+    def _dressed(self, send: Send, kind: Kind | None, *, is_shared: bool) -> Send:
+        """Return a send that adds what every answer of this kind carries."""
+
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message.setdefault("headers", [])
+                headers = MutableHeaders(scope=message)
+                for name in [name for name in headers if name.startswith("access-control-")]:
+                    del headers[name]
+                if is_shared:
+                    headers["Access-Control-Allow-Origin"] = "*"
+                    headers["Access-Control-Expose-Headers"] = _OTHERS_READ
+                if kind is Kind.FILE:
+                    headers.update(_PRIVATE_FILE)
+                if headers.get("content-type", "").startswith("text/html"):
+                    self._unframed(headers)
+            await send(message)
+
+        return dressed
+
+    def _unframed(self, headers: MutableHeaders) -> None:
+        if self._is_space:
+            headers.append("Content-Security-Policy", _SPACE_FRAMES)
+            return
+        frames = ("'self'", "SAMEORIGIN") if self._is_public else ("'none'", "DENY")
+        headers.append("Content-Security-Policy", f"frame-ancestors {frames[0]}")
+        headers["X-Frame-Options"] = frames[1]
 
 
-def _is_for(host: str, own_name: str) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
-    return is_loopback(name) or name == own_name
+def hang_doors(
+    app: Starlette,
+    settings: Settings,
+    rules: CallRules,
+    *,
+    routes: Iterable[Route] = (),
+    unbounded: frozenset[str] = frozenset(),
+) -> None:
+    """Put the filter in front of an application that is about to start, outside of all its other filters.
+
+    Args:
+        app: Being started, so that its own filters are in place; those that Gradio adds would lie outside of any other.
+        settings: As for `Doors`.
+        rules: As for `Doors`.
+        routes: As for `Doors`.
+        unbounded: As for `Doors`.
+    """
+    if app.middleware_stack is None:
+        raise RuntimeError("the application is not being started")
+    app.middleware_stack = Doors(app.middleware_stack, settings, rules, routes=routes, unbounded=unbounded)
 
 
-def _is_shut(scope: Scope) -> bool:
-    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    return _SHUT.fullmatch(scope["path"]) is not None or "deep_link" in query
+def route_path(scope: Scope) -> str:
+    """Return the path by which the application will choose its route: without the prefix that it was told of."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    if not root or not path.startswith(root):
+        return path
+    rest = path[len(root) :]
+    return rest if not rest or rest.startswith("/") else path
 
 
-def _bounded(receive: Receive) -> Receive:
-    """Return a receive that breaks off when more bytes come than were announced."""
-    seen = 0
+def _stripped(scope: Scope, *, is_foreign: bool) -> Scope:
+    """Return the request without its origin, which Gradio would answer, and a foreign one without its logins."""
+    dropped = {b"origin", *([b"cookie", b"authorization"] if is_foreign else [])}
+    return {**scope, "headers": [pair for pair in scope["headers"] if pair[0].lower() not in dropped]}
 
-    async def bounded() -> Message:
-        nonlocal seen
+
+def _with_length(headers: Iterable[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
+    kept = [pair for pair in headers if pair[0].lower() not in (b"content-length", b"transfer-encoding")]
+    return [*kept, (b"content-length", str(length).encode())]
+
+
+def _is_json(headers: Headers) -> bool:
+    kind = headers.get("content-type", "").split(";")[0].strip().lower()
+    return kind == "application/json"
+
+
+async def _read(scope: Scope, receive: Receive) -> bytes | None:
+    """Return a whole body; None when it is larger than what may be sent here, whatever its header says."""
+    length = Headers(scope=scope).get("content-length", "0")
+    if not length.isdigit() or len(length) > 9 or int(length) > MOST_BYTES:
+        return None
+    body, has_more = b"", True
+    while has_more:
         message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > MOST_BYTES:
-            raise MultiPartException("The request exceeded the maximum allowed size.")
-        return message
+        if message["type"] == "http.disconnect":
+            return b""
+        body += message.get("body", b"")
+        has_more = message.get("more_body", False)
+        if len(body) > MOST_BYTES:
+            return None
+    return body
 
-    return bounded
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return a receive that gives a body that was read already, and then what follows it."""
+    is_given = False
+
+    async def again() -> Message:
+        nonlocal is_given
+        if is_given:
+            return await receive()
+        is_given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+# answers
+
+
+def _ways(say: Words, port: int) -> list[str]:
+    return [say("door.tunnel", port=port), say["door.publish"]]
+
+
+def _explained(status: int, headers: Headers, lines: Sequence[str]) -> Response:
+    """Return a few lines for whoever reads them: a page for a browser, JSON for a program."""
+    if "text/html" not in headers.get("accept", ""):
+        return _told(status, " ".join(lines))
+    paragraphs = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    return HTMLResponse(_EXPLAINED.format(status=status, paragraphs=paragraphs), status)
+
+
+def _told(status: int, sentence: str) -> Response:
+    return JSONResponse({"error": sentence, "detail": sentence}, status)
+
+
+def _preflight() -> Response:
+    return Response(
+        status_code=204,
+        headers={
+            "Access-Control-Allow-Origin": "*",
+            "Access-Control-Allow-Methods": "GET, HEAD, POST",
+            "Access-Control-Allow-Headers": _OTHERS_SEND,
+            "Access-Control-Max-Age": "600",
+        },
+    )
+
+
+def _bad_call(error: BadCallError, say: Words, *, is_agent: bool) -> Response:
+    sentence = f"{say(f'call.{error.code}', name=error.name)} {say['call.nothing_sent']}"
+    if is_agent:
+        return JSONResponse({"jsonrpc": "2.0", "id": error.reply_to, "error": {"code": -32602, "message": sentence}})
+    if error.at is None or error.status != 422:
+        return _told(error.status, sentence)
+    # Gradio's own shape: its clients read names and sentences from it, its page paints the place.
+    fine: list[dict[str, Any]] = [{"__type__": "validate", "is_valid": True, "message": ""}] * error.at
+    wrong = {"__type__": "validate", "is_valid": False, "message": sentence, "parameter_name": error.name}
+    return JSONResponse({"error": sentence, "detail": [*fine, wrong]}, 422)
 
 
 # What table 6.1 asks for, read back from the built app; a true answer is a fault.
@@ -119,7 +380,7 @@ _FAULTS: Final[tuple[tuple[str, Callable[[Any], object]], ...]] = (
     ("folders are served (allowed_paths)", lambda demo: demo.allowed_paths),
     ("a second server stands in front (ssr_mode)", lambda demo: demo.ssr_mode),
     ("the program can be edited from outside (GRADIO_VIBE_MODE)", lambda demo: demo.vibe_mode),
-    ("the filter in front of Gradio is missing", lambda demo: not _has_doors(demo.app)),
+    ("the filter in front of Gradio is missing", lambda demo: not isinstance(demo.app.middleware_stack, Doors)),
 )
 
 
@@ -137,8 +398,3 @@ def faults(demo: Any, *, has_analytics: bool, has_mcp: bool) -> list[str]:
     if demo.mcp_server and not has_mcp:
         found.append("agents are served without the owner's switch (GRADIO_MCP_SERVER)")
     return found
-
-
-def _has_doors(app: Any) -> bool:
-    middleware = cast("list[Any]", getattr(app, "user_middleware", []))
-    return any(entry.cls is Doors for entry in middleware)

@@ -1,0 +1,106 @@
+"""Where a request comes from, told from what a browser cannot be made to leave out. Pure.
+
+A browser names the page behind a request in `Origin`, and since 2020 its relation to that page in `Sec-Fetch-Site`; no
+script can change either (Fetch standard, forbidden request-headers). What a proxy in front of the page adds or changes
+is told from its own headers and from HTTP/1.0.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from hunyuan_ui.own_names import Place, is_loopback, place_in
+
+FRAMES: Final = frozenset({"iframe", "frame", "embed", "object", "fencedframe"})
+_OWN_SITES: Final = ("same-origin", "none")
+_PORTS: Final = {"http": 80, "https": 443}
+
+# What proxies, tunnels and their hosts write into a request on its way.
+_MARKS: Final = re.compile(
+    r"forwarded|via|x-forwarded.*|x-real-ip|true-client-ip|x-client-ip|x-cluster-client-ip|x-remote-.*|x-original-.*"
+    r"|x-rewrite-url|x-proxy.*|x-scheme|x-url-scheme|x-request-start|x-varnish|cdn-loop|cf-.*|fastly-.*|fly-.*"
+    r"|x-envoy-.*|x-amzn?-.*|x-amz-cf-.*|x-appengine-.*|x-cloud-trace-context|x-azure-.*|x-arr-.*|x-vercel-.*"
+    r"|x-github-.*|x-ms-.*|tailscale-.*|ngrok-.*"
+)
+
+
+class Origin(NamedTuple):
+    """What a browser calls an origin."""
+
+    scheme: str
+    name: str
+    port: int
+
+
+def is_for_this_machine(scope: Scope, headers: Headers) -> bool:
+    """Whether a request names this machine and the very port it came in by, once and in no unusual way."""
+    hosts, server = headers.getlist("host"), scope.get("server")
+    place = place_in(hosts[0]) if len(hosts) == 1 else None
+    if place is None or not server or not is_loopback(place.name):
+        return False
+    return _port(place, scope["scheme"]) == server[1]
+
+
+def is_proxied(scope: Scope, headers: Headers) -> bool:
+    """Whether something stands between a request and whoever made it."""
+    return scope["http_version"] == "1.0" or any(_MARKS.fullmatch(name.lower()) for name in headers)
+
+
+def is_foreign(scope: Scope, headers: Headers, *, is_public: bool) -> bool:
+    """Whether another origin's page made a request; what tells no origin is no page's.
+
+    Args:
+        scope: Of the request.
+        headers: Of the request.
+        is_public: A proxy may stand in front, and say by which name and scheme it was asked.
+    """
+    origins, sites = headers.getlist("origin"), headers.getlist("sec-fetch-site")
+    if sites and (len(sites) > 1 or sites[0] not in _OWN_SITES):
+        return True
+    if not origins:
+        return False
+    origin = _origin_in(origins[0]) if len(origins) == 1 else None
+    if origin is None:
+        return True
+    own = _addressed(scope, headers, is_public=is_public)
+    if is_public and sites == ["same-origin"]:
+        # The browser compared scheme and port as it knows them; a proxy that ends TLS may not have told.
+        return origin.name not in {one.name for one in own}
+    return origin not in own
+
+
+def opens_the_page(headers: Headers, *, frames: bool) -> bool:
+    """Whether a request follows a link, or fills a frame where that is allowed."""
+    dests = {"document", *(FRAMES if frames else ())}
+    return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") in dests
+
+
+def _addressed(scope: Scope, headers: Headers, *, is_public: bool) -> set[Origin]:
+    """Return the origins that a request's own page can have."""
+    schemes, hosts = {str(scope["scheme"])}, headers.getlist("host")
+    if is_public:
+        # A page of another origin cannot add these two: they would need its preflight, which is refused.
+        schemes.update(_first(headers, "x-forwarded-proto"))
+        hosts += _first(headers, "x-forwarded-host")
+    places = [place for host in hosts if (place := place_in(host)) is not None]
+    return {Origin(scheme, place.name, _port(place, scheme)) for scheme in schemes for place in places}
+
+
+def _first(headers: Headers, name: str) -> list[str]:
+    return [value.split(",")[0].strip().lower() for value in headers.getlist(name)[:1]]
+
+
+def _origin_in(text: str) -> Origin | None:
+    scheme, separator, rest = text.partition("://")
+    place = place_in(rest) if separator else None
+    if place is None or scheme not in _PORTS:
+        return None
+    return Origin(scheme, place.name, _port(place, scheme))
+
+
+def _port(place: Place, scheme: str) -> int:
+    return _PORTS.get(scheme, 0) if place.port is None else place.port
