@@ -1,8 +1,22 @@
 """`python -m hunyuan_ui "a prompt" --out cat.mp4`: one video from the command line."""
 
+import signal
 import sys
 
-from hunyuan_ui.command_line import main
+
+def _run() -> int:
+    try:
+        from hunyuan_ui.command_line import main
+    except KeyboardInterrupt:
+        print("Interrupted. Nothing was sent.", file=sys.stderr)
+        return 1
+    code = main()
+    # What happened to the video is known; a late signal must not say otherwise.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    return code
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_run())

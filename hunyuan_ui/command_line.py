@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
+import os
 import shutil
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from hunyuan_ui import log
 from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError, SettingsError, SpendLimitError
 from hunyuan_ui.estimate import Estimate
-from hunyuan_ui.job import MICRO, Job, JobStatus, Phase, Visitor, is_id, new_id
+from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase, Visitor, is_id, new_id
 from hunyuan_ui.preview import service_for
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
 from hunyuan_ui.runner import JobRunner, open_runner
@@ -34,17 +38,19 @@ _PHASES: Final = {
     Phase.ENDED: "ended",
 }
 _LOOK_AGAIN_S: Final = 1.0
+_NOT_AGAIN: Final = "Do not send it again, that would pay again"
 
 
 class Exit(IntEnum):
-    """What the command says to the shell."""
+    """What the command says to the shell: what happened to the video and its money, whatever could be shown of it."""
 
     DONE = 0
-    FAILED = 1  # refused, failed there, cancelled or lost; the sentence says whether money was spent
+    FAILED = 1  # no video, and nothing was charged for it
     USAGE = 2  # an option or setting is wrong; nothing was sent
     LIMIT = 3  # a spending limit; nothing was sent
-    UNKNOWN = 4  # sent without an answer; may have been charged
-    GOES_ON = 130  # interrupted by Ctrl+C; the job goes on and can be resumed
+    UNKNOWN = 4  # no video here, and it was charged or may have been; sending it again would pay again
+    NOT_COPIED = 5  # the video is made and kept in the data folder, but is not where it should be
+    GOES_ON = 130  # interrupted; the job goes on and can be resumed
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
@@ -57,14 +63,21 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
     Returns:
         An `Exit` code.
     """
-    options = build_parser().parse_args(arguments)
+    _prepare_console()
+    try:
+        with _interruptions() as interruption:
+            return _run(build_parser().parse_args(arguments), environ, interruption)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _show("", stream)
+
+
+def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interruption: _Interruption) -> int:
     try:
         settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
         log.configure(settings.api_key, level="WARNING")
         with service_for(settings) as reachable:
-            return asyncio.run(_make(options, reachable))
-    except KeyboardInterrupt:
-        return Exit.GOES_ON
+            return asyncio.run(_make(options, reachable, interruption))
     except (SettingsError, InvalidRequestError) as error:
         return _say(str(error), Exit.USAGE)
     except SpendLimitError as error:
@@ -79,17 +92,20 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m hunyuan_ui",
         description="Make one video from a prompt. Without SEGMIND_API_KEY it is a free local preview.",
-        epilog="Exit codes: 0 done, 1 failed, 2 wrong option or setting, 3 spending limit, 4 may have been charged, "
-        "130 interrupted and going on. The settings of the page (see README) hold here too.",
+        epilog="Exit codes: 0 done; 1 no video, and nothing charged; 2 wrong option or setting, or 3 spending limit: "
+        "nothing was sent; 4 no video, but it was or may have been charged; 5 the video is made and kept, but could "
+        "not be put at FILE; 130 interrupted, and the job goes on. After 4, 5 and 130 sending it again would pay "
+        "again: use --resume. The code never depends on what the console could show. The settings of the page (see "
+        "README) hold here too.",
     )
-    parser.add_argument("prompt", nargs="?", help="what the video should show")
+    parser.add_argument("prompt", nargs="?", type=_text, help="what the video should show")
     for parameter in parameters():
         if parameter.name != "prompt":
             _add_option(parser, parameter)
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to put the MP4 (default: JOB_ID.mp4 here)")
-    parser.add_argument("--resume", metavar="JOB_ID", help="wait for a job that was begun before")
+    parser.add_argument("--resume", metavar="JOB_ID", help="wait for a job begun before, or copy its video again")
     parser.add_argument("--estimate", action="store_true", help="say time and price; send nothing")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object, alone on stdout")
     parser.add_argument("--yes", action="store_true", help="accept a price above the limit for one video")
     return parser
 
@@ -102,7 +118,7 @@ def _add_option(parser: argparse.ArgumentParser, parameter: Parameter) -> None:
     parser.add_argument(
         *names,
         dest=parameter.name,
-        type=str if parameter.is_text else _number,
+        type=_text if parameter.is_text else _number,
         metavar="TEXT" if parameter.is_text else "N",
         help=f"{parameter.label}{bounds}; default {default}. {parameter.help}".replace("%", "%%"),
     )
@@ -115,29 +131,57 @@ def _number(text: str) -> int | float:
         return float(text)
 
 
-async def _make(options: argparse.Namespace, settings: Settings) -> int:
+def _text(given: str) -> str:
+    """Return an argument as it was typed, where the console's encoding is not that of the system (LANG=C)."""
+    return os.fsencode(given).decode("utf-8", "replace") if _has_surrogates(given) else given
+
+
+def _has_surrogates(text: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+async def _make(options: argparse.Namespace, settings: Settings, interruption: _Interruption) -> int:
     runner = open_runner(settings)
     try:
         if options.estimate:
             return _print_estimate(_request(options), runner, as_json=options.json)
+        wish = None if options.resume else _request(options)
+        _check_target(options.out)
+        job_id = options.resume or new_id()
+        if not is_id(job_id):
+            raise InvalidRequestError("bad_job_id", field="job_id")
+        if interruption.is_wished:
+            return _say("Interrupted. Nothing was sent.", Exit.FAILED)
         await runner.start()
-        return await _send_or_resume(options, runner)
+        if interruption.is_wished:
+            return _say("Interrupted. Nothing was sent.", Exit.FAILED)
+        if wish is not None:
+            await runner.submit(job_id, wish, OWNER, is_confirmed=options.yes)
+        end = await _watched(runner, job_id, interruption)
+        if end.done() and not end.result().is_active:
+            return _finish(runner, end.result(), options)
+        if problem := runner.limits().problem:
+            _progress(f"{problem.sentence}\n")
     finally:
         await runner.stop()
+    return _broken_off(await end, options)
 
 
-async def _send_or_resume(options: argparse.Namespace, runner: JobRunner) -> int:
-    job_id = options.resume or new_id()
-    if not is_id(job_id):
-        raise InvalidRequestError("bad_job_id", field="job_id")
-    if not options.resume:
-        await runner.submit(job_id, _request(options), OWNER, is_confirmed=options.yes)
-    try:
-        job = await _watched(runner, job_id)
-    except asyncio.CancelledError:
-        _say_it_goes_on(runner.view(job_id, OWNER).job)
-        raise
-    return _finish(runner, job, options)
+def _check_target(out: Path | None) -> None:
+    """Find out before anything is paid whether the video can be put where it should go.
+
+    Raises:
+        SettingsError: There is no such folder, it cannot be written, or the name is a folder's.
+    """
+    folder = Path() if out is None else out.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise SettingsError(
+            "--out", f"the folder {str(folder)!r} is missing or closed. Nothing was sent; choose another."
+        )
+    if out is not None and out.is_dir():
+        raise SettingsError("--out", f"{str(out)!r} is a folder. Nothing was sent; name a file in it.")
+    if out is not None and out.exists() and not os.access(out, os.W_OK):
+        raise SettingsError("--out", f"{str(out)!r} cannot be written. Nothing was sent; choose another name.")
 
 
 def _request(options: argparse.Namespace) -> VideoRequest:
@@ -146,38 +190,102 @@ def _request(options: argparse.Namespace) -> VideoRequest:
     return VideoRequest.parse(values)
 
 
-async def _watched(runner: JobRunner, job_id: str) -> Job:
+async def _watched(runner: JobRunner, job_id: str, interruption: _Interruption) -> asyncio.Future[Job]:
+    """Tell how a job goes until it has ended or this program is interrupted; return what will know its last row."""
+    runner.view(job_id, OWNER)
+    end = asyncio.ensure_future(runner.wait(job_id, OWNER))
+    # A task of its own, so that nothing in the telling can end what is told of.
+    telling = asyncio.ensure_future(_tell(runner, job_id))
+    interrupted = asyncio.ensure_future(interruption.wait())
+    await asyncio.wait({end, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (telling, interrupted):
+        task.cancel()
+    await asyncio.wait({telling, interrupted})
+    if sys.stderr is not None and sys.stderr.isatty():
+        _progress("\r\x1b[K")
+    return end
+
+
+async def _tell(runner: JobRunner, job_id: str) -> None:
     shown = ""
     while True:
         view = runner.view(job_id, OWNER)
-        if not view.job.is_active:
-            return view.job
         words = _PHASES[view.phase] + (f": {view.note.sentence}" if view.note else "")
-        if sys.stderr.isatty():
+        if sys.stderr is not None and sys.stderr.isatty():
             _progress(f"\r\x1b[K{words}  {view.elapsed_s:.0f} s, usually about {view.usual.seconds:.0f} s")
         elif words != shown:
             _progress(f"{words}\n")
         shown = words
-        await runner.wait(job_id, OWNER, _LOOK_AGAIN_S)
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 def _finish(runner: JobRunner, job: Job, options: argparse.Namespace) -> int:
-    if sys.stderr.isatty():
-        _progress("\r\x1b[K")
+    """Put an ended job's video where it should go, and say what came of it."""
     if job.status is not JobStatus.DONE:
-        sentence = job.problem.sentence if job.problem else f"The job was {job.status.value}."
-        if options.json:
-            _print(json.dumps(_facts(job, None)))
-        return _say(sentence, Exit.UNKNOWN if job.status is JobStatus.UNKNOWN else Exit.FAILED)
+        return _without_video(job, options)
     target = options.out or Path(f"{job.id}.mp4")
     try:
-        shutil.copyfile(runner.video_path(job.id, OWNER), target)
-    except OSError as error:
         kept = runner.video_path(job.id, OWNER)
-        return _say(f"The video is made and kept at {kept}; it could not be copied: {error.strerror}.", Exit.FAILED)
+    except HunyuanUIError as error:
+        return _not_copied(job, None, f"The video was made and paid for. {error} {_NOT_AGAIN}.", options)
+    try:
+        _copy(kept, target)
+    except OSError as error:
+        reason = error.strerror or "it cannot be written"
+        made = f"The video is made and kept at {kept}, but it could not be put at {target} ({reason})."
+        return _not_copied(job, kept, f"{made} {_NOT_AGAIN}; copy it, or: {_resume(job)} --out FILE", options)
     facts = _facts(job, target)
     _print(json.dumps(facts) if options.json else f"{target}  {_described(facts)}")
     return Exit.DONE
+
+
+def _copy(kept: Path, target: Path) -> None:
+    was_there = target.exists()
+    try:
+        shutil.copyfile(kept, target)
+    except shutil.SameFileError:
+        return
+    except OSError:
+        if not was_there:
+            with suppress(OSError):
+                target.unlink(missing_ok=True)  # half a video under its name would be taken for the whole
+        raise
+
+
+def _without_video(job: Job, options: argparse.Namespace) -> int:
+    sentence = job.problem.sentence if job.problem else f"The job was {job.status.value}."
+    if options.json:
+        _print(json.dumps(_facts(job, None)))
+    may_be_charged = job.status in (JobStatus.UNKNOWN, JobStatus.LOST) or bool(job.cost_microusd)
+    return _say(sentence, Exit.UNKNOWN if may_be_charged and job.payer != "nobody" else Exit.FAILED)
+
+
+def _not_copied(job: Job, kept: Path | None, sentence: str, options: argparse.Namespace) -> int:
+    if options.json:
+        _print(json.dumps({**_facts(job, kept), "problem": sentence}))
+    return _say(sentence, Exit.NOT_COPIED)
+
+
+def _broken_off(job: Job, options: argparse.Namespace) -> int:
+    """Say what becomes of a job whose watching was interrupted; the runner has stopped, so this is its last word."""
+    if not job.is_active and job.status is not JobStatus.DONE:
+        return _without_video(job, options)
+    if job.status is JobStatus.DONE:
+        sentence = f"Interrupted when the video was made and kept. {_NOT_AGAIN}; fetch it with: {_resume(job)}"
+        return _not_copied(job, None, sentence, options)
+    if options.json:
+        _print(json.dumps(_facts(job, None)))
+    if job.status is JobStatus.SUBMITTING:
+        return _say(JobProblem.from_code("interrupted").sentence, Exit.UNKNOWN)
+    if job.status is JobStatus.QUEUED:
+        return _say(f"It was not sent yet; it will be, at the next start. Resume with: {_resume(job)}", Exit.GOES_ON)
+    if job.payer == "nobody":
+        return _say("A local preview ends with this program. Nothing was charged.", Exit.FAILED)
+    return _say(f"It goes on at the service and is not lost. Resume with: {_resume(job)}", Exit.GOES_ON)
+
+
+def _resume(job: Job) -> str:
+    return f"python -m hunyuan_ui --resume {job.id}"
 
 
 def _facts(job: Job, file: Path | None) -> dict[str, Any]:
@@ -196,8 +304,12 @@ def _facts(job: Job, file: Path | None) -> dict[str, Any]:
 
 
 def _described(facts: dict[str, Any]) -> str:
-    size = f"{facts['width']}x{facts['height']}, {facts['duration_s']:.1f} s, seed {facts['request']['seed']}"
-    return size if facts["cost_usd"] is None else f"{size}, ${facts['cost_usd']:.2f}"
+    parts = [f"seed {facts['request']['seed']}"]
+    if facts["duration_s"] is not None:
+        parts[:0] = [f"{facts['width']}x{facts['height']}", f"{facts['duration_s']:.1f} s"]
+    if facts["cost_usd"] is not None:
+        parts.append(f"${facts['cost_usd']:.2f}")
+    return ", ".join(parts)
 
 
 def _print_estimate(request: VideoRequest, runner: JobRunner, *, as_json: bool) -> int:
@@ -221,14 +333,58 @@ def _print_estimate(request: VideoRequest, runner: JobRunner, *, as_json: bool) 
     return Exit.DONE
 
 
-def _say_it_goes_on(job: Job) -> None:
-    if not job.is_active:
-        return
-    if job.status is JobStatus.QUEUED:
-        words = "It was not sent yet; it will be, at the next start"
-    else:
-        words = "It goes on at the service and is not lost"
-    _progress(f"\n{words}. Resume with: python -m hunyuan_ui --resume {job.id}\n")
+class _Interruption:
+    """Somebody's wish that this program end, by Ctrl+C, SIGTERM or a closed terminal.
+
+    It is noted instead of raised, so that what is under way is ended in order and the exit code is known.
+    """
+
+    def __init__(self) -> None:
+        self.is_wished = False
+        self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+
+    def note(self, *_: object) -> None:
+        """Take a signal."""
+        self.is_wished = True
+        if self._waiting is not None:
+            loop, event = self._waiting
+            with suppress(RuntimeError):  # the loop has ended, and with it what could be interrupted
+                loop.call_soon_threadsafe(event.set)
+
+    async def wait(self) -> None:
+        """Return when it is wished."""
+        event = asyncio.Event()
+        self._waiting = (asyncio.get_running_loop(), event)
+        if not self.is_wished:
+            await event.wait()
+
+
+@contextmanager
+def _interruptions() -> Generator[_Interruption]:
+    interruption = _Interruption()
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    # What was started to outlive its terminal (nohup, a shell's background job) goes on doing so.
+    taken = {number: action for number, action in before.items() if action is not signal.SIG_IGN}
+    for number in taken:
+        signal.signal(number, interruption.note)
+    try:
+        yield interruption
+    finally:
+        for number, action in taken.items():
+            signal.signal(number, action)
+
+
+def _prepare_console() -> None:
+    """Let nothing that is shown fail, and no file take the place of a console that was closed."""
+    with suppress(OSError):
+        while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass  # now nothing that a library writes to a standard stream can end in the ledger
+        os.close(opened)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with suppress(OSError, ValueError):
+                stream.reconfigure(errors="backslashreplace")
 
 
 def _say(sentence: str, code: Exit) -> int:
@@ -237,9 +393,23 @@ def _say(sentence: str, code: Exit) -> int:
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    _show(f"{text}\n", sys.stdout)
 
 
 def _progress(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    _show(text, sys.stderr)
+
+
+def _show(text: str, stream: TextIO | None) -> None:
+    """Write a text if it can be written; a full disk, a closed pipe or no console at all changes nothing else."""
+    if stream is None:
+        return
+    try:
+        stream.write(text)
+        stream.flush()
+    except (OSError, ValueError):
+        # What is left in the buffer would fail again when Python ends, which would make the exit code 120.
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
