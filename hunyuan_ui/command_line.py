@@ -103,7 +103,11 @@ def build_parser() -> argparse.ArgumentParser:
         if parameter.name != "prompt":
             _add_option(parser, parameter)
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to put the MP4 (default: JOB_ID.mp4 here)")
-    parser.add_argument("--resume", metavar="JOB_ID", help="wait for a job begun before, or copy its video again")
+    parser.add_argument(
+        "--resume",
+        metavar="JOB_ID",
+        help="wait for a job begun before, copy its video again, or look again for a lost one",
+    )
     parser.add_argument("--estimate", action="store_true", help="say time and price; send nothing")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object, alone on stdout")
     parser.add_argument("--yes", action="store_true", help="accept a price above the limit for one video")
@@ -157,6 +161,8 @@ async def _make(options: argparse.Namespace, settings: Settings, interruption: _
             return _say("Interrupted. Nothing was sent.", Exit.FAILED)
         if wish is not None:
             await runner.submit(job_id, wish, OWNER, is_confirmed=options.yes)
+        elif runner.view(job_id, OWNER).can_look_again:
+            await runner.look_again(job_id, OWNER)
         end = await _watched(runner, job_id, interruption)
         if end.done() and not end.result().is_active:
             return _finish(runner, end.result(), options)
@@ -223,11 +229,11 @@ def _finish(runner: JobRunner, job: Job, options: argparse.Namespace) -> int:
     """Put an ended job's video where it should go, and say what came of it."""
     if job.status is not JobStatus.DONE:
         return _without_video(job, options)
-    target = options.out or Path(f"{job.id}.mp4")
     try:
         kept = runner.video_path(job.id, OWNER)
     except HunyuanUIError as error:
         return _not_copied(job, None, f"The video was made and paid for. {error} {_NOT_AGAIN}.", options)
+    target = options.out or Path(f"{job.id}{kept.suffix}")
     try:
         _copy(kept, target)
     except OSError as error:

@@ -22,8 +22,10 @@ from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.media import check_mp4
 from hunyuan_ui.request import parameters
+from hunyuan_ui.runner import endings
+from hunyuan_ui.runner.endings import Ending, Proof
 from tests.raw_service import RawService, Reply, answer, html, silence
-from tests.videos import mp4_bytes
+from tests.videos import mp4_bytes, webm_bytes
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--width", "64", "--height", "48", "--frames", "5"]
@@ -168,14 +170,11 @@ def test_a_name_that_the_console_cannot_show_changes_nothing(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
-@pytest.mark.parametrize(
-    "console",
-    [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", ">/dev/full 2>&1", "| head -c 0"],
-)
-@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
+@pytest.mark.parametrize("console", [">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", "| head -c 0"])
 def test_a_console_that_takes_nothing_changes_nothing(
-    service: RawService, spends: dict[str, str], tmp_path: Path, console: str, form: list[str]
+    service: RawService, spends: dict[str, str], tmp_path: Path, console: str
 ) -> None:
+    form = ["--json"] if ">&-" in console else []
     target = tmp_path / "cat.mp4"
     ended = run(["a cat", *SMALL, "--out", str(target), *form], spends, console)
     assert ended.returncode == Exit.DONE, ended.stderr
@@ -211,6 +210,49 @@ def test_a_job_that_may_have_been_charged_is_not_one_to_send_again(service: RawS
     assert ended.returncode == Exit.UNKNOWN
     assert json.loads(ended.stdout)["status"] == "unknown"
     assert b"not sent again" in ended.stderr
+
+
+def test_a_lost_video_is_looked_for_again_and_is_not_one_to_send_again(
+    service: RawService,
+    spends: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(endings, "PROOFS", dict.fromkeys(Ending, Proof(1, 0.0)))
+    service.on("GET", "/files/*", [answer(404, {"error": "not found"})] * 3)
+    assert main(["a cat", *SMALL, "--json"], spends) == Exit.UNKNOWN
+    told = capsys.readouterr()
+    facts = json.loads(told.out)
+    assert (facts["status"], facts["cost_usd"]) == ("lost", 1.46)
+    service.on("GET", "/files/*", answer(200, mp4_bytes(), content_type="video/mp4"))
+    target = tmp_path / "cat.mp4"
+    assert main(["--resume", facts["job_id"], "--out", str(target)], spends) == Exit.DONE
+    check_mp4(target)
+    assert len(service.bill) == 1
+
+
+def test_a_failure_that_was_charged_is_not_one_to_send_again(
+    service: RawService,
+    spends: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(endings, "PROOFS", dict.fromkeys(Ending, Proof(1, 0.0)))
+    failed = answer(422, {"status": "FAILED", "error": "out of memory", "metrics": {"cost": 1.46}})
+    service.on("GET", "/v2/requests/*", failed)
+    service.on("GET", "*/request-history/*", answer(404, {"error": "not found"}))
+    assert main(["a cat", *SMALL, "--json"], spends) == Exit.UNKNOWN
+    assert json.loads(capsys.readouterr().out)["cost_usd"] > 0
+
+
+def test_a_video_that_is_no_mp4_keeps_its_kind(
+    service: RawService, spends: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.on("GET", "/files/*", answer(200, webm_bytes(), content_type="video/webm"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["a cat", *SMALL], spends) == Exit.DONE
+    assert len(list(tmp_path.glob("*.webm"))) == 1
 
 
 # a copy that fails
