@@ -117,6 +117,14 @@ SENTENCES: Final[dict[str, str]] = {
         "Another copy of this program uses the same data folder, so this one only shows what is there. "
         "Nothing was sent; stop the other copy or choose another folder."
     ),
+    "folder_replaced": (
+        "The data folder or its ledger was replaced or removed while this program runs. Nothing was sent; "
+        "the owner must put it back or restart the program."
+    ),
+    "clock_ahead": (
+        "The newest job is dated {days} days ahead of this machine's clock. Nothing is lost and all limits hold; "
+        "the owner can check the clock and then set the dates right."
+    ),
     "no_room_for_video": (
         "The video is finished, but the disk has too little room for it ({free} free). It was charged; "
         "it is fetched again by itself when there is room."

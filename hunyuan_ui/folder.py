@@ -13,6 +13,7 @@ from typing import IO, Final
 from hunyuan_ui.errors import StorageError
 
 MIN_FREE_BYTES: Final = 512 * 1024 * 1024  # twice the largest download (faults-and-security.md row 43)
+LOCK_NAME: Final = "ledger.lock"
 BALLAST_BYTES: Final = 1024 * 1024  # given up when the disk is full, so that the ledger can still be written (row 45)
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -27,16 +28,35 @@ class DataFolder:
 
     def __init__(self, path: Path, *, min_free_bytes: int = MIN_FREE_BYTES) -> None:
         self.path = path
-        self.problem: StorageError | None = None
+        self._refusal: StorageError | None = None
+        self._files: dict[str, tuple[int, int]] = {}
         self._min_free_bytes = min_free_bytes
         self._lock: IO[str] | None = None
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._take()
         except StorageError as error:
-            self.problem = error
+            self._refusal = error
         except OSError:
-            self.problem = StorageError("disk_read_only")
+            self._refusal = StorageError("disk_read_only")
+
+    def watch(self, *names: str) -> None:
+        """Take note of which files these are now; somebody must keep them open, so that no other gets their number."""
+        for name in names:
+            with suppress(OSError):
+                self._note(name, (self.path / name).stat())
+
+    @property
+    def astray(self) -> frozenset[str]:
+        """The watched files that no longer lie in the folder, because they, it or a link to it were taken away."""
+        return frozenset(name for name, known in self._files.items() if self._lies_at(name) != known)
+
+    @property
+    def problem(self) -> StorageError | None:
+        """Why this process may not change the folder; None if it may."""
+        if self._refusal is None and self.astray:
+            return StorageError("folder_replaced")
+        return self._refusal
 
     @property
     def can_write(self) -> bool:
@@ -47,11 +67,12 @@ class DataFolder:
         """Refuse to spend when the folder cannot hold what would come back.
 
         Raises:
-            StorageError: Another process holds the folder, or it is read-only or nearly full.
+            StorageError: Another process holds the folder, another one lies in its place, or it is read-only or
+                nearly full.
         """
-        if self.problem is not None:
+        if (problem := self.problem) is not None:
             # Raised again and again, it would otherwise collect every traceback it ever had.
-            raise self.problem.with_traceback(None)
+            raise problem.with_traceback(None)
         try:
             free = shutil.disk_usage(self.path).free
             if free < self._min_free_bytes:
@@ -62,11 +83,11 @@ class DataFolder:
 
     def refuse(self, error: StorageError) -> None:
         """Be for viewing only, for this reason; a full disk has many faces, so it is looked for first."""
-        self.problem = error
+        self._refusal = error
         with suppress(OSError):
             free = shutil.disk_usage(self.path).free
             if free < BALLAST_BYTES:
-                self.problem = _disk_full(free)
+                self._refusal = _disk_full(free)
 
     def drop_ballast(self) -> None:
         """Make a little room on a full disk, for the record of what was already paid."""
@@ -84,19 +105,31 @@ class DataFolder:
         return self.path / "ballast"
 
     def _take(self) -> None:
-        lock = (self.path / "ledger.lock").open("a+", encoding="ascii")
+        lock = (self.path / LOCK_NAME).open("a+", encoding="ascii")
         try:
             _lock_file(lock)
         except OSError:
             lock.close()
             raise StorageError("ledger_taken") from None
         self._lock = lock
+        self._note(LOCK_NAME, os.fstat(lock.fileno()))
         try:
             self._keep_ballast()
         except OSError as error:
             # A full disk is a passing trouble that check_room names; the rest is not.
             if error.errno not in _FULL:
                 raise
+
+    def _note(self, name: str, found: os.stat_result) -> None:
+        if found.st_ino:  # some file systems give their files no numbers
+            self._files[name] = (found.st_dev, found.st_ino)
+
+    def _lies_at(self, name: str) -> tuple[int, int] | None:
+        try:
+            found = (self.path / name).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _keep_ballast(self) -> None:
         if self._ballast.exists() and self._ballast.stat().st_size == BALLAST_BYTES:

@@ -38,7 +38,9 @@ class VideoLibrary:
             folder.mkdir(parents=True, exist_ok=True)
 
     def part(self, job_id: str) -> Path:
-        """Return where a download is written until it is whole."""
+        """Return where a download is written until it is whole; its folder is made again if it is gone."""
+        with suppress(OSError):
+            self.folder.mkdir(exist_ok=True)
         return self._path(job_id, ".mp4.part")
 
     def video(self, job_id: str) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hunyuan_ui.guard import Totals
 from hunyuan_ui.job import Job, JobStatus, new_id
-from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.ledger import Ledger, open_ledger, open_reader
 from hunyuan_ui.request import VideoRequest
 
 DAY_S = 86_400
@@ -53,7 +53,8 @@ def anything_goes(job: Job, totals: Totals) -> None:
 def open_book(folder: Path, clock: Callable[[], float] | None = None, **options: Any) -> Ledger:
     """Open the ledger of a folder, which is created, with a clock that stands at noon."""
     folder.mkdir(exist_ok=True)
-    return Ledger(open_ledger(folder).connection, now=clock or Clock(), **options)
+    connection = open_ledger(folder).connection
+    return Ledger(connection, reader=open_reader(folder), now=clock or Clock(), **options)
 
 
 def added(ledger: Ledger, prompt: str = "a fox", **changes: Any) -> Job:

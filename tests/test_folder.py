@@ -128,9 +128,129 @@ def test_a_disk_that_becomes_read_only_is_noticed_before_money_is_spent(
     assert code_of(folder) == "disk_read_only"
 
 
-def test_a_folder_that_was_taken_away_is_noticed(folder: DataFolder) -> None:
-    shutil.rmtree(folder.path)
-    assert code_of(folder) == "disk_read_only"
+# what lies there
+
+
+@pytest.fixture
+def used(folder: DataFolder) -> Iterator[DataFolder]:
+    """A folder with a file that this program keeps open, as it does the ledger."""
+    with (folder.path / "ledger").open("w"):
+        folder.watch("ledger", "not there")
+        yield folder
+
+
+def deleted(path: Path) -> None:
+    shutil.rmtree(path)
+
+
+def made_again(path: Path) -> None:
+    shutil.rmtree(path)
+    DataFolder(path, min_free_bytes=0).close()
+    (path / "ledger").touch()
+
+
+def renamed(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+
+
+def copied(path: Path) -> None:
+    shutil.copytree(path, path.with_name("copy"))
+    shutil.rmtree(path)
+    path.with_name("copy").rename(path)
+
+
+def a_file(path: Path) -> None:
+    shutil.rmtree(path)
+    path.write_text("not a folder")
+
+
+def without_the_lock(path: Path) -> None:
+    (path / "ledger.lock").unlink()
+
+
+def with_another_lock(path: Path) -> None:
+    (path / "ledger.lock").unlink()
+    DataFolder(path, min_free_bytes=0).close()
+
+
+def without_the_file(path: Path) -> None:
+    (path / "ledger").unlink()
+
+
+def with_another_file(path: Path) -> None:
+    (path / "new").touch()
+    (path / "new").replace(path / "ledger")
+
+
+GONE = [deleted, made_again, renamed, copied, a_file, without_the_lock, with_another_lock]
+REPLACED = [*GONE, without_the_file, with_another_file]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody take away what is open")
+@pytest.mark.parametrize("replace", REPLACED, ids=lambda replace: replace.__name__)
+def test_files_that_are_no_longer_the_folders_are_noticed(used: DataFolder, replace: Callable[[Path], None]) -> None:
+    assert code_of(used) is None
+    replace(used.path)
+    assert code_of(used) == "folder_replaced"
+    assert not used.can_write
+    assert ("ledger.lock" in used.astray) == (replace in GONE)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody take away what is open")
+def test_files_that_are_put_back_are_used_again(used: DataFolder) -> None:
+    away = used.path.with_name("away")
+    for _ in range(2):
+        used.path.rename(away)
+        other = DataFolder(used.path, min_free_bytes=0)
+        assert other.can_write
+        assert code_of(used) == "folder_replaced"
+        other.close()
+        shutil.rmtree(used.path)
+        away.rename(used.path)
+        assert code_of(used) is None
+        assert used.can_write
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_that_leads_to_another_folder_is_noticed_and_one_that_leads_back_is_too(tmp_path: Path) -> None:
+    link = tmp_path / "data"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    link.symlink_to(tmp_path / "one")
+    folder = DataFolder(link, min_free_bytes=0)
+    for name, code in (("two", "folder_replaced"), ("one", None)):
+        link.unlink()
+        link.symlink_to(tmp_path / name)
+        assert code_of(folder) == code
+    folder.close()
+
+
+def test_a_copy_in_the_place_of_a_file_never_gets_its_number(used: DataFolder) -> None:
+    for number in range(50):
+        (used.path / "ledger").unlink()
+        (used.path / "ledger").write_text(str(number))
+        assert used.astray == {"ledger"}
+
+
+def test_a_file_system_without_file_numbers_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fstat
+
+    def without_number(handle: int) -> os.stat_result:
+        facts = list(real(handle))
+        facts[1] = 0
+        return os.stat_result(facts)
+
+    monkeypatch.setattr(os, "fstat", without_number)
+    folder = DataFolder(tmp_path / "data", min_free_bytes=0)
+    assert code_of(folder) is None
+    assert folder.astray == frozenset()
+    folder.close()
+
+
+def test_why_a_folder_was_refused_at_the_start_stays_the_reason(used: DataFolder) -> None:
+    used.refuse(StorageError("ledger_busy"))
+    without_the_file(used.path)
+    assert code_of(used) == "ledger_busy"
 
 
 # room

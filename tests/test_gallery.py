@@ -169,7 +169,7 @@ async def test_a_page_of_ten_thousand_videos_is_bounded_and_pages_neither_repeat
 
 async def test_a_page_reads_an_index_and_never_sorts_or_scans_the_table(ten_thousand: Settings) -> None:
     async with opened(ten_thousand) as shelf:
-        connection = shelf.runner._means.ledger._connection  # pyright: ignore[reportPrivateUsage]
+        connection = shelf.runner._means.ledger._reader  # pyright: ignore[reportPrivateUsage]
         asked: list[str] = []
         connection.set_trace_callback(asked.append)
         cursor = f"900.5,{5000:032x}"

@@ -205,7 +205,7 @@ def test_the_days_add_up_to_the_totals(ledger: Ledger) -> None:
 
 
 def test_counting_reads_indexes_and_not_every_row_there_ever_was(ledger: Ledger) -> None:
-    connection = ledger._connection
+    connection = ledger._reader
     asked: list[str] = []
     connection.set_trace_callback(asked.append)
     ledger.totals(ALICE)

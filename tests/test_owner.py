@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hunyuan_ui.access import WRONG_CODES_A_MINUTE
-from hunyuan_ui.errors import AccessError, SpendLimitError
+from hunyuan_ui.errors import AccessError, SpendLimitError, StorageError
 from hunyuan_ui.folder import DataFolder
 from hunyuan_ui.guard import BREAKER_AFTER
 from hunyuan_ui.job import JobStatus, Visitor, new_id
@@ -42,7 +44,19 @@ async def public(private: Settings) -> AsyncIterator[JobRunner]:
     await runner.stop()
 
 
-@pytest.fixture(params=["unknown", "everything", "days", "is_paused", "credits", "resume", "settle"])
+@pytest.fixture(
+    params=[
+        "unknown",
+        "everything",
+        "days",
+        "is_paused",
+        "credits",
+        "resume",
+        "settle",
+        "clock_ahead_s",
+        "set_clock_right",
+    ]
+)
 def question(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -109,3 +123,81 @@ async def test_the_owner_settles_and_resumes_what_strangers_had_to_stop_for(publ
     await public.submit(new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)
     today = public.owner.days(OWNER)[-1]
     assert today.spent_microusd == public._means.ledger.totals("").today_microusd > 0
+
+
+CENTURY_S = 100 * 365.25 * 86_400
+
+
+@pytest.mark.parametrize("jobs", [0, 1, 2])
+async def test_the_owner_sets_right_what_a_clock_a_century_ahead_has_stored(private: Settings, jobs: int) -> None:
+    ahead_s = CENTURY_S
+    service = FakeService()
+    public = replace(private, share=True, daily_limit_usd=100.0)
+    folder = DataFolder(private.data_dir, min_free_bytes=0)
+    runner = open_runner(
+        public, client=service.client(), download=service.download, folder=folder, now=lambda: time.time() + ahead_s
+    )
+    await runner.start()
+    try:
+        visitors = [Visitor.from_token(f"{number}") for number in range(jobs)]
+        for visitor in visitors:
+            await runner.submit(job_id := new_id(), VideoRequest.parse({"prompt": "a"}), visitor)
+            assert (await runner.wait(job_id, visitor, 20)).status is JobStatus.DONE
+        spent_usd = runner.limits().spent_today_usd
+        ahead_s = 0.0
+        notice = runner.limits().notice
+        assert (notice is not None) == (jobs > 0)
+        assert notice is None or (notice.code, notice.facts) == ("clock_ahead", {"days": "36,525"})
+        assert runner.is_healthy
+        assert runner.limits().problem is None
+        assert runner.owner.clock_ahead_s(OWNER) == pytest.approx(CENTURY_S * (jobs > 0), abs=60)
+        assert await runner.owner.set_clock_right(OWNER) == jobs
+        assert runner.limits().notice is None
+        assert runner.limits().spent_today_usd == spent_usd
+        assert [job.created_at for job in runner.owner.everything(OWNER)] == [
+            pytest.approx(time.time(), abs=60) for _ in visitors
+        ]
+        await runner.submit(job_id := new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)
+        assert (await runner.wait(job_id, STRANGER, 20)).status is JobStatus.DONE
+    finally:
+        await runner.stop()
+
+
+async def test_a_job_under_way_is_asked_about_at_the_usual_pace_after_the_clock_was_set_right(
+    private: Settings,
+) -> None:
+    ahead_s = CENTURY_S
+    service = FakeService(polls_needed=10**9)
+    settings = replace(private, poll_interval_s=3600.0)
+    folder = DataFolder(private.data_dir, min_free_bytes=0)
+    runner = open_runner(settings, client=service.client(), folder=folder, now=lambda: time.time() + ahead_s)
+    await runner.start()
+    try:
+        await runner.submit(job_id := new_id(), VideoRequest.parse({"prompt": "a"}), OWNER)
+        while not runner.view(job_id, OWNER).job.request_id:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.002)
+        ahead_s = 0.0
+        assert await runner.owner.set_clock_right(OWNER) == 1
+        view = runner.view(job_id, OWNER)
+        assert view.job.created_at == pytest.approx(time.time(), abs=60)
+        assert 0 <= view.elapsed_s < 60
+    finally:
+        await runner.stop()
+
+
+async def test_no_dates_are_set_right_in_a_folder_that_is_gone(private: Settings) -> None:
+    ahead_s = CENTURY_S
+    folder = DataFolder(private.data_dir, min_free_bytes=0)
+    service = FakeService()
+    runner = open_runner(private, client=service.client(), folder=folder, now=lambda: time.time() + ahead_s)
+    await runner.start()
+    try:
+        runner._means.ledger.adopt(job(status=JobStatus.UNKNOWN))
+        ahead_s = 0.0
+        (private.data_dir / "ledger.lock").unlink()
+        with pytest.raises(StorageError) as caught:
+            await runner.owner.set_clock_right(OWNER)
+        assert caught.value.code == "folder_replaced"
+        assert runner.owner.clock_ahead_s(OWNER) > 0
+    finally:
+        await runner.stop()

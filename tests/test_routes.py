@@ -19,7 +19,7 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner, open_runner
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui import routes
-from hunyuan_ui.ui.routes import MOST_WAIT_S, build_routes
+from hunyuan_ui.ui.routes import HEALTH, MOST_WAIT_S, build_routes
 from tests.fake_service import FakeService
 
 pytestmark = pytest.mark.anyio
@@ -103,3 +103,23 @@ async def test_a_neighbour_learns_nothing_and_is_not_held(tmp_path: Path) -> Non
             assert answer.status_code == 404
             assert answer.json().keys() == {"version", "problem"}
         assert (await ask(token=OTHER)).json()["jobs"] == []
+
+
+async def test_a_clock_that_was_ahead_is_told_but_makes_nothing_unhealthy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with asking(tmp_path, FakeService()) as (runner, _):
+        ledger = runner._means.ledger
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(Starlette(routes=build_routes(runner))), base_url="http://app"
+        ) as http:
+            well = await http.get(HEALTH)
+            monkeypatch.setattr(type(ledger), "ahead_s", 100 * 86_400.0)
+            told = await http.get(HEALTH)
+            (tmp_path / "ledger.lock").rename(tmp_path / "away")
+            gone = await http.get(HEALTH)
+            (tmp_path / "away").rename(tmp_path / "ledger.lock")
+            again = await http.get(HEALTH)
+    found = [(answer.status_code, answer.json()["status"], answer.json()["problem"]) for answer in (well, told, gone)]
+    assert found == [(200, "ok", None), (200, "ok", "clock_ahead"), (503, "trouble", "folder_replaced")]
+    assert again.json() == told.json()

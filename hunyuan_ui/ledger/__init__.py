@@ -1,11 +1,22 @@
 """The ledger: jobs and money in one SQLite table, and the files that keep it safe."""
 
 from hunyuan_ui.ledger.book import NAMED, Ledger
-from hunyuan_ui.ledger.files import Opened, back_up, confirm_review, needs_review, open_ledger
+from hunyuan_ui.ledger.files import (
+    FILE_NAME,
+    LOG_NAME,
+    Opened,
+    back_up,
+    confirm_review,
+    needs_review,
+    open_ledger,
+    open_reader,
+)
 from hunyuan_ui.ledger.found import FROM_HISTORY, SAID, UNTIMED, said_id
 
 __all__ = [
+    "FILE_NAME",
     "FROM_HISTORY",
+    "LOG_NAME",
     "NAMED",
     "SAID",
     "UNTIMED",
@@ -15,5 +26,6 @@ __all__ = [
     "confirm_review",
     "needs_review",
     "open_ledger",
+    "open_reader",
     "said_id",
 ]

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
-import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
 
-from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.estimate import Outcome, is_plausible
 from hunyuan_ui.guard import Day, Totals
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import found as history
-from hunyuan_ui.ledger.lists import RareWords, condition, words_of
-from hunyuan_ui.ledger.rows import COLUMNS, OPEN, SELECTED, UNSETTLED, as_storage_error, problem_text, to_job, to_row
+from hunyuan_ui.ledger.lists import condition
+from hunyuan_ui.ledger.rows import COLUMNS, OPEN, SELECTED, UNSETTLED, problem_text, to_job, to_row
+from hunyuan_ui.ledger.store import LedgerStore
 from hunyuan_ui.ledger.totals import days, totals
 
 _INSERT: Final = (
@@ -40,42 +36,8 @@ _OF_THE_FILE: Final = ("width", "height", "frames", "fps", "duration_s", "size_b
 Columns: TypeAlias = dict[str, Any] | Callable[[Job], dict[str, Any]]
 
 
-class Ledger:
-    """The one writer of the table `jobs`; safe to call from any thread.
-
-    Args:
-        connection: From `open_ledger`, which has checked the file and set its pragmas.
-        now: UTC seconds; tests bring their own clock.
-        checkpoint: Called by name before and after each commit, so that tests can fail or kill there.
-    """
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        *,
-        now: Callable[[], float] = time.time,
-        checkpoint: Checkpoint = no_checkpoint,
-    ) -> None:
-        self._connection = connection
-        self._checkpoint = checkpoint
-        self._rare_words = RareWords(connection)
-        self._clock = now
-        self._lock = threading.RLock()
-        self._clock_lock = threading.Lock()  # its own: the page asks the time while a commit waits for the disk
-        with self._reading():
-            (latest,) = connection.execute("SELECT coalesce(max(updated_at), 0) FROM jobs").fetchone()
-        self._latest = float(latest)
-
-    def now(self) -> float:
-        """Return UTC seconds that never run backwards, so that a clock set back opens no new day."""
-        with self._clock_lock:
-            self._latest = max(self._latest, self._clock())
-            return self._latest
-
-    def close(self) -> None:
-        """Close the database."""
-        with self._lock:
-            self._connection.close()
+class Ledger(LedgerStore):
+    """The one writer of the table `jobs`; safe to call from any thread. Arguments are those of `LedgerStore`."""
 
     # one job in
 
@@ -292,8 +254,7 @@ class Ledger:
 
     def get(self, job_id: str) -> Job | None:
         """Return a job that was not deleted."""
-        with self._reading():
-            return self._find(job_id, and_where="AND deleted_at IS NULL")
+        return next(iter(self._jobs("WHERE id = ? AND deleted_at IS NULL", (job_id,))), None)
 
     def active(self) -> list[Job]:
         """Return every job the runner still has to do with, oldest first."""
@@ -323,14 +284,11 @@ class Ledger:
         Args:
             visitor: Whose; None for everybody's.
             statuses: Which; None for all.
-            search: Words that must stand in the prompt, in this order.
+            search: Words that must all stand in the prompt.
             before: `created_at` and id of the last one already shown.
             limit: At most this many.
         """
-        words = words_of(search)
-        with self._reading():
-            rows = self._rare_words.rows(words)
-        where, values = condition(visitor, statuses, words, rows)
+        where, values = condition(visitor, statuses, search)
         if before is not None:
             where += " AND (created_at, id) < (?, ?)"
             values.extend(before)
@@ -339,13 +297,13 @@ class Ledger:
     def ids(self, only: Literal["done", "deleted"] | None = None) -> set[str]:
         """Return every id, deleted ones included; or only those of finished or of deleted jobs."""
         where = {None: "1", "done": "status = 'done'", "deleted": "deleted_at IS NOT NULL"}[only]
-        with self._reading():
-            return {row[0] for row in self._connection.execute(f"SELECT id FROM jobs WHERE {where}")}
+        with self._reading() as read:
+            return {row[0] for row in read.execute(f"SELECT id FROM jobs WHERE {where}")}
 
     def outcomes(self, payer: str, limit: int = 20) -> list[Outcome]:
         """Return what the latest finished jobs really took and cost."""
-        with self._reading():
-            rows = self._connection.execute(
+        with self._reading() as read:
+            rows = read.execute(
                 "SELECT predicted_s, inference_s, cost_microusd FROM jobs WHERE status = 'done' AND inference_s > 0"
                 f" AND (payer = 'nobody') = (? = 'nobody') AND {_IN_DOUBT} IS NULL ORDER BY ended_at DESC LIMIT ?",
                 (payer, limit),
@@ -354,24 +312,24 @@ class Ledger:
 
     def totals(self, visitor: str) -> Totals:
         """Return what the guard would be shown for this visitor now."""
-        with self._reading():
-            return totals(self._connection, visitor, self.now())
+        with self._reading() as read:
+            return totals(read, visitor, self.now())
 
     def days(self, since: float) -> list[Day]:
         """Return what each UTC day since then cost its owner, oldest first; only days on which something was sent."""
-        with self._reading():
-            return days(self._connection, since, self.now())
+        with self._reading() as read:
+            return days(read, since, self.now())
 
     # inside
 
-    def _find(self, job_id: str, *, and_where: str = "") -> Job | None:
-        row = self._connection.execute(f"SELECT {SELECTED} FROM jobs WHERE id = ? {and_where}", (job_id,)).fetchone()
+    def _find(self, job_id: str) -> Job | None:
+        row = self._connection.execute(f"SELECT {SELECTED} FROM jobs WHERE id = ?", (job_id,)).fetchone()
         return None if row is None else to_job(row)
 
     def _jobs(self, where: str, values: tuple[Any, ...]) -> list[Job]:
-        with self._reading():
-            rows = self._connection.execute(f"SELECT {SELECTED} FROM jobs {where}", values)
-            return [to_job(row) for row in rows]
+        with self._reading() as read:
+            rows = read.execute(f"SELECT {SELECTED} FROM jobs {where}", values).fetchall()
+        return [to_job(row) for row in rows]
 
     def _known(self, job_id: str) -> Job:
         known = self._find(job_id)
@@ -430,36 +388,6 @@ class Ledger:
         sets = ", ".join([f"{column} = :{column}" for column in values])
         statement = f"UPDATE jobs SET {sets} WHERE id = :job_id {and_where}"
         return self._connection.execute(statement, {**values, "job_id": job_id}).rowcount == 1
-
-    @contextmanager
-    def _transaction(self, name: str) -> Generator[None]:
-        with self._lock:
-            try:
-                self._checkpoint(f"ledger.{name}.begin")
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield
-                self._checkpoint(f"ledger.{name}.commit")
-                self._connection.execute("COMMIT")
-                self._checkpoint(f"ledger.{name}.committed")
-            except sqlite3.Error as error:
-                self._roll_back()
-                raise as_storage_error(error) from error
-            except BaseException:
-                self._roll_back()
-                raise
-
-    def _roll_back(self) -> None:
-        with suppress(sqlite3.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-
-    @contextmanager
-    def _reading(self) -> Generator[None]:
-        with self._lock:
-            try:
-                yield
-            except sqlite3.Error as error:
-                raise as_storage_error(error) from error
 
 
 def _priced(job: Job, cost_usd: float | None, *, is_confirmed: bool = False) -> Job:

@@ -16,6 +16,7 @@ from hunyuan_ui.job import JobProblem
 from hunyuan_ui.ledger.rows import BY_REQUEST, SCHEMA, SCHEMA_VERSION, SELECTED, as_storage_error, problem_text, to_job
 
 FILE_NAME: Final = "ledger.sqlite3"
+LOG_NAME: Final = f"{FILE_NAME}-wal"  # commits that are not in the ledger's file yet
 BACKUPS_KEPT: Final = 5
 BUSY_TIMEOUT_S: Final = 5.0
 _OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables
@@ -77,8 +78,27 @@ def confirm_review(folder: Path) -> None:
     (folder / _REVIEW).unlink(missing_ok=True)
 
 
-def back_up(folder: Path) -> Path:
-    """Copy the ledger while it is in use, keeping the newest five good copies; return the copy.
+def open_reader(folder: Path) -> sqlite3.Connection:
+    """Open a second connection to a ledger that is open for writing; it reads what is committed and never waits.
+
+    Raises:
+        StorageError: The ledger cannot be read.
+    """
+    connection = _read_only(folder / FILE_NAME)
+    try:
+        connection.execute(_TABLE).fetchone()  # opens the log as well
+    except sqlite3.Error as error:
+        connection.close()
+        raise as_storage_error(error) from error
+    return connection
+
+
+def back_up(folder: Path, source: sqlite3.Connection | None = None) -> Path:
+    """Copy a ledger while it is in use, keeping the newest five good copies; return the copy.
+
+    Args:
+        folder: Where the copies are.
+        source: The open ledger, outside a transaction; None opens the one that lies in the folder.
 
     Raises:
         StorageError: The copy could not be written, or the ledger is damaged; older copies stay then.
@@ -86,7 +106,9 @@ def back_up(folder: Path) -> Path:
     copy = _next_backup(folder)
     part = copy.with_suffix(".part")
     try:
-        with closing(_read_only(folder / FILE_NAME)) as source, closing(sqlite3.connect(part)) as target:
+        with ExitStack() as undo:
+            source = source or undo.enter_context(closing(_read_only(folder / FILE_NAME)))
+            target = undo.enter_context(closing(sqlite3.connect(part)))
             source.backup(target)
             _check(target)
         part.replace(copy)

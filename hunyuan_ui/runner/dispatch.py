@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.endpoint.waiting import LONGEST_S
 from hunyuan_ui.errors import EndpointError, StorageError
+from hunyuan_ui.folder import LOCK_NAME
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
-from hunyuan_ui.ledger import back_up
+from hunyuan_ui.runner.folder_watch import LOOK_EVERY_S, FolderWatch
 from hunyuan_ui.runner.journey import Journey
 from hunyuan_ui.runner.live import LiveJob, backoff_s
 from hunyuan_ui.runner.means import Means, NeedsKeyError
@@ -39,6 +42,7 @@ class Dispatcher:
         self._settings = settings
         self._means = means
         self._on_ended = on_ended
+        self._folder_watch = FolderWatch(means, lambda: (live.job for live in self.live.values()))
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
@@ -65,6 +69,7 @@ class Dispatcher:
             tasks.append(self._backup)
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
+        await self._folder_watch.look()
         for live in self.live.values():
             live.ended.set()
 
@@ -72,6 +77,13 @@ class Dispatcher:
     def is_alive(self) -> bool:
         """Whether waiting jobs will be sent."""
         return self._loop_task is not None and not self._loop_task.done()
+
+    def date_back(self, now: float) -> None:
+        """Take no time of a job for later than now, as after the ledger's clock was set right."""
+        for live in self.live.values():
+            job = live.job
+            sent_at = None if job.sent_at is None else min(job.sent_at, now)
+            live.job = replace(job, created_at=min(job.created_at, now), sent_at=sent_at)
 
     def take(self, job: Job) -> None:
         """Take charge of an active job."""
@@ -117,11 +129,23 @@ class Dispatcher:
 
     async def _dispatch(self) -> None:
         while not self._is_stopping:
-            await self._end_pause_if_possible()
-            wait_s = self._send_what_may_go()
+            wait_s = await self._send_unless_in_trouble()
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait_s)
+                await asyncio.wait_for(self._wake.wait(), min(wait_s or math.inf, LOOK_EVERY_S))
             self._wake.clear()
+
+    async def _send_unless_in_trouble(self) -> float | None:
+        """Set going what may go, or hold it all while the ledger in use is not the data folder's."""
+        trouble = await self._folder_watch.look()
+        for live in self.waiting():
+            if trouble is not None:
+                live.phase, live.note = Phase.PAUSED, trouble
+            elif live.note is not None and live.note.code == "folder_replaced":
+                live.phase, live.note = Phase.WAITING, None
+        if trouble is not None:
+            return None
+        await self._end_pause_if_possible()
+        return self._send_what_may_go()
 
     async def _end_pause_if_possible(self) -> None:
         """Ask the free balance call whether a stopped queue may go on; a paid job is never used to find out."""
@@ -204,8 +228,10 @@ class Dispatcher:
             self._backup = asyncio.create_task(self._back_up_once(), name="ledger backup")
 
     async def _back_up_once(self) -> None:
+        if LOCK_NAME in self._means.folder.astray:
+            return  # its copies would stand in for another ledger there
         try:
-            await self._means.in_ledger(back_up, self._means.folder.path)
+            await self._means.in_ledger(self._means.ledger.back_up, self._means.folder.path)
         except (StorageError, OSError) as error:
             log.trouble("ledger.backup_failed", kind=type(error).__name__)
 

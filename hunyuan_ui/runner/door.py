@@ -23,7 +23,7 @@ from hunyuan_ui.runner.dispatch import Dispatcher
 from hunyuan_ui.runner.history import SpendingHistory
 from hunyuan_ui.runner.keys import KeyDesk, check_key
 from hunyuan_ui.runner.means import Means
-from hunyuan_ui.runner.owner import OwnerDesk
+from hunyuan_ui.runner.owner import DAY_S, OwnerDesk
 from hunyuan_ui.runner.recovery import recover
 from hunyuan_ui.runner.shelf import VideoShelf
 from hunyuan_ui.runner.views import JobView, Limits
@@ -153,7 +153,7 @@ class JobRunner:
         if live is None:
             # Another process may hold the folder and be at work on it.
             phase = _PHASE_OF.get(job.status, Phase.ENDED)
-            elapsed_s = (job.ended_at or job.updated_at) - began
+            elapsed_s = max(0.0, (job.ended_at or job.updated_at) - began)
             return JobView(job, phase, elapsed_s, usual, note=job.problem, can_look_again=self._can_look_again(job))
         queue = [entry.job.id for entry in self._dispatcher.waiting()]
         place = queue.index(job_id) + 1 if job_id in queue else None
@@ -250,6 +250,22 @@ class JobRunner:
         """Whether jobs can be taken in and will be sent."""
         return self._is_open and self._dispatcher.is_alive and self._means.folder.can_write
 
+    @property
+    def problem(self) -> JobProblem | None:
+        """Why nothing may be spent just now."""
+        if (refusal := self._means.folder.problem) is not None:
+            return JobProblem.of(refusal)
+        if needs_review(self._means.folder.path) and not self.settings.is_preview:
+            return JobProblem.from_code("ledger_damaged")
+        return self._means.pace.pause
+
+    @property
+    def notice(self) -> JobProblem | None:
+        """What the owner should put right although all goes on."""
+        if ahead_s := self._means.ledger.ahead_s:
+            return JobProblem.from_code("clock_ahead", days=f"{ahead_s / DAY_S:,.0f}")
+        return None
+
     def limits(self) -> Limits:
         """Return what was spent and what may be, as the page's head shows it."""
         totals = self._means.ledger.totals("")
@@ -266,7 +282,8 @@ class JobRunner:
             # At home a disk that stays is nothing to speak of.
             storage=settings.storage if settings.is_space or settings.storage != "kept" else None,
             may_spend_owner_key=settings.may_spend_owner_key,
-            problem=self._problem(),
+            problem=self.problem,
+            notice=self.notice,
         )
 
     # inside
@@ -285,7 +302,8 @@ class JobRunner:
             stored, is_new = await self._in_ledger(self._means.ledger.add, job, check)
         except StorageError:
             # A commit that raised may have gone through all the same, and nobody may be told that it did not.
-            stored, is_new = await self._in_ledger(self._means.ledger.get, job.id), job.id not in self._dispatcher.live
+            stored = await asyncio.to_thread(self._means.ledger.get, job.id)
+            is_new = job.id not in self._dispatcher.live
             if stored is None or stored.visitor != job.visitor or not stored.is_active:
                 raise
         if is_new:
@@ -355,13 +373,6 @@ class JobRunner:
         if job.payer == "owner":
             self._history.check()
 
-    def _problem(self) -> JobProblem | None:
-        if self._means.folder.problem is not None:
-            return JobProblem.of(self._means.folder.problem)
-        if needs_review(self._means.folder.path) and not self.settings.is_preview:
-            return JobProblem.from_code("ledger_damaged")
-        return self._means.pace.pause
-
     def _stored(self, job_id: str) -> Job:
         job = self._means.ledger.get(job_id) if is_id(job_id) else None
         if job is None:
@@ -372,7 +383,7 @@ class JobRunner:
         self._learnt.clear()
 
     async def _in_ledger(self, call: Callable[..., Any], *args: Any, **values: Any) -> Any:
-        return await self._means.in_ledger(call, *args, **values)
+        return await self._means.in_ledger.soon(call, *args, **values)
 
 
 async def _to_the_end(change: Coroutine[Any, Any, _T]) -> _T:

@@ -99,7 +99,7 @@ class Journey:
             # Cancelled meanwhile; or an earlier claim went through although its commit raised, and sent nothing.
             job = await self._means.in_ledger(self._means.ledger.get, self._job.id)
         self._moved(job or self._job)
-        if self._job.status is JobStatus.SUBMITTING and self._means.pace.is_closed:
+        if self._job.status is JobStatus.SUBMITTING and (self._means.pace.is_closed or self._means.folder.astray):
             await self._keep(self._means.ledger.requeue, self._job.id, None, None)
         return self._job.status is JobStatus.SUBMITTING
 

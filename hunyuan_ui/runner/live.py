@@ -116,7 +116,7 @@ def poll_wait_s(interval_s: float, age_s: float, *, is_first: bool = False) -> f
         age_s: How long ago the job was sent.
         is_first: Nothing was asked yet; an old job is then one of many that a start has taken up at once.
     """
-    growing_s = FIRST_POLL_S + age_s / 4
+    growing_s = FIRST_POLL_S + max(0.0, age_s) / 4
     if growing_s < interval_s:
         return growing_s * random.uniform(1 - POLL_JITTER, 1 + POLL_JITTER)
     if is_first:

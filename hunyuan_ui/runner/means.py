@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hunyuan_ui.checkpoint import Checkpoint
 from hunyuan_ui.endpoint.client import EndpointClient
@@ -14,6 +13,7 @@ from hunyuan_ui.job import Job
 from hunyuan_ui.ledger import Ledger
 from hunyuan_ui.library import VideoLibrary
 from hunyuan_ui.runner.keys import KeyRing
+from hunyuan_ui.runner.ledger_thread import LedgerThread
 from hunyuan_ui.runner.live import Pace
 
 
@@ -37,7 +37,7 @@ class Means:
     folder: DataFolder
     keys: KeyRing
     pace: Pace
-    in_ledger: Callable[..., Any]  # runs a ledger call in its one thread
+    in_ledger: LedgerThread
     checkpoint: Checkpoint
 
     def service_for(self, job: Job) -> Service:

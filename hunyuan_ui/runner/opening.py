@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
@@ -17,10 +15,11 @@ from hunyuan_ui.endpoint.contract import HISTORY
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.folder import DataFolder
-from hunyuan_ui.ledger import Ledger, Opened, open_ledger
+from hunyuan_ui.ledger import FILE_NAME, LOG_NAME, Ledger, Opened, open_ledger, open_reader
 from hunyuan_ui.library import VideoLibrary
 from hunyuan_ui.runner.door import JobRunner
 from hunyuan_ui.runner.keys import KeyRing
+from hunyuan_ui.runner.ledger_thread import LedgerThread
 from hunyuan_ui.runner.live import Pace
 from hunyuan_ui.runner.means import Means, Service
 from hunyuan_ui.settings import Settings
@@ -66,7 +65,7 @@ def open_runner(
     if settings.preview_url and preview is None:
         often_s = min(settings.poll_interval_s, PREVIEW_POLL_S)
         preview = service(settings.preview_url, settings.preview_url + HISTORY, often_s)
-    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+    in_ledger = LedgerThread()
     means = Means(
         hosted=hosted,
         preview=preview,
@@ -75,7 +74,7 @@ def open_runner(
         folder=folder,
         keys=KeyRing(settings.api_key),
         pace=Pace(),
-        in_ledger=_in_pool(pool),
+        in_ledger=in_ledger,
         checkpoint=checkpoint,
     )
 
@@ -83,7 +82,7 @@ def open_runner(
         await hosted.client.aclose()
         if preview is not None:
             await preview.client.aclose()
-        pool.shutdown(wait=True)
+        in_ledger.close()
         ledger.close()
         folder.close()
 
@@ -99,7 +98,9 @@ def _open_ledger(folder: DataFolder, checkpoint: Checkpoint, now: Callable[[], f
         opened = _open_once_more(folder, error)
     if opened.set_aside is not None:
         log.trouble("ledger.set_aside", file=opened.set_aside.name)
-    return Ledger(opened.connection, checkpoint=checkpoint, now=now)
+    folder.watch(FILE_NAME, LOG_NAME)
+    reader = open_reader(folder.path) if folder.can_write else None
+    return Ledger(opened.connection, reader=reader, checkpoint=checkpoint, now=now)
 
 
 def _open_once_more(folder: DataFolder, error: StorageError) -> Opened:
@@ -109,14 +110,3 @@ def _open_once_more(folder: DataFolder, error: StorageError) -> Opened:
     except StorageError:
         folder.refuse(error)
         return open_ledger(folder.path, can_write=False)
-
-
-def _in_pool(pool: ThreadPoolExecutor) -> Callable[..., Awaitable[Any]]:
-    async def run(call: Callable[..., Any], *args: Any, **values: Any) -> Any:
-        try:
-            future = asyncio.get_running_loop().run_in_executor(pool, partial(call, *args, **values))
-        except RuntimeError:  # the pool is closed
-            raise StorageError("stopping") from None
-        return await future
-
-    return run

@@ -8,7 +8,7 @@ from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.access import AccessCode
-from hunyuan_ui.errors import AccessError, EndpointError, InvalidRequestError
+from hunyuan_ui.errors import AccessError, EndpointError, InvalidRequestError, StorageError
 from hunyuan_ui.guard import BREAKER_AFTER, Day
 from hunyuan_ui.job import Job, JobStatus, Visitor
 from hunyuan_ui.ledger import NAMED, confirm_review, needs_review
@@ -109,7 +109,7 @@ class OwnerDesk:
             AccessError: The visitor is not the owner, or the job is not unknown.
         """
         _require_owner(visitor)
-        settled = await self._means.in_ledger(self._means.ledger.settle_unknown, job_id, was_charged=was_charged)
+        settled = await self._means.in_ledger.soon(self._means.ledger.settle_unknown, job_id, was_charged=was_charged)
         if settled is None:
             raise AccessError("not_yours")
         log.event("job.settled", job=job_id, was_charged=was_charged)
@@ -143,7 +143,7 @@ class OwnerDesk:
         if not (math.isfinite(cost_usd) and 0 <= cost_usd <= MOST_USD):
             raise InvalidRequestError("bad_amount", field="cost_usd", high=f"{MOST_USD:,}")
         note = clean_text(note)[:_LONGEST_NOTE]
-        corrected = await self._means.in_ledger(self._means.ledger.correct_cost, job_id, cost_usd, note)
+        corrected = await self._means.in_ledger.soon(self._means.ledger.correct_cost, job_id, cost_usd, note)
         if corrected is None:
             raise AccessError("not_yours")
         log.event("job.corrected", job=job_id, cost_microusd=corrected.cost_microusd)
@@ -181,7 +181,7 @@ class OwnerDesk:
         _require_owner(visitor)
         ended = 0
         for live in self._dispatcher.waiting_for_visitor():
-            cancelled = await self._means.in_ledger(self._means.ledger.cancel, live.job.id)
+            cancelled = await self._means.in_ledger.soon(self._means.ledger.cancel, live.job.id)
             if cancelled is not None:
                 self._dispatcher.let_go(cancelled)
                 ended += 1
@@ -197,7 +197,7 @@ class OwnerDesk:
         _require_owner(visitor)
         bad = frozenset({JobStatus.UNKNOWN, JobStatus.LOST})
         for job in self._means.ledger.jobs(None, statuses=bad, limit=50):
-            await self._means.in_ledger(self._means.ledger.note, job.id, reviewed=True)
+            await self._means.in_ledger.soon(self._means.ledger.note, job.id, reviewed=True)
         confirm_review(self._means.folder.path)
         log.event("owner.resumed")
         self._dispatcher.wake()
@@ -236,6 +236,34 @@ class OwnerDesk:
         """
         _require_owner(visitor)
         await self._history.say_spent(usd)
+
+    def clock_ahead_s(self, visitor: Visitor) -> float:
+        """Return how many seconds the newest stored time lies ahead of this machine's clock if more than a day, else 0.
+
+        Raises:
+            AccessError: The visitor is not the owner.
+        """
+        _require_owner(visitor)
+        return self._means.ledger.ahead_s
+
+    async def set_clock_right(self, visitor: Visitor) -> int:
+        """Take the machine's clock, once it is right, for every time stored ahead of it; return of how many jobs.
+
+        What counted for a day ahead counts for today, so that nothing is spent twice. Does nothing unless
+        `clock_ahead_s` says that something is wrong.
+
+        Raises:
+            AccessError: The visitor is not the owner.
+            StorageError: The ledger cannot be written; nothing was changed.
+        """
+        _require_owner(visitor)
+        if (refusal := self._means.folder.problem) is not None:
+            raise StorageError(refusal.code, **refusal.facts)
+        jobs = await self._means.in_ledger.soon(self._means.ledger.set_clock_right)
+        self._dispatcher.date_back(self._means.ledger.now())
+        log.event("owner.set_clock_right", jobs=jobs)
+        self._dispatcher.wake()
+        return jobs
 
     async def credits(self, visitor: Visitor) -> float | None:
         """Return the account's credits in US dollars by the free call, or None when they cannot be had.

@@ -25,7 +25,11 @@ async def recover(means: Means) -> list[Job]:
     Raises:
         StorageError: The ledger cannot be written.
     """
-    await asyncio.to_thread(_square_library, means)
+    return await asyncio.to_thread(_recover, means)
+
+
+def _recover(means: Means) -> list[Job]:
+    _square_library(means)
     for job in means.ledger.active():
         if job.status is JobStatus.SUBMITTING:
             code = "preview_gone" if job.payer == "nobody" else "interrupted"

@@ -48,7 +48,7 @@ class VideoShelf:
             visitor: Whose.
             is_everybody: Everybody's on this installation, for the owner of a private run only. Of a public one the
                 owner sees their own and what came back from the account's history.
-            search: Words that must stand in the prompt, in this order.
+            search: Words that must all stand in the prompt.
             before: `created_at` and id of the last one already shown.
         """
         ask = partial(self._means.ledger.jobs, statuses=_DONE, search=search, before=before, limit=PAGE_SIZE + 1)

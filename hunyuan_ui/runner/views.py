@@ -62,3 +62,4 @@ class Limits:
     storage: Storage | None
     may_spend_owner_key: bool
     problem: JobProblem | None
+    notice: JobProblem | None = None  # all goes on, and the owner should put something right

@@ -56,11 +56,13 @@ def build_routes(runner: JobRunner) -> list[Route]:
         return _json({**as_json(view, say), "video": video})
 
     async def health(_request: Request) -> JSONResponse:
-        problem = runner.limits().problem
+        problem = runner.problem
         is_well = problem is None and runner.is_healthy
+        # What only its owner can put right is no reason to start a container again.
+        told = problem or runner.notice
         state = {
             "status": "ok" if is_well else "trouble",
-            "problem": problem.code if problem else None,
+            "problem": told.code if told else None,
             "waiting_for_visitor": runner.waiting_for_visitor,
         }
         return _json({**state, "app_version": __version__}, 200 if is_well else 503)

@@ -9,7 +9,7 @@ from typing import Any
 from tests.benchmarks.clip import clip_in, workspace
 from tests.benchmarks.processes import Caller, app_with, child, service_settings
 from tests.benchmarks.stored import COMMON, RARE, TOKEN, fill
-from tests.benchmarks.table import Row, alternate, ratio
+from tests.benchmarks.table import Row, alternate, bound, ratio
 
 VIDEOS = "/gradio_api/hunyuan/videos"
 FEW, MANY = 100, 10_000
@@ -27,10 +27,13 @@ def measure(is_short: bool) -> list[Row]:
             questions = {"first page": "", "search": f"?search={COMMON}", "search for the oldest": f"?search={RARE}"}
             rows: list[Row] = []
             for what, question in questions.items():
-                path = VIDEOS + question
+                path, name = VIDEOS + question, f"library of {MANY:,}: {what}"
                 assert len(_found(small, path)) == len(_found(large, path)), what
                 ours, reference = alternate(rounds, partial(_ms, large, path), partial(_ms, small, path))
-                rows.append(ratio(f"library of {MANY:,}: {what}", ours, reference, "ms", at_most=1.5))
+                if RARE in question:  # reads every prompt there is
+                    rows.append(bound(name, ours, "ms", at_most=25.0, reference=reference))
+                else:
+                    rows.append(ratio(name, ours, reference, "ms", at_most=1.5))
     return rows
 
 

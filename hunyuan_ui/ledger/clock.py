@@ -1,0 +1,61 @@
+"""The ledger's clock: never before what is stored, and no faster than time really passes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+DAY_S: Final = 86_400
+
+
+class LedgerClock:
+    """UTC seconds that never lie before the newest stored time; safe to call from any thread.
+
+    While the machine's clock lies behind the newest stored time, be it set back or was it once far ahead, time goes on
+    from there by what both clocks say has passed. So a clock that jumps opens no day, and a day still ends.
+
+    Args:
+        now: The machine's clock, UTC seconds.
+        steady: A clock in seconds that never jumps.
+        newest: The newest stored time, UTC seconds.
+    """
+
+    def __init__(self, now: Callable[[], float], steady: Callable[[], float], newest: float) -> None:
+        self._now = now
+        self._steady = steady
+        self._lock = threading.Lock()
+        self._floor = newest
+        self._seen = now(), steady()
+
+    def now(self) -> float:
+        """Return the time."""
+        return self._tell()[0]
+
+    @property
+    def machine(self) -> float:
+        """UTC seconds as the machine tells them, right or wrong."""
+        return self._now()
+
+    @property
+    def ahead_s(self) -> float:
+        """Seconds that the ledger lies ahead of the machine's clock if that is more than a day, else 0."""
+        told, machine = self._tell()
+        return told - machine if told - machine > DAY_S else 0.0
+
+    def hold(self, newest: float) -> None:
+        """Never tell a time before this one, which was stored."""
+        with self._lock:
+            self._floor = max(self._floor, newest)
+
+    def start_over(self, newest: float) -> None:
+        """Forget all that was held before: this is the newest stored time now."""
+        with self._lock:
+            self._floor = newest
+
+    def _tell(self) -> tuple[float, float]:
+        with self._lock:
+            now, steady = self._now(), self._steady()
+            self._floor += max(0.0, min(now - self._seen[0], steady - self._seen[1]))
+            self._seen = now, steady
+            return max(now, self._floor), now
