@@ -94,6 +94,25 @@ def test_the_choice_by_hand_comes_before_the_browsers(cookie: str, accepted: str
     assert words_for({"hunyuan_language": cookie}, {"accept-language": accepted}).language == language
 
 
+@pytest.mark.parametrize(
+    ("address", "language"),
+    [
+        ("http://127.0.0.1:7860/?lang=zh", "zh"),
+        ("https://somebody-hunyuan.hf.space/prefix/?__theme=dark&lang=zh&job=1", "zh"),
+        ("http://127.0.0.1:7860/?lang=zh-TW", "zh"),
+        ("http://127.0.0.1:7860/?lang=xx", "en"),
+        ("http://127.0.0.1:7860/?language=zh", "en"),
+        ("http://127.0.0.1:7860/?lang=", "en"),
+        ("http://[::1/?lang=zh", "en"),
+        ("?" + "&" * 100_000, "en"),
+        ("", "en"),
+    ],
+)
+def test_the_choice_in_the_pages_address_comes_before_the_cookie(address: str, language: str) -> None:
+    headers = {"accept-language": "zh-CN", "referer": address}
+    assert words_for({"hunyuan_language": "en"}, headers).language == language
+
+
 def test_a_problem_in_chinese_names_its_field_in_chinese() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         VideoRequest.parse({"prompt": "x", "height": 1281})

@@ -16,11 +16,12 @@ from starlette.applications import Starlette
 from hunyuan_ui.folder import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.runner import JobRunner, open_runner
+from hunyuan_ui.runner import JobRunner, endings, open_runner
+from hunyuan_ui.runner.endings import Ending, Proof
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui import routes
 from hunyuan_ui.ui.routes import HEALTH, MOST_WAIT_S, build_routes
-from tests.fake_service import FakeService
+from tests.fake_service import FakeService, answer
 
 pytestmark = pytest.mark.anyio
 
@@ -53,6 +54,27 @@ async def begun(runner: JobRunner, prompt: str = "a fox") -> str:
     job_id = new_id()
     await runner.submit(job_id, VideoRequest.parse({"prompt": prompt}), Visitor.from_token(TOKEN))
     return job_id
+
+
+async def test_what_can_be_asked_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endings, "PROOFS", dict.fromkeys(Ending, Proof(2, 0.0)))
+    service = FakeService(polls_needed=10**9)
+    async with asking(tmp_path, service) as (runner, ask):
+        job_id = await begun(runner)
+        job = (await ask(f"/{job_id}")).json()
+        assert (job["can_ask"], job["can_look_again"]) == (False, False)
+        service.script("status", *[answer(404, {"error": "not found"})] * 9)
+        service.script("history", *[answer(404, {"error": "not found"})] * 9)
+        with anyio.fail_after(10):
+            while not (job := (await ask(f"/{job_id}", within_s=1)).json())["can_ask"]:
+                assert job["is_active"]
+        assert job["retry_in_s"] is not None
+        visitor = Visitor.from_token(TOKEN)
+        await runner.look_again(job_id, visitor)
+        await runner.wait(job_id, visitor)
+        job = (await ask(f"/{job_id}")).json()
+        assert job["status"] == "lost"
+        assert (job["can_ask"], job["can_look_again"]) == (False, True)
 
 
 async def test_a_quick_end_is_told_in_the_answer_that_was_held_for_it(tmp_path: Path) -> None:

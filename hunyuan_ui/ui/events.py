@@ -59,7 +59,7 @@ class PageEvents:
             )
             job = await send(*wishes[0])
             notice = {"answer": job_id, "text": await _send_more(send, wishes[1:], say_for(request))}
-            watched = {"token": token, "job": job.id, "is_new": True}
+            watched = {**self._watched(token, job.id), "is_new": True}
             return watched, notice, job.request.seed
 
         async def answer(request: gr.Request, job_id: str, *values: Any) -> Any:
@@ -76,6 +76,12 @@ class PageEvents:
         """Remove a job that was not sent; the waiting card sees the rest by itself."""
         await self._runner.cancel(_job_id(event), self._visitor(token_in(who)))
 
+    async def look_again(self, _request: gr.Request, event: gr.EventData, who: object) -> dict[str, Any]:
+        """Ask at once for a video that is waited for, or once more for one that was lost."""
+        token = token_in(who)
+        job = await self._runner.look_again(_job_id(event), self._visitor(token))
+        return {**self._watched(token, job.id), "looked_at": time.time()}
+
     # showing
 
     async def attach(self, request: gr.Request, who: object) -> list[Any]:
@@ -86,11 +92,10 @@ class PageEvents:
         pay = self.pay.opened(request, visitor, say)
         jobs = self._runner.jobs(visitor, limit=LOOKED_BACK)
         newest = jobs[0] if jobs else None
-        watched = {"token": token, "job": newest.id if newest is not None and _is_news(newest) else None}
         finished = next((job for job in jobs if job.status is JobStatus.DONE), None)
         return [
             token,
-            watched,
+            {**self._watched(token, self._news(jobs, visitor)), "shown": finished.id if finished else None},
             pay,
             *self._priced_parts(pay, say),
             *[self._played(finished, say)] * 2,
@@ -175,6 +180,16 @@ class PageEvents:
 
     def _visitor(self, token: str) -> Visitor:
         return visitor_of(token, self._runner.settings)
+
+    def _watched(self, token: str, job_id: str | None) -> dict[str, Any]:
+        return {"token": token, "job": job_id, "is_public": self._runner.settings.is_public}
+
+    def _news(self, jobs: list[Job], visitor: Visitor) -> str | None:
+        """Return the job that an opening page should speak of: the newest, else a lost one that can be looked for."""
+        if jobs and _is_news(jobs[0]):
+            return jobs[0].id
+        lost = (job.id for job in jobs if job.status is JobStatus.LOST)
+        return next((job_id for job_id in lost if self._runner.view(job_id, visitor).can_look_again), None)
 
     def _said_of(self, wish: VideoRequest, pay: object, count: object, say: Words) -> tuple[str, str, str]:
         """Return the label of the length, the line above the button, and the button's text."""

@@ -49,11 +49,12 @@ def as_json(view: JobView, say: Words) -> dict[str, Any]:
         "waiting": view.waiting,
         "retry_in_s": view.retry_in_s,
         "can_cancel": job.status is JobStatus.QUEUED,
+        "can_ask": job.status in (JobStatus.RUNNING, JobStatus.DOWNLOADING) and view.retry_in_s is not None,
+        "can_look_again": view.can_look_again,
         "phase": view.phase.value,
         "phase_text": _title(view, say),
         "usual_text": _usual(view, say, has_usual=has_usual),
         "note_text": _note(view, say, is_late=is_late),
-        "keep_text": say["wait.close_tab"],
         "prompt": job.request.prompt[:_PROMPT_SHOWN],
     }
 

@@ -90,7 +90,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "theme": build_theme(),
         "css_paths": [HERE / "style.css", HERE / "coach.css", HERE / "gallery.css", HERE / "money.css"],
         "head": words_of_scripts(),
-        "head_paths": [PARTS / "head.html", PARTS / "videos.html"],
+        "head_paths": [PARTS / "browser.html", PARTS / "head.html", PARTS / "videos.html"],
         "favicon_path": HERE / "favicon.svg",
         "i18n": translations(),
         "footer_links": ["api", "settings"],
@@ -124,6 +124,8 @@ def _place(runner: JobRunner) -> Page:
             first_label = words().generate_label(expected, is_preview=payer == "nobody")
             form = build_request_form(first_label, has_variations=not runner.settings.is_public)
             notice = part("notice")
+            if runner.settings.is_public:
+                part("address")
             pay = build_pay()
         with gr.Column(scale=7, min_width=320, elem_id="screen"):
             player = part("player")
@@ -152,6 +154,7 @@ def _wire_sending(page: Page, events: PageEvents) -> None:
         )
         sent.then(None, js=settled, api_visibility="private")
     page.watch.cancel(page_event(events.cancel), [page.who], None, **QUIET)
+    page.watch.look_again(page_event(events.look_again), [page.who], [page.watch], **QUIET)
 
 
 def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final, cast
+from urllib.parse import parse_qs, urlsplit
 
 import gradio as gr
 from gradio.i18n import I18nData
@@ -19,11 +20,13 @@ from hunyuan_ui.request import VideoRequest, parameters
 LOCALES: Final = Path(__file__).parent / "locales"
 DEFAULT_LANGUAGE: Final = "en"
 LANGUAGE_COOKIE: Final = "hunyuan_language"
+LANGUAGE_PARAMETER: Final = "lang"
 
 _LABELS: Final = ("form.", "field.", "app.duplicate")
 _PAGE_KEYS: Final = "page."
 _SCRIPTS: Final = (
     _PAGE_KEYS,
+    "address.",
     "coach.",
     "compare.",
     "export.",
@@ -163,8 +166,15 @@ def words(language: str = DEFAULT_LANGUAGE) -> Words:
 
 
 def words_for(cookies: Mapping[str, str], headers: Mapping[str, str]) -> Words:
-    """Return the words a visitor reads: by the choice in their cookie, else by their browser's languages."""
-    wished = [cookies.get(LANGUAGE_COOKIE, ""), *headers.get("accept-language", "").split(",")]
+    """Return the words a visitor reads: by the choice in their page's address, in their cookie, or by their browser.
+
+    Args:
+        cookies: Of the request.
+        headers: Of the request; `referer` is the page it was made by, whose address has a language where a browser
+            refuses cookies.
+    """
+    chosen = [_language_in(headers.get("referer", "")), cookies.get(LANGUAGE_COOKIE, "")]
+    wished = [*chosen, *headers.get("accept-language", "").split(",")]
     for wish in wished:
         language = wish.split(";")[0].strip().split("-")[0].lower()
         if language in languages():
@@ -180,6 +190,13 @@ def _table(language: str) -> Mapping[str, str]:
     fields = {f"field.{field.name}": field.label for field in parameters()}
     helps = {f"field.{field.name}.help": field.help for field in parameters()}
     return {**fields, **helps, **table}
+
+
+def _language_in(address: str) -> str:
+    try:
+        return parse_qs(urlsplit(address).query).get(LANGUAGE_PARAMETER, [""])[0]
+    except ValueError:  # not an address, or more than one should have
+        return ""
 
 
 def _in_unit(seconds: float) -> tuple[str, str]:

@@ -6,7 +6,7 @@ const { words } = hunyuan;
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const everybody = part("everybody").querySelector("input");
 
-const otherTabs = new BroadcastChannel("hunyuan-deleted");
+const otherTabs = hunyuan.browser.channel("hunyuan-deleted");
 
 let shown = []; // videos in the order of the page
 let before = null; // where the next page begins
@@ -63,8 +63,12 @@ function showNothing() {
   part("more").hidden = before === null;
   part("choose").hidden = shown.length < 2 && !isChoosing;
   part("nothing-lead").textContent = words[isSearch ? "gallery.no_match" : "gallery.empty"];
-  const help = (props.value || {}).is_owner && !everybody.checked ? "gallery.empty_help_owner" : "gallery.empty_help";
-  part("nothing-help").textContent = isSearch ? "" : words[help];
+  part("nothing-help").textContent = isSearch ? "" : words[emptyHelp()];
+}
+
+function emptyHelp() {
+  if (props.value && props.value.is_owner) return everybody.checked ? "gallery.empty_help" : "gallery.empty_help_owner";
+  return hunyuan.videos.keeping() === "kept" ? "gallery.empty_help" : "gallery.empty_help_address";
 }
 
 async function page({ isFirst }) {

@@ -2,15 +2,25 @@ const ABORT_MS = 5000;
 const FIRST_PICTURE_MS = 500;
 const SOON_S = 1; // after a click, where refusals and quick jobs end
 const LONGEST_BACK_OFF_MS = 5000;
+const ASK_AGAIN_AFTER_MS = 3000;
+const MOST_DISMISSED = 30;
+const STOPPED = "hunyuan_stopped";
+const DISMISSED = "hunyuan_dismissed";
+const NOTIFY = "hunyuan_notify";
 const { words } = hunyuan;
+const { kept, tab } = hunyuan.browser;
 const stage = element.querySelector(".stage");
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 
-const followed = new Set(); // seen under way here; each is asked for its end
-const ignored = new Set(); // "stop watching"
-const NOTIFY = "hunyuan_notify";
-const canNotify = "Notification" in window && isSecureContext;
-const otherTabs = new BroadcastChannel("hunyuan");
+const idsIn = (text) => new Set((text || "").split(" ").filter(Boolean));
+const stopped = idsIn(tab.get(STOPPED)); // "stop watching", in this tab: followed, but without a word
+const followed = new Set(stopped); // seen under way here; each is asked for its end
+const dismissed = idsIn(kept.get(DISMISSED)); // problems that were read, in any tab
+const otherTabs = hunyuan.browser.channel("hunyuan");
+let active = []; // as the server told it last
+let wantsNotice = kept.get(NOTIFY) === "yes";
+let problem = null; // the id of the ended card
+let ready = null; // the video of the quiet line
 let token = null;
 let version = null;
 let focus = null; // the job of the large card
@@ -49,14 +59,14 @@ async function poll() {
   let wait_ms = 0;
   try {
     const answer = await ask("jobs");
-    const active = answer.jobs.filter((job) => !ignored.has(job.id));
-    for (const job of active) {
+    for (const job of answer.jobs) {
       followed.add(job.id);
       hunyuan.answered(job.id);
     }
     const ended = [...followed].filter((id) => !answer.jobs.some((job) => job.id === id));
     for (const id of ended) await finish(id);
-    show(active);
+    active = answer.jobs;
+    show();
     failures = 0;
     if (answer.jobs.length + followed.size) wait_ms = answer.next_poll_s * 1000;
   } catch {
@@ -73,12 +83,12 @@ async function finish(id, within_s = 0) {
   const job = await ask(`jobs/${id}?within_s=${within_s}`);
   if (job.status) hunyuan.answered(id);
   if (job.is_active || !followed.delete(id)) return;
-  ignored.delete(id);
+  const isWatched = !stopped.delete(id);
+  keepStopped();
   if (job.status === "done") {
-    hunyuan.videos.send("ready", job.video);
-    say(words.done);
+    if (isWatched) showVideo(job.video);
+    else showReady(job.video);
     notify(words.ready);
-    hunyuan.titled(document.hidden ? words.done : "");
   } else if (job.status) {
     showProblem(job);
   }
@@ -99,24 +109,49 @@ async function expect(id) {
   poll();
 }
 
-function show(active) {
+function showVideo(video) {
+  hunyuan.videos.send("ready", video);
+  say(words.done);
+  hunyuan.titled(document.hidden ? words.done : "");
+}
+
+// Nobody waited for it, so that it takes no place that something else may have by now.
+function showReady(video) {
+  if (video.id === (props.value || {}).shown) return;
+  ready = video;
+  part("ready").hidden = false;
+  part("ready-prompt").textContent = video.settings.prompt;
+  say(words.ready_quietly);
+}
+
+function hideReady() {
+  ready = null;
+  part("ready").hidden = true;
+}
+
+function show() {
   const before = focus && focus.phase_text;
-  focus = active.find((job) => job.id === wanted) || active[0] || null;
+  const watched = active.filter((job) => !stopped.has(job.id));
+  const resting = active.filter((job) => stopped.has(job.id));
+  focus = watched.find((job) => job.id === wanted) || watched[0] || null;
   wanted = focus && focus.id;
   focusSeenAt = performance.now();
-  showOthers(active.filter((job) => job !== focus));
+  stage.dataset.state = focus ? "under-way" : resting.length ? "stopped" : "empty";
+  showOthers(focus ? active.filter((job) => job !== focus) : resting.slice(1));
   if (!focus) {
-    if (stage.dataset.state === "under-way") stage.dataset.state = ignored.size ? "stopped" : "empty";
+    part("stopped-prompt").textContent = resting.length ? resting[0].prompt : "";
+    part("stopped-keep").textContent = keepText();
     if (!document.hidden) hunyuan.titled("");
     return;
   }
-  stage.dataset.state = "under-way";
   stage.dataset.late = focus.is_late;
   part("phase").textContent = focus.phase_text;
   part("usual").textContent = focus.usual_text;
   part("note").textContent = focus.note_text;
   part("prompt").textContent = focus.prompt;
-  part("keep").textContent = focus.keep_text;
+  part("keep").textContent = keepText();
+  part("address").hidden = !hasAddress();
+  part("ask").hidden = !focus.can_ask;
   part("cancel").hidden = !focus.can_cancel;
   part("stop").hidden = focus.can_cancel;
   if (before !== focus.phase_text) say(focus.phase_text);
@@ -130,22 +165,64 @@ function showOthers(jobs) {
     ...jobs.map((job) => {
       const row = document.createElement("li");
       const [phase, prompt] = [document.createElement("span"), document.createElement("span")];
-      phase.textContent = job.note_text || job.phase_text;
+      phase.textContent = stopped.has(job.id) ? words.stopped : job.note_text || job.phase_text;
       prompt.textContent = job.prompt;
       row.append(phase, prompt);
-      if (job.can_cancel) row.append(cancelButton(job.id));
+      if (stopped.has(job.id)) row.append(button("watch_again", () => watchAgain(job.id)));
+      else if (job.can_ask) row.append(button("ask_now", (pressed) => lookAgain(job.id, pressed)));
+      if (job.can_cancel) row.append(button("cancel", () => cancel(job.id)));
       return row;
     }),
   );
 }
 
-function cancelButton(id) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "quiet";
-  button.textContent = words.cancel;
-  button.addEventListener("click", () => cancel(id));
-  return button;
+function button(word, press) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.className = "quiet";
+  made.textContent = words[word];
+  made.addEventListener("click", () => press(made));
+  return made;
+}
+
+// How it is found again when this page is closed: what is said here must be true of this browser.
+function keepText() {
+  const keeping = hunyuan.videos.keeping();
+  if (keeping === "kept") return words["keep.kept"];
+  if (!hasAddress()) return words["keep.everybody"];
+  return words[keeping === "nothing" ? "keep.nothing" : "keep.address"];
+}
+
+function hasAddress() {
+  return Boolean((props.value || {}).is_public) && hunyuan.videos.keeping() !== "kept";
+}
+
+function keepStopped() {
+  if (stopped.size) tab.set(STOPPED, [...stopped].join(" "));
+  else tab.remove(STOPPED);
+}
+
+function stopWatching() {
+  const hadFocus = part("stop") === document.activeElement;
+  stopped.add(focus.id);
+  keepStopped();
+  show();
+  if (hadFocus && stage.dataset.state === "stopped") part("again").focus();
+}
+
+function watchAgain(id) {
+  stopped.delete(id);
+  keepStopped();
+  wanted = id;
+  show();
+  poll();
+}
+
+// The answer, which comes as this part's value, says that it is followed again.
+function lookAgain(id, pressed) {
+  pressed.disabled = true;
+  setTimeout(() => (pressed.disabled = false), ASK_AGAIN_AFTER_MS);
+  trigger("look_again", { job: id });
 }
 
 function cancel(id) {
@@ -160,7 +237,10 @@ function showReconnecting() {
 }
 
 function showProblem(job) {
+  if (dismissed.has(job.id)) return;
+  problem = job.id;
   part("ended").hidden = false;
+  part("look").hidden = !job.can_look_again;
   part("ended").dataset.status = job.status;
   part("problem-title").textContent = job.phase_text;
   part("problem").textContent = job.note_text;
@@ -168,26 +248,44 @@ function showProblem(job) {
   if (job.status !== "cancelled") notify(words.not_made);
 }
 
-function wantsNotice() {
-  return canNotify && Notification.permission === "granted" && localStorage.getItem(NOTIFY) === "yes";
+function hideProblem(id) {
+  if (id !== problem) return;
+  problem = null;
+  part("ended").hidden = true;
 }
 
+function dismiss(id) {
+  dismissed.add(id);
+  keepDismissed();
+  hideProblem(id);
+}
+
+function keepDismissed() {
+  kept.set(DISMISSED, [...dismissed].slice(-MOST_DISMISSED).join(" "));
+}
+
+const isTold = () => wantsNotice && hunyuan.browser.canNotify() && Notification.permission === "granted";
+
 function showNotify() {
-  part("notify").hidden = !canNotify || Notification.permission === "denied";
-  part("notify").setAttribute("aria-pressed", wantsNotice());
-  part("notify").textContent = wantsNotice() ? words.notify_on : words.notify;
+  part("notify").hidden = !hunyuan.browser.canNotify();
+  part("notify").setAttribute("aria-pressed", isTold());
+  part("notify").textContent = isTold() ? words.notify_on : words.notify;
 }
 
 async function switchNotify() {
-  const isWished = !wantsNotice();
-  if (isWished && Notification.permission === "default") await Notification.requestPermission();
-  localStorage.setItem(NOTIFY, isWished ? "yes" : "no");
+  wantsNotice = !isTold();
+  kept.set(NOTIFY, wantsNotice ? "yes" : "no");
+  try {
+    if (wantsNotice) await Notification.requestPermission();
+  } catch {
+    // Not to be asked for in a page inside another site's.
+  }
   showNotify();
 }
 
 // Never the prompt: it would stand on a locked screen.
 function notify(text) {
-  if (!document.hidden || !wantsNotice()) return;
+  if (!document.hidden || !isTold()) return;
   try {
     new Notification(text, { tag: "hunyuan" });
   } catch {
@@ -223,33 +321,44 @@ function follow() {
     followed.add(value.job);
     if (value.is_new) {
       wanted = value.job;
-      part("ended").hidden = true;
+      hideProblem(problem);
+      hideReady();
       otherTabs.postMessage("new job");
       element.scrollIntoView({ block: "nearest" });
       expect(value.job);
     }
+  }
+  if (value.looked_at && value.looked_at !== follow.lookedAt) {
+    follow.lookedAt = value.looked_at;
+    if (dismissed.delete(value.job)) keepDismissed();
+    followed.add(value.job);
+    if (value.job === problem) wanted = value.job;
+    hideProblem(value.job);
+    otherTabs.postMessage("new job");
   }
   poll();
 }
 
 hunyuan.fill(element, words);
 part("cancel").addEventListener("click", () => cancel(focus.id));
-part("stop").addEventListener("click", () => {
-  ignored.add(focus.id);
-  followed.delete(focus.id);
-  focus = wanted = null;
-  stage.dataset.state = "stopped";
-  hunyuan.titled("");
-});
+part("ask").addEventListener("click", () => lookAgain(focus.id, part("ask")));
+part("look").addEventListener("click", () => lookAgain(problem, part("look")));
+part("stop").addEventListener("click", stopWatching);
 part("again").addEventListener("click", () => {
-  for (const id of ignored) followed.add(id);
-  ignored.clear();
-  poll();
+  const resting = active.find((job) => stopped.has(job.id));
+  if (resting) watchAgain(resting.id);
 });
+part("address").addEventListener("click", () => hunyuan.videos.send("address"));
 part("notify").addEventListener("click", switchNotify);
 showNotify();
+part("show").addEventListener("click", () => {
+  hunyuan.videos.send("ready", ready);
+  hideReady();
+});
+for (const end of ["deleted", "gone"]) hunyuan.videos.hear(end, (id) => ready && id === ready.id && hideReady());
 part("dismiss").addEventListener("click", () => {
-  part("ended").hidden = true;
+  otherTabs.postMessage({ dismissed: problem });
+  dismiss(problem);
 });
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
@@ -257,7 +366,7 @@ document.addEventListener("visibilitychange", () => {
   poll();
 });
 window.addEventListener("online", poll);
-otherTabs.addEventListener("message", poll);
+otherTabs.addEventListener("message", ({ data }) => (data.dismissed ? dismiss(data.dismissed) : poll()));
 // The answer to a click may be lost although its job is stored.
 for (const name of ["hunyuan:late", "hunyuan:unanswered"]) {
   document.addEventListener(name, (event) => {
