@@ -157,6 +157,14 @@ def test_where_a_login_is_required_the_owners_key_waits_for_it() -> None:
     assert payer(WITH_LOGIN, has_own_key=True) == "visitor"
 
 
+def test_where_a_code_and_a_login_are_asked_for_neither_stands_for_the_other() -> None:
+    both = replace(WITH_LOGIN, access_code=Secret("open sesame"))
+    assert payer(both, knows_code=True) == "login_needed"
+    assert payer(both, knows_code=False, is_logged_in=True) == "access_code_needed"
+    assert payer(both, "owner", has_own_key=True, knows_code=True) == "login_needed"
+    assert payer(both, knows_code=True, is_logged_in=True) == "owner"
+
+
 # money
 
 

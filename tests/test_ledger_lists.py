@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hunyuan_ui.estimate import Outcome
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.request import VideoRequest
 from tests.stored_jobs import ALICE, BOB, Clock, added, finished, in_status, open_book
 
 QUEUED, SUBMITTING, RUNNING, DOWNLOADING = (
@@ -116,7 +117,8 @@ def test_a_search_as_long_as_may_be_is_answered(ledger: Ledger) -> None:
 def test_a_deleted_job_is_in_no_list_and_its_words_are_gone_but_its_money_counts(
     tmp_path: Path, ledger: Ledger
 ) -> None:
-    gone = finished(ledger, prompt="a secret fox")
+    words = {"prompt": "a secret fox", "negative_prompt": "a secret crow"}
+    gone = finished(ledger, request=VideoRequest.parse(words))
     before = ledger.totals(ALICE)
     ledger.hide(gone.id)
     assert ledger.get(gone.id) is None

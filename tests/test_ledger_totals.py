@@ -122,16 +122,23 @@ def test_a_visitors_videos_of_today_are_those_that_may_become_one(ledger: Ledger
 
 def test_a_visitor_is_busy_with_jobs_under_way_but_not_with_those_on_an_own_key(ledger: Ledger) -> None:
     for status in JobStatus:
+        stored(ledger, status, payer="visitor")
+    assert ledger.totals(ALICE).visitor_active == 0
+    for status in JobStatus:
         stored(ledger, status)
         stored(ledger, status, visitor=BOB)
-        stored(ledger, status, payer="visitor")
     assert ledger.totals(ALICE).visitor_active == 4
+    for status in JobStatus:
+        stored(ledger, status, payer="nobody")
+    assert ledger.totals(ALICE).visitor_active == 8
     assert ledger.totals("c" * 32).visitor_active == 0
 
 
-def test_the_time_since_a_visitors_last_click_is_counted(ledger: Ledger, clock: Clock) -> None:
-    ledger.add(job(), anything_goes)
+@pytest.mark.parametrize("payer", ["owner", "nobody"])
+def test_the_time_since_a_visitors_last_click_is_counted(ledger: Ledger, clock: Clock, payer: str) -> None:
+    ledger.add(job(payer=payer), anything_goes)
     clock.at += 7
+    ledger.add(job(payer="visitor"), anything_goes)
     assert ledger.totals(ALICE).seconds_since_visitor == 7
     assert ledger.totals(BOB).seconds_since_visitor is None
 
