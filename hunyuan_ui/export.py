@@ -108,9 +108,15 @@ class Exports:
         """Remove everything made of a video."""
         _remove(self.folder.glob(f"{job_id}-*"))
 
-    def sweep(self) -> None:
-        """Remove half-made files, old ones, and the oldest of too many."""
+    def sweep(self, job_ids: set[str]) -> None:
+        """Remove half-made files, old ones, the oldest of too many, and what was made of videos that are gone.
+
+        Args:
+            job_ids: Of the videos that there are.
+        """
         _remove(self.folder.glob(".*.part"))
+        # A deletion may have been broken off between a video and what was made of it.
+        _remove(path for path in self.folder.glob("*") if path.name.partition("-")[0] not in job_ids)
         self._make_room()
 
     def _make(self, video: Path, path: Path, export: Export) -> None:

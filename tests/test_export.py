@@ -239,11 +239,19 @@ async def test_old_half_made_and_too_many_exports_are_swept(
     for path, age in ((old, KEPT_S + 60), (kept, 60), (newest, 10)):
         os.utime(path, (now - age, now - age))
     (exports.folder / ".half.gif.0a1b2c3d.part").write_bytes(b"x")
-    exports.sweep()
+    exports.sweep({JOB})
     assert set(exports.folder.iterdir()) == {kept, newest}
     monkeypatch.setattr("hunyuan_ui.export.KEPT_BYTES", newest.stat().st_size)
-    exports.sweep()
+    exports.sweep({JOB})
     assert list(exports.folder.iterdir()) == [newest]
+
+
+@pytest.mark.anyio
+async def test_what_was_made_of_a_video_that_is_gone_is_swept(exports: Exports, clip: Path) -> None:
+    await made(exports, clip)
+    kept = await made(exports, clip, job=NEIGHBOUR_JOB)
+    exports.sweep({NEIGHBOUR_JOB})
+    assert list(exports.folder.iterdir()) == [kept]
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ class JobRunner:
             self._means.folder.refuse(error)
             log.trouble("runner.view_only", code=error.code)
             return
-        await asyncio.to_thread(self.videos.exports.sweep)
+        await asyncio.to_thread(self.videos.exports.sweep, self._means.library.ids())
         for job in jobs:
             self._dispatcher.take(job)
         self._history.start()  # before anything may be sent

@@ -1,0 +1,124 @@
+"""A deletion that is broken off anywhere: after the next start the video is wholly there, or nothing of it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.errors import AccessError
+from hunyuan_ui.export import Export
+from hunyuan_ui.job import JobStatus
+from hunyuan_ui.runner import JobRunner
+from tests.faults.rig import OWNER, Rig, click, ended, kill, next_job_works
+from tests.faults.service import PaidService
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL at a step."""
+
+
+class Steps:
+    """Counts the commits and the removals of a deletion, and dies at the nth."""
+
+    def __init__(self, die_at: int = -1) -> None:
+        self.names: list[str] = []
+        self.deleting = ""  # the job's id; the ledger is copied meanwhile, and its files come and go
+        self._die_at = die_at
+
+    def __call__(self, name: str) -> None:
+        if not self.deleting or not (name.startswith("ledger.hide") or self.deleting in name):
+            return
+        self.names.append(name)
+        if len(self.names) == self._die_at:
+            raise Killed
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Steps], None]]:
+    """Lets each removal of a file be a step."""
+    steps: list[Steps] = []
+    unlink = Path.unlink
+
+    def counted(self: Path, missing_ok: bool = False) -> None:
+        for one in steps:
+            one(f"unlink {self.name}")
+        unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", counted)
+
+    def begin(one: Steps) -> None:
+        steps[:] = [one]
+
+    yield begin
+    steps.clear()
+
+
+async def broken_off(rig: Rig, steps: Steps) -> str:
+    """Make a video and a picture of it, delete it, and die on the way; return its id."""
+    runner = replace(rig, checkpoint=steps).open()
+    # The disk of the machine that tests may be nearly full.
+    runner.videos.exports._min_free_bytes = 0
+    await runner.start()
+    job = await ended(runner, await click(runner))
+    assert job.status is JobStatus.DONE
+    await runner.videos.export(job, Export("png"))
+    steps.deleting = job.id
+    with suppress(Killed):
+        await runner.delete(job.id, OWNER)
+    steps.deleting = ""
+    await kill(runner)
+    return job.id
+
+
+def left_of(folder: Path, job_id: str) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if job_id in path.name)
+
+
+def is_shown(runner: JobRunner, job_id: str) -> bool:
+    try:
+        runner.view(job_id, OWNER)
+    except AccessError:
+        return False
+    return True
+
+
+async def test_a_deletion_broken_off_at_any_step_is_finished_or_was_not_begun(
+    rig: Rig, service: PaidService, watch: Callable[[Steps], None]
+) -> None:
+    clean = Steps()
+    watch(clean)
+    job_id = await broken_off(replace(rig, folder=rig.folder.with_name("clean")), clean)
+    assert left_of(rig.folder.with_name("clean"), job_id) == []
+    assert clean.names[0] == "ledger.hide.begin"
+    removed = [name for name in clean.names if name.startswith("unlink")]
+    assert {name.rpartition(".")[2] for name in removed} >= {"mp4", "webp", "json", "png"}
+    shown: list[bool] = []
+    for step in range(1, len(clean.names) + 1):
+        one = replace(rig, folder=rig.folder.with_name(f"step-{step}"))
+        service.bill.clear()
+        steps = Steps(step)
+        watch(steps)
+        job_id = await broken_off(one, steps)
+        assert len(steps.names) == step
+        watch(Steps())
+        async with one.running() as runner:
+            spent = runner.limits().spent_total_usd
+            shown.append(is_shown(runner, job_id))
+            left = left_of(one.folder, job_id)
+            if shown[-1]:
+                assert {f"{job_id}.mp4", f"{job_id}.webp", f"{job_id}.json"} <= set(left), steps.names
+                await runner.delete(job_id, OWNER)
+                left = left_of(one.folder, job_id)
+            assert left == [], steps.names
+            assert runner.limits().spent_total_usd == spent > 0
+            await next_job_works(runner)
+        async with one.running() as runner:
+            assert not is_shown(runner, job_id)
+    committed = clean.names.index("ledger.hide.committed")
+    assert shown == [index < committed for index in range(len(shown))]
