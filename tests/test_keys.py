@@ -23,7 +23,7 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner, journey, open_runner
 from hunyuan_ui.runner.keys import KEPT_AFTER_LEAVING_S, KEPT_S, KeyRing
 from hunyuan_ui.settings import Secret, Settings
-from tests.fake_service import FakeService, answer, failure
+from tests.fake_service import Answer, FakeService, answer, failure
 from tests.stored_jobs import ALICE, BOB, Clock, job
 
 pytestmark = pytest.mark.anyio
@@ -313,6 +313,49 @@ async def test_an_owners_pause_for_credits_does_not_hold_up_others(public: Setti
         assert (await runner.wait(refused, VISITOR, 10)).status is JobStatus.FAILED
         assert runner.limits().problem is not None
         await made(runner, NEIGHBOUR, "nobody")
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        answer(401, {"error": "Unauthorized. API key is invalid"}),
+        answer(402, {"error": "Insufficient credits"}),
+        answer(406, {"error": "Insufficient credits for this model"}),
+        answer(429, {"error": "slow down"}, headers={"Retry-After": "600"}),
+    ],
+    ids=["401", "402", "406", "429"],
+)
+async def test_trouble_with_a_visitors_own_key_holds_up_nobody_else(
+    public: Settings, service: FakeService, trouble: Answer
+) -> None:
+    service.script("submit", trouble)
+    async with running(public, service) as runner:
+        theirs = new_id()
+        await runner.submit(theirs, FOX, NEIGHBOUR, own_key=OWN_KEY)
+        await until(lambda: service.posts == 1 and runner.view(theirs, NEIGHBOUR).note is not None)
+        assert runner.limits().problem is None
+        await made(runner)
+        assert (len(service.bill), service.asked.count("credits")) == (1, 0)
+
+
+async def test_a_visitors_own_key_does_not_set_the_owners_stopped_queue_going(
+    public: Settings, service: FakeService
+) -> None:
+    service.script("submit", answer(402, {"error": "Insufficient credits"}))
+    async with running(public, service) as runner:
+        refused = new_id()
+        await runner.submit(refused, FOX, VISITOR)
+        assert (await runner.wait(refused, VISITOR, 10)).status is JobStatus.FAILED
+        own = new_id()
+        await runner.submit(own, FOX, NEIGHBOUR, own_key=OWN_KEY)
+        assert (await runner.wait(own, NEIGHBOUR, 10)).status is JobStatus.DONE
+        problem = runner.limits().problem
+        assert problem is not None
+        assert problem.code == "out_of_credits"
+        waiting, other = new_id(), Visitor.from_token("c" * 32)
+        await runner.submit(waiting, FOX, other)
+        await until(lambda: runner.view(waiting, other).phase is Phase.PAUSED)
+        assert service.posts == 2
 
 
 async def test_cheap_small_videos_do_not_lower_what_is_reserved_for_a_large_one(

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,50 @@ async def test_the_same_id_twice_is_one_job_and_one_post(settings: Settings, ser
         assert service.posts == 1
         again = await runner.submit(job_id, VideoRequest(prompt="another"), VISITOR)
         assert (again.status, again.request.prompt, service.posts) == (JobStatus.DONE, "a heron", 1)
+
+
+async def test_a_ledger_that_fails_hands_no_job_of_somebody_else_to_who_names_its_id(
+    settings: Settings, service: FakeService
+) -> None:
+    is_failing = False
+
+    def fail(name: str) -> None:
+        if is_failing and name == "ledger.add.begin":
+            raise sqlite3.OperationalError("database or disk is full")
+
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 1000)
+    async with running(settings, service, checkpoint=fail) as runner:
+        job_id = new_id()
+        mine = await runner.submit(job_id, VideoRequest(prompt="a secret heron"), VISITOR)
+        is_failing = True
+        with pytest.raises(StorageError):
+            await runner.submit(job_id, VideoRequest(prompt="a guess"), NEIGHBOUR)
+        # Whose it is, is told: the click went through, whatever the ledger says now.
+        again = await runner.submit(job_id, VideoRequest(prompt="a secret heron"), VISITOR)
+        assert (again.id, again.request) == (mine.id, mine.request)
+        await until(lambda: service.posts == 1)
+        assert [view.job.id for view in runner.active(VISITOR)] == [job_id]
+        assert runner.active(NEIGHBOUR) == []
+
+
+async def test_after_each_job_the_ledger_is_copied(settings: Settings, service: FakeService) -> None:
+    def copied() -> set[str]:
+        newest = max(settings.data_dir.glob("ledger.backup-*.sqlite3"), default=None)
+        if newest is None:
+            return set()
+        with closing(sqlite3.connect(newest)) as copy:
+            return {row[0] for row in copy.execute("SELECT id FROM jobs WHERE status = 'done'")}
+
+    async with running(settings, service) as runner:
+        first = await made(runner)
+        await until(lambda: copied() == {first.id})
+        second = await made(runner)
+        await until(lambda: copied() == {first.id, second.id})
+    garbage = settings.data_dir / "ledger.sqlite3"
+    garbage.write_bytes(b"x" * 20_000)
+    async with running(settings, service) as runner:
+        assert {job.id for job in runner.jobs(VISITOR)} == {first.id, second.id}
+        assert runner.limits().spent_total_usd == 2 * PRICE_USD
 
 
 async def test_another_visitor_learns_nothing_of_a_job(settings: Settings, service: FakeService) -> None:
