@@ -17,9 +17,9 @@ import pytest
 
 from hunyuan_ui.endpoint.client import Timeouts
 from hunyuan_ui.endpoint.contract import COST_HEADER, CREDITS, GENERATE_V1, SUBMIT_V2
-from hunyuan_ui.job import MICRO, Job, JobStatus
+from hunyuan_ui.job import MICRO, Job, JobStatus, Phase
 from tests.faults import oracle
-from tests.faults.rig import CALM, SHORT, SHORT_GETS, Dialect, Rig, click, ended, next_job_works
+from tests.faults.rig import CALM, OWNER, SHORT, SHORT_GETS, Dialect, Rig, click, ended, kill, next_job_works, until
 from tests.faults.service import FILE, HISTORY, RESULT, STATUS, PaidService, video_of
 from tests.raw_service import (
     Received,
@@ -281,6 +281,32 @@ async def test_a_v1_answer_that_breaks_off_is_fetched_by_the_history(rig: Rig, s
         job_id = await click(runner)
         service.on("GET", "/kept.mp4", answer(200, video_of(f"a heron, take {job_id}")))
         assert (await ended(runner, job_id)).status is DONE
+    oracle.check(rig.folder, service)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["while it is watched", "after a restart"])
+async def test_row30_one_404_does_not_lose_a_job_however_old_it_is(
+    rig: Rig, service: PaidService, is_restarted: bool
+) -> None:
+    clock = [20_000.0 * 86_400]
+    rig.now = lambda: clock[0]
+    service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
+    runner = rig.open()
+    await runner.start()
+    job_id = await click(runner)
+    await until(lambda: runner.view(job_id, OWNER).phase is Phase.RENDERING)
+    if is_restarted:
+        await kill(runner)
+    clock[0] += 3 * 86_400
+    service.on("GET", HISTORY, [NOTHING_THERE])
+    service.on("GET", STATUS, [NOTHING_THERE, answer(200, {"status": "PROCESSING"})])
+    if is_restarted:
+        runner = rig.open()
+        await runner.start()
+    await until(lambda: any("/request-history/" in one.path for one in service.requests))
+    service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+    assert (await ended(runner, job_id)).status is DONE
+    await runner.stop()
     oracle.check(rig.folder, service)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -68,6 +69,57 @@ async def test_row56_a_service_that_does_not_answer_cannot_hold_a_stop(
     assert (await waiting).status is JobStatus.SUBMITTING
     async with rig.running() as runner:
         assert (await ended(runner, job_id)).status is JobStatus.UNKNOWN
+    oracle.check(rig.folder, service)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("dialect", ["v2", "v1"])
+@pytest.mark.parametrize("step", ["library.poster", "library.sidecar", "library.renamed"])
+async def test_row56_a_stop_waits_until_a_video_that_is_being_stored_is_stored(
+    rig: Rig, service: PaidService, dialect: Dialect, step: str
+) -> None:
+    stop: list[asyncio.Task[None]] = []
+    goes_on = threading.Event()
+
+    def stop_now(name: str) -> None:
+        # In the library's thread, which nothing can cancel.
+        if name == step and not stop:
+            asyncio.run_coroutine_threadsafe(begin_to_stop(), loop).result(5)
+            goes_on.wait(5)
+
+    async def begin_to_stop() -> None:
+        stop.append(asyncio.ensure_future(runner.stop()))
+
+    loop = asyncio.get_running_loop()
+    rig.dialect, rig.checkpoint = dialect, stop_now
+    runner = rig.open()
+    await runner.start()
+    job_id = await click(runner)
+    await until(lambda: stop)
+    await asyncio.wait(stop, timeout=0.2)  # a stop that waits for nobody ends meanwhile
+    goes_on.set()
+    await stop[0]
+    # Stored by the run that stops: the next one does not begin while a thread of this one is at the file.
+    assert {job.id: job.status for job in oracle.stored_jobs(rig.folder)} == {job_id: JobStatus.DONE}
+    oracle.check(rig.folder, service)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("step", ["journey.accepted", "journey.downloading", "part_opened", "part_written"])
+async def test_row56_a_stop_waits_for_bytes_that_come_only_once(rig: Rig, service: PaidService, step: str) -> None:
+    stop: list[asyncio.Task[None]] = []
+
+    def stop_now(name: str) -> None:
+        if name == step and not stop:
+            stop.append(asyncio.ensure_future(runner.stop()))
+
+    rig.dialect, rig.checkpoint = "v1", stop_now
+    runner = rig.open()
+    await runner.start()
+    job_id = await click(runner)
+    await until(lambda: stop)
+    await stop[0]
+    assert {job.id: job.status for job in oracle.stored_jobs(rig.folder)} == {job_id: JobStatus.DONE}
     oracle.check(rig.folder, service)
 
 
