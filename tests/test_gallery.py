@@ -25,6 +25,7 @@ from hunyuan_ui.runner import JobRunner, open_runner
 from hunyuan_ui.runner.shelf import PAGE_SIZE
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui import videos as routes
+from hunyuan_ui.ui.copies import served_copy
 from hunyuan_ui.ui.text import words
 from hunyuan_ui.ui.videos import build_video_routes
 from tests.shelves import put_video
@@ -411,6 +412,22 @@ async def test_a_deleted_video_is_gone_with_all_its_files_and_exports(shelf: She
         assert (await shelf.file(video, end)).status_code == 404
     assert (await shelf.file(video, headers={"if-none-match": etag})).status_code == 404
     assert (await shelf.ask(f"videos/{video['id']}", method="DELETE")).status_code == 404
+
+
+async def test_a_deleted_video_is_served_by_nobody_not_even_gradio(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(cache))
+    video, other, *_ = await shelf.listed()
+    whose = Visitor.from_token(ALICE)
+    jobs = [shelf.runner.videos.one(one["id"], whose) for one in (video, other)]
+    served = [Path(served_copy(job, shelf.runner.videos.video(job))) for job in jobs]
+    assert sorted(cache.rglob("*.mp4")) == sorted(served)
+    assert (await shelf.ask(f"videos/{video['id']}", BOB, "DELETE")).status_code == 404
+    assert served[0].exists()
+    assert (await shelf.ask(f"videos/{video['id']}", method="DELETE")).status_code == 200
+    assert list(cache.rglob("*.mp4")) == served[1:]
 
 
 async def test_a_download_under_way_ends_whole_although_the_video_is_deleted(settings: Settings) -> None:

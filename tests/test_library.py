@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import av
@@ -93,6 +95,60 @@ def test_a_video_that_cannot_take_its_settings_is_kept_as_it_came(
     done = stored(library)
     assert library.video(done.id).read_bytes() == mp4_bytes()
     assert (done.sha256, library.finished(done.id)) != (None, None)
+
+
+def test_a_disk_that_loses_the_tagged_copy_leaves_the_video_as_it_came(
+    library: VideoLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, losses = os.fsync, iter([1])
+
+    def lose_once(file: int) -> None:
+        os.ftruncate(file, 100) if next(losses, None) else fsync(file)
+
+    monkeypatch.setattr(os, "fsync", lose_once)
+    done = stored(library)
+    assert next(losses, None) is None
+    assert library.video(done.id).read_bytes() == mp4_bytes()
+    assert library.finished(done.id) is not None
+
+
+def test_nothing_gets_its_name_before_its_last_byte_is_on_the_disk(
+    library: VideoLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut a name without its bytes would be an empty video, and the paid one gone."""
+    fsync, replace_path, replace = os.fsync, Path.replace, os.replace
+    on_the_disk: dict[int, tuple[int, int]] = {}
+    named: dict[str, bool] = {}
+    ends: list[str] = []
+
+    def noted_sync(file: int) -> None:
+        found = os.fstat(file)
+        on_the_disk[found.st_ino] = (found.st_size, found.st_mtime_ns)
+        ends.append("folder" if stat.S_ISDIR(found.st_mode) else "file")
+        fsync(file)
+
+    def note(source: Path, target: Path) -> None:
+        found = source.stat()
+        named[Path(target).suffix] = on_the_disk.get(found.st_ino) == (found.st_size, found.st_mtime_ns)
+        ends.append(Path(target).suffix)
+
+    def noted_replace(source: Path, target: Path) -> None:
+        note(Path(source), target)
+        replace(source, target)
+
+    def noted_replace_path(self: Path, target: Path) -> Path:
+        note(self, target)
+        return replace_path(self, target)
+
+    job = downloading(new_id())
+    library.part(job.id).write_bytes(mp4_bytes())
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    monkeypatch.setattr(Path, "replace", noted_replace_path)
+    library.store(job, library.part(job.id))
+    del named[".webp"]  # a poster is drawn again
+    assert named == {".part": True, ".json": True, ".mp4": True}
+    assert ends[-2:] == [".mp4", "folder"]
 
 
 def test_the_sidecar_alone_gives_the_job_back(library: VideoLibrary) -> None:

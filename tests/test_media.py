@@ -44,6 +44,10 @@ def boxes(data: bytes) -> list[tuple[bytes, int, int]]:
     return found
 
 
+def split(data: bytes) -> list[tuple[bytes, bytes]]:
+    return [(kind, data[start:end]) for kind, start, end in boxes(data)]
+
+
 def moov_last(data: bytes) -> bytes:
     """The same clip with its index at the end and every chunk offset moved accordingly."""
     parts = {kind: data[start:end] for kind, start, end in boxes(data) if kind != b"free"}
@@ -102,6 +106,45 @@ def test_a_last_box_without_a_size_does_not_hide_missing_bytes(clip: Path, tmp_p
     error = refusal(tmp_path / "open.mp4", bytes(data[:-missing]))
     assert error is not None
     assert "picture" in str(error)
+
+
+@pytest.mark.parametrize("table", [b"stsc", b"stco"])
+def test_an_index_with_fewer_places_than_pictures_is_refused(clip: Path, tmp_path: Path, table: bytes) -> None:
+    data = bytearray(clip.read_bytes())
+    at = data.index(table) + 4
+    (rows,) = struct.unpack_from(">I", data, at + 4)
+    assert rows == 1
+    # Of `stsc` the pictures in a chunk, of `stco` the number of chunks.
+    place = at + (12 if table == b"stsc" else 4)
+    struct.pack_into(">I", data, place, struct.unpack_from(">I", data, place)[0] - 1)
+    error = refusal(tmp_path / "clip.mp4", bytes(data))
+    assert error is not None
+    assert "have a place in the file" in str(error)
+
+
+FRAGMENTS_TO_COME = struct.pack(">I4s", 8, b"mvex")
+A_FRAGMENT = struct.pack(">I4s", 8, b"moof")
+
+
+@pytest.mark.parametrize(
+    ("inside", "after"),
+    [(b"", b""), (FRAGMENTS_TO_COME, b""), (b"", A_FRAGMENT)],
+    ids=["neither", "says so", "has some"],
+)
+def test_a_file_is_taken_for_fragments_only_if_it_says_so_and_has_some(
+    clip: Path, tmp_path: Path, inside: bytes, after: bytes
+) -> None:
+    parts = dict(split(moov_last(clip.read_bytes())))
+    moov = parts[b"moov"] + inside
+    moov = struct.pack(">I", len(moov)) + moov[4:]
+    assert refusal(tmp_path / "whole.mp4", parts[b"ftyp"] + parts[b"mdat"] + moov + after) is None
+    # The pictures end early, in a box that says so: only the index, which must be followed, tells.
+    for missing in (len(moov) + len(after) + 1, len(parts[b"mdat"]) - 8):
+        kept = parts[b"mdat"][8:-missing]
+        mdat = struct.pack(">I4s", len(kept) + 8, b"mdat") + kept
+        error = refusal(tmp_path / "cut.mp4", parts[b"ftyp"] + mdat + moov + after)
+        assert error is not None
+        assert error.code == "video_cut_short"
 
 
 def test_sixty_four_bit_sizes_are_followed(clip: Path, tmp_path: Path) -> None:

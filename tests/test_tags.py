@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 import subprocess
@@ -279,6 +280,27 @@ def test_a_failed_write_leaves_the_file_and_no_other(clip: Path, tmp_path: Path)
                 change()
         assert clip.read_bytes() == broken
         assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.parametrize("left", [0, 40, -1], ids=["nothing", "a beginning", "all but the last byte"])
+def test_what_was_written_is_looked_at_before_it_takes_the_place_of_the_video(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    """A disk that lies, or another program at the same file: what was to be written is not what is there."""
+    lost: list[int] = []
+
+    def lose(file: int) -> None:
+        lost.append(os.fstat(file).st_size)
+        os.ftruncate(file, left % lost[-1])
+
+    monkeypatch.setattr(os, "fsync", lose)
+    data = clip.read_bytes()
+    for change in (lambda: tags.write(clip, clip, REQUEST), lambda: tags.strip(clip, clip)):
+        with pytest.raises(MediaError):
+            change()
+        assert clip.read_bytes() == data
+        assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+    assert min(lost) > len(data) / 2
 
 
 # somebody else's files
