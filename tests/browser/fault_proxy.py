@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Final
 
 _CHUNK: Final = 64 * 1024
+_METHODS: Final = (b"GET ", b"POST ", b"DELETE ", b"HEAD ", b"PUT ")
 _PAGE: Final = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 _BAD_GATEWAY: Final = (
     b"HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/html\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s"
@@ -28,6 +29,7 @@ class Fault(str, Enum):
     ENDED = "ended"  # every open stream ends cleanly, and every answer does so in the middle of its body
     SILENT = "silent"  # nothing passes; what was on its way arrives afterwards
     BAD_GATEWAY = "bad_gateway"  # a front server answers for the app, with a page for people
+    HELD = "held"  # this one request is stuck on its way and arrives afterwards; everything else passes
 
 
 @dataclass(eq=False)
@@ -36,6 +38,7 @@ class _Connection:
     writer: asyncio.StreamWriter
     app_reader: asyncio.StreamReader
     app_writer: asyncio.StreamWriter
+    goes_on: asyncio.Event | None = None  # set when a request that was held is sent, over a new connection to the app
 
     def end(self) -> None:
         self.writer.close()
@@ -57,12 +60,13 @@ class FaultProxy:
         self._app_port = port
         self._socket = _bound(0)
         self._fault: Fault | None = None
-        self._strike: tuple[bytes, Fault] | None = None
+        self._strike: tuple[tuple[bytes, ...], Fault] | None = None
         self.has_struck = threading.Event()
         self._open: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._passing = asyncio.Event()
+        self._let_go = asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
 
     @property
@@ -88,8 +92,8 @@ class FaultProxy:
         """Break now."""
         self._call(self._begin, fault)
 
-    def fail_at(self, sent: bytes, fault: Fault) -> None:
-        """Break when the browser next sends these bytes; the app still gets that request. Sets `has_struck`."""
+    def fail_at(self, fault: Fault, *sent: bytes) -> None:
+        """Break at the browser's next request that holds all these bytes; the app still gets it. Sets `has_struck`."""
         self.has_struck.clear()
         self._strike = (sent, fault)
 
@@ -130,6 +134,7 @@ class FaultProxy:
         was_refusing = self._fault is Fault.REFUSED
         self._fault = None
         self._passing.set()
+        self._let_go.set()
         if was_refusing:
             self._listen()
 
@@ -164,9 +169,14 @@ class FaultProxy:
             connection.end()
 
     async def _up(self, connection: _Connection) -> None:
+        request = b""  # as far as it has come; head and body may come apart
         while data := await connection.reader.read(_CHUNK):
-            fault = self._due(data)
-            if fault is not None and fault not in (Fault.RESET, Fault.REFUSED):
+            request = data if data.startswith(_METHODS) else request + data
+            fault = self._due(request)
+            if fault is Fault.HELD:
+                await self._hold(connection)
+                data = request
+            elif fault is not None and fault not in (Fault.RESET, Fault.REFUSED):
                 self._begin(fault, sparing=connection)
             if self._fault is Fault.BAD_GATEWAY:
                 connection.writer.write(_BAD_GATEWAY)
@@ -178,7 +188,23 @@ class FaultProxy:
                 self._begin(fault)
         connection.end()
 
+    async def _hold(self, connection: _Connection) -> None:
+        # The app ends a connection on which half a request has come; its head is sent anew with the rest.
+        connection.goes_on = asyncio.Event()
+        self._let_go.clear()
+        await self._let_go.wait()
+        connection.app_writer.close()
+        connection.app_reader, connection.app_writer = await asyncio.open_connection("127.0.0.1", self._app_port)
+        connection.goes_on.set()
+
     async def _down(self, connection: _Connection) -> None:
+        await self._answer(connection)
+        if connection.goes_on is not None:
+            await connection.goes_on.wait()
+            await self._answer(connection)
+        connection.end()
+
+    async def _answer(self, connection: _Connection) -> None:
         while data := await connection.app_reader.read(_CHUNK):
             await self._passing.wait()
             if self._fault is Fault.BAD_GATEWAY:
@@ -188,10 +214,9 @@ class FaultProxy:
             await connection.writer.drain()
             if len(kept) < len(data):
                 break
-        connection.end()
 
-    def _due(self, data: bytes) -> Fault | None:
-        if self._strike is None or self._strike[0] not in data:
+    def _due(self, request: bytes) -> Fault | None:
+        if self._strike is None or not all(sent in request for sent in self._strike[0]):
             return None
         fault = self._strike[1]
         self._strike = None

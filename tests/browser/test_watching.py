@@ -23,6 +23,7 @@ JOB_S = 3.0
 SLOW_JOB_S = 12.0
 LASTS_MS = {Fault.RESET: 0, Fault.ENDED: 1_000, Fault.REFUSED: 8_000, Fault.BAD_GATEWAY: 8_000, Fault.SILENT: 20_000}
 OUTAGES = (Fault.REFUSED, Fault.BAD_GATEWAY, Fault.SILENT)
+CLICKED = b'{"data":["'  # and the prompt: a click begins with its id; what else carries the prompt, with something else
 ASKED_HOW_IT_GOES = b"GET /gradio_api/hunyuan/jobs HTTP/1.1"
 ASKED_FOR_A_QUICK_END = b"?within_s=1 HTTP/1.1"
 ASKED_FOR_THE_END = b"?within_s=0 HTTP/1.1"
@@ -130,6 +131,25 @@ def until(page: Page, condition: Callable[[], object]) -> None:
         page.wait_for_timeout(50)
 
 
+def clicks_of(page: Page, prompt: str) -> list[Request]:
+    """Return a list that grows by each click with this prompt that the page sends."""
+    clicks: list[Request] = []
+
+    def look(sent: Request) -> None:
+        if (sent.post_data or "").startswith(CLICKED.decode()) and prompt in str(sent.post_data):
+            clicks.append(sent)
+
+    page.on("request", look)
+    return clicks
+
+
+def statuses_of(page: Page, path: str) -> list[int]:
+    """Return a list that grows by the status of each answer to such an address."""
+    statuses: list[int] = []
+    page.on("response", lambda got: statuses.append(got.status) if path in got.url else None)
+    return statuses
+
+
 def made(app: RunningApp) -> int:
     return len(app.events("job.done"))
 
@@ -220,7 +240,7 @@ def test_a_blip_is_not_noticed(
     page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str, fault: Fault, moment: bytes
 ) -> None:
     generate(visit(page, proxy.url), prompt)
-    proxy.fail_at(moment, fault)
+    proxy.fail_at(fault, moment)
     until(page, proxy.has_struck.is_set)
     page.wait_for_timeout(LASTS_MS[fault])
     proxy.heal()
@@ -233,7 +253,7 @@ def test_a_quick_end_that_cannot_be_asked_for_is_found_by_the_next_poll(
     page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str, fault: Fault
 ) -> None:
     write(visit(page, proxy.url), prompt)
-    proxy.fail_at(ASKED_FOR_A_QUICK_END, fault)
+    proxy.fail_at(fault, ASKED_FOR_A_QUICK_END)
     page.locator("#generate").click()
     until(page, proxy.has_struck.is_set)
     proxy.heal()
@@ -250,7 +270,7 @@ def test_an_outage_is_sat_out(
         pages = {fault: new_visitor().new_page() for fault in OUTAGES}
         for fault in OUTAGES:
             generate(visit(pages[fault], outages[fault].url), f"{prompt} {fault.value}")
-            outages[fault].fail_at(moment, fault)
+            outages[fault].fail_at(fault, moment)
         for fault in OUTAGES:
             until(pages[fault], outages[fault].has_struck.is_set)
         began = time.monotonic()
@@ -274,7 +294,7 @@ def test_a_page_that_cannot_reach_its_server_says_that_the_video_goes_on(
 
 def test_a_video_that_a_front_server_kept_back_is_loaded_again(page: Page, proxy: FaultProxy, prompt: str) -> None:
     generate(visit(page, proxy.url), prompt)
-    proxy.fail_at(ASKED_FOR_THE_FILE, Fault.BAD_GATEWAY)
+    proxy.fail_at(Fault.BAD_GATEWAY, ASKED_FOR_THE_FILE)
     until(page, proxy.has_struck.is_set)
     page.wait_for_function("() => document.querySelector('#player video').error")
     proxy.heal()
@@ -286,7 +306,7 @@ def test_a_click_whose_answer_is_lost_is_paid_once_and_its_video_appears(
     page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str, fault: Fault
 ) -> None:
     write(visit(page, proxy.url), prompt)
-    proxy.fail_at(prompt.encode(), fault)
+    proxy.fail_at(fault, CLICKED, prompt.encode())
     page.locator("#generate").click()
     until(page, proxy.has_struck.is_set)
     proxy.heal()
@@ -310,6 +330,55 @@ def test_a_click_that_never_arrived_is_asked_for_again_and_paid_once(
     sees_video(page, prompt)
     expect(page.locator("#part-notice .notice")).to_be_hidden()
     assert endpoint.posts[prompt] == 1
+
+
+def test_a_second_press_after_a_lost_answer_names_the_same_job(
+    page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str
+) -> None:
+    sent = clicks_of(page, prompt)
+    write(visit(page, proxy.url), prompt)
+    for _ in range(2):
+        proxy.fail_at(Fault.ENDED, CLICKED, prompt.encode())
+        page.locator("#generate").click()
+        until(page, proxy.has_struck.is_set)
+    until(page, lambda: len(sent) == 2)
+    proxy.heal()
+    sees_video(page, prompt)
+    assert endpoint.posts[prompt] == 1
+
+
+@pytest.mark.parametrize("is_other_seen", [False, True], ids=["nothing else is under way", "another job is seen"])
+def test_a_second_press_while_the_first_is_stuck_on_its_way_names_the_same_job(
+    page: Page, tmp_path: Path, prompt: str, is_other_seen: bool
+) -> None:
+    sent, asked, watched = clicks_of(page, prompt), statuses_of(page, "/jobs/"), statuses_of(page, "/jobs")
+    settled: list[Request] = []
+    page.on("requestfinished", lambda one: settled.append(one))
+    with (
+        paid_endpoint(seconds=SLOW_JOB_S) as endpoint,
+        running_app(tmp_path, **endpoint.settings) as app,
+        FaultProxy(app.port) as proxy,
+    ):
+        visit(page, proxy.url)
+        if is_other_seen:
+            generate(page, "another job")
+            expect(page.locator("#generate")).to_be_enabled()
+        write(page, prompt)
+        proxy.fail_at(Fault.HELD, CLICKED, prompt.encode())
+        page.locator("#generate").click()
+        until(page, proxy.has_struck.is_set)
+        # The page asks for its click's id, which the server does not know yet, and goes on watching the others.
+        until(page, lambda: 404 in asked)
+        if is_other_seen:
+            sees_under_way(page, "another job")
+            so_far = len(watched)
+            until(page, lambda: len(watched) > so_far + 3)
+        page.locator("#generate").click()
+        until(page, lambda: endpoint.posts[prompt] == 1)
+        proxy.heal()
+        until(page, lambda: len(sent) == 2 and set(sent) <= set(settled))
+        sees_video(page, prompt)
+        assert endpoint.posts[prompt] == 1
 
 
 @pytest.mark.parametrize("is_made", [False, True], ids=["rendering", "made there meanwhile"])
