@@ -250,6 +250,54 @@ def test_a_video_deleted_in_another_tab_while_it_plays_closes_and_leaves_the_gri
     expect(cards(gallery)).to_have_count(0)
 
 
+def test_a_video_deleted_in_another_tab_is_no_longer_chosen_for_comparison(
+    gallery: Page, app: RunningApp, context: BrowserContext
+) -> None:
+    box = gallery.get_by_role("searchbox")
+    box.fill("fox number 2")
+    expect(cards(gallery).filter(has_text="fox number 21")).to_be_visible()
+    gallery.get_by_role("button", name="Compare two").click()
+    cards(gallery).filter(has_text="fox number 21").click()
+    expect(cards(gallery).filter(has_text="fox number 21").locator(".mark")).to_have_text("A")
+    other = open_gallery(context.new_page(), app)
+    other.get_by_role("searchbox").fill("fox number 21")
+    expect(cards(other)).to_have_count(1)
+    open_first(other).get_by_role("button", name="Delete").click()
+    viewer(other).locator("[data-part=really]").click()
+    expect(cards(gallery).filter(has_text="fox number 21")).to_have_count(0)
+    compared = gallery.locator("dialog.compare")
+    for number, mark in ((20, "A"), (22, "")):
+        assert not compared.is_visible()
+        cards(gallery).filter(has_text=f"fox number {number}").click()
+        expect(cards(gallery).filter(has_text=f"fox number {number}").locator(".mark")).to_have_text(mark)
+    expect(compared).to_be_visible()
+    expect(compared.locator("video").first).to_have_attribute("aria-label", "A: a fox number 20")
+    expect(compared.locator("video").last).to_have_attribute("aria-label", "B: a fox number 22")
+
+
+def test_a_video_deleted_in_another_tab_leaves_the_large_screen(
+    page: Page, context: BrowserContext, preview: RunningApp
+) -> None:
+    page.goto(preview.url)
+    expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    make_one(page, "a wren")
+    tabs = [page, context.new_page(), context.new_page()]
+    for tab in tabs[1:]:
+        tab.goto(preview.url)
+    tabs[2].locator(".result [data-part=export]").click()
+    expect(viewer(tabs[2])).to_be_visible()
+    for tab in tabs:
+        expect(tab.locator(".result .prompt")).to_have_text("a wren")
+        expect(tab.locator("#player video")).to_have_attribute("src", re.compile(r"\.mp4\?"))
+    open_first(page).get_by_role("button", name="Delete").click()
+    viewer(page).locator("[data-part=really]").click()
+    for tab in tabs:
+        expect(tab.locator(".result")).to_be_hidden()
+        expect(tab.locator("#player video[src], #player video[poster]")).to_have_count(0)
+        expect(viewer(tab)).to_be_hidden()
+        expect(cards(tab)).to_have_count(0)
+
+
 def test_a_video_whose_file_is_gone_is_named_as_gone(gallery: Page, app: RunningApp) -> None:
     gallery.get_by_role("searchbox").fill("fox number 23")
     expect(cards(gallery)).to_have_count(1)

@@ -22,6 +22,7 @@ from tests.browser.steps import write
 JOB_S = 3.0
 SLOW_JOB_S = 12.0
 LASTS_MS = {Fault.RESET: 0, Fault.ENDED: 1_000, Fault.REFUSED: 8_000, Fault.BAD_GATEWAY: 8_000, Fault.SILENT: 20_000}
+MOST_SILENCE_MS = 10_000
 OUTAGES = (Fault.REFUSED, Fault.BAD_GATEWAY, Fault.SILENT)
 CLICKED = b'{"data":["'  # and the prompt: a click begins with its id; what else carries the prompt, with something else
 ASKED_HOW_IT_GOES = b"GET /gradio_api/hunyuan/jobs HTTP/1.1"
@@ -280,6 +281,23 @@ def test_an_outage_is_sat_out(
         for fault in OUTAGES:
             sees_video(pages[fault], f"{prompt} {fault.value}")
             assert endpoint.posts[f"{prompt} {fault.value}"] == 1
+
+
+def test_a_long_outage_is_not_followed_by_a_long_silence(
+    page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str
+) -> None:
+    asked = statuses_of(page, "/gradio_api/hunyuan/jobs")
+    page.clock.install()
+    generate(visit(page, proxy.url), prompt)
+    proxy.fail(Fault.BAD_GATEWAY)
+    for _ in range(10):
+        failed = asked.count(502)
+        page.clock.run_for(MOST_SILENCE_MS)
+        until(page, lambda: asked.count(502) > failed)  # noqa: B023 - used at once
+    proxy.heal()
+    page.clock.run_for(MOST_SILENCE_MS)
+    sees_video(page, prompt)
+    assert endpoint.posts[prompt] == 1
 
 
 def test_a_page_that_cannot_reach_its_server_says_that_the_video_goes_on(
