@@ -24,6 +24,7 @@ from hunyuan_ui.media import check_mp4
 from hunyuan_ui.request import parameters
 from hunyuan_ui.runner import endings
 from hunyuan_ui.runner.endings import Ending, Proof
+from tests.browser.paid_endpoint import paid_endpoint
 from tests.raw_service import RawService, Reply, answer, html, silence
 from tests.videos import mp4_bytes, webm_bytes
 
@@ -96,30 +97,31 @@ def test_a_wrong_setting_is_named(environ: dict[str, str], capsys: pytest.Captur
     assert "HUNYUAN_UI_API" in capsys.readouterr().err
 
 
-def test_an_interrupted_job_is_resumed_and_paid_once(paid: dict[str, str], tmp_path: Path) -> None:
-    server = serve(create_app(seconds=4), "127.0.0.1", 0)
-    environ = {**os.environ, **paid, "SEGMIND_BASE_URL": server.url}
-    program = [sys.executable, "-m", "hunyuan_ui"]
-    with subprocess.Popen(
-        [*program, "a cat", *SMALL],
-        env=environ,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[1],
-        # A shell's background job, as tests may be, ignores Ctrl+C and would hand that down.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
-        assert process.stderr is not None
-        lines = iter(process.stderr.readline, "")
-        assert any("queue" in line or "rendering" in line for line in lines)
-        process.send_signal(signal.SIGINT)
-        said = "".join(lines)
-        assert process.wait(15) == Exit.GOES_ON
-    job_id = said.rsplit("--resume ", 1)[1].split()[0]
+def test_an_interrupted_job_is_resumed_and_paid_once(environ: dict[str, str], tmp_path: Path) -> None:
     target = tmp_path / "cat.mp4"
-    assert main(["--resume", job_id, "--out", str(target)], {**paid, "SEGMIND_BASE_URL": server.url}) == Exit.DONE
+    with paid_endpoint(seconds=0.1) as endpoint:
+        with (
+            endpoint.rendering(),
+            subprocess.Popen(
+                [*PROGRAM, "a cat", *SMALL],
+                env={**os.environ, **environ, **endpoint.settings},
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=ROOT,
+                # A shell's background job, as tests may be, ignores Ctrl+C and would hand that down.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            ) as process,
+        ):
+            assert process.stderr is not None
+            lines = iter(process.stderr.readline, "")
+            assert any("rendering" in line.lower() for line in lines)
+            process.send_signal(signal.SIGINT)
+            said = "".join(lines)
+            assert process.wait(60) == Exit.GOES_ON
+        job_id = said.rsplit("--resume ", 1)[1].split()[0]
+        assert main(["--resume", job_id, "--out", str(target)], {**environ, **endpoint.settings}) == Exit.DONE
+        assert endpoint.posts == {"a cat": 1}
     check_mp4(target)
-    server.close()
 
 
 # whatever the console can show

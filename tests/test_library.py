@@ -193,8 +193,12 @@ def test_a_cut_short_download_is_not_stored_and_its_part_is_kept(library: VideoL
 
 def test_a_missing_poster_is_drawn_again(library: VideoLibrary) -> None:
     done = stored(library)
-    library.folder.joinpath(f"{done.id}.webp").unlink()
-    assert library.poster(done.id) is not None
+    path = library.folder.joinpath(f"{done.id}.webp")
+    drawn = path.read_bytes()
+    path.unlink()
+    assert library.poster(done.id) == path
+    assert path.read_bytes() == drawn
+    assert drawn[8:12] == b"WEBP"
 
 
 def test_a_video_whose_pictures_cannot_be_decoded_is_kept_without_a_poster(library: VideoLibrary) -> None:

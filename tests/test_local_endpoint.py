@@ -205,8 +205,11 @@ def test_another_keys_request_is_not_found(start: Start) -> None:
         f"/v1/requests/{request_id}",
         f"/inference-request/request-history/{request_id}",
     ):
+        assert client.get(path).status_code == 200
         assert client.get(path, headers={"x-api-key": "SG_other"}).status_code == 404
-    assert client.get("/inference-request/request-history", headers={"x-api-key": "SG_other"}).json()["total"] == 0
+    for key, total in ((KEY, 1), ("SG_other", 0)):
+        listed = client.get("/inference-request/request-history", headers={"x-api-key": key}).json()
+        assert (listed["total"], len(listed["data"])) == (total, total)
 
 
 def test_the_history_tells_finished_failed_and_running_requests(start: Start) -> None:

@@ -144,6 +144,7 @@ def test_dependabot_watches_everything_that_is_pinned() -> None:
 
 
 def test_each_action_is_pinned_to_a_version() -> None:
-    for workflow in Path(ROOT / ".github/workflows").glob("*.yml"):
-        for used in re.findall(r"uses: (\S+)", workflow.read_text("utf-8")):
-            assert re.search(r"@v\d+(\.\d+)*$|@[0-9a-f]{40}$", used), used
+    workflows = list((ROOT / ".github/workflows").iterdir())
+    used = [name for one in workflows for name in re.findall(r"uses:\s*(\S+)", one.read_text("utf-8"))]
+    assert {name.partition("@")[0] for name in used} >= {"actions/checkout", "actions/setup-python"}
+    assert [name for name in used if not re.search(r"@v\d+(\.\d+)*$|@[0-9a-f]{40}$", name)] == []

@@ -4,7 +4,7 @@ import re
 from itertools import permutations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hunyuan_ui.ui.text import languages, words
@@ -58,11 +58,34 @@ def test_of_two_words_either_can_be_taken_out(prompt: str, first: str, second: s
         assert remove(both, second) == add(prompt, first)
 
 
+def letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.lower()))
+
+
+@settings(deadline=None)
+@given(ENDS, st.lists(KEYS, min_size=1, max_size=4), KEYS, st.sampled_from(["", ", in the snow", " It rests."]))
+def test_nothing_but_the_word_is_taken_out(start: str, held: list[str], key: str, end: str) -> None:
+    prompt = start
+    for one in held:
+        prompt = append(prompt, BY_KEY[one].clause)
+    prompt += end
+    assert set(held) <= set(chosen(prompt))
+    for one in {key, held[0], held[-1]}:
+        left = remove(prompt, one)
+        assert chosen(left) == [other for other in chosen(prompt) if other != one]
+        clause = letters(BY_KEY[one].clause) if one in held else ""
+        assert letters(left) == letters(prompt).replace(clause, "")
+        assert left == prompt or one in held
+
+
 @settings(deadline=None)
 @given(st.text(max_size=200), KEYS)
-def test_nothing_but_the_word_is_taken_out(prompt: str, key: str) -> None:
-    assert remove(prompt, key) == prompt or key in chosen(prompt)
-    assert add(prompt, key).startswith(prompt.rstrip(" \t\n,;:")) or chosen(prompt)
+def test_a_word_is_added_behind_all_that_stands_there(prompt: str, key: str) -> None:
+    assume(not chosen(prompt))
+    assert remove(prompt, key) == prompt
+    kept = prompt.rstrip(" \t\n,;:")
+    assert add(prompt, key).startswith(kept)
+    assert letters(add(prompt, key)) == letters(kept) + letters(BY_KEY[key].clause)
 
 
 def test_a_new_camera_movement_takes_the_old_ones_place() -> None:

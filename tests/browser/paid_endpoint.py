@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from starlette.responses import JSONResponse
+
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
@@ -23,10 +25,14 @@ class PaidEndpoint:
     def __init__(self, app: Any) -> None:
         self._app = app
         self.posts: Counter[str] = Counter()
+        self.is_rendering_on = False
         self.settings: dict[str, Any] = {}  # of an app that spends here
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
+        if scope["type"] == "http" and scope["path"].endswith("/status") and self.is_rendering_on:
+            await JSONResponse({"status": "PROCESSING"})(scope, receive, send)
+            return
         if scope["type"] != "http" or scope["path"] != SUBMIT_V2:
             await self._app(scope, receive, send)
             return
@@ -40,6 +46,15 @@ class PaidEndpoint:
             return message
 
         await self._app(scope, counted, send)
+
+    @contextmanager
+    def rendering(self) -> Iterator[None]:
+        """Let no job end, however slow the machine is."""
+        self.is_rendering_on = True
+        try:
+            yield
+        finally:
+            self.is_rendering_on = False
 
 
 @contextmanager

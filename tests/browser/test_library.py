@@ -182,12 +182,17 @@ def test_an_export_shows_its_size_before_it_is_saved(gallery: Page, tmp_path: Pa
     opened.get_by_role("button", name="Prepare").click()
     link = opened.get_by_role("link", name=re.compile(r"Save · [\d.]+ [kM]?B"))
     expect(link).to_be_visible()
+    said = link.inner_text()
     with gallery.expect_download() as saving:
         link.click()
     assert saving.value.suggested_filename == "hunyuan-video-864x480-seed-5.gif"
     saving.value.save_as(tmp_path / "saved.gif")
     with Image.open(tmp_path / "saved.gif") as picture:
         assert (picture.format, picture.size) == ("GIF", (320, 176))
+    shown = re.search(r"([\d.]+) ([kM]?)B", said)
+    assert shown is not None
+    bytes_shown = float(shown[1]) * {"": 1, "k": 1e3, "M": 1e6}[shown[2]]
+    assert bytes_shown == pytest.approx((tmp_path / "saved.gif").stat().st_size, rel=0.005)
     opened.get_by_label("Size", exact=True).select_option("480")
     expect(link).to_be_hidden()
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import BrowserContext, CDPSession, ConsoleMessage, Page, Request, expect
 
 from tests.app_process import RunningApp, free_port, running_app
 from tests.browser.conftest import LONG_MS
@@ -124,6 +124,11 @@ def sees_video(page: Page, prompt: str) -> None:
     expect(page.locator(".under-way")).to_be_hidden()
 
 
+def wake(phone: CDPSession, visitor: BrowserContext) -> None:
+    phone.send("Page.setWebLifecycleState", {"state": "active"})
+    visitor.set_offline(False)
+
+
 def until(page: Page, condition: Callable[[], object]) -> None:
     """Wait for what happens outside the page, while the page lives on."""
     give_up_at = time.monotonic() + LONG_MS / 1000
@@ -167,11 +172,15 @@ def test_a_reload_finds_the_video(
     page: Page, app: RunningApp, endpoint: PaidEndpoint, prompt: str, is_made: bool
 ) -> None:
     before = made(app)
-    generate(visit(page, app.url), prompt)
-    sees_rendering(page)
+    with endpoint.rendering():
+        generate(visit(page, app.url), prompt)
+        sees_rendering(page)
+        if not is_made:
+            page.reload()
+            sees_under_way(page, prompt)
     if is_made:
         until_made(page, app, before)
-    page.reload()
+        page.reload()
     sees_video(page, prompt)
     assert endpoint.posts[prompt] == 1
 
@@ -181,15 +190,17 @@ def test_a_tab_closed_and_another_opened_finds_the_video(
     visitor: BrowserContext, app: RunningApp, endpoint: PaidEndpoint, prompt: str, is_made: bool
 ) -> None:
     before = made(app)
-    first = visit(visitor.new_page(), app.url)
-    generate(first, prompt)
-    first.close()
     second = visitor.new_page()
+    with endpoint.rendering():
+        first = visit(visitor.new_page(), app.url)
+        generate(first, prompt)
+        first.close()
+        if not is_made:
+            visit(second, app.url)
+            sees_under_way(second, prompt)
     if is_made:
         until_made(second, app, before)
-    visit(second, app.url)
-    if not is_made:
-        sees_under_way(second, prompt)
+        visit(second, app.url)
     sees_video(second, prompt)
     assert endpoint.posts[prompt] == 1
 
@@ -201,11 +212,12 @@ def test_two_tabs_show_the_same_job_and_its_video(
     first, second = visit(visitor.new_page(), app.url), visitor.new_page()
     if is_open_before:
         visit(second, app.url)
-    generate(first, prompt)
-    if not is_open_before:
-        visit(second, app.url)
-    for tab in (first, second):
-        sees_under_way(tab, prompt)
+    with endpoint.rendering():
+        generate(first, prompt)
+        if not is_open_before:
+            visit(second, app.url)
+        for tab in (first, second):
+            sees_under_way(tab, prompt)
     for tab in (first, second):
         sees_video(tab, prompt)
     assert endpoint.posts[prompt] == 1
@@ -216,18 +228,20 @@ def test_a_phone_that_slept_shows_the_video(
     page: Page, visitor: BrowserContext, app: RunningApp, endpoint: PaidEndpoint, prompt: str, is_made: bool
 ) -> None:
     before = made(app)
-    generate(visit(page, app.url), prompt)
-    phone = visitor.new_cdp_session(page)
-    visitor.set_offline(True)
-    phone.send("Page.setWebLifecycleState", {"state": "frozen"})
     other = visitor.browser.new_page() if visitor.browser else page
+    with endpoint.rendering():
+        generate(visit(page, app.url), prompt)
+        phone = visitor.new_cdp_session(page)
+        visitor.set_offline(True)
+        phone.send("Page.setWebLifecycleState", {"state": "frozen"})
+        until(other, lambda: endpoint.posts[prompt] == 1)
+        if not is_made:
+            wake(phone, visitor)
+            sees_under_way(page, prompt)
     if is_made:
         until_made(other, app, before)
-    else:
-        until(other, lambda: endpoint.posts[prompt] == 1)
+        wake(phone, visitor)
     other.close()
-    phone.send("Page.setWebLifecycleState", {"state": "active"})
-    visitor.set_offline(False)
     sees_video(page, prompt)
     assert endpoint.posts[prompt] == 1
 
@@ -439,11 +453,12 @@ def test_who_stops_watching_finds_the_video_later(
     page: Page, app: RunningApp, endpoint: PaidEndpoint, prompt: str
 ) -> None:
     before = made(app)
-    generate(visit(page, app.url), prompt)
-    sees_rendering(page)
-    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
-    page.get_by_role("button", name="Stop watching").click()
-    expect(page.locator(".stopped")).to_contain_text("goes on without you")
+    with endpoint.rendering():
+        generate(visit(page, app.url), prompt)
+        sees_rendering(page)
+        expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+        page.get_by_role("button", name="Stop watching").click()
+        expect(page.locator(".stopped")).to_contain_text("goes on without you")
     until_made(page, app, before)
     page.get_by_role("button", name="Watch again").click()
     sees_video(page, prompt)

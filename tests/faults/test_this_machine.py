@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.errors import AccessError, StorageError
 from hunyuan_ui.job import JobStatus, Phase, new_id
 from hunyuan_ui.ledger import files
@@ -22,7 +23,7 @@ from tests.faults.disks import Disk, InjectedDisk, RealDisk, may_mount
 from tests.faults.kill import Program, nursery
 from tests.faults.rig import OWNER, STRANGER, Rig, click, ended, kill, next_job_works, until
 from tests.faults.service import FILE, STATUS, PaidService
-from tests.raw_service import answer
+from tests.raw_service import answer, rate_limited
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
@@ -125,17 +126,55 @@ async def test_row47_a_clock_that_jumps_opens_no_second_day_and_loses_no_video(r
     oracle.check(rig.folder, service)
 
 
-async def test_row47_a_job_told_to_wait_is_not_kept_waiting_by_a_clock_set_back(rig: Rig, service: PaidService) -> None:
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["while it waits", "before a restart"])
+@pytest.mark.parametrize("jump", [-DAY_S, DAY_S], ids=["back", "ahead"])
+async def test_row47_a_job_told_to_wait_is_not_kept_waiting_by_a_clock_that_jumps(
+    rig: Rig, service: PaidService, is_restarted: bool, jump: float
+) -> None:
     clock = [20_000.0 * DAY_S]
     rig.now = lambda: clock[0]
-    service.refuse()
+    service.on("POST", SUBMIT_V2, [rate_limited("retry-after", 1)])
+    runner = rig.open()
+    await runner.start()
+    job_id = await click(runner)
+    await until(lambda: runner.view(job_id, OWNER).retry_in_s)
+    if is_restarted:
+        await kill(runner)
+    clock[0] += jump
+    if is_restarted:
+        runner = rig.open()
+        await runner.start()
+    job = await ended(runner, job_id)
+    assert (job.status, service.posts()[job.request.prompt]) == (JobStatus.DONE, 2)
+    await next_job_works(runner)
+    await runner.stop()
+    oracle.check(rig.folder, service)
+
+
+async def test_row47_a_clock_that_runs_backwards_puts_nothing_before_what_was_earlier(
+    rig: Rig, service: PaidService
+) -> None:
+    clock = [20_000.0 * DAY_S]
+    rig.now = lambda: clock[0]
     async with rig.running() as runner:
-        job_id = await click(runner)
-        await until(lambda: runner.view(job_id, OWNER).retry_in_s is not None)
-        clock[0] -= DAY_S
-        service.listen()
-        assert (await ended(runner, job_id)).status in (JobStatus.DONE, JobStatus.FAILED)
-        await next_job_works(runner)
+        ids: list[str] = []
+        service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
+        for _ in range(3):
+            ids.append(await click(runner))
+            await until(lambda: runner.view(ids[-1], OWNER).phase is Phase.RENDERING)
+            clock[0] -= 3 * DAY_S
+            assert runner.view(ids[-1], OWNER).elapsed_s >= 0
+        service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+        for job_id in ids:
+            job = await ended(runner, job_id)
+            assert job.sent_at is not None
+            assert job.ended_at is not None
+            assert job.created_at <= job.sent_at <= job.ended_at
+        made = [runner.view(job_id, OWNER).job.created_at for job_id in ids]
+        assert made == sorted(made)
+        # The days before the first click stay empty.
+        assert [day.begins_at for day in runner.owner.days(OWNER)] == [20_000.0 * DAY_S]
+    oracle.check(rig.folder, service)
 
 
 async def test_row48_a_tab_that_was_closed_finds_its_job_again(rig: Rig, service: PaidService) -> None:
@@ -229,9 +268,16 @@ async def test_row52_a_ledger_locked_at_the_start_is_for_viewing(
     await until(lambda: runner.view(job_id, OWNER).phase is Phase.RENDERING)
     await kill(runner)
     with closing(sqlite3.connect(rig.folder / "ledger.sqlite3", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")  # readers are kept out as well
         other.execute("BEGIN EXCLUSIVE")
         async with rig.running() as runner:
-            assert runner.limits().problem is None or not runner.is_healthy
+            problem = runner.limits().problem
+            assert problem is not None
+            assert problem.code == "ledger_busy"
+            assert not runner.is_healthy
+            with pytest.raises(StorageError, match="busy"):
+                await click(runner)
+            assert [job.id for job in runner.jobs(OWNER)] == [job_id]
         other.execute("ROLLBACK")
     service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
     async with rig.running() as runner:
