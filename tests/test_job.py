@@ -87,9 +87,10 @@ def test_what_is_not_32_hex_digits_is_no_id(text: object) -> None:
     assert not is_id(text)
 
 
-@given(st.text())
-def test_no_text_but_hex_is_an_id(text: str) -> None:
-    assert not is_id(text) or (len(text) == 32 and set(text) <= set("0123456789abcdef"))
+@given(st.text("0123456789abcdef", min_size=30, max_size=34), st.sampled_from(["A", "g", "\n", "é", "٣", "-"]))
+def test_no_text_but_hex_is_an_id(digits: str, other: str) -> None:
+    assert is_id(digits) == (len(digits) == 32)
+    assert not is_id(digits[:31].rjust(31, "0") + other)
 
 
 def test_a_problem_keeps_code_sentence_and_facts_of_its_error() -> None:

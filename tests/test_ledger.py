@@ -225,7 +225,6 @@ def test_what_was_sent_is_not_sent_again_by_a_click_or_a_note(ledger: Ledger, be
     sent = in_status(ledger, begun, sent_at=NOON)
     ledger.add(replace(sent, status=QUEUED, sent_at=None), anything_goes)
     ledger.note(sent.id, reviewed=True)
-    ledger.mark_problem(sent.id, None)
     ledger.hide(sent.id)
     assert ledger.claim(sent.id) is None
 
