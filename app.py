@@ -18,6 +18,11 @@ from hunyuan_ui.banner import addresses, describe
 from hunyuan_ui.preview import service_for
 from hunyuan_ui.runner import open_runner
 from hunyuan_ui.startup import end_signal, read_settings, say
+
+arguments = sys.argv[1:] if __name__ == "__main__" else []
+# Before Gradio is imported: it reads some of the same variables then, and ends with a traceback where one is wrong.
+wanted = read_settings(arguments, Path(__file__).parent)
+
 from hunyuan_ui.ui.assets import AssetMemory
 from hunyuan_ui.ui.call_values import CallRules
 from hunyuan_ui.ui.compression import PageCompression
@@ -49,8 +54,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 
 has_ended = threading.Event()
 services = ExitStack()
-arguments = sys.argv[1:] if __name__ == "__main__" else []
-settings = services.enter_context(service_for(read_settings(arguments, Path(__file__).parent)))
+settings = services.enter_context(service_for(wanted))
 log.configure(settings.api_key, settings.access_code)
 runner = open_runner(settings)
 has_analytics = os.environ.get("GRADIO_ANALYTICS_ENABLED") == "True"

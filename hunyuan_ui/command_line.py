@@ -7,6 +7,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -39,6 +40,7 @@ _PHASES: Final = {
 }
 _LOOK_AGAIN_S: Final = 1.0
 _NOT_AGAIN: Final = "Do not send it again, that would pay again"
+_NUMBER: Final = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,9})?")
 
 
 class Exit(IntEnum):
@@ -129,10 +131,9 @@ def _add_option(parser: argparse.ArgumentParser, parameter: Parameter) -> None:
 
 
 def _number(text: str) -> int | float:
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
+    if not _NUMBER.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number such as 5, -1 or 2.50")
+    return float(text) if "." in text else int(text)
 
 
 def _text(given: str) -> str:

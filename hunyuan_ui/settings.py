@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import difflib
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -17,6 +18,13 @@ from hunyuan_ui.storage import Storage, mounts_here, storage_of
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
 DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request"
 _LONGEST_KEY: Final = 512  # characters
+_OURS: Final = ("HUNYUAN_UI_", "SEGMIND_")
+_MISSPELT: Final = 0.9  # how like one of ours another program's variable is not, `SEGMENT_API_KEY` among them
+# What Kubernetes tells every container of a service that is called hunyuan-ui or segmind-something.
+_OF_A_SERVICE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+_PORT_OF_A_SERVICE: Final = re.compile(r"(tcp|udp|sctp)://.*")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_QUOTES: Final = "'\""
 
 
 class Secret:
@@ -88,7 +96,7 @@ def _yes_or_no(text: str) -> bool:
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not text.isascii() or not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
+            raise ValueError(f"must be a whole number from {low} to {high}, written in digits alone")
         return int(text)
 
     return read
@@ -96,13 +104,9 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 
 def _number(low: float, high: float, unit: str) -> Callable[[str], float]:
     def read(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not low <= number <= high:
-            raise ValueError(f"must be a number of {unit} from {low:g} to {high:g}")
-        return number
+        if not _NUMBER.fullmatch(text) or not low <= float(text) <= high:
+            raise ValueError(f"must be a number of {unit} from {low:.10g} to {high:.10g}, written like 5 or 2.50")
+        return float(text)
 
     return read
 
@@ -236,9 +240,10 @@ class Settings:
             SettingsError: A value is wrong; names the variable and the cure, never a secret's text.
         """
         environ = os.environ if environ is None else environ
+        _check_names(environ)
         values: dict[str, Any] = {setting.field: setting.default for setting in SETTINGS}
         for setting in SETTINGS:
-            if text := environ.get(setting.name, "").strip():
+            if text := _text_of(environ, setting.name):
                 values[setting.field] = _read(setting, text)
         base_url = values["base_url"]
         if values["history_url"] is None:
@@ -247,7 +252,7 @@ class Settings:
             )
         values["data_dir"] = values["data_dir"] or (home / "data").resolve()
         _check_key(values["api_key"])
-        shared = share or environ.get("GRADIO_SHARE", "").lower() in ("1", "true")
+        shared = share or _text_of(environ, "GRADIO_SHARE").lower() in ("1", "true")
         is_space = environ.get("SYSTEM") == "spaces" or bool(environ.get("SPACE_ID"))
         login_secret = _login_secret(environ)
         if values["requires_login"] and login_secret is None:
@@ -292,6 +297,43 @@ class Settings:
         """Whether the local endpoint runs: somebody may come whom the owner's key is not for, or it may rest."""
         is_narrowed = self.access_code is not None or self.requires_login
         return not self.may_spend_owner_key or self.needs_history or (self.is_public and is_narrowed)
+
+
+def tidy_gradio_variables() -> None:
+    """Take the quotes of an env file off what Gradio itself reads from the environment.
+
+    Raises:
+        SettingsError: A value has a quotation mark on one side only; names the variable.
+    """
+    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+        text = _text_of(os.environ, name)
+        if text != os.environ[name]:
+            os.environ[name] = text
+
+
+def _check_names(environ: Mapping[str, str]) -> None:
+    known = [setting.name for setting in SETTINGS if setting.name.startswith(_OURS)]
+    for name in sorted(set(environ) - set(known)):
+        is_ours = name.upper().startswith(_OURS) and not _is_of_a_service(name, environ[name])
+        nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0 if is_ours else _MISSPELT)
+        if is_ours or nearest:
+            shown = "".join(filter(str.isprintable, name))[:60]
+            raise SettingsError(shown, f"there is no such setting; the nearest one is {nearest[0]}")
+
+
+def _is_of_a_service(name: str, text: str) -> bool:
+    is_address = name.endswith("_PORT") and _PORT_OF_A_SERVICE.fullmatch(text) is not None
+    return is_address or _OF_A_SERVICE.fullmatch(name) is not None
+
+
+def _text_of(environ: Mapping[str, str], name: str) -> str:
+    """Return a variable's text without spaces round it and without the pair of quotes that an env file leaves there."""
+    text = environ.get(name, "").strip()
+    if len(text) > 1 and text[0] in _QUOTES and text[0] == text[-1]:
+        text = text[1:-1].strip()
+    if text[:1] in tuple(_QUOTES) or text[-1:] in tuple(_QUOTES):
+        raise SettingsError(name, "has a quotation mark that no other one closes; leave it out, or write a pair")
+    return text
 
 
 def _read(setting: Setting, text: str) -> object:

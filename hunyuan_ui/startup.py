@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from hunyuan_ui.errors import SettingsError
-from hunyuan_ui.settings import SETTINGS, Setting, Settings
+from hunyuan_ui.settings import SETTINGS, Setting, Settings, tidy_gradio_variables
 
 _TEXT_WIDTH: Final = 100
 
@@ -33,6 +33,8 @@ def read_settings(arguments: Sequence[str], home: Path, environ: Mapping[str, st
     parser = build_parser()
     options = parser.parse_args(arguments)
     try:
+        if environ is None:
+            tidy_gradio_variables()
         settings = Settings.from_environ(environ, share=options.share, home=home)
         check_address(settings)
     except SettingsError as error:

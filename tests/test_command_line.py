@@ -97,6 +97,21 @@ def test_a_wrong_setting_is_named(environ: dict[str, str], capsys: pytest.Captur
     assert "HUNYUAN_UI_API" in capsys.readouterr().err
 
 
+def test_an_unknown_setting_stops_here_too(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["a cat"], {**environ, "SEGMIND_KEY": "SG_00112233aabbccdd"}) == Exit.USAGE
+    said = capsys.readouterr().err
+    assert said == "SEGMIND_KEY: there is no such setting; the nearest one is SEGMIND_API_KEY\n"
+
+
+@pytest.mark.parametrize("text", ["1_0", "１０", "1e1", "+5", "0x10", "nan", "inf", "5.", "--5", "٣"])
+@pytest.mark.parametrize("option", ["--steps", "--flow-shift", "--seed"])
+def test_a_number_is_written_as_people_write_it(option: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        build_parser().parse_args(["a cat", f"{option}={text}"])
+    assert ended.value.code == 2
+    assert "is not a number such as" in capsys.readouterr().err
+
+
 def test_an_interrupted_job_is_resumed_and_paid_once(environ: dict[str, str], tmp_path: Path) -> None:
     target = tmp_path / "cat.mp4"
     with paid_endpoint(seconds=0.1) as endpoint:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import os
 import pickle
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,7 +11,16 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.errors import SettingsError
-from hunyuan_ui.settings import DEFAULT_BASE_URL, DEFAULT_HISTORY_URL, SETTINGS, Secret, Settings, is_key
+from hunyuan_ui.settings import (
+    DEFAULT_BASE_URL,
+    DEFAULT_HISTORY_URL,
+    SETTINGS,
+    Secret,
+    Setting,
+    Settings,
+    is_key,
+    tidy_gradio_variables,
+)
 
 KEY = "SG_0123456789abcdef"
 CODE = "open sesame"
@@ -65,8 +75,24 @@ BAD_URLS = [
     "https://[::1",
     "https://exämple.com",
 ]
-BAD_NUMBERS = ["x", "-1", "nan", "inf", "-inf", "1,5", "$5", "1e9", "1000001"]
-BAD_WHOLE = ["x", "-1", "1.5", "1e3", "+5", "1_000", "٣", "0000000000099999", "9" * 5000]
+BAD_NUMBERS = ["x", "-1", "nan", "inf", "-inf", "1,5", "$5", "1e9", "1000001", "1_0", "１０", "1e1", "+5", "0x10"]
+BAD_NUMBERS += [
+    "5.",
+    ".5",
+    "5 0",
+    "٣",
+    "1.0.0",
+    "1__0",
+    "NaN",
+    "1E1",
+    "5.0_0",
+    "Infinity",
+    "0b1",
+    "5,0",
+    "五",
+    "9" * 5000,
+]
+BAD_WHOLE = ["x", "-1", "1.5", "1e3", "+5", "1_000", "٣", "１０", "0x10", "5.", "5 0", "0000000000099999", "9" * 5000]
 
 BAD: list[tuple[str, str]] = [
     *(("SEGMIND_BASE_URL", text) for text in BAD_URLS),
@@ -152,6 +178,106 @@ def test_the_history_follows_the_base_url() -> None:
     assert read().history_url == DEFAULT_HISTORY_URL
     assert read(SEGMIND_BASE_URL=DEFAULT_BASE_URL + "/").history_url == DEFAULT_HISTORY_URL
     assert read(SEGMIND_BASE_URL="http://127.0.0.1:8010/").history_url == "http://127.0.0.1:8010/inference-request"
+
+
+# names
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("HUNYUAN_UI_DAILY_LIMIT", "HUNYUAN_UI_DAILY_LIMIT_USD"),
+        ("HUNYUAN_UI_DAYLY_LIMIT_USD", "HUNYUAN_UI_DAILY_LIMIT_USD"),
+        ("hunyuan_ui_daily_limit_usd", "HUNYUAN_UI_DAILY_LIMIT_USD"),
+        ("HUNYAN_UI_DAILY_LIMIT_USD", "HUNYUAN_UI_DAILY_LIMIT_USD"),
+        ("HUNYUAN_DAILY_LIMIT_USD", "HUNYUAN_UI_DAILY_LIMIT_USD"),
+        ("HUNYUAN_UI_TOTAL_LIMIT", "HUNYUAN_UI_TOTAL_LIMIT_USD"),
+        ("HUNYUAN_UI_CODE", "HUNYUAN_UI_ACCESS_CODE"),
+        ("HUNYUAN_UI_PORT", "HUNYUAN_UI_"),
+        ("HUNYUAN_UI_DATABASE_URL", "HUNYUAN_UI_DATA_DIR"),
+        ("HUNYUAN_UI_ENGINE_KEY", "HUNYUAN_UI_"),
+        ("HUNYUAN_UI_NOTIFY", "HUNYUAN_UI_"),
+        ("HUNYUAN_UI_", "HUNYUAN_UI_"),
+        ("SEGMIND_APIKEY", "SEGMIND_API_KEY"),
+        ("SEGMIND_KEY", "SEGMIND_API_KEY"),
+        ("SEGMIND_API_KEY ", "SEGMIND_API_KEY"),
+        ("SEGMIND_API_KEY\n", "SEGMIND_API_KEY"),
+    ],
+)
+@pytest.mark.parametrize("text", ["", "5", KEY])
+def test_a_name_that_is_no_setting_stops_and_names_the_nearest(name: str, nearest: str, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(**{name: text})
+    said = str(caught.value)
+    assert said.startswith(name.strip())
+    assert said.isprintable()
+    assert f"the nearest one is {nearest}" in said
+    assert KEY not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SEGMENT_API_KEY", "of another service"),
+        ("HUNYUAN_MODEL_PATH", "/models"),
+        ("HUNYUAN_UI_SERVICE_HOST", "10.0.0.7"),
+        ("HUNYUAN_UI_SERVICE_PORT", "7860"),
+        ("HUNYUAN_UI_SERVICE_PORT_HTTP", "7860"),
+        ("HUNYUAN_UI_PORT", "tcp://10.0.0.7:7860"),
+        ("HUNYUAN_UI_PORT_7860_TCP", "tcp://10.0.0.7:7860"),
+        ("HUNYUAN_UI_PORT_7860_TCP_ADDR", "10.0.0.7"),
+        ("SEGMIND_PROXY_SERVICE_HOST", "10.0.0.8"),
+        ("GRADIO_ANALYTICS_ENABLED", "False"),
+    ],
+)
+def test_what_other_programs_are_told_is_left_alone(name: str, text: str) -> None:
+    assert read(**{name: text}) == read()
+
+
+# quotes, as `docker run --env-file` passes them on
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_pair_of_quotes_is_no_part_of_any_value(setting: Setting, quote: str, tmp_path: Path) -> None:
+    plain = {name: text for name, text, *_ in reversed(GOOD)}
+    plain |= {"SEGMIND_API_KEY": KEY, "HUNYUAN_UI_ACCESS_CODE": CODE, "HUNYUAN_UI_DATA_DIR": str(tmp_path)}
+    text = plain[setting.name]
+    for quoted in (f"{quote}{text}{quote}", f" {quote}{text}{quote}\n", f"{quote} {text} {quote}"):
+        values = [getattr(read(**{setting.name: given}), setting.field) for given in (text, quoted)]
+        bare, unquoted = (value.reveal() if isinstance(value, Secret) else value for value in values)
+        assert unquoted == bare
+    assert read(**{setting.name: quote * 2}) == read()
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+@pytest.mark.parametrize("text", ['"', "'", '"5', "5'", "\"5'", "'\"5\"'", '""5""'])
+def test_a_lone_quote_is_refused_by_the_name_of_its_variable(setting: Setting, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(**{setting.name: text})
+    assert str(caught.value).startswith(f"{setting.name}: has a quotation mark")
+
+
+def test_a_quote_within_a_value_is_part_of_it() -> None:
+    code = read(HUNYUAN_UI_ACCESS_CODE='it\'s "open" now').access_code
+    assert code is not None
+    assert code.reveal() == 'it\'s "open" now'
+
+
+def test_a_share_link_is_asked_for_with_quotes_as_well() -> None:
+    assert read(GRADIO_SHARE='"true"').share
+    assert not read(GRADIO_SHARE="'false'").share
+
+
+def test_quotes_are_taken_off_what_gradio_reads_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_ROOT_PATH", '"/videos"')
+    monkeypatch.setenv("GRADIO_ALLOWED_PATHS", "/srv/pictures")
+    tidy_gradio_variables()
+    assert os.environ["GRADIO_ROOT_PATH"] == "/videos"
+    assert os.environ["GRADIO_ALLOWED_PATHS"] == "/srv/pictures"
+    monkeypatch.setenv("GRADIO_ROOT_PATH", '/videos"')
+    with pytest.raises(SettingsError, match="GRADIO_ROOT_PATH"):
+        tidy_gradio_variables()
 
 
 # secrets

@@ -14,7 +14,7 @@ import pytest
 
 from hunyuan_ui.settings import SETTINGS, Settings
 from hunyuan_ui.startup import build_parser, check_address, read_settings
-from tests.app_process import ROOT, running_app
+from tests.app_process import ROOT, free_port, running_app
 
 KEY = "SG_0123456789abcdef"
 
@@ -86,6 +86,35 @@ def test_a_wrong_setting_is_named_with_its_cure(
     said = capsys.readouterr().err
     assert said.startswith(f"{name}: ")
     assert words in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("HUNYUAN_UI_DAILY_LIMIT", "5", "the nearest one is HUNYUAN_UI_DAILY_LIMIT_USD"),
+        ("GRADIO_SERVER_PORT", "7_860", "must be a whole number from 1 to 65535"),
+        ("GRADIO_SERVER_PORT", '"7860', "has a quotation mark"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_said_before_anything_is_read_by_gradio(
+    tmp_path: Path, name: str, value: str, words: str
+) -> None:
+    ended = start(tmp_path, **{name: value})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"{name}: ")
+    assert ended.stderr.count("\n") == 1
+    assert words in ended.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_env_file_with_quotes_starts_the_app_all_the_same(tmp_path: Path) -> None:
+    port = free_port()
+    quoted = {"GRADIO_SERVER_PORT": f'"{port}"', "GRADIO_MCP_SERVER": "'false'", "GRADIO_ROOT_PATH": '""'}
+    folder = {"HUNYUAN_UI_DATA_DIR": f'"{tmp_path / "data"}"', "GRADIO_TEMP_DIR": f"'{tmp_path / 'cache'}'"}
+    with running_app(tmp_path, port=port, SEGMIND_API_KEY=f'"{KEY}"', **quoted, **folder) as app:
+        assert httpx.get(app.url).status_code == 200
+    assert f"Data folder: {tmp_path / 'data'}\n" in app.output
+    assert KEY not in app.output
 
 
 def test_an_unknown_option_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,8 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark everything in this folder as a browser test; skip it without Chromium, unless one is required."""
     here = [item for item in items if Path(__file__).parent in item.path.parents]
     missing = find_browser() is None
-    if missing and here and os.environ.get("HUNYUAN_UI_REQUIRE_BROWSER") == "1":
-        raise pytest.UsageError("HUNYUAN_UI_REQUIRE_BROWSER=1, but none of these is installed: " + ", ".join(BROWSERS))
+    if missing and here and os.environ.get("REQUIRE_BROWSER") == "1":
+        raise pytest.UsageError("REQUIRE_BROWSER=1, but none of these is installed: " + ", ".join(BROWSERS))
     for item in here:
         item.add_marker(pytest.mark.browser)
         if missing:
