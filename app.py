@@ -17,7 +17,7 @@ from hunyuan_ui import log
 from hunyuan_ui.banner import addresses, describe
 from hunyuan_ui.preview import service_for
 from hunyuan_ui.runner import open_runner
-from hunyuan_ui.startup import end_signal, read_settings, say
+from hunyuan_ui.startup import check_served, end_signal, read_settings, say
 
 arguments = sys.argv[1:] if __name__ == "__main__" else []
 # Before Gradio is imported: it reads some of the same variables then, and ends with a traceback where one is wrong.
@@ -26,6 +26,7 @@ wanted = read_settings(arguments, Path(__file__).parent)
 from hunyuan_ui.ui.assets import AssetMemory
 from hunyuan_ui.ui.call_values import CallRules
 from hunyuan_ui.ui.compression import PageCompression
+from hunyuan_ui.ui.copies import served_folders
 from hunyuan_ui.ui.doors import faults, hang_doors
 from hunyuan_ui.ui.page import build_page, launch_options
 from hunyuan_ui.ui.routes import build_routes
@@ -54,6 +55,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 
 has_ended = threading.Event()
 services = ExitStack()
+check_served(wanted, served_folders(os.environ))
 settings = services.enter_context(service_for(wanted))
 log.configure(settings.api_key, settings.access_code)
 runner = open_runner(settings)

@@ -9,14 +9,16 @@ import socket
 import sys
 import textwrap
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.settings import SETTINGS, Setting, Settings, tidy_gradio_variables
 
 _TEXT_WIDTH: Final = 100
+
+_Place: TypeAlias = tuple[int, int, tuple[str, ...]]  # device and inode of a folder that is there, and names below it
 
 
 def read_settings(arguments: Sequence[str], home: Path, environ: Mapping[str, str] | None = None) -> Settings:
@@ -30,16 +32,55 @@ def read_settings(arguments: Sequence[str], home: Path, environ: Mapping[str, st
     Raises:
         SystemExit: With status 2 and a sentence that names what is wrong; nothing was started.
     """
-    parser = build_parser()
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         if environ is None:
             tidy_gradio_variables()
         settings = Settings.from_environ(environ, share=options.share, home=home)
         check_address(settings)
     except SettingsError as error:
-        parser.exit(2, f"{error}\n")
+        stop(error)
     return settings
+
+
+class Served(NamedTuple):
+    """A folder or file that is served to everybody, and the variable that names it."""
+
+    name: str
+    path: Path
+    may_lie_inside: bool = False  # in the data folder; nothing of that is in it
+
+
+def check_served(settings: Settings, served: Iterable[Served]) -> None:
+    """Refuse to start where the data folder lies in what is served to everybody, is the same, or holds it.
+
+    Whatever names and links lead there: folders are told apart by what the system knows them by.
+
+    Args:
+        settings: Of this run.
+        served: All that the page's server gives to whoever knows a path.
+
+    Raises:
+        SystemExit: With status 2 and a sentence that names the variable; nothing was started.
+    """
+    data = _places(settings.data_dir)
+    for name, path, may_lie_inside in served:
+        try:
+            there = _places(path.resolve())
+        except (OSError, RuntimeError):
+            stop(SettingsError(name, "must be a path that leads somewhere; its links go round in a circle"))
+        if there[0] in data or (data[0] in there and not may_lie_inside):
+            problem = (
+                f"what lies in {path} is served to everybody, and the data folder {settings.data_dir} must not meet it;"
+                f" choose another folder, for this one or in HUNYUAN_UI_DATA_DIR"
+            )
+            stop(SettingsError(name, problem))
+
+
+def stop(error: SettingsError) -> NoReturn:
+    """End the program with status 2 and the sentence of what is wrong."""
+    sys.stderr.write(f"{error}\n")
+    raise SystemExit(2)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -101,6 +142,33 @@ def say(*lines: str) -> None:
 def _described(setting: Setting) -> str:
     words = f"{setting.help} Default: {setting.default_text}."
     return f"  {setting.name}\n{textwrap.indent(textwrap.fill(words, _TEXT_WIDTH), ' ' * 6)}"
+
+
+def _places(path: Path) -> list[_Place]:
+    """Return what a path without links is, and each folder above it; itself first."""
+    return [_place(folder) for folder in (path, *path.parents)]
+
+
+def _place(path: Path) -> _Place:
+    missing: list[str] = []
+    for folder in (path, *path.parents):
+        try:
+            found = folder.stat()
+        except OSError:
+            missing.insert(0, folder.name)
+            continue
+        names = map(str.casefold, missing) if missing and _ignores_case(folder) else missing
+        return found.st_dev, found.st_ino, tuple(names)
+    return 0, 0, tuple(missing)
+
+
+def _ignores_case(folder: Path) -> bool:
+    """Whether names in a folder that is there may be written in either case, told from a name on the way to it."""
+    named = next((place for place in (folder, *folder.parents) if place.name.swapcase() != place.name), None)
+    try:
+        return named is not None and named.with_name(named.name.swapcase()).samefile(named)
+    except OSError:
+        return False
 
 
 def _unusable(name: str, port: int | None, error: OSError) -> SettingsError:

@@ -52,7 +52,7 @@ ROOMS: dict[str, str] = {
     "preview": "local_endpoint settings",
     "ui": (
         "english errors estimate export filetype hints improvement job log own_names presets prompts request runner "
-        "settings vocabulary"
+        "settings startup vocabulary"
     ),
     "app": "banner log preview runner startup ui",
     "command_line": "errors estimate job log preview request runner settings",

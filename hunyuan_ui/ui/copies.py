@@ -1,18 +1,21 @@
-"""Copies of finished videos in Gradio's cache, from which its player and its API serve them."""
+"""What Gradio serves: copies of finished videos in its cache, and the folders that hold nothing else of ours."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
+import gradio as gr
 from gradio.processing_utils import hash_file
-from gradio.utils import get_upload_folder
+from gradio.utils import get_cache_folder, get_upload_folder
 
 from hunyuan_ui.job import Job, new_id
+from hunyuan_ui.startup import Served
 
 KEPT_S: Final = 86_400.0  # after the last time somebody was shown it
 _NAME: Final = "hunyuan-video-{width}x{height}-seed-{seed}{suffix}"
@@ -45,6 +48,23 @@ def drop_copy(job: Job, video: Path) -> None:
     """Remove the copy of a video that is about to be deleted."""
     with suppress(OSError):
         _copy_of(job, video).unlink(missing_ok=True)
+
+
+def served_folders(variables: Mapping[str, str]) -> list[Served]:
+    """Return all that Gradio serves by its path to everybody (its `file_fetch`), each with the variable that names it.
+
+    Args:
+        variables: Of the environment.
+    """
+    examples, allowed = "GRADIO_EXAMPLES_CACHE", variables.get("GRADIO_ALLOWED_PATHS", "")
+    return [
+        Served("GRADIO_TEMP_DIR", Path(get_upload_folder())),
+        # Without the variable it lies in the working directory, and nothing is ever written there.
+        Served(examples, get_cache_folder(), may_lie_inside=examples not in variables),
+        # Nothing between two commas is the working directory.
+        *(Served("GRADIO_ALLOWED_PATHS", Path(path.strip())) for path in allowed.split(",") if allowed),
+        Served("HUNYUAN_UI_DATA_DIR", Path(str(cast("Any", gr).__file__)).parent, may_lie_inside=True),
+    ]
 
 
 def _copy_of(job: Job, video: Path) -> Path:
