@@ -86,7 +86,7 @@ SENTENCES: Final[dict[str, str]] = {
     "access_code_wrong": "That is not the access code. Nothing was sent; check it and try again.",
     "bad_amount": "That is not an amount in US dollars from 0 to {high}. Nothing was changed.",
     "owner_key_wrong": "That is not the API key this server was started with. Nothing was sent; check it.",
-    "access_code_attempts": "Too many wrong codes. Nothing was sent; try again in {seconds} s.",
+    "access_code_attempts": "Too many codes were tried. Nothing was sent; try again in {seconds} s.",
     "login_needed": "This page asks for a Hugging Face login. Nothing was sent; log in first.",
     # access
     "cannot_look_again": "This video cannot be looked for again: the service keeps a file for seven days only.",

@@ -158,15 +158,18 @@ class Visitor:
     Args:
         id: Hex digest; the token itself is never stored.
         is_owner: May see and settle every job on this installation.
+        address: Where this call came from, as the server sees it; it says nothing about who somebody is, and only
+            limits how fast keys and codes are tried.
     """
 
     id: str
     is_owner: bool = False
+    address: str = field(default="", compare=False)
 
     @classmethod
-    def from_token(cls, token: str, *, is_owner: bool = False) -> Visitor:
+    def from_token(cls, token: str, *, is_owner: bool = False, address: str = "") -> Visitor:
         """Return the visitor a browser's 128-bit token stands for."""
-        return cls(sha256(token.encode()).hexdigest()[:32], is_owner)
+        return cls(sha256(token.encode()).hexdigest()[:32], is_owner, address)
 
     def may_see(self, job: Job) -> bool:
         """Whether this visitor may read, cancel or delete the job."""

@@ -32,7 +32,7 @@ ROOMS: dict[str, str] = {
     "own_names": "",
     "settings": "errors own_names storage",
     "startup": "errors settings",
-    "access": "errors settings",
+    "access": "errors job settings",
     "banner": "settings",
     "log": "settings",
     "folder": "errors",

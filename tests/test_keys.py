@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
 
-from hunyuan_ui.access import KEYS_TRIED_A_MINUTE
-from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError, SpendLimitError
+from hunyuan_ui import access
+from hunyuan_ui.access import OF_AN_ADDRESS
+from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError, HunyuanUIError, SpendLimitError
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.folder import DataFolder
 from hunyuan_ui.guard import MOST_WAITING
@@ -21,7 +23,7 @@ from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner, journey, open_runner
-from hunyuan_ui.runner.keys import KEPT_AFTER_LEAVING_S, KEPT_S, KeyRing
+from hunyuan_ui.runner.keys import GOOD_FOR_S, KEPT_AFTER_LEAVING_S, KEPT_S, KeyRing
 from hunyuan_ui.settings import Secret, Settings
 from tests.fake_service import Answer, FakeService, answer, failure
 from tests.stored_jobs import ALICE, BOB, Clock, job
@@ -184,16 +186,129 @@ async def test_what_cannot_be_a_key_is_never_sent(public: Settings, service: Fak
         assert service.asked == []
 
 
-async def test_nobody_can_try_out_keys_here(public: Settings, service: FakeService) -> None:
-    service.script("credits", *[answer(401, {"error": "Unauthorized."})] * 99)
+async def refusal(asked: Awaitable[object]) -> str | None:
+    """Return the code of the error that something ends with."""
+    try:
+        await asked
+    except HunyuanUIError as error:
+        return error.code
+    return None
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse a try whose turn has not come, instead of waiting for it."""
+    monkeypatch.setattr(access, "LONGEST_WAIT_S", 0.0)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("is_right", [False, True])
+async def test_nobody_can_sort_keys_here_by_whichever_way_they_come_in(
+    public: Settings, service: FakeService, is_right: bool
+) -> None:
+    if not is_right:
+        service.script("credits", *[answer(401, {"error": "Unauthorized."})] * 999)
     async with running(public, service) as runner:
-        for number in range(KEYS_TRIED_A_MINUTE):
-            with pytest.raises(AuthenticationError):
-                await runner.keys.bring(f"SG_{number:016x}", Visitor.from_token(f"{number}"))
-        with pytest.raises(SpendLimitError) as caught:
-            await runner.keys.bring(OWN_KEY, VISITOR)
-        assert caught.value.code == "key_attempts"
-        assert len(service.asked) == KEYS_TRIED_A_MINUTE
+        ended: list[str | None] = []
+        for number in range(149):
+            who = Visitor.from_token(f"{number}", address="203.0.113.5")
+            key = f"SG_{number:016x}"
+            if number % 2:
+                ended.append(await refusal(runner.keys.bring(key, who)))
+            else:
+                ended.append(await refusal(runner.submit(new_id(), FOX, who, own_key=key)))
+        assert service.asked.count("credits") == OF_AN_ADDRESS.burst
+        # What is past the limit is refused alike, right or wrong.
+        assert set(ended[2 * OF_AN_ADDRESS.burst :]) == {"key_attempts"}
+        assert await refusal(runner.keys.bring(OWN_KEY, replace(VISITOR, address="203.0.113.9"))) == (
+            None if is_right else "key_refused"
+        )
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_keys_codes_and_the_owners_proof_have_one_limit_together(public: Settings, service: FakeService) -> None:
+    service.script("credits", *[answer(401, {"error": "Unauthorized."})] * 99)
+    async with running(replace(public, access_code=Secret("open sesame")), service) as runner:
+        for _ in range(2):
+            assert await refusal(runner.keys.bring("SG_00", VISITOR)) == "key_refused"
+            assert await refusal(runner.access.enter(VISITOR, "close sesame")) == "access_code_wrong"
+        assert await refusal(runner.owner.prove(VISITOR, "SG_00")) == "owner_key_wrong"
+        assert await refusal(runner.keys.bring(OWN_KEY, VISITOR)) == "key_attempts"
+        assert await refusal(runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)) == "key_attempts"
+        assert await refusal(runner.access.enter(VISITOR, "open sesame")) == "access_code_attempts"
+        assert await refusal(runner.owner.prove(VISITOR, KEY)) == "access_code_attempts"
+        await runner.access.enter(NEIGHBOUR, "open sesame")
+    assert service.posts == 0
+
+
+async def test_a_key_that_comes_with_a_job_is_checked_before_anything_is_stored(
+    public: Settings, service: FakeService
+) -> None:
+    service.script("credits", answer(401, {"error": "Unauthorized."}))
+    async with running(public, service) as runner:
+        assert await refusal(runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)) == "key_refused"
+        assert (service.posts, runner.jobs(VISITOR)) == (0, [])
+
+
+async def test_a_right_key_is_asked_about_once_in_a_while(
+    public: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(public, service) as runner:
+        clock = Clock(0.0)
+        monkeypatch.setattr(runner.keys, "_now", clock)
+        await asyncio.gather(*(runner.keys.check(OWN_KEY, VISITOR) for _ in range(30)))
+        for _ in range(30):
+            await runner.keys.check(OWN_KEY, NEIGHBOUR)
+        assert service.asked == ["credits"]
+        assert OWN_KEY not in repr(vars(runner.keys))
+        clock.at = GOOD_FOR_S
+        await runner.keys.check(OWN_KEY, VISITOR)
+        assert service.asked == ["credits"] * 2
+
+
+async def test_a_wrong_key_is_forgotten_at_once_and_counts_each_time(public: Settings, service: FakeService) -> None:
+    service.script("credits", *[answer(401, {"error": "Unauthorized."})] * 2)
+    async with running(public, service) as runner:
+        for _ in range(2):
+            assert await refusal(runner.keys.check(OWN_KEY, VISITOR)) == "key_refused"
+        await runner.keys.check(OWN_KEY, VISITOR)
+    assert service.asked == ["credits"] * 3
+
+
+async def test_who_stops_waiting_for_a_check_stops_it_for_nobody_else(public: Settings, service: FakeService) -> None:
+    async with running(public, service) as runner:
+        first = asyncio.ensure_future(runner.keys.check(OWN_KEY, VISITOR))
+        await asyncio.sleep(0)
+        second = asyncio.ensure_future(runner.keys.check(OWN_KEY, NEIGHBOUR))
+        await asyncio.sleep(0)
+        first.cancel()
+        await second
+    assert service.asked == ["credits"]
+
+
+async def test_a_key_that_pays_for_nothing_is_not_asked_about(public: Settings, service: FakeService) -> None:
+    async with running(public, service) as runner:
+        await runner.submit(new_id(), FOX, VISITOR, payer="owner", own_key=OWN_KEY)
+    assert "credits" not in service.asked
+
+
+async def test_a_repeated_call_is_the_same_job_whatever_its_key_has_become(
+    public: Settings, service: FakeService
+) -> None:
+    job_id = new_id()
+    async with running(public, service) as runner:
+        await runner.submit(job_id, FOX, VISITOR, own_key=OWN_KEY)
+    service.script("credits", *[failure(httpx.ConnectError)] * 9)
+    async with running(public, service) as runner:
+        assert (await runner.wait(job_id, VISITOR, 0.001)).id == job_id
+        again = await refusal(runner.submit(job_id, FOX, VISITOR, own_key=OWN_KEY))
+        assert again in (None, "unreachable")
+        service.scripts["credits"] = []
+        assert (await runner.submit(job_id, FOX, VISITOR, own_key=OWN_KEY)).id == job_id
+        assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
+        service.script("credits", *[answer(401, {"error": "Unauthorized."})] * 9)
+        assert (await runner.submit(job_id, FOX, VISITOR, own_key=OWN_KEY)).status is JobStatus.DONE
+    assert service.posts == 1
 
 
 async def test_a_lent_key_pays_for_its_visitors_videos_only(public: Settings, service: FakeService) -> None:
@@ -245,12 +360,13 @@ async def test_after_a_restart_an_own_job_waits_for_its_key_and_goes_on_with_it(
 
 @pytest.mark.parametrize(("payer", "status"), [("nobody", JobStatus.DONE), ("visitor", JobStatus.FAILED)])
 async def test_a_preview_is_made_here_and_everything_else_at_the_service(
-    public: Settings, payer: Payer, status: JobStatus
+    public: Settings, payer: Payer, status: JobStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve(create_app(is_free=True, seconds=0.05))
     nowhere = "http://127.0.0.1:1"
     settings = replace(public, daily_limit_usd=None, preview_url=server.url, base_url=nowhere, history_url=nowhere)
     runner = open_runner(settings, folder=DataFolder(settings.data_dir, min_free_bytes=0))
+    monkeypatch.setattr(runner.keys, "check", AsyncMock())  # the service cannot be asked
     await runner.start()
     try:
         job_id = new_id()
@@ -296,7 +412,7 @@ async def test_the_owners_key_waits_for_the_code(public: Settings, service: Fake
             await runner.submit(new_id(), FOX, VISITOR)
         assert caught.value.code == "access_code_needed"
         assert service.posts == 0
-        runner.access.enter(VISITOR.id, "open sesame")
+        await runner.access.enter(VISITOR, "open sesame")
         await made(runner)
         with pytest.raises(SpendLimitError):
             await runner.submit(new_id(), FOX, NEIGHBOUR)
@@ -306,7 +422,7 @@ async def test_the_owners_key_waits_for_the_code(public: Settings, service: Fake
 async def test_an_owners_pause_for_credits_does_not_hold_up_others(public: Settings, service: FakeService) -> None:
     settings = replace(public, access_code=Secret("1234"))
     async with running(settings, service) as runner:
-        runner.access.enter(VISITOR.id, "1234")
+        await runner.access.enter(VISITOR, "1234")
         service.script("submit", answer(402, {"error": "out of credits"}))
         refused = new_id()
         await runner.submit(refused, FOX, VISITOR)

@@ -257,8 +257,7 @@ def test_everything_that_gradio_serves_is_known(tmp_path: Path) -> None:
     """Ask Gradio itself for a file in each folder that is said to be served, and for one in a folder that is not."""
     allowed, kept = tmp_path / "allowed", tmp_path / "kept"
     examples = tmp_path / "examples"
-    told = {"GRADIO_ALLOWED_PATHS": str(allowed), "GRADIO_EXAMPLES_CACHE": str(examples)}
-    with running_app(tmp_path, **told) as app:
+    with running_app(tmp_path, GRADIO_ALLOWED_PATHS=str(allowed), GRADIO_EXAMPLES_CACHE=str(examples)) as app:
         for folder in (allowed, examples, tmp_path / "cache", kept, app.data_dir):
             folder.mkdir(exist_ok=True)
             (folder / "some.txt").write_text("some", encoding="utf-8")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from hunyuan_ui import log
-from hunyuan_ui.access import AccessCode
+from hunyuan_ui.access import AccessCode, Tries
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.errors import AccessError, InvalidRequestError, StorageError
 from hunyuan_ui.estimate import Estimate, Outcome, estimate, predicted_seconds
@@ -54,10 +54,11 @@ class JobRunner:
         self._guard = Guard(settings)
         self._dispatcher = Dispatcher(settings, means, self._learnt_something)
         self.payers = self._guard.payers
-        self.access = AccessCode(settings.access_code)
-        self.keys = KeyDesk(means.keys, means.hosted.client, self._dispatcher.wake)
+        tries = Tries()
+        self.access = AccessCode(settings.access_code, tries)
+        self.keys = KeyDesk(means.keys, means.hosted.client, tries, self._dispatcher.wake)
         self._history = SpendingHistory(means, settings, self._dispatcher, self._owners_job)
-        self.owner = OwnerDesk(means, settings, self._dispatcher, self._history)
+        self.owner = OwnerDesk(means, settings, self._dispatcher, self._history, tries)
         self.videos = VideoShelf(means, is_public=settings.is_public)
         self._is_open = False
         self._learnt: dict[Payer, list[Outcome]] = {}
@@ -114,19 +115,23 @@ class JobRunner:
             request: A seed of -1 is drawn here, before the job is stored.
             visitor: Who asks.
             payer: Whom the visitor chose to pay; None for what is usual here.
-            own_key: The visitor's own key for this job, if not the one they have lent; kept in memory only.
+            own_key: The visitor's own key for this job, if not the one they have lent; checked as theirs was, and
+                kept in memory only.
             is_confirmed: The person has accepted a price above the limit for one video.
             is_logged_in: The visitor has logged in with Hugging Face.
 
         Raises:
             InvalidRequestError: The id is malformed.
-            AuthenticationError: What was sent as a key cannot be one.
+            AuthenticationError: What was sent as a key cannot be one, or the service does not know it.
             SpendLimitError: A limit would be passed.
+            EndpointError: The service cannot be asked whether it knows the key.
             StorageError: Nothing can be stored safely, so nothing is sent.
             AccessError: The id is known and is another visitor's.
         """
         if not is_id(job_id):
             raise InvalidRequestError("bad_job_id", field="job_id")
+        if (known := await self._known(job_id, visitor, own_key)) is not None:
+            return known
         key = self._own_key(visitor, own_key)
         payer = self._guard.payer(
             payer,
@@ -136,6 +141,8 @@ class JobRunner:
         )
         job = self._new_job(job_id, request.with_drawn_seed(), visitor, payer)
         self._check_may_store(job)
+        if own_key and payer == "visitor":
+            await self.keys.check(own_key, visitor)
         return await _to_the_end(self._add(job, key, is_confirmed))
 
     def view(self, job_id: str, visitor: Visitor) -> JobView:
@@ -287,6 +294,18 @@ class JobRunner:
         )
 
     # inside
+
+    async def _known(self, job_id: str, visitor: Visitor, own_key: str | None) -> Job | None:
+        """Return a job of this visitor's that is there already, and let it have the key it may be waiting for."""
+        live = self._dispatcher.live.get(job_id)
+        job = live.job if live is not None else await self._in_ledger(self._means.ledger.get, job_id)
+        if job is None or job.visitor != visitor.id:
+            return None
+        if own_key and live is not None and self._means.keys.for_job(job) is None:
+            await self.keys.check(own_key, visitor)
+            self._means.keys.bring(job, Secret(own_key))
+            self._dispatcher.wake()
+        return job
 
     def _own_key(self, visitor: Visitor, own_key: str | None) -> Secret | None:
         if not own_key:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import hmac
+import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
-from hunyuan_ui.access import KEYS_TRIED_A_MINUTE, Attempts
+from hunyuan_ui.access import Tries
 from hunyuan_ui.endpoint.client import EndpointClient
 from hunyuan_ui.errors import AuthenticationError
 from hunyuan_ui.job import Job, Visitor
@@ -15,6 +20,8 @@ from hunyuan_ui.settings import Secret, is_key
 
 KEPT_S: Final = 3600.0  # after its last use
 KEPT_AFTER_LEAVING_S: Final = 120.0  # a reload closes the page and opens it again
+GOOD_FOR_S: Final = 600.0  # a key that the service knew is not asked about again
+_MOST_GOOD: Final = 10_000
 _PREVIEW_KEY: Final = "local-preview"  # the local endpoint takes any
 
 
@@ -91,30 +98,60 @@ class KeyDesk:
     Args:
         keys: Where it is kept.
         client: Of the service it is for.
+        tries: How fast keys may be tried.
         on_change: Called when jobs that waited for a key may go on.
+        now: A clock in seconds that never jumps.
     """
 
-    def __init__(self, keys: KeyRing, client: EndpointClient, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        keys: KeyRing,
+        client: EndpointClient,
+        tries: Tries,
+        on_change: Callable[[], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._keys = keys
         self._client = client
+        self._tries = tries
         self._on_change = on_change
-        self._tried = Attempts(KEYS_TRIED_A_MINUTE)
+        self._now = now
+        self._salt = secrets.token_bytes(32)
+        self._good: OrderedDict[bytes, float] = OrderedDict()  # digests of keys the service knows, and until when
+        self._asked: dict[bytes, asyncio.Task[None]] = {}
 
     async def bring(self, key: str, visitor: Visitor) -> None:
-        """Take a key that the service knows, asked by its free balance call.
+        """Take a key that the service knows.
 
         Raises:
             AuthenticationError: The service does not know it, or no key looks like that.
-            SpendLimitError: Too many keys were tried in the last minute.
+            SpendLimitError: Too many keys were tried lately.
             EndpointError: The service cannot be asked.
         """
         text = key.strip()
-        check_key(text)
-        self._tried.check("key_attempts")
-        self._tried.count()
-        await self._client.credits(text)
+        await self.check(text, visitor)
         self._keys.lend(visitor.id, Secret(text))
         self._on_change()
+
+    async def check(self, key: str, visitor: Visitor) -> None:
+        """Make sure that the service knows a key, by its free balance call; a right one is asked about once in a while.
+
+        Raises:
+            AuthenticationError: The service does not know it, or no key looks like that.
+            SpendLimitError: Too many keys were tried lately.
+            EndpointError: The service cannot be asked.
+        """
+        check_key(key)
+        digest = hmac.new(self._salt, key.encode(), sha256).digest()
+        if self._good.get(digest, 0.0) > self._now():
+            return
+        if digest not in self._asked:
+            # Right keys count as well: otherwise a pile of stolen ones could be sorted here at any speed.
+            await self._tries.take(visitor, "key_attempts")
+        if digest not in self._asked:
+            asked = self._asked[digest] = asyncio.create_task(self._ask(key, digest), name="key check")
+            asked.add_done_callback(lambda done: self._answered(digest, done))
+        await asyncio.shield(self._asked[digest])
 
     def has(self, visitor: Visitor) -> bool:
         """Whether the visitor's own key is here."""
@@ -131,6 +168,18 @@ class KeyDesk:
     def come_back(self, visitor: Visitor) -> None:
         """Keep the visitor's own key after all."""
         self._keys.keep(visitor.id)
+
+    async def _ask(self, key: str, digest: bytes) -> None:
+        await self._client.credits(key)
+        self._good[digest] = self._now() + GOOD_FOR_S
+        self._good.move_to_end(digest)
+        if len(self._good) > _MOST_GOOD:
+            self._good.popitem(last=False)
+
+    def _answered(self, digest: bytes, done: asyncio.Task[None]) -> None:
+        del self._asked[digest]
+        if not done.cancelled():
+            done.exception()  # whoever asked may be gone
 
 
 def check_key(text: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from hunyuan_ui import log
-from hunyuan_ui.access import AccessCode
+from hunyuan_ui.access import AccessCode, Tries
 from hunyuan_ui.errors import AccessError, EndpointError, InvalidRequestError, StorageError
 from hunyuan_ui.guard import BREAKER_AFTER, Day
 from hunyuan_ui.job import Job, JobStatus, Visitor
@@ -32,31 +32,34 @@ class OwnerDesk:
         settings: Of this run.
         dispatcher: Woken when the queue may go on.
         history: What the account's history knows.
+        tries: How fast the owner's key may be guessed.
     """
 
-    def __init__(self, means: Means, settings: Settings, dispatcher: Dispatcher, history: SpendingHistory) -> None:
+    def __init__(
+        self, means: Means, settings: Settings, dispatcher: Dispatcher, history: SpendingHistory, tries: Tries
+    ) -> None:
         self._means = means
         self._history = history
         self._settings = settings
         self._dispatcher = dispatcher
         # Who knows the key can spend it anyway, so nobody gains by it what they did not have.
-        self._proof = AccessCode(settings.api_key, wrong="owner_key_wrong")
+        self._proof = AccessCode(settings.api_key, tries, wrong="owner_key_wrong")
 
     @property
     def can_be_proven(self) -> bool:
         """Whether this is a public run that has an owner's key to know."""
         return self._settings.is_public and self._settings.api_key is not None
 
-    def prove(self, visitor: Visitor, key: str) -> Visitor:
+    async def prove(self, visitor: Visitor, key: str) -> Visitor:
         """Return the visitor as the owner, from now on, for knowing the key this public run was started with.
 
         Raises:
-            SpendLimitError: It is another key, or too many others came in the last minute.
+            SpendLimitError: It is another key, or too many were tried lately.
             AccessError: There is nothing to prove here.
         """
         if not self.can_be_proven:
             raise AccessError("not_yours")
-        self._proof.enter(visitor.id, key)
+        await self._proof.enter(visitor, key)
         return self.seen_as(visitor)
 
     def seen_as(self, visitor: Visitor) -> Visitor:

@@ -96,7 +96,7 @@ class ApiCalls:
         job_id = job_id or new_id()
         wish, visitor = request_from(fields), self._visitor(caller, job_id)
         if code := headers_of(caller).get(CODE_HEADER):
-            self._runner.access.enter(visitor.id, code)
+            await self._runner.access.enter(visitor, code)
         wanted = headers_of(caller).get(PAYER_HEADER)
         job = await self._runner.submit(
             job_id,
@@ -114,7 +114,7 @@ class ApiCalls:
         own_key = _own_key(caller)
         if not is_id(token):
             token = sha256(own_key.encode()).hexdigest()[:32] if own_key else job_id
-        return visitor_of(token, self._runner.settings)
+        return visitor_of(token, self._runner.settings, caller)
 
     async def _video(self, job: Job, visitor: Visitor) -> dict[str, Any]:
         if job.status is not JobStatus.DONE:

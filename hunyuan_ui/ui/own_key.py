@@ -87,7 +87,7 @@ class PayEvents:
         """Return the event of an access code that was typed in."""
 
         async def enter(_request: gr.Request, event: gr.EventData, visitor: Visitor) -> Payer:
-            self._runner.access.enter(visitor.id, _text(event, "code"))
+            await self._runner.access.enter(visitor, _text(event, "code"))
             return "owner"
 
         return self._event(enter)
@@ -97,7 +97,7 @@ class PayEvents:
 
         async def answer(request: gr.Request, event: gr.EventData, who: object, shown: object) -> dict[str, Any]:
             settings = self._runner.settings
-            visitor = visitor_of(token_of(request, who, settings), settings)
+            visitor = visitor_of(token_of(request, who, settings), settings, request)
             login = login_of(request, settings)
 
             async def changed(_request: gr.Request) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class OwnerEvents:
         """Return the event that shows a public run's owner to be the owner."""
 
         async def prove(event: gr.EventData, visitor: Visitor) -> None:
-            self._runner.owner.prove(visitor, str(getattr(event, "key", "")))
+            await self._runner.owner.prove(visitor, str(getattr(event, "key", "")))
 
         return self._event(prove)
 
@@ -87,7 +87,7 @@ class OwnerEvents:
     def _event(self, action: Action, *, with_csv: bool = False) -> Event:
         async def answer(request: gr.Request, event: gr.EventData, who: object) -> dict[str, Any]:
             settings = self._runner.settings
-            visitor = visitor_of(token_of(request, who, settings), settings)
+            visitor = visitor_of(token_of(request, who, settings), settings, request)
 
             async def done(_request: gr.Request) -> dict[str, Any]:
                 await action(event, self._runner.owner.seen_as(visitor))

@@ -46,9 +46,15 @@ def token_of(request: gr.Request | None, stored: object, settings: Settings) -> 
     return hmac.new(settings.login_secret.reveal().encode(), name.encode(), sha256).hexdigest()[:32]
 
 
-def visitor_of(token: str, settings: Settings) -> Visitor:
-    """Return the visitor of a token; on a private run everybody is the owner."""
-    return Visitor.from_token(token, is_owner=not settings.is_public)
+def visitor_of(token: str, settings: Settings, request: gr.Request | None = None) -> Visitor:
+    """Return the visitor of a token; on a private run everybody is the owner.
+
+    Args:
+        token: Of the browser or the caller.
+        settings: Of this run.
+        request: Needed where keys or codes are tried: its address counts.
+    """
+    return Visitor.from_token(token, is_owner=not settings.is_public, address=_address_of(request))
 
 
 def say_for(request: gr.Request | None) -> Words:
@@ -61,6 +67,11 @@ def say_for(request: gr.Request | None) -> Words:
 def headers_of(request: gr.Request | None) -> Mapping[str, str]:
     """Return the headers of a call; none where there is no call behind the event."""
     return {} if request is None else cast("Mapping[str, str]", cast("Any", request).headers)
+
+
+def _address_of(request: gr.Request | None) -> str:
+    client = None if request is None else cast("Any", request).client
+    return "" if client is None else str(client.host)
 
 
 def toast(problem: JobProblem, _field: str | None, say: Words) -> NoReturn:
