@@ -77,6 +77,10 @@ SENTENCES: Final[dict[str, str]] = {
     ),
     "visitor_busy": "You already have a video under way. Nothing was sent; wait until it is done.",
     "too_soon": "That was very quick after the last one. Nothing was sent; try again in {seconds} s.",
+    "visitor_places": (
+        "{count} videos of yours are waiting already, as many as one visitor may have there. Nothing was sent; "
+        "wait until one of them has begun."
+    ),
     "queue_full": "{count} videos are waiting already. Nothing was sent; try again in a few minutes.",
     "breaker_open": (
         "The last {count} paid jobs brought no video, so spending is paused. Nothing was sent; "

@@ -15,6 +15,7 @@ from hunyuan_ui.settings import Settings
 BREAKER_AFTER: Final = 3  # paid jobs in a row that brought no video
 SECONDS_BETWEEN_SUBMITS: Final = 10  # public only, one visitor
 MOST_WAITING: Final = 20  # public only, jobs in our own queue
+MOST_WAITING_OF_ONE: Final = 4  # public only: of one visitor, or on one key of a visitor's own
 MOST_WAITING_PRIVATE: Final = 200
 
 
@@ -29,6 +30,18 @@ class Totals:
     seconds_since_visitor: float | None = None
     waiting: int = 0
     bad_streak: int = 0
+    visitor_waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What no ledger knows of a visitor's waiting jobs."""
+
+    parked: int = 0  # wait for their key, and so for nobody's place
+    on_key: int = 0  # other waiting jobs that the same key pays for, whoever brought it
+
+
+NO_PLACES: Final = Places()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +99,9 @@ class Guard:
             raise SpendLimitError("no_preview")
         return payer
 
-    def check(self, job: Job, totals: Totals, *, is_confirmed: bool = False, parked: int = 0) -> None:
+    def check(
+        self, job: Job, totals: Totals, *, is_confirmed: bool = False, parked: int = 0, places: Places = NO_PLACES
+    ) -> None:
         """Let the job pass or say which limit it would break.
 
         Args:
@@ -94,10 +109,13 @@ class Guard:
             totals: Counted in the same transaction.
             is_confirmed: The person has seen and accepted a price above the limit for one video (private only).
             parked: How many of the waiting jobs wait for their visitor's key, and so for nobody's place.
+            places: What the runner alone knows of this visitor's places.
 
         Raises:
             SpendLimitError: Names the limit, what is left and the job's price.
         """
+        if self._settings.is_public:
+            self._check_places(totals.visitor_waiting - places.parked, places.on_key)
         self._check_queue(totals.waiting - parked)
         if job.payer == "owner":
             self._check_money(job, totals, is_confirmed=is_confirmed)
@@ -114,6 +132,11 @@ class Guard:
             raise SpendLimitError("access_code_needed")
         if settings.requires_login and not is_logged_in:
             raise SpendLimitError("login_needed")
+
+    def _check_places(self, waiting: int, on_key: int) -> None:
+        # Not per address: all who come through one router, a Space's proxy or a share link have the same.
+        if max(waiting, on_key) >= MOST_WAITING_OF_ONE:
+            raise SpendLimitError("visitor_places", count=MOST_WAITING_OF_ONE)
 
     def _check_queue(self, waiting: int) -> None:
         most = MOST_WAITING if self._settings.is_public else MOST_WAITING_PRIVATE

@@ -12,9 +12,11 @@ from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.guard import (
     BREAKER_AFTER,
     MOST_WAITING,
+    MOST_WAITING_OF_ONE,
     MOST_WAITING_PRIVATE,
     SECONDS_BETWEEN_SUBMITS,
     Guard,
+    Places,
     Totals,
     usd,
 )
@@ -255,6 +257,17 @@ def test_the_queue_has_an_end_for_everybody(settings: Settings, most: int, payer
 @pytest.mark.parametrize(("settings", "payer"), [(PUBLIC, "owner"), (PUBLIC_PREVIEW, "nobody")])
 def test_a_visitor_has_one_job_under_way(settings: Settings, payer: Payer) -> None:
     assert code_of(settings, job(payer=payer), Totals(visitor_active=1)) == "visitor_busy"
+
+
+@pytest.mark.parametrize("payer", ["owner", "visitor", "nobody"])
+def test_nobody_can_take_all_places_in_public(payer: Payer) -> None:
+    asked, most = job(payer=payer), MOST_WAITING_OF_ONE
+    assert passes(PUBLIC, asked, Totals(visitor_waiting=most - 1), places=Places(on_key=most - 1))
+    assert code_of(PUBLIC, asked, Totals(visitor_waiting=most)) == "visitor_places"
+    assert code_of(PUBLIC, asked, Totals(), places=Places(on_key=most)) == "visitor_places"
+    assert passes(PUBLIC, asked, Totals(visitor_waiting=most), places=Places(parked=1))
+    assert passes(PRIVATE, asked, Totals(visitor_waiting=MOST_WAITING), places=Places(on_key=MOST_WAITING))
+    assert MOST_WAITING_OF_ONE * 2 < MOST_WAITING
 
 
 def test_a_visitor_has_so_many_videos_a_day() -> None:

@@ -17,7 +17,7 @@ from hunyuan_ui.access import OF_AN_ADDRESS
 from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError, HunyuanUIError, SpendLimitError
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.folder import DataFolder
-from hunyuan_ui.guard import MOST_WAITING
+from hunyuan_ui.guard import MOST_WAITING, MOST_WAITING_OF_ONE
 from hunyuan_ui.job import JobStatus, Payer, Phase, Visitor, new_id
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
@@ -353,6 +353,74 @@ async def test_after_a_restart_an_own_job_waits_for_its_key_and_goes_on_with_it(
         assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
     assert set(keys) == {OWN_KEY}
     assert service.posts == 1
+
+
+# places
+
+
+def held_up(service: FakeService) -> None:
+    """Let the service take no job for a while, so that jobs wait."""
+    service.script("submit", *[answer(429, {"error": "later"}, headers={"retry-after": "600"})] * 999)
+
+
+@pytest.mark.parametrize("way", ["lent", "sent with each", "of ever new visitors", "at once"])
+async def test_one_key_cannot_fill_the_queue_and_a_neighbour_gets_in(
+    public: Settings, service: FakeService, way: str
+) -> None:
+    held_up(service)
+    async with running(public, service) as runner:
+        if way == "lent":
+            await runner.keys.bring(OWN_KEY, VISITOR)
+
+        async def click(number: int) -> str | None:
+            who = Visitor.from_token(f"{number}") if way != "lent" else VISITOR
+            key = None if way == "lent" else OWN_KEY
+            return await refusal(runner.submit(new_id(), FOX, who, payer="visitor", own_key=key))
+
+        if way == "at once":
+            await runner.keys.check(OWN_KEY, VISITOR)
+            ended = await asyncio.gather(*(click(number) for number in range(30)))
+        elif way == "sent with each":
+            clicks = [runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY) for _ in range(30)]
+            ended = [await refusal(clicked) for clicked in clicks]
+        else:
+            ended = [await click(number) for number in range(30)]
+        assert ended.count(None) == MOST_WAITING_OF_ONE
+        assert set(ended) == {None, "visitor_places"}
+        assert await refusal(runner.submit(new_id(), FOX, NEIGHBOUR, own_key="SG_aaaa0000aaaa0000")) is None
+        assert await refusal(runner.submit(new_id(), FOX, NEIGHBOUR, payer="owner")) is None
+        # What was refused left no key behind.
+        assert len(runner._means.keys._by_job) == MOST_WAITING_OF_ONE + 1
+
+
+async def test_in_private_one_key_may_have_all_the_places(private: Settings, service: FakeService) -> None:
+    held_up(service)
+    async with running(private, service) as runner:
+        for _ in range(MOST_WAITING_OF_ONE * 3):
+            await runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)
+
+
+async def test_a_place_is_free_again_once_its_job_was_sent_or_taken_back(
+    public: Settings, service: FakeService
+) -> None:
+    held_up(service)
+    async with running(public, service) as runner:
+        jobs = [await runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY) for _ in range(MOST_WAITING_OF_ONE)]
+        assert await refusal(runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)) == "visitor_places"
+        await until(lambda: all(runner.view(stored.id, VISITOR).phase is Phase.PAUSED for stored in jobs))
+        await runner.cancel(jobs[-1].id, VISITOR)
+        assert await refusal(runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)) is None
+
+
+async def test_a_stranger_who_names_anothers_job_changes_nothing_about_its_key(
+    public: Settings, service: FakeService
+) -> None:
+    held_up(service)
+    async with running(public, service) as runner:
+        stored = await runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)
+        stranger = runner.submit(stored.id, FOX, NEIGHBOUR, own_key="SG_aaaa0000aaaa0000")
+        assert await refusal(stranger) == "not_yours"
+        assert runner._means.keys.for_job(stored) == OWN_KEY
 
 
 # the local preview beside the hosted service

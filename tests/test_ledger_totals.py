@@ -150,6 +150,17 @@ def test_everybodys_waiting_jobs_are_counted(ledger: Ledger) -> None:
     assert ledger.totals(ALICE).waiting == 2
 
 
+@pytest.mark.parametrize("payer", ["owner", "visitor", "nobody"])
+def test_a_visitors_own_waiting_jobs_are_counted_whoever_pays(ledger: Ledger, payer: str) -> None:
+    for status in JobStatus:
+        stored(ledger, status, payer=payer)
+        stored(ledger, status, payer=payer, visitor=BOB)
+    stored(ledger, JobStatus.QUEUED, payer="nobody")
+    assert ledger.totals(ALICE).visitor_waiting == 2
+    assert ledger.totals(BOB).visitor_waiting == 1
+    assert ledger.totals("").visitor_waiting == 0
+
+
 @pytest.mark.parametrize(
     ("ends", "streak"),
     [
@@ -221,5 +232,5 @@ def test_counting_reads_indexes_and_not_every_row_there_ever_was(ledger: Ledger)
     connection.set_trace_callback(None)
     plans = [[row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")] for statement in asked]
     steps = [step for plan in plans for step in plan if "jobs" in step]
-    assert len(steps) == 10
+    assert len(steps) == 11
     assert all(step.startswith("SEARCH") or "COVERING INDEX" in step for step in steps), steps

@@ -37,7 +37,8 @@ _TOTALS: Final = f"""SELECT
     (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status <> 'unknown' AND +visitor = :visitor
         AND payer <> 'visitor'),
     (SELECT created_at FROM jobs WHERE visitor = :visitor AND payer <> 'visitor' ORDER BY created_at DESC LIMIT 1),
-    (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued')"""
+    (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued'),
+    (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued' AND +visitor = :visitor)"""
 
 
 def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
@@ -49,10 +50,11 @@ def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
         now: UTC seconds that never run backwards.
     """
     row = connection.execute(_TOTALS, {"today": now - now % DAY_S, "visitor": visitor}).fetchone()
-    earlier, sent_today, not_sent, videos, active, latest, waiting = row
+    earlier, sent_today, not_sent, videos, active, latest, waiting, own_waiting = row
     spent_today = sent_today + not_sent  # what was not sent yet counts for today
     since = None if latest is None else now - latest
-    return Totals(spent_today, earlier + spent_today, videos, active, since, waiting, _bad_streak(connection))
+    streak = _bad_streak(connection)
+    return Totals(spent_today, earlier + spent_today, videos, active, since, waiting, streak, own_waiting)
 
 
 def days(connection: sqlite3.Connection, since: float, now: float) -> list[Day]:

@@ -15,7 +15,7 @@ from hunyuan_ui.access import AccessCode, Tries
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.errors import AccessError, InvalidRequestError, StorageError
 from hunyuan_ui.estimate import Estimate, Outcome, estimate, predicted_seconds
-from hunyuan_ui.guard import Guard
+from hunyuan_ui.guard import Guard, Places
 from hunyuan_ui.job import MICRO, OWNER, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
 from hunyuan_ui.ledger import needs_review
 from hunyuan_ui.request import VideoRequest
@@ -314,24 +314,44 @@ class JobRunner:
         return Secret(own_key)
 
     async def _add(self, job: Job, own_key: Secret | None, is_confirmed: bool) -> Job:
-        # Those hold no place: their visitors may never come back.
-        parked = sum(live.job.status is JobStatus.QUEUED for live in self._dispatcher.waiting_for_visitor())
-        check = partial(self._guard.check, is_confirmed=is_confirmed, parked=parked)
+        keys, live = self._means.keys, self._dispatcher.live
+        own_key = own_key if job.payer == "visitor" else None
+        check = partial(self._guard.check, is_confirmed=is_confirmed, **self._places(job, own_key))
+        if own_key is not None and job.id not in live:
+            keys.bring(job, own_key)  # before it is stored, so that calls at the same time count each other
         try:
-            stored, is_new = await self._in_ledger(self._means.ledger.add, job, check)
+            stored, is_new = await self._stored_once(job, check)
+            if is_new:
+                if own_key is not None:
+                    keys.bring(stored, own_key)
+                    keys.keep(stored.visitor)
+                log.event("job.queued", job=job.id, payer=stored.payer, reserved_microusd=stored.reserved_microusd)
+                self._dispatcher.take(stored)
+        finally:
+            if job.id not in live:
+                keys.forget_job(job.id)
+        return stored
+
+    def _places(self, job: Job, own_key: Secret | None) -> dict[str, Any]:
+        """Return what `Guard.check` must be told of waiting jobs that only the runner knows."""
+        live = self._dispatcher.live
+        # Those hold no place: their visitors may never come back.
+        parked = [entry.job for entry in self._dispatcher.waiting_for_visitor() if entry.job.status is JobStatus.QUEUED]
+        on_key = [] if own_key is None else self._means.keys.jobs_on(own_key)
+        waiting = [job_id for job_id in on_key if job_id not in live or live[job_id].job.status is JobStatus.QUEUED]
+        own_parked = sum(entry.visitor == job.visitor for entry in parked)
+        return {"parked": len(parked), "places": Places(own_parked, len(waiting))}
+
+    async def _stored_once(self, job: Job, check: Callable[..., None]) -> tuple[Job, bool]:
+        try:
+            return await self._in_ledger(self._means.ledger.add, job, check)
         except StorageError:
             # A commit that raised may have gone through all the same, and nobody may be told that it did not.
             stored = await asyncio.to_thread(self._means.ledger.get, job.id)
             is_new = job.id not in self._dispatcher.live
             if stored is None or stored.visitor != job.visitor or not stored.is_active:
                 raise
-        if is_new:
-            if own_key is not None and stored.payer == "visitor":
-                self._means.keys.bring(stored, own_key)
-                self._means.keys.keep(stored.visitor)
-            log.event("job.queued", job=job.id, payer=stored.payer, reserved_microusd=stored.reserved_microusd)
-            self._dispatcher.take(stored)
-        return stored
+            return stored, is_new
 
     async def _cancel(self, job_id: str) -> Job:
         cancelled = await self._in_ledger(self._means.ledger.cancel, job_id)

@@ -87,6 +87,10 @@ class KeyRing:
         key = self._by_job.get(job.id)
         return None if key is None else key.reveal()
 
+    def jobs_on(self, key: Secret) -> list[str]:
+        """Return the ids of the jobs that a visitor's own key pays for and that have not ended."""
+        return [job_id for job_id, known in self._by_job.items() if known.reveal() == key.reveal()]
+
     def owner_key(self) -> str | None:
         """Return the owner's key, if there is one."""
         return None if self._owner is None else self._owner.reveal()
