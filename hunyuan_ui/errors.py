@@ -43,6 +43,9 @@ SENTENCES: Final[dict[str, str]] = {
     "field_missing": "{label}: the value is missing. Add it.",
     "field_unknown": "{label}: there is no such setting. Leave it out.",
     "bad_job_id": "The job id must be 32 hexadecimal digits. Nothing was sent; reload the page and try again.",
+    "job_id_is_token": (
+        "The job id is the same as what shows who calls. Nothing was sent; use another one, because ids are shown."
+    ),
     # money
     "no_key": "There is no API key to pay with. Nothing was sent; enter your own key or use the local preview.",
     "no_preview": "There is no local preview here. Nothing was sent; choose another way to pay.",
@@ -96,6 +99,13 @@ SENTENCES: Final[dict[str, str]] = {
     "cannot_look_again": "This video cannot be looked for again: the service keeps a file for seven days only.",
     "not_yours": "There is no such video for you. It may have been deleted, or made in another browser.",
     "no_video_yet": "There is no video yet: the job is {status}. Ask again when it is done.",
+    "no_place_to_wait": (
+        "Too many calls wait for videos of yours already, so this one does not. Nothing more was sent and the job goes "
+        "on: ask /status with the job_id {job_id}."
+    ),
+    "no_place_to_send": (
+        "Too many calls wait for videos already. Nothing was sent; call /submit, which answers at once, then /status."
+    ),
     "cannot_cancel": "It was already sent and cannot be taken back; it goes on and will be in My videos.",
     "still_under_way": "This video is still under way. Wait until it is done, or cancel it while it waits.",
     "key_forgotten": (

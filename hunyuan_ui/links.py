@@ -1,4 +1,4 @@
-"""Links to files that a browser loads without headers: each carries a code that only this installation can make."""
+"""Codes that only this installation can make: in links that a browser loads without headers, and for who calls."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Final
 
 FILE_NAME: Final = "links.secret"
 _SECRET_BYTES: Final = 32
+_SHOWN_DIGITS: Final = 16
 
 
 class LinkCodes:
@@ -28,6 +29,19 @@ class LinkCodes:
     def code(self, visitor_id: str, job_id: str) -> str:
         """Return the code of a visitor's video: 128 bits in hexadecimal digits."""
         return hmac.new(self._secret, f"{visitor_id}/{job_id}".encode(), sha256).hexdigest()[:32]
+
+    def token(self, job_id: str, wish: str) -> str:
+        """Return the token of a caller who has nothing but a job id of their own, and says again what they wished for.
+
+        Args:
+            job_id: Which they chose.
+            wish: All that they asked for.
+        """
+        return hmac.new(self._secret, f"token/{job_id}/{wish}".encode(), sha256).hexdigest()[:32]
+
+    def shown_id(self, job_id: str) -> str:
+        """Return what stands for a job where it is only to be told from others: it opens nothing."""
+        return hmac.new(self._secret, f"shown/{job_id}".encode(), sha256).hexdigest()[:_SHOWN_DIGITS]
 
     def opens(self, code: str, visitor_id: str, job_id: str) -> bool:
         """Whether this is the code of that visitor's video."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.request import parameters
 from hunyuan_ui.runner import JobRunner
-from hunyuan_ui.ui.api import LONGEST_STATUS_WAIT_S, ApiCalls
+from hunyuan_ui.ui.api import LONGEST_STATUS_WAIT_S, WAITING_FOR_ONE_JOB, ApiCalls
 from tests.app_process import RunningApp, running_app
 
 OWN_KEY = "SG_fedcba9876543210"
@@ -88,6 +89,47 @@ def test_a_job_of_one_key_is_not_there_for_another(app: RunningApp, paying: Clie
             other.predict(job_id=job_id, api_name=name)
     other.close()
     assert paying.predict(job_id=job_id, wait_s=25, api_name="/status")["status"] == "done"
+
+
+def test_an_id_opens_nothing_by_any_route(app: RunningApp) -> None:
+    nobody = Client(app.url, verbose=False)
+    handle = nobody.predict(**SMALL, api_name="/submit")["job_id"]
+    assert nobody.predict(job_id=handle, wait_s=25, api_name="/status")["status"] == "done"
+    job_id, _, secret = handle.partition(".")
+    for token, is_theirs in ((job_id, False), (secret, True)):
+        told = {"x-hunyuan-visitor": token}
+        asked = [f"jobs/{job_id}", f"videos/{job_id}", "videos"]
+        answers = [httpx.get(f"{app.url}gradio_api/hunyuan/{path}", headers=told) for path in asked]
+        assert [answered.status_code == 200 for answered in answers] == [is_theirs, is_theirs, True]
+        assert bool(answers[2].json()["videos"]) == is_theirs
+        for name in ("/status", "/result"):
+            other = Client(app.url, headers=told, verbose=False)
+            if is_theirs:
+                assert other.predict(job_id=job_id, api_name=name)
+            else:
+                with pytest.raises(AppError, match="no such video"):
+                    other.predict(job_id=job_id, api_name=name)
+            other.close()
+    nobody.close()
+
+
+def test_thirty_three_calls_for_one_job_leave_the_next_caller_an_answer(tmp_path: Path) -> None:
+    service = serve(create_app(seconds=25), "127.0.0.1", 0)
+    with running_app(tmp_path, SEGMIND_BASE_URL=service.url, GRADIO_SERVER_NAME="0.0.0.0") as app:
+        greedy = Client(app.url, headers={"x-api-key": OWN_KEY}, verbose=False)
+        job_id = greedy.predict(**SMALL, api_name="/submit")["job_id"]
+        calls = [greedy.submit(**SMALL, job_id=job_id, api_name="/generate") for _ in range(33)]
+        honest = Client(app.url, verbose=False)
+        _, made = honest.predict(**SMALL, api_name="/generate")
+        assert made["cost_usd"] == 0
+        # The others were answered while the job still goes on.
+        assert greedy.predict(job_id=job_id, api_name="/status")["is_active"]
+        told = [str(call.exception(timeout=30)) for call in calls if call.done()]
+        assert len(told) == 33 - WAITING_FOR_ONE_JOB
+        assert all(job_id in sentence and "/status" in sentence for sentence in told)
+        honest.close()
+        greedy.close()
+    service.close()
 
 
 @pytest.mark.anyio

@@ -121,7 +121,7 @@ class JobRunner:
             is_logged_in: The visitor has logged in with Hugging Face.
 
         Raises:
-            InvalidRequestError: The id is malformed.
+            InvalidRequestError: The id is malformed, or is the visitor's token.
             AuthenticationError: What was sent as a key cannot be one, or the service does not know it.
             SpendLimitError: A limit would be passed.
             EndpointError: The service cannot be asked whether it knows the key.
@@ -130,6 +130,8 @@ class JobRunner:
         """
         if not is_id(job_id):
             raise InvalidRequestError("bad_job_id", field="job_id")
+        if visitor.id == Visitor.from_token(job_id).id:
+            raise InvalidRequestError("job_id_is_token", field="job_id")  # ids are shown, and must open nothing
         if (known := await self._known(job_id, visitor, own_key)) is not None:
             return known
         key = self._own_key(visitor, own_key)

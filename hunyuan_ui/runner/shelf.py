@@ -77,6 +77,19 @@ class VideoShelf:
         """Return the code that opens this video's files to whoever holds it."""
         return self._codes.code(job.visitor, job.id)
 
+    def token(self, job_id: str, wish: VideoRequest | None = None) -> str:
+        """Return the token of a caller who has nothing but a job id of their own.
+
+        Args:
+            job_id: Which they chose.
+            wish: What they ask for; who learns the id alone does not know it. None where everybody is the owner.
+        """
+        return self._codes.token(job_id, "" if wish is None else wish.model_dump_json())
+
+    def shown_id(self, job: Job) -> str:
+        """Return what stands for a job in lists: it opens nothing."""
+        return self._codes.shown_id(job.id)
+
     def opened(self, job_id: str, code: str) -> Job:
         """Return the finished video a link's code belongs to.
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any, Final, cast
 
@@ -12,7 +15,7 @@ import gradio as gr
 from gradio.context import get_blocks_context
 from gradio.data_classes import FileData
 
-from hunyuan_ui.errors import HunyuanUIError
+from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError
 from hunyuan_ui.filetype import BY_SUFFIX
 from hunyuan_ui.job import MICRO, Job, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.request import Parameter, VideoRequest, parameters
@@ -27,16 +30,66 @@ KEY_HEADER: Final = "x-api-key"
 CODE_HEADER: Final = "x-access-code"
 PAYER_HEADER: Final = "x-payer"  # owner, visitor or nobody (local preview), where there is a choice
 LONGEST_STATUS_WAIT_S: Final = 25.0  # agents give up on a tool after about 30 s
-WAITING_CALLS: Final = 32  # each holds one of Gradio's 40 queue slots while its video is made
+SLOTS: Final = 38  # of the 40 that Gradio's queue has
+WAITING_CALLS: Final = 32  # each holds a slot while its video is made; the others are for refusals
+WAITING_FOR_ONE_JOB: Final = 2
+WAITING_OF_ONE_VISITOR: Final = 4  # public only
+WAITING_OF_ONE_ADDRESS: Final = 16  # public only: of those who come one by one, each with a job of their own
 
 _STATUS_SHOWN: Final = ("status", "phase", "is_active", "elapsed_s", "usual_s", "place", "waiting", "retry_in_s")
 _JOB_HELP: Final = {
-    "job_id": "32 hexadecimal digits of your own; sending them again names the same job and never pays twice.",
+    "job_id": (
+        "An id of your own, so that sending it again names the same job and never pays twice: 32 hexadecimal digits, a "
+        "dot, and 32 more that only you know. With the first 32 alone, all else must be sent again as well."
+    ),
 }
 _STATUS_HELP: Final = {
-    "job_id": "The id that submit returned.",
+    "job_id": "The job_id that submit returned.",
     "wait_s": f"Wait for the end so long, then answer anyway. Range: 0 to {LONGEST_STATUS_WAIT_S:g} seconds.",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Which job a call is about, who calls, and what they send to come back to it."""
+
+    job_id: str
+    visitor: Visitor
+    handle: str
+
+
+class Places:
+    """Calls that wait for their video: so few of each that there is always a slot to answer the next one.
+
+    Args:
+        is_public: Whether there are strangers to be fair to.
+    """
+
+    def __init__(self, *, is_public: bool) -> None:
+        self._is_public = is_public
+        self._taken: Counter[str] = Counter()
+
+    def has_room(self, call: Call) -> bool:
+        """Whether one more call of this kind may wait."""
+        return all(self._taken[name] < most for name, most in self._limits(call).items())
+
+    @contextmanager
+    def taken(self, call: Call) -> Generator[None]:
+        """Hold a place."""
+        names = list(self._limits(call))
+        self._taken.update(names)
+        try:
+            yield
+        finally:
+            self._taken.subtract(names)
+            self._taken = +self._taken  # keeps only what is still held
+
+    def _limits(self, call: Call) -> dict[str, int]:
+        limits = {"": WAITING_CALLS, f"job {call.job_id}": WAITING_FOR_ONE_JOB}
+        if self._is_public:
+            limits[f"visitor {call.visitor.id}"] = WAITING_OF_ONE_VISITOR
+            limits[f"address {call.visitor.address}"] = WAITING_OF_ONE_ADDRESS
+        return limits
 
 
 class ApiCalls:
@@ -48,18 +101,24 @@ class ApiCalls:
 
     def __init__(self, runner: JobRunner) -> None:
         self._runner = runner
+        self._places = Places(is_public=runner.settings.is_public)
 
     async def generate(self, *values: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Make a video and wait for it, which takes minutes; returns the MP4 and a JSON of what was made."""
-        job, visitor = await self._submitted(values)
-        ended = await self._runner.wait(job.id, visitor)
-        return await self._video(ended, visitor), _made(ended)
+        call, wish = self._wished(values)
+        if not self._places.has_room(call):
+            raise self._no_place(call)
+        with self._places.taken(call):
+            job = await self._submitted(call, wish, values[-1])
+            ended = await self._runner.wait(job.id, call.visitor)
+        return await self._video(ended, call.visitor), _made(ended, call)
 
     async def submit(self, *values: Any) -> dict[str, Any]:
         """Send a video to be made and return at once with its job id and estimate."""
-        job, _ = await self._submitted(values)
-        expected = self._expected(job.request)
-        return {"job_id": job.id, "status": job.status.value, "request": job.request.model_dump(), "estimate": expected}
+        call, wish = self._wished(values)
+        job = await self._submitted(call, wish, values[-1])
+        told = {"job_id": call.handle, "status": job.status.value, "request": job.request.model_dump()}
+        return {**told, "estimate": self._expected(job.request)}
 
     async def estimate(self, *values: Any) -> dict[str, Any]:
         """Say how long a video will take and what it will cost, its real size and duration; sends nothing."""
@@ -67,54 +126,82 @@ class ApiCalls:
 
     async def status(self, caller: gr.Request, job_id: str, wait_s: float = 0.0) -> dict[str, Any]:
         """Say where a job is, with elapsed and usual time in seconds, and its video when it is done."""
-        visitor = self._visitor(caller, job_id)
-        await self._runner.wait(job_id, visitor, min(max(float(wait_s), 0.0), LONGEST_STATUS_WAIT_S))
-        view = self._runner.view(job_id, visitor)
+        call = self._call(caller, job_id)
+        await self._runner.wait(call.job_id, call.visitor, min(max(float(wait_s), 0.0), LONGEST_STATUS_WAIT_S))
+        view = self._runner.view(call.job_id, call.visitor)
         is_done = view.job.status is JobStatus.DONE
         shown = as_json(view, say_for(caller))
         return {
-            "job_id": view.job.id,
+            "job_id": call.handle,
             **{name: shown[name] for name in _STATUS_SHOWN},
             "note": shown["note_text"],
-            "made": _made(view.job) if is_done else None,
-            "video": await self._video(view.job, visitor) if is_done else None,
+            "made": _made(view.job, call) if is_done else None,
+            "video": await self._video(view.job, call.visitor) if is_done else None,
         }
 
     async def result(self, caller: gr.Request, job_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the MP4 of a finished job and a JSON of what was made."""
-        visitor = self._visitor(caller, job_id)
-        job = self._runner.view(job_id, visitor).job
-        return await self._video(job, visitor), _made(job)
+        call = self._call(caller, job_id)
+        job = self._runner.view(call.job_id, call.visitor).job
+        return await self._video(job, call.visitor), _made(job, call)
 
     def _expected(self, wish: VideoRequest) -> dict[str, Any]:
         width, height = wish.real_size
         made = {"width": width, "height": height, "duration_s": wish.duration_s}
         return {**asdict(self._runner.estimate(wish)), **made, "is_free": self._runner.settings.is_preview}
 
-    async def _submitted(self, values: tuple[Any, ...]) -> tuple[Job, Visitor]:
+    def _wished(self, values: tuple[Any, ...]) -> tuple[Call, VideoRequest]:
         *fields, job_id, caller = values
-        job_id = job_id or new_id()
-        wish, visitor = request_from(fields), self._visitor(caller, job_id)
+        wish = request_from(fields)
+        return self._call(caller, str(job_id or ""), wish), wish
+
+    async def _submitted(self, call: Call, wish: VideoRequest, caller: gr.Request | None) -> Job:
         if code := headers_of(caller).get(CODE_HEADER):
-            await self._runner.access.enter(visitor, code)
+            await self._runner.access.enter(call.visitor, code)
         wanted = headers_of(caller).get(PAYER_HEADER)
-        job = await self._runner.submit(
-            job_id,
+        return await self._runner.submit(
+            call.job_id,
             wish,
-            visitor,
+            call.visitor,
             payer=wanted if wanted in self._runner.payers else None,
             own_key=_own_key(caller),
             is_logged_in=login_of(caller, self._runner.settings) != "",
         )
-        return job, visitor
 
-    def _visitor(self, caller: gr.Request | None, job_id: str) -> Visitor:
-        """Return who calls: by their page's token, else by their own key, else by the job's random id alone."""
-        token = headers_of(caller).get(VISITOR_HEADER, "")
-        own_key = _own_key(caller)
-        if not is_id(token):
-            token = sha256(own_key.encode()).hexdigest()[:32] if own_key else job_id
-        return visitor_of(token, self._runner.settings, caller)
+    def _call(self, caller: gr.Request | None, handle: str, wish: VideoRequest | None = None) -> Call:
+        """Return which job is meant and who calls: by what is secret to them, never by the id, which others may see.
+
+        That is the second half of a handle, else their page's token, else their own key. Who shows none of them gets
+        a handle in the answer. It is random, but for an id of their own choice: there it follows from the whole call,
+        so that the same call again, after an answer that was lost, leads to the same job, and the id alone does not.
+
+        Raises:
+            InvalidRequestError: What is to name a new job is no id or handle.
+        """
+        job_id, dot, secret = handle.partition(".")
+        if wish is not None and dot and not (is_id(job_id) and is_id(secret)):
+            raise InvalidRequestError("bad_job_id", field="job_id")
+        is_chosen, job_id = job_id != "", job_id or new_id()
+        token, own_key = headers_of(caller).get(VISITOR_HEADER, ""), _own_key(caller)
+        is_known = dot != "" or is_id(token) or own_key is not None or not self._runner.settings.is_public
+        if dot:
+            token = secret
+        elif not is_id(token):
+            token = sha256(own_key.encode()).hexdigest()[:32] if own_key else self._token(job_id, wish, is_chosen)
+        handle = f"{job_id}.{token}" if dot or (not is_known and wish is not None) else job_id
+        return Call(job_id, visitor_of(token, self._runner.settings, caller), handle)
+
+    def _token(self, job_id: str, wish: VideoRequest | None, is_chosen: bool) -> str:
+        if not self._runner.settings.is_public:
+            return self._runner.videos.token(job_id)  # everybody is the owner
+        return self._runner.videos.token(job_id, wish) if is_chosen and wish is not None else new_id()
+
+    def _no_place(self, call: Call) -> HunyuanUIError:
+        try:
+            self._runner.view(call.job_id, call.visitor)
+        except AccessError:
+            return HunyuanUIError("no_place_to_send")
+        return HunyuanUIError("no_place_to_wait", job_id=call.handle)
 
     async def _video(self, job: Job, visitor: Visitor) -> dict[str, Any]:
         if job.status is not JobStatus.DONE:
@@ -130,7 +217,7 @@ def declare_api(runner: JobRunner) -> None:
     calls = ApiCalls(runner)
     sent = {"job_id": str, "caller": gr.Request}
     both = tuple[dict[str, Any], dict[str, Any]]
-    _declare(calls.generate, signature_of(sent, both), _JOB_HELP, concurrency_limit=WAITING_CALLS)
+    _declare(calls.generate, signature_of(sent, both), _JOB_HELP, concurrency_limit=SLOTS)
     _declare(calls.submit, signature_of(sent, dict[str, Any]), _JOB_HELP)
     # What is free needs no place in the queue, and an agent's call without one comes with the agent's own request.
     _declare(calls.status, _resolved(calls.status), _STATUS_HELP, queue=False)
@@ -169,9 +256,9 @@ def _own_key(caller: gr.Request | None) -> str | None:
     return headers_of(caller).get(KEY_HEADER) or None
 
 
-def _made(job: Job) -> dict[str, Any]:
+def _made(job: Job, call: Call) -> dict[str, Any]:
     return {
-        "job_id": job.id,
+        "job_id": call.handle,
         **job.request.model_dump(include=set(VideoRequest.model_fields) - {"width", "height", "video_length"}),
         "width": job.made.width,
         "height": job.made.height,

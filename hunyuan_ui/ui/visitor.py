@@ -70,7 +70,7 @@ def headers_of(request: gr.Request | None) -> Mapping[str, str]:
 
 
 def _address_of(request: gr.Request | None) -> str:
-    client = None if request is None else cast("Any", request).client
+    client: Any = getattr(request, "client", None)
     return "" if client is None else str(client.host)
 
 
