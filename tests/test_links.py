@@ -27,6 +27,18 @@ def test_codes_survive_a_restart_and_differ_between_installations(tmp_path: Path
     assert LinkCodes(tmp_path / "b").code("v", "j") != first
 
 
+def test_what_is_made_for_one_purpose_serves_no_other(tmp_path: Path) -> None:
+    codes, job, visitor = LinkCodes(tmp_path), new_id(), new_id()
+    made = [codes.code(visitor, job), codes.shown_id(job), codes.token(job, ""), codes.token(job, visitor)]
+    assert len({text[:16] for text in made}) == 4
+    assert not any(codes.opens(text, visitor, job) for text in made[1:])
+    assert codes.token(job, "a") == LinkCodes(tmp_path).token(job, "a") != codes.token(job, "b")
+    assert codes.shown_id(job) == LinkCodes(tmp_path).shown_id(job) != codes.shown_id(new_id())
+    assert codes.shown_id(job) not in job
+    (tmp_path / "other").mkdir()
+    assert LinkCodes(tmp_path / "other").shown_id(job) != codes.shown_id(job)
+
+
 def test_the_secret_is_readable_by_its_user_only(tmp_path: Path) -> None:
     LinkCodes(tmp_path)
     assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600

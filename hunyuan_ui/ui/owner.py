@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import time
+import unicodedata
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ DAYS: Final = 30
 JOBS_SHOWN: Final = 50
 JOBS_EXPORTED: Final = 100_000
 _DAY_S: Final = 86_400
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet would compute
+_FORMULA: Final = ("=", "+", "-", "@", "\N{MINUS SIGN}")  # what a spreadsheet computes, however wide it is written
 
 Action = Callable[[gr.EventData, Visitor], Awaitable[None]]
 
@@ -64,7 +65,8 @@ class OwnerEvents:
 
         async def settle(event: gr.EventData, visitor: Visitor) -> None:
             was_charged = getattr(event, "was_charged", True) is not False
-            await self._runner.owner.settle(str(getattr(event, "job", "")), visitor, was_charged=was_charged)
+            meant = self._meant(event, self._runner.owner.unknown(visitor))
+            await self._runner.owner.settle(meant, visitor, was_charged=was_charged)
 
         return self._event(settle)
 
@@ -104,6 +106,11 @@ class OwnerEvents:
 
         return answer
 
+    def _meant(self, event: gr.EventData, jobs: Iterable[Job]) -> str:
+        """Return the id of the job that an event names as the page shows it; an empty one for none of these."""
+        shown = str(getattr(event, "job", ""))
+        return next((job.id for job in jobs if self._runner.videos.shown_id(job) == shown), "")
+
     async def _desk(self, owner: Visitor, say: Words) -> dict[str, Any]:
         desk, limits = self._runner.owner, self._runner.limits()
         unknown = desk.unknown(owner)
@@ -124,7 +131,9 @@ class OwnerEvents:
             "daily_limit": limits.daily_limit_usd,
             "days": days,
             "sum": say("owner.sum", spent=money(total), count=sum(day.videos for day in spent.values())),
-            "unknown": [_unsettled(job, credits_usd, say) for job in unknown],
+            "unknown": [
+                {"id": self._runner.videos.shown_id(job), "text": _unsettled(job, credits_usd, say)} for job in unknown
+            ],
             "jobs": [self._row(job, say) for job in desk.everything(owner, limit=JOBS_SHOWN)],
         }
 
@@ -146,14 +155,16 @@ class OwnerEvents:
 
     def _csv(self, owner: Visitor) -> str:
         jobs = self._runner.owner.everything(owner, limit=JOBS_EXPORTED)
-        return csv_of(jobs, with_prompts=not self._runner.settings.is_public)
+        shown_id = self._runner.videos.shown_id
+        return csv_of(jobs, shown_id, with_prompts=not self._runner.settings.is_public)
 
 
-def csv_of(jobs: Iterable[Job], *, with_prompts: bool) -> str:
+def csv_of(jobs: Iterable[Job], shown_id: Callable[[Job], str], *, with_prompts: bool) -> str:
     """Return jobs as CSV that no spreadsheet computes anything from.
 
     Args:
         jobs: In the order of the rows.
+        shown_id: What stands for a job there: a real id is of use to who finds the file.
         with_prompts: Add what each visitor wrote.
     """
     text = io.StringIO()
@@ -165,7 +176,7 @@ def csv_of(jobs: Iterable[Job], *, with_prompts: bool) -> str:
         cost = "" if job.cost_microusd is None else job.cost_microusd / MICRO
         width, height, frames, _ = job.made
         made = [width, height, frames, job.request.infer_steps, job.request.seed]
-        cells = [job.id, _utc(job.created_at), job.status.value, job.payer, cost, job.counted_microusd / MICRO]
+        cells = [shown_id(job), _utc(job.created_at), job.status.value, job.payer, cost, job.counted_microusd / MICRO]
         cells += [job.inference_s, job.request_id, *made, *([job.request.prompt] if with_prompts else [])]
         writer.writerow([_cell(cell) for cell in cells])
     return text.getvalue()
@@ -197,10 +208,10 @@ def _day(begins_at: int, spent_microusd: int, say: Words) -> dict[str, Any]:
     return {"name": name, "usd": usd, "text": say("owner.day", day=name, spent=money(usd))}
 
 
-def _unsettled(job: Job, credits_usd: float | None, say: Words) -> dict[str, str]:
+def _unsettled(job: Job, credits_usd: float | None, say: Words) -> str:
     facts = {"when": _utc(job.sent_at or job.created_at), "price": money(job.reserved_microusd / MICRO)}
     hint = "" if credits_usd is None else " " + say("owner.balance", credits=money(credits_usd))
-    return {"id": job.id, "text": say("owner.unsettled", **facts) + hint}
+    return say("owner.unsettled", **facts) + hint
 
 
 def _cost(job: Job, say: Words) -> str:
@@ -216,6 +227,17 @@ def _utc(at: float) -> str:
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return "" if value is None else value
+    """Return a cell in which nothing is computed, whichever separator or quotes a spreadsheet takes for such."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return value
+    disarmed, before = list[str](), ""
+    for sign in value:
+        # Whatever is neither letter nor digit may separate two cells, or be dropped in front of one.
+        if not before.isalnum() and unicodedata.normalize("NFKC", sign)[:1] in _FORMULA:
+            disarmed.append("'")
+        disarmed.append(sign)
+        before = sign
+    text = "".join(disarmed)
+    return f"'{text}" if text[:1].isspace() else text
