@@ -77,7 +77,15 @@ class Exports:
         self._makers: set[str] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
 
-    async def make(self, video: Path, job_id: str, export: Export, *, visitor_id: str) -> Path:
+    async def make(
+        self,
+        video: Path,
+        job_id: str,
+        export: Export,
+        *,
+        visitor_id: str,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Path:
         """Return the file of an export, made now unless it is there already.
 
         Args:
@@ -85,9 +93,10 @@ class Exports:
             job_id: Whose video it is; a checked id.
             export: What to make.
             visitor_id: Each visitor has one export under way.
+            is_wanted: Asked in another thread when the file is there: whether its video was not deleted meanwhile.
 
         Raises:
-            MediaError: The video cannot be read, the disk is full, or the visitor's last one is not done.
+            MediaError: The video cannot be read or is gone, the disk is full, or the visitor's last one is not done.
         """
         path = self.folder / f"{job_id}-{export.file_name}"
         if path.is_file():
@@ -99,7 +108,7 @@ class Exports:
         self._makers.add(visitor_id)
         try:
             async with self._slots:
-                await asyncio.to_thread(self._make, video, path, export)
+                await asyncio.to_thread(self._make, video, path, export, is_wanted)
         finally:
             self._makers.discard(visitor_id)
         return path
@@ -119,13 +128,14 @@ class Exports:
         _remove(path for path in self.folder.glob("*") if path.name.partition("-")[0] not in job_ids)
         self._make_room()
 
-    def _make(self, video: Path, path: Path, export: Export) -> None:
+    def _make(self, video: Path, path: Path, export: Export, is_wanted: Callable[[], bool]) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._make_room()
             if shutil.disk_usage(self.folder).free < self._min_free_bytes:
                 raise MediaError("export_failed", problem="the disk is nearly full")
             _write(video, path, export)
+            keep_if(is_wanted, path)
         except OSError as error:
             is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             problem = "the disk is full" if is_full else "the file could not be written"
@@ -143,6 +153,24 @@ class Exports:
             kept += size
             if path.suffix != ".part" and (kept > KEPT_BYTES or time.time() - touched > KEPT_S):
                 _remove([path])
+
+
+def keep_if(is_wanted: Callable[[], bool], path: Path) -> None:
+    """Remove a file made of a video that was deleted while it was made.
+
+    To be called when the file is there: what was deleted later takes the file with it.
+
+    Raises:
+        MediaError: It was deleted.
+    """
+    is_kept = False
+    try:
+        is_kept = is_wanted()
+    finally:
+        if not is_kept:
+            _remove([path])
+    if not is_kept:
+        raise MediaError("video_missing")
 
 
 def _write(video: Path, path: Path, export: Export) -> None:

@@ -82,6 +82,7 @@ class VideoLibrary:
         if not path.is_file():
             with suppress(MediaError, OSError):
                 media.write_poster(self.video(job_id), path)
+                self._drop_without_video(path, job_id)
         return path if path.is_file() else None
 
     def store(self, job: Job, part: Path) -> Job:
@@ -169,7 +170,21 @@ class VideoLibrary:
         # The video last: while it is there, a start after a kill still sees that something is left.
         for suffix in (".mp4.part", ".webp", ".json", _UNREADABLE, *reversed(BY_SUFFIX)):
             self._path(job_id, suffix).unlink(missing_ok=True)
+        # Once more: it may have been drawn again while the video was still there.
+        self._path(job_id, ".webp").unlink(missing_ok=True)
         sync_folder(self.folder)
+
+    def left_of(self, deleted: set[str]) -> set[str]:
+        """Return which of these ids have a file of any kind here."""
+        with suppress(OSError):
+            return deleted & {path.name.lstrip(".")[:32] for path in self.folder.iterdir()}
+        return set()
+
+    def _drop_without_video(self, path: Path, job_id: str) -> None:
+        try:
+            self.video(job_id)
+        except MediaError:
+            path.unlink(missing_ok=True)
 
     def _path(self, job_id: str, suffix: str) -> Path:
         if not is_id(job_id):

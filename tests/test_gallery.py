@@ -232,7 +232,7 @@ async def test_who_proved_to_be_the_owner_has_what_came_back_from_the_account_be
     bobs = put_video(public.data_dir, BOB)
     async with opened(public) as shelf:
         assert len(await shelf.listed()) == 1
-        shelf.runner.owner.prove(Visitor.from_token(ALICE), "SG_0123456789abcdef")
+        await shelf.runner.owner.prove(Visitor.from_token(ALICE), "SG_0123456789abcdef")
         first = (await shelf.ask("videos", params={"everybody": "1"})).json()
         rest = (await shelf.ask("videos", params={"before": first["before"]})).json()
         prompts = [video["settings"]["prompt"] for video in first["videos"] + rest["videos"]]

@@ -242,13 +242,15 @@ class Ledger(LedgerStore):
         return replace(known, notes=merged)
 
     def hide(self, job_id: str) -> None:
-        """Take an ended job out of every list and forget its words; its money stays counted."""
+        """Take an ended job out of every list and forget its words and its link; its money stays counted."""
         with self._transaction("hide"):
             self._connection.execute(
-                "UPDATE jobs SET deleted_at = ?, request = json_set(request, '$.prompt', '-', '$.negative_prompt', '')"
+                "UPDATE jobs SET deleted_at = ?, problem = NULL, result_url = NULL,"
+                " request = json_set(request, '$.prompt', '-', '$.negative_prompt', '')"
                 f" WHERE id = ? AND status NOT IN ({OPEN})",
                 (self.now(), job_id),
             )
+            self._must_truncate = True
 
     # reading
 

@@ -19,6 +19,7 @@ FILE_NAME: Final = "ledger.sqlite3"
 LOG_NAME: Final = f"{FILE_NAME}-wal"  # commits that are not in the ledger's file yet
 BACKUPS_KEPT: Final = 5
 BUSY_TIMEOUT_S: Final = 5.0
+_PATIENCE_MS: Final = 100  # with a reader, before the log is emptied another time
 _OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables
 _REVIEW: Final = "ledger.review"  # stands while the owner has not confirmed the budget after damage
 # A job that waited when the copy was made may have been sent since; a preview costs nothing.
@@ -94,7 +95,7 @@ def open_reader(folder: Path) -> sqlite3.Connection:
 
 
 def back_up(folder: Path, source: sqlite3.Connection | None = None) -> Path:
-    """Copy a ledger while it is in use, keeping the newest five good copies; return the copy.
+    """Copy a ledger while it is in use, keeping the newest five copies without words deleted since; return the copy.
 
     Args:
         folder: Where the copies are.
@@ -111,9 +112,11 @@ def back_up(folder: Path, source: sqlite3.Connection | None = None) -> Path:
             target = undo.enter_context(closing(sqlite3.connect(part)))
             source.backup(target)
             _check(target)
+            forgotten = _forgotten(target)
         part.replace(copy)
-        for old in _backups(folder)[BACKUPS_KEPT:]:
-            old.unlink(missing_ok=True)
+        for number, old in enumerate(_backups(folder)):
+            if number >= BACKUPS_KEPT or (old != copy and not _is_as_forgetful(old, forgotten)):
+                old.unlink(missing_ok=True)
     except sqlite3.Error as error:
         raise as_storage_error(error) from error
     except OSError as error:
@@ -122,6 +125,29 @@ def back_up(folder: Path, source: sqlite3.Connection | None = None) -> Path:
         with suppress(OSError):
             part.unlink(missing_ok=True)
     return copy
+
+
+def truncate_log(connection: sqlite3.Connection) -> bool:
+    """Empty the write-ahead log, where deleted words still stand; return False when somebody was reading there."""
+    with suppress(sqlite3.Error):
+        connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+        try:
+            is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return is_busy == 0
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
+    return False
+
+
+def _forgotten(connection: sqlite3.Connection) -> int:
+    """Return how many jobs were deleted."""
+    return int(connection.execute("SELECT count(*) FROM jobs WHERE deleted_at IS NOT NULL").fetchone()[0])
+
+
+def _is_as_forgetful(backup: Path, forgotten: int) -> bool:
+    with suppress(sqlite3.Error), closing(_read_only(backup, "&immutable=1")) as connection:
+        return _forgotten(connection) >= forgotten
+    return False
 
 
 def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
@@ -134,6 +160,8 @@ def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
         # FULL costs one fsync a commit and is what makes "submitting" survive a power cut.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        # What is deleted or moved is overwritten, not only marked as free.
+        connection.execute("PRAGMA secure_delete = ON")
         _check(connection)
         if connection.execute(_TABLE).fetchone() is None:
             if not may_be_new:
@@ -142,6 +170,7 @@ def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
         if connection.execute(_INDEX).fetchone() is None:
             connection.execute(BY_REQUEST)
         _check_rows(connection)
+        truncate_log(connection)  # an earlier run may not have come to it
         undo.pop_all()
     return connection
 

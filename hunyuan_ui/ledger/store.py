@@ -13,7 +13,7 @@ from typing import Final
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.ledger.clock import LedgerClock
-from hunyuan_ui.ledger.files import back_up
+from hunyuan_ui.ledger.files import back_up, truncate_log
 from hunyuan_ui.ledger.rows import as_storage_error
 
 _NEWEST: Final = "SELECT coalesce(max(updated_at), 0.0) FROM jobs"
@@ -53,6 +53,7 @@ class LedgerStore:
         self._connection = connection
         self._reader = reader or connection
         self._checkpoint = checkpoint
+        self._must_truncate = False  # words that were deleted still stand in the log
         self._lock = threading.RLock()
         self._read_lock = threading.RLock() if reader else self._lock
         with self._reading() as read:
@@ -136,6 +137,7 @@ class LedgerStore:
                 self._connection.execute("COMMIT")
                 self._clock.hold(newest)
                 self._checkpoint(f"ledger.{name}.committed")
+                self._must_truncate = self._must_truncate and not truncate_log(self._connection)
             except sqlite3.Error as error:
                 self._roll_back()
                 raise as_storage_error(error) from error

@@ -47,6 +47,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._backup: asyncio.Task[None] | None = None
+        self._needs_backup = False
         self._is_stopping = False
 
     def start(self) -> None:
@@ -209,7 +210,7 @@ class Dispatcher:
         live = self.live.get(job_id)
         if live is not None and not live.job.is_active:
             self.let_go(live.job)
-            self._back_up()
+            self.back_up()
         elif not task.cancelled() and task.exception() is not None:
             log.trouble("job.task_died", job=job_id, kind=type(task.exception()).__name__)
             asyncio.get_running_loop().call_later(_RESTART_S, self._set_going, job_id)
@@ -222,18 +223,21 @@ class Dispatcher:
         log.trouble("queue.died", kind=type(task.exception()).__name__)
         asyncio.get_running_loop().call_later(_RESTART_S, self.start)
 
-    def _back_up(self) -> None:
-        """Copy the ledger after a job that ended, unless a copy is under way."""
+    def back_up(self) -> None:
+        """Copy the ledger, as after a job that ended; while a copy is under way, once more after it."""
+        self._needs_backup = True
         if not self._is_stopping and (self._backup is None or self._backup.done()):
-            self._backup = asyncio.create_task(self._back_up_once(), name="ledger backup")
+            self._backup = asyncio.create_task(self._back_up_until_done(), name="ledger backup")
 
-    async def _back_up_once(self) -> None:
-        if LOCK_NAME in self._means.folder.astray:
-            return  # its copies would stand in for another ledger there
-        try:
-            await self._means.in_ledger(self._means.ledger.back_up, self._means.folder.path)
-        except (StorageError, OSError) as error:
-            log.trouble("ledger.backup_failed", kind=type(error).__name__)
+    async def _back_up_until_done(self) -> None:
+        while self._needs_backup and not self._is_stopping:
+            self._needs_backup = False
+            if LOCK_NAME in self._means.folder.astray:
+                return  # its copies would stand in for another ledger there
+            try:
+                await self._means.in_ledger(self._means.ledger.back_up, self._means.folder.path)
+            except (StorageError, OSError) as error:
+                log.trouble("ledger.backup_failed", kind=type(error).__name__)
 
     async def _run(self, live: LiveJob) -> None:
         """Take one job along; the boundary where whatever goes wrong is caught, and the job goes on from its row."""

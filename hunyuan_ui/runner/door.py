@@ -78,7 +78,7 @@ class JobRunner:
             self._means.folder.refuse(error)
             log.trouble("runner.view_only", code=error.code)
             return
-        await asyncio.to_thread(self.videos.exports.sweep, self._means.library.ids())
+        await asyncio.to_thread(self.videos.sweep)
         for job in jobs:
             self._dispatcher.take(job)
         self._history.start()  # before anything may be sent
@@ -381,6 +381,7 @@ class JobRunner:
         await self._in_ledger(self._means.ledger.hide, job_id)
         await asyncio.to_thread(self._means.library.delete, job_id)
         await asyncio.to_thread(self.videos.exports.forget, job_id)
+        self._dispatcher.back_up()  # older copies of the ledger still have the words
         log.event("job.deleted", job=job_id)
 
     def _new_job(self, job_id: str, request: VideoRequest, visitor: Visitor, payer: Payer) -> Job:

@@ -57,9 +57,9 @@ def _square_library(means: Means) -> None:
     The rename of the MP4 is the last step before the last commit, so a whole file with its sidecar means that only
     the commit is missing; or that the ledger was lost, or was restored from a copy that knows less.
     """
-    found = means.library.ids()
-    for job_id in found & means.ledger.ids("deleted"):
+    for job_id in means.library.left_of(means.ledger.ids("deleted")):
         means.library.delete(job_id)
+    found = means.library.ids()
     for job_id in sorted(found - means.ledger.ids("done") - means.ledger.ids("deleted")):
         done = means.library.finished(job_id)
         try:

@@ -126,7 +126,16 @@ class VideoShelf:
         Raises:
             MediaError: It cannot be made.
         """
-        return await self.exports.make(self.video(job), job.id, export, visitor_id=job.visitor)
+        wanted = partial(self.is_there, job)
+        return await self.exports.make(self.video(job), job.id, export, visitor_id=job.visitor, is_wanted=wanted)
+
+    def is_there(self, job: Job) -> bool:
+        """Whether a job was not deleted; may be asked in any thread."""
+        return self._means.ledger.get(job.id) is not None
+
+    def sweep(self) -> None:
+        """Remove exports that nobody wants any more, as at a start."""
+        self.exports.sweep(self._means.library.ids())
 
     async def settings_in(self, path: Path) -> VideoRequest:
         """Return the settings an MP4 from anywhere carries.

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final, cast
 
@@ -207,7 +208,7 @@ class ApiCalls:
         if job.status is not JobStatus.DONE:
             raise _why_not(job)
         path = self._runner.video_path(job.id, visitor)
-        cached = await asyncio.to_thread(served_copy, job, path)
+        cached = await asyncio.to_thread(served_copy, job, path, partial(self._runner.videos.is_there, job))
         kind = BY_SUFFIX[path.suffix]
         return FileData(path=cached, orig_name=download_name(job, kind.suffix), mime_type=kind.mime).model_dump()
 

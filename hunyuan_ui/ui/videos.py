@@ -23,7 +23,7 @@ from hunyuan_ui.export import Export, ExportKind
 from hunyuan_ui.filetype import BY_SUFFIX, MP4
 from hunyuan_ui.job import Job, JobProblem, Visitor, is_id
 from hunyuan_ui.runner import JobRunner
-from hunyuan_ui.ui.copies import download_name, drop_copy
+from hunyuan_ui.ui.copies import download_name, drop_copies
 from hunyuan_ui.ui.gallery import video_json
 from hunyuan_ui.ui.jobs import PAGE_VERSION
 from hunyuan_ui.ui.text import words_for
@@ -103,9 +103,10 @@ class VideoPages:
         """Delete one of the visitor's videos and all its files."""
         visitor = self._visitor(request)
         job = self._runner.videos.one(request.path_params["id"], visitor)
-        with suppress(MediaError):
-            await asyncio.to_thread(drop_copy, job, self._runner.videos.video(job))
+        # Before as well, so that a stop in between leaves none that are served for a day.
+        await asyncio.to_thread(drop_copies, job)
         await self._runner.delete(job.id, visitor)
+        await asyncio.to_thread(drop_copies, job)
         return _json({"deleted": job.id})
 
     async def read_settings(self, request: Request) -> Response:
