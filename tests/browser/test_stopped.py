@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -201,7 +202,7 @@ def service() -> Iterator[RawService]:
         yield running
 
 
-def settings_for(service: RawService) -> dict[str, str]:
+def settings_for(service: RawService) -> dict[str, Any]:
     return {"SEGMIND_API_KEY": "SG_0011223344556677", "SEGMIND_BASE_URL": service.origin}
 
 

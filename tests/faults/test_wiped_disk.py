@@ -498,7 +498,7 @@ async def test_who_proved_to_be_the_owner_sees_what_came_back_and_no_strangers_v
     async with rig.running() as runner:
         own = await visit(runner, payer="nobody")
         await at_rest(runner)
-        owner = runner.owner.prove(STRANGER, KEY)
+        owner = await runner.owner.prove(STRANGER, KEY)
         for is_everybody in (False, True):
             videos, has_more = await runner.videos.page(owner, is_everybody=is_everybody)
             assert [video.request.prompt for video in videos] == list(service.posts())[:1]
