@@ -67,6 +67,17 @@ SENTENCES: Final[dict[str, str]] = {
         "This video may cost {price}, above the limit of {limit} for one video. Nothing was sent; "
         "confirm the price to go on."
     ),
+    "price_changed": (
+        "This video may cost {price} now, more than the {shown} that was shown. Nothing was sent; "
+        "confirm the new price to go on."
+    ),
+    "price_not_shown": (
+        "The price of this video was not shown yet: it may cost {price}. Nothing was sent; confirm the price to go on."
+    ),
+    "over_most_usd": (
+        "This video may cost {price}, more than the {limit} that were allowed for it. Nothing was sent; "
+        "allow more, or choose fewer frames, fewer steps or a smaller size."
+    ),
     "over_daily_limit": (
         "Today's limit of {limit} leaves {left}, and this video may cost {price}. Nothing was sent; "
         "choose a smaller video or come back tomorrow (UTC)."
@@ -292,6 +303,9 @@ SENTENCES: Final[dict[str, str]] = {
     "said_not_charged": "The owner found that this job was not charged. Nothing is counted; press Generate again.",
 }
 
+
+# Of a price above what was shown or allowed: whoever asks can agree to it.
+PRICE_REFUSALS: Final = ("price_changed", "price_not_shown")
 
 _SENT: Final = "_sent"
 

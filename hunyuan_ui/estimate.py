@@ -41,7 +41,7 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Expected seconds and US dollars, each with a low and a high end."""
+    """Expected seconds and US dollars, each with a low and a high end; `high_usd` is what a job reserves."""
 
     seconds: float
     low_s: float
@@ -84,8 +84,10 @@ def estimate(request: VideoRequest, outcomes: Sequence[Outcome] = ()) -> Estimat
     is_learnt = len(timed) >= _LEARNT_AFTER
     low, high = _LEARNT_SPREAD if is_learnt else _UNLEARNT_SPREAD
     predicted_s = predicted_seconds(request)
-    seconds, cost = factor * predicted_s, price_factor * USD_PER_S * predicted_s
-    return Estimate(seconds, low * seconds, high * seconds, cost, low * cost, high * cost, is_learnt)
+    seconds, listed = factor * predicted_s, USD_PER_S * predicted_s
+    cost = price_factor * listed
+    # Small videos may have taught too low a price for a large one, so the most is never below the price list's.
+    return Estimate(seconds, low * seconds, high * seconds, cost, low * cost, max(high * cost, listed), is_learnt)
 
 
 def is_plausible(cost_usd: float, expected_usd: float) -> bool:

@@ -14,6 +14,7 @@ from hunyuan_ui.settings import Settings
 
 BREAKER_AFTER: Final = 3  # paid jobs in a row that brought no video
 SECONDS_BETWEEN_SUBMITS: Final = 10  # public only, one visitor
+SHOWN_TOLERANCE_MICROUSD: Final = 10_000  # prices are shown in whole cents
 MOST_WAITING: Final = 20  # public only, jobs in our own queue
 MOST_WAITING_OF_ONE: Final = 4  # public only: of one visitor, or on one key of a visitor's own
 MOST_WAITING_PRIVATE: Final = 200
@@ -21,7 +22,10 @@ MOST_WAITING_PRIVATE: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the ledger counts at the moment a job wants in; money in micro-dollars, spent or still at risk."""
+    """What the ledger counts at the moment a job wants in; money in micro-dollars, spent or still at risk.
+
+    `reserved_microusd` is the part of today's that jobs waiting, being sent or rendering have reserved.
+    """
 
     today_microusd: int = 0
     total_microusd: int = 0
@@ -31,13 +35,15 @@ class Totals:
     waiting: int = 0
     bad_streak: int = 0
     visitor_waiting: int = 0
+    reserved_microusd: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What no ledger knows of a visitor's waiting jobs."""
+    """What no ledger knows of waiting jobs."""
 
-    parked: int = 0  # wait for their key, and so for nobody's place
+    parked: int = 0  # everybody's that wait for their visitor's key, and so for nobody's place
+    own_parked: int = 0  # this visitor's among them
     on_key: int = 0  # other waiting jobs that the same key pays for, whoever brought it
 
 
@@ -100,23 +106,31 @@ class Guard:
         return payer
 
     def check(
-        self, job: Job, totals: Totals, *, is_confirmed: bool = False, parked: int = 0, places: Places = NO_PLACES
+        self,
+        job: Job,
+        totals: Totals,
+        *,
+        shown_usd: float | None = None,
+        is_confirmed: bool = False,
+        places: Places = NO_PLACES,
     ) -> None:
         """Let the job pass or say which limit it would break.
 
         Args:
             job: The job as it would be stored, with its reservation.
             totals: Counted in the same transaction.
+            shown_usd: The most in US dollars that was shown for this job, 0 for none; None asks for no comparison.
             is_confirmed: The person has seen and accepted a price above the limit for one video (private only).
-            parked: How many of the waiting jobs wait for their visitor's key, and so for nobody's place.
-            places: What the runner alone knows of this visitor's places.
+            places: What the runner alone knows of waiting jobs.
 
         Raises:
             SpendLimitError: Names the limit, what is left and the job's price.
         """
         if self._settings.is_public:
-            self._check_places(totals.visitor_waiting - places.parked, places.on_key)
-        self._check_queue(totals.waiting - parked)
+            self._check_places(totals.visitor_waiting - places.own_parked, places.on_key)
+        self._check_queue(totals.waiting - places.parked)
+        if shown_usd is not None:
+            _check_shown(job, shown_usd)
         if job.payer == "owner":
             self._check_money(job, totals, is_confirmed=is_confirmed)
         if self._settings.is_public and job.payer != "visitor":
@@ -172,6 +186,13 @@ class Guard:
         since = totals.seconds_since_visitor
         if since is not None and since < SECONDS_BETWEEN_SUBMITS:
             raise SpendLimitError("too_soon", seconds=round(SECONDS_BETWEEN_SUBMITS - since) or 1)
+
+
+def _check_shown(job: Job, shown_usd: float) -> None:
+    price, shown = job.reserved_microusd, round(shown_usd * MICRO)
+    if price > shown + SHOWN_TOLERANCE_MICROUSD:
+        code = "price_changed" if shown else "price_not_shown"
+        raise SpendLimitError(code, price=usd(price), shown=usd(shown), most_usd=price / MICRO)
 
 
 def usd(microusd: int) -> str:

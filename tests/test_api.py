@@ -75,6 +75,25 @@ def test_an_own_key_in_the_header_pays_for_its_own_video(app: RunningApp, paying
     assert OWN_KEY not in app.output
 
 
+@pytest.mark.parametrize("name", ["/submit", "/generate"])
+def test_a_video_that_may_cost_more_than_it_is_allowed_is_refused(app: RunningApp, paying: Client, name: str) -> None:
+    most_usd = paying.predict(**SMALL, api_name="/estimate")["high_usd"]
+    before = len(app.events("job.queued"))
+    with pytest.raises(AppError, match=r"may cost \$\d\.\d\d, more than the \$0\.01 that were allowed"):
+        paying.predict(**SMALL, most_usd=0.01, api_name=name)
+    assert len(app.events("job.queued")) == before
+    assert paying.predict(**SMALL, most_usd=most_usd, api_name=name)
+    assert len(app.events("job.queued")) == before + 1
+
+
+@pytest.mark.parametrize("most_usd", ["much", -1, 1001, True, [1], {}])
+def test_an_amount_that_is_none_is_named(app: RunningApp, paying: Client, most_usd: object) -> None:
+    before = len(app.events("job.queued"))
+    with pytest.raises(AppError, match=r"most_usd: .* from 0 to 1000"):
+        paying.predict(**SMALL, most_usd=most_usd, api_name="/submit")
+    assert len(app.events("job.queued")) == before
+
+
 def test_the_same_job_id_sent_again_is_one_job(app: RunningApp, paying: Client) -> None:
     job_id = new_id()
     sent = [paying.predict(**SMALL, job_id=job_id, api_name="/submit") for _ in range(3)]

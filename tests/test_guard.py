@@ -210,6 +210,30 @@ def test_a_dear_video_asks_its_owner_once() -> None:
     assert passes(PRIVATE, job(5.000001), is_confirmed=True)
 
 
+@pytest.mark.parametrize("payer", ["owner", "visitor"])
+@pytest.mark.parametrize(
+    ("shown_usd", "code"),
+    [(None, None), (1.5, None), (1.4951, None), (99.0, None), (1.48, "price_changed"), (0.02, "price_changed")],
+)
+def test_a_price_that_is_higher_than_what_was_shown_is_refused(
+    payer: Payer, shown_usd: float | None, code: str | None
+) -> None:
+    assert code_of(LIMITED, job(1.5, payer), shown_usd=shown_usd) == code
+    assert code_of(LIMITED, job(1.5, payer), shown_usd=shown_usd, is_confirmed=True) == code
+
+
+def test_a_price_that_was_never_shown_is_said_and_not_paid() -> None:
+    assert code_of(PRIVATE, job(1.5), shown_usd=0.0) == "price_not_shown"
+    assert code_of(PRIVATE, job(0.0, "nobody"), shown_usd=0.0) is None
+
+
+def test_a_changed_price_is_said_with_the_one_that_was_shown() -> None:
+    with pytest.raises(SpendLimitError) as caught:
+        Guard(PRIVATE).check(job(2.85), EMPTY, shown_usd=2.2)
+    assert str(caught.value).startswith("This video may cost $2.85 now, more than the $2.20 that was shown.")
+    assert caught.value.facts["most_usd"] == 2.85
+
+
 def test_a_dear_video_is_refused_to_strangers_whatever_they_confirm() -> None:
     assert passes(PUBLIC, job(5.0))
     assert code_of(PUBLIC, job(5.000001), is_confirmed=True) == "over_video_limit"

@@ -551,9 +551,9 @@ async def test_cheap_small_videos_do_not_lower_what_is_reserved_for_a_large_one(
     async with running(private, service) as runner:
         for _ in range(5):
             await made(runner)
-        assert runner.estimate(FOX).high_usd < price / 2
+        assert runner.estimate(FOX).cost_usd < price / 2
         stored = await runner.submit(new_id(), FOX, VISITOR)
-        assert stored.reserved_microusd >= price * 1_000_000 - 1
+        assert stored.reserved_microusd == round(runner.estimate(FOX).high_usd * 1_000_000) >= price * 1_000_000 - 1
 
 
 async def test_two_hundred_clicks_at_once_never_pass_the_daily_limit(public: Settings, service: FakeService) -> None:

@@ -73,6 +73,25 @@ def test_the_ledger_counts_money_as_each_job_does(jobs: list[Job]) -> None:
     )
 
 
+_RESERVING = (JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_JOBS)
+def test_what_of_today_is_only_reserved_is_told_apart(jobs: list[Job]) -> None:
+    today = NOON - DAY_S / 2
+    with tempfile.TemporaryDirectory() as folder, closing(open_book(Path(folder))) as ledger:
+        for made in jobs:
+            ledger.adopt(made)
+        counted = ledger.totals(ALICE)
+    assert counted.reserved_microusd == sum(
+        made.counted_microusd
+        for made in jobs
+        if made.status in _RESERVING and (made.sent_at is None or made.sent_at >= today)
+    )
+    assert counted.reserved_microusd <= counted.today_microusd
+
+
 def test_a_job_counts_on_the_day_it_was_sent(ledger: Ledger, clock: Clock) -> None:
     clock.at = MIDNIGHT - 60
     sent, waits = job(), job()

@@ -182,6 +182,53 @@ async def test_after_each_job_the_ledger_is_copied(settings: Settings, service: 
         assert runner.limits().spent_total_usd == 2 * PRICE_USD
 
 
+async def test_a_price_that_has_risen_since_it_was_shown_is_refused_and_stores_nothing(
+    settings: Settings, service: FakeService
+) -> None:
+    wish = VideoRequest(prompt="a heron", video_length=33)
+    async with running(settings, service) as runner:
+        shown_usd = runner.estimate(wish, "owner").high_usd
+        assert shown_usd < (await made(runner, video_length=33)).counted_microusd / MICRO
+        now_usd = runner.estimate(wish, "owner").high_usd
+        assert now_usd > shown_usd + 0.01
+        job_id = new_id()
+        with pytest.raises(SpendLimitError) as caught:
+            await runner.submit(job_id, wish, VISITOR, shown_usd=shown_usd)
+        assert caught.value.code == "price_changed"
+        assert (service.posts, len(runner.jobs(VISITOR))) == (1, 1)
+        await runner.submit(job_id, wish, VISITOR, shown_usd=now_usd)
+        assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
+
+
+async def test_a_click_that_is_stored_already_is_the_same_job_whatever_its_price_is_by_then(
+    settings: Settings, service: FakeService
+) -> None:
+    async with running(settings, service) as runner:
+        job = await made(runner, video_length=5)
+        again = await runner.submit(job.id, job.request, VISITOR, shown_usd=0.0)
+        assert (again.id, again.status, service.posts) == (job.id, JobStatus.DONE, 1)
+
+
+async def test_what_is_reserved_is_the_most_that_the_estimate_says(settings: Settings, service: FakeService) -> None:
+    async with running(settings, service) as runner:
+        for wish in (VideoRequest(prompt="x", video_length=5), VideoRequest(prompt="x", video_length=129)):
+            await made(runner, video_length=5)
+            expected = runner.estimate(wish, "owner")
+            job = await runner.submit(new_id(), wish, VISITOR, shown_usd=expected.high_usd)
+            assert job.reserved_microusd == round(expected.high_usd * MICRO)
+
+
+async def test_money_is_reserved_until_it_is_spent(settings: Settings, service: FakeService) -> None:
+    async with running(settings, service) as runner:
+        job_id = new_id()
+        job = await runner.submit(job_id, VideoRequest(prompt="a heron"), VISITOR)
+        limits = runner.limits()
+        assert limits.reserved_today_usd == limits.spent_today_usd == job.reserved_microusd / MICRO > 0
+        await runner.wait(job_id, VISITOR, 10)
+        limits = runner.limits()
+        assert (limits.reserved_today_usd, limits.spent_today_usd) == (0, PRICE_USD)
+
+
 async def test_another_visitor_learns_nothing_of_a_job(settings: Settings, service: FakeService) -> None:
     async with running(settings, service) as runner:
         job = await made(runner)

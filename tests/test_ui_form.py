@@ -1,26 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import gradio as gr
 import pytest
 
+from hunyuan_ui import presets
 from hunyuan_ui.errors import InvalidRequestError
-from hunyuan_ui.estimate import estimate
 from hunyuan_ui.prompts import EXAMPLES
 from hunyuan_ui.request import Parameter, VideoRequest, parameters
 from hunyuan_ui.ui.form import (
     FIELDS,
+    HELD,
     RequestForm,
-    advice,
     build_request_form,
-    filled,
-    in_range,
     request_from,
+    script_facts,
+    sent_in,
     signature_of,
 )
-from hunyuan_ui.ui.text import words
 
 DEFAULTS = [field.default for field in parameters()]
 
@@ -29,7 +29,7 @@ DEFAULTS = [field.default for field in parameters()]
 def form() -> RequestForm:
     async def place() -> RequestForm:
         with gr.Blocks(analytics_enabled=False):
-            return build_request_form("Generate")
+            return build_request_form()
 
     # Outside a running event loop Gradio makes one for every Blocks and never closes it.
     return asyncio.run(place())
@@ -58,8 +58,7 @@ def test_what_is_advanced_is_out_of_the_way(form: RequestForm) -> None:
 
 def test_the_controls_become_the_request_they_show() -> None:
     for example in EXAMPLES:
-        values = filled(example.request, is_random=False)
-        assert request_from(values[: len(FIELDS)]) == example.request
+        assert request_from([getattr(example.request, name) for name in FIELDS]) == example.request
 
 
 def test_a_random_seed_is_asked_for_whatever_the_box_shows() -> None:
@@ -91,24 +90,61 @@ def test_a_bad_value_is_named_with_its_field(field: str, value: object, words_of
     assert words_of_the_sentence in str(caught.value)
 
 
-def test_presets_follow_the_numbers() -> None:
-    request = VideoRequest.parse({"prompt": "x", "width": 720, "height": 720, "infer_steps": 20})
-    assert filled(request, is_random=True)[len(FIELDS) :] == ["1:1", "540", "draft", True]
-    own = VideoRequest.parse({"prompt": "x", "width": 721, "infer_steps": 33})
-    assert filled(own, is_random=True)[len(FIELDS) :] == [None, None, None, True]
+def test_the_script_is_told_every_preset_and_no_other() -> None:
+    facts = json.loads(json.dumps(script_facts()))
+    assert {
+        (shape, size): tuple(pixels) for shape, sizes in facts["sizes"].items() for size, pixels in sizes.items()
+    } == {(shape, size): presets.pixels(shape, size) for shape in presets.SHAPES for size in presets.SIZES}
+    assert facts["steps"] == presets.STEPS
 
 
-def test_the_line_above_the_button_tells_what_is_really_made() -> None:
-    request = VideoRequest.parse({"prompt": "x"})
-    assert advice(request, estimate(request), words()) == "854x480 is made as 864x480 · 3.2 s"
-    draft = request.model_copy(update={"infer_steps": 20, "width": 864})
-    assert "864x480 · 3.2 s" in advice(draft, estimate(draft), words())
-    assert words()["form.draft_line"] in advice(draft, estimate(draft), words())
+def test_no_two_presets_stand_for_the_same_numbers() -> None:
+    sizes = script_facts()["sizes"].values()
+    pixels = [pair for size in sizes for pair in size.values()]
+    assert len(set(pixels)) == len(pixels)
+    assert len(set(presets.STEPS.values())) == len(presets.STEPS)
 
 
-def test_a_job_that_would_outlive_its_record_is_warned_of() -> None:
-    huge = VideoRequest.parse({"prompt": "x", "width": 1280, "height": 1280, "video_length": 129, "infer_steps": 70})
-    assert words()["form.too_long_line"] in advice(huge, estimate(huge), words())
+def test_the_script_knows_the_values_of_the_form_by_the_names_of_their_components(form: RequestForm) -> None:
+    assert [form.held[HELD.index(name)] for name in FIELDS] == form.controls
+    assert form.held[-5:] == [form.shape, form.size, form.quality, form.is_random, form.variations]
+
+
+def clicked(**changes: Any) -> str:
+    held = {name: getattr(EXAMPLES[0].request, name) for name in FIELDS}
+    held |= {"is_random": False, "variations": "1", "shape": "16:9", **changes}
+    return json.dumps({"form": held, "payer": "owner", "shown_usd": 2.2, "is_confirmed": False})
+
+
+def test_a_click_sends_the_form_and_the_price_that_were_shown() -> None:
+    sent = sent_in(clicked(variations="3"))
+    assert (sent.request, sent.count, sent.payer) == (EXAMPLES[0].request, 3, "owner")
+    assert (sent.shown_usd, sent.is_confirmed) == (2.2, False)
+
+
+def test_a_click_with_a_seed_left_to_chance_asks_for_one() -> None:
+    assert sent_in(clicked(is_random=True, seed=None)).request.seed == -1
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("value", [None, [], {"path": "/etc/passwd"}, True, float("nan")])
+def test_nothing_strange_in_a_click_takes_a_default_or_breaks_it(name: str, value: object) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        sent_in(clicked(**{name: value}))
+    assert caught.value.field == name
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{", '{"form": 3}', "[" * 100_000, '"' + "x" * 10_000])
+def test_a_click_that_cannot_be_read_names_the_first_field(text: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        sent_in(text)
+    assert caught.value.field == "prompt"
+
+
+@pytest.mark.parametrize("shown", ["null", "-1", '"9"', "true", "[9]", "NaN", "Infinity", "9" * 400])
+def test_a_price_that_is_none_was_not_shown(shown: str) -> None:
+    text = clicked().replace('"shown_usd": 2.2', f'"shown_usd": {shown}')
+    assert sent_in(text).shown_usd == 0
 
 
 def test_the_signature_holds_the_fields_by_their_wire_names_and_defaults() -> None:
@@ -117,13 +153,6 @@ def test_the_signature_holds_the_fields_by_their_wire_names_and_defaults() -> No
     assert [found[name].default for name in FIELDS[1:]] == DEFAULTS[1:]
     assert found["prompt"].default is found["prompt"].empty
     assert found["width"].annotation is int
-
-
-def test_numbers_past_the_end_of_a_slider_count_as_the_end() -> None:
-    values = ["-", *DEFAULTS[1:]]
-    values[FIELDS.index("width")], values[FIELDS.index("infer_steps")] = 2000, 0
-    request = request_from(in_range(values))
-    assert (request.width, request.infer_steps) == (1280, 1)
 
 
 def _parents(block: Any) -> list[Any]:

@@ -50,12 +50,12 @@ def test_money_is_dollars_and_cents(usd: float, said: str) -> None:
     assert money(usd) == said
 
 
-def test_the_button_shows_a_range_until_jobs_have_been_seen() -> None:
+def test_the_button_says_time_and_price() -> None:
     unlearnt = words().generate_label(estimate(REQUEST), is_preview=False)
-    assert unlearnt == "Generate · 2.5 to 5.5 min · $0.95 to $2.20"
+    assert unlearnt == "Generate · about 3.5 min · about $1.46, at most $2.20"
     seen = [Outcome(211.0, 211.0, 1.46)] * 3
     assert words().generate_label(estimate(REQUEST, seen), is_preview=False) == (
-        "Generate · about 3.5 min · about $1.46"
+        "Generate · about 3.5 min · about $1.46, at most $1.75"
     )
     assert words().generate_label(estimate(REQUEST), is_preview=True) == "Generate · free preview"
 

@@ -38,7 +38,9 @@ _TOTALS: Final = f"""SELECT
         AND payer <> 'visitor'),
     (SELECT created_at FROM jobs WHERE visitor = :visitor AND payer <> 'visitor' ORDER BY created_at DESC LIMIT 1),
     (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued'),
-    (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued' AND +visitor = :visitor)"""
+    (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued' AND +visitor = :visitor),
+    (SELECT coalesce(sum({COUNTED}), 0) FROM jobs WHERE {UNSETTLED} AND payer = 'owner'
+        AND status IN ('queued', 'submitting', 'running') AND coalesce(sent_at, :today) >= :today)"""
 
 
 def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
@@ -50,11 +52,12 @@ def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
         now: UTC seconds that never run backwards.
     """
     row = connection.execute(_TOTALS, {"today": now - now % DAY_S, "visitor": visitor}).fetchone()
-    earlier, sent_today, not_sent, videos, active, latest, waiting, own_waiting = row
+    earlier, sent_today, not_sent, videos, active, latest, waiting, own_waiting, reserved = row
     spent_today = sent_today + not_sent  # what was not sent yet counts for today
     since = None if latest is None else now - latest
     streak = _bad_streak(connection)
-    return Totals(spent_today, earlier + spent_today, videos, active, since, waiting, streak, own_waiting)
+    total = earlier + spent_today
+    return Totals(spent_today, total, videos, active, since, waiting, streak, own_waiting, reserved)
 
 
 def days(connection: sqlite3.Connection, since: float, now: float) -> list[Day]:

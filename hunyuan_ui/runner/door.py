@@ -105,6 +105,7 @@ class JobRunner:
         *,
         payer: Payer | None = None,
         own_key: str | None = None,
+        shown_usd: float | None = None,
         is_confirmed: bool = False,
         is_logged_in: bool = False,
     ) -> Job:
@@ -117,13 +118,15 @@ class JobRunner:
             payer: Whom the visitor chose to pay; None for what is usual here.
             own_key: The visitor's own key for this job, if not the one they have lent; checked as theirs was, and
                 kept in memory only.
+            shown_usd: The most in US dollars that whoever asks was shown for this video, 0 for none; None asks for no
+                comparison.
             is_confirmed: The person has accepted a price above the limit for one video.
             is_logged_in: The visitor has logged in with Hugging Face.
 
         Raises:
             InvalidRequestError: The id is malformed, or is the visitor's token.
             AuthenticationError: What was sent as a key cannot be one, or the service does not know it.
-            SpendLimitError: A limit would be passed.
+            SpendLimitError: A limit would be passed, or the price is higher than what was shown.
             EndpointError: The service cannot be asked whether it knows the key.
             StorageError: Nothing can be stored safely, so nothing is sent.
             AccessError: The id is known and is another visitor's.
@@ -145,7 +148,8 @@ class JobRunner:
         self._check_may_store(job)
         if own_key and payer == "visitor":
             await self.keys.check(own_key, visitor)
-        return await _to_the_end(self._add(job, key, is_confirmed))
+        check = partial(self._guard.check, shown_usd=shown_usd, is_confirmed=is_confirmed)
+        return await _to_the_end(self._add(job, key, check))
 
     def view(self, job_id: str, visitor: Visitor) -> JobView:
         """Return a job as it is now.
@@ -282,6 +286,7 @@ class JobRunner:
         return Limits(
             spent_today_usd=totals.today_microusd / MICRO,
             spent_total_usd=totals.total_microusd / MICRO,
+            reserved_today_usd=totals.reserved_microusd / MICRO,
             daily_limit_usd=settings.daily_limit_usd,
             total_limit_usd=settings.total_limit_usd,
             video_limit_usd=settings.video_limit_usd,
@@ -315,10 +320,10 @@ class JobRunner:
         check_key(own_key)
         return Secret(own_key)
 
-    async def _add(self, job: Job, own_key: Secret | None, is_confirmed: bool) -> Job:
+    async def _add(self, job: Job, own_key: Secret | None, check: Callable[..., None]) -> Job:
         keys, live = self._means.keys, self._dispatcher.live
         own_key = own_key if job.payer == "visitor" else None
-        check = partial(self._guard.check, is_confirmed=is_confirmed, **self._places(job, own_key))
+        check = partial(check, places=self._places(job, own_key))
         if own_key is not None and job.id not in live:
             keys.bring(job, own_key)  # before it is stored, so that calls at the same time count each other
         try:
@@ -334,7 +339,7 @@ class JobRunner:
                 keys.forget_job(job.id)
         return stored
 
-    def _places(self, job: Job, own_key: Secret | None) -> dict[str, Any]:
+    def _places(self, job: Job, own_key: Secret | None) -> Places:
         """Return what `Guard.check` must be told of waiting jobs that only the runner knows."""
         live = self._dispatcher.live
         # Those hold no place: their visitors may never come back.
@@ -342,7 +347,7 @@ class JobRunner:
         on_key = [] if own_key is None else self._means.keys.jobs_on(own_key)
         waiting = [job_id for job_id in on_key if job_id not in live or live[job_id].job.status is JobStatus.QUEUED]
         own_parked = sum(entry.visitor == job.visitor for entry in parked)
-        return {"parked": len(parked), "places": Places(own_parked, len(waiting))}
+        return Places(len(parked), own_parked, len(waiting))
 
     async def _stored_once(self, job: Job, check: Callable[..., None]) -> tuple[Job, bool]:
         try:
@@ -386,9 +391,7 @@ class JobRunner:
 
     def _new_job(self, job_id: str, request: VideoRequest, visitor: Visitor, payer: Payer) -> Job:
         expected = self.estimate(request, payer)
-        # Small videos may have taught too low a price for a large one, so the price list's is reserved at least.
-        most_usd = max(expected.high_usd, estimate(request).cost_usd)
-        reserved = 0 if payer == "nobody" else round(most_usd * MICRO)
+        reserved = 0 if payer == "nobody" else round(expected.high_usd * MICRO)
         return Job(
             id=job_id,
             visitor=visitor.id,

@@ -49,10 +49,15 @@ class HistoryState:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What this run may spend, for the page's head. Money in US dollars; None means no limit."""
+    """What this run may spend, for the page's head. Money in US dollars; None means no limit.
+
+    `spent_today_usd` and `spent_total_usd` are what counts against the limits. That holds `reserved_today_usd`, which
+    today's videos under way may still cost.
+    """
 
     spent_today_usd: float
     spent_total_usd: float
+    reserved_today_usd: float
     daily_limit_usd: float | None
     total_limit_usd: float | None
     video_limit_usd: float

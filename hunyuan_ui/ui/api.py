@@ -16,7 +16,7 @@ import gradio as gr
 from gradio.context import get_blocks_context
 from gradio.data_classes import FileData
 
-from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError
+from hunyuan_ui.errors import PRICE_REFUSALS, AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
 from hunyuan_ui.filetype import BY_SUFFIX
 from hunyuan_ui.job import MICRO, Job, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.request import Parameter, VideoRequest, parameters
@@ -31,6 +31,7 @@ KEY_HEADER: Final = "x-api-key"
 CODE_HEADER: Final = "x-access-code"
 PAYER_HEADER: Final = "x-payer"  # owner, visitor or nobody (local preview), where there is a choice
 LONGEST_STATUS_WAIT_S: Final = 25.0  # agents give up on a tool after about 30 s
+MOST_USD: Final = 1000  # for one video
 SLOTS: Final = 38  # of the 40 that Gradio's queue has
 WAITING_CALLS: Final = 32  # each holds a slot while its video is made; the others are for refusals
 WAITING_FOR_ONE_JOB: Final = 2
@@ -43,6 +44,7 @@ _JOB_HELP: Final = {
         "An id of your own, so that sending it again names the same job and never pays twice: 32 hexadecimal digits, a "
         "dot, and 32 more that only you know. With the first 32 alone, all else must be sent again as well."
     ),
+    "most_usd": "What the video may cost at most; a dearer one is refused. Range: 0 to 1000 US dollars.",
 }
 _STATUS_HELP: Final = {
     "job_id": "The job_id that submit returned.",
@@ -110,19 +112,19 @@ class ApiCalls:
         if not self._places.has_room(call):
             raise self._no_place(call)
         with self._places.taken(call):
-            job = await self._submitted(call, wish, values[-1])
+            job = await self._submitted(call, wish, values)
             ended = await self._runner.wait(job.id, call.visitor)
         return await self._video(ended, call.visitor), _made(ended, call)
 
     async def submit(self, *values: Any) -> dict[str, Any]:
         """Send a video to be made and return at once with its job id and estimate."""
         call, wish = self._wished(values)
-        job = await self._submitted(call, wish, values[-1])
+        job = await self._submitted(call, wish, values)
         told = {"job_id": call.handle, "status": job.status.value, "request": job.request.model_dump()}
         return {**told, "estimate": self._expected(job.request)}
 
     async def estimate(self, *values: Any) -> dict[str, Any]:
-        """Say how long a video will take and what it will cost, its real size and duration; sends nothing."""
+        """Say how long a video takes and what it costs (about cost_usd, at most high_usd), its real size, duration."""
         return self._expected(request_from(values[: len(FIELDS)]))
 
     async def status(self, caller: gr.Request, job_id: str, wait_s: float = 0.0) -> dict[str, Any]:
@@ -152,22 +154,30 @@ class ApiCalls:
         return {**asdict(self._runner.estimate(wish)), **made, "is_free": self._runner.settings.is_preview}
 
     def _wished(self, values: tuple[Any, ...]) -> tuple[Call, VideoRequest]:
-        *fields, job_id, caller = values
+        *fields, job_id, _most_usd, caller = values
         wish = request_from(fields)
         return self._call(caller, str(job_id or ""), wish), wish
 
-    async def _submitted(self, call: Call, wish: VideoRequest, caller: gr.Request | None) -> Job:
+    async def _submitted(self, call: Call, wish: VideoRequest, values: tuple[Any, ...]) -> Job:
+        *_, most_usd, caller = values
+        most_usd = None if most_usd is None else _amount(most_usd)
         if code := headers_of(caller).get(CODE_HEADER):
             await self._runner.access.enter(call.visitor, code)
         wanted = headers_of(caller).get(PAYER_HEADER)
-        return await self._runner.submit(
-            call.job_id,
-            wish,
-            call.visitor,
-            payer=wanted if wanted in self._runner.payers else None,
-            own_key=_own_key(caller),
-            is_logged_in=login_of(caller, self._runner.settings) != "",
-        )
+        try:
+            return await self._runner.submit(
+                call.job_id,
+                wish,
+                call.visitor,
+                payer=wanted if wanted in self._runner.payers else None,
+                own_key=_own_key(caller),
+                shown_usd=most_usd,
+                is_logged_in=login_of(caller, self._runner.settings) != "",
+            )
+        except SpendLimitError as error:
+            if error.code not in PRICE_REFUSALS:
+                raise
+            raise SpendLimitError("over_most_usd", price=error.facts["price"], limit=error.facts["shown"]) from None
 
     def _call(self, caller: gr.Request | None, handle: str, wish: VideoRequest | None = None) -> Call:
         """Return which job is meant and who calls: by what is secret to them, never by the id, which others may see.
@@ -216,7 +226,7 @@ class ApiCalls:
 def declare_api(runner: JobRunner) -> None:
     """Declare the public endpoints inside the page's Blocks; everything else is private."""
     calls = ApiCalls(runner)
-    sent = {"job_id": str, "caller": gr.Request}
+    sent = {"job_id": str, "most_usd": float, "caller": gr.Request}
     both = tuple[dict[str, Any], dict[str, Any]]
     _declare(calls.generate, signature_of(sent, both), _JOB_HELP, concurrency_limit=SLOTS)
     _declare(calls.submit, signature_of(sent, dict[str, Any]), _JOB_HELP)
@@ -255,6 +265,14 @@ def _resolved(call: Event) -> inspect.Signature:
 
 def _own_key(caller: gr.Request | None) -> str | None:
     return headers_of(caller).get(KEY_HEADER) or None
+
+
+def _amount(value: object) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= cast("float", value) <= MOST_USD:
+        facts = {"label": "most_usd", "value": str(value)[:40], "low": 0, "high": MOST_USD}
+        raise InvalidRequestError("out_of_range" if is_number else "not_a_number", field="most_usd", **facts)
+    return float(cast("float", value))
 
 
 def _made(job: Job, call: Call) -> dict[str, Any]:

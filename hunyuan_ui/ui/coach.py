@@ -51,24 +51,29 @@ def advice_on(prompt: str, negative_prompt: str, say: Words) -> dict[str, Any]:
     }
 
 
+async def json_body(request: Request) -> Mapping[str, Any]:
+    """Return the JSON object that a script of the page has sent.
+
+    Raises:
+        HTTPException: 400; it is something else.
+    """
+    try:
+        found = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise HTTPException(400, "not a JSON object")
+    return cast("dict[str, Any]", found)
+
+
 async def _look(request: Request) -> JSONResponse:
-    wish = await _body(request)
+    wish = await json_body(request)
     prompt, negative_prompt, key = (_text(wish, name) for name in ("prompt", "negative_prompt", "toggle"))
     say = words_for(request.cookies, request.headers)
     wished = toggle(prompt, key) if key in BY_KEY else prompt
     # Some tens of milliseconds for a hostile text; the event loop has videos to look after.
     advice = await asyncio.to_thread(advice_on, wished, negative_prompt, say)
     return JSONResponse(advice, headers={"Cache-Control": "no-store"})
-
-
-async def _body(request: Request) -> Mapping[str, Any]:
-    try:
-        found = json.loads(await request.body())
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise HTTPException(400, "not a JSON object")
-    return cast("dict[str, Any]", found)
 
 
 def _text(wish: Mapping[str, Any], name: str) -> str:

@@ -9,22 +9,21 @@ from typing import Any, Final, cast
 
 import gradio as gr
 
-from hunyuan_ui import presets
-from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError, MediaError
-from hunyuan_ui.job import Job, JobProblem, JobStatus, Payer, Visitor
-from hunyuan_ui.prompts import EXAMPLES, Example
-from hunyuan_ui.request import RANDOM_SEED, VideoRequest
+from hunyuan_ui.errors import PRICE_REFUSALS, HunyuanUIError, MediaError
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Visitor
+from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner
-from hunyuan_ui.ui.form import FIELDS, advice, filled, in_range, presets_of, request_from
-from hunyuan_ui.ui.gallery import settings_in, video_json
-from hunyuan_ui.ui.jobs import head_of
+from hunyuan_ui.ui.form import sent_in
+from hunyuan_ui.ui.gallery import video_json
+from hunyuan_ui.ui.labels import opening_form, priced_parts
 from hunyuan_ui.ui.own_key import PayEvents, chosen_payer
-from hunyuan_ui.ui.text import Words, money, seconds_text
-from hunyuan_ui.ui.variations import count_in, variations
+from hunyuan_ui.ui.text import Words
+from hunyuan_ui.ui.variations import variations
 from hunyuan_ui.ui.visitor import login_of, page_event, say_for, token_in, token_of, visitor_of
 
 LOOKED_BACK: Final = 50  # jobs searched for the last finished video
 KEEP: Final[Any] = cast("Any", gr).skip()  # leaves a component as it is; Gradio's own annotation is incomplete
+CONFIRMABLE: Final = ("confirm_price", *PRICE_REFUSALS)
 RECENT_S: Final = 3600.0  # a failure older than this is not brought up again when the page opens
 
 
@@ -41,36 +40,32 @@ class PageEvents:
 
     # sending
 
-    def submit(self, *, is_confirmed: bool) -> Callable[..., Any]:
-        """Return the event of the Generate button, or of its confirmation of a high price."""
+    async def send(self, request: gr.Request, job_id: str, who: object, sent: str) -> tuple[Any, ...]:
+        """Take a click in: the form as it was shown, at the price that was shown with it."""
 
-        async def submit(
-            request: gr.Request, job_id: str, who: object, pay: object, *values: Any
-        ) -> tuple[dict[str, Any], dict[str, Any], Any]:
-            is_random, count, *fields = values
-            wishes = variations(job_id, request_from(fields, is_random=is_random), count_in(count))
+        async def submit(request: gr.Request) -> tuple[dict[str, Any], dict[str, Any]]:
+            click = sent_in(sent)
+            wishes = variations(job_id, click.request, click.count)
             token = token_of(request, who, self._runner.settings)
             send = partial(
                 self._runner.submit,
                 visitor=self._visitor(token),
-                payer=chosen_payer(pay, self._runner),
-                is_confirmed=is_confirmed,
+                payer=chosen_payer({"chosen": click.payer}, self._runner),
+                shown_usd=click.shown_usd / click.count,
+                is_confirmed=click.is_confirmed,
                 is_logged_in=login_of(request, self._runner.settings) != "",
             )
             job = await send(*wishes[0])
-            notice = {"answer": job_id, "text": await _send_more(send, wishes[1:], say_for(request))}
+            problem = await _send_more(send, wishes[1:], say_for(request))
             watched = {**self._watched(token, job.id), "is_new": True}
-            return watched, notice, job.request.seed
+            return watched, {"answer": job_id, "text": problem, "seed": job.request.seed}
 
-        async def answer(request: gr.Request, job_id: str, *values: Any) -> Any:
-            def refused(problem: JobProblem, field: str | None, say: Words) -> tuple[Any, ...]:
-                text = say.sentence(problem)
-                notice = {"answer": job_id, "text": text, "field": field}
-                return KEEP, {**notice, "is_confirmable": problem.code == "confirm_price"}, KEEP
+        def refused(problem: JobProblem, field: str | None, say: Words) -> tuple[Any, ...]:
+            notice = {"answer": job_id, "text": say.sentence(problem), "field": field}
+            priced = {key: value for key, value in problem.facts.items() if key == "most_usd"}
+            return KEEP, {**notice, **priced, "is_confirmable": problem.code in CONFIRMABLE}
 
-            return await page_event(submit, refused)(request, job_id, *values)
-
-        return answer
+        return await page_event(submit, refused)(request)
 
     async def cancel(self, _request: gr.Request, event: gr.EventData, who: object) -> None:
         """Remove a job that was not sent; the waiting card sees the rest by itself."""
@@ -90,6 +85,8 @@ class PageEvents:
         token = token_of(request, who, self._runner.settings)
         visitor = self._visitor(token)
         pay = self.pay.opened(request, visitor, say)
+        payer = chosen_payer(pay, self._runner)
+        parts = priced_parts(self._runner, payer, say)
         jobs = self._runner.jobs(visitor, limit=LOOKED_BACK)
         newest = jobs[0] if jobs else None
         finished = next((job for job in jobs if job.status is JobStatus.DONE), None)
@@ -97,84 +94,11 @@ class PageEvents:
             token,
             {**self._watched(token, self._news(jobs, visitor)), "shown": finished.id if finished else None},
             pay,
-            *self._priced_parts(pay, say),
+            parts["head"],
+            parts["examples"],
             *[self._played(finished, say)] * 2,
-            *self._form(newest.request if newest else None, pay, 1, say, is_random=True),
+            {"token": token, **opening_form(newest, self._runner, payer, say)},
         ]
-
-    async def ended(self, request: gr.Request, pay: object, count: object, *values: Any) -> tuple[Any, ...]:
-        """Return what a job's end changes: money spent, and prices and times, for every finished job teaches them."""
-        numbers = await self.follow_numbers(request, pay, count, *values)
-        return *self._priced_parts(pay, say_for(request)), *numbers
-
-    # filling the form
-
-    async def pick(self, request: gr.Request, event: gr.EventData, pay: object, count: object) -> list[Any]:
-        """Fill the form with an example; nothing is sent."""
-        wish = EXAMPLES[int(getattr(event, "index", 0))].request
-        return self._form(wish, pay, count, say_for(request), is_random=False)
-
-    async def restore(self, request: gr.Request, event: gr.EventData, pay: object, count: object) -> list[Any]:
-        """Fill the form with settings that were read from a file; nothing is sent."""
-        wish = settings_in(event)
-        return self._form(wish, pay, count, say_for(request), is_random=wish.seed == RANDOM_SEED)
-
-    def reuse(self, *, is_random: bool) -> Callable[..., Any]:
-        """Return the event that fills the form with a job's settings, its seed included or left to chance."""
-
-        async def reuse(request: gr.Request, event: gr.EventData, who: object, pay: object, count: object) -> list[Any]:
-            wish = self._runner.view(_job_id(event), self._visitor(token_in(who))).job.request
-            return self._form(wish, pay, count, say_for(request), is_random=is_random)
-
-        return page_event(reuse)
-
-    async def reuse_seed(self, _request: gr.Request, who: object) -> tuple[Any, Any]:
-        """Put the seed of the newest job into the box and keep it."""
-        newest = self._runner.newest(self._visitor(token_in(who)))
-        return (newest.request.seed, False) if newest else (KEEP, False)
-
-    async def choose_size(
-        self,
-        request: gr.Request,
-        shape: presets.Shape | None,
-        size: presets.Size | None,
-        pay: object,
-        count: object,
-        *values: Any,
-    ) -> tuple[Any, ...]:
-        """Return width and height for the chosen shape and size, and what follows; an unset one takes the default's."""
-        width, height = presets.pixels(shape or presets.SHAPES[0], size or presets.SIZES[0])
-        fields = {**dict(zip(FIELDS, values, strict=True)), "width": width, "height": height}
-        return width, height, *await self.follow_numbers(request, pay, count, *fields.values())
-
-    async def choose_quality(
-        self, request: gr.Request, quality: presets.Quality, pay: object, count: object, *values: Any
-    ) -> tuple[Any, ...]:
-        """Return the steps of a quality, and what follows."""
-        steps = presets.STEPS[quality]
-        fields = {**dict(zip(FIELDS, values, strict=True)), "infer_steps": steps}
-        return steps, *await self.follow_numbers(request, pay, count, *fields.values())
-
-    def pays(self, event: Callable[..., Any]) -> Callable[..., Any]:
-        """Return an event of who pays with what follows it: the page's head, the prices and the form's numbers."""
-
-        async def answer(
-            request: gr.Request, data: gr.EventData, who: object, pay: object, count: object, *values: Any
-        ) -> tuple[Any, ...]:
-            chosen = await event(request, data, who, pay)
-            return chosen, *await self.ended(request, chosen, count, *values)
-
-        return page_event(answer)
-
-    async def follow_numbers(self, request: gr.Request, pay: object, count: object, *values: Any) -> tuple[Any, ...]:
-        """Return what follows the numbers: presets, the real size and length, and the button's time and price."""
-        say = say_for(request)
-        try:
-            wish = request_from(in_range(("-", *values[1:])))  # the prompt costs nothing
-        except InvalidRequestError as error:
-            return (*[KEEP] * 4, say.sentence(JobProblem.of(error)), say["generate.label"])
-        frames, line, button = self._said_of(wish, pay, count, say)
-        return (*presets_of(wish), gr.update(label=frames), line, button)
 
     # inside
 
@@ -190,44 +114,6 @@ class PageEvents:
             return jobs[0].id
         lost = (job.id for job in jobs if job.status is JobStatus.LOST)
         return next((job_id for job_id in lost if self._runner.view(job_id, visitor).can_look_again), None)
-
-    def _said_of(self, wish: VideoRequest, pay: object, count: object, say: Words) -> tuple[str, str, str]:
-        """Return the label of the length, the line above the button, and the button's text."""
-        payer = chosen_payer(pay, self._runner)
-        expected = self._runner.estimate(wish, payer)
-        button = say.generate_label(expected, is_preview=payer == "nobody", count=count_in(count))
-        return say("form.frames", seconds=seconds_text(wish)), advice(wish, expected, say), button
-
-    def _form(self, wish: VideoRequest | None, pay: object, count: object, say: Words, *, is_random: bool) -> list[Any]:
-        """Return values for `RequestForm.all` that show a wish; without one, what it holds stays."""
-        frames, line, button = self._said_of(wish or VideoRequest.model_construct(), pay, count, say)
-        values: list[Any] = filled(wish, is_random=is_random) if wish else [KEEP] * (len(FIELDS) + 4)
-        length: dict[str, Any] = {"value": wish.video_length} if wish else {}
-        values[FIELDS.index("video_length")] = gr.update(label=frames, **length)
-        return [*values, line, button]
-
-    def _priced_parts(self, pay: object, say: Words) -> tuple[dict[str, Any], dict[str, Any]]:
-        payer = chosen_payer(pay, self._runner)
-        cards = [self._card(example, payer, say) for example in EXAMPLES]
-        return head_of(self._runner.limits(), payer, say), {"cards": cards}
-
-    def _card(self, example: Example, payer: Payer, say: Words) -> dict[str, Any]:
-        wish = example.request
-        width, height = wish.real_size
-        expected = self._runner.estimate(wish, payer)
-        if payer == "nobody":
-            price = say["example.free"]
-        else:
-            price = say("example.price", time=say.duration(expected.seconds), price=money(expected.cost_usd))
-        shape, _ = presets.shape_and_size(wish.width, wish.height)
-        return {
-            "key": example.key,
-            "title": say[f"example.{example.key}"],
-            "prompt": wish.prompt,
-            "ratio": round(width / height, 3),
-            "shape": say("example.shape", shape=shape, seconds=seconds_text(wish)),
-            "price": price,
-        }
 
     def _played(self, job: Job | None, say: Words) -> dict[str, Any]:
         if job is None:

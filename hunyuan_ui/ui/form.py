@@ -1,23 +1,29 @@
-"""The form: one control for each field of VideoRequest, and the presets that set several at once."""
+"""The form: one control for each field of VideoRequest, and the presets that set several at once.
+
+What a choice sets, the page's own script sets at once (parts/form.js), and what a click sends is what that script read.
+"""
 
 from __future__ import annotations
 
 import inspect
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import gradio as gr
 
 from hunyuan_ui import presets
-from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
 from hunyuan_ui.ui.coach import build_coach
 from hunyuan_ui.ui.part import part
-from hunyuan_ui.ui.text import Words, label, seconds_text, words
-from hunyuan_ui.ui.variations import COUNTS
+from hunyuan_ui.ui.text import label, seconds_text, words
+from hunyuan_ui.ui.variations import COUNTS, count_in
 
 FIELDS: Final = tuple(VideoRequest.model_fields)
+# What time, price and the line above the button follow; text and seed change none of them.
+PRICED: Final = ("width", "height", "video_length", "infer_steps")
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class RequestForm:
     variations: gr.Radio
     reuse_seed: gr.Button
     coach: Any
-    made_as: Any
+    keeper: Any
     generate: gr.Button
 
     @property
@@ -49,21 +55,61 @@ class RequestForm:
         return [getattr(self, name) for name in FIELDS]
 
     @property
-    def presets(self) -> list[Any]:
-        """Shape, size and quality: what follows the exact numbers."""
-        return [self.shape, self.size, self.quality]
-
-    @property
-    def all(self) -> list[Any]:
-        """Everything that shows a request: what `filled` sets, in its order, the line above the button, the button."""
-        return [*self.controls, *self.presets, self.is_random, self.made_as, self.generate]
+    def held(self) -> list[Any]:
+        """Everything that a choice sets and a click sends, in the order of `HELD`."""
+        return [getattr(self, name) for name in HELD]
 
 
-def build_request_form(generate_label: str, *, has_variations: bool = True) -> RequestForm:
+# Names of components of the form; its script knows their values by these.
+HELD: Final = (*FIELDS, "shape", "size", "quality", "is_random", "variations")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What one click sends: the form as it was shown, and the price that was shown with it.
+
+    Args:
+        request: With a seed of -1 where each click is to have a new one.
+        count: Videos to make.
+        payer: Whom the page named; not checked.
+        shown_usd: The most of all these videos in US dollars; 0 where no price was shown.
+        is_confirmed: The person has accepted a price above the limit for one video.
+    """
+
+    request: VideoRequest
+    count: int
+    payer: object
+    shown_usd: float
+    is_confirmed: bool
+
+
+def sent_in(text: str) -> Sent:
+    """Return what a click has sent as JSON.
+
+    Raises:
+        InvalidRequestError: The first field that is wrong; the prompt, if nothing can be read.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    wish = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    held = wish.get("form")
+    fields = cast("dict[str, Any]", held) if isinstance(held, dict) else {}
+    return Sent(
+        # A field that the page left out would otherwise take its default unseen.
+        request=request_from([fields.get(name) for name in FIELDS], is_random=fields.get("is_random") is True),
+        count=count_in(fields.get("variations")),
+        payer=wish.get("payer"),
+        shown_usd=_amount(wish.get("shown_usd")),
+        is_confirmed=wish.get("is_confirmed") is True,
+    )
+
+
+def build_request_form(*, has_variations: bool = True) -> RequestForm:
     """Place the controls, each drawn from its parameter, and return them.
 
     Args:
-        generate_label: First text of the button; it follows the form from then on.
         has_variations: Whether one click may make several videos here.
     """
     fields = {field.name: field for field in parameters()}
@@ -92,11 +138,17 @@ def build_request_form(generate_label: str, *, has_variations: bool = True) -> R
             if field.is_advanced:
                 placed[field.name] = _control(field, info=label(f"field.{field.name}.help"))
     with gr.Row(elem_classes="choices sending"):
-        placed["made_as"] = part("made_as")
-        placed["made_as"].value = words().size_line(default)
+        placed["keeper"] = part("form", facts=script_facts())
         placed["variations"] = _choice("variations", COUNTS, COUNTS[0], visible=has_variations)
-    placed["generate"] = gr.Button(generate_label, variant="primary", size="lg", elem_id="generate")
+    # Its price comes with the first answer: what was true when this program started may be so no longer.
+    placed["generate"] = gr.Button(words()["generate.label"], variant="primary", size="lg", elem_id="generate")
     return RequestForm(**placed)
+
+
+def script_facts() -> dict[str, Any]:
+    """Return what the form's script knows: names, and the numbers that shapes, sizes and qualities stand for."""
+    sizes = {shape: {size: presets.pixels(shape, size) for size in presets.SIZES} for shape in presets.SHAPES}
+    return {"held": HELD, "fields": FIELDS, "priced": PRICED, "sizes": sizes, "steps": presets.STEPS}
 
 
 def request_from(values: Sequence[Any], *, is_random: bool = False) -> VideoRequest:
@@ -111,31 +163,6 @@ def request_from(values: Sequence[Any], *, is_random: bool = False) -> VideoRequ
     """
     loose: dict[str, Any] = dict(zip(FIELDS, values, strict=True))
     return VideoRequest.parse({**loose, "seed": RANDOM_SEED} if is_random else loose)
-
-
-def in_range(values: Sequence[Any]) -> list[Any]:
-    """Return the nine values with too small and too large numbers at the end of their range, as sliders leave them."""
-    return [_clipped(field, value) for field, value in zip(parameters(), values, strict=True)]
-
-
-def filled(request: VideoRequest, *, is_random: bool) -> list[Any]:
-    """Return values for the controls, the presets and the choice of a random seed that show a request."""
-    return [*(getattr(request, name) for name in FIELDS), *presets_of(request), is_random]
-
-
-def presets_of(request: VideoRequest) -> list[str | None]:
-    """Return the shape, size and quality that a request's numbers stand for; None where they are one's own."""
-    return [*presets.shape_and_size(request.width, request.height), presets.quality(request.infer_steps)]
-
-
-def advice(request: VideoRequest, estimate: Estimate, say: Words) -> str:
-    """Return the line above the button: what will really be made, and what to know before paying for it."""
-    lines = [say.size_line(request)]
-    if presets.quality(request.infer_steps) == "draft":
-        lines.append(say["form.draft_line"])
-    if estimate.may_outlive_record:
-        lines.append(say["form.too_long_line"])
-    return "\n".join(lines)
 
 
 def signature_of(extra: Mapping[str, Any], returns: Any) -> inspect.Signature:
@@ -160,10 +187,13 @@ def signature_of(extra: Mapping[str, Any], returns: Any) -> inspect.Signature:
     return inspect.Signature([*fields, *others], return_annotation=returns)
 
 
-def _clipped(field: Parameter, value: Any) -> Any:
-    if field.is_text or not isinstance(value, (int, float)) or field.low is None or field.high is None:
-        return value
-    return min(max(value, field.low), field.high)
+def _amount(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return 0.0
+    try:
+        return max(0.0, float(value)) if math.isfinite(value) else 0.0
+    except OverflowError:
+        return 0.0
 
 
 def _control(field: Parameter, **looks: Any) -> Any:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-import gradio as gr
-
-from hunyuan_ui.errors import InvalidRequestError
 from hunyuan_ui.export import RATES, SIDES
 from hunyuan_ui.job import Job
 from hunyuan_ui.request import VideoRequest
@@ -61,11 +58,3 @@ def video_json(job: Job, code: str, say: Words) -> dict[str, Any]:
         "facts": facts_of(job, say),
         "settings": job.request.model_dump(),
     }
-
-
-def settings_in(event: gr.EventData) -> VideoRequest:
-    """Return the settings that were read from a file, as the page's script sends them."""
-    settings: object = getattr(event, "settings", None)
-    if not isinstance(settings, dict):
-        raise InvalidRequestError("field_missing", field="prompt", label="Prompt")
-    return VideoRequest.parse(cast("dict[str, Any]", settings))

@@ -81,6 +81,7 @@ def head_of(limits: Limits, payer: Payer, say: Words) -> dict[str, Any]:
         "reach": say[f"app.reach.{reach}"],
         "reach_help": say[f"app.reach.{reach}_help"],
         "spent": _spent(limits, say) if limits.may_spend_owner_key else "",
+        "spent_help": say["app.spent_help"],
         "storage": say[_storage_key(limits)] if limits.storage else "",
     }
 
@@ -103,6 +104,8 @@ def facts_of(job: Job, say: Words) -> list[str]:
         facts.append(say["result.free"])
     elif job.cost_microusd is not None:
         facts.append(say("result.cost", price=money(job.cost_microusd / MICRO)))
+    else:
+        facts.append(say("price.most", most=money(job.reserved_microusd / MICRO)))
     if job.inference_s is not None:
         facts.append(say("result.took", time=say.duration(job.inference_s)))
     return facts
@@ -144,7 +147,8 @@ def _storage_key(limits: Limits) -> str:
 
 
 def _spent(limits: Limits, say: Words) -> str:
-    spent = money(limits.spent_today_usd)
+    reserved = limits.reserved_today_usd
+    facts = {"spent": money(limits.spent_today_usd - reserved), "reserved": money(reserved)}
     if limits.daily_limit_usd is None:
-        return say("app.spent_today", spent=spent)
-    return say("app.spent_of", spent=spent, limit=money(limits.daily_limit_usd))
+        return say("app.spent", **facts)
+    return say("app.spent_of", limit=money(limits.daily_limit_usd), **facts)

@@ -55,14 +55,6 @@ class PayEvents:
         if visitor is not None and visitor not in self._sessions.values():
             self._runner.keys.leave(visitor)
 
-    def choose(self) -> Event:
-        """Return the event of another choice."""
-
-        async def choose(_request: gr.Request, event: gr.EventData, _visitor: Visitor) -> Payer:
-            return chosen_payer({"chosen": _text(event, "payer")}, self._runner)
-
-        return self._event(choose)
-
     def bring(self) -> Event:
         """Return the event of a key that was typed in."""
 

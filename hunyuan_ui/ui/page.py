@@ -8,14 +8,13 @@ from typing import Any, Final, cast
 
 import gradio as gr
 
-from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import declare_api
 from hunyuan_ui.ui.blocks import MOST_SESSIONS, MOST_WAITING, LightBlocks
 from hunyuan_ui.ui.doors import MOST_FILE_BYTES
 from hunyuan_ui.ui.events import PageEvents
-from hunyuan_ui.ui.form import FIELDS, RequestForm, build_request_form
+from hunyuan_ui.ui.form import PRICED, RequestForm, build_request_form
 from hunyuan_ui.ui.gallery import Gallery, build_gallery
 from hunyuan_ui.ui.jobs import head_of
 from hunyuan_ui.ui.own_key import build_pay
@@ -30,8 +29,8 @@ HERE: Final = Path(__file__).parent
 # Cheap events that need no queue and must never be listed, limited or shown as progress.
 QUIET: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 
-# What a label, a price and the presets follow; text and seed change none of them.
-PRICED: Final = frozenset({"width", "height", "video_length", "infer_steps"})
+# What runs in the browser alone; Gradio hands the values over and takes the results at once.
+LOCAL: Final[dict[str, Any]] = {"fn": None, "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class Page:
     form: RequestForm
     who: gr.Textbox
     job_id: gr.Textbox
+    sent: gr.Textbox
     header: Any
     notice: Any
     watch: Any
@@ -50,17 +50,6 @@ class Page:
     videos: Gallery
     pay: Any
     owner: Any
-
-    @property
-    def priced_by(self) -> list[Any]:
-        """What a video's price depends on: who pays, and the form."""
-        return [self.pay, self.form.variations, *self.form.controls]
-
-    @property
-    def follows(self) -> list[Any]:
-        """What follows the numbers of the form, in the order `PageEvents.follow_numbers` answers."""
-        form = self.form
-        return [*form.presets, form.video_length, form.made_as, form.generate]
 
 
 def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
@@ -75,7 +64,7 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
         events = PageEvents(runner)
         _wire_sending(page, events)
         _wire_showing(demo, page, events)
-        _wire_form(page, events)
+        _wire_form(page)
         _wire_money(demo, page, events, OwnerEvents(runner))
         _draw_the_rest(demo, page)
         declare_api(runner)
@@ -108,21 +97,18 @@ def launch_options(settings: Settings) -> dict[str, Any]:
 
 
 def _place(runner: JobRunner) -> Page:
-    default = VideoRequest.model_construct()
-    payer = runner.payers[0]
     who = gr.Textbox(visible=False)
     job_id = gr.Textbox(visible=False)
+    sent = gr.Textbox(visible=False)
     header = part("header")
-    header.value = head_of(runner.limits(), payer, words())
+    header.value = head_of(runner.limits(), runner.payers[0], words())
     if runner.settings.is_space:
         gr.DuplicateButton(label("app.duplicate"), elem_id="duplicate")
     if runner.settings.login_secret is not None:
         cast("Any", gr).LoginButton(elem_id="login", size="sm")
     with gr.Row(elem_id="desk"):
         with gr.Column(scale=6, min_width=320, elem_id="form"):
-            expected = runner.estimate(default, payer)
-            first_label = words().generate_label(expected, is_preview=payer == "nobody")
-            form = build_request_form(first_label, has_variations=not runner.settings.is_public)
+            form = build_request_form(has_variations=not runner.settings.is_public)
             notice = part("notice")
             if runner.settings.is_public:
                 part("address")
@@ -133,40 +119,31 @@ def _place(runner: JobRunner) -> Page:
             result = part("result")
     examples = part("examples")
     gallery, owner = build_gallery(runner), build_owner(runner)
-    return Page(form, who, job_id, header, notice, watch, player, result, examples, gallery, pay, owner)
+    return Page(form, who, job_id, sent, header, notice, watch, player, result, examples, gallery, pay, owner)
 
 
 def _wire_sending(page: Page, events: PageEvents) -> None:
     form = page.form
-    inputs = [page.job_id, page.who, page.pay, form.is_random, form.variations, *form.controls]
-    outputs = [page.watch, page.notice, form.seed]
-    begin, settled = script("submit"), script("settled")
-    for trigger, is_confirmed in ((form.generate.click, False), (page.notice.confirm, True)):
-        sent = trigger(
-            events.submit(is_confirmed=is_confirmed),
-            inputs,
-            outputs,
-            js=begin,
-            api_visibility="private",
-            show_progress="hidden",
-            queue=False,
-            trigger_mode="multiple",
-        )
-        sent.then(None, js=settled, api_visibility="private")
+    form.generate.click(js="() => hunyuan.form.press()", **LOCAL)
+    page.notice.confirm(js="() => hunyuan.form.press({ isConfirmed: true })", **LOCAL)
+    form.keeper.collect(inputs=form.held, js="(...held) => hunyuan.form.collected(held)", **LOCAL)
+    sent = form.keeper.send(
+        events.send,
+        [page.job_id, page.who, page.sent],
+        [page.watch, page.notice],
+        js="(_id, who) => hunyuan.form.sent(who)",
+        trigger_mode="multiple",
+        **QUIET,
+    )
+    sent.then(js=script("settled"), **LOCAL)
     page.watch.cancel(page_event(events.cancel), [page.who], None, **QUIET)
     page.watch.look_again(page_event(events.look_again), [page.who], [page.watch], **QUIET)
 
 
 def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:
-    opened = demo.load(
-        page_event(events.attach),
-        [page.who],
-        [page.who, page.watch, page.pay, page.header, page.examples, page.player, page.result, *page.form.all],
-        js=script("who"),
-        **QUIET,
-    )
-    page.watch.ended(page_event(events.ended), page.priced_by, [page.header, page.examples, *page.follows], **QUIET)
-    opened.then(None, [page.form.prompt], [page.form.prompt], js=script("carried"), api_visibility="private")
+    shown = [page.who, page.watch, page.pay, page.header, page.examples, page.player, page.result, page.form.keeper]
+    demo.load(page_event(events.attach), [page.who], shown, js=script("who"), **QUIET)
+    page.watch.ended(js="() => hunyuan.form.refresh()", **LOCAL)
 
 
 def _draw_the_rest(demo: gr.Blocks, page: Page) -> None:
@@ -174,46 +151,42 @@ def _draw_the_rest(demo: gr.Blocks, page: Page) -> None:
     parts = [page.examples, page.videos.grid, page.videos.viewer, page.videos.compare, page.owner]
     for later in parts:
         later.visible = False
-    demo.load(None, parts, parts, js=script("later"), api_visibility="private")
+    demo.load(inputs=parts, outputs=parts, js=script("later"), **LOCAL)
 
 
-def _wire_form(page: Page, events: PageEvents) -> None:
+def _wire_form(page: Page) -> None:
+    """Let each choice set at once what it sets; the script asks for the price of what then stands in the form."""
     form = page.form
     on = cast("Any", gr).on  # Gradio's own annotation is incomplete
-    payer = [page.pay, form.variations]
-    page.examples.pick(page_event(events.pick), payer, form.all, **QUIET)
-    page.videos.grid.fill(page_event(events.restore), payer, form.all, **QUIET)
-    for finished in (page.result, page.videos.viewer):
-        finished.reuse(events.reuse(is_random=False), [page.who, *payer], form.all, **QUIET)
-        finished.new_seed(events.reuse(is_random=True), [page.who, *payer], form.all, **QUIET)
-    sizes, follows = [form.width, form.height], page.follows
-    chosen = [form.shape, form.size, *page.priced_by]
-    on([form.shape.input, form.size.input], page_event(events.choose_size), chosen, [*sizes, *follows], **QUIET)
-    form.quality.input(
-        page_event(events.choose_quality), [form.quality, *page.priced_by], [form.infer_steps, *follows], **QUIET
-    )
-    # Not on `change`: it fires for each number that an event sets, while the others still hold their old values.
-    sliders = [control for name, control in zip(FIELDS, form.controls, strict=True) if name in PRICED]
-    moves = [move for slider in sliders for move in (slider.input, slider.release)]
-    follow = page_event(events.follow_numbers)
-    on([*moves, form.variations.input], follow, page.priced_by, follows, trigger_mode="always_last", **QUIET)
-    form.reuse_seed.click(page_event(events.reuse_seed), [page.who], [form.seed, form.is_random], **QUIET)
+
+    def local(what: str) -> dict[str, Any]:
+        call = f"(...held) => hunyuan.form.{what}(held)"
+        return {"inputs": form.held, "outputs": form.held, "js": call, **LOCAL}
+
+    on([form.shape.input, form.size.input], **local("sized"))
+    on([form.quality.input], **local("qualified"))
+    # Not on `change`: it fires for each number that a choice sets, while the others still hold their old values.
+    numbers = [getattr(form, name) for name in PRICED]
+    on([event for number in numbers for event in (number.input, number.release)], **local("numbered"))
+    on([form.variations.input], **local("looked"))
+    on([form.seed.input], **local("seeded"))
+    on([form.reuse_seed.click], **local("reseeded"))
+    form.keeper.fill(**local("filled"))
+    said = [form.video_length, page.header, page.examples]
+    form.keeper.say(outputs=said, js="() => hunyuan.form.said()", **LOCAL)
     texts: list[Any] = [form.prompt, form.negative_prompt]
     for box in texts:
-        box.change(None, texts, None, js=script("coached"), api_visibility="private")
-    form.seed.input(None, None, form.is_random, js=script("keep_seed"), api_visibility="private")
+        box.change(inputs=texts, js=script("coached"), **LOCAL)
 
 
 def _wire_money(demo: gr.Blocks, page: Page, events: PageEvents, owner: OwnerEvents) -> None:
     pay, desk = events.pay, page.owner
     for trigger, event in (
-        (page.pay.choose, pay.choose()),
         (page.pay.bring, pay.bring()),
         (page.pay.forget, pay.forget()),
         (page.pay.enter, pay.enter()),
     ):
-        shown = [page.pay, page.header, page.examples, *page.follows]
-        trigger(events.pays(event), [page.who, *page.priced_by], shown, **QUIET)
+        trigger(event, [page.who, page.pay], page.pay, **QUIET)
     demo.unload(pay.closed)
     for trigger, event in (
         (desk.prove, owner.prove()),

@@ -19,6 +19,7 @@ from hunyuan_ui.runner import JobRunner
 from hunyuan_ui.ui.coach import build_coach_route
 from hunyuan_ui.ui.gallery import video_json
 from hunyuan_ui.ui.jobs import PAGE_VERSION, as_json, next_poll_s
+from hunyuan_ui.ui.labels import build_price_route
 from hunyuan_ui.ui.text import words_for
 from hunyuan_ui.ui.videos import build_video_routes
 from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
@@ -68,7 +69,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
         return _json({**state, "app_version": __version__}, 200 if is_well else 503)
 
     jobs = [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job)]
-    return [*jobs, build_coach_route(), *build_video_routes(runner), Route(HEALTH, health)]
+    return [*jobs, build_price_route(runner), build_coach_route(), *build_video_routes(runner), Route(HEALTH, health)]
 
 
 def _seconds(text: str) -> float:

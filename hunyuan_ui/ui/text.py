@@ -37,6 +37,7 @@ _SCRIPTS: Final = (
     "viewer.",
     "word.",
 )
+CENT_USD: Final = 0.01
 SOON_HOURS_S: Final = 5400  # from here on minutes are too many to read
 
 
@@ -103,7 +104,7 @@ class Words:
         return self(f"time.{high_unit}", count=low if low == high else self("time.range", low=low, high=high))
 
     def generate_label(self, estimate: Estimate, *, is_preview: bool, count: int = 1) -> str:
-        """Return the button's text with time and price; a range until finished jobs have been seen.
+        """Return the button's text with time and price.
 
         Args:
             estimate: Of one video.
@@ -113,12 +114,15 @@ class Words:
         many = "_several" if count > 1 else ""
         if is_preview:
             return self(f"generate.preview{many}", count=count)
-        if estimate.is_learnt:
-            price, time = money(estimate.cost_usd * count), self.duration(estimate.seconds)
-            return self(f"generate.about{many}", count=count, time=time, price=price)
-        price = self("time.range", low=money(estimate.low_usd * count), high=money(estimate.high_usd * count))
-        time = self.duration_range(estimate.low_s, estimate.high_s)
-        return self(f"generate.range{many}", count=count, time=time, price=price)
+        time, price = self.duration(estimate.seconds), self.price(estimate, count)
+        return self(f"generate.priced{many}", count=count, time=time, price=price)
+
+    def price(self, estimate: Estimate, count: int = 1) -> str:
+        """Return the price of videos that are still to be made, as it is said everywhere."""
+        about, most = estimate.cost_usd * count, estimate.high_usd * count
+        if 0 < about < CENT_USD:
+            return self("price.most", most=money(max(most, CENT_USD)))
+        return self("price.about", about=money(about), most=money(most))
 
     def size_line(self, request: VideoRequest) -> str:
         """Return the real size and length of what a request makes, saying so where the size is rounded up."""
@@ -131,7 +135,7 @@ class Words:
 
 def money(usd: float) -> str:
     """Return US dollars as people read them."""
-    return "under $0.01" if 0 < usd < 0.01 else f"${usd:,.2f}"
+    return "under $0.01" if 0 < usd < CENT_USD else f"${usd:,.2f}"
 
 
 def seconds_text(request: VideoRequest) -> str:

@@ -1,4 +1,4 @@
-"""A TCP proxy between browser and app that breaks what goes through it, as networks and front servers do."""
+"""A TCP proxy between browser and app that breaks or delays what goes through it, as networks and front servers do."""
 
 from __future__ import annotations
 
@@ -54,10 +54,12 @@ class FaultProxy:
 
     Args:
         port: Where the app listens.
+        latency_s: From here to the app and back; half of it on each way. It may be changed at any time.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, latency_s: float = 0.0) -> None:
         self._app_port = port
+        self.latency_s = latency_s
         self._socket = _bound(0)
         self._fault: Fault | None = None
         self._strike: tuple[tuple[bytes, ...], Fault] | None = None
@@ -182,8 +184,7 @@ class FaultProxy:
                 connection.writer.write(_BAD_GATEWAY)
                 break
             await self._passing.wait()
-            connection.app_writer.write(data)
-            await connection.app_writer.drain()
+            await self._later(connection.app_writer, data)
             if fault is Fault.RESET or fault is Fault.REFUSED:
                 self._begin(fault)
         connection.end()
@@ -210,10 +211,14 @@ class FaultProxy:
             if self._fault is Fault.BAD_GATEWAY:
                 break
             kept = _first_half(data) if self._fault is Fault.ENDED else data
-            connection.writer.write(kept)
-            await connection.writer.drain()
+            await self._later(connection.writer, kept)
             if len(kept) < len(data):
                 break
+
+    async def _later(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        await asyncio.sleep(self.latency_s / 2)
+        writer.write(data)
+        await writer.drain()
 
     def _due(self, request: bytes) -> Fault | None:
         if self._strike is None or not all(sent in request for sent in self._strike[0]):

@@ -16,7 +16,7 @@ from hunyuan_ui.local_endpoint.serving import serve
 
 
 class PaidEndpoint:
-    """Counts every paid POST by its prompt, answered or not.
+    """Counts every paid POST by its prompt, answered or not, and keeps what was asked for.
 
     Args:
         app: The ASGI app in front of which it counts.
@@ -26,6 +26,7 @@ class PaidEndpoint:
         self._app = app
         self.posts: Counter[str] = Counter()
         self.is_rendering_on = False
+        self.bodies: list[dict[str, Any]] = []
         self.settings: dict[str, Any] = {}  # of an app that spends here
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -42,7 +43,8 @@ class PaidEndpoint:
             message = await receive()
             body.extend(message.get("body", b""))
             if message["type"] == "http.request" and not message.get("more_body"):
-                self.posts[json.loads(body)["prompt"]] += 1
+                self.bodies.append(json.loads(body))
+                self.posts[self.bodies[-1]["prompt"]] += 1
             return message
 
         await self._app(scope, counted, send)

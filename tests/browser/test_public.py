@@ -64,7 +64,7 @@ def is_done(page: Page, prompt: str) -> None:
 
 def test_the_head_says_who_can_come_and_what_is_left(page: Page) -> None:
     expect(page.locator(".masthead .reach")).to_have_text("Public: network")
-    expect(page.locator(".masthead [data-part=spent]")).to_have_text("today $0.00 of $10.00")
+    expect(page.locator(".masthead [data-part=spent]")).to_have_text("spent $0.00 · reserved $0.00 of $10.00")
 
 
 def test_the_choice_of_who_pays_sets_the_price_on_the_button(page: Page) -> None:

@@ -8,7 +8,7 @@ function line(name, text) {
   return node;
 }
 
-function card(example, index) {
+function card(example) {
   const button = document.createElement("button");
   const tile = line("tile", "");
   const frame = line("frame", "");
@@ -20,11 +20,11 @@ function card(example, index) {
   button.append(
     tile,
     line("title", example.title),
-    line("text", example.prompt),
+    line("text", example.settings.prompt),
     line("cost", `${example.shape} · ${example.price}`),
   );
   button.addEventListener("click", () => {
-    trigger("pick", { index });
+    hunyuan.form.show(example.settings, { most_usd: example.most_usd });
     const prompt = document.querySelector("#field-prompt");
     if (prompt) prompt.scrollIntoView({ block: "nearest" });
   });

@@ -1,6 +1,7 @@
 const SEARCH_AFTER_MS = 250;
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
 const READ_WITHIN_MS = 120000;
+const RANDOM_SEED = -1;
 const WIDE = 1.6; // width over height that fills a tile
 const { words } = hunyuan;
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
@@ -204,7 +205,7 @@ async function restore(file) {
     part("line").scrollIntoView({ block: "nearest" });
     return;
   }
-  trigger("fill", { settings: answer.settings });
+  hunyuan.form.show(answer.settings, { isRandom: answer.settings.seed === RANDOM_SEED });
   say(words["gallery.restored"]);
   hunyuan.videos.goToForm();
 }

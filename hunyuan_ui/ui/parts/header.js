@@ -6,6 +6,7 @@ function show() {
     part(name).textContent = value[name] || "";
     part(name).hidden = !value[name];
   }
+  part("spent").title = value.spent_help || "";
   part("mode").title = value.mode_help || "";
   part("reach").title = value.reach_help || "";
   part("mode").dataset.mode = value.is_preview ? "preview" : "live";

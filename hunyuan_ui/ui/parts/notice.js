@@ -46,8 +46,12 @@ document.addEventListener("hunyuan:unanswered", () => show(words.send_failed));
 document.addEventListener("hunyuan:answered", () => {
   if (part("text").textContent === words.send_failed) show("");
 });
+// It was about the price of another form.
+document.addEventListener("hunyuan:priced-anew", () => (part("confirm").hidden = true));
 watch("value", () => {
   const value = props.value || {};
+  if (value.seed !== undefined) hunyuan.form.made(value.answer, value.seed);
+  if (value.most_usd !== undefined) hunyuan.form.saw(value.answer, value.most_usd);
   hunyuan.answered(value.answer);
   show(value.text, { field: value.field, isConfirmable: value.is_confirmable });
 });

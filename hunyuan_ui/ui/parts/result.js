@@ -2,6 +2,7 @@ const { words } = hunyuan;
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const result = element.querySelector(".result");
 let id = null;
+let settings = null;
 
 function fact(text) {
   const item = document.createElement("li");
@@ -11,6 +12,7 @@ function fact(text) {
 
 function show(video) {
   id = video.id;
+  settings = video.settings;
   result.hidden = false;
   part("facts").replaceChildren(...video.facts.map(fact));
   part("prompt").textContent = video.settings.prompt;
@@ -22,8 +24,8 @@ function forget(gone) {
 }
 
 hunyuan.fill(element, words);
-part("reuse").addEventListener("click", () => trigger("reuse", { job: id }));
-part("new-seed").addEventListener("click", () => trigger("new_seed", { job: id }));
+part("reuse").addEventListener("click", () => hunyuan.form.show(settings));
+part("new-seed").addEventListener("click", () => hunyuan.form.show(settings, { isRandom: true }));
 part("compare").addEventListener("click", () => hunyuan.videos.send("choose", id));
 part("export").addEventListener("click", () => hunyuan.videos.send("show", id));
 hunyuan.videos.shown(props, watch, show, forget);

@@ -159,18 +159,18 @@ part("side").value = props.value.sides[1];
 part("rate").value = props.value.rates[1];
 
 part("reuse").addEventListener("click", () => {
-  trigger("reuse", { job: video.id });
+  hunyuan.form.show(video.settings);
   leaveFor("prompt");
 });
 part("new-seed").addEventListener("click", () => {
-  trigger("new_seed", { job: video.id });
+  hunyuan.form.show(video.settings, { isRandom: true });
   leaveFor("prompt");
 });
 part("change").addEventListener("change", () => {
   const field = part("change").value;
   part("change").value = "";
   if (!field) return;
-  trigger("reuse", { job: video.id });
+  hunyuan.form.show(video.settings);
   leaveFor(field);
 });
 part("compare").addEventListener("click", () => {

@@ -1,0 +1,131 @@
+"""What the page says of a form and of the money: times and prices, the line above the button, the head, the examples.
+
+A form is priced by a route of its own and not by an event of Gradio's: its answer sets no field, it can be given up for
+a newer question, and no number in it is looked at before `VideoRequest` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from hunyuan_ui import presets
+from hunyuan_ui.errors import InvalidRequestError
+from hunyuan_ui.estimate import Estimate
+from hunyuan_ui.job import Job, JobProblem, Payer, is_id
+from hunyuan_ui.prompts import EXAMPLES, Example
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.runner import JobRunner
+from hunyuan_ui.ui.coach import json_body
+from hunyuan_ui.ui.form import PRICED
+from hunyuan_ui.ui.jobs import head_of
+from hunyuan_ui.ui.own_key import chosen_payer
+from hunyuan_ui.ui.text import Words, seconds_text, words_for
+from hunyuan_ui.ui.variations import COUNTS, count_in
+from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
+
+PRICE: Final = "/gradio_api/hunyuan/price"
+
+
+def build_price_route(runner: JobRunner) -> Route:
+    """Return the route that prices a form; it stores nothing and costs nothing."""
+
+    async def price(request: Request) -> JSONResponse:
+        wish = await json_body(request)
+        say = words_for(request.cookies, request.headers)
+        payer = chosen_payer({"chosen": wish.get("payer")}, runner)
+        found = priced(wish, runner, payer, say)
+        if wish.get("is_whole") is True:
+            found |= priced_parts(runner, payer, say)
+            token = request.headers.get(VISITOR_HEADER, "")
+            newest = runner.newest(visitor_of(token, runner.settings)) if is_id(token) else None
+            found["last_seed"] = newest.request.seed if newest else None
+        return JSONResponse(found, headers={"Cache-Control": "no-store"})
+
+    return Route(PRICE, price, methods=["POST"])
+
+
+def priced(wish: Mapping[str, Any], runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
+    """Return what the page says of a form: the button's text with time and price, and what will really be made.
+
+    Args:
+        wish: The numbers a price depends on, by their wire names, and `count`; a wrong one makes the answer its
+            sentence, without a price.
+        runner: Knows what finished jobs have taught.
+        payer: Whose service the video would be made by.
+        say: The visitor's words.
+
+    Returns:
+        `most_usd` is the most of all videos of one click in US dollars, None where there is no price.
+    """
+    try:
+        # The prompt costs nothing.
+        request = VideoRequest.parse({"prompt": "-", **{name: wish.get(name) for name in PRICED}})
+    except InvalidRequestError as error:
+        line = say.sentence(JobProblem.of(error))
+        return {"button": say["generate.label"], "line": line, "frames": None, "most_usd": None, "is_free": False}
+    expected, count, is_free = runner.estimate(request, payer), count_in(wish.get("count")), payer == "nobody"
+    return {
+        "button": say.generate_label(expected, is_preview=is_free, count=count),
+        "line": advice(request, expected, say),
+        "frames": say("form.frames", seconds=seconds_text(request)),
+        "most_usd": 0.0 if is_free else expected.high_usd * count,
+        "is_free": is_free,
+    }
+
+
+def opening_form(newest: Job | None, runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
+    """Return what the form begins with: the settings of the visitor's newest job, and the price of what it then holds.
+
+    Args:
+        newest: The visitor's newest job.
+        runner: As for `priced`.
+        payer: As for `priced`.
+        say: As for `priced`.
+    """
+    held = newest.request if newest else VideoRequest.model_construct()
+    numbers = {name: getattr(held, name) for name in PRICED}
+    return {
+        "payer": payer,
+        "settings": newest.request.model_dump() if newest else None,
+        "last_seed": newest.request.seed if newest else None,
+        "price": {**priced(numbers, runner, payer, say), "of": {**numbers, "variations": COUNTS[0]}},
+    }
+
+
+def priced_parts(runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
+    """Return the page's head with today's money, and the examples with their prices."""
+    cards = [_card(example, runner, payer, say) for example in EXAMPLES]
+    return {"head": head_of(runner.limits(), payer, say), "examples": {"cards": cards}}
+
+
+def advice(request: VideoRequest, estimate: Estimate, say: Words) -> str:
+    """Return the line above the button: what will really be made, and what to know before paying for it."""
+    lines = [say.size_line(request)]
+    if presets.quality(request.infer_steps) == "draft":
+        lines.append(say["form.draft_line"])
+    if estimate.may_outlive_record:
+        lines.append(say["form.too_long_line"])
+    return "\n".join(lines)
+
+
+def _card(example: Example, runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
+    wish = example.request
+    width, height = wish.real_size
+    expected = runner.estimate(wish, payer)
+    is_free = payer == "nobody"
+    time, price = say.duration(expected.seconds), say.price(expected)
+    shape, _ = presets.shape_and_size(wish.width, wish.height)
+    return {
+        "key": example.key,
+        "title": say[f"example.{example.key}"],
+        "settings": wish.model_dump(),
+        "ratio": round(width / height, 3),
+        "shape": say("example.shape", shape=shape, seconds=seconds_text(wish)),
+        "price": say["example.free"] if is_free else say("example.price", time=time, price=price),
+        "most_usd": 0.0 if is_free else expected.high_usd,
+    }

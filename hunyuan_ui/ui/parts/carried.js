@@ -1,1 +1,0 @@
-(prompt) => hunyuan.carried(prompt)

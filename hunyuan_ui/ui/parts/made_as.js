@@ -1,5 +1,0 @@
-const show = () => {
-  element.querySelector("p").textContent = props.value;
-};
-watch("value", show);
-show();

@@ -1,1 +1,0 @@
-(...values) => [hunyuan.begin(), ...values.slice(1)]
