@@ -21,8 +21,9 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 # What proxies, tunnels and their hosts write into a request on its way.
 _MARKS: Final = re.compile(
-    r"forwarded|via|x-forwarded.*|x-real-ip|true-client-ip|x-client-ip|x-cluster-client-ip|x-remote-.*|x-original-.*"
-    r"|x-rewrite-url|x-proxy.*|x-scheme|x-url-scheme|x-request-start|x-varnish|cdn-loop|cf-.*|fastly-.*|fly-.*"
+    r"forwarded|via|x-forward.*|x-real-.*|(true-|wl-proxy-)?client-ip|x-client-ip|x-cluster-client-ip|x-remote-.*"
+    r"|x-original-.*|x-rewrite-url|(x-)?proxy-.*|x-proxy.*|x-scheme|x-url-scheme|x-request-start|x-varnish|cdn-loop"
+    r"|cf-.*|fastly-.*|fly-.*|x-nginx-.*|x-haproxy-.*|x-traefik-.*|x-caddy-.*|x-coder-.*|x-jupyter.*"
     r"|x-envoy-.*|x-amzn?-.*|x-amz-cf-.*|x-appengine-.*|x-cloud-trace-context|x-azure-.*|x-arr-.*|x-vercel-.*"
     r"|x-github-.*|x-ms-.*|tailscale-.*|ngrok-.*"
 )
@@ -47,7 +48,7 @@ def is_for_this_machine(scope: Scope, headers: Headers) -> bool:
 
 def is_proxied(scope: Scope, headers: Headers) -> bool:
     """Whether something stands between a request and whoever made it."""
-    return scope["http_version"] == "1.0" or any(_MARKS.fullmatch(name.lower()) for name in headers)
+    return scope["http_version"] == "1.0" or any(_MARKS.fullmatch(name.lower().replace("_", "-")) for name in headers)
 
 
 def is_foreign(scope: Scope, headers: Headers, *, is_public: bool) -> bool:
