@@ -56,9 +56,20 @@ def test_every_parameter_is_described_with_its_range(app: RunningApp) -> None:
 
 def test_a_program_reads_which_value_is_wrong(paying: Client) -> None:
     file = {"path": "http://203.0.113.1/x.mp4", "meta": {"_type": "gradio.FileData"}}
-    for name, value, said in (("prompt", file, "not text"), ("width", file, "not a number"), ("seed", "x", "a number")):
+    for name, value, said in (
+        ("prompt", file, "not text"),
+        ("width", file, "not a number"),
+        ("seed", True, "a number"),
+    ):
         with pytest.raises(ValidationError, match=f"{name}: .*{said}"):
             paying.predict(**{**SMALL, name: value}, api_name="/estimate")
+
+
+def test_a_word_for_a_number_gets_the_sentence_of_what_would_be_right(paying: Client) -> None:
+    with pytest.raises(AppError, match=r"Width: wide is not a number. Use one from 1 to 1280"):
+        paying.predict(**{**SMALL, "width": "wide"}, api_name="/estimate")
+    with pytest.raises(AppError, match=r"wait_s: 'long' is not a number. Use one from 0 to 25"):
+        paying.predict(job_id=new_id(), wait_s="long", api_name="/status")
 
 
 def test_the_openapi_document_tells_the_same(app: RunningApp) -> None:

@@ -130,7 +130,7 @@ class ApiCalls:
     async def status(self, caller: gr.Request, job_id: str, wait_s: float = 0.0) -> dict[str, Any]:
         """Say where a job is, with elapsed and usual time in seconds, and its video when it is done."""
         call = self._call(caller, job_id)
-        await self._runner.wait(call.job_id, call.visitor, min(max(float(wait_s), 0.0), LONGEST_STATUS_WAIT_S))
+        await self._runner.wait(call.job_id, call.visitor, _wait_s(wait_s))
         view = self._runner.view(call.job_id, call.visitor)
         is_done = view.job.status is JobStatus.DONE
         shown = as_json(view, say_for(caller))
@@ -251,6 +251,14 @@ def _declare(call: Event, signature: inspect.Signature, helps: dict[str, str], *
     *_, declared = cast("Any", get_blocks_context()).fns.values()
     for component, name in zip(declared.inputs, (name for name in signature.parameters if name in helps), strict=True):
         component.api_info()["description"] = helps[name]
+
+
+def _wait_s(wished: object) -> float:
+    """Return how long to wait, in seconds within the range."""
+    if isinstance(wished, bool) or not isinstance(wished, (int, float)):
+        facts = {"label": "wait_s", "value": repr(wished)[:60], "low": 0, "high": f"{LONGEST_STATUS_WAIT_S:g}"}
+        raise InvalidRequestError("not_a_number", field="wait_s", **facts)
+    return min(max(float(wished), 0.0), LONGEST_STATUS_WAIT_S)
 
 
 def _help(field: Parameter) -> str:

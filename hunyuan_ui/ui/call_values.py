@@ -19,6 +19,7 @@ import gradio as gr
 MOST_TEXT: Final = 16_000  # characters of a text whose component sets no limit
 ROOM: Final = 2  # times a component's own limit; what is a little over gets the request's own, better sentence
 MOST_NUMBER: Final = 1e15
+MOST_WORD: Final = 100  # characters
 MOST_PARTS: Final = 500  # values inside one object
 MOST_DEPTH: Final = 8
 MOST_KEYS: Final = 32  # of a call's body
@@ -60,6 +61,7 @@ class _Function(NamedTuple):
     name: str  # by which programs call it
     values: tuple[_Value, ...]  # in the order Gradio takes them
     is_hidden: tuple[bool, ...]  # Gradio fills these in when a caller leaves them out
+    is_queued: bool  # and so not to be run past the queue
 
 
 class CallRules:
@@ -78,15 +80,25 @@ class CallRules:
             str(fn.api_name) for fn in self._blocks.fns.values() if fn.api_visibility == "public"
         )
 
-    def joined(self, body: bytes, name: str | None = None) -> bytes:
-        """Return the body of a call by number, or by name where it holds no number, with what Gradio needs of it.
+    def joined(self, body: bytes) -> bytes:
+        """Return the body of a call by number, with what Gradio needs of it.
 
         Raises:
             BadCallError: It is no call that this page could make.
         """
         call = _object(body)
+        return self._numbered_call(self._numbered(call.get("fn_index")), call)
+
+    def run(self, body: bytes, name: str) -> bytes:
+        """Return the body of a call past the queue: by number, or by name where it holds no number."""
+        call = _object(body)
         number = call.get("fn_index")
         function = self._named(name) if number is None else self._numbered(number)
+        if function.is_queued:
+            _no_function()
+        return self._numbered_call(function, call)
+
+    def _numbered_call(self, function: _Function, call: Mapping[str, Any]) -> bytes:
         kept = {**_session_in(call), **_event_in(call), "fn_index": function.number}
         return _bytes({**kept, "data": self._checked(function, _list(call), may_leave_out=False)})
 
@@ -210,7 +222,9 @@ def _function(number: int, fn: Any) -> _Function:
     values = tuple(
         _Value(_name_of(block, place), _kind_of(block)) for place, block in enumerate(cast("list[Any]", fn.inputs))
     )
-    return _Function(number, str(fn.api_name), values, tuple(bool(block.skip_api) for block in fn.inputs))
+    return _Function(
+        number, str(fn.api_name), values, tuple(bool(block.skip_api) for block in fn.inputs), bool(fn.queue)
+    )
 
 
 def _name_of(block: Any, place: int) -> str:
@@ -239,8 +253,8 @@ def _described(schema: Mapping[str, Any]) -> Kind:
     """Return the check of a value that `gr.api` declares by its JSON type."""
     kinds = {
         "string": _text_of(MOST_TEXT),
-        "integer": _number,
-        "number": _number,
+        "integer": _number_or_word,
+        "number": _number_or_word,
         "boolean": _flag,
         "object": _plain,
         "array": _plain,
@@ -265,6 +279,11 @@ def _number(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > MOST_NUMBER:
         return "not_number"
     return None
+
+
+def _number_or_word(value: object) -> str | None:
+    # A word where a program should give a number: the request's own sentence says what would be right.
+    return None if isinstance(value, str) and _text_of(MOST_WORD)(value) is None else _number(value)
 
 
 def _text_of(limit: int) -> Kind:

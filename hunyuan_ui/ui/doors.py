@@ -81,7 +81,7 @@ GRADIO: Final = (
     _open(r"/gradio_api/(info/?|openapi\.json)", _READ, Kind.API),
     _open("/gradio_api/queue/data", _READ, Kind.OWN),
     _open("/gradio_api/queue/join", _POST, Kind.OWN, lambda rules, body, _: rules.joined(body)),
-    _open(f"/gradio_api/(run|api)/{_NAME}/?", _POST, Kind.OWN, lambda rules, body, at: rules.joined(body, at["name"])),
+    _open(f"/gradio_api/(run|api)/{_NAME}/?", _POST, Kind.OWN, lambda rules, body, at: rules.run(body, at["name"])),
     _open(f"/gradio_api/call/v2/{_NAME}/?", _POST, Kind.API, lambda rules, body, at: rules.named(body, at["name"])),
     _open(f"/gradio_api/call/{_NAME}/?", _POST, Kind.API, lambda rules, body, at: rules.called(body, at["name"])),
     _open(f"/gradio_api/call/(v2/)?{_NAME}/[^/]+", _READ, Kind.API),
