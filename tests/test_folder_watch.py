@@ -45,11 +45,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
     stream = io.StringIO()
-    logger = logging.getLogger("hunyuan_ui")
-    before = logger.handlers[:], logger.level, logger.propagate
+    logger, root = logging.getLogger("hunyuan_ui"), logging.getLogger()
+    before, others = (logger.handlers[:], logger.level, logger.propagate), root.handlers[:]
     log.configure(stream=stream)
     yield stream
     logger.handlers[:], logger.level, logger.propagate = before
+    root.handlers[:] = others
 
 
 @pytest.fixture

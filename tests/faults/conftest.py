@@ -37,8 +37,9 @@ def rig(tmp_path: Path, service: PaidService) -> Rig:
 def lines() -> Iterator[io.StringIO]:
     """All that the program logs, with no secret named that it could redact."""
     stream = io.StringIO()
-    logger = logging.getLogger("hunyuan_ui")
-    before = logger.handlers[:], logger.level, logger.propagate
+    logger, root = logging.getLogger("hunyuan_ui"), logging.getLogger()
+    before, others = (logger.handlers[:], logger.level, logger.propagate), root.handlers[:]
     log.configure(stream=stream)
     yield stream
     logger.handlers[:], logger.level, logger.propagate = before
+    root.handlers[:] = others
