@@ -247,6 +247,14 @@ SENTENCES: Final[dict[str, str]] = {
         "The service does not let this key ask about the video: {detail}. It was sent before, so it counts as charged; "
         "it is asked about again by itself."
     ),
+    "job_failed_sent": (
+        "The service says that it could not make this video: {detail}. It is asked again before that is believed; "
+        "until then the video counts as charged."
+    ),
+    "job_failed_unexplained_sent": (
+        "The service says that it could not make this video and gives no reason. It is asked again before that is "
+        "believed; until then the video counts as charged."
+    ),
     "disk_full_sent": (
         "The disk is nearly full ({free} free). The video was sent before, so it counts as charged; "
         "it goes on by itself when there is room."

@@ -289,7 +289,7 @@ def test_nobody_can_take_all_places_in_public(payer: Payer) -> None:
     assert passes(PUBLIC, asked, Totals(visitor_waiting=most - 1), places=Places(on_key=most - 1))
     assert code_of(PUBLIC, asked, Totals(visitor_waiting=most)) == "visitor_places"
     assert code_of(PUBLIC, asked, Totals(), places=Places(on_key=most)) == "visitor_places"
-    assert passes(PUBLIC, asked, Totals(visitor_waiting=most), places=Places(parked=1))
+    assert passes(PUBLIC, asked, Totals(visitor_waiting=most), places=Places(own_parked=1))
     assert passes(PRIVATE, asked, Totals(visitor_waiting=MOST_WAITING), places=Places(on_key=MOST_WAITING))
     assert MOST_WAITING_OF_ONE * 2 < MOST_WAITING
 

@@ -456,6 +456,21 @@ async def test_money_sentences_follow_the_phase(rig: Rig, service: PaidService) 
         assert (await ended(runner, job_id)).status is JobStatus.DONE
 
 
+async def test_a_failure_that_is_not_sure_yet_does_not_say_that_nothing_was_charged(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hunyuan_ui.runner.journey.backoff_s", lambda *_, **__: 30.0)
+    service.on("GET", STATUS, [FAILED])
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        await until(lambda: runner.view(job_id, OWNER).note is not None)
+        note = runner.view(job_id, OWNER).note
+        assert note is not None
+        assert "Nothing was charged" not in note.sentence
+        await runner.look_again(job_id, OWNER)
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+
+
 def test_an_ending_needs_answers_and_time() -> None:
     clock = [0.0]
     seen = endings.Endings(now=lambda: clock[0])
