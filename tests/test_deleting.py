@@ -156,7 +156,7 @@ def test_who_reads_meanwhile_puts_it_off_to_the_next_commit(tmp_path: Path) -> N
 def test_a_stop_right_after_the_commit_leaves_the_words_to_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hunyuan_ui.ledger.book.truncate_log", lambda _: False)
+    monkeypatch.setattr("hunyuan_ui.ledger.store.truncate_log", lambda _: False)
     killed, kept = tmp_path / "killed", tmp_path / "kept"
     with closing(open_book(killed)) as ledger:
         ledger.hide(finished(ledger, prompt="a secret heron").id)
