@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import struct
 import threading
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any, Final
 
 _CHUNK: Final = 64 * 1024
+_HOSTS: Final = itertools.cycle(range(2, 255))  # the last part of this machine's other names
 _METHODS: Final = (b"GET ", b"POST ", b"DELETE ", b"HEAD ", b"PUT ")
 _PAGE: Final = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 _BAD_GATEWAY: Final = (
@@ -60,7 +62,9 @@ class FaultProxy:
     def __init__(self, port: int, latency_s: float = 0.0) -> None:
         self._app_port = port
         self.latency_s = latency_s
-        self._socket = _bound(0)
+        # A private page answers to its own port only, whatever this machine is called.
+        self._address = (f"127.0.0.{next(_HOSTS)}", port)
+        self._socket = _bound(self._address)
         self._fault: Fault | None = None
         self._strike: tuple[tuple[bytes, ...], Fault] | None = None
         self.has_struck = threading.Event()
@@ -74,7 +78,7 @@ class FaultProxy:
     @property
     def url(self) -> str:
         """Where the browser finds the app."""
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}/"
+        return "http://{}:{}/".format(*self._address)
 
     def __enter__(self) -> FaultProxy:
         self._thread.start()
@@ -122,10 +126,9 @@ class FaultProxy:
             self._passing.clear()
         if fault is Fault.REFUSED:
             # Bound but not listening: the port stays ours and refuses.
-            port = self._socket.getsockname()[1]
             self._loop.remove_reader(self._socket)
             self._socket.close()
-            self._socket = _bound(port)
+            self._socket = _bound(self._address)
         for connection in list(self._open):
             if fault in (Fault.RESET, Fault.REFUSED):
                 connection.reset()
@@ -238,10 +241,10 @@ class FaultProxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _bound(port: int) -> socket.socket:
+def _bound(address: tuple[str, int]) -> socket.socket:
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", port))
+    bound.bind(address)
     bound.setblocking(False)
     return bound
 
