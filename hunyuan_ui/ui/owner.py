@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
+import math
 import time
-import unicodedata
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
 import gradio as gr
 
-from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Visitor
+from hunyuan_ui.errors import AccessError, HunyuanUIError
+from hunyuan_ui.job import MICRO, OWNER, Job, JobProblem, JobStatus, Visitor
 from hunyuan_ui.runner import JobRunner, Limits
+from hunyuan_ui.runner.owner import MOST_USD
+from hunyuan_ui.runner.views import HistoryState
+from hunyuan_ui.ui.owner_csv import corrections_of, csv_of, utc
 from hunyuan_ui.ui.part import part
 from hunyuan_ui.ui.text import Words, money
 from hunyuan_ui.ui.visitor import Event, page_event, say_for, token_of, visitor_of
 
 DAYS: Final = 30
-JOBS_SHOWN: Final = 50
+JOBS_SHOWN: Final = 50  # at first, and so many more each time
+MOST_SHOWN: Final = 1_000
 JOBS_EXPORTED: Final = 100_000
 _DAY_S: Final = 86_400
-_FORMULA: Final = ("=", "+", "-", "@", "\N{MINUS SIGN}")  # what a spreadsheet computes, however wide it is written
+_BALANCE_WITHIN_S: Final = 3.0  # the desk waits no longer for what the account holds
+_CORRECTABLE: Final = frozenset({JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED})
 
-Action = Callable[[gr.EventData, Visitor], Awaitable[None]]
+Action = Callable[[gr.EventData, Visitor, Words], Awaitable[str]]
 
 
 def build_owner(runner: JobRunner) -> Any:
@@ -37,6 +43,8 @@ def build_owner(runner: JobRunner) -> Any:
 class OwnerEvents:
     """The events of the desk; the runner refuses each of them to anybody but the owner.
 
+    Each answers with the whole desk as it is then, and what was done in words.
+
     Args:
         runner: The door to jobs and money.
     """
@@ -47,57 +55,125 @@ class OwnerEvents:
     def prove(self) -> Event:
         """Return the event that shows a public run's owner to be the owner."""
 
-        async def prove(event: gr.EventData, visitor: Visitor) -> None:
+        async def prove(event: gr.EventData, visitor: Visitor, _say: Words) -> str:
             await self._runner.owner.prove(visitor, str(getattr(event, "key", "")))
+            return ""
 
         return self._event(prove)
 
     def refresh(self) -> Event:
         """Return the event that reads everything again."""
-
-        async def refresh(_event: gr.EventData, _visitor: Visitor) -> None:
-            return
-
-        return self._event(refresh)
+        return self._event(_nothing)
 
     def settle(self) -> Event:
         """Return the event of the owner's word on a job without an answer."""
 
-        async def settle(event: gr.EventData, visitor: Visitor) -> None:
+        async def settle(event: gr.EventData, visitor: Visitor, say: Words) -> str:
             was_charged = getattr(event, "was_charged", True) is not False
-            meant = self._meant(event, self._runner.owner.unknown(visitor))
-            await self._runner.owner.settle(meant, visitor, was_charged=was_charged)
+            meant = await self._meant(event, visitor)
+            job = await self._runner.owner.settle(meant, visitor, was_charged=was_charged)
+            return say("owner.said.settled", cost=_cost(job, say))
 
         return self._event(settle)
+
+    def correct(self) -> Event:
+        """Return the event that puts right what a job cost."""
+
+        async def correct(event: gr.EventData, visitor: Visitor, say: Words) -> str:
+            note, meant = str(getattr(event, "note", "")), await self._meant(event, visitor)
+            job = await self._runner.owner.correct(meant, visitor, cost_usd=_dollars_in(event, "cost_usd"), note=note)
+            return say("owner.said.corrected", cost=_cost(job, say))
+
+        return self._event(correct)
+
+    def confirm(self) -> Event:
+        """Return the event that takes a cost in doubt as the real one."""
+
+        async def confirm(event: gr.EventData, visitor: Visitor, say: Words) -> str:
+            job = await self._runner.owner.confirm(await self._meant(event, visitor), visitor)
+            return say("owner.said.corrected", cost=_cost(job, say))
+
+        return self._event(confirm)
+
+    def look_again(self) -> Event:
+        """Return the event that asks for a lost video once more."""
+
+        async def look_again(event: gr.EventData, visitor: Visitor, say: Words) -> str:
+            await self._runner.look_again(await self._meant(event, visitor), visitor)
+            return say["owner.said.looking"]
+
+        return self._event(look_again)
+
+    def end_waiting(self) -> Event:
+        """Return the event that ends the jobs that wait for their visitor's key."""
+
+        async def end_waiting(_event: gr.EventData, visitor: Visitor, say: Words) -> str:
+            return say("owner.said.ended", count=await self._runner.owner.end_waiting(visitor))
+
+        return self._event(end_waiting)
+
+    def open_video(self) -> Event:
+        """Return the event that opens the video of a job; only its answer names what opens it."""
+
+        async def open_video(event: gr.EventData, visitor: Visitor, _say: Words) -> str:
+            job = self._runner.videos.one(await self._meant(event, visitor), visitor)
+            return job.id
+
+        return self._event(open_video, answers="opened")
+
+    def find_videos(self) -> Event:
+        """Return the event that asks the account's history what was made with this key."""
+
+        async def find_videos(_event: gr.EventData, visitor: Visitor, say: Words) -> str:
+            return say("owner.said.found", count=await self._runner.owner.find_videos(visitor))
+
+        return self._event(find_videos)
+
+    def say_spent(self) -> Event:
+        """Return the event of the owner's word on what was spent today."""
+
+        async def say_spent(event: gr.EventData, visitor: Visitor, say: Words) -> str:
+            usd = _dollars_in(event, "usd")
+            await self._runner.owner.say_spent(visitor, usd)
+            return say("owner.said.spent", spent=money(usd))
+
+        return self._event(say_spent)
+
+    def set_clock_right(self) -> Event:
+        """Return the event that takes the machine's clock for what is dated ahead of it."""
+
+        async def set_clock_right(_event: gr.EventData, visitor: Visitor, say: Words) -> str:
+            return say("owner.said.clock", count=await self._runner.owner.set_clock_right(visitor))
+
+        return self._event(set_clock_right)
 
     def resume(self) -> Event:
         """Return the event that lets spending go on."""
 
-        async def resume(_event: gr.EventData, visitor: Visitor) -> None:
+        async def resume(_event: gr.EventData, visitor: Visitor, say: Words) -> str:
             await self._runner.owner.resume(visitor)
+            return say["owner.said.resumed"]
 
         return self._event(resume)
 
     def export(self) -> Event:
         """Return the event that gives all jobs as CSV."""
+        return self._event(_nothing, with_csv=True)
 
-        async def export(_event: gr.EventData, _visitor: Visitor) -> None:
-            return
-
-        return self._event(export, with_csv=True)
-
-    def _event(self, action: Action, *, with_csv: bool = False) -> Event:
+    def _event(self, action: Action, *, answers: str = "said", with_csv: bool = False) -> Event:
         async def answer(request: gr.Request, event: gr.EventData, who: object) -> dict[str, Any]:
             settings = self._runner.settings
             visitor = visitor_of(token_of(request, who, settings), settings, request)
 
             async def done(_request: gr.Request) -> dict[str, Any]:
-                await action(event, self._runner.owner.seen_as(visitor))
+                say = say_for(request)
+                answered, problem = await self._tried(action, event, visitor, say)
                 owner = self._runner.owner.seen_as(visitor)
                 if not owner.is_owner:
                     return _closed(self._runner)
                 csv_text = await asyncio.to_thread(self._csv, owner) if with_csv else ""
-                return {**await self._desk(owner, say_for(request)), "csv": csv_text}
+                desk = await self._desk(owner, say, _count_in(event))
+                return {**desk, "problem": problem, "said": "", answers: answered, "csv": csv_text}
 
             def refused(problem: JobProblem, _field: str | None, say: Words) -> dict[str, Any]:
                 return {**_closed(self._runner), "problem": say.sentence(problem)}
@@ -106,52 +182,133 @@ class OwnerEvents:
 
         return answer
 
-    def _meant(self, event: gr.EventData, jobs: Iterable[Job]) -> str:
-        """Return the id of the job that an event names as the page shows it; an empty one for none of these."""
-        shown = str(getattr(event, "job", ""))
-        return next((job.id for job in jobs if self._runner.videos.shown_id(job) == shown), "")
+    async def _tried(self, action: Action, event: gr.EventData, visitor: Visitor, say: Words) -> tuple[str, str]:
+        """Do it, and return its answer or why not; what is refused to the owner does not shut their desk."""
+        seen_as = self._runner.owner.seen_as
+        try:
+            return await action(event, seen_as(visitor), say), ""
+        except HunyuanUIError as error:
+            if not seen_as(visitor).is_owner:
+                raise
+            return "", say.sentence(JobProblem.of(error))
 
-    async def _desk(self, owner: Visitor, say: Words) -> dict[str, Any]:
-        desk, limits = self._runner.owner, self._runner.limits()
-        unknown = desk.unknown(owner)
-        credits_usd = await desk.credits(owner) if unknown else None
-        spent = {int(day.begins_at): day for day in desk.days(owner, count=DAYS)}
-        today = int(time.time()) // _DAY_S * _DAY_S
-        first = min(today - (DAYS - 1) * _DAY_S, min(spent, default=today))
-        days = [
-            _day(begins_at, spent[begins_at].spent_microusd if begins_at in spent else 0, say)
-            for begins_at in range(first, max(today, max(spent, default=today)) + 1, _DAY_S)
-        ]
-        total = sum(day["usd"] for day in days)
+    async def _meant(self, event: gr.EventData, visitor: Visitor) -> str:
+        """Return the id of the job that an event names as the page shows it; an empty one for none of these."""
+        shown: object = getattr(event, "job", None)
+        desk, shown_id = self._runner.owner, self._runner.videos.shown_id
+
+        def listed() -> list[Job]:
+            return [*desk.unknown(visitor), *desk.doubtful(visitor), *desk.everything(visitor, limit=MOST_SHOWN)]
+
+        return next((job.id for job in await asyncio.to_thread(listed) if shown_id(job) == shown), "")
+
+    async def _desk(self, owner: Visitor, say: Words, count: int) -> dict[str, Any]:
+        read = await asyncio.to_thread(self._read, owner, say, count)
+        desk = self._runner.owner
+        waiting = desk.waiting_for_visitor(owner)
+        # The account's balance may tell whether a job was charged.
+        balance = await self._balance(owner, say) if read.unknown or read.doubtful else ""
         return {
             **_closed(self._runner),
             "needs_proof": False,
-            "is_paused": desk.is_paused(owner),
-            "limits": limit_lines(limits, say),
-            "daily_limit": limits.daily_limit_usd,
-            "days": days,
-            "sum": say("owner.sum", spent=money(total), count=sum(day.videos for day in spent.values())),
-            "unknown": [
-                {"id": self._runner.videos.shown_id(job), "text": _unsettled(job, credits_usd, say)} for job in unknown
-            ],
-            "jobs": [self._row(job, say) for job in desk.everything(owner, limit=JOBS_SHOWN)],
+            "is_paused": read.is_paused,
+            "warnings": self._warnings(read.limits, say),
+            "is_clock_wrong": desk.clock_ahead_s(owner) > 0,
+            "history": None if read.limits.is_preview else history_lines(desk.history_state(owner), say),
+            "limits": limit_lines(read.limits, say),
+            "daily_limit": read.limits.daily_limit_usd,
+            "axis": axis_of([day["usd"] for day in read.days], read.limits.daily_limit_usd, say),
+            "days": read.days,
+            "sum": read.sum,
+            "unknown": [{**self._acts(job), "text": _unsettled(job, say) + balance} for job in read.unknown],
+            "doubtful": [self._doubt(job, balance, say) for job in read.doubtful],
+            "waiting": _waiting(waiting, say) if waiting else None,
+            "jobs": [self._row(job, owner, say) for job in read.jobs[:count]],
+            "more": count + JOBS_SHOWN if count < min(len(read.jobs), MOST_SHOWN) else 0,
         }
 
-    def _row(self, job: Job, say: Words) -> dict[str, str]:
+    def _read(self, owner: Visitor, say: Words, count: int) -> _Read:
+        desk = self._runner.owner
+        days, summed = _days(desk.days(owner, count=DAYS), say)
+        return _Read(
+            jobs=desk.everything(owner, limit=count + 1),
+            unknown=desk.unknown(owner),
+            doubtful=desk.doubtful(owner),
+            days=days,
+            sum=summed,
+            limits=self._runner.limits(),
+            is_paused=desk.is_paused(owner),
+        )
+
+    async def _balance(self, owner: Visitor, say: Words) -> str:
+        with suppress(asyncio.TimeoutError):
+            credits_usd = await asyncio.wait_for(self._runner.owner.credits(owner), _BALANCE_WITHIN_S)
+            if credits_usd is not None:
+                return " " + say("owner.balance", credits=money(credits_usd))
+        return ""
+
+    def _warnings(self, limits: Limits, say: Words) -> list[str]:
+        # A damaged ledger is named where spending is let go on.
+        told = [problem for problem in (limits.problem, limits.notice) if problem and problem.code != "ledger_damaged"]
+        return [say.sentence(problem) for problem in told]
+
+    def _row(self, job: Job, owner: Visitor, say: Words) -> dict[str, Any]:
+        return {
+            **self._acts(job, look_again=self._can_look_again(job, owner), open=self._may_open(job, owner)),
+            "when": utc(job.created_at),
+            "status": say[f"owner.status.{job.status.value}"],
+            "payer": say[f"owner.payer.{job.payer}"],
+            "cost": _cost(job, say),
+            "took": "" if job.inference_s is None else say.duration(job.inference_s),
+            "what": self._what(job, say),
+            "corrections": [_correction(job, entry, say) for entry in corrections_of(job)],
+        }
+
+    def _what(self, job: Job, say: Words) -> str:
+        if _is_word(job):
+            return say["owner.word"]
         made = job.made
         size = say("owner.size", width=made.width, height=made.height, frames=made.frames)
         if job.differs:
             width, height = job.request.real_size
             size += " " + say("owner.asked", width=width, height=height, frames=job.request.video_length)
+        # On a public run a stranger's words are not the owner's to read here.
+        return size if self._runner.settings.is_public else f"{size} · {job.request.prompt[:80]}"
+
+    def _acts(self, job: Job, **can: bool) -> dict[str, Any]:
+        """Return what may be done with a job, and what stands for it."""
+        # What never left has no cost that could be wrong, and the owner's word is said anew.
+        was_sent = job.status is not JobStatus.FAILED or job.sent_at is not None
+        can_correct = job.payer != "nobody" and job.status in _CORRECTABLE and was_sent and not _is_word(job)
         return {
-            "when": _utc(job.created_at),
-            "status": say[f"owner.status.{job.status.value}"],
-            "payer": say[f"owner.payer.{job.payer}"],
-            "cost": _cost(job, say),
-            "took": "" if job.inference_s is None else say.duration(job.inference_s),
-            # On a public run a stranger's words are not the owner's to read here.
-            "what": size if self._runner.settings.is_public else f"{size} · {job.request.prompt[:80]}",
+            "id": self._runner.videos.shown_id(job),
+            "request": job.request_id or "",
+            "can": {"correct": can_correct, **can},
         }
+
+    def _doubt(self, job: Job, balance: str, say: Words) -> dict[str, Any]:
+        named = float(job.notes["named_usd"])
+        is_amount = 0 <= named <= MOST_USD
+        facts = {
+            "when": utc(job.sent_at or job.created_at),
+            "named": money(named) if is_amount else say("owner.over", most=money(MOST_USD)),
+            "counted": money(job.counted_microusd / MICRO),
+        }
+        text = say("owner.doubt", **facts)
+        if job.is_active:
+            text += " " + say["owner.doubt_active"]
+        acts = self._acts(job)
+        return {**acts, "text": text + balance, "can": {**acts["can"], "confirm": acts["can"]["correct"] and is_amount}}
+
+    def _can_look_again(self, job: Job, owner: Visitor) -> bool:
+        with suppress(AccessError):  # deleted meanwhile
+            return job.status is JobStatus.LOST and self._runner.view(job.id, owner).can_look_again
+        return False
+
+    def _may_open(self, job: Job, owner: Visitor) -> bool:
+        # What a visitor made on a public run is no more the owner's to see than what they wrote.
+        is_own = not self._runner.settings.is_public or job.visitor in (owner.id, OWNER.id)
+        return job.status is JobStatus.DONE and is_own
 
     def _csv(self, owner: Visitor) -> str:
         jobs = self._runner.owner.everything(owner, limit=JOBS_EXPORTED)
@@ -159,27 +316,16 @@ class OwnerEvents:
         return csv_of(jobs, shown_id, with_prompts=not self._runner.settings.is_public)
 
 
-def csv_of(jobs: Iterable[Job], shown_id: Callable[[Job], str], *, with_prompts: bool) -> str:
-    """Return jobs as CSV that no spreadsheet computes anything from.
+class _Read(NamedTuple):
+    """What the ledger knows at one moment."""
 
-    Args:
-        jobs: In the order of the rows.
-        shown_id: What stands for a job there: a real id is of use to who finds the file.
-        with_prompts: Add what each visitor wrote.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text)
-    names = ["job_id", "created_utc", "status", "payer", "cost_usd", "counted_usd", "inference_s", "request_id"]
-    names += ["width", "height", "frames", "steps", "seed", *(["prompt"] if with_prompts else [])]
-    writer.writerow(names)
-    for job in jobs:
-        cost = "" if job.cost_microusd is None else job.cost_microusd / MICRO
-        width, height, frames, _ = job.made
-        made = [width, height, frames, job.request.infer_steps, job.request.seed]
-        cells = [shown_id(job), _utc(job.created_at), job.status.value, job.payer, cost, job.counted_microusd / MICRO]
-        cells += [job.inference_s, job.request_id, *made, *([job.request.prompt] if with_prompts else [])]
-        writer.writerow([_cell(cell) for cell in cells])
-    return text.getvalue()
+    jobs: list[Job]
+    unknown: list[Job]
+    doubtful: list[Job]
+    days: list[dict[str, Any]]
+    sum: str
+    limits: Limits
+    is_paused: bool
 
 
 def limit_lines(limits: Limits, say: Words) -> list[str]:
@@ -197,9 +343,71 @@ def limit_lines(limits: Limits, say: Words) -> list[str]:
     return [*lines, say("owner.video_limit", limit=money(limits.video_limit_usd))]
 
 
+def history_lines(state: HistoryState, say: Words) -> dict[str, Any]:
+    """Return how the account's history stands, in words, and whether the owner's word is wanted."""
+    facts = {} if state.tried_s_ago is None else {"ago": say.duration(state.tried_s_ago)}
+    lines: list[str] = []
+    if state.is_read:
+        lines.append(say("owner.history.read", **facts))
+    elif state.problem is not None:
+        lines.append(say("owner.history.unread", **facts))
+        lines.append(say.sentence(state.problem))
+    elif state.is_needed:
+        lines.append(say["owner.history.first"])
+    if state.key_rests:
+        lines.append(say["owner.history.rests"])
+    return {"text": " ".join(lines), "wants_word": state.is_needed and not state.is_read, "key_rests": state.key_rests}
+
+
+def axis_of(spent_usd: list[float], limit_usd: float | None, say: Words) -> dict[str, Any]:
+    """Return where the plot of these days ends, a round number of dollars, and what stands beside it.
+
+    Args:
+        spent_usd: Of each day.
+        limit_usd: The daily limit, which the plot shows as a line.
+        say: The owner's words.
+    """
+    most = max([0.01, *spent_usd, limit_usd or 0.0])
+    unit = 10.0 ** math.floor(math.log10(most))
+    top = next((step * unit for step in (1, 2, 5) if step * unit >= most), 10 * unit)
+    limit_text = "" if limit_usd is None else say("owner.limit_line", limit=money(limit_usd))
+    return {"top": top, "top_text": money(top), "limit_text": limit_text}
+
+
 def _closed(runner: JobRunner) -> dict[str, Any]:
     is_private = not runner.settings.is_public
     return {"is_offered": is_private or runner.owner.can_be_proven, "needs_proof": not is_private, "problem": ""}
+
+
+async def _nothing(_event: gr.EventData, _visitor: Visitor, _say: Words) -> str:
+    return ""
+
+
+def _dollars_in(event: gr.EventData, name: str) -> float:
+    """Return the amount in an event, or what is none."""
+    amount: object = getattr(event, name, None)
+    if isinstance(amount, (int, float)) and not isinstance(amount, bool) and 0 <= amount <= MOST_USD:
+        return float(amount)
+    return math.nan
+
+
+def _count_in(event: gr.EventData) -> int:
+    """Return how many jobs the desk shows."""
+    count: object = getattr(event, "count", None)
+    return min(max(count, JOBS_SHOWN), MOST_SHOWN) if isinstance(count, int) else JOBS_SHOWN
+
+
+def _days(spent: Iterable[Any], say: Words) -> tuple[list[dict[str, Any]], str]:
+    """Return each of the last days as the plot draws it, and their sum in words."""
+    found = {int(day.begins_at): day for day in spent}
+    # As many days as there is room for, however far ahead of this machine's clock the ledger may be.
+    last = max(int(time.time()) // _DAY_S * _DAY_S, *found, 0)
+    days = [
+        _day(begins_at, found[begins_at].spent_microusd if begins_at in found else 0, say)
+        for begins_at in range(last - (DAYS - 1) * _DAY_S, last + 1, _DAY_S)
+    ]
+    total = money(sum(day["usd"] for day in days))
+    return days, say("owner.sum", spent=total, count=sum(day.videos for day in found.values()))
 
 
 def _day(begins_at: int, spent_microusd: int, say: Words) -> dict[str, Any]:
@@ -208,10 +416,29 @@ def _day(begins_at: int, spent_microusd: int, say: Words) -> dict[str, Any]:
     return {"name": name, "usd": usd, "text": say("owner.day", day=name, spent=money(usd))}
 
 
-def _unsettled(job: Job, credits_usd: float | None, say: Words) -> str:
-    facts = {"when": _utc(job.sent_at or job.created_at), "price": money(job.reserved_microusd / MICRO)}
-    hint = "" if credits_usd is None else " " + say("owner.balance", credits=money(credits_usd))
-    return say("owner.unsettled", **facts) + hint
+def _unsettled(job: Job, say: Words) -> str:
+    return say("owner.unsettled", when=utc(job.sent_at or job.created_at), price=money(job.reserved_microusd / MICRO))
+
+
+def _is_word(job: Job) -> bool:
+    """Whether this is no job, but what the owner said was spent."""
+    return job.problem is not None and job.problem.code == "said_spent"
+
+
+def _waiting(jobs: list[Job], say: Words) -> dict[str, Any]:
+    not_sent = sum(job.status is JobStatus.QUEUED for job in jobs)
+    text = say("owner.waiting_text", count=len(jobs), when=utc(min(job.created_at for job in jobs)))
+    if not_sent < len(jobs):
+        text += " " + say("owner.waiting_sent", count=len(jobs) - not_sent)
+    return {"text": text, "can_end": not_sent > 0}
+
+
+def _correction(job: Job, entry: dict[str, Any], say: Words) -> str:
+    """Return an earlier correction in words."""
+    was = replace(job, status=JobStatus(entry["status"]), cost_microusd=entry["from_microusd"])
+    facts = {"when": utc(entry["at"]), "was": _cost(was, say), "now": money(entry["to_microusd"] / MICRO)}
+    note = say["owner.confirmed"] if entry["note"] == "confirmed" else entry["note"]
+    return say("owner.correction_why", note=note, **facts) if note else say("owner.correction", **facts)
 
 
 def _cost(job: Job, say: Words) -> str:
@@ -220,24 +447,3 @@ def _cost(job: Job, say: Words) -> str:
     if job.cost_microusd is not None:
         return money(job.cost_microusd / MICRO)
     return say("owner.at_most", price=money(job.reserved_microusd / MICRO))
-
-
-def _utc(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(at))
-
-
-def _cell(value: object) -> object:
-    """Return a cell in which nothing is computed, whichever separator or quotes a spreadsheet takes for such."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        return value
-    disarmed, before = list[str](), ""
-    for sign in value:
-        # Whatever is neither letter nor digit may separate two cells, or be dropped in front of one.
-        if not before.isalnum() and unicodedata.normalize("NFKC", sign)[:1] in _FORMULA:
-            disarmed.append("'")
-        disarmed.append(sign)
-        before = sign
-    text = "".join(disarmed)
-    return f"'{text}" if text[:1].isspace() else text
