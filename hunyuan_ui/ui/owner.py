@@ -23,7 +23,7 @@ from hunyuan_ui.ui.text import Words, money
 from hunyuan_ui.ui.visitor import Event, page_event, say_for, token_of, visitor_of
 
 DAYS: Final = 30
-JOBS_SHOWN: Final = 50  # at first, and so many more each time
+JOBS_SHOWN: Final = 20  # at first, and so many more each time
 MOST_SHOWN: Final = 1_000
 JOBS_EXPORTED: Final = 100_000
 _DAY_S: Final = 86_400

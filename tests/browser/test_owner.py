@@ -1,0 +1,201 @@
+"""The owner's page in Chromium: amounts put right, a cost confirmed, a lost video found, waiting jobs ended."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+from hunyuan_ui.job import Job, JobStatus
+from tests.app_process import RunningApp, running_app
+from tests.browser.test_access import serious
+from tests.faults.service import PaidService
+from tests.stored_jobs import job, open_book
+
+KEY = "SG_0011223344556677"
+DOUBTED, LOST, FAILED = "doubted-0001", "lost-00000001", "failed-000001"
+NOTE = "the account's generations; =1+1"
+
+
+def left_behind() -> list[Job]:
+    """Return what an earlier run left: a cost in doubt, a lost video, and two jobs whose visitors' keys are gone."""
+    now = time.time()
+    sent_at = now - min(600, now % 86_400)  # today, be it just after midnight
+    paid = {"created_at": sent_at, "sent_at": sent_at, "ended_at": now}
+    doubt = {"estimate_usd": 1.4, "named_usd": 0.02}
+    return [
+        job("a lost fox", status=JobStatus.LOST, request_id=LOST, cost_microusd=1_460_000, **paid),
+        job("a doubted fox", status=JobStatus.LOST, request_id=DOUBTED, cost_microusd=1_400_000, notes=doubt, **paid),
+        job("a failed fox", status=JobStatus.FAILED, request_id=FAILED, **paid),
+        job("a waiting fox", payer="visitor", created_at=now - 7200),
+        job("a second waiting fox", payer="visitor", created_at=now - 3600),
+    ]
+
+
+@pytest.fixture
+def service() -> Iterator[PaidService]:
+    with PaidService() as running:
+        running._prompts[LOST] = "a lost fox"
+        yield running
+
+
+@pytest.fixture
+def app(request: pytest.FixtureRequest, service: PaidService, tmp_path: Path) -> Iterator[RunningApp]:
+    """The page on the ledger of the earlier run; private unless the test says otherwise."""
+    (tmp_path / "data").mkdir()
+    ledger = open_book(tmp_path / "data", time.time)
+    for entry in left_behind():
+        ledger.adopt(entry)
+    ledger.close()
+    settings = {"SEGMIND_API_KEY": KEY, "SEGMIND_BASE_URL": service.origin}
+    settings["SEGMIND_HISTORY_URL"] = f"{service.origin}/inference-request"
+    with running_app(tmp_path, **settings, **getattr(request, "param", {})) as started:
+        yield started
+
+
+PUBLIC = {"GRADIO_SERVER_NAME": "0.0.0.0", "HUNYUAN_UI_DAILY_LIMIT_USD": "10"}
+public = pytest.mark.parametrize("app", [PUBLIC], indirect=True, ids=["public"])
+
+
+def opened(page: Page, app: RunningApp) -> Locator:
+    """Open the owner's page, in public with the key."""
+    page.goto(app.url)
+    owner = page.locator(".owner")
+    owner.locator("summary").click()
+    box = owner.locator("input[type=password]")
+    expect(owner.locator("table:visible, input[type=password]:visible")).to_have_count(1)
+    if box.is_visible():
+        box.fill(KEY)
+        box.press("Enter")
+    expect(owner.locator("tbody tr").first).to_be_visible()
+    return owner
+
+
+def row_of(owner: Locator, request_id: str) -> Locator:
+    return owner.locator("tbody tr:not(.more)").filter(has_text=request_id)
+
+
+@public
+def test_the_owner_puts_everything_right_in_public(page: Page, app: RunningApp, service: PaidService) -> None:
+    owner = opened(page, app)
+    said = owner.locator("[data-part=said]")
+
+    doubt = owner.locator("[data-part=doubts] .case")
+    expect(doubt).to_contain_text("named $0.02; $1.40 is counted. Your account holds $100.00 now.")
+    expect(doubt.locator("code")).to_have_text(DOUBTED)
+    doubt.get_by_role("button", name="That is what it cost").click()
+    expect(said).to_have_text("Put right: $0.02 counts.")
+    expect(said).to_be_focused()
+    expect(owner.locator("[data-part=doubtful]")).to_be_hidden()
+
+    failed = row_of(owner, FAILED)
+    right = failed.get_by_role("button", name="Put the amount right")
+    right.press("Enter")
+    expect(owner.locator(".more form input").first).to_be_focused()
+    page.keyboard.type("1.46")
+    page.keyboard.press("Tab")
+    page.keyboard.type(NOTE)
+    page.keyboard.press("Enter")
+    expect(said).to_have_text("Put right: $1.46 counts.")
+    expect(right).to_be_focused()
+    expect(failed).to_contain_text("lost")
+    expect(owner.locator(".more").filter(has_text=NOTE)).to_contain_text("$1.46 instead of $0.00.")
+
+    expect(owner.locator("[data-part=waiting-text]")).to_contain_text("Jobs: 2")
+    owner.get_by_role("button", name="End them").click()
+    expect(said).to_contain_text("Ended: 2.")
+    expect(owner.locator("[data-part=waiting]")).to_be_hidden()
+
+    lost = row_of(owner, LOST)
+    lost.get_by_role("button", name="Look again").click()
+    expect(said).to_contain_text("is being looked for")
+    refreshed_until(owner, lost, "done")
+    expect(lost.get_by_role("button", name="Open the video")).to_have_count(0)
+    assert sum(service.posts().values()) == 0
+
+    with page.expect_download() as download:
+        owner.get_by_role("button", name="Export as CSV").click()
+    lines = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text("utf-8-sig"))))
+    assert {line["request_id"]: line["note"] for line in lines}[FAILED] == NOTE.replace("=", "'=")
+    assert "job_id" not in lines[0]
+    expect(owner).not_to_contain_text("fox")
+
+
+def refreshed_until(owner: Locator, row: Locator, text: str) -> None:
+    """Press Refresh, as its owner does, until the row says so."""
+    end = time.monotonic() + 30
+    while not row.get_by_text(text, exact=True).count():
+        assert time.monotonic() < end, row.inner_text()
+        with owner.page.expect_response("**/gradio_api/**"):
+            owner.get_by_role("button", name="Refresh").click()
+
+
+def test_a_found_video_opens_from_its_row_in_private(page: Page, app: RunningApp) -> None:
+    owner = opened(page, app)
+    lost = row_of(owner, LOST)
+    lost.get_by_role("button", name="Look again").click()
+    expect(owner.locator("[data-part=said]")).to_be_visible()
+    refreshed_until(owner, lost, "done")
+    lost.get_by_role("button", name="Open the video").click()
+    expect(page.locator("dialog[open]")).to_contain_text("a lost fox")
+
+
+def test_what_was_typed_outlives_a_refusal_and_a_refresh(page: Page, app: RunningApp) -> None:
+    owner = opened(page, app)
+    row_of(owner, FAILED).get_by_role("button", name="Put the amount right").click()
+    form = owner.locator(".more form")
+    form.get_by_label("Because").fill("half typed")
+    owner.get_by_role("button", name="Refresh").click()
+    form.get_by_label("It cost").fill("1000001")
+    form.get_by_role("button", name="Save").click()
+    assert form.get_by_label("It cost").evaluate("input => input.validity.rangeOverflow")
+    expect(form.get_by_label("Because")).to_have_value("half typed")
+    form.evaluate("form => (form.noValidate = true)")
+    form.get_by_role("button", name="Save").click()
+    expect(owner.locator("[data-part=problem]")).to_contain_text("Nothing was changed")
+    expect(form.get_by_label("Because")).to_have_value("half typed")
+    expect(owner.locator("table")).to_be_visible()
+
+
+@public
+def test_the_plot_is_read_by_keys_and_says_its_numbers(page: Page, app: RunningApp) -> None:
+    owner = opened(page, app)
+    plot, day = owner.get_by_role("slider", name="Dollars a day"), owner.locator("[data-part=day]")
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    expect(owner.locator(".axis")).to_have_text("$10.00$0")
+    expect(owner.locator(".limit-text")).to_have_text("daily limit $10.00")
+    expect(day).to_have_text(f"{today}: $2.86")
+    plot.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(day).to_contain_text("$0.00")
+    expect(plot).to_have_attribute("aria-valuetext", str(day.text_content()))
+    page.keyboard.press("End")
+    expect(day).to_contain_text("$2.86")
+    page.keyboard.press("Home")
+    expect(plot).to_have_attribute("aria-valuenow", "1")
+    box: Any = plot.bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 20)
+    expect(day).to_contain_text("$2.86")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@public
+def test_the_owners_page_fits_a_phone_and_axe_finds_nothing_serious(
+    context: BrowserContext, page: Page, app: RunningApp, scheme: Any
+) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.set_viewport_size({"width": 360, "height": 740})
+    owner = opened(page, app)
+    for request_id in (LOST, DOUBTED):
+        row_of(owner, request_id).get_by_role("button", name="Put the amount right").click()
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 360
+    box: Any = owner.locator(".more form input").first.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 360
+    assert serious(page) == {}
