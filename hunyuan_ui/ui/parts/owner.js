@@ -176,7 +176,7 @@ function actions(job) {
   const offer = (can, text, name, done) => {
     if (can) buttons.append(button(words[text], done, { name: `${name} ${key}`, about: job.when }));
   };
-  offer(job.can.open, "owner.show_video", "open", () => hunyuan.videos.send("show", job.id));
+  offer(job.can.open, "owner.show_video", "open", () => act("open_video", { job: job.id }));
   offer(job.can.look_again, "owner.look_again", "look", () => act("look_again", { job: job.id }));
   offer(job.can.correct, "owner.correct", "correct", () => {
     if (!drafts.delete(key)) drafts.set(key, {});
@@ -242,16 +242,24 @@ function draw(value) {
   if (value.said) drafts.delete(sent);
   part("paused").hidden = !value.is_paused;
   part("limits").replaceChildren(...value.limits.map((text) => node("li", text)));
+  part("warned").hidden = value.warnings.length === 0;
+  part("warnings").textContent = value.warnings.join(" ");
+  part("clock").hidden = !value.is_clock_wrong;
   list("unknown", value.unknown, unsettled, "unsettled");
   list("doubtful", value.doubtful, doubt, "doubts");
   part("waiting").hidden = !value.waiting;
   part("waiting-text").textContent = value.waiting ? value.waiting.text : "";
   part("end-waiting").hidden = !value.waiting || !value.waiting.can_end;
+  part("history").hidden = !value.history;
+  part("history-text").textContent = value.history ? value.history.text : "";
+  part("history-text").hidden = !part("history-text").textContent;
+  part("word").hidden = !value.history || !value.history.wants_word;
   part("sum").textContent = value.sum;
   part("more").hidden = !value.more;
   plot(value);
   rows();
   if (value.csv) save(value.csv);
+  if (value.opened) hunyuan.videos.send("show", value.opened);
 }
 
 function show() {
@@ -283,6 +291,13 @@ part("more").addEventListener("click", () => {
 });
 part("resume").addEventListener("click", () => act("resume"));
 part("end-waiting").addEventListener("click", () => act("end_waiting"));
+part("find").addEventListener("click", () => act("find_videos"));
+part("clock").addEventListener("click", () => act("set_clock_right"));
+part("word").addEventListener("submit", (submitted) => {
+  submitted.preventDefault();
+  const { usd } = part("word").elements;
+  act("say_spent", { usd: usd.valueAsNumber });
+});
 part("export").addEventListener("click", () => ask("export"));
 part("proof").addEventListener("submit", (submitted) => {
   submitted.preventDefault();
