@@ -4,7 +4,6 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
-ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -16,8 +15,14 @@ help: ## list these commands
 run: $(VENV)/run.stamp ## install what the app needs and start it (ARGS="--share")
 	@exec $(BIN)/python app.py $(ARGS)
 
+# Those in a browser come last and alone: two browsers at once would wait for each other.
 test: $(VENV)/dev.stamp ## install what the tests need and run them all (ARGS="-k name")
+ifdef ARGS
 	@exec $(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not browser" --junitxml=test-artifacts/unit.xml
+	@$(BIN)/python -m pytest -m browser --junitxml=test-artifacts/browser.xml
+endif
 
 bench: $(VENV)/dev.stamp ## measure against bare references, about ten minutes (ARGS="--short" or "--only NAME")
 	@exec $(BIN)/python -m tests.benchmarks $(ARGS)

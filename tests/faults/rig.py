@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from hunyuan_ui import media
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
 from hunyuan_ui.endpoint import waiting
 from hunyuan_ui.endpoint.client import EndpointClient, Timeouts
 from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch
 from hunyuan_ui.folder import DataFolder
 from hunyuan_ui.job import Job, JobStatus, Visitor, new_id
+from hunyuan_ui.library import VideoLibrary
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.runner import JobRunner, dispatch, endings, history, journey, live, open_runner
 from hunyuan_ui.settings import Secret, Settings
@@ -69,9 +69,8 @@ class Rig:
             **{"api_key": Secret(KEY), **self.settings},
         )
         client = EndpointClient(settings.base_url, settings.history_url, timeouts=self.timeouts)
-        download = partial(
-            fetch, own_origin=self.origin, check=media.check_video, limits=SMALL, checkpoint=self.checkpoint
-        )
+        library = VideoLibrary(self.folder / "videos")
+        download = partial(fetch, own_origin=self.origin, check=library.check, limits=SMALL, checkpoint=self.checkpoint)
         clock = {} if self.now is None else {"now": self.now}
         folder = DataFolder(self.folder, min_free_bytes=self.min_free_bytes)
         return open_runner(
