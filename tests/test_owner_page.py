@@ -227,7 +227,7 @@ async def test_what_is_left_is_never_less_than_nothing(runner: JobRunner) -> Non
         ({}, ""),
         (
             {"storage": "wiped"},
-            "Videos here vanish when this page's container or machine is started anew: download them.",
+            "Videos here lie on a disk that does not last: download them.",
         ),
         ({"storage": "lax"}, "Videos here stay when this page restarts; its record of the last moments may not."),
         ({**PUBLIC, "is_space": True}, "Videos here stay when this Space restarts."),
