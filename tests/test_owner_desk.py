@@ -141,7 +141,7 @@ async def test_a_cost_in_doubt_of_a_job_under_way_waits_for_its_end(runner: JobR
 
 
 @everywhere
-@pytest.mark.parametrize("note", ["refunded by support", "=1+1", "cat;=HYPERLINK(1)", "<b>x</b>"])
+@pytest.mark.parametrize("note", ["refunded by support", "=1+1", "cat;=HYPERLINK(1)", "<b>x</b>", "退款"])
 async def test_what_was_put_right_stays_beside_the_job_and_in_the_csv(runner: JobRunner, note: str) -> None:
     desk, made = await owners(runner), stored(runner, cost_microusd=1_460_000)
     await desk.correct()(asking(), event(job=shown(runner, made), cost_usd=2, note=note), WHO)

@@ -81,7 +81,7 @@ async def test_the_owner_sees_days_jobs_limits_and_what_is_to_be_settled(runner:
     shown = await OwnerEvents(runner).refresh()(asking(), event(), WHO)
     assert len(shown["days"]) == DAYS
     assert shown["days"][-1]["usd"] == pytest.approx(1.46 + 1.5)
-    assert shown["limits"][0].startswith("$2.96 today")
+    assert shown["limits"][0].startswith("$2.96 spent and $0.00 reserved today")
     assert [entry["id"] for entry in shown["unknown"]] == [runner.videos.shown_id(lost)]
     assert "Your account holds $12.50 now." in shown["unknown"][0]["text"]
     assert {row["cost"] for row in shown["jobs"]} == {"$1.46", "up to $1.50"}
@@ -213,11 +213,17 @@ async def test_no_list_of_the_owners_page_names_a_job_by_what_opens_it(runner: J
     assert settled["unknown"] == []
 
 
-async def test_what_is_left_is_never_less_than_nothing(runner: JobRunner) -> None:
-    limits = replace(runner.limits(), spent_today_usd=12.0, spent_total_usd=12.0, daily_limit_usd=10.0)
-    assert limit_lines(limits, words())[:2] == [
-        "$0.00 of today's $10.00 is left (UTC)",
-        "$12.00 in all, no total limit",
+async def test_what_is_spent_and_reserved_is_named_and_what_is_left_is_never_less_than_nothing(
+    runner: JobRunner,
+) -> None:
+    limits = replace(runner.limits(), spent_today_usd=12.0, spent_total_usd=20.0, reserved_today_usd=2.2)
+    assert limit_lines(replace(limits, daily_limit_usd=10.0, total_limit_usd=50.0), words())[:2] == [
+        "$9.80 spent and $2.20 reserved today (UTC), $0.00 of $10.00 is left",
+        "$20.00 counted in all, $30.00 of $50.00 is left",
+    ]
+    assert limit_lines(replace(limits, daily_limit_usd=None), words())[:2] == [
+        "$9.80 spent and $2.20 reserved today (UTC), no daily limit",
+        "$20.00 counted in all, no total limit",
     ]
 
 

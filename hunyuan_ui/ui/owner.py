@@ -80,7 +80,7 @@ class OwnerEvents:
         """Return the event that puts right what a job cost."""
 
         async def correct(event: gr.EventData, visitor: Visitor, say: Words) -> str:
-            note, meant = str(getattr(event, "note", "")), await self._meant(event, visitor)
+            note, meant = _text_in(event, "note"), await self._meant(event, visitor)
             job = await self._runner.owner.correct(meant, visitor, cost_usd=_dollars_in(event, "cost_usd"), note=note)
             return say("owner.said.corrected", cost=_cost(job, say))
 
@@ -329,17 +329,19 @@ class _Read(NamedTuple):
 
 
 def limit_lines(limits: Limits, say: Words) -> list[str]:
-    """Return what is left under each limit, in words."""
+    """Return what was spent, what is reserved, and what is left under each limit, in words."""
     lines: list[str] = []
-    for name, limit, spent in (
-        ("day", limits.daily_limit_usd, limits.spent_today_usd),
-        ("total", limits.total_limit_usd, limits.spent_total_usd),
+    reserved = limits.reserved_today_usd
+    today = {"spent": money(limits.spent_today_usd - reserved), "reserved": money(reserved)}
+    for name, limit, counted, facts in (
+        ("day", limits.daily_limit_usd, limits.spent_today_usd, today),
+        ("total", limits.total_limit_usd, limits.spent_total_usd, {"counted": money(limits.spent_total_usd)}),
     ):
         if limit is None:
-            lines.append(say(f"owner.no_limit.{name}", spent=money(spent)))
+            lines.append(say(f"owner.no_limit.{name}", **facts))
         else:
-            left = money(max(0.0, limit - spent))
-            lines.append(say(f"owner.left.{name}", left=left, limit=money(limit)))
+            left = money(max(0.0, limit - counted))
+            lines.append(say(f"owner.left.{name}", left=left, limit=money(limit), **facts))
     return [*lines, say("owner.video_limit", limit=money(limits.video_limit_usd))]
 
 
@@ -387,8 +389,13 @@ def _dollars_in(event: gr.EventData, name: str) -> float:
     """Return the amount in an event, or what is none."""
     amount: object = getattr(event, name, None)
     if isinstance(amount, (int, float)) and not isinstance(amount, bool) and 0 <= amount <= MOST_USD:
-        return float(amount)
+        return abs(float(amount))  # a zero has no sign for people
     return math.nan
+
+
+def _text_in(event: gr.EventData, name: str) -> str:
+    text: object = getattr(event, name, "")
+    return text if isinstance(text, str) else ""
 
 
 def _count_in(event: gr.EventData) -> int:
