@@ -90,7 +90,7 @@ def caller(address: str = "203.0.113.5", **headers: str) -> Any:
 
 def values(job_id: str = "", who: Any = None, **fields: Any) -> list[Any]:
     asked = {"prompt": "a fox", **DEFAULT, **fields}
-    return [*(asked[name] for name in FIELDS), job_id, who or caller()]
+    return [*(asked[name] for name in FIELDS), job_id, None, who or caller()]
 
 
 async def said(asked: Awaitable[Any]) -> str:
