@@ -367,3 +367,12 @@ def test_the_time_is_told_while_a_commit_waits_for_the_disk(tmp_path: Path) -> N
     added(ledger)
     assert told == [NOON]
     ledger.close()
+
+
+def test_only_what_was_sent_has_an_amount_to_put_right(ledger: Ledger) -> None:
+    refused = in_status(ledger, FAILED, sent_at=None)
+    assert ledger.correct_cost(refused.id, 1.0, "") is None
+    sent = in_status(ledger, FAILED, sent_at=1.0)
+    corrected = ledger.correct_cost(sent.id, 1.0, "it was charged")
+    assert corrected is not None
+    assert (corrected.status, corrected.cost_microusd) == (LOST, 1_000_000)

@@ -211,7 +211,7 @@ class Ledger(LedgerStore):
         """
         with self._transaction("correct"):
             known = self._known(job_id)
-            if known.status not in _CORRECTABLE:
+            if known.status not in _CORRECTABLE or known.sent_at is None:
                 return None
             status = known.status
             if status in (JobStatus.FAILED, JobStatus.UNKNOWN):
