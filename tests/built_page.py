@@ -40,6 +40,15 @@ class BuiltPage:
             if fn.fn is not None:
                 yield number, fn, [value_of(block) for block in fn.inputs]
 
+    @property
+    def takes_a_text(self) -> int:
+        """Return the number of a function that takes one text, of the page itself."""
+        return next(
+            number
+            for number, fn, _ in self.functions()
+            if not fn.queue and [type(block) for block in fn.inputs] == [gr.Textbox]
+        )
+
 
 def built_page(settings: Settings) -> BuiltPage:
     """Return a page that was built while a loop runs; Gradio leaves one behind where there is none."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 import pytest
@@ -15,7 +16,7 @@ from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui import call_values
 from hunyuan_ui.ui.call_values import MOST_PARTS, MOST_TEXT, BadCallError, CallRules
 from hunyuan_ui.ui.text import words
-from tests.built_page import BuiltPage, built_page, value_of
+from tests.built_page import BuiltPage, built_page
 
 pytestmark = pytest.mark.anyio
 
@@ -46,6 +47,28 @@ def built(page_built: BuiltPage) -> Any:
 @pytest.fixture(scope="module")
 def rules(page_built: BuiltPage) -> CallRules:
     return CallRules(page_built.blocks)
+
+
+@pytest.fixture(scope="module")
+def small() -> CallRules:
+    """The rules of a page with one component of each kind, and a function that takes one text."""
+
+    async def build() -> CallRules:
+        with gr.Blocks(analytics_enabled=False) as page:
+            parts = [gr.Textbox(), gr.Textbox(max_length=10), gr.Slider(0, 9), gr.Number(), gr.Checkbox()]
+            parts += [gr.Radio(["1", "2"]), gr.Dropdown(["1"]), gr.HTML(), gr.JSON()]
+            cast("Any", gr.Button()).click(lambda *_: None, parts, api_name="all")
+            cast("Any", gr.Button()).click(lambda _: None, parts[0], api_name="one", queue=False)
+        return CallRules(page)
+
+    return asyncio.run(build())
+
+
+ALL = ["x", "x", 5, 5, True, "1", "1", {}, {}]
+
+
+def with_value(place: int, value: object) -> list[Any]:
+    return [*ALL[:place], value, *ALL[place + 1 :]]
 
 
 def sent(**call: Any) -> bytes:
@@ -90,30 +113,28 @@ def test_no_value_of_any_function_can_name_a_file(page_built: BuiltPage, rules: 
         for file in FILES:
             body = sent(data=values, fn_index=number, event_data=file)
             assert refused(rules.joined, body).code == "a_file"
-    assert tried > 1500
+    assert tried > 500
 
 
-def test_a_value_of_the_wrong_kind_goes_no_further(page_built: BuiltPage, rules: CallRules) -> None:
-    wrong = {
-        "Textbox": [1, 1.5, True, [], {}, ["x"], {"x": 1}],
-        "Slider": ["5", "x", True, [], {}, 1e300],
-        "Number": ["5", True, [5], {}, 10**20],
-        "Checkbox": [0, 1, "true", [], {}],
-        "Radio": [True, [], {}, ["1"], 1e300],
-        "HTML": [1e300],
-        "Api": ["5" * 101, True, [5], {}, 1e300],  # a number; a word gets the request's own sentence
-    }
-    seen: set[str] = set()
-    for number, fn, values in page_built.functions():
-        for place, block in enumerate(fn.inputs):
-            kind = type(block).__name__
-            if kind == "Api":
-                kind = {"string": "Textbox", "boolean": "Checkbox"}.get(block._api_info["type"], "Api")
-            seen.add(kind)
-            for value in wrong[kind]:
-                bad = [*values[:place], value, *values[place + 1 :]]
-                assert refused(rules.joined, sent(data=bad, fn_index=number)).at == place, (kind, value)
-    assert seen == set(wrong)
+TEXT: list[Any] = [1, 1.5, True, [], {}, ["x"], {"x": 1}]
+NUMBER: list[Any] = ["5", "x", True, [], {}, [5], 1e300, 10**20]
+CHOICE: list[Any] = [True, [], {}, ["1"], 1e300]
+WRONG = [TEXT, TEXT, NUMBER, NUMBER, [0, 1, "true", [], {}], CHOICE, CHOICE, [1e300, FILE], [1e300, FILE]]
+
+
+@pytest.mark.parametrize("place", range(len(ALL)))
+def test_a_value_of_the_wrong_kind_goes_no_further(small: CallRules, place: int) -> None:
+    for value in (ALL[place], None):
+        small.joined(sent(data=with_value(place, value), fn_index=0))
+    for value in WRONG[place]:
+        error = refused(small.joined, sent(data=with_value(place, value), fn_index=0))
+        assert (error.at, error.status) == (place, 422), value
+
+
+def test_a_word_for_a_number_of_the_api_gets_the_requests_own_sentence(rules: CallRules) -> None:
+    rules.named(sent(prompt="x", width="wide"), "submit")
+    for value in ("5" * 101, True, [5], {}, 1e300):
+        assert refused(rules.named, sent(prompt="x", width=value), "submit").name == "width"
 
 
 def test_a_wrong_count_goes_no_further(page_built: BuiltPage, rules: CallRules) -> None:
@@ -163,52 +184,44 @@ def test_what_only_the_browser_does_is_no_function(built: Any, rules: CallRules)
     ],
     ids=lambda body: body[:20],
 )
-def test_what_is_no_call_is_refused(rules: CallRules, body: bytes) -> None:
-    for check in (lambda: rules.called(body, "reuse_seed"), lambda: rules.run(body, "reuse_seed")):
+def test_what_is_no_call_is_refused(small: CallRules, body: bytes) -> None:
+    for check in (lambda: small.called(body, "one"), lambda: small.run(body, "one")):
         error = refused(check)
         assert error.status in (400, 422)
 
 
 @pytest.mark.parametrize("session", ["", "a" * 65, "a b", "a/b", "a\n", 1, [], {}, FILE, "ä"])
-def test_a_session_is_a_short_word(rules: CallRules, session: object) -> None:
-    assert refused(rules.called, sent(data=["x"], session_hash=session), "reuse_seed").code == "session"
+def test_a_session_is_a_short_word(small: CallRules, session: object) -> None:
+    assert refused(small.called, sent(data=["x"], session_hash=session), "one").code == "session"
 
 
-def test_of_a_body_only_what_is_needed_goes_on(rules: CallRules) -> None:
+def test_of_a_body_only_what_is_needed_goes_on(small: CallRules) -> None:
     more = {"event_id": "x", "simple_format": True, "batched": True, "oauth_token": "x", "request": FILE, "z": FILE}
-    passed = json.loads(rules.called(sent(data=["x"], session_hash="a", **more), "reuse_seed"))
+    passed = json.loads(small.called(sent(data=["x"], session_hash="a", **more), "one"))
     assert passed == {"data": ["x"], "session_hash": "a"}
-    joined = json.loads(rules.run(sent(data=["x"], session_hash="a", **more), "reuse_seed"))
+    joined = json.loads(small.run(sent(data=["x"], session_hash="a", **more), "one"))
     assert set(joined) == {"data", "session_hash", "event_data", "fn_index", "trigger_id"}
 
 
-def test_of_two_values_of_one_name_the_one_that_was_checked_goes_on(rules: CallRules) -> None:
-    assert json.loads(rules.called(b'{"data": [{"path": "x"}], "data": ["x"]}', "reuse_seed")) == {"data": ["x"]}
-    refused(rules.called, b'{"data": ["x"], "data": [{"path": "x"}]}', "reuse_seed")
+def test_of_two_values_of_one_name_the_one_that_was_checked_goes_on(small: CallRules) -> None:
+    assert json.loads(small.called(b'{"data": [{"path": "x"}], "data": ["x"]}', "one")) == {"data": ["x"]}
+    refused(small.called, b'{"data": ["x"], "data": [{"path": "x"}]}', "one")
 
 
 @pytest.mark.parametrize("text", ["\ud800", "x\udfff"])
-def test_text_is_unicode(rules: CallRules, text: str) -> None:
-    assert refused(rules.called, sent(data=[text]), "reuse_seed").code == "not_text"
+def test_text_is_unicode(small: CallRules, text: str) -> None:
+    assert refused(small.called, sent(data=[text]), "one").code == "not_text"
 
 
-def test_text_and_objects_have_a_size(built: Any, rules: CallRules) -> None:
-    assert refused(rules.called, sent(data=["x" * (MOST_TEXT + 1)]), "reuse_seed").code == "too_large"
-    limits = {"prompt": 2000, "negative_prompt": 1000}
-    number = next(number for number, fn in built.fns.items() if fn.api_name == "follow_numbers")
-    fn = built.fns[number]
-    values = [value_of(block) for block in fn.inputs]
-    for name, limit in limits.items():
-        place = next(at for at, block in enumerate(fn.inputs) if block.elem_id == f"field-{name.replace('_', '-')}")
-        fits = [*values[:place], "x" * (2 * limit), *values[place + 1 :]]
-        rules.joined(sent(data=fits, fn_index=number))
-        large = [*values[:place], "x" * (2 * limit + 1), *values[place + 1 :]]
-        assert refused(rules.joined, sent(data=large, fn_index=number)).code == "too_large"
+def test_text_and_objects_have_a_size(small: CallRules) -> None:
+    assert refused(small.called, sent(data=["x" * (MOST_TEXT + 1)]), "one").code == "too_large"
+    small.joined(sent(data=with_value(1, "x" * 20), fn_index=0))
+    assert refused(small.joined, sent(data=with_value(1, "x" * 21), fn_index=0)).code == "too_large"
     deep: Any = "x"
     for _ in range(12):
         deep = {"x": deep}
     for large in (deep, [0] * (MOST_PARTS + 1), {str(key): 0 for key in range(MOST_PARTS)}, {"x" * MOST_TEXT * 2: 1}):
-        assert refused(rules.joined, sent(data=[large, *values[1:]], fn_index=number)).code == "too_large"
+        assert refused(small.joined, sent(data=with_value(7, large), fn_index=0)).code == "too_large"
 
 
 def test_every_refusal_has_its_sentence() -> None:

@@ -49,6 +49,7 @@ OWN = {
     *("/gradio_api/run/{api_name}", "/gradio_api/run/{api_name}/"),
     *("/gradio_api/api/{api_name}", "/gradio_api/api/{api_name}/", "/gradio_api/mcp"),
     *("/gradio_api/hunyuan/jobs", "/gradio_api/hunyuan/jobs/{id}", "/gradio_api/hunyuan/prompt"),
+    "/gradio_api/hunyuan/price",
     *("/gradio_api/hunyuan/videos", "/gradio_api/hunyuan/videos/{id}", "/gradio_api/hunyuan/settings"),
     "/gradio_api/healthz",
 }
@@ -145,16 +146,16 @@ def filled(template: str) -> str:
     return re.sub(r"\{([^}]+)\}", lambda match: SAMPLES.get(match[1], "x"), template)
 
 
-def body_for(template: str) -> object:
+def body_for(built: BuiltPage, template: str) -> object:
     """Return a body that the function `estimate` takes in the way of this route."""
     if "/call/v2/" in template:
         return {"prompt": "x"}
     if template.startswith(("/gradio_api/call/", "/gradio_api/run/", "/gradio_api/api/")):
         return {"data": ["x", "", 64, 64, 5, 2, 7, 6, 1]}
     if template == "/gradio_api/queue/join":
-        return {"data": ["x"], "fn_index": 17, "session_hash": "a"}
+        return {"data": ["x"], "fn_index": built.takes_a_text, "session_hash": "a"}
     if template == "/gradio_api/cancel":
-        return {"event_id": "a", "session_hash": "a", "fn_index": 17}
+        return {"event_id": "a", "session_hash": "a", "fn_index": built.takes_a_text}
     if template.startswith("/gradio_api/component_server"):
         return {"data": None, "component_id": 1, "session_hash": "a", "fn_name": "postprocess"}
     return {"jsonrpc": "2.0", "id": 1, "method": "ping"} if "/mcp" in template else {}
@@ -180,7 +181,7 @@ async def test_every_route_opens_to_whom_it_should(page_built: BuiltPage, mode: 
         # Below a prefix a proxy may keep it or take it away.
         for path in {filled(template), prefix + filled(template)}:
             for asker in ASKERS:
-                answer = await start.ask(method, path, asker, body_for(template))
+                answer = await start.ask(method, path, asker, body_for(page_built, template))
                 what = (mode, path, method, asker.name, answer.status_code)
                 is_for_all = template in FOR_ALL and mode != "private"
                 if asker.is_foreign and not is_for_all:
@@ -260,7 +261,7 @@ async def test_a_link_opens_the_page_and_nothing_else(page_built: BuiltPage, mod
         "link", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}, True
     )
     for template, method in every_door(page_built):
-        answer = await start.ask(method, filled(template), link, body_for(template))
+        answer = await start.ask(method, filled(template), link, body_for(page_built, template))
         is_open = (template in PAGE and method in ("GET", "HEAD")) or (template in FOR_ALL and mode != "private")
         assert is_in(answer) == is_open, (template, method)
     form = link._replace(headers={**link.headers, "origin": "http://evil.example"})
@@ -344,7 +345,7 @@ async def test_what_is_shut_stays_shut_below_a_prefix(page_built: BuiltPage, pre
             for path in (filled(template), prefix + filled(template)):
                 if routes_to(page_built, route_path({"path": path, "root_path": prefix}), method) & OPEN:
                     continue  # below this prefix the same letters name another route
-                answer = await start.ask(method, path, ASKERS[0], body_for(template))
+                answer = await start.ask(method, path, ASKERS[0], body_for(page_built, template))
                 assert answer.status_code == 404, (mode, prefix, path)
 
 

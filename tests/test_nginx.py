@@ -137,7 +137,7 @@ def test_a_public_page_works_behind_nginx_below_a_prefix(public: RunningApp, tmp
         assert "event: complete" in told.text
         config = httpx.get(f"{url}/config").json()
         at = {one["api_name"]: one["id"] for one in config["dependencies"]}
-        call = {"data": ["x"], "fn_index": at["reuse_seed"], "session_hash": "abc"}
+        call = {"data": ["x"], "fn_index": at["attach"], "session_hash": "abc"}
         assert httpx.post(f"{url}/gradio_api/run/predict", json=call, headers=own).status_code == 200
         evil = {"origin": "http://evil.example", "sec-fetch-site": "cross-site"}
         assert httpx.post(f"{url}/gradio_api/run/predict", json=call, headers=evil).status_code == 403

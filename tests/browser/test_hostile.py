@@ -114,7 +114,10 @@ def attacks(victim: Victim) -> list[tuple[str, dict[str, Any]]]:
     """Return all that a page could want here, simple and with a preflight, readable and not."""
     token, own = {"x-hunyuan-visitor": victim.token}, f"videos/{victim.job}"
     sent = json.dumps(SMALL)
-    join = json.dumps({"data": [*SMALL.values()], "fn_index": 33, "session_hash": "abc"})
+    events = httpx.get(f"{victim.app.url}config").json()["dependencies"]
+    submit = next(event for event in events if event["api_name"] == "submit")
+    values = [PROMPT, "", 64, 64, 5, 2, 7, 6, 1, *[None] * (len(submit["inputs"]) - 9)]
+    join = json.dumps({"data": values, "fn_index": submit["id"], "session_hash": "abc"})
     tries: list[tuple[str, dict[str, Any]]] = []
     for mode in ("cors", "no-cors"):
         for kind in ("application/json", "text/plain"):

@@ -1,0 +1,17 @@
+"""Starts the app with a Gradio that fails over each text that the page sends, and prints it with what was sent."""
+
+from __future__ import annotations
+
+import runpy
+from typing import Any
+
+import gradio as gr
+
+
+def fail(_: gr.Textbox, payload: Any) -> None:
+    raise ValueError(payload)
+
+
+if __name__ == "__main__":
+    gr.Textbox.preprocess = fail  # pyright: ignore[reportAttributeAccessIssue]
+    runpy.run_path("app.py", run_name="__main__")
