@@ -100,7 +100,7 @@ def test_a_video_that_may_cost_more_than_it_is_allowed_is_refused(app: RunningAp
 @pytest.mark.parametrize("most_usd", ["much", -1, 1001, True, [1], {}])
 def test_an_amount_that_is_none_is_named(app: RunningApp, paying: Client, most_usd: object) -> None:
     before = len(app.events("job.queued"))
-    with pytest.raises(AppError, match=r"most_usd: .* from 0 to 1000"):
+    with pytest.raises((AppError, ValidationError), match=r"most_usd: .*(from 0 to 1000|not a number)"):
         paying.predict(**SMALL, most_usd=most_usd, api_name="/submit")
     assert len(app.events("job.queued")) == before
 
