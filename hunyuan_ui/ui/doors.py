@@ -365,9 +365,10 @@ def _bad_call(error: BadCallError, say: Words, *, is_agent: bool) -> Response:
         return JSONResponse({"jsonrpc": "2.0", "id": error.reply_to, "error": {"code": -32602, "message": sentence}})
     if error.at is None or error.status != 422:
         return _told(error.status, sentence)
-    # Gradio's own shape: its clients read names and sentences from it, its page paints the place.
+    # Gradio's own shape: its clients read name and sentence from it, its page paints the place.
+    message = sentence.removeprefix(error.name).lstrip(":\uff1a ")
     fine: list[dict[str, Any]] = [{"__type__": "validate", "is_valid": True, "message": ""}] * error.at
-    wrong = {"__type__": "validate", "is_valid": False, "message": sentence, "parameter_name": error.name}
+    wrong = {"__type__": "validate", "is_valid": False, "message": message, "parameter_name": error.name}
     return JSONResponse({"error": sentence, "detail": [*fine, wrong]}, 422)
 
 
