@@ -17,7 +17,7 @@ from typing import Any
 from urllib.error import URLError
 
 ROOT = Path(__file__).parents[1]
-START_WITHIN_S = 60.0
+START_WITHIN_S = 120.0
 END_WITHIN_S = 10.0
 
 
