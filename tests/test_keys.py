@@ -506,6 +506,36 @@ async def test_an_owners_pause_for_credits_does_not_hold_up_others(public: Setti
         await made(runner, NEIGHBOUR, "nobody")
 
 
+async def test_a_key_is_forgotten_soon_after_its_page_was_closed(
+    public: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(public, service) as runner:
+        await runner.keys.bring(OWN_KEY, VISITOR)
+        runner.keys.leave(VISITOR)
+        assert runner.keys.has(VISITOR)  # it may be a reload
+        runner.keys.come_back(VISITOR)
+        monkeypatch.setattr("hunyuan_ui.runner.keys.KEPT_AFTER_LEAVING_S", -1.0)
+        runner.keys.leave(NEIGHBOUR)
+        assert runner.keys.has(VISITOR)
+        runner.keys.leave(VISITOR)
+        assert not runner.keys.has(VISITOR)
+
+
+async def test_in_public_one_visitors_second_video_lets_others_go_first(public: Settings, service: FakeService) -> None:
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 1000)
+    async with running(replace(public, concurrency=4), service) as runner:
+        first, second, others = new_id(), new_id(), new_id()
+        for job_id in (first, second):
+            await runner.submit(job_id, FOX, NEIGHBOUR, own_key=OWN_KEY)
+        await runner.submit(others, FOX, VISITOR)
+        await until(lambda: runner.view(others, VISITOR).phase is Phase.RENDERING)
+        await until(lambda: runner.view(first, NEIGHBOUR).phase is Phase.RENDERING)
+        view = runner.view(second, NEIGHBOUR)
+        assert (view.job.status, view.place, service.posts) == (JobStatus.QUEUED, 1, 2)
+        service.scripts["status"].clear()
+        assert (await runner.wait(second, NEIGHBOUR, 10)).status is JobStatus.DONE
+
+
 @pytest.mark.parametrize(
     "trouble",
     [

@@ -334,6 +334,9 @@ def test_a_login_makes_the_token_and_counts_on_a_space_only(private: Settings) -
     assert login_of(asking(**logged_in), space) == "heron"
     made = token_of(asking(**logged_in), WHO, space)
     assert made == token_of(asking(**logged_in), "b" * 32, space) != TOKEN
+    # Who knows a name cannot make its token, since the secret is in it.
+    elsewhere = replace(space, login_secret=Secret("of another space"))
+    assert token_of(asking(**logged_in), WHO, elsewhere) not in (made, TOKEN)
     assert "heron" not in made
     assert token_of(asking(session={}), WHO, space) == TOKEN
     assert login_of(asking(session={}), space) == ""

@@ -269,6 +269,21 @@ async def test_a_connection_that_fails_is_tried_again_and_costs_nothing(
         assert len(service.bill) == 1
 
 
+@pytest.mark.parametrize("where", ["status", "result"])
+async def test_a_cost_is_counted_whichever_of_two_answers_names_it(
+    settings: Settings, service: FakeService, where: str
+) -> None:
+    told: dict[str, Any] = {"metrics": {"cost": 0.77}}
+    bare: dict[str, Any] = {"metrics": {}}
+    service.script("status", answer(200, {"status": "COMPLETED", **(told if where == "status" else bare)}))
+    result = {"status": "COMPLETED", "output": "https://files.test/x.mp4"}
+    service.script("result", answer(200, {**result, **(told if where == "result" else bare)}))
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        assert (job.status, job.cost_microusd) == (JobStatus.DONE, 770_000)
+        assert runner.limits().spent_total_usd == 0.77
+
+
 async def test_a_service_that_stays_away_fails_the_job_for_free(settings: Settings, service: FakeService) -> None:
     service.script("submit", *[failure(httpx.ConnectError)] * 3)
     async with running(settings, service) as runner:

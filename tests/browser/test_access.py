@@ -176,6 +176,7 @@ def test_hints_are_announced_politely_and_after_a_pause(page: Page, preview: Run
 
 HIDDEN_TAB = """
   window.notices = [];
+  window.saidInNotices = "";
   window.isAway = false;
   Object.defineProperty(document, "hidden", { get: () => window.isAway });
   window.Notification = class {
@@ -185,7 +186,10 @@ HIDDEN_TAB = """
       Notification.asked += 1;
       return (Notification.permission = "granted");
     }
-    constructor(text) { window.notices.push(text); }
+    constructor(text, options = {}) {
+      window.notices.push(text);
+      window.saidInNotices = JSON.stringify([text, options]);
+    }
   };
 """
 
@@ -204,6 +208,7 @@ def test_a_notice_is_given_when_asked_for_and_the_tab_is_hidden(
     expect(page.locator("#player video")).to_be_visible()
     page.wait_for_function("document.querySelector('.stage').dataset.state !== 'under-way'")
     assert page.evaluate("window.notices") == notices
+    assert "kite" not in page.evaluate("window.saidInNotices")  # it stands on a locked screen
 
 
 def test_the_title_tells_how_it_goes(page: Page, paid: RunningApp) -> None:

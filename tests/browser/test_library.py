@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from hunyuan_ui import tags
 from hunyuan_ui.job import Job, new_id
@@ -236,6 +236,24 @@ def test_deleting_asks_once_and_the_video_is_gone_for_good(gallery: Page, app: R
     open_gallery(gallery, app)
     gallery.get_by_role("searchbox").fill("fox number 25")
     expect(gallery.get_by_text("No prompt says that")).to_be_visible()
+
+
+def test_a_deletion_that_did_not_happen_is_not_shown_as_one(gallery: Page) -> None:
+    gallery.get_by_role("searchbox").fill("fox number 19")
+    expect(cards(gallery)).to_have_count(1)
+    opened = open_first(gallery)
+    answers = iter([lambda route: route.abort(), lambda route: route.fulfill(status=503, json={"problem": "Not now."})])
+
+    def refuse(route: Route) -> None:
+        next(answers)(route) if route.request.method == "DELETE" else route.continue_()
+
+    gallery.route("**/hunyuan/videos/*", refuse)
+    for sentence in ("The video itself is untouched", "Not now."):
+        opened.get_by_role("button", name="Delete").click()
+        opened.locator("[data-part=really]").click()
+        expect(opened.locator(".line.problem")).to_contain_text(sentence)
+        expect(viewer(gallery)).to_be_visible()
+        expect(cards(gallery)).to_have_count(1)
 
 
 def test_a_video_deleted_in_another_tab_while_it_plays_closes_and_leaves_the_grid(

@@ -310,6 +310,15 @@ async def test_row30_one_404_does_not_lose_a_job_however_old_it_is(
     oracle.check(rig.folder, service)
 
 
+async def test_row03_a_service_that_cannot_prove_itself_is_tried_once(rig: Rig, service: PaidService) -> None:
+    service.greet_connections(b"HTTP/1.1 400 Bad Request\r\n\r\n")  # as a captive portal would
+    async with replace(rig, origin=service.origin.replace("http:", "https:")).running() as runner:
+        job = await ended(runner, await click(runner))
+        assert (job.status, job.problem.code if job.problem else "") == (FAILED, "tls_failed")
+        assert runner.limits().spent_total_usd == 0
+    assert (service.connections, service.bill) == (1, [])
+
+
 async def test_row08_no_post_goes_over_a_connection_that_was_used_before(rig: Rig, service: PaidService) -> None:
     async with rig.running() as runner:
         await next_job_works(runner)
