@@ -471,15 +471,19 @@ async def test_a_failure_that_is_not_sure_yet_does_not_say_that_nothing_was_char
         assert (await ended(runner, job_id)).status is JobStatus.DONE
 
 
-def test_an_ending_needs_answers_and_time() -> None:
-    clock = [0.0]
+@pytest.mark.parametrize("up_s", [0.0, 1e6], ids=["just started", "up for days"])
+def test_an_ending_needs_answers_and_time_since_the_first_of_them(up_s: float) -> None:
+    clock = [up_s]
     seen = endings.Endings(now=lambda: clock[0])
     gone = endings.Ending.FILE_GONE
     assert not any(seen.is_sure(gone) for _ in range(100)), "time is needed"
-    clock[0] = 61.0
+    clock[0] += 61.0
     assert seen.is_sure(gone)
     seen.clear()
+    assert not any(seen.is_sure(gone) for _ in range(100)), "the time begins anew"
+    seen.clear()
     assert not seen.is_sure(gone)
-    clock[0] = 400.0
+    clock[0] += 400.0
     assert not seen.is_sure(gone), "answers are needed"
+    assert not any(seen.is_sure(endings.Ending.EXPIRED) for _ in range(100)), "each ending has a time of its own"
     assert endings.Endings(is_free=True).is_sure(gone)
