@@ -89,7 +89,7 @@ def plays(page: Page, selector: str) -> None:
 def test_posters_stand_newest_first_with_length_and_a_line_of_the_prompt(gallery: Page) -> None:
     first = cards(gallery).first
     expect(first).to_contain_text("a heron, first")
-    expect(first.locator(".length")).to_have_text("0.2 s")
+    expect(first.locator(".length")).to_have_text("3.0 s")
     gallery.wait_for_function("document.querySelector('.posters img').naturalWidth > 100")
     assert re.search(r"/videos/[0-9a-f]{32}\.webp\?k=[0-9a-f]{32}$", str(first.locator("img").get_attribute("src")))
 
@@ -185,7 +185,7 @@ def test_an_export_shows_its_size_before_it_is_saved(gallery: Page, tmp_path: Pa
     said = link.inner_text()
     with gallery.expect_download() as saving:
         link.click()
-    assert saving.value.suggested_filename == "hunyuan-video-864x480-seed-5.gif"
+    assert saving.value.suggested_filename == "hunyuan-video-320x176-seed-5.gif"
     saving.value.save_as(tmp_path / "saved.gif")
     with Image.open(tmp_path / "saved.gif") as picture:
         assert (picture.format, picture.size) == ("GIF", (320, 176))
@@ -384,8 +384,8 @@ def test_a_file_larger_than_an_answer_may_be_is_read_all_the_same(gallery: Page,
     [
         ("foreign", "carries no settings of this app"),
         ("cut short", "The MP4 is not whole"),
-        ("html", "not an MP4 video"),
-        ("bomb", "not an MP4 video"),
+        ("html", "not a video that is known"),
+        ("bomb", "not a video that is known"),
         ("hostile", "cannot be used"),
     ],
 )
