@@ -33,7 +33,7 @@ def measure(is_short: bool) -> list[Row]:
 def _by_api(client: httpx.Client, url: str, target: Path) -> float:
     began = time.perf_counter()
     call = f"{url}gradio_api/call/generate"
-    event = client.post(call, json={"data": [*REQUEST.model_dump().values(), None]}).raise_for_status().json()
+    event = client.post(call, json={"data": [*REQUEST.model_dump().values(), None, None]}).raise_for_status().json()
     link = ""
     with client.stream("GET", f"{call}/{event['event_id']}") as answer:
         name = ""
