@@ -14,23 +14,21 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from hunyuan_ui import log
-from hunyuan_ui.banner import addresses, describe
+from hunyuan_ui.jobs import open_runner
 from hunyuan_ui.preview import service_for
-from hunyuan_ui.runner import open_runner
-from hunyuan_ui.startup import check_served, end_signal, read_settings, say
+from hunyuan_ui.startup import addresses, check_served, describe, end_signal, read_settings, say
 
 arguments = sys.argv[1:] if __name__ == "__main__" else []
 # Before Gradio is imported: it reads some of the same variables then, and ends with a traceback where one is wrong.
 wanted = read_settings(arguments, Path(__file__).parent)
 
-from hunyuan_ui.ui.assets import AssetMemory
+from hunyuan_ui.ui.asset_cache import AssetMemory, PageCompression
 from hunyuan_ui.ui.call_values import CallRules
-from hunyuan_ui.ui.compression import PageCompression
-from hunyuan_ui.ui.copies import served_folders
-from hunyuan_ui.ui.doors import faults, hang_doors
 from hunyuan_ui.ui.page import build_page, launch_options
+from hunyuan_ui.ui.request_filter import faults, hang_doors
 from hunyuan_ui.ui.routes import build_routes
-from hunyuan_ui.ui.videos import SETTINGS
+from hunyuan_ui.ui.served_files import served_folders
+from hunyuan_ui.ui.views import SETTINGS
 
 END_WITHIN_S: Final = 10.0  # a container is killed soon after
 

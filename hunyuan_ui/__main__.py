@@ -6,7 +6,7 @@ import sys
 
 def _run() -> int:
     try:
-        from hunyuan_ui.command_line import main
+        from hunyuan_ui.cli import main
     except KeyboardInterrupt:
         print("Interrupted. Nothing was sent.", file=sys.stderr)
         return 1

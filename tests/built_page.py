@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.routes import App
 
-from hunyuan_ui.runner import open_runner
+from hunyuan_ui.jobs import open_runner
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.page import build_page
 from hunyuan_ui.ui.routes import build_routes

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from hunyuan_ui.endpoint.client import EndpointClient
+from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import DownloadError
 from tests.videos import mp4_bytes
 

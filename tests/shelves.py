@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hunyuan_ui.job import Job, JobStatus, Visitor, new_id
-from hunyuan_ui.library import VideoLibrary
+from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.request import VideoRequest
 from tests.videos import mp4_bytes
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hunyuan_ui.guard import Totals
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.ledger import Ledger, open_ledger, open_reader
+from hunyuan_ui.limits import Totals
 from hunyuan_ui.request import VideoRequest
 
 DAY_S = 86_400

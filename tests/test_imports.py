@@ -18,45 +18,33 @@ PACKAGE = "hunyuan_ui"
 ROOMS: dict[str, str] = {
     "errors": "",
     "checkpoint": "",
-    "filetype": "",
+    "file_type": "",
+    "own_names": "",
+    "signed_links": "",
     "request": "errors",
     "job": "errors request",
     "estimate": "request",
-    "presets": "",
-    "prompts": "presets request",
-    "vocabulary": "",
-    "english": "vocabulary",
-    "hints": "english",
-    "improvement": "english hints vocabulary",
-    "storage": "",
-    "own_names": "",
-    "settings": "errors own_names storage",
+    "files": "errors",
+    "settings": "errors own_names",
     "startup": "errors settings",
-    "access": "errors job settings",
-    "banner": "settings",
+    "access_code": "errors job settings",
+    "limits": "errors job settings",
     "log": "settings",
-    "folder": "errors",
-    "media": "errors filetype",
-    "tags": "errors media request",
-    "export": "errors media tags",
-    "links": "",
-    "guard": "errors job settings",
-    "ledger": "checkpoint errors estimate guard job request",
-    "library": "checkpoint errors filetype folder job media request tags",
-    "endpoint": "checkpoint errors filetype request",
-    "runner": (
-        "access checkpoint endpoint errors estimate export folder guard job ledger library links log media request "
-        "settings storage tags"
+    "media": "errors file_type files request",
+    "prompt_help": "request",
+    "ledger": "checkpoint errors estimate job limits request",
+    "library": "checkpoint errors file_type files job media request",
+    "endpoint": "checkpoint errors file_type request",
+    "jobs": (
+        "access_code checkpoint endpoint errors estimate files job ledger library limits log media request settings "
+        "signed_links"
     ),
     "local_endpoint": "endpoint.contract estimate media request",
     "preview": "local_endpoint settings",
-    "ui": (
-        "english errors estimate export filetype hints improvement job log own_names presets prompts request runner "
-        "settings startup vocabulary"
-    ),
-    "app": "banner log preview runner startup ui",
-    "command_line": "errors estimate job log preview request runner settings",
-    "__main__": "command_line",
+    "ui": "errors estimate file_type job jobs library.conversions log own_names prompt_help request settings startup",
+    "app": "jobs log preview startup ui",
+    "cli": "errors estimate job jobs log preview request settings",
+    "__main__": "cli",
 }
 
 # Who alone may import what does not come with Python.
@@ -73,7 +61,7 @@ DOORS: dict[str, str] = {
     "fastapi": "ui app local_endpoint",
     "starlette": "ui app local_endpoint",
     "uvicorn": "local_endpoint",
-    "anyio": "endpoint runner local_endpoint ui app",
+    "anyio": "endpoint jobs local_endpoint ui app",
     # part of Python, but with one door as well
     "sqlite3": "ledger",
 }
@@ -81,7 +69,7 @@ PARTS_OF: dict[str, str] = {"httpcore": "httpx", "pydantic_core": "pydantic", "P
 
 READ_THE_ENVIRONMENT = "settings app"  # app hands os.environ to Settings.from_environ
 PRINT = "app"  # and every __main__
-CATCH_BROADLY = {"runner": 1, "ui": 1}
+CATCH_BROADLY = {"jobs": 1, "ui": 1}
 
 MOST_LINES_OF_A_FILE = 500
 MOST_LINES_OF_A_FUNCTION = 60
@@ -237,12 +225,12 @@ def test_each_door_is_a_requirement_and_each_requirement_a_door() -> None:
 BAD_IMPORTS = [
     ("ui.page", "import httpx"),
     ("ui.page", "import sqlite3"),
-    ("ui.page", "from hunyuan_ui.endpoint.client import EndpointClient"),
+    ("ui.page", "from hunyuan_ui.endpoint.segmind import EndpointClient"),
     ("ui.page", "from hunyuan_ui import ledger"),
-    ("runner", "import gradio as gr"),
-    ("runner", "from hunyuan_ui.ui.text import money"),
-    ("runner", "import app"),
-    ("local_endpoint.app", "from hunyuan_ui.endpoint import client"),
+    ("jobs", "import gradio as gr"),
+    ("jobs", "from hunyuan_ui.ui.text import money"),
+    ("jobs", "import app"),
+    ("local_endpoint.app", "from hunyuan_ui.endpoint import segmind"),
     ("local_endpoint.app", "from hunyuan_ui.endpoint import *"),
     ("local_endpoint.app", "import hunyuan_ui.endpoint"),
     ("local_endpoint.app", "import PIL.Image"),
@@ -263,8 +251,8 @@ GOOD_IMPORTS = [
     ("local_endpoint.app", "from hunyuan_ui.endpoint import contract"),
     ("local_endpoint.app", "from hunyuan_ui.endpoint.contract import MODEL"),
     ("local_endpoint.scene", "from PIL import Image"),
-    ("endpoint.client", "from hunyuan_ui.endpoint import contract\nfrom hunyuan_ui import __version__\nimport httpx"),
-    ("ledger.book", "import sqlite3, json"),
+    ("endpoint.segmind", "from hunyuan_ui.endpoint import contract\nfrom hunyuan_ui import __version__\nimport httpx"),
+    ("ledger.sqlite", "import sqlite3, json"),
     ("app", "import gradio as gr"),
 ]
 

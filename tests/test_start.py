@@ -14,7 +14,7 @@ import pytest
 
 from hunyuan_ui.settings import SETTINGS, Settings
 from hunyuan_ui.startup import Served, build_parser, check_address, check_served, read_settings
-from hunyuan_ui.ui.copies import served_folders
+from hunyuan_ui.ui.served_files import served_folders
 from tests.app_process import ROOT, free_port, running_app
 
 KEY = "SG_0123456789abcdef"

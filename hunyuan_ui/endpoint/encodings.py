@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, Final, Protocol, cast
 
-from hunyuan_ui.filetype import video_type
+from hunyuan_ui.file_type import video_type
 
 PIECE_BYTES: Final = 256 * 1024
 _PLAIN: Final = ("", "identity")

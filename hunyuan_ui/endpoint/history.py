@@ -18,9 +18,9 @@ from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 from hunyuan_ui.endpoint import contract
-from hunyuan_ui.endpoint.answers import Answer, detail_of, is_same, plain, raise_unless_success
 from hunyuan_ui.endpoint.contract import HistoryRow, RemoteState
-from hunyuan_ui.endpoint.waiting import moment
+from hunyuan_ui.endpoint.http import moment
+from hunyuan_ui.endpoint.responses import Answer, detail_of, is_same, plain, raise_unless_success
 from hunyuan_ui.errors import InvalidRequestError, UnexpectedResponseError
 from hunyuan_ui.request import VideoRequest
 

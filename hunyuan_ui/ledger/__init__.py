@@ -1,7 +1,8 @@
 """The ledger: jobs and money in one SQLite table, and the files that keep it safe."""
 
-from hunyuan_ui.ledger.book import NAMED, Ledger
-from hunyuan_ui.ledger.files import (
+from hunyuan_ui.ledger.found import FROM_HISTORY, SAID, UNTIMED, said_id
+from hunyuan_ui.ledger.ledger import NAMED, Ledger
+from hunyuan_ui.ledger.sqlite import (
     FILE_NAME,
     LOG_NAME,
     Opened,
@@ -11,7 +12,6 @@ from hunyuan_ui.ledger.files import (
     open_ledger,
     open_reader,
 )
-from hunyuan_ui.ledger.found import FROM_HISTORY, SAID, UNTIMED, said_id
 
 __all__ = [
     "FILE_NAME",

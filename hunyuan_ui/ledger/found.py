@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Final
 
 from hunyuan_ui.job import Job, JobStatus
-from hunyuan_ui.ledger.rows import COLUMNS, SELECTED, to_job, to_row
+from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, to_job, to_row
 from hunyuan_ui.ledger.totals import DAY_S
 
 FROM_HISTORY: Final = "from_history"  # the note of a job that came so

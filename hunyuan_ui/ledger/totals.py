@@ -6,9 +6,9 @@ import sqlite3
 from itertools import takewhile
 from typing import Final
 
-from hunyuan_ui.guard import Day, Totals
 from hunyuan_ui.job import JobStatus
-from hunyuan_ui.ledger.rows import UNSETTLED
+from hunyuan_ui.ledger.schema import UNSETTLED
+from hunyuan_ui.limits import Day, Totals
 
 DAY_S: Final = 86_400
 _STREAK_SEEN: Final = 10

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import RemoteState
-from hunyuan_ui.local_endpoint.gate import Gate, Refusal
+from hunyuan_ui.local_endpoint.auth import Gate, Refusal
 from hunyuan_ui.local_endpoint.history import Envelope, HistoryQuery, in_data, status_of
 from hunyuan_ui.local_endpoint.jobs import InsufficientCreditsError, Jobs, RemoteJob, Terms
 

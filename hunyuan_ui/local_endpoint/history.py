@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any, Final
 
 from hunyuan_ui.endpoint import contract
-from hunyuan_ui.local_endpoint.gate import Refusal
+from hunyuan_ui.local_endpoint.auth import Refusal
 from hunyuan_ui.local_endpoint.jobs import RemoteJob
 
 Rows = list[dict[str, Any]]

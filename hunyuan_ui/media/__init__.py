@@ -3,11 +3,11 @@
 PyAV, Pillow and numpy are imported where they are used, so that starting the app does not wait for them.
 """
 
+from hunyuan_ui.files import replacing
 from hunyuan_ui.media.decoding import type_of
-from hunyuan_ui.media.encoding import encode_mp4
-from hunyuan_ui.media.pictures import AnimationKind, write_animation, write_poster, write_still
-from hunyuan_ui.media.whole import VideoFacts, check_mp4, check_video, facts
-from hunyuan_ui.media.writing import replacing
+from hunyuan_ui.media.encode import encode_mp4
+from hunyuan_ui.media.frames import AnimationKind, write_animation, write_poster, write_still
+from hunyuan_ui.media.mp4_check import VideoFacts, check_mp4, check_video, facts
 
 __all__ = [
     "AnimationKind",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hunyuan_ui.errors import MediaError
-from hunyuan_ui.filetype import START_BYTES, VideoType, video_type
+from hunyuan_ui.file_type import START_BYTES, VideoType, video_type
 
 if TYPE_CHECKING:
     from av import VideoStream

@@ -17,14 +17,14 @@ from gradio.context import get_blocks_context
 from gradio.data_classes import FileData
 
 from hunyuan_ui.errors import PRICE_REFUSALS, AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
-from hunyuan_ui.filetype import BY_SUFFIX
+from hunyuan_ui.file_type import BY_SUFFIX
 from hunyuan_ui.job import MICRO, Job, JobStatus, Visitor, is_id, new_id
+from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.request import Parameter, VideoRequest, parameters
-from hunyuan_ui.runner import JobRunner
-from hunyuan_ui.ui.agents import NO_TOOL, readable_by_agents
-from hunyuan_ui.ui.copies import download_name, served_copy
 from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
-from hunyuan_ui.ui.jobs import as_json
+from hunyuan_ui.ui.mcp import NO_TOOL, readable_by_agents
+from hunyuan_ui.ui.served_files import download_name, served_copy
+from hunyuan_ui.ui.views import as_json
 from hunyuan_ui.ui.visitor import VISITOR_HEADER, Event, headers_of, login_of, page_event, say_for, visitor_of
 
 KEY_HEADER: Final = "x-api-key"

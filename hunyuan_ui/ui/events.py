@@ -11,14 +11,14 @@ import gradio as gr
 
 from hunyuan_ui.errors import PRICE_REFUSALS, HunyuanUIError, MediaError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Visitor
+from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.runner import JobRunner
 from hunyuan_ui.ui.form import sent_in
-from hunyuan_ui.ui.gallery import video_json
 from hunyuan_ui.ui.labels import opening_form, priced_parts
-from hunyuan_ui.ui.own_key import PayEvents, chosen_payer
+from hunyuan_ui.ui.payment import PayEvents, chosen_payer
 from hunyuan_ui.ui.text import Words
 from hunyuan_ui.ui.variations import variations
+from hunyuan_ui.ui.views import video_json
 from hunyuan_ui.ui.visitor import login_of, page_event, say_for, token_in, token_of, visitor_of
 
 LOOKED_BACK: Final = 50  # jobs searched for the last finished video

@@ -14,10 +14,10 @@ from typing import Any, Final, cast
 
 import gradio as gr
 
-from hunyuan_ui import presets
+from hunyuan_ui.prompt_help import presets
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
-from hunyuan_ui.ui.coach import build_coach
-from hunyuan_ui.ui.part import part
+from hunyuan_ui.ui.html_part import part
+from hunyuan_ui.ui.prompt_panel import build_coach
 from hunyuan_ui.ui.text import label, seconds_text, words
 from hunyuan_ui.ui.variations import COUNTS, count_in
 

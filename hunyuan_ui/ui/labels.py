@@ -13,19 +13,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from hunyuan_ui import presets
 from hunyuan_ui.errors import InvalidRequestError
 from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.job import Job, JobProblem, Payer, is_id
-from hunyuan_ui.prompts import EXAMPLES, Example
+from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.prompt_help import presets
+from hunyuan_ui.prompt_help.examples import EXAMPLES, Example
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.runner import JobRunner
-from hunyuan_ui.ui.coach import json_body
 from hunyuan_ui.ui.form import PRICED
-from hunyuan_ui.ui.jobs import head_of
-from hunyuan_ui.ui.own_key import chosen_payer
+from hunyuan_ui.ui.payment import chosen_payer
+from hunyuan_ui.ui.prompt_panel import json_body
 from hunyuan_ui.ui.text import Words, seconds_text, words_for
 from hunyuan_ui.ui.variations import COUNTS, count_in
+from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
 
 PRICE: Final = "/gradio_api/hunyuan/price"

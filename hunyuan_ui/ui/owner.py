@@ -14,11 +14,11 @@ import gradio as gr
 
 from hunyuan_ui.errors import AccessError, HunyuanUIError
 from hunyuan_ui.job import MICRO, OWNER, Job, JobProblem, JobStatus, Visitor
-from hunyuan_ui.runner import JobRunner, Limits
-from hunyuan_ui.runner.owner import MOST_USD
-from hunyuan_ui.runner.views import HistoryState
+from hunyuan_ui.jobs import JobRunner, Limits
+from hunyuan_ui.jobs.job_view import HistoryState
+from hunyuan_ui.jobs.owner_actions import MOST_USD
+from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.owner_csv import corrections_of, csv_of, utc
-from hunyuan_ui.ui.part import part
 from hunyuan_ui.ui.text import Words, money
 from hunyuan_ui.ui.visitor import Event, page_event, say_for, token_of, visitor_of
 

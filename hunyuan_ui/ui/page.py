@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, cast
 
 import gradio as gr
 
-from hunyuan_ui.runner import JobRunner
+from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import declare_api
-from hunyuan_ui.ui.blocks import MOST_SESSIONS, MOST_WAITING, LightBlocks
-from hunyuan_ui.ui.doors import MOST_FILE_BYTES
 from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.form import PRICED, RequestForm, build_request_form
-from hunyuan_ui.ui.gallery import Gallery, build_gallery
-from hunyuan_ui.ui.jobs import head_of
-from hunyuan_ui.ui.own_key import build_pay
+from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, MOST_WAITING, LightBlocks
+from hunyuan_ui.ui.html_part import WEB, part, script, words_of_scripts
 from hunyuan_ui.ui.owner import OwnerEvents, build_owner
-from hunyuan_ui.ui.part import PARTS, part, script, words_of_scripts
+from hunyuan_ui.ui.payment import build_pay
+from hunyuan_ui.ui.request_filter import MOST_FILE_BYTES
 from hunyuan_ui.ui.text import label, translations, words
 from hunyuan_ui.ui.theme import build_theme
+from hunyuan_ui.ui.views import Gallery, build_gallery, head_of
 from hunyuan_ui.ui.visitor import page_event
-
-HERE: Final = Path(__file__).parent
 
 # Cheap events that need no queue and must never be listed, limited or shown as progress.
 QUIET: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
@@ -77,10 +73,10 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     """Return the options of `launch` that make the page look, speak and stay as closed as it must (DESIGN 6)."""
     return {
         "theme": build_theme(),
-        "css_paths": [HERE / "style.css", HERE / "coach.css", HERE / "gallery.css", HERE / "money.css"],
+        "css_paths": [WEB / "style.css", WEB / "coach.css", WEB / "gallery.css", WEB / "money.css"],
         "head": words_of_scripts(),
-        "head_paths": [PARTS / "browser.html", PARTS / "head.html", PARTS / "videos.html"],
-        "favicon_path": HERE / "favicon.svg",
+        "head_paths": [WEB / "browser.html", WEB / "head.html", WEB / "videos.html"],
+        "favicon_path": WEB / "favicon.svg",
         "i18n": translations(),
         "footer_links": ["api", "settings"],
         "server_name": settings.server_name,

@@ -15,13 +15,11 @@ from starlette.routing import Route
 from hunyuan_ui import __version__
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import JobProblem, JobStatus, is_id
-from hunyuan_ui.runner import JobRunner
-from hunyuan_ui.ui.coach import build_coach_route
-from hunyuan_ui.ui.gallery import video_json
-from hunyuan_ui.ui.jobs import PAGE_VERSION, as_json, next_poll_s
+from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.labels import build_price_route
+from hunyuan_ui.ui.prompt_panel import build_coach_route
 from hunyuan_ui.ui.text import words_for
-from hunyuan_ui.ui.videos import build_video_routes
+from hunyuan_ui.ui.views import PAGE_VERSION, as_json, build_video_routes, next_poll_s, video_json
 from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
 
 JOBS: Final = "/gradio_api/hunyuan/jobs"

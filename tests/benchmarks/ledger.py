@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hunyuan_ui.guard import Totals
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.ledger import Ledger, open_ledger, open_reader
-from hunyuan_ui.ledger.rows import COLUMNS, SCHEMA, to_row
+from hunyuan_ui.ledger.schema import COLUMNS, SCHEMA, to_row
+from hunyuan_ui.limits import Totals
 from tests.benchmarks.clip import REQUEST, workspace
 from tests.benchmarks.table import Row, alternate, rate
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import av
 from PIL import Image
 
-from hunyuan_ui import media, tags
-from hunyuan_ui.export import Export
+from hunyuan_ui import media
+from hunyuan_ui.library.conversions import Export
+from hunyuan_ui.media import settings_tag as settings_tag
 from tests.benchmarks.clip import REQUEST, clip_in, workspace
 from tests.benchmarks.table import Row, alternate, ratio
 
@@ -44,7 +45,7 @@ def _timed(call: Callable[..., None], *values: object) -> float:
 def _describe(folder: Path) -> None:
     clip = clip_in(folder)
     media.facts(clip)
-    tags.write(clip, folder / "tagged.mp4", REQUEST)
+    settings_tag.write(clip, folder / "tagged.mp4", REQUEST)
     media.write_poster(clip, folder / "poster.webp")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from hunyuan_ui import media
 from hunyuan_ui.job import Job, JobStatus, Visitor
 from hunyuan_ui.ledger import open_ledger
-from hunyuan_ui.ledger.rows import COLUMNS, to_row
+from hunyuan_ui.ledger.schema import COLUMNS, to_row
 from hunyuan_ui.request import VideoRequest
 
 _WORDS = """

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from hunyuan_ui.prompts import EXAMPLES
+from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp, running_app
 from tests.browser.conftest import FLAGS, LONG_MS, find_browser
 

@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
 from hunyuan_ui.job import JobProblem
-from hunyuan_ui.prompts import EXAMPLES
+from hunyuan_ui.prompt_help.examples import EXAMPLES
 from hunyuan_ui.ui.text import words
 from tests.app_process import RunningApp, running_app
 from tests.browser.conftest import LONG_MS

@@ -13,8 +13,8 @@ from playwright.sync_api import Page, Request, Route, expect
 
 from hunyuan_ui.errors import InvalidRequestError
 from hunyuan_ui.estimate import estimate
-from hunyuan_ui.presets import STEPS, pixels
-from hunyuan_ui.prompts import EXAMPLES
+from hunyuan_ui.prompt_help.examples import EXAMPLES
+from hunyuan_ui.prompt_help.presets import STEPS, pixels
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.ui.text import words
 from tests.app_process import RunningApp, running_app

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from hunyuan_ui.prompts import EXAMPLES
+from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp
 
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts" / "layout"

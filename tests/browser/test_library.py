@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from hunyuan_ui import tags
 from hunyuan_ui.job import Job, new_id
+from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
 from tests.app_process import RunningApp, running_app
 from tests.shelves import put_video
@@ -352,7 +352,7 @@ def dropped(page: Page, data: bytes, name: str = "clip.mp4") -> None:
 
 def tagged(folder: Path, **settings: Any) -> bytes:
     (folder / "plain.mp4").write_bytes(mp4_bytes(width=320, height=176, frames=73))
-    tags.write(folder / "plain.mp4", folder / "tagged.mp4", VideoRequest.parse(settings))
+    settings_tag.write(folder / "plain.mp4", folder / "tagged.mp4", VideoRequest.parse(settings))
     return (folder / "tagged.mp4").read_bytes()
 
 

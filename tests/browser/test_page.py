@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
-from hunyuan_ui.prompts import EXAMPLES
+from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp, running_app
 from tests.browser.steps import PROMPT, short, write
 

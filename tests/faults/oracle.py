@@ -11,7 +11,7 @@ from pathlib import Path
 from hunyuan_ui.errors import SENTENCES
 from hunyuan_ui.job import MICRO, Job, JobStatus
 from hunyuan_ui.ledger import Ledger, open_ledger
-from hunyuan_ui.library import file_sha256
+from hunyuan_ui.library.library import file_sha256
 from tests.faults.rig import KEY, prompt_of
 from tests.faults.service import PaidService, pictures, video_of
 

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
-from hunyuan_ui.endpoint import waiting
-from hunyuan_ui.endpoint.client import EndpointClient, Timeouts
+from hunyuan_ui.endpoint import http
 from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch
-from hunyuan_ui.folder import DataFolder
+from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
+from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job, JobStatus, Visitor, new_id
-from hunyuan_ui.library import VideoLibrary
+from hunyuan_ui.jobs import JobRunner, endings, history, open_runner
+from hunyuan_ui.jobs import job_run as job_run
+from hunyuan_ui.jobs import polling as polling
+from hunyuan_ui.jobs import queue as queue
+from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.runner import JobRunner, dispatch, endings, history, journey, live, open_runner
 from hunyuan_ui.settings import Secret, Settings
 
 # Not of the shape of the service's keys, which the log would hide by itself.
@@ -36,13 +39,13 @@ Dialect = Literal["v1", "v2"]
 
 def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     """Let the waits that protect a real service pass at once."""
-    for module in (journey, dispatch):
+    for module in (job_run, queue):
         patch(module, "backoff_s", lambda *_, **__: 0.004)
     patch(endings, "PROOFS", {ending: endings.Proof(4, 0.05) for ending in endings.Ending})
-    patch(live, "PAUSE_CHECK_S", 0.01)
+    patch(polling, "PAUSE_CHECK_S", 0.01)
     patch(history, "RETRY_S", 0.02)
-    patch(waiting, "SHORTEST_S", 0.01)
-    patch(waiting, "GUESS_S", (0.02, 0.04))
+    patch(http, "SHORTEST_S", 0.01)
+    patch(http, "GUESS_S", (0.02, 0.04))
 
 
 @dataclass

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from hunyuan_ui.errors import AccessError
-from hunyuan_ui.export import Export
 from hunyuan_ui.job import JobStatus
-from hunyuan_ui.runner import JobRunner
+from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.library.conversions import Export
 from tests.faults.rig import OWNER, Rig, click, ended, kill, next_job_works
 from tests.faults.service import PaidService
 

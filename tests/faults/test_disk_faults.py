@@ -15,7 +15,7 @@ import pytest
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus, new_id
-from hunyuan_ui.runner import JobRunner
+from hunyuan_ui.jobs import JobRunner
 from tests.faults import oracle
 from tests.faults.rig import Dialect, Rig, click, ended, kill, prompt_of, until
 from tests.faults.service import PaidService

@@ -13,9 +13,9 @@ import pytest
 from hunyuan_ui.endpoint.contract import COST_HEADER, REQUEST_ID_HEADER, SUBMIT_V2
 from hunyuan_ui.errors import AccessError, InvalidRequestError, MediaError, SpendLimitError
 from hunyuan_ui.job import MICRO, JobStatus, Phase, Visitor, new_id
+from hunyuan_ui.jobs import JobRunner, endings
+from hunyuan_ui.jobs.owner_actions import MOST_USD
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.runner import JobRunner, endings
-from hunyuan_ui.runner.owner import MOST_USD
 from tests.faults import oracle
 from tests.faults.rig import OWNER, Rig, click, ended, prompt_of, until
 from tests.faults.service import COST_USD, FILE, HISTORY, RESULT, STATUS, PaidService, video_of
@@ -408,7 +408,7 @@ async def test_a_whole_file_that_does_not_decode_is_kept_named_and_fetched_again
 async def test_a_failing_download_gives_its_place_back(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hunyuan_ui.runner.journey.backoff_s", lambda *_, **__: 30.0)
+    monkeypatch.setattr("hunyuan_ui.jobs.job_run.backoff_s", lambda *_, **__: 30.0)
     rig.settings = {"concurrency": 2}
     service.on("GET", FILE, [html(502), html(502)])
     async with rig.running() as runner:
@@ -459,7 +459,7 @@ async def test_money_sentences_follow_the_phase(rig: Rig, service: PaidService) 
 async def test_a_failure_that_is_not_sure_yet_does_not_say_that_nothing_was_charged(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hunyuan_ui.runner.journey.backoff_s", lambda *_, **__: 30.0)
+    monkeypatch.setattr("hunyuan_ui.jobs.job_run.backoff_s", lambda *_, **__: 30.0)
     service.on("GET", STATUS, [FAILED])
     async with rig.running() as runner:
         job_id = await click(runner)

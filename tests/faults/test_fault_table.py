@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui.endpoint.client import Timeouts
 from hunyuan_ui.endpoint.contract import COST_HEADER, CREDITS, GENERATE_V1, SUBMIT_V2
+from hunyuan_ui.endpoint.segmind import Timeouts
 from hunyuan_ui.job import MICRO, Job, JobStatus, Phase
 from tests.faults import oracle
 from tests.faults.rig import CALM, OWNER, SHORT, SHORT_GETS, Dialect, Rig, click, ended, kill, next_job_works, until
@@ -355,9 +355,9 @@ async def test_row38_a_redirect_elsewhere_is_refused_before_any_connection(rig: 
 
 # Where the other rows are proven: test modules and functions.
 ELSEWHERE: dict[int, str] = {
-    2: "tests.test_client:test_row02_a_name_that_does_not_resolve_sends_nothing",
-    3: "tests.test_client:test_row03_a_certificate_nobody_vouches_for_stops_everything",
-    4: "tests.test_client:test_row04_a_connection_that_is_not_made_in_time_sends_nothing",
+    2: "tests.endpoint.test_segmind:test_row02_a_name_that_does_not_resolve_sends_nothing",
+    3: "tests.endpoint.test_segmind:test_row03_a_certificate_nobody_vouches_for_stops_everything",
+    4: "tests.endpoint.test_segmind:test_row04_a_connection_that_is_not_made_in_time_sends_nothing",
     42: "tests.faults.test_kill_sweep:test_nothing_is_lost_or_paid_twice_by_a_kill",
     43: "tests.faults.test_this_machine:test_row43_a_disk_without_room_refuses_to_spend",
     44: "tests.faults.test_disk_faults:test_a_disk_that_fails_once_at_any_step_loses_nothing",

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 from hunyuan_ui.endpoint.contract import GENERATE_V1, SUBMIT_V2
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import JobStatus, Phase, new_id
-from hunyuan_ui.runner import JobRunner
+from hunyuan_ui.jobs import JobRunner
 from tests.faults import oracle
 from tests.faults.rig import OWNER, STRANGER, Dialect, Rig, be_impatient, click, ended, kill, prompt_of
 from tests.faults.service import FILE, HISTORY, RESULT, STATUS, PaidService, video_of

@@ -16,8 +16,8 @@ import pytest
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.errors import AccessError, StorageError
 from hunyuan_ui.job import JobStatus, Phase, new_id
-from hunyuan_ui.ledger import files
-from hunyuan_ui.runner.dispatch import Dispatcher
+from hunyuan_ui.jobs.queue import Dispatcher
+from hunyuan_ui.ledger import sqlite
 from tests.faults import oracle
 from tests.faults.disks import Disk, InjectedDisk, RealDisk, may_mount
 from tests.faults.kill import Program, nursery
@@ -240,7 +240,7 @@ async def test_row51_a_second_process_only_shows(rig: Rig, service: PaidService,
 async def test_row52_a_locked_ledger_refuses_and_recovers(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "BUSY_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.02)
     async with rig.running() as runner:
         service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
         job_id = await click(runner)
@@ -260,7 +260,7 @@ async def test_row52_a_locked_ledger_refuses_and_recovers(
 async def test_row52_a_ledger_locked_at_the_start_is_for_viewing(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "BUSY_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.02)
     service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
     runner = rig.open()
     await runner.start()
@@ -288,7 +288,7 @@ async def test_row52_a_ledger_locked_at_the_start_is_for_viewing(
 async def test_row55_a_task_that_dies_is_started_again(
     rig: Rig, service: PaidService, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hunyuan_ui.runner.dispatch._RESTART_S", 0.01)
+    monkeypatch.setattr("hunyuan_ui.jobs.queue._RESTART_S", 0.01)
     original, deaths = Dispatcher._send_what_may_go, iter(range(3))
 
     def die_at_first(self: Dispatcher) -> float | None:

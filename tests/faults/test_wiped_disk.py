@@ -20,8 +20,8 @@ from hunyuan_ui.endpoint.history import PastRequest
 from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError
 from hunyuan_ui.job import OWNER as ACCOUNT
 from hunyuan_ui.job import JobStatus, Payer, Phase, Visitor, new_id
-from hunyuan_ui.runner import JobRunner
-from hunyuan_ui.runner.history import SpendingHistory
+from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.jobs.history import SpendingHistory
 from tests.faults import oracle
 from tests.faults.kill import Program, nursery
 from tests.faults.rig import KEY, SHORT_GETS, STRANGER, Rig, click, kill, prompt_of, until
@@ -340,7 +340,7 @@ def service_again(service: PaidService) -> Reply:
 async def test_a_history_that_never_answers_holds_up_nothing(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hunyuan_ui.runner.history.FIRST_TRY_S", 0.01)
+    monkeypatch.setattr("hunyuan_ui.jobs.history.FIRST_TRY_S", 0.01)
     rig.timeouts = SHORT_GETS
     service.on("GET", LIST, silence())
     async with rig.running() as runner:

@@ -1,0 +1,422 @@
+"""The command line: one prompt to one MP4, by the same request, ledger and limits as the page."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from hunyuan_ui import log
+from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError, SettingsError, SpendLimitError
+from hunyuan_ui.estimate import Estimate
+from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase, Visitor, is_id, new_id
+from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.preview import service_for
+from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
+from hunyuan_ui.settings import Settings
+
+OWNER: Final = Visitor.from_token("command line", is_owner=True)
+_SHORT: Final = {"video_length": "--frames", "infer_steps": "--steps", "embedded_guidance_scale": "--guidance"}
+_PHASES: Final = {
+    Phase.WAITING: "waiting to be sent",
+    Phase.PAUSED: "waiting",
+    Phase.SENT: "sent",
+    Phase.IN_SERVICE_QUEUE: "in the service's queue",
+    Phase.RENDERING: "rendering",
+    Phase.RECONNECTING: "asking again",
+    Phase.DOWNLOADING: "downloading",
+    Phase.ENDED: "ended",
+}
+_LOOK_AGAIN_S: Final = 1.0
+_NOT_AGAIN: Final = "Do not send it again, that would pay again"
+_NUMBER: Final = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,9})?")
+
+
+class Exit(IntEnum):
+    """What the command says to the shell: what happened to the video and its money, whatever could be shown of it."""
+
+    DONE = 0
+    FAILED = 1  # no video, and nothing was charged for it
+    USAGE = 2  # an option or setting is wrong; nothing was sent
+    LIMIT = 3  # a spending limit; nothing was sent
+    UNKNOWN = 4  # no video here, and it was charged or may have been; sending it again would pay again
+    NOT_COPIED = 5  # the video is made and kept in the data folder, but is not where it should be
+    GOES_ON = 130  # interrupted; the job goes on and can be resumed
+
+
+def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Without the program's name; those of the process when None.
+        environ: In place of the process's environment.
+
+    Returns:
+        An `Exit` code.
+    """
+    _prepare_console()
+    try:
+        with _interruptions() as interruption:
+            return _run(build_parser().parse_args(arguments), environ, interruption)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _show("", stream)
+
+
+def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interruption: _Interruption) -> int:
+    try:
+        settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
+        log.configure(settings.api_key, level="WARNING")
+        with service_for(settings) as reachable:
+            return asyncio.run(_make(options, reachable, interruption))
+    except (SettingsError, InvalidRequestError) as error:
+        return _say(str(error), Exit.USAGE)
+    except SpendLimitError as error:
+        hint = " Add --yes to accept this price." if error.code == "confirm_price" else ""
+        return _say(f"{error}{hint}", Exit.LIMIT)
+    except HunyuanUIError as error:
+        return _say(str(error), Exit.FAILED)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; the request's options come from `VideoRequest`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hunyuan_ui",
+        description="Make one video from a prompt. Without SEGMIND_API_KEY it is a free local preview.",
+        epilog="Exit codes: 0 done; 1 no video, and nothing charged; 2 wrong option or setting, or 3 spending limit: "
+        "nothing was sent; 4 no video, but it was or may have been charged; 5 the video is made and kept, but could "
+        "not be put at FILE; 130 interrupted, and the job goes on. After 4, 5 and 130 sending it again would pay "
+        "again: use --resume. The code never depends on what the console could show. The settings of the page (see "
+        "README) hold here too.",
+    )
+    parser.add_argument("prompt", nargs="?", type=_text, help="what the video should show")
+    for parameter in parameters():
+        if parameter.name != "prompt":
+            _add_option(parser, parameter)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where to put the MP4 (default: JOB_ID.mp4 here)")
+    parser.add_argument(
+        "--resume",
+        metavar="JOB_ID",
+        help="wait for a job begun before, copy its video again, or look again for a lost one",
+    )
+    parser.add_argument("--estimate", action="store_true", help="say time and price; send nothing")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object, alone on stdout")
+    parser.add_argument("--yes", action="store_true", help="accept a price above the limit for one video")
+    return parser
+
+
+def _add_option(parser: argparse.ArgumentParser, parameter: Parameter) -> None:
+    names = [f"--{parameter.name.replace('_', '-')}"]
+    names += [_SHORT[parameter.name]] if parameter.name in _SHORT else []
+    bounds = "" if parameter.is_text else f" ({parameter.low} to {parameter.high})"
+    default = "a random one" if parameter.name == "seed" else repr(parameter.default)
+    parser.add_argument(
+        *names,
+        dest=parameter.name,
+        type=_text if parameter.is_text else _number,
+        metavar="TEXT" if parameter.is_text else "N",
+        help=f"{parameter.label}{bounds}; default {default}. {parameter.help}".replace("%", "%%"),
+    )
+
+
+def _number(text: str) -> int | float:
+    if not _NUMBER.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number such as 5, -1 or 2.50")
+    return float(text) if "." in text else int(text)
+
+
+def _text(given: str) -> str:
+    """Return an argument as it was typed, where the console's encoding is not that of the system (LANG=C)."""
+    return os.fsencode(given).decode("utf-8", "replace") if _has_surrogates(given) else given
+
+
+def _has_surrogates(text: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+async def _make(options: argparse.Namespace, settings: Settings, interruption: _Interruption) -> int:
+    runner = open_runner(settings)
+    try:
+        if options.estimate:
+            return _print_estimate(_request(options), runner, as_json=options.json)
+        wish = None if options.resume else _request(options)
+        _check_target(options.out)
+        job_id = options.resume or new_id()
+        if not is_id(job_id):
+            raise InvalidRequestError("bad_job_id", field="job_id")
+        if interruption.is_wished:
+            return _say("Interrupted. Nothing was sent.", Exit.FAILED)
+        await runner.start()
+        if interruption.is_wished:
+            return _say("Interrupted. Nothing was sent.", Exit.FAILED)
+        if wish is not None:
+            await runner.submit(job_id, wish, OWNER, is_confirmed=options.yes)
+        elif runner.view(job_id, OWNER).can_look_again:
+            await runner.look_again(job_id, OWNER)
+        end = await _watched(runner, job_id, interruption)
+        if end.done() and not end.result().is_active:
+            return _finish(runner, end.result(), options)
+        if problem := runner.limits().problem:
+            _progress(f"{problem.sentence}\n")
+    finally:
+        await runner.stop()
+    return _broken_off(await end, options)
+
+
+def _check_target(out: Path | None) -> None:
+    """Find out before anything is paid whether the video can be put where it should go.
+
+    Raises:
+        SettingsError: There is no such folder, it cannot be written, or the name is a folder's.
+    """
+    folder = Path() if out is None else out.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise SettingsError(
+            "--out", f"the folder {str(folder)!r} is missing or closed. Nothing was sent; choose another."
+        )
+    if out is not None and out.is_dir():
+        raise SettingsError("--out", f"{str(out)!r} is a folder. Nothing was sent; name a file in it.")
+    if out is not None and out.exists() and not os.access(out, os.W_OK):
+        raise SettingsError("--out", f"{str(out)!r} cannot be written. Nothing was sent; choose another name.")
+
+
+def _request(options: argparse.Namespace) -> VideoRequest:
+    given = {parameter.name: getattr(options, parameter.name) for parameter in parameters()}
+    values = {"seed": RANDOM_SEED, **{name: value for name, value in given.items() if value is not None}}
+    return VideoRequest.parse(values)
+
+
+async def _watched(runner: JobRunner, job_id: str, interruption: _Interruption) -> asyncio.Future[Job]:
+    """Tell how a job goes until it has ended or this program is interrupted; return what will know its last row."""
+    runner.view(job_id, OWNER)
+    end = asyncio.ensure_future(runner.wait(job_id, OWNER))
+    # A task of its own, so that nothing in the telling can end what is told of.
+    telling = asyncio.ensure_future(_tell(runner, job_id))
+    interrupted = asyncio.ensure_future(interruption.wait())
+    await asyncio.wait({end, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (telling, interrupted):
+        task.cancel()
+    await asyncio.wait({telling, interrupted})
+    if sys.stderr is not None and sys.stderr.isatty():
+        _progress("\r\x1b[K")
+    return end
+
+
+async def _tell(runner: JobRunner, job_id: str) -> None:
+    shown = ""
+    while True:
+        view = runner.view(job_id, OWNER)
+        words = _PHASES[view.phase] + (f": {view.note.sentence}" if view.note else "")
+        if sys.stderr is not None and sys.stderr.isatty():
+            _progress(f"\r\x1b[K{words}  {view.elapsed_s:.0f} s, usually about {view.usual.seconds:.0f} s")
+        elif words != shown:
+            _progress(f"{words}\n")
+        shown = words
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+def _finish(runner: JobRunner, job: Job, options: argparse.Namespace) -> int:
+    """Put an ended job's video where it should go, and say what came of it."""
+    if job.status is not JobStatus.DONE:
+        return _without_video(job, options)
+    try:
+        kept = runner.video_path(job.id, OWNER)
+    except HunyuanUIError as error:
+        return _not_copied(job, None, f"The video was made and paid for. {error} {_NOT_AGAIN}.", options)
+    target = options.out or Path(f"{job.id}{kept.suffix}")
+    try:
+        _copy(kept, target)
+    except OSError as error:
+        reason = error.strerror or "it cannot be written"
+        made = f"The video is made and kept at {kept}, but it could not be put at {target} ({reason})."
+        return _not_copied(job, kept, f"{made} {_NOT_AGAIN}; copy it, or: {_resume(job)} --out FILE", options)
+    facts = _facts(job, target)
+    _print(json.dumps(facts) if options.json else f"{target}  {_described(facts)}")
+    return Exit.DONE
+
+
+def _copy(kept: Path, target: Path) -> None:
+    was_there = target.exists()
+    try:
+        shutil.copyfile(kept, target)
+    except shutil.SameFileError:
+        return
+    except OSError:
+        if not was_there:
+            with suppress(OSError):
+                target.unlink(missing_ok=True)  # half a video under its name would be taken for the whole
+        raise
+
+
+def _without_video(job: Job, options: argparse.Namespace) -> int:
+    sentence = job.problem.sentence if job.problem else f"The job was {job.status.value}."
+    if options.json:
+        _print(json.dumps(_facts(job, None)))
+    may_be_charged = job.status in (JobStatus.UNKNOWN, JobStatus.LOST) or bool(job.cost_microusd)
+    return _say(sentence, Exit.UNKNOWN if may_be_charged and job.payer != "nobody" else Exit.FAILED)
+
+
+def _not_copied(job: Job, kept: Path | None, sentence: str, options: argparse.Namespace) -> int:
+    if options.json:
+        _print(json.dumps({**_facts(job, kept), "problem": sentence}))
+    return _say(sentence, Exit.NOT_COPIED)
+
+
+def _broken_off(job: Job, options: argparse.Namespace) -> int:
+    """Say what becomes of a job whose watching was interrupted; the runner has stopped, so this is its last word."""
+    if not job.is_active and job.status is not JobStatus.DONE:
+        return _without_video(job, options)
+    if job.status is JobStatus.DONE:
+        sentence = f"Interrupted when the video was made and kept. {_NOT_AGAIN}; fetch it with: {_resume(job)}"
+        return _not_copied(job, None, sentence, options)
+    if options.json:
+        _print(json.dumps(_facts(job, None)))
+    if job.status is JobStatus.SUBMITTING:
+        return _say(JobProblem.from_code("interrupted").sentence, Exit.UNKNOWN)
+    if job.status is JobStatus.QUEUED:
+        return _say(f"It was not sent yet; it will be, at the next start. Resume with: {_resume(job)}", Exit.GOES_ON)
+    if job.payer == "nobody":
+        return _say("A local preview ends with this program. Nothing was charged.", Exit.FAILED)
+    return _say(f"It goes on at the service and is not lost. Resume with: {_resume(job)}", Exit.GOES_ON)
+
+
+def _resume(job: Job) -> str:
+    return f"python -m hunyuan_ui --resume {job.id}"
+
+
+def _facts(job: Job, file: Path | None) -> dict[str, Any]:
+    return {
+        "job_id": job.id,
+        "status": job.status.value,
+        "file": None if file is None else str(file),
+        "request": job.request.model_dump(),
+        "request_id": job.request_id,
+        "cost_usd": None if job.cost_microusd is None else job.cost_microusd / MICRO,
+        "inference_s": job.inference_s,
+        "sha256": job.sha256,
+        "problem": job.problem.sentence if job.problem else None,
+        **{name: job.notes.get(name) for name in ("width", "height", "frames", "fps", "duration_s")},
+    }
+
+
+def _described(facts: dict[str, Any]) -> str:
+    parts = [f"seed {facts['request']['seed']}"]
+    if facts["duration_s"] is not None:
+        parts[:0] = [f"{facts['width']}x{facts['height']}", f"{facts['duration_s']:.1f} s"]
+    if facts["cost_usd"] is not None:
+        parts.append(f"${facts['cost_usd']:.2f}")
+    return ", ".join(parts)
+
+
+def _print_estimate(request: VideoRequest, runner: JobRunner, *, as_json: bool) -> int:
+    expected: Estimate = runner.estimate(request)
+    width, height = request.real_size
+    facts = {
+        "seconds": round(expected.seconds, 1),
+        "cost_usd": 0.0 if runner.settings.is_preview else round(expected.cost_usd, 4),
+        "low_usd": 0.0 if runner.settings.is_preview else round(expected.low_usd, 4),
+        "high_usd": 0.0 if runner.settings.is_preview else round(expected.high_usd, 4),
+        "width": width,
+        "height": height,
+        "duration_s": round(request.duration_s, 3),
+    }
+    if as_json:
+        _print(json.dumps(facts))
+    else:
+        size, price = f"{width}x{height}, {request.duration_s:.1f} s", f"${facts['cost_usd']:.2f}"
+        spread = f"${facts['low_usd']:.2f} to ${facts['high_usd']:.2f}"
+        _print(f"{size}: about {expected.seconds:.0f} s and {price} ({spread})")
+    return Exit.DONE
+
+
+class _Interruption:
+    """Somebody's wish that this program end, by Ctrl+C, SIGTERM or a closed terminal.
+
+    It is noted instead of raised, so that what is under way is ended in order and the exit code is known.
+    """
+
+    def __init__(self) -> None:
+        self.is_wished = False
+        self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+
+    def note(self, *_: object) -> None:
+        """Take a signal."""
+        self.is_wished = True
+        if self._waiting is not None:
+            loop, event = self._waiting
+            with suppress(RuntimeError):  # the loop has ended, and with it what could be interrupted
+                loop.call_soon_threadsafe(event.set)
+
+    async def wait(self) -> None:
+        """Return when it is wished."""
+        event = asyncio.Event()
+        self._waiting = (asyncio.get_running_loop(), event)
+        if not self.is_wished:
+            await event.wait()
+
+
+@contextmanager
+def _interruptions() -> Generator[_Interruption]:
+    interruption = _Interruption()
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    # What was started to outlive its terminal (nohup, a shell's background job) goes on doing so.
+    taken = {number: action for number, action in before.items() if action is not signal.SIG_IGN}
+    for number in taken:
+        signal.signal(number, interruption.note)
+    try:
+        yield interruption
+    finally:
+        for number, action in taken.items():
+            signal.signal(number, action)
+
+
+def _prepare_console() -> None:
+    """Let nothing that is shown fail, and no file take the place of a console that was closed."""
+    with suppress(OSError):
+        while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass  # now nothing that a library writes to a standard stream can end in the ledger
+        os.close(opened)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with suppress(OSError, ValueError):
+                stream.reconfigure(errors="backslashreplace")
+
+
+def _say(sentence: str, code: Exit) -> int:
+    _progress(f"{sentence}\n")
+    return code
+
+
+def _print(text: str) -> None:
+    _show(f"{text}\n", sys.stdout)
+
+
+def _progress(text: str) -> None:
+    _show(text, sys.stderr)
+
+
+def _show(text: str, stream: TextIO | None) -> None:
+    """Write a text if it can be written; a full disk, a closed pipe or no console at all changes nothing else."""
+    if stream is None:
+        return
+    try:
+        stream.write(text)
+        stream.flush()
+    except (OSError, ValueError):
+        # What is left in the buffer would fail again when Python ends, which would make the exit code 120.
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

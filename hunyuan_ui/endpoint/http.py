@@ -1,0 +1,282 @@
+"""What both kinds of call share: how requests go out, how bodies are read, and names for what breaks."""
+
+from __future__ import annotations
+
+import random
+import re
+import socket
+import ssl
+import sys
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any, Final, TypeVar, cast
+
+import anyio
+import httpcore
+import httpx
+
+from hunyuan_ui import __version__
+from hunyuan_ui.endpoint.contract import RATE_LIMIT_RESET_HEADER
+from hunyuan_ui.endpoint.encodings import EncodingError
+from hunyuan_ui.errors import EndpointUnreachableError
+
+_LATE: Final = "the answer did not end in time"
+_E = TypeVar("_E", bound=BaseException)
+
+# identity: a compressed answer of 64 KiB can unpack to 200 MB (faults-and-security.md, row 27).
+HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": f"hunyuan-ui/{__version__}"}
+
+# The failures that prove no byte of the request was sent.
+NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+# httpcore's: of a body that is read past httpx. Builtin OSError: the loop's own TimeoutError, and a TLS record that
+# breaks after the handshake.
+TRANSPORT_ERRORS: Final = (httpx.TransportError, httpcore.NetworkError, OSError)
+
+# How long a connection waits for the next call, in s: less than any service waits before it closes one, so that a
+# question hardly ever meets a dead connection, and short, since the pool looks at all that wait with every call.
+_KEPT_S: Final = 1.0
+
+# httpcore tries to import this several times with every call, and Python searches its whole path anew each time, which
+# is a third of what a poll costs; None ends the search at once (Python language reference 5.3.1, the module cache).
+# An anyio that needs it has imported it above.
+cast("dict[str, Any]", sys.modules).setdefault("sniffio", None)
+
+
+@lru_cache(maxsize=1)
+def shared_ssl_context() -> ssl.SSLContext:
+    """Return the one context that verifies certificates; building it costs 35 ms."""
+    return httpx.create_ssl_context()
+
+
+def keepalive_options() -> list[tuple[int, int, int]]:
+    """Return socket options that keep a silent connection of minutes alive through NATs and load balancers."""
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 6)):
+        if hasattr(socket, name):
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options
+
+
+def new_transport(*, kept: int) -> httpx.AsyncHTTPTransport:
+    """Return a transport for calls that carry the key.
+
+    Nothing queues in it, where the cost grows with the square of what waits; the runner's own limit stands before it.
+
+    Args:
+        kept: Up to how many connections one may be used again.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=_KEPT_S)
+    return httpx.AsyncHTTPTransport(
+        verify=shared_ssl_context(), trust_env=False, limits=limits, socket_options=keepalive_options()
+    )
+
+
+def new_request(
+    method: str,
+    url: httpx.URL | str,
+    connect_s: float,
+    *,
+    headers: Mapping[str, str] | None = None,
+    json: object = None,
+) -> httpx.Request:
+    """Return a request for `send`.
+
+    Args:
+        method: In capitals.
+        url: The whole address.
+        connect_s: Longest time to connect; everything else has a deadline of the caller's.
+        headers: Beside the usual ones.
+        json: The body.
+    """
+    timeout = {"connect": connect_s}
+    return httpx.Request(
+        method, url, headers={**HEADERS, **(headers or {})}, json=json, extensions={"timeout": timeout}
+    )
+
+
+async def send(transport: httpx.AsyncBaseTransport, request: httpx.Request, deadline: float) -> httpx.Response:
+    """Send a request and return when the answer's headers are here.
+
+    Past httpx's client, whose proxies, redirects and cookies are not wanted: a cookie would tie one visitor's key to
+    the next visitor's call.
+
+    Raises:
+        TimeoutError: The deadline, on the event loop's clock in s, has passed.
+        httpx.TransportError: The connection failed.
+    """
+    with anyio.CancelScope(deadline=deadline):
+        return await transport.handle_async_request(request)
+    raise TimeoutError
+
+
+async def read_start(chunks: AsyncIterator[bytes], deadline: float, count: int) -> tuple[bytes, str | None]:
+    """Read at least so many bytes of a body, and leave the rest.
+
+    Args:
+        chunks: The raw body.
+        deadline: When to give up, on the event loop's clock in s.
+        count: How many bytes are enough.
+
+    Returns:
+        What came, which is less only at the body's end, and what went wrong or None.
+    """
+    body = b""
+    with anyio.CancelScope(deadline=deadline) as scope:
+        try:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) >= count:
+                    break
+        except TRANSPORT_ERRORS as error:
+            return body, reason_of(error)
+    return body, _LATE if scope.cancelled_caught else None
+
+
+async def read_body(
+    chunks: AsyncGenerator[bytes, None], deadline: float, limit: int, start: bytes = b""
+) -> tuple[bytes, str | None]:
+    """Read a small body to its end.
+
+    Args:
+        chunks: The raw body.
+        deadline: When to give up, on the event loop's clock in s.
+        limit: The most bytes to take.
+        start: What was read of it before.
+
+    Returns:
+        What came, and why it is not all of it or None.
+    """
+    body = bytearray(start)
+    with anyio.CancelScope(deadline=deadline) as scope:
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) > limit:
+                        return b"", "the answer is too large"
+        except TRANSPORT_ERRORS as error:
+            return bytes(body), reason_of(error)
+    return bytes(body), _LATE if scope.cancelled_caught else None
+
+
+def content_length(headers: httpx.Headers) -> int | None:
+    """Return the body's announced length in bytes, or None."""
+    text = headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
+def unreachable(error: Exception) -> EndpointUnreachableError:
+    """Return the error for a request that was never sent."""
+    if trouble := _find(error, ssl.SSLError):
+        return EndpointUnreachableError("tls_failed", reason=_tls_reason(trouble))
+    return EndpointUnreachableError("unreachable", reason=reason_of(error))
+
+
+def reason_of(error: BaseException) -> str:
+    """Name a transport failure in a few words of our own: the libraries' texts may quote what the peer sent."""
+    if _find(error, socket.gaierror):
+        return "its name was not found"
+    if _find(error, ConnectionRefusedError):
+        return "the connection was refused"
+    if isinstance(error, EncodingError):
+        return str(error)
+    match error:
+        case httpx.ConnectTimeout() | httpx.PoolTimeout():
+            return "no connection in time"
+        case httpx.ConnectError() | httpx.UnsupportedProtocol():
+            return "no connection"
+        case httpx.TimeoutException() | TimeoutError():
+            return "no answer in time"
+        case httpx.RemoteProtocolError():
+            return "the connection closed, or what came is not HTTP"
+        case _:
+            return "the connection broke"
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate: {error.verify_message}"
+    return (error.reason or "handshake").replace("_", " ").lower()
+
+
+def _find(error: BaseException | None, kind: type[_E]) -> _E | None:
+    while error is not None:
+        for one in (error, *getattr(error, "exceptions", ())):
+            if isinstance(one, kind):
+                return one
+        error = error.__cause__ or error.__context__
+    return None
+
+
+SHORTEST_S: Final = 1.0
+LONGEST_S: Final = 3600.0
+GUESS_S: Final = (15.0, 60.0)  # when nothing usable is said
+
+_ISO: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)? ?(?:Z|UTC|GMT|([+-])(\d\d):?(\d\d))?", re.IGNORECASE | re.ASCII
+)
+_NUMBER: Final = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
+_YEAR_2001: Final = 1e9  # a smaller number cannot be a moment, so it is a span
+_MILLISECONDS: Final = 1e11  # a larger one is a moment in milliseconds
+
+
+def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float:
+    """Return the seconds to wait after a 429, from 1 to 3600.
+
+    The moment of the reset is measured against the server's own clock, because this machine's may be wrong.
+
+    Args:
+        headers: The answer's headers, looked up in lower case.
+        now: UTC seconds, used when the answer has no `Date`; the clock when None.
+
+    Source: segmind-api.md 1.2 (the reset header is sent, `Retry-After` is not); the header's form was not seen.
+    """
+    own_clock = time.time() if now is None else now
+    sent_at = moment(headers.get("date", "")) or own_clock
+    for name in (RATE_LIMIT_RESET_HEADER, "retry-after"):
+        wait = _wait(headers.get(name, ""), sent_at)
+        if wait is not None:
+            return min(max(wait, SHORTEST_S), LONGEST_S)
+    return random.uniform(*GUESS_S)
+
+
+def _wait(text: str, sent_at: float) -> float | None:
+    text = text.strip()
+    if _NUMBER.fullmatch(text) and float(text) < _YEAR_2001:
+        return float(text)
+    at = moment(text)
+    return None if at is None else at - sent_at
+
+
+def moment(text: str) -> float | None:
+    """Return the UTC seconds that a text names as ISO 8601, HTTP date or number of (milli)seconds, or None."""
+    text = text.strip()
+    if _NUMBER.fullmatch(text):
+        number = float(text)
+        return number / 1000 if number > _MILLISECONDS else number
+    try:
+        return (_iso(text) or _http_date(text)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def _iso(text: str) -> datetime | None:
+    found = _ISO.fullmatch(text)
+    if found is None:
+        return None
+    day, clock, sign, hours, minutes = found.groups()
+    here = datetime.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+    if sign is None:
+        return here
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    return here - offset if sign == "+" else here + offset
+
+
+def _http_date(text: str) -> datetime:
+    named = parsedate_to_datetime(text)
+    return named if named.tzinfo else named.replace(tzinfo=timezone.utc)

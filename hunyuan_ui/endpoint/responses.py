@@ -1,0 +1,335 @@
+"""From an answer of the service to a value or an error: every status, every body, no input or output.
+
+Source: segmind-api.md 1.4, 2.1 to 2.4 and 3.2; faults-and-security.md, rows 9 to 32.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any, Final, cast
+from urllib.parse import quote
+
+from hunyuan_ui.endpoint import contract
+from hunyuan_ui.endpoint.contract import Metrics, RemoteResult, RemoteState, RemoteStatus
+from hunyuan_ui.endpoint.http import retry_after_s
+from hunyuan_ui.errors import (
+    AuthenticationError,
+    EndpointError,
+    EndpointStatusError,
+    JobFailedError,
+    OutcomeUnknownError,
+    OutOfCreditsError,
+    RateLimitError,
+    RequestExpiredError,
+    UnexpectedResponseError,
+)
+from hunyuan_ui.request import clean_text
+
+DETAIL_LIMIT: Final = 300  # characters of the service's own words that are shown
+_KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{4,}", re.IGNORECASE)
+_MARKUP: Final = re.compile(r"<\s*(!doctype|html|head|body|script|style|title|center|h1|div|p|iframe|img|svg)\b", re.I)
+_SPEND_LIMIT: Final = re.compile(r"spend(ing)?[\s-]+limit", re.I)
+_CUT_ID: Final = re.compile(rb'"request_id"\s*:\s*"([A-Za-z0-9_-]+)"')
+_STOPS: Final = " .!?;:,\u3002\uff01\uff1f\uff1b"  # Latin and Chinese
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+_REDIRECT_IS_PROMPT_S: Final = 10.0  # a later redirect may follow work that is billed (row 24)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One whole answer.
+
+    Args:
+        status: HTTP status.
+        headers: Looked up in lower case.
+        body: What came of the body, decoded from nothing.
+        problem: Why the body is not whole or not to be read; None when it is.
+        elapsed_s: Seconds from sending to the headers.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+    problem: str | None = None
+    elapsed_s: float = 0.0
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is one of the 2xx."""
+        return 200 <= self.status < 300
+
+    @cached_property
+    def value(self) -> object:
+        """The body's JSON value, or None if it has none."""
+        if self.problem is not None:
+            return None
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def fields(self) -> Mapping[str, Any] | None:
+        """The body's JSON object, or None if it is anything else."""
+        value = self.value
+        return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None
+
+    @property
+    def metrics(self) -> Metrics:
+        """What the answer says of cost and time, wherever it says it."""
+        return Metrics.of(self.headers, self.fields)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the answer says was charged, in US dollars; None where it names nothing or zero."""
+        return self.metrics.cost or None
+
+    @property
+    def is_html(self) -> bool:
+        """Whether this is a page for people, so a proxy or gateway answered."""
+        if self.fields is not None:
+            return False
+        declared = "html" in self.headers.get("content-type", "").lower()
+        return declared or _MARKUP.search(self.body.decode("utf-8", "replace")) is not None
+
+
+# --- the paid POST
+
+
+def submitted_id(answer: Answer, key: str) -> str:
+    """Return the request id of an accepted v2 submit.
+
+    Raises:
+        EndpointError: Refused, or the outcome is unknown.
+    """
+    if not answer.is_success:
+        raise post_error(answer, key)
+    fields = answer.fields or {}
+    request_id = fields.get("request_id")
+    if request_id is None and (found := _CUT_ID.search(answer.body)):
+        # The status said accepted and the id is legible: a cut-off tail must not lose a paid job.
+        request_id = found[1].decode("ascii")
+    if contract.is_request_id(request_id):
+        return cast("str", request_id)
+    raise unreadable(answer, key)
+
+
+def post_error(answer: Answer, key: str) -> EndpointError:
+    """Return the error a paid POST's answer stands for; the answer is not a success."""
+    status, detail = answer.status, detail_of(answer, key)
+    if answer.cost_usd is not None:
+        return OutcomeUnknownError("refused_but_charged", status=status, detail=detail, **_traces(answer))
+    if status == 429:
+        return RateLimitError(retry_after_s(answer.headers))
+    if status in _REDIRECTS and answer.elapsed_s <= _REDIRECT_IS_PROMPT_S:
+        return EndpointStatusError("service_moved", status=status)
+    if status == 500 and _has_envelope(answer):
+        return EndpointStatusError("service_failed", detail=detail)
+    # A gateway that gave up waiting says nothing about the job behind it.
+    if status >= 500 or status in (408, 499):
+        return OutcomeUnknownError("gateway_failed", status=status, **_traces(answer))
+    if status < 400:
+        return OutcomeUnknownError("unreadable_answer", reason=f"HTTP {status}", **_traces(answer))
+    return _refusal(status, detail)
+
+
+def unreadable(answer: Answer, key: str) -> OutcomeUnknownError:
+    """Return the error for a 2xx whose body holds nothing usable; 2xx is the billed status."""
+    reason = answer.problem or detail_of(answer, key)
+    return OutcomeUnknownError("unreadable_answer", reason=reason, **_traces(answer))
+
+
+def _refusal(status: int, detail: str) -> EndpointStatusError:
+    words = detail.lower()
+    if status == 401:
+        code = "key_missing" if words.startswith("missing") else "key_refused"
+        return AuthenticationError(code, detail=detail, status=status)
+    if status == 403:
+        return AuthenticationError("not_allowed", detail=detail, status=status)
+    if status in (402, 406) and _SPEND_LIMIT.search(words):
+        return OutOfCreditsError("team_spend_limit", detail=detail, status=status)
+    if status == 402 or (status == 406 and "credit" in words):
+        return OutOfCreditsError("out_of_credits", detail=detail, status=status)
+    if status == 406:
+        code = "wrong_content_type" if "content type" in words or "content-type" in words else "value_refused"
+    else:
+        code = _REFUSALS.get(status, "refused")
+    return EndpointStatusError(code, detail=detail, status=status)
+
+
+_REFUSALS: Final = {
+    400: "bad_body",
+    404: "model_unknown",
+    405: "wrong_method",
+    410: "model_retired",
+    422: "refused_before_run",
+}
+
+
+def _traces(answer: Answer) -> dict[str, object]:
+    """Return what helps the owner find the call in the account: its id and cost, if they were told."""
+    named = (answer.headers.get(contract.REQUEST_ID_HEADER), (answer.fields or {}).get("request_id"))
+    request_id = next(filter(contract.is_request_id, named), None)
+    found: dict[str, object] = {} if request_id is None else {"request_id": request_id}
+    return found if answer.cost_usd is None else {**found, "cost": answer.cost_usd}
+
+
+# --- the free GETs
+
+
+def remote_status(answer: Answer, request_id: str, key: str) -> RemoteStatus:
+    """Return where a request is.
+
+    Raises:
+        JobFailedError: It failed there.
+        EndpointError: Not known any more, refused, or not the contract.
+    """
+    fields = _request_fields(answer, request_id, key)
+    word = fields.get("status")
+    if not isinstance(word, str):
+        raise UnexpectedResponseError("bad_answer", reason="it names no status")
+    known = word.upper() in RemoteState.__members__
+    state = RemoteState(word.upper()) if known else RemoteState.PROCESSING
+    return RemoteStatus(state, answer.metrics, word if known else plain(word, key)[:40])
+
+
+def remote_result(answer: Answer, request_id: str, key: str) -> RemoteResult:
+    """Return a finished request's video address.
+
+    Raises:
+        JobFailedError: It failed there.
+        UnexpectedResponseError: `no_video_in_result` when it is done but names no video, else not the contract.
+        EndpointError: Not known any more, or refused.
+    """
+    fields = _request_fields(answer, request_id, key)
+    if str(fields.get("status", "COMPLETED")).upper() != RemoteState.COMPLETED.value:
+        raise UnexpectedResponseError("bad_answer", reason="it is not finished yet")
+    url = contract.video_url(fields)
+    if url is None:
+        raise UnexpectedResponseError("no_video_in_result", request_id=request_id, **_cost(answer))
+    return RemoteResult(url, answer.metrics, contract.seed_from(fields.get("seed")))
+
+
+def balance(answer: Answer, key: str) -> float:
+    """Return the account's credits in US dollars, paid and free together; it may be negative.
+
+    Raises:
+        EndpointError: Refused, or not the contract.
+    """
+    if answer.status == 404 and "no credits" in detail_of(answer, key).lower():
+        return 0.0
+    fields = _fields_of_get(answer, key)
+    return _dollars(fields.get("credits")) + _dollars(fields.get("free-credits", 0.0))
+
+
+def _dollars(value: object) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9:
+        return float(value)
+    raise UnexpectedResponseError("bad_answer", reason="it names no credits")
+
+
+def _request_fields(answer: Answer, request_id: str, key: str) -> Mapping[str, Any]:
+    if answer.status == 404 and not answer.is_html:
+        raise RequestExpiredError("request_expired", request_id=request_id, **_cost(answer))
+    fields = (answer.fields or {}) if answer.status == 422 else _fields_of_get(answer, key)
+    named = fields.get("request_id")
+    if isinstance(named, str) and not is_same(named, request_id):
+        raise UnexpectedResponseError("bad_answer", reason="it is about another request")
+    if _says_failed(fields):
+        if _sentence_in(fields) is None:
+            raise JobFailedError("job_failed_unexplained", **_cost(answer))
+        raise JobFailedError("job_failed", detail=detail_of(answer, key), **_cost(answer))
+    raise_unless_success(answer, key)
+    return fields
+
+
+def _cost(answer: Answer) -> dict[str, float]:
+    return {} if answer.cost_usd is None else {"cost": answer.cost_usd}
+
+
+def _says_failed(fields: Mapping[str, Any]) -> bool:
+    # 422 on these paths means only "ran and failed", so there an error without a status says so too.
+    word = fields.get("status", RemoteState.FAILED.value if isinstance(fields.get("error"), str) else None)
+    return isinstance(word, str) and word.upper() == RemoteState.FAILED.value
+
+
+def _fields_of_get(answer: Answer, key: str) -> Mapping[str, Any]:
+    raise_unless_success(answer, key)
+    fields = answer.fields
+    if fields is None:
+        raise UnexpectedResponseError("bad_answer", reason=answer.problem or detail_of(answer, key))
+    return fields
+
+
+def raise_unless_success(answer: Answer, key: str) -> None:
+    """Raise what the status of a GET stands for, unless it is a success."""
+    if answer.is_success:
+        return
+    if answer.status == 429:
+        raise RateLimitError(retry_after_s(answer.headers))
+    if answer.status in (401, 403):
+        raise _refusal(answer.status, detail_of(answer, key))
+    raise UnexpectedResponseError("bad_answer", reason=f"HTTP {answer.status}: {detail_of(answer, key)}")
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two request ids are the same one, with or without dashes."""
+    return one.replace("-", "").lower() == other.replace("-", "").lower()
+
+
+# --- words of the service
+
+
+def detail_of(answer: Answer, key: str) -> str:
+    """Return the service's own sentence as plain text of at most 300 characters; markup is named, not shown."""
+    if answer.is_html:
+        return "an HTML page"
+    if answer.fields is not None:
+        text = _sentence_in(answer.fields) or ""
+    else:
+        text = answer.body.decode("utf-8", "replace") if answer.value is None else ""
+    # Our sentences go on after it with a stop of their own.
+    return "an HTML page" if _MARKUP.search(text) else plain(text, key).rstrip(_STOPS) or _phrase(answer)
+
+
+def plain(text: str, key: str = "") -> str:
+    """Return foreign text on one line, without control characters and keys, of at most 300 characters."""
+    # The key goes twice: before the first cut, which could leave half of it, and after cleaning, which could join it.
+    text = _without(key, text)[: 8 * DETAIL_LIMIT]
+    text = _KEY_SHAPE.sub("***", _without(key, " ".join(clean_text(text).split())))
+    return text if len(text) <= DETAIL_LIMIT else text[: DETAIL_LIMIT - 1] + "…"
+
+
+def _without(key: str, text: str) -> str:
+    for secret in {key, quote(key, safe="")} - {""}:
+        text = text.replace(secret, "***")
+    return text
+
+
+def _sentence_in(fields: Mapping[str, Any]) -> str | None:
+    for name in ("error", "message", "detail", "error_description"):
+        value = fields.get(name)
+        if isinstance(value, dict):
+            value = _sentence_in(cast("Mapping[str, Any]", value))
+        if isinstance(value, str) and value.strip():
+            return value
+    return None
+
+
+def _has_envelope(answer: Answer) -> bool:
+    fields = answer.fields
+    return fields is not None and isinstance(fields.get("error"), str)
+
+
+def _phrase(answer: Answer) -> str:
+    if answer.is_success:
+        return "it is empty" if not answer.body else "it is not what was agreed"
+    try:
+        return HTTPStatus(answer.status).phrase
+    except ValueError:
+        return f"HTTP {answer.status}"

@@ -1,0 +1,328 @@
+"""EndpointClient: both dialects of the hosted model over HTTP, and nothing else.
+
+The paid POST goes out once. Whatever happens to it ends in one of three ways: an answer, a proof that it was
+never sent (`EndpointUnreachableError`) or refused (`EndpointStatusError`), or `OutcomeUnknownError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, cast
+
+import anyio
+import httpx
+
+from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
+from hunyuan_ui.endpoint import contract
+from hunyuan_ui.endpoint import responses as responses
+from hunyuan_ui.endpoint.contract import HistoryRow, Metrics, RemoteResult, RemoteStatus
+from hunyuan_ui.endpoint.download import Check, Saved, SaveLimits, save
+from hunyuan_ui.endpoint.encodings import decoded, encodings
+from hunyuan_ui.endpoint.history import PastRequest, PastRequests, history_row, list_query
+from hunyuan_ui.endpoint.http import (
+    NEVER_SENT,
+    TRANSPORT_ERRORS,
+    content_length,
+    new_request,
+    new_transport,
+    read_body,
+    read_start,
+    reason_of,
+    send,
+    unreachable,
+)
+from hunyuan_ui.endpoint.responses import Answer
+from hunyuan_ui.errors import AuthenticationError, DownloadError, OutcomeUnknownError, UnexpectedResponseError
+from hunyuan_ui.file_type import video_type
+from hunyuan_ui.request import VideoRequest
+
+JSON_LIMIT: Final = 2 * 1024 * 1024  # bytes of a JSON answer (faults-and-security.md, row 25)
+LIST_LIMIT: Final = 8 * 1024 * 1024  # bytes of a page of 100 requests, each with its prompts
+_MOST_KEPT: Final = 100  # more in flight than that are opened anew
+_LONGEST_KEY: Final = 512
+_SNIFFED: Final = 12  # bytes that tell a video from JSON and HTML
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Wall-clock limits in seconds; each counts from sending to the last byte of the answer.
+
+    Source: faults-and-security.md, rows 4 and 26; v1 blocks about 211 s and has no published limit.
+    """
+
+    connect_s: float = 10.0
+    submit_s: float = 30.0
+    get_s: float = 30.0
+    generate_s: float = 900.0
+
+
+@dataclass(slots=True)
+class BlockingAnswer:
+    """A successful v1 answer: either `url` names the video, or its bytes are waiting for `save`."""
+
+    request_id: str | None
+    metrics: Metrics
+    seed: int | None
+    url: str | None
+    _start: bytes = field(default=b"", repr=False)
+    _chunks: AsyncIterator[bytes] | None = field(default=None, repr=False)
+    _length: int | None = None
+
+    async def save(
+        self,
+        part: Path,
+        *,
+        check: Check,
+        limits: SaveLimits = SaveLimits(),  # noqa: B008 - frozen
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> Saved:
+        """Write the video's bytes to a file; can be called once, inside the `async with`.
+
+        Raises:
+            MediaError: They are a whole video that cannot be played.
+            DownloadError: The bytes did not all come; `expired`, because only the history may have another copy.
+            StorageError: The disk is full or cannot be written.
+        """
+        if self._chunks is None:
+            raise ValueError("this answer has an address, or was saved already")
+        chunks, self._chunks = self._chunks, None
+        try:
+            return await save(
+                chunks, part, start=self._start, length=self._length, check=check, limits=limits, checkpoint=checkpoint
+            )
+        except DownloadError as error:
+            lost = DownloadError(error.code, retryable=False, expired=True, **error.facts)
+        raise lost
+
+
+class EndpointClient:
+    """Speaks to the video service; the key comes with each call and is never kept.
+
+    Args:
+        base_url: Where the model is, such as `https://api.segmind.com`.
+        history_url: Where the account's request history is.
+        transport: In place of real connections, for tests.
+        timeouts: Wall-clock limits.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        history_url: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeouts: Timeouts = Timeouts(),
+    ) -> None:
+        self._base = base_url.rstrip("/")
+        self._history = history_url.rstrip("/")
+        self._timeouts = timeouts
+        # A kept connection may be dead without either side knowing: a paid POST never has one that was used before.
+        self._posts = transport or new_transport(kept=0)
+        self._gets = transport or new_transport(kept=_MOST_KEPT)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._posts.aclose()
+        await self._gets.aclose()
+
+    async def submit(self, request: VideoRequest, key: str) -> str:
+        """Send a v2 job, once, and return its request id.
+
+        Raises:
+            EndpointUnreachableError: It was never sent.
+            EndpointStatusError: The service refused it; nothing was charged.
+            OutcomeUnknownError: It was sent and no usable answer came.
+        """
+        deadline = anyio.current_time() + self._timeouts.submit_s
+        response, elapsed_s = await self._post(contract.SUBMIT_V2, request, key, deadline)
+        return responses.submitted_id(await _whole(response, elapsed_s, deadline), key)
+
+    async def status(self, request_id: str, key: str) -> RemoteStatus:
+        """Return where a v2 request is.
+
+        Raises:
+            JobFailedError: It failed there; nothing was charged.
+            RequestExpiredError: The service no longer knows it.
+            EndpointError: Not reachable, refused, or answered with something else; ask again.
+        """
+        answer = await self._get(self._base + contract.status_path(_checked(request_id)), key)
+        return responses.remote_status(answer, request_id, key)
+
+    async def result(self, request_id: str, key: str) -> RemoteResult:
+        """Return the video address of a completed v2 request.
+
+        Raises:
+            JobFailedError: It failed there; nothing was charged.
+            RequestExpiredError: The service no longer knows it.
+            UnexpectedResponseError: With code `no_video_in_result` when it is done but names no video.
+            EndpointError: Not reachable, refused, or answered with something else; ask again.
+        """
+        answer = await self._get(self._base + contract.result_path(_checked(request_id)), key)
+        return responses.remote_result(answer, request_id, key)
+
+    @asynccontextmanager
+    async def generate(self, request: VideoRequest, key: str) -> AsyncGenerator[BlockingAnswer, None]:
+        """Send a v1 job, once, and wait for its answer, which may take minutes.
+
+        Raises:
+            EndpointUnreachableError: It was never sent.
+            EndpointStatusError: The service refused it; nothing was charged.
+            OutcomeUnknownError: It was sent and no usable answer came.
+        """
+        deadline = anyio.current_time() + self._timeouts.generate_s
+        response, elapsed_s = await self._post(contract.GENERATE_V1, request, key, deadline)
+        try:
+            async with aclosing(_raw(response)) as chunks:
+                yield await _blocking_answer(response, chunks, key, elapsed_s, deadline)
+        finally:
+            await response.aclose()
+
+    async def credits(self, key: str) -> float:
+        """Return the account's credits in US dollars, paid and free together; free of charge.
+
+        Raises:
+            EndpointError: Not reachable, refused, or answered with something else.
+        """
+        return responses.balance(await self._get(self._base + contract.CREDITS, key), key)
+
+    async def history(self, request_id: str, key: str) -> HistoryRow | None:
+        """Return what the account's history knows of a request, or None; free of charge.
+
+        Raises:
+            EndpointError: Not reachable, refused, or answered with something else.
+        """
+        answer = await self._get(self._history + contract.history_path(_checked(request_id)), key)
+        return history_row(answer, request_id, key)
+
+    async def past_requests(self, key: str, *, since: float, until: float) -> list[PastRequest]:
+        """Return every request of this model that the account's history has of some days; free of charge.
+
+        Args:
+            key: The account's.
+            since: UTC seconds on the first of the days.
+            until: UTC seconds on the last one, which is at most 29 days later.
+
+        Raises:
+            EndpointError: The whole history could not be read; never that there is nothing in it.
+        """
+        found = PastRequests()
+        while True:
+            url = self._history + list_query(found.next_page, since, until)
+            if not found.take(await self._get(url, key, LIST_LIMIT), key):
+                return found.all()
+
+    async def _post(self, path: str, request: VideoRequest, key: str, deadline: float) -> tuple[httpx.Response, float]:
+        url, connect_s = self._base + path, self._timeouts.connect_s
+        outgoing = new_request("POST", url, connect_s, headers=_key_header(key), json=_wire_values(request))
+        started = anyio.current_time()
+        try:
+            response = await send(self._posts, outgoing, deadline)
+            return response, anyio.current_time() - started
+        except NEVER_SENT as error:
+            failure = unreachable(error)
+        except TRANSPORT_ERRORS as error:
+            failure = OutcomeUnknownError("no_answer", reason=reason_of(error))
+        # Raised out here so that it carries no context: what it comes from may hold the request, and that the key.
+        raise failure
+
+    async def _get(self, url: str, key: str, limit: int = JSON_LIMIT) -> Answer:
+        deadline = anyio.current_time() + self._timeouts.get_s
+        outgoing = new_request("GET", url, self._timeouts.connect_s, headers=_key_header(key))
+        try:
+            response = await send(self._gets, outgoing, deadline)
+            return await _whole(response, 0.0, deadline, limit)
+        except NEVER_SENT as error:
+            failure = unreachable(error)
+        except TRANSPORT_ERRORS as error:
+            failure = UnexpectedResponseError("bad_answer", reason=reason_of(error))
+        raise failure
+
+
+async def _whole(response: httpx.Response, elapsed_s: float, deadline: float, limit: int = JSON_LIMIT) -> Answer:
+    try:
+        return await _read(response, _raw(response), elapsed_s, deadline, limit=limit)
+    finally:
+        await response.aclose()
+
+
+async def _read(
+    response: httpx.Response,
+    chunks: AsyncGenerator[bytes, None],
+    elapsed_s: float,
+    deadline: float,
+    start: bytes = b"",
+    *,
+    limit: int = JSON_LIMIT,
+) -> Answer:
+    body, problem = await read_body(chunks, deadline, limit, start)
+    return Answer(response.status_code, response.headers, body, problem, elapsed_s)
+
+
+async def _blocking_answer(
+    response: httpx.Response, chunks: AsyncGenerator[bytes, None], key: str, elapsed_s: float, deadline: float
+) -> BlockingAnswer:
+    start, problem = b"", None
+    if response.is_success:
+        # The content type decides nothing: an empty or HTML answer has come as video/mp4 too (segmind-api.md 1.1).
+        start, problem = await read_start(chunks, deadline, _SNIFFED)
+    if video_type(start) is not None and problem is None:
+        return _described(response, start=start, chunks=chunks)
+    answer = await _read(response, chunks, elapsed_s, deadline, start)
+    if not answer.is_success:
+        raise responses.post_error(answer, key)
+    url = contract.video_url(answer.fields)
+    if url is None:
+        raise responses.unreadable(answer, key)
+    return _described(response, url, fields=answer.fields)
+
+
+def _described(
+    response: httpx.Response,
+    url: str | None = None,
+    *,
+    fields: Mapping[str, Any] | None = None,
+    start: bytes = b"",
+    chunks: AsyncGenerator[bytes, None] | None = None,
+) -> BlockingAnswer:
+    headers, fields = response.headers, fields or {}
+    request_id = headers.get(contract.REQUEST_ID_HEADER)
+    metrics = Metrics.from_headers(headers)
+    return BlockingAnswer(
+        request_id=request_id if contract.is_request_id(request_id) else None,
+        metrics=metrics if metrics != Metrics() else Metrics.from_body(fields.get("metrics")),
+        seed=contract.seed_from(headers.get(contract.SEED_HEADER, fields.get("seed"))),
+        url=url,
+        _start=start,
+        _chunks=chunks,
+        _length=None if encodings(headers) else content_length(headers),
+    )
+
+
+def _raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    # No chunk size: httpx then hands on what the socket gave, which is as fast as curl.
+    chunks = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+    return decoded(chunks, response.headers) if encodings(response.headers) else chunks
+
+
+def _wire_values(request: VideoRequest) -> dict[str, Any]:
+    # 7 rather than 7.0: the documented sample has whole numbers, and a strict service may insist on them.
+    values = request.model_dump()
+    values.update({name: int(v) for name, v in values.items() if isinstance(v, float) and v.is_integer()})
+    return values
+
+
+def _key_header(key: str) -> dict[str, str]:
+    if not key:
+        raise AuthenticationError("key_missing")
+    if not (key.isascii() and key.isprintable() and " " not in key and len(key) <= _LONGEST_KEY):
+        raise AuthenticationError("key_refused", detail="it holds characters that no key has")
+    return {contract.KEY_HEADER: key}
+
+
+def _checked(request_id: str) -> str:
+    if not contract.is_request_id(request_id):
+        raise ValueError("not a request id")
+    return request_id

@@ -1,0 +1,185 @@
+"""DataFolder: the one place on disk, held by one process, with room kept for the end of what was begun."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Final
+
+from hunyuan_ui.errors import StorageError
+
+MIN_FREE_BYTES: Final = 512 * 1024 * 1024  # twice the largest download (faults-and-security.md row 43)
+LOCK_NAME: Final = "ledger.lock"
+BALLAST_BYTES: Final = 1024 * 1024  # given up when the disk is full, so that the ledger can still be written (row 45)
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DataFolder:
+    """The data folder of this process.
+
+    Args:
+        path: Created when missing.
+        min_free_bytes: Less free space than this refuses to spend.
+    """
+
+    def __init__(self, path: Path, *, min_free_bytes: int = MIN_FREE_BYTES) -> None:
+        self.path = path
+        self._refusal: StorageError | None = None
+        self._files: dict[str, tuple[int, int]] = {}
+        self._min_free_bytes = min_free_bytes
+        self._lock: IO[str] | None = None
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._take()
+        except StorageError as error:
+            self._refusal = error
+        except OSError:
+            self._refusal = StorageError("disk_read_only")
+
+    def watch(self, *names: str) -> None:
+        """Take note of which files these are now; somebody must keep them open, so that no other gets their number."""
+        for name in names:
+            with suppress(OSError):
+                self._note(name, (self.path / name).stat())
+
+    @property
+    def astray(self) -> frozenset[str]:
+        """The watched files that no longer lie in the folder, because they, it or a link to it were taken away."""
+        return frozenset(name for name, known in self._files.items() if self._lies_at(name) != known)
+
+    @property
+    def problem(self) -> StorageError | None:
+        """Why this process may not change the folder; None if it may."""
+        if self._refusal is None and self.astray:
+            return StorageError("folder_replaced")
+        return self._refusal
+
+    @property
+    def can_write(self) -> bool:
+        """Whether this process holds the folder and may change it."""
+        return self.problem is None
+
+    def check_room(self) -> None:
+        """Refuse to spend when the folder cannot hold what would come back.
+
+        Raises:
+            StorageError: Another process holds the folder, another one lies in its place, or it is read-only or
+                nearly full.
+        """
+        if (problem := self.problem) is not None:
+            # Raised again and again, it would otherwise collect every traceback it ever had.
+            raise problem.with_traceback(None)
+        try:
+            free = shutil.disk_usage(self.path).free
+            if free < self._min_free_bytes:
+                raise _disk_full(free)
+            self._keep_ballast()
+        except OSError as error:
+            raise _disk_full(free=0) if error.errno in _FULL else StorageError("disk_read_only") from None
+
+    def refuse(self, error: StorageError) -> None:
+        """Be for viewing only, for this reason; a full disk has many faces, so it is looked for first."""
+        self._refusal = error
+        with suppress(OSError):
+            free = shutil.disk_usage(self.path).free
+            if free < BALLAST_BYTES:
+                self._refusal = _disk_full(free)
+
+    def drop_ballast(self) -> None:
+        """Make a little room on a full disk, for the record of what was already paid."""
+        with suppress(OSError):
+            self._ballast.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let another process have the folder."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    @property
+    def _ballast(self) -> Path:
+        return self.path / "ballast"
+
+    def _take(self) -> None:
+        lock = (self.path / LOCK_NAME).open("a+", encoding="ascii")
+        try:
+            _lock_file(lock)
+        except OSError:
+            lock.close()
+            raise StorageError("ledger_taken") from None
+        self._lock = lock
+        self._note(LOCK_NAME, os.fstat(lock.fileno()))
+        try:
+            self._keep_ballast()
+        except OSError as error:
+            # A full disk is a passing trouble that check_room names; the rest is not.
+            if error.errno not in _FULL:
+                raise
+
+    def _note(self, name: str, found: os.stat_result) -> None:
+        if found.st_ino:  # some file systems give their files no numbers
+            self._files[name] = (found.st_dev, found.st_ino)
+
+    def _lies_at(self, name: str) -> tuple[int, int] | None:
+        try:
+            found = (self.path / name).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _keep_ballast(self) -> None:
+        if self._ballast.exists() and self._ballast.stat().st_size == BALLAST_BYTES:
+            # A write that fails is the only sure sign of a disk that became read-only.
+            os.utime(self._ballast)
+            return
+        try:
+            self._ballast.write_bytes(bytes(BALLAST_BYTES))
+        except OSError:
+            self.drop_ballast()  # half of it would only take the last bytes away
+            raise
+
+
+def _disk_full(free: int) -> StorageError:
+    return StorageError("disk_full", free=f"{free // 1_000_000} MB")
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock_file(file: IO[str]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock_file(file: IO[str]) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def sync_folder(path: Path) -> None:
+    """Make a rename inside a folder survive a power cut, where the system can."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """Give a file beside `path` to write to, which takes its place when all went well and is removed otherwise."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield part
+        os.replace(part, path)  # noqa: PTH105 - the file may be read by others at this moment; replace says it is atomic
+    finally:
+        part.unlink(missing_ok=True)

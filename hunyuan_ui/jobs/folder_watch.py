@@ -1,0 +1,80 @@
+"""FolderWatch: notices that the data folder's files are no longer those in use, and saves what can be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from hunyuan_ui import log
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.files import LOCK_NAME
+from hunyuan_ui.job import Job, JobProblem, JobStatus
+from hunyuan_ui.jobs.services import Means
+from hunyuan_ui.ledger import FILE_NAME
+
+LOOK_EVERY_S: Final = 5.0  # while nothing else gives cause to look
+
+
+class FolderWatch:
+    """Keeps an eye on the ledger and the lock.
+
+    Deleted files stay whole for this process until it ends. While it still holds the folder's lock, it copies the
+    deleted ledger back as the newest backup, and a deleted log into the ledger: nothing paid for is forgotten then.
+
+    Args:
+        means: Folder and ledger.
+        under_way: Returns the jobs that have not ended.
+    """
+
+    def __init__(self, means: Means, under_way: Callable[[], Iterable[Job]]) -> None:
+        self._means = means
+        self._under_way = under_way
+        self._astray: frozenset[str] = frozenset()
+        self._saved = -1
+        self._copy: Path | None = None
+
+    async def look(self) -> JobProblem | None:
+        """Return why nothing may be sent, if another folder, ledger or lock lies where those in use should."""
+        astray = self._means.folder.astray
+        if astray != self._astray:
+            self._astray = astray
+            self._saved = -1
+            self._tell()
+        if astray and LOCK_NAME not in astray:
+            await self._save()
+        return JobProblem.from_code("folder_replaced") if astray else None
+
+    def _tell(self) -> None:
+        if not self._astray:
+            log.event("folder.put_back")
+            return
+        log.trouble("folder.replaced", files=sorted(self._astray))
+        for job in self._under_way():
+            if job.status is not JobStatus.QUEUED:
+                # Should no ledger know of it in the end, its owner can still find it by this.
+                log.trouble("job.at_risk", job=job.id, status=job.status.value, request_id=job.request_id)
+
+    async def _save(self) -> None:
+        ledger, changes = self._means.ledger, self._means.ledger.changes
+        if changes == self._saved:
+            return
+        try:
+            if FILE_NAME in self._astray:
+                copy = await self._means.in_ledger(ledger.back_up, self._means.folder.path)
+                self._drop_copy()
+                self._copy = copy
+            else:
+                await self._means.in_ledger(ledger.empty_log)
+        except StorageError as error:
+            log.trouble("ledger.not_saved", code=error.code)
+        else:
+            self._saved = changes
+            log.event("ledger.saved")
+
+    def _drop_copy(self) -> None:
+        """Remove the copy before the latest, so that copies of one trouble do not push all others out."""
+        if self._copy is not None:
+            with suppress(OSError):
+                self._copy.unlink(missing_ok=True)

@@ -1,0 +1,275 @@
+"""SpendingHistory: what the service's own history knows of the owner's key, where a restart may have wiped the ledger.
+
+Source: DESIGN 5, "A wiped disk"; segmind-api.md 3.3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import replace
+from hashlib import sha256
+from math import ceil
+from typing import Any, Final, TypeVar
+
+from hunyuan_ui import log
+from hunyuan_ui.endpoint.contract import FILE_LIFE_S, RemoteState
+from hunyuan_ui.endpoint.history import UNKNOWN_PROMPT, PastRequest
+from hunyuan_ui.errors import AuthenticationError, EndpointError, InvalidRequestError, SpendLimitError, StorageError
+from hunyuan_ui.estimate import estimate, is_plausible
+from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
+from hunyuan_ui.jobs.job_view import HistoryState
+from hunyuan_ui.jobs.queue import Dispatcher
+from hunyuan_ui.jobs.services import Means
+from hunyuan_ui.ledger import FROM_HISTORY, NAMED, SAID, UNTIMED, said_id
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Settings
+
+_T = TypeVar("_T")
+
+NewJob = Callable[[str, VideoRequest], Job]
+
+RETRY_S: Final = 60.0
+FIRST_TRY_S: Final = (
+    1.5  # how long a start waits for the first answer; the web server waits for a start no longer than 5
+)
+MOST_SAID_USD: Final = 1_000_000
+_DEAREST: Final = {"width": 1280, "height": 1280, "video_length": 129, "infer_steps": 70}
+
+
+class SpendingHistory:
+    """Lets the owner's key rest until past spending is known, and brings back what the ledger has forgotten.
+
+    Args:
+        means: Ledger, client and pace.
+        settings: Of this run; they say whether a restart may have wiped the ledger.
+        dispatcher: Goes on with the jobs that are found.
+        new_job: Makes a job of the owner's from its id and request, with what it may cost.
+    """
+
+    def __init__(self, means: Means, settings: Settings, dispatcher: Dispatcher, new_job: NewJob) -> None:
+        self._means = means
+        self._is_needed = settings.needs_history
+        self._is_wiped_whole = settings.storage == "wiped"
+        self._dispatcher = dispatcher
+        self._new_job = new_job
+        self._is_read = False
+        self._tried_at: float | None = None  # time.monotonic()
+        self._problem: JobProblem | None = None
+        self._reading = asyncio.Lock()
+        self._has_tried = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    # life
+
+    def start(self) -> None:
+        """Ask every minute until the history was read, where that is needed; until then the key rests."""
+        if not self._is_needed:
+            return
+        said = self._means.ledger.get(said_id(self._means.ledger.now()))
+        # A word of today's that is still here was not wiped, nor was anything since.
+        if said is None or not self._is_wiped_whole:
+            self._means.pace.rest = JobProblem.from_code("history_unread")
+        self._begin()
+
+    async def first_try(self) -> None:
+        """Wait a moment for the first answer, so that a usual start may spend at once."""
+        if self._is_needed:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._has_tried.wait(), FIRST_TRY_S)
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        task, self._task = self._task, None
+        tasks = [*self._under_way, *([task] if task is not None else [])]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def check(self) -> None:
+        """Let a job of the owner's key pass.
+
+        Raises:
+            SpendLimitError: The key rests, since past spending is not known.
+        """
+        if self._means.pace.rest is not None:
+            raise SpendLimitError(self._means.pace.rest.code)
+
+    def state(self) -> HistoryState:
+        """Return how it stands."""
+        tried_s_ago = None if self._tried_at is None else time.monotonic() - self._tried_at
+        key_rests = self._means.pace.rest is not None
+        return HistoryState(self._is_needed, self._is_read, key_rests, tried_s_ago, self._problem)
+
+    # what it does
+
+    async def find(self) -> int:
+        """Read the history, go on with what the ledger does not know, and return how many requests that is.
+
+        Raises:
+            EndpointError: It cannot be read whole.
+            StorageError: The ledger cannot be written.
+        """
+        return await self._to_the_end(self._find())
+
+    async def say_spent(self, usd: object) -> None:
+        """Count what the owner says the account was charged today, and let the key rest no longer.
+
+        Raises:
+            InvalidRequestError: That is no amount of US dollars.
+            StorageError: The ledger cannot be written.
+        """
+        said = self._said(usd)
+        await self._to_the_end(self._count(said))
+
+    # inside
+
+    async def _to_the_end(self, change: Coroutine[Any, Any, _T]) -> _T:
+        """Finish a change even if whoever asked for it goes away: a job must not be stored and then forgotten."""
+        task = asyncio.create_task(change, name="history change")
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody may be left to look at it
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._ask_until_read(), name="history")
+        self._task.add_done_callback(self._begin_again)
+
+    def _begin_again(self, task: asyncio.Task[None]) -> None:
+        """Ask on whatever happened, or the key would rest for ever."""
+        if task is self._task and not task.cancelled() and task.exception() is not None:
+            log.trouble("history.died", kind=type(task.exception()).__name__)
+            asyncio.get_running_loop().call_later(RETRY_S, lambda: self._begin() if task is self._task else None)
+
+    async def _ask_until_read(self) -> None:
+        while not self._is_read:
+            try:
+                await self.find()
+            except (EndpointError, StorageError) as error:
+                log.trouble("history.unread", code=error.code)
+            finally:
+                self._has_tried.set()
+            if not self._is_read:
+                await asyncio.sleep(RETRY_S)
+
+    async def _find(self) -> int:
+        async with self._reading:
+            self._tried_at = time.monotonic()
+            try:
+                taken = await self._take_in(await self._ask())
+            except (EndpointError, StorageError) as error:
+                self._problem = JobProblem.of(error)
+                raise
+            self._is_read, self._problem = True, None
+        log.event("history.read", found=len(taken))
+        # Also what an earlier try stored although its commit seemed to fail.
+        for job in self._means.ledger.active():
+            if FROM_HISTORY in job.notes and job.id not in self._dispatcher.live:
+                self._dispatcher.take(job)
+        self._end_rest()
+        return len(taken)
+
+    async def _ask(self) -> list[PastRequest]:
+        key = self._means.keys.owner_key()
+        if key is None:
+            raise AuthenticationError("key_missing")
+        now = self._means.ledger.now()
+        return await self._means.hosted.client.past_requests(key, since=now - FILE_LIFE_S, until=now)
+
+    async def _take_in(self, requests: list[PastRequest]) -> list[Job]:
+        self._means.folder.check_room()
+        now = self._means.ledger.now()
+        found = [job for request in requests if (job := job_of(request, now, self._new_job)) is not None]
+        taken: list[Job] = await self._means.in_ledger(self._means.ledger.take_in, found)
+        for job in taken:
+            log.event("history.taken_in", job=job.id, status=job.status.value, request_id=job.request_id)
+        return taken
+
+    async def _count(self, said: Job) -> None:
+        await self._means.in_ledger(self._means.ledger.say_spent, said)
+        log.event("history.said", microusd=said.cost_microusd)
+        self._end_rest()
+
+    def _end_rest(self) -> None:
+        self._means.pace.rest = None
+        self._dispatcher.wake()
+
+    def _said(self, usd: object) -> Job:
+        if isinstance(usd, bool) or not isinstance(usd, (int, float)) or not 0 <= usd <= MOST_SAID_USD:
+            raise InvalidRequestError("bad_amount", field="usd", high=f"{MOST_SAID_USD:,}")
+        job = self._new_job("", VideoRequest.parse({"prompt": UNKNOWN_PROMPT}))
+        problem = JobProblem.from_code("said_spent")
+        # It is no video that failed, so it is reviewed already.
+        notes = {SAID: float(usd), "reviewed": True}
+        return replace(job, status=JobStatus.LOST, cost_microusd=ceil(usd * MICRO), problem=problem, notes=notes)
+
+
+def job_of(past: PastRequest, now: float, new_job: NewJob) -> Job | None:
+    """Return the job that goes on from a request of the history; None where nothing is counted and nothing is to get.
+
+    Args:
+        past: The request.
+        now: UTC seconds.
+        new_job: Makes a job of the owner's, with what it may cost.
+    """
+    at = now if past.at is None else min(past.at, now)
+    status = _status(past)
+    if status is None or at < now - FILE_LIFE_S:
+        return None
+    request = past.request or VideoRequest.parse({"prompt": UNKNOWN_PROMPT})
+    job = new_job(sha256(past.identity.encode("utf-8", "replace")).hexdigest()[:32], request)
+    notes = {**job.notes, FROM_HISTORY: True, **({UNTIMED: True} if past.at is None else {})}
+    found = replace(
+        job,
+        status=status,
+        dialect="v2",  # which is how a request is asked about, however it was sent
+        created_at=at,
+        sent_at=at,
+        ended_at=at if status in (JobStatus.LOST, JobStatus.UNKNOWN) else None,
+        # What was made from an unknown body must not teach how long such a video takes.
+        predicted_s=job.predicted_s if past.request else 0.0,
+        request_id=past.request_id,
+        result_url=past.url if past.state is RemoteState.COMPLETED else None,
+        problem=_problem(past, status),
+        notes=notes,
+    )
+    return _at_its_cost(found, past)
+
+
+def _status(past: PastRequest) -> JobStatus | None:
+    if past.state is RemoteState.COMPLETED:
+        return JobStatus.DOWNLOADING if past.url or past.request_id else JobStatus.LOST
+    if past.state is RemoteState.FAILED:
+        return JobStatus.LOST if past.cost else None
+    return JobStatus.RUNNING if past.request_id else JobStatus.UNKNOWN
+
+
+def _at_its_cost(job: Job, past: PastRequest) -> Job:
+    """Return the job at the cost that was named; one that cannot be meant counts as the estimate (DESIGN 3)."""
+    if past.cost is None or (past.cost == 0 and past.state is not RemoteState.COMPLETED):
+        return job
+    expected_usd = job.estimate_microusd / MICRO
+    # Where it is not known what was asked for, it may have been the dearest.
+    dearest_usd = expected_usd if past.request else estimate(job.request.model_copy(update=_DEAREST)).cost_usd
+    if is_plausible(past.cost, expected_usd) or expected_usd < past.cost <= dearest_usd:
+        return replace(job, cost_microusd=ceil(past.cost * MICRO))
+    return replace(job, cost_microusd=job.estimate_microusd, notes={**job.notes, NAMED: past.cost})
+
+
+def _problem(past: PastRequest, status: JobStatus) -> JobProblem | None:
+    if status is JobStatus.UNKNOWN:
+        return JobProblem.from_code("unreadable_answer", reason="its history names no request id")
+    if status is not JobStatus.LOST:
+        return None
+    if past.state is RemoteState.FAILED:
+        return JobProblem.from_code("job_failed_charged", request_id=past.request_id or "unknown")
+    return JobProblem.from_code("video_lost", request_id=past.request_id or "unknown")

@@ -1,0 +1,451 @@
+"""Journey: one job's way from our queue to the library, each step stored before the next begins."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, cast
+
+from hunyuan_ui import log
+from hunyuan_ui.endpoint.contract import FILE_LIFE_S, RECORD_LIFE_S, HistoryRow, Metrics, RemoteState
+from hunyuan_ui.endpoint.segmind import BlockingAnswer
+from hunyuan_ui.errors import (
+    AuthenticationError,
+    DownloadError,
+    EndpointError,
+    EndpointStatusError,
+    EndpointUnreachableError,
+    HunyuanUIError,
+    JobFailedError,
+    MediaError,
+    OutcomeUnknownError,
+    OutOfCreditsError,
+    RateLimitError,
+    RequestExpiredError,
+    StorageError,
+)
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
+from hunyuan_ui.jobs.endings import Ending, Endings, ending_of
+from hunyuan_ui.jobs.polling import LiveJob, backoff_s, poll_wait_s
+from hunyuan_ui.jobs.services import Means, NeedsKeyError, Service
+from hunyuan_ui.ledger import NAMED
+
+SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
+HOPELESS_AFTER: Final = 20  # downloads that fail, once the file's seven days are over
+LATE_LOOK_S: Final = 600.0  # between two looks into the history for a job that should be over
+SLOWEST_RETRY_S: Final = 60.0
+SLOWEST_FETCH_S: Final = 600.0  # a file may stay out of reach for days
+
+
+class Journey:
+    """Takes one job as far as it will go.
+
+    Args:
+        live: The job, changed in place as it moves.
+        means: What it works with.
+    """
+
+    def __init__(self, live: LiveJob, means: Means) -> None:
+        self._live = live
+        self._means = means
+        self._endings = Endings(is_free=live.job.payer == "nobody")
+        self._was_completed = live.job.status is JobStatus.DOWNLOADING
+        self._looked_at = -math.inf  # time.monotonic() of the last question to the history about a late job
+
+    @property
+    def _job(self) -> Job:
+        return self._live.job
+
+    @property
+    def _service(self) -> Service:
+        return self._means.service_for(self._job)
+
+    async def travel(self) -> None:
+        """Go on from the job's stored status until it has ended or must wait in the queue again."""
+        if self._job.status is JobStatus.SUBMITTING:
+            await self.give_up(JobProblem.from_code("interrupted"))
+        if self._job.status is JobStatus.QUEUED:
+            await self._send()
+        if self._job.status is JobStatus.RUNNING:
+            await self._poll()
+        if self._job.status is JobStatus.DOWNLOADING:
+            await self._fetch()
+
+    async def give_up(self, problem: JobProblem, *, cost_usd: float | None = None) -> None:
+        """Call a job unknown whose POST left and whose answer nobody waits for any more."""
+        await self._keep(self._means.ledger.mark_unknown, self._job.id, problem, cost_usd=cost_usd)
+
+    # sending
+
+    async def _send(self) -> None:
+        key = self._key()
+        self._means.folder.check_room()
+        with self._live.holding_stop():
+            if await self._claim():
+                self._live.say(Phase.SENT)
+                await self._post(key)
+
+    async def _claim(self) -> bool:
+        """Commit `submitting`; return whether the POST may leave."""
+        if self._means.pace.is_closed:
+            return False
+        job = await self._means.in_ledger(self._means.ledger.claim, self._job.id)
+        if job is None:
+            # Cancelled meanwhile; or an earlier claim went through although its commit raised, and sent nothing.
+            job = await self._means.in_ledger(self._means.ledger.get, self._job.id)
+        self._moved(job or self._job)
+        if self._job.status is JobStatus.SUBMITTING and (self._means.pace.is_closed or self._means.folder.astray):
+            await self._keep(self._means.ledger.requeue, self._job.id, None, None)
+        return self._job.status is JobStatus.SUBMITTING
+
+    async def _post(self, key: str) -> None:
+        try:
+            await (self._send_blocking(key) if self._job.dialect == "v1" else self._submit(key))
+        except EndpointUnreachableError as error:
+            await self._unsent(error)
+        except RateLimitError as error:
+            if self._job.payer == "owner":
+                self._means.pace.hold(error.retry_after_s)
+            await self._requeue(error, error.retry_after_s)
+        except EndpointStatusError as error:
+            if isinstance(error, (OutOfCreditsError, AuthenticationError)) and self._job.payer == "owner":
+                self._means.pace.stop(JobProblem.of(error))
+            await self._keep(self._means.ledger.mark_failed, self._job.id, JobProblem.of(error))
+        except OutcomeUnknownError as error:
+            if self._job.status is JobStatus.SUBMITTING:
+                await self._follow(error)
+        else:
+            if self._job.payer == "owner":
+                self._means.pace.go()
+
+    async def _follow(self, error: OutcomeUnknownError) -> None:
+        """Ask about the request id that came with an answer that cannot be used; without one the outcome is unknown."""
+        request_id, problem = error.facts.get("request_id"), JobProblem.of(error)
+        if request_id is None:
+            await self.give_up(problem, cost_usd=error.cost_usd)
+            return
+        # Only the service's next words tell whether the id is a job's: a gateway may number its own refusals.
+        doubts = {_UNCONFIRMED: {"code": problem.code, "facts": problem.facts}}
+        await self._keep(
+            self._means.ledger.mark_running, self._job.id, str(request_id), cost_usd=error.cost_usd, **doubts
+        )
+
+    async def _submit(self, key: str) -> None:
+        request_id = await self._service.client.submit(self._job.request, key)
+        # Logged before the commit: if the commit never happens, the id is still known to the owner.
+        log.event("job.accepted", job=self._job.id, request_id=request_id)
+        self._means.checkpoint("journey.accepted")
+        await self._keep(self._means.ledger.mark_running, self._job.id, request_id)
+
+    async def _send_blocking(self, key: str) -> None:
+        self._live.say(Phase.RENDERING)
+        self._live.holds_stop = False  # the answer takes minutes, for which no stop can wait
+        try:
+            async with self._service.client.generate(self._job.request, key) as answer:
+                self._live.holds_stop = True
+                await self._take_in(answer)
+        finally:
+            self._live.holds_stop = True
+
+    async def _take_in(self, answer: BlockingAnswer) -> None:
+        log.event("job.accepted", job=self._job.id, request_id=answer.request_id)
+        self._means.checkpoint("journey.accepted")
+        await self._settle(answer.metrics, answer.url, answer.request_id)
+        if answer.url is not None:
+            return
+        self._live.say(Phase.DOWNLOADING)
+        try:
+            part = self._means.library.part(self._job.id)
+            await answer.save(part, check=self._means.library.check, checkpoint=self._means.checkpoint)
+            await self._store()
+        except (DownloadError, StorageError, MediaError, OSError) as error:
+            # The bytes come only once; what is left is a whole part, or the history, which _fetch asks.
+            log.trouble("job.body_lost", job=self._job.id, kind=type(error).__name__)
+
+    async def _unsent(self, error: EndpointUnreachableError) -> None:
+        attempts = int(self._job.notes.get("attempts", 0)) + 1
+        if attempts >= SUBMIT_ATTEMPTS or error.code == "tls_failed":
+            await self._keep(self._means.ledger.mark_failed, self._job.id, JobProblem.of(error))
+        else:
+            await self._requeue(error, backoff_s(attempts), notes={**self._job.notes, "attempts": attempts})
+
+    async def _requeue(self, error: EndpointError, wait_s: float, **more: Any) -> None:
+        problem = JobProblem.of(error)
+        not_before = self._means.ledger.now() + wait_s
+        await self._keep(self._means.ledger.requeue, self._job.id, not_before, problem, **more)
+        self._live.say(Phase.PAUSED, retry_in_s=wait_s, note=problem)
+
+    # waiting for the service
+
+    async def _poll(self) -> None:
+        self._key()
+        if self._live.phase not in (Phase.IN_SERVICE_QUEUE, Phase.RENDERING):
+            self._live.say(Phase.IN_SERVICE_QUEUE)
+        misses = 0
+        is_first = True
+        while self._job.status is JobStatus.RUNNING:
+            if misses == 0:
+                interval_s = self._service.poll_interval_s
+                await asyncio.sleep(poll_wait_s(interval_s, self._age_s(), is_first=is_first))
+            is_first = False
+            try:
+                await self._ask_once()
+                misses = 0
+            except RateLimitError as error:
+                await self._pause(Phase.RECONNECTING, error, error.retry_after_s)
+            except EndpointError as error:
+                misses += 1
+                await self._missed(error, misses)
+
+    async def _ask_once(self) -> None:
+        request_id, key = self._request_id(), self._key()
+        status = await self._service.client.status(request_id, key)
+        if status.state is not RemoteState.COMPLETED:
+            await self._name_cost(status.metrics.cost)
+            self._endings.clear()
+            self._live.say(Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING)
+            await self._look_up_if_late()
+            return
+        self._was_completed = True
+        self._live.say(Phase.RENDERING)
+        result = await self._service.client.result(request_id, key)
+        # Either of the two may be the one that names the cost.
+        cost = result.metrics.cost if result.metrics.cost is not None else status.metrics.cost
+        await self._settle(replace(result.metrics, cost=cost), result.url, request_id)
+
+    async def _look_up_if_late(self) -> None:
+        """Ask the history now and then about a job that should be over: a status may stand still, or be a new word."""
+        if self._age_s() < RECORD_LIFE_S or time.monotonic() - self._looked_at < LATE_LOOK_S:
+            return
+        self._looked_at = time.monotonic()
+        row = await self._service.client.history(self._request_id(), self._key())
+        if row is not None and row.url is not None:
+            await self._settle(Metrics(cost=row.cost), row.url, self._request_id())
+        elif row is not None and row.status == RemoteState.FAILED.value:
+            raise JobFailedError("job_failed_unexplained", **({"cost": row.cost} if row.cost else {}))
+
+    async def _missed(self, error: EndpointError, misses: int) -> None:
+        """Make of a question without a usable answer what it may be: an ending, once that is sure, or a try later."""
+        await self._name_cost(error.cost_usd)
+        ending = ending_of(error, was_completed=self._was_completed)
+        is_sure = ending is not None and self._endings.is_sure(ending)
+        if ending is not None and (is_sure or ending not in (Ending.FAILED, Ending.NO_VIDEO)):
+            await self._look_up(error, is_sure=is_sure)
+        if self._job.status is JobStatus.RUNNING:
+            wait_s = backoff_s(misses, cap=SLOWEST_RETRY_S) if ending else backoff_s(misses)
+            if ending is not None or misses > 1:
+                self._live.say(Phase.RECONNECTING, retry_in_s=wait_s, note=self._live.problem_of(error))
+            await self._live.rest(wait_s)
+
+    async def _look_up(self, error: EndpointError, *, is_sure: bool) -> None:
+        """Ask the history about a request that seems to be over; end it when that is sure and nothing speaks for it."""
+        try:
+            row = await self._service.client.history(self._request_id(), self._key())
+        except EndpointError as history_error:
+            # Failed is the service's own word; what it has forgotten, only the history can tell.
+            if is_sure and isinstance(error, JobFailedError):
+                await self._end(error, None)
+            log.event("job.history_unread", job=self._job.id, code=history_error.code)
+            return
+        if row is not None and row.url is not None:
+            await self._settle(Metrics(cost=row.cost), row.url, self._request_id())
+        elif is_sure and not _goes_on(row):
+            await self._end(error, row)
+
+    async def _end(self, error: EndpointError, row: HistoryRow | None) -> None:
+        """End a job without its video: failed when nothing was charged by all that was said, else lost."""
+        is_failed = isinstance(error, JobFailedError) or (row is not None and row.status == RemoteState.FAILED.value)
+        cost_usd = (row.cost if row is not None else None) or None
+        was_charged = cost_usd is not None or bool(self._job.cost_microusd) or self._was_completed
+        if is_failed and (self._job.payer == "nobody" or not was_charged):
+            problem = JobProblem.of(error if isinstance(error, JobFailedError) else _UNEXPLAINED)
+            await self._keep(self._means.ledger.mark_failed, self._job.id, problem)
+        elif is_failed:
+            problem = JobProblem.from_code("job_failed_charged", request_id=self._request_id())
+            await self._keep(self._means.ledger.mark_lost, self._job.id, problem, cost_usd=cost_usd)
+        elif (doubts := self._job.notes.get(_UNCONFIRMED)) and row is None and not self._was_completed:
+            await self.give_up(JobProblem.from_code(doubts["code"], **doubts["facts"]))
+        else:
+            await self._lose(error)
+
+    async def _name_cost(self, cost_usd: float | None) -> None:
+        """Keep a cost that an answer named, whatever else it said; zero names none."""
+        if cost_usd and self._known_cost() is None:
+            await self._keep_facts(self._means.ledger.name_cost, self._job.id, cost_usd)
+
+    async def _confirm_cost(self) -> None:
+        """Ask the history whether it knows a cost that cannot be meant; what it says in its place is taken."""
+        named = self._job.notes.get(NAMED)
+        if named is None or self._job.request_id is None:
+            return
+        with suppress(EndpointError):
+            row = await self._service.client.history(self._job.request_id, self._key())
+            # Zero is what a list says of a request whose bill is not written yet.
+            if row is not None and row.cost:
+                is_same = math.isclose(row.cost, named, rel_tol=0.01)
+                keep = partial(self._means.ledger.name_cost, is_confirmed=is_same)
+                await self._keep_facts(keep, self._job.id, row.cost)
+
+    async def _settle(self, metrics: Metrics, url: str | None, request_id: str | None) -> None:
+        await self._keep(
+            self._means.ledger.mark_downloading,
+            self._job.id,
+            request_id=request_id,
+            result_url=url,
+            cost_usd=metrics.cost if metrics.cost is not None else self._known_cost(),
+            inference_s=metrics.inference_time if metrics.inference_time is not None else self._job.inference_s,
+            queue_s=metrics.queue_time if metrics.queue_time is not None else self._job.queue_s,
+        )
+
+    # bringing it home
+
+    async def _fetch(self) -> None:
+        self._live.say(Phase.DOWNLOADING)
+        await self._confirm_cost()
+        misses, is_stale = 0, False
+        while self._job.status is JobStatus.DOWNLOADING:
+            try:
+                await self._fetch_once(is_stale=is_stale)
+            except (HunyuanUIError, OSError) as error:
+                misses += 1
+                problem = error if isinstance(error, HunyuanUIError) else StorageError("disk_read_only")
+                is_stale = await self._not_fetched(problem, misses) or is_stale
+
+    async def _not_fetched(self, error: HunyuanUIError, misses: int) -> bool:
+        """Wait before the next try, or name the video lost; return whether its address must be asked for again."""
+        log.trouble("job.fetch_failed", job=self._job.id, kind=type(error).__name__, code=error.code)
+        ending = ending_of(error, was_completed=True)
+        # Days alone prove nothing: a clock that jumps must not lose what is still there.
+        is_hopeless = misses > HOPELESS_AFTER and self._age_s() > FILE_LIFE_S
+        if is_hopeless or (ending is not None and self._endings.is_sure(ending)):
+            await self._lose(error)
+        else:
+            await self._pause(Phase.DOWNLOADING, error, backoff_s(misses, cap=SLOWEST_FETCH_S))
+        return ending is not None
+
+    async def _fetch_once(self, *, is_stale: bool) -> None:
+        if (is_stale or self._job.result_url is None) and not await self._store():
+            await self._renew_url()
+        if self._job.result_url is not None and self._job.status is JobStatus.DOWNLOADING:
+            await self._service.fetch(self._job.result_url, self._means.library.part(self._job.id))
+            if not await self._store():
+                is_kept = self._means.library.unreadable(self._job.id) is not None
+                raise MediaError("video_undecodable" if is_kept else "not_a_video")
+
+    async def _store(self) -> bool:
+        """Put what has come into the library; return whether something whole had come."""
+        # A cancelled thread goes on: a stop that did not wait would let the next start work on the same file.
+        with self._live.holding_stop():
+            done = await asyncio.to_thread(self._means.library.finish, self._job)
+            if done is None:
+                return False
+            self._means.checkpoint("journey.stored")
+            await self._keep(self._means.ledger.mark_done, done.id, sha256=done.sha256, notes=done.notes)
+        return True
+
+    async def _renew_url(self) -> None:
+        """Ask for the address again: first the result, then the history.
+
+        Raises:
+            DownloadError: Neither names one now.
+            EndpointError: The service cannot be asked now.
+        """
+        if self._job.request_id is None:
+            await self._lose(_GONE)
+            return
+        if self._job.dialect == "v2":
+            with suppress(RequestExpiredError, JobFailedError):
+                result = await self._service.client.result(self._job.request_id, self._key())
+                await self._settle(result.metrics, result.url, self._job.request_id)
+                return
+        row = await self._service.client.history(self._job.request_id, self._key())
+        if row is None or row.url is None:
+            raise _GONE.with_traceback(None)
+        await self._settle(Metrics(cost=row.cost), row.url, self._job.request_id)
+
+    async def _lose(self, error: HunyuanUIError) -> None:
+        request_id = self._job.request_id or "unknown"
+        problem = JobProblem.of(error)
+        if self._job.payer == "nobody":
+            problem = JobProblem.from_code("preview_gone")
+        elif (kept := self._means.library.unreadable(self._job.id)) is not None:
+            problem = JobProblem.from_code("video_unreadable", request_id=request_id, file=kept.name)
+        elif problem.code not in ("request_expired", "no_video_in_result", "link_refused"):
+            problem = JobProblem.from_code("video_lost", request_id=request_id)
+        await self._keep(self._means.ledger.mark_lost, self._job.id, problem)
+
+    # inside
+
+    async def _keep(self, change: Callable[..., Job], *args: Any, **values: Any) -> None:
+        """Commit a change that must not be lost, however long the disk refuses it."""
+        attempt = 0
+        while True:
+            try:
+                # A commit that raised may have gone through all the same.
+                stored: Job | None = (
+                    await self._means.in_ledger(self._means.ledger.get, self._job.id) if attempt else None
+                )
+                if stored is None or stored.status is self._job.status:
+                    stored = await self._means.in_ledger(change, *args, **values)
+                break
+            except StorageError as error:
+                attempt += 1
+                log.trouble("ledger.refused", job=self._job.id, code=error.code, attempt=attempt)
+                self._means.folder.drop_ballast()
+                self._live.note = self._live.problem_of(error)
+                await asyncio.sleep(backoff_s(attempt, base=0.5, cap=30.0))
+        if attempt:
+            self._live.note = None
+        self._moved(cast("Job", stored))
+
+    async def _keep_facts(self, change: Callable[..., Job], *args: Any) -> None:
+        """Commit what leaves the job where it is; left for the next answer when the disk refuses it."""
+        try:
+            self._live.job = await self._means.in_ledger(change, *args)
+        except StorageError as error:
+            log.trouble("ledger.refused", job=self._job.id, code=error.code, attempt=1)
+
+    def _moved(self, job: Job) -> None:
+        if job.status is not self._job.status:
+            code = job.problem.code if job.problem else None
+            facts = {"request_id": job.request_id, "cost_microusd": job.cost_microusd, "problem": code}
+            log.event(f"job.{job.status.value}", job=job.id, **{k: v for k, v in facts.items() if v is not None})
+        self._live.job = job
+        self._means.checkpoint(f"journey.{job.status.value}")
+
+    async def _pause(self, phase: Phase, error: HunyuanUIError, seconds: float) -> None:
+        self._live.say(phase, retry_in_s=seconds, note=self._live.problem_of(error))
+        await self._live.rest(seconds)
+
+    def _key(self) -> str:
+        key = self._means.keys.for_job(self._job)
+        if key is None:
+            raise NeedsKeyError
+        return key
+
+    def _request_id(self) -> str:
+        if self._job.request_id is None:
+            raise RuntimeError(f"job {self._job.id} is {self._job.status.value} without a request id")
+        return self._job.request_id
+
+    def _known_cost(self) -> float | None:
+        return None if self._job.cost_microusd is None else self._job.cost_microusd / 1_000_000
+
+    def _age_s(self) -> float:
+        return self._means.ledger.now() - (self._job.sent_at or self._job.created_at)
+
+
+_UNCONFIRMED: Final = "unconfirmed"  # in the notes: the problem whose answer brought the request id
+_GONE: Final = DownloadError("video_lost", retryable=False, expired=True, request_id="unknown")
+_UNEXPLAINED: Final = JobFailedError("job_failed_unexplained")
+
+
+def _goes_on(row: HistoryRow | None) -> bool:
+    """Whether the history says that a request is still under way."""
+    over = (RemoteState.COMPLETED.value, RemoteState.FAILED.value)
+    return row is not None and row.status is not None and row.status.upper() not in over

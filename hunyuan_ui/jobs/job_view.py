@@ -1,0 +1,70 @@
+"""What the page is told of a job and of the money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hunyuan_ui.estimate import Estimate
+from hunyuan_ui.job import Job, JobProblem, Phase
+from hunyuan_ui.settings import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as the page shows it. Times in seconds; `place` 1 is the next one to be sent.
+
+    `can_look_again` says whether a lost video may still be asked for.
+    """
+
+    job: Job
+    phase: Phase
+    elapsed_s: float
+    usual: Estimate
+    place: int | None = None
+    waiting: int = 0
+    retry_in_s: float | None = None
+    note: JobProblem | None = None
+    can_look_again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryState:
+    """How the account's history stands, for the owner.
+
+    Args:
+        is_needed: The owner's key is used only once past spending is known, because a restart wipes this disk.
+        is_read: The history was read since this start.
+        key_rests: Nothing is spent, until it is read or the owner says what was spent.
+        tried_s_ago: Seconds since it was last asked; None for not yet.
+        problem: Why it could not be read then.
+    """
+
+    is_needed: bool
+    is_read: bool
+    key_rests: bool
+    tried_s_ago: float | None
+    problem: JobProblem | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What this run may spend, for the page's head. Money in US dollars; None means no limit.
+
+    `spent_today_usd` and `spent_total_usd` are what counts against the limits. That holds `reserved_today_usd`, which
+    today's videos under way may still cost.
+    """
+
+    spent_today_usd: float
+    spent_total_usd: float
+    reserved_today_usd: float
+    daily_limit_usd: float | None
+    total_limit_usd: float | None
+    video_limit_usd: float
+    is_preview: bool
+    is_public: bool
+    public_by: Literal["space", "share", "address"] | None
+    storage: Storage | None
+    may_spend_owner_key: bool
+    problem: JobProblem | None
+    notice: JobProblem | None = None  # all goes on, and the owner should put something right

@@ -1,0 +1,152 @@
+"""VideoShelf: My videos, as one visitor may see them, and the files made from them."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from hunyuan_ui.errors import AccessError, MediaError
+from hunyuan_ui.job import OWNER, Job, JobStatus, Visitor, is_id
+from hunyuan_ui.jobs.services import Means
+from hunyuan_ui.library.conversions import Export, Exports
+from hunyuan_ui.media import settings_tag as settings_tag
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.signed_links import LinkCodes
+
+PAGE_SIZE: Final = 24  # divides into rows of 2, 3, 4 and 6
+_DONE: Final = frozenset({JobStatus.DONE})
+
+
+class VideoShelf:
+    """Lists, opens and exports finished videos.
+
+    Args:
+        means: Ledger, library and folder.
+        is_public: Strangers make videos here, which are not their owner's to see.
+    """
+
+    def __init__(self, means: Means, *, is_public: bool = False) -> None:
+        self._means = means
+        self._is_public = is_public
+        self._codes = LinkCodes(means.folder.path)
+        self.exports = Exports(means.folder.path / "exports")
+
+    async def page(
+        self,
+        visitor: Visitor,
+        *,
+        is_everybody: bool = False,
+        search: str = "",
+        before: tuple[float, str] | None = None,
+    ) -> tuple[list[Job], bool]:
+        """Return a page of finished videos newest first, and whether there are more.
+
+        Args:
+            visitor: Whose.
+            is_everybody: Everybody's on this installation, for the owner of a private run only. Of a public one the
+                owner sees their own and what came back from the account's history.
+            search: Words that must all stand in the prompt.
+            before: `created_at` and id of the last one already shown.
+        """
+        ask = partial(self._means.ledger.jobs, statuses=_DONE, search=search, before=before, limit=PAGE_SIZE + 1)
+        if not visitor.is_owner:
+            found = await asyncio.to_thread(ask, visitor.id)
+        elif not self._is_public:
+            found = await asyncio.to_thread(ask, None if is_everybody else visitor.id)
+        else:
+            both = [await asyncio.to_thread(ask, whose) for whose in sorted({visitor.id, OWNER.id})]
+            found = sorted(chain(*both), key=lambda job: (job.created_at, job.id), reverse=True)
+        return found[:PAGE_SIZE], len(found) > PAGE_SIZE
+
+    def one(self, job_id: str, visitor: Visitor) -> Job:
+        """Return a finished video of this visitor, or one that came back to the owner.
+
+        Raises:
+            AccessError: There is none.
+        """
+        job = self._done(job_id)
+        is_strangers = self._is_public and job.visitor not in (visitor.id, OWNER.id)
+        if is_strangers or not visitor.may_see(job):
+            raise AccessError("not_yours")
+        return job
+
+    def code(self, job: Job) -> str:
+        """Return the code that opens this video's files to whoever holds it."""
+        return self._codes.code(job.visitor, job.id)
+
+    def token(self, job_id: str, wish: VideoRequest | None = None) -> str:
+        """Return the token of a caller who has nothing but a job id of their own.
+
+        Args:
+            job_id: Which they chose.
+            wish: What they ask for; who learns the id alone does not know it. None where everybody is the owner.
+        """
+        return self._codes.token(job_id, "" if wish is None else wish.model_dump_json())
+
+    def shown_id(self, job: Job) -> str:
+        """Return what stands for a job in lists: it opens nothing."""
+        return self._codes.shown_id(job.id)
+
+    def opened(self, job_id: str, code: str) -> Job:
+        """Return the finished video a link's code belongs to.
+
+        Raises:
+            AccessError: There is none, or the code is not its own.
+        """
+        job = self._done(job_id)
+        if not self._codes.opens(code, job.visitor, job.id):
+            raise AccessError("not_yours")
+        return job
+
+    def video(self, job: Job) -> Path:
+        """Return the path of the MP4.
+
+        Raises:
+            MediaError: It is no longer there.
+        """
+        return self._means.library.video(job.id)
+
+    async def poster(self, job: Job) -> Path:
+        """Return the path of the poster, drawn again if it is missing.
+
+        Raises:
+            MediaError: There is none and none can be drawn.
+        """
+        path = await asyncio.to_thread(self._means.library.poster, job.id)
+        if path is None:
+            raise MediaError("video_missing")
+        return path
+
+    async def export(self, job: Job, export: Export) -> Path:
+        """Return the file of an export of this video.
+
+        Raises:
+            MediaError: It cannot be made.
+        """
+        wanted = partial(self.is_there, job)
+        return await self.exports.make(self.video(job), job.id, export, visitor_id=job.visitor, is_wanted=wanted)
+
+    def is_there(self, job: Job) -> bool:
+        """Whether a job was not deleted; may be asked in any thread."""
+        return self._means.ledger.get(job.id) is not None
+
+    def sweep(self) -> None:
+        """Remove exports that nobody wants any more, as at a start."""
+        self.exports.sweep(self._means.library.ids())
+
+    async def settings_in(self, path: Path) -> VideoRequest:
+        """Return the settings an MP4 from anywhere carries.
+
+        Raises:
+            MediaError: It carries none that can be used.
+        """
+        return await asyncio.to_thread(settings_tag.read, path)
+
+    def _done(self, job_id: str) -> Job:
+        job = self._means.ledger.get(job_id) if is_id(job_id) else None
+        if job is None or job.status is not JobStatus.DONE:
+            raise AccessError("not_yours")
+        return job

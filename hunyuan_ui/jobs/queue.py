@@ -1,0 +1,271 @@
+"""Dispatcher: decides which waiting job is sent next, and keeps every job that was sent moving."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from hunyuan_ui import log
+from hunyuan_ui.endpoint.http import LONGEST_S
+from hunyuan_ui.errors import EndpointError, StorageError
+from hunyuan_ui.files import LOCK_NAME
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
+from hunyuan_ui.jobs.folder_watch import LOOK_EVERY_S, FolderWatch
+from hunyuan_ui.jobs.job_run import Journey
+from hunyuan_ui.jobs.polling import LiveJob, backoff_s
+from hunyuan_ui.jobs.services import Means, NeedsKeyError
+from hunyuan_ui.settings import Settings
+
+STOP_WITHIN_S: Final = 8.0  # a stop must end within 10 s; a v2 submit answers long before (row 56)
+_KEY_CHECK_S: Final = 1.0
+_RESTART_S: Final = 1.0  # before a task that died is started again
+
+
+class Dispatcher:
+    """Holds all jobs under way.
+
+    Args:
+        settings: Of this run; `concurrency` jobs are in flight.
+        means: What journeys are made with.
+        on_ended: Called after each job that ends.
+    """
+
+    def __init__(self, settings: Settings, means: Means, on_ended: Callable[[], None]) -> None:
+        self.live: dict[str, LiveJob] = {}
+        self._settings = settings
+        self._means = means
+        self._on_ended = on_ended
+        self._folder_watch = FolderWatch(means, lambda: (live.job for live in self.live.values()))
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+        self._loop_task: asyncio.Task[None] | None = None
+        self._backup: asyncio.Task[None] | None = None
+        self._needs_backup = False
+        self._is_stopping = False
+
+    def start(self) -> None:
+        """Begin to send what waits."""
+        self._loop_task = asyncio.create_task(self._dispatch(), name="dispatcher")
+        self._loop_task.add_done_callback(self._start_again)
+
+    async def stop(self) -> None:
+        """Send nothing more, let what must not be broken off end in time, then stop all journeys where they are."""
+        self._is_stopping = True
+        self._means.pace.is_closed = True
+        self._wake.set()
+        deadline = time.monotonic() + STOP_WITHIN_S
+        while (held := self._held()) and (left_s := deadline - time.monotonic()) > 0:
+            await asyncio.wait(held, timeout=min(left_s, 0.05))
+        tasks = [task for task in (self._loop_task, *self._tasks.values()) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if self._backup is not None:
+            tasks.append(self._backup)
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+        await self._folder_watch.look()
+        for live in self.live.values():
+            live.ended.set()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether waiting jobs will be sent."""
+        return self._loop_task is not None and not self._loop_task.done()
+
+    def date_back(self, now: float) -> None:
+        """Take no time of a job for later than now, as after the ledger's clock was set right."""
+        for live in self.live.values():
+            job = live.job
+            sent_at = None if job.sent_at is None else min(job.sent_at, now)
+            live.job = replace(job, created_at=min(job.created_at, now), sent_at=sent_at)
+
+    def take(self, job: Job) -> None:
+        """Take charge of an active job."""
+        live = self.live[job.id] = LiveJob(job)
+        if job.not_before is not None:
+            # From here on by a clock that never jumps.
+            wait_s = min(max(0.0, job.not_before - self._means.ledger.now()), LONGEST_S)
+            live.say(Phase.PAUSED, retry_in_s=wait_s, note=job.problem)
+        if job.status is not JobStatus.QUEUED:
+            self._set_going(job.id)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look at once whether something may be sent, as after a visitor brought a key."""
+        self._wake.set()
+
+    def let_go(self, job: Job) -> None:
+        """Stop caring for a job that has ended."""
+        live = self.live.pop(job.id, None)
+        if live is not None:
+            live.job = job
+            live.ended.set()
+        self._means.keys.forget_job(job.id)
+        self._on_ended()
+        self._wake.set()
+
+    def waiting_for_visitor(self) -> list[LiveJob]:
+        """Return the jobs that cannot go on until their visitor brings their key again; they hold no place."""
+        return [live for live in self.live.values() if self._means.keys.for_job(live.job) is None]
+
+    def forget_learnt(self) -> None:
+        """Let prices be learnt anew, as after the owner put one right."""
+        self._on_ended()
+
+    def ask_now(self, job_id: str) -> None:
+        """Let a job that waits for its next try go on at once."""
+        if live := self.live.get(job_id):
+            live.nudge()
+
+    def waiting(self) -> list[LiveJob]:
+        """Return the jobs that were not sent, in the order in which they will be."""
+        return [live for live in self.live.values() if live.job.status is JobStatus.QUEUED]
+
+    async def _dispatch(self) -> None:
+        while not self._is_stopping:
+            wait_s = await self._send_unless_in_trouble()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), min(wait_s or math.inf, LOOK_EVERY_S))
+            self._wake.clear()
+
+    async def _send_unless_in_trouble(self) -> float | None:
+        """Set going what may go, or hold it all while the ledger in use is not the data folder's."""
+        trouble = await self._folder_watch.look()
+        for live in self.waiting():
+            if trouble is not None:
+                live.phase, live.note = Phase.PAUSED, trouble
+            elif live.note is not None and live.note.code == "folder_replaced":
+                live.phase, live.note = Phase.WAITING, None
+        if trouble is not None:
+            return None
+        await self._end_pause_if_possible()
+        return self._send_what_may_go()
+
+    async def _end_pause_if_possible(self) -> None:
+        """Ask the free balance call whether a stopped queue may go on; a paid job is never used to find out."""
+        pace = self._means.pace
+        if pace.pause is None or pace.wait_s > 0 or not self.waiting():
+            return
+        try:
+            credits_usd = await self._means.hosted.client.credits(self._means.keys.owner_key() or "")
+        except EndpointError as error:
+            log.trouble("queue.still_stopped", code=error.code)
+            credits_usd = 0.0
+        if credits_usd > 0:
+            log.event("queue.goes_on")
+            pace.go()
+        else:
+            pace.stay()
+
+    def _send_what_may_go(self) -> float | None:
+        """Set waiting jobs going while there is room; return seconds until the next look, None for when woken."""
+        waits: list[float] = []
+        for live in self.waiting():
+            if live.job.id in self._tasks:
+                continue
+            wait_s = self._wait_s(live)
+            if wait_s > 0:
+                waits.append(wait_s)
+            elif self._means.keys.for_job(live.job) is None:
+                live.say(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
+            elif self._in_flight() < self._settings.concurrency and self._is_turn_of(live.job):
+                live.say(Phase.WAITING)
+                self._set_going(live.job.id)
+        return min(waits) + 0.01 if waits else None
+
+    def _wait_s(self, live: LiveJob) -> float:
+        own = max(0.0, (live.retry_at or 0.0) - time.monotonic())
+        return max(own, self._means.pace.wait_s) if live.job.payer == "owner" else own
+
+    def _in_flight(self) -> int:
+        # Neither a visitor who never brings their key again nor a file that cannot be fetched takes others' places.
+        # What is only asked about again keeps its own: the service is still at work on it.
+        going = (self.live[job_id] for job_id in self._tasks if job_id in self.live)
+        return sum(live.phase is not Phase.PAUSED and not live.is_between_downloads for live in going)
+
+    def _is_turn_of(self, job: Job) -> bool:
+        # In public one visitor has one job in flight, so that a full queue is shared fairly.
+        in_flight = Counter(self.live[job_id].job.visitor for job_id in self._tasks if job_id in self.live)
+        return not self._settings.is_public or in_flight[job.visitor] == 0
+
+    def _held(self) -> list[asyncio.Task[None]]:
+        return [task for job_id, task in self._tasks.items() if job_id in self.live and self.live[job_id].holds_stop]
+
+    def _set_going(self, job_id: str) -> None:
+        if job_id in self._tasks or job_id not in self.live or self._is_stopping:
+            return
+        task = asyncio.create_task(self._run(self.live[job_id]), name=f"job {job_id}")
+        self._tasks[job_id] = task
+        task.add_done_callback(partial(self._arrived, job_id))
+
+    def _arrived(self, job_id: str, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(job_id, None)
+        live = self.live.get(job_id)
+        if live is not None and not live.job.is_active:
+            self.let_go(live.job)
+            self.back_up()
+        elif not task.cancelled() and task.exception() is not None:
+            log.trouble("job.task_died", job=job_id, kind=type(task.exception()).__name__)
+            asyncio.get_running_loop().call_later(_RESTART_S, self._set_going, job_id)
+        self._wake.set()
+
+    def _start_again(self, task: asyncio.Task[None]) -> None:
+        """Keep the queue moving whatever happened to its loop (faults-and-security.md row 55)."""
+        if self._is_stopping or task.cancelled() or task.exception() is None:
+            return
+        log.trouble("queue.died", kind=type(task.exception()).__name__)
+        asyncio.get_running_loop().call_later(_RESTART_S, self.start)
+
+    def back_up(self) -> None:
+        """Copy the ledger, as after a job that ended; while a copy is under way, once more after it."""
+        self._needs_backup = True
+        if not self._is_stopping and (self._backup is None or self._backup.done()):
+            self._backup = asyncio.create_task(self._back_up_until_done(), name="ledger backup")
+
+    async def _back_up_until_done(self) -> None:
+        while self._needs_backup and not self._is_stopping:
+            self._needs_backup = False
+            if LOCK_NAME in self._means.folder.astray:
+                return  # its copies would stand in for another ledger there
+            try:
+                await self._means.in_ledger(self._means.ledger.back_up, self._means.folder.path)
+            except (StorageError, OSError) as error:
+                log.trouble("ledger.backup_failed", kind=type(error).__name__)
+
+    async def _run(self, live: LiveJob) -> None:
+        """Take one job along; the boundary where whatever goes wrong is caught, and the job goes on from its row."""
+        attempt = 0
+        while live.job.is_active:
+            try:
+                await Journey(live, self._means).travel()
+            except NeedsKeyError:
+                live.say(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
+            except StorageError as error:
+                attempt += 1
+                live.say(Phase.PAUSED, retry_in_s=backoff_s(attempt, cap=30.0), note=live.problem_of(error))
+            except Exception as error:  # noqa: BLE001 - one of the two named boundaries (DESIGN 1)
+                attempt += 1
+                reference = f"{live.job.id[:8]}-{attempt}"
+                log.trouble("job.internal_error", job=live.job.id, reference=reference, kind=type(error).__name__)
+                await self._after_internal_error(live, reference, attempt)
+            if live.job.status is JobStatus.QUEUED:
+                return
+            if live.phase is Phase.PAUSED and live.job.is_active:
+                self._wake.set()  # its place is free meanwhile
+                await live.rest(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
+
+    async def _after_internal_error(self, live: LiveJob, reference: str, attempt: int) -> None:
+        problem = JobProblem.from_code("internal", reference=reference)
+        with suppress(StorageError):
+            live.job = await self._means.in_ledger(self._means.ledger.get, live.job.id) or live.job
+        if live.job.status is JobStatus.SUBMITTING:
+            await Journey(live, self._means).give_up(problem)
+        elif live.job.is_active:
+            live.say(Phase.PAUSED, retry_in_s=backoff_s(attempt, base=5.0, cap=60.0), note=problem)

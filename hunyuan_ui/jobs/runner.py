@@ -1,0 +1,436 @@
+"""JobRunner: takes jobs in, keeps each one moving, and answers the page; the page never waits for a paid call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from hunyuan_ui import log
+from hunyuan_ui.access_code import AccessCode, Tries
+from hunyuan_ui.endpoint.contract import FILE_LIFE_S
+from hunyuan_ui.errors import AccessError, InvalidRequestError, StorageError
+from hunyuan_ui.estimate import Estimate, Outcome, estimate, predicted_seconds
+from hunyuan_ui.job import MICRO, OWNER, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
+from hunyuan_ui.jobs.history import SpendingHistory
+from hunyuan_ui.jobs.job_view import JobView, Limits
+from hunyuan_ui.jobs.my_videos import VideoShelf
+from hunyuan_ui.jobs.owner_actions import DAY_S, OwnerDesk
+from hunyuan_ui.jobs.queue import Dispatcher
+from hunyuan_ui.jobs.recovery import recover
+from hunyuan_ui.jobs.services import Means
+from hunyuan_ui.jobs.visitor_keys import KeyDesk, check_key
+from hunyuan_ui.ledger import needs_review
+from hunyuan_ui.limits import Guard, Places
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Secret, Settings
+
+_T = TypeVar("_T")
+_PHASE_OF: Final = {
+    JobStatus.QUEUED: Phase.WAITING,
+    JobStatus.SUBMITTING: Phase.SENT,
+    JobStatus.RUNNING: Phase.RENDERING,
+    JobStatus.DOWNLOADING: Phase.DOWNLOADING,
+}
+
+
+class JobRunner:
+    """The one owner of all jobs of a data folder.
+
+    Args:
+        settings: Of this run.
+        means: What jobs are made with; from `open_runner`.
+        close: Closes what `means` holds.
+    """
+
+    def __init__(self, settings: Settings, means: Means, close: Callable[[], Awaitable[None]]) -> None:
+        self.settings = settings
+        self._means = means
+        self._close = close
+        self._guard = Guard(settings)
+        self._dispatcher = Dispatcher(settings, means, self._learnt_something)
+        self.payers = self._guard.payers
+        tries = Tries()
+        self.access = AccessCode(settings.access_code, tries)
+        self.keys = KeyDesk(means.keys, means.hosted.client, tries, self._dispatcher.wake)
+        self._history = SpendingHistory(means, settings, self._dispatcher, self._owners_job)
+        self.owner = OwnerDesk(means, settings, self._dispatcher, self._history, tries)
+        self.videos = VideoShelf(means, is_public=settings.is_public)
+        self._is_open = False
+        self._learnt: dict[Payer, list[Outcome]] = {}
+
+    # life
+
+    async def start(self) -> None:
+        """Take up everything that an earlier run left behind, then take jobs in."""
+        problem = self._means.folder.problem
+        if problem is not None:
+            log.trouble("runner.view_only", code=problem.code)
+            return
+        try:
+            jobs = await recover(self._means)
+        except StorageError as error:
+            # Nothing may be sent by a ledger that cannot say so; what is there can still be seen.
+            self._means.folder.refuse(error)
+            log.trouble("runner.view_only", code=error.code)
+            return
+        await asyncio.to_thread(self.videos.sweep)
+        for job in jobs:
+            self._dispatcher.take(job)
+        self._history.start()  # before anything may be sent
+        self._dispatcher.start()
+        self._is_open = True
+        await self._history.first_try()
+        log.event("runner.started", active=len(self._dispatcher.live))
+
+    async def stop(self) -> None:
+        """Take no more jobs in, let submits that are under way be answered, record, and end within 10 s."""
+        self._is_open = False
+        await self._history.stop()
+        await self._dispatcher.stop()
+        await self._close()
+        log.event("runner.stopped", active=len(self._dispatcher.live))
+
+    # what the page asks
+
+    async def submit(
+        self,
+        job_id: str,
+        request: VideoRequest,
+        visitor: Visitor,
+        *,
+        payer: Payer | None = None,
+        own_key: str | None = None,
+        shown_usd: float | None = None,
+        is_confirmed: bool = False,
+        is_logged_in: bool = False,
+    ) -> Job:
+        """Store a job and its reservation, and set it going; the same id again is the same job.
+
+        Args:
+            job_id: 32 hexadecimal digits made by the browser, so that a repeated click is the same row.
+            request: A seed of -1 is drawn here, before the job is stored.
+            visitor: Who asks.
+            payer: Whom the visitor chose to pay; None for what is usual here.
+            own_key: The visitor's own key for this job, if not the one they have lent; checked as theirs was, and
+                kept in memory only.
+            shown_usd: The most in US dollars that whoever asks was shown for this video, 0 for none; None asks for no
+                comparison.
+            is_confirmed: The person has accepted a price above the limit for one video.
+            is_logged_in: The visitor has logged in with Hugging Face.
+
+        Raises:
+            InvalidRequestError: The id is malformed, or is the visitor's token.
+            AuthenticationError: What was sent as a key cannot be one, or the service does not know it.
+            SpendLimitError: A limit would be passed, or the price is higher than what was shown.
+            EndpointError: The service cannot be asked whether it knows the key.
+            StorageError: Nothing can be stored safely, so nothing is sent.
+            AccessError: The id is known and is another visitor's.
+        """
+        if not is_id(job_id):
+            raise InvalidRequestError("bad_job_id", field="job_id")
+        if visitor.id == Visitor.from_token(job_id).id:
+            raise InvalidRequestError("job_id_is_token", field="job_id")  # ids are shown, and must open nothing
+        if (known := await self._known(job_id, visitor, own_key)) is not None:
+            return known
+        key = self._own_key(visitor, own_key)
+        payer = self._guard.payer(
+            payer,
+            has_own_key=key is not None,
+            knows_code=self.access.knows(visitor.id),
+            is_logged_in=is_logged_in,
+        )
+        job = self._new_job(job_id, request.with_drawn_seed(), visitor, payer)
+        self._check_may_store(job)
+        if own_key and payer == "visitor":
+            await self.keys.check(own_key, visitor)
+        check = partial(self._guard.check, shown_usd=shown_usd, is_confirmed=is_confirmed)
+        return await _to_the_end(self._add(job, key, check))
+
+    def view(self, job_id: str, visitor: Visitor) -> JobView:
+        """Return a job as it is now.
+
+        Raises:
+            AccessError: There is no such job for this visitor.
+        """
+        live = self._dispatcher.live.get(job_id)
+        job = live.job if live is not None else self._stored(job_id)
+        if not visitor.may_see(job):
+            raise AccessError("not_yours")
+        usual = self.estimate(job.request, job.payer)
+        began = job.sent_at or job.created_at
+        if live is None:
+            # Another process may hold the folder and be at work on it.
+            phase = _PHASE_OF.get(job.status, Phase.ENDED)
+            elapsed_s = max(0.0, (job.ended_at or job.updated_at) - began)
+            return JobView(job, phase, elapsed_s, usual, note=job.problem, can_look_again=self._can_look_again(job))
+        queue = [entry.job.id for entry in self._dispatcher.waiting()]
+        place = queue.index(job_id) + 1 if job_id in queue else None
+        retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
+        phase, note = live.phase, live.note
+        if place is not None and job.payer == "owner" and self._means.pace.wait_s > 0:
+            phase, note = Phase.PAUSED, self._means.pace.rest or self._means.pace.pause or note
+            retry_in_s = max(retry_in_s or 0.0, self._means.pace.wait_s)
+        return JobView(job, phase, self._means.ledger.now() - began, usual, place, len(queue), retry_in_s, note)
+
+    def newest(self, visitor: Visitor) -> Job | None:
+        """Return the visitor's latest job."""
+        return next(iter(self._means.ledger.jobs(visitor.id, limit=1)), None)
+
+    def jobs(self, visitor: Visitor, **filters: Any) -> list[Job]:
+        """Return the visitor's own jobs newest first; filters as in `Ledger.jobs`."""
+        return self._means.ledger.jobs(visitor.id, **filters)
+
+    def active(self, visitor: Visitor) -> list[JobView]:
+        """Return the visitor's jobs under way, oldest first."""
+        mine = [live.job for live in self._dispatcher.live.values() if live.job.visitor == visitor.id]
+        return [self.view(job.id, visitor) for job in sorted(mine, key=lambda job: job.created_at)]
+
+    async def cancel(self, job_id: str, visitor: Visitor) -> Job:
+        """Remove a job that was not sent.
+
+        Raises:
+            AccessError: There is no such job for this visitor, or it was already sent.
+        """
+        self.view(job_id, visitor)
+        return await _to_the_end(self._cancel(job_id))
+
+    async def look_again(self, job_id: str, visitor: Visitor) -> Job:
+        """Ask for a job's video now: at once where the next try was still to come, and once more where it was lost.
+
+        Raises:
+            AccessError: There is no such job for this visitor, or nothing is left to ask for.
+            StorageError: Nothing can be stored just now.
+        """
+        job = self.view(job_id, visitor).job
+        if job.is_active:
+            self._dispatcher.ask_now(job_id)
+            return job
+        if not self._is_open or not self._can_look_again(job):
+            raise AccessError("cannot_look_again")
+        return await _to_the_end(self._look_again(job_id))
+
+    async def delete(self, job_id: str, visitor: Visitor) -> None:
+        """Remove an ended job and its files; what it cost stays counted.
+
+        Raises:
+            AccessError: There is no such job for this visitor, or it is still under way.
+        """
+        if self.view(job_id, visitor).job.is_active:
+            raise AccessError("still_under_way")
+        await _to_the_end(self._delete(job_id))
+
+    async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job:
+        """Return the job when it has ended, or as it is when the time is over.
+
+        Raises:
+            AccessError: There is no such job for this visitor.
+        """
+        job = self.view(job_id, visitor).job
+        if live := self._dispatcher.live.get(job_id):
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(live.ended.wait(), timeout_s)
+            job = live.job
+        return job
+
+    def estimate(self, request: VideoRequest, payer: Payer | None = None) -> Estimate:
+        """Return what a request will take and cost here, learnt from this service's finished jobs."""
+        kind: Payer = payer or ("nobody" if self.settings.is_preview else "owner")
+        if kind not in self._learnt:
+            self._learnt[kind] = self._means.ledger.outcomes(kind)
+        return estimate(request, self._learnt[kind])
+
+    def video_path(self, job_id: str, visitor: Visitor) -> Path:
+        """Return the path of a finished video.
+
+        Raises:
+            AccessError: There is no such job for this visitor.
+            MediaError: The file is not in the library.
+        """
+        return self._means.library.video(self.view(job_id, visitor).job.id)
+
+    @property
+    def waiting_for_visitor(self) -> int:
+        """How many jobs cannot go on until their visitor brings their key again."""
+        return len(self._dispatcher.waiting_for_visitor())
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether jobs can be taken in and will be sent."""
+        return self._is_open and self._dispatcher.is_alive and self._means.folder.can_write
+
+    @property
+    def problem(self) -> JobProblem | None:
+        """Why nothing may be spent just now."""
+        if (refusal := self._means.folder.problem) is not None:
+            return JobProblem.of(refusal)
+        if needs_review(self._means.folder.path) and not self.settings.is_preview:
+            return JobProblem.from_code("ledger_damaged")
+        return self._means.pace.pause
+
+    @property
+    def notice(self) -> JobProblem | None:
+        """What the owner should put right although all goes on."""
+        if ahead_s := self._means.ledger.ahead_s:
+            return JobProblem.from_code("clock_ahead", days=f"{ahead_s / DAY_S:,.0f}")
+        return None
+
+    def limits(self) -> Limits:
+        """Return what was spent and what may be, as the page's head shows it."""
+        totals = self._means.ledger.totals("")
+        settings = self.settings
+        return Limits(
+            spent_today_usd=totals.today_microusd / MICRO,
+            spent_total_usd=totals.total_microusd / MICRO,
+            reserved_today_usd=totals.reserved_microusd / MICRO,
+            daily_limit_usd=settings.daily_limit_usd,
+            total_limit_usd=settings.total_limit_usd,
+            video_limit_usd=settings.video_limit_usd,
+            is_preview=settings.is_preview,
+            is_public=settings.is_public,
+            public_by=settings.public_by,
+            # At home a disk that stays is nothing to speak of.
+            storage=settings.storage if settings.is_space or settings.storage != "kept" else None,
+            may_spend_owner_key=settings.may_spend_owner_key,
+            problem=self.problem,
+            notice=self.notice,
+        )
+
+    # inside
+
+    async def _known(self, job_id: str, visitor: Visitor, own_key: str | None) -> Job | None:
+        """Return a job of this visitor's that is there already, and let it have the key it may be waiting for."""
+        live = self._dispatcher.live.get(job_id)
+        job = live.job if live is not None else await self._in_ledger(self._means.ledger.get, job_id)
+        if job is None or job.visitor != visitor.id:
+            return None
+        if own_key and live is not None and self._means.keys.for_job(job) is None:
+            await self.keys.check(own_key, visitor)
+            self._means.keys.bring(job, Secret(own_key))
+            self._dispatcher.wake()
+        return job
+
+    def _own_key(self, visitor: Visitor, own_key: str | None) -> Secret | None:
+        if not own_key:
+            return self._means.keys.lent(visitor.id)
+        check_key(own_key)
+        return Secret(own_key)
+
+    async def _add(self, job: Job, own_key: Secret | None, check: Callable[..., None]) -> Job:
+        keys, live = self._means.keys, self._dispatcher.live
+        own_key = own_key if job.payer == "visitor" else None
+        check = partial(check, places=self._places(job, own_key))
+        if own_key is not None and job.id not in live:
+            keys.bring(job, own_key)  # before it is stored, so that calls at the same time count each other
+        try:
+            stored, is_new = await self._stored_once(job, check)
+            if is_new:
+                if own_key is not None:
+                    keys.bring(stored, own_key)
+                    keys.keep(stored.visitor)
+                log.event("job.queued", job=job.id, payer=stored.payer, reserved_microusd=stored.reserved_microusd)
+                self._dispatcher.take(stored)
+        finally:
+            if job.id not in live:
+                keys.forget_job(job.id)
+        return stored
+
+    def _places(self, job: Job, own_key: Secret | None) -> Places:
+        """Return what `Guard.check` must be told of waiting jobs that only the runner knows."""
+        live = self._dispatcher.live
+        # Those hold no place: their visitors may never come back.
+        parked = [entry.job for entry in self._dispatcher.waiting_for_visitor() if entry.job.status is JobStatus.QUEUED]
+        on_key = [] if own_key is None else self._means.keys.jobs_on(own_key)
+        waiting = [job_id for job_id in on_key if job_id not in live or live[job_id].job.status is JobStatus.QUEUED]
+        own_parked = sum(entry.visitor == job.visitor for entry in parked)
+        return Places(len(parked), own_parked, len(waiting))
+
+    async def _stored_once(self, job: Job, check: Callable[..., None]) -> tuple[Job, bool]:
+        try:
+            return await self._in_ledger(self._means.ledger.add, job, check)
+        except StorageError:
+            # A commit that raised may have gone through all the same, and nobody may be told that it did not.
+            stored = await asyncio.to_thread(self._means.ledger.get, job.id)
+            is_new = job.id not in self._dispatcher.live
+            if stored is None or stored.visitor != job.visitor or not stored.is_active:
+                raise
+            return stored, is_new
+
+    async def _cancel(self, job_id: str) -> Job:
+        cancelled = await self._in_ledger(self._means.ledger.cancel, job_id)
+        if cancelled is None:
+            raise AccessError("cannot_cancel")
+        log.event("job.cancelled", job=job_id)
+        self._dispatcher.let_go(cancelled)
+        return cancelled
+
+    def _can_look_again(self, job: Job) -> bool:
+        is_young = self._means.ledger.now() - (job.sent_at or job.created_at) < FILE_LIFE_S
+        is_known = job.request_id is not None or job.result_url is not None
+        return job.status is JobStatus.LOST and is_known and is_young and job.payer != "nobody"
+
+    async def _look_again(self, job_id: str) -> Job:
+        looked_for = await self._in_ledger(self._means.ledger.look_again, job_id)
+        if looked_for is None:
+            raise AccessError("cannot_look_again")
+        log.event("job.looked_for_again", job=job_id, request_id=looked_for.request_id)
+        self._dispatcher.take(looked_for)
+        return looked_for
+
+    async def _delete(self, job_id: str) -> None:
+        # The row first: a file without a row would come back at the next start as a stranger's video.
+        await self._in_ledger(self._means.ledger.hide, job_id)
+        await asyncio.to_thread(self._means.library.delete, job_id)
+        await asyncio.to_thread(self.videos.exports.forget, job_id)
+        self._dispatcher.back_up()  # older copies of the ledger still have the words
+        log.event("job.deleted", job=job_id)
+
+    def _new_job(self, job_id: str, request: VideoRequest, visitor: Visitor, payer: Payer) -> Job:
+        expected = self.estimate(request, payer)
+        reserved = 0 if payer == "nobody" else round(expected.high_usd * MICRO)
+        return Job(
+            id=job_id,
+            visitor=visitor.id,
+            status=JobStatus.QUEUED,
+            request=request,
+            dialect=self.settings.dialect,
+            payer=payer,
+            created_at=0.0,
+            updated_at=0.0,
+            reserved_microusd=reserved,
+            predicted_s=predicted_seconds(request),
+            notes={} if payer == "nobody" else {"estimate_usd": round(expected.cost_usd, 6)},
+        )
+
+    def _owners_job(self, job_id: str, request: VideoRequest) -> Job:
+        return self._new_job(job_id, request, OWNER, "owner")
+
+    def _check_may_store(self, job: Job) -> None:
+        self._means.folder.check_room()
+        if not self._is_open:
+            raise StorageError("stopping")
+        if job.payer == "owner" and needs_review(self._means.folder.path):
+            raise StorageError("ledger_damaged")
+        if job.payer == "owner":
+            self._history.check()
+
+    def _stored(self, job_id: str) -> Job:
+        job = self._means.ledger.get(job_id) if is_id(job_id) else None
+        if job is None:
+            raise AccessError("not_yours")
+        return job
+
+    def _learnt_something(self) -> None:
+        self._learnt.clear()
+
+    async def _in_ledger(self, call: Callable[..., Any], *args: Any, **values: Any) -> Any:
+        return await self._means.in_ledger.soon(call, *args, **values)
+
+
+async def _to_the_end(change: Coroutine[Any, Any, _T]) -> _T:
+    """Finish a change even if whoever asked for it goes away: a row must not be stored and then forgotten."""
+    return await asyncio.shield(asyncio.ensure_future(change))

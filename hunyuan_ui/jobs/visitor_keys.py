@@ -1,0 +1,196 @@
+"""Keys in memory: the owner's for all, a visitor's for as long as they need it. Nothing here is ever written."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from hunyuan_ui.access_code import Tries
+from hunyuan_ui.endpoint.segmind import EndpointClient
+from hunyuan_ui.errors import AuthenticationError
+from hunyuan_ui.job import Job, Visitor
+from hunyuan_ui.settings import Secret, is_key
+
+KEPT_S: Final = 3600.0  # after its last use
+KEPT_AFTER_LEAVING_S: Final = 120.0  # a reload closes the page and opens it again
+GOOD_FOR_S: Final = 600.0  # a key that the service knew is not asked about again
+_MOST_GOOD: Final = 10_000
+_PREVIEW_KEY: Final = "local-preview"  # the local endpoint takes any
+
+
+@dataclass(slots=True)
+class _Lent:
+    key: Secret
+    until: float  # by the ring's clock
+
+
+class KeyRing:
+    """Which key a job is sent and polled with.
+
+    Args:
+        owner: The owner's key, if there is one.
+        now: A clock in seconds that never jumps.
+    """
+
+    def __init__(self, owner: Secret | None, now: Callable[[], float] = time.monotonic) -> None:
+        self._owner = owner
+        self._now = now
+        self._by_visitor: dict[str, _Lent] = {}
+        self._by_job: dict[str, Secret] = {}
+
+    def bring(self, job: Job, key: Secret) -> None:
+        """Use a visitor's own key for one job, until it has ended."""
+        self._by_job[job.id] = key
+
+    def lend(self, visitor_id: str, key: Secret) -> None:
+        """Use a visitor's own key for all their jobs that lack one, as after a restart."""
+        now = self._now()
+        self._by_visitor = {known: lent for known, lent in self._by_visitor.items() if lent.until > now}
+        self._by_visitor[visitor_id] = _Lent(key, now + KEPT_S)
+
+    def lent(self, visitor_id: str) -> Secret | None:
+        """Return a visitor's own key, if it is still here."""
+        lent = self._by_visitor.get(visitor_id)
+        if lent is not None and lent.until <= self._now():
+            del self._by_visitor[visitor_id]
+            return None
+        return None if lent is None else lent.key
+
+    def keep(self, visitor_id: str, for_s: float = KEPT_S) -> None:
+        """Keep a visitor's own key so long from now, if it is still here."""
+        if self.lent(visitor_id) is not None:
+            self._by_visitor[visitor_id].until = self._now() + for_s
+
+    def forget_visitor(self, visitor_id: str) -> None:
+        """Drop what a visitor lent."""
+        self._by_visitor.pop(visitor_id, None)
+
+    def forget_job(self, job_id: str) -> None:
+        """Drop the key of a job that has ended."""
+        self._by_job.pop(job_id, None)
+
+    def for_job(self, job: Job) -> str | None:
+        """Return the key a job is sent and polled with; None when its visitor must bring it again."""
+        if job.payer == "nobody":
+            return _PREVIEW_KEY
+        if job.payer == "owner":
+            return self.owner_key()
+        if job.id not in self._by_job and (lent := self.lent(job.visitor)) is not None:
+            self._by_job[job.id] = lent
+        key = self._by_job.get(job.id)
+        return None if key is None else key.reveal()
+
+    def jobs_on(self, key: Secret) -> list[str]:
+        """Return the ids of the jobs that a visitor's own key pays for and that have not ended."""
+        return [job_id for job_id, known in self._by_job.items() if known.reveal() == key.reveal()]
+
+    def owner_key(self) -> str | None:
+        """Return the owner's key, if there is one."""
+        return None if self._owner is None else self._owner.reveal()
+
+
+class KeyDesk:
+    """Where a visitor brings their own key and takes it back.
+
+    Args:
+        keys: Where it is kept.
+        client: Of the service it is for.
+        tries: How fast keys may be tried.
+        on_change: Called when jobs that waited for a key may go on.
+        now: A clock in seconds that never jumps.
+    """
+
+    def __init__(
+        self,
+        keys: KeyRing,
+        client: EndpointClient,
+        tries: Tries,
+        on_change: Callable[[], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keys = keys
+        self._client = client
+        self._tries = tries
+        self._on_change = on_change
+        self._now = now
+        self._salt = secrets.token_bytes(32)
+        self._good: OrderedDict[bytes, float] = OrderedDict()  # digests of keys the service knows, and until when
+        self._asked: dict[bytes, asyncio.Task[None]] = {}
+
+    async def bring(self, key: str, visitor: Visitor) -> None:
+        """Take a key that the service knows.
+
+        Raises:
+            AuthenticationError: The service does not know it, or no key looks like that.
+            SpendLimitError: Too many keys were tried lately.
+            EndpointError: The service cannot be asked.
+        """
+        text = key.strip()
+        await self.check(text, visitor)
+        self._keys.lend(visitor.id, Secret(text))
+        self._on_change()
+
+    async def check(self, key: str, visitor: Visitor) -> None:
+        """Make sure that the service knows a key, by its free balance call; a right one is asked about once in a while.
+
+        Raises:
+            AuthenticationError: The service does not know it, or no key looks like that.
+            SpendLimitError: Too many keys were tried lately.
+            EndpointError: The service cannot be asked.
+        """
+        check_key(key)
+        digest = hmac.new(self._salt, key.encode(), sha256).digest()
+        if self._good.get(digest, 0.0) > self._now():
+            return
+        if digest not in self._asked:
+            # Right keys count as well: otherwise a pile of stolen ones could be sorted here at any speed.
+            await self._tries.take(visitor, "key_attempts")
+        if digest not in self._asked:
+            asked = self._asked[digest] = asyncio.create_task(self._ask(key, digest), name="key check")
+            asked.add_done_callback(lambda done: self._answered(digest, done))
+        await asyncio.shield(self._asked[digest])
+
+    def has(self, visitor: Visitor) -> bool:
+        """Whether the visitor's own key is here."""
+        return self._keys.lent(visitor.id) is not None
+
+    def forget(self, visitor: Visitor) -> None:
+        """Drop the visitor's own key; jobs already sent with it keep it until they end."""
+        self._keys.forget_visitor(visitor.id)
+
+    def leave(self, visitor: Visitor) -> None:
+        """Drop the visitor's own key soon: their page was closed, or is being loaded again."""
+        self._keys.keep(visitor.id, KEPT_AFTER_LEAVING_S)
+
+    def come_back(self, visitor: Visitor) -> None:
+        """Keep the visitor's own key after all."""
+        self._keys.keep(visitor.id)
+
+    async def _ask(self, key: str, digest: bytes) -> None:
+        await self._client.credits(key)
+        self._good[digest] = self._now() + GOOD_FOR_S
+        self._good.move_to_end(digest)
+        if len(self._good) > _MOST_GOOD:
+            self._good.popitem(last=False)
+
+    def _answered(self, digest: bytes, done: asyncio.Task[None]) -> None:
+        del self._asked[digest]
+        if not done.cancelled():
+            done.exception()  # whoever asked may be gone
+
+
+def check_key(text: str) -> None:
+    """Refuse what cannot be a key.
+
+    Raises:
+        AuthenticationError: No key looks like that.
+    """
+    if not is_key(text):
+        raise AuthenticationError("key_refused", detail="it holds a space or a character that no key has")

@@ -1,0 +1,416 @@
+"""Ledger: every job and every dollar in one table, changed only by single statements that say where they start from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Final, Literal, TypeAlias
+
+from hunyuan_ui.errors import AccessError
+from hunyuan_ui.estimate import Outcome, is_plausible
+from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
+from hunyuan_ui.ledger import found as history
+from hunyuan_ui.ledger.lists import condition
+from hunyuan_ui.ledger.schema import COLUMNS, OPEN, SELECTED, UNSETTLED, problem_text, to_job, to_row
+from hunyuan_ui.ledger.sqlite import LedgerStore
+from hunyuan_ui.ledger.totals import days, totals
+from hunyuan_ui.limits import Day, Totals
+
+_INSERT: Final = (
+    f"INSERT INTO jobs ({SELECTED}) VALUES ({', '.join(':' + name for name in COLUMNS)}) ON CONFLICT (id) DO NOTHING"
+)
+_FOUND: Final = ("status", "updated_at", "ended_at", "sent_at", "request_id", "cost_microusd", "sha256", "notes")
+_ADOPT: Final = (
+    _INSERT.removesuffix("NOTHING")
+    + f"UPDATE SET problem = NULL, {', '.join(f'{name} = coalesce(excluded.{name}, {name})' for name in _FOUND)}"
+    " WHERE status <> 'done' AND deleted_at IS NULL"
+)
+
+NAMED: Final = "named_usd"  # in the notes: a cost that the service named and cannot have meant
+_IN_DOUBT: Final = f"json_extract(notes, '$.{NAMED}')"
+_SAME_REQUEST: Final = "request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request"
+_CORRECTABLE: Final = (JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED)
+_OF_THE_FILE: Final = ("width", "height", "frames", "fps", "duration_s", "size_bytes", "suffix")
+
+Columns: TypeAlias = dict[str, Any] | Callable[[Job], dict[str, Any]]
+
+
+class Ledger(LedgerStore):
+    """The one writer of the table `jobs`; safe to call from any thread. Arguments are those of `LedgerStore`."""
+
+    # one job in
+
+    def add(self, job: Job, check: Callable[[Job, Totals], None]) -> tuple[Job, bool]:
+        """Store a job and its reservation, unless its id is known already.
+
+        Args:
+            job: A queued job; its times are set here.
+            check: Raises when the job would pass a limit; runs inside the transaction.
+
+        Returns:
+            The stored job, and whether it is new.
+
+        Raises:
+            AccessError: The id is known and is another visitor's.
+            StorageError: The ledger cannot be written.
+        """
+        with self._transaction("add"):
+            known = self._find(job.id)
+            if known is not None:
+                if known.visitor != job.visitor:
+                    raise AccessError("not_yours")
+                return known, False
+            check(job, totals(self._connection, job.visitor, self.now()))
+            stamp = self.now()
+            stored = replace(job, created_at=stamp, updated_at=stamp)
+            self._connection.execute(_INSERT, to_row(stored))
+        return stored, True
+
+    def adopt(self, job: Job) -> bool:
+        """Store a finished job that was found in the library and is not finished here; return whether that was new."""
+        with self._transaction("adopt"):
+            # A time from a file may lie ahead of this machine's, and would hold the ledger's clock there.
+            names = ("created_at", "sent_at", "ended_at")
+            past = {name: min(at, self.now()) for name in names if (at := getattr(job, name)) is not None}
+            row = to_row(replace(job, **past, updated_at=self.now()))
+            return self._connection.execute(_ADOPT, row).rowcount == 1
+
+    def take_in(self, found: Iterable[Job]) -> list[Job]:
+        """Store jobs that the account's history has and this ledger has not, all or none; return what is new here.
+
+        One that is known by its request id, deleted or not, stays as it is. One that was sent and has no id yet is
+        given it, if it asked for the same at about the same time.
+
+        Args:
+            found: Jobs of the owner's, each with an id that follows from its request.
+        """
+        with self._transaction("take_in"):
+            return history.take_in(self._connection, found, self.now())
+
+    def say_spent(self, said: Job) -> Job:
+        """Count all that the account was charged today by its owner's word, less what is settled here already.
+
+        Args:
+            said: A lost job whose cost that is; of two on one day the later one holds.
+        """
+        with self._transaction("say_spent"):
+            return history.say_spent(self._connection, said, self.now())
+
+    # one job onwards
+
+    def claim(self, job_id: str) -> Job | None:
+        """Commit `submitting` before the POST leaves; None when it was cancelled meanwhile."""
+        stamp = self.now()
+        columns = {"sent_at": stamp, "not_before": None, "problem": None}
+        return self._move("claim", job_id, JobStatus.SUBMITTING, (JobStatus.QUEUED,), columns)
+
+    def requeue(
+        self, job_id: str, not_before: float | None, problem: JobProblem | None, notes: dict[str, Any] | None = None
+    ) -> Job:
+        """Put a job back that provably was not sent or was told to wait; `not_before` is UTC seconds."""
+        columns: dict[str, Any] = {"sent_at": None, "not_before": not_before, "problem": problem_text(problem)}
+        if notes is not None:
+            columns["notes"] = json.dumps(notes)
+        return self._owned("requeue", job_id, JobStatus.QUEUED, (JobStatus.SUBMITTING,), columns)
+
+    def mark_running(self, job_id: str, request_id: str, *, cost_usd: float | None = None, **notes: Any) -> Job:
+        """Record the service's request id, unless it is another job's: then what comes of it is nobody's to see.
+
+        Args:
+            job_id: Of a job that is being sent.
+            request_id: The service's.
+            cost_usd: A cost that the answer named already.
+            notes: Small facts to keep beside it.
+        """
+
+        def columns(known: Job) -> dict[str, Any]:
+            if self._is_of_another(job_id, request_id):
+                problem = JobProblem.from_code("request_id_reused", request_id=request_id)
+                # The id stays in the sentence only: nothing may ask for another job's video by it.
+                return {"status": JobStatus.UNKNOWN.value, "ended_at": self.now(), "problem": problem_text(problem)}
+            priced = replace(_priced(known, cost_usd), request_id=request_id)
+            return {"request_id": request_id, "problem": None, **_money_of(priced, notes)}
+
+        return self._owned("running", job_id, JobStatus.RUNNING, (JobStatus.SUBMITTING,), columns)
+
+    def mark_downloading(
+        self,
+        job_id: str,
+        *,
+        request_id: str | None,
+        result_url: str | None,
+        cost_usd: float | None,
+        inference_s: float | None,
+        queue_s: float | None = None,
+    ) -> Job:
+        """Record that the video exists, and settle at the cost (US dollars) that the service names."""
+        begun = (JobStatus.SUBMITTING, JobStatus.RUNNING, JobStatus.DOWNLOADING)
+
+        def columns(known: Job) -> dict[str, Any]:
+            is_own = request_id is not None and not self._is_of_another(job_id, request_id)
+            facts = {
+                "request_id": request_id if is_own else None,
+                "result_url": result_url,
+                "inference_s": inference_s,
+                "queue_s": queue_s,
+            }
+            # A later answer that says less takes nothing back.
+            told = {column: value for column, value in facts.items() if value is not None}
+            return {**told, **_money_of(_priced(known, cost_usd)), "problem": None}
+
+        return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, columns)
+
+    def mark_done(self, job_id: str, *, sha256: str, notes: dict[str, Any]) -> Job:
+        """Record that the video, poster and sidecar are in the library; `notes` are the video's real facts."""
+
+        def columns(known: Job) -> dict[str, Any]:
+            merged = json.dumps({**notes, **known.notes, **_facts_in(notes)})
+            return {"ended_at": self.now(), "sha256": sha256, "notes": merged, "problem": None}
+
+        return self._owned("done", job_id, JobStatus.DONE, (JobStatus.DOWNLOADING,), columns)
+
+    def mark_failed(self, job_id: str, problem: JobProblem) -> Job:
+        """Release the reservation of a job that was refused or failed there without a cost."""
+        begun = (JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING)
+        return self._end("failed", job_id, JobStatus.FAILED, begun, problem)
+
+    def mark_unknown(self, job_id: str, problem: JobProblem, *, cost_usd: float | None = None) -> Job:
+        """Count a job as spent whose answer never came, at the cost that was named if one was."""
+        begun = (JobStatus.SUBMITTING, JobStatus.RUNNING)
+        return self._end("unknown", job_id, JobStatus.UNKNOWN, begun, problem, cost_usd=cost_usd)
+
+    def mark_lost(self, job_id: str, problem: JobProblem, *, cost_usd: float | None = None) -> Job:
+        """Name a charged job whose file cannot be had now; its request id and link stay for another look."""
+        begun = (JobStatus.RUNNING, JobStatus.DOWNLOADING)
+        return self._end("lost", job_id, JobStatus.LOST, begun, problem, cost_usd=cost_usd)
+
+    def look_again(self, job_id: str) -> Job | None:
+        """Take a lost job up again; None when it is not lost, or nothing is known to ask for."""
+        columns = {"ended_at": None, "problem": None}
+        for to, where in (
+            (JobStatus.DOWNLOADING, "AND result_url IS NOT NULL"),
+            (JobStatus.RUNNING, "AND request_id IS NOT NULL"),
+        ):
+            if job := self._move("look_again", job_id, to, (JobStatus.LOST,), columns, and_where=where):
+                return job
+        return None
+
+    def name_cost(self, job_id: str, cost_usd: float, *, is_confirmed: bool = False) -> Job:
+        """Record a cost that was named outside a transition, or confirmed by the account's history, in US dollars."""
+        with self._transaction("name_cost"):
+            known = self._known(job_id)
+            priced = _priced(known, cost_usd, is_confirmed=is_confirmed)
+            self._set(job_id, _money_of(priced))
+        return priced
+
+    def correct_cost(self, job_id: str, cost_usd: float, note: str) -> Job | None:
+        """Put what an ended job cost right, with the owner's note, which stays; None unless it was sent and has ended.
+
+        A failed job that turns out to be charged becomes lost, an unknown one lost or failed.
+        """
+        with self._transaction("correct"):
+            known = self._known(job_id)
+            if known.status not in _CORRECTABLE or known.sent_at is None:
+                return None
+            status = known.status
+            if status in (JobStatus.FAILED, JobStatus.UNKNOWN):
+                status = JobStatus.LOST if cost_usd > 0 else JobStatus.FAILED
+            was = {"at": self.now(), "note": note, "from_microusd": known.cost_microusd, "status": known.status.value}
+            notes = {name: value for name, value in known.notes.items() if name != NAMED}
+            notes["corrections"] = [*notes.get("corrections", []), {**was, "to_microusd": round(cost_usd * MICRO)}]
+            right = replace(known, status=status, cost_microusd=round(cost_usd * MICRO), notes=notes)
+            self._set(job_id, {"status": status.value, **_money_of(right)})
+        return right
+
+    def cancel(self, job_id: str) -> Job | None:
+        """Remove a job that was not sent; None when it was already sent or has ended."""
+        return self._move("cancel", job_id, JobStatus.CANCELLED, (JobStatus.QUEUED,), {"ended_at": self.now()})
+
+    def settle_unknown(self, job_id: str, *, was_charged: bool) -> Job | None:
+        """Apply the owner's word on an unknown job: charged makes it lost, not charged makes it failed."""
+        status, code = (JobStatus.LOST, "said_charged") if was_charged else (JobStatus.FAILED, "said_not_charged")
+        problem = problem_text(JobProblem.from_code(code))
+        return self._move("settle", job_id, status, (JobStatus.UNKNOWN,), {"problem": problem})
+
+    def note(self, job_id: str, **notes: Any) -> Job:
+        """Merge small facts into a job's notes."""
+        with self._transaction("note"):
+            known = self._known(job_id)
+            merged = {**known.notes, **notes}
+            self._set(job_id, {"notes": json.dumps(merged)})
+        return replace(known, notes=merged)
+
+    def hide(self, job_id: str) -> None:
+        """Take an ended job out of every list and forget its words and its link; its money stays counted."""
+        with self._transaction("hide"):
+            self._connection.execute(
+                "UPDATE jobs SET deleted_at = ?, problem = NULL, result_url = NULL,"
+                " request = json_set(request, '$.prompt', '-', '$.negative_prompt', '')"
+                f" WHERE id = ? AND status NOT IN ({OPEN})",
+                (self.now(), job_id),
+            )
+            self._must_truncate = True
+
+    # reading
+
+    def get(self, job_id: str) -> Job | None:
+        """Return a job that was not deleted."""
+        return next(iter(self._jobs("WHERE id = ? AND deleted_at IS NULL", (job_id,))), None)
+
+    def active(self) -> list[Job]:
+        """Return every job the runner still has to do with, oldest first."""
+        return self._jobs(f"WHERE {UNSETTLED} AND status <> 'unknown' ORDER BY created_at, rowid", ())
+
+    def unknown(self) -> list[Job]:
+        """Return the jobs whose owner must say whether they were charged, oldest first."""
+        return self._jobs(f"WHERE {UNSETTLED} AND status = 'unknown' AND payer = 'owner' ORDER BY created_at", ())
+
+    def doubtful(self) -> list[Job]:
+        """Return the jobs whose named cost could not be meant and was not confirmed, oldest first."""
+        return self._jobs(
+            f"WHERE payer = 'owner' AND deleted_at IS NULL AND {_IN_DOUBT} IS NOT NULL ORDER BY created_at", ()
+        )
+
+    def jobs(
+        self,
+        visitor: str | None,
+        *,
+        statuses: frozenset[JobStatus] | None = None,
+        search: str = "",
+        before: tuple[float, str] | None = None,
+        limit: int = 50,
+    ) -> list[Job]:
+        """Return jobs newest first.
+
+        Args:
+            visitor: Whose; None for everybody's.
+            statuses: Which; None for all.
+            search: Words that must all stand in the prompt.
+            before: `created_at` and id of the last one already shown.
+            limit: At most this many.
+        """
+        where, values = condition(visitor, statuses, search)
+        if before is not None:
+            where += " AND (created_at, id) < (?, ?)"
+            values.extend(before)
+        return self._jobs(f"{where} ORDER BY created_at DESC, id DESC LIMIT ?", (*values, limit))
+
+    def ids(self, only: Literal["done", "deleted"] | None = None) -> set[str]:
+        """Return every id, deleted ones included; or only those of finished or of deleted jobs."""
+        where = {None: "1", "done": "status = 'done'", "deleted": "deleted_at IS NOT NULL"}[only]
+        with self._reading() as read:
+            return {row[0] for row in read.execute(f"SELECT id FROM jobs WHERE {where}")}
+
+    def outcomes(self, payer: str, limit: int = 20) -> list[Outcome]:
+        """Return what the latest finished jobs really took and cost."""
+        with self._reading() as read:
+            rows = read.execute(
+                "SELECT predicted_s, inference_s, cost_microusd FROM jobs WHERE status = 'done' AND inference_s > 0"
+                f" AND (payer = 'nobody') = (? = 'nobody') AND {_IN_DOUBT} IS NULL ORDER BY ended_at DESC LIMIT ?",
+                (payer, limit),
+            ).fetchall()
+        return [Outcome(row[0], row[1], None if row[2] is None else row[2] / MICRO) for row in rows]
+
+    def totals(self, visitor: str) -> Totals:
+        """Return what the guard would be shown for this visitor now."""
+        with self._reading() as read:
+            return totals(read, visitor, self.now())
+
+    def days(self, since: float) -> list[Day]:
+        """Return what each UTC day since then cost its owner, oldest first; only days on which something was sent."""
+        with self._reading() as read:
+            return days(read, since, self.now())
+
+    # inside
+
+    def _find(self, job_id: str) -> Job | None:
+        row = self._connection.execute(f"SELECT {SELECTED} FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return None if row is None else to_job(row)
+
+    def _jobs(self, where: str, values: tuple[Any, ...]) -> list[Job]:
+        with self._reading() as read:
+            rows = read.execute(f"SELECT {SELECTED} FROM jobs {where}", values).fetchall()
+        return [to_job(row) for row in rows]
+
+    def _known(self, job_id: str) -> Job:
+        known = self._find(job_id)
+        if known is None:
+            raise AccessError("not_yours")
+        return known
+
+    def _is_of_another(self, job_id: str, request_id: str) -> bool:
+        """Whether a request id is another job's, with or without dashes; deleted jobs count."""
+        statement = f"SELECT 1 FROM jobs WHERE {_SAME_REQUEST} AND id <> :id"
+        same = {"request": request_id.replace("-", "").lower(), "id": job_id}
+        return self._connection.execute(statement, same).fetchone() is not None
+
+    def _end(
+        self,
+        name: str,
+        job_id: str,
+        to: JobStatus,
+        begun: tuple[JobStatus, ...],
+        problem: JobProblem,
+        *,
+        cost_usd: float | None = None,
+    ) -> Job:
+        def columns(known: Job) -> dict[str, Any]:
+            money = _money_of(_priced(known, cost_usd)) if cost_usd is not None else {}
+            return {"ended_at": self.now(), "problem": problem_text(problem), **money}
+
+        return self._owned(name, job_id, to, begun, columns)
+
+    def _owned(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], columns: Columns) -> Job:
+        job = self._move(name, job_id, to, begun, columns)
+        if job is None:
+            raise RuntimeError(f"job {job_id} cannot become {to.value}")
+        return job
+
+    def _move(
+        self,
+        name: str,
+        job_id: str,
+        to: JobStatus,
+        begun: tuple[JobStatus, ...],
+        columns: Columns,
+        *,
+        and_where: str = "",
+    ) -> Job | None:
+        places = "', '".join(begun)
+        with self._transaction(name):
+            if callable(columns):
+                known = self._find(job_id)
+                columns = {} if known is None else columns(known)
+            values = {"status": to.value, "updated_at": self.now(), **columns}
+            has_moved = self._set(job_id, values, and_where=f"AND status IN ('{places}') {and_where}")
+            return self._find(job_id) if has_moved else None
+
+    def _set(self, job_id: str, values: dict[str, Any], *, and_where: str = "") -> bool:
+        sets = ", ".join([f"{column} = :{column}" for column in values])
+        statement = f"UPDATE jobs SET {sets} WHERE id = :job_id {and_where}"
+        return self._connection.execute(statement, {**values, "job_id": job_id}).rowcount == 1
+
+
+def _priced(job: Job, cost_usd: float | None, *, is_confirmed: bool = False) -> Job:
+    """Return a job at the cost that was named for it.
+
+    A cost that cannot be meant counts as the estimate, is kept in the notes for the owner, and takes the place of no
+    cost that can; zero is what a service says that names no price.
+    """
+    if cost_usd is None or job.payer == "nobody":
+        return job if cost_usd is None else replace(job, cost_microusd=round(cost_usd * MICRO))
+    if is_confirmed or is_plausible(cost_usd, job.estimate_microusd / MICRO):
+        notes = {name: value for name, value in job.notes.items() if name != NAMED}
+        return replace(job, cost_microusd=round(cost_usd * MICRO), notes=notes)
+    if job.cost_microusd is not None and NAMED not in job.notes:
+        return job
+    return replace(job, cost_microusd=job.estimate_microusd, notes={**job.notes, NAMED: cost_usd})
+
+
+def _money_of(job: Job, more: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"cost_microusd": job.cost_microusd, "notes": json.dumps({**job.notes, **(more or {})})}
+
+
+def _facts_in(notes: dict[str, Any]) -> dict[str, Any]:
+    return {name: notes[name] for name in _OF_THE_FILE if name in notes}

@@ -1,0 +1,411 @@
+"""The open ledger: one connection that writes, one that reads, its clock, and its copies."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.job import JobProblem
+from hunyuan_ui.ledger.clock import LedgerClock
+from hunyuan_ui.ledger.schema import (
+    BY_REQUEST,
+    SCHEMA,
+    SCHEMA_VERSION,
+    SELECTED,
+    as_storage_error,
+    problem_text,
+    to_job,
+)
+
+_NEWEST: Final = "SELECT coalesce(max(updated_at), 0.0) FROM jobs"
+# Those that lay ahead keep their order, each a millionth of a second after the one before.
+_TO_THE_PRESENT: Final = """
+UPDATE jobs SET
+    created_at = min(created_at, begun), updated_at = min(updated_at, :now), sent_at = min(sent_at, :now),
+    ended_at = min(ended_at, :now), not_before = min(not_before, :now), deleted_at = min(deleted_at, :now)
+FROM (
+    SELECT id, :now + row_number() OVER (ORDER BY created_at, rowid) * 1e-6 AS begun FROM jobs
+    WHERE max(created_at, updated_at, coalesce(sent_at, 0), coalesce(ended_at, 0), coalesce(not_before, 0),
+        coalesce(deleted_at, 0)) > :now
+) AS ahead WHERE jobs.id = ahead.id
+"""
+
+
+class LedgerStore:
+    """A ledger's file while it is open; safe to use from any thread.
+
+    Args:
+        connection: From `open_ledger`, which has checked the file and set its pragmas.
+        reader: From `open_reader`, so that no read waits for a write; None reads by the same connection.
+        now: The machine's clock, UTC seconds; tests bring their own.
+        steady: A clock in seconds that never jumps; likewise.
+        checkpoint: Called by name before and after each commit, so that tests can fail or kill there.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        reader: sqlite3.Connection | None = None,
+        now: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> None:
+        self._connection = connection
+        self._reader = reader or connection
+        self._checkpoint = checkpoint
+        self._must_truncate = False  # words that were deleted still stand in the log
+        self._lock = threading.RLock()
+        self._read_lock = threading.RLock() if reader else self._lock
+        with self._reading() as read:
+            (newest,) = read.execute(_NEWEST).fetchone()
+        self._clock = LedgerClock(now, steady, newest)
+
+    def now(self) -> float:
+        """Return UTC seconds that never run backwards, so that a clock set back opens no new day."""
+        return self._clock.now()
+
+    @property
+    def ahead_s(self) -> float:
+        """Seconds that the newest stored time lies ahead of the machine's clock if that is more than a day, else 0."""
+        return self._clock.ahead_s
+
+    @property
+    def changes(self) -> int:
+        """How many rows were changed since the ledger was opened."""
+        return self._connection.total_changes
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock, self._read_lock:
+            # The last one to close empties the log, for which it must be able to write.
+            self._reader.close()
+            self._connection.close()
+
+    def set_clock_right(self) -> int:
+        """Move every stored time that lies ahead of the machine's clock to the present, and return of how many jobs.
+
+        What counted for a day ahead counts for today. Nothing moves unless the newest lies more than a day ahead: a
+        clock that was only set back would else open a new day when it is put right.
+
+        Raises:
+            StorageError: The ledger cannot be written.
+        """
+        with self._lock:
+            if not self.ahead_s:
+                return 0
+            with self._transaction("clock"):
+                now = self._clock.machine
+                moved = self._connection.execute(_TO_THE_PRESENT, {"now": now}).rowcount
+            self._clock.start_over(now)
+        return moved
+
+    def back_up(self, folder: Path) -> Path:
+        """Copy the ledger as it is here, wherever its file is by now, into a folder; return the copy.
+
+        Raises:
+            StorageError: The copy could not be written, or the ledger is damaged.
+        """
+        with self._lock:
+            return back_up(folder, self._connection)
+
+    def empty_log(self) -> None:
+        """Write what is only in the write-ahead log into the ledger's file, now and at each commit from now on.
+
+        Raises:
+            StorageError: The ledger cannot be written.
+        """
+        with self._lock:
+            try:
+                self._connection.execute("PRAGMA wal_autocheckpoint = 1")
+                was_busy = self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()[0]
+            except sqlite3.Error as error:
+                raise as_storage_error(error) from error
+        if was_busy:
+            raise StorageError("ledger_busy")
+
+    # inside
+
+    @contextmanager
+    def _transaction(self, name: str) -> Generator[None]:
+        with self._lock:
+            try:
+                self._checkpoint(f"ledger.{name}.begin")
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield
+                (newest,) = self._connection.execute(_NEWEST).fetchone()
+                self._checkpoint(f"ledger.{name}.commit")
+                self._connection.execute("COMMIT")
+                self._clock.hold(newest)
+                self._checkpoint(f"ledger.{name}.committed")
+                self._must_truncate = self._must_truncate and not truncate_log(self._connection)
+            except sqlite3.Error as error:
+                self._roll_back()
+                raise as_storage_error(error) from error
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _reading(self) -> Generator[sqlite3.Connection]:
+        with self._read_lock:
+            try:
+                yield self._reader
+            except sqlite3.Error as error:
+                raise as_storage_error(error) from error
+
+
+FILE_NAME: Final = "ledger.sqlite3"
+LOG_NAME: Final = f"{FILE_NAME}-wal"  # commits that are not in the ledger's file yet
+BACKUPS_KEPT: Final = 5
+BUSY_TIMEOUT_S: Final = 5.0
+_PATIENCE_MS: Final = 100  # with a reader, before the log is emptied another time
+_OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables
+_REVIEW: Final = "ledger.review"  # stands while the owner has not confirmed the budget after damage
+# A job that waited when the copy was made may have been sent since; a preview costs nothing.
+_MAY_HAVE_BEEN_SENT: Final = (
+    "UPDATE jobs SET status = 'unknown', problem = ?, ended_at = updated_at"
+    " WHERE status IN ('queued', 'submitting') AND payer <> 'nobody'"
+)
+_TABLE: Final = "SELECT 1 FROM sqlite_master WHERE name = 'jobs'"
+_INDEX: Final = "SELECT 1 FROM sqlite_master WHERE name = 'jobs_by_request'"
+
+
+class Opened(NamedTuple):
+    """An open database, and where a damaged predecessor was put."""
+
+    connection: sqlite3.Connection
+    set_aside: Path | None
+
+
+def open_ledger(folder: Path, *, can_write: bool = True) -> Opened:
+    """Open the ledger of a data folder, creating it or replacing a damaged one by its newest good backup.
+
+    Args:
+        folder: The data folder, which exists.
+        can_write: False opens what is there for reading only, as beside another process.
+
+    Raises:
+        StorageError: The file is locked, unreadable, or of a newer version of this program.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        needed = ".".join(map(str, _OLDEST_SQLITE))
+        raise StorageError("sqlite_too_old", version=sqlite3.sqlite_version, needed=needed)
+    path = folder / FILE_NAME
+    if not can_write:
+        return Opened(_open_read_only(path), None)
+    try:
+        # A file that lost everything in it would pass for a new one, with nothing spent; its backups tell.
+        return Opened(_open_checked(path, may_be_new=not _backups(folder)), None)
+    except sqlite3.DatabaseError as error:
+        trouble = as_storage_error(error)
+        if trouble.code != "ledger_damaged":
+            raise trouble from error
+    set_aside = _set_aside(path)
+    _restore_backup(folder, path)
+    try:
+        return Opened(_open_checked(path, may_be_new=True), set_aside)
+    except sqlite3.DatabaseError as error:
+        raise as_storage_error(error) from error
+
+
+def needs_review(folder: Path) -> bool:
+    """Whether past spending is uncertain after damage, so that the owner must confirm the budget."""
+    return (folder / _REVIEW).exists()
+
+
+def confirm_review(folder: Path) -> None:
+    """Take the owner's word that spending may go on after damage."""
+    (folder / _REVIEW).unlink(missing_ok=True)
+
+
+def open_reader(folder: Path) -> sqlite3.Connection:
+    """Open a second connection to a ledger that is open for writing; it reads what is committed and never waits.
+
+    Raises:
+        StorageError: The ledger cannot be read.
+    """
+    connection = _read_only(folder / FILE_NAME)
+    try:
+        connection.execute(_TABLE).fetchone()  # opens the log as well
+    except sqlite3.Error as error:
+        connection.close()
+        raise as_storage_error(error) from error
+    return connection
+
+
+def back_up(folder: Path, source: sqlite3.Connection | None = None) -> Path:
+    """Copy a ledger while it is in use, keeping the newest five copies without words deleted since; return the copy.
+
+    Args:
+        folder: Where the copies are.
+        source: The open ledger, outside a transaction; None opens the one that lies in the folder.
+
+    Raises:
+        StorageError: The copy could not be written, or the ledger is damaged; older copies stay then.
+    """
+    copy = _next_backup(folder)
+    part = copy.with_suffix(".part")
+    try:
+        with ExitStack() as undo:
+            source = source or undo.enter_context(closing(_read_only(folder / FILE_NAME)))
+            target = undo.enter_context(closing(sqlite3.connect(part)))
+            source.backup(target)
+            _check(target)
+            forgotten = _forgotten(target)
+        part.replace(copy)
+        for number, old in enumerate(_backups(folder)):
+            if number >= BACKUPS_KEPT or (old != copy and not _is_as_forgetful(old, forgotten)):
+                old.unlink(missing_ok=True)
+    except sqlite3.Error as error:
+        raise as_storage_error(error) from error
+    except OSError as error:
+        raise StorageError("disk_read_only") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return copy
+
+
+def truncate_log(connection: sqlite3.Connection) -> bool:
+    """Empty the write-ahead log, where deleted words still stand; return False when somebody was reading there."""
+    with suppress(sqlite3.Error):
+        connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+        try:
+            is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return is_busy == 0
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
+    return False
+
+
+def _forgotten(connection: sqlite3.Connection) -> int:
+    """Return how many jobs were deleted."""
+    return int(connection.execute("SELECT count(*) FROM jobs WHERE deleted_at IS NOT NULL").fetchone()[0])
+
+
+def _is_as_forgetful(backup: Path, forgotten: int) -> bool:
+    with suppress(sqlite3.Error), closing(_read_only(backup, "&immutable=1")) as connection:
+        return _forgotten(connection) >= forgotten
+    return False
+
+
+def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
+    with ExitStack() as undo:
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        undo.callback(connection.close)
+        connection.row_factory = sqlite3.Row
+        # Before anything else: what a newer version writes may look like damage to this one.
+        _check_version(connection)
+        # FULL costs one fsync a commit and is what makes "submitting" survive a power cut.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        # What is deleted or moved is overwritten, not only marked as free.
+        connection.execute("PRAGMA secure_delete = ON")
+        _check(connection)
+        if connection.execute(_TABLE).fetchone() is None:
+            if not may_be_new:
+                raise sqlite3.DatabaseError("the table is gone")
+            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+        if connection.execute(_INDEX).fetchone() is None:
+            connection.execute(BY_REQUEST)
+        _check_rows(connection)
+        truncate_log(connection)  # an earlier run may not have come to it
+        undo.pop_all()
+    return connection
+
+
+def _check_version(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA user_version").fetchone()[0] > SCHEMA_VERSION:
+        raise StorageError("ledger_newer")
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+        raise sqlite3.DatabaseError("quick_check failed")
+
+
+def _check_rows(connection: sqlite3.Connection) -> None:
+    # What quick_check cannot see: damage inside a text.
+    try:
+        for row in connection.execute(f"SELECT {SELECTED} FROM jobs"):
+            to_job(row)
+    except (ValueError, KeyError, TypeError) as error:
+        raise sqlite3.DatabaseError("a row cannot be read") from error
+
+
+def _open_read_only(path: Path) -> sqlite3.Connection:
+    # On a read-only disk a WAL database opens only as one that nobody changes.
+    for option in ("", "&immutable=1"):
+        with suppress(sqlite3.DatabaseError), ExitStack() as undo:
+            connection = _read_only(path, option)
+            undo.callback(connection.close)
+            _check_version(connection)
+            if connection.execute(_TABLE).fetchone() is not None:
+                undo.pop_all()
+                return connection
+    # Nothing readable is there (a first start on a read-only disk): show an empty library.
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.executescript(f"{SCHEMA} PRAGMA query_only = ON;")
+    return connection
+
+
+def _read_only(path: Path, option: str = "") -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=ro{option}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _set_aside(path: Path) -> Path:
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    target = path.with_name(f"ledger.corrupt-{stamp}-{time.time_ns() % 1000:03d}.sqlite3")
+    try:
+        # First the mark: a stop right after the move must not leave an empty ledger that may spend.
+        path.with_name(_REVIEW).write_text(f"{target.name}\n", encoding="utf-8")
+        path.replace(target)
+        for suffix in ("-wal", "-shm"):
+            leftover = path.with_name(path.name + suffix)
+            if leftover.exists():
+                leftover.replace(target.with_name(target.name + suffix))
+    except OSError as error:
+        raise StorageError("disk_read_only") from error
+    return target
+
+
+def _restore_backup(folder: Path, path: Path) -> None:
+    part = path.with_suffix(".part")
+    for backup in _backups(folder):
+        part.unlink(missing_ok=True)
+        with suppress(sqlite3.DatabaseError), closing(_read_only(backup)) as source:
+            _check(source)
+            with closing(sqlite3.connect(part, isolation_level=None)) as target:
+                source.backup(target)
+                target.execute(_MAY_HAVE_BEEN_SENT, (problem_text(JobProblem.from_code("interrupted")),))
+            # In one step: a stop before the mark would leave jobs that are sent a second time.
+            part.replace(path)
+            return
+
+
+def _backups(folder: Path) -> list[Path]:
+    return sorted(folder.glob("ledger.backup-*.sqlite3"), reverse=True)
+
+
+def _next_backup(folder: Path) -> Path:
+    # Numbered past the newest, so that a clock set back does not make the new copy the oldest.
+    numbers = [backup.stem.rpartition("-")[2] for backup in _backups(folder)]
+    newest = max((int(number) for number in numbers if number.isdigit()), default=0)
+    return folder / f"ledger.backup-{max(time.time_ns(), newest + 1):020d}.sqlite3"

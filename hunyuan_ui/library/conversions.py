@@ -1,0 +1,203 @@
+"""Exports: GIFs, WebPs, stills and copies without settings, made when asked for and kept for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from math import floor
+from pathlib import Path
+from typing import Final, Literal
+
+from hunyuan_ui import media
+from hunyuan_ui.errors import MediaError
+from hunyuan_ui.media import settings_tag as settings_tag
+
+ExportKind = Literal["gif", "webp", "png", "mp4"]
+
+SIDES: Final = (320, 480, 640)  # px of an animation's longer side
+RATES: Final = (8, 12, 24)  # frames a second; all divide the model's 24
+MIN_FREE_BYTES: Final = 512 * 1024 * 1024  # what is left belongs to videos that are paid for
+KEPT_BYTES: Final = 256 * 1024 * 1024
+KEPT_S: Final = 24 * 3600.0
+AT_ONCE: Final = 2  # of all visitors together: each keeps a core busy
+_SIDE: Final = 480
+_RATE: Final = 12
+_FPS: Final = 24
+_LAST_FRAME: Final = 9_999
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What to make of a video.
+
+    Args:
+        kind: `gif` and `webp` move, `png` is a still in full size, `mp4` a copy without settings.
+        side: Longer side of an animation in px.
+        fps: Rate of an animation in frames a second.
+        frame: Number of a still's frame, the first is 0.
+    """
+
+    kind: ExportKind
+    side: int = _SIDE
+    fps: int = _RATE
+    frame: int = 0
+
+    @classmethod
+    def parse(cls, kind: ExportKind, side: str, fps: str, at_s: str) -> Export:
+        """Return the nearest export there is to what an address asks for; nonsense becomes the default."""
+        return cls(
+            kind,
+            side=_nearest(side, SIDES, _SIDE) if kind in ("gif", "webp") else _SIDE,
+            fps=_nearest(fps, RATES, _RATE) if kind in ("gif", "webp") else _RATE,
+            frame=min(_LAST_FRAME, max(0, floor(_number(at_s, 0.0) * _FPS + 0.01))) if kind == "png" else 0,
+        )
+
+    @property
+    def file_name(self) -> str:
+        """The end of its name in the folder of exports, the same for the same export."""
+        return f"{self.side}-{self.fps}-{self.frame}.{self.kind}"
+
+
+class Exports:
+    """The folder of exports.
+
+    Args:
+        folder: Created when the first export is made; everything in it can be made again.
+        min_free_bytes: With less free space nothing is made.
+    """
+
+    def __init__(self, folder: Path, *, min_free_bytes: int = MIN_FREE_BYTES) -> None:
+        self.folder = folder
+        self._min_free_bytes = min_free_bytes
+        self._makers: set[str] = set()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def make(
+        self,
+        video: Path,
+        job_id: str,
+        export: Export,
+        *,
+        visitor_id: str,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Path:
+        """Return the file of an export, made now unless it is there already.
+
+        Args:
+            video: The MP4 in the library.
+            job_id: Whose video it is; a checked id.
+            export: What to make.
+            visitor_id: Each visitor has one export under way.
+            is_wanted: Asked in another thread when the file is there: whether its video was not deleted meanwhile.
+
+        Raises:
+            MediaError: The video cannot be read or is gone, the disk is full, or the visitor's last one is not done.
+        """
+        path = self.folder / f"{job_id}-{export.file_name}"
+        if path.is_file():
+            with suppress(OSError):
+                os.utime(path)
+            return path
+        if visitor_id in self._makers:
+            raise MediaError("export_busy")
+        self._makers.add(visitor_id)
+        try:
+            async with self._slots:
+                await asyncio.to_thread(self._make, video, path, export, is_wanted)
+        finally:
+            self._makers.discard(visitor_id)
+        return path
+
+    def forget(self, job_id: str) -> None:
+        """Remove everything made of a video."""
+        _remove(self.folder.glob(f"{job_id}-*"))
+
+    def sweep(self, job_ids: set[str]) -> None:
+        """Remove half-made files, old ones, the oldest of too many, and what was made of videos that are gone.
+
+        Args:
+            job_ids: Of the videos that there are.
+        """
+        _remove(self.folder.glob(".*.part"))
+        # A deletion may have been broken off between a video and what was made of it.
+        _remove(path for path in self.folder.glob("*") if path.name.partition("-")[0] not in job_ids)
+        self._make_room()
+
+    def _make(self, video: Path, path: Path, export: Export, is_wanted: Callable[[], bool]) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make_room()
+            if shutil.disk_usage(self.folder).free < self._min_free_bytes:
+                raise MediaError("export_failed", problem="the disk is nearly full")
+            _write(video, path, export)
+            keep_if(is_wanted, path)
+        except OSError as error:
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            problem = "the disk is full" if is_full else "the file could not be written"
+            raise MediaError("export_failed", problem=problem) from error
+
+    def _make_room(self) -> None:
+        found: list[tuple[float, int, Path]] = []
+        with suppress(OSError):
+            for path in self.folder.iterdir():
+                with suppress(FileNotFoundError):
+                    stat = path.stat()
+                    found.append((stat.st_mtime, stat.st_size, path))
+        kept = 0
+        for touched, size, path in sorted(found, reverse=True):
+            kept += size
+            if path.suffix != ".part" and (kept > KEPT_BYTES or time.time() - touched > KEPT_S):
+                _remove([path])
+
+
+def keep_if(is_wanted: Callable[[], bool], path: Path) -> None:
+    """Remove a file made of a video that was deleted while it was made.
+
+    To be called when the file is there: what was deleted later takes the file with it.
+
+    Raises:
+        MediaError: It was deleted.
+    """
+    is_kept = False
+    try:
+        is_kept = is_wanted()
+    finally:
+        if not is_kept:
+            _remove([path])
+    if not is_kept:
+        raise MediaError("video_missing")
+
+
+def _write(video: Path, path: Path, export: Export) -> None:
+    writers: dict[ExportKind, Callable[[], None]] = {
+        "gif": lambda: media.write_animation(video, path, kind="gif", side=export.side, fps=export.fps),
+        "webp": lambda: media.write_animation(video, path, kind="webp", side=export.side, fps=export.fps),
+        "png": lambda: media.write_still(video, path, export.frame / _FPS),
+        "mp4": lambda: settings_tag.strip(video, path),
+    }
+    writers[export.kind]()
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in list(paths):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _nearest(text: str, choices: tuple[int, ...], default: int) -> int:
+    wished = _number(text, default)
+    return min(choices, key=lambda choice: abs(choice - wished))
+
+
+def _number(text: str, default: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        return default
+    return number if abs(number) < 1e6 else default

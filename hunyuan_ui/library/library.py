@@ -1,0 +1,252 @@
+"""VideoLibrary: finished videos on disk, each with a poster and a JSON sidecar, none of them ever half there."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from hunyuan_ui import media
+from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
+from hunyuan_ui.errors import MediaError
+from hunyuan_ui.file_type import BY_SUFFIX, MP4
+from hunyuan_ui.files import sync_folder
+from hunyuan_ui.job import Job, JobStatus, is_id
+from hunyuan_ui.media import settings_tag as settings_tag
+from hunyuan_ui.request import VideoRequest
+
+_SIDECAR_VERSION: Final = 1
+_CHUNK_BYTES: Final = 1024 * 1024
+_UNREADABLE: Final = ".unreadable"  # suffix of a whole file that cannot be played, kept because it was paid for
+
+
+class VideoLibrary:
+    """The folder `videos` of a data folder; every path is built from a checked job id.
+
+    Args:
+        folder: Created when missing and possible.
+        checkpoint: Called by name at each step of a write, so that tests can fail or kill there.
+    """
+
+    def __init__(self, folder: Path, *, checkpoint: Checkpoint = no_checkpoint) -> None:
+        self.folder = folder
+        self._checkpoint = checkpoint
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def part(self, job_id: str) -> Path:
+        """Return where a download is written until it is whole; its folder is made again if it is gone."""
+        with suppress(OSError):
+            self.folder.mkdir(exist_ok=True)
+        return self._path(job_id, ".mp4.part")
+
+    def video(self, job_id: str) -> Path:
+        """Return the path of the video, which is an MP4 unless the service made something else.
+
+        Raises:
+            MediaError: It is not there.
+        """
+        for suffix in BY_SUFFIX:
+            path = self._path(job_id, suffix)
+            if path.is_file():
+                return path
+        raise MediaError("video_missing")
+
+    def check(self, part: Path) -> None:
+        """Make sure that a download is a whole video that can be played; one that cannot be is kept beside it.
+
+        Args:
+            part: From `part`.
+
+        Raises:
+            MediaError: It is not.
+        """
+        try:
+            media.check_video(part)
+        except MediaError as error:
+            if error.code == "video_undecodable":
+                part.replace(self._path(part.name.partition(".")[0], _UNREADABLE))
+            raise
+
+    def unreadable(self, job_id: str) -> Path | None:
+        """Return the path of what came whole for a job and could not be played, if that is all there is."""
+        path = self._path(job_id, _UNREADABLE)
+        return path if path.is_file() else None
+
+    def poster(self, job_id: str) -> Path | None:
+        """Return the poster's path, drawing it again when it is missing; None when that cannot be done."""
+        path = self._path(job_id, ".webp")
+        if not path.is_file():
+            with suppress(MediaError, OSError):
+                media.write_poster(self.video(job_id), path)
+                self._drop_without_video(path, job_id)
+        return path if path.is_file() else None
+
+    def store(self, job: Job, part: Path) -> Job:
+        """Put a whole download in its place: settings into the file, poster, sidecar, then the MP4 itself, last.
+
+        Args:
+            job: In status downloading.
+            part: The checked and synced file, in this folder.
+
+        Returns:
+            The job as it is when done, with its sha256 and the video's real facts in its notes.
+
+        Raises:
+            MediaError: The file is not a whole MP4.
+            OSError: The disk is full or cannot be written; the part is kept.
+        """
+        facts = asdict(media.facts(part))
+        suffix = (media.type_of(part) or MP4).suffix
+        # One that cannot take its settings, or for which there is no room twice, is kept as it came.
+        with suppress(MediaError, OSError):
+            settings_tag.write(part, part, job.request)
+        done = replace(
+            job,
+            status=JobStatus.DONE,
+            sha256=file_sha256(part),
+            problem=None,
+            notes={**job.notes, **facts, "size_bytes": part.stat().st_size, "suffix": suffix},
+        )
+        with suppress(MediaError):
+            media.write_poster(part, self._path(job.id, ".webp"))
+        self._checkpoint("library.poster")
+        self._write_sidecar(done)
+        self._checkpoint("library.sidecar")
+        part.replace(self._path(job.id, suffix))
+        self._checkpoint("library.renamed")
+        self._path(job.id, _UNREADABLE).unlink(missing_ok=True)
+        sync_folder(self.folder)
+        self._checkpoint("library.synced")
+        return done
+
+    def finished(self, job_id: str) -> Job | None:
+        """Return the job a sidecar describes if its video is there, whole and the one described; else None."""
+        job = self._read_sidecar(job_id)
+        if job is None:
+            return None
+        try:
+            path = self.video(job_id)
+            media.check_video(path)
+        except MediaError:
+            return None
+        return job if file_sha256(path) == job.sha256 else None
+
+    def finish(self, job: Job) -> Job | None:
+        """Go on with a store that was broken off; None when nothing whole is there.
+
+        Raises:
+            OSError: The disk is full or cannot be written; the part is kept.
+        """
+        part = self.part(job.id)
+        if (done := self.finished(job.id)) is None and part.is_file():
+            with suppress(MediaError):
+                self.check(part)
+                done = self.store(job, part)
+        part.unlink(missing_ok=True)
+        return done
+
+    def ids(self) -> set[str]:
+        """Return the ids of all videos in the folder, without opening any."""
+        with suppress(OSError):
+            return {path.stem for path in self.folder.iterdir() if path.suffix in BY_SUFFIX and is_id(path.stem)}
+        return set()
+
+    def sweep(self, keep: set[str]) -> list[str]:
+        """Remove half-written files of jobs that are not in `keep`; return their names."""
+        removed: list[str] = []
+        with suppress(OSError):
+            for path in self.folder.glob("*.part"):
+                if path.name[:32] not in keep:
+                    path.unlink(missing_ok=True)
+                    removed.append(path.name)
+        return removed
+
+    def delete(self, job_id: str) -> None:
+        """Remove all files of a video."""
+        # The video last: while it is there, a start after a kill still sees that something is left.
+        for suffix in (".mp4.part", ".webp", ".json", _UNREADABLE, *reversed(BY_SUFFIX)):
+            self._path(job_id, suffix).unlink(missing_ok=True)
+        # Once more: it may have been drawn again while the video was still there.
+        self._path(job_id, ".webp").unlink(missing_ok=True)
+        sync_folder(self.folder)
+
+    def left_of(self, deleted: set[str]) -> set[str]:
+        """Return which of these ids have a file of any kind here."""
+        with suppress(OSError):
+            return deleted & {path.name.lstrip(".")[:32] for path in self.folder.iterdir()}
+        return set()
+
+    def _drop_without_video(self, path: Path, job_id: str) -> None:
+        try:
+            self.video(job_id)
+        except MediaError:
+            path.unlink(missing_ok=True)
+
+    def _path(self, job_id: str, suffix: str) -> Path:
+        if not is_id(job_id):
+            raise MediaError("video_missing")
+        return self.folder / f"{job_id}{suffix}"
+
+    def _write_sidecar(self, job: Job) -> None:
+        path = self._path(job.id, ".json")
+        part = path.with_suffix(".json.part")
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(_sidecar(job), file, ensure_ascii=False, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+    def _read_sidecar(self, job_id: str) -> Job | None:
+        try:
+            facts = json.loads(self._path(job_id, ".json").read_text(encoding="utf-8"))
+            return _job(facts) if facts["id"] == job_id else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hex digest of a file."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+_KEPT: Final = (
+    "id",
+    "visitor",
+    "dialect",
+    "payer",
+    "created_at",
+    "sent_at",
+    "reserved_microusd",
+    "predicted_s",
+    "request_id",
+    "cost_microusd",
+    "inference_s",
+    "queue_s",
+    "sha256",
+    "notes",
+)
+
+
+def _sidecar(job: Job) -> dict[str, Any]:
+    facts = {name: getattr(job, name) for name in _KEPT}
+    return {"version": _SIDECAR_VERSION, "model": settings_tag.MODEL, "request": job.request.model_dump(), **facts}
+
+
+def _job(sidecar: dict[str, Any]) -> Job:
+    kept = {name: sidecar[name] for name in _KEPT}
+    return Job(
+        **kept,
+        status=JobStatus.DONE,
+        request=VideoRequest.model_validate(sidecar["request"]),
+        updated_at=sidecar["created_at"],
+        ended_at=sidecar["created_at"],
+    )

@@ -1,0 +1,155 @@
+"""Whether an MP4 is whole, and what is in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from hunyuan_ui.errors import MediaError
+from hunyuan_ui.file_type import MP4, VideoType
+from hunyuan_ui.media.decoding import decoding, type_of
+from hunyuan_ui.media.mp4_boxes import Box, boxes, children, cut_short, entries, number, only, opened, read
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """Size in px as coded, frames a second, number of frames, and seconds of the first video track."""
+
+    width: int
+    height: int
+    fps: float
+    frames: int
+    duration_s: float
+
+
+def check_mp4(path: Path) -> None:
+    """Make sure a file is a whole MP4 with a video in it, down to its last byte.
+
+    Only the structure is read, not the pictures: every box must lie within its parent, every picture within the file.
+
+    Raises:
+        MediaError: `not_a_video` for anything that is not an MP4 with a video track, `video_cut_short` for one
+            that ends too early, `video_missing` when there is no file.
+
+    Source: faults-and-security.md, row 35; ISO/IEC 14496-12.
+    """
+    with opened(path) as (file, size):
+        _walk(file, size)
+
+
+def check_video(path: Path) -> VideoType:
+    """Make sure a file is a whole video whose first picture can be decoded, and return its format.
+
+    An MP4 is checked down to its last byte; of any other format, that the last picture is there.
+
+    Raises:
+        MediaError: `video_undecodable` for a whole file without a picture, else as `check_mp4`.
+    """
+    kind = type_of(path)
+    if kind is None:
+        raise MediaError("not_a_video")
+    if kind == MP4:
+        check_mp4(path)
+    try:
+        with decoding(path) as (container, stream):
+            if next(container.decode(stream), None) is None:
+                raise MediaError("video_undecodable")
+        if kind != MP4:
+            facts(path)
+    except MediaError as error:
+        raise MediaError("video_undecodable") from error
+    return kind
+
+
+def facts(path: Path) -> VideoFacts:
+    """Return size, frame rate, frames and duration of a file's first video track.
+
+    Raises:
+        MediaError: As `check_mp4`.
+    """
+    if type_of(path) != MP4:
+        return _facts_of_packets(path)
+    with opened(path) as (file, size):
+        track = _walk(file, size)
+    if track.is_fragmented:
+        return _facts_of_packets(path)
+    seconds = track.ticks / track.timescale
+    return VideoFacts(track.width, track.height, track.frames / seconds, track.frames, seconds)
+
+
+class _Track(NamedTuple):
+    width: int
+    height: int
+    timescale: int
+    ticks: int
+    frames: int
+    is_fragmented: bool
+
+
+def _walk(file: BinaryIO, size: int) -> _Track:
+    outer = list(boxes(file, 0, size, "the file"))
+    kinds = [box.kind for box in outer]
+    if not outer:
+        raise MediaError("not_a_video")
+    if b"moov" not in kinds:
+        cut_short("its index is missing")
+    if b"mdat" not in kinds:
+        cut_short("its pictures are missing")
+    moov = children(file, outer[kinds.index(b"moov")])
+    is_fragmented = b"mvex" in moov and b"moof" in kinds
+    for box in moov.get(b"trak", []):
+        media = children(file, only(children(file, box), b"mdia"))
+        if read(file, only(media, b"hdlr"))[8:12] == b"vide":
+            return _video_track(file, media, size, is_fragmented=is_fragmented)
+    raise MediaError("not_a_video")
+
+
+def _video_track(file: BinaryIO, media: dict[bytes, list[Box]], size: int, *, is_fragmented: bool) -> _Track:
+    header = read(file, only(media, b"mdhd"))
+    timescale = number(header, 20 if header[:1] == b"\1" else 12)
+    table = children(file, only(children(file, only(media, b"minf")), b"stbl"))
+    entry = read(file, only(table, b"stsd"))
+    width, height = number(entry, 40, 2), number(entry, 42, 2)
+    if not (timescale and width and height):
+        raise MediaError("not_a_video")
+    runs = entries(read(file, only(table, b"stts")), 2)
+    frames, ticks = sum(count for count, _ in runs), sum(count * delta for count, delta in runs)
+    if not is_fragmented:
+        if not ticks:
+            cut_short("its duration is 0")
+        _check_samples(file, table, frames, size)
+    return _Track(width, height, timescale, ticks, frames, is_fragmented)
+
+
+def _check_samples(file: BinaryIO, table: dict[bytes, list[Box]], frames: int, size: int) -> None:
+    """Refuse an index that points past the end of the file, which a `size 0` box at the end would hide."""
+    sizes = read(file, only(table, b"stsz"))
+    fixed, count = number(sizes, 4), number(sizes, 8)
+    if count != frames:
+        cut_short(f"its index has {count} pictures and {frames} times")
+    ends = [0, *accumulate(size for (size,) in entries(sizes[4:], 1))] if not fixed else None
+    is_long = b"co64" in table
+    offsets = entries(read(file, only(table, b"co64" if is_long else b"stco")), 1, width=8 if is_long else 4)
+    runs = entries(read(file, only(table, b"stsc")), 3)
+    first = run = 0
+    for chunk, (offset,) in enumerate(offsets, start=1):
+        while run + 1 < len(runs) and runs[run + 1][0] <= chunk:
+            run += 1
+        last = min(first + (runs[run][1] if runs else 0), count)
+        length = (last - first) * fixed if ends is None else ends[last] - ends[first]
+        if offset + length > size:
+            cut_short(f"picture {last} of {count} would end at byte {offset + length} of {size}")
+        first = last
+    if first != count:
+        cut_short(f"only {first} of {count} pictures have a place in the file")
+
+
+def _facts_of_packets(path: Path) -> VideoFacts:
+    with decoding(path) as (container, stream):
+        frames = sum(1 for packet in container.demux(stream) if packet.size)
+        fps = float(stream.average_rate or stream.guessed_rate or 0)
+        if not frames or not fps:
+            cut_short("its duration is 0")
+        return VideoFacts(stream.width, stream.height, fps, frames, frames / fps)

@@ -1,0 +1,136 @@
+"""Who pays: the owner, nobody for a local preview, or the visitor with a key of their own."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, cast
+
+import gradio as gr
+
+from hunyuan_ui.job import JobProblem, Payer, Visitor
+from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.ui.html_part import part
+from hunyuan_ui.ui.text import Words
+from hunyuan_ui.ui.visitor import Event, login_of, page_event, say_for, token_of, visitor_of
+
+_MOST_SESSIONS: Final = 10_000
+_LONGEST_TEXT: Final = 600  # characters of a key or a code that are looked at
+
+Change = Callable[[gr.Request, gr.EventData, Visitor], Awaitable["Payer | None"]]
+
+
+def build_pay() -> Any:
+    """Place the choice of who pays; its script hides it where there is none."""
+    return part("pay")
+
+
+def chosen_payer(shown: object, runner: JobRunner) -> Payer:
+    """Return whom a page's choice names, or whoever is usual here."""
+    wanted = cast("Mapping[str, object]", shown).get("chosen") if isinstance(shown, Mapping) else None
+    return wanted if wanted in runner.payers else runner.payers[0]
+
+
+class PayEvents:
+    """The events of that choice; a key travels in an event's own data, stays with the runner, and never comes back.
+
+    Args:
+        runner: The door to keys and the access code.
+    """
+
+    def __init__(self, runner: JobRunner) -> None:
+        self._runner = runner
+        self._sessions: OrderedDict[str, Visitor] = OrderedDict()  # open pages of visitors with a key of their own
+
+    def opened(self, request: gr.Request, visitor: Visitor, say: Words) -> dict[str, Any]:
+        """Return what the part shows as its page opens; a key that was about to be forgotten is kept."""
+        if self._runner.keys.has(visitor):
+            self._runner.keys.come_back(visitor)
+            self._remember(request, visitor)
+        return self._shown(visitor, say, login_of(request, self._runner.settings))
+
+    async def closed(self, request: gr.Request) -> None:
+        """Forget a visitor's key soon after the last of their pages was closed."""
+        visitor = self._sessions.pop(_session(request), None)
+        if visitor is not None and visitor not in self._sessions.values():
+            self._runner.keys.leave(visitor)
+
+    def bring(self) -> Event:
+        """Return the event of a key that was typed in."""
+
+        async def bring(request: gr.Request, event: gr.EventData, visitor: Visitor) -> Payer:
+            await self._runner.keys.bring(_text(event, "key"), visitor)
+            self._remember(request, visitor)
+            return "visitor"
+
+        return self._event(bring)
+
+    def forget(self) -> Event:
+        """Return the event of a key that is taken back."""
+
+        async def forget(request: gr.Request, _event: gr.EventData, visitor: Visitor) -> Payer:
+            self._sessions.pop(_session(request), None)
+            self._runner.keys.forget(visitor)
+            return "visitor"
+
+        return self._event(forget)
+
+    def enter(self) -> Event:
+        """Return the event of an access code that was typed in."""
+
+        async def enter(_request: gr.Request, event: gr.EventData, visitor: Visitor) -> Payer:
+            await self._runner.access.enter(visitor, _text(event, "code"))
+            return "owner"
+
+        return self._event(enter)
+
+    def _event(self, change: Change) -> Event:
+        """Return an event that changes something and shows the part again, with a sentence if it did not work."""
+
+        async def answer(request: gr.Request, event: gr.EventData, who: object, shown: object) -> dict[str, Any]:
+            settings = self._runner.settings
+            visitor = visitor_of(token_of(request, who, settings), settings, request)
+            login = login_of(request, settings)
+
+            async def changed(_request: gr.Request) -> dict[str, Any]:
+                chosen = await change(request, event, visitor)
+                return self._shown(visitor, say_for(request), login, chosen)
+
+            def refused(problem: JobProblem, _field: str | None, say: Words) -> dict[str, Any]:
+                chosen = chosen_payer(shown, self._runner)
+                return {**self._shown(visitor, say, login, chosen), "problem": say.sentence(problem)}
+
+            return await page_event(changed, refused)(request)
+
+        return answer
+
+    def _shown(self, visitor: Visitor, say: Words, login: str, chosen: Payer | None = None) -> dict[str, Any]:
+        runner = self._runner
+        has_key = "visitor" in runner.payers and runner.keys.has(visitor)
+        usual: Payer = "visitor" if has_key else runner.payers[0]
+        needs_code = "owner" in runner.payers and runner.settings.is_public and not runner.access.knows(visitor.id)
+        return {
+            "choices": [
+                {"payer": payer, "label": say[f"pay.{payer}"], "help": say[f"pay.{payer}_help"]}
+                for payer in runner.payers
+            ],
+            "chosen": chosen or usual,
+            "has_key": has_key,
+            "needs_code": needs_code,
+            "needs_login": runner.settings.requires_login and not login,
+            "problem": "",
+        }
+
+    def _remember(self, request: gr.Request, visitor: Visitor) -> None:
+        self._sessions[_session(request)] = visitor
+        if len(self._sessions) > _MOST_SESSIONS:
+            self._sessions.popitem(last=False)
+
+
+def _session(request: gr.Request) -> str:
+    return str(cast("Any", request).session_hash)
+
+
+def _text(event: gr.EventData, name: str) -> str:
+    found: object = getattr(event, name, "")
+    return found[:_LONGEST_TEXT] if isinstance(found, str) else ""

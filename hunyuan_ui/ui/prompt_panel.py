@@ -1,0 +1,81 @@
+"""Help with the prompt: what it speaks of, hints, words to append, and an improvement to accept or leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from hunyuan_ui.prompt_help.analysis import is_english, pieces
+from hunyuan_ui.prompt_help.hints import NEEDED, hints, token_estimate
+from hunyuan_ui.prompt_help.suggest import improve
+from hunyuan_ui.prompt_help.vocabulary import BY_KEY, VOCABULARY, chosen, toggle
+from hunyuan_ui.request import parameters
+from hunyuan_ui.ui.html_part import part
+from hunyuan_ui.ui.text import Words, words_for
+
+PROMPT: Final = "/gradio_api/hunyuan/prompt"
+_LONGEST: Final = max(int(field.high or 0) for field in parameters() if field.is_text)
+
+
+def build_coach() -> Any:
+    """Place the help under the prompt; its script talks to the route below."""
+    groups = {group: [word.key for word in entries] for group, entries in VOCABULARY.items()}
+    return part("coach", groups=groups)
+
+
+def build_coach_route() -> Route:
+    """Return the route that looks at a prompt; it stores nothing and costs nothing."""
+    return Route(PROMPT, _look, methods=["POST"])
+
+
+def advice_on(prompt: str, negative_prompt: str, say: Words) -> dict[str, Any]:
+    """Return all that the page says about a prompt, in the visitor's language."""
+    text = prompt.strip()
+    found = pieces(text)
+    improved = improve(prompt)
+    return {
+        "prompt": prompt,
+        "pieces": [{"name": name, "is_present": name in found} for name in NEEDED] if is_english(text) else [],
+        "tokens": say("coach.tokens", tokens=token_estimate(text)) if text else "",
+        "hints": [say(f"hint.{hint.code}", **hint.facts) for hint in hints(prompt, negative_prompt)],
+        "chosen": chosen(prompt),
+        "improved": improved.after,
+        "additions": [{"piece": say[f"coach.{piece}"], "clause": clause} for piece, clause in improved.additions],
+    }
+
+
+async def json_body(request: Request) -> Mapping[str, Any]:
+    """Return the JSON object that a script of the page has sent.
+
+    Raises:
+        HTTPException: 400; it is something else.
+    """
+    try:
+        found = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise HTTPException(400, "not a JSON object")
+    return cast("dict[str, Any]", found)
+
+
+async def _look(request: Request) -> JSONResponse:
+    wish = await json_body(request)
+    prompt, negative_prompt, key = (_text(wish, name) for name in ("prompt", "negative_prompt", "toggle"))
+    say = words_for(request.cookies, request.headers)
+    wished = toggle(prompt, key) if key in BY_KEY else prompt
+    # Some tens of milliseconds for a hostile text; the event loop has videos to look after.
+    advice = await asyncio.to_thread(advice_on, wished, negative_prompt, say)
+    return JSONResponse(advice, headers={"Cache-Control": "no-store"})
+
+
+def _text(wish: Mapping[str, Any], name: str) -> str:
+    found = wish.get(name)
+    return found[:_LONGEST] if isinstance(found, str) else ""

@@ -1,0 +1,432 @@
+"""What a job looks like from outside: the waiting card's JSON, a video's facts, and the page's head."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from hunyuan_ui import __version__
+from hunyuan_ui.errors import AccessError, HunyuanUIError, MediaError
+from hunyuan_ui.file_type import BY_SUFFIX, MP4
+from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
+from hunyuan_ui.jobs import JobRunner, JobView, Limits
+from hunyuan_ui.library.conversions import RATES, SIDES, Export, ExportKind
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.ui.html_part import part
+from hunyuan_ui.ui.served_files import download_name, drop_copies
+from hunyuan_ui.ui.text import Words, money, words_for
+from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
+
+POLL_S: Final = 2.0  # between two questions of a page about a job that takes minutes
+SOON_POLL_S: Final = 0.5  # where the end is near or the wait is short
+SHORT_WAIT_S: Final = 30.0
+
+_MOVING: Final = frozenset({Phase.SENT, Phase.IN_SERVICE_QUEUE, Phase.RENDERING, Phase.RECONNECTING, Phase.DOWNLOADING})
+_PROMPT_SHOWN: Final = 160  # characters
+
+
+def _page_version() -> str:
+    """Return a version that changes with the page's own files, because Gradio's event numbers change with them."""
+    digest = sha256(__version__.encode())
+    for path in sorted(Path(__file__).parent.rglob("*")):
+        if path.suffix in (".py", ".js", ".html", ".json"):
+            digest.update(path.read_bytes())
+    return f"{__version__}-{digest.hexdigest()[:12]}"
+
+
+PAGE_VERSION: Final = _page_version()
+
+
+def as_json(view: JobView, say: Words) -> dict[str, Any]:
+    """Return a job as the page's script reads it, with every sentence already in the visitor's language."""
+    job = view.job
+    # A preview is drawn here and takes seconds; the formula is about the service.
+    has_usual = job.payer != "nobody" or view.usual.is_learnt
+    is_late = has_usual and view.phase in _MOVING and view.elapsed_s > view.usual.high_s
+    return {
+        "id": job.id,
+        "status": job.status.value,
+        "is_active": job.is_active,
+        "is_moving": view.phase in _MOVING,
+        "is_late": is_late,
+        "elapsed_s": round(view.elapsed_s, 2),
+        "usual_s": round(view.usual.seconds, 2) if has_usual else None,
+        "place": view.place,
+        "waiting": view.waiting,
+        "retry_in_s": view.retry_in_s,
+        "can_cancel": job.status is JobStatus.QUEUED,
+        "can_ask": job.status in (JobStatus.RUNNING, JobStatus.DOWNLOADING) and view.retry_in_s is not None,
+        "can_look_again": view.can_look_again,
+        "phase": view.phase.value,
+        "phase_text": _title(view, say),
+        "usual_text": _usual(view, say, has_usual=has_usual),
+        "note_text": _note(view, say, is_late=is_late),
+        "prompt": job.request.prompt[:_PROMPT_SHOWN],
+    }
+
+
+def next_poll_s(views: list[JobView]) -> float:
+    """Return how long a page may wait before it asks again."""
+    near = any(
+        view.job.status is JobStatus.DOWNLOADING or view.job.payer == "nobody" or view.usual.seconds < SHORT_WAIT_S
+        for view in views
+    )
+    return SOON_POLL_S if near else POLL_S
+
+
+def head_of(limits: Limits, payer: Payer, say: Words) -> dict[str, Any]:
+    """Return what the page's head says: preview or live, who can come, and today's money."""
+    mode = "preview" if payer == "nobody" else "live"
+    reach = limits.public_by or "private"
+    return {
+        "name": say["app.title"],
+        "tagline": say["app.tagline"],
+        "is_preview": payer == "nobody",
+        "mode": say[f"app.{mode}"],
+        "mode_help": say[f"app.{mode}_help"],
+        "reach": say[f"app.reach.{reach}"],
+        "reach_help": say[f"app.reach.{reach}_help"],
+        "spent": _spent(limits, say) if limits.may_spend_owner_key else "",
+        "spent_help": say["app.spent_help"],
+        "storage": say[_storage_key(limits)] if limits.storage else "",
+    }
+
+
+def facts_of(job: Job, say: Words) -> list[str]:
+    """Return what was made, in short texts: size, length, steps, seed, cost and time."""
+    request, made = job.request, job.made
+    facts = [
+        say("result.made", width=made.width, height=made.height),
+        say("result.seconds", seconds=f"{made.duration_s:.1f}"),
+        say("result.steps", steps=request.infer_steps),
+        say("result.seed", seed=request.seed),
+    ]
+    if job.differs:
+        width, height = request.real_size
+        facts.append(say("result.asked", width=width, height=height, frames=request.video_length, made=made.frames))
+    if (suffix := job.notes.get("suffix", ".mp4")) != ".mp4":
+        facts.append(say("result.not_mp4", kind=suffix[1:].upper()))
+    if job.payer == "nobody":
+        facts.append(say["result.free"])
+    elif job.cost_microusd is not None:
+        facts.append(say("result.cost", price=money(job.cost_microusd / MICRO)))
+    else:
+        facts.append(say("price.most", most=money(job.reserved_microusd / MICRO)))
+    if job.inference_s is not None:
+        facts.append(say("result.took", time=say.duration(job.inference_s)))
+    return facts
+
+
+def _title(view: JobView, say: Words) -> str:
+    status = view.job.status
+    if view.phase is Phase.IN_SERVICE_QUEUE and view.job.payer == "nobody":
+        return say["phase.in_preview_queue"]
+    if view.job.is_active or status is JobStatus.DONE:
+        return say[f"phase.{view.phase.value}"]
+    return say[f"status.{status.value}"]
+
+
+def _usual(view: JobView, say: Words, *, has_usual: bool) -> str:
+    if not has_usual:
+        return say["wait.usual_preview"]
+    if view.usual.is_learnt:
+        return say("wait.usual", time=say.duration(view.usual.seconds))
+    return say("wait.usual_range", time=say.duration_range(view.usual.low_s, view.usual.high_s))
+
+
+def _note(view: JobView, say: Words, *, is_late: bool) -> str:
+    if view.job.status is JobStatus.CANCELLED:
+        return say["status.cancelled_help"]
+    notes = [say.sentence(view.note)] if view.note else []
+    if view.retry_in_s is not None:
+        notes.append(say("wait.retry_in", seconds=max(1, round(view.retry_in_s))))
+    elif view.place is not None:
+        notes.append(say["wait.next"] if view.place == 1 else say("wait.place", place=view.place))
+    if is_late:
+        notes.append(say["wait.late"])
+    return " ".join(notes)
+
+
+def _storage_key(limits: Limits) -> str:
+    is_elsewhere = limits.storage == "wiped" and limits.public_by != "space"
+    return "app.storage.wiped_elsewhere" if is_elsewhere else f"app.storage.{limits.storage}"
+
+
+def _spent(limits: Limits, say: Words) -> str:
+    reserved = limits.reserved_today_usd
+    facts = {"spent": money(limits.spent_today_usd - reserved), "reserved": money(reserved)}
+    if limits.daily_limit_usd is None:
+        return say("app.spent", **facts)
+    return say("app.spent_of", limit=money(limits.daily_limit_usd), **facts)
+
+
+VIDEOS: Final = "/gradio_api/hunyuan/videos"
+SETTINGS: Final = "/gradio_api/hunyuan/settings"
+MAX_FILE_BYTES: Final = 64 * 1024 * 1024  # a video made here has a tenth of it
+READ_AT_ONCE: Final = 4
+READ_WITHIN_S: Final = 120.0
+_SEARCH_AT_MOST: Final = 200
+
+# A deleted video must not live on in a browser's cache, so each use asks whether it is still there.
+_FILE_HEADERS: Final = {
+    "Cache-Control": "private, no-cache",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_TYPES: Final = {**{name: kind.mime for name, kind in BY_SUFFIX.items()}, ".webp": "image/webp", ".png": "image/png"}
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class _File(NamedTuple):
+    path: Path
+    suffix: str
+
+
+def build_video_routes(runner: JobRunner) -> list[Route]:
+    """Return the routes of My videos, to be mounted beside the others.
+
+    Args:
+        runner: The door to videos; it may start later.
+    """
+    page = VideoPages(runner)
+    files = VideoFiles(runner)
+    return [
+        Route(VIDEOS, _guarded(page.many)),
+        Route(f"{VIDEOS}/{{id}}.mp4", _guarded(files.video)),
+        Route(f"{VIDEOS}/{{id}}.webp", _guarded(files.poster)),
+        Route(f"{VIDEOS}/{{id}}/export.{{kind}}", _guarded(files.export)),
+        Route(f"{VIDEOS}/{{id}}", _guarded(page.one)),
+        Route(f"{VIDEOS}/{{id}}", _guarded(page.remove), methods=["DELETE"]),
+        Route(SETTINGS, _guarded(page.read_settings), methods=["POST"]),
+    ]
+
+
+class VideoPages:
+    """What scripts ask for, in JSON.
+
+    Args:
+        runner: The door to videos.
+    """
+
+    def __init__(self, runner: JobRunner) -> None:
+        self._runner = runner
+        self._being_read = 0
+
+    async def many(self, request: Request) -> Response:
+        """Return a page of the visitor's videos, newest first."""
+        asked = request.query_params
+        jobs, has_more = await self._runner.videos.page(
+            self._visitor(request),
+            is_everybody=asked.get("everybody") == "1",
+            search=asked.get("search", "")[:_SEARCH_AT_MOST],
+            before=_cursor(asked.get("before", "")),
+        )
+        before = f"{jobs[-1].created_at!r},{jobs[-1].id}" if has_more else None
+        return _json({"videos": [self._shown(job, request) for job in jobs], "before": before})
+
+    async def one(self, request: Request) -> Response:
+        """Return one of the visitor's videos."""
+        job = self._runner.videos.one(request.path_params["id"], self._visitor(request))
+        return _json({"video": self._shown(job, request)})
+
+    async def remove(self, request: Request) -> Response:
+        """Delete one of the visitor's videos and all its files."""
+        visitor = self._visitor(request)
+        job = self._runner.videos.one(request.path_params["id"], visitor)
+        # Before as well, so that a stop in between leaves none that are served for a day.
+        await asyncio.to_thread(drop_copies, job)
+        await self._runner.delete(job.id, visitor)
+        await asyncio.to_thread(drop_copies, job)
+        return _json({"deleted": job.id})
+
+    async def read_settings(self, request: Request) -> Response:
+        """Return the settings inside an MP4 that is sent as the body; the file is not kept."""
+        self._visitor(request)
+        if self._being_read >= READ_AT_ONCE:
+            raise MediaError("export_busy")
+        self._being_read += 1
+        path = self._runner.videos.exports.folder / f".{secrets.token_hex(8)}.mp4.part"
+        try:
+            await asyncio.wait_for(_receive(request, path), READ_WITHIN_S)
+            found = await self._runner.videos.settings_in(path)
+        except (OSError, ClientDisconnect, asyncio.TimeoutError):
+            raise MediaError("not_a_video") from None
+        finally:
+            self._being_read -= 1
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        return _json({"settings": found.model_dump()})
+
+    def _visitor(self, request: Request) -> Visitor:
+        token = request.headers.get(VISITOR_HEADER, "")
+        if not is_id(token):
+            raise AccessError("not_yours")
+        return self._runner.owner.seen_as(visitor_of(token, self._runner.settings))
+
+    def _shown(self, job: Job, request: Request) -> dict[str, Any]:
+        return video_json(job, self._runner.videos.code(job), words_for(request.cookies, request.headers))
+
+
+class VideoFiles:
+    """What images, players and downloads load.
+
+    Args:
+        runner: The door to videos.
+    """
+
+    def __init__(self, runner: JobRunner) -> None:
+        self._runner = runner
+
+    async def video(self, request: Request) -> Response:
+        """Return the video, or with `plain=1` a copy of an MP4 without settings."""
+        job = self._opened(request)
+        videos = self._runner.videos
+        # Settings are written into MP4s only.
+        if request.query_params.get("plain") == "1" and videos.video(job).suffix == MP4.suffix:
+            return _file(request, job, _File(await videos.export(job, Export("mp4")), ".mp4"))
+        path = videos.video(job)
+        return _file(request, job, _File(path, path.suffix))
+
+    async def poster(self, request: Request) -> Response:
+        """Return the poster."""
+        job = self._opened(request)
+        return _file(request, job, _File(await self._runner.videos.poster(job), "-poster.webp"))
+
+    async def export(self, request: Request) -> Response:
+        """Return a GIF, an animated WebP or a still, made now if it is not there."""
+        job = self._opened(request)
+        kind, asked = request.path_params["kind"], request.query_params
+        if kind not in ("gif", "webp", "png"):
+            raise AccessError("not_yours")
+        export = Export.parse(
+            cast("ExportKind", kind), asked.get("side", ""), asked.get("fps", ""), asked.get("at", "")
+        )
+        return _file(request, job, _File(await self._runner.videos.export(job, export), f".{kind}"))
+
+    def _opened(self, request: Request) -> Job:
+        return self._runner.videos.opened(request.path_params["id"], request.query_params.get("k", ""))
+
+
+def _file(request: Request, job: Job, file: _File) -> Response:
+    try:
+        stat = os.stat(file.path)  # noqa: PTH116 - its result is what the response wants
+    except OSError:
+        raise MediaError("video_missing") from None
+    is_download = request.query_params.get("download") == "1"
+    response = FileResponse(
+        file.path,
+        headers=_FILE_HEADERS,
+        media_type=_TYPES[Path(file.suffix).suffix or file.suffix],
+        filename=download_name(job, file.suffix),
+        stat_result=stat,
+        content_disposition_type="attachment" if is_download else "inline",
+    )
+    if request.headers.get("if-none-match") == response.headers["etag"]:
+        return Response(status_code=304, headers={**_FILE_HEADERS, "ETag": response.headers["etag"]})
+    return response
+
+
+async def _receive(request: Request, path: Path) -> None:
+    """Write the body to a file, as long as it is not larger than any video made here."""
+    limit = MediaError("file_too_large", limit=f"{MAX_FILE_BYTES // 2**20} MB")
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > MAX_FILE_BYTES:
+        raise limit
+    await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+    size = 0
+    with path.open("wb") as file:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > MAX_FILE_BYTES:
+                raise limit
+            file.write(chunk)
+
+
+def _guarded(answer: Answer) -> Answer:
+    """Return the answer with every refusal as a sentence in the visitor's language."""
+
+    async def guarded(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except HunyuanUIError as error:
+            sentence = words_for(request.cookies, request.headers).sentence(JobProblem.of(error))
+            return _json({"problem": sentence, "code": error.code}, _status(error))
+
+    return guarded
+
+
+def _status(error: HunyuanUIError) -> int:
+    if isinstance(error, AccessError):
+        return 409 if error.code == "still_under_way" else 404
+    statuses = {"video_missing": 404, "file_too_large": 413, "export_busy": 429, "export_failed": 507}
+    return statuses.get(error.code, 422 if isinstance(error, MediaError) else 503)
+
+
+def _cursor(text: str) -> tuple[float, str] | None:
+    created, _, job_id = text.partition(",")
+    with suppress(ValueError):
+        if is_id(job_id):
+            return float(created), job_id
+    return None
+
+
+def _json(body: Mapping[str, Any], status: int = 200) -> JSONResponse:
+    return JSONResponse({"version": PAGE_VERSION, **body}, status, {"Cache-Control": "no-store"})
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The grid of posters, the dialog of one video, and the dialog of two."""
+
+    grid: Any
+    viewer: Any
+    compare: Any
+
+
+def build_gallery(runner: JobRunner) -> Gallery:
+    """Place My videos and its two dialogs.
+
+    Args:
+        runner: Of this page; on a private run its owner may see everybody's videos.
+    """
+    grid = part("gallery")
+    grid.value = {"is_owner": not runner.settings.is_public}
+    viewer = part("viewer")
+    viewer.value = {"sides": SIDES, "rates": RATES, "fields": list(VideoRequest.model_fields)}
+    compare = part("compare")
+    compare.value = {"fields": list(VideoRequest.model_fields)}
+    return Gallery(grid, viewer, compare)
+
+
+def video_json(job: Job, code: str, say: Words) -> dict[str, Any]:
+    """Return a finished video as the page's scripts read it, in the visitor's language.
+
+    Args:
+        job: A job that is done.
+        code: Opens its files.
+        say: The visitor's words.
+    """
+    made = job.made
+    return {
+        "id": job.id,
+        "code": code,
+        "created_at": job.created_at,
+        "length": say("result.seconds", seconds=f"{made.duration_s:.1f}"),
+        "duration_s": made.duration_s,
+        "width": made.width,
+        "height": made.height,
+        "facts": facts_of(job, say),
+        "settings": job.request.model_dump(),
+    }

@@ -1,0 +1,407 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.endpoint.contract import HistoryRow, RemoteState
+from hunyuan_ui.endpoint.history import (
+    MOST_PAGES,
+    UNKNOWN_PROMPT,
+    PastRequest,
+    PastRequests,
+    history_row,
+    list_query,
+)
+from hunyuan_ui.endpoint.responses import Answer
+from hunyuan_ui.errors import (
+    AuthenticationError,
+    EndpointError,
+    HunyuanUIError,
+    RateLimitError,
+    UnexpectedResponseError,
+)
+from hunyuan_ui.request import VideoRequest
+
+KEY = "SG_0123456789abcdef"
+ID = "2c7f59ea-13f1-402c-9353-915a2b5a2124"
+URL = "https://images.segmind.com/generations/0001.mp4"
+ROW = {"request_id": ID, "model_status": "COMPLETED", "credits_deduction": 1.46, "generation_url": URL}
+FOUND = HistoryRow(URL, 1.46, "COMPLETED")
+
+
+def row_in(body: object, status: int = 200) -> HistoryRow | None:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return history_row(Answer(status, {}, data), ID, KEY)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ROW,
+        [ROW],
+        {"data": ROW},
+        {"result": ROW},
+        {"request": ROW},
+        {"row": ROW},
+        {"rows": [ROW]},
+        {"items": [ROW]},
+        {"status": "success", "data": {"page": 1, "items": [ROW]}},
+        {"data": [{**ROW, "request_id": "0" * 32, "generation_url": "https://x.test/other.mp4"}, ROW]},
+        {"data": [{**ROW, "generation_url": None}, ROW]},
+        {"data": {**ROW, "request_id": ID.replace("-", "")}},
+        {key: value for key, value in ROW.items() if key != "request_id"},
+    ],
+)
+def test_the_row_is_found_in_any_envelope(body: Any) -> None:
+    assert row_in(body) == FOUND
+
+
+def test_the_hand_made_page_is_read() -> None:
+    assert row_in((Path(__file__).parents[1] / "responses" / "history_row_in_page.json").read_bytes()) == FOUND
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ({"request_id": ID, "model_status": "PENDING"}, HistoryRow(None, None, "PENDING")),
+        ({"request_id": ID, "status": "FAILED", "credits_deduction": 0}, HistoryRow(None, 0.0, "FAILED")),
+        ({"request_id": ID, "output": [URL]}, HistoryRow(URL, None, None)),
+        ({"request_id": ID, "generation_url": [URL, "https://x.test/2"]}, HistoryRow(URL, None, None)),
+        ({"request_id": ID, "generation_url": "x", "credits_deduction": "1.46"}, HistoryRow(None, 1.46, None)),
+    ],
+)
+def test_what_a_row_lacks_is_none(row: Any, found: HistoryRow) -> None:
+    assert row_in(row) == found
+
+
+@pytest.mark.parametrize(
+    "body", [[], {}, {"data": []}, {"data": None}, {"request_id": ID}, {**ROW, "request_id": "0" * 32}, "text", 7]
+)
+def test_no_row_is_none(body: object) -> None:
+    assert row_in(body) is None
+
+
+def test_404_is_none() -> None:
+    assert row_in({"error": "not found"}, 404) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, b"", UnexpectedResponseError),
+        (200, b"<html>", UnexpectedResponseError),
+        (404, b"<html>", UnexpectedResponseError),
+        (500, {"error": "x"}, UnexpectedResponseError),
+        (401, {"error": "x"}, AuthenticationError),
+        (429, {"error": "x"}, RateLimitError),
+    ],
+)
+def test_anything_else_is_an_error(status: int, body: object, kind: type[HunyuanUIError]) -> None:
+    with pytest.raises(kind):
+        row_in(body, status)
+
+
+def test_a_deep_or_wide_answer_is_looked_through_in_bounds() -> None:
+    deep: Any = ROW
+    for _ in range(50):
+        deep = {"data": deep}
+    assert row_in(deep) is None
+    assert row_in({"rows": [{"request_id": "0" * 32}] * 10_000 + [ROW]}) == FOUND
+
+
+# the list
+
+
+def page_of(body: object, status: int = 200, *, content_type: str = "application/json") -> Answer:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(status, {"content-type": content_type}, data)
+
+
+def read(*pages: Answer) -> list[PastRequest]:
+    """Return what is read of these pages, and ask for none beyond them."""
+    found, waiting = PastRequests(), list(pages)
+    while found.take(waiting.pop(0), KEY):
+        pass
+    assert not waiting
+    return found.all()
+
+
+END = page_of([])
+FULL: dict[str, Any] = {
+    **ROW,
+    "model_name": "hunyuan-video",
+    "request_body": {"prompt": "a fox", "width": 640, "seed": 7},
+    "created_at": "2026-11-25T10:00:00Z",
+    "latency_ms": 211_320,
+    "error": None,
+}
+AT = 1_795_600_800.0
+
+
+def listed(**changes: Any) -> PastRequest:
+    (found,) = read(page_of([{**FULL, **changes}]), END)
+    return found
+
+
+def many(count: int, start: int = 0) -> list[dict[str, Any]]:
+    return [{**FULL, "request_id": f"request-{start + number}"} for number in range(count)]
+
+
+def test_a_row_becomes_a_request() -> None:
+    request = VideoRequest.parse({"prompt": "a fox", "width": 640, "seed": 7})
+    assert listed() == PastRequest(ID.replace("-", ""), ID, RemoteState.COMPLETED, 1.46, URL, request, AT)
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        lambda rows: rows,
+        lambda rows: {"data": rows},
+        lambda rows: {"results": {"items": rows}},
+        lambda rows: {"request_history": rows, "pagination": {"page": 1, "total_pages": 9}},
+        lambda rows: {"data": {"inference_requests": rows, "models": [{"name": "x"}], "errors": []}},
+        lambda rows: {"status": "success", "request_id": "trace", "response": {"data": {"rows": rows}}},
+        lambda rows: {"pending": rows[:1], "finished": rows[1:], "message": "ok", "error": None},
+    ],
+)
+def test_the_list_is_found_in_any_envelope(envelope: Callable[[list[Any]], object]) -> None:
+    found = read(page_of(envelope(many(3))), page_of({"data": [], "total": 3}))
+    assert [one.request_id for one in found] == ["request-0", "request-1", "request-2"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {"data": []},
+        {"results": {"items": []}},
+        {"request_history": [], "pagination": {"total": 0}},
+        {"data": [], "models": [{"name": "hunyuan-video"}], "filters": []},
+    ],
+)
+def test_an_empty_list_of_requests_says_that_there_are_none(body: object) -> None:
+    assert read(page_of(body)) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        page_of({}),
+        page_of(None),
+        page_of(7),
+        page_of("[]"),
+        page_of(b""),
+        page_of(b"[{"),
+        page_of(b"[" * 100_000),
+        page_of({"data": None}),
+        page_of({"data": {}}),
+        page_of({"data": "none"}),
+        page_of({"errors": [], "filters": []}),
+        page_of({"data": {"data": {"data": {"data": {"data": []}}}}}),
+        page_of({"error": "no", "data": []}),
+        page_of({"errors": ["no"], "data": []}),
+        page_of({"success": False, "data": []}),
+        page_of({"status": "error", "data": []}),
+        page_of({"data": [], "total": 1}),
+        page_of({"data": [], "meta": {"total_count": "12"}}),
+        page_of({"data": [{"id": 1}]}),
+        page_of({"data": [{"id": 1}], "items": []}),
+        page_of({"data": [FULL, None]}),
+        page_of({"data": [FULL, "x"]}),
+        page_of({"data": [FULL, [FULL]]}),
+        page_of({"data": [FULL, {"name": "x"}]}),
+        page_of({**FULL, "generation_url": []}),
+        page_of({"ids": [ID]}),
+        page_of(b"<html>no requests</html>", content_type="text/html"),
+        page_of({"error": "x"}, 404),
+        page_of({"data": []}, 404),
+        page_of({"data": []}, 500),
+        page_of({"data": []}, 206 + 97),
+        Answer(200, {}, b"[]", problem="the answer did not end in time"),
+    ],
+)
+def test_what_is_not_a_whole_list_is_never_an_empty_one(answer: Answer) -> None:
+    with pytest.raises(EndpointError):
+        PastRequests().take(answer, KEY)
+
+
+def test_pages_are_asked_for_until_there_is_nothing_new() -> None:
+    assert len(read(page_of(many(100)), page_of(many(100, 100)), page_of(many(3, 200)), END)) == 203
+    assert len(read(page_of(many(100)), page_of(many(100)))) == 100  # a service that knows no pages
+    assert len(read(page_of(many(20)), page_of(many(20, 20)), END)) == 40  # one that gives fewer than were asked for
+    assert len(read(page_of({"data": many(7), "total": 7}))) == 7
+    assert len(read(page_of({"data": many(100), "total": 100}), END)) == 100
+    assert len(read(page_of(many(100)), page_of([*many(2, 98), *many(4, 100)]), END)) == 104  # one came meanwhile
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_page_past_a_short_one_may_be_refused(status: int) -> None:
+    refused = page_of({"error": "no such page"}, status)
+    assert len(read(page_of(many(7)), refused)) == 7
+    with pytest.raises(EndpointError):
+        read(page_of(many(100)), refused)
+    with pytest.raises(EndpointError):
+        read(page_of({"data": many(7), "total": 9}), refused)
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 502])
+def test_a_list_that_breaks_off_is_not_read(status: int) -> None:
+    with pytest.raises(EndpointError):
+        read(page_of(many(7)), page_of({"error": "x"}, status))
+
+
+def test_a_list_without_an_end_is_not_read() -> None:
+    pages = [page_of(many(100, 100 * number)) for number in range(MOST_PAGES)]
+    with pytest.raises(UnexpectedResponseError, match="no end"):
+        read(*pages)
+
+
+def test_one_row_an_output_is_one_request_at_its_whole_cost() -> None:
+    second = {**FULL, "request_id": ID.replace("-", "").upper(), "generation_url": "https://x.test/2.mp4"}
+    (found,) = read(page_of([{**FULL, "generation_url": None, "credits_deduction": None}, FULL, second]), END)
+    assert (found.request_id, found.url, found.cost) == (ID, URL, 1.46)
+    running = {**FULL, "model_status": "PENDING", "generation_url": None, "credits_deduction": 0}
+    failed = {**running, "model_status": "FAILED", "credits_deduction": 2.0}
+    (found,) = read(page_of([failed, running]), END)
+    assert (found.state, found.cost) == (RemoteState.PROCESSING, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_ours"),
+    [
+        ("hunyuan-video", True),
+        ("Hunyuan Video", True),
+        ("HUNYUAN_VIDEO", True),
+        ("segmind/hunyuan-video", True),
+        ("hunyuan-video:latest", True),
+        (None, True),
+        ("", True),
+        (7, True),
+        ("hunyuan-video-i2v", False),
+        ("fast-hunyuan-video", False),
+        ("sdxl", False),
+    ],
+)
+def test_rows_of_other_models_are_left_out(name: object, is_ours: bool) -> None:
+    assert len(read(page_of([{**FULL, "model_name": name}]), END)) == is_ours
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("COMPLETED", RemoteState.COMPLETED),
+        ("completed", RemoteState.COMPLETED),
+        ("SUCCESS", RemoteState.COMPLETED),
+        ("FAILED", RemoteState.FAILED),
+        ("PENDING", RemoteState.PROCESSING),
+        ("QUEUED", RemoteState.PROCESSING),
+        ("constructing", RemoteState.PROCESSING),
+        (None, RemoteState.PROCESSING),
+        ({}, RemoteState.PROCESSING),
+    ],
+)
+def test_a_word_that_is_not_known_is_asked_about(word: object, state: RemoteState) -> None:
+    assert listed(model_status=word, generation_url=None).state is state
+    assert listed(model_status=None, status=word, generation_url=None).state is state
+    assert listed(model_status=word).state is RemoteState.COMPLETED  # a video's address says more
+
+
+@pytest.mark.parametrize(
+    ("cost", "found"),
+    [(1.46, 1.46), ("1.46", 1.46), (0, 0.0), (None, None), (-1, None), ("x", None), (True, None), ([1.46], None)],
+)
+def test_a_cost_is_a_number_or_none(cost: object, found: float | None) -> None:
+    assert listed(credits_deduction=cost).cost == found
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1e999", b"9" * 400])
+def test_numbers_that_json_cannot_mean_are_none(number: bytes) -> None:
+    body = json.dumps([{**FULL, "credits_deduction": "#", "created_at": "#"}]).encode().replace(b'"#"', number)
+    (found,) = read(page_of(body), END)
+    assert (found.cost, found.at) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "url", [URL, [URL], [URL, "https://x.test/2"], json.dumps([URL]), json.dumps({"url": URL}), {"url": URL}]
+)
+def test_an_address_is_found_in_any_shape(url: object) -> None:
+    assert listed(generation_url=url).url == URL
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "2026-11-25T10:00:00Z",
+        "2026-11-25T10:00:00.123456Z",
+        "2026-11-25T12:00:00+02:00",
+        "2026-11-25 10:00:00",
+        "Wed, 25 Nov 2026 10:00:00 GMT",
+        AT,
+        AT * 1e3,
+        AT * 1e6,
+        AT * 1e9,
+        str(AT),
+        str(round(AT * 1e3)),
+    ],
+)
+@pytest.mark.parametrize(
+    "name", ["created_at", "model_created", "createdAt", "timestamp", "submitted_at", "updated_at"]
+)
+def test_a_time_is_read_as_text_or_number_under_any_name(name: str, at: object) -> None:
+    assert listed(**{"created_at": None, name: at}).at == AT
+
+
+@pytest.mark.parametrize("at", [None, "", "yesterday", "10:00", 0, -1, 12, True, [], {}, "9" * 300, 1e300])
+def test_a_time_that_cannot_be_read_is_none(at: object) -> None:
+    assert listed(created_at=at).at is None
+
+
+def test_a_day_is_its_beginning_and_the_end_counts_only_where_no_beginning_is_named() -> None:
+    assert listed(created_at="2026-11-25").at == AT - 36_000
+    assert listed(completed_at=AT + 300).at == AT
+    assert listed(created_at=None, completed_at=AT + 300).at == AT + 300
+
+
+@pytest.mark.parametrize(
+    ("body", "values"),
+    [
+        ({"prompt": "a fox", "width": 640}, {"prompt": "a fox", "width": 640}),
+        ('{"prompt": "a fox", "width": 640}', {"prompt": "a fox", "width": 640}),
+        (json.dumps('{"prompt": "a fox"}'), {"prompt": "a fox"}),
+        ({"input": {"prompt": "a fox", "seed": 1}}, {"prompt": "a fox", "seed": 1}),
+        (
+            {"prompt": "a fox", "width": "640", "flow_shift": "7.5"},
+            {"prompt": "a fox", "width": 640, "flow_shift": 7.5},
+        ),
+        ({"prompt": "a fox", "width": "wide", "video_length": 129}, {"prompt": "a fox", "video_length": 129}),
+        ({"prompt": "a fox", "width": 10**400, "seed": -5}, {"prompt": "a fox"}),
+        ({"prompt": "a fox", "flow_shift": 10**400, "negative_prompt": 7}, {"prompt": "a fox"}),
+        ({"prompt": ["a fox"], "infer_steps": 70}, {"prompt": UNKNOWN_PROMPT, "infer_steps": 70}),
+        ({"prompt": "x" * 3000}, {"prompt": UNKNOWN_PROMPT}),
+        ({"prompt": '{"prompt": "x"}'}, {"prompt": '{"prompt": "x"}'}),
+    ],
+)
+def test_what_was_asked_for_is_read_as_far_as_it_can_be(body: object, values: dict[str, Any]) -> None:
+    assert listed(request_body=body).request == VideoRequest.parse(values)
+
+
+@pytest.mark.parametrize("body", [None, "", "x", "[" * 100_000, [], {}, {"image": "x"}, 7])
+def test_a_body_that_says_nothing_is_none(body: object) -> None:
+    assert listed(request_body=body).request is None
+
+
+def test_a_row_without_an_id_that_could_be_one_is_still_counted_and_told_apart() -> None:
+    rows = [{**FULL, "request_id": bad} for bad in (None, "", "../../x", 12, {"a": 1})]
+    found = read(page_of([*rows, {**FULL, "request_id": None, "created_at": "2026-11-25T10:00:01Z"}]), END)
+    assert [one.request_id for one in found] == [None] * 4
+    assert all(one.cost == 1.46 for one in found)
+
+
+def test_the_query_names_every_day_that_counts() -> None:
+    query = list_query(2, AT - 7 * 86_400, AT)
+    assert query.startswith("/request-history?page=2&per_page=100&from_date=2026-11-18&to_date=2026-11-26&")
+    assert query.endswith("model_name=hunyuan-video")

@@ -1,0 +1,369 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.endpoint import responses as responses
+from hunyuan_ui.endpoint.contract import Metrics, RemoteState
+from hunyuan_ui.endpoint.responses import Answer
+from hunyuan_ui.errors import (
+    AuthenticationError,
+    EndpointStatusError,
+    HunyuanUIError,
+    JobFailedError,
+    OutcomeUnknownError,
+    OutOfCreditsError,
+    RateLimitError,
+    RequestExpiredError,
+    UnexpectedResponseError,
+)
+
+KEY = "SG_0123456789abcdef"
+ID = "2c7f59ea-13f1-402c-9353-915a2b5a2124"
+HTML = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
+URL = "https://images.segmind.com/generations/0001.mp4"
+
+
+def response(name: str) -> bytes:
+    return (Path(__file__).parents[1] / "responses" / f"{name}.json").read_bytes()
+
+
+def answer(status: int, body: object = b"", elapsed_s: float = 0.1, **headers: str) -> Answer:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, data, None, elapsed_s)
+
+
+def said(text: str) -> dict[str, str]:
+    return {"error": text}
+
+
+def caught(call: Any, *arguments: object) -> HunyuanUIError:
+    with pytest.raises(HunyuanUIError) as found:
+        call(*arguments)
+    return found.value
+
+
+# --- the paid POST: each status of segmind-api.md 1.4
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "code"),
+    [
+        pytest.param(400, said("seed must be int"), EndpointStatusError, "bad_body", id="row14-400"),
+        pytest.param(
+            401,
+            said("Missing Authorization or x-api-key in header"),
+            AuthenticationError,
+            "key_missing",
+            id="row15-401-missing",
+        ),
+        pytest.param(
+            401,
+            said("Unauthorized. API key is invalid or may have expired"),
+            AuthenticationError,
+            "key_refused",
+            id="row15-401",
+        ),
+        pytest.param(
+            402,
+            said("Insufficient credits. You have 0.0 credits."),
+            OutOfCreditsError,
+            "out_of_credits",
+            id="row18-402",
+        ),
+        pytest.param(403, said("team not allowed"), AuthenticationError, "not_allowed", id="row15-403"),
+        pytest.param(404, said("model not found"), EndpointStatusError, "model_unknown", id="row14-404"),
+        pytest.param(405, HTML, EndpointStatusError, "wrong_method", id="row16-405-html"),
+        pytest.param(
+            406, said("Invalid content type"), EndpointStatusError, "wrong_content_type", id="row17-406-content-type"
+        ),
+        pytest.param(
+            406,
+            said("Insufficient credits: 0.2 of 1.46"),
+            OutOfCreditsError,
+            "out_of_credits",
+            id="row18-406-credits",
+        ),
+        pytest.param(
+            406, said("Team spend limit reached"), OutOfCreditsError, "team_spend_limit", id="row18-406-spend-limit"
+        ),
+        pytest.param(
+            406, said("steps must be one of 20, 40"), EndpointStatusError, "value_refused", id="row18-406-value"
+        ),
+        pytest.param(410, said("model retired"), EndpointStatusError, "model_retired", id="row14-410"),
+        pytest.param(422, said("bad value"), EndpointStatusError, "refused_before_run", id="row14-422"),
+        pytest.param(413, HTML, EndpointStatusError, "refused", id="row14-413-html"),
+        pytest.param(429, said("rate_limit_exceeded"), RateLimitError, "rate_limited", id="row20-429"),
+        pytest.param(500, said("CUDA out of memory"), EndpointStatusError, "service_failed", id="row21-500-json"),
+        pytest.param(500, HTML, OutcomeUnknownError, "gateway_failed", id="row22-500-html"),
+        pytest.param(500, b"", OutcomeUnknownError, "gateway_failed", id="row22-500-empty"),
+        pytest.param(502, HTML, OutcomeUnknownError, "gateway_failed", id="row22-502"),
+        pytest.param(503, said("try later"), OutcomeUnknownError, "gateway_failed", id="row22-503-json"),
+        pytest.param(504, b"", OutcomeUnknownError, "gateway_failed", id="row22-504"),
+        pytest.param(524, HTML, OutcomeUnknownError, "gateway_failed", id="row22-524"),
+        pytest.param(408, HTML, OutcomeUnknownError, "gateway_failed", id="row22-408"),
+        pytest.param(302, b"", EndpointStatusError, "service_moved", id="row24-302"),
+        pytest.param(308, b"", EndpointStatusError, "service_moved", id="row24-308"),
+        pytest.param(304, b"", OutcomeUnknownError, "unreadable_answer", id="row24-304"),
+    ],
+)
+def test_a_refused_or_lost_post_has_its_own_error(
+    status: int, body: object, kind: type[HunyuanUIError], code: str
+) -> None:
+    error = responses.post_error(answer(status, body), KEY)
+    assert type(error) is kind
+    assert error.code == code
+    assert "{" not in str(error)
+    assert "<" not in str(error)
+
+
+def test_row24_a_redirect_after_ten_seconds_may_follow_paid_work() -> None:
+    error = responses.post_error(answer(302, elapsed_s=11), KEY)
+    assert isinstance(error, OutcomeUnknownError)
+
+
+def test_the_services_own_sentence_is_shown() -> None:
+    error = responses.post_error(answer(402, response("out_of_credits")), KEY)
+    assert "You have 0.0 credits." in str(error)
+
+
+def test_a_lost_answer_keeps_the_request_id_and_the_cost_for_the_owner() -> None:
+    error = responses.post_error(answer(504, HTML, x_request_id=ID, x_cost="1.46"), KEY)
+    assert (error.facts["request_id"], error.facts["cost"]) == (ID, 1.46)
+    assert "request_id" not in responses.post_error(answer(504, HTML, x_request_id="../x"), KEY).facts
+
+
+# --- 2xx to a submit
+
+
+def test_row09_a_submit_gives_the_request_id() -> None:
+    assert responses.submitted_id(answer(200, response("v2_submitted")), KEY) == ID
+    assert responses.submitted_id(answer(202, {"request_id": ID}), KEY) == ID
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"status": "QUEUED"}, id="row10-no-id"),
+        pytest.param(said("queue is down"), id="row10-error"),
+        pytest.param({"request_id": "../../v1/x?y="}, id="row10-id-that-changes-the-path"),
+        pytest.param({"request_id": 12345678}, id="row10-id-is-a-number"),
+        pytest.param({"request_id": None}, id="row10-id-is-null"),
+        pytest.param([ID], id="row10-a-list"),
+        pytest.param(b"", id="row13-empty"),
+        pytest.param(b"{", id="row13-invalid-json"),
+        pytest.param(b'{"a":' * 100_000, id="row13-deep-json"),
+        pytest.param(b"\xff\xfe\x00", id="row13-bytes"),
+        pytest.param(HTML, id="row23-html"),
+    ],
+)
+def test_a_success_without_a_usable_id_may_have_been_charged(body: object) -> None:
+    error = caught(responses.submitted_id, answer(200, body), KEY)
+    assert type(error) is OutcomeUnknownError
+    assert error.code == "unreadable_answer"
+    assert "<" not in str(error)
+
+
+def test_an_id_in_an_answer_that_was_cut_off_after_it_is_not_lost() -> None:
+    cut_off = Answer(200, {}, b'{"request_id": "%s", "status": "QUE' % ID.encode(), "the connection broke")
+    assert responses.submitted_id(cut_off, KEY) == ID
+
+
+def test_half_an_id_is_no_id() -> None:
+    cut_off = Answer(200, {}, b'{"request_id": "2c7f59ea-13f1', "the connection broke")
+    assert caught(responses.submitted_id, cut_off, KEY).facts["reason"] == "the connection broke"
+
+
+# --- polling
+
+
+@pytest.mark.parametrize(
+    ("body", "state"),
+    [
+        (response("v2_status_queued"), RemoteState.QUEUED),
+        ({"status": "PROCESSING"}, RemoteState.PROCESSING),
+        (response("v2_status_completed"), RemoteState.COMPLETED),
+        ({"status": "completed"}, RemoteState.COMPLETED),
+        pytest.param({"status": "STARTING"}, RemoteState.PROCESSING, id="row31-unknown-word"),
+    ],
+)
+def test_a_status_is_read(body: object, state: RemoteState) -> None:
+    assert responses.remote_status(answer(200, body), ID, KEY).state is state
+
+
+def test_row31_the_word_is_kept_for_the_log() -> None:
+    assert responses.remote_status(answer(200, {"status": "WARMING\u202eUP" + "x" * 99}), ID, KEY).word == (
+        "WARMINGUP" + "x" * 31
+    )
+
+
+def test_metrics_come_with_a_status() -> None:
+    found = responses.remote_status(answer(200, response("v2_status_completed")), ID, KEY)
+    assert found.metrics == Metrics(inference_time=13.06)
+
+
+@pytest.mark.parametrize("read", [responses.remote_status, responses.remote_result])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(422, response("v2_failed"), id="row29-422"),
+        pytest.param(200, response("v2_failed"), id="row29-200"),
+        pytest.param(422, said("Prompt is Mandatory and must be string"), id="row29-422-without-status"),
+        pytest.param(422, {"status": "failed"}, id="row29-422-without-error"),
+    ],
+)
+def test_a_failed_job_is_a_failed_job_whatever_the_status(read: Any, status: int, body: object) -> None:
+    error = caught(read, answer(status, body), ID, KEY)
+    assert type(error) is JobFailedError
+
+
+def test_row29_the_providers_reason_is_shown() -> None:
+    error = caught(responses.remote_status, answer(422, response("v2_failed")), ID, KEY)
+    assert "Prompt is Mandatory and must be string" in str(error)
+
+
+@pytest.mark.parametrize("read", [responses.remote_status, responses.remote_result])
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "code"),
+    [
+        pytest.param(404, said("Request x not found"), RequestExpiredError, "request_expired", id="row30-404"),
+        pytest.param(404, HTML, UnexpectedResponseError, "bad_answer", id="row28-404-html"),
+        pytest.param(422, HTML, UnexpectedResponseError, "bad_answer", id="row28-422-html"),
+        pytest.param(401, said("Unauthorized"), AuthenticationError, "key_refused", id="row15-401"),
+        pytest.param(403, said("no"), AuthenticationError, "not_allowed", id="row15-403"),
+        pytest.param(408, b"", UnexpectedResponseError, "bad_answer", id="row28-408"),
+        pytest.param(429, b"", RateLimitError, "rate_limited", id="row28-429"),
+        pytest.param(500, said("x"), UnexpectedResponseError, "bad_answer", id="row28-500"),
+        pytest.param(502, HTML, UnexpectedResponseError, "bad_answer", id="row28-502"),
+        pytest.param(302, b"", UnexpectedResponseError, "bad_answer", id="row28-302"),
+        pytest.param(200, HTML, UnexpectedResponseError, "bad_answer", id="row28-200-html"),
+        pytest.param(200, b"", UnexpectedResponseError, "bad_answer", id="row28-200-empty"),
+        pytest.param(200, b"[]", UnexpectedResponseError, "bad_answer", id="row28-200-list"),
+        pytest.param(200, {"status": 7}, UnexpectedResponseError, "bad_answer", id="row28-200-no-status"),
+        pytest.param(
+            200,
+            {"status": "COMPLETED", "request_id": "0" * 32, "output": URL},
+            UnexpectedResponseError,
+            "bad_answer",
+            id="row28-another-request",
+        ),
+        pytest.param(
+            422,
+            {"status": "FAILED", "request_id": "0" * 32, "error": "x"},
+            UnexpectedResponseError,
+            "bad_answer",
+            id="row28-another-requests-failure",
+        ),
+    ],
+)
+def test_every_other_answer_to_a_get_ends_nothing_by_mistake(
+    read: Any, status: int, body: object, kind: type[HunyuanUIError], code: str
+) -> None:
+    error = caught(read, answer(status, body), ID, KEY)
+    assert (type(error), error.code) == (kind, code)
+
+
+def test_an_id_without_dashes_is_the_same_request() -> None:
+    body = {"status": "COMPLETED", "request_id": ID.replace("-", "").upper()}
+    assert responses.remote_status(answer(200, body), ID, KEY).state is RemoteState.COMPLETED
+
+
+def test_a_result_names_the_video_its_cost_and_its_seed() -> None:
+    found = responses.remote_result(answer(200, response("v2_result")), ID, KEY)
+    assert (found.url, found.metrics.cost, found.seed) == (URL, 1.46, 96501778)
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "PROCESSING", "STARTING"])
+def test_a_result_that_is_not_finished_is_asked_again(status: str) -> None:
+    assert caught(responses.remote_result, answer(200, {"status": status}), ID, KEY).code == "bad_answer"
+
+
+@pytest.mark.parametrize("output", [None, "", "ok", [], {}, "ftp://x/y.mp4"])
+def test_row32_finished_without_an_address_has_its_own_code(output: object) -> None:
+    error = caught(responses.remote_result, answer(200, {"status": "COMPLETED", "output": output}), ID, KEY)
+    assert (type(error), error.code) == (UnexpectedResponseError, "no_video_in_result")
+    assert ID in str(error)
+
+
+# --- credits
+
+
+def test_credits_are_the_paid_and_the_free_ones() -> None:
+    assert responses.balance(answer(200, response("credits")), KEY) == pytest.approx(0.0184921035)
+    assert responses.balance(answer(200, {"credits": 10, "free-credits": 0.5}), KEY) == 10.5
+    assert responses.balance(answer(200, {"credits": -0.25}), KEY) == -0.25
+    assert responses.balance(answer(404, said("No credits found for the user")), KEY) == 0.0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"credits": NaN}',
+        b'{"credits": Infinity}',
+        b'{"credits": 1%s}' % (b"0" * 400),
+        b'{"credits": "10"}',
+        b'{"credits": true}',
+        b'{"credits": 1, "free-credits": null}',
+        HTML,
+    ],
+)
+def test_credits_that_cannot_be_read_are_not_guessed(body: bytes) -> None:
+    assert caught(responses.balance, answer(200, body), KEY).code == "bad_answer"
+
+
+# --- the service's words
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("two\nlines\r\nand\ttabs", "two lines and tabs"),
+        ("a\x00b\x1b[31mc\u202ed\u200be", "ab[31mcde"),
+        (f"bad key {KEY}!", "bad key ***"),
+        ("bad key SG_ffffffffffffffff", "bad key ***"),
+        ("bad key sg_FFFF0000", "bad key ***"),
+        ("bad key SG_0123\x004567", "bad key ***"),
+        ("x" * 297 + KEY, "x" * 297 + "***"),
+        ("x" * 400, "x" * 299 + "…"),
+        ("<html><body>hello</body></html>", "an HTML page"),
+        ("value <script>alert(1)</script>", "an HTML page"),
+        ("1 < 2 and 3 > 2", "1 < 2 and 3 > 2"),
+    ],
+)
+def test_foreign_words_are_plain_short_and_without_keys(text: str, shown: str) -> None:
+    assert responses.detail_of(answer(400, said(text)), KEY) == shown
+
+
+def test_a_key_of_another_shape_is_redacted_too() -> None:
+    assert "pass" not in responses.detail_of(answer(400, said("key is pass+word/1")), "pass+word/1")
+    assert "pass" not in responses.detail_of(answer(400, said("key=pass%2Bword%2F1")), "pass+word/1")
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"", "Bad Request"),
+        ({}, "Bad Request"),
+        (b"plain words", "plain words"),
+        ({"message": "m"}, "m"),
+        ({"error": {"message": "m"}}, "m"),
+        ({"error": None, "detail": "d"}, "d"),
+        (HTML, "an HTML page"),
+    ],
+)
+def test_a_detail_is_found_or_named(body: object, shown: str) -> None:
+    assert responses.detail_of(answer(400, body), KEY) == shown
+
+
+def test_html_is_known_by_its_content_type_too() -> None:
+    assert responses.detail_of(answer(400, b"sorry", content_type="text/html; charset=utf-8"), KEY) == "an HTML page"
+
+
+def test_a_status_without_a_name_has_a_detail() -> None:
+    assert responses.detail_of(answer(499), KEY) == "HTTP 499"

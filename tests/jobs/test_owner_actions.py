@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.access_code import OF_A_VISITOR
+from hunyuan_ui.errors import AccessError, SpendLimitError, StorageError
+from hunyuan_ui.files import DataFolder
+from hunyuan_ui.job import JobStatus, Visitor, new_id
+from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.limits import BREAKER_AFTER
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Secret, Settings
+from tests.fake_service import FakeService
+from tests.stored_jobs import job
+
+pytestmark = pytest.mark.anyio
+
+KEY = "SG_00112233aabbccdd"
+STRANGER = Visitor.from_token("a" * 32)
+OWNER = Visitor.from_token("b" * 32, is_owner=True)
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", api_key=Secret(KEY), poll_interval_s=0.002)
+
+
+def opened(settings: Settings) -> JobRunner:
+    folder = DataFolder(settings.data_dir, min_free_bytes=0)
+    return open_runner(settings, client=FakeService().client(), folder=folder)
+
+
+@pytest.fixture
+async def public(private: Settings) -> AsyncIterator[JobRunner]:
+    runner = opened(replace(private, share=True, daily_limit_usd=100.0))
+    await runner.start()
+    yield runner
+    await runner.stop()
+
+
+@pytest.fixture(
+    params=[
+        "unknown",
+        "everything",
+        "days",
+        "is_paused",
+        "credits",
+        "resume",
+        "settle",
+        "clock_ahead_s",
+        "set_clock_right",
+    ]
+)
+def question(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+async def asked(runner: JobRunner, question: str, visitor: Visitor) -> object:
+    options = {"settle": ((new_id(), visitor), {"was_charged": True})}
+    values, named = options.get(question, ((visitor,), {}))
+    found = getattr(runner.owner, question)(*values, **named)
+    return await found if hasattr(found, "__await__") else found
+
+
+async def test_a_stranger_is_told_nothing(public: JobRunner, question: str) -> None:
+    with pytest.raises(AccessError):
+        await asked(public, question, STRANGER)
+    with pytest.raises(AccessError):
+        await asked(public, question, public.owner.seen_as(STRANGER))
+
+
+async def test_who_knows_the_key_is_the_owner_of_a_public_run_from_then_on(public: JobRunner) -> None:
+    for wrong in ("", KEY[:-1], KEY.lower()):
+        with pytest.raises(SpendLimitError) as caught:
+            await public.owner.prove(STRANGER, wrong)
+        assert caught.value.code == "owner_key_wrong"
+        assert KEY not in str(caught.value)
+    assert (await public.owner.prove(STRANGER, f"{KEY}\n")).is_owner
+    assert public.owner.seen_as(STRANGER).is_owner
+    assert not public.owner.seen_as(Visitor.from_token("c" * 32)).is_owner
+
+
+async def test_the_owners_key_cannot_be_guessed_fast(public: JobRunner) -> None:
+    for _ in range(OF_A_VISITOR.burst):
+        with pytest.raises(SpendLimitError):
+            await public.owner.prove(STRANGER, "SG_0000")
+    with pytest.raises(SpendLimitError) as caught:
+        await public.owner.prove(STRANGER, KEY)
+    assert caught.value.code == "access_code_attempts"
+
+
+async def test_a_public_preview_has_no_owner(private: Settings) -> None:
+    runner = opened(replace(private, share=True, api_key=None))
+    await runner.start()
+    try:
+        with pytest.raises(AccessError):
+            await runner.owner.prove(STRANGER, "")
+        assert not runner.owner.seen_as(STRANGER).is_owner
+    finally:
+        await runner.stop()
+
+
+async def test_the_owner_settles_and_resumes_what_strangers_had_to_stop_for(public: JobRunner) -> None:
+    lost = [job(status=JobStatus.UNKNOWN, ended_at=float(number)) for number in range(BREAKER_AFTER)]
+    for entry in lost:
+        public._means.ledger.adopt(entry)
+    with pytest.raises(SpendLimitError) as caught:
+        await public.submit(new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)
+    assert caught.value.code == "breaker_open"
+    assert public.owner.is_paused(OWNER)
+    charged = await public.owner.settle(lost[0].id, OWNER, was_charged=True)
+    released = await public.owner.settle(lost[1].id, OWNER, was_charged=False)
+    assert (charged.status, released.status) == (JobStatus.LOST, JobStatus.FAILED)
+    assert [entry.id for entry in public.owner.unknown(OWNER)] == [lost[2].id]
+    await public.owner.resume(OWNER)
+    assert not public.owner.is_paused(OWNER)
+    await public.submit(new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)
+    today = public.owner.days(OWNER)[-1]
+    assert today.spent_microusd == public._means.ledger.totals("").today_microusd > 0
+
+
+CENTURY_S = 100 * 365.25 * 86_400
+
+
+@pytest.mark.parametrize("jobs", [0, 1, 2])
+async def test_the_owner_sets_right_what_a_clock_a_century_ahead_has_stored(private: Settings, jobs: int) -> None:
+    ahead_s = CENTURY_S
+    service = FakeService()
+    public = replace(private, share=True, daily_limit_usd=100.0)
+    folder = DataFolder(private.data_dir, min_free_bytes=0)
+    runner = open_runner(
+        public, client=service.client(), download=service.download, folder=folder, now=lambda: time.time() + ahead_s
+    )
+    await runner.start()
+    try:
+        visitors = [Visitor.from_token(f"{number}") for number in range(jobs)]
+        for visitor in visitors:
+            await runner.submit(job_id := new_id(), VideoRequest.parse({"prompt": "a"}), visitor)
+            assert (await runner.wait(job_id, visitor, 20)).status is JobStatus.DONE
+        spent_usd = runner.limits().spent_today_usd
+        ahead_s = 0.0
+        notice = runner.limits().notice
+        assert (notice is not None) == (jobs > 0)
+        assert notice is None or (notice.code, notice.facts) == ("clock_ahead", {"days": "36,525"})
+        assert runner.is_healthy
+        assert runner.limits().problem is None
+        assert runner.owner.clock_ahead_s(OWNER) == pytest.approx(CENTURY_S * (jobs > 0), abs=60)
+        assert await runner.owner.set_clock_right(OWNER) == jobs
+        assert runner.limits().notice is None
+        assert runner.limits().spent_today_usd == spent_usd
+        assert [job.created_at for job in runner.owner.everything(OWNER)] == [
+            pytest.approx(time.time(), abs=60) for _ in visitors
+        ]
+        await runner.submit(job_id := new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)
+        assert (await runner.wait(job_id, STRANGER, 20)).status is JobStatus.DONE
+    finally:
+        await runner.stop()
+
+
+async def test_a_job_under_way_is_asked_about_at_the_usual_pace_after_the_clock_was_set_right(
+    private: Settings,
+) -> None:
+    ahead_s = CENTURY_S
+    service = FakeService(polls_needed=10**9)
+    settings = replace(private, poll_interval_s=3600.0)
+    folder = DataFolder(private.data_dir, min_free_bytes=0)
+    runner = open_runner(settings, client=service.client(), folder=folder, now=lambda: time.time() + ahead_s)
+    await runner.start()
+    try:
+        await runner.submit(job_id := new_id(), VideoRequest.parse({"prompt": "a"}), OWNER)
+        while not runner.view(job_id, OWNER).job.request_id:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.002)
+        ahead_s = 0.0
+        assert await runner.owner.set_clock_right(OWNER) == 1
+        view = runner.view(job_id, OWNER)
+        assert view.job.created_at == pytest.approx(time.time(), abs=60)
+        assert 0 <= view.elapsed_s < 60
+    finally:
+        await runner.stop()
+
+
+async def test_no_dates_are_set_right_in_a_folder_that_is_gone(private: Settings) -> None:
+    ahead_s = CENTURY_S
+    folder = DataFolder(private.data_dir, min_free_bytes=0)
+    service = FakeService()
+    runner = open_runner(private, client=service.client(), folder=folder, now=lambda: time.time() + ahead_s)
+    await runner.start()
+    try:
+        runner._means.ledger.adopt(job(status=JobStatus.UNKNOWN))
+        ahead_s = 0.0
+        (private.data_dir / "ledger.lock").unlink()
+        with pytest.raises(StorageError) as caught:
+            await runner.owner.set_clock_right(OWNER)
+        assert caught.value.code == "folder_replaced"
+        assert runner.owner.clock_ahead_s(OWNER) > 0
+    finally:
+        await runner.stop()

@@ -1,0 +1,601 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from hunyuan_ui.errors import AccessError, DownloadError, InvalidRequestError, SpendLimitError, StorageError
+from hunyuan_ui.files import DataFolder
+from hunyuan_ui.job import MICRO, Job, JobStatus, Phase, Visitor, new_id
+from hunyuan_ui.jobs import JobRunner, endings, open_runner
+from hunyuan_ui.jobs import job_run as job_run
+from hunyuan_ui.jobs import polling as polling
+from hunyuan_ui.library.library import file_sha256
+from hunyuan_ui.media import settings_tag as settings_tag
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Secret, Settings
+from tests.fake_service import PRICE_USD, FakeService, answer, failure, lost_connection
+from tests.videos import mp4_bytes
+
+pytestmark = pytest.mark.anyio
+
+VISITOR = Visitor.from_token("a" * 32)
+NEIGHBOUR = Visitor.from_token("b" * 32)
+KEY = "SG_00112233aabbccdd"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let waits that protect a real service pass at once."""
+    monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
+    monkeypatch.setattr(endings, "PROOFS", {ending: endings.Proof(3, 0.0) for ending in endings.Ending})
+    monkeypatch.setattr(polling, "PAUSE_CHECK_S", 0.02)
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", api_key=Secret(KEY), poll_interval_s=0.002)
+
+
+def opened(settings: Settings, service: FakeService, **options: Any) -> JobRunner:
+    options.setdefault("folder", DataFolder(settings.data_dir, min_free_bytes=0))
+    return open_runner(settings, client=service.client(), download=service.download, **options)
+
+
+@asynccontextmanager
+async def running(settings: Settings, service: FakeService, **options: Any) -> AsyncIterator[JobRunner]:
+    runner = opened(settings, service, **options)
+    await runner.start()
+    try:
+        yield runner
+    finally:
+        await runner.stop()
+
+
+async def made(runner: JobRunner, job_id: str | None = None, **values: Any) -> Job:
+    job_id = job_id or new_id()
+    await runner.submit(job_id, VideoRequest(prompt="a heron", **values), VISITOR)
+    return await runner.wait(job_id, VISITOR, 10)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async def hold() -> None:
+        while not condition():  # noqa: ASYNC110 - the runner has no event for every state
+            await asyncio.sleep(0.002)
+
+    await asyncio.wait_for(hold(), 10)
+
+
+async def test_a_job_ends_with_its_video_in_the_library_and_its_real_cost(
+    settings: Settings, service: FakeService
+) -> None:
+    async with running(settings, service) as runner:
+        job = await made(runner, seed=-1)
+        assert job.status is JobStatus.DONE
+        assert job.sha256 == file_sha256(runner.video_path(job.id, VISITOR))
+        assert settings_tag.read(runner.video_path(job.id, VISITOR)) == job.request
+        assert job.request.seed >= 0
+        assert service.bill == [job.request.model_dump()]
+        assert (job.cost_microusd, job.inference_s, job.notes["width"]) == (PRICE_USD * MICRO, 190.0, 32)
+        assert runner.limits().spent_today_usd == PRICE_USD
+        assert runner.view(job.id, VISITOR).phase is Phase.ENDED
+
+
+async def test_v1_ends_the_same_way(settings: Settings, service: FakeService) -> None:
+    async with running(replace(settings, dialect="v1"), service) as runner:
+        job = await made(runner)
+        assert job.status is JobStatus.DONE
+        assert (job.request_id, job.cost_microusd, service.fetched) == ("v1-000001", PRICE_USD * MICRO, [])
+
+
+async def test_v1_with_an_address_in_json_is_fetched(settings: Settings, service: FakeService) -> None:
+    service.script("generate", answer(200, {"output": "https://files.test/x.mp4"}))
+    async with running(replace(settings, dialect="v1"), service) as runner:
+        assert (await made(runner)).status is JobStatus.DONE
+        assert service.fetched == ["https://files.test/x.mp4"]
+
+
+async def test_v1_bytes_that_are_cut_short_are_looked_up_in_the_history(
+    settings: Settings, service: FakeService
+) -> None:
+    headers = {"content-type": "video/mp4", "x-request-id": "v1-request"}
+    service.script("generate", answer(200, content=mp4_bytes()[:-30], headers=headers))
+    service.script("history", answer(200, {"request_id": "v1-request", "generation_url": "https://files.test/h.mp4"}))
+    async with running(replace(settings, dialect="v1"), service) as runner:
+        assert (await made(runner)).status is JobStatus.DONE
+        assert service.fetched == ["https://files.test/h.mp4"]
+        assert len(service.bill) == 1
+
+
+async def test_v1_bytes_that_are_cut_short_without_an_id_are_named_lost(
+    settings: Settings, service: FakeService
+) -> None:
+    service.script("generate", answer(200, content=mp4_bytes()[:-30], headers={"content-type": "video/mp4"}))
+    async with running(replace(settings, dialect="v1"), service) as runner:
+        job = await made(runner)
+        assert job.status is JobStatus.LOST
+        assert job.counted_microusd == job.reserved_microusd > 0
+
+
+async def test_the_same_id_twice_is_one_job_and_one_post(settings: Settings, service: FakeService) -> None:
+    async with running(settings, service) as runner:
+        job_id = new_id()
+        submits = [runner.submit(job_id, VideoRequest(prompt="a heron"), VISITOR) for _ in range(20)]
+        assert {job.id for job in await asyncio.gather(*submits)} == {job_id}
+        await runner.wait(job_id, VISITOR, 10)
+        assert service.posts == 1
+        again = await runner.submit(job_id, VideoRequest(prompt="another"), VISITOR)
+        assert (again.status, again.request.prompt, service.posts) == (JobStatus.DONE, "a heron", 1)
+
+
+async def test_a_ledger_that_fails_hands_no_job_of_somebody_else_to_who_names_its_id(
+    settings: Settings, service: FakeService
+) -> None:
+    is_failing = False
+
+    def fail(name: str) -> None:
+        if is_failing and name == "ledger.add.begin":
+            raise sqlite3.OperationalError("database or disk is full")
+
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 1000)
+    async with running(settings, service, checkpoint=fail) as runner:
+        job_id = new_id()
+        mine = await runner.submit(job_id, VideoRequest(prompt="a secret heron"), VISITOR)
+        is_failing = True
+        with pytest.raises(StorageError):
+            await runner.submit(job_id, VideoRequest(prompt="a guess"), NEIGHBOUR)
+        # Whose it is, is told: the click went through, whatever the ledger says now.
+        again = await runner.submit(job_id, VideoRequest(prompt="a secret heron"), VISITOR)
+        assert (again.id, again.request) == (mine.id, mine.request)
+        await until(lambda: service.posts == 1)
+        assert [view.job.id for view in runner.active(VISITOR)] == [job_id]
+        assert runner.active(NEIGHBOUR) == []
+
+
+async def test_after_each_job_the_ledger_is_copied(settings: Settings, service: FakeService) -> None:
+    def copied() -> set[str]:
+        newest = max(settings.data_dir.glob("ledger.backup-*.sqlite3"), default=None)
+        if newest is None:
+            return set()
+        with closing(sqlite3.connect(newest)) as copy:
+            return {row[0] for row in copy.execute("SELECT id FROM jobs WHERE status = 'done'")}
+
+    async with running(settings, service) as runner:
+        first = await made(runner)
+        await until(lambda: copied() == {first.id})
+        second = await made(runner)
+        await until(lambda: copied() == {first.id, second.id})
+    garbage = settings.data_dir / "ledger.sqlite3"
+    garbage.write_bytes(b"x" * 20_000)
+    async with running(settings, service) as runner:
+        assert {job.id for job in runner.jobs(VISITOR)} == {first.id, second.id}
+        assert runner.limits().spent_total_usd == 2 * PRICE_USD
+
+
+async def test_a_price_that_has_risen_since_it_was_shown_is_refused_and_stores_nothing(
+    settings: Settings, service: FakeService
+) -> None:
+    wish = VideoRequest(prompt="a heron", video_length=33)
+    async with running(settings, service) as runner:
+        shown_usd = runner.estimate(wish, "owner").high_usd
+        assert shown_usd < (await made(runner, video_length=33)).counted_microusd / MICRO
+        now_usd = runner.estimate(wish, "owner").high_usd
+        assert now_usd > shown_usd + 0.01
+        job_id = new_id()
+        with pytest.raises(SpendLimitError) as caught:
+            await runner.submit(job_id, wish, VISITOR, shown_usd=shown_usd)
+        assert caught.value.code == "price_changed"
+        assert (service.posts, len(runner.jobs(VISITOR))) == (1, 1)
+        await runner.submit(job_id, wish, VISITOR, shown_usd=now_usd)
+        assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
+
+
+async def test_a_click_that_is_stored_already_is_the_same_job_whatever_its_price_is_by_then(
+    settings: Settings, service: FakeService
+) -> None:
+    async with running(settings, service) as runner:
+        job = await made(runner, video_length=5)
+        again = await runner.submit(job.id, job.request, VISITOR, shown_usd=0.0)
+        assert (again.id, again.status, service.posts) == (job.id, JobStatus.DONE, 1)
+
+
+async def test_what_is_reserved_is_the_most_that_the_estimate_says(settings: Settings, service: FakeService) -> None:
+    async with running(settings, service) as runner:
+        for wish in (VideoRequest(prompt="x", video_length=5), VideoRequest(prompt="x", video_length=129)):
+            await made(runner, video_length=5)
+            expected = runner.estimate(wish, "owner")
+            job = await runner.submit(new_id(), wish, VISITOR, shown_usd=expected.high_usd)
+            assert job.reserved_microusd == round(expected.high_usd * MICRO)
+
+
+async def test_money_is_reserved_until_it_is_spent(settings: Settings, service: FakeService) -> None:
+    async with running(settings, service) as runner:
+        job_id = new_id()
+        job = await runner.submit(job_id, VideoRequest(prompt="a heron"), VISITOR)
+        limits = runner.limits()
+        assert limits.reserved_today_usd == limits.spent_today_usd == job.reserved_microusd / MICRO > 0
+        await runner.wait(job_id, VISITOR, 10)
+        limits = runner.limits()
+        assert (limits.reserved_today_usd, limits.spent_today_usd) == (0, PRICE_USD)
+
+
+async def test_another_visitor_learns_nothing_of_a_job(settings: Settings, service: FakeService) -> None:
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        for ask in (
+            lambda: runner.view(job.id, NEIGHBOUR),
+            lambda: runner.video_path(job.id, NEIGHBOUR),
+            lambda: runner.owner.unknown(NEIGHBOUR),
+        ):
+            with pytest.raises(AccessError):
+                ask()
+        for act in (
+            runner.cancel(job.id, NEIGHBOUR),
+            runner.delete(job.id, NEIGHBOUR),
+            runner.wait(job.id, NEIGHBOUR),
+            runner.submit(job.id, VideoRequest(prompt="a heron"), NEIGHBOUR),
+        ):
+            with pytest.raises(AccessError):
+                await act
+        assert runner.jobs(NEIGHBOUR) == []
+        assert runner.newest(NEIGHBOUR) is None
+
+
+@pytest.mark.parametrize("job_id", ["", "x", "A" * 32, "../" * 8, "a" * 33])
+async def test_a_malformed_job_id_is_refused(settings: Settings, service: FakeService, job_id: str) -> None:
+    async with running(settings, service) as runner:
+        with pytest.raises(InvalidRequestError):
+            await runner.submit(job_id, VideoRequest(prompt="a"), VISITOR)
+        assert service.posts == 0
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout])
+async def test_a_connection_that_fails_is_tried_again_and_costs_nothing(
+    settings: Settings, service: FakeService, error: type[httpx.TransportError]
+) -> None:
+    service.script("submit", failure(error), failure(error))
+    async with running(settings, service) as runner:
+        assert (await made(runner)).status is JobStatus.DONE
+        assert len(service.bill) == 1
+
+
+@pytest.mark.parametrize("where", ["status", "result"])
+async def test_a_cost_is_counted_whichever_of_two_answers_names_it(
+    settings: Settings, service: FakeService, where: str
+) -> None:
+    told: dict[str, Any] = {"metrics": {"cost": 0.77}}
+    bare: dict[str, Any] = {"metrics": {}}
+    service.script("status", answer(200, {"status": "COMPLETED", **(told if where == "status" else bare)}))
+    result = {"status": "COMPLETED", "output": "https://files.test/x.mp4"}
+    service.script("result", answer(200, {**result, **(told if where == "result" else bare)}))
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        assert (job.status, job.cost_microusd) == (JobStatus.DONE, 770_000)
+        assert runner.limits().spent_total_usd == 0.77
+
+
+async def test_a_service_that_stays_away_fails_the_job_for_free(settings: Settings, service: FakeService) -> None:
+    service.script("submit", *[failure(httpx.ConnectError)] * 3)
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        assert job.status is JobStatus.FAILED
+        assert job.problem is not None
+        assert "Nothing was charged" in job.problem.sentence
+        assert runner.limits().spent_total_usd == 0
+        assert service.bill == []
+
+
+@pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.WriteError, httpx.ReadError])
+async def test_a_post_without_an_answer_is_unknown_counted_and_never_repeated(
+    settings: Settings, service: FakeService, error: type[httpx.TransportError]
+) -> None:
+    service.script("submit", failure(error))
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        assert job.status is JobStatus.UNKNOWN
+        assert runner.limits().spent_total_usd == job.reserved_microusd / MICRO > 0
+        assert service.posts == 1
+
+
+@pytest.mark.parametrize(("was_charged", "status"), [(True, JobStatus.LOST), (False, JobStatus.FAILED)])
+async def test_the_owner_settles_an_unknown_job(
+    settings: Settings, service: FakeService, was_charged: bool, status: JobStatus
+) -> None:
+    service.script("submit", failure(httpx.ReadTimeout))
+    owner = replace(VISITOR, is_owner=True)
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        with pytest.raises(AccessError):
+            await runner.owner.settle(job.id, VISITOR, was_charged=was_charged)
+        assert [known.id for known in runner.owner.unknown(owner)] == [job.id]
+        assert await runner.owner.credits(owner) == 12.5
+        settled = await runner.owner.settle(job.id, owner, was_charged=was_charged)
+        assert settled.status is status
+        assert settled.problem is not None
+        assert "The owner found" in settled.problem.sentence
+        assert (runner.limits().spent_total_usd > 0) is was_charged
+        with pytest.raises(AccessError):
+            await runner.owner.settle(job.id, owner, was_charged=not was_charged)
+
+
+async def test_a_job_that_fails_there_is_released_with_the_services_reason(
+    settings: Settings, service: FakeService
+) -> None:
+    service.script("status", *[answer(422, {"status": "FAILED", "error": "Prompt is Mandatory."})] * 3)
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        assert job.status is JobStatus.FAILED
+        assert job.problem is not None
+        assert "Prompt is Mandatory. Nothing" in job.problem.sentence
+        assert runner.limits().spent_total_usd == 0
+
+
+async def test_polls_that_fail_are_repeated_until_the_video_is_there(settings: Settings, service: FakeService) -> None:
+    service.script(
+        "status",
+        failure(httpx.ConnectError),
+        failure(httpx.ReadTimeout),
+        answer(502, content=b"<html>bad gateway</html>"),
+        answer(200, content=b"{"),
+        answer(200, {"status": "SOMETHING_NEW"}),
+        answer(401, {"error": "Unauthorized"}),
+        answer(404, {"error": "Request not found"}),
+    )
+    service.script("result", answer(200, {"status": "COMPLETED", "output": None}), answer(500, {"error": "x"}))
+    async with running(settings, service) as runner:
+        assert (await made(runner)).status is JobStatus.DONE
+        assert service.posts == 1
+
+
+async def test_an_expired_record_is_fetched_by_the_history(settings: Settings, service: FakeService) -> None:
+    service.script("status", answer(404, {"error": "Request request-0001 not found"}))
+    row = {"request_id": "request-0001", "generation_url": "https://files.test/h.mp4", "credits_deduction": 1.1}
+    service.script("history", answer(200, {"data": row}))
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        assert (job.status, job.cost_microusd) == (JobStatus.DONE, 1_100_000)
+        assert service.fetched == ["https://files.test/h.mp4"]
+
+
+async def test_a_record_that_is_gone_everywhere_is_lost_by_name(settings: Settings, service: FakeService) -> None:
+    service.script("status", *[answer(404, {"error": "Request not found"})] * 1000)
+    async with running(settings, service) as runner:
+        job = await made(runner)
+    assert job.status is JobStatus.LOST
+    assert job.problem is not None
+    assert "request-0001" in job.problem.sentence
+    assert job.counted_microusd > 0
+
+
+async def test_a_download_is_repeated_until_it_is_whole(settings: Settings, service: FakeService) -> None:
+    service.downloads = [lost_connection(), StorageError("disk_full", free="0 MB"), OSError("no space"), b"not a video"]
+    async with running(settings, service) as runner:
+        assert (await made(runner)).status is JobStatus.DONE
+        assert (service.posts, len(service.fetched)) == (1, 5)
+
+
+async def test_an_expired_address_is_renewed_until_it_is_surely_gone(settings: Settings, service: FakeService) -> None:
+    gone = DownloadError("download_failed", expired=True, reason="404")
+    service.downloads = [gone]
+    async with running(settings, service) as runner:
+        assert (await made(runner)).status is JobStatus.DONE
+        assert service.asked.count("result") == 2
+        service.downloads = [gone] * 3
+        job = await made(runner)
+        assert job.status is JobStatus.LOST
+        assert job.cost_microusd == PRICE_USD * MICRO
+
+
+async def test_an_address_that_is_refused_names_the_job_lost(settings: Settings, service: FakeService) -> None:
+    refused = DownloadError("link_refused", retryable=False, reason="a private address", request_id="request-0001")
+    service.downloads = [refused] * 3
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        assert job.status is JobStatus.LOST
+        assert job.problem is not None
+        assert job.problem.code == "link_refused"
+
+
+async def test_a_rate_limit_is_waited_for_and_shown(settings: Settings, service: FakeService) -> None:
+    service.script("submit", answer(429, {"error": "slow down"}, headers={"Retry-After": "1"}))
+    async with running(settings, service) as runner:
+        job_id = new_id()
+        await runner.submit(job_id, VideoRequest(prompt="a"), VISITOR)
+        await until(lambda: runner.view(job_id, VISITOR).phase is Phase.PAUSED)
+        view = runner.view(job_id, VISITOR)
+        assert view.retry_in_s is not None
+        assert 0 < view.retry_in_s <= 1
+        assert view.job.status is JobStatus.QUEUED
+        assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
+        assert len(service.bill) == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        answer(402, {"error": "Insufficient credits. You have 0.0 credits."}),
+        answer(406, {"error": "Insufficient credits for this model"}),
+        answer(401, {"error": "Unauthorized. API key is invalid"}),
+    ],
+)
+async def test_without_credits_or_key_the_queue_waits_and_asks_the_free_call(
+    settings: Settings, service: FakeService, refusal: Any
+) -> None:
+    service.script("submit", refusal)
+    service.script("credits", *[answer(200, {"credits": 0.0})] * 2)
+    async with running(replace(settings, concurrency=1), service) as runner:
+        first, second = new_id(), new_id()
+        await runner.submit(first, VideoRequest(prompt="a"), VISITOR)
+        await runner.submit(second, VideoRequest(prompt="b"), VISITOR)
+        refused = await runner.wait(first, VISITOR, 10)
+        assert refused.status is JobStatus.FAILED
+        assert (await runner.wait(second, VISITOR, 10)).status is JobStatus.DONE
+        assert service.asked.count("credits") == 3
+        assert service.asked.index("credits") < len(service.asked) - 1 - service.asked[::-1].index("submit")
+
+
+async def test_only_as_many_as_allowed_are_in_flight_and_places_are_shown(
+    settings: Settings, service: FakeService
+) -> None:
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 200)
+    async with running(replace(settings, concurrency=2), service) as runner:
+        ids = [new_id() for _ in range(5)]
+        for job_id in ids:
+            await runner.submit(job_id, VideoRequest(prompt="a"), VISITOR)
+        await until(lambda: service.posts == 2)
+        assert [runner.view(job_id, VISITOR).place for job_id in ids] == [None, None, 1, 2, 3]
+        assert [view.job.id for view in runner.active(VISITOR)] == ids
+        assert all([(await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE for job_id in ids])
+        assert len(service.bill) == 5
+
+
+async def test_cancel_is_real_before_sending_and_refused_after(settings: Settings, service: FakeService) -> None:
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 50)
+    async with running(replace(settings, concurrency=1), service) as runner:
+        sent, waiting = new_id(), new_id()
+        await runner.submit(sent, VideoRequest(prompt="a"), VISITOR)
+        await runner.submit(waiting, VideoRequest(prompt="b"), VISITOR)
+        await until(lambda: service.posts == 1)
+        assert (await runner.cancel(waiting, VISITOR)).status is JobStatus.CANCELLED
+        with pytest.raises(AccessError, match="already sent"):
+            await runner.cancel(sent, VISITOR)
+        assert (await runner.wait(waiting, VISITOR, 10)).status is JobStatus.CANCELLED
+        assert (await runner.wait(sent, VISITOR, 10)).status is JobStatus.DONE
+        assert len(service.bill) == 1
+
+
+async def test_a_limit_refuses_before_anything_is_stored_or_sent(settings: Settings, service: FakeService) -> None:
+    async with running(replace(settings, daily_limit_usd=3.0), service) as runner:
+        results = await asyncio.gather(
+            *(runner.submit(new_id(), VideoRequest(prompt="a"), VISITOR) for _ in range(30)), return_exceptions=True
+        )
+        assert sum(isinstance(result, SpendLimitError) for result in results) == 29
+        assert len(runner.jobs(VISITOR)) == 1
+
+
+async def test_delete_takes_the_files_and_keeps_the_money(settings: Settings, service: FakeService) -> None:
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        path = runner.video_path(job.id, VISITOR)
+        await runner.delete(job.id, VISITOR)
+        assert not path.exists()
+        assert runner.jobs(VISITOR) == []
+        assert runner.limits().spent_total_usd == PRICE_USD
+        with pytest.raises(AccessError):
+            runner.view(job.id, VISITOR)
+    async with running(settings, service) as runner:
+        assert runner.jobs(VISITOR) == []
+
+
+async def test_a_program_fault_before_the_answer_is_unknown_and_after_it_goes_on(
+    settings: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: httpx.Request) -> httpx.Response:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("hunyuan_ui.jobs.queue.backoff_s", lambda *_, **__: 0.001)
+    service.script("submit", broken)
+    async with running(settings, service) as runner:
+        assert (await made(runner)).status is JobStatus.UNKNOWN
+        service.script("status", broken)
+        assert (await made(runner)).status is JobStatus.DONE
+
+
+async def test_a_visitors_own_key_is_used_for_their_job_only_and_forgotten(
+    settings: Settings, service: FakeService
+) -> None:
+    keys: list[str] = []
+
+    def remember(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["x-api-key"])
+        return answer(200, {"request_id": f"own-{len(keys):05d}"})(request)
+
+    service.script("submit", remember, remember)
+    async with running(settings, service) as runner:
+        own = new_id()
+        await runner.submit(own, VideoRequest(prompt="a"), VISITOR, own_key="SG_ffff0000ffff0000")
+        job = await runner.wait(own, VISITOR, 10)
+        await made(runner)
+        assert keys == ["SG_ffff0000ffff0000", KEY]
+        assert (job.payer, job.counted_microusd) == ("visitor", 0)
+        assert runner._means.keys.for_job(job) is None
+    assert all(b"SG_" not in path.read_bytes() for path in settings.data_dir.rglob("*") if path.is_file())
+
+
+async def test_after_a_stop_every_job_goes_on_and_nothing_is_sent_twice(
+    settings: Settings, service: FakeService
+) -> None:
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 3)
+    ids = [new_id() for _ in range(4)]
+    async with running(replace(settings, concurrency=2), service) as runner:
+        for job_id in ids:
+            await runner.submit(job_id, VideoRequest(prompt="a"), VISITOR)
+        await until(lambda: service.posts == 2)
+    async with running(settings, service) as runner:
+        for job_id in ids:
+            assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
+    assert len(service.bill) == 4
+
+
+async def test_a_stopping_runner_takes_nothing_in(settings: Settings, service: FakeService) -> None:
+    async with running(settings, service) as runner:
+        pass
+    with pytest.raises(StorageError):
+        await runner.submit(new_id(), VideoRequest(prompt="a"), VISITOR)
+
+
+async def test_a_second_runner_on_the_folder_only_shows(settings: Settings, service: FakeService) -> None:
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        second = opened(settings, service)
+        await second.start()
+        assert second.view(job.id, VISITOR).job.status is JobStatus.DONE
+        assert not second.is_healthy
+        problem = second.limits().problem
+        assert problem is not None
+        assert problem.code == "ledger_taken"
+        with pytest.raises(StorageError, match="Another copy"):
+            await second.submit(new_id(), VideoRequest(prompt="a"), VISITOR)
+        await second.stop()
+        assert runner.is_healthy
+
+
+async def test_a_lost_ledger_is_rebuilt_from_the_library(settings: Settings, service: FakeService) -> None:
+    async with running(settings, service) as runner:
+        job = await made(runner)
+    for path in settings.data_dir.glob("ledger*"):
+        path.unlink()
+    async with running(settings, service) as runner:
+        found = runner.view(job.id, VISITOR).job
+        assert (found.status, found.request, found.sha256) == (JobStatus.DONE, job.request, job.sha256)
+        assert runner.limits().spent_total_usd == PRICE_USD
+
+
+async def test_a_nearly_full_disk_refuses_to_spend(settings: Settings, service: FakeService) -> None:
+    folder = DataFolder(settings.data_dir, min_free_bytes=2**60)
+    async with running(settings, service, folder=folder) as runner:
+        with pytest.raises(StorageError, match="nearly full"):
+            await runner.submit(new_id(), VideoRequest(prompt="a"), VISITOR)
+        assert service.posts == 0
+
+
+async def test_the_estimate_learns_from_finished_jobs(settings: Settings, service: FakeService) -> None:
+    async with running(settings, service) as runner:
+        before = runner.estimate(VideoRequest(prompt="a"))
+        for _ in range(3):
+            await made(runner)
+        after = runner.estimate(VideoRequest(prompt="a"))
+    assert (before.is_learnt, round(before.seconds)) == (False, 211)
+    assert (after.is_learnt, round(after.seconds), round(after.cost_usd, 2)) == (True, 190, PRICE_USD)

@@ -1,0 +1,615 @@
+"""Whose key is used, how long it is kept, and that money of one kind never meets a service of the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import AsyncMock
+
+import httpx
+import pytest
+
+from hunyuan_ui import access_code as access_code
+from hunyuan_ui.access_code import OF_AN_ADDRESS
+from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError, HunyuanUIError, SpendLimitError
+from hunyuan_ui.estimate import estimate
+from hunyuan_ui.files import DataFolder
+from hunyuan_ui.job import JobStatus, Payer, Phase, Visitor, new_id
+from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.jobs import job_run as job_run
+from hunyuan_ui.jobs.visitor_keys import GOOD_FOR_S, KEPT_AFTER_LEAVING_S, KEPT_S, KeyRing
+from hunyuan_ui.limits import MOST_WAITING, MOST_WAITING_OF_ONE
+from hunyuan_ui.local_endpoint.app import create_app
+from hunyuan_ui.local_endpoint.serving import serve
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Secret, Settings
+from tests.fake_service import Answer, FakeService, answer, failure
+from tests.stored_jobs import ALICE, BOB, Clock, job
+
+pytestmark = pytest.mark.anyio
+
+VISITOR = Visitor.from_token("a" * 32)
+NEIGHBOUR = Visitor.from_token("b" * 32)
+KEY = "SG_00112233aabbccdd"
+OWN_KEY = "SG_ffff0000ffff0000"
+FOX = VideoRequest.parse({"prompt": "a fox"})
+SMALL = VideoRequest.parse({"prompt": "a fox", "width": 64, "height": 64, "video_length": 5, "infer_steps": 2})
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let waits that protect a real service pass at once."""
+    monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", api_key=Secret(KEY), poll_interval_s=0.002)
+
+
+@pytest.fixture
+def public(private: Settings) -> Settings:
+    return replace(private, share=True, daily_limit_usd=100.0)
+
+
+@asynccontextmanager
+async def running(settings: Settings, service: FakeService) -> AsyncIterator[JobRunner]:
+    folder = DataFolder(settings.data_dir, min_free_bytes=0)
+    runner = open_runner(settings, client=service.client(), download=service.download, folder=folder)
+    await runner.start()
+    try:
+        yield runner
+    finally:
+        await runner.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async def hold() -> None:
+        while not condition():  # noqa: ASYNC110 - the runner has no event for every state
+            await asyncio.sleep(0.002)
+
+    await asyncio.wait_for(hold(), 10)
+
+
+async def made(runner: JobRunner, visitor: Visitor = VISITOR, payer: Payer | None = None) -> str:
+    """Return the id of a job that has ended with its video."""
+    job_id = new_id()
+    await runner.submit(job_id, FOX, visitor, payer=payer)
+    assert (await runner.wait(job_id, visitor, 10)).status is JobStatus.DONE
+    return job_id
+
+
+# the ring
+
+
+def test_a_lent_key_is_kept_for_an_hour_after_its_last_use() -> None:
+    clock = Clock(0.0)
+    ring = KeyRing(None, clock)
+    ring.lend(ALICE, Secret(OWN_KEY))
+    clock.at = KEPT_S - 1
+    ring.keep(ALICE)
+    clock.at += KEPT_S - 1
+    assert ring.lent(ALICE) is not None
+    clock.at += 1
+    assert ring.lent(ALICE) is None
+    ring.keep(ALICE)
+    assert ring.lent(ALICE) is None
+
+
+def test_a_key_whose_page_was_closed_is_soon_forgotten_and_a_reload_keeps_it() -> None:
+    clock = Clock(0.0)
+    ring = KeyRing(None, clock)
+    ring.lend(ALICE, Secret(OWN_KEY))
+    ring.keep(ALICE, KEPT_AFTER_LEAVING_S)
+    clock.at = KEPT_AFTER_LEAVING_S - 1
+    assert ring.lent(ALICE) is not None
+    ring.keep(ALICE)
+    clock.at = KEPT_S
+    assert ring.lent(ALICE) is not None
+    ring.keep(ALICE, KEPT_AFTER_LEAVING_S)
+    clock.at += KEPT_AFTER_LEAVING_S
+    assert ring.lent(ALICE) is None
+
+
+def test_a_key_is_its_visitors_alone() -> None:
+    ring = KeyRing(Secret(KEY))
+    ring.lend(ALICE, Secret(OWN_KEY))
+    assert ring.lent(BOB) is None
+    assert ring.for_job(job(payer="visitor", visitor=BOB)) is None
+    assert ring.for_job(job(payer="visitor", visitor=ALICE)) == OWN_KEY
+
+
+def test_a_job_keeps_its_key_until_it_has_ended_even_if_the_visitor_takes_it_back() -> None:
+    ring = KeyRing(Secret(KEY))
+    ring.lend(ALICE, Secret(OWN_KEY))
+    begun = job(payer="visitor", visitor=ALICE)
+    assert ring.for_job(begun) == OWN_KEY
+    ring.forget_visitor(ALICE)
+    assert ring.for_job(begun) == OWN_KEY
+    ring.forget_job(begun.id)
+    assert ring.for_job(begun) is None
+
+
+def test_each_payer_has_a_key_of_its_own() -> None:
+    ring = KeyRing(Secret(KEY))
+    ring.lend(ALICE, Secret(OWN_KEY))
+    assert ring.for_job(job(payer="owner", visitor=ALICE)) == KEY
+    assert ring.for_job(job(payer="nobody", visitor=ALICE)) not in (KEY, OWN_KEY)
+    assert KeyRing(None).for_job(job(payer="owner")) is None
+
+
+# bringing a key
+
+
+async def test_a_key_is_asked_for_its_balance_before_it_is_taken(public: Settings, service: FakeService) -> None:
+    async with running(public, service) as runner:
+        await runner.keys.bring(f" {OWN_KEY}\n", VISITOR)
+        assert (service.asked, service.posts) == (["credits"], 0)
+        assert runner.keys.has(VISITOR)
+        assert not runner.keys.has(NEIGHBOUR)
+        runner.keys.forget(VISITOR)
+        assert not runner.keys.has(VISITOR)
+
+
+async def test_a_key_that_the_service_does_not_know_is_not_taken(public: Settings, service: FakeService) -> None:
+    service.script("credits", answer(401, {"error": "Unauthorized."}))
+    async with running(public, service) as runner:
+        with pytest.raises(AuthenticationError) as caught:
+            await runner.keys.bring(OWN_KEY, VISITOR)
+        assert OWN_KEY not in str(caught.value)
+        assert not runner.keys.has(VISITOR)
+
+
+async def test_a_key_that_cannot_be_checked_is_not_taken(public: Settings, service: FakeService) -> None:
+    service.script("credits", *[failure(httpx.ConnectError)] * 9)
+    async with running(public, service) as runner:
+        with pytest.raises(EndpointUnreachableError):
+            await runner.keys.bring(OWN_KEY, VISITOR)
+        assert not runner.keys.has(VISITOR)
+
+
+@pytest.mark.parametrize("text", ["", "SG_ 1", "SG_\r\nx-evil: 1", "ключ", "k" * 513])
+async def test_what_cannot_be_a_key_is_never_sent(public: Settings, service: FakeService, text: str) -> None:
+    async with running(public, service) as runner:
+        with pytest.raises(AuthenticationError):
+            await runner.keys.bring(text, VISITOR)
+        if text:
+            with pytest.raises(AuthenticationError):
+                await runner.submit(new_id(), FOX, VISITOR, own_key=text)
+        assert service.asked == []
+
+
+async def refusal(asked: Awaitable[object]) -> str | None:
+    """Return the code of the error that something ends with."""
+    try:
+        await asked
+    except HunyuanUIError as error:
+        return error.code
+    return None
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse a try whose turn has not come, instead of waiting for it."""
+    monkeypatch.setattr(access_code, "LONGEST_WAIT_S", 0.0)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("is_right", [False, True])
+async def test_nobody_can_sort_keys_here_by_whichever_way_they_come_in(
+    public: Settings, service: FakeService, is_right: bool
+) -> None:
+    if not is_right:
+        service.script("credits", *[answer(401, {"error": "Unauthorized."})] * 999)
+    async with running(public, service) as runner:
+        ended: list[str | None] = []
+        for number in range(149):
+            who = Visitor.from_token(f"{number}", address="203.0.113.5")
+            key = f"SG_{number:016x}"
+            if number % 2:
+                ended.append(await refusal(runner.keys.bring(key, who)))
+            else:
+                ended.append(await refusal(runner.submit(new_id(), FOX, who, own_key=key)))
+        assert service.asked.count("credits") == OF_AN_ADDRESS.burst
+        # What is past the limit is refused alike, right or wrong.
+        assert set(ended[2 * OF_AN_ADDRESS.burst :]) == {"key_attempts"}
+        assert await refusal(runner.keys.bring(OWN_KEY, replace(VISITOR, address="203.0.113.9"))) == (
+            None if is_right else "key_refused"
+        )
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_keys_codes_and_the_owners_proof_have_one_limit_together(public: Settings, service: FakeService) -> None:
+    service.script("credits", *[answer(401, {"error": "Unauthorized."})] * 99)
+    async with running(replace(public, access_code=Secret("open sesame")), service) as runner:
+        for _ in range(2):
+            assert await refusal(runner.keys.bring("SG_00", VISITOR)) == "key_refused"
+            assert await refusal(runner.access.enter(VISITOR, "close sesame")) == "access_code_wrong"
+        assert await refusal(runner.owner.prove(VISITOR, "SG_00")) == "owner_key_wrong"
+        assert await refusal(runner.keys.bring(OWN_KEY, VISITOR)) == "key_attempts"
+        assert await refusal(runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)) == "key_attempts"
+        assert await refusal(runner.access.enter(VISITOR, "open sesame")) == "access_code_attempts"
+        assert await refusal(runner.owner.prove(VISITOR, KEY)) == "access_code_attempts"
+        await runner.access.enter(NEIGHBOUR, "open sesame")
+    assert service.posts == 0
+
+
+async def test_a_key_that_comes_with_a_job_is_checked_before_anything_is_stored(
+    public: Settings, service: FakeService
+) -> None:
+    service.script("credits", answer(401, {"error": "Unauthorized."}))
+    async with running(public, service) as runner:
+        assert await refusal(runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)) == "key_refused"
+        assert (service.posts, runner.jobs(VISITOR)) == (0, [])
+
+
+async def test_a_right_key_is_asked_about_once_in_a_while(
+    public: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(public, service) as runner:
+        clock = Clock(0.0)
+        monkeypatch.setattr(runner.keys, "_now", clock)
+        await asyncio.gather(*(runner.keys.check(OWN_KEY, VISITOR) for _ in range(30)))
+        for _ in range(30):
+            await runner.keys.check(OWN_KEY, NEIGHBOUR)
+        assert service.asked == ["credits"]
+        assert OWN_KEY not in repr(vars(runner.keys))
+        clock.at = GOOD_FOR_S
+        await runner.keys.check(OWN_KEY, VISITOR)
+        assert service.asked == ["credits"] * 2
+
+
+async def test_a_wrong_key_is_forgotten_at_once_and_counts_each_time(public: Settings, service: FakeService) -> None:
+    service.script("credits", *[answer(401, {"error": "Unauthorized."})] * 2)
+    async with running(public, service) as runner:
+        for _ in range(2):
+            assert await refusal(runner.keys.check(OWN_KEY, VISITOR)) == "key_refused"
+        await runner.keys.check(OWN_KEY, VISITOR)
+    assert service.asked == ["credits"] * 3
+
+
+async def test_who_stops_waiting_for_a_check_stops_it_for_nobody_else(public: Settings, service: FakeService) -> None:
+    async with running(public, service) as runner:
+        first = asyncio.ensure_future(runner.keys.check(OWN_KEY, VISITOR))
+        await asyncio.sleep(0)
+        second = asyncio.ensure_future(runner.keys.check(OWN_KEY, NEIGHBOUR))
+        await asyncio.sleep(0)
+        first.cancel()
+        await second
+    assert service.asked == ["credits"]
+
+
+async def test_a_key_that_pays_for_nothing_is_not_asked_about(public: Settings, service: FakeService) -> None:
+    async with running(public, service) as runner:
+        await runner.submit(new_id(), FOX, VISITOR, payer="owner", own_key=OWN_KEY)
+    assert "credits" not in service.asked
+
+
+async def test_a_repeated_call_is_the_same_job_whatever_its_key_has_become(
+    public: Settings, service: FakeService
+) -> None:
+    job_id = new_id()
+    async with running(public, service) as runner:
+        await runner.submit(job_id, FOX, VISITOR, own_key=OWN_KEY)
+    service.script("credits", *[failure(httpx.ConnectError)] * 9)
+    async with running(public, service) as runner:
+        assert (await runner.wait(job_id, VISITOR, 0.001)).id == job_id
+        again = await refusal(runner.submit(job_id, FOX, VISITOR, own_key=OWN_KEY))
+        assert again in (None, "unreachable")
+        service.scripts["credits"] = []
+        assert (await runner.submit(job_id, FOX, VISITOR, own_key=OWN_KEY)).id == job_id
+        assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
+        service.script("credits", *[answer(401, {"error": "Unauthorized."})] * 9)
+        assert (await runner.submit(job_id, FOX, VISITOR, own_key=OWN_KEY)).status is JobStatus.DONE
+    assert service.posts == 1
+
+
+async def test_a_lent_key_pays_for_its_visitors_videos_only(public: Settings, service: FakeService) -> None:
+    keys: list[str] = []
+
+    def remember(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["x-api-key"])
+        return answer(200, {"request_id": f"own-{len(keys):05d}"})(request)
+
+    service.script("submit", *[remember] * 3)
+    async with running(public, service) as runner:
+        await runner.keys.bring(OWN_KEY, VISITOR)
+        await made(runner)
+        await made(runner, NEIGHBOUR)
+        await made(runner, VISITOR, "owner")
+        assert keys == [OWN_KEY, KEY, KEY]
+
+
+async def test_after_a_restart_an_own_job_waits_for_its_key_and_goes_on_with_it(
+    public: Settings, service: FakeService
+) -> None:
+    keys: list[str] = []
+
+    def remember(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["x-api-key"])
+        return answer(200, {"status": "PROCESSING"})(request)
+
+    service.script("status", *[remember] * 3)
+    job_id = new_id()
+    async with running(public, service) as runner:
+        await runner.keys.bring(OWN_KEY, VISITOR)
+        await runner.submit(job_id, FOX, VISITOR)
+        await until(lambda: len(keys) == 3)
+    async with running(public, service) as runner:
+        await until(lambda: runner.view(job_id, VISITOR).note is not None)
+        view = runner.view(job_id, VISITOR)
+        assert (view.phase, view.note.code if view.note else None) == (Phase.PAUSED, "key_forgotten")
+        asked = list(service.asked)
+        await runner.keys.bring("SG_eeee1111eeee1111", NEIGHBOUR)
+        assert service.asked == [*asked, "credits"]
+        await runner.keys.bring(OWN_KEY, VISITOR)
+        assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
+    assert set(keys) == {OWN_KEY}
+    assert service.posts == 1
+
+
+# places
+
+
+def held_up(service: FakeService) -> None:
+    """Let the service take no job for a while, so that jobs wait."""
+    service.script("submit", *[answer(429, {"error": "later"}, headers={"retry-after": "600"})] * 999)
+
+
+@asynccontextmanager
+async def busy(settings: Settings, service: FakeService) -> AsyncIterator[JobRunner]:
+    """A runner whose one place in flight is taken for good, so that whatever is sent now waits."""
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 100_000)
+    async with running(replace(settings, concurrency=1), service) as runner:
+        first = Visitor.from_token("f" * 32)
+        taken = await runner.submit(new_id(), FOX, first, own_key="SG_9999aaaa9999aaaa")
+        await until(lambda: runner.view(taken.id, first).job.status is JobStatus.RUNNING)
+        yield runner
+
+
+@pytest.mark.parametrize("way", ["lent", "sent with each", "of ever new visitors", "at once"])
+async def test_one_key_cannot_fill_the_queue_and_a_neighbour_gets_in(
+    public: Settings, service: FakeService, way: str
+) -> None:
+    async with busy(public, service) as runner:
+        if way == "lent":
+            await runner.keys.bring(OWN_KEY, VISITOR)
+
+        async def click(number: int) -> str | None:
+            who = Visitor.from_token(f"{number}") if way != "lent" else VISITOR
+            key = None if way == "lent" else OWN_KEY
+            return await refusal(runner.submit(new_id(), FOX, who, payer="visitor", own_key=key))
+
+        if way == "at once":
+            await runner.keys.check(OWN_KEY, VISITOR)
+            ended = await asyncio.gather(*(click(number) for number in range(30)))
+        elif way == "sent with each":
+            clicks = [runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY) for _ in range(30)]
+            ended = [await refusal(clicked) for clicked in clicks]
+        else:
+            ended = [await click(number) for number in range(30)]
+        assert ended.count(None) == MOST_WAITING_OF_ONE
+        assert set(ended) == {None, "visitor_places"}
+        assert await refusal(runner.submit(new_id(), FOX, NEIGHBOUR, own_key="SG_aaaa0000aaaa0000")) is None
+        assert await refusal(runner.submit(new_id(), FOX, NEIGHBOUR, payer="owner")) is None
+        # What was refused left no key behind.
+        assert len(runner._means.keys._by_job) == MOST_WAITING_OF_ONE + 2
+
+
+async def test_in_private_one_key_may_have_all_the_places(private: Settings, service: FakeService) -> None:
+    async with busy(private, service) as runner:
+        for _ in range(MOST_WAITING_OF_ONE * 3):
+            await runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)
+
+
+async def test_a_place_is_free_again_once_its_job_was_sent_or_taken_back(
+    public: Settings, service: FakeService
+) -> None:
+    async with busy(public, service) as runner:
+        jobs = [await runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY) for _ in range(MOST_WAITING_OF_ONE)]
+        assert await refusal(runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)) == "visitor_places"
+        await runner.cancel(jobs[-1].id, VISITOR)
+        assert await refusal(runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)) is None
+
+
+async def test_a_stranger_who_names_anothers_job_changes_nothing_about_its_key(
+    public: Settings, service: FakeService
+) -> None:
+    held_up(service)
+    async with running(public, service) as runner:
+        stored = await runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)
+        stranger = runner.submit(stored.id, FOX, NEIGHBOUR, own_key="SG_aaaa0000aaaa0000")
+        assert await refusal(stranger) == "not_yours"
+        assert runner._means.keys.for_job(stored) == OWN_KEY
+
+
+# the local preview beside the hosted service
+
+
+@pytest.mark.parametrize(("payer", "status"), [("nobody", JobStatus.DONE), ("visitor", JobStatus.FAILED)])
+async def test_a_preview_is_made_here_and_everything_else_at_the_service(
+    public: Settings, payer: Payer, status: JobStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(create_app(is_free=True, seconds=0.05))
+    nowhere = "http://127.0.0.1:1"
+    settings = replace(public, daily_limit_usd=None, preview_url=server.url, base_url=nowhere, history_url=nowhere)
+    runner = open_runner(settings, folder=DataFolder(settings.data_dir, min_free_bytes=0))
+    monkeypatch.setattr(runner.keys, "check", AsyncMock())  # the service cannot be asked
+    await runner.start()
+    try:
+        job_id = new_id()
+        own_key = OWN_KEY if payer == "visitor" else None
+        await runner.submit(job_id, SMALL, VISITOR, payer=payer, own_key=own_key)
+        made_as = await runner.wait(job_id, VISITOR, 30)
+        assert (made_as.status, made_as.payer) == (status, payer)
+    finally:
+        await runner.stop()
+        server.close()
+
+
+async def test_a_start_without_a_preview_ends_the_previews_of_an_earlier_one(
+    private: Settings, service: FakeService
+) -> None:
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 10_000)
+    job_id = new_id()
+    async with running(replace(private, api_key=None), service) as runner:
+        await runner.submit(job_id, FOX, VISITOR)
+        await until(lambda: service.polls != {} or "status" in service.asked)
+    asked = len(service.asked)
+    async with running(private, service) as runner:
+        ended = runner.view(job_id, VISITOR).job
+        assert (ended.status, ended.problem.code if ended.problem else None) == (JobStatus.FAILED, "preview_gone")
+    assert len(service.asked) == asked
+
+
+async def test_without_a_limit_a_stranger_is_refused_the_owners_key_and_no_post_leaves(
+    public: Settings, service: FakeService
+) -> None:
+    async with running(replace(public, daily_limit_usd=None), service) as runner:
+        assert runner.payers == ("nobody", "visitor")
+        for payer in (None, "owner"):
+            with pytest.raises(SpendLimitError) as caught:
+                await runner.submit(new_id(), FOX, VISITOR, payer=payer)
+            assert caught.value.code == "owner_key_not_shared"
+    assert service.posts == 0
+
+
+async def test_the_owners_key_waits_for_the_code(public: Settings, service: FakeService) -> None:
+    async with running(replace(public, access_code=Secret("open sesame")), service) as runner:
+        with pytest.raises(SpendLimitError) as caught:
+            await runner.submit(new_id(), FOX, VISITOR)
+        assert caught.value.code == "access_code_needed"
+        assert service.posts == 0
+        await runner.access.enter(VISITOR, "open sesame")
+        await made(runner)
+        with pytest.raises(SpendLimitError):
+            await runner.submit(new_id(), FOX, NEIGHBOUR)
+        assert service.posts == 1
+
+
+async def test_an_owners_pause_for_credits_does_not_hold_up_others(public: Settings, service: FakeService) -> None:
+    settings = replace(public, access_code=Secret("1234"))
+    async with running(settings, service) as runner:
+        await runner.access.enter(VISITOR, "1234")
+        service.script("submit", answer(402, {"error": "out of credits"}))
+        refused = new_id()
+        await runner.submit(refused, FOX, VISITOR)
+        assert (await runner.wait(refused, VISITOR, 10)).status is JobStatus.FAILED
+        assert runner.limits().problem is not None
+        await made(runner, NEIGHBOUR, "nobody")
+
+
+async def test_a_key_is_forgotten_soon_after_its_page_was_closed(
+    public: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(public, service) as runner:
+        await runner.keys.bring(OWN_KEY, VISITOR)
+        runner.keys.leave(VISITOR)
+        assert runner.keys.has(VISITOR)  # it may be a reload
+        runner.keys.come_back(VISITOR)
+        monkeypatch.setattr("hunyuan_ui.jobs.visitor_keys.KEPT_AFTER_LEAVING_S", -1.0)
+        runner.keys.leave(NEIGHBOUR)
+        assert runner.keys.has(VISITOR)
+        runner.keys.leave(VISITOR)
+        assert not runner.keys.has(VISITOR)
+
+
+async def test_in_public_one_visitors_second_video_lets_others_go_first(public: Settings, service: FakeService) -> None:
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 1000)
+    async with running(replace(public, concurrency=4), service) as runner:
+        first, second, others = new_id(), new_id(), new_id()
+        for job_id in (first, second):
+            await runner.submit(job_id, FOX, NEIGHBOUR, own_key=OWN_KEY)
+        await runner.submit(others, FOX, VISITOR)
+        await until(lambda: runner.view(others, VISITOR).phase is Phase.RENDERING)
+        await until(lambda: runner.view(first, NEIGHBOUR).phase is Phase.RENDERING)
+        view = runner.view(second, NEIGHBOUR)
+        assert (view.job.status, view.place, service.posts) == (JobStatus.QUEUED, 1, 2)
+        service.scripts["status"].clear()
+        assert (await runner.wait(second, NEIGHBOUR, 10)).status is JobStatus.DONE
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        answer(401, {"error": "Unauthorized. API key is invalid"}),
+        answer(402, {"error": "Insufficient credits"}),
+        answer(406, {"error": "Insufficient credits for this model"}),
+        answer(429, {"error": "slow down"}, headers={"Retry-After": "600"}),
+    ],
+    ids=["401", "402", "406", "429"],
+)
+async def test_trouble_with_a_visitors_own_key_holds_up_nobody_else(
+    public: Settings, service: FakeService, trouble: Answer
+) -> None:
+    service.script("submit", trouble)
+    async with running(public, service) as runner:
+        theirs = new_id()
+        await runner.submit(theirs, FOX, NEIGHBOUR, own_key=OWN_KEY)
+        await until(lambda: service.posts == 1 and runner.view(theirs, NEIGHBOUR).note is not None)
+        assert runner.limits().problem is None
+        await made(runner)
+        # The one question was about the visitor's own key, when it was brought.
+        assert (len(service.bill), service.asked.count("credits")) == (1, 1)
+
+
+async def test_a_visitors_own_key_does_not_set_the_owners_stopped_queue_going(
+    public: Settings, service: FakeService
+) -> None:
+    service.script("submit", answer(402, {"error": "Insufficient credits"}))
+    async with running(public, service) as runner:
+        refused = new_id()
+        await runner.submit(refused, FOX, VISITOR)
+        assert (await runner.wait(refused, VISITOR, 10)).status is JobStatus.FAILED
+        own = new_id()
+        await runner.submit(own, FOX, NEIGHBOUR, own_key=OWN_KEY)
+        assert (await runner.wait(own, NEIGHBOUR, 10)).status is JobStatus.DONE
+        problem = runner.limits().problem
+        assert problem is not None
+        assert problem.code == "out_of_credits"
+        waiting, other = new_id(), Visitor.from_token("c" * 32)
+        await runner.submit(waiting, FOX, other)
+        await until(lambda: runner.view(waiting, other).phase is Phase.PAUSED)
+        assert service.posts == 2
+
+
+async def test_cheap_small_videos_do_not_lower_what_is_reserved_for_a_large_one(
+    private: Settings, service: FakeService
+) -> None:
+    price = estimate(FOX).cost_usd
+    cheap = {"metrics": {"cost": 0.2, "inference_time": 8.0}, "output": "https://files.test/x.mp4"}
+    service.script("result", *[answer(200, {"status": "COMPLETED", **cheap})] * 5)
+    async with running(private, service) as runner:
+        for _ in range(5):
+            await made(runner)
+        assert runner.estimate(FOX).cost_usd < price / 2
+        stored = await runner.submit(new_id(), FOX, VISITOR)
+        assert stored.reserved_microusd == round(runner.estimate(FOX).high_usd * 1_000_000) >= price * 1_000_000 - 1
+
+
+async def test_two_hundred_clicks_at_once_never_pass_the_daily_limit(public: Settings, service: FakeService) -> None:
+    settings = replace(public, daily_limit_usd=5.0, visitor_daily_videos=10)
+    async with running(settings, service) as runner:
+        visitors = [Visitor.from_token(f"{number:032x}") for number in range(200)]
+        answers = await asyncio.gather(
+            *(runner.submit(new_id(), FOX, visitor) for visitor in visitors), return_exceptions=True
+        )
+        taken = [found for found in answers if not isinstance(found, BaseException)]
+        refused = [found.code for found in answers if isinstance(found, SpendLimitError)]
+        assert len(taken) + len(refused) == 200
+        assert set(refused) <= {"over_daily_limit", "queue_full"}
+        assert 0 < len(taken) <= MOST_WAITING
+        assert sum(found.reserved_microusd for found in taken) <= 5_000_000
+        for found, visitor in zip(answers, visitors, strict=True):
+            if not isinstance(found, BaseException):
+                await runner.wait(found.id, visitor, 10)
+    assert len(service.bill) == len(taken)
+    assert len(service.bill) * 1.25 <= 5.0

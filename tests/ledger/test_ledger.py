@@ -1,0 +1,378 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.errors import AccessError, SpendLimitError, StorageError
+from hunyuan_ui.job import Job, JobProblem, JobStatus
+from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.limits import Guard, Totals
+from hunyuan_ui.settings import Secret, Settings
+from tests.stored_jobs import ALICE, BOB, NOON, PRICE, Clock, added, anything_goes, finished, in_status, job, open_book
+
+PROBLEM = JobProblem.from_code("job_failed", detail="no")
+QUEUED, SUBMITTING, RUNNING = JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING
+DOWNLOADING, DONE, FAILED = JobStatus.DOWNLOADING, JobStatus.DONE, JobStatus.FAILED
+CANCELLED, UNKNOWN, LOST = JobStatus.CANCELLED, JobStatus.UNKNOWN, JobStatus.LOST
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    book = open_book(tmp_path, clock)
+    yield book
+    book.close()
+
+
+# one job in
+
+
+def test_a_job_comes_back_as_it_was_stored(ledger: Ledger, clock: Clock) -> None:
+    asked = job("狐狸 👩‍🚀 \\ % _ \"quoted\" 'single'; DROP TABLE jobs", notes={"a": [1, None, "ü"]}, problem=PROBLEM)
+    stored, is_new = ledger.add(asked, anything_goes)
+    assert is_new
+    assert stored == replace(asked, created_at=clock.at, updated_at=clock.at)
+    assert ledger.get(asked.id) == stored
+
+
+def test_the_same_id_twice_is_one_row(ledger: Ledger) -> None:
+    first = added(ledger)
+    again, is_new = ledger.add(replace(job("something else"), id=first.id), anything_goes)
+    assert (again, is_new) == (first, False)
+    assert len(ledger.jobs(None)) == 1
+
+
+def test_a_known_id_asks_the_guard_no_second_time(ledger: Ledger) -> None:
+    def refuse(job: Job, totals: Totals) -> None:
+        raise SpendLimitError("visitor_busy")
+
+    first = added(ledger)
+    assert ledger.add(first, refuse) == (first, False)
+
+
+def test_an_id_of_another_visitor_is_refused(ledger: Ledger) -> None:
+    first = added(ledger)
+    with pytest.raises(AccessError):
+        ledger.add(replace(first, visitor=BOB), anything_goes)
+    assert ledger.get(first.id) == first
+
+
+def test_a_deleted_job_is_not_made_again_by_a_late_click(ledger: Ledger) -> None:
+    first = finished(ledger)
+    ledger.hide(first.id)
+    assert not ledger.add(replace(first, status=QUEUED), anything_goes)[1]
+    assert ledger.active() == []
+
+
+def test_a_refused_job_leaves_nothing(ledger: Ledger) -> None:
+    def refuse(job: Job, totals: Totals) -> None:
+        raise SpendLimitError("queue_full", count=20)
+
+    asked = job()
+    with pytest.raises(SpendLimitError):
+        ledger.add(asked, refuse)
+    assert ledger.ids() == set()
+    assert ledger.add(asked, anything_goes)[1]
+
+
+@pytest.mark.parametrize("point", ["ledger.add.begin", "ledger.add.commit"])
+@pytest.mark.parametrize(
+    ("failure", "raised"), [(sqlite3.OperationalError("disk is full"), StorageError), (OSError, OSError)]
+)
+def test_a_job_that_cannot_be_committed_leaves_nothing(tmp_path: Path, point: str, failure: Any, raised: Any) -> None:
+    fail = True
+
+    def checkpoint(name: str) -> None:
+        if fail and name == point:
+            raise failure
+
+    book = open_book(tmp_path, checkpoint=checkpoint)
+    asked = job()
+    with pytest.raises(raised):
+        book.add(asked, anything_goes)
+    assert book.ids() == set()
+    fail = False
+    assert book.add(asked, anything_goes)[1]
+    book.close()
+
+
+def test_what_is_committed_is_there_for_the_next_process(tmp_path: Path) -> None:
+    def checkpoint(name: str) -> None:
+        if name == "ledger.add.committed":
+            raise KeyboardInterrupt
+
+    book = open_book(tmp_path, checkpoint=checkpoint)
+    asked = job()
+    with pytest.raises(KeyboardInterrupt):
+        book.add(asked, anything_goes)
+    book.close()
+    again = open_book(tmp_path)
+    assert [found.id for found in again.active()] == [asked.id]
+    again.close()
+
+
+@pytest.mark.parametrize("books", [1, 2])
+def test_eight_threads_never_pass_a_limit(tmp_path: Path, books: int) -> None:
+    settings = Settings(data_dir=tmp_path, api_key=Secret("SG_0123456789"), daily_limit_usd=10 * PRICE / 1e6)
+    check = Guard(settings).check
+    opened = [open_book(tmp_path) for _ in range(books)]
+    start = threading.Barrier(8)
+
+    def spend(thread: int) -> int:
+        start.wait()
+        won = 0
+        for _ in range(5):
+            try:
+                won += opened[thread % books].add(job(), check)[1]
+            except SpendLimitError as error:
+                assert error.code == "over_daily_limit"  # noqa: PT017 - some pass, the others must fail so
+        return won
+
+    with ThreadPoolExecutor(8) as pool:
+        won = sum(pool.map(spend, range(8)))
+    assert won == 10
+    assert opened[0].totals(ALICE).total_microusd == 10 * PRICE
+    for book in opened:
+        book.close()
+
+
+def test_eight_threads_claim_a_job_once(tmp_path: Path) -> None:
+    opened = [open_book(tmp_path) for _ in range(2)]
+    waiting = [added(opened[0]) for _ in range(20)]
+    start = threading.Barrier(8)
+
+    def claim(thread: int) -> int:
+        start.wait()
+        return sum(opened[thread % 2].claim(found.id) is not None for found in waiting)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(claim, range(8))) == 20
+    for book in opened:
+        book.close()
+
+
+# one job onwards
+
+TRANSITIONS: dict[str, tuple[Callable[[Ledger, str], Job | None], JobStatus, set[JobStatus]]] = {
+    "claim": (lambda book, id_: book.claim(id_), SUBMITTING, {QUEUED}),
+    "requeue": (lambda book, id_: book.requeue(id_, None, PROBLEM), QUEUED, {SUBMITTING}),
+    "running": (lambda book, id_: book.mark_running(id_, "request-1"), RUNNING, {SUBMITTING}),
+    "downloading": (
+        lambda book, id_: book.mark_downloading(id_, request_id=None, result_url=None, cost_usd=None, inference_s=None),
+        DOWNLOADING,
+        {SUBMITTING, RUNNING, DOWNLOADING},
+    ),
+    "done": (lambda book, id_: book.mark_done(id_, sha256="0", notes={}), DONE, {DOWNLOADING}),
+    "failed": (lambda book, id_: book.mark_failed(id_, PROBLEM), FAILED, {QUEUED, SUBMITTING, RUNNING}),
+    "unknown": (lambda book, id_: book.mark_unknown(id_, PROBLEM), UNKNOWN, {SUBMITTING, RUNNING}),
+    "lost": (lambda book, id_: book.mark_lost(id_, PROBLEM), LOST, {RUNNING, DOWNLOADING}),
+    "cancel": (lambda book, id_: book.cancel(id_), CANCELLED, {QUEUED}),
+    "was charged": (lambda book, id_: book.settle_unknown(id_, was_charged=True), LOST, {UNKNOWN}),
+    "was not charged": (lambda book, id_: book.settle_unknown(id_, was_charged=False), FAILED, {UNKNOWN}),
+}
+
+# Somebody may have been faster: these are asked whether they moved, the others must have.
+ASKED = {"claim", "cancel", "was charged", "was not charged"}
+
+
+@pytest.mark.parametrize("begun", JobStatus, ids=lambda status: status.value)
+@pytest.mark.parametrize("name", TRANSITIONS)
+def test_a_job_moves_only_where_the_design_says(ledger: Ledger, clock: Clock, name: str, begun: JobStatus) -> None:
+    move, to, allowed = TRANSITIONS[name]
+    other = in_status(ledger, begun)
+    before = in_status(ledger, begun)
+    clock.at += 60
+    try:
+        moved = move(ledger, before.id)
+    except RuntimeError:
+        moved = None
+    after = ledger.get(before.id)
+    assert after is not None
+    assert (moved is not None) == (begun in allowed)
+    if moved is None:
+        assert (after.status, after.updated_at) == (begun, clock.at - 60)
+    else:
+        assert moved == after
+        assert (after.status, after.updated_at) == (to, clock.at)
+    untouched = ledger.get(other.id)
+    assert untouched is not None
+    assert untouched.status == begun
+
+
+@pytest.mark.parametrize("name", TRANSITIONS)
+def test_no_move_makes_a_job_of_an_id_that_is_not_there(ledger: Ledger, name: str) -> None:
+    if name in ASKED:
+        assert TRANSITIONS[name][0](ledger, "f" * 32) is None
+    else:
+        with pytest.raises(RuntimeError, match="f" * 32):
+            TRANSITIONS[name][0](ledger, "f" * 32)
+    assert ledger.ids() == set()
+
+
+@pytest.mark.parametrize("begun", [SUBMITTING, RUNNING, DOWNLOADING, DONE, LOST, UNKNOWN])
+def test_what_was_sent_is_not_sent_again_by_a_click_or_a_note(ledger: Ledger, begun: JobStatus) -> None:
+    sent = in_status(ledger, begun, sent_at=NOON)
+    ledger.add(replace(sent, status=QUEUED, sent_at=None), anything_goes)
+    ledger.note(sent.id, reviewed=True)
+    ledger.hide(sent.id)
+    assert ledger.claim(sent.id) is None
+
+
+def test_the_way_of_a_job_is_recorded(ledger: Ledger, clock: Clock) -> None:
+    begun = added(ledger)
+    clock.at += 10
+    sent = ledger.claim(begun.id)
+    assert sent is not None
+    assert sent.sent_at == clock.at
+    assert ledger.mark_running(begun.id, "request-1").request_id == "request-1"
+    clock.at += 200
+    settled = ledger.mark_downloading(
+        begun.id,
+        request_id="request-1",
+        result_url="https://x.example/v.mp4",
+        cost_usd=1.46,
+        inference_s=211.0,
+        queue_s=2.0,
+    )
+    assert (settled.cost_microusd, settled.inference_s, settled.queue_s) == (1_460_000, 211.0, 2.0)
+    assert settled.ended_at is None
+    clock.at += 5
+    done = ledger.mark_done(begun.id, sha256="0" * 64, notes={"width": 864})
+    assert (done.ended_at, done.sha256, done.notes) == (clock.at, "0" * 64, {"width": 864})
+    assert (done.result_url, done.sent_at) == ("https://x.example/v.mp4", sent.sent_at)
+
+
+def test_a_requeued_job_was_not_sent_and_waits_with_its_reason(ledger: Ledger, clock: Clock) -> None:
+    begun = added(ledger)
+    ledger.claim(begun.id)
+    back = ledger.requeue(begun.id, clock.at + 30, PROBLEM)
+    assert (back.sent_at, back.not_before, back.problem) == (None, clock.at + 30, PROBLEM)
+    again = ledger.claim(begun.id)
+    assert again is not None
+    assert again.not_before is None
+
+
+def test_a_cost_that_was_named_once_stays_when_a_later_answer_names_none(ledger: Ledger) -> None:
+    begun = in_status(ledger, RUNNING, request_id="request-1")
+    ledger.mark_downloading(begun.id, request_id="request-1", result_url="https://x/1", cost_usd=0.9, inference_s=130.0)
+    again = ledger.mark_downloading(
+        begun.id, request_id=None, result_url="https://x/2", cost_usd=None, inference_s=None
+    )
+    assert (again.cost_microusd, again.inference_s, again.request_id) == (900_000, 130.0, "request-1")
+    assert again.result_url == "https://x/2"
+
+
+def test_notes_are_merged(ledger: Ledger) -> None:
+    stored = in_status(ledger, DONE, notes={"width": 864})
+    assert ledger.note(stored.id, reviewed=True).notes == {"width": 864, "reviewed": True}
+    with pytest.raises(AccessError):
+        ledger.note("f" * 32, reviewed=True)
+
+
+def test_a_job_is_adopted_once_and_never_from_the_future(ledger: Ledger, clock: Clock) -> None:
+    ahead = clock.at + 1e9
+    found = job(status=DONE, created_at=clock.at - 50, updated_at=ahead, sent_at=ahead, ended_at=ahead)
+    assert ledger.adopt(found)
+    assert not ledger.adopt(replace(found, visitor=BOB))
+    kept = ledger.get(found.id)
+    assert kept is not None
+    assert (kept.visitor, kept.created_at, kept.sent_at, kept.ended_at) == (ALICE, clock.at - 50, clock.at, clock.at)
+    assert ledger.now() == clock.at
+
+
+@pytest.mark.parametrize("ended", [DONE, LOST, UNKNOWN, FAILED, CANCELLED])
+def test_a_deleted_job_is_not_brought_back_by_a_file_that_is_found(ledger: Ledger, ended: JobStatus) -> None:
+    gone = in_status(ledger, ended)
+    ledger.hide(gone.id)
+    before = ledger.totals(ALICE)
+    assert not ledger.adopt(replace(gone, status=DONE, sha256="0" * 64, cost_microusd=2 * PRICE))
+    assert ledger.get(gone.id) is None
+    assert ledger.jobs(None) == []
+    assert ledger.totals(ALICE) == before
+    assert ledger.ids("done") == ({gone.id} if ended is DONE else set())
+
+
+# the clock
+
+
+def test_a_clock_set_back_opens_no_new_day(tmp_path: Path, ledger: Ledger, clock: Clock) -> None:
+    finished(ledger)
+    noon = clock.at
+    clock.at -= 3 * 86_400
+    assert ledger.now() == noon
+    assert ledger.totals(ALICE).today_microusd == 1_460_000
+    assert added(ledger).created_at == noon
+    reopened = Ledger(open_ledger(tmp_path).connection, now=clock)
+    assert reopened.now() == noon
+    reopened.close()
+
+
+def test_a_clock_that_goes_on_opens_the_next_day(ledger: Ledger, clock: Clock) -> None:
+    finished(ledger)
+    clock.at += 86_400
+    assert ledger.totals(ALICE).today_microusd == 0
+    assert ledger.totals(ALICE).total_microusd == 1_460_000
+
+
+# a ledger that cannot be used
+
+
+def test_a_ledger_locked_by_somebody_else_is_busy_and_nothing_is_stored(tmp_path: Path) -> None:
+    opened = open_ledger(tmp_path)
+    opened.connection.execute("PRAGMA busy_timeout = 20")
+    book = Ledger(opened.connection, now=Clock())
+    other = sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError) as caught:
+        book.add(job(), anything_goes)
+    assert caught.value.code == "ledger_busy"
+    other.execute("ROLLBACK")
+    other.close()
+    assert book.ids() == set()
+    assert book.add(job(), anything_goes)[1]
+    book.close()
+
+
+def test_a_closed_ledger_says_that_the_server_stops(tmp_path: Path) -> None:
+    book = open_book(tmp_path)
+    book.close()
+    for use in (lambda: book.add(job(), anything_goes), lambda: book.jobs(None)):
+        with pytest.raises(StorageError) as caught:
+            use()
+        assert caught.value.code == "stopping"
+
+
+def test_the_time_is_told_while_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    told: list[float] = []
+
+    def ask(name: str) -> None:
+        if name == "ledger.add.commit":
+            asking = threading.Thread(target=lambda: told.append(ledger.now()))
+            asking.start()
+            asking.join(5)
+            assert told
+
+    ledger = open_book(tmp_path / "data", checkpoint=ask)
+    added(ledger)
+    assert told == [NOON]
+    ledger.close()
+
+
+def test_only_what_was_sent_has_an_amount_to_put_right(ledger: Ledger) -> None:
+    refused = in_status(ledger, FAILED, sent_at=None)
+    assert ledger.correct_cost(refused.id, 1.0, "") is None
+    sent = in_status(ledger, FAILED, sent_at=1.0)
+    corrected = ledger.correct_cost(sent.id, 1.0, "it was charged")
+    assert corrected is not None
+    assert (corrected.status, corrected.cost_microusd) == (LOST, 1_000_000)

@@ -1,0 +1,331 @@
+"""What is deleted is gone: from the ledger and its log and copies, from the library, from exports and served copies."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from hunyuan_ui import media
+from hunyuan_ui.errors import HunyuanUIError
+from hunyuan_ui.files import DataFolder
+from hunyuan_ui.job import JobProblem, JobStatus, Visitor, new_id
+from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.jobs import job_run as job_run
+from hunyuan_ui.ledger import back_up
+from hunyuan_ui.ledger.sqlite import BACKUPS_KEPT
+from hunyuan_ui.library import conversions
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Settings
+from hunyuan_ui.ui import served_files as served_files
+from hunyuan_ui.ui.api import ApiCalls
+from hunyuan_ui.ui.views import build_video_routes
+from tests.fake_service import FakeService
+from tests.shelves import put_video
+from tests.stored_jobs import added, finished, in_status, open_book
+
+pytestmark = pytest.mark.anyio
+
+ALICE = "a1" * 16
+BASE = "/gradio_api/hunyuan"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where copies are served from."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", server_name="0.0.0.0", poll_interval_s=0.002)
+
+
+@asynccontextmanager
+async def opened(settings: Settings, service: FakeService | None = None) -> AsyncIterator[tuple[JobRunner, Any]]:
+    """Yield a started runner and a client of the routes of My videos in front of it."""
+    service = service or FakeService()
+    folder = DataFolder(settings.data_dir, min_free_bytes=0)
+    runner = open_runner(settings, client=service.client(), download=service.download, folder=folder)
+    runner.videos.exports._min_free_bytes = 0
+    await runner.start()
+    transport = httpx.ASGITransport(Starlette(routes=build_video_routes(runner)))
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            yield runner, http
+    finally:
+        await runner.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async def hold() -> None:
+        while not condition():  # noqa: ASYNC110 - a file or a thread has no event to wait for
+            await asyncio.sleep(0.005)
+
+    await asyncio.wait_for(hold(), 20)
+
+
+async def delete(http: Any, job_id: str) -> None:
+    answered = await http.delete(f"{BASE}/videos/{job_id}", headers={"x-hunyuan-visitor": ALICE})
+    assert answered.status_code == 200, answered.text
+
+
+def holding(folder: Path, words: str) -> list[str]:
+    """Return the names of all files below a folder that hold these words."""
+    return [path.name for path in folder.rglob("*") if path.is_file() and words.encode() in path.read_bytes()]
+
+
+def of(job_id: str, *folders: Path) -> list[str]:
+    return [path.name for folder in folders for path in folder.rglob("*") if job_id in path.name]
+
+
+def files(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file()]
+
+
+# words
+
+
+async def test_words_that_were_deleted_stand_nowhere_on_the_disk(settings: Settings) -> None:
+    """With rows of every length, some of which were moved within the file on their way."""
+    said = {
+        new_id(): (f"heron {n:03d} " + "reeds " * (n * 11 % 90), f"fog {n:03d} " + "mist " * (n * 7 % 60))
+        for n in range(24)
+    }
+    async with opened(settings) as (runner, http):
+        for job_id, (prompt, negative) in said.items():
+            wish = VideoRequest.parse({"prompt": prompt, "negative_prompt": negative})
+            await runner.submit(job_id, wish, Visitor.from_token(f"{job_id}"[::-1]), payer="nobody")
+            mine = runner._means.ledger._connection
+            mine.execute("UPDATE jobs SET visitor = ? WHERE id = ?", (Visitor.from_token(ALICE).id, job_id))
+            await until(lambda job_id=job_id: job_id not in runner._dispatcher.live)
+        gone = list(said)[::2]
+        for job_id in gone:
+            await delete(http, job_id)
+        data = settings.data_dir
+        for number, job_id in enumerate(said):
+            words = [f"{kind} {number:03d}" for kind in ("heron", "fog")]
+            if job_id in gone:
+                await until(lambda words=words: not any(holding(data, word) for word in words))
+            else:
+                assert all(holding(data, word) for word in words)
+        assert list(data.glob("ledger.backup-*"))
+
+
+@pytest.mark.parametrize("negative", ["", "a secret fog"])
+@pytest.mark.parametrize("status", [JobStatus.DONE, JobStatus.FAILED, JobStatus.LOST, JobStatus.CANCELLED])
+def test_a_deleted_row_keeps_its_money_and_nothing_that_tells_of_the_video(
+    tmp_path: Path, status: JobStatus, negative: str
+) -> None:
+    wish = VideoRequest.parse({"prompt": "a secret heron", "negative_prompt": negative})
+    problem = JobProblem.from_code("value_refused", detail="a secret heron is not allowed")
+    facts = {"problem": problem, "result_url": "https://files.test/secret.mp4", "cost_microusd": 7}
+    with closing(open_book(tmp_path)) as ledger:
+        stored = in_status(ledger, status, request=wish, **facts)
+        counted = ledger.totals("").total_microusd
+        assert holding(tmp_path, "secret")
+        ledger.hide(stored.id)
+        assert holding(tmp_path, "secret") == []
+        assert ledger.get(stored.id) is None
+        assert ledger.totals("").total_microusd == counted
+
+
+def test_who_reads_meanwhile_puts_it_off_to_the_next_commit(tmp_path: Path) -> None:
+    with closing(open_book(tmp_path)) as ledger:
+        stored = finished(ledger, prompt="a secret heron")
+        with closing(sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
+            ledger.hide(stored.id)
+            assert holding(tmp_path, "secret")  # the reader still sees the row as it was
+            reader.execute("ROLLBACK")
+        assert ledger._connection.execute("PRAGMA busy_timeout").fetchone()[0] == 5000
+        added(ledger, "another one")
+        assert holding(tmp_path, "secret") == []
+
+
+def test_a_stop_right_after_the_commit_leaves_the_words_to_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hunyuan_ui.ledger.sqlite.truncate_log", lambda _: False)
+    killed, kept = tmp_path / "killed", tmp_path / "kept"
+    with closing(open_book(killed)) as ledger:
+        ledger.hide(finished(ledger, prompt="a secret heron").id)
+        kept.mkdir()
+        for path in killed.iterdir():
+            (kept / path.name).write_bytes(path.read_bytes())
+    assert holding(kept, "secret") == ["ledger.sqlite3-wal"]
+    with closing(open_book(kept)):
+        assert holding(kept, "secret") == []
+
+
+def test_copies_of_the_ledger_that_hold_deleted_words_go_at_the_next_turn_and_no_others(tmp_path: Path) -> None:
+    with closing(open_book(tmp_path)) as ledger:
+        first, second = (in_status(ledger, JobStatus.DONE, prompt=words) for words in ("a secret heron", "an open fox"))
+        for _ in range(3):
+            back_up(tmp_path)
+        ledger.hide(first.id)
+        clean = [back_up(tmp_path) for _ in range(2)]
+        assert sorted(tmp_path.glob("ledger.backup-*")) == sorted(clean)
+        assert holding(tmp_path, "secret") == []
+        added(ledger, "a third one")
+        for _ in range(BACKUPS_KEPT + 2):
+            latest = back_up(tmp_path)
+        assert len(list(tmp_path.glob("ledger.backup-*"))) == BACKUPS_KEPT
+        ledger.hide(second.id)
+        (tmp_path / "ledger.backup-00000000000000000001.sqlite3").write_bytes(b"an open fox, but no ledger")
+        back_up(tmp_path)
+        assert not latest.exists()
+        assert holding(tmp_path, "open fox") == []
+        others = {path.name for path in tmp_path.iterdir() if not path.name.startswith("ledger.backup-")}
+        assert others <= {f"ledger.sqlite3{end}" for end in ("", "-wal", "-shm")}
+        assert len(list(tmp_path.glob("ledger.backup-*"))) == 1
+
+
+# files
+
+
+class Gate:
+    """Holds a function at a point until the test lets it go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, *, after: bool) -> None:
+        self.reached, self._open = threading.Event(), threading.Event()
+        real = getattr(owner, name)
+
+        def held(*values: Any, **named: Any) -> Any:
+            answer = real(*values, **named) if after else None
+            self.reached.set()
+            assert self._open.wait(20)
+            return answer if after else real(*values, **named)
+
+        monkeypatch.setattr(owner, name, held)
+
+    async def is_reached(self) -> None:
+        await until(self.reached.is_set)
+
+    def open(self) -> None:
+        self._open.set()
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("end", ["export.gif", "export.webp", "export.png", "plain"])
+async def test_an_export_under_way_leaves_nothing_of_a_deleted_video(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, end: str, after: bool
+) -> None:
+    stored = put_video(settings.data_dir, ALICE)
+    async with opened(settings) as (runner, http):
+        gate = Gate(monkeypatch, conversions, "_write", after=after)
+        path = f"{stored.id}.mp4" if end == "plain" else f"{stored.id}/{end}"
+        params = {"k": runner.videos.code(stored), "plain": "1"}
+        asked = asyncio.ensure_future(http.get(f"{BASE}/videos/{path}", params=params))
+        await gate.is_reached()
+        await delete(http, stored.id)
+        gate.open()
+        assert (await asked).status_code in (404, 422)
+        assert of(stored.id, settings.data_dir) == []
+
+
+async def test_who_goes_away_leaves_no_export_of_a_deleted_video_behind(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = put_video(settings.data_dir, ALICE)
+    async with opened(settings) as (runner, http):
+        gate = Gate(monkeypatch, conversions, "_write", after=True)
+        asked = asyncio.ensure_future(runner.videos.export(stored, conversions.Export("gif")))
+        await gate.is_reached()
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        await delete(http, stored.id)
+        gate.open()
+        await until(lambda: of(stored.id, settings.data_dir) == [])
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_poster_that_is_drawn_again_leaves_nothing_of_a_deleted_video(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    stored = put_video(settings.data_dir, ALICE)
+    (settings.data_dir / "videos" / f"{stored.id}.webp").unlink(missing_ok=True)
+    async with opened(settings) as (runner, http):
+        gate = Gate(monkeypatch, media, "write_poster", after=after)
+        params = {"k": runner.videos.code(stored)}
+        asked = asyncio.ensure_future(http.get(f"{BASE}/videos/{stored.id}.webp", params=params))
+        await gate.is_reached()
+        await delete(http, stored.id)
+        gate.open()
+        assert (await asked).status_code == 404
+        assert of(stored.id, settings.data_dir) == []
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_result_under_way_leaves_no_copy_of_a_deleted_video(
+    settings: Settings, cache: Path, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    stored = put_video(settings.data_dir, ALICE)
+    async with opened(settings) as (runner, http):
+        gate = Gate(monkeypatch, served_files.shutil, "copyfile", after=after)
+        caller: Any = SimpleNamespace(headers={"x-hunyuan-visitor": ALICE})
+        asked = asyncio.ensure_future(ApiCalls(runner).result(caller, stored.id))
+        await gate.is_reached()
+        await delete(http, stored.id)
+        gate.open()
+        with pytest.raises((HunyuanUIError, OSError)):
+            await asked
+        assert files(cache) == []
+
+
+async def test_whatever_runs_beside_a_delete_leaves_nothing(settings: Settings, cache: Path) -> None:
+    stored = [put_video(settings.data_dir, ALICE) for _ in range(30)]
+    caller: Any = SimpleNamespace(headers={"x-hunyuan-visitor": ALICE})
+    async with opened(settings) as (runner, http):
+        calls = ApiCalls(runner)
+        for number, video in enumerate(stored):
+            params = {"k": runner.videos.code(video), "plain": "1"}
+            beside = [
+                lambda video=video: calls.result(caller, video.id),
+                lambda video=video, params=params: http.get(f"{BASE}/videos/{video.id}.mp4", params=params),
+                lambda video=video, params=params: http.get(f"{BASE}/videos/{video.id}/export.png", params=params),
+                lambda video=video, params=params: http.get(f"{BASE}/videos/{video.id}.webp", params=params),
+                lambda video=video: delete(http, video.id),
+            ]
+            turn = number % len(beside)
+            begun = [asyncio.ensure_future(call()) for call in (*beside[turn:], *beside[:turn])]
+            ended = await asyncio.gather(*begun, return_exceptions=True)
+            assert not any(isinstance(error, AssertionError) for error in ended), ended
+            assert of(video.id, settings.data_dir) == []
+            assert files(cache) == []
+
+
+async def test_a_copy_of_an_earlier_run_goes_with_its_video(settings: Settings, cache: Path) -> None:
+    stored = put_video(settings.data_dir, ALICE)
+    caller: Any = SimpleNamespace(headers={"x-hunyuan-visitor": ALICE})
+    async with opened(settings) as (runner, _):
+        await ApiCalls(runner).result(caller, stored.id)
+    assert len(files(cache)) == 1
+    async with opened(settings) as (_, http):
+        await delete(http, stored.id)
+    assert files(cache) == []
+
+
+@pytest.mark.parametrize("left", [".mp4", ".webp", ".json", ".unreadable", ".mp4.part"])
+async def test_what_a_stop_in_the_middle_left_goes_at_the_next_start(settings: Settings, left: str) -> None:
+    stored = put_video(settings.data_dir, ALICE)
+    async with opened(settings) as (runner, _):
+        runner._means.ledger.hide(stored.id)
+        runner._means.library.delete(stored.id)
+        (settings.data_dir / "exports").mkdir()
+        (settings.data_dir / "exports" / f"{stored.id}-480-12-0.gif").write_bytes(b"a gif")
+        (settings.data_dir / "videos" / f"{stored.id}{left}").write_bytes(b"what is left")
+    async with opened(settings):
+        assert of(stored.id, settings.data_dir) == []

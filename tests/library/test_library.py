@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import av
+import pytest
+
+from hunyuan_ui.errors import MediaError
+from hunyuan_ui.job import Job, JobStatus, new_id
+from hunyuan_ui.library.library import VideoLibrary, file_sha256
+from hunyuan_ui.media import settings_tag as settings_tag
+from hunyuan_ui.request import VideoRequest
+from tests.videos import mp4_bytes
+
+
+def downloading(job_id: str) -> Job:
+    return Job(
+        id=job_id,
+        visitor="ab" * 16,
+        status=JobStatus.DOWNLOADING,
+        request=VideoRequest(prompt="a heron at dawn 白鹭", seed=7),
+        dialect="v2",
+        payer="owner",
+        created_at=1000.0,
+        updated_at=1200.0,
+        reserved_microusd=2_000_000,
+        predicted_s=211.0,
+        sent_at=1001.0,
+        request_id="request-1",
+        cost_microusd=1_460_000,
+        inference_s=205.0,
+        notes={"attempts": 1},
+    )
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> VideoLibrary:
+    return VideoLibrary(tmp_path / "videos")
+
+
+def stored(library: VideoLibrary, data: bytes | None = None) -> Job:
+    job = downloading(new_id())
+    library.part(job.id).write_bytes(data or mp4_bytes())
+    return library.store(job, library.part(job.id))
+
+
+def pictures(path: Path) -> list[bytes]:
+    with av.open(path, format="mp4") as container:
+        return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
+
+
+def test_a_stored_video_has_its_pictures_its_settings_a_poster_and_a_sidecar(
+    library: VideoLibrary, tmp_path: Path
+) -> None:
+    done = stored(library)
+    video = library.video(done.id)
+    (tmp_path / "as it came.mp4").write_bytes(mp4_bytes())
+    assert pictures(video) == pictures(tmp_path / "as it came.mp4")
+    assert settings_tag.read(video) == done.request
+    assert done.sha256 == file_sha256(video)
+    assert done.notes == {
+        "attempts": 1,
+        "width": 32,
+        "height": 16,
+        "fps": 24.0,
+        "frames": 5,
+        "duration_s": pytest.approx(5 / 24),
+        "size_bytes": video.stat().st_size,
+        "suffix": ".mp4",
+    }
+    poster = library.poster(done.id)
+    assert poster is not None
+    assert poster.read_bytes()[8:12] == b"WEBP"
+    assert not list(library.folder.glob("*.part"))
+
+
+def test_the_stored_file_says_nothing_of_its_visitor_or_its_price(library: VideoLibrary) -> None:
+    done = stored(library)
+    data = library.video(done.id).read_bytes()
+    for word in (done.visitor, done.id, "request-1", "1460000", "owner"):
+        assert word.encode() not in data
+
+
+@pytest.mark.parametrize("error", [MediaError("export_failed", problem="x"), OSError(28, "No space left on device")])
+def test_a_video_that_cannot_take_its_settings_is_kept_as_it_came(
+    library: VideoLibrary, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(settings_tag, "write", fail)
+    done = stored(library)
+    assert library.video(done.id).read_bytes() == mp4_bytes()
+    assert (done.sha256, library.finished(done.id)) != (None, None)
+
+
+def test_a_disk_that_loses_the_tagged_copy_leaves_the_video_as_it_came(
+    library: VideoLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, losses = os.fsync, iter([1])
+
+    def lose_once(file: int) -> None:
+        os.ftruncate(file, 100) if next(losses, None) else fsync(file)
+
+    monkeypatch.setattr(os, "fsync", lose_once)
+    done = stored(library)
+    assert next(losses, None) is None
+    assert library.video(done.id).read_bytes() == mp4_bytes()
+    assert library.finished(done.id) is not None
+
+
+def test_nothing_gets_its_name_before_its_last_byte_is_on_the_disk(
+    library: VideoLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut a name without its bytes would be an empty video, and the paid one gone."""
+    fsync, replace_path, replace = os.fsync, Path.replace, os.replace
+    on_the_disk: dict[int, tuple[int, int]] = {}
+    named: dict[str, bool] = {}
+    ends: list[str] = []
+
+    def noted_sync(file: int) -> None:
+        found = os.fstat(file)
+        on_the_disk[found.st_ino] = (found.st_size, found.st_mtime_ns)
+        ends.append("folder" if stat.S_ISDIR(found.st_mode) else "file")
+        fsync(file)
+
+    def note(source: Path, target: Path) -> None:
+        found = source.stat()
+        named[Path(target).suffix] = on_the_disk.get(found.st_ino) == (found.st_size, found.st_mtime_ns)
+        ends.append(Path(target).suffix)
+
+    def noted_replace(source: Path, target: Path) -> None:
+        note(Path(source), target)
+        replace(source, target)
+
+    def noted_replace_path(self: Path, target: Path) -> Path:
+        note(self, target)
+        return replace_path(self, target)
+
+    job = downloading(new_id())
+    library.part(job.id).write_bytes(mp4_bytes())
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    monkeypatch.setattr(Path, "replace", noted_replace_path)
+    library.store(job, library.part(job.id))
+    del named[".webp"]  # a poster is drawn again
+    assert named == {".part": True, ".json": True, ".mp4": True}
+    assert ends[-2:] == [".mp4", "folder"]
+
+
+def test_the_sidecar_alone_gives_the_job_back(library: VideoLibrary) -> None:
+    done = stored(library)
+    found = library.finished(done.id)
+    assert found is not None
+    assert found.status is JobStatus.DONE
+    assert (found.request, found.visitor, found.request_id) == (done.request, done.visitor, done.request_id)
+    assert (found.cost_microusd, found.sha256, found.notes) == (done.cost_microusd, done.sha256, done.notes)
+
+
+def test_a_file_that_is_not_the_described_one_is_not_finished(library: VideoLibrary) -> None:
+    done = stored(library)
+    library.video(done.id).write_bytes(mp4_bytes(shade=10))
+    assert library.finished(done.id) is None
+    library.video(done.id).write_bytes(mp4_bytes()[:-20])
+    assert library.finished(done.id) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"id": 5}', '{"version": 1}'])
+def test_a_broken_sidecar_is_not_finished(library: VideoLibrary, text: str) -> None:
+    done = stored(library)
+    library.folder.joinpath(f"{done.id}.json").write_text(text, encoding="utf-8")
+    assert library.finished(done.id) is None
+
+
+def test_a_sidecar_of_another_job_is_not_believed(library: VideoLibrary) -> None:
+    first, second = stored(library), stored(library)
+    text = library.folder.joinpath(f"{first.id}.json").read_text(encoding="utf-8")
+    library.folder.joinpath(f"{second.id}.json").write_text(text, encoding="utf-8")
+    assert library.finished(second.id) is None
+
+
+def test_a_cut_short_download_is_not_stored_and_its_part_is_kept(library: VideoLibrary) -> None:
+    job = downloading(new_id())
+    library.part(job.id).write_bytes(mp4_bytes()[:-20])
+    with pytest.raises(MediaError):
+        library.store(job, library.part(job.id))
+    assert library.part(job.id).exists()
+    assert library.ids() == set()
+
+
+def test_a_missing_poster_is_drawn_again(library: VideoLibrary) -> None:
+    done = stored(library)
+    path = library.folder.joinpath(f"{done.id}.webp")
+    drawn = path.read_bytes()
+    path.unlink()
+    assert library.poster(done.id) == path
+    assert path.read_bytes() == drawn
+    assert drawn[8:12] == b"WEBP"
+
+
+def test_a_video_whose_pictures_cannot_be_decoded_is_kept_without_a_poster(library: VideoLibrary) -> None:
+    data = bytearray(mp4_bytes())
+    start = data.index(b"mdat") + 4
+    data[start:] = b"\0" * (len(data) - start)
+    done = stored(library, bytes(data))
+    assert bytes(data[start:]) in library.video(done.id).read_bytes()
+    assert not library.folder.joinpath(f"{done.id}.webp").exists()
+
+
+def test_delete_removes_every_file(library: VideoLibrary) -> None:
+    done, other = stored(library), stored(library)
+    library.delete(done.id)
+    library.delete(done.id)
+    assert {path.name[:32] for path in library.folder.iterdir()} == {other.id}
+    with pytest.raises(MediaError):
+        library.video(done.id)
+
+
+def test_sweep_removes_the_parts_of_jobs_that_are_over(library: VideoLibrary) -> None:
+    kept, gone = new_id(), new_id()
+    library.part(kept).write_bytes(b"x")
+    library.part(gone).write_bytes(b"x")
+    library.folder.joinpath(f"{gone}.json.part").write_text("{", encoding="utf-8")
+    assert sorted(library.sweep({kept})) == [f"{gone}.json.part", f"{gone}.mp4.part"]
+    assert [path.name for path in library.folder.iterdir()] == [f"{kept}.mp4.part"]
+
+
+@pytest.mark.parametrize("job_id", ["", "../../etc/passwd", "a" * 31, "A" * 32, "0" * 31 + "/", "0" * 32 + "\n"])
+def test_a_malformed_id_never_becomes_a_path(library: VideoLibrary, job_id: str) -> None:
+    for ask in (library.part, library.video, library.delete):
+        with pytest.raises(MediaError):
+            ask(job_id)
+
+
+def test_the_sidecar_holds_no_secret_and_no_address(library: VideoLibrary) -> None:
+    done = stored(library)
+    sidecar = json.loads(library.folder.joinpath(f"{done.id}.json").read_text(encoding="utf-8"))
+    assert set(sidecar) == {
+        *("version", "model", "request", "id", "visitor", "dialect", "payer", "created_at", "sent_at", "notes"),
+        *("reserved_microusd", "predicted_s", "request_id", "cost_microusd", "inference_s", "queue_s", "sha256"),
+    }

@@ -1,0 +1,446 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hunyuan_ui.errors import MediaError
+from hunyuan_ui.media import check_mp4
+from hunyuan_ui.media import settings_tag as settings_tag
+from hunyuan_ui.request import VideoRequest
+from tests.videos import mp4_bytes
+
+REQUEST = VideoRequest.parse(
+    {
+        "prompt": 'A heron 白鹭 at dawn; "quoted" \\ back\nand a second line 👩‍🚀',
+        "negative_prompt": "<script>alert(1)</script> ${1+1}",
+        "infer_steps": 33,
+        "flow_shift": 6.5,
+        "seed": 7,
+    }
+)
+LONGEST = VideoRequest.parse({"prompt": "\U0001f98a" * 2000, "negative_prompt": '"' * 1000, "seed": 2**32 - 1})
+QUIET = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(mp4_bytes(width=64, height=48, frames=29))
+    return path
+
+
+def pictures(path: Path) -> list[bytes]:
+    with av.open(path, format="mp4", metadata_errors="replace") as container:
+        return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
+
+
+def comment(path: Path) -> str | None:
+    with av.open(path, format="mp4") as container:
+        return container.metadata.get("comment")
+
+
+def outer(data: bytes) -> list[tuple[bytes, int, int]]:
+    found, start = [], 0
+    while start < len(data):
+        (size,) = struct.unpack_from(">I", data, start)
+        found.append((data[start + 4 : start + 8], start, start + size))
+        start += size
+    return found
+
+
+def box(kind: bytes, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload) + 8) + kind + payload
+
+
+def with_moov(data: bytes, change: Callable[[bytes], bytes], *, is_last: bool = False) -> bytes:
+    """The clip with another index; it goes to the end of the file, or stays in front with offsets that still fit."""
+    parts = {kind: data[start:end] for kind, start, end in outer(data) if kind != b"free"}
+    moov = bytearray(change(parts[b"moov"]))
+    at = moov.index(b"stco") + 4
+    before = len(parts[b"ftyp"]) + 8 + (0 if is_last else len(moov))
+    offsets = struct.unpack_from(f">{struct.unpack_from('>I', moov, at + 4)[0]}I", moov, at + 8)
+    struct.pack_into(f">{len(offsets)}I", moov, at + 8, *(offset - offsets[0] + before for offset in offsets))
+    ordered = [parts[b"mdat"], bytes(moov)] if is_last else [bytes(moov), parts[b"mdat"]]
+    return parts[b"ftyp"] + b"".join(ordered)
+
+
+def without_udta(moov: bytes) -> bytes:
+    start = moov.index(b"udta") - 4
+    (size,) = struct.unpack_from(">I", moov, start)
+    return box(b"moov", moov[8:start] + moov[start + size :])
+
+
+def with_udta(udta: bytes) -> Callable[[bytes], bytes]:
+    return lambda moov: box(b"moov", without_udta(moov)[8:] + box(b"udta", udta))
+
+
+def with_comment(text: bytes) -> bytes:
+    """The clip with a comment tag built here, independently of the module."""
+    handler = box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
+    item = box(b"\xa9cmt", box(b"data", struct.pack(">II", 1, 0) + text))
+    meta = box(b"meta", bytes(4) + handler + box(b"ilst", item))
+    return with_moov(mp4_bytes(), with_udta(meta))
+
+
+def with_uuid_box(text: bytes) -> bytes:
+    own = bytes.fromhex("5a3f6d8e2c414b7e9d536f0b1c8e7a92")
+    return mp4_bytes() + box(b"uuid", own + text)
+
+
+ARRANGEMENTS: dict[str, Callable[[bytes], bytes]] = {
+    "as FFmpeg writes it": lambda data: data,
+    "index last": lambda data: with_moov(data, lambda moov: moov, is_last=True),
+    "no user data": lambda data: with_moov(data, without_udta),
+    "empty user data": lambda data: with_moov(data, with_udta(b"")),
+    "QuickTime's terminator": lambda data: with_moov(data, with_udta(box(b"name", b"x") + bytes(4))),
+    "unreadable user data": lambda data: with_moov(data, with_udta(b"\xff" * 33)),
+    "another kind of tags": lambda data: with_moov(
+        data, with_udta(box(b"meta", bytes(4) + box(b"hdlr", bytes(8) + b"mdta" + bytes(13)) + box(b"ilst", b"")))
+    ),
+    "a last box without a size": lambda data: b"".join(
+        (b"\0\0\0\0" if kind == b"mdat" else data[start : start + 4]) + data[start + 4 : end]
+        for kind, start, end in outer(data)
+    ),
+}
+
+
+@pytest.mark.parametrize("arrange", ARRANGEMENTS.values(), ids=ARRANGEMENTS)
+@pytest.mark.parametrize("request_", [REQUEST, LONGEST], ids=["usual", "longest"])
+def test_settings_come_back_and_every_frame_decodes_bit_for_bit_as_before(
+    clip: Path, tmp_path: Path, arrange: Callable[[bytes], bytes], request_: VideoRequest
+) -> None:
+    before = pictures(clip)
+    assert len(before) == 29
+    clip.write_bytes(arrange(clip.read_bytes()))
+    assert pictures(clip) == before
+    target = tmp_path / "tagged.mp4"
+    settings_tag.write(clip, target, request_)
+    check_mp4(target)
+    assert pictures(target) == before
+    assert settings_tag.read(target) == request_
+    assert json.loads(comment(target) or "") == {
+        "hunyuan_ui": 1,
+        "model": "HunyuanVideo 13B",
+        "settings": request_.model_dump(),
+    }
+
+
+def test_sixty_four_bit_offsets_are_moved_too(clip: Path, tmp_path: Path) -> None:
+    def widen(moov: bytes) -> bytes:
+        """Return the index with a co64 in place of its stco, every box round it made four bytes an entry longer."""
+        at = moov.index(b"stco") - 4
+        size, _, _, count = struct.unpack_from(">I4sII", moov, at)
+        offsets = struct.unpack_from(f">{count}I", moov, at + 16)
+        table = box(b"co64", struct.pack(f">II{count}Q", 0, count, *offsets))
+        wide = bytearray(moov[:at] + table + moov[at + size :])
+        for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
+            place = wide.index(kind) - 4
+            struct.pack_into(">I", wide, place, struct.unpack_from(">I", wide, place)[0] + len(table) - size)
+        return bytes(wide)
+
+    before, data = pictures(clip), clip.read_bytes()
+    parts = {kind: data[start:end] for kind, start, end in outer(data)}
+    moov = bytearray(widen(parts[b"moov"]))
+    at = moov.index(b"co64") + 12
+    count = struct.unpack_from(">I", moov, at - 4)[0]
+    moved = [offset + len(moov) - len(parts[b"moov"]) for offset in struct.unpack_from(f">{count}Q", moov, at)]
+    struct.pack_into(f">{count}Q", moov, at, *moved)
+    clip.write_bytes(b"".join(bytes(moov) if kind == b"moov" else data[start:end] for kind, start, end in outer(data)))
+    assert pictures(clip) == before
+    settings_tag.write(clip, tmp_path / "tagged.mp4", REQUEST)
+    assert pictures(tmp_path / "tagged.mp4") == before
+    assert comment(tmp_path / "tagged.mp4")
+
+
+@pytest.mark.parametrize("arrangement", ["as FFmpeg writes it", "index last"])
+def test_the_index_comes_before_the_pictures_and_the_own_box_last(clip: Path, arrangement: str) -> None:
+    clip.write_bytes(ARRANGEMENTS[arrangement](clip.read_bytes()))
+    settings_tag.write(clip, clip, REQUEST)
+    kinds = [kind for kind, _, _ in outer(clip.read_bytes())]
+    assert kinds[:2] == [b"ftyp", b"moov"]
+    assert kinds[-1] == b"uuid"
+
+
+def test_writing_again_replaces_the_settings(clip: Path) -> None:
+    settings_tag.write(clip, clip, LONGEST)
+    once = clip.stat().st_size
+    settings_tag.write(clip, clip, REQUEST)
+    settings_tag.write(clip, clip, LONGEST)
+    assert (settings_tag.read(clip), clip.stat().st_size) == (LONGEST, once)
+
+
+def test_ffprobe_shows_the_settings(clip: Path) -> None:
+    program = shutil.which("ffprobe")
+    if program is None:
+        pytest.skip("ffprobe is not installed")
+    settings_tag.write(clip, clip, REQUEST)
+    command = [program, "-v", "error", "-show_entries", "format_tags=comment", "-of", "json", str(clip)]
+    shown = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert json.loads(shown["format"]["tags"]["comment"])["settings"]["prompt"] == REQUEST.prompt
+
+
+def test_other_tags_and_other_boxes_stay(clip: Path, tmp_path: Path) -> None:
+    clip.write_bytes(clip.read_bytes() + box(b"uuid", b"another program." + b"data"))
+    with av.open(clip, format="mp4") as container:
+        others = dict(container.metadata)
+    assert "encoder" in others
+    settings_tag.write(clip, tmp_path / "tagged.mp4", REQUEST)
+    with av.open(tmp_path / "tagged.mp4", format="mp4") as container:
+        assert {key: value for key, value in container.metadata.items() if key != "comment"} == others
+    assert b"another program.data" in (tmp_path / "tagged.mp4").read_bytes()
+    settings_tag.strip(tmp_path / "tagged.mp4", clip)
+    assert b"another program.data" in clip.read_bytes()
+
+
+def test_either_place_alone_is_enough(clip: Path, tmp_path: Path) -> None:
+    settings_tag.write(clip, clip, REQUEST)
+    data = clip.read_bytes()
+    (tmp_path / "no box.mp4").write_bytes(data[: outer(data)[-1][1]])
+    assert settings_tag.read(tmp_path / "no box.mp4") == REQUEST
+    (tmp_path / "no comment.mp4").write_bytes(data.replace(b"\xa9cmt", b"\xa9xyz"))
+    assert settings_tag.read(tmp_path / "no comment.mp4") == REQUEST
+
+
+def test_settings_survive_a_remux_by_another_program(clip: Path, tmp_path: Path) -> None:
+    settings_tag.write(clip, clip, REQUEST)
+    with av.open(clip, format="mp4") as source, av.open(tmp_path / "remux.mp4", "w", format="mp4") as target:
+        target.metadata.update(source.metadata)
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    assert settings_tag.read(tmp_path / "remux.mp4") == REQUEST
+
+
+def test_a_fragmented_mp4_gets_the_box_and_keeps_its_index(clip: Path, tmp_path: Path) -> None:
+    path, before = tmp_path / "fragmented.mp4", pictures(clip)
+    options = {"movflags": "frag_keyframe+empty_moov"}
+    with av.open(clip, format="mp4") as source, av.open(path, "w", format="mp4", options=options) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    plain = path.read_bytes()
+    settings_tag.write(path, path, REQUEST)
+    assert path.read_bytes().startswith(plain)
+    assert (settings_tag.read(path), pictures(path)) == (REQUEST, before)
+    settings_tag.strip(path, path)
+    assert path.read_bytes() == plain
+    # Its fragments may point to anywhere, so that no box of it is moved, wherever its index is.
+    ordered = sorted(outer(plain), key=lambda one: one[0] == b"moov")
+    path.write_bytes(b"".join(plain[start:end] for _, start, end in ordered))
+    settings_tag.write(path, path, REQUEST)
+    assert [kind for kind, _, _ in outer(path.read_bytes())][:-1] == [kind for kind, _, _ in ordered]
+
+
+@pytest.mark.parametrize("arrange", ARRANGEMENTS.values(), ids=ARRANGEMENTS)
+def test_a_stripped_copy_holds_no_word_of_the_settings(
+    clip: Path, tmp_path: Path, arrange: Callable[[bytes], bytes]
+) -> None:
+    before = pictures(clip)
+    clip.write_bytes(arrange(clip.read_bytes()))
+    settings_tag.write(clip, clip, REQUEST)
+    settings_tag.strip(clip, tmp_path / "plain.mp4")
+    data = (tmp_path / "plain.mp4").read_bytes()
+    for word in ("heron", "白鹭", "hunyuan", "script", "seed"):
+        assert word.encode() not in data
+    assert (comment(tmp_path / "plain.mp4"), pictures(tmp_path / "plain.mp4")) == (None, before)
+    with pytest.raises(MediaError) as caught:
+        settings_tag.read(tmp_path / "plain.mp4")
+    assert caught.value.code == "no_settings_in_video"
+
+
+def test_only_the_settings_are_written(clip: Path) -> None:
+    settings_tag.write(clip, clip, REQUEST)
+    facts = json.loads(comment(clip) or "")
+    assert set(facts) == {"hunyuan_ui", "model", "settings"}
+    assert set(facts["settings"]) == set(VideoRequest.model_fields)
+
+
+def test_a_failed_write_leaves_the_file_and_no_other(clip: Path, tmp_path: Path) -> None:
+    data = clip.read_bytes()
+    for broken in (data[:-20], data[:40], b"", b"<html>", data.replace(b"moov", b"skip")):
+        clip.write_bytes(broken)
+        for change in (lambda: settings_tag.write(clip, clip, REQUEST), lambda: settings_tag.strip(clip, clip)):
+            with pytest.raises(MediaError):
+                change()
+        assert clip.read_bytes() == broken
+        assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.parametrize("left", [0, 40, -1], ids=["nothing", "a beginning", "all but the last byte"])
+def test_what_was_written_is_looked_at_before_it_takes_the_place_of_the_video(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    """A disk that lies, or another program at the same file: what was to be written is not what is there."""
+    lost: list[int] = []
+
+    def lose(file: int) -> None:
+        lost.append(os.fstat(file).st_size)
+        os.ftruncate(file, left % lost[-1])
+
+    monkeypatch.setattr(os, "fsync", lose)
+    data = clip.read_bytes()
+    for change in (lambda: settings_tag.write(clip, clip, REQUEST), lambda: settings_tag.strip(clip, clip)):
+        with pytest.raises(MediaError):
+            change()
+        assert clip.read_bytes() == data
+        assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+    assert min(lost) > len(data) / 2
+
+
+# somebody else's files
+
+
+def ours(**settings_: Any) -> bytes:
+    return json.dumps({"hunyuan_ui": 1, "settings": {"prompt": "x", **settings_}}).encode()
+
+
+def read_of(path: Path, data: bytes) -> VideoRequest | str:
+    """What `read` makes of these bytes: the request or the code of its refusal, whose sentence must exist."""
+    path.write_bytes(data)
+    try:
+        return settings_tag.read(path)
+    except MediaError as error:
+        refused = error
+    assert str(refused)
+    return refused.code
+
+
+@pytest.mark.parametrize("place", [with_comment, with_uuid_box], ids=["comment", "box"])
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (b"", "no_settings_in_video"),
+        (b"Lavf61.7.100", "no_settings_in_video"),
+        (b'{"prompt": "of another program"}', "no_settings_in_video"),
+        (b"[" * 60_000, "no_settings_in_video"),
+        (b'{"a":' * 10_000, "no_settings_in_video"),
+        (b"\xff\xfe\x00", "no_settings_in_video"),
+        (b"9" * 60_000, "no_settings_in_video"),
+        (b'{"hunyuan_ui": 1', "bad_settings_in_video"),
+        (b'{"hunyuan_ui": 1}', "bad_settings_in_video"),
+        (b'{"hunyuan_ui": 1, "settings": []}', "bad_settings_in_video"),
+        (b'{"hunyuan_ui": 1, "settings": "<script>alert(1)</script>"}', "bad_settings_in_video"),
+        (b'{"hunyuan_ui": 1, "settings": {}}', "bad_settings_in_video"),
+        (ours(prompt=["x"]), "bad_settings_in_video"),
+        (ours(prompt=""), "bad_settings_in_video"),
+        (ours(prompt="x" * 2001), "bad_settings_in_video"),
+        (ours(prompt="x" * 70_000), "bad_settings_in_video"),
+        (ours(width="<img src=x onerror=alert(1)>"), "bad_settings_in_video"),
+        (ours(width=10**30), "bad_settings_in_video"),
+        (ours(width=float("nan")), "bad_settings_in_video"),
+        (ours(infer_steps=True), "bad_settings_in_video"),
+        (ours(video_length=76), "bad_settings_in_video"),
+        (ours(api_key="SG_0123456789abcdef"), "bad_settings_in_video"),
+        (ours(__class__={"a": {"b": [{}] * 50}}), "bad_settings_in_video"),
+    ],
+)
+def test_hostile_settings_are_refused_with_a_sentence(
+    tmp_path: Path, place: Callable[[bytes], bytes], text: bytes, code: str
+) -> None:
+    assert read_of(tmp_path / "clip.mp4", place(text)) == code
+
+
+def test_control_and_bidi_characters_in_settings_are_cleaned(tmp_path: Path) -> None:
+    request = read_of(tmp_path / "clip.mp4", with_comment(ours(prompt="a\u202eb\u0000c\ud800d")))
+    assert isinstance(request, VideoRequest)
+    assert request.prompt == "abcd"
+
+
+def test_a_broken_comment_does_not_hide_a_good_box(tmp_path: Path) -> None:
+    data = with_comment(b'{"hunyuan_ui": 1, "sett') + box(b"uuid", settings_tag._OWN_BOX + ours(seed=9))  # pyright: ignore[reportPrivateUsage]
+    assert read_of(tmp_path / "clip.mp4", data) == VideoRequest.parse({"prompt": "x", "seed": 9})
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "not_a_video"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(400), "not_a_video"),
+        (b"<!DOCTYPE html><title>x</title>", "not_a_video"),
+        (mp4_bytes()[:-7], "video_cut_short"),
+        (mp4_bytes(), "no_settings_in_video"),
+    ],
+    ids=["empty", "png", "html", "cut short", "from elsewhere"],
+)
+def test_a_file_that_cannot_hold_settings_is_named_as_what_it_is(tmp_path: Path, data: bytes, code: str) -> None:
+    assert read_of(tmp_path / "clip.mp4", data) == code
+
+
+@QUIET
+@given(text=st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_any_bytes_in_a_tag_give_a_request_or_a_sentence(tmp_path: Path, text: bytes) -> None:
+    for place in (with_comment, with_uuid_box):
+        read_of(tmp_path / "clip.mp4", place(text))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@QUIET
+@given(values=st.dictionaries(st.sampled_from([*VideoRequest.model_fields, "extra"]), JSON))
+def test_any_values_in_our_own_form_give_a_request_or_a_sentence(tmp_path: Path, values: dict[str, Any]) -> None:
+    text = json.dumps({"hunyuan_ui": 1, "settings": values}).encode()
+    found = read_of(tmp_path / "clip.mp4", with_uuid_box(text))
+    assert isinstance(found, VideoRequest) or found == "bad_settings_in_video"
+
+
+@QUIET
+@given(inside=st.recursive(
+    st.binary(max_size=40),
+    lambda inner: st.lists(
+        st.tuples(st.sampled_from([b"meta", b"ilst", b"\xa9cmt", b"data", b"hdlr", b"free"]), inner), max_size=4
+    ).map(lambda found: b"".join(box(kind, payload) for kind, payload in found)),
+    max_leaves=12,
+))  # fmt: skip
+def test_any_user_data_is_read_written_and_stripped_or_refused(tmp_path: Path, inside: bytes) -> None:
+    path = tmp_path / "clip.mp4"
+    before = pictures_of_plain(tmp_path)
+    read_of(path, with_moov(mp4_bytes(), with_udta(inside)))
+    settings_tag.write(path, path, REQUEST)
+    assert (settings_tag.read(path), pictures(path)) == (REQUEST, before)
+    settings_tag.strip(path, path)
+    assert pictures(path) == before
+
+
+def pictures_of_plain(folder: Path) -> list[bytes]:
+    (folder / "plain.mp4").write_bytes(mp4_bytes())
+    return pictures(folder / "plain.mp4")
+
+
+@QUIET
+@given(data=st.data())
+def test_a_damaged_index_is_refused_or_read_and_never_crashes(tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(mp4_bytes())
+    settings_tag.write(path, path, REQUEST)
+    damaged = bytearray(path.read_bytes())
+    ends = list(accumulate(end - start for _, start, end in outer(bytes(damaged))))
+    places = st.integers(0, ends[1] + 16) | st.integers(ends[-2], len(damaged) - 1)
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(places)] ^= 1 << data.draw(st.integers(0, 7))
+    found = read_of(path, bytes(damaged))
+    try:
+        settings_tag.write(path, path, REQUEST)
+    except MediaError:
+        return
+    assert settings_tag.read(path) == REQUEST, found

@@ -1,0 +1,497 @@
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hunyuan_ui import cli as cli
+from hunyuan_ui.cli import Exit, build_parser, main
+from hunyuan_ui.endpoint.contract import SUBMIT_V2
+from hunyuan_ui.jobs import endings
+from hunyuan_ui.jobs.endings import Ending, Proof
+from hunyuan_ui.library.library import VideoLibrary
+from hunyuan_ui.local_endpoint.app import create_app
+from hunyuan_ui.local_endpoint.serving import serve
+from hunyuan_ui.media import check_mp4
+from hunyuan_ui.request import parameters
+from tests.browser.paid_endpoint import paid_endpoint
+from tests.raw_service import RawService, Reply, answer, html, silence
+from tests.videos import mp4_bytes, webm_bytes
+
+ROOT = Path(__file__).parents[1]
+SMALL = ["--width", "64", "--height", "48", "--frames", "5"]
+PROGRAM = [sys.executable, "-m", "hunyuan_ui"]
+C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"HUNYUAN_UI_DATA_DIR": str(tmp_path / "data"), "HUNYUAN_UI_POLL_SECONDS": "0.05"}
+
+
+@pytest.fixture
+def paid(environ: dict[str, str]) -> Iterator[dict[str, str]]:
+    server = serve(create_app(seconds=0.1), "127.0.0.1", 0)
+    yield {**environ, "SEGMIND_API_KEY": "SG_00112233aabbccdd", "SEGMIND_BASE_URL": server.url}
+    server.close()
+
+
+def test_a_prompt_becomes_an_mp4(paid: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "cat.mp4"
+    assert main(["a cat", *SMALL, "--seed", "7", "--out", str(target), "--json"], paid) == Exit.DONE
+    check_mp4(target)
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["request"]["seed"] == 7
+    assert (facts["width"], facts["height"], facts["frames"], facts["status"]) == (64, 48, 5, "done")
+    assert facts["cost_usd"] > 0
+
+
+def test_without_a_key_it_is_a_free_preview(environ: dict[str, str], tmp_path: Path) -> None:
+    target = tmp_path / "cat.mp4"
+    assert main(["a cat", *SMALL, "--out", str(target)], environ) == Exit.DONE
+    check_mp4(target)
+
+
+def test_an_estimate_sends_nothing(paid: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["a cat", "--estimate", "--json"], paid) == Exit.DONE
+    facts = json.loads(capsys.readouterr().out)
+    assert (round(facts["seconds"]), facts["cost_usd"], facts["width"]) == (211, 1.4642, 864)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["a cat", "--frames", "78"], Exit.USAGE, "Use 77 or 81"),
+        (["a cat", "--width", "2000"], Exit.USAGE, "1 to 1280"),
+        ([" "], Exit.USAGE, "nothing is written"),
+        ([], Exit.USAGE, "Prompt"),
+        (["--resume", "nonsense"], Exit.USAGE, "32 hexadecimal"),
+        (["--resume", "0" * 32], Exit.FAILED, "no such video"),
+        (["a cat", "--width", "1280", "--height", "720", "--frames", "129"], Exit.LIMIT, "--yes"),
+    ],
+)
+def test_what_cannot_be_is_said_and_nothing_is_sent(
+    paid: dict[str, str], capsys: pytest.CaptureFixture[str], arguments: list[str], code: Exit, words: str
+) -> None:
+    assert main(arguments, paid) == code
+    assert words in capsys.readouterr().err
+
+
+def test_a_daily_limit_holds_here_too(paid: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["a cat", "--yes"], {**paid, "HUNYUAN_UI_DAILY_LIMIT_USD": "1"}) == Exit.LIMIT
+    assert "$1.00" in capsys.readouterr().err
+
+
+def test_a_wrong_setting_is_named(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["a cat"], {**environ, "HUNYUAN_UI_API": "v3"}) == Exit.USAGE
+    assert "HUNYUAN_UI_API" in capsys.readouterr().err
+
+
+def test_an_unknown_setting_stops_here_too(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["a cat"], {**environ, "SEGMIND_KEY": "SG_00112233aabbccdd"}) == Exit.USAGE
+    said = capsys.readouterr().err
+    assert said == "SEGMIND_KEY: there is no such setting; the nearest one is SEGMIND_API_KEY\n"
+
+
+@pytest.mark.parametrize("text", ["1_0", "１０", "1e1", "+5", "0x10", "nan", "inf", "5.", "--5", "٣"])
+@pytest.mark.parametrize("option", ["--steps", "--flow-shift", "--seed"])
+def test_a_number_is_written_as_people_write_it(option: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        build_parser().parse_args(["a cat", f"{option}={text}"])
+    assert ended.value.code == 2
+    assert "is not a number such as" in capsys.readouterr().err
+
+
+def test_an_interrupted_job_is_resumed_and_paid_once(environ: dict[str, str], tmp_path: Path) -> None:
+    target = tmp_path / "cat.mp4"
+    with paid_endpoint(seconds=0.1) as endpoint:
+        with (
+            endpoint.rendering(),
+            subprocess.Popen(
+                [*PROGRAM, "a cat", *SMALL],
+                env={**os.environ, **environ, **endpoint.settings},
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=ROOT,
+                # A shell's background job, as tests may be, ignores Ctrl+C and would hand that down.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            ) as process,
+        ):
+            assert process.stderr is not None
+            lines = iter(process.stderr.readline, "")
+            assert any("rendering" in line.lower() for line in lines)
+            process.send_signal(signal.SIGINT)
+            said = "".join(lines)
+            assert process.wait(60) == Exit.GOES_ON
+        job_id = said.rsplit("--resume ", 1)[1].split()[0]
+        assert main(["--resume", job_id, "--out", str(target)], {**environ, **endpoint.settings}) == Exit.DONE
+        assert endpoint.posts == {"a cat": 1}
+    check_mp4(target)
+
+
+# whatever the console can show
+
+
+@pytest.fixture
+def service() -> Iterator[RawService]:
+    """A service that keeps its own bill."""
+    with RawService() as running:
+        running.serve_v2(mp4_bytes())
+        yield running
+
+
+@pytest.fixture
+def spends(service: RawService, environ: dict[str, str]) -> dict[str, str]:
+    return {**environ, "SEGMIND_API_KEY": "SG_00112233aabbccdd", "SEGMIND_BASE_URL": service.origin}
+
+
+def run(
+    arguments: list[str], environ: dict[str, str], console: str = "", **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command in a shell that gives it a console, as `>/dev/full`."""
+    shell = ["bash", "-o", "pipefail", "-c", f"{shlex.join([*PROGRAM, *arguments])} {console}"]
+    return subprocess.run(shell, env={**os.environ, **environ}, cwd=ROOT, capture_output=True, timeout=60, **options)
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "shift_jis:strict"}, C_LOCALE],
+    ids=["ascii", "cp1252", "shift_jis", "LANG=C"],
+)
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
+def test_a_name_that_the_console_cannot_show_changes_nothing(
+    service: RawService, spends: dict[str, str], tmp_path: Path, encoding: dict[str, str], form: list[str]
+) -> None:
+    target = tmp_path / "кот · 猫 🐈.mp4"
+    ended = run(["ein Kätzchen 猫", *SMALL, "--out", str(target), *form], {**spends, **encoding})
+    assert ended.returncode == Exit.DONE, ended.stderr
+    check_mp4(target)
+    assert len(service.bill) == 1
+    assert json.loads(service.bill[0][1])["prompt"] == "ein Kätzchen 猫"
+    assert b"Traceback" not in ended.stderr
+    if form:
+        assert ended.stdout.isascii()
+        assert Path(json.loads(ended.stdout)["file"].encode("utf-8", "surrogateescape").decode()) == target
+    else:
+        assert b".mp4" in ended.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize("console", [">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", "| head -c 0"])
+def test_a_console_that_takes_nothing_changes_nothing(
+    service: RawService, spends: dict[str, str], tmp_path: Path, console: str
+) -> None:
+    form = ["--json"] if ">&-" in console else []
+    target = tmp_path / "cat.mp4"
+    ended = run(["a cat", *SMALL, "--out", str(target), *form], spends, console)
+    assert ended.returncode == Exit.DONE, ended.stderr
+    check_mp4(target)
+    assert len(service.bill) == 1
+    assert b"Traceback" not in ended.stderr
+    assert b"Exception ignored" not in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["a cat", "--estimate", "--json"]], ids=["help", "estimate"])
+def test_what_sends_nothing_does_not_fail_on_a_full_disk_either(arguments: list[str], spends: dict[str, str]) -> None:
+    ended = run(arguments, spends, ">/dev/full")
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_refusal_is_a_refusal_whatever_can_be_shown(service: RawService, spends: dict[str, str]) -> None:
+    service.on("POST", SUBMIT_V2, answer(400, {"error": "Größe 猫"}))
+    codes = {run(["a cat", *SMALL], {**spends, "PYTHONIOENCODING": "ascii"}, way).returncode for way in ("", "2>&-")}
+    assert codes == {Exit.FAILED}
+    assert service.bill == []
+
+
+def test_json_is_alone_on_stdout_and_progress_on_stderr(spends: dict[str, str], tmp_path: Path) -> None:
+    ended = run(["a cat", *SMALL, "--out", str(tmp_path / "cat.mp4"), "--json"], spends)
+    assert ended.stdout.count(b"\n") == 1
+    assert json.loads(ended.stdout)["status"] == "done"
+    assert b"sent" in ended.stderr
+
+
+def test_a_job_that_may_have_been_charged_is_not_one_to_send_again(service: RawService, spends: dict[str, str]) -> None:
+    service.on("POST", SUBMIT_V2, html(502))
+    ended = run(["a cat", *SMALL, "--json"], spends)
+    assert ended.returncode == Exit.UNKNOWN
+    assert json.loads(ended.stdout)["status"] == "unknown"
+    assert b"not sent again" in ended.stderr
+
+
+def test_a_lost_video_is_looked_for_again_and_is_not_one_to_send_again(
+    service: RawService,
+    spends: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(endings, "PROOFS", dict.fromkeys(Ending, Proof(1, 0.0)))
+    service.on("GET", "/files/*", [answer(404, {"error": "not found"})] * 3)
+    assert main(["a cat", *SMALL, "--json"], spends) == Exit.UNKNOWN
+    told = capsys.readouterr()
+    facts = json.loads(told.out)
+    assert (facts["status"], facts["cost_usd"]) == ("lost", 1.46)
+    service.on("GET", "/files/*", answer(200, mp4_bytes(), content_type="video/mp4"))
+    target = tmp_path / "cat.mp4"
+    assert main(["--resume", facts["job_id"], "--out", str(target)], spends) == Exit.DONE
+    check_mp4(target)
+    assert len(service.bill) == 1
+
+
+def test_a_failure_that_was_charged_is_not_one_to_send_again(
+    service: RawService,
+    spends: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(endings, "PROOFS", dict.fromkeys(Ending, Proof(1, 0.0)))
+    failed = answer(422, {"status": "FAILED", "error": "out of memory", "metrics": {"cost": 1.46}})
+    service.on("GET", "/v2/requests/*", failed)
+    service.on("GET", "*/request-history/*", answer(404, {"error": "not found"}))
+    assert main(["a cat", *SMALL, "--json"], spends) == Exit.UNKNOWN
+    assert json.loads(capsys.readouterr().out)["cost_usd"] > 0
+
+
+def test_a_video_that_is_no_mp4_keeps_its_kind(
+    service: RawService, spends: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.on("GET", "/files/*", answer(200, webm_bytes(), content_type="video/webm"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["a cat", *SMALL], spends) == Exit.DONE
+    assert len(list(tmp_path.glob("*.webm"))) == 1
+
+
+# a copy that fails
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
+def test_a_video_that_cannot_be_copied_is_kept_and_said_to_be_made(
+    service: RawService, spends: dict[str, str], tmp_path: Path, form: list[str]
+) -> None:
+    ended = run(["a cat", *SMALL, "--out", "/dev/full", *form], spends)
+    assert ended.returncode == Exit.NOT_COPIED
+    said = ended.stderr.decode()
+    assert "made and kept" in said
+    assert "would pay again" in said
+    (kept,) = (tmp_path / "data" / "videos").glob("*.mp4")
+    assert str(kept) in said
+    if form:
+        facts = json.loads(ended.stdout)
+        assert (facts["status"], facts["file"]) == ("done", str(kept))
+    target = tmp_path / "cat.mp4"
+    assert main(["--resume", kept.stem, "--out", str(target)], spends) == Exit.DONE
+    check_mp4(target)
+    assert len(service.bill) == 1
+
+
+def test_a_folder_that_goes_away_leaves_no_half_video(
+    service: RawService, spends: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(_: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", half)
+    assert main(["a cat", *SMALL, "--out", str(tmp_path / "cat.mp4")], spends) == Exit.NOT_COPIED
+    assert not (tmp_path / "cat.mp4").exists()
+    assert len(service.bill) == 1
+
+
+def test_a_video_that_was_deleted_is_not_one_to_send_again(
+    spends: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["a cat", *SMALL, "--out", str(tmp_path / "cat.mp4"), "--json"], spends) == Exit.DONE
+    job_id = json.loads(capsys.readouterr().out)["job_id"]
+    (tmp_path / "data" / "videos" / f"{job_id}.mp4").unlink()
+    assert main(["--resume", job_id, "--out", str(tmp_path / "again.mp4")], spends) == Exit.NOT_COPIED
+    assert "would pay again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["missing/cat.mp4", "."], ids=["no folder", "a folder"])
+def test_a_place_that_cannot_be_is_refused_before_anything_is_paid(
+    service: RawService, spends: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["a cat", *SMALL, "--out", str(tmp_path / name)], spends) == Exit.USAGE
+    assert "Nothing was sent" in capsys.readouterr().err
+    assert service.bill == []
+
+
+# interrupted
+
+
+def slowly(reply: Reply, seconds: float) -> Reply:
+    """Give a reply after a while."""
+    return Reply(lambda wire, received: reply.act(wire, received) if wire.pause(seconds) else None, reply.bills)
+
+
+ACCEPTED = answer(200, {"request_id": "11112222333344445555666677778888", "status": "QUEUED"})
+RENDERS = answer(200, {"status": "PROCESSING"})
+
+
+def interrupted(
+    spends: dict[str, str], number: signal.Signals, when: Callable[[subprocess.Popen[str]], None], *arguments: str
+) -> tuple[int, str, str]:
+    """Send a signal to the command in a phase; return exit code, stdout and stderr."""
+    with subprocess.Popen(
+        [*PROGRAM, "a cat", *SMALL, *arguments],
+        env={**os.environ, **spends},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        when(process)
+        process.send_signal(number)
+        out, said = process.communicate(timeout=30)
+    assert "Traceback" not in said
+    return process.returncode, out, said
+
+
+def until_asked(service: RawService, path: str) -> Callable[[object], None]:
+    def wait(_: object) -> None:
+        give_up_at = time.monotonic() + 30
+        while not any(path in received.path for received in service.requests):
+            assert time.monotonic() < give_up_at, "it was never asked"
+            time.sleep(0.01)
+
+    return wait
+
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_interrupted_while_it_renders_it_goes_on(
+    service: RawService, spends: dict[str, str], number: signal.Signals
+) -> None:
+    service.on("GET", "/v2/requests/*/status", RENDERS)
+    code, out, said = interrupted(spends, number, until_asked(service, "/status"), "--json")
+    assert code == Exit.GOES_ON
+    facts = json.loads(out)
+    assert facts["status"] == "running"
+    assert f"--resume {facts['job_id']}" in said
+
+
+def test_interrupted_while_it_is_sent_the_answer_is_waited_for(service: RawService, spends: dict[str, str]) -> None:
+    service.on("POST", SUBMIT_V2, slowly(ACCEPTED, 2))
+    code, _, said = interrupted(spends, signal.SIGTERM, until_asked(service, SUBMIT_V2))
+    assert (code, len(service.bill)) == (Exit.GOES_ON, 1)
+    assert "goes on at the service" in said
+
+
+def test_interrupted_while_it_is_refused_it_does_not_go_on(service: RawService, spends: dict[str, str]) -> None:
+    service.on("POST", SUBMIT_V2, slowly(answer(400, {"error": "no"}), 2))
+    code, _, said = interrupted(spends, signal.SIGINT, until_asked(service, SUBMIT_V2))
+    assert code == Exit.FAILED
+    assert "Nothing was charged" in said
+
+
+def test_interrupted_while_no_answer_comes_it_may_have_been_charged(
+    service: RawService, spends: dict[str, str]
+) -> None:
+    service.on("POST", SUBMIT_V2, silence())
+    code, _, said = interrupted(spends, signal.SIGINT, until_asked(service, SUBMIT_V2))
+    assert code == Exit.UNKNOWN
+    assert "may have been charged" in said
+
+
+def test_interrupted_while_it_waits_it_is_sent_at_the_next_start(service: RawService, spends: dict[str, str]) -> None:
+    service.on("POST", SUBMIT_V2, answer(429, {"error": "slow down"}, headers={"Retry-After": "60"}))
+    code, _, said = interrupted(spends, signal.SIGTERM, until_asked(service, SUBMIT_V2))
+    assert (code, service.bill) == (Exit.GOES_ON, [])
+    assert "not sent yet" in said
+
+
+def test_interrupted_while_it_is_downloaded_it_goes_on(service: RawService, spends: dict[str, str]) -> None:
+    service.on("GET", "/files/*", silence())
+    code, _, said = interrupted(spends, signal.SIGTERM, until_asked(service, "/files/"))
+    assert code == Exit.GOES_ON
+    assert "--resume" in said
+
+
+def test_interrupted_before_it_is_stored_nothing_is_sent(
+    service: RawService,
+    spends: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    opened = cli.open_runner
+
+    def interrupt(*values: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return opened(*values)
+
+    monkeypatch.setattr(cli, "open_runner", interrupt)
+    assert main(["a cat", *SMALL], spends) == Exit.FAILED
+    assert "Nothing was sent" in capsys.readouterr().err
+    assert service.bill == []
+
+
+def test_interrupted_while_the_video_is_stored_it_is_said_to_be_made(
+    service: RawService,
+    spends: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = VideoLibrary.store
+
+    def interrupt(*values: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.5)  # the signal is taken in another thread
+        return store(*values)
+
+    monkeypatch.setattr(VideoLibrary, "store", interrupt)
+    assert main(["a cat", *SMALL, "--json"], spends) == Exit.NOT_COPIED
+    told = capsys.readouterr()
+    assert "would pay again" in told.err
+    target = tmp_path / "cat.mp4"
+    assert main(["--resume", json.loads(told.out)["job_id"], "--out", str(target)], spends) == Exit.DONE
+    check_mp4(target)
+    assert len(service.bill) == 1
+
+
+def test_interrupted_while_the_video_is_copied_it_is_done(
+    spends: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = shutil.copyfile
+
+    def interrupt(*values: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return copied(*values)
+
+    monkeypatch.setattr(shutil, "copyfile", interrupt)
+    assert main(["a cat", *SMALL, "--out", str(tmp_path / "cat.mp4")], spends) == Exit.DONE
+    check_mp4(tmp_path / "cat.mp4")
+
+
+def test_an_interrupted_preview_does_not_go_on(environ: dict[str, str]) -> None:
+    def until_it_goes(process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        assert any("queue" in line or "rendering" in line for line in iter(process.stderr.readline, ""))
+
+    code, _, said = interrupted(environ, signal.SIGINT, until_it_goes)
+    assert code == Exit.FAILED
+    assert "Nothing was charged" in said
+
+
+def test_every_parameter_is_an_option_with_its_range_in_the_help() -> None:
+    text = " ".join(build_parser().format_help().split())
+    for parameter in parameters():
+        if parameter.name != "prompt":
+            assert f"--{parameter.name.replace('_', '-')}" in text
+        if not parameter.is_text:
+            assert f"({parameter.low} to {parameter.high})" in text

@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.files import BALLAST_BYTES, DataFolder, sync_folder
+
+ROOT = Path(__file__).parent.parent
+HOLD = """
+import sys
+from pathlib import Path
+from hunyuan_ui.files import DataFolder
+folder = DataFolder(Path(sys.argv[1]))
+print(folder.problem.code if folder.problem else "held", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[DataFolder]:
+    made = DataFolder(tmp_path / "data", min_free_bytes=0)
+    yield made
+    made.close()
+
+
+def code_of(folder: DataFolder) -> str | None:
+    try:
+        folder.check_room()
+    except StorageError as error:
+        return error.code
+    return None
+
+
+def fail_with(code: int) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+def other_process(path: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", HOLD, str(path)]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_a_missing_folder_is_made_and_held(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "deep" / "data", min_free_bytes=0)
+    assert folder.can_write
+    assert code_of(folder) is None
+    assert folder.path.is_dir()
+    folder.close()
+
+
+# one process
+
+
+def test_a_second_process_is_refused_while_the_first_lives(folder: DataFolder) -> None:
+    with other_process(folder.path) as second:
+        assert first_line(second) == "ledger_taken"
+        second.communicate("\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_killed_process_leaves_the_folder_free(tmp_path: Path) -> None:
+    with other_process(tmp_path) as first:
+        assert first_line(first) == "held"
+        refused = DataFolder(tmp_path, min_free_bytes=0)
+        assert not refused.can_write
+        assert code_of(refused) == "ledger_taken"
+        refused.close()
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
+    free = DataFolder(tmp_path, min_free_bytes=0)
+    assert free.can_write
+    free.close()
+
+
+def test_a_second_holder_in_the_same_process_is_refused_until_the_first_lets_go(folder: DataFolder) -> None:
+    second = DataFolder(folder.path)
+    assert code_of(second) == "ledger_taken"
+    folder.close()
+    third = DataFolder(folder.path)
+    assert third.can_write
+    third.close()
+
+
+# a disk that cannot be written
+
+
+def test_a_path_under_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    folder = DataFolder(tmp_path / "file" / "data")
+    assert not folder.can_write
+    assert code_of(folder) == "disk_read_only"
+
+
+@pytest.mark.parametrize("call", ["mkdir", "open", "write_bytes"])
+def test_a_read_only_disk_shows_what_is_there_and_spends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.setattr(Path, call, fail_with(errno.EROFS))
+    folder = DataFolder(tmp_path, min_free_bytes=0)
+    assert not folder.can_write
+    assert code_of(folder) == "disk_read_only"
+    folder.close()
+
+
+def test_a_disk_that_becomes_read_only_is_noticed_before_money_is_spent(
+    folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert code_of(folder) is None
+    monkeypatch.setattr(os, "utime", fail_with(errno.EROFS))
+    assert code_of(folder) == "disk_read_only"
+
+
+# what lies there
+
+
+@pytest.fixture
+def used(folder: DataFolder) -> Iterator[DataFolder]:
+    """A folder with a file that this program keeps open, as it does the ledger."""
+    with (folder.path / "ledger").open("w"):
+        folder.watch("ledger", "not there")
+        yield folder
+
+
+def deleted(path: Path) -> None:
+    shutil.rmtree(path)
+
+
+def made_again(path: Path) -> None:
+    shutil.rmtree(path)
+    DataFolder(path, min_free_bytes=0).close()
+    (path / "ledger").touch()
+
+
+def renamed(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+
+
+def copied(path: Path) -> None:
+    shutil.copytree(path, path.with_name("copy"))
+    shutil.rmtree(path)
+    path.with_name("copy").rename(path)
+
+
+def a_file(path: Path) -> None:
+    shutil.rmtree(path)
+    path.write_text("not a folder")
+
+
+def without_the_lock(path: Path) -> None:
+    (path / "ledger.lock").unlink()
+
+
+def with_another_lock(path: Path) -> None:
+    (path / "ledger.lock").unlink()
+    DataFolder(path, min_free_bytes=0).close()
+
+
+def without_the_file(path: Path) -> None:
+    (path / "ledger").unlink()
+
+
+def with_another_file(path: Path) -> None:
+    (path / "new").touch()
+    (path / "new").replace(path / "ledger")
+
+
+GONE = [deleted, made_again, renamed, copied, a_file, without_the_lock, with_another_lock]
+REPLACED = [*GONE, without_the_file, with_another_file]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody take away what is open")
+@pytest.mark.parametrize("replace", REPLACED, ids=lambda replace: replace.__name__)
+def test_files_that_are_no_longer_the_folders_are_noticed(used: DataFolder, replace: Callable[[Path], None]) -> None:
+    assert code_of(used) is None
+    replace(used.path)
+    assert code_of(used) == "folder_replaced"
+    assert not used.can_write
+    assert ("ledger.lock" in used.astray) == (replace in GONE)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody take away what is open")
+def test_files_that_are_put_back_are_used_again(used: DataFolder) -> None:
+    away = used.path.with_name("away")
+    for _ in range(2):
+        used.path.rename(away)
+        other = DataFolder(used.path, min_free_bytes=0)
+        assert other.can_write
+        assert code_of(used) == "folder_replaced"
+        other.close()
+        shutil.rmtree(used.path)
+        away.rename(used.path)
+        assert code_of(used) is None
+        assert used.can_write
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_that_leads_to_another_folder_is_noticed_and_one_that_leads_back_is_too(tmp_path: Path) -> None:
+    link = tmp_path / "data"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    link.symlink_to(tmp_path / "one")
+    folder = DataFolder(link, min_free_bytes=0)
+    for name, code in (("two", "folder_replaced"), ("one", None)):
+        link.unlink()
+        link.symlink_to(tmp_path / name)
+        assert code_of(folder) == code
+    folder.close()
+
+
+def test_a_copy_in_the_place_of_a_file_never_gets_its_number(used: DataFolder) -> None:
+    for number in range(50):
+        (used.path / "ledger").unlink()
+        (used.path / "ledger").write_text(str(number))
+        assert used.astray == {"ledger"}
+
+
+def test_a_file_system_without_file_numbers_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fstat
+
+    def without_number(handle: int) -> os.stat_result:
+        facts = list(real(handle))
+        facts[1] = 0
+        return os.stat_result(facts)
+
+    monkeypatch.setattr(os, "fstat", without_number)
+    folder = DataFolder(tmp_path / "data", min_free_bytes=0)
+    assert code_of(folder) is None
+    assert folder.astray == frozenset()
+    folder.close()
+
+
+def test_why_a_folder_was_refused_at_the_start_stays_the_reason(used: DataFolder) -> None:
+    used.refuse(StorageError("ledger_busy"))
+    without_the_file(used.path)
+    assert code_of(used) == "ledger_busy"
+
+
+# room
+
+
+def test_too_little_room_refuses_and_says_how_much_there_is(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path, min_free_bytes=2**62)
+    assert folder.can_write
+    with pytest.raises(StorageError) as caught:
+        folder.check_room()
+    assert caught.value.code == "disk_full"
+    assert " MB free" in str(caught.value)
+    folder.close()
+
+
+@pytest.mark.parametrize("full", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_or_quota_is_called_full(folder: DataFolder, monkeypatch: pytest.MonkeyPatch, full: int) -> None:
+    folder.drop_ballast()
+    monkeypatch.setattr(Path, "write_bytes", fail_with(full))
+    assert code_of(folder) == "disk_full"
+
+
+def test_a_disk_that_is_full_at_the_start_may_be_used_when_there_is_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", fail_with(errno.ENOSPC))
+        folder = DataFolder(tmp_path, min_free_bytes=0)
+        assert folder.can_write
+        assert code_of(folder) == "disk_full"
+    assert code_of(folder) is None
+    folder.close()
+
+
+def test_the_ballast_is_given_up_once_and_taken_again(folder: DataFolder) -> None:
+    ballast = folder.path / "ballast"
+    assert ballast.stat().st_size == BALLAST_BYTES
+    folder.drop_ballast()
+    assert not ballast.exists()
+    folder.drop_ballast()
+    assert code_of(folder) is None
+    assert ballast.stat().st_size == BALLAST_BYTES
+
+
+def test_a_ballast_that_a_full_disk_cut_short_is_made_whole(folder: DataFolder) -> None:
+    ballast = folder.path / "ballast"
+    ballast.write_bytes(b"half")
+    assert code_of(folder) is None
+    assert ballast.stat().st_size == BALLAST_BYTES
+
+
+def test_a_lasting_problem_collects_no_tracebacks(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    folder = DataFolder(tmp_path / "file")
+    for _ in range(5):
+        assert code_of(folder) == "disk_read_only"
+    assert folder.problem is not None
+    depth, traceback = 0, folder.problem.__traceback__
+    while traceback is not None:
+        depth, traceback = depth + 1, traceback.tb_next
+    assert depth <= 2
+
+
+def test_a_folder_can_be_synced(tmp_path: Path) -> None:
+    sync_folder(tmp_path)
+    if sys.platform != "win32":
+        with pytest.raises(FileNotFoundError):
+            sync_folder(tmp_path / "missing")

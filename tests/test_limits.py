@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hunyuan_ui.errors import SpendLimitError
+from hunyuan_ui.job import MICRO, Job, JobStatus, Payer
+from hunyuan_ui.limits import (
+    BREAKER_AFTER,
+    MOST_WAITING,
+    MOST_WAITING_OF_ONE,
+    MOST_WAITING_PRIVATE,
+    SECONDS_BETWEEN_SUBMITS,
+    Guard,
+    Places,
+    Totals,
+    usd,
+)
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Secret, Settings
+
+PRIVATE = Settings(data_dir=Path("data"), api_key=Secret("SG_0123456789abcdef"))
+PUBLIC = replace(PRIVATE, share=True, daily_limit_usd=100.0)
+LIMITED = replace(PRIVATE, daily_limit_usd=10.0, total_limit_usd=50.0)
+PREVIEW = replace(PRIVATE, api_key=None)
+PUBLIC_PREVIEW = replace(PREVIEW, share=True)
+EMPTY = Totals()
+
+
+def job(price: float = 1.5, payer: Payer = "owner") -> Job:
+    return Job(
+        id="a" * 32,
+        visitor="b" * 32,
+        status=JobStatus.QUEUED,
+        request=VideoRequest.parse({"prompt": "a fox"}),
+        dialect="v2",
+        payer=payer,
+        created_at=0,
+        updated_at=0,
+        reserved_microusd=round(price * MICRO),
+        predicted_s=211,
+    )
+
+
+def passes(settings: Settings, asked: Job, totals: Totals = EMPTY, **options: Any) -> bool:
+    return code_of(settings, asked, totals, **options) is None
+
+
+def code_of(settings: Settings, asked: Job, totals: Totals = EMPTY, **options: Any) -> str | None:
+    try:
+        Guard(settings).check(asked, totals, **options)
+    except SpendLimitError as error:
+        return error.code
+    return None
+
+
+def said(settings: Settings, asked: Job, totals: Totals = EMPTY) -> str:
+    with pytest.raises(SpendLimitError) as caught:
+        Guard(settings).check(asked, totals)
+    return str(caught.value)
+
+
+def cents(dollars: float) -> int:
+    return round(dollars * MICRO)
+
+
+# whose money
+
+
+@pytest.mark.parametrize(
+    ("settings", "payer"), [(PRIVATE, "owner"), (PUBLIC, "owner"), (PREVIEW, "nobody"), (PUBLIC_PREVIEW, "nobody")]
+)
+def test_without_an_own_key_the_owner_pays_or_nobody(settings: Settings, payer: str) -> None:
+    assert Guard(settings).payer(has_own_key=False) == payer
+
+
+@pytest.mark.parametrize("settings", [PRIVATE, PUBLIC, PREVIEW, PUBLIC_PREVIEW, replace(PUBLIC, daily_limit_usd=None)])
+def test_an_own_key_always_pays_for_itself(settings: Settings) -> None:
+    assert Guard(settings).payer(has_own_key=True) == "visitor"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        replace(PRIVATE, share=True),
+        replace(PRIVATE, is_space=True),
+        replace(PRIVATE, server_name="0.0.0.0"),
+        replace(PRIVATE, share=True, total_limit_usd=5.0),
+    ],
+)
+def test_without_a_daily_limit_the_owners_key_is_not_lent_to_strangers(settings: Settings) -> None:
+    with pytest.raises(SpendLimitError) as caught:
+        Guard(settings).payer(has_own_key=False)
+    assert caught.value.code == "owner_key_not_shared"
+
+
+def payer(settings: Settings, wanted: Payer | None = None, **shown: bool) -> str:
+    """Return who pays, or the code of the refusal."""
+    try:
+        return Guard(settings).payer(wanted, **{"has_own_key": False, **shown})
+    except SpendLimitError as error:
+        return error.code
+
+
+UNLIMITED = replace(PUBLIC, daily_limit_usd=None)
+CODED = replace(PUBLIC, access_code=Secret("open sesame"))
+WITH_LOGIN = replace(PUBLIC, share=False, is_space=True, requires_login=True, login_secret=Secret("s"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "payers"),
+    [
+        (PRIVATE, ("owner",)),
+        (PREVIEW, ("nobody", "visitor")),
+        (PUBLIC, ("owner", "visitor")),
+        (UNLIMITED, ("nobody", "visitor")),
+        (CODED, ("owner", "nobody", "visitor")),
+        (WITH_LOGIN, ("owner", "nobody", "visitor")),
+        (PUBLIC_PREVIEW, ("nobody", "visitor")),
+    ],
+)
+def test_a_visitor_is_offered_whoever_can_pay(settings: Settings, payers: tuple[Payer, ...]) -> None:
+    assert Guard(settings).payers == payers
+    for choice in payers:
+        assert payer(settings, choice, has_own_key=True, is_logged_in=True) == choice
+
+
+def test_who_is_not_offered_cannot_be_chosen() -> None:
+    assert payer(UNLIMITED, "owner") == "owner_key_not_shared"
+    assert payer(PREVIEW, "owner", has_own_key=True) == "no_key"
+    assert payer(PRIVATE, "nobody") == "no_preview"
+    assert payer(PUBLIC, "visitor") == "no_key"
+
+
+def test_a_preview_can_be_chosen_although_a_key_was_brought() -> None:
+    assert payer(UNLIMITED, "nobody", has_own_key=True) == "nobody"
+
+
+def test_the_owners_key_needs_the_code_and_nothing_else_does() -> None:
+    assert payer(CODED, knows_code=False) == "access_code_needed"
+    assert payer(CODED, "owner", has_own_key=True, knows_code=False) == "access_code_needed"
+    assert payer(CODED, has_own_key=True, knows_code=False) == "visitor"
+    assert payer(CODED, "nobody", knows_code=False) == "nobody"
+    assert payer(CODED, knows_code=True) == "owner"
+
+
+def test_in_private_nobody_is_asked_for_the_code() -> None:
+    assert payer(replace(PRIVATE, access_code=Secret("1234")), knows_code=False) == "owner"
+
+
+def test_where_a_login_is_required_the_owners_key_waits_for_it() -> None:
+    assert payer(WITH_LOGIN) == "login_needed"
+    assert payer(WITH_LOGIN, is_logged_in=True) == "owner"
+    assert payer(WITH_LOGIN, has_own_key=True) == "visitor"
+
+
+def test_where_a_code_and_a_login_are_asked_for_neither_stands_for_the_other() -> None:
+    both = replace(WITH_LOGIN, access_code=Secret("open sesame"))
+    assert payer(both, knows_code=True) == "login_needed"
+    assert payer(both, knows_code=False, is_logged_in=True) == "access_code_needed"
+    assert payer(both, "owner", has_own_key=True, knows_code=True) == "login_needed"
+    assert payer(both, knows_code=True, is_logged_in=True) == "owner"
+
+
+# money
+
+
+def test_a_private_run_without_limits_lets_a_job_pass() -> None:
+    assert passes(PRIVATE, job(), Totals(today_microusd=cents(1e6), total_microusd=cents(1e6)))
+
+
+@pytest.mark.parametrize("settings", [LIMITED, replace(PUBLIC, daily_limit_usd=10.0)])
+def test_the_daily_limit_holds_to_the_micro_dollar(settings: Settings) -> None:
+    full = cents(10) - cents(1.5)
+    assert passes(settings, job(), Totals(today_microusd=full))
+    assert code_of(settings, job(), Totals(today_microusd=full + 1)) == "over_daily_limit"
+    assert code_of(settings, job(), Totals(today_microusd=full + 1), is_confirmed=True) == "over_daily_limit"
+
+
+def test_the_total_limit_holds_to_the_micro_dollar() -> None:
+    full = cents(50) - cents(1.5)
+    assert passes(LIMITED, job(), Totals(total_microusd=full))
+    assert code_of(LIMITED, job(), Totals(total_microusd=full + 1)) == "over_total_limit"
+
+
+def test_a_limit_of_nothing_lets_nothing_pass() -> None:
+    assert code_of(replace(PRIVATE, daily_limit_usd=0.0), job(0.01)) == "over_daily_limit"
+    assert code_of(replace(PRIVATE, total_limit_usd=0.0), job(0.01)) == "over_total_limit"
+
+
+def test_a_refusal_names_limit_rest_and_price() -> None:
+    sentence = said(LIMITED, job(), Totals(today_microusd=cents(9)))
+    assert "$10.00" in sentence
+    assert "$1.00" in sentence
+    assert "$1.50" in sentence
+
+
+def test_a_limit_that_was_passed_leaves_nothing_and_not_less() -> None:
+    assert "leaves $0.00" in said(LIMITED, job(), Totals(today_microusd=cents(12)))
+
+
+def test_a_dear_video_asks_its_owner_once() -> None:
+    assert passes(PRIVATE, job(5.0))
+    assert code_of(PRIVATE, job(5.000001)) == "confirm_price"
+    assert passes(PRIVATE, job(5.000001), is_confirmed=True)
+
+
+@pytest.mark.parametrize("payer", ["owner", "visitor"])
+@pytest.mark.parametrize(
+    ("shown_usd", "code"),
+    [(None, None), (1.5, None), (1.4951, None), (99.0, None), (1.48, "price_changed"), (0.02, "price_changed")],
+)
+def test_a_price_that_is_higher_than_what_was_shown_is_refused(
+    payer: Payer, shown_usd: float | None, code: str | None
+) -> None:
+    assert code_of(LIMITED, job(1.5, payer), shown_usd=shown_usd) == code
+    assert code_of(LIMITED, job(1.5, payer), shown_usd=shown_usd, is_confirmed=True) == code
+
+
+def test_a_price_that_was_never_shown_is_said_and_not_paid() -> None:
+    assert code_of(PRIVATE, job(1.5), shown_usd=0.0) == "price_not_shown"
+    assert code_of(PRIVATE, job(0.0, "nobody"), shown_usd=0.0) is None
+
+
+def test_a_changed_price_is_said_with_the_one_that_was_shown() -> None:
+    with pytest.raises(SpendLimitError) as caught:
+        Guard(PRIVATE).check(job(2.85), EMPTY, shown_usd=2.2)
+    assert str(caught.value).startswith("This video may cost $2.85 now, more than the $2.20 that was shown.")
+    assert caught.value.facts["most_usd"] == 2.85
+
+
+def test_a_dear_video_is_refused_to_strangers_whatever_they_confirm() -> None:
+    assert passes(PUBLIC, job(5.0))
+    assert code_of(PUBLIC, job(5.000001), is_confirmed=True) == "over_video_limit"
+
+
+@pytest.mark.parametrize("settings", [PREVIEW, PUBLIC_PREVIEW, replace(LIMITED, api_key=None)])
+def test_a_preview_costs_nothing_and_meets_no_money_limit(settings: Settings) -> None:
+    assert passes(settings, job(99, "nobody"), Totals(today_microusd=cents(99), total_microusd=cents(99), bad_streak=9))
+
+
+@pytest.mark.parametrize("settings", [LIMITED, PUBLIC])
+def test_a_visitors_own_key_meets_no_limit_of_the_owner(settings: Settings) -> None:
+    used_up = Totals(
+        cents(1000), cents(1000), visitor_today=99, visitor_active=3, seconds_since_visitor=0, bad_streak=9
+    )
+    assert passes(settings, job(99, "visitor"), used_up)
+
+
+def test_spending_stops_after_a_streak_of_paid_jobs_without_a_video() -> None:
+    assert passes(PUBLIC, job(), Totals(bad_streak=BREAKER_AFTER - 1))
+    assert code_of(PUBLIC, job(), Totals(bad_streak=BREAKER_AFTER)) == "breaker_open"
+
+
+def test_in_private_a_streak_stops_nobody_who_sees_it() -> None:
+    assert passes(PRIVATE, job(), Totals(bad_streak=BREAKER_AFTER))
+
+
+# fairness
+
+
+@pytest.mark.parametrize(
+    ("settings", "most", "payer"),
+    [
+        (PRIVATE, MOST_WAITING_PRIVATE, "owner"),
+        (PUBLIC, MOST_WAITING, "owner"),
+        (PUBLIC, MOST_WAITING, "visitor"),
+        (PUBLIC_PREVIEW, MOST_WAITING, "nobody"),
+    ],
+)
+def test_the_queue_has_an_end_for_everybody(settings: Settings, most: int, payer: Payer) -> None:
+    assert passes(settings, job(payer=payer), Totals(waiting=most - 1))
+    assert code_of(settings, job(payer=payer), Totals(waiting=most)) == "queue_full"
+
+
+@pytest.mark.parametrize(("settings", "payer"), [(PUBLIC, "owner"), (PUBLIC_PREVIEW, "nobody")])
+def test_a_visitor_has_one_job_under_way(settings: Settings, payer: Payer) -> None:
+    assert code_of(settings, job(payer=payer), Totals(visitor_active=1)) == "visitor_busy"
+
+
+@pytest.mark.parametrize("payer", ["owner", "visitor", "nobody"])
+def test_nobody_can_take_all_places_in_public(payer: Payer) -> None:
+    asked, most = job(payer=payer), MOST_WAITING_OF_ONE
+    assert passes(PUBLIC, asked, Totals(visitor_waiting=most - 1), places=Places(on_key=most - 1))
+    assert code_of(PUBLIC, asked, Totals(visitor_waiting=most)) == "visitor_places"
+    assert code_of(PUBLIC, asked, Totals(), places=Places(on_key=most)) == "visitor_places"
+    assert passes(PUBLIC, asked, Totals(visitor_waiting=most), places=Places(own_parked=1))
+    assert passes(PRIVATE, asked, Totals(visitor_waiting=MOST_WAITING), places=Places(on_key=MOST_WAITING))
+    assert MOST_WAITING_OF_ONE * 2 < MOST_WAITING
+
+
+def test_a_visitor_has_so_many_videos_a_day() -> None:
+    assert passes(PUBLIC, job(), Totals(visitor_today=2))
+    assert code_of(PUBLIC, job(), Totals(visitor_today=3)) == "visitor_daily_videos"
+    assert code_of(replace(PUBLIC, visitor_daily_videos=0), job()) == "visitor_daily_videos"
+    assert "3 of 3" in said(PUBLIC, job(), Totals(visitor_today=3))
+
+
+def test_previews_are_not_counted_by_the_day() -> None:
+    assert passes(PUBLIC_PREVIEW, job(payer="nobody"), Totals(visitor_today=99))
+
+
+@pytest.mark.parametrize(("settings", "payer"), [(PUBLIC, "owner"), (PUBLIC_PREVIEW, "nobody")])
+def test_a_visitor_waits_between_two_clicks(settings: Settings, payer: Payer) -> None:
+    asked = job(payer=payer)
+    assert passes(settings, asked, Totals(seconds_since_visitor=SECONDS_BETWEEN_SUBMITS))
+    assert code_of(settings, asked, Totals(seconds_since_visitor=SECONDS_BETWEEN_SUBMITS - 0.1)) == "too_soon"
+    assert "try again in 7 s" in said(settings, asked, Totals(seconds_since_visitor=3.2))
+    assert "try again in 1 s" in said(settings, asked, Totals(seconds_since_visitor=9.9))
+
+
+def test_in_private_nobody_is_counted() -> None:
+    busy = Totals(visitor_today=99, visitor_active=9, seconds_since_visitor=0)
+    assert passes(PRIVATE, job(), busy)
+
+
+_AMOUNTS = st.integers(0, cents(200))
+
+
+@given(_AMOUNTS, _AMOUNTS, _AMOUNTS, st.booleans(), st.booleans())
+def test_whatever_passes_stays_within_both_limits(
+    today: int, total: int, price: int, is_public: bool, is_confirmed: bool
+) -> None:
+    settings = replace(LIMITED, share=is_public)
+    asked = replace(job(), reserved_microusd=price)
+    if passes(settings, asked, Totals(today_microusd=today, total_microusd=total), is_confirmed=is_confirmed):
+        assert today + price <= cents(10)
+        assert total + price <= cents(50)
+        assert price <= cents(5) or (is_confirmed and not is_public)
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"), [(0, "$0.00"), (1_460_000, "$1.46"), (4_999, "$0.00"), (1_234_567_890_000, "$1,234,567.89")]
+)
+def test_money_is_shown_in_dollars_and_cents(amount: int, shown: str) -> None:
+    assert usd(amount) == shown

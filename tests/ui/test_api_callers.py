@@ -1,0 +1,335 @@
+"""Who gets at a job over the API, and who waits: ids open nothing, and no caller keeps another from an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from hunyuan_ui.files import DataFolder
+from hunyuan_ui.job import JobStatus, Visitor, new_id
+from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.jobs import job_run as job_run
+from hunyuan_ui.settings import Secret, Settings
+from hunyuan_ui.ui.api import (
+    WAITING_CALLS,
+    WAITING_FOR_ONE_JOB,
+    WAITING_OF_ONE_ADDRESS,
+    WAITING_OF_ONE_VISITOR,
+    ApiCalls,
+    Call,
+    Places,
+)
+from hunyuan_ui.ui.form import FIELDS
+from hunyuan_ui.ui.visitor import page_event
+from tests.fake_service import FakeService, answer
+
+pytestmark = pytest.mark.anyio
+
+OWN_KEY = "SG_ffff0000ffff0000"
+HANDLE = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}")
+NO_SUCH = "There is no such video for you."
+DEFAULT: dict[str, Any] = {
+    "negative_prompt": "",
+    "width": 64,
+    "height": 64,
+    "video_length": 5,
+    "infer_steps": 2,
+    "flow_shift": 7,
+    "embedded_guidance_scale": 6,
+    "seed": 5,
+}
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def public(tmp_path: Path) -> Settings:
+    key = Secret("SG_00112233aabbccdd")
+    return Settings(
+        data_dir=tmp_path / "data",
+        api_key=key,
+        share=True,
+        daily_limit_usd=1000.0,
+        visitor_daily_videos=99,
+        poll_interval_s=0.002,
+    )
+
+
+@asynccontextmanager
+async def running(settings: Settings, service: FakeService) -> AsyncIterator[tuple[JobRunner, ApiCalls]]:
+    folder = DataFolder(settings.data_dir, min_free_bytes=0)
+    runner = open_runner(settings, client=service.client(), download=service.download, folder=folder)
+    await runner.start()
+    try:
+        yield runner, ApiCalls(runner)
+    finally:
+        await runner.stop()
+
+
+def caller(address: str = "203.0.113.5", **headers: str) -> Any:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return SimpleNamespace(headers=named, client=SimpleNamespace(host=address), cookies={})
+
+
+def values(job_id: str = "", who: Any = None, **fields: Any) -> list[Any]:
+    asked = {"prompt": "a fox", **DEFAULT, **fields}
+    return [*(asked[name] for name in FIELDS), job_id, None, who or caller()]
+
+
+async def said(asked: Awaitable[Any]) -> str:
+    """Return the sentence that a call is refused with."""
+
+    async def wait() -> Any:
+        return await asked
+
+    with pytest.raises(gr.Error) as caught:
+        await page_event(wait)()
+    return str(caught.value.message)
+
+
+async def refused(calls: ApiCalls, job_id: str, who: Any) -> bool:
+    """Whether a caller gets at nothing of a job."""
+    sentences = [await said(calls.status(who, job_id)), await said(calls.result(who, job_id))]
+    assert all(sentence.startswith(NO_SUCH) for sentence in sentences), sentences
+    return True
+
+
+# who gets at a job
+
+
+async def test_a_caller_without_a_name_gets_what_opens_their_job_and_the_id_alone_opens_nothing(
+    public: Settings, service: FakeService
+) -> None:
+    async with running(public, service) as (runner, calls):
+        sent = await calls.submit(*values())
+        handle = sent["job_id"]
+        assert HANDLE.fullmatch(handle)
+        job_id, secret = handle.split(".")
+        told = await calls.status(caller("198.51.100.1"), handle, 10)
+        assert (told["job_id"], told["status"], told["made"]["job_id"]) == (handle, "done", handle)
+        video, made = await calls.result(caller(), handle)
+        assert video["path"].endswith(".mp4")
+        assert made["job_id"] == handle
+        for shown in (job_id, f"{job_id}.{job_id}", f"{job_id}.{new_id()}", f"{job_id}.", f"{secret}.{job_id}", secret):
+            assert await refused(calls, shown, caller())
+        for header in (job_id, job_id.upper(), new_id()):
+            assert await refused(calls, job_id, caller(x_hunyuan_visitor=header))
+        assert await refused(calls, job_id, caller(x_api_key=job_id))
+        assert runner.jobs(Visitor.from_token(job_id)) == []
+        assert runner.jobs(Visitor.from_token(secret)) != []
+
+
+async def test_generate_tells_what_opens_its_job(public: Settings, service: FakeService) -> None:
+    async with running(public, service) as (_, calls):
+        _, made = await calls.generate(*values())
+        _, again = await calls.result(caller(), made["job_id"])
+        assert again == made
+
+
+@pytest.mark.parametrize("fields", [{}, {"seed": -1}, {"prompt": "  a   fox "}, {"flow_shift": 7.0}])
+async def test_the_same_call_with_an_id_of_ones_own_is_one_job_and_still_opens_it(
+    public: Settings, service: FakeService, fields: dict[str, Any]
+) -> None:
+    job_id = new_id()
+    async with running(public, service) as (_, calls):
+        first = await calls.submit(*values(job_id, **fields))
+        again = await calls.submit(*values(job_id, caller("198.51.100.9"), **fields))
+        assert first["job_id"] == again["job_id"]
+        assert first["request"] == again["request"]
+        await calls.status(caller(), again["job_id"], 10)
+    async with running(public, service) as (_, calls):  # and after a restart
+        _, made = await calls.generate(*values(job_id, **fields))
+        assert made["job_id"] == first["job_id"]
+    assert service.posts == 1
+
+
+async def test_who_learns_an_id_of_somebodys_own_choice_gets_at_nothing(public: Settings, service: FakeService) -> None:
+    job_id = new_id()
+    async with running(public, service) as (_, calls):
+        await calls.submit(*values(job_id))
+        assert await refused(calls, job_id, caller())
+        for other in ({"prompt": "a hare"}, {"seed": 6}, {"infer_steps": 3}, {"negative_prompt": "x"}):
+            for call in (calls.submit, calls.generate):
+                assert (await said(call(*values(job_id, **other)))).startswith(NO_SUCH)
+    assert service.posts == 1
+
+
+async def test_a_handle_of_ones_own_names_the_job_whatever_else_the_call_says(
+    public: Settings, service: FakeService
+) -> None:
+    handle = f"{new_id()}.{new_id()}"
+    async with running(public, service) as (runner, calls):
+        for who in (caller(), caller(x_api_key=OWN_KEY), caller(x_hunyuan_visitor=new_id())):
+            assert (await calls.submit(*values(handle, who)))["job_id"] == handle
+        assert (await calls.submit(*values(handle, prompt="a hare")))["request"]["prompt"] == "a fox"
+        assert (await calls.status(caller(x_api_key=OWN_KEY), handle, 10))["status"] == "done"
+        job_id, secret = handle.split(".")
+        other = f"{job_id}.{new_id()}"
+        assert (await said(calls.submit(*values(other)))).startswith(NO_SUCH)
+        assert await refused(calls, other, caller())
+        assert [job.id for job in runner.jobs(Visitor.from_token(secret))] == [job_id]
+    assert service.posts == 1
+
+
+@pytest.mark.parametrize("name", ["x_api_key", "x_hunyuan_visitor"])
+async def test_a_caller_with_a_name_needs_the_id_alone(public: Settings, service: FakeService, name: str) -> None:
+    token = OWN_KEY if name == "x_api_key" else new_id()
+    who = caller(**{name: token})
+    async with running(public, service) as (_, calls):
+        sent = await calls.submit(*values("", who))
+        assert re.fullmatch(r"[0-9a-f]{32}", sent["job_id"])
+        assert (await calls.status(who, sent["job_id"], 10))["status"] == "done"
+        other = caller(**{name: token[::-1] if name == "x_hunyuan_visitor" else "SG_0000ffff0000ffff"})
+        assert await refused(calls, sent["job_id"], other)
+        assert await refused(calls, sent["job_id"], caller())
+
+
+async def test_in_private_an_id_is_enough_for_its_owner(public: Settings, service: FakeService) -> None:
+    job_id = new_id()
+    async with running(replace(public, share=False), service) as (_, calls):
+        for prompt in ("a fox", "a hare"):
+            assert (await calls.submit(*values(job_id, prompt=prompt)))["job_id"] == job_id
+        assert (await calls.status(caller(), job_id, 10))["made"]["prompt"] == "a fox"
+        handle = f"{new_id()}.{new_id()}"
+        assert (await calls.submit(*values(handle)))["job_id"] == handle
+
+
+@pytest.mark.parametrize("is_public", [False, True])
+async def test_an_id_cannot_be_made_to_open_its_own_job(
+    public: Settings, service: FakeService, is_public: bool
+) -> None:
+    one = new_id()
+    async with running(replace(public, share=is_public), service) as (_, calls):
+        assert "ids are shown" in await said(calls.submit(*values(f"{one}.{one}")))
+        assert "ids are shown" in await said(calls.submit(*values(one, caller(x_hunyuan_visitor=one))))
+    assert service.posts == 0
+
+
+@pytest.mark.parametrize(
+    "handle", ["x", "x.y", f"{'a' * 32}.", f"{'a' * 32}.x", f".{'a' * 32}", f"{'A' * 32}", "a" * 64]
+)
+async def test_what_is_no_id_names_no_new_job(public: Settings, service: FakeService, handle: str) -> None:
+    async with running(public, service) as (_, calls):
+        assert "32 hexadecimal digits" in await said(calls.submit(*values(handle)))
+        assert await refused(calls, handle, caller())
+    assert service.posts == 0
+
+
+# who waits
+
+
+def endless(service: FakeService) -> None:
+    """Let what was sent go on for ever."""
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 100_000)
+
+
+@asynccontextmanager
+async def waiting(*calls: Awaitable[Any]) -> AsyncIterator[list[asyncio.Task[Any]]]:
+    """Begin calls and let each come as far as it can; in the end they are given up."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    await asyncio.sleep(0.3)
+    yield tasks
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def sentences(tasks: list[asyncio.Task[Any]]) -> Iterator[str]:
+    yield from (str(task.exception()) for task in tasks if task.done())
+
+
+async def test_one_caller_cannot_keep_the_next_one_waiting_for_an_answer(
+    public: Settings, service: FakeService
+) -> None:
+    endless(service)
+    handle = f"{new_id()}.{new_id()}"
+    async with running(public, service) as (_, calls):
+        await calls.submit(*values(handle))
+        async with waiting(*(calls.generate(*values(handle)) for _ in range(WAITING_CALLS + 1))) as tasks:
+            assert sum(not task.done() for task in tasks) == WAITING_FOR_ONE_JOB
+            for sentence in sentences(tasks):
+                assert handle in sentence
+                assert "/status" in sentence
+            assert (await calls.status(caller(), handle))["is_active"]
+            service.scripts["status"] = []
+            _, made = await calls.generate(*values(who=caller(x_api_key=OWN_KEY)))
+            assert made["job_id"]
+        _, made = await calls.generate(*values(handle))
+        assert made["job_id"] == handle
+    assert service.posts == 2
+
+
+async def test_a_call_that_has_no_place_sends_nothing(public: Settings, service: FakeService) -> None:
+    endless(service)
+    who = caller(x_api_key=OWN_KEY)
+    async with running(public, service) as (_, calls):
+        begun = [calls.generate(*values(new_id(), who)) for _ in range(WAITING_OF_ONE_VISITOR + 3)]
+        async with waiting(*begun) as tasks:
+            assert sum(not task.done() for task in tasks) == WAITING_OF_ONE_VISITOR
+            told = list(sentences(tasks))
+            assert len(told) == 3
+            assert service.posts <= WAITING_OF_ONE_VISITOR
+
+
+async def test_places_are_given_back_however_a_call_ends(public: Settings, service: FakeService) -> None:
+    async with running(public, service) as (_, calls):
+        for number in range(WAITING_CALLS * 2):
+            who = caller(x_api_key=OWN_KEY)
+            if number % 2:
+                await calls.generate(*values(who=who))
+            else:
+                assert "Steps" in await said(calls.generate(*values(who=who, infer_steps=99)))
+        assert calls._places._taken == {}
+
+
+def call(job: int = 0, visitor: int = 0, address: str = "203.0.113.5") -> Call:
+    return Call(f"{job}", Visitor.from_token(f"{visitor}", address=address), "")
+
+
+@pytest.mark.parametrize(
+    ("is_public", "calls", "most"),
+    [
+        (True, (call() for _ in count()), WAITING_FOR_ONE_JOB),
+        (False, (call() for _ in count()), WAITING_FOR_ONE_JOB),
+        (True, (call(number) for number in count()), WAITING_OF_ONE_VISITOR),
+        (True, (call(number, number) for number in count()), WAITING_OF_ONE_ADDRESS),
+        (True, (call(number, number, f"{number}") for number in count()), WAITING_CALLS),
+        (False, (call(number) for number in count()), WAITING_CALLS),
+    ],
+)
+def test_so_many_wait_of_each_kind(is_public: bool, calls: Iterator[Call], most: int) -> None:
+    places, held = Places(is_public=is_public), list[Any]()
+    while places.has_room(asked := next(calls)):
+        held.append(places.taken(asked))
+        held[-1].__enter__()
+    assert len(held) == most
+    held.pop().__exit__(None, None, None)
+    assert places.has_room(asked)
+
+
+async def test_a_job_that_waits_for_its_turn_can_be_waited_for_by_its_own_caller_only(
+    public: Settings, service: FakeService
+) -> None:
+    endless(service)
+    async with running(public, service) as (runner, calls):
+        sent = await calls.submit(*values())
+        assert runner.jobs(Visitor.from_token(sent["job_id"].partition(".")[2]))[0].status is not JobStatus.DONE
+        assert (await said(calls.generate(*values(sent["job_id"].partition(".")[0])))).startswith(NO_SUCH)

@@ -1,0 +1,122 @@
+"""Every language says everything, with the same places for facts."""
+
+from __future__ import annotations
+
+import json
+import re
+from string import Formatter
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.errors import SENTENCES, InvalidRequestError
+from hunyuan_ui.job import JobProblem
+from hunyuan_ui.prompt_help.examples import EXAMPLES
+from hunyuan_ui.request import VideoRequest, parameters
+from hunyuan_ui.ui.text import LOCALES, languages, words, words_for
+
+OTHERS = languages()[1:]
+
+# What is the same in Chinese: names, formats, symbols.
+NOT_CHINESE = {
+    *("app.title", "page.language", "export.gif", "result.made", "result.cost"),
+    *("owner.day", "error.setting"),
+}
+
+
+def file_of(language: str) -> dict[str, str]:
+    """Return a locale file, refusing a key that is written twice."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        assert len(set(keys)) == len(keys), sorted({key for key in keys if keys.count(key) > 1})
+        return dict(pairs)
+
+    return json.loads((LOCALES / f"{language}.json").read_text("utf-8"), object_pairs_hook=once)
+
+
+def english() -> dict[str, str]:
+    """Return every English text a page can show, wherever it is kept."""
+    fields = {f"field.{field.name}": field.label for field in parameters()}
+    helps = {f"field.{field.name}.help": field.help for field in parameters()}
+    errors = {f"error.{code}": sentence for code, sentence in SENTENCES.items()}
+    return {**fields, **helps, **errors, **file_of("en")}
+
+
+def places(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+def test_there_are_english_and_chinese() -> None:
+    assert languages() == ("en", "zh")
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_key_is_in_every_language(language: str) -> None:
+    known, own = set(english()), set(file_of(language))
+    assert {"missing": sorted(known - own), "unknown": sorted(own - known)} == {"missing": [], "unknown": []}
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_a_translation_has_the_same_places_for_facts(language: str) -> None:
+    own, known = file_of(language), english()
+    assert {key: text for key, text in own.items() if key in known and places(text) != places(known[key])} == {}
+
+
+@pytest.mark.parametrize("language", languages())
+def test_no_text_is_empty_or_padded(language: str) -> None:
+    assert [key for key, text in file_of(language).items() if not text or text != text.strip()] == []
+
+
+def test_chinese_texts_are_chinese() -> None:
+    found = {key for key, text in file_of("zh").items() if not re.search("[\u4e00-\u9fff]", text)}
+    assert found == NOT_CHINESE
+
+
+def test_every_example_has_a_title_in_every_language() -> None:
+    keys = {f"example.{example.key}" for example in EXAMPLES}
+    assert all(keys <= set(file_of(language)) for language in languages())
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "language"),
+    [
+        ("", "zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("", "zh-TW", "zh"),
+        ("", "fr,zh;q=0.5", "zh"),
+        ("", "fr", "en"),
+        ("en", "zh-CN", "en"),
+        ("zh", "en-GB", "zh"),
+        ("xx", "zh", "zh"),
+    ],
+)
+def test_the_choice_by_hand_comes_before_the_browsers(cookie: str, accepted: str, language: str) -> None:
+    assert words_for({"hunyuan_language": cookie}, {"accept-language": accepted}).language == language
+
+
+@pytest.mark.parametrize(
+    ("address", "language"),
+    [
+        ("http://127.0.0.1:7860/?lang=zh", "zh"),
+        ("https://somebody-hunyuan.hf.space/prefix/?__theme=dark&lang=zh&job=1", "zh"),
+        ("http://127.0.0.1:7860/?lang=zh-TW", "zh"),
+        ("http://127.0.0.1:7860/?lang=xx", "en"),
+        ("http://127.0.0.1:7860/?language=zh", "en"),
+        ("http://127.0.0.1:7860/?lang=", "en"),
+        ("http://[::1/?lang=zh", "en"),
+        ("?" + "&" * 100_000, "en"),
+        ("", "en"),
+    ],
+)
+def test_the_choice_in_the_pages_address_comes_before_the_cookie(address: str, language: str) -> None:
+    headers = {"accept-language": "zh-CN", "referer": address}
+    assert words_for({"hunyuan_language": "en"}, headers).language == language
+
+
+def test_a_problem_in_chinese_names_its_field_in_chinese() -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        VideoRequest.parse({"prompt": "x", "height": 1281})
+    assert words("zh").sentence(JobProblem.of(caught.value)) == "高度：1281 超出范围。请用 1 到 1280 之间的数。"
+    with pytest.raises(InvalidRequestError) as caught:
+        VideoRequest.parse({"prompt": "x", "video_length": 78})
+    assert words("zh").sentence(JobProblem.of(caught.value)).endswith("请用 77 或 81。")

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from hunyuan_ui.ui.prompt_panel import PROMPT, advice_on, build_coach_route
+from hunyuan_ui.ui.text import words
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    with TestClient(Starlette(routes=[build_coach_route()])) as client:
+        yield client
+
+
+def look(client: TestClient, cookies: str = "", **wish: Any) -> dict[str, Any]:
+    answer = client.post(PROMPT, json=wish, headers={"cookie": cookies})
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    return answer.json()
+
+
+def test_a_prompt_is_looked_at_in_the_visitors_language(client: TestClient) -> None:
+    found = look(client, prompt="A red apple on a table.", negative_prompt="")
+    assert found["hints"] == ["What moves, and how?"]
+    assert {piece["name"]: piece["is_present"] for piece in found["pieces"]} == {
+        "subject": True,
+        "motion": False,
+        "scene": True,
+    }
+    assert found["improved"].startswith("A red apple on a table. ")
+    assert found["additions"][0] == {"piece": "Motion", "clause": "it moves slowly and naturally"}
+    assert look(client, "hunyuan_language=zh", prompt="A red apple on a table.")["hints"] == ["什么在动，怎么动？"]
+
+
+def test_a_word_is_switched_on_and_off(client: TestClient) -> None:
+    added = look(client, prompt="A fox runs.", toggle="shot.wide")
+    assert added["prompt"] == "A fox runs. Wide shot."
+    assert added["chosen"] == ["shot.wide"]
+    assert look(client, prompt=added["prompt"], toggle="shot.wide")["prompt"] == "A fox runs."
+    assert look(client, prompt="A fox runs.", toggle="shot.unheard_of")["prompt"] == "A fox runs."
+
+
+def test_an_empty_box_is_left_in_peace() -> None:
+    found = advice_on("", "", words())
+    assert (found["hints"], found["tokens"], found["pieces"], found["additions"]) == ([], "", [], [])
+
+
+@pytest.mark.parametrize("body", ["", "null", "[]", "1", '"x"', "{", "\xff"])
+def test_what_is_not_a_json_object_is_refused(client: TestClient, body: str) -> None:
+    assert client.post(PROMPT, content=body.encode("latin-1")).status_code == 400
+
+
+def test_wrong_types_and_endless_text_do_no_harm(client: TestClient) -> None:
+    assert look(client, prompt=5, negative_prompt=[], toggle={})["prompt"] == ""
+    assert len(look(client, prompt="snow " * 100_000)["prompt"]) == 2000
+    assert client.get(PROMPT).status_code == 405

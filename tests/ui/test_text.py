@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.errors import SENTENCES, InvalidRequestError
+from hunyuan_ui.estimate import Outcome, estimate
+from hunyuan_ui.job import JobProblem, JobStatus, Phase
+from hunyuan_ui.prompt_help.presets import STEPS
+from hunyuan_ui.request import VideoRequest, parameters
+from hunyuan_ui.ui import text
+from hunyuan_ui.ui.html_part import words_of_scripts
+from hunyuan_ui.ui.text import languages, money, translations, words, words_for
+
+UI = Path(text.__file__).parent
+REQUEST = VideoRequest.parse({"prompt": "x"})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.2, "1 s"),
+        (42.4, "42 s"),
+        (59.9, "60 s"),
+        (211, "3.5 min"),
+        (780, "13 min"),
+        (5399, "90 min"),
+        (9724, "2.5 h"),
+    ],
+)
+def test_a_duration_is_said_as_people_say_it(seconds: float, said: str) -> None:
+    assert words().duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(137, 317, "2.5 to 5.5 min"), (40, 90, "40 s to 1.5 min"), (210, 211, "3.5 min")],
+)
+def test_a_range_names_its_unit_once(low: float, high: float, said: str) -> None:
+    assert words().duration_range(low, high) == said
+
+
+@pytest.mark.parametrize(
+    ("usd", "said"), [(0, "$0.00"), (0.004, "under $0.01"), (1.463, "$1.46"), (1234.5, "$1,234.50")]
+)
+def test_money_is_dollars_and_cents(usd: float, said: str) -> None:
+    assert money(usd) == said
+
+
+def test_the_button_says_time_and_price() -> None:
+    unlearnt = words().generate_label(estimate(REQUEST), is_preview=False)
+    assert unlearnt == "Generate · about 3.5 min · about $1.46, at most $2.20"
+    seen = [Outcome(211.0, 211.0, 1.46)] * 3
+    assert words().generate_label(estimate(REQUEST, seen), is_preview=False) == (
+        "Generate · about 3.5 min · about $1.46, at most $1.75"
+    )
+    assert words().generate_label(estimate(REQUEST), is_preview=True) == "Generate · free preview"
+
+
+def test_a_problem_is_told_in_full() -> None:
+    problem = JobProblem.of(
+        InvalidRequestError("frames_not_possible", field="video_length", value=78, choices="77 or 81")
+    )
+    assert words().sentence(problem) == "Frames: 78 is not possible (it must be 4n + 1). Use 77 or 81."
+
+
+def test_a_stored_problem_without_its_facts_keeps_its_stored_sentence() -> None:
+    assert words().sentence(JobProblem("job_failed", "It failed, said an older version.", {})) == (
+        "It failed, said an older version."
+    )
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "language"),
+    [("", "en-GB,en;q=0.9", "en"), ("", "xx-YY", "en"), ("xx", "en", "en"), ("en", "xx", "en"), ("", "", "en")],
+)
+def test_a_visitor_reads_a_language_that_is_there(cookie: str, accepted: str, language: str) -> None:
+    assert words_for({text.LANGUAGE_COOKIE: cookie}, {"accept-language": accepted}).language == language
+
+
+def test_every_word_that_the_code_asks_for_is_there() -> None:
+    asked: set[str] = set()
+    for path in UI.rglob("*.py"):
+        source = path.read_text("utf-8")
+        asked |= set(re.findall(r"""(?:say|self|words\(\)|label)[(\[]"([a-z]+\.[a-z_.]+)\"""", source))
+    asked |= {f"phase.{phase.value}" for phase in Phase}
+    asked |= {f"form.quality.{name}" for name in STEPS}
+    asked |= {f"status.{status.value}" for status in (JobStatus.FAILED, JobStatus.CANCELLED)}
+    asked |= {f"status.{status.value}" for status in (JobStatus.UNKNOWN, JobStatus.LOST)}
+    assert len(asked) > 40
+    assert {key for key in asked if key not in words()} == set()
+
+
+def test_every_word_that_a_script_asks_for_is_there() -> None:
+    asked: set[str] = set()
+    for path in (UI / "web").iterdir():
+        source = path.read_text("utf-8")
+        asked |= set(re.findall(r'data-(?:say|hint)="([a-z_.]+)"', source))
+        asked |= set(re.findall(r"\bwords\.([a-z_]+)", source))
+        asked |= set(re.findall(r'"((?:coach|compare|export|gallery|owner|pay|viewer)\.[a-z_]+)"', source))
+    assert len(asked) > 100
+    for language in languages():
+        assert asked - words(language).of_scripts().keys() == set()
+
+
+def test_the_words_of_scripts_cannot_end_their_element() -> None:
+    head = words_of_scripts()
+    assert head.count("<") == 2
+    held = json.loads(head[head.index("{") : head.rindex("}") + 1])
+    assert held == {language: words(language).of_scripts() for language in languages()}
+
+
+def test_gradio_is_told_the_texts_of_its_own_controls_and_no_others() -> None:
+    sources = [path.read_text("utf-8") for path in UI.glob("*.py")]
+    asked = {key for source in sources for key in re.findall(r'\blabel\("([a-z_.]+)"\)', source)}
+    asked |= {f"field.{field.name}" for field in parameters()} | {f"form.quality.{name}" for name in STEPS}
+    assert len(asked) > 15
+    tables = translations().translations_dict
+    assert tables.keys() == set(languages())
+    for language, table in tables.items():
+        assert asked - table.keys() == set(), language
+        assert len(table) < 60, language
+
+
+def test_every_language_has_every_word_and_no_other() -> None:
+    known = set(words().keys())
+    for language in languages():
+        own = {key for key in text._table(language) if not key.startswith("error.")}  # pyright: ignore[reportPrivateUsage]
+        assert own == known, language
+
+
+def test_translated_sentences_are_of_known_errors() -> None:
+    for language in languages():
+        table = text._table(language)  # pyright: ignore[reportPrivateUsage]
+        assert {key.removeprefix("error.") for key in table if key.startswith("error.")} <= set(SENTENCES)
