@@ -16,7 +16,7 @@ from hunyuan_ui.request import MAX_SEED, RANDOM_SEED, Parameter, parameters
 from hunyuan_ui.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted(ROOT.glob("*.md"))
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
 def read(name: str) -> str:
@@ -89,7 +89,7 @@ def test_every_make_command_named_exists(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_local_link_leads_somewhere(document: Path) -> None:
-    assert [link for link in local_links(document.read_text("utf-8")) if not (ROOT / link).exists()] == []
+    assert [link for link in local_links(document.read_text("utf-8")) if not (document.parent / link).exists()] == []
 
 
 def test_every_make_target_is_described() -> None:
