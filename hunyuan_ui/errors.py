@@ -176,7 +176,7 @@ SENTENCES: Final[dict[str, str]] = {
         "No secure connection to the video service ({reason}). Nothing was sent or charged; "
         "check the clock and the certificates of this machine."
     ),
-    # the service: refused (segmind-api.md 1.4)
+    # the service: refused (docs/facts/segmind-api.md 1.4)
     "bad_body": "The service did not accept the request: {detail}. Nothing was charged; change the settings.",
     "key_missing": "The service saw no API key. Nothing was charged; the owner must set SEGMIND_API_KEY.",
     "key_refused": "The service refused the API key: {detail}. Nothing was charged; check the key.",

@@ -1,7 +1,7 @@
 """Seconds and dollars for a request, from a formula that finished jobs correct.
 
-Source: model.md 1.3 (formula, calibrated so that the default request takes 211.32 s) and segmind-api.md 4
-($0.006929 a second). The absolute level is a guess until this account's own jobs have been seen.
+Source: docs/facts/model.md 1.3 (formula, calibrated so that the default request takes 211.32 s) and
+docs/facts/segmind-api.md 4 ($0.006929 a second). The level is a guess until this account's own jobs have been seen.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ TOKENS_AT_PARITY: Final = 18_432  # attention costs as much as the linear layers
 S_PER_PIXEL_FRAME: Final = 4.60e-7  # video decoder
 TEXT_TOKENS: Final = 256
 USD_PER_S: Final = 0.006929
-RECORD_LIFE_S: Final = 3600  # the service forgets a request an hour after it was submitted (segmind-api.md 2.6)
+RECORD_LIFE_S: Final = 3600  # the service forgets a request an hour after submission (docs/facts/segmind-api.md 2.6)
 
 _SAFE_SHARE: Final = 0.75  # of that hour; the service's own queue takes some of it as well
 
-_UNLEARNT_SPREAD: Final = (0.65, 1.5)  # model.md 1.4: the absolute level is +-35 % until calibrated
+_UNLEARNT_SPREAD: Final = (0.65, 1.5)  # docs/facts/model.md 1.4: the absolute level is +-35 % until calibrated
 _LEARNT_SPREAD: Final = (0.85, 1.2)
 _LEARNT_AFTER: Final = 3  # jobs
 _SHORTEST_S: Final = 1e-9  # nothing is made faster; less is a broken record
@@ -91,7 +91,7 @@ def estimate(request: VideoRequest, outcomes: Sequence[Outcome] = ()) -> Estimat
 
 
 def is_plausible(cost_usd: float, expected_usd: float) -> bool:
-    """Whether a service may mean a cost that it names: from a tenth to ten times what was expected (DESIGN 3)."""
+    """Whether a cost can be meant: from a tenth to ten times what was expected (docs/architecture.md 3)."""
     return expected_usd / _PLAUSIBLE_TIMES <= cost_usd <= expected_usd * _PLAUSIBLE_TIMES
 
 

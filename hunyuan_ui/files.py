@@ -14,9 +14,10 @@ from typing import IO, Final
 
 from hunyuan_ui.errors import StorageError
 
-MIN_FREE_BYTES: Final = 512 * 1024 * 1024  # twice the largest download (faults-and-security.md row 43)
+MIN_FREE_BYTES: Final = 512 * 1024 * 1024  # twice the largest download (docs/facts/faults-and-security.md row 43)
 LOCK_NAME: Final = "ledger.lock"
-BALLAST_BYTES: Final = 1024 * 1024  # given up when the disk is full, so that the ledger can still be written (row 45)
+# Given up when the disk is full, so that the ledger can still be written (docs/facts/faults-and-security.md row 45).
+BALLAST_BYTES: Final = 1024 * 1024
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -20,7 +20,7 @@ Dialect = Literal["v1", "v2"]
 
 
 class JobStatus(str, Enum):
-    """Where a job is. The ledger's column `status` (DESIGN 4)."""
+    """Where a job is. The ledger's column `status` (docs/architecture.md 4)."""
 
     QUEUED = "queued"
     SUBMITTING = "submitting"

@@ -1,6 +1,6 @@
 """Who may spend how much: pure rules, asked by the ledger inside the transaction that stores a job.
 
-Source: DESIGN 5 and faults-and-security.md 6.5.
+Source: docs/architecture.md 5 and docs/facts/faults-and-security.md 6.5.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from hunyuan_ui.errors import InvalidRequestError
 
-FPS: Final = 24  # the model's frame rate; not a parameter (segmind-api.md 6)
-SIZE_MULTIPLE: Final = 16  # the VAE's 8 times the transformer's patch of 2 (segmind-api.md 6)
+FPS: Final = 24  # the model's frame rate; not a parameter (docs/facts/segmind-api.md 6)
+SIZE_MULTIPLE: Final = 16  # the VAE's 8 times the transformer's patch of 2 (docs/facts/segmind-api.md 6)
 RANDOM_SEED: Final = -1
 MAX_SEED: Final = 2**32 - 1
 
@@ -60,7 +60,7 @@ class Parameter(NamedTuple):
 class VideoRequest(BaseModel):
     """One text-to-video request, exactly as the endpoint receives it.
 
-    Source: the parameter table of the hosted model (segmind-api.md 6) and DESIGN 2.
+    Source: the parameter table of the hosted model (docs/facts/segmind-api.md 6) and docs/architecture.md 2.
     """
 
     model_config = ConfigDict(

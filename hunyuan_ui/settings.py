@@ -265,7 +265,10 @@ class Settings:
 
     @property
     def is_public(self) -> bool:
-        """Whether strangers can reach this run: a Space, a share link, or an address beyond this machine (DESIGN 5)."""
+        """Whether strangers can reach this run: a Space, a share link, or an address beyond this machine.
+
+        Source: docs/architecture.md 5.
+        """
         return self.public_by is not None
 
     @property
@@ -289,7 +292,10 @@ class Settings:
 
     @property
     def needs_history(self) -> bool:
-        """Whether this ledger may have forgotten what was spent, so that the service must tell it first (DESIGN 5)."""
+        """Whether this ledger may have forgotten what was spent, so that the service must tell it first.
+
+        Source: docs/architecture.md 5.
+        """
         return self.is_public and self.may_spend_owner_key and self.storage != "kept"
 
     @property
@@ -350,7 +356,7 @@ def is_key(text: str) -> bool:
 
 
 def _login_secret(environ: Mapping[str, str]) -> Secret | None:
-    # Elsewhere Gradio mocks the login: everybody would be the owner (faults-and-security.md 6.4).
+    # Elsewhere Gradio mocks the login: everybody would be the owner (docs/facts/faults-and-security.md 6.4).
     secret = environ.get("OAUTH_CLIENT_SECRET", "") if environ.get("SYSTEM") == "spaces" else ""
     return Secret(secret) if secret else None
 
@@ -365,7 +371,7 @@ Storage = Literal["kept", "lax", "wiped"]
 # A container's own layer and a machine's memory are empty again when it is started anew; what was attached to it is
 # mounted as its own disk.
 _WIPED: Final = ("overlay", "fuse.fuse-overlayfs", "aufs", "tmpfs", "ramfs", "rootfs")
-# Stores behind a network write late and lock little (hosting.md 7.3); fuseblk is a local disk.
+# Stores behind a network write late and lock little (docs/facts/hosting.md 7.3); fuseblk is a local disk.
 _LAX: Final = ("fuse", "nfs", "cifs", "smb", "9p", "virtiofs")
 _LOCAL: Final = ("fuseblk",)
 # Disks that are made and thrown away with their container: volumes that nobody named, and a pod's empty ones.

@@ -1,4 +1,4 @@
-"""The documents say what the code does: tables, commands, links, the changelog."""
+"""The documents say what the code does: tables, commands, links, citations, the changelog."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ from hunyuan_ui.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+CODE = {".py", ".js", ".html", ".css", ".sh"}
+
+_NUMBER = r"\d+(?:\.\d+)*[a-z]?(?!\w)"
+_CITATION = re.compile(rf"(?<![\w./-])((?:[\w.-]+/)*[\w.-]+\.md)\b((?:,? (?:and |to |or )?(?:rows? )?{_NUMBER})*)")
 
 
 def read(name: str) -> str:
@@ -64,6 +68,43 @@ def local_links(text: str) -> set[str]:
     return {unquote(target.partition("#")[0]) for target in targets if not re.match(r"[a-z]+:|#", target)}
 
 
+def citations(text: str) -> list[tuple[str, list[str]]]:
+    """Return the documents that a text names, each with the sections ("2.1") and rows of tables ("row 9") it cites."""
+    found: list[tuple[str, list[str]]] = []
+    for document, cited in _CITATION.findall(re.sub(r"[ \t]*\n[ \t]*(?:#|//)?[ \t]*", " ", text)):
+        sections, _, rows = cited.partition("row")
+        numbers = re.findall(_NUMBER, sections)
+        found.append((document, numbers + [f"row {number}" for number in re.findall(_NUMBER, rows)]))
+    return found
+
+
+def places(text: str) -> set[str]:
+    """Return what can be cited of a document: the numbers of its headings and of the rows of its tables."""
+    headings = re.findall(rf"^#+ ({_NUMBER})\.? ", text, re.MULTILINE)
+    return {*headings, *(f"row {number}" for number in re.findall(rf"^\| ({_NUMBER}) \|", text, re.MULTILINE))}
+
+
+def unresolved(file: Path, text: str) -> list[str]:
+    """Return the citations in a file's text that lead nowhere; code must say which section of docs/ it means."""
+    wrong: list[str] = []
+    for document, cited in citations(text):
+        found = [path for path in (ROOT / document, file.parent / document) if path.is_file()]
+        if not found:
+            wrong.append(document)
+        elif not cited and document.startswith("docs/") and file.suffix in CODE:
+            wrong.append(f"{document} without a section")
+        else:
+            known = places(found[0].read_text("utf-8"))
+            wrong += [f"{document} {place}" for place in cited if place not in known]
+    return wrong
+
+
+def citing_files() -> list[Path]:
+    """Return the product, the tests and the documents."""
+    code = [path for room in ("hunyuan_ui", "tests") for path in (ROOT / room).rglob("*") if path.suffix in CODE]
+    return sorted([ROOT / "app.py", *code, *DOCUMENTS])
+
+
 def test_the_readme_lists_every_parameter() -> None:
     assert table(read("README.md"), "Parameter") == [parameter_row(parameter) for parameter in parameters()]
 
@@ -90,6 +131,22 @@ def test_every_make_command_named_exists(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_local_link_leads_somewhere(document: Path) -> None:
     assert [link for link in local_links(document.read_text("utf-8")) if not (document.parent / link).exists()] == []
+
+
+def test_every_citation_leads_to_a_section() -> None:
+    found = {file: unresolved(file, file.read_text("utf-8")) for file in citing_files()}
+    assert {str(file.relative_to(ROOT)): wrong for file, wrong in found.items() if wrong} == {}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_that_a_document_names_exists(document: Path) -> None:
+    named = re.findall(r"`((?:tests|hunyuan_ui|docs|\.ci)/[\w./-]*)", document.read_text("utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_document_of_facts_is_cited() -> None:
+    cited = {document for file in citing_files() for document, _ in citations(file.read_text("utf-8"))}
+    assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/facts/*.md")} - cited == set()
 
 
 def test_every_make_target_is_described() -> None:
@@ -126,3 +183,26 @@ def test_the_link_reader_finds_links_and_pictures() -> None:
 
 def test_the_command_reader_finds_commands_in_code_only() -> None:
     assert make_targets("make sure of `make run`:\n```sh\nmake test\n```\nThese\nmake sense.") == {"run", "test"}
+
+
+# ~ stands for the ending, so that this file does not cite what it makes up.
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("Source: docs/facts/nothing~ 1.", ["docs/facts/nothing~"]),
+        ("(segmind-api~ 2.6)", ["segmind-api~"]),
+        ("Source: docs/facts/segmind-api~ 9.9.", ["docs/facts/segmind-api~ 9.9"]),
+        ("docs/facts/segmind-api~ 1.4, 2.1 to 2.99 and 3.2;", ["docs/facts/segmind-api~ 2.99"]),
+        ("docs/facts/faults-and-security~ 2.1 and rows 51 to 57", ["docs/facts/faults-and-security~ row 57"]),
+        ("docs/facts/faults-and-security~, row 0", ["docs/facts/faults-and-security~ row 0"]),
+        ("docs/facts/faults-and-security~ 3z", ["docs/facts/faults-and-security~ 3z"]),
+        ("x = 1  # docs/architecture~\n    # 99, as decided", ["docs/architecture~ 99"]),
+        ("// see docs/architecture~\n// 98", ["docs/architecture~ 98"]),
+        ("as docs/architecture~ says", ["docs/architecture~ without a section"]),
+        ("docs/facts/segmind-api~ 1.4, 2.1 to 2.4 and 3.2; docs/facts/faults-and-security~ 3a, rows 9 to 32", []),
+        ("docs/facts/gradio6~ 0, row 5, measured on 6.31; [security](SECURITY~), https://example.org/a~", []),
+    ],
+)
+def test_a_citation_that_leads_nowhere_is_found(text: str, wrong: list[str]) -> None:
+    found = unresolved(ROOT / "hunyuan_ui" / "x.py", text.replace("~", ".md"))
+    assert found == [one.replace("~", ".md") for one in wrong]

@@ -11,7 +11,7 @@ from hunyuan_ui.endpoint import contract
 from hunyuan_ui.estimate import RECORD_LIFE_S, USD_PER_S, Estimate, Outcome, estimate, predicted_seconds
 from hunyuan_ui.request import VideoRequest
 
-# width, height, frames, steps, seconds, US dollars: the table in model.md 1.3
+# width, height, frames, steps, seconds, US dollars: the table in docs/facts/model.md 1.3
 TABLE = [
     (854, 480, 77, 40, 211, 1.46),
     (854, 480, 77, 20, 117, 0.81),

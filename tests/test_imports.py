@@ -1,4 +1,4 @@
-"""The import table of DESIGN 1 and the limits of size, read from the source with `ast`."""
+"""The import table of docs/architecture.md 1 and the limits of size, read from the source with `ast`."""
 
 from __future__ import annotations
 

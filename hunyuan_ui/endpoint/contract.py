@@ -1,6 +1,6 @@
 """The HTTP contract shared by the client and the local endpoint: paths, headers, statuses and bodies.
 
-Source: segmind-api.md 0 to 3. Nothing here does input or output.
+Source: docs/facts/segmind-api.md 0 to 3. Nothing here does input or output.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ SEED_HEADER: Final = "x-seed-value"
 METADATA_HEADER: Final = "x-output-metadata"
 RATE_LIMIT_RESET_HEADER: Final = "x-rate-limit-reset-at-utc"
 
-RECORD_LIFE_S: Final = 3600  # status and result answer 404 about an hour after submission (segmind-api.md 2.6)
-FILE_LIFE_S: Final = 7 * 86400  # output files are kept seven days (segmind-api.md 2.6)
+RECORD_LIFE_S: Final = 3600  # status and result are 404 about an hour after submission (docs/facts/segmind-api.md 2.6)
+FILE_LIFE_S: Final = 7 * 86400  # output files are kept seven days (docs/facts/segmind-api.md 2.6)
 
 _COSTS: Final = ("cost", "credits_deduction")  # names of a cost that stands outside `metrics`
 
-# The id is opaque: dashed in the documents, 32 hex in a capture (segmind-api.md 2.1).
+# The id is opaque: dashed in the documents, 32 hex in a capture (docs/facts/segmind-api.md 2.1).
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{5,127}")
 
 
@@ -152,7 +152,7 @@ def video_url(body: object) -> str | None:
     """Find the video's address in an answer, in any of the shapes that were seen.
 
     Looks into `output` (string, JSON text, list or object), `video` (string or object with `url`) and
-    `video_url`, in this order (segmind-api.md 1.1 and 2.4).
+    `video_url`, in this order (docs/facts/segmind-api.md 1.1 and 2.4).
     """
     if not isinstance(body, Mapping):
         return None

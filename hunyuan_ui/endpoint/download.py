@@ -53,7 +53,7 @@ class SaveLimits:
         min_bytes_per_s: Lowest average rate, once `slow_after_s` have passed.
         slow_after_s: Grace before the rate counts, in s.
 
-    Source: faults-and-security.md, rows 40 and 41.
+    Source: docs/facts/faults-and-security.md, rows 40 and 41.
     """
 
     max_bytes: int = 256 * 1024 * 1024
@@ -231,7 +231,7 @@ def _disk_error(error: OSError, part: Path) -> StorageError:
 class FetchLimits:
     """How a link may lead to the file; times in s.
 
-    Source: faults-and-security.md, rows 38 to 41.
+    Source: docs/facts/faults-and-security.md, rows 38 to 41.
     """
 
     connect_s: float = 10.0

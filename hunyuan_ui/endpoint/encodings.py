@@ -1,7 +1,7 @@
 """Undo a `Content-Encoding` that was not asked for, a bounded piece at a time.
 
 Every request asks for `identity`, yet content networks compress all the same; 64 KiB can unpack to 200 MB
-(faults-and-security.md, row 27), so no step gives more than `PIECE_BYTES`.
+(docs/facts/faults-and-security.md, row 27), so no step gives more than `PIECE_BYTES`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the account's request history says, of one request or of all, whatever envelope it comes in.
 
-Source: segmind-api.md 3.3, which leaves the envelope open: rows are looked for at every level. A list that is not whole
-or not understood is an error and never an empty list, because what it does not name would count as not spent.
+Source: docs/facts/segmind-api.md 3.3, which leaves the envelope open: rows are looked for at every level. A list that
+is not whole or not understood is an error and never an empty list, because what it does not name would count as not
+spent.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from hunyuan_ui.errors import EndpointUnreachableError
 _LATE: Final = "the answer did not end in time"
 _E = TypeVar("_E", bound=BaseException)
 
-# identity: a compressed answer of 64 KiB can unpack to 200 MB (faults-and-security.md, row 27).
+# identity: a compressed answer of 64 KiB can unpack to 200 MB (docs/facts/faults-and-security.md, row 27).
 HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": f"hunyuan-ui/{__version__}"}
 
 # The failures that prove no byte of the request was sent.
@@ -234,7 +234,7 @@ def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float
         headers: The answer's headers, looked up in lower case.
         now: UTC seconds, used when the answer has no `Date`; the clock when None.
 
-    Source: segmind-api.md 1.2 (the reset header is sent, `Retry-After` is not); the header's form was not seen.
+    Source: docs/facts/segmind-api.md 1.2: the reset header is sent, in a form that was not seen; `Retry-After` is not.
     """
     own_clock = time.time() if now is None else now
     sent_at = moment(headers.get("date", "")) or own_clock

@@ -1,6 +1,6 @@
 """From an answer of the service to a value or an error: every status, every body, no input or output.
 
-Source: segmind-api.md 1.4, 2.1 to 2.4 and 3.2; faults-and-security.md, rows 9 to 32.
+Source: docs/facts/segmind-api.md 1.4, 2.1 to 2.4 and 3.2; docs/facts/faults-and-security.md, rows 9 to 32.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SPEND_LIMIT: Final = re.compile(r"spend(ing)?[\s-]+limit", re.I)
 _CUT_ID: Final = re.compile(rb'"request_id"\s*:\s*"([A-Za-z0-9_-]+)"')
 _STOPS: Final = " .!?;:,\u3002\uff01\uff1f\uff1b"  # Latin and Chinese
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
-_REDIRECT_IS_PROMPT_S: Final = 10.0  # a later redirect may follow work that is billed (row 24)
+_REDIRECT_IS_PROMPT_S: Final = 10.0  # a later one may follow billed work (docs/facts/faults-and-security.md row 24)
 
 
 @dataclass(frozen=True)

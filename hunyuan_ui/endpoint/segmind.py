@@ -39,7 +39,7 @@ from hunyuan_ui.errors import AuthenticationError, DownloadError, OutcomeUnknown
 from hunyuan_ui.file_type import video_type
 from hunyuan_ui.request import VideoRequest
 
-JSON_LIMIT: Final = 2 * 1024 * 1024  # bytes of a JSON answer (faults-and-security.md, row 25)
+JSON_LIMIT: Final = 2 * 1024 * 1024  # bytes of a JSON answer (docs/facts/faults-and-security.md, row 25)
 LIST_LIMIT: Final = 8 * 1024 * 1024  # bytes of a page of 100 requests, each with its prompts
 _MOST_KEPT: Final = 100  # more in flight than that are opened anew
 _LONGEST_KEY: Final = 512
@@ -50,7 +50,7 @@ _SNIFFED: Final = 12  # bytes that tell a video from JSON and HTML
 class Timeouts:
     """Wall-clock limits in seconds; each counts from sending to the last byte of the answer.
 
-    Source: faults-and-security.md, rows 4 and 26; v1 blocks about 211 s and has no published limit.
+    Source: docs/facts/faults-and-security.md, rows 4 and 26; v1 blocks about 211 s and has no published limit.
     """
 
     connect_s: float = 10.0
@@ -266,7 +266,7 @@ async def _blocking_answer(
 ) -> BlockingAnswer:
     start, problem = b"", None
     if response.is_success:
-        # The content type decides nothing: an empty or HTML answer has come as video/mp4 too (segmind-api.md 1.1).
+        # The content type decides nothing: empty and HTML bodies came as video/mp4 (docs/facts/segmind-api.md 1.1).
         start, problem = await read_start(chunks, deadline, _SNIFFED)
     if video_type(start) is not None and problem is None:
         return _described(response, start=start, chunks=chunks)

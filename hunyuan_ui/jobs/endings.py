@@ -1,7 +1,7 @@
 """Endings: the one rule for every way a sent job can end without its video. Nothing ends on one answer.
 
 Each kind of ending needs several answers in a row and elapsed time, by a clock that never jumps. What a job has then
-come to, failed or lost, is the job run's to say (DESIGN 3 and 4).
+come to, failed or lost, is the job run's to say (docs/architecture.md 3 and 4).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """SpendingHistory: what the service's own history knows of the owner's key, where a restart may have wiped the ledger.
 
-Source: DESIGN 5, "A wiped disk"; segmind-api.md 3.3.
+Source: docs/architecture.md 5, "A wiped disk"; docs/facts/segmind-api.md 3.3.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ def _status(past: PastRequest) -> JobStatus | None:
 
 
 def _at_its_cost(job: Job, past: PastRequest) -> Job:
-    """Return the job at the cost that was named; one that cannot be meant counts as the estimate (DESIGN 3)."""
+    """Return the job at the named cost; one that cannot be meant counts as the estimate (docs/architecture.md 3)."""
     if past.cost is None or (past.cost == 0 and past.state is not RemoteState.COMPLETED):
         return job
     expected_usd = job.estimate_microusd / MICRO

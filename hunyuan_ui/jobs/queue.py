@@ -23,7 +23,8 @@ from hunyuan_ui.jobs.polling import LiveJob, backoff_s
 from hunyuan_ui.jobs.services import Means, NeedsKeyError
 from hunyuan_ui.settings import Settings
 
-STOP_WITHIN_S: Final = 8.0  # a stop must end within 10 s; a v2 submit answers long before (row 56)
+# A stop must end within 10 s, and a v2 submit is answered long before (docs/facts/faults-and-security.md row 56).
+STOP_WITHIN_S: Final = 8.0
 _KEY_CHECK_S: Final = 1.0
 _RESTART_S: Final = 1.0  # before a task that died is started again
 
@@ -217,7 +218,7 @@ class Dispatcher:
         self._wake.set()
 
     def _start_again(self, task: asyncio.Task[None]) -> None:
-        """Keep the queue moving whatever happened to its loop (faults-and-security.md row 55)."""
+        """Keep the queue moving whatever happened to its loop (docs/facts/faults-and-security.md row 55)."""
         if self._is_stopping or task.cancelled() or task.exception() is None:
             return
         log.trouble("queue.died", kind=type(task.exception()).__name__)
@@ -250,7 +251,7 @@ class Dispatcher:
             except StorageError as error:
                 attempt += 1
                 live.say(Phase.PAUSED, retry_in_s=backoff_s(attempt, cap=30.0), note=live.problem_of(error))
-            except Exception as error:  # noqa: BLE001 - one of the two named boundaries (DESIGN 1)
+            except Exception as error:  # noqa: BLE001 - one of the two named boundaries (docs/architecture.md 1)
                 attempt += 1
                 reference = f"{live.job.id[:8]}-{attempt}"
                 log.trouble("job.internal_error", job=live.job.id, reference=reference, kind=type(error).__name__)

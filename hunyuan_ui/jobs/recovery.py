@@ -1,6 +1,6 @@
 """Recovery: what a start makes of everything an earlier run left behind, `kill -9` included.
 
-Source: DESIGN 4 and the table of faults-and-security.md 4.
+Source: docs/architecture.md 4 and the table of docs/facts/faults-and-security.md 4.
 """
 
 from __future__ import annotations

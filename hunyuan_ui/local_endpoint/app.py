@@ -1,6 +1,6 @@
 """The HTTP face of the local endpoint: the hosted service's paths, statuses, headers and bodies.
 
-Source: segmind-api.md 1 to 3, row by row.
+Source: docs/facts/segmind-api.md 1 to 3, row by row.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class LocalEndpoint:
         self._envelope = envelope
 
     async def generate(self, request: Request) -> Response:
-        """Block until the video is there and answer with it (segmind-api.md 1.1 and 1.2)."""
+        """Block until the video is there and answer with it (docs/facts/segmind-api.md 1.1 and 1.2)."""
         job = await self._jobs.finished(await self._accepted(request, short_of_credits=406))
         if job.file is None:
             return JSONResponse({"error": job.error}, 500, headers={contract.REQUEST_ID_HEADER: job.id})
@@ -96,7 +96,7 @@ class LocalEndpoint:
         return FileResponse(job.file, media_type=_VIDEO, headers=headers)
 
     async def submit(self, request: Request) -> dict[str, str]:
-        """Queue a job and answer at once (segmind-api.md 2.1)."""
+        """Queue a job and answer at once (docs/facts/segmind-api.md 2.1)."""
         job = await self._accepted(request, short_of_credits=402)
         base = _base(request)
         return {
@@ -108,14 +108,14 @@ class LocalEndpoint:
         }
 
     async def status(self, request: Request, request_id: str) -> Response:
-        """Say where a job is (segmind-api.md 2.2 and 2.3)."""
+        """Say where a job is (docs/facts/segmind-api.md 2.2 and 2.3)."""
         job = self._polled(request, request_id)
         if job.state is RemoteState.FAILED:
             return _failure(job)
         return JSONResponse(_state(job, request))
 
     async def result(self, request: Request, request_id: str) -> Response:
-        """Give a finished job's output (segmind-api.md 2.4), or where it is."""
+        """Give a finished job's output (docs/facts/segmind-api.md 2.4), or where it is."""
         job = self._polled(request, request_id)
         if job.state is RemoteState.FAILED:
             return _failure(job)
@@ -123,12 +123,12 @@ class LocalEndpoint:
         return JSONResponse(_result(job, request) if is_done else _state(job, request))
 
     async def credits(self, request: Request) -> dict[str, float]:
-        """Give the balance (segmind-api.md 3.2)."""
+        """Give the balance (docs/facts/segmind-api.md 3.2)."""
         self._gate.key_of(request)
         return {"credits": self._jobs.credits, "free-credits": 0.0}
 
     async def history(self, request: Request) -> Response:
-        """List the caller's requests (segmind-api.md 3.3)."""
+        """List the caller's requests (docs/facts/segmind-api.md 3.3)."""
         key = self._gate.key_of(request)
         shown, about = HistoryQuery.read(request.query_params).of(self._jobs.of(key))
         return JSONResponse(self._envelope([_history_row(job, request) for job in shown], about))
@@ -141,7 +141,7 @@ class LocalEndpoint:
         return _history_row(job, request)
 
     async def file(self, name: str) -> Response:
-        """Serve a video to whoever knows its address; no key is asked for (segmind-api.md 2.5)."""
+        """Serve a video to whoever knows its address; no key is asked for (docs/facts/segmind-api.md 2.5)."""
         path = self._jobs.file(name)
         if path is None or not path.is_file():
             raise Refusal(404, "File not found")
@@ -242,7 +242,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:
-    """A wrong verb gets a page for people, everything else the envelope (segmind-api.md 1.4)."""
+    """A wrong verb gets a page for people, everything else the envelope (docs/facts/segmind-api.md 1.4)."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         page = "<!doctype html>\n<title>405 Method Not Allowed</title>\n<h1>Method Not Allowed</h1>\n"

@@ -30,7 +30,7 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
         self.headers = headers
 
     def response(self) -> JSONResponse:
-        """Return it in the service's envelope (segmind-api.md 1.4)."""
+        """Return it in the service's envelope (docs/facts/segmind-api.md 1.4)."""
         return JSONResponse({"error": self.error}, self.status, headers=self.headers)
 
 

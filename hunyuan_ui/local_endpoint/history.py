@@ -1,4 +1,4 @@
-"""Which of the caller's requests a page of the history's list shows (segmind-api.md 3.3)."""
+"""Which of the caller's requests a page of the history's list shows (docs/facts/segmind-api.md 3.3)."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> RunningServer
         OSError: The address cannot be used, for instance because the port is taken.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only for sockets that name their protocol (dependencies.md F).
+    # asyncio turns Nagle's algorithm off only for sockets that name their protocol (docs/facts/dependencies.md 4).
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -33,7 +33,7 @@ def check_mp4(path: Path) -> None:
         MediaError: `not_a_video` for anything that is not an MP4 with a video track, `video_cut_short` for one
             that ends too early, `video_missing` when there is no file.
 
-    Source: faults-and-security.md, row 35; ISO/IEC 14496-12.
+    Source: docs/facts/faults-and-security.md, row 35; ISO/IEC 14496-12.
     """
     with opened(path) as (file, size):
         _walk(file, size)

@@ -1,6 +1,6 @@
 """What an English prompt speaks of: the seven pieces the model is told to look for, and what the camera does (pure).
 
-Lists of words and endings, no grammar: good enough to advise, never to refuse. Source: users.md 4.1 to 4.3.
+Lists of words and endings, no grammar: good enough to advise, never to refuse. Source: docs/facts/users.md 4.1 to 4.3.
 """
 
 from __future__ import annotations

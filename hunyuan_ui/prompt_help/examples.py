@@ -1,6 +1,6 @@
 """Example prompts, each a whole request, so that a click fills every setting (pure).
 
-Source: the plan and the prompting facts in users.md 4. Titles are in the locale files, under `example.<key>`.
+Source: the prompting facts in docs/facts/users.md 4. Titles are in the locale files, under `example.<key>`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What a prompt lacks, asks too much of, or contradicts, said as hints that never block anything (pure).
 
-Rules of thumb, no model: a hint may be wrong, so it advises and no more. Source: users.md 4 and segmind-api.md 6.2.
+Rules of thumb, no model: a hint may be wrong, so it advises and no more.
+Source: docs/facts/users.md 4 and docs/facts/segmind-api.md 6.2.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from hunyuan_ui.prompt_help.analysis import Piece, any_of, asks_for_a_still_camera, is_english, moves, pieces
 
-CLIP_TOKENS: Final = 77  # what each of the two text encoders reads; the rest is dropped silently (users.md 4.1)
+CLIP_TOKENS: Final = 77  # what each of the two text encoders reads; the rest is dropped (docs/facts/users.md 4.1)
 LLM_TOKENS: Final = 256
 NEEDED: Final[tuple[Piece, ...]] = ("subject", "motion", "scene")
 

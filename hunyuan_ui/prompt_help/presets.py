@@ -1,8 +1,8 @@
 """Presets: shapes, sizes and qualities people think in, and the legal numbers they stand for (pure).
 
-Source: the 540 and 720 classes are the model's own table (users.md 4.4). That table has no 480 class: its 16:9 pair
-is the service's default (854x480), and the others follow the rule seen in the two classes, multiples of 16 with the
-shape's ratio within 2 % and about the area of the 16:9 pair.
+Source: the 540 and 720 classes are the model's own table (docs/facts/users.md 4.4). That table has no 480 class: its
+16:9 pair is the service's default (854x480), and the others follow the rule seen in the two classes, multiples of 16
+with the shape's ratio within 2 % and about the area of the 16:9 pair.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LANDSCAPE: Final[dict[tuple[str, Size], tuple[int, int]]] = {
 }
 _TURNED: Final = {"9:16": "16:9", "3:4": "4:3"}
 
-# Below 30 steps the picture is a draft; the model's own default is 50, the service's 40 (users.md 4.4).
+# Below 30 steps the picture is a draft; the model's own default is 50, the service's 40 (docs/facts/users.md 4.4).
 STEPS: Final[dict[Quality, int]] = {"draft": 20, "standard": 40, "fine": 50}
 
 

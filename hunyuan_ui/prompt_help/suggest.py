@@ -2,7 +2,7 @@
 
 Nothing the user wrote is changed, moved or left out: the pieces come after it, each named, each a clause that can be
 taken out again. Source: the rule of the model's own rewriter to keep everything and to add only what is absent
-(users.md 4.1), and the order of pieces in its handbook (4.2).
+(docs/facts/users.md 4.1), and the order of pieces in its handbook (docs/facts/users.md 4.2).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Camera, light, style and shot words that can be appended to a prompt and taken out of it again (pure).
 
-Source: the model's own handbook vocabulary (users.md 4.3, segmind-api.md 6.2). The words stay English in every
-language of the page, because English is what the text encoders read best (users.md 4.1).
+Source: the model's own handbook vocabulary (docs/facts/users.md 4.3, docs/facts/segmind-api.md 6.2). The words stay
+English in every language of the page, because English is what the text encoders read best (docs/facts/users.md 4.1).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ VOCABULARY: Final[dict[Group, tuple[Word, ...]]] = {
     ),
 }
 
-# A clip of a few seconds bears one movement and one framing (users.md 4.3), so a new one takes the old one's place.
+# A clip of a few seconds bears one movement and one framing (docs/facts/users.md 4.3), so a new one replaces the old.
 ONE_OF: Final[frozenset[Group]] = frozenset({"camera", "shot"})
 
 BY_KEY: Final = {word.key: word for words in VOCABULARY.values() for word in words}

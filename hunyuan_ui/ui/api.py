@@ -1,4 +1,4 @@
-"""The public API: the request's fields by their wire names, under the same rules as the page (DESIGN 7)."""
+"""The public API: the request's fields by their wire names, under the page's rules (docs/architecture.md 7)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The values of a call, checked for kind, count and size before Gradio looks into them.
 
 Gradio itself takes any JSON for any value: it fetches what an object with a path names, keeps what it is given for
-every session, and prints what it does not understand (faults-and-security.md 6.1). The rules follow from the page's
-own components, so that a new event is covered without a line here.
+every session, and prints what it does not understand (docs/facts/faults-and-security.md 6.1). The rules follow from
+the page's own components, so that a new event is covered without a line here.
 """
 
 from __future__ import annotations

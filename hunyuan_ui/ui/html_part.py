@@ -16,7 +16,7 @@ WEB: Final = Path(__file__).parent / "web"
 def part(name: str, **looks: Any) -> Any:
     """Return a part of the page drawn by its own script from a template that never changes.
 
-    A value in a template would be run as code (gradio6.md 4.8); the scripts put text into the page as text.
+    A value in a template would be run as code (docs/facts/gradio6.md 4.8); the scripts put text into the page as text.
 
     Args:
         name: Of its files in the folder `web`.

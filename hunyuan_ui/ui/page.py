@@ -64,13 +64,13 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
         _wire_money(demo, page, events, OwnerEvents(runner))
         _draw_the_rest(demo, page)
         declare_api(runner)
-    # Otherwise POST /gradio_api/run/<name> would pass by the queue and its limits (gradio6.md fact 7).
+    # Otherwise POST /gradio_api/run/<name> would pass by the queue and its limits (docs/facts/gradio6.md 0, row 7).
     demo.queue(api_open=False, default_concurrency_limit=None, max_size=MOST_WAITING)
     return demo
 
 
 def launch_options(settings: Settings) -> dict[str, Any]:
-    """Return the options of `launch` that make the page look, speak and stay as closed as it must (DESIGN 6)."""
+    """Return the options of `launch`: how the page looks, speaks, and what it keeps closed (docs/architecture.md 6)."""
     return {
         "theme": build_theme(),
         "css_paths": [WEB / "style.css", WEB / "coach.css", WEB / "gallery.css", WEB / "money.css"],

@@ -1,7 +1,7 @@
 """The one door in front of everything: who may come in by which path, how much may be sent, and what goes out with it.
 
 It stands outside of Gradio's own filters and judges each request by the path that the application will see. What it
-does not know is not there. Source: faults-and-security.md 6.1, measured on Gradio 6.31.
+does not know is not there. Source: docs/facts/faults-and-security.md 6.1, measured on Gradio 6.31.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The page's own JSON: what the waiting card asks for, and whether the program is well.
 
 They live under /gradio_api because a server-side renderer in front of Gradio answers everything else itself
-(gradio6.md fact 5).
+(docs/facts/gradio6.md 0, row 5).
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def page_event(handler: Event, on_problem: OnProblem = toast) -> Event:
         except HunyuanUIError as error:
             field = error.field if isinstance(error, InvalidRequestError) else None
             return on_problem(JobProblem.of(error), field, say)
-        except Exception as error:  # noqa: BLE001 - the page's boundary, one of the two named in DESIGN 1
+        except Exception as error:  # noqa: BLE001 - the page's boundary, one of the two named in docs/architecture.md 1
             reference = secrets.token_hex(4)
             log.trouble("page.internal_error", event=handler.__name__, reference=reference, kind=type(error).__name__)
             return on_problem(JobProblem.from_code("internal", reference=reference), None, say)

@@ -1,4 +1,4 @@
-"""Fetching and saving a finished video; rows 34 to 41 and 44 of the fault table."""
+"""Fetching and saving a finished video: docs/facts/faults-and-security.md rows 34 to 41 and 44."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def caught(call: Any, *arguments: object) -> HunyuanUIError:
     return found.value
 
 
-# --- the paid POST: each status of segmind-api.md 1.4
+# --- the paid POST: each status of docs/facts/segmind-api.md 1.4
 
 
 @pytest.mark.parametrize(

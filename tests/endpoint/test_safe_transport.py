@@ -1,4 +1,4 @@
-"""Which addresses of somebody else's making are opened, and to where; rows 38 and 39 of the fault table."""
+"""Which addresses of strangers' making are opened, and to where: docs/facts/faults-and-security.md rows 38 and 39."""
 
 from __future__ import annotations
 

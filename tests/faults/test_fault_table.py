@@ -1,4 +1,4 @@
-"""Every row of the fault table (faults-and-security.md 3), through a real runner against the raw service.
+"""Every row of the fault table (docs/facts/faults-and-security.md 3), through a real runner against the raw service.
 
 A case's id begins with the number of its row. What is proven elsewhere is named in `ELSEWHERE`.
 """

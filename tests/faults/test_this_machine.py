@@ -1,4 +1,4 @@
-"""Faults of this machine: room, permission, clock, tabs, processes and locks (faults-and-security.md 3d)."""
+"""Faults of this machine: room, permission, clock, tabs, processes and locks (docs/facts/faults-and-security.md 3d)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A public run on a disk that each restart wipes, judged by the service's own bill (DESIGN 5)."""
+"""A public run on a disk that each restart wipes, judged by the service's own bill (docs/architecture.md 5)."""
 
 from __future__ import annotations
 
