@@ -148,3 +148,8 @@ def test_each_action_is_pinned_to_a_version() -> None:
     used = [name for one in workflows for name in re.findall(r"uses:\s*(\S+)", one.read_text("utf-8"))]
     assert {name.partition("@")[0] for name in used} >= {"actions/checkout", "actions/setup-python"}
     assert [name for name in used if not re.search(r"@v\d+(\.\d+)*$|@[0-9a-f]{40}$", name)] == []
+
+
+def test_the_icon_is_there(space: RunningApp) -> None:
+    answer = httpx.get(f"{space.url}favicon.ico")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
