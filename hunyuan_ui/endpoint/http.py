@@ -199,9 +199,10 @@ def reason_of(error: BaseException) -> str:
 
 
 def _tls_reason(error: ssl.SSLError) -> str:
+    # Only an error that OpenSSL itself raised has these attributes.
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate: {error.verify_message}"
-    return (error.reason or "handshake").replace("_", " ").lower()
+        return f"certificate: {getattr(error, 'verify_message', '') or 'not trusted'}"
+    return (getattr(error, "reason", "") or "handshake").replace("_", " ").lower()
 
 
 def _find(error: BaseException | None, kind: type[_E]) -> _E | None:

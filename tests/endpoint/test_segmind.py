@@ -157,6 +157,31 @@ async def test_row03_a_peer_without_tls_stops_everything(service: RawService, po
 
 
 @pytest.mark.parametrize(("post", "path"), POSTS)
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (ssl.SSLError("from elsewhere"), "handshake"),
+        (ssl.SSLError(1, "from elsewhere"), "handshake"),
+        (ssl.SSLZeroReturnError(6, "closed"), "handshake"),
+        (ssl.SSLCertVerificationError("from elsewhere"), "certificate: not trusted"),
+        (ssl.CertificateError(), "certificate: not trusted"),
+    ],
+    ids=repr,
+)
+async def test_row03_a_tls_failure_without_openssls_words_stops_everything_too(
+    post: Any, path: str, trouble: ssl.SSLError, said: str
+) -> None:
+    async def never_connected(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("", request=request) from trouble
+
+    client = EndpointClient("http://x.test", "http://x.test", transport=httpx.MockTransport(never_connected))
+    error = await failure_of(post, client)
+    assert (type(error), error.code) == (EndpointUnreachableError, "tls_failed")
+    assert error.facts["reason"] == said
+    await client.aclose()
+
+
+@pytest.mark.parametrize(("post", "path"), POSTS)
 async def test_row04_a_connection_that_is_not_made_in_time_sends_nothing(post: Any, path: str) -> None:
     # A full accept queue drops further handshakes, as an overloaded host does.
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
