@@ -1,0 +1,139 @@
+"""A caller that goes away at any await of a submit leaves nothing, or a stored job that is followed to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import pytest
+
+from hunyuan_ui.files import DataFolder
+from hunyuan_ui.job import JobStatus, Visitor, new_id
+from hunyuan_ui.jobs import JobRunner, job_run, open_runner
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Secret, Settings
+from tests.fake_service import FakeService
+
+pytestmark = pytest.mark.anyio
+
+OWN_KEY = "SG_aabbccdd00112233"
+Moment = Literal["while it waits", "when the answer is there"]
+
+
+class Leaving:
+    """Awaits a call and goes away at one of its suspensions, as a task that is cancelled there does.
+
+    Args:
+        call: What is awaited.
+        at: Which suspension, counted from 1.
+        moment: Before the answer it waits for, or between the answer and the next step.
+    """
+
+    def __init__(self, call: Coroutine[Any, Any, Any], at: int, moment: Moment) -> None:
+        self._call = call
+        self._at = at
+        self._moment = moment
+        self.suspensions = 0
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        step: Callable[[], Any] = partial(self._call.send, None)
+        while True:
+            try:
+                awaited = step()
+            except StopIteration as ended:
+                return ended.value
+            self.suspensions += 1
+            if self.suspensions == self._at:
+                self._go_away(awaited)
+            try:
+                yield awaited
+                step = partial(self._call.send, None)
+            except BaseException as error:  # noqa: BLE001 - handed on
+                step = partial(self._call.throw, error)
+
+    def _go_away(self, awaited: asyncio.Future[Any] | None) -> None:
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        if self._moment == "while it waits" or awaited is None:
+            task.cancel()
+        else:
+            awaited.add_done_callback(lambda _: task.cancel())
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let waits that protect a real service pass at once."""
+    monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
+
+
+@asynccontextmanager
+async def running(folder: Path, service: FakeService) -> AsyncIterator[JobRunner]:
+    settings = Settings(
+        data_dir=folder,
+        api_key=Secret("SG_00112233aabbccdd"),
+        share=True,
+        daily_limit_usd=1000.0,
+        visitor_daily_videos=999,
+        poll_interval_s=0.002,
+    )
+    kept = DataFolder(folder, min_free_bytes=0)
+    runner = open_runner(settings, client=service.client(), download=service.download, folder=kept)
+    await runner.start()
+    try:
+        yield runner
+    finally:
+        await runner.stop()
+
+
+async def leave(call: Coroutine[Any, Any, Any], at: int, moment: Moment) -> bool:
+    """Make a call and go away at a suspension; return whether there was such a one."""
+    leaving = Leaving(call, at, moment)
+
+    async def wait() -> None:
+        await leaving
+
+    with suppress(asyncio.CancelledError):
+        await asyncio.create_task(wait())
+    return leaving.suspensions >= at
+
+
+async def at_rest(runner: JobRunner) -> None:
+    """Wait until the ledger's thread and what waited for it have done what they were given."""
+    await runner._means.in_ledger(lambda: None)
+    await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("moment", ["while it waits", "when the answer is there"])
+@pytest.mark.parametrize("own_key", [None, OWN_KEY], ids=["owner's key", "own key"])
+async def test_whoever_leaves_a_submit_leaves_nothing_or_a_job_that_ends_with_its_video(
+    tmp_path: Path, moment: Moment, own_key: str | None
+) -> None:
+    service = FakeService()
+    stored: list[bool] = []
+    async with running(tmp_path / "data", service) as runner:
+        for at in range(1, 100):
+            job_id, visitor = new_id(), Visitor.from_token(new_id())
+            submit = partial(runner.submit, job_id, VideoRequest(prompt=job_id), visitor, own_key=own_key)
+            runner.keys._good.clear()  # so that each visitor's key is asked about
+            if not await leave(submit(), at, moment):
+                break
+            await at_rest(runner)
+            stored.append(runner._means.ledger.get(job_id) is not None)
+            if stored[-1]:
+                assert (await runner.wait(job_id, visitor, 10)).status is JobStatus.DONE
+            assert job_id not in runner._means.keys._by_job
+            assert job_id not in runner._dispatcher.live
+            assert sent(service, job_id) == stored[-1]
+            # Whoever comes back with the same id gets the same one job.
+            await submit()
+            assert (await runner.wait(job_id, visitor, 10)).status is JobStatus.DONE
+            assert sent(service, job_id) == 1
+    assert {True, False} == set(stored)
+
+
+def sent(service: FakeService, prompt: str) -> int:
+    """Return how often a prompt was paid for."""
+    return [body["prompt"] for body in service.bill].count(prompt)
