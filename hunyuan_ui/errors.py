@@ -80,7 +80,8 @@ SENTENCES: Final[dict[str, str]] = {
     ),
     "over_daily_limit": (
         "Today's limit of {limit} leaves {left}, and this video may cost {price}. Nothing was sent; "
-        "choose a smaller video or come back tomorrow (UTC)."
+        "choose a smaller video, come back tomorrow (UTC), or let the owner start the page with a higher "
+        "HUNYUAN_UI_DAILY_LIMIT_USD."
     ),
     "over_total_limit": (
         "The total limit of {limit} leaves {left}, and this video may cost {price}. Nothing was sent; "

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from hunyuan_ui.own_names import is_loopback
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
 DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request"
+PRIVATE_DAILY_LIMIT_USD: Final = 20.0
 _LONGEST_KEY: Final = 512  # characters
 _OURS: Final = ("HUNYUAN_UI_", "SEGMIND_")
 _MISSPELT: Final = 0.9  # how like one of ours another program's variable is not, `SEGMENT_API_KEY` among them
@@ -149,8 +150,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "HUNYUAN_UI_DAILY_LIMIT_USD",
         "daily_limit_usd",
         None,
-        "private: none; public: the owner's key is not used",
-        "Most that the owner's key may spend in a day (UTC).",
+        f"private: {PRIVATE_DAILY_LIMIT_USD:g}; public: the owner's key is not used",
+        "Most that the owner's key may spend in a day (UTC); 1000000 is as good as none.",
         _usd,
     ),
     Setting(
@@ -259,9 +260,12 @@ class Settings:
             raise SettingsError("HUNYUAN_UI_REQUIRE_LOGIN", "works on a Hugging Face Space with hf_oauth: true only")
         mounts = mounts_here() if mounts is None else mounts
         storage = storage_of(values["data_dir"], mounts, is_space=is_space)
-        return cls(
+        settings = cls(
             **values, share=shared and not is_space, is_space=is_space, storage=storage, login_secret=login_secret
         )
+        if settings.daily_limit_usd is None and settings.api_key is not None and not settings.is_public:
+            return replace(settings, daily_limit_usd=PRIVATE_DAILY_LIMIT_USD)
+        return settings
 
     @property
     def is_public(self) -> bool:

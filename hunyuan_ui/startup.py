@@ -257,7 +257,8 @@ def _storage(settings: Settings) -> list[str]:
 
 def _who_may_use_it(settings: Settings) -> str:
     if not settings.is_public:
-        return f"Your key is used; a video above {_usd(settings.video_limit_usd)} asks first."
+        asks = f"a video above {_usd(settings.video_limit_usd)} asks first"
+        return f"Your key is used; {asks}, and HUNYUAN_UI_DAILY_LIMIT_USD sets what it may spend in a day."
     gates = [
         "who know the access code" if settings.access_code else "",
         "who have logged in with Hugging Face" if settings.requires_login else "",

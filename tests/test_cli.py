@@ -87,9 +87,16 @@ def test_what_cannot_be_is_said_and_nothing_is_sent(
     assert words in capsys.readouterr().err
 
 
-def test_a_daily_limit_holds_here_too(paid: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["a cat", "--yes"], {**paid, "HUNYUAN_UI_DAILY_LIMIT_USD": "1"}) == Exit.LIMIT
-    assert "$1.00" in capsys.readouterr().err
+@pytest.mark.parametrize(("limit", "words"), [("1", "$1.00 leaves $1.00"), ("", "$20.00 leaves $20.00")])
+def test_a_daily_limit_holds_here_too_and_is_said_with_its_cure(
+    paid: dict[str, str], capsys: pytest.CaptureFixture[str], limit: str, words: str
+) -> None:
+    largest = ["a cat", "--yes", "--width=1280", "--height=1280", "--frames=129", "--steps=70"]
+    assert main(largest, {**paid, "HUNYUAN_UI_DAILY_LIMIT_USD": limit}) == Exit.LIMIT
+    said = capsys.readouterr().err
+    assert f"Today's limit of {words}" in said
+    assert "Nothing was sent" in said
+    assert "a higher HUNYUAN_UI_DAILY_LIMIT_USD" in said
 
 
 def test_a_wrong_setting_is_named(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:

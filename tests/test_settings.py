@@ -367,6 +367,27 @@ def test_strangers_use_the_owners_key_only_under_a_daily_limit(share: bool, dail
 
 
 @pytest.mark.parametrize(
+    ("environ", "limit_usd"),
+    [
+        ({"SEGMIND_API_KEY": KEY}, 20.0),
+        ({"SEGMIND_API_KEY": KEY, "HUNYUAN_UI_DAILY_LIMIT_USD": " "}, 20.0),
+        ({"SEGMIND_API_KEY": KEY, "GRADIO_SERVER_NAME": "[::1]", "HUNYUAN_UI_TOTAL_LIMIT_USD": "50"}, 20.0),
+        ({"SEGMIND_API_KEY": KEY, "HUNYUAN_UI_DAILY_LIMIT_USD": "0"}, 0.0),
+        ({"SEGMIND_API_KEY": KEY, "HUNYUAN_UI_DAILY_LIMIT_USD": "1000000"}, 1_000_000.0),
+        ({"SEGMIND_API_KEY": KEY, "GRADIO_SERVER_NAME": "0.0.0.0"}, None),
+        ({"SEGMIND_API_KEY": KEY, "GRADIO_SHARE": "true"}, None),
+        ({"SEGMIND_API_KEY": KEY, "SYSTEM": "spaces"}, None),
+        ({}, None),
+    ],
+    ids=short,
+)
+def test_a_private_key_spends_at_most_twenty_dollars_a_day_unless_its_owner_says_so(
+    environ: dict[str, str], limit_usd: float | None
+) -> None:
+    assert read(**environ).daily_limit_usd == limit_usd
+
+
+@pytest.mark.parametrize(
     ("environ", "mounts", "storage", "needs_history"),
     [
         ({}, [("/", "ext4")], "kept", False),

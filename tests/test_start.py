@@ -113,8 +113,9 @@ def test_an_env_file_with_quotes_starts_the_app_all_the_same(tmp_path: Path) -> 
     quoted = {"GRADIO_SERVER_PORT": f'"{port}"', "GRADIO_MCP_SERVER": "'false'", "GRADIO_ROOT_PATH": '""'}
     folder = {"HUNYUAN_UI_DATA_DIR": f'"{tmp_path / "data"}"', "GRADIO_TEMP_DIR": f"'{tmp_path / 'cache'}'"}
     with running_app(tmp_path, port=port, SEGMIND_API_KEY=f'"{KEY}"', **quoted, **folder) as app:
-        assert httpx.get(app.url).status_code == 200
+        assert "of $20.00" in httpx.get(app.url).text
     assert f"Data folder: {tmp_path / 'data'}\n" in app.output
+    assert "Most that this start may spend of your money: $20.00 today, then $20.00 a day (UTC).\n" in app.output
     assert KEY not in app.output
 
 
@@ -280,7 +281,7 @@ def test_the_banner_says_mode_key_limits_data_folder_and_address(tmp_path: Path)
         pass
     said = app.output
     assert "This page is private" in said
-    assert "Your key is used; a video above $5.00 asks first." in said
+    assert "Your key is used; a video above $5.00 asks first" in said
     assert "$10.00 today" in said
     assert f"Data folder: {app.data_dir}" in said
     assert f"Open {app.url}" in said

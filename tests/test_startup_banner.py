@@ -59,6 +59,10 @@ def test_what_is_spent_already_is_taken_off() -> None:
     assert most(replace(PRIVATE, total_limit_usd=20.0), total=30.0) == "$0.00 in all."
 
 
+def test_a_private_run_with_a_key_says_which_variable_sets_its_daily_limit() -> None:
+    assert "HUNYUAN_UI_DAILY_LIMIT_USD sets what it may spend in a day" in describe(PRIVATE)[2]
+
+
 def test_a_public_run_without_a_daily_limit_says_that_the_key_rests_and_why() -> None:
     assert "NOT used, because no HUNYUAN_UI_DAILY_LIMIT_USD is set" in describe(replace(PRIVATE, share=True))[2]
 

@@ -87,7 +87,8 @@ def answer_of(module: str, *arguments: str) -> dict[str, Any]:
 
 def service_settings(url: str, *, dialect: str = "v2") -> dict[str, str]:
     """Return the environment of an app that sends its jobs to a service at this address."""
-    return {"SEGMIND_API_KEY": KEY, "SEGMIND_BASE_URL": url, "HUNYUAN_UI_API": dialect, "HUNYUAN_UI_POLL_SECONDS": "5"}
+    settings = {"SEGMIND_API_KEY": KEY, "SEGMIND_BASE_URL": url, "HUNYUAN_UI_DAILY_LIMIT_USD": "1000000"}
+    return {**settings, "HUNYUAN_UI_API": dialect, "HUNYUAN_UI_POLL_SECONDS": "5"}
 
 
 def resident_bytes(pid: int) -> int:

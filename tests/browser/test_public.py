@@ -217,4 +217,4 @@ def test_a_private_page_shows_its_owners_page_and_no_choice_of_who_pays(
         expect(page.locator(".masthead .reach")).to_have_text("Private")
         expect(page.locator(".pay")).to_be_hidden()
         page.locator(".owner summary").click()
-        expect(page.locator(".owner .limits li").first).to_contain_text("no daily limit")
+        expect(page.locator(".owner .limits li").first).to_contain_text("$20.00 of $20.00 is left")
