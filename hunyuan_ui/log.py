@@ -29,6 +29,8 @@ class _Others(logging.Handler):
     """Writes an event in place of a message that other code logs; its text is not looked at."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name == _LOGGER.name:
+            return  # an event of this program, which its own handler writes; to log it here would never end
         name = "server.error" if record.name.startswith("uvicorn") else "other.message"
         facts = {"logger": record.name, "at": f"{Path(record.pathname).name}:{record.lineno}"}
         error = record.exc_info if record.exc_info and record.exc_info[0] is not None else None

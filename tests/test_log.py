@@ -230,6 +230,28 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Lines, Lines]]:
         yield out, err
 
 
+@pytest.mark.parametrize("again", [1, 3])
+def test_an_event_is_written_once_though_the_programs_own_logger_propagates(lines: Lines, again: int) -> None:
+    for _ in range(again):
+        logging.getLogger("hunyuan_ui").propagate = True  # as a library does that sets up logging anew
+        log.take_over()
+    log.trouble("disk.full")
+    logging.getLogger("someone").warning("a secret prompt")
+    logging.getLogger("hunyuan_ui.someone").propagate = True
+    told = [json.loads(line)["event"] for line in lines.getvalue().splitlines()]
+    assert told == ["disk.full", "other.message"]
+
+
+def test_nothing_loops_where_no_handler_was_set_up(lines: Lines) -> None:
+    logger = logging.getLogger("hunyuan_ui")
+    logger.handlers.clear()
+    logger.propagate = True
+    log.take_over()
+    logging.getLogger("someone").error("a secret prompt")
+    log.event("job.done")
+    assert lines.getvalue() == ""
+
+
 def in_a_thread(function: Callable[[], None]) -> None:
     thread = threading.Thread(target=function)
     thread.start()
