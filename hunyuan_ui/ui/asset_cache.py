@@ -9,6 +9,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hunyuan_ui.ui.request_filter import route_path
+
 ASSETS: Final = "/assets/"
 MOST_KEPT_BYTES: Final = 16 * 1024 * 1024  # all that Gradio 6.31 brings are 5 MiB when compressed
 _QUALITY: Final = 5  # a tenth smaller than Gradio's 4; from 9 on, a large file would hold up the event loop
@@ -30,7 +32,7 @@ class AssetMemory:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(ASSETS):
+        if scope["type"] != "http" or scope["method"] != "GET" or not (path := route_path(scope)).startswith(ASSETS):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -39,7 +41,7 @@ class AssetMemory:
             return
         takes = headers.get("accept-encoding", "")
         # The two words that Gradio's compression looks for; all else a header may say makes no other answer.
-        asked = (scope["path"], next((word for word in ("br", "gzip") if word in takes), ""))
+        asked = (path, next((word for word in ("br", "gzip") if word in takes), ""))
         for message in self._kept.get(asked) or await self._fetch(asked, scope, receive):
             await send({name: list(value) if name == "headers" else value for name, value in message.items()})
 
@@ -59,7 +61,7 @@ class AssetMemory:
         return messages
 
 
-PAGES: Final = ("/", "/config")
+PAGES: Final = ("", "/config")  # without the slash that may end them
 _LEVEL: Final = 4  # a tenth larger than the smallest, in less than half the time
 
 
@@ -76,5 +78,5 @@ class PageCompression:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        is_page = scope["type"] == "http" and scope["path"] in PAGES
+        is_page = scope["type"] == "http" and route_path(scope).rstrip("/") in PAGES
         await (self._compressed if is_page else self._app)(scope, receive, send)

@@ -23,14 +23,14 @@ BROWSER = {"Accept-Encoding": "gzip, deflate, br, zstd"}
 class Asked:
     """An app with assets in front of which the filter stands, and how often each was read."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: str = "") -> None:
         self.times: Counter[str] = Counter()
         routes = [
             Route("/assets/missing.js", self.missing),
             Route("/assets/{name}", self.asset),
             Route("/{name}", self.asset),
         ]
-        self.client = TestClient(Starlette(routes=routes, middleware=[Middleware(AssetMemory)]))
+        self.client = TestClient(Starlette(routes=routes, middleware=[Middleware(AssetMemory)]), root_path=root)
 
     async def asset(self, request: Request) -> Response:
         self.times[request.url.path] += 1
@@ -55,6 +55,22 @@ def test_an_asset_is_read_once_and_comes_the_same_each_time(asked: Asked) -> Non
         assert answer.headers["vary"] == "Accept-Encoding"
         assert "immutable" in answer.headers["cache-control"]
         assert answer.headers == answers[0].headers
+
+
+def test_an_asset_is_kept_by_the_path_that_the_application_sees() -> None:
+    asked = Asked("/video")
+    for path in ("/video/assets/a.js", "/assets/a.js", "/video/assets/%61.js", "/%61ssets/a.js"):
+        answer = asked.client.get(path, headers=BROWSER)
+        assert (answer.text, answer.headers["content-encoding"]) == (SCRIPT, "br")
+    assert asked.times.total() == 1
+
+
+@pytest.mark.parametrize("path", ["//assets/a.js", "/video//assets/a.js", "/Assets/a.js", "/videos/assets/a.js"])
+def test_what_is_no_asset_for_the_application_is_left_to_it(path: str) -> None:
+    asked = Asked("/video")
+    answer = asked.client.get(f"http://testserver{path}", headers=BROWSER)
+    assert (answer.status_code, asked.times.total()) == (404, 0)
+    assert "cache-control" not in answer.headers
 
 
 @pytest.mark.parametrize(("takes", "encoding"), [("gzip", "gzip"), ("identity", None), ("", None)])

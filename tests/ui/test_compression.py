@@ -16,16 +16,35 @@ PAGE = "<!doctype html>" + "<p>the same again</p>" * 200
 
 
 @pytest.fixture
-def client() -> TestClient:
+def root(request: pytest.FixtureRequest) -> str:
+    return getattr(request, "param", "")
+
+
+@pytest.fixture
+def client(root: str) -> TestClient:
     async def page(_: Request) -> HTMLResponse:
         return HTMLResponse(PAGE)
 
-    routes = [Route(path, page) for path in ("/", "/config", "/gradio_api/queue/data")]
-    return TestClient(Starlette(routes=routes, middleware=[Middleware(PageCompression)]))
+    routes = [Route(path, page) for path in ("/", "/config", "/config/", "/gradio_api/queue/data")]
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(PageCompression)]), root_path=root)
 
 
-@pytest.mark.parametrize("path", ["/", "/config"])
-def test_the_page_is_compressed_for_who_takes_it(client: TestClient, path: str) -> None:
+@pytest.mark.parametrize(
+    ("root", "path"),
+    [
+        ("", "/"),
+        ("", "/config"),
+        ("", "/config/"),
+        ("", "/%63onfig"),
+        ("/video", "/"),
+        ("/video", "/config"),
+        ("/video", "/video/"),
+        ("/video", "/video/config"),
+        ("/a/b", "/a/b/%63onfig/"),
+    ],
+    indirect=["root"],
+)
+def test_the_page_is_compressed_for_who_takes_it_by_each_path_that_leads_there(client: TestClient, path: str) -> None:
     answer = client.get(path, headers={"Accept-Encoding": "gzip, deflate, br"})
     assert answer.headers["content-encoding"] == "gzip"
     assert int(answer.headers["content-length"]) < len(PAGE) / 10
@@ -38,5 +57,8 @@ def test_the_page_is_sent_plain_to_who_does_not(client: TestClient) -> None:
     assert answer.text == PAGE
 
 
-def test_an_event_stream_is_left_alone(client: TestClient) -> None:
-    assert "content-encoding" not in client.get("/gradio_api/queue/data", headers={"Accept-Encoding": "gzip"}).headers
+@pytest.mark.parametrize("root", ["", "/video", "/config"], indirect=True)
+def test_an_event_stream_is_left_alone(client: TestClient, root: str) -> None:
+    answer = client.get(f"{root}/gradio_api/queue/data", headers={"Accept-Encoding": "gzip"})
+    assert answer.status_code == 200
+    assert "content-encoding" not in answer.headers
