@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.own_names import is_loopback
+from hunyuan_ui.strict_numbers import number, whole
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
 DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request"
@@ -24,7 +25,6 @@ _MISSPELT: Final = 0.9  # how like one of ours another program's variable is not
 # What Kubernetes tells every container of a service that is called hunyuan-ui or segmind-something.
 _OF_A_SERVICE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _PORT_OF_A_SERVICE: Final = re.compile(r"(tcp|udp|sctp)://.*")
-_NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _QUOTES: Final = "'\""
 
 
@@ -94,25 +94,7 @@ def _yes_or_no(text: str) -> bool:
     return answers[text.lower()]
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}, written in digits alone")
-        return int(text)
-
-    return read
-
-
-def _number(low: float, high: float, unit: str) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        if not _NUMBER.fullmatch(text) or not low <= float(text) <= high:
-            raise ValueError(f"must be a number of {unit} from {low:.10g} to {high:.10g}, written like 5 or 2.50")
-        return float(text)
-
-    return read
-
-
-_usd = _number(0, 1_000_000, "US dollars")
+_usd = number(0, 1_000_000, "US dollars")
 
 SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
@@ -136,14 +118,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Where the ledger and the videos are kept.",
         _folder,
     ),
-    Setting("HUNYUAN_UI_CONCURRENCY", "concurrency", 4, "4", "Videos in flight at once.", _whole(1, 10_000)),
+    Setting("HUNYUAN_UI_CONCURRENCY", "concurrency", 4, "4", "Videos in flight at once.", whole(1, 10_000)),
     Setting(
         "HUNYUAN_UI_POLL_SECONDS",
         "poll_interval_s",
         5.0,
         "5",
         "Seconds between two questions about a running job.",
-        _number(0.05, 300, "seconds"),
+        number(0.05, 300, "seconds"),
     ),
     Setting("HUNYUAN_UI_VIDEO_LIMIT_USD", "video_limit_usd", 5.0, "5", "Most that one video may cost unasked.", _usd),
     Setting(
@@ -168,7 +150,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         3,
         "3",
         "Public only: videos a day for one visitor on the owner's key.",
-        _whole(0, 10_000),
+        whole(0, 10_000),
     ),
     Setting(
         "HUNYUAN_UI_ACCESS_CODE", "access_code", None, "none", "Public only: visitors must enter this code.", Secret
@@ -182,7 +164,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         _yes_or_no,
     ),
     Setting("GRADIO_SERVER_NAME", "server_name", "127.0.0.1", "127.0.0.1", "Address to listen on.", _text),
-    Setting("GRADIO_SERVER_PORT", "server_port", None, "7860, or the next free one", "Port.", _whole(1, 65_535)),
+    Setting("GRADIO_SERVER_PORT", "server_port", None, "7860, or the next free one", "Port.", whole(1, 65_535)),
     Setting(
         "GRADIO_MCP_SERVER",
         "has_mcp",

@@ -25,7 +25,8 @@ ROOMS: dict[str, str] = {
     "job": "errors request",
     "estimate": "request",
     "files": "errors",
-    "settings": "errors own_names",
+    "strict_numbers": "",
+    "settings": "errors own_names strict_numbers",
     "startup": "errors settings",
     "access_code": "errors job settings",
     "limits": "errors job settings",
@@ -39,7 +40,7 @@ ROOMS: dict[str, str] = {
         "access_code checkpoint endpoint errors estimate files job ledger library limits log media request settings "
         "signed_links"
     ),
-    "local_endpoint": "endpoint.contract estimate media request",
+    "local_endpoint": "endpoint.contract estimate media request strict_numbers",
     "preview": "local_endpoint settings",
     "ui": "errors estimate file_type job jobs library.conversions log own_names prompt_help request settings startup",
     "app": "jobs log preview startup ui",

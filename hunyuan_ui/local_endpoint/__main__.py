@@ -8,9 +8,13 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn, TypeVar
 
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
+from hunyuan_ui.strict_numbers import number, whole
+
+_T = TypeVar("_T")
 
 
 def main() -> int:
@@ -47,17 +51,37 @@ def _setting(stop: threading.Event) -> Callable[[int, FrameType | None], None]:
     return on_signal
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one sentence, without the list of all options."""
+        self.exit(2, f"{message.removeprefix('argument ')}\n")
+
+
+def _option(read: Callable[[str], _T]) -> Callable[[str], _T]:
+    """Return a reader whose sentence argparse shows, with what was given instead."""
+
+    def read_option(text: str) -> _T:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{error}, not {text[:60]!r}") from None
+
+    return read_option
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    port, calls = _option(whole(0, 65_535)), _option(whole(0, 1_000_000))
+    seconds, dollars = _option(number(0, 86_400, "seconds")), _option(number(0, 1_000_000, "US dollars"))
+    parser = _Parser(
         prog="python -m hunyuan_ui.local_endpoint",
         description="A stand-in for the hosted service: the same HTTP contract, videos drawn on this machine.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8010, help="0 takes any free port (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=6, help="how long a job takes (default: %(default)s)")
-    parser.add_argument("--credits", type=float, default=100, help="US dollars on the account (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=8010, help="0 takes any free port (default: %(default)s)")
+    parser.add_argument("--seconds", type=seconds, default=6, help="how long a job takes (default: %(default)s)")
+    parser.add_argument("--credits", type=dollars, default=100, help="US dollars on the account (default: %(default)s)")
     parser.add_argument("--key", action="append", help="accept this key only; may be given again (default: any)")
-    parser.add_argument("--requests-per-minute", type=int, help="answer 429 above this (default: no limit)")
+    parser.add_argument("--requests-per-minute", type=calls, help="answer 429 above this (default: no limit)")
     parser.add_argument(
         "--v1-answer", choices=("bytes", "url"), default="bytes", help="what v1 answers with (default: %(default)s)"
     )

@@ -63,6 +63,7 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> RunningServer
     Raises:
         OSError: The address cannot be used, for instance because the port is taken.
     """
+    host = host.removeprefix("[").removesuffix("]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's algorithm off only for sockets that name their protocol (docs/facts/dependencies.md 4).
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

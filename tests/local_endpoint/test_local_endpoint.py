@@ -24,6 +24,7 @@ import pytest
 
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.local_endpoint import scene
+from hunyuan_ui.local_endpoint.__main__ import main
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.jobs import Jobs, Terms
 from hunyuan_ui.local_endpoint.serving import RunningServer, serve
@@ -584,6 +585,31 @@ def test_the_command_says_its_address_and_ends_cleanly(ending: signal.Signals) -
         process.send_signal(ending)
         assert process.wait(20) == 0
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("text", ["1_000", "nan", "inf", " 5 ", "1e3", "٣", "-1", "+5", "x", "", "0x10", "9" * 5000])
+@pytest.mark.parametrize("option", ["--port", "--seconds", "--credits", "--requests-per-minute"])
+def test_a_wrong_number_is_one_sentence_and_nothing_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str, text: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["local_endpoint", f"{option}={text}"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert said.err.startswith(f"{option}: must be a ")
+    assert said.err.count("\n") == 1
+    assert len(said.err) < 200
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_the_command_listens_on_the_other_loopback_address(host: str) -> None:
+    server = serve(create_app(), host)
+    try:
+        assert server.url.startswith("http://[::1]:")
+        assert httpx.get(f"{server.url}/v1/get-user-credits", trust_env=False).status_code == 401
+    finally:
+        server.close()
 
 
 def test_only_so_many_finished_jobs_and_files_are_kept(tmp_path: Path) -> None:
