@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final, NamedTuple
 
+from hunyuan_ui.endpoint.contract import RECORD_LIFE_S
 from hunyuan_ui.request import SIZE_MULTIPLE, VideoRequest
 
 FIXED_S: Final = 8.0  # text encoding, H.264, upload
@@ -19,9 +20,8 @@ TOKENS_AT_PARITY: Final = 18_432  # attention costs as much as the linear layers
 S_PER_PIXEL_FRAME: Final = 4.60e-7  # video decoder
 TEXT_TOKENS: Final = 256
 USD_PER_S: Final = 0.006929
-RECORD_LIFE_S: Final = 3600  # the service forgets a request an hour after submission (docs/facts/segmind-api.md 2.6)
 
-_SAFE_SHARE: Final = 0.75  # of that hour; the service's own queue takes some of it as well
+_SAFE_SHARE: Final = 0.75  # of the hour a request is known for; the service's own queue takes some of it as well
 
 _UNLEARNT_SPREAD: Final = (0.65, 1.5)  # docs/facts/model.md 1.4: the absolute level is +-35 % until calibrated
 _LEARNT_SPREAD: Final = (0.85, 1.2)

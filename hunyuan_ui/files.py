@@ -18,7 +18,7 @@ MIN_FREE_BYTES: Final = 512 * 1024 * 1024  # twice the largest download (docs/fa
 LOCK_NAME: Final = "ledger.lock"
 # Given up when the disk is full, so that the ledger can still be written (docs/facts/faults-and-security.md row 45).
 BALLAST_BYTES: Final = 1024 * 1024
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class DataFolder:
@@ -82,7 +82,7 @@ class DataFolder:
                 raise _disk_full(free)
             self._keep_ballast()
         except OSError as error:
-            raise _disk_full(free=0) if error.errno in _FULL else StorageError("disk_read_only") from None
+            raise _disk_full(free=0) if is_disk_full(error) else StorageError("disk_read_only") from None
 
     def refuse(self, error: StorageError) -> None:
         """Be for viewing only, for this reason; a full disk has many faces, so it is looked for first."""
@@ -120,7 +120,7 @@ class DataFolder:
             self._keep_ballast()
         except OSError as error:
             # A full disk is a passing trouble that check_room names; the rest is not.
-            if error.errno not in _FULL:
+            if not is_disk_full(error):
                 raise
 
     def _note(self, name: str, found: os.stat_result) -> None:
@@ -162,6 +162,11 @@ else:
 
     def _lock_file(file: IO[str]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether a write failed because the disk, a quota or the file system's largest file is reached."""
+    return error.errno in _FULL
 
 
 def sync_folder(path: Path) -> None:

@@ -23,7 +23,7 @@ ROOMS: dict[str, str] = {
     "signed_links": "",
     "request": "errors",
     "job": "errors request",
-    "estimate": "request",
+    "estimate": "endpoint.contract request",
     "files": "errors",
     "strict_numbers": "",
     "settings": "errors own_names strict_numbers",
@@ -35,7 +35,7 @@ ROOMS: dict[str, str] = {
     "prompt_help": "request",
     "ledger": "checkpoint errors estimate job limits request",
     "library": "checkpoint errors file_type files job media request",
-    "endpoint": "checkpoint errors file_type request",
+    "endpoint": "checkpoint errors file_type files request",
     "jobs": (
         "access_code checkpoint endpoint errors estimate files job ledger library limits log media request settings "
         "signed_links"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import shutil
 import time
@@ -16,19 +15,20 @@ from typing import Final, Literal
 
 from hunyuan_ui import media
 from hunyuan_ui.errors import MediaError
-from hunyuan_ui.media import settings_tag as settings_tag
+from hunyuan_ui.files import is_disk_full
+from hunyuan_ui.media import settings_tag
+from hunyuan_ui.request import FPS
 
 ExportKind = Literal["gif", "webp", "png", "mp4"]
 
 SIDES: Final = (320, 480, 640)  # px of an animation's longer side
-RATES: Final = (8, 12, 24)  # frames a second; all divide the model's 24
+RATES: Final = (8, 12, FPS)  # frames a second; all divide the model's own
 MIN_FREE_BYTES: Final = 512 * 1024 * 1024  # what is left belongs to videos that are paid for
 KEPT_BYTES: Final = 256 * 1024 * 1024
 KEPT_S: Final = 24 * 3600.0
 AT_ONCE: Final = 2  # of all visitors together: each keeps a core busy
 _SIDE: Final = 480
 _RATE: Final = 12
-_FPS: Final = 24
 _LAST_FRAME: Final = 9_999
 
 
@@ -55,7 +55,7 @@ class Export:
             kind,
             side=_nearest(side, SIDES, _SIDE) if kind in ("gif", "webp") else _SIDE,
             fps=_nearest(fps, RATES, _RATE) if kind in ("gif", "webp") else _RATE,
-            frame=min(_LAST_FRAME, max(0, floor(_number(at_s, 0.0) * _FPS + 0.01))) if kind == "png" else 0,
+            frame=min(_LAST_FRAME, max(0, floor(_number(at_s, 0.0) * FPS + 0.01))) if kind == "png" else 0,
         )
 
     @property
@@ -138,8 +138,7 @@ class Exports:
             _write(video, path, export)
             keep_if(is_wanted, path)
         except OSError as error:
-            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            problem = "the disk is full" if is_full else "the file could not be written"
+            problem = "the disk is full" if is_disk_full(error) else "the file could not be written"
             raise MediaError("export_failed", problem=problem) from error
 
     def _make_room(self) -> None:
@@ -178,7 +177,7 @@ def _write(video: Path, path: Path, export: Export) -> None:
     writers: dict[ExportKind, Callable[[], None]] = {
         "gif": lambda: media.write_animation(video, path, kind="gif", side=export.side, fps=export.fps),
         "webp": lambda: media.write_animation(video, path, kind="webp", side=export.side, fps=export.fps),
-        "png": lambda: media.write_still(video, path, export.frame / _FPS),
+        "png": lambda: media.write_still(video, path, export.frame / FPS),
         "mp4": lambda: settings_tag.strip(video, path),
     }
     writers[export.kind]()
