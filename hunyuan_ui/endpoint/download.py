@@ -12,35 +12,32 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias, cast
+from typing import BinaryIO, Final, TypeAlias
 
 import anyio
-import anyio.to_thread
-import httpcore
 import httpx
 
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
-from hunyuan_ui.endpoint.encodings import decoded, encodings
 from hunyuan_ui.endpoint.http import (
+    REDIRECTS,
     TRANSPORT_ERRORS,
+    body_of,
     content_length,
     new_request,
     reason_of,
     send,
     shared_ssl_context,
 )
-from hunyuan_ui.endpoint.safe_transport import READ_BYTES, GuardedBackend, GuardedTransport, LinkGuard
+from hunyuan_ui.endpoint.safe_transport import SafeBackend, SafeTransport, UrlPolicy
 from hunyuan_ui.errors import DownloadError, MediaError, StorageError
+from hunyuan_ui.files import is_disk_full
 
-__all__ = ["FetchLimits", "SaveLimits", "Saved", "fetch"]
+__all__ = ["FetchLimits", "SaveLimits", "fetch"]
 
 Check: TypeAlias = Callable[[Path], object]
 
-_REDIRECTS: Final = (301, 302, 303, 307, 308)
 _GONE: Final = (400, 401, 403, 404, 410)  # stores answer 400 or 403 for a signed link that ran out
-_BLOCK_BYTES: Final = 2 * 1024 * 1024  # two of them are in memory
 _SPARE_BYTES: Final = 8 * 1024 * 1024  # stays free for the ledger and the sidecar
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +59,6 @@ class SaveLimits:
     slow_after_s: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A whole file: its size in bytes."""
-
-    size: int
-
-
 async def save(
     chunks: AsyncIterator[bytes],
     part: Path,
@@ -78,7 +68,7 @@ async def save(
     length: int | None = None,
     limits: SaveLimits = SaveLimits(),
     checkpoint: Checkpoint = no_checkpoint,
-) -> Saved:
+) -> None:
     """Write a body to a file, which is complete, on the disk and checked afterwards, or gone.
 
     Args:
@@ -100,11 +90,11 @@ async def save(
         _require_room(part, length or len(start), limits)
         with _new_file(part) as file:
             checkpoint("part_opened")
-            saved = await _copy(chunks, file, start, limits)
+            await _copy(chunks, file, start, limits)
             checkpoint("part_written")
-            await anyio.to_thread.run_sync(os.fsync, file.fileno())
+            await _in_thread(os.fsync, file.fileno())
             checkpoint("part_synced")
-        await anyio.to_thread.run_sync(check, part)
+        await _in_thread(check, part)
         is_whole = True
     except MediaError as error:
         if error.code == "video_undecodable":
@@ -115,76 +105,34 @@ async def save(
     finally:
         if not is_whole:
             _remove(part)
-    return saved
 
 
-async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, start: bytes, limits: SaveLimits) -> Saved:
+async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, start: bytes, limits: SaveLimits) -> None:
     size = len(start)
     began = anyio.current_time()
-    async with aclosing(_Writer(file)) as writer:
-        await writer.add(start)
-        with anyio.CancelScope(deadline=_deadline(began, size, limits)) as scope:
-            async with aclosing(_received(chunks)) as received:
-                async for chunk in received:
-                    size += len(chunk)
-                    if size > limits.max_bytes:
-                        raise _failed("it is too large", retryable=False)
-                    await writer.add(chunk)
-                    scope.deadline = _deadline(began, size, limits)
-        if scope.cancelled_caught:
-            raise _failed("it came too slowly")
-        await writer.flush()
-    return Saved(size)
+    await _in_thread(file.write, start)
+    with anyio.CancelScope(deadline=_deadline(began, size, limits)) as scope:
+        async with aclosing(_received(chunks)) as received:
+            async for chunk in received:
+                size += len(chunk)
+                if size > limits.max_bytes:
+                    raise _failed("it is too large", retryable=False)
+                await _in_thread(file.write, chunk)
+                scope.deadline = _deadline(began, size, limits)
+    if scope.cancelled_caught:
+        raise _failed("it came too slowly")
+    await _in_thread(file.flush)
 
 
-class _Writer:
-    """Writes in a thread while more comes in, so that a slow disk holds up neither it nor anybody else.
-
-    Two blocks of memory take turns: to copy into them is cheaper than to get new memory for every chunk that waits.
-
-    Args:
-        file: Nobody else's until `aclose` has returned.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._block = memoryview(bytearray(_BLOCK_BYTES))
-        self._other = memoryview(bytearray(_BLOCK_BYTES))
-        self._filled = 0
-        self._under_way: asyncio.Future[int] | None = None
-
-    async def add(self, chunk: bytes) -> None:
-        """Take bytes to be written; wait when a block is full and the one before is not written yet."""
-        rest = memoryview(chunk)
-        while rest:
-            fitting = rest[: _BLOCK_BYTES - self._filled]
-            end = self._filled + len(fitting)
-            self._block[self._filled : end] = fitting
-            self._filled, rest = end, rest[len(fitting) :]
-            if self._filled == _BLOCK_BYTES:
-                await self._hand_over()
-
-    async def flush(self) -> None:
-        """Hand everything to the system."""
-        await self._hand_over()
-        await self._written()
-        self._file.flush()
-
-    async def aclose(self) -> None:
-        """Wait, cancelled or not, until no thread uses the file."""
-        if self._under_way is not None:
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait([self._under_way])
-
-    async def _hand_over(self) -> None:
-        await self._written()
-        full = self._block[: self._filled]
-        self._block, self._other, self._filled = self._other, self._block, 0
-        self._under_way = asyncio.get_running_loop().run_in_executor(None, self._file.write, full)
-
-    async def _written(self) -> None:
-        if self._under_way is not None:
-            await asyncio.shield(self._under_way)
+async def _in_thread(call: Callable[..., object], *args: object) -> None:
+    """Run a call in a thread and wait for its end even when cancelled, so that nobody closes the file under it."""
+    under_way = asyncio.get_running_loop().run_in_executor(None, call, *args)
+    try:
+        await asyncio.shield(under_way)
+    except asyncio.CancelledError:
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([under_way])
+        raise
 
 
 def _deadline(began: float, size: int, limits: SaveLimits) -> float:
@@ -218,7 +166,7 @@ def _require_room(part: Path, length: int, limits: SaveLimits) -> None:
 
 
 def _disk_error(error: OSError, part: Path) -> StorageError:
-    if error.errno not in _FULL:
+    if not is_disk_full(error):
         return StorageError("video_not_written", reason=error.strerror or "input/output error")
     try:
         free = f"{shutil.disk_usage(part.parent).free / 1024**2:.0f} MiB"
@@ -249,7 +197,7 @@ async def fetch(
     limits: FetchLimits = FetchLimits(),
     checkpoint: Checkpoint = no_checkpoint,
     ssl_context: ssl.SSLContext | None = None,
-) -> Saved:
+) -> None:
     """Fetch a video into a `.part` file, whole and checked or not at all.
 
     Args:
@@ -265,33 +213,30 @@ async def fetch(
         DownloadError: `link_refused` for an unsafe address; `expired` when a fresh one must be asked for.
         StorageError: The disk is full or cannot be written.
     """
-    guard = LinkGuard(own_origin)
-    transport = GuardedTransport(GuardedBackend(guard), ssl_context or shared_ssl_context())
+    policy = UrlPolicy(own_origin)
+    transport = SafeTransport(SafeBackend(policy), ssl_context or shared_ssl_context())
     async with transport:
-        response = await _follow(transport, guard, url, limits)
+        response = await _follow(transport, policy, url, limits)
         try:
             _require_success(response)
-            length = content_length(response.headers)
-            is_encoded = bool(encodings(response.headers))
-            raw = _body(response, length)
-            async with aclosing(decoded(raw, response.headers) if is_encoded else raw) as body:
-                length = None if is_encoded else length
-                return await save(body, part, check=check, length=length, limits=limits.save, checkpoint=checkpoint)
+            async with aclosing(body_of(response)) as body:
+                length = content_length(response.headers)
+                await save(body, part, check=check, length=length, limits=limits.save, checkpoint=checkpoint)
         finally:
             await response.aclose()
 
 
 async def _follow(
-    transport: httpx.AsyncBaseTransport, guard: LinkGuard, link: str, limits: FetchLimits
+    transport: httpx.AsyncBaseTransport, policy: UrlPolicy, link: str, limits: FetchLimits
 ) -> httpx.Response:
     for _ in range(limits.max_redirects + 1):
-        url = guard.check(link)
+        url = policy.check(link)
         try:
             request = new_request("GET", url, limits.connect_s)
             response = await send(transport, request, anyio.current_time() + limits.answer_s)
         except TRANSPORT_ERRORS as error:
             raise _failed(reason_of(error)) from None
-        if response.status_code not in _REDIRECTS:
+        if response.status_code not in REDIRECTS:
             return response
         await response.aclose()
         try:
@@ -299,27 +244,6 @@ async def _follow(
         except (httpx.InvalidURL, ValueError):
             raise _failed("it redirects to nowhere") from None
     raise _failed("it redirects too often")
-
-
-async def _body(response: httpx.Response, length: int | None) -> AsyncGenerator[bytes, None]:
-    """Yield the raw body; what has not come with the headers straight from the connection.
-
-    The parser would copy each byte four times, which halves the rate of a large file. Only a body in chunks needs it.
-    """
-    left = None if "transfer-encoding" in response.headers else length
-    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as parsed:
-        async for chunk in parsed:
-            yield chunk
-            if left is not None:
-                left -= len(chunk)
-                break  # the parser gave all it had
-        connection = cast("httpcore.AsyncNetworkStream", response.extensions["network_stream"])
-        while left:
-            chunk = (await connection.read(READ_BYTES))[:left]
-            if not chunk:
-                raise httpx.RemoteProtocolError("the body is cut short")
-            left -= len(chunk)
-            yield chunk
 
 
 def _require_success(response: httpx.Response) -> None:

@@ -6,22 +6,20 @@ import random
 import re
 import socket
 import ssl
-import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar
 
 import anyio
-import httpcore
 import httpx
 
 from hunyuan_ui import __version__
 from hunyuan_ui.endpoint.contract import RATE_LIMIT_RESET_HEADER
-from hunyuan_ui.endpoint.encodings import EncodingError
+from hunyuan_ui.endpoint.encodings import EncodingError, decoded, encodings
 from hunyuan_ui.errors import EndpointUnreachableError
 
 _LATE: Final = "the answer did not end in time"
@@ -33,18 +31,14 @@ HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": 
 # The failures that prove no byte of the request was sent.
 NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
-# httpcore's: of a body that is read past httpx. Builtin OSError: the loop's own TimeoutError, and a TLS record that
-# breaks after the handshake.
-TRANSPORT_ERRORS: Final = (httpx.TransportError, httpcore.NetworkError, OSError)
+# Builtin OSError: the loop's own TimeoutError, and a TLS record that breaks after the handshake.
+TRANSPORT_ERRORS: Final = (httpx.TransportError, OSError)
 
 # How long a connection waits for the next call, in s: less than any service waits before it closes one, so that a
 # question hardly ever meets a dead connection, and short, since the pool looks at all that wait with every call.
 _KEPT_S: Final = 1.0
 
-# httpcore tries to import this several times with every call, and Python searches its whole path anew each time, which
-# is a third of what a poll costs; None ends the search at once (Python language reference 5.3.1, the module cache).
-# An anyio that needs it has imported it above.
-cast("dict[str, Any]", sys.modules).setdefault("sniffio", None)
+REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
 @lru_cache(maxsize=1)
@@ -164,8 +158,16 @@ async def read_body(
     return bytes(body), _LATE if scope.cancelled_caught else None
 
 
+def body_of(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """Return a body as it comes from the connection, without its encodings."""
+    # No chunk size: httpx then hands on what the socket gave, without copying it.
+    return decoded(response.aiter_raw(), response.headers)
+
+
 def content_length(headers: httpx.Headers) -> int | None:
-    """Return the body's announced length in bytes, or None."""
+    """Return the announced length in bytes of a body that is not encoded, or None."""
+    if encodings(headers):
+        return None
     text = headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 

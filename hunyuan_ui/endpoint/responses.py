@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import Metrics, RemoteResult, RemoteState, RemoteStatus
-from hunyuan_ui.endpoint.http import retry_after_s
+from hunyuan_ui.endpoint.http import REDIRECTS, retry_after_s
 from hunyuan_ui.errors import (
     AuthenticationError,
     EndpointError,
@@ -36,7 +36,6 @@ _MARKUP: Final = re.compile(r"<\s*(!doctype|html|head|body|script|style|title|ce
 _SPEND_LIMIT: Final = re.compile(r"spend(ing)?[\s-]+limit", re.I)
 _CUT_ID: Final = re.compile(rb'"request_id"\s*:\s*"([A-Za-z0-9_-]+)"')
 _STOPS: Final = " .!?;:,\u3002\uff01\uff1f\uff1b"  # Latin and Chinese
-_REDIRECTS: Final = (301, 302, 303, 307, 308)
 _REDIRECT_IS_PROMPT_S: Final = 10.0  # a later one may follow billed work (docs/facts/faults-and-security.md row 24)
 
 
@@ -126,7 +125,7 @@ def post_error(answer: Answer, key: str) -> EndpointError:
         return OutcomeUnknownError("refused_but_charged", status=status, detail=detail, **_traces(answer))
     if status == 429:
         return RateLimitError(retry_after_s(answer.headers))
-    if status in _REDIRECTS and answer.elapsed_s <= _REDIRECT_IS_PROMPT_S:
+    if status in REDIRECTS and answer.elapsed_s <= _REDIRECT_IS_PROMPT_S:
         return EndpointStatusError("service_moved", status=status)
     if status == 500 and _has_envelope(answer):
         return EndpointStatusError("service_failed", detail=detail)

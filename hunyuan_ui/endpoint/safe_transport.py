@@ -23,7 +23,6 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 
 _HTTPS_PORT: Final = 443
 _LONGEST_URL: Final = 4096
-READ_BYTES: Final = 256 * 1024  # what the event loop receives at once
 
 # Beyond what `is_global` excludes in every Python from 3.10 on: ways to reach an IPv4 address inside an IPv6 one,
 # and blocks that newer lists call special. Source: IANA special-purpose address registries.
@@ -32,7 +31,7 @@ _OPEN_V6: Final = ipaddress.IPv6Network("2000::/3")  # the only block of global 
 _CLOSED_V6: Final = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
 
 
-class LinkGuard:
+class UrlPolicy:
     """Decides which addresses may be opened.
 
     Args:
@@ -91,23 +90,23 @@ async def resolve(host: str, port: int) -> list[str]:
     return [str(entry[4][0]) for entry in found]
 
 
-class GuardedBackend(httpcore.AsyncNetworkBackend):
+class SafeBackend(httpcore.AsyncNetworkBackend):
     """Connects to checked addresses only.
 
     Args:
-        guard: Knows the one origin that is not checked.
+        policy: Knows the one origin that is not checked.
         resolve: Finds the addresses of a name.
         inner: Makes the connection.
     """
 
     def __init__(
         self,
-        guard: LinkGuard,
+        policy: UrlPolicy,
         *,
         resolve: Resolve = resolve,
         inner: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
-        self._guard = guard
+        self._policy = policy
         self._resolve = resolve
         self._inner = inner or cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
 
@@ -120,12 +119,11 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Look the name up once, check every address, and connect to the first that answers."""
-        addresses = [host] if self._guard.is_own(host, port) else await self._checked(host, port, timeout)
+        addresses = [host] if self._policy.is_own(host, port) else await self._checked(host, port, timeout)
         failure = httpcore.ConnectError("no address")
         for address in addresses:
             try:
-                stream = await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-                return _EagerStream(stream)
+                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
@@ -145,31 +143,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         return addresses
 
 
-class _EagerStream(httpcore.AsyncNetworkStream):
-    """Reads as much as the event loop receives at once, where httpcore asks for a quarter of it."""
-
-    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
-        self._inner = inner
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self._inner.read(max(max_bytes, READ_BYTES), timeout)
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._inner.write(buffer, timeout)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        return _EagerStream(await self._inner.start_tls(ssl_context, server_hostname, timeout))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-class GuardedTransport(httpx.AsyncHTTPTransport):
+class SafeTransport(httpx.AsyncHTTPTransport):
     """The transport of the client that fetches files; it knows no key.
 
     Args:

@@ -10,21 +10,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import anyio
 import httpx
 
 from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
-from hunyuan_ui.endpoint import contract
-from hunyuan_ui.endpoint import responses as responses
+from hunyuan_ui.endpoint import contract, responses
 from hunyuan_ui.endpoint.contract import HistoryRow, Metrics, RemoteResult, RemoteStatus
-from hunyuan_ui.endpoint.download import Check, Saved, SaveLimits, save
-from hunyuan_ui.endpoint.encodings import decoded, encodings
+from hunyuan_ui.endpoint.download import Check, SaveLimits, save
 from hunyuan_ui.endpoint.history import PastRequest, PastRequests, history_row, list_query
 from hunyuan_ui.endpoint.http import (
     NEVER_SENT,
     TRANSPORT_ERRORS,
+    body_of,
     content_length,
     new_request,
     new_transport,
@@ -78,7 +77,7 @@ class BlockingAnswer:
         check: Check,
         limits: SaveLimits = SaveLimits(),  # noqa: B008 - frozen
         checkpoint: Checkpoint = no_checkpoint,
-    ) -> Saved:
+    ) -> None:
         """Write the video's bytes to a file; can be called once, inside the `async with`.
 
         Raises:
@@ -90,9 +89,10 @@ class BlockingAnswer:
             raise ValueError("this answer has an address, or was saved already")
         chunks, self._chunks = self._chunks, None
         try:
-            return await save(
+            await save(
                 chunks, part, start=self._start, length=self._length, check=check, limits=limits, checkpoint=checkpoint
             )
+            return
         except DownloadError as error:
             lost = DownloadError(error.code, retryable=False, expired=True, **error.facts)
         raise lost
@@ -175,7 +175,7 @@ class EndpointClient:
         deadline = anyio.current_time() + self._timeouts.generate_s
         response, elapsed_s = await self._post(contract.GENERATE_V1, request, key, deadline)
         try:
-            async with aclosing(_raw(response)) as chunks:
+            async with aclosing(body_of(response)) as chunks:
                 yield await _blocking_answer(response, chunks, key, elapsed_s, deadline)
         finally:
             await response.aclose()
@@ -243,7 +243,7 @@ class EndpointClient:
 
 async def _whole(response: httpx.Response, elapsed_s: float, deadline: float, limit: int = JSON_LIMIT) -> Answer:
     try:
-        return await _read(response, _raw(response), elapsed_s, deadline, limit=limit)
+        return await _read(response, body_of(response), elapsed_s, deadline, limit=limit)
     finally:
         await response.aclose()
 
@@ -297,14 +297,8 @@ def _described(
         url=url,
         _start=start,
         _chunks=chunks,
-        _length=None if encodings(headers) else content_length(headers),
+        _length=content_length(headers),
     )
-
-
-def _raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    # No chunk size: httpx then hands on what the socket gave, which is as fast as curl.
-    chunks = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
-    return decoded(chunks, response.headers) if encodings(response.headers) else chunks
 
 
 def _wire_values(request: VideoRequest) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import trustme
 
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.http import new_request
-from hunyuan_ui.endpoint.safe_transport import GuardedBackend, GuardedTransport, LinkGuard, is_public
+from hunyuan_ui.endpoint.safe_transport import SafeBackend, SafeTransport, UrlPolicy, is_public
 from hunyuan_ui.errors import DownloadError
 from tests.raw_service import RawService, answer
 
@@ -110,12 +110,12 @@ async def test_row39_an_unsafe_address_is_refused_before_any_connection(url: str
     ],
 )
 def test_a_public_https_address_passes(url: str) -> None:
-    assert LinkGuard(OWN).check(url) == httpx.URL(url)
+    assert UrlPolicy(OWN).check(url) == httpx.URL(url)
 
 
 def test_only_the_exact_own_origin_may_be_plain_http_on_this_machine() -> None:
-    guard = LinkGuard("http://127.0.0.1:8010")
-    assert guard.check("http://127.0.0.1:8010/files/1.mp4")
+    policy = UrlPolicy("http://127.0.0.1:8010")
+    assert policy.check("http://127.0.0.1:8010/files/1.mp4")
     for url in (
         "http://127.0.0.1/1.mp4",
         "http://127.0.0.1:8011/1.mp4",
@@ -124,7 +124,7 @@ def test_only_the_exact_own_origin_may_be_plain_http_on_this_machine() -> None:
         "http://user@127.0.0.1:8010/1.mp4",
     ):
         with pytest.raises(DownloadError):
-            guard.check(url)
+            policy.check(url)
 
 
 @pytest.mark.parametrize("address", [PUBLIC, "52.216.0.1", "2600:1f18::1", "2a00:1450::1"])
@@ -153,11 +153,11 @@ class Dialled(httpcore.AsyncNetworkBackend):
         return await inner.connect_tcp("127.0.0.1", self._port)
 
 
-def backend_of(addresses: list[str], dialled: Dialled) -> GuardedBackend:
+def backend_of(addresses: list[str], dialled: Dialled) -> SafeBackend:
     async def resolve(host: str, port: int) -> list[str]:
         return addresses
 
-    return GuardedBackend(LinkGuard(OWN), resolve=resolve, inner=dialled)
+    return SafeBackend(UrlPolicy(OWN), resolve=resolve, inner=dialled)
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], [PUBLIC, "10.0.0.1"], ["2a00:1450::1", "::1"]])
@@ -177,7 +177,7 @@ async def test_the_connection_goes_to_a_checked_address_and_tls_verifies_the_nam
     with RawService(ssl_context=server) as service:
         service.on("GET", "*", answer(200, b"whole"))
         dialled = Dialled(int(service.origin.rpartition(":")[2]), dead=("2a00:1450::1",))
-        transport = GuardedTransport(backend_of(["2a00:1450::1", PUBLIC], dialled), trust)
+        transport = SafeTransport(backend_of(["2a00:1450::1", PUBLIC], dialled), trust)
         async with transport:
             response = await transport.handle_async_request(new_request("GET", "https://files.example/1.mp4", 5))
             assert await response.aread() == b"whole"
@@ -192,7 +192,7 @@ async def test_a_name_that_does_not_resolve_may_be_tried_again(failure: Exceptio
     async def resolve(host: str, port: int) -> list[str]:
         raise failure
 
-    backend = GuardedBackend(LinkGuard(OWN), resolve=resolve, inner=Dialled())
+    backend = SafeBackend(UrlPolicy(OWN), resolve=resolve, inner=Dialled())
     with pytest.raises(httpcore.ConnectError):
         await backend.connect_tcp("files.example", 443)
     with pytest.raises(httpcore.ConnectError):
