@@ -1,4 +1,4 @@
-"""Numbers as people write them, in settings and options: what Python also takes for one (`1_000`, `nan`, ` 5 `) is none."""
+"""Numbers as people write them; what Python also takes for one (`1_000`, `nan`, ` 5 `) is refused."""
 
 from __future__ import annotations
 
