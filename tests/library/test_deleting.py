@@ -158,9 +158,9 @@ def test_who_reads_meanwhile_puts_it_off_to_the_next_commit(tmp_path: Path) -> N
 def test_a_stop_right_after_the_commit_leaves_the_words_to_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hunyuan_ui.ledger.sqlite.truncate_log", lambda _: False)
     killed, kept = tmp_path / "killed", tmp_path / "kept"
-    with closing(open_book(killed)) as ledger:
+    with monkeypatch.context() as stopped, closing(open_book(killed)) as ledger:
+        stopped.setattr("hunyuan_ui.ledger.sqlite.truncate_log", lambda _: False)
         ledger.hide(finished(ledger, prompt="a secret heron").id)
         kept.mkdir()
         for path in killed.iterdir():
