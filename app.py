@@ -29,6 +29,7 @@ from hunyuan_ui.ui.request_filter import faults, hang_doors
 from hunyuan_ui.ui.routes import build_routes
 from hunyuan_ui.ui.served_files import served_folders
 from hunyuan_ui.ui.views import SETTINGS
+from hunyuan_ui.words import words
 
 END_WITHIN_S: Final = 10.0  # a container is killed soon after
 
@@ -40,7 +41,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     hang_doors(app, settings, CallRules(demo), routes=routes, unbounded=frozenset({SETTINGS}))
     if settings.is_public and (found := faults(demo, has_analytics=has_analytics, has_mcp=settings.has_mcp)):
         log.free_prints()
-        say("This page would be open to strangers, and something is wrong with how it was built:", *found)
+        say(words()["start.unsafe"], *found)
         services.close()
         os._exit(2)  # Gradio would answer an exception by trying a hundred other ports
     await runner.start()

@@ -8,7 +8,9 @@ def _run() -> int:
     try:
         from hunyuan_ui.cli import main
     except KeyboardInterrupt:
-        print("Interrupted. Nothing was sent.", file=sys.stderr)
+        from hunyuan_ui.words import words
+
+        print(words()["cli.interrupted"], file=sys.stderr)
         return 1
     code = main()
     # What happened to the video is known; a late signal must not say otherwise.

@@ -20,26 +20,17 @@ from typing import Any, Final, TextIO
 from hunyuan_ui import log
 from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError, SettingsError, SpendLimitError
 from hunyuan_ui.estimate import Estimate
-from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase, Visitor, is_id, new_id
+from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.jobs import JobRunner, open_runner
 from hunyuan_ui.preview import service_for
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
 from hunyuan_ui.settings import Settings
+from hunyuan_ui.words import money, words
 
 OWNER: Final = Visitor.from_token("command line", is_owner=True)
 _SHORT: Final = {"video_length": "--frames", "infer_steps": "--steps", "embedded_guidance_scale": "--guidance"}
-_PHASES: Final = {
-    Phase.WAITING: "waiting to be sent",
-    Phase.PAUSED: "waiting",
-    Phase.SENT: "sent",
-    Phase.IN_SERVICE_QUEUE: "in the service's queue",
-    Phase.RENDERING: "rendering",
-    Phase.RECONNECTING: "asking again",
-    Phase.DOWNLOADING: "downloading",
-    Phase.ENDED: "ended",
-}
+_WORDS: Final = words("en")  # a console reads English
 _LOOK_AGAIN_S: Final = 1.0
-_NOT_AGAIN: Final = "Do not send it again, that would pay again"
 _NUMBER: Final = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,9})?")
 
 
@@ -81,58 +72,56 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interru
         with service_for(settings) as reachable:
             return asyncio.run(_make(options, reachable, interruption))
     except (SettingsError, InvalidRequestError) as error:
-        return _say(str(error), Exit.USAGE)
+        return _say(_WORDS.sentence(error), Exit.USAGE)
     except SpendLimitError as error:
-        hint = " Add --yes to accept this price." if error.code == "confirm_price" else ""
-        return _say(f"{error}{hint}", Exit.LIMIT)
+        sentence = _WORDS.sentence(error)
+        return _say(_WORDS("cli.add_yes", problem=sentence) if error.code == "confirm_price" else sentence, Exit.LIMIT)
     except HunyuanUIError as error:
-        return _say(str(error), Exit.FAILED)
+        return _say(_WORDS.sentence(error), Exit.FAILED)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; the request's options come from `VideoRequest`."""
     parser = argparse.ArgumentParser(
         prog="python -m hunyuan_ui",
-        description="Make one video from a prompt. Without SEGMIND_API_KEY it is a free local preview.",
-        epilog="Exit codes: 0 done; 1 no video, and nothing charged; 2 wrong option or setting, or 3 spending limit: "
-        "nothing was sent; 4 no video, but it was or may have been charged; 5 the video is made and kept, but could "
-        "not be put at FILE; 130 interrupted, and the job goes on. After 4, 5 and 130 sending it again would pay "
-        "again: use --resume. The code never depends on what the console could show. The settings of the page (see "
-        "README) hold here too.",
+        description=_WORDS["cli.help"],
+        epilog=_WORDS["cli.help.exits"],
     )
-    parser.add_argument("prompt", nargs="?", type=_text, help="what the video should show")
+    parser.add_argument("prompt", nargs="?", type=_text, help=_WORDS["cli.help.prompt"])
     for parameter in parameters():
         if parameter.name != "prompt":
             _add_option(parser, parameter)
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where to put the MP4 (default: JOB_ID.mp4 here)")
-    parser.add_argument(
-        "--resume",
-        metavar="JOB_ID",
-        help="wait for a job begun before, copy its video again, or look again for a lost one",
-    )
-    parser.add_argument("--estimate", action="store_true", help="say time and price; send nothing")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object, alone on stdout")
-    parser.add_argument("--yes", action="store_true", help="accept a price above the limit for one video")
+    parser.add_argument("--out", type=Path, metavar="FILE", help=_WORDS["cli.help.out"])
+    parser.add_argument("--resume", metavar="JOB_ID", help=_WORDS["cli.help.resume"])
+    parser.add_argument("--estimate", action="store_true", help=_WORDS["cli.help.estimate"])
+    parser.add_argument("--json", action="store_true", help=_WORDS["cli.help.json"])
+    parser.add_argument("--yes", action="store_true", help=_WORDS["cli.help.yes"])
     return parser
 
 
 def _add_option(parser: argparse.ArgumentParser, parameter: Parameter) -> None:
     names = [f"--{parameter.name.replace('_', '-')}"]
     names += [_SHORT[parameter.name]] if parameter.name in _SHORT else []
-    bounds = "" if parameter.is_text else f" ({parameter.low} to {parameter.high})"
-    default = "a random one" if parameter.name == "seed" else repr(parameter.default)
+    told = _WORDS(
+        "cli.help.text" if parameter.is_text else "cli.help.number",
+        label=_WORDS.label(parameter.name),
+        low=parameter.low,
+        high=parameter.high,
+        default=_WORDS["cli.help.random_one"] if parameter.name == "seed" else repr(parameter.default),
+        help=_WORDS[f"field.{parameter.name}.help"],
+    )
     parser.add_argument(
         *names,
         dest=parameter.name,
         type=_text if parameter.is_text else _number,
         metavar="TEXT" if parameter.is_text else "N",
-        help=f"{parameter.label}{bounds}; default {default}. {parameter.help}".replace("%", "%%"),
+        help=told.replace("%", "%%"),
     )
 
 
 def _number(text: str) -> int | float:
     if not _NUMBER.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number such as 5, -1 or 2.50")
+        raise argparse.ArgumentTypeError(_WORDS("cli.not_a_number", text=text[:20]))
     return float(text) if "." in text else int(text)
 
 
@@ -156,10 +145,10 @@ async def _make(options: argparse.Namespace, settings: Settings, interruption: _
         if not is_id(job_id):
             raise InvalidRequestError("bad_job_id", field="job_id")
         if interruption.is_wished:
-            return _say("Interrupted. Nothing was sent.", Exit.FAILED)
+            return _say(_WORDS["cli.interrupted"], Exit.FAILED)
         await runner.start()
         if interruption.is_wished:
-            return _say("Interrupted. Nothing was sent.", Exit.FAILED)
+            return _say(_WORDS["cli.interrupted"], Exit.FAILED)
         if wish is not None:
             await runner.submit(job_id, wish, OWNER, is_confirmed=options.yes)
         elif runner.view(job_id, OWNER).can_look_again:
@@ -168,7 +157,7 @@ async def _make(options: argparse.Namespace, settings: Settings, interruption: _
         if end.done() and not end.result().is_active:
             return _finish(runner, end.result(), options)
         if problem := runner.limits().problem:
-            _progress(f"{problem.sentence}\n")
+            _progress(f"{_WORDS.sentence(problem)}\n")
     finally:
         await runner.stop()
     return _broken_off(await end, options)
@@ -182,13 +171,11 @@ def _check_target(out: Path | None) -> None:
     """
     folder = Path() if out is None else out.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise SettingsError(
-            "--out", f"the folder {str(folder)!r} is missing or closed. Nothing was sent; choose another."
-        )
+        raise SettingsError("--out", "out_folder", folder=str(folder))
     if out is not None and out.is_dir():
-        raise SettingsError("--out", f"{str(out)!r} is a folder. Nothing was sent; name a file in it.")
+        raise SettingsError("--out", "out_is_folder", file=str(out))
     if out is not None and out.exists() and not os.access(out, os.W_OK):
-        raise SettingsError("--out", f"{str(out)!r} cannot be written. Nothing was sent; choose another name.")
+        raise SettingsError("--out", "out_closed", file=str(out))
 
 
 def _request(options: argparse.Namespace) -> VideoRequest:
@@ -217,12 +204,15 @@ async def _tell(runner: JobRunner, job_id: str) -> None:
     shown = ""
     while True:
         view = runner.view(job_id, OWNER)
-        words = _PHASES[view.phase] + (f": {view.note.sentence}" if view.note else "")
+        phase = _WORDS[f"cli.phase.{view.phase.value}"]
+        if view.note:
+            phase = _WORDS("cli.phase_note", phase=phase, note=_WORDS.sentence(view.note))
         if sys.stderr is not None and sys.stderr.isatty():
-            _progress(f"\r\x1b[K{words}  {view.elapsed_s:.0f} s, usually about {view.usual.seconds:.0f} s")
-        elif words != shown:
-            _progress(f"{words}\n")
-        shown = words
+            elapsed = _WORDS("cli.elapsed", phase=phase, elapsed_s=view.elapsed_s, usual_s=view.usual.seconds)
+            _progress(f"\r\x1b[K{elapsed}")
+        elif phase != shown:
+            _progress(f"{phase}\n")
+        shown = phase
         await asyncio.sleep(_LOOK_AGAIN_S)
 
 
@@ -233,16 +223,17 @@ def _finish(runner: JobRunner, job: Job, options: argparse.Namespace) -> int:
     try:
         kept = runner.video_path(job.id, OWNER)
     except HunyuanUIError as error:
-        return _not_copied(job, None, f"The video was made and paid for. {error} {_NOT_AGAIN}.", options)
+        sentence = _WORDS("cli.made_and_gone", problem=_WORDS.sentence(error))
+        return _not_copied(job, None, sentence, options)
     target = options.out or Path(f"{job.id}{kept.suffix}")
     try:
         _copy(kept, target)
     except OSError as error:
-        reason = error.strerror or "it cannot be written"
-        made = f"The video is made and kept at {kept}, but it could not be put at {target} ({reason})."
-        return _not_copied(job, kept, f"{made} {_NOT_AGAIN}; copy it, or: {_resume(job)} --out FILE", options)
+        reason = error.strerror or _WORDS["cli.cannot_be_written"]
+        sentence = _WORDS("cli.not_copied", kept=kept, target=target, reason=reason, command=_resume(job))
+        return _not_copied(job, kept, sentence, options)
     facts = _facts(job, target)
-    _print(json.dumps(facts) if options.json else f"{target}  {_described(facts)}")
+    _print(json.dumps(facts) if options.json else _WORDS("cli.made", file=target, facts=_described(facts)))
     return Exit.DONE
 
 
@@ -260,7 +251,7 @@ def _copy(kept: Path, target: Path) -> None:
 
 
 def _without_video(job: Job, options: argparse.Namespace) -> int:
-    sentence = job.problem.sentence if job.problem else f"The job was {job.status.value}."
+    sentence = _WORDS.sentence(job.problem) if job.problem else _WORDS("cli.ended", status=job.status.value)
     if options.json:
         _print(json.dumps(_facts(job, None)))
     may_be_charged = job.status in (JobStatus.UNKNOWN, JobStatus.LOST) or bool(job.cost_microusd)
@@ -278,17 +269,16 @@ def _broken_off(job: Job, options: argparse.Namespace) -> int:
     if not job.is_active and job.status is not JobStatus.DONE:
         return _without_video(job, options)
     if job.status is JobStatus.DONE:
-        sentence = f"Interrupted when the video was made and kept. {_NOT_AGAIN}; fetch it with: {_resume(job)}"
-        return _not_copied(job, None, sentence, options)
+        return _not_copied(job, None, _WORDS("cli.interrupted_when_made", command=_resume(job)), options)
     if options.json:
         _print(json.dumps(_facts(job, None)))
     if job.status is JobStatus.SUBMITTING:
-        return _say(JobProblem.from_code("interrupted").sentence, Exit.UNKNOWN)
+        return _say(_WORDS.sentence(JobProblem.from_code("interrupted")), Exit.UNKNOWN)
     if job.status is JobStatus.QUEUED:
-        return _say(f"It was not sent yet; it will be, at the next start. Resume with: {_resume(job)}", Exit.GOES_ON)
+        return _say(_WORDS("cli.goes_on_later", command=_resume(job)), Exit.GOES_ON)
     if job.payer == "nobody":
-        return _say("A local preview ends with this program. Nothing was charged.", Exit.FAILED)
-    return _say(f"It goes on at the service and is not lost. Resume with: {_resume(job)}", Exit.GOES_ON)
+        return _say(_WORDS["cli.preview_ended"], Exit.FAILED)
+    return _say(_WORDS("cli.goes_on", command=_resume(job)), Exit.GOES_ON)
 
 
 def _resume(job: Job) -> str:
@@ -305,17 +295,18 @@ def _facts(job: Job, file: Path | None) -> dict[str, Any]:
         "cost_usd": None if job.cost_microusd is None else job.cost_microusd / MICRO,
         "inference_s": job.inference_s,
         "sha256": job.sha256,
-        "problem": job.problem.sentence if job.problem else None,
+        "problem": _WORDS.sentence(job.problem) if job.problem else None,
         **{name: job.notes.get(name) for name in ("width", "height", "frames", "fps", "duration_s")},
     }
 
 
 def _described(facts: dict[str, Any]) -> str:
-    parts = [f"seed {facts['request']['seed']}"]
+    parts = [_WORDS("result.seed", seed=facts["request"]["seed"])]
     if facts["duration_s"] is not None:
-        parts[:0] = [f"{facts['width']}x{facts['height']}", f"{facts['duration_s']:.1f} s"]
+        made = _WORDS("result.made", width=facts["width"], height=facts["height"])
+        parts[:0] = [made, _WORDS("result.seconds", seconds=f"{facts['duration_s']:.1f}")]
     if facts["cost_usd"] is not None:
-        parts.append(f"${facts['cost_usd']:.2f}")
+        parts.append(money(facts["cost_usd"]))
     return ", ".join(parts)
 
 
@@ -334,9 +325,8 @@ def _print_estimate(request: VideoRequest, runner: JobRunner, *, as_json: bool) 
     if as_json:
         _print(json.dumps(facts))
     else:
-        size, price = f"{width}x{height}, {request.duration_s:.1f} s", f"${facts['cost_usd']:.2f}"
-        spread = f"${facts['low_usd']:.2f} to ${facts['high_usd']:.2f}"
-        _print(f"{size}: about {expected.seconds:.0f} s and {price} ({spread})")
+        prices = {"cost": facts["cost_usd"], "low": facts["low_usd"], "high": facts["high_usd"]}
+        _print(_WORDS("cli.estimate", **{**facts, **prices}))
     return Exit.DONE
 
 

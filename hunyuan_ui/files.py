@@ -147,7 +147,7 @@ class DataFolder:
 
 
 def _disk_full(free: int) -> StorageError:
-    return StorageError("disk_full", free=f"{free // 1_000_000} MB")
+    return StorageError("disk_full", free=free)
 
 
 if sys.platform == "win32":

@@ -9,7 +9,7 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any, Final, Literal, NamedTuple
 
-from hunyuan_ui.errors import SENTENCES, HunyuanUIError, code_when_sent
+from hunyuan_ui.errors import HunyuanUIError, code_when_sent
 from hunyuan_ui.request import VideoRequest
 
 MICRO: Final = 1_000_000  # micro-dollars in a dollar
@@ -54,11 +54,17 @@ class Phase(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class JobProblem:
-    """Why a job did not end with a video: an error's code, facts and English sentence."""
+    """Why a job did not end with a video: an error's code and facts.
+
+    Args:
+        code: The error's.
+        facts: Its values, as JSON can hold them.
+        sentence: Of a row that an older version wrote, which may lack facts: what it said in English.
+    """
 
     code: str
-    sentence: str
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
+    sentence: str = ""
 
     @classmethod
     def of(cls, error: HunyuanUIError, *, is_sent: bool = False) -> JobProblem:
@@ -68,8 +74,8 @@ class JobProblem:
     @classmethod
     def from_code(cls, code: str, /, **facts: object) -> JobProblem:
         """Return a problem that was noticed without an exception, as after a restart."""
-        plain = {name: value if isinstance(value, (int, float)) else str(value) for name, value in facts.items()}
-        return cls(code, SENTENCES[code].format_map(facts), plain)
+        kept = (int, float, list, dict)
+        return cls(code, {name: value if isinstance(value, kept) else str(value) for name, value in facts.items()})
 
 
 class Made(NamedTuple):

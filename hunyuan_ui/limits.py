@@ -164,7 +164,7 @@ class Guard:
         video_limit = round(settings.video_limit_usd * MICRO)
         if price > video_limit and not (is_confirmed and not settings.is_public):
             code = "over_video_limit" if settings.is_public else "confirm_price"
-            raise SpendLimitError(code, price=usd(price), limit=usd(video_limit))
+            raise SpendLimitError(code, price=price / MICRO, limit=settings.video_limit_usd)
         for code, limit_usd, counted in (
             ("over_daily_limit", settings.daily_limit_usd, totals.today_microusd),
             ("over_total_limit", settings.total_limit_usd, totals.total_microusd),
@@ -174,7 +174,7 @@ class Guard:
             limit = round(limit_usd * MICRO)
             if counted + price > limit:
                 left = max(0, limit - counted)
-                raise SpendLimitError(code, limit=usd(limit), left=usd(left), price=usd(price))
+                raise SpendLimitError(code, limit=limit_usd, left=left / MICRO, price=price / MICRO)
 
     def _check_fairness(self, job: Job, totals: Totals) -> None:
         settings = self._settings
@@ -192,9 +192,4 @@ def _check_shown(job: Job, shown_usd: float) -> None:
     price, shown = job.reserved_microusd, round(shown_usd * MICRO)
     if price > shown + SHOWN_TOLERANCE_MICROUSD:
         code = "price_changed" if shown else "price_not_shown"
-        raise SpendLimitError(code, price=usd(price), shown=usd(shown), most_usd=price / MICRO)
-
-
-def usd(microusd: int) -> str:
-    """Return money as people read it, in US dollars and cents."""
-    return f"${microusd / MICRO:,.2f}"
+        raise SpendLimitError(code, price=price / MICRO, shown=shown / MICRO)

@@ -1,4 +1,4 @@
-"""VideoRequest: the nine parameters, and the only place with their names, ranges, defaults and labels."""
+"""VideoRequest: the nine parameters, and the only place with their names, ranges and defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from hunyuan_ui.errors import InvalidRequestError
+from hunyuan_ui.errors import InvalidRequestError, Reason, reason
 
 FPS: Final = 24  # the model's frame rate; not a parameter (docs/facts/segmind-api.md 6)
 SIZE_MULTIPLE: Final = 16  # the VAE's 8 times the transformer's patch of 2 (docs/facts/segmind-api.md 6)
@@ -43,11 +43,9 @@ def _is_shown(character: str) -> bool:
 
 
 class Parameter(NamedTuple):
-    """What the form, the API and the documents need to know of one field."""
+    """What the form, the API and the documents need to know of one field; `words` has its label and help."""
 
     name: str
-    label: str
-    help: str
     unit: str
     low: int | float | None
     high: int | float | None
@@ -66,48 +64,40 @@ class VideoRequest(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
         allow_inf_nan=False,
         hide_input_in_errors=True,
     )
 
-    prompt: str = Field(title="Prompt", min_length=1, max_length=2000, json_schema_extra={"unit": "characters"})
-    """What the video should show: subject, motion, scene, then camera, light and style. About 256 tokens are read."""
+    prompt: str = Field(min_length=1, max_length=2000, json_schema_extra={"unit": "characters"})
+    """Cleaned by `clean_text`; the text encoders read about 256 tokens."""
 
     negative_prompt: str = Field(
         default="Aerial view, overexposed, low quality, deformation",
-        title="Negative prompt",
         max_length=1000,
         json_schema_extra={"unit": "characters", "advanced": True},
     )
-    """What to avoid. Accepted by the service, but the model is guidance-distilled: it may have no visible effect."""
+    """Accepted by the service, but the model is guidance-distilled: it may have no visible effect."""
 
-    width: int = Field(default=854, title="Width", ge=1, le=1280, json_schema_extra={"unit": "px", "advanced": True})
-    """Width of the picture. The service rounds up to a multiple of 16, so 854 is made as 864."""
+    width: int = Field(default=854, ge=1, le=1280, json_schema_extra={"unit": "px", "advanced": True})
+    """The service rounds up to a multiple of 16: 854 is made as 864."""
 
-    height: int = Field(default=480, title="Height", ge=1, le=1280, json_schema_extra={"unit": "px", "advanced": True})
-    """Height of the picture. The service rounds up to a multiple of 16."""
+    height: int = Field(default=480, ge=1, le=1280, json_schema_extra={"unit": "px", "advanced": True})
+    """The service rounds up to a multiple of 16."""
 
-    video_length: int = Field(default=77, title="Frames", ge=1, le=129, json_schema_extra={"unit": "frames", "step": 4})
-    """Number of frames at 24 a second, 4n + 1: the video encoder packs four frames into one."""
+    video_length: int = Field(default=77, ge=1, le=129, json_schema_extra={"unit": "frames", "step": 4})
+    """4n + 1, because the video encoder packs four frames into one; `FPS` of them a second."""
 
-    infer_steps: int = Field(
-        default=40, title="Steps", ge=1, le=70, json_schema_extra={"unit": "steps", "advanced": True}
-    )
-    """Denoising steps. Time and price grow with them; below 30 the picture is a draft."""
+    infer_steps: int = Field(default=40, ge=1, le=70, json_schema_extra={"unit": "steps", "advanced": True})
+    """Denoising steps."""
 
-    flow_shift: float = Field(
-        default=7.0, title="Flow shift", ge=1, le=15, json_schema_extra={"unit": "", "step": 0.5, "advanced": True}
-    )
-    """Where the steps are spent: higher settles the composition, lower the detail. 7 suits most sizes."""
+    flow_shift: float = Field(default=7.0, ge=1, le=15, json_schema_extra={"unit": "", "step": 0.5, "advanced": True})
+    """Shift of the noise schedule: higher spends more steps on the composition, lower on the detail."""
 
-    embedded_guidance_scale: int = Field(
-        default=6, title="Embedded guidance", ge=1, le=10, json_schema_extra={"unit": "", "advanced": True}
-    )
-    """How closely the video follows the prompt. Too high looks burnt."""
+    embedded_guidance_scale: int = Field(default=6, ge=1, le=10, json_schema_extra={"unit": "", "advanced": True})
+    """Guidance that the distilled model takes as an input."""
 
-    seed: int = Field(default=96501778, title="Seed", ge=RANDOM_SEED, le=MAX_SEED, json_schema_extra={"unit": ""})
-    """Start of the randomness: the same seed and settings give the same video. -1 draws one."""
+    seed: int = Field(default=96501778, ge=RANDOM_SEED, le=MAX_SEED, json_schema_extra={"unit": ""})
+    """Start of the randomness; -1 is drawn before the job is stored."""
 
     @field_validator("prompt", "negative_prompt", mode="before")
     @classmethod
@@ -149,7 +139,7 @@ class VideoRequest(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise _as_sentence(error.errors(include_url=False), values) from None
+            raise _error(error.errors(include_url=False), values) from None
 
     def with_drawn_seed(self) -> VideoRequest:
         """Return the same request with a random seed in place of -1."""
@@ -185,8 +175,6 @@ def _parameter(name: str) -> Parameter:
     extra = cast("dict[str, Any]", field.json_schema_extra)
     return Parameter(
         name=name,
-        label=field.title or name,
-        help=field.description or "",
         unit=extra["unit"],
         low=bounds.get("ge"),
         high=bounds.get("le", bounds.get("max_length")),
@@ -197,15 +185,15 @@ def _parameter(name: str) -> Parameter:
     )
 
 
-def _as_sentence(details: list[ErrorDetails], values: Mapping[str, Any]) -> InvalidRequestError:
+def _error(details: list[ErrorDetails], values: Mapping[str, Any]) -> InvalidRequestError:
     first = details[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     if name not in VideoRequest.model_fields:
-        return InvalidRequestError("field_unknown", field=name, label=repr(name[:40]))
+        return InvalidRequestError("field_unknown", field=name, name=name[:40])
     field = _parameter(name)
     value = values.get(name)
     if value is None:
-        return InvalidRequestError("field_missing", field=name, label=field.label)
+        return InvalidRequestError("field_missing", field=name)
     if field.is_text:
         return _text_error(field, first["type"], value)
     if first["type"] == "frames_not_possible":
@@ -213,29 +201,27 @@ def _as_sentence(details: list[ErrorDetails], values: Mapping[str, Any]) -> Inva
     code = {"not_a_number": "not_a_number", "int_from_float": "not_whole"}.get(first["type"], "out_of_range")
     if name == "seed" and code == "out_of_range":
         return InvalidRequestError("seed_out_of_range", field=name, value=_shown(value), high=MAX_SEED)
-    facts = {"label": field.label, "value": _shown(value), "low": field.low, "high": field.high}
-    return InvalidRequestError(code, field=name, **facts)
+    return InvalidRequestError(code, field=name, value=_shown(value), low=field.low, high=field.high)
 
 
 def _text_error(field: Parameter, kind: str, value: Any) -> InvalidRequestError:
     if kind == "string_too_short":
         return InvalidRequestError("prompt_empty", field=field.name)
     if kind == "string_too_long":
-        facts = {"label": field.label, "length": len(clean_text(value)), "limit": field.high}
-        return InvalidRequestError("text_too_long", field=field.name, **facts)
-    return InvalidRequestError("not_text", field=field.name, label=field.label, value=_shown(value))
+        length = len(clean_text(value))
+        return InvalidRequestError("text_too_long", field=field.name, length=length, limit=field.high)
+    return InvalidRequestError("not_text", field=field.name, value=_shown(value))
 
 
 def _frames_error(frames: int) -> InvalidRequestError:
     below = (frames - 1) // 4 * 4 + 1
-    choices = f"{below} or {below + 4}"
-    return InvalidRequestError("frames_not_possible", field="video_length", value=frames, choices=choices)
+    return InvalidRequestError("frames_not_possible", field="video_length", value=frames, choices=[below, below + 4])
 
 
-def _shown(value: object) -> str:
+def _shown(value: object) -> str | Reason:
     if isinstance(value, int) and abs(value) > 10**40:
-        return "a number that large"
+        return reason("large_number")
     if not isinstance(value, (int, float, str)):
-        return f"a {type(value).__name__}"
+        return reason("kind", kind=type(value).__name__)
     text = clean_text(str(value)[:80])
     return text if len(text) <= 40 else text[:39] + "…"

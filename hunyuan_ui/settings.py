@@ -12,9 +12,9 @@ from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
 
-from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.errors import SettingsError, reason
 from hunyuan_ui.own_names import is_loopback
-from hunyuan_ui.strict_numbers import number, whole
+from hunyuan_ui.strict_numbers import UnfitError, number, whole
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
 DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request"
@@ -66,35 +66,39 @@ def _text(text: str) -> str:
 def _url(text: str) -> str:
     # urlsplit drops line breaks and empty queries without a word, so the text itself is looked at first.
     is_plain = text.isascii() and text.isprintable() and not set(text) & set(' "<>?#@\\')
-    parts = urlsplit(text) if is_plain else urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError("must be an http or https address without user, query or fragment")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ValueError("must be https, because the key travels with every call (http is for this machine only)")
+    try:
+        parts = urlsplit(text) if is_plain else urlsplit("")
+        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        raise UnfitError("url") from None
+    if not is_address:
+        raise UnfitError("url")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise UnfitError("https")
     return text.rstrip("/")
 
 
 def _folder(text: str) -> Path:
     try:
         return Path(text).expanduser().resolve()
-    except (OSError, RuntimeError):
-        raise ValueError("must be a folder's path that leads somewhere") from None
+    except (OSError, RuntimeError, ValueError):
+        raise UnfitError("folder") from None
 
 
 def _dialect(text: str) -> str:
     if text not in ("v1", "v2"):
-        raise ValueError("must be v1 or v2")
+        raise UnfitError("dialect")
     return text
 
 
 def _yes_or_no(text: str) -> bool:
     answers = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
     if text.lower() not in answers:
-        raise ValueError("must be true or false")
+        raise UnfitError("yes_or_no")
     return answers[text.lower()]
 
 
-_usd = number(0, 1_000_000, "US dollars")
+_usd = number(0, 1_000_000, reason("us_dollars"))
 
 SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
@@ -125,7 +129,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         5.0,
         "5",
         "Seconds between two questions about a running job.",
-        number(0.05, 300, "seconds"),
+        number(0.05, 300, reason("seconds")),
     ),
     Setting("HUNYUAN_UI_VIDEO_LIMIT_USD", "video_limit_usd", 5.0, "5", "Most that one video may cost unasked.", _usd),
     Setting(
@@ -239,7 +243,7 @@ class Settings:
         is_space = environ.get("SYSTEM") == "spaces" or bool(environ.get("SPACE_ID"))
         login_secret = _login_secret(environ)
         if values["requires_login"] and login_secret is None:
-            raise SettingsError("HUNYUAN_UI_REQUIRE_LOGIN", "works on a Hugging Face Space with hf_oauth: true only")
+            raise SettingsError("HUNYUAN_UI_REQUIRE_LOGIN", "login_elsewhere")
         mounts = mounts_here() if mounts is None else mounts
         storage = storage_of(values["data_dir"], mounts, is_space=is_space)
         settings = cls(
@@ -310,7 +314,7 @@ def _check_names(environ: Mapping[str, str]) -> None:
         nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0 if is_ours else _MISSPELT)
         if is_ours or nearest:
             shown = "".join(filter(str.isprintable, name))[:60]
-            raise SettingsError(shown, f"there is no such setting; the nearest one is {nearest[0]}")
+            raise SettingsError(shown, "unknown", nearest=nearest[0])
 
 
 def _is_of_a_service(name: str, text: str) -> bool:
@@ -324,16 +328,16 @@ def _text_of(environ: Mapping[str, str], name: str) -> str:
     if len(text) > 1 and text[0] in _QUOTES and text[0] == text[-1]:
         text = text[1:-1].strip()
     if text[:1] in tuple(_QUOTES) or text[-1:] in tuple(_QUOTES):
-        raise SettingsError(name, "has a quotation mark that no other one closes; leave it out, or write a pair")
+        raise SettingsError(name, "quotation_mark")
     return text
 
 
 def _read(setting: Setting, text: str) -> object:
     try:
         return setting.read(text)
-    except ValueError as error:
+    except UnfitError as error:
         shown = text.rpartition("@")[2][:60]  # what stands before an @ may be a password
-        raise SettingsError(setting.name, f"{error}, not {shown!r}") from None
+        raise SettingsError(setting.name, "unfit", must=error.must, shown=shown) from None
 
 
 def is_key(text: str) -> bool:
@@ -349,7 +353,7 @@ def _login_secret(environ: Mapping[str, str]) -> Secret | None:
 
 def _check_key(key: Secret | None) -> None:
     if key is not None and not is_key(key.reveal()):
-        raise SettingsError("SEGMIND_API_KEY", "holds a space or a character that no key has; paste the key alone")
+        raise SettingsError("SEGMIND_API_KEY", "key")
 
 
 Storage = Literal["kept", "lax", "wiped"]

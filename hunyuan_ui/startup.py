@@ -16,7 +16,9 @@ from typing import Final, NamedTuple, NoReturn, TypeAlias
 from hunyuan_ui import __version__
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.settings import SETTINGS, Setting, Settings, tidy_gradio_variables
+from hunyuan_ui.words import words
 
+_WORDS: Final = words("en")  # a console reads English
 _TEXT_WIDTH: Final = 100
 
 _Place: TypeAlias = tuple[int, int, tuple[str, ...]]  # device and inode of a folder that is there, and names below it
@@ -69,18 +71,14 @@ def check_served(settings: Settings, served: Iterable[Served]) -> None:
         try:
             there = _places(path.resolve())
         except (OSError, RuntimeError):
-            stop(SettingsError(name, "must be a path that leads somewhere; its links go round in a circle"))
+            stop(SettingsError(name, "circle"))
         if there[0] in data or (data[0] in there and not may_lie_inside):
-            problem = (
-                f"what lies in {path} is served to everybody, and the data folder {settings.data_dir} must not meet it;"
-                f" choose another folder, for this one or in HUNYUAN_UI_DATA_DIR"
-            )
-            stop(SettingsError(name, problem))
+            stop(SettingsError(name, "served", served=path, data=settings.data_dir))
 
 
 def stop(error: SettingsError) -> NoReturn:
     """End the program with status 2 and the sentence of what is wrong."""
-    sys.stderr.write(f"{error}\n")
+    sys.stderr.write(f"{_WORDS.sentence(error)}\n")
     raise SystemExit(2)
 
 
@@ -88,13 +86,11 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser, whose help lists every option and every setting."""
     parser = argparse.ArgumentParser(
         prog="app.py",
-        description="A page that makes videos from text with hosted HunyuanVideo. Without a key it is a free preview.",
-        epilog="\n".join(["settings (environment variables):", *map(_described, SETTINGS)]),
+        description=_WORDS["start.help"],
+        epilog="\n".join([_WORDS["start.help.settings"], *map(_described, SETTINGS)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--share", action="store_true", help="also open a public link; your key is used only under a daily limit"
-    )
+    parser.add_argument("--share", action="store_true", help=_WORDS["start.help.share"])
     return parser
 
 
@@ -113,7 +109,7 @@ def check_address(settings: Settings) -> None:
             name.strip("[]"), port or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError):
-        raise SettingsError("GRADIO_SERVER_NAME", f"{name!r} is not an address or a known name") from None
+        raise SettingsError("GRADIO_SERVER_NAME", "address_unknown", address=name) from None
     with socket.socket(family, kind, protocol) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -141,8 +137,8 @@ def say(*lines: str) -> None:
 
 
 def _described(setting: Setting) -> str:
-    words = f"{setting.help} Default: {setting.default_text}."
-    return f"  {setting.name}\n{textwrap.indent(textwrap.fill(words, _TEXT_WIDTH), ' ' * 6)}"
+    text = _WORDS("start.help.setting", help=setting.help, default=setting.default_text)
+    return f"  {setting.name}\n{textwrap.indent(textwrap.fill(text, _TEXT_WIDTH), ' ' * 6)}"
 
 
 def _places(path: Path) -> list[_Place]:
@@ -174,28 +170,10 @@ def _ignores_case(folder: Path) -> bool:
 
 def _unusable(name: str, port: int | None, error: OSError) -> SettingsError:
     if error.errno == errno.EADDRINUSE:
-        cure = "choose another one, or leave the variable out to take the next free one"
-        return SettingsError("GRADIO_SERVER_PORT", f"port {port} is taken by another program; {cure}")
+        return SettingsError("GRADIO_SERVER_PORT", "port_taken", port=port)
     if error.errno == errno.EACCES:
-        return SettingsError("GRADIO_SERVER_PORT", f"this user may not listen on port {port}; choose one above 1023")
-    return SettingsError("GRADIO_SERVER_NAME", f"{name!r} is not an address of this machine")
-
-
-_WHY: Final = {
-    "space": "public: it runs on a Hugging Face Space, so anybody with its address can use it.",
-    "share": "public: a share link was asked for, so anybody with the link can use it.",
-    "address": "public: it listens on {address}, so other machines can reach it.",
-    None: "private: it answers on this machine only, and whoever uses it is its owner.",
-}
-_STORAGE: Final = {
-    "kept": "on a mounted disk, so it stays when the Space restarts.",
-    "lax": "on a mounted store that may write late: videos stay, but the last moments of the ledger may be lost.",
-    "wiped": "on {disk}: videos, and the record of what was spent.",
-}
-_DISK: Final = {
-    True: "the Space's own disk, which is wiped when it restarts",
-    False: "a container's own disk or in memory, which is wiped when it is started anew",
-}
+        return SettingsError("GRADIO_SERVER_PORT", "port_forbidden", port=port)
+    return SettingsError("GRADIO_SERVER_NAME", "address_elsewhere", address=name)
 
 
 def describe(settings: Settings, *, spent_today_usd: float = 0.0, spent_total_usd: float = 0.0) -> list[str]:
@@ -206,23 +184,14 @@ def describe(settings: Settings, *, spent_today_usd: float = 0.0, spent_total_us
         spent_today_usd: What counts against today's limit already, in US dollars.
         spent_total_usd: What counts against the total limit already, in US dollars.
     """
+    say, address = _WORDS, settings.server_name
     lines = [
-        f"Hunyuan UI {__version__}",
-        f"This page is {_WHY[settings.public_by].format(address=settings.server_name)}",
+        say("start.version", version=__version__),
+        say(f"start.reach.{settings.public_by or 'private'}", address=address),
+        _whose_key(settings),
+        say("start.most", most=_most(settings, spent_today_usd, spent_total_usd)),
+        say("start.data", folder=settings.data_dir),
     ]
-    if settings.api_key is None:
-        lines.append(
-            "No SEGMIND_API_KEY is set: videos are a free local preview, or are made with a visitor's own key."
-        )
-    elif not settings.may_spend_owner_key:
-        lines.append(
-            "Your key is NOT used, because no HUNYUAN_UI_DAILY_LIMIT_USD is set: "
-            "visitors use the local preview or their own key."
-        )
-    else:
-        lines.append(_who_may_use_it(settings))
-    lines.append(f"Most that this start may spend of your money: {_most(settings, spent_today_usd, spent_total_usd)}.")
-    lines.append(f"Data folder: {settings.data_dir}")
     return [*lines, *_storage(settings)]
 
 
@@ -234,57 +203,53 @@ def addresses(local_url: str, share_url: str | None, *, mcp_error: str | None = 
         share_url: Of the public link, if there is one.
         mcp_error: Why agents cannot use it although GRADIO_MCP_SERVER is true; Gradio itself tells where they can.
     """
-    lines = [f"Open {local_url}", *([f"Public link: {share_url}"] if share_url else [])]
+    say = _WORDS
+    lines = [say("start.open", url=local_url)]
+    if share_url:
+        lines.append(say("start.share", url=share_url))
     if mcp_error:
-        lines.append(f'No MCP for agents: {mcp_error} It needs: pip install "gradio[mcp]"')
-    return [*lines, "Ctrl+C ends it; videos under way go on at the service and are taken up at the next start."]
+        lines.append(say("start.no_mcp", error=mcp_error))
+    return [*lines, say["start.end"]]
 
 
 def _storage(settings: Settings) -> list[str]:
-    lines: list[str] = []
-    if settings.is_space or settings.storage != "kept":
-        lines.append(f"It is {_STORAGE[settings.storage].format(disk=_DISK[settings.is_space])}")
+    keys: list[str] = []
+    if settings.storage == "wiped":
+        keys.append("start.storage.wiped_space" if settings.is_space else "start.storage.wiped")
+    elif settings.is_space or settings.storage != "kept":
+        keys.append(f"start.storage.{settings.storage}")
     if settings.needs_history:
-        lines.append(
-            "So at each start your key rests until the service's history of the last seven days was read: "
-            "what it names counts, and its videos come back to you."
-        )
+        keys.append("start.history")
     if settings.may_spend_owner_key and settings.storage == "wiped" and settings.total_limit_usd is not None:
-        left = "all but those seven days" if settings.needs_history else "everything"
-        lines.append(f"HUNYUAN_UI_TOTAL_LIMIT_USD needs a disk that stays: here a restart forgets {left}.")
-    return lines
+        keys.append("start.total_limit.history" if settings.needs_history else "start.total_limit")
+    return [_WORDS[key] for key in keys]
 
 
-def _who_may_use_it(settings: Settings) -> str:
+def _whose_key(settings: Settings) -> str:
+    if settings.api_key is None:
+        return _WORDS["start.key.none"]
+    if not settings.may_spend_owner_key:
+        return _WORDS["start.key.rests"]
+    limit = settings.video_limit_usd
     if not settings.is_public:
-        asks = f"a video above {_usd(settings.video_limit_usd)} asks first"
-        return f"Your key is used; {asks}, and HUNYUAN_UI_DAILY_LIMIT_USD sets what it may spend in a day."
-    gates = [
-        "who know the access code" if settings.access_code else "",
-        "who have logged in with Hugging Face" if settings.requires_login else "",
-    ]
-    gate = " and ".join(filter(None, gates)) or "of every kind: there is no access code"
-    return (
-        f"Your key is used for visitors {gate}; each may make {settings.visitor_daily_videos} videos a day, "
-        f"and none may cost more than {_usd(settings.video_limit_usd)}."
-    )
+        return _WORDS("start.key.private", limit=limit)
+    gates = ["code" if settings.access_code else "", "login" if settings.requires_login else ""]
+    gate = _WORDS[f"start.visitors.{'_and_'.join(filter(None, gates)) or 'all'}"]
+    return _WORDS("start.key.public", visitors=gate, videos=settings.visitor_daily_videos, limit=limit)
 
 
 def _most(settings: Settings, today_usd: float, total_usd: float) -> str:
+    say = _WORDS
     if not settings.may_spend_owner_key:
-        return "nothing"
+        return say["start.most.nothing"]
     if settings.daily_limit_usd is None and settings.total_limit_usd is None:
-        return "no limit is set (HUNYUAN_UI_DAILY_LIMIT_USD, HUNYUAN_UI_TOTAL_LIMIT_USD)"
+        return say["start.most.no_limit"]
     left = None if settings.total_limit_usd is None else max(0.0, settings.total_limit_usd - total_usd)
-    in_all = "in all" if settings.storage != "wiped" else "until it is started again"
+    in_all = say["start.in_all" if settings.storage != "wiped" else "start.until_restart"]
     if settings.daily_limit_usd is None:
-        return f"{_usd(left or 0.0)} {in_all}"
+        return say("start.most.total", left=left or 0.0, in_all=in_all)
     first = max(0.0, settings.daily_limit_usd - today_usd)
-    today = "today" if not settings.needs_history else "today, less what the history names"
+    today = say["start.today" if not settings.needs_history else "start.today_history"]
     if left is None:
-        return f"{_usd(first)} {today}, then {_usd(settings.daily_limit_usd)} a day (UTC)"
-    return f"{_usd(min(first, left))} {today}, {_usd(left)} {in_all}"
-
-
-def _usd(amount: float) -> str:
-    return f"${amount:,.2f}"
+        return say("start.most.day", first=first, today=today, limit=settings.daily_limit_usd)
+    return say("start.most.both", first=min(first, left), today=today, left=left, in_all=in_all)

@@ -4,30 +4,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
+
+from hunyuan_ui.errors import Reason
 
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _MOST_DIGITS: Final = 9
 
 
+class UnfitError(Exception):
+    """A text is not what a setting or option must be.
+
+    Args:
+        code: What follows "setting." in the words, where it says what the text must be.
+        facts: Values for the places in that.
+    """
+
+    def __init__(self, code: str, /, **facts: Any) -> None:
+        super().__init__(code)
+        self.must = Reason(key=f"setting.{code}", facts=facts)
+
+
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """Return what reads a whole number within these bounds, or raises a ValueError that says what it must be."""
+    """Return what reads a whole number within these bounds, or raises an UnfitError."""
 
     def read(text: str) -> int:
         is_plain = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
         if not is_plain or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}, written in digits alone")
+            raise UnfitError("whole", low=low, high=high)
         return int(text)
 
     return read
 
 
-def number(low: float, high: float, unit: str) -> Callable[[str], float]:
-    """Return what reads a number of some unit within these bounds, or raises a ValueError that says what it must be."""
+def number(low: float, high: float, unit: Reason) -> Callable[[str], float]:
+    """Return what reads a number of some unit within these bounds, or raises an UnfitError."""
 
     def read(text: str) -> float:
         if not _NUMBER.fullmatch(text) or not low <= float(text) <= high:
-            raise ValueError(f"must be a number of {unit} from {low:.10g} to {high:.10g}, written like 5 or 2.50")
+            raise UnfitError("number", unit=unit, low=low, high=high)
         return float(text)
 
     return read

@@ -14,6 +14,7 @@ import pytest
 from hunyuan_ui import __version__
 from hunyuan_ui.request import MAX_SEED, RANDOM_SEED, Parameter, parameters
 from hunyuan_ui.settings import SETTINGS
+from hunyuan_ui.words import words
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -51,7 +52,7 @@ def parameter_row(parameter: Parameter) -> tuple[str, ...]:
     elif parameter.unit:
         values += f" {parameter.unit}"
     default = "required" if is_required else str(parameter.default).removesuffix(".0")
-    return parameter.name, parameter.label, values, default
+    return parameter.name, words().label(parameter.name), values, default
 
 
 def make_targets(text: str) -> set[str]:

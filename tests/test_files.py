@@ -14,6 +14,7 @@ import pytest
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import BALLAST_BYTES, DataFolder, sync_folder
+from hunyuan_ui.words import words
 
 ROOT = Path(__file__).parent.parent
 HOLD = """
@@ -262,7 +263,7 @@ def test_too_little_room_refuses_and_says_how_much_there_is(tmp_path: Path) -> N
     with pytest.raises(StorageError) as caught:
         folder.check_room()
     assert caught.value.code == "disk_full"
-    assert " MB free" in str(caught.value)
+    assert " MB free" in words().sentence(caught.value)
     folder.close()
 
 

@@ -17,6 +17,7 @@ PACKAGE = "hunyuan_ui"
 # What each room may import from the package; a dotted name opens one module of a room only.
 ROOMS: dict[str, str] = {
     "errors": "",
+    "words": "errors job request",
     "checkpoint": "",
     "file_type": "",
     "own_names": "",
@@ -25,9 +26,9 @@ ROOMS: dict[str, str] = {
     "job": "errors request",
     "estimate": "endpoint.contract request",
     "files": "errors",
-    "strict_numbers": "",
+    "strict_numbers": "errors",
     "settings": "errors own_names strict_numbers",
-    "startup": "errors settings",
+    "startup": "errors settings words",
     "access_code": "errors job settings",
     "limits": "errors job settings",
     "log": "settings",
@@ -40,12 +41,15 @@ ROOMS: dict[str, str] = {
         "access_code checkpoint endpoint errors estimate files job ledger library limits log media request settings "
         "signed_links"
     ),
-    "local_endpoint": "endpoint.contract estimate media request strict_numbers",
+    "local_endpoint": "endpoint.contract errors estimate media request strict_numbers words",
     "preview": "local_endpoint settings",
-    "ui": "errors estimate file_type job jobs library.conversions log own_names prompt_help request settings startup",
-    "app": "jobs log preview startup ui",
-    "cli": "errors estimate job jobs log preview request settings",
-    "__main__": "cli",
+    "ui": (
+        "errors estimate file_type job jobs library.conversions log own_names prompt_help request settings startup "
+        "words"
+    ),
+    "app": "jobs log preview startup ui words",
+    "cli": "errors estimate job jobs log preview request settings words",
+    "__main__": "cli words",
 }
 
 # Who alone may import what does not come with Python.
@@ -229,7 +233,7 @@ BAD_IMPORTS = [
     ("ui.page", "from hunyuan_ui.endpoint.segmind import EndpointClient"),
     ("ui.page", "from hunyuan_ui import ledger"),
     ("jobs", "import gradio as gr"),
-    ("jobs", "from hunyuan_ui.ui.text import money"),
+    ("jobs", "from hunyuan_ui.words import money"),
     ("jobs", "import app"),
     ("local_endpoint.app", "from hunyuan_ui.endpoint import segmind"),
     ("local_endpoint.app", "from hunyuan_ui.endpoint import *"),

@@ -93,10 +93,9 @@ def test_no_text_but_hex_is_an_id(digits: str, other: str) -> None:
     assert not is_id(digits[:31].rjust(31, "0") + other)
 
 
-def test_a_problem_keeps_code_sentence_and_facts_of_its_error() -> None:
+def test_a_problem_keeps_code_and_facts_of_its_error() -> None:
     problem = JobProblem.of(RateLimitError(30))
     assert (problem.code, problem.facts) == ("rate_limited", {"seconds": 30})
-    assert problem.sentence == str(RateLimitError(30))
 
 
 @pytest.mark.parametrize(

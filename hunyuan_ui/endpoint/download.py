@@ -29,7 +29,7 @@ from hunyuan_ui.endpoint.http import (
     shared_ssl_context,
 )
 from hunyuan_ui.endpoint.safe_transport import SafeBackend, SafeTransport, UrlPolicy
-from hunyuan_ui.errors import DownloadError, MediaError, StorageError
+from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, reason
 from hunyuan_ui.files import is_disk_full
 
 __all__ = ["FetchLimits", "SaveLimits", "fetch"]
@@ -99,7 +99,7 @@ async def save(
     except MediaError as error:
         if error.code == "video_undecodable":
             raise
-        raise _failed(str(error.facts.get("problem", "what came is not an MP4 video"))) from None
+        raise _failed(error.facts.get("problem", reason("not_an_mp4"))) from None
     except OSError as error:
         raise _disk_error(error, part) from None
     finally:
@@ -116,11 +116,11 @@ async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, start: bytes, limi
             async for chunk in received:
                 size += len(chunk)
                 if size > limits.max_bytes:
-                    raise _failed("it is too large", retryable=False)
+                    raise _failed(reason("too_large"), retryable=False)
                 await _in_thread(file.write, chunk)
                 scope.deadline = _deadline(began, size, limits)
     if scope.cancelled_caught:
-        raise _failed("it came too slowly")
+        raise _failed(reason("too_slow"))
     await _in_thread(file.flush)
 
 
@@ -160,18 +160,18 @@ def _remove(part: Path) -> None:
 
 def _require_room(part: Path, length: int, limits: SaveLimits) -> None:
     if length > limits.max_bytes:
-        raise _failed("it is too large", retryable=False)
+        raise _failed(reason("too_large"), retryable=False)
     if shutil.disk_usage(part.parent).free < length + _SPARE_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _disk_error(error: OSError, part: Path) -> StorageError:
     if not is_disk_full(error):
-        return StorageError("video_not_written", reason=error.strerror or "input/output error")
+        return StorageError("video_not_written", reason=error.strerror or reason("input_output"))
     try:
-        free = f"{shutil.disk_usage(part.parent).free / 1024**2:.0f} MiB"
+        free = shutil.disk_usage(part.parent).free
     except OSError:
-        free = "nothing"
+        free = reason("nothing")
     return StorageError("no_room_for_video", free=free)
 
 
@@ -242,17 +242,17 @@ async def _follow(
         try:
             link = str(url.join(response.headers.get("location", "")))
         except (httpx.InvalidURL, ValueError):
-            raise _failed("it redirects to nowhere") from None
-    raise _failed("it redirects too often")
+            raise _failed(reason("redirects_nowhere")) from None
+    raise _failed(reason("redirects_too_often"))
 
 
 def _require_success(response: httpx.Response) -> None:
     status = response.status_code
     if status in _GONE:
-        raise _failed(f"HTTP {status}", expired=True)
+        raise _failed(reason("http", status=status), expired=True)
     if status != HTTPStatus.OK:
-        raise _failed(f"HTTP {status}")
+        raise _failed(reason("http", status=status))
 
 
-def _failed(reason: str, *, retryable: bool = True, expired: bool = False) -> DownloadError:
-    return DownloadError("download_failed", retryable=retryable and not expired, expired=expired, reason=reason)
+def _failed(why: Reason, *, retryable: bool = True, expired: bool = False) -> DownloadError:
+    return DownloadError("download_failed", retryable=retryable and not expired, expired=expired, reason=why)

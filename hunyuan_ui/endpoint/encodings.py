@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, Final, Protocol, cast
 
+from hunyuan_ui.errors import Reason, reason
 from hunyuan_ui.file_type import video_type
 
 PIECE_BYTES: Final = 256 * 1024
@@ -21,7 +22,15 @@ _JSON_OR_HTML: Final = (b'{"', b"[{", b"{}", b"[]", b"<!", b"<h")
 
 
 class EncodingError(OSError):
-    """The body is not what its `Content-Encoding` says, or says something that is not known here."""
+    """The body is not what its `Content-Encoding` says, or says something that is not known here.
+
+    Args:
+        why: For the error that people read.
+    """
+
+    def __init__(self, why: Reason) -> None:
+        super().__init__()
+        self.why = why
 
 
 class _Decoder(Protocol):
@@ -50,7 +59,7 @@ async def decoded(chunks: AsyncIterator[bytes], headers: Mapping[str, str]) -> A
     """
     names = encodings(headers)
     if len(names) > _MOST_LAYERS:
-        raise EncodingError("too many encodings")
+        raise EncodingError(reason("too_many_encodings"))
     for name in reversed(names):
         chunks = _without(name, chunks)
     async with aclosing(cast("AsyncGenerator[bytes, None]", chunks)) as body:
@@ -89,7 +98,7 @@ def _decoder(name: str, start: bytes) -> _Decoder:
         return _Zlib(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
     if name == "br":
         return _Brotli()
-    raise EncodingError(f"it is compressed as {name[:20]!r}")
+    raise EncodingError(reason("encoding_unknown", encoding=name[:20]))
 
 
 def _is_plain(start: bytes) -> bool:
@@ -121,11 +130,11 @@ class _Zlib:
                     yield piece
                 data = self._inflate.unconsumed_tail or self._inflate.unused_data
         except zlib.error:
-            raise EncodingError("its compression is damaged") from None
+            raise EncodingError(reason("compression_damaged")) from None
 
     def check_end(self) -> None:
         if not self._inflate.eof:
-            raise EncodingError("its compression is cut short")
+            raise EncodingError(reason("compression_cut_short"))
 
 
 class _Brotli:
@@ -143,8 +152,8 @@ class _Brotli:
                     yield piece[at : at + PIECE_BYTES]
                 data = b""
         except self._library.error:
-            raise EncodingError("its compression is damaged") from None
+            raise EncodingError(reason("compression_damaged")) from None
 
     def check_end(self) -> None:
         if not self._inflate.is_finished():
-            raise EncodingError("its compression is cut short")
+            raise EncodingError(reason("compression_cut_short"))

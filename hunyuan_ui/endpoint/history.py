@@ -22,7 +22,7 @@ from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import HistoryRow, RemoteState
 from hunyuan_ui.endpoint.http import moment
 from hunyuan_ui.endpoint.responses import Answer, detail_of, is_same, plain, raise_unless_success
-from hunyuan_ui.errors import InvalidRequestError, UnexpectedResponseError
+from hunyuan_ui.errors import InvalidRequestError, UnexpectedResponseError, reason
 from hunyuan_ui.request import VideoRequest
 
 PER_PAGE: Final = 100  # the most that the service gives at once
@@ -169,7 +169,7 @@ class PastRequests:
         if self._is_short and self._total is not None and self._rows >= self._total:
             return False
         if self._pages >= MOST_PAGES:
-            raise UnexpectedResponseError("bad_answer", reason="its list has no end")
+            raise UnexpectedResponseError("bad_answer", reason=reason("list_without_end"))
         return True
 
     def all(self) -> list[PastRequest]:
@@ -178,7 +178,7 @@ class PastRequests:
 
     def _end(self) -> bool:
         if self._total is not None and self._rows < self._total:
-            raise UnexpectedResponseError("bad_answer", reason="its list is cut short")
+            raise UnexpectedResponseError("bad_answer", reason=reason("list_cut_short"))
         return False
 
     def _add(self, row: PastRequest) -> None:
@@ -207,9 +207,9 @@ def _page(answer: Answer, key: str) -> tuple[list[dict[str, object]], int | None
     if not rows:
         named = [items for name, items in lists if _NAME_OF_ROWS.search(name) and not _NOT_OF_ROWS.search(name)]
         if not named or any(named):
-            raise UnexpectedResponseError("bad_answer", reason="it holds no list of requests")
+            raise UnexpectedResponseError("bad_answer", reason=reason("no_list"))
     if not all(map(_is_row_like, rows)):
-        raise UnexpectedResponseError("bad_answer", reason="not everything in its list is a request")
+        raise UnexpectedResponseError("bad_answer", reason=reason("list_of_others"))
     return [cast("dict[str, object]", row) for row in rows], next(_totals_in(value), None)
 
 

@@ -20,9 +20,9 @@ import httpx
 from hunyuan_ui import __version__
 from hunyuan_ui.endpoint.contract import RATE_LIMIT_RESET_HEADER
 from hunyuan_ui.endpoint.encodings import EncodingError, decoded, encodings
-from hunyuan_ui.errors import EndpointUnreachableError
+from hunyuan_ui.errors import EndpointUnreachableError, Reason, reason
 
-_LATE: Final = "the answer did not end in time"
+_LATE: Final = reason("answer_without_end")
 _E = TypeVar("_E", bound=BaseException)
 
 # identity: a compressed answer of 64 KiB can unpack to 200 MB (docs/facts/faults-and-security.md, row 27).
@@ -108,7 +108,7 @@ async def send(transport: httpx.AsyncBaseTransport, request: httpx.Request, dead
     raise TimeoutError
 
 
-async def read_start(chunks: AsyncIterator[bytes], deadline: float, count: int) -> tuple[bytes, str | None]:
+async def read_start(chunks: AsyncIterator[bytes], deadline: float, count: int) -> tuple[bytes, Reason | None]:
     """Read at least so many bytes of a body, and leave the rest.
 
     Args:
@@ -133,7 +133,7 @@ async def read_start(chunks: AsyncIterator[bytes], deadline: float, count: int) 
 
 async def read_body(
     chunks: AsyncGenerator[bytes, None], deadline: float, limit: int, start: bytes = b""
-) -> tuple[bytes, str | None]:
+) -> tuple[bytes, Reason | None]:
     """Read a small body to its end.
 
     Args:
@@ -152,7 +152,7 @@ async def read_body(
                 async for chunk in chunks:
                     body += chunk
                     if len(body) > limit:
-                        return b"", "the answer is too large"
+                        return b"", reason("answer_too_large")
         except TRANSPORT_ERRORS as error:
             return bytes(body), reason_of(error)
     return bytes(body), _LATE if scope.cancelled_caught else None
@@ -179,32 +179,33 @@ def unreachable(error: Exception) -> EndpointUnreachableError:
     return EndpointUnreachableError("unreachable", reason=reason_of(error))
 
 
-def reason_of(error: BaseException) -> str:
-    """Name a transport failure in a few words of our own: the libraries' texts may quote what the peer sent."""
+def reason_of(error: BaseException) -> Reason:
+    """Name a transport failure in words of our own: the libraries' texts may quote what the peer sent."""
     if _find(error, socket.gaierror):
-        return "its name was not found"
+        return reason("name_not_found")
     if _find(error, ConnectionRefusedError):
-        return "the connection was refused"
+        return reason("connection_refused")
     if isinstance(error, EncodingError):
-        return str(error)
+        return error.why
     match error:
         case httpx.ConnectTimeout() | httpx.PoolTimeout():
-            return "no connection in time"
+            return reason("no_connection_in_time")
         case httpx.ConnectError() | httpx.UnsupportedProtocol():
-            return "no connection"
+            return reason("no_connection")
         case httpx.TimeoutException() | TimeoutError():
-            return "no answer in time"
+            return reason("no_answer_in_time")
         case httpx.RemoteProtocolError():
-            return "the connection closed, or what came is not HTTP"
+            return reason("not_http")
         case _:
-            return "the connection broke"
+            return reason("connection_broke")
 
 
-def _tls_reason(error: ssl.SSLError) -> str:
+def _tls_reason(error: ssl.SSLError) -> str | Reason:
     # Only an error that OpenSSL itself raised has these attributes.
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate: {getattr(error, 'verify_message', '') or 'not trusted'}"
-    return (getattr(error, "reason", "") or "handshake").replace("_", " ").lower()
+        return reason("certificate", problem=getattr(error, "verify_message", "") or reason("not_trusted"))
+    told: str = getattr(error, "reason", "") or ""
+    return told.replace("_", " ").lower() or reason("handshake")
 
 
 def _find(error: BaseException | None, kind: type[_E]) -> _E | None:

@@ -25,8 +25,10 @@ from hunyuan_ui.errors import (
     OutcomeUnknownError,
     OutOfCreditsError,
     RateLimitError,
+    Reason,
     RequestExpiredError,
     UnexpectedResponseError,
+    reason,
 )
 from hunyuan_ui.request import clean_text
 
@@ -54,7 +56,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
-    problem: str | None = None
+    problem: Reason | None = None
     elapsed_s: float = 0.0
 
     @property
@@ -133,18 +135,18 @@ def post_error(answer: Answer, key: str) -> EndpointError:
     if status >= 500 or status in (408, 499):
         return OutcomeUnknownError("gateway_failed", status=status, **_traces(answer))
     if status < 400:
-        return OutcomeUnknownError("unreadable_answer", reason=f"HTTP {status}", **_traces(answer))
+        return OutcomeUnknownError("unreadable_answer", reason=reason("http", status=status), **_traces(answer))
     return _refusal(status, detail)
 
 
 def unreadable(answer: Answer, key: str) -> OutcomeUnknownError:
     """Return the error for a 2xx whose body holds nothing usable; 2xx is the billed status."""
-    reason = answer.problem or detail_of(answer, key)
-    return OutcomeUnknownError("unreadable_answer", reason=reason, **_traces(answer))
+    why = answer.problem or detail_of(answer, key)
+    return OutcomeUnknownError("unreadable_answer", reason=why, **_traces(answer))
 
 
-def _refusal(status: int, detail: str) -> EndpointStatusError:
-    words = detail.lower()
+def _refusal(status: int, detail: str | Reason) -> EndpointStatusError:
+    words = _lower(detail)
     if status == 401:
         code = "key_missing" if words.startswith("missing") else "key_refused"
         return AuthenticationError(code, detail=detail, status=status)
@@ -191,7 +193,7 @@ def remote_status(answer: Answer, request_id: str, key: str) -> RemoteStatus:
     fields = _request_fields(answer, request_id, key)
     word = fields.get("status")
     if not isinstance(word, str):
-        raise UnexpectedResponseError("bad_answer", reason="it names no status")
+        raise UnexpectedResponseError("bad_answer", reason=reason("no_status"))
     known = word.upper() in RemoteState.__members__
     state = RemoteState(word.upper()) if known else RemoteState.PROCESSING
     return RemoteStatus(state, answer.metrics, word if known else plain(word, key)[:40])
@@ -207,7 +209,7 @@ def remote_result(answer: Answer, request_id: str, key: str) -> RemoteResult:
     """
     fields = _request_fields(answer, request_id, key)
     if str(fields.get("status", "COMPLETED")).upper() != RemoteState.COMPLETED.value:
-        raise UnexpectedResponseError("bad_answer", reason="it is not finished yet")
+        raise UnexpectedResponseError("bad_answer", reason=reason("not_finished"))
     url = contract.video_url(fields)
     if url is None:
         raise UnexpectedResponseError("no_video_in_result", request_id=request_id, **_cost(answer))
@@ -220,7 +222,7 @@ def balance(answer: Answer, key: str) -> float:
     Raises:
         EndpointError: Refused, or not the contract.
     """
-    if answer.status == 404 and "no credits" in detail_of(answer, key).lower():
+    if answer.status == 404 and "no credits" in _lower(detail_of(answer, key)):
         return 0.0
     fields = _fields_of_get(answer, key)
     return _dollars(fields.get("credits")) + _dollars(fields.get("free-credits", 0.0))
@@ -229,7 +231,7 @@ def balance(answer: Answer, key: str) -> float:
 def _dollars(value: object) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9:
         return float(value)
-    raise UnexpectedResponseError("bad_answer", reason="it names no credits")
+    raise UnexpectedResponseError("bad_answer", reason=reason("no_credits"))
 
 
 def _request_fields(answer: Answer, request_id: str, key: str) -> Mapping[str, Any]:
@@ -238,7 +240,7 @@ def _request_fields(answer: Answer, request_id: str, key: str) -> Mapping[str, A
     fields = (answer.fields or {}) if answer.status == 422 else _fields_of_get(answer, key)
     named = fields.get("request_id")
     if isinstance(named, str) and not is_same(named, request_id):
-        raise UnexpectedResponseError("bad_answer", reason="it is about another request")
+        raise UnexpectedResponseError("bad_answer", reason=reason("another_request"))
     if _says_failed(fields):
         if _sentence_in(fields) is None:
             raise JobFailedError("job_failed_unexplained", **_cost(answer))
@@ -273,7 +275,8 @@ def raise_unless_success(answer: Answer, key: str) -> None:
         raise RateLimitError(retry_after_s(answer.headers))
     if answer.status in (401, 403):
         raise _refusal(answer.status, detail_of(answer, key))
-    raise UnexpectedResponseError("bad_answer", reason=f"HTTP {answer.status}: {detail_of(answer, key)}")
+    why = reason("http_detail", status=answer.status, detail=detail_of(answer, key))
+    raise UnexpectedResponseError("bad_answer", reason=why)
 
 
 def is_same(one: str, other: str) -> bool:
@@ -284,16 +287,21 @@ def is_same(one: str, other: str) -> bool:
 # --- words of the service
 
 
-def detail_of(answer: Answer, key: str) -> str:
+def detail_of(answer: Answer, key: str) -> str | Reason:
     """Return the service's own sentence as plain text of at most 300 characters; markup is named, not shown."""
     if answer.is_html:
-        return "an HTML page"
+        return reason("html_page")
     if answer.fields is not None:
         text = _sentence_in(answer.fields) or ""
     else:
         text = answer.body.decode("utf-8", "replace") if answer.value is None else ""
     # Our sentences go on after it with a stop of their own.
-    return "an HTML page" if _MARKUP.search(text) else plain(text, key).rstrip(_STOPS) or _phrase(answer)
+    return reason("html_page") if _MARKUP.search(text) else plain(text, key).rstrip(_STOPS) or _phrase(answer)
+
+
+def _lower(detail: str | Reason) -> str:
+    """Return the service's own words in lower case; empty where it said nothing."""
+    return detail.lower() if isinstance(detail, str) else ""
 
 
 def plain(text: str, key: str = "") -> str:
@@ -325,10 +333,10 @@ def _has_envelope(answer: Answer) -> bool:
     return fields is not None and isinstance(fields.get("error"), str)
 
 
-def _phrase(answer: Answer) -> str:
+def _phrase(answer: Answer) -> str | Reason:
     if answer.is_success:
-        return "it is empty" if not answer.body else "it is not what was agreed"
+        return reason("not_as_agreed" if answer.body else "empty")
     try:
         return HTTPStatus(answer.status).phrase
     except ValueError:
-        return f"HTTP {answer.status}"
+        return reason("http", status=answer.status)

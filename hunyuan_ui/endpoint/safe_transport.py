@@ -17,7 +17,7 @@ import anyio
 import httpcore
 import httpx
 
-from hunyuan_ui.errors import DownloadError
+from hunyuan_ui.errors import DownloadError, reason
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 
@@ -55,19 +55,19 @@ class UrlPolicy:
             url = httpx.URL(text)
             origin = _origin(url)
         except (httpx.InvalidURL, ValueError, TypeError):
-            raise _refused("it is no web address") from None
+            raise _refused("link_no_address") from None
         if len(text) > _LONGEST_URL:
-            raise _refused("it is too long")
+            raise _refused("link_too_long")
         if not url.host:
-            raise _refused("it names no host")
+            raise _refused("link_without_host")
         if url.userinfo:
-            raise _refused("it holds a user name")
+            raise _refused("link_with_user")
         if origin == self._own:
             return url
         if url.scheme != "https":
-            raise _refused("it is not https")
+            raise _refused("link_not_https")
         if self.is_own(*origin[1:]) or origin[2] != _HTTPS_PORT:
-            raise _refused("it names another port")
+            raise _refused("link_other_port")
         return url
 
 
@@ -139,7 +139,7 @@ class SafeBackend(httpcore.AsyncNetworkBackend):
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError("the name was not found") from error
         if not all(is_public(address) for address in addresses):
-            raise _refused("it leads into a private network")
+            raise _refused("link_private")
         return addresses
 
 
@@ -164,5 +164,5 @@ def _origin(url: httpx.URL) -> tuple[str, str, int]:
     return url.scheme, url.raw_host.decode("ascii"), url.port or default
 
 
-def _refused(reason: str) -> DownloadError:
-    return DownloadError("link_refused", retryable=False, reason=reason)
+def _refused(code: str) -> DownloadError:
+    return DownloadError("link_refused", retryable=False, reason=reason(code))

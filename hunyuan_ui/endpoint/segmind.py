@@ -34,7 +34,13 @@ from hunyuan_ui.endpoint.http import (
     unreachable,
 )
 from hunyuan_ui.endpoint.responses import Answer
-from hunyuan_ui.errors import AuthenticationError, DownloadError, OutcomeUnknownError, UnexpectedResponseError
+from hunyuan_ui.errors import (
+    AuthenticationError,
+    DownloadError,
+    OutcomeUnknownError,
+    UnexpectedResponseError,
+    reason,
+)
 from hunyuan_ui.file_type import video_type
 from hunyuan_ui.request import VideoRequest
 
@@ -312,7 +318,7 @@ def _key_header(key: str) -> dict[str, str]:
     if not key:
         raise AuthenticationError("key_missing")
     if not (key.isascii() and key.isprintable() and " " not in key and len(key) <= _LONGEST_KEY):
-        raise AuthenticationError("key_refused", detail="it holds characters that no key has")
+        raise AuthenticationError("key_refused", detail=reason("not_a_key"))
     return {contract.KEY_HEADER: key}
 
 

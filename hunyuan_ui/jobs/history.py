@@ -17,7 +17,14 @@ from typing import Any, Final, TypeVar
 from hunyuan_ui import log
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S, RemoteState
 from hunyuan_ui.endpoint.history import UNKNOWN_PROMPT, PastRequest
-from hunyuan_ui.errors import AuthenticationError, EndpointError, InvalidRequestError, SpendLimitError, StorageError
+from hunyuan_ui.errors import (
+    AuthenticationError,
+    EndpointError,
+    InvalidRequestError,
+    SpendLimitError,
+    StorageError,
+    reason,
+)
 from hunyuan_ui.estimate import estimate, is_plausible
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.job_view import HistoryState
@@ -205,7 +212,7 @@ class SpendingHistory:
 
     def _said(self, usd: object) -> Job:
         if isinstance(usd, bool) or not isinstance(usd, (int, float)) or not 0 <= usd <= MOST_SAID_USD:
-            raise InvalidRequestError("bad_amount", field="usd", high=f"{MOST_SAID_USD:,}")
+            raise InvalidRequestError("bad_amount", field="usd", high=MOST_SAID_USD)
         job = self._new_job("", VideoRequest.parse({"prompt": UNKNOWN_PROMPT}))
         problem = JobProblem.from_code("said_spent")
         # It is no video that failed, so it is reviewed already.
@@ -267,9 +274,9 @@ def _at_its_cost(job: Job, past: PastRequest) -> Job:
 
 def _problem(past: PastRequest, status: JobStatus) -> JobProblem | None:
     if status is JobStatus.UNKNOWN:
-        return JobProblem.from_code("unreadable_answer", reason="its history names no request id")
+        return JobProblem.from_code("unreadable_answer", reason=reason("history_without_id"))
     if status is not JobStatus.LOST:
         return None
     if past.state is RemoteState.FAILED:
-        return JobProblem.from_code("job_failed_charged", request_id=past.request_id or "unknown")
-    return JobProblem.from_code("video_lost", request_id=past.request_id or "unknown")
+        return JobProblem.from_code("job_failed_charged", request_id=past.request_id or reason("unknown"))
+    return JobProblem.from_code("video_lost", request_id=past.request_id or reason("unknown"))

@@ -28,6 +28,7 @@ from hunyuan_ui.errors import (
     RateLimitError,
     RequestExpiredError,
     StorageError,
+    reason,
 )
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of
@@ -441,7 +442,7 @@ class Journey:
 
 
 _UNCONFIRMED: Final = "unconfirmed"  # in the notes: the problem whose answer brought the request id
-_GONE: Final = DownloadError("video_lost", retryable=False, expired=True, request_id="unknown")
+_GONE: Final = DownloadError("video_lost", retryable=False, expired=True, request_id=reason("unknown"))
 _UNEXPLAINED: Final = JobFailedError("job_failed_unexplained")
 
 

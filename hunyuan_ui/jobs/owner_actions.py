@@ -144,7 +144,7 @@ class OwnerDesk:
         """
         _require_owner(visitor)
         if not (math.isfinite(cost_usd) and 0 <= cost_usd <= MOST_USD):
-            raise InvalidRequestError("bad_amount", field="cost_usd", high=f"{MOST_USD:,}")
+            raise InvalidRequestError("bad_amount", field="cost_usd", high=MOST_USD)
         note = clean_text(note)[:_LONGEST_NOTE]
         corrected = await self._means.in_ledger.soon(self._means.ledger.correct_cost, job_id, cost_usd, note)
         if corrected is None:

@@ -276,7 +276,7 @@ class JobRunner:
     def notice(self) -> JobProblem | None:
         """What the owner should put right although all goes on."""
         if ahead_s := self._means.ledger.ahead_s:
-            return JobProblem.from_code("clock_ahead", days=f"{ahead_s / DAY_S:,.0f}")
+            return JobProblem.from_code("clock_ahead", days=round(ahead_s / DAY_S))
         return None
 
     def limits(self) -> Limits:

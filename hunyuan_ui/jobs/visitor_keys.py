@@ -14,7 +14,7 @@ from typing import Final
 
 from hunyuan_ui.access_code import Tries
 from hunyuan_ui.endpoint.segmind import EndpointClient
-from hunyuan_ui.errors import AuthenticationError
+from hunyuan_ui.errors import AuthenticationError, reason
 from hunyuan_ui.job import Job, Visitor
 from hunyuan_ui.settings import Secret, is_key
 
@@ -193,4 +193,4 @@ def check_key(text: str) -> None:
         AuthenticationError: No key looks like that.
     """
     if not is_key(text):
-        raise AuthenticationError("key_refused", detail="it holds a space or a character that no key has")
+        raise AuthenticationError("key_refused", detail=reason("not_a_key"))

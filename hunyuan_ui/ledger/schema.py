@@ -100,6 +100,7 @@ def problem_text(problem: JobProblem | None) -> str | None:
     """Return a problem as the column `problem` holds it."""
     if problem is None:
         return None
+    # Older versions wrote an English sentence as well, and cannot read a row without one.
     return json.dumps({"code": problem.code, "sentence": problem.sentence, "facts": problem.facts})
 
 
@@ -111,7 +112,7 @@ def as_storage_error(error: sqlite3.Error) -> StorageError:
     if "readonly" in text or "unable to open" in text or "i/o error" in text:
         return StorageError("disk_read_only")
     if "is full" in text:
-        return StorageError("disk_full", free="0 MB")
+        return StorageError("disk_full", free=0)
     if "closed database" in text:
         return StorageError("stopping")
     return StorageError("ledger_damaged")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from hunyuan_ui import media
-from hunyuan_ui.errors import MediaError
+from hunyuan_ui.errors import MediaError, reason
 from hunyuan_ui.files import is_disk_full
 from hunyuan_ui.media import settings_tag
 from hunyuan_ui.request import FPS
@@ -134,11 +134,11 @@ class Exports:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._make_room()
             if shutil.disk_usage(self.folder).free < self._min_free_bytes:
-                raise MediaError("export_failed", problem="the disk is nearly full")
+                raise MediaError("export_failed", problem=reason("disk_nearly_full"))
             _write(video, path, export)
             keep_if(is_wanted, path)
         except OSError as error:
-            problem = "the disk is full" if is_disk_full(error) else "the file could not be written"
+            problem = reason("disk_full" if is_disk_full(error) else "file_not_written")
             raise MediaError("export_failed", problem=problem) from error
 
     def _make_room(self) -> None:

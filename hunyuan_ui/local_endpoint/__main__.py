@@ -10,9 +10,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn, TypeVar
 
+from hunyuan_ui.errors import reason
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
-from hunyuan_ui.strict_numbers import number, whole
+from hunyuan_ui.strict_numbers import UnfitError, number, whole
+from hunyuan_ui.words import words
 
 _T = TypeVar("_T")
 
@@ -63,15 +65,19 @@ def _option(read: Callable[[str], _T]) -> Callable[[str], _T]:
     def read_option(text: str) -> _T:
         try:
             return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{error}, not {text[:60]!r}") from None
+        except UnfitError as error:
+            told = words()("setting.unfit", must=error.must, shown=text[:60])
+            raise argparse.ArgumentTypeError(told) from None
 
     return read_option
 
 
 def _parser() -> argparse.ArgumentParser:
     port, calls = _option(whole(0, 65_535)), _option(whole(0, 1_000_000))
-    seconds, dollars = _option(number(0, 86_400, "seconds")), _option(number(0, 1_000_000, "US dollars"))
+    seconds, dollars = (
+        _option(number(0, 86_400, reason("seconds"))),
+        _option(number(0, 1_000_000, reason("us_dollars"))),
+    )
     parser = _Parser(
         prog="python -m hunyuan_ui.local_endpoint",
         description="A stand-in for the hosted service: the same HTTP contract, videos drawn on this machine.",

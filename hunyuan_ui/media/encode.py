@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hunyuan_ui.errors import MediaError
+from hunyuan_ui.errors import MediaError, reason
 from hunyuan_ui.files import replacing
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _encode(container: Any, width: int, height: int, fps: int, frames: Iterable[
     context.colorspace = context.color_primaries = context.color_trc = 1
     for index, planes in enumerate(frames):
         if planes.shape != (height * 3 // 2, width):
-            raise MediaError("export_failed", problem=f"frame {index} is not {width} x {height}")
+            raise MediaError("export_failed", problem=reason("frame_size", frame=index, width=width, height=height))
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = index
         container.mux(stream.encode(frame))

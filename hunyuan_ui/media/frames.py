@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from hunyuan_ui.errors import MediaError
+from hunyuan_ui.errors import MediaError, reason
 from hunyuan_ui.files import replacing
 from hunyuan_ui.media.decoding import decoding
 from hunyuan_ui.media.mp4_check import facts
@@ -145,7 +145,7 @@ def _slowed(video: Path, fps: float) -> float:
     of_video = facts(video)
     fps = min(fps, of_video.fps)
     if of_video.duration_s * fps > MAX_ANIMATION_FRAMES:
-        raise MediaError("export_failed", problem="the video is too long for an animation")
+        raise MediaError("export_failed", problem=reason("too_long_for_animation"))
     return fps
 
 

@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, NoReturn
 
-from hunyuan_ui.errors import MediaError
+from hunyuan_ui.errors import MediaError, Reason, reason
 
 # Bytes; twelve hours of pictures, where the tables of the longest clip the model makes are about 2 kB.
 _MAX_TABLE: Final = 4 * 2**20
 _MAX_BOXES: Final = 100_000  # boxes in one folder; a file of nothing but empty boxes must not hold us up
+
+WHOLE_FILE: Final = reason("file")
 
 
 class Box(NamedTuple):
@@ -27,25 +29,25 @@ class Box(NamedTuple):
     end: int
 
 
-def boxes(file: BinaryIO, start: int, end: int, parent: str) -> Iterator[Box]:
-    """Yield the boxes between two offsets, which they must fill exactly."""
+def boxes(file: BinaryIO, start: int, end: int, parent: Reason = WHOLE_FILE) -> Iterator[Box]:
+    """Yield the boxes between two offsets, which they must fill exactly; errors name what they lie in."""
     for index in range(_MAX_BOXES):
         if start >= end:
             return
         file.seek(start)
         head = file.read(min(16, end - start))
         kind = head[4:8]
-        if parent == "the file" and index == 0 and kind != b"ftyp":
+        if parent == WHOLE_FILE and index == 0 and kind != b"ftyp":
             raise MediaError("not_a_video")
         if len(head) < 8:
-            cut_short(f"{parent} ends inside a box")
+            cut_short("ends_inside_box", parent=parent)
         length, payload = int.from_bytes(head[:4], "big"), 8
         if length == 1:
             length, payload = int.from_bytes(head[8:16], "big"), 16
-        elif length == 0 and parent == "the file":
+        elif length == 0 and parent == WHOLE_FILE:
             length = end - start
         if length < payload or length > end - start:
-            cut_short(f"box {shown(kind)} says {length} bytes where {parent} has {end - start} left")
+            cut_short("box_too_long", kind=shown(kind), length=length, parent=parent, left=end - start)
         yield Box(kind, start + payload, start + length)
         start += length
     raise MediaError("not_a_video")
@@ -54,7 +56,7 @@ def boxes(file: BinaryIO, start: int, end: int, parent: str) -> Iterator[Box]:
 def children(file: BinaryIO, box: Box) -> dict[bytes, list[Box]]:
     """Return the boxes inside a box, by kind."""
     found: dict[bytes, list[Box]] = {}
-    for child in boxes(file, box.start, box.end, f"box {shown(box.kind)}"):
+    for child in boxes(file, box.start, box.end, reason("box", kind=shown(box.kind))):
         found.setdefault(child.kind, []).append(child)
     return found
 
@@ -62,7 +64,7 @@ def children(file: BinaryIO, box: Box) -> dict[bytes, list[Box]]:
 def only(found: dict[bytes, list[Box]], kind: bytes) -> Box:
     """Return the first box of a kind that an index must have."""
     if kind not in found:
-        cut_short(f"its index has no box {shown(kind)}")
+        cut_short("box_missing", kind=shown(kind))
     return found[kind][0]
 
 
@@ -77,7 +79,7 @@ def read(file: BinaryIO, box: Box) -> bytes:
 def number(data: bytes, offset: int, width: int = 4) -> int:
     """Return the big-endian number at a place."""
     if len(data) < offset + width:
-        cut_short("a box of its index is too small")
+        cut_short("box_too_small")
     return int.from_bytes(data[offset : offset + width], "big")
 
 
@@ -86,7 +88,7 @@ def entries(table: bytes, columns: int, *, width: int = 4) -> list[tuple[int, ..
     row = struct.Struct(">" + ("I" if width == 4 else "Q") * columns)
     count = number(table, 4)
     if len(table) < 8 + count * row.size:
-        cut_short("a table of its index is too small")
+        cut_short("table_too_small")
     return list(row.iter_unpack(table[8 : 8 + count * row.size]))
 
 
@@ -95,9 +97,9 @@ def shown(kind: bytes) -> str:
     return kind.decode("latin-1").encode("unicode_escape").decode()
 
 
-def cut_short(problem: str) -> NoReturn:
-    """Refuse a file that says more than it holds."""
-    raise MediaError("video_cut_short", problem=problem)
+def cut_short(code: str, **facts: object) -> NoReturn:
+    """Refuse a file that says more than it holds, for the reason of this code."""
+    raise MediaError("video_cut_short", problem=reason(code, **facts))
 
 
 @contextmanager

@@ -89,14 +89,14 @@ class _Track(NamedTuple):
 
 
 def _walk(file: BinaryIO, size: int) -> _Track:
-    outer = list(boxes(file, 0, size, "the file"))
+    outer = list(boxes(file, 0, size))
     kinds = [box.kind for box in outer]
     if not outer:
         raise MediaError("not_a_video")
     if b"moov" not in kinds:
-        cut_short("its index is missing")
+        cut_short("index_missing")
     if b"mdat" not in kinds:
-        cut_short("its pictures are missing")
+        cut_short("pictures_missing")
     moov = children(file, outer[kinds.index(b"moov")])
     is_fragmented = b"mvex" in moov and b"moof" in kinds
     for box in moov.get(b"trak", []):
@@ -118,7 +118,7 @@ def _video_track(file: BinaryIO, media: dict[bytes, list[Box]], size: int, *, is
     frames, ticks = sum(count for count, _ in runs), sum(count * delta for count, delta in runs)
     if not is_fragmented:
         if not ticks:
-            cut_short("its duration is 0")
+            cut_short("no_duration")
         _check_samples(file, table, frames, size)
     return _Track(width, height, timescale, ticks, frames, is_fragmented)
 
@@ -128,7 +128,7 @@ def _check_samples(file: BinaryIO, table: dict[bytes, list[Box]], frames: int, s
     sizes = read(file, only(table, b"stsz"))
     fixed, count = number(sizes, 4), number(sizes, 8)
     if count != frames:
-        cut_short(f"its index has {count} pictures and {frames} times")
+        cut_short("pictures_and_times", count=count, times=frames)
     ends = [0, *accumulate(size for (size,) in entries(sizes[4:], 1))] if not fixed else None
     is_long = b"co64" in table
     offsets = entries(read(file, only(table, b"co64" if is_long else b"stco")), 1, width=8 if is_long else 4)
@@ -140,10 +140,10 @@ def _check_samples(file: BinaryIO, table: dict[bytes, list[Box]], frames: int, s
         last = min(first + (runs[run][1] if runs else 0), count)
         length = (last - first) * fixed if ends is None else ends[last] - ends[first]
         if offset + length > size:
-            cut_short(f"picture {last} of {count} would end at byte {offset + length} of {size}")
+            cut_short("picture_outside", picture=last, count=count, end=offset + length, size=size)
         first = last
     if first != count:
-        cut_short(f"only {first} of {count} pictures have a place in the file")
+        cut_short("pictures_without_place", placed=first, count=count)
 
 
 def _facts_of_packets(path: Path) -> VideoFacts:
@@ -151,5 +151,5 @@ def _facts_of_packets(path: Path) -> VideoFacts:
         frames = sum(1 for packet in container.demux(stream) if packet.size)
         fps = float(stream.average_rate or stream.guessed_rate or 0)
         if not frames or not fps:
-            cut_short("its duration is 0")
+            cut_short("no_duration")
         return VideoFacts(stream.width, stream.height, fps, frames, frames / fps)

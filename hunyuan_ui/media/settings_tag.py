@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, cast
 from uuid import UUID
 
-from hunyuan_ui.errors import InvalidRequestError, MediaError
+from hunyuan_ui.errors import InvalidRequestError, MediaError, reason
 from hunyuan_ui.media import check_mp4, replacing
 from hunyuan_ui.media.mp4_boxes import Box, boxes, cut_short, opened
 from hunyuan_ui.request import VideoRequest
@@ -32,6 +32,8 @@ _MAX_INDEX_BYTES: Final = 16 * 2**20
 _COPY_BYTES: Final = 1024 * 1024
 _HOLDS_OFFSETS: Final = (b"trak", b"mdia", b"minf", b"stbl")
 _TAGS_OF_PLAYERS: Final = bytes(8) + b"mdirappl" + bytes(9)  # the handler of an `ilst` of known items
+
+_TAG: Final = reason("tag")
 
 Boxes = list[tuple[bytes, bytes]]  # kind and payload
 
@@ -96,7 +98,7 @@ def read(path: Path) -> VideoRequest:
 
 
 def _texts(file: BinaryIO, size: int) -> Iterator[bytes]:
-    for box in boxes(file, 0, size, "the file"):
+    for box in boxes(file, 0, size):
         if box.kind == b"moov":
             # A foreign file may keep something else there; that is no reason to refuse it.
             with suppress(MediaError):
@@ -109,7 +111,7 @@ def _comments(file: BinaryIO, moov: Box) -> Iterator[bytes]:
     found = [moov]
     for kind, skipped in ((b"udta", 0), (b"meta", 0), (b"ilst", 4), (_COMMENT, 0), (b"data", 0)):
         within = [(box.start + skipped, box.end) for box in found]
-        found = [box for start, end in within for box in boxes(file, start, end, "a tag") if box.kind == kind]
+        found = [box for start, end in within for box in boxes(file, start, end, _TAG) if box.kind == kind]
     for box in found:
         yield _bytes(file, box._replace(start=box.start + 8), MAX_TAG_BYTES)
 
@@ -127,15 +129,15 @@ def _request_in(text: bytes) -> VideoRequest | None:
         facts = None
     if not isinstance(facts, dict) or MARK not in facts:
         if f'"{MARK}"'.encode() in text[:64]:
-            raise MediaError("bad_settings_in_video", problem="they are damaged.")
+            raise MediaError("bad_settings_in_video", problem=reason("settings_damaged"))
         return None
     settings = cast("dict[str, object]", facts).get("settings")
     if not isinstance(settings, dict):
-        raise MediaError("bad_settings_in_video", problem="they are damaged.")
+        raise MediaError("bad_settings_in_video", problem=reason("settings_damaged"))
     try:
         return VideoRequest.parse(cast("dict[str, Any]", settings))
     except InvalidRequestError as error:
-        raise MediaError("bad_settings_in_video", problem=str(error)) from None
+        raise MediaError("bad_settings_in_video", problem=error.as_reason) from None
 
 
 # writing
@@ -158,7 +160,7 @@ def _rewrite(source: Path, target: Path, text: bytes | None) -> None:
 
 def _pieces(file: BinaryIO, size: int) -> Iterator[_Piece]:
     start = 0
-    for box in boxes(file, 0, size, "the file"):
+    for box in boxes(file, 0, size):
         yield _Piece(box.kind, start, box.start, box.end)
         start = box.end
 
@@ -182,7 +184,7 @@ def _new_moov(file: BinaryIO, pieces: list[_Piece], text: bytes | None) -> bytes
     """Return the whole index with another comment, and with every picture's place as it will be."""
     found = [piece for piece in pieces if piece.kind == b"moov"]
     if len(found) != 1 or found[0].end - found[0].start > _MAX_INDEX_BYTES:
-        raise MediaError("export_failed", problem="the index of this MP4 is not one this program can change")
+        raise MediaError("export_failed", problem=reason("index_unknown"))
     file.seek(found[0].start)
     old = file.read(found[0].end - found[0].start)
     inside = _parsed(old[found[0].payload - found[0].start :])
@@ -232,11 +234,11 @@ def _shifted_table(table: bytes, number: str, shift: Callable[[int], int]) -> by
     count = int.from_bytes(table[4:8], "big")
     row = struct.Struct(f">{count}{number}") if count <= len(table) else None
     if row is None or len(table) < 8 + row.size:
-        cut_short("a table of its index is too small")
+        cut_short("table_too_small")
     try:
         return table[:8] + row.pack(*map(shift, row.unpack_from(table, 8))) + table[8 + row.size :]
     except struct.error:
-        raise MediaError("export_failed", problem="the MP4 is too large for its own index") from None
+        raise MediaError("export_failed", problem=reason("index_too_small")) from None
 
 
 def _copy(file: BinaryIO, piece: _Piece, out: BinaryIO) -> None:
@@ -245,14 +247,14 @@ def _copy(file: BinaryIO, piece: _Piece, out: BinaryIO) -> None:
     if (head := file.read(4)) == bytes(4):
         # "To the end of the file" would swallow the box that follows now.
         if length >= 2**32:
-            raise MediaError("export_failed", problem="the MP4 is too large for its own index")
+            raise MediaError("export_failed", problem=reason("index_too_small"))
         head = length.to_bytes(4, "big")
     out.write(head)
     left = length - 4
     while left > 0:
         data = file.read(min(left, _COPY_BYTES))
         if not data:
-            cut_short("it became shorter while it was read")
+            cut_short("became_shorter")
         out.write(data)
         left -= len(data)
 
@@ -268,7 +270,7 @@ def _parsed(data: bytes) -> Boxes:
         if length == 1:
             length, head = int.from_bytes(data[start + 8 : start + 16], "big"), 16
         if length < head or start + length > len(data):
-            cut_short("its index holds a box that does not fit")
+            cut_short("box_does_not_fit")
         found.append((data[start + 4 : start + 8], data[start + head : start + length]))
         start += length
     return found

@@ -26,6 +26,7 @@ from hunyuan_ui.ui.mcp import NO_TOOL, readable_by_agents
 from hunyuan_ui.ui.served_files import download_name, served_copy
 from hunyuan_ui.ui.views import as_json
 from hunyuan_ui.ui.visitor import VISITOR_HEADER, Event, headers_of, login_of, page_event, say_for, visitor_of
+from hunyuan_ui.words import words
 
 KEY_HEADER: Final = "x-api-key"
 CODE_HEADER: Final = "x-access-code"
@@ -39,17 +40,9 @@ WAITING_OF_ONE_VISITOR: Final = 4  # public only
 WAITING_OF_ONE_ADDRESS: Final = 16  # public only: of those who come one by one, each with a job of their own
 
 _STATUS_SHOWN: Final = ("status", "phase", "is_active", "elapsed_s", "usual_s", "place", "waiting", "retry_in_s")
-_JOB_HELP: Final = {
-    "job_id": (
-        "An id of your own, so that sending it again names the same job and never pays twice: 32 hexadecimal digits, a "
-        "dot, and 32 more that only you know. With the first 32 alone, all else must be sent again as well."
-    ),
-    "most_usd": "What the video may cost at most; a dearer one is refused. Range: 0 to 1000 US dollars.",
-}
-_STATUS_HELP: Final = {
-    "job_id": "The job_id that submit returned.",
-    "wait_s": f"Wait for the end so long, then answer anyway. Range: 0 to {LONGEST_STATUS_WAIT_S:g} seconds.",
-}
+# Parameters that are not fields of the request, and the end of the key of each one's help, after "api.".
+_JOB_HELP: Final = {"job_id": "job_id", "most_usd": "most_usd"}
+_STATUS_HELP: Final = {"job_id": "job_id_returned", "wait_s": "wait_s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +236,9 @@ def _declare(call: Event, signature: inspect.Signature, helps: dict[str, str], *
         guarded._mcp_type = NO_TOOL  # it waits for minutes, and agents give up on a tool long before
     guarded.__signature__ = signature
     guarded.__annotations__ = {name: found.annotation for name, found in signature.parameters.items()}
-    helps = {**{field.name: _help(field) for field in parameters()}, **helps}
+    say, ranges = words(), {"most": MOST_USD, "longest_s": LONGEST_STATUS_WAIT_S}
+    own = {name: say(f"api.{key}", **ranges) for name, key in helps.items()}
+    helps = {**{field.name: _help(field) for field in parameters()}, **own}
     lines = [f"    {name}: {helps[name]}" for name in signature.parameters if name in helps]
     guarded.__doc__ = "\n".join([call.__doc__ or "", "", "Args:", *lines])
     cast("Any", gr).api(guarded, api_name=call.__name__, **{"concurrency_limit": None, **options})
@@ -256,15 +251,16 @@ def _declare(call: Event, signature: inspect.Signature, helps: dict[str, str], *
 def _wait_s(wished: object) -> float:
     """Return how long to wait, in seconds within the range."""
     if isinstance(wished, bool) or not isinstance(wished, (int, float)):
-        facts = {"label": "wait_s", "value": repr(wished)[:60], "low": 0, "high": f"{LONGEST_STATUS_WAIT_S:g}"}
-        raise InvalidRequestError("not_a_number", field="wait_s", **facts)
+        value, high = repr(wished)[:60], int(LONGEST_STATUS_WAIT_S)
+        raise InvalidRequestError("not_a_number", field="wait_s", value=value, low=0, high=high)
     return min(max(float(wished), 0.0), LONGEST_STATUS_WAIT_S)
 
 
 def _help(field: Parameter) -> str:
     """Return a parameter's help with its range and unit, for those who see no control."""
     low = 1 if field.default is None else field.low or 0
-    return f"{field.help} Range: {f'{low} to {field.high} {field.unit}'.strip()}."
+    key = "api.field" if field.unit else "api.field_without_unit"
+    return words()(key, help=words()[f"field.{field.name}.help"], low=low, high=field.high, unit=field.unit)
 
 
 def _resolved(call: Event) -> inspect.Signature:
@@ -278,8 +274,8 @@ def _own_key(caller: gr.Request | None) -> str | None:
 def _amount(value: object) -> float:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 <= cast("float", value) <= MOST_USD:
-        facts = {"label": "most_usd", "value": str(value)[:40], "low": 0, "high": MOST_USD}
-        raise InvalidRequestError("out_of_range" if is_number else "not_a_number", field="most_usd", **facts)
+        code = "out_of_range" if is_number else "not_a_number"
+        raise InvalidRequestError(code, field="most_usd", value=str(value)[:40], low=0, high=MOST_USD)
     return float(cast("float", value))
 
 

@@ -39,15 +39,17 @@ class BadCallError(Exception):
         code: Of its sentence, after "call.".
         status: HTTP status.
         at: Index of the value that is wrong; None when it is not one value.
-        name: What the caller calls that value.
+        name: What the caller calls that value; empty when it is not one value.
+        count: How many values the function takes.
     """
 
-    def __init__(self, code: str, status: int = 422, *, at: int | None = None, name: str = "") -> None:
+    def __init__(self, code: str, status: int = 422, *, at: int | None = None, name: str = "", count: int = 0) -> None:
         super().__init__(code)
         self.code = code
         self.status = status
         self.at = at
         self.name = name
+        self.count = count
         self.reply_to: str | int | None = None
 
 
@@ -192,7 +194,7 @@ class CallRules:
         if may_leave_out and len(data) != len(values):
             values = tuple(one for one, hidden in zip(values, function.is_hidden, strict=True) if not hidden)
         if len(data) != len(values):
-            raise BadCallError("wrong_count", 400, name=str(len(values)))
+            raise BadCallError("wrong_count", 400, count=len(values))
         for place, (value, given) in enumerate(zip(values, data, strict=True)):
             if wrong := value.kind(given):
                 described = self._parameters.get(f"/{function.name}", ())

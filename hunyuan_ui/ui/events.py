@@ -16,10 +16,10 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.ui.form import sent_in
 from hunyuan_ui.ui.labels import opening_form, priced_parts
 from hunyuan_ui.ui.payment import PayEvents, chosen_payer
-from hunyuan_ui.ui.text import Words
 from hunyuan_ui.ui.variations import variations
 from hunyuan_ui.ui.views import video_json
 from hunyuan_ui.ui.visitor import login_of, page_event, say_for, token_in, token_of, visitor_of
+from hunyuan_ui.words import Words
 
 LOOKED_BACK: Final = 50  # jobs searched for the last finished video
 KEEP: Final[Any] = cast("Any", gr).skip()  # leaves a component as it is; Gradio's own annotation is incomplete
@@ -62,7 +62,7 @@ class PageEvents:
 
         def refused(problem: JobProblem, field: str | None, say: Words) -> tuple[Any, ...]:
             notice = {"answer": job_id, "text": say.sentence(problem), "field": field}
-            priced = {key: value for key, value in problem.facts.items() if key == "most_usd"}
+            priced = {"most_usd": problem.facts["price"]} if problem.code in PRICE_REFUSALS else {}
             return KEEP, {**notice, **priced, "is_confirmable": problem.code in CONFIRMABLE}
 
         return await page_event(submit, refused)(request)

@@ -18,8 +18,9 @@ from hunyuan_ui.prompt_help import presets
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.prompt_panel import build_coach
-from hunyuan_ui.ui.text import label, seconds_text, words
+from hunyuan_ui.ui.text import label
 from hunyuan_ui.ui.variations import COUNTS, count_in
+from hunyuan_ui.words import seconds_text, words
 
 FIELDS: Final = tuple(VideoRequest.model_fields)
 # What time, price and the line above the button follow; text and seed change none of them.

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import gradio as gr
 
-from hunyuan_ui.ui.text import languages, words
+from hunyuan_ui.words import languages, words
 
 WEB: Final = Path(__file__).parent / "web"
 

@@ -23,10 +23,10 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.ui.form import PRICED
 from hunyuan_ui.ui.payment import chosen_payer
 from hunyuan_ui.ui.prompt_panel import json_body
-from hunyuan_ui.ui.text import Words, seconds_text, words_for
 from hunyuan_ui.ui.variations import COUNTS, count_in
 from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
+from hunyuan_ui.words import Words, seconds_text, words_for
 
 PRICE: Final = "/gradio_api/hunyuan/price"
 

@@ -19,8 +19,8 @@ from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.jobs.owner_actions import MOST_USD
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.owner_csv import corrections_of, csv_of, utc
-from hunyuan_ui.ui.text import Words, money
 from hunyuan_ui.ui.visitor import Event, page_event, say_for, token_of, visitor_of
+from hunyuan_ui.words import Words, money
 
 DAYS: Final = 30
 JOBS_SHOWN: Final = 20  # at first, and so many more each time

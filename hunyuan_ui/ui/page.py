@@ -17,10 +17,11 @@ from hunyuan_ui.ui.html_part import WEB, part, script, words_of_scripts
 from hunyuan_ui.ui.owner import OwnerEvents, build_owner
 from hunyuan_ui.ui.payment import build_pay
 from hunyuan_ui.ui.request_filter import MOST_FILE_BYTES
-from hunyuan_ui.ui.text import label, translations, words
+from hunyuan_ui.ui.text import label, translations
 from hunyuan_ui.ui.theme import build_theme
 from hunyuan_ui.ui.views import Gallery, build_gallery, head_of
 from hunyuan_ui.ui.visitor import page_event
+from hunyuan_ui.words import words
 
 # Cheap events that need no queue and must never be listed, limited or shown as progress.
 QUIET: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}

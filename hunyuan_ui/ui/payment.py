@@ -11,8 +11,8 @@ import gradio as gr
 from hunyuan_ui.job import JobProblem, Payer, Visitor
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.html_part import part
-from hunyuan_ui.ui.text import Words
 from hunyuan_ui.ui.visitor import Event, login_of, page_event, say_for, token_of, visitor_of
+from hunyuan_ui.words import Words
 
 _MOST_SESSIONS: Final = 10_000
 _LONGEST_TEXT: Final = 600  # characters of a key or a code that are looked at

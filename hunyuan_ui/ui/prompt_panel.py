@@ -18,7 +18,7 @@ from hunyuan_ui.prompt_help.suggest import improve
 from hunyuan_ui.prompt_help.vocabulary import BY_KEY, VOCABULARY, chosen, toggle
 from hunyuan_ui.request import parameters
 from hunyuan_ui.ui.html_part import part
-from hunyuan_ui.ui.text import Words, words_for
+from hunyuan_ui.words import Words, words_for
 
 PROMPT: Final = "/gradio_api/hunyuan/prompt"
 _LONGEST: Final = max(int(field.high or 0) for field in parameters() if field.is_text)

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui import origins
 from hunyuan_ui.ui.call_values import BadCallError, CallRules
-from hunyuan_ui.ui.text import Words, words_for
+from hunyuan_ui.words import Words, words, words_for
 
 MOST_BYTES: Final = 64 * 1024  # the longest prompts, every character escaped, are half of it
 MOST_FILE_BYTES: Final = 64 * 1024 * 1024  # said to Gradio as well, although its uploads are shut
@@ -360,28 +360,28 @@ def _preflight() -> Response:
 
 
 def _bad_call(error: BadCallError, say: Words, *, is_agent: bool) -> Response:
-    sentence = f"{say(f'call.{error.code}', name=error.name)} {say['call.nothing_sent']}"
+    problem = f"{say(f'call.{error.code}', count=error.count)} {say['call.nothing_sent']}"
+    sentence = say("call.of_value", name=error.name, problem=problem) if error.name else problem
     if is_agent:
         return JSONResponse({"jsonrpc": "2.0", "id": error.reply_to, "error": {"code": -32602, "message": sentence}})
     if error.at is None or error.status != 422:
         return _told(error.status, sentence)
     # Gradio's own shape: its clients read name and sentence from it, its page paints the place.
-    message = sentence.removeprefix(error.name).lstrip(":\uff1a ")
     fine: list[dict[str, Any]] = [{"__type__": "validate", "is_valid": True, "message": ""}] * error.at
-    wrong = {"__type__": "validate", "is_valid": False, "message": message, "parameter_name": error.name}
+    wrong = {"__type__": "validate", "is_valid": False, "message": problem, "parameter_name": error.name}
     return JSONResponse({"error": sentence, "detail": [*fine, wrong]}, 422)
 
 
 # What table 6.1 asks for, read back from the built app; a true answer is a fault.
 _FAULTS: Final[tuple[tuple[str, Callable[[Any], object]], ...]] = (
-    ("the API can be called past the queue (api_open)", lambda demo: demo.api_open),
-    ("files that are sent in have no limit (max_file_size)", lambda demo: not demo.max_file_size),
-    ("runs are recorded (run_history)", lambda demo: demo.run_history),
-    ("errors show their texts (show_error)", lambda demo: demo.show_error),
-    ("folders are served (allowed_paths)", lambda demo: demo.allowed_paths),
-    ("a second server stands in front (ssr_mode)", lambda demo: demo.ssr_mode),
-    ("the program can be edited from outside (GRADIO_VIBE_MODE)", lambda demo: demo.vibe_mode),
-    ("the filter in front of Gradio is missing", lambda demo: not isinstance(demo.app.middleware_stack, Doors)),
+    ("api_open", lambda demo: demo.api_open),
+    ("max_file_size", lambda demo: not demo.max_file_size),
+    ("run_history", lambda demo: demo.run_history),
+    ("show_error", lambda demo: demo.show_error),
+    ("allowed_paths", lambda demo: demo.allowed_paths),
+    ("ssr_mode", lambda demo: demo.ssr_mode),
+    ("vibe_mode", lambda demo: demo.vibe_mode),
+    ("no_filter", lambda demo: not isinstance(demo.app.middleware_stack, Doors)),
 )
 
 
@@ -393,9 +393,9 @@ def faults(demo: Any, *, has_analytics: bool, has_mcp: bool) -> list[str]:
         has_analytics: The owner lets Gradio tell its makers about this app.
         has_mcp: The owner has switched the tools for agents on.
     """
-    found = [text for text, is_wrong in _FAULTS if is_wrong(demo)]
+    found = [code for code, is_wrong in _FAULTS if is_wrong(demo)]
     if demo.analytics_enabled and not has_analytics:
-        found.append("Gradio tells its makers about this app (analytics)")
+        found.append("analytics")
     if demo.mcp_server and not has_mcp:
-        found.append("agents are served without the owner's switch (GRADIO_MCP_SERVER)")
-    return found
+        found.append("mcp")
+    return [words()[f"start.fault.{code}"] for code in found]

@@ -18,9 +18,9 @@ from hunyuan_ui.job import JobProblem, JobStatus, is_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.labels import build_price_route
 from hunyuan_ui.ui.prompt_panel import build_coach_route
-from hunyuan_ui.ui.text import words_for
 from hunyuan_ui.ui.views import PAGE_VERSION, as_json, build_video_routes, next_poll_s, video_json
 from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
+from hunyuan_ui.words import words_for
 
 JOBS: Final = "/gradio_api/hunyuan/jobs"
 HEALTH: Final = "/gradio_api/healthz"

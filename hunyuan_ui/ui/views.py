@@ -25,8 +25,8 @@ from hunyuan_ui.library.conversions import RATES, SIDES, Export, ExportKind
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.served_files import download_name, drop_copies
-from hunyuan_ui.ui.text import Words, money, words_for
 from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
+from hunyuan_ui.words import Words, money, words_for
 
 POLL_S: Final = 2.0  # between two questions of a page about a job that takes minutes
 SOON_POLL_S: Final = 0.5  # where the end is near or the wait is short
@@ -340,7 +340,7 @@ def _file(request: Request, job: Job, file: _File) -> Response:
 
 async def _receive(request: Request, path: Path) -> None:
     """Write the body to a file, as long as it is not larger than any video made here."""
-    limit = MediaError("file_too_large", limit=f"{MAX_FILE_BYTES // 2**20} MB")
+    limit = MediaError("file_too_large", limit_mb=MAX_FILE_BYTES // 2**20)
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > MAX_FILE_BYTES:
         raise limit

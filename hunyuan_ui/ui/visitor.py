@@ -15,7 +15,7 @@ from hunyuan_ui import log
 from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError
 from hunyuan_ui.job import JobProblem, Visitor, is_id, new_id
 from hunyuan_ui.settings import Settings
-from hunyuan_ui.ui.text import Words, words, words_for
+from hunyuan_ui.words import Words, words, words_for
 
 VISITOR_HEADER: Final = "x-hunyuan-visitor"
 

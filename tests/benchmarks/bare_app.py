@@ -38,11 +38,11 @@ def form_only() -> gr.Blocks:
 
 def _control(field: Parameter) -> None:
     if field.is_text:
-        gr.Textbox(label=field.label, value=str(field.default or ""))
+        gr.Textbox(label=field.name, value=str(field.default or ""))
     elif field.name == "seed":
-        gr.Number(label=field.label, value=0)
+        gr.Number(label=field.name, value=0)
     else:
-        gr.Slider(field.low or 0, field.high or 0, label=field.label)
+        gr.Slider(field.low or 0, field.high or 0, label=field.name)
 
 
 def one_call(url: str) -> gr.Blocks:

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, Route, expect
 
 from hunyuan_ui.job import JobProblem
 from hunyuan_ui.prompt_help.examples import EXAMPLES
-from hunyuan_ui.ui.text import words
+from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
 from tests.browser.conftest import LONG_MS
 from tests.browser.paid_endpoint import paid_endpoint

@@ -16,7 +16,7 @@ from hunyuan_ui.estimate import estimate
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from hunyuan_ui.prompt_help.presets import STEPS, pixels
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.ui.text import words
+from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
 from tests.browser.conftest import LONG_MS
 from tests.browser.fault_proxy import FaultProxy

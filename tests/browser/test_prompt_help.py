@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from hunyuan_ui.prompt_help.examples import EXAMPLES
-from hunyuan_ui.ui.text import words
+from hunyuan_ui.words import words
 from tests.app_process import RunningApp
 
 

@@ -21,7 +21,8 @@ import pytest
 from hunyuan_ui import media
 from hunyuan_ui.endpoint import download
 from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch, save
-from hunyuan_ui.errors import DownloadError, HunyuanUIError, StorageError
+from hunyuan_ui.errors import DownloadError, HunyuanUIError, StorageError, reason
+from hunyuan_ui.words import words
 from tests import raw_service
 from tests.raw_service import RawService, Received, Reply, Wire, answer, html, redirect
 from tests.videos import mp4_bytes
@@ -110,7 +111,7 @@ async def test_row34_a_connection_that_breaks_within_the_body_is_tried_again(ser
     error = await failure_of(service, part, checkpoint=lambda _: opened.set())
     assert isinstance(error, DownloadError)
     assert error.retryable
-    assert "broke" in str(error)
+    assert "broke" in words().sentence(error)
     assert await fetched(service, part) == len(VIDEO)
 
 
@@ -121,7 +122,7 @@ async def test_an_older_part_file_is_replaced(service: RawService, part: Path, o
 
 
 @pytest.mark.parametrize(
-    ("reply", "words"),
+    ("reply", "told"),
     [
         pytest.param(raw_service.cut(VIDEO, 500, framing="length"), "closed", id="row34-cut-length"),
         pytest.param(raw_service.cut(VIDEO, 500, framing="chunked"), "closed", id="row34-cut-chunked"),
@@ -147,13 +148,13 @@ async def test_an_older_part_file_is_replaced(service: RawService, part: Path, o
     ],
 )
 async def test_what_is_not_the_whole_video_is_fetched_again(
-    service: RawService, part: Path, reply: Reply, words: str
+    service: RawService, part: Path, reply: Reply, told: str
 ) -> None:
     service.on("GET", "/1.mp4", [reply, answer(200, VIDEO)])
     error = await failure_of(service, part, limits=HASTY if reply.stalls else FetchLimits())
     assert isinstance(error, DownloadError)
     assert (error.code, error.retryable, error.expired) == ("download_failed", True, False)
-    assert words in str(error)
+    assert told in words().sentence(error)
     assert await fetched(service, part) == len(VIDEO)
 
 
@@ -170,7 +171,7 @@ async def test_row34_a_service_that_is_away_is_tried_again(service: RawService, 
     error = await failure_of(service, part)
     assert isinstance(error, DownloadError)
     assert error.retryable
-    assert "refused" in str(error)
+    assert "refused" in words().sentence(error)
 
 
 # --- redirects
@@ -187,7 +188,7 @@ async def test_row38_three_redirects_are_followed(service: RawService, part: Pat
 
 async def test_row38_a_fourth_redirect_is_too_many(service: RawService, part: Path) -> None:
     service.on("GET", "*", redirect("/1.mp4"))
-    assert "too often" in str(await failure_of(service, part))
+    assert "too often" in words().sentence(await failure_of(service, part))
     assert len(service.requests) == 4
 
 
@@ -226,7 +227,7 @@ async def test_row40_a_file_over_the_cap_is_not_stored(service: RawService, part
     error = await failure_of(service, part, limits=FetchLimits(save=SaveLimits(max_bytes=1024 * 1024)))
     assert isinstance(error, DownloadError)
     assert (error.retryable, error.expired) == (False, False)
-    assert "too large" in str(error)
+    assert "too large" in words().sentence(error)
 
 
 async def test_row41_a_body_that_keeps_its_rate_but_never_ends_hits_the_wall(part: Path) -> None:
@@ -236,8 +237,9 @@ async def test_row41_a_body_that_keeps_its_rate_but_never_ends_hits_the_wall(par
             await anyio.sleep(0.005)
 
     limits = SaveLimits(wall_s=0.3, slow_after_s=0.1)
-    with pytest.raises(DownloadError, match="too slowly"):
+    with pytest.raises(DownloadError) as caught:
         await save(endless(), part, check=media.check_mp4, limits=limits)
+    assert caught.value.facts["reason"] == reason("too_slow")
     assert left_at(part) is None
 
 
@@ -275,7 +277,7 @@ async def test_row40_too_little_room_is_noticed_before_the_file_is_opened(
     reached: list[str] = []
     error = await failure_of(service, part, checkpoint=reached.append)
     assert (type(error), error.code) == (StorageError, "no_room_for_video")
-    assert "3 MiB" in str(error)
+    assert "3 MiB" in words().sentence(error)
     assert reached == []
 
 
@@ -294,7 +296,7 @@ async def test_row44_a_disk_that_fails_anywhere_leaves_no_part(
     service.on("GET", "/1.mp4", answer(200, VIDEO))
     error = await failure_of(service, part, checkpoint=fail)
     assert (type(error), error.code) == (StorageError, code)
-    assert "was charged" in str(error)
+    assert "was charged" in words().sentence(error)
 
 
 async def test_row44_a_write_that_fails_leaves_no_part(

@@ -23,6 +23,7 @@ from hunyuan_ui.errors import (
     HunyuanUIError,
     RateLimitError,
     UnexpectedResponseError,
+    reason,
 )
 from hunyuan_ui.request import VideoRequest
 
@@ -221,7 +222,7 @@ def test_an_empty_list_of_requests_says_that_there_are_none(body: object) -> Non
         page_of({"data": []}, 404),
         page_of({"data": []}, 500),
         page_of({"data": []}, 206 + 97),
-        Answer(200, {}, b"[]", problem="the answer did not end in time"),
+        Answer(200, {}, b"[]", problem=reason("answer_without_end")),
     ],
 )
 def test_what_is_not_a_whole_list_is_never_an_empty_one(answer: Answer) -> None:
@@ -256,8 +257,9 @@ def test_a_list_that_breaks_off_is_not_read(status: int) -> None:
 
 def test_a_list_without_an_end_is_not_read() -> None:
     pages = [page_of(many(100, 100 * number)) for number in range(MOST_PAGES)]
-    with pytest.raises(UnexpectedResponseError, match="no end"):
+    with pytest.raises(UnexpectedResponseError) as caught:
         read(*pages)
+    assert caught.value.facts["reason"] == reason("list_without_end")
 
 
 def test_one_row_an_output_is_one_request_at_its_whole_cost() -> None:

@@ -19,7 +19,9 @@ from hunyuan_ui.errors import (
     RateLimitError,
     RequestExpiredError,
     UnexpectedResponseError,
+    reason,
 )
+from hunyuan_ui.words import words
 
 KEY = "SG_0123456789abcdef"
 ID = "2c7f59ea-13f1-402c-9353-915a2b5a2124"
@@ -116,8 +118,8 @@ def test_a_refused_or_lost_post_has_its_own_error(
     error = responses.post_error(answer(status, body), KEY)
     assert type(error) is kind
     assert error.code == code
-    assert "{" not in str(error)
-    assert "<" not in str(error)
+    assert "{" not in words().sentence(error)
+    assert "<" not in words().sentence(error)
 
 
 def test_row24_a_redirect_after_ten_seconds_may_follow_paid_work() -> None:
@@ -127,7 +129,7 @@ def test_row24_a_redirect_after_ten_seconds_may_follow_paid_work() -> None:
 
 def test_the_services_own_sentence_is_shown() -> None:
     error = responses.post_error(answer(402, response("out_of_credits")), KEY)
-    assert "You have 0.0 credits." in str(error)
+    assert "You have 0.0 credits." in words().sentence(error)
 
 
 def test_a_lost_answer_keeps_the_request_id_and_the_cost_for_the_owner() -> None:
@@ -164,17 +166,17 @@ def test_a_success_without_a_usable_id_may_have_been_charged(body: object) -> No
     error = caught(responses.submitted_id, answer(200, body), KEY)
     assert type(error) is OutcomeUnknownError
     assert error.code == "unreadable_answer"
-    assert "<" not in str(error)
+    assert "<" not in words().sentence(error)
 
 
 def test_an_id_in_an_answer_that_was_cut_off_after_it_is_not_lost() -> None:
-    cut_off = Answer(200, {}, b'{"request_id": "%s", "status": "QUE' % ID.encode(), "the connection broke")
+    cut_off = Answer(200, {}, b'{"request_id": "%s", "status": "QUE' % ID.encode(), reason("connection_broke"))
     assert responses.submitted_id(cut_off, KEY) == ID
 
 
 def test_half_an_id_is_no_id() -> None:
-    cut_off = Answer(200, {}, b'{"request_id": "2c7f59ea-13f1', "the connection broke")
-    assert caught(responses.submitted_id, cut_off, KEY).facts["reason"] == "the connection broke"
+    cut_off = Answer(200, {}, b'{"request_id": "2c7f59ea-13f1', reason("connection_broke"))
+    assert caught(responses.submitted_id, cut_off, KEY).facts["reason"] == reason("connection_broke")
 
 
 # --- polling
@@ -222,7 +224,7 @@ def test_a_failed_job_is_a_failed_job_whatever_the_status(read: Any, status: int
 
 def test_row29_the_providers_reason_is_shown() -> None:
     error = caught(responses.remote_status, answer(422, response("v2_failed")), ID, KEY)
-    assert "Prompt is Mandatory and must be string" in str(error)
+    assert "Prompt is Mandatory and must be string" in words().sentence(error)
 
 
 @pytest.mark.parametrize("read", [responses.remote_status, responses.remote_result])
@@ -285,7 +287,7 @@ def test_a_result_that_is_not_finished_is_asked_again(status: str) -> None:
 def test_row32_finished_without_an_address_has_its_own_code(output: object) -> None:
     error = caught(responses.remote_result, answer(200, {"status": "COMPLETED", "output": output}), ID, KEY)
     assert (type(error), error.code) == (UnexpectedResponseError, "no_video_in_result")
-    assert ID in str(error)
+    assert ID in words().sentence(error)
 
 
 # --- credits
@@ -331,8 +333,8 @@ def test_credits_that_cannot_be_read_are_not_guessed(body: bytes) -> None:
         ("bad key SG_0123\x004567", "bad key ***"),
         ("x" * 297 + KEY, "x" * 297 + "***"),
         ("x" * 400, "x" * 299 + "…"),
-        ("<html><body>hello</body></html>", "an HTML page"),
-        ("value <script>alert(1)</script>", "an HTML page"),
+        ("<html><body>hello</body></html>", reason("html_page")),
+        ("value <script>alert(1)</script>", reason("html_page")),
         ("1 < 2 and 3 > 2", "1 < 2 and 3 > 2"),
     ],
 )
@@ -354,7 +356,7 @@ def test_a_key_of_another_shape_is_redacted_too() -> None:
         ({"message": "m"}, "m"),
         ({"error": {"message": "m"}}, "m"),
         ({"error": None, "detail": "d"}, "d"),
-        (HTML, "an HTML page"),
+        (HTML, reason("html_page")),
     ],
 )
 def test_a_detail_is_found_or_named(body: object, shown: str) -> None:
@@ -362,8 +364,10 @@ def test_a_detail_is_found_or_named(body: object, shown: str) -> None:
 
 
 def test_html_is_known_by_its_content_type_too() -> None:
-    assert responses.detail_of(answer(400, b"sorry", content_type="text/html; charset=utf-8"), KEY) == "an HTML page"
+    assert responses.detail_of(answer(400, b"sorry", content_type="text/html; charset=utf-8"), KEY) == reason(
+        "html_page"
+    )
 
 
 def test_a_status_without_a_name_has_a_detail() -> None:
-    assert responses.detail_of(answer(499), KEY) == "HTTP 499"
+    assert responses.detail_of(answer(499), KEY) == reason("http", status=499)

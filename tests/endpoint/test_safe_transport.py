@@ -14,7 +14,7 @@ import trustme
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.http import new_request
 from hunyuan_ui.endpoint.safe_transport import SafeBackend, SafeTransport, UrlPolicy, is_public
-from hunyuan_ui.errors import DownloadError
+from hunyuan_ui.errors import DownloadError, reason
 from tests.raw_service import RawService, answer
 
 pytestmark = pytest.mark.anyio
@@ -163,8 +163,9 @@ def backend_of(addresses: list[str], dialled: Dialled) -> SafeBackend:
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], [PUBLIC, "10.0.0.1"], ["2a00:1450::1", "::1"]])
 async def test_one_private_address_of_a_name_is_enough_to_refuse_it(addresses: list[str]) -> None:
     dialled = Dialled()
-    with pytest.raises(DownloadError, match="private"):
+    with pytest.raises(DownloadError) as caught:
         await backend_of(addresses, dialled).connect_tcp("files.example", 443)
+    assert caught.value.facts["reason"] == reason("link_private")
     assert dialled.hosts == []
 
 

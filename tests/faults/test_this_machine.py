@@ -74,7 +74,7 @@ async def test_row44_a_full_disk_keeps_the_paid_video_waiting(rig: Rig, service:
         disk.fill()
         service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
         await until(lambda: runner.view(job_id, OWNER).note)
-        with pytest.raises(StorageError, match="nearly full"):
+        with pytest.raises(StorageError, match="disk_full"):
             await click(runner)
         assert runner.view(job_id, OWNER).job.is_active
         disk.heal()
@@ -247,7 +247,7 @@ async def test_row52_a_locked_ledger_refuses_and_recovers(
         await until(lambda: runner.view(job_id, OWNER).phase is Phase.RENDERING)
         with closing(sqlite3.connect(rig.folder / "ledger.sqlite3", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(StorageError, match="busy"):
+            with pytest.raises(StorageError, match="ledger_busy"):
                 await click(runner)
             service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
             await until(lambda: (note := runner.view(job_id, OWNER).note) and note.code == "ledger_busy_sent")
@@ -275,7 +275,7 @@ async def test_row52_a_ledger_locked_at_the_start_is_for_viewing(
             assert problem is not None
             assert problem.code == "ledger_busy"
             assert not runner.is_healthy
-            with pytest.raises(StorageError, match="busy"):
+            with pytest.raises(StorageError, match="ledger_busy"):
                 await click(runner)
             assert [job.id for job in runner.jobs(OWNER)] == [job_id]
         other.execute("ROLLBACK")

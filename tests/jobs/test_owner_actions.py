@@ -16,6 +16,7 @@ from hunyuan_ui.jobs import JobRunner, open_runner
 from hunyuan_ui.limits import BREAKER_AFTER
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
+from hunyuan_ui.words import words
 from tests.fake_service import FakeService
 from tests.stored_jobs import job
 
@@ -80,7 +81,7 @@ async def test_who_knows_the_key_is_the_owner_of_a_public_run_from_then_on(publi
         with pytest.raises(SpendLimitError) as caught:
             await public.owner.prove(STRANGER, wrong)
         assert caught.value.code == "owner_key_wrong"
-        assert KEY not in str(caught.value)
+        assert KEY not in words().sentence(caught.value)
     assert (await public.owner.prove(STRANGER, f"{KEY}\n")).is_owner
     assert public.owner.seen_as(STRANGER).is_owner
     assert not public.owner.seen_as(Visitor.from_token("c" * 32)).is_owner
@@ -147,7 +148,7 @@ async def test_the_owner_sets_right_what_a_clock_a_century_ahead_has_stored(priv
         ahead_s = 0.0
         notice = runner.limits().notice
         assert (notice is not None) == (jobs > 0)
-        assert notice is None or (notice.code, notice.facts) == ("clock_ahead", {"days": "36,525"})
+        assert notice is None or (notice.code, notice.facts) == ("clock_ahead", {"days": 36525})
         assert runner.is_healthy
         assert runner.limits().problem is None
         assert runner.owner.clock_ahead_s(OWNER) == pytest.approx(CENTURY_S * (jobs > 0), abs=60)

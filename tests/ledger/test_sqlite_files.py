@@ -12,6 +12,7 @@ import pytest
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.ledger import Ledger, back_up, confirm_review, needs_review, open_ledger, sqlite
+from hunyuan_ui.words import words
 from tests.stored_jobs import NOON, Clock, anything_goes, job, open_book
 
 
@@ -259,7 +260,7 @@ def test_a_sqlite_without_strict_tables_is_refused_by_its_version(
     with pytest.raises(StorageError) as caught:
         open_ledger(folder)
     assert caught.value.code == "sqlite_too_old"
-    assert "3.37" in str(caught.value)
+    assert "3.37" in words().sentence(caught.value)
 
 
 # read-only

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hunyuan_ui import media
-from hunyuan_ui.errors import MediaError
+from hunyuan_ui.errors import MediaError, reason
 from hunyuan_ui.job import new_id
 from hunyuan_ui.library.conversions import KEPT_S, Export, ExportKind, Exports
 from hunyuan_ui.media import AnimationKind, check_mp4, encode_mp4, write_animation, write_still
@@ -94,8 +94,9 @@ def test_a_video_of_one_frame_becomes_a_picture_that_stands_still(tmp_path: Path
 
 def test_a_video_that_is_far_too_long_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     encode_mp4(tmp_path / "long.mp4", 16, 16, 24, (np.full((24, 16), 128, np.uint8) for _ in range(320)))
-    with pytest.raises(MediaError, match="too long"):
+    with pytest.raises(MediaError) as caught:
         write_animation(tmp_path / "long.mp4", tmp_path / "long.gif", kind="gif", side=16, fps=24)
+    assert caught.value.facts["problem"] == reason("too_long_for_animation")
     assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
 
 
@@ -190,19 +191,20 @@ async def test_a_visitor_has_one_export_under_way_and_neighbours_do_not_wait_for
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("error", "words"),
-    [(errno.ENOSPC, "the disk is full"), (errno.EDQUOT, "the disk is full"), (errno.EACCES, "could not be written")],
+    ("error", "why"),
+    [(errno.ENOSPC, "disk_full"), (errno.EDQUOT, "disk_full"), (errno.EACCES, "file_not_written")],
 )
 async def test_a_full_disk_gives_a_sentence_and_leaves_nothing(
-    exports: Exports, clip: Path, monkeypatch: pytest.MonkeyPatch, error: int, words: str
+    exports: Exports, clip: Path, monkeypatch: pytest.MonkeyPatch, error: int, why: str
 ) -> None:
     def fail(self: Image.Image, part: Path, **_: object) -> None:
         part.write_bytes(b"GIF89a and a little more")
         raise OSError(error, "no")
 
     monkeypatch.setattr(Image.Image, "save", fail)
-    with pytest.raises(MediaError, match=words):
+    with pytest.raises(MediaError) as caught:
         await made(exports, clip)
+    assert caught.value.facts["problem"] == reason(why)
     assert list(exports.folder.iterdir()) == []
     monkeypatch.undo()
     assert (await made(exports, clip)).is_file()
@@ -211,8 +213,9 @@ async def test_a_full_disk_gives_a_sentence_and_leaves_nothing(
 @pytest.mark.anyio
 async def test_nothing_is_made_in_the_room_that_paid_videos_need(clip: Path, tmp_path: Path) -> None:
     exports = Exports(tmp_path / "exports", min_free_bytes=2**62)
-    with pytest.raises(MediaError, match="nearly full"):
+    with pytest.raises(MediaError) as caught:
         await made(exports, clip)
+    assert caught.value.facts["problem"] == reason("disk_nearly_full")
 
 
 @pytest.mark.anyio

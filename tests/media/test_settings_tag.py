@@ -19,6 +19,7 @@ from hunyuan_ui.errors import MediaError
 from hunyuan_ui.media import check_mp4
 from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.words import words
 from tests.videos import mp4_bytes
 
 REQUEST = VideoRequest.parse(
@@ -317,7 +318,7 @@ def read_of(path: Path, data: bytes) -> VideoRequest | str:
         return settings_tag.read(path)
     except MediaError as error:
         refused = error
-    assert str(refused)
+    assert words().sentence(refused)
     return refused.code
 
 

@@ -5,7 +5,7 @@ import pytest
 from hunyuan_ui.prompt_help import presets
 from hunyuan_ui.prompt_help.examples import EXAMPLES, Example
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.ui.text import words
+from hunyuan_ui.words import words
 
 
 def test_there_are_twelve_examples_with_their_own_keys_seeds_and_titles() -> None:

@@ -8,7 +8,7 @@ from hunyuan_ui.prompt_help.analysis import moves, pieces
 from hunyuan_ui.prompt_help.examples import EXAMPLES, Example
 from hunyuan_ui.prompt_help.hints import CLIP_TOKENS, LLM_TOKENS, NEEDED, hints, token_estimate
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.ui.text import languages, words
+from hunyuan_ui.words import languages, words
 
 DEFAULT_NEGATIVE = VideoRequest.model_construct().negative_prompt
 GOOD = "A fox runs through a forest."

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hunyuan_ui.prompt_help.vocabulary import BY_KEY, ONE_OF, VOCABULARY, add, append, chosen, remove, toggle
-from hunyuan_ui.ui.text import languages, words
+from hunyuan_ui.words import languages, words
 
 KEYS = st.sampled_from(sorted(BY_KEY))
 PROMPTS = st.text(max_size=200).map(lambda text: text.rstrip(" \t\n,;:")).filter(lambda text: not chosen(text))

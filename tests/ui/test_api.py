@@ -20,6 +20,7 @@ from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.request import parameters
 from hunyuan_ui.ui.api import LONGEST_STATUS_WAIT_S, WAITING_FOR_ONE_JOB, ApiCalls
+from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
 
 OWN_KEY = "SG_fedcba9876543210"
@@ -75,7 +76,7 @@ def test_a_word_for_a_number_gets_the_sentence_of_what_would_be_right(paying: Cl
 def test_the_openapi_document_tells_the_same(app: RunningApp) -> None:
     told = httpx.get(f"{app.url}gradio_api/openapi.json").text
     for field in parameters():
-        assert json.dumps(field.help)[1:-1] in told
+        assert json.dumps(words()[f"field.{field.name}.help"])[1:-1] in told
 
 
 def test_an_own_key_in_the_header_pays_for_its_own_video(app: RunningApp, paying: Client) -> None:

@@ -15,7 +15,7 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui import call_values
 from hunyuan_ui.ui.call_values import MOST_PARTS, MOST_TEXT, BadCallError, CallRules
-from hunyuan_ui.ui.text import words
+from hunyuan_ui.words import words
 from tests.built_page import BuiltPage, built_page
 
 pytestmark = pytest.mark.anyio

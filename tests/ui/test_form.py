@@ -21,6 +21,7 @@ from hunyuan_ui.ui.form import (
     sent_in,
     signature_of,
 )
+from hunyuan_ui.words import words
 
 DEFAULTS = [field.default for field in parameters()]
 
@@ -87,7 +88,7 @@ def test_a_bad_value_is_named_with_its_field(field: str, value: object, words_of
     with pytest.raises(InvalidRequestError) as caught:
         request_from(values)
     assert caught.value.field == field
-    assert words_of_the_sentence in str(caught.value)
+    assert words_of_the_sentence in words().sentence(caught.value)
 
 
 def test_the_script_is_told_every_preset_and_no_other() -> None:

@@ -16,6 +16,7 @@ from hunyuan_ui.job import new_id
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.request import parameters
+from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
 
 pytestmark = pytest.mark.anyio
@@ -76,9 +77,9 @@ async def test_each_parameter_has_its_help_with_range_and_unit(app: RunningApp) 
         tools = {tool.name: tool for tool in (await session.list_tools()).tools}
     told = tools["submit"].inputSchema["properties"]
     for field in parameters():
-        words = told[field.name]["description"]
-        assert field.help in words
-        assert f"to {field.high} {field.unit}".strip() in words
+        description = told[field.name]["description"]
+        assert words()[f"field.{field.name}.help"] in description
+        assert f"to {field.high} {field.unit}".strip() in description
     assert tools["submit"].inputSchema["required"] == ["prompt"]
     assert "0 to 25 seconds" in tools["status"].inputSchema["properties"]["wait_s"]["description"]
 

@@ -21,8 +21,8 @@ from hunyuan_ui.jobs import JobRunner, open_runner
 from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.owner import DAYS, JOBS_SHOWN, OwnerEvents, axis_of, history_lines
-from hunyuan_ui.ui.text import words
 from hunyuan_ui.ui.views import as_json, facts_of
+from hunyuan_ui.words import words
 from tests.fake_service import FakeService, answer
 from tests.stored_jobs import job
 from tests.ui.test_owner_page import asking, event

@@ -23,9 +23,9 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.owner import DAYS, OwnerEvents, csv_of, limit_lines
 from hunyuan_ui.ui.payment import PayEvents, chosen_payer
-from hunyuan_ui.ui.text import words
 from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.ui.visitor import login_of, token_of
+from hunyuan_ui.words import words
 from tests.fake_service import FakeService, answer
 from tests.stored_jobs import job
 

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from hunyuan_ui.ui.prompt_panel import PROMPT, advice_on, build_coach_route
-from hunyuan_ui.ui.text import words
+from hunyuan_ui.words import words
 
 
 @pytest.fixture

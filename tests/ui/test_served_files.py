@@ -65,7 +65,7 @@ def test_a_video_that_is_deleted_while_it_is_copied_leaves_no_copy(cache: Path, 
         assert len(files(cache)) == 1
         return False
 
-    with pytest.raises(MediaError, match="no longer"):
+    with pytest.raises(MediaError, match="video_missing"):
         served_copy(DONE, video, deleted_meanwhile)
     assert files(cache) == []
 

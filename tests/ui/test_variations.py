@@ -9,8 +9,8 @@ from hunyuan_ui.estimate import estimate
 from hunyuan_ui.job import is_id, new_id
 from hunyuan_ui.request import MAX_SEED, VideoRequest
 from hunyuan_ui.ui.events import _send_more  # pyright: ignore[reportPrivateUsage]
-from hunyuan_ui.ui.text import words
 from hunyuan_ui.ui.variations import COUNTS, count_in, variations
+from hunyuan_ui.words import words
 
 WISH = VideoRequest.parse({"prompt": "a heron", "seed": 7})
 

@@ -27,8 +27,8 @@ from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui import views as routes
 from hunyuan_ui.ui.served_files import served_copy
-from hunyuan_ui.ui.text import words
 from hunyuan_ui.ui.views import build_video_routes
+from hunyuan_ui.words import words
 from tests.shelves import put_video
 from tests.stored_jobs import in_status, open_book
 from tests.videos import mp4_bytes
