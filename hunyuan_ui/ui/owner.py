@@ -29,13 +29,28 @@ JOBS_EXPORTED: Final = 100_000
 _DAY_S: Final = 86_400
 _BALANCE_WITHIN_S: Final = 3.0  # the desk waits no longer for what the account holds
 _CORRECTABLE: Final = frozenset({JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED})
+OWNER_EVENTS: Final = (
+    "prove",
+    "refresh",
+    "settle",
+    "correct",
+    "confirm",
+    "look_again",
+    "end_waiting",
+    "open_video",
+    "find_videos",
+    "say_spent",
+    "set_clock_right",
+    "resume",
+    "export",
+)
 
 Action = Callable[[gr.EventData, Visitor, Words], Awaitable[str]]
 
 
 def build_owner(runner: JobRunner) -> Any:
     """Place the desk, closed and empty; it is filled when its owner opens it."""
-    desk = part("owner")
+    desk = part("owner", *OWNER_EVENTS)
     desk.value = _closed(runner)
     return desk
 

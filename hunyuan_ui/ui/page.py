@@ -13,8 +13,8 @@ from hunyuan_ui.ui.api import declare_api
 from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.form import PRICED, RequestForm, build_request_form
 from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, MOST_WAITING, LightBlocks
-from hunyuan_ui.ui.html_part import WEB, part, script, words_of_scripts
-from hunyuan_ui.ui.owner import OwnerEvents, build_owner
+from hunyuan_ui.ui.html_part import WEB, head, part
+from hunyuan_ui.ui.owner import OWNER_EVENTS, OwnerEvents, build_owner
 from hunyuan_ui.ui.payment import build_pay
 from hunyuan_ui.ui.request_filter import MOST_FILE_BYTES
 from hunyuan_ui.ui.text import label, translations
@@ -75,8 +75,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     return {
         "theme": build_theme(),
         "css_paths": [WEB / "style.css", WEB / "coach.css", WEB / "gallery.css", WEB / "money.css"],
-        "head": words_of_scripts(),
-        "head_paths": [WEB / "browser.html", WEB / "head.html", WEB / "videos.html"],
+        "head": head(),
         "favicon_path": WEB / "favicon.svg",
         "i18n": translations(),
         "footer_links": ["api", "settings"],
@@ -106,13 +105,13 @@ def _place(runner: JobRunner) -> Page:
     with gr.Row(elem_id="desk"):
         with gr.Column(scale=6, min_width=320, elem_id="form"):
             form = build_request_form(has_variations=not runner.settings.is_public)
-            notice = part("notice")
+            notice = part("notice", "confirm")
             if runner.settings.is_public:
                 part("address")
             pay = build_pay()
         with gr.Column(scale=7, min_width=320, elem_id="screen"):
             player = part("player")
-            watch = part("watch")
+            watch = part("watch", "cancel", "look_again", "ended")
             result = part("result")
     examples = part("examples")
     gallery, owner = build_gallery(runner), build_owner(runner)
@@ -132,14 +131,14 @@ def _wire_sending(page: Page, events: PageEvents) -> None:
         trigger_mode="multiple",
         **QUIET,
     )
-    sent.then(js=script("settled"), **LOCAL)
+    sent.then(js="() => hunyuan.settled()", **LOCAL)
     page.watch.cancel(page_event(events.cancel), [page.who], None, **QUIET)
     page.watch.look_again(page_event(events.look_again), [page.who], [page.watch], **QUIET)
 
 
 def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:
     shown = [page.who, page.watch, page.pay, page.header, page.examples, page.player, page.result, page.form.keeper]
-    demo.load(page_event(events.attach), [page.who], shown, js=script("who"), **QUIET)
+    demo.load(page_event(events.attach), [page.who], shown, js="() => [hunyuan.visitor()]", **QUIET)
     page.watch.ended(js="() => hunyuan.form.refresh()", **LOCAL)
 
 
@@ -148,7 +147,7 @@ def _draw_the_rest(demo: gr.Blocks, page: Page) -> None:
     parts = [page.examples, page.videos.grid, page.videos.viewer, page.videos.compare, page.owner]
     for later in parts:
         later.visible = False
-    demo.load(inputs=parts, outputs=parts, js=script("later"), **LOCAL)
+    demo.load(inputs=parts, outputs=parts, js="(...parts) => hunyuan.later(parts)", **LOCAL)
 
 
 def _wire_form(page: Page) -> None:
@@ -173,7 +172,7 @@ def _wire_form(page: Page) -> None:
     form.keeper.say(outputs=said, js="() => hunyuan.form.said()", **LOCAL)
     texts: list[Any] = [form.prompt, form.negative_prompt]
     for box in texts:
-        box.change(inputs=texts, js=script("coached"), **LOCAL)
+        box.change(inputs=texts, js="(prompt, negative) => hunyuan.prompted(prompt, negative)", **LOCAL)
 
 
 def _wire_money(demo: gr.Blocks, page: Page, events: PageEvents, owner: OwnerEvents) -> None:
@@ -185,19 +184,5 @@ def _wire_money(demo: gr.Blocks, page: Page, events: PageEvents, owner: OwnerEve
     ):
         trigger(event, [page.who, page.pay], page.pay, **QUIET)
     demo.unload(pay.closed)
-    for trigger, event in (
-        (desk.prove, owner.prove()),
-        (desk.refresh, owner.refresh()),
-        (desk.settle, owner.settle()),
-        (desk.correct, owner.correct()),
-        (desk.confirm, owner.confirm()),
-        (desk.look_again, owner.look_again()),
-        (desk.end_waiting, owner.end_waiting()),
-        (desk.open_video, owner.open_video()),
-        (desk.find_videos, owner.find_videos()),
-        (desk.say_spent, owner.say_spent()),
-        (desk.set_clock_right, owner.set_clock_right()),
-        (desk.resume, owner.resume()),
-        (desk.export, owner.export()),
-    ):
-        trigger(event, page.who, desk, **QUIET)
+    for name in OWNER_EVENTS:
+        getattr(desk, name)(getattr(owner, name)(), page.who, desk, **QUIET)

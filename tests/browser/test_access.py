@@ -60,7 +60,7 @@ def late(page: Page, app: RunningApp) -> None:
 
     page.route(JOBS, as_if_late)
     waiting(page, app)
-    expect(page.locator(".stage")).to_have_attribute("data-late", "true")
+    expect(page.locator(".job-card")).to_have_attribute("data-late", "true")
     expect(page.locator(".under-way .note")).to_contain_text("Longer than usual")
 
 
@@ -206,7 +206,7 @@ def test_a_notice_is_given_when_asked_for_and_the_tab_is_hidden(
     assert page.evaluate("Notification.asked") == 1
     page.evaluate(f"window.isAway = {json.dumps(is_away)}")
     expect(page.locator("#player video")).to_be_visible()
-    page.wait_for_function("document.querySelector('.stage').dataset.state !== 'under-way'")
+    page.wait_for_function("document.querySelector('.job-card').dataset.state !== 'under-way'")
     assert page.evaluate("window.notices") == notices
     assert "kite" not in page.evaluate("window.saidInNotices")  # it stands on a locked screen
 

@@ -19,7 +19,7 @@ LONGEST = max(EXAMPLES, key=lambda example: len(example.request.prompt))
 VISIBLE_TARGETS = """() => [...document.querySelectorAll("button, a, label, select, summary, input, textarea")]
   .filter((element) => !element.closest("dialog:not([open])"))
   .filter((element) => element.checkVisibility({ visibilityProperty: true, opacityProperty: true }))
-  .filter((element) => !element.closest(".only-heard"))
+  .filter((element) => !element.closest(".visually-hidden"))
   // The target of a choice is its label, and a label that only names a box is not one.
   .filter((element) => element.tagName !== "LABEL" || element.querySelector("input[type=radio], input[type=checkbox]"))
   .filter((element) => !["radio", "checkbox"].includes(element.type) || !element.closest("label"))

@@ -1,175 +1,167 @@
+// Help under the prompt: words to append, hints, and the proposal to accept or leave.
+
+import { button, fill, node, piecesOf } from "./dom.js";
+import { hear } from "./events.js";
+import { words } from "./language.js";
+import { request } from "./server.js";
+
 const REST_MS = 350;
 const HEARD_AFTER_MS = 1200;
 const MOST_HINTS = 2;
-const { words } = hunyuan;
-const part = (name) => element.querySelector(`[data-part="${name}"]`);
+
+/** @returns {HTMLTextAreaElement | null} */
 const box = () => document.querySelector("#field-prompt textarea");
-
-const undo = []; // what this help has changed: the text before and after
-let negative = "";
-let answer = null; // of the server, about answer.prompt
-let openGroup = null;
-let rest = 0;
-let heard = 0;
-
-const text = () => (box() ? box().value : "");
-
-function node(tag, content, looks = {}) {
-  const made = document.createElement(tag);
-  made.textContent = content;
-  return Object.assign(made, looks);
-}
+const text = () => box()?.value || "";
 
 function write(wished) {
-  box().value = wished;
-  box().dispatchEvent(new Event("input", { bubbles: true }));
-  box().dispatchEvent(new Event("change", { bubbles: true }));
-}
-
-function replace(wished) {
-  if (wished === text()) return;
-  undo.push({ before: text(), after: wished });
-  write(wished);
-}
-
-async function ask(toggle = "") {
-  try {
-    const found = await fetch("gradio_api/hunyuan/prompt", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ prompt: text(), negative_prompt: negative, toggle }),
-    });
-    if (!found.ok) throw new Error(`status ${found.status}`);
-    return await found.json();
-  } catch {
-    return null;
-  }
-}
-
-async function look() {
-  clearTimeout(rest);
-  const found = await ask();
-  // What has been typed meanwhile is looked at by itself.
-  if (found && found.prompt === text()) show(found);
-}
-
-async function choose(key) {
-  const before = text();
-  const found = await ask(key);
-  if (!found) say(words["coach.unreachable"]);
-  else if (before === text()) {
-    replace(found.prompt);
-    show(found);
-  }
-}
-
-function show(found) {
-  if (found) answer = found;
-  const last = undo[undo.length - 1];
-  part("undo").hidden = !last || last.after !== text();
-  if (!answer) return;
-  part("pieces").replaceChildren(...answer.pieces.map(piece), ...(answer.tokens ? [node("li", answer.tokens)] : []));
-  const spoken = answer.hints.slice(0, MOST_HINTS);
-  part("hints").replaceChildren(...spoken.map((hint) => node("li", hint)));
-  if (!part("proposal").hidden && answer.prompt !== part("before").textContent) part("proposal").hidden = true;
-  for (const button of element.querySelectorAll("[data-key]"))
-    button.setAttribute("aria-pressed", answer.chosen.includes(button.dataset.key));
-  if (found) say(spoken.join(" "), HEARD_AFTER_MS);
+  const written = box();
+  if (!written) return;
+  written.value = wished;
+  for (const name of ["input", "change"]) written.dispatchEvent(new Event(name, { bubbles: true }));
 }
 
 function piece({ name, is_present }) {
-  const item = node("li", words[`coach.${name}`], { className: is_present ? "present" : "absent" });
-  item.append(node("span", `: ${words[is_present ? "coach.present" : "coach.absent"]}`, { className: "only-heard" }));
+  const item = node("li", words[`coach.${name}`], is_present ? "present" : "absent");
+  const state = words[is_present ? "coach.present" : "coach.absent"];
+  item.append(node("span", `: ${state}`, "visually-hidden"));
   return item;
 }
 
-function say(what, after_ms = 0) {
-  clearTimeout(heard);
-  heard = setTimeout(() => {
-    if (part("heard").textContent !== what) part("heard").textContent = what;
-  }, after_ms);
-}
+export function coach({ element, props }) {
+  const part = piecesOf(element);
+  const undo = []; // what this help has changed: the text before and after
+  let negative = "";
+  /** @type {any} */
+  let answer = null; // of the server, about answer.prompt
+  let openGroup = null;
+  let rest;
+  let heard;
 
-async function propose() {
-  if (!answer || answer.prompt !== text()) await look();
-  if (!answer || answer.prompt !== text()) {
-    say(words["coach.unreachable"]);
-    return;
+  function replace(wished) {
+    if (wished === text()) return;
+    undo.push({ before: text(), after: wished });
+    write(wished);
   }
-  if (!answer.additions.length) {
+
+  async function ask(toggle = "") {
+    const json = { prompt: text(), negative_prompt: negative, toggle };
+    const found = await request("prompt", { json }).catch(() => null);
+    return found?.isOk ? found : null;
+  }
+
+  async function look() {
+    clearTimeout(rest);
+    const found = await ask();
+    // What has been typed meanwhile is looked at by itself.
+    if (found && found.prompt === text()) show(found);
+  }
+
+  async function choose(key) {
+    const before = text();
+    const found = await ask(key);
+    if (!found) say(words["coach.unreachable"]);
+    else if (before === text()) {
+      replace(found.prompt);
+      show(found);
+    }
+  }
+
+  function show(found) {
+    if (found) answer = found;
+    const last = undo[undo.length - 1];
+    part("undo").hidden = !last || last.after !== text();
+    if (!answer) return;
+    part("pieces").replaceChildren(...answer.pieces.map(piece), ...(answer.tokens ? [node("li", answer.tokens)] : []));
+    const spoken = answer.hints.slice(0, MOST_HINTS);
+    part("hints").replaceChildren(...spoken.map((hint) => node("li", hint)));
+    if (!part("proposal").hidden && answer.prompt !== part("before").textContent) part("proposal").hidden = true;
+    for (const word of element.querySelectorAll("[data-key]"))
+      word.setAttribute("aria-pressed", answer.chosen.includes(word.dataset.key));
+    if (found) say(spoken.join(" "), HEARD_AFTER_MS);
+  }
+
+  function say(what, after_ms = 0) {
+    clearTimeout(heard);
+    heard = setTimeout(() => {
+      if (part("heard").textContent !== what) part("heard").textContent = what;
+    }, after_ms);
+  }
+
+  async function propose() {
+    if (answer?.prompt !== text()) await look();
+    if (answer?.prompt !== text()) return say(words["coach.unreachable"]);
+    if (!answer.additions.length) {
+      part("proposal").hidden = true;
+      part("hints").replaceChildren(node("li", words["coach.complete"]));
+      return say(words["coach.complete"]);
+    }
+    const kept = answer.prompt.trimEnd();
+    part("before").textContent = answer.prompt;
+    part("after").replaceChildren(kept, node("mark", answer.improved.slice(kept.length)));
+    part("additions").replaceChildren(
+      ...answer.additions.map((addition) => {
+        const item = node("li", `${addition.piece}: `);
+        item.append(node("span", addition.clause, "", { lang: "en" }));
+        return item;
+      }),
+    );
+    part("proposal").hidden = false;
+    part("accept").focus({ preventScroll: true });
+    part("proposal").scrollIntoView({ block: "nearest" });
+  }
+
+  function settle(wished) {
     part("proposal").hidden = true;
-    part("hints").replaceChildren(node("li", words["coach.complete"]));
-    say(words["coach.complete"]);
-    return;
+    if (wished !== null) replace(wished);
+    part("improve").focus({ preventScroll: true });
   }
-  const kept = answer.prompt.trimEnd();
-  part("before").textContent = answer.prompt;
-  part("after").replaceChildren(kept, node("mark", answer.improved.slice(kept.length)));
-  part("additions").replaceChildren(
-    ...answer.additions.map((addition) => {
-      const item = node("li", `${addition.piece}: `);
-      item.append(node("span", addition.clause, { lang: "en" }));
-      return item;
-    }),
-  );
-  part("proposal").hidden = false;
-  part("accept").focus({ preventScroll: true });
-  part("proposal").scrollIntoView({ block: "nearest" });
-}
 
-function settle(wished) {
-  part("proposal").hidden = true;
-  if (wished !== null) replace(wished);
-  part("improve").focus({ preventScroll: true });
-}
-
-function open(group) {
-  openGroup = group === openGroup ? null : group;
-  for (const button of part("groups").children)
-    button.setAttribute("aria-expanded", button.dataset.group === openGroup);
-  part("words").hidden = !openGroup;
-  part("words").setAttribute("aria-label", openGroup ? words[`word.${openGroup}`] : "");
-  part("words").replaceChildren(...(openGroup ? props.groups[openGroup].map(wordButton) : []));
-  show(null);
-}
-
-function wordButton(key) {
-  const button = node("button", words[`word.${key}`], { type: "button" });
-  button.dataset.key = key;
-  button.addEventListener("click", () => choose(key));
-  return button;
-}
-
-function groupButton(group) {
-  const button = node("button", words[`word.${group}`], { type: "button" });
-  button.dataset.group = group;
-  button.setAttribute("aria-expanded", "false");
-  button.setAttribute("aria-controls", "coach-words");
-  button.addEventListener("click", () => open(group));
-  return button;
-}
-
-hunyuan.fill(element, words);
-part("groups").setAttribute("aria-label", words["coach.words"]);
-part("pieces").setAttribute("aria-label", words["coach.pieces"]);
-part("groups").replaceChildren(...Object.keys(props.groups).map(groupButton));
-part("improve").addEventListener("click", propose);
-part("accept").addEventListener("click", () => settle(answer.improved));
-part("keep").addEventListener("click", () => settle(null));
-part("undo").addEventListener("click", () => {
-  write(undo.pop().before);
-  box().focus({ preventScroll: true });
-});
-element.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  if (!part("proposal").hidden) settle(null);
-  else if (openGroup) {
-    part("groups").querySelector(`[data-group="${openGroup}"]`).focus();
-    open(openGroup);
+  function open(group) {
+    openGroup = group === openGroup ? null : group;
+    for (const opener of part("groups").children)
+      opener.setAttribute("aria-expanded", opener.dataset.group === openGroup);
+    part("words").hidden = !openGroup;
+    part("words").setAttribute("aria-label", openGroup ? words[`word.${openGroup}`] : "");
+    part("words").replaceChildren(...(openGroup ? props.groups[openGroup].map(wordButton) : []));
+    show(null);
   }
-});
-document.addEventListener("hunyuan:prompt", (event) => {
-  negative = event.detail.negative;
-  clearTimeout(rest);
-  rest = setTimeout(look, REST_MS);
-});
+
+  function wordButton(key) {
+    const made = button(words[`word.${key}`], () => choose(key));
+    made.dataset.key = key;
+    return made;
+  }
+
+  function groupButton(group) {
+    const made = button(words[`word.${group}`], () => open(group));
+    made.dataset.group = group;
+    made.setAttribute("aria-expanded", "false");
+    made.setAttribute("aria-controls", "coach-words");
+    return made;
+  }
+
+  fill(element, words);
+  part("groups").setAttribute("aria-label", words["coach.words"]);
+  part("pieces").setAttribute("aria-label", words["coach.pieces"]);
+  part("groups").replaceChildren(...Object.keys(props.groups).map(groupButton));
+  part("improve").addEventListener("click", propose);
+  part("accept").addEventListener("click", () => settle(answer.improved));
+  part("keep").addEventListener("click", () => settle(null));
+  part("undo").addEventListener("click", () => {
+    write(undo.pop().before);
+    box()?.focus({ preventScroll: true });
+  });
+  element.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    if (!part("proposal").hidden) settle(null);
+    else if (openGroup) {
+      part("groups").querySelector(`[data-group="${openGroup}"]`).focus();
+      open(openGroup);
+    }
+  });
+  hear("prompt", (typed) => {
+    negative = typed.negative;
+    clearTimeout(rest);
+    rest = setTimeout(look, REST_MS);
+  });
+}

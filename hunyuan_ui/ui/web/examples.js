@@ -1,42 +1,29 @@
-const { words } = hunyuan;
-const list = element.querySelector('[data-part="cards"]');
+import { fill, node, piecesOf } from "./dom.js";
+import { send } from "./events.js";
+import { words } from "./language.js";
 
-function line(name, text) {
-  const node = document.createElement("span");
-  node.className = name;
-  node.textContent = text;
-  return node;
-}
-
-function card(example) {
-  const button = document.createElement("button");
-  const tile = line("tile", "");
-  const frame = line("frame", "");
-  button.type = "button";
-  tile.dataset.key = example.key;
-  frame.style.aspectRatio = example.ratio;
-  frame.dataset.tall = example.ratio < 1;
+function card({ key, ratio, title, shape, price, settings, most_usd }) {
+  const button = node("button", "", "", { type: "button" });
+  const tile = node("span", "", "tile");
+  const frame = node("span", "", "frame");
+  tile.dataset.key = key;
+  frame.style.aspectRatio = ratio;
+  frame.dataset.tall = ratio < 1;
   tile.append(frame);
-  button.append(
-    tile,
-    line("title", example.title),
-    line("text", example.settings.prompt),
-    line("cost", `${example.shape} · ${example.price}`),
-  );
+  const lines = Object.entries({ title, text: settings.prompt, cost: `${shape} · ${price}` });
+  button.append(tile, ...lines.map(([name, text]) => node("span", text, name)));
   button.addEventListener("click", () => {
-    hunyuan.form.show(example.settings, { most_usd: example.most_usd });
-    const prompt = document.querySelector("#field-prompt");
-    if (prompt) prompt.scrollIntoView({ block: "nearest" });
+    send("settings", { settings, most_usd });
+    document.querySelector("#field-prompt")?.scrollIntoView({ block: "nearest" });
   });
-  const item = document.createElement("li");
+  const item = node("li");
   item.append(button);
   return item;
 }
 
-function show() {
-  list.replaceChildren(...((props.value || {}).cards || []).map(card));
+export function examples({ element, props, watch }) {
+  const show = () => piecesOf(element)("cards").replaceChildren(...(props.value?.cards || []).map(card));
+  fill(element, words);
+  watch("value", show);
+  show();
 }
-
-hunyuan.fill(element, words);
-watch("value", show);
-show();

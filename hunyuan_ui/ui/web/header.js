@@ -1,20 +1,20 @@
-const part = (name) => element.querySelector(`[data-part="${name}"]`);
+import { piecesOf, showText } from "./dom.js";
+import { language, speak, words } from "./language.js";
 
-function show() {
-  const value = props.value || {};
-  for (const name of ["name", "tagline", "spent", "storage", "reach", "mode"]) {
-    part(name).textContent = value[name] || "";
-    part(name).hidden = !value[name];
+export function header({ element, props, watch }) {
+  const part = piecesOf(element);
+
+  function show() {
+    const value = props.value || {};
+    for (const name of ["name", "tagline", "spent", "storage", "reach", "mode"]) showText(part(name), value[name]);
+    for (const name of ["spent", "mode", "reach"]) part(name).title = value[`${name}_help`] || "";
+    part("mode").dataset.mode = value.is_preview ? "preview" : "live";
   }
-  part("spent").title = value.spent_help || "";
-  part("mode").title = value.mode_help || "";
-  part("reach").title = value.reach_help || "";
-  part("mode").dataset.mode = value.is_preview ? "preview" : "live";
-}
 
-const other = hunyuan.language === "zh" ? "en" : "zh";
-part("language").textContent = hunyuan.words.language;
-part("language").lang = other;
-part("language").addEventListener("click", () => hunyuan.speak(other));
-show();
-watch("value", show);
+  const other = language === "zh" ? "en" : "zh";
+  part("language").textContent = words.language;
+  part("language").lang = other;
+  part("language").addEventListener("click", () => speak(other));
+  watch("value", show);
+  show();
+}

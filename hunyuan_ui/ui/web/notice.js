@@ -1,57 +1,50 @@
-const { words } = hunyuan;
-const part = (name) => element.querySelector(`[data-part="${name}"]`);
-const box = element.querySelector(".notice");
+// Why a click was refused, and which field is to blame.
+
+import { fill, piecesOf, withControl } from "./dom.js";
+import { hear, send } from "./events.js";
+import { words } from "./language.js";
 
 function mark(field) {
   for (const marked of document.querySelectorAll("[data-wrong]")) {
-    delete marked.dataset.wrong;
+    marked.removeAttribute("data-wrong");
     for (const input of marked.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
   }
   if (!field) return;
-  const id = `field-${field.replaceAll("_", "-")}`;
-  const advanced = document.querySelector("#advanced > button");
-  if (document.getElementById(id)) point(id);
-  else if (advanced) {
-    // Gradio draws what is inside an accordion only once it is open.
-    advanced.click();
-    setTimeout(() => point(id), 200);
+  withControl(field, (control, input) => {
+    control.dataset.wrong = "";
+    input?.setAttribute("aria-invalid", "true");
+    input?.focus({ preventScroll: true });
+  });
+}
+
+export function notice({ element, props, trigger, watch }) {
+  const part = piecesOf(element);
+  const box = element.querySelector(".notice");
+
+  function show(text, { field = null, isConfirmable = false } = {}) {
+    box.hidden = !text;
+    part("text").textContent = text || "";
+    part("confirm").hidden = !isConfirmable;
+    mark(field);
+    if (text) box.scrollIntoView({ block: "nearest" });
   }
-}
 
-function point(id) {
-  const control = document.getElementById(id);
-  if (!control) return;
-  control.dataset.wrong = "";
-  const input = control.querySelector("textarea, input");
-  if (!input) return;
-  input.setAttribute("aria-invalid", "true");
-  input.focus({ preventScroll: true });
+  fill(element, words);
+  part("dismiss").addEventListener("click", () => show(""));
+  part("confirm").addEventListener("click", () => {
+    show("");
+    trigger("confirm");
+  });
+  hear("unanswered", () => show(words.send_failed));
+  hear("answered", () => {
+    if (part("text").textContent === words.send_failed) show("");
+  });
+  // It was about the price of another form.
+  hear("priced-anew", () => (part("confirm").hidden = true));
+  watch("value", () => {
+    const value = props.value || {};
+    send("reply", value);
+    window.hunyuan.answered(value.answer);
+    show(value.text, { field: value.field, isConfirmable: value.is_confirmable });
+  });
 }
-
-function show(text, { field = null, isConfirmable = false } = {}) {
-  box.hidden = !text;
-  part("text").textContent = text || "";
-  part("confirm").hidden = !isConfirmable;
-  mark(field);
-  if (text) box.scrollIntoView({ block: "nearest" });
-}
-
-hunyuan.fill(element, words);
-part("dismiss").addEventListener("click", () => show(""));
-part("confirm").addEventListener("click", () => {
-  show("");
-  trigger("confirm");
-});
-document.addEventListener("hunyuan:unanswered", () => show(words.send_failed));
-document.addEventListener("hunyuan:answered", () => {
-  if (part("text").textContent === words.send_failed) show("");
-});
-// It was about the price of another form.
-document.addEventListener("hunyuan:priced-anew", () => (part("confirm").hidden = true));
-watch("value", () => {
-  const value = props.value || {};
-  if (value.seed !== undefined) hunyuan.form.made(value.answer, value.seed);
-  if (value.most_usd !== undefined) hunyuan.form.saw(value.answer, value.most_usd);
-  hunyuan.answered(value.answer);
-  show(value.text, { field: value.field, isConfirmable: value.is_confirmable });
-});

@@ -1,0 +1,123 @@
+// What this browser keeps for the page, and what the page does where it keeps nothing: stores may be switched off,
+// partitioned or emptied, throw at their very name, or drop in silence what they are given.
+
+const VISITOR = "hunyuan_visitor";
+const BY_ADDRESS = "hunyuan_by_address";
+const LANGUAGE = "hunyuan_language";
+
+/** @returns {any} */
+const attempt = (act, /** @type {any} */ otherwise = null) => {
+  try {
+    return act();
+  } catch {
+    return otherwise;
+  }
+};
+
+export const newId = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+const isId = (text) => /^[0-9a-f]{32}$/.test(text || "");
+
+const storeIn = (area) => ({
+  get: (name) => attempt(() => area().getItem(name)) || null,
+  set(name, text) {
+    return attempt(() => {
+      area().setItem(name, text);
+      return area().getItem(name) === text;
+    }, false);
+  },
+  remove: (name) => attempt(() => area().removeItem(name)),
+});
+export const kept = storeIn(() => localStorage);
+const session = storeIn(() => sessionStorage);
+
+// For the life of a tab; the entry of its history outlives a reload even where nothing else is kept.
+const entry = () => attempt(() => history.state) || {};
+export const tab = {
+  get: (name) => session.get(name) || entry()[name] || null,
+  set: (name, text) => session.set(name, text) || attempt(() => history.replaceState({ ...entry(), [name]: text }, "")),
+  remove(name) {
+    session.remove(name);
+    const { [name]: gone, ...rest } = entry();
+    if (gone !== undefined) attempt(() => history.replaceState(rest, ""));
+  },
+};
+
+// Who this is: by a personal address for as long as the tab lives, else by what the browser keeps, else by the tab.
+
+const isOfAnotherSite = () => window.top !== window && attempt(() => !window.top?.location.href, true);
+/** @type {string | null} */
+let me = null;
+let isByAddress = false;
+
+function addressed() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("visitor");
+  if (given === null) return null;
+  // Whoever passes this page's address on does not mean to pass themselves on.
+  attempt(() => history.replaceState(history.state, "", location.pathname + location.search));
+  return isId(given) ? given : null;
+}
+
+/** Return this visitor's token. */
+export function visitor() {
+  if (me) return me;
+  const known = kept.get(VISITOR);
+  const given = addressed();
+  isByAddress = given ? given !== known : tab.get(BY_ADDRESS) !== null;
+  me = [given, tab.get(VISITOR), known].find(isId) || newId();
+  if (isByAddress) tab.set(BY_ADDRESS, "yes");
+  else tab.remove(BY_ADDRESS);
+  if (isByAddress || !keep()) tab.set(VISITOR, me);
+  else tab.remove(VISITOR);
+  return me;
+}
+
+function keep() {
+  const known = kept.get(VISITOR);
+  return known === me || (!isId(known) && kept.set(VISITOR, me));
+}
+
+/**
+ * Return how somebody finds their videos again when this page is closed: "kept" by this browser alone; "framed", kept by
+ * it for as long as it pleases, as it does for a page inside another site's; else by their address alone.
+ */
+export function keeping() {
+  visitor();
+  if (isByAddress) return "address";
+  if (!keep()) return "nothing";
+  return isOfAnotherSite() ? "framed" : "kept";
+}
+
+/** Return the personal address. */
+export function address() {
+  const url = new URL(location.pathname, location.origin);
+  const language = new URLSearchParams(location.search).get("lang");
+  if (language) url.searchParams.set("lang", language);
+  url.hash = `visitor=${visitor()}`;
+  return url.href;
+}
+
+// In which language, by a choice in the page's address, else by one that was kept.
+
+const keptLanguage = () => (attempt(() => document.cookie, "").match(/(?:^|; )hunyuan_language=([a-z]+)/) || [])[1];
+export const chosenLanguage = () => new URLSearchParams(location.search).get("lang") || keptLanguage() || "";
+
+export function keepLanguage(name) {
+  attempt(() => (document.cookie = `${LANGUAGE}=${name}; path=/; max-age=31536000; samesite=lax`));
+  setQuery("lang", keptLanguage() === name ? null : name);
+  location.reload();
+}
+
+/** Write a value into this page's address, or take it out. */
+export function setQuery(name, value) {
+  const url = new URL(location.href);
+  if (value) url.searchParams.set(name, value);
+  else url.searchParams.delete(name);
+  attempt(() => history.replaceState(history.state, "", url));
+}
+
+/** What is said to the other tabs of this page. */
+export const channel = (name) =>
+  attempt(() => new BroadcastChannel(name)) || { postMessage() {}, addEventListener() {} };
+
+export const canNotify = () => attempt(() => isSecureContext && Notification.permission !== "denied", false);

@@ -1,0 +1,58 @@
+// The clicks on Generate. One click is one id, kept until the server has answered for it, so that pressing again after
+// a lost answer names the same job instead of buying a second one.
+
+const SEND_DEADLINE_MS = 10000;
+const LATE_MS = 3000;
+const ANSWER_LAG_MS = 500;
+const DOUBLE_CLICK_MS = 1000;
+
+/**
+ * @param {object} needs
+ * @param {() => string} needs.newId
+ * @param {(what: "late" | "answered" | "unanswered", id: string) => void} needs.tell
+ * @param {(isDisabled: boolean) => void} needs.disable The button.
+ * @param {() => number} [needs.now] Milliseconds.
+ */
+export function createClicks({ newId, tell, disable, now = () => performance.now() }) {
+  /** @type {string | null} */
+  let pending = null;
+  let begunAt = 0;
+  /** @type {any} */
+  let deadline;
+  /** @type {any} */
+  let late;
+
+  const tellPending = (what) => pending && tell(what, pending);
+  const stopTimers = () => {
+    clearTimeout(deadline);
+    clearInterval(late);
+  };
+
+  /** End the sending. The answer may be faster than a double click, whose second half must not be a click of its own. */
+  function settled() {
+    stopTimers();
+    deadline = setTimeout(tellPending, ANSWER_LAG_MS, "unanswered");
+    setTimeout(disable, begunAt + DOUBLE_CLICK_MS - now(), false);
+  }
+
+  /** Return the id of a click. */
+  function begin() {
+    pending = pending || newId();
+    begunAt = now();
+    disable(true);
+    stopTimers();
+    deadline = setTimeout(settled, SEND_DEADLINE_MS);
+    late = setInterval(tellPending, LATE_MS, "late");
+    return pending;
+  }
+
+  /** Take it that the server has answered for an id. */
+  function answered(id) {
+    if (!pending || id !== pending) return;
+    tellPending("answered");
+    pending = null;
+    settled();
+  }
+
+  return { begin, answered, settled };
+}

@@ -1,4 +1,0 @@
-(prompt, negative) => {
-  document.dispatchEvent(new CustomEvent("hunyuan:prompt", { detail: { prompt, negative } }));
-  return [];
-}

@@ -1,0 +1,83 @@
+// Which jobs this page follows, which it shows, and which endings were read; outlives a reload.
+
+const MOST_DISMISSED = 30;
+const STOPPED = "hunyuan_stopped";
+const DISMISSED = "hunyuan_dismissed";
+
+const idsIn = (text) => new Set((text || "").split(" ").filter(Boolean));
+
+/**
+ * @typedef {{id: string, [fact: string]: any}} Job As the server tells it.
+ * @typedef {{get(name: string): string | null, set(name: string, text: string): unknown, remove(name: string): void}} Store
+ */
+
+/**
+ * @param {Store} tab What lives as long as the tab.
+ * @param {Store} kept What all tabs share.
+ */
+export function createFollowed(tab, kept) {
+  const stopped = idsIn(tab.get(STOPPED)); // "stop watching", in this tab: followed, but without a word
+  const followed = new Set(stopped); // seen under way here; each is asked for its end
+  const dismissed = idsIn(kept.get(DISMISSED)); // problems that were read, in any tab
+  /** @type {Job[]} */
+  let active = []; // as the server told it last
+
+  function keepStopped() {
+    if (stopped.size) tab.set(STOPPED, [...stopped].join(" "));
+    else tab.remove(STOPPED);
+  }
+  const keepDismissed = () => kept.set(DISMISSED, [...dismissed].slice(-MOST_DISMISSED).join(" "));
+
+  return {
+    follow: (id) => followed.add(id),
+    isStopped: (id) => stopped.has(id),
+    isDismissed: (id) => dismissed.has(id),
+    hasAny: () => active.length + followed.size > 0,
+
+    /** The ids that are followed and no longer among these jobs: each has ended. */
+    endedBy: (jobs) => [...followed].filter((id) => !jobs.some((job) => job.id === id)),
+
+    /** @param {Job[]} jobs */
+    setActive(jobs) {
+      active = jobs;
+      for (const job of jobs) followed.add(job.id);
+    },
+
+    /** Follow a job no longer. Return false where that was so already, else whether it was being watched. */
+    end(id) {
+      if (!followed.delete(id)) return { isNews: false, isWatched: false };
+      const isWatched = !stopped.delete(id);
+      keepStopped();
+      return { isNews: true, isWatched };
+    },
+
+    stop(id) {
+      stopped.add(id);
+      keepStopped();
+    },
+
+    watchAgain(id) {
+      stopped.delete(id);
+      keepStopped();
+    },
+
+    dismiss(id) {
+      dismissed.add(id);
+      keepDismissed();
+    },
+
+    /** Follow a job whose ending was read. */
+    reopen(id) {
+      if (dismissed.delete(id)) keepDismissed();
+      followed.add(id);
+    },
+
+    /** Return the job of the large card (the wanted one, where it is watched), the others, and the first that rests. */
+    arrange(wanted) {
+      const watched = active.filter((job) => !stopped.has(job.id));
+      const [resting, ...rest] = active.filter((job) => stopped.has(job.id));
+      const focus = watched.find((job) => job.id === wanted) || watched[0] || null;
+      return { focus, resting: resting || null, others: focus ? active.filter((job) => job !== focus) : rest };
+    },
+  };
+}

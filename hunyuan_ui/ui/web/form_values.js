@@ -1,0 +1,62 @@
+// What the form's choices stand for, and which price is whose.
+
+const CENT_USD = 0.01;
+
+/**
+ * @typedef {Object<string, any>} Held Every value of the form by its name.
+ * @typedef {{key: string, payer: string | null, count: any, is_free?: boolean, most_usd: number | null}} Price
+ */
+
+/**
+ * @param {object} facts As the server says them.
+ * @param {string[]} facts.held Names of all values, in Gradio's order.
+ * @param {string[]} facts.priced Names of those that the price depends on.
+ * @param {Object<string, Object<string, number[]>>} facts.sizes Width and height by shape and size.
+ * @param {Object<string, number>} facts.steps By quality.
+ */
+export function createFormValues({ held: names, priced, sizes, steps }) {
+  const presetsOf = ({ width, height, infer_steps }) => {
+    const quality = Object.keys(steps).find((name) => steps[name] === infer_steps) || null;
+    for (const [shape, bySize] of Object.entries(sizes))
+      for (const [size, pixels] of Object.entries(bySize))
+        if (pixels[0] === width && pixels[1] === height) return { shape, size, quality };
+    return { shape: null, size: null, quality };
+  };
+
+  return {
+    /** @returns {Held} */
+    byName: (values) => Object.fromEntries(names.map((name, index) => [name, values[index]])),
+
+    numbersOf: (held) => Object.fromEntries(priced.map((name) => [name, held[name]])),
+
+    /** What a price depends on, as one text. */
+    keyOf: (payer, held) => JSON.stringify([payer, held.variations, ...priced.map((name) => held[name])]),
+
+    /** Only what differs, in Gradio's order: undefined leaves a control alone. */
+    changed: (before, after) => names.map((name) => (Object.is(after[name], before[name]) ? undefined : after[name])),
+
+    presetsOf,
+
+    sized({ shape, size }) {
+      const chosen = { shape: shape || Object.keys(sizes)[0], size: size || Object.keys(Object.values(sizes)[0])[0] };
+      const [width, height] = sizes[chosen.shape][chosen.size];
+      return { ...chosen, width, height };
+    },
+
+    qualified: ({ quality }) => ({ infer_steps: steps[quality] }),
+  };
+}
+
+/**
+ * Return what a click may cost at most: what was seen before it, or the price that came since and is not higher.
+ * @param {number | null} seen_usd
+ * @param {number} priced_usd
+ */
+export const agreedPrice = (seen_usd, priced_usd) => (priced_usd <= (seen_usd ?? 0) + CENT_USD ? priced_usd : seen_usd);
+
+/** Return a typed number as it fits into its range; an empty box takes what it held before. */
+export function withinRange({ value, min, max }, before) {
+  if (value === "") return before;
+  if (max !== "" && Number(value) > Number(max)) return max;
+  return min !== "" && Number(value) < Number(min) ? min : value;
+}

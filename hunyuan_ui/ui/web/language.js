@@ -1,0 +1,48 @@
+// The page's language and words. A new language needs a new page; what has been typed comes along.
+
+import { chosenLanguage, keepLanguage, tab } from "./browser.js";
+
+const LANGUAGES = { en: "en", zh: "zh-CN" };
+const CARRIED = "hunyuan_prompt";
+const wished = [chosenLanguage(), ...(navigator.languages || [])].map((name) => name.slice(0, 2).toLowerCase());
+
+/** @type {string} */
+export const language = wished.find((name) => name in LANGUAGES) || "en";
+
+/** @type {Object<string, string>} */
+export const words = window.hunyuanWords[language];
+
+export function speak(name) {
+  /** @type {HTMLTextAreaElement | null} */
+  const box = document.querySelector("#field-prompt textarea");
+  if (box) tab.set(CARRIED, box.value);
+  keepLanguage(name);
+}
+
+/** Return the prompt that was typed in the other language's page, else this one. */
+export function carried(prompt) {
+  const typed = tab.get(CARRIED);
+  tab.remove(CARRIED);
+  return typed === null ? prompt : typed;
+}
+
+function held(store) {
+  let value = "";
+  store.subscribe((now) => (value = String(now)))();
+  return value;
+}
+const isStore = (found) => found && typeof found.set === "function" && typeof found.subscribe === "function";
+
+/**
+ * Label Gradio's controls in this language: it takes the browser's and knows no choice by hand. Its module holds the
+ * language in a store, the only one there with a language's name in it; importing it again gives the same one.
+ */
+export async function translateLabels() {
+  document.documentElement.lang = LANGUAGES[language];
+  if ((navigator.language || "").toLowerCase().startsWith(language)) return;
+  const module = performance.getEntriesByType("resource").find(({ name }) => /\/runtime-[^/]+\.js$/.test(name));
+  if (!module) return;
+  const stores = Object.values(await import(module.name)).filter(isStore);
+  const spoken = stores.find((store) => /^[a-z]{2}(-|$)/i.test(held(store)));
+  if (spoken) spoken.set(LANGUAGES[language]);
+}

@@ -1,0 +1,83 @@
+// The page: what Gradio's events call, and the scripts of its parts.
+
+import { address } from "./address.js";
+import { keeping, newId, visitor } from "./browser.js";
+import { createClicks } from "./click.js";
+import { coach } from "./coach.js";
+import { compare } from "./compare.js";
+import { send } from "./events.js";
+import { examples } from "./examples.js";
+import { form } from "./form.js";
+import { gallery } from "./gallery.js";
+import { header } from "./header.js";
+import { translateLabels } from "./language.js";
+import { notice } from "./notice.js";
+import { owner } from "./owner.js";
+import { pay } from "./pay.js";
+import { player, result } from "./result.js";
+import { arrived, ask } from "./server.js";
+import { viewer } from "./viewer.js";
+import { watch } from "./watch.js";
+
+/** @type {() => HTMLButtonElement | null} */
+const generate = () => document.querySelector("button#generate");
+
+window.hunyuan = {
+  parts: {
+    address,
+    coach,
+    compare,
+    examples,
+    form,
+    gallery,
+    header,
+    notice,
+    owner,
+    pay,
+    player,
+    result,
+    viewer,
+    watch,
+  },
+  browser: { keeping },
+  videos: { ask, visitor: () => arrived },
+  visitor,
+
+  prompted(prompt, negative) {
+    send("prompt", { prompt, negative });
+    return [];
+  },
+
+  ...createClicks({
+    newId,
+    tell: send,
+    disable(isDisabled) {
+      const button = generate();
+      if (button) button.disabled = isDisabled;
+    },
+  }),
+
+  /** Draw parts once the form can be used. */
+  later: (parts) =>
+    new Promise((draw) => setTimeout(() => draw(parts.map(() => ({ __type__: "update", visible: true }))))),
+};
+
+translateLabels();
+
+window.addEventListener("hashchange", () => {
+  if (location.hash.startsWith("#visitor=")) location.reload();
+});
+
+document.addEventListener(
+  "keydown",
+  (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+    const button = generate();
+    if (!button || button.disabled) return;
+    event.preventDefault();
+    // The box hands its text over when it loses the focus.
+    document.activeElement?.dispatchEvent(new Event("change", { bubbles: true }));
+    button.click();
+  },
+  true,
+);

@@ -1,0 +1,78 @@
+// What the page asks the server, and what it knows of finished videos.
+
+import { keeping as browserKeeping, visitor } from "./browser.js";
+import { language } from "./language.js";
+
+const BASE = "gradio_api/hunyuan";
+const ANSWER_WITHIN_MS = 15000;
+const sizes = new Intl.NumberFormat(language, { maximumSignificantDigits: 3 });
+const times = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+
+/** @type {string | null} */
+let token = null;
+let arrive;
+/** Fulfilled as soon as the server has said who this visitor is. */
+export const arrived = new Promise((resolve) => {
+  arrive = resolve;
+});
+
+export function visitorIs(newToken) {
+  token = newToken;
+  arrive();
+}
+
+/** How a visitor's videos are found again. Whoever has logged in has a token of the server's, and is found by the login. */
+export const keeping = () => (token && token !== visitor() ? "kept" : browserKeeping());
+
+/**
+ * Return the JSON of an answer, with `isOk` and `httpStatus`.
+ * @param {string} path
+ * @param {{method?: string, body?: any, json?: any, within_ms?: number, signal?: AbortSignal}} [options]
+ */
+export async function request(path, { method, body, json, within_ms = ANSWER_WITHIN_MS, signal } = {}) {
+  const abort = new AbortController();
+  const deadline = setTimeout(() => abort.abort(), within_ms);
+  signal?.addEventListener("abort", () => abort.abort());
+  try {
+    const answer = await fetch(`${BASE}/${path}`, {
+      method: method || (json ? "POST" : "GET"),
+      body: json ? JSON.stringify(json) : body,
+      headers: { ...(json && { "content-type": "application/json" }), ...(token && { "x-hunyuan-visitor": token }) },
+      signal: abort.signal,
+      cache: "no-store",
+    });
+    if (!(answer.headers.get("content-type") || "").startsWith("application/json")) throw new Error("no JSON");
+    return { ...(await answer.json()), isOk: answer.ok, httpStatus: answer.status };
+  } finally {
+    clearTimeout(deadline);
+  }
+}
+
+/** The same for what needs a visitor; an answer that does not come is one that is not OK. */
+export async function ask(path, options) {
+  await arrived;
+  return request(path, options).catch(() => ({ isOk: false, problem: null }));
+}
+
+/** Return the address of a video's file. It carries a code, because an image sends no headers. */
+export const fileOf = (video, extension, options = {}) =>
+  `${BASE}/videos/${video.id}${extension}?${new URLSearchParams({ k: video.code, ...options })}`;
+
+/** What a player needs of a video. */
+export const filesOf = (video) => ({
+  ratio: `${video.width} / ${video.height}`,
+  poster: fileOf(video, ".webp"),
+  src: fileOf(video, ".mp4"),
+});
+
+/** Return a size as 3.2 MB. */
+export function sizeText(bytes) {
+  for (const [least, unit] of /** @type {[number, string][]} */ ([
+    [1e6, "MB"],
+    [1e3, "kB"],
+  ]))
+    if (bytes >= least) return `${sizes.format(bytes / least)} ${unit}`;
+  return `${sizes.format(bytes)} B`;
+}
+
+export const timeText = (created_at) => times.format(new Date(created_at * 1000));

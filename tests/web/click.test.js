@@ -1,0 +1,111 @@
+// One click is one id: what is sent twice is paid twice.
+
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+import { createClicks } from "../../hunyuan_ui/ui/web/click.js";
+
+let told;
+let isDisabled;
+let ids;
+let now;
+let clicks;
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  told = [];
+  isDisabled = false;
+  ids = 0;
+  now = 0;
+  clicks = createClicks({
+    newId: () => {
+      ids += 1;
+      return `id-${ids}`;
+    },
+    tell: (what, id) => told.push(`${what} ${id}`),
+    disable: (wanted) => {
+      isDisabled = wanted;
+    },
+    now: () => now,
+  });
+});
+
+function wait(ms) {
+  now += ms;
+  mock.timers.tick(ms);
+}
+
+test("a click that was not answered keeps its id, however often it is pressed again", () => {
+  assert.equal(clicks.begin(), "id-1");
+  wait(60000);
+  assert.equal(clicks.begin(), "id-1");
+  assert.equal(clicks.begin(), "id-1");
+});
+
+test("the next click after an answer is another one", () => {
+  clicks.begin();
+  clicks.answered("id-1");
+  assert.equal(clicks.begin(), "id-2");
+});
+
+test("the answer to another click ends nothing", () => {
+  clicks.begin();
+  for (const id of ["id-2", "", null, undefined]) clicks.answered(id);
+  assert.equal(clicks.begin(), "id-1");
+  assert.deepEqual(told, []);
+});
+
+test("an answer without a click tells nobody", () => {
+  clicks.answered(null);
+  clicks.answered("id-1");
+  assert.deepEqual(told, []);
+});
+
+test("an answer is told once", () => {
+  clicks.begin();
+  clicks.answered("id-1");
+  clicks.answered("id-1");
+  wait(60000);
+  assert.deepEqual(told, ["answered id-1"]);
+});
+
+test("the button stays off for as long as a double click takes, even after a quick answer", () => {
+  clicks.begin();
+  wait(40);
+  clicks.answered("id-1");
+  wait(959);
+  assert.ok(isDisabled);
+  wait(1);
+  assert.ok(!isDisabled);
+});
+
+test("a late answer gives the button back at once", () => {
+  clicks.begin();
+  wait(4000);
+  clicks.answered("id-1");
+  wait(0);
+  mock.timers.tick(1);
+  assert.ok(!isDisabled);
+});
+
+test("a click without an answer is asked after, given back, and said to be unanswered", () => {
+  clicks.begin();
+  wait(9000);
+  assert.deepEqual(told, ["late id-1", "late id-1", "late id-1"]);
+  assert.ok(isDisabled);
+  wait(1001);
+  assert.ok(!isDisabled);
+  wait(500);
+  assert.equal(told.at(-1), "unanswered id-1");
+  assert.equal(clicks.begin(), "id-1");
+});
+
+test("what Gradio calls an answer is one only once the server names the click", () => {
+  clicks.begin();
+  clicks.settled();
+  wait(499);
+  assert.deepEqual(told, []);
+  clicks.answered("id-1");
+  wait(60000);
+  assert.deepEqual(told, ["answered id-1"]);
+});

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+import { backOff, clock, createPoll, progress } from "../../hunyuan_ui/ui/web/poll.js";
+
+const settle = async () => {
+  for (let turn = 0; turn < 5; turn += 1) await null;
+};
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout"] });
+});
+
+test("it asks again when the answer says so, and rests when it says never", async () => {
+  const waits = [2000, 0];
+  let asked = 0;
+  const poll = createPoll(
+    async () => {
+      asked += 1;
+      return waits.shift();
+    },
+    () => assert.fail("nothing failed"),
+  );
+  await poll();
+  mock.timers.tick(1999);
+  assert.equal(asked, 1);
+  mock.timers.tick(1);
+  await settle();
+  assert.equal(asked, 2);
+  mock.timers.tick(1e9);
+  assert.equal(asked, 2);
+});
+
+test("what happens during a question asks once more, and never twice at once", async () => {
+  const answers = [];
+  const poll = createPoll(
+    () => new Promise((answer) => answers.push(answer)),
+    () => assert.fail("nothing failed"),
+  );
+  poll();
+  poll();
+  poll();
+  assert.equal(answers.length, 1);
+  answers[0](0);
+  await settle();
+  assert.equal(answers.length, 2);
+  answers[1](0);
+  await settle();
+  mock.timers.tick(1e9);
+  assert.equal(answers.length, 2);
+});
+
+test("failures wait longer and longer, up to a limit, and an answer forgets them", async () => {
+  let isBroken = true;
+  let asked = 0;
+  let failed = 0;
+  const poll = createPoll(
+    async () => {
+      asked += 1;
+      if (isBroken) throw new Error("gone");
+      return 100;
+    },
+    () => {
+      failed += 1;
+    },
+  );
+  await poll();
+  for (const wait_ms of [1000, 2000, 4000, 5000, 5000]) {
+    mock.timers.tick(wait_ms - 1);
+    const before = asked;
+    mock.timers.tick(1);
+    await settle();
+    assert.equal(asked, before + 1);
+  }
+  assert.equal(failed, 6);
+  isBroken = false;
+  mock.timers.tick(5000);
+  await settle();
+  isBroken = true;
+  mock.timers.tick(100);
+  await settle();
+  mock.timers.tick(backOff(1));
+  await settle();
+  assert.equal(asked, 9);
+});
+
+for (const [seconds, said] of [
+  [0, "0:00"],
+  [7.9, "0:07"],
+  [-3, "0:00"],
+  [59.999, "0:59"],
+  [211, "3:31"],
+  [3600, "1:00:00"],
+  [36061, "10:01:01"],
+])
+  test(`${seconds} seconds are ${said}`, () => assert.equal(clock(seconds), said));
+
+test("the bar is what has passed of the usual time, and never more than all of it", () => {
+  const job = { elapsed_s: 50, usual_s: 200, is_moving: true };
+  assert.deepEqual(progress(job, 0), { clock: "0:50", share: 0.25 });
+  assert.deepEqual(progress(job, 50000), { clock: "1:40", share: 0.5 });
+  assert.deepEqual(progress(job, 1e6), { clock: "17:30", share: 1 });
+});
+
+test("what waits has no clock, and what has no usual time no share", () => {
+  assert.deepEqual(progress({ elapsed_s: 50, usual_s: 200, is_moving: false }, 9000), { clock: "", share: 0 });
+  assert.deepEqual(progress({ elapsed_s: 50, usual_s: null, is_moving: true }, 0), { clock: "0:50", share: 0 });
+});
