@@ -29,6 +29,9 @@ QUIET: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "h
 # What runs in the browser alone; Gradio hands the values over and takes the results at once.
 LOCAL: Final[dict[str, Any]] = {"fn": None, "api_visibility": "private"}
 
+# Each draws upon those before it.
+STYLES: Final = ("base", "components", "form", "job", "examples", "gallery", "payment")
+
 
 @dataclass(frozen=True)
 class Page:
@@ -74,7 +77,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     """Return the options of `launch`: how the page looks, speaks, and what it keeps closed (docs/architecture.md 6)."""
     return {
         "theme": build_theme(),
-        "css_paths": [WEB / "style.css", WEB / "coach.css", WEB / "gallery.css", WEB / "money.css"],
+        "css_paths": [WEB / f"{name}.css" for name in STYLES],
         "head": head(),
         "favicon_path": WEB / "favicon.svg",
         "i18n": translations(),

@@ -1,4 +1,4 @@
-"""The page's look in Gradio's own variables; style.css draws the rest from them."""
+"""The page's look in Gradio's own variables; web/base.css draws the rest from them."""
 
 from __future__ import annotations
 

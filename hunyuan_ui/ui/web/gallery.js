@@ -14,14 +14,18 @@ const WIDE = 1.6; // width over height that fills a tile
 
 function card(video, press) {
   const item = node("li");
-  const button = node("button", "", "", { type: "button" });
+  const button = node("button", "", "tile-button", { type: "button" });
   const tile = node("span", "", "tile");
   const src = fileOf(video, ".webp");
   const image = node("img", "", "", { alt: "", loading: "lazy", decoding: "async", src });
   image.addEventListener("error", () => image.remove());
   if (video.width < video.height * WIDE) tile.style.setProperty("--poster", `url("${src}")`);
   tile.append(image, node("span", video.length, "length"), node("span", "", "mark"));
-  button.append(tile, node("span", video.settings.prompt, "text"), node("span", timeText(video.created_at), "when"));
+  button.append(
+    tile,
+    node("span", video.settings.prompt, "text two-lines"),
+    node("span", timeText(video.created_at), "when"),
+  );
   button.addEventListener("click", press);
   item.dataset.id = video.id;
   item.append(button);

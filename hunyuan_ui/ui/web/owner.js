@@ -39,7 +39,7 @@ function requestId(id) {
 
 function field(text, draft, values) {
   const label = node("label");
-  const input = node("input", "", "", { required: true, value: draft[values.name] || "", ...values });
+  const input = node("input", "", "text-field", { required: true, value: draft[values.name] || "", ...values });
   input.addEventListener("input", () => (draft[values.name] = input.value));
   label.append(node("span", text), input);
   return label;
@@ -151,7 +151,7 @@ export function owner({ element, props, trigger, watch }) {
   }
 
   function unsettled(job) {
-    const item = node("li", "", "case");
+    const item = node("li", "", "case row slim spread");
     const buttons = node("div", "", "row");
     for (const wasCharged of [true, false]) {
       const say = words[wasCharged ? "owner.charged" : "owner.not_charged"];
@@ -162,7 +162,7 @@ export function owner({ element, props, trigger, watch }) {
   }
 
   function doubt(job) {
-    const item = node("li", "", "case");
+    const item = node("li", "", "case row slim spread");
     item.append(told(job));
     if (job.can.confirm) item.append(button(words["owner.confirm"], () => act("confirm", { job: job.id })));
     if (job.can.correct) item.append(correction(job, `doubt ${job.id}`));
@@ -202,7 +202,7 @@ export function owner({ element, props, trigger, watch }) {
     if (!isOpen && !job.corrections.length) return [];
     const made = node("tr", "", "more");
     const cell = node("td");
-    const seen = node("div");
+    const seen = node("div", "", "stack");
     cell.colSpan = COLUMNS;
     seen.append(...job.corrections.map((text) => node("p", text)));
     if (isOpen) seen.append(correction(job, key));

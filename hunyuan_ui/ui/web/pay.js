@@ -16,7 +16,7 @@ export function pay({ element, props, trigger, watch }) {
   }
 
   function option({ payer, label }, chosen) {
-    const made = node("label");
+    const made = node("label", "", "slim");
     const input = node("input", "", "", { type: "radio", name: "payer", value: payer, checked: payer === chosen });
     input.addEventListener("change", () => choose(payer));
     made.append(input, node("span", label));

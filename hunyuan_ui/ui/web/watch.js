@@ -14,6 +14,7 @@ const SOON_S = 1; // after a click, where refusals and quick jobs end
 const ASK_AGAIN_AFTER_MS = 3000;
 const NOTIFY = "hunyuan_notify";
 
+const lineButton = (text, press) => button(text, press, "button bare");
 let ownTitle = "";
 let version = null;
 
@@ -175,11 +176,14 @@ export function watch({ element, props, trigger, watch: onChange }) {
 
   function other(job) {
     const isStopped = followed.isStopped(job.id);
-    const row = node("li");
-    row.append(node("span", isStopped ? words.stopped : job.note_text || job.phase_text), node("span", job.prompt));
-    if (isStopped) row.append(button(words.watch_again, () => watchAgain(job.id)));
-    else if (job.can_ask) row.append(button(words.ask_now, (pressed) => lookAgain(job.id, pressed)));
-    if (job.can_cancel) row.append(button(words.cancel, () => cancel(job.id)));
+    const row = node("li", "", "slim");
+    row.append(
+      node("span", isStopped ? words.stopped : job.note_text || job.phase_text),
+      node("span", job.prompt, "one-line"),
+    );
+    if (isStopped) row.append(lineButton(words.watch_again, () => watchAgain(job.id)));
+    else if (job.can_ask) row.append(lineButton(words.ask_now, (pressed) => lookAgain(job.id, pressed)));
+    if (job.can_cancel) row.append(lineButton(words.cancel, () => cancel(job.id)));
     return row;
   }
 
