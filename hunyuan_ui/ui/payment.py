@@ -22,7 +22,7 @@ Change = Callable[[gr.Request, gr.EventData, Visitor], Awaitable["Payer | None"]
 
 def build_pay() -> Any:
     """Place the choice of who pays; its script hides it where there is none."""
-    return part("pay", "bring", "forget", "enter")
+    return part("payment", "bring", "forget", "enter")
 
 
 def chosen_payer(shown: object, runner: JobRunner) -> Payer:

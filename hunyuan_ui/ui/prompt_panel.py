@@ -27,7 +27,7 @@ _LONGEST: Final = max(int(field.high or 0) for field in parameters() if field.is
 def build_coach() -> Any:
     """Place the help under the prompt; its script talks to the route below."""
     groups = {group: [word.key for word in entries] for group, entries in VOCABULARY.items()}
-    return part("coach", groups=groups)
+    return part("panel", groups=groups)
 
 
 def build_coach_route() -> Route:

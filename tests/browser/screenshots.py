@@ -71,7 +71,7 @@ def opened(browser: Browser, app: RunningApp, size: Any, **looks: Any) -> Iterat
         index = next(index for index, example in enumerate(EXAMPLES) if example.key == SHOWN)
         page.locator(".examples button").nth(index).click()
         expect(page.locator("#field-prompt textarea")).to_have_value(EXAMPLES[index].request.prompt)
-        expect(page.locator(".coach .pieces .present")).to_have_count(3)
+        expect(page.locator(".prompt-panel .pieces .present")).to_have_count(3)
         page.evaluate("scrollTo(0, 0)")
         yield page
 

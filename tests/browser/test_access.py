@@ -39,7 +39,7 @@ def open_page(page: Page, app: RunningApp) -> None:
     page.set_default_timeout(LONG_MS)
     page.goto(app.url)
     expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
-    expect(page.locator(".coach .groups button")).to_have_count(4)
+    expect(page.locator(".prompt-panel .groups button")).to_have_count(4)
 
 
 def empty(page: Page, _: RunningApp) -> None:
@@ -83,9 +83,9 @@ def done(page: Page, _: RunningApp) -> None:
 def everything_open(page: Page, _: RunningApp) -> None:
     page.locator("#field-prompt textarea").fill("a red apple")
     page.get_by_role("button", name="Advanced").click()
-    page.locator(".coach [data-group=camera]").click()
-    page.locator(".coach [data-part=improve]").click()
-    expect(page.locator(".coach .proposal")).to_be_visible()
+    page.locator(".prompt-panel [data-group=camera]").click()
+    page.locator(".prompt-panel [data-part=improve]").click()
+    expect(page.locator(".prompt-panel .proposal")).to_be_visible()
     expect(page.locator("#field-width input[type=number]")).to_be_visible()
 
 
@@ -167,10 +167,10 @@ def test_nothing_moves_for_those_who_asked_for_calm(page: Page, preview: Running
 
 def test_hints_are_announced_politely_and_after_a_pause(page: Page, preview: RunningApp) -> None:
     open_page(page, preview)
-    heard = page.locator(".coach [aria-live=polite]")
+    heard = page.locator(".prompt-panel [aria-live=polite]")
     expect(heard).to_be_empty()
     page.locator("#field-prompt textarea").fill("A red apple on a table.")
-    expect(page.locator(".coach .hints")).to_contain_text("What moves")
+    expect(page.locator(".prompt-panel .hints")).to_contain_text("What moves")
     expect(heard).to_have_text("What moves, and how?")
 
 

@@ -34,15 +34,15 @@ def open_page(page: Page, preview: RunningApp, width: int = 1280, height: int = 
     page.set_viewport_size({"width": width, "height": height})
     page.goto(preview.url)
     expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
-    expect(page.locator(".coach .groups button")).to_have_count(4)
+    expect(page.locator(".prompt-panel .groups button")).to_have_count(4)
 
 
 def open_everything(page: Page) -> None:
     page.locator("#field-prompt textarea").fill("a red apple")
     page.locator("#advanced > button").click()
-    page.locator(".coach [data-group=shot]").click()
-    page.locator(".coach [data-part=improve]").click()
-    expect(page.locator(".coach .proposal")).to_be_visible()
+    page.locator(".prompt-panel [data-group=shot]").click()
+    page.locator(".prompt-panel [data-part=improve]").click()
+    expect(page.locator(".prompt-panel .proposal")).to_be_visible()
     expect(page.locator("#field-width input[type=number]")).to_be_visible()
 
 
@@ -84,7 +84,7 @@ def test_the_first_screen_at_a_desk_holds_prompt_button_and_player(
 ) -> None:
     open_page(page, preview)
     page.locator("#field-prompt textarea").fill(prompt)
-    expect(page.locator(".coach .pieces li")).to_have_count(4 if prompt else 0)
+    expect(page.locator(".prompt-panel .pieces li")).to_have_count(4 if prompt else 0)
     for part in ("#field-prompt", "#generate", ".blank"):
         assert bottom(page, part) <= SCREENS[1280], part
     assert page.evaluate("scrollY") == 0

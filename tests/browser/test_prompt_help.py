@@ -21,7 +21,7 @@ def opened(page: Page, preview: RunningApp) -> Page:
 def open_page(page: Page, preview: RunningApp) -> Page:
     page.set_default_timeout(30_000)
     page.goto(preview.url)
-    expect(page.locator(".coach .groups button")).to_have_count(4)
+    expect(page.locator(".prompt-panel .groups button")).to_have_count(4)
     expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
     return page
 
@@ -35,7 +35,7 @@ def button(page: Page, name: str) -> Locator:
 
 
 def test_hints_follow_what_is_typed_and_block_nothing(opened: Page) -> None:
-    hints = opened.locator(".coach .hints")
+    hints = opened.locator(".prompt-panel .hints")
     prompt(opened).fill("A red apple")
     expect(hints).to_contain_text("What moves, and how?")
     expect(hints).to_contain_text("Where is it?")
@@ -49,11 +49,11 @@ def test_hints_follow_what_is_typed_and_block_nothing(opened: Page) -> None:
 def test_hints_follow_an_example_and_the_negative_prompt(opened: Page) -> None:
     coast = next(index for index, example in enumerate(EXAMPLES) if example.key == "coast")
     opened.locator(".examples button").nth(coast).click()
-    expect(opened.locator(".coach .pieces .present")).to_have_count(3)
-    expect(opened.locator(".coach .hints li")).to_have_count(0)
+    expect(opened.locator(".prompt-panel .pieces .present")).to_have_count(3)
+    expect(opened.locator(".prompt-panel .hints li")).to_have_count(0)
     opened.locator("#advanced > button").click()
     opened.locator("#field-negative-prompt textarea").fill("aerial view")
-    expect(opened.locator(".coach .hints")).to_contain_text("“aerial view” is in the negative prompt")
+    expect(opened.locator(".prompt-panel .hints")).to_contain_text("“aerial view” is in the negative prompt")
 
 
 def test_words_are_added_taken_out_and_undone(opened: Page) -> None:
@@ -98,7 +98,7 @@ def test_an_improvement_is_shown_first_and_can_be_left_or_undone(opened: Page) -
     prompt(opened).fill("a red apple")
     improve = button(opened, "Improve")
     improve.click()
-    proposal = opened.locator(".coach .proposal")
+    proposal = opened.locator(".prompt-panel .proposal")
     expect(proposal).to_contain_text("Motion: it moves slowly and naturally")
     expect(prompt(opened)).to_have_value("a red apple")
     opened.get_by_role("button", name="Keep mine").click()
@@ -108,7 +108,7 @@ def test_an_improvement_is_shown_first_and_can_be_left_or_undone(opened: Page) -
     opened.get_by_role("button", name="Use this").click()
     expect(prompt(opened)).to_have_value(re.compile(r"^a red apple\. It moves slowly"))
     improve.click()
-    expect(opened.locator(".coach .hints")).to_contain_text("Nothing is missing")
+    expect(opened.locator(".prompt-panel .hints")).to_contain_text("Nothing is missing")
     button(opened, "Undo").click()
     expect(prompt(opened)).to_have_value("a red apple")
 
@@ -152,4 +152,4 @@ def speaks(page: Page, language: str) -> None:
     expect(page.locator("#quality")).to_contain_text(say["form.quality.draft"])
     expect(page.locator(".examples")).to_contain_text(say["example.fox"])
     expect(page.locator(".blank")).to_contain_text(say["page.empty"])
-    expect(page.locator(".coach .groups")).to_contain_text(say["word.camera"])
+    expect(page.locator(".prompt-panel .groups")).to_contain_text(say["word.camera"])

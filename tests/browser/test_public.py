@@ -48,7 +48,7 @@ def opened(context: BrowserContext, app: RunningApp) -> Page:
     page.set_default_timeout(15_000)
     page.goto(app.url)
     expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
-    expect(page.locator(".pay")).to_be_visible()
+    expect(page.locator(".payment")).to_be_visible()
     return page
 
 
@@ -91,21 +91,21 @@ def test_a_free_preview_needs_no_code_and_reaches_no_service(page: Page, paid: P
 def test_the_owners_key_opens_with_the_code_only(page: Page, paid: PaidEndpoint) -> None:
     generate_short(page, "a paid fox")
     expect(page.locator(".notice")).to_contain_text("enter the code first")
-    code = page.locator(".pay [data-part=code-form] input")
+    code = page.locator(".payment [data-part=code-form] input")
     code.fill("guess")
     code.press("Enter")
-    expect(page.locator(".pay .problem")).to_contain_text("That is not the access code")
+    expect(page.locator(".payment .problem")).to_contain_text("That is not the access code")
     expect(code).to_have_value("")
     assert paid.posts["a paid fox"] == 0
     code.fill(CODE)
     code.press("Enter")
-    expect(page.locator(".pay [data-part=code-form]")).to_be_hidden()
+    expect(page.locator(".payment [data-part=code-form]")).to_be_hidden()
     page.locator("#generate").click()
     is_done(page, "a paid fox")
     assert paid.posts["a paid fox"] == 1
     page.reload()
-    expect(page.locator(".pay")).to_be_visible()
-    expect(page.locator(".pay [data-part=code-form]")).to_be_hidden()
+    expect(page.locator(".payment")).to_be_visible()
+    expect(page.locator(".payment [data-part=code-form]")).to_be_hidden()
 
 
 def test_an_own_key_is_taken_once_used_kept_over_a_reload_and_forgotten(
@@ -114,11 +114,11 @@ def test_an_own_key_is_taken_once_used_kept_over_a_reload_and_forgotten(
     received: list[str] = []
     page.on("response", lambda answer: received.append(_text(answer)))
     page.get_by_label("Your own key", exact=True).check()
-    box = page.locator(".pay [data-part=key-form] input")
+    box = page.locator(".payment [data-part=key-form] input")
     assert box.get_attribute("type") == "password"
     box.fill("not a key")
     box.press("Enter")
-    expect(page.locator(".pay .problem")).to_contain_text("no key has")
+    expect(page.locator(".payment .problem")).to_contain_text("no key has")
     box.fill(OWN_KEY)
     box.press("Enter")
     expect(page.get_by_text("Your key is here")).to_be_visible()
@@ -178,7 +178,7 @@ def test_two_visitors_see_nothing_of_each_other(browser: Browser, app: RunningAp
         generate_short(ann, "ann's own fox")
         is_done(ann, "ann's own fox")
         bob.reload()
-        expect(bob.locator(".pay")).to_be_visible()
+        expect(bob.locator(".payment")).to_be_visible()
         expect(bob.locator("body")).not_to_contain_text("ann's own fox")
         job = app.events("job.done")[-1]["job"]
         token = bob.evaluate("crypto.randomUUID().replaceAll('-', '')")
@@ -215,6 +215,6 @@ def test_a_private_page_shows_its_owners_page_and_no_choice_of_who_pays(
         page = context.new_page()
         page.goto(private.url)
         expect(page.locator(".masthead .reach")).to_have_text("Private")
-        expect(page.locator(".pay")).to_be_hidden()
+        expect(page.locator(".payment")).to_be_hidden()
         page.locator(".owner summary").click()
         expect(page.locator(".owner .limits li").first).to_contain_text("$20.00 of $20.00 is left")

@@ -3,7 +3,6 @@
 import { address } from "./address.js";
 import { keeping, newId, visitor } from "./browser.js";
 import { createClicks } from "./click.js";
-import { coach } from "./coach.js";
 import { compare } from "./compare.js";
 import { send } from "./events.js";
 import { examples } from "./examples.js";
@@ -13,7 +12,8 @@ import { header } from "./header.js";
 import { translateLabels } from "./language.js";
 import { notice } from "./notice.js";
 import { owner } from "./owner.js";
-import { pay } from "./pay.js";
+import { panel } from "./panel.js";
+import { payment } from "./payment.js";
 import { player, result } from "./result.js";
 import { arrived, ask } from "./server.js";
 import { viewer } from "./viewer.js";
@@ -25,7 +25,6 @@ const generate = () => document.querySelector("button#generate");
 window.hunyuan = {
   parts: {
     address,
-    coach,
     compare,
     examples,
     form,
@@ -33,7 +32,8 @@ window.hunyuan = {
     header,
     notice,
     owner,
-    pay,
+    panel,
+    payment,
     player,
     result,
     viewer,

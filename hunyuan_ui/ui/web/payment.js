@@ -4,7 +4,7 @@ import { fill, node, onSecret, piecesOf, showText } from "./dom.js";
 import { send } from "./events.js";
 import { words } from "./language.js";
 
-export function pay({ element, props, trigger, watch }) {
+export function payment({ element, props, trigger, watch }) {
   const part = piecesOf(element);
   /** @type {string | null} */
   let choice = null; // made on this page; an answer about something else takes it back to no other
@@ -33,7 +33,7 @@ export function pay({ element, props, trigger, watch }) {
     const choices = value.choices || [];
     const chosen = choices.find((entry) => entry.payer === value.chosen);
     const isFocused = part("choices").contains(document.activeElement);
-    element.querySelector(".pay").hidden = choices.length < 2;
+    element.querySelector(".payment").hidden = choices.length < 2;
     part("choices").replaceChildren(...choices.map((entry) => option(entry, value.chosen)));
     if (isFocused) part("choices").querySelector("input:checked")?.focus();
     part("help").textContent = chosen ? chosen.help : "";

@@ -27,7 +27,7 @@ function piece({ name, is_present }) {
   return item;
 }
 
-export function coach({ element, props }) {
+export function panel({ element, props }) {
   const part = piecesOf(element);
   const undo = []; // what this help has changed: the text before and after
   let negative = "";
