@@ -44,7 +44,8 @@ def endpoint() -> Iterator[PaidEndpoint]:
 
 @pytest.fixture(scope="module")
 def app(endpoint: PaidEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    with running_app(tmp_path_factory.mktemp("watching"), **endpoint.settings) as started:
+    settings = {**endpoint.settings, "HUNYUAN_UI_DAILY_LIMIT_USD": "1000"}  # the usual limit ends after 13 videos
+    with running_app(tmp_path_factory.mktemp("watching"), **settings) as started:
         yield started
 
 
