@@ -267,10 +267,8 @@ class Ledger(LedgerStore):
         return self._jobs(f"WHERE {UNSETTLED} AND status = 'unknown' AND payer = 'owner' ORDER BY created_at", ())
 
     def doubtful(self) -> list[Job]:
-        """Return the jobs whose named cost could not be meant and was not confirmed, oldest first."""
-        return self._jobs(
-            f"WHERE payer = 'owner' AND deleted_at IS NULL AND {_IN_DOUBT} IS NOT NULL ORDER BY created_at", ()
-        )
+        """Return the jobs whose named cost could not be meant and was not confirmed, deleted ones too, oldest first."""
+        return self._jobs(f"WHERE payer = 'owner' AND {_IN_DOUBT} IS NOT NULL ORDER BY created_at", ())
 
     def jobs(
         self,

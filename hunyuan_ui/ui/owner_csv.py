@@ -19,12 +19,12 @@ def csv_of(jobs: Iterable[Job], shown_id: Callable[[Job], str], *, with_prompts:
 
     Args:
         jobs: In the order of the rows.
-        shown_id: What stands for a job there: a real id is of use to who finds the file.
+        shown_id: What stands for a job there, the salted hash of its id: a real one is of use to who finds the file.
         with_prompts: Add what each visitor wrote.
     """
     text = io.StringIO()
     writer = csv.writer(text)
-    names = ["job_id", "created_utc", "status", "payer", "cost_usd", "counted_usd", "inference_s", "request_id"]
+    names = ["job_hash", "created_utc", "status", "payer", "cost_usd", "counted_usd", "inference_s", "request_id"]
     names += ["width", "height", "frames", "steps", "seed", "note", *(["prompt"] if with_prompts else [])]
     writer.writerow(names)
     for job in jobs:

@@ -133,6 +133,22 @@ async def test_a_cost_nobody_can_have_paid_is_only_put_right(runner: JobRunner) 
     assert now_of(runner, doubt).counted_microusd == 1_460_000
 
 
+@everywhere
+@pytest.mark.parametrize("how", ["confirm", "correct"])
+async def test_a_cost_in_doubt_outlives_its_deleted_video_without_what_was_deleted(runner: JobRunner, how: str) -> None:
+    desk, doubt = await owners(runner), in_doubt(runner, 0.02, prompt="a secret heron")
+    runner._means.ledger.hide(doubt.id)
+    desk_now = await desk.refresh()(asking(), event(), WHO)
+    (entry,) = desk_now["doubtful"]
+    assert "named $0.02; $1.40 is counted" in entry["text"]
+    assert "heron" not in json.dumps(desk_now)
+    assert desk_now["jobs"] == []
+    asked = event(job=entry["id"], cost_usd=0.02, note="as billed")
+    desk_now = await getattr(desk, how)()(asking(), asked, WHO)
+    assert (desk_now["doubtful"], desk_now["problem"]) == ([], "")
+    assert desk_now["days"][-1]["usd"] == pytest.approx(0.02)
+
+
 async def test_a_cost_in_doubt_of_a_job_under_way_waits_for_its_end(runner: JobRunner) -> None:
     in_doubt(runner, 99.0, status=JobStatus.RUNNING, ended_at=None)
     (entry,) = (await OwnerEvents(runner).refresh()(asking(), event(), WHO))["doubtful"]
@@ -153,6 +169,7 @@ async def test_what_was_put_right_stays_beside_the_job_and_in_the_csv(runner: Jo
     assert row["corrections"][1].endswith("$0.50 instead of $2.00.")
     exported = await desk.export()(asking(), event(), WHO)
     (line,) = csv.DictReader(io.StringIO(exported["csv"]))
+    assert line["job_hash"] == shown(runner, made)
     assert line["note"].replace("'", "") == note
     assert not line["note"].startswith("=")
     assert (line["cost_usd"], line["counted_usd"], line["request_id"]) == ("0.5", "0.5", made.request_id)
