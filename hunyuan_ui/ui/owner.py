@@ -272,6 +272,7 @@ class OwnerEvents:
             **self._acts(job, look_again=self._can_look_again(job, owner), open=self._may_open(job, owner)),
             "when": utc(job.created_at),
             "status": say[f"owner.status.{job.status.value}"],
+            "is_active": job.is_active,
             "payer": say[f"owner.payer.{job.payer}"],
             "cost": _cost(job, say),
             "took": "" if job.inference_s is None else say.duration(job.inference_s),

@@ -115,7 +115,8 @@ def test_the_owner_puts_everything_right_in_public(page: Page, app: RunningApp, 
     lost = row_of(owner, LOST)
     lost.get_by_role("button", name="Look again").click()
     expect(said).to_contain_text("is being looked for")
-    refreshed_until(owner, lost, "done")
+    expect(lost.get_by_text("done", exact=True)).to_be_visible(timeout=30_000)
+    expect(said).to_contain_text("is being looked for")
     expect(lost.get_by_role("button", name="Open the video")).to_have_count(0)
     assert sum(service.posts().values()) == 0
 
@@ -126,23 +127,34 @@ def test_the_owner_puts_everything_right_in_public(page: Page, app: RunningApp, 
     expect(owner).not_to_contain_text("fox")
 
 
-def refreshed_until(owner: Locator, row: Locator, text: str) -> None:
-    """Press Refresh, as its owner does, until the row says so."""
-    end = time.monotonic() + 30
-    while not row.get_by_text(text, exact=True).count():
-        assert time.monotonic() < end, row.inner_text()
-        with owner.page.expect_response("**/gradio_api/**"):
-            owner.get_by_role("button", name="Refresh").click()
-
-
 def test_a_found_video_opens_from_its_row_in_private(page: Page, app: RunningApp) -> None:
     owner = opened(page, app)
     lost = row_of(owner, LOST)
     lost.get_by_role("button", name="Look again").click()
     expect(owner.locator("[data-part=said]")).to_be_visible()
-    refreshed_until(owner, lost, "done")
+    expect(lost.get_by_text("done", exact=True)).to_be_visible(timeout=30_000)
     lost.get_by_role("button", name="Open the video").click()
     expect(page.locator("dialog[open]")).to_contain_text("a lost fox")
+
+
+def test_the_desk_follows_what_is_looked_for_to_its_end_and_is_quiet_before_and_after(
+    page: Page, app: RunningApp, service: PaidService
+) -> None:
+    owner = opened(page, app)
+    lost = row_of(owner, LOST)
+    asked = page.evaluate("performance.getEntriesByType('resource').length")
+    page.wait_for_timeout(5000)
+    assert page.evaluate("performance.getEntriesByType('resource').length") == asked
+    row_of(owner, FAILED).get_by_role("button", name="Put the amount right").click()
+    reason = owner.locator(".more form").get_by_label("Because")
+    lost.get_by_role("button", name="Look again").click()
+    reason.fill("half typed")
+    expect(lost.get_by_text("done", exact=True)).to_be_visible(timeout=30_000)
+    expect(reason).to_have_value("half typed")
+    expect(reason).to_be_focused()
+    asked = page.evaluate("performance.getEntriesByType('resource').length")
+    page.wait_for_timeout(5000)
+    assert page.evaluate("performance.getEntriesByType('resource').length") <= asked + 1  # a picture of the new video
 
 
 def test_what_was_typed_outlives_a_refusal_and_a_refresh(page: Page, app: RunningApp) -> None:

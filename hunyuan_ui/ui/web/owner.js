@@ -11,6 +11,7 @@ const COLUMNS = 8; // of the table
 const MOST_USD = 1000000;
 const ANSWER_WITHIN_MS = 15000;
 const COPIED_MS = 3000;
+const LOOK_AFTER_MS = 2000;
 
 function shape(tag, values) {
   const made = document.createElementNS(SVG, tag);
@@ -68,6 +69,9 @@ export function owner({ element, props, trigger, watch }) {
   let count = 0; // jobs that are shown; 0 for as many as usual
   let picked = null; // the day whose dollars are read out
   let days = [];
+  const looked = new Set(); // lost videos that were asked for once more, until that has ended
+  let following = 0;
+  let isQuiet = false; // what comes next was not asked for by a person
 
   function button(text, act, { name = "", about = "" } = {}) {
     const made = plainButton(text, act);
@@ -176,7 +180,10 @@ export function owner({ element, props, trigger, watch }) {
       if (can) buttons.append(button(words[text], done, { name: `${name} ${key}`, about: job.when }));
     };
     offer(job.can.open, "owner.show_video", "open", () => act("open_video", { job: job.id }));
-    offer(job.can.look_again, "owner.look_again", "look", () => act("look_again", { job: job.id }));
+    offer(job.can.look_again, "owner.look_again", "look", () => {
+      looked.add(job.id);
+      act("look_again", { job: job.id });
+    });
     offer(job.can.correct, "owner.correct", "correct", () => {
       if (!drafts.delete(key)) drafts.set(key, {});
       rows();
@@ -215,6 +222,18 @@ export function owner({ element, props, trigger, watch }) {
     part("jobs").replaceChildren(...props.value.jobs.flatMap((job) => [row(job), ...more(job)]));
   }
 
+  function follow(jobs) {
+    clearTimeout(following);
+    const active = new Set(jobs.filter((job) => job.is_active).map((job) => job.id));
+    for (const id of looked) if (!active.has(id)) looked.delete(id);
+    if (!looked.size) return;
+    following = setTimeout(() => {
+      if (!details.open) return;
+      isQuiet = true;
+      ask("refresh");
+    }, LOOK_AFTER_MS);
+  }
+
   // All of it
 
   function list(name, items, draw, box) {
@@ -244,6 +263,7 @@ export function owner({ element, props, trigger, watch }) {
     plot(value);
     rows();
     if (value.csv) save(value.csv);
+    follow(value.jobs);
     if (value.opened) send("show", value.opened);
   }
 
@@ -258,7 +278,8 @@ export function owner({ element, props, trigger, watch }) {
     part("proof").hidden = !value.needs_proof;
     part("desk").hidden = !value.days;
     showText(part("problem"), value.problem);
-    showText(part("said"), value.said);
+    if (value.said || value.problem || !isQuiet) showText(part("said"), value.said);
+    isQuiet = false;
     if (value.days) draw(value);
     if (!isOurs || (element.contains(used) && used.offsetParent)) return;
     const back = controls.get(name) || controls.get(name.replace(/^\w+/, "correct"));
