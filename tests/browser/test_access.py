@@ -30,7 +30,7 @@ ALLOWED: frozenset[str] = frozenset()
 def paid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     """An app whose jobs take longer than any test."""
     with paid_endpoint(seconds=600, credits=1000.0) as service:
-        settings = {**service.settings, "HUNYUAN_UI_CONCURRENCY": "20"}
+        settings = {**service.settings, "HUNYUAN_UI_CONCURRENCY": "20", "HUNYUAN_UI_DAILY_LIMIT_USD": "1000"}
         with running_app(tmp_path_factory.mktemp("paid"), **settings) as started:
             yield started
 

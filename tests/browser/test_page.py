@@ -26,6 +26,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
         "SEGMIND_API_KEY": "SG_0011223344556677",
         "SEGMIND_BASE_URL": service.url,
         "HUNYUAN_UI_CONCURRENCY": "1",
+        "HUNYUAN_UI_DAILY_LIMIT_USD": "1000",
     }
     with running_app(tmp_path_factory.mktemp("page"), **key) as started:
         yield started

@@ -38,7 +38,8 @@ def endpoint() -> Iterator[PaidEndpoint]:
 
 @pytest.fixture(scope="module")
 def app(endpoint: PaidEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    with running_app(tmp_path_factory.mktemp("stopped"), **endpoint.settings) as started:
+    settings = {**endpoint.settings, "HUNYUAN_UI_DAILY_LIMIT_USD": "1000"}
+    with running_app(tmp_path_factory.mktemp("stopped"), **settings) as started:
         yield started
 
 
