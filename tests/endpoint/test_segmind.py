@@ -31,6 +31,7 @@ from hunyuan_ui.errors import (
     OutcomeUnknownError,
     OutOfCreditsError,
     RateLimitError,
+    Reason,
     RequestExpiredError,
     UnexpectedResponseError,
     reason,
@@ -162,16 +163,16 @@ async def test_row03_a_peer_without_tls_stops_everything(service: RawService, po
 @pytest.mark.parametrize(
     ("trouble", "said"),
     [
-        (ssl.SSLError("from elsewhere"), "handshake"),
-        (ssl.SSLError(1, "from elsewhere"), "handshake"),
-        (ssl.SSLZeroReturnError(6, "closed"), "handshake"),
-        (ssl.SSLCertVerificationError("from elsewhere"), "certificate: not trusted"),
-        (ssl.CertificateError(), "certificate: not trusted"),
+        (ssl.SSLError("from elsewhere"), reason("handshake")),
+        (ssl.SSLError(1, "from elsewhere"), reason("handshake")),
+        (ssl.SSLZeroReturnError(6, "closed"), reason("handshake")),
+        (ssl.SSLCertVerificationError("from elsewhere"), reason("certificate", problem=reason("not_trusted"))),
+        (ssl.CertificateError(), reason("certificate", problem=reason("not_trusted"))),
     ],
     ids=repr,
 )
 async def test_row03_a_tls_failure_without_openssls_words_stops_everything_too(
-    post: Any, path: str, trouble: ssl.SSLError, said: str
+    post: Any, path: str, trouble: ssl.SSLError, said: Reason
 ) -> None:
     async def never_connected(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("", request=request) from trouble
