@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from hunyuan_ui import log
 from hunyuan_ui.jobs import open_runner
 from hunyuan_ui.preview import service_for
-from hunyuan_ui.startup import addresses, check_served, describe, end_signal, read_settings, say
+from hunyuan_ui.startup import addresses, check_served, check_writable, describe, end_signal, read_settings, say
 
 arguments = sys.argv[1:] if __name__ == "__main__" else []
 # Before Gradio is imported: it reads some of the same variables then, and ends with a traceback where one is wrong.
@@ -24,6 +24,7 @@ wanted = read_settings(arguments, Path(__file__).parent)
 
 from hunyuan_ui.ui.asset_cache import AssetMemory, PageCompression
 from hunyuan_ui.ui.call_values import CallRules
+from hunyuan_ui.ui.gradio_patches import listen_on
 from hunyuan_ui.ui.page import build_page, launch_options
 from hunyuan_ui.ui.request_filter import faults, hang_doors
 from hunyuan_ui.ui.routes import build_routes
@@ -54,7 +55,9 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 
 has_ended = threading.Event()
 services = ExitStack()
-check_served(wanted, served_folders(os.environ))
+folders = served_folders(os.environ)
+check_served(wanted, folders)
+check_writable(folders[0])
 settings = services.enter_context(service_for(wanted))
 log.configure(settings.api_key, settings.access_code)
 runner = open_runner(settings)
@@ -70,6 +73,7 @@ def main() -> None:
     with services:
         limits = runner.limits()
         say(*describe(settings, spent_today_usd=limits.spent_today_usd, spent_total_usd=limits.spent_total_usd))
+        listen_on(settings.server_name)
         filters = [Middleware(PageCompression), Middleware(AssetMemory)]
         app = {"lifespan": lifespan, "routes": routes, "middleware": filters}
         demo.launch(app_kwargs=app, prevent_thread_lock=True, quiet=True, **launch_options(settings))

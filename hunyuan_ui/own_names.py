@@ -33,6 +33,21 @@ def plain_name(host: str) -> str:
         return name.lower()
 
 
+def listening_name(host: str) -> str:
+    """Return the plain name of what a server can listen on: for an IPv4 address inside an IPv6 one, that address."""
+    name = plain_name(host)
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def in_address(name: str) -> str:
+    """Return a plain name as it stands in a URL: an IPv6 address in brackets."""
+    return f"[{name}]" if ":" in name else name
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach an address of that name; no name is looked up."""
     name = plain_name(host)

@@ -12,8 +12,9 @@ from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
 
+from hunyuan_ui.environment import read_value, text_of, tidy
 from hunyuan_ui.errors import SettingsError, reason
-from hunyuan_ui.own_names import is_loopback
+from hunyuan_ui.own_names import is_loopback, listening_name
 from hunyuan_ui.strict_numbers import UnfitError, number, whole
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
@@ -25,7 +26,6 @@ _MISSPELT: Final = 0.9  # how like one of ours another program's variable is not
 # What Kubernetes tells every container of a service that is called hunyuan-ui or segmind-something.
 _OF_A_SERVICE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _PORT_OF_A_SERVICE: Final = re.compile(r"(tcp|udp|sctp)://.*")
-_QUOTES: Final = "'\""
 
 
 class Secret:
@@ -57,10 +57,6 @@ class Setting:
     default_text: str
     help: str
     read: Callable[[str], Any]
-
-
-def _text(text: str) -> str:
-    return text
 
 
 def _url(text: str) -> str:
@@ -167,7 +163,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Space only: the owner's key is used for visitors with a Hugging Face login.",
         _yes_or_no,
     ),
-    Setting("GRADIO_SERVER_NAME", "server_name", "127.0.0.1", "127.0.0.1", "Address to listen on.", _text),
+    Setting("GRADIO_SERVER_NAME", "server_name", "127.0.0.1", "127.0.0.1", "Address to listen on.", listening_name),
     Setting("GRADIO_SERVER_PORT", "server_port", None, "7860, or the next free one", "Port.", whole(1, 65_535)),
     Setting(
         "GRADIO_MCP_SERVER",
@@ -230,8 +226,8 @@ class Settings:
         _check_names(environ)
         values: dict[str, Any] = {setting.field: setting.default for setting in SETTINGS}
         for setting in SETTINGS:
-            if text := _text_of(environ, setting.name):
-                values[setting.field] = _read(setting, text)
+            if text := text_of(environ, setting.name):
+                values[setting.field] = read_value(setting.name, text, setting.read)
         base_url = values["base_url"]
         if values["history_url"] is None:
             values["history_url"] = (
@@ -239,7 +235,9 @@ class Settings:
             )
         values["data_dir"] = values["data_dir"] or (home / "data").resolve()
         _check_key(values["api_key"])
-        shared = share or _text_of(environ, "GRADIO_SHARE").lower() in ("1", "true")
+        shared = share or (
+            bool(asked := text_of(environ, "GRADIO_SHARE")) and read_value("GRADIO_SHARE", asked, _yes_or_no)
+        )
         is_space = environ.get("SYSTEM") == "spaces" or bool(environ.get("SPACE_ID"))
         login_secret = _login_secret(environ)
         if values["requires_login"] and login_secret is None:
@@ -295,16 +293,13 @@ class Settings:
         return not self.may_spend_owner_key or self.needs_history or (self.is_public and is_narrowed)
 
 
-def tidy_gradio_variables() -> None:
-    """Take the quotes of an env file off what Gradio itself reads from the environment.
+def tidy_environment() -> None:
+    """Tidy and check what Gradio, and what lies below it, read from this process's environment.
 
     Raises:
-        SettingsError: A value has a quotation mark on one side only; names the variable.
+        SettingsError: A value is wrong; names the variable.
     """
-    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
-        text = _text_of(os.environ, name)
-        if text != os.environ[name]:
-            os.environ[name] = text
+    tidy(os.environ)
 
 
 def _check_names(environ: Mapping[str, str]) -> None:
@@ -320,24 +315,6 @@ def _check_names(environ: Mapping[str, str]) -> None:
 def _is_of_a_service(name: str, text: str) -> bool:
     is_address = name.endswith("_PORT") and _PORT_OF_A_SERVICE.fullmatch(text) is not None
     return is_address or _OF_A_SERVICE.fullmatch(name) is not None
-
-
-def _text_of(environ: Mapping[str, str], name: str) -> str:
-    """Return a variable's text without spaces round it and without the pair of quotes that an env file leaves there."""
-    text = environ.get(name, "").strip()
-    if len(text) > 1 and text[0] in _QUOTES and text[0] == text[-1]:
-        text = text[1:-1].strip()
-    if text[:1] in tuple(_QUOTES) or text[-1:] in tuple(_QUOTES):
-        raise SettingsError(name, "quotation_mark")
-    return text
-
-
-def _read(setting: Setting, text: str) -> object:
-    try:
-        return setting.read(text)
-    except UnfitError as error:
-        shown = text.rpartition("@")[2][:60]  # what stands before an @ may be a password
-        raise SettingsError(setting.name, "unfit", must=error.must, shown=shown) from None
 
 
 def is_key(text: str) -> bool:

@@ -7,6 +7,7 @@ import errno
 import signal
 import socket
 import sys
+import tempfile
 import textwrap
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 from hunyuan_ui import __version__
 from hunyuan_ui.errors import SettingsError
-from hunyuan_ui.settings import SETTINGS, Setting, Settings, tidy_gradio_variables
+from hunyuan_ui.settings import SETTINGS, Setting, Settings, tidy_environment
 from hunyuan_ui.words import words
 
 _WORDS: Final = words("en")  # a console reads English
@@ -38,7 +39,7 @@ def read_settings(arguments: Sequence[str], home: Path, environ: Mapping[str, st
     options = build_parser().parse_args(arguments)
     try:
         if environ is None:
-            tidy_gradio_variables()
+            tidy_environment()
         settings = Settings.from_environ(environ, share=options.share, home=home)
         check_address(settings)
     except SettingsError as error:
@@ -76,6 +77,23 @@ def check_served(settings: Settings, served: Iterable[Served]) -> None:
             stop(SettingsError(name, "served", served=path, data=settings.data_dir))
 
 
+def check_writable(served: Served) -> None:
+    """Refuse to start where a served folder cannot be filled, such as one that another user has made.
+
+    Args:
+        served: A folder, which is created where it is not there.
+
+    Raises:
+        SystemExit: With status 2 and a sentence that names the variable; nothing was started.
+    """
+    try:
+        served.path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=served.path):
+            return
+    except OSError:
+        stop(SettingsError(served.name, "not_writable", folder=served.path))
+
+
 def stop(error: SettingsError) -> NoReturn:
     """End the program with status 2 and the sentence of what is wrong."""
     sys.stderr.write(f"{_WORDS.sentence(error)}\n")
@@ -106,12 +124,14 @@ def check_address(settings: Settings) -> None:
     name, port = settings.server_name, settings.server_port
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(
-            name.strip("[]"), port or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            name, port or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError):
         raise SettingsError("GRADIO_SERVER_NAME", "address_unknown", address=name) from None
     with socket.socket(family, kind, protocol) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as the server will listen
         try:
             trial.bind(place)
         except OSError as error:
@@ -204,7 +224,8 @@ def addresses(local_url: str, share_url: str | None, *, mcp_error: str | None = 
         mcp_error: Why agents cannot use it although GRADIO_MCP_SERVER is true; Gradio itself tells where they can.
     """
     say = _WORDS
-    lines = [say("start.open", url=local_url)]
+    # What listens on every address of a machine is reached from here by one of its own.
+    lines = [say("start.open", url=local_url.replace("//[::]:", "//[::1]:"))]
     if share_url:
         lines.append(say("start.share", url=share_url))
     if mcp_error:

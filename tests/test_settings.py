@@ -19,7 +19,7 @@ from hunyuan_ui.settings import (
     Setting,
     Settings,
     is_key,
-    tidy_gradio_variables,
+    tidy_environment,
 )
 from hunyuan_ui.words import words
 
@@ -273,12 +273,12 @@ def test_a_share_link_is_asked_for_with_quotes_as_well() -> None:
 def test_quotes_are_taken_off_what_gradio_reads_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_ROOT_PATH", '"/videos"')
     monkeypatch.setenv("GRADIO_ALLOWED_PATHS", "/srv/pictures")
-    tidy_gradio_variables()
+    tidy_environment()
     assert os.environ["GRADIO_ROOT_PATH"] == "/videos"
     assert os.environ["GRADIO_ALLOWED_PATHS"] == "/srv/pictures"
     monkeypatch.setenv("GRADIO_ROOT_PATH", '/videos"')
     with pytest.raises(SettingsError) as caught:
-        tidy_gradio_variables()
+        tidy_environment()
     assert caught.value.facts["name"] == "GRADIO_ROOT_PATH"
 
 

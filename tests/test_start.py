@@ -126,7 +126,40 @@ def test_an_unknown_option_ends_with_2(capsys: pytest.CaptureFixture[str]) -> No
     assert "--chare" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "[::1]"])
+@pytest.mark.parametrize(
+    ("name", "is_private"), [("::1", True), ("[::1]", True), ("[::]", False), ("::ffff:127.0.0.1", True)]
+)
+def test_an_ipv6_address_is_listened_on_and_printed_as_it_is_opened(
+    tmp_path: Path, name: str, is_private: bool
+) -> None:
+    port = free_port()
+    host = "127.0.0.1" if "127" in name else "[::1]"
+    with socket.socket() as other:
+        if host == "[::1]":
+            other.bind(("127.0.0.1", port))  # taken in the other family alone, which is no hindrance
+            other.listen()
+        with running_app(tmp_path, host=host, port=port, GRADIO_SERVER_NAME=name) as app:
+            assert httpx.get(app.url).status_code == 200
+            foreign = httpx.get(app.url, headers={"Host": f"attacker.example:{port}"})
+            assert foreign.status_code == (421 if is_private else 200)
+            cross = {"Origin": f"http://{host}:{port + 1}"}
+            assert httpx.get(f"{app.url}config", headers=cross).status_code == 403
+            assert httpx.get(f"{app.url}config", headers={"Origin": f"http://{host}:{port}"}).status_code == 200
+    assert f"Open http://{host}:{port}/\n" in app.output
+    assert ("This page is private" in app.output) == is_private
+
+
+def test_a_taken_ipv6_port_is_said(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET6) as other:
+        other.bind(("::1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        ended = start(tmp_path, GRADIO_SERVER_NAME="[::1]", GRADIO_SERVER_PORT=str(port))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"GRADIO_SERVER_PORT: port {port} is taken")
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])
 def test_an_address_of_this_machine_is_taken(name: str) -> None:
     check_address(Settings(data_dir=Path("data"), server_name=name))
 

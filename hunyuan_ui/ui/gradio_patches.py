@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any, Final, cast
 
 import gradio as gr
+from gradio import http_server
 
 MOST_SESSIONS: Final = 100  # whose last values Gradio keeps, though nothing here reads them: 10,000 by itself
 MOST_UNREAD: Final = 400  # sessions with answers that nobody has come for: without end by itself
@@ -60,3 +62,27 @@ class _Sessions(dict[str, "set[str]"]):
         for session in [one for one in self if one != kept and one not in under_way][: MOST_UNREAD // 2]:
             del self[session]
             self._queue.pending_messages_per_session.pop(session, None)
+
+
+class _Sockets:
+    """In place of the module `socket` where Gradio tries whether a port is free, which it does for IPv4 alone."""
+
+    SOL_SOCKET = socket.SOL_SOCKET
+    SO_REUSEADDR = socket.SO_REUSEADDR
+
+    @staticmethod
+    def socket() -> socket.socket:
+        made = socket.socket(socket.AF_INET6)
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as the server will listen
+        return made
+
+
+def listen_on(name: str) -> None:
+    """Let Gradio try its ports where the page will listen.
+
+    Args:
+        name: Of the address, without brackets.
+    """
+    http_server.LOCALHOST_NAME = name
+    if ":" in name:
+        cast("Any", http_server).socket = _Sockets

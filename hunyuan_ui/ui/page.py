@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 import gradio as gr
 
 from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.own_names import in_address
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import declare_api
 from hunyuan_ui.ui.events import PageEvents
@@ -82,7 +83,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "favicon_path": WEB / "favicon.svg",
         "i18n": translations(),
         "footer_links": ["api", "settings"],
-        "server_name": settings.server_name,
+        "server_name": in_address(settings.server_name),
         "server_port": settings.server_port,
         "share": settings.share,
         "mcp_server": settings.has_mcp,

@@ -70,6 +70,8 @@ def drop_copies(job: Job) -> None:
 def served_folders(variables: Mapping[str, str]) -> list[Served]:
     """Return all that Gradio serves by its path to everybody (its `file_fetch`), each with the variable that names it.
 
+    The first is where copies are put.
+
     Args:
         variables: Of the environment.
     """

@@ -1,0 +1,112 @@
+"""Variables of the environment that Gradio and what lies below it read: checked and tidied before they are read."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+import ssl
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, Final, TypeVar
+
+from hunyuan_ui.errors import SettingsError, reason
+from hunyuan_ui.strict_numbers import UnfitError, number, whole
+
+_T = TypeVar("_T")
+
+_QUOTES: Final = "'\""
+_COUNT: Final = whole(0, 999_999_999)
+
+# What ends a start with a traceback, or is warned about and not used, where it is no number.
+NUMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "GRADIO_NUM_PORTS": whole(1, 10_000),
+    "GRADIO_NODE_NUM_PORTS": whole(1, 10_000),
+    "GRADIO_ANALYTICS_MAX_EVENTS": _COUNT,
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": whole(1, 999_999_999),
+    "GRADIO_HEARTBEAT_INTERVAL": number(0.1, 3600, reason("seconds")),
+    "HF_HUB_ETAG_TIMEOUT": _COUNT,
+    "HF_HUB_DOWNLOAD_TIMEOUT": _COUNT,
+    "WEB_CONCURRENCY": _COUNT,
+}
+# Not for this program: the one keeps a start from its end, the other serves files past the filter in front of Gradio.
+_DROPPED: Final = ("GRADIO_DEBUG", "GRADIO_NUM_WORKERS")
+_PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
+_PROXY: Final = re.compile(r"(?P<scheme>https?|socks5h?)://[!-~]+|[^:/\s]+(:[0-9]+)?/?", re.ASCII)
+_NOT_PROXIED: Final = ("localhost", "127.0.0.1", "::1")
+_ROOT_PATH: Final = re.compile(r"(https?://([\w.-]+|\[[0-9a-f:]+\])(:[0-9]+)?)?(/[!-~]*)?", re.ASCII)
+
+
+def text_of(environ: Mapping[str, str], name: str) -> str:
+    """Return a variable's text without spaces round it and without the pair of quotes that an env file leaves there.
+
+    Raises:
+        SettingsError: There is a quotation mark on one side only.
+    """
+    text = environ.get(name, "").strip()
+    if len(text) > 1 and text[0] in _QUOTES and text[0] == text[-1]:
+        text = text[1:-1].strip()
+    if text[:1] in tuple(_QUOTES) or text[-1:] in tuple(_QUOTES):
+        raise SettingsError(name, "quotation_mark")
+    return text
+
+
+def tidy(environ: MutableMapping[str, str]) -> None:
+    """Take quotes and empty values away, keep proxies from what is asked on this machine, and check the rest.
+
+    Args:
+        environ: Is changed.
+
+    Raises:
+        SettingsError: A value is wrong, and would end the start with a traceback; names the variable.
+    """
+    for name in [name for name in environ if name.startswith("GRADIO_") or name in NUMBERS]:
+        text = "" if name in _DROPPED else text_of(environ, name)
+        if not text:
+            del environ[name]
+        elif text != environ[name]:
+            environ[name] = text
+    for name, read in NUMBERS.items():
+        if name in environ:
+            read_value(name, environ[name], read)
+    if not _ROOT_PATH.fullmatch(environ.get("GRADIO_ROOT_PATH", "")):
+        raise SettingsError("GRADIO_ROOT_PATH", "root_path")
+    _check_certificates(environ)
+    _tidy_proxies(environ)
+
+
+def read_value(name: str, text: str, read: Callable[[str], _T]) -> _T:
+    """Return what a variable's text says.
+
+    Raises:
+        SettingsError: The text does not fit; names the variable and shows the text, without what may be a password.
+    """
+    try:
+        return read(text)
+    except UnfitError as error:
+        shown = text.rpartition("@")[2][:60]  # what stands before an @ may be a password
+        raise SettingsError(name, "unfit", must=error.must, shown=shown) from None
+
+
+def _check_certificates(environ: Mapping[str, str]) -> None:
+    if path := environ.get("SSL_CERT_FILE"):
+        try:
+            ssl.create_default_context(cafile=path)
+        except (OSError, ValueError):
+            raise SettingsError("SSL_CERT_FILE", "certificates") from None
+
+
+def _tidy_proxies(environ: MutableMapping[str, str]) -> None:
+    wanted = {name: environ[name] for name in environ if name.lower() in _PROXIES and environ[name]}
+    for name, text in wanted.items():
+        found = _PROXY.fullmatch(text)
+        if found is None:
+            raise SettingsError(name, "proxy")
+        if (found["scheme"] or "").startswith("socks") and not _is_installed("socksio"):
+            raise SettingsError(name, "proxy_socks")
+    if wanted:
+        # Gradio asks itself at the start whether it answers; a proxy would be asked in its place.
+        known = [environ.get("no_proxy") or environ.get("NO_PROXY", ""), *_NOT_PROXIED]
+        environ["no_proxy"] = ",".join(filter(None, [*known, text_of(environ, "GRADIO_SERVER_NAME").strip("[]")]))
+
+
+def _is_installed(package: str) -> bool:
+    return any(module.name == package for module in pkgutil.iter_modules())

@@ -1,0 +1,159 @@
+"""Starts with wrong values in what this program, Gradio and the libraries below it read: a sentence, or it works."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio
+import httpx
+import huggingface_hub
+import pytest
+import uvicorn
+
+from hunyuan_ui.environment import NUMBERS, tidy
+from hunyuan_ui.startup import Served, check_writable, read_settings
+from hunyuan_ui.ui.served_files import served_folders
+from tests.app_process import ROOT
+
+A_NUMBER = "must be a whole number from "
+NO_FILE = str(ROOT / "nowhere.pem")
+
+# Variables of a start, and how its one sentence goes on after the name of the first; None where it works.
+STARTS: list[tuple[dict[str, str], str | None]] = [
+    ({}, None),
+    ({"GRADIO_SERVER_NAME": "::1"}, None),
+    ({"GRADIO_SERVER_NAME": "[::1]"}, None),
+    ({"GRADIO_SERVER_NAME": "'[::1]'"}, None),
+    ({"GRADIO_SERVER_NAME": "::"}, None),
+    ({"GRADIO_SERVER_NAME": "0:0:0:0:0:0:0:1"}, None),
+    ({"GRADIO_SERVER_NAME": "::ffff:127.0.0.1"}, None),
+    ({"GRADIO_SERVER_NAME": "LOCALHOST"}, None),
+    ({"GRADIO_SERVER_NAME": ""}, None),
+    ({"GRADIO_SERVER_NAME": "[::1"}, "'[::1' is not an address"),
+    ({"GRADIO_SERVER_NAME": "::1:7860"}, "'::1:7860' is not an address of this machine"),
+    ({"GRADIO_SERVER_NAME": "127.0.0.1:7860"}, "'127.0.0.1:7860' is not an address"),
+    ({"GRADIO_SERVER_NAME": "http://127.0.0.1"}, "'http://127.0.0.1' is not an address"),
+    ({"GRADIO_SERVER_NAME": "2001:db8::1"}, "'2001:db8::1' is not an address of this machine"),
+    ({"GRADIO_SERVER_NAME": "a" * 300}, ""),
+    ({"GRADIO_SERVER_PORT": ""}, None),
+    ({"GRADIO_SERVER_PORT": "http"}, A_NUMBER),
+    ({"GRADIO_SERVER_PORT": "1_0"}, A_NUMBER),
+    ({"GRADIO_NUM_PORTS": ""}, None),
+    ({"GRADIO_NUM_PORTS": " 5 "}, None),
+    ({"GRADIO_NUM_PORTS": "0"}, A_NUMBER),
+    ({"GRADIO_NUM_PORTS": "many"}, A_NUMBER),
+    ({"GRADIO_NODE_NUM_PORTS": "x"}, A_NUMBER),
+    ({"GRADIO_NUM_WORKERS": "x"}, None),
+    ({"GRADIO_DEBUG": "1"}, None),
+    ({"GRADIO_DEBUG": "true"}, None),
+    ({"GRADIO_ANALYTICS_MAX_EVENTS": "1e3"}, A_NUMBER),
+    ({"GRADIO_ANALYTICS_CACHE_FREQUENCY": "0"}, A_NUMBER),
+    ({"GRADIO_HEARTBEAT_INTERVAL": "0"}, "must be a number of seconds"),
+    ({"GRADIO_HEARTBEAT_INTERVAL": "nan"}, "must be a number of seconds"),
+    ({"GRADIO_HEARTBEAT_INTERVAL": "2.5"}, None),
+    ({"WEB_CONCURRENCY": "auto"}, A_NUMBER),
+    ({"WEB_CONCURRENCY": '"4"'}, None),
+    ({"HF_HUB_ETAG_TIMEOUT": "10s"}, A_NUMBER),
+    ({"HF_HUB_DOWNLOAD_TIMEOUT": "-1"}, A_NUMBER),
+    ({"GRADIO_SHARE": "maybe"}, "must be true or false"),
+    ({"GRADIO_SHARE": "no"}, None),
+    ({"GRADIO_MCP_SERVER": "on"}, "must be true or false"),
+    ({"GRADIO_ROOT_PATH": "/videos/"}, None),
+    ({"GRADIO_ROOT_PATH": "https://example.com/videos"}, None),
+    ({"GRADIO_ROOT_PATH": "http://[::1]:8080"}, None),
+    ({"GRADIO_ROOT_PATH": "::::"}, "must be a path that begins with /"),
+    ({"GRADIO_ROOT_PATH": "videos"}, "must be a path that begins with /"),
+    ({"GRADIO_ROOT_PATH": "/a b"}, "must be a path that begins with /"),
+    ({"GRADIO_ALLOWED_PATHS": "/nowhere,,"}, None),
+    ({"SSL_CERT_FILE": NO_FILE}, "must be a file with certificates"),
+    ({"SSL_CERT_FILE": str(ROOT)}, "must be a file with certificates"),
+    ({"SSL_CERT_FILE": str(ROOT / "README.md")}, "must be a file with certificates"),
+    ({"SSL_CERT_FILE": ""}, None),
+    ({"HTTP_PROXY": "http://127.0.0.1:9"}, None),
+    ({"https_proxy": "proxy.example:3128"}, None),
+    ({"HTTPS_PROXY": "http://user:secret@proxy.example:3128/"}, None),
+    ({"HTTP_PROXY": "foo://secret@x"}, "must be an http, https or socks5 address"),
+    ({"all_proxy": "http://"}, "must be an http, https or socks5 address"),
+    ({"HTTP_PROXY": "proxy.example:port"}, "must be an http, https or socks5 address"),
+    ({"ALL_PROXY": "socks5://127.0.0.1:9"}, 'a socks proxy needs the package socksio: pip install "httpx[socks]"'),
+    ({"HUNYUAN_UI_CONCURRENCY": "nan"}, A_NUMBER),
+    ({"SEGMIND_API_KEY": '"SG_0123456789abcdef'}, "has a quotation mark"),
+]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put this process's environment back, whatever was changed in it."""
+    before = dict(os.environ)
+    monkeypatch.setattr("hunyuan_ui.environment._is_installed", lambda _: False)
+    for name in [name for name in os.environ if name.lower().endswith("_proxy") or name == "SSL_CERT_FILE"]:
+        del os.environ[name]
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.parametrize(("variables", "words"), STARTS, ids=lambda value: str(value)[:60])
+def test_each_start_works_or_ends_with_one_sentence_that_names_the_variable(
+    capsys: pytest.CaptureFixture[str], variables: dict[str, str], words: str | None
+) -> None:
+    os.environ.update(variables)
+    if words is None:
+        read_settings([], ROOT)
+        for name, read in NUMBERS.items():
+            assert name not in os.environ or read(os.environ[name]) >= 0
+        httpx.Client().close()  # reads proxies and certificates, as Gradio's own question to itself does
+        return
+    with pytest.raises(SystemExit) as ended:
+        read_settings([], ROOT)
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert said.err.startswith(f"{next(iter(variables))}: {words}")
+    assert "secret" not in said.err
+
+
+@pytest.mark.parametrize("name", ["", "192.0.2.7", "[fe80::1]"])
+def test_no_proxy_is_asked_about_this_machine(name: str) -> None:
+    environ = {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "intern.example", "GRADIO_SERVER_NAME": name}
+    tidy(environ)
+    assert {"intern.example", "localhost", "127.0.0.1", "::1"} <= set(environ["no_proxy"].split(","))
+    assert not name or name.strip("[]") in environ["no_proxy"].split(",")
+    os.environ.update(environ)
+    client = httpx.Client()
+    for here in ("localhost", "127.0.0.1", "[::1]"):
+        assert client._transport_for_url(httpx.URL(f"http://{here}:7860/")) is client._transport
+    assert client._transport_for_url(httpx.URL("http://example.com/")) is not client._transport
+
+
+def test_without_a_proxy_nothing_is_added() -> None:
+    environ = {"NO_PROXY": "x", "HTTP_PROXY": ""}
+    tidy(environ)
+    assert environ == {"NO_PROXY": "x", "HTTP_PROXY": ""}
+
+
+def test_every_number_that_gradio_and_what_lies_below_it_read_is_known() -> None:
+    read_as_number = re.compile(r"(?:int|float)\(\s*os\.(?:getenv\(|environ\.get\(|environ\[)\s*\"(\w+)\"")
+    found: set[str] = set()
+    for package in (gradio, uvicorn, huggingface_hub):
+        for path in Path(str(package.__file__)).parent.rglob("*.py"):
+            found |= set(read_as_number.findall(path.read_text("utf-8")))
+    assert len(found) >= 7
+    assert found <= {*NUMBERS, "GRADIO_SERVER_PORT", "GRADIO_DEBUG"}
+
+
+def test_a_folder_for_copies_that_cannot_be_filled_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    check_writable(Served("GRADIO_TEMP_DIR", tmp_path / "new/folder"))
+    assert list((tmp_path / "new/folder").iterdir()) == []
+    for path in (tmp_path / "file", tmp_path / "file/below", Path("/proc/nowhere")):
+        with pytest.raises(SystemExit) as ended:
+            check_writable(Served("GRADIO_TEMP_DIR", path))
+        assert ended.value.code == 2
+        assert capsys.readouterr().err == (
+            f"GRADIO_TEMP_DIR: {path} is not a folder that this user can write to; name another one\n"
+        )
+    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path / "file")
+    assert served_folders(os.environ)[0] == Served("GRADIO_TEMP_DIR", tmp_path / "file")
