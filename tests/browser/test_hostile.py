@@ -22,6 +22,7 @@ from tests.app_process import RunningApp, free_port, running_app
 from tests.browser.conftest import FLAGS, find_browser
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import generate_short
+from tests.test_readme_examples import at, block
 
 PROMPT = "A hostile fox"
 MAPPED = "[::ffff:127.0.0.1]"
@@ -339,22 +340,16 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
         yield victim
 
 
-README_CALL = """async ([api, key]) => {
-  const headers = { "Content-Type": "application/json", "x-api-key": key };
-  async function call(name, values) {
-    const begun = await fetch(`${api}/v2/${name}`, { method: "POST", headers, body: JSON.stringify(values) });
-    const { event_id } = await begun.json();
-    const told = await (await fetch(`${api}/${name}/${event_id}`)).text();
-    return JSON.parse(told.match(/event: complete\\ndata: (.*)/)[1]);
-  }
-  const wish = { prompt: "a fox from elsewhere", width: 64, height: 64, video_length: 5, infer_steps: 2 };
-  const [{ job_id }] = await call("submit", wish);
-  let job;
-  do [job] = await call("status", { job_id, wait_s: 25 }); while (job.is_active);
-  const bytes = await (await fetch(job.video.url)).arrayBuffer();
-  return [job.status, bytes.byteLength];
-}"""
-"""The README's example, with another visitor's key as header; headers need a preflight."""
+def readme_example(app: RunningApp, key: str) -> str:
+    """Return the README's JavaScript as a function that gives the status and the video's size, paid for by a key."""
+    text = at(app, block("js", "fetch"))
+    for written, wanted in (
+        ('"application/json" };', f'"application/json", "x-api-key": "{key}" }};'),
+        ("console.log(job.status, job.video.url);", "const file = await fetch(job.video.url);"),
+    ):
+        assert text.count(written) == 1
+        text = text.replace(written, wanted)
+    return f"async () => {{ {text}\n return [job.status, (await file.arrayBuffer()).byteLength]; }}"
 
 
 def test_in_public_another_origins_page_may_call_the_api_without_logins(
@@ -364,9 +359,10 @@ def test_in_public_another_origins_page_may_call_the_api_without_logins(
     with served("<p>friend") as friend:
         page = context.new_page()
         page.goto(f"http://localhost:{friend}/")
-        status, size = page.evaluate(README_CALL, [f"{api}call", "SG_ca0a41e5ca0a41e5"])
+        # With a header that needs a preflight.
+        status, size = page.evaluate(readme_example(public.app, "SG_ca0a41e5ca0a41e5"))
         assert (status, size > 1000) == ("done", True)
-        assert public.paid.posts == {"a fox from elsewhere": 1}
+        assert public.paid.posts == {"A paper boat on a rainy street": 1}
         token = {"x-hunyuan-visitor": public.token}
         shut: list[tuple[str, dict[str, Any]]] = [
             ("hunyuan/videos", {"headers": token}),
