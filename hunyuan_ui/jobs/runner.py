@@ -199,11 +199,19 @@ class JobRunner:
         self.view(job_id, visitor)
         return await _to_the_end(self._cancel(job_id))
 
-    async def look_again(self, job_id: str, visitor: Visitor) -> Job:
+    async def look_again(self, job_id: str, visitor: Visitor, *, own_key: str | None = None) -> Job:
         """Ask for a job's video now: at once where the next try was still to come, and once more where it was lost.
+
+        Args:
+            job_id: Of the job.
+            visitor: Who asks.
+            own_key: The visitor's own key, if their job needs it and they have not lent it.
 
         Raises:
             AccessError: There is no such job for this visitor, or nothing is left to ask for.
+            AuthenticationError: The service does not know the key.
+            SpendLimitError: Too many keys were tried lately.
+            EndpointError: The service cannot be asked whether it knows the key.
             StorageError: Nothing can be stored just now.
         """
         job = self.view(job_id, visitor).job
@@ -212,7 +220,11 @@ class JobRunner:
             return job
         if not self._is_open or not self._can_look_again(job):
             raise AccessError("cannot_look_again")
-        return await _to_the_end(self._look_again(job_id))
+        if job.payer != "visitor":
+            own_key = None
+        if own_key:
+            await self.keys.check(own_key, visitor)
+        return await _to_the_end(self._look_again(job_id, Secret(own_key) if own_key else None))
 
     async def delete(self, job_id: str, visitor: Visitor) -> None:
         """Remove an ended job and its files; what it cost stays counted.
@@ -373,10 +385,15 @@ class JobRunner:
         is_known = job.request_id is not None or job.result_url is not None
         return job.status is JobStatus.LOST and is_known and is_young and job.payer != "nobody"
 
-    async def _look_again(self, job_id: str) -> Job:
+    async def _look_again(self, job_id: str, own_key: Secret | None) -> Job:
         looked_for = await self._in_ledger(self._means.ledger.look_again, job_id)
         if looked_for is None:
+            job = await self._in_ledger(self._means.ledger.get, job_id)
+            if job is not None and job.is_active:
+                return job  # somebody else asked at the same time
             raise AccessError("cannot_look_again")
+        if own_key is not None:
+            self._means.keys.bring(looked_for, own_key)
         log.event("job.looked_for_again", job=job_id, request_id=looked_for.request_id)
         self._dispatcher.take(looked_for)
         return looked_for

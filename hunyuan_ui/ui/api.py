@@ -42,7 +42,7 @@ WAITING_OF_ONE_ADDRESS: Final = 16  # public only: of those who come one by one,
 _STATUS_SHOWN: Final = ("status", "phase", "is_active", "elapsed_s", "usual_s", "place", "waiting", "retry_in_s")
 # Parameters that are not fields of the request, and the end of the key of each one's help, after "api.".
 _JOB_HELP: Final = {"job_id": "job_id", "most_usd": "most_usd"}
-_STATUS_HELP: Final = {"job_id": "job_id_returned", "wait_s": "wait_s"}
+_STATUS_HELP: Final = {"job_id": "job_id_returned", "wait_s": "wait_s", "look_again": "look_again"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +120,18 @@ class ApiCalls:
         """Say how long a video takes and what it costs (about cost_usd, at most high_usd), its real size, duration."""
         return self._expected(request_from(values[: len(FIELDS)]))
 
-    async def status(self, caller: gr.Request, job_id: str, wait_s: float = 0.0) -> dict[str, Any]:
+    async def status(
+        self,
+        caller: gr.Request,
+        job_id: str,
+        wait_s: float = 0.0,
+        look_again: bool = False,
+    ) -> dict[str, Any]:
         """Say where a job is, with elapsed and usual time in seconds, and its video when it is done."""
-        call = self._call(caller, job_id)
-        await self._runner.wait(call.job_id, call.visitor, _wait_s(wait_s))
+        call, wait_s = self._call(caller, job_id), _wait_s(wait_s)
+        if look_again and self._runner.view(call.job_id, call.visitor).can_look_again:
+            await self._runner.look_again(call.job_id, call.visitor, own_key=_own_key(caller))
+        await self._runner.wait(call.job_id, call.visitor, wait_s)
         view = self._runner.view(call.job_id, call.visitor)
         is_done = view.job.status is JobStatus.DONE
         shown = as_json(view, say_for(caller))

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import takewhile
 from typing import Any, Final, NamedTuple, NoReturn, cast
 
 import gradio as gr
@@ -98,16 +99,16 @@ class CallRules:
         function = self._named(name) if number is None else self._numbered(number)
         if function.is_queued:
             _no_function()
-        return self._numbered_call(function, call)
+        return self._numbered_call(function, call, is_by_name=number is None)
 
-    def _numbered_call(self, function: _Function, call: Mapping[str, Any]) -> bytes:
+    def _numbered_call(self, function: _Function, call: Mapping[str, Any], *, is_by_name: bool = False) -> bytes:
         kept = {**_session_in(call), **_event_in(call), "fn_index": function.number}
-        return _bytes({**kept, "data": self._checked(function, _list(call), may_leave_out=False)})
+        return _bytes({**kept, "data": self._checked(function, _list(call), is_by_name=is_by_name)})
 
     def called(self, body: bytes, name: str) -> bytes:
         """Return the body of a call by name with its values in a list."""
         call, function = _object(body), self._named(name)
-        return _bytes({**_session_in(call), "data": self._checked(function, _list(call), may_leave_out=True)})
+        return _bytes({**_session_in(call), "data": self._checked(function, _list(call), is_by_name=True)})
 
     def named(self, body: bytes, name: str) -> bytes:
         """Return the body of a call by name with named values."""
@@ -189,18 +190,33 @@ class CallRules:
                 raise BadCallError(wrong, at=place, name=shown)
         return dict(given)
 
-    def _checked(self, function: _Function, data: list[Any], *, may_leave_out: bool) -> list[Any]:
+    def _checked(self, function: _Function, data: list[Any], *, is_by_name: bool) -> list[Any]:
+        """Return the values in Gradio's order; a call by name may leave out hidden ones and the last with defaults."""
         values = function.values
-        if may_leave_out and len(data) != len(values):
-            values = tuple(one for one, hidden in zip(values, function.is_hidden, strict=True) if not hidden)
-        if len(data) != len(values):
-            raise BadCallError("wrong_count", 400, count=len(values))
-        for place, (value, given) in enumerate(zip(values, data, strict=True)):
+        if not is_by_name or len(data) == len(values):
+            self._check_each(function, values, data, least=len(values))
+            return data
+        shown = [value for value, hidden in zip(values, function.is_hidden, strict=True) if not hidden]
+        defaults = self._defaults(function)
+        self._check_each(function, shown, data, least=len(shown) - len(defaults))
+        whole = iter([*data, *defaults[len(defaults) - (len(shown) - len(data)) :]])
+        return [None if hidden else next(whole) for hidden in function.is_hidden]
+
+    def _check_each(self, function: _Function, values: Sequence[_Value], data: list[Any], *, least: int) -> None:
+        most = len(values)
+        if not least <= len(data) <= most:
+            raise BadCallError("wrong_count", 400, count=most if least == most else f"{least}-{most}")
+        for place, (value, given) in enumerate(zip(values, data, strict=False)):
             if wrong := value.kind(given):
                 described = self._parameters.get(f"/{function.name}", ())
                 name = described[place]["parameter_name"] if place < len(described) else value.name
                 raise BadCallError(wrong, at=place, name=str(name))
-        return data
+
+    def _defaults(self, function: _Function) -> list[Any]:
+        """Return the defaults of the last values, as far back as each has one."""
+        described = self._parameters.get(f"/{function.name}", _NO_PARAMETERS)
+        last = takewhile(lambda one: one.get("parameter_has_default"), reversed(described))
+        return [one.get("parameter_default") for one in last][::-1]
 
     def _named(self, name: str | None) -> _Function:
         function = self._by_name.get(name) if name is not None else None

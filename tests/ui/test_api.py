@@ -66,6 +66,52 @@ def test_a_program_reads_which_value_is_wrong(paying: Client) -> None:
             paying.predict(**{**SMALL, name: value}, api_name="/estimate")
 
 
+@pytest.mark.parametrize("last", [(), (0,), (0, False), (0, True), (0, None)], ids=str)
+def test_status_takes_as_many_values_as_it_ever_did(app: RunningApp, paying: Client, last: tuple[Any, ...]) -> None:
+    job_id = paying.predict(**SMALL, api_name="/submit")["job_id"]
+    assert paying.predict(job_id=job_id, wait_s=25, look_again=True, api_name="/status")["status"] == "done"
+    assert paying.predict(job_id, *last, api_name="/status")["status"] == "done"
+    names: list[str] = ["job_id", "wait_s", "look_again"]
+    assert called(app, "call", "status", {"data": [job_id, *last]})["status"] == "done"
+    assert called(app, "call/v2", "status", dict(zip(names, (job_id, *last), strict=False)))["status"] == "done"
+    if None not in last:
+        for path in ("run", "api"):
+            headers = {"x-api-key": OWN_KEY}
+            answered = httpx.post(f"{app.url}gradio_api/{path}/status", json={"data": [job_id, *last]}, headers=headers)
+            assert answered.json()["data"][0]["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"data": []}, "This function takes 1-3 values."),
+        ({"data": ["x", 0, True, None]}, "This function takes 1-3 values."),
+        ({"data": ["x", 0, "true"]}, "look_again: use true or false."),
+    ],
+    ids=str,
+)
+def test_a_call_with_a_wrong_value_or_count_is_refused_in_one_sentence(
+    app: RunningApp, body: dict[str, Any], said: str
+) -> None:
+    for path in ("call", "run", "api"):
+        answered = httpx.post(f"{app.url}gradio_api/{path}/status", json=body)
+        assert answered.status_code in (400, 422)
+        assert said in answered.text
+
+
+def test_a_submit_takes_its_first_values_alone(app: RunningApp) -> None:
+    sent = called(app, "call", "submit", {"data": [SMALL["prompt"], "", 64, 64, 5]})
+    assert (sent["request"]["video_length"], sent["request"]["infer_steps"]) == (5, 40)
+
+
+def called(app: RunningApp, path: str, name: str, body: dict[str, Any]) -> Any:
+    """Call a function as curl does and return its first value."""
+    headers = {"x-api-key": OWN_KEY}
+    event = httpx.post(f"{app.url}gradio_api/{path}/{name}", json=body, headers=headers).json()["event_id"]
+    told = httpx.get(f"{app.url}gradio_api/call/{name}/{event}", headers=headers, timeout=30).text
+    return json.loads(told.partition("event: complete\ndata: ")[2])[0]
+
+
 def test_a_word_for_a_number_gets_the_sentence_of_what_would_be_right(paying: Client) -> None:
     with pytest.raises(AppError, match=r"Width: wide is not a number. Use one from 1 to 1280"):
         paying.predict(**{**SMALL, "width": "wide"}, api_name="/estimate")

@@ -10,14 +10,16 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
+import httpx
 import pytest
 
+from hunyuan_ui.errors import DownloadError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.jobs import JobRunner, endings, open_runner
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.api import (
@@ -31,7 +33,7 @@ from hunyuan_ui.ui.api import (
 )
 from hunyuan_ui.ui.form import FIELDS
 from hunyuan_ui.ui.visitor import page_event
-from tests.fake_service import FakeService, answer
+from tests.fake_service import FakeService, answer, failure
 
 pytestmark = pytest.mark.anyio
 
@@ -74,9 +76,11 @@ def public(tmp_path: Path) -> Settings:
 
 
 @asynccontextmanager
-async def running(settings: Settings, service: FakeService) -> AsyncIterator[tuple[JobRunner, ApiCalls]]:
+async def running(
+    settings: Settings, service: FakeService, **options: Any
+) -> AsyncIterator[tuple[JobRunner, ApiCalls]]:
     folder = DataFolder(settings.data_dir, min_free_bytes=0)
-    runner = open_runner(settings, client=service.client(), download=service.download, folder=folder)
+    runner = open_runner(settings, client=service.client(), download=service.download, folder=folder, **options)
     await runner.start()
     try:
         yield runner, ApiCalls(runner)
@@ -231,6 +235,104 @@ async def test_what_is_no_id_names_no_new_job(public: Settings, service: FakeSer
         assert "32 hexadecimal digits" in await said(calls.submit(*values(handle)))
         assert await refused(calls, handle, caller())
     assert service.posts == 0
+
+
+# a lost video
+
+
+GONE: list[Exception | bytes] = [DownloadError("video_lost", retryable=False, expired=True, request_id="unknown")]
+
+
+@pytest.fixture
+def soon_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a video be lost after three answers."""
+    monkeypatch.setattr(endings, "PROOFS", {ending: endings.Proof(3, 0.0) for ending in endings.Ending})
+
+
+async def lost(calls: ApiCalls, service: FakeService, *, is_expired: bool = False, **headers: str) -> str:
+    """Make a video whose file is gone, or whose request is not known any more; return what opens its job."""
+    if is_expired:
+        service.script("status", *[answer(404, {"error": "not found"})] * 3)
+    else:
+        service.downloads = GONE * 3
+    handle = (await calls.submit(*values(who=caller(**headers))))["job_id"]
+    assert (await calls.status(caller(**headers), handle, 10))["status"] == "lost"
+    return handle
+
+
+@pytest.mark.usefixtures("soon_sure")
+@pytest.mark.parametrize("is_expired", [False, True])
+@pytest.mark.parametrize("headers", [{}, {"x_api_key": OWN_KEY}, {"x_hunyuan_visitor": "5" * 32}], ids=str)
+async def test_a_lost_video_is_looked_for_again_when_its_caller_asks(
+    public: Settings, service: FakeService, headers: dict[str, str], is_expired: bool
+) -> None:
+    async with running(public, service) as (_, calls):
+        handle = await lost(calls, service, is_expired=is_expired, **headers)
+        for asked in (False, None):
+            assert (await calls.status(caller(**headers), handle, 0, cast("Any", asked)))["status"] == "lost"
+        told = await calls.status(caller(**headers), handle, 10, True)
+        assert (told["status"], told["made"]["job_id"]) == ("done", handle)
+        again = await calls.status(caller(**headers), handle, 0, True)
+        assert (again["status"], again["video"]) == ("done", told["video"])
+    assert service.posts == 1
+
+
+@pytest.mark.usefixtures("soon_sure")
+async def test_a_video_that_is_still_gone_is_lost_again(public: Settings, service: FakeService) -> None:
+    async with running(public, service) as (_, calls):
+        handle = await lost(calls, service)
+        service.downloads = GONE * 3
+        assert (await calls.status(caller(), handle, 0, True))["is_active"]
+        assert (await calls.status(caller(), handle, 10))["status"] == "lost"
+        assert len(service.fetched) == 6
+
+
+@pytest.mark.usefixtures("soon_sure")
+async def test_callers_who_look_again_at_once_are_all_answered(public: Settings, service: FakeService) -> None:
+    async with running(public, service) as (_, calls):
+        handle = await lost(calls, service)
+        told = await asyncio.gather(*(calls.status(caller(), handle, 10, True) for _ in range(5)))
+        assert {one["status"] for one in told} == {"done"}
+        assert len(service.fetched) == 4
+
+
+@pytest.mark.usefixtures("soon_sure")
+async def test_nobody_else_looks_again(public: Settings, service: FakeService) -> None:
+    async with running(public, service) as (_, calls):
+        handle = await lost(calls, service)
+        job_id, secret = handle.split(".")
+        for shown in (job_id, f"{job_id}.{new_id()}", f"{secret}.{job_id}"):
+            for who in (caller(), caller(x_api_key=OWN_KEY)):
+                assert (await said(calls.status(who, shown, 0, True))).startswith(NO_SUCH)
+        assert "wait_s" in await said(calls.status(caller(), handle, cast("Any", "long"), True))
+        assert (await calls.status(caller(), handle))["status"] == "lost"
+        assert len(service.fetched) == 3
+
+
+async def test_a_job_that_is_not_lost_is_told_as_ever(public: Settings, service: FakeService) -> None:
+    async with running(public, service) as (runner, calls):
+        service.script("submit", answer(422, {"error": "no"}))
+        failed = (await calls.submit(*values()))["job_id"]
+        assert (await calls.status(caller(), failed, 10, True))["status"] == "failed"
+        service.script("submit", failure(httpx.ReadError))
+        unknown = (await calls.submit(*values()))["job_id"]
+        assert (await calls.status(caller(), unknown, 10, True))["status"] == "unknown"
+        endless(service)
+        active = (await calls.submit(*values()))["job_id"]
+        await runner.wait(active.partition(".")[0], Visitor.from_token(active.partition(".")[2]), 0.05)
+        for asked in (False, True):
+            told = await calls.status(caller(), active, 0, asked)
+            assert (told["status"], told["is_active"]) == ("running", True)
+
+
+@pytest.mark.usefixtures("soon_sure")
+async def test_after_seven_days_a_lost_video_is_told_as_ever(public: Settings, service: FakeService) -> None:
+    clock = [1_000_000_000.0]
+    async with running(public, service, now=lambda: clock[0]) as (_, calls):
+        handle = await lost(calls, service)
+        clock[0] += 7 * 86_400 + 1
+        assert (await calls.status(caller(), handle, 0, True))["status"] == "lost"
+        assert len(service.fetched) == 3
 
 
 # who waits

@@ -143,7 +143,68 @@ def test_a_wrong_count_goes_no_further(page_built: BuiltPage, rules: CallRules) 
             if len(bad) == len(values):
                 continue
             assert refused(rules.joined, sent(data=bad, fn_index=number)).code == "wrong_count"
-            assert refused(rules.called, sent(data=bad), str(fn.api_name)).code == "wrong_count"
+            if str(fn.api_name) not in rules.public_names:
+                assert refused(rules.called, sent(data=bad), str(fn.api_name)).code == "wrong_count"
+
+
+LEFT_OUT: list[tuple[str, list[Any], list[Any]]] = [
+    ("status", ["x"], ["x", 0.0, False]),
+    ("status", ["x", 25], ["x", 25, False]),
+    ("status", ["x", 25, True], ["x", 25, True]),
+    ("result", ["x"], ["x"]),
+    ("estimate", ["x", "", 64], ["x", "", 64, 480, 77, 40, 7.0, 6, 96501778]),
+    ("submit", ["x"], ["x", VideoRequest.model_fields["negative_prompt"].default, 854, 480, 77, 40, 7.0, 6, 96501778]),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "passed"), LEFT_OUT, ids=str)
+def test_a_call_by_name_may_leave_out_the_last_values_that_have_defaults(
+    rules: CallRules, name: str, given: list[Any], passed: list[Any]
+) -> None:
+    assert json.loads(rules.called(sent(data=given), name))["data"][: len(passed)] == passed
+    by_number = {number: one for number, one in rules._by_number.items() if one.name == name}
+    ((number, function),) = by_number.items()
+    assert len(json.loads(rules.called(sent(data=given), name))["data"]) == len(function.values)
+    if not function.is_queued:
+        assert json.loads(rules.run(sent(data=given), name))["data"][: len(passed)] == passed
+        if len(given) < len(function.values):
+            assert refused(rules.run, sent(data=given, fn_index=number), name).code == "wrong_count"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "takes"),
+    [
+        ("status", [], "1-3"),
+        ("status", ["x", 0, True, None], "1-3"),
+        ("result", [], "1"),
+        ("result", ["x", 0], "1"),
+        ("estimate", [], "1-9"),
+        ("submit", [], "1-11"),
+        ("submit", ["x"] * 12, "1-11"),
+    ],
+    ids=str,
+)
+def test_a_value_that_is_needed_and_one_too_many_are_refused(
+    rules: CallRules, name: str, given: list[Any], takes: str
+) -> None:
+    error = refused(rules.called, sent(data=given), name)
+    assert (error.code, error.status, error.name) == ("wrong_count", 400, takes)
+
+
+async def test_only_the_last_values_can_be_left_out_and_hidden_ones_are_none_of_them() -> None:
+    def called(first: str, second: int = 2, third: str = "c", *, caller: gr.Request) -> None: ...
+
+    with gr.Blocks(analytics_enabled=False) as page:
+        cast("Any", gr).api(called, api_name="last")
+        parts = [gr.Textbox("a"), gr.State(1), gr.Number(), gr.Checkbox(True)]  # the number has no default
+        gr.Button().click(lambda *_: None, parts, api_name="middle")
+    rules = CallRules(page)
+    assert json.loads(rules.called(sent(data=["x"]), "last")) == {"data": ["x", 2, "c"]}
+    assert json.loads(rules.called(sent(data=["x", 5]), "last")) == {"data": ["x", 5, "c"]}
+    assert json.loads(rules.called(sent(data=["x", 5]), "middle")) == {"data": ["x", None, 5, True]}
+    assert json.loads(rules.called(sent(data=["x", 5, False]), "middle")) == {"data": ["x", None, 5, False]}
+    assert refused(rules.called, sent(data=["x"]), "middle").name == "2-3"
+    assert refused(rules.called, sent(data=["x", FILE]), "middle").at == 1
 
 
 @pytest.mark.parametrize("number", [-1, 10**6, 10**12, "0", True, 0.0, [0], {}])

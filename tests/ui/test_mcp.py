@@ -81,7 +81,10 @@ async def test_each_parameter_has_its_help_with_range_and_unit(app: RunningApp) 
         assert words()[f"field.{field.name}.help"] in description
         assert f"to {field.high} {field.unit}".strip() in description
     assert tools["submit"].inputSchema["required"] == ["prompt"]
-    assert "0 to 25 seconds" in tools["status"].inputSchema["properties"]["wait_s"]["description"]
+    status = tools["status"].inputSchema
+    assert "0 to 25 seconds" in status["properties"]["wait_s"]["description"]
+    assert "lost" in status["properties"]["look_again"]["description"]
+    assert (status["properties"]["look_again"]["type"], status["required"]) == ("boolean", ["job_id"])
 
 
 async def test_an_agent_submits_polls_and_gets_the_video(app: RunningApp) -> None:
@@ -95,9 +98,11 @@ async def test_an_agent_submits_polls_and_gets_the_video(app: RunningApp) -> Non
             (text,) = await call(session, "status", job_id=job_id, wait_s=25)
             seen = json.loads(text)
         address, made = await call(session, "result", job_id=job_id)
+        (again,) = await call(session, "status", job_id=job_id, look_again=True)
     async with httpx.AsyncClient() as browser:
         fetched = await browser.get(address)
     assert (seen["status"], seen["video"]) == ("done", address)
+    assert json.loads(again) == seen
     assert json.loads(made)["width"] == 64
     assert address.startswith(app.url)
     assert fetched.content[4:8] == b"ftyp"
