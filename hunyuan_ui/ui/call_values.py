@@ -44,7 +44,9 @@ class BadCallError(Exception):
         count: How many values the function takes.
     """
 
-    def __init__(self, code: str, status: int = 422, *, at: int | None = None, name: str = "", count: int = 0) -> None:
+    def __init__(
+        self, code: str, status: int = 422, *, at: int | None = None, name: str = "", count: int | str = 0
+    ) -> None:
         super().__init__(code)
         self.code = code
         self.status = status
