@@ -1,6 +1,6 @@
 // Two videos in step: which frame they show, and how the second keeps to the first.
 
-export const FPS = 24;
+const FPS = 24;
 const FRAME_S = 1 / FPS;
 const APART_S = FRAME_S / 4; // below this, two videos are in step
 const JUMP_S = 0.2; // further apart, one of them jumps instead of hurrying
