@@ -203,7 +203,7 @@ async def test_only_the_last_values_can_be_left_out_and_hidden_ones_are_none_of_
     assert json.loads(rules.called(sent(data=["x", 5]), "last")) == {"data": ["x", 5, "c"]}
     assert json.loads(rules.called(sent(data=["x", 5]), "middle")) == {"data": ["x", None, 5, True]}
     assert json.loads(rules.called(sent(data=["x", 5, False]), "middle")) == {"data": ["x", None, 5, False]}
-    assert refused(rules.called, sent(data=["x"]), "middle").name == "2-3"
+    assert refused(rules.called, sent(data=["x"]), "middle").count == "2-3"
     assert refused(rules.called, sent(data=["x", FILE]), "middle").at == 1
 
 
