@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+from tests.forks import Fork, can_fork, fork
+
 ROOT = Path(__file__).parents[1]
 START_WITHIN_S = 120.0
 END_WITHIN_S = 10.0
@@ -31,7 +33,7 @@ class RunningApp:
         log: File with its standard output and error.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, data_dir: Path, log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Fork, url: str, data_dir: Path, log: Path) -> None:
         self.process = process
         self.url = url
         self.data_dir = data_dir
@@ -62,22 +64,30 @@ class RunningApp:
 
 @contextmanager
 def running_app(
-    folder: Path, *, host: str = "127.0.0.1", port: int | None = None, script: str = "app.py", **environment: str
+    folder: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    script: str = "app.py",
+    is_forked: bool = True,
+    **environment: str,
 ) -> Iterator[RunningApp]:
-    """Start the app with its data below a folder, wait until it is well at a host of this machine, and end it."""
+    """Start the app with its data below a folder, wait until it is well at a host of this machine, and end it.
+
+    Args:
+        folder: For its data and its log.
+        host: Where it is asked whether it is well.
+        port: Where it listens; a free one when it is left out.
+        script: What is run in place of `app.py`.
+        is_forked: Whether the imports may be made before, for all starts.
+        environment: Further variables.
+    """
     port = port or free_port()
     data_dir, log = folder / "data", folder / "app.log"
     settings = {"HUNYUAN_UI_DATA_DIR": str(data_dir), "HUNYUAN_UI_POLL_SECONDS": "0.1"}
     settings |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "cache"), "PYTHONUNBUFFERED": "1"}
     settings["PYTHONPATH"] = str(ROOT)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, script],
-            cwd=ROOT,
-            env={**os.environ, **settings, **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    process = _start(script, {**os.environ, **settings, **environment}, log, is_forked=is_forked)
     app = RunningApp(process, f"http://{host}:{port}/", data_dir, log)
     try:
         _wait_until_well(app)
@@ -89,6 +99,14 @@ def running_app(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _start(script: str, environment: dict[str, str], log: Path, *, is_forked: bool) -> subprocess.Popen[bytes] | Fork:
+    if is_forked and can_fork(environment):
+        return fork(script, environment, log)
+    with log.open("wb") as output:
+        command = [sys.executable, script]
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
 
 def free_port() -> int:

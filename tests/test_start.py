@@ -112,7 +112,7 @@ def test_an_env_file_with_quotes_starts_the_app_all_the_same(tmp_path: Path) -> 
     port = free_port()
     quoted = {"GRADIO_SERVER_PORT": f'"{port}"', "GRADIO_MCP_SERVER": "'false'", "GRADIO_ROOT_PATH": '""'}
     folder = {"HUNYUAN_UI_DATA_DIR": f'"{tmp_path / "data"}"', "GRADIO_TEMP_DIR": f"'{tmp_path / 'cache'}'"}
-    with running_app(tmp_path, port=port, SEGMIND_API_KEY=f'"{KEY}"', **quoted, **folder) as app:
+    with running_app(tmp_path, port=port, is_forked=False, SEGMIND_API_KEY=f'"{KEY}"', **quoted, **folder) as app:
         assert "of $20.00" in httpx.get(app.url).text
     assert f"Data folder: {tmp_path / 'data'}\n" in app.output
     assert "Most that this start may spend of your money: $20.00 today, then $20.00 a day (UTC).\n" in app.output

@@ -49,7 +49,7 @@ def child(module: str, *arguments: str) -> Iterator[str]:
 def app_with(folder: Path, **environment: str) -> Iterator[RunningApp]:
     """Run the app with its data below a folder, which is created."""
     folder.mkdir(exist_ok=True)
-    with running_app(folder, port=None, **environment) as app:
+    with running_app(folder, port=None, is_forked=False, **environment) as app:
         yield app
 
 

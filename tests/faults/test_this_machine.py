@@ -240,7 +240,7 @@ async def test_row51_a_second_process_only_shows(rig: Rig, service: PaidService,
 async def test_row52_a_locked_ledger_refuses_and_recovers(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.2)
     async with rig.running() as runner:
         service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
         job_id = await click(runner)

@@ -1,0 +1,155 @@
+"""Starts of the app in forks of a process that has imported what they all need: seconds of each start.
+
+    python -m tests.forks
+
+Each line on its input is one JSON object: {"start": [script, arguments ...], "environment", "output"} is answered by
+the process's id, {"ended": id} by its exit status, or null while it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[1]
+LOOK_EVERY_S: Final = 0.02
+# What Gradio and what lies below it may read once, when they are imported; a start with another value is not forked.
+READ_ONCE: Final = ("GRADIO_", "HF_", "OAUTH_", "OPENID_", "PYTHON", "SPACE", "SSL_", "SYSTEM")
+READ_AT_EACH_START: Final = ("GRADIO_MCP_SERVER", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_TEMP_DIR")
+
+
+class Fork:
+    """A started program, with what the tests use of `subprocess.Popen`.
+
+    Args:
+        pid: Of its process.
+        script: What it runs.
+    """
+
+    def __init__(self, pid: int, script: str) -> None:
+        self.pid = pid
+        self.args = script
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit status; None while it runs."""
+        if self.returncode is None:
+            self.returncode = _ask({"ended": self.pid})
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end so many seconds.
+
+        Raises:
+            subprocess.TimeoutExpired: It goes on.
+        """
+        give_up_at = time.monotonic() + (timeout or 3600)
+        while (status := self.poll()) is None:
+            if time.monotonic() > give_up_at:
+                raise subprocess.TimeoutExpired(self.args, timeout or 3600)
+            time.sleep(LOOK_EVERY_S)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+
+def can_fork(environment: Mapping[str, str]) -> bool:
+    """Whether a program with this environment may start in a fork; on Linux only, where it is safe."""
+    return sys.platform == "linux" and _read_once(environment) == _read_once(_environment())
+
+
+def fork(script: str, environment: Mapping[str, str], output: Path) -> Fork:
+    """Start a script whose output goes into a file."""
+    return Fork(_ask({"start": [script], "environment": dict(environment), "output": str(output)}), script)
+
+
+def _read_once(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: text
+        for name, text in environment.items()
+        if name.startswith(READ_ONCE) and name not in READ_AT_EACH_START
+    }
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
+@cache
+def _server() -> subprocess.Popen[str]:
+    """Start the process that forks; it ends with this one, when its input does."""
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-m", "tests.forks"], cwd=ROOT, env=_environment(), **pipes)
+
+
+def _ask(question: dict[str, Any]) -> Any:
+    server = _server()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write(json.dumps(question) + "\n")
+    server.stdin.flush()
+    return json.loads(server.stdout.readline())
+
+
+def _import_all() -> None:
+    import hunyuan_ui.jobs
+    import hunyuan_ui.startup
+    import hunyuan_ui.ui.asset_cache
+    import hunyuan_ui.ui.page
+    import hunyuan_ui.ui.request_filter
+    import hunyuan_ui.ui.routes  # noqa: F401
+
+
+def _serve() -> None:
+    """Answer questions until there are no more, or return in a fork what is left of one: to run its script."""
+    for line in sys.stdin:
+        question = json.loads(line)
+        if "start" in question:
+            answer: object = os.fork()
+            if answer == 0:
+                _become(question["start"], question["environment"], question["output"])
+                return
+        else:
+            pid, status = os.waitpid(question["ended"], os.WNOHANG)
+            answer = os.waitstatus_to_exitcode(status) if pid else None
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _become(command: list[str], environment: dict[str, str], output: str) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    with open(os.devnull, "rb") as nothing, open(output, "ab", buffering=0) as log:  # noqa: PTH123 - file descriptors
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("gradio") and hasattr(module, "DEFAULT_TEMP_DIR"):
+            module.DEFAULT_TEMP_DIR = environment["GRADIO_TEMP_DIR"]  # pyright: ignore[reportAttributeAccessIssue]
+    sys.argv = command
+    runpy.run_path(command[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    _import_all()
+    _serve()
