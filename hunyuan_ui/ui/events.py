@@ -131,7 +131,7 @@ async def _send_more(send: Callable[..., Any], wishes: list[tuple[str, VideoRequ
         try:
             await send(*wish)
         except HunyuanUIError as error:
-            problem = say.sentence(JobProblem.of(error))
+            problem = say.sentence(error)
             return say("generate.some_began", made=index + 1, wished=len(wishes) + 1, problem=problem)
     return ""
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from hunyuan_ui.errors import InvalidRequestError
 from hunyuan_ui.estimate import Estimate
-from hunyuan_ui.job import Job, JobProblem, Payer, is_id
+from hunyuan_ui.job import Job, Payer, is_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.prompt_help import presets
 from hunyuan_ui.prompt_help.examples import EXAMPLES, Example
@@ -66,7 +66,7 @@ def priced(wish: Mapping[str, Any], runner: JobRunner, payer: Payer, say: Words)
         # The prompt costs nothing.
         request = VideoRequest.parse({"prompt": "-", **{name: wish.get(name) for name in PRICED}})
     except InvalidRequestError as error:
-        line = say.sentence(JobProblem.of(error))
+        line = say.sentence(error)
         return {"button": say["generate.label"], "line": line, "frames": None, "most_usd": None, "is_free": False}
     expected, count, is_free = runner.estimate(request, payer), count_in(wish.get("count")), payer == "nobody"
     return {

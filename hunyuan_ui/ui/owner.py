@@ -205,7 +205,7 @@ class OwnerEvents:
         except HunyuanUIError as error:
             if not seen_as(visitor).is_owner:
                 raise
-            return "", say.sentence(JobProblem.of(error))
+            return "", say.sentence(error)
 
     async def _meant(self, event: gr.EventData, visitor: Visitor) -> str:
         """Return the id of the job that an event names as the page shows it; an empty one for none of these."""

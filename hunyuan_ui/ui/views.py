@@ -19,7 +19,7 @@ from starlette.routing import Route
 from hunyuan_ui import __version__
 from hunyuan_ui.errors import AccessError, HunyuanUIError, MediaError
 from hunyuan_ui.file_type import BY_SUFFIX, MP4
-from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
+from hunyuan_ui.job import MICRO, Job, JobStatus, Payer, Phase, Visitor, is_id
 from hunyuan_ui.jobs import JobRunner, JobView, Limits
 from hunyuan_ui.library.conversions import RATES, SIDES, Export, ExportKind
 from hunyuan_ui.request import VideoRequest
@@ -361,7 +361,7 @@ def _guarded(answer: Answer) -> Answer:
         try:
             return await answer(request)
         except HunyuanUIError as error:
-            sentence = words_for(request.cookies, request.headers).sentence(JobProblem.of(error))
+            sentence = words_for(request.cookies, request.headers).sentence(error)
             return _json({"problem": sentence, "code": error.code}, _status(error))
 
     return guarded

@@ -16,7 +16,7 @@ import gradio as gr
 import httpx
 import pytest
 
-from hunyuan_ui.errors import DownloadError
+from hunyuan_ui.errors import DownloadError, HunyuanUIError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, endings, open_runner
@@ -33,6 +33,7 @@ from hunyuan_ui.ui.api import (
 )
 from hunyuan_ui.ui.form import FIELDS
 from hunyuan_ui.ui.visitor import page_event
+from hunyuan_ui.words import words
 from tests.fake_service import FakeService, answer, failure
 
 pytestmark = pytest.mark.anyio
@@ -355,7 +356,7 @@ async def waiting(*calls: Awaitable[Any]) -> AsyncIterator[list[asyncio.Task[Any
 
 
 def sentences(tasks: list[asyncio.Task[Any]]) -> Iterator[str]:
-    yield from (str(task.exception()) for task in tasks if task.done())
+    yield from (words().sentence(cast("HunyuanUIError", task.exception())) for task in tasks if task.done())
 
 
 async def test_one_caller_cannot_keep_the_next_one_waiting_for_an_answer(
