@@ -27,8 +27,9 @@ ERRORS = {name for name in vars(errors) if name.endswith("Error")}
 NOT_FACTS = {"retryable", "expired"}
 # Where a code stands: the prefix of its key, and which argument it is.
 RAISES = {"SettingsError": ("setting.", 1), "UnfitError": ("setting.", 0), "from_code": ("error.", 0)}
-RAISES |= {"reason": ("reason.", 0), "cut_short": ("reason.", 0), "BadCallError": ("call.", 0)}
+RAISES |= dict.fromkeys(("reason", "cut_short", "_refused"), ("reason.", 0)) | {"BadCallError": ("call.", 0)}
 RAISES |= dict.fromkeys(ERRORS - RAISES.keys() - {"RateLimitError"}, ("error.", 0))
+SAYS = ("_failed", "_say", "print", "say", "stop")  # is given a text, a reason or an error
 OF_ITSELF = {"BadCallError": {"count"}}
 
 
@@ -173,7 +174,7 @@ def texts_for_people(tree: ast.Module) -> Iterator[ast.Constant]:
 def arguments_for_people(tree: ast.Module) -> Iterator[ast.Constant]:
     """Yield every text of more than one word that an error, a reason or a print is given."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in (*RAISES, "print", "_say"):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in (*RAISES, *SAYS):
             for part in (*node.args, *(keyword.value for keyword in node.keywords)):
                 for text in ast.walk(part):
                     if isinstance(text, ast.Constant) and re.search(r"\w \w", str(text.value)):
