@@ -25,7 +25,7 @@ from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.settings import Settings
 
 PREVIEW_POLL_S: Final = 0.5  # a preview takes seconds, and asking this machine costs nothing
-_PASSING: Final = ("disk_read_only", "disk_full", "ledger_busy")  # troubles that leave everything to be seen
+_VIEWABLE: Final = ("disk_read_only", "disk_full", "ledger_busy", "ledger_newer")  # the jobs can still be shown
 
 
 def open_runner(
@@ -93,7 +93,7 @@ def _open_ledger(folder: DataFolder, checkpoint: Checkpoint, now: Callable[[], f
     try:
         opened = open_ledger(folder.path, can_write=folder.can_write)
     except StorageError as error:
-        if error.code not in _PASSING:
+        if error.code not in _VIEWABLE:
             raise
         opened = _open_once_more(folder, error)
     if opened.set_aside is not None:

@@ -1,32 +1,35 @@
-"""The table `jobs`: its schema, and the one conversion between a row and a Job."""
+"""The schema as numbered migrations, and the conversion between a row of the table `jobs` and a Job."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import fields
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import ACTIVE, Job, JobProblem, JobStatus
 from hunyuan_ui.request import VideoRequest
 
-SCHEMA_VERSION: Final = 1
 OPEN: Final = ", ".join(sorted(f"'{status.value}'" for status in ACTIVE))
 # SQLite takes a partial index only for a query that repeats its condition word for word.
 UNSETTLED: Final = f"status IN ({OPEN}, 'unknown')"
 _STATUSES: Final = ", ".join(f"'{status.value}'" for status in JobStatus)
 
-# Made at each open, for ledgers that are older than it: each submit asks whether its request id is another job's.
-BY_REQUEST: Final = (
-    "CREATE INDEX IF NOT EXISTS jobs_by_request ON jobs (lower(replace(request_id, '-', '')))"
-    " WHERE request_id IS NOT NULL;"
-)
-# The lists' indexes hold the prompt, so that a search reads them and not ten thousand rows.
-SCHEMA: Final = f"""
-CREATE TABLE jobs (
+
+class Migration(NamedTuple):
+    """One numbered change of the schema; its number is its place in `MIGRATIONS`, from 1. Never edit a released one."""
+
+    name: str
+    statements: tuple[str, ...]
+
+
+# The indexes of the lists hold the prompt, so that a search reads them and not every row.
+_JOBS: Final = f"""CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
     visitor TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ({_STATUSES})),
@@ -50,20 +53,73 @@ CREATE TABLE jobs (
     notes TEXT NOT NULL DEFAULT '{{}}',
     deleted_at REAL,
     prompt TEXT GENERATED ALWAYS AS (json_extract(request, '$.prompt')) VIRTUAL
-) STRICT;
-CREATE INDEX jobs_by_visitor ON jobs (visitor, created_at, id, prompt);
-CREATE INDEX jobs_by_time ON jobs (created_at, id, prompt);
-CREATE INDEX jobs_active ON jobs (status) WHERE {UNSETTLED};
-CREATE INDEX jobs_paid ON jobs (sent_at, status, cost_microusd, reserved_microusd, payer) WHERE payer = 'owner';
-CREATE INDEX jobs_ended ON jobs (ended_at) WHERE ended_at IS NOT NULL;
-CREATE INDEX jobs_latest ON jobs (updated_at);
-{BY_REQUEST}
-PRAGMA user_version = {SCHEMA_VERSION};
-"""
+) STRICT"""
+MIGRATIONS: Final = (
+    Migration(
+        "jobs",
+        (
+            _JOBS,
+            "CREATE INDEX jobs_by_visitor ON jobs (visitor, created_at, id, prompt)",
+            "CREATE INDEX jobs_by_time ON jobs (created_at, id, prompt)",
+            f"CREATE INDEX jobs_active ON jobs (status) WHERE {UNSETTLED}",
+            "CREATE INDEX jobs_paid ON jobs (sent_at, status, cost_microusd, reserved_microusd, payer)"
+            " WHERE payer = 'owner'",
+            "CREATE INDEX jobs_ended ON jobs (ended_at) WHERE ended_at IS NOT NULL",
+            "CREATE INDEX jobs_latest ON jobs (updated_at)",
+        ),
+    ),
+    # Each submit asks whether its request id is another job's. Some ledgers of version 1 have this index already.
+    Migration(
+        "jobs_by_request",
+        (
+            "CREATE INDEX IF NOT EXISTS jobs_by_request ON jobs (lower(replace(request_id, '-', '')))"
+            " WHERE request_id IS NOT NULL",
+        ),
+    ),
+)
+_RECORD: Final = (
+    "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at REAL) STRICT"
+)
 
 COLUMNS: Final = tuple(field.name for field in fields(Job))
 # Each by its name: * would also draw the prompt out of every request.
 SELECTED: Final = ", ".join(COLUMNS)
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the number of the last migration that was applied; 0 for a file without the table `jobs`."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'jobs'").fetchone() is None:
+        return 0
+    return max(1, connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Apply the missing migrations in one transaction and record each in the table `migrations`.
+
+    `applied_at` is UTC seconds, or NULL for a migration that is older than the table.
+
+    Args:
+        connection: In autocommit mode, outside a transaction; of at most the newest known version.
+
+    Raises:
+        sqlite3.Error: Nothing was changed.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = version_of(connection)
+        connection.execute(_RECORD)
+        for number, migration in enumerate(MIGRATIONS, 1):
+            is_missing = number > version
+            for statement in migration.statements if is_missing else ():
+                connection.execute(statement)
+            record = (number, migration.name, time.time() if is_missing else None)
+            connection.execute("INSERT OR IGNORE INTO migrations VALUES (?, ?, ?)", record)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
 
 
 def to_row(job: Job) -> dict[str, Any]:

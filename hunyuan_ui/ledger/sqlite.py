@@ -15,13 +15,13 @@ from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobProblem
 from hunyuan_ui.ledger.clock import LedgerClock
 from hunyuan_ui.ledger.schema import (
-    BY_REQUEST,
-    SCHEMA,
-    SCHEMA_VERSION,
+    MIGRATIONS,
     SELECTED,
     as_storage_error,
+    migrate,
     problem_text,
     to_job,
+    version_of,
 )
 
 _NEWEST: Final = "SELECT coalesce(max(updated_at), 0.0) FROM jobs"
@@ -179,8 +179,6 @@ _MAY_HAVE_BEEN_SENT: Final = (
     "UPDATE jobs SET status = 'unknown', problem = ?, ended_at = updated_at"
     " WHERE status IN ('queued', 'submitting') AND payer <> 'nobody'"
 )
-_TABLE: Final = "SELECT 1 FROM sqlite_master WHERE name = 'jobs'"
-_INDEX: Final = "SELECT 1 FROM sqlite_master WHERE name = 'jobs_by_request'"
 
 
 class Opened(NamedTuple):
@@ -195,10 +193,11 @@ def open_ledger(folder: Path, *, can_write: bool = True) -> Opened:
 
     Args:
         folder: The data folder, which exists.
-        can_write: False opens what is there for reading only, as beside another process.
+        can_write: False opens what is there for reading only, as beside another process; that may be a ledger of a
+            newer version, and is an empty one where nothing can be read.
 
     Raises:
-        StorageError: The file is locked, unreadable, or of a newer version of this program.
+        StorageError: The file is locked or unreadable, or is to be written and was made by a newer version.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         needed = ".".join(map(str, _OLDEST_SQLITE))
@@ -239,7 +238,7 @@ def open_reader(folder: Path) -> sqlite3.Connection:
     """
     connection = _read_only(folder / FILE_NAME)
     try:
-        connection.execute(_TABLE).fetchone()  # opens the log as well
+        version_of(connection)  # opens the log as well
     except sqlite3.Error as error:
         connection.close()
         raise as_storage_error(error) from error
@@ -308,28 +307,41 @@ def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
         undo.callback(connection.close)
         connection.row_factory = sqlite3.Row
         # Before anything else: what a newer version writes may look like damage to this one.
-        _check_version(connection)
+        if _is_newer(connection):
+            raise StorageError("ledger_newer")
         # FULL costs one fsync a commit and is what makes "submitting" survive a power cut.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         # What is deleted or moved is overwritten, not only marked as free.
         connection.execute("PRAGMA secure_delete = ON")
         _check(connection)
-        if connection.execute(_TABLE).fetchone() is None:
-            if not may_be_new:
-                raise sqlite3.DatabaseError("the table is gone")
-            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
-        if connection.execute(_INDEX).fetchone() is None:
-            connection.execute(BY_REQUEST)
+        if version_of(connection) == 0 and not may_be_new:
+            raise sqlite3.DatabaseError("the table is gone")
+        _bring_up_to_date(connection, path.parent)
         _check_rows(connection)
         truncate_log(connection)  # an earlier run may not have come to it
         undo.pop_all()
     return connection
 
 
-def _check_version(connection: sqlite3.Connection) -> None:
-    if connection.execute("PRAGMA user_version").fetchone()[0] > SCHEMA_VERSION:
-        raise StorageError("ledger_newer")
+def _bring_up_to_date(connection: sqlite3.Connection, folder: Path) -> None:
+    """Apply missing migrations; a ledger that holds jobs is copied first.
+
+    Raises:
+        StorageError: The copy or a migration failed; the ledger is as it was, and is not set aside as damaged.
+    """
+    if (version := version_of(connection)) == len(MIGRATIONS):
+        return
+    if version > 0:
+        back_up(folder, connection)
+    try:
+        migrate(connection)
+    except sqlite3.Error as error:
+        raise as_storage_error(error) from error
+
+
+def _is_newer(connection: sqlite3.Connection) -> bool:
+    return version_of(connection) > len(MIGRATIONS)
 
 
 def _check(connection: sqlite3.Connection) -> None:
@@ -352,14 +364,16 @@ def _open_read_only(path: Path) -> sqlite3.Connection:
         with suppress(sqlite3.DatabaseError), ExitStack() as undo:
             connection = _read_only(path, option)
             undo.callback(connection.close)
-            _check_version(connection)
-            if connection.execute(_TABLE).fetchone() is not None:
+            if _is_newer(connection):
+                _check_rows(connection)  # a newer version's rows are shown as long as all of them can be read
+            if version_of(connection) > 0:
                 undo.pop_all()
                 return connection
     # Nothing readable is there (a first start on a read-only disk): show an empty library.
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
-    connection.executescript(f"{SCHEMA} PRAGMA query_only = ON;")
+    migrate(connection)
+    connection.execute("PRAGMA query_only = ON")
     return connection
 
 

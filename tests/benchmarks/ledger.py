@@ -15,7 +15,7 @@ from typing import Any
 
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.ledger import Ledger, open_ledger, open_reader
-from hunyuan_ui.ledger.schema import COLUMNS, SCHEMA, to_row
+from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, to_row
 from hunyuan_ui.limits import Totals
 from tests.benchmarks.clip import REQUEST, workspace
 from tests.benchmarks.table import Row, alternate, rate
@@ -72,7 +72,8 @@ def _with_ledger(ledger: Ledger, count: int) -> float:
 
 def _bare(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None)
-    connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; {SCHEMA}")
+    schema = ";".join(statement for migration in MIGRATIONS for statement in migration.statements)
+    connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; {schema};")
     return connection
 
 
