@@ -13,6 +13,8 @@ from typing import Any
 import hypothesis
 import pytest
 
+from hunyuan_ui import checkpoint
+
 # How long an example takes is the machine's business: others may be at work on it.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
@@ -76,6 +78,13 @@ def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "data"
     monkeypatch.setenv("HUNYUAN_UI_DATA_DIR", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_hook_is_left() -> Iterator[None]:
+    """Take away what a test has put at the program's checkpoints."""
+    yield
+    checkpoint.hook = None
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import BinaryIO, Final, TypeAlias
 import anyio
 import httpx
 
-from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
+from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.endpoint.http import (
     REDIRECTS,
     TRANSPORT_ERRORS,
@@ -67,7 +67,6 @@ async def save(
     start: bytes = b"",
     length: int | None = None,
     limits: SaveLimits = SaveLimits(),
-    checkpoint: Checkpoint = no_checkpoint,
 ) -> None:
     """Write a body to a file, which is complete, on the disk and checked afterwards, or gone.
 
@@ -78,7 +77,6 @@ async def save(
         start: Bytes that were read before `chunks`.
         length: The announced size in bytes.
         limits: How much and how slowly it may come.
-        checkpoint: Called at `part_opened`, `part_written` and `part_synced`.
 
     Raises:
         DownloadError: The bytes did not all come, or are no video.
@@ -195,7 +193,6 @@ async def fetch(
     own_origin: str,
     check: Check,
     limits: FetchLimits = FetchLimits(),
-    checkpoint: Checkpoint = no_checkpoint,
     ssl_context: ssl.SSLContext | None = None,
 ) -> None:
     """Fetch a video into a `.part` file, whole and checked or not at all.
@@ -206,7 +203,6 @@ async def fetch(
         own_origin: The base URL, whose own origin may be http and on this machine.
         check: Raises MediaError unless the file is a whole video; runs in a thread.
         limits: How far, how much and how slowly.
-        checkpoint: Called at `part_opened`, `part_written` and `part_synced`.
         ssl_context: In place of the one that trusts the usual authorities.
 
     Raises:
@@ -221,7 +217,7 @@ async def fetch(
             _require_success(response)
             async with aclosing(body_of(response)) as body:
                 length = content_length(response.headers)
-                await save(body, part, check=check, length=length, limits=limits.save, checkpoint=checkpoint)
+                await save(body, part, check=check, length=length, limits=limits.save)
         finally:
             await response.aclose()
 

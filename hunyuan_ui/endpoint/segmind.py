@@ -15,7 +15,6 @@ from typing import Any, Final
 import anyio
 import httpx
 
-from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
 from hunyuan_ui.endpoint import contract, responses
 from hunyuan_ui.endpoint.contract import HistoryRow, Metrics, RemoteResult, RemoteStatus
 from hunyuan_ui.endpoint.download import Check, SaveLimits, save
@@ -82,7 +81,6 @@ class BlockingAnswer:
         *,
         check: Check,
         limits: SaveLimits = SaveLimits(),  # noqa: B008 - frozen
-        checkpoint: Checkpoint = no_checkpoint,
     ) -> None:
         """Write the video's bytes to a file; can be called once, inside the `async with`.
 
@@ -95,9 +93,7 @@ class BlockingAnswer:
             raise ValueError("this answer has an address, or was saved already")
         chunks, self._chunks = self._chunks, None
         try:
-            await save(
-                chunks, part, start=self._start, length=self._length, check=check, limits=limits, checkpoint=checkpoint
-            )
+            await save(chunks, part, start=self._start, length=self._length, check=check, limits=limits)
             return
         except DownloadError as error:
             lost = DownloadError(error.code, retryable=False, expired=True, **error.facts)

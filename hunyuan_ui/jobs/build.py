@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from hunyuan_ui import log
-from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
 from hunyuan_ui.endpoint.contract import HISTORY
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.segmind import EndpointClient
@@ -34,7 +33,6 @@ def open_runner(
     client: EndpointClient | None = None,
     download: Callable[[str, Path], Awaitable[object]] | None = None,
     folder: DataFolder | None = None,
-    checkpoint: Checkpoint = no_checkpoint,
     now: Callable[[], float] = time.time,
 ) -> JobRunner:
     """Open the data folder and return a runner that is not started yet.
@@ -46,7 +44,6 @@ def open_runner(
         client: Another client in place of both services', for tests.
         download: Another way to fetch a result's address into a file, for tests.
         folder: Another folder, for tests.
-        checkpoint: Called by name at every step, so that tests can fail or kill there.
         now: Another clock in UTC seconds, for tests.
 
     Raises:
@@ -54,12 +51,12 @@ def open_runner(
     """
 
     def service(base_url: str, history_url: str, poll_interval_s: float = settings.poll_interval_s) -> Service:
-        bring = partial(fetch, own_origin=base_url, check=library.check, checkpoint=checkpoint)
+        bring = partial(fetch, own_origin=base_url, check=library.check)
         return Service(client or EndpointClient(base_url, history_url), download or bring, poll_interval_s)
 
     folder = folder or DataFolder(settings.data_dir)
-    library = VideoLibrary(folder.path / "videos", checkpoint=checkpoint)
-    ledger = _open_ledger(folder, checkpoint, now)
+    library = VideoLibrary(folder.path / "videos")
+    ledger = _open_ledger(folder, now)
     hosted = service(settings.base_url, settings.history_url)
     preview = hosted if client is not None and settings.offers_preview else None
     if settings.preview_url and preview is None:
@@ -75,7 +72,6 @@ def open_runner(
         keys=KeyRing(settings.api_key),
         pace=Pace(),
         in_ledger=in_ledger,
-        checkpoint=checkpoint,
     )
 
     async def close() -> None:
@@ -89,7 +85,7 @@ def open_runner(
     return JobRunner(settings, means, close)
 
 
-def _open_ledger(folder: DataFolder, checkpoint: Checkpoint, now: Callable[[], float]) -> Ledger:
+def _open_ledger(folder: DataFolder, now: Callable[[], float]) -> Ledger:
     try:
         opened = open_ledger(folder.path, can_write=folder.can_write)
     except StorageError as error:
@@ -100,7 +96,7 @@ def _open_ledger(folder: DataFolder, checkpoint: Checkpoint, now: Callable[[], f
         log.trouble("ledger.set_aside", file=opened.set_aside.name)
     folder.watch(FILE_NAME, LOG_NAME)
     reader = open_reader(folder.path) if folder.can_write else None
-    return Ledger(opened.connection, reader=reader, checkpoint=checkpoint, now=now)
+    return Ledger(opened.connection, reader=reader, now=now)
 
 
 def _open_once_more(folder: DataFolder, error: StorageError) -> Opened:

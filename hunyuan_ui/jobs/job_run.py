@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from hunyuan_ui import log
+from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S, RECORD_LIFE_S, HistoryRow, Metrics, RemoteState
 from hunyuan_ui.endpoint.segmind import BlockingAnswer
 from hunyuan_ui.errors import (
@@ -140,7 +141,7 @@ class Journey:
         request_id = await self._service.client.submit(self._job.request, key)
         # Logged before the commit: if the commit never happens, the id is still known to the owner.
         log.event("job.accepted", job=self._job.id, request_id=request_id)
-        self._means.checkpoint("journey.accepted")
+        checkpoint("journey.accepted")
         await self._keep(self._means.ledger.mark_running, self._job.id, request_id)
 
     async def _send_blocking(self, key: str) -> None:
@@ -155,14 +156,14 @@ class Journey:
 
     async def _take_in(self, answer: BlockingAnswer) -> None:
         log.event("job.accepted", job=self._job.id, request_id=answer.request_id)
-        self._means.checkpoint("journey.accepted")
+        checkpoint("journey.accepted")
         await self._settle(answer.metrics, answer.url, answer.request_id)
         if answer.url is not None:
             return
         self._live.say(Phase.DOWNLOADING)
         try:
             part = self._means.library.part(self._job.id)
-            await answer.save(part, check=self._means.library.check, checkpoint=self._means.checkpoint)
+            await answer.save(part, check=self._means.library.check)
             await self._store()
         except (DownloadError, StorageError, MediaError, OSError) as error:
             # The bytes come only once; what is left is a whole part, or the history, which _fetch asks.
@@ -345,7 +346,7 @@ class Journey:
             done = await asyncio.to_thread(self._means.library.finish, self._job)
             if done is None:
                 return False
-            self._means.checkpoint("journey.stored")
+            checkpoint("journey.stored")
             await self._keep(self._means.ledger.mark_done, done.id, sha256=done.sha256, notes=done.notes)
         return True
 
@@ -417,7 +418,7 @@ class Journey:
             facts = {"request_id": job.request_id, "cost_microusd": job.cost_microusd, "problem": code}
             log.event(f"job.{job.status.value}", job=job.id, **{k: v for k, v in facts.items() if v is not None})
         self._live.job = job
-        self._means.checkpoint(f"journey.{job.status.value}")
+        checkpoint(f"journey.{job.status.value}")
 
     async def _pause(self, phase: Phase, error: HunyuanUIError, seconds: float) -> None:
         self._live.say(phase, retry_in_s=seconds, note=self._live.problem_of(error))

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hunyuan_ui.checkpoint import Checkpoint
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job
@@ -38,7 +37,6 @@ class Means:
     keys: KeyRing
     pace: Pace
     in_ledger: LedgerThread
-    checkpoint: Checkpoint
 
     def service_for(self, job: Job) -> Service:
         """Return where a job is made: what nobody pays for never leaves this machine, all else goes to the host."""

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
+from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobProblem
 from hunyuan_ui.ledger.clock import LedgerClock
@@ -46,7 +46,6 @@ class LedgerStore:
         reader: From `open_reader`, so that no read waits for a write; None reads by the same connection.
         now: The machine's clock, UTC seconds; tests bring their own.
         steady: A clock in seconds that never jumps; likewise.
-        checkpoint: Called by name before and after each commit, so that tests can fail or kill there.
     """
 
     def __init__(
@@ -56,11 +55,9 @@ class LedgerStore:
         reader: sqlite3.Connection | None = None,
         now: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
-        checkpoint: Checkpoint = no_checkpoint,
     ) -> None:
         self._connection = connection
         self._reader = reader or connection
-        self._checkpoint = checkpoint
         self._must_truncate = False  # words that were deleted still stand in the log
         self._lock = threading.RLock()
         self._read_lock = threading.RLock() if reader else self._lock
@@ -137,14 +134,14 @@ class LedgerStore:
     def _transaction(self, name: str) -> Generator[None]:
         with self._lock:
             try:
-                self._checkpoint(f"ledger.{name}.begin")
+                checkpoint(f"ledger.{name}.begin")
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield
                 (newest,) = self._connection.execute(_NEWEST).fetchone()
-                self._checkpoint(f"ledger.{name}.commit")
+                checkpoint(f"ledger.{name}.commit")
                 self._connection.execute("COMMIT")
                 self._clock.hold(newest)
-                self._checkpoint(f"ledger.{name}.committed")
+                checkpoint(f"ledger.{name}.committed")
                 self._must_truncate = self._must_truncate and not truncate_log(self._connection)
             except sqlite3.Error as error:
                 self._roll_back()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hunyuan_ui import media
-from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
+from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import MediaError
 from hunyuan_ui.file_type import BY_SUFFIX, MP4
 from hunyuan_ui.files import sync_folder
@@ -29,12 +29,10 @@ class VideoLibrary:
 
     Args:
         folder: Created when missing and possible.
-        checkpoint: Called by name at each step of a write, so that tests can fail or kill there.
     """
 
-    def __init__(self, folder: Path, *, checkpoint: Checkpoint = no_checkpoint) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._checkpoint = checkpoint
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -114,14 +112,14 @@ class VideoLibrary:
         )
         with suppress(MediaError):
             media.write_poster(part, self._path(job.id, ".webp"))
-        self._checkpoint("library.poster")
+        checkpoint("library.poster")
         self._write_sidecar(done)
-        self._checkpoint("library.sidecar")
+        checkpoint("library.sidecar")
         part.replace(self._path(job.id, suffix))
-        self._checkpoint("library.renamed")
+        checkpoint("library.renamed")
         self._path(job.id, _UNREADABLE).unlink(missing_ok=True)
         sync_folder(self.folder)
-        self._checkpoint("library.synced")
+        checkpoint("library.synced")
         return done
 
     def finished(self, job_id: str) -> Job | None:

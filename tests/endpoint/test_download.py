@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 import pytest
 
-from hunyuan_ui import media
+from hunyuan_ui import checkpoint, media
 from hunyuan_ui.endpoint import download
 from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch, save
 from hunyuan_ui.errors import DownloadError, HunyuanUIError, StorageError, reason
@@ -108,7 +108,8 @@ async def test_row34_a_connection_that_breaks_within_the_body_is_tried_again(ser
         wire.reset()
 
     service.on("GET", "/1.mp4", [Reply(break_off), answer(200, VIDEO)])
-    error = await failure_of(service, part, checkpoint=lambda _: opened.set())
+    checkpoint.hook = lambda _: opened.set()
+    error = await failure_of(service, part)
     assert isinstance(error, DownloadError)
     assert error.retryable
     assert "broke" in words().sentence(error)
@@ -275,7 +276,8 @@ async def test_row40_too_little_room_is_noticed_before_the_file_is_opened(
     usage = shutil.disk_usage(part.parent)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=3 * 1024 * 1024))
     reached: list[str] = []
-    error = await failure_of(service, part, checkpoint=reached.append)
+    checkpoint.hook = reached.append
+    error = await failure_of(service, part)
     assert (type(error), error.code) == (StorageError, "no_room_for_video")
     assert "3 MiB" in words().sentence(error)
     assert reached == []
@@ -294,7 +296,8 @@ async def test_row44_a_disk_that_fails_anywhere_leaves_no_part(
             raise OSError(number, os.strerror(number))
 
     service.on("GET", "/1.mp4", answer(200, VIDEO))
-    error = await failure_of(service, part, checkpoint=fail)
+    checkpoint.hook = fail
+    error = await failure_of(service, part)
     assert (type(error), error.code) == (StorageError, code)
     assert "was charged" in words().sentence(error)
 
@@ -384,7 +387,8 @@ async def test_the_file_is_on_the_disk_before_it_is_checked(
         assert threading.current_thread() is not threading.main_thread()
 
     service.on("GET", "/1.mp4", answer(200, VIDEO))
-    await fetch(f"{service.origin}/1.mp4", part, own_origin=service.origin, check=check, checkpoint=note)
+    checkpoint.hook = note
+    await fetch(f"{service.origin}/1.mp4", part, own_origin=service.origin, check=check)
     assert order == ["part_opened", "part_written", "fsync", "part_synced", "check"]
 
 
@@ -396,7 +400,8 @@ async def test_a_cancelled_fetch_leaves_no_part_and_no_connection(service: RawSe
         opened.set()
 
     async with anyio.create_task_group() as group:
-        group.start_soon(partial(fetched, service, part, checkpoint=note))
+        checkpoint.hook = note
+        group.start_soon(partial(fetched, service, part))
         await opened.wait()
         group.cancel_scope.cancel()
     assert left_at(part) is None

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from hunyuan_ui.checkpoint import Checkpoint, no_checkpoint
+from hunyuan_ui import checkpoint
 from hunyuan_ui.endpoint import http
 from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
@@ -55,7 +55,7 @@ class Rig:
     folder: Path
     origin: str
     dialect: Dialect = "v2"
-    checkpoint: Checkpoint = no_checkpoint
+    checkpoint: Callable[[str], None] | None = None
     now: Callable[[], float] | None = None
     min_free_bytes: int = 0
     timeouts: Timeouts = CALM
@@ -73,12 +73,11 @@ class Rig:
         )
         client = EndpointClient(settings.base_url, settings.history_url, timeouts=self.timeouts)
         library = VideoLibrary(self.folder / "videos")
-        download = partial(fetch, own_origin=self.origin, check=library.check, limits=SMALL, checkpoint=self.checkpoint)
+        download = partial(fetch, own_origin=self.origin, check=library.check, limits=SMALL)
         clock = {} if self.now is None else {"now": self.now}
         folder = DataFolder(self.folder, min_free_bytes=self.min_free_bytes)
-        return open_runner(
-            settings, client=client, download=download, folder=folder, checkpoint=self.checkpoint, **clock
-        )
+        checkpoint.hook = self.checkpoint
+        return open_runner(settings, client=client, download=download, folder=folder, **clock)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[JobRunner]:

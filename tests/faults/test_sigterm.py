@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from hunyuan_ui.checkpoint import no_checkpoint
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.jobs import queue as queue
 from tests.faults import oracle
@@ -147,7 +146,7 @@ async def test_row56_a_stop_waits_for_the_claim_and_then_sends_nothing(
     await until(lambda: stop)
     await stop[0]
     assert service.requests == []
-    rig.checkpoint = no_checkpoint
+    rig.checkpoint = None
     async with rig.running() as runner:
         assert (await ended(runner, job_id)).status is JobStatus.DONE
     oracle.check(rig.folder, service)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui import log
+from hunyuan_ui import checkpoint, log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job, JobStatus, Phase, Visitor, new_id
@@ -313,7 +313,8 @@ async def test_the_last_look_is_between_the_claim_and_the_post(folder: Path, ser
         if name == "ledger.claim.committed":
             ledger_deleted(folder)
 
-    async with running(folder, service, checkpoint=lose) as runner:
+    checkpoint.hook = lose
+    async with running(folder, service) as runner:
         job_id = await clicked(runner)
         await until(lambda: runner.view(job_id, VISITOR).note)
         assert runner.view(job_id, VISITOR).job.status is JobStatus.QUEUED

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import AccessError, DownloadError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import MICRO, Job, JobStatus, Phase, Visitor, new_id
@@ -151,7 +152,8 @@ async def test_a_ledger_that_fails_hands_no_job_of_somebody_else_to_who_names_it
             raise sqlite3.OperationalError("database or disk is full")
 
     service.script("status", *[answer(200, {"status": "PROCESSING"})] * 1000)
-    async with running(settings, service, checkpoint=fail) as runner:
+    checkpoint.hook = fail
+    async with running(settings, service) as runner:
         job_id = new_id()
         mine = await runner.submit(job_id, VideoRequest(prompt="a secret heron"), VISITOR)
         is_failing = True

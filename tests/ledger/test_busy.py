@@ -14,6 +14,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
@@ -101,7 +102,8 @@ async def test_the_page_goes_on_while_a_commit_waits_for_the_disk(tmp_path: Path
             assert may_go.wait(30)
 
     done = ""
-    async with running(tmp_path / "data", FakeService(), checkpoint=hold) as (runner, get):
+    checkpoint.hook = hold
+    async with running(tmp_path / "data", FakeService()) as (runner, get):
         made = await clicked(runner)
         await runner.wait(made, VISITOR, 20)
         done = made
@@ -160,7 +162,8 @@ async def test_a_start_stores_nothing_on_the_event_loop(tmp_path: Path) -> None:
         await runner.wait(sent, VISITOR, 20)
         lost = new_id()
         await runner._means.in_ledger(_leave_in_doubt, runner, lost)
-    async with running(tmp_path / "data", FakeService(), checkpoint=note) as (runner, _):
+    checkpoint.hook = note
+    async with running(tmp_path / "data", FakeService()) as (runner, _):
         assert runner.view(lost, VISITOR).job.status is JobStatus.UNKNOWN
         await runner.owner.settle(lost, VISITOR, was_charged=False)
         await runner.owner.resume(VISITOR)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import SpendLimitError, StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Ledger, open_ledger, open_reader
@@ -230,7 +231,7 @@ def test_dates_that_cannot_be_set_right_stay(tmp_path: Path, machine: Machine) -
     with closing(opened(tmp_path / "data", machine)) as ledger:
         made = added(ledger)
         machine.jump(-CENTURY_S)
-        ledger._checkpoint = refuse
+        checkpoint.hook = refuse
         with pytest.raises(StorageError):
             ledger.set_clock_right()
         assert ledger.ahead_s > 0

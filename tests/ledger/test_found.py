@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hunyuan_ui import checkpoint
 from hunyuan_ui.job import OWNER, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import FROM_HISTORY, SAID, UNTIMED, Ledger
 from hunyuan_ui.request import VideoRequest
@@ -130,7 +131,8 @@ def test_all_is_taken_in_or_nothing(tmp_path: Path) -> None:
         if point == "ledger.take_in.commit":
             raise ZeroDivisionError
 
-    ledger = open_book(tmp_path, checkpoint=fail)
+    checkpoint.hook = fail
+    ledger = open_book(tmp_path)
     with pytest.raises(ZeroDivisionError):
         ledger.take_in([found(), found("request-2")])
     assert ledger.jobs(None) == []

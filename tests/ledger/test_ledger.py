@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import AccessError, SpendLimitError, StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Ledger, open_ledger
@@ -93,11 +94,12 @@ def test_a_refused_job_leaves_nothing(ledger: Ledger) -> None:
 def test_a_job_that_cannot_be_committed_leaves_nothing(tmp_path: Path, point: str, failure: Any, raised: Any) -> None:
     fail = True
 
-    def checkpoint(name: str) -> None:
+    def at(name: str) -> None:
         if fail and name == point:
             raise failure
 
-    book = open_book(tmp_path, checkpoint=checkpoint)
+    checkpoint.hook = at
+    book = open_book(tmp_path)
     asked = job()
     with pytest.raises(raised):
         book.add(asked, anything_goes)
@@ -108,11 +110,12 @@ def test_a_job_that_cannot_be_committed_leaves_nothing(tmp_path: Path, point: st
 
 
 def test_what_is_committed_is_there_for_the_next_process(tmp_path: Path) -> None:
-    def checkpoint(name: str) -> None:
+    def at(name: str) -> None:
         if name == "ledger.add.committed":
             raise KeyboardInterrupt
 
-    book = open_book(tmp_path, checkpoint=checkpoint)
+    checkpoint.hook = at
+    book = open_book(tmp_path)
     asked = job()
     with pytest.raises(KeyboardInterrupt):
         book.add(asked, anything_goes)
@@ -363,7 +366,8 @@ def test_the_time_is_told_while_a_commit_waits_for_the_disk(tmp_path: Path) -> N
             asking.join(5)
             assert told
 
-    ledger = open_book(tmp_path / "data", checkpoint=ask)
+    checkpoint.hook = ask
+    ledger = open_book(tmp_path / "data")
     added(ledger)
     assert told == [NOON]
     ledger.close()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.ledger import FILE_NAME, LOG_NAME, Ledger, open_ledger
@@ -64,7 +65,8 @@ def test_no_read_waits_for_a_write_of_this_program(tmp_path: Path, step: str) ->
         if name == f"ledger.add.{step}":
             told.append(read_meanwhile(ledger))
 
-    with closing(open_book(tmp_path / "data", checkpoint=hold)) as ledger:
+    checkpoint.hook = hold
+    with closing(open_book(tmp_path / "data")) as ledger:
         added(ledger)
     assert [set(answers) for answers in told] == [set(READS)]
     assert len(told[0]["ids"]) == (step == "committed")
