@@ -71,7 +71,7 @@ def main() -> None:
     should_end = end_signal()
     log.guard_prints()
     with services:
-        limits = runner.limits()
+        limits = runner.read_limits()
         say(*describe(settings, spent_today_usd=limits.spent_today_usd, spent_total_usd=limits.spent_total_usd))
         listen_on(settings.server_name)
         filters = [Middleware(PageCompression), Middleware(AssetMemory)]

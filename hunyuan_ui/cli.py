@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interru
         settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
         log.configure(settings.api_key, level="WARNING")
         with service_for(settings) as reachable:
-            return asyncio.run(_make(options, reachable, interruption))
+            return asyncio.run(_make(options, open_runner(reachable), interruption))
     except (SettingsError, InvalidRequestError) as error:
         return _say(_WORDS.sentence(error), Exit.USAGE)
     except SpendLimitError as error:
@@ -134,8 +134,7 @@ def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-async def _make(options: argparse.Namespace, settings: Settings, interruption: _Interruption) -> int:
-    runner = open_runner(settings)
+async def _make(options: argparse.Namespace, runner: JobRunner, interruption: _Interruption) -> int:
     try:
         if options.estimate:
             return _print_estimate(_request(options), runner, as_json=options.json)
@@ -151,12 +150,12 @@ async def _make(options: argparse.Namespace, settings: Settings, interruption: _
             return _say(_WORDS["cli.interrupted"], Exit.FAILED)
         if wish is not None:
             await runner.submit(job_id, wish, OWNER, is_confirmed=options.yes)
-        elif runner.view(job_id, OWNER).can_look_again:
+        elif (await runner.view(job_id, OWNER)).can_look_again:
             await runner.look_again(job_id, OWNER)
         end = await _watched(runner, job_id, interruption)
         if end.done() and not end.result().is_active:
-            return _finish(runner, end.result(), options)
-        if problem := runner.limits().problem:
+            return await _finish(runner, end.result(), options)
+        if problem := (await runner.limits()).problem:
             _progress(f"{_WORDS.sentence(problem)}\n")
     finally:
         await runner.stop()
@@ -186,7 +185,7 @@ def _request(options: argparse.Namespace) -> VideoRequest:
 
 async def _watched(runner: JobRunner, job_id: str, interruption: _Interruption) -> asyncio.Future[Job]:
     """Tell how a job goes until it has ended or this program is interrupted; return what will know its last row."""
-    runner.view(job_id, OWNER)
+    await runner.view(job_id, OWNER)
     end = asyncio.ensure_future(runner.wait(job_id, OWNER))
     # A task of its own, so that nothing in the telling can end what is told of.
     telling = asyncio.ensure_future(_tell(runner, job_id))
@@ -203,7 +202,7 @@ async def _watched(runner: JobRunner, job_id: str, interruption: _Interruption) 
 async def _tell(runner: JobRunner, job_id: str) -> None:
     shown = ""
     while True:
-        view = runner.view(job_id, OWNER)
+        view = await runner.view(job_id, OWNER)
         phase = _WORDS[f"cli.phase.{view.phase.value}"]
         if view.note:
             phase = _WORDS("cli.phase_note", phase=phase, note=_WORDS.sentence(view.note))
@@ -216,12 +215,12 @@ async def _tell(runner: JobRunner, job_id: str) -> None:
         await asyncio.sleep(_LOOK_AGAIN_S)
 
 
-def _finish(runner: JobRunner, job: Job, options: argparse.Namespace) -> int:
+async def _finish(runner: JobRunner, job: Job, options: argparse.Namespace) -> int:
     """Put an ended job's video where it should go, and say what came of it."""
     if job.status is not JobStatus.DONE:
         return _without_video(job, options)
     try:
-        kept = runner.video_path(job.id, OWNER)
+        kept = await runner.video_path(job.id, OWNER)
     except HunyuanUIError as error:
         sentence = _WORDS("cli.made_and_gone", problem=_WORDS.sentence(error))
         return _not_copied(job, None, sentence, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -14,6 +15,7 @@ from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
+from hunyuan_ui.jobs.estimates import Estimates
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.jobs.polling import Pace
 from hunyuan_ui.jobs.runner import JobRunner
@@ -62,7 +64,7 @@ def open_runner(
     if settings.preview_url and preview is None:
         often_s = min(settings.poll_interval_s, PREVIEW_POLL_S)
         preview = service(settings.preview_url, settings.preview_url + HISTORY, often_s)
-    in_ledger = LedgerThread()
+    writes, reads = LedgerThread(), LedgerThread("ledger reads")
     means = Means(
         hosted=hosted,
         preview=preview,
@@ -70,15 +72,21 @@ def open_runner(
         library=library,
         folder=folder,
         keys=KeyRing(settings.api_key),
+        estimates=Estimates(ledger, reads),
         pace=Pace(),
-        in_ledger=in_ledger,
+        writes=writes,
+        reads=reads,
     )
 
     async def close() -> None:
         await hosted.client.aclose()
         if preview is not None:
             await preview.client.aclose()
-        in_ledger.close()
+        await asyncio.to_thread(release)
+
+    def release() -> None:
+        writes.close()
+        reads.close()
         ledger.close()
         folder.close()
 

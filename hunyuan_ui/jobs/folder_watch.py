@@ -62,11 +62,11 @@ class FolderWatch:
             return
         try:
             if FILE_NAME in self._astray:
-                copy = await self._means.in_ledger(ledger.back_up, self._means.folder.path)
+                copy = await self._means.writes(ledger.back_up, self._means.folder.path)
                 self._drop_copy()
                 self._copy = copy
             else:
-                await self._means.in_ledger(ledger.empty_log)
+                await self._means.writes(ledger.empty_log)
         except StorageError as error:
             log.trouble("ledger.not_saved", code=error.code)
         else:

@@ -72,11 +72,11 @@ class SpendingHistory:
 
     # life
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Ask every minute until the history was read, where that is needed; until then the key rests."""
         if not self._is_needed:
             return
-        said = self._means.ledger.get(said_id(self._means.ledger.now()))
+        said = await self._means.reads(self._means.ledger.get, said_id(self._means.ledger.now()))
         # A word of today's that is still here was not wiped, nor was anything since.
         if said is None or not self._is_wiped_whole:
             self._means.pace.rest = JobProblem.from_code("history_unread")
@@ -179,7 +179,7 @@ class SpendingHistory:
             self._is_read, self._problem = True, None
         log.event("history.read", found=len(taken))
         # Also what an earlier try stored although its commit seemed to fail.
-        for job in self._means.ledger.active():
+        for job in await self._means.reads(self._means.ledger.active):
             if FROM_HISTORY in job.notes and job.id not in self._dispatcher.live:
                 self._dispatcher.take(job)
         self._end_rest()
@@ -196,13 +196,13 @@ class SpendingHistory:
         self._means.folder.check_room()
         now = self._means.ledger.now()
         found = [job for request in requests if (job := job_of(request, now, self._new_job)) is not None]
-        taken: list[Job] = await self._means.in_ledger(self._means.ledger.take_in, found)
+        taken: list[Job] = await self._means.writes(self._means.ledger.take_in, found)
         for job in taken:
             log.event("history.taken_in", job=job.id, status=job.status.value, request_id=job.request_id)
         return taken
 
     async def _count(self, said: Job) -> None:
-        await self._means.in_ledger(self._means.ledger.say_spent, said)
+        await self._means.writes(self._means.ledger.say_spent, said)
         log.event("history.said", microusd=said.cost_microusd)
         self._end_rest()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from hunyuan_ui import log
 from hunyuan_ui.checkpoint import checkpoint
@@ -96,10 +96,10 @@ class Journey:
         """Commit `submitting`; return whether the POST may leave."""
         if self._means.pace.is_closed:
             return False
-        job = await self._means.in_ledger(self._means.ledger.claim, self._job.id)
+        job = await self._means.writes(self._means.ledger.claim, self._job.id)
         if job is None:
             # Cancelled meanwhile; or an earlier claim went through although its commit raised, and sent nothing.
-            job = await self._means.in_ledger(self._means.ledger.get, self._job.id)
+            job = await self._means.writes(self._means.ledger.get, self._job.id)
         self._moved(job or self._job)
         if self._job.status is JobStatus.SUBMITTING and (self._means.pace.is_closed or self._means.folder.astray):
             await self._keep(self._means.ledger.requeue, self._job.id, None, None)
@@ -389,11 +389,9 @@ class Journey:
         while True:
             try:
                 # A commit that raised may have gone through all the same.
-                stored: Job | None = (
-                    await self._means.in_ledger(self._means.ledger.get, self._job.id) if attempt else None
-                )
+                stored: Job | None = await self._means.writes(self._means.ledger.get, self._job.id) if attempt else None
                 if stored is None or stored.status is self._job.status:
-                    stored = await self._means.in_ledger(change, *args, **values)
+                    stored = await self._means.writes(change, *args, **values)
                 break
             except StorageError as error:
                 attempt += 1
@@ -403,12 +401,12 @@ class Journey:
                 await asyncio.sleep(backoff_s(attempt, base=0.5, cap=30.0))
         if attempt:
             self._live.note = None
-        self._moved(cast("Job", stored))
+        self._moved(stored)
 
     async def _keep_facts(self, change: Callable[..., Job], *args: Any) -> None:
         """Commit what leaves the job where it is; left for the next answer when the disk refuses it."""
         try:
-            self._live.job = await self._means.in_ledger(change, *args)
+            self._live.job = await self._means.writes(change, *args)
         except StorageError as error:
             log.trouble("ledger.refused", job=self._job.id, code=error.code, attempt=1)
 

@@ -1,4 +1,4 @@
-"""LedgerThread: the one thread that writes the ledger, so that no commit holds up the event loop."""
+"""LedgerThread: a thread that calls the ledger, so that neither a commit nor a read blocks the event loop."""
 
 from __future__ import annotations
 
@@ -6,19 +6,26 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.ledger import sqlite
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
 
 class LedgerThread:
-    """Runs calls of the ledger one after the other, in the order in which they came."""
+    """Runs calls of the ledger one after the other, in the order in which they came.
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+    Args:
+        name: Of the thread.
+    """
 
-    async def __call__(self, call: Callable[..., Any], *args: Any, **values: Any) -> Any:
+    def __init__(self, name: str = "ledger writes") -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    async def __call__(self, call: Callable[_P, _T], *args: _P.args, **values: _P.kwargs) -> _T:
         """Run a call, however long others take before it.
 
         Raises:
@@ -26,7 +33,7 @@ class LedgerThread:
         """
         return await asyncio.wrap_future(self._begin(call, *args, **values))
 
-    async def soon(self, call: Callable[..., Any], *args: Any, **values: Any) -> Any:
+    async def soon(self, call: Callable[_P, _T], *args: _P.args, **values: _P.kwargs) -> _T:
         """Run a call that a person waits for, or leave it: what could not begin in time never will.
 
         Raises:
@@ -43,7 +50,7 @@ class LedgerThread:
         """Run what was given so far, and nothing more."""
         self._pool.shutdown(wait=True)
 
-    def _begin(self, call: Callable[..., Any], *args: Any, **values: Any) -> Future[Any]:
+    def _begin(self, call: Callable[_P, _T], *args: _P.args, **values: _P.kwargs) -> Future[_T]:
         try:
             return self._pool.submit(partial(call, *args, **values))
         except RuntimeError:  # the pool is closed

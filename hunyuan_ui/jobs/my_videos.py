@@ -53,21 +53,21 @@ class VideoShelf:
         """
         ask = partial(self._means.ledger.jobs, statuses=_DONE, search=search, before=before, limit=PAGE_SIZE + 1)
         if not visitor.is_owner:
-            found = await asyncio.to_thread(ask, visitor.id)
+            found = await self._means.reads(ask, visitor.id)
         elif not self._is_public:
-            found = await asyncio.to_thread(ask, None if is_everybody else visitor.id)
+            found = await self._means.reads(ask, None if is_everybody else visitor.id)
         else:
-            both = [await asyncio.to_thread(ask, whose) for whose in sorted({visitor.id, OWNER.id})]
+            both = [await self._means.reads(ask, whose) for whose in sorted({visitor.id, OWNER.id})]
             found = sorted(chain(*both), key=lambda job: (job.created_at, job.id), reverse=True)
         return found[:PAGE_SIZE], len(found) > PAGE_SIZE
 
-    def one(self, job_id: str, visitor: Visitor) -> Job:
+    async def one(self, job_id: str, visitor: Visitor) -> Job:
         """Return a finished video of this visitor, or one that came back to the owner.
 
         Raises:
             AccessError: There is none.
         """
-        job = self._done(job_id)
+        job = await self._done(job_id)
         is_strangers = self._is_public and job.visitor not in (visitor.id, OWNER.id)
         if is_strangers or not visitor.may_see(job):
             raise AccessError("not_yours")
@@ -90,13 +90,13 @@ class VideoShelf:
         """Return what stands for a job in lists: it opens nothing."""
         return self._codes.shown_id(job.id)
 
-    def opened(self, job_id: str, code: str) -> Job:
+    async def opened(self, job_id: str, code: str) -> Job:
         """Return the finished video a link's code belongs to.
 
         Raises:
             AccessError: There is none, or the code is not its own.
         """
-        job = self._done(job_id)
+        job = await self._done(job_id)
         if not self._codes.opens(code, job.visitor, job.id):
             raise AccessError("not_yours")
         return job
@@ -145,8 +145,8 @@ class VideoShelf:
         """
         return await asyncio.to_thread(settings_tag.read, path)
 
-    def _done(self, job_id: str) -> Job:
-        job = self._means.ledger.get(job_id) if is_id(job_id) else None
+    async def _done(self, job_id: str) -> Job:
+        job = await self._means.reads(self._means.ledger.get, job_id) if is_id(job_id) else None
         if job is None or job.status is not JobStatus.DONE:
             raise AccessError("not_yours")
         return job

@@ -15,7 +15,7 @@ from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.services import Means
 from hunyuan_ui.ledger import NAMED, confirm_review, needs_review
-from hunyuan_ui.limits import BREAKER_AFTER, Day
+from hunyuan_ui.limits import BREAKER_AFTER, Day, Totals
 from hunyuan_ui.request import clean_text
 from hunyuan_ui.settings import Settings
 
@@ -67,35 +67,35 @@ class OwnerDesk:
         is_owner = visitor.is_owner or (self.can_be_proven and self._proof.knows(visitor.id))
         return replace(visitor, is_owner=is_owner)
 
-    def is_paused(self, visitor: Visitor) -> bool:
+    async def is_paused(self, visitor: Visitor) -> bool:
         """Whether spending waits for the owner's word.
 
         Raises:
             AccessError: The visitor is not the owner.
         """
         _require_owner(visitor)
-        is_broken = self._means.ledger.totals("").bad_streak >= BREAKER_AFTER
-        return is_broken or needs_review(self._means.folder.path)
+        totals: Totals = await self._means.reads(self._means.ledger.totals, "")
+        return totals.bad_streak >= BREAKER_AFTER or needs_review(self._means.folder.path)
 
-    def unknown(self, visitor: Visitor) -> list[Job]:
+    async def unknown(self, visitor: Visitor) -> list[Job]:
         """Return the jobs that wait for the owner's word, oldest first.
 
         Raises:
             AccessError: The visitor is not the owner.
         """
         _require_owner(visitor)
-        return self._means.ledger.unknown()
+        return await self._means.reads(self._means.ledger.unknown)
 
-    def everything(self, visitor: Visitor, *, limit: int = 200) -> list[Job]:
+    async def everything(self, visitor: Visitor, *, limit: int = 200) -> list[Job]:
         """Return everybody's jobs newest first.
 
         Raises:
             AccessError: The visitor is not the owner.
         """
         _require_owner(visitor)
-        return self._means.ledger.jobs(None, limit=limit)
+        return await self._means.reads(self._means.ledger.jobs, None, limit=limit)
 
-    def days(self, visitor: Visitor, *, count: int = 30) -> list[Day]:
+    async def days(self, visitor: Visitor, *, count: int = 30) -> list[Day]:
         """Return what the last days (UTC) cost, oldest first; days without a job are left out.
 
         Raises:
@@ -103,7 +103,7 @@ class OwnerDesk:
         """
         _require_owner(visitor)
         now = self._means.ledger.now()
-        return self._means.ledger.days(now - now % DAY_S - (count - 1) * DAY_S)
+        return await self._means.reads(self._means.ledger.days, now - now % DAY_S - (count - 1) * DAY_S)
 
     async def settle(self, job_id: str, visitor: Visitor, *, was_charged: bool) -> Job:
         """Record the owner's word on an unknown job: charged counts as spent and lost, not charged is released.
@@ -112,13 +112,13 @@ class OwnerDesk:
             AccessError: The visitor is not the owner, or the job is not unknown.
         """
         _require_owner(visitor)
-        settled = await self._means.in_ledger.soon(self._means.ledger.settle_unknown, job_id, was_charged=was_charged)
+        settled = await self._means.writes.soon(self._means.ledger.settle_unknown, job_id, was_charged=was_charged)
         if settled is None:
             raise AccessError("not_yours")
         log.event("job.settled", job=job_id, was_charged=was_charged)
         return settled
 
-    def doubtful(self, visitor: Visitor) -> list[Job]:
+    async def doubtful(self, visitor: Visitor) -> list[Job]:
         """Return the jobs whose named cost could not be meant, oldest first; they count as their estimate.
 
         What the service named stands in the notes as `named_usd`.
@@ -127,7 +127,7 @@ class OwnerDesk:
             AccessError: The visitor is not the owner.
         """
         _require_owner(visitor)
-        return self._means.ledger.doubtful()
+        return await self._means.reads(self._means.ledger.doubtful)
 
     async def correct(self, job_id: str, visitor: Visitor, *, cost_usd: float, note: str = "") -> Job:
         """Put right what an ended job cost; the note stays with it.
@@ -146,11 +146,11 @@ class OwnerDesk:
         if not (math.isfinite(cost_usd) and 0 <= cost_usd <= MOST_USD):
             raise InvalidRequestError("bad_amount", field="cost_usd", high=MOST_USD)
         note = clean_text(note)[:_LONGEST_NOTE]
-        corrected = await self._means.in_ledger.soon(self._means.ledger.correct_cost, job_id, cost_usd, note)
+        corrected = await self._means.writes.soon(self._means.ledger.correct_cost, job_id, cost_usd, note)
         if corrected is None:
             raise AccessError("not_yours")
         log.event("job.corrected", job=job_id, cost_microusd=corrected.cost_microusd)
-        self._dispatcher.forget_learnt()
+        await self._means.estimates.reload()
         self._dispatcher.wake()
         return corrected
 
@@ -161,7 +161,7 @@ class OwnerDesk:
             AccessError: The visitor is not the owner, or no cost is in doubt.
         """
         _require_owner(visitor)
-        named = next((job.notes[NAMED] for job in self._means.ledger.doubtful() if job.id == job_id), None)
+        named = next((job.notes[NAMED] for job in await self.doubtful(visitor) if job.id == job_id), None)
         if named is None:
             raise AccessError("not_yours")
         return await self.correct(job_id, visitor, cost_usd=named, note="confirmed")
@@ -184,7 +184,7 @@ class OwnerDesk:
         _require_owner(visitor)
         ended = 0
         for live in self._dispatcher.waiting_for_visitor():
-            cancelled = await self._means.in_ledger.soon(self._means.ledger.cancel, live.job.id)
+            cancelled = await self._means.writes.soon(self._means.ledger.cancel, live.job.id)
             if cancelled is not None:
                 self._dispatcher.let_go(cancelled)
                 ended += 1
@@ -199,8 +199,8 @@ class OwnerDesk:
         """
         _require_owner(visitor)
         bad = frozenset({JobStatus.UNKNOWN, JobStatus.LOST})
-        for job in self._means.ledger.jobs(None, statuses=bad, limit=50):
-            await self._means.in_ledger.soon(self._means.ledger.note, job.id, reviewed=True)
+        for job in await self._means.reads(self._means.ledger.jobs, None, statuses=bad, limit=50):
+            await self._means.writes.soon(self._means.ledger.note, job.id, reviewed=True)
         confirm_review(self._means.folder.path)
         log.event("owner.resumed")
         self._dispatcher.wake()
@@ -262,7 +262,7 @@ class OwnerDesk:
         _require_owner(visitor)
         if (refusal := self._means.folder.problem) is not None:
             raise StorageError(refusal.code, **refusal.facts)
-        jobs = await self._means.in_ledger.soon(self._means.ledger.set_clock_right)
+        jobs = await self._means.writes.soon(self._means.ledger.set_clock_right)
         self._dispatcher.date_back(self._means.ledger.now())
         log.event("owner.set_clock_right", jobs=jobs)
         self._dispatcher.wake()

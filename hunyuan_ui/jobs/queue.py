@@ -6,7 +6,6 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -35,14 +34,12 @@ class Dispatcher:
     Args:
         settings: Of this run; `concurrency` jobs are in flight.
         means: What journeys are made with.
-        on_ended: Called after each job that ends.
     """
 
-    def __init__(self, settings: Settings, means: Means, on_ended: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, means: Means) -> None:
         self.live: dict[str, LiveJob] = {}
         self._settings = settings
         self._means = means
-        self._on_ended = on_ended
         self._folder_watch = FolderWatch(means, lambda: (live.job for live in self.live.values()))
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
@@ -109,16 +106,11 @@ class Dispatcher:
             live.job = job
             live.ended.set()
         self._means.keys.forget_job(job.id)
-        self._on_ended()
         self._wake.set()
 
     def waiting_for_visitor(self) -> list[LiveJob]:
         """Return the jobs that cannot go on until their visitor brings their key again; they hold no place."""
         return [live for live in self.live.values() if self._means.keys.for_job(live.job) is None]
-
-    def forget_learnt(self) -> None:
-        """Let prices be learnt anew, as after the owner put one right."""
-        self._on_ended()
 
     def ask_now(self, job_id: str) -> None:
         """Let a job that waits for its next try go on at once."""
@@ -236,7 +228,7 @@ class Dispatcher:
             if LOCK_NAME in self._means.folder.astray:
                 return  # its copies would stand in for another ledger there
             try:
-                await self._means.in_ledger(self._means.ledger.back_up, self._means.folder.path)
+                await self._means.writes(self._means.ledger.back_up, self._means.folder.path)
             except (StorageError, OSError) as error:
                 log.trouble("ledger.backup_failed", kind=type(error).__name__)
 
@@ -261,11 +253,12 @@ class Dispatcher:
             if live.phase is Phase.PAUSED and live.job.is_active:
                 self._wake.set()  # its place is free meanwhile
                 await live.rest(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
+        await self._means.estimates.reload()  # before anybody is told of the end
 
     async def _after_internal_error(self, live: LiveJob, reference: str, attempt: int) -> None:
         problem = JobProblem.from_code("internal", reference=reference)
         with suppress(StorageError):
-            live.job = await self._means.in_ledger(self._means.ledger.get, live.job.id) or live.job
+            live.job = await self._means.writes(self._means.ledger.get, live.job.id) or live.job
         if live.job.status is JobStatus.SUBMITTING:
             await Journey(live, self._means).give_up(problem)
         elif live.job.is_active:

@@ -5,8 +5,6 @@ Source: docs/architecture.md 4 and the table of docs/facts/faults-and-security.m
 
 from __future__ import annotations
 
-import asyncio
-
 from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus
@@ -25,7 +23,7 @@ async def recover(means: Means) -> list[Job]:
     Raises:
         StorageError: The ledger cannot be written.
     """
-    return await asyncio.to_thread(_recover, means)
+    return await means.writes(_recover, means)
 
 
 def _recover(means: Means) -> list[Job]:

@@ -14,7 +14,7 @@ from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode, Tries
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.errors import AccessError, InvalidRequestError, StorageError
-from hunyuan_ui.estimate import Estimate, Outcome, estimate, predicted_seconds
+from hunyuan_ui.estimate import Estimate, predicted_seconds
 from hunyuan_ui.job import MICRO, OWNER, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
 from hunyuan_ui.jobs.history import SpendingHistory
 from hunyuan_ui.jobs.job_view import JobView, Limits
@@ -52,7 +52,7 @@ class JobRunner:
         self._means = means
         self._close = close
         self._guard = Guard(settings)
-        self._dispatcher = Dispatcher(settings, means, self._learnt_something)
+        self._dispatcher = Dispatcher(settings, means)
         self.payers = self._guard.payers
         tries = Tries()
         self.access = AccessCode(settings.access_code, tries)
@@ -61,7 +61,6 @@ class JobRunner:
         self.owner = OwnerDesk(means, settings, self._dispatcher, self._history, tries)
         self.videos = VideoShelf(means, is_public=settings.is_public)
         self._is_open = False
-        self._learnt: dict[Payer, list[Outcome]] = {}
 
     # life
 
@@ -81,7 +80,7 @@ class JobRunner:
         await asyncio.to_thread(self.videos.sweep)
         for job in jobs:
             self._dispatcher.take(job)
-        self._history.start()  # before anything may be sent
+        await self._history.start()  # before anything may be sent
         self._dispatcher.start()
         self._is_open = True
         await self._history.first_try()
@@ -151,44 +150,30 @@ class JobRunner:
         check = partial(self._guard.check, shown_usd=shown_usd, is_confirmed=is_confirmed)
         return await _to_the_end(self._add(job, key, check))
 
-    def view(self, job_id: str, visitor: Visitor) -> JobView:
+    async def view(self, job_id: str, visitor: Visitor) -> JobView:
         """Return a job as it is now.
 
         Raises:
             AccessError: There is no such job for this visitor.
         """
         live = self._dispatcher.live.get(job_id)
-        job = live.job if live is not None else self._stored(job_id)
+        job = live.job if live is not None else await self._stored(job_id)
         if not visitor.may_see(job):
             raise AccessError("not_yours")
-        usual = self.estimate(job.request, job.payer)
-        began = job.sent_at or job.created_at
-        if live is None:
-            # Another process may hold the folder and be at work on it.
-            phase = _PHASE_OF.get(job.status, Phase.ENDED)
-            elapsed_s = max(0.0, (job.ended_at or job.updated_at) - began)
-            return JobView(job, phase, elapsed_s, usual, note=job.problem, can_look_again=self._can_look_again(job))
-        queue = [entry.job.id for entry in self._dispatcher.waiting()]
-        place = queue.index(job_id) + 1 if job_id in queue else None
-        retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
-        phase, note = live.phase, live.note
-        if place is not None and job.payer == "owner" and self._means.pace.wait_s > 0:
-            phase, note = Phase.PAUSED, self._means.pace.rest or self._means.pace.pause or note
-            retry_in_s = max(retry_in_s or 0.0, self._means.pace.wait_s)
-        return JobView(job, phase, self._means.ledger.now() - began, usual, place, len(queue), retry_in_s, note)
+        return self._view_of(job)
 
-    def newest(self, visitor: Visitor) -> Job | None:
+    async def newest(self, visitor: Visitor) -> Job | None:
         """Return the visitor's latest job."""
-        return next(iter(self._means.ledger.jobs(visitor.id, limit=1)), None)
+        return next(iter(await self.jobs(visitor, limit=1)), None)
 
-    def jobs(self, visitor: Visitor, **filters: Any) -> list[Job]:
+    async def jobs(self, visitor: Visitor, **filters: Any) -> list[Job]:
         """Return the visitor's own jobs newest first; filters as in `Ledger.jobs`."""
-        return self._means.ledger.jobs(visitor.id, **filters)
+        return await self._means.reads(self._means.ledger.jobs, visitor.id, **filters)
 
     def active(self, visitor: Visitor) -> list[JobView]:
         """Return the visitor's jobs under way, oldest first."""
         mine = [live.job for live in self._dispatcher.live.values() if live.job.visitor == visitor.id]
-        return [self.view(job.id, visitor) for job in sorted(mine, key=lambda job: job.created_at)]
+        return [self._view_of(job) for job in sorted(mine, key=lambda job: job.created_at)]
 
     async def cancel(self, job_id: str, visitor: Visitor) -> Job:
         """Remove a job that was not sent.
@@ -196,7 +181,7 @@ class JobRunner:
         Raises:
             AccessError: There is no such job for this visitor, or it was already sent.
         """
-        self.view(job_id, visitor)
+        await self.view(job_id, visitor)
         return await _to_the_end(self._cancel(job_id))
 
     async def look_again(self, job_id: str, visitor: Visitor, *, own_key: str | None = None) -> Job:
@@ -214,11 +199,11 @@ class JobRunner:
             EndpointError: The service cannot be asked whether it knows the key.
             StorageError: Nothing can be stored just now.
         """
-        job = self.view(job_id, visitor).job
+        job = (await self.view(job_id, visitor)).job
         if job.is_active:
             self._dispatcher.ask_now(job_id)
             return job
-        if not self._is_open or not self._can_look_again(job):
+        if not self._is_open or not self.can_look_again(job):
             raise AccessError("cannot_look_again")
         if job.payer != "visitor":
             own_key = None
@@ -226,13 +211,19 @@ class JobRunner:
             await self.keys.check(own_key, visitor)
         return await _to_the_end(self._look_again(job_id, Secret(own_key) if own_key else None))
 
+    def can_look_again(self, job: Job) -> bool:
+        """Whether a lost video may still be asked for."""
+        is_young = self._means.ledger.now() - (job.sent_at or job.created_at) < FILE_LIFE_S
+        is_known = job.request_id is not None or job.result_url is not None
+        return job.status is JobStatus.LOST and is_known and is_young and job.payer != "nobody"
+
     async def delete(self, job_id: str, visitor: Visitor) -> None:
         """Remove an ended job and its files; what it cost stays counted.
 
         Raises:
             AccessError: There is no such job for this visitor, or it is still under way.
         """
-        if self.view(job_id, visitor).job.is_active:
+        if (await self.view(job_id, visitor)).job.is_active:
             raise AccessError("still_under_way")
         await _to_the_end(self._delete(job_id))
 
@@ -242,7 +233,7 @@ class JobRunner:
         Raises:
             AccessError: There is no such job for this visitor.
         """
-        job = self.view(job_id, visitor).job
+        job = (await self.view(job_id, visitor)).job
         if live := self._dispatcher.live.get(job_id):
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(live.ended.wait(), timeout_s)
@@ -252,18 +243,16 @@ class JobRunner:
     def estimate(self, request: VideoRequest, payer: Payer | None = None) -> Estimate:
         """Return what a request will take and cost here, learnt from this service's finished jobs."""
         kind: Payer = payer or ("nobody" if self.settings.is_preview else "owner")
-        if kind not in self._learnt:
-            self._learnt[kind] = self._means.ledger.outcomes(kind)
-        return estimate(request, self._learnt[kind])
+        return self._means.estimates.estimate(request, kind)
 
-    def video_path(self, job_id: str, visitor: Visitor) -> Path:
+    async def video_path(self, job_id: str, visitor: Visitor) -> Path:
         """Return the path of a finished video.
 
         Raises:
             AccessError: There is no such job for this visitor.
             MediaError: The file is not in the library.
         """
-        return self._means.library.video(self.view(job_id, visitor).job.id)
+        return self._means.library.video((await self.view(job_id, visitor)).job.id)
 
     @property
     def waiting_for_visitor(self) -> int:
@@ -291,8 +280,12 @@ class JobRunner:
             return JobProblem.from_code("clock_ahead", days=round(ahead_s / DAY_S))
         return None
 
-    def limits(self) -> Limits:
+    async def limits(self) -> Limits:
         """Return what was spent and what may be, as the page's head shows it."""
+        return await self._means.reads(self.read_limits)
+
+    def read_limits(self) -> Limits:
+        """Return the same where no event loop runs yet; it reads the ledger in the caller's thread."""
         totals = self._means.ledger.totals("")
         settings = self.settings
         return Limits(
@@ -314,10 +307,29 @@ class JobRunner:
 
     # inside
 
+    def _view_of(self, job: Job) -> JobView:
+        live = self._dispatcher.live.get(job.id)
+        job = live.job if live is not None else job
+        usual = self.estimate(job.request, job.payer)
+        began = job.sent_at or job.created_at
+        if live is None or not job.is_active:
+            # Another process may hold the folder and be at work on it.
+            phase = _PHASE_OF.get(job.status, Phase.ENDED)
+            elapsed_s = max(0.0, (job.ended_at or job.updated_at) - began)
+            return JobView(job, phase, elapsed_s, usual, note=job.problem, can_look_again=self.can_look_again(job))
+        queue = [entry.job.id for entry in self._dispatcher.waiting()]
+        place = queue.index(job.id) + 1 if job.id in queue else None
+        retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
+        phase, note = live.phase, live.note
+        if place is not None and job.payer == "owner" and self._means.pace.wait_s > 0:
+            phase, note = Phase.PAUSED, self._means.pace.rest or self._means.pace.pause or note
+            retry_in_s = max(retry_in_s or 0.0, self._means.pace.wait_s)
+        return JobView(job, phase, self._means.ledger.now() - began, usual, place, len(queue), retry_in_s, note)
+
     async def _known(self, job_id: str, visitor: Visitor, own_key: str | None) -> Job | None:
         """Return a job of this visitor's that is there already, and let it have the key it may be waiting for."""
         live = self._dispatcher.live.get(job_id)
-        job = live.job if live is not None else await self._in_ledger(self._means.ledger.get, job_id)
+        job = live.job if live is not None else await self._means.reads(self._means.ledger.get, job_id)
         if job is None or job.visitor != visitor.id:
             return None
         if own_key and live is not None and self._means.keys.for_job(job) is None:
@@ -363,32 +375,27 @@ class JobRunner:
 
     async def _stored_once(self, job: Job, check: Callable[..., None]) -> tuple[Job, bool]:
         try:
-            return await self._in_ledger(self._means.ledger.add, job, check)
+            return await self._means.writes.soon(self._means.ledger.add, job, check)
         except StorageError:
             # A commit that raised may have gone through all the same, and nobody may be told that it did not.
-            stored = await asyncio.to_thread(self._means.ledger.get, job.id)
+            stored = await self._means.reads(self._means.ledger.get, job.id)
             is_new = job.id not in self._dispatcher.live
             if stored is None or stored.visitor != job.visitor or not stored.is_active:
                 raise
             return stored, is_new
 
     async def _cancel(self, job_id: str) -> Job:
-        cancelled = await self._in_ledger(self._means.ledger.cancel, job_id)
+        cancelled = await self._means.writes.soon(self._means.ledger.cancel, job_id)
         if cancelled is None:
             raise AccessError("cannot_cancel")
         log.event("job.cancelled", job=job_id)
         self._dispatcher.let_go(cancelled)
         return cancelled
 
-    def _can_look_again(self, job: Job) -> bool:
-        is_young = self._means.ledger.now() - (job.sent_at or job.created_at) < FILE_LIFE_S
-        is_known = job.request_id is not None or job.result_url is not None
-        return job.status is JobStatus.LOST and is_known and is_young and job.payer != "nobody"
-
     async def _look_again(self, job_id: str, own_key: Secret | None) -> Job:
-        looked_for = await self._in_ledger(self._means.ledger.look_again, job_id)
+        looked_for = await self._means.writes.soon(self._means.ledger.look_again, job_id)
         if looked_for is None:
-            job = await self._in_ledger(self._means.ledger.get, job_id)
+            job = await self._means.reads(self._means.ledger.get, job_id)
             if job is not None and job.is_active:
                 return job  # somebody else asked at the same time
             raise AccessError("cannot_look_again")
@@ -400,7 +407,7 @@ class JobRunner:
 
     async def _delete(self, job_id: str) -> None:
         # The row first: a file without a row would come back at the next start as a stranger's video.
-        await self._in_ledger(self._means.ledger.hide, job_id)
+        await self._means.writes.soon(self._means.ledger.hide, job_id)
         await asyncio.to_thread(self._means.library.delete, job_id)
         await asyncio.to_thread(self.videos.exports.forget, job_id)
         self._dispatcher.back_up()  # older copies of the ledger still have the words
@@ -435,17 +442,11 @@ class JobRunner:
         if job.payer == "owner":
             self._history.check()
 
-    def _stored(self, job_id: str) -> Job:
-        job = self._means.ledger.get(job_id) if is_id(job_id) else None
+    async def _stored(self, job_id: str) -> Job:
+        job = await self._means.reads(self._means.ledger.get, job_id) if is_id(job_id) else None
         if job is None:
             raise AccessError("not_yours")
         return job
-
-    def _learnt_something(self) -> None:
-        self._learnt.clear()
-
-    async def _in_ledger(self, call: Callable[..., Any], *args: Any, **values: Any) -> Any:
-        return await self._means.in_ledger.soon(call, *args, **values)
 
 
 async def _to_the_end(change: Coroutine[Any, Any, _T]) -> _T:

@@ -9,6 +9,7 @@ from pathlib import Path
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job
+from hunyuan_ui.jobs.estimates import Estimates
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.jobs.polling import Pace
 from hunyuan_ui.jobs.visitor_keys import KeyRing
@@ -35,8 +36,10 @@ class Means:
     library: VideoLibrary
     folder: DataFolder
     keys: KeyRing
+    estimates: Estimates
     pace: Pace
-    in_ledger: LedgerThread
+    writes: LedgerThread  # each change of the ledger, in order
+    reads: LedgerThread  # each read of it; no call of the ledger is made on the event loop
 
     def service_for(self, job: Job) -> Service:
         """Return where a job is made: what nobody pays for never leaves this machine, all else goes to the host."""

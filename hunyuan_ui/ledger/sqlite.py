@@ -58,6 +58,7 @@ class LedgerStore:
     ) -> None:
         self._connection = connection
         self._reader = reader or connection
+        self._changes = 0
         self._must_truncate = False  # words that were deleted still stand in the log
         self._lock = threading.RLock()
         self._read_lock = threading.RLock() if reader else self._lock
@@ -76,8 +77,8 @@ class LedgerStore:
 
     @property
     def changes(self) -> int:
-        """How many rows were changed since the ledger was opened."""
-        return self._connection.total_changes
+        """How many transactions were committed since the ledger was opened."""
+        return self._changes
 
     def close(self) -> None:
         """Close the database."""
@@ -140,6 +141,7 @@ class LedgerStore:
                 (newest,) = self._connection.execute(_NEWEST).fetchone()
                 checkpoint(f"ledger.{name}.commit")
                 self._connection.execute("COMMIT")
+                self._changes += 1
                 self._clock.hold(newest)
                 checkpoint(f"ledger.{name}.committed")
                 self._must_truncate = self._must_truncate and not truncate_log(self._connection)

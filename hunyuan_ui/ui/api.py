@@ -103,7 +103,7 @@ class ApiCalls:
         """Make a video and wait for it, which takes minutes; returns the MP4 and a JSON of what was made."""
         call, wish = self._wished(values)
         if not self._places.has_room(call):
-            raise self._no_place(call)
+            raise await self._no_place(call)
         with self._places.taken(call):
             job = await self._submitted(call, wish, values)
             ended = await self._runner.wait(job.id, call.visitor)
@@ -129,10 +129,10 @@ class ApiCalls:
     ) -> dict[str, Any]:
         """Say where a job is, with elapsed and usual time in seconds, and its video when it is done."""
         call, wait_s = self._call(caller, job_id), _wait_s(wait_s)
-        if look_again and self._runner.view(call.job_id, call.visitor).can_look_again:
+        if look_again and (await self._runner.view(call.job_id, call.visitor)).can_look_again:
             await self._runner.look_again(call.job_id, call.visitor, own_key=_own_key(caller))
         await self._runner.wait(call.job_id, call.visitor, wait_s)
-        view = self._runner.view(call.job_id, call.visitor)
+        view = await self._runner.view(call.job_id, call.visitor)
         is_done = view.job.status is JobStatus.DONE
         shown = as_json(view, say_for(caller))
         return {
@@ -146,7 +146,7 @@ class ApiCalls:
     async def result(self, caller: gr.Request, job_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the MP4 of a finished job and a JSON of what was made."""
         call = self._call(caller, job_id)
-        job = self._runner.view(call.job_id, call.visitor).job
+        job = (await self._runner.view(call.job_id, call.visitor)).job
         return await self._video(job, call.visitor), _made(job, call)
 
     def _expected(self, wish: VideoRequest) -> dict[str, Any]:
@@ -208,9 +208,9 @@ class ApiCalls:
             return self._runner.videos.token(job_id)  # everybody is the owner
         return self._runner.videos.token(job_id, wish) if is_chosen and wish is not None else new_id()
 
-    def _no_place(self, call: Call) -> HunyuanUIError:
+    async def _no_place(self, call: Call) -> HunyuanUIError:
         try:
-            self._runner.view(call.job_id, call.visitor)
+            await self._runner.view(call.job_id, call.visitor)
         except AccessError:
             return HunyuanUIError("no_place_to_send")
         return HunyuanUIError("no_place_to_wait", job_id=call.handle)
@@ -218,7 +218,7 @@ class ApiCalls:
     async def _video(self, job: Job, visitor: Visitor) -> dict[str, Any]:
         if job.status is not JobStatus.DONE:
             raise _why_not(job)
-        path = self._runner.video_path(job.id, visitor)
+        path = await self._runner.video_path(job.id, visitor)
         cached = await asyncio.to_thread(served_copy, job, path, partial(self._runner.videos.is_there, job))
         kind = BY_SUFFIX[path.suffix]
         return FileData(path=cached, orig_name=download_name(job, kind.suffix), mime_type=kind.mime).model_dump()

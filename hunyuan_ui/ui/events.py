@@ -86,13 +86,13 @@ class PageEvents:
         visitor = self._visitor(token)
         pay = self.pay.opened(request, visitor, say)
         payer = chosen_payer(pay, self._runner)
-        parts = priced_parts(self._runner, payer, say)
-        jobs = self._runner.jobs(visitor, limit=LOOKED_BACK)
+        parts = await priced_parts(self._runner, payer, say)
+        jobs = await self._runner.jobs(visitor, limit=LOOKED_BACK)
         newest = jobs[0] if jobs else None
         finished = next((job for job in jobs if job.status is JobStatus.DONE), None)
         return [
             token,
-            {**self._watched(token, self._news(jobs, visitor)), "shown": finished.id if finished else None},
+            {**self._watched(token, _news(jobs, self._runner)), "shown": finished.id if finished else None},
             pay,
             parts["head"],
             parts["examples"],
@@ -107,13 +107,6 @@ class PageEvents:
 
     def _watched(self, token: str, job_id: str | None) -> dict[str, Any]:
         return {"token": token, "job": job_id, "is_public": self._runner.settings.is_public}
-
-    def _news(self, jobs: list[Job], visitor: Visitor) -> str | None:
-        """Return the job that an opening page should speak of: the newest, else a lost one that can be looked for."""
-        if jobs and _is_news(jobs[0]):
-            return jobs[0].id
-        lost = (job.id for job in jobs if job.status is JobStatus.LOST)
-        return next((job_id for job_id in lost if self._runner.view(job_id, visitor).can_look_again), None)
 
     def _played(self, job: Job | None, say: Words) -> dict[str, Any]:
         if job is None:
@@ -134,6 +127,13 @@ async def _send_more(send: Callable[..., Any], wishes: list[tuple[str, VideoRequ
             problem = say.sentence(error)
             return say("generate.some_began", made=index + 1, wished=len(wishes) + 1, problem=problem)
     return ""
+
+
+def _news(jobs: list[Job], runner: JobRunner) -> str | None:
+    """Return the job that an opening page should speak of: the newest, else a lost one that can be looked for."""
+    if jobs and _is_news(jobs[0]):
+        return jobs[0].id
+    return next((job.id for job in jobs if runner.can_look_again(job)), None)
 
 
 def _job_id(event: gr.EventData) -> str:

@@ -40,9 +40,9 @@ def build_price_route(runner: JobRunner) -> Route:
         payer = chosen_payer({"chosen": wish.get("payer")}, runner)
         found = priced(wish, runner, payer, say)
         if wish.get("is_whole") is True:
-            found |= priced_parts(runner, payer, say)
+            found |= await priced_parts(runner, payer, say)
             token = request.headers.get(VISITOR_HEADER, "")
-            newest = runner.newest(visitor_of(token, runner.settings)) if is_id(token) else None
+            newest = await runner.newest(visitor_of(token, runner.settings)) if is_id(token) else None
             found["last_seed"] = newest.request.seed if newest else None
         return JSONResponse(found, headers={"Cache-Control": "no-store"})
 
@@ -97,10 +97,10 @@ def opening_form(newest: Job | None, runner: JobRunner, payer: Payer, say: Words
     }
 
 
-def priced_parts(runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
+async def priced_parts(runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
     """Return the page's head with today's money, and the examples with their prices."""
     cards = [_card(example, runner, payer, say) for example in EXAMPLES]
-    return {"head": head_of(runner.limits(), payer, say), "examples": {"cards": cards}}
+    return {"head": head_of(await runner.limits(), payer, say), "examples": {"cards": cards}}
 
 
 def advice(request: VideoRequest, estimate: Estimate, say: Words) -> str:

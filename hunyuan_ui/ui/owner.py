@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import gradio as gr
 
-from hunyuan_ui.errors import AccessError, HunyuanUIError
+from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.job import MICRO, OWNER, Job, JobProblem, JobStatus, Visitor
 from hunyuan_ui.jobs import JobRunner, Limits
 from hunyuan_ui.jobs.job_view import HistoryState
@@ -131,7 +131,7 @@ class OwnerEvents:
         """Return the event that opens the video of a job; only its answer names what opens it."""
 
         async def open_video(event: gr.EventData, visitor: Visitor, _say: Words) -> str:
-            job = self._runner.videos.one(await self._meant(event, visitor), visitor)
+            job = await self._runner.videos.one(await self._meant(event, visitor), visitor)
             return job.id
 
         return self._event(open_video, answers="opened")
@@ -186,7 +186,7 @@ class OwnerEvents:
                 owner = self._runner.owner.seen_as(visitor)
                 if not owner.is_owner:
                     return _closed(self._runner)
-                csv_text = await asyncio.to_thread(self._csv, owner) if with_csv else ""
+                csv_text = await self._csv(owner) if with_csv else ""
                 desk = await self._desk(owner, say, _count_in(event))
                 return {**desk, "problem": problem, "said": "", answers: answered, "csv": csv_text}
 
@@ -212,13 +212,12 @@ class OwnerEvents:
         shown: object = getattr(event, "job", None)
         desk, shown_id = self._runner.owner, self._runner.videos.shown_id
 
-        def listed() -> list[Job]:
-            return [*desk.unknown(visitor), *desk.doubtful(visitor), *desk.everything(visitor, limit=MOST_SHOWN)]
-
-        return next((job.id for job in await asyncio.to_thread(listed) if shown_id(job) == shown), "")
+        listed = [*await desk.unknown(visitor), *await desk.doubtful(visitor)]
+        listed += await desk.everything(visitor, limit=MOST_SHOWN)
+        return next((job.id for job in listed if shown_id(job) == shown), "")
 
     async def _desk(self, owner: Visitor, say: Words, count: int) -> dict[str, Any]:
-        read = await asyncio.to_thread(self._read, owner, say, count)
+        read = await self._read(owner, say, count)
         desk = self._runner.owner
         waiting = desk.waiting_for_visitor(owner)
         # The account's balance may tell whether a job was charged.
@@ -242,17 +241,17 @@ class OwnerEvents:
             "more": count + JOBS_SHOWN if count < min(len(read.jobs), MOST_SHOWN) else 0,
         }
 
-    def _read(self, owner: Visitor, say: Words, count: int) -> _Read:
+    async def _read(self, owner: Visitor, say: Words, count: int) -> _Read:
         desk = self._runner.owner
-        days, summed = _days(desk.days(owner, count=DAYS), say)
+        days, summed = _days(await desk.days(owner, count=DAYS), say)
         return _Read(
-            jobs=desk.everything(owner, limit=count + 1),
-            unknown=desk.unknown(owner),
-            doubtful=desk.doubtful(owner),
+            jobs=await desk.everything(owner, limit=count + 1),
+            unknown=await desk.unknown(owner),
+            doubtful=await desk.doubtful(owner),
             days=days,
             sum=summed,
-            limits=self._runner.limits(),
-            is_paused=desk.is_paused(owner),
+            limits=await self._runner.limits(),
+            is_paused=await desk.is_paused(owner),
         )
 
     async def _balance(self, owner: Visitor, say: Words) -> str:
@@ -269,7 +268,7 @@ class OwnerEvents:
 
     def _row(self, job: Job, owner: Visitor, say: Words) -> dict[str, Any]:
         return {
-            **self._acts(job, look_again=self._can_look_again(job, owner), open=self._may_open(job, owner)),
+            **self._acts(job, look_again=self._runner.can_look_again(job), open=self._may_open(job, owner)),
             "when": utc(job.created_at),
             "status": say[f"owner.status.{job.status.value}"],
             "is_active": job.is_active,
@@ -316,20 +315,15 @@ class OwnerEvents:
         acts = self._acts(job)
         return {**acts, "text": text + balance, "can": {**acts["can"], "confirm": acts["can"]["correct"] and is_amount}}
 
-    def _can_look_again(self, job: Job, owner: Visitor) -> bool:
-        with suppress(AccessError):  # deleted meanwhile
-            return job.status is JobStatus.LOST and self._runner.view(job.id, owner).can_look_again
-        return False
-
     def _may_open(self, job: Job, owner: Visitor) -> bool:
         # What a visitor made on a public run is no more the owner's to see than what they wrote.
         is_own = not self._runner.settings.is_public or job.visitor in (owner.id, OWNER.id)
         return job.status is JobStatus.DONE and is_own
 
-    def _csv(self, owner: Visitor) -> str:
-        jobs = self._runner.owner.everything(owner, limit=JOBS_EXPORTED)
+    async def _csv(self, owner: Visitor) -> str:
+        jobs = await self._runner.owner.everything(owner, limit=JOBS_EXPORTED)
         shown_id = self._runner.videos.shown_id
-        return csv_of(jobs, shown_id, with_prompts=not self._runner.settings.is_public)
+        return await asyncio.to_thread(csv_of, jobs, shown_id, with_prompts=not self._runner.settings.is_public)
 
 
 class _Read(NamedTuple):

@@ -47,7 +47,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
         try:
             if within_s := _seconds(request.query_params.get("within_s", "")):
                 await runner.wait(job_id, visitor, within_s)
-            view = runner.view(job_id, visitor)
+            view = await runner.view(job_id, visitor)
         except AccessError:
             return _not_yours(request)
         is_done = view.job.status is JobStatus.DONE

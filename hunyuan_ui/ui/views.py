@@ -238,13 +238,13 @@ class VideoPages:
 
     async def one(self, request: Request) -> Response:
         """Return one of the visitor's videos."""
-        job = self._runner.videos.one(request.path_params["id"], self._visitor(request))
+        job = await self._runner.videos.one(request.path_params["id"], self._visitor(request))
         return _json({"video": self._shown(job, request)})
 
     async def remove(self, request: Request) -> Response:
         """Delete one of the visitor's videos and all its files."""
         visitor = self._visitor(request)
-        job = self._runner.videos.one(request.path_params["id"], visitor)
+        job = await self._runner.videos.one(request.path_params["id"], visitor)
         # Before as well, so that a stop in between leaves none that are served for a day.
         await asyncio.to_thread(drop_copies, job)
         await self._runner.delete(job.id, visitor)
@@ -291,7 +291,7 @@ class VideoFiles:
 
     async def video(self, request: Request) -> Response:
         """Return the video, or with `plain=1` a copy of an MP4 without settings."""
-        job = self._opened(request)
+        job = await self._opened(request)
         videos = self._runner.videos
         # Settings are written into MP4s only.
         if request.query_params.get("plain") == "1" and videos.video(job).suffix == MP4.suffix:
@@ -301,12 +301,12 @@ class VideoFiles:
 
     async def poster(self, request: Request) -> Response:
         """Return the poster."""
-        job = self._opened(request)
+        job = await self._opened(request)
         return _file(request, job, _File(await self._runner.videos.poster(job), "-poster.webp"))
 
     async def export(self, request: Request) -> Response:
         """Return a GIF, an animated WebP or a still, made now if it is not there."""
-        job = self._opened(request)
+        job = await self._opened(request)
         kind, asked = request.path_params["kind"], request.query_params
         if kind not in ("gif", "webp", "png"):
             raise AccessError("not_yours")
@@ -315,8 +315,8 @@ class VideoFiles:
         )
         return _file(request, job, _File(await self._runner.videos.export(job, export), f".{kind}"))
 
-    def _opened(self, request: Request) -> Job:
-        return self._runner.videos.opened(request.path_params["id"], request.query_params.get("k", ""))
+    async def _opened(self, request: Request) -> Job:
+        return await self._runner.videos.opened(request.path_params["id"], request.query_params.get("k", ""))
 
 
 def _file(request: Request, job: Job, file: _File) -> Response:

@@ -17,6 +17,7 @@ from tests.faults import oracle
 from tests.faults.rig import OWNER, Rig, click, ended, kill, next_job_works, until
 from tests.faults.service import STATUS, PaidService
 from tests.raw_service import answer
+from tests.seen import seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
@@ -29,11 +30,11 @@ async def some_videos(rig: Rig, count: int) -> list[str]:
     return ids
 
 
-def all_there(runner: JobRunner, ids: list[str]) -> None:
+async def all_there(runner: JobRunner, ids: list[str]) -> None:
     for job_id in ids:
-        job = runner.view(job_id, OWNER).job
+        job = (await runner.view(job_id, OWNER)).job
         assert job.status is JobStatus.DONE
-        assert file_sha256(runner.video_path(job_id, OWNER)) == job.sha256
+        assert file_sha256(await runner.video_path(job_id, OWNER)) == job.sha256
 
 
 async def test_row53_a_damaged_ledger_keeps_the_videos_and_refuses_to_spend(
@@ -50,8 +51,8 @@ async def test_row53_a_damaged_ledger_keeps_the_videos_and_refuses_to_spend(
         damaged = whole[:place] + dice.randbytes(600) + whole[place + 600 :]
         (folder / "ledger.sqlite3").write_bytes(damaged)
         async with Rig(folder, rig.origin).running() as runner:
-            all_there(runner, ids)
-            problem = runner.limits().problem
+            await all_there(runner, ids)
+            problem = (await runner.limits()).problem
             if problem is None:
                 continue  # it fell on a page that holds nothing
             found_damaged += 1
@@ -73,8 +74,8 @@ async def test_row53_a_ledger_restored_from_a_copy_sends_nothing_again(rig: Rig,
     runner = rig.open()
     await runner.start()
     running, waiting = await click(runner), await click(runner)
-    await until(lambda: runner.view(running, OWNER).job.request_id)
-    assert runner.view(waiting, OWNER).place == 1
+    await until(lambda: seen(runner, running, OWNER).job.request_id)
+    assert (await runner.view(waiting, OWNER)).place == 1
     back_up(rig.folder)
     await kill(runner)
     (rig.folder / "ledger.sqlite3").write_bytes(b"not a database any more" * 500)
@@ -92,7 +93,7 @@ async def test_row53_a_ledger_that_is_gone_is_rebuilt_from_the_library(rig: Rig,
     for path in rig.folder.glob("ledger*"):
         path.unlink()
     async with rig.running() as runner:
-        all_there(runner, ids)
+        await all_there(runner, ids)
         await next_job_works(runner)
     oracle.check(rig.folder, service)
 
@@ -103,7 +104,7 @@ async def test_row53_an_older_copy_learns_from_the_library_what_was_finished_sin
     service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
     async with rig.running() as runner:
         job_id = await click(runner)
-        await until(lambda: runner.view(job_id, OWNER).job.request_id)
+        await until(lambda: seen(runner, job_id, OWNER).job.request_id)
         before = {path.name: path.read_bytes() for path in rig.folder.glob("ledger.sqlite3*")}
         service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
         assert (await ended(runner, job_id)).status is JobStatus.DONE

@@ -80,9 +80,9 @@ def left_of(folder: Path, job_id: str) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if job_id in path.name)
 
 
-def is_shown(runner: JobRunner, job_id: str) -> bool:
+async def is_shown(runner: JobRunner, job_id: str) -> bool:
     try:
-        runner.view(job_id, OWNER)
+        await runner.view(job_id, OWNER)
     except AccessError:
         return False
     return True
@@ -108,17 +108,17 @@ async def test_a_deletion_broken_off_at_any_step_is_finished_or_was_not_begun(
         assert len(steps.names) == step
         watch(Steps())
         async with one.running() as runner:
-            spent = runner.limits().spent_total_usd
-            shown.append(is_shown(runner, job_id))
+            spent = (await runner.limits()).spent_total_usd
+            shown.append(await is_shown(runner, job_id))
             left = left_of(one.folder, job_id)
             if shown[-1]:
                 assert {f"{job_id}.mp4", f"{job_id}.webp", f"{job_id}.json"} <= set(left), steps.names
                 await runner.delete(job_id, OWNER)
                 left = left_of(one.folder, job_id)
             assert left == [], steps.names
-            assert runner.limits().spent_total_usd == spent > 0
+            assert (await runner.limits()).spent_total_usd == spent > 0
             await next_job_works(runner)
         async with one.running() as runner:
-            assert not is_shown(runner, job_id)
+            assert not await is_shown(runner, job_id)
     committed = clean.names.index("ledger.hide.committed")
     assert shown == [index < committed for index in range(len(shown))]

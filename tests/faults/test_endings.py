@@ -21,6 +21,7 @@ from tests.faults import oracle
 from tests.faults.rig import OWNER, Rig, click, ended, prompt_of, until
 from tests.faults.service import COST_USD, FILE, HISTORY, RESULT, STATUS, PaidService, video_of
 from tests.raw_service import Reply, Wire, answer, html
+from tests.seen import seen
 from tests.videos import webm_bytes
 
 pytestmark = [pytest.mark.faults, pytest.mark.anyio]
@@ -55,7 +56,7 @@ async def spend_all(runner: JobRunner) -> list[str]:
 def check_bill(service: PaidService, runner: JobRunner) -> None:
     billed = sum(service.billed().values()) * service.cost_usd
     assert 0 < billed <= LIMIT_USD
-    assert runner.limits().spent_total_usd >= min(billed, LIMIT_USD) - 1e-6
+    assert runner.read_limits().spent_total_usd >= min(billed, LIMIT_USD) - 1e-6
 
 
 FLIPS: dict[str, dict[str, list[Reply]]] = {
@@ -125,8 +126,8 @@ async def test_a_named_cost_is_counted_whatever_the_status_says(
     made = await spend_all(limited)
     assert made
     check_bill(service, limited)
-    assert all(limited.view(job_id, OWNER).job.counted_microusd >= COST_USD * MICRO for job_id in made)
-    assert limited.owner.is_paused(OWNER) == (len(made) >= 3), "the breaker counts them"
+    assert all(seen(limited, job_id, OWNER).job.counted_microusd >= COST_USD * MICRO for job_id in made)
+    assert await limited.owner.is_paused(OWNER) == (len(made) >= 3), "the breaker counts them"
 
 
 @pytest.mark.parametrize("cost", [0, 1e-9, 0.01, 1e8, 999.0])
@@ -145,7 +146,7 @@ async def test_a_cost_that_cannot_be_meant_counts_as_the_estimate_until_the_owne
     check_bill(service, limited)
     after = limited.estimate(VideoRequest.parse({"prompt": "x"}))
     assert (after.cost_usd, after.high_usd) == (before.cost_usd, before.high_usd)
-    assert [(job.id, job.notes["named_usd"]) for job in limited.owner.doubtful(OWNER)] == [
+    assert [(job.id, job.notes["named_usd"]) for job in await limited.owner.doubtful(OWNER)] == [
         (job_id, cost) for job_id in made
     ]
     right = await limited.owner.correct(made[0], OWNER, cost_usd=1.4, note="seen in the account")
@@ -178,7 +179,7 @@ async def test_the_history_puts_a_cost_right_that_cannot_be_meant(
         service.on("GET", HISTORY, Reply(lambda wire, received: _row(received.path, said).act(wire, received)))
         job = await ended(runner, await click(runner))
         assert job.status is JobStatus.DONE
-        assert (runner.owner.doubtful(OWNER) == []) is is_settled
+        assert ((await runner.owner.doubtful(OWNER)) == []) is is_settled
         expected = job.estimate_microusd if counted is None else round(counted * MICRO)
         assert job.cost_microusd == expected
 
@@ -245,10 +246,10 @@ async def test_a_request_id_of_another_job_shows_nobody_the_others_video(
         )
         assert second.counted_microusd > 0
         with pytest.raises(MediaError):
-            runner.video_path(second.id, bob)
+            await runner.video_path(second.id, bob)
     again = Rig(rig.folder, rig.origin)
     async with again.running() as runner:
-        assert runner.view(second.id, bob).job.status is JobStatus.UNKNOWN
+        assert (await runner.view(second.id, bob)).job.status is JobStatus.UNKNOWN
 
 
 async def test_a_lost_video_can_be_looked_for_again(rig: Rig, service: PaidService) -> None:
@@ -258,14 +259,14 @@ async def test_a_lost_video_can_be_looked_for_again(rig: Rig, service: PaidServi
         job = await ended(runner, await click(runner))
         assert job.status is JobStatus.LOST
         assert (job.request_id is not None, job.result_url is not None) == (True, True)
-        assert runner.view(job.id, OWNER).can_look_again
-        spent = runner.limits().spent_total_usd
+        assert (await runner.view(job.id, OWNER)).can_look_again
+        spent = (await runner.limits()).spent_total_usd
         with pytest.raises(AccessError):
             await runner.look_again(job.id, Visitor.from_token("b" * 32))
         service.on("GET", FILE, answer(200, video_of(prompt_of(job.id))))
         await runner.look_again(job.id, OWNER)
         assert (await ended(runner, job.id)).status is JobStatus.DONE
-        assert runner.limits().spent_total_usd == spent
+        assert (await runner.limits()).spent_total_usd == spent
         with pytest.raises(AccessError):
             await runner.look_again(job.id, OWNER)
     oracle.check(rig.folder, service)
@@ -284,7 +285,7 @@ async def test_an_expired_request_can_be_looked_for_again_until_its_seven_days_a
         await runner.look_again(job.id, OWNER)
         assert (await ended(runner, job.id)).status is JobStatus.LOST
         clock[0] += 7 * 86_400 + 1
-        assert not runner.view(job.id, OWNER).can_look_again
+        assert not (await runner.view(job.id, OWNER)).can_look_again
         with pytest.raises(AccessError):
             await runner.look_again(job.id, OWNER)
 
@@ -350,12 +351,12 @@ async def test_a_whole_file_that_is_no_mp4_is_kept_as_it_is(
         job = await ended(runner, await click(runner))
         suffix = {"webm": ".webm", "matroska": ".mkv"}[kind]
         assert (job.status, job.notes["suffix"]) == (JobStatus.DONE, suffix)
-        path = runner.video_path(job.id, OWNER)
+        path = await runner.video_path(job.id, OWNER)
         assert (path.suffix, path.read_bytes()) == (suffix, file)
         assert (await runner.videos.poster(job)).is_file()
         assert job.made.width == 32
     async with rig.running() as runner:
-        assert runner.video_path(job.id, OWNER).read_bytes() == file
+        assert (await runner.video_path(job.id, OWNER)).read_bytes() == file
         await runner.delete(job.id, OWNER)
         assert [found.name for found in (rig.folder / "videos").iterdir()] == []
 
@@ -367,7 +368,7 @@ async def test_a_status_that_stands_still_is_looked_up_in_the_history(rig: Rig, 
     async with rig.running() as runner:
         job_id = await click(runner)
         await until(lambda: service.count("GET", "/status") > 3)
-        assert runner.view(job_id, OWNER).job.status is JobStatus.RUNNING
+        assert (await runner.view(job_id, OWNER)).job.status is JobStatus.RUNNING
         clock[0] += 3601
         assert (await ended(runner, job_id)).status is JobStatus.DONE
     oracle.check(rig.folder, service)
@@ -414,8 +415,8 @@ async def test_a_failing_download_gives_its_place_back(
     service.on("GET", FILE, [html(502), html(502)])
     async with rig.running() as runner:
         stuck = [await click(runner), await click(runner)]
-        await until(lambda: all(runner.view(job_id, OWNER).retry_in_s is not None for job_id in stuck))
-        assert all(runner.view(job_id, OWNER).phase is Phase.DOWNLOADING for job_id in stuck)
+        await until(lambda: all(seen(runner, job_id, OWNER).retry_in_s is not None for job_id in stuck))
+        assert all(seen(runner, job_id, OWNER).phase is Phase.DOWNLOADING for job_id in stuck)
         assert (await ended(runner, await click(runner))).status is JobStatus.DONE
         for job_id in stuck:
             await runner.look_again(job_id, OWNER)
@@ -443,11 +444,11 @@ async def test_money_sentences_follow_the_phase(rig: Rig, service: PaidService) 
     service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
     async with rig.running() as runner:
         job_id = await click(runner)
-        await until(lambda: runner.view(job_id, OWNER).phase is Phase.RENDERING)
+        await until(lambda: seen(runner, job_id, OWNER).phase is Phase.RENDERING)
         service.refuse()
         service.hang_up()
-        await until(lambda: (note := runner.view(job_id, OWNER).note) is not None and "unreachable" in note.code)
-        view = runner.view(job_id, OWNER)
+        await until(lambda: (note := seen(runner, job_id, OWNER).note) is not None and "unreachable" in note.code)
+        view = await runner.view(job_id, OWNER)
         assert view.note is not None
         assert "Nothing was charged" not in words().sentence(view.note)
         assert "counts as charged" in words().sentence(view.note)
@@ -464,8 +465,8 @@ async def test_a_failure_that_is_not_sure_yet_does_not_say_that_nothing_was_char
     service.on("GET", STATUS, [FAILED])
     async with rig.running() as runner:
         job_id = await click(runner)
-        await until(lambda: runner.view(job_id, OWNER).note is not None)
-        note = runner.view(job_id, OWNER).note
+        await until(lambda: seen(runner, job_id, OWNER).note is not None)
+        note = (await runner.view(job_id, OWNER)).note
         assert note is not None
         assert "Nothing was charged" not in words().sentence(note)
         await runner.look_again(job_id, OWNER)

@@ -38,6 +38,7 @@ from tests.raw_service import (
     slow_body,
     slow_headers,
 )
+from tests.seen import seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
@@ -294,7 +295,7 @@ async def test_row30_one_404_does_not_lose_a_job_however_old_it_is(
     runner = rig.open()
     await runner.start()
     job_id = await click(runner)
-    await until(lambda: runner.view(job_id, OWNER).phase is Phase.RENDERING)
+    await until(lambda: seen(runner, job_id, OWNER).phase is Phase.RENDERING)
     if is_restarted:
         await kill(runner)
     clock[0] += 3 * 86_400
@@ -315,7 +316,7 @@ async def test_row03_a_service_that_cannot_prove_itself_is_tried_once(rig: Rig, 
     async with replace(rig, origin=service.origin.replace("http:", "https:")).running() as runner:
         job = await ended(runner, await click(runner))
         assert (job.status, job.problem.code if job.problem else "") == (FAILED, "tls_failed")
-        assert runner.limits().spent_total_usd == 0
+        assert (await runner.limits()).spent_total_usd == 0
     assert (service.connections, service.bill) == (1, [])
 
 
@@ -340,7 +341,7 @@ async def test_row15_and_18_a_stopped_queue_sends_nothing_until_the_free_call_is
         assert (await ended(runner, second)).status is DONE
         asked = [one.path for one in service.requests if one.path in (CREDITS, SUBMIT_V2)]
         assert asked == [SUBMIT_V2, *[CREDITS] * 5, SUBMIT_V2]
-        assert runner.limits().problem is None
+        assert (await runner.limits()).problem is None
 
 
 async def test_row38_a_redirect_elsewhere_is_refused_before_any_connection(rig: Rig, service: PaidService) -> None:

@@ -99,7 +99,7 @@ class OnePromise(RuleBasedStateMachine):
         job_id = data.draw(st.sampled_from(self.ids))
         for ask in (self.runner.view, self.runner.video_path):
             with pytest.raises(AccessError):
-                ask(job_id, STRANGER)
+                self.do(ask(job_id, STRANGER))
         for act in (self.runner.cancel(job_id, STRANGER), click(self.runner, job_id, STRANGER)):
             with pytest.raises(AccessError):
                 self.do(act)
@@ -115,11 +115,11 @@ class OnePromise(RuleBasedStateMachine):
     @precondition(lambda self: self.ids)
     @rule()
     def reload(self) -> None:
-        newest = self.runner.newest(OWNER)
+        newest = self.do(self.runner.newest(OWNER))
         assert newest is not None
         assert newest.id in self.ids
         for job_id in self.ids:
-            view = self.runner.view(job_id, OWNER)
+            view = self.do(self.runner.view(job_id, OWNER))
             assert (view.phase is Phase.ENDED) == (not view.job.is_active)
 
     @rule(seconds=st.sampled_from([0.0, 0.01, 0.05]))
@@ -188,7 +188,7 @@ class OnePromise(RuleBasedStateMachine):
     def start(self) -> None:
         self.runner: JobRunner = self.rig.open()
         self.do(self.runner.start())
-        assert self.runner.limits().problem is None
+        assert self.runner.problem is None
 
     async def same_click_twice(self, job_id: str) -> None:
         await asyncio.gather(click(self.runner, job_id), click(self.runner, job_id))

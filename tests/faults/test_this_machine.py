@@ -24,6 +24,7 @@ from tests.faults.kill import Program, nursery
 from tests.faults.rig import OWNER, STRANGER, Rig, click, ended, kill, next_job_works, until
 from tests.faults.service import FILE, STATUS, PaidService
 from tests.raw_service import answer, rate_limited
+from tests.seen import seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
@@ -33,7 +34,7 @@ DAY_S = 86_400
 async def refused(rig: Rig, code: str) -> None:
     """Start a runner that must show what is there, refuse to spend, and say why."""
     async with rig.running() as runner:
-        assert runner.newest(OWNER) is not None
+        assert (await runner.newest(OWNER)) is not None
         with pytest.raises(StorageError) as caught:
             await click(runner)
         assert caught.value.code == code
@@ -70,13 +71,13 @@ async def test_row44_a_full_disk_keeps_the_paid_video_waiting(rig: Rig, service:
     async with rig.running() as runner:
         service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
         job_id = await click(runner)
-        await until(lambda: runner.view(job_id, OWNER).phase is Phase.RENDERING)
+        await until(lambda: seen(runner, job_id, OWNER).phase is Phase.RENDERING)
         disk.fill()
         service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
-        await until(lambda: runner.view(job_id, OWNER).note)
+        await until(lambda: seen(runner, job_id, OWNER).note)
         with pytest.raises(StorageError, match="disk_full"):
             await click(runner)
-        assert runner.view(job_id, OWNER).job.is_active
+        assert (await runner.view(job_id, OWNER)).job.is_active
         disk.heal()
         assert (await ended(runner, job_id)).status is JobStatus.DONE
         await next_job_works(runner)
@@ -90,7 +91,7 @@ async def test_row45_a_start_on_a_full_disk_shows_what_is_there(rig: Rig, servic
     await refused(rig, "disk_full")
     disk.heal()
     async with rig.running() as runner:
-        assert runner.video_path(job_id, OWNER).is_file()
+        assert (await runner.video_path(job_id, OWNER)).is_file()
         await next_job_works(runner)
     oracle.check(rig.folder, service)
 
@@ -100,8 +101,8 @@ async def test_row46_a_read_only_folder_is_for_viewing(rig: Rig, service: PaidSe
     disk.forbid_writing()
     await refused(rig, "disk_read_only")
     async with rig.running() as runner:
-        assert runner.video_path(job_id, OWNER).is_file()
-        assert runner.view(job_id, OWNER).phase is Phase.ENDED
+        assert (await runner.video_path(job_id, OWNER)).is_file()
+        assert (await runner.view(job_id, OWNER)).phase is Phase.ENDED
     disk.heal()
     await one_video(rig)
     oracle.check(rig.folder, service)
@@ -115,13 +116,13 @@ async def test_row47_a_clock_that_jumps_opens_no_second_day_and_loses_no_video(r
             service.on("GET", FILE, [answer(500)] * 2)
             job_id = await click(runner)
             await until(lambda: service.posts()[f"a heron, take {job_id}"])  # noqa: B023 - used at once
-            before = runner.limits().spent_today_usd
+            before = (await runner.limits()).spent_today_usd
             clock[0] += jump
-            after = runner.limits().spent_today_usd
+            after = (await runner.limits()).spent_today_usd
             assert after >= before if jump <= 0 else after <= before
             assert (await ended(runner, job_id)).status is JobStatus.DONE
     async with rig.running() as runner:
-        assert runner.limits().spent_today_usd > 0
+        assert (await runner.limits()).spent_today_usd > 0
         await next_job_works(runner)
     oracle.check(rig.folder, service)
 
@@ -137,7 +138,7 @@ async def test_row47_a_job_told_to_wait_is_not_kept_waiting_by_a_clock_that_jump
     runner = rig.open()
     await runner.start()
     job_id = await click(runner)
-    await until(lambda: runner.view(job_id, OWNER).retry_in_s)
+    await until(lambda: seen(runner, job_id, OWNER).retry_in_s)
     if is_restarted:
         await kill(runner)
     clock[0] += jump
@@ -161,33 +162,33 @@ async def test_row47_a_clock_that_runs_backwards_puts_nothing_before_what_was_ea
         service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
         for _ in range(3):
             ids.append(await click(runner))
-            await until(lambda: runner.view(ids[-1], OWNER).phase is Phase.RENDERING)
+            await until(lambda: seen(runner, ids[-1], OWNER).phase is Phase.RENDERING)
             clock[0] -= 3 * DAY_S
-            assert runner.view(ids[-1], OWNER).elapsed_s >= 0
+            assert (await runner.view(ids[-1], OWNER)).elapsed_s >= 0
         service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
         for job_id in ids:
             job = await ended(runner, job_id)
             assert job.sent_at is not None
             assert job.ended_at is not None
             assert job.created_at <= job.sent_at <= job.ended_at
-        made = [runner.view(job_id, OWNER).job.created_at for job_id in ids]
+        made = [(await runner.view(job_id, OWNER)).job.created_at for job_id in ids]
         assert made == sorted(made)
         # The days before the first click stay empty.
-        assert [day.begins_at for day in runner.owner.days(OWNER)] == [20_000.0 * DAY_S]
+        assert [day.begins_at for day in (await runner.owner.days(OWNER))] == [20_000.0 * DAY_S]
     oracle.check(rig.folder, service)
 
 
 async def test_row48_a_tab_that_was_closed_finds_its_job_again(rig: Rig, service: PaidService) -> None:
     async with rig.running() as runner:
         asked = asyncio.ensure_future(click(runner))
-        await until(lambda: runner.newest(OWNER))
+        await until(lambda: runner._means.ledger.jobs(OWNER.id))
         asked.cancel()  # the tab goes away as soon as its click is stored
-        await until(lambda: runner.newest(OWNER))
-        job = runner.newest(OWNER)
+        await until(lambda: runner._means.ledger.jobs(OWNER.id))
+        job = await runner.newest(OWNER)
         assert job is not None
         assert (await ended(runner, job.id)).status is JobStatus.DONE
         with pytest.raises(AccessError):
-            runner.view(job.id, STRANGER)
+            await runner.view(job.id, STRANGER)
     oracle.check(rig.folder, service)
 
 
@@ -196,7 +197,7 @@ async def test_row48_a_cancel_whose_tab_goes_away_is_still_a_cancel(rig: Rig, se
     rig.settings = {"concurrency": 1}
     async with rig.running() as runner:
         sent, waiting = await click(runner), await click(runner)
-        await until(lambda: runner.view(sent, OWNER).phase is Phase.RENDERING)
+        await until(lambda: seen(runner, sent, OWNER).phase is Phase.RENDERING)
         asked = asyncio.ensure_future(runner.cancel(waiting, OWNER))
         await asyncio.sleep(0)
         asked.cancel()
@@ -221,10 +222,10 @@ async def test_row51_a_second_process_only_shows(rig: Rig, service: PaidService,
     async with rig.running() as runner:
         service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
         job_id = await click(runner)
-        await until(lambda: runner.view(job_id, OWNER).phase is Phase.RENDERING)
+        await until(lambda: seen(runner, job_id, OWNER).phase is Phase.RENDERING)
         second = Rig(rig.folder, rig.origin)
         async with second.running() as other:
-            assert other.view(job_id, OWNER).phase is Phase.RENDERING
+            assert (await other.view(job_id, OWNER)).phase is Phase.RENDERING
             assert not other.is_healthy
         await refused(second, "ledger_taken")
         with nursery() as place:
@@ -244,13 +245,13 @@ async def test_row52_a_locked_ledger_refuses_and_recovers(
     async with rig.running() as runner:
         service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
         job_id = await click(runner)
-        await until(lambda: runner.view(job_id, OWNER).phase is Phase.RENDERING)
+        await until(lambda: seen(runner, job_id, OWNER).phase is Phase.RENDERING)
         with closing(sqlite3.connect(rig.folder / "ledger.sqlite3", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StorageError, match="ledger_busy"):
                 await click(runner)
             service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
-            await until(lambda: (note := runner.view(job_id, OWNER).note) and note.code == "ledger_busy_sent")
+            await until(lambda: (note := seen(runner, job_id, OWNER).note) and note.code == "ledger_busy_sent")
             other.execute("ROLLBACK")
         assert (await ended(runner, job_id)).status is JobStatus.DONE
         await next_job_works(runner)
@@ -265,19 +266,19 @@ async def test_row52_a_ledger_locked_at_the_start_is_for_viewing(
     runner = rig.open()
     await runner.start()
     job_id = await click(runner)
-    await until(lambda: runner.view(job_id, OWNER).phase is Phase.RENDERING)
+    await until(lambda: seen(runner, job_id, OWNER).phase is Phase.RENDERING)
     await kill(runner)
     with closing(sqlite3.connect(rig.folder / "ledger.sqlite3", isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")  # readers are kept out as well
         other.execute("BEGIN EXCLUSIVE")
         async with rig.running() as runner:
-            problem = runner.limits().problem
+            problem = (await runner.limits()).problem
             assert problem is not None
             assert problem.code == "ledger_busy"
             assert not runner.is_healthy
             with pytest.raises(StorageError, match="ledger_busy"):
                 await click(runner)
-            assert [job.id for job in runner.jobs(OWNER)] == [job_id]
+            assert [job.id for job in (await runner.jobs(OWNER))] == [job_id]
         other.execute("ROLLBACK")
     service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
     async with rig.running() as runner:
@@ -310,9 +311,9 @@ async def test_row54_and_55_keys_that_never_come_back_take_nobodys_place(rig: Ri
     runner = rig.open()
     await runner.start()
     own = await click(runner, own_key="canary-of-the-visitor-0001")
-    await until(lambda: runner.view(own, OWNER).phase is Phase.RENDERING)
+    await until(lambda: seen(runner, own, OWNER).phase is Phase.RENDERING)
     await kill(runner)
     service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
     async with rig.running() as runner:
         assert (await ended(runner, await click(runner))).status is JobStatus.DONE
-        assert runner.view(own, OWNER).phase is Phase.PAUSED
+        assert (await runner.view(own, OWNER)).phase is Phase.PAUSED

@@ -27,6 +27,7 @@ from tests.faults.kill import Program, nursery
 from tests.faults.rig import KEY, SHORT_GETS, STRANGER, Rig, click, kill, prompt_of, until
 from tests.faults.service import COST_USD, FILE, LIST, STATUS, Envelope, PaidService, pictures, video_of
 from tests.raw_service import Received, Reply, answer, cut, html, silence
+from tests.seen import seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
@@ -93,10 +94,12 @@ async def at_rest(runner: JobRunner) -> None:
     await until(lambda: not runner._dispatcher.live)
 
 
-def done(runner: JobRunner, *, payer: Payer = "owner") -> dict[str, bytes]:
+async def done(runner: JobRunner, *, payer: Payer = "owner") -> dict[str, bytes]:
     """Return the pictures of each finished video by its prompt."""
-    jobs = [job for job in runner.owner.everything(ACCOUNT) if job.status is JobStatus.DONE and job.payer == payer]
-    return {job.request.prompt: pictures(runner.video_path(job.id, ACCOUNT).read_bytes()) for job in jobs}
+    jobs = [
+        job for job in await runner.owner.everything(ACCOUNT) if job.status is JobStatus.DONE and job.payer == payer
+    ]
+    return {job.request.prompt: pictures((await runner.video_path(job.id, ACCOUNT)).read_bytes()) for job in jobs}
 
 
 @asynccontextmanager
@@ -121,8 +124,8 @@ async def test_three_lives_of_a_wiped_folder_stay_under_the_limit_and_lose_no_vi
                 with suppress(SpendLimitError):
                     await visit(runner)
             await at_rest(runner)
-            videos = done(runner)
-            assert runner.limits().spent_today_usd == pytest.approx(spent_usd(service))
+            videos = await done(runner)
+            assert (await runner.limits()).spent_today_usd == pytest.approx(spent_usd(service))
         wipe(rig)
     assert 2 * COST_USD <= spent_usd(service) <= LIMIT_USD
     assert videos == {prompt: pictures(video_of(prompt)) for prompt in service.posts()}
@@ -134,17 +137,17 @@ async def test_what_still_renders_when_the_folder_is_wiped_is_counted_and_fetche
     service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
     async with killed(rig) as runner:
         first = await visit(runner)
-        await until(lambda: runner.view(first, ACCOUNT).phase is Phase.RENDERING)
+        await until(lambda: seen(runner, first, ACCOUNT).phase is Phase.RENDERING)
     wipe(rig)
     async with rig.running() as runner:
-        (job,) = runner.owner.everything(ACCOUNT)
+        (job,) = await runner.owner.everything(ACCOUNT)
         assert (job.status, job.request.prompt, job.visitor) == (JobStatus.RUNNING, prompt_of(first), ACCOUNT.id)
         assert job.counted_microusd == job.reserved_microusd > COST_USD * 1e6
         await visit(runner)  # two at the high end are 4.39
         assert await refusal(runner) == "over_daily_limit"
         service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
         await at_rest(runner)
-        assert done(runner) == {prompt: pictures(video_of(prompt)) for prompt in service.posts()}
+        assert (await done(runner)) == {prompt: pictures(video_of(prompt)) for prompt in service.posts()}
     assert spent_usd(service) == 2 * COST_USD
 
 
@@ -155,8 +158,8 @@ async def test_a_restart_that_did_not_wipe_adopts_nothing_twice(rig: Rig, servic
                 await visit(runner)
                 await at_rest(runner)
             assert await runner.owner.find_videos(ACCOUNT) == 0
-            assert len(runner.owner.everything(ACCOUNT)) == 1
-            assert runner.limits().spent_today_usd == COST_USD
+            assert len(await runner.owner.everything(ACCOUNT)) == 1
+            assert (await runner.limits()).spent_today_usd == COST_USD
 
 
 async def test_a_deleted_video_does_not_come_back(rig: Rig, service: PaidService) -> None:
@@ -166,8 +169,8 @@ async def test_a_deleted_video_does_not_come_back(rig: Rig, service: PaidService
         await runner.delete(job_id, ACCOUNT)
         assert await runner.owner.find_videos(ACCOUNT) == 0
     async with rig.running() as runner:
-        assert runner.owner.everything(ACCOUNT) == []
-        assert runner.limits().spent_today_usd == COST_USD
+        assert (await runner.owner.everything(ACCOUNT)) == []
+        assert (await runner.limits()).spent_today_usd == COST_USD
 
 
 async def test_what_is_just_being_sent_when_the_list_is_read_is_not_one_more(rig: Rig, service: PaidService) -> None:
@@ -184,7 +187,7 @@ async def test_what_is_just_being_sent_when_the_list_is_read_is_not_one_more(rig
         assert await runner.owner.find_videos(ACCOUNT) == 0
         gate.set()
         await at_rest(runner)
-        assert [job.status for job in runner.owner.everything(ACCOUNT)] == [JobStatus.DONE]
+        assert [job.status for job in (await runner.owner.everything(ACCOUNT))] == [JobStatus.DONE]
 
 
 async def test_a_job_without_an_answer_is_given_its_request(rig: Rig, service: PaidService) -> None:
@@ -192,7 +195,7 @@ async def test_a_job_without_an_answer_is_given_its_request(rig: Rig, service: P
         service.drop_connections(1)
         job_id = await visit(runner)
         await at_rest(runner)
-        job = runner.view(job_id, ACCOUNT).job
+        job = (await runner.view(job_id, ACCOUNT)).job
         assert job.status is JobStatus.UNKNOWN
         request_id = str(new_id())
         service._keys[request_id], service._prompts[request_id] = KEY, job.request.prompt
@@ -200,10 +203,10 @@ async def test_a_job_without_an_answer_is_given_its_request(rig: Rig, service: P
         service.past[request_id] = {"request_body": job.request.model_dump(), "created_at": now}
         assert await runner.owner.find_videos(ACCOUNT) == 1
         await at_rest(runner)
-        found = runner.view(job_id, ACCOUNT).job
+        found = (await runner.view(job_id, ACCOUNT)).job
         assert (found.status, found.request_id, found.visitor) == (JobStatus.DONE, request_id, job.visitor)
-        assert len(runner.owner.everything(ACCOUNT)) == 1
-        assert runner.limits().spent_today_usd == COST_USD
+        assert len(await runner.owner.everything(ACCOUNT)) == 1
+        assert (await runner.limits()).spent_today_usd == COST_USD
 
 
 @pytest.mark.parametrize("pages_of", [1, 2, 3])
@@ -217,7 +220,7 @@ async def test_a_list_in_many_pages_is_read_to_its_end(rig: Rig, service: PaidSe
         await at_rest(runner)
     wipe(rig)
     async with rig.running() as runner:
-        assert runner.limits().spent_today_usd == pytest.approx(5 * COST_USD)
+        assert (await runner.limits()).spent_today_usd == pytest.approx(5 * COST_USD)
 
 
 async def test_what_was_charged_on_another_day_is_fetched_and_not_counted_today(rig: Rig, service: PaidService) -> None:
@@ -229,13 +232,13 @@ async def test_what_was_charged_on_another_day_is_fetched_and_not_counted_today(
     service.past[request_id]["created_at"] = round((time.time() - 2 * DAY_S) * 1000)
     async with rig.running() as runner:
         await at_rest(runner)
-        assert len(done(runner)) == 1
-        assert runner.limits().spent_today_usd == 0
-        assert runner.limits().spent_total_usd == COST_USD
+        assert len(await done(runner)) == 1
+        assert (await runner.limits()).spent_today_usd == 0
+        assert (await runner.limits()).spent_total_usd == COST_USD
     wipe(rig)
     service.past[request_id]["created_at"] = round((time.time() - 7.5 * DAY_S) * 1000)
     async with rig.running() as runner:
-        assert runner.owner.everything(ACCOUNT) == []
+        assert (await runner.owner.everything(ACCOUNT)) == []
 
 
 @pytest.mark.parametrize(
@@ -269,12 +272,12 @@ async def test_a_row_counts_what_it_names_if_that_can_be_meant(
         service.on("GET", other, answer(500, {"error": "x"}))
     async with rig.running() as runner:
         await at_rest(runner)
-        found = runner.owner.everything(ACCOUNT)
+        found = await runner.owner.everything(ACCOUNT)
         assert [job.status for job in found] == ([] if status is None else [status])
         if isinstance(counted_usd, str):
             counted_usd = getattr(runner.estimate(found[0].request), counted_usd)
-        assert runner.limits().spent_today_usd == pytest.approx(counted_usd)
-        assert [job.notes.get("named_usd") for job in runner.owner.doubtful(ACCOUNT)] == named
+        assert (await runner.limits()).spent_today_usd == pytest.approx(counted_usd)
+        assert [job.notes.get("named_usd") for job in (await runner.owner.doubtful(ACCOUNT))] == named
 
 
 async def test_a_kill_in_the_middle_of_adopting_is_made_good(rig: Rig, service: PaidService, tmp_path: Path) -> None:
@@ -318,8 +321,8 @@ async def test_while_the_history_cannot_be_read_the_key_rests_and_all_else_works
         preview = await visit(runner, payer="nobody")
         own = await visit(runner, own_key="canary-of-a-visitor-0001")
         await at_rest(runner)
-        assert runner.view(preview, ACCOUNT).job.status is JobStatus.DONE
-        assert runner.view(own, ACCOUNT).job.status is JobStatus.DONE
+        assert (await runner.view(preview, ACCOUNT)).job.status is JobStatus.DONE
+        assert (await runner.view(own, ACCOUNT)).job.status is JobStatus.DONE
         state = runner.owner.history_state(ACCOUNT)
         assert (state.is_needed, state.is_read, state.key_rests) == (True, False, True)
         assert state.problem is not None
@@ -386,18 +389,18 @@ async def test_what_waits_in_a_ledger_that_is_still_there_is_not_sent_before_the
     rig.settings = {**PUBLIC, "concurrency": 1}
     async with killed(rig) as runner:
         first = await visit(runner)
-        await until(lambda: runner.view(first, ACCOUNT).phase is Phase.RENDERING)
+        await until(lambda: seen(runner, first, ACCOUNT).phase is Phase.RENDERING)
         waiting = await visit(runner)
     service.on("GET", LIST, html(502))
     service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
     async with rig.running() as runner:
-        await until(lambda: runner.view(first, ACCOUNT).job.status is JobStatus.DONE)
-        view = runner.view(waiting, ACCOUNT)
+        await until(lambda: seen(runner, first, ACCOUNT).job.status is JobStatus.DONE)
+        view = await runner.view(waiting, ACCOUNT)
         assert (view.phase, view.note.code if view.note else "") == (Phase.PAUSED, "history_unread")
         assert spent_usd(service) == COST_USD
         service.on("GET", LIST, service_again(service))
         await at_rest(runner)
-        assert runner.view(waiting, ACCOUNT).job.status is JobStatus.DONE
+        assert (await runner.view(waiting, ACCOUNT)).job.status is JobStatus.DONE
     assert spent_usd(service) == 2 * COST_USD
 
 
@@ -408,15 +411,15 @@ async def test_the_owner_says_what_was_spent_and_spending_goes_on(rig: Rig, serv
     service.on("GET", LIST, html(502))
     async with rig.running() as runner:
         await runner.owner.say_spent(ACCOUNT, 2.0)
-        assert runner.limits().spent_today_usd == 2.0
+        assert (await runner.limits()).spent_today_usd == 2.0
         assert not runner.owner.history_state(ACCOUNT).key_rests
         await visit(runner)
         await at_rest(runner)
         assert await refusal(runner) == "over_daily_limit"
-        assert runner.owner.days(ACCOUNT)[-1].spent_microusd == pytest.approx((2.0 + COST_USD) * 1e6)
+        assert (await runner.owner.days(ACCOUNT))[-1].spent_microusd == pytest.approx((2.0 + COST_USD) * 1e6)
     async with rig.running() as runner:  # it was not wiped, so the word still holds
         assert await refusal(runner) == "over_daily_limit"
-        assert not runner.owner.is_paused(ACCOUNT)
+        assert not await runner.owner.is_paused(ACCOUNT)
     rig.settings = {**PUBLIC, "storage": "lax"}  # its last moments may be
     async with rig.running() as runner:
         assert await refusal(runner) == "history_unread"
@@ -432,13 +435,13 @@ async def test_a_second_word_replaces_the_first_and_what_is_settled_here_is_part
     async with rig.running() as runner:
         await runner.owner.say_spent(ACCOUNT, 1.0)
         await runner.owner.say_spent(ACCOUNT, 0.5)
-        assert runner.limits().spent_today_usd == 0.5
+        assert (await runner.limits()).spent_today_usd == 0.5
         await visit(runner)
         await at_rest(runner)
         await runner.owner.say_spent(ACCOUNT, 3.0)
-        assert runner.limits().spent_today_usd == 3.0
+        assert (await runner.limits()).spent_today_usd == 3.0
         await runner.owner.say_spent(ACCOUNT, 0)
-        assert runner.limits().spent_today_usd == COST_USD
+        assert (await runner.limits()).spent_today_usd == COST_USD
 
 
 @pytest.mark.parametrize("usd", [-0.01, 1_000_001, float("nan"), float("inf"), "3", True, None])
@@ -448,7 +451,7 @@ async def test_what_is_no_amount_is_refused_and_the_key_rests_on(rig: Rig, servi
         with pytest.raises(InvalidRequestError):
             await runner.owner.say_spent(ACCOUNT, usd)
         assert await refusal(runner) == "history_unread"
-        assert runner.owner.everything(ACCOUNT) == []
+        assert (await runner.owner.everything(ACCOUNT)) == []
 
 
 async def test_what_the_history_names_after_all_is_not_counted_beside_the_owners_word(
@@ -468,8 +471,8 @@ async def test_what_the_history_names_after_all_is_not_counted_beside_the_owners
         service.on("GET", LIST, service_again(service))
         await until(lambda: runner.owner.history_state(ACCOUNT).is_read)
         await at_rest(runner)
-        assert len(done(runner)) == 1
-        assert runner.limits().spent_today_usd == pytest.approx(2.0)
+        assert len(await done(runner)) == 1
+        assert (await runner.limits()).spent_today_usd == pytest.approx(2.0)
 
 
 # who may
@@ -503,12 +506,12 @@ async def test_who_proved_to_be_the_owner_sees_what_came_back_and_no_strangers_v
             videos, has_more = await runner.videos.page(owner, is_everybody=is_everybody)
             assert [video.request.prompt for video in videos] == list(service.posts())[:1]
             assert not has_more
-        assert runner.videos.one(videos[0].id, owner).visitor == ACCOUNT.id
+        assert (await runner.videos.one(videos[0].id, owner)).visitor == ACCOUNT.id
         with pytest.raises(AccessError):
-            runner.videos.one(own, owner)
+            await runner.videos.one(own, owner)
         stranger = Visitor.from_token(new_id())
         with pytest.raises(AccessError):
-            runner.videos.one(videos[0].id, stranger)
+            await runner.videos.one(videos[0].id, stranger)
         assert await runner.videos.page(stranger) == ([], False)
         await runner.delete(videos[0].id, owner)
         assert await runner.videos.page(owner) == ([], False)
@@ -524,7 +527,7 @@ async def test_a_private_run_whose_folder_was_lost_finds_its_videos_when_asked(r
     async with rig.running() as runner:
         await click(runner, payer="owner")
         await at_rest(runner)
-        assert len(runner.owner.everything(ACCOUNT)) == 1  # nothing comes by itself
+        assert len(await runner.owner.everything(ACCOUNT)) == 1  # nothing comes by itself
         assert service.count("GET", "&model_name=hunyuan-video") == 0
         assert not runner.owner.history_state(ACCOUNT).is_needed
         assert await runner.owner.find_videos(ACCOUNT) == 2
@@ -564,5 +567,5 @@ async def test_a_file_that_is_gone_is_named_lost_and_stays_counted(rig: Rig, ser
     service.on("GET", FILE, answer(404))
     async with rig.running() as runner:
         await at_rest(runner)
-        assert [job.status for job in runner.owner.everything(ACCOUNT)] == [JobStatus.LOST]
-        assert runner.limits().spent_today_usd == COST_USD
+        assert [job.status for job in (await runner.owner.everything(ACCOUNT))] == [JobStatus.LOST]
+        assert (await runner.limits()).spent_today_usd == COST_USD

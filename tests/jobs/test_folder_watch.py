@@ -26,6 +26,7 @@ from hunyuan_ui.ledger import Ledger, open_ledger
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from tests.fake_service import FakeService
+from tests.seen import seen
 
 pytestmark = [
     pytest.mark.anyio,
@@ -86,7 +87,7 @@ async def clicked(runner: JobRunner) -> str:
 async def rendering(runner: JobRunner) -> str:
     """Return a job that was paid for and is rendered until `finish`."""
     job_id = await clicked(runner)
-    await until(lambda: runner.view(job_id, VISITOR).job.request_id)
+    await until(lambda: seen(runner, job_id, VISITOR).job.request_id)
     return job_id
 
 
@@ -204,18 +205,18 @@ async def test_nothing_more_is_sent_and_what_was_sent_is_named(
         way(folder)
         assert await refusal(runner) == "folder_replaced"
         assert not runner.is_healthy
-        problem = runner.limits().problem
+        problem = (await runner.limits()).problem
         assert problem is not None
         assert problem.code == "folder_replaced"
         await until(lambda: events(lines, "folder.replaced"))
-        request_id = runner.view(sent, VISITOR).job.request_id
+        request_id = (await runner.view(sent, VISITOR)).job.request_id
         named = [(line["job"], line["request_id"]) for line in events(lines, "job.at_risk")]
         assert named == [(sent, request_id)]
         finish(service)
         if way not in (folder_deleted, folder_renamed):  # there is no place for its file then
             assert (await ended(runner, sent)).status is JobStatus.DONE
-        await until(lambda: runner.view(waits, VISITOR).note)
-        view = runner.view(waits, VISITOR)
+        await until(lambda: seen(runner, waits, VISITOR).note)
+        view = await runner.view(waits, VISITOR)
         assert view.note is not None
         assert (view.phase, view.job.status, view.note.code) == (Phase.PAUSED, JobStatus.QUEUED, "folder_replaced")
         assert service.posts == 1
@@ -258,9 +259,9 @@ async def test_a_folder_that_is_put_back_is_used_again_by_itself(
         for _ in range(2):
             move(folder, away)
             assert await refusal(runner) == "folder_replaced"
-            await until(lambda: runner.view(waits, VISITOR).note)
+            await until(lambda: seen(runner, waits, VISITOR).note)
             move(away, folder)
-            await until(lambda: runner.view(waits, VISITOR).note is None)
+            await until(lambda: seen(runner, waits, VISITOR).note is None)
         assert runner.is_healthy
         assert len(events(lines, "folder.put_back")) == 2
         finish(service)
@@ -316,8 +317,8 @@ async def test_the_last_look_is_between_the_claim_and_the_post(folder: Path, ser
     checkpoint.hook = lose
     async with running(folder, service) as runner:
         job_id = await clicked(runner)
-        await until(lambda: runner.view(job_id, VISITOR).note)
-        assert runner.view(job_id, VISITOR).job.status is JobStatus.QUEUED
+        await until(lambda: seen(runner, job_id, VISITOR).note)
+        assert (await runner.view(job_id, VISITOR)).job.status is JobStatus.QUEUED
         assert service.posts == 0
 
 
@@ -348,7 +349,7 @@ async def test_a_kill_after_a_deleted_ledger_was_noticed_forgets_no_paid_job(
             assert (await ended(runner, waits)).status is JobStatus.DONE
         else:
             # A copy may be old, so what waited in it counts as sent until its owner says.
-            assert runner.view(waits, VISITOR).job.status is JobStatus.UNKNOWN
+            assert (await runner.view(waits, VISITOR)).job.status is JobStatus.UNKNOWN
             assert await refusal(runner) == "ledger_damaged"
             await runner.owner.resume(VISITOR)
         assert (await ended(runner, await clicked(runner))).status is JobStatus.DONE
@@ -367,8 +368,8 @@ async def test_what_ends_after_it_was_noticed_is_saved_as_well(
         finish(service)
         assert (await ended(runner, sent)).status is JobStatus.DONE
     async with running(folder, service) as runner:
-        assert runner.view(sent, VISITOR).job.status is JobStatus.DONE
-        assert runner.limits().spent_total_usd > 0
+        assert (await runner.view(sent, VISITOR)).job.status is JobStatus.DONE
+        assert (await runner.limits()).spent_total_usd > 0
 
 
 async def test_what_nobody_had_noticed_yet_is_saved_by_a_stop(
@@ -393,7 +394,7 @@ async def test_copies_of_one_trouble_push_no_good_ones_out(
         await until(lambda: events(lines, "ledger.saved"))
         for number in range(6):
             before = len(events(lines, "ledger.saved"))
-            await runner._means.in_ledger(runner._means.ledger.note, sent, number=number)
+            await runner._means.writes(runner._means.ledger.note, sent, number=number)
             await until(lambda: len(events(lines, "ledger.saved")) > before)  # noqa: B023 - used at once
         assert len(copies(folder)) == 1
 
@@ -425,8 +426,8 @@ async def test_a_video_that_came_after_the_folder_was_made_again_is_kept_and_cou
         job = await ended(runner, sent)
         assert job.status is JobStatus.DONE
     async with running(folder, service) as runner:
-        assert runner.video_path(sent, VISITOR).is_file()
-        assert runner.limits().spent_total_usd == pytest.approx((job.cost_microusd or 0) / 1e6)
+        assert (await runner.video_path(sent, VISITOR)).is_file()
+        assert (await runner.limits()).spent_total_usd == pytest.approx((job.cost_microusd or 0) / 1e6)
 
 
 async def test_a_program_that_ends_takes_nothing_from_the_one_that_came_after_it(

@@ -102,7 +102,7 @@ async def leave(call: Coroutine[Any, Any, Any], at: int, moment: Moment) -> bool
 
 async def at_rest(runner: JobRunner) -> None:
     """Wait until the ledger's thread and what waited for it have done what they were given."""
-    await runner._means.in_ledger(lambda: None)
+    await runner._means.writes(lambda: None)
     await asyncio.sleep(0.01)
 
 

@@ -114,15 +114,15 @@ async def test_the_owner_settles_and_resumes_what_strangers_had_to_stop_for(publ
     with pytest.raises(SpendLimitError) as caught:
         await public.submit(new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)
     assert caught.value.code == "breaker_open"
-    assert public.owner.is_paused(OWNER)
+    assert await public.owner.is_paused(OWNER)
     charged = await public.owner.settle(lost[0].id, OWNER, was_charged=True)
     released = await public.owner.settle(lost[1].id, OWNER, was_charged=False)
     assert (charged.status, released.status) == (JobStatus.LOST, JobStatus.FAILED)
-    assert [entry.id for entry in public.owner.unknown(OWNER)] == [lost[2].id]
+    assert [entry.id for entry in await public.owner.unknown(OWNER)] == [lost[2].id]
     await public.owner.resume(OWNER)
-    assert not public.owner.is_paused(OWNER)
+    assert not await public.owner.is_paused(OWNER)
     await public.submit(new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)
-    today = public.owner.days(OWNER)[-1]
+    today = (await public.owner.days(OWNER))[-1]
     assert today.spent_microusd == public._means.ledger.totals("").today_microusd > 0
 
 
@@ -144,18 +144,18 @@ async def test_the_owner_sets_right_what_a_clock_a_century_ahead_has_stored(priv
         for visitor in visitors:
             await runner.submit(job_id := new_id(), VideoRequest.parse({"prompt": "a"}), visitor)
             assert (await runner.wait(job_id, visitor, 20)).status is JobStatus.DONE
-        spent_usd = runner.limits().spent_today_usd
+        spent_usd = (await runner.limits()).spent_today_usd
         ahead_s = 0.0
-        notice = runner.limits().notice
+        notice = (await runner.limits()).notice
         assert (notice is not None) == (jobs > 0)
         assert notice is None or (notice.code, notice.facts) == ("clock_ahead", {"days": 36525})
         assert runner.is_healthy
-        assert runner.limits().problem is None
+        assert (await runner.limits()).problem is None
         assert runner.owner.clock_ahead_s(OWNER) == pytest.approx(CENTURY_S * (jobs > 0), abs=60)
         assert await runner.owner.set_clock_right(OWNER) == jobs
-        assert runner.limits().notice is None
-        assert runner.limits().spent_today_usd == spent_usd
-        assert [job.created_at for job in runner.owner.everything(OWNER)] == [
+        assert (await runner.limits()).notice is None
+        assert (await runner.limits()).spent_today_usd == spent_usd
+        assert [job.created_at for job in (await runner.owner.everything(OWNER))] == [
             pytest.approx(time.time(), abs=60) for _ in visitors
         ]
         await runner.submit(job_id := new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)
@@ -175,11 +175,11 @@ async def test_a_job_under_way_is_asked_about_at_the_usual_pace_after_the_clock_
     await runner.start()
     try:
         await runner.submit(job_id := new_id(), VideoRequest.parse({"prompt": "a"}), OWNER)
-        while not runner.view(job_id, OWNER).job.request_id:  # noqa: ASYNC110 - it has no event
+        while not (await runner.view(job_id, OWNER)).job.request_id:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.002)
         ahead_s = 0.0
         assert await runner.owner.set_clock_right(OWNER) == 1
-        view = runner.view(job_id, OWNER)
+        view = await runner.view(job_id, OWNER)
         assert view.job.created_at == pytest.approx(time.time(), abs=60)
         assert 0 <= view.elapsed_s < 60
     finally:

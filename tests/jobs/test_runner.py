@@ -24,6 +24,7 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.words import words
 from tests.fake_service import PRICE_USD, FakeService, answer, failure, lost_connection
+from tests.seen import seen
 from tests.videos import mp4_bytes
 
 pytestmark = pytest.mark.anyio
@@ -86,13 +87,13 @@ async def test_a_job_ends_with_its_video_in_the_library_and_its_real_cost(
     async with running(settings, service) as runner:
         job = await made(runner, seed=-1)
         assert job.status is JobStatus.DONE
-        assert job.sha256 == file_sha256(runner.video_path(job.id, VISITOR))
-        assert settings_tag.read(runner.video_path(job.id, VISITOR)) == job.request
+        assert job.sha256 == file_sha256(await runner.video_path(job.id, VISITOR))
+        assert settings_tag.read(await runner.video_path(job.id, VISITOR)) == job.request
         assert job.request.seed >= 0
         assert service.bill == [job.request.model_dump()]
         assert (job.cost_microusd, job.inference_s, job.notes["width"]) == (PRICE_USD * MICRO, 190.0, 32)
-        assert runner.limits().spent_today_usd == PRICE_USD
-        assert runner.view(job.id, VISITOR).phase is Phase.ENDED
+        assert (await runner.limits()).spent_today_usd == PRICE_USD
+        assert (await runner.view(job.id, VISITOR)).phase is Phase.ENDED
 
 
 async def test_v1_ends_the_same_way(settings: Settings, service: FakeService) -> None:
@@ -183,8 +184,8 @@ async def test_after_each_job_the_ledger_is_copied(settings: Settings, service: 
     garbage = settings.data_dir / "ledger.sqlite3"
     garbage.write_bytes(b"x" * 20_000)
     async with running(settings, service) as runner:
-        assert {job.id for job in runner.jobs(VISITOR)} == {first.id, second.id}
-        assert runner.limits().spent_total_usd == 2 * PRICE_USD
+        assert {job.id for job in (await runner.jobs(VISITOR))} == {first.id, second.id}
+        assert (await runner.limits()).spent_total_usd == 2 * PRICE_USD
 
 
 async def test_a_price_that_has_risen_since_it_was_shown_is_refused_and_stores_nothing(
@@ -200,7 +201,7 @@ async def test_a_price_that_has_risen_since_it_was_shown_is_refused_and_stores_n
         with pytest.raises(SpendLimitError) as caught:
             await runner.submit(job_id, wish, VISITOR, shown_usd=shown_usd)
         assert caught.value.code == "price_changed"
-        assert (service.posts, len(runner.jobs(VISITOR))) == (1, 1)
+        assert (service.posts, len(await runner.jobs(VISITOR))) == (1, 1)
         await runner.submit(job_id, wish, VISITOR, shown_usd=now_usd)
         assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
 
@@ -227,10 +228,10 @@ async def test_money_is_reserved_until_it_is_spent(settings: Settings, service: 
     async with running(settings, service) as runner:
         job_id = new_id()
         job = await runner.submit(job_id, VideoRequest(prompt="a heron"), VISITOR)
-        limits = runner.limits()
+        limits = await runner.limits()
         assert limits.reserved_today_usd == limits.spent_today_usd == job.reserved_microusd / MICRO > 0
         await runner.wait(job_id, VISITOR, 10)
-        limits = runner.limits()
+        limits = await runner.limits()
         assert (limits.reserved_today_usd, limits.spent_today_usd) == (0, PRICE_USD)
 
 
@@ -238,12 +239,12 @@ async def test_another_visitor_learns_nothing_of_a_job(settings: Settings, servi
     async with running(settings, service) as runner:
         job = await made(runner)
         for ask in (
-            lambda: runner.view(job.id, NEIGHBOUR),
-            lambda: runner.video_path(job.id, NEIGHBOUR),
-            lambda: runner.owner.unknown(NEIGHBOUR),
+            runner.view(job.id, NEIGHBOUR),
+            runner.video_path(job.id, NEIGHBOUR),
+            runner.owner.unknown(NEIGHBOUR),
         ):
             with pytest.raises(AccessError):
-                ask()
+                await ask
         for act in (
             runner.cancel(job.id, NEIGHBOUR),
             runner.delete(job.id, NEIGHBOUR),
@@ -252,8 +253,8 @@ async def test_another_visitor_learns_nothing_of_a_job(settings: Settings, servi
         ):
             with pytest.raises(AccessError):
                 await act
-        assert runner.jobs(NEIGHBOUR) == []
-        assert runner.newest(NEIGHBOUR) is None
+        assert (await runner.jobs(NEIGHBOUR)) == []
+        assert (await runner.newest(NEIGHBOUR)) is None
 
 
 @pytest.mark.parametrize("job_id", ["", "x", "A" * 32, "../" * 8, "a" * 33])
@@ -286,7 +287,7 @@ async def test_a_cost_is_counted_whichever_of_two_answers_names_it(
     async with running(settings, service) as runner:
         job = await made(runner)
         assert (job.status, job.cost_microusd) == (JobStatus.DONE, 770_000)
-        assert runner.limits().spent_total_usd == 0.77
+        assert (await runner.limits()).spent_total_usd == 0.77
 
 
 async def test_a_service_that_stays_away_fails_the_job_for_free(settings: Settings, service: FakeService) -> None:
@@ -296,7 +297,7 @@ async def test_a_service_that_stays_away_fails_the_job_for_free(settings: Settin
         assert job.status is JobStatus.FAILED
         assert job.problem is not None
         assert "Nothing was charged" in words().sentence(job.problem)
-        assert runner.limits().spent_total_usd == 0
+        assert (await runner.limits()).spent_total_usd == 0
         assert service.bill == []
 
 
@@ -308,7 +309,7 @@ async def test_a_post_without_an_answer_is_unknown_counted_and_never_repeated(
     async with running(settings, service) as runner:
         job = await made(runner)
         assert job.status is JobStatus.UNKNOWN
-        assert runner.limits().spent_total_usd == job.reserved_microusd / MICRO > 0
+        assert (await runner.limits()).spent_total_usd == job.reserved_microusd / MICRO > 0
         assert service.posts == 1
 
 
@@ -322,13 +323,13 @@ async def test_the_owner_settles_an_unknown_job(
         job = await made(runner)
         with pytest.raises(AccessError):
             await runner.owner.settle(job.id, VISITOR, was_charged=was_charged)
-        assert [known.id for known in runner.owner.unknown(owner)] == [job.id]
+        assert [known.id for known in (await runner.owner.unknown(owner))] == [job.id]
         assert await runner.owner.credits(owner) == 12.5
         settled = await runner.owner.settle(job.id, owner, was_charged=was_charged)
         assert settled.status is status
         assert settled.problem is not None
         assert "The owner found" in words().sentence(settled.problem)
-        assert (runner.limits().spent_total_usd > 0) is was_charged
+        assert ((await runner.limits()).spent_total_usd > 0) is was_charged
         with pytest.raises(AccessError):
             await runner.owner.settle(job.id, owner, was_charged=not was_charged)
 
@@ -342,7 +343,7 @@ async def test_a_job_that_fails_there_is_released_with_the_services_reason(
         assert job.status is JobStatus.FAILED
         assert job.problem is not None
         assert "Prompt is Mandatory. Nothing" in words().sentence(job.problem)
-        assert runner.limits().spent_total_usd == 0
+        assert (await runner.limits()).spent_total_usd == 0
 
 
 async def test_polls_that_fail_are_repeated_until_the_video_is_there(settings: Settings, service: FakeService) -> None:
@@ -416,8 +417,8 @@ async def test_a_rate_limit_is_waited_for_and_shown(settings: Settings, service:
     async with running(settings, service) as runner:
         job_id = new_id()
         await runner.submit(job_id, VideoRequest(prompt="a"), VISITOR)
-        await until(lambda: runner.view(job_id, VISITOR).phase is Phase.PAUSED)
-        view = runner.view(job_id, VISITOR)
+        await until(lambda: seen(runner, job_id, VISITOR).phase is Phase.PAUSED)
+        view = await runner.view(job_id, VISITOR)
         assert view.retry_in_s is not None
         assert 0 < view.retry_in_s <= 1
         assert view.job.status is JobStatus.QUEUED
@@ -458,7 +459,7 @@ async def test_only_as_many_as_allowed_are_in_flight_and_places_are_shown(
         for job_id in ids:
             await runner.submit(job_id, VideoRequest(prompt="a"), VISITOR)
         await until(lambda: service.posts == 2)
-        assert [runner.view(job_id, VISITOR).place for job_id in ids] == [None, None, 1, 2, 3]
+        assert [(await runner.view(job_id, VISITOR)).place for job_id in ids] == [None, None, 1, 2, 3]
         assert [view.job.id for view in runner.active(VISITOR)] == ids
         assert all([(await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE for job_id in ids])
         assert len(service.bill) == 5
@@ -485,21 +486,21 @@ async def test_a_limit_refuses_before_anything_is_stored_or_sent(settings: Setti
             *(runner.submit(new_id(), VideoRequest(prompt="a"), VISITOR) for _ in range(30)), return_exceptions=True
         )
         assert sum(isinstance(result, SpendLimitError) for result in results) == 29
-        assert len(runner.jobs(VISITOR)) == 1
+        assert len(await runner.jobs(VISITOR)) == 1
 
 
 async def test_delete_takes_the_files_and_keeps_the_money(settings: Settings, service: FakeService) -> None:
     async with running(settings, service) as runner:
         job = await made(runner)
-        path = runner.video_path(job.id, VISITOR)
+        path = await runner.video_path(job.id, VISITOR)
         await runner.delete(job.id, VISITOR)
         assert not path.exists()
-        assert runner.jobs(VISITOR) == []
-        assert runner.limits().spent_total_usd == PRICE_USD
+        assert (await runner.jobs(VISITOR)) == []
+        assert (await runner.limits()).spent_total_usd == PRICE_USD
         with pytest.raises(AccessError):
-            runner.view(job.id, VISITOR)
+            await runner.view(job.id, VISITOR)
     async with running(settings, service) as runner:
-        assert runner.jobs(VISITOR) == []
+        assert (await runner.jobs(VISITOR)) == []
 
 
 async def test_a_program_fault_before_the_answer_is_unknown_and_after_it_goes_on(
@@ -564,9 +565,9 @@ async def test_a_second_runner_on_the_folder_only_shows(settings: Settings, serv
         job = await made(runner)
         second = opened(settings, service)
         await second.start()
-        assert second.view(job.id, VISITOR).job.status is JobStatus.DONE
+        assert (await second.view(job.id, VISITOR)).job.status is JobStatus.DONE
         assert not second.is_healthy
-        problem = second.limits().problem
+        problem = (await second.limits()).problem
         assert problem is not None
         assert problem.code == "ledger_taken"
         with pytest.raises(StorageError, match="ledger_taken"):
@@ -581,9 +582,9 @@ async def test_a_lost_ledger_is_rebuilt_from_the_library(settings: Settings, ser
     for path in settings.data_dir.glob("ledger*"):
         path.unlink()
     async with running(settings, service) as runner:
-        found = runner.view(job.id, VISITOR).job
+        found = (await runner.view(job.id, VISITOR)).job
         assert (found.status, found.request, found.sha256) == (JobStatus.DONE, job.request, job.sha256)
-        assert runner.limits().spent_total_usd == PRICE_USD
+        assert (await runner.limits()).spent_total_usd == PRICE_USD
 
 
 async def test_a_nearly_full_disk_refuses_to_spend(settings: Settings, service: FakeService) -> None:

@@ -28,6 +28,7 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.words import words
 from tests.fake_service import Answer, FakeService, answer, failure
+from tests.seen import seen
 from tests.stored_jobs import ALICE, BOB, Clock, job
 
 pytestmark = pytest.mark.anyio
@@ -249,7 +250,7 @@ async def test_a_key_that_comes_with_a_job_is_checked_before_anything_is_stored(
     service.script("credits", answer(401, {"error": "Unauthorized."}))
     async with running(public, service) as runner:
         assert await refusal(runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)) == "key_refused"
-        assert (service.posts, runner.jobs(VISITOR)) == (0, [])
+        assert (service.posts, (await runner.jobs(VISITOR))) == (0, [])
 
 
 async def test_a_right_key_is_asked_about_once_in_a_while(
@@ -345,8 +346,8 @@ async def test_after_a_restart_an_own_job_waits_for_its_key_and_goes_on_with_it(
         await runner.submit(job_id, FOX, VISITOR)
         await until(lambda: len(keys) == 3)
     async with running(public, service) as runner:
-        await until(lambda: runner.view(job_id, VISITOR).note is not None)
-        view = runner.view(job_id, VISITOR)
+        await until(lambda: seen(runner, job_id, VISITOR).note is not None)
+        view = await runner.view(job_id, VISITOR)
         assert (view.phase, view.note.code if view.note else None) == (Phase.PAUSED, "key_forgotten")
         asked = list(service.asked)
         await runner.keys.bring("SG_eeee1111eeee1111", NEIGHBOUR)
@@ -372,7 +373,7 @@ async def busy(settings: Settings, service: FakeService) -> AsyncIterator[JobRun
     async with running(replace(settings, concurrency=1), service) as runner:
         first = Visitor.from_token("f" * 32)
         taken = await runner.submit(new_id(), FOX, first, own_key="SG_9999aaaa9999aaaa")
-        await until(lambda: runner.view(taken.id, first).job.status is JobStatus.RUNNING)
+        await until(lambda: seen(runner, taken.id, first).job.status is JobStatus.RUNNING)
         yield runner
 
 
@@ -466,7 +467,7 @@ async def test_a_start_without_a_preview_ends_the_previews_of_an_earlier_one(
         await until(lambda: service.polls != {} or "status" in service.asked)
     asked = len(service.asked)
     async with running(private, service) as runner:
-        ended = runner.view(job_id, VISITOR).job
+        ended = (await runner.view(job_id, VISITOR)).job
         assert (ended.status, ended.problem.code if ended.problem else None) == (JobStatus.FAILED, "preview_gone")
     assert len(service.asked) == asked
 
@@ -504,7 +505,7 @@ async def test_an_owners_pause_for_credits_does_not_hold_up_others(public: Setti
         refused = new_id()
         await runner.submit(refused, FOX, VISITOR)
         assert (await runner.wait(refused, VISITOR, 10)).status is JobStatus.FAILED
-        assert runner.limits().problem is not None
+        assert (await runner.limits()).problem is not None
         await made(runner, NEIGHBOUR, "nobody")
 
 
@@ -530,9 +531,9 @@ async def test_in_public_one_visitors_second_video_lets_others_go_first(public: 
         for job_id in (first, second):
             await runner.submit(job_id, FOX, NEIGHBOUR, own_key=OWN_KEY)
         await runner.submit(others, FOX, VISITOR)
-        await until(lambda: runner.view(others, VISITOR).phase is Phase.RENDERING)
-        await until(lambda: runner.view(first, NEIGHBOUR).phase is Phase.RENDERING)
-        view = runner.view(second, NEIGHBOUR)
+        await until(lambda: seen(runner, others, VISITOR).phase is Phase.RENDERING)
+        await until(lambda: seen(runner, first, NEIGHBOUR).phase is Phase.RENDERING)
+        view = await runner.view(second, NEIGHBOUR)
         assert (view.job.status, view.place, service.posts) == (JobStatus.QUEUED, 1, 2)
         service.scripts["status"].clear()
         assert (await runner.wait(second, NEIGHBOUR, 10)).status is JobStatus.DONE
@@ -555,8 +556,8 @@ async def test_trouble_with_a_visitors_own_key_holds_up_nobody_else(
     async with running(public, service) as runner:
         theirs = new_id()
         await runner.submit(theirs, FOX, NEIGHBOUR, own_key=OWN_KEY)
-        await until(lambda: service.posts == 1 and runner.view(theirs, NEIGHBOUR).note is not None)
-        assert runner.limits().problem is None
+        await until(lambda: service.posts == 1 and seen(runner, theirs, NEIGHBOUR).note is not None)
+        assert (await runner.limits()).problem is None
         await made(runner)
         # The one question was about the visitor's own key, when it was brought.
         assert (len(service.bill), service.asked.count("credits")) == (1, 1)
@@ -573,12 +574,12 @@ async def test_a_visitors_own_key_does_not_set_the_owners_stopped_queue_going(
         own = new_id()
         await runner.submit(own, FOX, NEIGHBOUR, own_key=OWN_KEY)
         assert (await runner.wait(own, NEIGHBOUR, 10)).status is JobStatus.DONE
-        problem = runner.limits().problem
+        problem = (await runner.limits()).problem
         assert problem is not None
         assert problem.code == "out_of_credits"
         waiting, other = new_id(), Visitor.from_token("c" * 32)
         await runner.submit(waiting, FOX, other)
-        await until(lambda: runner.view(waiting, other).phase is Phase.PAUSED)
+        await until(lambda: seen(runner, waiting, other).phase is Phase.PAUSED)
         assert service.posts == 2
 
 

@@ -68,11 +68,11 @@ async def look_at_everything(runner: JobRunner, get: Get, job_id: str) -> None:
     assert (await get(HEALTH)).json()["status"] == "ok"
     assert (await get(JOBS)).status_code == 200
     assert (await get(f"{JOBS}/{job_id}")).json()["status"] == "done"
-    assert runner.limits().spent_today_usd > 0
-    assert runner.newest(VISITOR) is not None
+    assert (await runner.limits()).spent_today_usd > 0
+    assert (await runner.newest(VISITOR)) is not None
     assert [job.id for job in (await runner.videos.page(VISITOR, search="heron"))[0]] == [job_id]
     for ask in (runner.owner.everything, runner.owner.unknown, runner.owner.days, runner.owner.is_paused):
-        ask(VISITOR)
+        await ask(VISITOR)
 
 
 @pytest.mark.parametrize("kind", ["IMMEDIATE", "EXCLUSIVE"])
@@ -128,7 +128,7 @@ async def test_a_click_that_cannot_be_stored_says_why_and_leaves_nothing(
             with pytest.raises(StorageError) as caught:
                 await clicked(runner)
             assert caught.value.code == "ledger_busy"
-        assert runner.jobs(VISITOR) == []
+        assert (await runner.jobs(VISITOR)) == []
         assert (await runner.wait(await clicked(runner), VISITOR, 20)).status is JobStatus.DONE
         assert service.posts == 1
 
@@ -140,14 +140,14 @@ async def test_a_click_does_not_wait_for_ever_behind_what_others_have_to_store(
     service = FakeService()
     async with running(tmp_path / "data", service) as (runner, _):
         monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
-        other = asyncio.ensure_future(runner._means.in_ledger(may_go.wait, 30))
+        other = asyncio.ensure_future(runner._means.writes(may_go.wait, 30))
         clicks = [clicked(runner) for _ in range(10)]
         refused = await asyncio.wait_for(asyncio.gather(*clicks, return_exceptions=True), 20)
         assert [error.code for error in refused if isinstance(error, StorageError)] == ["ledger_busy"] * 10
         assert not other.done()
         may_go.set()
         assert (await runner.wait(await clicked(runner), VISITOR, 20)).status is JobStatus.DONE
-        assert len(runner.jobs(VISITOR)) == 1
+        assert len(await runner.jobs(VISITOR)) == 1
 
 
 async def test_a_start_stores_nothing_on_the_event_loop(tmp_path: Path) -> None:
@@ -161,10 +161,10 @@ async def test_a_start_stores_nothing_on_the_event_loop(tmp_path: Path) -> None:
         sent = await clicked(runner)
         await runner.wait(sent, VISITOR, 20)
         lost = new_id()
-        await runner._means.in_ledger(_leave_in_doubt, runner, lost)
+        await runner._means.writes(_leave_in_doubt, runner, lost)
     checkpoint.hook = note
     async with running(tmp_path / "data", FakeService()) as (runner, _):
-        assert runner.view(lost, VISITOR).job.status is JobStatus.UNKNOWN
+        assert (await runner.view(lost, VISITOR)).job.status is JobStatus.UNKNOWN
         await runner.owner.settle(lost, VISITOR, was_charged=False)
         await runner.owner.resume(VISITOR)
         await runner.delete(sent, VISITOR)

@@ -171,14 +171,14 @@ async def test_a_newer_ledger_is_shown_as_far_as_it_can_be_read_and_never_change
     await runner.start()
     visitor = Visitor("a" * 32, is_owner=True)
     try:
-        problem = runner.limits().problem
+        problem = (await runner.limits()).problem
         assert problem is not None
         assert problem.code == "ledger_newer"
         assert "update this program" in words().sentence(problem)
         with pytest.raises(StorageError) as caught:
             await runner.submit(new_id(), VideoRequest(prompt="a heron"), visitor)
         assert caught.value.code == "ledger_newer"
-        assert len(runner.jobs(visitor)) == shown
+        assert len(await runner.jobs(visitor)) == shown
     finally:
         await runner.stop()
     assert path.read_bytes() == before

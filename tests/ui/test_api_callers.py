@@ -138,8 +138,8 @@ async def test_a_caller_without_a_name_gets_what_opens_their_job_and_the_id_alon
         for header in (job_id, job_id.upper(), new_id()):
             assert await refused(calls, job_id, caller(x_hunyuan_visitor=header))
         assert await refused(calls, job_id, caller(x_api_key=job_id))
-        assert runner.jobs(Visitor.from_token(job_id)) == []
-        assert runner.jobs(Visitor.from_token(secret)) != []
+        assert (await runner.jobs(Visitor.from_token(job_id))) == []
+        assert (await runner.jobs(Visitor.from_token(secret))) != []
 
 
 async def test_generate_tells_what_opens_its_job(public: Settings, service: FakeService) -> None:
@@ -190,7 +190,7 @@ async def test_a_handle_of_ones_own_names_the_job_whatever_else_the_call_says(
         other = f"{job_id}.{new_id()}"
         assert (await said(calls.submit(*values(other)))).startswith(NO_SUCH)
         assert await refused(calls, other, caller())
-        assert [job.id for job in runner.jobs(Visitor.from_token(secret))] == [job_id]
+        assert [job.id for job in (await runner.jobs(Visitor.from_token(secret)))] == [job_id]
     assert service.posts == 1
 
 
@@ -434,5 +434,5 @@ async def test_a_job_that_waits_for_its_turn_can_be_waited_for_by_its_own_caller
     endless(service)
     async with running(public, service) as (runner, calls):
         sent = await calls.submit(*values())
-        assert runner.jobs(Visitor.from_token(sent["job_id"].partition(".")[2]))[0].status is not JobStatus.DONE
+        assert (await runner.jobs(Visitor.from_token(sent["job_id"].partition(".")[2])))[0].status is not JobStatus.DONE
         assert (await said(calls.generate(*values(sent["job_id"].partition(".")[0])))).startswith(NO_SUCH)

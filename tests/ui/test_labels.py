@@ -105,7 +105,7 @@ def test_only_who_asks_for_all_of_it_gets_the_head_the_examples_and_their_own_la
 def test_an_example_says_the_price_that_the_button_says_once_it_is_picked(runner: JobRunner, example: Any) -> None:
     for language in languages():
         say = words(language)
-        cards = priced_parts(runner, "owner", say)["examples"]["cards"]
+        cards = asyncio.run(priced_parts(runner, "owner", say))["examples"]["cards"]
         card = next(card for card in cards if card["key"] == example.key)
         assert card["settings"] == example.request.model_dump()
         found = priced({**card["settings"], "count": "1"}, runner, "owner", say)
@@ -128,7 +128,7 @@ def test_the_form_begins_with_the_defaults_and_their_price(runner: JobRunner) ->
 
 
 def test_the_head_names_what_is_spent_and_what_is_reserved(runner: JobRunner) -> None:
-    limits = replace(runner.limits(), spent_today_usd=3.66, reserved_today_usd=2.20, daily_limit_usd=10.0)
+    limits = replace(runner.read_limits(), spent_today_usd=3.66, reserved_today_usd=2.20, daily_limit_usd=10.0)
     assert head_of(limits, "owner", words())["spent"] == "spent $1.46 · reserved $2.20 of $10.00"
     unlimited = replace(limits, daily_limit_usd=None)
     assert head_of(unlimited, "owner", words())["spent"] == "spent $1.46 · reserved $2.20"

@@ -283,7 +283,7 @@ async def test_a_note_is_kept_from_those_whose_job_it_is(runner: JobRunner) -> N
     made = stored(runner, cost_microusd=1_460_000)
     asked = event(job=shown(runner, made), cost_usd=1.0, note="a customer of ours")
     assert (await (await owners(runner)).correct()(asking(), asked, WHO))["said"]
-    view = runner.view(made.id, Visitor(made.visitor))
+    view = await runner.view(made.id, Visitor(made.visitor))
     assert "customer" not in json.dumps([as_json(view, words()), facts_of(view.job, words())])
 
 
@@ -375,7 +375,7 @@ async def test_the_key_rests_until_the_owner_says_what_was_spent(runner: JobRunn
     assert desk_now["history"]["wants_word"]
     (row,) = desk_now["jobs"]
     assert (row["what"], row["cost"], row["can"]["correct"]) == ("What you said was spent before", "$2.00", False)
-    assert runner.limits().spent_today_usd == 2.0
+    assert (await runner.limits()).spent_today_usd == 2.0
 
 
 @pytest.mark.parametrize(

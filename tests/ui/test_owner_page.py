@@ -216,7 +216,7 @@ async def test_no_list_of_the_owners_page_names_a_job_by_what_opens_it(runner: J
 async def test_what_is_spent_and_reserved_is_named_and_what_is_left_is_never_less_than_nothing(
     runner: JobRunner,
 ) -> None:
-    limits = replace(runner.limits(), spent_today_usd=12.0, spent_total_usd=20.0, reserved_today_usd=2.2)
+    limits = replace((await runner.limits()), spent_today_usd=12.0, spent_total_usd=20.0, reserved_today_usd=2.2)
     assert limit_lines(replace(limits, daily_limit_usd=10.0, total_limit_usd=50.0), words())[:2] == [
         "$9.80 spent and $2.20 reserved today (UTC), $0.00 of $10.00 is left",
         "$20.00 counted in all, $30.00 of $50.00 is left",
@@ -245,7 +245,7 @@ async def test_what_is_spent_and_reserved_is_named_and_what_is_left_is_never_les
     indirect=["runner"],
 )
 async def test_the_head_says_what_a_restart_leaves(runner: JobRunner, said: str) -> None:
-    assert head_of(runner.limits(), "owner", words())["storage"] == said
+    assert head_of((await runner.limits()), "owner", words())["storage"] == said
 
 
 # who pays

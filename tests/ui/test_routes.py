@@ -84,7 +84,7 @@ async def test_a_quick_end_is_told_in_the_answer_that_was_held_for_it(tmp_path: 
         assert (body["status"], body["is_active"]) == ("done", False)
         assert body["video"]["id"] == job_id
         assert body["video"]["settings"]["prompt"] == "a fox in the snow"
-        assert runner.videos.opened(job_id, body["video"]["code"]).status is JobStatus.DONE
+        assert (await runner.videos.opened(job_id, body["video"]["code"])).status is JobStatus.DONE
 
 
 async def test_an_answer_is_held_no_longer_than_asked_and_says_that_the_job_goes_on(tmp_path: Path) -> None:

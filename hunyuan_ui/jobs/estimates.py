@@ -1,0 +1,42 @@
+"""Estimates: what a request will take and cost here, corrected by the ledger's finished jobs."""
+
+from __future__ import annotations
+
+from hunyuan_ui import log
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.estimate import Estimate, Outcome, estimate
+from hunyuan_ui.job import Payer
+from hunyuan_ui.jobs.ledger_thread import LedgerThread
+from hunyuan_ui.ledger import Ledger
+from hunyuan_ui.request import VideoRequest
+
+
+class Estimates:
+    """Holds the latest outcomes in memory, so that a price needs no read of the ledger.
+
+    Args:
+        ledger: Read once here, and again by `reload`.
+        reads: The thread that reads the ledger.
+
+    Raises:
+        StorageError: The ledger cannot be read.
+    """
+
+    def __init__(self, ledger: Ledger, reads: LedgerThread) -> None:
+        self._ledger = ledger
+        self._reads = reads
+        self._outcomes = self._read()
+
+    def estimate(self, request: VideoRequest, payer: Payer) -> Estimate:
+        """Return what a request will take and cost; previews, which nobody pays for, learn from previews alone."""
+        return estimate(request, self._outcomes[payer == "nobody"])
+
+    async def reload(self) -> None:
+        """Read the outcomes again, after a job has ended or a cost was corrected; keep the old ones if that fails."""
+        try:
+            self._outcomes = await self._reads(self._read)
+        except StorageError as error:
+            log.trouble("estimates.not_read", code=error.code)
+
+    def _read(self) -> dict[bool, list[Outcome]]:
+        return {True: self._ledger.outcomes("nobody"), False: self._ledger.outcomes("owner")}
