@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from hunyuan_ui import log
-from hunyuan_ui.jobs import open_runner
+from hunyuan_ui.jobs import build_runner
 from hunyuan_ui.preview import service_for
 from hunyuan_ui.startup import addresses, check_served, check_writable, describe, end_signal, read_settings, say
 
@@ -60,7 +60,7 @@ check_served(wanted, folders)
 check_writable(folders[0])
 settings = services.enter_context(service_for(wanted))
 log.configure(settings.api_key, settings.access_code)
-runner = open_runner(settings)
+runner = build_runner(settings)
 has_analytics = os.environ.get("GRADIO_ANALYTICS_ENABLED") == "True"
 demo = build_page(runner, has_analytics=has_analytics)
 routes = build_routes(runner)
@@ -71,8 +71,8 @@ def main() -> None:
     should_end = end_signal()
     log.guard_prints()
     with services:
-        limits = runner.read_limits()
-        say(*describe(settings, spent_today_usd=limits.spent_today_usd, spent_total_usd=limits.spent_total_usd))
+        spending = runner.read_spending()
+        say(*describe(settings, spent_today_usd=spending.spent_today_usd, spent_total_usd=spending.spent_total_usd))
         listen_on(settings.server_name)
         filters = [Middleware(PageCompression), Middleware(AssetMemory)]
         app = {"lifespan": lifespan, "routes": routes, "middleware": filters}

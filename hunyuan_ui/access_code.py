@@ -174,11 +174,6 @@ class AccessCode:
         self._tries = tries
         self._granted: OrderedDict[str, None] = OrderedDict()
 
-    @property
-    def is_set(self) -> bool:
-        """Whether there is a code to be asked for."""
-        return self._code is not None
-
     def knows(self, visitor_id: str) -> bool:
         """Whether this visitor may pass without being asked."""
         return self._code is None or visitor_id in self._granted

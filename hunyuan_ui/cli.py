@@ -21,7 +21,7 @@ from hunyuan_ui import log
 from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError, SettingsError, SpendLimitError
 from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Visitor, is_id, new_id
-from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.preview import service_for
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
 from hunyuan_ui.settings import Settings
@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interru
         settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
         log.configure(settings.api_key, level="WARNING")
         with service_for(settings) as reachable:
-            return asyncio.run(_make(options, open_runner(reachable), interruption))
+            return asyncio.run(_make(options, build_runner(reachable), interruption))
     except (SettingsError, InvalidRequestError) as error:
         return _say(_WORDS.sentence(error), Exit.USAGE)
     except SpendLimitError as error:
@@ -155,7 +155,7 @@ async def _make(options: argparse.Namespace, runner: JobRunner, interruption: _I
         end = await _watched(runner, job_id, interruption)
         if end.done() and not end.result().is_active:
             return await _finish(runner, end.result(), options)
-        if problem := (await runner.limits()).problem:
+        if problem := (await runner.spending()).problem:
             _progress(f"{_WORDS.sentence(problem)}\n")
     finally:
         await runner.stop()

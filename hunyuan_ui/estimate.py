@@ -23,9 +23,9 @@ USD_PER_S: Final = 0.006929
 
 _SAFE_SHARE: Final = 0.75  # of the hour a request is known for; the service's own queue takes some of it as well
 
-_UNLEARNT_SPREAD: Final = (0.65, 1.5)  # docs/facts/model.md 1.4: the absolute level is +-35 % until calibrated
-_LEARNT_SPREAD: Final = (0.85, 1.2)
-_LEARNT_AFTER: Final = 3  # jobs
+_UNCALIBRATED_SPREAD: Final = (0.65, 1.5)  # docs/facts/model.md 1.4: the absolute level is +-35 % until calibrated
+_CALIBRATED_SPREAD: Final = (0.85, 1.2)
+_CALIBRATED_AFTER: Final = 3  # jobs
 _SHORTEST_S: Final = 1e-9  # nothing is made faster; less is a broken record
 _FACTOR_RANGE: Final = (0.05, 8.0)  # a wild outlier must not turn the estimate useless
 _PLAUSIBLE_TIMES: Final = 10
@@ -49,7 +49,7 @@ class Estimate:
     cost_usd: float
     low_usd: float
     high_usd: float
-    is_learnt: bool
+    is_calibrated: bool
 
     @property
     def may_outlive_record(self) -> bool:
@@ -81,13 +81,13 @@ def estimate(request: VideoRequest, outcomes: Sequence[Outcome] = ()) -> Estimat
     # alone: by way of the seconds, two clipped factors could end far below what every bill has said.
     billed = [o.cost_usd / (USD_PER_S * o.predicted_s) for o in timed if o.cost_usd is not None and o.cost_usd > 0]
     price_factor = _clipped(median(billed)) if billed else factor
-    is_learnt = len(timed) >= _LEARNT_AFTER
-    low, high = _LEARNT_SPREAD if is_learnt else _UNLEARNT_SPREAD
+    is_calibrated = len(timed) >= _CALIBRATED_AFTER
+    low, high = _CALIBRATED_SPREAD if is_calibrated else _UNCALIBRATED_SPREAD
     predicted_s = predicted_seconds(request)
     seconds, listed = factor * predicted_s, USD_PER_S * predicted_s
     cost = price_factor * listed
     # Small videos may have taught too low a price for a large one, so the most is never below the price list's.
-    return Estimate(seconds, low * seconds, high * seconds, cost, low * cost, max(high * cost, listed), is_learnt)
+    return Estimate(seconds, low * seconds, high * seconds, cost, low * cost, max(high * cost, listed), is_calibrated)
 
 
 def is_plausible(cost_usd: float, expected_usd: float) -> bool:

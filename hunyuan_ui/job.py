@@ -33,10 +33,8 @@ class JobStatus(str, Enum):
     LOST = "lost"
 
 
-RESERVED: Final = frozenset({JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING})
 SPENT: Final = frozenset({JobStatus.DOWNLOADING, JobStatus.DONE, JobStatus.UNKNOWN, JobStatus.LOST})
 ACTIVE: Final = frozenset({JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING, JobStatus.DOWNLOADING})
-ENDED: Final = frozenset(JobStatus) - ACTIVE
 
 
 class Phase(str, Enum):

@@ -59,7 +59,7 @@ class Day:
     videos: int
 
 
-class Guard:
+class SpendLimits:
     """The rules of one run.
 
     Args:

@@ -1,4 +1,4 @@
-"""Codes that only this installation can make: in links that a browser loads without headers, and for who calls."""
+"""Signatures that only this installation can make: for links that a browser loads without headers, and tokens."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _SECRET_BYTES: Final = 32
 _SHOWN_DIGITS: Final = 16
 
 
-class LinkCodes:
-    """Makes and checks the codes.
+class SignedLinks:
+    """Makes and checks signatures.
 
     Args:
         folder: Where the secret is kept, readable by this user only; where that cannot be, links live as long as
@@ -26,26 +26,26 @@ class LinkCodes:
     def __init__(self, folder: Path) -> None:
         self._secret = _kept_secret(folder / FILE_NAME)
 
-    def code(self, visitor_id: str, job_id: str) -> str:
-        """Return the code of a visitor's video: 128 bits in hexadecimal digits."""
+    def signature(self, visitor_id: str, job_id: str) -> str:
+        """Return the signature of a visitor's video: 128 bits in hexadecimal digits."""
         return hmac.new(self._secret, f"{visitor_id}/{job_id}".encode(), sha256).hexdigest()[:32]
 
-    def token(self, job_id: str, wish: str) -> str:
-        """Return the token of a caller who has nothing but a job id of their own, and says again what they wished for.
+    def token(self, job_id: str, request: str) -> str:
+        """Return the token of a caller who has nothing but a job id of their own, and repeats their request.
 
         Args:
             job_id: Which they chose.
-            wish: All that they asked for.
+            request: All that they asked for.
         """
-        return hmac.new(self._secret, f"token/{job_id}/{wish}".encode(), sha256).hexdigest()[:32]
+        return hmac.new(self._secret, f"token/{job_id}/{request}".encode(), sha256).hexdigest()[:32]
 
-    def shown_id(self, job_id: str) -> str:
+    def public_id(self, job_id: str) -> str:
         """Return what stands for a job where it is only to be told from others: it opens nothing."""
         return hmac.new(self._secret, f"shown/{job_id}".encode(), sha256).hexdigest()[:_SHOWN_DIGITS]
 
-    def opens(self, code: str, visitor_id: str, job_id: str) -> bool:
-        """Whether this is the code of that visitor's video."""
-        return hmac.compare_digest(code.encode(), self.code(visitor_id, job_id).encode())
+    def opens(self, signature: str, visitor_id: str, job_id: str) -> bool:
+        """Whether this is the signature of that visitor's video."""
+        return hmac.compare_digest(signature.encode(), self.signature(visitor_id, job_id).encode())
 
 
 def _kept_secret(path: Path) -> bytes:

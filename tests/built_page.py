@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.routes import App
 
-from hunyuan_ui.jobs import open_runner
+from hunyuan_ui.jobs import build_runner
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.page import build_page
 from hunyuan_ui.ui.routes import build_routes
@@ -23,7 +23,7 @@ class BuiltPage:
     """
 
     def __init__(self, settings: Settings) -> None:
-        runner = open_runner(settings)
+        runner = build_runner(settings)
         self.routes = build_routes(runner)
         self.blocks: Any = build_page(runner)
         self.app = App.create_app(self.blocks, app_kwargs={"routes": self.routes}, mcp_server=settings.has_mcp)

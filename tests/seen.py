@@ -10,7 +10,7 @@ from hunyuan_ui.jobs import JobRunner, JobView
 def seen(runner: JobRunner, job_id: str, visitor: Visitor) -> JobView:
     """Return what `JobRunner.view` would, read in the caller's thread."""
     live = runner._dispatcher.live.get(job_id)
-    job = live.job if live is not None else runner._means.ledger.get(job_id)
+    job = live.job if live is not None else runner._services.ledger.get(job_id)
     if job is None or not visitor.may_see(job):
         raise AccessError("not_yours")
     return runner._view_of(job)

@@ -435,13 +435,13 @@ def test_interrupted_before_it_is_stored_nothing_is_sent(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    opened = cli.open_runner
+    opened = cli.build_runner
 
     def interrupt(*values: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return opened(*values)
 
-    monkeypatch.setattr(cli, "open_runner", interrupt)
+    monkeypatch.setattr(cli, "build_runner", interrupt)
     assert main(["a cat", *SMALL], spends) == Exit.FAILED
     assert "Nothing was sent" in capsys.readouterr().err
     assert service.bill == []

@@ -93,8 +93,8 @@ def test_the_range_narrows_after_three_jobs() -> None:
     assert range_of([]) == pytest.approx((0.65, 1.5))
     assert range_of([took(1.0)] * 2) == pytest.approx((0.65, 1.5))
     assert range_of([took(1.0)] * 3) == pytest.approx((0.85, 1.2))
-    assert not estimate(DEFAULT, [took(1.0)] * 2).is_learnt
-    assert estimate(DEFAULT, [took(1.0)] * 3).is_learnt
+    assert not estimate(DEFAULT, [took(1.0)] * 2).is_calibrated
+    assert estimate(DEFAULT, [took(1.0)] * 3).is_calibrated
 
 
 def test_a_price_of_zero_never_makes_a_job_free() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hunyuan_ui.errors import HunyuanUIError, RateLimitError
-from hunyuan_ui.job import ACTIVE, ENDED, RESERVED, SPENT, Job, JobProblem, JobStatus, Visitor, is_id, new_id
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.request import VideoRequest
 
 JOB = Job(
@@ -28,16 +28,6 @@ JOB = Job(
 
 def job(**changes: Any) -> Job:
     return dataclasses.replace(JOB, **changes)
-
-
-def test_every_status_is_either_active_or_ended() -> None:
-    assert set(JobStatus) == ACTIVE | ENDED
-    assert not ACTIVE & ENDED
-
-
-def test_every_status_reserves_spends_or_releases() -> None:
-    assert set(JobStatus) - RESERVED - SPENT == {JobStatus.FAILED, JobStatus.CANCELLED}
-    assert not RESERVED & SPENT
 
 
 @pytest.mark.parametrize("status", JobStatus)

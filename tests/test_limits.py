@@ -16,8 +16,8 @@ from hunyuan_ui.limits import (
     MOST_WAITING_OF_ONE,
     MOST_WAITING_PRIVATE,
     SECONDS_BETWEEN_SUBMITS,
-    Guard,
     Places,
+    SpendLimits,
     Totals,
 )
 from hunyuan_ui.request import VideoRequest
@@ -53,7 +53,7 @@ def passes(settings: Settings, asked: Job, totals: Totals = EMPTY, **options: An
 
 def code_of(settings: Settings, asked: Job, totals: Totals = EMPTY, **options: Any) -> str | None:
     try:
-        Guard(settings).check(asked, totals, **options)
+        SpendLimits(settings).check(asked, totals, **options)
     except SpendLimitError as error:
         return error.code
     return None
@@ -61,7 +61,7 @@ def code_of(settings: Settings, asked: Job, totals: Totals = EMPTY, **options: A
 
 def said(settings: Settings, asked: Job, totals: Totals = EMPTY) -> str:
     with pytest.raises(SpendLimitError) as caught:
-        Guard(settings).check(asked, totals)
+        SpendLimits(settings).check(asked, totals)
     return words().sentence(caught.value)
 
 
@@ -76,12 +76,12 @@ def cents(dollars: float) -> int:
     ("settings", "payer"), [(PRIVATE, "owner"), (PUBLIC, "owner"), (PREVIEW, "nobody"), (PUBLIC_PREVIEW, "nobody")]
 )
 def test_without_an_own_key_the_owner_pays_or_nobody(settings: Settings, payer: str) -> None:
-    assert Guard(settings).payer(has_own_key=False) == payer
+    assert SpendLimits(settings).payer(has_own_key=False) == payer
 
 
 @pytest.mark.parametrize("settings", [PRIVATE, PUBLIC, PREVIEW, PUBLIC_PREVIEW, replace(PUBLIC, daily_limit_usd=None)])
 def test_an_own_key_always_pays_for_itself(settings: Settings) -> None:
-    assert Guard(settings).payer(has_own_key=True) == "visitor"
+    assert SpendLimits(settings).payer(has_own_key=True) == "visitor"
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ def test_an_own_key_always_pays_for_itself(settings: Settings) -> None:
 )
 def test_without_a_daily_limit_the_owners_key_is_not_lent_to_strangers(settings: Settings) -> None:
     with pytest.raises(SpendLimitError) as caught:
-        Guard(settings).payer(has_own_key=False)
+        SpendLimits(settings).payer(has_own_key=False)
     assert caught.value.code == "owner_key_not_shared"
 
 
 def payer(settings: Settings, wanted: Payer | None = None, **shown: bool) -> str:
     """Return who pays, or the code of the refusal."""
     try:
-        return Guard(settings).payer(wanted, **{"has_own_key": False, **shown})
+        return SpendLimits(settings).payer(wanted, **{"has_own_key": False, **shown})
     except SpendLimitError as error:
         return error.code
 
@@ -125,7 +125,7 @@ WITH_LOGIN = replace(PUBLIC, share=False, is_space=True, requires_login=True, lo
     ],
 )
 def test_a_visitor_is_offered_whoever_can_pay(settings: Settings, payers: tuple[Payer, ...]) -> None:
-    assert Guard(settings).payers == payers
+    assert SpendLimits(settings).payers == payers
     for choice in payers:
         assert payer(settings, choice, has_own_key=True, is_logged_in=True) == choice
 
@@ -229,7 +229,7 @@ def test_a_price_that_was_never_shown_is_said_and_not_paid() -> None:
 
 def test_a_changed_price_is_said_with_the_one_that_was_shown() -> None:
     with pytest.raises(SpendLimitError) as caught:
-        Guard(PRIVATE).check(job(2.85), EMPTY, shown_usd=2.2)
+        SpendLimits(PRIVATE).check(job(2.85), EMPTY, shown_usd=2.2)
     assert (
         words().sentence(caught.value).startswith("This video may cost $2.85 now, more than the $2.20 that was shown.")
     )

@@ -1,7 +1,6 @@
-"""The runner: the only room that joins endpoint, ledger, library and guard, and the page's one door to them."""
+"""Jobs: the only package that joins endpoint, ledger, library and limits; the page reaches them through it."""
 
-from hunyuan_ui.jobs.build import open_runner
-from hunyuan_ui.jobs.job_view import HistoryState, JobView, Limits
-from hunyuan_ui.jobs.runner import JobRunner
+from hunyuan_ui.jobs.job_view import HistoryState, JobView, Spending
+from hunyuan_ui.jobs.runner import JobRunner, build_runner
 
-__all__ = ["HistoryState", "JobRunner", "JobView", "Limits", "open_runner"]
+__all__ = ["HistoryState", "JobRunner", "JobView", "Spending", "build_runner"]

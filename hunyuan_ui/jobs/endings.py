@@ -67,10 +67,6 @@ class Endings:
         proof = _AT_ONCE if self._is_free else PROOFS[ending]
         return seen.count >= proof.answers and self._now() - seen.since >= proof.seconds
 
-    def count(self, ending: Ending) -> int:
-        """Return how often this was said."""
-        return self._seen[ending].count if ending in self._seen else 0
-
     def clear(self) -> None:
         """Start again: an answer has spoken for the video."""
         self._seen.clear()

@@ -11,7 +11,7 @@ from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import LOCK_NAME
 from hunyuan_ui.job import Job, JobProblem, JobStatus
-from hunyuan_ui.jobs.services import Means
+from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import FILE_NAME
 
 LOOK_EVERY_S: Final = 5.0  # while nothing else gives cause to look
@@ -24,12 +24,12 @@ class FolderWatch:
     deleted ledger back as the newest backup, and a deleted log into the ledger: nothing paid for is forgotten then.
 
     Args:
-        means: Folder and ledger.
+        services: Folder and ledger.
         under_way: Returns the jobs that have not ended.
     """
 
-    def __init__(self, means: Means, under_way: Callable[[], Iterable[Job]]) -> None:
-        self._means = means
+    def __init__(self, services: Services, under_way: Callable[[], Iterable[Job]]) -> None:
+        self._services = services
         self._under_way = under_way
         self._astray: frozenset[str] = frozenset()
         self._saved = -1
@@ -37,7 +37,7 @@ class FolderWatch:
 
     async def look(self) -> JobProblem | None:
         """Return why nothing may be sent, if another folder, ledger or lock lies where those in use should."""
-        astray = self._means.folder.astray
+        astray = self._services.folder.astray
         if astray != self._astray:
             self._astray = astray
             self._saved = -1
@@ -57,16 +57,16 @@ class FolderWatch:
                 log.trouble("job.at_risk", job=job.id, status=job.status.value, request_id=job.request_id)
 
     async def _save(self) -> None:
-        ledger, changes = self._means.ledger, self._means.ledger.changes
+        ledger, changes = self._services.ledger, self._services.ledger.changes
         if changes == self._saved:
             return
         try:
             if FILE_NAME in self._astray:
-                copy = await self._means.writes(ledger.back_up, self._means.folder.path)
+                copy = await self._services.writes(ledger.back_up, self._services.folder.path)
                 self._drop_copy()
                 self._copy = copy
             else:
-                await self._means.writes(ledger.empty_log)
+                await self._services.writes(ledger.empty_log)
         except StorageError as error:
             log.trouble("ledger.not_saved", code=error.code)
         else:

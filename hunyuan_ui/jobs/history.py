@@ -29,7 +29,7 @@ from hunyuan_ui.estimate import estimate, is_plausible
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.jobs.queue import Dispatcher
-from hunyuan_ui.jobs.services import Means
+from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import FROM_HISTORY, NAMED, SAID, UNTIMED, said_id
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
@@ -50,14 +50,14 @@ class SpendingHistory:
     """Lets the owner's key rest until past spending is known, and brings back what the ledger has forgotten.
 
     Args:
-        means: Ledger, client and pace.
+        services: Ledger, client and pace.
         settings: Of this run; they say whether a restart may have wiped the ledger.
         dispatcher: Goes on with the jobs that are found.
         new_job: Makes a job of the owner's from its id and request, with what it may cost.
     """
 
-    def __init__(self, means: Means, settings: Settings, dispatcher: Dispatcher, new_job: NewJob) -> None:
-        self._means = means
+    def __init__(self, services: Services, settings: Settings, dispatcher: Dispatcher, new_job: NewJob) -> None:
+        self._services = services
         self._is_needed = settings.needs_history
         self._is_wiped_whole = settings.storage == "wiped"
         self._dispatcher = dispatcher
@@ -76,10 +76,10 @@ class SpendingHistory:
         """Ask every minute until the history was read, where that is needed; until then the key rests."""
         if not self._is_needed:
             return
-        said = await self._means.reads(self._means.ledger.get, said_id(self._means.ledger.now()))
+        said = await self._services.reads(self._services.ledger.get, said_id(self._services.ledger.now()))
         # A word of today's that is still here was not wiped, nor was anything since.
         if said is None or not self._is_wiped_whole:
-            self._means.pace.rest = JobProblem.from_code("history_unread")
+            self._services.pause.history_problem = JobProblem.from_code("history_unread")
         self._begin()
 
     async def first_try(self) -> None:
@@ -103,13 +103,13 @@ class SpendingHistory:
         Raises:
             SpendLimitError: The key rests, since past spending is not known.
         """
-        if self._means.pace.rest is not None:
-            raise SpendLimitError(self._means.pace.rest.code)
+        if self._services.pause.history_problem is not None:
+            raise SpendLimitError(self._services.pause.history_problem.code)
 
     def state(self) -> HistoryState:
         """Return how it stands."""
         tried_s_ago = None if self._tried_at is None else time.monotonic() - self._tried_at
-        key_rests = self._means.pace.rest is not None
+        key_rests = self._services.pause.history_problem is not None
         return HistoryState(self._is_needed, self._is_read, key_rests, tried_s_ago, self._problem)
 
     # what it does
@@ -179,35 +179,35 @@ class SpendingHistory:
             self._is_read, self._problem = True, None
         log.event("history.read", found=len(taken))
         # Also what an earlier try stored although its commit seemed to fail.
-        for job in await self._means.reads(self._means.ledger.active):
+        for job in await self._services.reads(self._services.ledger.active):
             if FROM_HISTORY in job.notes and job.id not in self._dispatcher.live:
                 self._dispatcher.take(job)
         self._end_rest()
         return len(taken)
 
     async def _ask(self) -> list[PastRequest]:
-        key = self._means.keys.owner_key()
+        key = self._services.keys.owner_key()
         if key is None:
             raise AuthenticationError("key_missing")
-        now = self._means.ledger.now()
-        return await self._means.hosted.client.past_requests(key, since=now - FILE_LIFE_S, until=now)
+        now = self._services.ledger.now()
+        return await self._services.hosted.client.past_requests(key, since=now - FILE_LIFE_S, until=now)
 
     async def _take_in(self, requests: list[PastRequest]) -> list[Job]:
-        self._means.folder.check_room()
-        now = self._means.ledger.now()
+        self._services.folder.check_room()
+        now = self._services.ledger.now()
         found = [job for request in requests if (job := job_of(request, now, self._new_job)) is not None]
-        taken: list[Job] = await self._means.writes(self._means.ledger.take_in, found)
+        taken: list[Job] = await self._services.writes(self._services.ledger.take_in, found)
         for job in taken:
             log.event("history.taken_in", job=job.id, status=job.status.value, request_id=job.request_id)
         return taken
 
     async def _count(self, said: Job) -> None:
-        await self._means.writes(self._means.ledger.say_spent, said)
+        await self._services.writes(self._services.ledger.say_spent, said)
         log.event("history.said", microusd=said.cost_microusd)
         self._end_rest()
 
     def _end_rest(self) -> None:
-        self._means.pace.rest = None
+        self._services.pause.history_problem = None
         self._dispatcher.wake()
 
     def _said(self, usd: object) -> Job:

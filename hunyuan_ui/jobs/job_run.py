@@ -1,4 +1,4 @@
-"""Journey: one job's way from our queue to the library, each step stored before the next begins."""
+"""JobRun: one job's way from our queue to the library, each step stored before the next begins."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from hunyuan_ui.errors import (
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of
 from hunyuan_ui.jobs.polling import LiveJob, backoff_s, poll_wait_s
-from hunyuan_ui.jobs.services import Means, NeedsKeyError, Service
+from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
 from hunyuan_ui.ledger import NAMED
 
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
@@ -44,17 +44,17 @@ SLOWEST_RETRY_S: Final = 60.0
 SLOWEST_FETCH_S: Final = 600.0  # a file may stay out of reach for days
 
 
-class Journey:
+class JobRun:
     """Takes one job as far as it will go.
 
     Args:
         live: The job, changed in place as it moves.
-        means: What it works with.
+        services: What it works with.
     """
 
-    def __init__(self, live: LiveJob, means: Means) -> None:
+    def __init__(self, live: LiveJob, services: Services) -> None:
         self._live = live
-        self._means = means
+        self._services = services
         self._endings = Endings(is_free=live.job.payer == "nobody")
         self._was_completed = live.job.status is JobStatus.DOWNLOADING
         self._looked_at = -math.inf  # time.monotonic() of the last question to the history about a late job
@@ -65,9 +65,9 @@ class Journey:
 
     @property
     def _service(self) -> Service:
-        return self._means.service_for(self._job)
+        return self._services.service_for(self._job)
 
-    async def travel(self) -> None:
+    async def advance(self) -> None:
         """Go on from the job's stored status until it has ended or must wait in the queue again."""
         if self._job.status is JobStatus.SUBMITTING:
             await self.give_up(JobProblem.from_code("interrupted"))
@@ -80,13 +80,13 @@ class Journey:
 
     async def give_up(self, problem: JobProblem, *, cost_usd: float | None = None) -> None:
         """Call a job unknown whose POST left and whose answer nobody waits for any more."""
-        await self._keep(self._means.ledger.mark_unknown, self._job.id, problem, cost_usd=cost_usd)
+        await self._commit(self._services.ledger.mark_unknown, self._job.id, problem, cost_usd=cost_usd)
 
     # sending
 
     async def _send(self) -> None:
         key = self._key()
-        self._means.folder.check_room()
+        self._services.folder.check_room()
         with self._live.holding_stop():
             if await self._claim():
                 self._live.say(Phase.SENT)
@@ -94,15 +94,17 @@ class Journey:
 
     async def _claim(self) -> bool:
         """Commit `submitting`; return whether the POST may leave."""
-        if self._means.pace.is_closed:
+        if self._services.pause.is_stopping:
             return False
-        job = await self._means.writes(self._means.ledger.claim, self._job.id)
+        job = await self._services.writes(self._services.ledger.claim, self._job.id)
         if job is None:
             # Cancelled meanwhile; or an earlier claim went through although its commit raised, and sent nothing.
-            job = await self._means.writes(self._means.ledger.get, self._job.id)
+            job = await self._services.writes(self._services.ledger.get, self._job.id)
         self._moved(job or self._job)
-        if self._job.status is JobStatus.SUBMITTING and (self._means.pace.is_closed or self._means.folder.astray):
-            await self._keep(self._means.ledger.requeue, self._job.id, None, None)
+        if self._job.status is JobStatus.SUBMITTING and (
+            self._services.pause.is_stopping or self._services.folder.astray
+        ):
+            await self._commit(self._services.ledger.requeue, self._job.id, None, None)
         return self._job.status is JobStatus.SUBMITTING
 
     async def _post(self, key: str) -> None:
@@ -112,18 +114,18 @@ class Journey:
             await self._unsent(error)
         except RateLimitError as error:
             if self._job.payer == "owner":
-                self._means.pace.hold(error.retry_after_s)
+                self._services.pause.for_seconds(error.retry_after_s)
             await self._requeue(error, error.retry_after_s)
         except EndpointStatusError as error:
             if isinstance(error, (OutOfCreditsError, AuthenticationError)) and self._job.payer == "owner":
-                self._means.pace.stop(JobProblem.of(error))
-            await self._keep(self._means.ledger.mark_failed, self._job.id, JobProblem.of(error))
+                self._services.pause.until_fixed(JobProblem.of(error))
+            await self._commit(self._services.ledger.mark_failed, self._job.id, JobProblem.of(error))
         except OutcomeUnknownError as error:
             if self._job.status is JobStatus.SUBMITTING:
                 await self._follow(error)
         else:
             if self._job.payer == "owner":
-                self._means.pace.go()
+                self._services.pause.clear()
 
     async def _follow(self, error: OutcomeUnknownError) -> None:
         """Ask about the request id that came with an answer that cannot be used; without one the outcome is unknown."""
@@ -133,8 +135,8 @@ class Journey:
             return
         # Only the service's next words tell whether the id is a job's: a gateway may number its own refusals.
         doubts = {_UNCONFIRMED: {"code": problem.code, "facts": problem.facts}}
-        await self._keep(
-            self._means.ledger.mark_running, self._job.id, str(request_id), cost_usd=error.cost_usd, **doubts
+        await self._commit(
+            self._services.ledger.mark_running, self._job.id, str(request_id), cost_usd=error.cost_usd, **doubts
         )
 
     async def _submit(self, key: str) -> None:
@@ -142,7 +144,7 @@ class Journey:
         # Logged before the commit: if the commit never happens, the id is still known to the owner.
         log.event("job.accepted", job=self._job.id, request_id=request_id)
         checkpoint("journey.accepted")
-        await self._keep(self._means.ledger.mark_running, self._job.id, request_id)
+        await self._commit(self._services.ledger.mark_running, self._job.id, request_id)
 
     async def _send_blocking(self, key: str) -> None:
         self._live.say(Phase.RENDERING)
@@ -162,8 +164,8 @@ class Journey:
             return
         self._live.say(Phase.DOWNLOADING)
         try:
-            part = self._means.library.part(self._job.id)
-            await answer.save(part, check=self._means.library.check)
+            part = self._services.library.part(self._job.id)
+            await answer.save(part, check=self._services.library.check)
             await self._store()
         except (DownloadError, StorageError, MediaError, OSError) as error:
             # The bytes come only once; what is left is a whole part, or the history, which _fetch asks.
@@ -172,14 +174,14 @@ class Journey:
     async def _unsent(self, error: EndpointUnreachableError) -> None:
         attempts = int(self._job.notes.get("attempts", 0)) + 1
         if attempts >= SUBMIT_ATTEMPTS or error.code == "tls_failed":
-            await self._keep(self._means.ledger.mark_failed, self._job.id, JobProblem.of(error))
+            await self._commit(self._services.ledger.mark_failed, self._job.id, JobProblem.of(error))
         else:
             await self._requeue(error, backoff_s(attempts), notes={**self._job.notes, "attempts": attempts})
 
     async def _requeue(self, error: EndpointError, wait_s: float, **more: Any) -> None:
         problem = JobProblem.of(error)
-        not_before = self._means.ledger.now() + wait_s
-        await self._keep(self._means.ledger.requeue, self._job.id, not_before, problem, **more)
+        not_before = self._services.ledger.now() + wait_s
+        await self._commit(self._services.ledger.requeue, self._job.id, not_before, problem, **more)
         self._live.say(Phase.PAUSED, retry_in_s=wait_s, note=problem)
 
     # waiting for the service
@@ -266,10 +268,10 @@ class Journey:
         was_charged = cost_usd is not None or bool(self._job.cost_microusd) or self._was_completed
         if is_failed and (self._job.payer == "nobody" or not was_charged):
             problem = JobProblem.of(error if isinstance(error, JobFailedError) else _UNEXPLAINED)
-            await self._keep(self._means.ledger.mark_failed, self._job.id, problem)
+            await self._commit(self._services.ledger.mark_failed, self._job.id, problem)
         elif is_failed:
             problem = JobProblem.from_code("job_failed_charged", request_id=self._request_id())
-            await self._keep(self._means.ledger.mark_lost, self._job.id, problem, cost_usd=cost_usd)
+            await self._commit(self._services.ledger.mark_lost, self._job.id, problem, cost_usd=cost_usd)
         elif (doubts := self._job.notes.get(_UNCONFIRMED)) and row is None and not self._was_completed:
             await self.give_up(JobProblem.from_code(doubts["code"], **doubts["facts"]))
         else:
@@ -278,7 +280,7 @@ class Journey:
     async def _name_cost(self, cost_usd: float | None) -> None:
         """Keep a cost that an answer named, whatever else it said; zero names none."""
         if cost_usd and self._known_cost() is None:
-            await self._keep_facts(self._means.ledger.name_cost, self._job.id, cost_usd)
+            await self._commit_facts(self._services.ledger.name_cost, self._job.id, cost_usd)
 
     async def _confirm_cost(self) -> None:
         """Ask the history whether it knows a cost that cannot be meant; what it says in its place is taken."""
@@ -290,12 +292,12 @@ class Journey:
             # Zero is what a list says of a request whose bill is not written yet.
             if row is not None and row.cost:
                 is_same = math.isclose(row.cost, named, rel_tol=0.01)
-                keep = partial(self._means.ledger.name_cost, is_confirmed=is_same)
-                await self._keep_facts(keep, self._job.id, row.cost)
+                keep = partial(self._services.ledger.name_cost, is_confirmed=is_same)
+                await self._commit_facts(keep, self._job.id, row.cost)
 
     async def _settle(self, metrics: Metrics, url: str | None, request_id: str | None) -> None:
-        await self._keep(
-            self._means.ledger.mark_downloading,
+        await self._commit(
+            self._services.ledger.mark_downloading,
             self._job.id,
             request_id=request_id,
             result_url=url,
@@ -334,20 +336,20 @@ class Journey:
         if (is_stale or self._job.result_url is None) and not await self._store():
             await self._renew_url()
         if self._job.result_url is not None and self._job.status is JobStatus.DOWNLOADING:
-            await self._service.fetch(self._job.result_url, self._means.library.part(self._job.id))
+            await self._service.fetch(self._job.result_url, self._services.library.part(self._job.id))
             if not await self._store():
-                is_kept = self._means.library.unreadable(self._job.id) is not None
+                is_kept = self._services.library.unreadable(self._job.id) is not None
                 raise MediaError("video_undecodable" if is_kept else "not_a_video")
 
     async def _store(self) -> bool:
         """Put what has come into the library; return whether something whole had come."""
         # A cancelled thread goes on: a stop that did not wait would let the next start work on the same file.
         with self._live.holding_stop():
-            done = await asyncio.to_thread(self._means.library.finish, self._job)
+            done = await asyncio.to_thread(self._services.library.finish, self._job)
             if done is None:
                 return False
             checkpoint("journey.stored")
-            await self._keep(self._means.ledger.mark_done, done.id, sha256=done.sha256, notes=done.notes)
+            await self._commit(self._services.ledger.mark_done, done.id, sha256=done.sha256, notes=done.notes)
         return True
 
     async def _renew_url(self) -> None:
@@ -375,38 +377,40 @@ class Journey:
         problem = JobProblem.of(error)
         if self._job.payer == "nobody":
             problem = JobProblem.from_code("preview_gone")
-        elif (kept := self._means.library.unreadable(self._job.id)) is not None:
+        elif (kept := self._services.library.unreadable(self._job.id)) is not None:
             problem = JobProblem.from_code("video_unreadable", request_id=request_id, file=kept.name)
         elif problem.code not in ("request_expired", "no_video_in_result", "link_refused"):
             problem = JobProblem.from_code("video_lost", request_id=request_id)
-        await self._keep(self._means.ledger.mark_lost, self._job.id, problem)
+        await self._commit(self._services.ledger.mark_lost, self._job.id, problem)
 
     # inside
 
-    async def _keep(self, change: Callable[..., Job], *args: Any, **values: Any) -> None:
+    async def _commit(self, change: Callable[..., Job], *args: Any, **values: Any) -> None:
         """Commit a change that must not be lost, however long the disk refuses it."""
         attempt = 0
         while True:
             try:
                 # A commit that raised may have gone through all the same.
-                stored: Job | None = await self._means.writes(self._means.ledger.get, self._job.id) if attempt else None
+                stored: Job | None = (
+                    await self._services.writes(self._services.ledger.get, self._job.id) if attempt else None
+                )
                 if stored is None or stored.status is self._job.status:
-                    stored = await self._means.writes(change, *args, **values)
+                    stored = await self._services.writes(change, *args, **values)
                 break
             except StorageError as error:
                 attempt += 1
                 log.trouble("ledger.refused", job=self._job.id, code=error.code, attempt=attempt)
-                self._means.folder.drop_ballast()
+                self._services.folder.drop_ballast()
                 self._live.note = self._live.problem_of(error)
                 await asyncio.sleep(backoff_s(attempt, base=0.5, cap=30.0))
         if attempt:
             self._live.note = None
         self._moved(stored)
 
-    async def _keep_facts(self, change: Callable[..., Job], *args: Any) -> None:
+    async def _commit_facts(self, change: Callable[..., Job], *args: Any) -> None:
         """Commit what leaves the job where it is; left for the next answer when the disk refuses it."""
         try:
-            self._live.job = await self._means.writes(change, *args)
+            self._live.job = await self._services.writes(change, *args)
         except StorageError as error:
             log.trouble("ledger.refused", job=self._job.id, code=error.code, attempt=1)
 
@@ -423,7 +427,7 @@ class Journey:
         await self._live.rest(seconds)
 
     def _key(self) -> str:
-        key = self._means.keys.for_job(self._job)
+        key = self._services.keys.for_job(self._job)
         if key is None:
             raise NeedsKeyError
         return key
@@ -437,7 +441,7 @@ class Journey:
         return None if self._job.cost_microusd is None else self._job.cost_microusd / 1_000_000
 
     def _age_s(self) -> float:
-        return self._means.ledger.now() - (self._job.sent_at or self._job.created_at)
+        return self._services.ledger.now() - (self._job.sent_at or self._job.created_at)
 
 
 _UNCONFIRMED: Final = "unconfirmed"  # in the notes: the problem whose answer brought the request id

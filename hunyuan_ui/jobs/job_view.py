@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.job import Job, JobProblem, Phase
-from hunyuan_ui.settings import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +46,15 @@ class HistoryState:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What this run may spend, for the page's head. Money in US dollars; None means no limit.
+class Spending:
+    """What counts against this run's limits, in US dollars, and what keeps it from spending.
 
-    `spent_today_usd` and `spent_total_usd` are what counts against the limits. That holds `reserved_today_usd`, which
-    today's videos under way may still cost.
+    `spent_today_usd` and `spent_total_usd` include `reserved_today_usd`: what today's unfinished jobs may
+    still cost.
     """
 
     spent_today_usd: float
     spent_total_usd: float
     reserved_today_usd: float
-    daily_limit_usd: float | None
-    total_limit_usd: float | None
-    video_limit_usd: float
-    is_preview: bool
-    is_public: bool
-    public_by: Literal["space", "share", "address"] | None
-    storage: Storage | None
-    may_spend_owner_key: bool
-    problem: JobProblem | None
-    notice: JobProblem | None = None  # all goes on, and the owner should put something right
+    problem: JobProblem | None  # why nothing may be spent
+    notice: JobProblem | None  # what the owner should put right although jobs go on

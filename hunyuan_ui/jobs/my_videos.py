@@ -1,4 +1,4 @@
-"""VideoShelf: My videos, as one visitor may see them, and the files made from them."""
+"""MyVideos: My videos, as one visitor may see them, and the files made from them."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from typing import Final
 
 from hunyuan_ui.errors import AccessError, MediaError
 from hunyuan_ui.job import OWNER, Job, JobStatus, Visitor, is_id
-from hunyuan_ui.jobs.services import Means
+from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.library.conversions import Export, Exports
 from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.signed_links import LinkCodes
+from hunyuan_ui.signed_links import SignedLinks
 
 PAGE_SIZE: Final = 24  # divides into rows of 2, 3, 4 and 6
 _DONE: Final = frozenset({JobStatus.DONE})
 
 
-class VideoShelf:
+class MyVideos:
     """Lists, opens and exports finished videos.
 
     Args:
-        means: Ledger, library and folder.
+        services: Ledger, library and folder.
         is_public: Strangers make videos here, which are not their owner's to see.
     """
 
-    def __init__(self, means: Means, *, is_public: bool = False) -> None:
-        self._means = means
+    def __init__(self, services: Services, *, is_public: bool = False) -> None:
+        self._services = services
         self._is_public = is_public
-        self._codes = LinkCodes(means.folder.path)
-        self.exports = Exports(means.folder.path / "exports")
+        self._signed_links = SignedLinks(services.folder.path)
+        self.exports = Exports(services.folder.path / "exports")
 
-    async def page(
+    async def find(
         self,
         visitor: Visitor,
         *,
@@ -51,13 +51,13 @@ class VideoShelf:
             search: Words that must all stand in the prompt.
             before: `created_at` and id of the last one already shown.
         """
-        ask = partial(self._means.ledger.jobs, statuses=_DONE, search=search, before=before, limit=PAGE_SIZE + 1)
+        ask = partial(self._services.ledger.jobs, statuses=_DONE, search=search, before=before, limit=PAGE_SIZE + 1)
         if not visitor.is_owner:
-            found = await self._means.reads(ask, visitor.id)
+            found = await self._services.reads(ask, visitor.id)
         elif not self._is_public:
-            found = await self._means.reads(ask, None if is_everybody else visitor.id)
+            found = await self._services.reads(ask, None if is_everybody else visitor.id)
         else:
-            both = [await self._means.reads(ask, whose) for whose in sorted({visitor.id, OWNER.id})]
+            both = [await self._services.reads(ask, whose) for whose in sorted({visitor.id, OWNER.id})]
             found = sorted(chain(*both), key=lambda job: (job.created_at, job.id), reverse=True)
         return found[:PAGE_SIZE], len(found) > PAGE_SIZE
 
@@ -73,31 +73,31 @@ class VideoShelf:
             raise AccessError("not_yours")
         return job
 
-    def code(self, job: Job) -> str:
-        """Return the code that opens this video's files to whoever holds it."""
-        return self._codes.code(job.visitor, job.id)
+    def signature(self, job: Job) -> str:
+        """Return the signature that opens this video's files to whoever holds it."""
+        return self._signed_links.signature(job.visitor, job.id)
 
-    def token(self, job_id: str, wish: VideoRequest | None = None) -> str:
+    def token(self, job_id: str, request: VideoRequest | None = None) -> str:
         """Return the token of a caller who has nothing but a job id of their own.
 
         Args:
             job_id: Which they chose.
-            wish: What they ask for; who learns the id alone does not know it. None where everybody is the owner.
+            request: What they ask for; who learns the id alone does not know it. None where everybody is the owner.
         """
-        return self._codes.token(job_id, "" if wish is None else wish.model_dump_json())
+        return self._signed_links.token(job_id, "" if request is None else request.model_dump_json())
 
-    def shown_id(self, job: Job) -> str:
+    def public_id(self, job: Job) -> str:
         """Return what stands for a job in lists: it opens nothing."""
-        return self._codes.shown_id(job.id)
+        return self._signed_links.public_id(job.id)
 
-    async def opened(self, job_id: str, code: str) -> Job:
-        """Return the finished video a link's code belongs to.
+    async def opened(self, job_id: str, signature: str) -> Job:
+        """Return the finished video that a signed link opens.
 
         Raises:
-            AccessError: There is none, or the code is not its own.
+            AccessError: There is none, or the signature is not its own.
         """
         job = await self._done(job_id)
-        if not self._codes.opens(code, job.visitor, job.id):
+        if not self._signed_links.opens(signature, job.visitor, job.id):
             raise AccessError("not_yours")
         return job
 
@@ -107,7 +107,7 @@ class VideoShelf:
         Raises:
             MediaError: It is no longer there.
         """
-        return self._means.library.video(job.id)
+        return self._services.library.video(job.id)
 
     async def poster(self, job: Job) -> Path:
         """Return the path of the poster, drawn again if it is missing.
@@ -115,7 +115,7 @@ class VideoShelf:
         Raises:
             MediaError: There is none and none can be drawn.
         """
-        path = await asyncio.to_thread(self._means.library.poster, job.id)
+        path = await asyncio.to_thread(self._services.library.poster, job.id)
         if path is None:
             raise MediaError("video_missing")
         return path
@@ -131,11 +131,11 @@ class VideoShelf:
 
     def is_there(self, job: Job) -> bool:
         """Whether a job was not deleted; may be asked in any thread."""
-        return self._means.ledger.get(job.id) is not None
+        return self._services.ledger.get(job.id) is not None
 
     def sweep(self) -> None:
         """Remove exports that nobody wants any more, as at a start."""
-        self.exports.sweep(self._means.library.ids())
+        self.exports.sweep(self._services.library.ids())
 
     async def settings_in(self, path: Path) -> VideoRequest:
         """Return the settings an MP4 from anywhere carries.
@@ -146,7 +146,7 @@ class VideoShelf:
         return await asyncio.to_thread(settings_tag.read, path)
 
     async def _done(self, job_id: str) -> Job:
-        job = await self._means.reads(self._means.ledger.get, job_id) if is_id(job_id) else None
+        job = await self._services.reads(self._services.ledger.get, job_id) if is_id(job_id) else None
         if job is None or job.status is not JobStatus.DONE:
             raise AccessError("not_yours")
         return job

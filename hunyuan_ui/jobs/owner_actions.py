@@ -1,4 +1,4 @@
-"""OwnerDesk: what only the owner may see and decide."""
+"""OwnerActions: what only the owner may see and decide."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hunyuan_ui.job import Job, JobStatus, Visitor
 from hunyuan_ui.jobs.history import SpendingHistory
 from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.jobs.queue import Dispatcher
-from hunyuan_ui.jobs.services import Means
+from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import NAMED, confirm_review, needs_review
 from hunyuan_ui.limits import BREAKER_AFTER, Day, Totals
 from hunyuan_ui.request import clean_text
@@ -24,11 +24,11 @@ MOST_USD: Final = 1_000_000
 _LONGEST_NOTE: Final = 500
 
 
-class OwnerDesk:
+class OwnerActions:
     """Settles what no program can know: whether a job without an answer was charged.
 
     Args:
-        means: Ledger, client and folder.
+        services: Ledger, client and folder.
         settings: Of this run.
         dispatcher: Woken when the queue may go on.
         history: What the account's history knows.
@@ -36,9 +36,9 @@ class OwnerDesk:
     """
 
     def __init__(
-        self, means: Means, settings: Settings, dispatcher: Dispatcher, history: SpendingHistory, tries: Tries
+        self, services: Services, settings: Settings, dispatcher: Dispatcher, history: SpendingHistory, tries: Tries
     ) -> None:
-        self._means = means
+        self._services = services
         self._history = history
         self._settings = settings
         self._dispatcher = dispatcher
@@ -74,8 +74,8 @@ class OwnerDesk:
             AccessError: The visitor is not the owner.
         """
         _require_owner(visitor)
-        totals: Totals = await self._means.reads(self._means.ledger.totals, "")
-        return totals.bad_streak >= BREAKER_AFTER or needs_review(self._means.folder.path)
+        totals: Totals = await self._services.reads(self._services.ledger.totals, "")
+        return totals.bad_streak >= BREAKER_AFTER or needs_review(self._services.folder.path)
 
     async def unknown(self, visitor: Visitor) -> list[Job]:
         """Return the jobs that wait for the owner's word, oldest first.
@@ -84,7 +84,7 @@ class OwnerDesk:
             AccessError: The visitor is not the owner.
         """
         _require_owner(visitor)
-        return await self._means.reads(self._means.ledger.unknown)
+        return await self._services.reads(self._services.ledger.unknown)
 
     async def everything(self, visitor: Visitor, *, limit: int = 200) -> list[Job]:
         """Return everybody's jobs newest first.
@@ -93,7 +93,7 @@ class OwnerDesk:
             AccessError: The visitor is not the owner.
         """
         _require_owner(visitor)
-        return await self._means.reads(self._means.ledger.jobs, None, limit=limit)
+        return await self._services.reads(self._services.ledger.jobs, None, limit=limit)
 
     async def days(self, visitor: Visitor, *, count: int = 30) -> list[Day]:
         """Return what the last days (UTC) cost, oldest first; days without a job are left out.
@@ -102,8 +102,8 @@ class OwnerDesk:
             AccessError: The visitor is not the owner.
         """
         _require_owner(visitor)
-        now = self._means.ledger.now()
-        return await self._means.reads(self._means.ledger.days, now - now % DAY_S - (count - 1) * DAY_S)
+        now = self._services.ledger.now()
+        return await self._services.reads(self._services.ledger.days, now - now % DAY_S - (count - 1) * DAY_S)
 
     async def settle(self, job_id: str, visitor: Visitor, *, was_charged: bool) -> Job:
         """Record the owner's word on an unknown job: charged counts as spent and lost, not charged is released.
@@ -112,7 +112,9 @@ class OwnerDesk:
             AccessError: The visitor is not the owner, or the job is not unknown.
         """
         _require_owner(visitor)
-        settled = await self._means.writes.soon(self._means.ledger.settle_unknown, job_id, was_charged=was_charged)
+        settled = await self._services.writes.soon(
+            self._services.ledger.settle_unknown, job_id, was_charged=was_charged
+        )
         if settled is None:
             raise AccessError("not_yours")
         log.event("job.settled", job=job_id, was_charged=was_charged)
@@ -127,7 +129,7 @@ class OwnerDesk:
             AccessError: The visitor is not the owner.
         """
         _require_owner(visitor)
-        return await self._means.reads(self._means.ledger.doubtful)
+        return await self._services.reads(self._services.ledger.doubtful)
 
     async def correct(self, job_id: str, visitor: Visitor, *, cost_usd: float, note: str = "") -> Job:
         """Put right what an ended job cost; the note stays with it.
@@ -146,11 +148,11 @@ class OwnerDesk:
         if not (math.isfinite(cost_usd) and 0 <= cost_usd <= MOST_USD):
             raise InvalidRequestError("bad_amount", field="cost_usd", high=MOST_USD)
         note = clean_text(note)[:_LONGEST_NOTE]
-        corrected = await self._means.writes.soon(self._means.ledger.correct_cost, job_id, cost_usd, note)
+        corrected = await self._services.writes.soon(self._services.ledger.correct_cost, job_id, cost_usd, note)
         if corrected is None:
             raise AccessError("not_yours")
         log.event("job.corrected", job=job_id, cost_microusd=corrected.cost_microusd)
-        await self._means.estimates.reload()
+        await self._services.estimates.reload()
         self._dispatcher.wake()
         return corrected
 
@@ -184,7 +186,7 @@ class OwnerDesk:
         _require_owner(visitor)
         ended = 0
         for live in self._dispatcher.waiting_for_visitor():
-            cancelled = await self._means.writes.soon(self._means.ledger.cancel, live.job.id)
+            cancelled = await self._services.writes.soon(self._services.ledger.cancel, live.job.id)
             if cancelled is not None:
                 self._dispatcher.let_go(cancelled)
                 ended += 1
@@ -199,9 +201,9 @@ class OwnerDesk:
         """
         _require_owner(visitor)
         bad = frozenset({JobStatus.UNKNOWN, JobStatus.LOST})
-        for job in await self._means.reads(self._means.ledger.jobs, None, statuses=bad, limit=50):
-            await self._means.writes.soon(self._means.ledger.note, job.id, reviewed=True)
-        confirm_review(self._means.folder.path)
+        for job in await self._services.reads(self._services.ledger.jobs, None, statuses=bad, limit=50):
+            await self._services.writes.soon(self._services.ledger.note, job.id, reviewed=True)
+        confirm_review(self._services.folder.path)
         log.event("owner.resumed")
         self._dispatcher.wake()
 
@@ -247,7 +249,7 @@ class OwnerDesk:
             AccessError: The visitor is not the owner.
         """
         _require_owner(visitor)
-        return self._means.ledger.ahead_s
+        return self._services.ledger.ahead_s
 
     async def set_clock_right(self, visitor: Visitor) -> int:
         """Take the machine's clock, once it is right, for every time stored ahead of it; return of how many jobs.
@@ -260,10 +262,10 @@ class OwnerDesk:
             StorageError: The ledger cannot be written; nothing was changed.
         """
         _require_owner(visitor)
-        if (refusal := self._means.folder.problem) is not None:
+        if (refusal := self._services.folder.problem) is not None:
             raise StorageError(refusal.code, **refusal.facts)
-        jobs = await self._means.writes.soon(self._means.ledger.set_clock_right)
-        self._dispatcher.date_back(self._means.ledger.now())
+        jobs = await self._services.writes.soon(self._services.ledger.set_clock_right)
+        self._dispatcher.date_back(self._services.ledger.now())
         log.event("owner.set_clock_right", jobs=jobs)
         self._dispatcher.wake()
         return jobs
@@ -275,11 +277,11 @@ class OwnerDesk:
             AccessError: The visitor is not the owner.
         """
         _require_owner(visitor)
-        key = self._means.keys.owner_key()
+        key = self._services.keys.owner_key()
         if key is None:
             return None
         try:
-            return await self._means.hosted.client.credits(key)
+            return await self._services.hosted.client.credits(key)
         except EndpointError:
             return None
 

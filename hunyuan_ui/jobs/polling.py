@@ -73,38 +73,38 @@ class LiveJob:
             self.holds_stop = before
 
 
-class Pace:
+class QueuePause:
     """When the owner's queue may send again: after a rate limit, or while credits, key or past spending are missing."""
 
     def __init__(self) -> None:
         self._until = 0.0
-        self.pause: JobProblem | None = None
-        self.rest: JobProblem | None = None  # what was spent before this start is not known
-        self.is_closed = False  # for good: the program stops
+        self.problem: JobProblem | None = None
+        self.history_problem: JobProblem | None = None  # what was spent before this start is not known
+        self.is_stopping = False  # for good: the program stops
 
     @property
     def wait_s(self) -> float:
         """Seconds until the next submit, or the next question whether submits may go on, can leave."""
         wait_s = max(0.0, self._until - time.monotonic())
-        return wait_s if self.rest is None else max(wait_s, PAUSE_CHECK_S)
+        return wait_s if self.history_problem is None else max(wait_s, PAUSE_CHECK_S)
 
-    def hold(self, seconds: float) -> None:
+    def for_seconds(self, seconds: float) -> None:
         """Send nothing for a while."""
         self._until = max(self._until, time.monotonic() + seconds)
 
-    def stop(self, problem: JobProblem) -> None:
+    def until_fixed(self, problem: JobProblem) -> None:
         """Send nothing until a call succeeds."""
-        self.pause = problem
-        self.stay()
+        self.problem = problem
+        self.extend()
 
-    def stay(self) -> None:
+    def extend(self) -> None:
         """Ask again later whether a stopped queue may go on."""
-        self.hold(PAUSE_CHECK_S)
+        self.for_seconds(PAUSE_CHECK_S)
 
-    def go(self) -> None:
+    def clear(self) -> None:
         """Go on, since a call succeeded."""
-        if self.pause is not None:
-            self.pause = None
+        if self.problem is not None:
+            self.problem = None
             self._until = 0.0
 
 

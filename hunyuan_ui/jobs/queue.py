@@ -17,9 +17,9 @@ from hunyuan_ui.errors import EndpointError, StorageError
 from hunyuan_ui.files import LOCK_NAME
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.folder_watch import LOOK_EVERY_S, FolderWatch
-from hunyuan_ui.jobs.job_run import Journey
+from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.jobs.polling import LiveJob, backoff_s
-from hunyuan_ui.jobs.services import Means, NeedsKeyError
+from hunyuan_ui.jobs.services import NeedsKeyError, Services
 from hunyuan_ui.settings import Settings
 
 # A stop must end within 10 s, and a v2 submit is answered long before (docs/facts/faults-and-security.md row 56).
@@ -33,14 +33,14 @@ class Dispatcher:
 
     Args:
         settings: Of this run; `concurrency` jobs are in flight.
-        means: What journeys are made with.
+        services: What journeys are made with.
     """
 
-    def __init__(self, settings: Settings, means: Means) -> None:
+    def __init__(self, settings: Settings, services: Services) -> None:
         self.live: dict[str, LiveJob] = {}
         self._settings = settings
-        self._means = means
-        self._folder_watch = FolderWatch(means, lambda: (live.job for live in self.live.values()))
+        self._services = services
+        self._folder_watch = FolderWatch(services, lambda: (live.job for live in self.live.values()))
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
@@ -56,7 +56,7 @@ class Dispatcher:
     async def stop(self) -> None:
         """Send nothing more, let what must not be broken off end in time, then stop all journeys where they are."""
         self._is_stopping = True
-        self._means.pace.is_closed = True
+        self._services.pause.is_stopping = True
         self._wake.set()
         deadline = time.monotonic() + STOP_WITHIN_S
         while (held := self._held()) and (left_s := deadline - time.monotonic()) > 0:
@@ -89,7 +89,7 @@ class Dispatcher:
         live = self.live[job.id] = LiveJob(job)
         if job.not_before is not None:
             # From here on by a clock that never jumps.
-            wait_s = min(max(0.0, job.not_before - self._means.ledger.now()), LONGEST_S)
+            wait_s = min(max(0.0, job.not_before - self._services.ledger.now()), LONGEST_S)
             live.say(Phase.PAUSED, retry_in_s=wait_s, note=job.problem)
         if job.status is not JobStatus.QUEUED:
             self._set_going(job.id)
@@ -105,12 +105,12 @@ class Dispatcher:
         if live is not None:
             live.job = job
             live.ended.set()
-        self._means.keys.forget_job(job.id)
+        self._services.keys.forget_job(job.id)
         self._wake.set()
 
     def waiting_for_visitor(self) -> list[LiveJob]:
         """Return the jobs that cannot go on until their visitor brings their key again; they hold no place."""
-        return [live for live in self.live.values() if self._means.keys.for_job(live.job) is None]
+        return [live for live in self.live.values() if self._services.keys.for_job(live.job) is None]
 
     def ask_now(self, job_id: str) -> None:
         """Let a job that waits for its next try go on at once."""
@@ -143,19 +143,19 @@ class Dispatcher:
 
     async def _end_pause_if_possible(self) -> None:
         """Ask the free balance call whether a stopped queue may go on; a paid job is never used to find out."""
-        pace = self._means.pace
-        if pace.pause is None or pace.wait_s > 0 or not self.waiting():
+        pause = self._services.pause
+        if pause.problem is None or pause.wait_s > 0 or not self.waiting():
             return
         try:
-            credits_usd = await self._means.hosted.client.credits(self._means.keys.owner_key() or "")
+            credits_usd = await self._services.hosted.client.credits(self._services.keys.owner_key() or "")
         except EndpointError as error:
             log.trouble("queue.still_stopped", code=error.code)
             credits_usd = 0.0
         if credits_usd > 0:
             log.event("queue.goes_on")
-            pace.go()
+            pause.clear()
         else:
-            pace.stay()
+            pause.extend()
 
     def _send_what_may_go(self) -> float | None:
         """Set waiting jobs going while there is room; return seconds until the next look, None for when woken."""
@@ -166,7 +166,7 @@ class Dispatcher:
             wait_s = self._wait_s(live)
             if wait_s > 0:
                 waits.append(wait_s)
-            elif self._means.keys.for_job(live.job) is None:
+            elif self._services.keys.for_job(live.job) is None:
                 live.say(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
             elif self._in_flight() < self._settings.concurrency and self._is_turn_of(live.job):
                 live.say(Phase.WAITING)
@@ -175,7 +175,7 @@ class Dispatcher:
 
     def _wait_s(self, live: LiveJob) -> float:
         own = max(0.0, (live.retry_at or 0.0) - time.monotonic())
-        return max(own, self._means.pace.wait_s) if live.job.payer == "owner" else own
+        return max(own, self._services.pause.wait_s) if live.job.payer == "owner" else own
 
     def _in_flight(self) -> int:
         # Neither a visitor who never brings their key again nor a file that cannot be fetched takes others' places.
@@ -225,10 +225,10 @@ class Dispatcher:
     async def _back_up_until_done(self) -> None:
         while self._needs_backup and not self._is_stopping:
             self._needs_backup = False
-            if LOCK_NAME in self._means.folder.astray:
+            if LOCK_NAME in self._services.folder.astray:
                 return  # its copies would stand in for another ledger there
             try:
-                await self._means.writes(self._means.ledger.back_up, self._means.folder.path)
+                await self._services.writes(self._services.ledger.back_up, self._services.folder.path)
             except (StorageError, OSError) as error:
                 log.trouble("ledger.backup_failed", kind=type(error).__name__)
 
@@ -237,7 +237,7 @@ class Dispatcher:
         attempt = 0
         while live.job.is_active:
             try:
-                await Journey(live, self._means).travel()
+                await JobRun(live, self._services).advance()
             except NeedsKeyError:
                 live.say(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
             except StorageError as error:
@@ -253,13 +253,13 @@ class Dispatcher:
             if live.phase is Phase.PAUSED and live.job.is_active:
                 self._wake.set()  # its place is free meanwhile
                 await live.rest(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
-        await self._means.estimates.reload()  # before anybody is told of the end
+        await self._services.estimates.reload()  # before anybody is told of the end
 
     async def _after_internal_error(self, live: LiveJob, reference: str, attempt: int) -> None:
         problem = JobProblem.from_code("internal", reference=reference)
         with suppress(StorageError):
-            live.job = await self._means.writes(self._means.ledger.get, live.job.id) or live.job
+            live.job = await self._services.writes(self._services.ledger.get, live.job.id) or live.job
         if live.job.status is JobStatus.SUBMITTING:
-            await Journey(live, self._means).give_up(problem)
+            await JobRun(live, self._services).give_up(problem)
         elif live.job.is_active:
             live.say(Phase.PAUSED, retry_in_s=backoff_s(attempt, base=5.0, cap=60.0), note=problem)

@@ -8,60 +8,60 @@ from __future__ import annotations
 from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus
-from hunyuan_ui.jobs.services import Means
+from hunyuan_ui.jobs.services import Services
 
 
-async def recover(means: Means) -> list[Job]:
+async def recover(services: Services) -> list[Job]:
     """Bring ledger and library to one truth and return the jobs to go on with, oldest first.
 
     Queued goes on to be sent, running to be polled, downloading to be fetched; a POST that was under way becomes
     unknown and is never sent again; a whole file without its last commit is adopted; half-written files are removed.
 
     Args:
-        means: Whose folder this process holds.
+        services: Whose folder this process holds.
 
     Raises:
         StorageError: The ledger cannot be written.
     """
-    return await means.writes(_recover, means)
+    return await services.writes(_recover, services)
 
 
-def _recover(means: Means) -> list[Job]:
-    _square_library(means)
-    for job in means.ledger.active():
+def _recover(services: Services) -> list[Job]:
+    _square_library(services)
+    for job in services.ledger.active():
         if job.status is JobStatus.SUBMITTING:
             code = "preview_gone" if job.payer == "nobody" else "interrupted"
-            means.ledger.mark_unknown(job.id, JobProblem.from_code(code))
+            services.ledger.mark_unknown(job.id, JobProblem.from_code(code))
             log.trouble("job.unknown", job=job.id, problem=code)
-        elif job.payer == "nobody" and means.preview is None:
-            _end_preview(means, job)
-    going_on = means.ledger.active()
-    removed = means.library.sweep({job.id for job in going_on if job.status is JobStatus.DOWNLOADING})
+        elif job.payer == "nobody" and services.preview is None:
+            _end_preview(services, job)
+    going_on = services.ledger.active()
+    removed = services.library.sweep({job.id for job in going_on if job.status is JobStatus.DOWNLOADING})
     if removed:
         log.event("library.swept", files=len(removed))
     return going_on
 
 
-def _end_preview(means: Means, job: Job) -> None:
+def _end_preview(services: Services, job: Job) -> None:
     """End a preview that this start has no local endpoint for."""
     is_made = job.status is JobStatus.DOWNLOADING
-    end = means.ledger.mark_lost if is_made else means.ledger.mark_failed
+    end = services.ledger.mark_lost if is_made else services.ledger.mark_failed
     end(job.id, JobProblem.from_code("preview_gone"))
 
 
-def _square_library(means: Means) -> None:
+def _square_library(services: Services) -> None:
     """Finish what stands in the library and is not finished in the ledger, and delete what was deleted there.
 
     The rename of the MP4 is the last step before the last commit, so a whole file with its sidecar means that only
     the commit is missing; or that the ledger was lost, or was restored from a copy that knows less.
     """
-    for job_id in means.library.left_of(means.ledger.ids("deleted")):
-        means.library.delete(job_id)
-    found = means.library.ids()
-    for job_id in sorted(found - means.ledger.ids("done") - means.ledger.ids("deleted")):
-        done = means.library.finished(job_id)
+    for job_id in services.library.left_of(services.ledger.ids("deleted")):
+        services.library.delete(job_id)
+    found = services.library.ids()
+    for job_id in sorted(found - services.ledger.ids("done") - services.ledger.ids("deleted")):
+        done = services.library.finished(job_id)
         try:
-            is_adopted = done is not None and means.ledger.adopt(done)
+            is_adopted = done is not None and services.ledger.adopt(done)
         except (StorageError, TypeError):  # a full disk, or a sidecar that somebody edited
             is_adopted = False
         if is_adopted:

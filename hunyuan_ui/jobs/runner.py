@@ -13,19 +13,21 @@ from typing import Any, Final, TypeVar
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode, Tries
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
+from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import AccessError, InvalidRequestError, StorageError
 from hunyuan_ui.estimate import Estimate, predicted_seconds
+from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import MICRO, OWNER, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
 from hunyuan_ui.jobs.history import SpendingHistory
-from hunyuan_ui.jobs.job_view import JobView, Limits
-from hunyuan_ui.jobs.my_videos import VideoShelf
-from hunyuan_ui.jobs.owner_actions import DAY_S, OwnerDesk
+from hunyuan_ui.jobs.job_view import JobView, Spending
+from hunyuan_ui.jobs.my_videos import MyVideos
+from hunyuan_ui.jobs.owner_actions import DAY_S, OwnerActions
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.recovery import recover
-from hunyuan_ui.jobs.services import Means
-from hunyuan_ui.jobs.visitor_keys import KeyDesk, check_key
+from hunyuan_ui.jobs.services import Services, build_services
+from hunyuan_ui.jobs.visitor_keys import VisitorKeys, check_key
 from hunyuan_ui.ledger import needs_review
-from hunyuan_ui.limits import Guard, Places
+from hunyuan_ui.limits import Places, SpendLimits
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 
@@ -43,38 +45,36 @@ class JobRunner:
 
     Args:
         settings: Of this run.
-        means: What jobs are made with; from `open_runner`.
-        close: Closes what `means` holds.
+        services: From `build_services`; closed by `stop`.
     """
 
-    def __init__(self, settings: Settings, means: Means, close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, settings: Settings, services: Services) -> None:
         self.settings = settings
-        self._means = means
-        self._close = close
-        self._guard = Guard(settings)
-        self._dispatcher = Dispatcher(settings, means)
-        self.payers = self._guard.payers
+        self._services = services
+        self._limits = SpendLimits(settings)
+        self._dispatcher = Dispatcher(settings, services)
+        self.payers = self._limits.payers
         tries = Tries()
         self.access = AccessCode(settings.access_code, tries)
-        self.keys = KeyDesk(means.keys, means.hosted.client, tries, self._dispatcher.wake)
-        self._history = SpendingHistory(means, settings, self._dispatcher, self._owners_job)
-        self.owner = OwnerDesk(means, settings, self._dispatcher, self._history, tries)
-        self.videos = VideoShelf(means, is_public=settings.is_public)
+        self.keys = VisitorKeys(services.keys, services.hosted.client, tries, self._dispatcher.wake)
+        self._history = SpendingHistory(services, settings, self._dispatcher, self._owners_job)
+        self.owner = OwnerActions(services, settings, self._dispatcher, self._history, tries)
+        self.videos = MyVideos(services, is_public=settings.is_public)
         self._is_open = False
 
     # life
 
     async def start(self) -> None:
         """Take up everything that an earlier run left behind, then take jobs in."""
-        problem = self._means.folder.problem
+        problem = self._services.folder.problem
         if problem is not None:
             log.trouble("runner.view_only", code=problem.code)
             return
         try:
-            jobs = await recover(self._means)
+            jobs = await recover(self._services)
         except StorageError as error:
             # Nothing may be sent by a ledger that cannot say so; what is there can still be seen.
-            self._means.folder.refuse(error)
+            self._services.folder.refuse(error)
             log.trouble("runner.view_only", code=error.code)
             return
         await asyncio.to_thread(self.videos.sweep)
@@ -91,7 +91,7 @@ class JobRunner:
         self._is_open = False
         await self._history.stop()
         await self._dispatcher.stop()
-        await self._close()
+        await self._services.close()
         log.event("runner.stopped", active=len(self._dispatcher.live))
 
     # what the page asks
@@ -137,7 +137,7 @@ class JobRunner:
         if (known := await self._known(job_id, visitor, own_key)) is not None:
             return known
         key = self._own_key(visitor, own_key)
-        payer = self._guard.payer(
+        payer = self._limits.payer(
             payer,
             has_own_key=key is not None,
             knows_code=self.access.knows(visitor.id),
@@ -147,7 +147,7 @@ class JobRunner:
         self._check_may_store(job)
         if own_key and payer == "visitor":
             await self.keys.check(own_key, visitor)
-        check = partial(self._guard.check, shown_usd=shown_usd, is_confirmed=is_confirmed)
+        check = partial(self._limits.check, shown_usd=shown_usd, is_confirmed=is_confirmed)
         return await _to_the_end(self._add(job, key, check))
 
     async def view(self, job_id: str, visitor: Visitor) -> JobView:
@@ -168,7 +168,7 @@ class JobRunner:
 
     async def jobs(self, visitor: Visitor, **filters: Any) -> list[Job]:
         """Return the visitor's own jobs newest first; filters as in `Ledger.jobs`."""
-        return await self._means.reads(self._means.ledger.jobs, visitor.id, **filters)
+        return await self._services.reads(self._services.ledger.jobs, visitor.id, **filters)
 
     def active(self, visitor: Visitor) -> list[JobView]:
         """Return the visitor's jobs under way, oldest first."""
@@ -213,7 +213,7 @@ class JobRunner:
 
     def can_look_again(self, job: Job) -> bool:
         """Whether a lost video may still be asked for."""
-        is_young = self._means.ledger.now() - (job.sent_at or job.created_at) < FILE_LIFE_S
+        is_young = self._services.ledger.now() - (job.sent_at or job.created_at) < FILE_LIFE_S
         is_known = job.request_id is not None or job.result_url is not None
         return job.status is JobStatus.LOST and is_known and is_young and job.payer != "nobody"
 
@@ -243,7 +243,7 @@ class JobRunner:
     def estimate(self, request: VideoRequest, payer: Payer | None = None) -> Estimate:
         """Return what a request will take and cost here, learnt from this service's finished jobs."""
         kind: Payer = payer or ("nobody" if self.settings.is_preview else "owner")
-        return self._means.estimates.estimate(request, kind)
+        return self._services.estimates.estimate(request, kind)
 
     async def video_path(self, job_id: str, visitor: Visitor) -> Path:
         """Return the path of a finished video.
@@ -252,7 +252,7 @@ class JobRunner:
             AccessError: There is no such job for this visitor.
             MediaError: The file is not in the library.
         """
-        return self._means.library.video((await self.view(job_id, visitor)).job.id)
+        return self._services.library.video((await self.view(job_id, visitor)).job.id)
 
     @property
     def waiting_for_visitor(self) -> int:
@@ -262,45 +262,35 @@ class JobRunner:
     @property
     def is_healthy(self) -> bool:
         """Whether jobs can be taken in and will be sent."""
-        return self._is_open and self._dispatcher.is_alive and self._means.folder.can_write
+        return self._is_open and self._dispatcher.is_alive and self._services.folder.can_write
 
     @property
     def problem(self) -> JobProblem | None:
         """Why nothing may be spent just now."""
-        if (refusal := self._means.folder.problem) is not None:
+        if (refusal := self._services.folder.problem) is not None:
             return JobProblem.of(refusal)
-        if needs_review(self._means.folder.path) and not self.settings.is_preview:
+        if needs_review(self._services.folder.path) and not self.settings.is_preview:
             return JobProblem.from_code("ledger_damaged")
-        return self._means.pace.pause
+        return self._services.pause.problem
 
     @property
     def notice(self) -> JobProblem | None:
         """What the owner should put right although all goes on."""
-        if ahead_s := self._means.ledger.ahead_s:
+        if ahead_s := self._services.ledger.ahead_s:
             return JobProblem.from_code("clock_ahead", days=round(ahead_s / DAY_S))
         return None
 
-    async def limits(self) -> Limits:
+    async def spending(self) -> Spending:
         """Return what was spent and what may be, as the page's head shows it."""
-        return await self._means.reads(self.read_limits)
+        return await self._services.reads(self.read_spending)
 
-    def read_limits(self) -> Limits:
+    def read_spending(self) -> Spending:
         """Return the same where no event loop runs yet; it reads the ledger in the caller's thread."""
-        totals = self._means.ledger.totals("")
-        settings = self.settings
-        return Limits(
+        totals = self._services.ledger.totals("")
+        return Spending(
             spent_today_usd=totals.today_microusd / MICRO,
             spent_total_usd=totals.total_microusd / MICRO,
             reserved_today_usd=totals.reserved_microusd / MICRO,
-            daily_limit_usd=settings.daily_limit_usd,
-            total_limit_usd=settings.total_limit_usd,
-            video_limit_usd=settings.video_limit_usd,
-            is_preview=settings.is_preview,
-            is_public=settings.is_public,
-            public_by=settings.public_by,
-            # At home a disk that stays is nothing to speak of.
-            storage=settings.storage if settings.is_space or settings.storage != "kept" else None,
-            may_spend_owner_key=settings.may_spend_owner_key,
             problem=self.problem,
             notice=self.notice,
         )
@@ -321,41 +311,41 @@ class JobRunner:
         place = queue.index(job.id) + 1 if job.id in queue else None
         retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
         phase, note = live.phase, live.note
-        if place is not None and job.payer == "owner" and self._means.pace.wait_s > 0:
-            phase, note = Phase.PAUSED, self._means.pace.rest or self._means.pace.pause or note
-            retry_in_s = max(retry_in_s or 0.0, self._means.pace.wait_s)
-        return JobView(job, phase, self._means.ledger.now() - began, usual, place, len(queue), retry_in_s, note)
+        if place is not None and job.payer == "owner" and self._services.pause.wait_s > 0:
+            phase, note = Phase.PAUSED, self._services.pause.history_problem or self._services.pause.problem or note
+            retry_in_s = max(retry_in_s or 0.0, self._services.pause.wait_s)
+        return JobView(job, phase, self._services.ledger.now() - began, usual, place, len(queue), retry_in_s, note)
 
     async def _known(self, job_id: str, visitor: Visitor, own_key: str | None) -> Job | None:
         """Return a job of this visitor's that is there already, and let it have the key it may be waiting for."""
         live = self._dispatcher.live.get(job_id)
-        job = live.job if live is not None else await self._means.reads(self._means.ledger.get, job_id)
+        job = live.job if live is not None else await self._services.reads(self._services.ledger.get, job_id)
         if job is None or job.visitor != visitor.id:
             return None
-        if own_key and live is not None and self._means.keys.for_job(job) is None:
+        if own_key and live is not None and self._services.keys.for_job(job) is None:
             await self.keys.check(own_key, visitor)
-            self._means.keys.bring(job, Secret(own_key))
+            self._services.keys.use_for_job(job, Secret(own_key))
             self._dispatcher.wake()
         return job
 
     def _own_key(self, visitor: Visitor, own_key: str | None) -> Secret | None:
         if not own_key:
-            return self._means.keys.lent(visitor.id)
+            return self._services.keys.remembered(visitor.id)
         check_key(own_key)
         return Secret(own_key)
 
     async def _add(self, job: Job, own_key: Secret | None, check: Callable[..., None]) -> Job:
-        keys, live = self._means.keys, self._dispatcher.live
+        keys, live = self._services.keys, self._dispatcher.live
         own_key = own_key if job.payer == "visitor" else None
         check = partial(check, places=self._places(job, own_key))
         if own_key is not None and job.id not in live:
-            keys.bring(job, own_key)  # before it is stored, so that calls at the same time count each other
+            keys.use_for_job(job, own_key)  # before it is stored, so that calls at the same time count each other
         try:
             stored, is_new = await self._stored_once(job, check)
             if is_new:
                 if own_key is not None:
-                    keys.bring(stored, own_key)
-                    keys.keep(stored.visitor)
+                    keys.use_for_job(stored, own_key)
+                    keys.renew(stored.visitor)
                 log.event("job.queued", job=job.id, payer=stored.payer, reserved_microusd=stored.reserved_microusd)
                 self._dispatcher.take(stored)
         finally:
@@ -364,28 +354,28 @@ class JobRunner:
         return stored
 
     def _places(self, job: Job, own_key: Secret | None) -> Places:
-        """Return what `Guard.check` must be told of waiting jobs that only the runner knows."""
+        """Return what `SpendLimits.check` must be told of waiting jobs that only the runner knows."""
         live = self._dispatcher.live
         # Those hold no place: their visitors may never come back.
         parked = [entry.job for entry in self._dispatcher.waiting_for_visitor() if entry.job.status is JobStatus.QUEUED]
-        on_key = [] if own_key is None else self._means.keys.jobs_on(own_key)
+        on_key = [] if own_key is None else self._services.keys.jobs_on(own_key)
         waiting = [job_id for job_id in on_key if job_id not in live or live[job_id].job.status is JobStatus.QUEUED]
         own_parked = sum(entry.visitor == job.visitor for entry in parked)
         return Places(len(parked), own_parked, len(waiting))
 
     async def _stored_once(self, job: Job, check: Callable[..., None]) -> tuple[Job, bool]:
         try:
-            return await self._means.writes.soon(self._means.ledger.add, job, check)
+            return await self._services.writes.soon(self._services.ledger.add, job, check)
         except StorageError:
             # A commit that raised may have gone through all the same, and nobody may be told that it did not.
-            stored = await self._means.reads(self._means.ledger.get, job.id)
+            stored = await self._services.reads(self._services.ledger.get, job.id)
             is_new = job.id not in self._dispatcher.live
             if stored is None or stored.visitor != job.visitor or not stored.is_active:
                 raise
             return stored, is_new
 
     async def _cancel(self, job_id: str) -> Job:
-        cancelled = await self._means.writes.soon(self._means.ledger.cancel, job_id)
+        cancelled = await self._services.writes.soon(self._services.ledger.cancel, job_id)
         if cancelled is None:
             raise AccessError("cannot_cancel")
         log.event("job.cancelled", job=job_id)
@@ -393,22 +383,22 @@ class JobRunner:
         return cancelled
 
     async def _look_again(self, job_id: str, own_key: Secret | None) -> Job:
-        looked_for = await self._means.writes.soon(self._means.ledger.look_again, job_id)
+        looked_for = await self._services.writes.soon(self._services.ledger.look_again, job_id)
         if looked_for is None:
-            job = await self._means.reads(self._means.ledger.get, job_id)
+            job = await self._services.reads(self._services.ledger.get, job_id)
             if job is not None and job.is_active:
                 return job  # somebody else asked at the same time
             raise AccessError("cannot_look_again")
         if own_key is not None:
-            self._means.keys.bring(looked_for, own_key)
+            self._services.keys.use_for_job(looked_for, own_key)
         log.event("job.looked_for_again", job=job_id, request_id=looked_for.request_id)
         self._dispatcher.take(looked_for)
         return looked_for
 
     async def _delete(self, job_id: str) -> None:
         # The row first: a file without a row would come back at the next start as a stranger's video.
-        await self._means.writes.soon(self._means.ledger.hide, job_id)
-        await asyncio.to_thread(self._means.library.delete, job_id)
+        await self._services.writes.soon(self._services.ledger.hide, job_id)
+        await asyncio.to_thread(self._services.library.delete, job_id)
         await asyncio.to_thread(self.videos.exports.forget, job_id)
         self._dispatcher.back_up()  # older copies of the ledger still have the words
         log.event("job.deleted", job=job_id)
@@ -434,16 +424,16 @@ class JobRunner:
         return self._new_job(job_id, request, OWNER, "owner")
 
     def _check_may_store(self, job: Job) -> None:
-        self._means.folder.check_room()
+        self._services.folder.check_room()
         if not self._is_open:
             raise StorageError("stopping")
-        if job.payer == "owner" and needs_review(self._means.folder.path):
+        if job.payer == "owner" and needs_review(self._services.folder.path):
             raise StorageError("ledger_damaged")
         if job.payer == "owner":
             self._history.check()
 
     async def _stored(self, job_id: str) -> Job:
-        job = await self._means.reads(self._means.ledger.get, job_id) if is_id(job_id) else None
+        job = await self._services.reads(self._services.ledger.get, job_id) if is_id(job_id) else None
         if job is None:
             raise AccessError("not_yours")
         return job
@@ -452,3 +442,15 @@ class JobRunner:
 async def _to_the_end(change: Coroutine[Any, Any, _T]) -> _T:
     """Finish a change even if whoever asked for it goes away: a row must not be stored and then forgotten."""
     return await asyncio.shield(asyncio.ensure_future(change))
+
+
+def build_runner(
+    settings: Settings,
+    *,
+    client: EndpointClient | None = None,
+    download: Callable[[str, Path], Awaitable[object]] | None = None,
+    folder: DataFolder | None = None,
+    now: Callable[[], float] = time.time,
+) -> JobRunner:
+    """Return a runner that is not started yet; arguments and errors are those of `build_services`."""
+    return JobRunner(settings, build_services(settings, client=client, download=download, folder=folder, now=now))

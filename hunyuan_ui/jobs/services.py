@@ -1,25 +1,37 @@
-"""Means: all that a job's journey works with."""
+"""Services: what the jobs of one data folder work with, built once from the settings."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Final
 
+from hunyuan_ui import log
+from hunyuan_ui.endpoint.contract import HISTORY
+from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.segmind import EndpointClient
+from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job
 from hunyuan_ui.jobs.estimates import Estimates
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
-from hunyuan_ui.jobs.polling import Pace
+from hunyuan_ui.jobs.polling import QueuePause
 from hunyuan_ui.jobs.visitor_keys import KeyRing
-from hunyuan_ui.ledger import Ledger
+from hunyuan_ui.ledger import FILE_NAME, LOG_NAME, Ledger, Opened, open_ledger, open_reader
 from hunyuan_ui.library.library import VideoLibrary
+from hunyuan_ui.settings import Settings
+
+PREVIEW_POLL_S: Final = 0.5  # a preview takes seconds, and asking this machine costs nothing
+_VIEWABLE: Final = ("disk_read_only", "disk_full", "ledger_busy", "ledger_newer")  # the jobs can still be shown
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A place where videos are made, and the way their files come from there."""
+    """A service that makes videos: how it is called, how its files are fetched, and the longest wait between polls."""
 
     client: EndpointClient
     fetch: Callable[[str, Path], Awaitable[object]]
@@ -27,8 +39,8 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """All that a journey works with."""
+class Services:
+    """Everything that a job needs. The ledger is called through `writes` and `reads`, never on the event loop."""
 
     hosted: Service
     preview: Service | None
@@ -37,18 +49,95 @@ class Means:
     folder: DataFolder
     keys: KeyRing
     estimates: Estimates
-    pace: Pace
-    writes: LedgerThread  # each change of the ledger, in order
-    reads: LedgerThread  # each read of it; no call of the ledger is made on the event loop
+    reads: LedgerThread
+    writes: LedgerThread = field(default_factory=lambda: LedgerThread("ledger writes"))
+    pause: QueuePause = field(default_factory=QueuePause)
 
     def service_for(self, job: Job) -> Service:
-        """Return where a job is made: what nobody pays for never leaves this machine, all else goes to the host."""
+        """Return the service that makes a job: the local preview for a job that nobody pays, else the hosted one."""
         if job.payer != "nobody":
             return self.hosted
         if self.preview is None:
             raise RuntimeError(f"job {job.id} is a preview, and none is offered")
         return self.preview
 
+    async def close(self) -> None:
+        """Close clients, ledger and folder; the calls of the ledger that were given are finished first."""
+        await self.hosted.client.aclose()
+        if self.preview is not None:
+            await self.preview.client.aclose()
+        await asyncio.to_thread(self._release)
+
+    def _release(self) -> None:
+        self.writes.close()
+        self.reads.close()
+        self.ledger.close()
+        self.folder.close()
+
 
 class NeedsKeyError(Exception):
-    """The job's visitor must bring their key again; raised and caught inside the runner only."""
+    """The job's visitor must enter their key again; raised and caught inside the runner only."""
+
+
+def build_services(
+    settings: Settings,
+    *,
+    client: EndpointClient | None = None,
+    download: Callable[[str, Path], Awaitable[object]] | None = None,
+    folder: DataFolder | None = None,
+    now: Callable[[], float] = time.time,
+) -> Services:
+    """Open the data folder and its ledger; blocks, so call it in a thread where an event loop runs.
+
+    A folder that another process holds or that cannot be written is opened read-only; its `problem` says why.
+
+    Args:
+        settings: Of this run; with the `preview_url` of a local endpoint where a preview is offered.
+        client: Replaces the clients of both services, for tests.
+        download: Replaces the download of a result's address into a file, for tests.
+        folder: Replaces the data folder, for tests.
+        now: Replaces the machine's clock, UTC seconds, for tests.
+
+    Raises:
+        StorageError: The ledger exists and cannot be opened, not even for reading.
+    """
+    folder = folder or DataFolder(settings.data_dir)
+    library = VideoLibrary(folder.path / "videos")
+    ledger = _open_ledger(folder, now)
+    reads = LedgerThread("ledger reads")
+
+    def service(base_url: str, history_url: str, poll_interval_s: float = settings.poll_interval_s) -> Service:
+        default = partial(fetch, own_origin=base_url, check=library.check)
+        return Service(client or EndpointClient(base_url, history_url), download or default, poll_interval_s)
+
+    hosted = service(settings.base_url, settings.history_url)
+    preview = hosted if client is not None and settings.offers_preview else None
+    if settings.preview_url and preview is None:
+        interval_s = min(settings.poll_interval_s, PREVIEW_POLL_S)
+        preview = service(settings.preview_url, settings.preview_url + HISTORY, interval_s)
+    return Services(
+        hosted, preview, ledger, library, folder, KeyRing(settings.api_key), Estimates(ledger, reads), reads
+    )
+
+
+def _open_ledger(folder: DataFolder, now: Callable[[], float]) -> Ledger:
+    try:
+        opened = open_ledger(folder.path, can_write=folder.can_write)
+    except StorageError as error:
+        if error.code not in _VIEWABLE:
+            raise
+        opened = _open_once_more(folder, error)
+    if opened.set_aside is not None:
+        log.trouble("ledger.set_aside", file=opened.set_aside.name)
+    folder.watch(FILE_NAME, LOG_NAME)
+    reader = open_reader(folder.path) if folder.can_write else None
+    return Ledger(opened.connection, reader=reader, now=now)
+
+
+def _open_once_more(folder: DataFolder, error: StorageError) -> Opened:
+    folder.drop_ballast()
+    try:
+        return open_ledger(folder.path)
+    except StorageError:
+        folder.refuse(error)
+        return open_ledger(folder.path, can_write=False)

@@ -26,7 +26,7 @@ _PREVIEW_KEY: Final = "local-preview"  # the local endpoint takes any
 
 
 @dataclass(slots=True)
-class _Lent:
+class _Remembered:
     key: Secret
     until: float  # by the ring's clock
 
@@ -42,34 +42,36 @@ class KeyRing:
     def __init__(self, owner: Secret | None, now: Callable[[], float] = time.monotonic) -> None:
         self._owner = owner
         self._now = now
-        self._by_visitor: dict[str, _Lent] = {}
+        self._by_visitor: dict[str, _Remembered] = {}
         self._by_job: dict[str, Secret] = {}
 
-    def bring(self, job: Job, key: Secret) -> None:
+    def use_for_job(self, job: Job, key: Secret) -> None:
         """Use a visitor's own key for one job, until it has ended."""
         self._by_job[job.id] = key
 
-    def lend(self, visitor_id: str, key: Secret) -> None:
+    def remember(self, visitor_id: str, key: Secret) -> None:
         """Use a visitor's own key for all their jobs that lack one, as after a restart."""
         now = self._now()
-        self._by_visitor = {known: lent for known, lent in self._by_visitor.items() if lent.until > now}
-        self._by_visitor[visitor_id] = _Lent(key, now + KEPT_S)
+        self._by_visitor = {
+            known: remembered for known, remembered in self._by_visitor.items() if remembered.until > now
+        }
+        self._by_visitor[visitor_id] = _Remembered(key, now + KEPT_S)
 
-    def lent(self, visitor_id: str) -> Secret | None:
+    def remembered(self, visitor_id: str) -> Secret | None:
         """Return a visitor's own key, if it is still here."""
-        lent = self._by_visitor.get(visitor_id)
-        if lent is not None and lent.until <= self._now():
+        remembered = self._by_visitor.get(visitor_id)
+        if remembered is not None and remembered.until <= self._now():
             del self._by_visitor[visitor_id]
             return None
-        return None if lent is None else lent.key
+        return None if remembered is None else remembered.key
 
-    def keep(self, visitor_id: str, for_s: float = KEPT_S) -> None:
+    def renew(self, visitor_id: str, for_s: float = KEPT_S) -> None:
         """Keep a visitor's own key so long from now, if it is still here."""
-        if self.lent(visitor_id) is not None:
+        if self.remembered(visitor_id) is not None:
             self._by_visitor[visitor_id].until = self._now() + for_s
 
     def forget_visitor(self, visitor_id: str) -> None:
-        """Drop what a visitor lent."""
+        """Drop a visitor's own key."""
         self._by_visitor.pop(visitor_id, None)
 
     def forget_job(self, job_id: str) -> None:
@@ -82,8 +84,8 @@ class KeyRing:
             return _PREVIEW_KEY
         if job.payer == "owner":
             return self.owner_key()
-        if job.id not in self._by_job and (lent := self.lent(job.visitor)) is not None:
-            self._by_job[job.id] = lent
+        if job.id not in self._by_job and (remembered := self.remembered(job.visitor)) is not None:
+            self._by_job[job.id] = remembered
         key = self._by_job.get(job.id)
         return None if key is None else key.reveal()
 
@@ -96,7 +98,7 @@ class KeyRing:
         return None if self._owner is None else self._owner.reveal()
 
 
-class KeyDesk:
+class VisitorKeys:
     """Where a visitor brings their own key and takes it back.
 
     Args:
@@ -124,7 +126,7 @@ class KeyDesk:
         self._good: OrderedDict[bytes, float] = OrderedDict()  # digests of keys the service knows, and until when
         self._asked: dict[bytes, asyncio.Task[None]] = {}
 
-    async def bring(self, key: str, visitor: Visitor) -> None:
+    async def remember(self, key: str, visitor: Visitor) -> None:
         """Take a key that the service knows.
 
         Raises:
@@ -134,7 +136,7 @@ class KeyDesk:
         """
         text = key.strip()
         await self.check(text, visitor)
-        self._keys.lend(visitor.id, Secret(text))
+        self._keys.remember(visitor.id, Secret(text))
         self._on_change()
 
     async def check(self, key: str, visitor: Visitor) -> None:
@@ -159,19 +161,19 @@ class KeyDesk:
 
     def has(self, visitor: Visitor) -> bool:
         """Whether the visitor's own key is here."""
-        return self._keys.lent(visitor.id) is not None
+        return self._keys.remembered(visitor.id) is not None
 
     def forget(self, visitor: Visitor) -> None:
         """Drop the visitor's own key; jobs already sent with it keep it until they end."""
         self._keys.forget_visitor(visitor.id)
 
-    def leave(self, visitor: Visitor) -> None:
+    def expire_soon(self, visitor: Visitor) -> None:
         """Drop the visitor's own key soon: their page was closed, or is being loaded again."""
-        self._keys.keep(visitor.id, KEPT_AFTER_LEAVING_S)
+        self._keys.renew(visitor.id, KEPT_AFTER_LEAVING_S)
 
-    def come_back(self, visitor: Visitor) -> None:
+    def renew(self, visitor: Visitor) -> None:
         """Keep the visitor's own key after all."""
-        self._keys.keep(visitor.id)
+        self._keys.renew(visitor.id)
 
     async def _ask(self, key: str, digest: bytes) -> None:
         await self._client.credits(key)

@@ -152,7 +152,9 @@ class ApiCalls:
     def _expected(self, wish: VideoRequest) -> dict[str, Any]:
         width, height = wish.real_size
         made = {"width": width, "height": height, "duration_s": wish.duration_s}
-        return {**asdict(self._runner.estimate(wish)), **made, "is_free": self._runner.settings.is_preview}
+        expected = asdict(self._runner.estimate(wish))
+        expected["is_learnt"] = expected.pop("is_calibrated")  # a name that other programs use
+        return {**expected, **made, "is_free": self._runner.settings.is_preview}
 
     def _wished(self, values: tuple[Any, ...]) -> tuple[Call, VideoRequest]:
         *fields, job_id, _most_usd, caller = values

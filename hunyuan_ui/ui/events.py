@@ -115,7 +115,7 @@ class PageEvents:
             self._runner.videos.video(job)
         except MediaError:
             return {}
-        return video_json(job, self._runner.videos.code(job), say)
+        return video_json(job, self._runner.videos.signature(job), say)
 
 
 async def _send_more(send: Callable[..., Any], wishes: list[tuple[str, VideoRequest]], say: Words) -> str:

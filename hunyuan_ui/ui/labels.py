@@ -100,7 +100,7 @@ def opening_form(newest: Job | None, runner: JobRunner, payer: Payer, say: Words
 async def priced_parts(runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
     """Return the page's head with today's money, and the examples with their prices."""
     cards = [_card(example, runner, payer, say) for example in EXAMPLES]
-    return {"head": head_of(await runner.limits(), payer, say), "examples": {"cards": cards}}
+    return {"head": head_of(await runner.spending(), runner.settings, payer, say), "examples": {"cards": cards}}
 
 
 def advice(request: VideoRequest, estimate: Estimate, say: Words) -> str:

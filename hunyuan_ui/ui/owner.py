@@ -14,9 +14,10 @@ import gradio as gr
 
 from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.job import MICRO, OWNER, Job, JobProblem, JobStatus, Visitor
-from hunyuan_ui.jobs import JobRunner, Limits
+from hunyuan_ui.jobs import JobRunner, Spending
 from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.jobs.owner_actions import MOST_USD
+from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.owner_csv import corrections_of, csv_of, utc
 from hunyuan_ui.ui.visitor import Event, page_event, say_for, token_of, visitor_of
@@ -210,15 +211,15 @@ class OwnerEvents:
     async def _meant(self, event: gr.EventData, visitor: Visitor) -> str:
         """Return the id of the job that an event names as the page shows it; an empty one for none of these."""
         shown: object = getattr(event, "job", None)
-        desk, shown_id = self._runner.owner, self._runner.videos.shown_id
+        desk, public_id = self._runner.owner, self._runner.videos.public_id
 
         listed = [*await desk.unknown(visitor), *await desk.doubtful(visitor)]
         listed += await desk.everything(visitor, limit=MOST_SHOWN)
-        return next((job.id for job in listed if shown_id(job) == shown), "")
+        return next((job.id for job in listed if public_id(job) == shown), "")
 
     async def _desk(self, owner: Visitor, say: Words, count: int) -> dict[str, Any]:
         read = await self._read(owner, say, count)
-        desk = self._runner.owner
+        desk, settings = self._runner.owner, self._runner.settings
         waiting = desk.waiting_for_visitor(owner)
         # The account's balance may tell whether a job was charged.
         balance = await self._balance(owner, say) if read.unknown or read.doubtful else ""
@@ -226,12 +227,12 @@ class OwnerEvents:
             **_closed(self._runner),
             "needs_proof": False,
             "is_paused": read.is_paused,
-            "warnings": self._warnings(read.limits, say),
+            "warnings": self._warnings(read.spending, say),
             "is_clock_wrong": desk.clock_ahead_s(owner) > 0,
-            "history": None if read.limits.is_preview else history_lines(desk.history_state(owner), say),
-            "limits": limit_lines(read.limits, say),
-            "daily_limit": read.limits.daily_limit_usd,
-            "axis": axis_of([day["usd"] for day in read.days], read.limits.daily_limit_usd, say),
+            "history": None if settings.is_preview else history_lines(desk.history_state(owner), say),
+            "limits": limit_lines(read.spending, settings, say),
+            "daily_limit": settings.daily_limit_usd,
+            "axis": axis_of([day["usd"] for day in read.days], settings.daily_limit_usd, say),
             "days": read.days,
             "sum": read.sum,
             "unknown": [{**self._acts(job), "text": _unsettled(job, say) + balance} for job in read.unknown],
@@ -250,7 +251,7 @@ class OwnerEvents:
             doubtful=await desk.doubtful(owner),
             days=days,
             sum=summed,
-            limits=await self._runner.limits(),
+            spending=await self._runner.spending(),
             is_paused=await desk.is_paused(owner),
         )
 
@@ -261,9 +262,11 @@ class OwnerEvents:
                 return " " + say("owner.balance", credits=money(credits_usd))
         return ""
 
-    def _warnings(self, limits: Limits, say: Words) -> list[str]:
+    def _warnings(self, spending: Spending, say: Words) -> list[str]:
         # A damaged ledger is named where spending is let go on.
-        told = [problem for problem in (limits.problem, limits.notice) if problem and problem.code != "ledger_damaged"]
+        told = [
+            problem for problem in (spending.problem, spending.notice) if problem and problem.code != "ledger_damaged"
+        ]
         return [say.sentence(problem) for problem in told]
 
     def _row(self, job: Job, owner: Visitor, say: Words) -> dict[str, Any]:
@@ -296,7 +299,7 @@ class OwnerEvents:
         was_sent = job.status is not JobStatus.FAILED or job.sent_at is not None
         can_correct = job.payer != "nobody" and job.status in _CORRECTABLE and was_sent and not _is_word(job)
         return {
-            "id": self._runner.videos.shown_id(job),
+            "id": self._runner.videos.public_id(job),
             "request": job.request_id or "",
             "can": {"correct": can_correct, **can},
         }
@@ -322,8 +325,8 @@ class OwnerEvents:
 
     async def _csv(self, owner: Visitor) -> str:
         jobs = await self._runner.owner.everything(owner, limit=JOBS_EXPORTED)
-        shown_id = self._runner.videos.shown_id
-        return await asyncio.to_thread(csv_of, jobs, shown_id, with_prompts=not self._runner.settings.is_public)
+        public_id = self._runner.videos.public_id
+        return await asyncio.to_thread(csv_of, jobs, public_id, with_prompts=not self._runner.settings.is_public)
 
 
 class _Read(NamedTuple):
@@ -334,25 +337,25 @@ class _Read(NamedTuple):
     doubtful: list[Job]
     days: list[dict[str, Any]]
     sum: str
-    limits: Limits
+    spending: Spending
     is_paused: bool
 
 
-def limit_lines(limits: Limits, say: Words) -> list[str]:
+def limit_lines(spending: Spending, settings: Settings, say: Words) -> list[str]:
     """Return what was spent, what is reserved, and what is left under each limit, in words."""
     lines: list[str] = []
-    reserved = limits.reserved_today_usd
-    today = {"spent": money(limits.spent_today_usd - reserved), "reserved": money(reserved)}
+    reserved = spending.reserved_today_usd
+    today = {"spent": money(spending.spent_today_usd - reserved), "reserved": money(reserved)}
     for name, limit, counted, facts in (
-        ("day", limits.daily_limit_usd, limits.spent_today_usd, today),
-        ("total", limits.total_limit_usd, limits.spent_total_usd, {"counted": money(limits.spent_total_usd)}),
+        ("day", settings.daily_limit_usd, spending.spent_today_usd, today),
+        ("total", settings.total_limit_usd, spending.spent_total_usd, {"counted": money(spending.spent_total_usd)}),
     ):
         if limit is None:
             lines.append(say(f"owner.no_limit.{name}", **facts))
         else:
             left = money(max(0.0, limit - counted))
             lines.append(say(f"owner.left.{name}", left=left, limit=money(limit), **facts))
-    return [*lines, say("owner.video_limit", limit=money(limits.video_limit_usd))]
+    return [*lines, say("owner.video_limit", limit=money(settings.video_limit_usd))]
 
 
 def history_lines(state: HistoryState, say: Words) -> dict[str, Any]:

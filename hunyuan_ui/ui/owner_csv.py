@@ -14,12 +14,12 @@ from hunyuan_ui.job import MICRO, Job
 _FORMULA: Final = ("=", "+", "-", "@", "\N{MINUS SIGN}")  # what a spreadsheet computes, however wide it is written
 
 
-def csv_of(jobs: Iterable[Job], shown_id: Callable[[Job], str], *, with_prompts: bool) -> str:
+def csv_of(jobs: Iterable[Job], public_id: Callable[[Job], str], *, with_prompts: bool) -> str:
     """Return jobs as CSV that no spreadsheet computes anything from.
 
     Args:
         jobs: In the order of the rows.
-        shown_id: What stands for a job there, the salted hash of its id: a real one is of use to who finds the file.
+        public_id: What stands for a job there, the salted hash of its id: a real one is of use to who finds the file.
         with_prompts: Add what each visitor wrote.
     """
     text = io.StringIO()
@@ -32,7 +32,7 @@ def csv_of(jobs: Iterable[Job], shown_id: Callable[[Job], str], *, with_prompts:
         width, height, frames, _ = job.made
         made = [width, height, frames, job.request.infer_steps, job.request.seed]
         note = "; ".join(entry["note"] for entry in corrections_of(job) if entry["note"])
-        cells = [shown_id(job), utc(job.created_at), job.status.value, job.payer, cost, job.counted_microusd / MICRO]
+        cells = [public_id(job), utc(job.created_at), job.status.value, job.payer, cost, job.counted_microusd / MICRO]
         cells += [job.inference_s, job.request_id, *made, note, *([job.request.prompt] if with_prompts else [])]
         writer.writerow([_cell(cell) for cell in cells])
     return text.getvalue()

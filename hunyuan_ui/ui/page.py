@@ -101,7 +101,7 @@ def _place(runner: JobRunner) -> Page:
     job_id = gr.Textbox(visible=False)
     sent = gr.Textbox(visible=False)
     header = part("header")
-    header.value = head_of(runner.read_limits(), runner.payers[0], words())
+    header.value = head_of(runner.read_spending(), runner.settings, runner.payers[0], words())
     if runner.settings.is_space:
         gr.DuplicateButton(label("app.duplicate"), elem_id="duplicate")
     if runner.settings.login_secret is not None:

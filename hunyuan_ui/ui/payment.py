@@ -45,7 +45,7 @@ class PayEvents:
     def opened(self, request: gr.Request, visitor: Visitor, say: Words) -> dict[str, Any]:
         """Return what the part shows as its page opens; a key that was about to be forgotten is kept."""
         if self._runner.keys.has(visitor):
-            self._runner.keys.come_back(visitor)
+            self._runner.keys.renew(visitor)
             self._remember(request, visitor)
         return self._shown(visitor, say, login_of(request, self._runner.settings))
 
@@ -53,13 +53,13 @@ class PayEvents:
         """Forget a visitor's key soon after the last of their pages was closed."""
         visitor = self._sessions.pop(_session(request), None)
         if visitor is not None and visitor not in self._sessions.values():
-            self._runner.keys.leave(visitor)
+            self._runner.keys.expire_soon(visitor)
 
     def bring(self) -> Event:
         """Return the event of a key that was typed in."""
 
         async def bring(request: gr.Request, event: gr.EventData, visitor: Visitor) -> Payer:
-            await self._runner.keys.bring(_text(event, "key"), visitor)
+            await self._runner.keys.remember(_text(event, "key"), visitor)
             self._remember(request, visitor)
             return "visitor"
 

@@ -51,7 +51,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
         except AccessError:
             return _not_yours(request)
         is_done = view.job.status is JobStatus.DONE
-        video = video_json(view.job, runner.videos.code(view.job), say) if is_done else None
+        video = video_json(view.job, runner.videos.signature(view.job), say) if is_done else None
         return _json({**as_json(view, say), "video": video})
 
     async def health(_request: Request) -> JSONResponse:

@@ -20,9 +20,10 @@ from hunyuan_ui import __version__
 from hunyuan_ui.errors import AccessError, HunyuanUIError, MediaError
 from hunyuan_ui.file_type import BY_SUFFIX, MP4
 from hunyuan_ui.job import MICRO, Job, JobStatus, Payer, Phase, Visitor, is_id
-from hunyuan_ui.jobs import JobRunner, JobView, Limits
+from hunyuan_ui.jobs import JobRunner, JobView, Spending
 from hunyuan_ui.library.conversions import RATES, SIDES, Export, ExportKind
 from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.served_files import download_name, drop_copies
 from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
@@ -52,7 +53,7 @@ def as_json(view: JobView, say: Words) -> dict[str, Any]:
     """Return a job as the page's script reads it, with every sentence already in the visitor's language."""
     job = view.job
     # A preview is drawn here and takes seconds; the formula is about the service.
-    has_usual = job.payer != "nobody" or view.usual.is_learnt
+    has_usual = job.payer != "nobody" or view.usual.is_calibrated
     is_late = has_usual and view.phase in _MOVING and view.elapsed_s > view.usual.high_s
     return {
         "id": job.id,
@@ -85,10 +86,10 @@ def next_poll_s(views: list[JobView]) -> float:
     return SOON_POLL_S if near else POLL_S
 
 
-def head_of(limits: Limits, payer: Payer, say: Words) -> dict[str, Any]:
+def head_of(spending: Spending, settings: Settings, payer: Payer, say: Words) -> dict[str, Any]:
     """Return what the page's head says: preview or live, who can come, and today's money."""
     mode = "preview" if payer == "nobody" else "live"
-    reach = limits.public_by or "private"
+    reach = settings.public_by or "private"
     return {
         "name": say["app.title"],
         "tagline": say["app.tagline"],
@@ -97,9 +98,9 @@ def head_of(limits: Limits, payer: Payer, say: Words) -> dict[str, Any]:
         "mode_help": say[f"app.{mode}_help"],
         "reach": say[f"app.reach.{reach}"],
         "reach_help": say[f"app.reach.{reach}_help"],
-        "spent": _spent(limits, say) if limits.may_spend_owner_key else "",
+        "spent": _spent(spending, settings.daily_limit_usd, say) if settings.may_spend_owner_key else "",
         "spent_help": say["app.spent_help"],
-        "storage": say[_storage_key(limits)] if limits.storage else "",
+        "storage": _storage(settings, say),
     }
 
 
@@ -140,7 +141,7 @@ def _title(view: JobView, say: Words) -> str:
 def _usual(view: JobView, say: Words, *, has_usual: bool) -> str:
     if not has_usual:
         return say["wait.usual_preview"]
-    if view.usual.is_learnt:
+    if view.usual.is_calibrated:
         return say("wait.usual", time=say.duration(view.usual.seconds))
     return say("wait.usual_range", time=say.duration_range(view.usual.low_s, view.usual.high_s))
 
@@ -158,17 +159,19 @@ def _note(view: JobView, say: Words, *, is_late: bool) -> str:
     return " ".join(notes)
 
 
-def _storage_key(limits: Limits) -> str:
-    is_elsewhere = limits.storage == "wiped" and limits.public_by != "space"
-    return "app.storage.wiped_elsewhere" if is_elsewhere else f"app.storage.{limits.storage}"
+def _storage(settings: Settings, say: Words) -> str:
+    if settings.storage == "kept" and not settings.is_space:
+        return ""  # on a machine of one's own a disk that is kept is not worth a word
+    is_elsewhere = settings.storage == "wiped" and settings.public_by != "space"
+    return say["app.storage.wiped_elsewhere" if is_elsewhere else f"app.storage.{settings.storage}"]
 
 
-def _spent(limits: Limits, say: Words) -> str:
-    reserved = limits.reserved_today_usd
-    facts = {"spent": money(limits.spent_today_usd - reserved), "reserved": money(reserved)}
-    if limits.daily_limit_usd is None:
+def _spent(spending: Spending, daily_limit_usd: float | None, say: Words) -> str:
+    reserved = spending.reserved_today_usd
+    facts = {"spent": money(spending.spent_today_usd - reserved), "reserved": money(reserved)}
+    if daily_limit_usd is None:
         return say("app.spent", **facts)
-    return say("app.spent_of", limit=money(limits.daily_limit_usd), **facts)
+    return say("app.spent_of", limit=money(daily_limit_usd), **facts)
 
 
 VIDEOS: Final = "/gradio_api/hunyuan/videos"
@@ -227,7 +230,7 @@ class VideoPages:
     async def many(self, request: Request) -> Response:
         """Return a page of the visitor's videos, newest first."""
         asked = request.query_params
-        jobs, has_more = await self._runner.videos.page(
+        jobs, has_more = await self._runner.videos.find(
             self._visitor(request),
             is_everybody=asked.get("everybody") == "1",
             search=asked.get("search", "")[:_SEARCH_AT_MOST],
@@ -276,7 +279,7 @@ class VideoPages:
         return self._runner.owner.seen_as(visitor_of(token, self._runner.settings))
 
     def _shown(self, job: Job, request: Request) -> dict[str, Any]:
-        return video_json(job, self._runner.videos.code(job), words_for(request.cookies, request.headers))
+        return video_json(job, self._runner.videos.signature(job), words_for(request.cookies, request.headers))
 
 
 class VideoFiles:

@@ -58,7 +58,7 @@ async def _run(options: dict[str, Any]) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with rig.running() as runner:
-        assert (await runner.limits()).problem is None
+        assert (await runner.spending()).problem is None
         work = asyncio.ensure_future(_make(runner, options["jobs"]))
         await asyncio.wait({work, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     with suppress(StorageError, AssertionError):

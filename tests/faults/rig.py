@@ -17,7 +17,7 @@ from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job, JobStatus, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, endings, history, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner, endings, history
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.jobs import polling as polling
 from hunyuan_ui.jobs import queue as queue
@@ -77,7 +77,7 @@ class Rig:
         clock = {} if self.now is None else {"now": self.now}
         folder = DataFolder(self.folder, min_free_bytes=self.min_free_bytes)
         checkpoint.hook = self.checkpoint
-        return open_runner(settings, client=client, download=download, folder=folder, **clock)
+        return build_runner(settings, client=client, download=download, folder=folder, **clock)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[JobRunner]:
@@ -140,7 +140,7 @@ async def kill(runner: JobRunner) -> None:
     if executor := getattr(asyncio.get_running_loop(), "_default_executor", None):
         executor.shutdown(wait=True)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
-    means = runner._means
-    await means.hosted.client.aclose()
-    means.ledger.close()
-    means.folder.close()
+    services = runner._services
+    await services.hosted.client.aclose()
+    services.ledger.close()
+    services.folder.close()

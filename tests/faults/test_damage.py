@@ -52,7 +52,7 @@ async def test_row53_a_damaged_ledger_keeps_the_videos_and_refuses_to_spend(
         (folder / "ledger.sqlite3").write_bytes(damaged)
         async with Rig(folder, rig.origin).running() as runner:
             await all_there(runner, ids)
-            problem = (await runner.limits()).problem
+            problem = (await runner.spending()).problem
             if problem is None:
                 continue  # it fell on a page that holds nothing
             found_damaged += 1

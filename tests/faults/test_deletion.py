@@ -108,7 +108,7 @@ async def test_a_deletion_broken_off_at_any_step_is_finished_or_was_not_begun(
         assert len(steps.names) == step
         watch(Steps())
         async with one.running() as runner:
-            spent = (await runner.limits()).spent_total_usd
+            spent = (await runner.spending()).spent_total_usd
             shown.append(await is_shown(runner, job_id))
             left = left_of(one.folder, job_id)
             if shown[-1]:
@@ -116,7 +116,7 @@ async def test_a_deletion_broken_off_at_any_step_is_finished_or_was_not_begun(
                 await runner.delete(job_id, OWNER)
                 left = left_of(one.folder, job_id)
             assert left == [], steps.names
-            assert (await runner.limits()).spent_total_usd == spent > 0
+            assert (await runner.spending()).spent_total_usd == spent > 0
             await next_job_works(runner)
         async with one.running() as runner:
             assert not await is_shown(runner, job_id)

@@ -137,7 +137,7 @@ async def test_a_disk_that_fails_while_starting_is_for_viewing_and_the_next_star
         async with replace(one, checkpoint=FailingDisk(step, 6)).running() as runner:
             await _end_what_can(runner, one)
         async with one.running() as runner:
-            assert (await runner.limits()).problem is None
+            assert (await runner.spending()).problem is None
             await _end_what_can(runner, one)
         jobs = oracle.check(one.folder, service, lines.getvalue())
         assert sorted(job.status.value for job in jobs) == ["done", "unknown"]

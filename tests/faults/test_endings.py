@@ -56,7 +56,7 @@ async def spend_all(runner: JobRunner) -> list[str]:
 def check_bill(service: PaidService, runner: JobRunner) -> None:
     billed = sum(service.billed().values()) * service.cost_usd
     assert 0 < billed <= LIMIT_USD
-    assert runner.read_limits().spent_total_usd >= min(billed, LIMIT_USD) - 1e-6
+    assert runner.read_spending().spent_total_usd >= min(billed, LIMIT_USD) - 1e-6
 
 
 FLIPS: dict[str, dict[str, list[Reply]]] = {
@@ -158,7 +158,7 @@ async def test_a_cost_that_cannot_be_meant_counts_as_the_estimate_until_the_owne
         return
     taken = await limited.owner.confirm(made[1], OWNER)
     assert taken.cost_microusd == round(cost * MICRO)
-    assert limited.owner.doubtful(OWNER) == []
+    assert await limited.owner.doubtful(OWNER) == []
     with pytest.raises(AccessError):
         await limited.owner.correct(made[0], Visitor.from_token("c" * 32), cost_usd=0.0)
 
@@ -260,13 +260,13 @@ async def test_a_lost_video_can_be_looked_for_again(rig: Rig, service: PaidServi
         assert job.status is JobStatus.LOST
         assert (job.request_id is not None, job.result_url is not None) == (True, True)
         assert (await runner.view(job.id, OWNER)).can_look_again
-        spent = (await runner.limits()).spent_total_usd
+        spent = (await runner.spending()).spent_total_usd
         with pytest.raises(AccessError):
             await runner.look_again(job.id, Visitor.from_token("b" * 32))
         service.on("GET", FILE, answer(200, video_of(prompt_of(job.id))))
         await runner.look_again(job.id, OWNER)
         assert (await ended(runner, job.id)).status is JobStatus.DONE
-        assert (await runner.limits()).spent_total_usd == spent
+        assert (await runner.spending()).spent_total_usd == spent
         with pytest.raises(AccessError):
             await runner.look_again(job.id, OWNER)
     oracle.check(rig.folder, service)

@@ -316,7 +316,7 @@ async def test_row03_a_service_that_cannot_prove_itself_is_tried_once(rig: Rig, 
     async with replace(rig, origin=service.origin.replace("http:", "https:")).running() as runner:
         job = await ended(runner, await click(runner))
         assert (job.status, job.problem.code if job.problem else "") == (FAILED, "tls_failed")
-        assert (await runner.limits()).spent_total_usd == 0
+        assert (await runner.spending()).spent_total_usd == 0
     assert (service.connections, service.bill) == (1, [])
 
 
@@ -341,7 +341,7 @@ async def test_row15_and_18_a_stopped_queue_sends_nothing_until_the_free_call_is
         assert (await ended(runner, second)).status is DONE
         asked = [one.path for one in service.requests if one.path in (CREDITS, SUBMIT_V2)]
         assert asked == [SUBMIT_V2, *[CREDITS] * 5, SUBMIT_V2]
-        assert (await runner.limits()).problem is None
+        assert (await runner.spending()).problem is None
 
 
 async def test_row38_a_redirect_elsewhere_is_refused_before_any_connection(rig: Rig, service: PaidService) -> None:

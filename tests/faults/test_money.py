@@ -36,7 +36,7 @@ async def test_two_hundred_clicks_never_pass_the_daily_limit(rig: Rig, service: 
     async with rig.running() as runner:
         for _ in range(2):
             await asyncio.gather(*(try_to_make() for _ in range(100)))
-        assert (await runner.limits()).spent_today_usd <= LIMIT_USD
+        assert (await runner.spending()).spent_today_usd <= LIMIT_USD
     jobs = oracle.check(rig.folder, service)
     assert most <= LIMIT_USD
     assert 1 <= len(service.bill) == sum(job.status is JobStatus.DONE for job in jobs) <= LIMIT_USD / COST_USD

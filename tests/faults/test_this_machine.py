@@ -116,13 +116,13 @@ async def test_row47_a_clock_that_jumps_opens_no_second_day_and_loses_no_video(r
             service.on("GET", FILE, [answer(500)] * 2)
             job_id = await click(runner)
             await until(lambda: service.posts()[f"a heron, take {job_id}"])  # noqa: B023 - used at once
-            before = (await runner.limits()).spent_today_usd
+            before = (await runner.spending()).spent_today_usd
             clock[0] += jump
-            after = (await runner.limits()).spent_today_usd
+            after = (await runner.spending()).spent_today_usd
             assert after >= before if jump <= 0 else after <= before
             assert (await ended(runner, job_id)).status is JobStatus.DONE
     async with rig.running() as runner:
-        assert (await runner.limits()).spent_today_usd > 0
+        assert (await runner.spending()).spent_today_usd > 0
         await next_job_works(runner)
     oracle.check(rig.folder, service)
 
@@ -181,9 +181,9 @@ async def test_row47_a_clock_that_runs_backwards_puts_nothing_before_what_was_ea
 async def test_row48_a_tab_that_was_closed_finds_its_job_again(rig: Rig, service: PaidService) -> None:
     async with rig.running() as runner:
         asked = asyncio.ensure_future(click(runner))
-        await until(lambda: runner._means.ledger.jobs(OWNER.id))
+        await until(lambda: runner._services.ledger.jobs(OWNER.id))
         asked.cancel()  # the tab goes away as soon as its click is stored
-        await until(lambda: runner._means.ledger.jobs(OWNER.id))
+        await until(lambda: runner._services.ledger.jobs(OWNER.id))
         job = await runner.newest(OWNER)
         assert job is not None
         assert (await ended(runner, job.id)).status is JobStatus.DONE
@@ -272,7 +272,7 @@ async def test_row52_a_ledger_locked_at_the_start_is_for_viewing(
         other.execute("PRAGMA locking_mode = EXCLUSIVE")  # readers are kept out as well
         other.execute("BEGIN EXCLUSIVE")
         async with rig.running() as runner:
-            problem = (await runner.limits()).problem
+            problem = (await runner.spending()).problem
             assert problem is not None
             assert problem.code == "ledger_busy"
             assert not runner.is_healthy

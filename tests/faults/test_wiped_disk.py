@@ -125,7 +125,7 @@ async def test_three_lives_of_a_wiped_folder_stay_under_the_limit_and_lose_no_vi
                     await visit(runner)
             await at_rest(runner)
             videos = await done(runner)
-            assert (await runner.limits()).spent_today_usd == pytest.approx(spent_usd(service))
+            assert (await runner.spending()).spent_today_usd == pytest.approx(spent_usd(service))
         wipe(rig)
     assert 2 * COST_USD <= spent_usd(service) <= LIMIT_USD
     assert videos == {prompt: pictures(video_of(prompt)) for prompt in service.posts()}
@@ -159,7 +159,7 @@ async def test_a_restart_that_did_not_wipe_adopts_nothing_twice(rig: Rig, servic
                 await at_rest(runner)
             assert await runner.owner.find_videos(ACCOUNT) == 0
             assert len(await runner.owner.everything(ACCOUNT)) == 1
-            assert (await runner.limits()).spent_today_usd == COST_USD
+            assert (await runner.spending()).spent_today_usd == COST_USD
 
 
 async def test_a_deleted_video_does_not_come_back(rig: Rig, service: PaidService) -> None:
@@ -170,7 +170,7 @@ async def test_a_deleted_video_does_not_come_back(rig: Rig, service: PaidService
         assert await runner.owner.find_videos(ACCOUNT) == 0
     async with rig.running() as runner:
         assert (await runner.owner.everything(ACCOUNT)) == []
-        assert (await runner.limits()).spent_today_usd == COST_USD
+        assert (await runner.spending()).spent_today_usd == COST_USD
 
 
 async def test_what_is_just_being_sent_when_the_list_is_read_is_not_one_more(rig: Rig, service: PaidService) -> None:
@@ -206,7 +206,7 @@ async def test_a_job_without_an_answer_is_given_its_request(rig: Rig, service: P
         found = (await runner.view(job_id, ACCOUNT)).job
         assert (found.status, found.request_id, found.visitor) == (JobStatus.DONE, request_id, job.visitor)
         assert len(await runner.owner.everything(ACCOUNT)) == 1
-        assert (await runner.limits()).spent_today_usd == COST_USD
+        assert (await runner.spending()).spent_today_usd == COST_USD
 
 
 @pytest.mark.parametrize("pages_of", [1, 2, 3])
@@ -220,7 +220,7 @@ async def test_a_list_in_many_pages_is_read_to_its_end(rig: Rig, service: PaidSe
         await at_rest(runner)
     wipe(rig)
     async with rig.running() as runner:
-        assert (await runner.limits()).spent_today_usd == pytest.approx(5 * COST_USD)
+        assert (await runner.spending()).spent_today_usd == pytest.approx(5 * COST_USD)
 
 
 async def test_what_was_charged_on_another_day_is_fetched_and_not_counted_today(rig: Rig, service: PaidService) -> None:
@@ -233,8 +233,8 @@ async def test_what_was_charged_on_another_day_is_fetched_and_not_counted_today(
     async with rig.running() as runner:
         await at_rest(runner)
         assert len(await done(runner)) == 1
-        assert (await runner.limits()).spent_today_usd == 0
-        assert (await runner.limits()).spent_total_usd == COST_USD
+        assert (await runner.spending()).spent_today_usd == 0
+        assert (await runner.spending()).spent_total_usd == COST_USD
     wipe(rig)
     service.past[request_id]["created_at"] = round((time.time() - 7.5 * DAY_S) * 1000)
     async with rig.running() as runner:
@@ -276,7 +276,7 @@ async def test_a_row_counts_what_it_names_if_that_can_be_meant(
         assert [job.status for job in found] == ([] if status is None else [status])
         if isinstance(counted_usd, str):
             counted_usd = getattr(runner.estimate(found[0].request), counted_usd)
-        assert (await runner.limits()).spent_today_usd == pytest.approx(counted_usd)
+        assert (await runner.spending()).spent_today_usd == pytest.approx(counted_usd)
         assert [job.notes.get("named_usd") for job in (await runner.owner.doubtful(ACCOUNT))] == named
 
 
@@ -411,7 +411,7 @@ async def test_the_owner_says_what_was_spent_and_spending_goes_on(rig: Rig, serv
     service.on("GET", LIST, html(502))
     async with rig.running() as runner:
         await runner.owner.say_spent(ACCOUNT, 2.0)
-        assert (await runner.limits()).spent_today_usd == 2.0
+        assert (await runner.spending()).spent_today_usd == 2.0
         assert not runner.owner.history_state(ACCOUNT).key_rests
         await visit(runner)
         await at_rest(runner)
@@ -435,13 +435,13 @@ async def test_a_second_word_replaces_the_first_and_what_is_settled_here_is_part
     async with rig.running() as runner:
         await runner.owner.say_spent(ACCOUNT, 1.0)
         await runner.owner.say_spent(ACCOUNT, 0.5)
-        assert (await runner.limits()).spent_today_usd == 0.5
+        assert (await runner.spending()).spent_today_usd == 0.5
         await visit(runner)
         await at_rest(runner)
         await runner.owner.say_spent(ACCOUNT, 3.0)
-        assert (await runner.limits()).spent_today_usd == 3.0
+        assert (await runner.spending()).spent_today_usd == 3.0
         await runner.owner.say_spent(ACCOUNT, 0)
-        assert (await runner.limits()).spent_today_usd == COST_USD
+        assert (await runner.spending()).spent_today_usd == COST_USD
 
 
 @pytest.mark.parametrize("usd", [-0.01, 1_000_001, float("nan"), float("inf"), "3", True, None])
@@ -472,7 +472,7 @@ async def test_what_the_history_names_after_all_is_not_counted_beside_the_owners
         await until(lambda: runner.owner.history_state(ACCOUNT).is_read)
         await at_rest(runner)
         assert len(await done(runner)) == 1
-        assert (await runner.limits()).spent_today_usd == pytest.approx(2.0)
+        assert (await runner.spending()).spent_today_usd == pytest.approx(2.0)
 
 
 # who may
@@ -503,7 +503,7 @@ async def test_who_proved_to_be_the_owner_sees_what_came_back_and_no_strangers_v
         await at_rest(runner)
         owner = await runner.owner.prove(STRANGER, KEY)
         for is_everybody in (False, True):
-            videos, has_more = await runner.videos.page(owner, is_everybody=is_everybody)
+            videos, has_more = await runner.videos.find(owner, is_everybody=is_everybody)
             assert [video.request.prompt for video in videos] == list(service.posts())[:1]
             assert not has_more
         assert (await runner.videos.one(videos[0].id, owner)).visitor == ACCOUNT.id
@@ -512,9 +512,9 @@ async def test_who_proved_to_be_the_owner_sees_what_came_back_and_no_strangers_v
         stranger = Visitor.from_token(new_id())
         with pytest.raises(AccessError):
             await runner.videos.one(videos[0].id, stranger)
-        assert await runner.videos.page(stranger) == ([], False)
+        assert await runner.videos.find(stranger) == ([], False)
         await runner.delete(videos[0].id, owner)
-        assert await runner.videos.page(owner) == ([], False)
+        assert await runner.videos.find(owner) == ([], False)
 
 
 async def test_a_private_run_whose_folder_was_lost_finds_its_videos_when_asked(rig: Rig, service: PaidService) -> None:
@@ -532,7 +532,7 @@ async def test_a_private_run_whose_folder_was_lost_finds_its_videos_when_asked(r
         assert not runner.owner.history_state(ACCOUNT).is_needed
         assert await runner.owner.find_videos(ACCOUNT) == 2
         await at_rest(runner)
-        videos, _ = await runner.videos.page(Visitor.from_token(new_id(), is_owner=True), is_everybody=True)
+        videos, _ = await runner.videos.find(Visitor.from_token(new_id(), is_owner=True), is_everybody=True)
         assert len(videos) == 3
         assert await runner.owner.find_videos(ACCOUNT) == 0
 
@@ -568,4 +568,4 @@ async def test_a_file_that_is_gone_is_named_lost_and_stays_counted(rig: Rig, ser
     async with rig.running() as runner:
         await at_rest(runner)
         assert [job.status for job in (await runner.owner.everything(ACCOUNT))] == [JobStatus.LOST]
-        assert (await runner.limits()).spent_today_usd == COST_USD
+        assert (await runner.spending()).spent_today_usd == COST_USD

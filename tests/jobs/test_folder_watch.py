@@ -19,7 +19,7 @@ from hunyuan_ui import checkpoint, log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job, JobStatus, Phase, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.jobs import queue as queue
 from hunyuan_ui.ledger import Ledger, open_ledger
@@ -70,7 +70,7 @@ def service() -> FakeService:
 async def running(folder: Path, service: FakeService, **options: Any) -> AsyncIterator[JobRunner]:
     settings = Settings(data_dir=folder, api_key=Secret("SG_00112233aabbccdd"), poll_interval_s=0.002, concurrency=1)
     held = DataFolder(folder, min_free_bytes=0)
-    runner = open_runner(settings, client=service.client(), download=service.download, folder=held, **options)
+    runner = build_runner(settings, client=service.client(), download=service.download, folder=held, **options)
     await runner.start()
     try:
         yield runner
@@ -205,7 +205,7 @@ async def test_nothing_more_is_sent_and_what_was_sent_is_named(
         way(folder)
         assert await refusal(runner) == "folder_replaced"
         assert not runner.is_healthy
-        problem = (await runner.limits()).problem
+        problem = (await runner.spending()).problem
         assert problem is not None
         assert problem.code == "folder_replaced"
         await until(lambda: events(lines, "folder.replaced"))
@@ -369,7 +369,7 @@ async def test_what_ends_after_it_was_noticed_is_saved_as_well(
         assert (await ended(runner, sent)).status is JobStatus.DONE
     async with running(folder, service) as runner:
         assert (await runner.view(sent, VISITOR)).job.status is JobStatus.DONE
-        assert (await runner.limits()).spent_total_usd > 0
+        assert (await runner.spending()).spent_total_usd > 0
 
 
 async def test_what_nobody_had_noticed_yet_is_saved_by_a_stop(
@@ -394,7 +394,7 @@ async def test_copies_of_one_trouble_push_no_good_ones_out(
         await until(lambda: events(lines, "ledger.saved"))
         for number in range(6):
             before = len(events(lines, "ledger.saved"))
-            await runner._means.writes(runner._means.ledger.note, sent, number=number)
+            await runner._services.writes(runner._services.ledger.note, sent, number=number)
             await until(lambda: len(events(lines, "ledger.saved")) > before)  # noqa: B023 - used at once
         assert len(copies(folder)) == 1
 
@@ -404,15 +404,15 @@ async def test_a_ledger_that_cannot_be_saved_is_tried_again(
 ) -> None:
     async with running(folder, service) as runner:
         await rendering(runner)
-        real = runner._means.ledger.back_up
+        real = runner._services.ledger.back_up
 
         def refuse(folder: Path) -> Path:
             raise StorageError("disk_full", free="0 MB")
 
-        monkeypatch.setattr(runner._means.ledger, "back_up", refuse)
+        monkeypatch.setattr(runner._services.ledger, "back_up", refuse)
         ledger_deleted(folder)
         await until(lambda: len(events(lines, "ledger.not_saved")) > 2)
-        monkeypatch.setattr(runner._means.ledger, "back_up", real)
+        monkeypatch.setattr(runner._services.ledger, "back_up", real)
         await until(lambda: events(lines, "ledger.saved"))
 
 
@@ -427,7 +427,7 @@ async def test_a_video_that_came_after_the_folder_was_made_again_is_kept_and_cou
         assert job.status is JobStatus.DONE
     async with running(folder, service) as runner:
         assert (await runner.video_path(sent, VISITOR)).is_file()
-        assert (await runner.limits()).spent_total_usd == pytest.approx((job.cost_microusd or 0) / 1e6)
+        assert (await runner.spending()).spent_total_usd == pytest.approx((job.cost_microusd or 0) / 1e6)
 
 
 async def test_a_program_that_ends_takes_nothing_from_the_one_that_came_after_it(

@@ -13,7 +13,7 @@ import pytest
 
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, job_run, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner, job_run
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from tests.fake_service import FakeService
@@ -80,7 +80,7 @@ async def running(folder: Path, service: FakeService) -> AsyncIterator[JobRunner
         poll_interval_s=0.002,
     )
     kept = DataFolder(folder, min_free_bytes=0)
-    runner = open_runner(settings, client=service.client(), download=service.download, folder=kept)
+    runner = build_runner(settings, client=service.client(), download=service.download, folder=kept)
     await runner.start()
     try:
         yield runner
@@ -102,7 +102,7 @@ async def leave(call: Coroutine[Any, Any, Any], at: int, moment: Moment) -> bool
 
 async def at_rest(runner: JobRunner) -> None:
     """Wait until the ledger's thread and what waited for it have done what they were given."""
-    await runner._means.writes(lambda: None)
+    await runner._services.writes(lambda: None)
     await asyncio.sleep(0.01)
 
 
@@ -121,10 +121,10 @@ async def test_whoever_leaves_a_submit_leaves_nothing_or_a_job_that_ends_with_it
             if not await leave(submit(), at, moment):
                 break
             await at_rest(runner)
-            stored.append(runner._means.ledger.get(job_id) is not None)
+            stored.append(runner._services.ledger.get(job_id) is not None)
             if stored[-1]:
                 assert (await runner.wait(job_id, visitor, 10)).status is JobStatus.DONE
-            assert job_id not in runner._means.keys._by_job
+            assert job_id not in runner._services.keys._by_job
             assert job_id not in runner._dispatcher.live
             assert sent(service, job_id) == stored[-1]
             # Whoever comes back with the same id gets the same one job.

@@ -12,7 +12,7 @@ from hunyuan_ui.access_code import OF_A_VISITOR
 from hunyuan_ui.errors import AccessError, SpendLimitError, StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.limits import BREAKER_AFTER
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
@@ -34,7 +34,7 @@ def private(tmp_path: Path) -> Settings:
 
 def opened(settings: Settings) -> JobRunner:
     folder = DataFolder(settings.data_dir, min_free_bytes=0)
-    return open_runner(settings, client=FakeService().client(), folder=folder)
+    return build_runner(settings, client=FakeService().client(), folder=folder)
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ async def test_a_public_preview_has_no_owner(private: Settings) -> None:
 async def test_the_owner_settles_and_resumes_what_strangers_had_to_stop_for(public: JobRunner) -> None:
     lost = [job(status=JobStatus.UNKNOWN, ended_at=float(number)) for number in range(BREAKER_AFTER)]
     for entry in lost:
-        public._means.ledger.adopt(entry)
+        public._services.ledger.adopt(entry)
     with pytest.raises(SpendLimitError) as caught:
         await public.submit(new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)
     assert caught.value.code == "breaker_open"
@@ -123,7 +123,7 @@ async def test_the_owner_settles_and_resumes_what_strangers_had_to_stop_for(publ
     assert not await public.owner.is_paused(OWNER)
     await public.submit(new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)
     today = (await public.owner.days(OWNER))[-1]
-    assert today.spent_microusd == public._means.ledger.totals("").today_microusd > 0
+    assert today.spent_microusd == public._services.ledger.totals("").today_microusd > 0
 
 
 CENTURY_S = 100 * 365.25 * 86_400
@@ -135,7 +135,7 @@ async def test_the_owner_sets_right_what_a_clock_a_century_ahead_has_stored(priv
     service = FakeService()
     public = replace(private, share=True, daily_limit_usd=100.0)
     folder = DataFolder(private.data_dir, min_free_bytes=0)
-    runner = open_runner(
+    runner = build_runner(
         public, client=service.client(), download=service.download, folder=folder, now=lambda: time.time() + ahead_s
     )
     await runner.start()
@@ -144,17 +144,17 @@ async def test_the_owner_sets_right_what_a_clock_a_century_ahead_has_stored(priv
         for visitor in visitors:
             await runner.submit(job_id := new_id(), VideoRequest.parse({"prompt": "a"}), visitor)
             assert (await runner.wait(job_id, visitor, 20)).status is JobStatus.DONE
-        spent_usd = (await runner.limits()).spent_today_usd
+        spent_usd = (await runner.spending()).spent_today_usd
         ahead_s = 0.0
-        notice = (await runner.limits()).notice
+        notice = (await runner.spending()).notice
         assert (notice is not None) == (jobs > 0)
         assert notice is None or (notice.code, notice.facts) == ("clock_ahead", {"days": 36525})
         assert runner.is_healthy
-        assert (await runner.limits()).problem is None
+        assert (await runner.spending()).problem is None
         assert runner.owner.clock_ahead_s(OWNER) == pytest.approx(CENTURY_S * (jobs > 0), abs=60)
         assert await runner.owner.set_clock_right(OWNER) == jobs
-        assert (await runner.limits()).notice is None
-        assert (await runner.limits()).spent_today_usd == spent_usd
+        assert (await runner.spending()).notice is None
+        assert (await runner.spending()).spent_today_usd == spent_usd
         assert [job.created_at for job in (await runner.owner.everything(OWNER))] == [
             pytest.approx(time.time(), abs=60) for _ in visitors
         ]
@@ -171,7 +171,7 @@ async def test_a_job_under_way_is_asked_about_at_the_usual_pace_after_the_clock_
     service = FakeService(polls_needed=10**9)
     settings = replace(private, poll_interval_s=3600.0)
     folder = DataFolder(private.data_dir, min_free_bytes=0)
-    runner = open_runner(settings, client=service.client(), folder=folder, now=lambda: time.time() + ahead_s)
+    runner = build_runner(settings, client=service.client(), folder=folder, now=lambda: time.time() + ahead_s)
     await runner.start()
     try:
         await runner.submit(job_id := new_id(), VideoRequest.parse({"prompt": "a"}), OWNER)
@@ -190,10 +190,10 @@ async def test_no_dates_are_set_right_in_a_folder_that_is_gone(private: Settings
     ahead_s = CENTURY_S
     folder = DataFolder(private.data_dir, min_free_bytes=0)
     service = FakeService()
-    runner = open_runner(private, client=service.client(), folder=folder, now=lambda: time.time() + ahead_s)
+    runner = build_runner(private, client=service.client(), folder=folder, now=lambda: time.time() + ahead_s)
     await runner.start()
     try:
-        runner._means.ledger.adopt(job(status=JobStatus.UNKNOWN))
+        runner._services.ledger.adopt(job(status=JobStatus.UNKNOWN))
         ahead_s = 0.0
         (private.data_dir / "ledger.lock").unlink()
         with pytest.raises(StorageError) as caught:

@@ -15,7 +15,7 @@ from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import AccessError, DownloadError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import MICRO, Job, JobStatus, Phase, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, endings, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner, endings
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.jobs import polling as polling
 from hunyuan_ui.library.library import file_sha256
@@ -54,7 +54,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def opened(settings: Settings, service: FakeService, **options: Any) -> JobRunner:
     options.setdefault("folder", DataFolder(settings.data_dir, min_free_bytes=0))
-    return open_runner(settings, client=service.client(), download=service.download, **options)
+    return build_runner(settings, client=service.client(), download=service.download, **options)
 
 
 @asynccontextmanager
@@ -92,7 +92,7 @@ async def test_a_job_ends_with_its_video_in_the_library_and_its_real_cost(
         assert job.request.seed >= 0
         assert service.bill == [job.request.model_dump()]
         assert (job.cost_microusd, job.inference_s, job.notes["width"]) == (PRICE_USD * MICRO, 190.0, 32)
-        assert (await runner.limits()).spent_today_usd == PRICE_USD
+        assert (await runner.spending()).spent_today_usd == PRICE_USD
         assert (await runner.view(job.id, VISITOR)).phase is Phase.ENDED
 
 
@@ -185,7 +185,7 @@ async def test_after_each_job_the_ledger_is_copied(settings: Settings, service: 
     garbage.write_bytes(b"x" * 20_000)
     async with running(settings, service) as runner:
         assert {job.id for job in (await runner.jobs(VISITOR))} == {first.id, second.id}
-        assert (await runner.limits()).spent_total_usd == 2 * PRICE_USD
+        assert (await runner.spending()).spent_total_usd == 2 * PRICE_USD
 
 
 async def test_a_price_that_has_risen_since_it_was_shown_is_refused_and_stores_nothing(
@@ -228,10 +228,10 @@ async def test_money_is_reserved_until_it_is_spent(settings: Settings, service: 
     async with running(settings, service) as runner:
         job_id = new_id()
         job = await runner.submit(job_id, VideoRequest(prompt="a heron"), VISITOR)
-        limits = await runner.limits()
+        limits = await runner.spending()
         assert limits.reserved_today_usd == limits.spent_today_usd == job.reserved_microusd / MICRO > 0
         await runner.wait(job_id, VISITOR, 10)
-        limits = await runner.limits()
+        limits = await runner.spending()
         assert (limits.reserved_today_usd, limits.spent_today_usd) == (0, PRICE_USD)
 
 
@@ -287,7 +287,7 @@ async def test_a_cost_is_counted_whichever_of_two_answers_names_it(
     async with running(settings, service) as runner:
         job = await made(runner)
         assert (job.status, job.cost_microusd) == (JobStatus.DONE, 770_000)
-        assert (await runner.limits()).spent_total_usd == 0.77
+        assert (await runner.spending()).spent_total_usd == 0.77
 
 
 async def test_a_service_that_stays_away_fails_the_job_for_free(settings: Settings, service: FakeService) -> None:
@@ -297,7 +297,7 @@ async def test_a_service_that_stays_away_fails_the_job_for_free(settings: Settin
         assert job.status is JobStatus.FAILED
         assert job.problem is not None
         assert "Nothing was charged" in words().sentence(job.problem)
-        assert (await runner.limits()).spent_total_usd == 0
+        assert (await runner.spending()).spent_total_usd == 0
         assert service.bill == []
 
 
@@ -309,7 +309,7 @@ async def test_a_post_without_an_answer_is_unknown_counted_and_never_repeated(
     async with running(settings, service) as runner:
         job = await made(runner)
         assert job.status is JobStatus.UNKNOWN
-        assert (await runner.limits()).spent_total_usd == job.reserved_microusd / MICRO > 0
+        assert (await runner.spending()).spent_total_usd == job.reserved_microusd / MICRO > 0
         assert service.posts == 1
 
 
@@ -329,7 +329,7 @@ async def test_the_owner_settles_an_unknown_job(
         assert settled.status is status
         assert settled.problem is not None
         assert "The owner found" in words().sentence(settled.problem)
-        assert ((await runner.limits()).spent_total_usd > 0) is was_charged
+        assert ((await runner.spending()).spent_total_usd > 0) is was_charged
         with pytest.raises(AccessError):
             await runner.owner.settle(job.id, owner, was_charged=not was_charged)
 
@@ -343,7 +343,7 @@ async def test_a_job_that_fails_there_is_released_with_the_services_reason(
         assert job.status is JobStatus.FAILED
         assert job.problem is not None
         assert "Prompt is Mandatory. Nothing" in words().sentence(job.problem)
-        assert (await runner.limits()).spent_total_usd == 0
+        assert (await runner.spending()).spent_total_usd == 0
 
 
 async def test_polls_that_fail_are_repeated_until_the_video_is_there(settings: Settings, service: FakeService) -> None:
@@ -496,7 +496,7 @@ async def test_delete_takes_the_files_and_keeps_the_money(settings: Settings, se
         await runner.delete(job.id, VISITOR)
         assert not path.exists()
         assert (await runner.jobs(VISITOR)) == []
-        assert (await runner.limits()).spent_total_usd == PRICE_USD
+        assert (await runner.spending()).spent_total_usd == PRICE_USD
         with pytest.raises(AccessError):
             await runner.view(job.id, VISITOR)
     async with running(settings, service) as runner:
@@ -534,7 +534,7 @@ async def test_a_visitors_own_key_is_used_for_their_job_only_and_forgotten(
         await made(runner)
         assert keys == ["SG_ffff0000ffff0000", KEY]
         assert (job.payer, job.counted_microusd) == ("visitor", 0)
-        assert runner._means.keys.for_job(job) is None
+        assert runner._services.keys.for_job(job) is None
     assert all(b"SG_" not in path.read_bytes() for path in settings.data_dir.rglob("*") if path.is_file())
 
 
@@ -567,7 +567,7 @@ async def test_a_second_runner_on_the_folder_only_shows(settings: Settings, serv
         await second.start()
         assert (await second.view(job.id, VISITOR)).job.status is JobStatus.DONE
         assert not second.is_healthy
-        problem = (await second.limits()).problem
+        problem = (await second.spending()).problem
         assert problem is not None
         assert problem.code == "ledger_taken"
         with pytest.raises(StorageError, match="ledger_taken"):
@@ -584,7 +584,7 @@ async def test_a_lost_ledger_is_rebuilt_from_the_library(settings: Settings, ser
     async with running(settings, service) as runner:
         found = (await runner.view(job.id, VISITOR)).job
         assert (found.status, found.request, found.sha256) == (JobStatus.DONE, job.request, job.sha256)
-        assert (await runner.limits()).spent_total_usd == PRICE_USD
+        assert (await runner.spending()).spent_total_usd == PRICE_USD
 
 
 async def test_a_nearly_full_disk_refuses_to_spend(settings: Settings, service: FakeService) -> None:
@@ -601,5 +601,5 @@ async def test_the_estimate_learns_from_finished_jobs(settings: Settings, servic
         for _ in range(3):
             await made(runner)
         after = runner.estimate(VideoRequest(prompt="a"))
-    assert (before.is_learnt, round(before.seconds)) == (False, 211)
-    assert (after.is_learnt, round(after.seconds), round(after.cost_usd, 2)) == (True, 190, PRICE_USD)
+    assert (before.is_calibrated, round(before.seconds)) == (False, 211)
+    assert (after.is_calibrated, round(after.seconds), round(after.cost_usd, 2)) == (True, 190, PRICE_USD)

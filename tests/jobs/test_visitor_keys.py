@@ -18,7 +18,7 @@ from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError, Hun
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Payer, Phase, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.jobs.visitor_keys import GOOD_FOR_S, KEPT_AFTER_LEAVING_S, KEPT_S, KeyRing
 from hunyuan_ui.limits import MOST_WAITING, MOST_WAITING_OF_ONE
@@ -65,7 +65,7 @@ def public(private: Settings) -> Settings:
 @asynccontextmanager
 async def running(settings: Settings, service: FakeService) -> AsyncIterator[JobRunner]:
     folder = DataFolder(settings.data_dir, min_free_bytes=0)
-    runner = open_runner(settings, client=service.client(), download=service.download, folder=folder)
+    runner = build_runner(settings, client=service.client(), download=service.download, folder=folder)
     await runner.start()
     try:
         yield runner
@@ -95,43 +95,43 @@ async def made(runner: JobRunner, visitor: Visitor = VISITOR, payer: Payer | Non
 def test_a_lent_key_is_kept_for_an_hour_after_its_last_use() -> None:
     clock = Clock(0.0)
     ring = KeyRing(None, clock)
-    ring.lend(ALICE, Secret(OWN_KEY))
+    ring.remember(ALICE, Secret(OWN_KEY))
     clock.at = KEPT_S - 1
-    ring.keep(ALICE)
+    ring.renew(ALICE)
     clock.at += KEPT_S - 1
-    assert ring.lent(ALICE) is not None
+    assert ring.remembered(ALICE) is not None
     clock.at += 1
-    assert ring.lent(ALICE) is None
-    ring.keep(ALICE)
-    assert ring.lent(ALICE) is None
+    assert ring.remembered(ALICE) is None
+    ring.renew(ALICE)
+    assert ring.remembered(ALICE) is None
 
 
 def test_a_key_whose_page_was_closed_is_soon_forgotten_and_a_reload_keeps_it() -> None:
     clock = Clock(0.0)
     ring = KeyRing(None, clock)
-    ring.lend(ALICE, Secret(OWN_KEY))
-    ring.keep(ALICE, KEPT_AFTER_LEAVING_S)
+    ring.remember(ALICE, Secret(OWN_KEY))
+    ring.renew(ALICE, KEPT_AFTER_LEAVING_S)
     clock.at = KEPT_AFTER_LEAVING_S - 1
-    assert ring.lent(ALICE) is not None
-    ring.keep(ALICE)
+    assert ring.remembered(ALICE) is not None
+    ring.renew(ALICE)
     clock.at = KEPT_S
-    assert ring.lent(ALICE) is not None
-    ring.keep(ALICE, KEPT_AFTER_LEAVING_S)
+    assert ring.remembered(ALICE) is not None
+    ring.renew(ALICE, KEPT_AFTER_LEAVING_S)
     clock.at += KEPT_AFTER_LEAVING_S
-    assert ring.lent(ALICE) is None
+    assert ring.remembered(ALICE) is None
 
 
 def test_a_key_is_its_visitors_alone() -> None:
     ring = KeyRing(Secret(KEY))
-    ring.lend(ALICE, Secret(OWN_KEY))
-    assert ring.lent(BOB) is None
+    ring.remember(ALICE, Secret(OWN_KEY))
+    assert ring.remembered(BOB) is None
     assert ring.for_job(job(payer="visitor", visitor=BOB)) is None
     assert ring.for_job(job(payer="visitor", visitor=ALICE)) == OWN_KEY
 
 
 def test_a_job_keeps_its_key_until_it_has_ended_even_if_the_visitor_takes_it_back() -> None:
     ring = KeyRing(Secret(KEY))
-    ring.lend(ALICE, Secret(OWN_KEY))
+    ring.remember(ALICE, Secret(OWN_KEY))
     begun = job(payer="visitor", visitor=ALICE)
     assert ring.for_job(begun) == OWN_KEY
     ring.forget_visitor(ALICE)
@@ -142,7 +142,7 @@ def test_a_job_keeps_its_key_until_it_has_ended_even_if_the_visitor_takes_it_bac
 
 def test_each_payer_has_a_key_of_its_own() -> None:
     ring = KeyRing(Secret(KEY))
-    ring.lend(ALICE, Secret(OWN_KEY))
+    ring.remember(ALICE, Secret(OWN_KEY))
     assert ring.for_job(job(payer="owner", visitor=ALICE)) == KEY
     assert ring.for_job(job(payer="nobody", visitor=ALICE)) not in (KEY, OWN_KEY)
     assert KeyRing(None).for_job(job(payer="owner")) is None
@@ -153,7 +153,7 @@ def test_each_payer_has_a_key_of_its_own() -> None:
 
 async def test_a_key_is_asked_for_its_balance_before_it_is_taken(public: Settings, service: FakeService) -> None:
     async with running(public, service) as runner:
-        await runner.keys.bring(f" {OWN_KEY}\n", VISITOR)
+        await runner.keys.remember(f" {OWN_KEY}\n", VISITOR)
         assert (service.asked, service.posts) == (["credits"], 0)
         assert runner.keys.has(VISITOR)
         assert not runner.keys.has(NEIGHBOUR)
@@ -165,7 +165,7 @@ async def test_a_key_that_the_service_does_not_know_is_not_taken(public: Setting
     service.script("credits", answer(401, {"error": "Unauthorized."}))
     async with running(public, service) as runner:
         with pytest.raises(AuthenticationError) as caught:
-            await runner.keys.bring(OWN_KEY, VISITOR)
+            await runner.keys.remember(OWN_KEY, VISITOR)
         assert OWN_KEY not in words().sentence(caught.value)
         assert not runner.keys.has(VISITOR)
 
@@ -174,7 +174,7 @@ async def test_a_key_that_cannot_be_checked_is_not_taken(public: Settings, servi
     service.script("credits", *[failure(httpx.ConnectError)] * 9)
     async with running(public, service) as runner:
         with pytest.raises(EndpointUnreachableError):
-            await runner.keys.bring(OWN_KEY, VISITOR)
+            await runner.keys.remember(OWN_KEY, VISITOR)
         assert not runner.keys.has(VISITOR)
 
 
@@ -182,7 +182,7 @@ async def test_a_key_that_cannot_be_checked_is_not_taken(public: Settings, servi
 async def test_what_cannot_be_a_key_is_never_sent(public: Settings, service: FakeService, text: str) -> None:
     async with running(public, service) as runner:
         with pytest.raises(AuthenticationError):
-            await runner.keys.bring(text, VISITOR)
+            await runner.keys.remember(text, VISITOR)
         if text:
             with pytest.raises(AuthenticationError):
                 await runner.submit(new_id(), FOX, VISITOR, own_key=text)
@@ -217,13 +217,13 @@ async def test_nobody_can_sort_keys_here_by_whichever_way_they_come_in(
             who = Visitor.from_token(f"{number}", address="203.0.113.5")
             key = f"SG_{number:016x}"
             if number % 2:
-                ended.append(await refusal(runner.keys.bring(key, who)))
+                ended.append(await refusal(runner.keys.remember(key, who)))
             else:
                 ended.append(await refusal(runner.submit(new_id(), FOX, who, own_key=key)))
         assert service.asked.count("credits") == OF_AN_ADDRESS.burst
         # What is past the limit is refused alike, right or wrong.
         assert set(ended[2 * OF_AN_ADDRESS.burst :]) == {"key_attempts"}
-        assert await refusal(runner.keys.bring(OWN_KEY, replace(VISITOR, address="203.0.113.9"))) == (
+        assert await refusal(runner.keys.remember(OWN_KEY, replace(VISITOR, address="203.0.113.9"))) == (
             None if is_right else "key_refused"
         )
 
@@ -233,10 +233,10 @@ async def test_keys_codes_and_the_owners_proof_have_one_limit_together(public: S
     service.script("credits", *[answer(401, {"error": "Unauthorized."})] * 99)
     async with running(replace(public, access_code=Secret("open sesame")), service) as runner:
         for _ in range(2):
-            assert await refusal(runner.keys.bring("SG_00", VISITOR)) == "key_refused"
+            assert await refusal(runner.keys.remember("SG_00", VISITOR)) == "key_refused"
             assert await refusal(runner.access.enter(VISITOR, "close sesame")) == "access_code_wrong"
         assert await refusal(runner.owner.prove(VISITOR, "SG_00")) == "owner_key_wrong"
-        assert await refusal(runner.keys.bring(OWN_KEY, VISITOR)) == "key_attempts"
+        assert await refusal(runner.keys.remember(OWN_KEY, VISITOR)) == "key_attempts"
         assert await refusal(runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)) == "key_attempts"
         assert await refusal(runner.access.enter(VISITOR, "open sesame")) == "access_code_attempts"
         assert await refusal(runner.owner.prove(VISITOR, KEY)) == "access_code_attempts"
@@ -323,7 +323,7 @@ async def test_a_lent_key_pays_for_its_visitors_videos_only(public: Settings, se
 
     service.script("submit", *[remember] * 3)
     async with running(public, service) as runner:
-        await runner.keys.bring(OWN_KEY, VISITOR)
+        await runner.keys.remember(OWN_KEY, VISITOR)
         await made(runner)
         await made(runner, NEIGHBOUR)
         await made(runner, VISITOR, "owner")
@@ -342,7 +342,7 @@ async def test_after_a_restart_an_own_job_waits_for_its_key_and_goes_on_with_it(
     service.script("status", *[remember] * 3)
     job_id = new_id()
     async with running(public, service) as runner:
-        await runner.keys.bring(OWN_KEY, VISITOR)
+        await runner.keys.remember(OWN_KEY, VISITOR)
         await runner.submit(job_id, FOX, VISITOR)
         await until(lambda: len(keys) == 3)
     async with running(public, service) as runner:
@@ -350,9 +350,9 @@ async def test_after_a_restart_an_own_job_waits_for_its_key_and_goes_on_with_it(
         view = await runner.view(job_id, VISITOR)
         assert (view.phase, view.note.code if view.note else None) == (Phase.PAUSED, "key_forgotten")
         asked = list(service.asked)
-        await runner.keys.bring("SG_eeee1111eeee1111", NEIGHBOUR)
+        await runner.keys.remember("SG_eeee1111eeee1111", NEIGHBOUR)
         assert service.asked == [*asked, "credits"]
-        await runner.keys.bring(OWN_KEY, VISITOR)
+        await runner.keys.remember(OWN_KEY, VISITOR)
         assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
     assert set(keys) == {OWN_KEY}
     assert service.posts == 1
@@ -383,7 +383,7 @@ async def test_one_key_cannot_fill_the_queue_and_a_neighbour_gets_in(
 ) -> None:
     async with busy(public, service) as runner:
         if way == "lent":
-            await runner.keys.bring(OWN_KEY, VISITOR)
+            await runner.keys.remember(OWN_KEY, VISITOR)
 
         async def click(number: int) -> str | None:
             who = Visitor.from_token(f"{number}") if way != "lent" else VISITOR
@@ -403,7 +403,7 @@ async def test_one_key_cannot_fill_the_queue_and_a_neighbour_gets_in(
         assert await refusal(runner.submit(new_id(), FOX, NEIGHBOUR, own_key="SG_aaaa0000aaaa0000")) is None
         assert await refusal(runner.submit(new_id(), FOX, NEIGHBOUR, payer="owner")) is None
         # What was refused left no key behind.
-        assert len(runner._means.keys._by_job) == MOST_WAITING_OF_ONE + 2
+        assert len(runner._services.keys._by_job) == MOST_WAITING_OF_ONE + 2
 
 
 async def test_in_private_one_key_may_have_all_the_places(private: Settings, service: FakeService) -> None:
@@ -430,7 +430,7 @@ async def test_a_stranger_who_names_anothers_job_changes_nothing_about_its_key(
         stored = await runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)
         stranger = runner.submit(stored.id, FOX, NEIGHBOUR, own_key="SG_aaaa0000aaaa0000")
         assert await refusal(stranger) == "not_yours"
-        assert runner._means.keys.for_job(stored) == OWN_KEY
+        assert runner._services.keys.for_job(stored) == OWN_KEY
 
 
 # the local preview beside the hosted service
@@ -443,7 +443,7 @@ async def test_a_preview_is_made_here_and_everything_else_at_the_service(
     server = serve(create_app(is_free=True, seconds=0.05))
     nowhere = "http://127.0.0.1:1"
     settings = replace(public, daily_limit_usd=None, preview_url=server.url, base_url=nowhere, history_url=nowhere)
-    runner = open_runner(settings, folder=DataFolder(settings.data_dir, min_free_bytes=0))
+    runner = build_runner(settings, folder=DataFolder(settings.data_dir, min_free_bytes=0))
     monkeypatch.setattr(runner.keys, "check", AsyncMock())  # the service cannot be asked
     await runner.start()
     try:
@@ -505,7 +505,7 @@ async def test_an_owners_pause_for_credits_does_not_hold_up_others(public: Setti
         refused = new_id()
         await runner.submit(refused, FOX, VISITOR)
         assert (await runner.wait(refused, VISITOR, 10)).status is JobStatus.FAILED
-        assert (await runner.limits()).problem is not None
+        assert (await runner.spending()).problem is not None
         await made(runner, NEIGHBOUR, "nobody")
 
 
@@ -513,14 +513,14 @@ async def test_a_key_is_forgotten_soon_after_its_page_was_closed(
     public: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(public, service) as runner:
-        await runner.keys.bring(OWN_KEY, VISITOR)
-        runner.keys.leave(VISITOR)
+        await runner.keys.remember(OWN_KEY, VISITOR)
+        runner.keys.expire_soon(VISITOR)
         assert runner.keys.has(VISITOR)  # it may be a reload
-        runner.keys.come_back(VISITOR)
+        runner.keys.renew(VISITOR)
         monkeypatch.setattr("hunyuan_ui.jobs.visitor_keys.KEPT_AFTER_LEAVING_S", -1.0)
-        runner.keys.leave(NEIGHBOUR)
+        runner.keys.expire_soon(NEIGHBOUR)
         assert runner.keys.has(VISITOR)
-        runner.keys.leave(VISITOR)
+        runner.keys.expire_soon(VISITOR)
         assert not runner.keys.has(VISITOR)
 
 
@@ -557,7 +557,7 @@ async def test_trouble_with_a_visitors_own_key_holds_up_nobody_else(
         theirs = new_id()
         await runner.submit(theirs, FOX, NEIGHBOUR, own_key=OWN_KEY)
         await until(lambda: service.posts == 1 and seen(runner, theirs, NEIGHBOUR).note is not None)
-        assert (await runner.limits()).problem is None
+        assert (await runner.spending()).problem is None
         await made(runner)
         # The one question was about the visitor's own key, when it was brought.
         assert (len(service.bill), service.asked.count("credits")) == (1, 1)
@@ -574,7 +574,7 @@ async def test_a_visitors_own_key_does_not_set_the_owners_stopped_queue_going(
         own = new_id()
         await runner.submit(own, FOX, NEIGHBOUR, own_key=OWN_KEY)
         assert (await runner.wait(own, NEIGHBOUR, 10)).status is JobStatus.DONE
-        problem = (await runner.limits()).problem
+        problem = (await runner.spending()).problem
         assert problem is not None
         assert problem.code == "out_of_credits"
         waiting, other = new_id(), Visitor.from_token("c" * 32)

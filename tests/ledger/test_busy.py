@@ -18,7 +18,7 @@ from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.ledger import sqlite
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
@@ -36,7 +36,7 @@ Get = Callable[[str], Awaitable[httpx.Response]]
 async def running(folder: Path, service: FakeService, **options: Any) -> AsyncIterator[tuple[JobRunner, Get]]:
     settings = Settings(data_dir=folder, api_key=Secret("SG_00112233aabbccdd"), poll_interval_s=0.002)
     held = DataFolder(folder, min_free_bytes=0)
-    runner = open_runner(settings, client=service.client(), download=service.download, folder=held, **options)
+    runner = build_runner(settings, client=service.client(), download=service.download, folder=held, **options)
     await runner.start()
     transport = httpx.ASGITransport(Starlette(routes=build_routes(runner)))
     try:
@@ -68,9 +68,9 @@ async def look_at_everything(runner: JobRunner, get: Get, job_id: str) -> None:
     assert (await get(HEALTH)).json()["status"] == "ok"
     assert (await get(JOBS)).status_code == 200
     assert (await get(f"{JOBS}/{job_id}")).json()["status"] == "done"
-    assert (await runner.limits()).spent_today_usd > 0
+    assert (await runner.spending()).spent_today_usd > 0
     assert (await runner.newest(VISITOR)) is not None
-    assert [job.id for job in (await runner.videos.page(VISITOR, search="heron"))[0]] == [job_id]
+    assert [job.id for job in (await runner.videos.find(VISITOR, search="heron"))[0]] == [job_id]
     for ask in (runner.owner.everything, runner.owner.unknown, runner.owner.days, runner.owner.is_paused):
         await ask(VISITOR)
 
@@ -140,7 +140,7 @@ async def test_a_click_does_not_wait_for_ever_behind_what_others_have_to_store(
     service = FakeService()
     async with running(tmp_path / "data", service) as (runner, _):
         monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
-        other = asyncio.ensure_future(runner._means.writes(may_go.wait, 30))
+        other = asyncio.ensure_future(runner._services.writes(may_go.wait, 30))
         clicks = [clicked(runner) for _ in range(10)]
         refused = await asyncio.wait_for(asyncio.gather(*clicks, return_exceptions=True), 20)
         assert [error.code for error in refused if isinstance(error, StorageError)] == ["ledger_busy"] * 10
@@ -161,7 +161,7 @@ async def test_a_start_stores_nothing_on_the_event_loop(tmp_path: Path) -> None:
         sent = await clicked(runner)
         await runner.wait(sent, VISITOR, 20)
         lost = new_id()
-        await runner._means.writes(_leave_in_doubt, runner, lost)
+        await runner._services.writes(_leave_in_doubt, runner, lost)
     checkpoint.hook = note
     async with running(tmp_path / "data", FakeService()) as (runner, _):
         assert (await runner.view(lost, VISITOR)).job.status is JobStatus.UNKNOWN
@@ -174,7 +174,7 @@ async def test_a_start_stores_nothing_on_the_event_loop(tmp_path: Path) -> None:
 
 
 def _leave_in_doubt(runner: JobRunner, job_id: str) -> None:
-    ledger = runner._means.ledger
+    ledger = runner._services.ledger
     job = runner._new_job(job_id, VideoRequest(prompt="a heron"), VISITOR, "owner")
     ledger.add(job, lambda *_: None)
     ledger.claim(job_id)

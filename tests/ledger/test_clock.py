@@ -13,7 +13,7 @@ from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import SpendLimitError, StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Ledger, open_ledger, open_reader
-from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS, Guard
+from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS, SpendLimits
 from hunyuan_ui.settings import Secret, Settings
 from tests.stored_jobs import ALICE, BOB, DAY_S, NOON, PRICE, added, anything_goes, finished, in_status, job
 
@@ -65,7 +65,7 @@ def clicked(ledger: Ledger, visitor: str = ALICE) -> Job:
         daily_limit_usd=4 * PRICE / 1e6,
         visitor_daily_videos=3,
     )
-    made, _ = ledger.add(job(visitor=visitor), Guard(limits).check)
+    made, _ = ledger.add(job(visitor=visitor), SpendLimits(limits).check)
     ledger.claim(made.id)
     ledger.mark_running(made.id, f"request-{made.id}")
     ledger.mark_downloading(made.id, request_id=None, result_url=None, cost_usd=PRICE / 1e6, inference_s=200.0)

@@ -20,8 +20,8 @@ from starlette.applications import Starlette
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
-from hunyuan_ui.job import ENDED, Job, JobStatus, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.job import ACTIVE, Job, JobStatus, Visitor, new_id
+from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.request import VideoRequest, parameters
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.api import ApiCalls
@@ -94,7 +94,7 @@ async def runner(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     settings = replace(settings, **request.param)
     service, folder = FakeService(), DataFolder(settings.data_dir, min_free_bytes=0)
     runner = await asyncio.to_thread(
-        open_runner, settings, client=service.client(), download=service.download, folder=folder
+        build_runner, settings, client=service.client(), download=service.download, folder=folder
     )
     await asyncio.to_thread(fill, runner)
     await runner.start()
@@ -103,7 +103,7 @@ async def runner(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 
 def fill(runner: JobRunner) -> None:
-    ledger = runner._means.ledger
+    ledger = runner._services.ledger
     for status in JobStatus:
         at = ledger.now() - 60  # a public run has one visitor wait between two clicks
         whose = VISITOR.id if status in (JobStatus.DONE, JobStatus.LOST) else "b" * 32
@@ -113,7 +113,7 @@ def fill(runner: JobRunner) -> None:
 
 
 def one(runner: JobRunner, status: JobStatus) -> Job:
-    return runner._means.ledger.jobs(None, statuses=frozenset({status}))[0]
+    return runner._services.ledger.jobs(None, statuses=frozenset({status}))[0]
 
 
 async def made(runner: JobRunner, **named: Any) -> str:
@@ -142,7 +142,7 @@ async def test_every_route_of_the_page(runner: JobRunner) -> None:
             await http.delete(mine),
         ]
         assert {str(answer.url): answer.status_code for answer in answers if answer.status_code != 200} == {}
-        for status in ENDED:
+        for status in set(JobStatus) - ACTIVE:
             stored = await asyncio.to_thread(one, runner, status)
             is_theirs = stored.visitor == VISITOR.id or not runner.settings.is_public
             assert (await http.get(f"{JOBS}/{stored.id}")).status_code == (200 if is_theirs else 404)
@@ -190,7 +190,7 @@ async def test_every_action_of_the_owner(runner: JobRunner, action: str) -> None
     if runner.settings.is_public:
         await desk.prove()(asking(), event(key=KEY), TOKEN)
     wanted = {"settle": JobStatus.UNKNOWN, "look_again": JobStatus.LOST}.get(action, JobStatus.DONE)
-    shown = runner.videos.shown_id(await asyncio.to_thread(one, runner, wanted))
+    shown = runner.videos.public_id(await asyncio.to_thread(one, runner, wanted))
     answer = await getattr(desk, action)()(asking(), event(job=shown, cost_usd=1.0, usd=2.0, was_charged=True), TOKEN)
     assert answer["needs_proof"] is False
 
@@ -202,12 +202,12 @@ async def test_a_start_that_was_killed_and_a_job_that_was_not_paid(tmp_path: Pat
     for _ in range(2):
         folder = DataFolder(settings.data_dir, min_free_bytes=0)
         runner = await asyncio.to_thread(
-            open_runner, settings, client=service.client(), download=service.download, folder=folder
+            build_runner, settings, client=service.client(), download=service.download, folder=folder
         )
         await runner.start()
         await made(runner)
         await runner.newest(VISITOR)
-        await runner.limits()
+        await runner.spending()
         await runner.stop()
         with pytest.raises(StorageError):
             await runner.newest(VISITOR)

@@ -14,7 +14,7 @@ from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import AccessError, SpendLimitError, StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Ledger, open_ledger
-from hunyuan_ui.limits import Guard, Totals
+from hunyuan_ui.limits import SpendLimits, Totals
 from hunyuan_ui.settings import Secret, Settings
 from tests.stored_jobs import ALICE, BOB, NOON, PRICE, Clock, added, anything_goes, finished, in_status, job, open_book
 
@@ -128,7 +128,7 @@ def test_what_is_committed_is_there_for_the_next_process(tmp_path: Path) -> None
 @pytest.mark.parametrize("books", [1, 2])
 def test_eight_threads_never_pass_a_limit(tmp_path: Path, books: int) -> None:
     settings = Settings(data_dir=tmp_path, api_key=Secret("SG_0123456789"), daily_limit_usd=10 * PRICE / 1e6)
-    check = Guard(settings).check
+    check = SpendLimits(settings).check
     opened = [open_book(tmp_path) for _ in range(books)]
     start = threading.Barrier(8)
 

@@ -14,7 +14,7 @@ import pytest
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Visitor, new_id
-from hunyuan_ui.jobs import open_runner
+from hunyuan_ui.jobs import build_runner
 from hunyuan_ui.ledger import Ledger, needs_review, open_ledger, schema
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
@@ -167,11 +167,11 @@ async def test_a_newer_ledger_is_shown_as_far_as_it_can_be_read_and_never_change
     service = FakeService()
     settings = Settings(data_dir=folder, api_key=Secret("SG_00112233aabbccdd"))
     held = DataFolder(folder, min_free_bytes=0)
-    runner = open_runner(settings, client=service.client(), download=service.download, folder=held)
+    runner = build_runner(settings, client=service.client(), download=service.download, folder=held)
     await runner.start()
     visitor = Visitor("a" * 32, is_owner=True)
     try:
-        problem = (await runner.limits()).problem
+        problem = (await runner.spending()).problem
         assert problem is not None
         assert problem.code == "ledger_newer"
         assert "update this program" in words().sentence(problem)

@@ -19,7 +19,7 @@ from hunyuan_ui import media
 from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobProblem, JobStatus, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.ledger import back_up
 from hunyuan_ui.ledger.sqlite import BACKUPS_KEPT
@@ -57,7 +57,7 @@ async def opened(settings: Settings, service: FakeService | None = None) -> Asyn
     """Yield a started runner and a client of the routes of My videos in front of it."""
     service = service or FakeService()
     folder = DataFolder(settings.data_dir, min_free_bytes=0)
-    runner = open_runner(settings, client=service.client(), download=service.download, folder=folder)
+    runner = build_runner(settings, client=service.client(), download=service.download, folder=folder)
     runner.videos.exports._min_free_bytes = 0
     await runner.start()
     transport = httpx.ASGITransport(Starlette(routes=build_video_routes(runner)))
@@ -107,7 +107,7 @@ async def test_words_that_were_deleted_stand_nowhere_on_the_disk(settings: Setti
         for job_id, (prompt, negative) in said.items():
             wish = VideoRequest.parse({"prompt": prompt, "negative_prompt": negative})
             await runner.submit(job_id, wish, Visitor.from_token(f"{job_id}"[::-1]), payer="nobody")
-            mine = runner._means.ledger._connection
+            mine = runner._services.ledger._connection
             mine.execute("UPDATE jobs SET visitor = ? WHERE id = ?", (Visitor.from_token(ALICE).id, job_id))
             await until(lambda job_id=job_id: job_id not in runner._dispatcher.live)
         gone = list(said)[::2]
@@ -227,7 +227,7 @@ async def test_an_export_under_way_leaves_nothing_of_a_deleted_video(
     async with opened(settings) as (runner, http):
         gate = Gate(monkeypatch, conversions, "_write", after=after)
         path = f"{stored.id}.mp4" if end == "plain" else f"{stored.id}/{end}"
-        params = {"k": runner.videos.code(stored), "plain": "1"}
+        params = {"k": runner.videos.signature(stored), "plain": "1"}
         asked = asyncio.ensure_future(http.get(f"{BASE}/videos/{path}", params=params))
         await gate.is_reached()
         await delete(http, stored.id)
@@ -259,7 +259,7 @@ async def test_a_poster_that_is_drawn_again_leaves_nothing_of_a_deleted_video(
     (settings.data_dir / "videos" / f"{stored.id}.webp").unlink(missing_ok=True)
     async with opened(settings) as (runner, http):
         gate = Gate(monkeypatch, media, "write_poster", after=after)
-        params = {"k": runner.videos.code(stored)}
+        params = {"k": runner.videos.signature(stored)}
         asked = asyncio.ensure_future(http.get(f"{BASE}/videos/{stored.id}.webp", params=params))
         await gate.is_reached()
         await delete(http, stored.id)
@@ -291,7 +291,7 @@ async def test_whatever_runs_beside_a_delete_leaves_nothing(settings: Settings, 
     async with opened(settings) as (runner, http):
         calls = ApiCalls(runner)
         for number, video in enumerate(stored):
-            params = {"k": runner.videos.code(video), "plain": "1"}
+            params = {"k": runner.videos.signature(video), "plain": "1"}
             beside = [
                 lambda video=video: calls.result(caller, video.id),
                 lambda video=video, params=params: http.get(f"{BASE}/videos/{video.id}.mp4", params=params),
@@ -322,8 +322,8 @@ async def test_a_copy_of_an_earlier_run_goes_with_its_video(settings: Settings, 
 async def test_what_a_stop_in_the_middle_left_goes_at_the_next_start(settings: Settings, left: str) -> None:
     stored = put_video(settings.data_dir, ALICE)
     async with opened(settings) as (runner, _):
-        runner._means.ledger.hide(stored.id)
-        runner._means.library.delete(stored.id)
+        runner._services.ledger.hide(stored.id)
+        runner._services.library.delete(stored.id)
         (settings.data_dir / "exports").mkdir()
         (settings.data_dir / "exports" / f"{stored.id}-480-12-0.gif").write_bytes(b"a gif")
         (settings.data_dir / "videos" / f"{stored.id}{left}").write_bytes(b"what is left")

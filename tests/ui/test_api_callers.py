@@ -19,7 +19,7 @@ import pytest
 from hunyuan_ui.errors import DownloadError, HunyuanUIError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, endings, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner, endings
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.api import (
@@ -81,7 +81,7 @@ async def running(
     settings: Settings, service: FakeService, **options: Any
 ) -> AsyncIterator[tuple[JobRunner, ApiCalls]]:
     folder = DataFolder(settings.data_dir, min_free_bytes=0)
-    runner = open_runner(settings, client=service.client(), download=service.download, folder=folder, **options)
+    runner = build_runner(settings, client=service.client(), download=service.download, folder=folder, **options)
     await runner.start()
     try:
         yield runner, ApiCalls(runner)

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from hunyuan_ui.estimate import Outcome, estimate
-from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
@@ -30,7 +30,7 @@ TOKEN = "a" * 32
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobRunner]:
     service = FakeService()
     settings = Settings(data_dir=tmp_path_factory.mktemp("priced") / "data", api_key=Secret("SG_00112233aabbccdd"))
-    runner = open_runner(settings, client=service.client(), download=service.download)
+    runner = build_runner(settings, client=service.client(), download=service.download)
     yield runner
     asyncio.run(runner.stop())
 
@@ -114,7 +114,7 @@ def test_an_example_says_the_price_that_the_button_says_once_it_is_picked(runner
 
 
 def test_a_preview_is_free_whatever_the_form_holds(tmp_path: Path) -> None:
-    runner = open_runner(Settings(data_dir=tmp_path / "data"))
+    runner = build_runner(Settings(data_dir=tmp_path / "data"))
     found = priced({**NUMBERS, "width": 1280, "height": 1280, "count": "2"}, runner, "nobody", words())
     asyncio.run(runner.stop())
     assert (found["button"], found["most_usd"], found["is_free"]) == ("Generate 2 · free preview", 0, True)
@@ -128,10 +128,11 @@ def test_the_form_begins_with_the_defaults_and_their_price(runner: JobRunner) ->
 
 
 def test_the_head_names_what_is_spent_and_what_is_reserved(runner: JobRunner) -> None:
-    limits = replace(runner.read_limits(), spent_today_usd=3.66, reserved_today_usd=2.20, daily_limit_usd=10.0)
-    assert head_of(limits, "owner", words())["spent"] == "spent $1.46 · reserved $2.20 of $10.00"
-    unlimited = replace(limits, daily_limit_usd=None)
-    assert head_of(unlimited, "owner", words())["spent"] == "spent $1.46 · reserved $2.20"
+    spending = replace(runner.read_spending(), spent_today_usd=3.66, reserved_today_usd=2.20)
+    limited = replace(runner.settings, daily_limit_usd=10.0)
+    assert head_of(spending, limited, "owner", words())["spent"] == "spent $1.46 · reserved $2.20 of $10.00"
+    unlimited = replace(limited, daily_limit_usd=None)
+    assert head_of(spending, unlimited, "owner", words())["spent"] == "spent $1.46 · reserved $2.20"
 
 
 def test_a_price_is_said_in_one_form() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import OWNER, Job, JobProblem, JobStatus, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.owner import DAYS, JOBS_SHOWN, OwnerEvents, axis_of, history_lines
@@ -50,7 +50,7 @@ async def runner(request: pytest.FixtureRequest, tmp_path: Path, service: FakeSe
     private = Settings(data_dir=tmp_path / "data", api_key=Secret(KEY), poll_interval_s=0.002)
     settings = replace(private, **getattr(request, "param", {}))
     folder = DataFolder(settings.data_dir, min_free_bytes=0)
-    opened = open_runner(settings, client=service.client(), download=service.download, folder=folder)
+    opened = build_runner(settings, client=service.client(), download=service.download, folder=folder)
     await opened.start()
     yield opened
     await opened.stop()
@@ -66,9 +66,9 @@ async def owners(runner: JobRunner) -> OwnerEvents:
 
 def stored(runner: JobRunner, status: JobStatus = JobStatus.DONE, **facts: Any) -> Job:
     """Store a job of a visitor's on the owner's key."""
-    now = runner._means.ledger.now()
+    now = runner._services.ledger.now()
     made = job(status=status, **{"sent_at": now, "ended_at": now, "request_id": f"request-{new_id()}", **facts})
-    assert runner._means.ledger.adopt(made)
+    assert runner._services.ledger.adopt(made)
     return made
 
 
@@ -78,11 +78,11 @@ def in_doubt(runner: JobRunner, named: float, **facts: Any) -> Job:
 
 def shown(runner: JobRunner, entry: Job) -> str:
     """Return what stands for a job on the page."""
-    return runner.videos.shown_id(entry)
+    return runner.videos.public_id(entry)
 
 
 def now_of(runner: JobRunner, entry: Job) -> Job:
-    found = runner._means.ledger.get(entry.id)
+    found = runner._services.ledger.get(entry.id)
     assert found is not None
     return found
 
@@ -95,7 +95,7 @@ async def test_a_stranger_sees_the_owners_page_shut_whatever_they_ask(
 ) -> None:
     theirs = in_doubt(runner, 99.0, status=status)
     waiting = job(payer="visitor")
-    runner._means.ledger.adopt(waiting)
+    runner._services.ledger.adopt(waiting)
     runner._dispatcher.take(waiting)
     before = [now_of(runner, entry) for entry in (theirs, waiting)]
     asked = event(job=shown(runner, theirs), was_charged=False, cost_usd=0.0, note="mine now", usd=0.0)
@@ -137,7 +137,7 @@ async def test_a_cost_nobody_can_have_paid_is_only_put_right(runner: JobRunner) 
 @pytest.mark.parametrize("how", ["confirm", "correct"])
 async def test_a_cost_in_doubt_outlives_its_deleted_video_without_what_was_deleted(runner: JobRunner, how: str) -> None:
     desk, doubt = await owners(runner), in_doubt(runner, 0.02, prompt="a secret heron")
-    runner._means.ledger.hide(doubt.id)
+    runner._services.ledger.hide(doubt.id)
     desk_now = await desk.refresh()(asking(), event(), WHO)
     (entry,) = desk_now["doubtful"]
     assert "named $0.02; $1.40 is counted" in entry["text"]
@@ -235,7 +235,7 @@ async def test_an_unknown_job_is_said_to_be_none(runner: JobRunner, action: str,
 @everywhere
 async def test_a_lost_video_is_looked_for_again(runner: JobRunner) -> None:
     desk, lost = await owners(runner), stored(runner, JobStatus.LOST, request_id="request-0001", cost_microusd=1)
-    late = stored(runner, JobStatus.LOST, sent_at=runner._means.ledger.now() - 8 * 86_400)
+    late = stored(runner, JobStatus.LOST, sent_at=runner._services.ledger.now() - 8 * 86_400)
     rows = {row["request"]: row for row in (await desk.refresh()(asking(), event(), WHO))["jobs"]}
     assert rows["request-0001"]["can"]["look_again"]
     assert not rows[str(late.request_id)]["can"]["look_again"]
@@ -253,7 +253,7 @@ async def test_the_owner_ends_what_waits_for_a_visitors_key(runner: JobRunner) -
     assert (await desk.refresh()(asking(), event(), WHO))["waiting"] is None
     for status in (JobStatus.QUEUED, JobStatus.QUEUED, JobStatus.RUNNING):
         waiting = job(status=status, payer="visitor", created_at=86_400.0, request_id="request-0009")
-        runner._means.ledger.adopt(waiting)
+        runner._services.ledger.adopt(waiting)
         runner._dispatcher.take(waiting)
     desk_now = (await desk.refresh()(asking(), event(), WHO))["waiting"]
     assert desk_now["text"].startswith("Jobs: 3, the oldest since 1970-01-02 00:00 UTC. Already sent")
@@ -375,7 +375,7 @@ async def test_the_key_rests_until_the_owner_says_what_was_spent(runner: JobRunn
     assert desk_now["history"]["wants_word"]
     (row,) = desk_now["jobs"]
     assert (row["what"], row["cost"], row["can"]["correct"]) == ("What you said was spent before", "$2.00", False)
-    assert (await runner.limits()).spent_today_usd == 2.0
+    assert (await runner.spending()).spent_today_usd == 2.0
 
 
 @pytest.mark.parametrize(
@@ -403,7 +403,7 @@ async def test_dates_ahead_of_the_clock_are_named_and_set_right(tmp_path: Path, 
     ahead_s, service = ahead_days * 86_400.0, FakeService()
     settings = Settings(data_dir=tmp_path / "data", api_key=Secret(KEY))
     folder = DataFolder(settings.data_dir, min_free_bytes=0)
-    runner = open_runner(settings, client=service.client(), folder=folder, now=lambda: time.time() + ahead_s)
+    runner = build_runner(settings, client=service.client(), folder=folder, now=lambda: time.time() + ahead_s)
     await runner.start()
     try:
         stored(runner, cost_microusd=1_460_000)

@@ -18,7 +18,7 @@ from starlette.requests import Request
 
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.owner import DAYS, OwnerEvents, csv_of, limit_lines
@@ -51,7 +51,7 @@ def service() -> FakeService:
 @pytest.fixture
 async def runner(request: pytest.FixtureRequest, private: Settings, service: FakeService) -> AsyncIterator[JobRunner]:
     settings = replace(private, **getattr(request, "param", {}))
-    opened = open_runner(settings, client=service.client(), folder=DataFolder(settings.data_dir, min_free_bytes=0))
+    opened = build_runner(settings, client=service.client(), folder=DataFolder(settings.data_dir, min_free_bytes=0))
     await opened.start()
     yield opened
     await opened.stop()
@@ -76,13 +76,15 @@ def event(**data: Any) -> gr.EventData:
 
 async def test_the_owner_sees_days_jobs_limits_and_what_is_to_be_settled(runner: JobRunner) -> None:
     lost = job(status=JobStatus.UNKNOWN, prompt="a <b>heron</b>")
-    runner._means.ledger.adopt(lost)
-    runner._means.ledger.adopt(job(status=JobStatus.DONE, cost_microusd=1_460_000, sent_at=runner._means.ledger.now()))
+    runner._services.ledger.adopt(lost)
+    runner._services.ledger.adopt(
+        job(status=JobStatus.DONE, cost_microusd=1_460_000, sent_at=runner._services.ledger.now())
+    )
     shown = await OwnerEvents(runner).refresh()(asking(), event(), WHO)
     assert len(shown["days"]) == DAYS
     assert shown["days"][-1]["usd"] == pytest.approx(1.46 + 1.5)
     assert shown["limits"][0].startswith("$2.96 spent and $0.00 reserved today")
-    assert [entry["id"] for entry in shown["unknown"]] == [runner.videos.shown_id(lost)]
+    assert [entry["id"] for entry in shown["unknown"]] == [runner.videos.public_id(lost)]
     assert "Your account holds $12.50 now." in shown["unknown"][0]["text"]
     assert {row["cost"] for row in shown["jobs"]} == {"$1.46", "up to $1.50"}
     assert any("a <b>heron</b>" in row["what"] for row in shown["jobs"])
@@ -95,17 +97,19 @@ async def test_the_owner_sees_days_jobs_limits_and_what_is_to_be_settled(runner:
 @public
 async def test_a_stranger_sees_the_owners_page_shut_whatever_they_ask(runner: JobRunner) -> None:
     lost = job(status=JobStatus.UNKNOWN)
-    runner._means.ledger.adopt(lost)
+    runner._services.ledger.adopt(lost)
     desk = OwnerEvents(runner)
     for asked in (desk.refresh(), desk.export(), desk.settle(), desk.resume()):
         shown = await asked(asking(), event(job=lost.id, was_charged=False), WHO)
         assert set(shown) == {"is_offered", "needs_proof", "problem"}
-    assert runner._means.ledger.get(lost.id) == replace(lost, updated_at=runner._means.ledger.get(lost.id).updated_at)  # type: ignore[union-attr]
+    stored = runner._services.ledger.get(lost.id)
+    assert stored is not None
+    assert stored == replace(lost, updated_at=stored.updated_at)
 
 
 @public
 async def test_who_knows_the_key_opens_it_and_reads_no_strangers_words(runner: JobRunner) -> None:
-    runner._means.ledger.adopt(job(status=JobStatus.DONE, prompt="a secret wish"))
+    runner._services.ledger.adopt(job(status=JobStatus.DONE, prompt="a secret wish"))
     desk = OwnerEvents(runner)
     wrong = await desk.prove()(asking(), event(key=OWN_KEY), WHO)
     assert "not the API key" in wrong["problem"]
@@ -196,17 +200,17 @@ def test_prompts_are_in_the_file_only_where_they_are_meant_to_be() -> None:
 async def test_no_list_of_the_owners_page_names_a_job_by_what_opens_it(runner: JobRunner) -> None:
     rows = [job(status=status) for status in (JobStatus.UNKNOWN, JobStatus.DONE, JobStatus.LOST)]
     for row in rows:
-        runner._means.ledger.adopt(row)
+        runner._services.ledger.adopt(row)
     desk = OwnerEvents(runner)
     await desk.prove()(asking(), event(key=KEY), WHO)
     shown = json.dumps([await desk.refresh()(asking(), event(), WHO), await desk.export()(asking(), event(), WHO)])
     for row in rows:
         assert row.id not in shown
         # In the table of each answer, in the file, and where it is to be settled.
-        assert shown.count(runner.videos.shown_id(row)) == (5 if row.status is JobStatus.UNKNOWN else 3)
-        assert runner.videos.shown_id(row)[:8] not in row.id
+        assert shown.count(runner.videos.public_id(row)) == (5 if row.status is JobStatus.UNKNOWN else 3)
+        assert runner.videos.public_id(row)[:8] not in row.id
     (unknown,) = (await desk.refresh()(asking(), event(), WHO))["unknown"]
-    for wrong in (rows[0].id, runner.videos.shown_id(rows[2]), "", None):
+    for wrong in (rows[0].id, runner.videos.public_id(rows[2]), "", None):
         refused = await desk.settle()(asking(), event(job=wrong, was_charged=True), WHO)
         assert refused["problem"]
     settled = await desk.settle()(asking(), event(job=unknown["id"], was_charged=True), WHO)
@@ -216,12 +220,12 @@ async def test_no_list_of_the_owners_page_names_a_job_by_what_opens_it(runner: J
 async def test_what_is_spent_and_reserved_is_named_and_what_is_left_is_never_less_than_nothing(
     runner: JobRunner,
 ) -> None:
-    limits = replace((await runner.limits()), spent_today_usd=12.0, spent_total_usd=20.0, reserved_today_usd=2.2)
-    assert limit_lines(replace(limits, daily_limit_usd=10.0, total_limit_usd=50.0), words())[:2] == [
+    spending = replace(await runner.spending(), spent_today_usd=12.0, spent_total_usd=20.0, reserved_today_usd=2.2)
+    assert limit_lines(spending, replace(runner.settings, daily_limit_usd=10.0, total_limit_usd=50.0), words())[:2] == [
         "$9.80 spent and $2.20 reserved today (UTC), $0.00 of $10.00 is left",
         "$20.00 counted in all, $30.00 of $50.00 is left",
     ]
-    assert limit_lines(replace(limits, daily_limit_usd=None), words())[:2] == [
+    assert limit_lines(spending, replace(runner.settings, daily_limit_usd=None), words())[:2] == [
         "$9.80 spent and $2.20 reserved today (UTC), no daily limit",
         "$20.00 counted in all, no total limit",
     ]
@@ -245,7 +249,7 @@ async def test_what_is_spent_and_reserved_is_named_and_what_is_left_is_never_les
     indirect=["runner"],
 )
 async def test_the_head_says_what_a_restart_leaves(runner: JobRunner, said: str) -> None:
-    assert head_of((await runner.limits()), "owner", words())["storage"] == said
+    assert head_of(await runner.spending(), runner.settings, "owner", words())["storage"] == said
 
 
 # who pays
@@ -311,7 +315,7 @@ async def test_a_key_is_forgotten_soon_after_its_last_page_was_closed(runner: Jo
     pay, visitor = PayEvents(runner), Visitor.from_token(TOKEN)
     await pay.bring()(asking("one"), event(key=OWN_KEY), WHO, {})
     pay.opened(asking("two"), visitor, words())
-    ring = runner._means.keys
+    ring = runner._services.keys
     begun = ring._by_visitor[visitor.id].until
     await pay.closed(asking("one"))
     assert ring._by_visitor[visitor.id].until >= begun

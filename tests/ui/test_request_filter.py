@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Visitor, new_id
-from hunyuan_ui.jobs import open_runner
+from hunyuan_ui.jobs import build_runner
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.call_values import CallRules
@@ -311,7 +311,7 @@ async def test_money_moves_only_where_the_owner_allowed_it(
         poll_interval_s=0.05,
     )
     service = FakeService()
-    runner = open_runner(
+    runner = build_runner(
         settings,
         client=service.client(),
         download=service.download,

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, endings, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner, endings
 from hunyuan_ui.jobs.endings import Ending, Proof
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
@@ -36,7 +36,7 @@ async def asking(data_dir: Path, service: FakeService) -> AsyncIterator[tuple[Jo
     key = Secret("SG_00112233aabbccdd")
     settings = Settings(data_dir=data_dir, api_key=key, poll_interval_s=0.002, share=True, daily_limit_usd=100.0)
     folder = DataFolder(data_dir, min_free_bytes=0)
-    runner = open_runner(settings, client=service.client(), download=service.download, folder=folder)
+    runner = build_runner(settings, client=service.client(), download=service.download, folder=folder)
     app = Starlette(routes=build_routes(runner))
     await runner.start()
     try:
@@ -137,7 +137,7 @@ async def test_a_clock_that_was_ahead_is_told_but_makes_nothing_unhealthy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with asking(tmp_path, FakeService()) as (runner, _):
-        ledger = runner._means.ledger
+        ledger = runner._services.ledger
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(Starlette(routes=build_routes(runner))), base_url="http://app"
         ) as http:

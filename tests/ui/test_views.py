@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from hunyuan_ui import media
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import OWNER, JobProblem, JobStatus, Visitor, is_id, new_id
-from hunyuan_ui.jobs import JobRunner, open_runner
+from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.jobs.my_videos import PAGE_SIZE
 from hunyuan_ui.media import check_mp4
 from hunyuan_ui.media import settings_tag as settings_tag
@@ -65,7 +65,7 @@ class Shelf:
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Shelf]:
-    runner = open_runner(settings, folder=DataFolder(settings.data_dir, min_free_bytes=0))
+    runner = build_runner(settings, folder=DataFolder(settings.data_dir, min_free_bytes=0))
     runner.videos.exports._min_free_bytes = 0  # pyright: ignore[reportPrivateUsage]
     await runner.start()
     app = Starlette(routes=build_video_routes(runner))
@@ -170,7 +170,7 @@ async def test_a_page_of_ten_thousand_videos_is_bounded_and_pages_neither_repeat
 
 async def test_a_page_reads_an_index_and_never_sorts_or_scans_the_table(ten_thousand: Settings) -> None:
     async with opened(ten_thousand) as shelf:
-        connection = shelf.runner._means.ledger._reader  # pyright: ignore[reportPrivateUsage]
+        connection = shelf.runner._services.ledger._reader  # pyright: ignore[reportPrivateUsage]
         asked: list[str] = []
         connection.set_trace_callback(asked.append)
         cursor = f"900.5,{5000:032x}"
@@ -283,7 +283,7 @@ async def test_a_job_that_is_not_done_has_no_files(settings: Settings) -> None:
     waiting = in_status(ledger, JobStatus.UNKNOWN, visitor=Visitor.from_token(ALICE).id, created_at=1.0)
     ledger.close()
     async with opened(settings) as shelf:
-        video = {"id": waiting.id, "code": shelf.runner.videos.code(waiting)}
+        video = {"id": waiting.id, "code": shelf.runner.videos.signature(waiting)}
         assert (await shelf.file(video)).status_code == 404
         assert (await shelf.ask(f"videos/{waiting.id}", method="DELETE")).status_code == 404
 
