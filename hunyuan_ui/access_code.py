@@ -1,7 +1,4 @@
-"""How fast keys and codes may be tried, and the access code, which opens the owner's key to those who know it.
-
-Pure rules, kept in memory.
-"""
+"""The rate limit on tries of keys and access codes, and the access code that grants use of the owner's key."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from hunyuan_ui.settings import Secret
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many tries at once, then one more every so many seconds."""
+    """A rate limit: a burst of tries, then one every so many seconds."""
 
     burst: int
     every_s: float
@@ -41,8 +38,8 @@ MOST_GRANTS: Final = 10_000
 _TICK_S: Final = 1e-6  # below what floats add up to
 
 
-class _Pace:
-    """When the next try of one rate may be made: the generic cell rate algorithm."""
+class _Limiter:
+    """One rate limiter: the generic cell rate algorithm."""
 
     __slots__ = ("_before", "_rate", "_used_until", "last")
 
@@ -56,7 +53,7 @@ class _Pace:
         return at if at - now > _TICK_S else now
 
     def take(self, at: float, *, is_over: bool = False) -> None:
-        """Use up one try; one that is let through over the rate is not put on top of a used-up one."""
+        """Count a try; one that is allowed beyond the rate does not extend a wait that is full already."""
         used_until = max(self._used_until, at) + self._rate.every_s
         if is_over:
             used_until = max(self._used_until, min(used_until, at + self._rate.burst * self._rate.every_s))
@@ -68,39 +65,38 @@ class _Pace:
         self.last = self._before
 
 
-class _Paces:
-    """The paces of the latest who tried, one each."""
+class _Limiters:
+    """Rate limiters by name, for those who tried last."""
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
-        self._by_name: OrderedDict[str, _Pace] = OrderedDict()
+        self._by_name: OrderedDict[str, _Limiter] = OrderedDict()
 
-    def of(self, name: str) -> _Pace:
-        """Return somebody's pace, a new one for whoever has not tried yet."""
-        return self._by_name.get(name) or _Pace(self._rate)
+    def of(self, name: str) -> _Limiter:
+        """Return the rate limiter of a name."""
+        return self._by_name.get(name) or _Limiter(self._rate)
 
-    def keep(self, name: str, pace: _Pace) -> None:
-        self._by_name[name] = pace
+    def keep(self, name: str, limiter: _Limiter) -> None:
+        self._by_name[name] = limiter
         self._by_name.move_to_end(name)
         if len(self._by_name) > MOST_REMEMBERED:
             self._by_name.popitem(last=False)
 
 
 class Tries:
-    """The one limit on tries of keys and codes, whichever way they come in: page, API, agents, owner's page.
+    """The limit on tries of keys and access codes, shared by page, API, MCP and owner's page.
 
-    Nobody can tell a stranger who guesses from the one who knows before the guess was looked at. So a try waits for
-    its turn for some seconds before it is refused, a right code costs nothing, and three rates hold at once. A visitor
-    has five tries, then one every 12 s. An address (of IPv6 its /64) has 20 a minute, however many visitors are made
-    up there. All together have two a second for a minute and one a second after that. That last one is a brake and no
-    lock: an address that has not tried for a minute has its first try all the same, up to ten such a second.
+    A try waits for some seconds before it is refused, a correct one is not counted, and three rates apply at once:
+    a visitor has five tries, then one every 12 s; an address (for IPv6 its /64) has 20 a minute, for all its visitors;
+    all together have two a second for a minute, then one a second. The last rate does not lock anybody out: the first
+    try of an address in a minute is always accepted, up to ten of these a second.
 
-    So guesses come at 20 a minute from one place and at ten a second from all the world, which an access code of ten
-    random letters outlives by ages; and who knows the code waits for seconds, not minutes. Only a flood of parallel
-    tries from their own address (one router, one proxy) can keep them waiting, for as long as it lasts.
+    So one address makes 20 guesses a minute and all together ten a second, far too few for an access code of ten
+    random letters, and whoever knows the code waits for seconds. Only a flood of parallel tries from the same address
+    (a router, a proxy) can delay them, while it lasts.
 
     Args:
-        now: A clock in seconds that never jumps.
+        now: A monotonic clock in seconds.
         sleep: Waits for so many seconds.
     """
 
@@ -111,18 +107,18 @@ class Tries:
     ) -> None:
         self._now = now
         self._sleep = sleep
-        self._visitors = _Paces(OF_A_VISITOR)
-        self._addresses = _Paces(OF_AN_ADDRESS)
-        self._everybody = _Pace(OF_EVERYBODY)
-        self._at_most = _Pace(AT_MOST)
+        self._visitors = _Limiters(OF_A_VISITOR)
+        self._addresses = _Limiters(OF_AN_ADDRESS)
+        self._everybody = _Limiter(OF_EVERYBODY)
+        self._at_most = _Limiter(AT_MOST)
         self._waiting = 0
 
-    async def take(self, visitor: Visitor, code: str) -> None:
+    async def take(self, visitor: Visitor, error_code: str) -> None:
         """Wait until this visitor may make one more try.
 
         Args:
             visitor: Who, and from which address.
-            code: Of the sentence when that is too long.
+            error_code: Of the error when the wait is too long.
 
         Raises:
             SpendLimitError: With this code and the seconds to wait.
@@ -131,23 +127,23 @@ class Tries:
         address = _network_of(visitor.address)
         theirs, there = self._visitors.of(visitor.id), self._addresses.of(address)
         is_fresh = now - there.last >= FRESH_AFTER_S
-        paces = [theirs, there, self._at_most, *([] if is_fresh else [self._everybody])]
-        at = max(pace.free_at(now) for pace in paces)
+        limiters = [theirs, there, self._at_most, *([] if is_fresh else [self._everybody])]
+        at = max(limiter.free_at(now) for limiter in limiters)
         wait_s = at - now
         if wait_s > LONGEST_WAIT_S or (wait_s > 0 and self._waiting >= MOST_WAITING):
-            raise SpendLimitError(code, seconds=ceil(wait_s))
-        for pace in (theirs, there, self._at_most):
-            pace.take(at)
+            raise SpendLimitError(error_code, seconds=ceil(wait_s))
+        for limiter in (theirs, there, self._at_most):
+            limiter.take(at)
         self._everybody.take(at, is_over=is_fresh)
         self._visitors.keep(visitor.id, theirs)
         self._addresses.keep(address, there)
         await self._wait(wait_s)
 
     def give_back(self, visitor: Visitor) -> None:
-        """Undo a try that was right."""
+        """Take back a try that was correct."""
         theirs, there = self._visitors.of(visitor.id), self._addresses.of(_network_of(visitor.address))
-        for pace in (theirs, there, self._at_most, self._everybody):
-            pace.give_back()
+        for limiter in (theirs, there, self._at_most, self._everybody):
+            limiter.give_back()
 
     async def _wait(self, seconds: float) -> None:
         if seconds <= 0:
@@ -160,17 +156,17 @@ class Tries:
 
 
 class AccessCode:
-    """Who has shown that they know the code; forgotten when the program ends.
+    """The visitors who have entered the code, in memory.
 
     Args:
-        code: The owner's code; None opens to everybody.
-        tries: Which limit holds.
-        wrong: Code of the sentence about a wrong one.
+        code: The owner's code; None admits everybody.
+        tries: Its rate limit.
+        wrong: Error code for a wrong one.
     """
 
     def __init__(self, code: Secret | None, tries: Tries, *, wrong: str = "access_code_wrong") -> None:
         self._code = code
-        self._sentence = wrong
+        self._wrong = wrong
         self._tries = tries
         self._granted: OrderedDict[str, None] = OrderedDict()
 
@@ -179,16 +175,16 @@ class AccessCode:
         return self._code is None or visitor_id in self._granted
 
     async def enter(self, visitor: Visitor, offered: str) -> None:
-        """Let a visitor in for as long as the program runs; who is in is not asked again.
+        """Admit a visitor for as long as the program runs.
 
         Raises:
-            SpendLimitError: The code is wrong, or too many were tried lately.
+            SpendLimitError: The code is wrong, or too many were tried.
         """
         if self._code is None or self.knows(visitor.id):
             return
         await self._tries.take(visitor, "access_code_attempts")
         if not secrets.compare_digest(_digest(offered), _digest(self._code.reveal())):
-            raise SpendLimitError(self._sentence)
+            raise SpendLimitError(self._wrong)
         self._tries.give_back(visitor)
         self._granted[visitor.id] = None
         if len(self._granted) > MOST_GRANTS:
@@ -196,7 +192,7 @@ class AccessCode:
 
 
 def _network_of(address: str) -> str:
-    """Return what one machine has of addresses: of IPv6 a network of 64 bits, out of which it may take any."""
+    """Return an IPv4 address, or the /64 network of an IPv6 address, from which one machine may use any address."""
     try:
         known = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -207,5 +203,5 @@ def _network_of(address: str) -> str:
 
 
 def _digest(text: str) -> bytes:
-    # Of one length, so that the comparison says nothing about the code's.
+    # Of equal length, so that the comparison does not reveal the code's length.
     return sha256(text.strip().encode("utf-8", "surrogatepass")).digest()

@@ -12,7 +12,7 @@ from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.job import MICRO, Job, Payer
 from hunyuan_ui.settings import Settings
 
-BREAKER_AFTER: Final = 3  # paid jobs in a row that brought no video
+BREAKER_AFTER: Final = 3  # paid jobs in a row without a video
 SECONDS_BETWEEN_SUBMITS: Final = 10  # public only, one visitor
 SHOWN_TOLERANCE_MICROUSD: Final = 10_000  # prices are shown in whole cents
 MOST_WAITING: Final = 20  # public only, jobs in our own queue
@@ -22,7 +22,7 @@ MOST_WAITING_PRIVATE: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the ledger counts at the moment a job wants in; money in micro-dollars, spent or still at risk.
+    """What the ledger counts when a job is to be stored; money in micro-dollars, spent or reserved.
 
     `reserved_microusd` is the part of today's that jobs waiting, being sent or rendering have reserved.
     """
@@ -40,11 +40,11 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What no ledger knows of waiting jobs."""
+    """What the runner knows of queued jobs and the ledger does not."""
 
-    parked: int = 0  # everybody's that wait for their visitor's key, and so for nobody's place
+    parked: int = 0  # all that wait for their visitor's key and take no place
     own_parked: int = 0  # this visitor's among them
-    on_key: int = 0  # other waiting jobs that the same key pays for, whoever brought it
+    on_key: int = 0  # other queued jobs on the same key, of any visitor
 
 
 NO_PLACES: Final = Places()
@@ -52,7 +52,7 @@ NO_PLACES: Final = Places()
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What the owner's key spent, or may have spent, on one UTC day."""
+    """What the owner's key spent or may have spent on one UTC day."""
 
     begins_at: float  # UTC seconds
     spent_microusd: int
@@ -63,7 +63,7 @@ class SpendLimits:
     """The rules of one run.
 
     Args:
-        settings: Limits, and whether strangers can reach this run.
+        settings: Of this run.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -87,18 +87,18 @@ class SpendLimits:
 
         Args:
             wanted: What the visitor chose; None lets their own key pay if there is one, else the owner's or nobody.
-            has_own_key: The visitor has brought a key.
+            has_own_key: The visitor has entered a key.
             knows_code: The visitor has entered the access code, or there is none.
             is_logged_in: The visitor has logged in with Hugging Face.
 
         Raises:
-            SpendLimitError: There is nobody to pay, or the owner's key is not for this visitor.
+            SpendLimitError: Nobody can pay, or this visitor may not use the owner's key.
         """
         settings = self._settings
         default: Payer = "nobody" if settings.is_preview else "owner"
         payer: Payer = wanted or ("visitor" if has_own_key else default)
         if payer == "owner":
-            self._check_lent(knows_code=knows_code, is_logged_in=is_logged_in)
+            self._check_owner_key(knows_code=knows_code, is_logged_in=is_logged_in)
         elif payer == "visitor" and not has_own_key:
             raise SpendLimitError("no_key")
         elif payer == "nobody" and not settings.offers_preview:
@@ -114,14 +114,14 @@ class SpendLimits:
         is_confirmed: bool = False,
         places: Places = NO_PLACES,
     ) -> None:
-        """Let the job pass or say which limit it would break.
+        """Refuse a job that would exceed a limit.
 
         Args:
             job: The job as it would be stored, with its reservation.
             totals: Counted in the same transaction.
             shown_usd: The most in US dollars that was shown for this job, 0 for none; None asks for no comparison.
             is_confirmed: The person has seen and accepted a price above the limit for one video (private only).
-            places: What the runner alone knows of waiting jobs.
+            places: What only the runner knows of queued jobs.
 
         Raises:
             SpendLimitError: Names the limit, what is left and the job's price.
@@ -132,11 +132,14 @@ class SpendLimits:
         if shown_usd is not None:
             _check_shown(job, shown_usd)
         if job.payer == "owner":
-            self._check_money(job, totals, is_confirmed=is_confirmed)
+            self._check_breaker(totals)
+            if self._settings.is_public or not is_confirmed:
+                self._check_video_limit(job.reserved_microusd)
+            self._check_budget(job.reserved_microusd, totals)
         if self._settings.is_public and job.payer != "visitor":
             self._check_fairness(job, totals)
 
-    def _check_lent(self, *, knows_code: bool, is_logged_in: bool) -> None:
+    def _check_owner_key(self, *, knows_code: bool, is_logged_in: bool) -> None:
         settings = self._settings
         if settings.is_preview:
             raise SpendLimitError("no_key")
@@ -157,14 +160,18 @@ class SpendLimits:
         if waiting >= most:
             raise SpendLimitError("queue_full", count=waiting)
 
-    def _check_money(self, job: Job, totals: Totals, *, is_confirmed: bool) -> None:
-        settings, price = self._settings, job.reserved_microusd
-        if totals.bad_streak >= BREAKER_AFTER and settings.is_public:
+    def _check_breaker(self, totals: Totals) -> None:
+        if totals.bad_streak >= BREAKER_AFTER and self._settings.is_public:
             raise SpendLimitError("breaker_open", count=totals.bad_streak)
-        video_limit = round(settings.video_limit_usd * MICRO)
-        if price > video_limit and not (is_confirmed and not settings.is_public):
-            code = "over_video_limit" if settings.is_public else "confirm_price"
-            raise SpendLimitError(code, price=price / MICRO, limit=settings.video_limit_usd)
+
+    def _check_video_limit(self, price: int) -> None:
+        limit_usd = self._settings.video_limit_usd
+        if price > round(limit_usd * MICRO):
+            code = "over_video_limit" if self._settings.is_public else "confirm_price"
+            raise SpendLimitError(code, price=price / MICRO, limit=limit_usd)
+
+    def _check_budget(self, price: int, totals: Totals) -> None:
+        settings = self._settings
         for code, limit_usd, counted in (
             ("over_daily_limit", settings.daily_limit_usd, totals.today_microusd),
             ("over_total_limit", settings.total_limit_usd, totals.total_microusd),

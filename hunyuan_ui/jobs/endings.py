@@ -1,7 +1,7 @@
-"""Endings: the one rule for every way a sent job can end without its video. Nothing ends on one answer.
+"""Endings: when a sent job is believed to have ended without a video. One response is never enough.
 
-Each kind of ending needs several answers in a row and elapsed time, by a clock that never jumps. What a job has then
-come to, failed or lost, is the job run's to say (docs/architecture.md 3 and 4).
+Each kind of ending needs several responses in a row and elapsed monotonic time. JobRun then decides between failed and
+lost (docs/architecture.md 3 and 4).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hunyuan_ui.errors import DownloadError, HunyuanUIError, JobFailedError, Med
 
 
 class Ending(str, Enum):
-    """What an answer seems to say."""
+    """How a response says that a job has ended."""
 
     FAILED = "failed"  # the service could not make it
     TAKEN_BACK = "taken_back"  # completed before, failed now
@@ -28,17 +28,17 @@ class Ending(str, Enum):
 
 
 class Proof(NamedTuple):
-    """How many answers in a row, over how many seconds, make an ending sure."""
+    """How many responses in a row, over how many seconds, confirm an ending."""
 
     answers: int
     seconds: float
 
 
-# A content network may answer 404 for half a minute before a new file is everywhere; a failed status is the service's
-# own word and takes three ordinary polls.
+# A content network may answer 404 for half a minute until a new file is distributed; a failed status is more reliable
+# and needs three ordinary polls.
 _SLOW: Final = Proof(4, 60.0)
 PROOFS: Final[Mapping[Ending, Proof]] = dict.fromkeys(Ending, _SLOW) | {Ending.FAILED: Proof(3, 10.0)}
-_AT_ONCE: Final = Proof(1, 0.0)  # the local preview lives in this process: its first word is its last
+_AT_ONCE: Final = Proof(1, 0.0)  # the local preview runs in this process: its first response is final
 
 
 @dataclass(slots=True)
@@ -48,11 +48,11 @@ class _Seen:
 
 
 class Endings:
-    """What has been said of one job's end since the last answer that spoke for its video.
+    """The endings that were reported for one job since the last response that contradicts them.
 
     Args:
-        is_free: Nobody pays for it, so that its end may be believed at once.
-        now: A clock in seconds that never jumps.
+        is_free: Nobody pays for the job, so that one response is enough.
+        now: A monotonic clock in seconds.
     """
 
     def __init__(self, *, is_free: bool = False, now: Callable[[], float] = time.monotonic) -> None:
@@ -61,22 +61,22 @@ class Endings:
         self._seen: dict[Ending, _Seen] = {}
 
     def is_sure(self, ending: Ending) -> bool:
-        """Count an answer that says this; return whether it may be believed now."""
+        """Count a response with this ending; return whether it is confirmed now."""
         seen = self._seen.setdefault(ending, _Seen(since=self._now()))
         seen.count += 1
         proof = _AT_ONCE if self._is_free else PROOFS[ending]
         return seen.count >= proof.answers and self._now() - seen.since >= proof.seconds
 
     def clear(self) -> None:
-        """Start again: an answer has spoken for the video."""
+        """Start again: a response contradicts all endings."""
         self._seen.clear()
 
 
 def ending_of(error: HunyuanUIError, *, was_completed: bool = False) -> Ending | None:
-    """Return how an error would end a sent job; None for one that says nothing of its video.
+    """Return how an error would end a sent job; None if it says nothing about the video.
 
     Args:
-        error: Of a question, a download, or a check of what came.
+        error: Of a poll, a download, or a check of the file.
         was_completed: The service said before that the video is made.
     """
     match error:

@@ -1,4 +1,4 @@
-"""FolderWatch: notices that the data folder's files are no longer those in use, and saves what can be saved."""
+"""FolderWatch: detects that ledger or lock were moved or deleted while in use, and saves what can be saved."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import FILE_NAME
 
-LOOK_EVERY_S: Final = 5.0  # while nothing else gives cause to look
+LOOK_EVERY_S: Final = 5.0  # at the latest
 
 
 class FolderWatch:
-    """Keeps an eye on the ledger and the lock.
+    """Watches the ledger and the lock.
 
-    Deleted files stay whole for this process until it ends. While it still holds the folder's lock, it copies the
-    deleted ledger back as the newest backup, and a deleted log into the ledger: nothing paid for is forgotten then.
+    Deleted files stay readable for this process until it ends. While it still holds the folder's lock, it copies a
+    deleted ledger into the newest backup, and a deleted log into the ledger, so that no paid job is forgotten.
 
     Args:
         services: Folder and ledger.
@@ -36,7 +36,7 @@ class FolderWatch:
         self._copy: Path | None = None
 
     async def look(self) -> JobProblem | None:
-        """Return why nothing may be sent, if another folder, ledger or lock lies where those in use should."""
+        """Return why nothing may be sent, if folder, ledger or lock are not those in use any more."""
         astray = self._services.folder.astray
         if astray != self._astray:
             self._astray = astray
@@ -53,7 +53,7 @@ class FolderWatch:
         log.trouble("folder.replaced", files=sorted(self._astray))
         for job in self._under_way():
             if job.status is not JobStatus.QUEUED:
-                # Should no ledger know of it in the end, its owner can still find it by this.
+                # If no ledger survives, the owner can still find the request by this line.
                 log.trouble("job.at_risk", job=job.id, status=job.status.value, request_id=job.request_id)
 
     async def _save(self) -> None:
@@ -74,7 +74,7 @@ class FolderWatch:
             log.event("ledger.saved")
 
     def _drop_copy(self) -> None:
-        """Remove the copy before the latest, so that copies of one trouble do not push all others out."""
+        """Remove the previous copy, so that copies of one incident do not displace all other backups."""
         if self._copy is not None:
             with suppress(OSError):
                 self._copy.unlink(missing_ok=True)

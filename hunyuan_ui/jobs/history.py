@@ -1,4 +1,4 @@
-"""SpendingHistory: what the service's own history knows of the owner's key, where a restart may have wiped the ledger.
+"""SpendingHistory: reads the service's history of the owner's key, where a restart may have wiped the ledger.
 
 Source: docs/architecture.md 5, "A wiped disk"; docs/facts/segmind-api.md 3.3.
 """
@@ -47,13 +47,13 @@ _DEAREST: Final = {"width": 1280, "height": 1280, "video_length": 129, "infer_st
 
 
 class SpendingHistory:
-    """Lets the owner's key rest until past spending is known, and brings back what the ledger has forgotten.
+    """Pauses the owner's key until past spending is known, and restores jobs that the ledger lacks.
 
     Args:
-        services: Ledger, client and pace.
+        services: Of this run.
         settings: Of this run; they say whether a restart may have wiped the ledger.
-        dispatcher: Goes on with the jobs that are found.
-        new_job: Makes a job of the owner's from its id and request, with what it may cost.
+        dispatcher: Continues the jobs that are found.
+        new_job: Returns a job of the owner's from its id and request, with its reservation.
     """
 
     def __init__(self, services: Services, settings: Settings, dispatcher: Dispatcher, new_job: NewJob) -> None:
@@ -70,26 +70,26 @@ class SpendingHistory:
         self._task: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[Any]] = set()
 
-    # life
+    # start and stop
 
     async def start(self) -> None:
-        """Ask every minute until the history was read, where that is needed; until then the key rests."""
+        """Read the history every minute until that succeeds, where it is needed; until then the key is not used."""
         if not self._is_needed:
             return
         said = await self._services.reads(self._services.ledger.get, said_id(self._services.ledger.now()))
-        # A word of today's that is still here was not wiped, nor was anything since.
+        # If today's declared amount is still here, nothing was wiped since.
         if said is None or not self._is_wiped_whole:
             self._services.pause.history_problem = JobProblem.from_code("history_unread")
         self._begin()
 
     async def first_try(self) -> None:
-        """Wait a moment for the first answer, so that a usual start may spend at once."""
+        """Wait a moment for the first response, so that an ordinary start can spend at once."""
         if self._is_needed:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._has_tried.wait(), FIRST_TRY_S)
 
     async def stop(self) -> None:
-        """Ask no more."""
+        """Cancel all reading."""
         task, self._task = self._task, None
         tasks = [*self._under_way, *([task] if task is not None else [])]
         for task in tasks:
@@ -98,45 +98,45 @@ class SpendingHistory:
             await asyncio.wait(tasks)
 
     def check(self) -> None:
-        """Let a job of the owner's key pass.
+        """Accept a job on the owner's key.
 
         Raises:
-            SpendLimitError: The key rests, since past spending is not known.
+            SpendLimitError: The key is not used, since past spending is unknown.
         """
         if self._services.pause.history_problem is not None:
             raise SpendLimitError(self._services.pause.history_problem.code)
 
     def state(self) -> HistoryState:
-        """Return how it stands."""
+        """Return whether the history was read, and why not."""
         tried_s_ago = None if self._tried_at is None else time.monotonic() - self._tried_at
         key_rests = self._services.pause.history_problem is not None
         return HistoryState(self._is_needed, self._is_read, key_rests, tried_s_ago, self._problem)
 
-    # what it does
+    # actions
 
     async def find(self) -> int:
-        """Read the history, go on with what the ledger does not know, and return how many requests that is.
+        """Read the history, continue the requests that the ledger lacks, and return how many those are.
 
         Raises:
-            EndpointError: It cannot be read whole.
+            EndpointError: It cannot be read completely.
             StorageError: The ledger cannot be written.
         """
         return await self._to_the_end(self._find())
 
     async def say_spent(self, usd: object) -> None:
-        """Count what the owner says the account was charged today, and let the key rest no longer.
+        """Count what the owner says the account was charged today, and use the key again.
 
         Raises:
-            InvalidRequestError: That is no amount of US dollars.
+            InvalidRequestError: It is not an amount of US dollars.
             StorageError: The ledger cannot be written.
         """
         said = self._said(usd)
         await self._to_the_end(self._count(said))
 
-    # inside
+    # internal
 
     async def _to_the_end(self, change: Coroutine[Any, Any, _T]) -> _T:
-        """Finish a change even if whoever asked for it goes away: a job must not be stored and then forgotten."""
+        """Finish a change even if its caller is cancelled: a job must not be stored and then forgotten."""
         task = asyncio.create_task(change, name="history change")
         self._under_way.add(task)
         task.add_done_callback(self._ended)
@@ -145,14 +145,14 @@ class SpendingHistory:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
         if not task.cancelled():
-            task.exception()  # nobody may be left to look at it
+            task.exception()  # marks it as retrieved; the caller may be gone
 
     def _begin(self) -> None:
         self._task = asyncio.create_task(self._ask_until_read(), name="history")
         self._task.add_done_callback(self._begin_again)
 
     def _begin_again(self, task: asyncio.Task[None]) -> None:
-        """Ask on whatever happened, or the key would rest for ever."""
+        """Start again after any failure, or the key would never be used."""
         if task is self._task and not task.cancelled() and task.exception() is not None:
             log.trouble("history.died", kind=type(task.exception()).__name__)
             asyncio.get_running_loop().call_later(RETRY_S, lambda: self._begin() if task is self._task else None)
@@ -178,7 +178,7 @@ class SpendingHistory:
                 raise
             self._is_read, self._problem = True, None
         log.event("history.read", found=len(taken))
-        # Also what an earlier try stored although its commit seemed to fail.
+        # Includes what an earlier try stored although its commit raised.
         for job in await self._services.reads(self._services.ledger.active):
             if FROM_HISTORY in job.notes and job.id not in self._dispatcher.live:
                 self._dispatcher.take(job)
@@ -215,18 +215,18 @@ class SpendingHistory:
             raise InvalidRequestError("bad_amount", field="usd", high=MOST_SAID_USD)
         job = self._new_job("", VideoRequest.parse({"prompt": UNKNOWN_PROMPT}))
         problem = JobProblem.from_code("said_spent")
-        # It is no video that failed, so it is reviewed already.
+        # It is not a failed video, so it does not count for the breaker.
         notes = {SAID: float(usd), "reviewed": True}
         return replace(job, status=JobStatus.LOST, cost_microusd=ceil(usd * MICRO), problem=problem, notes=notes)
 
 
 def job_of(past: PastRequest, now: float, new_job: NewJob) -> Job | None:
-    """Return the job that goes on from a request of the history; None where nothing is counted and nothing is to get.
+    """Return the job for a request of the history; None if it neither costs anything nor has a video.
 
     Args:
         past: The request.
         now: UTC seconds.
-        new_job: Makes a job of the owner's, with what it may cost.
+        new_job: Returns a job of the owner's with its reservation.
     """
     at = now if past.at is None else min(past.at, now)
     status = _status(past)
@@ -238,11 +238,11 @@ def job_of(past: PastRequest, now: float, new_job: NewJob) -> Job | None:
     found = replace(
         job,
         status=status,
-        dialect="v2",  # which is how a request is asked about, however it was sent
+        dialect="v2",  # requests are polled this way, whichever way they were sent
         created_at=at,
         sent_at=at,
         ended_at=at if status in (JobStatus.LOST, JobStatus.UNKNOWN) else None,
-        # What was made from an unknown body must not teach how long such a video takes.
+        # An unknown request must not calibrate the estimates.
         predicted_s=job.predicted_s if past.request else 0.0,
         request_id=past.request_id,
         result_url=past.url if past.state is RemoteState.COMPLETED else None,
@@ -261,11 +261,11 @@ def _status(past: PastRequest) -> JobStatus | None:
 
 
 def _at_its_cost(job: Job, past: PastRequest) -> Job:
-    """Return the job at the named cost; one that cannot be meant counts as the estimate (docs/architecture.md 3)."""
+    """Return the job with the named cost; an implausible one counts as the estimate (docs/architecture.md 3)."""
     if past.cost is None or (past.cost == 0 and past.state is not RemoteState.COMPLETED):
         return job
     expected_usd = job.estimate_microusd / MICRO
-    # Where it is not known what was asked for, it may have been the dearest.
+    # An unknown request may have been the most expensive one.
     dearest_usd = expected_usd if past.request else estimate(job.request.model_copy(update=_DEAREST)).cost_usd
     if is_plausible(past.cost, expected_usd) or expected_usd < past.cost <= dearest_usd:
         return replace(job, cost_microusd=ceil(past.cost * MICRO))

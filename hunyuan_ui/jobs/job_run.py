@@ -1,4 +1,4 @@
-"""JobRun: one job's way from our queue to the library, each step stored before the next begins."""
+"""JobRun: runs one job from our queue to the library; each step is committed before the next begins."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
 from hunyuan_ui.ledger import NAMED
 
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
-HOPELESS_AFTER: Final = 20  # downloads that fail, once the file's seven days are over
-LATE_LOOK_S: Final = 600.0  # between two looks into the history for a job that should be over
+HOPELESS_AFTER: Final = 20  # failed downloads, once the file's seven days are over
+LATE_LOOK_S: Final = 600.0  # between two queries of the history for a job that should have ended
 SLOWEST_RETRY_S: Final = 60.0
-SLOWEST_FETCH_S: Final = 600.0  # a file may stay out of reach for days
+SLOWEST_FETCH_S: Final = 600.0  # a file may be unreachable for days
 
 
 class JobRun:
-    """Takes one job as far as it will go.
+    """Runs one job as far as possible.
 
     Args:
         live: The job, changed in place as it moves.
-        services: What it works with.
+        services: Of this run.
     """
 
     def __init__(self, live: LiveJob, services: Services) -> None:
@@ -57,7 +57,7 @@ class JobRun:
         self._services = services
         self._endings = Endings(is_free=live.job.payer == "nobody")
         self._was_completed = live.job.status is JobStatus.DOWNLOADING
-        self._looked_at = -math.inf  # time.monotonic() of the last question to the history about a late job
+        self._looked_at = -math.inf  # time.monotonic() of the last query of the history about a late job
 
     @property
     def _job(self) -> Job:
@@ -68,7 +68,7 @@ class JobRun:
         return self._services.service_for(self._job)
 
     async def advance(self) -> None:
-        """Go on from the job's stored status until it has ended or must wait in the queue again."""
+        """Continue from the job's stored status until it has ended or is queued again."""
         if self._job.status is JobStatus.SUBMITTING:
             await self.give_up(JobProblem.from_code("interrupted"))
         if self._job.status is JobStatus.QUEUED:
@@ -79,7 +79,7 @@ class JobRun:
             await self._fetch()
 
     async def give_up(self, problem: JobProblem, *, cost_usd: float | None = None) -> None:
-        """Call a job unknown whose POST left and whose answer nobody waits for any more."""
+        """Mark a job as unknown whose POST was sent and whose response is lost."""
         await self._commit(self._services.ledger.mark_unknown, self._job.id, problem, cost_usd=cost_usd)
 
     # sending
@@ -89,16 +89,16 @@ class JobRun:
         self._services.folder.check_room()
         with self._live.holding_stop():
             if await self._claim():
-                self._live.say(Phase.SENT)
+                self._live.show(Phase.SENT)
                 await self._post(key)
 
     async def _claim(self) -> bool:
-        """Commit `submitting`; return whether the POST may leave."""
+        """Commit `submitting`; return whether the POST may be sent."""
         if self._services.pause.is_stopping:
             return False
         job = await self._services.writes(self._services.ledger.claim, self._job.id)
         if job is None:
-            # Cancelled meanwhile; or an earlier claim went through although its commit raised, and sent nothing.
+            # Cancelled meanwhile; or an earlier claim succeeded although its commit raised, and nothing was sent.
             job = await self._services.writes(self._services.ledger.get, self._job.id)
         self._moved(job or self._job)
         if self._job.status is JobStatus.SUBMITTING and (
@@ -109,7 +109,14 @@ class JobRun:
 
     async def _post(self, key: str) -> None:
         try:
-            await (self._send_blocking(key) if self._job.dialect == "v1" else self._submit(key))
+            if self._job.dialect == "v1":
+                await self._send_blocking(key)
+            else:
+                request_id = await self._service.client.submit(self._job.request, key)
+                # Logged before the commit: if the commit never happens, the owner can still find the id.
+                log.event("job.accepted", job=self._job.id, request_id=request_id)
+                checkpoint("journey.accepted")
+                await self._commit(self._services.ledger.mark_running, self._job.id, request_id)
         except EndpointUnreachableError as error:
             await self._unsent(error)
         except RateLimitError as error:
@@ -128,27 +135,20 @@ class JobRun:
                 self._services.pause.clear()
 
     async def _follow(self, error: OutcomeUnknownError) -> None:
-        """Ask about the request id that came with an answer that cannot be used; without one the outcome is unknown."""
+        """Poll the request id of an unusable response; without an id the outcome is unknown."""
         request_id, problem = error.facts.get("request_id"), JobProblem.of(error)
         if request_id is None:
             await self.give_up(problem, cost_usd=error.cost_usd)
             return
-        # Only the service's next words tell whether the id is a job's: a gateway may number its own refusals.
+        # Only polling can tell whether the id is a job's: a gateway may add ids to its own errors.
         doubts = {_UNCONFIRMED: {"code": problem.code, "facts": problem.facts}}
         await self._commit(
             self._services.ledger.mark_running, self._job.id, str(request_id), cost_usd=error.cost_usd, **doubts
         )
 
-    async def _submit(self, key: str) -> None:
-        request_id = await self._service.client.submit(self._job.request, key)
-        # Logged before the commit: if the commit never happens, the id is still known to the owner.
-        log.event("job.accepted", job=self._job.id, request_id=request_id)
-        checkpoint("journey.accepted")
-        await self._commit(self._services.ledger.mark_running, self._job.id, request_id)
-
     async def _send_blocking(self, key: str) -> None:
-        self._live.say(Phase.RENDERING)
-        self._live.holds_stop = False  # the answer takes minutes, for which no stop can wait
+        self._live.show(Phase.RENDERING)
+        self._live.holds_stop = False  # the response takes minutes, and a stop cannot wait for it
         try:
             async with self._service.client.generate(self._job.request, key) as answer:
                 self._live.holds_stop = True
@@ -162,13 +162,13 @@ class JobRun:
         await self._settle(answer.metrics, answer.url, answer.request_id)
         if answer.url is not None:
             return
-        self._live.say(Phase.DOWNLOADING)
+        self._live.show(Phase.DOWNLOADING)
         try:
             part = self._services.library.part(self._job.id)
             await answer.save(part, check=self._services.library.check)
             await self._store()
         except (DownloadError, StorageError, MediaError, OSError) as error:
-            # The bytes come only once; what is left is a whole part, or the history, which _fetch asks.
+            # The body is sent only once; _fetch continues with a complete part file, or with the history.
             log.trouble("job.body_lost", job=self._job.id, kind=type(error).__name__)
 
     async def _unsent(self, error: EndpointUnreachableError) -> None:
@@ -182,14 +182,14 @@ class JobRun:
         problem = JobProblem.of(error)
         not_before = self._services.ledger.now() + wait_s
         await self._commit(self._services.ledger.requeue, self._job.id, not_before, problem, **more)
-        self._live.say(Phase.PAUSED, retry_in_s=wait_s, note=problem)
+        self._live.show(Phase.PAUSED, retry_in_s=wait_s, note=problem)
 
-    # waiting for the service
+    # polling
 
     async def _poll(self) -> None:
         self._key()
         if self._live.phase not in (Phase.IN_SERVICE_QUEUE, Phase.RENDERING):
-            self._live.say(Phase.IN_SERVICE_QUEUE)
+            self._live.show(Phase.IN_SERVICE_QUEUE)
         misses = 0
         is_first = True
         while self._job.status is JobStatus.RUNNING:
@@ -212,18 +212,18 @@ class JobRun:
         if status.state is not RemoteState.COMPLETED:
             await self._name_cost(status.metrics.cost)
             self._endings.clear()
-            self._live.say(Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING)
+            self._live.show(Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING)
             await self._look_up_if_late()
             return
         self._was_completed = True
-        self._live.say(Phase.RENDERING)
+        self._live.show(Phase.RENDERING)
         result = await self._service.client.result(request_id, key)
-        # Either of the two may be the one that names the cost.
+        # Either response may name the cost.
         cost = result.metrics.cost if result.metrics.cost is not None else status.metrics.cost
         await self._settle(replace(result.metrics, cost=cost), result.url, request_id)
 
     async def _look_up_if_late(self) -> None:
-        """Ask the history now and then about a job that should be over: a status may stand still, or be a new word."""
+        """Query the history now and then about a job that should have ended: its status may be stuck."""
         if self._age_s() < RECORD_LIFE_S or time.monotonic() - self._looked_at < LATE_LOOK_S:
             return
         self._looked_at = time.monotonic()
@@ -234,7 +234,7 @@ class JobRun:
             raise JobFailedError("job_failed_unexplained", **({"cost": row.cost} if row.cost else {}))
 
     async def _missed(self, error: EndpointError, misses: int) -> None:
-        """Make of a question without a usable answer what it may be: an ending, once that is sure, or a try later."""
+        """Handle a poll that failed: end the job once that is sure, else wait before the next poll."""
         await self._name_cost(error.cost_usd)
         ending = ending_of(error, was_completed=self._was_completed)
         is_sure = ending is not None and self._endings.is_sure(ending)
@@ -243,15 +243,15 @@ class JobRun:
         if self._job.status is JobStatus.RUNNING:
             wait_s = backoff_s(misses, cap=SLOWEST_RETRY_S) if ending else backoff_s(misses)
             if ending is not None or misses > 1:
-                self._live.say(Phase.RECONNECTING, retry_in_s=wait_s, note=self._live.problem_of(error))
+                self._live.show(Phase.RECONNECTING, retry_in_s=wait_s, note=self._live.problem_of(error))
             await self._live.rest(wait_s)
 
     async def _look_up(self, error: EndpointError, *, is_sure: bool) -> None:
-        """Ask the history about a request that seems to be over; end it when that is sure and nothing speaks for it."""
+        """Query the history about a request that seems to have ended; end the job if that is sure."""
         try:
             row = await self._service.client.history(self._request_id(), self._key())
         except EndpointError as history_error:
-            # Failed is the service's own word; what it has forgotten, only the history can tell.
+            # A failed status is reliable by itself; an expired request needs the history.
             if is_sure and isinstance(error, JobFailedError):
                 await self._end(error, None)
             log.event("job.history_unread", job=self._job.id, code=history_error.code)
@@ -262,7 +262,7 @@ class JobRun:
             await self._end(error, row)
 
     async def _end(self, error: EndpointError, row: HistoryRow | None) -> None:
-        """End a job without its video: failed when nothing was charged by all that was said, else lost."""
+        """End a job without a video: failed if no response named a charge, else lost."""
         is_failed = isinstance(error, JobFailedError) or (row is not None and row.status == RemoteState.FAILED.value)
         cost_usd = (row.cost if row is not None else None) or None
         was_charged = cost_usd is not None or bool(self._job.cost_microusd) or self._was_completed
@@ -278,18 +278,18 @@ class JobRun:
             await self._lose(error)
 
     async def _name_cost(self, cost_usd: float | None) -> None:
-        """Keep a cost that an answer named, whatever else it said; zero names none."""
+        """Store a cost that any response named; zero names none."""
         if cost_usd and self._known_cost() is None:
             await self._commit_facts(self._services.ledger.name_cost, self._job.id, cost_usd)
 
     async def _confirm_cost(self) -> None:
-        """Ask the history whether it knows a cost that cannot be meant; what it says in its place is taken."""
+        """Query the history about an implausible cost; its own cost replaces it."""
         named = self._job.notes.get(NAMED)
         if named is None or self._job.request_id is None:
             return
         with suppress(EndpointError):
             row = await self._service.client.history(self._job.request_id, self._key())
-            # Zero is what a list says of a request whose bill is not written yet.
+            # Zero stands for a request that was not billed yet.
             if row is not None and row.cost:
                 is_same = math.isclose(row.cost, named, rel_tol=0.01)
                 keep = partial(self._services.ledger.name_cost, is_confirmed=is_same)
@@ -306,10 +306,10 @@ class JobRun:
             queue_s=metrics.queue_time if metrics.queue_time is not None else self._job.queue_s,
         )
 
-    # bringing it home
+    # downloading
 
     async def _fetch(self) -> None:
-        self._live.say(Phase.DOWNLOADING)
+        self._live.show(Phase.DOWNLOADING)
         await self._confirm_cost()
         misses, is_stale = 0, False
         while self._job.status is JobStatus.DOWNLOADING:
@@ -321,10 +321,10 @@ class JobRun:
                 is_stale = await self._not_fetched(problem, misses) or is_stale
 
     async def _not_fetched(self, error: HunyuanUIError, misses: int) -> bool:
-        """Wait before the next try, or name the video lost; return whether its address must be asked for again."""
+        """Wait before the next try, or mark the job as lost; return whether its address must be renewed."""
         log.trouble("job.fetch_failed", job=self._job.id, kind=type(error).__name__, code=error.code)
         ending = ending_of(error, was_completed=True)
-        # Days alone prove nothing: a clock that jumps must not lose what is still there.
+        # The age alone proves nothing: a clock that jumps must not lose a video.
         is_hopeless = misses > HOPELESS_AFTER and self._age_s() > FILE_LIFE_S
         if is_hopeless or (ending is not None and self._endings.is_sure(ending)):
             await self._lose(error)
@@ -342,8 +342,8 @@ class JobRun:
                 raise MediaError("video_undecodable" if is_kept else "not_a_video")
 
     async def _store(self) -> bool:
-        """Put what has come into the library; return whether something whole had come."""
-        # A cancelled thread goes on: a stop that did not wait would let the next start work on the same file.
+        """Store the downloaded file in the library; return False if there is no complete one."""
+        # A thread goes on after cancellation: without this, the next start could work on the same file.
         with self._live.holding_stop():
             done = await asyncio.to_thread(self._services.library.finish, self._job)
             if done is None:
@@ -353,11 +353,11 @@ class JobRun:
         return True
 
     async def _renew_url(self) -> None:
-        """Ask for the address again: first the result, then the history.
+        """Renew the address: from the result, else from the history.
 
         Raises:
-            DownloadError: Neither names one now.
-            EndpointError: The service cannot be asked now.
+            DownloadError: Neither names one.
+            EndpointError: The service cannot be reached.
         """
         if self._job.request_id is None:
             await self._lose(_GONE)
@@ -383,14 +383,14 @@ class JobRun:
             problem = JobProblem.from_code("video_lost", request_id=request_id)
         await self._commit(self._services.ledger.mark_lost, self._job.id, problem)
 
-    # inside
+    # internal
 
     async def _commit(self, change: Callable[..., Job], *args: Any, **values: Any) -> None:
-        """Commit a change that must not be lost, however long the disk refuses it."""
+        """Commit a transition that must not be lost; retry for as long as the ledger cannot be written."""
         attempt = 0
         while True:
             try:
-                # A commit that raised may have gone through all the same.
+                # A commit that raised may have succeeded all the same.
                 stored: Job | None = (
                     await self._services.writes(self._services.ledger.get, self._job.id) if attempt else None
                 )
@@ -408,7 +408,7 @@ class JobRun:
         self._moved(stored)
 
     async def _commit_facts(self, change: Callable[..., Job], *args: Any) -> None:
-        """Commit what leaves the job where it is; left for the next answer when the disk refuses it."""
+        """Commit a change that keeps the status; skipped if that fails, as the next poll repeats it."""
         try:
             self._live.job = await self._services.writes(change, *args)
         except StorageError as error:
@@ -423,7 +423,7 @@ class JobRun:
         checkpoint(f"journey.{job.status.value}")
 
     async def _pause(self, phase: Phase, error: HunyuanUIError, seconds: float) -> None:
-        self._live.say(phase, retry_in_s=seconds, note=self._live.problem_of(error))
+        self._live.show(phase, retry_in_s=seconds, note=self._live.problem_of(error))
         await self._live.rest(seconds)
 
     def _key(self) -> str:
@@ -444,12 +444,12 @@ class JobRun:
         return self._services.ledger.now() - (self._job.sent_at or self._job.created_at)
 
 
-_UNCONFIRMED: Final = "unconfirmed"  # in the notes: the problem whose answer brought the request id
+_UNCONFIRMED: Final = "unconfirmed"  # key in the notes: the problem of the response that carried the request id
 _GONE: Final = DownloadError("video_lost", retryable=False, expired=True, request_id=reason("unknown"))
 _UNEXPLAINED: Final = JobFailedError("job_failed_unexplained")
 
 
 def _goes_on(row: HistoryRow | None) -> bool:
-    """Whether the history says that a request is still under way."""
+    """Whether the history lists a request as not ended."""
     over = (RemoteState.COMPLETED.value, RemoteState.FAILED.value)
     return row is not None and row.status is not None and row.status.upper() not in over

@@ -1,4 +1,4 @@
-"""MyVideos: My videos, as one visitor may see them, and the files made from them."""
+"""MyVideos: the finished videos that a visitor may see, and the files converted from them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _DONE: Final = frozenset({JobStatus.DONE})
 
 
 class MyVideos:
-    """Lists, opens and exports finished videos.
+    """Lists, opens and converts finished videos.
 
     Args:
-        services: Ledger, library and folder.
-        is_public: Strangers make videos here, which are not their owner's to see.
+        services: Of this run.
+        is_public: Strangers make videos here, which the owner may not see.
     """
 
     def __init__(self, services: Services, *, is_public: bool = False) -> None:
@@ -78,16 +78,16 @@ class MyVideos:
         return self._signed_links.signature(job.visitor, job.id)
 
     def token(self, job_id: str, request: VideoRequest | None = None) -> str:
-        """Return the token of a caller who has nothing but a job id of their own.
+        """Return the token of a caller who identifies themselves by a job id of their own choice only.
 
         Args:
-            job_id: Which they chose.
+            job_id: Their choice.
             request: What they ask for; who learns the id alone does not know it. None where everybody is the owner.
         """
         return self._signed_links.token(job_id, "" if request is None else request.model_dump_json())
 
     def public_id(self, job: Job) -> str:
-        """Return what stands for a job in lists: it opens nothing."""
+        """Return an id for lists that grants no access."""
         return self._signed_links.public_id(job.id)
 
     async def opened(self, job_id: str, signature: str) -> Job:
@@ -134,7 +134,7 @@ class MyVideos:
         return self._services.ledger.get(job.id) is not None
 
     def sweep(self) -> None:
-        """Remove exports that nobody wants any more, as at a start."""
+        """Remove exports of videos that are gone, and old ones."""
         self.exports.sweep(self._services.library.ids())
 
     async def settings_in(self, path: Path) -> VideoRequest:

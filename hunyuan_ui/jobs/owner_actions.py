@@ -1,4 +1,4 @@
-"""OwnerActions: what only the owner may see and decide."""
+"""OwnerActions: what only the owner may see and do."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _LONGEST_NOTE: Final = 500
 
 
 class OwnerActions:
-    """Settles what no program can know: whether a job without an answer was charged.
+    """The owner's reads and decisions, such as whether a job without a response was charged.
 
     Args:
-        services: Ledger, client and folder.
+        services: Of this run.
         settings: Of this run.
-        dispatcher: Woken when the queue may go on.
-        history: What the account's history knows.
-        tries: How fast the owner's key may be guessed.
+        dispatcher: Woken when the queue may continue.
+        history: Of the account.
+        tries: Rate limit for guesses of the owner's key.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class OwnerActions:
         self._history = history
         self._settings = settings
         self._dispatcher = dispatcher
-        # Who knows the key can spend it anyway, so nobody gains by it what they did not have.
+        # Whoever knows the key can spend it anyway, so this grants nothing more.
         self._proof = AccessCode(settings.api_key, tries, wrong="owner_key_wrong")
 
     @property
@@ -51,11 +51,11 @@ class OwnerActions:
         return self._settings.is_public and self._settings.api_key is not None
 
     async def prove(self, visitor: Visitor, key: str) -> Visitor:
-        """Return the visitor as the owner, from now on, for knowing the key this public run was started with.
+        """Return the visitor as the owner, from now on, if they know the key of this public run.
 
         Raises:
-            SpendLimitError: It is another key, or too many were tried lately.
-            AccessError: There is nothing to prove here.
+            SpendLimitError: The key is wrong, or too many were tried.
+            AccessError: This run is private or has no owner's key.
         """
         if not self.can_be_proven:
             raise AccessError("not_yours")
@@ -68,7 +68,7 @@ class OwnerActions:
         return replace(visitor, is_owner=is_owner)
 
     async def is_paused(self, visitor: Visitor) -> bool:
-        """Whether spending waits for the owner's word.
+        """Whether spending is paused until the owner resumes it.
 
         Raises:
             AccessError: The visitor is not the owner.
@@ -78,7 +78,7 @@ class OwnerActions:
         return totals.bad_streak >= BREAKER_AFTER or needs_review(self._services.folder.path)
 
     async def unknown(self, visitor: Visitor) -> list[Job]:
-        """Return the jobs that wait for the owner's word, oldest first.
+        """Return the jobs that the owner must settle, oldest first.
 
         Raises:
             AccessError: The visitor is not the owner.
@@ -106,7 +106,7 @@ class OwnerActions:
         return await self._services.reads(self._services.ledger.days, now - now % DAY_S - (count - 1) * DAY_S)
 
     async def settle(self, job_id: str, visitor: Visitor, *, was_charged: bool) -> Job:
-        """Record the owner's word on an unknown job: charged counts as spent and lost, not charged is released.
+        """Record the owner's decision on an unknown job: charged makes it lost, not charged releases it.
 
         Raises:
             AccessError: The visitor is not the owner, or the job is not unknown.
@@ -121,9 +121,9 @@ class OwnerActions:
         return settled
 
     async def doubtful(self, visitor: Visitor) -> list[Job]:
-        """Return the jobs whose named cost could not be meant, oldest first; they count as their estimate.
+        """Return the jobs with an implausible cost, oldest first; they count as their estimate.
 
-        What the service named stands in the notes as `named_usd`.
+        The named cost is in the notes as `named_usd`.
 
         Raises:
             AccessError: The visitor is not the owner.
@@ -132,7 +132,7 @@ class OwnerActions:
         return await self._services.reads(self._services.ledger.doubtful)
 
     async def correct(self, job_id: str, visitor: Visitor, *, cost_usd: float, note: str = "") -> Job:
-        """Put right what an ended job cost; the note stays with it.
+        """Correct what an ended job cost; the note is kept.
 
         Args:
             job_id: Of a job that was sent and has ended.
@@ -141,8 +141,8 @@ class OwnerActions:
             note: Why, at most 500 characters.
 
         Raises:
-            AccessError: The visitor is not the owner, or the job is not one that can be put right.
-            InvalidRequestError: The amount is none.
+            AccessError: The visitor is not the owner, or the job cannot be corrected.
+            InvalidRequestError: It is not such an amount.
         """
         _require_owner(visitor)
         if not (math.isfinite(cost_usd) and 0 <= cost_usd <= MOST_USD):
@@ -157,7 +157,7 @@ class OwnerActions:
         return corrected
 
     async def confirm(self, job_id: str, visitor: Visitor) -> Job:
-        """Take a cost that could not be meant as the real one.
+        """Accept an implausible cost as the real one.
 
         Raises:
             AccessError: The visitor is not the owner, or no cost is in doubt.
@@ -169,7 +169,7 @@ class OwnerActions:
         return await self.correct(job_id, visitor, cost_usd=named, note="confirmed")
 
     def waiting_for_visitor(self, visitor: Visitor) -> list[Job]:
-        """Return the jobs that cannot go on until their visitor brings their key again.
+        """Return the jobs that wait until their visitor enters their key again.
 
         Raises:
             AccessError: The visitor is not the owner.
@@ -178,7 +178,7 @@ class OwnerActions:
         return [live.job for live in self._dispatcher.waiting_for_visitor()]
 
     async def end_waiting(self, visitor: Visitor) -> int:
-        """Remove the jobs that wait for their visitor's key and were not sent; return how many.
+        """Cancel the queued jobs that wait for their visitor's key; return how many.
 
         Raises:
             AccessError: The visitor is not the owner.
@@ -194,7 +194,7 @@ class OwnerActions:
         return ended
 
     async def resume(self, visitor: Visitor) -> None:
-        """Let spending go on after three jobs in a row without a video, or after the ledger was damaged.
+        """Resume spending after three jobs in a row without a video, or after the ledger was damaged.
 
         Raises:
             AccessError: The visitor is not the owner.
@@ -208,7 +208,7 @@ class OwnerActions:
         self._dispatcher.wake()
 
     def history_state(self, visitor: Visitor) -> HistoryState:
-        """Return whether past spending had to be asked for, and how that stands.
+        """Return whether the history is needed, and whether it was read.
 
         Raises:
             AccessError: The visitor is not the owner.
@@ -217,33 +217,33 @@ class OwnerActions:
         return self._history.state()
 
     async def find_videos(self, visitor: Visitor) -> int:
-        """Go on with what the account's history has of seven days and the ledger has not; return how much that is.
+        """Continue the requests of the last seven days that the ledger lacks; return how many.
 
         Raises:
             AccessError: The visitor is not the owner.
-            EndpointError: The history cannot be read; what there is stays to be found.
+            EndpointError: The history cannot be read.
             StorageError: The ledger cannot be written.
         """
         _require_owner(visitor)
         return await self._history.find()
 
     async def say_spent(self, visitor: Visitor, usd: float) -> None:
-        """Count what the account was charged today (UTC), and let spending go on although no history tells it.
+        """Count what the account was charged today (UTC), and resume spending without the history.
 
         Args:
             visitor: The owner.
-            usd: All of today in US dollars, from 0 to 1,000,000; the latest word on a day holds.
+            usd: All of today in US dollars, from 0 to 1,000,000; the latest amount of a day counts.
 
         Raises:
             AccessError: The visitor is not the owner.
-            InvalidRequestError: That is no such amount.
-            StorageError: The ledger cannot be written, so nothing was counted and the key rests.
+            InvalidRequestError: It is not such an amount.
+            StorageError: The ledger cannot be written; nothing was counted.
         """
         _require_owner(visitor)
         await self._history.say_spent(usd)
 
     def clock_ahead_s(self, visitor: Visitor) -> float:
-        """Return how many seconds the newest stored time lies ahead of this machine's clock if more than a day, else 0.
+        """Return the seconds that the newest stored time is ahead of the machine's clock if more than a day, else 0.
 
         Raises:
             AccessError: The visitor is not the owner.
@@ -252,10 +252,9 @@ class OwnerActions:
         return self._services.ledger.ahead_s
 
     async def set_clock_right(self, visitor: Visitor) -> int:
-        """Take the machine's clock, once it is right, for every time stored ahead of it; return of how many jobs.
+        """Set every stored time that is ahead of the machine's clock to the present; return the number of jobs.
 
-        What counted for a day ahead counts for today, so that nothing is spent twice. Does nothing unless
-        `clock_ahead_s` says that something is wrong.
+        Costs that counted for a later day then count for today. Does nothing while `clock_ahead_s` is 0.
 
         Raises:
             AccessError: The visitor is not the owner.
@@ -271,7 +270,7 @@ class OwnerActions:
         return jobs
 
     async def credits(self, visitor: Visitor) -> float | None:
-        """Return the account's credits in US dollars by the free call, or None when they cannot be had.
+        """Return the account's credits in US dollars by the free call, or None if that fails.
 
         Raises:
             AccessError: The visitor is not the owner.

@@ -1,4 +1,4 @@
-"""What the runner keeps in memory: jobs under way, whose key each uses, and how fast it may knock."""
+"""State of running jobs in memory, the pause of the queue, and the waits between polls."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ PAUSE_CHECK_S: Final = 60.0  # how often a paused queue asks the free balance ca
 
 @dataclass(slots=True, eq=False)
 class LiveJob:
-    """A job under way: its latest row, and what the page says of it between two rows."""
+    """A job that has not ended: its latest row, and the phase that the page shows."""
 
     job: Job
     phase: Phase = Phase.WAITING
     retry_at: float | None = None  # time.monotonic()
     note: JobProblem | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    holds_stop: bool = False  # a stop just now would leave a row that knows less than this program does
-    is_resting: bool = False  # between two tries; its place in flight is free meanwhile
+    holds_stop: bool = False  # a stop would lose a response that is not committed yet
+    is_resting: bool = False  # waits between two tries
     _nudge: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def say(self, phase: Phase, *, retry_in_s: float | None = None, note: JobProblem | None = None) -> None:
+    def show(self, phase: Phase, *, retry_in_s: float | None = None, note: JobProblem | None = None) -> None:
         """Set what the page shows."""
         self.phase = phase
         self.retry_at = None if retry_in_s is None else time.monotonic() + retry_in_s
         self.note = note
 
     def problem_of(self, error: HunyuanUIError) -> JobProblem:
-        """Return what went wrong with a sentence that is true of this job's money now."""
+        """Return the problem of an error, worded for whether this job was sent."""
         return JobProblem.of(error, is_sent=self.job.is_sent)
 
     async def rest(self, seconds: float) -> None:
-        """Wait before another try, unless somebody asks for it at once."""
+        """Wait before the next try; `nudge` ends the wait."""
         self._nudge.clear()
         self.is_resting = True
         try:
@@ -60,12 +60,12 @@ class LiveJob:
         return self.is_resting and self.phase is Phase.DOWNLOADING
 
     def nudge(self) -> None:
-        """End the rest before the next try."""
+        """End the wait before the next try."""
         self._nudge.set()
 
     @contextmanager
     def holding_stop(self) -> Generator[None]:
-        """Let a stop wait, within its limit, for the end of this block."""
+        """Make a stop wait for the end of this block, within the stop's time limit."""
         before, self.holds_stop = self.holds_stop, True
         try:
             yield
@@ -74,47 +74,47 @@ class LiveJob:
 
 
 class QueuePause:
-    """When the owner's queue may send again: after a rate limit, or while credits, key or past spending are missing."""
+    """Until when jobs on the owner's key wait: for a rate limit, credits, a valid key, or the history."""
 
     def __init__(self) -> None:
         self._until = 0.0
         self.problem: JobProblem | None = None
-        self.history_problem: JobProblem | None = None  # what was spent before this start is not known
-        self.is_stopping = False  # for good: the program stops
+        self.history_problem: JobProblem | None = None  # spending before this start is unknown
+        self.is_stopping = False  # nothing is sent any more
 
     @property
     def wait_s(self) -> float:
-        """Seconds until the next submit, or the next question whether submits may go on, can leave."""
+        """Seconds until the next POST may be sent, or the balance may be asked for again."""
         wait_s = max(0.0, self._until - time.monotonic())
         return wait_s if self.history_problem is None else max(wait_s, PAUSE_CHECK_S)
 
     def for_seconds(self, seconds: float) -> None:
-        """Send nothing for a while."""
+        """Send nothing for some seconds."""
         self._until = max(self._until, time.monotonic() + seconds)
 
     def until_fixed(self, problem: JobProblem) -> None:
-        """Send nothing until a call succeeds."""
+        """Send nothing until a call succeeds; `problem` says why."""
         self.problem = problem
         self.extend()
 
     def extend(self) -> None:
-        """Ask again later whether a stopped queue may go on."""
+        """Wait once more before the balance is asked for."""
         self.for_seconds(PAUSE_CHECK_S)
 
     def clear(self) -> None:
-        """Go on, since a call succeeded."""
+        """End the pause, since a call succeeded."""
         if self.problem is not None:
             self.problem = None
             self._until = 0.0
 
 
 def poll_wait_s(interval_s: float, age_s: float, *, is_first: bool = False) -> float:
-    """Return seconds until the next question about a job: soon while it is young, then the interval, never in step.
+    """Return seconds until the next poll of a job: short at first, then the interval, with jitter.
 
     Args:
-        interval_s: The longest wait, within the jitter.
-        age_s: How long ago the job was sent.
-        is_first: Nothing was asked yet; an old job is then one of many that a start has taken up at once.
+        interval_s: The longest wait, apart from the jitter.
+        age_s: Seconds since the job was sent.
+        is_first: The first poll of this run; the polls of all recovered jobs are spread over the interval.
     """
     growing_s = FIRST_POLL_S + max(0.0, age_s) / 4
     if growing_s < interval_s:
@@ -125,5 +125,5 @@ def poll_wait_s(interval_s: float, age_s: float, *, is_first: bool = False) -> f
 
 
 def backoff_s(attempt: int, *, base: float = 2.0, cap: float = 15.0) -> float:
-    """Return seconds to wait before another harmless try: exponential with full jitter over the upper half."""
+    """Return seconds to wait before retrying: exponential, with jitter over the upper half."""
     return min(cap, base * 2.0 ** min(attempt, 10)) * random.uniform(0.5, 1.0)

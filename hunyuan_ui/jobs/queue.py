@@ -1,4 +1,4 @@
-"""Dispatcher: decides which waiting job is sent next, and keeps every job that was sent moving."""
+"""Dispatcher: sends queued jobs in order, and keeps a task for every job that was sent."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _RESTART_S: Final = 1.0  # before a task that died is started again
 
 
 class Dispatcher:
-    """Holds all jobs under way.
+    """Holds all jobs that have not ended.
 
     Args:
         settings: Of this run; `concurrency` jobs are in flight.
-        services: What journeys are made with.
+        services: Of this run.
     """
 
     def __init__(self, settings: Settings, services: Services) -> None:
@@ -49,12 +49,12 @@ class Dispatcher:
         self._is_stopping = False
 
     def start(self) -> None:
-        """Begin to send what waits."""
+        """Begin to send queued jobs."""
         self._loop_task = asyncio.create_task(self._dispatch(), name="dispatcher")
         self._loop_task.add_done_callback(self._start_again)
 
     async def stop(self) -> None:
-        """Send nothing more, let what must not be broken off end in time, then stop all journeys where they are."""
+        """Send nothing more, wait for responses that must be recorded, within the limit, then cancel all tasks."""
         self._is_stopping = True
         self._services.pause.is_stopping = True
         self._wake.set()
@@ -74,33 +74,33 @@ class Dispatcher:
 
     @property
     def is_alive(self) -> bool:
-        """Whether waiting jobs will be sent."""
+        """Whether queued jobs will be sent."""
         return self._loop_task is not None and not self._loop_task.done()
 
     def date_back(self, now: float) -> None:
-        """Take no time of a job for later than now, as after the ledger's clock was set right."""
+        """Limit the times of all jobs to now, as after the ledger's clock was corrected."""
         for live in self.live.values():
             job = live.job
             sent_at = None if job.sent_at is None else min(job.sent_at, now)
             live.job = replace(job, created_at=min(job.created_at, now), sent_at=sent_at)
 
     def take(self, job: Job) -> None:
-        """Take charge of an active job."""
+        """Add a job that has not ended."""
         live = self.live[job.id] = LiveJob(job)
         if job.not_before is not None:
-            # From here on by a clock that never jumps.
+            # From here on by the monotonic clock.
             wait_s = min(max(0.0, job.not_before - self._services.ledger.now()), LONGEST_S)
-            live.say(Phase.PAUSED, retry_in_s=wait_s, note=job.problem)
+            live.show(Phase.PAUSED, retry_in_s=wait_s, note=job.problem)
         if job.status is not JobStatus.QUEUED:
             self._set_going(job.id)
         self._wake.set()
 
     def wake(self) -> None:
-        """Look at once whether something may be sent, as after a visitor brought a key."""
+        """Check at once whether something may be sent, as after a visitor entered a key."""
         self._wake.set()
 
     def let_go(self, job: Job) -> None:
-        """Stop caring for a job that has ended."""
+        """Remove a job that has ended, and wake those that wait for it."""
         live = self.live.pop(job.id, None)
         if live is not None:
             live.job = job
@@ -109,40 +109,40 @@ class Dispatcher:
         self._wake.set()
 
     def waiting_for_visitor(self) -> list[LiveJob]:
-        """Return the jobs that cannot go on until their visitor brings their key again; they hold no place."""
+        """Return the jobs that wait until their visitor enters their key again; they take no place in flight."""
         return [live for live in self.live.values() if self._services.keys.for_job(live.job) is None]
 
     def ask_now(self, job_id: str) -> None:
-        """Let a job that waits for its next try go on at once."""
+        """End a job's wait before its next try."""
         if live := self.live.get(job_id):
             live.nudge()
 
     def waiting(self) -> list[LiveJob]:
-        """Return the jobs that were not sent, in the order in which they will be."""
+        """Return the queued jobs in the order in which they will be sent."""
         return [live for live in self.live.values() if live.job.status is JobStatus.QUEUED]
 
     async def _dispatch(self) -> None:
         while not self._is_stopping:
-            wait_s = await self._send_unless_in_trouble()
+            wait_s = None
+            if not await self._is_held_by_the_folder():
+                await self._end_pause_if_possible()
+                wait_s = self._send_what_may_go()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), min(wait_s or math.inf, LOOK_EVERY_S))
             self._wake.clear()
 
-    async def _send_unless_in_trouble(self) -> float | None:
-        """Set going what may go, or hold it all while the ledger in use is not the data folder's."""
+    async def _is_held_by_the_folder(self) -> bool:
+        """Whether nothing may be sent because ledger or lock were replaced; sets the phase of the queued jobs."""
         trouble = await self._folder_watch.look()
         for live in self.waiting():
             if trouble is not None:
                 live.phase, live.note = Phase.PAUSED, trouble
             elif live.note is not None and live.note.code == "folder_replaced":
                 live.phase, live.note = Phase.WAITING, None
-        if trouble is not None:
-            return None
-        await self._end_pause_if_possible()
-        return self._send_what_may_go()
+        return trouble is not None
 
     async def _end_pause_if_possible(self) -> None:
-        """Ask the free balance call whether a stopped queue may go on; a paid job is never used to find out."""
+        """Ask the free balance call whether a paused queue may continue; no paid job is used to find out."""
         pause = self._services.pause
         if pause.problem is None or pause.wait_s > 0 or not self.waiting():
             return
@@ -158,7 +158,7 @@ class Dispatcher:
             pause.extend()
 
     def _send_what_may_go(self) -> float | None:
-        """Set waiting jobs going while there is room; return seconds until the next look, None for when woken."""
+        """Start queued jobs while there is room; return seconds until the next check, None to wait until woken."""
         waits: list[float] = []
         for live in self.waiting():
             if live.job.id in self._tasks:
@@ -167,9 +167,9 @@ class Dispatcher:
             if wait_s > 0:
                 waits.append(wait_s)
             elif self._services.keys.for_job(live.job) is None:
-                live.say(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
+                live.show(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
             elif self._in_flight() < self._settings.concurrency and self._is_turn_of(live.job):
-                live.say(Phase.WAITING)
+                live.show(Phase.WAITING)
                 self._set_going(live.job.id)
         return min(waits) + 0.01 if waits else None
 
@@ -178,13 +178,13 @@ class Dispatcher:
         return max(own, self._services.pause.wait_s) if live.job.payer == "owner" else own
 
     def _in_flight(self) -> int:
-        # Neither a visitor who never brings their key again nor a file that cannot be fetched takes others' places.
-        # What is only asked about again keeps its own: the service is still at work on it.
+        # Jobs that wait for a key or between downloads take no place in flight. Jobs that wait between polls do: the
+        # service still works on them.
         going = (self.live[job_id] for job_id in self._tasks if job_id in self.live)
         return sum(live.phase is not Phase.PAUSED and not live.is_between_downloads for live in going)
 
     def _is_turn_of(self, job: Job) -> bool:
-        # In public one visitor has one job in flight, so that a full queue is shared fairly.
+        # In public each visitor has one job in flight, so that a full queue is shared fairly.
         in_flight = Counter(self.live[job_id].job.visitor for job_id in self._tasks if job_id in self.live)
         return not self._settings.is_public or in_flight[job.visitor] == 0
 
@@ -210,14 +210,14 @@ class Dispatcher:
         self._wake.set()
 
     def _start_again(self, task: asyncio.Task[None]) -> None:
-        """Keep the queue moving whatever happened to its loop (docs/facts/faults-and-security.md row 55)."""
+        """Restart the dispatch loop after any failure (docs/facts/faults-and-security.md row 55)."""
         if self._is_stopping or task.cancelled() or task.exception() is None:
             return
         log.trouble("queue.died", kind=type(task.exception()).__name__)
         asyncio.get_running_loop().call_later(_RESTART_S, self.start)
 
     def back_up(self) -> None:
-        """Copy the ledger, as after a job that ended; while a copy is under way, once more after it."""
+        """Back up the ledger after a job has ended; if a backup is running, make another one after it."""
         self._needs_backup = True
         if not self._is_stopping and (self._backup is None or self._backup.done()):
             self._backup = asyncio.create_task(self._back_up_until_done(), name="ledger backup")
@@ -226,23 +226,23 @@ class Dispatcher:
         while self._needs_backup and not self._is_stopping:
             self._needs_backup = False
             if LOCK_NAME in self._services.folder.astray:
-                return  # its copies would stand in for another ledger there
+                return  # another process owns the backups in this folder
             try:
                 await self._services.writes(self._services.ledger.back_up, self._services.folder.path)
             except (StorageError, OSError) as error:
                 log.trouble("ledger.backup_failed", kind=type(error).__name__)
 
     async def _run(self, live: LiveJob) -> None:
-        """Take one job along; the boundary where whatever goes wrong is caught, and the job goes on from its row."""
+        """Run one job; the boundary where every error is caught, and the job continues from its row."""
         attempt = 0
         while live.job.is_active:
             try:
                 await JobRun(live, self._services).advance()
             except NeedsKeyError:
-                live.say(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
+                live.show(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
             except StorageError as error:
                 attempt += 1
-                live.say(Phase.PAUSED, retry_in_s=backoff_s(attempt, cap=30.0), note=live.problem_of(error))
+                live.show(Phase.PAUSED, retry_in_s=backoff_s(attempt, cap=30.0), note=live.problem_of(error))
             except Exception as error:  # noqa: BLE001 - one of the two named boundaries (docs/architecture.md 1)
                 attempt += 1
                 reference = f"{live.job.id[:8]}-{attempt}"
@@ -251,7 +251,7 @@ class Dispatcher:
             if live.job.status is JobStatus.QUEUED:
                 return
             if live.phase is Phase.PAUSED and live.job.is_active:
-                self._wake.set()  # its place is free meanwhile
+                self._wake.set()  # its place in flight is free
                 await live.rest(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
         await self._services.estimates.reload()  # before anybody is told of the end
 
@@ -262,4 +262,4 @@ class Dispatcher:
         if live.job.status is JobStatus.SUBMITTING:
             await JobRun(live, self._services).give_up(problem)
         elif live.job.is_active:
-            live.say(Phase.PAUSED, retry_in_s=backoff_s(attempt, base=5.0, cap=60.0), note=problem)
+            live.show(Phase.PAUSED, retry_in_s=backoff_s(attempt, base=5.0, cap=60.0), note=problem)

@@ -1,4 +1,4 @@
-"""Recovery: what a start makes of everything an earlier run left behind, `kill -9` included.
+"""Recovery: restores a consistent state at a start, after any kind of stop, `kill -9` included.
 
 Source: docs/architecture.md 4 and the table of docs/facts/faults-and-security.md 4.
 """
@@ -12,10 +12,10 @@ from hunyuan_ui.jobs.services import Services
 
 
 async def recover(services: Services) -> list[Job]:
-    """Bring ledger and library to one truth and return the jobs to go on with, oldest first.
+    """Make ledger and library consistent and return the jobs to continue, oldest first.
 
-    Queued goes on to be sent, running to be polled, downloading to be fetched; a POST that was under way becomes
-    unknown and is never sent again; a whole file without its last commit is adopted; half-written files are removed.
+    Queued jobs will be sent, running ones polled, downloading ones fetched. A job whose POST was under way becomes
+    unknown and is never sent again; a complete file without its last commit is adopted; part files are removed.
 
     Args:
         services: Whose folder this process holds.
@@ -27,7 +27,7 @@ async def recover(services: Services) -> list[Job]:
 
 
 def _recover(services: Services) -> list[Job]:
-    _square_library(services)
+    _reconcile_library(services)
     for job in services.ledger.active():
         if job.status is JobStatus.SUBMITTING:
             code = "preview_gone" if job.payer == "nobody" else "interrupted"
@@ -43,17 +43,17 @@ def _recover(services: Services) -> list[Job]:
 
 
 def _end_preview(services: Services, job: Job) -> None:
-    """End a preview that this start has no local endpoint for."""
+    """End a preview that this run has no local endpoint for."""
     is_made = job.status is JobStatus.DOWNLOADING
     end = services.ledger.mark_lost if is_made else services.ledger.mark_failed
     end(job.id, JobProblem.from_code("preview_gone"))
 
 
-def _square_library(services: Services) -> None:
-    """Finish what stands in the library and is not finished in the ledger, and delete what was deleted there.
+def _reconcile_library(services: Services) -> None:
+    """Adopt videos that are in the library and not done in the ledger, and delete those that were deleted there.
 
-    The rename of the MP4 is the last step before the last commit, so a whole file with its sidecar means that only
-    the commit is missing; or that the ledger was lost, or was restored from a copy that knows less.
+    The MP4 is renamed just before the last commit, so a complete file with its sidecar means that only the commit is
+    missing, or that the ledger was lost or restored from an older backup.
     """
     for job_id in services.library.left_of(services.ledger.ids("deleted")):
         services.library.delete(job_id)

@@ -1,4 +1,4 @@
-"""JobRunner: takes jobs in, keeps each one moving, and answers the page; the page never waits for a paid call."""
+"""JobRunner: accepts jobs, runs them, and tells the page about them; the page never waits for a paid call."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ class JobRunner:
         self.videos = MyVideos(services, is_public=settings.is_public)
         self._is_open = False
 
-    # life
+    # start and stop
 
     async def start(self) -> None:
-        """Take up everything that an earlier run left behind, then take jobs in."""
+        """Recover what an earlier run left behind, then accept jobs."""
         problem = self._services.folder.problem
         if problem is not None:
             log.trouble("runner.view_only", code=problem.code)
@@ -73,21 +73,21 @@ class JobRunner:
         try:
             jobs = await recover(self._services)
         except StorageError as error:
-            # Nothing may be sent by a ledger that cannot say so; what is there can still be seen.
+            # A ledger that cannot be written must send nothing; its jobs can still be shown.
             self._services.folder.refuse(error)
             log.trouble("runner.view_only", code=error.code)
             return
         await asyncio.to_thread(self.videos.sweep)
         for job in jobs:
             self._dispatcher.take(job)
-        await self._history.start()  # before anything may be sent
+        await self._history.start()  # before anything can be sent
         self._dispatcher.start()
         self._is_open = True
         await self._history.first_try()
         log.event("runner.started", active=len(self._dispatcher.live))
 
     async def stop(self) -> None:
-        """Take no more jobs in, let submits that are under way be answered, record, and end within 10 s."""
+        """Accept no more jobs, let POSTs that are under way get their response, record it, and end within 10 s."""
         self._is_open = False
         await self._history.stop()
         await self._dispatcher.stop()
@@ -108,32 +108,31 @@ class JobRunner:
         is_confirmed: bool = False,
         is_logged_in: bool = False,
     ) -> Job:
-        """Store a job and its reservation, and set it going; the same id again is the same job.
+        """Store a job and its reservation, and start it; the same id again is the same job.
 
         Args:
             job_id: 32 hexadecimal digits made by the browser, so that a repeated click is the same row.
             request: A seed of -1 is drawn here, before the job is stored.
             visitor: Who asks.
             payer: Whom the visitor chose to pay; None for what is usual here.
-            own_key: The visitor's own key for this job, if not the one they have lent; checked as theirs was, and
-                kept in memory only.
-            shown_usd: The most in US dollars that whoever asks was shown for this video, 0 for none; None asks for no
-                comparison.
-            is_confirmed: The person has accepted a price above the limit for one video.
+            own_key: The visitor's own key for this job, if not the one they entered before; checked, and kept in
+                memory only.
+            shown_usd: The highest price in US dollars that the caller was shown, 0 for none; None compares nothing.
+            is_confirmed: The visitor has accepted a price above the limit for one video.
             is_logged_in: The visitor has logged in with Hugging Face.
 
         Raises:
             InvalidRequestError: The id is malformed, or is the visitor's token.
             AuthenticationError: What was sent as a key cannot be one, or the service does not know it.
-            SpendLimitError: A limit would be passed, or the price is higher than what was shown.
+            SpendLimitError: A limit would be exceeded, or the price is higher than what was shown.
             EndpointError: The service cannot be asked whether it knows the key.
             StorageError: Nothing can be stored safely, so nothing is sent.
-            AccessError: The id is known and is another visitor's.
+            AccessError: The id belongs to another visitor's job.
         """
         if not is_id(job_id):
             raise InvalidRequestError("bad_job_id", field="job_id")
         if visitor.id == Visitor.from_token(job_id).id:
-            raise InvalidRequestError("job_id_is_token", field="job_id")  # ids are shown, and must open nothing
+            raise InvalidRequestError("job_id_is_token", field="job_id")  # ids are public, and must grant no access
         if (known := await self._known(job_id, visitor, own_key)) is not None:
             return known
         key = self._own_key(visitor, own_key)
@@ -171,7 +170,7 @@ class JobRunner:
         return await self._services.reads(self._services.ledger.jobs, visitor.id, **filters)
 
     def active(self, visitor: Visitor) -> list[JobView]:
-        """Return the visitor's jobs under way, oldest first."""
+        """Return the visitor's jobs that have not ended, oldest first."""
         mine = [live.job for live in self._dispatcher.live.values() if live.job.visitor == visitor.id]
         return [self._view_of(job) for job in sorted(mine, key=lambda job: job.created_at)]
 
@@ -185,19 +184,19 @@ class JobRunner:
         return await _to_the_end(self._cancel(job_id))
 
     async def look_again(self, job_id: str, visitor: Visitor, *, own_key: str | None = None) -> Job:
-        """Ask for a job's video now: at once where the next try was still to come, and once more where it was lost.
+        """Try to get a job's video now: end the wait before the next try, or resume a lost job.
 
         Args:
             job_id: Of the job.
             visitor: Who asks.
-            own_key: The visitor's own key, if their job needs it and they have not lent it.
+            own_key: The visitor's own key, if their job needs it and they have not entered it before.
 
         Raises:
-            AccessError: There is no such job for this visitor, or nothing is left to ask for.
+            AccessError: There is no such job for this visitor, or it cannot be resumed.
             AuthenticationError: The service does not know the key.
-            SpendLimitError: Too many keys were tried lately.
-            EndpointError: The service cannot be asked whether it knows the key.
-            StorageError: Nothing can be stored just now.
+            SpendLimitError: Too many keys were tried.
+            EndpointError: The key cannot be checked.
+            StorageError: The ledger cannot be written.
         """
         job = (await self.view(job_id, visitor)).job
         if job.is_active:
@@ -212,13 +211,13 @@ class JobRunner:
         return await _to_the_end(self._look_again(job_id, Secret(own_key) if own_key else None))
 
     def can_look_again(self, job: Job) -> bool:
-        """Whether a lost video may still be asked for."""
+        """Whether a lost job can be resumed: paid, with a link or request id, and younger than the file's life."""
         is_young = self._services.ledger.now() - (job.sent_at or job.created_at) < FILE_LIFE_S
         is_known = job.request_id is not None or job.result_url is not None
         return job.status is JobStatus.LOST and is_known and is_young and job.payer != "nobody"
 
     async def delete(self, job_id: str, visitor: Visitor) -> None:
-        """Remove an ended job and its files; what it cost stays counted.
+        """Delete an ended job and its files; its cost stays counted.
 
         Raises:
             AccessError: There is no such job for this visitor, or it is still under way.
@@ -228,7 +227,7 @@ class JobRunner:
         await _to_the_end(self._delete(job_id))
 
     async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job:
-        """Return the job when it has ended, or as it is when the time is over.
+        """Return the job when it has ended, or as it is after the timeout.
 
         Raises:
             AccessError: There is no such job for this visitor.
@@ -241,7 +240,7 @@ class JobRunner:
         return job
 
     def estimate(self, request: VideoRequest, payer: Payer | None = None) -> Estimate:
-        """Return what a request will take and cost here, learnt from this service's finished jobs."""
+        """Return the expected seconds and cost of a request, calibrated by this service's finished jobs."""
         kind: Payer = payer or ("nobody" if self.settings.is_preview else "owner")
         return self._services.estimates.estimate(request, kind)
 
@@ -256,17 +255,17 @@ class JobRunner:
 
     @property
     def waiting_for_visitor(self) -> int:
-        """How many jobs cannot go on until their visitor brings their key again."""
+        """How many jobs wait until their visitor enters their key again."""
         return len(self._dispatcher.waiting_for_visitor())
 
     @property
     def is_healthy(self) -> bool:
-        """Whether jobs can be taken in and will be sent."""
+        """Whether jobs are accepted and will be sent."""
         return self._is_open and self._dispatcher.is_alive and self._services.folder.can_write
 
     @property
     def problem(self) -> JobProblem | None:
-        """Why nothing may be spent just now."""
+        """Why nothing may be spent now; None if it may."""
         if (refusal := self._services.folder.problem) is not None:
             return JobProblem.of(refusal)
         if needs_review(self._services.folder.path) and not self.settings.is_preview:
@@ -275,17 +274,17 @@ class JobRunner:
 
     @property
     def notice(self) -> JobProblem | None:
-        """What the owner should put right although all goes on."""
+        """What the owner should correct although jobs go on."""
         if ahead_s := self._services.ledger.ahead_s:
             return JobProblem.from_code("clock_ahead", days=round(ahead_s / DAY_S))
         return None
 
     async def spending(self) -> Spending:
-        """Return what was spent and what may be, as the page's head shows it."""
+        """Return what was spent and what keeps this run from spending."""
         return await self._services.reads(self.read_spending)
 
     def read_spending(self) -> Spending:
-        """Return the same where no event loop runs yet; it reads the ledger in the caller's thread."""
+        """Return `spending` before an event loop runs; reads the ledger in the caller's thread."""
         totals = self._services.ledger.totals("")
         return Spending(
             spent_today_usd=totals.today_microusd / MICRO,
@@ -303,7 +302,7 @@ class JobRunner:
         usual = self.estimate(job.request, job.payer)
         began = job.sent_at or job.created_at
         if live is None or not job.is_active:
-            # Another process may hold the folder and be at work on it.
+            # Another process may hold the folder and run the job.
             phase = _PHASE_OF.get(job.status, Phase.ENDED)
             elapsed_s = max(0.0, (job.ended_at or job.updated_at) - began)
             return JobView(job, phase, elapsed_s, usual, note=job.problem, can_look_again=self.can_look_again(job))
@@ -317,7 +316,7 @@ class JobRunner:
         return JobView(job, phase, self._services.ledger.now() - began, usual, place, len(queue), retry_in_s, note)
 
     async def _known(self, job_id: str, visitor: Visitor, own_key: str | None) -> Job | None:
-        """Return a job of this visitor's that is there already, and let it have the key it may be waiting for."""
+        """Return a stored job of this visitor, and give it the key that it may be waiting for."""
         live = self._dispatcher.live.get(job_id)
         job = live.job if live is not None else await self._services.reads(self._services.ledger.get, job_id)
         if job is None or job.visitor != visitor.id:
@@ -339,9 +338,16 @@ class JobRunner:
         own_key = own_key if job.payer == "visitor" else None
         check = partial(check, places=self._places(job, own_key))
         if own_key is not None and job.id not in live:
-            keys.use_for_job(job, own_key)  # before it is stored, so that calls at the same time count each other
+            keys.use_for_job(job, own_key)  # before it is stored, so that concurrent calls count each other
         try:
-            stored, is_new = await self._stored_once(job, check)
+            try:
+                stored, is_new = await self._services.writes.soon(self._services.ledger.add, job, check)
+            except StorageError:
+                # A commit that raised may have succeeded all the same; then the click must not be refused.
+                found = await self._services.reads(self._services.ledger.get, job.id)
+                if found is None or found.visitor != job.visitor or not found.is_active:
+                    raise
+                stored, is_new = found, job.id not in live
             if is_new:
                 if own_key is not None:
                     keys.use_for_job(stored, own_key)
@@ -354,25 +360,14 @@ class JobRunner:
         return stored
 
     def _places(self, job: Job, own_key: Secret | None) -> Places:
-        """Return what `SpendLimits.check` must be told of waiting jobs that only the runner knows."""
+        """Return what `SpendLimits.check` needs to know of waiting jobs and the ledger does not."""
         live = self._dispatcher.live
-        # Those hold no place: their visitors may never come back.
+        # These take no place in the queue: their visitors may never come back.
         parked = [entry.job for entry in self._dispatcher.waiting_for_visitor() if entry.job.status is JobStatus.QUEUED]
         on_key = [] if own_key is None else self._services.keys.jobs_on(own_key)
         waiting = [job_id for job_id in on_key if job_id not in live or live[job_id].job.status is JobStatus.QUEUED]
         own_parked = sum(entry.visitor == job.visitor for entry in parked)
         return Places(len(parked), own_parked, len(waiting))
-
-    async def _stored_once(self, job: Job, check: Callable[..., None]) -> tuple[Job, bool]:
-        try:
-            return await self._services.writes.soon(self._services.ledger.add, job, check)
-        except StorageError:
-            # A commit that raised may have gone through all the same, and nobody may be told that it did not.
-            stored = await self._services.reads(self._services.ledger.get, job.id)
-            is_new = job.id not in self._dispatcher.live
-            if stored is None or stored.visitor != job.visitor or not stored.is_active:
-                raise
-            return stored, is_new
 
     async def _cancel(self, job_id: str) -> Job:
         cancelled = await self._services.writes.soon(self._services.ledger.cancel, job_id)
@@ -396,11 +391,11 @@ class JobRunner:
         return looked_for
 
     async def _delete(self, job_id: str) -> None:
-        # The row first: a file without a row would come back at the next start as a stranger's video.
+        # The row first: a file without a row would be adopted at the next start.
         await self._services.writes.soon(self._services.ledger.hide, job_id)
         await asyncio.to_thread(self._services.library.delete, job_id)
         await asyncio.to_thread(self.videos.exports.forget, job_id)
-        self._dispatcher.back_up()  # older copies of the ledger still have the words
+        self._dispatcher.back_up()  # older backups of the ledger still hold the prompts
         log.event("job.deleted", job=job_id)
 
     def _new_job(self, job_id: str, request: VideoRequest, visitor: Visitor, payer: Payer) -> Job:
@@ -440,7 +435,7 @@ class JobRunner:
 
 
 async def _to_the_end(change: Coroutine[Any, Any, _T]) -> _T:
-    """Finish a change even if whoever asked for it goes away: a row must not be stored and then forgotten."""
+    """Finish a change even if its caller is cancelled: a row must not be stored and then forgotten."""
     return await asyncio.shield(asyncio.ensure_future(change))
 
 

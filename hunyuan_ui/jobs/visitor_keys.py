@@ -1,4 +1,4 @@
-"""Keys in memory: the owner's for all, a visitor's for as long as they need it. Nothing here is ever written."""
+"""Keys in memory: the owner's, and visitors' own for a limited time. Nothing here is ever written to disk."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class KeyRing:
         self._by_job: dict[str, Secret] = {}
 
     def use_for_job(self, job: Job, key: Secret) -> None:
-        """Use a visitor's own key for one job, until it has ended."""
+        """Use a visitor's own key for one job until it has ended."""
         self._by_job[job.id] = key
 
     def remember(self, visitor_id: str, key: Secret) -> None:
@@ -99,7 +99,7 @@ class KeyRing:
 
 
 class VisitorKeys:
-    """Where a visitor brings their own key and takes it back.
+    """Stores, checks and forgets visitors' own keys.
 
     Args:
         keys: Where it is kept.
@@ -127,11 +127,11 @@ class VisitorKeys:
         self._asked: dict[bytes, asyncio.Task[None]] = {}
 
     async def remember(self, key: str, visitor: Visitor) -> None:
-        """Take a key that the service knows.
+        """Store a key that the service knows.
 
         Raises:
-            AuthenticationError: The service does not know it, or no key looks like that.
-            SpendLimitError: Too many keys were tried lately.
+            AuthenticationError: The service does not know it, or it is malformed.
+            SpendLimitError: Too many keys were tried.
             EndpointError: The service cannot be asked.
         """
         text = key.strip()
@@ -143,8 +143,8 @@ class VisitorKeys:
         """Make sure that the service knows a key, by its free balance call; a right one is asked about once in a while.
 
         Raises:
-            AuthenticationError: The service does not know it, or no key looks like that.
-            SpendLimitError: Too many keys were tried lately.
+            AuthenticationError: The service does not know it, or it is malformed.
+            SpendLimitError: Too many keys were tried.
             EndpointError: The service cannot be asked.
         """
         check_key(key)

@@ -1,4 +1,4 @@
-"""The ledger's clock: never before what is stored, and no faster than time really passes."""
+"""The ledger's clock: monotonic over restarts, and never faster than real time."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ DAY_S: Final = 86_400
 
 
 class LedgerClock:
-    """UTC seconds that never lie before the newest stored time; safe to call from any thread.
+    """UTC seconds that are never before the newest stored time; thread-safe.
 
-    While the machine's clock lies behind the newest stored time, be it set back or was it once far ahead, time goes on
-    from there by what both clocks say has passed. So a clock that jumps opens no day, and a day still ends.
+    While the machine's clock is behind the newest stored time, because it was set back or was once far ahead, time
+    advances from there by the smaller of what both clocks measured. So a clock that jumps starts no new day for the
+    daily limit, and a day still ends.
 
     Args:
         now: The machine's clock, UTC seconds.
@@ -34,22 +35,22 @@ class LedgerClock:
 
     @property
     def machine(self) -> float:
-        """UTC seconds as the machine tells them, right or wrong."""
+        """The machine's UTC seconds, right or wrong."""
         return self._now()
 
     @property
     def ahead_s(self) -> float:
-        """Seconds that the ledger lies ahead of the machine's clock if that is more than a day, else 0."""
+        """Seconds that the ledger is ahead of the machine's clock if more than a day, else 0."""
         told, machine = self._tell()
         return told - machine if told - machine > DAY_S else 0.0
 
     def hold(self, newest: float) -> None:
-        """Never tell a time before this one, which was stored."""
+        """Never return a time before this one, which was stored."""
         with self._lock:
             self._floor = max(self._floor, newest)
 
     def start_over(self, newest: float) -> None:
-        """Forget all that was held before: this is the newest stored time now."""
+        """Reset the lower bound to this time."""
         with self._lock:
             self._floor = newest
 

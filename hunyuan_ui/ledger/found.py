@@ -1,4 +1,4 @@
-"""What the account's history or its owner knows and the ledger does not: taken in once, in one transaction."""
+"""Adds to the ledger what the account's history or its owner knows of charges that it lacks, in one transaction."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from hunyuan_ui.job import Job, JobStatus
 from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, to_job, to_row
 from hunyuan_ui.ledger.totals import DAY_S
 
-FROM_HISTORY: Final = "from_history"  # the note of a job that came so
-UNTIMED: Final = "is_untimed"  # the note of one of them whose time the history does not tell
-SAID: Final = "said_usd"  # the note of what the owner said
+FROM_HISTORY: Final = "from_history"  # key in the notes: the job came from the account's history
+UNTIMED: Final = "is_untimed"  # key in the notes: the history does not tell its time
+SAID: Final = "said_usd"  # key in the notes: the amount that the owner declared
 
-_SAME_S: Final = 3600.0  # two clocks, and a POST that took long
-_ENDED_AFTER_S: Final = 3600.0  # what was sent longer ago has been charged for, if it ever is
+_SAME_S: Final = 3600.0  # tolerance for two clocks and a slow POST
+_ENDED_AFTER_S: Final = 3600.0  # a request that is older than this has been billed, if it ever is
 _INSERT: Final = f"INSERT INTO jobs ({SELECTED}) VALUES ({', '.join(':' + name for name in COLUMNS)})"
 _IDS: Final = "SELECT id, request_id FROM jobs"
-# What was sent and has no id may be what the history names.
+# A job that was sent and has no request id may be one that the history lists.
 _NAMELESS: Final = (
     f"SELECT {SELECTED} FROM jobs WHERE status IN ('submitting', 'unknown', 'lost') AND payer = 'owner'"
     " AND request_id IS NULL AND sent_at IS NOT NULL"
@@ -39,11 +39,11 @@ _SETTLED: Final = (
 
 
 def take_in(connection: sqlite3.Connection, found: Iterable[Job], now: float) -> list[Job]:
-    """Store what is not known yet and return it; a job that was sent and lost its answer is given its request.
+    """Store jobs that are not known yet and return them; a sent job without a response gets its request id.
 
     Args:
         connection: Inside a transaction.
-        found: Jobs of the owner's, each with an id that follows from its request.
+        found: The owner's jobs; each id is derived from its request.
         now: UTC seconds.
     """
     known = set[str]()
@@ -59,7 +59,7 @@ def take_in(connection: sqlite3.Connection, found: Iterable[Job], now: float) ->
         if same := _same(job, nameless):
             nameless.remove(same)
             if same.status is JobStatus.SUBMITTING or _is_deleted(same):
-                continue  # its own answer is on its way, or nobody wants to see it
+                continue  # its own response is still to come, or its visitor has deleted it
             stored = _named(same, stored)
             connection.execute(_NAME, {name: value for name, value in to_row(stored).items() if f":{name}" in _NAME})
         else:
@@ -70,11 +70,11 @@ def take_in(connection: sqlite3.Connection, found: Iterable[Job], now: float) ->
 
 
 def say_spent(connection: sqlite3.Connection, said: Job, now: float) -> Job:
-    """Count what the owner says the account was charged today, less what is settled here; the last word holds.
+    """Count what the owner says the account was charged today, minus what is settled here; replaces an earlier amount.
 
     Args:
         connection: Inside a transaction.
-        said: What is counted: a lost job whose cost is all that was charged.
+        said: A lost job whose cost is all that was charged.
         now: UTC seconds.
     """
     job_id = said_id(now)
@@ -87,18 +87,18 @@ def say_spent(connection: sqlite3.Connection, said: Job, now: float) -> Job:
 
 
 def said_id(now: float) -> str:
-    """Return the id of what the owner said on this UTC day."""
+    """Return the id of the owner's declared amount of this UTC day."""
     return sha256(f"said on {_today(now):.0f}".encode()).hexdigest()[:32]
 
 
 def _same(job: Job, nameless: list[Job]) -> Job | None:
-    """Return the job that this must be: it asked for the same, and was sent at about the same time."""
+    """Return the job that equals this one: the same request, sent at about the same time."""
 
     def apart_s(other: Job) -> float:
         return abs((other.sent_at or 0.0) - (job.sent_at or 0.0))
 
     if job.request_id is None:
-        return None  # it could not be told from others the next time
+        return None  # it could not be recognised the next time
     alike = [other for other in nameless if _asked(other, job) == other.request]
     if UNTIMED not in job.notes:
         alike = [other for other in alike if apart_s(other) <= _SAME_S]
@@ -106,7 +106,7 @@ def _same(job: Job, nameless: list[Job]) -> Job | None:
 
 
 def _asked(other: Job, job: Job) -> object:
-    # A deleted job has forgotten its words.
+    # The prompts of a deleted job were erased.
     return job.request.model_copy(update={"prompt": "-", "negative_prompt": ""}) if _is_deleted(other) else job.request
 
 
@@ -129,7 +129,7 @@ def _named(job: Job, found: Job) -> Job:
 
 
 def _take_off(connection: sqlite3.Connection, found: Job, now: float) -> None:
-    """Count nothing twice: what the owner said of a day was charged is less by each charge of before that is found."""
+    """Subtract a found charge from the amount that the owner declared for its day, if it was sent before that."""
     row = connection.execute(f"SELECT {SELECTED} FROM jobs WHERE id = ?", (said_id(found.sent_at or now),)).fetchone()
     said = None if row is None else to_job(row)
     if said is None or found.cost_microusd is None or (found.sent_at or now) + _ENDED_AFTER_S > said.created_at:

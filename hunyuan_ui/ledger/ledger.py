@@ -1,4 +1,4 @@
-"""Ledger: every job and every dollar in one table, changed only by single statements that say where they start from."""
+"""Ledger: all jobs and their money in one table. A transition is one UPDATE that names the statuses it starts from."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hunyuan_ui.errors import AccessError
 from hunyuan_ui.estimate import Outcome, is_plausible
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import found as history
-from hunyuan_ui.ledger.lists import condition
 from hunyuan_ui.ledger.schema import COLUMNS, OPEN, SELECTED, UNSETTLED, problem_text, to_job, to_row
 from hunyuan_ui.ledger.sqlite import LedgerStore
 from hunyuan_ui.ledger.totals import days, totals
 from hunyuan_ui.limits import Day, Totals
+from hunyuan_ui.request import clean_text
 
 _INSERT: Final = (
     f"INSERT INTO jobs ({SELECTED}) VALUES ({', '.join(':' + name for name in COLUMNS)}) ON CONFLICT (id) DO NOTHING"
@@ -27,32 +27,33 @@ _ADOPT: Final = (
     " WHERE status <> 'done' AND deleted_at IS NULL"
 )
 
-NAMED: Final = "named_usd"  # in the notes: a cost that the service named and cannot have meant
+NAMED: Final = "named_usd"  # key in a job's notes: the implausible cost that the service named
 _IN_DOUBT: Final = f"json_extract(notes, '$.{NAMED}')"
 _SAME_REQUEST: Final = "request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request"
 _CORRECTABLE: Final = (JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED)
+_SEARCH_AT_MOST: Final = 200  # characters
 _OF_THE_FILE: Final = ("width", "height", "frames", "fps", "duration_s", "size_bytes", "suffix")
 
 Columns: TypeAlias = dict[str, Any] | Callable[[Job], dict[str, Any]]
 
 
 class Ledger(LedgerStore):
-    """The one writer of the table `jobs`; safe to call from any thread. Arguments are those of `LedgerStore`."""
+    """The only writer of the table `jobs`; thread-safe. Arguments are those of `LedgerStore`."""
 
-    # one job in
+    # adding jobs
 
     def add(self, job: Job, check: Callable[[Job, Totals], None]) -> tuple[Job, bool]:
-        """Store a job and its reservation, unless its id is known already.
+        """Store a job and its reservation, unless a job with its id exists.
 
         Args:
             job: A queued job; its times are set here.
-            check: Raises when the job would pass a limit; runs inside the transaction.
+            check: Raises if the job would exceed a limit; called inside the transaction.
 
         Returns:
             The stored job, and whether it is new.
 
         Raises:
-            AccessError: The id is known and is another visitor's.
+            AccessError: The id belongs to another visitor's job.
             StorageError: The ledger cannot be written.
         """
         with self._transaction("add"):
@@ -68,39 +69,39 @@ class Ledger(LedgerStore):
         return stored, True
 
     def adopt(self, job: Job) -> bool:
-        """Store a finished job that was found in the library and is not finished here; return whether that was new."""
+        """Store a finished job that was found in the library; return False if it is done or deleted here."""
         with self._transaction("adopt"):
-            # A time from a file may lie ahead of this machine's, and would hold the ledger's clock there.
+            # A time from a file may be in the future, and the ledger's clock would never go below it.
             names = ("created_at", "sent_at", "ended_at")
             past = {name: min(at, self.now()) for name in names if (at := getattr(job, name)) is not None}
             row = to_row(replace(job, **past, updated_at=self.now()))
             return self._connection.execute(_ADOPT, row).rowcount == 1
 
     def take_in(self, found: Iterable[Job]) -> list[Job]:
-        """Store jobs that the account's history has and this ledger has not, all or none; return what is new here.
+        """Store jobs of the account's history that this ledger lacks, all or none; return those that were stored.
 
-        One that is known by its request id, deleted or not, stays as it is. One that was sent and has no id yet is
-        given it, if it asked for the same at about the same time.
+        A job whose request id is known stays as it is, deleted or not. A job that was sent and has no request id gets
+        the one of an equal request that was sent at about the same time.
 
         Args:
-            found: Jobs of the owner's, each with an id that follows from its request.
+            found: The owner's jobs; each id is derived from its request.
         """
         with self._transaction("take_in"):
             return history.take_in(self._connection, found, self.now())
 
     def say_spent(self, said: Job) -> Job:
-        """Count all that the account was charged today by its owner's word, less what is settled here already.
+        """Count what the owner says the account was charged today, minus what is settled here already.
 
         Args:
-            said: A lost job whose cost that is; of two on one day the later one holds.
+            said: A lost job with that cost; a later one on the same day replaces it.
         """
         with self._transaction("say_spent"):
             return history.say_spent(self._connection, said, self.now())
 
-    # one job onwards
+    # transitions
 
     def claim(self, job_id: str) -> Job | None:
-        """Commit `submitting` before the POST leaves; None when it was cancelled meanwhile."""
+        """Commit `submitting` before the POST is sent; return None if the job was cancelled meanwhile."""
         stamp = self.now()
         columns = {"sent_at": stamp, "not_before": None, "problem": None}
         return self._move("claim", job_id, JobStatus.SUBMITTING, (JobStatus.QUEUED,), columns)
@@ -108,26 +109,26 @@ class Ledger(LedgerStore):
     def requeue(
         self, job_id: str, not_before: float | None, problem: JobProblem | None, notes: dict[str, Any] | None = None
     ) -> Job:
-        """Put a job back that provably was not sent or was told to wait; `not_before` is UTC seconds."""
+        """Return a job to the queue that was certainly not sent, or was rate limited; `not_before` is UTC seconds."""
         columns: dict[str, Any] = {"sent_at": None, "not_before": not_before, "problem": problem_text(problem)}
         if notes is not None:
             columns["notes"] = json.dumps(notes)
         return self._owned("requeue", job_id, JobStatus.QUEUED, (JobStatus.SUBMITTING,), columns)
 
     def mark_running(self, job_id: str, request_id: str, *, cost_usd: float | None = None, **notes: Any) -> Job:
-        """Record the service's request id, unless it is another job's: then what comes of it is nobody's to see.
+        """Record the service's request id; if another job has it already, the job becomes unknown instead.
 
         Args:
             job_id: Of a job that is being sent.
             request_id: The service's.
-            cost_usd: A cost that the answer named already.
-            notes: Small facts to keep beside it.
+            cost_usd: A cost that the response already named.
+            notes: Merged into the job's notes.
         """
 
         def columns(known: Job) -> dict[str, Any]:
             if self._is_of_another(job_id, request_id):
                 problem = JobProblem.from_code("request_id_reused", request_id=request_id)
-                # The id stays in the sentence only: nothing may ask for another job's video by it.
+                # The id is kept in the problem only, so that nothing polls another job's request.
                 return {"status": JobStatus.UNKNOWN.value, "ended_at": self.now(), "problem": problem_text(problem)}
             priced = replace(_priced(known, cost_usd), request_id=request_id)
             return {"request_id": request_id, "problem": None, **_money_of(priced, notes)}
@@ -144,7 +145,7 @@ class Ledger(LedgerStore):
         inference_s: float | None,
         queue_s: float | None = None,
     ) -> Job:
-        """Record that the video exists, and settle at the cost (US dollars) that the service names."""
+        """Record that the service has finished the video, and settle the cost (US dollars) that it named."""
         begun = (JobStatus.SUBMITTING, JobStatus.RUNNING, JobStatus.DOWNLOADING)
 
         def columns(known: Job) -> dict[str, Any]:
@@ -155,14 +156,14 @@ class Ledger(LedgerStore):
                 "inference_s": inference_s,
                 "queue_s": queue_s,
             }
-            # A later answer that says less takes nothing back.
+            # A later response with fewer fields erases nothing.
             told = {column: value for column, value in facts.items() if value is not None}
             return {**told, **_money_of(_priced(known, cost_usd)), "problem": None}
 
         return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, columns)
 
     def mark_done(self, job_id: str, *, sha256: str, notes: dict[str, Any]) -> Job:
-        """Record that the video, poster and sidecar are in the library; `notes` are the video's real facts."""
+        """Record that video, poster and sidecar are stored; `notes` hold the properties of the file."""
 
         def columns(known: Job) -> dict[str, Any]:
             merged = json.dumps({**notes, **known.notes, **_facts_in(notes)})
@@ -171,22 +172,22 @@ class Ledger(LedgerStore):
         return self._owned("done", job_id, JobStatus.DONE, (JobStatus.DOWNLOADING,), columns)
 
     def mark_failed(self, job_id: str, problem: JobProblem) -> Job:
-        """Release the reservation of a job that was refused or failed there without a cost."""
+        """Release the reservation of a job that was refused, or failed without a cost."""
         begun = (JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING)
         return self._end("failed", job_id, JobStatus.FAILED, begun, problem)
 
     def mark_unknown(self, job_id: str, problem: JobProblem, *, cost_usd: float | None = None) -> Job:
-        """Count a job as spent whose answer never came, at the cost that was named if one was."""
+        """Count a job without a response as spent, at its named cost or else its reservation."""
         begun = (JobStatus.SUBMITTING, JobStatus.RUNNING)
         return self._end("unknown", job_id, JobStatus.UNKNOWN, begun, problem, cost_usd=cost_usd)
 
     def mark_lost(self, job_id: str, problem: JobProblem, *, cost_usd: float | None = None) -> Job:
-        """Name a charged job whose file cannot be had now; its request id and link stay for another look."""
+        """Mark a charged job whose file cannot be fetched; its request id and link are kept for another try."""
         begun = (JobStatus.RUNNING, JobStatus.DOWNLOADING)
         return self._end("lost", job_id, JobStatus.LOST, begun, problem, cost_usd=cost_usd)
 
     def look_again(self, job_id: str) -> Job | None:
-        """Take a lost job up again; None when it is not lost, or nothing is known to ask for."""
+        """Resume a lost job; return None if it is not lost, or has neither link nor request id."""
         columns = {"ended_at": None, "problem": None}
         for to, where in (
             (JobStatus.DOWNLOADING, "AND result_url IS NOT NULL"),
@@ -197,7 +198,7 @@ class Ledger(LedgerStore):
         return None
 
     def name_cost(self, job_id: str, cost_usd: float, *, is_confirmed: bool = False) -> Job:
-        """Record a cost that was named outside a transition, or confirmed by the account's history, in US dollars."""
+        """Record a cost (US dollars) that was named outside a transition, or confirmed by the account's history."""
         with self._transaction("name_cost"):
             known = self._known(job_id)
             priced = _priced(known, cost_usd, is_confirmed=is_confirmed)
@@ -205,9 +206,9 @@ class Ledger(LedgerStore):
         return priced
 
     def correct_cost(self, job_id: str, cost_usd: float, note: str) -> Job | None:
-        """Put what an ended job cost right, with the owner's note, which stays; None unless it was sent and has ended.
+        """Correct the cost of an ended job and keep the owner's note; return None unless it was sent and has ended.
 
-        A failed job that turns out to be charged becomes lost, an unknown one lost or failed.
+        A failed job with a cost becomes lost; an unknown job becomes lost or, at zero, failed.
         """
         with self._transaction("correct"):
             known = self._known(job_id)
@@ -224,17 +225,17 @@ class Ledger(LedgerStore):
         return right
 
     def cancel(self, job_id: str) -> Job | None:
-        """Remove a job that was not sent; None when it was already sent or has ended."""
+        """Cancel a queued job; return None if it was sent or has ended."""
         return self._move("cancel", job_id, JobStatus.CANCELLED, (JobStatus.QUEUED,), {"ended_at": self.now()})
 
     def settle_unknown(self, job_id: str, *, was_charged: bool) -> Job | None:
-        """Apply the owner's word on an unknown job: charged makes it lost, not charged makes it failed."""
+        """Apply the owner's decision on an unknown job: charged makes it lost, not charged makes it failed."""
         status, code = (JobStatus.LOST, "said_charged") if was_charged else (JobStatus.FAILED, "said_not_charged")
         problem = problem_text(JobProblem.from_code(code))
         return self._move("settle", job_id, status, (JobStatus.UNKNOWN,), {"problem": problem})
 
     def note(self, job_id: str, **notes: Any) -> Job:
-        """Merge small facts into a job's notes."""
+        """Merge values into a job's notes."""
         with self._transaction("note"):
             known = self._known(job_id)
             merged = {**known.notes, **notes}
@@ -242,7 +243,7 @@ class Ledger(LedgerStore):
         return replace(known, notes=merged)
 
     def hide(self, job_id: str) -> None:
-        """Take an ended job out of every list and forget its words and its link; its money stays counted."""
+        """Hide an ended job and erase its prompts and link; its cost stays counted."""
         with self._transaction("hide"):
             self._connection.execute(
                 "UPDATE jobs SET deleted_at = ?, problem = NULL, result_url = NULL,"
@@ -259,15 +260,15 @@ class Ledger(LedgerStore):
         return next(iter(self._jobs("WHERE id = ? AND deleted_at IS NULL", (job_id,))), None)
 
     def active(self) -> list[Job]:
-        """Return every job the runner still has to do with, oldest first."""
+        """Return every job that has not ended, oldest first."""
         return self._jobs(f"WHERE {UNSETTLED} AND status <> 'unknown' ORDER BY created_at, rowid", ())
 
     def unknown(self) -> list[Job]:
-        """Return the jobs whose owner must say whether they were charged, oldest first."""
+        """Return the owner's unknown jobs, oldest first; the owner must decide whether they were charged."""
         return self._jobs(f"WHERE {UNSETTLED} AND status = 'unknown' AND payer = 'owner' ORDER BY created_at", ())
 
     def doubtful(self) -> list[Job]:
-        """Return the jobs whose named cost could not be meant and was not confirmed, deleted ones too, oldest first."""
+        """Return the owner's jobs with an implausible, unconfirmed cost, oldest first; includes deleted ones."""
         return self._jobs(f"WHERE payer = 'owner' AND {_IN_DOUBT} IS NOT NULL ORDER BY created_at", ())
 
     def jobs(
@@ -288,7 +289,7 @@ class Ledger(LedgerStore):
             before: `created_at` and id of the last one already shown.
             limit: At most this many.
         """
-        where, values = condition(visitor, statuses, search)
+        where, values = _condition(visitor, statuses, search)
         if before is not None:
             where += " AND (created_at, id) < (?, ?)"
             values.extend(before)
@@ -301,7 +302,7 @@ class Ledger(LedgerStore):
             return {row[0] for row in read.execute(f"SELECT id FROM jobs WHERE {where}")}
 
     def outcomes(self, payer: str, limit: int = 20) -> list[Outcome]:
-        """Return what the latest finished jobs really took and cost."""
+        """Return the seconds and costs of the latest finished jobs."""
         with self._reading() as read:
             rows = read.execute(
                 "SELECT predicted_s, inference_s, cost_microusd FROM jobs WHERE status = 'done' AND inference_s > 0"
@@ -311,12 +312,12 @@ class Ledger(LedgerStore):
         return [Outcome(row[0], row[1], None if row[2] is None else row[2] / MICRO) for row in rows]
 
     def totals(self, visitor: str) -> Totals:
-        """Return what the guard would be shown for this visitor now."""
+        """Return the totals that the limits are checked against for this visitor now."""
         with self._reading() as read:
             return totals(read, visitor, self.now())
 
     def days(self, since: float) -> list[Day]:
-        """Return what each UTC day since then cost its owner, oldest first; only days on which something was sent."""
+        """Return the owner's cost of each UTC day since then, oldest first; days without a sent job are left out."""
         with self._reading() as read:
             return days(read, since, self.now())
 
@@ -391,10 +392,10 @@ class Ledger(LedgerStore):
 
 
 def _priced(job: Job, cost_usd: float | None, *, is_confirmed: bool = False) -> Job:
-    """Return a job at the cost that was named for it.
+    """Return a job with the cost that was named for it.
 
-    A cost that cannot be meant counts as the estimate, is kept in the notes for the owner, and takes the place of no
-    cost that can; zero is what a service says that names no price.
+    An implausible cost counts as the estimate, is kept in the notes for the owner, and never replaces a plausible one.
+    Zero is implausible too: services report it when the price is not known yet.
     """
     if cost_usd is None or job.payer == "nobody":
         return job if cost_usd is None else replace(job, cost_microusd=round(cost_usd * MICRO))
@@ -412,3 +413,19 @@ def _money_of(job: Job, more: dict[str, Any] | None = None) -> dict[str, Any]:
 
 def _facts_in(notes: dict[str, Any]) -> dict[str, Any]:
     return {name: notes[name] for name in _OF_THE_FILE if name in notes}
+
+
+def _condition(visitor: str | None, statuses: frozenset[JobStatus] | None, search: str) -> tuple[str, list[Any]]:
+    """Return the WHERE clause of a list, and its values; arguments are those of `Ledger.jobs`."""
+    where, values = ["deleted_at IS NULL"], list[Any]()
+    if visitor is not None:
+        where.append("visitor = ?")
+        values.append(visitor)
+    if statuses is not None:
+        where.append(f"status IN ({', '.join('?' * len(statuses))})")
+        values.extend(status.value for status in statuses)
+    for word in clean_text(search)[:_SEARCH_AT_MOST].split():
+        where.append(r"prompt LIKE ? ESCAPE '\'")
+        escaped = word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+        values.append(f"%{escaped}%")
+    return f"WHERE {' AND '.join(where)}", values

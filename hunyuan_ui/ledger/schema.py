@@ -82,7 +82,7 @@ _RECORD: Final = (
 )
 
 COLUMNS: Final = tuple(field.name for field in fields(Job))
-# Each by its name: * would also draw the prompt out of every request.
+# Named one by one: * would also compute the generated column `prompt` of every row.
 SELECTED: Final = ", ".join(COLUMNS)
 
 
@@ -148,7 +148,7 @@ def to_job(row: Iterable[Any]) -> Job:
 
 @lru_cache(maxsize=1024)
 def _request(text: str) -> VideoRequest:
-    # A job is read at every step of its way, and what it asks for never changes.
+    # A job is read at each transition, and its request never changes.
     return VideoRequest.model_validate_json(text)
 
 
@@ -161,7 +161,7 @@ def problem_text(problem: JobProblem | None) -> str | None:
 
 
 def as_storage_error(error: sqlite3.Error) -> StorageError:
-    """Return what a database error means for people: nothing was stored, so nothing may be sent."""
+    """Return the StorageError for a database error: nothing was stored, so nothing may be sent."""
     text = str(error).lower()
     if "locked" in text or "busy" in text:
         return StorageError("ledger_busy")

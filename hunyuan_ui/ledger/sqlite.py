@@ -1,4 +1,4 @@
-"""The open ledger: one connection that writes, one that reads, its clock, and its copies."""
+"""The SQLite file of the ledger: a connection that writes, one that reads, the clock, backups and repair."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hunyuan_ui.ledger.schema import (
 )
 
 _NEWEST: Final = "SELECT coalesce(max(updated_at), 0.0) FROM jobs"
-# Those that lay ahead keep their order, each a millionth of a second after the one before.
+# Rows from the future keep their order: each is dated a microsecond after the one before.
 _TO_THE_PRESENT: Final = """
 UPDATE jobs SET
     created_at = min(created_at, begun), updated_at = min(updated_at, :now), sent_at = min(sent_at, :now),
@@ -39,13 +39,13 @@ FROM (
 
 
 class LedgerStore:
-    """A ledger's file while it is open; safe to use from any thread.
+    """An open ledger file; thread-safe.
 
     Args:
         connection: From `open_ledger`, which has checked the file and set its pragmas.
-        reader: From `open_reader`, so that no read waits for a write; None reads by the same connection.
-        now: The machine's clock, UTC seconds; tests bring their own.
-        steady: A clock in seconds that never jumps; likewise.
+        reader: From `open_reader`, so that no read waits for a write; None reads through `connection`.
+        now: The machine's clock, UTC seconds.
+        steady: A monotonic clock in seconds.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class LedgerStore:
         self._connection = connection
         self._reader = reader or connection
         self._changes = 0
-        self._must_truncate = False  # words that were deleted still stand in the log
+        self._must_truncate = False  # deleted prompts are still in the write-ahead log
         self._lock = threading.RLock()
         self._read_lock = threading.RLock() if reader else self._lock
         with self._reading() as read:
@@ -67,12 +67,12 @@ class LedgerStore:
         self._clock = LedgerClock(now, steady, newest)
 
     def now(self) -> float:
-        """Return UTC seconds that never run backwards, so that a clock set back opens no new day."""
+        """Return UTC seconds that never decrease, so that a clock that is set back starts no new day."""
         return self._clock.now()
 
     @property
     def ahead_s(self) -> float:
-        """Seconds that the newest stored time lies ahead of the machine's clock if that is more than a day, else 0."""
+        """Seconds that the newest stored time is ahead of the machine's clock if more than a day, else 0."""
         return self._clock.ahead_s
 
     @property
@@ -83,15 +83,15 @@ class LedgerStore:
     def close(self) -> None:
         """Close the database."""
         with self._lock, self._read_lock:
-            # The last one to close empties the log, for which it must be able to write.
+            # The last connection to close checkpoints the log, so it must be the one that can write.
             self._reader.close()
             self._connection.close()
 
     def set_clock_right(self) -> int:
-        """Move every stored time that lies ahead of the machine's clock to the present, and return of how many jobs.
+        """Set every stored time that is ahead of the machine's clock to the present; return the number of jobs.
 
-        What counted for a day ahead counts for today. Nothing moves unless the newest lies more than a day ahead: a
-        clock that was only set back would else open a new day when it is put right.
+        Costs that counted for a later day then count for today. Nothing changes unless the newest time is more than a
+        day ahead: otherwise a clock that was only set back would start a new day once it is corrected.
 
         Raises:
             StorageError: The ledger cannot be written.
@@ -106,7 +106,7 @@ class LedgerStore:
         return moved
 
     def back_up(self, folder: Path) -> Path:
-        """Copy the ledger as it is here, wherever its file is by now, into a folder; return the copy.
+        """Copy the open ledger into a folder, even if its file was moved or deleted; return the copy.
 
         Raises:
             StorageError: The copy could not be written, or the ledger is damaged.
@@ -115,7 +115,7 @@ class LedgerStore:
             return back_up(folder, self._connection)
 
     def empty_log(self) -> None:
-        """Write what is only in the write-ahead log into the ledger's file, now and at each commit from now on.
+        """Checkpoint the write-ahead log into the ledger's file, now and after each commit from now on.
 
         Raises:
             StorageError: The ledger cannot be written.
@@ -167,13 +167,13 @@ class LedgerStore:
 
 
 FILE_NAME: Final = "ledger.sqlite3"
-LOG_NAME: Final = f"{FILE_NAME}-wal"  # commits that are not in the ledger's file yet
+LOG_NAME: Final = f"{FILE_NAME}-wal"  # the write-ahead log
 BACKUPS_KEPT: Final = 5
 BUSY_TIMEOUT_S: Final = 5.0
-_PATIENCE_MS: Final = 100  # with a reader, before the log is emptied another time
+_PATIENCE_MS: Final = 100  # with a reader, before the log is truncated at a later commit
 _OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables
-_REVIEW: Final = "ledger.review"  # stands while the owner has not confirmed the budget after damage
-# A job that waited when the copy was made may have been sent since; a preview costs nothing.
+_REVIEW: Final = "ledger.review"  # exists until the owner has confirmed the budget after damage
+# A job that was queued when the backup was made may have been sent since; a preview costs nothing.
 _MAY_HAVE_BEEN_SENT: Final = (
     "UPDATE jobs SET status = 'unknown', problem = ?, ended_at = updated_at"
     " WHERE status IN ('queued', 'submitting') AND payer <> 'nobody'"
@@ -188,7 +188,7 @@ class Opened(NamedTuple):
 
 
 def open_ledger(folder: Path, *, can_write: bool = True) -> Opened:
-    """Open the ledger of a data folder, creating it or replacing a damaged one by its newest good backup.
+    """Open the ledger of a data folder; create it if missing, or replace a damaged one by its newest good backup.
 
     Args:
         folder: The data folder, which exists.
@@ -205,7 +205,7 @@ def open_ledger(folder: Path, *, can_write: bool = True) -> Opened:
     if not can_write:
         return Opened(_open_read_only(path), None)
     try:
-        # A file that lost everything in it would pass for a new one, with nothing spent; its backups tell.
+        # A file that lost its table would look like a new ledger with nothing spent, unless there are backups.
         return Opened(_open_checked(path, may_be_new=not _backups(folder)), None)
     except sqlite3.DatabaseError as error:
         trouble = as_storage_error(error)
@@ -225,12 +225,12 @@ def needs_review(folder: Path) -> bool:
 
 
 def confirm_review(folder: Path) -> None:
-    """Take the owner's word that spending may go on after damage."""
+    """Record that the owner lets spending continue after damage."""
     (folder / _REVIEW).unlink(missing_ok=True)
 
 
 def open_reader(folder: Path) -> sqlite3.Connection:
-    """Open a second connection to a ledger that is open for writing; it reads what is committed and never waits.
+    """Open a read-only connection beside the one that writes; it sees what is committed and never waits for it.
 
     Raises:
         StorageError: The ledger cannot be read.
@@ -245,10 +245,10 @@ def open_reader(folder: Path) -> sqlite3.Connection:
 
 
 def back_up(folder: Path, source: sqlite3.Connection | None = None) -> Path:
-    """Copy a ledger while it is in use, keeping the newest five copies without words deleted since; return the copy.
+    """Copy a ledger that may be in use; keep the newest five copies that hold no deleted prompt; return the copy.
 
     Args:
-        folder: Where the copies are.
+        folder: Of the copies.
         source: The open ledger, outside a transaction; None opens the one that lies in the folder.
 
     Raises:
@@ -278,7 +278,7 @@ def back_up(folder: Path, source: sqlite3.Connection | None = None) -> Path:
 
 
 def truncate_log(connection: sqlite3.Connection) -> bool:
-    """Empty the write-ahead log, where deleted words still stand; return False when somebody was reading there."""
+    """Truncate the write-ahead log, which still holds deleted prompts; return False if a reader prevented it."""
     with suppress(sqlite3.Error):
         connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
         try:
@@ -305,20 +305,20 @@ def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         undo.callback(connection.close)
         connection.row_factory = sqlite3.Row
-        # Before anything else: what a newer version writes may look like damage to this one.
+        # First of all: what a newer version wrote may look like damage to this one.
         if _is_newer(connection):
             raise StorageError("ledger_newer")
-        # FULL costs one fsync a commit and is what makes "submitting" survive a power cut.
+        # FULL costs one fsync per commit and makes "submitting" survive a power cut.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        # What is deleted or moved is overwritten, not only marked as free.
+        # Overwrites deleted content instead of only marking it as free.
         connection.execute("PRAGMA secure_delete = ON")
         _check(connection)
         if version_of(connection) == 0 and not may_be_new:
             raise sqlite3.DatabaseError("the table is gone")
         _bring_up_to_date(connection, path.parent)
         _check_rows(connection)
-        truncate_log(connection)  # an earlier run may not have come to it
+        truncate_log(connection)  # an earlier run may have been killed before it
         undo.pop_all()
     return connection
 
@@ -349,7 +349,7 @@ def _check(connection: sqlite3.Connection) -> None:
 
 
 def _check_rows(connection: sqlite3.Connection) -> None:
-    # What quick_check cannot see: damage inside a text.
+    # quick_check does not see damage inside a text.
     try:
         for row in connection.execute(f"SELECT {SELECTED} FROM jobs"):
             to_job(row)
@@ -358,7 +358,7 @@ def _check_rows(connection: sqlite3.Connection) -> None:
 
 
 def _open_read_only(path: Path) -> sqlite3.Connection:
-    # On a read-only disk a WAL database opens only as one that nobody changes.
+    # On a read-only disk a WAL database opens only as immutable.
     for option in ("", "&immutable=1"):
         with suppress(sqlite3.DatabaseError), ExitStack() as undo:
             connection = _read_only(path, option)
@@ -368,7 +368,7 @@ def _open_read_only(path: Path) -> sqlite3.Connection:
             if version_of(connection) > 0:
                 undo.pop_all()
                 return connection
-    # Nothing readable is there (a first start on a read-only disk): show an empty library.
+    # Nothing can be read, as at a first start on a read-only disk: show an empty library.
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     migrate(connection)
@@ -387,7 +387,7 @@ def _set_aside(path: Path) -> Path:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     target = path.with_name(f"ledger.corrupt-{stamp}-{time.time_ns() % 1000:03d}.sqlite3")
     try:
-        # First the mark: a stop right after the move must not leave an empty ledger that may spend.
+        # The marker first: a stop right after the move must not leave an empty ledger that may spend.
         path.with_name(_REVIEW).write_text(f"{target.name}\n", encoding="utf-8")
         path.replace(target)
         for suffix in ("-wal", "-shm"):
@@ -408,7 +408,7 @@ def _restore_backup(folder: Path, path: Path) -> None:
             with closing(sqlite3.connect(part, isolation_level=None)) as target:
                 source.backup(target)
                 target.execute(_MAY_HAVE_BEEN_SENT, (problem_text(JobProblem.from_code("interrupted")),))
-            # In one step: a stop before the mark would leave jobs that are sent a second time.
+            # Renamed last: a stop before the update would leave jobs that are sent a second time.
             part.replace(path)
             return
 
@@ -418,7 +418,7 @@ def _backups(folder: Path) -> list[Path]:
 
 
 def _next_backup(folder: Path) -> Path:
-    # Numbered past the newest, so that a clock set back does not make the new copy the oldest.
+    # Numbered after the newest, so that a clock that was set back does not make the new copy the oldest.
     numbers = [backup.stem.rpartition("-")[2] for backup in _backups(folder)]
     newest = max((int(number) for number in numbers if number.isdigit()), default=0)
     return folder / f"ledger.backup-{max(time.time_ns(), newest + 1):020d}.sqlite3"

@@ -1,4 +1,4 @@
-"""What the ledger counts for the guard: money spent or at risk, and how busy a visitor is."""
+"""The sums that limits are checked against: money spent or reserved, and a visitor's jobs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from hunyuan_ui.limits import Day, Totals
 DAY_S: Final = 86_400
 _STREAK_SEEN: Final = 10
 
-# What a row that the owner pays counts against their limits; the same rule as Job.counted_microusd. Only columns of
-# the index `jobs_paid` stand here, so that a click reads that and not every row there ever was; nearly all of those
-# are done, which is asked first.
+# What a row counts against the owner's limits; the same rule as Job.counted_microusd. It reads only columns of the
+# index `jobs_paid`, so that a click need not read every row. Most rows are done, so that status is tested first.
 COUNTED: Final = """CASE
     WHEN status = 'done' OR status IN ('downloading', 'unknown', 'lost') THEN coalesce(cost_microusd, reserved_microusd)
     WHEN status IN ('failed', 'cancelled') THEN 0
@@ -26,8 +25,8 @@ def _spent(when: str) -> str:
     return f"SELECT coalesce(sum({COUNTED}), 0) FROM jobs WHERE payer = 'owner' AND sent_at {when}"
 
 
-# One statement, because a click waits for it. Each row is added up once: `jobs_paid` is in the order of `sent_at`.
-# The plus keeps SQLite from walking through all that the visitor ever made.
+# One statement, because a click waits for it. Each row is summed once: `jobs_paid` is ordered by `sent_at`.
+# The unary plus keeps SQLite from using the index of all that the visitor ever made.
 _TOTALS: Final = f"""SELECT
     ({_spent("< :today")}),
     ({_spent(">= :today")}),
@@ -44,12 +43,12 @@ _TOTALS: Final = f"""SELECT
 
 
 def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
-    """Return what the guard is shown for this visitor; a day is a UTC day.
+    """Return the totals for this visitor; a day is a UTC day.
 
     Args:
         connection: Inside a transaction when a job is about to be stored.
         visitor: Whose fairness limits are counted.
-        now: UTC seconds that never run backwards.
+        now: UTC seconds, never decreasing.
     """
     row = connection.execute(_TOTALS, {"today": now - now % DAY_S, "visitor": visitor}).fetchone()
     earlier, sent_today, not_sent, videos, active, latest, waiting, own_waiting, reserved = row
@@ -66,7 +65,7 @@ def days(connection: sqlite3.Connection, since: float, now: float) -> list[Day]:
     Args:
         connection: To the ledger.
         since: UTC seconds.
-        now: UTC seconds; what was not sent yet counts for today.
+        now: UTC seconds; jobs that were not sent yet count for today.
     """
     rows = connection.execute(
         f"SELECT CAST(coalesce(sent_at, :now) / {DAY_S} AS INTEGER) AS day, sum({COUNTED}), sum(status = 'done')"
