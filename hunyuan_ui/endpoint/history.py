@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import HistoryRow, RemoteState
 from hunyuan_ui.endpoint.http import moment
-from hunyuan_ui.endpoint.responses import Answer, detail_of, is_same, plain, raise_unless_success
+from hunyuan_ui.endpoint.responses import Answer, is_same, plain, raise_unless_success
 from hunyuan_ui.errors import InvalidRequestError, UnexpectedResponseError, reason
 from hunyuan_ui.request import VideoRequest
 
@@ -46,7 +46,7 @@ _YEAR_9999: Final = 2.5e11
 _MILLISECONDS: Final = 1e11  # a larger number is not one of seconds
 
 
-def history_row(answer: Answer, request_id: str, key: str) -> HistoryRow | None:
+def history_row(answer: Answer, request_id: str) -> HistoryRow | None:
     """Return what the account's history knows of a request, or None.
 
     Raises:
@@ -54,9 +54,9 @@ def history_row(answer: Answer, request_id: str, key: str) -> HistoryRow | None:
     """
     if answer.status == 404 and not answer.is_html:
         return None
-    raise_unless_success(answer, key)
+    raise_unless_success(answer)
     if answer.value is None:
-        raise UnexpectedResponseError("bad_answer", reason=answer.problem or detail_of(answer, key))
+        raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail)
     rows = [row for row in _rows_in(answer.value, request_id) if row.url or row.cost is not None or row.status]
     return max(rows, key=lambda row: (row.url is not None, row.cost is not None, row.status is not None), default=None)
 
@@ -145,7 +145,7 @@ class PastRequests:
         """The number of the page to take in next, from 1."""
         return self._pages + 1
 
-    def take(self, answer: Answer, key: str) -> bool:
+    def take(self, answer: Answer) -> bool:
         """Take in the next page; return whether there may be one more.
 
         Raises:
@@ -153,7 +153,7 @@ class PastRequests:
         """
         if self._is_short and answer.status in _PAST_THE_END and not answer.is_html:
             return self._end()
-        rows, total = _page(answer, key)
+        rows, total = _page(answer)
         self._total = self._total if total is None else total
         self._pages += 1
         found = [(_identity(row), row) for row in rows]
@@ -196,12 +196,12 @@ class PastRequests:
         )
 
 
-def _page(answer: Answer, key: str) -> tuple[list[dict[str, object]], int | None]:
+def _page(answer: Answer) -> tuple[list[dict[str, object]], int | None]:
     """Return the rows of every model on a page, and how many the whole list is said to have."""
-    raise_unless_success(answer, key)
+    raise_unless_success(answer)
     value = answer.value
     if value is None or _says_no(value):
-        raise UnexpectedResponseError("bad_answer", reason=answer.problem or detail_of(answer, key))
+        raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail)
     lists = list(_lists_in(value))
     rows = [row for _, items in lists if any(map(_is_row_like, items)) for row in items]
     if not rows:

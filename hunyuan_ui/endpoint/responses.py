@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -51,6 +51,7 @@ class Answer:
         body: What came of the body, decoded from nothing.
         problem: Why the body is not whole or not to be read; None when it is.
         elapsed_s: Seconds from sending to the headers.
+        key: What the request carried; `plain` and `detail` hide it.
     """
 
     status: int
@@ -58,6 +59,7 @@ class Answer:
     body: bytes = b""
     problem: Reason | None = None
     elapsed_s: float = 0.0
+    key: str = field(default="", repr=False)
 
     @property
     def is_success(self) -> bool:
@@ -98,18 +100,34 @@ class Answer:
         declared = "html" in self.headers.get("content-type", "").lower()
         return declared or _MARKUP.search(self.body.decode("utf-8", "replace")) is not None
 
+    def plain(self, text: str) -> str:
+        """Return a text of this answer as `plain` does, without the key."""
+        return plain(text, self.key)
+
+    @property
+    def detail(self) -> str | Reason:
+        """The service's own sentence as plain text of at most 300 characters; markup is named, not shown."""
+        if self.is_html:
+            return reason("html_page")
+        if self.fields is not None:
+            text = _sentence_in(self.fields) or ""
+        else:
+            text = self.body.decode("utf-8", "replace") if self.value is None else ""
+        # Our sentences go on after it with a stop of their own.
+        return reason("html_page") if _MARKUP.search(text) else self.plain(text).rstrip(_STOPS) or _phrase(self)
+
 
 # --- the paid POST
 
 
-def submitted_id(answer: Answer, key: str) -> str:
+def submitted_id(answer: Answer) -> str:
     """Return the request id of an accepted v2 submit.
 
     Raises:
         EndpointError: Refused, or the outcome is unknown.
     """
     if not answer.is_success:
-        raise post_error(answer, key)
+        raise post_error(answer)
     fields = answer.fields or {}
     request_id = fields.get("request_id")
     if request_id is None and (found := _CUT_ID.search(answer.body)):
@@ -117,12 +135,12 @@ def submitted_id(answer: Answer, key: str) -> str:
         request_id = found[1].decode("ascii")
     if contract.is_request_id(request_id):
         return cast("str", request_id)
-    raise unreadable(answer, key)
+    raise unreadable(answer)
 
 
-def post_error(answer: Answer, key: str) -> EndpointError:
+def post_error(answer: Answer) -> EndpointError:
     """Return the error a paid POST's answer stands for; the answer is not a success."""
-    status, detail = answer.status, detail_of(answer, key)
+    status, detail = answer.status, answer.detail
     if answer.cost_usd is not None:
         return OutcomeUnknownError("refused_but_charged", status=status, detail=detail, **_traces(answer))
     if status == 429:
@@ -139,9 +157,9 @@ def post_error(answer: Answer, key: str) -> EndpointError:
     return _refusal(status, detail)
 
 
-def unreadable(answer: Answer, key: str) -> OutcomeUnknownError:
+def unreadable(answer: Answer) -> OutcomeUnknownError:
     """Return the error for a 2xx whose body holds nothing usable; 2xx is the billed status."""
-    why = answer.problem or detail_of(answer, key)
+    why = answer.problem or answer.detail
     return OutcomeUnknownError("unreadable_answer", reason=why, **_traces(answer))
 
 
@@ -183,23 +201,23 @@ def _traces(answer: Answer) -> dict[str, object]:
 # --- the free GETs
 
 
-def remote_status(answer: Answer, request_id: str, key: str) -> RemoteStatus:
+def remote_status(answer: Answer, request_id: str) -> RemoteStatus:
     """Return where a request is.
 
     Raises:
         JobFailedError: It failed there.
         EndpointError: Not known any more, refused, or not the contract.
     """
-    fields = _request_fields(answer, request_id, key)
+    fields = _request_fields(answer, request_id)
     word = fields.get("status")
     if not isinstance(word, str):
         raise UnexpectedResponseError("bad_answer", reason=reason("no_status"))
     known = word.upper() in RemoteState.__members__
     state = RemoteState(word.upper()) if known else RemoteState.PROCESSING
-    return RemoteStatus(state, answer.metrics, word if known else plain(word, key)[:40])
+    return RemoteStatus(state, answer.metrics, word if known else answer.plain(word)[:40])
 
 
-def remote_result(answer: Answer, request_id: str, key: str) -> RemoteResult:
+def remote_result(answer: Answer, request_id: str) -> RemoteResult:
     """Return a finished request's video address.
 
     Raises:
@@ -207,7 +225,7 @@ def remote_result(answer: Answer, request_id: str, key: str) -> RemoteResult:
         UnexpectedResponseError: `no_video_in_result` when it is done but names no video, else not the contract.
         EndpointError: Not known any more, or refused.
     """
-    fields = _request_fields(answer, request_id, key)
+    fields = _request_fields(answer, request_id)
     if str(fields.get("status", "COMPLETED")).upper() != RemoteState.COMPLETED.value:
         raise UnexpectedResponseError("bad_answer", reason=reason("not_finished"))
     url = contract.video_url(fields)
@@ -216,15 +234,15 @@ def remote_result(answer: Answer, request_id: str, key: str) -> RemoteResult:
     return RemoteResult(url, answer.metrics, contract.seed_from(fields.get("seed")))
 
 
-def balance(answer: Answer, key: str) -> float:
+def balance(answer: Answer) -> float:
     """Return the account's credits in US dollars, paid and free together; it may be negative.
 
     Raises:
         EndpointError: Refused, or not the contract.
     """
-    if answer.status == 404 and "no credits" in _lower(detail_of(answer, key)):
+    if answer.status == 404 and "no credits" in _lower(answer.detail):
         return 0.0
-    fields = _fields_of_get(answer, key)
+    fields = _fields_of_get(answer)
     return _dollars(fields.get("credits")) + _dollars(fields.get("free-credits", 0.0))
 
 
@@ -234,18 +252,18 @@ def _dollars(value: object) -> float:
     raise UnexpectedResponseError("bad_answer", reason=reason("no_credits"))
 
 
-def _request_fields(answer: Answer, request_id: str, key: str) -> Mapping[str, Any]:
+def _request_fields(answer: Answer, request_id: str) -> Mapping[str, Any]:
     if answer.status == 404 and not answer.is_html:
         raise RequestExpiredError("request_expired", request_id=request_id, **_cost(answer))
-    fields = (answer.fields or {}) if answer.status == 422 else _fields_of_get(answer, key)
+    fields = (answer.fields or {}) if answer.status == 422 else _fields_of_get(answer)
     named = fields.get("request_id")
     if isinstance(named, str) and not is_same(named, request_id):
         raise UnexpectedResponseError("bad_answer", reason=reason("another_request"))
     if _says_failed(fields):
         if _sentence_in(fields) is None:
             raise JobFailedError("job_failed_unexplained", **_cost(answer))
-        raise JobFailedError("job_failed", detail=detail_of(answer, key), **_cost(answer))
-    raise_unless_success(answer, key)
+        raise JobFailedError("job_failed", detail=answer.detail, **_cost(answer))
+    raise_unless_success(answer)
     return fields
 
 
@@ -259,23 +277,23 @@ def _says_failed(fields: Mapping[str, Any]) -> bool:
     return isinstance(word, str) and word.upper() == RemoteState.FAILED.value
 
 
-def _fields_of_get(answer: Answer, key: str) -> Mapping[str, Any]:
-    raise_unless_success(answer, key)
+def _fields_of_get(answer: Answer) -> Mapping[str, Any]:
+    raise_unless_success(answer)
     fields = answer.fields
     if fields is None:
-        raise UnexpectedResponseError("bad_answer", reason=answer.problem or detail_of(answer, key))
+        raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail)
     return fields
 
 
-def raise_unless_success(answer: Answer, key: str) -> None:
+def raise_unless_success(answer: Answer) -> None:
     """Raise what the status of a GET stands for, unless it is a success."""
     if answer.is_success:
         return
     if answer.status == 429:
         raise RateLimitError(retry_after_s(answer.headers))
     if answer.status in (401, 403):
-        raise _refusal(answer.status, detail_of(answer, key))
-    why = reason("http_detail", status=answer.status, detail=detail_of(answer, key))
+        raise _refusal(answer.status, answer.detail)
+    why = reason("http_detail", status=answer.status, detail=answer.detail)
     raise UnexpectedResponseError("bad_answer", reason=why)
 
 
@@ -285,18 +303,6 @@ def is_same(one: str, other: str) -> bool:
 
 
 # --- words of the service
-
-
-def detail_of(answer: Answer, key: str) -> str | Reason:
-    """Return the service's own sentence as plain text of at most 300 characters; markup is named, not shown."""
-    if answer.is_html:
-        return reason("html_page")
-    if answer.fields is not None:
-        text = _sentence_in(answer.fields) or ""
-    else:
-        text = answer.body.decode("utf-8", "replace") if answer.value is None else ""
-    # Our sentences go on after it with a stop of their own.
-    return reason("html_page") if _MARKUP.search(text) else plain(text, key).rstrip(_STOPS) or _phrase(answer)
 
 
 def _lower(detail: str | Reason) -> str:

@@ -139,8 +139,8 @@ class EndpointClient:
             OutcomeUnknownError: It was sent and no usable answer came.
         """
         deadline = anyio.current_time() + self._timeouts.submit_s
-        response, elapsed_s = await self._post(contract.SUBMIT_V2, request, key, deadline)
-        return responses.submitted_id(await _whole(response, elapsed_s, deadline), key)
+        reply = await self._post(contract.SUBMIT_V2, request, key, deadline)
+        return responses.submitted_id(await reply.whole())
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:
         """Return where a v2 request is.
@@ -151,7 +151,7 @@ class EndpointClient:
             EndpointError: Not reachable, refused, or answered with something else; ask again.
         """
         answer = await self._get(self._base + contract.status_path(_checked(request_id)), key)
-        return responses.remote_status(answer, request_id, key)
+        return responses.remote_status(answer, request_id)
 
     async def result(self, request_id: str, key: str) -> RemoteResult:
         """Return the video address of a completed v2 request.
@@ -163,7 +163,7 @@ class EndpointClient:
             EndpointError: Not reachable, refused, or answered with something else; ask again.
         """
         answer = await self._get(self._base + contract.result_path(_checked(request_id)), key)
-        return responses.remote_result(answer, request_id, key)
+        return responses.remote_result(answer, request_id)
 
     @asynccontextmanager
     async def generate(self, request: VideoRequest, key: str) -> AsyncGenerator[BlockingAnswer, None]:
@@ -175,12 +175,12 @@ class EndpointClient:
             OutcomeUnknownError: It was sent and no usable answer came.
         """
         deadline = anyio.current_time() + self._timeouts.generate_s
-        response, elapsed_s = await self._post(contract.GENERATE_V1, request, key, deadline)
+        reply = await self._post(contract.GENERATE_V1, request, key, deadline)
         try:
-            async with aclosing(body_of(response)) as chunks:
-                yield await _blocking_answer(response, chunks, key, elapsed_s, deadline)
+            async with aclosing(body_of(reply.response)) as chunks:
+                yield await _blocking_answer(reply, chunks)
         finally:
-            await response.aclose()
+            await reply.response.aclose()
 
     async def credits(self, key: str) -> float:
         """Return the account's credits in US dollars, paid and free together; free of charge.
@@ -188,7 +188,7 @@ class EndpointClient:
         Raises:
             EndpointError: Not reachable, refused, or answered with something else.
         """
-        return responses.balance(await self._get(self._base + contract.CREDITS, key), key)
+        return responses.balance(await self._get(self._base + contract.CREDITS, key))
 
     async def history(self, request_id: str, key: str) -> HistoryRow | None:
         """Return what the account's history knows of a request, or None; free of charge.
@@ -197,7 +197,7 @@ class EndpointClient:
             EndpointError: Not reachable, refused, or answered with something else.
         """
         answer = await self._get(self._history + contract.history_path(_checked(request_id)), key)
-        return history_row(answer, request_id, key)
+        return history_row(answer, request_id)
 
     async def past_requests(self, key: str, *, since: float, until: float) -> list[PastRequest]:
         """Return every request of this model that the account's history has of some days; free of charge.
@@ -213,16 +213,16 @@ class EndpointClient:
         found = PastRequests()
         while True:
             url = self._history + list_query(found.next_page, since, until)
-            if not found.take(await self._get(url, key, LIST_LIMIT), key):
+            if not found.take(await self._get(url, key, LIST_LIMIT)):
                 return found.all()
 
-    async def _post(self, path: str, request: VideoRequest, key: str, deadline: float) -> tuple[httpx.Response, float]:
+    async def _post(self, path: str, request: VideoRequest, key: str, deadline: float) -> _Reply:
         url, connect_s = self._base + path, self._timeouts.connect_s
         outgoing = new_request("POST", url, connect_s, headers=_key_header(key), json=_wire_values(request))
         started = anyio.current_time()
         try:
             response = await send(self._posts, outgoing, deadline)
-            return response, anyio.current_time() - started
+            return _Reply(response, key, deadline, anyio.current_time() - started)
         except NEVER_SENT as error:
             failure = unreachable(error)
         except TRANSPORT_ERRORS as error:
@@ -235,7 +235,7 @@ class EndpointClient:
         outgoing = new_request("GET", url, self._timeouts.connect_s, headers=_key_header(key))
         try:
             response = await send(self._gets, outgoing, deadline)
-            return await _whole(response, 0.0, deadline, limit)
+            return await _Reply(response, key, deadline).whole(limit)
         except NEVER_SENT as error:
             failure = unreachable(error)
         except TRANSPORT_ERRORS as error:
@@ -243,41 +243,42 @@ class EndpointClient:
         raise failure
 
 
-async def _whole(response: httpx.Response, elapsed_s: float, deadline: float, limit: int = JSON_LIMIT) -> Answer:
-    try:
-        return await _read(response, body_of(response), elapsed_s, deadline, limit=limit)
-    finally:
-        await response.aclose()
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """An answer whose headers are here and whose body is not; `deadline` is on the event loop's clock in s."""
+
+    response: httpx.Response
+    key: str = field(repr=False)
+    deadline: float
+    elapsed_s: float = 0.0
+
+    async def whole(self, limit: int = JSON_LIMIT) -> Answer:
+        """Read the body, of so many bytes at most, and let the connection go."""
+        try:
+            return await self.read(body_of(self.response), limit=limit)
+        finally:
+            await self.response.aclose()
+
+    async def read(self, chunks: AsyncGenerator[bytes, None], start: bytes = b"", *, limit: int = JSON_LIMIT) -> Answer:
+        """Read the rest of the body after `start`, of so many bytes at most."""
+        body, problem = await read_body(chunks, self.deadline, limit, start)
+        response = self.response
+        return Answer(response.status_code, response.headers, body, problem, elapsed_s=self.elapsed_s, key=self.key)
 
 
-async def _read(
-    response: httpx.Response,
-    chunks: AsyncGenerator[bytes, None],
-    elapsed_s: float,
-    deadline: float,
-    start: bytes = b"",
-    *,
-    limit: int = JSON_LIMIT,
-) -> Answer:
-    body, problem = await read_body(chunks, deadline, limit, start)
-    return Answer(response.status_code, response.headers, body, problem, elapsed_s)
-
-
-async def _blocking_answer(
-    response: httpx.Response, chunks: AsyncGenerator[bytes, None], key: str, elapsed_s: float, deadline: float
-) -> BlockingAnswer:
-    start, problem = b"", None
+async def _blocking_answer(reply: _Reply, chunks: AsyncGenerator[bytes, None]) -> BlockingAnswer:
+    response, start, problem = reply.response, b"", None
     if response.is_success:
         # The content type decides nothing: empty and HTML bodies came as video/mp4 (docs/facts/segmind-api.md 1.1).
-        start, problem = await read_start(chunks, deadline, _SNIFFED)
+        start, problem = await read_start(chunks, reply.deadline, _SNIFFED)
     if video_type(start) is not None and problem is None:
         return _described(response, start=start, chunks=chunks)
-    answer = await _read(response, chunks, elapsed_s, deadline, start)
+    answer = await reply.read(chunks, start)
     if not answer.is_success:
-        raise responses.post_error(answer, key)
+        raise responses.post_error(answer)
     url = contract.video_url(answer.fields)
     if url is None:
-        raise responses.unreadable(answer, key)
+        raise responses.unreadable(answer)
     return _described(response, url, fields=answer.fields)
 
 

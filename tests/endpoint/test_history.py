@@ -27,7 +27,6 @@ from hunyuan_ui.errors import (
 )
 from hunyuan_ui.request import VideoRequest
 
-KEY = "SG_0123456789abcdef"
 ID = "2c7f59ea-13f1-402c-9353-915a2b5a2124"
 URL = "https://images.segmind.com/generations/0001.mp4"
 ROW = {"request_id": ID, "model_status": "COMPLETED", "credits_deduction": 1.46, "generation_url": URL}
@@ -36,7 +35,7 @@ FOUND = HistoryRow(URL, 1.46, "COMPLETED")
 
 def row_in(body: object, status: int = 200) -> HistoryRow | None:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return history_row(Answer(status, {}, data), ID, KEY)
+    return history_row(Answer(status, {}, data), ID)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +124,7 @@ def page_of(body: object, status: int = 200, *, content_type: str = "application
 def read(*pages: Answer) -> list[PastRequest]:
     """Return what is read of these pages, and ask for none beyond them."""
     found, waiting = PastRequests(), list(pages)
-    while found.take(waiting.pop(0), KEY):
+    while found.take(waiting.pop(0)):
         pass
     assert not waiting
     return found.all()
@@ -227,7 +226,7 @@ def test_an_empty_list_of_requests_says_that_there_are_none(body: object) -> Non
 )
 def test_what_is_not_a_whole_list_is_never_an_empty_one(answer: Answer) -> None:
     with pytest.raises(EndpointError):
-        PastRequests().take(answer, KEY)
+        PastRequests().take(answer)
 
 
 def test_pages_are_asked_for_until_there_is_nothing_new() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hunyuan_ui.endpoint import responses as responses
+from hunyuan_ui.endpoint import responses
 from hunyuan_ui.endpoint.contract import Metrics, RemoteState
 from hunyuan_ui.endpoint.responses import Answer
 from hunyuan_ui.errors import (
@@ -35,7 +36,9 @@ def response(name: str) -> bytes:
 
 def answer(status: int, body: object = b"", elapsed_s: float = 0.1, **headers: str) -> Answer:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, data, None, elapsed_s)
+    return Answer(
+        status, {name.replace("_", "-"): value for name, value in headers.items()}, data, None, elapsed_s, KEY
+    )
 
 
 def said(text: str) -> dict[str, str]:
@@ -115,7 +118,7 @@ def caught(call: Any, *arguments: object) -> HunyuanUIError:
 def test_a_refused_or_lost_post_has_its_own_error(
     status: int, body: object, kind: type[HunyuanUIError], code: str
 ) -> None:
-    error = responses.post_error(answer(status, body), KEY)
+    error = responses.post_error(answer(status, body))
     assert type(error) is kind
     assert error.code == code
     assert "{" not in words().sentence(error)
@@ -123,27 +126,27 @@ def test_a_refused_or_lost_post_has_its_own_error(
 
 
 def test_row24_a_redirect_after_ten_seconds_may_follow_paid_work() -> None:
-    error = responses.post_error(answer(302, elapsed_s=11), KEY)
+    error = responses.post_error(answer(302, elapsed_s=11))
     assert isinstance(error, OutcomeUnknownError)
 
 
 def test_the_services_own_sentence_is_shown() -> None:
-    error = responses.post_error(answer(402, response("out_of_credits")), KEY)
+    error = responses.post_error(answer(402, response("out_of_credits")))
     assert "You have 0.0 credits." in words().sentence(error)
 
 
 def test_a_lost_answer_keeps_the_request_id_and_the_cost_for_the_owner() -> None:
-    error = responses.post_error(answer(504, HTML, x_request_id=ID, x_cost="1.46"), KEY)
+    error = responses.post_error(answer(504, HTML, x_request_id=ID, x_cost="1.46"))
     assert (error.facts["request_id"], error.facts["cost"]) == (ID, 1.46)
-    assert "request_id" not in responses.post_error(answer(504, HTML, x_request_id="../x"), KEY).facts
+    assert "request_id" not in responses.post_error(answer(504, HTML, x_request_id="../x")).facts
 
 
 # --- 2xx to a submit
 
 
 def test_row09_a_submit_gives_the_request_id() -> None:
-    assert responses.submitted_id(answer(200, response("v2_submitted")), KEY) == ID
-    assert responses.submitted_id(answer(202, {"request_id": ID}), KEY) == ID
+    assert responses.submitted_id(answer(200, response("v2_submitted"))) == ID
+    assert responses.submitted_id(answer(202, {"request_id": ID})) == ID
 
 
 @pytest.mark.parametrize(
@@ -163,7 +166,7 @@ def test_row09_a_submit_gives_the_request_id() -> None:
     ],
 )
 def test_a_success_without_a_usable_id_may_have_been_charged(body: object) -> None:
-    error = caught(responses.submitted_id, answer(200, body), KEY)
+    error = caught(responses.submitted_id, answer(200, body))
     assert type(error) is OutcomeUnknownError
     assert error.code == "unreadable_answer"
     assert "<" not in words().sentence(error)
@@ -171,12 +174,12 @@ def test_a_success_without_a_usable_id_may_have_been_charged(body: object) -> No
 
 def test_an_id_in_an_answer_that_was_cut_off_after_it_is_not_lost() -> None:
     cut_off = Answer(200, {}, b'{"request_id": "%s", "status": "QUE' % ID.encode(), reason("connection_broke"))
-    assert responses.submitted_id(cut_off, KEY) == ID
+    assert responses.submitted_id(cut_off) == ID
 
 
 def test_half_an_id_is_no_id() -> None:
     cut_off = Answer(200, {}, b'{"request_id": "2c7f59ea-13f1', reason("connection_broke"))
-    assert caught(responses.submitted_id, cut_off, KEY).facts["reason"] == reason("connection_broke")
+    assert caught(responses.submitted_id, cut_off).facts["reason"] == reason("connection_broke")
 
 
 # --- polling
@@ -193,17 +196,17 @@ def test_half_an_id_is_no_id() -> None:
     ],
 )
 def test_a_status_is_read(body: object, state: RemoteState) -> None:
-    assert responses.remote_status(answer(200, body), ID, KEY).state is state
+    assert responses.remote_status(answer(200, body), ID).state is state
 
 
 def test_row31_the_word_is_kept_for_the_log() -> None:
-    assert responses.remote_status(answer(200, {"status": "WARMING\u202eUP" + "x" * 99}), ID, KEY).word == (
+    assert responses.remote_status(answer(200, {"status": "WARMING\u202eUP" + "x" * 99}), ID).word == (
         "WARMINGUP" + "x" * 31
     )
 
 
 def test_metrics_come_with_a_status() -> None:
-    found = responses.remote_status(answer(200, response("v2_status_completed")), ID, KEY)
+    found = responses.remote_status(answer(200, response("v2_status_completed")), ID)
     assert found.metrics == Metrics(inference_time=13.06)
 
 
@@ -218,12 +221,12 @@ def test_metrics_come_with_a_status() -> None:
     ],
 )
 def test_a_failed_job_is_a_failed_job_whatever_the_status(read: Any, status: int, body: object) -> None:
-    error = caught(read, answer(status, body), ID, KEY)
+    error = caught(read, answer(status, body), ID)
     assert type(error) is JobFailedError
 
 
 def test_row29_the_providers_reason_is_shown() -> None:
-    error = caught(responses.remote_status, answer(422, response("v2_failed")), ID, KEY)
+    error = caught(responses.remote_status, answer(422, response("v2_failed")), ID)
     assert "Prompt is Mandatory and must be string" in words().sentence(error)
 
 
@@ -264,28 +267,28 @@ def test_row29_the_providers_reason_is_shown() -> None:
 def test_every_other_answer_to_a_get_ends_nothing_by_mistake(
     read: Any, status: int, body: object, kind: type[HunyuanUIError], code: str
 ) -> None:
-    error = caught(read, answer(status, body), ID, KEY)
+    error = caught(read, answer(status, body), ID)
     assert (type(error), error.code) == (kind, code)
 
 
 def test_an_id_without_dashes_is_the_same_request() -> None:
     body = {"status": "COMPLETED", "request_id": ID.replace("-", "").upper()}
-    assert responses.remote_status(answer(200, body), ID, KEY).state is RemoteState.COMPLETED
+    assert responses.remote_status(answer(200, body), ID).state is RemoteState.COMPLETED
 
 
 def test_a_result_names_the_video_its_cost_and_its_seed() -> None:
-    found = responses.remote_result(answer(200, response("v2_result")), ID, KEY)
+    found = responses.remote_result(answer(200, response("v2_result")), ID)
     assert (found.url, found.metrics.cost, found.seed) == (URL, 1.46, 96501778)
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "PROCESSING", "STARTING"])
 def test_a_result_that_is_not_finished_is_asked_again(status: str) -> None:
-    assert caught(responses.remote_result, answer(200, {"status": status}), ID, KEY).code == "bad_answer"
+    assert caught(responses.remote_result, answer(200, {"status": status}), ID).code == "bad_answer"
 
 
 @pytest.mark.parametrize("output", [None, "", "ok", [], {}, "ftp://x/y.mp4"])
 def test_row32_finished_without_an_address_has_its_own_code(output: object) -> None:
-    error = caught(responses.remote_result, answer(200, {"status": "COMPLETED", "output": output}), ID, KEY)
+    error = caught(responses.remote_result, answer(200, {"status": "COMPLETED", "output": output}), ID)
     assert (type(error), error.code) == (UnexpectedResponseError, "no_video_in_result")
     assert ID in words().sentence(error)
 
@@ -294,10 +297,10 @@ def test_row32_finished_without_an_address_has_its_own_code(output: object) -> N
 
 
 def test_credits_are_the_paid_and_the_free_ones() -> None:
-    assert responses.balance(answer(200, response("credits")), KEY) == pytest.approx(0.0184921035)
-    assert responses.balance(answer(200, {"credits": 10, "free-credits": 0.5}), KEY) == 10.5
-    assert responses.balance(answer(200, {"credits": -0.25}), KEY) == -0.25
-    assert responses.balance(answer(404, said("No credits found for the user")), KEY) == 0.0
+    assert responses.balance(answer(200, response("credits"))) == pytest.approx(0.0184921035)
+    assert responses.balance(answer(200, {"credits": 10, "free-credits": 0.5})) == 10.5
+    assert responses.balance(answer(200, {"credits": -0.25})) == -0.25
+    assert responses.balance(answer(404, said("No credits found for the user"))) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -316,7 +319,7 @@ def test_credits_are_the_paid_and_the_free_ones() -> None:
     ],
 )
 def test_credits_that_cannot_be_read_are_not_guessed(body: bytes) -> None:
-    assert caught(responses.balance, answer(200, body), KEY).code == "bad_answer"
+    assert caught(responses.balance, answer(200, body)).code == "bad_answer"
 
 
 # --- the service's words
@@ -339,12 +342,20 @@ def test_credits_that_cannot_be_read_are_not_guessed(body: bytes) -> None:
     ],
 )
 def test_foreign_words_are_plain_short_and_without_keys(text: str, shown: str) -> None:
-    assert responses.detail_of(answer(400, said(text)), KEY) == shown
+    assert answer(400, said(text)).detail == shown
 
 
 def test_a_key_of_another_shape_is_redacted_too() -> None:
-    assert "pass" not in responses.detail_of(answer(400, said("key is pass+word/1")), "pass+word/1")
-    assert "pass" not in responses.detail_of(answer(400, said("key=pass%2Bword%2F1")), "pass+word/1")
+    assert "pass" not in replace(answer(400, said("key is pass+word/1")), key="pass+word/1").detail
+    assert "pass" not in replace(answer(400, said("key=pass%2Bword%2F1")), key="pass+word/1").detail
+
+
+def test_an_answer_does_not_show_the_key_it_hides() -> None:
+    assert KEY not in repr(answer(400, said("x")))
+    word = responses.remote_status(
+        replace(answer(200, {"status": f"BUSY pass+word/1 {KEY}"}), key="pass+word/1"), ID
+    ).word
+    assert word == "BUSY *** ***"
 
 
 @pytest.mark.parametrize(
@@ -360,14 +371,12 @@ def test_a_key_of_another_shape_is_redacted_too() -> None:
     ],
 )
 def test_a_detail_is_found_or_named(body: object, shown: str) -> None:
-    assert responses.detail_of(answer(400, body), KEY) == shown
+    assert answer(400, body).detail == shown
 
 
 def test_html_is_known_by_its_content_type_too() -> None:
-    assert responses.detail_of(answer(400, b"sorry", content_type="text/html; charset=utf-8"), KEY) == reason(
-        "html_page"
-    )
+    assert answer(400, b"sorry", content_type="text/html; charset=utf-8").detail == reason("html_page")
 
 
 def test_a_status_without_a_name_has_a_detail() -> None:
-    assert responses.detail_of(answer(499), KEY) == reason("http", status=499)
+    assert answer(499).detail == reason("http", status=499)
