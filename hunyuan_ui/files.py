@@ -181,7 +181,7 @@ def sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Generator[Path]:
+def atomic_write(path: Path) -> Generator[Path]:
     """Give a file beside `path` to write to, which takes its place when all went well and is removed otherwise."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:

@@ -3,7 +3,6 @@
 PyAV, Pillow and numpy are imported where they are used, so that starting the app does not wait for them.
 """
 
-from hunyuan_ui.files import replacing
 from hunyuan_ui.media.decoding import type_of
 from hunyuan_ui.media.encode import encode_mp4
 from hunyuan_ui.media.frames import AnimationKind, write_animation, write_poster, write_still
@@ -16,7 +15,6 @@ __all__ = [
     "check_video",
     "encode_mp4",
     "facts",
-    "replacing",
     "type_of",
     "write_animation",
     "write_poster",

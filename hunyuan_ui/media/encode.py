@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hunyuan_ui.errors import MediaError, reason
-from hunyuan_ui.files import replacing
+from hunyuan_ui.files import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,7 @@ def encode_mp4(path: Path, width: int, height: int, fps: int, frames: Iterable[N
     import av
     from av.error import FFmpegError
 
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         try:
             container: Any = av.open(part, "w", format="mp4", options={"movflags": "faststart"})
             with container:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from hunyuan_ui.errors import MediaError, reason
-from hunyuan_ui.files import replacing
+from hunyuan_ui.files import atomic_write
 from hunyuan_ui.media.decoding import decoding
 from hunyuan_ui.media.mp4_check import facts
 
@@ -34,7 +34,7 @@ def write_poster(video: Path, poster: Path) -> None:
         MediaError: The video cannot be decoded.
     """
     image = _frame_at(video, None, side=POSTER_SIDE)
-    with replacing(poster) as part:
+    with atomic_write(poster) as part:
         image.save(part, format="WEBP", quality=POSTER_QUALITY, method=2)
 
 
@@ -50,7 +50,7 @@ def write_still(video: Path, still: Path, at_s: float) -> None:
         MediaError: The video cannot be decoded.
     """
     image = _frame_at(video, at_s)
-    with replacing(still) as part:
+    with atomic_write(still) as part:
         image.save(part, format="PNG", compress_level=6)
 
 
@@ -80,7 +80,7 @@ def write_animation(video: Path, target: Path, *, kind: AnimationKind, side: int
     first = next(frames, None)
     if first is None:
         raise MediaError("not_a_video")
-    with replacing(target) as part:
+    with atomic_write(target) as part:
         first.save(
             part,
             format=kind.upper(),

@@ -68,8 +68,8 @@ def only(found: dict[bytes, list[Box]], kind: bytes) -> Box:
     return found[kind][0]
 
 
-def read(file: BinaryIO, box: Box) -> bytes:
-    """Return a table's bytes, if they are as few as a table has."""
+def payload_of(file: BinaryIO, box: Box) -> bytes:
+    """Return what a box holds, if it is no larger than a table."""
     if box.end - box.start > _MAX_TABLE:
         raise MediaError("not_a_video")
     file.seek(box.start)

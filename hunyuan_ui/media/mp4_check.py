@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 from hunyuan_ui.errors import MediaError
 from hunyuan_ui.file_type import MP4, VideoType
 from hunyuan_ui.media.decoding import decoding, type_of
-from hunyuan_ui.media.mp4_boxes import Box, boxes, children, cut_short, entries, number, only, opened, read
+from hunyuan_ui.media.mp4_boxes import Box, boxes, children, cut_short, entries, number, only, opened, payload_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +101,20 @@ def _walk(file: BinaryIO, size: int) -> _Track:
     is_fragmented = b"mvex" in moov and b"moof" in kinds
     for box in moov.get(b"trak", []):
         media = children(file, only(children(file, box), b"mdia"))
-        if read(file, only(media, b"hdlr"))[8:12] == b"vide":
+        if payload_of(file, only(media, b"hdlr"))[8:12] == b"vide":
             return _video_track(file, media, size, is_fragmented=is_fragmented)
     raise MediaError("not_a_video")
 
 
 def _video_track(file: BinaryIO, media: dict[bytes, list[Box]], size: int, *, is_fragmented: bool) -> _Track:
-    header = read(file, only(media, b"mdhd"))
+    header = payload_of(file, only(media, b"mdhd"))
     timescale = number(header, 20 if header[:1] == b"\1" else 12)
     table = children(file, only(children(file, only(media, b"minf")), b"stbl"))
-    entry = read(file, only(table, b"stsd"))
+    entry = payload_of(file, only(table, b"stsd"))
     width, height = number(entry, 40, 2), number(entry, 42, 2)
     if not (timescale and width and height):
         raise MediaError("not_a_video")
-    runs = entries(read(file, only(table, b"stts")), 2)
+    runs = entries(payload_of(file, only(table, b"stts")), 2)
     frames, ticks = sum(count for count, _ in runs), sum(count * delta for count, delta in runs)
     if not is_fragmented:
         if not ticks:
@@ -125,14 +125,14 @@ def _video_track(file: BinaryIO, media: dict[bytes, list[Box]], size: int, *, is
 
 def _check_samples(file: BinaryIO, table: dict[bytes, list[Box]], frames: int, size: int) -> None:
     """Refuse an index that points past the end of the file, which a `size 0` box at the end would hide."""
-    sizes = read(file, only(table, b"stsz"))
+    sizes = payload_of(file, only(table, b"stsz"))
     fixed, count = number(sizes, 4), number(sizes, 8)
     if count != frames:
         cut_short("pictures_and_times", count=count, times=frames)
     ends = [0, *accumulate(size for (size,) in entries(sizes[4:], 1))] if not fixed else None
     is_long = b"co64" in table
-    offsets = entries(read(file, only(table, b"co64" if is_long else b"stco")), 1, width=8 if is_long else 4)
-    runs = entries(read(file, only(table, b"stsc")), 3)
+    offsets = entries(payload_of(file, only(table, b"co64" if is_long else b"stco")), 1, width=8 if is_long else 4)
+    runs = entries(payload_of(file, only(table, b"stsc")), 3)
     first = run = 0
     for chunk, (offset,) in enumerate(offsets, start=1):
         while run + 1 < len(runs) and runs[run + 1][0] <= chunk:

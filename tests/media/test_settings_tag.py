@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
+from av.error import OSError as FFmpegOSError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hunyuan_ui.errors import MediaError
-from hunyuan_ui.media import check_mp4
-from hunyuan_ui.media import settings_tag as settings_tag
+from hunyuan_ui.media import check_mp4, settings_tag
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
 from tests.videos import mp4_bytes
@@ -226,26 +228,128 @@ def test_settings_survive_a_remux_by_another_program(clip: Path, tmp_path: Path)
     assert settings_tag.read(tmp_path / "remux.mp4") == REQUEST
 
 
-def test_a_fragmented_mp4_gets_the_box_and_keeps_its_index(clip: Path, tmp_path: Path) -> None:
-    path, before = tmp_path / "fragmented.mp4", pictures(clip)
-    options = {"movflags": "frag_keyframe+empty_moov"}
-    with av.open(clip, format="mp4") as source, av.open(path, "w", format="mp4", options=options) as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
+def remuxed(source: Path, target: Path, **options: str) -> None:
+    """Copy the pictures by another program's way of writing."""
+    with av.open(source, format="mp4") as old, av.open(target, "w", format="mp4", options=options) as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
             if packet.dts is not None:
                 packet.stream = stream
-                target.mux(packet)
-    plain = path.read_bytes()
+                new.mux(packet)
+
+
+def with_sound(path: Path) -> None:
+    """Write pictures that are not stored in the order in which they are shown, and sound."""
+    with av.open(path, "w", format="mp4", options={"movflags": "faststart"}) as container:
+        container.metadata.update({"title": "A heron", "artist": "somebody", "comment": "of another program"})
+        video = container.add_stream("libx264", rate=24, options={"bf": "3", "g": "12"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound = container.add_stream("aac", rate=44_100)
+        for index in range(29):
+            frame = av.VideoFrame.from_ndarray(np.full((72, 64), 16 + 7 * index, np.uint8), format="yuv420p")
+            frame.pts = index
+            container.mux(video.encode(frame))
+        for index in range(40):
+            tone = np.sin(np.arange(2048, dtype=np.float32) / 9).reshape(2, 1024)
+            heard = av.AudioFrame.from_ndarray(tone, format="fltp", layout="stereo")
+            heard.sample_rate, heard.pts = 44_100, 1024 * index
+            container.mux(sound.encode(heard))
+        container.mux(video.encode(None))
+        container.mux(sound.encode(None))
+
+
+def packets(path: Path) -> list[tuple[Any, ...]]:
+    with av.open(path, format="mp4") as container:
+        found = [packet for packet in container.demux() if packet.dts is not None]
+        times = [(packet.stream_index, packet.dts, packet.pts, packet.duration, packet.time_base) for packet in found]
+        return sorted((*time, bytes(packet)) for time, packet in zip(times, found, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["as it comes", "with sound", "index last", "one picture"])
+def test_every_packet_is_the_same_before_and_after(clip: Path, tmp_path: Path, kind: str) -> None:
+    if kind == "with sound":
+        with_sound(clip)
+    elif kind == "index last":
+        clip.write_bytes(ARRANGEMENTS[kind](clip.read_bytes()))
+    elif kind == "one picture":
+        clip.write_bytes(mp4_bytes(frames=1))
+    before = packets(clip)
+    settings_tag.write(clip, tmp_path / "tagged.mp4", REQUEST)
+    assert packets(tmp_path / "tagged.mp4") == before
+    settings_tag.strip(tmp_path / "tagged.mp4", clip)
+    assert packets(clip) == before
+    assert [one[0] for one in before][-1] == (1 if kind == "with sound" else 0)
+
+
+def test_other_programs_tags_stay_and_their_comment_goes(clip: Path) -> None:
+    with_sound(clip)
+    settings_tag.write(clip, clip, REQUEST)
+    with av.open(clip, format="mp4") as container:
+        assert (container.metadata["title"], container.metadata["artist"]) == ("A heron", "somebody")
+    settings_tag.strip(clip, clip)
+    assert comment(clip) is None
+    assert b"of another program" not in clip.read_bytes()
+
+
+def test_a_copy_that_lost_a_picture_never_takes_the_place_of_the_video(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorter, data = tmp_path / "shorter.mp4", clip.read_bytes()
+    shorter.write_bytes(mp4_bytes(width=64, height=48, frames=25))
+    remux = settings_tag._remux  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(settings_tag, "_remux", lambda _, target, tags: remux(shorter, target, tags))
+    for change in (lambda: settings_tag.write(clip, clip, REQUEST), lambda: settings_tag.strip(clip, clip)):
+        with pytest.raises(MediaError) as caught:
+            change()
+        assert caught.value.facts["problem"]["key"] == "copy_differs"
+        assert clip.read_bytes() == data
+
+
+def test_files_of_the_first_version_are_read_and_changed(clip: Path, tmp_path: Path) -> None:
+    """It wrote its own boxes; the file was made by it from a clip of 32 x 16 px and 5 frames."""
+    old = Path(__file__).parent / "tagged_by_version_1.mp4"
+    assert settings_tag.read(old) == REQUEST
+    before = packets(old)
+    settings_tag.write(old, clip, LONGEST)
+    assert (settings_tag.read(clip), packets(clip)) == (LONGEST, before)
+    settings_tag.strip(old, tmp_path / "plain.mp4")
+    assert b"heron" not in (tmp_path / "plain.mp4").read_bytes()
+    assert packets(tmp_path / "plain.mp4") == before
+
+
+def test_a_fragmented_mp4_becomes_a_plain_one_with_the_same_pictures(clip: Path, tmp_path: Path) -> None:
+    path, before = tmp_path / "fragmented.mp4", pictures(clip)
+    remuxed(clip, path, movflags="frag_keyframe+empty_moov")
+    assert b"moof" in path.read_bytes()
     settings_tag.write(path, path, REQUEST)
-    assert path.read_bytes().startswith(plain)
     assert (settings_tag.read(path), pictures(path)) == (REQUEST, before)
+    assert json.loads(comment(path) or "")["settings"]["seed"] == REQUEST.seed
     settings_tag.strip(path, path)
-    assert path.read_bytes() == plain
-    # Its fragments may point to anywhere, so that no box of it is moved, wherever its index is.
-    ordered = sorted(outer(plain), key=lambda one: one[0] == b"moov")
-    path.write_bytes(b"".join(plain[start:end] for _, start, end in ordered))
-    settings_tag.write(path, path, REQUEST)
-    assert [kind for kind, _, _ in outer(path.read_bytes())][:-1] == [kind for kind, _, _ in ordered]
+    assert (comment(path), pictures(path)) == (None, before)
+
+
+def test_a_full_disk_is_an_os_error_and_leaves_the_file(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise FFmpegOSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(settings_tag, "_remux", full)
+    data = clip.read_bytes()
+    with pytest.raises(OSError, match="space"):
+        settings_tag.write(clip, clip, REQUEST)
+    assert (clip.read_bytes(), [path.name for path in tmp_path.iterdir()]) == (data, ["clip.mp4"])
+
+
+def test_what_ffmpeg_cannot_copy_is_refused_without_naming_a_folder(clip: Path, tmp_path: Path) -> None:
+    remuxed(clip, tmp_path / "fragmented.mp4", movflags="frag_keyframe+empty_moov")
+    parts = sorted(outer((tmp_path / "fragmented.mp4").read_bytes()), key=lambda one: one[0] == b"moov")
+    data = b"".join((tmp_path / "fragmented.mp4").read_bytes()[start:end] for _, start, end in parts)
+    clip.write_bytes(data)  # its fragments come before the index that they need
+    with pytest.raises(MediaError) as caught:
+        settings_tag.write(clip, clip, REQUEST)
+    assert (caught.value.code, clip.read_bytes()) == ("export_failed", data)
+    assert str(tmp_path) not in repr(caught.value.facts)
 
 
 @pytest.mark.parametrize("arrange", ARRANGEMENTS.values(), ids=ARRANGEMENTS)
