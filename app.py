@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +15,11 @@ from starlette.middleware import Middleware
 
 from hunyuan_ui import log
 from hunyuan_ui.jobs import build_runner
-from hunyuan_ui.preview import service_for
 from hunyuan_ui.startup import addresses, check_served, check_writable, describe, end_signal, read_settings, say
 
 arguments = sys.argv[1:] if __name__ == "__main__" else []
 # Before Gradio is imported: it reads some of the same variables then, and ends with a traceback where one is wrong.
-wanted = read_settings(arguments, Path(__file__).parent)
+settings = read_settings(arguments, Path(__file__).parent)
 
 from hunyuan_ui.ui.asset_cache import AssetMemory, PageCompression
 from hunyuan_ui.ui.call_values import CallRules
@@ -43,7 +42,6 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     if settings.is_public and (found := faults(demo, has_analytics=has_analytics, has_mcp=settings.has_mcp)):
         log.free_prints()
         say(words()["start.unsafe"], *found)
-        services.close()
         os._exit(2)  # Gradio would answer an exception by trying a hundred other ports
     await runner.start()
     try:
@@ -54,11 +52,9 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 
 
 has_ended = threading.Event()
-services = ExitStack()
 folders = served_folders(os.environ)
-check_served(wanted, folders)
+check_served(settings, folders)
 check_writable(folders[0])
-settings = services.enter_context(service_for(wanted))
 log.configure(settings.api_key, settings.access_code)
 runner = build_runner(settings)
 has_analytics = os.environ.get("GRADIO_ANALYTICS_ENABLED") == "True"
@@ -70,19 +66,18 @@ def main() -> None:
     """Serve the page until Ctrl+C or SIGTERM, then let the runner end what it must."""
     should_end = end_signal()
     log.guard_prints()
-    with services:
-        spending = runner.read_spending()
-        say(*describe(settings, spent_today_usd=spending.spent_today_usd, spent_total_usd=spending.spent_total_usd))
-        listen_on(settings.server_name)
-        filters = [Middleware(PageCompression), Middleware(AssetMemory)]
-        app = {"lifespan": lifespan, "routes": routes, "middleware": filters}
-        demo.launch(app_kwargs=app, prevent_thread_lock=True, quiet=True, **launch_options(settings))
-        say(*addresses(str(demo.local_url), demo.share_url, mcp_error=demo.mcp_error))
-        # A wait without a time limit keeps Windows from seeing Ctrl+C.
-        while not should_end.wait(1.0):
-            pass
-        demo.close()
-        has_ended.wait(END_WITHIN_S)
+    spending = runner.read_spending()
+    say(*describe(settings, spent_today_usd=spending.spent_today_usd, spent_total_usd=spending.spent_total_usd))
+    listen_on(settings.server_name)
+    filters = [Middleware(PageCompression), Middleware(AssetMemory)]
+    app = {"lifespan": lifespan, "routes": routes, "middleware": filters}
+    demo.launch(app_kwargs=app, prevent_thread_lock=True, quiet=True, **launch_options(settings))
+    say(*addresses(str(demo.local_url), demo.share_url, mcp_error=demo.mcp_error))
+    # A wait without a time limit keeps Windows from seeing Ctrl+C.
+    while not should_end.wait(1.0):
+        pass
+    demo.close()
+    has_ended.wait(END_WITHIN_S)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError, SettingsError
 from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
-from hunyuan_ui.preview import service_for
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.words import money, words
@@ -69,8 +68,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interru
     try:
         settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
         log.configure(settings.api_key, level="WARNING")
-        with service_for(settings) as reachable:
-            return asyncio.run(_make(options, build_runner(reachable), interruption))
+        return asyncio.run(_make(options, build_runner(settings), interruption))
     except (SettingsError, InvalidRequestError) as error:
         return _say(_WORDS.sentence(error), Exit.USAGE)
     except SpendLimitError as error:

@@ -200,7 +200,6 @@ class Settings:
     is_space: bool = False
     storage: Storage = "kept"  # what a restart leaves of the data folder
     login_secret: Secret | None = None  # on a Space with hf_oauth: what its logins are signed with
-    preview_url: str | None = None  # where the local endpoint answers, once it was started
 
     @classmethod
     def from_environ(

@@ -39,17 +39,16 @@ ROOMS: dict[str, str] = {
     "library": "checkpoint errors file_type files job media request",
     "endpoint": "checkpoint errors file_type files request",
     "jobs": (
-        "access_code checkpoint endpoint errors estimate files job ledger library limits log media request settings "
-        "signed_links"
+        "access_code checkpoint endpoint errors estimate files job ledger library limits local_endpoint.app log media "
+        "request settings signed_links"
     ),
     "local_endpoint": "endpoint.contract errors estimate media request strict_numbers words",
-    "preview": "local_endpoint settings",
     "ui": (
         "errors estimate file_type job jobs library.conversions log own_names prompt_help request settings startup "
         "words"
     ),
-    "app": "jobs log preview startup ui words",
-    "cli": "errors estimate job jobs log preview request settings words",
+    "app": "jobs log startup ui words",
+    "cli": "errors estimate job jobs log request settings words",
     "__main__": "cli words",
 }
 

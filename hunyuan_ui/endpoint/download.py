@@ -8,7 +8,7 @@ import os
 import shutil
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -194,6 +194,7 @@ async def fetch(
     check: Check,
     limits: FetchLimits = FetchLimits(),
     ssl_context: ssl.SSLContext | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> None:
     """Fetch a video into a `.part` file, whole and checked or not at all.
 
@@ -204,22 +205,23 @@ async def fetch(
         check: Raises MediaError unless the file is a whole video; runs in a thread.
         limits: How far, how much and how slowly.
         ssl_context: In place of the one that trusts the usual authorities.
+        transport: To a service in this process; then nothing but `own_origin` is opened, and it stays open.
 
     Raises:
         DownloadError: `link_refused` for an unsafe address; `expired` when a fresh one must be asked for.
         StorageError: The disk is full or cannot be written.
     """
-    policy = UrlPolicy(own_origin)
-    transport = SafeTransport(SafeBackend(policy), ssl_context or shared_ssl_context())
-    async with transport:
+    policy = UrlPolicy(own_origin, is_own_only=transport is not None)
+    async with AsyncExitStack() as stack:
+        if transport is None:
+            safe = SafeTransport(SafeBackend(policy), ssl_context or shared_ssl_context())
+            transport = await stack.enter_async_context(safe)
         response = await _follow(transport, policy, url, limits)
-        try:
-            _require_success(response)
-            async with aclosing(body_of(response)) as body:
-                length = content_length(response.headers)
-                await save(body, part, check=check, length=length, limits=limits.save)
-        finally:
-            await response.aclose()
+        stack.push_async_callback(response.aclose)
+        _require_success(response)
+        body = await stack.enter_async_context(aclosing(body_of(response)))
+        length = content_length(response.headers)
+        await save(body, part, check=check, length=length, limits=limits.save)
 
 
 async def _follow(

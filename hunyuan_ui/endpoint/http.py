@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 import socket
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
 import httpx
@@ -68,6 +69,43 @@ def new_transport(*, kept: int) -> httpx.AsyncHTTPTransport:
     return httpx.AsyncHTTPTransport(
         verify=shared_ssl_context(), trust_env=False, limits=limits, socket_options=keepalive_options()
     )
+
+
+ASGIApp: TypeAlias = Callable[
+    [MutableMapping[str, Any], Callable[[], Awaitable[Any]], Callable[[MutableMapping[str, Any]], Awaitable[None]]],
+    Awaitable[None],
+]
+
+
+class InProcessTransport(httpx.ASGITransport):
+    """Calls an ASGI app of this process, without a port; its lifespan lasts from the first call to `aclose`.
+
+    What the app raises is answered with 500, as a server would.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app, raise_app_exceptions=False)
+        self._lifespan: asyncio.Future[None] | None = None
+        self._events: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        self._is_started = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a call, once the app has started."""
+        if self._lifespan is None:
+            self._events.put_nowait({"type": "lifespan.startup"})
+            scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+            self._lifespan = asyncio.ensure_future(self.app(scope, self._events.get, self._started))
+        await self._is_started.wait()
+        return await super().handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """End the app's lifespan; may be called twice."""
+        if self._lifespan is not None:
+            self._events.put_nowait({"type": "lifespan.shutdown"})
+            await self._lifespan
+
+    async def _started(self, _: MutableMapping[str, Any]) -> None:
+        self._is_started.set()
 
 
 def new_request(

@@ -36,10 +36,12 @@ class UrlPolicy:
 
     Args:
         own_origin: The base URL's origin, which the owner chose and which may be plain http on this machine.
+        is_own_only: Whether nothing else may be opened, as where the service is a part of this process.
     """
 
-    def __init__(self, own_origin: str) -> None:
+    def __init__(self, own_origin: str, *, is_own_only: bool = False) -> None:
         self._own = _origin(httpx.URL(own_origin))
+        self._is_own_only = is_own_only
 
     def is_own(self, host: str, port: int) -> bool:
         """Whether this is the base URL's own host and port."""
@@ -64,6 +66,8 @@ class UrlPolicy:
             raise _refused("link_with_user")
         if origin == self._own:
             return url
+        if self._is_own_only:
+            raise _refused("link_leads_out")
         if url.scheme != "https":
             raise _refused("link_not_https")
         if self.is_own(*origin[1:]) or origin[2] != _HTTPS_PORT:

@@ -106,7 +106,7 @@ class EndpointClient:
     Args:
         base_url: Where the model is, such as `https://api.segmind.com`.
         history_url: Where the account's request history is.
-        transport: In place of real connections, for tests.
+        transport: In place of real connections, as to a service in this process; closed with the client.
         timeouts: Wall-clock limits.
     """
 

@@ -13,6 +13,7 @@ from typing import Final
 from hunyuan_ui import log
 from hunyuan_ui.endpoint.contract import HISTORY
 from hunyuan_ui.endpoint.download import fetch
+from hunyuan_ui.endpoint.http import ASGIApp, InProcessTransport
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
@@ -23,8 +24,10 @@ from hunyuan_ui.jobs.polling import QueuePause
 from hunyuan_ui.jobs.visitor_keys import KeyRing
 from hunyuan_ui.ledger import FILE_NAME, LOG_NAME, Ledger, Opened, open_ledger, open_reader
 from hunyuan_ui.library.library import VideoLibrary
+from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.settings import Settings
 
+PREVIEW_URL: Final = "http://local-preview.invalid"  # of the local endpoint in this process; no network knows the name
 PREVIEW_POLL_S: Final = 0.5  # a preview takes seconds, and asking this machine costs nothing
 _VIEWABLE: Final = ("disk_read_only", "disk_full", "ledger_busy", "ledger_newer")  # the jobs can still be shown
 
@@ -92,7 +95,7 @@ def build_services(
     A folder that another process holds or that cannot be written is opened read-only; its `problem` says why.
 
     Args:
-        settings: Of this run; with the `preview_url` of a local endpoint where a preview is offered.
+        settings: Of this run.
         client: Replaces the clients of both services, for tests.
         download: Replaces the download of a result's address into a file, for tests.
         folder: Replaces the data folder, for tests.
@@ -106,15 +109,17 @@ def build_services(
     ledger = _open_ledger(folder, now)
     reads = LedgerThread("ledger reads")
 
-    def service(base_url: str, history_url: str, poll_interval_s: float = settings.poll_interval_s) -> Service:
-        default = partial(fetch, own_origin=base_url, check=library.check)
-        return Service(client or EndpointClient(base_url, history_url), download or default, poll_interval_s)
+    def service(base_url: str, history_url: str, poll_interval_s: float, app: ASGIApp | None = None) -> Service:
+        transport = None if app is None else InProcessTransport(app)
+        default = partial(fetch, own_origin=base_url, check=library.check, transport=transport)
+        calls = client or EndpointClient(base_url, history_url, transport=transport)
+        return Service(calls, download or default, poll_interval_s)
 
-    hosted = service(settings.base_url, settings.history_url)
+    hosted = service(settings.base_url, settings.history_url, settings.poll_interval_s)
     preview = hosted if client is not None and settings.offers_preview else None
-    if settings.preview_url and preview is None:
+    if settings.offers_preview and preview is None:
         interval_s = min(settings.poll_interval_s, PREVIEW_POLL_S)
-        preview = service(settings.preview_url, settings.preview_url + HISTORY, interval_s)
+        preview = service(PREVIEW_URL, PREVIEW_URL + HISTORY, interval_s, create_app(is_free=True))
     return Services(
         hosted, preview, ledger, library, folder, KeyRing(settings.api_key), Estimates(ledger, reads), reads
     )

@@ -7,17 +7,18 @@ import json
 import secrets
 import shutil
 import tempfile
+import threading
 import time
 import uuid
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,6 +27,7 @@ from hunyuan_ui.estimate import estimate
 from hunyuan_ui.media import encode_mp4
 from hunyuan_ui.request import FPS, VideoRequest
 
+_T = TypeVar("_T")
 _QUEUE_SHARE: Final = 0.1  # of a job's time; the real service has a queue, so a client must meet one here
 _RENDERERS: Final = 2  # threads; drawing and encoding let go of the interpreter for most of their time
 
@@ -111,6 +113,7 @@ class Jobs:
         self._work_dir = work_dir
         self._jobs: OrderedDict[str, RemoteJob] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._is_closing = threading.Event()
 
     def submit(self, values: Mapping[str, Any], key: str) -> RemoteJob:
         """Accept a job and start it; its values are looked at when it runs, as the service does.
@@ -169,7 +172,8 @@ class Jobs:
         if tasks:
             await asyncio.wait(tasks)
         if "_renderers" in self.__dict__:
-            self._renderers.shutdown(cancel_futures=True)
+            self._is_closing.set()
+            await asyncio.to_thread(self._renderers.shutdown, cancel_futures=True)
             del self._renderers
         if "_folder" in self.__dict__:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -201,7 +205,8 @@ class Jobs:
             job.error = _sentence(error, job.values)
             return
         path = self._folder / f"{secrets.token_hex(24)}.mp4"
-        await asyncio.get_running_loop().run_in_executor(self._renderers, partial(_render, request, path))
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._renderers, _render, request, path, self._is_closing)
         job.request, job.file = request, path
 
     def _price(self, values: Mapping[str, Any]) -> float:
@@ -234,12 +239,24 @@ class Jobs:
         return Path(folder)
 
 
-def _render(request: VideoRequest, path: Path) -> None:
+class _ClosingError(Exception):
+    """The endpoint closes in the middle of a video."""
+
+
+def _render(request: VideoRequest, path: Path, is_closing: threading.Event) -> None:
     # Imported with the first video: Pillow and numpy are not needed to start.
     from hunyuan_ui.local_endpoint.scene import frames
 
     width, height = request.real_size
-    encode_mp4(path, width, height, FPS, frames(request))
+
+    encode_mp4(path, width, height, FPS, _until(is_closing, frames(request)))
+
+
+def _until(is_closing: threading.Event, items: Iterable[_T]) -> Iterator[_T]:
+    for item in items:
+        if is_closing.is_set():
+            raise _ClosingError
+        yield item
 
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest.mock import AsyncMock
 
@@ -18,12 +19,11 @@ from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError, Hun
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Payer, Phase, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, build_runner
+from hunyuan_ui.jobs import JobRunner, build_runner, services
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.jobs.visitor_keys import GOOD_FOR_S, KEPT_AFTER_LEAVING_S, KEPT_S, KeyRing
 from hunyuan_ui.limits import MOST_WAITING, MOST_WAITING_OF_ONE
 from hunyuan_ui.local_endpoint.app import create_app
-from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.words import words
@@ -440,9 +440,9 @@ async def test_a_stranger_who_names_anothers_job_changes_nothing_about_its_key(
 async def test_a_preview_is_made_here_and_everything_else_at_the_service(
     public: Settings, payer: Payer, status: JobStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = serve(create_app(is_free=True, seconds=0.05))
+    monkeypatch.setattr(services, "create_app", partial(create_app, seconds=0.05))
     nowhere = "http://127.0.0.1:1"
-    settings = replace(public, daily_limit_usd=None, preview_url=server.url, base_url=nowhere, history_url=nowhere)
+    settings = replace(public, daily_limit_usd=None, base_url=nowhere, history_url=nowhere)
     runner = build_runner(settings, folder=DataFolder(settings.data_dir, min_free_bytes=0))
     monkeypatch.setattr(runner.keys, "check", AsyncMock())  # the service cannot be asked
     await runner.start()
@@ -454,7 +454,6 @@ async def test_a_preview_is_made_here_and_everything_else_at_the_service(
         assert (made_as.status, made_as.payer) == (status, payer)
     finally:
         await runner.stop()
-        server.close()
 
 
 async def test_a_start_without_a_preview_ends_the_previews_of_an_earlier_one(

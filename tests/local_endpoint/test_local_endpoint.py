@@ -625,3 +625,29 @@ def test_only_so_many_finished_jobs_and_files_are_kept(tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert files() == 0
+
+
+def test_an_end_breaks_off_what_is_being_drawn_and_never_stops_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawing, may_go_on = threading.Event(), threading.Event()
+
+    def endless(_: VideoRequest) -> Iterator[Any]:
+        while True:
+            yield np.full((72, 64), 90, np.uint8)
+            drawing.set()
+            assert may_go_on.wait(10)
+
+    async def run() -> None:
+        jobs = Jobs(Terms(seconds=0.0, is_free=True), 0.0, tmp_path)
+        jobs.submit(SMALL, KEY)
+        await asyncio.to_thread(drawing.wait, 10)
+        ending = asyncio.ensure_future(jobs.aclose())
+        await asyncio.sleep(0.01)  # goes by although the drawing stands still
+        assert not ending.done()
+        may_go_on.set()
+        await asyncio.wait_for(ending, 10)
+
+    monkeypatch.setattr(scene, "frames", endless)
+    asyncio.run(run())
+    assert list(tmp_path.rglob("*.mp4*")) == []

@@ -301,7 +301,7 @@ def test_a_copy_that_lost_a_picture_never_takes_the_place_of_the_video(
     for change in (lambda: settings_tag.write(clip, clip, REQUEST), lambda: settings_tag.strip(clip, clip)):
         with pytest.raises(MediaError) as caught:
             change()
-        assert caught.value.facts["problem"]["key"] == "copy_differs"
+        assert caught.value.facts["problem"]["key"] == "reason.copy_differs"
         assert clip.read_bytes() == data
 
 
