@@ -25,7 +25,6 @@ from hunyuan_ui.endpoint.http import (
     content_length,
     new_request,
     reason_of,
-    send,
     shared_ssl_context,
 )
 from hunyuan_ui.endpoint.safe_transport import SafeBackend, SafeTransport, UrlPolicy
@@ -36,7 +35,7 @@ __all__ = ["FetchLimits", "SaveLimits", "fetch"]
 
 Check: TypeAlias = Callable[[Path], object]
 
-_GONE: Final = (400, 401, 403, 404, 410)  # stores answer 400 or 403 for a signed link that ran out
+_LINK_EXPIRED: Final = (400, 401, 403, 404, 410)  # stores answer 400 or 403 for a signed link that ran out
 _SPARE_BYTES: Final = 8 * 1024 * 1024  # stays free for the ledger and the sidecar
 
 
@@ -231,7 +230,8 @@ async def _follow(
         url = policy.check(link)
         try:
             request = new_request("GET", url, limits.connect_s)
-            response = await send(transport, request, anyio.current_time() + limits.answer_s)
+            with anyio.fail_after(limits.answer_s):
+                response = await transport.handle_async_request(request)
         except TRANSPORT_ERRORS as error:
             raise _failed(reason_of(error)) from None
         if response.status_code not in REDIRECTS:
@@ -246,7 +246,7 @@ async def _follow(
 
 def _require_success(response: httpx.Response) -> None:
     status = response.status_code
-    if status in _GONE:
+    if status in _LINK_EXPIRED:
         raise _failed(reason("http", status=status), expired=True)
     if status != HTTPStatus.OK:
         raise _failed(reason("http", status=status))

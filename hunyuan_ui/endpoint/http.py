@@ -60,6 +60,9 @@ def keepalive_options() -> list[tuple[int, int, int]]:
 def new_transport(*, kept: int) -> httpx.AsyncHTTPTransport:
     """Return a transport for calls that carry the key.
 
+    Used without httpx's client, whose proxies, redirects and cookies are not wanted: a cookie would tie one visitor's
+    key to the next visitor's call.
+
     Nothing queues in it, where the cost grows with the square of what waits; the runner's own limit stands before it.
 
     Args:
@@ -116,7 +119,7 @@ def new_request(
     headers: Mapping[str, str] | None = None,
     json: object = None,
 ) -> httpx.Request:
-    """Return a request for `send`.
+    """Return a request for a transport.
 
     Args:
         method: In capitals.
@@ -129,21 +132,6 @@ def new_request(
     return httpx.Request(
         method, url, headers={**HEADERS, **(headers or {})}, json=json, extensions={"timeout": timeout}
     )
-
-
-async def send(transport: httpx.AsyncBaseTransport, request: httpx.Request, deadline: float) -> httpx.Response:
-    """Send a request and return when the answer's headers are here.
-
-    Past httpx's client, whose proxies, redirects and cookies are not wanted: a cookie would tie one visitor's key to
-    the next visitor's call.
-
-    Raises:
-        TimeoutError: The deadline, on the event loop's clock in s, has passed.
-        httpx.TransportError: The connection failed.
-    """
-    with anyio.CancelScope(deadline=deadline):
-        return await transport.handle_async_request(request)
-    raise TimeoutError
 
 
 async def read_start(chunks: AsyncIterator[bytes], deadline: float, count: int) -> tuple[bytes, Reason | None]:

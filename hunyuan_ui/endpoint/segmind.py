@@ -29,7 +29,6 @@ from hunyuan_ui.endpoint.http import (
     read_body,
     read_start,
     reason_of,
-    send,
     unreachable,
 )
 from hunyuan_ui.endpoint.responses import Answer
@@ -140,7 +139,7 @@ class EndpointClient:
         """
         deadline = anyio.current_time() + self._timeouts.submit_s
         reply = await self._post(contract.SUBMIT_V2, request, key, deadline)
-        return responses.submitted_id(await reply.whole())
+        return responses.submitted_id(await reply.read_all())
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:
         """Return where a v2 request is.
@@ -221,7 +220,8 @@ class EndpointClient:
         outgoing = new_request("POST", url, connect_s, headers=_key_header(key), json=_wire_values(request))
         started = anyio.current_time()
         try:
-            response = await send(self._posts, outgoing, deadline)
+            with anyio.fail_after(deadline - started):
+                response = await self._posts.handle_async_request(outgoing)
             return _Reply(response, key, deadline, anyio.current_time() - started)
         except NEVER_SENT as error:
             failure = unreachable(error)
@@ -234,8 +234,9 @@ class EndpointClient:
         deadline = anyio.current_time() + self._timeouts.get_s
         outgoing = new_request("GET", url, self._timeouts.connect_s, headers=_key_header(key))
         try:
-            response = await send(self._gets, outgoing, deadline)
-            return await _Reply(response, key, deadline).whole(limit)
+            with anyio.fail_after(self._timeouts.get_s):
+                response = await self._gets.handle_async_request(outgoing)
+            return await _Reply(response, key, deadline).read_all(limit)
         except NEVER_SENT as error:
             failure = unreachable(error)
         except TRANSPORT_ERRORS as error:
@@ -252,7 +253,7 @@ class _Reply:
     deadline: float
     elapsed_s: float = 0.0
 
-    async def whole(self, limit: int = JSON_LIMIT) -> Answer:
+    async def read_all(self, limit: int = JSON_LIMIT) -> Answer:
         """Read the body, of so many bytes at most, and let the connection go."""
         try:
             return await self.read(body_of(self.response), limit=limit)

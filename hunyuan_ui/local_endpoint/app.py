@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import RemoteState
-from hunyuan_ui.local_endpoint.auth import Gate, Refusal
+from hunyuan_ui.local_endpoint.auth import Auth, Refusal
 from hunyuan_ui.local_endpoint.history import Envelope, HistoryQuery, in_data, status_of
 from hunyuan_ui.local_endpoint.jobs import InsufficientCreditsError, Jobs, RemoteJob, Terms
 
@@ -59,7 +59,7 @@ def create_app(
         await jobs.aclose()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    endpoint = LocalEndpoint(jobs, Gate(keys, requests_per_minute), v1_answer, history_envelope)
+    endpoint = LocalEndpoint(jobs, Auth(keys, requests_per_minute), v1_answer, history_envelope)
     app.add_api_route(contract.GENERATE_V1, endpoint.generate, methods=["POST"])
     app.add_api_route(contract.SUBMIT_V2, endpoint.submit, methods=["POST"])
     app.add_api_route("/v2/requests/{request_id}/status", endpoint.status)
@@ -78,10 +78,10 @@ class LocalEndpoint:
     """One method for each path."""
 
     def __init__(
-        self, jobs: Jobs, gate: Gate, v1_answer: Literal["bytes", "url"], envelope: Envelope = in_data
+        self, jobs: Jobs, auth: Auth, v1_answer: Literal["bytes", "url"], envelope: Envelope = in_data
     ) -> None:
         self._jobs = jobs
-        self._gate = gate
+        self._auth = auth
         self._v1_answer = v1_answer
         self._envelope = envelope
 
@@ -124,18 +124,18 @@ class LocalEndpoint:
 
     async def credits(self, request: Request) -> dict[str, float]:
         """Give the balance (docs/facts/segmind-api.md 3.2)."""
-        self._gate.key_of(request)
+        self._auth.key_of(request)
         return {"credits": self._jobs.credits, "free-credits": 0.0}
 
     async def history(self, request: Request) -> Response:
         """List the caller's requests (docs/facts/segmind-api.md 3.3)."""
-        key = self._gate.key_of(request)
+        key = self._auth.key_of(request)
         shown, about = HistoryQuery.read(request.query_params).of(self._jobs.of(key))
         return JSONResponse(self._envelope([_history_row(job, request) for job in shown], about))
 
     async def history_row(self, request: Request, request_id: str) -> dict[str, Any]:
         """Give one of the caller's requests, of any age."""
-        job = self._jobs.find(request_id, self._gate.key_of(request), expired=True)
+        job = self._jobs.find(request_id, self._auth.key_of(request), expired=True)
         if job is None:
             raise Refusal(404, f"Request {request_id} not found")
         return _history_row(job, request)
@@ -148,16 +148,16 @@ class LocalEndpoint:
         return FileResponse(path, media_type=_VIDEO)
 
     async def _accepted(self, request: Request, *, short_of_credits: int) -> RemoteJob:
-        key = self._gate.key_of(request)
-        values = await self._gate.values_of(request)
-        self._gate.count(key)
+        key = self._auth.key_of(request)
+        values = await self._auth.values_of(request)
+        self._auth.count_paid(key)
         try:
             return self._jobs.submit(values, key)
         except InsufficientCreditsError:
             raise Refusal(short_of_credits, f"Insufficient credits. You have {self._jobs.credits} credits.") from None
 
     def _polled(self, request: Request, request_id: str) -> RemoteJob:
-        job = self._jobs.find(request_id, self._gate.key_of(request))
+        job = self._jobs.find(request_id, self._auth.key_of(request))
         if job is None:
             raise Refusal(404, f"Request {request_id} not found")
         return job

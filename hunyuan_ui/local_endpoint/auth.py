@@ -34,8 +34,8 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
         return JSONResponse({"error": self.error}, self.status, headers=self.headers)
 
 
-class Gate:
-    """Decides who comes in.
+class Auth:
+    """Checks the key, the body and the rate of each request.
 
     Args:
         keys: The only keys that are accepted; any well-formed one when None.
@@ -83,7 +83,7 @@ class Gate:
             raise Refusal(400, "Prompt is Mandatory and must be string")
         return cast("dict[str, Any]", values)
 
-    def count(self, key: str) -> None:
+    def count_paid(self, key: str) -> None:
         """Count one paid request.
 
         Raises:

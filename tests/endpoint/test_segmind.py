@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import ssl
+import sys
 import time
 import traceback
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +19,7 @@ import httpx
 import pytest
 import trustme
 
+import hunyuan_ui
 from hunyuan_ui.endpoint.contract import GENERATE_V1, SUBMIT_V2, HistoryRow, Metrics, RemoteState
 from hunyuan_ui.endpoint.download import SaveLimits
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
@@ -699,3 +701,43 @@ async def test_a_cancelled_call_leaves_no_connection_behind(service: RawService)
         group.cancel_scope.cancel()
     await client.aclose()
     assert len(service.bill) == 1
+
+
+# --- the shape of the way
+
+
+class Stacked(httpx.AsyncBaseTransport):
+    """Notes which functions of the program stand on the stack when a request is sent."""
+
+    def __init__(self) -> None:
+        self.own: list[str] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        root = str(Path(hunyuan_ui.__file__).parent)
+        self.own = [frame.name for frame in traceback.extract_stack() if frame.filename.startswith(root)]
+        return httpx.Response(401, stream=httpx.ByteStream(b'{"error": "x"}'), request=request)
+
+
+@pytest.mark.parametrize(("post", "path"), POSTS)
+async def test_between_a_job_and_the_wire_are_two_functions(post: Any, path: str) -> None:
+    transport = Stacked()
+    client = EndpointClient("http://service.invalid", "http://service.invalid", transport=transport)
+    await failure_of(post, client)
+    own = [name for name in transport.own if name not in ("submit", "generate")]
+    assert own == ["_post"], path
+
+
+# --- keys
+
+
+@pytest.mark.parametrize(("post", "path"), POSTS)
+async def test_a_key_of_any_shape_that_the_service_repeats_is_hidden(
+    service: RawService, client: EndpointClient, monkeypatch: pytest.MonkeyPatch, post: Any, path: str
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "KEY", "pass+word/1")
+    service.on("POST", path, answer(400, {"error": "bad key pass+word/1, or pass%2Bword%2F1"}))
+    error = await failure_of(post, client)
+    assert error.facts["detail"] == "bad key ***, or ***"
+    for ask in (ask_status, ask_result, ask_credits, ask_history, ask_list):
+        service.on("GET", "*", answer(403, {"error": "bad key pass+word/1"}))
+        assert "pass" not in repr((await failure_of(ask, client)).facts)
