@@ -449,7 +449,10 @@ def _read(connection: socket.socket, number: int) -> Received | None:
     method, path, _ = first.split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     while len(body) < int(headers.get("content-length", "0")):
-        body += connection.recv(65536)
+        block = connection.recv(65536)
+        if not block:
+            return None
+        body += block
     return Received(method, path, headers, body, number)
 
 
