@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from hunyuan_ui.strict_numbers import UnfitError, number, whole
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
 DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request"
+_HISTORY_PATH: Final = "/inference-request"
 PRIVATE_DAILY_LIMIT_USD: Final = 20.0
 _LONGEST_KEY: Final = 512  # characters
 _OURS: Final = ("HUNYUAN_UI_", "SEGMIND_")
@@ -47,18 +48,6 @@ class Secret:
         raise TypeError("a secret cannot be pickled or copied")
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One environment variable: its name, its default in words, what it does, and how its text is read."""
-
-    name: str
-    field: str
-    default: Any
-    default_text: str
-    help: str
-    read: Callable[[str], Any]
-
-
 def _url(text: str) -> str:
     # urlsplit drops line breaks and empty queries without a word, so the text itself is looked at first.
     is_plain = text.isascii() and text.isprintable() and not set(text) & set(' "<>?#@\\')
@@ -74,7 +63,7 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _folder(text: str) -> Path:
+def _path(text: str) -> Path:
     try:
         return Path(text).expanduser().resolve()
     except (OSError, RuntimeError, ValueError):
@@ -96,106 +85,116 @@ def _yes_or_no(text: str) -> bool:
 
 _usd = number(0, 1_000_000, reason("us_dollars"))
 
-SETTINGS: Final[tuple[Setting, ...]] = (
-    Setting(
-        "SEGMIND_API_KEY", "api_key", None, "none: local preview", "The owner's key, sent to the service only.", Secret
-    ),
-    Setting("SEGMIND_BASE_URL", "base_url", DEFAULT_BASE_URL, DEFAULT_BASE_URL, "Where the service is.", _url),
-    Setting(
-        "SEGMIND_HISTORY_URL",
-        "history_url",
-        None,
-        f"{DEFAULT_HISTORY_URL}; with another base URL: that base + /inference-request",
-        "Where past requests are looked up.",
-        _url,
-    ),
-    Setting("HUNYUAN_UI_API", "dialect", "v2", "v2", "v2 submits and polls, v1 is one blocking call.", _dialect),
-    Setting(
-        "HUNYUAN_UI_DATA_DIR",
-        "data_dir",
-        None,
-        "data beside app.py",
-        "Where the ledger and the videos are kept.",
-        _folder,
-    ),
-    Setting("HUNYUAN_UI_CONCURRENCY", "concurrency", 4, "4", "Videos in flight at once.", whole(1, 10_000)),
-    Setting(
-        "HUNYUAN_UI_POLL_SECONDS",
-        "poll_interval_s",
-        5.0,
-        "5",
-        "Seconds between two questions about a running job.",
-        number(0.05, 300, reason("seconds")),
-    ),
-    Setting("HUNYUAN_UI_VIDEO_LIMIT_USD", "video_limit_usd", 5.0, "5", "Most that one video may cost unasked.", _usd),
-    Setting(
-        "HUNYUAN_UI_DAILY_LIMIT_USD",
-        "daily_limit_usd",
-        None,
-        f"private: {PRIVATE_DAILY_LIMIT_USD:g}; public: the owner's key is not used",
-        "Most that the owner's key may spend in a day (UTC); 1000000 is as good as none.",
-        _usd,
-    ),
-    Setting(
-        "HUNYUAN_UI_TOTAL_LIMIT_USD",
-        "total_limit_usd",
-        None,
-        "none",
-        "Most that the owner's key may spend in this data folder's life.",
-        _usd,
-    ),
-    Setting(
-        "HUNYUAN_UI_VISITOR_DAILY_VIDEOS",
-        "visitor_daily_videos",
-        3,
-        "3",
-        "Public only: videos a day for one visitor on the owner's key.",
-        whole(0, 10_000),
-    ),
-    Setting(
-        "HUNYUAN_UI_ACCESS_CODE", "access_code", None, "none", "Public only: visitors must enter this code.", Secret
-    ),
-    Setting(
-        "HUNYUAN_UI_REQUIRE_LOGIN",
-        "requires_login",
-        False,
-        "false",
-        "Space only: the owner's key is used for visitors with a Hugging Face login.",
-        _yes_or_no,
-    ),
-    Setting("GRADIO_SERVER_NAME", "server_name", "127.0.0.1", "127.0.0.1", "Address to listen on.", listening_name),
-    Setting("GRADIO_SERVER_PORT", "server_port", None, "7860, or the next free one", "Port.", whole(1, 65_535)),
-    Setting(
-        "GRADIO_MCP_SERVER",
-        "has_mcp",
-        False,
-        "false",
-        'Offer the API to agents as MCP tools; needs pip install "gradio[mcp]".',
-        _yes_or_no,
-    ),
-)
+
+def _declared(name: str, read: Callable[[str], Any], help: str, default_text: str | None = None) -> dict[str, Any]:
+    """Return what a field carries that an environment variable sets.
+
+    Args:
+        name: Of the variable.
+        read: Makes the value from the variable's text, or raises an UnfitError.
+        help: What it does, in a sentence.
+        default_text: The default in words, where it is not the field's own.
+    """
+    return {"name": name, "read": read, "help": help, "default_text": default_text}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The checked settings of one run; secrets stay hidden in every representation."""
+    """The checked settings of one run; secrets stay hidden in every representation.
 
-    data_dir: Path
-    api_key: Secret | None = None
-    base_url: str = DEFAULT_BASE_URL
-    history_url: str = DEFAULT_HISTORY_URL
-    dialect: Literal["v1", "v2"] = "v2"
-    concurrency: int = 4
-    poll_interval_s: float = 5.0
-    video_limit_usd: float = 5.0
-    daily_limit_usd: float | None = None
-    total_limit_usd: float | None = None
-    visitor_daily_videos: int = 3
-    access_code: Secret | None = None
-    requires_login: bool = False
-    server_name: str = "127.0.0.1"
-    server_port: int | None = None
-    has_mcp: bool = False
+    A field with metadata is an environment variable, declared here alone: `SETTINGS` lists them for whoever reads or
+    describes them.
+    """
+
+    api_key: Secret | None = field(
+        default=None,
+        metadata=_declared(
+            "SEGMIND_API_KEY", Secret, "The owner's key, sent to the service only.", "none: local preview"
+        ),
+    )
+    base_url: str = field(
+        default=DEFAULT_BASE_URL, metadata=_declared("SEGMIND_BASE_URL", _url, "Where the service is.")
+    )
+    history_url: str = field(
+        default=DEFAULT_HISTORY_URL,
+        metadata=_declared(
+            "SEGMIND_HISTORY_URL",
+            _url,
+            "Where past requests are looked up.",
+            f"{DEFAULT_HISTORY_URL}; with another base URL: that base + {_HISTORY_PATH}",
+        ),
+    )
+    dialect: Literal["v1", "v2"] = field(
+        default="v2",
+        metadata=_declared("HUNYUAN_UI_API", _dialect, "v2 submits and polls, v1 is one blocking call."),
+    )
+    data_dir: Path = field(
+        metadata=_declared(
+            "HUNYUAN_UI_DATA_DIR", _path, "Where the ledger and the videos are kept.", "data beside app.py"
+        )
+    )
+    concurrency: int = field(
+        default=4, metadata=_declared("HUNYUAN_UI_CONCURRENCY", whole(1, 10_000), "Videos in flight at once.")
+    )
+    poll_interval_s: float = field(
+        default=5.0,
+        metadata=_declared(
+            "HUNYUAN_UI_POLL_SECONDS",
+            number(0.05, 300, reason("seconds")),
+            "Seconds between two questions about a running job.",
+        ),
+    )
+    video_limit_usd: float = field(
+        default=5.0, metadata=_declared("HUNYUAN_UI_VIDEO_LIMIT_USD", _usd, "Most that one video may cost unasked.")
+    )
+    daily_limit_usd: float | None = field(
+        default=None,
+        metadata=_declared(
+            "HUNYUAN_UI_DAILY_LIMIT_USD",
+            _usd,
+            "Most that the owner's key may spend in a day (UTC); 1000000 is as good as none.",
+            f"private: {PRIVATE_DAILY_LIMIT_USD:g}; public: the owner's key is not used",
+        ),
+    )
+    total_limit_usd: float | None = field(
+        default=None,
+        metadata=_declared(
+            "HUNYUAN_UI_TOTAL_LIMIT_USD", _usd, "Most that the owner's key may spend in this data folder's life."
+        ),
+    )
+    visitor_daily_videos: int = field(
+        default=3,
+        metadata=_declared(
+            "HUNYUAN_UI_VISITOR_DAILY_VIDEOS",
+            whole(0, 10_000),
+            "Public only: videos a day for one visitor on the owner's key.",
+        ),
+    )
+    access_code: Secret | None = field(
+        default=None,
+        metadata=_declared("HUNYUAN_UI_ACCESS_CODE", Secret, "Public only: visitors must enter this code."),
+    )
+    requires_login: bool = field(
+        default=False,
+        metadata=_declared(
+            "HUNYUAN_UI_REQUIRE_LOGIN",
+            _yes_or_no,
+            "Space only: the owner's key is used for visitors with a Hugging Face login.",
+        ),
+    )
+    server_name: str = field(
+        default="127.0.0.1", metadata=_declared("GRADIO_SERVER_NAME", listening_name, "Address to listen on.")
+    )
+    server_port: int | None = field(
+        default=None,
+        metadata=_declared("GRADIO_SERVER_PORT", whole(1, 65_535), "Port.", "7860, or the next free one"),
+    )
+    has_mcp: bool = field(
+        default=False,
+        metadata=_declared(
+            "GRADIO_MCP_SERVER", _yes_or_no, 'Offer the API to agents as MCP tools; needs pip install "gradio[mcp]".'
+        ),
+    )
     share: bool = False
     is_space: bool = False
     storage: Storage = "kept"  # what a restart leaves of the data folder
@@ -210,10 +209,10 @@ class Settings:
         home: Path = Path(),
         mounts: Iterable[tuple[PurePath, str]] | None = None,
     ) -> Settings:
-        """Read and check the settings.
+        """Read and check the settings of the environment.
 
         Args:
-            environ: In place of the process's environment, for tests.
+            environ: In place of the process's environment. In that, what Gradio and the libraries below it read is tidied.
             share: Whether a public link was asked for on the command line.
             home: Folder of app.py; the default data folder is `data` in it.
             mounts: In place of this machine's, for tests.
@@ -221,25 +220,25 @@ class Settings:
         Raises:
             SettingsError: A value is wrong; names the variable and the cure, never a secret's text.
         """
-        environ = os.environ if environ is None else environ
+        if environ is None:
+            environ = os.environ
+            tidy(os.environ)
         _check_names(environ)
-        values: dict[str, Any] = {setting.field: setting.default for setting in SETTINGS}
-        for setting in SETTINGS:
-            if text := text_of(environ, setting.name):
-                values[setting.field] = read_value(setting.name, text, setting.read)
-        base_url = values["base_url"]
-        if values["history_url"] is None:
-            values["history_url"] = (
-                DEFAULT_HISTORY_URL if base_url == DEFAULT_BASE_URL else f"{base_url}/inference-request"
-            )
-        values["data_dir"] = values["data_dir"] or (home / "data").resolve()
-        _check_key(values["api_key"])
+        values = {
+            setting.field: read_value(setting.name, text, setting.read)
+            for setting in SETTINGS
+            if (text := text_of(environ, setting.name))
+        }
+        if (base_url := values.get("base_url", DEFAULT_BASE_URL)) != DEFAULT_BASE_URL:
+            values.setdefault("history_url", base_url + _HISTORY_PATH)
+        values.setdefault("data_dir", (home / "data").resolve())
+        _check_key(values.get("api_key"))
         shared = share or (
             bool(asked := text_of(environ, "GRADIO_SHARE")) and read_value("GRADIO_SHARE", asked, _yes_or_no)
         )
         is_space = environ.get("SYSTEM") == "spaces" or bool(environ.get("SPACE_ID"))
         login_secret = _login_secret(environ)
-        if values["requires_login"] and login_secret is None:
+        if values.get("requires_login") and login_secret is None:
             raise SettingsError("HUNYUAN_UI_REQUIRE_LOGIN", "login_elsewhere")
         mounts = mounts_here() if mounts is None else mounts
         storage = storage_of(values["data_dir"], mounts, is_space=is_space)
@@ -292,13 +291,33 @@ class Settings:
         return not self.may_spend_owner_key or self.needs_history or (self.is_public and is_narrowed)
 
 
-def tidy_environment() -> None:
-    """Tidy and check what Gradio, and what lies below it, read from this process's environment.
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable that sets a field of the settings."""
 
-    Raises:
-        SettingsError: A value is wrong; names the variable.
-    """
-    tidy(os.environ)
+    field: str
+    default: Any  # None where there is none
+    name: str
+    read: Callable[[str], Any]
+    help: str
+    default_text: str
+
+
+def _setting(declared: Field[Any]) -> Setting:
+    default = None if declared.default is MISSING else declared.default
+    facts = dict(declared.metadata)
+    if facts["default_text"] is None:
+        facts["default_text"] = _in_words(default)
+    return Setting(declared.name, default, **facts)
+
+
+def _in_words(default: object) -> str:
+    if isinstance(default, float):
+        return f"{default:g}"
+    return "none" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+
+
+SETTINGS: Final = tuple(_setting(declared) for declared in fields(Settings) if declared.metadata)
 
 
 def _check_names(environ: Mapping[str, str]) -> None:

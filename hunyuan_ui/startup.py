@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 from hunyuan_ui import __version__
 from hunyuan_ui.errors import SettingsError
-from hunyuan_ui.settings import SETTINGS, Setting, Settings, tidy_environment
+from hunyuan_ui.settings import SETTINGS, Setting, Settings
 from hunyuan_ui.words import words
 
 _WORDS: Final = words("en")  # a console reads English
@@ -38,8 +38,6 @@ def read_settings(arguments: Sequence[str], home: Path, environ: Mapping[str, st
     """
     options = build_parser().parse_args(arguments)
     try:
-        if environ is None:
-            tidy_environment()
         settings = Settings.from_environ(environ, share=options.share, home=home)
         check_address(settings)
     except SettingsError as error:

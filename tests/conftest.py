@@ -88,6 +88,15 @@ def no_hook_is_left() -> Iterator[None]:
 
 
 @pytest.fixture
+def own_environment() -> Iterator[None]:
+    """Put this process's environment back, whatever was changed in it."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
 def anyio_backend() -> str:
     """Async tests run on asyncio, as the app does."""
     return "asyncio"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import gradio
@@ -85,15 +84,11 @@ STARTS: list[tuple[dict[str, str], str | None]] = [
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put this process's environment back, whatever was changed in it."""
-    before = dict(os.environ)
+def environment(own_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take this machine's proxies and certificates away."""
     monkeypatch.setattr("hunyuan_ui.environment._is_installed", lambda _: False)
     for name in [name for name in os.environ if name.lower().endswith("_proxy") or name == "SSL_CERT_FILE"]:
         del os.environ[name]
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.mark.parametrize(("variables", "words"), STARTS, ids=lambda value: str(value)[:60])
