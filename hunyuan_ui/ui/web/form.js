@@ -2,6 +2,7 @@
 // server only prices; its answer is dropped when the form has changed since, and a price is shown only beside its form.
 
 import { visitor } from "./browser.js";
+import { completeControls } from "./controls.js";
 import { node } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
 import { agreedPrice, createFormValues, withinRange } from "./form_values.js";
@@ -287,6 +288,7 @@ export function form({ element, props, trigger, watch }) {
   }
 
   element.append(line);
+  completeControls();
   const numbers = priced.map((name) => `field-${name.replaceAll("_", "-")}`);
   onTyping(["shape", "size", "quality", "variations", ...numbers], () => (isTouched = true), hidePrice);
   hear("settings", show);

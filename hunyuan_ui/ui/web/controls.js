@@ -1,0 +1,44 @@
+// What Gradio's own controls lack: names of groups, arrow keys between choices, names in this page's language, writing
+// from the right, and whether a fold is open. Gradio draws and names them anew at times, so each change is looked at.
+
+import { words } from "./language.js";
+
+function set(element, name, value) {
+  if (element && element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
+const titleOf = (block) => block.querySelector('[data-testid="block-info"]')?.textContent.trim() || "";
+
+/** Make one group of a choice's radio buttons: by one name, the browser's own arrow keys move between them. */
+function group(choice) {
+  set(choice, "role", "radiogroup");
+  set(choice, "aria-label", titleOf(choice));
+  for (const input of choice.querySelectorAll("input[type=radio]")) set(input, "name", `choice-${choice.id}`);
+}
+
+function nameSlider(block) {
+  const title = titleOf(block);
+  for (const input of block.querySelectorAll("input[type=number], input[type=range]")) set(input, "aria-label", title);
+  const reset = block.querySelector(".reset-button");
+  if (!reset) return;
+  set(reset, "aria-label", words["control.reset"].replace("{name}", title));
+  set(reset, "title", words["control.reset"].replace("{name}", title));
+}
+
+function complete(form) {
+  form.querySelectorAll(".segmented").forEach(group);
+  for (const slider of form.querySelectorAll("input[type=range]")) nameSlider(slider.closest(".block"));
+  for (const box of form.querySelectorAll("textarea")) set(box, "dir", "auto");
+  const fold = form.querySelector("#advanced > button");
+  set(fold, "aria-expanded", String(Boolean(fold?.classList.contains("open"))));
+}
+
+/** Complete the controls of the form as they are drawn. */
+export function completeControls() {
+  const form = document.getElementById("form");
+  if (!form) return;
+  const attributeFilter = ["aria-label", "class", "dir", "name"];
+  const observer = new MutationObserver(() => complete(form));
+  observer.observe(form, { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter });
+  complete(form);
+}
