@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from hunyuan_ui.ui.form import FIELDS
 from tests.app_process import RunningApp
+from tests.browser.steps import generate_short, short, write
 from tests.browser.test_layout import open_everything, open_page
 
 WIDTHS = [*range(320, 1601, 40), 390, 430]
@@ -135,3 +136,96 @@ def test_forced_colours_show_what_is_chosen(page: Page, preview: RunningApp) -> 
         """() => [...document.querySelectorAll("#shape label")].map((one) => getComputedStyle(one).backgroundColor)"""
     )
     assert backgrounds[0] not in backgrounds[1:]
+
+
+# groups, names, scripts
+
+
+GROUPS = {
+    "Shape": ("shape", "9:16"),
+    "Size": ("size", "540"),
+    "Quality": ("quality", "fine"),
+    "Variations": ("variations", "2"),
+}
+
+
+def test_each_choice_is_one_named_group_whose_arrow_keys_move(opened: Page) -> None:
+    for name, (ident, after) in GROUPS.items():
+        opened.get_by_role("radiogroup", name=name, exact=True).get_by_role("radio", checked=True).focus()
+        opened.keyboard.press("ArrowRight")
+        expect(opened.locator(f"#{ident} input:checked")).to_have_value(after)
+    expect(opened.locator("#made-as:not([data-old])")).to_contain_text("544x960")
+    opened.keyboard.press("ArrowLeft")
+    expect(opened.locator("#variations input:checked")).to_have_value("1")
+    payers = opened.get_by_role("radiogroup", name="Who pays")
+    payers.get_by_role("radio", checked=True).focus()
+    opened.keyboard.press("ArrowDown")
+    expect(payers.get_by_role("radio", name="Your own key")).to_be_checked()
+
+
+def test_a_choice_is_one_stop_of_the_tab_key(opened: Page) -> None:
+    opened.locator("#field-prompt textarea").focus()
+    stops: list[str] = []
+    while not stops or stops[-1] != "generate":
+        opened.keyboard.press("Tab")
+        stops.append(opened.evaluate("document.activeElement.closest('[id]').id"))
+        assert len(stops) < 60
+    assert [stops.count(ident) for ident, _ in GROUPS.values()] == [1, 1, 1, 1]
+
+
+def test_a_fold_says_whether_it_is_open(opened: Page) -> None:
+    fold = opened.get_by_role("button", name="Advanced")
+    for is_open in ("false", "true", "false"):
+        expect(fold).to_have_attribute("aria-expanded", is_open)
+        fold.click()
+
+
+def test_a_reader_hears_no_english_on_the_chinese_page(new_context: Any, preview: RunningApp) -> None:
+    page = new_context(locale="zh-CN").new_page()
+    open_page(page, preview)
+    open_everything(page)
+    page.get_by_label("你自己的密钥", exact=True).check()
+    names: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll("[aria-label], [title], [placeholder], [alt]")]
+          .filter((element) => element.closest(".gradio-container") && !element.closest("footer"))
+          .flatMap((element) => ["aria-label", "title", "placeholder", "alt"].map((name) => element.getAttribute(name)))
+          .filter((text) => text && /[a-z]{3}/i.test(text) && !/[\\u4e00-\\u9fff]/.test(text))"""
+    )
+    assert names == []
+    expect(page.get_by_role("slider", name="宽度")).to_be_visible()
+    expect(page.get_by_role("spinbutton", name="宽度")).to_be_visible()
+    expect(page.get_by_role("button", name="重置宽度")).to_be_visible()
+
+
+def test_what_is_written_from_the_right_stands_there(opened: Page) -> None:
+    box = opened.locator("#field-prompt textarea")
+    box.fill("قطة تمشي على العشب")
+    assert box.evaluate("(box) => box.matches(':dir(rtl)')")
+    box.fill("A cat walks")
+    assert box.evaluate("(box) => box.matches(':dir(ltr)')")
+    generate_short(opened, "قطة تمشي على العشب")
+    shown = opened.locator(".result .prompt")
+    expect(shown).to_have_text("قطة تمشي على العشب")
+    ends = """(shown) => { const range = document.createRange(); range.selectNodeContents(shown);
+      return shown.getBoundingClientRect().right - range.getBoundingClientRect().right; }"""
+    assert shown.evaluate(ends) < 40
+
+
+# where the focus goes
+
+
+def test_generate_by_key_keeps_the_focus(opened: Page) -> None:
+    write(opened)
+    short(opened)
+    button = opened.locator("#generate")
+    button.focus()
+    opened.keyboard.press("Enter")
+    expect(button).to_be_focused()
+    expect(opened.locator("#player video")).to_be_visible()
+    expect(button).to_be_focused()
+
+
+def test_a_notice_gives_the_focus_back(opened: Page) -> None:
+    opened.locator("#generate").press("Enter")
+    opened.locator(".notice").get_by_role("button", name="Dismiss").press("Enter")
+    expect(opened.locator("#generate")).to_be_focused()

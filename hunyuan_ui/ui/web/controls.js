@@ -21,8 +21,7 @@ function nameSlider(block) {
   for (const input of block.querySelectorAll("input[type=number], input[type=range]")) set(input, "aria-label", title);
   const reset = block.querySelector(".reset-button");
   if (!reset) return;
-  set(reset, "aria-label", words["control.reset"].replace("{name}", title));
-  set(reset, "title", words["control.reset"].replace("{name}", title));
+  set(reset, "aria-label", words.reset.replace("{name}", title));
 }
 
 function complete(form) {

@@ -95,6 +95,23 @@ export function unload(video) {
   video.load();
 }
 
+/**
+ * Change what an area shows; where that takes away what had the focus, give it to the first button that is left in it,
+ * else to the form's own.
+ * @template Result
+ * @param {Element} area
+ * @param {() => Result} change
+ * @returns {Result}
+ */
+export function keepingFocus(area, change) {
+  const had = area.contains(document.activeElement) ? document.activeElement : null;
+  const result = change();
+  if (!had || (had.isConnected && had.checkVisibility())) return result;
+  const left = [...area.querySelectorAll("button")].find((one) => one.checkVisibility());
+  (left || document.getElementById("generate"))?.focus({ preventScroll: true });
+  return result;
+}
+
 /** Call `act` with a field's control. Gradio draws what is inside an accordion only once it is open. */
 export function withControl(field, act, triesLeft = FOLD_TRIES) {
   const control = document.getElementById(`field-${field.replaceAll("_", "-")}`);

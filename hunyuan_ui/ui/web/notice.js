@@ -1,6 +1,6 @@
 // Why a click was refused, and which field is to blame.
 
-import { fill, piecesOf, withControl } from "./dom.js";
+import { fill, keepingFocus, piecesOf, withControl } from "./dom.js";
 import { hear, send } from "./events.js";
 import { words } from "./language.js";
 
@@ -22,9 +22,11 @@ export function notice({ element, props, trigger, watch }) {
   const box = element.querySelector(".notice");
 
   function show(text, { field = null, isConfirmable = false } = {}) {
-    box.hidden = !text;
-    part("text").textContent = text || "";
-    part("confirm").hidden = !isConfirmable;
+    keepingFocus(box, () => {
+      box.hidden = !text;
+      part("text").textContent = text || "";
+      part("confirm").hidden = !isConfirmable;
+    });
     mark(field);
     if (text) box.scrollIntoView({ block: "nearest" });
   }

@@ -51,16 +51,23 @@ window.hunyuan = {
   ...createClicks({
     newId,
     tell: send,
-    disable(isDisabled) {
-      const button = generate();
-      if (button) button.disabled = isDisabled;
-    },
+    // Not by its own property, which would take the focus from it.
+    disable: (isDisabled) => generate()?.setAttribute("aria-disabled", String(isDisabled)),
   }),
 
   /** Draw parts once the form can be used. */
   later: (parts) =>
     new Promise((draw) => setTimeout(() => draw(parts.map(() => ({ __type__: "update", visible: true }))))),
 };
+
+document.addEventListener(
+  "click",
+  (event) => {
+    if (event.target instanceof Element && event.target.closest("#generate")?.ariaDisabled === "true")
+      event.stopImmediatePropagation();
+  },
+  true,
+);
 
 translateLabels();
 
@@ -73,7 +80,7 @@ document.addEventListener(
   (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
     const button = generate();
-    if (!button || button.disabled) return;
+    if (!button || button.ariaDisabled === "true") return;
     event.preventDefault();
     // The box hands its text over when it loses the focus.
     document.activeElement?.dispatchEvent(new Event("change", { bubbles: true }));

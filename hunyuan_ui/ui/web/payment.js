@@ -1,6 +1,6 @@
 // Who pays.
 
-import { fill, node, onSecret, piecesOf, showText } from "./dom.js";
+import { fill, keepingFocus, node, onSecret, piecesOf, showText } from "./dom.js";
 import { send } from "./events.js";
 import { words } from "./language.js";
 
@@ -37,15 +37,18 @@ export function payment({ element, props, trigger, watch }) {
     part("choices").replaceChildren(...choices.map((entry) => option(entry, value.chosen)));
     if (isFocused) part("choices").querySelector("input:checked")?.focus();
     part("help").textContent = chosen ? chosen.help : "";
-    part("key-form").hidden = value.chosen !== "visitor" || value.has_key;
-    part("kept").hidden = value.chosen !== "visitor" || !value.has_key;
-    part("code-form").hidden = value.chosen !== "owner" || !value.needs_code;
+    keepingFocus(element, () => {
+      part("key-form").hidden = value.chosen !== "visitor" || value.has_key;
+      part("kept").hidden = value.chosen !== "visitor" || !value.has_key;
+      part("code-form").hidden = value.chosen !== "owner" || !value.needs_code;
+    });
     part("login").hidden = value.chosen !== "owner" || !value.needs_login;
     showText(part("problem"), value.problem);
     send("payer", value.chosen);
   }
 
   fill(element, words);
+  part("choices").setAttribute("aria-label", words["pay.title"]);
   onSecret(part("key-form"), (key) => tell("bring", { key }));
   onSecret(part("code-form"), (code) => tell("enter", { code }));
   part("forget").addEventListener("click", () => tell("forget"));

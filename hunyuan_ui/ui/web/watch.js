@@ -1,7 +1,7 @@
 // The job card: jobs under way, how each ended, and notices of it.
 
 import { canNotify, channel, kept, tab } from "./browser.js";
-import { button, fill, node, piecesOf } from "./dom.js";
+import { button, fill, keepingFocus, node, piecesOf } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
 import { createFollowed } from "./followed.js";
 import { words } from "./language.js";
@@ -143,10 +143,12 @@ export function watch({ element, props, trigger, watch: onChange }) {
 
   function hideReady() {
     ready = null;
-    part("ready").hidden = true;
+    keepingFocus(card, () => (part("ready").hidden = true));
   }
 
-  function show() {
+  const show = () => keepingFocus(card, draw);
+
+  function draw() {
     const before = focus?.phase_text;
     const arranged = followed.arrange(wanted);
     ({ focus, resting } = arranged);
@@ -204,10 +206,8 @@ export function watch({ element, props, trigger, watch: onChange }) {
   const hasAddress = () => Boolean(props.value?.is_public) && keeping() !== "kept";
 
   function stopWatching() {
-    const hadFocus = part("stop") === document.activeElement;
     followed.stop(focus.id);
     show();
-    if (hadFocus && card.dataset.state === "stopped") part("again").focus();
   }
 
   function watchAgain(id) {
@@ -250,7 +250,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   function hideProblem(id) {
     if (id !== problem) return;
     problem = null;
-    part("ended").hidden = true;
+    keepingFocus(card, () => (part("ended").hidden = true));
   }
 
   function dismiss(id) {
