@@ -301,7 +301,7 @@ def _described(facts: dict[str, Any]) -> str:
     parts = [_WORDS("result.seed", seed=facts["request"]["seed"])]
     if facts["duration_s"] is not None:
         made = _WORDS("result.made", width=facts["width"], height=facts["height"])
-        parts[:0] = [made, _WORDS("result.seconds", seconds=f"{facts['duration_s']:.1f}")]
+        parts[:0] = [made, _WORDS.length(facts["frames"], facts["duration_s"])]
     if facts["cost_usd"] is not None:
         parts.append(money(facts["cost_usd"]))
     return ", ".join(parts)
@@ -322,7 +322,8 @@ def _print_estimate(request: VideoRequest, runner: JobRunner, *, as_json: bool) 
     if as_json:
         _print(json.dumps(facts))
     else:
-        prices = {"cost": facts["cost_usd"], "low": facts["low_usd"], "high": facts["high_usd"]}
+        length = _WORDS.length(request.video_length, request.duration_s)
+        prices = {"length": length, "cost": facts["cost_usd"], "low": facts["low_usd"], "high": facts["high_usd"]}
         _print(_WORDS("cli.estimate", **{**facts, **prices}))
     return Exit.DONE
 

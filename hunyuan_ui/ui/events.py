@@ -142,6 +142,6 @@ def _job_id(event: gr.EventData) -> str:
 
 def _is_news(job: Job) -> bool:
     """Whether an opening page should speak of its newest job: it goes on, or it went wrong a short while ago."""
-    if job.status is JobStatus.DONE:
+    if job.status in (JobStatus.DONE, JobStatus.CANCELLED):  # whoever cancelled it was told there and then
         return False
     return job.is_active or time.time() - job.updated_at < RECENT_S

@@ -20,7 +20,7 @@ from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.prompt_panel import build_coach
 from hunyuan_ui.ui.text import label
 from hunyuan_ui.ui.variations import COUNTS, count_in
-from hunyuan_ui.words import seconds_text, words
+from hunyuan_ui.words import words
 
 FIELDS: Final = tuple(VideoRequest.model_fields)
 # What time, price and the line above the button follow; text and seed change none of them.
@@ -126,8 +126,8 @@ def build_request_form(*, has_variations: bool = True) -> RequestForm:
         placed["size"] = _choice("size", presets.SIZES, size)
     with gr.Row(elem_classes="choices"):
         placed["quality"] = _choice("quality", _quality_choices(), presets.quality(default.infer_steps))
-        seconds = words()("form.frames", seconds=seconds_text(default))
-        placed["video_length"] = _control(fields["video_length"], label=seconds)
+        length = words().length(default.video_length, default.duration_s)
+        placed["video_length"] = _control(fields["video_length"], label=words()("form.frames", length=length))
     with gr.Row(elem_classes="choices seed-row"):
         placed["seed"] = _control(fields["seed"])
         placed["is_random"] = gr.Checkbox(
@@ -206,7 +206,8 @@ def _control(field: Parameter, **looks: Any) -> Any:
     }
     if field.is_text:
         shared.setdefault("lines", 2)
-        return gr.Textbox(max_length=int(field.high or 0), **shared)
+        # Gradio would cut what is pasted without a word; the request's own sentence says how much is too much.
+        return gr.Textbox(**shared)
     if field.name == "seed":
         # The range is checked by the request, whose sentence says more than Gradio's.
         return gr.Number(precision=0, **shared)

@@ -26,7 +26,7 @@ from hunyuan_ui.ui.prompt_panel import json_body
 from hunyuan_ui.ui.variations import COUNTS, count_in
 from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
-from hunyuan_ui.words import Words, seconds_text, words_for
+from hunyuan_ui.words import Words, words_for
 
 PRICE: Final = "/gradio_api/hunyuan/price"
 
@@ -72,7 +72,7 @@ def priced(wish: Mapping[str, Any], runner: JobRunner, payer: Payer, say: Words)
     return {
         "button": say.generate_label(expected, is_preview=is_free, count=count),
         "line": advice(request, expected, say),
-        "frames": say("form.frames", seconds=seconds_text(request)),
+        "frames": say("form.frames", length=say.length(request.video_length, request.duration_s)),
         "most_usd": 0.0 if is_free else expected.high_usd * count,
         "is_free": is_free,
     }
@@ -125,7 +125,7 @@ def _card(example: Example, runner: JobRunner, payer: Payer, say: Words) -> dict
         "title": say[f"example.{example.key}"],
         "settings": wish.model_dump(),
         "ratio": round(width / height, 3),
-        "shape": say("example.shape", shape=shape, seconds=seconds_text(wish)),
+        "shape": say("example.shape", shape=shape, length=say.length(wish.video_length, wish.duration_s)),
         "price": say["example.free"] if is_free else say("example.price", time=time, price=price),
         "most_usd": 0.0 if is_free else expected.high_usd,
     }

@@ -30,6 +30,9 @@ QUIET: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "h
 # What runs in the browser alone; Gradio hands the values over and takes the results at once.
 LOCAL: Final[dict[str, Any]] = {"fn": None, "api_visibility": "private"}
 
+# Characters of a click: so long a prompt, pasted by mistake, is still refused by its own sentence.
+MOST_SENT: Final = 50_000
+
 # Each draws upon those before it.
 STYLES: Final = ("base", "components", "form", "job", "examples", "gallery", "payment")
 
@@ -99,7 +102,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
 def _place(runner: JobRunner) -> Page:
     who = gr.Textbox(visible=False)
     job_id = gr.Textbox(visible=False)
-    sent = gr.Textbox(visible=False)
+    sent = gr.Textbox(visible=False, max_length=MOST_SENT)
     header = part("header")
     header.value = head_of(runner.read_spending(), runner.settings, runner.payers[0], words())
     if runner.settings.is_space:

@@ -82,10 +82,15 @@ class PayEvents:
             await self._runner.access.enter(visitor, _text(event, "code"))
             return "owner"
 
-        return self._event(enter)
+        return self._event(enter, accepts=True)
 
-    def _event(self, change: Change) -> Event:
-        """Return an event that changes something and shows the part again, with a sentence if it did not work."""
+    def _event(self, change: Change, *, accepts: bool = False) -> Event:
+        """Return an event that changes something and shows the part again, with a sentence if it did not work.
+
+        Args:
+            change: Returns who pays from then on.
+            accepts: What was typed was a code, and what it allows is said.
+        """
 
         async def answer(request: gr.Request, event: gr.EventData, who: object, shown: object) -> dict[str, Any]:
             settings = self._runner.settings
@@ -94,7 +99,9 @@ class PayEvents:
 
             async def changed(_request: gr.Request) -> dict[str, Any]:
                 chosen = await change(request, event, visitor)
-                return self._shown(visitor, say_for(request), login, chosen)
+                say = say_for(request)
+                accepted = say("pay.accepted", count=settings.visitor_daily_videos) if accepts else ""
+                return {**self._shown(visitor, say, login, chosen), "accepted": accepted}
 
             def refused(problem: JobProblem, _field: str | None, say: Words) -> dict[str, Any]:
                 chosen = chosen_payer(shown, self._runner)

@@ -34,7 +34,7 @@ SOON_POLL_S: Final = 0.5  # where the end is near or the wait is short
 SHORT_WAIT_S: Final = 30.0
 
 _MOVING: Final = frozenset({Phase.SENT, Phase.IN_SERVICE_QUEUE, Phase.RENDERING, Phase.RECONNECTING, Phase.DOWNLOADING})
-_PROMPT_SHOWN: Final = 160  # characters
+_PROMPT_SHOWN: Final = 240  # characters, more than two lines hold
 
 
 def _page_version() -> str:
@@ -73,7 +73,7 @@ def as_json(view: JobView, say: Words) -> dict[str, Any]:
         "phase_text": _title(view, say),
         "usual_text": _usual(view, say, has_usual=has_usual),
         "note_text": _note(view, say, is_late=is_late),
-        "prompt": job.request.prompt[:_PROMPT_SHOWN],
+        "prompt": _cut(job.request.prompt),
     }
 
 
@@ -109,7 +109,7 @@ def facts_of(job: Job, say: Words) -> list[str]:
     request, made = job.request, job.made
     facts = [
         say("result.made", width=made.width, height=made.height),
-        say("result.seconds", seconds=f"{made.duration_s:.1f}"),
+        say.length(made.frames, made.duration_s),
         say("result.steps", steps=request.infer_steps),
         say("result.seed", seed=request.seed),
     ]
@@ -127,6 +127,10 @@ def facts_of(job: Job, say: Words) -> list[str]:
     if job.inference_s is not None:
         facts.append(say("result.took", time=say.duration(job.inference_s)))
     return facts
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _PROMPT_SHOWN else f"{text[: _PROMPT_SHOWN - 1].rstrip()}…"
 
 
 def _title(view: JobView, say: Words) -> str:
@@ -426,7 +430,7 @@ def video_json(job: Job, code: str, say: Words) -> dict[str, Any]:
         "id": job.id,
         "code": code,
         "created_at": job.created_at,
-        "length": say("result.seconds", seconds=f"{made.duration_s:.1f}"),
+        "length": say.length(made.frames, made.duration_s),
         "duration_s": made.duration_s,
         "width": made.width,
         "height": made.height,

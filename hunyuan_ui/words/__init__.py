@@ -134,10 +134,15 @@ class Words:
             return self("price.most", most=money(max(most, CENT_USD)))
         return self("price.about", about=money(about), most=money(most))
 
+    def length(self, frames: int, seconds: float) -> str:
+        """Return the length of a video in seconds with one decimal place; of a single frame, that it is a picture."""
+        return self["result.one_picture"] if frames == 1 else self("result.seconds", seconds=f"{seconds:.1f}")
+
     def size_line(self, request: VideoRequest) -> str:
         """Return the real size and length of what a request makes, saying so where the size is rounded up."""
         width, height = request.real_size
-        facts = {"width": width, "height": height, "seconds": seconds_text(request)}
+        length = self.length(request.video_length, request.duration_s)
+        facts = {"width": width, "height": height, "length": length}
         if (width, height) == (request.width, request.height):
             return self("form.size_line", **facts)
         return self("form.size_line_rounded", asked=f"{request.width}x{request.height}", **facts)
@@ -173,11 +178,6 @@ class _Filled(Formatter):
 def money(usd: float) -> str:
     """Return US dollars as people read them."""
     return "under $0.01" if 0 < usd < CENT_USD else f"${usd:,.2f}"
-
-
-def seconds_text(request: VideoRequest) -> str:
-    """Return the length of a request's video in seconds with one decimal place."""
-    return f"{request.duration_s:.1f}"
 
 
 @cache

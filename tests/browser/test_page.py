@@ -116,11 +116,63 @@ def test_a_bad_value_gets_a_sentence_and_the_page_goes_on(opened: Page, app: Run
     expect(notice).to_contain_text("Prompt: nothing is written there")
     expect(opened.locator("#field-prompt textarea")).to_have_attribute("aria-invalid", "true")
     assert len(app.events("job.queued")) == before
+    opened.locator("#size label").filter(has_text="540").click()
+    expect(notice).to_be_visible()
     write(opened)
+    expect(notice).to_be_hidden()
+    expect(opened.locator("#field-prompt textarea")).not_to_have_attribute("aria-invalid", "true")
     short(opened)
     opened.locator("#generate").click()
-    expect(notice).to_be_hidden()
     video_plays(opened)
+
+
+@pytest.mark.parametrize("mend", ["type", "example"])
+def test_a_refusal_goes_when_its_cause_goes(opened: Page, mend: str) -> None:
+    opened.get_by_role("button", name="Advanced").click()
+    opened.get_by_label("Seed", exact=True).fill("99999999999")
+    write(opened)
+    opened.locator("#generate").click()
+    expect(opened.locator(".notice")).to_contain_text("Seed: ")
+    if mend == "type":
+        opened.get_by_label("Seed", exact=True).fill("7")
+    else:
+        opened.locator(".examples button").nth(2).click()
+    expect(opened.locator(".notice")).to_be_hidden()
+
+
+def test_a_pasted_text_stays_whole_and_is_refused_with_its_length(opened: Page, app: RunningApp) -> None:
+    before = len(app.events("job.queued"))
+    box = opened.locator("#field-prompt textarea")
+    for length, told in ((2416, "2416 characters"), (2001, "2001 characters"), (20_000, "20000 characters")):
+        box.fill("")
+        box.focus()
+        opened.keyboard.insert_text("a" * length)
+        assert len(box.input_value()) == length
+        opened.locator("#generate").click()
+        expect(opened.locator(".notice")).to_contain_text(told)
+        assert len(box.input_value()) == length
+    assert len(app.events("job.queued")) == before
+
+
+def test_one_frame_is_a_picture(opened: Page) -> None:
+    number = opened.locator("#field-video-length input[type=number]")
+    number.fill("1")
+    number.blur()
+    expect(opened.locator("#made-as")).to_contain_text("· 1 picture")
+    expect(opened.get_by_text("Frames · 1 picture")).to_be_visible()
+    write(opened)
+    opened.locator("#generate").click()
+    video = opened.locator(".result .facts")
+    expect(video).to_contain_text("1 picture", timeout=DONE_WITHIN_MS)
+    expect(opened.locator(".posters .length").first).to_have_text("1 picture")
+
+
+def test_a_long_prompt_of_a_waiting_job_ends_with_a_sign(opened: Page) -> None:
+    write(opened, "A heron stands still. " * 40)
+    opened.locator("#generate").click()
+    shown = opened.locator(".under-way .prompt")
+    expect(shown).to_have_text(re.compile("^A heron stands still.*…$"))
+    assert shown.evaluate("(shown) => shown.scrollHeight > shown.clientHeight")
 
 
 def test_frames_that_cannot_be_are_refused_with_the_nearest(opened: Page) -> None:
@@ -173,6 +225,10 @@ def test_a_waiting_job_can_be_cancelled_and_says_so(opened: Page) -> None:
     opened.locator(".under-way").get_by_role("button", name="Cancel").click()
     expect(opened.locator(".ended")).to_contain_text("It was not sent, and nothing was charged")
     video_plays(opened)
+    opened.reload()
+    opened.wait_for_function("hunyuan.videos.visitor().then(() => true)")
+    expect(opened.locator(".result .facts li").first).to_be_visible()
+    expect(opened.locator(".ended")).to_be_hidden()
 
 
 def test_text_stays_text(opened: Page) -> None:

@@ -100,6 +100,10 @@ def test_the_owners_key_opens_with_the_code_only(page: Page, paid: PaidEndpoint)
     code.fill(CODE)
     code.press("Enter")
     expect(page.locator(".payment [data-part=code-form]")).to_be_hidden()
+    expect(page.locator(".notice")).to_be_hidden()
+    expect(page.locator(".payment [data-part=accepted]")).to_have_text(
+        "Code accepted. The owner's key makes up to 50 videos a day for you."
+    )
     page.locator("#generate").click()
     is_done(page, "a paid fox")
     assert paid.posts["a paid fox"] == 1

@@ -4,6 +4,8 @@ import { fill, keepingFocus, piecesOf, withControl } from "./dom.js";
 import { hear, send } from "./events.js";
 import { words } from "./language.js";
 
+const TEXTS = ["prompt", "negative_prompt"];
+
 function mark(field) {
   for (const marked of document.querySelectorAll("[data-wrong]")) {
     marked.removeAttribute("data-wrong");
@@ -20,6 +22,8 @@ function mark(field) {
 export function notice({ element, props, trigger, watch }) {
   const part = piecesOf(element);
   const box = element.querySelector(".notice");
+  /** @type {any} */
+  let cause = null; // the field that is to blame
 
   function show(text, { field = null, isConfirmable = false } = {}) {
     keepingFocus(box, () => {
@@ -27,6 +31,7 @@ export function notice({ element, props, trigger, watch }) {
       part("text").textContent = text || "";
       part("confirm").hidden = !isConfirmable;
     });
+    cause = field;
     mark(field);
     if (text) box.scrollIntoView({ block: "nearest" });
   }
@@ -41,8 +46,16 @@ export function notice({ element, props, trigger, watch }) {
   hear("answered", () => {
     if (part("text").textContent === words.send_failed) show("");
   });
-  // It was about the price of another form.
-  hear("priced-anew", () => (part("confirm").hidden = true));
+  // What is said goes when its cause goes: the field was changed, the price is another one, somebody else pays.
+  hear("prompt", () => TEXTS.includes(cause) && show(""));
+  hear("priced-anew", () => {
+    if (!part("confirm").hidden || (cause && !TEXTS.includes(cause))) show("");
+  });
+  hear("settings", () => cause && show(""));
+  hear("paid-anew", () => !cause && show(""));
+  document.addEventListener("input", ({ target }) => {
+    if (cause && target instanceof Element && target.closest(`#field-${cause.replaceAll("_", "-")}`)) show("");
+  });
   watch("value", () => {
     const value = props.value || {};
     send("reply", value);

@@ -7,11 +7,13 @@ import { words } from "./language.js";
 export function payment({ element, props, trigger, watch }) {
   const part = piecesOf(element);
   /** @type {string | null} */
+  let shownState = "";
+  /** @type {string | null} */
   let choice = null; // made on this page; an answer about something else takes it back to no other
 
   function choose(payer) {
     choice = payer;
-    props.value = { ...props.value, chosen: payer, problem: "" };
+    props.value = { ...props.value, chosen: payer, problem: "", accepted: "" };
     show();
   }
 
@@ -43,7 +45,11 @@ export function payment({ element, props, trigger, watch }) {
       part("code-form").hidden = value.chosen !== "owner" || !value.needs_code;
     });
     part("login").hidden = value.chosen !== "owner" || !value.needs_login;
+    showText(part("accepted"), value.accepted);
     showText(part("problem"), value.problem);
+    const state = JSON.stringify([value.chosen, value.has_key, value.needs_code, value.needs_login]);
+    if (state !== shownState) send("paid-anew");
+    shownState = state;
     send("payer", value.chosen);
   }
 
