@@ -49,6 +49,7 @@ class Page:
     notice: Any
     watch: Any
     player: Any
+    screen: Any
     result: Any
     examples: Any
     videos: Gallery
@@ -117,12 +118,30 @@ def _place(runner: JobRunner) -> Page:
                 part("address")
             pay = build_pay()
         with gr.Column(scale=7, min_width=320, elem_id="screen"):
-            player = part("player")
+            screen = _build_screen(is_space=runner.settings.is_space)
+            player = part("player", "draw")
             watch = part("watch", "cancel", "look_again", "ended")
             result = part("result")
     examples = part("examples")
     gallery, owner = build_gallery(runner), build_owner(runner)
-    return Page(form, who, job_id, sent, header, notice, watch, player, result, examples, gallery, pay, owner)
+    return Page(form, who, job_id, sent, header, notice, watch, player, screen, result, examples, gallery, pay, owner)
+
+
+def _build_screen(*, is_space: bool) -> gr.Video:
+    """Place Gradio's video component; the page's script gives it its video and fetches its scripts in time.
+
+    Args:
+        is_space: Its share button posts to the discussions of a Space, and leads nowhere else.
+    """
+    return gr.Video(
+        label=label("page.player"),
+        show_label=False,
+        interactive=False,
+        visible=False,
+        loop=True,
+        buttons=["download", "share"] if is_space else ["download"],
+        elem_id="player",
+    )
 
 
 def _wire_sending(page: Page, events: PageEvents) -> None:
@@ -134,7 +153,7 @@ def _wire_sending(page: Page, events: PageEvents) -> None:
         events.send,
         [page.job_id, page.who, page.sent],
         [page.watch, page.notice],
-        js="(_id, who) => hunyuan.form.sent(who)",
+        js="(_id, who) => hunyuan.sending(hunyuan.form.sent(who))",
         trigger_mode="multiple",
         **QUIET,
     )
@@ -146,6 +165,7 @@ def _wire_sending(page: Page, events: PageEvents) -> None:
 def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:
     shown = [page.who, page.watch, page.pay, page.header, page.examples, page.player, page.result, page.form.keeper]
     demo.load(page_event(events.attach), [page.who], shown, js="() => [hunyuan.visitor()]", **QUIET)
+    page.player.draw(outputs=page.screen, js="() => hunyuan.screen()", **LOCAL)
     page.watch.ended(js="() => hunyuan.form.refresh()", **LOCAL)
 
 

@@ -9,7 +9,7 @@ from gradio.i18n import I18nData
 
 from hunyuan_ui.words import languages, words
 
-_LABELS: Final = ("form.", "field.", "app.duplicate")
+_LABELS: Final = ("form.", "field.", "app.duplicate", "page.player")
 
 
 def label(key: str) -> str:

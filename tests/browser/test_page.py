@@ -13,7 +13,7 @@ from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp, running_app
-from tests.browser.steps import PROMPT, short, write
+from tests.browser.steps import PROMPT, generate_short, short, write
 
 DONE_WITHIN_MS = 30_000
 PLAYING = "video => video.currentTime > 0.3 && !video.paused"
@@ -58,8 +58,9 @@ def test_a_stranger_types_a_prompt_and_sees_it_play(opened: Page) -> None:
     expect(opened.locator(".under-way")).to_be_visible()
     expect(opened.locator(".under-way")).to_contain_text("You can close this tab")
     video = video_plays(opened)
-    looks = video.evaluate("video => [video.videoWidth, video.videoHeight, video.muted, video.controls]")
-    assert looks == [864, 480, True, True]
+    looks = video.evaluate("video => [video.videoWidth, video.videoHeight, video.muted, video.playsInline, video.loop]")
+    assert looks == [864, 480, True, True, True]
+    assert video.get_attribute("poster") is not None
     seed = opened.get_by_label("Seed", exact=True).input_value()
     expect(opened.locator(".result .facts")).to_contain_text(f"seed {seed}")
     expect(opened.locator(".result .facts")).to_contain_text("864x480")
@@ -242,6 +243,47 @@ def test_text_stays_text(opened: Page) -> None:
     opened.reload()
     expect(opened.locator(".result .prompt")).to_have_text(hostile)
     assert opened.evaluate("window.ran") is None
+
+
+def test_the_player_is_gradios_own_and_plays_from_this_pages_route(opened: Page, app: RunningApp) -> None:
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    generate_short(opened)
+    video = video_plays(opened)
+    assert opened.evaluate("gradio_config.components.find((one) => one.props.elem_id === 'player').type") == "video"
+    assert video.get_attribute("src").startswith(f"{app.url}/gradio_api/hunyuan/videos/")
+    assert [url for url in asked if "/file=" in url] == []
+    with opened.expect_download() as download:
+        opened.locator("#player").get_by_role("button", name="Download").click()
+    assert re.fullmatch(r"hunyuan-video-864x480-seed-\d+\.mp4", download.value.suggested_filename)
+
+
+def test_the_players_scripts_wait_until_the_page_is_used(opened: Page) -> None:
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.wait_for_load_state("networkidle")
+    loaded = "performance.getEntriesByType('resource').filter(({ name }) => /[/]VideoPreview-/.test(name)).length"
+    assert opened.evaluate(loaded) == 0
+    opened.locator("#field-prompt textarea").focus()
+    opened.wait_for_function(f"{loaded} > 0")
+    expect(opened.locator("#player")).to_be_hidden()
+
+
+def test_the_players_controls_have_names_and_answer_to_their_own_keys_alone(opened: Page) -> None:
+    generate_short(opened)
+    video = video_plays(opened)
+    player = opened.locator("#player")
+    expect(player.get_by_role("progressbar", name="Position")).to_have_count(1)
+    play = player.get_by_role("button", name="Play or pause")
+    play.focus()
+    expect(player.locator(".controls")).to_have_css("opacity", "1")
+    for key in ("Shift", "ArrowRight", "a"):
+        opened.keyboard.press(key)
+        assert not video.evaluate("video => video.paused"), key
+    opened.keyboard.press(" ")
+    assert video.evaluate("video => video.paused")
+    opened.keyboard.press("Tab")
+    assert video.evaluate("video => video.paused")
 
 
 def test_a_deleted_video_leaves_the_screen(opened: Page) -> None:

@@ -14,7 +14,8 @@ import { notice } from "./notice.js";
 import { owner } from "./owner.js";
 import { panel } from "./panel.js";
 import { payment } from "./payment.js";
-import { player, result } from "./result.js";
+import { player, screen } from "./player.js";
+import { result } from "./result.js";
 import { arrived, ask } from "./server.js";
 import { viewer } from "./viewer.js";
 import { watch } from "./watch.js";
@@ -42,6 +43,12 @@ window.hunyuan = {
   browser: { keeping },
   videos: { ask, visitor: () => arrived },
   visitor,
+  screen,
+
+  sending(values) {
+    send("sending", values[0]);
+    return values;
+  },
 
   prompted(prompt, negative) {
     send("prompt", { prompt, negative });

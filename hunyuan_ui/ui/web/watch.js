@@ -11,6 +11,7 @@ import { keeping, request, visitorIs } from "./server.js";
 const ABORT_MS = 5000;
 const FIRST_PICTURE_MS = 500;
 const SOON_S = 1; // after a click, where refusals and quick jobs end
+const SENT_MS = [30, 60, 120, 240]; // between questions whether the server has a click by now
 const ASK_AGAIN_AFTER_MS = 3000;
 const NOTIFY = "hunyuan_notify";
 
@@ -102,8 +103,10 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (isKnown) ask();
   };
 
-  async function finish(id, within_s = 0) {
-    const job = await askJobs(`jobs/${id}?within_s=${within_s}`);
+  const askJob = (id, within_s) => askJobs(`jobs/${id}?within_s=${within_s}`);
+  const finish = async (id, within_s = 0) => take(id, await askJob(id, within_s));
+
+  function take(id, job) {
     if (job.status) answered(id);
     if (job.is_active) return;
     const { isNews, isWatched } = followed.end(id);
@@ -125,6 +128,20 @@ export function watch({ element, props, trigger, watch: onChange }) {
   // The server answers as soon as the job has ended, so that a quick one is shown without a poll between; where it does
   // not, the polls find out.
   const expect = (id) => finish(id, SOON_S).then(poll, poll);
+
+  // Gradio takes longer to hand the click's answer over than a quick job takes.
+  async function expectSoon(id) {
+    for (const wait_ms of SENT_MS) {
+      await new Promise((go) => setTimeout(go, wait_ms));
+      if (seen.job === id) return;
+      const job = await askJob(id, SOON_S).catch(() => ({}));
+      if (!job.status) continue;
+      if (seen.job !== id) begin(id);
+      take(id, job);
+      poll();
+      return;
+    }
+  }
 
   function showVideo(video) {
     send("ready", video);
@@ -276,9 +293,13 @@ export function watch({ element, props, trigger, watch: onChange }) {
     isKnown = true;
     visitorIs(value.token);
     if (value.job && value.job !== seen.job) {
-      seen.job = value.job;
-      followed.follow(value.job);
-      if (value.is_new) expectNew(value.job);
+      if (value.is_new) {
+        begin(value.job);
+        expect(value.job);
+      } else {
+        seen.job = value.job;
+        followed.follow(value.job);
+      }
     }
     if (value.looked_at && value.looked_at !== seen.lookedAt) {
       seen.lookedAt = value.looked_at;
@@ -290,13 +311,15 @@ export function watch({ element, props, trigger, watch: onChange }) {
     poll();
   }
 
-  function expectNew(id) {
+  /** Make way for a job that this page has sent. */
+  function begin(id) {
+    seen.job = id;
+    followed.follow(id);
     wanted = id;
     hideProblem(problem);
     hideReady();
     otherTabs.postMessage("new job");
     element.scrollIntoView({ block: "nearest" });
-    expect(id);
   }
 
   fill(element, words);
@@ -321,6 +344,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   });
   window.addEventListener("online", poll);
   otherTabs.addEventListener("message", ({ data }) => (data.dismissed ? dismiss(data.dismissed) : poll()));
+  hear("sending", expectSoon);
   // The answer to a click may be lost although its job is stored.
   for (const name of ["late", "unanswered"])
     hear(name, (id) => {

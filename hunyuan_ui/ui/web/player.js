@@ -1,0 +1,124 @@
+// The player: Gradio's own video component, which plays from this page's route and not from a copy in Gradio's cache.
+
+import { prefersCalm } from "./dom.js";
+import { hear } from "./events.js";
+import { words } from "./language.js";
+import { onShown } from "./result.js";
+import { filesOf } from "./server.js";
+
+const MOST_LOADS = 6;
+const STEP_S = 0.5;
+// Gradio names them in English, and its bar not at all.
+const NAMES = {
+  "[role=button]:first-child": words.play_or_pause,
+  "[role=button]:last-child": words.full_screen,
+  ".volume-button": words.volume,
+  progress: words.position,
+};
+
+/** @type {any} */
+let drawn = { visible: false, value: null };
+
+/** What Gradio's component shows from now on. */
+export const screen = () => ({ __type__: "update", ...drawn });
+
+/** Return a video as Gradio describes files; its share button sends what lies at the address in `data`. */
+function fileData(video) {
+  const url = new URL(filesOf(video).src, document.baseURI).href;
+  return { path: url, url, data: url, orig_name: `${video.id}.mp4`, meta: { _type: "gradio.FileData" } };
+}
+
+/** Call `act` once, in an idle moment after the page was first used: whoever only looks need not load its scripts. */
+function onUse(act) {
+  const wait = window.requestIdleCallback || setTimeout;
+  const used = new AbortController();
+  const start = () => {
+    used.abort();
+    wait(act);
+  };
+  for (const sign of ["focusin", "pointerdown", "keydown"])
+    document.addEventListener(sign, start, { capture: true, signal: used.signal });
+}
+
+export function player({ element, props, trigger, watch }) {
+  /** @type {any} */
+  let shown = null;
+  /** @type {any} */
+  let dressed = null; // the element that Gradio has drawn for it
+  let loads = 0;
+  const current = () => /** @type {HTMLVideoElement | null} */ (document.querySelector("#player video"));
+
+  function draw(changes) {
+    drawn = { ...drawn, visible: true, ...changes };
+    trigger("draw");
+  }
+
+  function show(video) {
+    loads = 0;
+    if (shown?.id === video.id) {
+      if (dressed?.error) dressed.load();
+      return;
+    }
+    shown = video;
+    draw({ value: fileData(video), autoplay: !prefersCalm() });
+  }
+
+  function forget(id) {
+    if (id !== shown?.id) return;
+    shown = null;
+    draw({ value: null });
+  }
+
+  /** Give the element that Gradio has drawn what its component does not: poster, shape and names. */
+  function dress() {
+    const video = current();
+    if (!video || video === dressed || !shown) return;
+    dressed = video;
+    const { poster, ratio } = filesOf(shown);
+    video.poster = poster;
+    video.style.aspectRatio = ratio;
+    letPlay();
+    video.setAttribute("aria-label", words.player);
+    for (const [control, name] of Object.entries(NAMES))
+      place.querySelector(`#player .controls ${control}`)?.setAttribute("aria-label", name);
+  }
+
+  // Otherwise a browser may not start it by itself, and a phone in full screen only. Gradio undoes both while it draws.
+  function letPlay() {
+    dressed.muted = true;
+    dressed.playsInline = true;
+  }
+
+  /** Gradio's play button takes any key, even Tab, for a press, and its bar none. */
+  function press(event) {
+    if (!dressed || !event.target.closest("#player .controls")) return;
+    if (event.key !== "Enter" && event.key !== " ") event.stopPropagation();
+    const step_s = { ArrowLeft: -STEP_S, ArrowRight: STEP_S }[event.key];
+    if (step_s) dressed.currentTime = Math.min(Math.max(dressed.currentTime + step_s, 0), dressed.duration);
+    if (step_s || event.key === " ") event.preventDefault();
+  }
+
+  // A browser does not ask again for a video whose answer went wrong. Its errors do not bubble.
+  function loadAgain(event) {
+    const video = event.target;
+    if (video !== dressed || !shown) return;
+    event.stopPropagation();
+    if (loads === MOST_LOADS) return;
+    setTimeout(() => video === dressed && video.load(), 1000 * 2 ** loads);
+    loads += 1;
+  }
+
+  const place = element.closest("#screen");
+  new MutationObserver(dress).observe(place, { childList: true, subtree: true });
+  place.addEventListener("error", loadAgain, true);
+  place.addEventListener("loadedmetadata", ({ target }) => target === dressed && letPlay(), true);
+  place.addEventListener("loadeddata", () => (loads = 0), true);
+  place.addEventListener("keydown", press);
+  place.addEventListener("click", ({ target }) => {
+    if (dressed && target.closest(".volume-button")) dressed.muted = false;
+  });
+  // A dialog covers this player, which need not go on behind it.
+  hear("covered", () => current()?.pause());
+  onShown(props, watch, show, forget);
+  onUse(() => draw({}));
+}
