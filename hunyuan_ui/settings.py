@@ -212,7 +212,7 @@ class Settings:
         """Read and check the settings of the environment.
 
         Args:
-            environ: In place of the process's environment. In that, what Gradio and the libraries below it read is tidied.
+            environ: In place of the process's environment, in which what Gradio and its libraries read is tidied.
             share: Whether a public link was asked for on the command line.
             home: Folder of app.py; the default data folder is `data` in it.
             mounts: In place of this machine's, for tests.

@@ -436,7 +436,7 @@ async def test_a_deleted_video_is_served_by_nobody_not_even_gradio(
 
 
 async def test_a_download_under_way_ends_whole_although_the_video_is_deleted(settings: Settings) -> None:
-    padding = (3_000_008).to_bytes(4, "big") + b"free" + bytes(3_000_000)
+    padding = (3_000_008).to_bytes(4, "big") + b"uuid" + bytes(3_000_000)
     put_video(settings.data_dir, ALICE, data=mp4_bytes() + padding)
     async with opened(settings) as shelf:
         video = (await shelf.listed())[0]

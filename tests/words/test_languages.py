@@ -19,7 +19,7 @@ OTHERS = languages()[1:]
 
 # What is the same in Chinese: names, formats, symbols.
 NOT_CHINESE = {
-    *("app.title", "page.language", "export.gif", "result.made", "result.cost"),
+    *("app.title", "page.language", "export.gif", "result.made", "result.cost", "form.size_line", "example.shape"),
     *("owner.day", "error.setting"),
     *(
         "call.of_value",
