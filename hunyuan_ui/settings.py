@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
 
+from hunyuan_ui.env_file import NAMED_BY, add_env_file
 from hunyuan_ui.environment import read_value, text_of, tidy
 from hunyuan_ui.errors import SettingsError, reason
 from hunyuan_ui.own_names import is_loopback, listening_name
@@ -195,6 +196,15 @@ class Settings:
             "GRADIO_MCP_SERVER", _yes_or_no, 'Offer the API to agents as MCP tools; needs pip install "gradio[mcp]".'
         ),
     )
+    env_file: Path | None = field(
+        default=None,
+        metadata=_declared(
+            NAMED_BY,
+            _path,
+            "File of more settings, NAME=value in a line; the environment wins.",
+            ".env beside app.py, if it is there",
+        ),
+    )
     share: bool = False
     is_space: bool = False
     storage: Storage = "kept"  # what a restart leaves of the data folder
@@ -209,12 +219,13 @@ class Settings:
         home: Path = Path(),
         mounts: Iterable[tuple[PurePath, str]] | None = None,
     ) -> Settings:
-        """Read and check the settings of the environment.
+        """Read and check the settings of the environment and of the settings file.
 
         Args:
-            environ: In place of the process's environment, in which what Gradio and its libraries read is tidied.
+            environ: In place of the process's environment. To that the settings file is added, and what Gradio and the
+                libraries below it read is tidied there; neither is done here.
             share: Whether a public link was asked for on the command line.
-            home: Folder of app.py; the default data folder is `data` in it.
+            home: Folder of app.py; the settings file `.env` and the default data folder `data` lie in it.
             mounts: In place of this machine's, for tests.
 
         Raises:
@@ -222,6 +233,7 @@ class Settings:
         """
         if environ is None:
             environ = os.environ
+            add_env_file(os.environ, home)
             tidy(os.environ)
         _check_names(environ)
         values = {

@@ -54,7 +54,9 @@ class Served(NamedTuple):
 
 
 def check_served(settings: Settings, served: Iterable[Served]) -> None:
-    """Refuse to start where the data folder lies in what is served to everybody, is the same, or holds it.
+    """Refuse to start where the data folder or the settings file meets what is served to everybody.
+
+    The data folder may not lie in it, be the same, or hold it; the settings file may not lie in it.
 
     Whatever names and links lead there: folders are told apart by what the system knows them by.
 
@@ -66,6 +68,7 @@ def check_served(settings: Settings, served: Iterable[Served]) -> None:
         SystemExit: With status 2 and a sentence that names the variable; nothing was started.
     """
     data = _places(settings.data_dir)
+    env_file = _places(settings.env_file) if settings.env_file else []
     for name, path, may_lie_inside in served:
         try:
             there = _places(path.resolve())
@@ -73,6 +76,8 @@ def check_served(settings: Settings, served: Iterable[Served]) -> None:
             stop(SettingsError(name, "circle"))
         if there[0] in data or (data[0] in there and not may_lie_inside):
             stop(SettingsError(name, "served", served=path, data=settings.data_dir))
+        if there[0] in env_file:
+            stop(SettingsError(name, "served_env_file", served=path, file=settings.env_file))
 
 
 def check_writable(served: Served) -> None:
@@ -208,6 +213,7 @@ def describe(settings: Settings, *, spent_today_usd: float = 0.0, spent_total_us
         say(f"start.reach.{settings.public_by or 'private'}", address=address),
         _whose_key(settings),
         say("start.most", most=_most(settings, spent_today_usd, spent_total_usd)),
+        *([say("start.env_file", file=settings.env_file)] if settings.env_file else []),
         say("start.data", folder=settings.data_dir),
     ]
     return [*lines, *_storage(settings)]

@@ -86,7 +86,7 @@ def running_app(
     data_dir, log = folder / "data", folder / "app.log"
     settings = {"HUNYUAN_UI_DATA_DIR": str(data_dir), "HUNYUAN_UI_POLL_SECONDS": "0.1"}
     settings |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "cache"), "PYTHONUNBUFFERED": "1"}
-    settings["PYTHONPATH"] = str(ROOT)
+    settings |= {"PYTHONPATH": str(ROOT), "HUNYUAN_UI_ENV_FILE": os.devnull}
     process = _start(script, {**os.environ, **settings, **environment}, log, is_forked=is_forked)
     app = RunningApp(process, f"http://{host}:{port}/", data_dir, log)
     try:

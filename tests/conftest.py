@@ -28,6 +28,7 @@ def _clear_environment() -> None:
             del os.environ[name]
     os.environ.pop("SYSTEM", None)  # "spaces" makes Gradio believe it runs on one
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=_gradio_files.name)
+    os.environ["HUNYUAN_UI_ENV_FILE"] = os.devnull  # never the developer's own, with a key in it
 
 
 # Gradio and huggingface_hub read these once, when they are imported; so this comes before any test module.

@@ -47,6 +47,7 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("HUNYUAN_UI_VISITOR_DAILY_VIDEOS", "0", "visitor_daily_videos", 0),
     ("HUNYUAN_UI_VISITOR_DAILY_VIDEOS", "007", "visitor_daily_videos", 7),
     ("HUNYUAN_UI_REQUIRE_LOGIN", "No", "requires_login", False),
+    ("HUNYUAN_UI_ENV_FILE", "/srv/../page.env", "env_file", Path("/page.env")),
     ("GRADIO_SERVER_NAME", "0.0.0.0", "server_name", "0.0.0.0"),
     ("GRADIO_SERVER_PORT", "1", "server_port", 1),
     ("GRADIO_SERVER_PORT", "65535", "server_port", 65_535),
@@ -108,6 +109,7 @@ BAD: list[tuple[str, str]] = [
     *(("GRADIO_SERVER_PORT", text) for text in ("0", "65536", *BAD_WHOLE)),
     *(("HUNYUAN_UI_REQUIRE_LOGIN", text) for text in ("maybe", "2", "yes")),  # yes is for Spaces with a login only
     ("HUNYUAN_UI_DATA_DIR", "~nobody-of-that-name/data"),
+    ("HUNYUAN_UI_ENV_FILE", "~nobody-of-that-name/page.env"),
     ("GRADIO_MCP_SERVER", "on"),
 ]
 

@@ -255,18 +255,25 @@ def test_links_that_go_round_in_a_circle_are_named(folders: Path, capsys: pytest
         ({"GRADIO_ALLOWED_PATHS": "/nowhere, {data}/videos"}, "GRADIO_ALLOWED_PATHS"),
         ({"GRADIO_ALLOWED_PATHS": "/"}, "GRADIO_ALLOWED_PATHS"),
         ({"GRADIO_ALLOWED_PATHS": "/nowhere,", "HUNYUAN_UI_DATA_DIR": str(ROOT / "data")}, "GRADIO_ALLOWED_PATHS"),
+        ({"GRADIO_ALLOWED_PATHS": "/nowhere,{file}", "HUNYUAN_UI_ENV_FILE": "{file}"}, "GRADIO_ALLOWED_PATHS"),
+        ({"GRADIO_ALLOWED_PATHS": "{files}", "HUNYUAN_UI_ENV_FILE": "{file}"}, "GRADIO_ALLOWED_PATHS"),
         ({"HUNYUAN_UI_DATA_DIR": ".gradio/cached_examples/x"}, "GRADIO_EXAMPLES_CACHE"),
         ({"HUNYUAN_UI_DATA_DIR": "{temp}"}, "GRADIO_TEMP_DIR"),
     ],
 )
-def test_each_way_in_which_gradio_would_serve_the_ledger_is_named(
+@pytest.mark.usefixtures("own_environment")
+def test_each_way_in_which_gradio_would_serve_the_ledger_or_the_key_is_named(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     variables: dict[str, str],
     named: str,
 ) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "page.env").touch()
     places = {"data": str(tmp_path / "data"), "temp": os.environ["GRADIO_TEMP_DIR"]}
+    places |= {"files": str(files), "file": str(files / "page.env")}
     for name, text in variables.items():
         monkeypatch.setenv(name, text.format_map(places))
     settings = read_settings([], ROOT)

@@ -27,7 +27,7 @@ def clean_environment() -> None:
         if name.startswith(("SEGMIND_", "HUNYUAN_UI_", "GRADIO_", "SPACE_")):
             del os.environ[name]
     os.environ.pop("SYSTEM", None)
-    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
+    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", HUNYUAN_UI_ENV_FILE=os.devnull)
 
 
 @contextmanager

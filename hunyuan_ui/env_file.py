@@ -1,0 +1,83 @@
+"""The settings file `.env`: lines NAME=value, added to the environment where that does not set them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Final
+
+from hunyuan_ui.environment import text_of
+from hunyuan_ui.errors import SettingsError
+
+NAMED_BY: Final = "HUNYUAN_UI_ENV_FILE"
+_DEFAULT: Final = ".env"
+_MOST_BYTES: Final = 1024 * 1024
+# As a shell reads it (`set -a; . ./.env`), but nothing in a value is expanded or escaped.
+_LINE: Final = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=(?P<text>[^\0-\x08\n-\x1f\x7f]*)", re.ASCII)
+_QUOTED: Final = re.compile(r"""\s*(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)")(?:\s+#.*)?""")
+_COMMENT: Final = re.compile(r"\s#.*")
+
+
+def add_env_file(environ: MutableMapping[str, str], home: Path) -> None:
+    """Add to an environment what the settings file says and the environment does not, not even with an empty value.
+
+    Args:
+        environ: Is changed; afterwards it names the file that was read, if there was one.
+        home: Folder of app.py, where a file named `.env` is read unless the environment names another one.
+
+    Raises:
+        SettingsError: The file cannot be read, or a line of it is wrong; names the file and the line, never its text.
+    """
+    named = text_of(environ, NAMED_BY)
+    file = Path(named) if named else home / _DEFAULT
+    # A folder of that name is somebody's virtual environment; a link that leads nowhere is a mistake.
+    if not named and (file.is_dir() or not (file.exists() or file.is_symlink())):
+        return
+    said = _parsed(_text_of_file(file), str(file))
+    if NAMED_BY in said:
+        raise SettingsError(NAMED_BY, "env_file_in_itself")
+    try:
+        environ.update({name: text for name, text in said.items() if not _is_given(name, environ)})
+    except ValueError:  # the system's own encoding has no such letter
+        raise SettingsError(str(file), "env_file") from None
+    environ[NAMED_BY] = str(file.expanduser().absolute())
+
+
+def _parsed(text: str, file: str) -> dict[str, str]:
+    said: dict[str, str] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if not (line := line.strip()) or line.startswith("#"):
+            continue
+        found = _LINE.fullmatch(line)
+        value = None if found is None else _value(found["text"])
+        if found is None or value is None:
+            raise SettingsError(file, "env_line", line=number)
+        said[found["name"]] = value
+    return said
+
+
+def _text_of_file(file: Path) -> str:
+    try:
+        with file.expanduser().open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ValueError
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except (OSError, RuntimeError, ValueError):
+        raise SettingsError(str(file), "env_file") from None
+
+
+def _value(text: str) -> str | None:
+    """Return a value without its quotes and comment; None where its quotes are no pair."""
+    if quoted := _QUOTED.fullmatch(text):
+        return quoted["single"] or quoted["double"] or ""
+    plain = _COMMENT.sub("", text, count=1).strip()
+    return None if plain.startswith(("'", '"')) else plain
+
+
+def _is_given(name: str, environ: Mapping[str, str]) -> bool:
+    # Programs take a proxy's name in either case, some the one and some the other first.
+    return name in environ or (
+        name.lower().endswith("_proxy") and any(name.lower() == given.lower() for given in environ)
+    )
