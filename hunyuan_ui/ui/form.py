@@ -139,7 +139,7 @@ def build_request_form(*, has_variations: bool = True) -> RequestForm:
             if field.is_advanced:
                 placed[field.name] = _control(field, info=label(f"field.{field.name}.help"))
     with gr.Row(elem_classes="choices sending"):
-        placed["keeper"] = part("form", "collect", "send", "fill", "say", facts=script_facts())
+        placed["keeper"] = part("form", "collect", "send", "fill", "say", "keep", facts=script_facts())
         placed["variations"] = _choice("variations", COUNTS, COUNTS[0], visible=has_variations)
     # Its price comes with the first answer: what was true when this program started may be so no longer.
     placed["generate"] = gr.Button(words()["generate.label"], variant="primary", size="lg", elem_id="generate")

@@ -195,6 +195,7 @@ def _wire_form(page: Page) -> None:
     on([form.seed.input], **local("seeded"))
     on([form.reuse_seed.click], **local("reseeded"))
     form.keeper.fill(**local("filled"))
+    form.keeper.keep(inputs=form.held, js="(...held) => hunyuan.form.kept(held)", **LOCAL)
     said = [form.video_length, page.header, page.examples]
     form.keeper.say(outputs=said, js="() => hunyuan.form.said()", **LOCAL)
     texts: list[Any] = [form.prompt, form.negative_prompt]

@@ -490,3 +490,63 @@ def test_text_typed_right_after_reuse_is_kept(page: Page, quick: tuple[PaidEndpo
     box.press_sequentially(" At dusk.")
     page.wait_for_timeout(1500)  # longer than any answer takes
     expect(box).to_have_value(f"{prompt} At dusk.")
+
+
+# what is not sent yet
+
+
+def filled_in(page: Page, prompt: str) -> dict[str, Any]:
+    """Change something of every kind of control."""
+    write(page, prompt)
+    pick(page, "shape", "9:16")
+    pick(page, "size", "540")
+    pick(page, "quality", "Fine")
+    pick(page, "variations", "2")
+    page.locator("#is-random label").click()
+    number(page, "seed").fill("4711")
+    page.locator("#advanced > button").click()
+    page.locator("#field-negative-prompt textarea").fill("a blurry picture")
+    number(page, "flow_shift").fill("9")
+    number(page, "flow_shift").blur()
+    expect(page.locator("#made-as:not([data-old])")).to_contain_text("544x960")
+    page.wait_for_timeout(300)
+    return standing(page)
+
+
+def standing(page: Page) -> dict[str, Any]:
+    """Return what stands in the form, Advanced open."""
+    is_closed = page.locator("#advanced > button").get_attribute("aria-expanded") == "false"
+    if is_closed:
+        page.locator("#advanced > button").click()
+    expect(page.locator("#field-width input[type=number]")).to_be_visible()
+    numbers = {name: number(page, name).input_value() for name in ("seed", "flow_shift", "width", "video_length")}
+    choices = {name: chosen(page, name) for name in ("shape", "size", "quality", "variations")}
+    texts = {name: page.locator(f"#field-{name} textarea").input_value() for name in ("prompt", "negative-prompt")}
+    return {**numbers, **choices, **texts, "is_random": page.locator("#is-random input").is_checked()}
+
+
+@pytest.mark.parametrize("leave", ["reload", "language", "elsewhere"])
+def test_a_draft_outlives_a_reload_another_language_and_another_page(
+    page: Page, app: RunningApp, prompt: str, leave: str
+) -> None:
+    opened(page, app.url)
+    before = filled_in(page, prompt)
+    assert (before["is_random"], before["size"], before["variations"], before["flow_shift"]) == (False, "540", "2", "9")
+    if leave == "reload":
+        page.locator("#field-prompt textarea").press_sequentially("!")
+        before["prompt"] += "!"
+        page.reload()
+    elif leave == "language":
+        page.locator(".language").click()
+        expect(page.locator(".language")).to_have_text("English")
+    else:
+        page.goto("about:blank")
+        page.goto(app.url)
+    expect(page.locator("#made-as:not([data-old])")).to_contain_text("544x960")
+    assert standing(page) == before
+
+
+def test_another_tab_begins_without_the_draft(page: Page, app: RunningApp, prompt: str) -> None:
+    filled_in(opened(page, app.url), prompt)
+    other = opened(page.context.new_page(), app.url)
+    expect(other.locator("#field-prompt textarea")).to_have_value("")

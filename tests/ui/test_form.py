@@ -46,7 +46,7 @@ def test_a_control_takes_its_numbers_from_its_parameter(form: RequestForm, field
     control: Any = getattr(form, field.name)
     assert control.value == field.default
     if field.is_text:
-        assert control.max_length == field.high
+        assert control.max_length is None  # Gradio would cut what is pasted without a word
     elif field.name != "seed":
         assert (control.minimum, control.maximum, control.step) == (field.low, field.high, field.step)
 

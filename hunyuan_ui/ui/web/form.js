@@ -1,17 +1,19 @@
 // The form: what a choice sets is set here at once, and what a click sends is what stands here at that moment. The
 // server only prices; its answer is dropped when the form has changed since, and a price is shown only beside its form.
 
-import { visitor } from "./browser.js";
+import { tab, visitor } from "./browser.js";
 import { completeControls } from "./controls.js";
 import { node } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
-import { agreedPrice, createFormValues, withinRange } from "./form_values.js";
-import { carried, words } from "./language.js";
+import { agreedPrice, createFormValues, draftIn, withinRange } from "./form_values.js";
+import { words } from "./language.js";
 import { request, visitorIs } from "./server.js";
 
 const ASK_AFTER_MS = 50; // a slider that moves asks once it rests
 const ASK_AGAIN_MS = 2000;
 const ANSWER_WITHIN_MS = 10000;
+const KEEP_AFTER_MS = 100;
+const DRAFT = "hunyuan_draft";
 const PRICE_WITHIN_MS = 3000; // so long a click waits for a price that is on its way
 
 // Gradio would draw the button's text later, and a price must not stand beside another form for one frame.
@@ -23,7 +25,7 @@ function label(text) {
   if (shown && shown.data !== text) shown.data = text;
 }
 
-/** Call `hide` as soon as somebody changes what has a price, and `touched` as soon as they type. */
+/** Call `hide` as soon as somebody changes what has a price, and `touched` with what they do. */
 function onTyping(pricedIds, touched, hide) {
   const boxOf = (event) => (event.target instanceof Element && event.target.closest("#form") ? event.target : null);
   const atFocus = new WeakMap(); // numbers as they were when their boxes were entered
@@ -34,7 +36,7 @@ function onTyping(pricedIds, touched, hide) {
       (event) => {
         const box = boxOf(event);
         if (!box) return;
-        if (name === "input") touched();
+        touched(name);
         if (pricedIds.some((id) => box.closest(`#${id}`)) && (name === "input" || box.closest("button"))) hide();
       },
       true,
@@ -75,8 +77,12 @@ export function form({ element, props, trigger, watch }) {
   let seenUsd = null; // the most that the button, a picked card or a refusal has shown last
   let lastSeed = null;
   let isTouched = false;
+  let isOpen = false; // the server has said what the form begins with
   const changes = []; // functions from what the form holds to what it should hold, until Gradio takes them
   let news = {}; // what else Gradio is to show
+  /** @type {any} */
+  let draft = null; // what the form holds, kept in the tab
+  let keeping;
   let isWhole = false; // the next question is also about the page's head and the examples
   /** @type {AbortController | null} */
   let asking = null;
@@ -150,6 +156,7 @@ export function form({ element, props, trigger, watch }) {
   }
 
   function look(held) {
+    keep(held);
     const key = keyOf(held);
     const isSame = key === formKey;
     form = held;
@@ -160,6 +167,27 @@ export function form({ element, props, trigger, watch }) {
     send("priced-anew");
     if (isOf(price, form)) trigger("say");
     else ask();
+  }
+
+  // The draft
+
+  function keep(held) {
+    if (!isOpen) return;
+    draft = held;
+    tab.set(DRAFT, JSON.stringify(held));
+  }
+
+  /** Keep what is in the form once Gradio has it all. */
+  function keepSoon() {
+    clearTimeout(keeping);
+    keeping = setTimeout(() => trigger("keep"), KEEP_AFTER_MS);
+  }
+
+  // The page may go before Gradio has handed over the last letters.
+  function keepLastLetters() {
+    /** @type {HTMLTextAreaElement | null} */
+    const box = document.querySelector("#field-prompt textarea");
+    if (draft && box) keep({ ...draft, prompt: box.value });
   }
 
   function fill(change) {
@@ -231,6 +259,10 @@ export function form({ element, props, trigger, watch }) {
     seeded: (given) => settled(given, () => ({ is_random: false })),
     reseeded: (given) => settled(given, () => ({ is_random: false, ...(lastSeed !== null && { seed: lastSeed }) })),
     filled: (given) => settled(given, filled),
+    kept(given) {
+      keep(values.byName(given));
+      return [];
+    },
     refresh,
 
     /** What Gradio is to show of an answer: the label of the length, the head and the examples. */
@@ -274,7 +306,7 @@ export function form({ element, props, trigger, watch }) {
     },
   };
 
-  // The beginning: what the visitor made last, unless something is in the form already
+  // The beginning: what stood in this tab's form, else what the visitor made last, unless something was typed already
 
   function open() {
     const opened = props.value || {};
@@ -283,14 +315,20 @@ export function form({ element, props, trigger, watch }) {
     payer = opened.payer;
     lastSeed = opened.last_seed;
     price = { ...opened.price, key: keyOf(opened.price.of), payer, count: opened.price.of.variations };
-    const wish = isTouched ? {} : { ...opened.settings, ...(opened.settings && { is_random: true }) };
-    fill((now) => ({ ...wish, ...(isTouched ? {} : { prompt: carried(wish.prompt || now.prompt) }) }));
+    isOpen = true;
+    const last = { ...opened.settings, ...(opened.settings && { is_random: true }) };
+    fill((now) => (isTouched ? {} : draftIn(tab.get(DRAFT), now) || last));
   }
 
   element.append(line);
   completeControls();
   const numbers = priced.map((name) => `field-${name.replaceAll("_", "-")}`);
-  onTyping(["shape", "size", "quality", "variations", ...numbers], () => (isTouched = true), hidePrice);
+  const touched = (what) => {
+    isTouched = isTouched || what === "input";
+    keepSoon();
+  };
+  onTyping(["shape", "size", "quality", "variations", ...numbers], touched, hidePrice);
+  window.addEventListener("pagehide", keepLastLetters);
   hear("settings", show);
   hear("payer", paidBy);
   hear("reply", replied);

@@ -1,5 +1,6 @@
+import { keepLanguage } from "./browser.js";
 import { piecesOf, showText } from "./dom.js";
-import { language, speak, words } from "./language.js";
+import { language, words } from "./language.js";
 
 export function header({ element, props, watch }) {
   const part = piecesOf(element);
@@ -14,7 +15,7 @@ export function header({ element, props, watch }) {
   const other = language === "zh" ? "en" : "zh";
   part("language").textContent = words.language;
   part("language").lang = other;
-  part("language").addEventListener("click", () => speak(other));
+  part("language").addEventListener("click", () => keepLanguage(other));
   watch("value", show);
   show();
 }

@@ -1,9 +1,8 @@
-// The page's language and words. A new language needs a new page; what has been typed comes along.
+// The page's language and words. A new language needs a new page; the form's draft comes along.
 
-import { chosenLanguage, keepLanguage, tab } from "./browser.js";
+import { chosenLanguage } from "./browser.js";
 
 const LANGUAGES = { en: "en", zh: "zh-CN" };
-const CARRIED = "hunyuan_prompt";
 const wished = [chosenLanguage(), ...(navigator.languages || [])].map((name) => name.slice(0, 2).toLowerCase());
 
 /** @type {string} */
@@ -11,20 +10,6 @@ export const language = wished.find((name) => name in LANGUAGES) || "en";
 
 /** @type {Object<string, string>} */
 export const words = window.hunyuanWords[language];
-
-export function speak(name) {
-  /** @type {HTMLTextAreaElement | null} */
-  const box = document.querySelector("#field-prompt textarea");
-  if (box) tab.set(CARRIED, box.value);
-  keepLanguage(name);
-}
-
-/** Return the prompt that was typed in the other language's page, else this one. */
-export function carried(prompt) {
-  const typed = tab.get(CARRIED);
-  tab.remove(CARRIED);
-  return typed === null ? prompt : typed;
-}
 
 function held(store) {
   let value = "";
