@@ -102,9 +102,9 @@ async def click(runner: JobRunner, job_id: str | None = None, visitor: Visitor =
     return job_id
 
 
-async def ended(runner: JobRunner, job_id: str) -> Job:
+async def ended(runner: JobRunner, job_id: str, visitor: Visitor = OWNER) -> Job:
     """Return a job that has ended."""
-    job = await runner.wait(job_id, OWNER, END_S)
+    job = await runner.wait(job_id, visitor, END_S)
     assert not job.is_active, f"still {job.status.value} after {END_S} s"
     return job
 

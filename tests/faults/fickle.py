@@ -1,0 +1,125 @@
+"""The paid service with a will of its own: what it answers first about a job, decided when the job is taken on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hunyuan_ui.endpoint import contract
+from tests.faults.service import COST_USD, PaidService
+from tests.raw_service import Received, Reply, answer
+
+DAY_S = 86_400.0
+
+
+def states(*words: str, cost: float | None = None) -> list[Reply]:
+    """Answer with these statuses, one after the other, each with the cost if one is given."""
+    metrics = {} if cost is None else {"cost": cost}
+    return [answer(200, {"status": word, "metrics": metrics}) for word in words]
+
+
+@dataclass
+class Fate:
+    """What a job meets before all goes well, or how it ends.
+
+    Args:
+        statuses: The first answers about its status.
+        results: The first answers about its result.
+        files: The first answers of its file's address.
+        refusal: The status of an error that answers its POST, although it was taken on and names its cost.
+        named: The cost in US dollars that this error names.
+        has_id: Whether the error names the request as well.
+        end: Fails for good, free or charged; None when the video is made.
+    """
+
+    statuses: list[Reply] = field(default_factory=list[Reply])
+    results: list[Reply] = field(default_factory=list[Reply])
+    files: list[Reply] = field(default_factory=list[Reply])
+    refusal: int | None = None
+    named: float = COST_USD
+    has_id: bool = True
+    end: Literal["free", "charged"] | None = None
+
+
+class FickleService(PaidService):
+    """Keeps a history of all that it may have charged for, with the time of each.
+
+    Attributes:
+        fates: Of the next jobs that are taken on.
+        clock: Tells the time at which it takes a job on, UTC seconds.
+        sent_at: When each prompt was taken on.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.fates: list[Fate] = []
+        self.clock: Callable[[], float] = lambda: 0.0
+        self.sent_at: dict[str, float] = {}
+        self._fate: dict[str, Fate] = {}
+
+    def get_well(self) -> None:
+        """Answer everything from now on as a service that works; what has failed for good stays so."""
+        with self._lock:
+            self._scripts.clear()
+            self._drops.clear()
+            self.fates.clear()
+            self._fate = {request_id: Fate(end=fate.end) for request_id, fate in self._fate.items()}
+
+    def billed_on(self, day: float) -> int:
+        """Return how many jobs of a UTC day it charged for."""
+        return sum(at // DAY_S == day and prompt not in self.forgiven for prompt, at in self.sent_at.copy().items())
+
+    def ends_charged(self, prompt: str) -> bool:
+        """Whether a job failed for good and was charged all the same."""
+        return any(self._prompts[one] == prompt and fate.end == "charged" for one, fate in self._fate.items())
+
+    def behave(self, received: Received) -> Reply:
+        """Return what the job's fate has next, or the answer of a service that works."""
+        path = received.path.partition("?")[0]
+        request_id = path.removesuffix("/status").rpartition("/")[2].removesuffix(".mp4")
+        fate = self._fate.get(request_id)
+        if received.method == "POST" or fate is None:
+            return super().behave(received)
+        if path.startswith("/files/"):
+            return fate.files.pop(0) if fate.files else super().behave(received)
+        if "/request-history/" in path:
+            return answer(200, self._row(request_id)) if fate.end else super().behave(received)
+        first = fate.statuses if path.endswith("/status") else fate.results
+        if first:
+            return first.pop(0)
+        if fate.end:
+            metrics = {"cost": COST_USD} if fate.end == "charged" else {}
+            return answer(200, {"status": "FAILED", "error": "out of memory", "metrics": metrics})
+        return super().behave(received)
+
+    def _choose(self, received: Received) -> Reply:
+        reply = super()._choose(received)
+        # Also what got another answer may have been taken on; then the history knows it.
+        if received.method == "POST" and reply.bills and json.loads(received.body)["prompt"] not in self.sent_at:
+            self._take(received.path, received)
+        return reply
+
+    def _take(self, path: str, received: Received) -> Reply:
+        reply = super()._take(path, received)
+        request_id = next(reversed(self._prompts))
+        prompt, now = self._prompts[request_id], self.clock()
+        fate = self._fate[request_id] = deepcopy(self.fates.pop(0)) if self.fates else Fate()
+        self.sent_at[prompt] = now
+        row: dict[str, Any] = {"created_at": round(now * 1000)}
+        if fate.end:
+            cost = COST_USD if fate.end == "charged" else 0
+            row |= {"model_status": "FAILED", "credits_deduction": cost, "generation_url": None}
+            if path == contract.GENERATE_V1:
+                fate.refusal = fate.refusal or 500
+        if fate.end == "free":
+            self.forgiven.add(prompt)
+        self.past[request_id] |= row
+        if fate.refusal is None:
+            return reply
+        headers = {} if fate.end == "free" else {contract.COST_HEADER: str(fate.named)}
+        if fate.has_id:
+            headers[contract.REQUEST_ID_HEADER] = request_id
+        return answer(fate.refusal, {"error": "no"}, headers=headers, bills=True)
