@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,21 @@ def test_row24_a_redirect_after_ten_seconds_may_follow_paid_work() -> None:
 def test_the_services_own_sentence_is_shown() -> None:
     error = responses.post_error(answer(402, response("out_of_credits")))
     assert "You have 0.0 credits." in words().sentence(error)
+
+
+@pytest.mark.parametrize("stop", ["", ".", "..", "!", " ?", "\u3002"])
+@pytest.mark.parametrize("status", [400, 401, 402, 406, 422, 500])
+def test_a_services_sentence_ends_with_one_stop(status: int, stop: str) -> None:
+    error = responses.post_error(answer(status, {"error": f"That went wrong{stop}"}))
+    assert not re.search(r"wrong[^\w)]*[.!?\u3002]\s*[.!?\u3002]", words().sentence(error))
+
+
+@pytest.mark.parametrize("status", [200, 422])
+def test_a_reason_that_is_missing_is_said_to_be_missing(status: int) -> None:
+    for body in ({"status": "FAILED"}, {"status": "FAILED", "error": ""}, {"status": "FAILED", "error": {"x": 1}}):
+        with pytest.raises(JobFailedError) as caught:
+            responses.remote_status(answer(status, body), "request-1")
+        assert "gave no reason" in words().sentence(caught.value)
 
 
 def test_a_lost_answer_keeps_the_request_id_and_the_cost_for_the_owner() -> None:
