@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
 
+from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.env_file import NAMED_BY, add_env_file
 from hunyuan_ui.environment import read_value, text_of, tidy
 from hunyuan_ui.errors import SettingsError, reason
@@ -22,7 +23,6 @@ DEFAULT_BASE_URL: Final = "https://api.segmind.com"
 DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request"
 _HISTORY_PATH: Final = "/inference-request"
 PRIVATE_DAILY_LIMIT_USD: Final = 20.0
-_LONGEST_KEY: Final = 512  # characters
 _OURS: Final = ("HUNYUAN_UI_", "SEGMIND_")
 _MISSPELT: Final = 0.9  # how like one of ours another program's variable is not, `SEGMENT_API_KEY` among them
 # What Kubernetes tells every container of a service that is called hunyuan-ui or segmind-something.
@@ -345,11 +345,6 @@ def _check_names(environ: Mapping[str, str]) -> None:
 def _is_of_a_service(name: str, text: str) -> bool:
     is_address = name.endswith("_PORT") and _PORT_OF_A_SERVICE.fullmatch(text) is not None
     return is_address or _OF_A_SERVICE.fullmatch(name) is not None
-
-
-def is_key(text: str) -> bool:
-    """Whether a text could be an API key: something a header can carry, and not a page of it."""
-    return 0 < len(text) <= _LONGEST_KEY and text.isascii() and text.isprintable() and " " not in text
 
 
 def _login_secret(environ: Mapping[str, str]) -> Secret | None:

@@ -29,7 +29,7 @@ ROOMS: dict[str, str] = {
     "strict_numbers": "errors",
     "environment": "errors strict_numbers",
     "env_file": "environment errors",
-    "settings": "env_file environment errors own_names strict_numbers",
+    "settings": "endpoint.contract env_file environment errors own_names strict_numbers",
     "startup": "errors settings words",
     "access_code": "errors job settings",
     "limits": "errors job settings",

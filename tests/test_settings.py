@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.settings import (
     DEFAULT_BASE_URL,
@@ -18,7 +19,6 @@ from hunyuan_ui.settings import (
     Secret,
     Setting,
     Settings,
-    is_key,
 )
 from hunyuan_ui.words import words
 

@@ -20,6 +20,7 @@ HISTORY: Final = "/inference-request"
 HISTORY_LIST: Final = "/request-history"  # below the history base URL
 
 KEY_HEADER: Final = "x-api-key"
+_LONGEST_KEY: Final = 512  # characters
 REQUEST_ID_HEADER: Final = "x-request-id"
 COST_HEADER: Final = "x-cost"
 REMAINING_HEADER: Final = "x-remaining-credits"
@@ -107,6 +108,11 @@ class HistoryRow:
     url: str | None = None
     cost: float | None = None
     status: str | None = None
+
+
+def is_key(text: str) -> bool:
+    """Whether a text could be an API key: something a header can carry, and not a page of it."""
+    return 0 < len(text) <= _LONGEST_KEY and text.isascii() and text.isprintable() and " " not in text
 
 
 def is_request_id(text: object) -> bool:

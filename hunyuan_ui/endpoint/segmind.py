@@ -45,7 +45,6 @@ from hunyuan_ui.request import VideoRequest
 JSON_LIMIT: Final = 2 * 1024 * 1024  # bytes of a JSON answer (docs/facts/faults-and-security.md, row 25)
 LIST_LIMIT: Final = 8 * 1024 * 1024  # bytes of a page of 100 requests, each with its prompts
 _MOST_KEPT: Final = 100  # more in flight than that are opened anew
-_LONGEST_KEY: Final = 512
 _SNIFFED: Final = 12  # bytes that tell a video from JSON and HTML
 
 
@@ -315,7 +314,7 @@ def _wire_values(request: VideoRequest) -> dict[str, Any]:
 def _key_header(key: str) -> dict[str, str]:
     if not key:
         raise AuthenticationError("key_missing")
-    if not (key.isascii() and key.isprintable() and " " not in key and len(key) <= _LONGEST_KEY):
+    if not contract.is_key(key):
         raise AuthenticationError("key_refused", detail=reason("not_a_key"))
     return {contract.KEY_HEADER: key}
 

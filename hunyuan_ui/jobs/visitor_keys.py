@@ -13,10 +13,11 @@ from hashlib import sha256
 from typing import Final
 
 from hunyuan_ui.access_code import Tries
+from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import AuthenticationError, reason
 from hunyuan_ui.job import Job, Visitor
-from hunyuan_ui.settings import Secret, is_key
+from hunyuan_ui.settings import Secret
 
 KEPT_S: Final = 3600.0  # after its last use
 KEPT_AFTER_LEAVING_S: Final = 120.0  # a reload closes the page and opens it again

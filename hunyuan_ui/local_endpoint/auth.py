@@ -13,10 +13,9 @@ from typing import Any, Final, cast
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from hunyuan_ui.endpoint.contract import KEY_HEADER, RATE_LIMIT_RESET_HEADER
+from hunyuan_ui.endpoint.contract import KEY_HEADER, RATE_LIMIT_RESET_HEADER, is_key
 
 _MOST_BYTES: Final = 1024 * 1024
-_LONGEST_KEY: Final = 512
 _WINDOW_S: Final = 60.0
 
 
@@ -103,6 +102,6 @@ class Auth:
         recent.append(now)
 
     def _is_known(self, key: str) -> bool:
-        if not 0 < len(key) <= _LONGEST_KEY or not key.isprintable() or " " in key:
+        if not is_key(key):
             return False
         return self._keys is None or any(secrets.compare_digest(key.encode(), known.encode()) for known in self._keys)
