@@ -13,6 +13,7 @@ from hunyuan_ui.errors import HunyuanUIError, code_when_sent
 from hunyuan_ui.request import VideoRequest
 
 MICRO: Final = 1_000_000  # micro-dollars in a dollar
+DAY_S: Final = 86_400  # limits and plots count by UTC days
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 
 Payer = Literal["owner", "visitor", "nobody"]

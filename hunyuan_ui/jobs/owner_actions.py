@@ -9,7 +9,7 @@ from typing import Final
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode, Tries
 from hunyuan_ui.errors import AccessError, EndpointError, InvalidRequestError, StorageError
-from hunyuan_ui.job import Job, JobStatus, Visitor
+from hunyuan_ui.job import DAY_S, Job, JobStatus, Visitor
 from hunyuan_ui.jobs.history import SpendingHistory
 from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.jobs.queue import Dispatcher
@@ -19,7 +19,6 @@ from hunyuan_ui.limits import BREAKER_AFTER, Day, Totals
 from hunyuan_ui.request import clean_text
 from hunyuan_ui.settings import Settings
 
-DAY_S: Final = 86_400
 MOST_USD: Final = 1_000_000
 _LONGEST_NOTE: Final = 500
 

@@ -17,11 +17,11 @@ from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import AccessError, InvalidRequestError, StorageError
 from hunyuan_ui.estimate import Estimate, predicted_seconds
 from hunyuan_ui.files import DataFolder
-from hunyuan_ui.job import MICRO, OWNER, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
+from hunyuan_ui.job import DAY_S, MICRO, OWNER, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
 from hunyuan_ui.jobs.history import SpendingHistory
 from hunyuan_ui.jobs.job_view import JobView, Spending
 from hunyuan_ui.jobs.my_videos import MyVideos
-from hunyuan_ui.jobs.owner_actions import DAY_S, OwnerActions
+from hunyuan_ui.jobs.owner_actions import OwnerActions
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.recovery import recover
 from hunyuan_ui.jobs.services import Services, build_services
@@ -61,6 +61,15 @@ class JobRunner:
         self.owner = OwnerActions(services, settings, self._dispatcher, self._history, tries)
         self.videos = MyVideos(services, is_public=settings.is_public)
         self._is_open = False
+
+    def visitor(self, token: str, address: str = "") -> Visitor:
+        """Return the visitor of a token; on a private run everybody is the owner.
+
+        Args:
+            token: Of the browser or the caller.
+            address: Where the call came from, needed where keys or codes are tried.
+        """
+        return Visitor.from_token(token, is_owner=not self.settings.is_public, address=address)
 
     # start and stop
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Final
 
-DAY_S: Final = 86_400
+from hunyuan_ui.job import DAY_S
 
 
 class LedgerClock:

@@ -8,9 +8,8 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
-from hunyuan_ui.job import Job, JobStatus
+from hunyuan_ui.job import DAY_S, Job, JobStatus
 from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, to_job, to_row
-from hunyuan_ui.ledger.totals import DAY_S
 
 FROM_HISTORY: Final = "from_history"  # key in the notes: the job came from the account's history
 UNTIMED: Final = "is_untimed"  # key in the notes: the history does not tell its time

@@ -6,11 +6,10 @@ import sqlite3
 from itertools import takewhile
 from typing import Final
 
-from hunyuan_ui.job import JobStatus
+from hunyuan_ui.job import DAY_S, JobStatus
 from hunyuan_ui.ledger.schema import UNSETTLED
 from hunyuan_ui.limits import Day, Totals
 
-DAY_S: Final = 86_400
 _STREAK_SEEN: Final = 10
 
 # What a row counts against the owner's limits; the same rule as Job.counted_microusd. It reads only columns of the

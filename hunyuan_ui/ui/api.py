@@ -25,7 +25,7 @@ from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
 from hunyuan_ui.ui.mcp import NO_TOOL, readable_by_agents
 from hunyuan_ui.ui.served_files import download_name, served_copy
 from hunyuan_ui.ui.views import as_json
-from hunyuan_ui.ui.visitor import VISITOR_HEADER, Event, headers_of, login_of, page_event, say_for, visitor_of
+from hunyuan_ui.ui.visitor import VISITOR_HEADER, Event, address_of, headers_of, login_of, page_event, say_for
 from hunyuan_ui.words import words
 
 KEY_HEADER: Final = "x-api-key"
@@ -203,7 +203,7 @@ class ApiCalls:
         elif not is_id(token):
             token = sha256(own_key.encode()).hexdigest()[:32] if own_key else self._token(job_id, wish, is_chosen)
         handle = f"{job_id}.{token}" if dot or (not is_known and wish is not None) else job_id
-        return Call(job_id, visitor_of(token, self._runner.settings, caller), handle)
+        return Call(job_id, self._runner.visitor(token, address_of(caller)), handle)
 
     def _token(self, job_id: str, wish: VideoRequest | None, is_chosen: bool) -> str:
         if not self._runner.settings.is_public:

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import gradio as gr
 
 from hunyuan_ui.errors import PRICE_REFUSALS, HunyuanUIError, MediaError
-from hunyuan_ui.job import Job, JobProblem, JobStatus, Visitor
+from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.ui.form import sent_in
@@ -18,7 +18,7 @@ from hunyuan_ui.ui.labels import opening_form, priced_parts
 from hunyuan_ui.ui.payment import PayEvents, chosen_payer
 from hunyuan_ui.ui.variations import variations
 from hunyuan_ui.ui.views import video_json
-from hunyuan_ui.ui.visitor import login_of, page_event, say_for, token_in, token_of, visitor_of
+from hunyuan_ui.ui.visitor import login_of, page_event, say_for, token_in, token_of
 from hunyuan_ui.words import Words
 
 LOOKED_BACK: Final = 50  # jobs searched for the last finished video
@@ -49,7 +49,7 @@ class PageEvents:
             token = token_of(request, who, self._runner.settings)
             send = partial(
                 self._runner.submit,
-                visitor=self._visitor(token),
+                visitor=self._runner.visitor(token),
                 payer=chosen_payer({"chosen": click.payer}, self._runner),
                 shown_usd=click.shown_usd / click.count,
                 is_confirmed=click.is_confirmed,
@@ -69,12 +69,12 @@ class PageEvents:
 
     async def cancel(self, _request: gr.Request, event: gr.EventData, who: object) -> None:
         """Remove a job that was not sent; the waiting card sees the rest by itself."""
-        await self._runner.cancel(_job_id(event), self._visitor(token_in(who)))
+        await self._runner.cancel(_job_id(event), self._runner.visitor(token_in(who)))
 
     async def look_again(self, _request: gr.Request, event: gr.EventData, who: object) -> dict[str, Any]:
         """Ask at once for a video that is waited for, or once more for one that was lost."""
         token = token_in(who)
-        job = await self._runner.look_again(_job_id(event), self._visitor(token))
+        job = await self._runner.look_again(_job_id(event), self._runner.visitor(token))
         return {**self._watched(token, job.id), "looked_at": time.time()}
 
     # showing
@@ -83,7 +83,7 @@ class PageEvents:
         """Return all that a page shows when it opens: who it is, its newest job, its last video."""
         say = say_for(request)
         token = token_of(request, who, self._runner.settings)
-        visitor = self._visitor(token)
+        visitor = self._runner.visitor(token)
         pay = self.pay.opened(request, visitor, say)
         payer = chosen_payer(pay, self._runner)
         parts = await priced_parts(self._runner, payer, say)
@@ -101,9 +101,6 @@ class PageEvents:
         ]
 
     # inside
-
-    def _visitor(self, token: str) -> Visitor:
-        return visitor_of(token, self._runner.settings)
 
     def _watched(self, token: str, job_id: str | None) -> dict[str, Any]:
         return {"token": token, "job": job_id, "is_public": self._runner.settings.is_public}

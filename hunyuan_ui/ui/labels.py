@@ -25,7 +25,7 @@ from hunyuan_ui.ui.payment import chosen_payer
 from hunyuan_ui.ui.prompt_panel import json_body
 from hunyuan_ui.ui.variations import COUNTS, count_in
 from hunyuan_ui.ui.views import head_of
-from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
+from hunyuan_ui.ui.visitor import VISITOR_HEADER
 from hunyuan_ui.words import Words, words_for
 
 PRICE: Final = "/gradio_api/hunyuan/price"
@@ -42,7 +42,7 @@ def build_price_route(runner: JobRunner) -> Route:
         if wish.get("is_whole") is True:
             found |= await priced_parts(runner, payer, say)
             token = request.headers.get(VISITOR_HEADER, "")
-            newest = await runner.newest(visitor_of(token, runner.settings)) if is_id(token) else None
+            newest = await runner.newest(runner.visitor(token)) if is_id(token) else None
             found["last_seed"] = newest.request.seed if newest else None
         return JSONResponse(found, headers={"Cache-Control": "no-store"})
 

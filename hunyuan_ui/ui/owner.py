@@ -13,21 +13,20 @@ from typing import Any, Final, NamedTuple
 import gradio as gr
 
 from hunyuan_ui.errors import HunyuanUIError
-from hunyuan_ui.job import MICRO, OWNER, Job, JobProblem, JobStatus, Visitor
+from hunyuan_ui.job import DAY_S, MICRO, OWNER, Job, JobProblem, JobStatus, Visitor
 from hunyuan_ui.jobs import JobRunner, Spending
 from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.jobs.owner_actions import MOST_USD
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.owner_csv import corrections_of, csv_of, utc
-from hunyuan_ui.ui.visitor import Event, page_event, say_for, token_of, visitor_of
+from hunyuan_ui.ui.visitor import Event, page_event, say_for, visitor_of
 from hunyuan_ui.words import Words, money
 
 DAYS: Final = 30
 JOBS_SHOWN: Final = 20  # at first, and so many more each time
 MOST_SHOWN: Final = 1_000
 JOBS_EXPORTED: Final = 100_000
-_DAY_S: Final = 86_400
 _BALANCE_WITHIN_S: Final = 3.0  # the desk waits no longer for what the account holds
 _CORRECTABLE: Final = frozenset({JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED})
 OWNER_EVENTS: Final = (
@@ -178,8 +177,7 @@ class OwnerEvents:
 
     def _event(self, action: Action, *, answers: str = "said", with_csv: bool = False) -> Event:
         async def answer(request: gr.Request, event: gr.EventData, who: object) -> dict[str, Any]:
-            settings = self._runner.settings
-            visitor = visitor_of(token_of(request, who, settings), settings, request)
+            visitor = visitor_of(request, who, self._runner)
 
             async def done(_request: gr.Request) -> dict[str, Any]:
                 say = say_for(request)
@@ -421,10 +419,10 @@ def _days(spent: Iterable[Any], say: Words) -> tuple[list[dict[str, Any]], str]:
     """Return each of the last days as the plot draws it, and their sum in words."""
     found = {int(day.begins_at): day for day in spent}
     # As many days as there is room for, however far ahead of this machine's clock the ledger may be.
-    last = max(int(time.time()) // _DAY_S * _DAY_S, *found, 0)
+    last = max(int(time.time()) // DAY_S * DAY_S, *found, 0)
     days = [
         _day(begins_at, found[begins_at].spent_microusd if begins_at in found else 0, say)
-        for begins_at in range(last - (DAYS - 1) * _DAY_S, last + 1, _DAY_S)
+        for begins_at in range(last - (DAYS - 1) * DAY_S, last + 1, DAY_S)
     ]
     total = money(sum(day["usd"] for day in days))
     return days, say("owner.sum", spent=total, count=sum(day.videos for day in found.values()))

@@ -11,7 +11,7 @@ import gradio as gr
 from hunyuan_ui.job import JobProblem, Payer, Visitor
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.html_part import part
-from hunyuan_ui.ui.visitor import Event, login_of, page_event, say_for, token_of, visitor_of
+from hunyuan_ui.ui.visitor import Event, login_of, page_event, say_for, visitor_of
 from hunyuan_ui.words import Words
 
 _MOST_SESSIONS: Final = 10_000
@@ -93,9 +93,8 @@ class PayEvents:
         """
 
         async def answer(request: gr.Request, event: gr.EventData, who: object, shown: object) -> dict[str, Any]:
-            settings = self._runner.settings
-            visitor = visitor_of(token_of(request, who, settings), settings, request)
-            login = login_of(request, settings)
+            visitor = visitor_of(request, who, self._runner)
+            login = login_of(request, self._runner.settings)
 
             async def changed(_request: gr.Request) -> dict[str, Any]:
                 chosen = await change(request, event, visitor)

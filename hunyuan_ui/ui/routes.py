@@ -19,7 +19,7 @@ from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.labels import build_price_route
 from hunyuan_ui.ui.prompt_panel import build_coach_route
 from hunyuan_ui.ui.views import PAGE_VERSION, as_json, build_video_routes, next_poll_s, video_json
-from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
+from hunyuan_ui.ui.visitor import VISITOR_HEADER
 from hunyuan_ui.words import words_for
 
 JOBS: Final = "/gradio_api/hunyuan/jobs"
@@ -34,7 +34,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
         token = request.headers.get(VISITOR_HEADER, "")
         if not is_id(token):
             return _not_yours(request)
-        views = runner.active(visitor_of(token, runner.settings))
+        views = runner.active(runner.visitor(token))
         say = words_for(request.cookies, request.headers)
         return _json({"jobs": [as_json(view, say) for view in views], "next_poll_s": next_poll_s(views)})
 
@@ -42,7 +42,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
         token = request.headers.get(VISITOR_HEADER, "")
         if not is_id(token):
             return _not_yours(request)
-        job_id, visitor = request.path_params["id"], visitor_of(token, runner.settings)
+        job_id, visitor = request.path_params["id"], runner.visitor(token)
         say = words_for(request.cookies, request.headers)
         try:
             if within_s := _seconds(request.query_params.get("within_s", "")):

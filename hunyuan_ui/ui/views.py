@@ -25,8 +25,9 @@ from hunyuan_ui.library.conversions import RATES, SIDES, Export, ExportKind
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.html_part import part
+from hunyuan_ui.ui.request_filter import MOST_FILE_BYTES
 from hunyuan_ui.ui.served_files import download_name, drop_copies
-from hunyuan_ui.ui.visitor import VISITOR_HEADER, visitor_of
+from hunyuan_ui.ui.visitor import VISITOR_HEADER
 from hunyuan_ui.words import Words, money, words_for
 
 POLL_S: Final = 2.0  # between two questions of a page about a job that takes minutes
@@ -180,7 +181,6 @@ def _spent(spending: Spending, daily_limit_usd: float | None, say: Words) -> str
 
 VIDEOS: Final = "/gradio_api/hunyuan/videos"
 SETTINGS: Final = "/gradio_api/hunyuan/settings"
-MAX_FILE_BYTES: Final = 64 * 1024 * 1024  # a video made here has a tenth of it
 READ_AT_ONCE: Final = 4
 READ_WITHIN_S: Final = 120.0
 _SEARCH_AT_MOST: Final = 200
@@ -280,7 +280,7 @@ class VideoPages:
         token = request.headers.get(VISITOR_HEADER, "")
         if not is_id(token):
             raise AccessError("not_yours")
-        return self._runner.owner.seen_as(visitor_of(token, self._runner.settings))
+        return self._runner.owner.seen_as(self._runner.visitor(token))
 
     def _shown(self, job: Job, request: Request) -> dict[str, Any]:
         return video_json(job, self._runner.videos.signature(job), words_for(request.cookies, request.headers))
@@ -347,16 +347,16 @@ def _file(request: Request, job: Job, file: _File) -> Response:
 
 async def _receive(request: Request, path: Path) -> None:
     """Write the body to a file, as long as it is not larger than any video made here."""
-    limit = MediaError("file_too_large", limit_mb=MAX_FILE_BYTES // 2**20)
+    limit = MediaError("file_too_large", limit_mb=MOST_FILE_BYTES // 2**20)
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MAX_FILE_BYTES:
+    if declared.isdigit() and int(declared) > MOST_FILE_BYTES:
         raise limit
     await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
     size = 0
     with path.open("wb") as file:
         async for chunk in request.stream():
             size += len(chunk)
-            if size > MAX_FILE_BYTES:
+            if size > MOST_FILE_BYTES:
                 raise limit
             file.write(chunk)
 

@@ -14,6 +14,7 @@ import gradio as gr
 from hunyuan_ui import log
 from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError
 from hunyuan_ui.job import JobProblem, Visitor, is_id, new_id
+from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.words import Words, words, words_for
 
@@ -46,15 +47,9 @@ def token_of(request: gr.Request | None, stored: object, settings: Settings) -> 
     return hmac.new(settings.login_secret.reveal().encode(), name.encode(), sha256).hexdigest()[:32]
 
 
-def visitor_of(token: str, settings: Settings, request: gr.Request | None = None) -> Visitor:
-    """Return the visitor of a token; on a private run everybody is the owner.
-
-    Args:
-        token: Of the browser or the caller.
-        settings: Of this run.
-        request: Needed where keys or codes are tried: its address counts.
-    """
-    return Visitor.from_token(token, is_owner=not settings.is_public, address=_address_of(request))
+def visitor_of(request: gr.Request, stored: object, runner: JobRunner) -> Visitor:
+    """Return who is behind an event of the page."""
+    return runner.visitor(token_of(request, stored, runner.settings), address_of(request))
 
 
 def say_for(request: gr.Request | None) -> Words:
@@ -69,7 +64,8 @@ def headers_of(request: gr.Request | None) -> Mapping[str, str]:
     return {} if request is None else cast("Mapping[str, str]", cast("Any", request).headers)
 
 
-def _address_of(request: gr.Request | None) -> str:
+def address_of(request: gr.Request | None) -> str:
+    """Return where a call came from, as the server sees it; empty where there is no call behind the event."""
     client: Any = getattr(request, "client", None)
     return "" if client is None else str(client.host)
 

@@ -507,7 +507,7 @@ async def test_any_other_file_gets_a_sentence_and_is_not_kept(shelf: Shelf, data
 async def test_a_file_that_is_too_large_is_refused_while_it_comes(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, is_declared: bool
 ) -> None:
-    monkeypatch.setattr(routes, "MAX_FILE_BYTES", 100_000)
+    monkeypatch.setattr(routes, "MOST_FILE_BYTES", 100_000)
     came = 0
 
     async def chunks() -> AsyncIterator[bytes]:
