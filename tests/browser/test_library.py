@@ -147,6 +147,49 @@ def test_a_video_opens_plays_and_closes_by_keyboard_alone(gallery: Page) -> None
     assert "job=" not in gallery.url
 
 
+def test_the_browsers_back_closes_a_dialog_and_stays(gallery: Page) -> None:
+    address = gallery.url
+    open_first(gallery)
+    gallery.go_back()
+    expect(viewer(gallery)).to_be_hidden()
+    assert gallery.url == address
+    open_first(gallery, 1).get_by_role("button", name="Compare with").click()
+    cards(gallery).first.click()
+    expect(gallery.locator("dialog.compare")).to_be_visible()
+    gallery.go_back()
+    expect(gallery.locator("dialog.compare")).to_be_hidden()
+    open_first(gallery)
+    gallery.reload()
+    expect(viewer(gallery)).to_be_visible()
+    gallery.go_back()
+    expect(viewer(gallery)).to_be_hidden()
+    assert gallery.url == address
+
+
+def test_a_dialog_that_was_closed_leaves_no_step_behind(gallery: Page) -> None:
+    gallery.evaluate("window.marked = true")
+    before = gallery.evaluate("history.length")
+    for _ in range(3):
+        open_first(gallery)
+        gallery.keyboard.press("Escape")
+        expect(viewer(gallery)).to_be_hidden()
+        gallery.wait_for_function("!history.state?.hunyuan_dialog")
+    assert gallery.evaluate("history.length") <= before + 1
+    open_first(gallery).get_by_role("button", name="Reuse settings").click()
+    expect(gallery.locator("#field-prompt textarea")).to_be_in_viewport()
+    assert gallery.evaluate("window.marked")
+
+
+@pytest.mark.parametrize("status", [413, 502])
+def test_an_answer_of_something_between_is_named_by_its_status(gallery: Page, status: int) -> None:
+    gallery.route(
+        "**/gradio_api/hunyuan/videos?*",
+        lambda route: route.fulfill(status=status, content_type="text/html", body="no"),
+    )
+    gallery.get_by_role("searchbox", name="Search in prompts").fill("heron")
+    expect(gallery.locator(".videos .line")).to_contain_text(f"answered with status {status}")
+
+
 def test_the_address_opens_ones_own_video(page: Page, app: RunningApp, videos: tuple[Path, list[Job]]) -> None:
     page.goto(f"{app.url}?job={videos[1][1].id}")
     expect(viewer(page).locator(".prompt")).to_have_text("a heron, second")

@@ -286,6 +286,21 @@ def test_the_players_controls_have_names_and_answer_to_their_own_keys_alone(open
     assert video.evaluate("video => video.paused")
 
 
+def test_the_buttons_under_the_only_video_lead_somewhere(opened: Page) -> None:
+    write(opened)
+    short(opened)
+    opened.locator("#generate").click()
+    video_plays(opened)
+    expect(opened.locator(".posters li")).to_have_count(1)
+    opened.locator(".result").get_by_role("button", name="Compare").click()
+    expect(opened.locator(".videos .line")).to_have_text(
+        "This is the only video here. Make another one, then compare the two."
+    )
+    opened.locator(".result").get_by_role("button", name="GIF, picture").click()
+    expect(opened.locator(".viewer [data-part=kind]")).to_have_value("gif")
+    expect(opened.locator(".viewer [data-part=rate]")).to_be_visible()
+
+
 def test_a_deleted_video_leaves_the_screen(opened: Page) -> None:
     write(opened)
     short(opened)

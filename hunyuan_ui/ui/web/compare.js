@@ -1,5 +1,6 @@
 // The dialog of two videos in step.
 
+import { closedByBack } from "./back.js";
 import { fill, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
 import { hear, send } from "./events.js";
 import { correction, frameOf, framesOf, isRested, leaderOf, timeOf, timeText } from "./in_step.js";
@@ -17,6 +18,7 @@ function difference(name, left, right) {
 export function compare({ element, props }) {
   const part = piecesOf(element);
   const dialog = element.querySelector("dialog");
+  const enter = closedByBack(dialog);
   const both = [part("left"), part("right")];
   let isPlaying = false;
   let isLoop = true;
@@ -142,6 +144,7 @@ export function compare({ element, props }) {
     showDifferences(left, right);
     showState();
     send("covered");
+    if (!dialog.open) enter();
     if (!dialog.open) dialog.showModal();
     part("play").focus();
     whenShown(() => (prefersCalm() ? goTo(0) : play()));

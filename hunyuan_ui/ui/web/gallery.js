@@ -131,7 +131,7 @@ export function gallery({ element, props }) {
 
   // Opening one
 
-  const open = (video) => send("open", { video, ids: shown.map((one) => one.id) });
+  const open = (video, kind = "") => send("open", { video, kind, ids: shown.map((one) => one.id) });
 
   async function find(id) {
     const known = shown.find((video) => video.id === id);
@@ -141,9 +141,9 @@ export function gallery({ element, props }) {
     return answer.isOk ? answer.video : null;
   }
 
-  async function openById(id) {
+  async function openById(id, kind = "") {
     const video = await find(id);
-    if (video) open(video);
+    if (video) open(video, kind);
   }
 
   // Choosing two
@@ -238,11 +238,14 @@ export function gallery({ element, props }) {
     forget(data);
     send("gone", data);
   });
-  hear("show", openById);
+  hear("show", (id) => openById(id));
+  hear("export", (id) => openById(id, "gif"));
   hear("choose", async (id) => {
     const video = await find(id);
     if (!video) return;
-    setChoosing(true, video);
+    const isAlone = shown.every((one) => one.id === id) && !searched() && before === null;
+    if (isAlone) say(words["gallery.one_only"]);
+    else setChoosing(true, video);
     part("line").scrollIntoView({ block: "center" });
   });
 

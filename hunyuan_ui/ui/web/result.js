@@ -38,6 +38,6 @@ export function result({ element, props, watch }) {
   part("reuse").addEventListener("click", () => send("settings", { settings }));
   part("new-seed").addEventListener("click", () => send("settings", { settings, isRandom: true }));
   part("compare").addEventListener("click", () => send("choose", id));
-  part("export").addEventListener("click", () => send("show", id));
+  part("export").addEventListener("click", () => send("export", id));
   onShown(props, watch, show, forget);
 }

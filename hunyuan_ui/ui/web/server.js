@@ -1,7 +1,7 @@
 // What the page asks the server, and what it knows of finished videos.
 
 import { keeping as browserKeeping, visitor } from "./browser.js";
-import { language } from "./language.js";
+import { language, words } from "./language.js";
 
 const BASE = "gradio_api/hunyuan";
 const ANSWER_WITHIN_MS = 15000;
@@ -41,7 +41,8 @@ export async function request(path, { method, body, json, within_ms = ANSWER_WIT
       signal: abort.signal,
       cache: "no-store",
     });
-    if (!(answer.headers.get("content-type") || "").startsWith("application/json")) throw new Error("no JSON");
+    if (!(answer.headers.get("content-type") || "").startsWith("application/json"))
+      throw Object.assign(new Error("no JSON"), { status: answer.status });
     return { ...(await answer.json()), isOk: answer.ok, httpStatus: answer.status };
   } finally {
     clearTimeout(deadline);
@@ -51,7 +52,11 @@ export async function request(path, { method, body, json, within_ms = ANSWER_WIT
 /** The same for what needs a visitor; an answer that does not come is one that is not OK. */
 export async function ask(path, options) {
   await arrived;
-  return request(path, options).catch(() => ({ isOk: false, problem: null }));
+  // What stands between, as a proxy with limits of its own, answers in no words of this page's.
+  return request(path, options).catch(({ status }) => ({
+    isOk: false,
+    problem: status ? words.foreign_status.replace("{status}", status) : null,
+  }));
 }
 
 /** Return the address of a video's file. It carries a code, because an image sends no headers. */

@@ -1,5 +1,6 @@
 // The dialog of one video: what it was made with, its exports, and its deletion.
 
+import { closedByBack } from "./back.js";
 import { setQuery } from "./browser.js";
 import { fill, goToField, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
 import { hear, send } from "./events.js";
@@ -25,6 +26,7 @@ export function viewer({ element, props }) {
   const part = piecesOf(element);
   const dialog = element.querySelector("dialog");
   const player = part("video");
+  const enter = closedByBack(dialog);
   const withSettings = part("settings").querySelector("input");
   let video;
   let ids = []; // the order of the grid, for the arrows
@@ -45,12 +47,17 @@ export function viewer({ element, props }) {
     part("missing").hidden = true;
     player.hidden = false;
     loadFile(player, filesOf(video));
+    player.setAttribute("aria-label", video.settings.prompt);
     const place = ids.indexOf(video.id);
     part("previous").disabled = place <= 0;
     part("next").disabled = place < 0 || place + 1 >= ids.length;
     askToDelete(false);
     offer();
     // The address names the open video, so that a reload shows it again; it opens nothing for anybody else.
+    if (!dialog.open) {
+      setQuery("job", null);
+      enter();
+    }
     setQuery("job", video.id);
     send("covered");
     if (!dialog.open) dialog.showModal();
@@ -194,6 +201,7 @@ export function viewer({ element, props }) {
   });
   hear("open", (opened) => {
     if (opened.ids) ids = opened.ids;
+    if (opened.kind) part("kind").value = opened.kind;
     show(opened.video);
   });
 }
