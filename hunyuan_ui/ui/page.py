@@ -15,6 +15,7 @@ from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.form import PRICED, RequestForm, build_request_form
 from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, MOST_WAITING, LightBlocks
 from hunyuan_ui.ui.html_part import WEB, head, part
+from hunyuan_ui.ui.link_preview import describe_links
 from hunyuan_ui.ui.owner import OWNER_EVENTS, OwnerEvents, build_owner
 from hunyuan_ui.ui.payment import build_pay
 from hunyuan_ui.ui.request_filter import MOST_FILE_BYTES
@@ -64,6 +65,7 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
         runner: The door to jobs, money and videos; it may start later.
         has_analytics: Let Gradio tell its makers about this app; the owner's choice, off by default.
     """
+    describe_links(is_space=runner.settings.is_space)
     with LightBlocks(title=words()["app.title"], analytics_enabled=has_analytics) as demo:
         page = _place(runner)
         events = PageEvents(runner)

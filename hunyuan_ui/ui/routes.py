@@ -17,6 +17,7 @@ from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import JobProblem, JobStatus, is_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.labels import build_price_route
+from hunyuan_ui.ui.link_preview import build_picture_routes
 from hunyuan_ui.ui.prompt_panel import build_coach_route
 from hunyuan_ui.ui.views import PAGE_VERSION, as_json, build_video_routes, next_poll_s, video_json
 from hunyuan_ui.ui.visitor import VISITOR_HEADER
@@ -67,6 +68,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
         return _json({**state, "app_version": __version__}, 200 if is_well else 503)
 
     jobs = [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job)]
+    jobs += build_picture_routes()
     return [*jobs, build_price_route(runner), build_coach_route(), *build_video_routes(runner), Route(HEALTH, health)]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from hunyuan_ui.local_endpoint.app import create_app
@@ -398,3 +401,22 @@ def test_a_finger_can_hit_everything_on_a_phone(page: Page, app: RunningApp) -> 
     )
     assert len(heights) > 20
     assert [found for found in heights if found[1] < 44] == []
+
+
+def test_a_link_to_the_page_shows_what_it_is(page: Page, app: RunningApp) -> None:
+    source = page.request.get(app.url).text()
+    head = source.partition("<script>")[0]
+    assert "Click to try out the app!" not in source
+    assert "{url}" not in head
+    for tag in ('og:title" content="Hunyuan Video"', 'name="description" content="Turn a', "<title>Hunyuan Video"):
+        assert head.count(tag) == 1, tag
+    pictures = re.findall(r'(?:og:image" content|apple-touch-icon" href)="([^"]+)"', head)
+    sizes = {}
+    for address in pictures:
+        answer = page.request.get(urljoin(app.url, address))
+        assert answer.ok, address
+        sizes[address.rpartition("/")[2]] = Image.open(io.BytesIO(answer.body())).size
+    assert sizes == {"preview.png": (1200, 630), "touch-icon.png": (180, 180)}
+    assert 'rel="canonical"' not in head
+    page.goto(app.url)
+    assert page.locator('meta[name="theme-color"]').count() == 2
