@@ -122,8 +122,8 @@ def _place(runner: JobRunner) -> Page:
         with gr.Column(scale=7, min_width=320, elem_id="screen"):
             screen = _build_screen(is_space=runner.settings.is_space)
             player = part("player", "draw")
-            watch = part("watch", "cancel", "look_again", "ended")
             result = part("result")
+            watch = part("watch", "cancel", "look_again", "ended")
     examples = part("examples")
     gallery, owner = build_gallery(runner), build_owner(runner)
     return Page(form, who, job_id, sent, header, notice, watch, player, screen, result, examples, gallery, pay, owner)

@@ -304,6 +304,53 @@ def test_the_buttons_under_the_only_video_lead_somewhere(opened: Page) -> None:
     expect(opened.locator(".viewer [data-part=rate]")).to_be_visible()
 
 
+TOPS = """names => names.map((name) => {
+  const { top, height } = document.querySelector(name).getBoundingClientRect();
+  return height ? top : null;
+})"""
+
+
+def test_video_facts_and_buttons_come_before_what_is_under_way(opened: Page) -> None:
+    generate_short(opened)
+    video_plays(opened)
+    write(opened, "a second boat")
+    opened.locator("#generate").click()
+    expect(opened.locator(".under-way")).to_be_visible()
+    tops = opened.evaluate(TOPS, ["#player video", ".result .facts", ".result [data-part=download]", ".under-way"])
+    assert None not in tops
+    assert tops == sorted(tops)
+
+
+@pytest.mark.parametrize("shape", ["16:9", "9:16"])
+def test_a_phone_has_prompt_button_and_player_first_and_scrolls_to_their_tops(
+    page: Page, app: RunningApp, shape: str
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, app)
+    tops = page.evaluate(TOPS, ["#field-prompt", ".blank", "#shape"])
+    assert tops == sorted(tops)
+    generate_is_seen = "document.querySelector('#generate').getBoundingClientRect().bottom <= innerHeight"
+    assert page.evaluate(generate_is_seen)
+    page.locator("#shape label").filter(has_text=shape).dispatch_event("click")
+    generate_short(page)
+    expect(page.locator(".under-way")).to_be_visible()
+    page.wait_for_function("Math.abs(document.querySelector('#part-watch').getBoundingClientRect().top) < 20")
+    video_plays(page)
+    page.wait_for_function("Math.abs(document.querySelector('#player').getBoundingClientRect().top) < 20")
+    assert page.evaluate("document.querySelector('#player').getBoundingClientRect().bottom <= innerHeight")
+    assert page.evaluate(generate_is_seen)
+
+
+def test_a_new_video_does_not_pull_a_phone_away_from_what_is_being_typed(page: Page, app: RunningApp) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, app)
+    generate_short(page)
+    expect(page.locator(".under-way")).to_be_visible()
+    page.locator("#field-prompt textarea").click()
+    video_plays(page)
+    expect(page.locator("#field-prompt textarea")).to_be_in_viewport()
+
+
 def test_a_deleted_video_leaves_the_screen(opened: Page) -> None:
     write(opened)
     short(opened)

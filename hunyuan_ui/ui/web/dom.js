@@ -82,6 +82,17 @@ export async function copySelected(text) {
 
 export const prefersCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
+/** Whether form and screen stand one above the other, as base.css places them. */
+export const isNarrow = () => matchMedia("(max-width: 700px)").matches;
+
+/**
+ * Scroll an element's top into view.
+ * @param {Element} element
+ * @param {ScrollLogicalPosition} [block]
+ */
+export const reveal = (element, block = "start") =>
+  element.scrollIntoView({ block, behavior: prefersCalm() ? "auto" : "smooth" });
+
 export const loadFile = (video, files) => {
   video.style.aspectRatio = files.ratio;
   video.poster = files.poster;

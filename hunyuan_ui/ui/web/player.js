@@ -1,6 +1,6 @@
 // The player: Gradio's own video component, which plays from this page's route and not from a copy in Gradio's cache.
 
-import { prefersCalm } from "./dom.js";
+import { isNarrow, prefersCalm, reveal } from "./dom.js";
 import { hear } from "./events.js";
 import { words } from "./language.js";
 import { onShown } from "./result.js";
@@ -46,6 +46,7 @@ export function player({ element, props, trigger, watch }) {
   /** @type {any} */
   let dressed = null; // the element that Gradio has drawn for it
   let loads = 0;
+  let isNews = false; // what is shown has just been made
   const current = () => /** @type {HTMLVideoElement | null} */ (document.querySelector("#player video"));
 
   function draw(changes) {
@@ -74,6 +75,7 @@ export function player({ element, props, trigger, watch }) {
     const video = current();
     if (!video || video === dressed || !shown) return;
     dressed = video;
+    if (isNews) bringUp();
     const { poster, ratio } = filesOf(shown);
     video.poster = poster;
     video.style.aspectRatio = ratio;
@@ -81,6 +83,13 @@ export function player({ element, props, trigger, watch }) {
     video.setAttribute("aria-label", words.player);
     for (const [control, name] of Object.entries(NAMES))
       place.querySelector(`#player .controls ${control}`)?.setAttribute("aria-label", name);
+  }
+
+  /** Show the top of a new video where it may be out of sight, unless somebody is busy elsewhere. */
+  function bringUp() {
+    isNews = false;
+    const isBusy = document.activeElement?.matches("textarea, input") || document.querySelector("dialog[open]");
+    if (isNarrow() && !isBusy) requestAnimationFrame(() => reveal(place.querySelector("#player")));
   }
 
   // Otherwise a browser may not start it by itself, and a phone in full screen only. Gradio undoes both while it draws.
@@ -119,6 +128,7 @@ export function player({ element, props, trigger, watch }) {
   });
   // A dialog covers this player, which need not go on behind it.
   hear("covered", () => current()?.pause());
+  hear("ready", (video) => (isNews = video.id !== shown?.id));
   onShown(props, watch, show, forget);
   onUse(() => draw({}));
 }

@@ -1,7 +1,7 @@
 // The job card: jobs under way, how each ended, and notices of it.
 
 import { canNotify, channel, kept, tab } from "./browser.js";
-import { button, fill, keepingFocus, node, piecesOf } from "./dom.js";
+import { button, fill, isNarrow, keepingFocus, node, piecesOf, reveal } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
 import { createFollowed } from "./followed.js";
 import { words } from "./language.js";
@@ -319,7 +319,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     hideProblem(problem);
     hideReady();
     otherTabs.postMessage("new job");
-    element.scrollIntoView({ block: "nearest" });
+    reveal(element, isNarrow() ? "start" : "nearest");
   }
 
   fill(element, words);
