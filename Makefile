@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test bench check format screenshots container clean
+.PHONY: help run test bench check format screenshots examples container clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ format: $(VENV)/dev.stamp node_modules/.package-lock.json ## format the code and
 
 screenshots: $(VENV)/dev.stamp ## draw the README's pictures from the real page
 	@GRADIO_ANALYTICS_ENABLED=False HF_HUB_OFFLINE=1 $(BIN)/python -m tests.browser.screenshots
+
+examples: $(VENV)/run.stamp ## draw the loops and posters of the page's examples
+	@$(BIN)/python -m hunyuan_ui.local_endpoint.loops hunyuan_ui/ui/loops
 
 container: ## build the image and prove what the README says of it
 	@tests/container/prove.sh

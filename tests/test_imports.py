@@ -43,7 +43,7 @@ ROOMS: dict[str, str] = {
         "access_code checkpoint endpoint errors estimate files job ledger library limits local_endpoint.app log media "
         "request settings signed_links"
     ),
-    "local_endpoint": "endpoint.contract errors estimate media request strict_numbers words",
+    "local_endpoint": "endpoint.contract errors estimate media prompt_help request strict_numbers words",
     "ui": (
         "errors estimate file_type job jobs library.conversions log own_names prompt_help request settings startup "
         "words"

@@ -18,7 +18,9 @@ X264_PRESET: Final = "superfast"
 X264_CRF: Final = 21
 
 
-def encode_mp4(path: Path, width: int, height: int, fps: int, frames: Iterable[NDArray[np.uint8]]) -> None:
+def encode_mp4(
+    path: Path, width: int, height: int, fps: int, frames: Iterable[NDArray[np.uint8]], *, crf: int = X264_CRF
+) -> None:
     """Write an H.264 MP4 (yuv420p, BT.709, index first) as one step: whole or not at all.
 
     The same frames give the same bytes, on any number of cores.
@@ -29,6 +31,7 @@ def encode_mp4(path: Path, width: int, height: int, fps: int, frames: Iterable[N
         height: Pixels, even.
         fps: Frames a second.
         frames: Packed yuv420p planes, each an array of height * 3 / 2 rows and width columns.
+        crf: x264's constant rate factor, 0 to 51; higher is smaller and coarser.
 
     Raises:
         MediaError: A frame has another size, or libx264 refuses it.
@@ -40,16 +43,17 @@ def encode_mp4(path: Path, width: int, height: int, fps: int, frames: Iterable[N
         try:
             container: Any = av.open(part, "w", format="mp4", options={"movflags": "faststart"})
             with container:
-                _encode(container, width, height, fps, frames)
+                _encode(container, (width, height), fps, frames, crf)
         except FFmpegError as error:
             raise MediaError("export_failed", problem=str(error)) from error
 
 
-def _encode(container: Any, width: int, height: int, fps: int, frames: Iterable[NDArray[np.uint8]]) -> None:
+def _encode(container: Any, size: tuple[int, int], fps: int, frames: Iterable[NDArray[np.uint8]], crf: int) -> None:
     import av
 
+    width, height = size
     # One thread: how x264 splits its work over cores shows in the bytes.
-    options = {"preset": X264_PRESET, "crf": str(X264_CRF), "threads": "1"}
+    options = {"preset": X264_PRESET, "crf": str(crf), "threads": "1"}
     stream = container.add_stream("libx264", rate=fps, options=options)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     context = stream.codec_context

@@ -24,7 +24,8 @@ def _example(key: str, prompt: str, shape: Shape = "16:9", size: Size = "480", *
 
 
 EXAMPLES: Final[tuple[Example, ...]] = (
-    _example("starter", "A red kite dips and climbs over a windy green hill.", seed=1201),
+    # The service's documented sample, with every documented default (docs/facts/segmind-api.md).
+    Example("starter", VideoRequest.parse({"prompt": "A cat walks on the grass, realistic style."})),
     _example(
         "fox",
         "A young fox trots along the edge of a frosted meadow, its breath showing in the cold air. It pauses, "

@@ -86,7 +86,7 @@ class PageEvents:
         visitor = self._runner.visitor(token)
         pay = self.pay.opened(request, visitor, say)
         payer = chosen_payer(pay, self._runner)
-        parts = await priced_parts(self._runner, payer, say)
+        parts = await priced_parts(self._runner, payer, say, visitor)
         jobs = await self._runner.jobs(visitor, limit=LOOKED_BACK)
         newest = jobs[0] if jobs else None
         finished = next((job for job in jobs if job.status is JobStatus.DONE), None)

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from hunyuan_ui.errors import InvalidRequestError
 from hunyuan_ui.estimate import Estimate
-from hunyuan_ui.job import Job, Payer, is_id
+from hunyuan_ui.job import Job, JobStatus, Payer, Visitor, is_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.prompt_help import presets
 from hunyuan_ui.prompt_help.examples import EXAMPLES, Example
@@ -29,6 +29,7 @@ from hunyuan_ui.ui.visitor import VISITOR_HEADER
 from hunyuan_ui.words import Words, words_for
 
 PRICE: Final = "/gradio_api/hunyuan/price"
+_LOOKED_BACK: Final = 200  # jobs searched for videos of the examples
 
 
 def build_price_route(runner: JobRunner) -> Route:
@@ -40,9 +41,10 @@ def build_price_route(runner: JobRunner) -> Route:
         payer = chosen_payer({"chosen": wish.get("payer")}, runner)
         found = priced(wish, runner, payer, say)
         if wish.get("is_whole") is True:
-            found |= await priced_parts(runner, payer, say)
             token = request.headers.get(VISITOR_HEADER, "")
-            newest = await runner.newest(runner.visitor(token)) if is_id(token) else None
+            visitor = runner.visitor(token) if is_id(token) else None
+            found |= await priced_parts(runner, payer, say, visitor)
+            newest = await runner.newest(visitor) if visitor else None
             found["last_seed"] = newest.request.seed if newest else None
         return JSONResponse(found, headers={"Cache-Control": "no-store"})
 
@@ -97,10 +99,36 @@ def opening_form(newest: Job | None, runner: JobRunner, payer: Payer, say: Words
     }
 
 
-async def priced_parts(runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
-    """Return the page's head with today's money, and the examples with their prices."""
-    cards = [_card(example, runner, payer, say) for example in EXAMPLES]
+async def priced_parts(runner: JobRunner, payer: Payer, say: Words, visitor: Visitor | None = None) -> dict[str, Any]:
+    """Return the page's head with today's money, and the examples with their prices.
+
+    Args:
+        runner: As for `priced`.
+        payer: As for `priced`.
+        say: As for `priced`.
+        visitor: On a private page, whose own videos of the examples stand in place of the drawn ones.
+    """
+    own = await _own_videos(runner, visitor)
+    cards = [{**_card(example, runner, payer, say), "own": own.get(example.request.prompt)} for example in EXAMPLES]
     return {"head": head_of(await runner.spending(), runner.settings, payer, say), "examples": {"cards": cards}}
+
+
+async def _own_videos(runner: JobRunner, visitor: Visitor | None) -> dict[str, dict[str, Any]]:
+    """Return what opens the files of the newest video that a private page's owner has made of each prompt."""
+    if visitor is None or runner.settings.is_public:
+        return {}
+    prompts = {example.request.prompt for example in EXAMPLES}
+    jobs = await runner.jobs(visitor, limit=_LOOKED_BACK)
+    done = [job for job in jobs if job.status is JobStatus.DONE and job.request.prompt in prompts]
+    return {
+        job.request.prompt: {
+            "id": job.id,
+            "code": runner.videos.signature(job),
+            "width": job.made.width,
+            "height": job.made.height,
+        }
+        for job in reversed(done)
+    }
 
 
 def advice(request: VideoRequest, estimate: Estimate, say: Words) -> str:

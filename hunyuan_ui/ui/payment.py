@@ -99,7 +99,7 @@ class PayEvents:
             async def changed(_request: gr.Request) -> dict[str, Any]:
                 chosen = await change(request, event, visitor)
                 say = say_for(request)
-                accepted = say("pay.accepted", count=settings.visitor_daily_videos) if accepts else ""
+                accepted = say("pay.accepted", count=self._runner.settings.visitor_daily_videos) if accepts else ""
                 return {**self._shown(visitor, say, login, chosen), "accepted": accepted}
 
             def refused(problem: JobProblem, _field: str | None, say: Words) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from hunyuan_ui import __version__
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import JobProblem, JobStatus, is_id
 from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.ui.example_loops import build_loop_route
 from hunyuan_ui.ui.labels import build_price_route
 from hunyuan_ui.ui.link_preview import build_picture_routes
 from hunyuan_ui.ui.prompt_panel import build_coach_route
@@ -68,8 +69,8 @@ def build_routes(runner: JobRunner) -> list[Route]:
         return _json({**state, "app_version": __version__}, 200 if is_well else 503)
 
     jobs = [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job)]
-    jobs += build_picture_routes()
-    return [*jobs, build_price_route(runner), build_coach_route(), *build_video_routes(runner), Route(HEALTH, health)]
+    forms = [build_price_route(runner), build_coach_route(), build_loop_route()]
+    return [*jobs, *build_picture_routes(), *forms, *build_video_routes(runner), Route(HEALTH, health)]
 
 
 def _seconds(text: str) -> float:

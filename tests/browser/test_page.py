@@ -437,6 +437,65 @@ def test_the_first_screen_holds_prompt_button_and_player(page: Page, app: Runnin
         assert box["y"] + box["height"] <= 800, part
 
 
+@pytest.mark.parametrize(("width", "height", "count"), [(1280, 800, 6), (390, 844, 4)])
+def test_the_first_screen_shows_what_comes_out_what_it_costs_and_what_to_press(
+    page: Page, app: RunningApp, width: int, height: int, count: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    open_page(page, app)
+    sights = page.locator(".sights button:visible")
+    expect(sights).to_have_count(count)
+    is_drawn = "[...document.querySelectorAll('.sights img')].every((image) => image.naturalWidth > 100)"
+    page.wait_for_function(is_drawn)
+    for part in [*sights.all(), page.locator("#generate")]:
+        box = part.bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= height
+    expect(page.locator("#generate")).to_contain_text("$")
+
+
+def test_an_example_moves_while_it_is_pointed_at_or_focused_and_fills_the_form(opened: Page) -> None:
+    second = opened.locator(".sights button").nth(1)
+    moving = opened.locator(".sights video, .examples video")
+    expect(moving).to_have_count(0)
+    second.hover()
+    opened.wait_for_function("document.querySelector('.sights video')?.currentTime > 0")
+    expect(moving).to_have_count(1)
+    opened.mouse.move(0, 0)
+    expect(moving).to_have_count(0)
+    opened.locator(".examples button").first.focus()
+    opened.keyboard.press("Tab")
+    expect(opened.locator(".examples li:nth-child(2) video")).to_have_count(1)
+    second.click()
+    expect(opened.locator("#field-prompt textarea")).to_have_value(EXAMPLES[1].request.prompt)
+    expect(opened.locator(".under-way")).to_be_hidden()
+
+
+def test_no_example_moves_for_those_who_asked_for_calm(page: Page, app: RunningApp) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_page(page, app)
+    page.locator(".sights button").nth(1).hover()
+    page.locator(".examples button").nth(2).hover()
+    page.wait_for_function("[...document.querySelectorAll('.sights img')].every((image) => image.complete)")
+    assert any("/hunyuan/examples/" in url for url in asked)
+    assert [url for url in asked if url.endswith(".mp4")] == []
+
+
+def test_an_example_that_was_made_here_shows_the_video_that_came_out(page: Page, app: RunningApp) -> None:
+    open_page(page, app)
+    page.locator(".sights button").nth(1).click()
+    expect(page.locator("#field-prompt textarea")).to_have_value(EXAMPLES[1].request.prompt)
+    short(page)
+    page.locator("#generate").click()
+    video_plays(page)
+    poster = page.locator(".examples li:nth-child(2) img")
+    expect(poster).to_have_attribute("src", re.compile(r"/hunyuan/videos/[0-9a-f]{32}\.webp\?k="))
+    page.wait_for_function("document.querySelector('.examples li:nth-child(2) img').naturalWidth > 100")
+
+
 def test_a_finger_can_hit_everything_on_a_phone(page: Page, app: RunningApp) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     open_page(page, app)

@@ -18,17 +18,21 @@ from hunyuan_ui.local_endpoint.scene.view import View
 from hunyuan_ui.request import FPS, VideoRequest
 
 
-def frames(request: VideoRequest) -> Iterator[NDArray[np.uint8]]:
+def frames(request: VideoRequest, *, is_brief: bool = False) -> Iterator[NDArray[np.uint8]]:
     """Draw the video of a request, the same for equal requests.
 
     Each frame is packed yuv420p (BT.709, limited range) of the size the service would make. The array is
     drawn over for the next frame: use it at once or copy it.
+
+    Args:
+        request: What to draw.
+        is_brief: Write only "local preview" into the frames, neither prompt nor settings.
     """
     digest = sha256(f"{request.seed}\n{request.prompt}".encode()).digest()
     rngs = [np.random.default_rng([index, *digest]) for index in range(6)]
     view = View(request, mood_of(request.prompt, rngs[0]))
     sky, stars, drifting = paint_sky(view, rngs[1]), Stars(view, rngs[2]), clouds(view, rngs[3])
-    layers, things, caption = land(view, rngs[4]), moving(view, rngs[5]), Caption(request)
+    layers, things, caption = land(view, rngs[4]), moving(view, rngs[5]), Caption(request, is_brief=is_brief)
     canvas = Canvas.blank(view.width, view.height)
     for index in range(request.video_length):
         time_s = index / FPS

@@ -18,9 +18,14 @@ _SMALLEST: Final = 9  # px; below this the letters of Pillow's font run together
 
 
 class Caption:
-    """The words of one video, drawn once and blended into each frame."""
+    """The words of one video, drawn once and blended into each frame.
 
-    def __init__(self, request: VideoRequest) -> None:
+    Args:
+        request: Whose prompt and settings they are.
+        is_brief: Leave all but "local preview" out.
+    """
+
+    def __init__(self, request: VideoRequest, *, is_brief: bool = False) -> None:
         self._parts: list[Strip] = []
         width, height = request.real_size
         size = round(min(max(min(width, height) / 34, 11), 30))
@@ -29,7 +34,8 @@ class Caption:
         label = ImageFont.load_default(max(size * 0.92, _SMALLEST))
         if label.getlength(LABEL) + size > width or height < 3 * size:
             return
-        lines = _lines(request, size, room) if height >= 10 * size and room > 12 * size else []
+        has_lines = not is_brief and height >= 10 * size and room > 12 * size
+        lines = _lines(request, size, room) if has_lines else []
         self._parts = [_block([(LABEL, label, 0.86)], width, margin, bottom=None)]
         if lines:
             self._parts.append(_block(lines, width, margin, bottom=height))

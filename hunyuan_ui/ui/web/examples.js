@@ -1,28 +1,90 @@
-import { fill, node, piecesOf } from "./dom.js";
+// The examples: moving tiles below the form, and the first of them where the video will stand.
+
+import { fill, node, piecesOf, prefersCalm } from "./dom.js";
 import { send } from "./events.js";
 import { words } from "./language.js";
+import { filesOf, loopOf } from "./server.js";
 
-function card({ key, ratio, title, shape, price, settings, most_usd }) {
-  const button = node("button", "", "tile-button card", { type: "button" });
+const MOST_SIGHTS = 6; // above the fold
+const POINTS = () => matchMedia("(hover: hover)").matches;
+
+function pick({ settings, most_usd }) {
+  send("settings", { settings, most_usd });
+  document.querySelector("#field-prompt")?.scrollIntoView({ block: "nearest" });
+}
+
+/** Return a tile with the poster of an example, and a function that lets it move until the other one is called. */
+function tileOf({ key, own }) {
   const tile = node("span", "", "tile");
-  const frame = node("span", "", "frame");
-  tile.dataset.key = key;
-  frame.style.aspectRatio = ratio;
-  frame.dataset.tall = ratio < 1;
-  tile.append(frame);
-  const lines = Object.entries({ title, text: settings.prompt, cost: `${shape} · ${price}` });
-  button.append(tile, ...lines.map(([name, text]) => node("span", text, name === "text" ? "text two-lines" : name)));
-  button.addEventListener("click", () => {
-    send("settings", { settings, most_usd });
-    document.querySelector("#field-prompt")?.scrollIntoView({ block: "nearest" });
-  });
+  const files = own ? filesOf(own) : loopOf(key);
+  const image = node("img", "", "", { alt: "", decoding: "async", src: files.poster });
+  function drawn() {
+    if (own) image.src = loopOf(key).poster;
+  }
+
+  // A video of one's own may have been deleted since.
+  image.addEventListener("error", drawn, { once: true });
+  tile.append(image);
+
+  function rest() {
+    tile.querySelector("video")?.remove();
+  }
+
+  function move({ loop = true } = {}) {
+    if (prefersCalm() || tile.querySelector("video")) return;
+    const video = node("video", "", "", { muted: true, playsInline: true, loop, src: files.src });
+    video.setAttribute("aria-hidden", "true");
+    for (const end of ["ended", "error"]) video.addEventListener(end, rest);
+    tile.append(video);
+    video.play().catch(rest);
+  }
+  return { tile, move, rest };
+}
+
+function itemOf(card, className, lines) {
+  const button = node("button", "", className, { type: "button" });
+  const { tile, move, rest } = tileOf(card);
+  button.append(tile, ...lines.map(([name, text]) => node("span", text, name)));
+  button.addEventListener("click", () => pick(card));
+  button.addEventListener("mouseenter", () => POINTS() && move());
+  button.addEventListener("mouseleave", rest);
+  button.addEventListener("focus", () => button.matches(":focus-visible") && move());
+  button.addEventListener("blur", rest);
   const item = node("li");
   item.append(button);
-  return item;
+  return { item, move };
+}
+
+const cardOf = (card) =>
+  itemOf(card, "tile-button card", [
+    ["title", card.title],
+    ["text two-lines", card.settings.prompt],
+    ["cost", `${card.shape} · ${card.price}`],
+  ]).item;
+
+/** Show the first examples where the video will stand. Where nothing hovers, each moves once. */
+function showSights(list, cards) {
+  const sights = cards
+    .slice(0, MOST_SIGHTS)
+    .map((card) => itemOf(card, "tile-button", [["title one-line", card.title]]));
+  list.replaceChildren(...sights.map(({ item }) => item));
+  if (POINTS() || /** @type {any} */ (navigator).connection?.saveData) return;
+  for (const { item, move } of sights) if (item.checkVisibility?.()) move({ loop: false });
 }
 
 export function examples({ element, props, watch }) {
-  const show = () => piecesOf(element)("cards").replaceChildren(...(props.value?.cards || []).map(card));
+  let shown = "";
+
+  function show() {
+    const cards = props.value?.cards || [];
+    const text = JSON.stringify(cards);
+    if (text === shown) return;
+    shown = text;
+    piecesOf(element)("cards").replaceChildren(...cards.map(cardOf));
+    const list = document.querySelector("#screen .sights");
+    if (list) showSights(list, cards);
+  }
+
   fill(element, words);
   watch("value", show);
   show();

@@ -70,6 +70,9 @@ export const filesOf = (video) => ({
   src: fileOf(video, ".mp4"),
 });
 
+/** The short loop of an example and its poster, by its key. */
+export const loopOf = (key) => ({ poster: `${BASE}/examples/${key}.webp`, src: `${BASE}/examples/${key}.mp4` });
+
 /** Return a size as 3.2 MB. */
 export function sizeText(bytes) {
   for (const [least, unit] of /** @type {[number, string][]} */ ([

@@ -1,0 +1,101 @@
+"""The short loops of the examples: what is drawn, what is served, and whose pictures stand in their place."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from hunyuan_ui.job import Visitor
+from hunyuan_ui.jobs import build_runner
+from hunyuan_ui.media import facts
+from hunyuan_ui.prompt_help.examples import EXAMPLES
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Settings
+from hunyuan_ui.ui.example_loops import FOLDER, LOOPS, build_loop_route
+from hunyuan_ui.ui.labels import priced_parts
+from hunyuan_ui.words import words
+
+MOST_BYTES = 600_000
+VISITOR = Visitor("a" * 32)
+
+
+@pytest.fixture
+def client() -> TestClient:
+    return TestClient(Starlette(routes=[build_loop_route()]))
+
+
+def test_there_is_a_loop_and_a_poster_for_each_example_and_all_are_small() -> None:
+    names = {f"{example.key}{suffix}" for example in EXAMPLES for suffix in (".mp4", ".webp")}
+    assert {path.name for path in FOLDER.iterdir()} == names
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < MOST_BYTES
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.key)
+def test_a_loop_has_about_the_shape_of_its_example_and_is_short(example: Any) -> None:
+    loop = facts(FOLDER / f"{example.key}.mp4")
+    width, height = example.request.real_size
+    assert loop.width / loop.height == pytest.approx(width / height, rel=0.06)
+    assert 1 < loop.duration_s < 4
+
+
+def test_the_script_of_the_repository_draws_what_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hunyuan_ui.local_endpoint import loops
+
+    monkeypatch.setattr(loops, "EXAMPLES", [example for example in EXAMPLES if example.key in ("starter", "climber")])
+    loops.draw_loops(tmp_path / "new")
+    drawn = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert drawn == ["climber.mp4", "climber.webp", "starter.mp4", "starter.webp"]
+    for loop in (tmp_path / "new").glob("*.mp4"):
+        assert facts(loop) == facts(FOLDER / loop.name)
+
+
+def test_a_loop_is_served_whole_in_ranges_and_for_a_day(client: TestClient) -> None:
+    whole = client.get(f"{LOOPS}/fox.mp4")
+    assert (whole.status_code, whole.headers["content-type"]) == (200, "video/mp4")
+    assert whole.content == (FOLDER / "fox.mp4").read_bytes()
+    assert whole.headers["cache-control"] == "public, max-age=86400"
+    part = client.get(f"{LOOPS}/fox.mp4", headers={"range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, whole.content[10:20])
+    assert client.get(f"{LOOPS}/fox.webp").headers["content-type"] == "image/webp"
+
+
+@pytest.mark.parametrize("name", ["dog.mp4", "fox", "..%2Fpage.js", "%2e%2e%2fpage.js", "fox.mp4%00", "FOX.MP4", ""])
+def test_nothing_else_is_served(client: TestClient, name: str) -> None:
+    assert client.get(f"{LOOPS}/{name}").status_code == 404
+
+
+def test_the_first_example_is_the_documented_sample_with_every_default() -> None:
+    assert EXAMPLES[0].request == VideoRequest.parse({"prompt": "A cat walks on the grass, realistic style."})
+
+
+@pytest.mark.parametrize("is_public", [False, True])
+def test_an_owners_own_video_takes_the_place_of_a_drawn_one_in_private_only(tmp_path: Path, is_public: bool) -> None:
+    folder, example = tmp_path / "data", EXAMPLES[1]
+
+    async def cards_after(settings: Settings, *, makes: bool) -> dict[str, Any]:
+        runner = build_runner(settings)
+        await runner.start()
+        if makes:
+            small = example.request.model_copy(update={"width": 64, "height": 48, "video_length": 5})
+            job = await runner.submit("1" * 32, small, VISITOR, payer="nobody", shown_usd=0)
+            job = await runner.wait(job.id, VISITOR, 30)
+            assert job.status.value == "done"
+        cards = (await priced_parts(runner, "nobody", words(), VISITOR))["examples"]["cards"]
+        stranger = (await priced_parts(runner, "nobody", words(), Visitor("b" * 32)))["examples"]["cards"]
+        await runner.stop()
+        assert all(card["own"] is None for card in stranger)
+        return {card["key"]: card["own"] for card in cards if card["own"]}
+
+    private = Settings(data_dir=folder)
+    assert asyncio.run(cards_after(private, makes=False)) == {}
+    own = asyncio.run(cards_after(private, makes=True))
+    assert (list(own), own[example.key]["id"], own[example.key]["width"]) == ([example.key], "1" * 32, 64)
+    later = replace(private, server_name="0.0.0.0" if is_public else "127.0.0.1")
+    again = asyncio.run(cards_after(later, makes=False))
+    assert list(again) == ([] if is_public else [example.key])
