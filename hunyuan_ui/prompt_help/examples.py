@@ -24,7 +24,7 @@ def _example(key: str, prompt: str, shape: Shape = "16:9", size: Size = "480", *
 
 
 EXAMPLES: Final[tuple[Example, ...]] = (
-    # The service's documented sample, with every documented default (docs/facts/segmind-api.md).
+    # The service's documented sample, with every documented default (docs/facts/segmind-api.md 0).
     Example("starter", VideoRequest.parse({"prompt": "A cat walks on the grass, realistic style."})),
     _example(
         "fox",

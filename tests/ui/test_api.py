@@ -14,7 +14,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError, ValidationError
 
-from hunyuan_ui.job import new_id
+from hunyuan_ui.job import Visitor, new_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
@@ -224,7 +224,9 @@ async def test_status_waits_as_long_as_asked_but_never_longer_than_agents_do(ask
         raise StoppedError
 
     seen: list[float] = []
-    runner = SimpleNamespace(wait=wait, settings=SimpleNamespace(is_public=True))
+    runner = SimpleNamespace(
+        wait=wait, visitor=lambda token, _address: Visitor.from_token(token), settings=SimpleNamespace(is_public=True)
+    )
     calls = ApiCalls(cast("JobRunner", runner))
     with pytest.raises(StoppedError):
         await calls.status(cast("Any", SimpleNamespace(headers={})), new_id(), asked)
