@@ -96,6 +96,29 @@ async def test_a_job_ends_with_its_video_in_the_library_and_its_real_cost(
         assert (await runner.view(job.id, VISITOR)).phase is Phase.ENDED
 
 
+@pytest.mark.parametrize("status", ["done", "failed", "unknown", "lost"])
+async def test_a_job_is_told_as_ended_as_soon_as_its_row_says_so(
+    settings: Settings, service: FakeService, status: str
+) -> None:
+    seen: list[Phase] = []
+
+    def look(name: str) -> None:
+        if name == f"journey.{status}":
+            seen.append(runner._view_of(runner._dispatcher.live[job_id].job).phase)
+
+    if status == "failed":
+        service.script("submit", answer(422, {"error": "no"}))
+    elif status == "unknown":
+        service.script("submit", failure(httpx.ReadError))
+    elif status == "lost":
+        service.downloads = [DownloadError("video_lost", retryable=False, expired=True, request_id="unknown")] * 3
+    job_id = new_id()
+    async with running(settings, service) as runner:
+        checkpoint.hook = look
+        assert (await made(runner, job_id)).status == status
+    assert seen == [Phase.ENDED]
+
+
 async def test_v1_ends_the_same_way(settings: Settings, service: FakeService) -> None:
     async with running(replace(settings, dialect="v1"), service) as runner:
         job = await made(runner)
