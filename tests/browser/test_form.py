@@ -405,7 +405,7 @@ def test_a_number_that_cannot_be_is_put_right_or_has_no_price(
             expected = words().price(estimate(VideoRequest.parse(wish)))
         except InvalidRequestError as refusal:
             assert "$" not in said, typed
-            expect(page.locator("#made-as")).to_contain_text(str(refusal))
+            expect(page.locator("#made-as")).to_contain_text(words().sentence(refusal))
         else:
             assert expected in said, typed
     assert not any("/queue/join" in request.url or "/run/" in request.url for request in asked), "an event was sent"
