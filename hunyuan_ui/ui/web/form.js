@@ -14,7 +14,7 @@ const ASK_AGAIN_MS = 2000;
 const ANSWER_WITHIN_MS = 10000;
 const KEEP_AFTER_MS = 100;
 const DRAFT = "hunyuan_draft";
-const PRICE_WITHIN_MS = 3000; // so long a click waits for a price that is on its way
+const PRICE_WITHIN_MS = 8000; // so long a click waits for a price that is on its way
 
 // Gradio would draw the button's text later, and a price must not stand beside another form for one frame.
 function label(text) {
