@@ -188,6 +188,7 @@ def test_a_reader_hears_no_english_on_the_chinese_page(new_context: Any, preview
     names: list[str] = page.evaluate(
         """() => [...document.querySelectorAll("[aria-label], [title], [placeholder], [alt]")]
           .filter((element) => element.closest(".gradio-container") && !element.closest("footer"))
+          .filter((element) => element.checkVisibility())
           .flatMap((element) => ["aria-label", "title", "placeholder", "alt"].map((name) => element.getAttribute(name)))
           .filter((text) => text && /[a-z]{3}/i.test(text) && !/[\\u4e00-\\u9fff]/.test(text))"""
     )
