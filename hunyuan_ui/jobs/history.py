@@ -173,15 +173,16 @@ class SpendingHistory:
             self._tried_at = time.monotonic()
             try:
                 taken = await self._take_in(await self._ask())
+                # Includes what an earlier try stored although its commit raised.
+                active = await self._services.reads(self._services.ledger.active)
             except (EndpointError, StorageError) as error:
                 self._problem = JobProblem.of(error)
                 raise
+            for job in active:
+                if FROM_HISTORY in job.notes and job.id not in self._dispatcher.live:
+                    self._dispatcher.take(job)
             self._is_read, self._problem = True, None
         log.event("history.read", found=len(taken))
-        # Includes what an earlier try stored although its commit raised.
-        for job in await self._services.reads(self._services.ledger.active):
-            if FROM_HISTORY in job.notes and job.id not in self._dispatcher.live:
-                self._dispatcher.take(job)
         self._end_rest()
         return len(taken)
 

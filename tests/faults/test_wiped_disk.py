@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.endpoint.history import PastRequest
-from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError
+from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.job import OWNER as ACCOUNT
-from hunyuan_ui.job import JobStatus, Payer, Phase, Visitor, new_id
+from hunyuan_ui.job import Job, JobStatus, Payer, Phase, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.jobs.history import SpendingHistory
+from hunyuan_ui.ledger import Ledger
 from tests.faults import oracle
 from tests.faults.kill import Program, nursery
 from tests.faults.rig import KEY, SHORT_GETS, STRANGER, Rig, click, kill, prompt_of, until
@@ -338,6 +339,33 @@ async def test_while_the_history_cannot_be_read_the_key_rests_and_all_else_works
 def service_again(service: PaidService) -> Reply:
     """Return the reply of the list when it works."""
     return Reply(lambda wire, received: service.behave(received).act(wire, received))
+
+
+async def test_a_ledger_that_cannot_be_read_after_the_history_leaves_the_key_resting_until_it_can(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig.running() as runner:
+        await visit(runner)
+        await at_rest(runner)
+    wipe(rig)
+    monkeypatch.setattr("hunyuan_ui.jobs.history.RETRY_S", 0.05)
+    failures = [True, True]
+    active = Ledger.active
+
+    def unreadable_twice(ledger: Ledger) -> list[Job]:
+        found = active(ledger)
+        if found and failures:
+            failures.pop()
+            raise StorageError("ledger_busy")
+        return found
+
+    monkeypatch.setattr(Ledger, "active", unreadable_twice)
+    async with rig.running() as runner:
+        await until(lambda: not failures)
+        await until(lambda: not runner.owner.history_state(ACCOUNT).key_rests)
+        await at_rest(runner)
+        assert len(await done(runner)) == 1
+    assert spent_usd(service) == COST_USD
 
 
 async def test_a_history_that_never_answers_holds_up_nothing(
