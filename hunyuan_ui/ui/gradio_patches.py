@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
+from pathlib import Path
 from typing import Any, Final, cast
 
 import gradio as gr
@@ -12,6 +15,10 @@ MOST_SESSIONS: Final = 100  # whose last values Gradio keeps, though nothing her
 MOST_UNREAD: Final = 400  # sessions with answers that nobody has come for: without end by itself
 MOST_WAITING: Final = 500  # calls that wait for one of Gradio's threads: without end by itself
 _API: Final = "api"  # the type of what `gr.api` declares for each parameter and result
+
+_ASSETS: Final = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
+_FILES: Final = re.compile(r"__vite__mapDeps=.{,60}?(\[\"[^\]]*\])")
+_VIDEO: Final = re.compile(r"[,{]video:\{.*?component:.*?__vite__mapDeps\(\[([\d,]+)\]\)")
 
 
 class LightBlocks(gr.Blocks):
@@ -75,6 +82,19 @@ class _Sockets:
         made = socket.socket(socket.AF_INET6)
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as the server will listen
         return made
+
+
+def player_files() -> list[str]:
+    """Return the addresses, below the page's, of the scripts and styles that Gradio fetches for its video component.
+
+    Gradio asks for them once: where one does not arrive, it never draws a video in that page.
+    """
+    core = next(text for path in _ASSETS.glob("core-*.js") if _VIDEO.search(text := path.read_text(encoding="utf-8")))
+    named, needed = _FILES.search(core), _VIDEO.search(core)
+    if named is None or needed is None:
+        raise RuntimeError("this version of Gradio names the scripts of its components in another way")
+    names = json.loads(named.group(1))
+    return [f"assets/{Path(names[int(index)]).name}" for index in needed.group(1).split(",")]
 
 
 def listen_on(name: str) -> None:

@@ -13,7 +13,7 @@ from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import declare_api
 from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.form import PRICED, RequestForm, build_request_form
-from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, MOST_WAITING, LightBlocks
+from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, MOST_WAITING, LightBlocks, player_files
 from hunyuan_ui.ui.html_part import WEB, head, part
 from hunyuan_ui.ui.link_preview import describe_links
 from hunyuan_ui.ui.owner import OWNER_EVENTS, OwnerEvents, build_owner
@@ -121,7 +121,7 @@ def _place(runner: JobRunner) -> Page:
             pay = build_pay()
         with gr.Column(scale=7, min_width=320, elem_id="screen"):
             screen = _build_screen(is_space=runner.settings.is_space)
-            player = part("player", "draw")
+            player = part("player", "draw", files=player_files())
             result = part("result")
             watch = part("watch", "cancel", "look_again", "ended")
     examples = part("examples")

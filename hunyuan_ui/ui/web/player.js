@@ -7,6 +7,9 @@ import { onShown } from "./result.js";
 import { filesOf } from "./server.js";
 
 const MOST_LOADS = 6;
+const FETCH_WITHIN_MS = 30000;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 8000;
 const STEP_S = 0.5;
 // Gradio names them in English, and its bar not at all.
 const NAMES = {
@@ -28,6 +31,20 @@ function fileData(video) {
   return { path: url, url, data: url, orig_name: `${video.id}.mp4`, meta: { _type: "gradio.FileData" } };
 }
 
+/** Put Gradio's scripts into the browser's cache, however often it takes: Gradio asks for them once and never again. */
+async function fetchWhole(address, pause_ms = FIRST_PAUSE_MS) {
+  try {
+    const url = new URL(address, document.baseURI);
+    const answer = await fetch(url, { priority: "low", signal: AbortSignal.timeout(FETCH_WITHIN_MS) });
+    await answer.arrayBuffer();
+    if (answer.ok) return;
+  } catch {
+    // asked for again
+  }
+  await new Promise((resolve) => setTimeout(resolve, pause_ms));
+  await fetchWhole(address, Math.min(2 * pause_ms, LONGEST_PAUSE_MS));
+}
+
 /** Call `act` once, in an idle moment after the page was first used: whoever only looks need not load its scripts. */
 function onUse(act) {
   const wait = window.requestIdleCallback || setTimeout;
@@ -47,10 +64,14 @@ export function player({ element, props, trigger, watch }) {
   let dressed = null; // the element that Gradio has drawn for it
   let loads = 0;
   let isNews = false; // what is shown has just been made
+  /** @type {Promise<unknown> | null} */
+  let fetching = null;
   const current = () => /** @type {HTMLVideoElement | null} */ (document.querySelector("#player video"));
 
-  function draw(changes) {
+  async function draw(changes) {
     drawn = { ...drawn, visible: true, ...changes };
+    fetching ??= Promise.all(props.files.map((address) => fetchWhole(address)));
+    await fetching;
     trigger("draw");
   }
 
