@@ -17,7 +17,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from hunyuan_ui import log
+from hunyuan_ui import check, log
 from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError, SettingsError, SpendLimitError
 from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Visitor, is_id, new_id
@@ -68,6 +68,8 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interru
     try:
         settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
         log.configure(settings.api_key, level="WARNING")
+        if options.check:
+            return asyncio.run(_check(settings, interruption, as_json=options.json))
         return asyncio.run(_make(options, build_runner(settings), interruption))
     except (SettingsError, InvalidRequestError) as error:
         return _say(_WORDS.sentence(error), Exit.USAGE)
@@ -92,6 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, metavar="FILE", help=_WORDS["cli.help.out"])
     parser.add_argument("--resume", metavar="JOB_ID", help=_WORDS["cli.help.resume"])
     parser.add_argument("--estimate", action="store_true", help=_WORDS["cli.help.estimate"])
+    parser.add_argument("--check", action="store_true", help=_WORDS["cli.help.check"])
     parser.add_argument("--json", action="store_true", help=_WORDS["cli.help.json"])
     parser.add_argument("--yes", action="store_true", help=_WORDS["cli.help.yes"])
     return parser
@@ -130,6 +133,18 @@ def _text(given: str) -> str:
 
 def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+async def _check(settings: Settings, interruption: _Interruption, *, as_json: bool) -> int:
+    checking, interrupted = asyncio.ensure_future(check.check(settings)), asyncio.ensure_future(interruption.wait())
+    await asyncio.wait({checking, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+    interrupted.cancel()
+    if not checking.done():
+        checking.cancel()
+        return _say(_WORDS["cli.interrupted"], Exit.FAILED)
+    found = checking.result()
+    _print(check.as_json(found) if as_json else check.as_text(found))
+    return Exit.DONE if check.is_all_well(found) else Exit.FAILED
 
 
 async def _make(options: argparse.Namespace, runner: JobRunner, interruption: _Interruption) -> int:

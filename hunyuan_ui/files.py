@@ -33,7 +33,7 @@ class DataFolder:
         self.path = path
         self._refusal: StorageError | None = None
         self._files: dict[str, tuple[int, int]] = {}
-        self._min_free_bytes = min_free_bytes
+        self.min_free_bytes = min_free_bytes
         self._lock: IO[str] | None = None
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ class DataFolder:
             raise problem.with_traceback(None)
         try:
             free = shutil.disk_usage(self.path).free
-            if free < self._min_free_bytes:
+            if free < self.min_free_bytes:
                 raise _disk_full(free)
             self._keep_ballast()
         except OSError as error:

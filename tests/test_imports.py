@@ -49,7 +49,8 @@ ROOMS: dict[str, str] = {
         "words"
     ),
     "app": "jobs log startup ui words",
-    "cli": "errors estimate job jobs log request settings words",
+    "check": "endpoint errors estimate files ledger request settings words",
+    "cli": "check errors estimate job jobs log request settings words",
     "__main__": "cli words",
 }
 

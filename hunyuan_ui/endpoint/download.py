@@ -31,7 +31,7 @@ from hunyuan_ui.endpoint.safe_transport import SafeBackend, SafeTransport, UrlPo
 from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, reason
 from hunyuan_ui.files import is_disk_full
 
-__all__ = ["FetchLimits", "SaveLimits", "fetch"]
+__all__ = ["FetchLimits", "SaveLimits", "answer_at", "fetch"]
 
 Check: TypeAlias = Callable[[Path], object]
 
@@ -213,14 +213,31 @@ async def fetch(
     policy = UrlPolicy(own_origin, is_own_only=transport is not None)
     async with AsyncExitStack() as stack:
         if transport is None:
-            safe = SafeTransport(SafeBackend(policy), ssl_context or shared_ssl_context())
-            transport = await stack.enter_async_context(safe)
+            transport = await stack.enter_async_context(_safe_transport(policy, ssl_context))
         response = await _follow(transport, policy, url, limits)
         stack.push_async_callback(response.aclose)
         _require_success(response)
         body = await stack.enter_async_context(aclosing(body_of(response)))
         length = content_length(response.headers)
         await save(body, part, check=check, length=length, limits=limits.save)
+
+
+async def answer_at(
+    url: str, *, own_origin: str, limits: FetchLimits = FetchLimits(), ssl_context: ssl.SSLContext | None = None
+) -> int:
+    """Return the HTTP status that an address is answered with, and read nothing of the file.
+
+    Arguments and errors are those of `fetch`.
+    """
+    policy = UrlPolicy(own_origin)
+    async with _safe_transport(policy, ssl_context) as transport:
+        response = await _follow(transport, policy, url, limits)
+        await response.aclose()
+        return response.status_code
+
+
+def _safe_transport(policy: UrlPolicy, ssl_context: ssl.SSLContext | None) -> SafeTransport:
+    return SafeTransport(SafeBackend(policy), ssl_context or shared_ssl_context())
 
 
 async def _follow(

@@ -214,6 +214,19 @@ class EndpointClient:
             if not found.take(await self._get(url, key, LIST_LIMIT)):
                 return found.all()
 
+    async def status_of_wrong_verb(self, dialect: str, key: str) -> int:
+        """Return the HTTP status of a GET where only a POST makes a video; free of charge.
+
+        Args:
+            dialect: v1 or v2.
+            key: The account's.
+
+        Raises:
+            EndpointError: Not reachable, or no answer.
+        """
+        path = contract.SUBMIT_V2 if dialect == "v2" else contract.GENERATE_V1
+        return (await self._get(self._base + path, key)).status
+
     async def _post(self, path: str, request: VideoRequest, key: str, deadline: float) -> _Reply:
         url, connect_s = self._base + path, self._timeouts.connect_s
         outgoing = new_request("POST", url, connect_s, headers=_key_header(key), json=_wire_values(request))

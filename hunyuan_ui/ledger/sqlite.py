@@ -244,6 +244,27 @@ def open_reader(folder: Path) -> sqlite3.Connection:
     return connection
 
 
+def count_jobs(folder: Path) -> int | None:
+    """Return how many jobs the ledger of a data folder holds, having read all of it; None where there is none.
+
+    Changes nothing, and may be called beside the process that writes.
+
+    Raises:
+        StorageError: It is damaged, cannot be read, or was made by a newer version.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        return None
+    try:
+        with closing(_read_only(path)) as connection:
+            if _is_newer(connection):
+                raise StorageError("ledger_newer")
+            _check(connection)
+            return int(connection.execute("SELECT count(*) FROM jobs").fetchone()[0])
+    except sqlite3.Error as error:
+        raise as_storage_error(error) from error
+
+
 def back_up(folder: Path, source: sqlite3.Connection | None = None) -> Path:
     """Copy a ledger that may be in use; keep the newest five copies that hold no deleted prompt; return the copy.
 

@@ -1,0 +1,265 @@
+"""--check: whether the key, the service and this machine are as this program expects, found out by free calls only."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple, TypeAlias
+from uuid import uuid4
+
+from hunyuan_ui.endpoint.contract import FILE_LIFE_S
+from hunyuan_ui.endpoint.download import answer_at
+from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
+from hunyuan_ui.errors import (
+    AuthenticationError,
+    EndpointUnreachableError,
+    HunyuanUIError,
+    Reason,
+    RequestExpiredError,
+    StorageError,
+    UnexpectedResponseError,
+    reason,
+)
+from hunyuan_ui.estimate import estimate
+from hunyuan_ui.files import DataFolder
+from hunyuan_ui.ledger import count_jobs, needs_review
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import DEFAULT_BASE_URL, Settings
+from hunyuan_ui.words import words
+
+_WORDS: Final = words("en")  # a console reads English
+_FILES: Final = "https://images.segmind.com/"  # docs/facts/segmind-api.md 2.5
+_DAY_S: Final = 86_400.0
+# What a call that was sent meets where the service, or the way to it, is away.
+_NO_ANSWER: Final = (
+    reason("no_answer_in_time"),
+    reason("answer_without_end"),
+    reason("connection_broke"),
+    reason("not_http"),
+)
+
+
+class State(str, Enum):
+    """What became of one check."""
+
+    AS_EXPECTED = "as_expected"
+    DIFFERENT = "different"
+    NOT_REACHABLE = "not_reachable"
+    NOT_ASKED = "not_asked"
+
+
+class Finding(NamedTuple):
+    """One row: what was checked, what became of it, and what was seen."""
+
+    name: str
+    state: State
+    detail: Reason
+
+    @property
+    def sentence(self) -> str:
+        """What was seen, in words."""
+        return _WORDS(self.detail["key"], **self.detail["facts"])
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a check may use: the settings of this run, and a client for them."""
+
+    settings: Settings
+    client: EndpointClient
+
+    @property
+    def key(self) -> str:
+        """The owner's key; empty where there is none."""
+        return self.settings.api_key.reveal() if self.settings.api_key else ""
+
+
+Check: TypeAlias = Callable[[Subject], Awaitable[list[Finding]]]
+
+
+async def check(settings: Settings, *, timeouts: Timeouts = Timeouts()) -> list[Finding]:  # noqa: B008 - frozen
+    """Return every row. Nothing is sent that could be charged, and no job is touched.
+
+    Args:
+        settings: Of this run.
+        timeouts: Of each call.
+    """
+    client = EndpointClient(settings.base_url, settings.history_url, timeouts=timeouts)
+    try:
+        subject = Subject(settings, client)
+        rows = await asyncio.gather(*(one(subject) for one in CHECKS))
+    finally:
+        await client.aclose()
+    return [row for some in rows for row in some]
+
+
+def is_all_well(found: Iterable[Finding]) -> bool:
+    """Whether all is as this program expects."""
+    return all(row.state is State.AS_EXPECTED for row in found)
+
+
+def as_text(found: list[Finding]) -> str:
+    """Return the rows for people, a line each, and what they come to."""
+    states = [_WORDS[f"check.state.{row.state.value}"] for row in found]
+    names = [_WORDS[f"check.name.{row.name}"] for row in found]
+    wide, name_wide = max(map(len, states)), max(map(len, names))
+    lines = [f"{s:<{wide}}  {n:<{name_wide}}  {row.sentence}" for s, n, row in zip(states, names, found, strict=True)]
+    return "\n".join([*lines, _WORDS["check.well" if is_all_well(found) else "check.not_well"]])
+
+
+def as_json(found: list[Finding]) -> str:
+    """Return the same as one JSON object in ASCII."""
+    rows = [{"name": row.name, "state": row.state.value, "detail": row.sentence} for row in found]
+    return json.dumps({"is_as_expected": is_all_well(found), "checks": rows})
+
+
+# the service
+
+
+async def _key_and_balance(subject: Subject) -> list[Finding]:
+    if not subject.key:
+        return [_row("key", State.DIFFERENT, "no_key"), _row("balance", State.NOT_ASKED, "needs_key")]
+    try:
+        credits_usd = await subject.client.credits(subject.key)
+    except AuthenticationError as error:
+        return [_told("key", error), _row("balance", State.NOT_ASKED, "needs_key")]
+    except HunyuanUIError as error:
+        return [_told("key", error), _told("balance", error)]
+    key = _row("key", State.AS_EXPECTED, "key_known")
+    usual = estimate(VideoRequest(prompt="-")).high_usd
+    if credits_usd < usual:
+        return [key, _row("balance", State.DIFFERENT, "balance_low", credits=credits_usd, price=usual)]
+    return [key, _row("balance", State.AS_EXPECTED, "balance", credits=credits_usd)]
+
+
+async def _unknown_request(subject: Subject) -> list[Finding]:
+    name = "unknown_request"
+    if not subject.key:
+        return [_row(name, State.NOT_ASKED, "needs_key")]
+    try:
+        status = await subject.client.status(str(uuid4()), subject.key)
+    except RequestExpiredError:
+        return [_row(name, State.AS_EXPECTED, "unknown_request")]
+    except HunyuanUIError as error:
+        return [_told(name, error)]
+    return [_row(name, State.DIFFERENT, "request_is_known", status=status.state.value)]
+
+
+async def _wrong_verb(subject: Subject) -> list[Finding]:
+    name = "wrong_verb"
+    if not subject.key:
+        return [_row(name, State.NOT_ASKED, "needs_key")]
+    try:
+        status = await subject.client.status_of_wrong_verb(subject.settings.dialect, subject.key)
+    except HunyuanUIError as error:
+        return [_told(name, error)]
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return [_row(name, State.AS_EXPECTED, "wrong_verb")]
+    return [_row(name, State.DIFFERENT, "verb_taken", status=status)]
+
+
+async def _history_and_files(subject: Subject) -> list[Finding]:
+    """Ask for the last day's requests, and where their newest file, or else any file, lies."""
+    now, rows, link = time.time(), [], ""
+    if not subject.key:
+        rows = [_row("history", State.NOT_ASKED, "needs_key")]
+    else:
+        try:
+            past = await subject.client.past_requests(subject.key, since=now - _DAY_S, until=now)
+        except HunyuanUIError as error:
+            rows = [_told("history", error)]
+        else:
+            rows = [_row("history", State.AS_EXPECTED, "history", count=len(past))]
+            young = [one for one in past if one.url and (one.at or 0) > now - FILE_LIFE_S]
+            link = max(young, key=lambda one: one.at or 0).url or "" if young else ""
+    return [*rows, await _file_host(subject, link)]
+
+
+async def _file_host(subject: Subject, link: str) -> Finding:
+    base = subject.settings.base_url
+    url = link or (_FILES if base == DEFAULT_BASE_URL else base + "/")
+    try:
+        status = await answer_at(url, own_origin=base)
+    except HunyuanUIError as error:
+        is_refused = error.code == "link_refused"
+        why: Reason = error.facts["reason"]
+        state = State.DIFFERENT if is_refused else State.NOT_REACHABLE
+        return _row("files", state, "files_refused" if is_refused else "files_away", reason=why)
+    if link and status != HTTPStatus.OK:
+        return _row("files", State.DIFFERENT, "file_gone", status=status)
+    return _row("files", State.AS_EXPECTED, "file" if link else "files")
+
+
+# this machine
+
+
+async def _data_folder(subject: Subject) -> list[Finding]:
+    return await asyncio.to_thread(_folder_rows, subject.settings)
+
+
+def _folder_rows(settings: Settings) -> list[Finding]:
+    folder = DataFolder(settings.data_dir)
+    try:
+        return [_folder_row(folder), _disk_row(folder, settings), _ledger_row(folder)]
+    finally:
+        folder.close()
+
+
+def _folder_row(folder: DataFolder) -> Finding:
+    if folder.problem is not None and folder.problem.code == "ledger_taken":
+        return _row("data_folder", State.AS_EXPECTED, "folder_in_use", folder=folder.path)
+    if folder.problem is not None:
+        return _told("data_folder", folder.problem)
+    return _row("data_folder", State.AS_EXPECTED, "folder", folder=folder.path)
+
+
+def _disk_row(folder: DataFolder, settings: Settings) -> Finding:
+    try:
+        free = shutil.disk_usage(folder.path).free
+    except OSError:
+        return _row("disk", State.NOT_ASKED, "no_folder")
+    if free < folder.min_free_bytes:
+        return _row("disk", State.DIFFERENT, "disk_full", free=free, least=folder.min_free_bytes)
+    if settings.storage == "kept":
+        return _row("disk", State.AS_EXPECTED, "disk", free=free)
+    state = State.AS_EXPECTED if settings.needs_history else State.DIFFERENT
+    return _row("disk", state, f"disk_{settings.storage}", free=free)
+
+
+def _ledger_row(folder: DataFolder) -> Finding:
+    try:
+        count = count_jobs(folder.path)
+    except StorageError as error:
+        return _told("ledger", error)
+    if needs_review(folder.path):
+        return _told("ledger", StorageError("ledger_damaged"))
+    if count is None:
+        return _row("ledger", State.AS_EXPECTED, "ledger_new")
+    return _row("ledger", State.AS_EXPECTED, "ledger", count=count)
+
+
+def _row(name: str, state: State, detail: str, **facts: Any) -> Finding:
+    return Finding(name, state, Reason(key=f"check.{detail}", facts=facts))
+
+
+def _told(name: str, error: HunyuanUIError) -> Finding:
+    is_silent = isinstance(error, UnexpectedResponseError) and error.facts.get("reason") in _NO_ANSWER
+    is_away = is_silent or isinstance(error, EndpointUnreachableError)
+    return Finding(name, State.NOT_REACHABLE if is_away else State.DIFFERENT, error.as_reason)
+
+
+# In the order in which they are told. What is configured only by some, such as a database server, a bucket or an engine
+# of one's own, is a check that gives no row where its setting is not set.
+CHECKS: Final[tuple[Check, ...]] = (
+    _key_and_balance,
+    _unknown_request,
+    _wrong_verb,
+    _history_and_files,
+    _data_folder,
+)
