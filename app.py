@@ -28,7 +28,6 @@ from hunyuan_ui.ui.page import build_page, launch_options
 from hunyuan_ui.ui.request_filter import faults, hang_doors
 from hunyuan_ui.ui.routes import build_routes
 from hunyuan_ui.ui.served_files import served_folders
-from hunyuan_ui.ui.views import SETTINGS
 from hunyuan_ui.words import words
 
 END_WITHIN_S: Final = 10.0  # a container is killed soon after
@@ -38,7 +37,7 @@ END_WITHIN_S: Final = 10.0  # a container is killed soon after
 async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     """Let the runner live exactly as long as the server, and let no server begin that is too open for strangers."""
     log.take_over()
-    hang_doors(app, settings, CallRules(demo), routes=routes, unbounded=frozenset({SETTINGS}))
+    hang_doors(app, settings, CallRules(demo), routes=routes)
     if settings.is_public and (found := faults(demo, has_analytics=has_analytics, has_mcp=settings.has_mcp)):
         log.free_prints()
         say(words()["start.unsafe"], *found)

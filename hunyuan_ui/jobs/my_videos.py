@@ -137,13 +137,13 @@ class MyVideos:
         """Remove exports of videos that are gone, and old ones."""
         self.exports.sweep(self._services.library.ids())
 
-    async def settings_in(self, path: Path) -> VideoRequest:
-        """Return the settings an MP4 from anywhere carries.
+    def settings_in(self, text: str) -> VideoRequest:
+        """Return the settings that a text from inside an MP4 holds.
 
         Raises:
-            MediaError: It carries none that can be used.
+            MediaError: It holds none that can be used.
         """
-        return await asyncio.to_thread(settings_tag.read, path)
+        return settings_tag.request_in(text)
 
     async def _done(self, job_id: str) -> Job:
         job = await self._services.reads(self._services.ledger.get, job_id) if is_id(job_id) else None

@@ -1,8 +1,8 @@
-"""Settings that travel inside an MP4: written without re-encoding, read back from anybody's file, taken out again.
+"""Settings that travel inside an MP4: written without re-encoding, understood again, taken out again.
 
 They are written twice. The `comment` tag in `moov/udta/meta/ilst` is what players and ffprobe show, and it survives
 a remux; FFmpeg writes it. The `uuid` box at the end of the file, which FFmpeg cannot write, survives programs that
-rewrite the tags they know. Both are read here, without FFmpeg, because the file may be anybody's.
+rewrite the tags they know. The page finds them in anybody's file (ui/web/mp4_settings.js) and asks here what they say.
 
 Source: ISO/IEC 14496-12 for the boxes; the `ilst` item is the one QuickTime, FFmpeg and PyAV call "comment".
 """
@@ -13,7 +13,6 @@ import json
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 from uuid import UUID
@@ -22,16 +21,13 @@ from zlib import crc32
 from hunyuan_ui.errors import InvalidRequestError, MediaError, reason
 from hunyuan_ui.files import atomic_write
 from hunyuan_ui.media import check_mp4
-from hunyuan_ui.media.mp4_boxes import Box, boxes, opened, payload_of
+from hunyuan_ui.media.mp4_boxes import boxes, opened, payload_of
 from hunyuan_ui.request import VideoRequest
 
 MODEL: Final = "HunyuanVideo 13B"
-MAX_TAG_BYTES: Final = 64 * 1024  # five times the longest that a request's texts can fill
 MARK: Final = "hunyuan_ui"  # the key that says a comment is ours; its value is the version
 _VERSION: Final = 1
-_OWN_BOX: Final = UUID("5a3f6d8e-2c41-4b7e-9d53-6f0b1c8e7a92").bytes
-_COMMENT: Final = b"\xa9cmt"
-_TAG: Final = reason("tag")
+OWN_BOX: Final = UUID("5a3f6d8e-2c41-4b7e-9d53-6f0b1c8e7a92").bytes
 
 
 def write(source: Path, target: Path, request: VideoRequest) -> None:
@@ -60,64 +56,21 @@ def strip(source: Path, target: Path) -> None:
     _rewrite(source, target, None)
 
 
-def read(path: Path) -> VideoRequest:
-    """Return the request an MP4 says it was made from, checked like any other.
+def request_in(text: str) -> VideoRequest:
+    """Return the request in a text from inside an MP4, checked like any other.
 
     Raises:
-        MediaError: `not_a_video` and `video_cut_short` as `check_mp4`; `no_settings_in_video` for anybody else's
-            file; `bad_settings_in_video` when the settings are damaged or not ones this program would take.
+        MediaError: `no_settings_in_video` where the text is somebody else's; `bad_settings_in_video` when the settings
+            are damaged or not ones this program would take.
     """
-    check_mp4(path)
-    refused: MediaError | None = None
-    with opened(path) as (file, size):
-        for text in _texts(file, size):
-            try:
-                request = _request_in(text)
-            except MediaError as error:
-                refused = refused or error
-                continue
-            if request is not None:
-                return request
-    raise refused or MediaError("no_settings_in_video")
-
-
-# reading
-
-
-def _texts(file: BinaryIO, size: int) -> Iterator[bytes]:
-    for box in boxes(file, 0, size):
-        if box.kind == b"moov":
-            # A foreign file may keep something else there; that is no reason to refuse it.
-            with suppress(MediaError):
-                yield from _comments(file, box)
-        elif box.kind == b"uuid" and _bytes(file, box, 16) == _OWN_BOX:
-            yield _bytes(file, box._replace(start=box.start + 16), MAX_TAG_BYTES)
-
-
-def _comments(file: BinaryIO, moov: Box) -> Iterator[bytes]:
-    found = [moov]
-    for kind, skipped in ((b"udta", 0), (b"meta", 0), (b"ilst", 4), (_COMMENT, 0), (b"data", 0)):
-        within = [(box.start + skipped, box.end) for box in found]
-        found = [box for start, end in within for box in boxes(file, start, end, _TAG) if box.kind == kind]
-    for box in found:
-        yield _bytes(file, box._replace(start=box.start + 8), MAX_TAG_BYTES)
-
-
-def _bytes(file: BinaryIO, box: Box, limit: int) -> bytes:
-    file.seek(box.start)
-    return file.read(min(limit, max(0, box.end - box.start)))
-
-
-def _request_in(text: bytes) -> VideoRequest | None:
-    """Return the request in a tag; None for a comment that is somebody else's."""
     try:
-        facts: object = json.loads(text.decode())
+        facts: object = json.loads(text)
     except (ValueError, RecursionError):
         facts = None
     if not isinstance(facts, dict) or MARK not in facts:
-        if f'"{MARK}"'.encode() in text[:64]:
+        if f'"{MARK}"' in text[:64]:
             raise MediaError("bad_settings_in_video", problem=reason("settings_damaged"))
-        return None
+        raise MediaError("no_settings_in_video")
     settings = cast("dict[str, object]", facts).get("settings")
     if not isinstance(settings, dict):
         raise MediaError("bad_settings_in_video", problem=reason("settings_damaged"))
@@ -142,7 +95,7 @@ def _rewrite(source: Path, target: Path, text: str | None) -> None:
                 for payload in _foreign_boxes(file, size):
                     out.write(_uuid_box(payload))
                 if text is not None:
-                    out.write(_uuid_box(_OWN_BOX + text.encode()))
+                    out.write(_uuid_box(OWN_BOX + text.encode()))
                 out.flush()
                 os.fsync(out.fileno())
             check_mp4(part)
@@ -198,8 +151,10 @@ def _demuxing(path: Path) -> Any:
 def _foreign_boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
     """Yield what other programs put beside the index and the pictures, which FFmpeg does not copy."""
     for box in boxes(file, 0, size):
-        if box.kind == b"uuid" and _bytes(file, box, 16) != _OWN_BOX:
-            yield payload_of(file, box)
+        if box.kind == b"uuid":
+            file.seek(box.start)
+            if file.read(16) != OWN_BOX:
+                yield payload_of(file, box)
 
 
 def _uuid_box(payload: bytes) -> bytes:

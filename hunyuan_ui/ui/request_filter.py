@@ -110,7 +110,6 @@ class Doors:
             unnoticed.
         rules: What the page's functions take.
         routes: Of the page itself, beside Gradio's.
-        unbounded: Paths that bound their own bodies.
     """
 
     def __init__(
@@ -120,12 +119,10 @@ class Doors:
         rules: CallRules,
         *,
         routes: Iterable[Route] = (),
-        unbounded: frozenset[str] = frozenset(),
     ) -> None:
         self._app = app
         self._is_public, self._is_space = settings.is_public, settings.is_space
         self._rules = rules
-        self._unbounded = unbounded
         own = [
             Path(one.path_regex, frozenset(one.methods or ()), Kind.FILE if "." in one.path else Kind.OWN)
             for one in routes
@@ -204,7 +201,7 @@ class Doors:
         self, scope: Scope, receive: Receive, send: Send, found: tuple[Path, re.Match[str]], say: Words
     ) -> None:
         path, at = found
-        if scope["method"] in _READ or route_path(scope) in self._unbounded:
+        if scope["method"] in _READ:
             await self._app(scope, receive, send)
             return
         body = await _read(scope, receive)
@@ -257,7 +254,6 @@ def hang_doors(
     rules: CallRules,
     *,
     routes: Iterable[Route] = (),
-    unbounded: frozenset[str] = frozenset(),
 ) -> None:
     """Put the filter in front of an application that is about to start, outside of all its other filters.
 
@@ -266,11 +262,10 @@ def hang_doors(
         settings: As for `Doors`.
         rules: As for `Doors`.
         routes: As for `Doors`.
-        unbounded: As for `Doors`.
     """
     if app.middleware_stack is None:
         raise RuntimeError("the application is not being started")
-    app.middleware_stack = Doors(app.middleware_stack, settings, rules, routes=routes, unbounded=unbounded)
+    app.middleware_stack = Doors(app.middleware_stack, settings, rules, routes=routes)
 
 
 def route_path(scope: Scope) -> str:

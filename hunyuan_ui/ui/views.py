@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -25,7 +24,6 @@ from hunyuan_ui.library.conversions import RATES, SIDES, Export, ExportKind
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.html_part import part
-from hunyuan_ui.ui.request_filter import MOST_FILE_BYTES
 from hunyuan_ui.ui.served_files import download_name, drop_copies
 from hunyuan_ui.ui.visitor import VISITOR_HEADER
 from hunyuan_ui.words import Words, money, words_for
@@ -181,8 +179,6 @@ def _spent(spending: Spending, daily_limit_usd: float | None, say: Words) -> str
 
 VIDEOS: Final = "/gradio_api/hunyuan/videos"
 SETTINGS: Final = "/gradio_api/hunyuan/settings"
-READ_AT_ONCE: Final = 4
-READ_WITHIN_S: Final = 120.0
 _SEARCH_AT_MOST: Final = 200
 
 # A deleted video must not live on in a browser's cache, so each use asks whether it is still there.
@@ -229,7 +225,6 @@ class VideoPages:
 
     def __init__(self, runner: JobRunner) -> None:
         self._runner = runner
-        self._being_read = 0
 
     async def many(self, request: Request) -> Response:
         """Return a page of the visitor's videos, newest first."""
@@ -259,22 +254,15 @@ class VideoPages:
         return _json({"deleted": job.id})
 
     async def read_settings(self, request: Request) -> Response:
-        """Return the settings inside an MP4 that is sent as the body; the file is not kept."""
+        """Return the settings in a text that the page found inside a file; the file itself stays in the browser."""
         self._visitor(request)
-        if self._being_read >= READ_AT_ONCE:
-            raise MediaError("export_busy")
-        self._being_read += 1
-        path = self._runner.videos.exports.folder / f".{secrets.token_hex(8)}.mp4.part"
         try:
-            await asyncio.wait_for(_receive(request, path), READ_WITHIN_S)
-            found = await self._runner.videos.settings_in(path)
-        except (OSError, ClientDisconnect, asyncio.TimeoutError):
-            raise MediaError("not_a_video") from None
-        finally:
-            self._being_read -= 1
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-        return _json({"settings": found.model_dump()})
+            text: object = (await request.json())["text"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            text = None
+        if not isinstance(text, str):
+            raise MediaError("no_settings_in_video")
+        return _json({"settings": self._runner.videos.settings_in(text).model_dump()})
 
     def _visitor(self, request: Request) -> Visitor:
         token = request.headers.get(VISITOR_HEADER, "")
@@ -345,22 +333,6 @@ def _file(request: Request, job: Job, file: _File) -> Response:
     return response
 
 
-async def _receive(request: Request, path: Path) -> None:
-    """Write the body to a file, as long as it is not larger than any video made here."""
-    limit = MediaError("file_too_large", limit_mb=MOST_FILE_BYTES // 2**20)
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MOST_FILE_BYTES:
-        raise limit
-    await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
-    size = 0
-    with path.open("wb") as file:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > MOST_FILE_BYTES:
-                raise limit
-            file.write(chunk)
-
-
 def _guarded(answer: Answer) -> Answer:
     """Return the answer with every refusal as a sentence in the visitor's language."""
 
@@ -377,7 +349,7 @@ def _guarded(answer: Answer) -> Answer:
 def _status(error: HunyuanUIError) -> int:
     if isinstance(error, AccessError):
         return 409 if error.code == "still_under_way" else 404
-    statuses = {"video_missing": 404, "file_too_large": 413, "export_busy": 429, "export_failed": 507}
+    statuses = {"video_missing": 404, "export_busy": 429, "export_failed": 507}
     return statuses.get(error.code, 422 if isinstance(error, MediaError) else 503)
 
 

@@ -416,20 +416,24 @@ def test_a_chosen_file_restores_the_form_too(gallery: Page, tmp_path: Path) -> N
     expect(gallery.locator("#field-prompt textarea")).to_have_value("from a chosen file")
 
 
-def test_a_file_larger_than_an_answer_may_be_is_read_all_the_same(gallery: Page, tmp_path: Path) -> None:
+def test_of_a_large_file_the_settings_alone_are_sent(gallery: Page, tmp_path: Path) -> None:
     padding = (3_000_008).to_bytes(4, "big") + b"free" + bytes(3_000_000)
+    sent: list[int] = []
+    gallery.on("request", lambda request: sent.append(len(request.post_data_buffer or b"")))
     dropped(gallery, tagged(tmp_path, prompt="a large file") + padding)
     expect(gallery.locator("#field-prompt textarea")).to_have_value("a large file")
+    assert 0 < max(sent) < 4096
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("foreign", "carries no settings of this app"),
-        ("cut short", "The MP4 is not whole"),
-        ("html", "not a video that is known"),
-        ("bomb", "not a video that is known"),
+        ("foreign", "No settings of this app were found"),
+        ("cut short", "the file ends too early"),
+        ("html", "not an MP4 or QuickTime file"),
+        ("bomb", "not an MP4 or QuickTime file"),
         ("hostile", "cannot be used"),
+        ("ComfyUI's", "seem to be ComfyUI's"),
     ],
 )
 def test_any_other_file_gets_a_sentence_and_the_form_stays(
@@ -439,10 +443,11 @@ def test_any_other_file_gets_a_sentence_and_the_form_stays(
     whole = tagged(tmp_path, prompt="x", infer_steps=40)
     files = {
         "foreign": mp4_bytes(),
-        "cut short": whole[:-9],
+        "cut short": mp4_bytes()[:-9],
         "html": b"<script>window.hit=1</script>",
         "bomb": (tmp_path / "bomb.png").read_bytes(),
         "hostile": whole.replace(b'"infer_steps": 40', b'"infer_steps": 99'),
+        "ComfyUI's": whole.replace(b'{"hunyuan_ui": 1,', b'{"class_type": 1,'),
     }
     gallery.locator("#field-prompt textarea").fill("what I was writing")
     dropped(gallery, files[name])

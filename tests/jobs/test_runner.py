@@ -19,12 +19,12 @@ from hunyuan_ui.jobs import JobRunner, build_runner, endings
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.jobs import polling as polling
 from hunyuan_ui.library.library import file_sha256
-from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.words import words
 from tests.fake_service import PRICE_USD, FakeService, answer, failure, lost_connection
 from tests.seen import seen
+from tests.tags import settings_of
 from tests.videos import mp4_bytes
 
 pytestmark = pytest.mark.anyio
@@ -88,7 +88,7 @@ async def test_a_job_ends_with_its_video_in_the_library_and_its_real_cost(
         job = await made(runner, seed=-1)
         assert job.status is JobStatus.DONE
         assert job.sha256 == file_sha256(await runner.video_path(job.id, VISITOR))
-        assert settings_tag.read(await runner.video_path(job.id, VISITOR)) == job.request
+        assert settings_of(await runner.video_path(job.id, VISITOR)) == job.request
         assert job.request.seed >= 0
         assert service.bill == [job.request.model_dump()]
         assert (job.cost_microusd, job.inference_s, job.notes["width"]) == (PRICE_USD * MICRO, 190.0, 32)

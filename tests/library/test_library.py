@@ -13,6 +13,7 @@ from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.library.library import VideoLibrary, file_sha256
 from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
+from tests.tags import settings_of
 from tests.videos import mp4_bytes
 
 
@@ -59,7 +60,7 @@ def test_a_stored_video_has_its_pictures_its_settings_a_poster_and_a_sidecar(
     video = library.video(done.id)
     (tmp_path / "as it came.mp4").write_bytes(mp4_bytes())
     assert pictures(video) == pictures(tmp_path / "as it came.mp4")
-    assert settings_tag.read(video) == done.request
+    assert settings_of(video) == done.request
     assert done.sha256 == file_sha256(video)
     assert done.notes == {
         "attempts": 1,

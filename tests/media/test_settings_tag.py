@@ -22,6 +22,7 @@ from hunyuan_ui.errors import MediaError
 from hunyuan_ui.media import check_mp4, settings_tag
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
+from tests.tags import settings_of
 from tests.videos import mp4_bytes
 
 REQUEST = VideoRequest.parse(
@@ -132,7 +133,7 @@ def test_settings_come_back_and_every_frame_decodes_bit_for_bit_as_before(
     settings_tag.write(clip, target, request_)
     check_mp4(target)
     assert pictures(target) == before
-    assert settings_tag.read(target) == request_
+    assert settings_of(target) == request_
     assert json.loads(comment(target) or "") == {
         "hunyuan_ui": 1,
         "model": "HunyuanVideo 13B",
@@ -181,7 +182,7 @@ def test_writing_again_replaces_the_settings(clip: Path) -> None:
     once = clip.stat().st_size
     settings_tag.write(clip, clip, REQUEST)
     settings_tag.write(clip, clip, LONGEST)
-    assert (settings_tag.read(clip), clip.stat().st_size) == (LONGEST, once)
+    assert (settings_of(clip), clip.stat().st_size) == (LONGEST, once)
 
 
 def test_ffprobe_shows_the_settings(clip: Path) -> None:
@@ -211,9 +212,9 @@ def test_either_place_alone_is_enough(clip: Path, tmp_path: Path) -> None:
     settings_tag.write(clip, clip, REQUEST)
     data = clip.read_bytes()
     (tmp_path / "no box.mp4").write_bytes(data[: outer(data)[-1][1]])
-    assert settings_tag.read(tmp_path / "no box.mp4") == REQUEST
+    assert settings_of(tmp_path / "no box.mp4") == REQUEST
     (tmp_path / "no comment.mp4").write_bytes(data.replace(b"\xa9cmt", b"\xa9xyz"))
-    assert settings_tag.read(tmp_path / "no comment.mp4") == REQUEST
+    assert settings_of(tmp_path / "no comment.mp4") == REQUEST
 
 
 def test_settings_survive_a_remux_by_another_program(clip: Path, tmp_path: Path) -> None:
@@ -225,7 +226,7 @@ def test_settings_survive_a_remux_by_another_program(clip: Path, tmp_path: Path)
             if packet.dts is not None:
                 packet.stream = stream
                 target.mux(packet)
-    assert settings_tag.read(tmp_path / "remux.mp4") == REQUEST
+    assert settings_of(tmp_path / "remux.mp4") == REQUEST
 
 
 def remuxed(source: Path, target: Path, **options: str) -> None:
@@ -308,10 +309,10 @@ def test_a_copy_that_lost_a_picture_never_takes_the_place_of_the_video(
 def test_files_of_the_first_version_are_read_and_changed(clip: Path, tmp_path: Path) -> None:
     """It wrote its own boxes; the file was made by it from a clip of 32 x 16 px and 5 frames."""
     old = Path(__file__).parent / "tagged_by_version_1.mp4"
-    assert settings_tag.read(old) == REQUEST
+    assert settings_of(old) == REQUEST
     before = packets(old)
     settings_tag.write(old, clip, LONGEST)
-    assert (settings_tag.read(clip), packets(clip)) == (LONGEST, before)
+    assert (settings_of(clip), packets(clip)) == (LONGEST, before)
     settings_tag.strip(old, tmp_path / "plain.mp4")
     assert b"heron" not in (tmp_path / "plain.mp4").read_bytes()
     assert packets(tmp_path / "plain.mp4") == before
@@ -322,7 +323,7 @@ def test_a_fragmented_mp4_becomes_a_plain_one_with_the_same_pictures(clip: Path,
     remuxed(clip, path, movflags="frag_keyframe+empty_moov")
     assert b"moof" in path.read_bytes()
     settings_tag.write(path, path, REQUEST)
-    assert (settings_tag.read(path), pictures(path)) == (REQUEST, before)
+    assert (settings_of(path), pictures(path)) == (REQUEST, before)
     assert json.loads(comment(path) or "")["settings"]["seed"] == REQUEST.seed
     settings_tag.strip(path, path)
     assert (comment(path), pictures(path)) == (None, before)
@@ -365,7 +366,7 @@ def test_a_stripped_copy_holds_no_word_of_the_settings(
         assert word.encode() not in data
     assert (comment(tmp_path / "plain.mp4"), pictures(tmp_path / "plain.mp4")) == (None, before)
     with pytest.raises(MediaError) as caught:
-        settings_tag.read(tmp_path / "plain.mp4")
+        settings_of(tmp_path / "plain.mp4")
     assert caught.value.code == "no_settings_in_video"
 
 
@@ -419,7 +420,7 @@ def read_of(path: Path, data: bytes) -> VideoRequest | str:
     """What `read` makes of these bytes: the request or the code of its refusal, whose sentence must exist."""
     path.write_bytes(data)
     try:
-        return settings_tag.read(path)
+        return settings_of(path)
     except MediaError as error:
         refused = error
     assert words().sentence(refused)
@@ -468,7 +469,7 @@ def test_control_and_bidi_characters_in_settings_are_cleaned(tmp_path: Path) -> 
 
 
 def test_a_broken_comment_does_not_hide_a_good_box(tmp_path: Path) -> None:
-    data = with_comment(b'{"hunyuan_ui": 1, "sett') + box(b"uuid", settings_tag._OWN_BOX + ours(seed=9))  # pyright: ignore[reportPrivateUsage]
+    data = with_comment(b'{"hunyuan_ui": 1, "sett') + box(b"uuid", settings_tag.OWN_BOX + ours(seed=9))
     assert read_of(tmp_path / "clip.mp4", data) == VideoRequest.parse({"prompt": "x", "seed": 9})
 
 
@@ -522,7 +523,7 @@ def test_any_user_data_is_read_written_and_stripped_or_refused(tmp_path: Path, i
     before = pictures_of_plain(tmp_path)
     read_of(path, with_moov(mp4_bytes(), with_udta(inside)))
     settings_tag.write(path, path, REQUEST)
-    assert (settings_tag.read(path), pictures(path)) == (REQUEST, before)
+    assert (settings_of(path), pictures(path)) == (REQUEST, before)
     settings_tag.strip(path, path)
     assert pictures(path) == before
 
@@ -548,4 +549,4 @@ def test_a_damaged_index_is_refused_or_read_and_never_crashes(tmp_path: Path, da
         settings_tag.write(path, path, REQUEST)
     except MediaError:
         return
-    assert settings_tag.read(path) == REQUEST, found
+    assert settings_of(path) == REQUEST, found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sqlite3
 import threading
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx
 import pytest
 from PIL import Image
@@ -23,7 +25,6 @@ from hunyuan_ui.job import OWNER, JobProblem, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.jobs.my_videos import PAGE_SIZE
 from hunyuan_ui.media import check_mp4
-from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui import views as routes
 from hunyuan_ui.ui.served_files import served_copy
@@ -31,6 +32,7 @@ from hunyuan_ui.ui.views import build_video_routes
 from hunyuan_ui.words import words
 from tests.shelves import put_video
 from tests.stored_jobs import in_status, open_book
+from tests.tags import settings_of
 from tests.videos import mp4_bytes
 
 pytestmark = pytest.mark.anyio
@@ -321,7 +323,7 @@ async def test_a_download_carries_its_settings_and_a_plain_copy_does_not(shelf: 
     kept, plain = tmp_path / "kept.mp4", tmp_path / "plain.mp4"
     kept.write_bytes((await shelf.file(video, download=1)).content)
     plain.write_bytes((await shelf.file(video, download=1, plain=1)).content)
-    assert settings_tag.read(kept).prompt == video["settings"]["prompt"]
+    assert settings_of(kept).prompt == video["settings"]["prompt"]
     assert b"fox" not in plain.read_bytes()
     check_mp4(plain)
 
@@ -473,52 +475,42 @@ async def test_a_download_under_way_ends_whole_although_the_video_is_deleted(set
 # settings from a file
 
 
-async def posted(shelf: Shelf, data: bytes, token: str = ALICE) -> httpx.Response:
-    answer = await shelf.ask("settings", token, "POST", content=data)
-    folder = shelf.runner.videos.exports.folder
-    assert not folder.exists() or not list(folder.iterdir()), "the file was kept"
-    return answer
+async def posted(shelf: Shelf, body: bytes | str | dict[str, Any], token: str = ALICE) -> httpx.Response:
+    data = json.dumps(body).encode() if isinstance(body, dict) else body
+    return await shelf.ask("settings", token, "POST", content=data)
 
 
-async def test_a_downloaded_file_brings_its_settings_back(shelf: Shelf) -> None:
+async def test_the_text_of_a_downloaded_file_brings_its_settings_back(shelf: Shelf, tmp_path: Path) -> None:
     video = (await shelf.listed())[0]
-    answer = await posted(shelf, (await shelf.file(video)).content)
+    (tmp_path / "clip.mp4").write_bytes((await shelf.file(video)).content)
+    with av.open(tmp_path / "clip.mp4") as container:
+        text = container.metadata["comment"]
+    answer = await posted(shelf, {"text": text})
     assert (answer.status_code, answer.json()["settings"]) == (200, video["settings"])
+    assert not shelf.runner.videos.exports.folder.exists()
 
 
 @pytest.mark.parametrize(
-    ("data", "code"),
+    ("body", "code"),
     [
-        (b"", "not_a_video"),
-        (b"<script>alert(1)</script>" * 9, "not_a_video"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(900), "not_a_video"),
-        (mp4_bytes()[:-9], "video_cut_short"),
-        (mp4_bytes(), "no_settings_in_video"),
+        (b"", "no_settings_in_video"),
+        (b"\xff\xfe", "no_settings_in_video"),
+        (b"[" * 60_000, "no_settings_in_video"),
+        (b"[]", "no_settings_in_video"),
+        (mp4_bytes()[:60_000], "no_settings_in_video"),
+        ({"text": 5}, "no_settings_in_video"),
+        ({"text": "Lavf61"}, "no_settings_in_video"),
+        ({"file": "/etc/passwd"}, "no_settings_in_video"),
+        ({"text": '{"hunyuan_ui": 1'}, "bad_settings_in_video"),
+        ({"text": '{"hunyuan_ui": 1, "settings": {"prompt": "x", "width": 9e99}}'}, "bad_settings_in_video"),
+        ({"text": '{"hunyuan_ui": 1, "settings": {"prompt": "x", "key": "y"}}'}, "bad_settings_in_video"),
     ],
-    ids=["empty", "html", "png", "cut short", "from elsewhere"],
 )
-async def test_any_other_file_gets_a_sentence_and_is_not_kept(shelf: Shelf, data: bytes, code: str) -> None:
-    answer = await posted(shelf, data)
+async def test_any_other_text_gets_a_sentence(shelf: Shelf, body: bytes | dict[str, Any], code: str) -> None:
+    answer = await posted(shelf, body)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert len(answer.json()["problem"]) > 20
-
-
-@pytest.mark.parametrize("is_declared", [True, False])
-async def test_a_file_that_is_too_large_is_refused_while_it_comes(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, is_declared: bool
-) -> None:
-    monkeypatch.setattr(routes, "MOST_FILE_BYTES", 100_000)
-    came = 0
-
-    async def chunks() -> AsyncIterator[bytes]:
-        nonlocal came
-        for _ in range(100):
-            came += 10_000
-            yield bytes(10_000)
-
-    answer = await posted(shelf, bytes(100_001)) if is_declared else await posted(shelf, chunks())  # type: ignore[arg-type]
-    assert (answer.status_code, answer.json()["code"]) == (413, "file_too_large")
-    assert came <= 120_000
+    assert (await posted(shelf, body, "nobody")).status_code == 404
 
 
 async def test_sentences_are_in_the_visitors_language_where_there_is_one(shelf: Shelf) -> None:

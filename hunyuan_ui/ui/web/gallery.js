@@ -4,12 +4,12 @@ import { channel } from "./browser.js";
 import { fill, goToField, node, piecesOf } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
 import { words } from "./language.js";
+import { settingsIn } from "./mp4_settings.js";
 import { ask, fileOf, keeping, timeText } from "./server.js";
 
 const SEARCH_AFTER_MS = 250;
-const MAX_FILE_BYTES = 64 * 1024 * 1024;
-const READ_WITHIN_MS = 120000;
 const RANDOM_SEED = -1;
+const MOST_ASKED = 3; // texts of one file that may be settings of this app
 const WIDE = 1.6; // width over height that fills a tile
 
 function card(video, press) {
@@ -181,16 +181,32 @@ export function gallery({ element, props }) {
 
   // Settings from a file
 
+  const sayAndShow = (text) => {
+    say(text, true);
+    part("line").scrollIntoView({ block: "nearest" });
+  };
+
+  function withoutOwn({ isVideo, isCut, program }) {
+    if (!isVideo) return words["gallery.not_mp4"];
+    if (program) return words["gallery.of_program"].replace("{program}", program);
+    if (program === "") return words["gallery.of_another"];
+    return words[isCut ? "gallery.cut_short" : "gallery.no_settings"];
+  }
+
+  // The file stays here: the server is sent the settings alone, whose rules it knows.
   async function restore(file) {
     if (!file) return;
-    if (file.size > MAX_FILE_BYTES) return say(words["gallery.too_large"], true);
     say(words["gallery.reading"]);
-    const answer = await ask("settings", { method: "POST", body: file, within_ms: READ_WITHIN_MS });
-    if (!answer.isOk) {
-      sayProblem(answer);
-      part("line").scrollIntoView({ block: "nearest" });
-      return;
+    const found = await settingsIn(file).catch(() => null);
+    if (!found) return sayAndShow(words["gallery.unreadable"]);
+    if (!found.own.length) return sayAndShow(withoutOwn(found));
+    const answers = [];
+    for (const text of found.own.slice(0, MOST_ASKED)) {
+      answers.push(await ask("settings", { json: { text } }));
+      if (answers.at(-1).isOk) break;
     }
+    const answer = answers.at(-1);
+    if (!answer.isOk) return sayAndShow(answers[0].problem || words["gallery.unreachable"]);
     send("settings", { settings: answer.settings, isRandom: answer.settings.seed === RANDOM_SEED });
     say(words["gallery.restored"]);
     goToField();

@@ -1,0 +1,152 @@
+// The settings inside an MP4 or QuickTime file, read by slices: a few kilobytes of a file of any size, none of it sent.
+// Where texts lie and what other programs write: docs/facts/mp4-settings.md 1 and 2.
+
+const SLICE = 1024; // bytes read at once, unless a text is longer
+const MOST_READ = 1024 * 1024; // bytes in all; a file of nothing but boxes must not hold the page up
+const MOST_BOXES = 2000;
+const MOST_TEXT = 32 * 1024; // bytes; three times the longest that a request's texts can fill
+const DEEPEST = 8;
+const OWN_BOX = "5a3f6d8e2c414b7e9d536f0b1c8e7a92";
+const ENCODINGS = { 0: "utf-8", 1: "utf-8", 2: "utf-16be" }; // by the number in a `data` box; others are no text
+const FIRST = ["ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "uuid", "styp"];
+const FOLDERS = ["moov", "trak"];
+const SKIPPED = ["mdat", "mdia", "hdlr", "keys", "mean", "name", "free"];
+const INSIDE_META = ["hdlr", "keys", "ilst", "free", "xml "];
+const PROGRAMS = Object.entries({
+  SwarmUI: /\bsui_image_params\b/,
+  ComfyUI: /\bclass_type\b|\blast_node_id\b|\bwidgets_values\b/,
+  WanGP: /\bWan[\w.]{0,8}GP\b.{0,30}DeepBeepMeep/,
+  AUTOMATIC1111: /\bSteps: \d+,.{0,60}\bSampler: /,
+});
+const SOMEBODYS = /"(?:positive_)?prompt\\?"\s*:/i;
+
+/** Return what reads bytes of a file; past the limit or the file's end there are none. */
+function readerOf(file) {
+  let from = 0;
+  let kept = new Uint8Array(0);
+  let taken = 0;
+  return async (start, count) => {
+    if (start < from || start + count > from + kept.length) {
+      const size = Math.max(count, SLICE);
+      taken += size;
+      if (taken > MOST_READ) return new Uint8Array(0);
+      kept = new Uint8Array(await file.slice(start, start + size).arrayBuffer());
+      from = start;
+    }
+    return kept.subarray(start - from, start - from + count);
+  };
+}
+
+const numberAt = (bytes, at) =>
+  at + 4 <= bytes.length ? new DataView(bytes.buffer, bytes.byteOffset + at).getUint32(0) : 0;
+const kindAt = (bytes, at) => String.fromCharCode(...bytes.subarray(at, at + 4));
+const hexOf = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+function decoded(bytes, encoding = "utf-8") {
+  return new TextDecoder(encoding).decode(bytes).replace(/^\0+|\0+$/g, "");
+}
+
+/** Return the texts of a QuickTime item, one for each language; else that of a 3GPP item, or the whole. */
+function listed(bytes) {
+  const texts = [];
+  let at = 0;
+  while (at + 4 <= bytes.length) {
+    const count = numberAt(bytes, at) >>> 16;
+    if (!count || at + 4 + count > bytes.length) break;
+    texts.push(decoded(bytes.subarray(at + 4, at + 4 + count)));
+    at += 4 + count;
+  }
+  return texts.length ? texts : [decoded(bytes.subarray(numberAt(bytes, 0) ? 0 : 6))];
+}
+
+function textsIn(kind, bytes) {
+  if (kind !== "data") return listed(bytes);
+  const encoding = ENCODINGS[numberAt(bytes, 0)];
+  return encoding ? [decoded(bytes.subarray(8), encoding)] : [];
+}
+
+/** Walks the boxes of a file and keeps each text that stands where programs put theirs. */
+class Texts {
+  constructor(file) {
+    this.read = readerOf(file);
+    this.size = file.size;
+    this.boxes = 0;
+    this.isCut = false;
+    this.texts = [];
+  }
+
+  async *boxesIn(start, end) {
+    while (start + 8 <= end && this.boxes < MOST_BOXES) {
+      this.boxes += 1;
+      const head = await this.read(start, 16);
+      if (head.length < 8) return;
+      const kind = kindAt(head, 4);
+      let size = numberAt(head, 0);
+      let body = start + 8;
+      if (size === 1) {
+        size = numberAt(head, 8) * 2 ** 32 + numberAt(head, 12);
+        body += 8;
+      }
+      if (size === 0) size = end - start;
+      if (size < body - start) return;
+      yield { kind, start: body, end: Math.min(start + size, end), isCut: start + size > end };
+      start += size;
+    }
+  }
+
+  async walk(start, end, depth = 0, isTags = false) {
+    for await (const box of this.boxesIn(start, end)) {
+      if (depth === 0) this.isCut ||= box.isCut;
+      if (depth === 0 && box.kind === "uuid") await this.ownBox(box);
+      else if (SKIPPED.includes(box.kind) || depth > DEEPEST) continue;
+      else if (box.kind === "meta") await this.walk(await this.insideMeta(box), box.end, depth + 1, true);
+      else if (FOLDERS.includes(box.kind)) await this.walk(box.start, box.end, depth + 1);
+      else if (box.kind === "udta" || box.kind === "ilst") await this.walk(box.start, box.end, depth + 1, true);
+      else if (isTags && (await this.isItem(box))) await this.walk(box.start, box.end, depth + 1, true);
+      else if (isTags) this.texts.push(...textsIn(box.kind, await this.bytesOf(box)));
+    }
+  }
+
+  // QuickTime's `meta` begins with its first box, MPEG's with four bytes more.
+  async insideMeta(box) {
+    const kind = kindAt(await this.read(box.start, 8), 4);
+    return INSIDE_META.includes(kind) ? box.start : box.start + 4;
+  }
+
+  async isItem(box) {
+    return ["data", "mean"].includes(kindAt(await this.read(box.start, 8), 4));
+  }
+
+  async ownBox(box) {
+    if (hexOf(await this.read(box.start, 16)) !== OWN_BOX) return;
+    this.texts.push(decoded(await this.bytesOf({ ...box, start: box.start + 16 })));
+  }
+
+  bytesOf(box) {
+    return this.read(box.start, Math.min(MOST_TEXT, Math.max(0, box.end - box.start)));
+  }
+}
+
+/** Return whose settings a text seems to be: a program's name, "" where nobody is known, null for no settings. */
+export function programOf(text) {
+  const known = PROGRAMS.find(([, marks]) => marks.test(text));
+  if (known) return known[0];
+  return SOMEBODYS.test(text) ? "" : null;
+}
+
+/**
+ * Look for settings in a file.
+ * @param {Blob} file
+ * @returns {Promise<{isVideo: boolean, isCut: boolean, own: string[], program: string | null}>}
+ *   `own` has the texts that this program wrote, `program` whose other settings there seem to be, as `programOf`.
+ */
+export async function settingsIn(file) {
+  const found = new Texts(file);
+  const isVideo = FIRST.includes(kindAt(await found.read(0, 8), 4));
+  if (isVideo) await found.walk(0, file.size);
+  const isOwn = (text) => text.includes('"hunyuan_ui"');
+  const own = found.texts.filter(isOwn);
+  const others = found.texts.filter((text) => !isOwn(text)).flatMap((text) => programOf(text) ?? []);
+  const program = others.find((name) => name) ?? others[0] ?? null;
+  return { isVideo, isCut: found.isCut, own: [...new Set(own)], program };
+}
