@@ -13,4 +13,4 @@ def seen(runner: JobRunner, job_id: str, visitor: Visitor) -> JobView:
     job = live.job if live is not None else runner._services.ledger.get(job_id)
     if job is None or not visitor.may_see(job):
         raise AccessError("not_yours")
-    return runner._view_of(job)
+    return runner._view_of(job, {})

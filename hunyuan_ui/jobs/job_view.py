@@ -12,7 +12,7 @@ from hunyuan_ui.job import Job, JobProblem, Phase
 class JobView:
     """A job as the page shows it. Times in seconds; `place` 1 is the next one to be sent.
 
-    `can_look_again` says whether a lost video may still be asked for.
+    `starts_in_s` says when that is likely, `can_look_again` whether a lost video may still be asked for.
     """
 
     job: Job
@@ -24,6 +24,7 @@ class JobView:
     retry_in_s: float | None = None
     note: JobProblem | None = None
     can_look_again: bool = False
+    starts_in_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

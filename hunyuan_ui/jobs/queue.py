@@ -121,6 +121,13 @@ class Dispatcher:
         """Return the queued jobs in the order in which they will be sent."""
         return [live for live in self.live.values() if live.job.status is JobStatus.QUEUED]
 
+    def in_flight(self) -> list[LiveJob]:
+        """Return the jobs that take a place in flight."""
+        # Jobs that wait for a key or between downloads take none. Jobs that wait between polls do: the service still
+        # works on them.
+        going = (self.live[job_id] for job_id in self._tasks if job_id in self.live)
+        return [live for live in going if live.phase is not Phase.PAUSED and not live.is_between_downloads]
+
     async def _dispatch(self) -> None:
         while not self._is_stopping:
             wait_s = None
@@ -168,7 +175,7 @@ class Dispatcher:
                 waits.append(wait_s)
             elif self._services.keys.for_job(live.job) is None:
                 live.show(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
-            elif self._in_flight() < self._settings.concurrency and self._is_turn_of(live.job):
+            elif len(self.in_flight()) < self._settings.concurrency and self._is_turn_of(live.job):
                 live.show(Phase.WAITING)
                 self._set_going(live.job.id)
         return min(waits) + 0.01 if waits else None
@@ -176,12 +183,6 @@ class Dispatcher:
     def _wait_s(self, live: LiveJob) -> float:
         own = max(0.0, (live.retry_at or 0.0) - time.monotonic())
         return max(own, self._services.pause.wait_s) if live.job.payer == "owner" else own
-
-    def _in_flight(self) -> int:
-        # Jobs that wait for a key or between downloads take no place in flight. Jobs that wait between polls do: the
-        # service still works on them.
-        going = (self.live[job_id] for job_id in self._tasks if job_id in self.live)
-        return sum(live.phase is not Phase.PAUSED and not live.is_between_downloads for live in going)
 
     def _is_turn_of(self, job: Job) -> bool:
         # In public each visitor has one job in flight, so that a full queue is shared fairly.

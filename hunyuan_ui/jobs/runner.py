@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from hunyuan_ui.jobs.job_view import JobView, Spending
 from hunyuan_ui.jobs.my_videos import MyVideos
 from hunyuan_ui.jobs.owner_actions import OwnerActions
 from hunyuan_ui.jobs.queue import Dispatcher
+from hunyuan_ui.jobs.queue_times import likely_starts
 from hunyuan_ui.jobs.recovery import recover
 from hunyuan_ui.jobs.services import Services, build_services
 from hunyuan_ui.jobs.visitor_keys import VisitorKeys, check_key
@@ -168,7 +169,7 @@ class JobRunner:
         job = live.job if live is not None else await self._stored(job_id)
         if not visitor.may_see(job):
             raise AccessError("not_yours")
-        return self._view_of(job)
+        return self._view_of(job, self._starts() if job.status is JobStatus.QUEUED else {})
 
     async def newest(self, visitor: Visitor) -> Job | None:
         """Return the visitor's latest job."""
@@ -181,7 +182,8 @@ class JobRunner:
     def active(self, visitor: Visitor) -> list[JobView]:
         """Return the visitor's jobs that have not ended, oldest first."""
         mine = [live.job for live in self._dispatcher.live.values() if live.job.visitor == visitor.id]
-        return [self._view_of(job) for job in sorted(mine, key=lambda job: job.created_at)]
+        starts = self._starts() if any(job.status is JobStatus.QUEUED for job in mine) else {}
+        return [self._view_of(job, starts) for job in sorted(mine, key=lambda job: job.created_at)]
 
     async def cancel(self, job_id: str, visitor: Visitor) -> Job:
         """Remove a job that was not sent.
@@ -305,7 +307,10 @@ class JobRunner:
 
     # inside
 
-    def _view_of(self, job: Job) -> JobView:
+    def _starts(self) -> dict[str, float]:
+        return likely_starts(self._dispatcher, self._services.estimates, self.settings, self._services.ledger.now())
+
+    def _view_of(self, job: Job, starts: Mapping[str, float]) -> JobView:
         live = self._dispatcher.live.get(job.id)
         job = live.job if live is not None else job
         usual = self.estimate(job.request, job.payer)
@@ -322,7 +327,8 @@ class JobRunner:
         if place is not None and job.payer == "owner" and self._services.pause.wait_s > 0:
             phase, note = Phase.PAUSED, self._services.pause.history_problem or self._services.pause.problem or note
             retry_in_s = max(retry_in_s or 0.0, self._services.pause.wait_s)
-        return JobView(job, phase, self._services.ledger.now() - began, usual, place, len(queue), retry_in_s, note)
+        elapsed_s, starts_in_s = self._services.ledger.now() - began, starts.get(job.id)
+        return JobView(job, phase, elapsed_s, usual, place, len(queue), retry_in_s, note, starts_in_s=starts_in_s)
 
     async def _known(self, job_id: str, visitor: Visitor, own_key: str | None) -> Job | None:
         """Return a stored job of this visitor, and give it the key that it may be waiting for."""

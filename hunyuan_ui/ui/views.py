@@ -31,6 +31,7 @@ from hunyuan_ui.words import Words, money, words_for
 POLL_S: Final = 2.0  # between two questions of a page about a job that takes minutes
 SOON_POLL_S: Final = 0.5  # where the end is near or the wait is short
 SHORT_WAIT_S: Final = 30.0
+SOON_S: Final = 5.0  # a start nearer than that is told by its place alone
 
 _MOVING: Final = frozenset({Phase.SENT, Phase.IN_SERVICE_QUEUE, Phase.RENDERING, Phase.RECONNECTING, Phase.DOWNLOADING})
 _PROMPT_SHOWN: Final = 240  # characters, more than two lines hold
@@ -156,10 +157,16 @@ def _note(view: JobView, say: Words, *, is_late: bool) -> str:
     if view.retry_in_s is not None:
         notes.append(say("wait.retry_in", seconds=max(1, round(view.retry_in_s))))
     elif view.place is not None:
-        notes.append(say["wait.next"] if view.place == 1 else say("wait.place", place=view.place))
+        notes.append(_when(view, say))
     if is_late:
         notes.append(say["wait.late"])
     return " ".join(notes)
+
+
+def _when(view: JobView, say: Words) -> str:
+    if view.starts_in_s is not None and view.starts_in_s >= SOON_S:
+        return say("wait.starts", time=say.duration(view.starts_in_s))
+    return say["wait.next"] if view.place == 1 else say("wait.place", place=view.place)
 
 
 def _storage(settings: Settings, say: Words) -> str:

@@ -104,7 +104,7 @@ async def test_a_job_is_told_as_ended_as_soon_as_its_row_says_so(
 
     def look(name: str) -> None:
         if name == f"journey.{status}":
-            seen.append(runner._view_of(runner._dispatcher.live[job_id].job).phase)
+            seen.append(runner._view_of(runner._dispatcher.live[job_id].job, {}).phase)
 
     if status == "failed":
         service.script("submit", answer(422, {"error": "no"}))
@@ -483,7 +483,12 @@ async def test_only_as_many_as_allowed_are_in_flight_and_places_are_shown(
             await runner.submit(job_id, VideoRequest(prompt="a"), VISITOR)
         await until(lambda: service.posts == 2)
         assert [(await runner.view(job_id, VISITOR)).place for job_id in ids] == [None, None, 1, 2, 3]
-        assert [view.job.id for view in runner.active(VISITOR)] == ids
+        views = runner.active(VISITOR)
+        assert [view.job.id for view in views] == ids
+        usual_s = views[0].usual.seconds
+        told = [view.starts_in_s for view in views]
+        assert told == [None, None, *(pytest.approx(usual_s * turns, abs=5) for turns in (1, 1, 2))]
+        assert (await runner.view(ids[4], VISITOR)).starts_in_s == pytest.approx(usual_s * 2, abs=5)
         assert all([(await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE for job_id in ids])
         assert len(service.bill) == 5
 
