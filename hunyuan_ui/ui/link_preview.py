@@ -33,6 +33,8 @@ def describe_links(*, is_space: bool) -> None:
     for name, text in facts.items():
         tags = tags.replace(f"{{{name}}}", text)
     tags = tags.replace("is_at_home", str(is_space).lower())
+    # Gradio's own way for a style comes with its scripts, which draw before it.
+    tags += (WEB / "opening.html").read_text(encoding="utf-8")
     env = cast("Any", gradio_routes).templates.env
     loader = env.loader
     gradios = cast("Any", type(loader))

@@ -32,8 +32,36 @@ function complete(form) {
   set(fold, "aria-expanded", String(Boolean(fold?.classList.contains("open"))));
 }
 
+/**
+ * Let a row of buttons be one stop of the Tab key, with arrow keys between them.
+ * @param {HTMLElement} row
+ */
+export function asToolbar(row) {
+  const buttons = () => /** @type {HTMLElement[]} */ ([...row.querySelectorAll("button")]);
+  const stopAt = (/** @type {Element} */ chosen) => {
+    for (const one of buttons()) one.tabIndex = one === chosen ? 0 : -1;
+  };
+  row.setAttribute("role", "toolbar");
+  row.addEventListener("focusin", ({ target }) => stopAt(/** @type {Element} */ (target)));
+  row.addEventListener("keydown", (event) => {
+    const all = buttons();
+    const at = all.indexOf(/** @type {HTMLElement} */ (event.target));
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: all.length - 1 }[event.key];
+    if (at < 0 || to === undefined) return;
+    event.preventDefault();
+    all[(to + all.length) % all.length].focus();
+  });
+  stopAt(buttons()[0]);
+}
+
+/** Gradio reads the pictures at its foot out after the words beside them. */
+function quietFoot() {
+  for (const image of document.querySelectorAll("footer img")) set(image, "alt", "");
+}
+
 /** Complete the controls of the form as they are drawn. */
 export function completeControls() {
+  quietFoot();
   const form = document.getElementById("form");
   if (!form) return;
   const attributeFilter = ["aria-label", "class", "dir", "name"];

@@ -42,7 +42,7 @@ function tileOf({ key, own }) {
 }
 
 function itemOf(card, className, lines) {
-  const button = node("button", "", className, { type: "button" });
+  const button = node("button", "", className, { type: "button", ariaLabel: card.title });
   const { tile, move, rest } = tileOf(card);
   button.append(tile, ...lines.map(([name, text]) => node("span", text, name)));
   button.addEventListener("click", () => pick(card));
@@ -78,7 +78,8 @@ export function examples({ element, props, watch }) {
   function show() {
     const cards = props.value?.cards || [];
     const text = JSON.stringify(cards);
-    if (text === shown) return;
+    // Before the first answer the tiles' places are kept as they are.
+    if (!cards.length || text === shown) return;
     shown = text;
     piecesOf(element)("cards").replaceChildren(...cards.map(cardOf));
     const list = document.querySelector("#screen .sights");

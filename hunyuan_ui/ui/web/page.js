@@ -11,6 +11,7 @@ import { gallery } from "./gallery.js";
 import { header } from "./header.js";
 import { translateLabels } from "./language.js";
 import { notice } from "./notice.js";
+import { showWhenDrawn } from "./opening.js";
 import { owner } from "./owner.js";
 import { panel } from "./panel.js";
 import { payment } from "./payment.js";
@@ -77,6 +78,7 @@ document.addEventListener(
 );
 
 translateLabels();
+showWhenDrawn();
 
 window.addEventListener("hashchange", () => {
   if (location.hash.startsWith("#visitor=")) location.reload();

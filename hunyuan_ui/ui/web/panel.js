@@ -1,5 +1,6 @@
 // Help under the prompt: words to append, hints, and the proposal to accept or leave.
 
+import { asToolbar } from "./controls.js";
 import { button, fill, node, piecesOf } from "./dom.js";
 import { hear } from "./events.js";
 import { words } from "./language.js";
@@ -144,6 +145,7 @@ export function panel({ element, props }) {
   part("groups").setAttribute("aria-label", words["coach.words"]);
   part("pieces").setAttribute("aria-label", words["coach.pieces"]);
   part("groups").replaceChildren(...Object.keys(props.groups).map(groupButton));
+  asToolbar(part("groups"));
   part("improve").addEventListener("click", propose);
   part("accept").addEventListener("click", () => settle(answer.improved));
   part("keep").addEventListener("click", () => settle(null));

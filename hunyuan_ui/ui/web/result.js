@@ -25,13 +25,16 @@ export function result({ element, props, watch }) {
     id = video.id;
     settings = video.settings;
     section.hidden = false;
+    send("shown", id);
     part("facts").replaceChildren(...video.facts.map((fact) => node("li", fact)));
     part("prompt").textContent = settings.prompt;
     part("download").href = fileOf(video, ".mp4", { download: 1 });
   }
 
   function forget(gone) {
-    if (gone === id) section.hidden = true;
+    if (gone !== id) return;
+    section.hidden = true;
+    send("shown");
   }
 
   fill(element, words);

@@ -1,0 +1,58 @@
+// The opening page: Gradio draws its parts one after another, and each would push the others about. The form is shown
+// at once when all of it has its place, and what may still be moved by the last video when that has its place too.
+
+import { kept } from "./browser.js";
+import { hear } from "./events.js";
+
+const SHOWN_ANYWAY_MS = 3000;
+const HAS_VIDEO = "hunyuan_has_video";
+const OF_THE_FORM = [
+  "#part-panel .groups button",
+  "#shape label",
+  "#size label",
+  "#quality label",
+  "#field-video-length input[type=range]",
+  "#is-random input",
+  "#reuse-seed",
+  "#advanced > button",
+  "#made-as",
+  "#generate",
+  "#part-watch .job-card",
+];
+const OF_A_VIDEO = ["#player video", "#part-result .result:not([hidden])"];
+
+/**
+ * Return what can be shown: nothing yet, the form, or all of the page.
+ * @param {(selector: string) => unknown} find
+ * @param {boolean} expectsVideo Whoever had a video at the last visit will have one now.
+ * @returns {"" | "form" | "all"}
+ */
+export function drawn(find, expectsVideo) {
+  if (!OF_THE_FORM.every((one) => find(one))) return "";
+  return !expectsVideo || OF_A_VIDEO.every((one) => find(one)) ? "all" : "form";
+}
+
+/** Show each part of the page as soon as it is drawn, and soon in any case. */
+export function showWhenDrawn() {
+  const root = document.documentElement;
+  const observer = new MutationObserver(look);
+  const late = setTimeout(show, SHOWN_ANYWAY_MS, "all");
+
+  function show(what) {
+    if (what === "all") {
+      observer.disconnect();
+      clearTimeout(late);
+    }
+    requestAnimationFrame(() => {
+      if (root.dataset.drawn !== "all") root.dataset.drawn = what;
+    });
+  }
+
+  function look() {
+    const what = drawn((one) => document.querySelector(one), kept.get(HAS_VIDEO) !== null);
+    if (what) show(what);
+  }
+
+  observer.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["hidden"] });
+  hear("shown", (id) => (id ? kept.set(HAS_VIDEO, "yes") : kept.remove(HAS_VIDEO)));
+}

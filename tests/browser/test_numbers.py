@@ -1,0 +1,177 @@
+"""What is counted on the page: stops of the Tab key, shifts while it opens, the room that it needs, axe's findings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from hunyuan_ui.job import new_id
+from hunyuan_ui.prompt_help.examples import EXAMPLES
+from tests.app_process import RunningApp, running_app
+from tests.shelves import put_video
+from tests.videos import mp4_bytes
+
+WHO = new_id()
+MOST_STOPS = 14
+MOST_SHIFT = 0.02
+TOUCH_PX = 44
+WIDTHS = (360, 390, 768, 1280, 1440)
+SHIFTS = """window.shifts = [];
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts.push(entry.value);
+}).observe({ type: "layout-shift", buffered: true });"""
+REMEMBER = f"localStorage.setItem('hunyuan_visitor', '{WHO}')"
+TOO_SMALL = """() => [...document.querySelectorAll("button, a[href], select, summary, input, label:has(input)")]
+  .filter((one) => !document.querySelector("dialog[open]") || one.closest("dialog[open]"))
+  .filter((one) => one.checkVisibility({ visibilityProperty: true, opacityProperty: true }))
+  .filter((one) => !["radio", "checkbox"].includes(one.type) && !one.closest(".visually-hidden, pre"))
+  .filter((one) => one.tagName !== "LABEL" || one.querySelector("input[type=radio], input[type=checkbox]"))
+  .filter((one) => ["width", "height"].some((side) => one.getBoundingClientRect()[side] < 43.5))
+  .map((one) => one.outerHTML.slice(0, 160))"""
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """An app with videos of one visitor."""
+    folder = tmp_path_factory.mktemp("numbers")
+    for index, (width, height) in enumerate([(320, 176), (176, 320), (240, 240)]):
+        data = mp4_bytes(width=width, height=height, frames=25, shade=60 * index)
+        put_video(folder / "data", WHO, age_s=60 + index, data=data, prompt=f"a heron {index}")
+    with running_app(folder) as started:
+        yield started
+
+
+def opened(page: Page, app: RunningApp, *, is_known: bool = True) -> Page:
+    """Open the page, as the visitor with videos or as a stranger."""
+    page.set_default_timeout(30_000)
+    if is_known:
+        page.add_init_script(REMEMBER)
+    page.goto(app.url)
+    expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
+    expect(page.locator(".prompt-panel .groups button")).to_have_count(4)
+    if is_known:
+        expect(page.locator(".posters li")).to_have_count(3)
+    return page
+
+
+# states
+
+
+def everything(page: Page) -> None:
+    page.locator("#advanced > button").click()
+    expect(page.locator("#field-width input[type=number]")).to_be_visible()
+    page.locator(".owner summary").click()
+    expect(page.locator(".owner tbody tr").first).to_be_visible()
+
+
+def one_video(page: Page) -> None:
+    page.locator(".posters .tile-button").first.click()
+    expect(page.locator("dialog.viewer")).to_be_visible()
+
+
+def two_videos(page: Page) -> None:
+    one_video(page)
+    page.locator("dialog.viewer [data-part=compare]").click()
+    page.locator(".posters .tile-button").nth(1).click()
+    expect(page.locator("dialog.compare")).to_be_visible()
+
+
+STATES: dict[str, Callable[[Page], None]] = {
+    "open": everything,
+    "viewer": one_video,
+    "compare": two_videos,
+}
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "forced": {"forced_colors": "active"},
+    "forced-dark": {"forced_colors": "active", "color_scheme": "dark"},
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("state", STATES)
+def test_axe_finds_nothing_of_any_impact(page: Page, app: RunningApp, state: str, look: str) -> None:
+    page.emulate_media(**LOOKS[look], reduced_motion="reduce")
+    opened(page, app)
+    STATES[state](page)
+    found = {
+        rule["id"]: [node["html"][:200] for node in rule["nodes"]] for rule in Axe().run(page).response["violations"]
+    }
+    assert found == {}, json.dumps(found, indent=1)
+
+
+def test_few_stops_of_the_tab_key_lead_from_the_prompt_to_the_button(page: Page, app: RunningApp) -> None:
+    opened(page, app, is_known=False)
+    page.locator("#field-prompt textarea").focus()
+    stops: list[str] = []
+    while not stops or stops[-1] != "generate":
+        page.keyboard.press("Tab")
+        stops.append(page.evaluate("document.activeElement.closest('[id]').id"))
+        assert len(stops) <= MOST_STOPS, stops
+
+
+def test_the_words_to_add_are_reached_by_arrow_keys(page: Page, app: RunningApp) -> None:
+    opened(page, app, is_known=False)
+    page.locator("#field-prompt textarea").focus()
+    page.keyboard.press("Tab")
+    for key, name in (("", "Camera"), ("ArrowRight", "Light"), ("End", "Shot"), ("ArrowRight", "Camera")):
+        if key:
+            page.keyboard.press(key)
+        expect(page.locator(":focus")).to_have_text(name)
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    expect(page.locator(":focus")).to_have_text("Shot")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("is_known", [False, True], ids=["stranger", "known"])
+def test_little_moves_while_the_page_opens(browser: Browser, app: RunningApp, is_known: bool, width: int) -> None:
+    with browser.new_context(viewport={"width": width, "height": 844 if width < 500 else 800}) as context:
+        if is_known:  # who comes back has been here before
+            first = opened(context.new_page(), app)
+            expect(first.locator("#player video")).to_be_visible()
+            first.close()
+        page = context.new_page()
+        page.add_init_script(SHIFTS)
+        opened(page, app, is_known=is_known)
+        page.wait_for_timeout(1500)
+        assert page.evaluate("document.documentElement.hasAttribute('data-drawn')")
+        shifts = page.evaluate("window.shifts")
+        assert sum(shifts) < MOST_SHIFT, shifts
+
+
+def test_a_page_that_is_never_drawn_whole_is_shown_all_the_same(page: Page, app: RunningApp) -> None:
+    page.add_init_script("localStorage.setItem('hunyuan_has_video', 'yes')")  # deleted elsewhere since
+    opened(page, app, is_known=False)
+    expect(page.locator("#generate")).to_be_visible()
+    expect(page.locator(".blank")).to_be_visible()
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_nothing_is_wider_than_the_screen_from_320_pixels_on(page: Page, app: RunningApp, state: str) -> None:
+    opened(page, app)
+    STATES[state](page)
+    wider: list[int] = []
+    for width in (320, 341, 360, 390, 430, 560, 701, 861, 1024, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            wider.append(width)
+    assert wider == []
+
+
+@pytest.mark.parametrize("width", [390, 820, 1024])
+@pytest.mark.parametrize("state", STATES)
+def test_a_coarse_pointer_finds_every_target_large(browser: Browser, app: RunningApp, state: str, width: int) -> None:
+    size: Any = {"width": width, "height": 844}
+    with browser.new_context(has_touch=True, is_mobile=True, viewport=size) as context:
+        page = opened(context.new_page(), app)
+        STATES[state](page)
+        assert page.evaluate("matchMedia('(pointer: coarse)').matches")
+        assert page.evaluate(TOO_SMALL) == []
