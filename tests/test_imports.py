@@ -24,6 +24,8 @@ ROOMS: dict[str, str] = {
     "signed_links": "",
     "request": "errors",
     "job": "errors request",
+    "wildcards": "errors",
+    "prompt_list": "errors request wildcards",
     "estimate": "endpoint.contract request",
     "files": "errors",
     "strict_numbers": "errors",
