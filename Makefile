@@ -17,13 +17,13 @@ help: ## list these commands
 run: $(VENV)/run.stamp ## install what the app needs and start it (ARGS="--share")
 	@exec $(BIN)/python app.py $(ARGS)
 
-# One hash seed, so that all workers collect the same names. Those in a browser come last and alone: two browsers at once would wait for each other.
+# One hash seed, so that all workers collect the same names. Those in a browser come last: each worker has its own.
 test: $(VENV)/dev.stamp ## install what the tests need and run them all (ARGS="-k name")
 ifdef ARGS
 	@exec $(BIN)/python -m pytest $(ARGS)
 else
 	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n auto --dist loadfile -m "not browser" --junitxml=test-artifacts/unit.xml
-	@$(BIN)/python -m pytest -m browser --junitxml=test-artifacts/browser.xml
+	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m browser --junitxml=test-artifacts/browser.xml
 endif
 
 bench: $(VENV)/dev.stamp ## measure against bare references, about ten minutes (ARGS="--short" or "--only NAME")
