@@ -15,6 +15,7 @@ from hunyuan_ui.settings import Settings
 BREAKER_AFTER: Final = 3  # paid jobs in a row without a video
 SECONDS_BETWEEN_SUBMITS: Final = 10  # public only, one visitor
 SHOWN_TOLERANCE_MICROUSD: Final = 10_000  # prices are shown in whole cents
+MOST_ACTIVE_OF_ONE: Final = 2  # public only, one visitor: one is made, the next one waits for it
 MOST_WAITING: Final = 20  # public only, jobs in our own queue
 MOST_WAITING_OF_ONE: Final = 4  # public only: of one visitor, or on one key of a visitor's own
 MOST_WAITING_PRIVATE: Final = 200
@@ -48,6 +49,20 @@ class Places:
 
 
 NO_PLACES: Final = Places()
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a visitor of a public page may still ask for.
+
+    `left_today` and `limit` are videos on the owner's key; `is_next_queued` says that another one would wait for the
+    visitor's own, `is_full` that it would be refused.
+    """
+
+    left_today: int
+    limit: int
+    is_next_queued: bool
+    is_full: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +154,12 @@ class SpendLimits:
         if self._settings.is_public and job.payer != "visitor":
             self._check_fairness(job, totals)
 
+    def allowance(self, totals: Totals) -> Allowance:
+        """Return what a visitor of a public page may still ask for; the same rules as `check`."""
+        limit, active = self._settings.visitor_daily_videos, totals.visitor_active
+        left = max(0, limit - totals.visitor_today)
+        return Allowance(left, limit, 0 < active < MOST_ACTIVE_OF_ONE, active >= MOST_ACTIVE_OF_ONE)
+
     def _check_owner_key(self, *, knows_code: bool, is_logged_in: bool) -> None:
         settings = self._settings
         if settings.is_preview:
@@ -185,7 +206,7 @@ class SpendLimits:
 
     def _check_fairness(self, job: Job, totals: Totals) -> None:
         settings = self._settings
-        if totals.visitor_active >= 1:
+        if totals.visitor_active >= MOST_ACTIVE_OF_ONE:
             raise SpendLimitError("visitor_busy")
         if job.payer == "owner" and totals.visitor_today >= settings.visitor_daily_videos:
             limit = settings.visitor_daily_videos

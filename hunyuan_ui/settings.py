@@ -20,6 +20,7 @@ from hunyuan_ui.own_names import is_loopback, listening_name
 from hunyuan_ui.strict_numbers import UnfitError, number, whole
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
+CONSOLE_URL: Final = "https://cloud.segmind.com"  # docs/facts/segmind-api.md 3.4
 DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request"
 _HISTORY_PATH: Final = "/inference-request"
 PRIVATE_DAILY_LIMIT_USD: Final = 20.0
@@ -282,6 +283,11 @@ class Settings:
     def is_preview(self) -> bool:
         """Whether there is no owner's key, so that the local endpoint draws the videos."""
         return self.api_key is None
+
+    @property
+    def console_url(self) -> str:
+        """Where people see an account's generations and make its keys; empty where another service is called."""
+        return CONSOLE_URL if self.base_url == DEFAULT_BASE_URL else ""
 
     @property
     def may_spend_owner_key(self) -> bool:

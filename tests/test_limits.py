@@ -12,6 +12,7 @@ from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.job import MICRO, Job, JobStatus, Payer
 from hunyuan_ui.limits import (
     BREAKER_AFTER,
+    MOST_ACTIVE_OF_ONE,
     MOST_WAITING,
     MOST_WAITING_OF_ONE,
     MOST_WAITING_PRIVATE,
@@ -281,8 +282,18 @@ def test_the_queue_has_an_end_for_everybody(settings: Settings, most: int, payer
 
 
 @pytest.mark.parametrize(("settings", "payer"), [(PUBLIC, "owner"), (PUBLIC_PREVIEW, "nobody")])
-def test_a_visitor_has_one_job_under_way(settings: Settings, payer: Payer) -> None:
-    assert code_of(settings, job(payer=payer), Totals(visitor_active=1)) == "visitor_busy"
+def test_a_visitor_has_one_job_under_way_and_the_next_one_waiting(settings: Settings, payer: Payer) -> None:
+    assert passes(settings, job(payer=payer), Totals(visitor_active=MOST_ACTIVE_OF_ONE - 1))
+    assert code_of(settings, job(payer=payer), Totals(visitor_active=MOST_ACTIVE_OF_ONE)) == "visitor_busy"
+
+
+@given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 5))
+def test_what_a_visitor_is_told_is_what_a_click_gets(today: int, active: int, limit: int) -> None:
+    settings, totals = replace(PUBLIC, visitor_daily_videos=limit), Totals(visitor_today=today, visitor_active=active)
+    told = SpendLimits(settings).allowance(totals)
+    assert passes(settings, job(), totals) == (told.left_today > 0 and not told.is_full)
+    assert not (told.is_full and told.is_next_queued)
+    assert told.left_today <= told.limit == limit
 
 
 @pytest.mark.parametrize("payer", ["owner", "visitor", "nobody"])

@@ -28,7 +28,7 @@ from hunyuan_ui.jobs.recovery import recover
 from hunyuan_ui.jobs.services import Services, build_services
 from hunyuan_ui.jobs.visitor_keys import VisitorKeys, check_key
 from hunyuan_ui.ledger import needs_review
-from hunyuan_ui.limits import Places, SpendLimits
+from hunyuan_ui.limits import Allowance, Places, SpendLimits
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 
@@ -249,6 +249,12 @@ class JobRunner:
                 await asyncio.wait_for(live.ended.wait(), timeout_s)
             job = live.job
         return job
+
+    async def allowance(self, visitor: Visitor) -> Allowance | None:
+        """Return what a visitor may still ask for; None in private, where nobody is counted."""
+        if not self.settings.is_public:
+            return None
+        return self._limits.allowance(await self._services.reads(self._services.ledger.totals, visitor.id))
 
     def estimate(self, request: VideoRequest, payer: Payer | None = None) -> Estimate:
         """Return the expected seconds and cost of a request, calibrated by this service's finished jobs."""

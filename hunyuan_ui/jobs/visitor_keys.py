@@ -32,6 +32,12 @@ class _Remembered:
     until: float  # by the ring's clock
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    credits_usd: float
+    until: float  # by the keys' clock
+
+
 class KeyRing:
     """Which key a job is sent and polled with.
 
@@ -124,11 +130,11 @@ class VisitorKeys:
         self._on_change = on_change
         self._now = now
         self._salt = secrets.token_bytes(32)
-        self._good: OrderedDict[bytes, float] = OrderedDict()  # digests of keys the service knows, and until when
-        self._asked: dict[bytes, asyncio.Task[None]] = {}
+        self._good: OrderedDict[bytes, _Known] = OrderedDict()  # by digests of keys the service knows
+        self._asked: dict[bytes, asyncio.Task[float]] = {}
 
-    async def remember(self, key: str, visitor: Visitor) -> None:
-        """Store a key that the service knows.
+    async def remember(self, key: str, visitor: Visitor) -> float:
+        """Store a key that the service knows; return what its account held when it was checked, in US dollars.
 
         Raises:
             AuthenticationError: The service does not know it, or it is malformed.
@@ -136,12 +142,16 @@ class VisitorKeys:
             EndpointError: The service cannot be asked.
         """
         text = key.strip()
-        await self.check(text, visitor)
+        credits_usd = await self.check(text, visitor)
         self._keys.remember(visitor.id, Secret(text))
         self._on_change()
+        return credits_usd
 
-    async def check(self, key: str, visitor: Visitor) -> None:
+    async def check(self, key: str, visitor: Visitor) -> float:
         """Make sure that the service knows a key, by its free balance call; a right one is asked about once in a while.
+
+        Returns:
+            What its account held then, in US dollars.
 
         Raises:
             AuthenticationError: The service does not know it, or it is malformed.
@@ -150,15 +160,16 @@ class VisitorKeys:
         """
         check_key(key)
         digest = hmac.new(self._salt, key.encode(), sha256).digest()
-        if self._good.get(digest, 0.0) > self._now():
-            return
+        known = self._good.get(digest)
+        if known is not None and known.until > self._now():
+            return known.credits_usd
         if digest not in self._asked:
             # Right keys count as well: otherwise a pile of stolen ones could be sorted here at any speed.
             await self._tries.take(visitor, "key_attempts")
         if digest not in self._asked:
             asked = self._asked[digest] = asyncio.create_task(self._ask(key, digest), name="key check")
             asked.add_done_callback(lambda done: self._answered(digest, done))
-        await asyncio.shield(self._asked[digest])
+        return await asyncio.shield(self._asked[digest])
 
     def has(self, visitor: Visitor) -> bool:
         """Whether the visitor's own key is here."""
@@ -176,14 +187,15 @@ class VisitorKeys:
         """Keep the visitor's own key after all."""
         self._keys.renew(visitor.id)
 
-    async def _ask(self, key: str, digest: bytes) -> None:
-        await self._client.credits(key)
-        self._good[digest] = self._now() + GOOD_FOR_S
+    async def _ask(self, key: str, digest: bytes) -> float:
+        credits_usd = await self._client.credits(key)
+        self._good[digest] = _Known(credits_usd, self._now() + GOOD_FOR_S)
         self._good.move_to_end(digest)
         if len(self._good) > _MOST_GOOD:
             self._good.popitem(last=False)
+        return credits_usd
 
-    def _answered(self, digest: bytes, done: asyncio.Task[None]) -> None:
+    def _answered(self, digest: bytes, done: asyncio.Task[float]) -> None:
         del self._asked[digest]
         if not done.cancelled():
             done.exception()  # whoever asked may be gone

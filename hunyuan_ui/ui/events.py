@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final, cast
 
 import gradio as gr
 
-from hunyuan_ui.errors import PRICE_REFUSALS, HunyuanUIError, MediaError
+from hunyuan_ui.errors import PRICE_REFUSALS, HunyuanUIError, MediaError, SpendLimitError
 from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.ui.form import sent_in
+from hunyuan_ui.ui.form import amount, sent_in
 from hunyuan_ui.ui.labels import opening_form, priced_parts
 from hunyuan_ui.ui.payment import PayEvents, chosen_payer
-from hunyuan_ui.ui.variations import variations
+from hunyuan_ui.ui.variations import again_id, variations
 from hunyuan_ui.ui.views import video_json
-from hunyuan_ui.ui.visitor import login_of, page_event, say_for, token_in, token_of
+from hunyuan_ui.ui.visitor import Event, login_of, page_event, say_for, token_in, token_of
 from hunyuan_ui.words import Words
 
 LOOKED_BACK: Final = 50  # jobs searched for the last finished video
 KEEP: Final[Any] = cast("Any", gr).skip()  # leaves a component as it is; Gradio's own annotation is incomplete
 CONFIRMABLE: Final = ("confirm_price", *PRICE_REFUSALS)
+NEEDS: Final = {"access_code_needed": "code", "no_key": "key"}  # what the page asks for where the click was
 RECENT_S: Final = 3600.0  # a failure older than this is not brought up again when the page opens
 
 
@@ -43,29 +44,36 @@ class PageEvents:
     async def send(self, request: gr.Request, job_id: str, who: object, sent: str) -> tuple[Any, ...]:
         """Take a click in: the form as it was shown, at the price that was shown with it."""
 
-        async def submit(request: gr.Request) -> tuple[dict[str, Any], dict[str, Any]]:
+        async def submit(request: gr.Request) -> tuple[Any, ...]:
             click = sent_in(sent)
             wishes = variations(job_id, click.request, click.count)
-            token = token_of(request, who, self._runner.settings)
-            send = partial(
-                self._runner.submit,
-                visitor=self._runner.visitor(token),
+            send = self._sender(
+                request,
+                who,
                 payer=chosen_payer({"chosen": click.payer}, self._runner),
                 shown_usd=click.shown_usd / click.count,
                 is_confirmed=click.is_confirmed,
-                is_logged_in=login_of(request, self._runner.settings) != "",
             )
             job = await send(*wishes[0])
             problem = await _send_more(send, wishes[1:], say_for(request))
-            watched = {**self._watched(token, job.id), "is_new": True}
+            watched = {**self._watched(token_of(request, who, self._runner.settings), job.id), "is_new": True}
             return watched, {"answer": job_id, "text": problem, "seed": job.request.seed}
 
-        def refused(problem: JobProblem, field: str | None, say: Words) -> tuple[Any, ...]:
-            notice = {"answer": job_id, "text": say.sentence(problem), "field": field}
-            priced = {"most_usd": problem.facts["price"]} if problem.code in PRICE_REFUSALS else {}
-            return KEEP, {**notice, **priced, "is_confirmable": problem.code in CONFIRMABLE}
+        return await _taken_in(submit, request, {"answer": job_id})
 
-        return await page_event(submit, refused)(request)
+    async def try_again(self, request: gr.Request, event: gr.EventData, who: object) -> tuple[Any, ...]:
+        """Send once more what ended without a video, at the price that its card showed; it is a job of its own."""
+        old_id, shown_usd = _job_id(event), amount(getattr(event, "most_usd", None))
+
+        async def submit(request: gr.Request) -> tuple[Any, ...]:
+            token = token_of(request, who, self._runner.settings)
+            old = (await self._runner.view(old_id, self._runner.visitor(token))).job
+            # The person confirmed this video's price before, and the card names it again.
+            send = self._sender(request, who, payer=old.payer, shown_usd=shown_usd, is_confirmed=True)
+            job = await send(again_id(old.id), old.request)
+            return {**self._watched(token, job.id), "is_new": True, "again_of": old.id}, {}
+
+        return await _taken_in(submit, request, {"again": old_id, "most_usd": shown_usd})
 
     async def cancel(self, _request: gr.Request, event: gr.EventData, who: object) -> None:
         """Remove a job that was not sent; the waiting card sees the rest by itself."""
@@ -84,7 +92,7 @@ class PageEvents:
         say = say_for(request)
         token = token_of(request, who, self._runner.settings)
         visitor = self._runner.visitor(token)
-        pay = self.pay.opened(request, visitor, say)
+        pay = await self.pay.opened(request, visitor, say)
         payer = chosen_payer(pay, self._runner)
         parts = await priced_parts(self._runner, payer, say, visitor)
         jobs = await self._runner.jobs(visitor, limit=LOOKED_BACK)
@@ -102,6 +110,11 @@ class PageEvents:
 
     # inside
 
+    def _sender(self, request: gr.Request, who: object, **terms: Any) -> Callable[..., Awaitable[Job]]:
+        token = token_of(request, who, self._runner.settings)
+        is_logged_in = login_of(request, self._runner.settings) != ""
+        return partial(self._runner.submit, visitor=self._runner.visitor(token), is_logged_in=is_logged_in, **terms)
+
     def _watched(self, token: str, job_id: str | None) -> dict[str, Any]:
         return {"token": token, "job": job_id, "is_public": self._runner.settings.is_public}
 
@@ -113,6 +126,23 @@ class PageEvents:
         except MediaError:
             return {}
         return video_json(job, self._runner.videos.signature(job), say)
+
+
+async def _taken_in(submit: Event, request: gr.Request, about: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what the waiting card and the notice show after a click; `about` tells the notice which one it was."""
+
+    def refused(problem: JobProblem, field: str | None, say: Words, *, is_limit: bool = False) -> tuple[Any, ...]:
+        shown = {"text": say.sentence(problem), "field": field, "is_limit": is_limit, "needs": NEEDS.get(problem.code)}
+        priced = {"most_usd": problem.facts["price"]} if problem.code in PRICE_REFUSALS else {}
+        return KEEP, {**about, **shown, **priced, "is_confirmable": problem.code in CONFIRMABLE}
+
+    async def limited(request: gr.Request) -> tuple[Any, ...]:
+        try:
+            return await submit(request)
+        except SpendLimitError as error:
+            return refused(JobProblem.of(error), None, say_for(request), is_limit=True)
+
+    return await page_event(limited, refused)(request)
 
 
 async def _send_more(send: Callable[..., Any], wishes: list[tuple[str, VideoRequest]], say: Words) -> str:

@@ -102,7 +102,7 @@ def sent_in(text: str) -> Sent:
         request=request_from([fields.get(name) for name in FIELDS], is_random=fields.get("is_random") is True),
         count=count_in(fields.get("variations")),
         payer=wish.get("payer"),
-        shown_usd=_amount(wish.get("shown_usd")),
+        shown_usd=amount(wish.get("shown_usd")),
         is_confirmed=wish.get("is_confirmed") is True,
     )
 
@@ -188,7 +188,8 @@ def signature_of(extra: Mapping[str, Any], returns: Any) -> inspect.Signature:
     return inspect.Signature([*fields, *others], return_annotation=returns)
 
 
-def _amount(value: object) -> float:
+def amount(value: object) -> float:
+    """Return US dollars that a page has sent; 0 for what is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return 0.0
     try:

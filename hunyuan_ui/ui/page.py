@@ -115,7 +115,7 @@ def _place(runner: JobRunner) -> Page:
     with gr.Row(elem_id="desk"):
         with gr.Column(scale=6, min_width=320, elem_id="form"):
             form = build_request_form(has_variations=not runner.settings.is_public)
-            notice = part("notice", "confirm")
+            notice = part("notice")
             if runner.settings.is_public:
                 part("address")
             pay = build_pay()
@@ -123,7 +123,7 @@ def _place(runner: JobRunner) -> Page:
             screen = _build_screen(is_space=runner.settings.is_space)
             player = part("player", "draw", files=player_files())
             result = part("result")
-            watch = part("watch", "cancel", "look_again", "ended")
+            watch = part("watch", "cancel", "look_again", "try_again", "ended")
     examples = part("examples")
     gallery, owner = build_gallery(runner), build_owner(runner)
     return Page(form, who, job_id, sent, header, notice, watch, player, screen, result, examples, gallery, pay, owner)
@@ -149,7 +149,6 @@ def _build_screen(*, is_space: bool) -> gr.Video:
 def _wire_sending(page: Page, events: PageEvents) -> None:
     form = page.form
     form.generate.click(js="() => hunyuan.form.press()", **LOCAL)
-    page.notice.confirm(js="() => hunyuan.form.press({ isConfirmed: true })", **LOCAL)
     form.keeper.collect(inputs=form.held, js="(...held) => hunyuan.form.collected(held)", **LOCAL)
     sent = form.keeper.send(
         events.send,
@@ -161,6 +160,7 @@ def _wire_sending(page: Page, events: PageEvents) -> None:
     )
     sent.then(js="() => hunyuan.settled()", **LOCAL)
     page.watch.cancel(page_event(events.cancel), [page.who], None, **QUIET)
+    page.watch.try_again(events.try_again, [page.who], [page.watch, page.notice], **QUIET)
     page.watch.look_again(page_event(events.look_again), [page.who], [page.watch], **QUIET)
 
 

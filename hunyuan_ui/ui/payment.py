@@ -12,12 +12,14 @@ from hunyuan_ui.job import JobProblem, Payer, Visitor
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.visitor import Event, login_of, page_event, say_for, visitor_of
-from hunyuan_ui.words import Words
+from hunyuan_ui.words import Words, money
 
+KEYS_PAGE: Final = "/console/api-keys"  # below the console (docs/facts/segmind-api.md 3.4)
 _MOST_SESSIONS: Final = 10_000
 _LONGEST_TEXT: Final = 600  # characters of a key or a code that are looked at
 
-Change = Callable[[gr.Request, gr.EventData, Visitor], Awaitable["Payer | None"]]
+# What a change comes to: who pays from then on, and what is said of it.
+Change = Callable[[gr.Request, gr.EventData, Visitor, Words], Awaitable[tuple[Payer, str]]]
 
 
 def build_pay() -> Any:
@@ -42,12 +44,12 @@ class PayEvents:
         self._runner = runner
         self._sessions: OrderedDict[str, Visitor] = OrderedDict()  # open pages of visitors with a key of their own
 
-    def opened(self, request: gr.Request, visitor: Visitor, say: Words) -> dict[str, Any]:
+    async def opened(self, request: gr.Request, visitor: Visitor, say: Words) -> dict[str, Any]:
         """Return what the part shows as its page opens; a key that was about to be forgotten is kept."""
         if self._runner.keys.has(visitor):
             self._runner.keys.renew(visitor)
             self._remember(request, visitor)
-        return self._shown(visitor, say, login_of(request, self._runner.settings))
+        return await self._told(visitor, say, login_of(request, self._runner.settings))
 
     async def closed(self, request: gr.Request) -> None:
         """Forget a visitor's key soon after the last of their pages was closed."""
@@ -58,49 +60,45 @@ class PayEvents:
     def bring(self) -> Event:
         """Return the event of a key that was typed in."""
 
-        async def bring(request: gr.Request, event: gr.EventData, visitor: Visitor) -> Payer:
-            await self._runner.keys.remember(_text(event, "key"), visitor)
+        async def bring(request: gr.Request, event: gr.EventData, visitor: Visitor, say: Words) -> tuple[Payer, str]:
+            credits_usd = await self._runner.keys.remember(_text(event, "key"), visitor)
             self._remember(request, visitor)
-            return "visitor"
+            return "visitor", say(
+                "pay.key_accepted" if credits_usd > 0 else "pay.key_empty", credits=money(credits_usd)
+            )
 
         return self._event(bring)
 
     def forget(self) -> Event:
         """Return the event of a key that is taken back."""
 
-        async def forget(request: gr.Request, _event: gr.EventData, visitor: Visitor) -> Payer:
+        async def forget(request: gr.Request, _event: object, visitor: Visitor, _say: Words) -> tuple[Payer, str]:
             self._sessions.pop(_session(request), None)
             self._runner.keys.forget(visitor)
-            return "visitor"
+            return "visitor", ""
 
         return self._event(forget)
 
     def enter(self) -> Event:
         """Return the event of an access code that was typed in."""
 
-        async def enter(_request: gr.Request, event: gr.EventData, visitor: Visitor) -> Payer:
+        async def enter(_request: object, event: gr.EventData, visitor: Visitor, say: Words) -> tuple[Payer, str]:
             await self._runner.access.enter(visitor, _text(event, "code"))
-            return "owner"
+            return "owner", say("pay.accepted", count=self._runner.settings.visitor_daily_videos)
 
-        return self._event(enter, accepts=True)
+        return self._event(enter)
 
-    def _event(self, change: Change, *, accepts: bool = False) -> Event:
-        """Return an event that changes something and shows the part again, with a sentence if it did not work.
-
-        Args:
-            change: Returns who pays from then on.
-            accepts: What was typed was a code, and what it allows is said.
-        """
+    def _event(self, change: Change) -> Event:
+        """Return an event that changes something and shows the part again, with a sentence if it did not work."""
 
         async def answer(request: gr.Request, event: gr.EventData, who: object, shown: object) -> dict[str, Any]:
             visitor = visitor_of(request, who, self._runner)
             login = login_of(request, self._runner.settings)
 
             async def changed(_request: gr.Request) -> dict[str, Any]:
-                chosen = await change(request, event, visitor)
                 say = say_for(request)
-                accepted = say("pay.accepted", count=self._runner.settings.visitor_daily_videos) if accepts else ""
-                return {**self._shown(visitor, say, login, chosen), "accepted": accepted}
+                chosen, accepted = await change(request, event, visitor, say)
+                return {**await self._told(visitor, say, login, chosen), "accepted": accepted}
 
             def refused(problem: JobProblem, _field: str | None, say: Words) -> dict[str, Any]:
                 chosen = chosen_payer(shown, self._runner)
@@ -110,8 +108,13 @@ class PayEvents:
 
         return answer
 
+    async def _told(self, visitor: Visitor, say: Words, login: str, chosen: Payer | None = None) -> dict[str, Any]:
+        allowed = await allowances(self._runner, visitor, say)
+        return {**self._shown(visitor, say, login, chosen), "allowance": allowed}
+
     def _shown(self, visitor: Visitor, say: Words, login: str, chosen: Payer | None = None) -> dict[str, Any]:
         runner = self._runner
+        console = runner.settings.console_url
         has_key = "visitor" in runner.payers and runner.keys.has(visitor)
         usual: Payer = "visitor" if has_key else runner.payers[0]
         needs_code = "owner" in runner.payers and runner.settings.is_public and not runner.access.knows(visitor.id)
@@ -124,6 +127,7 @@ class PayEvents:
             "has_key": has_key,
             "needs_code": needs_code,
             "needs_login": runner.settings.requires_login and not login,
+            "keys_url": console and console + KEYS_PAGE,
             "problem": "",
         }
 
@@ -131,6 +135,19 @@ class PayEvents:
         self._sessions[_session(request)] = visitor
         if len(self._sessions) > _MOST_SESSIONS:
             self._sessions.popitem(last=False)
+
+
+async def allowances(runner: JobRunner, visitor: Visitor, say: Words) -> dict[Payer, str]:
+    """Return by who pays what a visitor may still ask for here, as it is said before a click."""
+    allowance = await runner.allowance(visitor)
+    if allowance is None:
+        return {}
+    turn = "pay.full" if allowance.is_full else "pay.next" if allowance.is_next_queued else ""
+    queued = say[turn] if turn else ""
+    if not allowance.left_today:
+        return {"owner": say("pay.none_left", limit=allowance.limit), "nobody": queued}
+    left = say("pay.left", left=allowance.left_today, limit=allowance.limit)
+    return {"owner": f"{left} {queued}".strip(), "nobody": queued}
 
 
 def _session(request: gr.Request) -> str:

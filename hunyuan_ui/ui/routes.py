@@ -19,12 +19,14 @@ from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.example_loops import build_loop_route
 from hunyuan_ui.ui.labels import build_price_route
 from hunyuan_ui.ui.link_preview import build_picture_routes
+from hunyuan_ui.ui.payment import allowances
 from hunyuan_ui.ui.prompt_panel import build_coach_route
-from hunyuan_ui.ui.views import PAGE_VERSION, as_json, build_video_routes, next_poll_s, video_json
+from hunyuan_ui.ui.views import PAGE_VERSION, as_json, build_video_routes, ending_of, next_poll_s, video_json
 from hunyuan_ui.ui.visitor import VISITOR_HEADER
 from hunyuan_ui.words import words_for
 
 JOBS: Final = "/gradio_api/hunyuan/jobs"
+ALLOWANCE: Final = "/gradio_api/hunyuan/allowance"
 HEALTH: Final = "/gradio_api/healthz"
 MOST_WAIT_S: Final = 2  # a front server or a phone may drop what is silent for long
 
@@ -54,7 +56,14 @@ def build_routes(runner: JobRunner) -> list[Route]:
             return _not_yours(request)
         is_done = view.job.status is JobStatus.DONE
         video = video_json(view.job, runner.videos.signature(view.job), say) if is_done else None
-        return _json({**as_json(view, say), "video": video})
+        return _json({**as_json(view, say), **ending_of(view, runner.settings, say), "video": video})
+
+    async def allowance(request: Request) -> JSONResponse:
+        token = request.headers.get(VISITOR_HEADER, "")
+        if not is_id(token):
+            return _not_yours(request)
+        say = words_for(request.cookies, request.headers)
+        return _json({"allowance": await allowances(runner, runner.visitor(token), say)})
 
     async def health(_request: Request) -> JSONResponse:
         problem = runner.problem
@@ -68,7 +77,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
         }
         return _json({**state, "app_version": __version__}, 200 if is_well else 503)
 
-    jobs = [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job)]
+    jobs = [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job), Route(ALLOWANCE, allowance)]
     forms = [build_price_route(runner), build_coach_route(), build_loop_route()]
     return [*jobs, *build_picture_routes(), *forms, *build_video_routes(runner), Route(HEALTH, health)]
 

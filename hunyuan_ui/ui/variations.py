@@ -1,4 +1,4 @@
-"""Variations: one click, several seeds, each its own job."""
+"""Jobs whose ids follow from another one: the variations of one click, and what is tried again."""
 
 from __future__ import annotations
 
@@ -29,3 +29,8 @@ def variations(job_id: str, wish: VideoRequest, count: int) -> list[tuple[str, V
         own_id = sha256(f"{job_id}/{index}".encode()).hexdigest()[:32]
         jobs.append((own_id, wish.model_copy(update={"seed": seed})))
     return jobs
+
+
+def again_id(job_id: str) -> str:
+    """Return the id of the job that a job becomes when it is tried again; the same however often that is pressed."""
+    return sha256(f"{job_id}/again".encode()).hexdigest()[:32]

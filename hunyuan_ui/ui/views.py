@@ -77,6 +77,24 @@ def as_json(view: JobView, say: Words) -> dict[str, Any]:
     }
 
 
+def ending_of(view: JobView, settings: Settings, say: Words) -> dict[str, Any]:
+    """Return what can be done after a job has ended without a video; nothing for any other job."""
+    job = view.job
+    if job.is_active or job.status is JobStatus.DONE:
+        return {}
+    is_free = job.payer == "nobody"
+    # On the owner's key of a public page the account is not this visitor's.
+    may_see_account = job.payer == "visitor" or (job.payer == "owner" and not settings.is_public)
+    key = "ended.put_back" if job.status is JobStatus.CANCELLED else "ended.again"
+    return {
+        "again_text": say(key, price=say["result.free"] if is_free else say.price(view.usual)),
+        "most_usd": 0.0 if is_free else view.usual.high_usd,
+        "request_id": job.request_id,
+        "account_url": settings.console_url if may_see_account else "",
+        "settings": job.request.model_dump(),
+    }
+
+
 def next_poll_s(views: list[JobView]) -> float:
     """Return how long a page may wait before it asks again."""
     near = any(

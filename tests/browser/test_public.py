@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp, running_app
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import generate_short
+from tests.browser.steps import generate_short, write
 
 CODE = "marzipan-hedgehog"
 KEY = "SG_0011223344556677"
@@ -88,28 +90,94 @@ def test_a_free_preview_needs_no_code_and_reaches_no_service(page: Page, paid: P
     assert sum(paid.posts.values()) == before
 
 
-def test_the_owners_key_opens_with_the_code_only(page: Page, paid: PaidEndpoint) -> None:
+def test_the_owners_key_opens_with_the_code_only_and_the_click_goes_on(page: Page, paid: PaidEndpoint) -> None:
     generate_short(page, "a paid fox")
-    expect(page.locator(".notice")).to_contain_text("enter the code first")
-    code = page.locator(".payment [data-part=code-form] input")
+    notice = page.locator(".notice")
+    expect(notice).to_contain_text("enter the code first")
+    expect(notice).to_have_class(re.compile(r"\bsaid\b"))  # a limit is no error
+    code = notice.get_by_label("Access code from the owner")
+    expect(code).to_be_focused()
+    expect(page.locator(".payment [data-part=code-form]")).to_be_hidden()
     code.fill("guess")
     code.press("Enter")
-    expect(page.locator(".payment .problem")).to_contain_text("That is not the access code")
+    expect(notice).to_contain_text("That is not the access code")
     expect(code).to_have_value("")
+    expect(code).to_be_focused()
     assert paid.posts["a paid fox"] == 0
     code.fill(CODE)
     code.press("Enter")
-    expect(page.locator(".payment [data-part=code-form]")).to_be_hidden()
-    expect(page.locator(".notice")).to_be_hidden()
+    expect(notice).to_be_hidden()
     expect(page.locator(".payment [data-part=accepted]")).to_have_text(
         "Code accepted. The owner's key makes up to 50 videos a day for you."
     )
-    page.locator("#generate").click()
     is_done(page, "a paid fox")
     assert paid.posts["a paid fox"] == 1
+    expect(page.locator(".payment .allowance")).to_have_text("49 of 50 left today.")
     page.reload()
     expect(page.locator(".payment")).to_be_visible()
     expect(page.locator(".payment [data-part=code-form]")).to_be_hidden()
+
+
+def test_a_code_that_is_asked_for_at_the_click_can_be_left_for_another_way_to_pay(page: Page) -> None:
+    generate_short(page, "a fox that nobody pays for")
+    expect(page.locator(".notice [data-part=secret]")).to_be_visible()
+    page.get_by_label("Nobody: local preview").check()
+    expect(page.locator(".notice")).to_be_hidden()
+    page.get_by_label("This page's owner").check()
+    code = page.locator(".payment [data-part=code-form] input")
+    code.fill(CODE)
+    code.press("Enter")
+    expect(page.locator(".payment [data-part=accepted]")).to_be_visible()
+    expect(page.locator(".under-way")).to_be_hidden()  # nothing was clicked since
+
+
+def test_a_missing_key_is_asked_for_at_the_click_checked_and_used_at_once(page: Page, paid: PaidEndpoint) -> None:
+    page.get_by_label("Your own key", exact=True).check()
+    generate_short(page, "a fox on a key to come")
+    key = page.locator(".notice").get_by_label("Your Segmind API key")
+    expect(key).to_be_focused()
+    key.fill("not a key")
+    key.press("Enter")
+    expect(page.locator(".notice .wrong")).to_contain_text("no key has")
+    key.fill(OWN_KEY)
+    key.press("Enter")
+    expect(page.locator(".payment [data-part=accepted]")).to_have_text(
+        re.compile(r"^Key accepted: \$\d+\.\d\d on this account\.$")
+    )
+    is_done(page, "a fox on a key to come")
+    assert paid.posts["a fox on a key to come"] == 1
+
+
+def test_the_next_one_waits_for_the_first_and_a_third_is_refused_by_a_note(page: Page, paid: PaidEndpoint) -> None:
+    page.get_by_label("Your own key", exact=True).check()
+    expect(page.locator(".payment .allowance")).to_be_hidden()
+    page.get_by_label("This page's owner").check()
+    enter_code(page)
+    allowance = page.locator(".payment .allowance")
+    expect(allowance).to_have_text("50 of 50 left today.")
+    with paid.rendering():
+        generate_short(page, "the first fox")
+        expect(page.locator(".under-way")).to_be_visible()
+        expect(allowance).to_have_text("49 of 50 left today. One of yours is under way: the next one is sent after it.")
+        page.wait_for_timeout(SECONDS_BETWEEN_SUBMITS * 1000)
+        generate_short(page, "the next fox")
+        expect(page.locator(".under-way .note")).to_have_text(
+            "Next in line."
+        )  # the first is late: nobody can tell when
+        expect(allowance).to_contain_text("the next one waits for it")
+        write(page, "a fox too many")
+        page.locator("#generate").click()
+        expect(page.locator(".notice")).to_contain_text("the next one waits for it already. Nothing was sent")
+        expect(page.locator(".notice")).to_have_class(re.compile(r"\bsaid\b"))
+    expect(page.locator(".videos")).to_contain_text("the next fox")
+    assert (paid.posts["the first fox"], paid.posts["the next fox"], paid.posts["a fox too many"]) == (1, 1, 0)
+
+
+def enter_code(page: Page) -> None:
+    code = page.locator(".payment [data-part=code-form] input")
+    code.fill(CODE)
+    code.press("Enter")
+    expect(page.locator(".payment [data-part=accepted]")).to_be_visible()
 
 
 def test_an_own_key_is_taken_once_used_kept_over_a_reload_and_forgotten(

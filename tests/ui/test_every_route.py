@@ -49,7 +49,7 @@ OWN = {
     *("/gradio_api/run/{api_name}", "/gradio_api/run/{api_name}/"),
     *("/gradio_api/api/{api_name}", "/gradio_api/api/{api_name}/", "/gradio_api/mcp"),
     *("/gradio_api/hunyuan/jobs", "/gradio_api/hunyuan/jobs/{id}", "/gradio_api/hunyuan/prompt"),
-    *("/gradio_api/hunyuan/price", "/gradio_api/hunyuan/examples/{name}"),
+    *("/gradio_api/hunyuan/price", "/gradio_api/hunyuan/allowance", "/gradio_api/hunyuan/examples/{name}"),
     *("/gradio_api/hunyuan/videos", "/gradio_api/hunyuan/videos/{id}", "/gradio_api/hunyuan/settings"),
     "/gradio_api/healthz",
 }

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hunyuan_ui.estimate import estimate
-from hunyuan_ui.job import Phase
+from hunyuan_ui.job import JobStatus, Payer, Phase
 from hunyuan_ui.jobs import JobView
-from hunyuan_ui.ui.views import as_json
+from hunyuan_ui.settings import Secret, Settings
+from hunyuan_ui.ui.views import as_json, ending_of
 from hunyuan_ui.words import words
 from tests.stored_jobs import job
+
+PRIVATE = Settings(data_dir=Path("data"), api_key=Secret("SG_0123456789abcdef"))
+PUBLIC = replace(PRIVATE, share=True, daily_limit_usd=10.0)
+CONSOLE = PRIVATE.console_url
 
 
 def view_of(**facts: Any) -> JobView:
@@ -34,3 +41,37 @@ def view_of(**facts: Any) -> JobView:
 )
 def test_a_job_in_the_queue_says_when_it_starts(facts: dict[str, Any], note: str) -> None:
     assert as_json(view_of(**facts), words())["note_text"] == note
+
+
+@pytest.mark.parametrize("status", list(JobStatus))
+def test_what_ended_without_a_video_offers_the_next_step_with_its_price(status: JobStatus) -> None:
+    view = view_of(job=job(status=status, request_id="r-1234567"), phase=Phase.ENDED)
+    told = ending_of(view, PRIVATE, words())
+    if view.job.is_active or status is JobStatus.DONE:
+        assert told == {}
+        return
+    assert told["again_text"].startswith("Put it back" if status is JobStatus.CANCELLED else "Try again")
+    assert told["again_text"].endswith("· about $1.46, at most $2.20")
+    assert told["most_usd"] == view.usual.high_usd
+    assert told["request_id"] == "r-1234567"
+    assert told["settings"] == view.job.request.model_dump()
+
+
+def test_a_preview_is_tried_again_for_nothing() -> None:
+    told = ending_of(view_of(job=job(status=JobStatus.FAILED, payer="nobody")), PUBLIC, words())
+    assert (told["again_text"], told["most_usd"]) == ("Try again · free preview", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "payer", "url"),
+    [
+        (PRIVATE, "owner", CONSOLE),
+        (PUBLIC, "owner", ""),  # the account is not the visitor's
+        (PUBLIC, "visitor", CONSOLE),
+        (PRIVATE, "nobody", ""),
+        (replace(PRIVATE, base_url="http://127.0.0.1:8010"), "owner", ""),
+    ],
+)
+def test_the_account_is_shown_to_whose_it_is(settings: Settings, payer: Payer, url: str) -> None:
+    lost = view_of(job=job(status=JobStatus.LOST, payer=payer))
+    assert ending_of(lost, settings, words())["account_url"] == url

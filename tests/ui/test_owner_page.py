@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import time
 import unicodedata
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -22,7 +23,7 @@ from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.owner import DAYS, OwnerEvents, csv_of, limit_lines
-from hunyuan_ui.ui.payment import PayEvents, chosen_payer
+from hunyuan_ui.ui.payment import PayEvents, allowances, chosen_payer
 from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.ui.visitor import login_of, token_of
 from hunyuan_ui.words import words
@@ -268,7 +269,7 @@ async def test_the_head_says_what_a_restart_leaves(runner: JobRunner, said: str)
     indirect=["runner"],
 )
 async def test_the_page_offers_whoever_can_pay(runner: JobRunner, choices: list[str]) -> None:
-    shown = PayEvents(runner).opened(asking(), Visitor.from_token(TOKEN), words())
+    shown = await PayEvents(runner).opened(asking(), Visitor.from_token(TOKEN), words())
     assert [entry["payer"] for entry in shown["choices"]] == choices
     assert shown["chosen"] == choices[0]
 
@@ -285,10 +286,45 @@ async def test_a_key_never_comes_back_and_goes_when_it_is_taken_back(runner: Job
     pay = PayEvents(runner)
     shown = await pay.bring()(asking(), event(key=OWN_KEY), WHO, {"chosen": "visitor"})
     assert (shown["has_key"], shown["chosen"], shown["problem"]) == (True, "visitor", "")
+    assert shown["accepted"] == "Key accepted: $12.50 on this account."
     assert OWN_KEY not in json.dumps(shown)
     shown = await pay.forget()(asking(), event(), WHO, shown)
     assert not shown["has_key"]
     assert not runner.keys.has(Visitor.from_token(TOKEN))
+
+
+@public
+@pytest.mark.parametrize("credits_usd", [0, 0.0, -3])
+async def test_a_key_without_credits_is_taken_and_said_to_be_empty(
+    runner: JobRunner, service: FakeService, credits_usd: float
+) -> None:
+    service.script("credits", answer(200, {"credits": credits_usd, "free-credits": 0}))
+    shown = await PayEvents(runner).bring()(asking(), event(key=OWN_KEY), WHO, {"chosen": "visitor"})
+    assert shown["has_key"]
+    assert "no credits on this account" in shown["accepted"]
+
+
+async def test_where_keys_are_made_is_told_of_segmind_alone(runner: JobRunner, private: Settings) -> None:
+    shown = await PayEvents(runner).opened(asking(), Visitor.from_token(TOKEN), words())
+    assert shown["keys_url"] == "https://cloud.segmind.com/console/api-keys"
+    assert replace(private, base_url="http://127.0.0.1:8010").console_url == ""
+
+
+@public
+async def test_what_is_left_today_is_told_before_the_click(runner: JobRunner) -> None:
+    visitor = Visitor.from_token(TOKEN)
+    told = [await allowances(runner, visitor, words())]
+    for _ in range(3):
+        runner._services.ledger.adopt(job(visitor=visitor.id, status=JobStatus.DONE, created_at=time.time()))
+        told.append(await allowances(runner, visitor, words()))
+    assert [one["owner"] for one in told[:3]] == [f"{left} of 3 left today." for left in (3, 2, 1)]
+    assert told[3]["owner"].startswith("All 3 of today are used.")
+    assert {one["nobody"] for one in told} == {""}
+    assert await allowances(runner, Visitor.from_token("b" * 32), words()) == told[0]
+
+
+async def test_in_private_nobody_is_told_of_an_allowance(runner: JobRunner) -> None:
+    assert await allowances(runner, Visitor.from_token(TOKEN), words()) == {}
 
 
 @public
@@ -314,14 +350,14 @@ async def test_the_code_opens_the_owners_key_to_its_visitor(runner: JobRunner) -
 async def test_a_key_is_forgotten_soon_after_its_last_page_was_closed(runner: JobRunner) -> None:
     pay, visitor = PayEvents(runner), Visitor.from_token(TOKEN)
     await pay.bring()(asking("one"), event(key=OWN_KEY), WHO, {})
-    pay.opened(asking("two"), visitor, words())
+    await pay.opened(asking("two"), visitor, words())
     ring = runner._services.keys
     begun = ring._by_visitor[visitor.id].until
     await pay.closed(asking("one"))
     assert ring._by_visitor[visitor.id].until >= begun
     await pay.closed(asking("two"))
     assert ring._by_visitor[visitor.id].until < begun - 3000
-    pay.opened(asking("three"), visitor, words())
+    await pay.opened(asking("three"), visitor, words())
     assert ring._by_visitor[visitor.id].until >= begun
     await pay.closed(asking("a stranger's"))
     assert ring._by_visitor[visitor.id].until >= begun

@@ -1,10 +1,15 @@
-// Why a click was refused, and which field is to blame.
+// Why a click was refused, which field is to blame, and what is missing to pay: it is asked for where the click was, and
+// once it is right the click goes on.
 
-import { fill, keepingFocus, piecesOf, withControl } from "./dom.js";
+import { fill, keepingFocus, onSecret, piecesOf, showText, withControl } from "./dom.js";
 import { hear, send } from "./events.js";
 import { words } from "./language.js";
 
 const TEXTS = ["prompt", "negative_prompt"];
+const SECRETS = {
+  code: { event: "enter", label: "pay.code", give: "pay.use_code_and_send" },
+  key: { event: "bring", label: "pay.key", give: "pay.use_key_and_send" },
+};
 
 function mark(field) {
   for (const marked of document.querySelectorAll("[data-wrong]")) {
@@ -19,29 +24,73 @@ function mark(field) {
   });
 }
 
-export function notice({ element, props, trigger, watch }) {
+export function notice({ element, props, watch }) {
   const part = piecesOf(element);
   const box = element.querySelector(".notice");
   /** @type {any} */
   let cause = null; // the field that is to blame
+  let lacks = null; // what is missing to pay, by its name in SECRETS
+  let isGiven = false; // it was typed in, and the answer is awaited
+  /** @type {any} */
+  let again = null; // the job that was tried again, at which price, where that is what was refused
 
-  function show(text, { field = null, isConfirmable = false } = {}) {
+  function show(text, { field = null, isConfirmable = false, isLimit = false, needs = null } = {}) {
     keepingFocus(box, () => {
       box.hidden = !text;
+      box.classList.toggle("problem", !isLimit);
+      box.classList.toggle("said", isLimit);
       part("text").textContent = text || "";
       part("confirm").hidden = !isConfirmable;
     });
     cause = field;
     mark(field);
+    askFor(text ? needs : null);
     if (text) box.scrollIntoView({ block: "nearest" });
+  }
+
+  function askFor(needs) {
+    const secret = SECRETS[needs];
+    lacks = secret ? needs : null;
+    isGiven = false;
+    part("secret").hidden = !secret;
+    showText(part("wrong"), "");
+    send("asked-here", lacks);
+    if (!secret) return;
+    part("secret-label").textContent = words[secret.label];
+    part("give").textContent = words[secret.give];
+    part("secret").querySelector("input").focus({ preventScroll: true });
+  }
+
+  /** Take in how things stand with who pays, after what was missing was typed in here. */
+  function paid({ problem, has_key, needs_code }) {
+    if (!isGiven) return;
+    isGiven = false;
+    const isMissing = lacks === "key" ? !has_key : needs_code;
+    if (problem || isMissing) {
+      showText(part("wrong"), problem);
+      part("secret").querySelector("input").focus({ preventScroll: true });
+      return;
+    }
+    goOn();
+  }
+
+  /** Send once more what was refused, now that nothing stands in its way. */
+  function goOn(isConfirmed = false) {
+    const job = again;
+    show("");
+    if (job) send("try-again", job);
+    else window.hunyuan.form.press({ isConfirmed });
   }
 
   fill(element, words);
   part("dismiss").addEventListener("click", () => show(""));
-  part("confirm").addEventListener("click", () => {
-    show("");
-    trigger("confirm");
+  part("confirm").addEventListener("click", () => goOn(true));
+  onSecret(part("secret"), (text) => {
+    isGiven = true;
+    showText(part("wrong"), "");
+    send("given", { event: SECRETS[lacks].event, text });
   });
+  hear("paid", paid);
   hear("unanswered", () => show(words.send_failed));
   hear("answered", () => {
     if (part("text").textContent === words.send_failed) show("");
@@ -60,6 +109,8 @@ export function notice({ element, props, trigger, watch }) {
     const value = props.value || {};
     send("reply", value);
     window.hunyuan.answered(value.answer);
-    show(value.text, { field: value.field, isConfirmable: value.is_confirmable });
+    again = value.again ? { id: value.again, most_usd: value.most_usd } : null;
+    const { field, is_confirmable: isConfirmable, is_limit: isLimit, needs } = value;
+    show(value.text, { field, isConfirmable, isLimit, needs });
   });
 }

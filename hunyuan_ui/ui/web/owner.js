@@ -1,8 +1,9 @@
 // The owner's page: what was spent, what is to be put right, and every job.
 
-import { copySelected, fill, node, onSecret, onSubmit, piecesOf, button as plainButton, showText } from "./dom.js";
+import { fill, node, onSecret, onSubmit, piecesOf, button as plainButton, showText } from "./dom.js";
 import { send } from "./events.js";
 import { words } from "./language.js";
+import { requestId } from "./request_id.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 100; // of the drawing, which is stretched to the page's
@@ -10,7 +11,6 @@ const HEIGHT = 100;
 const COLUMNS = 8; // of the table
 const MOST_USD = 1000000;
 const ANSWER_WITHIN_MS = 15000;
-const COPIED_MS = 3000;
 const LOOK_AFTER_MS = 2000;
 
 function shape(tag, values) {
@@ -23,19 +23,6 @@ function bar(day, index, width, top) {
   const height = Math.max(1, (HEIGHT * day.usd) / top);
   const kind = day.usd > 0 ? "spent" : "none";
   return shape("rect", { class: kind, x: (index + 0.1) * width, width: 0.8 * width, y: HEIGHT - height, height });
-}
-
-function requestId(id) {
-  const shown = node("span", "", "request");
-  const code = node("code", id);
-  const copy = plainButton(words["owner.copy"], async () => {
-    getSelection()?.selectAllChildren(code);
-    const isCopied = await copySelected(id);
-    copy.textContent = words[isCopied ? "owner.copied" : "owner.selected"];
-    setTimeout(() => (copy.textContent = words["owner.copy"]), COPIED_MS);
-  });
-  shown.append(code, copy);
-  return shown;
 }
 
 function field(text, draft, values) {

@@ -1,8 +1,9 @@
 // Who pays.
 
 import { fill, keepingFocus, node, onSecret, piecesOf, showText } from "./dom.js";
-import { send } from "./events.js";
+import { hear, onReturn, send } from "./events.js";
 import { words } from "./language.js";
+import { ask } from "./server.js";
 
 export function payment({ element, props, trigger, watch }) {
   const part = piecesOf(element);
@@ -10,6 +11,9 @@ export function payment({ element, props, trigger, watch }) {
   let shownState = "";
   /** @type {string | null} */
   let choice = null; // made on this page; an answer about something else takes it back to no other
+  /** @type {Object<string, string>} */
+  let allowance = {}; // what is left for this visitor, by who pays; empty in private
+  let lacks = null; // what is asked for where the click was, and so not here
 
   function choose(payer) {
     choice = payer;
@@ -40,10 +44,13 @@ export function payment({ element, props, trigger, watch }) {
     if (isFocused) part("choices").querySelector("input:checked")?.focus();
     part("help").textContent = chosen ? chosen.help : "";
     keepingFocus(element, () => {
-      part("key-form").hidden = value.chosen !== "visitor" || value.has_key;
+      part("key-form").hidden = value.chosen !== "visitor" || value.has_key || lacks === "key";
       part("kept").hidden = value.chosen !== "visitor" || !value.has_key;
-      part("code-form").hidden = value.chosen !== "owner" || !value.needs_code;
+      part("code-form").hidden = value.chosen !== "owner" || !value.needs_code || lacks === "code";
     });
+    part("get-key").hidden = !value.keys_url;
+    if (value.keys_url) part("get-key").href = value.keys_url;
+    showText(part("allowance"), allowance[value.chosen]);
     part("login").hidden = value.chosen !== "owner" || !value.needs_login;
     showText(part("accepted"), value.accepted);
     showText(part("problem"), value.problem);
@@ -53,11 +60,35 @@ export function payment({ element, props, trigger, watch }) {
     send("payer", value.chosen);
   }
 
+  /** Take in the server's value. */
+  function told() {
+    if (props.value?.allowance) allowance = props.value.allowance;
+    // What was missing is there or not, before anything else changes with it.
+    if (props.value?.choices) send("paid", props.value);
+    show();
+  }
+
+  async function lookAtAllowance() {
+    if (!Object.keys(allowance).length) return;
+    const answer = await ask("allowance");
+    if (!answer.isOk) return;
+    allowance = answer.allowance;
+    show();
+  }
+
   fill(element, words);
   part("choices").setAttribute("aria-label", words["pay.title"]);
   onSecret(part("key-form"), (key) => tell("bring", { key }));
   onSecret(part("code-form"), (code) => tell("enter", { code }));
   part("forget").addEventListener("click", () => tell("forget"));
-  watch("value", show);
-  show();
+  hear("given", ({ event, text }) => tell(event, { [event === "bring" ? "key" : "code"]: text }));
+  hear("asked-here", (name) => {
+    if (name === lacks) return;
+    lacks = name;
+    show();
+  });
+  for (const change of ["begun", "ended"]) hear(change, lookAtAllowance);
+  onReturn(lookAtAllowance);
+  watch("value", told);
+  told();
 }

@@ -1,11 +1,12 @@
 // The job card: jobs under way, how each ended, and notices of it.
 
 import { canNotify, channel, kept, tab } from "./browser.js";
-import { button, fill, isNarrow, keepingFocus, node, piecesOf, reveal } from "./dom.js";
+import { button, fill, goToField, isNarrow, keepingFocus, node, piecesOf, reveal } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
 import { createFollowed } from "./followed.js";
 import { words } from "./language.js";
 import { createPoll, progress } from "./poll.js";
+import { requestId } from "./request_id.js";
 import { keeping, request, visitorIs } from "./server.js";
 
 const ABORT_MS = 5000;
@@ -84,7 +85,8 @@ export function watch({ element, props, trigger, watch: onChange }) {
   let resting = null; // the job that is followed without a word
   let wanted = null; // the id that the large card should have
   let focusSeenAt = 0;
-  let problem = null; // the id of the ended card
+  /** @type {any} */
+  let ended = null; // the job of the ended card
   /** @type {any} */
   let ready = null; // the video of the quiet line
 
@@ -121,6 +123,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     // The video comes first; what it cost, what it teaches and the gallery can wait for its first picture.
     setTimeout(() => {
       trigger("ended");
+      send("ended", id);
       if (job.status === "done") send("done");
     }, FIRST_PICTURE_MS);
   }
@@ -241,6 +244,19 @@ export function watch({ element, props, trigger, watch: onChange }) {
     trigger("look_again", { job: id });
   }
 
+  /** Send again what ended, at the price that was seen; the answer comes as this part's value. */
+  function tryAgain({ id, most_usd }) {
+    const pressed = part("try-again");
+    pressed.disabled = true;
+    setTimeout(() => (pressed.disabled = false), ASK_AGAIN_AFTER_MS);
+    trigger("try_again", { job: id, most_usd });
+  }
+
+  function dismissEverywhere(id) {
+    otherTabs.postMessage({ dismissed: id });
+    dismiss(id);
+  }
+
   function cancel(id) {
     trigger("cancel", { job: id });
     setTimeout(poll, 400);
@@ -254,9 +270,16 @@ export function watch({ element, props, trigger, watch: onChange }) {
 
   function showProblem(job) {
     if (followed.isDismissed(job.id)) return;
-    problem = job.id;
+    ended = job;
     part("ended").hidden = false;
     part("look").hidden = !job.can_look_again;
+    part("try-again").textContent = job.again_text;
+    part("ended-prompt").textContent = job.prompt;
+    part("request").hidden = !job.request_id;
+    if (job.request_id) part("request").replaceChildren(node("span", words.request_id), requestId(job.request_id));
+    part("try-again").classList.toggle("primary", job.status === "failed");
+    part("account").hidden = !job.account_url;
+    if (job.account_url) part("account").href = job.account_url;
     part("ended").dataset.status = job.status;
     part("problem-title").textContent = job.phase_text;
     part("problem").textContent = job.note_text;
@@ -265,8 +288,8 @@ export function watch({ element, props, trigger, watch: onChange }) {
   }
 
   function hideProblem(id) {
-    if (id !== problem) return;
-    problem = null;
+    if (id !== ended?.id) return;
+    ended = null;
     keepingFocus(card, () => (part("ended").hidden = true));
   }
 
@@ -296,6 +319,10 @@ export function watch({ element, props, trigger, watch: onChange }) {
       if (value.is_new) {
         begin(value.job);
         expect(value.job);
+        if (value.again_of) {
+          dismissEverywhere(value.again_of);
+          window.hunyuan.form.refresh();
+        }
       } else {
         seen.job = value.job;
         followed.follow(value.job);
@@ -304,7 +331,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (value.looked_at && value.looked_at !== seen.lookedAt) {
       seen.lookedAt = value.looked_at;
       followed.reopen(value.job);
-      if (value.job === problem) wanted = value.job;
+      if (value.job === ended?.id) wanted = value.job;
       hideProblem(value.job);
       otherTabs.postMessage("new job");
     }
@@ -316,8 +343,9 @@ export function watch({ element, props, trigger, watch: onChange }) {
     seen.job = id;
     followed.follow(id);
     wanted = id;
-    hideProblem(problem);
+    hideProblem(ended?.id);
     hideReady();
+    send("begun", id);
     otherTabs.postMessage("new job");
     reveal(element, isNarrow() ? "start" : "nearest");
   }
@@ -325,7 +353,12 @@ export function watch({ element, props, trigger, watch: onChange }) {
   fill(element, words);
   part("cancel").addEventListener("click", () => cancel(focus.id));
   part("ask").addEventListener("click", () => lookAgain(focus.id, part("ask")));
-  part("look").addEventListener("click", () => lookAgain(problem, part("look")));
+  part("look").addEventListener("click", () => lookAgain(ended.id, part("look")));
+  part("try-again").addEventListener("click", () => tryAgain(ended));
+  part("reuse").addEventListener("click", () => {
+    send("settings", { settings: ended.settings });
+    goToField();
+  });
   part("stop").addEventListener("click", stopWatching);
   part("again").addEventListener("click", () => resting && watchAgain(resting.id));
   part("address").addEventListener("click", () => send("address"));
@@ -333,10 +366,8 @@ export function watch({ element, props, trigger, watch: onChange }) {
     send("ready", ready);
     hideReady();
   });
-  part("dismiss").addEventListener("click", () => {
-    otherTabs.postMessage({ dismissed: problem });
-    dismiss(problem);
-  });
+  part("dismiss").addEventListener("click", () => dismissEverywhere(ended.id));
+  hear("try-again", tryAgain);
   for (const end of ["deleted", "gone"]) hear(end, (id) => id === ready?.id && hideReady());
   onReturn(() => {
     if (!focus) setTitle("");

@@ -1,0 +1,159 @@
+"""What the page's clicks come to: limits as notes, what is missing to pay, and what is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from starlette.requests import Request
+
+from hunyuan_ui.files import DataFolder
+from hunyuan_ui.job import JobStatus, Visitor, new_id
+from hunyuan_ui.jobs import JobRunner, build_runner
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Secret, Settings
+from hunyuan_ui.ui.events import PageEvents
+from hunyuan_ui.ui.variations import again_id
+from tests.fake_service import FakeService, answer
+from tests.stored_jobs import job
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "a" * 32
+OTHER = "b" * 32
+DEAR_USD = 1000.0
+PRIVATE: dict[str, Any] = {}
+PUBLIC: dict[str, Any] = {"share": True, "daily_limit_usd": 10.0}
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+async def runner(request: pytest.FixtureRequest, tmp_path: Path, service: FakeService) -> AsyncIterator[JobRunner]:
+    settings = Settings(data_dir=tmp_path / "data", api_key=Secret("SG_00112233aabbccdd"), poll_interval_s=0.002)
+    settings = replace(settings, **getattr(request, "param", PRIVATE))
+    folder = DataFolder(settings.data_dir, min_free_bytes=0)
+    opened = build_runner(settings, client=service.client(), download=service.download, folder=folder)
+    await opened.start()
+    yield opened
+    await opened.stop()
+
+
+def asking() -> gr.Request:
+    request = Request({"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []})
+    return gr.Request(request=request, session_hash="s1")
+
+
+async def tried(runner: JobRunner, old_id: str, most_usd: object = DEAR_USD, token: str = TOKEN) -> tuple[Any, Any]:
+    event = gr.EventData(None, {"job": old_id, "most_usd": most_usd})  # type: ignore[arg-type]
+    watched, notice = await PageEvents(runner).try_again(asking(), event, token)
+    return watched, notice
+
+
+def failed(runner: JobRunner, **changes: Any) -> str:
+    visitor = Visitor.from_token(TOKEN).id
+    stored = job(**{"visitor": visitor, "status": JobStatus.FAILED, **changes})
+    runner._services.ledger.adopt(stored)
+    return stored.id
+
+
+@pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.CANCELLED])
+async def test_what_ended_is_sent_once_more_with_its_settings_and_once_only(
+    runner: JobRunner, service: FakeService, status: JobStatus
+) -> None:
+    old_id = failed(runner, status=status, prompt="a fox that was not made")
+    answers = [await tried(runner, old_id) for _ in range(3)]  # in a hurry, or in three tabs
+    watched, notice = answers[0]
+    assert (watched["job"], watched["again_of"], watched["is_new"]) == (again_id(old_id), old_id, True)
+    assert notice == {}
+    visitor = Visitor.from_token(TOKEN)
+    made = await runner.wait(again_id(old_id), visitor, 10)
+    assert made.status is JobStatus.DONE
+    assert made.request == (await runner.view(old_id, visitor)).job.request
+    await tried(runner, old_id)  # after its end, too
+    assert [body["prompt"] for body in service.bill] == ["a fox that was not made"]
+
+
+async def test_a_second_failure_can_be_tried_again_as_well(runner: JobRunner, service: FakeService) -> None:
+    old_id = failed(runner)
+    service.script("submit", answer(422, {"error": "no"}))
+    for _ in range(2):
+        await tried(runner, old_id)
+        ended = await runner.wait(again_id(old_id), Visitor.from_token(TOKEN), 10)
+        old_id = ended.id
+    assert ended.status is JobStatus.DONE
+    assert len(service.bill) == 1
+
+
+@pytest.mark.parametrize("seen_usd", [0, 0.5, "2", None, True, float("nan"), -3])
+async def test_nothing_is_sent_above_the_price_that_was_seen(
+    runner: JobRunner, service: FakeService, seen_usd: object
+) -> None:
+    old_id = failed(runner)
+    _, notice = await tried(runner, old_id, seen_usd)
+    assert "Nothing was sent" in notice["text"]
+    assert (notice["again"], notice["is_confirmable"]) == (old_id, True)
+    assert service.posts == 0
+    watched, notice = await tried(runner, old_id, notice["most_usd"])  # confirmed
+    assert (watched["job"], notice) == (again_id(old_id), {})
+
+
+async def test_a_neighbours_job_is_not_tried_again(runner: JobRunner, service: FakeService) -> None:
+    settings = replace(runner.settings, share=True)
+    old_id = failed(runner)
+    runner.settings = settings
+    _, notice = await tried(runner, old_id, token=OTHER)
+    assert "no such video for you" in notice["text"]
+    for nothing in ("", "x", new_id(), "a" * 10_000):
+        _, notice = await tried(runner, nothing)
+        assert "no such video for you" in notice["text"]
+    assert service.posts == 0
+
+
+@pytest.mark.parametrize("runner", [{**PUBLIC, "access_code": Secret("open sesame")}], indirect=True)
+async def test_a_missing_code_is_asked_for_and_named_as_what_it_is(runner: JobRunner) -> None:
+    old_id = failed(runner)
+    _, notice = await tried(runner, old_id)
+    assert (notice["needs"], notice["is_limit"], notice["again"]) == ("code", True, old_id)
+    assert notice["most_usd"] == DEAR_USD  # what was seen, for when the code is there
+    await runner.access.enter(Visitor.from_token(TOKEN), "open sesame")
+    watched, _ = await tried(runner, old_id)
+    assert watched["job"] == again_id(old_id)
+
+
+@pytest.mark.parametrize("runner", [PUBLIC], indirect=True)
+async def test_a_forgotten_key_is_asked_for(runner: JobRunner) -> None:
+    old_id = failed(runner, payer="visitor")
+    _, notice = await tried(runner, old_id)
+    assert (notice["needs"], notice["is_limit"]) == ("key", True)
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_limit"),
+    [
+        ('{"form": {"prompt": ""}}', False),  # a mistake in the form is an error, not a limit
+        ("nonsense", False),
+    ],
+)
+async def test_a_mistake_is_no_limit(runner: JobRunner, sent: str, is_limit: bool) -> None:
+    _, notice = await PageEvents(runner).send(asking(), new_id(), TOKEN, sent)
+    assert notice["is_limit"] is is_limit
+    assert notice["needs"] is None
+
+
+async def test_a_server_that_stops_sends_nothing_and_says_so(runner: JobRunner, service: FakeService) -> None:
+    old_id = failed(runner)
+    runner._is_open = False
+    _, notice = await tried(runner, old_id)
+    assert "about to restart" in notice["text"]
+    assert not notice["is_limit"]
+    assert service.posts == 0
+    runner._is_open = True
+    await runner.submit(new_id(), VideoRequest(prompt="a"), Visitor.from_token(TOKEN))
