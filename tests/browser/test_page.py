@@ -240,6 +240,18 @@ def test_a_waiting_job_can_be_cancelled_and_says_so(opened: Page) -> None:
     expect(opened.locator(".ended")).to_be_hidden()
 
 
+def test_a_click_without_a_line_is_said_once_and_soon(opened: Page) -> None:
+    write(opened)
+    opened.context.set_offline(True)
+    opened.locator("#generate").click()
+    expect(opened.locator(".notice")).to_contain_text("No answer from this page's server")
+    expect(opened.locator(".toast-body")).not_to_have_count(0)  # Gradio's own, which would cover the notice
+    expect(opened.locator(".toast-body").first).to_be_hidden()
+    opened.locator(".notice").get_by_role("button", name="Dismiss").click()
+    expect(opened.locator(".toast-body").first).to_be_visible()
+    opened.context.set_offline(False)
+
+
 def test_text_stays_text(opened: Page) -> None:
     hostile = '<img src=x onerror="window.ran=1"> ${window.ran=2} {{window.ran=3}} <script>window.ran=4</script>'
     write(opened, hostile)

@@ -9,6 +9,7 @@ let isDisabled;
 let ids;
 let now;
 let clicks;
+let isOffline;
 
 beforeEach(() => {
   mock.timers.reset();
@@ -17,6 +18,7 @@ beforeEach(() => {
   isDisabled = false;
   ids = 0;
   now = 0;
+  isOffline = false;
   clicks = createClicks({
     newId: () => {
       ids += 1;
@@ -27,6 +29,7 @@ beforeEach(() => {
       isDisabled = wanted;
     },
     now: () => now,
+    isOffline: () => isOffline,
   });
 });
 
@@ -105,6 +108,26 @@ test("what Gradio calls an answer is one only once the server names the click", 
   clicks.settled();
   wait(499);
   assert.deepEqual(told, []);
+  clicks.answered("id-1");
+  wait(60000);
+  assert.deepEqual(told, ["answered id-1"]);
+});
+
+test("without a line a click is told as unanswered at once, and keeps its id", () => {
+  isOffline = true;
+  assert.equal(clicks.begin(), "id-1");
+  for (const ms of [1, 500, 1000]) wait(ms);
+  assert.deepEqual(told, ["unanswered id-1"]);
+  assert.equal(isDisabled, false);
+  isOffline = false;
+  assert.equal(clicks.begin(), "id-1");
+  for (const ms of [1, 500, 1000]) wait(ms);
+  assert.deepEqual(told, ["unanswered id-1"]);
+});
+
+test("a click that arrives although the browser knew of no line is answered like any other", () => {
+  isOffline = true;
+  clicks.begin();
   clicks.answered("id-1");
   wait(60000);
   assert.deepEqual(told, ["answered id-1"]);

@@ -12,8 +12,9 @@ const DOUBLE_CLICK_MS = 1000;
  * @param {(what: "late" | "answered" | "unanswered", id: string) => void} needs.tell
  * @param {(isDisabled: boolean) => void} needs.disable The button.
  * @param {() => number} [needs.now] Milliseconds.
+ * @param {() => boolean} [needs.isOffline] Nothing that is sent now can arrive.
  */
-export function createClicks({ newId, tell, disable, now = () => performance.now() }) {
+export function createClicks({ newId, tell, disable, now = () => performance.now(), isOffline = () => false }) {
   /** @type {string | null} */
   let pending = null;
   let begunAt = 0;
@@ -41,7 +42,7 @@ export function createClicks({ newId, tell, disable, now = () => performance.now
     begunAt = now();
     disable(true);
     stopTimers();
-    deadline = setTimeout(settled, SEND_DEADLINE_MS);
+    deadline = setTimeout(settled, isOffline() ? 0 : SEND_DEADLINE_MS);
     late = setInterval(tellPending, LATE_MS, "late");
     return pending;
   }

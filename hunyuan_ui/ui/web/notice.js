@@ -4,6 +4,7 @@
 import { fill, keepingFocus, onSecret, piecesOf, showText, withControl } from "./dom.js";
 import { hear, send } from "./events.js";
 import { words } from "./language.js";
+import { sayUnreachable } from "./reach.js";
 
 const TEXTS = ["prompt", "negative_prompt"];
 const SECRETS = {
@@ -44,6 +45,7 @@ export function notice({ element, props, watch }) {
     });
     cause = field;
     mark(field);
+    sayUnreachable("notice", text === words.send_failed);
     askFor(text ? needs : null);
     if (text) box.scrollIntoView({ block: "nearest" });
   }

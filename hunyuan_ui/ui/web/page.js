@@ -59,6 +59,7 @@ window.hunyuan = {
   ...createClicks({
     newId,
     tell: send,
+    isOffline: () => !navigator.onLine,
     // Not by its own property, which would take the focus from it.
     disable: (isDisabled) => generate()?.setAttribute("aria-disabled", String(isDisabled)),
   }),

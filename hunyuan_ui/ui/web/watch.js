@@ -6,6 +6,7 @@ import { hear, onReturn, send } from "./events.js";
 import { createFollowed } from "./followed.js";
 import { words } from "./language.js";
 import { createPoll, progress } from "./poll.js";
+import { sayUnreachable } from "./reach.js";
 import { requestId } from "./request_id.js";
 import { keeping, request, visitorIs } from "./server.js";
 
@@ -93,13 +94,17 @@ export function watch({ element, props, trigger, watch: onChange }) {
   const ask = createPoll(
     async () => {
       const { jobs, next_poll_s } = await askJobs("jobs");
+      sayUnreachable("card", false);
       followed.setActive(jobs);
       for (const job of jobs) answered(job.id);
       for (const id of followed.endedBy(jobs)) await finish(id);
       show();
       return followed.hasAny() ? next_poll_s * 1000 : 0;
     },
-    () => focus && showReconnecting(),
+    () => {
+      sayUnreachable("card", Boolean(focus));
+      if (focus) showReconnecting();
+    },
   );
   const poll = () => {
     if (isKnown) ask();
