@@ -90,7 +90,7 @@ async def check(settings: Settings, *, timeouts: Timeouts = Timeouts()) -> list[
         settings: Of this run.
         timeouts: Of each call.
     """
-    client = EndpointClient(settings.base_url, settings.history_url, timeouts=timeouts)
+    client = EndpointClient(settings.base_url, settings.history_url, timeouts=timeouts, proxies=settings.proxies)
     try:
         subject = Subject(settings, client)
         rows = await asyncio.gather(*(one(subject) for one in CHECKS))
@@ -185,7 +185,7 @@ async def _file_host(subject: Subject, link: str) -> Finding:
     base = subject.settings.base_url
     url = link or (_FILES if base == DEFAULT_BASE_URL else base + "/")
     try:
-        status = await answer_at(url, own_origin=base)
+        status = await answer_at(url, own_origin=base, proxies=subject.settings.proxies)
     except HunyuanUIError as error:
         is_refused = error.code == "link_refused"
         why: Reason = error.facts["reason"]

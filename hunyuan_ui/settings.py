@@ -17,6 +17,7 @@ from hunyuan_ui.env_file import NAMED_BY, add_env_file
 from hunyuan_ui.environment import read_value, text_of, tidy
 from hunyuan_ui.errors import SettingsError, reason
 from hunyuan_ui.own_names import is_loopback, listening_name
+from hunyuan_ui.proxies import DIRECT, Proxies, Proxy
 from hunyuan_ui.strict_numbers import UnfitError, number, whole
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
@@ -209,6 +210,7 @@ class Settings:
     share: bool = False
     is_space: bool = False
     storage: Storage = "kept"  # what a restart leaves of the data folder
+    proxies: Proxies = DIRECT  # through which the service and its files are reached
     login_secret: Secret | None = None  # on a Space with hf_oauth: what its logins are signed with
 
     @classmethod
@@ -256,7 +258,12 @@ class Settings:
         mounts = mounts_here() if mounts is None else mounts
         storage = storage_of(values["data_dir"], mounts, is_space=is_space)
         settings = cls(
-            **values, share=shared and not is_space, is_space=is_space, storage=storage, login_secret=login_secret
+            **values,
+            share=shared and not is_space,
+            is_space=is_space,
+            storage=storage,
+            proxies=_proxies(environ),
+            login_secret=login_secret,
         )
         if settings.daily_limit_usd is None and settings.api_key is not None and not settings.is_public:
             return replace(settings, daily_limit_usd=PRIVATE_DAILY_LIMIT_USD)
@@ -278,6 +285,11 @@ class Settings:
         if self.share:
             return "share"
         return None if is_loopback(self.server_name) else "address"
+
+    @property
+    def proxy(self) -> Proxy | None:
+        """Through which the service is reached; None for directly."""
+        return self.proxies.proxy_for(urlsplit(self.base_url).hostname or "")
 
     @property
     def is_preview(self) -> bool:
@@ -357,6 +369,13 @@ def _login_secret(environ: Mapping[str, str]) -> Secret | None:
     # Elsewhere Gradio mocks the login: everybody would be the owner (docs/facts/faults-and-security.md 6.4).
     secret = environ.get("OAUTH_CLIENT_SECRET", "") if environ.get("SYSTEM") == "spaces" else ""
     return Secret(secret) if secret else None
+
+
+def _proxies(environ: Mapping[str, str]) -> Proxies:
+    try:
+        return Proxies.of(environ)
+    except ValueError:
+        raise SettingsError("HTTPS_PROXY", "proxy") from None
 
 
 def _check_key(key: Secret | None) -> None:

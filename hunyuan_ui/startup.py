@@ -213,6 +213,7 @@ def describe(settings: Settings, *, spent_today_usd: float = 0.0, spent_total_us
         say(f"start.reach.{settings.public_by or 'private'}", address=address),
         _whose_key(settings),
         say("start.most", most=_most(settings, spent_today_usd, spent_total_usd)),
+        *([say("start.proxy", proxy=settings.proxy)] if settings.proxy and settings.api_key else []),
         *([say("start.env_file", file=settings.env_file)] if settings.env_file else []),
         say("start.data", folder=settings.data_dir),
     ]

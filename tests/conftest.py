@@ -24,7 +24,7 @@ _gradio_files = tempfile.TemporaryDirectory(prefix="hunyuan-ui-tests-", ignore_c
 
 def _clear_environment() -> None:
     for name in list(os.environ):
-        if name.startswith(("SEGMIND_", "HUNYUAN_UI_", "GRADIO_", "SPACE_")):
+        if name.startswith(("SEGMIND_", "HUNYUAN_UI_", "GRADIO_", "SPACE_")) or name.lower().endswith("_proxy"):
             del os.environ[name]
     os.environ.pop("SYSTEM", None)  # "spaces" makes Gradio believe it runs on one
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=_gradio_files.name)

@@ -21,6 +21,7 @@ ROOMS: dict[str, str] = {
     "checkpoint": "",
     "file_type": "",
     "own_names": "",
+    "proxies": "own_names",
     "signed_links": "",
     "request": "errors",
     "job": "errors request",
@@ -31,7 +32,7 @@ ROOMS: dict[str, str] = {
     "strict_numbers": "errors",
     "environment": "errors strict_numbers",
     "env_file": "environment errors",
-    "settings": "endpoint.contract env_file environment errors own_names strict_numbers",
+    "settings": "endpoint.contract env_file environment errors own_names proxies strict_numbers",
     "startup": "errors settings words",
     "access_code": "errors job settings",
     "limits": "errors job settings",
@@ -40,7 +41,7 @@ ROOMS: dict[str, str] = {
     "prompt_help": "request",
     "ledger": "checkpoint errors estimate job limits request",
     "library": "checkpoint errors file_type files job media request",
-    "endpoint": "checkpoint errors file_type files request",
+    "endpoint": "checkpoint errors file_type files proxies request",
     "jobs": (
         "access_code checkpoint endpoint errors estimate files job ledger library limits local_endpoint.app log media "
         "request settings signed_links"
@@ -62,6 +63,7 @@ DOORS: dict[str, str] = {
     "httpx": "endpoint",
     "httpcore": "endpoint",  # comes with httpx
     "brotli": "endpoint",
+    "socksio": "endpoint",  # optional, as is all of requirements-optional.txt
     "av": "media",
     "PIL": "media local_endpoint.scene",
     "numpy": "media local_endpoint.scene",
@@ -226,6 +228,7 @@ def test_no_file_is_over_long() -> None:
 
 def test_each_door_is_a_requirement_and_each_requirement_a_door() -> None:
     lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    lines += (ROOT / "requirements-optional.txt").read_text("utf-8").splitlines()
     required = {match[0] for line in lines if (match := re.match(r"[a-z0-9_]+", line))}
     doors = {PARTS_OF.get(door, door) for door in DOORS if door not in sys.stdlib_module_names}
     assert required == doors

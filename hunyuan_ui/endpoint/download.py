@@ -21,15 +21,18 @@ from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.endpoint.http import (
     REDIRECTS,
     TRANSPORT_ERRORS,
+    BackedTransport,
     body_of,
     content_length,
     new_request,
     reason_of,
     shared_ssl_context,
 )
-from hunyuan_ui.endpoint.safe_transport import SafeBackend, SafeTransport, UrlPolicy
+from hunyuan_ui.endpoint.proxied import ProxyBackend
+from hunyuan_ui.endpoint.safe_transport import SafeBackend, UrlPolicy
 from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, reason
 from hunyuan_ui.files import is_disk_full
+from hunyuan_ui.proxies import DIRECT, Proxies
 
 __all__ = ["FetchLimits", "SaveLimits", "answer_at", "fetch"]
 
@@ -192,6 +195,7 @@ async def fetch(
     own_origin: str,
     check: Check,
     limits: FetchLimits = FetchLimits(),
+    proxies: Proxies = DIRECT,
     ssl_context: ssl.SSLContext | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> None:
@@ -203,6 +207,7 @@ async def fetch(
         own_origin: The base URL, whose own origin may be http and on this machine.
         check: Raises MediaError unless the file is a whole video; runs in a thread.
         limits: How far, how much and how slowly.
+        proxies: Through which a host is reached.
         ssl_context: In place of the one that trusts the usual authorities.
         transport: To a service in this process; then nothing but `own_origin` is opened, and it stays open.
 
@@ -213,7 +218,7 @@ async def fetch(
     policy = UrlPolicy(own_origin, is_own_only=transport is not None)
     async with AsyncExitStack() as stack:
         if transport is None:
-            transport = await stack.enter_async_context(_safe_transport(policy, ssl_context))
+            transport = await stack.enter_async_context(_safe_transport(policy, proxies, ssl_context))
         response = await _follow(transport, policy, url, limits)
         stack.push_async_callback(response.aclose)
         _require_success(response)
@@ -223,21 +228,22 @@ async def fetch(
 
 
 async def answer_at(
-    url: str, *, own_origin: str, limits: FetchLimits = FetchLimits(), ssl_context: ssl.SSLContext | None = None
+    url: str, *, own_origin: str, limits: FetchLimits = FetchLimits(), proxies: Proxies = DIRECT
 ) -> int:
     """Return the HTTP status that an address is answered with, and read nothing of the file.
 
     Arguments and errors are those of `fetch`.
     """
     policy = UrlPolicy(own_origin)
-    async with _safe_transport(policy, ssl_context) as transport:
+    async with _safe_transport(policy, proxies, None) as transport:
         response = await _follow(transport, policy, url, limits)
         await response.aclose()
         return response.status_code
 
 
-def _safe_transport(policy: UrlPolicy, ssl_context: ssl.SSLContext | None) -> SafeTransport:
-    return SafeTransport(SafeBackend(policy), ssl_context or shared_ssl_context())
+def _safe_transport(policy: UrlPolicy, proxies: Proxies, ssl_context: ssl.SSLContext | None) -> BackedTransport:
+    tunnel = ProxyBackend(proxies, shared_ssl_context())
+    return BackedTransport(SafeBackend(policy, tunnel=tunnel), ssl_context or shared_ssl_context(), kept=0)
 
 
 async def _follow(

@@ -16,12 +16,15 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
+import httpcore
 import httpx
 
 from hunyuan_ui import __version__
 from hunyuan_ui.endpoint.contract import RATE_LIMIT_RESET_HEADER
 from hunyuan_ui.endpoint.encodings import EncodingError, decoded, encodings
+from hunyuan_ui.endpoint.proxied import ProxyBackend, ProxyRefusedError
 from hunyuan_ui.errors import EndpointUnreachableError, Reason, reason
+from hunyuan_ui.proxies import DIRECT, Proxies
 
 _LATE: Final = reason("answer_without_end")
 _E = TypeVar("_E", bound=BaseException)
@@ -57,21 +60,41 @@ def keepalive_options() -> list[tuple[int, int, int]]:
     return options
 
 
-def new_transport(*, kept: int) -> httpx.AsyncHTTPTransport:
+def new_transport(*, kept: int, proxies: Proxies = DIRECT) -> httpx.AsyncHTTPTransport:
     """Return a transport for calls that carry the key.
 
-    Used without httpx's client, whose proxies, redirects and cookies are not wanted: a cookie would tie one visitor's
+    Used without httpx's client, whose redirects and cookies are not wanted: a cookie would tie one visitor's
     key to the next visitor's call.
 
     Nothing queues in it, where the cost grows with the square of what waits; the runner's own limit stands before it.
 
     Args:
         kept: Up to how many connections one may be used again.
+        proxies: Through which a host is reached.
     """
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=_KEPT_S)
-    return httpx.AsyncHTTPTransport(
-        verify=shared_ssl_context(), trust_env=False, limits=limits, socket_options=keepalive_options()
-    )
+    return BackedTransport(ProxyBackend(proxies, shared_ssl_context()), shared_ssl_context(), kept=kept)
+
+
+class BackedTransport(httpx.AsyncHTTPTransport):
+    """A transport over connections that a backend of our own opens.
+
+    Args:
+        backend: Opens the connections.
+        ssl_context: Verifies certificates.
+        kept: Up to how many connections one may be used again.
+    """
+
+    def __init__(self, backend: httpcore.AsyncNetworkBackend, ssl_context: ssl.SSLContext, *, kept: int) -> None:
+        super().__init__(verify=ssl_context, trust_env=False)
+        # httpx has no public way to name a backend; test_download.py proves that this one is asked.
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl_context,
+            max_connections=None,
+            max_keepalive_connections=kept,
+            keepalive_expiry=_KEPT_S,
+            socket_options=keepalive_options(),
+            network_backend=backend,
+        )
 
 
 ASGIApp: TypeAlias = Callable[
@@ -207,6 +230,8 @@ def unreachable(error: Exception) -> EndpointUnreachableError:
 
 def reason_of(error: BaseException) -> Reason:
     """Name a transport failure in words of our own: the libraries' texts may quote what the peer sent."""
+    if refused := _find(error, ProxyRefusedError):
+        return reason("proxy_refused", status=refused.status) if refused.status else reason("no_tunnel")
     if _find(error, socket.gaierror):
         return reason("name_not_found")
     if _find(error, ConnectionRefusedError):

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final, TypeAlias, cast
 
 import anyio
 import httpcore
 import httpx
 
+from hunyuan_ui.endpoint.proxied import ProxyBackend
 from hunyuan_ui.errors import DownloadError, reason
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
@@ -29,6 +30,11 @@ _LONGEST_URL: Final = 4096
 _CLOSED_V4: Final = tuple(map(ipaddress.IPv4Network, ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24")))
 _OPEN_V6: Final = ipaddress.IPv6Network("2000::/3")  # the only block of global unicast addresses
 _CLOSED_V6: Final = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
+
+# Endings of names that are not in the public tree. Source: docs/facts/faults-and-security.md 9.
+_PRIVATE_ENDINGS: Final = frozenset(
+    ("localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "private", "test", "invalid")
+)
 
 
 class UrlPolicy:
@@ -88,6 +94,18 @@ def is_public(address: str) -> bool:
     return ip in _OPEN_V6 and not any(ip in network for network in _CLOSED_V6)
 
 
+def is_private_name(host: str) -> bool:
+    """Whether a host is an address that is not public, or a name that no public name server knows."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        # A last label of digits is an address in one of the spellings that some resolvers take.
+        last = host.rstrip(".").rpartition(".")[2].lower()
+        is_number = last[:1].isdigit()
+        return "." not in host.rstrip(".") or is_number or last in _PRIVATE_ENDINGS or host.endswith(".home.arpa")
+    return not is_public(host)
+
+
 async def resolve(host: str, port: int) -> list[str]:
     """Return the IP addresses of a name."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -101,6 +119,7 @@ class SafeBackend(httpcore.AsyncNetworkBackend):
         policy: Knows the one origin that is not checked.
         resolve: Finds the addresses of a name.
         inner: Makes the connection.
+        tunnel: Makes it where a host is reached through a proxy, which is then told the name.
     """
 
     def __init__(
@@ -109,10 +128,12 @@ class SafeBackend(httpcore.AsyncNetworkBackend):
         *,
         resolve: Resolve = resolve,
         inner: httpcore.AsyncNetworkBackend | None = None,
+        tunnel: ProxyBackend | None = None,
     ) -> None:
         self._policy = policy
         self._resolve = resolve
         self._inner = inner or cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+        self._tunnel = tunnel
 
     async def connect_tcp(
         self,
@@ -123,7 +144,12 @@ class SafeBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Look the name up once, check every address, and connect to the first that answers."""
-        addresses = [host] if self._policy.is_own(host, port) else await self._checked(host, port, timeout)
+        is_own = self._policy.is_own(host, port)
+        if self._tunnel is not None and self._tunnel.is_used_for(host):
+            if not is_own:
+                await self._check_name(host, port, timeout)
+            return await self._tunnel.connect_tcp(host, port, timeout, local_address, socket_options)
+        addresses = [host] if is_own else await self._checked(host, port, timeout)
         failure = httpcore.ConnectError("no address")
         for address in addresses:
             try:
@@ -136,6 +162,13 @@ class SafeBackend(httpcore.AsyncNetworkBackend):
         """Wait; the pool asks for it between retries."""
         await anyio.sleep(seconds)
 
+    async def _check_name(self, host: str, port: int, timeout: float | None) -> None:
+        """Refuse a name that leads into a private network, as far as this machine can tell before the proxy does."""
+        if is_private_name(host):
+            raise _refused("link_private")
+        with suppress(httpcore.ConnectError, TimeoutError):  # often a proxy alone knows the names outside
+            await self._checked(host, port, timeout)
+
     async def _checked(self, host: str, port: int, timeout: float | None) -> list[str]:
         try:
             with anyio.fail_after(timeout):
@@ -145,22 +178,6 @@ class SafeBackend(httpcore.AsyncNetworkBackend):
         if not all(is_public(address) for address in addresses):
             raise _refused("link_private")
         return addresses
-
-
-class SafeTransport(httpx.AsyncHTTPTransport):
-    """The transport of the client that fetches files; it knows no key.
-
-    Args:
-        backend: Opens the connections.
-        ssl_context: Verifies certificates.
-    """
-
-    def __init__(self, backend: httpcore.AsyncNetworkBackend, ssl_context: ssl.SSLContext) -> None:
-        super().__init__(verify=ssl_context, trust_env=False)
-        # httpx has no public way to name a backend; test_download.py proves that this one is asked.
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl_context, max_keepalive_connections=0, network_backend=backend
-        )
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int]:

@@ -40,6 +40,7 @@ from hunyuan_ui.errors import (
     reason,
 )
 from hunyuan_ui.file_type import video_type
+from hunyuan_ui.proxies import DIRECT, Proxies
 from hunyuan_ui.request import VideoRequest
 
 JSON_LIMIT: Final = 2 * 1024 * 1024  # bytes of a JSON answer (docs/facts/faults-and-security.md, row 25)
@@ -106,6 +107,7 @@ class EndpointClient:
         history_url: Where the account's request history is.
         transport: In place of real connections, as to a service in this process; closed with the client.
         timeouts: Wall-clock limits.
+        proxies: Through which a host is reached.
     """
 
     def __init__(
@@ -115,13 +117,14 @@ class EndpointClient:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         timeouts: Timeouts = Timeouts(),
+        proxies: Proxies = DIRECT,
     ) -> None:
         self._base = base_url.rstrip("/")
         self._history = history_url.rstrip("/")
         self._timeouts = timeouts
         # A kept connection may be dead without either side knowing: a paid POST never has one that was used before.
-        self._posts = transport or new_transport(kept=0)
-        self._gets = transport or new_transport(kept=_MOST_KEPT)
+        self._posts = transport or new_transport(kept=0, proxies=proxies)
+        self._gets = transport or new_transport(kept=_MOST_KEPT, proxies=proxies)
 
     async def aclose(self) -> None:
         """Close every connection."""

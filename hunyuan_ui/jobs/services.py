@@ -111,8 +111,9 @@ def build_services(
 
     def service(base_url: str, history_url: str, poll_interval_s: float, app: ASGIApp | None = None) -> Service:
         transport = None if app is None else InProcessTransport(app)
-        default = partial(fetch, own_origin=base_url, check=library.check, transport=transport)
-        calls = client or EndpointClient(base_url, history_url, transport=transport)
+        proxies = settings.proxies
+        default = partial(fetch, own_origin=base_url, check=library.check, transport=transport, proxies=proxies)
+        calls = client or EndpointClient(base_url, history_url, transport=transport, proxies=proxies)
         return Service(calls, download or default, poll_interval_s)
 
     hosted = service(settings.base_url, settings.history_url, settings.poll_interval_s)

@@ -12,8 +12,8 @@ import pytest
 import trustme
 
 from hunyuan_ui.endpoint.download import fetch
-from hunyuan_ui.endpoint.http import new_request
-from hunyuan_ui.endpoint.safe_transport import SafeBackend, SafeTransport, UrlPolicy, is_public
+from hunyuan_ui.endpoint.http import BackedTransport, new_request
+from hunyuan_ui.endpoint.safe_transport import SafeBackend, UrlPolicy, is_public
 from hunyuan_ui.errors import DownloadError, reason
 from tests.raw_service import RawService, answer
 
@@ -178,7 +178,7 @@ async def test_the_connection_goes_to_a_checked_address_and_tls_verifies_the_nam
     with RawService(ssl_context=server) as service:
         service.on("GET", "*", answer(200, b"whole"))
         dialled = Dialled(int(service.origin.rpartition(":")[2]), dead=("2a00:1450::1",))
-        transport = SafeTransport(backend_of(["2a00:1450::1", PUBLIC], dialled), trust)
+        transport = BackedTransport(backend_of(["2a00:1450::1", PUBLIC], dialled), trust, kept=0)
         async with transport:
             response = await transport.handle_async_request(new_request("GET", "https://files.example/1.mp4", 5))
             assert await response.aread() == b"whole"

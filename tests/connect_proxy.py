@@ -1,0 +1,116 @@
+"""A real proxy on a loopback port: CONNECT by HTTP, and SOCKS5. It knows names of its own and can misbehave."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+Act = Callable[[socket.socket], None]
+
+
+class ConnectProxy:
+    """Tunnels to ports of this machine by name; stops at the end of the `with`.
+
+    Args:
+        ports: Port of this machine by the name that is asked for.
+        login: User and password that it wants; None wants none.
+        is_socks: Speak SOCKS5.
+        instead: What is done in place of an answer to CONNECT.
+    """
+
+    def __init__(
+        self,
+        ports: Mapping[str, int],
+        *,
+        login: tuple[str, str] | None = None,
+        is_socks: bool = False,
+        instead: Act | None = None,
+    ) -> None:
+        self._ports = ports
+        self._login = login
+        self._is_socks = is_socks
+        self._instead = instead
+        self._open: list[socket.socket] = []
+        self.asked: list[str] = []
+        self.heads: list[bytes] = []
+
+    def __enter__(self) -> ConnectProxy:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in (self._listener, *self._open):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self._open.append(client)
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError, struct.error, IndexError):
+            (self._socks if self._is_socks else self._http)(client)
+        client.close()
+
+    def _http(self, client: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            if not (part := client.recv(4096)):
+                return None
+            head += part
+        self.heads.append(head)
+        place = head.split()[1].decode()
+        self.asked.append(place)
+        if self._instead is not None:
+            return self._instead(client)
+        if self._login is not None and b"Proxy-Authorization: Basic" not in head:
+            client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            return None
+        port = self._ports.get(place.rpartition(":")[0])
+        if port is None:
+            client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+            return None
+        client.sendall(b"HTTP/1.1 200 Connection established\r\nVia: 1.1 proxy\r\n\r\n")
+        return self._pass_on(client, port)
+
+    def _socks(self, client: socket.socket) -> None:
+        methods = client.recv(4096)[2:]
+        wanted = 2 if self._login else 0
+        client.sendall(bytes([5, wanted if wanted in methods else 255]))
+        if self._login:
+            said = client.recv(4096)
+            user = said[2 : 2 + said[1]].decode()
+            password = said[3 + said[1] :].decode()
+            client.sendall(bytes([1, 0 if (user, password) == self._login else 1]))
+        asked = client.recv(4096)
+        name = asked[5 : 5 + asked[4]].decode() if asked[3] == 3 else socket.inet_ntoa(asked[4:8])
+        self.asked.append(f"{name}:{struct.unpack('>H', asked[-2:])[0]}")
+        port = self._ports.get(name)
+        client.sendall(bytes([5, 0 if port else 4, 0, 1, 0, 0, 0, 0, 0, 0]))
+        if port:
+            self._pass_on(client, port)
+
+    def _pass_on(self, client: socket.socket, port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as target:
+            self._open.append(target)
+            back = threading.Thread(target=_copy, args=(target, client), daemon=True)
+            back.start()
+            _copy(client, target)
+            back.join(5)
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while part := source.recv(65536):
+            target.sendall(part)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
