@@ -181,6 +181,23 @@ class Visitor:
         return self.is_owner or secrets.compare_digest(self.id, job.visitor)
 
 
+@dataclass(frozen=True, slots=True)
+class InList:
+    """That a job is a row of a list of prompts.
+
+    Args:
+        list_id: Of the list.
+        budget_usd: Most in US dollars that the whole list may spend, at all its runs.
+        row: Its place, from 1.
+        rows: Of the list.
+    """
+
+    list_id: str
+    budget_usd: float
+    row: int
+    rows: int
+
+
 # Whose the jobs are that came back from the account's history; no browser's token has this hash.
 OWNER: Final = Visitor.from_token("the owner of the key", is_owner=True)
 

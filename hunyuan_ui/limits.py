@@ -37,6 +37,7 @@ class Totals:
     bad_streak: int = 0
     visitor_waiting: int = 0
     reserved_microusd: int = 0
+    list_microusd: int = 0  # of the job's list of prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ class SpendLimits:
         shown_usd: float | None = None,
         is_confirmed: bool = False,
         places: Places = NO_PLACES,
+        budget_usd: float | None = None,
     ) -> None:
         """Refuse a job that would exceed a limit.
 
@@ -137,6 +139,8 @@ class SpendLimits:
             shown_usd: The most in US dollars that was shown for this job, 0 for none; None asks for no comparison.
             is_confirmed: The person has seen and accepted a price above the limit for one video (private only).
             places: What only the runner knows of queued jobs.
+            budget_usd: Most in US dollars that the job's list of prompts may spend, at all its runs; None for a job
+                of no list.
 
         Raises:
             SpendLimitError: Names the limit, what is left and the job's price.
@@ -146,6 +150,8 @@ class SpendLimits:
         self._check_queue(totals.waiting - places.parked)
         if shown_usd is not None:
             _check_shown(job, shown_usd)
+        if budget_usd is not None:
+            _check_within("over_list_budget", budget_usd, totals.list_microusd, job.reserved_microusd)
         if job.payer == "owner":
             self._check_breaker(totals)
             if self._settings.is_public or not is_confirmed:
@@ -197,12 +203,8 @@ class SpendLimits:
             ("over_daily_limit", settings.daily_limit_usd, totals.today_microusd),
             ("over_total_limit", settings.total_limit_usd, totals.total_microusd),
         ):
-            if limit_usd is None:
-                continue
-            limit = round(limit_usd * MICRO)
-            if counted + price > limit:
-                left = max(0, limit - counted)
-                raise SpendLimitError(code, limit=limit_usd, left=left / MICRO, price=price / MICRO)
+            if limit_usd is not None:
+                _check_within(code, limit_usd, counted, price)
 
     def _check_fairness(self, job: Job, totals: Totals) -> None:
         settings = self._settings
@@ -214,6 +216,13 @@ class SpendLimits:
         since = totals.seconds_since_visitor
         if since is not None and since < SECONDS_BETWEEN_SUBMITS:
             raise SpendLimitError("too_soon", seconds=round(SECONDS_BETWEEN_SUBMITS - since) or 1)
+
+
+def _check_within(code: str, limit_usd: float, counted: int, price: int) -> None:
+    limit = round(limit_usd * MICRO)
+    if counted + price > limit:
+        left = max(0, limit - counted)
+        raise SpendLimitError(code, limit=limit_usd, left=left / MICRO, price=price / MICRO)
 
 
 def _check_shown(job: Job, shown_usd: float) -> None:

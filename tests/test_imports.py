@@ -26,6 +26,7 @@ ROOMS: dict[str, str] = {
     "request": "errors",
     "job": "errors request",
     "wildcards": "errors",
+    "csv_text": "",
     "prompt_list": "errors request wildcards",
     "estimate": "endpoint.contract request",
     "files": "errors",
@@ -43,17 +44,19 @@ ROOMS: dict[str, str] = {
     "library": "checkpoint errors file_type files job media request",
     "endpoint": "checkpoint errors file_type files proxies request",
     "jobs": (
-        "access_code checkpoint endpoint errors estimate files job ledger library limits local_endpoint.app log media "
-        "request settings signed_links"
+        "access_code checkpoint csv_text endpoint errors estimate files job ledger library limits local_endpoint.app "
+        "log media prompt_list request settings signed_links"
     ),
     "local_endpoint": "endpoint.contract errors estimate media prompt_help request strict_numbers words",
     "ui": (
-        "errors estimate file_type job jobs library.conversions log own_names prompt_help request settings startup "
-        "words"
+        "csv_text errors estimate file_type job jobs library.conversions log own_names prompt_help request settings "
+        "startup words"
     ),
     "app": "jobs log startup ui words",
     "check": "endpoint errors estimate files ledger request settings words",
-    "cli": "check errors estimate job jobs log request settings words",
+    "console": "words",
+    "cli": "check cli_batch console errors estimate job jobs log request settings words",
+    "cli_batch": "console errors job jobs prompt_list request words",
     "__main__": "cli words",
 }
 

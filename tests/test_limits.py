@@ -345,3 +345,12 @@ def test_whatever_passes_stays_within_both_limits(
         assert today + price <= cents(10)
         assert total + price <= cents(50)
         assert price <= cents(5) or (is_confirmed and not is_public)
+
+
+@pytest.mark.parametrize("payer", ["owner", "visitor"])
+def test_the_budget_of_a_list_is_spent_to_the_last_cent_and_no_further(payer: Payer) -> None:
+    full = Totals(list_microusd=cents(50.5) - job(payer=payer).reserved_microusd)
+    over = replace(full, list_microusd=full.list_microusd + 1)
+    assert passes(PRIVATE, job(payer=payer), full, budget_usd=50.50)
+    assert code_of(PRIVATE, job(payer=payer), over, budget_usd=50.50) == "over_list_budget"
+    assert passes(PRIVATE, job(payer=payer), over)

@@ -17,7 +17,8 @@ from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import AccessError, InvalidRequestError, StorageError
 from hunyuan_ui.estimate import Estimate, predicted_seconds
 from hunyuan_ui.files import DataFolder
-from hunyuan_ui.job import DAY_S, MICRO, OWNER, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
+from hunyuan_ui.job import DAY_S, MICRO, OWNER, InList, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
+from hunyuan_ui.jobs.batch import Batches
 from hunyuan_ui.jobs.history import SpendingHistory
 from hunyuan_ui.jobs.job_view import JobView, Spending
 from hunyuan_ui.jobs.my_videos import MyVideos
@@ -61,6 +62,7 @@ class JobRunner:
         self._history = SpendingHistory(services, settings, self._dispatcher, self._owners_job)
         self.owner = OwnerActions(services, settings, self._dispatcher, self._history, tries)
         self.videos = MyVideos(services, is_public=settings.is_public)
+        self.batches = Batches(self, services, settings)
         self._is_open = False
 
     def visitor(self, token: str, address: str = "") -> Visitor:
@@ -99,6 +101,7 @@ class JobRunner:
     async def stop(self) -> None:
         """Accept no more jobs, let POSTs that are under way get their response, record it, and end within 10 s."""
         self._is_open = False
+        await self.batches.close()
         await self._history.stop()
         await self._dispatcher.stop()
         await self._services.close()
@@ -117,6 +120,7 @@ class JobRunner:
         shown_usd: float | None = None,
         is_confirmed: bool = False,
         is_logged_in: bool = False,
+        in_list: InList | None = None,
     ) -> Job:
         """Store a job and its reservation, and start it; the same id again is the same job.
 
@@ -130,6 +134,7 @@ class JobRunner:
             shown_usd: The highest price in US dollars that the caller was shown, 0 for none; None compares nothing.
             is_confirmed: The visitor has accepted a price above the limit for one video.
             is_logged_in: The visitor has logged in with Hugging Face.
+            in_list: The list of prompts that it is a row of.
 
         Raises:
             InvalidRequestError: The id is malformed, or is the visitor's token.
@@ -146,18 +151,32 @@ class JobRunner:
         if (known := await self._known(job_id, visitor, own_key)) is not None:
             return known
         key = self._own_key(visitor, own_key)
-        payer = self._limits.payer(
-            payer,
-            has_own_key=key is not None,
-            knows_code=self.access.knows(visitor.id),
-            is_logged_in=is_logged_in,
-        )
+        payer = self.payer_of(visitor, payer=payer, own_key=own_key, is_logged_in=is_logged_in)
         job = self._new_job(job_id, request.with_drawn_seed(), visitor, payer)
+        if in_list is not None:
+            job.notes["list"] = {"row": in_list.row, "rows": in_list.rows}
         self._check_may_store(job)
         if own_key and payer == "visitor":
             await self.keys.check(own_key, visitor)
-        check = partial(self._limits.check, shown_usd=shown_usd, is_confirmed=is_confirmed)
-        return await _to_the_end(self._add(job, key, check))
+        budget_usd = None if in_list is None else in_list.budget_usd
+        check = partial(self._limits.check, shown_usd=shown_usd, is_confirmed=is_confirmed, budget_usd=budget_usd)
+        return await _to_the_end(self._add(job, key, check, None if in_list is None else in_list.list_id))
+
+    def payer_of(
+        self,
+        visitor: Visitor,
+        *,
+        payer: Payer | None = None,
+        own_key: str | None = None,
+        is_logged_in: bool = False,
+    ) -> Payer:
+        """Return who would pay for a visitor's video; arguments and errors are those of `submit`."""
+        return self._limits.payer(
+            payer,
+            has_own_key=self._own_key(visitor, own_key) is not None,
+            knows_code=self.access.knows(visitor.id),
+            is_logged_in=is_logged_in,
+        )
 
     async def view(self, job_id: str, visitor: Visitor) -> JobView:
         """Return a job as it is now.
@@ -354,7 +373,7 @@ class JobRunner:
         check_key(own_key)
         return Secret(own_key)
 
-    async def _add(self, job: Job, own_key: Secret | None, check: Callable[..., None]) -> Job:
+    async def _add(self, job: Job, own_key: Secret | None, check: Callable[..., None], list_id: str | None) -> Job:
         keys, live = self._services.keys, self._dispatcher.live
         own_key = own_key if job.payer == "visitor" else None
         check = partial(check, places=self._places(job, own_key))
@@ -362,7 +381,7 @@ class JobRunner:
             keys.use_for_job(job, own_key)  # before it is stored, so that concurrent calls count each other
         try:
             try:
-                stored, is_new = await self._services.writes.soon(self._services.ledger.add, job, check)
+                stored, is_new = await self._services.writes.soon(self._services.ledger.add, job, check, list_id)
             except StorageError:
                 # A commit that raised may have succeeded all the same; then the click must not be refused.
                 found = await self._services.reads(self._services.ledger.get, job.id)

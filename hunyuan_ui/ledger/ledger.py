@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
 
@@ -13,7 +13,7 @@ from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import found as history
 from hunyuan_ui.ledger.schema import COLUMNS, OPEN, SELECTED, UNSETTLED, problem_text, to_job, to_row
 from hunyuan_ui.ledger.sqlite import LedgerStore
-from hunyuan_ui.ledger.totals import days, totals
+from hunyuan_ui.ledger.totals import days, list_spent, totals
 from hunyuan_ui.limits import Day, Totals
 from hunyuan_ui.request import clean_text
 
@@ -32,6 +32,7 @@ _IN_DOUBT: Final = f"json_extract(notes, '$.{NAMED}')"
 _SAME_REQUEST: Final = "request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request"
 _CORRECTABLE: Final = (JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED)
 _SEARCH_AT_MOST: Final = 200  # characters
+_IDS_AT_ONCE: Final = 500  # the oldest SQLite takes 999 values in a statement
 _OF_THE_FILE: Final = ("width", "height", "frames", "fps", "duration_s", "size_bytes", "suffix")
 
 Columns: TypeAlias = dict[str, Any] | Callable[[Job], dict[str, Any]]
@@ -42,12 +43,13 @@ class Ledger(LedgerStore):
 
     # adding jobs
 
-    def add(self, job: Job, check: Callable[[Job, Totals], None]) -> tuple[Job, bool]:
+    def add(self, job: Job, check: Callable[[Job, Totals], None], list_id: str | None = None) -> tuple[Job, bool]:
         """Store a job and its reservation, unless a job with its id exists.
 
         Args:
             job: A queued job; its times are set here.
             check: Raises if the job would exceed a limit; called inside the transaction.
+            list_id: Of the list of prompts that the job is a row of.
 
         Returns:
             The stored job, and whether it is new.
@@ -62,11 +64,22 @@ class Ledger(LedgerStore):
                 if known.visitor != job.visitor:
                     raise AccessError("not_yours")
                 return known, False
-            check(job, totals(self._connection, job.visitor, self.now()))
+            counted = totals(self._connection, job.visitor, self.now())
+            if list_id is not None:
+                counted = replace(counted, list_microusd=list_spent(self._connection, list_id))
+            check(job, counted)
             stamp = self.now()
             stored = replace(job, created_at=stamp, updated_at=stamp)
             self._connection.execute(_INSERT, to_row(stored))
+            if list_id is not None:
+                self._set(job.id, {"list_id": list_id})
         return stored, True
+
+    def join_list(self, list_id: str, job_ids: Iterable[str]) -> None:
+        """Count jobs as rows of a list that were stored without it, as those whose files alone were left."""
+        with self._transaction("join_list"):
+            for job_id in job_ids:
+                self._set(job_id, {"list_id": list_id}, and_where="AND list_id IS NULL")
 
     def adopt(self, job: Job) -> bool:
         """Store a finished job that was found in the library; return False if it is done or deleted here."""
@@ -294,6 +307,31 @@ class Ledger(LedgerStore):
             where += " AND (created_at, id) < (?, ?)"
             values.extend(before)
         return self._jobs(f"{where} ORDER BY created_at DESC, id DESC LIMIT ?", (*values, limit))
+
+    def known(self, job_ids: Sequence[str]) -> tuple[dict[str, Job], set[str]]:
+        """Return jobs by id, deleted ones included, and the ids of those."""
+        found: dict[str, Job] = {}
+        deleted: set[str] = set()
+        with self._reading() as read:
+            for begin in range(0, len(job_ids), _IDS_AT_ONCE):
+                some = job_ids[begin : begin + _IDS_AT_ONCE]
+                places = ", ".join("?" * len(some))
+                for *row, deleted_at in read.execute(
+                    f"SELECT {SELECTED}, deleted_at FROM jobs WHERE id IN ({places})", tuple(some)
+                ):
+                    found[row[0]] = to_job(row)
+                    if deleted_at is not None:
+                        deleted.add(row[0])
+        return found, deleted
+
+    def of_list(self, list_id: str) -> list[Job]:
+        """Return the jobs of a list of prompts that were not deleted, oldest first."""
+        return self._jobs("WHERE list_id = ? AND deleted_at IS NULL ORDER BY created_at, id", (list_id,))
+
+    def list_spent(self, list_id: str) -> int:
+        """Return what a list of prompts has spent or reserved, in micro-dollars; deleted jobs count."""
+        with self._reading() as read:
+            return list_spent(read, list_id)
 
     def ids(self, only: Literal["done", "deleted"] | None = None) -> set[str]:
         """Return every id, deleted ones included; or only those of finished or of deleted jobs."""

@@ -76,6 +76,15 @@ MIGRATIONS: Final = (
             " WHERE request_id IS NOT NULL",
         ),
     ),
+    # Not among `COLUMNS`, so that a ledger without it can still be shown.
+    Migration(
+        "jobs_by_list",
+        (
+            "ALTER TABLE jobs ADD COLUMN list_id TEXT",
+            "CREATE INDEX jobs_by_list ON jobs (list_id, status, cost_microusd, reserved_microusd, payer)"
+            " WHERE list_id IS NOT NULL",
+        ),
+    ),
 )
 _RECORD: Final = (
     "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at REAL) STRICT"

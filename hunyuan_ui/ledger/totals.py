@@ -58,6 +58,12 @@ def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
     return Totals(spent_today, total, videos, active, since, waiting, streak, own_waiting, reserved)
 
 
+def list_spent(connection: sqlite3.Connection, list_id: str) -> int:
+    """Return what a list of prompts has spent or reserved, of whoever's money, in micro-dollars."""
+    counted = f"SELECT coalesce(sum({COUNTED}), 0) FROM jobs WHERE list_id = ? AND payer <> 'nobody'"
+    return int(connection.execute(counted, (list_id,)).fetchone()[0])
+
+
 def days(connection: sqlite3.Connection, since: float, now: float) -> list[Day]:
     """Return each UTC day since then on which the owner's key was used, oldest first.
 

@@ -3,7 +3,8 @@
     python -m tests.faults.program
 
 Each line on its input is one start, as JSON: {"folder", "origin", "dialect", "jobs", "settings", "kill_at": [name, hit]
-or null}. Without jobs it waits for those that it finds under way.
+or null}. Without jobs it waits for those that it finds under way; with "list" and "budget_usd" it sends that list of
+prompts and waits for its end.
 It is run in a process of its own, forked so that a start does not cost the imports again, and its exit status is
 answered in a line. Beside the folder stand `.passed` (a line for each checkpoint), `.pid` and `.log`. Without
 `kill_at` it ends when every job has ended; on SIGTERM it stops as the app does.
@@ -25,7 +26,9 @@ from typing import Any
 
 from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
-from tests.faults.rig import Rig, be_impatient, click, ended
+from hunyuan_ui.jobs import Order
+from hunyuan_ui.prompt_list import read_list
+from tests.faults.rig import OWNER, Rig, be_impatient, click, ended
 
 
 class _Checkpoint:
@@ -59,7 +62,11 @@ async def _run(options: dict[str, Any]) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with rig.running() as runner:
         assert (await runner.spending()).problem is None
-        work = asyncio.ensure_future(_make(runner, options["jobs"]))
+        work = asyncio.ensure_future(
+            _make_list(runner, options["list"], options["budget_usd"])
+            if "list" in options
+            else _make(runner, options["jobs"])
+        )
         await asyncio.wait({work, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     with suppress(StorageError, AssertionError):
         await work
@@ -70,6 +77,12 @@ async def _make(runner: Any, job_ids: list[str]) -> None:
         await click(runner, job_id)
     for job_id in job_ids or list(runner._dispatcher.live):
         await ended(runner, job_id)
+
+
+async def _make_list(runner: Any, text: str, budget_usd: float) -> None:
+    sent = await runner.batches.start(read_list(text, "campaign"), Order(OWNER, budget_usd))
+    while (await runner.batches.view(sent.list_id, OWNER, wait_s=60)).is_running:
+        pass
 
 
 def _child(options: dict[str, Any]) -> int:

@@ -18,6 +18,7 @@ from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job, JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, endings, history
+from hunyuan_ui.jobs import batch as batch
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.jobs import polling as polling
 from hunyuan_ui.jobs import queue as queue
@@ -43,6 +44,7 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
         patch(module, "backoff_s", lambda *_, **__: 0.004)
     patch(endings, "PROOFS", {ending: endings.Proof(4, 0.05) for ending in endings.Ending})
     patch(polling, "PAUSE_CHECK_S", 0.01)
+    patch(batch, "_LOOK_AGAIN_S", 0.02)
     patch(history, "RETRY_S", 0.02)
     patch(http, "SHORTEST_S", 0.01)
     patch(http, "GUESS_S", (0.02, 0.04))

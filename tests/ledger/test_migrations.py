@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def rows(path: Path, statement: str = "SELECT *, prompt FROM jobs ORDER BY rowid") -> Rows:
+def rows(path: Path, statement: str = f"SELECT {schema.SELECTED}, deleted_at, prompt FROM jobs ORDER BY rowid") -> Rows:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(statement).fetchall()
 
@@ -76,12 +76,12 @@ def test_an_older_ledger_is_backed_up_and_keeps_every_row(folder: Path, older: C
     path = folder / "ledger.sqlite3"
     older(path)
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-        before = connection.execute("SELECT *, prompt FROM jobs ORDER BY rowid").fetchall()
+        before = connection.execute(f"SELECT {schema.SELECTED}, deleted_at, prompt FROM jobs ORDER BY rowid").fetchall()
     assert len({row[2] for row in before}) == 9  # every status
     with closing(open_book(folder)) as ledger:
         added(ledger, "a heron")
     assert rows(path)[:-1] == before
-    assert applied(path) == [(1, "jobs", 1), (2, "jobs_by_request", 0)]
+    assert applied(path) == [(1, "jobs", 1), (2, "jobs_by_request", 0), (3, "jobs_by_list", 0)]
     (copy,) = backups(folder)
     assert rows(copy) == before
     assert rows(copy, "PRAGMA user_version") == [(1,)]
@@ -93,7 +93,8 @@ def test_a_migrated_ledger_has_the_schema_of_a_new_one(folder: Path, tmp_path: P
         open_book(place).close()
     statement = "SELECT name, sql FROM sqlite_master ORDER BY name"
     assert rows(folder / "ledger.sqlite3", statement) == rows(tmp_path / "new" / "ledger.sqlite3", statement)
-    assert applied(tmp_path / "new" / "ledger.sqlite3") == [(1, "jobs", 0), (2, "jobs_by_request", 0)]
+    new = [(1, "jobs", 0), (2, "jobs_by_request", 0), (3, "jobs_by_list", 0)]
+    assert applied(tmp_path / "new" / "ledger.sqlite3") == new
     assert backups(tmp_path / "new") == []
 
 

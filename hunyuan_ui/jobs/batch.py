@@ -1,0 +1,393 @@
+"""Batches: lists of prompts under one budget, stored row by row, so that a list that is sent again goes on.
+
+A row's job id follows from the list's name and the row (`prompt_list.job_id`). The rows that are not stored yet live in
+this process only: after a restart nothing more of a list is sent until somebody sends it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, Protocol
+
+from hunyuan_ui import log
+from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
+from hunyuan_ui.estimate import Estimate
+from hunyuan_ui.job import MICRO, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
+from hunyuan_ui.jobs.batch_view import BatchView, Entry, Order, Plan
+from hunyuan_ui.jobs.services import Services
+from hunyuan_ui.limits import BREAKER_AFTER, SHOWN_TOLERANCE_MICROUSD
+from hunyuan_ui.prompt_list import PromptList, Row, job_id, list_id, seeded
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Settings
+
+MOST_BUDGET_USD: Final = 1_000_000
+MOST_RUNNING: Final = 20  # lists at once
+_KEPT: Final = 100  # lists that have ended and are still told of in full
+_LOOK_AGAIN_S: Final = 1.0
+# Refusals that pass by themselves, and those that may pass when a job settles at less than it reserved.
+_PASSING: Final = frozenset({"queue_full", "visitor_busy", "visitor_places", "too_soon", "ledger_busy"})
+OF_MONEY: Final = frozenset({"over_list_budget", "over_daily_limit", "over_total_limit"})
+_AGAIN: Final = frozenset({JobStatus.FAILED, JobStatus.CANCELLED})  # certainly not charged
+
+
+class Desk(Protocol):
+    """What a batch needs of the runner."""
+
+    async def submit(
+        self,
+        job_id: str,
+        request: VideoRequest,
+        visitor: Visitor,
+        *,
+        payer: Payer | None = None,
+        own_key: str | None = None,
+        is_confirmed: bool = False,
+        is_logged_in: bool = False,
+        in_list: InList | None = None,
+    ) -> Job: ...
+
+    async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job: ...
+
+    async def cancel(self, job_id: str, visitor: Visitor) -> Job: ...
+
+    def payer_of(
+        self,
+        visitor: Visitor,
+        *,
+        payer: Payer | None = None,
+        own_key: str | None = None,
+        is_logged_in: bool = False,
+    ) -> Payer: ...
+
+    def estimate(self, request: VideoRequest, payer: Payer | None = None) -> Estimate: ...
+
+
+@dataclass
+class _Batch:
+    plan: Plan
+    order: Order
+    problem: JobProblem | None = None
+    is_stopped: bool = False
+    bad: int = 0  # rows in a row without a video
+    is_fed: asyncio.Event = field(default_factory=asyncio.Event)  # nothing more is stored
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    watched: dict[asyncio.Task[Job], Entry] = field(default_factory=dict["asyncio.Task[Job]", Entry])
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self.task is not None and not self.task.done()
+
+
+class Batches:
+    """The lists of this process.
+
+    Args:
+        desk: Takes the jobs.
+        services: Of this run.
+        settings: Of this run.
+    """
+
+    def __init__(self, desk: Desk, services: Services, settings: Settings) -> None:
+        self._desk = desk
+        self._services = services
+        self._settings = settings
+        self._batches: dict[str, _Batch] = {}
+        self._starting = asyncio.Lock()
+
+    def id_of(self, name: str, visitor: Visitor) -> str:
+        """Return the id of a visitor's list; on a private run everybody is the owner of all."""
+        return list_id(visitor.id if self._settings.is_public else "", name)
+
+    async def plan(self, prompts: PromptList, order: Order) -> Plan:
+        """Return what a list would make and cost, and what of it is there already; sends nothing.
+
+        Raises:
+            SpendLimitError: Nobody can pay.
+            StorageError: The ledger cannot be read.
+        """
+        payer = self._desk.payer_of(
+            order.visitor, payer=order.payer, own_key=order.own_key, is_logged_in=order.is_logged_in
+        )
+        own_id = self.id_of(prompts.name, order.visitor)
+        entries = await self._entries(own_id, prompts.rows, retry_failed=order.retry_failed)
+        prices = {entry.row.number: self._desk.estimate(entry.request, payer) for entry in entries if entry.job is None}
+        spent = await self._services.reads(self._services.ledger.list_spent, own_id)
+        return Plan(own_id, prompts.name, payer, entries, prices, spent / MICRO, self._at_once())
+
+    async def start(self, prompts: PromptList, order: Order) -> BatchView:
+        """Begin to send a list, or go on with it; the list as it was sent last is the one that goes on.
+
+        Raises:
+            InvalidRequestError: Something in the list or the budget is wrong.
+            SpendLimitError: The price is above what was shown, a video above the limit for one, or too many lists run.
+            StorageError: Nothing can be stored safely.
+        """
+        if prompts.faults:
+            line, error = prompts.faults[0]
+            raise InvalidRequestError(
+                "list_has_faults", field="list", count=len(prompts.faults), line=line, first=error.as_reason
+            )
+        if not 0 <= order.budget_usd <= MOST_BUDGET_USD:
+            value = str(order.budget_usd)[:40]
+            raise InvalidRequestError("out_of_range", field="budget_usd", value=value, low=0, high=MOST_BUDGET_USD)
+        self._services.folder.check_room()
+        async with self._starting:
+            plan = await self.plan(prompts, order)
+            self._check(plan, order)
+            await self._end_feeding(plan.list_id)
+            known = [entry.job_id for entry in plan.entries if entry.job is not None]
+            if known:
+                await self._services.writes(self._services.ledger.join_list, plan.list_id, known)
+            batch = _Batch(plan, order)
+            batch.task = asyncio.create_task(self._feed(batch), name=f"list {plan.list_id}")
+            batch.task.add_done_callback(partial(_note_death, batch))
+            self._keep(batch)
+        log.event("list.started", list=plan.list_id, rows=len(plan.entries), known=len(known))
+        return await self.view(plan.list_id, order.visitor)
+
+    async def view(self, list_id: str, visitor: Visitor, wait_s: float = 0.0) -> BatchView:
+        """Return how a list stands.
+
+        Args:
+            list_id: Of the list.
+            visitor: Who asks.
+            wait_s: Seconds to wait for its end first.
+
+        Raises:
+            AccessError: This visitor has no such list.
+        """
+        batch = self._batches.get(list_id)
+        if batch is not None and batch.order.visitor.id != visitor.id and not visitor.is_owner:
+            raise AccessError("no_such_list")
+        if batch is None:
+            return await self._view_of_stored(list_id, visitor)
+        if wait_s > 0 and batch.task is not None:
+            await asyncio.wait({batch.task}, timeout=wait_s)
+        await self._refresh(batch)
+        spent = await self._services.reads(self._services.ledger.list_spent, list_id)
+        is_going = batch.is_running or any(entry.job and entry.job.is_active for entry in batch.plan.entries)
+        return BatchView(
+            list_id,
+            batch.plan.name,
+            len(batch.plan.entries),
+            batch.plan.entries,
+            spent / MICRO,
+            batch.order.budget_usd,
+            self._left_s(batch.plan.entries, batch.plan.payer) if is_going else 0.0,
+            batch.is_running,
+            batch.problem,
+        )
+
+    async def stop(self, list_id: str, visitor: Visitor) -> BatchView:
+        """Send nothing more of a list, and take back what is stored and was not sent.
+
+        Raises:
+            AccessError: This visitor has no such list.
+        """
+        view = await self.view(list_id, visitor)
+        batch = self._batches.get(list_id)
+        if batch is not None:
+            batch.is_stopped = True
+            batch.changed.set()
+            await batch.is_fed.wait()
+            view = await self.view(list_id, visitor)
+        for entry in view.entries:
+            if entry.job is not None and entry.job.status is JobStatus.QUEUED:
+                with suppress(AccessError):  # it has just been sent
+                    await self._desk.cancel(entry.job_id, visitor)
+        log.event("list.stopped", list=list_id)
+        return await self.view(list_id, visitor)
+
+    async def close(self) -> None:
+        """End the feeding of every list; what is stored goes on."""
+        for own_id in list(self._batches):
+            await self._end_feeding(own_id)
+
+    # rows
+
+    async def _entries(self, list_id: str, rows: Iterable[Row], *, retry_failed: bool) -> list[Entry]:
+        """Return each row with its last job: one that certainly was not charged may have been followed by another."""
+        entries = [Entry(row, job_id(list_id, row), seeded(list_id, row)) for row in rows]
+        asked, attempt = entries, 0
+        while asked:
+            ids = [job_id(list_id, entry.row, attempt) for entry in asked]
+            found, deleted = await self._services.reads(self._services.ledger.known, ids)
+            followed: list[Entry] = []
+            for entry, own_id in zip(asked, ids, strict=True):
+                job = found.get(own_id)
+                if job is None and entry.job is not None and not _is_sent_again(entry.job, retry_failed=retry_failed):
+                    continue
+                entry.job_id, entry.job, entry.is_deleted = own_id, job, own_id in deleted
+                if job is not None and job.status in _AGAIN and not job.cost_microusd:
+                    followed.append(entry)
+            asked, attempt = followed, attempt + 1
+        return entries
+
+    def _check(self, plan: Plan, order: Order) -> None:
+        if order.shown_usd is not None and plan.payer != "nobody":
+            most, shown = round(plan.most_usd * MICRO), round(order.shown_usd * MICRO)
+            if most > shown + SHOWN_TOLERANCE_MICROUSD:
+                raise SpendLimitError("list_price_changed", price=most / MICRO, shown=shown / MICRO)
+        dearest = max((price.high_usd for price in plan.prices.values()), default=0.0)
+        limit_usd = self._settings.video_limit_usd
+        if plan.payer == "owner" and dearest > limit_usd and (self._settings.is_public or not order.is_confirmed):
+            code = "over_video_limit" if self._settings.is_public else "confirm_price"
+            raise SpendLimitError(code, price=dearest, limit=limit_usd)
+        running = [batch for batch in self._batches.values() if batch.is_running and batch.plan.list_id != plan.list_id]
+        own = [batch for batch in running if batch.order.visitor.id == order.visitor.id]
+        if len(running) >= MOST_RUNNING or (own and self._settings.is_public):
+            raise SpendLimitError("lists_running", count=len(own) or len(running))
+
+    # feeding
+
+    async def _feed(self, batch: _Batch) -> None:
+        try:
+            for entry in batch.plan.entries:
+                if entry.has_ended:
+                    continue
+                if entry.job is None and not await self._sent(batch, entry):
+                    break
+                self._watch(batch, entry)
+            batch.is_fed.set()
+            while batch.watched:
+                await self._next_change(batch)
+        finally:
+            batch.is_fed.set()
+            for task in batch.watched:
+                task.cancel()
+        log.event("list.ended", list=batch.plan.list_id)
+
+    async def _sent(self, batch: _Batch, entry: Entry) -> bool:
+        """Store a row's job as soon as there is room for it; return False if the list ends here."""
+        while not batch.is_stopped and batch.problem is None:
+            if len(batch.watched) >= self._window():
+                await self._next_change(batch)
+                continue
+            try:
+                entry.job = await self._submitted(batch, entry)
+            except HunyuanUIError as error:
+                if error.code in _PASSING or (error.code in OF_MONEY and batch.watched):
+                    await self._next_change(batch)
+                    continue
+                batch.problem = JobProblem.of(error)
+                log.trouble("list.refused", list=batch.plan.list_id, code=error.code)
+                return False
+            return True
+        return False
+
+    async def _submitted(self, batch: _Batch, entry: Entry) -> Job:
+        order, plan = batch.order, batch.plan
+        return await self._desk.submit(
+            entry.job_id,
+            entry.request,
+            order.visitor,
+            payer=plan.payer,
+            own_key=order.own_key,
+            is_confirmed=order.is_confirmed,
+            is_logged_in=order.is_logged_in,
+            in_list=InList(plan.list_id, order.budget_usd, entry.row.number, len(plan.entries)),
+        )
+
+    def _watch(self, batch: _Batch, entry: Entry) -> None:
+        task = asyncio.create_task(self._desk.wait(entry.job_id, _owner_of(entry, batch.order.visitor)))
+        batch.watched[task] = entry
+
+    async def _next_change(self, batch: _Batch) -> None:
+        """Wait until a row has ended, the list is to stop, or a moment has passed."""
+        batch.changed.clear()
+        change = asyncio.ensure_future(batch.changed.wait())
+        try:
+            await asyncio.wait({change, *batch.watched}, timeout=_LOOK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            change.cancel()
+        for task in [task for task in batch.watched if task.done()]:
+            entry = batch.watched.pop(task)
+            with suppress(HunyuanUIError):  # deleted as soon as it was there, or not readable now
+                entry.job = task.result()
+            self._count(batch, entry.job)
+
+    def _count(self, batch: _Batch, job: Job | None) -> None:
+        """End a list whose rows bring no videos, before it has paid or failed for all of them."""
+        if job is None or job.is_active or job.status is JobStatus.CANCELLED:
+            return
+        batch.bad = 0 if job.status is JobStatus.DONE else batch.bad + 1
+        if batch.bad >= BREAKER_AFTER and batch.problem is None:
+            last = job.problem or JobProblem.from_code("no_video_yet", status=job.status.value)
+            batch.problem = JobProblem.from_code(
+                "list_without_videos", count=batch.bad, last={"key": f"error.{last.code}", "facts": last.facts}
+            )
+
+    def _window(self) -> int:
+        # In private one more than are made at once, so that a place in flight is never empty; the others wait here,
+        # where other clicks pass them by.
+        return 1 if self._settings.is_public else self._at_once() + 1
+
+    def _at_once(self) -> int:
+        return 1 if self._settings.is_public else self._settings.concurrency
+
+    async def _end_feeding(self, list_id: str) -> None:
+        batch = self._batches.get(list_id)
+        if batch is not None and batch.task is not None and not batch.task.done():
+            batch.task.cancel()
+            await asyncio.wait({batch.task})
+
+    def _keep(self, batch: _Batch) -> None:
+        self._batches.pop(batch.plan.list_id, None)
+        self._batches[batch.plan.list_id] = batch
+        ended = [own_id for own_id, kept in self._batches.items() if not kept.is_running and kept is not batch]
+        for own_id in ended[: max(0, len(ended) - _KEPT)]:
+            del self._batches[own_id]
+
+    # telling
+
+    async def _refresh(self, batch: _Batch) -> None:
+        # An unknown or lost row may still end otherwise, and any row's video may be deleted.
+        stored = [entry for entry in batch.plan.entries if entry.job is not None]
+        found, deleted = await self._services.reads(self._services.ledger.known, [entry.job_id for entry in stored])
+        for entry in stored:
+            entry.job = found.get(entry.job_id, entry.job)
+            entry.is_deleted = entry.job_id in deleted
+
+    async def _view_of_stored(self, list_id: str, visitor: Visitor) -> BatchView:
+        jobs = await self._services.reads(self._services.ledger.of_list, list_id) if is_id(list_id) else []
+        jobs = [job for job in jobs if visitor.may_see(job)]
+        if not jobs:
+            raise AccessError("no_such_list")
+        entries: dict[int, Entry] = {}
+        rows = 0
+        for job in jobs:
+            place = job.notes.get("list", {})
+            number = int(place.get("row", len(entries) + 1))
+            rows = max(rows, int(place.get("rows", 0)))
+            # The last attempt at a row is the one that counts.
+            entries[number] = Entry(Row(number, 0, job.request), job.id, job.request, job)
+        spent = await self._services.reads(self._services.ledger.list_spent, list_id)
+        listed = [entries[number] for number in sorted(entries)]
+        is_active = any(job.is_active for job in jobs)
+        left_s = self._left_s(listed, jobs[0].payer) if is_active else 0.0
+        return BatchView(list_id, "", max(rows, len(listed)), listed, spent / MICRO, None, left_s, is_running=False)
+
+    def _left_s(self, entries: list[Entry], payer: Payer) -> float:
+        left = [self._desk.estimate(entry.request, payer).seconds for entry in entries if not entry.has_ended]
+        return max(max(left, default=0.0), sum(left) / self._at_once())
+
+
+def _is_sent_again(job: Job, *, retry_failed: bool) -> bool:
+    """Whether a row whose last job certainly was not charged gets another one."""
+    return job.status is JobStatus.CANCELLED or retry_failed
+
+
+def _owner_of(entry: Entry, visitor: Visitor) -> Visitor:
+    """Return who may see a row's job: in private another browser of the owner's may have sent it."""
+    return visitor if entry.job is None or visitor.is_owner else Visitor(entry.job.visitor)
+
+
+def _note_death(batch: _Batch, task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.trouble("list.died", list=batch.plan.list_id, kind=type(error).__name__)
+        batch.problem = JobProblem.from_code("internal", reference=batch.plan.list_id[:8])

@@ -1,0 +1,338 @@
+"""Lists of prompts: each row is paid once, the budget holds, and the same list sent again goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
+from hunyuan_ui.files import DataFolder
+from hunyuan_ui.job import MICRO, JobStatus, Visitor
+from hunyuan_ui.jobs import BatchView, JobRunner, Order, build_runner, endings
+from hunyuan_ui.jobs import batch as batch
+from hunyuan_ui.jobs import job_run as job_run
+from hunyuan_ui.prompt_list import Reading, read_list
+from hunyuan_ui.settings import Secret, Settings
+from hunyuan_ui.words import words
+from tests.fake_service import PRICE_USD, FakeService, answer
+
+pytestmark = pytest.mark.anyio
+
+ALICE = Visitor.from_token("a" * 32, is_owner=True)
+SHARED = {"share": True, "daily_limit_usd": 500.0, "visitor_daily_videos": 100}
+KEY = "SG_00112233aabbccdd"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
+    monkeypatch.setattr(endings, "PROOFS", {ending: endings.Proof(3, 0.0) for ending in endings.Ending})
+    monkeypatch.setattr(batch, "_LOOK_AGAIN_S", 0.05)
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@asynccontextmanager
+async def running(folder: Path, service: FakeService, **settings: Any) -> AsyncIterator[JobRunner]:
+    of = {"api_key": Secret(KEY), "poll_interval_s": 0.002, "daily_limit_usd": 500.0, **settings}
+    runner = build_runner(
+        Settings(data_dir=folder, **of),
+        client=service.client(),
+        download=service.download,
+        folder=DataFolder(folder, min_free_bytes=0),
+    )
+    await runner.start()
+    try:
+        yield runner
+    finally:
+        await runner.stop()
+
+
+async def sent(runner: JobRunner, text: str, visitor: Visitor = ALICE, name: str = "campaign", **order: Any) -> str:
+    defaults = order.pop("defaults", {})
+    order = {"budget_usd": 100.0, **order}
+    prompts = read_list(text, name, Reading(defaults=defaults))
+    return (await runner.batches.start(prompts, Order(visitor, **order))).list_id
+
+
+async def ended(runner: JobRunner, list_id: str, visitor: Visitor = ALICE) -> BatchView:
+    view = await runner.batches.view(list_id, visitor, wait_s=30)
+    assert not view.is_running
+    return view
+
+
+def lines(count: int, begin: int = 1) -> str:
+    return "\n".join(f"a heron, take {number}" for number in range(begin, begin + count))
+
+
+def billed(service: FakeService) -> Counter[str]:
+    return Counter(str(body["prompt"]) for body in service.bill)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():  # noqa: ASYNC110 - the service has no event
+        await asyncio.sleep(0.002)
+
+
+def lose_the_ledger(folder: Path) -> None:
+    for file in folder.glob("ledger.*"):
+        file.unlink()
+
+
+async def refusal(begun: Any) -> HunyuanUIError:
+    with pytest.raises(HunyuanUIError) as caught:
+        await begun
+    assert all(words(language).sentence(caught.value) for language in ("en", "zh"))
+    return caught.value
+
+
+async def test_a_list_is_made_row_by_row_and_never_more_at_once_than_may_be(
+    tmp_path: Path, service: FakeService
+) -> None:
+    async with running(tmp_path, service, concurrency=2) as runner:
+        list_id = await sent(runner, lines(12))
+        most = 0
+        while (view := await runner.batches.view(list_id, ALICE)).is_running:
+            most = max(most, len(runner.active(ALICE)))
+            await asyncio.sleep(0.002)
+    assert most == 3
+    assert (view.done, view.rows, view.problem) == (12, 12, None)
+    assert billed(service) == Counter(lines(12).split("\n"))
+    assert view.spent_usd == pytest.approx(12 * PRICE_USD)
+    assert view.left_s == 0
+
+
+async def test_the_same_list_again_pays_for_nothing_whatever_its_order(tmp_path: Path, service: FakeService) -> None:
+    random_seeds: dict[str, Any] = {"defaults": {"seed": -1}}
+    async with running(tmp_path, service) as runner:
+        first = await ended(runner, await sent(runner, lines(4) + "\n" + lines(2), **random_seeds))
+        seeds = {entry.job_id: entry.request.seed for entry in first.entries}
+        assert len({*seeds.values()}) == 6
+        for text in (lines(2) + "\n" + lines(4), lines(4)):
+            view = await ended(runner, await sent(runner, text, **random_seeds))
+            assert view.done == view.rows
+            assert view.spent_usd == pytest.approx(6 * PRICE_USD)
+    async with running(tmp_path, service) as runner:
+        again = await sent(runner, "\n".join(reversed((lines(4) + "\n" + lines(2)).split("\n"))), **random_seeds)
+        view = await ended(runner, again)
+        assert {entry.job_id: entry.request.seed for entry in view.entries} == seeds
+        assert len(service.bill) == 6
+        await ended(runner, await sent(runner, lines(1), defaults={"seed": 7}))
+        assert len(service.bill) == 7
+
+
+async def test_private_pages_and_the_command_line_share_their_lists(tmp_path: Path, service: FakeService) -> None:
+    async with running(tmp_path, service) as runner:
+        await ended(runner, await sent(runner, lines(3)))
+        other = Visitor.from_token("command line", is_owner=True)
+        view = await ended(runner, await sent(runner, lines(4), other), other)
+    assert view.done == 4
+    assert len(service.bill) == 4
+
+
+async def test_a_deleted_row_is_not_made_again(tmp_path: Path, service: FakeService) -> None:
+    async with running(tmp_path, service) as runner:
+        view = await ended(runner, await sent(runner, lines(2)))
+        await runner.delete(view.entries[0].job_id, ALICE)
+        view = await ended(runner, await sent(runner, lines(2)))
+        assert [entry.is_deleted for entry in view.entries] == [True, False]
+        assert view.spent_usd == pytest.approx(2 * PRICE_USD)
+    assert len(service.bill) == 2
+
+
+async def test_the_budget_holds_and_counts_what_was_spent_before(tmp_path: Path, service: FakeService) -> None:
+    async with running(tmp_path, service) as runner:
+        price = runner.estimate(read_list("x", "x").rows[0].request)
+        view = await ended(runner, await sent(runner, lines(20), budget_usd=4 * PRICE_USD + price.high_usd))
+        assert view.problem is not None
+        assert view.problem.code == "over_list_budget"
+        assert view.done == len(service.bill) >= 4
+        assert view.spent_usd <= 4 * PRICE_USD + price.high_usd
+        made = view.done
+        view = await ended(runner, await sent(runner, lines(20), budget_usd=view.spent_usd + 0.01))
+        assert len(service.bill) == made
+        view = await ended(runner, await sent(runner, lines(20), budget_usd=100))
+        assert (view.done, view.problem, len(service.bill)) == (20, None, 20)
+
+
+async def test_a_daily_limit_ends_a_list_once_nothing_of_it_can_settle(tmp_path: Path, service: FakeService) -> None:
+    async with running(tmp_path, service, daily_limit_usd=6.0) as runner:
+        view = await ended(runner, await sent(runner, lines(20)))
+        assert view.problem is not None
+        assert view.problem.code == "over_daily_limit"
+        assert (await runner.spending()).spent_today_usd <= 6.0
+        assert view.done == 4  # settled prices leave room that reservations took
+
+
+async def test_stop_takes_back_what_was_not_sent_and_the_list_goes_on_from_there(
+    tmp_path: Path, service: FakeService
+) -> None:
+    service = FakeService(polls_needed=30)
+    async with running(tmp_path, service, concurrency=2) as runner:
+        list_id = await sent(runner, lines(9))
+        await until(lambda: len(service.bill) >= 2)
+        view = await runner.batches.stop(list_id, ALICE)
+        assert view.count(JobStatus.QUEUED) == 0
+        view = await ended(runner, list_id)
+        stopped_at = len(service.bill)
+        assert view.done == stopped_at < 9
+        assert view.spent_usd == pytest.approx(stopped_at * PRICE_USD)
+        view = await ended(runner, await sent(runner, lines(9)))
+        assert view.done == 9
+    assert set(billed(service).values()) == {1}
+
+
+async def test_a_failed_row_is_made_again_by_wish_only(tmp_path: Path, service: FakeService) -> None:
+    service.script("submit", answer(422, {"error": "no"}))
+    async with running(tmp_path, service, concurrency=1) as runner:
+        view = await ended(runner, await sent(runner, lines(2)))
+        assert view.count(JobStatus.FAILED) == 1
+        posts = service.posts
+        view = await ended(runner, await sent(runner, lines(2)))
+        assert (view.count(JobStatus.FAILED), service.posts) == (1, posts)
+        view = await ended(runner, await sent(runner, lines(2), retry_failed=True))
+        assert (view.done, service.posts) == (2, posts + 1)
+        view = await ended(runner, await sent(runner, lines(2)))
+        assert (view.done, service.posts) == (2, posts + 1)
+
+
+async def test_a_row_whose_outcome_is_unknown_is_never_sent_again(tmp_path: Path, service: FakeService) -> None:
+    service.script("submit", answer(502))
+    async with running(tmp_path, service, concurrency=1) as runner:
+        view = await ended(runner, await sent(runner, lines(2)))
+        assert view.count(JobStatus.UNKNOWN) == 1
+        for retry_failed in (False, True):
+            view = await ended(runner, await sent(runner, lines(2), retry_failed=retry_failed))
+        assert (view.count(JobStatus.UNKNOWN), service.posts) == (1, 2)
+
+
+async def test_a_list_that_brings_no_videos_ends(tmp_path: Path, service: FakeService) -> None:
+    service.script("submit", *[answer(422, {"error": "no"})] * 50)
+    async with running(tmp_path, service, concurrency=1) as runner:
+        view = await ended(runner, await sent(runner, lines(50)))
+    assert view.problem is not None
+    assert view.problem.code == "list_without_videos"
+    assert "422" in words().sentence(view.problem) or "no" in words("zh").sentence(view.problem)
+    assert service.posts <= 5
+
+
+async def test_two_who_send_the_same_list_at_once_pay_once(tmp_path: Path, service: FakeService) -> None:
+    async with running(tmp_path, service) as runner:
+        ids = await asyncio.gather(*(sent(runner, lines(9)) for _ in range(4)))
+        assert len({*ids}) == 1
+        view = await ended(runner, ids[0])
+        assert view.done == 9
+    assert billed(service) == Counter(lines(9).split("\n"))
+
+
+async def test_a_list_with_a_fault_sends_nothing(tmp_path: Path, service: FakeService) -> None:
+    async with running(tmp_path, service) as runner:
+        error = await refusal(sent(runner, "prompt,width\na fox,640\na crow,wide\n,5"))
+        assert isinstance(error, InvalidRequestError)
+        assert (error.facts["count"], error.facts["line"]) == (2, 3)
+        assert (await refusal(sent(runner, "a fox", budget_usd=-1))).code == "out_of_range"
+        assert (await refusal(sent(runner, "a fox", budget_usd=float("nan")))).code == "out_of_range"
+        assert await runner.jobs(ALICE) == []
+    assert service.asked == []
+
+
+async def test_the_plan_is_the_price_and_a_higher_one_is_asked_about(tmp_path: Path, service: FakeService) -> None:
+    async with running(tmp_path, service) as runner:
+        prompts = read_list(lines(10), "campaign")
+        plan = await runner.batches.plan(prompts, Order(ALICE))
+        each = runner.estimate(prompts.rows[0].request)
+        assert plan.most_usd == pytest.approx(10 * each.high_usd)
+        assert plan.about_usd == pytest.approx(10 * each.cost_usd)
+        assert plan.seconds == pytest.approx(10 * each.seconds / 4)
+        error = await refusal(sent(runner, lines(10), shown_usd=plan.most_usd - 0.02))
+        assert error.code == "list_price_changed"
+        assert service.posts == 0
+        await ended(runner, await sent(runner, lines(4), shown_usd=plan.most_usd))
+        rest = await runner.batches.plan(prompts, Order(ALICE))
+        assert len(rest.prices) == 6
+        assert rest.spent_usd == pytest.approx(4 * PRICE_USD)
+
+
+async def test_a_dear_video_needs_a_confirmation(tmp_path: Path, service: FakeService) -> None:
+    dear: dict[str, Any] = {"defaults": {"infer_steps": 70, "video_length": 129, "width": 1280, "height": 720}}
+    async with running(tmp_path, service) as runner:
+        assert (await refusal(sent(runner, lines(2), **dear))).code == "confirm_price"
+        view = await ended(runner, await sent(runner, lines(2), is_confirmed=True, **dear))
+        assert view.done == 2
+
+
+async def test_a_restart_sends_nothing_by_itself_and_still_tells_of_the_list(
+    tmp_path: Path, service: FakeService
+) -> None:
+    async with running(tmp_path, service, concurrency=1) as runner:
+        list_id = await sent(runner, lines(5))
+        await until(lambda: service.bill)
+    posts = service.posts
+    async with running(tmp_path, service, concurrency=1) as runner:
+        for job in runner.active(ALICE):
+            await runner.wait(job.job.id, ALICE, 10)
+        view = await runner.batches.view(list_id, ALICE)
+        assert not view.is_running
+        assert view.rows == 5
+        assert 1 <= view.done <= posts + 2 < 5
+        assert billed(service).most_common(1)[0][1] == 1
+        view = await ended(runner, await sent(runner, lines(5)))
+        assert view.done == 5
+    assert set(billed(service).values()) == {1}
+
+
+async def test_a_stranger_finds_no_list_of_somebody_else(tmp_path: Path, service: FakeService) -> None:
+    mine, theirs = Visitor.from_token("a" * 32), Visitor.from_token("b" * 32)
+    async with running(tmp_path, service, **SHARED) as runner:
+        list_id = await sent(runner, lines(1), mine)
+        for ask in (runner.batches.view, runner.batches.stop):
+            with pytest.raises(AccessError):
+                await ask(list_id, theirs)
+        await ended(runner, list_id, mine)
+        other = await sent(runner, lines(1), theirs)
+        assert other != list_id
+        assert (await ended(runner, other, theirs)).done == 1
+    async with running(tmp_path, service, **SHARED) as runner:
+        for wrong in (list_id, "", "x", "0" * 32):
+            with pytest.raises(AccessError):
+                await runner.batches.view(wrong, theirs)
+    assert len(service.bill) == 2
+
+
+async def test_in_public_the_visitors_own_limits_hold(
+    tmp_path: Path, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hunyuan_ui.limits.SECONDS_BETWEEN_SUBMITS", 0.1)
+    visitor = Visitor.from_token("a" * 32)
+    async with running(tmp_path, service, **{**SHARED, "visitor_daily_videos": 3}) as runner:
+        list_id = await sent(runner, lines(6), visitor)
+        with pytest.raises(SpendLimitError) as refused:
+            await sent(runner, lines(2), visitor, name="another")
+        assert refused.value.code == "lists_running"
+        view = await ended(runner, list_id, visitor)
+    assert view.done == 3
+    assert view.problem is not None
+    assert view.problem.code == "visitor_daily_videos"
+    assert len(service.bill) == 3
+
+
+async def test_lost_ledger_rows_count_again_once_the_list_is_sent(tmp_path: Path, service: FakeService) -> None:
+    async with running(tmp_path, service) as runner:
+        before = await ended(runner, await sent(runner, lines(3)))
+    lose_the_ledger(tmp_path)
+    async with running(tmp_path, service) as runner:
+        view = await ended(runner, await sent(runner, lines(3), budget_usd=0))
+        assert view.done == 3
+        assert view.problem is None
+        kept = sum(job.counted_microusd for job in await runner.jobs(ALICE)) / MICRO
+        assert view.spent_usd == pytest.approx(kept)
+    assert before.done == len(service.bill) == 3
