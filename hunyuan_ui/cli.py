@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
 import json
 import os
 import re
-import shutil
-import signal
 import sys
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from enum import IntEnum
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from hunyuan_ui import check, log
+from hunyuan_ui.cli_batch import add_list_options, make_list
+from hunyuan_ui.console import Exit, prepare_console, show
+from hunyuan_ui.console import Interruption as _Interruption
+from hunyuan_ui.console import copy as _copy
+from hunyuan_ui.console import interruptions as _interruptions
+from hunyuan_ui.console import print_line as _print
+from hunyuan_ui.console import progress as _progress
+from hunyuan_ui.console import say as _say
 from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError, SettingsError, SpendLimitError
 from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Visitor, is_id, new_id
@@ -33,18 +36,6 @@ _LOOK_AGAIN_S: Final = 1.0
 _NUMBER: Final = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,9})?")
 
 
-class Exit(IntEnum):
-    """What the command says to the shell: what happened to the video and its money, whatever could be shown of it."""
-
-    DONE = 0
-    FAILED = 1  # no video, and nothing was charged for it
-    USAGE = 2  # an option or setting is wrong; nothing was sent
-    LIMIT = 3  # a spending limit; nothing was sent
-    UNKNOWN = 4  # no video here, and it was charged or may have been; sending it again would pay again
-    NOT_COPIED = 5  # the video is made and kept in the data folder, but is not where it should be
-    GOES_ON = 130  # interrupted; the job goes on and can be resumed
-
-
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run the command.
 
@@ -55,13 +46,13 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
     Returns:
         An `Exit` code.
     """
-    _prepare_console()
+    prepare_console()
     try:
         with _interruptions() as interruption:
             return _run(build_parser().parse_args(arguments), environ, interruption)
     finally:
         for stream in (sys.stdout, sys.stderr):
-            _show("", stream)
+            show("", stream)
 
 
 def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interruption: _Interruption) -> int:
@@ -70,7 +61,8 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interru
         log.configure(settings.api_key, level="WARNING")
         if options.check:
             return asyncio.run(_check(settings, interruption, as_json=options.json))
-        return asyncio.run(_make(options, build_runner(settings), interruption))
+        make = _make if options.batch is None else _make_list
+        return asyncio.run(make(options, build_runner(settings), interruption))
     except (SettingsError, InvalidRequestError) as error:
         return _say(_WORDS.sentence(error), Exit.USAGE)
     except SpendLimitError as error:
@@ -95,6 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", metavar="JOB_ID", help=_WORDS["cli.help.resume"])
     parser.add_argument("--estimate", action="store_true", help=_WORDS["cli.help.estimate"])
     parser.add_argument("--check", action="store_true", help=_WORDS["cli.help.check"])
+    add_list_options(parser, number=_number, text=_text)
     parser.add_argument("--json", action="store_true", help=_WORDS["cli.help.json"])
     parser.add_argument("--yes", action="store_true", help=_WORDS["cli.help.yes"])
     return parser
@@ -145,6 +138,17 @@ async def _check(settings: Settings, interruption: _Interruption, *, as_json: bo
     found = checking.result()
     _print(check.as_json(found) if as_json else check.as_text(found))
     return Exit.DONE if check.is_all_well(found) else Exit.FAILED
+
+
+async def _make_list(options: argparse.Namespace, runner: JobRunner, interruption: _Interruption) -> int:
+    try:
+        if options.prompt is not None or options.resume is not None:
+            raise SettingsError("--batch", "batch_alone")
+        given = {parameter.name: getattr(options, parameter.name) for parameter in parameters()}
+        defaults = {"seed": RANDOM_SEED, **{name: value for name, value in given.items() if value is not None}}
+        return await make_list(options, runner, interruption, OWNER, defaults)
+    finally:
+        await runner.stop()
 
 
 async def _make(options: argparse.Namespace, runner: JobRunner, interruption: _Interruption) -> int:
@@ -249,19 +253,6 @@ async def _finish(runner: JobRunner, job: Job, options: argparse.Namespace) -> i
     return Exit.DONE
 
 
-def _copy(kept: Path, target: Path) -> None:
-    was_there = target.exists()
-    try:
-        shutil.copyfile(kept, target)
-    except shutil.SameFileError:
-        return
-    except OSError:
-        if not was_there:
-            with suppress(OSError):
-                target.unlink(missing_ok=True)  # half a video under its name would be taken for the whole
-        raise
-
-
 def _without_video(job: Job, options: argparse.Namespace) -> int:
     sentence = _WORDS.sentence(job.problem) if job.problem else _WORDS("cli.ended", status=job.status.value)
     if options.json:
@@ -341,85 +332,3 @@ def _print_estimate(request: VideoRequest, runner: JobRunner, *, as_json: bool) 
         prices = {"length": length, "cost": facts["cost_usd"], "low": facts["low_usd"], "high": facts["high_usd"]}
         _print(_WORDS("cli.estimate", **{**facts, **prices}))
     return Exit.DONE
-
-
-class _Interruption:
-    """Somebody's wish that this program end, by Ctrl+C, SIGTERM or a closed terminal.
-
-    It is noted instead of raised, so that what is under way is ended in order and the exit code is known.
-    """
-
-    def __init__(self) -> None:
-        self.is_wished = False
-        self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
-
-    def note(self, *_: object) -> None:
-        """Take a signal."""
-        self.is_wished = True
-        if self._waiting is not None:
-            loop, event = self._waiting
-            with suppress(RuntimeError):  # the loop has ended, and with it what could be interrupted
-                loop.call_soon_threadsafe(event.set)
-
-    async def wait(self) -> None:
-        """Return when it is wished."""
-        event = asyncio.Event()
-        self._waiting = (asyncio.get_running_loop(), event)
-        if not self.is_wished:
-            await event.wait()
-
-
-@contextmanager
-def _interruptions() -> Generator[_Interruption]:
-    interruption = _Interruption()
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    # What was started to outlive its terminal (nohup, a shell's background job) goes on doing so.
-    taken = {number: action for number, action in before.items() if action is not signal.SIG_IGN}
-    for number in taken:
-        signal.signal(number, interruption.note)
-    try:
-        yield interruption
-    finally:
-        for number, action in taken.items():
-            signal.signal(number, action)
-
-
-def _prepare_console() -> None:
-    """Let nothing that is shown fail, and no file take the place of a console that was closed."""
-    with suppress(OSError):
-        while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
-            pass  # now nothing that a library writes to a standard stream can end in the ledger
-        os.close(opened)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            with suppress(OSError, ValueError):
-                stream.reconfigure(errors="backslashreplace")
-
-
-def _say(sentence: str, code: Exit) -> int:
-    _progress(f"{sentence}\n")
-    return code
-
-
-def _print(text: str) -> None:
-    _show(f"{text}\n", sys.stdout)
-
-
-def _progress(text: str) -> None:
-    _show(text, sys.stderr)
-
-
-def _show(text: str, stream: TextIO | None) -> None:
-    """Write a text if it can be written; a full disk, a closed pipe or no console at all changes nothing else."""
-    if stream is None:
-        return
-    try:
-        stream.write(text)
-        stream.flush()
-    except (OSError, ValueError):
-        # What is left in the buffer would fail again when Python ends, which would make the exit code 120.
-        with suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)

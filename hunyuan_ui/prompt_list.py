@@ -202,7 +202,7 @@ def _check_head(text: str, name: str, reading: Reading) -> None:
     if len(name) > MOST_NAME:
         raise InvalidRequestError("text_too_long", field="name", length=len(name), limit=MOST_NAME)
     _check_size(len(text) if len(text) > MOST_BYTES else len(text.encode("utf-8", "replace")))
-    if not 0 <= reading.picks <= MOST_ROWS:
+    if not isinstance(reading.picks, int) or not 0 <= reading.picks <= MOST_ROWS:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidRequestError("out_of_range", field="picks", value=str(reading.picks)[:40], low=0, high=MOST_ROWS)
 
 

@@ -274,6 +274,6 @@ def test_a_random_seed_is_drawn_once_for_each_row() -> None:
     ],
 )
 def test_no_text_takes_long(text: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     read(text, picks=1000)
-    assert time.perf_counter() - begun < 3.0
+    assert time.process_time() - begun < 3.0

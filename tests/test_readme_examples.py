@@ -99,7 +99,10 @@ def test_the_command_lines_make_and_estimate(tmp_path: Path, own_data_folder: Pa
     commands = block("bash", "-m hunyuan_ui").replace("python -m", f"'{sys.executable}' -m")
     environment = {"PYTHONPATH": str(ROOT), "HUNYUAN_UI_DATA_DIR": str(own_data_folder)}
     said = run(["bash", "-euo", "pipefail"], commands, tmp_path, **environment)
-    made, expected = said.splitlines()
+    made, expected, of_list = said.splitlines()
     assert made.startswith("boat.mp4")
     assert frames(tmp_path / "boat.mp4") == 25
     assert json.loads(expected)["width"] == 864
+    assert of_list.startswith("3 rows: 3 done")
+    assert [frames(video) for video in sorted((tmp_path / "boats").glob("*.mp4"))] == [25, 25, 25]
+    assert len((tmp_path / "boats" / "list.csv").read_text("utf-8-sig").splitlines()) == 4

@@ -168,9 +168,10 @@ class Batches:
             return await self._view_of_stored(list_id, visitor)
         if wait_s > 0 and batch.task is not None:
             await asyncio.wait({batch.task}, timeout=wait_s)
+        is_running = batch.is_running  # before the rows are read: a list that has ended is told of with all its ends
         await self._refresh(batch)
         spent = await self._services.reads(self._services.ledger.list_spent, list_id)
-        is_going = batch.is_running or any(entry.job and entry.job.is_active for entry in batch.plan.entries)
+        is_going = is_running or any(entry.job and entry.job.is_active for entry in batch.plan.entries)
         return BatchView(
             list_id,
             batch.plan.name,
@@ -179,7 +180,7 @@ class Batches:
             spent / MICRO,
             batch.order.budget_usd,
             self._left_s(batch.plan.entries, batch.plan.payer) if is_going else 0.0,
-            batch.is_running,
+            is_running,
             batch.problem,
         )
 

@@ -1,0 +1,291 @@
+"""The command line's lists of prompts: `--batch FILE --budget USD --out FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from hunyuan_ui.console import Exit, Interruption, copy, print_line, progress, say
+from hunyuan_ui.errors import HunyuanUIError, SettingsError
+from hunyuan_ui.job import JobStatus, Visitor
+from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
+from hunyuan_ui.jobs.batch import OF_MONEY
+from hunyuan_ui.jobs.batch_files import CSV_NAME, csv_of, file_name
+from hunyuan_ui.prompt_list import Kind, PromptList, Reading, read_list, text_of
+from hunyuan_ui.words import money, words
+
+_WORDS: Final = words("en")  # a console reads English
+_LOOK_AGAIN_S: Final = 1.0
+_FAULTS_SHOWN: Final = 20
+_IN_DOUBT: Final = (JobStatus.UNKNOWN, JobStatus.LOST)
+_KINDS: Final[Mapping[str, Kind]] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".txt": "text",
+}
+
+
+def add_list_options(
+    parser: argparse.ArgumentParser, *, number: Callable[[str], int | float], text: Callable[[str], str]
+) -> None:
+    """Add the options of a list; those of a single video are what its rows lack.
+
+    Args:
+        parser: Of the command line.
+        number: Reads a number as people write it.
+        text: Reads a text as it was typed.
+    """
+    parser.add_argument("--batch", type=Path, metavar="FILE", help=_WORDS["cli.help.batch"])
+    parser.add_argument("--budget", type=number, metavar="USD", help=_WORDS["cli.help.budget"])
+    parser.add_argument("--name", type=text, help=_WORDS["cli.help.name"])
+    parser.add_argument("--picks", type=number, default=0, metavar="N", help=_WORDS["cli.help.picks"])
+    parser.add_argument("--picks-seed", type=number, default=0, metavar="N", help=_WORDS["cli.help.picks_seed"])
+    parser.add_argument("--retry-failed", action="store_true", help=_WORDS["cli.help.retry_failed"])
+
+
+async def make_list(
+    options: argparse.Namespace,
+    runner: JobRunner,
+    interruption: Interruption,
+    owner: Visitor,
+    defaults: Mapping[str, Any],
+) -> int:
+    """Make the videos of a list, and put them with a CSV into a folder.
+
+    Args:
+        options: Of the command line.
+        runner: Not started; the caller stops it.
+        interruption: Somebody's wish that this program end.
+        owner: Whose list it is.
+        defaults: By wire name: what a row takes where it has no value of its own.
+
+    Returns:
+        An `Exit` code.
+
+    Raises:
+        HunyuanUIError: The list cannot be sent.
+    """
+    prompts = _read(options, defaults)
+    if prompts.faults:
+        return _refused(prompts, as_json=options.json)
+    order = Order(owner, options.budget or 0.0, is_confirmed=options.yes, retry_failed=options.retry_failed)
+    if options.estimate:
+        return _priced(await runner.batches.plan(prompts, order), as_json=options.json)
+    if options.budget is None:
+        raise SettingsError("--budget", "budget_missing")
+    folder = _folder(options.out)
+    if interruption.is_wished:
+        return say(_WORDS["cli.interrupted"], Exit.FAILED)
+    await runner.start()
+    sent = await runner.batches.start(prompts, order)
+    made = _Made(runner, owner, folder)
+    view = await _followed(runner, made, sent, interruption)
+    made.write_table(view)
+    return _told(view, made, as_json=options.json)
+
+
+def _read(options: argparse.Namespace, defaults: Mapping[str, Any]) -> PromptList:
+    file: Path = options.batch
+    try:
+        with file.open("rb") as opened:
+            text = text_of(opened.read(2 * 1024 * 1024))
+    except OSError as error:
+        reason = error.strerror or _WORDS["cli.cannot_be_read"]
+        raise SettingsError("--batch", "batch_file", file=str(file), reason=reason) from None
+    reading = Reading(_KINDS.get(file.suffix.lower(), "auto"), defaults, options.picks, options.picks_seed)
+    # The bytes of the name, so that another encoding of the console makes no other list.
+    name = options.name or os.fsencode(file.name).decode("utf-8", "replace")
+    return read_list(text, name, reading)
+
+
+def _refused(prompts: PromptList, *, as_json: bool) -> int:
+    told = [{"line": line, "problem": _WORDS.sentence(error)} for line, error in prompts.faults]
+    if as_json:
+        print_line(json.dumps({"rows": len(prompts.rows), "faults": told}))
+    for fault in told[:_FAULTS_SHOWN]:
+        progress(_WORDS("cli.list.fault" if fault["line"] else "cli.list.fault_of_all", **fault) + "\n")
+    return say(_WORDS("cli.list.refused", count=len(told)), Exit.USAGE)
+
+
+def _priced(plan: Plan, *, as_json: bool) -> int:
+    facts = {
+        "list_id": plan.list_id,
+        "name": plan.name,
+        "rows": len(plan.entries),
+        "to_make": len(plan.prices),
+        "seconds": round(plan.seconds, 1),
+        "about_usd": round(plan.about_usd, 4),
+        "most_usd": round(plan.most_usd, 4),
+        "spent_usd": round(plan.spent_usd, 6),
+    }
+    if as_json:
+        print_line(json.dumps(facts))
+    else:
+        time = _WORDS.duration(plan.seconds)
+        print_line(_WORDS("cli.list.priced", **facts, time=time))
+    return Exit.DONE
+
+
+def _folder(out: Path | None) -> Path:
+    """Return the folder for the videos, made now, so that nothing is paid that could not be put there."""
+    if out is None:
+        raise SettingsError("--out", "out_missing")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        raise SettingsError("--out", "out_folder", folder=str(out)) from None
+    if not os.access(out, os.W_OK):
+        raise SettingsError("--out", "out_folder", folder=str(out))
+    return out
+
+
+class _Made:
+    """The videos of a list that lie in the folder.
+
+    Args:
+        runner: Has them.
+        owner: Whose they are.
+        folder: Where they are put.
+    """
+
+    def __init__(self, runner: JobRunner, owner: Visitor, folder: Path) -> None:
+        self._runner = runner
+        self.owner = owner
+        self.folder = folder
+        self.files: dict[str, str] = {}
+        self.problems: dict[str, str] = {}
+
+    async def collect(self, entries: list[Entry]) -> None:
+        """Put every finished video there that is not there yet."""
+        for entry in entries:
+            is_done = entry.job is not None and entry.job.status is JobStatus.DONE and not entry.is_deleted
+            if is_done and entry.job_id not in self.files:
+                await self._put(entry)
+
+    async def _put(self, entry: Entry) -> None:
+        try:
+            kept = await self._runner.video_path(entry.job_id, self.owner)
+            name = file_name(entry, kept.suffix)
+            await asyncio.to_thread(_copy_whole, kept, self.folder / name)
+        except HunyuanUIError as error:
+            self.problems[entry.job_id] = _WORDS.sentence(error)
+        except OSError as error:
+            self.problems[entry.job_id] = error.strerror or _WORDS["cli.cannot_be_written"]
+        else:
+            self.files[entry.job_id] = name
+            self.problems.pop(entry.job_id, None)
+
+    def write_table(self, view: BatchView) -> None:
+        """Write the CSV; one that cannot be written is said and changes nothing else."""
+        part = self.folder / f".{CSV_NAME}.part"
+        try:
+            part.write_bytes(csv_of(view.entries, self.files, _WORDS.sentence))
+            part.replace(self.folder / CSV_NAME)
+        except OSError as error:
+            self.problems[CSV_NAME] = error.strerror or _WORDS["cli.cannot_be_written"]
+
+
+def _copy_whole(kept: Path, target: Path) -> None:
+    """Copy a video that is not there, so that no half of it ever has its name."""
+    with suppress(OSError):
+        if target.stat().st_size == kept.stat().st_size:
+            return
+    part = target.with_name(f".{target.name}.part")
+    copy(kept, part)
+    part.replace(target)
+
+
+async def _followed(runner: JobRunner, made: _Made, sent: BatchView, interruption: Interruption) -> BatchView:
+    """Tell how a list goes and collect its videos, until it has ended or this program is interrupted."""
+    batches, owner, view, shown = runner.batches, made.owner, sent, ""
+    interrupted = asyncio.ensure_future(interruption.wait())
+    while view.is_running and not interruption.is_wished:
+        shown = _show_progress(view, shown)
+        await asyncio.wait({interrupted}, timeout=_LOOK_AGAIN_S)
+        view = await batches.view(sent.list_id, owner)
+        await made.collect(view.entries)
+    interrupted.cancel()
+    if interruption.is_wished:
+        view = await batches.stop(sent.list_id, owner)
+    await made.collect(view.entries)
+    if _is_terminal():
+        progress("\r\x1b[K")
+    return view
+
+
+def _show_progress(view: BatchView, shown: str) -> str:
+    line = _WORDS("list.progress", **progress_of(view), time=_WORDS.duration(view.left_s))
+    if _is_terminal():
+        progress(f"\r\x1b[K{line}")
+    elif (told := f"{view.done}") != shown:
+        progress(f"{line}\n")
+        return told
+    return shown
+
+
+def progress_of(view: BatchView) -> dict[str, str | int]:
+    """Return what a line of progress says but for the time."""
+    budget = "" if view.budget_usd is None else money(view.budget_usd)
+    return {"done": view.done, "rows": view.rows, "spent": money(view.spent_usd), "budget": budget}
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()  # pyright: ignore[reportUnnecessaryComparison]
+
+
+def _told(view: BatchView, made: _Made, *, as_json: bool) -> int:
+    """Say what came of a list."""
+    counts = {status.value: count for status in JobStatus if (count := view.count(status))}
+    unsent = view.rows - sum(counts.values())
+    problem = _WORDS.sentence(view.problem) if view.problem else None
+    facts: dict[str, Any] = {
+        "list_id": view.list_id,
+        "name": view.name,
+        "rows": view.rows,
+        **counts,
+        "not_sent": unsent,
+        "spent_usd": round(view.spent_usd, 6),
+        "budget_usd": view.budget_usd,
+        "folder": str(made.folder),
+        "files": len(made.files),
+        "problem": problem,
+        "not_copied": made.problems,
+    }
+    states = ", ".join(_WORDS(f"cli.list.{name}", count=count) for name, count in counts.items())
+    states = ", ".join(filter(None, (states, _WORDS("cli.list.not_sent", count=unsent) if unsent else "")))
+    if as_json:
+        print_line(json.dumps(facts))
+    else:
+        print_line(_WORDS("cli.list.ended", rows=view.rows, states=states, spent=view.spent_usd, folder=made.folder))
+    for name, reason in made.problems.items():
+        progress(_WORDS("cli.list.not_copied", name=name, reason=reason) + "\n")
+    if problem:
+        progress(f"{problem}\n")
+    code = _exit(view, made)
+    if code is Exit.GOES_ON:
+        progress(_WORDS["cli.list.goes_on"] + "\n")
+    return code
+
+
+def _exit(view: BatchView, made: _Made) -> Exit:
+    in_doubt = [entry.job for entry in view.entries if entry.job and entry.job.status in _IN_DOUBT]
+    unsent = any(entry.job is None or entry.job.status is JobStatus.CANCELLED for entry in view.entries)
+    is_going = any(entry.job is not None and entry.job.is_active for entry in view.entries)
+    is_limit = view.problem is not None and view.problem.code in OF_MONEY
+    findings = (
+        (Exit.UNKNOWN, any(job.payer != "nobody" for job in in_doubt)),
+        (Exit.NOT_COPIED, bool(made.problems)),
+        (Exit.LIMIT, is_limit),
+        (Exit.GOES_ON, is_going or (unsent and view.problem is None)),
+        (Exit.FAILED, view.problem is not None or view.done < view.rows),
+    )
+    return next((code for code, is_so in findings if is_so), Exit.DONE)

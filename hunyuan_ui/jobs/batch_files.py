@@ -1,0 +1,120 @@
+"""The files of a list of prompts: names for its videos, a CSV of its rows, and both as a ZIP in pieces."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+from zipfile import ZipFile, ZipInfo
+
+from hunyuan_ui.csv_text import cell_of
+from hunyuan_ui.job import MICRO, JobProblem
+from hunyuan_ui.jobs.batch_view import Entry
+from hunyuan_ui.request import VideoRequest
+
+CSV_NAME: Final = "list.csv"
+_CHUNK_BYTES: Final = 256 * 1024
+_OLDEST_YEAR: Final = 1980  # that a ZIP can name
+
+
+def file_name(entry: Entry, suffix: str) -> str:
+    """Return the name of a row's video: its place in the list, and what tells it from any other row."""
+    return f"{entry.row.number:04d}-{entry.job_id[:8]}{suffix}"
+
+
+def csv_of(entries: Iterable[Entry], files: Mapping[str, str], said: Callable[[JobProblem], str]) -> bytes:
+    """Return a list's rows as CSV in UTF-8 with its mark, which spreadsheets need.
+
+    Args:
+        entries: The rows.
+        files: Names of the videos that lie beside it, by job id.
+        said: Puts a problem into words.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text)
+    names = list(VideoRequest.model_fields)
+    writer.writerow(["row", "state", "file", *names, "cost_usd", "inference_s", "job_id", "request_id", "problem"])
+    for entry in entries:
+        job = entry.job
+        settings = ["" if entry.is_deleted else getattr(entry.request, name) for name in names]
+        cost = None if job is None or job.cost_microusd is None else job.cost_microusd / MICRO
+        problem = said(job.problem) if job is not None and job.problem is not None else None
+        facts = [cost, job and job.inference_s, entry.job_id, job and job.request_id, problem]
+        cells = [entry.row.number, entry.state, files.get(entry.job_id), *settings, *facts]
+        writer.writerow([cell_of(value) for value in cells])
+    return text.getvalue().encode("utf-8-sig")
+
+
+def zip_of(
+    videos: Iterable[tuple[Entry, Path]],
+    table: Callable[[Mapping[str, str]], bytes],
+    *,
+    chunk_bytes: int = _CHUNK_BYTES,
+) -> Iterator[bytes]:
+    """Yield a ZIP of videos and their CSV, holding no more than a piece of it in memory.
+
+    Args:
+        videos: Rows with their files; one that is no longer there is left out.
+        table: Makes the CSV from the names of the files that are in the ZIP, by job id.
+        chunk_bytes: Size of a piece.
+
+    Raises:
+        OSError: A file cannot be read to its end, so that the ZIP must not look whole.
+    """
+    sink = _Sink()
+    names: dict[str, str] = {}
+    with ZipFile(sink, "w") as archive:
+        for entry, path in videos:
+            try:
+                source = path.open("rb")
+            except FileNotFoundError:
+                continue
+            with source:
+                size = os.fstat(source.fileno()).st_size
+                names[entry.job_id] = file_name(entry, path.suffix)
+                with archive.open(_info(names[entry.job_id], entry, size), "w") as target:
+                    left = size
+                    for chunk in iter(partial(source.read, chunk_bytes), b""):
+                        target.write(chunk)
+                        left -= len(chunk)
+                        yield sink.taken()
+                if left:
+                    raise OSError(path.name)
+        archive.writestr(ZipInfo(CSV_NAME, _date(time.time())), table(names))
+    yield sink.taken()
+
+
+def _info(name: str, entry: Entry, size: int) -> ZipInfo:
+    ended_at = entry.job.ended_at if entry.job is not None else None
+    info = ZipInfo(name, _date(ended_at or 0.0))
+    info.file_size = size  # says whether it needs the longer form
+    return info
+
+
+def _date(at: float) -> tuple[int, int, int, int, int, int]:
+    year, *rest = time.gmtime(at)[:6]
+    return (year, *rest) if year >= _OLDEST_YEAR else (_OLDEST_YEAR, 1, 1, 0, 0, 0)  # pyright: ignore[reportReturnType]
+
+
+class _Sink(io.RawIOBase):
+    """What a ZIP is written to and taken from again; it cannot be sought in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
