@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from hunyuan_ui.errors import AccessError, MediaError
 from hunyuan_ui.job import OWNER, Job, JobStatus, Visitor, is_id
@@ -18,6 +19,54 @@ from hunyuan_ui.signed_links import SignedLinks
 
 PAGE_SIZE: Final = 24  # divides into rows of 2, 3, 4 and 6
 _DONE: Final = frozenset({JobStatus.DONE})
+_READ_AT_ONCE: Final = 200  # rows, where only some of them are shown
+_FAVOURITE: Final = "is_favourite"  # key in a job's notes
+_NEARLY: Final = 1.05  # sides that differ by less make a square
+
+Shape = Literal["wide", "tall", "square"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which of the finished videos are asked for.
+
+    Args:
+        search: Words that must all stand in the prompt, in any order.
+        shape: Of the picture that was made; None for any.
+        is_favourite: Only those that were marked.
+        is_everybody: Everybody's on this installation, for the owner of a private run only. Of a public one the owner
+            sees their own and what came back from the account's history.
+    """
+
+    search: str = ""
+    shape: Shape | None = None
+    is_favourite: bool = False
+    is_everybody: bool = False
+
+    def fits(self, job: Job) -> bool:
+        """Whether a video is one of these, its prompt and owner apart."""
+        return (not self.is_favourite or is_favourite(job)) and self.shape in (None, shape_of(job))
+
+    @property
+    def is_picky(self) -> bool:
+        """Whether any video at all may not fit."""
+        return self.is_favourite or self.shape is not None
+
+
+ANY: Final = Wish()
+
+
+def is_favourite(job: Job) -> bool:
+    """Return whether its visitor marked this video."""
+    return job.notes.get(_FAVOURITE) is True
+
+
+def shape_of(job: Job) -> Shape:
+    """Return the shape of the picture that was made."""
+    made = job.made
+    if made.width > made.height * _NEARLY:
+        return "wide"
+    return "tall" if made.height > made.width * _NEARLY else "square"
 
 
 class MyVideos:
@@ -35,31 +84,33 @@ class MyVideos:
         self.exports = Exports(services.folder.path / "exports")
 
     async def find(
-        self,
-        visitor: Visitor,
-        *,
-        is_everybody: bool = False,
-        search: str = "",
-        before: tuple[float, str] | None = None,
+        self, visitor: Visitor, wish: Wish = ANY, *, before: tuple[float, str] | None = None
     ) -> tuple[list[Job], bool]:
         """Return a page of finished videos newest first, and whether there are more.
 
         Args:
             visitor: Whose.
-            is_everybody: Everybody's on this installation, for the owner of a private run only. Of a public one the
-                owner sees their own and what came back from the account's history.
-            search: Words that must all stand in the prompt.
+            wish: Which of them.
             before: `created_at` and id of the last one already shown.
         """
-        ask = partial(self._services.ledger.jobs, statuses=_DONE, search=search, before=before, limit=PAGE_SIZE + 1)
-        if not visitor.is_owner:
-            found = await self._services.reads(ask, visitor.id)
-        elif not self._is_public:
-            found = await self._services.reads(ask, None if is_everybody else visitor.id)
-        else:
-            both = [await self._services.reads(ask, whose) for whose in sorted({visitor.id, OWNER.id})]
-            found = sorted(chain(*both), key=lambda job: (job.created_at, job.id), reverse=True)
+        limit = _READ_AT_ONCE if wish.is_picky else PAGE_SIZE + 1
+        found: list[Job] = []
+        while len(found) <= PAGE_SIZE:
+            batch = await self._newest(visitor, wish, before, limit)
+            found += filter(wish.fits, batch)
+            if len(batch) < limit:
+                break
+            before = (batch[-1].created_at, batch[-1].id)
         return found[:PAGE_SIZE], len(found) > PAGE_SIZE
+
+    async def mark(self, job_id: str, visitor: Visitor, *, is_favourite: bool) -> Job:
+        """Mark a finished video as a favourite, or as none.
+
+        Raises:
+            AccessError: There is no such video for this visitor.
+        """
+        job = await self.one(job_id, visitor)
+        return await self._services.writes.soon(self._services.ledger.note, job.id, **{_FAVOURITE: is_favourite})
 
     async def one(self, job_id: str, visitor: Visitor) -> Job:
         """Return a finished video of this visitor, or one that came back to the owner.
@@ -144,6 +195,15 @@ class MyVideos:
             MediaError: It holds none that can be used.
         """
         return settings_tag.request_in(text)
+
+    async def _newest(self, visitor: Visitor, wish: Wish, before: tuple[float, str] | None, limit: int) -> list[Job]:
+        ask = partial(self._services.ledger.jobs, statuses=_DONE, search=wish.search, before=before, limit=limit)
+        if not visitor.is_owner:
+            return await self._services.reads(ask, visitor.id)
+        if not self._is_public:
+            return await self._services.reads(ask, None if wish.is_everybody else visitor.id)
+        both = [await self._services.reads(ask, whose) for whose in sorted({visitor.id, OWNER.id})]
+        return sorted(chain(*both), key=lambda job: (job.created_at, job.id), reverse=True)[:limit]
 
     async def _done(self, job_id: str) -> Job:
         job = await self._services.reads(self._services.ledger.get, job_id) if is_id(job_id) else None

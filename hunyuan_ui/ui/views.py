@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast, get_args
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -20,10 +20,12 @@ from hunyuan_ui.errors import AccessError, HunyuanUIError, MediaError
 from hunyuan_ui.file_type import BY_SUFFIX, MP4
 from hunyuan_ui.job import MICRO, Job, JobStatus, Payer, Phase, Visitor, is_id
 from hunyuan_ui.jobs import JobRunner, JobView, Spending
+from hunyuan_ui.jobs.my_videos import Shape, Wish, is_favourite
 from hunyuan_ui.library.conversions import RATES, SIDES, Export, ExportKind
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.html_part import part
+from hunyuan_ui.ui.prompt_panel import json_body
 from hunyuan_ui.ui.served_files import download_name, drop_copies
 from hunyuan_ui.ui.visitor import VISITOR_HEADER
 from hunyuan_ui.words import Words, money, words_for
@@ -235,6 +237,7 @@ def build_video_routes(runner: JobRunner) -> list[Route]:
         Route(f"{VIDEOS}/{{id}}.mp4", _guarded(files.video)),
         Route(f"{VIDEOS}/{{id}}.webp", _guarded(files.poster)),
         Route(f"{VIDEOS}/{{id}}/export.{{kind}}", _guarded(files.export)),
+        Route(f"{VIDEOS}/{{id}}/favourite", _guarded(page.mark), methods=["POST"]),
         Route(f"{VIDEOS}/{{id}}", _guarded(page.one)),
         Route(f"{VIDEOS}/{{id}}", _guarded(page.remove), methods=["DELETE"]),
         Route(SETTINGS, _guarded(page.read_settings), methods=["POST"]),
@@ -254,12 +257,15 @@ class VideoPages:
     async def many(self, request: Request) -> Response:
         """Return a page of the visitor's videos, newest first."""
         asked = request.query_params
-        jobs, has_more = await self._runner.videos.find(
-            self._visitor(request),
-            is_everybody=asked.get("everybody") == "1",
+        shape = asked.get("shape", "")
+        wish = Wish(
             search=asked.get("search", "")[:_SEARCH_AT_MOST],
-            before=_cursor(asked.get("before", "")),
+            shape=cast("Shape", shape) if shape in get_args(Shape) else None,
+            is_favourite=asked.get("favourites") == "1",
+            is_everybody=asked.get("everybody") == "1",
         )
+        before = _cursor(asked.get("before", ""))
+        jobs, has_more = await self._runner.videos.find(self._visitor(request), wish, before=before)
         before = f"{jobs[-1].created_at!r},{jobs[-1].id}" if has_more else None
         return _json({"videos": [self._shown(job, request) for job in jobs], "before": before})
 
@@ -277,6 +283,13 @@ class VideoPages:
         await self._runner.delete(job.id, visitor)
         await asyncio.to_thread(drop_copies, job)
         return _json({"deleted": job.id})
+
+    async def mark(self, request: Request) -> Response:
+        """Mark one of the visitor's videos as a favourite, or as none."""
+        visitor = self._visitor(request)
+        wished = (await json_body(request)).get("is_favourite") is True
+        job = await self._runner.videos.mark(request.path_params["id"], visitor, is_favourite=wished)
+        return _json({"video": self._shown(job, request)})
 
     async def read_settings(self, request: Request) -> Response:
         """Return the settings in a text that the page found inside a file; the file itself stays in the browser."""
@@ -429,6 +442,7 @@ def video_json(job: Job, code: str, say: Words) -> dict[str, Any]:
         "created_at": job.created_at,
         "length": say.length(made.frames, made.duration_s),
         "duration_s": made.duration_s,
+        "is_favourite": is_favourite(job),
         "width": made.width,
         "height": made.height,
         "facts": facts_of(job, say),

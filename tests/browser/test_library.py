@@ -66,7 +66,7 @@ def open_gallery(page: Page, app: RunningApp, query: str = "") -> Page:
 
 
 def cards(page: Page) -> Any:
-    return page.locator(".posters li button")
+    return page.locator(".posters li:visible .tile-button")
 
 
 def viewer(page: Page) -> Any:
@@ -124,7 +124,72 @@ def test_a_prompt_is_text_and_nothing_else(gallery: Page) -> None:
 def test_an_empty_gallery_says_what_will_stand_there(page: Page, app: RunningApp) -> None:
     page.goto(app.url)
     expect(page.get_by_text("Nothing here yet")).to_be_visible()
-    expect(page.get_by_role("button", name="Compare two")).to_be_hidden()
+    expect(page.get_by_role("button", name="Select")).to_be_hidden()
+
+
+def test_a_card_moves_while_it_has_attention_and_downloads_and_reuses_there(gallery: Page) -> None:
+    moving = gallery.locator(".posters video")
+    expect(moving).to_have_count(0)
+    cards(gallery).nth(1).hover()
+    gallery.wait_for_function("document.querySelector('.posters li:nth-child(2) video')?.currentTime > 0")
+    expect(moving).to_have_count(1)
+    gallery.mouse.move(0, 0)
+    expect(moving).to_have_count(0)
+    cards(gallery).nth(1).focus()
+    gallery.keyboard.press("Tab")
+    gallery.keyboard.press("Shift+Tab")
+    expect(moving).to_have_count(1)
+    second = gallery.locator(".posters li").nth(1)
+    with gallery.expect_download() as saving:
+        second.get_by_role("link", name="Download: a heron, second").click()
+    assert saving.value.suggested_filename.endswith(".mp4")
+    second.get_by_role("button", name="Reuse settings: a heron, second").click()
+    expect(gallery.locator("#field-prompt textarea")).to_have_value("a heron, second")
+
+
+def test_favourites_outlive_the_page_and_are_found_by_shape_too(gallery: Page, app: RunningApp) -> None:
+    marked = gallery.locator(".posters li").nth(2)
+    star = marked.locator("[data-do=star]")
+    expect(star).to_have_attribute("aria-pressed", "false")
+    with gallery.expect_response(lambda answer: answer.url.endswith("/favourite")):
+        star.click()
+    expect(star).to_have_attribute("aria-pressed", "true")
+    open_gallery(gallery, app)
+    gallery.get_by_role("button", name="Favourites").click()
+    expect(cards(gallery)).to_have_count(1)
+    expect(cards(gallery)).to_contain_text("a short heron")
+    shape = gallery.get_by_label("Any shape")
+    shape.select_option(label="Tall")
+    expect(gallery.get_by_text("No video here is like that")).to_be_visible()
+    shape.select_option(label="Wide")
+    expect(cards(gallery)).to_have_count(1)
+    with gallery.expect_response(lambda answer: answer.url.endswith("/favourite")):
+        gallery.locator(".posters [data-do=star]").click()
+    gallery.get_by_role("searchbox").fill("heron short")
+    expect(gallery.get_by_text("No prompt says that")).to_be_visible()
+    gallery.get_by_role("button", name="Favourites").click()
+    expect(cards(gallery)).to_have_count(1)
+
+
+def test_several_are_downloaded_and_deleted_at_once_and_come_back_together(gallery: Page) -> None:
+    gallery.get_by_role("searchbox").fill("fox number 1")
+    expect(cards(gallery)).to_have_count(12)
+    gallery.get_by_role("button", name="Select").click()
+    for index in (0, 3):
+        cards(gallery).nth(index).click()
+    expect(gallery.locator(".chosen")).to_contain_text("Chosen: 2")
+    saved: list[str] = []
+    gallery.on("download", lambda download: saved.append(download.suggested_filename))
+    gallery.locator(".chosen [data-part=download]").click()
+    for _ in range(80):
+        if len(saved) < 2:
+            gallery.wait_for_timeout(250)
+    assert len(set(saved)) == 2
+    gallery.locator(".chosen [data-part=delete]").click()
+    expect(cards(gallery)).to_have_count(10)
+    gallery.get_by_role("button", name="Undo", exact=True).click()
+    expect(cards(gallery)).to_have_count(12)
+    expect(gallery.locator(".chosen")).to_be_hidden()
 
 
 # one video
@@ -136,7 +201,7 @@ def test_a_video_opens_plays_and_closes_by_keyboard_alone(gallery: Page) -> None
     expect(viewer(gallery)).to_be_visible()
     plays(gallery, ".viewer video")
     assert gallery.url.endswith("?job=" + str(gallery.locator(".posters li").first.get_attribute("data-id")))
-    viewer(gallery).get_by_role("button", name="Close").focus()
+    expect(viewer(gallery)).to_be_focused()
     gallery.keyboard.press("ArrowRight")
     expect(viewer(gallery).locator(".prompt")).to_have_text("a heron, second")
     gallery.keyboard.press("ArrowLeft")
@@ -145,6 +210,20 @@ def test_a_video_opens_plays_and_closes_by_keyboard_alone(gallery: Page) -> None
     expect(viewer(gallery)).to_be_hidden()
     expect(cards(gallery).first).to_be_focused()
     assert "job=" not in gallery.url
+
+
+def test_comma_and_full_stop_step_frames(gallery: Page) -> None:
+    open_first(gallery)
+    plays(gallery, ".viewer video")
+    gallery.keyboard.press(".")
+    settled = "() => { const v = document.querySelector('.viewer video'); return v.paused && !v.seeking }"
+    time_of = "document.querySelector('.viewer video').currentTime"
+    gallery.wait_for_function(settled)
+    before = gallery.evaluate(time_of)
+    for key, by in ((".", 1), (".", 2), (",", 1)):
+        gallery.keyboard.press(key)
+        gallery.wait_for_function(settled)
+        assert gallery.evaluate(time_of) == pytest.approx(before + by * FRAME_S, abs=0.002)
 
 
 def test_the_browsers_back_closes_a_dialog_and_stays(gallery: Page) -> None:
@@ -223,7 +302,7 @@ def test_an_export_shows_its_size_before_it_is_saved(gallery: Page, tmp_path: Pa
     opened.get_by_label("What", exact=True).select_option(label="GIF")
     opened.get_by_label("Size", exact=True).select_option("320")
     opened.get_by_role("button", name="Prepare").click()
-    link = opened.get_by_role("link", name=re.compile(r"Save · [\d.]+ [kM]?B"))
+    link = opened.get_by_role("link", name=re.compile(r"Download · [\d.]+ [kM]?B"))
     expect(link).to_be_visible()
     said = link.inner_text()
     with gallery.expect_download() as saving:
@@ -246,7 +325,7 @@ def test_a_saved_video_carries_its_settings_unless_switched_off(gallery: Page, t
     opened.get_by_label("Keep prompt and settings inside the file").set_checked(keeps)
     opened.get_by_role("button", name="Prepare").click()
     with gallery.expect_download() as saving:
-        opened.get_by_role("link", name=re.compile("Save")).click()
+        opened.get_by_role("link", name=re.compile("Download")).click()
     saving.value.save_as(tmp_path / "saved.mp4")
     assert (b"heron" in (tmp_path / "saved.mp4").read_bytes()) is keeps
 
@@ -258,33 +337,70 @@ def test_the_current_frame_is_saved_as_a_picture(gallery: Page, tmp_path: Path) 
     opened.get_by_label("What", exact=True).select_option(label="This frame (PNG)")
     opened.get_by_role("button", name="Prepare").click()
     with gallery.expect_download() as saving:
-        opened.get_by_role("link", name=re.compile("Save")).click()
+        opened.get_by_role("link", name=re.compile("Download")).click()
     assert "at=2.000" in saving.value.url
     saving.value.save_as(tmp_path / "frame.png")
     with Image.open(tmp_path / "frame.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (320, 176))
 
 
-def test_deleting_asks_once_and_the_video_is_gone_for_good(gallery: Page, app: RunningApp) -> None:
+def delete_now(page: Page, opened: Any) -> None:
+    """Delete the video of an open dialog without the ten seconds in which that can be undone."""
+    opened.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete now").click()
+
+
+def deletions(page: Page) -> list[str]:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "DELETE" else None)
+    return sent
+
+
+def test_a_deletion_can_be_undone_for_ten_seconds_and_is_then_for_good(gallery: Page, app: RunningApp) -> None:
     gallery.get_by_role("searchbox").fill("fox number 25")
     expect(cards(gallery)).to_have_count(1)
-    opened = open_first(gallery)
-    opened.get_by_role("button", name="Delete").click()
-    expect(opened.get_by_role("button", name="Keep it")).to_be_focused()
-    opened.get_by_role("button", name="Keep it").click()
-    opened.get_by_role("button", name="Delete").click()
-    opened.locator("[data-part=really]").click()
+    sent = deletions(gallery)
+    open_first(gallery).get_by_role("button", name="Delete").click()
     expect(viewer(gallery)).to_be_hidden()
     expect(cards(gallery)).to_have_count(0)
+    expect(gallery.get_by_role("button", name="Undo", exact=True)).to_be_focused()
+    gallery.keyboard.press("Enter")
+    expect(cards(gallery)).to_have_count(1)
+    expect(cards(gallery).first).to_be_focused()
+    assert sent == []
+    # By the page's own clock, whatever else this machine does.
+    gallery.evaluate(
+        """() => {
+          const { fetch } = window;
+          window.fetch = (...given) => {
+            if (given[1]?.method === "DELETE") window.deletedAt = performance.now();
+            return fetch(...given);
+          };
+        }"""
+    )
+    press = "() => { document.querySelector('.posters [data-do=delete]').click(); return performance.now() }"
+    began = gallery.evaluate(press)
+    gallery.wait_for_function("window.deletedAt", timeout=30_000)
+    assert gallery.evaluate("window.deletedAt") - began == pytest.approx(10_000, abs=3000)
+    expect(gallery.get_by_role("button", name="Undo", exact=True)).to_be_hidden()
     open_gallery(gallery, app)
     gallery.get_by_role("searchbox").fill("fox number 25")
+    expect(gallery.get_by_text("No prompt says that")).to_be_visible()
+
+
+def test_a_page_that_is_left_deletes_what_it_said_was_deleted(gallery: Page, app: RunningApp) -> None:
+    gallery.get_by_role("searchbox").fill("fox number 18")
+    expect(cards(gallery)).to_have_count(1)
+    gallery.locator(".posters [data-do=delete]").click()
+    expect(cards(gallery)).to_have_count(0)
+    open_gallery(gallery, app)
+    gallery.get_by_role("searchbox").fill("fox number 18")
     expect(gallery.get_by_text("No prompt says that")).to_be_visible()
 
 
 def test_a_deletion_that_did_not_happen_is_not_shown_as_one(gallery: Page) -> None:
     gallery.get_by_role("searchbox").fill("fox number 19")
     expect(cards(gallery)).to_have_count(1)
-    opened = open_first(gallery)
     answers = iter([lambda route: route.abort(), lambda route: route.fulfill(status=503, json={"problem": "Not now."})])
 
     def refuse(route: Route) -> None:
@@ -292,10 +408,8 @@ def test_a_deletion_that_did_not_happen_is_not_shown_as_one(gallery: Page) -> No
 
     gallery.route("**/hunyuan/videos/*", refuse)
     for sentence in ("The video itself is untouched", "Not now."):
-        opened.get_by_role("button", name="Delete").click()
-        opened.locator("[data-part=really]").click()
-        expect(opened.locator(".line.problem")).to_contain_text(sentence)
-        expect(viewer(gallery)).to_be_visible()
+        delete_now(gallery, open_first(gallery))
+        expect(gallery.locator(".videos .line.problem")).to_contain_text(sentence)
         expect(cards(gallery)).to_have_count(1)
 
 
@@ -309,8 +423,7 @@ def test_a_video_deleted_in_another_tab_while_it_plays_closes_and_leaves_the_gri
     other = open_gallery(context.new_page(), app)
     other.get_by_role("searchbox").fill("fox number 24")
     expect(cards(other)).to_have_count(1)
-    open_first(other).get_by_role("button", name="Delete").click()
-    viewer(other).locator("[data-part=really]").click()
+    delete_now(other, open_first(other))
     expect(cards(other)).to_have_count(0)
     expect(viewer(gallery)).to_be_hidden()
     expect(cards(gallery)).to_have_count(0)
@@ -322,20 +435,20 @@ def test_a_video_deleted_in_another_tab_is_no_longer_chosen_for_comparison(
     box = gallery.get_by_role("searchbox")
     box.fill("fox number 2")
     expect(cards(gallery).filter(has_text="fox number 21")).to_be_visible()
-    gallery.get_by_role("button", name="Compare two").click()
+    gallery.get_by_role("button", name="Select").click()
     cards(gallery).filter(has_text="fox number 21").click()
-    expect(cards(gallery).filter(has_text="fox number 21").locator(".mark")).to_have_text("A")
+    expect(cards(gallery).filter(has_text="fox number 21").locator(".mark")).to_have_text("✓")
     other = open_gallery(context.new_page(), app)
     other.get_by_role("searchbox").fill("fox number 21")
     expect(cards(other)).to_have_count(1)
-    open_first(other).get_by_role("button", name="Delete").click()
-    viewer(other).locator("[data-part=really]").click()
+    delete_now(other, open_first(other))
     expect(cards(gallery).filter(has_text="fox number 21")).to_have_count(0)
     compared = gallery.locator("dialog.compare")
-    for number, mark in ((20, "A"), (22, "")):
-        assert not compared.is_visible()
+    for number, is_enabled in ((20, False), (22, True)):
         cards(gallery).filter(has_text=f"fox number {number}").click()
-        expect(cards(gallery).filter(has_text=f"fox number {number}").locator(".mark")).to_have_text(mark)
+        expect(cards(gallery).filter(has_text=f"fox number {number}").locator(".mark")).to_have_text("✓")
+        expect(gallery.get_by_role("button", name="Compare two")).to_be_enabled(enabled=is_enabled)
+    gallery.get_by_role("button", name="Compare two").click()
     expect(compared).to_be_visible()
     expect(compared.locator("video").first).to_have_attribute("aria-label", "A: a fox number 20")
     expect(compared.locator("video").last).to_have_attribute("aria-label", "B: a fox number 22")
@@ -355,8 +468,7 @@ def test_a_video_deleted_in_another_tab_leaves_the_large_screen(
     for tab in tabs:
         expect(tab.locator(".result .prompt")).to_have_text("a wren")
         expect(tab.locator("#player video")).to_have_attribute("src", re.compile(r"\.mp4\?"))
-    open_first(page).get_by_role("button", name="Delete").click()
-    viewer(page).locator("[data-part=really]").click()
+    delete_now(page, open_first(page))
     for tab in tabs:
         expect(tab.locator(".result")).to_be_hidden()
         expect(tab.locator("#player video[src], #player video[poster]")).to_have_count(0)
@@ -473,9 +585,10 @@ MEASURE = """async (ms) => {
 
 
 def compare(page: Page, left: int, right: int) -> Any:
-    page.get_by_role("button", name="Compare two").click()
+    page.get_by_role("button", name="Select").click()
     cards(page).nth(left).click()
     cards(page).nth(right).click()
+    page.get_by_role("button", name="Compare two").click()
     dialog = page.locator("dialog.compare")
     expect(dialog).to_be_visible()
     plays(page, ".compare video")

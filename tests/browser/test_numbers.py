@@ -81,10 +81,17 @@ def two_videos(page: Page) -> None:
     expect(page.locator("dialog.compare")).to_be_visible()
 
 
+def several(page: Page) -> None:
+    page.locator(".videos [data-part=choose]").click()
+    page.locator(".posters .tile-button").first.click()
+    expect(page.locator(".videos .chosen")).to_be_visible()
+
+
 STATES: dict[str, Callable[[Page], None]] = {
     "open": everything,
     "viewer": one_video,
     "compare": two_videos,
+    "several": several,
 }
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},

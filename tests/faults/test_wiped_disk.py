@@ -22,6 +22,7 @@ from hunyuan_ui.job import OWNER as ACCOUNT
 from hunyuan_ui.job import Job, JobStatus, Payer, Phase, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.jobs.history import SpendingHistory
+from hunyuan_ui.jobs.my_videos import Wish
 from hunyuan_ui.ledger import Ledger
 from tests.faults import oracle
 from tests.faults.kill import Program, nursery
@@ -531,7 +532,7 @@ async def test_who_proved_to_be_the_owner_sees_what_came_back_and_no_strangers_v
         await at_rest(runner)
         owner = await runner.owner.prove(STRANGER, KEY)
         for is_everybody in (False, True):
-            videos, has_more = await runner.videos.find(owner, is_everybody=is_everybody)
+            videos, has_more = await runner.videos.find(owner, Wish(is_everybody=is_everybody))
             assert [video.request.prompt for video in videos] == list(service.posts())[:1]
             assert not has_more
         assert (await runner.videos.one(videos[0].id, owner)).visitor == ACCOUNT.id
@@ -560,7 +561,7 @@ async def test_a_private_run_whose_folder_was_lost_finds_its_videos_when_asked(r
         assert not runner.owner.history_state(ACCOUNT).is_needed
         assert await runner.owner.find_videos(ACCOUNT) == 2
         await at_rest(runner)
-        videos, _ = await runner.videos.find(Visitor.from_token(new_id(), is_owner=True), is_everybody=True)
+        videos, _ = await runner.videos.find(Visitor.from_token(new_id(), is_owner=True), Wish(is_everybody=True))
         assert len(videos) == 3
         assert await runner.owner.find_videos(ACCOUNT) == 0
 

@@ -51,6 +51,7 @@ OWN = {
     *("/gradio_api/hunyuan/jobs", "/gradio_api/hunyuan/jobs/{id}", "/gradio_api/hunyuan/prompt"),
     *("/gradio_api/hunyuan/price", "/gradio_api/hunyuan/allowance", "/gradio_api/hunyuan/examples/{name}"),
     *("/gradio_api/hunyuan/videos", "/gradio_api/hunyuan/videos/{id}", "/gradio_api/hunyuan/settings"),
+    "/gradio_api/hunyuan/videos/{id}/favourite",
     "/gradio_api/healthz",
 }
 FOR_ALL = {  # in public, and there without a login

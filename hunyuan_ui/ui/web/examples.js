@@ -1,19 +1,19 @@
 // The examples: moving tiles below the form, and the first of them where the video will stand.
 
-import { fill, node, piecesOf, prefersCalm } from "./dom.js";
+import { fill, node, piecesOf } from "./dom.js";
 import { send } from "./events.js";
 import { words } from "./language.js";
+import { hasPointer, movingIn, onAttention } from "./moving.js";
 import { filesOf, loopOf } from "./server.js";
 
 const MOST_SIGHTS = 6; // above the fold
-const POINTS = () => matchMedia("(hover: hover)").matches;
 
 function pick({ settings, most_usd }) {
   send("settings", { settings, most_usd });
   document.querySelector("#field-prompt")?.scrollIntoView({ block: "nearest" });
 }
 
-/** Return a tile with the poster of an example, and a function that lets it move until the other one is called. */
+/** Return a tile with the poster of an example, and functions that let it move and rest. */
 function tileOf({ key, own }) {
   const tile = node("span", "", "tile");
   const files = own ? filesOf(own) : loopOf(key);
@@ -25,20 +25,7 @@ function tileOf({ key, own }) {
   // A video of one's own may have been deleted since.
   image.addEventListener("error", drawn, { once: true });
   tile.append(image);
-
-  function rest() {
-    tile.querySelector("video")?.remove();
-  }
-
-  function move({ loop = true } = {}) {
-    if (prefersCalm() || tile.querySelector("video")) return;
-    const video = node("video", "", "", { muted: true, playsInline: true, loop, src: files.src });
-    video.setAttribute("aria-hidden", "true");
-    for (const end of ["ended", "error"]) video.addEventListener(end, rest);
-    tile.append(video);
-    video.play().catch(rest);
-  }
-  return { tile, move, rest };
+  return { tile, ...movingIn(tile, () => files.src) };
 }
 
 function itemOf(card, className, lines) {
@@ -46,10 +33,7 @@ function itemOf(card, className, lines) {
   const { tile, move, rest } = tileOf(card);
   button.append(tile, ...lines.map(([name, text]) => node("span", text, name)));
   button.addEventListener("click", () => pick(card));
-  button.addEventListener("mouseenter", () => POINTS() && move());
-  button.addEventListener("mouseleave", rest);
-  button.addEventListener("focus", () => button.matches(":focus-visible") && move());
-  button.addEventListener("blur", rest);
+  onAttention(button, { move, rest });
   const item = node("li");
   item.append(button);
   return { item, move };
@@ -68,7 +52,7 @@ function showSights(list, cards) {
     .slice(0, MOST_SIGHTS)
     .map((card) => itemOf(card, "tile-button", [["title one-line", card.title]]));
   list.replaceChildren(...sights.map(({ item }) => item));
-  if (POINTS() || /** @type {any} */ (navigator).connection?.saveData) return;
+  if (hasPointer() || /** @type {any} */ (navigator).connection?.saveData) return;
   for (const { item, move } of sights) if (item.checkVisibility?.()) move({ loop: false });
 }
 

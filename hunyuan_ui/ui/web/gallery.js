@@ -1,36 +1,18 @@
-// My videos: the grid, the choice of two, and settings from a file.
+// My videos: the grid, the choice of several, deletions, and settings from a file.
 
 import { channel } from "./browser.js";
-import { fill, goToField, node, piecesOf } from "./dom.js";
+import { cardOf, showFavourite } from "./card.js";
+import { createDeletions } from "./deletions.js";
+import { fill, goToField, keepingFocus, node, piecesOf } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
 import { words } from "./language.js";
 import { settingsIn } from "./mp4_settings.js";
-import { ask, fileOf, keeping, timeText } from "./server.js";
+import { ask, fileOf, keeping } from "./server.js";
 
 const SEARCH_AFTER_MS = 250;
 const RANDOM_SEED = -1;
 const MOST_ASKED = 3; // texts of one file that may be settings of this app
-const WIDE = 1.6; // width over height that fills a tile
-
-function card(video, press) {
-  const item = node("li");
-  const button = node("button", "", "tile-button", { type: "button" });
-  const tile = node("span", "", "tile");
-  const src = fileOf(video, ".webp");
-  const image = node("img", "", "", { alt: "", loading: "lazy", decoding: "async", src });
-  image.addEventListener("error", () => image.remove());
-  if (video.width < video.height * WIDE) tile.style.setProperty("--poster", `url("${src}")`);
-  tile.append(image, node("span", video.length, "length"), node("span", "", "mark"));
-  button.append(
-    tile,
-    node("span", video.settings.prompt, "text two-lines"),
-    node("span", timeText(video.created_at), "when"),
-  );
-  button.addEventListener("click", press);
-  item.dataset.id = video.id;
-  item.append(button);
-  return item;
-}
+const BETWEEN_DOWNLOADS_MS = 400; // a browser drops those that come at once
 
 export function gallery({ element, props }) {
   const part = piecesOf(element);
@@ -41,6 +23,8 @@ export function gallery({ element, props }) {
   let asked = 0; // answers to older questions are dropped
   let isLoading = false;
   let isChoosing = false;
+  let isPair = false; // the second one that is chosen is compared with the first at once
+  /** @type {any[]} */
   let chosen = [];
   let typing;
 
@@ -50,18 +34,27 @@ export function gallery({ element, props }) {
   }
   const sayProblem = (answer) => say(answer.problem || words["gallery.unreachable"], true);
   const searched = () => part("search").value.trim();
+  const isFiltered = () => Boolean(searched() || part("shape").value || onlyFavourites());
+  const onlyFavourites = () => part("favourites").getAttribute("aria-pressed") === "true";
+  const itemOf = (id) => part("posters").querySelector(`li[data-id="${id}"]`);
+  const seen = () => shown.filter((video) => !deletions.has(video.id));
+
+  const deletions = createDeletions({ erase, changed: showDeletions });
 
   // The grid
 
   function showNothing() {
-    const isSearch = searched() !== "";
-    part("nothing").hidden = shown.length > 0;
-    part("posters").hidden = !shown.length;
+    const count = seen().length;
+    part("nothing").hidden = count > 0;
+    part("posters").hidden = !count;
     part("more").hidden = before === null;
-    part("choose").hidden = shown.length < 2 && !isChoosing;
-    part("nothing-lead").textContent = words[isSearch ? "gallery.no_match" : "gallery.empty"];
-    part("nothing-help").textContent = isSearch ? "" : words[emptyHelp()];
+    part("choose").hidden = count < 2 && !isChoosing;
+    part("shape").hidden = part("favourites").hidden = !count && !isFiltered();
+    part("nothing-lead").textContent = words[searched() ? "gallery.no_match" : emptyLead()];
+    part("nothing-help").textContent = isFiltered() ? "" : words[emptyHelp()];
   }
+
+  const emptyLead = () => (isFiltered() ? "gallery.none_such" : "gallery.empty");
 
   function emptyHelp() {
     if (props.value?.is_owner) return everybody.checked ? "gallery.empty_help" : "gallery.empty_help_owner";
@@ -71,7 +64,8 @@ export function gallery({ element, props }) {
   async function page({ isFirst }) {
     asked += 1;
     const question = asked;
-    const query = new URLSearchParams({ search: searched() });
+    const query = new URLSearchParams({ search: searched(), shape: part("shape").value });
+    if (onlyFavourites()) query.set("favourites", "1");
     if (everybody.checked) query.set("everybody", "1");
     if (!isFirst && before) query.set("before", before);
     isLoading = true;
@@ -90,33 +84,84 @@ export function gallery({ element, props }) {
     }
     const found = fresh(answer.videos);
     shown.push(...found);
-    part("posters").append(...found.map(cardOf));
+    part("posters").append(...found.map(drawCard));
     before = answer.before;
     showNothing();
     watchTheEnd();
   }
 
   const fresh = (videos) => videos.filter((video) => !shown.some((known) => known.id === video.id));
-  const cardOf = (video) => card(video, () => (isChoosing ? choose(video) : open(video)));
+
+  function drawCard(video) {
+    const item = cardOf(video, part("card"), {
+      open: () => (isChoosing ? choose(video) : open(video)),
+      star: () => star(video),
+      reuse() {
+        send("settings", { settings: video.settings });
+        goToField();
+      },
+      delete: () => deletions.add([video]),
+    });
+    item.hidden = deletions.has(video.id);
+    return item;
+  }
+
+  async function star(video) {
+    const isFavourite = !video.is_favourite;
+    showFavourite(itemOf(video.id), isFavourite);
+    const json = { is_favourite: isFavourite };
+    const answer = await ask(`videos/${video.id}/favourite`, { json });
+    if (answer.isOk) video.is_favourite = isFavourite;
+    else sayProblem(answer);
+    const item = itemOf(video.id);
+    if (item) showFavourite(item, video.is_favourite);
+  }
 
   // A new video comes in front; what is on the page stays where it is.
   async function lookForNews() {
-    if (searched()) return;
+    if (isFiltered()) return;
     const answer = await ask(`videos${everybody.checked ? "?everybody=1" : ""}`);
-    if (!answer.isOk || searched()) return;
+    if (!answer.isOk || isFiltered()) return;
     if (!shown.length) before = answer.before;
     const found = fresh(answer.videos);
     shown.unshift(...found);
-    part("posters").prepend(...found.map(cardOf));
+    part("posters").prepend(...found.map(drawCard));
     showNothing();
   }
 
   function forget(id) {
     shown = shown.filter((video) => video.id !== id);
     chosen = chosen.filter((video) => video.id !== id);
-    part("posters").querySelector(`li[data-id="${id}"]`)?.remove();
+    itemOf(id)?.remove();
     showNothing();
-    say(words["gallery.deleted"]);
+    if (isChoosing) mark();
+  }
+
+  // Deleting
+
+  function showDeletions(waiting) {
+    for (const item of part("posters").children) item.hidden = deletions.has(item.dataset.id);
+    chosen = chosen.filter((video) => !deletions.has(video.id));
+    if (isChoosing) mark();
+    const text = waiting.length === 1 ? "gallery.deleted" : "gallery.deleted_several";
+    part("undo-text").textContent = waiting.length ? words[text].replace("{count}", waiting.length) : "";
+    keepingFocus(element, () => (part("undoing").hidden = !waiting.length));
+    if (waiting.length) part("undo").focus({ preventScroll: true });
+    showNothing();
+  }
+
+  async function erase(video) {
+    const answer = await ask(`videos/${video.id}`, { method: "DELETE", keepalive: true });
+    if (answer.isOk || answer.httpStatus === 404) return send("deleted", video.id);
+    const item = itemOf(video.id);
+    if (item) item.hidden = false;
+    showNothing();
+    say(answer.problem || words["export.unreachable"], true);
+  }
+
+  function undo() {
+    const [first] = deletions.undo();
+    itemOf(first?.id)?.querySelector("button").focus();
   }
 
   const atTheEnd = new IntersectionObserver((seen) => {
@@ -131,7 +176,7 @@ export function gallery({ element, props }) {
 
   // Opening one
 
-  const open = (video, kind = "") => send("open", { video, kind, ids: shown.map((one) => one.id) });
+  const open = (video, kind = "") => send("open", { video, kind, ids: seen().map((one) => one.id) });
 
   async function find(id) {
     const known = shown.find((video) => video.id === id);
@@ -146,10 +191,12 @@ export function gallery({ element, props }) {
     if (video) open(video, kind);
   }
 
-  // Choosing two
+  // Choosing several
 
+  /** @param {boolean} isOn @param {any} [first] What a second one is to be compared with. */
   function setChoosing(isOn, first = null) {
     isChoosing = isOn;
+    isPair = first !== null;
     chosen = first ? [first] : [];
     part("choose").setAttribute("aria-pressed", String(isOn));
     element.querySelector(".videos").toggleAttribute("data-choosing", isOn);
@@ -162,21 +209,40 @@ export function gallery({ element, props }) {
     const isChosen = chosen.some((one) => one.id === video.id);
     chosen = isChosen ? chosen.filter((one) => one.id !== video.id) : [...chosen, video];
     mark();
-    if (chosen.length < 2) return;
+    if (isPair && chosen.length === 2) compareChosen();
+  }
+
+  function compareChosen() {
     const [left, right] = chosen;
     setChoosing(false);
     send("compare", { left, right });
   }
 
+  async function downloadChosen() {
+    for (const video of [...chosen]) {
+      node("a", "", "", { href: fileOf(video, ".mp4", { download: 1 }), download: "" }).click();
+      await new Promise((go) => setTimeout(go, BETWEEN_DOWNLOADS_MS));
+    }
+  }
+
+  function deleteChosen() {
+    const gone = chosen;
+    setChoosing(false);
+    deletions.add(gone);
+  }
+
   function mark() {
     for (const item of part("posters").children) {
-      const place = chosen.findIndex((video) => video.id === item.dataset.id);
-      const button = item.querySelector("button");
-      item.querySelector(".mark").textContent = place < 0 ? "" : "AB"[place];
-      if (isChoosing) button.setAttribute("aria-pressed", String(place >= 0));
+      const isChosen = chosen.some((video) => video.id === item.dataset.id);
+      const button = item.querySelector(".tile-button");
+      item.querySelector(".mark").textContent = isChosen ? "✓" : "";
+      if (isChoosing) button.setAttribute("aria-pressed", String(isChosen));
       else button.removeAttribute("aria-pressed");
     }
-    if (isChoosing) say(words[chosen.length ? "gallery.choose_second" : "gallery.choose_first"]);
+    part("count").textContent = words["gallery.chosen"].replace("{count}", String(chosen.length));
+    part("chosen").hidden = !isChoosing || isPair || !chosen.length;
+    part("compare").disabled = chosen.length !== 2;
+    if (isChoosing) say(words[isPair ? "gallery.choose_second" : "gallery.choose_some"]);
   }
 
   // Settings from a file
@@ -233,11 +299,24 @@ export function gallery({ element, props }) {
   });
   part("more").addEventListener("click", () => page({ isFirst: shown.length === 0 }));
   part("choose").addEventListener("click", () => setChoosing(!isChoosing));
+  part("shape").addEventListener("change", () => page({ isFirst: true }));
+  part("favourites").addEventListener("click", () => {
+    part("favourites").setAttribute("aria-pressed", String(!onlyFavourites()));
+    page({ isFirst: true });
+  });
+  part("compare").addEventListener("click", compareChosen);
+  part("download").addEventListener("click", downloadChosen);
+  part("delete").addEventListener("click", deleteChosen);
+  part("undo").addEventListener("click", undo);
+  part("delete-now").addEventListener("click", deletions.finish);
+  // What was told as deleted must not come back with the next visit.
+  window.addEventListener("pagehide", deletions.finish);
   part("restore").addEventListener("click", () => part("file").click());
   part("file").addEventListener("change", () => {
     restore(part("file").files[0]);
     part("file").value = "";
   });
+  part("chosen").setAttribute("aria-label", words["gallery.choose"]);
   part("everybody").hidden = !props.value?.is_owner;
   everybody.addEventListener("change", () => page({ isFirst: true }));
   element.addEventListener("keydown", (event) => {
@@ -246,6 +325,7 @@ export function gallery({ element, props }) {
   for (const name of ["dragenter", "dragover", "dragleave", "drop"]) document.addEventListener(name, drag);
   onReturn(lookForNews);
   hear("done", lookForNews);
+  hear("delete", (video) => deletions.add([video]));
   hear("deleted", (id) => {
     forget(id);
     otherTabs.postMessage(id);
@@ -259,7 +339,7 @@ export function gallery({ element, props }) {
   hear("choose", async (id) => {
     const video = await find(id);
     if (!video) return;
-    const isAlone = shown.every((one) => one.id === id) && !searched() && before === null;
+    const isAlone = seen().every((one) => one.id === id) && !isFiltered() && before === null;
     if (isAlone) say(words["gallery.one_only"]);
     else setChoosing(true, video);
     part("line").scrollIntoView({ block: "center" });

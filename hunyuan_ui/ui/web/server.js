@@ -27,9 +27,10 @@ export const keeping = () => (token && token !== visitor() ? "kept" : browserKee
 /**
  * Return the JSON of an answer, with `isOk` and `httpStatus`.
  * @param {string} path
- * @param {{method?: string, body?: any, json?: any, within_ms?: number, signal?: AbortSignal}} [options]
+ * @param {{method?: string, body?: any, json?: any, within_ms?: number, signal?: AbortSignal, keepalive?: boolean}} [options]
+ *   `keepalive` lets it arrive although the page goes.
  */
-export async function request(path, { method, body, json, within_ms = ANSWER_WITHIN_MS, signal } = {}) {
+export async function request(path, { method, body, json, within_ms = ANSWER_WITHIN_MS, signal, keepalive } = {}) {
   const abort = new AbortController();
   const deadline = setTimeout(() => abort.abort(), within_ms);
   signal?.addEventListener("abort", () => abort.abort());
@@ -39,6 +40,7 @@ export async function request(path, { method, body, json, within_ms = ANSWER_WIT
       body: json ? JSON.stringify(json) : body,
       headers: { ...(json && { "content-type": "application/json" }), ...(token && { "x-hunyuan-visitor": token }) },
       signal: abort.signal,
+      keepalive,
       cache: "no-store",
     });
     if (!(answer.headers.get("content-type") || "").startsWith("application/json"))

@@ -1,11 +1,12 @@
-// The dialog of one video: what it was made with, its exports, and its deletion.
+// The dialog of one video: what it was made with, its frames, its exports.
 
 import { closedByBack } from "./back.js";
 import { setQuery } from "./browser.js";
 import { fill, goToField, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
 import { hear, send } from "./events.js";
+import { frameOf, timeOf } from "./in_step.js";
 import { words } from "./language.js";
-import { ask, fileOf, filesOf, sizeText, timeText } from "./server.js";
+import { fileOf, filesOf, sizeText, timeText } from "./server.js";
 
 const EXPORT_WITHIN_MS = 120000;
 
@@ -51,22 +52,29 @@ export function viewer({ element, props }) {
     const place = ids.indexOf(video.id);
     part("previous").disabled = place <= 0;
     part("next").disabled = place < 0 || place + 1 >= ids.length;
-    askToDelete(false);
     offer();
     // The address names the open video, so that a reload shows it again; it opens nothing for anybody else.
-    if (!dialog.open) {
+    const isNew = !dialog.open;
+    if (isNew) {
       setQuery("job", null);
       enter();
     }
     setQuery("job", video.id);
     send("covered");
-    if (!dialog.open) dialog.showModal();
+    if (isNew) dialog.showModal();
+    // Its keys work from here, and not from the player; what was pressed to come here may be out of use by now.
+    if (isNew || document.activeElement?.matches(":disabled")) dialog.focus();
     if (!prefersCalm()) player.play().catch(() => {});
   }
 
   function step(by) {
     const id = ids[ids.indexOf(video.id) + by];
     if (id) send("show", id);
+  }
+
+  function stepFrame(by) {
+    player.pause();
+    player.currentTime = timeOf(player, frameOf(player) + by);
   }
 
   function empty() {
@@ -127,23 +135,11 @@ export function viewer({ element, props }) {
     part("save").focus();
   }
 
-  // Deleting asks once
-
-  function askToDelete(isAsking) {
-    part("sure").hidden = !isAsking;
-    part("delete").hidden = isAsking;
-    if (isAsking) part("keep").focus();
-  }
-
-  async function remove() {
-    const { id } = video;
-    part("really").disabled = true;
-    const answer = await ask(`videos/${id}`, { method: "DELETE" });
-    part("really").disabled = false;
-    askToDelete(false);
-    if (!answer.isOk) return say(answer.problem || words["export.unreachable"], true);
+  // What is deleted can be taken back below.
+  function remove() {
+    const gone = video;
     dialog.close();
-    send("deleted", id);
+    send("delete", gone);
   }
 
   const options = (name, values, text) =>
@@ -164,15 +160,16 @@ export function viewer({ element, props }) {
       send("choose", video.id);
     },
     make,
-    delete: () => askToDelete(true),
-    keep() {
-      askToDelete(false);
-      part("delete").focus();
-    },
-    really: remove,
+    delete: remove,
     previous: () => step(-1),
     next: () => step(1),
     close: () => dialog.close(),
+  };
+  const KEYS = {
+    ArrowLeft: () => step(-1),
+    ArrowRight: () => step(1),
+    ",": () => stepFrame(-1),
+    ".": () => stepFrame(1),
   };
   for (const [name, press] of Object.entries(presses)) part(name).addEventListener("click", () => press());
   part("change").addEventListener("change", () => {
@@ -187,9 +184,11 @@ export function viewer({ element, props }) {
     if (event.target === dialog) dialog.close();
   });
   dialog.addEventListener("keydown", (event) => {
-    if (event.target.matches("input, select, video, textarea")) return;
-    if (event.key === "ArrowLeft") step(-1);
-    if (event.key === "ArrowRight") step(1);
+    if (event.target.matches("select, textarea") || event.ctrlKey || event.altKey || event.metaKey) return;
+    const press = KEYS[event.key];
+    if (!press) return;
+    event.preventDefault();
+    press();
   });
   player.addEventListener("error", () => {
     if (!player.getAttribute("src")) return;

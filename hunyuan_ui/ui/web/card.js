@@ -1,0 +1,54 @@
+// The card of one video in the grid: what it shows while it has attention, and what can be done with it there.
+
+import { node } from "./dom.js";
+import { words } from "./language.js";
+import { movingIn, onAttention } from "./moving.js";
+import { fileOf, timeText } from "./server.js";
+
+const WIDE = 1.6; // width over height that fills a tile
+
+/** Mark a card as one of the favourites, or as none. */
+export function showFavourite(item, isFavourite) {
+  const star = item.querySelector(".star");
+  star.setAttribute("aria-pressed", String(isFavourite));
+}
+
+function nameAll(item, prompt) {
+  for (const control of item.querySelectorAll("[data-do]")) {
+    const text = words[`gallery.${control.dataset.do}`];
+    control.title = text;
+    control.setAttribute("aria-label", `${text}: ${prompt.slice(0, 60)}`);
+  }
+}
+
+/**
+ * Return the card of a video.
+ * @param {any} video
+ * @param {HTMLTemplateElement} template
+ * @param {{open: () => void, star: () => void, reuse: () => void, delete: () => void}} does
+ */
+export function cardOf(video, template, does) {
+  const item = /** @type {any} */ (template.content.firstElementChild?.cloneNode(true));
+  const piece = (selector) => item.querySelector(selector);
+  const button = piece(".tile-button");
+  const tile = piece(".tile");
+  const src = fileOf(video, ".webp");
+  const image = node("img", "", "", { alt: "", loading: "lazy", decoding: "async", src });
+  image.addEventListener("error", () => image.remove());
+  if (video.width < video.height * WIDE) tile.style.setProperty("--poster", `url("${src}")`);
+  tile.prepend(image);
+  piece(".length").textContent = video.length;
+  piece(".text").textContent = video.settings.prompt;
+  piece(".when").textContent = timeText(video.created_at);
+  piece("[data-do=download]").href = fileOf(video, ".mp4", { download: 1 });
+  onAttention(
+    button,
+    movingIn(tile, () => fileOf(video, ".mp4")),
+  );
+  button.addEventListener("click", does.open);
+  for (const name of ["star", "reuse", "delete"]) piece(`[data-do=${name}]`).addEventListener("click", does[name]);
+  item.dataset.id = video.id;
+  nameAll(item, video.settings.prompt);
+  showFavourite(item, video.is_favourite);
+  return item;
+}

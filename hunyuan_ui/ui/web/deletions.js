@@ -1,0 +1,39 @@
+// Deletions that can be taken back for a while: until then nothing is deleted anywhere.
+
+const UNDO_MS = 10000;
+
+/**
+ * @template {{id: string}} Video
+ * @param {object} needs
+ * @param {(video: Video) => void} needs.erase Delete it for good.
+ * @param {(waiting: Video[]) => void} needs.changed
+ */
+export function createDeletions({ erase, changed }) {
+  /** @type {Video[]} */
+  let waiting = [];
+  /** @type {any} */
+  let timer;
+
+  function take() {
+    clearTimeout(timer);
+    const taken = waiting;
+    waiting = [];
+    changed(waiting);
+    return taken;
+  }
+
+  /** Delete what waits now. */
+  const finish = () => take().forEach(erase);
+
+  /** Let videos wait; those that wait already wait on with them. @param {Video[]} videos */
+  function add(videos) {
+    waiting = [...waiting, ...videos.filter(({ id }) => !has(id))];
+    clearTimeout(timer);
+    timer = setTimeout(finish, UNDO_MS);
+    changed(waiting);
+  }
+
+  const has = (id) => waiting.some((one) => one.id === id);
+
+  return { add, has, finish, undo: take };
+}
