@@ -28,18 +28,16 @@ EXAMPLES: Final[tuple[Example, ...]] = (
     Example("starter", VideoRequest.parse({"prompt": "A cat walks on the grass, realistic style."})),
     _example(
         "fox",
-        "A young fox trots along the edge of a frosted meadow, its breath showing in the cold air. It pauses, "
-        "ears turning, then bounds over a fallen birch branch and lands in powder snow. Tall dry grass sways in "
-        "the foreground. The camera follows from the side at the height of the fox. Low winter sun from behind "
-        "draws a warm rim on its fur. Natural documentary look.",
+        "A fox trots along the edge of a frosted meadow, its breath showing in the cold air. It pauses, ears "
+        "turning, then bounds over a fallen birch branch and lands in powder snow. The camera follows from the side "
+        "at the height of the fox. Low winter sun from behind draws a warm rim on its fur. Natural documentary look.",
         seed=48_213,
     ),
     _example(
         "portrait",
-        "An elderly clockmaker in a grey apron lifts a small brass gear to the light and slowly smiles, the "
-        "corners of his eyes creasing. Behind him shelves of wooden clocks fall out of focus. Soft window light "
-        "from the left leaves half of his face in shade. The camera moves slowly forward into a close-up. Muted "
-        "colours, shallow depth of field.",
+        "An elderly clockmaker lifts a brass gear to the light and slowly smiles, the corners of his eyes creasing. "
+        "Behind him shelves of wooden clocks fall out of focus. Soft window light from the left leaves half of his "
+        "face in shade. The camera moves slowly forward into a close-up. Muted colours, shallow depth of field.",
         "9:16",
         video_length=65,
         seed=730_114,
@@ -73,8 +71,7 @@ EXAMPLES: Final[tuple[Example, ...]] = (
         "night",
         "A cyclist in a yellow raincoat rides through a narrow market street at night, past steaming food stalls "
         "and closed shutters. Rain streaks through the light of pink and blue signs, and the wet asphalt mirrors "
-        "them. People with umbrellas stand in the background. The camera moves left beside the bicycle. Medium "
-        "shot, neon reflections, soft bloom.",
+        "them. The camera moves left beside the bicycle. Medium shot, neon reflections, soft bloom.",
         seed=24_017,
     ),
     _example(
@@ -119,7 +116,7 @@ EXAMPLES: Final[tuple[Example, ...]] = (
         "silk",
         "A sheet of crimson silk falls through dark air in slow motion, opens like a wave, then folds inward and "
         "twists. Fine dust scatters from its edges and hangs in the light. A strong backlight turns the cloth "
-        "into a glowing silhouette with bright seams. The camera remains static, medium shot, black background.",
+        "into a glowing silhouette with bright seams. Medium shot, black background.",
         video_length=65,
         flow_shift=9,
         seed=55_808,

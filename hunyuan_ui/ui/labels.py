@@ -133,7 +133,8 @@ async def _own_videos(runner: JobRunner, visitor: Visitor | None) -> dict[str, d
 
 def advice(request: VideoRequest, estimate: Estimate, say: Words) -> str:
     """Return the line above the button: what will really be made, and what to know before paying for it."""
-    lines = [say.size_line(request)]
+    is_preset = presets.shape_and_size(request.width, request.height) != (None, None)
+    lines = [say.size_line(request, is_typed=not is_preset)]
     if presets.quality(request.infer_steps) == "draft":
         lines.append(say["form.draft_line"])
     if estimate.may_outlive_record:

@@ -27,6 +27,8 @@ DAYS: Final = 30
 JOBS_SHOWN: Final = 20  # at first, and so many more each time
 MOST_SHOWN: Final = 1_000
 JOBS_EXPORTED: Final = 100_000
+_FAR: Final = 10.0  # times the dearest day: a limit above has no line
+_HALVED_USD: Final = 0.02  # the least whose half is a whole cent
 _BALANCE_WITHIN_S: Final = 3.0  # the desk waits no longer for what the account holds
 _CORRECTABLE: Final = frozenset({JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED})
 OWNER_EVENTS: Final = (
@@ -229,7 +231,6 @@ class OwnerEvents:
             "is_clock_wrong": desk.clock_ahead_s(owner) > 0,
             "history": None if settings.is_preview else history_lines(desk.history_state(owner), say),
             "limits": limit_lines(read.spending, settings, say),
-            "daily_limit": settings.daily_limit_usd,
             "axis": axis_of([day["usd"] for day in read.days], settings.daily_limit_usd, say),
             "days": read.days,
             "sum": read.sum,
@@ -377,14 +378,23 @@ def axis_of(spent_usd: list[float], limit_usd: float | None, say: Words) -> dict
 
     Args:
         spent_usd: Of each day.
-        limit_usd: The daily limit, which the plot shows as a line.
+        limit_usd: The daily limit, which the plot shows as a line unless the days would be too low to be read under it.
         say: The owner's words.
     """
-    most = max([0.01, *spent_usd, limit_usd or 0.0])
+    spent = max(spent_usd, default=0.0)
+    is_far = limit_usd is not None and 0 < spent < limit_usd / _FAR
+    most = max(0.01, spent, 0.0 if is_far else limit_usd or 0.0)
     unit = 10.0 ** math.floor(math.log10(most))
     top = next((step * unit for step in (1, 2, 5) if step * unit >= most), 10 * unit)
-    limit_text = "" if limit_usd is None else say("owner.limit_line", limit=money(limit_usd))
-    return {"top": top, "top_text": money(top), "limit_text": limit_text}
+    text = "" if limit_usd is None else say("owner.limit_line", limit=money(limit_usd))
+    return {
+        "top": top,
+        "top_text": money(top),
+        "half_text": money(top / 2) if top >= _HALVED_USD else "",
+        "limit_text": f"↑ {text}" if is_far else text,
+        "limit_share": None if limit_usd is None else 1.0 if is_far else limit_usd / top,
+        "has_line": limit_usd is not None and not is_far,
+    }
 
 
 def _closed(runner: JobRunner) -> dict[str, Any]:

@@ -138,12 +138,17 @@ class Words:
         """Return the length of a video in seconds with one decimal place; of a single frame, that it is a picture."""
         return self["result.one_picture"] if frames == 1 else self("result.seconds", seconds=f"{seconds:.1f}")
 
-    def size_line(self, request: VideoRequest) -> str:
-        """Return the real size and length of what a request makes, saying so where the size is rounded up."""
+    def size_line(self, request: VideoRequest, *, is_typed: bool = True) -> str:
+        """Return the real size and length of what a request makes.
+
+        Args:
+            request: Whose.
+            is_typed: Somebody chose these numbers, so it is said where they are rounded up.
+        """
         width, height = request.real_size
         length = self.length(request.video_length, request.duration_s)
         facts = {"width": width, "height": height, "length": length}
-        if (width, height) == (request.width, request.height):
+        if not is_typed or (width, height) == (request.width, request.height):
             return self("form.size_line", **facts)
         return self("form.size_line_rounded", asked=f"{request.width}x{request.height}", **facts)
 

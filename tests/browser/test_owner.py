@@ -182,7 +182,7 @@ def test_the_plot_is_read_by_keys_and_says_its_numbers(page: Page, app: RunningA
     owner = opened(page, app)
     plot, day = owner.get_by_role("slider", name="Dollars a day"), owner.locator("[data-part=day]")
     today = time.strftime("%Y-%m-%d", time.gmtime())
-    expect(owner.locator(".axis")).to_have_text("$10.00$0")
+    expect(owner.locator(".axis")).to_have_text("$10.00$5.00$0")
     expect(owner.locator(".limit-text")).to_have_text("daily limit $10.00")
     expect(day).to_have_text(f"{today}: $2.86")
     plot.focus()

@@ -43,7 +43,9 @@ def client(runner: JobRunner) -> Iterator[TestClient]:
 
 def test_the_line_above_the_button_tells_what_is_really_made() -> None:
     request = VideoRequest.parse({"prompt": "x"})
-    assert advice(request, estimate(request), words()) == "854x480 is made as 864x480 · 3.2 s"
+    assert advice(request, estimate(request), words()) == "864x480 · 3.2 s"
+    typed = request.model_copy(update={"width": 853})
+    assert advice(typed, estimate(typed), words()) == "853x480 is made as 864x480 · 3.2 s"
     draft = request.model_copy(update={"infer_steps": 20, "width": 864})
     assert "864x480 · 3.2 s" in advice(draft, estimate(draft), words())
     assert words()["form.draft_line"] in advice(draft, estimate(draft), words())

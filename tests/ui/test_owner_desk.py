@@ -22,6 +22,7 @@ from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.owner import DAYS, JOBS_SHOWN, OwnerEvents, axis_of, history_lines
 from hunyuan_ui.ui.views import as_json, facts_of
+from hunyuan_ui.words import money as words_money
 from hunyuan_ui.words import words
 from tests.fake_service import FakeService, answer
 from tests.stored_jobs import job
@@ -304,8 +305,10 @@ async def test_more_jobs_are_shown_when_asked_for(runner: JobRunner) -> None:
     [
         ([0.0, 0.0], None, "$0.01", ""),
         ([0.0, 1.46], None, "$2.00", ""),
-        ([1.46], 20.0, "$20.00", "daily limit $20.00"),
-        ([0.3], 7.0, "$10.00", "daily limit $7.00"),
+        ([1.46], 10.0, "$10.00", "daily limit $10.00"),
+        ([1.46], 20.0, "$2.00", "↑ daily limit $20.00"),
+        ([0.3], 1_000_000.0, "$0.50", "↑ daily limit $1,000,000.00"),
+        ([0.0], 20.0, "$20.00", "daily limit $20.00"),
         ([43.8], 5.0, "$50.00", "daily limit $5.00"),
         ([1000.0], None, "$1,000.00", ""),
         ([], 0.0, "$0.01", "daily limit $0.00"),
@@ -316,7 +319,10 @@ def test_the_axis_ends_at_a_round_number_above_everything(
 ) -> None:
     axis = axis_of(spent, limit, words())
     assert (axis["top_text"], axis["limit_text"]) == (top, limit_text)
-    assert axis["top"] >= max([*spent, limit or 0.0])
+    assert axis["top"] >= max([*spent, limit or 0.0] if axis["has_line"] else [0.0, *spent])
+    assert axis["half_text"] == words_money(axis["top"] / 2) or axis["top"] < 0.02
+    # The dearest day is high enough to be seen.
+    assert max(spent, default=0.0) == 0 or max(spent) / axis["top"] >= 0.1
 
 
 async def test_the_desk_does_not_wait_for_a_balance_that_does_not_come(

@@ -140,7 +140,6 @@ export function compare({ element, props }) {
       part(["left-text", "right-text"][index]).textContent = video.facts.join(" · ");
       both[index].setAttribute("aria-label", `${"AB"[index]}: ${video.settings.prompt}`);
     }
-    part("pair").dataset.tall = left.height > left.width && right.height > right.width;
     showDifferences(left, right);
     showState();
     send("covered");

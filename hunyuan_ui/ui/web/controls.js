@@ -62,6 +62,7 @@ function quietFoot() {
 /** Complete the controls of the form as they are drawn. */
 export function completeControls() {
   quietFoot();
+  document.getElementById("generate")?.setAttribute("aria-keyshortcuts", "Control+Enter");
   const form = document.getElementById("form");
   if (!form) return;
   const attributeFilter = ["aria-label", "class", "dir", "name"];

@@ -80,14 +80,15 @@ export function owner({ element, props, trigger, watch }) {
   // Dollars a day
 
   function plot(value) {
-    const { top, top_text: topText, limit_text: limitText } = value.axis;
+    const { top, limit_text: limitText } = value.axis;
     const width = WIDTH / days.length;
     const drawn = days.map((day, index) => bar(day, index, width, top));
-    const limitAt = (100 * value.daily_limit) / top; // percent of the height
-    if (limitText)
+    const limitAt = 100 * value.axis.limit_share; // percent of the height
+    if (value.axis.has_line)
       drawn.push(shape("line", { class: "limit", x1: 0, x2: WIDTH, y1: HEIGHT - limitAt, y2: HEIGHT - limitAt }));
     part("plot").replaceChildren(...drawn);
-    part("top").textContent = topText;
+    part("top").textContent = value.axis.top_text;
+    part("half").textContent = value.axis.half_text;
     showText(part("limit-text"), limitText);
     part("limit-text").classList.toggle("below", limitAt > 50);
     part("limit-text").style.bottom = `${limitAt}%`;
