@@ -35,7 +35,7 @@ LOCAL: Final[dict[str, Any]] = {"fn": None, "api_visibility": "private"}
 MOST_SENT: Final = 50_000
 
 # Each draws upon those before it.
-STYLES: Final = ("base", "components", "form", "job", "examples", "gallery", "payment")
+STYLES: Final = ("base", "components", "panel", "form", "job", "examples", "dialogs", "gallery", "payment")
 
 
 @dataclass(frozen=True)
