@@ -62,7 +62,7 @@ $(VENV)/run.stamp: requirements.txt | $(BIN)/python
 	@$(PIP) install --compile -r requirements.txt
 	@touch $@
 
-$(VENV)/dev.stamp: requirements-dev.txt requirements-optional.txt $(VENV)/run.stamp
+$(VENV)/dev.stamp: requirements-dev.txt requirements-optional.txt requirements-scale.txt $(VENV)/run.stamp
 	@echo "Installing what the tests need (once) ..."
 	@$(PIP) install --compile -r requirements-dev.txt
 	@touch $@

@@ -14,8 +14,9 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from hunyuan_ui import log
+from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.jobs import build_runner
-from hunyuan_ui.startup import addresses, check_served, check_writable, describe, end_signal, read_settings, say
+from hunyuan_ui.startup import addresses, check_served, check_writable, describe, end_signal, read_settings, say, stop
 
 arguments = sys.argv[1:] if __name__ == "__main__" else []
 # Before Gradio is imported: it reads some of the same variables then, and ends with a traceback where one is wrong.
@@ -54,8 +55,11 @@ has_ended = threading.Event()
 folders = served_folders(os.environ)
 check_served(settings, folders)
 check_writable(folders[0])
-log.configure(settings.api_key, settings.access_code)
-runner = build_runner(settings)
+log.configure(*settings.secrets)
+try:
+    runner = build_runner(settings)
+except SettingsError as error:
+    stop(error)
 has_analytics = os.environ.get("GRADIO_ANALYTICS_ENABLED") == "True"
 demo = build_page(runner, has_analytics=has_analytics)
 routes = build_routes(runner)

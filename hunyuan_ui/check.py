@@ -22,13 +22,14 @@ from hunyuan_ui.errors import (
     HunyuanUIError,
     Reason,
     RequestExpiredError,
+    SettingsError,
     StorageError,
     UnexpectedResponseError,
     reason,
 )
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.files import DataFolder
-from hunyuan_ui.ledger import count_jobs, needs_review
+from hunyuan_ui.ledger import count_jobs, count_jobs_at, needs_review
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import DEFAULT_BASE_URL, Settings
 from hunyuan_ui.words import words
@@ -206,7 +207,7 @@ async def _data_folder(subject: Subject) -> list[Finding]:
 def _folder_rows(settings: Settings) -> list[Finding]:
     folder = DataFolder(settings.data_dir)
     try:
-        return [_folder_row(folder), _disk_row(folder, settings), _ledger_row(folder)]
+        return [_folder_row(folder), _disk_row(folder, settings), _ledger_row(folder, settings)]
     finally:
         folder.close()
 
@@ -232,12 +233,13 @@ def _disk_row(folder: DataFolder, settings: Settings) -> Finding:
     return _row("disk", state, f"disk_{settings.storage}", free=free)
 
 
-def _ledger_row(folder: DataFolder) -> Finding:
+def _ledger_row(folder: DataFolder, settings: Settings) -> Finding:
+    url = settings.database_url
     try:
-        count = count_jobs(folder.path)
-    except StorageError as error:
+        count = count_jobs(folder.path) if url is None else count_jobs_at(url.reveal())
+    except (SettingsError, StorageError) as error:
         return _told("ledger", error)
-    if needs_review(folder.path):
+    if url is None and needs_review(folder.path):
         return _told("ledger", StorageError("ledger_damaged"))
     if count is None:
         return _row("ledger", State.AS_EXPECTED, "ledger_new")

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
 def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interruption: _Interruption) -> int:
     try:
         settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
-        log.configure(settings.api_key, level="WARNING")
+        log.configure(*settings.secrets, level="WARNING")
         if options.check:
             return asyncio.run(_check(settings, interruption, as_json=options.json))
         make = _make if options.batch is None else _make_list

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.env_file import NAMED_BY, add_env_file
@@ -23,6 +23,7 @@ from hunyuan_ui.strict_numbers import UnfitError, number, whole
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
 CONSOLE_URL: Final = "https://cloud.segmind.com"  # docs/facts/segmind-api.md 3.4
 DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request"
+_SHORTEST_PASSWORD: Final = 4  # a shorter one is in many words that are no secret
 _HISTORY_PATH: Final = "/inference-request"
 PRIVATE_DAILY_LIMIT_USD: Final = 20.0
 _OURS: Final = ("HUNYUAN_UI_", "SEGMIND_")
@@ -86,6 +87,17 @@ def _yes_or_no(text: str) -> bool:
     return answers[text.lower()]
 
 
+def _database_url(text: str) -> Secret:
+    is_plain = text.isprintable() and not set(text) & set(' "<>\\')
+    try:
+        is_address = urlsplit(text).scheme in ("postgresql", "postgres") and "://" in text
+    except ValueError:
+        is_address = False
+    if not is_plain or not is_address:
+        raise SettingsError("HUNYUAN_UI_DATABASE_URL", "database_url")  # without the text, which holds a password
+    return Secret(text)
+
+
 _usd = number(0, 1_000_000, reason("us_dollars"))
 
 
@@ -135,6 +147,15 @@ class Settings:
         metadata=_declared(
             "HUNYUAN_UI_DATA_DIR", _path, "Where the ledger and the videos are kept.", "data beside app.py"
         )
+    )
+    database_url: Secret | None = field(
+        default=None,
+        metadata=_declared(
+            "HUNYUAN_UI_DATABASE_URL",
+            _database_url,
+            "PostgreSQL in place of the ledger's file, postgresql://user:password@host/name.",
+            "none: a file in the data folder",
+        ),
     )
     concurrency: int = field(
         default=4, metadata=_declared("HUNYUAN_UI_CONCURRENCY", whole(1, 10_000), "Videos in flight at once.")
@@ -307,12 +328,27 @@ class Settings:
         return self.api_key is not None and (not self.is_public or self.daily_limit_usd is not None)
 
     @property
+    def secrets(self) -> list[Secret]:
+        """All that must never be written anywhere, among it the database's password alone, as it is and as quoted."""
+        url = self.database_url
+        found = [secret for secret in (self.api_key, self.access_code, url) if secret is not None]
+        if url is not None and (password := urlsplit(url.reveal()).password):
+            found += [Secret(text) for text in {password, unquote(password)} if len(text) >= _SHORTEST_PASSWORD]
+        return found
+
+    @property
+    def forgets_spending(self) -> bool:
+        """Whether a restart forgets what was spent."""
+        return self.storage == "wiped" and self.database_url is None
+
+    @property
     def needs_history(self) -> bool:
         """Whether this ledger may have forgotten what was spent, so that the service must tell it first.
 
         Source: docs/architecture.md 5.
         """
-        return self.is_public and self.may_spend_owner_key and self.storage != "kept"
+        is_kept = self.storage == "kept" or self.database_url is not None
+        return self.is_public and self.may_spend_owner_key and not is_kept
 
     @property
     def offers_preview(self) -> bool:

@@ -240,13 +240,16 @@ def addresses(local_url: str, share_url: str | None, *, mcp_error: str | None = 
 
 def _storage(settings: Settings) -> list[str]:
     keys: list[str] = []
-    if settings.storage == "wiped":
+    if settings.database_url is not None:
+        keys.append("start.database")
+        keys += ["start.storage.videos_wiped"] if settings.storage == "wiped" else []
+    elif settings.storage == "wiped":
         keys.append("start.storage.wiped_space" if settings.is_space else "start.storage.wiped")
     elif settings.is_space or settings.storage != "kept":
         keys.append(f"start.storage.{settings.storage}")
     if settings.needs_history:
         keys.append("start.history")
-    if settings.may_spend_owner_key and settings.storage == "wiped" and settings.total_limit_usd is not None:
+    if settings.may_spend_owner_key and settings.forgets_spending and settings.total_limit_usd is not None:
         keys.append("start.total_limit.history" if settings.needs_history else "start.total_limit")
     return [_WORDS[key] for key in keys]
 
@@ -271,7 +274,7 @@ def _most(settings: Settings, today_usd: float, total_usd: float) -> str:
     if settings.daily_limit_usd is None and settings.total_limit_usd is None:
         return say["start.most.no_limit"]
     left = None if settings.total_limit_usd is None else max(0.0, settings.total_limit_usd - total_usd)
-    in_all = say["start.in_all" if settings.storage != "wiped" else "start.until_restart"]
+    in_all = say["start.in_all" if not settings.forgets_spending else "start.until_restart"]
     if settings.daily_limit_usd is None:
         return say("start.most.total", left=left or 0.0, in_all=in_all)
     first = max(0.0, settings.daily_limit_usd - today_usd)

@@ -14,6 +14,8 @@ import hypothesis
 import pytest
 
 from hunyuan_ui import checkpoint
+from tests import stored_jobs
+from tests.postgres_server import PostgresServer, programs
 
 # How long an example takes is the machine's business: others may be at work on it.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -95,6 +97,27 @@ def own_environment() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL of this test process."""
+    found = programs()
+    if found is None:
+        if os.environ.get("REQUIRE_POSTGRES"):
+            pytest.fail("PostgreSQL is not installed")
+        pytest.skip("PostgreSQL is not installed")
+    server = PostgresServer(found)
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test on both databases: what `open_book` and `build_runner` open is in this one."""
+    if request.param == "postgres":
+        monkeypatch.setattr(stored_jobs, "server", request.getfixturevalue("postgres_server"))
+    return request.param
 
 
 @pytest.fixture

@@ -8,15 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from hunyuan_ui.job import Job, JobStatus, new_id
-from hunyuan_ui.ledger import Ledger, open_ledger, open_reader
+from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.ledger.database import Database
+from hunyuan_ui.ledger.postgres import open_postgres
+from hunyuan_ui.ledger.sqlite import SqliteDatabase
 from hunyuan_ui.limits import Totals
 from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Secret
+from tests.postgres_server import PostgresServer
 
 DAY_S = 86_400
 NOON = 20_000 * DAY_S + DAY_S / 2
 PRICE = 1_500_000
 ALICE = "a" * 32
 BOB = "b" * 32
+server: PostgresServer | None = None  # set by the fixture `database`
 
 
 class Clock:
@@ -53,8 +59,26 @@ def anything_goes(job: Job, totals: Totals) -> None:
 def open_book(folder: Path, clock: Callable[[], float] | None = None, **options: Any) -> Ledger:
     """Open the ledger of a folder, which is created, with a clock that stands at noon."""
     folder.mkdir(exist_ok=True)
-    connection = open_ledger(folder).connection
-    return Ledger(connection, reader=open_reader(folder), now=clock or Clock(), **options)
+    return Ledger(database_in(folder), now=clock or Clock(), **options)
+
+
+def database_in(folder: Path, *, can_write: bool = True) -> Database:
+    """Return the database of a folder: its file or, where a test runs on PostgreSQL, the schema of its name."""
+    if server is None:
+        return open_ledger(folder, can_write=can_write).database
+    return open_postgres(server.url(folder))
+
+
+def url_in(folder: Path) -> Secret | None:
+    """Return the setting that leads to the database of a folder."""
+    return None if server is None else Secret(server.url(folder))
+
+
+def file_of(ledger: Ledger) -> SqliteDatabase:
+    """Return the SQLite database of a ledger."""
+    database = ledger._database  # pyright: ignore[reportPrivateUsage]
+    assert isinstance(database, SqliteDatabase)
+    return database
 
 
 def added(ledger: Ledger, prompt: str = "a fox", **changes: Any) -> Job:

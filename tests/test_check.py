@@ -184,7 +184,7 @@ def test_a_folder_in_use_is_no_trouble_and_is_left_alone(
     assert {file: file.read_bytes() for file in path.iterdir() if not file.name.endswith("-shm")} == {
         file: text for file, text in before.items() if not file.name.endswith("-shm")
     }
-    opened.connection.close()
+    opened.database.close()
     held.close()
 
 
@@ -203,7 +203,7 @@ def test_a_damaged_ledger_is_told_and_not_mended(
 ) -> None:
     path = Path(environ["HUNYUAN_UI_DATA_DIR"])
     path.mkdir()
-    open_ledger(path).connection.close()
+    open_ledger(path).database.close()
     harm(path / FILE_NAME)
     before = (path / FILE_NAME).read_bytes()
     code, rows = checked(environ, capsys)

@@ -52,7 +52,7 @@ ROOMS: dict[str, str] = {
         "csv_text errors estimate file_type job jobs library.conversions log own_names prompt_help request settings "
         "startup words"
     ),
-    "app": "jobs log startup ui words",
+    "app": "errors jobs log startup ui words",
     "check": "endpoint errors estimate files ledger request settings words",
     "console": "words",
     "cli": "check cli_batch console errors estimate job jobs log request settings words",
@@ -76,10 +76,18 @@ DOORS: dict[str, str] = {
     "starlette": "ui app local_endpoint",
     "uvicorn": "local_endpoint",
     "anyio": "endpoint jobs local_endpoint ui app",
+    # optional: requirements-scale.txt
+    "psycopg": "ledger.postgres",
+    "psycopg_pool": "ledger.postgres",  # comes with psycopg[pool]
     # part of Python, but with one door as well
-    "sqlite3": "ledger",
+    "sqlite3": "ledger.sqlite ledger.schema",
 }
-PARTS_OF: dict[str, str] = {"httpcore": "httpx", "pydantic_core": "pydantic", "PIL": "pillow"}
+PARTS_OF: dict[str, str] = {
+    "httpcore": "httpx",
+    "pydantic_core": "pydantic",
+    "PIL": "pillow",
+    "psycopg_pool": "psycopg",
+}
 
 READ_THE_ENVIRONMENT = "settings app"  # app hands os.environ to Settings.from_environ
 PRINT = "app"  # and every __main__
@@ -232,6 +240,7 @@ def test_no_file_is_over_long() -> None:
 def test_each_door_is_a_requirement_and_each_requirement_a_door() -> None:
     lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
     lines += (ROOT / "requirements-optional.txt").read_text("utf-8").splitlines()
+    lines += (ROOT / "requirements-scale.txt").read_text("utf-8").splitlines()
     required = {match[0] for line in lines if (match := re.match(r"[a-z0-9_]+", line))}
     doors = {PARTS_OF.get(door, door) for door in DOORS if door not in sys.stdlib_module_names}
     assert required == doors

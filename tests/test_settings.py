@@ -24,6 +24,7 @@ from hunyuan_ui.words import words
 
 KEY = "SG_0123456789abcdef"
 CODE = "open sesame"
+DATABASE = "postgresql://owner:hunter2@localhost:5432/hunyuan"
 HOME = [(PurePosixPath("/"), "ext4")]
 
 GOOD: list[tuple[str, str, str, object]] = [
@@ -97,6 +98,10 @@ BAD_NUMBERS += [
 BAD_WHOLE = ["x", "-1", "1.5", "1e3", "+5", "1_000", "٣", "１０", "0x10", "5.", "5 0", "0000000000099999", "9" * 5000]
 
 BAD: list[tuple[str, str]] = [
+    ("HUNYUAN_UI_DATABASE_URL", "mysql://owner:hunter2@localhost/hunyuan"),
+    ("HUNYUAN_UI_DATABASE_URL", "postgresql://[owner:hunter2@localhost/hunyuan"),
+    ("HUNYUAN_UI_DATABASE_URL", "host=localhost password=hunter2"),
+    ("HUNYUAN_UI_DATABASE_URL", "postgresql:hunter2"),
     *(("SEGMIND_BASE_URL", text) for text in BAD_URLS),
     *(("SEGMIND_HISTORY_URL", text) for text in BAD_URLS),
     *(("HUNYUAN_UI_API", text) for text in ("v3", "V2", "2")),
@@ -127,6 +132,13 @@ def test_a_good_value_is_read(name: str, text: str, field: str, value: object) -
     assert getattr(read(**{name: text}), field) == value
 
 
+def test_the_address_of_a_database_is_read_as_a_secret() -> None:
+    read_url = read(HUNYUAN_UI_DATABASE_URL=DATABASE).database_url
+    assert read_url is not None
+    assert read_url.reveal() == DATABASE
+    assert "hunter2" not in repr(read_url)
+
+
 @pytest.mark.parametrize(("name", "text"), BAD, ids=short)
 def test_a_bad_value_is_refused_by_the_name_of_its_variable(name: str, text: str) -> None:
     with pytest.raises(SettingsError) as caught:
@@ -139,7 +151,13 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(name: str, text: str
 
 
 def test_every_setting_is_tried_with_good_and_bad_values() -> None:
-    anything_goes = {"SEGMIND_API_KEY", "HUNYUAN_UI_ACCESS_CODE", "HUNYUAN_UI_DATA_DIR", "GRADIO_SERVER_NAME"}
+    anything_goes = {
+        "SEGMIND_API_KEY",
+        "HUNYUAN_UI_DATABASE_URL",
+        "HUNYUAN_UI_ACCESS_CODE",
+        "HUNYUAN_UI_DATA_DIR",
+        "GRADIO_SERVER_NAME",
+    }
     names = {setting.name for setting in SETTINGS} - anything_goes
     assert names <= {name for name, *_ in GOOD}
     assert names <= {name for name, _ in BAD}
@@ -196,7 +214,7 @@ def test_the_history_follows_the_base_url() -> None:
         ("HUNYUAN_UI_TOTAL_LIMIT", "HUNYUAN_UI_TOTAL_LIMIT_USD"),
         ("HUNYUAN_UI_CODE", "HUNYUAN_UI_ACCESS_CODE"),
         ("HUNYUAN_UI_PORT", "HUNYUAN_UI_"),
-        ("HUNYUAN_UI_DATABASE_URL", "HUNYUAN_UI_DATA_DIR"),
+        ("HUNYUAN_UI_DATABASE", "HUNYUAN_UI_DATABASE_URL"),
         ("HUNYUAN_UI_ENGINE_KEY", "HUNYUAN_UI_"),
         ("HUNYUAN_UI_NOTIFY", "HUNYUAN_UI_"),
         ("HUNYUAN_UI_", "HUNYUAN_UI_"),
@@ -243,7 +261,12 @@ def test_what_other_programs_are_told_is_left_alone(name: str, text: str) -> Non
 @pytest.mark.parametrize("quote", ["'", '"'])
 def test_a_pair_of_quotes_is_no_part_of_any_value(setting: Setting, quote: str, tmp_path: Path) -> None:
     plain = {name: text for name, text, *_ in reversed(GOOD)}
-    plain |= {"SEGMIND_API_KEY": KEY, "HUNYUAN_UI_ACCESS_CODE": CODE, "HUNYUAN_UI_DATA_DIR": str(tmp_path)}
+    plain |= {
+        "HUNYUAN_UI_DATABASE_URL": DATABASE,
+        "SEGMIND_API_KEY": KEY,
+        "HUNYUAN_UI_ACCESS_CODE": CODE,
+        "HUNYUAN_UI_DATA_DIR": str(tmp_path),
+    }
     text = plain[setting.name]
     for quoted in (f"{quote}{text}{quote}", f" {quote}{text}{quote}\n", f"{quote} {text} {quote}"):
         values = [getattr(read(**{setting.name: given}), setting.field) for given in (text, quoted)]

@@ -15,17 +15,18 @@ from hunyuan_ui.endpoint.contract import HISTORY
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.http import ASGIApp, InProcessTransport
 from hunyuan_ui.endpoint.segmind import EndpointClient
-from hunyuan_ui.errors import StorageError
+from hunyuan_ui.errors import HunyuanUIError, StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job
 from hunyuan_ui.jobs.estimates import Estimates
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.jobs.polling import QueuePause
 from hunyuan_ui.jobs.visitor_keys import KeyRing
-from hunyuan_ui.ledger import FILE_NAME, LOG_NAME, Ledger, Opened, open_ledger, open_reader
+from hunyuan_ui.ledger import DATABASE_URL, FILE_NAME, LOG_NAME, Ledger, Opened, open_ledger, open_postgres
+from hunyuan_ui.ledger.database import Database
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.local_endpoint.app import create_app
-from hunyuan_ui.settings import Settings
+from hunyuan_ui.settings import Secret, Settings
 
 PREVIEW_URL: Final = "http://local-preview.invalid"  # of the local endpoint in this process; no network knows the name
 PREVIEW_POLL_S: Final = 0.5  # a preview takes seconds, and asking this machine costs nothing
@@ -102,11 +103,17 @@ def build_services(
         now: Replaces the machine's clock, UTC seconds, for tests.
 
     Raises:
+        SettingsError: The database cannot be used.
         StorageError: The ledger exists and cannot be opened, not even for reading.
     """
     folder = folder or DataFolder(settings.data_dir)
     library = VideoLibrary(folder.path / "videos")
-    ledger = _open_ledger(folder, now)
+    url = settings.database_url
+    try:
+        ledger = _open_file(folder, now) if url is None else Ledger(_open_postgres(url, folder), now=now)
+    except HunyuanUIError:
+        folder.close()
+        raise
     reads = LedgerThread("ledger reads")
 
     def service(base_url: str, history_url: str, poll_interval_s: float, app: ASGIApp | None = None) -> Service:
@@ -126,7 +133,21 @@ def build_services(
     )
 
 
-def _open_ledger(folder: DataFolder, now: Callable[[], float]) -> Ledger:
+def _open_postgres(url: Secret, folder: DataFolder) -> Database:
+    database = open_postgres(url.reveal())
+    if (refusal := folder.problem) is not None:
+        database.refuse(refusal)
+        return database
+    try:
+        database.take()
+    except StorageError as error:
+        folder.refuse(error)
+    if (folder.path / FILE_NAME).exists():
+        log.trouble("ledger.file_not_used", file=FILE_NAME, because=DATABASE_URL)
+    return database
+
+
+def _open_file(folder: DataFolder, now: Callable[[], float]) -> Ledger:
     try:
         opened = open_ledger(folder.path, can_write=folder.can_write)
     except StorageError as error:
@@ -136,8 +157,7 @@ def _open_ledger(folder: DataFolder, now: Callable[[], float]) -> Ledger:
     if opened.set_aside is not None:
         log.trouble("ledger.set_aside", file=opened.set_aside.name)
     folder.watch(FILE_NAME, LOG_NAME)
-    reader = open_reader(folder.path) if folder.can_write else None
-    return Ledger(opened.connection, reader=reader, now=now)
+    return Ledger(opened.database, now=now)
 
 
 def _open_once_more(folder: DataFolder, error: StorageError) -> Opened:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
 from hunyuan_ui.job import DAY_S, Job, JobStatus
+from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, to_job, to_row
 
 FROM_HISTORY: Final = "from_history"  # key in the notes: the job came from the account's history
@@ -37,7 +37,7 @@ _SETTLED: Final = (
 )
 
 
-def take_in(connection: sqlite3.Connection, found: Iterable[Job], now: float) -> list[Job]:
+def take_in(connection: Connection, found: Iterable[Job], now: float) -> list[Job]:
     """Store jobs that are not known yet and return them; a sent job without a response gets its request id.
 
     Args:
@@ -68,7 +68,7 @@ def take_in(connection: sqlite3.Connection, found: Iterable[Job], now: float) ->
     return taken
 
 
-def say_spent(connection: sqlite3.Connection, said: Job, now: float) -> Job:
+def say_spent(connection: Connection, said: Job, now: float) -> Job:
     """Count what the owner says the account was charged today, minus what is settled here; replaces an earlier amount.
 
     Args:
@@ -127,7 +127,7 @@ def _named(job: Job, found: Job) -> Job:
     )
 
 
-def _take_off(connection: sqlite3.Connection, found: Job, now: float) -> None:
+def _take_off(connection: Connection, found: Job, now: float) -> None:
     """Subtract a found charge from the amount that the owner declared for its day, if it was sent before that."""
     row = connection.execute(f"SELECT {SELECTED} FROM jobs WHERE id = ?", (said_id(found.sent_at or now),)).fetchone()
     said = None if row is None else to_job(row)

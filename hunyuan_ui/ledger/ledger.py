@@ -11,8 +11,8 @@ from hunyuan_ui.errors import AccessError
 from hunyuan_ui.estimate import Outcome, is_plausible
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import found as history
-from hunyuan_ui.ledger.schema import COLUMNS, OPEN, SELECTED, UNSETTLED, problem_text, to_job, to_row
-from hunyuan_ui.ledger.sqlite import LedgerStore
+from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, UNSETTLED, problem_text, to_job, to_row
+from hunyuan_ui.ledger.store import LedgerStore
 from hunyuan_ui.ledger.totals import days, list_spent, totals
 from hunyuan_ui.limits import Day, Totals
 from hunyuan_ui.request import clean_text
@@ -23,8 +23,8 @@ _INSERT: Final = (
 _FOUND: Final = ("status", "updated_at", "ended_at", "sent_at", "request_id", "cost_microusd", "sha256", "notes")
 _ADOPT: Final = (
     _INSERT.removesuffix("NOTHING")
-    + f"UPDATE SET problem = NULL, {', '.join(f'{name} = coalesce(excluded.{name}, {name})' for name in _FOUND)}"
-    " WHERE status <> 'done' AND deleted_at IS NULL"
+    + f"UPDATE SET problem = NULL, {', '.join(f'{name} = coalesce(excluded.{name}, jobs.{name})' for name in _FOUND)}"
+    " WHERE jobs.status <> 'done' AND jobs.deleted_at IS NULL"
 )
 
 NAMED: Final = "named_usd"  # key in a job's notes: the implausible cost that the service named
@@ -258,13 +258,13 @@ class Ledger(LedgerStore):
     def hide(self, job_id: str) -> None:
         """Hide an ended job and erase its prompts and link; its cost stays counted."""
         with self._transaction("hide"):
-            self._connection.execute(
-                "UPDATE jobs SET deleted_at = ?, problem = NULL, result_url = NULL,"
-                " request = json_set(request, '$.prompt', '-', '$.negative_prompt', '')"
-                f" WHERE id = ? AND status NOT IN ({OPEN})",
-                (self.now(), job_id),
-            )
-            self._must_truncate = True
+            known = self._find(job_id)
+            if known is None or known.is_active:
+                return
+            request = known.request.model_copy(update={"prompt": "-", "negative_prompt": ""})
+            erased = {"problem": None, "result_url": None, "request": request.model_dump_json()}
+            self._set(job_id, {"deleted_at": self.now(), **erased})
+            self._database.erase()
 
     # reading
 
@@ -335,7 +335,7 @@ class Ledger(LedgerStore):
 
     def ids(self, only: Literal["done", "deleted"] | None = None) -> set[str]:
         """Return every id, deleted ones included; or only those of finished or of deleted jobs."""
-        where = {None: "1", "done": "status = 'done'", "deleted": "deleted_at IS NOT NULL"}[only]
+        where = {None: "true", "done": "status = 'done'", "deleted": "deleted_at IS NOT NULL"}[only]
         with self._reading() as read:
             return {row[0] for row in read.execute(f"SELECT id FROM jobs WHERE {where}")}
 
@@ -460,7 +460,7 @@ def _condition(visitor: str | None, statuses: frozenset[JobStatus] | None, searc
         where.append("visitor = ?")
         values.append(visitor)
     if statuses is not None:
-        where.append(f"status IN ({', '.join('?' * len(statuses))})")
+        where.append(f"status IN ({', '.join('?' * len(statuses))})" if statuses else "false")
         values.extend(status.value for status in statuses)
     for word in clean_text(search)[:_SEARCH_AT_MOST].split():
         where.append(r"prompt LIKE ? ESCAPE '\'")

@@ -1,11 +1,11 @@
-"""The SQLite file of the ledger: a connection that writes, one that reads, the clock, backups and repair."""
+"""The SQLite file of the ledger: a connection that writes, one that reads, backups and repair."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobProblem
-from hunyuan_ui.ledger.clock import LedgerClock
 from hunyuan_ui.ledger.schema import (
     MIGRATIONS,
     SELECTED,
@@ -23,148 +22,6 @@ from hunyuan_ui.ledger.schema import (
     to_job,
     version_of,
 )
-
-_NEWEST: Final = "SELECT coalesce(max(updated_at), 0.0) FROM jobs"
-# Rows from the future keep their order: each is dated a microsecond after the one before.
-_TO_THE_PRESENT: Final = """
-UPDATE jobs SET
-    created_at = min(created_at, begun), updated_at = min(updated_at, :now), sent_at = min(sent_at, :now),
-    ended_at = min(ended_at, :now), not_before = min(not_before, :now), deleted_at = min(deleted_at, :now)
-FROM (
-    SELECT id, :now + row_number() OVER (ORDER BY created_at, rowid) * 1e-6 AS begun FROM jobs
-    WHERE max(created_at, updated_at, coalesce(sent_at, 0), coalesce(ended_at, 0), coalesce(not_before, 0),
-        coalesce(deleted_at, 0)) > :now
-) AS ahead WHERE jobs.id = ahead.id
-"""
-
-
-class LedgerStore:
-    """An open ledger file; thread-safe.
-
-    Args:
-        connection: From `open_ledger`, which has checked the file and set its pragmas.
-        reader: From `open_reader`, so that no read waits for a write; None reads through `connection`.
-        now: The machine's clock, UTC seconds.
-        steady: A monotonic clock in seconds.
-    """
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        *,
-        reader: sqlite3.Connection | None = None,
-        now: Callable[[], float] = time.time,
-        steady: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._connection = connection
-        self._reader = reader or connection
-        self._changes = 0
-        self._must_truncate = False  # deleted prompts are still in the write-ahead log
-        self._lock = threading.RLock()
-        self._read_lock = threading.RLock() if reader else self._lock
-        with self._reading() as read:
-            (newest,) = read.execute(_NEWEST).fetchone()
-        self._clock = LedgerClock(now, steady, newest)
-
-    def now(self) -> float:
-        """Return UTC seconds that never decrease, so that a clock that is set back starts no new day."""
-        return self._clock.now()
-
-    @property
-    def ahead_s(self) -> float:
-        """Seconds that the newest stored time is ahead of the machine's clock if more than a day, else 0."""
-        return self._clock.ahead_s
-
-    @property
-    def changes(self) -> int:
-        """How many transactions were committed since the ledger was opened."""
-        return self._changes
-
-    def close(self) -> None:
-        """Close the database."""
-        with self._lock, self._read_lock:
-            # The last connection to close checkpoints the log, so it must be the one that can write.
-            self._reader.close()
-            self._connection.close()
-
-    def set_clock_right(self) -> int:
-        """Set every stored time that is ahead of the machine's clock to the present; return the number of jobs.
-
-        Costs that counted for a later day then count for today. Nothing changes unless the newest time is more than a
-        day ahead: otherwise a clock that was only set back would start a new day once it is corrected.
-
-        Raises:
-            StorageError: The ledger cannot be written.
-        """
-        with self._lock:
-            if not self.ahead_s:
-                return 0
-            with self._transaction("clock"):
-                now = self._clock.machine
-                moved = self._connection.execute(_TO_THE_PRESENT, {"now": now}).rowcount
-            self._clock.start_over(now)
-        return moved
-
-    def back_up(self, folder: Path) -> Path:
-        """Copy the open ledger into a folder, even if its file was moved or deleted; return the copy.
-
-        Raises:
-            StorageError: The copy could not be written, or the ledger is damaged.
-        """
-        with self._lock:
-            return back_up(folder, self._connection)
-
-    def empty_log(self) -> None:
-        """Checkpoint the write-ahead log into the ledger's file, now and after each commit from now on.
-
-        Raises:
-            StorageError: The ledger cannot be written.
-        """
-        with self._lock:
-            try:
-                self._connection.execute("PRAGMA wal_autocheckpoint = 1")
-                was_busy = self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()[0]
-            except sqlite3.Error as error:
-                raise as_storage_error(error) from error
-        if was_busy:
-            raise StorageError("ledger_busy")
-
-    # inside
-
-    @contextmanager
-    def _transaction(self, name: str) -> Generator[None]:
-        with self._lock:
-            try:
-                checkpoint(f"ledger.{name}.begin")
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield
-                (newest,) = self._connection.execute(_NEWEST).fetchone()
-                checkpoint(f"ledger.{name}.commit")
-                self._connection.execute("COMMIT")
-                self._changes += 1
-                self._clock.hold(newest)
-                checkpoint(f"ledger.{name}.committed")
-                self._must_truncate = self._must_truncate and not truncate_log(self._connection)
-            except sqlite3.Error as error:
-                self._roll_back()
-                raise as_storage_error(error) from error
-            except BaseException:
-                self._roll_back()
-                raise
-
-    def _roll_back(self) -> None:
-        with suppress(sqlite3.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-
-    @contextmanager
-    def _reading(self) -> Generator[sqlite3.Connection]:
-        with self._read_lock:
-            try:
-                yield self._reader
-            except sqlite3.Error as error:
-                raise as_storage_error(error) from error
-
 
 FILE_NAME: Final = "ledger.sqlite3"
 LOG_NAME: Final = f"{FILE_NAME}-wal"  # the write-ahead log
@@ -180,10 +37,89 @@ _MAY_HAVE_BEEN_SENT: Final = (
 )
 
 
+class SqliteDatabase:
+    """The ledger's file: a connection that writes and one that reads.
+
+    Args:
+        connection: Checked, with its pragmas set.
+        reader: So that no read waits for a write; None reads through `connection`.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, reader: sqlite3.Connection | None = None) -> None:
+        self.connection = connection
+        self.reader = reader or connection
+        self._must_truncate = False  # deleted prompts are still in the write-ahead log
+        self._lock = threading.RLock()
+        self._read_lock = threading.RLock() if reader else self._lock
+
+    can_be_away = False
+    problem = None
+
+    @contextmanager
+    def transaction(self, name: str, /) -> Generator[sqlite3.Connection]:
+        """Run a block in an immediate transaction; see `Database`."""
+        with self._lock:
+            try:
+                checkpoint(f"ledger.{name}.begin")
+                self.connection.execute("BEGIN IMMEDIATE")
+                yield self.connection
+                checkpoint(f"ledger.{name}.commit")
+                self.connection.execute("COMMIT")
+                checkpoint(f"ledger.{name}.committed")
+                self._must_truncate = self._must_truncate and not truncate_log(self.connection)
+            except sqlite3.Error as error:
+                self._roll_back()
+                raise as_storage_error(error) from error
+            except BaseException:
+                self._roll_back()
+                raise
+
+    @contextmanager
+    def reading(self) -> Generator[sqlite3.Connection]:
+        """Give the connection that reads; see `Database`."""
+        with self._read_lock:
+            try:
+                yield self.reader
+            except sqlite3.Error as error:
+                raise as_storage_error(error) from error
+
+    def erase(self) -> None:
+        """Truncate the write-ahead log after this transaction, for it still holds what was overwritten."""
+        self._must_truncate = True
+
+    def back_up(self, folder: Path, /) -> Path:
+        """Copy the open ledger into a folder, even if its file was moved or deleted; see `Database`."""
+        with self._lock:
+            return back_up(folder, self.connection)
+
+    def empty_log(self) -> None:
+        """Checkpoint the write-ahead log into the file, now and after each commit from now on; see `Database`."""
+        with self._lock:
+            try:
+                self.connection.execute("PRAGMA wal_autocheckpoint = 1")
+                was_busy = self.connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()[0]
+            except sqlite3.Error as error:
+                raise as_storage_error(error) from error
+        if was_busy:
+            raise StorageError("ledger_busy")
+
+    def close(self) -> None:
+        """Close both connections."""
+        with self._lock, self._read_lock:
+            # The last connection to close checkpoints the log, so it must be the one that can write.
+            self.reader.close()
+            self.connection.close()
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+
+
 class Opened(NamedTuple):
     """An open database, and where a damaged predecessor was put."""
 
-    connection: sqlite3.Connection
+    database: SqliteDatabase
     set_aside: Path | None
 
 
@@ -203,10 +139,10 @@ def open_ledger(folder: Path, *, can_write: bool = True) -> Opened:
         raise StorageError("sqlite_too_old", version=sqlite3.sqlite_version, needed=needed)
     path = folder / FILE_NAME
     if not can_write:
-        return Opened(_open_read_only(path), None)
+        return Opened(SqliteDatabase(_open_read_only(path)), None)
     try:
         # A file that lost its table would look like a new ledger with nothing spent, unless there are backups.
-        return Opened(_open_checked(path, may_be_new=not _backups(folder)), None)
+        return Opened(_with_reader(path, may_be_new=not _backups(folder)), None)
     except sqlite3.DatabaseError as error:
         trouble = as_storage_error(error)
         if trouble.code != "ledger_damaged":
@@ -214,7 +150,7 @@ def open_ledger(folder: Path, *, can_write: bool = True) -> Opened:
     set_aside = _set_aside(path)
     _restore_backup(folder, path)
     try:
-        return Opened(_open_checked(path, may_be_new=True), set_aside)
+        return Opened(_with_reader(path, may_be_new=True), set_aside)
     except sqlite3.DatabaseError as error:
         raise as_storage_error(error) from error
 
@@ -227,21 +163,6 @@ def needs_review(folder: Path) -> bool:
 def confirm_review(folder: Path) -> None:
     """Record that the owner lets spending continue after damage."""
     (folder / _REVIEW).unlink(missing_ok=True)
-
-
-def open_reader(folder: Path) -> sqlite3.Connection:
-    """Open a read-only connection beside the one that writes; it sees what is committed and never waits for it.
-
-    Raises:
-        StorageError: The ledger cannot be read.
-    """
-    connection = _read_only(folder / FILE_NAME)
-    try:
-        version_of(connection)  # opens the log as well
-    except sqlite3.Error as error:
-        connection.close()
-        raise as_storage_error(error) from error
-    return connection
 
 
 def count_jobs(folder: Path) -> int | None:
@@ -319,6 +240,17 @@ def _is_as_forgetful(backup: Path, forgotten: int) -> bool:
     with suppress(sqlite3.Error), closing(_read_only(backup, "&immutable=1")) as connection:
         return _forgotten(connection) >= forgotten
     return False
+
+
+def _with_reader(path: Path, *, may_be_new: bool) -> SqliteDatabase:
+    with ExitStack() as undo:
+        connection = _open_checked(path, may_be_new=may_be_new)
+        undo.callback(connection.close)
+        reader = _read_only(path)
+        undo.callback(reader.close)
+        version_of(reader)  # opens the log as well
+        undo.pop_all()
+    return SqliteDatabase(connection, reader)
 
 
 def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from itertools import takewhile
 from typing import Final
 
 from hunyuan_ui.job import DAY_S, JobStatus
+from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.schema import UNSETTLED
 from hunyuan_ui.limits import Day, Totals
 
@@ -17,7 +17,12 @@ _STREAK_SEEN: Final = 10
 COUNTED: Final = """CASE
     WHEN status = 'done' OR status IN ('downloading', 'unknown', 'lost') THEN coalesce(cost_microusd, reserved_microusd)
     WHEN status IN ('failed', 'cancelled') THEN 0
-    ELSE max(reserved_microusd, coalesce(cost_microusd, 0)) END"""
+    WHEN cost_microusd > reserved_microusd THEN cost_microusd
+    ELSE reserved_microusd END"""
+
+
+# In whole microseconds, because a cast to whole numbers rounds in one database and cuts off in the other.
+_DAY: Final = f"CAST(coalesce(sent_at, :now) * 1000000 AS BIGINT) / {DAY_S * 1_000_000}"
 
 
 def _spent(when: str) -> str:
@@ -25,23 +30,23 @@ def _spent(when: str) -> str:
 
 
 # One statement, because a click waits for it. Each row is summed once: `jobs_paid` is ordered by `sent_at`.
-# The unary plus keeps SQLite from using the index of all that the visitor ever made.
+# `nullif` keeps SQLite from using the index of all that the visitor ever made.
 _TOTALS: Final = f"""SELECT
     ({_spent("< :today")}),
     ({_spent(">= :today")}),
     ({_spent("IS NULL")}),
     (SELECT count(*) FROM jobs WHERE visitor = :visitor AND created_at >= :today AND payer = 'owner'
         AND status NOT IN ('failed', 'cancelled')),
-    (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status <> 'unknown' AND +visitor = :visitor
+    (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status <> 'unknown' AND nullif(visitor, '') = :visitor
         AND payer <> 'visitor'),
     (SELECT created_at FROM jobs WHERE visitor = :visitor AND payer <> 'visitor' ORDER BY created_at DESC LIMIT 1),
     (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued'),
-    (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued' AND +visitor = :visitor),
+    (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued' AND nullif(visitor, '') = :visitor),
     (SELECT coalesce(sum({COUNTED}), 0) FROM jobs WHERE {UNSETTLED} AND payer = 'owner'
         AND status IN ('queued', 'submitting', 'running') AND coalesce(sent_at, :today) >= :today)"""
 
 
-def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
+def totals(connection: Connection, visitor: str, now: float) -> Totals:
     """Return the totals for this visitor; a day is a UTC day.
 
     Args:
@@ -58,13 +63,13 @@ def totals(connection: sqlite3.Connection, visitor: str, now: float) -> Totals:
     return Totals(spent_today, total, videos, active, since, waiting, streak, own_waiting, reserved)
 
 
-def list_spent(connection: sqlite3.Connection, list_id: str) -> int:
+def list_spent(connection: Connection, list_id: str) -> int:
     """Return what a list of prompts has spent or reserved, of whoever's money, in micro-dollars."""
     counted = f"SELECT coalesce(sum({COUNTED}), 0) FROM jobs WHERE list_id = ? AND payer <> 'nobody'"
     return int(connection.execute(counted, (list_id,)).fetchone()[0])
 
 
-def days(connection: sqlite3.Connection, since: float, now: float) -> list[Day]:
+def days(connection: Connection, since: float, now: float) -> list[Day]:
     """Return each UTC day since then on which the owner's key was used, oldest first.
 
     Args:
@@ -73,15 +78,15 @@ def days(connection: sqlite3.Connection, since: float, now: float) -> list[Day]:
         now: UTC seconds; jobs that were not sent yet count for today.
     """
     rows = connection.execute(
-        f"SELECT CAST(coalesce(sent_at, :now) / {DAY_S} AS INTEGER) AS day, sum({COUNTED}), sum(status = 'done')"
+        f"SELECT {_DAY} AS day, sum({COUNTED}), count(*) FILTER (WHERE status = 'done')"
         " FROM jobs WHERE payer = 'owner' AND coalesce(sent_at, :now) >= :since"
-        " GROUP BY day HAVING sum(status NOT IN ('failed', 'cancelled')) ORDER BY day",
+        f" GROUP BY {_DAY} HAVING count(*) FILTER (WHERE status NOT IN ('failed', 'cancelled')) > 0 ORDER BY day",
         {"since": since, "now": now},
     ).fetchall()
     return [Day(float(row[0] * DAY_S), row[1], row[2]) for row in rows]
 
 
-def _bad_streak(connection: sqlite3.Connection) -> int:
+def _bad_streak(connection: Connection) -> int:
     newest = connection.execute(
         "SELECT status FROM jobs WHERE payer = 'owner' AND ended_at IS NOT NULL"
         " AND status IN ('done', 'unknown', 'lost') AND json_extract(notes, '$.reviewed') IS NULL"

@@ -192,6 +192,8 @@ def _when(view: JobView, say: Words) -> str:
 def _storage(settings: Settings, say: Words) -> str:
     if settings.storage == "kept" and not settings.is_space:
         return ""  # on a machine of one's own a disk that is kept is not worth a word
+    if settings.storage == "lax" and settings.database_url is not None:
+        return ""  # what may be lost there is the record, which is elsewhere
     is_elsewhere = settings.storage == "wiped" and settings.public_by != "space"
     return say["app.storage.wiped_elsewhere" if is_elsewhere else f"app.storage.{settings.storage}"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hunyuan_ui.job import Job, JobStatus, new_id
-from hunyuan_ui.ledger import Ledger, open_ledger, open_reader
+from hunyuan_ui.ledger import Ledger, open_ledger
 from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, to_row
 from hunyuan_ui.limits import Totals
 from tests.benchmarks.clip import REQUEST, workspace
@@ -30,7 +30,7 @@ def measure(is_short: bool) -> list[Row]:
     turns = 7 if is_short else 55
     with workspace() as folder:
         (folder / "ours").mkdir()
-        ledger = Ledger(open_ledger(folder / "ours").connection, reader=open_reader(folder / "ours"))
+        ledger = Ledger(open_ledger(folder / "ours").database)
         connection = _bare(folder / "bare.sqlite3")
         ours, bare = alternate(turns, partial(_with_ledger, ledger, JOBS), partial(_with_sqlite, connection, JOBS))
         ledger.close()

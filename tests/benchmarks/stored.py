@@ -44,7 +44,7 @@ def fill(folder: Path, clip: Path, *, done: int = 0, running: int = 0, visitors:
     rng = random.Random(7)
     jobs = [_done(number, done, rng) for number in range(done)]
     jobs += [_running(number, token_of(number % visitors)) for number in range(running)]
-    connection = open_ledger(folder).connection
+    connection = open_ledger(folder).database.connection
     connection.execute("BEGIN")
     places = ", ".join(f":{name}" for name in COLUMNS)
     connection.executemany(f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({places})", map(to_row, jobs))

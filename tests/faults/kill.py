@@ -16,6 +16,7 @@ from typing import Any
 from hunyuan_ui.job import new_id
 from tests.faults.rig import Dialect
 from tests.faults.service import PaidService
+from tests.stored_jobs import url_in
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,6 +69,7 @@ class Program:
             dialect=self.dialect,
             jobs=self.jobs,
             settings=self.settings,
+            database_url=None if (url := url_in(self.folder)) is None else url.reveal(),
             kill_at=kill_at,
         )
 

@@ -9,9 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from hunyuan_ui.job import MICRO, Job, JobStatus
-from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.ledger import Ledger
 from hunyuan_ui.library.library import file_sha256
 from hunyuan_ui.words import words
+from tests import stored_jobs as stored_jobs_of
 from tests.faults.rig import KEY
 from tests.faults.service import PaidService, pictures, video_of
 
@@ -21,8 +22,7 @@ IN_DOUBT = {JobStatus.UNKNOWN, JobStatus.LOST}
 
 def stored_jobs(folder: Path) -> list[Job]:
     """Return every row of a ledger, read beside whoever has it open."""
-    opened = open_ledger(folder, can_write=False)
-    ledger = Ledger(opened.connection)
+    ledger = Ledger(stored_jobs_of.database_in(folder, can_write=False))
     jobs = ledger.jobs(None, limit=100_000)
     ledger.close()
     return jobs

@@ -28,6 +28,7 @@ from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.jobs import Order
 from hunyuan_ui.prompt_list import read_list
+from hunyuan_ui.settings import Secret
 from tests.faults.rig import OWNER, Rig, be_impatient, click, ended
 
 
@@ -51,11 +52,14 @@ class _Checkpoint:
 
 async def _run(options: dict[str, Any]) -> None:
     kill_at = options.get("kill_at")
+    settings: dict[str, Any] = options.get("settings") or {}
+    if url := options.get("database_url"):
+        settings["database_url"] = Secret(url)
     rig = Rig(
         Path(options["folder"]),
         options["origin"],
         options["dialect"],
-        settings=options.get("settings") or {},
+        settings=settings,
         checkpoint=_Checkpoint(tuple(kill_at) if kill_at else None, Path(options["folder"]).with_suffix(".passed")),
     )
     stop = asyncio.Event()

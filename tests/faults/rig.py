@@ -25,6 +25,7 @@ from hunyuan_ui.jobs import queue as queue
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
+from tests.stored_jobs import url_in
 
 # Not of the shape of the service's keys, which the log would hide by itself.
 KEY = "canary-7f3a9c55e1d84b02"
@@ -71,7 +72,7 @@ class Rig:
             history_url=f"{self.origin}/inference-request",
             dialect=self.dialect,
             poll_interval_s=0.003,
-            **{"api_key": Secret(KEY), **self.settings},
+            **{"api_key": Secret(KEY), "database_url": url_in(self.folder), **self.settings},
         )
         client = EndpointClient(settings.base_url, settings.history_url, timeouts=self.timeouts)
         library = VideoLibrary(self.folder / "videos")

@@ -15,7 +15,7 @@ from tests.faults.rig import Dialect
 from tests.faults.service import PaidService
 from tests.raw_service import Received, Reply, Wire
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("database")]
 
 Point = tuple[str, int]
 

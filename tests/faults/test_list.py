@@ -38,7 +38,7 @@ def run(place: Nursery, service: PaidService, folder: Path, budget_usd: float, *
 
 def stored(folder: Path) -> tuple[list[Job], float]:
     """Return the list's jobs, and what the ledger says that it has spent."""
-    with closing(Ledger(open_ledger(folder).connection)) as ledger:
+    with closing(Ledger(open_ledger(folder).database)) as ledger:
         return ledger.of_list(LIST), ledger.list_spent(LIST) / MICRO
 
 

@@ -123,7 +123,7 @@ def events(lines: io.StringIO, name: str) -> list[dict[str, Any]]:
 
 
 def stored(folder: Path) -> dict[str, JobStatus]:
-    ledger = Ledger(open_ledger(folder, can_write=False).connection)
+    ledger = Ledger(open_ledger(folder, can_write=False).database)
     jobs = ledger.jobs(None, limit=1000)
     ledger.close()
     return {job.id: job.status for job in jobs}
@@ -148,7 +148,7 @@ def ledger_deleted(folder: Path) -> None:
 def ledger_replaced(folder: Path) -> None:
     other = folder.with_name("other")
     other.mkdir()
-    open_ledger(other).connection.close()
+    open_ledger(other).database.close()
     (other / "ledger.sqlite3").replace(folder / "ledger.sqlite3")
 
 

@@ -12,10 +12,25 @@ import pytest
 from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import SpendLimitError, StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus
-from hunyuan_ui.ledger import Ledger, open_ledger, open_reader
+from hunyuan_ui.ledger import Ledger
 from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS, SpendLimits
 from hunyuan_ui.settings import Secret, Settings
-from tests.stored_jobs import ALICE, BOB, DAY_S, NOON, PRICE, added, anything_goes, finished, in_status, job
+from tests.stored_jobs import (
+    ALICE,
+    BOB,
+    DAY_S,
+    NOON,
+    PRICE,
+    added,
+    anything_goes,
+    database_in,
+    file_of,
+    finished,
+    in_status,
+    job,
+)
+
+pytestmark = pytest.mark.usefixtures("database")  # every test on SQLite and on PostgreSQL
 
 CENTURY_S = 100 * 365.25 * DAY_S
 HOUR_S = 3600.0
@@ -40,9 +55,7 @@ class Machine:
 
 def opened(folder: Path, machine: Machine) -> Ledger:
     folder.mkdir(exist_ok=True)
-    connection = open_ledger(folder).connection
-    reader = open_reader(folder)
-    return Ledger(connection, reader=reader, now=lambda: machine.now, steady=lambda: machine.steady)
+    return Ledger(database_in(folder), now=lambda: machine.now, steady=lambda: machine.steady)
 
 
 @pytest.fixture
@@ -190,6 +203,7 @@ def test_the_owner_sets_the_dates_right_and_nothing_becomes_uncounted(
     ledger.close()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_every_stored_time_is_set_right_and_jobs_keep_their_order(ledger: Ledger, machine: Machine) -> None:
     before = finished(ledger)
     machine.pass_(1.0)
@@ -206,7 +220,7 @@ def test_every_stored_time_is_set_right_and_jobs_keep_their_order(ledger: Ledger
     waits = added(ledger, "last")
     assert ledger.set_clock_right() == 23
     names = ("created_at", "updated_at", "sent_at", "ended_at", "not_before", "deleted_at")
-    for row in ledger._reader.execute(f"SELECT {', '.join(names)} FROM jobs"):
+    for row in file_of(ledger).reader.execute(f"SELECT {', '.join(names)} FROM jobs"):
         assert all(at is None or at == pytest.approx(NOON, abs=1.01) for at in row)
     newest_first = [found.id for found in ledger.jobs(None)]
     assert newest_first == [waits.id, *[made.id for made in reversed(ahead)], under_way.id, before.id]
@@ -245,6 +259,7 @@ def test_a_file_from_the_future_holds_no_clock(ledger: Ledger, machine: Machine)
     assert ledger.now() == machine.now
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_copy_from_the_future_is_told_after_it_was_restored(tmp_path: Path, machine: Machine) -> None:
     folder = tmp_path / "data"
     machine.jump(CENTURY_S)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from hunyuan_ui.ledger import FROM_HISTORY, SAID, UNTIMED, Ledger
 from hunyuan_ui.request import VideoRequest
 from tests.stored_jobs import DAY_S, NOON, PRICE, Clock, added, finished, in_status, job, open_book
 
+pytestmark = pytest.mark.usefixtures("database")  # every test on SQLite and on PostgreSQL
+
 HOUR_S = 3600
 COST = 1_460_000
 
@@ -24,8 +28,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Ledger:
-    return open_book(tmp_path, clock)
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    with closing(open_book(tmp_path, clock)) as book:
+        yield book
 
 
 def found(request_id: str | None = "request-1", prompt: str = "a heron", **changes: Any) -> Job:
@@ -136,6 +141,7 @@ def test_all_is_taken_in_or_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         ledger.take_in([found(), found("request-2")])
     assert ledger.jobs(None) == []
+    ledger.close()
 
 
 def test_the_owners_word_counts_today_and_the_latest_holds(ledger: Ledger, clock: Clock) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from hunyuan_ui import checkpoint
@@ -17,6 +18,8 @@ from hunyuan_ui.ledger import Ledger, open_ledger
 from hunyuan_ui.limits import SpendLimits, Totals
 from hunyuan_ui.settings import Secret, Settings
 from tests.stored_jobs import ALICE, BOB, NOON, PRICE, Clock, added, anything_goes, finished, in_status, job, open_book
+
+pytestmark = pytest.mark.usefixtures("database")  # every test on SQLite and on PostgreSQL
 
 PROBLEM = JobProblem.from_code("job_failed", detail="no")
 QUEUED, SUBMITTING, RUNNING = JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING
@@ -88,10 +91,13 @@ def test_a_refused_job_leaves_nothing(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("point", ["ledger.add.begin", "ledger.add.commit"])
-@pytest.mark.parametrize(
-    ("failure", "raised"), [(sqlite3.OperationalError("disk is full"), StorageError), (OSError, OSError)]
-)
-def test_a_job_that_cannot_be_committed_leaves_nothing(tmp_path: Path, point: str, failure: Any, raised: Any) -> None:
+@pytest.mark.parametrize(("failure", "raised"), [("of the database", StorageError), (OSError, OSError)])
+def test_a_job_that_cannot_be_committed_leaves_nothing(
+    tmp_path: Path, database: str, point: str, failure: Any, raised: Any
+) -> None:
+    if raised is StorageError:
+        failure = {"sqlite": sqlite3.OperationalError("disk is full"), "postgres": psycopg.errors.DiskFull()}[database]
+
     fail = True
 
     def at(name: str) -> None:
@@ -316,7 +322,7 @@ def test_a_clock_set_back_opens_no_new_day(tmp_path: Path, ledger: Ledger, clock
     assert ledger.now() == noon
     assert ledger.totals(ALICE).today_microusd == 1_460_000
     assert added(ledger).created_at == noon
-    reopened = Ledger(open_ledger(tmp_path).connection, now=clock)
+    reopened = open_book(tmp_path, clock)
     assert reopened.now() == noon
     reopened.close()
 
@@ -331,10 +337,11 @@ def test_a_clock_that_goes_on_opens_the_next_day(ledger: Ledger, clock: Clock) -
 # a ledger that cannot be used
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_ledger_locked_by_somebody_else_is_busy_and_nothing_is_stored(tmp_path: Path) -> None:
     opened = open_ledger(tmp_path)
-    opened.connection.execute("PRAGMA busy_timeout = 20")
-    book = Ledger(opened.connection, now=Clock())
+    opened.database.connection.execute("PRAGMA busy_timeout = 20")
+    book = Ledger(opened.database, now=Clock())
     other = sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StorageError) as caught:

@@ -16,6 +16,8 @@ from hunyuan_ui.ledger import Ledger, open_ledger
 from hunyuan_ui.request import VideoRequest
 from tests.stored_jobs import ALICE, BOB, Clock, added, finished, in_status, open_book
 
+pytestmark = pytest.mark.usefixtures("database")  # every test on SQLite and on PostgreSQL
+
 QUEUED, SUBMITTING, RUNNING, DOWNLOADING = (
     JobStatus.QUEUED,
     JobStatus.SUBMITTING,
@@ -114,6 +116,7 @@ def test_a_search_as_long_as_may_be_is_answered(ledger: Ledger) -> None:
     assert len(ledger.jobs(ALICE, search="a b " * 10_000)) == 1
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_deleted_job_is_in_no_list_and_its_words_are_gone_but_its_money_counts(
     tmp_path: Path, ledger: Ledger
 ) -> None:
@@ -125,7 +128,7 @@ def test_a_deleted_job_is_in_no_list_and_its_words_are_gone_but_its_money_counts
     assert ledger.jobs(None) == []
     assert ledger.ids() == {gone.id}
     assert ledger.totals(ALICE) == before
-    with closing(open_ledger(tmp_path, can_write=False).connection) as connection:
+    with closing(open_ledger(tmp_path, can_write=False).database.connection) as connection:
         row = connection.execute("SELECT * FROM jobs").fetchone()
     assert "secret" not in " ".join(map(str, tuple(row)))
 

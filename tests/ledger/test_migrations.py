@@ -136,7 +136,7 @@ def test_a_migration_that_fails_changes_nothing(folder: Path, fault: Callable[[p
 
 def test_an_older_ledger_is_shown_without_being_migrated(folder: Path) -> None:
     before = (folder / "ledger.sqlite3").read_bytes()
-    with closing(Ledger(open_ledger(folder, can_write=False).connection, now=Clock())) as reader:
+    with closing(Ledger(open_ledger(folder, can_write=False).database, now=Clock())) as reader:
         assert len(reader.jobs(None, limit=100)) == 19
     assert (folder / "ledger.sqlite3").read_bytes() == before
     assert backups(folder) == []

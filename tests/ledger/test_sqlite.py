@@ -16,7 +16,7 @@ from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.ledger import FILE_NAME, LOG_NAME, Ledger, open_ledger
-from tests.stored_jobs import ALICE, added, anything_goes, finished, in_status, job, open_book
+from tests.stored_jobs import ALICE, added, anything_goes, file_of, finished, in_status, job, open_book
 
 ROOT = Path(__file__).parents[2]
 READS: dict[str, Callable[[Ledger], Any]] = {
@@ -100,7 +100,7 @@ def test_a_read_that_fails_leaves_the_next_one_working(ledger: Ledger) -> None:
 
 def test_the_reading_connection_can_write_nothing(ledger: Ledger) -> None:
     with pytest.raises(sqlite3.OperationalError):
-        ledger._reader.execute("DELETE FROM jobs")
+        file_of(ledger).reader.execute("DELETE FROM jobs")
 
 
 # files that are deleted while they are open
@@ -121,7 +121,7 @@ only_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows lets no
 
 
 def count(folder: Path) -> int:
-    with closing(open_ledger(folder).connection) as connection:
+    with closing(open_ledger(folder).database.connection) as connection:
         return connection.execute("SELECT count(*) FROM jobs").fetchone()[0]
 
 
@@ -164,6 +164,7 @@ def test_a_deleted_ledger_goes_on_and_its_copy_holds_all(tmp_path: Path) -> None
             path.unlink()
         second = in_status(book, JobStatus.RUNNING, request_id="request-2")
         copy = book.back_up(folder)
+        assert copy is not None
         assert book.ids() == {first.id, second.id}
         after = killed(folder)
     with closing(sqlite3.connect(copy)) as connection:
@@ -186,7 +187,7 @@ def test_a_deleted_log_is_written_into_the_ledger_with_all_that_follows(tmp_path
 def test_a_log_that_cannot_be_emptied_now_says_so(tmp_path: Path) -> None:
     with closing(open_book(tmp_path)) as book:
         added(book)
-        book._connection.execute("PRAGMA busy_timeout = 20")
+        file_of(book).connection.execute("PRAGMA busy_timeout = 20")
         with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StorageError) as caught:

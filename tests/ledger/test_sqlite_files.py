@@ -33,7 +33,7 @@ def add(book: Ledger, times: int) -> None:
 
 
 def count(folder: Path, *, can_write: bool = True) -> int:
-    with closing(open_ledger(folder, can_write=can_write).connection) as connection:
+    with closing(open_ledger(folder, can_write=can_write).database.connection) as connection:
         return connection.execute("SELECT count(*) FROM jobs").fetchone()[0]
 
 
@@ -110,7 +110,7 @@ def test_an_empty_file_without_backups_is_a_first_start_that_was_stopped(tmp_pat
 
 
 def test_a_commit_is_on_the_disk_before_it_returns(tmp_path: Path) -> None:
-    with closing(open_ledger(tmp_path).connection) as connection:
+    with closing(open_ledger(tmp_path).database.connection) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
         assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
 
@@ -123,7 +123,7 @@ def test_opening_again_changes_nothing(folder: Path) -> None:
 
 def open_and_close(folder: Path) -> Path | None:
     opened = open_ledger(folder)
-    opened.connection.close()
+    opened.database.close()
     return opened.set_aside
 
 
@@ -268,7 +268,7 @@ def test_a_sqlite_without_strict_tables_is_refused_by_its_version(
 
 def test_a_reader_beside_a_live_writer_sees_what_is_committed(folder: Path) -> None:
     with closing(open_book(folder)) as writer:
-        with closing(Ledger(open_ledger(folder, can_write=False).connection)) as reader:
+        with closing(Ledger(open_ledger(folder, can_write=False).database)) as reader:
             assert len(reader.jobs(None)) == 3
             add(writer, 1)
             assert len(reader.jobs(None)) == 4
@@ -284,7 +284,7 @@ def test_a_reader_changes_no_file_whatever_it_finds(folder: Path, damage: Callab
     if damage is not None:
         damage(ledger_of(folder))
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with closing(Ledger(open_ledger(folder, can_write=False).connection)) as reader, pytest.raises(StorageError):
+    with closing(Ledger(open_ledger(folder, can_write=False).database)) as reader, pytest.raises(StorageError):
         reader.add(job(), anything_goes)
     after = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(("-wal", "-shm"))}
     assert after == before
@@ -292,7 +292,7 @@ def test_a_reader_changes_no_file_whatever_it_finds(folder: Path, damage: Callab
 
 
 def test_a_reader_without_a_ledger_shows_none_and_stores_none(tmp_path: Path) -> None:
-    with closing(Ledger(open_ledger(tmp_path, can_write=False).connection)) as reader:
+    with closing(Ledger(open_ledger(tmp_path, can_write=False).database)) as reader:
         assert reader.jobs(None) == []
         with pytest.raises(StorageError):
             reader.add(job(), anything_goes)

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Ledger
 from hunyuan_ui.limits import Day, Totals
-from tests.stored_jobs import ALICE, BOB, DAY_S, NOON, PRICE, Clock, anything_goes, job, open_book
+from tests.stored_jobs import ALICE, BOB, DAY_S, NOON, PRICE, Clock, anything_goes, file_of, job, open_book
+
+pytestmark = pytest.mark.usefixtures("database")  # every test on SQLite and on PostgreSQL
 
 MIDNIGHT = NOON + DAY_S / 2
 PROBLEM = JobProblem.from_code("interrupted")
@@ -241,8 +243,9 @@ def test_the_days_add_up_to_the_totals(ledger: Ledger) -> None:
     assert [day.spent_microusd for day in ledger.days(0)] == [counted.today_microusd] == [counted.total_microusd]
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_counting_reads_indexes_and_not_every_row_there_ever_was(ledger: Ledger) -> None:
-    connection = ledger._reader
+    connection = file_of(ledger).reader
     asked: list[str] = []
     connection.set_trace_callback(asked.append)
     ledger.totals(ALICE)

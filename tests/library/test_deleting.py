@@ -31,7 +31,7 @@ from hunyuan_ui.ui.api import ApiCalls
 from hunyuan_ui.ui.views import build_video_routes
 from tests.fake_service import FakeService
 from tests.shelves import put_video
-from tests.stored_jobs import added, finished, in_status, open_book
+from tests.stored_jobs import added, file_of, finished, in_status, open_book
 
 pytestmark = pytest.mark.anyio
 
@@ -107,7 +107,7 @@ async def test_words_that_were_deleted_stand_nowhere_on_the_disk(settings: Setti
         for job_id, (prompt, negative) in said.items():
             wish = VideoRequest.parse({"prompt": prompt, "negative_prompt": negative})
             await runner.submit(job_id, wish, Visitor.from_token(f"{job_id}"[::-1]), payer="nobody")
-            mine = runner._services.ledger._connection
+            mine = file_of(runner._services.ledger).connection
             mine.execute("UPDATE jobs SET visitor = ? WHERE id = ?", (Visitor.from_token(ALICE).id, job_id))
             await until(lambda job_id=job_id: job_id not in runner._dispatcher.live)
         gone = list(said)[::2]
@@ -150,7 +150,7 @@ def test_who_reads_meanwhile_puts_it_off_to_the_next_commit(tmp_path: Path) -> N
             ledger.hide(stored.id)
             assert holding(tmp_path, "secret")  # the reader still sees the row as it was
             reader.execute("ROLLBACK")
-        assert ledger._connection.execute("PRAGMA busy_timeout").fetchone()[0] == 5000
+        assert file_of(ledger).connection.execute("PRAGMA busy_timeout").fetchone()[0] == 5000
         added(ledger, "another one")
         assert holding(tmp_path, "secret") == []
 

@@ -31,7 +31,7 @@ from hunyuan_ui.ui.served_files import served_copy
 from hunyuan_ui.ui.views import build_video_routes
 from hunyuan_ui.words import words
 from tests.shelves import put_video
-from tests.stored_jobs import in_status, open_book
+from tests.stored_jobs import file_of, in_status, open_book
 from tests.tags import settings_of
 from tests.videos import mp4_bytes
 
@@ -172,7 +172,7 @@ async def test_a_page_of_ten_thousand_videos_is_bounded_and_pages_neither_repeat
 
 async def test_a_page_reads_an_index_and_never_sorts_or_scans_the_table(ten_thousand: Settings) -> None:
     async with opened(ten_thousand) as shelf:
-        connection = shelf.runner._services.ledger._reader  # pyright: ignore[reportPrivateUsage]
+        connection = file_of(shelf.runner._services.ledger).reader  # pyright: ignore[reportPrivateUsage]
         asked: list[str] = []
         connection.set_trace_callback(asked.append)
         cursor = f"900.5,{5000:032x}"

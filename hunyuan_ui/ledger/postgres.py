@@ -1,0 +1,391 @@
+"""The ledger in PostgreSQL: the same table and statements as in SQLite, behind a pool of connections.
+
+Source: docs/facts/scale.md 1 and 2.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool, PoolClosed
+
+from hunyuan_ui.checkpoint import checkpoint
+from hunyuan_ui.errors import SettingsError, StorageError
+from hunyuan_ui.ledger import DATABASE_URL
+from hunyuan_ui.ledger.database import Cursor, Values
+from hunyuan_ui.ledger.schema import MIGRATIONS
+
+CONNECT_TIMEOUT_S: Final = 5
+READER_WITHIN_S: Final = 2.0
+LOCK_TIMEOUT_S: Final = 5.0
+LET_GO_S: Final = 10.0  # a process that stands still inside a transaction keeps the others waiting no longer
+REST_S: Final = 1.0  # after a failure to connect, before the next try
+MOST_READERS: Final = 4
+_RECONNECT_S: Final = 2.0
+_LOCK: Final = 0x48756E79  # any number that others do not use; the second one tells ledgers in one database apart
+_LOCKED: Final = f"SELECT pg_advisory_xact_lock({_LOCK}, hashtext(current_schema()))"
+# One message each, so that a transaction costs no further way to the server and back. A session's own settings would
+# not survive a pooler between here and there.
+_BEGIN: Final = (
+    f"BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s';"
+    f" SET LOCAL idle_in_transaction_session_timeout = '{LET_GO_S:g}s'; {_LOCKED}"
+)
+_BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_TRY_LOCK: Final = f"SELECT pg_try_advisory_lock({_LOCK + 1}, hashtext(current_schema()))"
+# A machine that lost its power closes no connection, and would hold the lock for the system's two hours.
+_NOTICE_A_DEAD_CLIENT: Final = (
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
+)
+_DEFAULTS: Final = {
+    "application_name": "hunyuan-ui",
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+
+# What differs in a statement: the marks of values, and that LIKE ignores case only in SQLite.
+_MARKS: Final = re.compile(r"'(?:[^']|'')*'|::|:(?P<name>[a-z_][a-z_0-9]*)|(?P<mark>\?)|(?P<like>\bLIKE\b)|%")
+# What differs in a migration: the names of types, and that an index there cannot hold a long prompt.
+_TYPES: Final = (
+    (" REAL", " DOUBLE PRECISION"),
+    (" INTEGER", " BIGINT"),
+    (" STRICT", ""),
+    (" VIRTUAL", " STORED"),
+    ("created_at, id, prompt)", "created_at, id)"),
+    ("id TEXT PRIMARY KEY", 'id TEXT COLLATE "C" PRIMARY KEY, rowid BIGINT GENERATED ALWAYS AS IDENTITY'),
+)
+_PREPARED: Final = (
+    # SQLite has this function. Its argument is text, because a row may hold what only one of PostgreSQL's types takes.
+    "CREATE OR REPLACE FUNCTION json_extract(document text, path text) RETURNS text LANGUAGE sql IMMUTABLE STRICT"
+    " AS $$ SELECT document::json ->> substr(path, 3) $$",
+    "CREATE TABLE IF NOT EXISTS migrations"
+    " (version BIGINT PRIMARY KEY, name TEXT NOT NULL, applied_at DOUBLE PRECISION)",
+)
+
+
+class PostgresDatabase:
+    """The ledger's tables on a server; see `Database` for the methods.
+
+    Every write goes through one connection. After `take`, that connection holds a lock that keeps other processes from
+    the same, for as long as it lives.
+
+    Args:
+        conninfo: As libpq reads it, with the password.
+    """
+
+    can_be_away = True
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self._failed_at: float | None = None  # time.monotonic()
+        self._is_alone = False
+        self._is_closed = False
+        self._refusal: StorageError | None = None
+        self._writer: psycopg.Connection[TupleRow] | None = None
+        self._lock = threading.RLock()
+        self._readers = ConnectionPool(
+            conninfo,
+            connection_class=psycopg.Connection[TupleRow],
+            kwargs={"autocommit": True},
+            configure=_configure,
+            min_size=1,
+            max_size=MOST_READERS,
+            timeout=READER_WITHIN_S,
+            reconnect_timeout=_RECONNECT_S,
+            open=True,
+        )
+
+    @property
+    def problem(self) -> StorageError | None:
+        """Why the server cannot be asked just now; None if the last try went well."""
+        return None if self._failed_at is None else StorageError("database_away")
+
+    def take(self) -> None:
+        """Become the process that writes.
+
+        Raises:
+            StorageError: Another one is, or the server cannot be reached.
+        """
+        try:
+            with self._lock, _storage_errors(), self._tried():
+                self._is_alone = True
+                self._writing()
+        except StorageError as error:
+            self.refuse(error)
+            raise
+
+    def refuse(self, error: StorageError) -> None:
+        """Store nothing from now on, for this reason."""
+        self._refusal = error
+
+    @contextmanager
+    def transaction(self, name: str, /) -> Generator[_Connection]:
+        """Run a block in a transaction that no other writer's overlaps."""
+        with self._lock, _storage_errors():
+            checkpoint(f"ledger.{name}.begin")
+            with self._tried():
+                connection = self._begin_writing()
+            with _rolled_back(connection):
+                yield _Connection(connection)
+                checkpoint(f"ledger.{name}.commit")
+                connection.execute("COMMIT")
+            checkpoint(f"ledger.{name}.committed")
+
+    @contextmanager
+    def reading(self) -> Generator[_Connection]:
+        """Give a connection that sees one state of all tables."""
+        with _storage_errors():
+            with self._tried():
+                connection = self._begin_reading()
+            try:
+                with _rolled_back(connection):
+                    yield _Connection(connection)
+                    connection.execute("COMMIT")
+            finally:
+                self._readers.putconn(connection)
+
+    def erase(self) -> None:
+        """Do nothing: the server removes what was overwritten when it vacuums."""
+
+    def back_up(self, folder: Path, /) -> None:
+        """Do nothing: the server's owner keeps its backups."""
+
+    def empty_log(self) -> None:
+        """Do nothing: the server's log is not in the data folder."""
+
+    def close(self) -> None:
+        """Close every connection, and let another process write."""
+        with self._lock:
+            self._is_closed = True
+            self._readers.close()
+            if self._writer is not None:
+                self._writer.close()
+
+    @contextmanager
+    def _tried(self) -> Generator[None]:
+        """Remember whether the server could be reached; what has just failed is not tried by everybody in turn."""
+        if self._failed_at is not None and time.monotonic() - self._failed_at < REST_S:
+            raise StorageError("database_away")
+        try:
+            yield
+        except psycopg.errors.LockNotAvailable:
+            raise
+        except psycopg.OperationalError:
+            self._failed_at = time.monotonic()
+            raise
+        self._failed_at = None
+
+    def _begin_writing(self) -> psycopg.Connection[TupleRow]:
+        connection = self._writing()
+        try:
+            connection.execute(_BEGIN.encode())
+        except psycopg.OperationalError:
+            if not connection.broken:
+                connection.execute("ROLLBACK")
+                raise
+            connection = self._writing()  # it broke while nobody used it
+            connection.execute(_BEGIN.encode())
+        return connection
+
+    def _writing(self) -> psycopg.Connection[TupleRow]:
+        """Return the connection that holds the lock of the process that writes, a new one where that is broken."""
+        if self._is_closed:
+            raise StorageError("stopping")
+        if self._refusal is not None:
+            raise self._refusal.with_traceback(None)
+        if self._writer is not None and not self._writer.closed:
+            return self._writer
+        connection = psycopg.connect(self._conninfo, autocommit=True)
+        try:
+            _configure(connection)
+            connection.execute(_NOTICE_A_DEAD_CLIENT)
+            if self._is_alone and connection.execute(_TRY_LOCK.encode()).fetchone() != (True,):
+                raise StorageError("database_taken")
+        except BaseException:
+            connection.close()
+            raise
+        self._writer = connection
+        return connection
+
+    def _begin_reading(self) -> psycopg.Connection[TupleRow]:
+        for _ in range(MOST_READERS):
+            connection = self._readers.getconn()
+            with suppress(psycopg.OperationalError):
+                connection.execute(_BEGIN_READING)
+                return connection
+            self._readers.putconn(connection)  # it broke while it lay there, and is replaced
+        raise psycopg.OperationalError
+
+
+class _Connection:
+    """Runs the ledger's statements on a connection of psycopg."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: psycopg.Connection[TupleRow]) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str, values: Values = (), /) -> Cursor:
+        """Run a statement that was written for SQLite."""
+        return self._connection.execute(_translated(statement), values)
+
+
+class _Whole(Loader):
+    """Reads a sum of whole numbers as one."""
+
+    def load(self, data: Buffer) -> int:
+        return int(bytes(data))
+
+
+def open_postgres(url: str) -> PostgresDatabase:
+    """Open the ledger in a PostgreSQL database, and create or migrate its tables.
+
+    Args:
+        url: `postgresql://user:password@host:port/database?sslmode=verify-full`, as libpq reads it.
+
+    Raises:
+        SettingsError: The address is wrong, the server cannot be reached or refuses, or the tables cannot be made or
+            are a newer version's. The password is in no text.
+    """
+    with _connected(url) as connection:
+        migrate(connection)
+    return PostgresDatabase(_conninfo(url))
+
+
+def count_jobs(url: str) -> int | None:
+    """Return how many jobs the database holds, and change nothing; None where its tables are not made yet.
+
+    Raises:
+        SettingsError: As `open_postgres`.
+    """
+    with _connected(url) as connection:
+        if connection.execute("SELECT to_regclass('jobs')").fetchone() == (None,):
+            return None
+        row = connection.execute("SELECT count(*) FROM jobs").fetchone()
+        return 0 if row is None else int(row[0])
+
+
+@contextmanager
+def _connected(url: str) -> Generator[psycopg.Connection[TupleRow]]:
+    """Give a connection for a moment; what fails in it is told as what is wrong with the address."""
+    try:
+        with psycopg.connect(_conninfo(url), autocommit=True) as connection:
+            yield connection
+    except psycopg.OperationalError as error:
+        raise SettingsError(DATABASE_URL, _why_not(error)) from None
+    except psycopg.Error:
+        raise SettingsError(DATABASE_URL, "database_refuses") from None
+
+
+def _conninfo(url: str) -> str:
+    try:
+        known = conninfo_to_dict(url)
+    except psycopg.Error:
+        raise SettingsError(DATABASE_URL, "database_url") from None  # the message would show parts of the password
+    return make_conninfo(url, **{name: text for name, text in _DEFAULTS.items() if name not in known})
+
+
+def migrate(connection: psycopg.Connection[TupleRow]) -> None:
+    """Apply the missing migrations in one transaction, one process after the other.
+
+    Args:
+        connection: In autocommit mode.
+
+    Raises:
+        SettingsError: The tables were made by a newer version.
+        psycopg.Error: Nothing was changed.
+    """
+    with connection.transaction():
+        connection.execute(_LOCKED.encode())
+        for prepared in _PREPARED:
+            connection.execute(prepared)
+        row = connection.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()
+        version = 0 if row is None else int(row[0])
+        if version > len(MIGRATIONS):
+            raise SettingsError(DATABASE_URL, "database_newer")
+        for number, migration in enumerate(MIGRATIONS[version:], version + 1):
+            for statement in migration.statements:
+                connection.execute(_typed(statement).encode())
+            connection.execute("INSERT INTO migrations VALUES (%s, %s, %s)", (number, migration.name, time.time()))
+
+
+@contextmanager
+def _rolled_back(connection: psycopg.Connection[TupleRow]) -> Generator[None]:
+    """Roll back what a block leaves open, by an error of any kind."""
+    try:
+        yield
+    finally:
+        with suppress(psycopg.Error):
+            if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                connection.execute("ROLLBACK")
+
+
+def _configure(connection: psycopg.Connection[Any]) -> None:
+    connection.adapters.register_loader("numeric", _Whole)
+
+
+@lru_cache(maxsize=512)
+def _translated(statement: str) -> bytes:
+    def mark(found: re.Match[str]) -> str:
+        if found["name"]:
+            return f"%({found['name']})s"
+        if found["mark"]:
+            return "%s"
+        return "ILIKE" if found["like"] else found[0].replace("%", "%%")
+
+    return _MARKS.sub(mark, statement).encode()
+
+
+def _typed(statement: str) -> str:
+    for ours, theirs in _TYPES:
+        statement = statement.replace(ours, theirs)
+    return statement
+
+
+@contextmanager
+def _storage_errors() -> Generator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise as_storage_error(error) from error
+
+
+def as_storage_error(error: psycopg.Error) -> StorageError:
+    """Return the StorageError for a database error; nothing may be sent on the strength of what failed."""
+    match error:
+        case PoolClosed():
+            return StorageError("stopping")
+        case psycopg.errors.LockNotAvailable() | psycopg.errors.QueryCanceled():
+            return StorageError("ledger_busy")
+        case psycopg.errors.DiskFull() | psycopg.errors.OutOfMemory():
+            return StorageError("database_refuses")
+        case psycopg.OperationalError() | psycopg.InterfaceError():
+            return StorageError("database_away")
+        case _:
+            return StorageError("database_refuses")
+
+
+_REFUSALS: Final = (
+    (re.compile(r"password|authentication|pg_hba|role .* does not exist", re.IGNORECASE), "database_refused"),
+    (re.compile(r"database .* does not exist", re.IGNORECASE), "database_missing"),
+    (re.compile(r"certificate|SSL|TLS", re.IGNORECASE), "database_tls"),
+)
+
+
+def _why_not(error: psycopg.Error) -> str:
+    """Return the kind of a failure to connect; its text is for the eye only, and may be in any language."""
+    return next((code for words, code in _REFUSALS if words.search(str(error))), "database_unreachable")

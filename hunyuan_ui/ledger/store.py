@@ -1,0 +1,145 @@
+"""LedgerStore: the ledger's transactions and its clock, on any database."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Final
+
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.ledger.clock import LedgerClock
+from hunyuan_ui.ledger.database import Connection, Database
+
+_NEWEST: Final = "SELECT coalesce(max(updated_at), 0.0) FROM jobs"
+_PAST: Final = ", ".join(
+    f"{name} = CASE WHEN {name} > :now THEN :now ELSE {name} END"
+    for name in ("updated_at", "sent_at", "ended_at", "not_before", "deleted_at")
+)
+# Rows from the future keep their order: each is dated a microsecond after the one before.
+_TO_THE_PRESENT: Final = f"""
+UPDATE jobs SET created_at = CASE WHEN created_at > begun THEN begun ELSE created_at END, {_PAST}
+FROM (
+    SELECT id AS found, :now + row_number() OVER (ORDER BY created_at, rowid) * 1e-6 AS begun FROM jobs
+    WHERE created_at > :now OR updated_at > :now OR sent_at > :now OR ended_at > :now OR not_before > :now
+        OR deleted_at > :now
+) AS ahead WHERE jobs.id = ahead.found
+"""
+
+
+class LedgerStore:
+    """An open ledger; thread-safe.
+
+    Args:
+        database: From `open_ledger` or `open_postgres`; closed by `close`.
+        now: The machine's clock, UTC seconds.
+        steady: A monotonic clock in seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._connection: Connection  # of the transaction under way
+        self._changes = 0
+        self._lock = threading.RLock()
+        with self._reading() as read:
+            (newest,) = read.execute(_NEWEST).fetchone()
+        self._clock = LedgerClock(now, steady, newest)
+
+    def now(self) -> float:
+        """Return UTC seconds that never decrease, so that a clock that is set back starts no new day."""
+        return self._clock.now()
+
+    @property
+    def ahead_s(self) -> float:
+        """Seconds that the newest stored time is ahead of the machine's clock if more than a day, else 0."""
+        return self._clock.ahead_s
+
+    @property
+    def changes(self) -> int:
+        """How many transactions were committed since the ledger was opened."""
+        return self._changes
+
+    @property
+    def can_be_away(self) -> bool:
+        """Whether the database is somewhere else, so that it may be out of reach."""
+        return self._database.can_be_away
+
+    @property
+    def problem(self) -> StorageError | None:
+        """Why the database cannot be asked just now; None if the last try went well."""
+        return self._database.problem
+
+    def try_again(self) -> None:
+        """Find out whether the database can be asked.
+
+        Raises:
+            StorageError: It cannot.
+        """
+        with self._reading() as read:
+            read.execute(_NEWEST).fetchone()
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._database.close()
+
+    def set_clock_right(self) -> int:
+        """Set every stored time that is ahead of the machine's clock to the present; return the number of jobs.
+
+        Costs that counted for a later day then count for today. Nothing changes unless the newest time is more than a
+        day ahead: otherwise a clock that was only set back would start a new day once it is corrected.
+
+        Raises:
+            StorageError: The ledger cannot be written.
+        """
+        with self._lock:
+            if not self.ahead_s:
+                return 0
+            with self._transaction("clock"):
+                now = self._clock.machine
+                moved = self._connection.execute(_TO_THE_PRESENT, {"now": now}).rowcount
+            self._clock.start_over(now)
+        return moved
+
+    def back_up(self, folder: Path) -> Path | None:
+        """Copy the open ledger into a folder, even if its file was moved or deleted.
+
+        Returns:
+            The copy; None where a database server keeps its own.
+
+        Raises:
+            StorageError: The copy could not be written, or the ledger is damaged.
+        """
+        with self._lock:
+            return self._database.back_up(folder)
+
+    def empty_log(self) -> None:
+        """Checkpoint the write-ahead log into the ledger's file, now and after each commit from now on.
+
+        Raises:
+            StorageError: The ledger cannot be written.
+        """
+        with self._lock:
+            self._database.empty_log()
+
+    # inside
+
+    @contextmanager
+    def _transaction(self, name: str) -> Generator[None]:
+        with self._lock:
+            with self._database.transaction(name) as self._connection:
+                yield
+                (newest,) = self._connection.execute(_NEWEST).fetchone()
+            self._changes += 1
+            self._clock.hold(newest)
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return self._database.reading()

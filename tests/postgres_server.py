@@ -1,0 +1,122 @@
+"""A real PostgreSQL for tests, in a temporary folder, as a user without rights, reached over loopback only."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+_PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
+PASSWORD = "geheim/@:%?ü"  # with all that an address must write otherwise
+_QUOTED = "geheim%2F%40%3A%25%3F%C3%BC"
+
+
+def programs() -> Path | None:
+    """Return the folder of PostgreSQL's newest programs, wherever a system puts them."""
+    if found := shutil.which("initdb"):
+        return Path(found).parent
+    found = sorted(path for place in _PLACES for path in Path("/").glob(place[1:]) if (path / "initdb").exists())
+    return found[-1] if found else None
+
+
+class PostgresServer:
+    """A server with one database, `hunyuan`; each test has a schema of its own in it.
+
+    Args:
+        programs: Folder of its programs.
+        is_durable: Whether commits wait for the disk, as they do by default.
+    """
+
+    def __init__(self, programs: Path, *, is_durable: bool = False) -> None:
+        self._programs = programs
+        self._folder = Path(tempfile.mkdtemp(prefix="hunyuan-ui-postgres-"))
+        self._is_durable = is_durable
+        self._process: subprocess.Popen[Any] | None = None
+        with closing(socket.socket()) as trial:
+            trial.bind(("127.0.0.1", 0))
+            self.port: int = trial.getsockname()[1]
+        secret = self._folder / "password"
+        secret.write_text(PASSWORD, encoding="utf-8")
+        if os.getuid() == 0:
+            shutil.chown(self._folder, "nobody")
+            shutil.chown(secret, "nobody")
+        options = ["-U", "owner", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--locale=C", "--no-sync"]
+        self._run("initdb", "-D", str(self._data), *options)
+        self.start()
+        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE hunyuan")
+
+    def url(self, name: object) -> str:
+        """Return the address of a schema of its own, which is created where it is not there."""
+        schema = "t" + sha256(str(name).encode()).hexdigest()[:20]
+        with psycopg.connect(self._address("hunyuan"), autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}".encode())
+        return f"{self._address('hunyuan')}?options=-csearch_path%3D{schema}"
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", f"port={self.port}"]
+        if not self._is_durable:
+            options += ["-c", "fsync=off"]
+        command = [str(self._programs / "postgres"), "-D", str(self._data), *options]
+        with (self._folder / "log").open("ab") as log:
+            process = self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **_without_rights())
+        deadline = time.monotonic() + 30
+        while not self._answers():
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise RuntimeError((self._folder / "log").read_text("utf-8", "replace")[-2000:])
+            time.sleep(0.05)
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """Stop the server: SIGQUIT is its mode `immediate`, SIGINT is `fast`."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(30)
+            self._process = None
+
+    def cut(self) -> None:
+        """End every connection to it."""
+        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'hunyuan'")
+
+    def close(self) -> None:
+        """Stop the server and remove its folder."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    def _address(self, database: str) -> str:
+        return f"postgresql://owner:{_QUOTED}@127.0.0.1:{self.port}/{database}"
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self._address("postgres"), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._programs / program), *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd="/", **_without_rights())
+
+
+def _without_rights() -> dict[str, Any]:
+    # PostgreSQL does not run as root.
+    if os.getuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
