@@ -1,7 +1,9 @@
-"""FolderWatch: detects that ledger or lock were moved or deleted while in use, and saves what can be saved."""
+"""FolderWatch: detects that ledger or lock are gone while in use, and saves what can be saved."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -32,11 +34,13 @@ class FolderWatch:
         self._services = services
         self._under_way = under_way
         self._astray: frozenset[str] = frozenset()
+        self._is_away = False
+        self._asked_at = -math.inf  # time.monotonic()
         self._saved = -1
         self._copy: Path | None = None
 
     async def look(self) -> JobProblem | None:
-        """Return why nothing may be sent, if folder, ledger or lock are not those in use any more."""
+        """Return why nothing may be sent: folder, ledger or lock are not those in use any more, or out of reach."""
         astray = self._services.folder.astray
         if astray != self._astray:
             self._astray = astray
@@ -44,7 +48,28 @@ class FolderWatch:
             self._tell()
         if astray and LOCK_NAME not in astray:
             await self._save()
-        return JobProblem.from_code("folder_replaced") if astray else None
+        if astray:
+            return JobProblem.from_code("folder_replaced")
+        return await self._database_problem()
+
+    async def _database_problem(self) -> JobProblem | None:
+        """Ask a database that is elsewhere whether it is there; tell when it goes and when it comes back."""
+        ledger, now = self._services.ledger, time.monotonic()
+        is_fresh = now - self._asked_at < LOOK_EVERY_S / 2 and ledger.problem is None and not self._is_away
+        if not ledger.can_be_away or is_fresh:
+            return None
+        self._asked_at = now
+        try:
+            await self._services.reads(ledger.try_again)
+        except StorageError as error:
+            if not self._is_away:
+                log.trouble("ledger.away", code=error.code)
+            self._is_away = True
+            return JobProblem.of(error)
+        if self._is_away:
+            log.event("ledger.back")
+        self._is_away = False
+        return None
 
     def _tell(self) -> None:
         if not self._astray:

@@ -25,6 +25,7 @@ from hunyuan_ui.settings import Settings
 # A stop must end within 10 s, and a v2 submit is answered long before (docs/facts/faults-and-security.md row 56).
 STOP_WITHIN_S: Final = 8.0
 _KEY_CHECK_S: Final = 1.0
+_HELD_S: Final = 1.0  # between two looks while nothing may be sent
 _RESTART_S: Final = 1.0  # before a task that died is started again
 
 
@@ -130,7 +131,7 @@ class Dispatcher:
 
     async def _dispatch(self) -> None:
         while not self._is_stopping:
-            wait_s = None
+            wait_s: float | None = _HELD_S
             if not await self._is_held_by_the_folder():
                 await self._end_pause_if_possible()
                 wait_s = self._send_what_may_go()
@@ -139,12 +140,12 @@ class Dispatcher:
             self._wake.clear()
 
     async def _is_held_by_the_folder(self) -> bool:
-        """Whether nothing may be sent because ledger or lock were replaced; sets the phase of the queued jobs."""
+        """Whether nothing may be sent because ledger or lock are out of reach; sets the phase of the queued jobs."""
         trouble = await self._folder_watch.look()
         for live in self.waiting():
             if trouble is not None:
                 live.phase, live.note = Phase.PAUSED, trouble
-            elif live.note is not None and live.note.code == "folder_replaced":
+            elif live.note is not None and live.note.code in ("folder_replaced", "database_away"):
                 live.phase, live.note = Phase.WAITING, None
         return trouble is not None
 

@@ -297,12 +297,13 @@ class JobRunner:
     @property
     def is_healthy(self) -> bool:
         """Whether jobs are accepted and will be sent."""
-        return self._is_open and self._dispatcher.is_alive and self._services.folder.can_write
+        is_usable = self._services.folder.can_write and self._services.ledger.problem is None
+        return self._is_open and self._dispatcher.is_alive and is_usable
 
     @property
     def problem(self) -> JobProblem | None:
         """Why nothing may be spent now; None if it may."""
-        if (refusal := self._services.folder.problem) is not None:
+        if (refusal := self._services.folder.problem or self._services.ledger.problem) is not None:
             return JobProblem.of(refusal)
         if needs_review(self._services.folder.path) and not self.settings.is_preview:
             return JobProblem.from_code("ledger_damaged")

@@ -1,0 +1,146 @@
+"""The database goes away while videos are being made, and comes back: nothing is sent without a commit or twice."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.job import JobStatus, new_id
+from hunyuan_ui.jobs import folder_watch as folder_watch
+from hunyuan_ui.jobs import queue as queue
+from hunyuan_ui.ledger import postgres
+from tests.faults import oracle
+from tests.faults.conftest import impatient as impatient
+from tests.faults.conftest import lines as lines
+from tests.faults.conftest import service as service
+from tests.faults.rig import OWNER, Rig, click, ended, next_job_works, until
+from tests.faults.service import PaidService
+from tests.postgres_server import PASSWORD, PostgresServer, programs
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A server of this test alone, for it is stopped; its commits wait for the disk."""
+    found = programs()
+    assert found is not None
+    own = PostgresServer(found, is_durable=True)
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def rig(
+    tmp_path: Path,
+    service: PaidService,
+    postgres_server: PostgresServer,
+    server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Rig:
+    """Opens runners on one database."""
+    monkeypatch.setattr("tests.stored_jobs.server", server)
+    monkeypatch.setattr(postgres, "REST_S", 0.05)
+    monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(folder_watch, "LOOK_EVERY_S", 0.1)
+    return Rig(tmp_path / "data", service.origin, settings={"concurrency": 4, "daily_limit_usd": 1000.0})
+
+
+def _posts(service: PaidService) -> int:
+    return sum(service.billed().values())
+
+
+@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGINT])
+@pytest.mark.parametrize("posts", [1, 9])
+async def test_twenty_jobs_survive_a_database_that_is_stopped_and_started(
+    rig: Rig, service: PaidService, server: PostgresServer, lines: io.StringIO, posts: int, how: signal.Signals
+) -> None:
+    async with rig.running() as runner:
+        jobs = [await click(runner) for _ in range(20)]
+        await until(lambda: _posts(service) >= posts)
+        server.stop(how)
+        await until(lambda: "ledger.away" in lines.getvalue())
+        assert runner.problem is not None
+        assert runner.problem.code == "database_away"
+        assert not runner.is_healthy
+        with pytest.raises(StorageError, match="database_away"):
+            await click(runner)
+        server.start()
+        made = [await ended(runner, job_id) for job_id in jobs]
+        await until(lambda: runner.problem is None)
+        assert runner.is_healthy
+        await next_job_works(runner)
+    statuses = {job.status for job in made}
+    assert statuses <= {JobStatus.DONE, JobStatus.UNKNOWN}
+    oracle.check(rig.folder, service, lines.getvalue())
+    events = [json.loads(line)["event"] for line in lines.getvalue().splitlines()]
+    assert events.count("ledger.away") == events.count("ledger.back") == 1
+    assert PASSWORD not in lines.getvalue()
+
+
+async def test_an_idle_page_notices_by_itself_that_the_database_goes_and_comes_back(
+    rig: Rig, server: PostgresServer
+) -> None:
+    async with rig.running() as runner:
+        assert runner.is_healthy
+        server.stop()
+        await until(lambda: not runner.is_healthy)
+        assert runner.problem is not None
+        assert runner.problem.code == "database_away"
+        server.start()
+        await until(lambda: runner.is_healthy)
+        await next_job_works(runner)
+
+
+async def test_nothing_is_sent_while_the_database_is_away(
+    rig: Rig, service: PaidService, server: PostgresServer
+) -> None:
+    async with rig.running() as runner:
+        await next_job_works(runner)
+        server.stop()
+        for _ in range(3):
+            with pytest.raises(StorageError, match="database_away"):
+                await click(runner)
+        assert _posts(service) == 1
+        server.start()
+        await until(lambda: runner.problem is None)
+        await next_job_works(runner)
+        assert _posts(service) == 2
+
+
+async def test_a_click_whose_commit_got_no_answer_is_one_job(
+    rig: Rig, service: PaidService, server: PostgresServer
+) -> None:
+    def stop(name: str) -> None:
+        if name == "ledger.add.committed":
+            rig_stop()
+
+    def rig_stop() -> None:
+        server.stop()
+        server.start()
+
+    rig.checkpoint = stop
+    async with rig.running() as runner:
+        job_id = new_id()
+        await click(runner, job_id)
+        await click(runner, job_id)
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    assert _posts(service) == 1
+    oracle.check(rig.folder, service)
+
+
+async def test_a_connection_that_is_cut_between_two_changes_is_made_anew(
+    rig: Rig, service: PaidService, server: PostgresServer
+) -> None:
+    async with rig.running() as runner:
+        await next_job_works(runner)
+        server.cut()
+        await next_job_works(runner)
+        assert runner.problem is None
+        assert [job.status for job in await runner.jobs(OWNER)] == [JobStatus.DONE] * 2
