@@ -49,8 +49,8 @@ ROOMS: dict[str, str] = {
     ),
     "local_endpoint": "endpoint.contract errors estimate media prompt_help request strict_numbers words",
     "ui": (
-        "csv_text errors estimate file_type job jobs library.conversions log own_names prompt_help request settings "
-        "startup words"
+        "csv_text errors estimate file_type job jobs library.conversions log own_names prompt_help prompt_list request "
+        "settings startup words"
     ),
     "app": "errors jobs log startup ui words",
     "check": "endpoint errors estimate files ledger request settings words",

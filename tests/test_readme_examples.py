@@ -73,7 +73,9 @@ def test_no_example_is_left_out() -> None:
 
 def test_the_python_example_makes_a_video(app: RunningApp, tmp_path: Path) -> None:
     said = run([sys.executable, "-"], at(app, block("python", "gradio_client")), tmp_path)
-    video, seed, cost = said.splitlines()[-1].split()
+    made, of_list = said.splitlines()[-2:]
+    video, seed, cost = made.split()
+    assert of_list.startswith("3 of 3 ")
     assert frames(video) == 25
     assert (int(seed), float(cost)) == (96501778, 0.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -127,6 +128,22 @@ class MyVideos:
     def signature(self, job: Job) -> str:
         """Return the signature that opens this video's files to whoever holds it."""
         return self._signed_links.signature(job.visitor, job.id)
+
+    def list_signature(self, list_id: str) -> str:
+        """Return the signature that opens the ZIP of a list to whoever holds it."""
+        return self._signed_links.signature("list", list_id)
+
+    def opens_list(self, list_id: str, signature: str) -> bool:
+        """Whether this is the signature of that list."""
+        return self._signed_links.opens(signature, "list", list_id)
+
+    def path_of(self, job: Job | None) -> Path | None:
+        """Return the path of a job's video if it is made and still there."""
+        if job is None or job.status is not JobStatus.DONE:
+            return None
+        with suppress(MediaError):
+            return self._services.library.video(job.id)
+        return None
 
     def token(self, job_id: str, request: VideoRequest | None = None) -> str:
         """Return the token of a caller who identifies themselves by a job id of their own choice only.

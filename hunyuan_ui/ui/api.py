@@ -20,17 +20,27 @@ from hunyuan_ui.errors import PRICE_REFUSALS, AccessError, HunyuanUIError, Inval
 from hunyuan_ui.file_type import BY_SUFFIX
 from hunyuan_ui.job import MICRO, Job, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.prompt_list import MOST_BYTES, MOST_ROWS
 from hunyuan_ui.request import Parameter, VideoRequest, parameters
+from hunyuan_ui.ui.batch import SUBMIT_MANY, BatchCalls
 from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
 from hunyuan_ui.ui.mcp import NO_TOOL, readable_by_agents
 from hunyuan_ui.ui.served_files import download_name, served_copy
 from hunyuan_ui.ui.views import as_json
-from hunyuan_ui.ui.visitor import VISITOR_HEADER, Event, address_of, headers_of, login_of, page_event, say_for
+from hunyuan_ui.ui.visitor import (
+    CODE_HEADER,
+    KEY_HEADER,
+    PAYER_HEADER,
+    VISITOR_HEADER,
+    Event,
+    address_of,
+    headers_of,
+    login_of,
+    page_event,
+    say_for,
+)
 from hunyuan_ui.words import words
 
-KEY_HEADER: Final = "x-api-key"
-CODE_HEADER: Final = "x-access-code"
-PAYER_HEADER: Final = "x-payer"  # owner, visitor or nobody (local preview), where there is a choice
 LONGEST_STATUS_WAIT_S: Final = 25.0  # agents give up on a tool after about 30 s
 MOST_USD: Final = 1000  # for one video
 SLOTS: Final = 38  # of the 40 that Gradio's queue has
@@ -43,6 +53,11 @@ _STATUS_SHOWN: Final = ("status", "phase", "is_active", "elapsed_s", "usual_s", 
 # Parameters that are not fields of the request, and the end of the key of each one's help, after "api.".
 _JOB_HELP: Final = {"job_id": "job_id", "most_usd": "most_usd"}
 _STATUS_HELP: Final = {"job_id": "job_id_returned", "wait_s": "wait_s", "look_again": "look_again"}
+_LIST_HELP: Final = {
+    name: f"list_{name}"
+    for name in ("prompts", "name", "budget_usd", "kind", "picks", "picks_seed", "only_check", "retry_failed")
+}
+_LIST_STATUS_HELP: Final = {"list_id": "list_id", "wait_s": "wait_s", "stop": "list_stop"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +252,9 @@ def declare_api(runner: JobRunner) -> None:
     _declare(calls.status, _resolved(calls.status), _STATUS_HELP, queue=False)
     _declare(calls.result, _resolved(calls.result), _STATUS_HELP, queue=False)
     _declare(calls.estimate, signature_of({"caller": gr.Request}, dict[str, Any]), {}, queue=False)
+    lists = BatchCalls(runner)
+    _declare(lists.submit_many, SUBMIT_MANY, _LIST_HELP)
+    _declare(lists.status_many, _resolved(lists.status_many), _LIST_STATUS_HELP, queue=False)
 
 
 def _declare(call: Event, signature: inspect.Signature, helps: dict[str, str], **options: Any) -> None:
@@ -246,7 +264,7 @@ def _declare(call: Event, signature: inspect.Signature, helps: dict[str, str], *
         guarded._mcp_type = NO_TOOL  # it waits for minutes, and agents give up on a tool long before
     guarded.__signature__ = signature
     guarded.__annotations__ = {name: found.annotation for name, found in signature.parameters.items()}
-    say, ranges = words(), {"most": MOST_USD, "longest_s": LONGEST_STATUS_WAIT_S}
+    say, ranges = words(), {"most": MOST_USD, "longest_s": LONGEST_STATUS_WAIT_S, "rows": MOST_ROWS}
     own = {name: say(f"api.{key}", **ranges) for name, key in helps.items()}
     helps = {**{field.name: _help(field) for field in parameters()}, **own}
     lines = [f"    {name}: {helps[name]}" for name in signature.parameters if name in helps]
@@ -256,6 +274,8 @@ def _declare(call: Event, signature: inspect.Signature, helps: dict[str, str], *
     *_, declared = cast("Any", get_blocks_context()).fns.values()
     for component, name in zip(declared.inputs, (name for name in signature.parameters if name in helps), strict=True):
         component.api_info()["description"] = helps[name]
+        if name == "prompts":
+            component.api_info()["maxLength"] = MOST_BYTES
 
 
 def _wait_s(wished: object) -> float:

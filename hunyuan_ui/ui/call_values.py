@@ -272,7 +272,7 @@ def _kind_of(block: Any) -> Kind:
 def _described(schema: Mapping[str, Any]) -> Kind:
     """Return the check of a value that `gr.api` declares by its JSON type."""
     kinds = {
-        "string": _text_of(MOST_TEXT),
+        "string": _text_of(int(schema.get("maxLength", MOST_TEXT))),
         "integer": _number_or_word,
         "number": _number_or_word,
         "boolean": _flag,

@@ -26,6 +26,7 @@ from hunyuan_ui.words import Words, words, words_for
 
 MOST_BYTES: Final = 64 * 1024  # the longest prompts, every character escaped, are half of it
 # A video dropped for its settings; one made here has a tenth of it. Gradio is told too, although its uploads are shut.
+MOST_LIST_BYTES: Final = 2 * 1024 * 1024 + MOST_BYTES  # the longest list, every second character escaped
 MOST_FILE_BYTES: Final = 64 * 1024 * 1024
 
 _READ: Final = frozenset({"GET", "HEAD"})
@@ -63,13 +64,19 @@ class Path(NamedTuple):
     methods: frozenset[str]
     kind: Kind
     check: Check | None = None
+    most_bytes: int = MOST_BYTES
 
 
-def _open(pattern: str, methods: frozenset[str], kind: Kind, check: Check | None = None) -> Path:
-    return Path(re.compile(pattern, re.DOTALL), methods, kind, check)
+def _open(
+    pattern: str, methods: frozenset[str], kind: Kind, check: Check | None = None, most_bytes: int = MOST_BYTES
+) -> Path:
+    return Path(re.compile(pattern, re.DOTALL), methods, kind, check, most_bytes)
 
 
 _NAME: Final = "(?P<name>[^/]+)"
+_LIST: Final = "(?P<name>submit_many)"
+_NAMED: Final[Check] = lambda rules, body, at: rules.named(body, at["name"])  # noqa: E731
+_CALLED: Final[Check] = lambda rules, body, at: rules.called(body, at["name"])  # noqa: E731
 
 GRADIO: Final = (
     _open("/?", _READ, Kind.PAGE),
@@ -83,8 +90,10 @@ GRADIO: Final = (
     _open("/gradio_api/queue/data", _READ, Kind.OWN),
     _open("/gradio_api/queue/join", _POST, Kind.OWN, lambda rules, body, _: rules.joined(body)),
     _open(f"/gradio_api/(run|api)/{_NAME}/?", _POST, Kind.OWN, lambda rules, body, at: rules.run(body, at["name"])),
-    _open(f"/gradio_api/call/v2/{_NAME}/?", _POST, Kind.API, lambda rules, body, at: rules.named(body, at["name"])),
-    _open(f"/gradio_api/call/{_NAME}/?", _POST, Kind.API, lambda rules, body, at: rules.called(body, at["name"])),
+    _open(f"/gradio_api/call/v2/{_LIST}/?", _POST, Kind.API, _NAMED, MOST_LIST_BYTES),
+    _open(f"/gradio_api/call/{_LIST}/?", _POST, Kind.API, _CALLED, MOST_LIST_BYTES),
+    _open(f"/gradio_api/call/v2/{_NAME}/?", _POST, Kind.API, _NAMED),
+    _open(f"/gradio_api/call/{_NAME}/?", _POST, Kind.API, _CALLED),
     _open(f"/gradio_api/call/(v2/)?{_NAME}/[^/]+", _READ, Kind.API),
     _open("/gradio_api/cancel", _POST, Kind.OWN, lambda rules, body, _: rules.cancelled(body)),
     _open("/gradio_api/component_server/?", _POST, Kind.OWN, lambda rules, body, _: rules.served(body)),
@@ -204,9 +213,9 @@ class Doors:
         if scope["method"] in _READ:
             await self._app(scope, receive, send)
             return
-        body = await _read(scope, receive)
+        body = await _read(scope, receive, path.most_bytes)
         if body is None:
-            await _told(413, say("door.too_large", limit=MOST_BYTES))(scope, receive, send)
+            await _told(413, say("door.too_large", limit=path.most_bytes))(scope, receive, send)
             return
         if path.check is not None:
             try:
@@ -293,10 +302,10 @@ def _is_json(headers: Headers) -> bool:
     return kind == "application/json"
 
 
-async def _read(scope: Scope, receive: Receive) -> bytes | None:
+async def _read(scope: Scope, receive: Receive, most_bytes: int) -> bytes | None:
     """Return a whole body; None when it is larger than what may be sent here, whatever its header says."""
     length = Headers(scope=scope).get("content-length", "0")
-    if not length.isdigit() or len(length) > 9 or int(length) > MOST_BYTES:
+    if not length.isdigit() or len(length) > 9 or int(length) > most_bytes:
         return None
     body, has_more = b"", True
     while has_more:
@@ -305,7 +314,7 @@ async def _read(scope: Scope, receive: Receive) -> bytes | None:
             return b""
         body += message.get("body", b"")
         has_more = message.get("more_body", False)
-        if len(body) > MOST_BYTES:
+        if len(body) > most_bytes:
             return None
     return body
 

@@ -235,14 +235,14 @@ def build_video_routes(runner: JobRunner) -> list[Route]:
     page = VideoPages(runner)
     files = VideoFiles(runner)
     return [
-        Route(VIDEOS, _guarded(page.many)),
-        Route(f"{VIDEOS}/{{id}}.mp4", _guarded(files.video)),
-        Route(f"{VIDEOS}/{{id}}.webp", _guarded(files.poster)),
-        Route(f"{VIDEOS}/{{id}}/export.{{kind}}", _guarded(files.export)),
-        Route(f"{VIDEOS}/{{id}}/favourite", _guarded(page.mark), methods=["POST"]),
-        Route(f"{VIDEOS}/{{id}}", _guarded(page.one)),
-        Route(f"{VIDEOS}/{{id}}", _guarded(page.remove), methods=["DELETE"]),
-        Route(SETTINGS, _guarded(page.read_settings), methods=["POST"]),
+        Route(VIDEOS, guarded(page.many)),
+        Route(f"{VIDEOS}/{{id}}.mp4", guarded(files.video)),
+        Route(f"{VIDEOS}/{{id}}.webp", guarded(files.poster)),
+        Route(f"{VIDEOS}/{{id}}/export.{{kind}}", guarded(files.export)),
+        Route(f"{VIDEOS}/{{id}}/favourite", guarded(page.mark), methods=["POST"]),
+        Route(f"{VIDEOS}/{{id}}", guarded(page.one)),
+        Route(f"{VIDEOS}/{{id}}", guarded(page.remove), methods=["DELETE"]),
+        Route(SETTINGS, guarded(page.read_settings), methods=["POST"]),
     ]
 
 
@@ -373,17 +373,17 @@ def _file(request: Request, job: Job, file: _File) -> Response:
     return response
 
 
-def _guarded(answer: Answer) -> Answer:
-    """Return the answer with every refusal as a sentence in the visitor's language."""
+def guarded(answer: Answer) -> Answer:
+    """Return a route's answer with every refusal as a sentence in the visitor's language."""
 
-    async def guarded(request: Request) -> Response:
+    async def answered(request: Request) -> Response:
         try:
             return await answer(request)
         except HunyuanUIError as error:
             sentence = words_for(request.cookies, request.headers).sentence(error)
             return _json({"problem": sentence, "code": error.code}, _status(error))
 
-    return guarded
+    return answered
 
 
 def _status(error: HunyuanUIError) -> int:

@@ -19,6 +19,9 @@ from hunyuan_ui.settings import Settings
 from hunyuan_ui.words import Words, words, words_for
 
 VISITOR_HEADER: Final = "x-hunyuan-visitor"
+KEY_HEADER: Final = "x-api-key"
+CODE_HEADER: Final = "x-access-code"
+PAYER_HEADER: Final = "x-payer"  # owner, visitor or nobody (local preview), where there is a choice
 
 Event = Callable[..., Awaitable[Any]]
 OnProblem = Callable[[JobProblem, "str | None", Words], Any]

@@ -61,6 +61,7 @@ FOR_ALL = {  # in public, and there without a login
     *("/gradio_api/call/{api_name}/{event_id}", "/gradio_api/call/v2/{api_name}/{event_id}"),
     *("/gradio_api/file={path_or_url:path}", "/gradio_api/hunyuan/videos/{id}.mp4"),
     *("/gradio_api/hunyuan/videos/{id}.webp", "/gradio_api/hunyuan/videos/{id}/export.{kind}"),
+    "/gradio_api/hunyuan/lists/{id}.zip",
     *("/gradio_api/hunyuan/looks/preview.png", "/gradio_api/hunyuan/looks/touch-icon.png"),
 }
 NEEDS_A_CHANGE = {"/gradio_api/component_server", "/gradio_api/component_server/"}  # no component has a function

@@ -68,7 +68,9 @@ async def refused(session: ClientSession, tool: str, **arguments: Any) -> str:
 async def test_the_tools_are_those_that_answer_soon(app: RunningApp) -> None:
     async with agent(app) as session:
         tools = (await session.list_tools()).tools
-    assert sorted(tool.name for tool in tools) == ["estimate", "result", "status", "submit"]
+    assert sorted(tool.name for tool in tools) == [
+        *("estimate", "result", "status", "status_many", "submit", "submit_many")
+    ]
     assert all(tool.description for tool in tools)
 
 

@@ -1,0 +1,103 @@
+"""The ZIP of a list: whole, streamed in pieces, and never taken for whole when it is not."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tracemalloc
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.job import JobProblem, JobStatus
+from hunyuan_ui.jobs.batch_files import CSV_NAME, csv_of, file_name, zip_of
+from hunyuan_ui.jobs.batch_view import Entry
+from hunyuan_ui.prompt_list import job_id, read_list
+from tests.stored_jobs import NOON, job
+
+MIB = 2**20
+
+
+def entries(count: int) -> list[Entry]:
+    rows = read_list("\n".join(f"a fox, take {number}" for number in range(count)), "x").rows
+    done = [
+        job(id=job_id("0" * 32, row), status=JobStatus.DONE, ended_at=NOON, cost_microusd=1_460_000) for row in rows
+    ]
+    return [Entry(row, one.id, row.request, one) for row, one in zip(rows, done, strict=True)]
+
+
+def stored(folder: Path, listed: list[Entry], size: int) -> list[tuple[Entry, Path]]:
+    videos = [(entry, folder / f"{entry.job_id}.mp4") for entry in listed]
+    for entry, path in videos:
+        with path.open("wb") as file:
+            file.write(entry.job_id.encode())
+            file.truncate(size)
+    return videos
+
+
+def table(names: Mapping[str, str]) -> bytes:
+    return "\n".join(names.values()).encode()
+
+
+def test_two_hundred_videos_are_zipped_in_pieces(tmp_path: Path) -> None:
+    listed = entries(200)
+    videos = stored(tmp_path, listed, MIB)
+    largest, target = 0, tmp_path / "list.zip"
+    tracemalloc.start()
+    with target.open("wb") as file:
+        for piece in zip_of(videos, table):
+            largest = max(largest, len(piece))
+            file.write(piece)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert largest < MIB
+    assert peak < 4 * MIB
+    with zipfile.ZipFile(target) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [*(file_name(entry, ".mp4") for entry in listed), CSV_NAME]
+        for entry, path in videos[::40]:
+            assert archive.read(file_name(entry, ".mp4")) == path.read_bytes()
+
+
+def test_a_video_that_is_gone_is_left_out_and_one_that_is_cut_short_breaks_it_off(tmp_path: Path) -> None:
+    listed = entries(3)
+    videos = stored(tmp_path, listed, MIB)
+    videos[1][1].unlink()
+    whole = io.BytesIO(b"".join(zip_of(videos, table)))
+    with zipfile.ZipFile(whole) as archive:
+        names = [file_name(listed[0], ".mp4"), file_name(listed[2], ".mp4")]
+        assert archive.namelist() == [*names, CSV_NAME]
+        assert archive.read(CSV_NAME).decode().split("\n") == names
+    pieces = zip_of(stored(tmp_path, listed, MIB), table, chunk_bytes=MIB // 4)
+    next(pieces)
+    with videos[0][1].open("r+b") as file:
+        file.truncate(MIB // 2)
+    with pytest.raises(OSError, match=listed[0].job_id):
+        list(pieces)
+
+
+def test_a_zip_that_nobody_reads_to_its_end_closes_its_file(tmp_path: Path) -> None:
+    pieces = zip_of(stored(tmp_path, entries(2), MIB), table)
+    next(pieces)
+    pieces.close()  # type: ignore[attr-defined]  # a warning about an open file would fail this test
+
+
+def test_the_table_says_what_became_of_each_row_and_computes_nothing() -> None:
+    made, failed, unsent, deleted = entries(4)
+    assert failed.job is not None
+    failed.job = replace(failed.job, status=JobStatus.FAILED, cost_microusd=None, problem=JobProblem.from_code("x"))
+    unsent.job = None
+    unsent.request = unsent.request.model_copy(update={"prompt": "=HYPERLINK(1)"})
+    deleted.is_deleted = True
+    data = csv_of([made, failed, unsent, deleted], {made.job_id: "a.mp4"}, lambda problem: f"because {problem.code}")
+    rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+    assert [row["state"] for row in rows] == ["done", "failed", "not_sent", "deleted"]
+    assert [row["file"] for row in rows] == ["a.mp4", "", "", ""]
+    assert [row["cost_usd"] for row in rows] == ["1.46", "", "", "1.46"]
+    assert rows[1]["problem"] == "because x"
+    assert rows[2]["prompt"] == "'=HYPERLINK(1)"
+    assert (rows[3]["prompt"], rows[3]["seed"]) == ("", "")
+    assert rows[0]["seed"] == "96501778"
