@@ -100,7 +100,7 @@ def _tidy_proxies(environ: MutableMapping[str, str]) -> None:
         found = _PROXY.fullmatch(text)
         if found is None:
             raise SettingsError(name, "proxy")
-        if (found["scheme"] or "").startswith("socks") and not _is_installed("socksio"):
+        if (found["scheme"] or "").startswith("socks") and not is_installed("socksio"):
             raise SettingsError(name, "proxy_socks")
     if wanted:
         # Gradio asks itself at the start whether it answers; a proxy would be asked in its place.
@@ -108,5 +108,6 @@ def _tidy_proxies(environ: MutableMapping[str, str]) -> None:
         environ["no_proxy"] = ",".join(filter(None, [*known, text_of(environ, "GRADIO_SERVER_NAME").strip("[]")]))
 
 
-def _is_installed(package: str) -> bool:
+def is_installed(package: str) -> bool:
+    """Whether an optional package can be imported; it is not imported for that."""
     return any(module.name == package for module in pkgutil.iter_modules())

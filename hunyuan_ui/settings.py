@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.env_file import NAMED_BY, add_env_file
-from hunyuan_ui.environment import read_value, text_of, tidy
+from hunyuan_ui.environment import is_installed, read_value, text_of, tidy
 from hunyuan_ui.errors import SettingsError, reason
 from hunyuan_ui.own_names import is_loopback, listening_name
 from hunyuan_ui.proxies import DIRECT, Proxies, Proxy
@@ -206,6 +206,14 @@ class Settings:
             "Space only: the owner's key is used for visitors with a Hugging Face login.",
         ),
     )
+    notify: Secret | None = field(
+        default=None,
+        metadata=_declared(
+            "HUNYUAN_UI_NOTIFY",
+            Secret,
+            "Addresses of Apprise, with spaces between, to tell what becomes of videos; needs pip install apprise.",
+        ),
+    )
     server_name: str = field(
         default="127.0.0.1", metadata=_declared("GRADIO_SERVER_NAME", listening_name, "Address to listen on.")
     )
@@ -269,6 +277,8 @@ class Settings:
             values.setdefault("history_url", base_url + _HISTORY_PATH)
         values.setdefault("data_dir", (home / "data").resolve())
         _check_key(values.get("api_key"))
+        if values.get("notify") is not None and not is_installed("apprise"):
+            raise SettingsError("HUNYUAN_UI_NOTIFY", "notify_package")
         shared = share or (
             bool(asked := text_of(environ, "GRADIO_SHARE")) and read_value("GRADIO_SHARE", asked, _yes_or_no)
         )
@@ -331,7 +341,7 @@ class Settings:
     def secrets(self) -> list[Secret]:
         """All that must never be written anywhere, among it the database's password alone, as it is and as quoted."""
         url = self.database_url
-        found = [secret for secret in (self.api_key, self.access_code, url) if secret is not None]
+        found = [secret for secret in (self.api_key, self.access_code, self.notify, url) if secret is not None]
         if url is not None and (password := urlsplit(url.reveal()).password):
             found += [Secret(text) for text in {password, unquote(password)} if len(text) >= _SHORTEST_PASSWORD]
         return found

@@ -86,7 +86,7 @@ STARTS: list[tuple[dict[str, str], str | None]] = [
 @pytest.fixture(autouse=True)
 def environment(own_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take this machine's proxies and certificates away."""
-    monkeypatch.setattr("hunyuan_ui.environment._is_installed", lambda _: False)
+    monkeypatch.setattr("hunyuan_ui.environment.is_installed", lambda _: False)
     for name in [name for name in os.environ if name.lower().endswith("_proxy") or name == "SSL_CERT_FILE"]:
         del os.environ[name]
 

@@ -38,6 +38,7 @@ ROOMS: dict[str, str] = {
     "access_code": "errors job settings",
     "limits": "errors job settings",
     "log": "settings",
+    "notices": "errors job log words",
     "media": "errors file_type files request",
     "prompt_help": "request",
     "ledger": "checkpoint errors estimate job limits request",
@@ -45,7 +46,7 @@ ROOMS: dict[str, str] = {
     "endpoint": "checkpoint errors file_type files proxies request",
     "jobs": (
         "access_code checkpoint csv_text endpoint errors estimate files job ledger library limits local_endpoint.app "
-        "log media prompt_list request settings signed_links"
+        "log media notices prompt_list request settings signed_links"
     ),
     "local_endpoint": "endpoint.contract errors estimate media prompt_help request strict_numbers words",
     "ui": (
@@ -66,6 +67,7 @@ DOORS: dict[str, str] = {
     "httpx": "endpoint",
     "httpcore": "endpoint",  # comes with httpx
     "brotli": "endpoint",
+    "apprise": "notices",
     "socksio": "endpoint",  # optional, as is all of requirements-optional.txt
     "av": "media",
     "PIL": "media local_endpoint.scene",

@@ -155,6 +155,7 @@ def test_every_setting_is_tried_with_good_and_bad_values() -> None:
         "SEGMIND_API_KEY",
         "HUNYUAN_UI_DATABASE_URL",
         "HUNYUAN_UI_ACCESS_CODE",
+        "HUNYUAN_UI_NOTIFY",
         "HUNYUAN_UI_DATA_DIR",
         "GRADIO_SERVER_NAME",
     }
@@ -216,7 +217,7 @@ def test_the_history_follows_the_base_url() -> None:
         ("HUNYUAN_UI_PORT", "HUNYUAN_UI_"),
         ("HUNYUAN_UI_DATABASE", "HUNYUAN_UI_DATABASE_URL"),
         ("HUNYUAN_UI_ENGINE_KEY", "HUNYUAN_UI_"),
-        ("HUNYUAN_UI_NOTIFY", "HUNYUAN_UI_"),
+        ("HUNYUAN_UI_NOTIFIES", "HUNYUAN_UI_NOTIFY"),
         ("HUNYUAN_UI_", "HUNYUAN_UI_"),
         ("SEGMIND_APIKEY", "SEGMIND_API_KEY"),
         ("SEGMIND_KEY", "SEGMIND_API_KEY"),
@@ -265,6 +266,7 @@ def test_a_pair_of_quotes_is_no_part_of_any_value(setting: Setting, quote: str, 
         "HUNYUAN_UI_DATABASE_URL": DATABASE,
         "SEGMIND_API_KEY": KEY,
         "HUNYUAN_UI_ACCESS_CODE": CODE,
+        "HUNYUAN_UI_NOTIFY": "json://127.0.0.1",
         "HUNYUAN_UI_DATA_DIR": str(tmp_path),
     }
     text = plain[setting.name]

@@ -274,6 +274,13 @@ class Batches:
             for task in batch.watched:
                 task.cancel()
         log.event("list.ended", list=batch.plan.list_id)
+        await self._notify(batch)
+
+    async def _notify(self, batch: _Batch) -> None:
+        entries = batch.plan.entries
+        done = sum(entry.job is not None and entry.job.status is JobStatus.DONE for entry in entries)
+        spent = await self._services.reads(self._services.ledger.list_spent, batch.plan.list_id)
+        self._services.notices.list_ended(done, len(entries), spent / MICRO)
 
     async def _sent(self, batch: _Batch, entry: Entry) -> bool:
         """Store a row's job as soon as there is room for it; return False if the list ends here."""

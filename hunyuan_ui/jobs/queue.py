@@ -206,10 +206,16 @@ class Dispatcher:
         if live is not None and not live.job.is_active:
             self.let_go(live.job)
             self.back_up()
+            self._give_notice(live.job)
         elif not task.cancelled() and task.exception() is not None:
             log.trouble("job.task_died", job=job_id, kind=type(task.exception()).__name__)
             asyncio.get_running_loop().call_later(_RESTART_S, self._set_going, job_id)
         self._wake.set()
+
+    def _give_notice(self, job: Job) -> None:
+        # What strangers watch for nothing, or pay themselves, is not the owner's news.
+        if job.payer == "owner" or not self._settings.is_public:
+            self._services.notices.job_ended(job)
 
     def _start_again(self, task: asyncio.Task[None]) -> None:
         """Restart the dispatch loop after any failure (docs/facts/faults-and-security.md row 55)."""

@@ -14,7 +14,7 @@ from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode, Tries
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.endpoint.segmind import EndpointClient
-from hunyuan_ui.errors import AccessError, InvalidRequestError, StorageError
+from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.estimate import Estimate, predicted_seconds
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import DAY_S, MICRO, OWNER, InList, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
@@ -383,6 +383,9 @@ class JobRunner:
         try:
             try:
                 stored, is_new = await self._services.writes.soon(self._services.ledger.add, job, check, list_id)
+            except SpendLimitError as error:
+                self._services.notices.refused(error, self._services.ledger.now())
+                raise
             except StorageError:
                 # A commit that raised may have succeeded all the same; then the click must not be refused.
                 found = await self._services.reads(self._services.ledger.get, job.id)

@@ -26,6 +26,7 @@ from hunyuan_ui.ledger import DATABASE_URL, FILE_NAME, LOG_NAME, Ledger, Opened,
 from hunyuan_ui.ledger.database import Database
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.local_endpoint.app import create_app
+from hunyuan_ui.notices import Notices
 from hunyuan_ui.settings import Secret, Settings
 
 PREVIEW_URL: Final = "http://local-preview.invalid"  # of the local endpoint in this process; no network knows the name
@@ -56,6 +57,7 @@ class Services:
     reads: LedgerThread
     writes: LedgerThread = field(default_factory=lambda: LedgerThread("ledger writes"))
     pause: QueuePause = field(default_factory=QueuePause)
+    notices: Notices = field(default_factory=Notices)
 
     def service_for(self, job: Job) -> Service:
         """Return the service that makes a job: the local preview for a job that nobody pays, else the hosted one."""
@@ -71,6 +73,7 @@ class Services:
         if self.preview is not None:
             await self.preview.client.aclose()
         await asyncio.to_thread(self._release)
+        await asyncio.to_thread(self.notices.close)
 
     def _release(self) -> None:
         self.writes.close()
@@ -105,7 +108,9 @@ def build_services(
     Raises:
         SettingsError: The database cannot be used.
         StorageError: The ledger exists and cannot be opened, not even for reading.
+        SettingsError: A notice cannot be sent to one of the addresses.
     """
+    notices = Notices(settings.notify.reveal() if settings.notify else "")
     folder = folder or DataFolder(settings.data_dir)
     library = VideoLibrary(folder.path / "videos")
     url = settings.database_url
@@ -129,7 +134,15 @@ def build_services(
         interval_s = min(settings.poll_interval_s, PREVIEW_POLL_S)
         preview = service(PREVIEW_URL, PREVIEW_URL + HISTORY, interval_s, create_app(is_free=True))
     return Services(
-        hosted, preview, ledger, library, folder, KeyRing(settings.api_key), Estimates(ledger, reads), reads
+        hosted,
+        preview,
+        ledger,
+        library,
+        folder,
+        KeyRing(settings.api_key),
+        Estimates(ledger, reads),
+        reads,
+        notices=notices,
     )
 
 

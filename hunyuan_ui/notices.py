@@ -1,0 +1,113 @@
+"""Notices outside the browser, by Apprise: what became of a video and what it cost, never what it shows.
+
+A thread of their own sends them, so that no job waits for it; a failure changes nothing else and is logged once.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from typing import Any, Final
+
+from hunyuan_ui import log
+from hunyuan_ui.errors import SettingsError, SpendLimitError
+from hunyuan_ui.job import DAY_S, MICRO, Job, JobStatus
+from hunyuan_ui.words import money, words
+
+_WORDS: Final = words("en")  # the owner's console reads English, too
+_TOLD: Final = (JobStatus.DONE, JobStatus.FAILED, JobStatus.LOST, JobStatus.UNKNOWN)
+_LIMITS: Final = ("over_daily_limit", "over_total_limit")
+_MOST_WAITING: Final = 100  # more are dropped: nobody reads so many
+_CLOSE_WITHIN_S: Final = 3.0
+
+
+class Notices:
+    """Sends notices to the owner's addresses; without any it does nothing.
+
+    Args:
+        addresses: Apprise's, with spaces between them. They hold passwords, so they are never logged or shown.
+
+    Raises:
+        SettingsError: An address is none that Apprise knows; names its place, never its text.
+    """
+
+    def __init__(self, addresses: str = "") -> None:
+        self._waiting: queue.Queue[str | None] = queue.Queue(_MOST_WAITING)
+        self._has_failed = False
+        self._limits_told: dict[str, int] = {}
+        self._thread: threading.Thread | None = None
+        if not addresses.strip():
+            return
+        self._sender = _sender(addresses.split())
+        self._thread = threading.Thread(target=self._send_all, name="notices", daemon=True)
+        self._thread.start()
+
+    def job_ended(self, job: Job) -> None:
+        """Tell that a job has ended with or without a video, and what it cost; not of each video of a list."""
+        if job.status not in _TOLD or (job.status is JobStatus.DONE and "list" in job.notes):
+            return
+        cost_usd = job.counted_microusd / MICRO
+        price = money(cost_usd) if cost_usd else _WORDS["notify.free"]
+        self._tell(_WORDS(f"notify.{job.status.value}", price=price, job=job.id[:8]))
+
+    def refused(self, error: SpendLimitError, now: float) -> None:
+        """Tell that a day's or the total limit is reached, once a day.
+
+        Args:
+            error: Why a job was not stored.
+            now: UTC seconds.
+        """
+        day = int(now // DAY_S)
+        if error.code in _LIMITS and self._limits_told.get(error.code) != day:
+            self._limits_told[error.code] = day
+            self._tell(_WORDS("notify.limit", limit=error.facts["limit"]))
+
+    def list_ended(self, done: int, total: int, cost_usd: float) -> None:
+        """Tell that nothing of a list of prompts is left to do.
+
+        Args:
+            done: Rows that have their video.
+            total: Rows of the list.
+            cost_usd: What all of it cost, in US dollars.
+        """
+        self._tell(_WORDS("notify.list", done=done, total=total, price=cost_usd))
+
+    def close(self) -> None:
+        """Wait some seconds until what was told is sent; blocks."""
+        if self._thread is not None and self._thread.is_alive():
+            try:
+                self._waiting.put(None, timeout=_CLOSE_WITHIN_S)
+            except queue.Full:
+                return
+            self._thread.join(_CLOSE_WITHIN_S)
+
+    def _tell(self, sentence: str) -> None:
+        if self._thread is None:
+            return
+        try:
+            self._waiting.put_nowait(sentence)
+        except queue.Full:
+            self._failed("full")
+
+    def _send_all(self) -> None:
+        while (sentence := self._waiting.get()) is not None:
+            # Whatever a service's own plug-in raises, Apprise itself catches and answers with False.
+            if not self._sender.notify(body=sentence, title=_WORDS["app.title"]):
+                self._failed("refused")
+
+    def _failed(self, why: str) -> None:
+        if not self._has_failed:
+            self._has_failed = True
+            log.trouble("notices.not_sent", why=why)
+
+
+def _sender(addresses: list[str]) -> Any:
+    import apprise
+
+    logging.getLogger("apprise").disabled = True  # it names addresses
+    sender: Any = apprise.Apprise()
+    for place, address in enumerate(addresses, 1):
+        if not sender.add(address):
+            raise SettingsError("HUNYUAN_UI_NOTIFY", "notify_address", place=place)
+    return sender
