@@ -42,10 +42,18 @@ def made(client: Client) -> tuple[str, dict[str, Any]]:
     return client.predict(**SHORT, api_name="/generate")
 
 
-def test_the_api_is_the_five_endpoints_of_the_design(client: Client) -> None:
+def test_the_api_is_the_seven_endpoints_of_the_design(client: Client) -> None:
     found = client.view_api(return_format="dict", print_info=False)
     assert isinstance(found, dict)
-    assert sorted(found["named_endpoints"]) == ["/estimate", "/generate", "/result", "/status", "/submit"]
+    assert sorted(found["named_endpoints"]) == [
+        "/estimate",
+        "/generate",
+        "/result",
+        "/status",
+        "/status_many",
+        "/submit",
+        "/submit_many",
+    ]
 
 
 @pytest.mark.parametrize("name", ["/generate", "/submit", "/estimate"])

@@ -67,9 +67,9 @@ def test_a_space_can_be_duplicated(space: RunningApp) -> None:
     assert [one for one in components(space) if one["props"].get("elem_id") == "duplicate"]
 
 
-def test_a_space_has_the_same_five_endpoints(space: RunningApp) -> None:
+def test_a_space_has_the_same_seven_endpoints(space: RunningApp) -> None:
     named = httpx.get(f"{space.url}gradio_api/info").json()["named_endpoints"]
-    assert sorted(named) == ["/estimate", "/generate", "/result", "/status", "/submit"]
+    assert sorted(named) == ["/estimate", "/generate", "/result", "/status", "/status_many", "/submit", "/submit_many"]
 
 
 def made(space: RunningApp, sent: dict[str, Any]) -> str:

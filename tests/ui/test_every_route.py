@@ -220,7 +220,7 @@ async def test_every_function_is_called_by_whom_it_should(page_built: BuiltPage,
             assert is_in(answer) == is_open, (asker.name, fn.api_name)
             event = await start.ask("GET", f"/gradio_api/call/{fn.api_name}/ab12", asker)
             assert is_in(event) == is_open, (asker.name, fn.api_name)
-    assert public == (0 if mode == "private" else 5 * sum(asker.is_foreign for asker in ASKERS))
+    assert public == (0 if mode == "private" else 7 * sum(asker.is_foreign for asker in ASKERS))
 
 
 @pytest.mark.parametrize("mode", ["public", "share", "space"])

@@ -132,7 +132,7 @@ async def test_an_agent_can_give_no_file(app: RunningApp, tool: str) -> None:
         for name in ("prompt", "width", "job_id"):
             with pytest.raises(McpError, match="a file cannot be given"):
                 await session.call_tool(tool, {**SHORT, name: file})
-        assert len((await session.list_tools()).tools) == 4  # the connection goes on
+        assert len((await session.list_tools()).tools) == 6  # the connection goes on
     assert len(app.events("other.print")) == 0
 
 

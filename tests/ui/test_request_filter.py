@@ -399,10 +399,11 @@ async def test_no_event_reached_directly_spends_anything(unlimited: RunningApp, 
 async def test_no_endpoint_called_by_name_spends_anything(unlimited: RunningApp, paid: PaidEndpoint) -> None:
     async with caller(unlimited) as client:
         named = (await client.get("gradio_api/info")).json()["named_endpoints"]
-        assert set(named) == {"/generate", "/submit", "/status", "/result", "/estimate"}
+        assert set(named) == {"/generate", "/submit", "/status", "/result", "/estimate", "/submit_many", "/status_many"}
         for name, facts in named.items():
             values = {p["parameter_name"]: p.get("parameter_default") for p in facts["parameters"]}
-            values = {**values, **({"prompt": PROMPT} if "prompt" in values else {}), "job_id": new_id()}
+            texts = {"prompt": PROMPT, "prompts": PROMPT, "budget_usd": 5}
+            values = {**values, **{key: texts[key] for key in texts if key in values}, "job_id": new_id()}
             data = [values[p["parameter_name"]] for p in facts["parameters"]]
             for path, body in (
                 (f"run{name}", {"data": data}),

@@ -106,7 +106,7 @@ async def test_a_visitor_sees_their_own_finished_videos_newest_first(shelf: Shel
 async def test_a_listed_video_says_what_a_card_and_a_comparison_need(shelf: Shelf) -> None:
     video = (await shelf.listed())[0]
     assert set(video) == {
-        *("id", "code", "created_at", "length", "duration_s", "width", "height", "facts", "settings"),
+        *("id", "code", "created_at", "length", "duration_s", "width", "height", "facts", "settings", "is_favourite"),
     }
     assert (video["length"], video["width"], video["settings"]["seed"]) == ("0.2 s", 32, 7)
 
