@@ -68,6 +68,7 @@ def failed(page: Page, app: RunningApp) -> None:
     waiting(page, app)
     sentence = words().sentence(JobProblem.from_code("job_failed", detail="the picture was empty"))
     ended = {"is_active": False, "status": "failed", "phase_text": words()["status.failed"], "note_text": sentence}
+    ended |= {"again_text": words()("ended.again", price="about $1.46"), "most_usd": 2.2, "request_id": "2c7f59ea"}
     page.route(JOBS, lambda route: route.fulfill(json={**route.fetch().json(), "jobs": []}))
     page.route(f"{JOBS}/*", lambda route: route.fulfill(json={**route.fetch().json(), **ended}))
     expect(page.locator(".ended")).to_contain_text("Nothing was charged")

@@ -255,7 +255,9 @@ def test_no_price_stands_beside_a_form_that_it_is_not_for(slow: Page) -> None:
     expect(slow.locator("#generate")).to_contain_text("at most")
     number(slow, "video_length").fill("33")
     pick(slow, "quality", "Draft")
-    expect(slow.locator("#generate")).to_contain_text("at most")
+    width, height = pixels("1:1", "480")
+    last = {"width": width, "height": height, "video_length": 33, "infer_steps": STEPS["draft"]}
+    expect(slow.locator("#generate")).to_contain_text(words().price(estimate(DEFAULT.model_copy(update=last)), 2))
     seen = slow.evaluate("[...window.seen].map(JSON.parse)")
     priced = [entry for entry in seen if "$" in entry[-1]]
     assert len(priced) >= 3

@@ -24,7 +24,7 @@ PLAYING = "video => video.currentTime > 0.3 && !video.paused"
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    service = serve(create_app(seconds=2))
+    service = serve(create_app(seconds=4))
     key: dict[str, Any] = {
         "SEGMIND_API_KEY": "SG_0011223344556677",
         "SEGMIND_BASE_URL": service.url,
@@ -228,14 +228,8 @@ def test_a_waiting_job_can_be_cancelled_and_says_so(opened: Page) -> None:
     expect(opened.locator(".others li")).to_have_count(1)
     opened.locator(".under-way").get_by_role("button", name="Cancel").click()
     expect(opened.locator(".ended")).to_contain_text("It was not sent, and nothing was charged")
-    opened.locator(".ended").get_by_role("button", name="Put it back").click()
-    expect(opened.locator(".ended")).to_be_hidden()
-    expect(opened.locator(".under-way .note")).to_have_text(re.compile("Next in line|Starts in about"))
-    opened.locator(".under-way").get_by_role("button", name="Cancel").click()
-    expect(opened.locator(".ended")).to_contain_text("It was not sent, and nothing was charged")
     video_plays(opened)
     opened.reload()
-    opened.wait_for_function("hunyuan.videos.visitor().then(() => true)")
     expect(opened.locator(".result .facts li").first).to_be_visible()
     expect(opened.locator(".ended")).to_be_hidden()
 

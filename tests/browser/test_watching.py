@@ -20,6 +20,7 @@ from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import write
 
 JOB_S = 3.0
+IN_LINE = re.compile("Next in line|Starts in about")
 SLOW_JOB_S = 12.0
 LASTS_MS = {Fault.RESET: 0, Fault.ENDED: 1_000, Fault.REFUSED: 8_000, Fault.BAD_GATEWAY: 8_000, Fault.SILENT: 20_000}
 MOST_SILENCE_MS = 10_000
@@ -478,7 +479,7 @@ def test_the_title_tells_how_it_goes(page: Page, app: RunningApp, prompt: str) -
 
 def test_places_in_line_are_shown_and_a_cancel_before_sending_is_real(page: Page, tmp_path: Path, prompt: str) -> None:
     with (
-        paid_endpoint(seconds=SLOW_JOB_S) as endpoint,
+        paid_endpoint(seconds=2 * SLOW_JOB_S) as endpoint,
         running_app(tmp_path, HUNYUAN_UI_CONCURRENCY="1", **endpoint.settings) as app,
     ):
         visit(page, app.url)
@@ -486,12 +487,17 @@ def test_places_in_line_are_shown_and_a_cancel_before_sending_is_real(page: Page
             expect(page.locator("#generate")).to_be_enabled()
             generate(page, f"{prompt} {take}")
         note, others = page.locator(".under-way .note"), page.locator(".others li")
-        expect(note).to_have_text("Number 2 in line.")
+        expect(note).to_contain_text("Starts in about")
         expect(others).to_have_count(2)
-        expect(others.nth(1)).to_contain_text("Next in line.")
+        expect(others.nth(1)).to_contain_text(IN_LINE)
         others.nth(1).get_by_role("button", name="Cancel").click()
         expect(page.locator(".ended")).to_contain_text("It was not sent, and nothing was charged.")
-        expect(note).to_have_text("Next in line.")
+        page.locator(".ended").get_by_role("button", name="Put it back").click()
+        expect(page.locator(".ended")).to_be_hidden()
+        expect(others).to_have_count(2)
+        others.nth(1).get_by_role("button", name="Cancel").click()
+        expect(page.locator(".ended")).to_contain_text("It was not sent, and nothing was charged.")
+        expect(note).to_contain_text(IN_LINE)
         page.locator(".under-way").get_by_role("button", name="Cancel").click()
         sees_video(page, f"{prompt} one")
         assert endpoint.posts == {f"{prompt} one": 1}
