@@ -458,7 +458,7 @@ def test_interrupted_while_the_video_is_stored_it_is_said_to_be_made(
 
     def interrupt(*values: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.5)  # the signal is taken in another thread
+        time.sleep(2)  # the signal is taken in another thread
         return store(*values)
 
     monkeypatch.setattr(VideoLibrary, "store", interrupt)

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,7 +83,11 @@ async def delete(http: Any, job_id: str) -> None:
 
 def holding(folder: Path, words: str) -> list[str]:
     """Return the names of all files below a folder that hold these words."""
-    return [path.name for path in folder.rglob("*") if path.is_file() and words.encode() in path.read_bytes()]
+    names: list[str] = []
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError, IsADirectoryError):  # a copy with deleted words may go meanwhile
+            names += [path.name] if words.encode() in path.read_bytes() else []
+    return names
 
 
 def of(job_id: str, *folders: Path) -> list[str]:
