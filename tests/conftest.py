@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import ipaddress
+import logging
 import os
 import sys
 import tempfile
@@ -13,7 +15,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from hunyuan_ui import checkpoint
+from hunyuan_ui import checkpoint, log
 from tests import stored_jobs
 from tests.postgres_server import PostgresServer, programs
 
@@ -118,6 +120,18 @@ def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     if request.param == "postgres":
         monkeypatch.setattr(stored_jobs, "server", request.getfixturevalue("postgres_server"))
     return request.param
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """All that the program logs, with no secret named that it could redact."""
+    stream = io.StringIO()
+    logger, root = logging.getLogger("hunyuan_ui"), logging.getLogger()
+    before, others = (logger.handlers[:], logger.level, logger.propagate), root.handlers[:]
+    log.configure(stream=stream)
+    yield stream
+    logger.handlers[:], logger.level, logger.propagate = before
+    root.handlers[:] = others
 
 
 @pytest.fixture

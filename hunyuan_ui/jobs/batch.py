@@ -11,18 +11,19 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from hunyuan_ui import log
 from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
-from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.job import MICRO, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
 from hunyuan_ui.jobs.batch_view import BatchView, Entry, Order, Plan
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.limits import BREAKER_AFTER, SHOWN_TOLERANCE_MICROUSD
 from hunyuan_ui.prompt_list import PromptList, Row, job_id, list_id, seeded
-from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
+
+if TYPE_CHECKING:  # the runner makes the batches
+    from hunyuan_ui.jobs.runner import JobRunner
 
 MOST_BUDGET_USD: Final = 1_000_000
 MOST_RUNNING: Final = 20  # lists at once
@@ -32,38 +33,6 @@ _LOOK_AGAIN_S: Final = 1.0
 _PASSING: Final = frozenset({"queue_full", "visitor_busy", "visitor_places", "too_soon", "ledger_busy"})
 OF_MONEY: Final = frozenset({"over_list_budget", "over_daily_limit", "over_total_limit"})
 _AGAIN: Final = frozenset({JobStatus.FAILED, JobStatus.CANCELLED})  # certainly not charged
-
-
-class Desk(Protocol):
-    """What a batch needs of the runner."""
-
-    async def submit(
-        self,
-        job_id: str,
-        request: VideoRequest,
-        visitor: Visitor,
-        *,
-        payer: Payer | None = None,
-        own_key: str | None = None,
-        is_confirmed: bool = False,
-        is_logged_in: bool = False,
-        in_list: InList | None = None,
-    ) -> Job: ...
-
-    async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job: ...
-
-    async def cancel(self, job_id: str, visitor: Visitor) -> Job: ...
-
-    def payer_of(
-        self,
-        visitor: Visitor,
-        *,
-        payer: Payer | None = None,
-        own_key: str | None = None,
-        is_logged_in: bool = False,
-    ) -> Payer: ...
-
-    def estimate(self, request: VideoRequest, payer: Payer | None = None) -> Estimate: ...
 
 
 @dataclass
@@ -87,13 +56,13 @@ class Batches:
     """The lists of this process.
 
     Args:
-        desk: Takes the jobs.
+        runner: Takes the jobs.
         services: Of this run.
         settings: Of this run.
     """
 
-    def __init__(self, desk: Desk, services: Services, settings: Settings) -> None:
-        self._desk = desk
+    def __init__(self, runner: JobRunner, services: Services, settings: Settings) -> None:
+        self._runner = runner
         self._services = services
         self._settings = settings
         self._batches: dict[str, _Batch] = {}
@@ -110,12 +79,14 @@ class Batches:
             SpendLimitError: Nobody can pay.
             StorageError: The ledger cannot be read.
         """
-        payer = self._desk.payer_of(
+        payer = self._runner.payer_of(
             order.visitor, payer=order.payer, own_key=order.own_key, is_logged_in=order.is_logged_in
         )
         own_id = self.id_of(prompts.name, order.visitor)
         entries = await self._entries(own_id, prompts.rows, retry_failed=order.retry_failed)
-        prices = {entry.row.number: self._desk.estimate(entry.request, payer) for entry in entries if entry.job is None}
+        prices = {
+            entry.row.number: self._runner.estimate(entry.request, payer) for entry in entries if entry.job is None
+        }
         spent = await self._services.reads(self._services.ledger.list_spent, own_id)
         return Plan(own_id, prompts.name, payer, entries, prices, spent / MICRO, self._at_once())
 
@@ -212,7 +183,7 @@ class Batches:
         for entry in view.entries:
             if entry.job is not None and entry.job.status is JobStatus.QUEUED:
                 with suppress(AccessError):  # it has just been sent
-                    await self._desk.cancel(entry.job_id, visitor)
+                    await self._runner.cancel(entry.job_id, visitor)
         log.event("list.stopped", list=list_id)
         return await self.view(list_id, visitor)
 
@@ -302,7 +273,7 @@ class Batches:
 
     async def _submitted(self, batch: _Batch, entry: Entry) -> Job:
         order, plan = batch.order, batch.plan
-        return await self._desk.submit(
+        return await self._runner.submit(
             entry.job_id,
             entry.request,
             order.visitor,
@@ -314,7 +285,7 @@ class Batches:
         )
 
     def _watch(self, batch: _Batch, entry: Entry) -> None:
-        task = asyncio.create_task(self._desk.wait(entry.job_id, _owner_of(entry, batch.order.visitor)))
+        task = asyncio.create_task(self._runner.wait(entry.job_id, _owner_of(entry, batch.order.visitor)))
         batch.watched[task] = entry
 
     async def _next_change(self, batch: _Batch) -> None:
@@ -393,7 +364,7 @@ class Batches:
         return BatchView(list_id, "", max(rows, len(listed)), listed, spent / MICRO, None, left_s, is_running=False)
 
     def _left_s(self, entries: list[Entry], payer: Payer) -> float:
-        left = [self._desk.estimate(entry.request, payer).seconds for entry in entries if not entry.has_ended]
+        left = [self._runner.estimate(entry.request, payer).seconds for entry in entries if not entry.has_ended]
         return max(max(left, default=0.0), sum(left) / self._at_once())
 
 

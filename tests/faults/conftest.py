@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hunyuan_ui import log
 from tests.faults.rig import Rig, be_impatient
 from tests.faults.service import PaidService
 
@@ -31,15 +28,3 @@ def service() -> Iterator[PaidService]:
 def rig(tmp_path: Path, service: PaidService) -> Rig:
     """Opens runners on one data folder."""
     return Rig(tmp_path / "data", service.origin)
-
-
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    """All that the program logs, with no secret named that it could redact."""
-    stream = io.StringIO()
-    logger, root = logging.getLogger("hunyuan_ui"), logging.getLogger()
-    before, others = (logger.handlers[:], logger.level, logger.propagate), root.handlers[:]
-    log.configure(stream=stream)
-    yield stream
-    logger.handlers[:], logger.level, logger.propagate = before
-    root.handlers[:] = others

@@ -429,7 +429,8 @@ async def test_jobs_that_wait_for_their_visitors_key_hold_no_place(rig: Rig, ser
     service.on("POST", SUBMIT_V2, answer(429, {"error": "later"}, headers={"Retry-After": "3600"}, bills=False))
     async with rig.running() as runner:
         for number in range(20):
-            await click(runner, visitor=Visitor.from_token(f"{number:032x}"), own_key=f"SG_{number:016x}")
+            visitor = Visitor.from_token(f"{number:032x}", address=f"203.0.113.{number}")
+            await click(runner, visitor=visitor, own_key=f"SG_{number:016x}")
     service.on("POST", SUBMIT_V2, [])
     async with rig.running() as runner:
         assert runner.waiting_for_visitor == 20

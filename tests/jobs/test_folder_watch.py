@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import logging
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hunyuan_ui import checkpoint, log
+from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job, JobStatus, Phase, Visitor, new_id
@@ -43,17 +42,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.01)
     for module in (job_run, queue):
         monkeypatch.setattr(module, "backoff_s", lambda *_, **__: 0.01)
-
-
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    stream = io.StringIO()
-    logger, root = logging.getLogger("hunyuan_ui"), logging.getLogger()
-    before, others = (logger.handlers[:], logger.level, logger.propagate), root.handlers[:]
-    log.configure(stream=stream)
-    yield stream
-    logger.handlers[:], logger.level, logger.propagate = before
-    root.handlers[:] = others
 
 
 @pytest.fixture

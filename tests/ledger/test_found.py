@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,17 +18,6 @@ pytestmark = pytest.mark.usefixtures("database")  # every test on SQLite and on 
 
 HOUR_S = 3600
 COST = 1_460_000
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    with closing(open_book(tmp_path, clock)) as book:
-        yield book
 
 
 def found(request_id: str | None = "request-1", prompt: str = "a heron", **changes: Any) -> Job:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,18 +25,6 @@ PROBLEM = JobProblem.from_code("job_failed", detail="no")
 QUEUED, SUBMITTING, RUNNING = JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING
 DOWNLOADING, DONE, FAILED = JobStatus.DOWNLOADING, JobStatus.DONE, JobStatus.FAILED
 CANCELLED, UNKNOWN, LOST = JobStatus.CANCELLED, JobStatus.UNKNOWN, JobStatus.LOST
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    book = open_book(tmp_path, clock)
-    yield book
-    book.close()
 
 
 # one job in

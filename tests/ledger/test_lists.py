@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -26,17 +25,6 @@ QUEUED, SUBMITTING, RUNNING, DOWNLOADING = (
 )
 _WORDS = st.sampled_from(["fox", "Fox", "FOXES", "fo", "ΣΑΣ", "σας", "σα", "É", "é", "ΑΣ", "Σ", "a_b", "a%b", "-"])
 DONE, UNKNOWN, LOST = JobStatus.DONE, JobStatus.UNKNOWN, JobStatus.LOST
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    with closing(open_book(tmp_path, clock)) as book:
-        yield book
 
 
 def test_jobs_come_newest_first_and_only_those_asked_for(ledger: Ledger, clock: Clock) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,17 +20,6 @@ pytestmark = pytest.mark.usefixtures("database")  # every test on SQLite and on 
 MIDNIGHT = NOON + DAY_S / 2
 PROBLEM = JobProblem.from_code("interrupted")
 UNPAID = (JobStatus.FAILED, JobStatus.CANCELLED)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    with closing(open_book(tmp_path, clock)) as book:
-        yield book
 
 
 def stored(ledger: Ledger, status: JobStatus, **facts: Any) -> Job:

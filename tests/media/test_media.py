@@ -17,6 +17,7 @@ from PIL import Image
 from hunyuan_ui.errors import MediaError
 from hunyuan_ui.media import VideoFacts, check_mp4, encode_mp4, facts, write_poster
 from hunyuan_ui.words import words
+from tests.mp4_parts import outer_boxes, with_moov
 
 
 def planes(width: int, height: int, frames: int) -> Iterator[NDArray[np.uint8]]:
@@ -35,30 +36,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def boxes(data: bytes) -> list[tuple[bytes, int, int]]:
-    """Kind, start and end of the outer boxes, read independently of the module."""
-    found, start = [], 0
-    while start < len(data):
-        (size,) = struct.unpack_from(">I", data, start)
-        found.append((data[start + 4 : start + 8], start, start + size))
-        start += size
-    return found
-
-
 def split(data: bytes) -> list[tuple[bytes, bytes]]:
-    return [(kind, data[start:end]) for kind, start, end in boxes(data)]
-
-
-def moov_last(data: bytes) -> bytes:
-    """The same clip with its index at the end and every chunk offset moved accordingly."""
-    parts = {kind: data[start:end] for kind, start, end in boxes(data) if kind != b"free"}
-    shift = len(parts[b"moov"]) + sum(end - start for kind, start, end in boxes(data) if kind == b"free")
-    moov = bytearray(parts[b"moov"])
-    at = moov.index(b"stco") + 4
-    for entry in range(struct.unpack_from(">I", moov, at + 4)[0]):
-        place = at + 8 + 4 * entry
-        struct.pack_into(">I", moov, place, struct.unpack_from(">I", moov, place)[0] - shift)
-    return parts[b"ftyp"] + parts[b"mdat"] + bytes(moov)
+    return [(kind, data[start:end]) for kind, start, end in outer_boxes(data)]
 
 
 def refusal(path: Path, data: bytes) -> MediaError | None:
@@ -78,20 +57,22 @@ def test_a_whole_mp4_is_accepted(clip: Path) -> None:
 
 
 def test_an_index_at_the_end_is_accepted(clip: Path, tmp_path: Path) -> None:
-    data = moov_last(clip.read_bytes())
-    assert [kind for kind, _, _ in boxes(data)] == [b"ftyp", b"mdat", b"moov"]
+    data = with_moov(clip.read_bytes(), bytes, is_last=True)
+    assert [kind for kind, _, _ in outer_boxes(data)] == [b"ftyp", b"mdat", b"moov"]
     assert refusal(tmp_path / "late.mp4", data) is None
     with av.open(tmp_path / "late.mp4", format="mp4") as container:
         assert sum(1 for _ in container.decode(video=0)) == 29
 
 
-@pytest.mark.parametrize("arrange", [lambda data: data, moov_last], ids=["index first", "index last"])
+@pytest.mark.parametrize(
+    "arrange", [bytes, lambda data: with_moov(data, bytes, is_last=True)], ids=["index first", "index last"]
+)
 def test_a_cut_short_mp4_is_refused_wherever_it_ends(
     clip: Path, tmp_path: Path, arrange: Callable[[bytes], bytes]
 ) -> None:
     data = arrange(clip.read_bytes())
     path = tmp_path / "cut.mp4"
-    for length in [0, 1, 7, *range(8, len(data), 13), *(end for _, _, end in boxes(data)[:-1]), len(data) - 1]:
+    for length in [0, 1, 7, *range(8, len(data), 13), *(end for _, _, end in outer_boxes(data)[:-1]), len(data) - 1]:
         error = refusal(path, data[:length])
         assert error is not None, f"cut to {length} of {len(data)} bytes"
         assert error.code == ("video_cut_short" if length >= 8 else "not_a_video")
@@ -100,7 +81,7 @@ def test_a_cut_short_mp4_is_refused_wherever_it_ends(
 @pytest.mark.parametrize("missing", [1, 100, 400])
 def test_a_last_box_without_a_size_does_not_hide_missing_bytes(clip: Path, tmp_path: Path, missing: int) -> None:
     data = bytearray(clip.read_bytes())
-    kind, start, _ = boxes(bytes(data))[-1]
+    kind, start, _ = outer_boxes(bytes(data))[-1]
     assert kind == b"mdat"
     data[start : start + 4] = bytes(4)
     assert refusal(tmp_path / "open.mp4", bytes(data)) is None
@@ -135,7 +116,7 @@ A_FRAGMENT = struct.pack(">I4s", 8, b"moof")
 def test_a_file_is_taken_for_fragments_only_if_it_says_so_and_has_some(
     clip: Path, tmp_path: Path, inside: bytes, after: bytes
 ) -> None:
-    parts = dict(split(moov_last(clip.read_bytes())))
+    parts = dict(split(with_moov(clip.read_bytes(), bytes, is_last=True)))
     moov = parts[b"moov"] + inside
     moov = struct.pack(">I", len(moov)) + moov[4:]
     assert refusal(tmp_path / "whole.mp4", parts[b"ftyp"] + parts[b"mdat"] + moov + after) is None
@@ -149,8 +130,8 @@ def test_a_file_is_taken_for_fragments_only_if_it_says_so_and_has_some(
 
 
 def test_sixty_four_bit_sizes_are_followed(clip: Path, tmp_path: Path) -> None:
-    data = moov_last(clip.read_bytes())
-    _, start, end = boxes(data)[1]
+    data = with_moov(clip.read_bytes(), bytes, is_last=True)
+    _, start, end = outer_boxes(data)[1]
     # The eight extra bytes are taken from a brand of ftyp's list, so that no chunk moves.
     ftyp = struct.pack(">I", start - 8) + data[4 : start - 8]
     large = b"\0\0\0\1mdat" + struct.pack(">Q", end - start + 8) + data[start + 8 :]
@@ -230,7 +211,7 @@ def test_damage_to_boxes_is_refused_or_accepted_but_never_crashes(
     clip: Path, tmp_path: Path, data: st.DataObject
 ) -> None:
     damaged = bytearray(clip.read_bytes())
-    index_end = boxes(bytes(damaged))[1][2]
+    index_end = outer_boxes(bytes(damaged))[1][2]
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.integers(0, index_end + 16))
         damaged[place] ^= 1 << data.draw(st.integers(0, 7))
@@ -264,7 +245,7 @@ def test_facts_are_those_of_the_decoded_video(clip: Path) -> None:
 
 
 def test_an_encoded_video_plays_everywhere(clip: Path) -> None:
-    assert [kind for kind, _, _ in boxes(clip.read_bytes())][:2] == [b"ftyp", b"moov"]
+    assert [kind for kind, _, _ in outer_boxes(clip.read_bytes())][:2] == [b"ftyp", b"moov"]
     with av.open(clip, format="mp4") as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")

@@ -7,7 +7,6 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Callable
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,12 @@ import av
 import numpy as np
 import pytest
 from av.error import OSError as FFmpegOSError
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, settings
 
 from hunyuan_ui.errors import MediaError
 from hunyuan_ui.media import check_mp4, settings_tag
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.words import words
+from tests.mp4_parts import box, outer_boxes, pictures, with_moov, with_udta, without_udta
 from tests.tags import settings_of
 from tests.videos import mp4_bytes
 
@@ -45,62 +43,9 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
-def pictures(path: Path) -> list[bytes]:
-    with av.open(path, format="mp4", metadata_errors="replace") as container:
-        return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
-
-
 def comment(path: Path) -> str | None:
     with av.open(path, format="mp4") as container:
         return container.metadata.get("comment")
-
-
-def outer(data: bytes) -> list[tuple[bytes, int, int]]:
-    found, start = [], 0
-    while start < len(data):
-        (size,) = struct.unpack_from(">I", data, start)
-        found.append((data[start + 4 : start + 8], start, start + size))
-        start += size
-    return found
-
-
-def box(kind: bytes, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload) + 8) + kind + payload
-
-
-def with_moov(data: bytes, change: Callable[[bytes], bytes], *, is_last: bool = False) -> bytes:
-    """The clip with another index; it goes to the end of the file, or stays in front with offsets that still fit."""
-    parts = {kind: data[start:end] for kind, start, end in outer(data) if kind != b"free"}
-    moov = bytearray(change(parts[b"moov"]))
-    at = moov.index(b"stco") + 4
-    before = len(parts[b"ftyp"]) + 8 + (0 if is_last else len(moov))
-    offsets = struct.unpack_from(f">{struct.unpack_from('>I', moov, at + 4)[0]}I", moov, at + 8)
-    struct.pack_into(f">{len(offsets)}I", moov, at + 8, *(offset - offsets[0] + before for offset in offsets))
-    ordered = [parts[b"mdat"], bytes(moov)] if is_last else [bytes(moov), parts[b"mdat"]]
-    return parts[b"ftyp"] + b"".join(ordered)
-
-
-def without_udta(moov: bytes) -> bytes:
-    start = moov.index(b"udta") - 4
-    (size,) = struct.unpack_from(">I", moov, start)
-    return box(b"moov", moov[8:start] + moov[start + size :])
-
-
-def with_udta(udta: bytes) -> Callable[[bytes], bytes]:
-    return lambda moov: box(b"moov", without_udta(moov)[8:] + box(b"udta", udta))
-
-
-def with_comment(text: bytes) -> bytes:
-    """The clip with a comment tag built here, independently of the module."""
-    handler = box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
-    item = box(b"\xa9cmt", box(b"data", struct.pack(">II", 1, 0) + text))
-    meta = box(b"meta", bytes(4) + handler + box(b"ilst", item))
-    return with_moov(mp4_bytes(), with_udta(meta))
-
-
-def with_uuid_box(text: bytes) -> bytes:
-    own = bytes.fromhex("5a3f6d8e2c414b7e9d536f0b1c8e7a92")
-    return mp4_bytes() + box(b"uuid", own + text)
 
 
 ARRANGEMENTS: dict[str, Callable[[bytes], bytes]] = {
@@ -115,7 +60,7 @@ ARRANGEMENTS: dict[str, Callable[[bytes], bytes]] = {
     ),
     "a last box without a size": lambda data: b"".join(
         (b"\0\0\0\0" if kind == b"mdat" else data[start : start + 4]) + data[start + 4 : end]
-        for kind, start, end in outer(data)
+        for kind, start, end in outer_boxes(data)
     ),
 }
 
@@ -155,13 +100,15 @@ def test_sixty_four_bit_offsets_are_moved_too(clip: Path, tmp_path: Path) -> Non
         return bytes(wide)
 
     before, data = pictures(clip), clip.read_bytes()
-    parts = {kind: data[start:end] for kind, start, end in outer(data)}
+    parts = {kind: data[start:end] for kind, start, end in outer_boxes(data)}
     moov = bytearray(widen(parts[b"moov"]))
     at = moov.index(b"co64") + 12
     count = struct.unpack_from(">I", moov, at - 4)[0]
     moved = [offset + len(moov) - len(parts[b"moov"]) for offset in struct.unpack_from(f">{count}Q", moov, at)]
     struct.pack_into(f">{count}Q", moov, at, *moved)
-    clip.write_bytes(b"".join(bytes(moov) if kind == b"moov" else data[start:end] for kind, start, end in outer(data)))
+    clip.write_bytes(
+        b"".join(bytes(moov) if kind == b"moov" else data[start:end] for kind, start, end in outer_boxes(data))
+    )
     assert pictures(clip) == before
     settings_tag.write(clip, tmp_path / "tagged.mp4", REQUEST)
     assert pictures(tmp_path / "tagged.mp4") == before
@@ -172,7 +119,7 @@ def test_sixty_four_bit_offsets_are_moved_too(clip: Path, tmp_path: Path) -> Non
 def test_the_index_comes_before_the_pictures_and_the_own_box_last(clip: Path, arrangement: str) -> None:
     clip.write_bytes(ARRANGEMENTS[arrangement](clip.read_bytes()))
     settings_tag.write(clip, clip, REQUEST)
-    kinds = [kind for kind, _, _ in outer(clip.read_bytes())]
+    kinds = [kind for kind, _, _ in outer_boxes(clip.read_bytes())]
     assert kinds[:2] == [b"ftyp", b"moov"]
     assert kinds[-1] == b"uuid"
 
@@ -211,7 +158,7 @@ def test_other_tags_and_other_boxes_stay(clip: Path, tmp_path: Path) -> None:
 def test_either_place_alone_is_enough(clip: Path, tmp_path: Path) -> None:
     settings_tag.write(clip, clip, REQUEST)
     data = clip.read_bytes()
-    (tmp_path / "no box.mp4").write_bytes(data[: outer(data)[-1][1]])
+    (tmp_path / "no box.mp4").write_bytes(data[: outer_boxes(data)[-1][1]])
     assert settings_of(tmp_path / "no box.mp4") == REQUEST
     (tmp_path / "no comment.mp4").write_bytes(data.replace(b"\xa9cmt", b"\xa9xyz"))
     assert settings_of(tmp_path / "no comment.mp4") == REQUEST
@@ -344,7 +291,7 @@ def test_a_full_disk_is_an_os_error_and_leaves_the_file(
 
 def test_what_ffmpeg_cannot_copy_is_refused_without_naming_a_folder(clip: Path, tmp_path: Path) -> None:
     remuxed(clip, tmp_path / "fragmented.mp4", movflags="frag_keyframe+empty_moov")
-    parts = sorted(outer((tmp_path / "fragmented.mp4").read_bytes()), key=lambda one: one[0] == b"moov")
+    parts = sorted(outer_boxes((tmp_path / "fragmented.mp4").read_bytes()), key=lambda one: one[0] == b"moov")
     data = b"".join((tmp_path / "fragmented.mp4").read_bytes()[start:end] for _, start, end in parts)
     clip.write_bytes(data)  # its fragments come before the index that they need
     with pytest.raises(MediaError) as caught:
@@ -407,146 +354,3 @@ def test_what_was_written_is_looked_at_before_it_takes_the_place_of_the_video(
         assert clip.read_bytes() == data
         assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
     assert min(lost) > len(data) / 2
-
-
-# somebody else's files
-
-
-def ours(**settings_: Any) -> bytes:
-    return json.dumps({"hunyuan_ui": 1, "settings": {"prompt": "x", **settings_}}).encode()
-
-
-def read_of(path: Path, data: bytes) -> VideoRequest | str:
-    """What `read` makes of these bytes: the request or the code of its refusal, whose sentence must exist."""
-    path.write_bytes(data)
-    try:
-        return settings_of(path)
-    except MediaError as error:
-        refused = error
-    assert words().sentence(refused)
-    return refused.code
-
-
-@pytest.mark.parametrize("place", [with_comment, with_uuid_box], ids=["comment", "box"])
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        (b"", "no_settings_in_video"),
-        (b"Lavf61.7.100", "no_settings_in_video"),
-        (b'{"prompt": "of another program"}', "no_settings_in_video"),
-        (b"[" * 60_000, "no_settings_in_video"),
-        (b'{"a":' * 10_000, "no_settings_in_video"),
-        (b"\xff\xfe\x00", "no_settings_in_video"),
-        (b"9" * 60_000, "no_settings_in_video"),
-        (b'{"hunyuan_ui": 1', "bad_settings_in_video"),
-        (b'{"hunyuan_ui": 1}', "bad_settings_in_video"),
-        (b'{"hunyuan_ui": 1, "settings": []}', "bad_settings_in_video"),
-        (b'{"hunyuan_ui": 1, "settings": "<script>alert(1)</script>"}', "bad_settings_in_video"),
-        (b'{"hunyuan_ui": 1, "settings": {}}', "bad_settings_in_video"),
-        (ours(prompt=["x"]), "bad_settings_in_video"),
-        (ours(prompt=""), "bad_settings_in_video"),
-        (ours(prompt="x" * 2001), "bad_settings_in_video"),
-        (ours(prompt="x" * 70_000), "bad_settings_in_video"),
-        (ours(width="<img src=x onerror=alert(1)>"), "bad_settings_in_video"),
-        (ours(width=10**30), "bad_settings_in_video"),
-        (ours(width=float("nan")), "bad_settings_in_video"),
-        (ours(infer_steps=True), "bad_settings_in_video"),
-        (ours(video_length=76), "bad_settings_in_video"),
-        (ours(api_key="SG_0123456789abcdef"), "bad_settings_in_video"),
-        (ours(__class__={"a": {"b": [{}] * 50}}), "bad_settings_in_video"),
-    ],
-)
-def test_hostile_settings_are_refused_with_a_sentence(
-    tmp_path: Path, place: Callable[[bytes], bytes], text: bytes, code: str
-) -> None:
-    assert read_of(tmp_path / "clip.mp4", place(text)) == code
-
-
-def test_control_and_bidi_characters_in_settings_are_cleaned(tmp_path: Path) -> None:
-    request = read_of(tmp_path / "clip.mp4", with_comment(ours(prompt="a\u202eb\u0000c\ud800d")))
-    assert isinstance(request, VideoRequest)
-    assert request.prompt == "abcd"
-
-
-def test_a_broken_comment_does_not_hide_a_good_box(tmp_path: Path) -> None:
-    data = with_comment(b'{"hunyuan_ui": 1, "sett') + box(b"uuid", settings_tag.OWN_BOX + ours(seed=9))
-    assert read_of(tmp_path / "clip.mp4", data) == VideoRequest.parse({"prompt": "x", "seed": 9})
-
-
-@pytest.mark.parametrize(
-    ("data", "code"),
-    [
-        (b"", "not_a_video"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(400), "not_a_video"),
-        (b"<!DOCTYPE html><title>x</title>", "not_a_video"),
-        (mp4_bytes()[:-7], "video_cut_short"),
-        (mp4_bytes(), "no_settings_in_video"),
-    ],
-    ids=["empty", "png", "html", "cut short", "from elsewhere"],
-)
-def test_a_file_that_cannot_hold_settings_is_named_as_what_it_is(tmp_path: Path, data: bytes, code: str) -> None:
-    assert read_of(tmp_path / "clip.mp4", data) == code
-
-
-@QUIET
-@given(text=st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "surrogatepass")))
-def test_any_bytes_in_a_tag_give_a_request_or_a_sentence(tmp_path: Path, text: bytes) -> None:
-    for place in (with_comment, with_uuid_box):
-        read_of(tmp_path / "clip.mp4", place(text))
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@QUIET
-@given(values=st.dictionaries(st.sampled_from([*VideoRequest.model_fields, "extra"]), JSON))
-def test_any_values_in_our_own_form_give_a_request_or_a_sentence(tmp_path: Path, values: dict[str, Any]) -> None:
-    text = json.dumps({"hunyuan_ui": 1, "settings": values}).encode()
-    found = read_of(tmp_path / "clip.mp4", with_uuid_box(text))
-    assert isinstance(found, VideoRequest) or found == "bad_settings_in_video"
-
-
-@QUIET
-@given(inside=st.recursive(
-    st.binary(max_size=40),
-    lambda inner: st.lists(
-        st.tuples(st.sampled_from([b"meta", b"ilst", b"\xa9cmt", b"data", b"hdlr", b"free"]), inner), max_size=4
-    ).map(lambda found: b"".join(box(kind, payload) for kind, payload in found)),
-    max_leaves=12,
-))  # fmt: skip
-def test_any_user_data_is_read_written_and_stripped_or_refused(tmp_path: Path, inside: bytes) -> None:
-    path = tmp_path / "clip.mp4"
-    before = pictures_of_plain(tmp_path)
-    read_of(path, with_moov(mp4_bytes(), with_udta(inside)))
-    settings_tag.write(path, path, REQUEST)
-    assert (settings_of(path), pictures(path)) == (REQUEST, before)
-    settings_tag.strip(path, path)
-    assert pictures(path) == before
-
-
-def pictures_of_plain(folder: Path) -> list[bytes]:
-    (folder / "plain.mp4").write_bytes(mp4_bytes())
-    return pictures(folder / "plain.mp4")
-
-
-@QUIET
-@given(data=st.data())
-def test_a_damaged_index_is_refused_or_read_and_never_crashes(tmp_path: Path, data: st.DataObject) -> None:
-    path = tmp_path / "clip.mp4"
-    path.write_bytes(mp4_bytes())
-    settings_tag.write(path, path, REQUEST)
-    damaged = bytearray(path.read_bytes())
-    ends = list(accumulate(end - start for _, start, end in outer(bytes(damaged))))
-    places = st.integers(0, ends[1] + 16) | st.integers(ends[-2], len(damaged) - 1)
-    for _ in range(data.draw(st.integers(1, 4))):
-        damaged[data.draw(places)] ^= 1 << data.draw(st.integers(0, 7))
-    found = read_of(path, bytes(damaged))
-    try:
-        settings_tag.write(path, path, REQUEST)
-    except MediaError:
-        return
-    assert settings_of(path) == REQUEST, found

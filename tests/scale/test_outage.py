@@ -17,7 +17,6 @@ from hunyuan_ui.jobs import queue as queue
 from hunyuan_ui.ledger import postgres
 from tests.faults import oracle
 from tests.faults.conftest import impatient as impatient
-from tests.faults.conftest import lines as lines
 from tests.faults.conftest import service as service
 from tests.faults.rig import OWNER, Rig, click, ended, next_job_works, until
 from tests.faults.service import PaidService
