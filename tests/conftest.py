@@ -18,6 +18,7 @@ import pytest
 
 from hunyuan_ui import checkpoint, log
 from tests import stored_jobs
+from tests.chosen import may_hold
 from tests.postgres_server import PostgresServer, programs
 
 # How long an example takes is the machine's business: others may be at work on it.
@@ -148,6 +149,11 @@ def lines() -> Iterator[io.StringIO]:
 def anyio_backend() -> str:
     """Async tests run on asyncio, as the app does."""
     return "asyncio"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no test file that `-k` cannot mean: one test then starts in a second or two."""
+    return None if may_hold(collection_path, config.getoption("keyword") or "") else True
 
 
 @pytest.hookimpl(trylast=True)
