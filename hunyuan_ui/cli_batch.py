@@ -117,21 +117,10 @@ def _refused(prompts: PromptList, *, as_json: bool) -> int:
 
 
 def _priced(plan: Plan, *, as_json: bool) -> int:
-    facts = {
-        "list_id": plan.list_id,
-        "name": plan.name,
-        "rows": len(plan.entries),
-        "to_make": len(plan.prices),
-        "seconds": round(plan.seconds, 1),
-        "about_usd": round(plan.about_usd, 4),
-        "most_usd": round(plan.most_usd, 4),
-        "spent_usd": round(plan.spent_usd, 6),
-    }
     if as_json:
-        print_line(json.dumps(facts))
+        print_line(json.dumps(plan.facts))
     else:
-        time = _WORDS.duration(plan.seconds)
-        print_line(_WORDS("cli.list.priced", **facts, time=time))
+        print_line(_WORDS("cli.list.priced", **plan.facts, time=_WORDS.duration(plan.seconds)))
     return Exit.DONE
 
 

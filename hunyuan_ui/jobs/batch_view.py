@@ -101,6 +101,20 @@ class Plan:
         """What the rest costs at most."""
         return 0.0 if self.payer == "nobody" else sum(price.high_usd for price in self.prices.values())
 
+    @property
+    def facts(self) -> dict[str, str | int | float]:
+        """What programs are told of it."""
+        return {
+            "list_id": self.list_id,
+            "name": self.name,
+            "rows": len(self.entries),
+            "to_make": len(self.prices),
+            "seconds": round(self.seconds, 1),
+            "about_usd": round(self.about_usd, 4),
+            "most_usd": round(self.most_usd, 4),
+            "spent_usd": round(self.spent_usd, 6),
+        }
+
 
 @dataclass(frozen=True)
 class BatchView:

@@ -128,14 +128,7 @@ async def checked(runner: JobRunner, found: PromptList, order: Order, say: Words
     plan = await runner.batches.plan(found, order)
     is_free = plan.payer == "nobody"
     return {
-        "list_id": plan.list_id,
-        "name": plan.name,
-        "rows": len(plan.entries),
-        "to_make": len(plan.prices),
-        "seconds": round(plan.seconds, 1),
-        "about_usd": round(plan.about_usd, 4),
-        "most_usd": round(plan.most_usd, 4),
-        "spent_usd": round(plan.spent_usd, 6),
+        **plan.facts,
         "is_free": is_free,
         "faults": faults,
         "table": [_planned(entry, plan, is_free=is_free) for entry in plan.entries],
