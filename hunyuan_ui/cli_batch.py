@@ -19,7 +19,7 @@ from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
 from hunyuan_ui.jobs.batch import OF_MONEY
 from hunyuan_ui.jobs.batch_files import CSV_NAME, csv_of, file_name
 from hunyuan_ui.prompt_list import Kind, PromptList, Reading, read_list, text_of
-from hunyuan_ui.words import money, words
+from hunyuan_ui.words import words
 
 _WORDS: Final = words("en")  # a console reads English
 _LOOK_AGAIN_S: Final = 1.0
@@ -212,19 +212,13 @@ async def _followed(runner: JobRunner, made: _Made, sent: BatchView, interruptio
 
 
 def _show_progress(view: BatchView, shown: str) -> str:
-    line = _WORDS("list.progress", **progress_of(view), time=_WORDS.duration(view.left_s))
+    line = _WORDS.list_line(view)
     if _is_terminal():
         progress(f"\r\x1b[K{line}")
     elif (told := f"{view.done}") != shown:
         progress(f"{line}\n")
         return told
     return shown
-
-
-def progress_of(view: BatchView) -> dict[str, str | int]:
-    """Return what a line of progress says but for the time."""
-    budget = "" if view.budget_usd is None else money(view.budget_usd)
-    return {"done": view.done, "rows": view.rows, "spent": money(view.spent_usd), "budget": budget}
 
 
 def _is_terminal() -> bool:

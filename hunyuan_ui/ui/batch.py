@@ -1,17 +1,18 @@
-"""Lists of prompts for other programs and agents: checked, priced, sent, followed, stopped and fetched."""
+"""Lists of prompts for the page, other programs and agents: checked, priced, sent, followed, stopped and fetched."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import math
+from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import gradio as gr
 from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from hunyuan_ui.errors import AccessError, InvalidRequestError
@@ -19,7 +20,10 @@ from hunyuan_ui.job import MICRO, JobStatus, Visitor, is_id
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
 from hunyuan_ui.jobs.batch_files import csv_of, zip_of
 from hunyuan_ui.prompt_list import KINDS, Kind, PromptList, Reading, read_list
-from hunyuan_ui.ui.views import guarded
+from hunyuan_ui.ui.form import FIELDS
+from hunyuan_ui.ui.payment import chosen_payer
+from hunyuan_ui.ui.prompt_panel import json_body
+from hunyuan_ui.ui.views import PAGE_VERSION, cut, guarded
 from hunyuan_ui.ui.visitor import (
     CODE_HEADER,
     KEY_HEADER,
@@ -29,11 +33,15 @@ from hunyuan_ui.ui.visitor import (
     headers_of,
     login_of,
     say_for,
+    visitor_of,
 )
-from hunyuan_ui.words import Words, money, words_for
+from hunyuan_ui.words import Words, words_for
 
 LISTS: Final = "/gradio_api/hunyuan/lists"
+CHECK: Final = f"{LISTS}/check"
+SEND: Final = f"{LISTS}/send"
 LONGEST_WAIT_S: Final = 25.0  # agents give up on a tool after about 30 s
+_READ_AT_ONCE: Final = 2  # lists of the page; each may need a processor for a second
 # As for a video: one that was deleted must not live on in a cache.
 _ZIP_HEADERS: Final = {
     "Cache-Control": "private, no-cache",
@@ -81,7 +89,7 @@ class BatchCalls:
         wanted = headers.get(PAYER_HEADER)
         order = Order(
             visitor,
-            _amount(budget_usd),
+            _number("budget_usd", budget_usd),
             payer=wanted if wanted in self._runner.payers else None,
             own_key=own_key,
             is_logged_in=login_of(caller, self._runner.settings) != "",
@@ -152,9 +160,6 @@ def _planned(entry: Entry, plan: Plan, *, is_free: bool) -> dict[str, Any]:
 def summary_of(view: BatchView, say: Words, runner: JobRunner) -> dict[str, Any]:
     """Return how a list stands, in numbers and in a line."""
     counts = {status.value: view.count(status) for status in JobStatus}
-    budget = "" if view.budget_usd is None else money(view.budget_usd)
-    facts = {"done": view.done, "rows": view.rows, "spent": money(view.spent_usd), "budget": budget}
-    key = "list.progress" if view.left_s > 0 and budget else "list.stands"
     return {
         "list_id": view.list_id,
         "name": view.name,
@@ -166,7 +171,7 @@ def summary_of(view: BatchView, say: Words, runner: JobRunner) -> dict[str, Any]
         "left_s": round(view.left_s, 1),
         "is_running": view.is_running,
         "problem": say.sentence(view.problem) if view.problem else None,
-        "text": say(key, **facts, time=say.duration(view.left_s)),
+        "text": say.list_line(view),
         "zip": f"{LISTS}/{view.list_id}.zip?k={runner.videos.list_signature(view.list_id)}" if view.done else None,
     }
 
@@ -196,10 +201,6 @@ def _number(field: str, value: object) -> float:
     return float(value)
 
 
-def _amount(value: object) -> float:
-    return _number("budget_usd", value)
-
-
 def _whole(field: str, value: object) -> int:
     number = _number(field, value)
     if number != int(number):
@@ -207,18 +208,114 @@ def _whole(field: str, value: object) -> int:
     return int(number)
 
 
-def build_list_route(runner: JobRunner) -> Route:
-    """Return the route of a list's videos and CSV as a ZIP, which opens to whoever holds its signed link."""
+# the page's own routes
 
-    async def zipped(request: Request) -> Response:
-        list_id, say = request.path_params["id"], words_for(request.cookies, request.headers)
-        if not runner.videos.opens_list(list_id, request.query_params.get("k", "")):
+
+def build_list_routes(runner: JobRunner) -> list[Route]:
+    """Return the routes of the page's lists, and of a list's ZIP, which opens to whoever holds its signed link."""
+    pages = ListPages(runner)
+    return [
+        Route(CHECK, guarded(pages.check), methods=["POST"]),
+        Route(SEND, guarded(pages.send), methods=["POST"]),
+        Route(f"{LISTS}/{{id}}/stop", guarded(pages.stop), methods=["POST"]),
+        Route(f"{LISTS}/{{id}}.zip", guarded(pages.zip)),
+        Route(f"{LISTS}/{{id}}", guarded(pages.status)),
+    ]
+
+
+class ListPages:
+    """What the page's script asks for, and the ZIP.
+
+    Args:
+        runner: The door to everything.
+    """
+
+    def __init__(self, runner: JobRunner) -> None:
+        self._runner = runner
+        self._reading = asyncio.Semaphore(_READ_AT_ONCE)
+
+    async def check(self, request: Request) -> Response:
+        """Return the table of a list; sends nothing."""
+        found, order = await self._asked(request)
+        told = await checked(self._runner, found, order, _say(request))
+        # What else there is of a prompt is in the list itself.
+        table = [{**row, "prompt": cut(row["prompt"])} for row in told["table"]]
+        return _json({**told, "table": table})
+
+    async def send(self, request: Request) -> Response:
+        """Send a list at the price that was shown."""
+        found, order = await self._asked(request)
+        return self._standing(await self._runner.batches.start(found, order), request)
+
+    async def status(self, request: Request) -> Response:
+        """Return how a list stands."""
+        view = await self._runner.batches.view(request.path_params["id"], self._visitor(request))
+        return self._standing(view, request)
+
+    async def stop(self, request: Request) -> Response:
+        """Send nothing more of a list."""
+        view = await self._runner.batches.stop(request.path_params["id"], self._visitor(request))
+        return self._standing(view, request)
+
+    async def zip(self, request: Request) -> Response:
+        """Return a list's videos and its CSV as a ZIP."""
+        list_id, say = request.path_params["id"], _say(request)
+        if not self._runner.videos.opens_list(list_id, request.query_params.get("k", "")):
             raise AccessError("no_such_list")
-        entries = await runner.batches.stored(list_id)
-        videos = [(entry, path) for entry in entries if (path := runner.videos.path_of(entry.job)) is not None]
+        entries = await self._runner.batches.stored(list_id)
+        videos = [(entry, path) for entry in entries if (path := self._runner.videos.path_of(entry.job)) is not None]
         pieces = zip_of(videos, lambda names: csv_of(entries, names, say.sentence))
         name = f'attachment; filename="hunyuan-list-{list_id[:8]}.zip"'
         headers = {**_ZIP_HEADERS, "Content-Disposition": name}
         return StreamingResponse(iterate_in_threadpool(pieces), headers=headers, media_type="application/zip")
 
-    return Route(f"{LISTS}/{{id}}.zip", guarded(zipped))
+    async def _asked(self, request: Request) -> tuple[PromptList, Order]:
+        visitor, wish = self._visitor(request), await json_body(request)
+        reading = Reading(
+            _kind(wish.get("kind", "auto")),
+            _lacking(wish.get("form")),
+            _whole("picks", wish.get("picks", 0)),
+            _whole("picks_seed", wish.get("picks_seed", 0)),
+        )
+        order = Order(
+            visitor,
+            _number("budget_usd", wish.get("budget_usd", 0)),
+            payer=chosen_payer({"chosen": wish.get("payer")}, self._runner),
+            shown_usd=_number("shown_usd", wish.get("shown_usd", 0)),
+            is_confirmed=True,  # the table has shown the price of each row
+            is_logged_in=login_of(gr.Request(request), self._runner.settings) != "",
+            retry_failed=wish.get("retry_failed") is True,
+        )
+        text, name = _text(wish, "prompts"), _text(wish, "name")
+        async with self._reading:
+            return await asyncio.to_thread(read_list, text, name, reading), order
+
+    def _standing(self, view: BatchView, request: Request) -> Response:
+        return _json(summary_of(view, _say(request), self._runner))
+
+    def _visitor(self, request: Request) -> Visitor:
+        token = request.headers.get(VISITOR_HEADER, "")
+        if not is_id(token):
+            raise AccessError("not_yours")
+        return visitor_of(gr.Request(request), token, self._runner)
+
+
+def _lacking(form: object) -> dict[str, Any]:
+    """Return what a row takes where it has no value of its own: the form's, none of which may be missing unseen."""
+    held = cast("dict[str, Any]", form) if isinstance(form, dict) else dict[str, Any]()
+    return {name: held.get(name) for name in FIELDS if name != "prompt"}
+
+
+def _text(wish: Mapping[str, Any], name: str) -> str:
+    found = wish.get(name)
+    if not isinstance(found, str):
+        raise InvalidRequestError("list_not_text", field=name)
+    return found
+
+
+def _say(request: Request) -> Words:
+    return words_for(request.cookies, request.headers)
+
+
+def _json(body: Mapping[str, Any]) -> Response:
+    return JSONResponse({"version": PAGE_VERSION, **body}, headers={"Cache-Control": "no-store"})

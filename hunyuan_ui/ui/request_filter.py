@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui import origins
+from hunyuan_ui.ui.batch import CHECK, SEND
 from hunyuan_ui.ui.call_values import BadCallError, CallRules
 from hunyuan_ui.words import Words, words, words_for
 
@@ -71,6 +72,12 @@ def _open(
     pattern: str, methods: frozenset[str], kind: Kind, check: Check | None = None, most_bytes: int = MOST_BYTES
 ) -> Path:
     return Path(re.compile(pattern, re.DOTALL), methods, kind, check, most_bytes)
+
+
+def _of_the_page(route: Route) -> Path:
+    kind = Kind.FILE if "." in route.path else Kind.OWN
+    most_bytes = MOST_LIST_BYTES if route.path in (CHECK, SEND) else MOST_BYTES
+    return Path(route.path_regex, frozenset(route.methods or ()), kind, most_bytes=most_bytes)
 
 
 _NAME: Final = "(?P<name>[^/]+)"
@@ -132,10 +139,7 @@ class Doors:
         self._app = app
         self._is_public, self._is_space = settings.is_public, settings.is_space
         self._rules = rules
-        own = [
-            Path(one.path_regex, frozenset(one.methods or ()), Kind.FILE if "." in one.path else Kind.OWN)
-            for one in routes
-        ]
+        own = [_of_the_page(route) for route in routes]
         agents = AGENTS if settings.has_mcp else ()
         self._paths: Sequence[Path] = [*own, *GRADIO, *agents, *(LOGIN if settings.login_secret else ())]
 

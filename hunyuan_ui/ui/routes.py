@@ -16,7 +16,7 @@ from hunyuan_ui import __version__
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import JobProblem, JobStatus, is_id
 from hunyuan_ui.jobs import JobRunner
-from hunyuan_ui.ui.batch import build_list_route
+from hunyuan_ui.ui.batch import build_list_routes
 from hunyuan_ui.ui.example_loops import build_loop_route
 from hunyuan_ui.ui.labels import build_price_route
 from hunyuan_ui.ui.link_preview import build_picture_routes
@@ -80,7 +80,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
 
     jobs = [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job), Route(ALLOWANCE, allowance)]
     forms = [build_price_route(runner), build_coach_route(), build_loop_route()]
-    videos = [*build_video_routes(runner), build_list_route(runner)]
+    videos = [*build_video_routes(runner), *build_list_routes(runner)]
     return [*jobs, *build_picture_routes(), *forms, *videos, Route(HEALTH, health)]
 
 

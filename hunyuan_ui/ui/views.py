@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from hunyuan_ui import __version__
-from hunyuan_ui.errors import AccessError, HunyuanUIError, MediaError
+from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, MediaError, SpendLimitError
 from hunyuan_ui.file_type import BY_SUFFIX, MP4
 from hunyuan_ui.job import MICRO, Job, JobStatus, Payer, Phase, Visitor, is_id
 from hunyuan_ui.jobs import JobRunner, JobView, Spending
@@ -75,7 +75,7 @@ def as_json(view: JobView, say: Words) -> dict[str, Any]:
         "phase_text": _title(view, say),
         "usual_text": _usual(view, say, has_usual=has_usual),
         "note_text": _note(view, say, is_late=is_late),
-        "prompt": _cut(job.request.prompt),
+        "prompt": cut(job.request.prompt),
     }
 
 
@@ -149,7 +149,8 @@ def facts_of(job: Job, say: Words) -> list[str]:
     return facts
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """Return a prompt as it is shown where its whole is elsewhere."""
     return text if len(text) <= _PROMPT_SHOWN else f"{text[: _PROMPT_SHOWN - 1].rstrip()}…"
 
 
@@ -389,8 +390,10 @@ def guarded(answer: Answer) -> Answer:
 def _status(error: HunyuanUIError) -> int:
     if isinstance(error, AccessError):
         return 409 if error.code == "still_under_way" else 404
+    if isinstance(error, SpendLimitError):
+        return 409
     statuses = {"video_missing": 404, "export_busy": 429, "export_failed": 507}
-    return statuses.get(error.code, 422 if isinstance(error, MediaError) else 503)
+    return statuses.get(error.code, 422 if isinstance(error, (MediaError, InvalidRequestError)) else 503)
 
 
 def _cursor(text: str) -> tuple[float, str] | None:

@@ -55,6 +55,25 @@ class Priced(Protocol):
     def high_usd(self) -> float: ...
 
 
+class Listed(Protocol):
+    """How a list of prompts stands: videos, US dollars with what is reserved, and seconds until all are made."""
+
+    @property
+    def done(self) -> int: ...
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def spent_usd(self) -> float: ...
+
+    @property
+    def budget_usd(self) -> float | None: ...
+
+    @property
+    def left_s(self) -> float: ...
+
+
 class Words:
     """The visible words of one language.
 
@@ -133,6 +152,17 @@ class Words:
         if 0 < about < CENT_USD:
             return self("price.most", most=money(max(most, CENT_USD)))
         return self("price.about", about=money(about), most=money(most))
+
+    def list_line(self, listed: Listed) -> str:
+        """Return how a list of prompts stands, without what is nothing or not known."""
+        said = [self("list.done", done=listed.done, rows=listed.rows)]
+        if listed.budget_usd:
+            said.append(self("list.spent_of", spent=money(listed.spent_usd), budget=money(listed.budget_usd)))
+        elif listed.spent_usd:
+            said.append(money(listed.spent_usd))
+        if listed.left_s:
+            said.append(self("list.left", time=self.duration(listed.left_s)))
+        return " · ".join(said)
 
     def length(self, frames: int, seconds: float) -> str:
         """Return the length of a video in seconds with one decimal place; of a single frame, that it is a picture."""

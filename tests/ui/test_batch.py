@@ -16,6 +16,7 @@ from hunyuan_ui.job import new_id
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.prompt_list import MOST_BYTES
+from hunyuan_ui.request import VideoRequest
 from tests.app_process import RunningApp, running_app
 
 SMALL = '"video_length": 5, "width": 64, "height": 64'
@@ -32,6 +33,20 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
         tmp_path_factory.mktemp("lists"),
         SEGMIND_BASE_URL=service.url,
         GRADIO_SERVER_NAME="0.0.0.0",
+        HUNYUAN_UI_POLL_SECONDS="0.1",
+    ) as started:
+        yield started
+    service.close()
+
+
+@pytest.fixture(scope="module")
+def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """A private app with its owner's key."""
+    service = serve(create_app(seconds=0.2), "127.0.0.1", 0)
+    with running_app(
+        tmp_path_factory.mktemp("owned"),
+        SEGMIND_API_KEY=OWN_KEY,
+        SEGMIND_BASE_URL=service.url,
         HUNYUAN_UI_POLL_SECONDS="0.1",
     ) as started:
         yield started
@@ -135,3 +150,126 @@ def test_a_list_may_be_as_long_as_it_may_be_and_no_longer(app: RunningApp) -> No
         assert httpx.post(f"{app.url}gradio_api/call/v2/{function}", json=body).status_code == 413
     whole = {**wish, "prompts": "x" * (3 * MOST_BYTES)}
     assert httpx.post(f"{app.url}gradio_api/call/v2/submit_many", json=whole).status_code == 413
+
+
+# the page's own routes
+
+FORM = VideoRequest.model_construct(width=64, height=64, video_length=5, infer_steps=2, seed=-1).model_dump()
+
+
+def ask(app: RunningApp, path: str, visitor: str | None = ME, method: str = "POST", **wish: Any) -> httpx.Response:
+    """Ask as the page's script does."""
+    headers = {"x-hunyuan-visitor": visitor} if visitor else {}
+    url = f"{app.url}gradio_api/hunyuan/lists/{path}"
+    return httpx.request(method, url, headers=headers, json=wish if method == "POST" else None, timeout=WAIT_S)
+
+
+def stands(app: RunningApp, list_id: str) -> dict[str, Any]:
+    """Return how a list stands once it has ended."""
+    while (told := ask(app, list_id, method="GET").json())["is_running"]:
+        pass
+    return told
+
+
+def test_the_page_checks_confirms_and_follows_a_list_and_sends_it_once(owned: RunningApp) -> None:
+    wish = {"prompts": "a {red|blue} fox\na crow", "name": new_id(), "form": FORM}
+    priced = ask(owned, "check", **wish).json()
+    assert (priced["rows"], priced["to_make"], priced["faults"]) == (3, 3, [])
+    assert [row["prompt"] for row in priced["table"]] == ["a red fox", "a blue fox", "a crow"]
+    assert ask(owned, priced["list_id"], method="GET").status_code == 404
+
+    dearer = ask(owned, "send", **wish, budget_usd=5, shown_usd=priced["most_usd"] / 2)
+    assert (dearer.status_code, dearer.json()["code"]) == (409, "list_price_changed")
+    for _ in range(2):
+        sent = ask(owned, "send", **wish, budget_usd=5, shown_usd=priced["most_usd"])
+        assert sent.status_code == 200, sent.text
+        told = stands(owned, priced["list_id"])
+        assert (told["done"], told["problem"]) == (3, None)
+        assert 0 < told["spent_usd"] <= priced["most_usd"]
+        assert told["text"] == f"3 of 3 · ${told['spent_usd']:.2f} of $5.00"
+    assert httpx.get(owned.url.rstrip("/") + told["zip"]).status_code == 200
+    again = ask(owned, "check", **wish).json()
+    assert (again["to_make"], {row["status"] for row in again["table"]}) == (0, {"done"})
+    assert ask(owned, "check", **{**wish, "form": {**FORM, "infer_steps": 3}}).json()["to_make"] == 3
+
+
+def test_what_a_row_lacks_is_the_forms_and_nothing_else_of_it_counts(owned: RunningApp) -> None:
+    form = {**FORM, "prompt": "of the form", "is_random": True, "variations": "4", "shape": None}
+    wish = {
+        "prompts": "prompt,width\na fox,\na crow,128\n",
+        "name": new_id(),
+        "form": form,
+        "budget_usd": 5,
+        "shown_usd": 5,
+    }
+    sent = ask(owned, "send", **wish).json()
+    stands(owned, sent["list_id"])
+    videos = httpx.get(f"{owned.url}gradio_api/hunyuan/videos", headers={"x-hunyuan-visitor": ME}).json()["videos"]
+    made = {one["settings"]["prompt"]: one["settings"] for one in videos[:2]}
+    assert [made[prompt]["width"] for prompt in ("a fox", "a crow")] == [64, 128]
+    assert {made[prompt]["infer_steps"] for prompt in made} == {2}
+    assert len({made[prompt]["seed"] for prompt in made}) == 2
+    for form in ({**FORM, "infer_steps": 999}, {**FORM, "infer_steps": None}, {}, "form"):
+        faults = ask(owned, "check", **{**wish, "form": form}).json()["faults"]
+        assert [fault["line"] for fault in faults] == [2, 3], form
+
+
+def test_the_page_stops_what_was_not_sent_and_goes_on_with_it(owned: RunningApp) -> None:
+    prompts = "\n".join(f"a heron {number}" for number in range(40))
+    wish = {"prompts": prompts, "name": new_id(), "form": FORM, "budget_usd": 50, "shown_usd": 50}
+    sent = ask(owned, "send", **wish).json()
+    stopped = ask(owned, f"{sent['list_id']}/stop").json()
+    assert stopped["not_sent"] + stopped["cancelled"] > 20
+    ended = stands(owned, sent["list_id"])
+    assert ended["done"] < 20
+    assert ask(owned, "send", **{**wish, "budget_usd": 0}).status_code == 200
+    assert "budget of $0.00" in stands(owned, sent["list_id"])["problem"]
+    assert ask(owned, "check", **wish).json()["to_make"] == 40 - ended["done"]
+
+
+def test_a_visitor_of_the_page_finds_their_own_lists_alone(app: RunningApp) -> None:
+    wish = {"prompts": "a fox", "name": new_id(), "form": FORM, "payer": "nobody", "budget_usd": 0}
+    needs = ask(app, "check", **{**wish, "payer": "visitor"})
+    assert (needs.status_code, needs.json()["code"]) == (409, "no_key")
+    sent = ask(app, "send", **wish)
+    assert sent.status_code == 200, sent.text
+    list_id = sent.json()["list_id"]
+    for who in (SOMEBODY, None, "no token"):
+        assert ask(app, list_id, who, "GET").status_code == 404
+        assert ask(app, f"{list_id}/stop", who).status_code == 404
+    assert ask(app, "check", SOMEBODY, **wish).json()["list_id"] != list_id
+    told = stands(app, list_id)
+    assert (told["done"], told["text"]) == (1, "1 of 1")
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"prompts": 5}, "list_not_text"),
+        ({"prompts": ["a fox"]}, "list_not_text"),
+        ({"name": {}}, "list_not_text"),
+        ({"kind": "xml"}, "list_kind"),
+        ({"budget_usd": "5"}, "not_a_number"),
+        ({"picks": 1.5}, "not_whole"),
+        ({"picks_seed": 1e400}, "not_a_number"),
+        ({"shown_usd": []}, "not_a_number"),
+    ],
+)
+def test_what_no_page_sends_is_named_and_nothing_is_sent(owned: RunningApp, values: dict[str, Any], code: str) -> None:
+    wish = {"prompts": "a fox", "name": "x", "form": FORM, "budget_usd": 5, **values}
+    body = json.dumps(wish)
+    for path in ("check", "send"):
+        url = f"{owned.url}gradio_api/hunyuan/lists/{path}"
+        told = httpx.post(url, content=body, headers={"x-hunyuan-visitor": ME, "content-type": "application/json"})
+        assert (told.status_code, told.json()["code"]) == (422, code)
+
+
+def test_the_page_sends_lists_as_long_as_they_may_be_and_long_texts_nowhere_else(owned: RunningApp) -> None:
+    wish = {"name": "long", "form": FORM}
+    told = ask(owned, "check", **wish, prompts="\n".join(["猫" * 300] * 1000)).json()
+    assert (told["rows"], len(told["table"]), told["faults"]) == (1000, 1000, [])
+    assert {len(row["prompt"]) for row in told["table"]} == {240}
+    long = ask(owned, "check", **wish, prompts="x" * (MOST_BYTES + 1))
+    assert [fault["line"] for fault in long.json()["faults"]] == [0]
+    assert ask(owned, "check", **wish, prompts="x" * (3 * MOST_BYTES)).status_code == 413
+    assert ask(owned, f"{'0' * 32}/stop", prompts="x" * 70_000).status_code == 413

@@ -51,8 +51,8 @@ OWN = {
     *("/gradio_api/hunyuan/jobs", "/gradio_api/hunyuan/jobs/{id}", "/gradio_api/hunyuan/prompt"),
     *("/gradio_api/hunyuan/price", "/gradio_api/hunyuan/allowance", "/gradio_api/hunyuan/examples/{name}"),
     *("/gradio_api/hunyuan/videos", "/gradio_api/hunyuan/videos/{id}", "/gradio_api/hunyuan/settings"),
-    "/gradio_api/hunyuan/videos/{id}/favourite",
-    "/gradio_api/healthz",
+    *("/gradio_api/hunyuan/lists/check", "/gradio_api/hunyuan/lists/send", "/gradio_api/hunyuan/lists/{id}"),
+    *("/gradio_api/hunyuan/videos/{id}/favourite", "/gradio_api/hunyuan/lists/{id}/stop", "/gradio_api/healthz"),
 }
 FOR_ALL = {  # in public, and there without a login
     *("/gradio_api/info", "/gradio_api/info/", "/gradio_api/openapi.json"),
