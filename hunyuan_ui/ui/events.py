@@ -9,19 +9,18 @@ from typing import Any, Final, cast
 
 import gradio as gr
 
-from hunyuan_ui.errors import PRICE_REFUSALS, HunyuanUIError, MediaError, SpendLimitError
-from hunyuan_ui.job import Job, JobProblem, JobStatus
+from hunyuan_ui.errors import PRICE_REFUSALS, AccessError, HunyuanUIError, MediaError, SpendLimitError
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Payer, Visitor
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.ui.form import amount, sent_in
-from hunyuan_ui.ui.labels import opening_form, priced_parts
+from hunyuan_ui.ui.labels import again_of, job_json, opening_form, priced_parts
 from hunyuan_ui.ui.payment import PayEvents, chosen_payer
-from hunyuan_ui.ui.variations import again_id, variations
+from hunyuan_ui.ui.variations import COUNTS, LOOKED_BACK, again_id, click_of, variations
 from hunyuan_ui.ui.views import video_json
 from hunyuan_ui.ui.visitor import Event, login_of, page_event, say_for, token_in, token_of
 from hunyuan_ui.words import Words
 
-LOOKED_BACK: Final = 50  # jobs searched for the last finished video
 KEEP: Final[Any] = cast("Any", gr).skip()  # leaves a component as it is; Gradio's own annotation is incomplete
 CONFIRMABLE: Final = ("confirm_price", *PRICE_REFUSALS)
 NEEDS: Final = {"access_code_needed": "code", "no_key": "key"}  # what the page asks for where the click was
@@ -56,8 +55,8 @@ class PageEvents:
             )
             job = await send(*wishes[0])
             problem = await _send_more(send, wishes[1:], say_for(request))
-            watched = {**self._watched(token_of(request, who, self._runner.settings), job.id), "is_new": True}
-            return watched, {"answer": job_id, "text": problem, "seed": job.request.seed}
+            watched = await self._watched(token_of(request, who, self._runner.settings), job.id)
+            return {**watched, "is_new": True}, {"answer": job_id, "text": problem, "seed": job.request.seed}
 
         return await _taken_in(submit, request, {"answer": job_id})
 
@@ -71,19 +70,25 @@ class PageEvents:
             # The person confirmed this video's price before, and the card names it again.
             send = self._sender(request, who, payer=old.payer, shown_usd=shown_usd, is_confirmed=True)
             job = await send(again_id(old.id), old.request)
-            return {**self._watched(token, job.id), "is_new": True, "again_of": old.id}, {}
+            return {**await self._watched(token, job.id), "is_new": True, "again_of": old.id}, {}
 
         return await _taken_in(submit, request, {"again": old_id, "most_usd": shown_usd})
 
     async def cancel(self, _request: gr.Request, event: gr.EventData, who: object) -> None:
-        """Remove a job that was not sent; the waiting card sees the rest by itself."""
-        await self._runner.cancel(_job_id(event), self._runner.visitor(token_in(who)))
+        """Remove jobs that were not sent; of several, those that were go on. The page sees the rest by itself."""
+        ids, visitor = _job_ids(event), self._runner.visitor(token_in(who))
+        for job_id in ids:
+            try:
+                await self._runner.cancel(job_id, visitor)
+            except AccessError:
+                if len(ids) == 1:
+                    raise
 
     async def look_again(self, _request: gr.Request, event: gr.EventData, who: object) -> dict[str, Any]:
         """Ask at once for a video that is waited for, or once more for one that was lost."""
         token = token_in(who)
         job = await self._runner.look_again(_job_id(event), self._runner.visitor(token))
-        return {**self._watched(token, job.id), "looked_at": time.time()}
+        return {**await self._watched(token, job.id), "looked_at": time.time()}
 
     # showing
 
@@ -97,14 +102,16 @@ class PageEvents:
         parts = await priced_parts(self._runner, payer, say, visitor)
         jobs = await self._runner.jobs(visitor, limit=LOOKED_BACK)
         newest = jobs[0] if jobs else None
+        watched = await self._watched(token, newest.id if newest else None)
         finished = next((job for job in jobs if job.status is JobStatus.DONE), None)
         return [
             token,
-            {**self._watched(token, _news(jobs, self._runner)), "shown": finished.id if finished else None},
+            {**watched, "job": _news(jobs, self._runner), "shown": finished.id if finished else None},
+            {"jobs": [await self._told(job_id, visitor, say) for job_id in watched["click"]]},
             pay,
             parts["head"],
             parts["examples"],
-            *[self._played(finished, say)] * 2,
+            *[self._played(finished, payer, say)] * 2,
             {"token": token, **opening_form(newest, self._runner, payer, say)},
         ]
 
@@ -115,17 +122,24 @@ class PageEvents:
         is_logged_in = login_of(request, self._runner.settings) != ""
         return partial(self._runner.submit, visitor=self._runner.visitor(token), is_logged_in=is_logged_in, **terms)
 
-    def _watched(self, token: str, job_id: str | None) -> dict[str, Any]:
-        return {"token": token, "job": job_id, "is_public": self._runner.settings.is_public}
+    async def _watched(self, token: str, job_id: str | None) -> dict[str, Any]:
+        visitor = self._runner.visitor(token)
+        known = await self._runner.jobs(visitor, limit=LOOKED_BACK)
+        click = click_of(job_id or "", [job.id for job in known])
+        return {"token": token, "job": job_id, "click": click, "is_public": self._runner.settings.is_public}
 
-    def _played(self, job: Job | None, say: Words) -> dict[str, Any]:
+    async def _told(self, job_id: str, visitor: Visitor, say: Words) -> dict[str, Any]:
+        return job_json(await self._runner.view(job_id, visitor), self._runner, say)
+
+    def _played(self, job: Job | None, payer: Payer, say: Words) -> dict[str, Any]:
         if job is None:
             return {}
         try:
             self._runner.videos.video(job)
         except MediaError:
             return {}
-        return video_json(job, self._runner.videos.signature(job), say)
+        video = video_json(job, self._runner.videos.signature(job), say)
+        return {**video, "again": again_of(job, self._runner, payer, say)}
 
 
 async def _taken_in(submit: Event, request: gr.Request, about: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -165,6 +179,12 @@ def _news(jobs: list[Job], runner: JobRunner) -> str | None:
 
 def _job_id(event: gr.EventData) -> str:
     return str(getattr(event, "job", ""))
+
+
+def _job_ids(event: gr.EventData) -> list[str]:
+    found: object = getattr(event, "jobs", None)
+    several = cast("list[object]", found) if isinstance(found, list) else []
+    return [str(one) for one in several[: len(COUNTS)]] or [_job_id(event)]
 
 
 def _is_news(job: Job) -> bool:

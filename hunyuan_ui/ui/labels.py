@@ -16,7 +16,7 @@ from starlette.routing import Route
 from hunyuan_ui.errors import InvalidRequestError
 from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.job import Job, JobStatus, Payer, Visitor, is_id
-from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.jobs import JobRunner, JobView
 from hunyuan_ui.prompt_help import presets
 from hunyuan_ui.prompt_help.examples import EXAMPLES, Example
 from hunyuan_ui.request import VideoRequest
@@ -24,7 +24,7 @@ from hunyuan_ui.ui.form import PRICED
 from hunyuan_ui.ui.payment import chosen_payer
 from hunyuan_ui.ui.prompt_panel import json_body
 from hunyuan_ui.ui.variations import COUNTS, count_in
-from hunyuan_ui.ui.views import head_of
+from hunyuan_ui.ui.views import as_json, ending_of, head_of, video_json
 from hunyuan_ui.ui.visitor import VISITOR_HEADER
 from hunyuan_ui.words import Words, words_for
 
@@ -69,10 +69,12 @@ def priced(wish: Mapping[str, Any], runner: JobRunner, payer: Payer, say: Words)
         request = VideoRequest.parse({"prompt": "-", **{name: wish.get(name) for name in PRICED}})
     except InvalidRequestError as error:
         line = say.sentence(error)
-        return {"button": say["generate.label"], "line": line, "frames": None, "most_usd": None, "is_free": False}
+        label = {"button": say["generate.label"], "again": say["again.label"]}
+        return {**label, "line": line, "frames": None, "most_usd": None, "is_free": False}
     expected, count, is_free = runner.estimate(request, payer), count_in(wish.get("count")), payer == "nobody"
     return {
         "button": say.generate_label(expected, is_preview=is_free, count=count),
+        "again": say["again.preview"] if is_free else say("again.priced", price=say.price(expected, count)),
         "line": advice(request, expected, say),
         "frames": say("form.frames", length=say.length(request.video_length, request.duration_s)),
         "most_usd": 0.0 if is_free else expected.high_usd * count,
@@ -97,6 +99,34 @@ def opening_form(newest: Job | None, runner: JobRunner, payer: Payer, say: Words
         "last_seed": newest.request.seed if newest else None,
         "price": {**priced(numbers, runner, payer, say), "of": {**numbers, "variations": COUNTS[0]}},
     }
+
+
+def job_json(view: JobView, runner: JobRunner, say: Words) -> dict[str, Any]:
+    """Return all that the page shows of one job, under way or ended: its video, what can be done, what that costs.
+
+    Args:
+        view: Of the job.
+        runner: As for `priced`.
+        say: As for `priced`.
+    """
+    job, video = view.job, None
+    if job.status is JobStatus.DONE:
+        again = again_of(job, runner, chosen_payer({"chosen": job.payer}, runner), say)
+        video = {**video_json(job, runner.videos.signature(job), say), "again": again}
+    return {**as_json(view, say), **ending_of(view, runner.settings, say), "video": video}
+
+
+def again_of(job: Job, runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
+    """Return what the button says that makes another video of the same settings, and the price it names.
+
+    Args:
+        job: Whose settings.
+        runner: As for `priced`.
+        payer: As for `priced`.
+        say: As for `priced`.
+    """
+    found = priced({name: getattr(job.request, name) for name in PRICED}, runner, payer, say)
+    return {"payer": payer, "text": found["again"], "most_usd": found["most_usd"]}
 
 
 async def priced_parts(runner: JobRunner, payer: Payer, say: Words, visitor: Visitor | None = None) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class Page:
     player: Any
     screen: Any
     result: Any
+    together: Any
     examples: Any
     videos: Gallery
     pay: Any
@@ -123,10 +124,13 @@ def _place(runner: JobRunner) -> Page:
             screen = _build_screen(is_space=runner.settings.is_space)
             player = part("player", "draw", files=player_files())
             result = part("result")
+            together = part("variations")
             watch = part("watch", "cancel", "look_again", "try_again", "ended")
     examples = part("examples")
     gallery, owner = build_gallery(runner), build_owner(runner)
-    return Page(form, who, job_id, sent, header, notice, watch, player, screen, result, examples, gallery, pay, owner)
+    return Page(
+        form, who, job_id, sent, header, notice, watch, player, screen, result, together, examples, gallery, pay, owner
+    )
 
 
 def _build_screen(*, is_space: bool) -> gr.Video:
@@ -165,7 +169,8 @@ def _wire_sending(page: Page, events: PageEvents) -> None:
 
 
 def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:
-    shown = [page.who, page.watch, page.pay, page.header, page.examples, page.player, page.result, page.form.keeper]
+    told = [page.who, page.watch, page.together, page.pay, page.header, page.examples]
+    shown = [*told, page.player, page.result, page.form.keeper]
     demo.load(page_event(events.attach), [page.who], shown, js="() => [hunyuan.visitor()]", **QUIET)
     page.player.draw(outputs=page.screen, js="() => hunyuan.screen()", **LOCAL)
     page.watch.ended(js="() => hunyuan.form.refresh()", **LOCAL)

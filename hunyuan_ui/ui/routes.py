@@ -14,15 +14,16 @@ from starlette.routing import Route
 
 from hunyuan_ui import __version__
 from hunyuan_ui.errors import AccessError
-from hunyuan_ui.job import JobProblem, JobStatus, is_id
+from hunyuan_ui.job import JobProblem, is_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.batch import build_list_routes
 from hunyuan_ui.ui.example_loops import build_loop_route
-from hunyuan_ui.ui.labels import build_price_route
+from hunyuan_ui.ui.labels import build_price_route, job_json
 from hunyuan_ui.ui.link_preview import build_picture_routes
 from hunyuan_ui.ui.payment import allowances
 from hunyuan_ui.ui.prompt_panel import build_coach_route
-from hunyuan_ui.ui.views import PAGE_VERSION, as_json, build_video_routes, ending_of, next_poll_s, video_json
+from hunyuan_ui.ui.variations import LOOKED_BACK, click_of
+from hunyuan_ui.ui.views import PAGE_VERSION, as_json, build_video_routes, next_poll_s
 from hunyuan_ui.ui.visitor import VISITOR_HEADER
 from hunyuan_ui.words import words_for
 
@@ -53,11 +54,11 @@ def build_routes(runner: JobRunner) -> list[Route]:
             if within_s := _seconds(request.query_params.get("within_s", "")):
                 await runner.wait(job_id, visitor, within_s)
             view = await runner.view(job_id, visitor)
+            known = await runner.jobs(visitor, limit=LOOKED_BACK)
         except AccessError:
             return _not_yours(request)
-        is_done = view.job.status is JobStatus.DONE
-        video = video_json(view.job, runner.videos.signature(view.job), say) if is_done else None
-        return _json({**as_json(view, say), **ending_of(view, runner.settings, say), "video": video})
+        click = click_of(job_id, [job.id for job in known])
+        return _json({**job_json(view, runner, say), "click": click})
 
     async def allowance(request: Request) -> JSONResponse:
         token = request.headers.get(VISITOR_HEADER, "")

@@ -76,6 +76,8 @@ def as_json(view: JobView, say: Words) -> dict[str, Any]:
         "usual_text": _usual(view, say, has_usual=has_usual),
         "note_text": _note(view, say, is_late=is_late),
         "prompt": cut(job.request.prompt),
+        "seed": job.request.seed,
+        "ratio": "{} / {}".format(*job.request.real_size),
     }
 
 

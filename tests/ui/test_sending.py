@@ -11,13 +11,14 @@ import gradio as gr
 import pytest
 from starlette.requests import Request
 
+from hunyuan_ui.errors import AccessError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.events import PageEvents
-from hunyuan_ui.ui.variations import again_id
+from hunyuan_ui.ui.variations import COUNTS, again_id
 from tests.fake_service import FakeService, answer
 from tests.stored_jobs import job
 
@@ -157,3 +158,23 @@ async def test_a_server_that_stops_sends_nothing_and_says_so(runner: JobRunner, 
     assert service.posts == 0
     runner._is_open = True
     await runner.submit(new_id(), VideoRequest(prompt="a"), Visitor.from_token(TOKEN))
+
+
+async def test_of_several_jobs_those_that_wait_are_cancelled_and_what_was_sent_goes_on(runner: JobRunner) -> None:
+    ids = [new_id() for _ in range(3)]
+    cancelled: list[str] = []
+
+    async def cancel(job_id: str, _visitor: Visitor) -> None:
+        if job_id == ids[1]:
+            raise AccessError("cannot_cancel")
+        cancelled.append(job_id)
+
+    runner.cancel = cancel  # type: ignore[method-assign,assignment]
+    events = PageEvents(runner)
+    await events.cancel(asking(), gr.EventData(None, {"jobs": ids}), TOKEN)  # type: ignore[arg-type]
+    assert cancelled == [ids[0], ids[2]]
+    for alone in ({"jobs": [ids[1]]}, {"job": ids[1]}):
+        with pytest.raises(AccessError):
+            await events.cancel(asking(), gr.EventData(None, alone), TOKEN)  # type: ignore[arg-type]
+    await events.cancel(asking(), gr.EventData(None, {"jobs": [new_id()] * 100}), TOKEN)  # type: ignore[arg-type]
+    assert len(cancelled) == 2 + len(COUNTS)

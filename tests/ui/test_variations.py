@@ -9,7 +9,7 @@ from hunyuan_ui.estimate import estimate
 from hunyuan_ui.job import is_id, new_id
 from hunyuan_ui.request import MAX_SEED, VideoRequest
 from hunyuan_ui.ui.events import _send_more  # pyright: ignore[reportPrivateUsage]
-from hunyuan_ui.ui.variations import COUNTS, count_in, variations
+from hunyuan_ui.ui.variations import COUNTS, again_id, click_of, count_in, variations
 from hunyuan_ui.words import words
 
 WISH = VideoRequest.parse({"prompt": "a heron", "seed": 7})
@@ -35,6 +35,23 @@ def test_a_repeated_click_names_the_same_different_jobs(job_id: str, count: int,
     assert made == variations(job_id, wish, count)
     assert len({id_ for id_, _ in made}) == len({wish.seed for _, wish in made}) == count
     assert all(is_id(id_) and VideoRequest.parse(wish.model_dump()) for id_, wish in made)
+
+
+def test_the_jobs_of_one_click_are_known_by_any_of_them_in_their_order() -> None:
+    ids = [id_ for id_, _ in variations(new_id(), WISH, 4)]
+    known = [new_id(), *reversed(ids), new_id()]
+    assert [click_of(id_, known) for id_ in ids] == [ids] * 4
+    assert click_of(ids[1], ids[:3]) == ids[:3]
+    assert click_of(known[0], known) == click_of(new_id(), known) == click_of("", known) == click_of(ids[0], []) == []
+
+
+def test_what_was_tried_again_stands_in_the_place_of_what_had_ended() -> None:
+    ids = [id_ for id_, _ in variations(new_id(), WISH, 3)]
+    twice = again_id(again_id(ids[1]))
+    known = [*ids, again_id(ids[1]), twice]
+    assert click_of(twice, known) == click_of(ids[0], known) == [ids[0], twice, ids[2]]
+    alone = new_id()
+    assert click_of(again_id(alone), [alone, again_id(alone)]) == []
 
 
 def test_a_count_that_cannot_be_chosen_is_one() -> None:

@@ -210,6 +210,12 @@ export function form({ element, props, trigger, watch }) {
     if (most_usd !== null && form?.variations === "1") seenUsd = most_usd;
   }
 
+  /** Keep the seed of a video for the next one. @param {number} seed */
+  function useSeed(seed) {
+    isTouched = true;
+    fill(() => ({ seed, is_random: false }));
+  }
+
   function paidBy(chosen) {
     if (!chosen || chosen === payer) return;
     payer = chosen;
@@ -236,7 +242,12 @@ export function form({ element, props, trigger, watch }) {
 
   /** Take in a reply to a click: the seed that was drawn, unless another one was typed since, and the price it named. */
   function replied({ answer: id, seed, most_usd }) {
-    const { held, key } = clicked.get(id) || {};
+    const { held, key, again } = clicked.get(id) || {};
+    if (again) {
+      if (seed !== undefined) lastSeed = seed;
+      if (most_usd !== undefined) again.most_usd = most_usd;
+      return;
+    }
     if (seed !== undefined) {
       lastSeed = seed;
       if (held?.is_random) fill((now) => (now.is_random && Object.is(now.seed, held.seed) ? { seed } : {}));
@@ -289,6 +300,25 @@ export function form({ element, props, trigger, watch }) {
       return [];
     },
 
+    /** Make another video of the same settings by a new seed, at the price beside the button; the form stays as it is. */
+    again({ settings, most_usd }) {
+      const wish = Object.fromEntries(fields.map((name) => [name, settings[name]]));
+      const held = { ...form, ...wish, is_random: true, variations: "1" };
+      const id = window.hunyuan.begin();
+      clicked.set(id, { held, key: keyOf(held), again: { settings, most_usd } });
+      // The person confirmed this video's price before, and the button names it again.
+      ready.push({ id, sent: { form: held, payer, shown_usd: most_usd, is_confirmed: true } });
+      trigger("send");
+      return id;
+    },
+
+    /** Send once more what was refused: the same click, or what the form holds by now. */
+    repeat({ of, isConfirmed }) {
+      const again = clicked.get(of)?.again;
+      if (again) window.hunyuan.form.again(again);
+      else window.hunyuan.form.press({ isConfirmed });
+    },
+
     async collected(given) {
       const held = values.byName(given);
       const { id, isConfirmed, before } = pressed.shift();
@@ -330,6 +360,7 @@ export function form({ element, props, trigger, watch }) {
   onTyping(["shape", "size", "quality", "variations", ...numbers], touched, hidePrice);
   window.addEventListener("pagehide", keepLastLetters);
   hear("settings", show);
+  hear("seed", useSeed);
   hear("payer", paidBy);
   hear("reply", replied);
   hear("answered", refresh);

@@ -34,6 +34,8 @@ export function notice({ element, props, watch }) {
   let isGiven = false; // it was typed in, and the answer is awaited
   /** @type {any} */
   let again = null; // the job that was tried again, at which price, where that is what was refused
+  /** @type {string | null} */
+  let refused = null; // else the click that was
 
   function show(text, { field = null, isConfirmable = false, isLimit = false, needs = null } = {}) {
     keepingFocus(box, () => {
@@ -81,7 +83,7 @@ export function notice({ element, props, watch }) {
     const job = again;
     show("");
     if (job) send("try-again", job);
-    else window.hunyuan.form.press({ isConfirmed });
+    else window.hunyuan.form.repeat({ of: refused, isConfirmed });
   }
 
   fill(element, words);
@@ -111,6 +113,7 @@ export function notice({ element, props, watch }) {
     const value = props.value || {};
     send("reply", value);
     window.hunyuan.answered(value.answer);
+    refused = value.answer || null;
     again = value.again ? { id: value.again, most_usd: value.most_usd } : null;
     const { field, is_confirmable: isConfirmable, is_limit: isLimit, needs } = value;
     show(value.text, { field, isConfirmable, isLimit, needs });

@@ -18,6 +18,7 @@ import { payment } from "./payment.js";
 import { player, screen } from "./player.js";
 import { result } from "./result.js";
 import { arrived, ask } from "./server.js";
+import { variations } from "./variations.js";
 import { viewer } from "./viewer.js";
 import { watch } from "./watch.js";
 
@@ -38,6 +39,7 @@ window.hunyuan = {
     payment,
     player,
     result,
+    variations,
     viewer,
     watch,
   },

@@ -1,9 +1,9 @@
 // What the video that the page shows was made with, and what can be done with it.
 
-import { fill, node, piecesOf } from "./dom.js";
+import { fill, keepingFocus, node, piecesOf } from "./dom.js";
 import { hear, send } from "./events.js";
 import { words } from "./language.js";
-import { fileOf } from "./server.js";
+import { fileOf, request } from "./server.js";
 
 /** Call `show` with the video that the page opened with, then with each that becomes ready, until it is deleted. */
 export function onShown(props, watch, show, forget) {
@@ -20,15 +20,36 @@ export function result({ element, props, watch }) {
   let id;
   /** @type {any} */
   let settings;
+  /** @type {any} */
+  let again = null; // who pays for another one of these settings, and what its button says
+  let payer = null;
+  /** @type {string | null} */
+  let clicked = null; // the last click on that button
 
   function show(video) {
     id = video.id;
     settings = video.settings;
     section.hidden = false;
+    offer(video.again);
     send("shown", id);
     part("facts").replaceChildren(...video.facts.map((fact) => node("li", fact)));
     part("prompt").textContent = settings.prompt;
     part("download").href = fileOf(video, ".mp4", { download: 1 });
+  }
+
+  function offer(offered) {
+    again = offered?.most_usd === null ? null : offered;
+    keepingFocus(section, () => (part("again").hidden = !again));
+    part("again").textContent = again?.text || "";
+    if (again && payer && again.payer !== payer) price();
+  }
+
+  /** Ask what another one costs whoever pays now. */
+  async function price() {
+    const asked = { id, payer };
+    const answer = await request("price", { json: { ...settings, count: "1", payer } }).catch(() => null);
+    if (answer?.isOk && asked.id === id && asked.payer === payer)
+      offer({ payer, text: answer.again, most_usd: answer.most_usd });
   }
 
   function forget(gone) {
@@ -39,7 +60,16 @@ export function result({ element, props, watch }) {
 
   fill(element, words);
   part("reuse").addEventListener("click", () => send("settings", { settings }));
-  part("new-seed").addEventListener("click", () => send("settings", { settings, isRandom: true }));
+  part("again").addEventListener("click", () => {
+    clicked = window.hunyuan.form.again({ settings, most_usd: again.most_usd });
+  });
+  hear("payer", (chosen) => {
+    payer = chosen;
+    if (again && again.payer !== payer) price();
+  });
+  hear("reply", ({ answer, most_usd }) => {
+    if (answer === clicked && most_usd !== undefined) price();
+  });
   part("compare").addEventListener("click", () => send("choose", id));
   part("export").addEventListener("click", () => send("export", id));
   onShown(props, watch, show, forget);

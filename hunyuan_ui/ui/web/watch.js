@@ -79,6 +79,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   const answered = (id) => window.hunyuan.answered(id);
   const say = (text) => (part("heard").textContent = text);
   const seen = { job: null, lookedAt: null }; // of the server's values
+  let together = new Set(); // ids of the jobs that are shown side by side, because one click made them
   let isKnown = false; // who this visitor is
   /** @type {any} */
   let focus = null; // the job of the large card
@@ -96,6 +97,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
       const { jobs, next_poll_s } = await askJobs("jobs");
       sayUnreachable("card", false);
       followed.setActive(jobs);
+      send("jobs", jobs);
       for (const job of jobs) answered(job.id);
       for (const id of followed.endedBy(jobs)) await finish(id);
       show();
@@ -115,14 +117,17 @@ export function watch({ element, props, trigger, watch: onChange }) {
 
   function take(id, job) {
     if (job.status) answered(id);
+    if (job.click) join(job.click);
     if (job.is_active) return;
     const { isNews, isWatched } = followed.end(id);
     if (!isNews) return;
+    if (together.has(id)) send("jobs", [job]);
     if (job.status === "done") {
-      if (isWatched) showVideo(job.video);
+      if (together.has(id)) showTogether();
+      else if (isWatched) showVideo(job.video);
       else showReady(job.video);
       notify(words.ready);
-    } else if (job.status) {
+    } else if (job.status && !(together.has(id) && job.status === "cancelled")) {
       showProblem(job);
     }
     // The video comes first; what it cost, what it teaches and the gallery can wait for its first picture.
@@ -153,8 +158,20 @@ export function watch({ element, props, trigger, watch: onChange }) {
 
   function showVideo(video) {
     send("ready", video);
+    showTogether();
+  }
+
+  /** Tell of a video that stands in its place beside the others of its click. */
+  function showTogether() {
     say(words.done);
     setTitle(document.hidden ? words.done : "");
+  }
+
+  /** Take in which jobs belong to one click. @param {string[]} click */
+  function join(click) {
+    if (!click.length || (click.length === together.size && click.every((id) => together.has(id)))) return;
+    for (const id of click) if (!together.has(id)) followed.follow(id);
+    send("click", click);
   }
 
   // Nobody waited for it, so that it takes no place that something else may have by now.
@@ -180,7 +197,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     wanted = focus?.id;
     focusSeenAt = performance.now();
     card.dataset.state = focus ? "under-way" : resting ? "stopped" : "empty";
-    showOthers(arranged.others);
+    showOthers(arranged.others.filter((job) => !together.has(job.id)));
     if (!focus) {
       part("stopped-prompt").textContent = resting ? resting.prompt : "";
       part("stopped-keep").textContent = keepText();
@@ -231,7 +248,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   const hasAddress = () => Boolean(props.value?.is_public) && keeping() !== "kept";
 
   function stopWatching() {
-    followed.stop(focus.id);
+    for (const id of together.has(focus.id) ? together : [focus.id]) followed.stop(id);
     show();
   }
 
@@ -262,8 +279,8 @@ export function watch({ element, props, trigger, watch: onChange }) {
     dismiss(id);
   }
 
-  function cancel(id) {
-    trigger("cancel", { job: id });
+  function cancel(...ids) {
+    trigger("cancel", { jobs: ids });
     setTimeout(poll, 400);
   }
 
@@ -320,7 +337,9 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (!value.token) return;
     isKnown = true;
     visitorIs(value.token);
-    if (value.job && value.job !== seen.job) {
+    const isNew = Boolean(value.job) && value.job !== seen.job;
+    if (value.is_new) join(value.click);
+    if (isNew) {
       if (value.is_new) {
         begin(value.job);
         expect(value.job);
@@ -373,6 +392,8 @@ export function watch({ element, props, trigger, watch: onChange }) {
   });
   part("dismiss").addEventListener("click", () => dismissEverywhere(ended.id));
   hear("try-again", tryAgain);
+  hear("together", (ids) => (together = new Set(ids)));
+  hear("cancel", (ids) => cancel(...ids));
   for (const end of ["deleted", "gone"]) hear(end, (id) => id === ready?.id && hideReady());
   onReturn(() => {
     if (!focus) setTitle("");

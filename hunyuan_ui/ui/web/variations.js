@@ -1,0 +1,203 @@
+// The videos of one click, side by side: each in its place as it comes.
+
+import { kept } from "./browser.js";
+import { fill, isNarrow, keepingFocus, node, piecesOf, prefersCalm, reveal } from "./dom.js";
+import { hear, send } from "./events.js";
+import { words } from "./language.js";
+import { fileOf, filesOf } from "./server.js";
+
+const CLOSED = "hunyuan_variations_closed";
+const NAMES = { keep: "variations.keep", compare: "variations.compare", download: "download" };
+
+/** @param {string} key @param {Object<string, any>} values */
+const filled = (key, values) =>
+  Object.entries(values).reduce((text, [name, value]) => text.replace(`{${name}}`, String(value)), words[key]);
+
+export function variations({ element, props, watch }) {
+  const part = piecesOf(element);
+  const section = element.querySelector(".variations");
+  const screen = element.closest("#screen");
+  /** @type {string[]} */
+  let ids = [];
+  const known = new Map(); // each job as the server told it last
+  /** @type {any[]} */
+  let tiles = []; // in the order of the ids
+  let isStill = prefersCalm();
+  /** @type {any} */
+  let first = null; // the video that a second one is compared with
+
+  const videoOf = (id) => known.get(id)?.video;
+  const done = () => ids.map(videoOf).filter(Boolean);
+  const waiting = () => ids.filter((id) => known.get(id)?.can_cancel);
+  const say = (text) => (part("line").textContent = text);
+
+  // One tile
+
+  function newTile(index) {
+    const item = part("tile").content.firstElementChild.cloneNode(true);
+    const piece = (selector) => item.querySelector(selector);
+    /** @type {Object<string, (video: any, job: any) => void>} */
+    const does = {
+      keep: (video) => keepSeed(video.settings.seed),
+      compare: choose,
+      again: (_video, job) => send("try-again", job),
+    };
+    for (const [name, key] of Object.entries(NAMES)) piece(`[data-do=${name}]`).textContent = words[key];
+    for (const [name, act] of Object.entries(does))
+      piece(`[data-do=${name}]`).addEventListener("click", () => act(videoOf(ids[index]), known.get(ids[index])));
+    piece(".tile-button").addEventListener("click", () => {
+      send("open", { video: videoOf(ids[index]), ids: done().map((one) => one.id) });
+    });
+    return { item, piece, shown: "" };
+  }
+
+  function drawTile(tile, id, index) {
+    const job = known.get(id) || {};
+    const { video } = job;
+    const state = video ? `${id} done` : id;
+    tile.piece(".phase").textContent = video ? "" : job.phase_text || "";
+    tile.piece(".note").textContent = job.is_active || !job.again_text ? "" : job.note_text;
+    tile.piece(".seed").textContent = job.seed === undefined ? "" : filled("variations.seed", { seed: job.seed });
+    tile.piece("[data-do=again]").hidden = !job.again_text;
+    tile.piece("[data-do=again]").textContent = job.again_text || "";
+    if (tile.shown === state) return;
+    tile.shown = state;
+    if (job.ratio) tile.piece(".tile").style.setProperty("--ratio", job.ratio);
+    tile.piece("video")?.remove();
+    tile.piece(".tile-button").disabled = !video;
+    for (const name of Object.keys(NAMES)) tile.piece(`[data-do=${name}]`).hidden = !video;
+    if (video) showVideo(tile, video, index);
+  }
+
+  function showVideo(tile, video, index) {
+    const { poster, src, ratio } = filesOf(video);
+    const player = node("video", "", "", { muted: true, playsInline: true, loop: true, preload: "none", poster, src });
+    const name = filled("variations.open", { index: index + 1, count: ids.length });
+    tile.piece(".tile").style.setProperty("--ratio", ratio);
+    tile.piece(".tile-button").setAttribute("aria-label", name);
+    tile.piece("[data-do=download]").href = fileOf(video, ".mp4", { download: 1 });
+    for (const does of Object.keys(NAMES))
+      tile.piece(`[data-do=${does}]`).setAttribute("aria-label", `${words[NAMES[does]]}: ${video.settings.seed}`);
+    tile.piece(".tile").append(player);
+    if (!isStill) player.play().catch(() => {});
+  }
+
+  // All of them
+
+  const draw = () => keepingFocus(section, drawAll);
+
+  function drawAll() {
+    const isShown = ids.length > 1;
+    section.hidden = !isShown;
+    screen.toggleAttribute("data-together", isShown);
+    screen.toggleAttribute("data-together-ready", isShown && done().length > 0);
+    if (!isShown) return;
+    if (tiles.length !== ids.length) {
+      tiles = ids.map((_id, index) => newTile(index));
+      part("tiles").replaceChildren(...tiles.map(({ item }) => item));
+    }
+    for (const [index, id] of ids.entries()) drawTile(tiles[index], id, index);
+    part("title").textContent = filled("variations.ready", { done: done().length, count: ids.length });
+    part("cancel").hidden = !waiting().length;
+    part("play").hidden = !done().length;
+    part("play").textContent = words[isStill ? "variations.play" : "variations.pause"];
+    for (const { piece } of tiles) piece("[data-do=compare]").disabled = done().length < 2;
+  }
+
+  function show(click, jobs = []) {
+    if (!click.some((id) => ids.includes(id))) {
+      tiles = [];
+      known.clear();
+      choose(null);
+    }
+    for (const job of jobs) known.set(job.id, job);
+    setIds(click);
+  }
+
+  function setIds(now) {
+    ids = now;
+    send("together", ids);
+    draw();
+  }
+
+  function take(jobs) {
+    const mine = jobs.filter(({ id }) => ids.includes(id));
+    // What has ended is not told as under way by an answer that was late.
+    for (const job of mine) if (!job.is_active || !videoOf(job.id)) known.set(job.id, job);
+    if (mine.length) draw();
+  }
+
+  function close() {
+    if (!ids.length) return;
+    for (const { piece } of tiles) piece("video")?.pause();
+    tiles = [];
+    part("tiles").replaceChildren();
+    setIds([]);
+  }
+
+  function forget(id) {
+    if (!ids.includes(id)) return;
+    const left = ids.filter((one) => one !== id);
+    tiles = [];
+    if (left.length > 1) setIds(left);
+    else close();
+  }
+
+  function togglePlay() {
+    isStill = !isStill;
+    for (const { piece } of tiles) {
+      if (isStill) piece("video")?.pause();
+      else
+        piece("video")
+          ?.play()
+          .catch(() => {});
+    }
+    drawAll();
+  }
+
+  function keepSeed(seed) {
+    send("seed", seed);
+    say(filled("variations.kept", { seed }));
+  }
+
+  /** Take one for a comparison; the second one begins it. @param {any} video */
+  function choose(video) {
+    const left = first;
+    first = left || !video ? null : video;
+    for (const [index, { piece }] of tiles.entries())
+      piece("[data-do=compare]").setAttribute("aria-pressed", String(Boolean(first) && ids[index] === first.id));
+    say(first ? words["variations.choose"] : "");
+    if (left && video && left.id !== video.id) send("compare", { left, right: video });
+  }
+
+  fill(element, words);
+  part("cancel").addEventListener("click", () => send("cancel", waiting()));
+  part("play").addEventListener("click", togglePlay);
+  part("close").addEventListener("click", () => {
+    kept.set(CLOSED, ids[0]);
+    close();
+  });
+  hear("click", (click) => show(click));
+  hear("jobs", take);
+  hear("begun", (id) => {
+    if (ids.length && !ids.includes(id)) close();
+    else if (ids.length && isNarrow()) reveal(element);
+  });
+  // Another video has come or is asked for, in the place of these.
+  hear("ready", close);
+  hear("covered", () => {
+    for (const { piece } of tiles) piece("video")?.pause();
+  });
+  for (const end of ["deleted", "gone"]) hear(end, forget);
+  watch("value", open);
+  open();
+
+  function open() {
+    const jobs = props.value?.jobs || [];
+    if (jobs.length && kept.get(CLOSED) !== jobs[0].id)
+      show(
+        jobs.map(({ id }) => id),
+        jobs,
+      );
+  }
+}

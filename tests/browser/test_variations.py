@@ -1,0 +1,151 @@
+"""Several videos of one click, side by side, and one more of a finished one: each at the price on its button."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.app_process import RunningApp, running_app
+from tests.browser.paid_endpoint import paid_endpoint
+from tests.browser.steps import generate_short, short, write
+
+JOB_S = 0.5
+PLAYING = "(of) => [...document.querySelectorAll('.variations video')].filter((video) => !video.paused).length === of"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """An app whose browser tests all look at four videos of one click."""
+    with running_app(tmp_path_factory.mktemp("variations")) as app:
+        yield app
+
+
+@pytest.fixture
+def four(page: Page, made: RunningApp) -> Page:
+    page.goto(made.url)
+    ask_for_four(page)
+    page.locator("#generate").click()
+    expect(title(page)).to_have_text("4 of 4 are ready")
+    return page
+
+
+def title(page: Page) -> Locator:
+    return page.locator("#variations-title")
+
+
+def tiles(page: Page) -> Locator:
+    return page.locator(".variations li")
+
+
+def seed_of(tile: Locator) -> str:
+    return (tile.locator(".seed").text_content() or "").removeprefix("Seed ")
+
+
+def ask_for_four(page: Page, prompt: str = "a heron, four times") -> None:
+    write(page, prompt)
+    short(page)
+    page.locator("#variations").get_by_label("4", exact=True).check()
+    expect(page.locator("#generate")).to_contain_text("Generate 4")
+
+
+def test_each_has_its_place_and_they_move_until_they_are_told_to_rest(four: Page) -> None:
+    expect(four.locator("#player")).to_be_hidden()
+    expect(four.locator(".others")).to_be_hidden()
+    assert len({seed_of(tile) for tile in tiles(four).all()}) == 4
+    four.wait_for_function(PLAYING, arg=4)
+    four.get_by_role("button", name="Pause").click()
+    four.wait_for_function(PLAYING, arg=0)
+    four.locator(".variations").get_by_role("button", name="Play").click()
+    four.wait_for_function(PLAYING, arg=4)
+
+
+def test_their_order_outlives_a_reload_and_what_was_closed_stays_closed(four: Page) -> None:
+    seeds = [seed_of(tile) for tile in tiles(four).all()]
+    four.reload()
+    expect(title(four)).to_have_text("4 of 4 are ready")
+    assert [seed_of(tile) for tile in tiles(four).all()] == seeds
+    four.get_by_role("button", name="Close these videos").click()
+    expect(four.locator("#player video")).to_be_visible()
+    four.reload()
+    expect(four.locator("#player video")).to_be_visible()
+    expect(four.locator(".variations")).to_be_hidden()
+
+
+def test_a_seed_is_kept_without_a_word_sent(four: Page) -> None:
+    third = tiles(four).nth(2)
+    third.get_by_role("button", name="Keep this seed").click()
+    expect(four.get_by_label("Seed", exact=True)).to_have_value(seed_of(third))
+    expect(four.locator("#is-random input")).not_to_be_checked()
+    expect(four.locator(".variations [role=status]")).to_contain_text("Nothing was sent")
+    expect(four.locator(".under-way")).to_be_hidden()
+
+
+def test_one_is_looked_at_with_its_neighbours_and_two_are_compared(four: Page) -> None:
+    four.get_by_role("button", name="Open video 2 of 4").click()
+    expect(four.locator(".viewer[open]")).to_contain_text(f"seed {seed_of(tiles(four).nth(1))}")
+    four.keyboard.press("ArrowRight")
+    expect(four.locator(".viewer[open]")).to_contain_text(f"seed {seed_of(tiles(four).nth(2))}")
+    four.keyboard.press("Escape")
+    for index in (3, 0):
+        tiles(four).nth(index).get_by_role("button", name="Compare").click()
+    shown = four.locator(".compare[open]")
+    for side, index in (("left-text", 3), ("right-text", 0)):
+        expect(shown.locator(f"[data-part={side}]")).to_contain_text(seed_of(tiles(four).nth(index)))
+
+
+def test_a_deleted_one_leaves_and_a_single_video_takes_their_place(four: Page) -> None:
+    four.get_by_role("button", name="Open video 1 of 4").click()
+    four.locator(".viewer").get_by_role("button", name="Delete").click()
+    four.get_by_role("button", name="Delete now").click()
+    expect(title(four)).to_have_text("3 of 3 are ready")
+    four.locator("#variations").get_by_label("1", exact=True).check()
+    generate_short(four, "a single heron")
+    expect(four.locator("#part-result")).to_contain_text("a single heron")
+    expect(four.locator("#player video")).to_be_visible()
+    expect(four.locator(".variations")).to_be_hidden()
+
+
+def test_all_that_wait_are_cancelled_at_once_and_one_of_them_is_put_back(page: Page, tmp_path: Path) -> None:
+    with (
+        paid_endpoint(seconds=JOB_S) as endpoint,
+        running_app(tmp_path, HUNYUAN_UI_CONCURRENCY="1", **endpoint.settings) as app,
+    ):
+        page.goto(app.url)
+        with endpoint.rendering():
+            ask_for_four(page)
+            expect(page.locator("#generate")).to_contain_text("in all")
+            page.locator("#generate").click()
+            expect(title(page)).to_have_text("0 of 4 are ready")
+            expect(page.locator(".variations .phase").first).to_have_text("Rendering")
+            page.get_by_role("button", name="Cancel all that wait").click()
+            for index in (1, 2, 3):
+                expect(tiles(page).nth(index)).to_contain_text("It was not sent, and nothing was charged.")
+            expect(page.get_by_role("button", name="Cancel all that wait")).to_be_hidden()
+            expect(page.locator(".ended")).to_be_hidden()
+            tiles(page).nth(2).get_by_role("button", name="Put it back · about $").click()
+            expect(tiles(page).nth(2).locator("[data-do=again]")).to_be_hidden()
+        expect(title(page)).to_have_text("2 of 4 are ready")
+        page.reload()
+        expect(title(page)).to_have_text("2 of 4 are ready")
+        expect(tiles(page).nth(2).get_by_role("button", name="Keep this seed")).to_be_visible()
+        assert sum(endpoint.posts.values()) == 2
+
+
+def test_one_more_with_a_new_seed_is_sent_at_the_price_on_its_button_and_leaves_the_form_alone(
+    page: Page, tmp_path: Path
+) -> None:
+    with paid_endpoint(seconds=JOB_S) as endpoint, running_app(tmp_path, **endpoint.settings) as app:
+        page.goto(app.url)
+        generate_short(page, "a heron at dawn")
+        again = page.locator("#part-result").get_by_role("button", name="Again with a new seed · about $")
+        expect(again).to_be_visible()
+        write(page, "something else is being written")
+        again.dblclick()
+        expect(page.locator(".posters li")).to_have_count(2)
+        expect(page.locator("#field-prompt textarea")).to_have_value("something else is being written")
+        first, second = endpoint.bodies
+        assert first["seed"] != second["seed"]
+        assert {**first, "seed": 0} == {**second, "seed": 0}
