@@ -1,4 +1,4 @@
-"""Every example of the README that talks to the program is run as it stands, with only the address replaced."""
+"""Every example of README and docs/ that talks to the program is run as it stands, with only the address replaced."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import pytest
 
 from tests.app_process import ROOT, RunningApp, running_app
 
-README = (ROOT / "README.md").read_text("utf-8")
+EXAMPLES = "".join(path.read_text("utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
 ADDRESS = "http://127.0.0.1:7860"
 RUN_WITHIN_S = 120.0
 
 
 def blocks(language: str) -> list[str]:
     """Return the fenced blocks of a language; `sh` blocks install and start things, the others are run."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```", EXAMPLES, re.MULTILINE | re.DOTALL)
 
 
 def block(language: str, holds: str) -> str:
@@ -68,7 +68,7 @@ def test_no_example_is_left_out() -> None:
         "js": 1,
         "bash": 2,
     }
-    assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"python", "js", "bash", "sh"}
+    assert set(re.findall(r"^```(\w+)$", EXAMPLES, re.MULTILINE)) == {"python", "js", "bash", "sh", "mermaid"}
 
 
 def test_the_python_example_makes_a_video(app: RunningApp, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """Return the table as it stands in README."""
+    """Return the table in Markdown."""
     lines = ["| what | here | reference | | limit | ok |", "|---|---:|---:|---:|---:|---|"]
     for row in rows:
         reference = "" if row.reference is None else _text(row.reference, row.unit)
