@@ -81,6 +81,10 @@ class Proxies:
             return None
         return self.proxy
 
+    def without(self, host: str) -> Proxies:
+        """Return the same, with one more host that is reached directly."""
+        return Proxies(self.proxy, (*self.exempt, plain_name(host)))
+
 
 DIRECT: Final = Proxies()
 

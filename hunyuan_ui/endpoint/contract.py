@@ -85,11 +85,15 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class RemoteStatus:
-    """Where a v2 request is. `word` is what the service wrote; a word that is not known counts as processing."""
+    """Where a request is. `word` is what the service wrote; a word that is not known counts as processing.
+
+    `progress` is in percent, and None unless the service told a part of the way.
+    """
 
     state: RemoteState
     metrics: Metrics = Metrics()
     word: str = ""
+    progress: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

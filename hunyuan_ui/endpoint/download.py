@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -198,6 +198,7 @@ async def fetch(
     proxies: Proxies = DIRECT,
     ssl_context: ssl.SSLContext | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
+    own_headers: Mapping[str, str] | None = None,
 ) -> None:
     """Fetch a video into a `.part` file, whole and checked or not at all.
 
@@ -210,6 +211,7 @@ async def fetch(
         proxies: Through which a host is reached.
         ssl_context: In place of the one that trusts the usual authorities.
         transport: To a service in this process; then nothing but `own_origin` is opened, and it stays open.
+        own_headers: Sent to `own_origin` and nowhere else.
 
     Raises:
         DownloadError: `link_refused` for an unsafe address; `expired` when a fresh one must be asked for.
@@ -219,7 +221,7 @@ async def fetch(
     async with AsyncExitStack() as stack:
         if transport is None:
             transport = await stack.enter_async_context(_safe_transport(policy, proxies, ssl_context))
-        response = await _follow(transport, policy, url, limits)
+        response = await _follow(transport, policy, url, limits, own_headers or {})
         stack.push_async_callback(response.aclose)
         _require_success(response)
         body = await stack.enter_async_context(aclosing(body_of(response)))
@@ -236,7 +238,7 @@ async def answer_at(
     """
     policy = UrlPolicy(own_origin)
     async with _safe_transport(policy, proxies, None) as transport:
-        response = await _follow(transport, policy, url, limits)
+        response = await _follow(transport, policy, url, limits, {})
         await response.aclose()
         return response.status_code
 
@@ -247,12 +249,12 @@ def _safe_transport(policy: UrlPolicy, proxies: Proxies, ssl_context: ssl.SSLCon
 
 
 async def _follow(
-    transport: httpx.AsyncBaseTransport, policy: UrlPolicy, link: str, limits: FetchLimits
+    transport: httpx.AsyncBaseTransport, policy: UrlPolicy, link: str, limits: FetchLimits, own: Mapping[str, str]
 ) -> httpx.Response:
     for _ in range(limits.max_redirects + 1):
         url = policy.check(link)
         try:
-            request = new_request("GET", url, limits.connect_s)
+            request = new_request("GET", url, limits.connect_s, headers=own if policy.is_of_own(url) else None)
             with anyio.fail_after(limits.answer_s):
                 response = await transport.handle_async_request(request)
         except TRANSPORT_ERRORS as error:

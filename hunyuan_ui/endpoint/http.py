@@ -141,6 +141,7 @@ def new_request(
     *,
     headers: Mapping[str, str] | None = None,
     json: object = None,
+    parts: Mapping[str, str] | None = None,
 ) -> httpx.Request:
     """Return a request for a transport.
 
@@ -150,11 +151,13 @@ def new_request(
         connect_s: Longest time to connect; everything else has a deadline of the caller's.
         headers: Beside the usual ones.
         json: The body.
+        parts: The body as text parts of a multipart form, by their names.
     """
-    timeout = {"connect": connect_s}
-    return httpx.Request(
-        method, url, headers={**HEADERS, **(headers or {})}, json=json, extensions={"timeout": timeout}
-    )
+    # Without a file name each is a text field and no upload.
+    files = None if parts is None else [(name, (None, text)) for name, text in parts.items()]
+    extensions = {"timeout": {"connect": connect_s}}
+    headers = {**HEADERS, **(headers or {})}
+    return httpx.Request(method, url, headers=headers, json=json, files=files, extensions=extensions)
 
 
 async def read_start(chunks: AsyncIterator[bytes], deadline: float, count: int) -> tuple[bytes, Reason | None]:

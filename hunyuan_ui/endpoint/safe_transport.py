@@ -53,6 +53,10 @@ class UrlPolicy:
         """Whether this is the base URL's own host and port."""
         return (host, port) == self._own[1:]
 
+    def is_of_own(self, url: httpx.URL) -> bool:
+        """Whether an address is of the base URL's own origin."""
+        return _origin(url) == self._own
+
     def check(self, text: str) -> httpx.URL:
         """Return a link that may be opened as far as its text tells.
 

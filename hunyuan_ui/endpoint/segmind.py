@@ -16,50 +16,23 @@ import anyio
 import httpx
 
 from hunyuan_ui.endpoint import contract, responses
+from hunyuan_ui.endpoint.calls import CALM, JSON_LIMIT, Calls, Reply, Timeouts
 from hunyuan_ui.endpoint.contract import HistoryRow, Metrics, RemoteResult, RemoteStatus
 from hunyuan_ui.endpoint.download import Check, SaveLimits, save
 from hunyuan_ui.endpoint.history import PastRequest, PastRequests, history_row, list_query
-from hunyuan_ui.endpoint.http import (
-    NEVER_SENT,
-    TRANSPORT_ERRORS,
-    body_of,
-    content_length,
-    new_request,
-    new_transport,
-    read_body,
-    read_start,
-    reason_of,
-    unreachable,
-)
+from hunyuan_ui.endpoint.http import body_of, content_length, read_start
 from hunyuan_ui.endpoint.responses import Answer
 from hunyuan_ui.errors import (
     AuthenticationError,
     DownloadError,
-    OutcomeUnknownError,
-    UnexpectedResponseError,
     reason,
 )
 from hunyuan_ui.file_type import video_type
 from hunyuan_ui.proxies import DIRECT, Proxies
 from hunyuan_ui.request import VideoRequest
 
-JSON_LIMIT: Final = 2 * 1024 * 1024  # bytes of a JSON answer (docs/facts/faults-and-security.md, row 25)
 LIST_LIMIT: Final = 8 * 1024 * 1024  # bytes of a page of 100 requests, each with its prompts
-_MOST_KEPT: Final = 100  # more in flight than that are opened anew
 _SNIFFED: Final = 12  # bytes that tell a video from JSON and HTML
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Wall-clock limits in seconds; each counts from sending to the last byte of the answer.
-
-    Source: docs/facts/faults-and-security.md, rows 4 and 26; v1 blocks about 211 s and has no published limit.
-    """
-
-    connect_s: float = 10.0
-    submit_s: float = 30.0
-    get_s: float = 30.0
-    generate_s: float = 900.0
 
 
 @dataclass(slots=True)
@@ -116,20 +89,17 @@ class EndpointClient:
         history_url: str,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
-        timeouts: Timeouts = Timeouts(),
+        timeouts: Timeouts = CALM,
         proxies: Proxies = DIRECT,
     ) -> None:
         self._base = base_url.rstrip("/")
         self._history = history_url.rstrip("/")
         self._timeouts = timeouts
-        # A kept connection may be dead without either side knowing: a paid POST never has one that was used before.
-        self._posts = transport or new_transport(kept=0, proxies=proxies)
-        self._gets = transport or new_transport(kept=_MOST_KEPT, proxies=proxies)
+        self._calls = Calls(transport, timeouts, proxies)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._posts.aclose()
-        await self._gets.aclose()
+        await self._calls.aclose()
 
     async def submit(self, request: VideoRequest, key: str) -> str:
         """Send a v2 job, once, and return its request id.
@@ -140,7 +110,8 @@ class EndpointClient:
             OutcomeUnknownError: It was sent and no usable answer came.
         """
         deadline = anyio.current_time() + self._timeouts.submit_s
-        reply = await self._post(contract.SUBMIT_V2, request, key, deadline)
+        url, body = self._base + contract.SUBMIT_V2, _wire_values(request)
+        reply = await self._calls.post(url, _key_header(key), key, deadline, json=body)
         return responses.submitted_id(await reply.read_all())
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:
@@ -176,7 +147,8 @@ class EndpointClient:
             OutcomeUnknownError: It was sent and no usable answer came.
         """
         deadline = anyio.current_time() + self._timeouts.generate_s
-        reply = await self._post(contract.GENERATE_V1, request, key, deadline)
+        url, body = self._base + contract.GENERATE_V1, _wire_values(request)
+        reply = await self._calls.post(url, _key_header(key), key, deadline, json=body)
         try:
             async with aclosing(body_of(reply.response)) as chunks:
                 yield await _blocking_answer(reply, chunks)
@@ -230,59 +202,11 @@ class EndpointClient:
         path = contract.SUBMIT_V2 if dialect == "v2" else contract.GENERATE_V1
         return (await self._get(self._base + path, key)).status
 
-    async def _post(self, path: str, request: VideoRequest, key: str, deadline: float) -> _Reply:
-        url, connect_s = self._base + path, self._timeouts.connect_s
-        outgoing = new_request("POST", url, connect_s, headers=_key_header(key), json=_wire_values(request))
-        started = anyio.current_time()
-        try:
-            with anyio.fail_after(deadline - started):
-                response = await self._posts.handle_async_request(outgoing)
-            return _Reply(response, key, deadline, anyio.current_time() - started)
-        except NEVER_SENT as error:
-            failure = unreachable(error)
-        except TRANSPORT_ERRORS as error:
-            failure = OutcomeUnknownError("no_answer", reason=reason_of(error))
-        # Raised out here so that it carries no context: what it comes from may hold the request, and that the key.
-        raise failure
-
     async def _get(self, url: str, key: str, limit: int = JSON_LIMIT) -> Answer:
-        deadline = anyio.current_time() + self._timeouts.get_s
-        outgoing = new_request("GET", url, self._timeouts.connect_s, headers=_key_header(key))
-        try:
-            with anyio.fail_after(self._timeouts.get_s):
-                response = await self._gets.handle_async_request(outgoing)
-            return await _Reply(response, key, deadline).read_all(limit)
-        except NEVER_SENT as error:
-            failure = unreachable(error)
-        except TRANSPORT_ERRORS as error:
-            failure = UnexpectedResponseError("bad_answer", reason=reason_of(error))
-        raise failure
+        return await self._calls.get(url, _key_header(key), key, limit=limit)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """An answer whose headers are here and whose body is not; `deadline` is on the event loop's clock in s."""
-
-    response: httpx.Response
-    key: str = field(repr=False)
-    deadline: float
-    elapsed_s: float = 0.0
-
-    async def read_all(self, limit: int = JSON_LIMIT) -> Answer:
-        """Read the body, of so many bytes at most, and let the connection go."""
-        try:
-            return await self.read(body_of(self.response), limit=limit)
-        finally:
-            await self.response.aclose()
-
-    async def read(self, chunks: AsyncGenerator[bytes, None], start: bytes = b"", *, limit: int = JSON_LIMIT) -> Answer:
-        """Read the rest of the body after `start`, of so many bytes at most."""
-        body, problem = await read_body(chunks, self.deadline, limit, start)
-        response = self.response
-        return Answer(response.status_code, response.headers, body, problem, elapsed_s=self.elapsed_s, key=self.key)
-
-
-async def _blocking_answer(reply: _Reply, chunks: AsyncGenerator[bytes, None]) -> BlockingAnswer:
+async def _blocking_answer(reply: Reply, chunks: AsyncGenerator[bytes, None]) -> BlockingAnswer:
     response, start, problem = reply.response, b"", None
     if response.is_success:
         # The content type decides nothing: empty and HTML bodies came as video/mp4 (docs/facts/segmind-api.md 1.1).

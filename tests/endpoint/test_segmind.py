@@ -724,7 +724,7 @@ async def test_between_a_job_and_the_wire_are_two_functions(post: Any, path: str
     client = EndpointClient("http://service.invalid", "http://service.invalid", transport=transport)
     await failure_of(post, client)
     own = [name for name in transport.own if name not in ("submit", "generate")]
-    assert own == ["_post"], path
+    assert own == ["post"], path
 
 
 # --- keys

@@ -1,0 +1,195 @@
+"""What engines that speak `/v1/videos` differ in: the one place to change for another engine.
+
+Nothing here does input or output. `openai_videos.py` asks these functions and knows no engine by name.
+Source: docs/facts/engines.md 1, column by column, and 2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from hunyuan_ui.endpoint import contract
+from hunyuan_ui.endpoint.contract import Metrics, RemoteState
+from hunyuan_ui.request import FPS, VideoRequest
+
+VIDEOS: Final = "/v1/videos"
+HEALTH: Final = "/health"
+NOT_READY: Final = 503  # of HEALTH: the model is being loaded
+
+# Fields of the request that no engine takes with a request; each has its value from the engine's own start.
+SET_AT_ENGINE: Final = ("flow_shift", "embedded_guidance_scale")
+
+_STATES: Final = {
+    "queued": RemoteState.QUEUED,
+    "completed": RemoteState.COMPLETED,
+    "failed": RemoteState.FAILED,
+}  # every other word is "still running"
+_LEAKS: Final = ("file_path", "file_paths", "output_path", "output_paths")
+_TEXTS: Final = ("message", "detail", "msg", "error", "code", "type")  # where an error says what it is, best first
+_LINK: Final = re.compile(r"https?://[^\s\"'<>\\)\]]+")
+_CLOCKS_APART_S: Final = 60.0  # how far the clocks of two machines of one owner may differ
+_CUT_ID: Final = re.compile(rb'"id"\s*:\s*"([A-Za-z0-9_-]+)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One kind of engine.
+
+    Args:
+        name: As its makers write it.
+        ids: The shape of its job ids, by which it is told from the others.
+        stops: Whether DELETE stops a run; elsewhere it only loses the result.
+    """
+
+    name: str
+    ids: re.Pattern[str]
+    stops: bool = False
+
+
+_HEX: Final = "[0-9a-f]"
+ENGINES: Final = (
+    Engine("SGLang-Diffusion", re.compile(rf"{_HEX}{{8}}(-{_HEX}{{4}}){{3}}-{_HEX}{{12}}")),
+    Engine("vLLM-Omni", re.compile(rf"video_gen_{_HEX}{{32}}"), stops=True),
+    Engine("FastVideo", re.compile(rf"{_HEX}{{32}}")),
+    Engine("TensorRT-LLM VisualGen", re.compile(rf"video_{_HEX}{{32}}")),
+)
+
+
+def engine_of(request_id: str) -> Engine | None:
+    """Return the engine whose ids look like this, or None for one that is not known."""
+    return next((engine for engine in ENGINES if engine.ids.fullmatch(request_id)), None)
+
+
+def parts_of(request: VideoRequest, model: str | None) -> dict[str, str]:
+    """Return the text parts that every engine takes; the owner's model only where one was set."""
+    width, height = request.real_size
+    parts = {
+        "prompt": request.prompt,
+        "size": f"{width}x{height}",
+        "num_frames": str(request.video_length),
+        "fps": str(FPS),
+        "seed": str(request.seed),
+        "num_inference_steps": str(request.infer_steps),
+        "negative_prompt": request.negative_prompt,
+    }
+    # An empty part is refused by some and read as a value by others.
+    parts = {name: text for name, text in parts.items() if text}
+    return parts if model is None else {**parts, "model": model}
+
+
+def job_in(fields: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return a body that is a job, whatever the HTTP status was; None for anything else."""
+    is_job = fields is not None and contract.is_request_id(fields.get("id")) and isinstance(fields.get("status"), str)
+    return fields if is_job else None
+
+
+def id_in(fields: Mapping[str, Any] | None, body: bytes) -> str | None:
+    """Return the id in the answer to a create, even where the answer was cut off behind it."""
+    found = None if fields is None else fields.get("id")
+    if found is None and (cut := _CUT_ID.search(body)):
+        found = cut[1].decode("ascii")
+    return cast("str", found) if contract.is_request_id(found) else None
+
+
+def state_in(job: Mapping[str, Any]) -> RemoteState:
+    """Return where a job is."""
+    return _STATES.get(str(job["status"]).strip().lower(), RemoteState.PROCESSING)
+
+
+def progress_in(job: Mapping[str, Any]) -> float | None:
+    """Return a job's progress in percent where it moves: most engines tell 0 until they tell 100."""
+    progress = contract.amount(job.get("progress"))
+    return progress if progress is not None and 0 < progress < 100 else None
+
+
+def metrics_in(job: Mapping[str, Any]) -> Metrics:
+    """Return how long a job took, in seconds; no engine names a price."""
+    began, ended = _moment(job.get("created_at")), _moment(job.get("completed_at"))
+    seconds = None if began is None or ended is None else ended - began
+    return Metrics(inference_time=seconds if seconds is not None and seconds > 0 else None)
+
+
+def url_in(job: Mapping[str, Any]) -> str | None:
+    """Return where a job's video is, where the engine keeps it in a bucket."""
+    url = job.get("url")
+    return url if isinstance(url, str) and _LINK.fullmatch(url) else None
+
+
+def link_in(text: str) -> str | None:
+    """Return the address in the text of a refusal to give the content: the video is kept there."""
+    found = _LINK.search(text)
+    return found[0].rstrip(".,;") if found else None
+
+
+def sentence_in(fields: Mapping[str, Any], name: str = "error") -> str | None:
+    """Return what an error says: a text, an object with or without a code, or a list of them; without paths."""
+    text = next(_texts(fields.get(name)), None)
+    return None if text is None else without_paths(text, fields)
+
+
+def refusal_in(fields: Mapping[str, Any]) -> str | None:
+    """Return what a refusal says: in `error`, in `detail`, or flat."""
+    return next(
+        (text for name in ("error", "detail") if (text := sentence_in(fields, name))), next(_texts(fields), None)
+    )
+
+
+def without_paths(text: str, job: Mapping[str, Any]) -> str:
+    """Return a text without the paths of the engine's machine that the job names."""
+    for name in _LEAKS:
+        value = job.get(name)
+        for path in cast("list[object]", value) if isinstance(value, list) else [value]:
+            if isinstance(path, str) and path:
+                text = text.replace(path, "…")
+    return text
+
+
+def listed(body: object) -> list[Mapping[str, Any]]:
+    """Return the jobs in the answer to a list, newest first or not."""
+    if isinstance(body, Mapping):
+        body = cast("Mapping[str, Any]", body).get("data")
+    items = cast("list[object]", body) if isinstance(body, list) else []
+    return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, Mapping)]
+
+
+def is_of(item: Mapping[str, Any], request: VideoRequest, sent_at: float) -> bool:
+    """Whether a listed job can only be a certain request: its prompt stands there, and nothing contradicts.
+
+    Args:
+        item: From `listed`; without a prompt it is nobody's.
+        request: What was sent.
+        sent_at: UTC seconds.
+    """
+    width, height = request.real_size
+    told = {
+        "prompt": request.prompt,
+        "seed": request.seed,
+        "size": f"{width}x{height}",
+        "num_frames": request.video_length,
+        "num_inference_steps": request.infer_steps,
+    }
+    same = all(str(item[name]) == str(value) for name, value in told.items() if item.get(name) is not None)
+    created = _moment(item.get("created_at"))
+    is_young = created is None or created > sent_at - _CLOCKS_APART_S
+    return item.get("prompt") is not None and contract.is_request_id(item.get("id")) and same and is_young
+
+
+def _moment(value: object) -> float | None:
+    """Return UTC seconds, or None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 <= value < 1e11 else None
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str) and value.strip():
+        yield value.strip()
+    elif isinstance(value, Mapping):
+        for name in _TEXTS:
+            yield from _texts(cast("Mapping[str, Any]", value).get(name))
+    elif isinstance(value, list):
+        for item in cast("list[object]", value):
+            yield from _texts(item)

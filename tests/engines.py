@@ -1,0 +1,166 @@
+"""Engines of one's own as the tests meet them: one for each column of docs/facts/engines.md 1, with every quirk."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.parser import BytesParser
+from typing import Any
+
+from tests.raw_service import Received, Reply, answer
+
+VIDEOS = "/v1/videos"
+HEALTH = "/health"
+TOOK_S = 211
+KINDS = ("sglang", "vllm", "fastvideo", "tensorrt")
+
+_KNOWN = {
+    *("prompt", "model", "size", "num_frames", "fps", "seed", "num_inference_steps", "negative_prompt", "seconds"),
+    *("guidance_scale", "width", "height"),
+}
+
+
+@dataclass
+class FakeEngine:
+    """Answers as one kind of engine does; each job passes through the engine's words, one a question.
+
+    Args:
+        kind: One of `KINDS`.
+        video_of: Returns the video of a prompt.
+        key: The bearer token it wants, if any.
+        forgets: Whether it was restarted: no job is known any more.
+        fails: What each job's `error` is, in place of a video.
+        created_at: When jobs are said to have been made; now when None.
+    """
+
+    kind: str
+    video_of: Callable[[str], bytes]
+    key: str | None = None
+    fails: object = None
+    is_warm: bool = True
+    lists: bool = True
+    created_at: float | None = None
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict[str, Any])
+    asked: Counter[str] = field(default_factory=Counter[str])
+    deleted: list[str] = field(default_factory=list[str])
+    took_s: int = TOOK_S
+
+    def restart(self) -> None:
+        """Forget every job, as each of them does."""
+        self.jobs.clear()
+
+    def behave(self, received: Received) -> Reply:
+        """Return the answer to a request."""
+        path, _, query = received.path.partition("?")
+        if path == HEALTH:
+            return answer(200 if self.is_warm else 503, {"status": "ok" if self.is_warm else "starting"})
+        if self.key is not None and received.headers.get("authorization") != f"Bearer {self.key}":
+            return answer(401, {"error": "Unauthorized"})
+        if path == VIDEOS:
+            return self._create(received) if received.method == "POST" else self._list(query)
+        request_id = path.removeprefix(VIDEOS + "/").partition("/")[0]
+        job = self.jobs.get(request_id)
+        if job is None:
+            return self._error(404, f"Video {request_id} not found")
+        if received.method == "DELETE":
+            return self._delete(request_id)
+        return self._content(job) if path.endswith("/content") else self._get(job)
+
+    # inside
+
+    def _create(self, received: Received) -> Reply:
+        if self.kind == "vllm" and not received.headers["content-type"].startswith("multipart/"):
+            return self._error(422, "multipart only")
+        values = parts_in(received.body)
+        if self.kind == "tensorrt" and set(values) - _KNOWN:
+            return self._error(422, "Extra inputs are not permitted")
+        if self.kind == "fastvideo" and "size" not in values:
+            return self._error(422, "size only")
+        if int(values["num_inference_steps"]) > 200 and self.kind == "vllm":
+            return self._error(500, "steps")
+        form = {"sglang": str(uuid.uuid4()), "vllm": f"video_gen_{uuid.uuid4().hex}"}
+        request_id = form.get(self.kind, f"{'video_' if self.kind == 'tensorrt' else ''}{uuid.uuid4().hex}")
+        self.jobs[request_id] = {
+            "id": request_id,
+            "object": "video",
+            "model": "hunyuan",
+            "size": values["size"],
+            "created_at": int(self.created_at or time.time()),
+            "values": values,
+        }
+        return answer(202 if self.kind == "tensorrt" else 200, self._shown(self.jobs[request_id], "queued"))
+
+    def _words(self) -> list[str]:
+        return {
+            "sglang": ["queued", "in_progress", "in_progress", "completed"],
+            "vllm": ["queued", "in_progress", "completed"],
+            "fastvideo": ["queued", "queued", "completed"],
+            "tensorrt": ["queued", "generating", "postprocessing", "completed"],
+        }[self.kind]
+
+    def _shown(self, job: dict[str, Any], word: str) -> dict[str, Any]:
+        is_done = word == "completed"
+        shown = {name: value for name, value in job.items() if name != "values"} | {"status": word}
+        if self.kind in ("sglang", "vllm", "fastvideo"):
+            moves = self.kind == "sglang" and word == "in_progress"
+            shown["progress"] = 100 if is_done else 30 * self.asked[job["id"]] % 100 if moves else 0
+        if self.kind in ("vllm", "tensorrt"):
+            shown["prompt"] = job["values"]["prompt"]
+        leak = {"sglang": "file_path", "fastvideo": "file_path", "tensorrt": "output_path"}.get(self.kind)
+        if leak:
+            shown |= {leak: f"/srv/secret/{job['id']}.mp4", f"{leak}s": [f"/srv/secret/{job['id']}.mp4"]}
+        return shown | ({"completed_at": job["created_at"] + self.took_s} if is_done else {})
+
+    def _get(self, job: dict[str, Any]) -> Reply:
+        words = self._words()
+        word = words[min(self.asked[job["id"]], len(words) - 1)]
+        self.asked[job["id"]] += 1
+        if word == "completed" and self.fails is not None:
+            status = 500 if self.kind == "vllm" else 200
+            return answer(status, {**self._shown(job, "failed"), "error": self.fails})
+        return answer(200, self._shown(job, word))
+
+    def _content(self, job: dict[str, Any]) -> Reply:
+        video = self.video_of(job["values"]["prompt"])
+        is_done = self.asked[job["id"]] >= len(self._words())
+        if is_done:
+            return answer(200, video, content_type="video/mp4")
+        if self.kind == "fastvideo":
+            return answer(200, video[: len(video) // 2], content_type="video/mp4")
+        return self._error(400 if self.kind == "tensorrt" else 404, "not ready")
+
+    def _delete(self, request_id: str) -> Reply:
+        self.deleted.append(request_id)
+        del self.jobs[request_id]
+        return answer(200, {"id": request_id, "deleted": True})
+
+    def _list(self, query: str) -> Reply:
+        assert query
+        rows = [self._shown(job, "queued") for job in reversed(self.jobs.values())] if self.lists else []
+        return answer(200, {"object": "list", "data": rows})
+
+    def _error(self, status: int, text: str) -> Reply:
+        flat = {"message": text, "type": "invalid_request_error", "code": status}
+        return answer(status, flat if self.kind == "tensorrt" else {"detail": text})
+
+
+def parts_in(body: bytes) -> dict[str, str]:
+    """Return the values of a create, multipart or JSON."""
+    if body.startswith(b"{"):
+        return {name: str(value) for name, value in json.loads(body).items()}
+    boundary = re.match(rb"--(\S+)\r\n", body)
+    assert boundary
+    head = b"Content-Type: multipart/form-data; boundary=" + boundary[1] + b"\r\n\r\n"
+    found: dict[str, str] = {}
+    for part in BytesParser().parsebytes(head + body).walk():
+        if not part.is_multipart():
+            assert part.get_filename() is None, "a text, not a file"
+            payload = part.get_payload(decode=True)
+            assert isinstance(payload, bytes)
+            found[str(part.get_param("name", header="content-disposition"))] = payload.decode("utf-8")
+    return found
