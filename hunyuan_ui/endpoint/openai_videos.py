@@ -161,7 +161,7 @@ class EngineClient:
         raise_unless_success(answer)
         return True
 
-    async def fetch(self, url: str, part: Path, key: str, *, check: Check) -> None:
+    async def fetch(self, url: str, part: Path, *, key: str, check: Check) -> None:
         """Fetch a video into a `.part` file, whole and checked or not at all.
 
         Args:

@@ -40,6 +40,7 @@ def main() -> int:
     print(f"Local endpoint: {server.url}  (Ctrl+C ends it)")
     key = options.key[0] if options.key else "any-text"
     print(f"Point the app at it: SEGMIND_BASE_URL={server.url} SEGMIND_API_KEY={key} python app.py", flush=True)
+    print(f"Or as an engine of your own: HUNYUAN_UI_ENGINE_URL={server.url} python app.py", flush=True)
     while not stop.wait(3600):
         pass
     server.close()

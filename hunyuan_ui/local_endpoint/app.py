@@ -20,6 +20,7 @@ from hunyuan_ui.endpoint.contract import RemoteState
 from hunyuan_ui.local_endpoint.auth import Auth, Refusal
 from hunyuan_ui.local_endpoint.history import Envelope, HistoryQuery, in_data, status_of
 from hunyuan_ui.local_endpoint.jobs import InsufficientCreditsError, Jobs, RemoteJob, Terms
+from hunyuan_ui.local_endpoint.videos import Videos
 
 FILES: Final = "/generations"
 _VIDEO: Final = "video/mp4"
@@ -37,7 +38,7 @@ def create_app(
     history_envelope: Envelope = in_data,
     work_dir: Path | None = None,
 ) -> FastAPI:
-    """Return a stand-in for the hosted service.
+    """Return a stand-in for the hosted service, and for an engine of one's own.
 
     Args:
         seconds: Wall time of a job, drawing included.
@@ -69,6 +70,7 @@ def create_app(
     app.add_api_route(contract.HISTORY + contract.HISTORY_LIST, endpoint.history)
     app.add_api_route(contract.HISTORY + contract.history_path("{request_id}"), endpoint.history_row)
     app.add_api_route(FILES + "/{name}", endpoint.file, methods=["GET", "HEAD"])
+    Videos(jobs, keys, seconds).add_to(app)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _not_routed)
     return app

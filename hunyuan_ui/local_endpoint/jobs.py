@@ -115,13 +115,18 @@ class Jobs:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_closing = threading.Event()
 
-    def submit(self, values: Mapping[str, Any], key: str) -> RemoteJob:
+    def submit(self, values: Mapping[str, Any], key: str, *, is_free: bool = False) -> RemoteJob:
         """Accept a job and start it; its values are looked at when it runs, as the service does.
+
+        Args:
+            values: By the wire names of the request's fields.
+            key: The caller's.
+            is_free: It costs nothing, whatever else does.
 
         Raises:
             InsufficientCreditsError: The credits do not reach for its estimated price.
         """
-        job = RemoteJob(dict(values), _owner(key), self._price(values))
+        job = RemoteJob(dict(values), _owner(key), 0.0 if is_free else self._price(values))
         reserved = sum(other.price for other in self._jobs.values() if other.ended_at is None)
         if self.credits - reserved < job.price:
             raise InsufficientCreditsError
@@ -156,6 +161,12 @@ class Jobs:
     def of(self, key: str) -> list[RemoteJob]:
         """Return this key's jobs, newest first."""
         return [job for job in reversed(self._jobs.values()) if secrets.compare_digest(job.owner, _owner(key))]
+
+    def drop(self, job: RemoteJob) -> None:
+        """Forget a job; what it is being made into is removed at the end, and what was made now."""
+        self._jobs.pop(job.id, None)
+        if job.file:
+            job.file.unlink(missing_ok=True)
 
     def file(self, name: str) -> Path | None:
         """Return a finished video by the unguessable name in its address."""

@@ -76,7 +76,7 @@ async def test_a_job_comes_to_its_video(engine: FakeEngine, client: EngineClient
     result = await client.result(request_id, KEY)
     assert result.metrics.inference_time == TOOK_S
     assert result.metrics.cost is None
-    await client.fetch(result.url, tmp_path / "x.part", KEY, check=check_video)
+    await client.fetch(result.url, tmp_path / "x.part", key=KEY, check=check_video)
     assert (tmp_path / "x.part").read_bytes() == MP4
     moved = [status.progress for status in seen if status.progress is not None]
     assert moved == ([60, 90] if engine.kind == "sglang" else [])
@@ -283,7 +283,7 @@ async def test_half_a_file_is_never_taken(
 ) -> None:
     url = f"{service.origin}/v1/videos/{'a' * 32}/content"
     service.on("GET", "*", reply)
-    error = await failure(client.fetch(url, tmp_path / "x.part", KEY, check=check_video))
+    error = await failure(client.fetch(url, tmp_path / "x.part", key=KEY, check=check_video))
     assert isinstance(error, DownloadError)
     assert error.retryable
     assert not (tmp_path / "x.part").exists()
@@ -296,7 +296,7 @@ async def test_a_video_in_a_bucket_is_fetched_from_there_without_the_key(
     job = {"id": request_id, "status": "completed", "url": "https://169.254.169.254/x.mp4"}
     service.on("GET", f"/v1/videos/{request_id}", answer(200, job))
     assert (await client.result(request_id, KEY)).url == job["url"]
-    error = await failure(client.fetch(job["url"], tmp_path / "x.part", KEY, check=check_video))
+    error = await failure(client.fetch(job["url"], tmp_path / "x.part", key=KEY, check=check_video))
     assert error.code == "link_refused"  # by the rules for every address that is not the engine's
 
 
@@ -308,7 +308,7 @@ async def test_a_refusal_of_the_content_that_names_an_address_is_followed(
     content = f"/v1/videos/{'a' * 32}/content"
     service.on("GET", content, answer(400, {"detail": f"Video is in a bucket. Use: {link}."}))
     service.on("GET", "/bucket/x.mp4", answer(200, MP4))
-    fetched = client.fetch(service.origin + content, tmp_path / "x.part", KEY, check=check_video)
+    fetched = client.fetch(service.origin + content, tmp_path / "x.part", key=KEY, check=check_video)
     if place.startswith("/"):
         await fetched
         assert (tmp_path / "x.part").read_bytes() == MP4
@@ -320,6 +320,8 @@ async def test_the_key_leaves_for_nowhere_else(service: RawService, client: Engi
     with RawService() as elsewhere:
         service.on("GET", "*", redirect(f"{elsewhere.origin}/x.mp4"))
         url = f"{service.origin}/v1/videos/{'a' * 32}/content"
-        assert (await failure(client.fetch(url, tmp_path / "x.part", KEY, check=check_video))).code == "link_refused"
+        assert (
+            await failure(client.fetch(url, tmp_path / "x.part", key=KEY, check=check_video))
+        ).code == "link_refused"
         assert elsewhere.connections == 0
     assert service.requests[-1].headers["authorization"] == f"Bearer {KEY}"
