@@ -6,12 +6,12 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NoReturn
 from urllib.parse import unquote, urlsplit
 
+from hunyuan_ui.disks import Storage, mounts_here, storage_of
 from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.env_file import NAMED_BY, add_env_file
 from hunyuan_ui.environment import is_installed, read_value, text_of, tidy
@@ -427,58 +427,3 @@ def _proxies(environ: Mapping[str, str]) -> Proxies:
 def _check_key(key: Secret | None) -> None:
     if key is not None and not is_key(key.reveal()):
         raise SettingsError("SEGMIND_API_KEY", "key")
-
-
-Storage = Literal["kept", "lax", "wiped"]
-
-# A container's own layer and a machine's memory are empty again when it is started anew; what was attached to it is
-# mounted as its own disk.
-_WIPED: Final = ("overlay", "fuse.fuse-overlayfs", "aufs", "tmpfs", "ramfs", "rootfs")
-# Stores behind a network write late and lock little (docs/facts/hosting.md 7.3); fuseblk is a local disk.
-_LAX: Final = ("fuse", "nfs", "cifs", "smb", "9p", "virtiofs")
-_LOCAL: Final = ("fuseblk",)
-# Disks that are made and thrown away with their container: volumes that nobody named, and a pod's empty ones.
-_THROWN_AWAY: Final = re.compile(r"/volumes/([0-9a-f]{64}/_data|kubernetes\.io~empty-dir/)")
-_ESCAPE: Final = re.compile(r"\\([0-7]{3})")
-
-
-def storage_of(folder: PurePath, mounts: Iterable[tuple[PurePath, str]], *, is_space: bool) -> Storage:
-    """Return whether a folder's files stay, stay but are written late, or are wiped at a restart.
-
-    Args:
-        folder: An absolute path.
-        mounts: Every mount point with its kind of file system, as `mounts_here` reads them; the last one of a place
-            counts. Without any, the system does not tell, and a disk is taken to stay.
-        is_space: On a Space the root disk is wiped, whatever its kind.
-    """
-    depth, kind = 0, ""
-    for place, its_kind in mounts:
-        if (place == folder or place in folder.parents) and len(place.parts) >= depth:
-            depth, kind = len(place.parts), its_kind
-    if kind in _WIPED or (is_space and depth <= 1):
-        return "wiped"
-    return "lax" if kind.startswith(_LAX) and kind not in _LOCAL else "kept"
-
-
-def mounts_here() -> list[tuple[PurePath, str]]:
-    """Return the mount points of this machine and their kinds; none where the system does not tell."""
-    with suppress(OSError):
-        text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
-        return mounts_in(text)
-    return []
-
-
-def mounts_in(text: str) -> list[tuple[PurePath, str]]:
-    """Return the mount points of a `mountinfo` file (proc(5)) and their kinds, in the file's order."""
-    found: list[tuple[PurePath, str]] = []
-    for line in text.splitlines():
-        about, _, disk = line.partition(" - ")
-        fields, kind = about.split(), disk.partition(" ")[0]
-        if len(fields) > 4 and kind:
-            is_thrown_away = _THROWN_AWAY.search(fields[3]) is not None
-            found.append((PurePath(_unescaped(fields[4])), _WIPED[0] if is_thrown_away else kind))
-    return found
-
-
-def _unescaped(place: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), place)
