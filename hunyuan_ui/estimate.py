@@ -6,6 +6,7 @@ docs/facts/segmind-api.md 4 ($0.006929 a second). The level is a guess until thi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -25,6 +26,7 @@ _SAFE_SHARE: Final = 0.75  # of the hour a request is known for; the service's o
 
 _UNCALIBRATED_SPREAD: Final = (0.65, 1.5)  # docs/facts/model.md 1.4: the absolute level is +-35 % until calibrated
 _CALIBRATED_SPREAD: Final = (0.85, 1.2)
+_UNTIMED_SPREAD: Final = (0.2, 3.0)  # of a machine that nobody has timed: from a distilled model to an older card
 _CALIBRATED_AFTER: Final = 3  # jobs
 _SHORTEST_S: Final = 1e-9  # nothing is made faster; less is a broken record
 _FACTOR_RANGE: Final = (0.05, 8.0)  # a wild outlier must not turn the estimate useless
@@ -50,11 +52,12 @@ class Estimate:
     low_usd: float
     high_usd: float
     is_calibrated: bool
+    record_life_s: float = RECORD_LIFE_S
 
     @property
     def may_outlive_record(self) -> bool:
         """Whether a slow run may end after the service has forgotten it, so that the video could be lost."""
-        return self.high_s > _SAFE_SHARE * RECORD_LIFE_S
+        return self.high_s > _SAFE_SHARE * self.record_life_s
 
 
 def predicted_seconds(request: VideoRequest) -> float:
@@ -88,6 +91,23 @@ def estimate(request: VideoRequest, outcomes: Sequence[Outcome] = ()) -> Estimat
     cost = price_factor * listed
     # Small videos may have taught too low a price for a large one, so the most is never below the price list's.
     return Estimate(seconds, low * seconds, high * seconds, cost, low * cost, max(high * cost, listed), is_calibrated)
+
+
+def engine_estimate(request: VideoRequest, outcomes: Sequence[Outcome], usd_per_hour: float) -> Estimate:
+    """Return what a request will take on an engine of one's own, and its seconds' price.
+
+    Args:
+        request: The request to be made.
+        outcomes: Recent finished jobs of the same engine.
+        usd_per_hour: US dollars; 0 where nothing is paid by the hour.
+    """
+    known = estimate(request, outcomes)
+    if known.is_calibrated:
+        low_s, high_s = known.low_s, known.high_s
+    else:
+        low_s, high_s = (share * known.seconds for share in _UNTIMED_SPREAD)
+    low, cost, high = (usd_per_hour / 3600 * seconds for seconds in (low_s, known.seconds, high_s))
+    return Estimate(known.seconds, low_s, high_s, cost, low, high, known.is_calibrated, math.inf)
 
 
 def is_plausible(cost_usd: float, expected_usd: float) -> bool:

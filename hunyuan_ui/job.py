@@ -17,7 +17,7 @@ DAY_S: Final = 86_400  # limits and plots count by UTC days
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 
 Payer = Literal["owner", "visitor", "nobody"]
-Dialect = Literal["v1", "v2"]
+Dialect = Literal["v1", "v2", "openai"]
 
 
 class JobStatus(str, Enum):

@@ -92,7 +92,7 @@ class SpendLimits:
         choices: tuple[tuple[Payer, bool], ...] = (
             ("owner", settings.may_spend_owner_key),
             ("nobody", settings.offers_preview),
-            ("visitor", settings.is_public or settings.is_preview),
+            ("visitor", settings.engine_url is None and (settings.is_public or settings.is_preview)),
         )
         return tuple(payer for payer, is_offered in choices if is_offered)
 
@@ -111,6 +111,7 @@ class SpendLimits:
             SpendLimitError: Nobody can pay, or this visitor may not use the owner's key.
         """
         settings = self._settings
+        has_own_key = has_own_key and settings.engine_url is None  # it is the hosted service's
         default: Payer = "nobody" if settings.is_preview else "owner"
         payer: Payer = wanted or ("visitor" if has_own_key else default)
         if payer == "owner":

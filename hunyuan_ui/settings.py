@@ -26,6 +26,8 @@ DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request
 _SHORTEST_PASSWORD: Final = 4  # a shorter one is in many words that are no secret
 _HISTORY_PATH: Final = "/inference-request"
 PRIVATE_DAILY_LIMIT_USD: Final = 20.0
+ENGINE_CONCURRENCY: Final = 1  # one GPU makes one video at a time, and what waits here can still be cancelled
+_LONGEST_MODEL: Final = 200  # characters
 _OURS: Final = ("HUNYUAN_UI_", "SEGMIND_")
 _MISSPELT: Final = 0.9  # how like one of ours another program's variable is not, `SEGMENT_API_KEY` among them
 # What Kubernetes tells every container of a service that is called hunyuan-ui or segmind-something.
@@ -53,6 +55,14 @@ class Secret:
 
 
 def _url(text: str) -> str:
+    url = _address(text)
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise UnfitError("https")
+    return url
+
+
+def _address(text: str) -> str:
     # urlsplit drops line breaks and empty queries without a word, so the text itself is looked at first.
     is_plain = text.isascii() and text.isprintable() and not set(text) & set(' "<>?#@\\')
     try:
@@ -62,9 +72,18 @@ def _url(text: str) -> str:
         raise UnfitError("url") from None
     if not is_address:
         raise UnfitError("url")
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise UnfitError("https")
     return text.rstrip("/")
+
+
+def _engine_url(text: str) -> str:
+    # It stands in the owner's own network, where there are no certificates (docs/facts/engines.md 2, number 8).
+    return _address(text).removesuffix("/v1")
+
+
+def _model(text: str) -> str:
+    if not text.isprintable() or len(text) > _LONGEST_MODEL:
+        raise UnfitError("model")
+    return text
 
 
 def _path(text: str) -> Path:
@@ -143,6 +162,28 @@ class Settings:
         default="v2",
         metadata=_declared("HUNYUAN_UI_API", _dialect, "v2 submits and polls, v1 is one blocking call."),
     )
+    engine_url: str | None = field(
+        default=None,
+        metadata=_declared(
+            "HUNYUAN_UI_ENGINE_URL", _engine_url, "An engine of your own that speaks /v1/videos, in place of Segmind."
+        ),
+    )
+    engine_key: Secret | None = field(
+        default=None, metadata=_declared("HUNYUAN_UI_ENGINE_KEY", Secret, "The engine's key, if it asks for one.")
+    )
+    engine_model: str | None = field(
+        default=None,
+        metadata=_declared("HUNYUAN_UI_ENGINE_MODEL", _model, "What the engine calls the model.", "not sent"),
+    )
+    engine_usd_per_hour: float | None = field(
+        default=None,
+        metadata=_declared(
+            "HUNYUAN_UI_ENGINE_USD_PER_HOUR",
+            _usd,
+            "What an hour of the engine costs; a video costs its seconds.",
+            "free",
+        ),
+    )
     data_dir: Path = field(
         metadata=_declared(
             "HUNYUAN_UI_DATA_DIR", _path, "Where the ledger and the videos are kept.", "data beside app.py"
@@ -158,7 +199,13 @@ class Settings:
         ),
     )
     concurrency: int = field(
-        default=4, metadata=_declared("HUNYUAN_UI_CONCURRENCY", whole(1, 10_000), "Videos in flight at once.")
+        default=4,
+        metadata=_declared(
+            "HUNYUAN_UI_CONCURRENCY",
+            whole(1, 10_000),
+            "Videos in flight at once.",
+            f"4; with an engine of your own: {ENGINE_CONCURRENCY}",
+        ),
     )
     poll_interval_s: float = field(
         default=5.0,
@@ -276,7 +323,9 @@ class Settings:
         if (base_url := values.get("base_url", DEFAULT_BASE_URL)) != DEFAULT_BASE_URL:
             values.setdefault("history_url", base_url + _HISTORY_PATH)
         values.setdefault("data_dir", (home / "data").resolve())
-        _check_key(values.get("api_key"))
+        _check_key("SEGMIND_API_KEY", values.get("api_key"))
+        _check_key("HUNYUAN_UI_ENGINE_KEY", values.get("engine_key"))
+        _check_engine(values)
         if values.get("notify") is not None and not is_installed("apprise"):
             raise SettingsError("HUNYUAN_UI_NOTIFY", "notify_package")
         shared = share or (
@@ -296,7 +345,7 @@ class Settings:
             proxies=_proxies(environ),
             login_secret=login_secret,
         )
-        if settings.daily_limit_usd is None and settings.api_key is not None and not settings.is_public:
+        if settings.daily_limit_usd is None and not settings.is_preview and not settings.is_public:
             return replace(settings, daily_limit_usd=PRIVATE_DAILY_LIMIT_USD)
         return settings
 
@@ -324,8 +373,8 @@ class Settings:
 
     @property
     def is_preview(self) -> bool:
-        """Whether there is no owner's key, so that the local endpoint draws the videos."""
-        return self.api_key is None
+        """Whether there is neither an owner's key nor an engine, so that the local endpoint draws the videos."""
+        return self.api_key is None and self.engine_url is None
 
     @property
     def console_url(self) -> str:
@@ -334,14 +383,20 @@ class Settings:
 
     @property
     def may_spend_owner_key(self) -> bool:
-        """Whether the owner's key is used at all: always in private, in public only under a daily limit."""
-        return self.api_key is not None and (not self.is_public or self.daily_limit_usd is not None)
+        """Whether the owner's key or engine is used at all: always in private, in public only under a daily limit."""
+        return not self.is_preview and (not self.is_public or self.daily_limit_usd is not None)
+
+    @property
+    def owner_secret(self) -> Secret | None:
+        """What only the owner knows: the key of the service or engine that is used."""
+        return self.api_key if self.engine_url is None else self.engine_key
 
     @property
     def secrets(self) -> list[Secret]:
         """All that must never be written anywhere, among it the database's password alone, as it is and as quoted."""
         url = self.database_url
-        found = [secret for secret in (self.api_key, self.access_code, self.notify, url) if secret is not None]
+        named = (self.api_key, self.engine_key, self.access_code, self.notify, url)
+        found = [secret for secret in named if secret is not None]
         if url is not None and (password := urlsplit(url.reveal()).password):
             found += [Secret(text) for text in {password, unquote(password)} if len(text) >= _SHORTEST_PASSWORD]
         return found
@@ -358,7 +413,8 @@ class Settings:
         Source: docs/architecture.md 5.
         """
         is_kept = self.storage == "kept" or self.database_url is not None
-        return self.is_public and self.may_spend_owner_key and not is_kept
+        has_history = self.engine_url is None
+        return has_history and self.is_public and self.may_spend_owner_key and not is_kept
 
     @property
     def offers_preview(self) -> bool:
@@ -424,6 +480,18 @@ def _proxies(environ: Mapping[str, str]) -> Proxies:
         raise SettingsError("HTTPS_PROXY", "proxy") from None
 
 
-def _check_key(key: Secret | None) -> None:
+def _check_key(name: str, key: Secret | None) -> None:
     if key is not None and not is_key(key.reveal()):
-        raise SettingsError("SEGMIND_API_KEY", "key")
+        raise SettingsError(name, "key")
+
+
+def _check_engine(values: dict[str, Any]) -> None:
+    """Refuse an engine's settings without the engine; with it, have one video in flight unless the owner says more."""
+    if "engine_url" in values:
+        values.setdefault("concurrency", ENGINE_CONCURRENCY)
+        return
+    lone = next(
+        (setting.name for setting in SETTINGS if setting.field.startswith("engine_") and setting.field in values), None
+    )
+    if lone is not None:
+        raise SettingsError(lone, "engine_without_url")

@@ -211,7 +211,7 @@ def describe(settings: Settings, *, spent_today_usd: float = 0.0, spent_total_us
     lines = [
         say("start.version", version=__version__),
         say(f"start.reach.{settings.public_by or 'private'}", address=address),
-        _whose_key(settings),
+        *(_engine(settings) if settings.engine_url else [_whose_key(settings)]),
         say("start.most", most=_most(settings, spent_today_usd, spent_total_usd)),
         *([say("start.proxy", proxy=settings.proxy)] if settings.proxy and settings.api_key else []),
         *([say("start.env_file", file=settings.env_file)] if settings.env_file else []),
@@ -252,6 +252,19 @@ def _storage(settings: Settings) -> list[str]:
     if settings.may_spend_owner_key and settings.forgets_spending and settings.total_limit_usd is not None:
         keys.append("start.total_limit.history" if settings.needs_history else "start.total_limit")
     return [_WORDS[key] for key in keys]
+
+
+def _engine(settings: Settings) -> list[str]:
+    """Return where the engine is, that its host alone may be in the local network, and who may use it."""
+    rate, limit = settings.engine_usd_per_hour, settings.daily_limit_usd
+    lines = [
+        _WORDS("start.engine", url=settings.engine_url),
+        _WORDS("start.engine.price", rate=rate) if rate else _WORDS["start.engine.free"],
+    ]
+    if settings.is_public:
+        is_open = limit is not None
+        lines.append(_WORDS(f"start.engine.{'public' if is_open else 'rests'}", videos=settings.visitor_daily_videos))
+    return lines
 
 
 def _whose_key(settings: Settings) -> str:

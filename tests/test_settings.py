@@ -28,6 +28,10 @@ DATABASE = "postgresql://owner:hunter2@localhost:5432/hunyuan"
 HOME = [(PurePosixPath("/"), "ext4")]
 
 GOOD: list[tuple[str, str, str, object]] = [
+    ("HUNYUAN_UI_ENGINE_URL", "http://gpu.local:30000/v1/", "engine_url", "http://gpu.local:30000"),
+    ("HUNYUAN_UI_ENGINE_URL", "https://10.0.0.7", "engine_url", "https://10.0.0.7"),
+    ("HUNYUAN_UI_ENGINE_MODEL", "a/Model 1", "engine_model", "a/Model 1"),
+    ("HUNYUAN_UI_ENGINE_USD_PER_HOUR", "2.50", "engine_usd_per_hour", 2.5),
     ("SEGMIND_BASE_URL", "https://api.example.com/", "base_url", "https://api.example.com"),
     ("SEGMIND_BASE_URL", "https://example.com/proxy", "base_url", "https://example.com/proxy"),
     ("SEGMIND_BASE_URL", "http://127.0.0.1:8010", "base_url", "http://127.0.0.1:8010"),
@@ -104,6 +108,9 @@ BAD: list[tuple[str, str]] = [
     ("HUNYUAN_UI_DATABASE_URL", "postgresql:hunter2"),
     *(("SEGMIND_BASE_URL", text) for text in BAD_URLS),
     *(("SEGMIND_HISTORY_URL", text) for text in BAD_URLS),
+    *(("HUNYUAN_UI_ENGINE_URL", text) for text in BAD_URLS if text.partition(":")[0] != "http"),
+    *(("HUNYUAN_UI_ENGINE_USD_PER_HOUR", text) for text in BAD_NUMBERS),
+    ("HUNYUAN_UI_ENGINE_MODEL", "x" * 201),
     *(("HUNYUAN_UI_API", text) for text in ("v3", "V2", "2")),
     *(("HUNYUAN_UI_CONCURRENCY", text) for text in ("0", "10001", *BAD_WHOLE)),
     *(("HUNYUAN_UI_POLL_SECONDS", text) for text in ("0", "0.04", "301", *BAD_NUMBERS)),
@@ -123,13 +130,35 @@ def read(share: bool = False, /, **environ: str) -> Settings:
     return Settings.from_environ(environ, share=share, mounts=HOME)
 
 
+def engine_of(name: str) -> dict[str, str]:
+    """Return what a setting of an engine needs beside it."""
+    return {"HUNYUAN_UI_ENGINE_URL": "http://gpu.local"} if name.startswith("HUNYUAN_UI_ENGINE_") else {}
+
+
 def short(value: object) -> str:
     return repr(value)[:40]
 
 
 @pytest.mark.parametrize(("name", "text", "field", "value"), GOOD, ids=short)
 def test_a_good_value_is_read(name: str, text: str, field: str, value: object) -> None:
-    assert getattr(read(**{name: text}), field) == value
+    assert getattr(read(**{**engine_of(name), name: text}), field) == value
+
+
+@pytest.mark.parametrize("name", ["KEY", "MODEL", "USD_PER_HOUR"])
+def test_a_setting_of_an_engine_does_nothing_without_the_engine(name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(**{f"HUNYUAN_UI_ENGINE_{name}": "1"})
+    assert "HUNYUAN_UI_ENGINE_URL" in words().sentence(caught.value)
+
+
+def test_an_engine_changes_who_may_spend_and_how_much_at_once() -> None:
+    private = read(HUNYUAN_UI_ENGINE_URL="http://gpu.local")
+    assert (private.is_preview, private.may_spend_owner_key, private.concurrency) == (False, True, 1)
+    assert read(HUNYUAN_UI_ENGINE_URL="http://gpu.local", HUNYUAN_UI_CONCURRENCY="3").concurrency == 3
+    public = read(True, HUNYUAN_UI_ENGINE_URL="http://gpu.local")
+    assert (public.may_spend_owner_key, public.offers_preview, public.owner_secret) == (False, True, None)
+    allowed = read(True, HUNYUAN_UI_ENGINE_URL="http://gpu.local", HUNYUAN_UI_DAILY_LIMIT_USD="0")
+    assert (allowed.may_spend_owner_key, allowed.needs_history) == (True, False)
 
 
 def test_the_address_of_a_database_is_read_as_a_secret() -> None:
@@ -154,6 +183,7 @@ def test_every_setting_is_tried_with_good_and_bad_values() -> None:
     anything_goes = {
         "SEGMIND_API_KEY",
         "HUNYUAN_UI_DATABASE_URL",
+        "HUNYUAN_UI_ENGINE_KEY",
         "HUNYUAN_UI_ACCESS_CODE",
         "HUNYUAN_UI_NOTIFY",
         "HUNYUAN_UI_DATA_DIR",
@@ -216,7 +246,7 @@ def test_the_history_follows_the_base_url() -> None:
         ("HUNYUAN_UI_CODE", "HUNYUAN_UI_ACCESS_CODE"),
         ("HUNYUAN_UI_PORT", "HUNYUAN_UI_"),
         ("HUNYUAN_UI_DATABASE", "HUNYUAN_UI_DATABASE_URL"),
-        ("HUNYUAN_UI_ENGINE_KEY", "HUNYUAN_UI_"),
+        ("HUNYUAN_UI_PROMPT_KEY", "HUNYUAN_UI_"),
         ("HUNYUAN_UI_NOTIFIES", "HUNYUAN_UI_NOTIFY"),
         ("HUNYUAN_UI_", "HUNYUAN_UI_"),
         ("SEGMIND_APIKEY", "SEGMIND_API_KEY"),
@@ -265,13 +295,16 @@ def test_a_pair_of_quotes_is_no_part_of_any_value(setting: Setting, quote: str, 
     plain |= {
         "HUNYUAN_UI_DATABASE_URL": DATABASE,
         "SEGMIND_API_KEY": KEY,
+        "HUNYUAN_UI_ENGINE_KEY": KEY,
         "HUNYUAN_UI_ACCESS_CODE": CODE,
         "HUNYUAN_UI_NOTIFY": "json://127.0.0.1",
         "HUNYUAN_UI_DATA_DIR": str(tmp_path),
     }
     text = plain[setting.name]
     for quoted in (f"{quote}{text}{quote}", f" {quote}{text}{quote}\n", f"{quote} {text} {quote}"):
-        values = [getattr(read(**{setting.name: given}), setting.field) for given in (text, quoted)]
+        values = [
+            getattr(read(**{**engine_of(setting.name), setting.name: given}), setting.field) for given in (text, quoted)
+        ]
         bare, unquoted = (value.reveal() if isinstance(value, Secret) else value for value in values)
         assert unquoted == bare
     assert read(**{setting.name: quote * 2}) == read()

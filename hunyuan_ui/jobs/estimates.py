@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.estimate import Estimate, Outcome, estimate
+from hunyuan_ui.estimate import Estimate, Outcome, engine_estimate, estimate
 from hunyuan_ui.job import Payer
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.ledger import Ledger
@@ -17,19 +17,24 @@ class Estimates:
     Args:
         ledger: Read once here, and again by `reload`.
         reads: The thread that reads the ledger.
+        engine_usd_per_hour: Where the owner's jobs are made by an engine of their own, its price; None elsewhere.
 
     Raises:
         StorageError: The ledger cannot be read.
     """
 
-    def __init__(self, ledger: Ledger, reads: LedgerThread) -> None:
+    def __init__(self, ledger: Ledger, reads: LedgerThread, engine_usd_per_hour: float | None = None) -> None:
+        self._engine_usd_per_hour = engine_usd_per_hour
         self._ledger = ledger
         self._reads = reads
         self._outcomes = self._read()
 
     def estimate(self, request: VideoRequest, payer: Payer) -> Estimate:
         """Return what a request will take and cost; previews, which nobody pays for, learn from previews alone."""
-        return estimate(request, self._outcomes[payer == "nobody"])
+        outcomes = self._outcomes[payer == "nobody"]
+        if payer == "owner" and self._engine_usd_per_hour is not None:
+            return engine_estimate(request, outcomes, self._engine_usd_per_hour)
+        return estimate(request, outcomes)
 
     async def reload(self) -> None:
         """Read the outcomes again, after a job has ended or a cost was corrected; keep the old ones if that fails."""
@@ -39,4 +44,5 @@ class Estimates:
             log.trouble("estimates.not_read", code=error.code)
 
     def _read(self) -> dict[bool, list[Outcome]]:
-        return {True: self._ledger.outcomes("nobody"), False: self._ledger.outcomes("owner")}
+        of_engine = self._engine_usd_per_hour is not None
+        return {True: self._ledger.outcomes("nobody"), False: self._ledger.outcomes("owner", of_engine=of_engine)}

@@ -14,7 +14,8 @@ from typing import Any, Final
 from hunyuan_ui import log
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S, RECORD_LIFE_S, HistoryRow, Metrics, RemoteState
-from hunyuan_ui.endpoint.segmind import BlockingAnswer
+from hunyuan_ui.endpoint.openai_videos import EngineClient
+from hunyuan_ui.endpoint.segmind import BlockingAnswer, EndpointClient
 from hunyuan_ui.errors import (
     AuthenticationError,
     DownloadError,
@@ -32,6 +33,7 @@ from hunyuan_ui.errors import (
     reason,
 )
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
+from hunyuan_ui.jobs.at_engine import id_at_engine, is_warm, priced_by_time
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of
 from hunyuan_ui.jobs.polling import LiveJob, backoff_s, poll_wait_s
 from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
@@ -57,6 +59,7 @@ class JobRun:
         self._services = services
         self._endings = Endings(is_free=live.job.payer == "nobody")
         self._was_completed = live.job.status is JobStatus.DOWNLOADING
+        self._is_timed = False  # seen under way, so that the time since it was sent is the engine's
         self._looked_at = -math.inf  # time.monotonic() of the last query of the history about a late job
 
     @property
@@ -64,13 +67,13 @@ class JobRun:
         return self._live.job
 
     @property
-    def _service(self) -> Service:
+    def _service(self) -> Service[EndpointClient] | Service[EngineClient]:
         return self._services.service_for(self._job)
 
     async def advance(self) -> None:
         """Continue from the job's stored status until it has ended or is queued again."""
         if self._job.status is JobStatus.SUBMITTING:
-            await self.give_up(JobProblem.from_code("interrupted"))
+            await self._follow(OutcomeUnknownError("interrupted"))
         if self._job.status is JobStatus.QUEUED:
             await self._send()
         if self._job.status is JobStatus.RUNNING:
@@ -87,6 +90,8 @@ class JobRun:
     async def _send(self) -> None:
         key = self._key()
         self._services.folder.check_room()
+        if not await is_warm(self._services, self._job, key):
+            return
         with self._live.holding_stop():
             if await self._claim():
                 self._live.show(Phase.SENT)
@@ -124,7 +129,8 @@ class JobRun:
                 self._services.pause.for_seconds(error.retry_after_s)
             await self._requeue(error, error.retry_after_s)
         except EndpointStatusError as error:
-            if isinstance(error, (OutOfCreditsError, AuthenticationError)) and self._job.payer == "owner":
+            is_for_all = isinstance(error, (OutOfCreditsError, AuthenticationError)) and self._job.payer == "owner"
+            if is_for_all and self._job.dialect != "openai":
                 self._services.pause.until_fixed(JobProblem.of(error))
             await self._commit(self._services.ledger.mark_failed, self._job.id, JobProblem.of(error))
         except OutcomeUnknownError as error:
@@ -136,7 +142,10 @@ class JobRun:
 
     async def _follow(self, error: OutcomeUnknownError) -> None:
         """Poll the request id of an unusable response; without an id the outcome is unknown."""
-        request_id, problem = error.facts.get("request_id"), JobProblem.of(error)
+        request_id, problem = (
+            error.facts.get("request_id") or await id_at_engine(self._services, self._job),
+            JobProblem.of(error),
+        )
         if request_id is None:
             await self.give_up(problem, cost_usd=error.cost_usd)
             return
@@ -149,8 +158,10 @@ class JobRun:
     async def _send_blocking(self, key: str) -> None:
         self._live.show(Phase.RENDERING)
         self._live.holds_stop = False  # the response takes minutes, and a stop cannot wait for it
+        client = self._service.client
+        assert isinstance(client, EndpointClient)
         try:
-            async with self._service.client.generate(self._job.request, key) as answer:
+            async with client.generate(self._job.request, key) as answer:
                 self._live.holds_stop = True
                 await self._take_in(answer)
         finally:
@@ -212,7 +223,11 @@ class JobRun:
         if status.state is not RemoteState.COMPLETED:
             await self._name_cost(status.metrics.cost)
             self._endings.clear()
-            self._live.show(Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING)
+            self._is_timed = True
+            self._live.show(
+                Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING,
+                progress=status.progress,
+            )
             await self._look_up_if_late()
             return
         self._was_completed = True
@@ -296,6 +311,7 @@ class JobRun:
                 await self._commit_facts(keep, self._job.id, row.cost)
 
     async def _settle(self, metrics: Metrics, url: str | None, request_id: str | None) -> None:
+        metrics = priced_by_time(self._services, self._job, metrics, self._age_s() if self._is_timed else None)
         await self._commit(
             self._services.ledger.mark_downloading,
             self._job.id,
@@ -362,7 +378,7 @@ class JobRun:
         if self._job.request_id is None:
             await self._lose(_GONE)
             return
-        if self._job.dialect == "v2":
+        if self._job.dialect != "v1":
             with suppress(RequestExpiredError, JobFailedError):
                 result = await self._service.client.result(self._job.request_id, self._key())
                 await self._settle(result.metrics, result.url, self._job.request_id)
@@ -379,6 +395,8 @@ class JobRun:
             problem = JobProblem.from_code("preview_gone")
         elif (kept := self._services.library.unreadable(self._job.id)) is not None:
             problem = JobProblem.from_code("video_unreadable", request_id=request_id, file=kept.name)
+        elif self._job.dialect == "openai":
+            problem = JobProblem.from_code("engine_forgot", request_id=request_id)
         elif problem.code not in ("request_expired", "no_video_in_result", "link_refused"):
             problem = JobProblem.from_code("video_lost", request_id=request_id)
         await self._commit(self._services.ledger.mark_lost, self._job.id, problem)

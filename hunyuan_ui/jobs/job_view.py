@@ -12,7 +12,8 @@ from hunyuan_ui.job import Job, JobProblem, Phase
 class JobView:
     """A job as the page shows it. Times in seconds; `place` 1 is the next one to be sent.
 
-    `starts_in_s` says when that is likely, `can_look_again` whether a lost video may still be asked for.
+    `starts_in_s` says when that is likely, `can_look_again` whether a lost video may still be asked for; `progress` is
+    in percent, where it is real.
     """
 
     job: Job
@@ -25,6 +26,7 @@ class JobView:
     note: JobProblem | None = None
     can_look_again: bool = False
     starts_in_s: float | None = None
+    progress: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

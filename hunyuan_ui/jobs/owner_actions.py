@@ -42,12 +42,12 @@ class OwnerActions:
         self._settings = settings
         self._dispatcher = dispatcher
         # Whoever knows the key can spend it anyway, so this grants nothing more.
-        self._proof = AccessCode(settings.api_key, tries, wrong="owner_key_wrong")
+        self._proof = AccessCode(settings.owner_secret, tries, wrong="owner_key_wrong")
 
     @property
     def can_be_proven(self) -> bool:
         """Whether this is a public run that has an owner's key to know."""
-        return self._settings.is_public and self._settings.api_key is not None
+        return self._settings.is_public and self._settings.owner_secret is not None
 
     async def prove(self, visitor: Visitor, key: str) -> Visitor:
         """Return the visitor as the owner, from now on, if they know the key of this public run.

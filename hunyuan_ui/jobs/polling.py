@@ -29,14 +29,23 @@ class LiveJob:
     phase: Phase = Phase.WAITING
     retry_at: float | None = None  # time.monotonic()
     note: JobProblem | None = None
+    progress: float | None = None  # in percent, where the service tells a part of the way
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     holds_stop: bool = False  # a stop would lose a response that is not committed yet
     is_resting: bool = False  # waits between two tries
     _nudge: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def show(self, phase: Phase, *, retry_in_s: float | None = None, note: JobProblem | None = None) -> None:
+    def show(
+        self,
+        phase: Phase,
+        *,
+        retry_in_s: float | None = None,
+        note: JobProblem | None = None,
+        progress: float | None = None,
+    ) -> None:
         """Set what the page shows."""
         self.phase = phase
+        self.progress = progress
         self.retry_at = None if retry_in_s is None else time.monotonic() + retry_in_s
         self.note = note
 
@@ -92,10 +101,10 @@ class QueuePause:
         """Send nothing for some seconds."""
         self._until = max(self._until, time.monotonic() + seconds)
 
-    def until_fixed(self, problem: JobProblem) -> None:
-        """Send nothing until a call succeeds; `problem` says why."""
+    def until_fixed(self, problem: JobProblem, *, check_s: float | None = None) -> None:
+        """Send nothing until a call succeeds; `problem` says why, `check_s` when to ask first."""
         self.problem = problem
-        self.extend()
+        self.for_seconds(PAUSE_CHECK_S if check_s is None else check_s)
 
     def extend(self) -> None:
         """Wait once more before the balance is asked for."""

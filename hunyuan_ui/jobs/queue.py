@@ -16,6 +16,7 @@ from hunyuan_ui.endpoint.http import LONGEST_S
 from hunyuan_ui.errors import EndpointError, StorageError
 from hunyuan_ui.files import LOCK_NAME
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
+from hunyuan_ui.jobs.at_engine import WARMING, wants_key
 from hunyuan_ui.jobs.folder_watch import LOOK_EVERY_S, FolderWatch
 from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.jobs.polling import LiveJob, backoff_s
@@ -152,7 +153,12 @@ class Dispatcher:
     async def _end_pause_if_possible(self) -> None:
         """Ask the free balance call whether a paused queue may continue; no paid job is used to find out."""
         pause = self._services.pause
-        if pause.problem is None or pause.wait_s > 0 or not self.waiting():
+        if pause.problem is None or pause.wait_s > 0:
+            return
+        if pause.problem.code == WARMING:
+            pause.clear()  # each job asks the engine itself before it is sent
+            return
+        if not self.waiting():
             return
         try:
             credits_usd = await self._services.hosted.client.credits(self._services.keys.owner_key() or "")
@@ -175,7 +181,7 @@ class Dispatcher:
             if wait_s > 0:
                 waits.append(wait_s)
             elif self._services.keys.for_job(live.job) is None:
-                live.show(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
+                live.show(Phase.PAUSED, note=wants_key(live.job))
             elif len(self.in_flight()) < self._settings.concurrency and self._is_turn_of(live.job):
                 live.show(Phase.WAITING)
                 self._set_going(live.job.id)
@@ -247,7 +253,7 @@ class Dispatcher:
             try:
                 await JobRun(live, self._services).advance()
             except NeedsKeyError:
-                live.show(Phase.PAUSED, note=JobProblem.from_code("key_forgotten"))
+                live.show(Phase.PAUSED, note=wants_key(live.job))
             except StorageError as error:
                 attempt += 1
                 live.show(Phase.PAUSED, retry_in_s=backoff_s(attempt, cap=30.0), note=live.problem_of(error))

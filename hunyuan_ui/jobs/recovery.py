@@ -29,6 +29,8 @@ async def recover(services: Services) -> list[Job]:
 def _recover(services: Services) -> list[Job]:
     _reconcile_library(services)
     for job in services.ledger.active():
+        if job.status is JobStatus.SUBMITTING and job.dialect == "openai":
+            continue  # the engine's own list may know it, so the runner asks that first
         if job.status is JobStatus.SUBMITTING:
             code = "preview_gone" if job.payer == "nobody" else "interrupted"
             services.ledger.mark_unknown(job.id, JobProblem.from_code(code))

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode, Tries
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
+from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.estimate import Estimate, predicted_seconds
@@ -353,8 +354,10 @@ class JobRunner:
         if place is not None and job.payer == "owner" and self._services.pause.wait_s > 0:
             phase, note = Phase.PAUSED, self._services.pause.history_problem or self._services.pause.problem or note
             retry_in_s = max(retry_in_s or 0.0, self._services.pause.wait_s)
-        elapsed_s, starts_in_s = self._services.ledger.now() - began, starts.get(job.id)
-        return JobView(job, phase, elapsed_s, usual, place, len(queue), retry_in_s, note, starts_in_s=starts_in_s)
+        elapsed_s = self._services.ledger.now() - began
+        starts_in_s, part = starts.get(job.id), live.progress
+        at = (phase, elapsed_s, usual, place, len(queue), retry_in_s, note)
+        return JobView(job, *at, starts_in_s=starts_in_s, progress=part)
 
     async def _known(self, job_id: str, visitor: Visitor, own_key: str | None) -> Job | None:
         """Return a stored job of this visitor, and give it the key that it may be waiting for."""
@@ -450,7 +453,7 @@ class JobRunner:
             visitor=visitor.id,
             status=JobStatus.QUEUED,
             request=request,
-            dialect=self.settings.dialect,
+            dialect="openai" if payer == "owner" and self.settings.engine_url else self.settings.dialect,
             payer=payer,
             created_at=0.0,
             updated_at=0.0,
@@ -487,9 +490,11 @@ def build_runner(
     settings: Settings,
     *,
     client: EndpointClient | None = None,
+    engine: EngineClient | None = None,
     download: Callable[[str, Path], Awaitable[object]] | None = None,
     folder: DataFolder | None = None,
     now: Callable[[], float] = time.time,
 ) -> JobRunner:
     """Return a runner that is not started yet; arguments and errors are those of `build_services`."""
-    return JobRunner(settings, build_services(settings, client=client, download=download, folder=folder, now=now))
+    services = build_services(settings, client=client, engine=engine, download=download, folder=folder, now=now)
+    return JobRunner(settings, services)

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from hunyuan_ui import log
 from hunyuan_ui.endpoint.contract import HISTORY
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.http import ASGIApp, InProcessTransport
+from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import HunyuanUIError, StorageError
 from hunyuan_ui.files import DataFolder
@@ -34,21 +35,29 @@ PREVIEW_POLL_S: Final = 0.5  # a preview takes seconds, and asking this machine 
 _VIEWABLE: Final = ("disk_read_only", "disk_full", "ledger_busy", "ledger_newer")  # the jobs can still be shown
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A service that makes videos: how it is called, how its files are fetched, and the longest wait between polls."""
+_Client = TypeVar("_Client", EndpointClient, EngineClient)
 
-    client: EndpointClient
+
+@dataclass(frozen=True, slots=True)
+class Service(Generic[_Client]):
+    """A service that makes videos: how it is called, how its files are fetched, and the longest wait between polls.
+
+    `usd_per_hour` is what an engine of one's own costs; None where the service names a price.
+    """
+
+    client: _Client
     fetch: Callable[[str, Path], Awaitable[object]]
     poll_interval_s: float
+    usd_per_hour: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything that a job needs. The ledger is called through `writes` and `reads`, never on the event loop."""
 
-    hosted: Service
-    preview: Service | None
+    hosted: Service[EndpointClient]
+    preview: Service[EndpointClient] | None
+    engine: Service[EngineClient] | None
     ledger: Ledger
     library: VideoLibrary
     folder: DataFolder
@@ -59,19 +68,29 @@ class Services:
     pause: QueuePause = field(default_factory=QueuePause)
     notices: Notices = field(default_factory=Notices)
 
-    def service_for(self, job: Job) -> Service:
-        """Return the service that makes a job: the local preview for a job that nobody pays, else the hosted one."""
+    def service_for(self, job: Job) -> Service[EndpointClient] | Service[EngineClient]:
+        """Return the service that makes a job: the preview where nobody pays, the engine it was sent to, the hosted."""
+        if job.dialect == "openai":
+            return self.engine_of(job)
         if job.payer != "nobody":
             return self.hosted
         if self.preview is None:
             raise RuntimeError(f"job {job.id} is a preview, and none is offered")
         return self.preview
 
+    def engine_of(self, job: Job) -> Service[EngineClient]:
+        """Return the engine of one's own, for a job that is for one."""
+        if self.engine is None:
+            raise RuntimeError(f"job {job.id} is for an engine, and none is set")
+        return self.engine
+
     async def close(self) -> None:
         """Close clients, ledger and folder; the calls of the ledger that were given are finished first."""
         await self.hosted.client.aclose()
         if self.preview is not None:
             await self.preview.client.aclose()
+        if self.engine is not None:
+            await self.engine.client.aclose()
         await asyncio.to_thread(self._release)
         await asyncio.to_thread(self.notices.close)
 
@@ -90,6 +109,7 @@ def build_services(
     settings: Settings,
     *,
     client: EndpointClient | None = None,
+    engine: EngineClient | None = None,
     download: Callable[[str, Path], Awaitable[object]] | None = None,
     folder: DataFolder | None = None,
     now: Callable[[], float] = time.time,
@@ -101,6 +121,7 @@ def build_services(
     Args:
         settings: Of this run.
         client: Replaces the clients of both services, for tests.
+        engine: Replaces the client of the engine, for tests.
         download: Replaces the download of a result's address into a file, for tests.
         folder: Replaces the data folder, for tests.
         now: Replaces the machine's clock, UTC seconds, for tests.
@@ -113,15 +134,12 @@ def build_services(
     notices = Notices(settings.notify.reveal() if settings.notify else "")
     folder = folder or DataFolder(settings.data_dir)
     library = VideoLibrary(folder.path / "videos")
-    url = settings.database_url
-    try:
-        ledger = _open_file(folder, now) if url is None else Ledger(_open_postgres(url, folder), now=now)
-    except HunyuanUIError:
-        folder.close()
-        raise
+    ledger = _open_ledger(settings.database_url, folder, now)
     reads = LedgerThread("ledger reads")
 
-    def service(base_url: str, history_url: str, poll_interval_s: float, app: ASGIApp | None = None) -> Service:
+    def service(
+        base_url: str, history_url: str, poll_interval_s: float, app: ASGIApp | None = None
+    ) -> Service[EndpointClient]:
         transport = None if app is None else InProcessTransport(app)
         proxies = settings.proxies
         default = partial(fetch, own_origin=base_url, check=library.check, transport=transport, proxies=proxies)
@@ -133,17 +151,43 @@ def build_services(
     if settings.offers_preview and preview is None:
         interval_s = min(settings.poll_interval_s, PREVIEW_POLL_S)
         preview = service(PREVIEW_URL, PREVIEW_URL + HISTORY, interval_s, create_app(is_free=True))
+    usd_per_hour = None if settings.engine_url is None else settings.engine_usd_per_hour or 0.0
     return Services(
-        hosted,
-        preview,
-        ledger,
-        library,
-        folder,
-        KeyRing(settings.api_key),
-        Estimates(ledger, reads),
-        reads,
+        hosted=hosted,
+        preview=preview,
+        engine=_engine(settings, engine, library),
+        ledger=ledger,
+        library=library,
+        folder=folder,
+        keys=KeyRing(settings.api_key, engine=_engine_key(settings)),
+        estimates=Estimates(ledger, reads, usd_per_hour),
+        reads=reads,
         notices=notices,
     )
+
+
+def _engine(settings: Settings, client: EngineClient | None, library: VideoLibrary) -> Service[EngineClient] | None:
+    if settings.engine_url is None:
+        return None
+    client = client or EngineClient(settings.engine_url, model=settings.engine_model, proxies=settings.proxies)
+    key = _engine_key(settings)
+    fetch_video = partial(client.fetch, key=key.reveal() if key else "", check=library.check)
+    return Service(client, fetch_video, settings.poll_interval_s, settings.engine_usd_per_hour or 0.0)
+
+
+def _engine_key(settings: Settings) -> Secret | None:
+    """Return the key of the engine, which is empty for one that asks for none; None without an engine."""
+    return None if settings.engine_url is None else settings.engine_key or Secret("")
+
+
+def _open_ledger(database_url: Secret | None, folder: DataFolder, now: Callable[[], float]) -> Ledger:
+    try:
+        if database_url is None:
+            return _open_file(folder, now)
+        return Ledger(_open_postgres(database_url, folder), now=now)
+    except HunyuanUIError:
+        folder.close()
+        raise
 
 
 def _open_postgres(url: Secret, folder: DataFolder) -> Database:

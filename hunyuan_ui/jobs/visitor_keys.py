@@ -43,11 +43,19 @@ class KeyRing:
 
     Args:
         owner: The owner's key, if there is one.
+        engine: The key of the owner's own engine, which may be empty; None without an engine.
         now: A clock in seconds that never jumps.
     """
 
-    def __init__(self, owner: Secret | None, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        owner: Secret | None,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        engine: Secret | None = None,
+    ) -> None:
         self._owner = owner
+        self._engine = engine
         self._now = now
         self._by_visitor: dict[str, _Remembered] = {}
         self._by_job: dict[str, Secret] = {}
@@ -89,6 +97,8 @@ class KeyRing:
         """Return the key a job is sent and polled with; None when its visitor must bring it again."""
         if job.payer == "nobody":
             return _PREVIEW_KEY
+        if job.dialect == "openai":
+            return None if self._engine is None else self._engine.reveal()
         if job.payer == "owner":
             return self.owner_key()
         if job.id not in self._by_job and (remembered := self.remembered(job.visitor)) is not None:

@@ -339,15 +339,31 @@ class Ledger(LedgerStore):
         with self._reading() as read:
             return {row[0] for row in read.execute(f"SELECT id FROM jobs WHERE {where}")}
 
-    def outcomes(self, payer: str, limit: int = 20) -> list[Outcome]:
-        """Return the seconds and costs of the latest finished jobs."""
+    def outcomes(self, payer: str, limit: int = 20, *, of_engine: bool = False) -> list[Outcome]:
+        """Return the seconds and costs of the latest finished jobs, of an engine of one's own or of the others."""
         with self._reading() as read:
             rows = read.execute(
                 "SELECT predicted_s, inference_s, cost_microusd FROM jobs WHERE status = 'done' AND inference_s > 0"
-                f" AND (payer = 'nobody') = (? = 'nobody') AND {_IN_DOUBT} IS NULL ORDER BY ended_at DESC LIMIT ?",
-                (payer, limit),
+                f" AND (payer = 'nobody') = (? = 'nobody') AND (dialect = 'openai') = ? AND {_IN_DOUBT} IS NULL"
+                " ORDER BY ended_at DESC LIMIT ?",
+                (payer, of_engine, limit),
             ).fetchall()
         return [Outcome(row[0], row[1], None if row[2] is None else row[2] / MICRO) for row in rows]
+
+    def engine_seconds(self) -> float:
+        """Return the seconds that finished jobs took on an engine of one's own, deleted ones included."""
+        with self._reading() as read:
+            found = read.execute("SELECT coalesce(sum(inference_s), 0.0) FROM jobs WHERE dialect = 'openai'").fetchone()
+        return float(found[0])
+
+    def unclaimed(self, job: Job, request_ids: list[str]) -> list[str]:
+        """Return which request ids can only be a job's: none is another's, and no other waits for its own id."""
+        begun = frozenset({JobStatus.SUBMITTING, JobStatus.UNKNOWN})
+        rivals = [one for one in self.jobs(None, statuses=begun, limit=200) if one.id != job.id]
+        if any(one.dialect == job.dialect and one.request.prompt == job.request.prompt for one in rivals):
+            return []
+        with self._reading():
+            return [request_id for request_id in request_ids if not self._is_of_another(job.id, request_id)]
 
     def totals(self, visitor: str) -> Totals:
         """Return the totals that the limits are checked against for this visitor now."""
@@ -433,9 +449,10 @@ def _priced(job: Job, cost_usd: float | None, *, is_confirmed: bool = False) -> 
     """Return a job with the cost that was named for it.
 
     An implausible cost counts as the estimate, is kept in the notes for the owner, and never replaces a plausible one.
-    Zero is implausible too: services report it when the price is not known yet.
+    Zero is implausible too: services report it when the price is not known yet. What an engine of one's own costs is
+    reckoned here from its seconds, and no service names it.
     """
-    if cost_usd is None or job.payer == "nobody":
+    if cost_usd is None or job.payer == "nobody" or job.dialect == "openai":
         return job if cost_usd is None else replace(job, cost_microusd=round(cost_usd * MICRO))
     if is_confirmed or is_plausible(cost_usd, job.estimate_microusd / MICRO):
         notes = {name: value for name, value in job.notes.items() if name != NAMED}

@@ -14,10 +14,11 @@ from typing import Any, Literal
 from hunyuan_ui import checkpoint
 from hunyuan_ui.endpoint import http
 from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch
+from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job, JobStatus, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, build_runner, endings, history
+from hunyuan_ui.jobs import JobRunner, at_engine, build_runner, endings, history
 from hunyuan_ui.jobs import batch as batch
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.jobs import polling as polling
@@ -25,6 +26,7 @@ from hunyuan_ui.jobs import queue as queue
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
+from tests.engines import TOOK_S
 from tests.stored_jobs import url_in
 
 # Not of the shape of the service's keys, which the log would hide by itself.
@@ -36,16 +38,18 @@ SHORT = Timeouts(submit_s=0.3, get_s=0.3, generate_s=0.3)  # only where no answe
 SHORT_GETS = Timeouts(get_s=0.3)
 SMALL = FetchLimits(save=SaveLimits(max_bytes=1024 * 1024, slow_after_s=0.5))
 END_S = 60.0
-Dialect = Literal["v1", "v2"]
+Dialect = Literal["v1", "v2", "openai"]
+USD_PER_HOUR = 1.46 / TOOK_S * 3600  # so that a video costs as much as at the hosted service
 
 
 def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     """Let the waits that protect a real service pass at once."""
-    for module in (job_run, queue):
+    for module in (job_run, queue, at_engine):
         patch(module, "backoff_s", lambda *_, **__: 0.004)
     patch(endings, "PROOFS", {ending: endings.Proof(4, 0.05) for ending in endings.Ending})
     patch(polling, "PAUSE_CHECK_S", 0.01)
     patch(batch, "_LOOK_AGAIN_S", 0.02)
+    patch(at_engine, "WARM_CHECK_S", 0.01)
     patch(history, "RETRY_S", 0.02)
     patch(http, "SHORTEST_S", 0.01)
     patch(http, "GUESS_S", (0.02, 0.04))
@@ -70,17 +74,24 @@ class Rig:
             data_dir=self.folder,
             base_url=self.origin,
             history_url=f"{self.origin}/inference-request",
-            dialect=self.dialect,
             poll_interval_s=0.003,
-            **{"api_key": Secret(KEY), "database_url": url_in(self.folder), **self.settings},
+            **{**self._whose(), "database_url": url_in(self.folder), **self.settings},
         )
         client = EndpointClient(settings.base_url, settings.history_url, timeouts=self.timeouts)
         library = VideoLibrary(self.folder / "videos")
         download = partial(fetch, own_origin=self.origin, check=library.check, limits=SMALL)
-        clock = {} if self.now is None else {"now": self.now}
+        clock: dict[str, Any] = {} if self.now is None else {"now": self.now}
+        if settings.engine_url is not None:
+            clock["engine"] = EngineClient(settings.engine_url, timeouts=self.timeouts, fetch_limits=SMALL)
         folder = DataFolder(self.folder, min_free_bytes=self.min_free_bytes)
         checkpoint.hook = self.checkpoint
         return build_runner(settings, client=client, download=download, folder=folder, **clock)
+
+    def _whose(self) -> dict[str, Any]:
+        if self.dialect != "openai":
+            return {"api_key": Secret(KEY), "dialect": self.dialect}
+        engine = {"engine_url": self.origin, "engine_key": Secret(KEY), "engine_usd_per_hour": USD_PER_HOUR}
+        return {**engine, "daily_limit_usd": 20.0}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[JobRunner]:
@@ -145,5 +156,7 @@ async def kill(runner: JobRunner) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
     services = runner._services
     await services.hosted.client.aclose()
+    if services.engine is not None:
+        await services.engine.client.aclose()
     services.ledger.close()
     services.folder.close()

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from hunyuan_ui.endpoint import contract
+from tests.engines import HEALTH, VIDEOS, FakeEngine, parts_in
 from tests.raw_service import RawService, Received, Reply, answer
 from tests.videos import mp4_bytes
 
@@ -27,13 +28,14 @@ Envelope = Callable[[list[dict[str, Any]], dict[str, int]], object]
 
 
 class PaidService(RawService):
-    """Behaves well in both dialects until it is scripted otherwise.
+    """Behaves well in all dialects until it is scripted otherwise.
 
     Attributes:
         cost_usd: What each job costs.
         forgiven: Prompts of jobs that it took on and then did not charge for.
         envelope: Puts a page of the history's list into its answer.
         history_key: Whose requests the list has; everybody's when None.
+        engine: Answers in the dialect of engines of one's own.
         pages_of: How many rows the list gives at once, if fewer than were asked for.
         on_request: Called with each request before it is answered.
     """
@@ -50,6 +52,7 @@ class PaidService(RawService):
         self._keys: dict[str, str] = {}
         self._prompts: dict[str, str] = {}
         self._polls: Counter[str] = Counter()
+        self.engine = FakeEngine("sglang", video_of)
         self._flow = self.behave
 
     def __enter__(self) -> PaidService:
@@ -58,12 +61,12 @@ class PaidService(RawService):
 
     def billed(self) -> Counter[str]:
         """Return how often each prompt was charged for."""
-        prompts = [json.loads(body)["prompt"] for _, body in list(self.bill)]
+        prompts = [parts_in(body)["prompt"] for _, body in list(self.bill)]
         return Counter(prompt for prompt in prompts if prompt not in self.forgiven)
 
     def posts(self) -> Counter[str]:
         """Return how many POSTs came for each prompt."""
-        return Counter(json.loads(one.body)["prompt"] for one in list(self.requests) if one.method == "POST")
+        return Counter(parts_in(one.body)["prompt"] for one in list(self.requests) if one.method == "POST")
 
     def count(self, method: str, ending: str) -> int:
         """Return how many requests to such a path came."""
@@ -77,6 +80,8 @@ class PaidService(RawService):
     def behave(self, received: Received) -> Reply:
         """Return the answer of a service that works."""
         path = received.path
+        if path.startswith((VIDEOS, HEALTH)):
+            return self.engine.behave(received)
         if received.method == "POST":
             return self._take(path, received)
         if path == contract.CREDITS:

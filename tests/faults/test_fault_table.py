@@ -18,6 +18,7 @@ import pytest
 from hunyuan_ui.endpoint.contract import COST_HEADER, CREDITS, GENERATE_V1, SUBMIT_V2
 from hunyuan_ui.endpoint.segmind import Timeouts
 from hunyuan_ui.job import MICRO, Job, JobStatus, Phase
+from tests.engines import VIDEOS
 from tests.faults import oracle
 from tests.faults.rig import CALM, OWNER, SHORT, SHORT_GETS, Dialect, Rig, click, ended, kill, next_job_works, until
 from tests.faults.service import FILE, HISTORY, RESULT, STATUS, PaidService, video_of
@@ -43,10 +44,13 @@ from tests.seen import seen
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
 DONE, FAILED, UNKNOWN, LOST = JobStatus.DONE, JobStatus.FAILED, JobStatus.UNKNOWN, JobStatus.LOST
-POST: dict[Dialect, str] = {"v2": SUBMIT_V2, "v1": GENERATE_V1}
+POST: dict[Dialect, str] = {"v2": SUBMIT_V2, "v1": GENERATE_V1, "openai": VIDEOS}
 V2: Sequence[Dialect] = ("v2",)
 V1: Sequence[Dialect] = ("v1",)
 BOTH: Sequence[Dialect] = ("v2", "v1")
+ENGINE: Sequence[Dialect] = ("openai",)
+ALL: Sequence[Dialect] = ("v2", "v1", "openai")
+JOB, CONTENT = f"{VIDEOS}/*", f"{VIDEOS}/*/content"
 MP4 = video_of("anything")
 NOTHING_THERE = answer(404, {"error": "not found"})
 Misbehave = Callable[[PaidService, Dialect], None]
@@ -107,11 +111,22 @@ def costs(usd: float) -> Misbehave:
     return lambda service, _: setattr(service, "cost_usd", usd)
 
 
+def fails(error: object, name: str = "sglang") -> Misbehave:
+    """Let an engine of this kind fail each job so."""
+    return both(kind(name), lambda service, _: setattr(service.engine, "fails", error))
+
+
+def kind(name: str) -> Misbehave:
+    """Be another engine."""
+    return lambda service, _: setattr(service.engine, "kind", name)
+
+
 def echo(service: PaidService, dialect: Dialect) -> None:
     """Quote every header back, the key among them."""
 
     def act(wire: Any, received: Received) -> None:
-        answer(400, {"error": f"bad header x-api-key: {received.headers['x-api-key']}"}).act(wire, received)
+        sent = received.headers.get("x-api-key") or received.headers["authorization"]
+        answer(400, {"error": f"bad header: {sent}"}).act(wire, received)
 
     service.on("POST", POST[dialect], [Reply(act, bills=False)])
 
@@ -123,12 +138,12 @@ def pieces(at: int, framing: str) -> Reply:
 GONE = get(HISTORY, NOTHING_THERE, times=500)
 CASES: tuple[Case, ...] = (
     # 3a. submit
-    Case("01-refused", away, FAILED, "unreachable", posts=0),
+    Case("01-refused", away, FAILED, "unreachable", posts=0, dialects=ALL),
     Case("05-dropped-while-sent", lambda s, _: s.drop_connections(), UNKNOWN, "no_answer", posts=0),
-    Case("06-silence", post(silence()), UNKNOWN, "no_answer", timeouts=SHORT),
-    Case("07-reset", post(reset()), UNKNOWN, "no_answer"),
-    Case("07-close", post(close()), UNKNOWN, "no_answer"),
-    Case("07-garbage-that-quotes-the-key", post(garbage()), UNKNOWN, "no_answer"),
+    Case("06-silence", post(silence()), UNKNOWN, "no_answer", timeouts=SHORT, dialects=ALL),
+    Case("07-reset", post(reset()), UNKNOWN, "no_answer", dialects=ALL),
+    Case("07-close", post(close()), UNKNOWN, "no_answer", dialects=ALL),
+    Case("07-garbage-that-quotes-the-key", post(garbage()), UNKNOWN, "no_answer", dialects=ALL),
     Case("09-accepted", both(), DONE, dialects=V2),
     Case("10-no-id", post(answer(200, {"status": "QUEUED"})), UNKNOWN, "unreadable_answer", V2),
     Case("10-error-with-200", post(answer(200, {"error": "busy"})), UNKNOWN, "unreadable_answer", V2),
@@ -154,19 +169,19 @@ CASES: tuple[Case, ...] = (
     Case("18-406-credits", post(answer(406, {"error": "Insufficient credits"})), FAILED, "out_of_credits"),
     Case("18-402", post(answer(402, {"error": "Insufficient credits"})), FAILED, "out_of_credits"),
     Case("18-spend-limit", post(answer(402, {"error": "Team spend limit"})), FAILED, "team_spend_limit"),
-    Case("19-retry-after", post(rate_limited("retry-after", 0)), DONE, posts=2),
-    Case("20-reset-by-its-own-clock", post(rate_limited("reset", 1, clock_off_s=-86_400)), DONE, posts=2),
-    Case("20-neither", post(rate_limited("neither")), DONE, posts=2),
+    Case("19-retry-after", post(rate_limited("retry-after", 0)), DONE, posts=2, dialects=ALL),
+    Case("20-reset-by-its-own-clock", post(rate_limited("reset", 1, clock_off_s=-86_400)), DONE, posts=2, dialects=ALL),
+    Case("20-neither", post(rate_limited("neither")), DONE, posts=2, dialects=ALL),
     Case("21-500-in-json", post(answer(500, {"error": "CUDA"})), FAILED, "service_failed"),
     Case("22-502", post(html(502)), UNKNOWN, "gateway_failed"),
     Case("22-503", post(answer(503, {"error": "busy"}, bills=True)), UNKNOWN, "gateway_failed"),
     Case("22-504", post(html(504)), UNKNOWN, "gateway_failed"),
     Case("22-500-html", post(Reply(html(500).act, bills=True)), UNKNOWN, "gateway_failed"),
     Case("23-html-with-200", post(html(200)), UNKNOWN, "unreadable_answer"),
-    Case("24-302", post(redirect("https://elsewhere.example/")), FAILED, "service_moved"),
-    Case("24-308", post(redirect("/v3/hunyuan-video", 308)), FAILED, "service_moved"),
+    Case("24-302", post(redirect("https://elsewhere.example/")), FAILED, "service_moved", dialects=ALL),
+    Case("24-308", post(redirect("/v3/hunyuan-video", 308)), FAILED, "service_moved", dialects=ALL),
     Case("25-huge", post(huge()), UNKNOWN, "unreadable_answer"),
-    Case("26-slow-headers", post(slow_headers()), UNKNOWN, "no_answer", timeouts=SHORT),
+    Case("26-slow-headers", post(slow_headers()), UNKNOWN, "no_answer", timeouts=SHORT, dialects=ALL),
     Case("26-slow-body", post(slow_body()), UNKNOWN, "unreadable_answer", timeouts=SHORT),
     Case("27-gzip-bomb", post(gzip_bomb()), UNKNOWN, "unreadable_answer"),
     # 3b. poll and result
@@ -234,6 +249,77 @@ CASES: tuple[Case, ...] = (
     Case("41-drip", get(FILE, slow_body(200, MP4[:64])), DONE, dialects=V2),
     # 3d. this machine
     Case("54-balance-unknown", get(CREDITS, html(502), times=500), DONE),
+    # an engine of one's own, where its answers differ
+    Case("09-accepted", both(), DONE, dialects=ENGINE),
+    Case("05-dropped-on-health-and-post", lambda s, _: s.drop_connections(2), UNKNOWN, "no_answer", ENGINE, posts=0),
+    Case("10-no-id", post(answer(200, {"status": "queued"})), UNKNOWN, "engine_unreadable", ENGINE),
+    Case("13-bad-json", post(answer(200, b"{", content_type="application/json")), UNKNOWN, "engine_unreadable", ENGINE),
+    Case("14-400", post(answer(400, {"detail": "bad"})), FAILED, "engine_refused", ENGINE),
+    Case("14-400-that-quotes-the-key", echo, FAILED, "engine_refused", ENGINE),
+    Case("14-422", post(answer(422, {"detail": [{"msg": "no"}]})), FAILED, "engine_refused", ENGINE),
+    Case("15-401", post(answer(401, {"error": "Unauthorized"})), FAILED, "engine_key_refused", ENGINE),
+    Case("16-405", post(html(405)), FAILED, "engine_refused", ENGINE),
+    Case("21-500-in-json", post(answer(500, {"detail": "CUDA"}, bills=True)), UNKNOWN, "engine_unsure", ENGINE),
+    Case("22-502", post(html(502)), UNKNOWN, "engine_unsure", ENGINE),
+    Case("22-503", post(answer(503, {"detail": "x"}, bills=True)), UNKNOWN, "engine_unsure", ENGINE),
+    Case("23-html-with-200", post(html(200)), UNKNOWN, "engine_unreadable", ENGINE),
+    Case("25-huge", post(huge()), UNKNOWN, "engine_unreadable", ENGINE),
+    Case("27-gzip-bomb", post(gzip_bomb()), UNKNOWN, "engine_unreadable", ENGINE),
+    Case(
+        "28-every-poll-fails-some-way",
+        get(JOB, reset(), html(502), answer(200, b"{"), answer(408), rate_limited("neither"), silence(), html(404)),
+        DONE,
+        dialects=ENGINE,
+        timeouts=SHORT_GETS,
+    ),
+    Case("29-failed", fails("out of memory"), FAILED, "engine_failed", ENGINE, is_forgiven=True, has_next=False),
+    Case(
+        "29-failed-object",
+        fails({"code": "x", "message": "no"}),
+        FAILED,
+        "engine_failed",
+        ENGINE,
+        is_forgiven=True,
+        has_next=False,
+    ),
+    Case(
+        "29-failed-500",
+        fails({"message": "no"}, "vllm"),
+        FAILED,
+        "engine_failed",
+        ENGINE,
+        is_forgiven=True,
+        has_next=False,
+    ),
+    Case(
+        "29-failed-unexplained",
+        fails({}),
+        FAILED,
+        "engine_failed_unexplained",
+        ENGINE,
+        is_forgiven=True,
+        has_next=False,
+    ),
+    Case("30-young-404", get(JOB, answer(404, {"detail": "Video not found"})), DONE, dialects=ENGINE),
+    Case(
+        "30-restarted",
+        get(JOB, answer(404, {"detail": "Video not found"}), times=500),
+        LOST,
+        "engine_forgot",
+        ENGINE,
+        has_next=False,
+    ),
+    Case("31-other-words", kind("tensorrt"), DONE, dialects=ENGINE),
+    Case("31-vllm", kind("vllm"), DONE, dialects=ENGINE),
+    Case("31-fastvideo", kind("fastvideo"), DONE, dialects=ENGINE),
+    Case("34-cut", get(CONTENT, pieces(900, "length"), pieces(0, "length")), DONE, dialects=ENGINE),
+    Case("34-half-a-file", get(CONTENT, answer(200, MP4[: len(MP4) // 2])), DONE, dialects=ENGINE),
+    Case("34-cut-chunk", get(CONTENT, pieces(900, "chunked")), DONE, dialects=ENGINE),
+    Case("36-html", get(CONTENT, html(200), answer(200, {"error": "x"})), DONE, dialects=ENGINE),
+    Case("37-404-for-ever", get(CONTENT, answer(404), times=500), LOST, "engine_forgot", ENGINE, has_next=False),
+    Case("38-redirect-to-nowhere", get(CONTENT, redirect("//[")), DONE, dialects=ENGINE),
+    Case("40-huge", get(CONTENT, huge(start=MP4[:32])), DONE, dialects=ENGINE),
+    Case("41-drip", get(CONTENT, slow_body(200, MP4[:64])), DONE, dialects=ENGINE),
 )
 
 

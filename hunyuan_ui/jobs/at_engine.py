@@ -1,0 +1,76 @@
+"""What is different for a job on an engine of one's own: it may be warming up, lists its jobs, and costs its time.
+
+Source: docs/facts/engines.md 1 and 2. The engine's HTTP is in `endpoint/openai_videos.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Final
+
+from hunyuan_ui import log
+from hunyuan_ui.endpoint.contract import Metrics
+from hunyuan_ui.errors import EndpointError
+from hunyuan_ui.job import MICRO, Job, JobProblem
+from hunyuan_ui.jobs.polling import backoff_s
+from hunyuan_ui.jobs.services import Services
+
+WARMING: Final = "engine_warming"
+WARM_CHECK_S: Final = 5.0  # between two questions whether an engine has loaded its model
+LIST_ATTEMPTS: Final = 3  # to read an engine's list of jobs
+
+
+async def is_warm(services: Services, job: Job, key: str) -> bool:
+    """Return whether a job can be sent now; pause the queue while its engine loads its model."""
+    if job.dialect != "openai":
+        return True
+    try:
+        if await services.engine_of(job).client.is_ready(key):
+            return True
+    except EndpointError:
+        return True  # the POST finds out
+    services.pause.until_fixed(JobProblem.from_code(WARMING), check_s=WARM_CHECK_S)
+    return False
+
+
+async def id_at_engine(services: Services, job: Job) -> str | None:
+    """Return the id of a job whose POST got no answer, where its engine lists jobs with their prompts.
+
+    None where more than one could be meant, where the engine cannot be asked, and for every other service.
+    """
+    key = services.keys.for_job(job)
+    if job.dialect != "openai" or key is None:
+        return None
+    client = services.engine_of(job).client
+    for attempt in range(LIST_ATTEMPTS):
+        try:
+            found = await client.sent(job.request, key, job.sent_at or job.created_at)
+            own = await services.reads(services.ledger.unclaimed, job, found)
+            return own[0] if len(own) == 1 else None
+        except EndpointError as error:
+            log.event("job.list_unread", job=job.id, code=error.code)
+            await asyncio.sleep(backoff_s(attempt, cap=5.0))
+    return None
+
+
+def priced_by_time(services: Services, job: Job, metrics: Metrics, watched_s: float | None) -> Metrics:
+    """Return the metrics of a job with what its seconds on an engine of one's own cost.
+
+    Args:
+        services: Of this run.
+        job: As it is before it is settled.
+        metrics: What the service told; an engine tells seconds at best.
+        watched_s: Seconds since the job was sent, if it was seen under way; where the engine tells none they count.
+    """
+    if job.dialect != "openai" or services.engine is None or job.cost_microusd is not None:
+        return metrics
+    seconds = watched_s if metrics.inference_time is None else metrics.inference_time
+    if seconds is None:
+        return replace(metrics, cost=job.estimate_microusd / MICRO)
+    return replace(metrics, cost=seconds * (services.engine.usd_per_hour or 0.0) / 3600, inference_time=seconds)
+
+
+def wants_key(job: Job) -> JobProblem:
+    """Return why a job waits whose key is not here: its visitor's, or that of an engine which is not set any more."""
+    return JobProblem.from_code("engine_not_set" if job.dialect == "openai" else "key_forgotten")

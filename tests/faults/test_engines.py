@@ -1,0 +1,192 @@
+"""Jobs on an engine of one's own: warming up, restarts, lost answers, and what its time costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.job import MICRO, JobStatus, Phase, new_id
+from hunyuan_ui.jobs import JobRunner, at_engine
+from hunyuan_ui.jobs.polling import LiveJob
+from hunyuan_ui.request import VideoRequest
+from tests.engines import HEALTH, KINDS, TOOK_S, VIDEOS
+from tests.faults import oracle
+from tests.faults.rig import KEY, OWNER, Rig, click, ended, kill, next_job_works, until
+from tests.faults.service import PaidService
+from tests.raw_service import Received, Reply, Wire, answer
+from tests.seen import seen
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+
+@pytest.fixture
+def engine(rig: Rig, service: PaidService) -> PaidService:
+    """The service in the dialect of engines."""
+    rig.dialect = "openai"
+    service.engine.key = KEY
+    return service
+
+
+def unanswered(service: PaidService, count: int = 1) -> None:
+    """Take the next jobs on and lose the answers."""
+
+    def act(wire: Wire, received: Received) -> None:
+        service.engine.behave(received)
+        wire.reset()
+
+    service.on("POST", VIDEOS, [Reply(act)] * count)
+
+
+async def test_three_minutes_of_warming_up_send_nothing_and_lose_nothing(rig: Rig, engine: PaidService) -> None:
+    clock = [0.0]
+
+    def tick(received: Received) -> None:
+        if received.path == HEALTH:
+            clock[0] += at_engine_s
+            engine.engine.is_warm = clock[0] >= 180.0
+
+    at_engine_s = 5.0  # what lies between two questions outside of tests
+    engine.engine.is_warm = False
+    engine.on_request = tick
+    async with rig.running() as runner:
+        first = await click(runner)
+        await until(lambda: engine.count("GET", HEALTH) > 2)
+        view = await runner.view(first, OWNER)
+        assert (view.job.status, view.phase) == (JobStatus.QUEUED, Phase.PAUSED)
+        assert view.note is not None
+        assert view.note.code == at_engine.WARMING
+        assert (await ended(runner, first)).status is JobStatus.DONE
+        assert clock[0] >= 180.0
+        assert runner.problem is None
+    oracle.check(rig.folder, engine)
+
+
+async def test_a_job_that_waits_for_a_warm_engine_can_be_cancelled(rig: Rig, engine: PaidService) -> None:
+    engine.engine.is_warm = False
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        await until(lambda: engine.count("GET", HEALTH) > 1)
+        assert (await runner.cancel(job_id, OWNER)).status is JobStatus.CANCELLED
+    assert engine.posts() == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_lost_answer_is_made_good_where_the_list_carries_prompts(
+    rig: Rig, engine: PaidService, kind: str
+) -> None:
+    engine.engine.kind = kind
+    unanswered(engine)
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+        has_prompts = kind in ("vllm", "tensorrt")
+        assert job.status is (JobStatus.DONE if has_prompts else JobStatus.UNKNOWN)
+        assert engine.posts()[job.request.prompt] == 1
+    assert engine.engine.deleted == []
+    oracle.check(rig.folder, engine)
+
+
+async def test_two_lost_answers_to_the_same_prompt_stay_unknown(rig: Rig, engine: PaidService) -> None:
+    engine.engine.kind = "vllm"
+    unanswered(engine, 2)
+    rig.settings = {"concurrency": 2}
+    engine.on("GET", VIDEOS, [answer(500), answer(500), answer(500)])
+    async with rig.running() as runner:
+        ids = [new_id(), new_id()]
+        for seed, job_id in enumerate(ids):
+            request = VideoRequest.parse({"prompt": "the same", "seed": seed})
+            await runner.submit(job_id, request, OWNER)
+        found = [(await ended(runner, job_id)).status for job_id in ids]
+    assert JobStatus.DONE not in found or found.count(JobStatus.DONE) + found.count(JobStatus.UNKNOWN) == 2
+    assert found.count(JobStatus.UNKNOWN) >= 1
+
+
+async def test_a_running_job_is_asked_about_after_a_restart_of_the_page(rig: Rig, engine: PaidService) -> None:
+    engine.on("GET", f"{VIDEOS}/*", [answer(503)] * 3)
+    runner = rig.open()
+    await runner.start()
+    job_id = await click(runner)
+    await until(lambda: seen(runner, job_id, OWNER).job.status is JobStatus.RUNNING)
+    await kill(runner)
+    async with rig.running() as runner:
+        job = await ended(runner, job_id)
+        assert (job.status, job.dialect) == (JobStatus.DONE, "openai")
+    assert engine.posts()[job.request.prompt] == 1
+    oracle.check(rig.folder, engine)
+
+
+async def test_a_restarted_engine_loses_a_job_only_after_several_answers(rig: Rig, engine: PaidService) -> None:
+    engine.on("GET", f"{VIDEOS}/*", [answer(503)] * 3)
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        await until(lambda: seen(runner, job_id, OWNER).job.status is JobStatus.RUNNING)
+        engine.engine.restart()
+        asked = len(engine.requests)
+        job = await ended(runner, job_id)
+        assert (job.status, job.problem.code if job.problem else "") == (JobStatus.LOST, "engine_forgot")
+        assert len(engine.requests) - asked >= 4
+        assert job.counted_microusd > 0  # its time was spent
+        await next_job_works(runner)
+    oracle.check(rig.folder, engine)
+
+
+async def test_a_job_waits_for_its_engine_and_is_never_asked_about_elsewhere(rig: Rig, engine: PaidService) -> None:
+    engine.on("GET", f"{VIDEOS}/*", [answer(503)] * 3)
+    runner = rig.open()
+    await runner.start()
+    job_id = await click(runner)
+    await until(lambda: seen(runner, job_id, OWNER).job.status is JobStatus.RUNNING)
+    await kill(runner)
+    asked = len(engine.requests)
+    async with replace(rig, dialect="v2").running() as runner:
+        await until(lambda: seen(runner, job_id, OWNER).note is not None)
+        view = seen(runner, job_id, OWNER)
+        assert (view.job.status, view.note.code if view.note else "") == (JobStatus.RUNNING, "engine_not_set")
+    assert not [one.path for one in engine.requests[asked:] if job_id in one.path or "/requests/" in one.path]
+    async with rig.running() as runner:
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+
+
+@pytest.mark.parametrize(("usd_per_hour", "cost"), [(None, 0), (3.60, TOOK_S * 1000)])
+async def test_a_video_costs_its_seconds_and_nothing_on_a_machine_of_ones_own(
+    rig: Rig, engine: PaidService, usd_per_hour: float | None, cost: int
+) -> None:
+    rig.settings = {"engine_usd_per_hour": usd_per_hour}
+    async with rig.running() as runner:
+        first = _price(runner)
+        job = await ended(runner, await click(runner))
+        assert (job.status, job.cost_microusd, job.inference_s) == (JobStatus.DONE, cost, TOOK_S)
+        assert "named_usd" not in job.notes
+        assert (await runner.spending()).spent_today_usd == pytest.approx(cost / MICRO)
+        engine.engine.took_s = 20
+        for _ in range(3):
+            await next_job_works(runner)
+        assert (_price(runner) < first) == bool(usd_per_hour)  # learnt
+        assert _price(runner) == 0 or usd_per_hour
+
+
+def _price(runner: JobRunner) -> float:
+    return runner.estimate(VideoRequest(prompt="x"), "owner").cost_usd
+
+
+async def test_a_key_that_the_engine_refuses_stops_no_queue(rig: Rig, engine: PaidService) -> None:
+    engine.on("POST", VIDEOS, [answer(401, {"error": "Unauthorized"})])
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+        assert (job.status, job.problem.code if job.problem else "") == (JobStatus.FAILED, "engine_key_refused")
+        await next_job_works(runner)
+
+
+async def test_only_real_progress_is_shown(rig: Rig, engine: PaidService, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float | None] = []
+    show = LiveJob.show
+
+    def note(live: LiveJob, phase: Phase, **more: Any) -> None:
+        show(live, phase, **more)
+        told.append(live.progress)
+
+    monkeypatch.setattr(LiveJob, "show", note)
+    async with rig.running() as runner:
+        await next_job_works(runner)
+    assert {60.0, 90.0} <= set(told) <= {None, 60.0, 90.0}
