@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.endpoint.download import answer_at
+from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
 from hunyuan_ui.errors import (
     AuthenticationError,
@@ -74,6 +75,7 @@ class Subject:
 
     settings: Settings
     client: EndpointClient
+    timeouts: Timeouts = Timeouts()  # noqa: RUF009 - frozen
 
     @property
     def key(self) -> str:
@@ -93,8 +95,10 @@ async def check(settings: Settings, *, timeouts: Timeouts = Timeouts()) -> list[
     """
     client = EndpointClient(settings.base_url, settings.history_url, timeouts=timeouts, proxies=settings.proxies)
     try:
-        subject = Subject(settings, client)
-        rows = await asyncio.gather(*(one(subject) for one in CHECKS))
+        subject = Subject(settings, client, timeouts)
+        # With an engine of one's own and no key nothing of the hosted service is used.
+        is_hosted = settings.engine_url is None or settings.api_key is not None
+        rows = await asyncio.gather(*(one(subject) for one in CHECKS if is_hosted or one not in _OF_THE_SERVICE))
     finally:
         await client.aclose()
     return [row for some in rows for row in some]
@@ -197,6 +201,24 @@ async def _file_host(subject: Subject, link: str) -> Finding:
     return _row("files", State.AS_EXPECTED, "file" if link else "files")
 
 
+# an engine of one's own
+
+
+async def _engine(subject: Subject) -> list[Finding]:
+    settings = subject.settings
+    if settings.engine_url is None:
+        return []
+    client = EngineClient(settings.engine_url, timeouts=subject.timeouts)
+    try:
+        is_ready = await client.is_ready(settings.engine_key.reveal() if settings.engine_key else "")
+    except HunyuanUIError as error:
+        return [_told("engine", error)]
+    finally:
+        await client.aclose()
+    state = State.AS_EXPECTED if is_ready else State.DIFFERENT
+    return [_row("engine", state, "engine" if is_ready else "engine_warming", url=settings.engine_url)]
+
+
 # this machine
 
 
@@ -263,5 +285,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _unknown_request,
     _wrong_verb,
     _history_and_files,
+    _engine,
     _data_folder,
 )
+_OF_THE_SERVICE: Final = (_key_and_balance, _unknown_request, _wrong_verb, _history_and_files)

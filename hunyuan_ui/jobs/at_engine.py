@@ -11,14 +11,21 @@ from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.endpoint.contract import Metrics
+from hunyuan_ui.endpoint.engines import SET_AT_ENGINE
 from hunyuan_ui.errors import EndpointError
 from hunyuan_ui.job import MICRO, Job, JobProblem
 from hunyuan_ui.jobs.polling import backoff_s
 from hunyuan_ui.jobs.services import Services
+from hunyuan_ui.settings import Settings
 
 WARMING: Final = "engine_warming"
 WARM_CHECK_S: Final = 5.0  # between two questions whether an engine has loaded its model
 LIST_ATTEMPTS: Final = 3  # to read an engine's list of jobs
+
+
+def set_at_engine(settings: Settings) -> tuple[str, ...]:
+    """Return the fields of a request that the owner's own engine does not take; none without one."""
+    return SET_AT_ENGINE if settings.engine_url else ()
 
 
 async def is_warm(services: Services, job: Job, key: str) -> bool:

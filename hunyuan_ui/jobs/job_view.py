@@ -49,6 +49,19 @@ class HistoryState:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineState:
+    """The owner's own engine: where it is, its kind if a job has told it, whether it is ready, and its hours so far.
+
+    `is_ready` is False while it warms up, and None where it cannot be reached.
+    """
+
+    url: str
+    name: str
+    is_ready: bool | None
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
 class Spending:
     """What counts against this run's limits, in US dollars, and what keeps it from spending.
 

@@ -8,10 +8,11 @@ from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode, Tries
+from hunyuan_ui.endpoint.engines import engine_of
 from hunyuan_ui.errors import AccessError, EndpointError, InvalidRequestError, StorageError
 from hunyuan_ui.job import DAY_S, Job, JobStatus, Visitor
 from hunyuan_ui.jobs.history import SpendingHistory
-from hunyuan_ui.jobs.job_view import HistoryState
+from hunyuan_ui.jobs.job_view import EngineState, HistoryState
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import NAMED, confirm_review, needs_review
@@ -21,6 +22,7 @@ from hunyuan_ui.settings import Settings
 
 MOST_USD: Final = 1_000_000
 _LONGEST_NOTE: Final = 500
+_LOOKED_BACK: Final = 50  # jobs among which the engine's latest is looked for
 
 
 class OwnerActions:
@@ -267,6 +269,26 @@ class OwnerActions:
         log.event("owner.set_clock_right", jobs=jobs)
         self._dispatcher.wake()
         return jobs
+
+    async def engine(self, visitor: Visitor) -> EngineState | None:
+        """Return how the owner's own engine is, by its free health call; None without one.
+
+        Raises:
+            AccessError: The visitor is not the owner.
+        """
+        _require_owner(visitor)
+        service, key = self._services.engine, self._settings.engine_key
+        if service is None:
+            return None
+        jobs = await self._services.reads(self._services.ledger.jobs, None, limit=_LOOKED_BACK)
+        ids = [job.request_id for job in jobs if job.dialect == "openai" and job.request_id]
+        known = engine_of(ids[0]) if ids else None
+        seconds = await self._services.reads(self._services.ledger.engine_seconds)
+        try:
+            is_ready = await service.client.is_ready(key.reveal() if key else "")
+        except EndpointError:
+            is_ready = None
+        return EngineState(service.client.base_url, known.name if known else "", is_ready, seconds / 3600)
 
     async def credits(self, visitor: Visitor) -> float | None:
         """Return the account's credits in US dollars by the free call, or None if that fails.

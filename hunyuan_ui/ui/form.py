@@ -107,11 +107,12 @@ def sent_in(text: str) -> Sent:
     )
 
 
-def build_request_form(*, has_variations: bool = True) -> RequestForm:
+def build_request_form(*, has_variations: bool = True, set_elsewhere: Sequence[str] = ()) -> RequestForm:
     """Place the controls, each drawn from its parameter, and return them.
 
     Args:
         has_variations: Whether one click may make several videos here.
+        set_elsewhere: Fields that are no part of a request here, but set where an engine of one's own was started.
     """
     fields = {field.name: field for field in parameters()}
     default = VideoRequest.model_construct()
@@ -137,7 +138,9 @@ def build_request_form(*, has_variations: bool = True) -> RequestForm:
     with gr.Accordion(label("form.advanced"), open=False, elem_id="advanced"):
         for field in parameters():
             if field.is_advanced:
-                placed[field.name] = _control(field, info=label(f"field.{field.name}.help"))
+                is_set = field.name in set_elsewhere
+                info = label("form.set_at_engine" if is_set else f"field.{field.name}.help")
+                placed[field.name] = _control(field, info=info, **({"interactive": False} if is_set else {}))
     with gr.Row(elem_classes="choices sending"):
         placed["keeper"] = part("form", "collect", "send", "fill", "say", "keep", facts=script_facts())
         placed["variations"] = _choice("variations", COUNTS, COUNTS[0], visible=has_variations)

@@ -14,7 +14,7 @@ import gradio as gr
 
 from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.job import DAY_S, MICRO, OWNER, Job, JobProblem, JobStatus, Visitor
-from hunyuan_ui.jobs import JobRunner, Spending
+from hunyuan_ui.jobs import EngineState, JobRunner, Spending
 from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.jobs.owner_actions import MOST_USD
 from hunyuan_ui.settings import Settings
@@ -229,8 +229,10 @@ class OwnerEvents:
             "is_paused": read.is_paused,
             "warnings": self._warnings(read.spending, say),
             "is_clock_wrong": desk.clock_ahead_s(owner) > 0,
-            "history": None if settings.is_preview else history_lines(desk.history_state(owner), say),
-            "limits": limit_lines(read.spending, settings, say),
+            "history": None
+            if settings.is_preview or settings.engine_url
+            else history_lines(desk.history_state(owner), say),
+            "limits": [*engine_lines(await self._engine(owner), say), *limit_lines(read.spending, settings, say)],
             "axis": axis_of([day["usd"] for day in read.days], settings.daily_limit_usd, say),
             "days": read.days,
             "sum": read.sum,
@@ -253,6 +255,11 @@ class OwnerEvents:
             spending=await self._runner.spending(),
             is_paused=await desk.is_paused(owner),
         )
+
+    async def _engine(self, owner: Visitor) -> EngineState | None:
+        with suppress(asyncio.TimeoutError):
+            return await asyncio.wait_for(self._runner.owner.engine(owner), _BALANCE_WITHIN_S)
+        return None
 
     async def _balance(self, owner: Visitor, say: Words) -> str:
         with suppress(asyncio.TimeoutError):
@@ -355,6 +362,17 @@ def limit_lines(spending: Spending, settings: Settings, say: Words) -> list[str]
             left = money(max(0.0, limit - counted))
             lines.append(say(f"owner.left.{name}", left=left, limit=money(limit), **facts))
     return [*lines, say("owner.video_limit", limit=money(settings.video_limit_usd))]
+
+
+def engine_lines(state: EngineState | None, say: Words) -> list[str]:
+    """Return what the owner's own engine is, how it is, and how long it has worked, in words."""
+    if state is None:
+        return []
+    health = {True: "ready", False: "warming", None: "away"}[state.is_ready]
+    name = state.name or say["owner.engine.unnamed"]
+    return [
+        say("owner.engine", name=name, url=state.url, health=say[f"owner.engine.{health}"], hours=f"{state.hours:.2f}")
+    ]
 
 
 def history_lines(state: HistoryState, say: Words) -> dict[str, Any]:

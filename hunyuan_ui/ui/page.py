@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 import gradio as gr
 
 from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.jobs.at_engine import set_at_engine
 from hunyuan_ui.own_names import in_address
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import declare_api
@@ -115,7 +116,8 @@ def _place(runner: JobRunner) -> Page:
         cast("Any", gr).LoginButton(elem_id="login", size="sm")
     with gr.Row(elem_id="desk"):
         with gr.Column(scale=6, min_width=320, elem_id="form"):
-            form = build_request_form(has_variations=not runner.settings.is_public)
+            settings = runner.settings
+            form = build_request_form(has_variations=not settings.is_public, set_elsewhere=set_at_engine(settings))
             notice = part("notice")
             if runner.settings.is_public:
                 part("address")

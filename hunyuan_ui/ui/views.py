@@ -65,6 +65,7 @@ def as_json(view: JobView, say: Words) -> dict[str, Any]:
         "is_late": is_late,
         "elapsed_s": round(view.elapsed_s, 2),
         "usual_s": round(view.usual.seconds, 2) if has_usual else None,
+        "progress": view.progress,
         "place": view.place,
         "waiting": view.waiting,
         "retry_in_s": view.retry_in_s,
@@ -110,7 +111,7 @@ def next_poll_s(views: list[JobView]) -> float:
 
 def head_of(spending: Spending, settings: Settings, payer: Payer, say: Words) -> dict[str, Any]:
     """Return what the page's head says: preview or live, who can come, and today's money."""
-    mode = "preview" if payer == "nobody" else "live"
+    mode = "preview" if payer == "nobody" else "engine" if settings.engine_url else "live"
     reach = settings.public_by or "private"
     return {
         "name": say["app.title"],

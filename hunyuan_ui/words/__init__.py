@@ -149,6 +149,8 @@ class Words:
     def price(self, estimate: Priced, count: int = 1) -> str:
         """Return the price of videos that are still to be made, as it is said everywhere."""
         about, most = estimate.cost_usd * count, estimate.high_usd * count
+        if most == 0:
+            return self["price.free"]
         if 0 < about < CENT_USD:
             return self("price.most", most=money(max(most, CENT_USD)))
         return self("price.about", about=money(about), most=money(most))

@@ -1,0 +1,84 @@
+"""What the page says of an engine of one's own, and that it says nothing of one where none is set."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from hunyuan_ui.check import State, check
+from hunyuan_ui.estimate import engine_estimate
+from hunyuan_ui.jobs import EngineState, Spending
+from hunyuan_ui.jobs.at_engine import set_at_engine
+from hunyuan_ui.jobs.services import build_services
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Settings
+from hunyuan_ui.startup import describe
+from hunyuan_ui.ui.form import build_request_form
+from hunyuan_ui.ui.owner import engine_lines
+from hunyuan_ui.ui.views import head_of
+from hunyuan_ui.words import words
+from tests.raw_service import RawService, answer
+
+NOTHING_SPENT = Spending(0.0, 0.0, 0.0, None, None)
+
+
+def settings(tmp_path: Path, url: str | None = "http://gpu.local:30000") -> Settings:
+    return Settings(data_dir=tmp_path / "data", engine_url=url)
+
+
+@pytest.mark.anyio
+async def test_what_no_request_carries_is_shown_as_set_at_the_engine(tmp_path: Path) -> None:
+    with gr.Blocks():
+        here = build_request_form(set_elsewhere=set_at_engine(settings(tmp_path)))
+        hosted = build_request_form()
+    shown = {name: getattr(here, name).interactive for name in VideoRequest.model_fields}
+    assert [name for name, can in shown.items() if can is False] == ["flow_shift", "embedded_guidance_scale"]
+    assert not [name for name in VideoRequest.model_fields if getattr(hosted, name).interactive is False]
+
+
+def test_nothing_of_an_engine_is_shown_without_one(tmp_path: Path) -> None:
+    without = settings(tmp_path, None)
+    services = build_services(without)
+    asyncio.run(services.close())
+    assert (set_at_engine(without), services.engine) == ((), None)
+    assert engine_lines(None, words()) == []
+    assert "engine" not in " ".join(describe(without)).replace(str(tmp_path), "").lower()
+    assert head_of(NOTHING_SPENT, without, "nobody", words())["mode"] == "Local preview"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_price_head_banner_and_owner_name_the_engine(tmp_path: Path, language: str) -> None:
+    say, here = words(language), settings(tmp_path)
+    free = engine_estimate(VideoRequest(prompt="x"), [], 0.0)
+    assert say.price(free) == say["price.free"]
+    assert say["price.free"] in say.generate_label(free, is_preview=False)
+    paid = engine_estimate(VideoRequest(prompt="x"), [], 2.5)
+    assert "$" in say.price(paid)
+    assert not paid.may_outlive_record
+    assert head_of(NOTHING_SPENT, here, "owner", say)["mode"] == say["app.engine"]
+    assert "http://gpu.local:30000" in " ".join(describe(here))
+    for is_ready in (True, False, None):
+        (line,) = engine_lines(EngineState("http://gpu.local", "", is_ready, 1.5), say)
+        assert "1.50" in line
+        assert "{" not in line
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("status", "state"), [(200, State.AS_EXPECTED), (503, State.DIFFERENT), (None, State.NOT_REACHABLE)]
+)
+async def test_the_check_asks_the_engine_and_not_the_hosted_service(
+    tmp_path: Path, status: int | None, state: State
+) -> None:
+    with RawService() as service:
+        service.on("GET", "/health", answer(status or 200))
+        if status is None:
+            service.refuse()
+        rows = {row.name: row for row in await check(settings(tmp_path, service.origin))}
+        assert {one.path for one in service.requests} <= {"/health"}
+    assert rows["engine"].state is state
+    assert "key" not in rows
+    assert "{" not in rows["engine"].sentence
