@@ -173,7 +173,7 @@ def _wire_sending(page: Page, events: PageEvents) -> None:
 def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:
     told = [page.who, page.watch, page.together, page.pay, page.header, page.examples]
     shown = [*told, page.player, page.result, page.form.keeper]
-    demo.load(page_event(events.attach), [page.who], shown, js="() => [hunyuan.visitor()]", **QUIET)
+    demo.load(page_event(events.attach), [page.who], shown, js="async () => [await hunyuan.settledVisitor()]", **QUIET)
     page.player.draw(outputs=page.screen, js="() => hunyuan.screen()", **LOCAL)
     page.watch.ended(js="() => hunyuan.form.refresh()", **LOCAL)
 

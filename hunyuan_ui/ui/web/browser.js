@@ -1,6 +1,8 @@
 // What this browser keeps for the page, and what the page does where it keeps nothing: stores may be switched off,
 // partitioned or emptied, throw at their very name, or drop in silence what they are given.
 
+import { agreed } from "./first_visit.js";
+
 const VISITOR = "hunyuan_visitor";
 const BY_ADDRESS = "hunyuan_by_address";
 const LANGUAGE = "hunyuan_language";
@@ -49,6 +51,7 @@ const isOfAnotherSite = () => window.top !== window && attempt(() => !window.top
 /** @type {string | null} */
 let me = null;
 let isByAddress = false;
+let proposed = "";
 
 function addressed() {
   const given = new URLSearchParams(location.hash.slice(1)).get("visitor");
@@ -58,13 +61,20 @@ function addressed() {
   return isId(given) ? given : null;
 }
 
+/** Return this visitor's token once all tabs of this browser would give the same. */
+export async function settledVisitor() {
+  const isFirstVisit = !me && ![tab.get(VISITOR), kept.get(VISITOR)].some(isId) && !location.hash.includes("visitor=");
+  if (isFirstVisit) proposed = await agreed(newId(), isId);
+  return visitor();
+}
+
 /** Return this visitor's token. */
 export function visitor() {
   if (me) return me;
   const known = kept.get(VISITOR);
   const given = addressed();
   isByAddress = given ? given !== known : tab.get(BY_ADDRESS) !== null;
-  me = [given, tab.get(VISITOR), known].find(isId) || newId();
+  me = [given, tab.get(VISITOR), known, proposed].find(isId) || newId();
   if (isByAddress) tab.set(BY_ADDRESS, "yes");
   else tab.remove(BY_ADDRESS);
   if (isByAddress || !keep()) tab.set(VISITOR, me);

@@ -1,7 +1,7 @@
 // The form: what a choice sets is set here at once, and what a click sends is what stands here at that moment. The
 // server only prices; its answer is dropped when the form has changed since, and a price is shown only beside its form.
 
-import { tab, visitor } from "./browser.js";
+import { settledVisitor, tab, visitor } from "./browser.js";
 import { completeControls } from "./controls.js";
 import { node } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
@@ -325,6 +325,7 @@ export function form({ element, props, trigger, watch }) {
       look(held);
       clicked.set(id, { held, key: keyOf(held) });
       const shown_usd = await shownFor(held, before);
+      await settledVisitor();
       ready.push({ id, sent: { form: held, payer, shown_usd, is_confirmed: isConfirmed } });
       trigger("send");
       return [];

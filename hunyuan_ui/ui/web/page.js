@@ -1,7 +1,7 @@
 // The page: what Gradio's events call, and the scripts of its parts.
 
 import { address } from "./address.js";
-import { keeping, newId, visitor } from "./browser.js";
+import { keeping, newId, settledVisitor, visitor } from "./browser.js";
 import { createClicks } from "./click.js";
 import { compare } from "./compare.js";
 import { send } from "./events.js";
@@ -46,6 +46,7 @@ window.hunyuan = {
   browser: { keeping },
   videos: { ask, visitor: () => arrived },
   visitor,
+  settledVisitor,
   screen,
 
   sending(values) {
