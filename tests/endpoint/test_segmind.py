@@ -254,7 +254,7 @@ async def test_a_post_without_a_usable_answer_is_unknown_and_went_out_once(
     assert "may have been charged" in words().sentence(error)
     assert "script" not in words().sentence(error)
     assert [received.path for received in service.requests] == [path]
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 60  # one after another they would take 1,200 s
 
 
 @pytest.mark.parametrize(
@@ -445,7 +445,7 @@ async def test_a_silent_connection_is_kept_alive_by_tcp(service: RawService, mon
 
 async def test_two_hundred_calls_wait_side_by_side(service: RawService) -> None:
     service.on("POST", SUBMIT_V2, raw_service.silence())
-    client = client_of(service.origin, Timeouts(submit_s=3))
+    client = client_of(service.origin, Timeouts(submit_s=6))
     errors: list[HunyuanUIError] = []
 
     async def one() -> None:
@@ -456,7 +456,7 @@ async def test_two_hundred_calls_wait_side_by_side(service: RawService) -> None:
         for _ in range(200):
             group.start_soon(one)
     assert len(service.bill) == len(errors) == 200
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 60  # one after another they would take 1,200 s
     await client.aclose()
 
 
