@@ -1,4 +1,4 @@
-"""Run the benchmarks: python -m tests.benchmarks [--short] [--only NAME ...]."""
+"""Run the benchmarks: python -m tests.benchmarks [--short] [--only NAME ...] [--peers]."""
 
 from __future__ import annotations
 
@@ -12,7 +12,20 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.benchmarks import api, click, download, in_flight, ledger, library, media, page, preview, start, watching
+from tests.benchmarks import (
+    api,
+    click,
+    download,
+    in_flight,
+    ledger,
+    library,
+    media,
+    page,
+    peers,
+    preview,
+    start,
+    watching,
+)
 from tests.benchmarks.processes import clean_environment
 from tests.benchmarks.table import Row, as_markdown
 
@@ -40,8 +53,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description="What Hunyuan UI costs beside the bare way.")
     parser.add_argument("--short", action="store_true", help="a minute or two; fails only beyond twice a limit")
     parser.add_argument("--only", action="append", choices=GROUPS, help="one group; may be given again")
+    parser.add_argument("--peers", action="store_true", help="what is paid, shown and lost, beside what people write")
     options = parser.parse_args()
     clean_environment()
+    if options.peers:
+        print(peers.as_markdown(peers.measure()))
+        return 0
     rows: list[tuple[str, Row]] = []
     for name in options.only or GROUPS:
         began = time.monotonic()
