@@ -153,6 +153,7 @@ class Batches:
             self._left_s(batch.plan.entries, batch.plan.payer) if is_going else 0.0,
             is_running,
             batch.problem,
+            is_feeding=is_running and not batch.is_fed.is_set() and not batch.is_stopped,
         )
 
     async def stored(self, list_id: str) -> list[Entry]:
@@ -364,7 +365,9 @@ class Batches:
         return BatchView(list_id, "", max(rows, len(listed)), listed, spent / MICRO, None, left_s, is_running=False)
 
     def _left_s(self, entries: list[Entry], payer: Payer) -> float:
-        left = [self._runner.estimate(entry.request, payer).seconds for entry in entries if not entry.has_ended]
+        expected = [self._runner.estimate(entry.request, payer) for entry in entries if not entry.has_ended]
+        # A preview is drawn here and takes seconds; until some have taught how many, nothing is known of it.
+        left = [one.seconds for one in expected if payer != "nobody" or one.is_calibrated]
         return max(max(left, default=0.0), sum(left) / self._at_once())
 
 

@@ -120,7 +120,8 @@ class Plan:
 class BatchView:
     """How a list stands. Money in US dollars; `spent_usd` holds what is reserved.
 
-    `entries` are all rows that are known here: after a restart, those that were stored.
+    `entries` are all rows that are known here: after a restart, those that were stored. `is_feeding` is true while more
+    of them are to be stored.
     """
 
     list_id: str
@@ -132,6 +133,12 @@ class BatchView:
     left_s: float
     is_running: bool
     problem: JobProblem | None = None
+    is_feeding: bool = False
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether anything of it is still to be sent."""
+        return self.is_feeding or self.count(JobStatus.QUEUED) > 0
 
     def count(self, *statuses: JobStatus) -> int:
         """Return how many rows have one of these statuses."""

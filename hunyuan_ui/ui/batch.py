@@ -19,6 +19,7 @@ from hunyuan_ui.errors import AccessError, InvalidRequestError
 from hunyuan_ui.job import MICRO, JobStatus, Visitor, is_id
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
 from hunyuan_ui.jobs.batch_files import csv_of, zip_of
+from hunyuan_ui.jobs.batch_view import DELETED, NOT_SENT
 from hunyuan_ui.prompt_list import KINDS, Kind, PromptList, Reading, read_list
 from hunyuan_ui.ui.form import FIELDS
 from hunyuan_ui.ui.payment import chosen_payer
@@ -35,7 +36,7 @@ from hunyuan_ui.ui.visitor import (
     say_for,
     visitor_of,
 )
-from hunyuan_ui.words import Words, words_for
+from hunyuan_ui.words import Words, money, words_for
 
 LISTS: Final = "/gradio_api/hunyuan/lists"
 CHECK: Final = f"{LISTS}/check"
@@ -170,6 +171,7 @@ def summary_of(view: BatchView, say: Words, runner: JobRunner) -> dict[str, Any]
         "budget_usd": view.budget_usd,
         "left_s": round(view.left_s, 1),
         "is_running": view.is_running,
+        "can_stop": view.can_stop,
         "problem": say.sentence(view.problem) if view.problem else None,
         "text": say.list_line(view),
         "zip": f"{LISTS}/{view.list_id}.zip?k={runner.videos.list_signature(view.list_id)}" if view.done else None,
@@ -237,10 +239,9 @@ class ListPages:
     async def check(self, request: Request) -> Response:
         """Return the table of a list; sends nothing."""
         found, order = await self._asked(request)
-        told = await checked(self._runner, found, order, _say(request))
-        # What else there is of a prompt is in the list itself.
-        table = [{**row, "prompt": cut(row["prompt"])} for row in told["table"]]
-        return _json({**told, "table": table})
+        say = _say(request)
+        told = await checked(self._runner, found, order, say)
+        return _json({**told, **_said(told, say), "table": [_shown(row, say) for row in told["table"]]})
 
     async def send(self, request: Request) -> Response:
         """Send a list at the price that was shown."""
@@ -298,6 +299,31 @@ class ListPages:
         if not is_id(token):
             raise AccessError("not_yours")
         return visitor_of(gr.Request(request), token, self._runner)
+
+
+def _said(told: Mapping[str, Any], say: Words) -> dict[str, str]:
+    """Return a checked list in a line, and the button that confirms it at its time and price."""
+    faults, rows, count, spent = len(told["faults"]), told["rows"], told["to_make"], told["spent_usd"]
+    there = [say("list.there", count=rows - count)] if count < rows else []
+    paid = [say("list.spent", spent=money(spent))] if spent else []
+    line = [say("list.faults", count=faults)] if faults else [say("list.rows", count=rows), *there, *paid]
+    price = say("price.about", about=money(told["about_usd"]), most=money(told["most_usd"]))
+    key = "generate.preview_several" if told["is_free"] else "generate.priced_several"
+    time = say.duration(told["seconds"])
+    return {"sum": " · ".join(line), "confirm": say(key, count=count, time=time, price=price)}
+
+
+def _shown(row: Mapping[str, Any], say: Words) -> dict[str, Any]:
+    status, seconds, about = row["status"], row["seconds"], row["about_usd"]
+    key = f"list.{status}" if status in (NOT_SENT, DELETED) else f"owner.status.{status}"
+    return {
+        "row": row["row"],
+        "status": status,
+        "state": say[key],
+        "prompt": cut(row["prompt"]),
+        "time": None if seconds is None else say.duration(seconds),
+        "price": None if about is None else say("price.about", about=money(about), most=money(row["most_usd"])),
+    }
 
 
 def _lacking(form: object) -> dict[str, Any]:

@@ -118,6 +118,7 @@ def build_request_form(*, has_variations: bool = True, set_elsewhere: Sequence[s
     default = VideoRequest.model_construct()
     shape, size = presets.shape_and_size(default.width, default.height)
     placed: dict[str, Any] = {}
+    part("several")
     placed["prompt"] = _control(
         fields["prompt"], lines=3, max_lines=12, placeholder=label("form.placeholder"), info=label("form.prompt_help")
     )

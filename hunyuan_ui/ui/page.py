@@ -36,7 +36,7 @@ LOCAL: Final[dict[str, Any]] = {"fn": None, "api_visibility": "private"}
 MOST_SENT: Final = 50_000
 
 # Each draws upon those before it.
-STYLES: Final = ("base", "components", "panel", "form", "job", "examples", "dialogs", "gallery", "payment")
+STYLES: Final = ("base", "components", "panel", "form", "job", "examples", "dialogs", "batch", "gallery", "payment")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Page:
     together: Any
     examples: Any
     videos: Gallery
+    batch: Any
     pay: Any
     owner: Any
 
@@ -128,10 +129,23 @@ def _place(runner: JobRunner) -> Page:
             result = part("result")
             together = part("variations")
             watch = part("watch", "cancel", "look_again", "try_again", "ended")
-    examples = part("examples")
-    gallery, owner = build_gallery(runner), build_owner(runner)
     return Page(
-        form, who, job_id, sent, header, notice, watch, player, screen, result, together, examples, gallery, pay, owner
+        form=form,
+        who=who,
+        job_id=job_id,
+        sent=sent,
+        header=header,
+        notice=notice,
+        watch=watch,
+        player=player,
+        screen=screen,
+        result=result,
+        together=together,
+        examples=part("examples"),
+        videos=build_gallery(runner),
+        batch=part("batch"),
+        pay=pay,
+        owner=build_owner(runner),
     )
 
 
@@ -180,7 +194,7 @@ def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:
 
 def _draw_the_rest(demo: gr.Blocks, page: Page) -> None:
     """Draw what lies below the form or opens by a click once the form can be used."""
-    parts = [page.examples, page.videos.grid, page.videos.viewer, page.videos.compare, page.owner]
+    parts = [page.examples, page.videos.grid, page.videos.viewer, page.videos.compare, page.batch, page.owner]
     for later in parts:
         later.visible = False
     demo.load(inputs=parts, outputs=parts, js="(...parts) => hunyuan.later(parts)", **LOCAL)

@@ -28,6 +28,7 @@ _PAGE_KEYS: Final = "page."
 _SCRIPTS: Final = (
     _PAGE_KEYS,
     "address.",
+    "batch.",
     "coach.",
     "compare.",
     "export.",

@@ -121,7 +121,7 @@ def test_every_word_that_a_script_asks_for_is_there() -> None:
         source = path.read_text("utf-8")
         asked |= set(re.findall(r'data-(?:say|hint)="([a-z_.]+)"', source))
         asked |= set(re.findall(r"\bwords\.([a-z_]+)", source))
-        asked |= set(re.findall(r'"((?:coach|compare|export|gallery|owner|pay|viewer)\.[a-z_]+)"', source))
+        asked |= set(re.findall(r'"((?:batch|coach|compare|export|gallery|owner|pay|viewer)\.[a-z_]+)"', source))
     assert len(asked) > 100
     for language in languages():
         assert asked - words(language).of_scripts().keys() == set()

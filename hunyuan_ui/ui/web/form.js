@@ -13,6 +13,7 @@ const ASK_AFTER_MS = 50; // a slider that moves asks once it rests
 const ASK_AGAIN_MS = 2000;
 const ANSWER_WITHIN_MS = 10000;
 const KEEP_AFTER_MS = 100;
+const RANDOM_SEED = -1;
 const DRAFT = "hunyuan_draft";
 const PRICE_WITHIN_MS = 8000; // so long a click waits for a price that is on its way
 
@@ -275,6 +276,15 @@ export function form({ element, props, trigger, watch }) {
       return [];
     },
     refresh,
+    payer: () => payer,
+
+    /** What the form holds for a video of any prompt, with a seed of -1 where each is to have a new one. */
+    settings() {
+      const held = draft || form;
+      if (!held) return null;
+      const own = Object.fromEntries(fields.filter((name) => name !== "prompt").map((name) => [name, held[name]]));
+      return { ...own, ...(held.is_random && { seed: RANDOM_SEED }) };
+    },
 
     /** What Gradio is to show of an answer: the label of the length, the head and the examples. */
     said() {

@@ -1,5 +1,6 @@
 // My videos: the grid, the choice of several, deletions, and settings from a file.
 
+import { kindOf } from "./batch_list.js";
 import { channel } from "./browser.js";
 import { cardOf, showFavourite } from "./card.js";
 import { createDeletions } from "./deletions.js";
@@ -287,7 +288,9 @@ export function gallery({ element, props }) {
     depth += { dragenter: 1, dragleave: -1 }[event.type] || 0;
     if (event.type === "drop") {
       depth = 0;
-      restore(event.dataTransfer.files[0]);
+      const [file] = event.dataTransfer.files;
+      if (file && kindOf(file.name) !== "auto") send("list-file", file);
+      else restore(file);
     }
     part("landing").hidden = depth <= 0;
   }

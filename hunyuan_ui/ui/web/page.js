@@ -1,6 +1,7 @@
 // The page: what Gradio's events call, and the scripts of its parts.
 
 import { address } from "./address.js";
+import { batch } from "./batch.js";
 import { keeping, newId, settledVisitor, visitor } from "./browser.js";
 import { createClicks } from "./click.js";
 import { compare } from "./compare.js";
@@ -18,6 +19,7 @@ import { payment } from "./payment.js";
 import { player, screen } from "./player.js";
 import { result } from "./result.js";
 import { arrived, ask } from "./server.js";
+import { several } from "./several.js";
 import { variations } from "./variations.js";
 import { viewer } from "./viewer.js";
 import { watch } from "./watch.js";
@@ -28,6 +30,7 @@ const generate = () => document.querySelector("button#generate");
 window.hunyuan = {
   parts: {
     address,
+    batch,
     compare,
     examples,
     form,
@@ -39,6 +42,7 @@ window.hunyuan = {
     payment,
     player,
     result,
+    several,
     variations,
     viewer,
     watch,
@@ -92,6 +96,7 @@ document.addEventListener(
   "keydown",
   (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+    if (document.querySelector("dialog[open]")) return; // what is seen there is something else
     const button = generate();
     if (!button || button.ariaDisabled === "true") return;
     event.preventDefault();

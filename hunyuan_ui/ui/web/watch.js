@@ -402,6 +402,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   window.addEventListener("online", poll);
   otherTabs.addEventListener("message", ({ data }) => (data.dismissed ? dismiss(data.dismissed) : poll()));
   hear("sending", expectSoon);
+  hear("list-going", poll);
   // The answer to a click may be lost although its job is stored.
   for (const name of ["late", "unanswered"])
     hear(name, (id) => {

@@ -1,0 +1,25 @@
+// The way from the form to a list of prompts; while one is being made, or has ended early, it says how that one stands.
+
+import { piecesOf } from "./dom.js";
+import { hear, send } from "./events.js";
+import { words } from "./language.js";
+
+export function several({ element }) {
+  const part = piecesOf(element);
+  const box = element.querySelector(".several");
+  let isWished = false; // pressed before the dialog was drawn
+
+  function show(line) {
+    part("open").textContent = line || words["batch.title"];
+    box.classList.toggle("told", Boolean(line));
+  }
+
+  part("open").addEventListener("click", () => {
+    isWished = true;
+    send("list-open");
+  });
+  hear("list-opened", () => (isWished = false));
+  hear("list-drawn", () => isWished && send("list-open"));
+  hear("list-line", show);
+  show("");
+}

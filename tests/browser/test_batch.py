@@ -1,0 +1,364 @@
+"""A list of prompts in a real Chromium: written or dropped, checked, confirmed, followed, gone on with."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+from tests.app_process import RunningApp, running_app
+from tests.browser.conftest import LONG_MS
+from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
+
+LOOKS: list[dict[str, Any]] = [
+    {"color_scheme": "light"},
+    {"color_scheme": "dark"},
+    {"color_scheme": "light", "forced_colors": "active"},
+]
+SMALL = ', "width": 64, "height": 64, "video_length": 5'
+TOUCH_PX = 44
+
+numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[PaidEndpoint]:
+    with paid_endpoint(seconds=0.2, credits=1000.0) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def app(endpoint: PaidEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    settings = {**endpoint.settings, "HUNYUAN_UI_DAILY_LIMIT_USD": "1000", "HUNYUAN_UI_CONCURRENCY": "2"}
+    with running_app(tmp_path_factory.mktemp("batch"), **settings) as started:
+        yield started
+
+
+@pytest.fixture
+def visitor(new_context: Callable[..., BrowserContext]) -> Iterator[BrowserContext]:
+    context = new_context()
+    context.set_default_timeout(LONG_MS)
+    troubles: list[str] = []
+    context.on("weberror", lambda error: troubles.append(str(error.error)))
+    yield context
+    assert troubles == []
+
+
+@pytest.fixture
+def name() -> str:
+    return f"herons {next(numbers)}"
+
+
+def rows(name: str, count: int) -> str:
+    return "\n".join(f'{{"prompt": "{name}, take {number}"{SMALL}}}' for number in range(count))
+
+
+def opened(page: Page, app: RunningApp) -> Locator:
+    """Open the page and the dialog of a list."""
+    page.goto(app.url)
+    expect(page.locator(".prompt-panel .groups button")).to_have_count(4)
+    return dialog_of(page)
+
+
+def dialog_of(page: Page) -> Locator:
+    page.locator("#part-several button").click()
+    expect(page.locator("dialog.batch")).to_be_visible()
+    return page.locator("dialog.batch")
+
+
+def written(dialog: Locator, text: str, name: str, budget: str = "") -> None:
+    dialog.get_by_label("Prompts, one in each line").fill(text)
+    dialog.get_by_label("Name of the list").fill(name)
+    if budget:
+        dialog.get_by_label("Budget in $").fill(budget)
+
+
+def checked(dialog: Locator) -> Locator:
+    dialog.get_by_role("button", name="Check and price").click()
+    expect(dialog.locator(".checked")).to_be_visible()
+    return dialog.locator(".checked")
+
+
+def generate(dialog: Locator) -> Locator:
+    return dialog.get_by_role("button", name=re.compile("^Generate "))
+
+
+def test_a_list_goes_over_a_reload_is_stopped_and_sent_again_and_pays_once(
+    visitor: BrowserContext, app: RunningApp, endpoint: PaidEndpoint, name: str, tmp_path: Path
+) -> None:
+    page = visitor.new_page()
+    dialog = opened(page, app)
+    written(dialog, rows(name, 12), name)
+    expect(checked(dialog).locator("tbody tr")).to_have_count(12)
+    expect(dialog.locator("[data-part=sum]")).to_have_text("12 videos")
+    expect(generate(dialog)).to_have_text(re.compile(r"^Generate 12 · about .+ · about \$0\.\d\d, at most \$\d\.\d\d"))
+    assert endpoint.posts.total() == 0
+    generate(dialog).click()
+    expect(dialog.get_by_role("alert")).to_contain_text("Say how much this list may spend")
+    expect(dialog.get_by_label("Budget in $")).to_be_focused()
+    dialog.get_by_label("Budget in $").fill("5")
+
+    with endpoint.rendering():
+        generate(dialog).click()
+        expect(dialog.locator("[data-part=line]")).to_have_text(re.compile(r"^0 of 12 · \$0\.\d\d of \$5\.00 · about "))
+        page.reload()
+        told = page.locator("#part-several button")
+        expect(told).to_have_text(re.compile(r"^0 of 12 · \$0\.\d\d of \$5\.00 · about "))
+        dialog = dialog_of(page)
+        dialog.get_by_role("button", name="Stop what was not sent").click()
+        expect(dialog.get_by_role("button", name="Stop what was not sent")).to_be_hidden()
+    sent = endpoint.posts.total()
+    assert 0 < sent < 12
+    expect(dialog.locator("[data-part=line]")).to_have_text(re.compile(rf"^{sent} of 12 · \$0\.\d\d of \$5\.00$"))
+    expect(dialog.get_by_text("Check the list again to go on")).to_be_visible()
+
+    expect(dialog.get_by_label("Name of the list")).to_have_value(name)
+    expect(checked(dialog).locator("[data-part=sum]")).to_have_text(re.compile(rf"^12 videos · {sent} of them sent"))
+    expect(dialog.locator("tbody td:nth-child(3)", has_text="done")).to_have_count(sent)
+    generate(dialog).click()
+    expect(dialog.locator("[data-part=line]")).to_have_text(re.compile(r"^12 of 12 · \$0\.\d\d of \$5\.00$"))
+    assert Counter(endpoint.posts.values()) == Counter({1: 12})
+    expect(dialog.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+
+    expect(checked(dialog).get_by_text("Nothing of it is left to make")).to_be_visible()
+    expect(generate(dialog)).to_be_hidden()
+    with page.expect_download() as saving:
+        dialog.get_by_role("link", name="Download as ZIP").click()
+    saving.value.save_as(tmp_path / "list.zip")
+    with zipfile.ZipFile(tmp_path / "list.zip") as archive:
+        assert len(archive.namelist()) == 13
+    page.keyboard.press("Escape")
+    expect(page.locator("#part-several button")).to_have_text("Several prompts")
+
+
+def test_what_a_list_was_sent_with_stays_until_somebody_takes_the_form_anew(
+    visitor: BrowserContext, app: RunningApp, endpoint: PaidEndpoint, name: str
+) -> None:
+    page = visitor.new_page()
+    dialog = opened(page, app)
+    written(dialog, f"{name}, a fox\n{name}, a crow", name, "9")
+    expect(dialog.get_by_text("as in the form: 854x480, 77 frames, 40 steps, a seed of its own")).to_be_visible()
+    checked(dialog)
+    with endpoint.rendering():
+        generate(dialog).click()
+        expect(dialog.locator("[data-part=line]")).to_contain_text("0 of 2")
+        page.keyboard.press("Escape")
+        page.locator("#size label", has_text="720p").click()
+        dialog = dialog_of(page)
+        expect(dialog.get_by_text("as when the list was sent: 854x480")).to_be_visible()
+        expect(checked(dialog).locator("[data-part=sum]")).to_contain_text("2 of them sent before")
+        dialog.get_by_role("button", name="Take it from the form").click()
+        expect(dialog.get_by_text("as in the form: 1280x720")).to_be_visible()
+        expect(dialog.locator(".checked")).to_be_hidden()
+        expect(checked(dialog).locator("[data-part=sum]")).to_have_text(re.compile(r"^2 videos · \$"))
+
+
+def test_what_is_wrong_is_told_by_line_and_nothing_can_be_sent(
+    visitor: BrowserContext, app: RunningApp, endpoint: PaidEndpoint, name: str
+) -> None:
+    sent = endpoint.posts.total()
+    dialog = opened(visitor.new_page(), app)
+    written(dialog, f"prompt,width,steps\n{name},wide,\n{name},64,", name, "5")
+    expect(checked(dialog)).to_contain_text("1 faults")
+    expect(dialog.locator(".faults li")).to_contain_text(["Line 1: "])
+    written(dialog, f"prompt,width\n{name},wide\n{name},64", name)
+    expect(dialog.locator(".checked")).to_be_hidden()
+    expect(checked(dialog).locator(".faults li")).to_have_text(re.compile("^Line 2: Width: wide is not a number"))
+    expect(dialog.locator("tbody tr")).to_have_count(1)
+    expect(generate(dialog)).to_be_hidden()
+    assert endpoint.posts.total() == sent
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "said"),
+    [
+        ("boats.csv", "prompt;width\na {red|blue} boat;64\n".encode("utf-16"), "2 videos"),
+        ("boats.jsonl", b'{"prompt": "a boat"}\n{"prompt": "a crow"}\n', "2 videos"),
+        ("boats.txt", "\ufeffa boat, 猫\r\n\r\n# no boat\r\na crow\r\na heron".encode(), "3 videos"),
+    ],
+)
+def test_a_file_becomes_a_list_of_its_name(
+    visitor: BrowserContext, app: RunningApp, file: str, data: bytes, said: str
+) -> None:
+    page = visitor.new_page()
+    dialog = opened(page, app)
+    with page.expect_file_chooser() as chooser:
+        dialog.get_by_role("button", name="From a file").click()
+    chooser.value.set_files([{"name": file, "mimeType": "", "buffer": data}])
+    expect(dialog.get_by_label("Name of the list")).to_have_value(file)
+    expect(checked(dialog).locator("[data-part=sum]")).to_have_text(said)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"), [(b"\x89PNG\xff\xfe", "not text in UTF-8"), (b"x" * (2**20 + 1), "larger than 1 MiB")]
+)
+def test_a_file_that_is_no_list_is_refused_and_changes_nothing(
+    visitor: BrowserContext, app: RunningApp, data: bytes, said: str
+) -> None:
+    dialog = opened(visitor.new_page(), app)
+    written(dialog, "a boat", "mine")
+    dialog.locator("[data-part=file]").set_input_files([{"name": "x.txt", "mimeType": "", "buffer": data}])
+    expect(dialog.get_by_role("alert")).to_contain_text(said)
+    expect(dialog.get_by_role("alert")).to_contain_text("Nothing was sent")
+    expect(dialog.get_by_label("Prompts, one in each line")).to_have_value("a boat")
+
+
+DROP = """([text, name, selector]) => {
+  const data = new DataTransfer();
+  data.items.add(new File([text], name));
+  for (const kind of ["dragenter", "dragover", "drop"])
+    document.querySelector(selector).dispatchEvent(
+      new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
+
+
+def test_a_list_is_dropped_on_the_dialog_or_on_the_page(visitor: BrowserContext, app: RunningApp) -> None:
+    page = visitor.new_page()
+    dialog = opened(page, app)
+    page.evaluate(DROP, ["a boat\na crow", "first.txt", "dialog.batch"])
+    expect(dialog.get_by_label("Name of the list")).to_have_value("first.txt")
+    page.keyboard.press("Escape")
+    expect(page.locator(".videos [data-part=search]")).to_be_visible()
+    page.evaluate(DROP, ["prompt\na fox", "second.csv", "#field-prompt"])
+    expect(dialog).to_be_visible()
+    expect(dialog.get_by_label("Name of the list")).to_have_value("second.csv")
+    expect(page.locator(".landing:visible")).to_have_count(0)
+
+
+def test_a_thousand_rows_are_shown_when_they_are_asked_for(visitor: BrowserContext, app: RunningApp, name: str) -> None:
+    dialog = opened(visitor.new_page(), app)
+    written(dialog, "\n".join(f"{name} {number}" for number in range(1000)), name)
+    expect(checked(dialog).locator("tbody tr")).to_have_count(100)
+    dialog.get_by_role("button", name="Show the other 900").click()
+    expect(dialog.locator("tbody tr")).to_have_count(1000)
+    expect(dialog.get_by_role("button", name="Show the other")).to_be_hidden()
+
+
+def test_the_keyboard_leads_in_and_out_and_sends_nothing_else(
+    visitor: BrowserContext, app: RunningApp, endpoint: PaidEndpoint, name: str
+) -> None:
+    sent = endpoint.posts.total()
+    page = visitor.new_page()
+    page.goto(app.url)
+    page.locator("#field-prompt textarea").fill("a single prompt, which stands in the form")
+    page.locator("#field-prompt textarea").press("Shift+Tab")
+    expect(page.locator("#part-several button")).to_be_focused()
+    page.keyboard.press("Enter")
+    dialog = page.locator("dialog.batch")
+    expect(dialog.get_by_label("Prompts, one in each line")).to_be_focused()
+    page.keyboard.type(f"{name} one")
+    page.keyboard.press("Control+Enter")
+    dialog.get_by_label("Name of the list").press("Enter")
+    expect(dialog.locator("[data-part=sum]")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(dialog.locator("[data-part=table]")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#part-several button")).to_be_focused()
+    assert endpoint.posts.total() == sent
+    page.reload()
+    expect(dialog_of(page).get_by_label("Prompts, one in each line")).to_have_value(f"{name} one")
+
+
+TARGETS = """() => [...document.querySelectorAll("dialog.batch :is(button, a, input, textarea, label.switch)")]
+  .filter((one) => one.checkVisibility() && one.type !== "checkbox")
+  .map((one) => ({ what: one.outerHTML.slice(0, 90), box: one.getBoundingClientRect() }))
+  .filter(({ box }) => box.height < 43.5 || box.width < 43.5 || box.left < 0 || box.right > innerWidth)
+  .map(({ what }) => what)"""
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("width", [320, 360, 390])
+def test_all_of_it_is_on_a_phones_screen_and_as_large_as_a_finger(
+    visitor: BrowserContext, app: RunningApp, width: int, language: str, name: str
+) -> None:
+    page = visitor.new_page()
+    page.set_viewport_size({"width": width, "height": 740})
+    page.goto(f"{app.url}?lang={language}")
+    expect(page.locator(".prompt-panel .groups button")).to_have_count(4)
+    box, label = page.locator("#part-several button").bounding_box(), page.locator("#field-prompt textarea")
+    assert box is not None
+    assert box["height"] >= TOUCH_PX
+    assert box["y"] + box["height"] <= (label.bounding_box() or box)["y"]
+    dialog = dialog_of(page)
+    dialog.locator("textarea").fill("a {red|blue} " + "very long prompt " * 20)
+    dialog.locator("[data-part=name]").fill(name)
+    dialog.locator("[data-part=budget]").fill("1")
+    dialog.locator("[data-part=check]").click()
+    expect(dialog.locator("[data-part=send]")).to_be_visible()
+    expect(dialog.locator("[data-part=note]")).to_be_visible()  # the budget is less than it may cost
+    assert page.evaluate(TARGETS) == []
+    assert dialog.evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_axe_finds_nothing_in_a_list_that_was_sent_and_in_one_that_is_wrong(
+    visitor: BrowserContext, app: RunningApp, name: str
+) -> None:
+    page = visitor.new_page()
+    dialog = opened(page, app)
+    written(dialog, rows(name, 1), name, "1")
+    checked(dialog)
+    generate(dialog).click()
+    expect(dialog.locator(".standing")).to_be_visible()
+    written(dialog, f"prompt,width\n{name} in {{red|blue}},\n{name},wide", name)
+    expect(checked(dialog).locator(".faults")).to_be_visible()
+    for look in LOOKS:
+        page.emulate_media(**look, reduced_motion="reduce")
+        found = {rule["id"]: rule["nodes"][0]["html"] for rule in Axe().run(page).response["violations"]}
+        assert found == {}, look
+
+
+def test_a_list_that_a_limit_ends_is_told_beside_the_form_until_somebody_has_looked(
+    visitor: BrowserContext, app: RunningApp, name: str
+) -> None:
+    page = visitor.new_page()
+    dialog = opened(page, app)
+    written(dialog, rows(name, 3), name, "0.02")
+    checked(dialog)
+    generate(dialog).click()
+    expect(dialog.locator("[data-part=stopped]")).to_contain_text("budget of $0.02 leaves")
+    page.reload()
+    told = page.locator("#part-several button")
+    expect(told).to_have_text(re.compile(r"^\d of 3 · "))
+    dialog = dialog_of(page)
+    expect(dialog.locator("[data-part=stopped]")).to_be_visible()
+    page.reload()
+    expect(page.locator(".prompt-panel .groups button")).to_have_count(4)
+    page.wait_for_timeout(1500)
+    expect(told).to_have_text("Several prompts")
+
+
+@pytest.mark.parametrize("path", ["check", "send"])
+def test_an_answer_that_does_not_come_is_said_and_nothing_is_lost(
+    visitor: BrowserContext, app: RunningApp, name: str, path: str
+) -> None:
+    page = visitor.new_page()
+    dialog = opened(page, app)
+    written(dialog, rows(name, 2), name, "5")
+    refuse: Any = lambda route: route.fulfill(status=413, content_type="text/html", body="<h1>too large</h1>")  # noqa: E731
+    if path == "send":
+        checked(dialog)
+    page.route(f"**/lists/{path}", refuse)
+    button = generate(dialog) if path == "send" else dialog.get_by_role("button", name="Check and price")
+    button.click()
+    expect(dialog.get_by_role("alert")).to_contain_text("Something between you and this page answered with status 413")
+    page.unroute(f"**/lists/{path}")
+    page.route(f"**/lists/{path}", lambda route: route.abort())
+    button.click()
+    expect(dialog.get_by_role("alert")).to_contain_text("No answer from this page's server")
+    page.unroute(f"**/lists/{path}")
+    if path == "check":
+        checked(dialog)
+    generate(dialog).click()
+    expect(dialog.locator("[data-part=line]")).to_contain_text("2 of 2")
+    assert json.loads(page.evaluate("localStorage.hunyuan_list_draft"))["sentName"] == name
