@@ -154,6 +154,39 @@ def test_little_moves_while_the_page_opens(browser: Browser, app: RunningApp, is
         assert sum(shifts) < MOST_SHIFT, shifts
 
 
+KEEPS_NOTHING = "Storage.prototype.setItem = () => undefined;"
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A public page, where a personal address is offered, with a video of one visitor."""
+    folder = tmp_path_factory.mktemp("public")
+    data = mp4_bytes(width=176, height=320, frames=25, shade=60)
+    put_video(folder / "data", WHO, age_s=60, data=data, prompt="a heron")
+    with running_app(folder, GRADIO_SERVER_NAME="0.0.0.0") as started:
+        yield started
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("script", ["", KEEPS_NOTHING], ids=["keeps", "keeps-nothing"])
+@pytest.mark.parametrize("way", ["", f"#visitor={WHO}"], ids=["plain", "address"])
+def test_little_moves_on_a_first_visit_that_has_to_speak_of_a_personal_address(
+    browser: Browser, public: RunningApp, way: str, script: str, width: int
+) -> None:
+    with browser.new_context(viewport={"width": width, "height": 844 if width < 500 else 800}) as context:
+        page = context.new_page()
+        page.add_init_script(SHIFTS + script)
+        page.goto(public.url + way)
+        if way:
+            expect(page.locator("#player video")).to_be_visible()
+        if way or script:
+            expect(page.locator(".address")).to_be_visible()
+        expect(page.locator("#generate")).to_be_visible()
+        page.wait_for_timeout(1500)
+        shifts = page.evaluate("window.shifts")
+        assert sum(shifts) < MOST_SHIFT, shifts
+
+
 def test_a_page_that_is_never_drawn_whole_is_shown_all_the_same(page: Page, app: RunningApp) -> None:
     page.add_init_script("localStorage.setItem('hunyuan_has_video', 'yes')")  # deleted elsewhere since
     opened(page, app, is_known=False)

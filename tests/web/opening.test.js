@@ -6,24 +6,34 @@ const all = () => true;
 
 test("nothing is shown before every part of the form is drawn", () => {
   assert.equal(
-    drawn((one) => one !== "#generate", false),
+    drawn((one) => one !== "#generate", { expectsVideo: false }),
     "",
   );
-  assert.equal(drawn(all, false), "all");
+  assert.equal(drawn(all, { expectsVideo: false }), "all");
 });
 
 test("what a video may move waits for it where one is expected", () => {
   assert.equal(
-    drawn((one) => one !== "#player video", true),
+    drawn((one) => one !== "#player video", { expectsVideo: true }),
     "form",
   );
   assert.equal(
-    drawn((one) => !one.includes(".result"), true),
+    drawn((one) => !one.includes(".result"), { expectsVideo: true }),
     "form",
   );
   assert.equal(
-    drawn((one) => one !== "#player video", false),
+    drawn((one) => one !== "#player video", { expectsVideo: false }),
     "all",
   );
-  assert.equal(drawn(all, true), "all");
+  assert.equal(drawn(all, { expectsVideo: true }), "all");
+});
+
+test("where the browser knows nobody, nothing is shown before the server has said what there is", () => {
+  const visit = { expectsVideo: false, isAnswered: false };
+  assert.equal(drawn(all, visit), "");
+  assert.equal(drawn(all, { ...visit, isAnswered: true }), "all");
+  assert.equal(
+    drawn((one) => one !== "#player video", { expectsVideo: true, isAnswered: true }),
+    "form",
+  );
 });

@@ -6,6 +6,7 @@ import { agreed } from "./first_visit.js";
 const VISITOR = "hunyuan_visitor";
 const BY_ADDRESS = "hunyuan_by_address";
 const LANGUAGE = "hunyuan_language";
+const PROBE = "hunyuan_probe";
 
 /** @returns {any} */
 const attempt = (act, /** @type {any} */ otherwise = null) => {
@@ -96,6 +97,17 @@ export function keeping() {
   if (isByAddress) return "address";
   if (!keep()) return "nothing";
   return isOfAnotherSite() ? "framed" : "kept";
+}
+
+/**
+ * Whether this page opens for somebody whom this browser does not keep: what it then says of a personal address, and
+ * whether there is a video, is known with the server's first answer only.
+ */
+export function isUnknown() {
+  if (location.hash.includes("visitor=") || tab.get(BY_ADDRESS) !== null || isOfAnotherSite()) return true;
+  const isKept = kept.set(PROBE, "yes");
+  kept.remove(PROBE);
+  return !isKept;
 }
 
 /** Return the personal address. */

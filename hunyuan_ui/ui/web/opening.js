@@ -1,7 +1,7 @@
 // The opening page: Gradio draws its parts one after another, and each would push the others about. The form is shown
 // at once when all of it has its place, and what may still be moved by the last video when that has its place too.
 
-import { kept } from "./browser.js";
+import { isUnknown, kept } from "./browser.js";
 import { hear } from "./events.js";
 
 const SHOWN_ANYWAY_MS = 3000;
@@ -24,11 +24,13 @@ const OF_A_VIDEO = ["#player video", "#part-result .result:not([hidden])"];
 /**
  * Return what can be shown: nothing yet, the form, or all of the page.
  * @param {(selector: string) => unknown} find
- * @param {boolean} expectsVideo Whoever had a video at the last visit will have one now.
+ * @param {object} visit
+ * @param {boolean} visit.expectsVideo Whoever had a video at the last visit will have one now.
+ * @param {boolean} [visit.isAnswered] The server has said what else there is, where the browser did not know it.
  * @returns {"" | "form" | "all"}
  */
-export function drawn(find, expectsVideo) {
-  if (!OF_THE_FORM.every((one) => find(one))) return "";
+export function drawn(find, { expectsVideo, isAnswered = true }) {
+  if (!isAnswered || !OF_THE_FORM.every((one) => find(one))) return "";
   return !expectsVideo || OF_A_VIDEO.every((one) => find(one)) ? "all" : "form";
 }
 
@@ -37,6 +39,7 @@ export function showWhenDrawn() {
   const root = document.documentElement;
   const observer = new MutationObserver(look);
   const late = setTimeout(show, SHOWN_ANYWAY_MS, "all");
+  const visit = { expectsVideo: kept.get(HAS_VIDEO) !== null, isAnswered: !isUnknown() };
 
   function show(what) {
     if (what === "all") {
@@ -49,10 +52,15 @@ export function showWhenDrawn() {
   }
 
   function look() {
-    const what = drawn((one) => document.querySelector(one), kept.get(HAS_VIDEO) !== null);
+    const what = drawn((one) => document.querySelector(one), visit);
     if (what) show(what);
   }
 
   observer.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["hidden"] });
+  hear("attached", (hasVideo) => {
+    if (!visit.isAnswered) visit.expectsVideo = hasVideo;
+    visit.isAnswered = true;
+    look();
+  });
   hear("shown", (id) => (id ? kept.set(HAS_VIDEO, "yes") : kept.remove(HAS_VIDEO)));
 }

@@ -338,6 +338,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     isKnown = true;
     visitorIs(value.token);
     const isNew = Boolean(value.job) && value.job !== seen.job;
+    if (value.shown !== undefined) send("attached", value.shown !== null);
     if (value.is_new) join(value.click);
     if (isNew) {
       if (value.is_new) {
