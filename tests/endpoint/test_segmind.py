@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 import ssl
-import sys
 import time
 import traceback
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,95 +17,42 @@ import pytest
 import trustme
 
 import hunyuan_ui
-from hunyuan_ui.endpoint.contract import GENERATE_V1, SUBMIT_V2, HistoryRow, Metrics, RemoteState
-from hunyuan_ui.endpoint.download import SaveLimits
+from hunyuan_ui.endpoint.contract import SUBMIT_V2, RemoteState
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
 from hunyuan_ui.errors import (
     AuthenticationError,
-    DownloadError,
     EndpointStatusError,
     EndpointUnreachableError,
     HunyuanUIError,
-    JobFailedError,
     OutcomeUnknownError,
     OutOfCreditsError,
     RateLimitError,
     Reason,
-    RequestExpiredError,
     UnexpectedResponseError,
     reason,
 )
-from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
 from tests import raw_service
-from tests.raw_service import RawService, Received, Reply, answer, html
-from tests.videos import mp4_bytes
+from tests.app_process import free_port
+from tests.endpoint import calls
+from tests.endpoint.calls import (
+    ID,
+    KEY,
+    POSTS,
+    REQUEST,
+    ask_credits,
+    ask_history,
+    ask_list,
+    ask_result,
+    ask_status,
+    client_for,
+    client_of,
+    failure_of,
+    submit,
+)
+from tests.raw_service import RawService, Reply, answer, html
 
 pytestmark = pytest.mark.anyio
-
-KEY = "SG_0123456789abcdef"
-ID = "2c7f59ea13f1402c9353915a2b5a2124"
-REQUEST = VideoRequest.parse({"prompt": "a lighthouse in a storm"})
-CALM = Timeouts(connect_s=10, submit_s=10, get_s=10, generate_s=10)
-SHORT = Timeouts(connect_s=10, submit_s=0.3, get_s=0.3, generate_s=0.3)
-
-
-@pytest.fixture
-def service() -> Iterator[RawService]:
-    with RawService() as running:
-        yield running
-
-
-@pytest.fixture
-async def client(service: RawService) -> AsyncIterator[EndpointClient]:
-    made = client_of(service.origin)
-    yield made
-    await made.aclose()
-
-
-def client_of(origin: str, timeouts: Timeouts = CALM) -> EndpointClient:
-    return EndpointClient(origin, f"{origin}/inference-request", timeouts=timeouts)
-
-
-def client_for(service: RawService, reply: Reply) -> EndpointClient:
-    """A client that waits for what will come, and not long for what never will."""
-    return client_of(service.origin, SHORT if reply.stalls else CALM)
-
-
-async def submit(client: EndpointClient) -> str:
-    return await client.submit(REQUEST, KEY)
-
-
-async def generate(client: EndpointClient) -> str | None:
-    async with client.generate(REQUEST, KEY) as found:
-        return found.url
-
-
-POSTS = [pytest.param(submit, SUBMIT_V2, id="v2"), pytest.param(generate, GENERATE_V1, id="v1")]
-
-
-async def failure_of(call: Any, *arguments: object) -> HunyuanUIError:
-    with pytest.raises(HunyuanUIError) as caught:
-        await call(*arguments)
-    assert_no_key_in(caught.value)
-    return caught.value
-
-
-def assert_no_key_in(error: BaseException) -> None:
-    """The key is nowhere an error could take it: its texts, and the errors and requests it hangs on to."""
-    texts = [*traceback.format_exception(error), repr(error)]
-    seen: BaseException | None = error
-    while seen is not None:
-        texts += [str(seen), repr(seen.args), repr(vars(seen))]
-        assert not hasattr(seen, "request"), "the request holds the key"
-        seen = seen.__cause__ or seen.__context__
-    # The test's own source line may name the constant, never its value.
-    assert not [text for text in texts if KEY in text]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 # --- never sent
@@ -460,249 +404,6 @@ async def test_two_hundred_calls_wait_side_by_side(service: RawService) -> None:
     await client.aclose()
 
 
-# --- v2
-
-
-async def test_a_v2_job_goes_from_submit_to_its_address(service: RawService, client: EndpointClient) -> None:
-    service.serve_v2(b"video")
-    request_id = await client.submit(REQUEST, KEY)
-    states = [(await client.status(request_id, KEY)).state for _ in range(3)]
-    assert states == [RemoteState.QUEUED, RemoteState.PROCESSING, RemoteState.COMPLETED]
-    result = await client.result(request_id, KEY)
-    assert result.url == f"{service.origin}/files/{request_id}.mp4"
-    assert result.metrics == Metrics(cost=1.46, inference_time=0.5, queue_time=0.1)
-    assert await client.history(request_id, KEY) == HistoryRow(result.url, 1.46, None)
-    assert len(service.bill) == 1
-    assert {received.headers["x-api-key"] for received in service.requests} == {KEY}
-
-
-async def ask_status(client: EndpointClient) -> object:
-    return await client.status(ID, KEY)
-
-
-async def ask_result(client: EndpointClient) -> object:
-    return await client.result(ID, KEY)
-
-
-async def ask_credits(client: EndpointClient) -> object:
-    return await client.credits(KEY)
-
-
-async def ask_history(client: EndpointClient) -> object:
-    return await client.history(ID, KEY)
-
-
-async def ask_list(client: EndpointClient) -> object:
-    return await client.past_requests(KEY, since=0.0, until=86_400.0)
-
-
-@pytest.mark.parametrize("ask", [ask_status, ask_result, ask_credits, ask_history, ask_list])
-@pytest.mark.parametrize(
-    "reply",
-    [
-        pytest.param(raw_service.silence(), id="row28-silence"),
-        pytest.param(raw_service.reset(), id="row28-reset"),
-        pytest.param(raw_service.close(), id="row28-close"),
-        pytest.param(raw_service.garbage(), id="row28-garbage"),
-        pytest.param(raw_service.slow_headers(), id="row28-slow-headers"),
-        pytest.param(raw_service.slow_body(), id="row28-slow-body"),
-        pytest.param(raw_service.huge(start=b"{"), id="row28-huge"),
-        pytest.param(raw_service.gzip_bomb(), id="row28-gzip"),
-        pytest.param(raw_service.cut({"status": "COMPLETED"}, 12), id="row28-cut"),
-        pytest.param(html(200), id="row28-html-200"),
-        pytest.param(html(502), id="row28-html-502"),
-        pytest.param(html(404), id="row28-html-404"),
-        pytest.param(answer(500, {"error": "x"}), id="row28-500"),
-        pytest.param(answer(408), id="row28-408"),
-        pytest.param(answer(200), id="row28-empty"),
-        pytest.param(answer(200, b"{"), id="row28-bad-json"),
-        pytest.param(raw_service.redirect("/elsewhere"), id="row28-redirect"),
-    ],
-)
-async def test_a_get_that_goes_wrong_can_be_asked_again(service: RawService, ask: Any, reply: Reply) -> None:
-    client = client_for(service, reply)
-    service.on("GET", "*", reply)
-    error = await failure_of(ask, client)
-    await client.aclose()
-    assert (type(error), error.code) == (UnexpectedResponseError, "bad_answer")
-    assert len(service.requests) == 1
-
-
-@pytest.mark.parametrize("ask", [ask_status, ask_result, ask_credits, ask_history, ask_list])
-async def test_row28_a_service_that_is_away_is_unreachable(
-    service: RawService, client: EndpointClient, ask: Any
-) -> None:
-    service.refuse()
-    assert type(await failure_of(ask, client)) is EndpointUnreachableError
-
-
-async def test_a_list_of_a_hundred_long_prompts_is_read_page_by_page(
-    service: RawService, client: EndpointClient
-) -> None:
-    body = {"prompt": "狐" * 2000, "negative_prompt": "雨" * 1000}
-    rows = [{"request_id": f"{number:032x}", "request_body": json.dumps(body)} for number in range(130)]
-
-    def give(received: Received) -> Reply:
-        page = int(re.findall(r"[?&]page=(\d+)", received.path)[0])
-        return answer(200, json.dumps({"data": rows[100 * page - 100 : 100 * page]}))
-
-    service.on("GET", "/inference-request/request-history", Reply(lambda wire, got: give(got).act(wire, got)))
-    found = await client.past_requests(KEY, since=0.0, until=86_400.0)
-    assert len(found) == 130
-    assert {one.request.prompt for one in found if one.request} == {body["prompt"]}
-    assert [one.path.partition("&per_page")[0][-7:] for one in service.requests] == ["?page=1", "?page=2", "?page=3"]
-    assert {one.headers["x-api-key"] for one in service.requests} == {KEY}
-
-
-@pytest.mark.parametrize("ask", [ask_status, ask_result])
-async def test_row29_a_failed_job_says_why(service: RawService, client: EndpointClient, ask: Any) -> None:
-    service.on("GET", "*", answer(422, {"status": "FAILED", "error": "Prompt is Mandatory", "metrics": {}}))
-    error = await failure_of(ask, client)
-    assert isinstance(error, JobFailedError)
-    assert "Prompt is Mandatory" in words().sentence(error)
-
-
-@pytest.mark.parametrize("ask", [ask_status, ask_result])
-async def test_row30_a_forgotten_request_is_expired(service: RawService, client: EndpointClient, ask: Any) -> None:
-    service.on("GET", "*", answer(404, {"error": f"Request {ID} not found"}))
-    error = await failure_of(ask, client)
-    assert isinstance(error, RequestExpiredError)
-    assert ID in words().sentence(error)
-
-
-@pytest.mark.parametrize("request_id", ["", "../../v1/get-user-credits", "abc/def", "abcdef?x=1", "a b c d e f"])
-async def test_a_string_that_is_no_request_id_never_gets_into_an_address(
-    service: RawService, client: EndpointClient, request_id: str
-) -> None:
-    for ask in (client.status, client.result, client.history):
-        with pytest.raises(ValueError, match="not a request id"):
-            await ask(request_id, KEY)
-    assert service.connections == 0
-
-
-# --- v1
-
-
-def no_check(_: Path) -> None:
-    pass
-
-
-VIDEO = mp4_bytes()
-BYTES_TYPES = ["video/mp4", "application/octet-stream", "text/html", "application/json", ""]
-
-
-@pytest.mark.parametrize("content_type", BYTES_TYPES)
-async def test_row11_raw_bytes_are_a_video_whatever_they_call_themselves(
-    service: RawService, client: EndpointClient, tmp_path: Path, content_type: str
-) -> None:
-    headers = {"x-request-id": ID, "x-cost": "1.46", "x-generation-time": "205.1", "x-seed-value": "7"}
-    service.on("POST", GENERATE_V1, answer(200, VIDEO, content_type=content_type, headers=headers))
-    async with client.generate(REQUEST, KEY) as found:
-        assert (found.url, found.request_id, found.seed) == (None, ID, 7)
-        assert found.metrics == Metrics(cost=1.46, inference_time=205.1)
-        await found.save(tmp_path / "a.part", check=no_check)
-    assert (tmp_path / "a.part").read_bytes() == VIDEO
-    assert len(service.bill) == 1
-
-
-@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "video/mp4"])
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"output": "https://x.test/1.mp4"},
-        {"output": ["https://x.test/1.mp4"]},
-        {"output": {"url": "https://x.test/1.mp4"}},
-        {"video": {"url": "https://x.test/1.mp4"}},
-        {"video_url": "https://x.test/1.mp4"},
-    ],
-)
-async def test_row11_json_names_the_video(
-    service: RawService, client: EndpointClient, body: dict[str, Any], content_type: str
-) -> None:
-    service.on("POST", GENERATE_V1, answer(200, {**body, "seed": "7"}, content_type=content_type))
-    async with client.generate(REQUEST, KEY) as found:
-        assert found.url == "https://x.test/1.mp4"
-        assert found.seed == 7
-        with pytest.raises(ValueError, match="address"):
-            await found.save(Path("never"), check=no_check)
-
-
-async def test_the_cost_may_stand_in_the_json(service: RawService, client: EndpointClient) -> None:
-    body = {"output": "https://x.test/1.mp4", "metrics": {"cost": 1.46}}
-    service.on("POST", GENERATE_V1, [answer(200, body), answer(200, body, headers={"x-cost": "1.5"})])
-    costs: list[float | None] = []
-    for _ in range(2):
-        async with client.generate(REQUEST, KEY) as found:
-            costs.append(found.metrics.cost)
-    assert costs == [1.46, 1.5]
-
-
-async def test_row12_a_v1_error_with_200_keeps_its_words_id_and_cost(
-    service: RawService, client: EndpointClient
-) -> None:
-    headers = {"x-request-id": ID, "x-cost": "0.5"}
-    service.on("POST", GENERATE_V1, answer(200, {"error": "worker lost"}, headers=headers))
-    error = await failure_of(generate, client)
-    assert error.facts == {"reason": "worker lost", "request_id": ID, "cost": 0.5}
-
-
-async def test_a_v1_answer_that_breaks_off_may_only_be_found_in_the_history(
-    service: RawService, client: EndpointClient, tmp_path: Path
-) -> None:
-    service.on("POST", GENERATE_V1, raw_service.cut(VIDEO, 200, content_type="video/mp4"))
-    async with client.generate(REQUEST, KEY) as found:
-        with pytest.raises(DownloadError) as caught:
-            await found.save(tmp_path / "a.part", check=no_check)
-    assert (caught.value.retryable, caught.value.expired) == (False, True)
-    assert not (tmp_path / "a.part").exists()
-
-
-async def test_the_bytes_may_come_slower_than_the_first_ones(
-    service: RawService, client: EndpointClient, tmp_path: Path
-) -> None:
-    service.on("POST", GENERATE_V1, raw_service.slow_body(200, VIDEO, content_type="video/mp4"))
-    limits = SaveLimits(slow_after_s=0.3)
-    async with client.generate(REQUEST, KEY) as found:
-        with pytest.raises(DownloadError) as caught:
-            await found.save(tmp_path / "a.part", check=no_check, limits=limits)
-    assert caught.value.facts["reason"] == reason("too_slow")
-
-
-async def test_leaving_a_v1_answer_unread_closes_its_connection(service: RawService, client: EndpointClient) -> None:
-    service.on("POST", GENERATE_V1, raw_service.huge(start=VIDEO))
-    async with client.generate(REQUEST, KEY) as found:
-        assert found.url is None
-    await anyio.to_thread.run_sync(service.wait_until_closed)
-
-
-async def test_a_v1_video_is_saved_once(service: RawService, client: EndpointClient, tmp_path: Path) -> None:
-    service.serve_v1(VIDEO)
-    async with client.generate(REQUEST, KEY) as found:
-        await found.save(tmp_path / "a.part", check=no_check)
-        assert (tmp_path / "a.part").read_bytes() == VIDEO
-        with pytest.raises(ValueError, match="already"):
-            await found.save(tmp_path / "b.part", check=no_check)
-
-
-# --- credits
-
-
-async def test_credits_are_dollars(service: RawService, client: EndpointClient) -> None:
-    service.on("GET", "/v1/get-user-credits", answer(200, {"credits": 8.5, "free-credits": 0.25}))
-    assert await client.credits(KEY) == 8.75
-
-
-async def test_a_cancelled_call_leaves_no_connection_behind(service: RawService) -> None:
-    service.on("POST", SUBMIT_V2, raw_service.silence())
-    client = client_of(service.origin, Timeouts(submit_s=60))
-    async with anyio.create_task_group() as group:
-        group.start_soon(client.submit, REQUEST, KEY)
-        await anyio.to_thread.run_sync(service.wait_for_bill)
-        group.cancel_scope.cancel()
-    await client.aclose()
-    assert len(service.bill) == 1
-
-
 # --- the shape of the way
 
 
@@ -734,7 +435,7 @@ async def test_between_a_job_and_the_wire_are_two_functions(post: Any, path: str
 async def test_a_key_of_any_shape_that_the_service_repeats_is_hidden(
     service: RawService, client: EndpointClient, monkeypatch: pytest.MonkeyPatch, post: Any, path: str
 ) -> None:
-    monkeypatch.setattr(sys.modules[__name__], "KEY", "pass+word/1")
+    monkeypatch.setattr(calls, "KEY", "pass+word/1")
     service.on("POST", path, answer(400, {"error": "bad key pass+word/1, or pass%2Bword%2F1"}))
     error = await failure_of(post, client)
     assert error.facts["detail"] == "bad key ***, or ***"
