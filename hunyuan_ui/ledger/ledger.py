@@ -11,6 +11,7 @@ from hunyuan_ui.errors import AccessError
 from hunyuan_ui.estimate import Outcome, is_plausible
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import found as history
+from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, UNSETTLED, problem_text, to_job, to_row
 from hunyuan_ui.ledger.store import LedgerStore
 from hunyuan_ui.ledger.totals import days, list_spent, totals
@@ -139,7 +140,7 @@ class Ledger(LedgerStore):
         """
 
         def columns(known: Job) -> dict[str, Any]:
-            if self._is_of_another(job_id, request_id):
+            if _is_of_another(self._connection, job_id, request_id):
                 problem = JobProblem.from_code("request_id_reused", request_id=request_id)
                 # The id is kept in the problem only, so that nothing polls another job's request.
                 return {"status": JobStatus.UNKNOWN.value, "ended_at": self.now(), "problem": problem_text(problem)}
@@ -162,7 +163,7 @@ class Ledger(LedgerStore):
         begun = (JobStatus.SUBMITTING, JobStatus.RUNNING, JobStatus.DOWNLOADING)
 
         def columns(known: Job) -> dict[str, Any]:
-            is_own = request_id is not None and not self._is_of_another(job_id, request_id)
+            is_own = request_id is not None and not _is_of_another(self._connection, job_id, request_id)
             facts = {
                 "request_id": request_id if is_own else None,
                 "result_url": result_url,
@@ -362,8 +363,8 @@ class Ledger(LedgerStore):
         rivals = [one for one in self.jobs(None, statuses=begun, limit=200) if one.id != job.id]
         if any(one.dialect == job.dialect and one.request.prompt == job.request.prompt for one in rivals):
             return []
-        with self._reading():
-            return [request_id for request_id in request_ids if not self._is_of_another(job.id, request_id)]
+        with self._reading() as read:
+            return [request_id for request_id in request_ids if not _is_of_another(read, job.id, request_id)]
 
     def totals(self, visitor: str) -> Totals:
         """Return the totals that the limits are checked against for this visitor now."""
@@ -391,12 +392,6 @@ class Ledger(LedgerStore):
         if known is None:
             raise AccessError("not_yours")
         return known
-
-    def _is_of_another(self, job_id: str, request_id: str) -> bool:
-        """Whether a request id is another job's, with or without dashes; deleted jobs count."""
-        statement = f"SELECT 1 FROM jobs WHERE {_SAME_REQUEST} AND id <> :id"
-        same = {"request": request_id.replace("-", "").lower(), "id": job_id}
-        return self._connection.execute(statement, same).fetchone() is not None
 
     def _end(
         self,
@@ -443,6 +438,13 @@ class Ledger(LedgerStore):
         sets = ", ".join([f"{column} = :{column}" for column in values])
         statement = f"UPDATE jobs SET {sets} WHERE id = :job_id {and_where}"
         return self._connection.execute(statement, {**values, "job_id": job_id}).rowcount == 1
+
+
+def _is_of_another(connection: Connection, job_id: str, request_id: str) -> bool:
+    """Whether a request id is another job's, with or without dashes; deleted jobs count."""
+    statement = f"SELECT 1 FROM jobs WHERE {_SAME_REQUEST} AND id <> :id"
+    same = {"request": request_id.replace("-", "").lower(), "id": job_id}
+    return connection.execute(statement, same).fetchone() is not None
 
 
 def _priced(job: Job, cost_usd: float | None, *, is_confirmed: bool = False) -> Job:
