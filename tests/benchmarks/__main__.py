@@ -19,6 +19,7 @@ from tests.benchmarks import (
     in_flight,
     ledger,
     library,
+    lists,
     media,
     page,
     peers,
@@ -43,6 +44,7 @@ GROUPS: dict[str, Measure] = {
     "ledger": ledger.measure,
     "restart": start.measure_restart,
     "library": library.measure,
+    "lists": lists.measure,
     "preview": preview.measure,
     "media": media.measure,
 }
