@@ -270,7 +270,7 @@ def test_a_problem_that_was_dismissed_stays_away_everywhere(
         expect(first.locator(".ended")).to_be_hidden()
 
 
-def test_a_job_that_fails_unwatched_says_so(
+def test_a_job_that_fails_unwatched_says_so_and_is_tried_again(
     visitor: BrowserContext, service: RawService, tmp_path: Path, prompt: str
 ) -> None:
     service.on("GET", "/v2/requests/*/status", answer(200, {"status": "PROCESSING"}))
@@ -285,3 +285,10 @@ def test_a_job_that_fails_unwatched_says_so(
         expect(page.locator(".ended")).to_contain_text("out of memory")
         expect(page.locator(".ended").get_by_role("button", name="Look again")).to_be_hidden()
         expect(page.locator(".stopped")).to_be_hidden()
+        service.on("GET", "/files/*", answer(200, mp4_bytes(width=64, height=48), content_type="video/mp4"))
+        result = {"status": "COMPLETED", "output": f"{service.origin}/files/again.mp4", "metrics": {"cost": 1.46}}
+        service.on("GET", "/v2/requests/*", answer(200, result))
+        page.locator(".ended").get_by_role("button", name=re.compile(r"Try again · about \$1\.\d\d")).dblclick()
+        plays(page, prompt)
+        expect(page.locator(".ended")).to_be_hidden()
+        assert len(service.bill) == 2

@@ -477,9 +477,11 @@ def test_the_title_tells_how_it_goes(page: Page, app: RunningApp, prompt: str) -
 # waiting
 
 
-def test_places_in_line_are_shown_and_a_cancel_before_sending_is_real(page: Page, tmp_path: Path, prompt: str) -> None:
+def test_places_in_line_are_shown_and_a_cancel_before_sending_is_real_and_taken_back(
+    page: Page, tmp_path: Path, prompt: str
+) -> None:
     with (
-        paid_endpoint(seconds=2 * SLOW_JOB_S) as endpoint,
+        paid_endpoint(seconds=SLOW_JOB_S) as endpoint,
         running_app(tmp_path, HUNYUAN_UI_CONCURRENCY="1", **endpoint.settings) as app,
     ):
         visit(page, app.url)
@@ -494,8 +496,13 @@ def test_places_in_line_are_shown_and_a_cancel_before_sending_is_real(page: Page
         expect(page.locator(".ended")).to_contain_text("It was not sent, and nothing was charged.")
         expect(note).to_contain_text(IN_LINE)
         page.locator(".under-way").get_by_role("button", name="Cancel").click()
-        sees_video(page, f"{prompt} one")
-        assert endpoint.posts == {f"{prompt} one": 1}
+        expect(page.locator(".ended .prompt")).to_have_text(f"{prompt} two")
+        page.locator(".ended").get_by_role("button", name="Put it back · about $").click()
+        expect(page.locator(".ended")).to_be_hidden()
+        expect(page.locator(".under-way .prompt")).to_have_text(f"{prompt} two")
+        expect(note).to_contain_text(IN_LINE)
+        until(page, lambda: endpoint.posts[f"{prompt} two"] == 1)
+        assert endpoint.posts == {f"{prompt} one": 1, f"{prompt} two": 1}
 
 
 def test_a_rate_limit_is_counted_down_and_the_waiting_job_can_be_cancelled(
