@@ -31,6 +31,7 @@ from hunyuan_ui.errors import (
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.ledger import count_jobs, count_jobs_at, needs_review
+from hunyuan_ui.library import count_videos_at
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import DEFAULT_BASE_URL, Settings
 from hunyuan_ui.words import words
@@ -278,6 +279,19 @@ def _told(name: str, error: HunyuanUIError) -> Finding:
     return Finding(name, State.NOT_REACHABLE if is_away else State.DIFFERENT, error.as_reason)
 
 
+async def _bucket(subject: Subject) -> list[Finding]:
+    url = subject.settings.videos_url
+    return [] if url is None else [await asyncio.to_thread(_bucket_row, url)]
+
+
+def _bucket_row(url: str) -> Finding:
+    try:
+        return _row("bucket", State.AS_EXPECTED, "bucket", url=url, count=count_videos_at(url))
+    except SettingsError as error:
+        is_away = error.facts["problem"]["key"] == "setting.bucket_unreachable"
+        return Finding("bucket", State.NOT_REACHABLE if is_away else State.DIFFERENT, error.as_reason)
+
+
 # In the order in which they are told. What is configured only by some, such as a database server, a bucket or an engine
 # of one's own, is a check that gives no row where its setting is not set.
 CHECKS: Final[tuple[Check, ...]] = (
@@ -287,5 +301,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     _history_and_files,
     _engine,
     _data_folder,
+    _bucket,
 )
 _OF_THE_SERVICE: Final = (_key_and_balance, _unknown_request, _wrong_verb, _history_and_files)

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NoReturn
 from urllib.parse import unquote, urlsplit
 
+from hunyuan_ui import addresses
 from hunyuan_ui.disks import Storage, mounts_here, storage_of
 from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.env_file import NAMED_BY, add_env_file
@@ -54,32 +55,6 @@ class Secret:
         raise TypeError("a secret cannot be pickled or copied")
 
 
-def _url(text: str) -> str:
-    url = _address(text)
-    parts = urlsplit(url)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise UnfitError("https")
-    return url
-
-
-def _address(text: str) -> str:
-    # urlsplit drops line breaks and empty queries without a word, so the text itself is looked at first.
-    is_plain = text.isascii() and text.isprintable() and not set(text) & set(' "<>?#@\\')
-    try:
-        parts = urlsplit(text) if is_plain else urlsplit("")
-        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        raise UnfitError("url") from None
-    if not is_address:
-        raise UnfitError("url")
-    return text.rstrip("/")
-
-
-def _engine_url(text: str) -> str:
-    # It stands in the owner's own network, where there are no certificates (docs/facts/engines.md 2, number 8).
-    return _address(text).removesuffix("/v1")
-
-
 def _model(text: str) -> str:
     if not text.isprintable() or len(text) > _LONGEST_MODEL:
         raise UnfitError("model")
@@ -104,17 +79,6 @@ def _yes_or_no(text: str) -> bool:
     if text.lower() not in answers:
         raise UnfitError("yes_or_no")
     return answers[text.lower()]
-
-
-def _database_url(text: str) -> Secret:
-    is_plain = text.isprintable() and not set(text) & set(' "<>\\')
-    try:
-        is_address = urlsplit(text).scheme in ("postgresql", "postgres") and "://" in text
-    except ValueError:
-        is_address = False
-    if not is_plain or not is_address:
-        raise SettingsError("HUNYUAN_UI_DATABASE_URL", "database_url")  # without the text, which holds a password
-    return Secret(text)
 
 
 _usd = number(0, 1_000_000, reason("us_dollars"))
@@ -147,13 +111,13 @@ class Settings:
         ),
     )
     base_url: str = field(
-        default=DEFAULT_BASE_URL, metadata=_declared("SEGMIND_BASE_URL", _url, "Where the service is.")
+        default=DEFAULT_BASE_URL, metadata=_declared("SEGMIND_BASE_URL", addresses.service_url, "Where the service is.")
     )
     history_url: str = field(
         default=DEFAULT_HISTORY_URL,
         metadata=_declared(
             "SEGMIND_HISTORY_URL",
-            _url,
+            addresses.service_url,
             "Where past requests are looked up.",
             f"{DEFAULT_HISTORY_URL}; with another base URL: that base + {_HISTORY_PATH}",
         ),
@@ -165,7 +129,9 @@ class Settings:
     engine_url: str | None = field(
         default=None,
         metadata=_declared(
-            "HUNYUAN_UI_ENGINE_URL", _engine_url, "An engine of your own that speaks /v1/videos, in place of Segmind."
+            "HUNYUAN_UI_ENGINE_URL",
+            addresses.engine_url,
+            "An engine of your own that speaks /v1/videos, in place of Segmind.",
         ),
     )
     engine_key: Secret | None = field(
@@ -193,9 +159,18 @@ class Settings:
         default=None,
         metadata=_declared(
             "HUNYUAN_UI_DATABASE_URL",
-            _database_url,
+            lambda text: Secret(addresses.database_url(text)),
             "PostgreSQL in place of the ledger's file, postgresql://user:password@host/name.",
             "none: a file in the data folder",
+        ),
+    )
+    videos_url: str | None = field(
+        default=None,
+        metadata=_declared(
+            "HUNYUAN_UI_VIDEOS_URL",
+            addresses.bucket_url,
+            "A bucket for finished videos: s3://, gs:// or az://name/prefix.",
+            "none: the data folder",
         ),
     )
     concurrency: int = field(
@@ -400,6 +375,11 @@ class Settings:
         if url is not None and (password := urlsplit(url.reveal()).password):
             found += [Secret(text) for text in {password, unquote(password)} if len(text) >= _SHORTEST_PASSWORD]
         return found
+
+    @property
+    def forgets_videos(self) -> bool:
+        """Whether a restart forgets finished videos."""
+        return self.storage == "wiped" and self.videos_url is None
 
     @property
     def forgets_spending(self) -> bool:

@@ -216,6 +216,7 @@ def describe(settings: Settings, *, spent_today_usd: float = 0.0, spent_total_us
         *([say("start.proxy", proxy=settings.proxy)] if settings.proxy and settings.api_key else []),
         *([say("start.env_file", file=settings.env_file)] if settings.env_file else []),
         say("start.data", folder=settings.data_dir),
+        *([say("start.bucket", url=settings.videos_url)] if settings.videos_url else []),
     ]
     return [*lines, *_storage(settings)]
 
@@ -242,7 +243,9 @@ def _storage(settings: Settings) -> list[str]:
     keys: list[str] = []
     if settings.database_url is not None:
         keys.append("start.database")
-        keys += ["start.storage.videos_wiped"] if settings.storage == "wiped" else []
+        keys += ["start.storage.videos_wiped"] if settings.forgets_videos else []
+    elif settings.storage == "wiped" and settings.videos_url is not None:
+        keys.append("start.storage.ledger_wiped")
     elif settings.storage == "wiped":
         keys.append("start.storage.wiped_space" if settings.is_space else "start.storage.wiped")
     elif settings.is_space or settings.storage != "kept":

@@ -18,6 +18,7 @@ import pytest
 
 from hunyuan_ui import checkpoint, log
 from tests import stored_jobs
+from tests.bucket_server import BucketServer
 from tests.chosen import may_hold
 from tests.postgres_server import PostgresServer, programs
 
@@ -28,9 +29,12 @@ hypothesis.settings.load_profile("patient")
 _gradio_files = tempfile.TemporaryDirectory(prefix="hunyuan-ui-tests-", ignore_cleanup_errors=True)
 
 
+_READ_BY_SOMETHING = ("SEGMIND_", "HUNYUAN_UI_", "GRADIO_", "SPACE_", "AWS_", "AZURE_", "GOOGLE_")
+
+
 def _clear_environment() -> None:
     for name in list(os.environ):
-        if name.startswith(("SEGMIND_", "HUNYUAN_UI_", "GRADIO_", "SPACE_")) or name.lower().endswith("_proxy"):
+        if name.startswith(_READ_BY_SOMETHING) or name.lower().endswith("_proxy"):
             del os.environ[name]
     os.environ.pop("SYSTEM", None)  # "spaces" makes Gradio believe it runs on one
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=_gradio_files.name)
@@ -131,6 +135,23 @@ def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     if request.param == "postgres":
         monkeypatch.setattr(stored_jobs, "server", request.getfixturevalue("postgres_server"))
     return request.param
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[BucketServer]:
+    """A stand-in for S3 of this test process."""
+    server = BucketServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(bucket_server: BucketServer, monkeypatch: pytest.MonkeyPatch) -> BucketServer:
+    """A bucket of this test, with the store's own variables set."""
+    bucket_server.begin()
+    for name, value in bucket_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return bucket_server
 
 
 @pytest.fixture

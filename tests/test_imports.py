@@ -34,7 +34,8 @@ ROOMS: dict[str, str] = {
     "strict_numbers": "errors",
     "environment": "errors strict_numbers",
     "env_file": "environment errors",
-    "settings": "disks endpoint.contract env_file environment errors own_names proxies strict_numbers",
+    "addresses": "errors own_names strict_numbers",
+    "settings": "addresses disks endpoint.contract env_file environment errors own_names proxies strict_numbers",
     "startup": "errors settings words",
     "access_code": "errors job settings",
     "limits": "errors job settings",
@@ -43,7 +44,7 @@ ROOMS: dict[str, str] = {
     "media": "errors file_type files request",
     "prompt_help": "request",
     "ledger": "checkpoint errors estimate job limits request",
-    "library": "checkpoint errors file_type files job media request",
+    "library": "checkpoint errors file_type files job log media request",
     "endpoint": "checkpoint errors file_type files proxies request",
     "jobs": (
         "access_code checkpoint csv_text endpoint errors estimate files job ledger library limits local_endpoint.app "
@@ -55,7 +56,7 @@ ROOMS: dict[str, str] = {
         "settings startup words"
     ),
     "app": "errors jobs log startup ui words",
-    "check": "endpoint errors estimate files ledger request settings words",
+    "check": "endpoint errors estimate files ledger library request settings words",
     "console": "words",
     "cli": "check cli_batch console errors estimate job jobs log request settings words",
     "cli_batch": "console errors job jobs prompt_list request words",
@@ -80,6 +81,7 @@ DOORS: dict[str, str] = {
     "uvicorn": "local_endpoint",
     "anyio": "endpoint jobs local_endpoint ui app",
     # optional: requirements-scale.txt
+    "obstore": "library.bucket",
     "psycopg": "ledger.postgres",
     "psycopg_pool": "ledger.postgres",  # comes with psycopg[pool]
     # part of Python, but with one door as well

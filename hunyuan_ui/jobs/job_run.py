@@ -38,6 +38,7 @@ from hunyuan_ui.jobs.endings import Ending, Endings, ending_of
 from hunyuan_ui.jobs.polling import LiveJob, backoff_s, poll_wait_s
 from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
 from hunyuan_ui.ledger import NAMED
+from hunyuan_ui.library.library import VideoLibrary
 
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 HOPELESS_AFTER: Final = 20  # failed downloads, once the file's seven days are over
@@ -65,6 +66,10 @@ class JobRun:
     @property
     def _job(self) -> Job:
         return self._live.job
+
+    @property
+    def _library(self) -> VideoLibrary:
+        return self._services.library
 
     @property
     def _service(self) -> Service[EndpointClient] | Service[EngineClient]:
@@ -175,8 +180,8 @@ class JobRun:
             return
         self._live.show(Phase.DOWNLOADING)
         try:
-            part = self._services.library.part(self._job.id)
-            await answer.save(part, check=self._services.library.check)
+            part = self._library.part(self._job.id)
+            await answer.save(part, check=self._library.check)
             await self._store()
         except (DownloadError, StorageError, MediaError, OSError) as error:
             # The body is sent only once; _fetch continues with a complete part file, or with the history.
@@ -341,29 +346,35 @@ class JobRun:
         log.trouble("job.fetch_failed", job=self._job.id, kind=type(error).__name__, code=error.code)
         ending = ending_of(error, was_completed=True)
         # The age alone proves nothing: a clock that jumps must not lose a video.
-        is_hopeless = misses > HOPELESS_AFTER and self._age_s() > FILE_LIFE_S
+        is_ours = isinstance(error, StorageError)  # and says nothing of the service's file
+        is_hopeless = misses > HOPELESS_AFTER and self._age_s() > FILE_LIFE_S and not is_ours
         if is_hopeless or (ending is not None and self._endings.is_sure(ending)):
             await self._lose(error)
         else:
-            await self._pause(Phase.DOWNLOADING, error, backoff_s(misses, cap=SLOWEST_FETCH_S))
+            cap = SLOWEST_RETRY_S if is_ours else SLOWEST_FETCH_S
+            await self._pause(Phase.DOWNLOADING, error, backoff_s(misses, cap=cap))
         return ending is not None
 
     async def _fetch_once(self, *, is_stale: bool) -> None:
-        if (is_stale or self._job.result_url is None) and not await self._store():
+        needs_fetch = not is_stale and self._job.result_url is not None and not await self._library.holds(self._job.id)
+        if not needs_fetch and not await self._store():
             await self._renew_url()
         if self._job.result_url is not None and self._job.status is JobStatus.DOWNLOADING:
-            await self._service.fetch(self._job.result_url, self._services.library.part(self._job.id))
+            await self._service.fetch(self._job.result_url, self._library.part(self._job.id))
             if not await self._store():
-                is_kept = self._services.library.unreadable(self._job.id) is not None
+                is_kept = self._library.unreadable(self._job.id) is not None
                 raise MediaError("video_undecodable" if is_kept else "not_a_video")
 
     async def _store(self) -> bool:
         """Store the downloaded file in the library; return False if there is no complete one."""
         # A thread goes on after cancellation: without this, the next start could work on the same file.
         with self._live.holding_stop():
-            done = await asyncio.to_thread(self._services.library.finish, self._job)
-            if done is None:
-                return False
+            made = await asyncio.to_thread(self._library.finish, self._job)
+        # A stop may break this off: what is made waits in the folder.
+        done = await self._library.keep(self._job.id, made)
+        if done is None:
+            return False
+        with self._live.holding_stop():
             checkpoint("journey.stored")
             await self._commit(self._services.ledger.mark_done, done.id, sha256=done.sha256, notes=done.notes)
         return True
@@ -393,7 +404,7 @@ class JobRun:
         problem = JobProblem.of(error)
         if self._job.payer == "nobody":
             problem = JobProblem.from_code("preview_gone")
-        elif (kept := self._services.library.unreadable(self._job.id)) is not None:
+        elif (kept := self._library.unreadable(self._job.id)) is not None:
             problem = JobProblem.from_code("video_unreadable", request_id=request_id, file=kept.name)
         elif self._job.dialect == "openai":
             problem = JobProblem.from_code("engine_forgot", request_id=request_id)

@@ -138,9 +138,14 @@ class MyVideos:
         return self._signed_links.opens(signature, "list", list_id)
 
     def path_of(self, job: Job | None) -> Path | None:
-        """Return the path of a job's video if it is made and still there."""
+        """Return the path of a job's video if it is made and still there; to be asked in a thread.
+
+        Raises:
+            StorageError: It is kept elsewhere, and that cannot be reached.
+        """
         if job is None or job.status is not JobStatus.DONE:
             return None
+        self._services.library.bring_now(job.id)
         with suppress(MediaError):
             return self._services.library.video(job.id)
         return None
@@ -169,12 +174,18 @@ class MyVideos:
             raise AccessError("not_yours")
         return job
 
-    def video(self, job: Job) -> Path:
+    def may_play(self, job: Job) -> bool:
+        """Return whether a job's video can be expected to be there."""
+        return self._services.library.may_have(job.id)
+
+    async def video(self, job: Job) -> Path:
         """Return the path of the MP4.
 
         Raises:
             MediaError: It is no longer there.
+            StorageError: It is kept elsewhere, and that cannot be reached.
         """
+        await self._services.library.bring(job.id)
         return self._services.library.video(job.id)
 
     async def poster(self, job: Job) -> Path:
@@ -182,7 +193,9 @@ class MyVideos:
 
         Raises:
             MediaError: There is none and none can be drawn.
+            StorageError: It is kept elsewhere, and that cannot be reached.
         """
+        await self._services.library.bring(job.id, poster=True)
         path = await asyncio.to_thread(self._services.library.poster, job.id)
         if path is None:
             raise MediaError("video_missing")
@@ -193,9 +206,11 @@ class MyVideos:
 
         Raises:
             MediaError: It cannot be made.
+            StorageError: The video is kept elsewhere, and that cannot be reached.
         """
         wanted = partial(self.is_there, job)
-        return await self.exports.make(self.video(job), job.id, export, visitor_id=job.visitor, is_wanted=wanted)
+        video = await self.video(job)
+        return await self.exports.make(video, job.id, export, visitor_id=job.visitor, is_wanted=wanted)
 
     def is_there(self, job: Job) -> bool:
         """Whether a job was not deleted; may be asked in any thread."""

@@ -18,7 +18,7 @@ from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.estimate import Estimate, predicted_seconds
 from hunyuan_ui.files import DataFolder
-from hunyuan_ui.job import DAY_S, MICRO, OWNER, InList, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
+from hunyuan_ui.job import MICRO, OWNER, InList, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
 from hunyuan_ui.jobs.batch import Batches
 from hunyuan_ui.jobs.history import SpendingHistory
 from hunyuan_ui.jobs.job_view import JobView, Spending
@@ -287,8 +287,9 @@ class JobRunner:
         Raises:
             AccessError: There is no such job for this visitor.
             MediaError: The file is not in the library.
+            StorageError: The library cannot be reached.
         """
-        return self._services.library.video((await self.view(job_id, visitor)).job.id)
+        return await self.videos.video((await self.view(job_id, visitor)).job)
 
     @property
     def waiting_for_visitor(self) -> int:
@@ -313,9 +314,7 @@ class JobRunner:
     @property
     def notice(self) -> JobProblem | None:
         """What the owner should correct although jobs go on."""
-        if ahead_s := self._services.ledger.ahead_s:
-            return JobProblem.from_code("clock_ahead", days=round(ahead_s / DAY_S))
-        return None
+        return self._services.notice
 
     async def spending(self) -> Spending:
         """Return what was spent and what keeps this run from spending."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,15 +17,16 @@ from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.http import ASGIApp, InProcessTransport
 from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.endpoint.segmind import EndpointClient
-from hunyuan_ui.errors import HunyuanUIError, StorageError
+from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
-from hunyuan_ui.job import Job
+from hunyuan_ui.job import DAY_S, Job, JobProblem
 from hunyuan_ui.jobs.estimates import Estimates
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.jobs.polling import QueuePause
 from hunyuan_ui.jobs.visitor_keys import KeyRing
 from hunyuan_ui.ledger import DATABASE_URL, FILE_NAME, LOG_NAME, Ledger, Opened, open_ledger, open_postgres
 from hunyuan_ui.ledger.database import Database
+from hunyuan_ui.library import open_library
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.notices import Notices
@@ -84,6 +86,14 @@ class Services:
             raise RuntimeError(f"job {job.id} is for an engine, and none is set")
         return self.engine
 
+    @property
+    def notice(self) -> JobProblem | None:
+        """What the owner should put right although jobs go on."""
+        if ahead_s := self.ledger.ahead_s:
+            return JobProblem.from_code("clock_ahead", days=round(ahead_s / DAY_S))
+        refusal = self.library.problem
+        return None if refusal is None else JobProblem.of(refusal)
+
     async def close(self) -> None:
         """Close clients, ledger and folder; the calls of the ledger that were given are finished first."""
         await self.hosted.client.aclose()
@@ -98,6 +108,7 @@ class Services:
         self.writes.close()
         self.reads.close()
         self.ledger.close()
+        self.library.close()
         self.folder.close()
 
 
@@ -127,14 +138,13 @@ def build_services(
         now: Replaces the machine's clock, UTC seconds, for tests.
 
     Raises:
-        SettingsError: The database cannot be used.
+        SettingsError: The database or the bucket cannot be used.
         StorageError: The ledger exists and cannot be opened, not even for reading.
         SettingsError: A notice cannot be sent to one of the addresses.
     """
     notices = Notices(settings.notify.reveal() if settings.notify else "")
     folder = folder or DataFolder(settings.data_dir)
-    library = VideoLibrary(folder.path / "videos")
-    ledger = _open_ledger(settings.database_url, folder, now)
+    library, ledger = _open(settings, folder, now)
     reads = LedgerThread("ledger reads")
 
     def service(
@@ -180,14 +190,18 @@ def _engine_key(settings: Settings) -> Secret | None:
     return None if settings.engine_url is None else settings.engine_key or Secret("")
 
 
-def _open_ledger(database_url: Secret | None, folder: DataFolder, now: Callable[[], float]) -> Ledger:
-    try:
-        if database_url is None:
-            return _open_file(folder, now)
-        return Ledger(_open_postgres(database_url, folder), now=now)
-    except HunyuanUIError:
-        folder.close()
-        raise
+def _open(settings: Settings, folder: DataFolder, now: Callable[[], float]) -> tuple[VideoLibrary, Ledger]:
+    """Open library and ledger, and let the library get ready for what the ledger does not know."""
+    with ExitStack() as opened:
+        opened.callback(folder.close)
+        library = open_library(folder.path, settings.videos_url)
+        opened.callback(library.close)
+        url = settings.database_url
+        ledger = _open_file(folder, now) if url is None else Ledger(_open_postgres(url, folder), now=now)
+        opened.callback(ledger.close)
+        library.prepare(ledger.ids)
+        opened.pop_all()  # all went well, so that all stays open
+    return library, ledger
 
 
 def _open_postgres(url: Secret, folder: DataFolder) -> Database:

@@ -1,1 +1,54 @@
 """Finished videos: the files, their posters and sidecars, and the conversions that a visitor may take."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.library.library import VideoLibrary
+
+VIDEOS_URL: Final = "HUNYUAN_UI_VIDEOS_URL"
+
+
+def open_library(folder: Path, url: str | None) -> VideoLibrary:
+    """Return the library of a data folder; what a bucket needs is loaded only where one is named.
+
+    Args:
+        folder: The data folder.
+        url: Of the bucket that finished videos are kept in; None for the data folder itself.
+
+    Raises:
+        SettingsError: The package for buckets is not installed, or the address cannot be used.
+    """
+    videos = folder / "videos"
+    if url is None:
+        return VideoLibrary(videos)
+    with _package():
+        from hunyuan_ui.library.bucket import Bucket
+        from hunyuan_ui.library.bucket_library import BucketLibrary
+    return BucketLibrary(videos, folder / "cache", Bucket(url))
+
+
+def count_videos_at(url: str) -> int:
+    """Return how many videos a bucket holds, after it was proven that it can be used.
+
+    Raises:
+        SettingsError: The package for buckets is not installed, or the bucket cannot be used.
+    """
+    with _package():
+        from hunyuan_ui.library.bucket import count_videos
+    return count_videos(url)
+
+
+@contextmanager
+def _package() -> Generator[None]:
+    try:
+        yield
+    except ImportError:
+        raise SettingsError(VIDEOS_URL, "bucket_package") from None
+
+
+__all__ = ["VIDEOS_URL", "count_videos_at", "open_library"]

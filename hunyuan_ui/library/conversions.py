@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Final, Literal
 from hunyuan_ui import media
 from hunyuan_ui.errors import MediaError, reason
 from hunyuan_ui.files import is_disk_full
+from hunyuan_ui.library.bounded_folder import make_room
 from hunyuan_ui.media import settings_tag
 from hunyuan_ui.request import FPS
 
@@ -127,12 +127,12 @@ class Exports:
         _remove(self.folder.glob(".*.part"))
         # A deletion may have been broken off between a video and what was made of it.
         _remove(path for path in self.folder.glob("*") if path.name.partition("-")[0] not in job_ids)
-        self._make_room()
+        make_room(self.folder, KEPT_BYTES, kept_s=KEPT_S)
 
     def _make(self, video: Path, path: Path, export: Export, is_wanted: Callable[[], bool]) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._make_room()
+            make_room(self.folder, KEPT_BYTES, kept_s=KEPT_S)
             if shutil.disk_usage(self.folder).free < self._min_free_bytes:
                 raise MediaError("export_failed", problem=reason("disk_nearly_full"))
             _write(video, path, export)
@@ -140,19 +140,6 @@ class Exports:
         except OSError as error:
             problem = reason("disk_full" if is_disk_full(error) else "file_not_written")
             raise MediaError("export_failed", problem=problem) from error
-
-    def _make_room(self) -> None:
-        found: list[tuple[float, int, Path]] = []
-        with suppress(OSError):
-            for path in self.folder.iterdir():
-                with suppress(FileNotFoundError):
-                    stat = path.stat()
-                    found.append((stat.st_mtime, stat.st_size, path))
-        kept = 0
-        for touched, size, path in sorted(found, reverse=True):
-            kept += size
-            if path.suffix != ".part" and (kept > KEPT_BYTES or time.time() - touched > KEPT_S):
-                _remove([path])
 
 
 def keep_if(is_wanted: Callable[[], bool], path: Path) -> None:

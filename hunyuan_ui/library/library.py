@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from hashlib import sha256
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from hunyuan_ui import media
 from hunyuan_ui.checkpoint import checkpoint
-from hunyuan_ui.errors import MediaError
+from hunyuan_ui.errors import MediaError, StorageError
 from hunyuan_ui.file_type import BY_SUFFIX, MP4
 from hunyuan_ui.files import sync_folder
 from hunyuan_ui.job import Job, JobStatus, is_id
@@ -124,6 +125,9 @@ class VideoLibrary:
 
     def finished(self, job_id: str) -> Job | None:
         """Return the job a sidecar describes if its video is there, whole and the one described; else None."""
+        return self._made(job_id)
+
+    def _made(self, job_id: str) -> Job | None:
         job = self._read_sidecar(job_id)
         if job is None:
             return None
@@ -141,12 +145,63 @@ class VideoLibrary:
             OSError: The disk is full or cannot be written; the part is kept.
         """
         part = self.part(job.id)
-        if (done := self.finished(job.id)) is None and part.is_file():
+        if (done := self._made(job.id)) is None and part.is_file():
             with suppress(MediaError):
                 self.check(part)
                 done = self.store(job, part)
         part.unlink(missing_ok=True)
         return done
+
+    async def keep(self, job_id: str, made: Job | None) -> Job | None:  # noqa: ARG002 - a library elsewhere needs it
+        """Put what was made of a job where it is kept, and return the job as it is when done.
+
+        Args:
+            job_id: Of a job in status downloading.
+            made: From `finish`; it is in the folder, where this library keeps it.
+
+        Raises:
+            StorageError: What is made stays in the folder until it can be put there.
+        """
+        return made
+
+    async def holds(self, job_id: str) -> bool:  # noqa: ARG002 - as above
+        """Whether what was made of a job still waits to be kept, so that no other download is needed."""
+        return False
+
+    def may_have(self, job_id: str) -> bool:
+        """Return whether a video can be expected to be there, without asking anything that is far away."""
+        with suppress(MediaError):
+            return self.video(job_id).is_file()
+        return False
+
+    async def bring(self, job_id: str, *, poster: bool = False) -> None:
+        """Copy a video or its poster to this machine if it is kept elsewhere.
+
+        Raises:
+            StorageError: It cannot be reached.
+            MediaError: There is no room for it here.
+        """
+
+    def bring_now(self, job_id: str) -> None:
+        """Do the same for a video, in a thread."""
+
+    def prepare(self, known: Callable[[], set[str]]) -> None:
+        """Read at a start, before anybody waits, what is kept elsewhere.
+
+        Args:
+            known: Returns the ids of all jobs in the ledger.
+
+        Raises:
+            SettingsError: That cannot be used.
+        """
+
+    @property
+    def problem(self) -> StorageError | None:
+        """Why videos cannot be kept just now; None if they can."""
+        return None
+
+    def close(self) -> None:
+        """End what is under way."""
 
     def ids(self) -> set[str]:
         """Return the ids of all videos in the folder, without opening any."""
@@ -201,10 +256,19 @@ class VideoLibrary:
 
     def _read_sidecar(self, job_id: str) -> Job | None:
         try:
-            facts = json.loads(self._path(job_id, ".json").read_text(encoding="utf-8"))
-            return _job(facts) if facts["id"] == job_id else None
-        except (OSError, ValueError, KeyError, TypeError):
+            return job_of(self._path(job_id, ".json").read_bytes(), job_id)
+        except OSError:
             return None
+
+
+def job_of(sidecar: bytes, job_id: str) -> Job | None:
+    """Return the finished job that a sidecar describes; None if it is no sidecar, or another job's."""
+    try:
+        facts = json.loads(sidecar)
+        is_its = facts["id"] == job_id and isinstance(facts["notes"], dict)
+        return _job(facts) if is_its else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def file_sha256(path: Path) -> str:

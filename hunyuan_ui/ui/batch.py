@@ -264,7 +264,9 @@ class ListPages:
         if not self._runner.videos.opens_list(list_id, request.query_params.get("k", "")):
             raise AccessError("no_such_list")
         entries = await self._runner.batches.stored(list_id)
-        videos = [(entry, path) for entry in entries if (path := self._runner.videos.path_of(entry.job)) is not None]
+        # One by one, in a thread: a video that is kept elsewhere is copied when its turn comes.
+        path_of = self._runner.videos.path_of
+        videos = ((entry, path) for entry in entries if (path := path_of(entry.job)) is not None)
         pieces = zip_of(videos, lambda names: csv_of(entries, names, say.sentence))
         name = f'attachment; filename="hunyuan-list-{list_id[:8]}.zip"'
         headers = {**_ZIP_HEADERS, "Content-Disposition": name}

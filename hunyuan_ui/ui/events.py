@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import gradio as gr
 
-from hunyuan_ui.errors import PRICE_REFUSALS, AccessError, HunyuanUIError, MediaError, SpendLimitError
+from hunyuan_ui.errors import PRICE_REFUSALS, AccessError, HunyuanUIError, SpendLimitError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Payer, Visitor
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.request import VideoRequest
@@ -132,11 +132,7 @@ class PageEvents:
         return job_json(await self._runner.view(job_id, visitor), self._runner, say)
 
     def _played(self, job: Job | None, payer: Payer, say: Words) -> dict[str, Any]:
-        if job is None:
-            return {}
-        try:
-            self._runner.videos.video(job)
-        except MediaError:
+        if job is None or not self._runner.videos.may_play(job):
             return {}
         video = video_json(job, self._runner.videos.signature(job), say)
         return {**video, "again": again_of(job, self._runner, payer, say)}

@@ -198,6 +198,8 @@ def _storage(settings: Settings, say: Words) -> str:
         return ""  # on a machine of one's own a disk that is kept is not worth a word
     if settings.storage == "lax" and settings.database_url is not None:
         return ""  # what may be lost there is the record, which is elsewhere
+    if settings.storage == "wiped" and not settings.forgets_videos:
+        return say["app.storage.bucket"]
     is_elsewhere = settings.storage == "wiped" and settings.public_by != "space"
     return say["app.storage.wiped_elsewhere" if is_elsewhere else f"app.storage.{settings.storage}"]
 
@@ -333,9 +335,9 @@ class VideoFiles:
         job = await self._opened(request)
         videos = self._runner.videos
         # Settings are written into MP4s only.
-        if request.query_params.get("plain") == "1" and videos.video(job).suffix == MP4.suffix:
+        if request.query_params.get("plain") == "1" and (await videos.video(job)).suffix == MP4.suffix:
             return _file(request, job, _File(await videos.export(job, Export("mp4")), ".mp4"))
-        path = videos.video(job)
+        path = await videos.video(job)
         return _file(request, job, _File(path, path.suffix))
 
     async def poster(self, request: Request) -> Response:
@@ -395,7 +397,7 @@ def _status(error: HunyuanUIError) -> int:
         return 409 if error.code == "still_under_way" else 404
     if isinstance(error, SpendLimitError):
         return 409
-    statuses = {"video_missing": 404, "export_busy": 429, "export_failed": 507}
+    statuses = {"video_missing": 404, "export_busy": 429, "export_failed": 507, "video_not_copied": 507}
     return statuses.get(error.code, 422 if isinstance(error, (MediaError, InvalidRequestError)) else 503)
 
 

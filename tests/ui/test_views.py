@@ -429,7 +429,7 @@ async def test_a_deleted_video_is_served_by_nobody_not_even_gradio(
     video, other, *_ = await shelf.listed()
     whose = Visitor.from_token(ALICE)
     jobs = [(await shelf.runner.videos.one(one["id"], whose)) for one in (video, other)]
-    served = [Path(served_copy(job, shelf.runner.videos.video(job), lambda: True)) for job in jobs]
+    served = [Path(served_copy(job, await shelf.runner.videos.video(job), lambda: True)) for job in jobs]
     assert sorted(cache.rglob("*.mp4")) == sorted(served)
     assert (await shelf.ask(f"videos/{video['id']}", BOB, "DELETE")).status_code == 404
     assert served[0].exists()

@@ -1,0 +1,36 @@
+"""A folder of copies that can all be made again: the least recently used go when it is too large."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+
+
+def make_room(folder: Path, most_bytes: int, *, kept_s: float = math.inf, min_free_bytes: int = 0) -> None:
+    """Remove the least recently used files of a folder until it is small enough; half-written ones are left alone.
+
+    Args:
+        folder: Need not be there. A file's time of change is when it was last used.
+        most_bytes: Largest size of all files together; the newest one may be larger.
+        kept_s: How long a file may be left unused, in s.
+        min_free_bytes: With less free space on its disk there is that much less room.
+    """
+    found: list[tuple[float, int, Path]] = []
+    with suppress(OSError):
+        for path in folder.iterdir():
+            with suppress(FileNotFoundError):
+                stat = path.stat()
+                found.append((stat.st_mtime, stat.st_size, path))
+        if min_free_bytes:
+            whole = sum(size for _, size, _ in found)
+            most_bytes = min(most_bytes, whole + shutil.disk_usage(folder).free - min_free_bytes)
+    kept = 0
+    for place, (used_at, size, path) in enumerate(sorted(found, reverse=True)):
+        kept += size
+        is_too_much = kept > most_bytes and place > 0
+        if path.suffix != ".part" and (is_too_much or time.time() - used_at > kept_s):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)

@@ -1,0 +1,280 @@
+"""BucketLibrary: finished videos in a bucket; the folder of a data folder is where they are made and waited with."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from hunyuan_ui import log
+from hunyuan_ui.checkpoint import checkpoint
+from hunyuan_ui.errors import MediaError, StorageError, reason
+from hunyuan_ui.file_type import BY_SUFFIX
+from hunyuan_ui.files import MIN_FREE_BYTES, is_disk_full
+from hunyuan_ui.job import Job, is_id
+from hunyuan_ui.library.bounded_folder import make_room
+from hunyuan_ui.library.bucket import Bucket, Digest
+from hunyuan_ui.library.library import VideoLibrary, job_of
+
+CACHE_BYTES: Final = 1024 * 1024 * 1024
+_READ_AT_ONCE: Final = 16  # sidecars, at a start
+_POSTER: Final = ".webp"
+_SIDECAR: Final = ".json"
+
+
+class BucketLibrary(VideoLibrary):
+    """A library whose finished videos lie in a bucket, under the names that they have in a folder.
+
+    A finished video is made in the folder, written to the bucket, and moved to the cache. What the bucket has comes
+    back to the cache when somebody wants to see it. The least recently used goes when the cache is full.
+
+    Args:
+        folder: Where videos are made; those that were finished before there was a bucket stay there.
+        cache: Copies of what the bucket has, made when they are needed.
+        bucket: Closed by `close`.
+        cache_bytes: Largest size of the cache in bytes, the newest file apart.
+    """
+
+    def __init__(self, folder: Path, cache: Path, bucket: Bucket, *, cache_bytes: int = CACHE_BYTES) -> None:
+        super().__init__(folder)
+        self._cache = VideoLibrary(cache)
+        self._bucket = bucket
+        self._cache_bytes = cache_bytes
+        self._ids: set[str] = set()  # of the videos in the bucket at the start
+        self._files: set[str] = set()  # of anything there then
+        self._adoptable: dict[str, Job] = {}
+        self._to_delete: set[str] = set()
+        self._coming: dict[str, asyncio.Task[None]] = {}
+        bucket.when_back = self._finish_deletions
+
+    # at a start
+
+    def prepare(self, known: Callable[[], set[str]]) -> None:
+        """Prove that the bucket can be used, and read what it has.
+
+        Args:
+            known: Returns the ids of all jobs in the ledger; of other videos the sidecars are read.
+
+        Raises:
+            SettingsError: The bucket cannot be used.
+            StorageError: It was lost meanwhile.
+        """
+        in_ledger = known()
+        self._bucket.call(self._prepare(in_ledger))
+        for job_id in super().ids():
+            if job_id in self._ids:
+                self._shelve(job_id)  # a stop came between the bucket and the cache
+            elif job_id not in in_ledger and (job := super().finished(job_id)) is not None:
+                self._adoptable[job_id] = job
+        self._make_room()
+
+    def ids(self) -> set[str]:
+        """Return the ids of all videos that were there at the start and need not be in the ledger."""
+        return self._ids | set(self._adoptable)
+
+    def finished(self, job_id: str) -> Job | None:
+        """Return the job that the sidecar of a video in the bucket describes, or of a stray one in the folder."""
+        if job_id in self._adoptable:
+            return self._adoptable[job_id]
+        return self._bucket.call(self._finished(job_id))
+
+    def left_of(self, deleted: set[str]) -> set[str]:
+        """Return which of these ids have a file of any kind, here or in the bucket."""
+        return super().left_of(deleted) | self._cache.left_of(deleted) | (deleted & self._files)
+
+    def sweep(self, keep: set[str]) -> list[str]:
+        """Remove half-written files of jobs that are not in `keep`; return their names."""
+        return super().sweep(keep) + self._cache.sweep(set())
+
+    # what is made
+
+    async def holds(self, job_id: str) -> bool:
+        """Whether a finished video of a job needs no other download: it waits here, or lies in the bucket."""
+        if self._is_here(job_id, (self.folder,)):
+            return True
+        with suppress(StorageError):
+            return await self._bucket.ask(self._finished(job_id)) is not None
+        return False
+
+    async def keep(self, job_id: str, made: Job | None) -> Job | None:
+        """Write what was made to the bucket, where it may lie already; see `VideoLibrary.keep`."""
+        return await self._bucket.ask(self._keep(job_id, made))
+
+    def delete(self, job_id: str) -> None:
+        """Remove all files of a video; those in the bucket when that can be reached again."""
+        super().delete(job_id)
+        self._cache.delete(job_id)
+        self._to_delete.add(job_id)
+        try:
+            self._bucket.call(self._finish_deletions())
+        except StorageError as error:
+            log.trouble("library.delete_waits", code=error.code)
+
+    # what is shown
+
+    def video(self, job_id: str) -> Path:
+        """Return the path of the video here; `bring` makes it be there."""
+        with suppress(MediaError):
+            return super().video(job_id)
+        path = self._cache.video(job_id)
+        _touch(path)
+        return path
+
+    def poster(self, job_id: str) -> Path | None:
+        """Return the poster's path here, drawing it again when the bucket has none; None when that cannot be done."""
+        path = super().poster(job_id) or self._cache.poster(job_id)
+        if path is not None:
+            _touch(path)
+        return path
+
+    def may_have(self, job_id: str) -> bool:
+        """Whether there may be a video: of one in the bucket this is known when it is asked for."""
+        return is_id(job_id)
+
+    async def bring(self, job_id: str, *, poster: bool = False) -> None:
+        """Copy a video, or its poster if there is one, to this machine; nothing happens where it is here."""
+        if not self._is_here(job_id, poster=poster):
+            await self._bucket.ask(self._bring(job_id, poster=poster))
+
+    def bring_now(self, job_id: str) -> None:
+        """Do the same as `bring`; blocks, so it is for threads."""
+        if not self._is_here(job_id):
+            self._bucket.call(self._bring(job_id, poster=False))
+
+    @property
+    def problem(self) -> StorageError | None:
+        """Why the bucket cannot be used just now; None if it can."""
+        return self._bucket.problem
+
+    def close(self) -> None:
+        """Break off what is under way with the bucket."""
+        self._bucket.close()
+
+    # on the bucket's loop
+
+    async def _prepare(self, known: set[str]) -> None:
+        names = await self._bucket.proven()
+        places = [Path(name) for name in names if is_id(Path(name).stem)]
+        self._files = {place.stem for place in places}
+        self._ids = {place.stem for place in places if place.suffix in BY_SUFFIX}
+        slots = asyncio.Semaphore(_READ_AT_ONCE)
+
+        async def read(job_id: str) -> None:
+            async with slots:
+                if (job := await self._finished(job_id)) is not None:
+                    self._adoptable[job_id] = job
+
+        await asyncio.gather(*(read(job_id) for job_id in sorted(self._ids - known)))
+
+    async def _finished(self, job_id: str) -> Job | None:
+        """Return the job of a video in the bucket: its sidecar says whose, and how large the video is."""
+        text = await self._bucket.content(job_id + _SIDECAR)
+        job = None if text is None else job_of(text, job_id)
+        if job is None:
+            return None
+        suffix = job.notes.get("suffix")
+        size = await self._bucket.size(job_id + suffix) if suffix in BY_SUFFIX else None
+        return job if size is not None and size == job.notes.get("size_bytes") else None
+
+    async def _has_video(self, job_id: str) -> bool:
+        return any(await asyncio.gather(*(self._bucket.size(job_id + suffix) for suffix in BY_SUFFIX)))
+
+    async def _keep(self, job_id: str, made: Job | None) -> Job | None:
+        if made is None:
+            return await self._finished(job_id)
+        suffix = str(made.notes["suffix"])
+        for name in (job_id + _POSTER, job_id + _SIDECAR, job_id + suffix):
+            path = self.folder / name
+            if path.is_file() and not await self._write(name, await asyncio.to_thread(path.read_bytes)):
+                await self._write_anew(name, path, made)
+            checkpoint(f"bucket{path.suffix}")
+        await asyncio.to_thread(self._shelve, job_id)
+        checkpoint("bucket.shelved")
+        return made
+
+    async def _write(self, name: str, content: bytes) -> bool:
+        """Write a file and read it back; return False if the name exists with another content.
+
+        Raises:
+            StorageError: `bucket_garbled`: it was written, and is not what was read; it was removed again.
+        """
+        is_new = await self._bucket.put_new(name, content)
+        checkpoint("bucket.written")
+        if await self._bucket.digest(name) == Digest.of(content):
+            return True
+        if not is_new:
+            return False
+        await self._bucket.delete(name)
+        raise StorageError("bucket_garbled")
+
+    async def _write_anew(self, name: str, path: Path, made: Job) -> None:
+        """Write a name that exists with another content, if that never became a video.
+
+        Raises:
+            StorageError: `bucket_conflict`: it belongs to a video that is in the bucket, and is not touched.
+        """
+        if not await self._has_video(made.id):
+            # The rest of a try that ended before its video was there; nobody was ever told of it.
+            await self._bucket.delete(name)
+            if await self._write(name, await asyncio.to_thread(path.read_bytes)):
+                return
+        kept = await self._finished(made.id)
+        if kept is None or kept.sha256 != made.sha256:
+            raise StorageError("bucket_conflict", file=name)
+
+    async def _bring(self, job_id: str, *, poster: bool) -> None:
+        key = job_id + (_POSTER if poster else "")
+        if (task := self._coming.get(key)) is None:
+            task = self._coming[key] = asyncio.ensure_future(self._copy(job_id, poster=poster))
+            task.add_done_callback(lambda _: self._coming.pop(key, None))
+        await asyncio.shield(task)
+
+    async def _copy(self, job_id: str, *, poster: bool) -> None:
+        for suffix in (_POSTER,) if poster else BY_SUFFIX:
+            part = self._cache.folder / f"{job_id}.{secrets.token_hex(4)}.part"
+            try:
+                self._cache.folder.mkdir(parents=True, exist_ok=True)
+                if await self._bucket.save(job_id + suffix, part):
+                    part.replace(self._cache.folder / (job_id + suffix))
+                    await asyncio.to_thread(self._make_room)
+                    return
+            except OSError as error:
+                problem = reason("disk_full" if is_disk_full(error) else "file_not_written")
+                raise MediaError("video_not_copied", problem=problem) from None
+            finally:
+                part.unlink(missing_ok=True)
+        if poster:
+            await self._copy(job_id, poster=False)  # it is drawn from the video
+
+    async def _finish_deletions(self) -> None:
+        for job_id in sorted(self._to_delete):
+            await self._bucket.delete(*(job_id + suffix for suffix in (_POSTER, _SIDECAR, *BY_SUFFIX)))
+            self._to_delete.discard(job_id)
+
+    # files here
+
+    def _is_here(self, job_id: str, places: tuple[Path, ...] = (), *, poster: bool = False) -> bool:
+        suffixes = (_POSTER,) if poster else tuple(BY_SUFFIX)
+        places = places or (self.folder, self._cache.folder)
+        return any((place / f"{job_id}{suffix}").is_file() for place in places for suffix in suffixes)
+
+    def _shelve(self, job_id: str) -> None:
+        """Move what the bucket has from the folder to the cache."""
+        self._cache.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / f"{job_id}{_SIDECAR}").unlink(missing_ok=True)
+        for suffix in (_POSTER, *BY_SUFFIX):
+            with suppress(FileNotFoundError):
+                path = self.folder / f"{job_id}{suffix}"
+                path.replace(self._cache.folder / path.name)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        make_room(self._cache.folder, self._cache_bytes, min_free_bytes=2 * MIN_FREE_BYTES)
+
+
+def _touch(path: Path) -> None:
+    with suppress(OSError):
+        path.touch()

@@ -1,0 +1,115 @@
+"""A bucket on a loopback port: moto's S3, a stand-in for a real store, which can be away, slow, or tell lies."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import boto3
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+SECRET = "s3cr3t-of-the-bucket"
+PREFIX = "of/all-kinds"
+Answer: TypeAlias = "tuple[str, bytes] | None"
+
+
+class _Silent(WSGIRequestHandler):
+    def log_request(self, *_: object) -> None:
+        pass
+
+
+class BucketServer:
+    """S3 with one bucket a test; what is in it stays while it is away."""
+
+    def __init__(self) -> None:
+        self._app: Any = DomainDispatcherApplication(create_backend_app)
+        self._server: BaseWSGIServer | None = None
+        self.port = 0
+        self.bucket = ""
+        self.asked: list[tuple[str, str]] = []
+        self.behave: Callable[[str, str], Answer] = lambda *_: None
+        self.garble: Callable[[str, str], bool] = lambda *_: False
+        self.slow_s = 0.0
+        self.start()
+
+    def begin(self) -> None:
+        """Have a new bucket, and behave well."""
+        if self._server is None:
+            self.start()
+        self.behave, self.garble, self.slow_s = lambda *_: None, lambda *_: False, 0.0
+        self.bucket = f"videos-{uuid4().hex[:12]}"
+        self.client.create_bucket(Bucket=self.bucket)
+        self.asked.clear()
+
+    @property
+    def url(self) -> str:
+        """The setting that leads to a part of this test's bucket."""
+        return f"s3://{self.bucket}/{PREFIX}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The store's own variables."""
+        return {
+            "AWS_ACCESS_KEY_ID": "AKIDOFTHETESTS",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_METADATA_ENDPOINT": "http://127.0.0.1:1",
+        }
+
+    @property
+    def client(self) -> Any:
+        """Another program's way to the bucket."""
+        keys = {"aws_access_key_id": "AKIDOFTHETESTS", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+        return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self.port}", **keys)
+
+    def files(self) -> dict[str, bytes]:
+        """Return the content of everything below the prefix, by the name below it."""
+        client = self.client
+        return {
+            name: client.get_object(Bucket=self.bucket, Key=f"{PREFIX}/{name}")["Body"].read() for name in self.names()
+        }
+
+    def names(self) -> set[str]:
+        """Return the names below the prefix."""
+        found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=f"{PREFIX}/").get("Contents", [])
+        return {entry["Key"].removeprefix(f"{PREFIX}/") for entry in found}
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file, over what is there."""
+        self.client.put_object(Bucket=self.bucket, Key=f"{PREFIX}/{name}", Body=content)
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        self.client.delete_object(Bucket=self.bucket, Key=f"{PREFIX}/{name}")
+
+    def start(self) -> None:
+        """Be there, at the same address as before."""
+        self._server = make_server("127.0.0.1", self.port, self._answer, threaded=True, request_handler=_Silent)
+        self.port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        """Be away: connections are refused."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if self.bucket not in path or "boto" in environ.get("HTTP_USER_AGENT", "").lower():
+            return self._app(environ, start_response)
+        self.asked.append((method, path))
+        time.sleep(self.slow_s)
+        if (told := self.behave(method, path)) is not None:
+            status, body = told
+            start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+            return [body]
+        whole = list(self._app(environ, start_response))
+        return [bytes(byte ^ 1 for byte in part) for part in whole] if self.garble(method, path) else whole

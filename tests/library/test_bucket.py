@@ -1,0 +1,386 @@
+"""Finished videos in a bucket (moto's S3 on loopback, a stand-in): written once, read back, brought when needed."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.errors import MediaError, StorageError
+from hunyuan_ui.job import Job, JobStatus, Phase, new_id
+from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.jobs import job_run as job_run
+from hunyuan_ui.library import bucket as door
+from hunyuan_ui.library import bucket_library as bucket_library
+from hunyuan_ui.library.bucket import Bucket, BucketLimits, Digest
+from hunyuan_ui.library.conversions import Export
+from hunyuan_ui.library.library import file_sha256
+from hunyuan_ui.words import words
+from tests.bucket_server import SECRET, BucketServer
+from tests.faults.conftest import impatient as impatient
+from tests.faults.conftest import service as service
+from tests.faults.rig import OWNER, Rig, click, ended, next_job_works, until
+from tests.faults.service import PaidService, pictures, video_of
+from tests.seen import seen
+
+pytestmark = pytest.mark.anyio
+
+QUICK = BucketLimits(connect_s=1.0, answer_s=2.0, rest_s=0.05)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for a bucket as long as a real one deserves."""
+    monkeypatch.setattr(door, "LIMITS", QUICK)
+
+
+@pytest.fixture
+def rig(tmp_path: Path, service: PaidService, bucket: BucketServer) -> Rig:
+    """Opens runners on one data folder with a bucket."""
+    return Rig(tmp_path / "data", service.origin, settings={"videos_url": bucket.url, "daily_limit_usd": 1000.0})
+
+
+def here(rig: Rig) -> set[str]:
+    """Return the names of the files that wait in the folder."""
+    return {path.name for path in (rig.folder / "videos").iterdir()}
+
+
+def cached(rig: Rig) -> set[str]:
+    return {path.name for path in (rig.folder / "cache").iterdir()}
+
+
+async def made(runner: JobRunner) -> Job:
+    job = await ended(runner, await click(runner))
+    assert job.status is JobStatus.DONE, job.problem
+    return job
+
+
+async def waits(runner: JobRunner, job_id: str, code: str) -> None:
+    """Wait until a job waits for the bucket, and says why."""
+
+    def has_said() -> bool:
+        note = seen(runner, job_id, OWNER).note
+        return note is not None and note.code == code
+
+    await until(has_said)
+    view = seen(runner, job_id, OWNER)
+    assert (view.job.status, view.phase) == (JobStatus.DOWNLOADING, Phase.DOWNLOADING)
+    assert view.note is not None
+    assert "{" not in words().sentence(view.note)
+
+
+# writing
+
+
+async def test_a_finished_video_lies_in_the_bucket_under_the_folders_names(rig: Rig, bucket: BucketServer) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        files = bucket.files()
+        assert set(files) == {f"{job.id}{suffix}" for suffix in (".mp4", ".webp", ".json")}
+        assert Digest.of(files[f"{job.id}.mp4"]).sha256 == job.sha256
+        assert json.loads(files[f"{job.id}.json"])["sha256"] == job.sha256
+        assert pictures(files[f"{job.id}.mp4"]) == pictures(video_of(job.request.prompt))
+        assert here(rig) == set()
+        assert cached(rig) == {f"{job.id}.mp4", f"{job.id}.webp"}
+        path = await runner.videos.video(job)
+        assert job.request.prompt.encode() in path.read_bytes()  # its settings are in the file
+        # The video comes last and is read back before anything is done with it.
+        writes = [path.rpartition(".")[2] for method, path in bucket.asked if method == "PUT" and job.id in path]
+        assert writes == ["webp", "json", "mp4"]
+        assert bucket.asked.count(("GET", f"/{bucket.bucket}/of/all-kinds/{job.id}.mp4")) == 1
+
+
+async def test_what_another_program_has_put_there_is_never_overwritten(
+    rig: Rig, bucket: BucketServer, service: PaidService
+) -> None:
+    job_id = new_id()
+    for suffix in (".mp4", ".webp", ".json"):
+        bucket.put(f"{job_id}{suffix}", b"of somebody else")
+    before = bucket.files()
+    async with rig.running() as runner:
+        await click(runner, job_id)
+        await waits(runner, job_id, "bucket_conflict")
+        assert bucket.files() == before
+        for name in before:
+            bucket.remove(name)
+        job = await ended(runner, job_id)
+        assert job.status is JobStatus.DONE
+    assert Digest.of(bucket.files()[f"{job_id}.mp4"]).sha256 == job.sha256
+    assert sum(service.billed().values()) == 1
+
+
+async def test_the_rest_of_a_try_without_a_video_makes_room(rig: Rig, bucket: BucketServer) -> None:
+    job_id = new_id()
+    for suffix in (".webp", ".json"):
+        bucket.put(f"{job_id}{suffix}", b"half")
+    async with rig.running() as runner:
+        await click(runner, job_id)
+        job = await ended(runner, job_id)
+        assert job.status is JobStatus.DONE
+    assert json.loads(bucket.files()[f"{job_id}.json"])["sha256"] == job.sha256
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".json", ".mp4"])
+async def test_what_comes_back_other_than_it_was_written_is_not_done(
+    rig: Rig, bucket: BucketServer, service: PaidService, suffix: str
+) -> None:
+    async with rig.running() as runner:
+        bucket.garble = lambda method, path: method == "GET" and path.endswith(suffix)
+        job_id = await click(runner)
+        await waits(runner, job_id, "bucket_garbled")
+        assert f"{job_id}.mp4" in here(rig)
+        bucket.garble = lambda *_: False
+        job = await ended(runner, job_id)
+        assert job.status is JobStatus.DONE
+        assert Digest.of(bucket.files()[f"{job_id}.mp4"]).sha256 == job.sha256
+    assert sum(service.billed().values()) == 1
+
+
+async def test_the_bucket_goes_away_and_comes_back(
+    rig: Rig, bucket: BucketServer, service: PaidService, lines: io.StringIO
+) -> None:
+    async with rig.running() as runner:
+        first = await made(runner)
+        bucket.stop()
+        jobs = [await click(runner) for _ in range(5)]
+        for job_id in jobs:
+            await waits(runner, job_id, "bucket_away_sent")
+        assert runner.notice is not None
+        assert runner.notice.code == "bucket_away"
+        assert runner.problem is None
+        assert (await runner.videos.video(first)).is_file()  # what is here can be seen
+        files = sum(one.path.startswith("/files/") for one in service.requests)
+        await until(lambda: lines.getvalue().count("job.fetch_failed") > 30)
+        assert sum(one.path.startswith("/files/") for one in service.requests) == files  # nothing comes twice
+        bucket.start()
+        for job_id in jobs:
+            assert (await ended(runner, job_id)).status is JobStatus.DONE
+        await until(lambda: runner.notice is None)
+        await next_job_works(runner)
+    assert len([name for name in bucket.files() if name.endswith(".mp4")]) == 7
+    assert sum(service.billed().values()) == 7
+    events = [json.loads(line)["event"] for line in lines.getvalue().splitlines()]
+    assert events.count("bucket.away") == events.count("bucket.back") == 1
+    assert SECRET not in lines.getvalue()
+
+
+async def test_a_bucket_that_is_away_for_a_week_loses_nothing(
+    rig: Rig, bucket: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_run, "FILE_LIFE_S", -1.0)
+    monkeypatch.setattr(job_run, "HOPELESS_AFTER", 2)
+    async with rig.running() as runner:
+        bucket.stop()
+        job_id = await click(runner)
+        await waits(runner, job_id, "bucket_away_sent")
+        asked = len(bucket.asked)
+        await asyncio.sleep(1.0)
+        assert seen(runner, job_id, OWNER).job.status is JobStatus.DOWNLOADING
+        assert len(bucket.asked) == asked
+        bucket.start()
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+
+
+REFUSALS = {
+    "keys": ("403 Forbidden", b"<Error><Code>SignatureDoesNotMatch</Code></Error>"),
+    "gone": ("404 Not Found", b"<Error><Code>NoSuchBucket</Code></Error>"),
+    "region": ("400 Bad Request", b"<Error><Code>AuthorizationHeaderMalformed</Code></Error>"),
+}
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+async def test_a_bucket_that_refuses_is_told_to_the_owner_and_tried_again(
+    rig: Rig, bucket: BucketServer, why: str
+) -> None:
+    async with rig.running() as runner:
+        bucket.behave = lambda method, _: REFUSALS[why] if method == "PUT" else None
+        job_id = await click(runner)
+        await waits(runner, job_id, "bucket_refuses_sent")
+        assert runner.notice is not None
+        assert runner.notice.code == "bucket_refuses"
+        bucket.behave = lambda *_: None
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+        assert runner.notice is None
+
+
+# seeing
+
+
+async def test_what_is_not_here_is_brought_once_for_many(rig: Rig, bucket: BucketServer) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        shutil.rmtree(rig.folder / "cache")
+        bucket.asked.clear()
+        bucket.slow_s = 0.2
+        paths = await asyncio.gather(*(runner.videos.video(job) for _ in range(10)))
+        assert {file_sha256(path) for path in paths} == {job.sha256}
+        assert len([1 for method, path in bucket.asked if method == "GET" and path.endswith(".mp4")]) == 1
+        poster = await runner.videos.poster(job)
+        assert poster.read_bytes() == bucket.files()[f"{job.id}.webp"]
+        runner.videos.exports._min_free_bytes = 0
+        assert (await runner.videos.export(job, Export("png"))).stat().st_size > 0
+        assert cached(rig) == {f"{job.id}.mp4", f"{job.id}.webp"}
+
+
+async def test_a_poster_that_is_nowhere_is_drawn_from_the_video(rig: Rig, bucket: BucketServer) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        shutil.rmtree(rig.folder / "cache")
+        bucket.remove(f"{job.id}.webp")
+        assert (await runner.videos.poster(job)).stat().st_size > 0
+
+
+async def test_what_is_away_or_gone_is_said_and_not_half_there(rig: Rig, bucket: BucketServer) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        shutil.rmtree(rig.folder / "cache")
+        bucket.stop()
+        with pytest.raises(StorageError, match="bucket_away"):
+            await runner.videos.video(job)
+        with pytest.raises(StorageError, match="bucket_away"):
+            runner.videos.path_of(job)
+        bucket.start()
+        await until(lambda: runner.notice is None)
+        bucket.remove(f"{job.id}.mp4")
+        with pytest.raises(MediaError, match="video_missing"):
+            await runner.videos.video(job)
+        assert cached(rig) == set()
+
+
+async def test_the_cache_stays_within_its_bound_and_the_least_recently_used_goes(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig.running() as runner:
+        library: Any = runner._services.library
+        jobs = [await made(runner)]
+        size = sum(path.stat().st_size for path in (rig.folder / "cache").iterdir())
+        library._cache_bytes = 3 * size + size // 2
+        for age in range(9):
+            jobs.append(await made(runner))
+            for path in (rig.folder / "cache").iterdir():
+                os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 10 - age))
+            await runner.videos.video(jobs[0])  # the first one is looked at again and again
+        assert sum(path.stat().st_size for path in (rig.folder / "cache").iterdir()) <= library._cache_bytes
+        assert f"{jobs[0].id}.mp4" in cached(rig)
+        assert f"{jobs[-1].id}.mp4" in cached(rig)
+        assert f"{jobs[1].id}.mp4" not in cached(rig)
+        assert file_sha256(await runner.videos.video(jobs[1])) == jobs[1].sha256
+        library._cache_bytes = 0
+        path = await runner.videos.video(jobs[2])
+        assert file_sha256(path) == jobs[2].sha256  # the one that is asked for is there, however small the bound
+        assert cached(rig) == {f"{jobs[2].id}.mp4"}
+
+
+# deleting
+
+
+async def test_a_deleted_video_is_gone_from_bucket_and_cache(rig: Rig, bucket: BucketServer) -> None:
+    async with rig.running() as runner:
+        job, other = await made(runner), await made(runner)
+        await runner.delete(job.id, OWNER)
+        assert {name[:32] for name in bucket.files()} == {other.id}
+        assert {name[:32] for name in cached(rig)} == {other.id}
+
+
+async def test_a_deletion_while_the_bucket_is_away_is_done_when_it_is_back(rig: Rig, bucket: BucketServer) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        bucket.stop()
+        await runner.delete(job.id, OWNER)
+        assert cached(rig) == set()
+        assert await runner.jobs(OWNER) == []
+        bucket.start()
+        await until(lambda: bucket.names() == set())
+
+
+async def test_a_deletion_that_was_broken_off_is_finished_at_the_next_start(rig: Rig, bucket: BucketServer) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        bucket.stop()
+        await runner.delete(job.id, OWNER)
+    bucket.start()
+    assert len(bucket.files()) == 3
+    async with rig.running() as runner:
+        assert bucket.files() == {}
+        assert await runner.jobs(OWNER) == []
+
+
+# starts
+
+
+async def test_a_lost_ledger_is_rebuilt_from_the_bucket(rig: Rig, bucket: BucketServer) -> None:
+    async with rig.running() as runner:
+        jobs = [await made(runner) for _ in range(3)]
+    for name in ("not-an-id.mp4", f"{new_id()}.mp4", f"{new_id()}.json", "folder/x.mp4"):
+        bucket.put(name, b"of somebody else")
+    hostile = new_id()
+    sidecar = json.loads(bucket.files()[f"{jobs[0].id}.json"])
+    bucket.put(f"{hostile}.mp4", b"x")
+    bucket.put(f"{hostile}.json", json.dumps({**sidecar, "id": hostile, "notes": {"suffix": "/../x"}}).encode())
+    shutil.rmtree(rig.folder)
+    async with rig.running() as runner:
+        found = {job.id: job for job in await runner.jobs(OWNER)}
+        assert set(found) == {job.id for job in jobs}
+        for job in jobs:
+            known = found[job.id]
+            assert (known.status, known.sha256, known.request) == (JobStatus.DONE, job.sha256, job.request)
+            assert known.cost_microusd == job.cost_microusd
+            assert file_sha256(await runner.videos.video(known)) == job.sha256
+        assert (await runner.spending()).spent_total_usd == pytest.approx(3 * 1.46)
+        await next_job_works(runner)
+
+
+async def test_videos_from_before_there_was_a_bucket_stay_where_they_are(
+    rig: Rig, bucket: BucketServer, tmp_path: Path
+) -> None:
+    rig.settings = {**rig.settings, "videos_url": None}
+    async with rig.running() as runner:
+        job = await made(runner)
+    rig.settings = {**rig.settings, "videos_url": bucket.url}
+    (rig.folder / "videos").rename(tmp_path / "videos")
+    shutil.rmtree(rig.folder)
+    rig.folder.mkdir()
+    (tmp_path / "videos").rename(rig.folder / "videos")
+    async with rig.running() as runner:
+        (known,) = await runner.jobs(OWNER)
+        assert file_sha256(await runner.videos.video(known)) == job.sha256
+        assert (await runner.videos.poster(known)).is_file()
+        await next_job_works(runner)
+        await runner.delete(job.id, OWNER)
+        assert here(rig) == set()
+
+
+async def test_a_bucket_that_hangs_holds_up_neither_the_page_nor_a_stop(rig: Rig, bucket: BucketServer) -> None:
+    runner = rig.open()
+    await runner.start()
+    gate = threading.Event()
+
+    def hang(method: str, _: str) -> None:
+        if method == "PUT":
+            gate.wait(30)
+
+    bucket.behave = hang
+    job_id = await click(runner)
+    await until(lambda: ("PUT", f"/{bucket.bucket}/of/all-kinds/{job_id}.webp") in bucket.asked)
+    began = time.monotonic()
+    assert (await runner.spending()).problem is None
+    await runner.stop()
+    assert time.monotonic() - began < 5.0
+    gate.set()
+    async with rig.running() as runner:
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+
+
+def test_nothing_is_asked_after_the_end(bucket: BucketServer) -> None:
+    one = Bucket(bucket.url)
+    one.close()
+    with pytest.raises(StorageError, match="stopping"):
+        one.call(one.size("x"))
