@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
-import shutil
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,25 +15,33 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.endpoint.history import PastRequest
-from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError, StorageError
+from hunyuan_ui.errors import SpendLimitError, StorageError
 from hunyuan_ui.job import OWNER as ACCOUNT
-from hunyuan_ui.job import Job, JobStatus, Payer, Phase, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.job import Job, JobStatus, Phase, new_id
 from hunyuan_ui.jobs.history import SpendingHistory
-from hunyuan_ui.jobs.my_videos import Wish
 from hunyuan_ui.ledger import Ledger
 from tests.faults import oracle
 from tests.faults.kill import Program, nursery
-from tests.faults.rig import KEY, SHORT_GETS, STRANGER, Rig, click, kill, prompt_of, until
-from tests.faults.service import COST_USD, FILE, LIST, STATUS, Envelope, PaidService, pictures, video_of
+from tests.faults.rig import KEY, SHORT_GETS, Rig, prompt_of, until
+from tests.faults.service import COST_USD, LIST, STATUS, Envelope, PaidService, pictures, video_of
+from tests.faults.wiped import (
+    DAY_S,
+    LIMIT_USD,
+    PUBLIC,
+    at_rest,
+    done,
+    killed,
+    refusal,
+    service_again,
+    spent_usd,
+    visit,
+    wipe,
+)
+from tests.faults.wiped import wiped as wiped
 from tests.raw_service import Received, Reply, answer, cut, html, silence
 from tests.seen import seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
-
-LIMIT_USD = 5.0
-PUBLIC: dict[str, Any] = {"share": True, "daily_limit_usd": LIMIT_USD, "storage": "wiped"}
-DAY_S = 86_400
 
 ENVELOPES: dict[str, Envelope] = {
     "list": lambda rows, _: rows,
@@ -63,53 +69,6 @@ UNREADABLE: dict[str, Reply] = {
     "cut": cut({"data": [{"request_id": "2c7f59ea-13f1-402c-9353-915a2b5a2124"}]}, 40),
     "half a list": cut(b'{"data": []}', 8, framing="none", content_type="application/json"),
 }
-
-
-@pytest.fixture(autouse=True)
-def wiped(rig: Rig, service: PaidService) -> None:
-    rig.settings = PUBLIC
-    service.history_key = KEY
-
-
-def spent_usd(service: PaidService) -> float:
-    """Return what the service has billed to the owner's key."""
-    paid = [one for one in service.requests if one.method == "POST" and one.headers["x-api-key"] == KEY]
-    return len(paid) * COST_USD
-
-
-def wipe(rig: Rig) -> None:
-    shutil.rmtree(rig.folder)
-
-
-async def visit(runner: JobRunner, job_id: str | None = None, **options: Any) -> str:
-    """Click as somebody who was never here."""
-    return await click(runner, job_id, Visitor.from_token(new_id()), **options)
-
-
-async def refusal(runner: JobRunner, **options: Any) -> str:
-    with pytest.raises(SpendLimitError) as caught:
-        await visit(runner, **options)
-    return caught.value.code
-
-
-async def at_rest(runner: JobRunner) -> None:
-    await until(lambda: not runner._dispatcher.live)
-
-
-async def done(runner: JobRunner, *, payer: Payer = "owner") -> dict[str, bytes]:
-    """Return the pictures of each finished video by its prompt."""
-    jobs = [
-        job for job in await runner.owner.everything(ACCOUNT) if job.status is JobStatus.DONE and job.payer == payer
-    ]
-    return {job.request.prompt: pictures((await runner.video_path(job.id, ACCOUNT)).read_bytes()) for job in jobs}
-
-
-@asynccontextmanager
-async def killed(rig: Rig) -> AsyncIterator[JobRunner]:
-    runner = rig.open()
-    await runner.start()
-    yield runner
-    await kill(runner)
 
 
 # the history can be read
@@ -337,11 +296,6 @@ async def test_while_the_history_cannot_be_read_the_key_rests_and_all_else_works
     assert spent_usd(service) == COST_USD
 
 
-def service_again(service: PaidService) -> Reply:
-    """Return the reply of the list when it works."""
-    return Reply(lambda wire, received: service.behave(received).act(wire, received))
-
-
 async def test_a_ledger_that_cannot_be_read_after_the_history_leaves_the_key_resting_until_it_can(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,170 +385,3 @@ async def test_what_waits_in_a_ledger_that_is_still_there_is_not_sent_before_the
         await at_rest(runner)
         assert (await runner.view(waiting, ACCOUNT)).job.status is JobStatus.DONE
     assert spent_usd(service) == 2 * COST_USD
-
-
-# the owner's word
-
-
-async def test_the_owner_says_what_was_spent_and_spending_goes_on(rig: Rig, service: PaidService) -> None:
-    service.on("GET", LIST, html(502))
-    async with rig.running() as runner:
-        await runner.owner.say_spent(ACCOUNT, 2.0)
-        assert (await runner.spending()).spent_today_usd == 2.0
-        assert not runner.owner.history_state(ACCOUNT).key_rests
-        await visit(runner)
-        await at_rest(runner)
-        assert await refusal(runner) == "over_daily_limit"
-        assert (await runner.owner.days(ACCOUNT))[-1].spent_microusd == pytest.approx((2.0 + COST_USD) * 1e6)
-    async with rig.running() as runner:  # it was not wiped, so the word still holds
-        assert await refusal(runner) == "over_daily_limit"
-        assert not await runner.owner.is_paused(ACCOUNT)
-    rig.settings = {**PUBLIC, "storage": "lax"}  # its last moments may be
-    async with rig.running() as runner:
-        assert await refusal(runner) == "history_unread"
-    wipe(rig)
-    async with rig.running() as runner:
-        assert await refusal(runner) == "history_unread"
-
-
-async def test_a_second_word_replaces_the_first_and_what_is_settled_here_is_part_of_it(
-    rig: Rig, service: PaidService
-) -> None:
-    service.on("GET", LIST, html(502))
-    async with rig.running() as runner:
-        await runner.owner.say_spent(ACCOUNT, 1.0)
-        await runner.owner.say_spent(ACCOUNT, 0.5)
-        assert (await runner.spending()).spent_today_usd == 0.5
-        await visit(runner)
-        await at_rest(runner)
-        await runner.owner.say_spent(ACCOUNT, 3.0)
-        assert (await runner.spending()).spent_today_usd == 3.0
-        await runner.owner.say_spent(ACCOUNT, 0)
-        assert (await runner.spending()).spent_today_usd == COST_USD
-
-
-@pytest.mark.parametrize("usd", [-0.01, 1_000_001, float("nan"), float("inf"), "3", True, None])
-async def test_what_is_no_amount_is_refused_and_the_key_rests_on(rig: Rig, service: PaidService, usd: Any) -> None:
-    service.on("GET", LIST, html(502))
-    async with rig.running() as runner:
-        with pytest.raises(InvalidRequestError):
-            await runner.owner.say_spent(ACCOUNT, usd)
-        assert await refusal(runner) == "history_unread"
-        assert (await runner.owner.everything(ACCOUNT)) == []
-
-
-async def test_what_the_history_names_after_all_is_not_counted_beside_the_owners_word(
-    rig: Rig, service: PaidService
-) -> None:
-    async with rig.running() as runner:
-        await visit(runner)
-        await at_rest(runner)
-    wipe(rig)
-    noon = time.time() // DAY_S * DAY_S + DAY_S / 2
-    rig.now = lambda: noon
-    (request_id,) = service.past
-    service.past[request_id]["created_at"] = noon - 7200
-    service.on("GET", LIST, html(502))
-    async with rig.running() as runner:
-        await runner.owner.say_spent(ACCOUNT, 2.0)
-        service.on("GET", LIST, service_again(service))
-        await until(lambda: runner.owner.history_state(ACCOUNT).is_read)
-        await at_rest(runner)
-        assert len(await done(runner)) == 1
-        assert (await runner.spending()).spent_today_usd == pytest.approx(2.0)
-
-
-# who may
-
-
-async def asked(runner: JobRunner, ask: str, visitor: Visitor) -> object:
-    found = getattr(runner.owner, ask)(visitor, *([1.0] if ask == "say_spent" else []))
-    return await found if hasattr(found, "__await__") else found
-
-
-@pytest.mark.parametrize("ask", ["find_videos", "history_state", "say_spent"])
-async def test_a_stranger_is_told_and_believed_nothing(rig: Rig, service: PaidService, ask: str) -> None:
-    async with rig.running() as runner:
-        for visitor in (STRANGER, runner.owner.seen_as(STRANGER)):
-            with pytest.raises(AccessError):
-                await asked(runner, ask, visitor)
-
-
-async def test_who_proved_to_be_the_owner_sees_what_came_back_and_no_strangers_video(
-    rig: Rig, service: PaidService
-) -> None:
-    async with rig.running() as runner:
-        await visit(runner)
-        await at_rest(runner)
-    wipe(rig)
-    async with rig.running() as runner:
-        own = await visit(runner, payer="nobody")
-        await at_rest(runner)
-        owner = await runner.owner.prove(STRANGER, KEY)
-        for is_everybody in (False, True):
-            videos, has_more = await runner.videos.find(owner, Wish(is_everybody=is_everybody))
-            assert [video.request.prompt for video in videos] == list(service.posts())[:1]
-            assert not has_more
-        assert (await runner.videos.one(videos[0].id, owner)).visitor == ACCOUNT.id
-        with pytest.raises(AccessError):
-            await runner.videos.one(own, owner)
-        stranger = Visitor.from_token(new_id())
-        with pytest.raises(AccessError):
-            await runner.videos.one(videos[0].id, stranger)
-        assert await runner.videos.find(stranger) == ([], False)
-        await runner.delete(videos[0].id, owner)
-        assert await runner.videos.find(owner) == ([], False)
-
-
-async def test_a_private_run_whose_folder_was_lost_finds_its_videos_when_asked(rig: Rig, service: PaidService) -> None:
-    rig.settings = {}
-    async with rig.running() as runner:
-        for _ in range(2):
-            await click(runner)
-        await at_rest(runner)
-    wipe(rig)
-    async with rig.running() as runner:
-        await click(runner, payer="owner")
-        await at_rest(runner)
-        assert len(await runner.owner.everything(ACCOUNT)) == 1  # nothing comes by itself
-        assert service.count("GET", "&model_name=hunyuan-video") == 0
-        assert not runner.owner.history_state(ACCOUNT).is_needed
-        assert await runner.owner.find_videos(ACCOUNT) == 2
-        await at_rest(runner)
-        videos, _ = await runner.videos.find(Visitor.from_token(new_id(), is_owner=True), Wish(is_everybody=True))
-        assert len(videos) == 3
-        assert await runner.owner.find_videos(ACCOUNT) == 0
-
-
-@pytest.mark.parametrize(
-    ("settings", "is_needed"),
-    [
-        (PUBLIC, True),
-        ({**PUBLIC, "storage": "lax"}, True),
-        ({**PUBLIC, "storage": "kept"}, False),
-        ({**PUBLIC, "share": False}, False),
-        ({**PUBLIC, "share": False, "server_name": "0.0.0.0"}, True),
-        ({**PUBLIC, "share": False, "is_space": True}, True),
-        ({**PUBLIC, "daily_limit_usd": None}, False),
-        ({**PUBLIC, "api_key": None}, False),
-    ],
-)
-async def test_the_history_is_asked_only_where_the_ledger_may_have_forgotten(
-    rig: Rig, service: PaidService, settings: dict[str, Any], is_needed: bool
-) -> None:
-    rig.settings = settings
-    async with rig.running() as runner:
-        assert runner.owner.history_state(ACCOUNT).is_needed == is_needed
-    assert (service.count("GET", "&model_name=hunyuan-video") > 0) == is_needed
-
-
-async def test_a_file_that_is_gone_is_named_lost_and_stays_counted(rig: Rig, service: PaidService) -> None:
-    async with rig.running() as runner:
-        await visit(runner)
-        await at_rest(runner)
-    wipe(rig)
-    service.on("GET", FILE, answer(404))
-    async with rig.running() as runner:
-        await at_rest(runner)
-        assert [job.status for job in (await runner.owner.everything(ACCOUNT))] == [JobStatus.LOST]
-        assert (await runner.spending()).spent_today_usd == COST_USD
