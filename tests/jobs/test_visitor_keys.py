@@ -3,90 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from unittest.mock import AsyncMock
 
 import httpx
 import pytest
 
 from hunyuan_ui import access_code as access_code
 from hunyuan_ui.access_code import OF_AN_ADDRESS
-from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError, HunyuanUIError, SpendLimitError
-from hunyuan_ui.estimate import estimate
-from hunyuan_ui.files import DataFolder
-from hunyuan_ui.job import JobStatus, Payer, Phase, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, build_runner, services
+from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError
+from hunyuan_ui.job import JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.jobs.visitor_keys import GOOD_FOR_S, KEPT_AFTER_LEAVING_S, KEPT_S, KeyRing
-from hunyuan_ui.limits import MOST_WAITING, MOST_WAITING_OF_ONE
-from hunyuan_ui.local_endpoint.app import create_app
-from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.words import words
-from tests.fake_service import Answer, FakeService, answer, failure
+from tests.fake_service import FakeService, answer, failure
+from tests.jobs.one_page import FOX, KEY, NEIGHBOUR, OWN_KEY, VISITOR, made, refusal, running, until
+from tests.jobs.one_page import impatient as impatient
+from tests.jobs.one_page import private as private
+from tests.jobs.one_page import public as public
+from tests.jobs.one_page import service as service
 from tests.seen import seen
 from tests.stored_jobs import ALICE, BOB, Clock, job
 
 pytestmark = pytest.mark.anyio
-
-VISITOR = Visitor.from_token("a" * 32)
-NEIGHBOUR = Visitor.from_token("b" * 32)
-KEY = "SG_00112233aabbccdd"
-OWN_KEY = "SG_ffff0000ffff0000"
-FOX = VideoRequest.parse({"prompt": "a fox"})
-SMALL = VideoRequest.parse({"prompt": "a fox", "width": 64, "height": 64, "video_length": 5, "infer_steps": 2})
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let waits that protect a real service pass at once."""
-    monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
-
-
-@pytest.fixture
-def service() -> FakeService:
-    return FakeService()
-
-
-@pytest.fixture
-def private(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", api_key=Secret(KEY), poll_interval_s=0.002)
-
-
-@pytest.fixture
-def public(private: Settings) -> Settings:
-    return replace(private, share=True, daily_limit_usd=100.0)
-
-
-@asynccontextmanager
-async def running(settings: Settings, service: FakeService) -> AsyncIterator[JobRunner]:
-    folder = DataFolder(settings.data_dir, min_free_bytes=0)
-    runner = build_runner(settings, client=service.client(), download=service.download, folder=folder)
-    await runner.start()
-    try:
-        yield runner
-    finally:
-        await runner.stop()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async def hold() -> None:
-        while not condition():  # noqa: ASYNC110 - the runner has no event for every state
-            await asyncio.sleep(0.002)
-
-    await asyncio.wait_for(hold(), 10)
-
-
-async def made(runner: JobRunner, visitor: Visitor = VISITOR, payer: Payer | None = None) -> str:
-    """Return the id of a job that has ended with its video."""
-    job_id = new_id()
-    await runner.submit(job_id, FOX, visitor, payer=payer)
-    assert (await runner.wait(job_id, visitor, 10)).status is JobStatus.DONE
-    return job_id
 
 
 # the ring
@@ -187,15 +126,6 @@ async def test_what_cannot_be_a_key_is_never_sent(public: Settings, service: Fak
             with pytest.raises(AuthenticationError):
                 await runner.submit(new_id(), FOX, VISITOR, own_key=text)
         assert service.asked == []
-
-
-async def refusal(asked: Awaitable[object]) -> str | None:
-    """Return the code of the error that something ends with."""
-    try:
-        await asked
-    except HunyuanUIError as error:
-        return error.code
-    return None
 
 
 @pytest.fixture
@@ -356,261 +286,3 @@ async def test_after_a_restart_an_own_job_waits_for_its_key_and_goes_on_with_it(
         assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
     assert set(keys) == {OWN_KEY}
     assert service.posts == 1
-
-
-# places
-
-
-def held_up(service: FakeService) -> None:
-    """Let the service take no job for a while, so that jobs wait."""
-    service.script("submit", *[answer(429, {"error": "later"}, headers={"retry-after": "600"})] * 999)
-
-
-@asynccontextmanager
-async def busy(settings: Settings, service: FakeService) -> AsyncIterator[JobRunner]:
-    """A runner whose one place in flight is taken for good, so that whatever is sent now waits."""
-    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 100_000)
-    async with running(replace(settings, concurrency=1), service) as runner:
-        first = Visitor.from_token("f" * 32)
-        taken = await runner.submit(new_id(), FOX, first, own_key="SG_9999aaaa9999aaaa")
-        await until(lambda: seen(runner, taken.id, first).job.status is JobStatus.RUNNING)
-        yield runner
-
-
-@pytest.mark.parametrize("way", ["lent", "sent with each", "of ever new visitors", "at once"])
-async def test_one_key_cannot_fill_the_queue_and_a_neighbour_gets_in(
-    public: Settings, service: FakeService, way: str
-) -> None:
-    async with busy(public, service) as runner:
-        if way == "lent":
-            await runner.keys.remember(OWN_KEY, VISITOR)
-
-        async def click(number: int) -> str | None:
-            who = Visitor.from_token(f"{number}") if way != "lent" else VISITOR
-            key = None if way == "lent" else OWN_KEY
-            return await refusal(runner.submit(new_id(), FOX, who, payer="visitor", own_key=key))
-
-        if way == "at once":
-            await runner.keys.check(OWN_KEY, VISITOR)
-            ended = await asyncio.gather(*(click(number) for number in range(30)))
-        elif way == "sent with each":
-            clicks = [runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY) for _ in range(30)]
-            ended = [await refusal(clicked) for clicked in clicks]
-        else:
-            ended = [await click(number) for number in range(30)]
-        assert ended.count(None) == MOST_WAITING_OF_ONE
-        assert set(ended) == {None, "visitor_places"}
-        assert await refusal(runner.submit(new_id(), FOX, NEIGHBOUR, own_key="SG_aaaa0000aaaa0000")) is None
-        assert await refusal(runner.submit(new_id(), FOX, NEIGHBOUR, payer="owner")) is None
-        # What was refused left no key behind.
-        assert len(runner._services.keys._by_job) == MOST_WAITING_OF_ONE + 2
-
-
-async def test_in_private_one_key_may_have_all_the_places(private: Settings, service: FakeService) -> None:
-    async with busy(private, service) as runner:
-        for _ in range(MOST_WAITING_OF_ONE * 3):
-            await runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)
-
-
-async def test_a_place_is_free_again_once_its_job_was_sent_or_taken_back(
-    public: Settings, service: FakeService
-) -> None:
-    async with busy(public, service) as runner:
-        jobs = [await runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY) for _ in range(MOST_WAITING_OF_ONE)]
-        assert await refusal(runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)) == "visitor_places"
-        await runner.cancel(jobs[-1].id, VISITOR)
-        assert await refusal(runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)) is None
-
-
-async def test_a_stranger_who_names_anothers_job_changes_nothing_about_its_key(
-    public: Settings, service: FakeService
-) -> None:
-    held_up(service)
-    async with running(public, service) as runner:
-        stored = await runner.submit(new_id(), FOX, VISITOR, own_key=OWN_KEY)
-        stranger = runner.submit(stored.id, FOX, NEIGHBOUR, own_key="SG_aaaa0000aaaa0000")
-        assert await refusal(stranger) == "not_yours"
-        assert runner._services.keys.for_job(stored) == OWN_KEY
-
-
-# the local preview beside the hosted service
-
-
-@pytest.mark.parametrize(("payer", "status"), [("nobody", JobStatus.DONE), ("visitor", JobStatus.FAILED)])
-async def test_a_preview_is_made_here_and_everything_else_at_the_service(
-    public: Settings, payer: Payer, status: JobStatus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(services, "create_app", partial(create_app, seconds=0.05))
-    nowhere = "http://127.0.0.1:1"
-    settings = replace(public, daily_limit_usd=None, base_url=nowhere, history_url=nowhere)
-    runner = build_runner(settings, folder=DataFolder(settings.data_dir, min_free_bytes=0))
-    monkeypatch.setattr(runner.keys, "check", AsyncMock())  # the service cannot be asked
-    await runner.start()
-    try:
-        job_id = new_id()
-        own_key = OWN_KEY if payer == "visitor" else None
-        await runner.submit(job_id, SMALL, VISITOR, payer=payer, own_key=own_key)
-        made_as = await runner.wait(job_id, VISITOR, 30)
-        assert (made_as.status, made_as.payer) == (status, payer)
-    finally:
-        await runner.stop()
-
-
-async def test_a_start_without_a_preview_ends_the_previews_of_an_earlier_one(
-    private: Settings, service: FakeService
-) -> None:
-    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 10_000)
-    job_id = new_id()
-    async with running(replace(private, api_key=None), service) as runner:
-        await runner.submit(job_id, FOX, VISITOR)
-        await until(lambda: service.polls != {} or "status" in service.asked)
-    asked = len(service.asked)
-    async with running(private, service) as runner:
-        ended = (await runner.view(job_id, VISITOR)).job
-        assert (ended.status, ended.problem.code if ended.problem else None) == (JobStatus.FAILED, "preview_gone")
-    assert len(service.asked) == asked
-
-
-async def test_without_a_limit_a_stranger_is_refused_the_owners_key_and_no_post_leaves(
-    public: Settings, service: FakeService
-) -> None:
-    async with running(replace(public, daily_limit_usd=None), service) as runner:
-        assert runner.payers == ("nobody", "visitor")
-        for payer in (None, "owner"):
-            with pytest.raises(SpendLimitError) as caught:
-                await runner.submit(new_id(), FOX, VISITOR, payer=payer)
-            assert caught.value.code == "owner_key_not_shared"
-    assert service.posts == 0
-
-
-async def test_the_owners_key_waits_for_the_code(public: Settings, service: FakeService) -> None:
-    async with running(replace(public, access_code=Secret("open sesame")), service) as runner:
-        with pytest.raises(SpendLimitError) as caught:
-            await runner.submit(new_id(), FOX, VISITOR)
-        assert caught.value.code == "access_code_needed"
-        assert service.posts == 0
-        await runner.access.enter(VISITOR, "open sesame")
-        await made(runner)
-        with pytest.raises(SpendLimitError):
-            await runner.submit(new_id(), FOX, NEIGHBOUR)
-        assert service.posts == 1
-
-
-async def test_an_owners_pause_for_credits_does_not_hold_up_others(public: Settings, service: FakeService) -> None:
-    settings = replace(public, access_code=Secret("1234"))
-    async with running(settings, service) as runner:
-        await runner.access.enter(VISITOR, "1234")
-        service.script("submit", answer(402, {"error": "out of credits"}))
-        refused = new_id()
-        await runner.submit(refused, FOX, VISITOR)
-        assert (await runner.wait(refused, VISITOR, 10)).status is JobStatus.FAILED
-        assert (await runner.spending()).problem is not None
-        await made(runner, NEIGHBOUR, "nobody")
-
-
-async def test_a_key_is_forgotten_soon_after_its_page_was_closed(
-    public: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with running(public, service) as runner:
-        await runner.keys.remember(OWN_KEY, VISITOR)
-        runner.keys.expire_soon(VISITOR)
-        assert runner.keys.has(VISITOR)  # it may be a reload
-        runner.keys.renew(VISITOR)
-        monkeypatch.setattr("hunyuan_ui.jobs.visitor_keys.KEPT_AFTER_LEAVING_S", -1.0)
-        runner.keys.expire_soon(NEIGHBOUR)
-        assert runner.keys.has(VISITOR)
-        runner.keys.expire_soon(VISITOR)
-        assert not runner.keys.has(VISITOR)
-
-
-async def test_in_public_one_visitors_second_video_lets_others_go_first(public: Settings, service: FakeService) -> None:
-    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 1000)
-    async with running(replace(public, concurrency=4), service) as runner:
-        first, second, others = new_id(), new_id(), new_id()
-        for job_id in (first, second):
-            await runner.submit(job_id, FOX, NEIGHBOUR, own_key=OWN_KEY)
-        await runner.submit(others, FOX, VISITOR)
-        await until(lambda: seen(runner, others, VISITOR).phase is Phase.RENDERING)
-        await until(lambda: seen(runner, first, NEIGHBOUR).phase is Phase.RENDERING)
-        view = await runner.view(second, NEIGHBOUR)
-        assert (view.job.status, view.place, service.posts) == (JobStatus.QUEUED, 1, 2)
-        service.scripts["status"].clear()
-        assert (await runner.wait(second, NEIGHBOUR, 10)).status is JobStatus.DONE
-
-
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        answer(401, {"error": "Unauthorized. API key is invalid"}),
-        answer(402, {"error": "Insufficient credits"}),
-        answer(406, {"error": "Insufficient credits for this model"}),
-        answer(429, {"error": "slow down"}, headers={"Retry-After": "600"}),
-    ],
-    ids=["401", "402", "406", "429"],
-)
-async def test_trouble_with_a_visitors_own_key_holds_up_nobody_else(
-    public: Settings, service: FakeService, trouble: Answer
-) -> None:
-    service.script("submit", trouble)
-    async with running(public, service) as runner:
-        theirs = new_id()
-        await runner.submit(theirs, FOX, NEIGHBOUR, own_key=OWN_KEY)
-        await until(lambda: service.posts == 1 and seen(runner, theirs, NEIGHBOUR).note is not None)
-        assert (await runner.spending()).problem is None
-        await made(runner)
-        # The one question was about the visitor's own key, when it was brought.
-        assert (len(service.bill), service.asked.count("credits")) == (1, 1)
-
-
-async def test_a_visitors_own_key_does_not_set_the_owners_stopped_queue_going(
-    public: Settings, service: FakeService
-) -> None:
-    service.script("submit", answer(402, {"error": "Insufficient credits"}))
-    async with running(public, service) as runner:
-        refused = new_id()
-        await runner.submit(refused, FOX, VISITOR)
-        assert (await runner.wait(refused, VISITOR, 10)).status is JobStatus.FAILED
-        own = new_id()
-        await runner.submit(own, FOX, NEIGHBOUR, own_key=OWN_KEY)
-        assert (await runner.wait(own, NEIGHBOUR, 10)).status is JobStatus.DONE
-        problem = (await runner.spending()).problem
-        assert problem is not None
-        assert problem.code == "out_of_credits"
-        waiting, other = new_id(), Visitor.from_token("c" * 32)
-        await runner.submit(waiting, FOX, other)
-        await until(lambda: seen(runner, waiting, other).phase is Phase.PAUSED)
-        assert service.posts == 2
-
-
-async def test_cheap_small_videos_do_not_lower_what_is_reserved_for_a_large_one(
-    private: Settings, service: FakeService
-) -> None:
-    price = estimate(FOX).cost_usd
-    cheap = {"metrics": {"cost": 0.2, "inference_time": 8.0}, "output": "https://files.test/x.mp4"}
-    service.script("result", *[answer(200, {"status": "COMPLETED", **cheap})] * 5)
-    async with running(private, service) as runner:
-        for _ in range(5):
-            await made(runner)
-        assert runner.estimate(FOX).cost_usd < price / 2
-        stored = await runner.submit(new_id(), FOX, VISITOR)
-        assert stored.reserved_microusd == round(runner.estimate(FOX).high_usd * 1_000_000) >= price * 1_000_000 - 1
-
-
-async def test_two_hundred_clicks_at_once_never_pass_the_daily_limit(public: Settings, service: FakeService) -> None:
-    settings = replace(public, daily_limit_usd=5.0, visitor_daily_videos=10)
-    async with running(settings, service) as runner:
-        visitors = [Visitor.from_token(f"{number:032x}") for number in range(200)]
-        answers = await asyncio.gather(
-            *(runner.submit(new_id(), FOX, visitor) for visitor in visitors), return_exceptions=True
-        )
-        taken = [found for found in answers if not isinstance(found, BaseException)]
-        refused = [found.code for found in answers if isinstance(found, SpendLimitError)]
-        assert len(taken) + len(refused) == 200
-        assert set(refused) <= {"over_daily_limit", "queue_full"}
-        assert 0 < len(taken) <= MOST_WAITING
-        assert sum(found.reserved_microusd for found in taken) <= 5_000_000
-        for found, visitor in zip(answers, visitors, strict=True):
-            if not isinstance(found, BaseException):
-                await runner.wait(found.id, visitor, 10)
-    assert len(service.bill) == len(taken)
-    assert len(service.bill) * 1.25 <= 5.0
