@@ -67,8 +67,7 @@ def tidy(environ: MutableMapping[str, str]) -> None:
     for name, read in NUMBERS.items():
         if name in environ:
             read_value(name, environ[name], read)
-    if not _ROOT_PATH.fullmatch(environ.get("GRADIO_ROOT_PATH", "")):
-        raise SettingsError("GRADIO_ROOT_PATH", "root_path")
+    _tidy_root_path(environ)
     _check_certificates(environ)
     _tidy_proxies(environ)
 
@@ -84,6 +83,15 @@ def read_value(name: str, text: str, read: Callable[[str], _T]) -> _T:
     except UnfitError as error:
         shown = text.rpartition("@")[2][:60]  # what stands before an @ may be a password
         raise SettingsError(name, "unfit", must=error.must, shown=shown) from None
+
+
+def _tidy_root_path(environ: MutableMapping[str, str]) -> None:
+    root = environ.get("GRADIO_ROOT_PATH", "")
+    if not _ROOT_PATH.fullmatch(root):
+        raise SettingsError("GRADIO_ROOT_PATH", "root_path")
+    # With a slash at its end it would be no prefix of any path that a proxy leaves whole.
+    if root.endswith("/"):
+        environ["GRADIO_ROOT_PATH"] = root.rstrip("/")
 
 
 def _check_certificates(environ: Mapping[str, str]) -> None:

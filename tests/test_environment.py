@@ -123,6 +123,16 @@ def test_no_proxy_is_asked_about_this_machine(name: str) -> None:
     assert client._transport_for_url(httpx.URL("http://example.com/")) is not client._transport
 
 
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [("/videos/", "/videos"), ("/videos//", "/videos"), ("/", ""), ("https://a.example/", "https://a.example")],
+)
+def test_a_root_path_ends_without_a_slash(given: str, used: str) -> None:
+    environ = {"GRADIO_ROOT_PATH": given}
+    tidy(environ)
+    assert environ["GRADIO_ROOT_PATH"] == used
+
+
 def test_without_a_proxy_nothing_is_added() -> None:
     environ = {"NO_PROXY": "x", "HTTP_PROXY": ""}
     tidy(environ)

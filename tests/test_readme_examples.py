@@ -68,7 +68,7 @@ def test_no_example_is_left_out() -> None:
         "js": 1,
         "bash": 2,
     }
-    assert set(re.findall(r"^```(\w+)$", EXAMPLES, re.MULTILINE)) == {"python", "js", "bash", "sh", "mermaid"}
+    assert set(re.findall(r"^```(\w+)$", EXAMPLES, re.MULTILINE)) == {"python", "js", "bash", "sh", "nginx", "mermaid"}
 
 
 def test_the_python_example_makes_a_video(app: RunningApp, tmp_path: Path) -> None:
