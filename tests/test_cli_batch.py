@@ -96,7 +96,7 @@ def test_a_seed_that_a_row_lacks_is_random_and_stays(
     ("text", "arguments", "said"),
     [
         ("prompt,width\na fox,wide\n,5", [], "line 2: Width: wide is not a number"),
-        ("prompt,width\na fox,wide\n,5", [], "2 faults. Nothing was sent"),
+        ("prompt,width\na fox,wide\n,5", [], "2 to put right. Nothing was sent"),
         ("", [], "the list: The list is empty"),
         ("a fox", ["--budget", "1e5"], "is not a number such as"),
         ("a fox", ["--budget", "-1"], "use a number"),
