@@ -15,7 +15,6 @@ from uuid import uuid4
 
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.endpoint.download import answer_at
-from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
 from hunyuan_ui.errors import (
     AuthenticationError,
@@ -209,6 +208,8 @@ async def _engine(subject: Subject) -> list[Finding]:
     settings = subject.settings
     if settings.engine_url is None:
         return []
+    from hunyuan_ui.endpoint.openai_videos import EngineClient
+
     client = EngineClient(settings.engine_url, timeouts=subject.timeouts)
     try:
         is_ready = await client.is_ready(settings.engine_key.reveal() if settings.engine_key else "")

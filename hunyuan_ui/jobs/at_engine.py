@@ -11,7 +11,6 @@ from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.endpoint.contract import Metrics
-from hunyuan_ui.endpoint.engines import SET_AT_ENGINE
 from hunyuan_ui.errors import EndpointError
 from hunyuan_ui.job import MICRO, Job, JobProblem
 from hunyuan_ui.jobs.polling import backoff_s
@@ -25,7 +24,11 @@ LIST_ATTEMPTS: Final = 3  # to read an engine's list of jobs
 
 def set_at_engine(settings: Settings) -> tuple[str, ...]:
     """Return the fields of a request that the owner's own engine does not take; none without one."""
-    return SET_AT_ENGINE if settings.engine_url else ()
+    if settings.engine_url is None:
+        return ()
+    from hunyuan_ui.endpoint.engines import SET_AT_ENGINE
+
+    return SET_AT_ENGINE
 
 
 async def is_warm(services: Services, job: Job, key: str) -> bool:

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hunyuan_ui import log
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S, RECORD_LIFE_S, HistoryRow, Metrics, RemoteState
-from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.endpoint.segmind import BlockingAnswer, EndpointClient
 from hunyuan_ui.errors import (
     AuthenticationError,
@@ -39,6 +38,9 @@ from hunyuan_ui.jobs.polling import LiveJob, backoff_s, poll_wait_s
 from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
 from hunyuan_ui.ledger import NAMED
 from hunyuan_ui.library.library import VideoLibrary
+
+if TYPE_CHECKING:  # loaded only where an engine is set
+    from hunyuan_ui.endpoint.openai_videos import EngineClient
 
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 HOPELESS_AFTER: Final = 20  # failed downloads, once the file's seven days are over

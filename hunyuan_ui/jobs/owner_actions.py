@@ -8,7 +8,6 @@ from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode, Tries
-from hunyuan_ui.endpoint.engines import engine_of
 from hunyuan_ui.errors import AccessError, EndpointError, InvalidRequestError, StorageError
 from hunyuan_ui.job import DAY_S, Job, JobStatus, Visitor
 from hunyuan_ui.jobs.history import SpendingHistory
@@ -280,6 +279,8 @@ class OwnerActions:
         service, key = self._services.engine, self._settings.engine_key
         if service is None:
             return None
+        from hunyuan_ui.endpoint.engines import engine_of
+
         jobs = await self._services.reads(self._services.ledger.jobs, None, limit=_LOOKED_BACK)
         ids = [job.request_id for job in jobs if job.dialect == "openai" and job.request_id]
         known = engine_of(ids[0]) if ids else None

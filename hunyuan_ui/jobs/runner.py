@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,8 @@ from typing import Any, Final, TypeVar
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode, Tries
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
-from hunyuan_ui.endpoint.openai_videos import EngineClient
-from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.estimate import Estimate, predicted_seconds
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import MICRO, OWNER, InList, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
 from hunyuan_ui.jobs.batch import Batches
 from hunyuan_ui.jobs.history import SpendingHistory
@@ -485,15 +482,6 @@ async def _to_the_end(change: Coroutine[Any, Any, _T]) -> _T:
     return await asyncio.shield(asyncio.ensure_future(change))
 
 
-def build_runner(
-    settings: Settings,
-    *,
-    client: EndpointClient | None = None,
-    engine: EngineClient | None = None,
-    download: Callable[[str, Path], Awaitable[object]] | None = None,
-    folder: DataFolder | None = None,
-    now: Callable[[], float] = time.time,
-) -> JobRunner:
-    """Return a runner that is not started yet; arguments and errors are those of `build_services`."""
-    services = build_services(settings, client=client, engine=engine, download=download, folder=folder, now=now)
-    return JobRunner(settings, services)
+def build_runner(settings: Settings, **replaced: Any) -> JobRunner:
+    """Return a runner that is not started yet; what tests replace and the errors are those of `build_services`."""
+    return JobRunner(settings, build_services(settings, **replaced))

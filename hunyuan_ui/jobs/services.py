@@ -9,13 +9,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from hunyuan_ui import log
 from hunyuan_ui.endpoint.contract import HISTORY
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.http import ASGIApp, InProcessTransport
-from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
@@ -32,12 +31,15 @@ from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.notices import Notices
 from hunyuan_ui.settings import Secret, Settings
 
+if TYPE_CHECKING:  # loaded only where an engine is set
+    from hunyuan_ui.endpoint.openai_videos import EngineClient
+
 PREVIEW_URL: Final = "http://local-preview.invalid"  # of the local endpoint in this process; no network knows the name
 PREVIEW_POLL_S: Final = 0.5  # a preview takes seconds, and asking this machine costs nothing
 _VIEWABLE: Final = ("disk_read_only", "disk_full", "ledger_busy", "ledger_newer")  # the jobs can still be shown
 
 
-_Client = TypeVar("_Client", EndpointClient, EngineClient)
+_Client = TypeVar("_Client", EndpointClient, "EngineClient")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,8 @@ def build_services(
 def _engine(settings: Settings, client: EngineClient | None, library: VideoLibrary) -> Service[EngineClient] | None:
     if settings.engine_url is None:
         return None
+    from hunyuan_ui.endpoint.openai_videos import EngineClient
+
     client = client or EngineClient(settings.engine_url, model=settings.engine_model, proxies=settings.proxies)
     key = _engine_key(settings)
     fetch_video = partial(client.fetch, key=key.reveal() if key else "", check=library.check)

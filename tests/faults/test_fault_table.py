@@ -264,6 +264,7 @@ CASES: tuple[Case, ...] = (
     Case("22-503", post(answer(503, {"detail": "x"}, bills=True)), UNKNOWN, "engine_unsure", ENGINE),
     Case("23-html-with-200", post(html(200)), UNKNOWN, "engine_unreadable", ENGINE),
     Case("25-huge", post(huge()), UNKNOWN, "engine_unreadable", ENGINE),
+    Case("26-slow-body", post(slow_body()), UNKNOWN, "engine_unreadable", ENGINE, timeouts=SHORT),
     Case("27-gzip-bomb", post(gzip_bomb()), UNKNOWN, "engine_unreadable", ENGINE),
     Case(
         "28-every-poll-fails-some-way",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import gradio as gr
@@ -22,6 +25,7 @@ from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.words import words
 from tests.raw_service import RawService, answer
 
+ROOT = Path(__file__).parents[2]
 NOTHING_SPENT = Spending(0.0, 0.0, 0.0, None, None)
 
 
@@ -47,6 +51,21 @@ def test_nothing_of_an_engine_is_shown_without_one(tmp_path: Path) -> None:
     assert engine_lines(None, words()) == []
     assert "engine" not in " ".join(describe(without)).replace(str(tmp_path), "").lower()
     assert head_of(NOTHING_SPENT, without, "nobody", words())["mode"] == "Local preview"
+
+
+def loaded(tmp_path: Path, **environ: str) -> set[str]:
+    """Return the modules for engines that a start of the page loads."""
+    script = "import sys, app; print(*[name for name in sys.modules if name.startswith('hunyuan_ui.endpoint.')])"
+    about = {"PATH": os.environ["PATH"], "HUNYUAN_UI_DATA_DIR": str(tmp_path / "data"), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=about | environ, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return {name.rpartition(".")[2] for name in done.stdout.split()} & {"engines", "openai_videos"}
+
+
+def test_nothing_of_an_engine_is_loaded_without_one(tmp_path: Path) -> None:
+    assert loaded(tmp_path) == set()
+    assert loaded(tmp_path, HUNYUAN_UI_ENGINE_URL="http://gpu.local") == {"engines", "openai_videos"}
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
