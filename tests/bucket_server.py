@@ -68,17 +68,17 @@ class BucketServer:
         keys = {"aws_access_key_id": "AKIDOFTHETESTS", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
         return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self.port}", **keys)
 
-    def files(self) -> dict[str, bytes]:
-        """Return the content of everything below the prefix, by the name below it."""
-        client = self.client
-        return {
-            name: client.get_object(Bucket=self.bucket, Key=f"{PREFIX}/{name}")["Body"].read() for name in self.names()
-        }
+    def files(self, below: str = "") -> dict[str, bytes]:
+        """Return the content of everything below the prefix, or below more of it, by the name there."""
+        client, place = self.client, f"{PREFIX}/{below}"
+        names = self.names(below)
+        return {name: client.get_object(Bucket=self.bucket, Key=place + name)["Body"].read() for name in names}
 
-    def names(self) -> set[str]:
-        """Return the names below the prefix."""
-        found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=f"{PREFIX}/").get("Contents", [])
-        return {entry["Key"].removeprefix(f"{PREFIX}/") for entry in found}
+    def names(self, below: str = "") -> set[str]:
+        """Return the names there."""
+        place = f"{PREFIX}/{below}"
+        found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=place).get("Contents", [])
+        return {entry["Key"].removeprefix(place) for entry in found}
 
     def put(self, name: str, content: bytes) -> None:
         """Write a file, over what is there."""
@@ -109,7 +109,7 @@ class BucketServer:
         time.sleep(self.slow_s)
         if (told := self.behave(method, path)) is not None:
             status, body = told
-            start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+            start_response(status, [("Content-Length", str(len(body))), ("ETag", '"1"')])
             return [body]
         whole = list(self._app(environ, start_response))
         return [bytes(byte ^ 1 for byte in part) for part in whole] if self.garble(method, path) else whole

@@ -37,9 +37,14 @@ _AT_ONCE: Final = 8  # transfers; what is uploaded is in memory as a whole
 _PAGE: Final = 1000  # names that a store lists at once
 # One call may take as long as the limits let it; without TLS only where the store's endpoint is named so.
 _HTTP: Final[Any] = {"timeout": timedelta(hours=1), "allow_http": True}
-# Where no variable names a key, a machine in the cloud is asked for one; any other does not answer.
-_HAS_NO_KEYS: Final = re.compile(r"/latest/(api/token|meta-data)|computeMetadata|/metadata/identity|MissingAccount")
-_REFUSED: Final = re.compile(r"code: 4(?!08|29)\d\d")
+# What an error's text tells of, as a start says it. Where no variable names a key, a machine in the cloud is asked for
+# one; any other does not answer.
+_NO_KEYS: Final = "bucket_keys"
+_SAID: Final = (
+    (re.compile(r"/latest/(api/token|meta-data)|computeMetadata|/metadata/identity|MissingAccount"), _NO_KEYS),
+    (re.compile(r"code: 501"), "bucket_overwrites"),  # it does not know the condition
+    (re.compile(r"code: 4(?!08|29)\d\d"), "bucket_refuses"),
+)
 _REFUSALS: Final = (
     PermissionError,
     exceptions.PermissionDeniedError,
@@ -111,9 +116,7 @@ class Bucket:
                 retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=self._limits.answer_s)},
             )
         except (exceptions.BaseError, ValueError, OSError) as error:
-            raise SettingsError(
-                VIDEOS_URL, "bucket_keys" if _HAS_NO_KEYS.search(str(error)) else "bucket_url"
-            ) from None
+            raise SettingsError(VIDEOS_URL, _NO_KEYS if _said(error)[1] == _NO_KEYS else "bucket_url") from None
         self._loop = asyncio.new_event_loop()
         self._slots = asyncio.Semaphore(_AT_ONCE)
         threading.Thread(target=self._run, name="bucket", daemon=True).start()
@@ -289,14 +292,8 @@ class Bucket:
         except (FileNotFoundError, exceptions.AlreadyExistsError):
             self._works()
             raise
-        except _REFUSALS:
-            raise self._failed("bucket_refuses", "bucket_refuses") from None
         except (exceptions.BaseError, asyncio.TimeoutError, OSError) as error:
-            if _HAS_NO_KEYS.search(str(error)):
-                raise self._failed("bucket_refuses", "bucket_keys") from None
-            if _REFUSED.search(str(error)):
-                raise self._failed("bucket_refuses", "bucket_refuses") from None
-            raise self._failed("bucket_away", "bucket_unreachable") from None
+            raise self._failed(*_said(error)) from None
         self._works()
 
     def _works(self, *, is_written: bool = False) -> None:
@@ -332,6 +329,14 @@ class Bucket:
             self._loop.stop()
 
         self._ending = self._loop.create_task(end())
+
+
+def _said(error: Exception) -> tuple[str, str]:
+    """Return the codes of an error: while running, and at a start."""
+    if isinstance(error, _REFUSALS):
+        return "bucket_refuses", "bucket_refuses"
+    why = next((why for pattern, why in _SAID if pattern.search(str(error))), None)
+    return ("bucket_away", "bucket_unreachable") if why is None else ("bucket_refuses", why)
 
 
 def _at_the_top(page: Any) -> Generator[tuple[str, int]]:

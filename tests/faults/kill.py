@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hunyuan_ui.job import new_id
+from hunyuan_ui.job import Job, JobStatus, new_id
+from tests.faults import oracle
 from tests.faults.rig import Dialect
 from tests.faults.service import PaidService
 from tests.stored_jobs import url_in
@@ -60,6 +61,7 @@ class Program:
     dialect: Dialect = "v2"
     jobs: list[str] = field(default_factory=lambda: [new_id(), new_id()])
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    kept: Callable[[Job], bytes] | None = None  # see `oracle.check`
 
     def run(self, kill_at: tuple[str, int] | None = None) -> int:
         """Run it to its end and return its exit status; it dies at the nth passing of a checkpoint if one is named."""
@@ -86,3 +88,31 @@ class Program:
     def log(self) -> str:
         """All that it said, over all starts."""
         return self.folder.with_suffix(".log").read_text("utf-8")
+
+
+def wrong_after_restart(
+    program: Program, name: str, between: Callable[[], object] = lambda: None, *, is_known: bool = False
+) -> str | None:
+    """Start a program again that was killed, and return what is wrong then.
+
+    Args:
+        program: That was killed.
+        name: Of where.
+        between: What happens before the second start.
+        is_known: The service can tell what was being sent.
+    """
+    arrived = program.service.posts()  # of two that were being sent, the other may not have left
+    try:
+        before = oracle.check(program.folder, program.service, program.log, at_rest=False, kept=program.kept)
+        between()
+        if program.run() != 0:
+            return f"{name}: no second start\n{program.log}"
+        after = oracle.check(program.folder, program.service, program.log, kept=program.kept)
+    except AssertionError as error:
+        return f"{name}: {error}"
+    # An engine that lists its jobs with their prompts knows what was being sent.
+    known = arrived if is_known else {}
+    in_doubt = {job.id for job in before if job.status is JobStatus.SUBMITTING and job.request.prompt not in known}
+    expected = {job: JobStatus.UNKNOWN if job in in_doubt else JobStatus.DONE for job in program.jobs}
+    found = {job.id: job.status for job in after}
+    return None if found == expected else f"{name}: {found} instead of {expected}"

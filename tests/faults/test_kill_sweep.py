@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hunyuan_ui.job import JobStatus
-from tests.faults import oracle
-from tests.faults.kill import Nursery, Program, nursery
+from tests.faults.kill import Nursery, Program, nursery, wrong_after_restart
 from tests.faults.rig import Dialect
 from tests.faults.service import PaidService
 from tests.raw_service import Received, Reply, Wire
@@ -43,24 +41,7 @@ def _wrong_after(place: Nursery, folder: Path, dialect: Dialect, point: Point) -
         program = Program(place, service, folder / f"{point[0]}-{point[1]}", dialect)
         if program.run(point) != -signal.SIGKILL:
             return f"{point}: did not pass there"
-        return _wrong_after_restart(program, str(point))
-
-
-def _wrong_after_restart(program: Program, name: str, *, is_known: bool = False) -> str | None:
-    arrived = program.service.posts()  # of two that were being sent, the other may not have left
-    try:
-        before = oracle.check(program.folder, program.service, program.log, at_rest=False)
-        if program.run() != 0:
-            return f"{name}: no second start\n{program.log}"
-        after = oracle.check(program.folder, program.service, program.log)
-    except AssertionError as error:
-        return f"{name}: {error}"
-    # An engine that lists its jobs with their prompts knows what was being sent.
-    known = arrived if is_known else {}
-    in_doubt = {job.id for job in before if job.status is JobStatus.SUBMITTING and job.request.prompt not in known}
-    expected = {job: JobStatus.UNKNOWN if job in in_doubt else JobStatus.DONE for job in program.jobs}
-    found = {job.id: job.status for job in after}
-    return None if found == expected else f"{name}: {found} instead of {expected}"
+        return wrong_after_restart(program, str(point))
 
 
 @pytest.mark.parametrize("dialect", ["v2", "v1"])
@@ -77,7 +58,7 @@ def test_a_kill_while_the_service_answers_is_made_good(tmp_path: Path, dialect: 
         service.on_request = kill
         is_asked = dialect == "v2" or ending == "hunyuan-video"
         assert program.run() == (-signal.SIGKILL if is_asked else 0)
-        assert _wrong_after_restart(program, ending) is None
+        assert wrong_after_restart(program, ending) is None
 
 
 @pytest.mark.parametrize("ending", ["/health", "/videos", "/content"])
@@ -95,7 +76,7 @@ def test_a_kill_while_an_engine_answers_is_made_good(tmp_path: Path, kind: str, 
         service.on_request = kill
         assert program.run() == -signal.SIGKILL
         is_known = kind == "vllm" and ending == "/videos"
-        assert _wrong_after_restart(program, ending, is_known=is_known) is None
+        assert wrong_after_restart(program, ending, is_known=is_known) is None
 
 
 @pytest.mark.parametrize("dialect", ["v2", "v1"])
@@ -113,7 +94,7 @@ def test_a_kill_in_the_middle_of_the_videos_bytes_is_made_good(tmp_path: Path, d
 
         service.on(*way, [Reply(act)])
         assert program.run() == -signal.SIGKILL
-        assert _wrong_after_restart(program, "body") is None
+        assert wrong_after_restart(program, "body") is None
 
 
 class _AllButTheEnd(Wire):
