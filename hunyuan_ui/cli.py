@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from hunyuan_ui import check, log
 from hunyuan_ui.cli_batch import add_list_options, make_list
-from hunyuan_ui.console import Exit, prepare_console, show
+from hunyuan_ui.console import Exit, StatusLine, prepare_console, show
 from hunyuan_ui.console import Interruption as _Interruption
 from hunyuan_ui.console import copy as _copy
 from hunyuan_ui.console import interruptions as _interruptions
@@ -205,30 +205,25 @@ async def _watched(runner: JobRunner, job_id: str, interruption: _Interruption) 
     await runner.view(job_id, OWNER)
     end = asyncio.ensure_future(runner.wait(job_id, OWNER))
     # A task of its own, so that nothing in the telling can end what is told of.
-    telling = asyncio.ensure_future(_tell(runner, job_id))
+    status = StatusLine()
+    telling = asyncio.ensure_future(_tell(runner, job_id, status))
     interrupted = asyncio.ensure_future(interruption.wait())
     await asyncio.wait({end, interrupted}, return_when=asyncio.FIRST_COMPLETED)
     for task in (telling, interrupted):
         task.cancel()
     await asyncio.wait({telling, interrupted})
-    if sys.stderr is not None and sys.stderr.isatty():
-        _progress("\r\x1b[K")
+    status.end()
     return end
 
 
-async def _tell(runner: JobRunner, job_id: str) -> None:
-    shown = ""
+async def _tell(runner: JobRunner, job_id: str, status: StatusLine) -> None:
     while True:
         view = await runner.view(job_id, OWNER)
         phase = _WORDS[f"cli.phase.{view.phase.value}"]
         if view.note:
             phase = _WORDS("cli.phase_note", phase=phase, note=_WORDS.sentence(view.note))
-        if sys.stderr is not None and sys.stderr.isatty():
-            elapsed = _WORDS("cli.elapsed", phase=phase, elapsed_s=view.elapsed_s, usual_s=view.usual.seconds)
-            _progress(f"\r\x1b[K{elapsed}")
-        elif phase != shown:
-            _progress(f"{phase}\n")
-        shown = phase
+        elapsed = _WORDS("cli.elapsed", phase=phase, elapsed_s=view.elapsed_s, usual_s=view.usual.seconds)
+        status.tell(elapsed, phase)
         await asyncio.sleep(_LOOK_AGAIN_S)
 
 

@@ -6,13 +6,12 @@ import argparse
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from hunyuan_ui.console import Exit, Interruption, copy, print_line, progress, say
+from hunyuan_ui.console import Exit, Interruption, StatusLine, copy, print_line, progress, say
 from hunyuan_ui.errors import HunyuanUIError, SettingsError
 from hunyuan_ui.job import JobStatus, Visitor
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
@@ -195,10 +194,14 @@ def _copy_whole(kept: Path, target: Path) -> None:
 
 async def _followed(runner: JobRunner, made: _Made, sent: BatchView, interruption: Interruption) -> BatchView:
     """Tell how a list goes and collect its videos, until it has ended or this program is interrupted."""
-    batches, owner, view, shown = runner.batches, made.owner, sent, ""
+    batches, owner, view, status = runner.batches, made.owner, sent, StatusLine()
+    done, news = -1, ""
     interrupted = asyncio.ensure_future(interruption.wait())
     while view.is_running and not interruption.is_wished:
-        shown = _show_progress(view, shown)
+        line = _WORDS.list_line(view)
+        if view.done != done:  # where lines stay, only a video that is there is news
+            done, news = view.done, line
+        status.tell(line, news)
         await asyncio.wait({interrupted}, timeout=_LOOK_AGAIN_S)
         view = await batches.view(sent.list_id, owner)
         await made.collect(view.entries)
@@ -206,23 +209,8 @@ async def _followed(runner: JobRunner, made: _Made, sent: BatchView, interruptio
     if interruption.is_wished:
         view = await batches.stop(sent.list_id, owner)
     await made.collect(view.entries)
-    if _is_terminal():
-        progress("\r\x1b[K")
+    status.end()
     return view
-
-
-def _show_progress(view: BatchView, shown: str) -> str:
-    line = _WORDS.list_line(view)
-    if _is_terminal():
-        progress(f"\r\x1b[K{line}")
-    elif (told := f"{view.done}") != shown:
-        progress(f"{line}\n")
-        return told
-    return shown
-
-
-def _is_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()  # pyright: ignore[reportUnnecessaryComparison]
 
 
 def _told(view: BatchView, made: _Made, *, as_json: bool) -> int:

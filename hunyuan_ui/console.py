@@ -12,7 +12,9 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
+
+_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) != "\n"}
 
 
 class Exit(IntEnum):
@@ -82,6 +84,38 @@ def prepare_console() -> None:
                 stream.reconfigure(errors="backslashreplace")
 
 
+class StatusLine:
+    """How something goes, on stderr: one line that is written over on a terminal, a line for each news elsewhere.
+
+    It is written over by spaces alone: consoles that know no escape sequences show them, and colours nobody needs.
+    """
+
+    def __init__(self) -> None:
+        self._told = ""
+        self._length = 0
+
+    def tell(self, line: str, news: str) -> None:
+        """Show how it goes.
+
+        Args:
+            line: For a terminal, cut to its width.
+            news: For everything else, once.
+        """
+        if _is_terminal(sys.stderr):
+            shown = _shown(line.replace("\n", " "), sys.stderr)[: max(1, _columns() - 1)]
+            show(f"\r{shown.ljust(self._length)}", sys.stderr)
+            self._length = len(shown)
+        elif news != self._told:
+            progress(f"{news}\n")
+            self._told = news
+
+    def end(self) -> None:
+        """Leave nothing of the line on a terminal."""
+        if self._length:
+            show(f"\r{' ' * self._length}\r", sys.stderr)
+            self._length = 0
+
+
 def say(sentence: str, code: Exit) -> int:
     """Show a sentence on stderr and return the code."""
     progress(f"{sentence}\n")
@@ -89,13 +123,39 @@ def say(sentence: str, code: Exit) -> int:
 
 
 def print_line(text: str) -> None:
-    """Show a line on stdout."""
-    show(f"{text}\n", sys.stdout)
+    """Show a text and the end of its line on stdout."""
+    show(f"{_harmless(text)}\n", sys.stdout)
 
 
 def progress(text: str) -> None:
-    """Show a text on stderr as it is."""
-    show(text, sys.stderr)
+    """Show a text on stderr."""
+    show(_harmless(text), sys.stderr)
+
+
+def _harmless(text: str) -> str:
+    """Return a text whose control characters are seen and do nothing: a service's own words are in it."""
+    return text.translate(_CONTROLS)
+
+
+def _shown(text: str, stream: TextIO) -> str:
+    """Return what a stream makes of a text in its encoding."""
+    encoding = stream.encoding or "ascii"
+    return _harmless(text).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _columns() -> int:
+    try:
+        own = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        own = 0
+    return own or shutil.get_terminal_size().columns
 
 
 def show(text: str, stream: TextIO | None) -> None:

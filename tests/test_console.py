@@ -1,0 +1,133 @@
+"""The console of the command line: its width, what is written over on it, and what no console is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.cli import Exit
+from hunyuan_ui.endpoint.contract import SUBMIT_V2
+from tests.app_process import ROOT
+from tests.faults.service import STATUS, PaidService
+from tests.raw_service import answer
+
+pty = pytest.importorskip("pty")
+fcntl = pytest.importorskip("fcntl")
+termios = pytest.importorskip("termios")
+
+SMALL = ["--width", "64", "--height", "48", "--frames", "5"]
+COLOURS = [{}, {"NO_COLOR": "1"}, {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"}, {"TERM": "dumb"}]
+
+
+@pytest.fixture
+def service() -> Iterator[PaidService]:
+    with PaidService() as running:
+        running.cost_usd = 0.02
+        yield running
+
+
+@pytest.fixture
+def environ(service: PaidService, tmp_path: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "HUNYUAN_UI_DATA_DIR": str(tmp_path / "data"),
+        "HUNYUAN_UI_POLL_SECONDS": "0.3",
+        "SEGMIND_API_KEY": "SG_00112233aabbccdd",
+        "SEGMIND_BASE_URL": service.origin,
+    }
+
+
+def at_terminal(arguments: list[str], environ: dict[str, str], columns: int) -> tuple[int, bytes, bytes]:
+    """Run the command with a terminal of this width as its stderr; return its code, its stdout and its stderr."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    command = [sys.executable, "-m", "hunyuan_ui", *arguments]
+    with subprocess.Popen(command, env=environ, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        said = b""
+        while piece := read(ours):
+            said += piece
+        told, _ = process.communicate(timeout=60)
+    os.close(ours)
+    return process.returncode, told, said
+
+
+def read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # the other end is closed
+        return b""
+
+
+@pytest.mark.parametrize("colours", COLOURS, ids=str)
+@pytest.mark.parametrize("columns", [20, 80])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_progress_is_written_over_in_one_line_of_any_width(
+    service: PaidService, environ: dict[str, str], tmp_path: Path, colours: dict[str, str], columns: int, encoding: str
+) -> None:
+    service.on("GET", STATUS, [answer(200, {"status": "PROCESSING"})] * 6)
+    arguments = ["a cat", *SMALL, "--out", str(tmp_path / "cat.mp4"), "--json"]
+    code, told, said = at_terminal(arguments, {**environ, **colours, "PYTHONIOENCODING": encoding}, columns)
+    assert code == Exit.DONE, said
+    assert json.loads(told)["status"] == "done"
+    assert b"\x1b" not in said
+    assert b"rendering" in said or b"sent" in said
+    assert b"\n" not in said
+    assert max(len(line.decode(encoding)) for line in said.split(b"\r")) < columns
+    assert said.endswith(b"\r")
+    assert said.split(b"\r")[-2].strip() == b""  # nothing of it is left
+
+
+@pytest.mark.parametrize("columns", [20, 60])
+def test_a_lists_progress_is_written_over_too(environ: dict[str, str], tmp_path: Path, columns: int) -> None:
+    (tmp_path / "list.txt").write_text("a cat\na crow\n", "utf-8")
+    arguments = ["--batch", str(tmp_path / "list.txt"), "--budget", "5", "--out", str(tmp_path / "out"), *SMALL]
+    code, told, said = at_terminal(arguments, {**environ, "NO_COLOR": "1"}, columns)
+    assert code == Exit.DONE, said
+    assert told.startswith(b"2 rows: 2 done")
+    assert b"\x1b" not in said
+    assert b"0 of 2" in said
+    assert max(len(line.decode()) for line in said.split(b"\r")) < columns
+
+
+def test_where_there_is_no_terminal_each_phase_is_a_line(environ: dict[str, str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hunyuan_ui", "a cat", *SMALL, "--out", str(tmp_path / "cat.mp4")]
+    wide = {**environ, "COLUMNS": "20", "FORCE_COLOR": "1"}
+    ended = subprocess.run(command, env=wide, cwd=ROOT, capture_output=True, timeout=60, check=True)
+    for stream in (ended.stdout, ended.stderr):
+        assert b"\r" not in stream
+        assert b"\x1b" not in stream
+    phases = ended.stderr.splitlines()
+    assert phases
+    assert len(set(phases)) == len(phases)
+
+
+@pytest.mark.parametrize("columns", ["1", "20", "0", "x"])
+@pytest.mark.parametrize("program", [["-m", "hunyuan_ui"], ["app.py"]], ids=["command line", "page"])
+def test_the_help_is_whole_at_any_width(environ: dict[str, str], columns: str, program: list[str]) -> None:
+    narrow = {**environ, "COLUMNS": columns, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, *program, "--help"]
+    ended = subprocess.run(command, env=narrow, cwd=ROOT, capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b"usage" in ended.stdout
+    assert b"\x1b" not in ended.stdout
+
+
+@pytest.mark.parametrize("evil", ["\x1b[2J\x1b]0;owned\x07", "\r overwritten", "\x9b31m", "\b\b\b"])
+def test_what_a_service_says_moves_no_cursor(
+    service: PaidService, environ: dict[str, str], tmp_path: Path, evil: str
+) -> None:
+    service.on("POST", SUBMIT_V2, answer(400, {"error": f"no {evil} video"}))
+    arguments = ["a cat", *SMALL, "--out", str(tmp_path / "cat.mp4")]
+    code, _, said = at_terminal(arguments, environ, 200)
+    assert code == Exit.FAILED
+    assert b"video" in said
+    last = said.decode().replace("\r\n", "\n").rpartition("\r")[2]
+    assert all(letter.isprintable() or letter == "\n" for letter in last), last
