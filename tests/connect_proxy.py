@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Mapping
@@ -19,6 +21,7 @@ class ConnectProxy:
         login: User and password that it wants; None wants none.
         is_socks: Speak SOCKS5.
         instead: What is done in place of an answer to CONNECT.
+        ssl_context: It is spoken to over TLS, with the certificate of this.
     """
 
     def __init__(
@@ -28,11 +31,13 @@ class ConnectProxy:
         login: tuple[str, str] | None = None,
         is_socks: bool = False,
         instead: Act | None = None,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._ports = ports
         self._login = login
         self._is_socks = is_socks
         self._instead = instead
+        self._ssl_context = ssl_context
         self._open: list[socket.socket] = []
         self.asked: list[str] = []
         self.heads: list[bytes] = []
@@ -58,6 +63,9 @@ class ConnectProxy:
 
     def _serve(self, client: socket.socket) -> None:
         with suppress(OSError, struct.error, IndexError):
+            if self._ssl_context is not None:
+                client = self._ssl_context.wrap_socket(client, server_side=True)
+                self._open.append(client)
             (self._socks if self._is_socks else self._http)(client)
         client.close()
 
@@ -102,15 +110,16 @@ class ConnectProxy:
     def _pass_on(self, client: socket.socket, port: int) -> None:
         with socket.create_connection(("127.0.0.1", port)) as target:
             self._open.append(target)
-            back = threading.Thread(target=_copy, args=(target, client), daemon=True)
-            back.start()
-            _copy(client, target)
-            back.join(5)
+            _copy_both_ways(client, target)
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
+def _copy_both_ways(one: socket.socket, other: socket.socket) -> None:
+    """Copy in one thread, which is all that a TLS connection takes, until either side ends."""
+    others = {one: other, other: one}
     with suppress(OSError):
-        while part := source.recv(65536):
-            target.sendall(part)
-    with suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+        while True:
+            held = [side for side in others if isinstance(side, ssl.SSLSocket) and side.pending()]
+            for side in held or select.select(list(others), [], [])[0]:
+                if not (part := side.recv(65536)):
+                    return
+                others[side].sendall(part)

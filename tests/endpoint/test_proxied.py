@@ -45,9 +45,20 @@ class NamedService(RawService):
 
 
 @pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[NamedService]:
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def certified(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLContext:
+    """Return what a proxy of this name shows."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority = trustme.CA()
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority: trustme.CA) -> Iterator[NamedService]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(API, FILES).configure_cert(context)
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -83,6 +94,42 @@ async def test_a_request_goes_once_through_the_tunnel_and_the_proxy_sees_no_key(
     assert len(service.bill) == 1
     assert proxy.asked == [f"{API}:443"] * 2
     assert KEY.encode() not in b"".join(proxy.heads)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("login", ["", "user:p%40ss@"])
+async def test_a_proxy_may_be_spoken_to_over_tls_and_hides_its_own_login(
+    service: NamedService, authority: trustme.CA, login: str
+) -> None:
+    wanted = ("user", "p@ss") if login else None
+    with ConnectProxy({API: service.port}, login=wanted, ssl_context=certified(authority)) as proxy:
+        calls = client(proxies(proxy, login, "https"))
+        assert await calls.submit(REQUEST, KEY)
+        service.on("GET", CREDITS, answer(200, {"credits": 3}))
+        assert await calls.credits(KEY) == 3
+        await calls.aclose()
+    assert len(service.bill) == 1
+    assert set(proxy.asked) == {f"{API}:443"}
+    assert KEY.encode() not in b"".join(proxy.heads)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fault", ["another authority", "another name", "no TLS"])
+async def test_a_proxy_that_cannot_show_who_it_is_is_told_nothing(
+    service: NamedService, authority: trustme.CA, fault: str
+) -> None:
+    contexts = {
+        "another authority": certified(trustme.CA()),
+        "another name": certified(authority, "proxy.example"),
+        "no TLS": None,
+    }
+    with ConnectProxy({API: service.port}, login=("user", "p@ss"), ssl_context=contexts[fault]) as proxy:
+        calls = client(proxies(proxy, "user:p%40ss@", "https"))
+        with pytest.raises(EndpointUnreachableError):
+            await calls.submit(REQUEST, KEY)
+        await calls.aclose()
+    assert (service.bill, service.requests) == ([], [])
+    assert b"Authorization" not in b"".join(proxy.heads)
 
 
 @pytest.mark.anyio
