@@ -18,6 +18,7 @@ from hunyuan_ui.job import Job, new_id
 from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
 from tests.app_process import RunningApp, running_app
+from tests.browser.steps import generate_short
 from tests.shelves import put_video
 from tests.videos import mp4_bytes
 
@@ -657,6 +658,18 @@ def test_the_shorter_video_rests_on_its_last_frame_until_the_longer_one_ends(gal
         }"""
     )
     gallery.wait_for_function("document.querySelectorAll('.compare video')[1].currentTime < 0.6")
+
+
+def test_a_browser_without_a_decoder_says_so_and_still_downloads(page: Page, tmp_path: Path) -> None:
+    page.add_init_script("HTMLMediaElement.prototype.canPlayType = () => ''")
+    with running_app(tmp_path) as app:
+        page.goto(app.url)
+        generate_short(page)
+        expect(page.locator("#part-result")).to_contain_text("no decoder for H.264")
+        open_first(page)
+        page.locator(".viewer video").dispatch_event("error")
+        expect(page.locator(".viewer [data-part=missing]")).to_contain_text("no decoder for H.264")
+        expect(page.locator("#part-result [data-part=download]")).to_be_attached()
 
 
 # several seeds in one click

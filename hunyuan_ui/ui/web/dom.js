@@ -82,6 +82,9 @@ export async function copySelected(text) {
 
 export const prefersCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
+/** Whether this browser has a decoder for what is made here; on Linux it may be a package of its own. */
+export const canPlay = () => node("video").canPlayType('video/mp4; codecs="avc1.64001f"') !== "";
+
 /** Whether form and screen stand one above the other, as base.css places them. */
 export const isNarrow = () => matchMedia("(max-width: 700px)").matches;
 

@@ -2,7 +2,7 @@
 
 import { closedByBack } from "./back.js";
 import { setQuery } from "./browser.js";
-import { fill, goToField, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
+import { canPlay, fill, goToField, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
 import { hear, send } from "./events.js";
 import { frameOf, timeOf } from "./in_step.js";
 import { words } from "./language.js";
@@ -193,6 +193,7 @@ export function viewer({ element, props }) {
   player.addEventListener("error", () => {
     if (!player.getAttribute("src")) return;
     player.hidden = true;
+    part("missing").textContent = words[canPlay() ? "viewer.missing" : "cannot_play"];
     part("missing").hidden = false;
   });
   hear("gone", (id) => {
