@@ -44,8 +44,8 @@ format: $(VENV)/dev.stamp node_modules/.package-lock.json ## format the code and
 	$(BIN)/ruff format --quiet .
 	$(NODE) node_modules/@biomejs/biome/bin/biome check --write
 
-screenshots: $(VENV)/dev.stamp ## draw the README's pictures from the real page
-	@GRADIO_ANALYTICS_ENABLED=False HF_HUB_OFFLINE=1 $(BIN)/python -m tests.browser.screenshots
+screenshots: $(VENV)/dev.stamp ## draw the README's pictures, and every state of the page into test-artifacts (ARGS="--only states")
+	@GRADIO_ANALYTICS_ENABLED=False HF_HUB_OFFLINE=1 $(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 examples: $(VENV)/run.stamp ## draw the loops and posters of the page's examples
 	@$(BIN)/python -m hunyuan_ui.local_endpoint.loops hunyuan_ui/ui/loops

@@ -1,4 +1,4 @@
-"""Draw the README's pictures from the real page on the local endpoint: `make screenshots`."""
+"""Draw the README's pictures and every state of the page, on the local endpoint: `make screenshots`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp, running_app
 from tests.browser.conftest import FLAGS, LONG_MS, find_browser
+from tests.browser.states import draw_states
 
 ASSETS = Path(__file__).parents[2] / ".github" / "assets"
 SHOWN = "storm"  # the example that the pictures show
@@ -120,4 +121,10 @@ def write_png(screenshot: bytes, path: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=ASSETS)
-    draw(parser.parse_args().folder)
+    parser.add_argument("--only", choices=("readme", "states"))
+    given = parser.parse_args()
+    if given.only != "states":
+        draw(given.folder)
+    if given.only != "readme":
+        with chromium() as browser_of_states:
+            draw_states(browser_of_states)

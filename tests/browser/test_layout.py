@@ -90,6 +90,36 @@ def test_the_first_screen_at_a_desk_holds_prompt_button_and_player(
     assert page.evaluate("scrollY") == 0
 
 
+COVERED = """() => {
+  const range = document.createRange();
+  const boxesOf = (element) => (range.selectNodeContents(element), [...range.getClientRects()]);
+  const meet = (one, other) =>
+    one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;
+  const help = document.querySelector("#field-prompt .info-text");
+  const names = [...document.querySelectorAll("#part-several button, #field-prompt [data-testid=block-info]")];
+  return names.filter((name) => boxesOf(name).some((one) => boxesOf(help).some((other) => meet(one, other)))).length;
+}"""
+CUT = """() => [...document.querySelectorAll(".sights .title")]
+  .filter((title) => title.checkVisibility() && title.scrollWidth > title.clientWidth)
+  .map((title) => title.textContent)"""
+
+
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+def test_no_text_lies_over_another_and_the_first_examples_keep_their_names(
+    new_context: Any, preview: RunningApp, language: str
+) -> None:
+    page = new_context(locale=language).new_page()
+    open_page(page, preview)
+    found = {}
+    for width in (320, 390, 701, 768, 860, 999, 1024, 1280, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        if covered := page.evaluate(COVERED):
+            found[width] = [str(covered)]
+        if width > 390 and (cut := page.evaluate(CUT)):
+            found[width] = [*found.get(width, []), *cut]
+    assert found == {}
+
+
 def test_generate_stays_in_reach_on_a_phone(page: Page, preview: RunningApp) -> None:
     open_page(page, preview, 360, SCREENS[360])
     assert bottom(page, "#generate") <= SCREENS[360]

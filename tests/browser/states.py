@@ -1,0 +1,116 @@
+"""Draw every state of the page at five widths, light and dark, in both languages, to be looked at one by one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.app_process import RunningApp, running_app
+from tests.browser.conftest import LONG_MS
+from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
+from tests.browser.steps import write
+
+FOLDER: Final = Path(__file__).parents[2] / "test-artifacts" / "states"
+WIDTHS: Final = {320: 640, 390: 844, 768: 1024, 1280: 800, 1440: 900}
+LANGUAGES: Final = {"en": "en-GB", "zh": "zh-CN"}
+SCHEMES: Final = ("light", "dark")
+JOB_S: Final = 1.0
+SETTLE_MS: Final = 350
+PROMPT: Final = "A heron stands in a shallow lake at dawn while mist drifts over the water."
+
+
+def draw_states(browser: Browser, folder: Path = FOLDER) -> None:
+    """Write `<language>-<scheme>-<width>-<state>.png` for all of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=LONG_MS)
+    for language, scheme in product(LANGUAGES, SCHEMES):
+        with tempfile.TemporaryDirectory() as data, paid_endpoint(seconds=JOB_S, credits=1000.0) as endpoint:
+            settings = {**endpoint.settings, "HUNYUAN_UI_DAILY_LIMIT_USD": "50", "HUNYUAN_UI_CONCURRENCY": "3"}
+            looks: Any = {"locale": LANGUAGES[language], "color_scheme": scheme, "reduced_motion": "reduce"}
+            with running_app(Path(data), **settings) as app, browser.new_context(**looks) as context:
+                for state in _states(context.new_page(), app, endpoint):
+                    _shoot(context.pages[0], folder, f"{language}-{scheme}", state)
+
+
+def _shoot(page: Page, folder: Path, look: str, state: str) -> None:
+    is_dialog = page.locator("dialog[open]").count() > 0
+    for width, height in WIDTHS.items():
+        page.set_viewport_size({"width": width, "height": height})
+        page.evaluate("document.querySelector('dialog[open]') || scrollTo(0, 0)")
+        page.wait_for_timeout(SETTLE_MS)
+        page.screenshot(path=folder / f"{look}-{width}-{state}.png", full_page=not is_dialog)
+
+
+def _states(page: Page, app: RunningApp, endpoint: PaidEndpoint) -> Iterator[str]:
+    """Bring the page from one state into the next, and name each."""
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(app.url)
+    expect(page.locator(".examples button")).to_have_count(12)
+    expect(page.locator("[data-part=nothing-lead]")).not_to_be_empty()
+    yield "1-first-visit"
+    _open_form(page)
+    yield "2-form-open"
+    page.locator(".prompt-panel [data-part=keep]").click()
+    page.locator("#advanced > button").click()
+    page.locator("#generate").click()
+    expect(page.locator("#part-notice .notice")).to_be_visible()
+    yield "3-refused"
+    with _waiting(page, endpoint):
+        yield "4-waiting"
+    expect(page.locator("#player video")).to_be_visible()
+    yield "5-done"
+    with endpoint.rendering():
+        page.locator("#variations label").nth(3).click()
+        _generate(page)
+        expect(page.locator(".variations [data-part=cancel]")).to_be_visible()
+        page.locator(".variations [data-part=cancel]").click()
+        expect(page.locator(".variations [data-do=again]:visible")).to_have_count(1)
+        yield "6-variations-waiting"
+    expect(page.locator(".variations video")).to_have_count(3)
+    yield "7-variations"
+    page.locator(".owner summary").click()
+    expect(page.locator(".owner tbody tr").first).to_be_visible()
+    yield "8-owner"
+    page.locator(".posters .tile-button").first.click()
+    expect(page.locator("dialog.viewer")).to_be_visible()
+    yield "9-viewer"
+    page.locator("dialog.viewer [data-part=compare]").click()
+    page.locator(".posters .tile-button").nth(1).click()
+    expect(page.locator("dialog.compare")).to_be_visible()
+    yield "10-compare"
+
+
+def _open_form(page: Page) -> None:
+    write(page, "a heron in a lake")
+    page.locator("#advanced > button").click()
+    page.locator(".prompt-panel [data-group=shot]").click()
+    page.locator(".prompt-panel [data-part=improve]").click()
+    expect(page.locator(".prompt-panel .proposal")).to_be_visible()
+    number = page.locator("#field-width input[type=number]")
+    number.fill("853")
+    number.blur()
+    write(page, "x" * 2001)
+
+
+def _generate(page: Page) -> None:
+    expect(page.locator("#generate")).to_have_attribute("aria-disabled", "false")
+    write(page, PROMPT)
+    page.locator("#generate").click()
+
+
+@contextmanager
+def _waiting(page: Page, endpoint: PaidEndpoint) -> Iterator[None]:
+    page.locator("#size label").first.click()
+    number = page.locator("#field-video-length input[type=number]")
+    number.fill("9")
+    number.blur()
+    with endpoint.rendering():
+        _generate(page)
+        expect(page.locator(".under-way")).to_be_visible()
+        yield
