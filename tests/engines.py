@@ -49,6 +49,7 @@ class FakeEngine:
     asked: Counter[str] = field(default_factory=Counter[str])
     deleted: list[str] = field(default_factory=list[str])
     took_s: int = TOOK_S
+    is_busy: bool = False  # no job comes to its end
 
     def restart(self) -> None:
         """Forget every job, as each of them does."""
@@ -118,7 +119,7 @@ class FakeEngine:
 
     def _get(self, job: dict[str, Any]) -> Reply:
         words = self._words()
-        word = words[min(self.asked[job["id"]], len(words) - 1)]
+        word = words[min(self.asked[job["id"]], len(words) - (2 if self.is_busy else 1))]
         self.asked[job["id"]] += 1
         if word == "completed" and self.fails is not None:
             status = 500 if self.kind == "vllm" else 200

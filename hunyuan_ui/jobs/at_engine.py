@@ -12,12 +12,13 @@ from typing import Final
 from hunyuan_ui import log
 from hunyuan_ui.endpoint.contract import Metrics
 from hunyuan_ui.errors import EndpointError
-from hunyuan_ui.job import MICRO, Job, JobProblem
+from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.polling import backoff_s
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.settings import Settings
 
 WARMING: Final = "engine_warming"
+STOPPED: Final = "engine_stopped"
 WARM_CHECK_S: Final = 5.0  # between two questions whether an engine has loaded its model
 LIST_ATTEMPTS: Final = 3  # to read an engine's list of jobs
 
@@ -42,6 +43,25 @@ async def is_warm(services: Services, job: Job, key: str) -> bool:
         return True  # the POST finds out
     services.pause.until_fixed(JobProblem.from_code(WARMING), check_s=WARM_CHECK_S)
     return False
+
+
+def can_be_stopped(job: Job) -> bool:
+    """Whether a run can be stopped: it is at an engine whose DELETE does that (docs/facts/engines.md 2, number 5)."""
+    if job.dialect != "openai" or job.status is not JobStatus.RUNNING or job.request_id is None:
+        return False
+    from hunyuan_ui.endpoint.engines import engine_of
+
+    engine = engine_of(job.request_id)
+    return engine is not None and engine.stops
+
+
+async def was_stopped(services: Services, job: Job, key: str) -> bool:
+    """Ask a job's engine to stop its run, and return whether it did.
+
+    Raises:
+        EndpointError: Not reachable, refused, or answered with something else.
+    """
+    return await services.engine_of(job).client.stop(job.request_id or "", key)
 
 
 async def id_at_engine(services: Services, job: Job) -> str | None:

@@ -32,7 +32,7 @@ from hunyuan_ui.errors import (
     reason,
 )
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
-from hunyuan_ui.jobs.at_engine import id_at_engine, is_warm, priced_by_time
+from hunyuan_ui.jobs.at_engine import STOPPED, id_at_engine, is_warm, priced_by_time, was_stopped
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of
 from hunyuan_ui.jobs.polling import LiveJob, backoff_s, poll_wait_s
 from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
@@ -235,7 +235,10 @@ class JobRun:
                 Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING,
                 progress=status.progress,
             )
-            await self._look_up_if_late()
+            if self._live.wants_stop:
+                await self._stop_run(key)
+            else:
+                await self._look_up_if_late()
             return
         self._was_completed = True
         self._live.show(Phase.RENDERING)
@@ -243,6 +246,12 @@ class JobRun:
         # Either response may name the cost.
         cost = result.metrics.cost if result.metrics.cost is not None else status.metrics.cost
         await self._settle(replace(result.metrics, cost=cost), result.url, request_id)
+
+    async def _stop_run(self, key: str) -> None:
+        if await was_stopped(self._services, self._job, key):
+            spent = priced_by_time(self._services, self._job, Metrics(), self._age_s())
+            problem = JobProblem.from_code(STOPPED)
+            await self._commit(self._services.ledger.mark_lost, self._job.id, problem, cost_usd=spent.cost)
 
     async def _look_up_if_late(self) -> None:
         """Query the history now and then about a job that should have ended: its status may be stuck."""

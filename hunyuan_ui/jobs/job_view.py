@@ -13,7 +13,7 @@ class JobView:
     """A job as the page shows it. Times in seconds; `place` 1 is the next one to be sent.
 
     `starts_in_s` says when that is likely, `can_look_again` whether a lost video may still be asked for; `progress` is
-    in percent, where it is real.
+    in percent, where it is real, and `can_stop` says whether a run can be stopped where it is made.
     """
 
     job: Job
@@ -27,6 +27,7 @@ class JobView:
     can_look_again: bool = False
     starts_in_s: float | None = None
     progress: float | None = None
+    can_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True)

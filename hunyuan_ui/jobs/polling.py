@@ -33,6 +33,7 @@ class LiveJob:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     holds_stop: bool = False  # a stop would lose a response that is not committed yet
     is_resting: bool = False  # waits between two tries
+    wants_stop: bool = False  # its run is to be stopped at its engine
     _nudge: asyncio.Event = field(default_factory=asyncio.Event)
 
     def show(

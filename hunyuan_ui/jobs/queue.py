@@ -114,6 +114,12 @@ class Dispatcher:
         """Return the jobs that wait until their visitor enters their key again; they take no place in flight."""
         return [live for live in self.live.values() if self._services.keys.for_job(live.job) is None]
 
+    def stop_run(self, job_id: str) -> None:
+        """Have a job's run stopped at its engine, unless the next question finds the video finished."""
+        if (live := self.live.get(job_id)) is not None:
+            live.wants_stop = True
+            live.nudge()
+
     def ask_now(self, job_id: str) -> None:
         """End a job's wait before its next try."""
         if live := self.live.get(job_id):

@@ -16,6 +16,7 @@ from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.estimate import Estimate, predicted_seconds
 from hunyuan_ui.job import MICRO, OWNER, InList, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
+from hunyuan_ui.jobs.at_engine import STOPPED, can_be_stopped
 from hunyuan_ui.jobs.batch import Batches
 from hunyuan_ui.jobs.history import SpendingHistory
 from hunyuan_ui.jobs.job_view import JobView, Spending
@@ -203,12 +204,15 @@ class JobRunner:
         return [self._view_of(job, starts) for job in sorted(mine, key=lambda job: job.created_at)]
 
     async def cancel(self, job_id: str, visitor: Visitor) -> Job:
-        """Remove a job that was not sent.
+        """Remove a job that was not sent, or have a run stopped whose engine can do that.
 
         Raises:
-            AccessError: There is no such job for this visitor, or it was already sent.
+            AccessError: There is no such job for this visitor, or it was already sent and goes on.
         """
-        await self.view(job_id, visitor)
+        job = (await self.view(job_id, visitor)).job
+        if can_be_stopped(job):
+            self._dispatcher.stop_run(job_id)
+            return job
         return await _to_the_end(self._cancel(job_id))
 
     async def look_again(self, job_id: str, visitor: Visitor, *, own_key: str | None = None) -> Job:
@@ -242,7 +246,8 @@ class JobRunner:
         """Whether a lost job can be resumed: paid, with a link or request id, and younger than the file's life."""
         is_young = self._services.ledger.now() - (job.sent_at or job.created_at) < FILE_LIFE_S
         is_known = job.request_id is not None or job.result_url is not None
-        return job.status is JobStatus.LOST and is_known and is_young and job.payer != "nobody"
+        is_stopped = job.problem is not None and job.problem.code == STOPPED
+        return job.status is JobStatus.LOST and is_known and is_young and job.payer != "nobody" and not is_stopped
 
     async def delete(self, job_id: str, visitor: Visitor) -> None:
         """Delete an ended job and its files; its cost stays counted.
@@ -352,8 +357,9 @@ class JobRunner:
             retry_in_s = max(retry_in_s or 0.0, self._services.pause.wait_s)
         elapsed_s = self._services.ledger.now() - began
         starts_in_s, part = starts.get(job.id), live.progress
+        can_stop = can_be_stopped(job) and not live.wants_stop
         at = (phase, elapsed_s, usual, place, len(queue), retry_in_s, note)
-        return JobView(job, *at, starts_in_s=starts_in_s, progress=part)
+        return JobView(job, *at, starts_in_s=starts_in_s, progress=part, can_stop=can_stop)
 
     async def _known(self, job_id: str, visitor: Visitor, own_key: str | None) -> Job | None:
         """Return a stored job of this visitor, and give it the key that it may be waiting for."""

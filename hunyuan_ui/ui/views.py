@@ -70,6 +70,7 @@ def as_json(view: JobView, say: Words) -> dict[str, Any]:
         "waiting": view.waiting,
         "retry_in_s": view.retry_in_s,
         "can_cancel": job.status is JobStatus.QUEUED,
+        "can_stop": view.can_stop,
         "can_ask": job.status in (JobStatus.RUNNING, JobStatus.DOWNLOADING) and view.retry_in_s is not None,
         "can_look_again": view.can_look_again,
         "phase": view.phase.value,

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui.job import MICRO, JobStatus, Phase, new_id
+from hunyuan_ui.errors import AccessError
+from hunyuan_ui.job import MICRO, JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, at_engine
 from hunyuan_ui.jobs.polling import LiveJob
 from hunyuan_ui.request import VideoRequest
@@ -190,3 +191,70 @@ async def test_only_real_progress_is_shown(rig: Rig, engine: PaidService, monkey
     async with rig.running() as runner:
         await next_job_works(runner)
     assert {60.0, 90.0} <= set(told) <= {None, 60.0, 90.0}
+
+
+async def running(runner: JobRunner) -> str:
+    """Click, and return the job once its engine has it."""
+    job_id = await click(runner)
+    await until(lambda: seen(runner, job_id, OWNER).job.status is JobStatus.RUNNING)
+    return job_id
+
+
+@pytest.mark.parametrize("usd_per_hour", [None, 3.60])
+@pytest.mark.parametrize("refusals", [0, 2])
+async def test_a_run_can_be_stopped_where_the_engine_does_that_and_its_time_counts(
+    rig: Rig, engine: PaidService, usd_per_hour: float | None, refusals: int
+) -> None:
+    rig.settings = {"engine_usd_per_hour": usd_per_hour}
+    engine.engine.kind, engine.engine.is_busy = "vllm", True
+    engine.on("DELETE", f"{VIDEOS}/*", [answer(409, {"detail": "being stopped"})] * refusals)
+    async with rig.running() as runner:
+        job_id = await running(runner)
+        await until(lambda: seen(runner, job_id, OWNER).can_stop)
+        await runner.cancel(job_id, OWNER)
+        job = await ended(runner, job_id)
+        assert (job.status, job.problem.code if job.problem else "") == (JobStatus.LOST, "engine_stopped")
+        assert len(engine.engine.deleted) == 1
+        assert job.cost_microusd is not None
+        assert (job.cost_microusd > 0) == bool(usd_per_hour)
+        assert job.cost_microusd < job.reserved_microusd or not usd_per_hour
+        view = seen(runner, job_id, OWNER)
+        assert (view.can_stop, view.can_look_again) == (False, False)
+        engine.engine.is_busy = False
+        await next_job_works(runner)
+
+
+@pytest.mark.parametrize("kind", ["sglang", "fastvideo", "tensorrt"])
+async def test_a_run_goes_on_where_a_delete_would_only_lose_it(rig: Rig, engine: PaidService, kind: str) -> None:
+    engine.engine.kind, engine.engine.is_busy = kind, True
+    async with rig.running() as runner:
+        job_id = await running(runner)
+        assert not seen(runner, job_id, OWNER).can_stop
+        with pytest.raises(AccessError):
+            await runner.cancel(job_id, OWNER)
+        engine.engine.is_busy = False
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    assert engine.engine.deleted == []
+
+
+async def test_a_video_that_is_finished_when_its_run_should_stop_is_kept(rig: Rig, engine: PaidService) -> None:
+    engine.engine.kind, engine.engine.is_busy = "vllm", True
+    engine.on("DELETE", f"{VIDEOS}/*", [answer(500, {"detail": "x"})])
+    async with rig.running() as runner:
+        job_id = await running(runner)
+        await runner.cancel(job_id, OWNER)
+        await until(lambda: engine.count("DELETE", "") > 0)
+        engine.engine.is_busy = False
+        assert (await ended(runner, job_id)).status in (JobStatus.DONE, JobStatus.LOST)
+    assert (len(engine.engine.deleted) == 1) != (len(list((rig.folder / "videos").glob("*.mp4"))) == 1)
+
+
+async def test_only_who_made_a_job_may_stop_its_run(rig: Rig, engine: PaidService) -> None:
+    engine.engine.kind, engine.engine.is_busy = "vllm", True
+    async with rig.running() as runner:
+        job_id = await running(runner)
+        with pytest.raises(AccessError):
+            await runner.cancel(job_id, Visitor("b" * 32))
+        engine.engine.is_busy = False
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    assert engine.engine.deleted == []

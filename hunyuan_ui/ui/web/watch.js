@@ -212,7 +212,8 @@ export function watch({ element, props, trigger, watch: onChange }) {
     part("keep").textContent = keepText();
     part("address").hidden = !hasAddress();
     part("ask").hidden = !focus.can_ask;
-    part("cancel").hidden = !focus.can_cancel;
+    part("cancel").hidden = !focus.can_cancel && !focus.can_stop;
+    part("cancel").textContent = focus.can_stop ? words.stop_run : words.cancel;
     part("stop").hidden = focus.can_cancel;
     if (before !== focus.phase_text) say(focus.phase_text);
     tick();
@@ -228,6 +229,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (isStopped) row.append(lineButton(words.watch_again, () => watchAgain(job.id)));
     else if (job.can_ask) row.append(lineButton(words.ask_now, (pressed) => lookAgain(job.id, pressed)));
     if (job.can_cancel) row.append(lineButton(words.cancel, () => cancel(job.id)));
+    else if (job.can_stop) row.append(lineButton(words.stop_run, () => cancel(job.id)));
     return row;
   }
 
