@@ -387,6 +387,15 @@ class Settings:
         return self.storage == "wiped" and self.database_url is None
 
     @property
+    def lost_at_restart(self) -> Literal["nothing", "history", "videos", "record", "all"]:
+        """What a restart loses that wipes the disk; `history` where the service's history makes up for it."""
+        if self.needs_history:
+            return "history"
+        if self.forgets_spending:
+            return "all" if self.forgets_videos else "record"
+        return "videos" if self.forgets_videos else "nothing"
+
+    @property
     def needs_history(self) -> bool:
         """Whether this ledger may have forgotten what was spent, so that the service must tell it first.
 

@@ -240,15 +240,12 @@ def addresses(local_url: str, share_url: str | None, *, mcp_error: str | None = 
 
 
 def _storage(settings: Settings) -> list[str]:
-    keys: list[str] = []
-    if settings.database_url is not None:
-        keys.append("start.database")
-        keys += ["start.storage.videos_wiped"] if settings.forgets_videos else []
-    elif settings.storage == "wiped" and settings.videos_url is not None:
-        keys.append("start.storage.ledger_wiped")
-    elif settings.storage == "wiped":
-        keys.append("start.storage.wiped_space" if settings.is_space else "start.storage.wiped")
-    elif settings.is_space or settings.storage != "kept":
+    keys = [] if settings.database_url is None else ["start.database"]
+    if settings.storage == "wiped":
+        wiped = "wiped_space" if settings.is_space else "wiped"
+        lost = {(True, True): wiped, (True, False): "ledger_wiped", (False, True): "videos_wiped"}
+        keys.append(f"start.storage.{lost.get((settings.forgets_spending, settings.forgets_videos), 'elsewhere')}")
+    elif settings.database_url is None and (settings.is_space or settings.storage != "kept"):
         keys.append(f"start.storage.{settings.storage}")
     if settings.needs_history:
         keys.append("start.history")

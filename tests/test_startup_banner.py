@@ -95,6 +95,28 @@ def test_on_a_space_it_says_what_a_restart_leaves() -> None:
     assert "the last moments of the ledger may be lost" in describe(replace(PREVIEW, storage="lax"))[-1]
 
 
+@pytest.mark.parametrize(
+    ("has_database", "has_bucket", "said"),
+    [
+        (True, True, "nothing is lost with it"),
+        (True, False, "videos vanish then, the record of what was spent does not"),
+        (False, True, "the record of what was spent vanishes then, finished videos do not"),
+        (False, False, "videos, and the record of what was spent"),
+    ],
+)
+@pytest.mark.parametrize("is_space", [True, False])
+def test_on_a_disk_that_is_wiped_it_says_what_is_kept_elsewhere(
+    has_database: bool, has_bucket: bool, said: str, is_space: bool
+) -> None:
+    url = Secret("postgresql://u:p@h/x") if has_database else None
+    bucket = "s3://bucket/x" if has_bucket else None
+    here = replace(PREVIEW, is_space=is_space, storage="wiped", database_url=url, videos_url=bucket)
+    lines = describe(here)
+    assert lines[-1].endswith(f"{said}.")
+    assert any("recorded in PostgreSQL" in line for line in lines) == has_database
+    assert any("kept in s3://bucket/x" in line for line in lines) == has_bucket
+
+
 def test_elsewhere_it_says_so_only_where_something_is_lost() -> None:
     assert describe(PRIVATE)[-1].startswith("Data folder:")
     assert "a container's own disk or in memory" in describe(replace(PRIVATE, storage="wiped"))[-1]

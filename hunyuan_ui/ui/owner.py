@@ -361,7 +361,8 @@ def limit_lines(spending: Spending, settings: Settings, say: Words) -> list[str]
         else:
             left = money(max(0.0, limit - counted))
             lines.append(say(f"owner.left.{name}", left=left, limit=money(limit), **facts))
-    return [*lines, say("owner.video_limit", limit=money(settings.video_limit_usd))]
+    lines.append(say("owner.video_limit", limit=money(settings.video_limit_usd)))
+    return [*lines, *([say[f"owner.restart.{settings.lost_at_restart}"]] if settings.storage == "wiped" else [])]
 
 
 def engine_lines(state: EngineState | None, say: Words) -> list[str]:

@@ -253,6 +253,31 @@ async def test_the_head_says_what_a_restart_leaves(runner: JobRunner, said: str)
     assert head_of(await runner.spending(), runner.settings, "owner", words())["storage"] == said
 
 
+@pytest.mark.parametrize("runner", [PUBLIC], indirect=True)
+async def test_the_head_and_the_owners_page_say_what_a_wiped_disk_loses(runner: JobRunner) -> None:
+    kept: dict[str, Any] = {"database_url": Secret("postgresql://u:p@h/x"), "videos_url": "s3://bucket"}
+    spending = await runner.spending()
+    space = replace(runner.settings, is_space=True, storage="wiped")
+
+    def said(**changes: Any) -> tuple[str, str]:
+        settings = replace(space, **changes)
+        head = head_of(spending, settings, "owner", words())["storage"]
+        return head, limit_lines(spending, settings, words())[-1]
+
+    stays, vanish = "Finished videos here stay when", "Videos here vanish when"
+    for changes, head, owner in (
+        (kept, stays, "loses nothing"),
+        ({**kept, "videos_url": None}, vanish, "finished videos with it"),
+        ({**kept, "database_url": None}, stays, "history of seven days"),
+        ({}, vanish, "history of seven days"),
+        ({"daily_limit_usd": None}, vanish, "finished videos, and the record"),
+        ({"daily_limit_usd": None, "videos_url": "s3://bucket"}, stays, "the record of what was spent with it"),
+    ):
+        assert said(**changes)[0].startswith(head)
+        assert owner in said(**changes)[1]
+    assert "restart" not in said(storage="kept")[1]
+
+
 # who pays
 
 
