@@ -7,6 +7,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -164,9 +165,9 @@ def ask(app: RunningApp, path: str, visitor: str | None = ME, method: str = "POS
     return httpx.request(method, url, headers=headers, json=wish if method == "POST" else None, timeout=WAIT_S)
 
 
-def stands(app: RunningApp, list_id: str) -> dict[str, Any]:
+def stands(app: RunningApp, list_id: str, visitor: str = ME) -> dict[str, Any]:
     """Return how a list stands once it has ended."""
-    while (told := ask(app, list_id, method="GET").json())["is_running"]:
+    while (told := ask(app, list_id, visitor, "GET").json())["is_running"]:
         pass
     return told
 
@@ -240,6 +241,21 @@ def test_a_visitor_of_the_page_finds_their_own_lists_alone(app: RunningApp) -> N
     assert ask(app, "check", SOMEBODY, **wish).json()["list_id"] != list_id
     told = stands(app, list_id)
     assert (told["done"], told["text"]) == (1, "1 of 1")
+
+
+def test_in_public_a_list_of_the_page_ends_at_the_visitors_own_limit(tmp_path: Path) -> None:
+    service = serve(create_app(seconds=0.1, credits=100.0), "127.0.0.1", 0)
+    settings: dict[str, Any] = {"GRADIO_SERVER_NAME": "0.0.0.0", "SEGMIND_API_KEY": OWN_KEY}
+    settings |= {"SEGMIND_BASE_URL": service.url, "HUNYUAN_UI_DAILY_LIMIT_USD": "50"}
+    with running_app(tmp_path, **settings, HUNYUAN_UI_VISITOR_DAILY_VIDEOS="2") as public:
+        wish = {"prompts": "a fox\na crow\na heron\na cat", "name": "mine", "form": FORM, "payer": "owner"}
+        wish |= {"budget_usd": 5, "shown_usd": 5}
+        told = stands(public, ask(public, "send", **wish).json()["list_id"])
+        assert (told["done"], told["not_sent"]) == (2, 2)
+        assert "2 videos" in told["problem"]
+        other = stands(public, ask(public, "send", SOMEBODY, **wish).json()["list_id"], SOMEBODY)
+        assert other["done"] == 2
+    service.close()
 
 
 @pytest.mark.parametrize(
