@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from math import ceil, inf
-from typing import Final
+from typing import Final, Protocol
 
 from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.job import Visitor
@@ -33,22 +33,35 @@ AT_MOST: Final = Rate(20, 0.1)  # whoever tries, and from however many places
 FRESH_AFTER_S: Final = 60.0
 LONGEST_WAIT_S: Final = 10.0
 MOST_WAITING: Final = 8  # tries that wait for their turn, of all callers: each may hold one of Gradio's 40 slots
-MOST_REMEMBERED: Final = 10_000  # visitors, and addresses
+MOST_REMEMBERED: Final = 20_000  # visitors and addresses
 MOST_GRANTS: Final = 10_000
 _TICK_S: Final = 1e-6  # below what floats add up to
 
 
-class _Limiter:
-    """One rate limiter: the generic cell rate algorithm."""
+class Limiter:
+    """One rate limiter: the generic cell rate algorithm.
+
+    Args:
+        rate: Its limit.
+        used_until: When all that was taken is used up.
+        last: When something was last taken.
+        before: When something was taken before that.
+    """
 
     __slots__ = ("_before", "_rate", "_used_until", "last")
 
-    def __init__(self, rate: Rate) -> None:
+    def __init__(self, rate: Rate, used_until: float = -inf, last: float = -inf, before: float = -inf) -> None:
         self._rate = rate
-        self._used_until = -inf
-        self.last = self._before = -inf
+        self._used_until = used_until
+        self.last, self._before = last, before
+
+    @property
+    def state(self) -> tuple[float, float, float]:
+        """What it is made of again, with its rate."""
+        return self._used_until, self.last, self._before
 
     def free_at(self, now: float) -> float:
+        """Return when one more may be taken."""
         at = self._used_until - (self._rate.burst - 1) * self._rate.every_s
         return at if at - now > _TICK_S else now
 
@@ -61,26 +74,48 @@ class _Limiter:
         self._before, self.last = self.last, at
 
     def give_back(self) -> None:
+        """Take back the last try."""
         self._used_until -= self._rate.every_s
         self.last = self._before
 
 
-class _Limiters:
-    """Rate limiters by name, for those who tried last."""
+Change = Callable[[float, list[Limiter]], float]
 
-    def __init__(self, rate: Rate) -> None:
-        self._rate = rate
-        self._by_name: OrderedDict[str, _Limiter] = OrderedDict()
 
-    def of(self, name: str) -> _Limiter:
-        """Return the rate limiter of a name."""
-        return self._by_name.get(name) or _Limiter(self._rate)
+class TryBook(Protocol):
+    """Where rate limiters are kept."""
 
-    def keep(self, name: str, limiter: _Limiter) -> None:
-        self._by_name[name] = limiter
-        self._by_name.move_to_end(name)
-        if len(self._by_name) > MOST_REMEMBERED:
+    async def change(self, names: dict[str, Rate], change: Change) -> float:
+        """Change the limiters of these names, in their order, at once; return what the change returns.
+
+        Args:
+            names: What is limited, and how fast each may be tried.
+            change: Gets the time in seconds and the limiters; what it raises leaves them as they are.
+        """
+        ...
+
+
+class TriesInMemory:
+    """The rate limiters of one process, for those who tried last.
+
+    Args:
+        now: A monotonic clock in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._by_name: OrderedDict[str, Limiter] = OrderedDict()
+
+    async def change(self, names: dict[str, Rate], change: Change) -> float:
+        """Change limiters; see `TryBook`."""
+        limiters = {name: self._by_name.get(name) or Limiter(rate) for name, rate in names.items()}
+        result = change(self._now(), list(limiters.values()))
+        for name, limiter in limiters.items():
+            self._by_name[name] = limiter
+            self._by_name.move_to_end(name)
+        while len(self._by_name) > MOST_REMEMBERED:
             self._by_name.popitem(last=False)
+        return result
 
 
 class Tries:
@@ -98,19 +133,17 @@ class Tries:
     Args:
         now: A monotonic clock in seconds.
         sleep: Waits for so many seconds.
+        book: Where they are counted; in memory if left out.
     """
 
     def __init__(
         self,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        book: TryBook | None = None,
     ) -> None:
-        self._now = now
+        self._book = book or TriesInMemory(now)
         self._sleep = sleep
-        self._visitors = _Limiters(OF_A_VISITOR)
-        self._addresses = _Limiters(OF_AN_ADDRESS)
-        self._everybody = _Limiter(OF_EVERYBODY)
-        self._at_most = _Limiter(AT_MOST)
         self._waiting = 0
 
     async def take(self, visitor: Visitor, error_code: str) -> None:
@@ -122,28 +155,32 @@ class Tries:
 
         Raises:
             SpendLimitError: With this code and the seconds to wait.
+            StorageError: The tries are counted elsewhere, and cannot be.
         """
-        now = self._now()
-        address = _network_of(visitor.address)
-        theirs, there = self._visitors.of(visitor.id), self._addresses.of(address)
-        is_fresh = now - there.last >= FRESH_AFTER_S
-        limiters = [theirs, there, self._at_most, *([] if is_fresh else [self._everybody])]
-        at = max(limiter.free_at(now) for limiter in limiters)
-        wait_s = at - now
-        if wait_s > LONGEST_WAIT_S or (wait_s > 0 and self._waiting >= MOST_WAITING):
-            raise SpendLimitError(error_code, seconds=ceil(wait_s))
-        for limiter in (theirs, there, self._at_most):
-            limiter.take(at)
-        self._everybody.take(at, is_over=is_fresh)
-        self._visitors.keep(visitor.id, theirs)
-        self._addresses.keep(address, there)
-        await self._wait(wait_s)
 
-    def give_back(self, visitor: Visitor) -> None:
+        def take(now: float, limiters: list[Limiter]) -> float:
+            theirs, there, at_most, everybody = limiters
+            is_fresh = now - there.last >= FRESH_AFTER_S
+            at = max(limiter.free_at(now) for limiter in (theirs, there, at_most, *([] if is_fresh else [everybody])))
+            wait_s = at - now
+            if wait_s > LONGEST_WAIT_S or (wait_s > 0 and self._waiting >= MOST_WAITING):
+                raise SpendLimitError(error_code, seconds=ceil(wait_s))
+            for limiter in (theirs, there, at_most):
+                limiter.take(at)
+            everybody.take(at, is_over=is_fresh)
+            return wait_s
+
+        await self._wait(await self._book.change(_names_of(visitor), take))
+
+    async def give_back(self, visitor: Visitor) -> None:
         """Take back a try that was correct."""
-        theirs, there = self._visitors.of(visitor.id), self._addresses.of(_network_of(visitor.address))
-        for limiter in (theirs, there, self._at_most, self._everybody):
-            limiter.give_back()
+
+        def give_back(_now: float, limiters: list[Limiter]) -> float:
+            for limiter in limiters:
+                limiter.give_back()
+            return 0.0
+
+        await self._book.change(_names_of(visitor), give_back)
 
     async def _wait(self, seconds: float) -> None:
         if seconds <= 0:
@@ -169,26 +206,48 @@ class AccessCode:
         self._wrong = wrong
         self._tries = tries
         self._granted: OrderedDict[str, None] = OrderedDict()
+        self.keep: Callable[[str], Awaitable[None]] | None = None  # called with each visitor who has entered it
+
+    @property
+    def gate(self) -> str:
+        """What tells this code from others, and from one that it is changed to; as secret as the code."""
+        return "" if self._code is None else f"{self._wrong}/{self._code.reveal()}"
 
     def knows(self, visitor_id: str) -> bool:
         """Whether this visitor may pass without being asked."""
         return self._code is None or visitor_id in self._granted
 
+    def admit(self, visitor_id: str) -> None:
+        """Let a visitor pass from now on, for as long as the program runs."""
+        self._granted[visitor_id] = None
+        if len(self._granted) > MOST_GRANTS:
+            self._granted.popitem(last=False)
+
     async def enter(self, visitor: Visitor, offered: str) -> None:
-        """Admit a visitor for as long as the program runs.
+        """Admit a visitor.
 
         Raises:
             SpendLimitError: The code is wrong, or too many were tried.
+            StorageError: What other processes must know as well cannot be stored.
         """
         if self._code is None or self.knows(visitor.id):
             return
         await self._tries.take(visitor, "access_code_attempts")
         if not secrets.compare_digest(_digest(offered), _digest(self._code.reveal())):
             raise SpendLimitError(self._wrong)
-        self._tries.give_back(visitor)
-        self._granted[visitor.id] = None
-        if len(self._granted) > MOST_GRANTS:
-            self._granted.popitem(last=False)
+        await self._tries.give_back(visitor)
+        if self.keep is not None:
+            await self.keep(visitor.id)
+        self.admit(visitor.id)
+
+
+def _names_of(visitor: Visitor) -> dict[str, Rate]:
+    return {
+        f"visitor {visitor.id}": OF_A_VISITOR,
+        f"address {_network_of(visitor.address)}": OF_AN_ADDRESS,
+        "at most": AT_MOST,
+        "everybody": OF_EVERYBODY,
+    }
 
 
 def _network_of(address: str) -> str:

@@ -1,4 +1,4 @@
-"""DataFolder: the one place on disk, held by one process, with room kept for the end of what was begun."""
+"""DataFolder: the place on disk, held by one process or shared, with room kept for the end of what was begun."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ class DataFolder:
     Args:
         path: Created when missing.
         min_free_bytes: Less free space than this refuses to spend.
+        is_shared: By processes that keep their ledger elsewhere; none of them shares it with one whose ledger is here.
     """
 
-    def __init__(self, path: Path, *, min_free_bytes: int = MIN_FREE_BYTES) -> None:
+    def __init__(self, path: Path, *, min_free_bytes: int = MIN_FREE_BYTES, is_shared: bool = False) -> None:
         self.path = path
+        self._is_shared = is_shared
         self._refusal: StorageError | None = None
         self._files: dict[str, tuple[int, int]] = {}
         self.min_free_bytes = min_free_bytes
@@ -110,7 +112,7 @@ class DataFolder:
     def _take(self) -> None:
         lock = (self.path / LOCK_NAME).open("a+", encoding="ascii")
         try:
-            _lock_file(lock)
+            _lock_file(lock, is_shared=self._is_shared)
         except OSError:
             lock.close()
             raise StorageError("ledger_taken") from None
@@ -153,15 +155,17 @@ def _disk_full(free: int) -> StorageError:
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock_file(file: IO[str]) -> None:
+    def _lock_file(file: IO[str], *, is_shared: bool) -> None:
+        if is_shared:
+            return  # Python has no lock here that several processes may hold
         file.seek(0)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
 else:
     import fcntl
 
-    def _lock_file(file: IO[str]) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _lock_file(file: IO[str], *, is_shared: bool) -> None:
+        fcntl.flock(file, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 def is_disk_full(error: OSError) -> bool:

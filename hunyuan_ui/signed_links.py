@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -21,10 +22,16 @@ class SignedLinks:
     Args:
         folder: Where the secret is kept, readable by this user only; where that cannot be, links live as long as
             the process.
+        shared: Returns the secret that several processes use, given this folder's; None where there is only one.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._secret = _kept_secret(folder / FILE_NAME)
+    def __init__(self, folder: Path, shared: Callable[[bytes], bytes] | None = None) -> None:
+        kept = _kept_secret(folder / FILE_NAME)
+        self._secret = kept if shared is None else shared(kept)
+
+    def hidden(self, text: str) -> str:
+        """Return what stands for a text that must not be read where it is kept."""
+        return hmac.new(self._secret, f"hidden/{text}".encode(), sha256).hexdigest()[:32]
 
     def signature(self, visitor_id: str, job_id: str) -> str:
         """Return the signature of a visitor's video: 128 bits in hexadecimal digits."""

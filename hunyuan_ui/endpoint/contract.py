@@ -113,6 +113,12 @@ class HistoryRow:
     cost: float | None = None
     status: str | None = None
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the history lists the request as not ended."""
+        over = (RemoteState.COMPLETED.value, RemoteState.FAILED.value)
+        return self.status is not None and self.status.upper() not in over
+
 
 def is_key(text: str) -> bool:
     """Whether a text could be an API key: something a header can carry, and not a page of it."""

@@ -79,6 +79,7 @@ class Batches:
             SpendLimitError: Nobody can pay.
             StorageError: The ledger cannot be read.
         """
+        await self._runner.recall(order.visitor)
         payer = self._runner.payer_of(
             order.visitor, payer=order.payer, own_key=order.own_key, is_logged_in=order.is_logged_in
         )

@@ -174,12 +174,13 @@ class SpendingHistory:
             try:
                 taken = await self._take_in(await self._ask())
                 # Includes what an earlier try stored although its commit raised.
+                elsewhere = await self._services.reads(self._services.ledger.elsewhere)
                 active = await self._services.reads(self._services.ledger.active)
             except (EndpointError, StorageError) as error:
                 self._problem = JobProblem.of(error)
                 raise
             for job in active:
-                if FROM_HISTORY in job.notes and job.id not in self._dispatcher.live:
+                if FROM_HISTORY in job.notes and job.id not in self._dispatcher.live and job.id not in elsewhere:
                     self._dispatcher.take(job)
             self._is_read, self._problem = True, None
         log.event("history.read", found=len(taken))

@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # loaded only where an engine is set
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 HOPELESS_AFTER: Final = 20  # failed downloads, once the file's seven days are over
 LATE_LOOK_S: Final = 600.0  # between two queries of the history for a job that should have ended
+ALL_TAKEN_S: Final = 1.0  # before a place is asked for again that other processes have
 SLOWEST_RETRY_S: Final = 60.0
 SLOWEST_FETCH_S: Final = 600.0  # a file may be unreachable for days
 
@@ -110,8 +111,10 @@ class JobRun:
             return False
         job = await self._services.writes(self._services.ledger.claim, self._job.id)
         if job is None:
-            # Cancelled meanwhile; or an earlier claim succeeded although its commit raised, and nothing was sent.
-            job = await self._services.writes(self._services.ledger.get, self._job.id)
+            # Cancelled meanwhile; or other processes have all places in flight; or an earlier claim succeeded although
+            # its commit raised, and nothing was sent.
+            job = await self._services.writes(self._services.ledger.own, self._job.id)
+            self._live.held_until = time.monotonic() + ALL_TAKEN_S
         self._moved(job or self._job)
         if self._job.status is JobStatus.SUBMITTING and (
             self._services.pause.is_stopping or self._services.folder.astray
@@ -289,7 +292,7 @@ class JobRun:
             return
         if row is not None and row.url is not None:
             await self._settle(Metrics(cost=row.cost), row.url, self._request_id())
-        elif is_sure and not _goes_on(row):
+        elif is_sure and (row is None or not row.goes_on):
             await self._end(error, row)
 
     async def _end(self, error: EndpointError, row: HistoryRow | None) -> None:
@@ -377,9 +380,15 @@ class JobRun:
                 raise MediaError("video_undecodable" if is_kept else "not_a_video")
 
     async def _store(self) -> bool:
-        """Store the downloaded file in the library; return False if there is no complete one."""
+        """Store the downloaded file in the library; return False if there is no complete one.
+
+        Raises:
+            TakenOverError: Another process has the job by now.
+        """
         # A thread goes on after cancellation: without this, the next start could work on the same file.
         with self._live.holding_stop():
+            if self._services.ledger.is_shared:
+                await self._services.reads(self._services.ledger.own, self._job.id)  # another may have stored it
             made = await asyncio.to_thread(self._library.finish, self._job)
         # A stop may break this off: what is made waits in the folder.
         done = await self._library.keep(self._job.id, made)
@@ -430,9 +439,11 @@ class JobRun:
         attempt = 0
         while True:
             try:
-                # A commit that raised may have succeeded all the same.
+                # A commit that raised may have succeeded all the same. Where others may have changed the row as well,
+                # the change itself tells.
+                is_asked = attempt and not self._services.ledger.is_shared
                 stored: Job | None = (
-                    await self._services.writes(self._services.ledger.get, self._job.id) if attempt else None
+                    await self._services.writes(self._services.ledger.get, self._job.id) if is_asked else None
                 )
                 if stored is None or stored.status is self._job.status:
                     stored = await self._services.writes(change, *args, **values)
@@ -487,9 +498,3 @@ class JobRun:
 _UNCONFIRMED: Final = "unconfirmed"  # key in the notes: the problem of the response that carried the request id
 _GONE: Final = DownloadError("video_lost", retryable=False, expired=True, request_id=reason("unknown"))
 _UNEXPLAINED: Final = JobFailedError("job_failed_unexplained")
-
-
-def _goes_on(row: HistoryRow | None) -> bool:
-    """Whether the history lists a request as not ended."""
-    over = (RemoteState.COMPLETED.value, RemoteState.FAILED.value)
-    return row is not None and row.status is not None and row.status.upper() not in over

@@ -16,7 +16,6 @@ from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.library.conversions import Export, Exports
 from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.signed_links import SignedLinks
 
 PAGE_SIZE: Final = 24  # divides into rows of 2, 3, 4 and 6
 _DONE: Final = frozenset({JobStatus.DONE})
@@ -81,7 +80,7 @@ class MyVideos:
     def __init__(self, services: Services, *, is_public: bool = False) -> None:
         self._services = services
         self._is_public = is_public
-        self._signed_links = SignedLinks(services.folder.path)
+        self._signed_links = services.links
         self.exports = Exports(services.folder.path / "exports")
 
     async def find(

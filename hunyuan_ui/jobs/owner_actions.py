@@ -14,7 +14,7 @@ from hunyuan_ui.jobs.history import SpendingHistory
 from hunyuan_ui.jobs.job_view import EngineState, HistoryState
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.ledger import NAMED, confirm_review, needs_review
+from hunyuan_ui.ledger import NAMED, Replica, confirm_review, needs_review
 from hunyuan_ui.limits import BREAKER_AFTER, Day, Totals
 from hunyuan_ui.request import clean_text
 from hunyuan_ui.settings import Settings
@@ -43,7 +43,7 @@ class OwnerActions:
         self._settings = settings
         self._dispatcher = dispatcher
         # Whoever knows the key can spend it anyway, so this grants nothing more.
-        self._proof = AccessCode(settings.owner_secret, tries, wrong="owner_key_wrong")
+        self.proof = AccessCode(settings.owner_secret, tries, wrong="owner_key_wrong")
 
     @property
     def can_be_proven(self) -> bool:
@@ -59,12 +59,12 @@ class OwnerActions:
         """
         if not self.can_be_proven:
             raise AccessError("not_yours")
-        await self._proof.enter(visitor, key)
+        await self.proof.enter(visitor, key)
         return self.seen_as(visitor)
 
     def seen_as(self, visitor: Visitor) -> Visitor:
         """Return the visitor as the owner where that was proven; in private everybody is."""
-        is_owner = visitor.is_owner or (self.can_be_proven and self._proof.knows(visitor.id))
+        is_owner = visitor.is_owner or (self.can_be_proven and self.proof.knows(visitor.id))
         return replace(visitor, is_owner=is_owner)
 
     async def is_paused(self, visitor: Visitor) -> bool:
@@ -206,6 +206,15 @@ class OwnerActions:
         confirm_review(self._services.folder.path)
         log.event("owner.resumed")
         self._dispatcher.wake()
+
+    async def replicas(self, visitor: Visitor) -> list[Replica]:
+        """Return the processes that share the ledger, and how many jobs each has; none where there is only this one.
+
+        Raises:
+            AccessError: The visitor is not the owner.
+        """
+        _require_owner(visitor)
+        return await self._services.reads(self._services.ledger.replicas)
 
     def history_state(self, visitor: Visitor) -> HistoryState:
         """Return whether the history is needed, and whether it was read.

@@ -34,6 +34,7 @@ class LiveJob:
     holds_stop: bool = False  # a stop would lose a response that is not committed yet
     is_resting: bool = False  # waits between two tries
     wants_stop: bool = False  # its run is to be stopped at its engine
+    held_until: float = 0.0  # time.monotonic(); other processes have all places in flight
     _nudge: asyncio.Event = field(default_factory=asyncio.Event)
 
     def show(

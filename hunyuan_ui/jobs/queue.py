@@ -21,6 +21,7 @@ from hunyuan_ui.jobs.folder_watch import LOOK_EVERY_S, FolderWatch
 from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.jobs.polling import LiveJob, backoff_s
 from hunyuan_ui.jobs.services import NeedsKeyError, Services
+from hunyuan_ui.ledger import TakenOverError
 from hunyuan_ui.settings import Settings
 
 # A stop must end within 10 s, and a v2 submit is answered long before (docs/facts/faults-and-security.md row 56).
@@ -75,6 +76,11 @@ class Dispatcher:
             live.ended.set()
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._is_stopping
+
+    @property
     def is_alive(self) -> bool:
         """Whether queued jobs will be sent."""
         return self._loop_task is not None and not self._loop_task.done()
@@ -109,6 +115,20 @@ class Dispatcher:
             live.ended.set()
         self._services.keys.forget_job(job.id)
         self._wake.set()
+
+    def drop(self, job_id: str) -> None:
+        """Stop working on a job that another process has; it goes on there."""
+        if (live := self.live.pop(job_id, None)) is None:
+            return
+        if (task := self._tasks.get(job_id)) is not None:
+            task.cancel()
+        live.ended.set()
+        self._services.keys.forget_job(job_id)
+        self._wake.set()
+
+    def is_resting(self, job_id: str) -> bool:
+        """Whether nothing is done for a job just now."""
+        return job_id not in self._tasks
 
     def waiting_for_visitor(self) -> list[LiveJob]:
         """Return the jobs that wait until their visitor enters their key again; they take no place in flight."""
@@ -194,7 +214,7 @@ class Dispatcher:
         return min(waits) + 0.01 if waits else None
 
     def _wait_s(self, live: LiveJob) -> float:
-        own = max(0.0, (live.retry_at or 0.0) - time.monotonic())
+        own = max(0.0, max(live.retry_at or 0.0, live.held_until) - time.monotonic())
         return max(own, self._services.pause.wait_s) if live.job.payer == "owner" else own
 
     def _is_turn_of(self, job: Job) -> bool:
@@ -215,13 +235,17 @@ class Dispatcher:
     def _arrived(self, job_id: str, task: asyncio.Task[None]) -> None:
         self._tasks.pop(job_id, None)
         live = self.live.get(job_id)
-        if live is not None and not live.job.is_active:
+        if live is None:
+            self._services.library.drop_part(job_id)
+        elif not live.job.is_active:
             self.let_go(live.job)
             self.back_up()
             self._give_notice(live.job)
         elif not task.cancelled() and task.exception() is not None:
             log.trouble("job.task_died", job=job_id, kind=type(task.exception()).__name__)
             asyncio.get_running_loop().call_later(_RESTART_S, self._set_going, job_id)
+        elif task.cancelled() and live.job.status is not JobStatus.QUEUED:
+            self._set_going(job_id)  # it was dropped, and came back before this task had ended
         self._wake.set()
 
     def _give_notice(self, job: Job) -> None:
@@ -260,6 +284,11 @@ class Dispatcher:
                 await JobRun(live, self._services).advance()
             except NeedsKeyError:
                 live.show(Phase.PAUSED, note=wants_key(live.job))
+            except TakenOverError:
+                attempt += 1
+                if not await self._is_own_still(live):
+                    return
+                live.show(Phase.PAUSED, retry_in_s=backoff_s(attempt))
             except StorageError as error:
                 attempt += 1
                 live.show(Phase.PAUSED, retry_in_s=backoff_s(attempt, cap=30.0), note=live.problem_of(error))
@@ -275,10 +304,27 @@ class Dispatcher:
                 await live.rest(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
         await self._services.estimates.reload()  # before anybody is told of the end
 
+    async def _is_own_still(self, live: LiveJob) -> bool:
+        """Read a job anew whose change was refused; let go of it if another process has it."""
+        try:
+            job = await self._services.writes(self._services.ledger.own, live.job.id)
+        except StorageError as error:
+            log.trouble("ledger.refused", job=live.job.id, code=error.code, attempt=1)
+            return True
+        except TakenOverError:
+            job = None
+        if job is None:
+            log.event("job.taken_by_another", job=live.job.id)
+            if self.live.get(live.job.id) is live:
+                self.drop(live.job.id)
+            return False
+        live.job = job
+        return True
+
     async def _after_internal_error(self, live: LiveJob, reference: str, attempt: int) -> None:
         problem = JobProblem.from_code("internal", reference=reference)
-        with suppress(StorageError):
-            live.job = await self._services.writes(self._services.ledger.get, live.job.id) or live.job
+        if not await self._is_own_still(live):
+            return
         if live.job.status is JobStatus.SUBMITTING:
             await JobRun(live, self._services).give_up(problem)
         elif live.job.is_active:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from hunyuan_ui.job import Job
 from hunyuan_ui.jobs.estimates import Estimates
-from hunyuan_ui.jobs.polling import LiveJob
-from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.settings import Settings
 
 
@@ -67,23 +65,23 @@ def starts_in_s(
     return starts
 
 
-def likely_starts(dispatcher: Dispatcher, estimates: Estimates, settings: Settings, now: float) -> dict[str, float]:
+def likely_starts(
+    in_flight: Iterable[Job], waiting: Iterable[Job], estimates: Estimates, settings: Settings, now: float
+) -> dict[str, float]:
     """Return in how many seconds each waiting job is likely to be sent.
 
     Args:
-        dispatcher: Holds the jobs.
+        in_flight: Jobs that take a place now.
+        waiting: The queue in its order, without those that wait for their visitor's key.
         estimates: What they usually take.
         settings: Of this run.
         now: UTC seconds by the ledger's clock.
     """
 
-    def entry(live: LiveJob) -> Entry:
-        return Entry(live.job.id, live.job.visitor, _left_s(live.job, estimates, now))
+    def entry(job: Job) -> Entry:
+        return Entry(job.id, job.visitor, _left_s(job, estimates, now))
 
-    parked = {live.job.id for live in dispatcher.waiting_for_visitor()}
-    waiting = [entry(live) for live in dispatcher.waiting() if live.job.id not in parked]
-    in_flight = [entry(live) for live in dispatcher.in_flight() if live.job.is_sent]
-    return starts_in_s(in_flight, waiting, settings.concurrency, one_each=settings.is_public)
+    return starts_in_s(map(entry, in_flight), map(entry, waiting), settings.concurrency, one_each=settings.is_public)
 
 
 def _left_s(job: Job, estimates: Estimates, now: float) -> float | None:

@@ -5,10 +5,14 @@ Source: docs/architecture.md 4 and the table of docs/facts/faults-and-security.m
 
 from __future__ import annotations
 
+from typing import Final
+
 from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.services import Services
+
+OTHERS_ARE_DONE_S: Final = 3600.0  # with what they write beside a video, where several processes share the folder
 
 
 async def recover(services: Services) -> list[Job]:
@@ -28,7 +32,8 @@ async def recover(services: Services) -> list[Job]:
 
 def _recover(services: Services) -> list[Job]:
     _reconcile_library(services)
-    for job in services.ledger.active():
+    found = services.ledger.take_over()
+    for job in found:
         if job.status is JobStatus.SUBMITTING and job.dialect == "openai":
             continue  # the engine's own list may know it, so the runner asks that first
         if job.status is JobStatus.SUBMITTING:
@@ -37,11 +42,12 @@ def _recover(services: Services) -> list[Job]:
             log.trouble("job.unknown", job=job.id, problem=code)
         elif job.payer == "nobody" and services.preview is None:
             _end_preview(services, job)
-    going_on = services.ledger.active()
-    removed = services.library.sweep({job.id for job in going_on if job.status is JobStatus.DOWNLOADING})
+    under_way = {job.id: job for job in services.ledger.active()}
+    downloading = {job.id for job in under_way.values() if job.status is JobStatus.DOWNLOADING}
+    removed = services.library.sweep(downloading, OTHERS_ARE_DONE_S if services.ledger.is_shared else 0.0)
     if removed:
         log.event("library.swept", files=len(removed))
-    return going_on
+    return [under_way[job.id] for job in found if job.id in under_way]
 
 
 def _end_preview(services: Services, job: Job) -> None:
@@ -59,7 +65,8 @@ def _reconcile_library(services: Services) -> None:
     """
     for job_id in services.library.left_of(services.ledger.ids("deleted")):
         services.library.delete(job_id)
-    found = services.library.ids()
+    # In this order: what another process finishes meanwhile is among the done ones.
+    found = services.library.ids() - services.ledger.elsewhere()
     for job_id in sorted(found - services.ledger.ids("done") - services.ledger.ids("deleted")):
         done = services.library.finished(job_id)
         try:

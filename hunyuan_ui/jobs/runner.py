@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode, Tries
-from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.estimate import Estimate, predicted_seconds
-from hunyuan_ui.job import MICRO, OWNER, InList, Job, JobProblem, JobStatus, Payer, Phase, Visitor, is_id
-from hunyuan_ui.jobs.at_engine import STOPPED, can_be_stopped
+from hunyuan_ui.job import MICRO, OWNER, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
+from hunyuan_ui.jobs.at_engine import can_be_stopped
 from hunyuan_ui.jobs.batch import Batches
 from hunyuan_ui.jobs.history import SpendingHistory
 from hunyuan_ui.jobs.job_view import JobView, Spending
+from hunyuan_ui.jobs.job_watch import JobWatch
 from hunyuan_ui.jobs.my_videos import MyVideos
 from hunyuan_ui.jobs.owner_actions import OwnerActions
 from hunyuan_ui.jobs.queue import Dispatcher
-from hunyuan_ui.jobs.queue_times import likely_starts
 from hunyuan_ui.jobs.recovery import recover
 from hunyuan_ui.jobs.services import Services, build_services
 from hunyuan_ui.jobs.visitor_keys import VisitorKeys, check_key
@@ -32,13 +29,10 @@ from hunyuan_ui.limits import Allowance, Places, SpendLimits
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 
+if TYPE_CHECKING:
+    from hunyuan_ui.jobs.replicas import Replicas
+
 _T = TypeVar("_T")
-_PHASE_OF: Final = {
-    JobStatus.QUEUED: Phase.WAITING,
-    JobStatus.SUBMITTING: Phase.SENT,
-    JobStatus.RUNNING: Phase.RENDERING,
-    JobStatus.DOWNLOADING: Phase.DOWNLOADING,
-}
 
 
 class JobRunner:
@@ -55,14 +49,24 @@ class JobRunner:
         self._limits = SpendLimits(settings)
         self._dispatcher = Dispatcher(settings, services)
         self.payers = self._limits.payers
-        tries = Tries()
+        self._replicas = _replicas_of(services, self._dispatcher)
+        tries = Tries(book=None if self._replicas is None else self._replicas.tries)
         self.access = AccessCode(settings.access_code, tries)
         self.keys = VisitorKeys(services.keys, services.hosted.client, tries, self._dispatcher.wake)
         self._history = SpendingHistory(services, settings, self._dispatcher, self._owners_job)
         self.owner = OwnerActions(services, settings, self._dispatcher, self._history, tries)
         self.videos = MyVideos(services, is_public=settings.is_public)
         self.batches = Batches(self, services, settings)
+        self._watch = JobWatch(services, settings, self._dispatcher, self._replicas)
+        if self._replicas is not None:
+            self._replicas.grants.share(self.access)
+            self._replicas.grants.share(self.owner.proof)
         self._is_open = False
+
+    async def recall(self, visitor: Visitor) -> None:
+        """Learn what a visitor has proven at another process that shares the ledger."""
+        if self._replicas is not None and not (self.access.knows(visitor.id) and self.owner.proof.knows(visitor.id)):
+            await self._replicas.grants.recall()
 
     def visitor(self, token: str, address: str = "") -> Visitor:
         """Return the visitor of a token; on a private run everybody is the owner.
@@ -82,6 +86,8 @@ class JobRunner:
             log.trouble("runner.view_only", code=problem.code)
             return
         try:
+            if self._replicas is not None:
+                await self._replicas.join()
             jobs = await recover(self._services)
         except StorageError as error:
             # A ledger that cannot be written must send nothing; its jobs can still be shown.
@@ -93,6 +99,8 @@ class JobRunner:
             self._dispatcher.take(job)
         await self._history.start()  # before anything can be sent
         self._dispatcher.start()
+        if self._replicas is not None:
+            self._replicas.start()
         self._is_open = True
         await self._history.first_try()
         log.event("runner.started", active=len(self._dispatcher.live))
@@ -103,6 +111,8 @@ class JobRunner:
         await self.batches.close()
         await self._history.stop()
         await self._dispatcher.stop()
+        if self._replicas is not None:
+            await self._replicas.stop()
         await self._services.close()
         log.event("runner.stopped", active=len(self._dispatcher.live))
 
@@ -150,6 +160,7 @@ class JobRunner:
         if (known := await self._known(job_id, visitor, own_key)) is not None:
             return known
         key = self._own_key(visitor, own_key)
+        await self.recall(visitor)
         payer = self.payer_of(visitor, payer=payer, own_key=own_key, is_logged_in=is_logged_in)
         job = self._new_job(job_id, request.with_drawn_seed(), visitor, payer)
         if in_list is not None:
@@ -183,11 +194,7 @@ class JobRunner:
         Raises:
             AccessError: There is no such job for this visitor.
         """
-        live = self._dispatcher.live.get(job_id)
-        job = live.job if live is not None else await self._stored(job_id)
-        if not visitor.may_see(job):
-            raise AccessError("not_yours")
-        return self._view_of(job, self._starts() if job.status is JobStatus.QUEUED else {})
+        return await self._watch.view(job_id, visitor)
 
     async def newest(self, visitor: Visitor) -> Job | None:
         """Return the visitor's latest job."""
@@ -197,11 +204,9 @@ class JobRunner:
         """Return the visitor's own jobs newest first; filters as in `Ledger.jobs`."""
         return await self._services.reads(self._services.ledger.jobs, visitor.id, **filters)
 
-    def active(self, visitor: Visitor) -> list[JobView]:
+    async def active(self, visitor: Visitor) -> list[JobView]:
         """Return the visitor's jobs that have not ended, oldest first."""
-        mine = [live.job for live in self._dispatcher.live.values() if live.job.visitor == visitor.id]
-        starts = self._starts() if any(job.status is JobStatus.QUEUED for job in mine) else {}
-        return [self._view_of(job, starts) for job in sorted(mine, key=lambda job: job.created_at)]
+        return await self._watch.active(visitor)
 
     async def cancel(self, job_id: str, visitor: Visitor) -> Job:
         """Remove a job that was not sent, or have a run stopped whose engine can do that.
@@ -210,7 +215,7 @@ class JobRunner:
             AccessError: There is no such job for this visitor, or it was already sent and goes on.
         """
         job = (await self.view(job_id, visitor)).job
-        if can_be_stopped(job):
+        if job_id in self._dispatcher.live and can_be_stopped(job):
             self._dispatcher.stop_run(job_id)
             return job
         return await _to_the_end(self._cancel(job_id))
@@ -244,10 +249,7 @@ class JobRunner:
 
     def can_look_again(self, job: Job) -> bool:
         """Whether a lost job can be resumed: paid, with a link or request id, and younger than the file's life."""
-        is_young = self._services.ledger.now() - (job.sent_at or job.created_at) < FILE_LIFE_S
-        is_known = job.request_id is not None or job.result_url is not None
-        is_stopped = job.problem is not None and job.problem.code == STOPPED
-        return job.status is JobStatus.LOST and is_known and is_young and job.payer != "nobody" and not is_stopped
+        return self._watch.can_look_again(job)
 
     async def delete(self, job_id: str, visitor: Visitor) -> None:
         """Delete an ended job and its files; its cost stays counted.
@@ -265,12 +267,7 @@ class JobRunner:
         Raises:
             AccessError: There is no such job for this visitor.
         """
-        job = (await self.view(job_id, visitor)).job
-        if live := self._dispatcher.live.get(job_id):
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(live.ended.wait(), timeout_s)
-            job = live.job
-        return job
+        return await self._watch.wait(job_id, visitor, timeout_s)
 
     async def allowance(self, visitor: Visitor) -> Allowance | None:
         """Return what a visitor may still ask for; None in private, where nobody is counted."""
@@ -335,32 +332,6 @@ class JobRunner:
 
     # inside
 
-    def _starts(self) -> dict[str, float]:
-        return likely_starts(self._dispatcher, self._services.estimates, self.settings, self._services.ledger.now())
-
-    def _view_of(self, job: Job, starts: Mapping[str, float]) -> JobView:
-        live = self._dispatcher.live.get(job.id)
-        job = live.job if live is not None else job
-        usual = self.estimate(job.request, job.payer)
-        began = job.sent_at or job.created_at
-        if live is None or not job.is_active:
-            # Another process may hold the folder and run the job.
-            phase = _PHASE_OF.get(job.status, Phase.ENDED)
-            elapsed_s = max(0.0, (job.ended_at or job.updated_at) - began)
-            return JobView(job, phase, elapsed_s, usual, note=job.problem, can_look_again=self.can_look_again(job))
-        queue = [entry.job.id for entry in self._dispatcher.waiting()]
-        place = queue.index(job.id) + 1 if job.id in queue else None
-        retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
-        phase, note = live.phase, live.note
-        if place is not None and job.payer == "owner" and self._services.pause.wait_s > 0:
-            phase, note = Phase.PAUSED, self._services.pause.history_problem or self._services.pause.problem or note
-            retry_in_s = max(retry_in_s or 0.0, self._services.pause.wait_s)
-        elapsed_s = self._services.ledger.now() - began
-        starts_in_s, part = starts.get(job.id), live.progress
-        can_stop = can_be_stopped(job) and not live.wants_stop
-        at = (phase, elapsed_s, usual, place, len(queue), retry_in_s, note)
-        return JobView(job, *at, starts_in_s=starts_in_s, progress=part, can_stop=can_stop)
-
     async def _known(self, job_id: str, visitor: Visitor, own_key: str | None) -> Job | None:
         """Return a stored job of this visitor, and give it the key that it may be waiting for."""
         live = self._dispatcher.live.get(job_id)
@@ -382,7 +353,7 @@ class JobRunner:
     async def _add(self, job: Job, own_key: Secret | None, check: Callable[..., None], list_id: str | None) -> Job:
         keys, live = self._services.keys, self._dispatcher.live
         own_key = own_key if job.payer == "visitor" else None
-        check = partial(check, places=self._places(job, own_key))
+        check = partial(check, places=await self._places(job, own_key))
         if own_key is not None and job.id not in live:
             keys.use_for_job(job, own_key)  # before it is stored, so that concurrent calls count each other
         try:
@@ -408,11 +379,13 @@ class JobRunner:
                 keys.forget_job(job.id)
         return stored
 
-    def _places(self, job: Job, own_key: Secret | None) -> Places:
+    async def _places(self, job: Job, own_key: Secret | None) -> Places:
         """Return what `SpendLimits.check` needs to know of waiting jobs and the ledger does not."""
         live = self._dispatcher.live
         # These take no place in the queue: their visitors may never come back.
         parked = [entry.job for entry in self._dispatcher.waiting_for_visitor() if entry.job.status is JobStatus.QUEUED]
+        if self._replicas is not None:
+            parked += await self._replicas.parked_elsewhere()
         on_key = [] if own_key is None else self._services.keys.jobs_on(own_key)
         waiting = [job_id for job_id in on_key if job_id not in live or live[job_id].job.status is JobStatus.QUEUED]
         own_parked = sum(entry.visitor == job.visitor for entry in parked)
@@ -476,11 +449,13 @@ class JobRunner:
         if job.payer == "owner":
             self._history.check()
 
-    async def _stored(self, job_id: str) -> Job:
-        job = await self._services.reads(self._services.ledger.get, job_id) if is_id(job_id) else None
-        if job is None:
-            raise AccessError("not_yours")
-        return job
+
+def _replicas_of(services: Services, dispatcher: Dispatcher) -> Replicas | None:
+    if not services.ledger.is_shared:
+        return None
+    from hunyuan_ui.jobs import replicas  # loads the packages for PostgreSQL
+
+    return replicas.of(services, dispatcher)
 
 
 async def _to_the_end(change: Coroutine[Any, Any, _T]) -> _T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -18,18 +19,18 @@ from hunyuan_ui.endpoint.http import ASGIApp, InProcessTransport
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
-from hunyuan_ui.job import DAY_S, Job, JobProblem
+from hunyuan_ui.job import DAY_S, Job, JobProblem, new_id
 from hunyuan_ui.jobs.estimates import Estimates
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.jobs.polling import QueuePause
 from hunyuan_ui.jobs.visitor_keys import KeyRing
-from hunyuan_ui.ledger import DATABASE_URL, FILE_NAME, LOG_NAME, Ledger, Opened, open_ledger, open_postgres
-from hunyuan_ui.ledger.database import Database
+from hunyuan_ui.ledger import DATABASE_URL, FILE_NAME, LOG_NAME, Ledger, Opened, Place, open_ledger, open_shared
 from hunyuan_ui.library import open_library
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.notices import Notices
 from hunyuan_ui.settings import Secret, Settings
+from hunyuan_ui.signed_links import SignedLinks
 
 if TYPE_CHECKING:  # loaded only where an engine is set
     from hunyuan_ui.endpoint.openai_videos import EngineClient
@@ -68,6 +69,7 @@ class Services:
     keys: KeyRing
     estimates: Estimates
     reads: LedgerThread
+    links: SignedLinks
     writes: LedgerThread = field(default_factory=lambda: LedgerThread("ledger writes"))
     pause: QueuePause = field(default_factory=QueuePause)
     notices: Notices = field(default_factory=Notices)
@@ -145,7 +147,7 @@ def build_services(
         SettingsError: A notice cannot be sent to one of the addresses.
     """
     notices = Notices(settings.notify.reveal() if settings.notify else "")
-    folder = folder or DataFolder(settings.data_dir)
+    folder = folder or DataFolder(settings.data_dir, is_shared=settings.database_url is not None)
     library, ledger = _open(settings, folder, now)
     reads = LedgerThread("ledger reads")
 
@@ -174,6 +176,7 @@ def build_services(
         keys=KeyRing(settings.api_key, engine=_engine_key(settings)),
         estimates=Estimates(ledger, reads, usd_per_hour),
         reads=reads,
+        links=SignedLinks(folder.path, partial(ledger.secret, "links") if ledger.is_shared else None),
         notices=notices,
     )
 
@@ -198,28 +201,31 @@ def _open(settings: Settings, folder: DataFolder, now: Callable[[], float]) -> t
     """Open library and ledger, and let the library get ready for what the ledger does not know."""
     with ExitStack() as opened:
         opened.callback(folder.close)
-        library = open_library(folder.path, settings.videos_url)
-        opened.callback(library.close)
         url = settings.database_url
-        ledger = _open_file(folder, now) if url is None else Ledger(_open_postgres(url, folder), now=now)
+        process = "" if url is None else new_id()
+        library = open_library(folder.path, settings.videos_url, process)
+        opened.callback(library.close)
+        ledger = _open_file(folder, now) if url is None else _open_server(process, settings, folder, now)
         opened.callback(ledger.close)
         library.prepare(ledger.ids)
         opened.pop_all()  # all went well, so that all stays open
     return library, ledger
 
 
-def _open_postgres(url: Secret, folder: DataFolder) -> Database:
-    database = open_postgres(url.reveal())
+def _open_server(process: str, settings: Settings, folder: DataFolder, now: Callable[[], float]) -> Ledger:
+    url = settings.database_url.reveal() if settings.database_url else ""
+    place = Place(
+        process,
+        name=f"{socket.gethostname()}:{settings.server_port or ''}".rstrip(":"),
+        places=settings.concurrency,
+        one_each=settings.is_public,
+    )
+    ledger = open_shared(url, place, now=now)
     if (refusal := folder.problem) is not None:
-        database.refuse(refusal)
-        return database
-    try:
-        database.take()
-    except StorageError as error:
-        folder.refuse(error)
+        ledger.refuse(refusal)
     if (folder.path / FILE_NAME).exists():
         log.trouble("ledger.file_not_used", file=FILE_NAME, because=DATABASE_URL)
-    return database
+    return ledger
 
 
 def _open_file(folder: DataFolder, now: Callable[[], float]) -> Ledger:

@@ -80,6 +80,11 @@ class KeyRing:
             return None
         return None if remembered is None else remembered.key
 
+    @property
+    def is_used(self) -> bool:
+        """Whether any visitor's own key is here."""
+        return bool(self._by_visitor)
+
     def renew(self, visitor_id: str, for_s: float = KEPT_S) -> None:
         """Keep a visitor's own key so long from now, if it is still here."""
         if self.remembered(visitor_id) is not None:

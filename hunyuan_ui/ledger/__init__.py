@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.ledger.found import FROM_HISTORY, SAID, UNTIMED, said_id
@@ -19,22 +20,45 @@ from hunyuan_ui.ledger.sqlite import (
     needs_review,
     open_ledger,
 )
+from hunyuan_ui.ledger.store import Replica, TakenOverError
 
 if TYPE_CHECKING:
-    from hunyuan_ui.ledger.postgres import PostgresDatabase
+    from hunyuan_ui.ledger.shared import SharedLedger
 
 DATABASE_URL: Final = "HUNYUAN_UI_DATABASE_URL"
+LEASE_S: Final = 15.0  # without a heartbeat, before other processes take a process's jobs
 
 
-def open_postgres(url: str) -> PostgresDatabase:
-    """Return `postgres.open_postgres(url)`; that module and its packages are loaded only where a database is named.
+class Place(NamedTuple):
+    """A process among those that share a ledger.
+
+    Args:
+        process: Its id, of 32 hexadecimal digits.
+        name: For its owner.
+        places: Most jobs in flight, counted over all processes.
+        one_each: Of each visitor only one job is in flight at a time.
+    """
+
+    process: str
+    name: str
+    places: int
+    one_each: bool
+
+
+def open_shared(url: str, place: Place, *, now: Callable[[], float] = time.time) -> SharedLedger:
+    """Open the ledger of one of several processes; its module and packages are loaded only where a database is named.
+
+    Args:
+        url: As `postgres.open_postgres` takes it.
+        place: Of this process among the others.
+        now: The machine's clock, UTC seconds.
 
     Raises:
-        SettingsError: They are not installed, or what that raises.
+        SettingsError: They are not installed, or what `postgres.open_postgres` raises.
     """
     with _packages():
-        from hunyuan_ui.ledger import postgres
-    return postgres.open_postgres(url)
+        from hunyuan_ui.ledger import postgres, shared
+    return shared.SharedLedger(postgres.open_postgres(url), place, lease_s=LEASE_S, now=now)
 
 
 def count_jobs_at(url: str) -> int | None:
@@ -56,18 +80,22 @@ __all__ = [
     "DATABASE_URL",
     "FILE_NAME",
     "FROM_HISTORY",
+    "LEASE_S",
     "LOG_NAME",
     "NAMED",
     "SAID",
     "UNTIMED",
     "Ledger",
     "Opened",
+    "Place",
+    "Replica",
+    "TakenOverError",
     "back_up",
     "confirm_review",
     "count_jobs",
     "count_jobs_at",
     "needs_review",
     "open_ledger",
-    "open_postgres",
+    "open_shared",
     "said_id",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
 
@@ -13,10 +13,10 @@ from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import found as history
 from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, UNSETTLED, problem_text, to_job, to_row
+from hunyuan_ui.ledger.search import condition
 from hunyuan_ui.ledger.store import LedgerStore
 from hunyuan_ui.ledger.totals import days, list_spent, totals
 from hunyuan_ui.limits import Day, Totals
-from hunyuan_ui.request import clean_text
 
 _INSERT: Final = (
     f"INSERT INTO jobs ({SELECTED}) VALUES ({', '.join(':' + name for name in COLUMNS)}) ON CONFLICT (id) DO NOTHING"
@@ -32,7 +32,6 @@ NAMED: Final = "named_usd"  # key in a job's notes: the implausible cost that th
 _IN_DOUBT: Final = f"json_extract(notes, '$.{NAMED}')"
 _SAME_REQUEST: Final = "request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request"
 _CORRECTABLE: Final = (JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED)
-_SEARCH_AT_MOST: Final = 200  # characters
 _IDS_AT_ONCE: Final = 500  # the oldest SQLite takes 999 values in a statement
 _OF_THE_FILE: Final = ("width", "height", "frames", "fps", "duration_s", "size_bytes", "suffix")
 
@@ -74,6 +73,7 @@ class Ledger(LedgerStore):
             self._connection.execute(_INSERT, to_row(stored))
             if list_id is not None:
                 self._set(job.id, {"list_id": list_id})
+            self._take([job.id])
         return stored, True
 
     def join_list(self, list_id: str, job_ids: Iterable[str]) -> None:
@@ -101,7 +101,9 @@ class Ledger(LedgerStore):
             found: The owner's jobs; each id is derived from its request.
         """
         with self._transaction("take_in"):
-            return history.take_in(self._connection, found, self.now())
+            taken = history.take_in(self._connection, found, self.now())
+            self._take([job.id for job in taken if job.is_active])
+        return taken
 
     def say_spent(self, said: Job) -> Job:
         """Count what the owner says the account was charged today, minus what is settled here already.
@@ -118,7 +120,7 @@ class Ledger(LedgerStore):
         """Commit `submitting` before the POST is sent; return None if the job was cancelled meanwhile."""
         stamp = self.now()
         columns = {"sent_at": stamp, "not_before": None, "problem": None}
-        return self._move("claim", job_id, JobStatus.SUBMITTING, (JobStatus.QUEUED,), columns)
+        return self._move("claim", job_id, JobStatus.SUBMITTING, (JobStatus.QUEUED,), columns, and_where=self._room)
 
     def requeue(
         self, job_id: str, not_before: float | None, problem: JobProblem | None, notes: dict[str, Any] | None = None
@@ -202,7 +204,7 @@ class Ledger(LedgerStore):
 
     def look_again(self, job_id: str) -> Job | None:
         """Resume a lost job; return None if it is not lost, or has neither link nor request id."""
-        columns = {"ended_at": None, "problem": None}
+        columns = {"ended_at": None, "problem": None, **self._own}
         for to, where in (
             (JobStatus.DOWNLOADING, "AND result_url IS NOT NULL"),
             (JobStatus.RUNNING, "AND request_id IS NOT NULL"),
@@ -273,6 +275,18 @@ class Ledger(LedgerStore):
         """Return a job that was not deleted."""
         return next(iter(self._jobs("WHERE id = ? AND deleted_at IS NULL", (job_id,))), None)
 
+    def own(self, job_id: str) -> Job | None:
+        """Return a job of this process that was not deleted.
+
+        Raises:
+            TakenOverError: It is another process's.
+        """
+        return self.get(job_id)
+
+    def take_over(self) -> list[Job]:
+        """Return the jobs that nobody works on, oldest first, which become this process's."""
+        return self.active()
+
     def active(self) -> list[Job]:
         """Return every job that has not ended, oldest first."""
         return self._jobs(f"WHERE {UNSETTLED} AND status <> 'unknown' ORDER BY created_at, rowid", ())
@@ -303,7 +317,7 @@ class Ledger(LedgerStore):
             before: `created_at` and id of the last one already shown.
             limit: At most this many.
         """
-        where, values = _condition(visitor, statuses, search)
+        where, values = condition(visitor, statuses, search)
         if before is not None:
             where += " AND (created_at, id) < (?, ?)"
             values.extend(before)
@@ -330,7 +344,7 @@ class Ledger(LedgerStore):
         return self._jobs("WHERE list_id = ? AND deleted_at IS NULL ORDER BY created_at, id", (list_id,))
 
     def list_spent(self, list_id: str) -> int:
-        """Return what a list of prompts has spent or reserved, in micro-dollars; deleted jobs count."""
+        """Return what a list of prompts has spent or reserved, in micro-dollars."""
         with self._reading() as read:
             return list_spent(read, list_id)
 
@@ -434,7 +448,7 @@ class Ledger(LedgerStore):
             has_moved = self._set(job_id, values, and_where=f"AND status IN ('{places}') {and_where}")
             return self._find(job_id) if has_moved else None
 
-    def _set(self, job_id: str, values: dict[str, Any], *, and_where: str = "") -> bool:
+    def _set(self, job_id: str, values: Mapping[str, Any], *, and_where: str = "") -> bool:
         sets = ", ".join([f"{column} = :{column}" for column in values])
         statement = f"UPDATE jobs SET {sets} WHERE id = :job_id {and_where}"
         return self._connection.execute(statement, {**values, "job_id": job_id}).rowcount == 1
@@ -470,19 +484,3 @@ def _money_of(job: Job, more: dict[str, Any] | None = None) -> dict[str, Any]:
 
 def _facts_in(notes: dict[str, Any]) -> dict[str, Any]:
     return {name: notes[name] for name in _OF_THE_FILE if name in notes}
-
-
-def _condition(visitor: str | None, statuses: frozenset[JobStatus] | None, search: str) -> tuple[str, list[Any]]:
-    """Return the WHERE clause of a list, and its values; arguments are those of `Ledger.jobs`."""
-    where, values = ["deleted_at IS NULL"], list[Any]()
-    if visitor is not None:
-        where.append("visitor = ?")
-        values.append(visitor)
-    if statuses is not None:
-        where.append(f"status IN ({', '.join('?' * len(statuses))})" if statuses else "false")
-        values.extend(status.value for status in statuses)
-    for word in clean_text(search)[:_SEARCH_AT_MOST].split():
-        where.append(r"prompt LIKE ? ESCAPE '\'")
-        escaped = word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-        values.append(f"%{escaped}%")
-    return f"WHERE {' AND '.join(where)}", values

@@ -43,8 +43,7 @@ _BEGIN: Final = (
     f" SET LOCAL idle_in_transaction_session_timeout = '{LET_GO_S:g}s'; {_LOCKED}"
 )
 _BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_TRY_LOCK: Final = f"SELECT pg_try_advisory_lock({_LOCK + 1}, hashtext(current_schema()))"
-# A machine that lost its power closes no connection, and would hold the lock for the system's two hours.
+# A machine that lost its power closes no connection, and would hold its locks for the system's two hours.
 _NOTICE_A_DEAD_CLIENT: Final = (
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
 )
@@ -80,8 +79,8 @@ _PREPARED: Final = (
 class PostgresDatabase:
     """The ledger's tables on a server; see `Database` for the methods.
 
-    Every write goes through one connection. After `take`, that connection holds a lock that keeps other processes from
-    the same, for as long as it lives.
+    The writes of a process go through one connection, one transaction after the other, and those of all processes
+    under one lock.
 
     Args:
         conninfo: As libpq reads it, with the password.
@@ -92,7 +91,6 @@ class PostgresDatabase:
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
         self._failed_at: float | None = None  # time.monotonic()
-        self._is_alone = False
         self._is_closed = False
         self._refusal: StorageError | None = None
         self._writer: psycopg.Connection[TupleRow] | None = None
@@ -113,20 +111,6 @@ class PostgresDatabase:
     def problem(self) -> StorageError | None:
         """Why the server cannot be asked just now; None if the last try went well."""
         return None if self._failed_at is None else StorageError("database_away")
-
-    def take(self) -> None:
-        """Become the process that writes.
-
-        Raises:
-            StorageError: Another one is, or the server cannot be reached.
-        """
-        try:
-            with self._lock, _storage_errors(), self._tried():
-                self._is_alone = True
-                self._writing()
-        except StorageError as error:
-            self.refuse(error)
-            raise
 
     def refuse(self, error: StorageError) -> None:
         """Store nothing from now on, for this reason."""
@@ -150,11 +134,25 @@ class PostgresDatabase:
         """Give a connection that sees one state of all tables."""
         with _storage_errors():
             with self._tried():
-                connection = self._begin_reading()
+                connection = self._reader(_BEGIN_READING)
             try:
                 with _rolled_back(connection):
                     yield _Connection(connection)
                     connection.execute("COMMIT")
+            finally:
+                self._readers.putconn(connection)
+
+    def run(self, statement: str, values: Values = (), /) -> None:
+        """Run one statement by itself, which waits for none of the ledger's transactions.
+
+        Raises:
+            StorageError: The server cannot be reached, or does not take it.
+        """
+        with _storage_errors():
+            with self._tried():
+                connection = self._reader("SELECT 1")
+            try:
+                _Connection(connection).execute(statement, values)
             finally:
                 self._readers.putconn(connection)
 
@@ -202,7 +200,7 @@ class PostgresDatabase:
         return connection
 
     def _writing(self) -> psycopg.Connection[TupleRow]:
-        """Return the connection that holds the lock of the process that writes, a new one where that is broken."""
+        """Return the connection that writes, a new one where that is broken."""
         if self._is_closed:
             raise StorageError("stopping")
         if self._refusal is not None:
@@ -213,19 +211,18 @@ class PostgresDatabase:
         try:
             _configure(connection)
             connection.execute(_NOTICE_A_DEAD_CLIENT)
-            if self._is_alone and connection.execute(_TRY_LOCK.encode()).fetchone() != (True,):
-                raise StorageError("database_taken")
         except BaseException:
             connection.close()
             raise
         self._writer = connection
         return connection
 
-    def _begin_reading(self) -> psycopg.Connection[TupleRow]:
+    def _reader(self, first: str) -> psycopg.Connection[TupleRow]:
+        """Return a connection of the pool on which a first statement went well."""
         for _ in range(MOST_READERS):
             connection = self._readers.getconn()
             with suppress(psycopg.OperationalError):
-                connection.execute(_BEGIN_READING)
+                connection.execute(first.encode())
                 return connection
             self._readers.putconn(connection)  # it broke while it lay there, and is replaced
         raise psycopg.OperationalError
@@ -318,8 +315,8 @@ def migrate(connection: psycopg.Connection[TupleRow]) -> None:
         if version > len(MIGRATIONS):
             raise SettingsError(DATABASE_URL, "database_newer")
         for number, migration in enumerate(MIGRATIONS[version:], version + 1):
-            for statement in migration.statements:
-                connection.execute(_typed(statement).encode())
+            for statement in (*map(_typed, migration.statements), *migration.shared):
+                connection.execute(statement.encode())
             connection.execute("INSERT INTO migrations VALUES (%s, %s, %s)", (number, migration.name, time.time()))
 
 

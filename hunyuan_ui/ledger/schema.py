@@ -22,10 +22,14 @@ _STATUSES: Final = ", ".join(f"'{status.value}'" for status in JobStatus)
 
 
 class Migration(NamedTuple):
-    """One numbered change of the schema; its number is its place in `MIGRATIONS`, from 1. Never edit a released one."""
+    """One numbered change of the schema; its number is its place in `MIGRATIONS`, from 1. Never edit a released one.
+
+    `shared` is for PostgreSQL alone, which several processes may share.
+    """
 
     name: str
     statements: tuple[str, ...]
+    shared: tuple[str, ...] = ()
 
 
 # The indexes of the lists hold the prompt, so that a search reads them and not every row.
@@ -83,6 +87,23 @@ MIGRATIONS: Final = (
             "ALTER TABLE jobs ADD COLUMN list_id TEXT",
             "CREATE INDEX jobs_by_list ON jobs (list_id, status, cost_microusd, reserved_microusd, payer)"
             " WHERE list_id IS NOT NULL",
+        ),
+    ),
+    # `shown`: what a page is told of a job beyond its row; `takes_place`: whether it counts as waiting or in flight.
+    Migration(
+        "workers",
+        (),
+        (
+            "CREATE TABLE workers (id TEXT PRIMARY KEY, name TEXT NOT NULL, started_at FLOAT8 NOT NULL,"
+            " since FLOAT8 NOT NULL, seen_at FLOAT8 NOT NULL)",
+            "ALTER TABLE jobs ADD COLUMN worker TEXT, ADD COLUMN shown TEXT,"
+            " ADD COLUMN takes_place BOOLEAN NOT NULL DEFAULT true",
+            "CREATE TABLE secrets (name TEXT PRIMARY KEY, value BYTEA NOT NULL)",
+            "CREATE TABLE grants (gate TEXT NOT NULL, visitor TEXT NOT NULL, at FLOAT8 NOT NULL,"
+            " PRIMARY KEY (gate, visitor))",
+            "CREATE INDEX grants_by_time ON grants (at)",
+            "CREATE TABLE tries (name TEXT PRIMARY KEY, used_until FLOAT8 NOT NULL, last FLOAT8 NOT NULL,"
+            " before FLOAT8 NOT NULL)",
         ),
     ),
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.ledger.clock import LedgerClock
@@ -27,6 +28,21 @@ FROM (
         OR deleted_at > :now
 ) AS ahead WHERE jobs.id = ahead.found
 """
+
+
+class TakenOverError(Exception):
+    """Another process has the job by now; raised where several share the ledger, and caught inside the runner only."""
+
+
+class Replica(NamedTuple):
+    """A process that shares the ledger: when it started (UTC seconds), when it was last seen, and what it has."""
+
+    name: str
+    started_at: float
+    seen_s_ago: float
+    waiting: int
+    in_flight: int
+    is_this: bool
 
 
 class LedgerStore:
@@ -52,6 +68,23 @@ class LedgerStore:
         with self._reading() as read:
             (newest,) = read.execute(_NEWEST).fetchone()
         self._clock = LedgerClock(now, steady, newest)
+
+    is_shared = False  # by several processes, each of which has its own jobs
+    process = ""  # id of this one among those
+    _room = ""  # condition: one more job may be in flight
+    _own: Mapping[str, Any] = MappingProxyType({})  # columns of a job of this process
+
+    def secret(self, name: str, first: bytes) -> bytes:  # noqa: ARG002 - another ledger has names
+        """Return the secret of a name that all processes use."""
+        return first
+
+    def replicas(self) -> list[Replica]:
+        """Return the processes that share the ledger, the oldest first; none where there is only this one."""
+        return []
+
+    def elsewhere(self) -> set[str]:
+        """Return the ids of the jobs that other processes work on."""
+        return set()
 
     def now(self) -> float:
         """Return UTC seconds that never decrease, so that a clock that is set back starts no new day."""
@@ -143,3 +176,6 @@ class LedgerStore:
 
     def _reading(self) -> AbstractContextManager[Connection]:
         return self._database.reading()
+
+    def _take(self, job_ids: Sequence[str]) -> None:
+        """Make jobs this process's, in the transaction that stores them."""

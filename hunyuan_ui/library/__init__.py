@@ -13,23 +13,24 @@ from hunyuan_ui.library.library import VideoLibrary
 VIDEOS_URL: Final = "HUNYUAN_UI_VIDEOS_URL"
 
 
-def open_library(folder: Path, url: str | None) -> VideoLibrary:
+def open_library(folder: Path, url: str | None, process: str = "") -> VideoLibrary:
     """Return the library of a data folder; what a bucket needs is loaded only where one is named.
 
     Args:
         folder: The data folder.
         url: Of the bucket that finished videos are kept in; None for the data folder itself.
+        process: Id of this process among those that share the folder; empty where none does.
 
     Raises:
         SettingsError: The package for buckets is not installed, or the address cannot be used.
     """
     videos = folder / "videos"
     if url is None:
-        return VideoLibrary(videos)
+        return VideoLibrary(videos, process)
     with _package():
         from hunyuan_ui.library.bucket import Bucket
         from hunyuan_ui.library.bucket_library import BucketLibrary
-    return BucketLibrary(videos, folder / "cache", Bucket(url))
+    return BucketLibrary(videos, folder / "cache", Bucket(url), process=process)
 
 
 def count_videos_at(url: str) -> int:

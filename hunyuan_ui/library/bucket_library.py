@@ -36,10 +36,13 @@ class BucketLibrary(VideoLibrary):
         cache: Copies of what the bucket has, made when they are needed.
         bucket: Closed by `close`.
         cache_bytes: Largest size of the cache in bytes, the newest file apart.
+        process: As `VideoLibrary` takes it.
     """
 
-    def __init__(self, folder: Path, cache: Path, bucket: Bucket, *, cache_bytes: int = CACHE_BYTES) -> None:
-        super().__init__(folder)
+    def __init__(
+        self, folder: Path, cache: Path, bucket: Bucket, *, cache_bytes: int = CACHE_BYTES, process: str = ""
+    ) -> None:
+        super().__init__(folder, process)
         self._cache = VideoLibrary(cache)
         self._bucket = bucket
         self._cache_bytes = cache_bytes
@@ -85,9 +88,9 @@ class BucketLibrary(VideoLibrary):
         """Return which of these ids have a file of any kind, here or in the bucket."""
         return super().left_of(deleted) | self._cache.left_of(deleted) | (deleted & self._files)
 
-    def sweep(self, keep: set[str]) -> list[str]:
+    def sweep(self, keep: set[str], older_than_s: float = 0.0) -> list[str]:
         """Remove half-written files of jobs that are not in `keep`; return their names."""
-        return super().sweep(keep) + self._cache.sweep(set())
+        return super().sweep(keep, older_than_s) + self._cache.sweep(set(), older_than_s)
 
     # what is made
 

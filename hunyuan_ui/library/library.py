@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -22,6 +23,7 @@ from hunyuan_ui.request import VideoRequest
 
 _SIDECAR_VERSION: Final = 1
 _CHUNK_BYTES: Final = 1024 * 1024
+_PART: Final = ".mp4.part"
 _UNREADABLE: Final = ".unreadable"  # suffix of a whole file that cannot be played, kept because it was paid for
 
 
@@ -30,10 +32,13 @@ class VideoLibrary:
 
     Args:
         folder: Created when missing and possible.
+        process: Tells the half-written files of processes apart that share the folder; empty where none does.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, process: str = "") -> None:
         self.folder = folder
+        self._is_shared = process != ""
+        self._part = f".{process[:8]}{_PART}" if process else _PART
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -41,7 +46,12 @@ class VideoLibrary:
         """Return where a download is written until it is whole; its folder is made again if it is gone."""
         with suppress(OSError):
             self.folder.mkdir(exist_ok=True)
-        return self._path(job_id, ".mp4.part")
+        return self._path(job_id, self._part)
+
+    def drop_part(self, job_id: str) -> None:
+        """Remove what this process has downloaded of a video that is not its to store."""
+        with suppress(OSError):
+            self._path(job_id, self._part).unlink(missing_ok=True)
 
     def video(self, job_id: str) -> Path:
         """Return the path of the video, which is an MP4 unless the service made something else.
@@ -144,12 +154,16 @@ class VideoLibrary:
         Raises:
             OSError: The disk is full or cannot be written; the part is kept.
         """
-        part = self.part(job.id)
-        if (done := self._made(job.id)) is None and part.is_file():
-            with suppress(MediaError):
-                self.check(part)
-                done = self.store(job, part)
-        part.unlink(missing_ok=True)
+        done = self._made(job.id)
+        for part in self._parts(job.id):
+            if done is None:
+                with suppress(MediaError):
+                    self.check(part)
+                    done = self.store(job, part)
+            part.unlink(missing_ok=True)
+        if done is not None and self._is_shared:
+            for left in self.folder.glob(f".{job.id}*.part"):  # by a process that died while it drew the poster
+                left.unlink(missing_ok=True)
         return done
 
     async def keep(self, job_id: str, made: Job | None) -> Job | None:  # noqa: ARG002 - a library elsewhere needs it
@@ -209,20 +223,27 @@ class VideoLibrary:
             return {path.stem for path in self.folder.iterdir() if path.suffix in BY_SUFFIX and is_id(path.stem)}
         return set()
 
-    def sweep(self, keep: set[str]) -> list[str]:
-        """Remove half-written files of jobs that are not in `keep`; return their names."""
+    def sweep(self, keep: set[str], older_than_s: float = 0.0) -> list[str]:
+        """Remove half-written files of jobs that are not in `keep`; return their names.
+
+        Args:
+            keep: Ids of jobs.
+            older_than_s: Seconds without a write after which they are half-written for good.
+        """
         removed: list[str] = []
         with suppress(OSError):
             for path in self.folder.glob("*.part"):
-                if path.name[:32] not in keep:
+                if path.name[:32] not in keep and time.time() - path.stat().st_mtime >= older_than_s:
                     path.unlink(missing_ok=True)
                     removed.append(path.name)
         return removed
 
     def delete(self, job_id: str) -> None:
         """Remove all files of a video."""
+        for part in self._parts(job_id):
+            part.unlink(missing_ok=True)
         # The video last: while it is there, a start after a kill still sees that something is left.
-        for suffix in (".mp4.part", ".webp", ".json", _UNREADABLE, *reversed(BY_SUFFIX)):
+        for suffix in (".webp", ".json", _UNREADABLE, *reversed(BY_SUFFIX)):
             self._path(job_id, suffix).unlink(missing_ok=True)
         # Once more: it may have been drawn again while the video was still there.
         self._path(job_id, ".webp").unlink(missing_ok=True)
@@ -233,6 +254,12 @@ class VideoLibrary:
         with suppress(OSError):
             return deleted & {path.name.lstrip(".")[:32] for path in self.folder.iterdir()}
         return set()
+
+    def _parts(self, job_id: str) -> list[Path]:
+        """Return the downloads of a job that were not put in their place; this process's own first."""
+        own = self.part(job_id)
+        others = sorted(self.folder.glob(f"{job_id}*{_PART}")) if self._is_shared else []
+        return [path for path in (own, *(path for path in others if path != own)) if path.is_file()]
 
     def _drop_without_video(self, path: Path, job_id: str) -> None:
         try:

@@ -20,6 +20,7 @@ from hunyuan_ui.jobs.owner_actions import MOST_USD
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.owner_csv import corrections_of, csv_of, utc
+from hunyuan_ui.ui.owner_replicas import replica_lines
 from hunyuan_ui.ui.visitor import Event, page_event, say_for, visitor_of
 from hunyuan_ui.words import Words, money
 
@@ -180,6 +181,7 @@ class OwnerEvents:
     def _event(self, action: Action, *, answers: str = "said", with_csv: bool = False) -> Event:
         async def answer(request: gr.Request, event: gr.EventData, who: object) -> dict[str, Any]:
             visitor = visitor_of(request, who, self._runner)
+            await self._runner.recall(visitor)
 
             async def done(_request: gr.Request) -> dict[str, Any]:
                 say = say_for(request)
@@ -239,6 +241,7 @@ class OwnerEvents:
             "unknown": [{**self._acts(job), "text": _unsettled(job, say) + balance} for job in read.unknown],
             "doubtful": [self._doubt(job, balance, say) for job in read.doubtful],
             "waiting": _waiting(waiting, say) if waiting else None,
+            "replicas": replica_lines(read.replicas, say),
             "jobs": [self._row(job, owner, say) for job in read.jobs[:count]],
             "more": count + JOBS_SHOWN if count < min(len(read.jobs), MOST_SHOWN) else 0,
         }
@@ -254,6 +257,7 @@ class OwnerEvents:
             sum=summed,
             spending=await self._runner.spending(),
             is_paused=await desk.is_paused(owner),
+            replicas=await desk.replicas(owner),
         )
 
     async def _engine(self, owner: Visitor) -> EngineState | None:
@@ -345,6 +349,7 @@ class _Read(NamedTuple):
     sum: str
     spending: Spending
     is_paused: bool
+    replicas: list[Any]
 
 
 def limit_lines(spending: Spending, settings: Settings, say: Words) -> list[str]:

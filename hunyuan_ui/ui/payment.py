@@ -109,6 +109,7 @@ class PayEvents:
         return answer
 
     async def _told(self, visitor: Visitor, say: Words, login: str, chosen: Payer | None = None) -> dict[str, Any]:
+        await self._runner.recall(visitor)
         allowed = await allowances(self._runner, visitor, say)
         return {**self._shown(visitor, say, login, chosen), "allowance": allowed}
 

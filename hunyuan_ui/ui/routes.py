@@ -40,7 +40,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
         token = request.headers.get(VISITOR_HEADER, "")
         if not is_id(token):
             return _not_yours(request)
-        views = runner.active(runner.visitor(token))
+        views = await runner.active(runner.visitor(token))
         say = words_for(request.cookies, request.headers)
         return _json({"jobs": [as_json(view, say) for view in views], "next_poll_s": next_poll_s(views)})
 

@@ -62,8 +62,9 @@ class Program:
     jobs: list[str] = field(default_factory=lambda: [new_id(), new_id()])
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     kept: Callable[[Job], bytes] | None = None  # see `oracle.check`
+    name: str = ""  # tells it apart from others on the same folder
 
-    def run(self, kill_at: tuple[str, int] | None = None) -> int:
+    def run(self, kill_at: tuple[str, int] | None = None, **options: object) -> int:
         """Run it to its end and return its exit status; it dies at the nth passing of a checkpoint if one is named."""
         return self.nursery.run(
             folder=str(self.folder),
@@ -73,21 +74,28 @@ class Program:
             settings=self.settings,
             database_url=None if (url := url_in(self.folder)) is None else url.reveal(),
             kill_at=kill_at,
+            beside=str(self.beside),
+            **options,
         )
+
+    @property
+    def beside(self) -> Path:
+        """What its notes stand beside."""
+        return self.folder.with_name(f"{self.folder.name}{self.name}")
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; called while it runs."""
-        os.kill(int(self.folder.with_suffix(".pid").read_text("ascii")), number)
+        os.kill(int(self.beside.with_suffix(".pid").read_text("ascii")), number)
 
     @property
     def passed(self) -> list[str]:
         """The checkpoints that were passed, in order, over all starts."""
-        return self.folder.with_suffix(".passed").read_text("ascii").split()
+        return self.beside.with_suffix(".passed").read_text("ascii").split()
 
     @property
     def log(self) -> str:
         """All that it said, over all starts."""
-        return self.folder.with_suffix(".log").read_text("utf-8")
+        return self.beside.with_suffix(".log").read_text("utf-8")
 
 
 def wrong_after_restart(

@@ -4,10 +4,11 @@
 
 Each line on its input is one start, as JSON: {"folder", "origin", "dialect", "jobs", "settings", "kill_at": [name, hit]
 or null}. Without jobs it waits for those that it finds under way; with "list" and "budget_usd" it sends that list of
-prompts and waits for its end.
+prompts and waits for its end; with "until" it works on what is there until that file exists and nothing is under way.
 It is run in a process of its own, forked so that a start does not cost the imports again, and its exit status is
-answered in a line. Beside the folder stand `.passed` (a line for each checkpoint), `.pid` and `.log`. Without
-`kill_at` it ends when every job has ended; on SIGTERM it stops as the app does.
+answered in a line. Beside the folder, or the path "beside", stand `.passed` (a line for each checkpoint), `.pid` and
+`.log`. Without `kill_at` it ends when every job has ended; on SIGTERM it stops as the app does. At "stop_at", as at
+`kill_at`, it stands still until somebody lets it go on, and leaves a file `.stopped`.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ from tests.faults.rig import OWNER, Rig, be_impatient, click, ended
 
 
 class _Checkpoint:
-    """Notes each point that is passed, and kills this process at the one that was named."""
+    """Notes each point that is passed, and kills or stops this process at the one that was named."""
 
-    def __init__(self, kill_at: tuple[str, int] | None, passed: Path) -> None:
-        self._kill_at = kill_at
-        self._passed = passed
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._kill_at, self._stop_at = options.get("kill_at"), options.get("stop_at")
+        self._passed = _beside(options).with_suffix(".passed")
         self._hits: Counter[str] = Counter()
         self._lock = threading.Lock()  # two jobs may be stored at once, each in its thread
 
@@ -46,12 +47,14 @@ class _Checkpoint:
             self._hits[name] += 1
             hit = self._hits[name]
             file.write(f"{name}\n")
-        if (name, hit) == self._kill_at:
+        if [name, hit] == self._kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
+        if [name, hit] == self._stop_at:
+            self._passed.with_suffix(".stopped").touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
 
 
 async def _run(options: dict[str, Any]) -> None:
-    kill_at = options.get("kill_at")
     settings: dict[str, Any] = options.get("settings") or {}
     if url := options.get("database_url"):
         settings["database_url"] = Secret(url)
@@ -60,17 +63,19 @@ async def _run(options: dict[str, Any]) -> None:
         options["origin"],
         options["dialect"],
         settings=settings,
-        checkpoint=_Checkpoint(tuple(kill_at) if kill_at else None, Path(options["folder"]).with_suffix(".passed")),
+        checkpoint=_Checkpoint(options),
     )
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with rig.running() as runner:
         assert (await runner.spending()).problem is None
-        work = asyncio.ensure_future(
-            _make_list(runner, options["list"], options["budget_usd"])
-            if "list" in options
-            else _make(runner, options["jobs"])
-        )
+        if "list" in options:
+            making = _make_list(runner, options["list"], options["budget_usd"])
+        elif "until" in options:
+            making = _make_all(runner, Path(options["until"]))
+        else:
+            making = _make(runner, options["jobs"])
+        work = asyncio.ensure_future(making)
         await asyncio.wait({work, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     with suppress(StorageError, AssertionError):
         await work
@@ -79,8 +84,17 @@ async def _run(options: dict[str, Any]) -> None:
 async def _make(runner: Any, job_ids: list[str]) -> None:
     for job_id in job_ids:
         await click(runner, job_id)
-    for job_id in job_ids or list(runner._dispatcher.live):
+    under_way = [job.id for job in await asyncio.to_thread(runner._services.ledger.active)]
+    for job_id in job_ids or under_way:
         await ended(runner, job_id)
+
+
+async def _make_all(runner: Any, end: Path) -> None:
+    def is_under_way() -> bool:
+        return not end.exists() or bool(runner._services.ledger.active())
+
+    while await asyncio.to_thread(is_under_way):  # noqa: ASYNC110 - another process does all of it
+        await asyncio.sleep(0.02)
 
 
 async def _make_list(runner: Any, text: str, budget_usd: float) -> None:
@@ -89,8 +103,12 @@ async def _make_list(runner: Any, text: str, budget_usd: float) -> None:
         pass
 
 
+def _beside(options: dict[str, Any]) -> Path:
+    return Path(options.get("beside") or options["folder"])
+
+
 def _child(options: dict[str, Any]) -> int:
-    folder = Path(options["folder"])
+    folder = _beside(options)
     with folder.with_suffix(".log").open("a", encoding="utf-8") as stream:
         log.configure(stream=stream)
         os.dup2(stream.fileno(), sys.stderr.fileno())

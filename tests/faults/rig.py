@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from hunyuan_ui import checkpoint
+from hunyuan_ui import checkpoint, ledger
 from hunyuan_ui.endpoint import http
 from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch
 from hunyuan_ui.endpoint.openai_videos import EngineClient
@@ -21,8 +21,10 @@ from hunyuan_ui.job import Job, JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, at_engine, build_runner, endings, history
 from hunyuan_ui.jobs import batch as batch
 from hunyuan_ui.jobs import job_run as job_run
+from hunyuan_ui.jobs import job_watch as job_watch
 from hunyuan_ui.jobs import polling as polling
 from hunyuan_ui.jobs import queue as queue
+from hunyuan_ui.jobs import replicas as replicas
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
@@ -51,6 +53,11 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     patch(batch, "_LOOK_AGAIN_S", 0.02)
     patch(at_engine, "WARM_CHECK_S", 0.01)
     patch(history, "RETRY_S", 0.02)
+    patch(ledger, "LEASE_S", 1.0)
+    patch(replicas, "BEAT_S", 0.1)
+    patch(replicas, "TICK_S", 0.05)
+    patch(replicas, "BOARD_FRESH_S", 0.02)
+    patch(job_watch, "LOOK_S", 0.02)
     patch(http, "SHORTEST_S", 0.01)
     patch(http, "GUESS_S", (0.02, 0.04))
 
@@ -67,6 +74,7 @@ class Rig:
     min_free_bytes: int = 0
     timeouts: Timeouts = CALM
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    url: Secret | None = None  # of the database, if it is not the folder's own
 
     def open(self) -> JobRunner:
         """Return a runner that was not started."""
@@ -75,7 +83,7 @@ class Rig:
             base_url=self.origin,
             history_url=f"{self.origin}/inference-request",
             poll_interval_s=0.003,
-            **{**self._whose(), "database_url": url_in(self.folder), **self.settings},
+            **{**self._whose(), "database_url": self.url or url_in(self.folder), **self.settings},
         )
         client = EndpointClient(settings.base_url, settings.history_url, timeouts=self.timeouts)
         library = VideoLibrary(self.folder / "videos")
@@ -83,7 +91,9 @@ class Rig:
         clock: dict[str, Any] = {} if self.now is None else {"now": self.now}
         if settings.engine_url is not None:
             clock["engine"] = EngineClient(settings.engine_url, timeouts=self.timeouts, fetch_limits=SMALL)
-        folder = DataFolder(self.folder, min_free_bytes=self.min_free_bytes)
+        folder = DataFolder(
+            self.folder, min_free_bytes=self.min_free_bytes, is_shared=settings.database_url is not None
+        )
         checkpoint.hook = self.checkpoint
         return build_runner(settings, client=client, download=download, folder=folder, **clock)
 
@@ -145,7 +155,7 @@ async def kill(runner: JobRunner) -> None:
     tasks = [
         task
         for task in asyncio.all_tasks()
-        if task.get_name().startswith(("job ", "dispatcher", "ledger backup", "history"))
+        if task.get_name().startswith(("job ", "dispatcher", "ledger backup", "history", "replicas"))
     ]
     for task in tasks:
         task.cancel()

@@ -38,6 +38,7 @@ class PaidService(RawService):
         engine: Answers in the dialect of engines of one's own.
         pages_of: How many rows the list gives at once, if fewer than were asked for.
         on_request: Called with each request before it is answered.
+        is_held: Whether all that is asked about waits in the service's queue.
     """
 
     def __post_init__(self) -> None:
@@ -53,6 +54,7 @@ class PaidService(RawService):
         self._prompts: dict[str, str] = {}
         self._polls: Counter[str] = Counter()
         self.engine = FakeEngine("sglang", video_of)
+        self.is_held = False
         self._flow = self.behave
 
     def __enter__(self) -> PaidService:
@@ -134,6 +136,8 @@ class PaidService(RawService):
         metrics = {"cost": self.cost_usd, "inference_time": 211.0, "queue_time": 1.0}
         if not path.endswith("/status"):
             return answer(200, {"status": "COMPLETED", "output": link, "metrics": metrics})
+        if self.is_held:
+            return answer(200, {"status": _STATES[0], "request_id": request_id, "metrics": {}})
         state = _STATES[min(self._polls[request_id], len(_STATES) - 1)]
         self._polls[request_id] += 1
         told: dict[str, Any] = metrics if state == "COMPLETED" else {}

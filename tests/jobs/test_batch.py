@@ -102,7 +102,7 @@ async def test_a_list_is_made_row_by_row_and_never_more_at_once_than_may_be(
         list_id = await sent(runner, lines(12))
         most = 0
         while (view := await runner.batches.view(list_id, ALICE)).is_running:
-            most = max(most, len(runner.active(ALICE)))
+            most = max(most, len(await runner.active(ALICE)))
             await asyncio.sleep(0.002)
     assert most == 3
     assert (view.done, view.rows, view.problem) == (12, 12, None)
@@ -278,7 +278,7 @@ async def test_a_restart_sends_nothing_by_itself_and_still_tells_of_the_list(
         await until(lambda: service.bill)
     posts = service.posts
     async with running(tmp_path, service, concurrency=1) as runner:
-        for job in runner.active(ALICE):
+        for job in await runner.active(ALICE):
             await runner.wait(job.job.id, ALICE, 10)
         view = await runner.batches.view(list_id, ALICE)
         assert not view.is_running

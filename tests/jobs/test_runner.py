@@ -18,6 +18,7 @@ from hunyuan_ui.job import MICRO, Job, JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, endings
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.jobs import polling as polling
+from hunyuan_ui.jobs.job_watch import Line
 from hunyuan_ui.library.library import file_sha256
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
@@ -104,7 +105,7 @@ async def test_a_job_is_told_as_ended_as_soon_as_its_row_says_so(
 
     def look(name: str) -> None:
         if name == f"journey.{status}":
-            seen.append(runner._view_of(runner._dispatcher.live[job_id].job, {}).phase)
+            seen.append(runner._watch._view_of(runner._dispatcher.live[job_id].job, Line([], {}, {})).phase)
 
     if status == "failed":
         service.script("submit", answer(422, {"error": "no"}))
@@ -187,8 +188,8 @@ async def test_a_ledger_that_fails_hands_no_job_of_somebody_else_to_who_names_it
         again = await runner.submit(job_id, VideoRequest(prompt="a secret heron"), VISITOR)
         assert (again.id, again.request) == (mine.id, mine.request)
         await until(lambda: service.posts == 1)
-        assert [view.job.id for view in runner.active(VISITOR)] == [job_id]
-        assert runner.active(NEIGHBOUR) == []
+        assert [view.job.id for view in await runner.active(VISITOR)] == [job_id]
+        assert await runner.active(NEIGHBOUR) == []
 
 
 async def test_after_each_job_the_ledger_is_copied(settings: Settings, service: FakeService) -> None:
@@ -483,7 +484,7 @@ async def test_only_as_many_as_allowed_are_in_flight_and_places_are_shown(
             await runner.submit(job_id, VideoRequest(prompt="a"), VISITOR)
         await until(lambda: service.posts == 2)
         assert [(await runner.view(job_id, VISITOR)).place for job_id in ids] == [None, None, 1, 2, 3]
-        views = runner.active(VISITOR)
+        views = await runner.active(VISITOR)
         assert [view.job.id for view in views] == ids
         usual_s = views[0].usual.seconds
         told = [view.starts_in_s for view in views]

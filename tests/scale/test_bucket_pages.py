@@ -89,7 +89,7 @@ def _away_and_back(app: RunningApp, bucket: BucketServer, video: dict[str, Any],
 def test_a_space_whose_disk_is_wiped_keeps_what_the_addresses_keep(
     tmp_path: Path, bucket: BucketServer, request: pytest.FixtureRequest, has_database: bool
 ) -> None:
-    environment = {"SYSTEM": "spaces", "HUNYUAN_UI_VIDEOS_URL": bucket.url}
+    environment: dict[str, Any] = {"SYSTEM": "spaces", "HUNYUAN_UI_VIDEOS_URL": bucket.url}
     if has_database:
         server: PostgresServer = request.getfixturevalue("postgres_server")
         environment["HUNYUAN_UI_DATABASE_URL"] = server.url(tmp_path)

@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,8 +14,8 @@ import psycopg
 import pytest
 
 from hunyuan_ui import ledger
-from hunyuan_ui.errors import SettingsError, StorageError
-from hunyuan_ui.jobs import JobRunner, build_runner
+from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.jobs import build_runner
 from hunyuan_ui.ledger.postgres import open_postgres
 from hunyuan_ui.ledger.schema import MIGRATIONS
 from hunyuan_ui.settings import Secret, Settings
@@ -134,29 +133,6 @@ def test_nothing_of_it_is_loaded_where_no_database_is_named(tmp_path: Path) -> N
     loaded = set(json.loads(ended.stdout.splitlines()[-1]))
     assert "hunyuan_ui.ledger.sqlite" in loaded
     assert not [name for name in loaded if name.startswith(("psycopg", "obstore", "hunyuan_ui.ledger.postgres"))]
-
-
-def test_a_second_process_on_the_database_only_shows_what_is_there(
-    tmp_path: Path, postgres_server: PostgresServer
-) -> None:
-    url = Secret(postgres_server.url(tmp_path))
-
-    @contextmanager
-    def opened(name: str) -> Iterator[JobRunner]:
-        runner = build_runner(Settings(data_dir=tmp_path / name, database_url=url))
-        yield runner
-        runner._services._release()
-
-    with opened("first") as first, opened("second") as second:
-        assert first.problem is None
-        assert second.problem is not None
-        assert second.problem.code == "database_taken"
-        for _ in range(2):
-            with pytest.raises(StorageError, match="database_taken"):
-                second._services.ledger.hide("0" * 32)
-            first._services.ledger.close()
-    with opened("third") as third:
-        assert third.problem is None
 
 
 def test_the_logs_hide_the_password_however_it_is_written() -> None:

@@ -243,6 +243,7 @@ export function owner({ element, props, trigger, watch }) {
     part("waiting").hidden = !value.waiting;
     part("waiting-text").textContent = value.waiting?.text || "";
     part("end-waiting").hidden = !value.waiting?.can_end;
+    list("replicas", value.replicas, (/** @type {string} */ text) => node("li", text), "replica-list");
     part("history").hidden = !value.history;
     showText(part("history-text"), value.history?.text);
     part("word").hidden = !value.history?.wants_word;

@@ -1,0 +1,178 @@
+"""JobWatch: what the page is told of jobs, whichever process works on them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from hunyuan_ui.endpoint.contract import FILE_LIFE_S
+from hunyuan_ui.errors import AccessError
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase, Visitor, is_id
+from hunyuan_ui.jobs.at_engine import STOPPED, can_be_stopped
+from hunyuan_ui.jobs.job_view import JobView
+from hunyuan_ui.jobs.polling import LiveJob, QueuePause
+from hunyuan_ui.jobs.queue import Dispatcher
+from hunyuan_ui.jobs.queue_times import likely_starts
+from hunyuan_ui.jobs.services import Services
+from hunyuan_ui.settings import Settings
+
+if TYPE_CHECKING:
+    from hunyuan_ui.jobs.replicas import Replicas
+
+LOOK_S: Final = 0.5  # between two looks at a job that another process works on
+PHASE_OF: Final = {
+    JobStatus.QUEUED: Phase.WAITING,
+    JobStatus.SUBMITTING: Phase.SENT,
+    JobStatus.RUNNING: Phase.RENDERING,
+    JobStatus.DOWNLOADING: Phase.DOWNLOADING,
+}
+
+
+class Shown(NamedTuple):
+    """What a page is told of a job beyond its row; `retry_in_s` in seconds from now, `progress` in percent."""
+
+    phase: Phase
+    retry_in_s: float | None = None
+    note: JobProblem | None = None
+    progress: float | None = None
+
+
+class Line(NamedTuple):
+    """The queue: ids in its order, in how many seconds each is likely to start, and what others tell of their jobs."""
+
+    ids: list[str]
+    starts: Mapping[str, float]
+    shown: Mapping[str, Shown]
+
+
+class JobWatch:
+    """Reads jobs from memory and, where several processes share the ledger, from there.
+
+    Args:
+        services: Of this run.
+        settings: Of this run.
+        dispatcher: Holds this process's jobs.
+        replicas: The processes that share the ledger; None where there is only this one.
+    """
+
+    def __init__(
+        self, services: Services, settings: Settings, dispatcher: Dispatcher, replicas: Replicas | None
+    ) -> None:
+        self._services = services
+        self._settings = settings
+        self._dispatcher = dispatcher
+        self._replicas = replicas
+
+    async def view(self, job_id: str, visitor: Visitor) -> JobView:
+        """Return a job as it is now.
+
+        Raises:
+            AccessError: There is no such job for this visitor.
+        """
+        live = self._dispatcher.live.get(job_id)
+        job = live.job if live is not None else await self._stored(job_id)
+        if not visitor.may_see(job):
+            raise AccessError("not_yours")
+        return self._view_of(job, await self._line([job]))
+
+    async def active(self, visitor: Visitor) -> list[JobView]:
+        """Return the visitor's jobs that have not ended, oldest first."""
+        live = {live.job.id: live.job for live in self._dispatcher.live.values()}
+        if self._replicas is not None:
+            board = await self._replicas.board()
+            live = {job_id: seen.job for job_id, seen in board.seen.items()} | live
+        mine = [job for job in live.values() if job.visitor == visitor.id]
+        line = await self._line(mine)
+        return [self._view_of(job, line) for job in sorted(mine, key=lambda job: job.created_at)]
+
+    async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job:
+        """Return the job when it has ended, or as it is after the timeout.
+
+        Raises:
+            AccessError: There is no such job for this visitor.
+        """
+        give_up_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            job = (await self.view(job_id, visitor)).job
+            left_s = give_up_at - time.monotonic()
+            live = self._dispatcher.live.get(job_id)
+            if live is not None:
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(live.ended.wait(), None if math.isinf(left_s) else left_s)
+                job = live.job
+            if self._replicas is None or not job.is_active or left_s <= 0 or self._dispatcher.is_stopping:
+                return job
+            if live is None:
+                await asyncio.sleep(min(left_s, LOOK_S))
+
+    def can_look_again(self, job: Job) -> bool:
+        """Whether a lost job can be resumed: paid, with a link or request id, and younger than the file's life."""
+        is_young = self._services.ledger.now() - (job.sent_at or job.created_at) < FILE_LIFE_S
+        is_known = job.request_id is not None or job.result_url is not None
+        is_stopped = job.problem is not None and job.problem.code == STOPPED
+        return job.status is JobStatus.LOST and is_known and is_young and job.payer != "nobody" and not is_stopped
+
+    # inside
+
+    async def _line(self, jobs: Iterable[Job]) -> Line:
+        """Return the queue, as far as something is to be said of it for these jobs."""
+        dispatcher = self._dispatcher
+        is_queued = any(job.status is JobStatus.QUEUED for job in jobs)
+        if self._replicas is None:
+            parked = {live.job.id for live in dispatcher.waiting_for_visitor()}
+            waiting = [live.job for live in dispatcher.waiting()]
+            ready = [job for job in waiting if job.id not in parked]
+            in_flight = [live.job for live in dispatcher.in_flight() if live.job.is_sent]
+            return Line([job.id for job in waiting], self._starts(in_flight, ready) if is_queued else {}, {})
+        strange = [job.id for job in jobs if job.is_active and job.id not in dispatcher.live]
+        if not is_queued and not strange:
+            return Line([], {}, {})
+        board = await self._replicas.board(next(iter(jobs)).id)
+        shown = {job_id: self._replicas.shown(board.seen[job_id]) for job_id in strange if job_id in board.seen}
+        starts = self._starts(board.in_flight(), board.ready()) if is_queued else {}
+        return Line([job.id for job in board.waiting()], starts, shown)
+
+    def _starts(self, in_flight: list[Job], waiting: list[Job]) -> dict[str, float]:
+        now = self._services.ledger.now()
+        return likely_starts(in_flight, waiting, self._services.estimates, self._settings, now)
+
+    def _view_of(self, job: Job, line: Line) -> JobView:
+        live = self._dispatcher.live.get(job.id)
+        job = live.job if live is not None else job
+        usual = self._services.estimates.estimate(job.request, job.payer)
+        began = job.sent_at or job.created_at
+        if not job.is_active or (live is None and job.id not in line.shown):
+            # Another process may hold the folder and run the job.
+            phase = PHASE_OF.get(job.status, Phase.ENDED)
+            elapsed_s = max(0.0, (job.ended_at or job.updated_at) - began)
+            return JobView(job, phase, elapsed_s, usual, note=job.problem, can_look_again=self.can_look_again(job))
+        place = line.ids.index(job.id) + 1 if job.id in line.ids else None
+        told = line.shown[job.id] if live is None else state_of(live, self._services.pause)
+        elapsed_s, starts_in_s = self._services.ledger.now() - began, line.starts.get(job.id)
+        at = (told.phase, elapsed_s, usual, place, len(line.ids), told.retry_in_s, told.note)
+        can_stop = live is not None and can_be_stopped(job) and not live.wants_stop
+        return JobView(job, *at, starts_in_s=starts_in_s, progress=told.progress, can_stop=can_stop)
+
+    async def _stored(self, job_id: str) -> Job:
+        job = await self._services.reads(self._services.ledger.get, job_id) if is_id(job_id) else None
+        if job is None:
+            raise AccessError("not_yours")
+        return job
+
+
+def state_of(live: LiveJob, pause: QueuePause) -> Shown:
+    """Return what is told of a job of this process.
+
+    Args:
+        live: The job.
+        pause: Of the queue, which holds jobs on the owner's key.
+    """
+    retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
+    if live.job.status is not JobStatus.QUEUED or live.job.payer != "owner" or pause.wait_s <= 0:
+        return Shown(live.phase, retry_in_s, live.note, live.progress)
+    note = pause.history_problem or pause.problem or live.note
+    return Shown(Phase.PAUSED, max(retry_in_s or 0.0, pause.wait_s), note, live.progress)

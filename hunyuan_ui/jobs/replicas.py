@@ -1,0 +1,237 @@
+"""Replicas: keeps this process's lease, takes the jobs of processes that died, and sees what the others do.
+
+Source: docs/architecture.md 4 and docs/facts/scale.md 3. Used only where several processes share the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+from hunyuan_ui import log
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
+from hunyuan_ui.jobs.job_watch import PHASE_OF, Shown, state_of
+from hunyuan_ui.jobs.polling import LiveJob
+from hunyuan_ui.jobs.queue import Dispatcher
+from hunyuan_ui.jobs.services import Services
+from hunyuan_ui.jobs.shared_access import SharedGrants, SharedTries
+from hunyuan_ui.ledger.shared import Seen, SharedLedger
+
+BEAT_S: Final = 3.0
+TICK_S: Final = 1.0
+BOARD_FRESH_S: Final = 0.5
+_FITS: Final = {
+    JobStatus.QUEUED: {Phase.WAITING, Phase.PAUSED},
+    JobStatus.SUBMITTING: {Phase.SENT, Phase.RENDERING, Phase.PAUSED},
+    JobStatus.RUNNING: {Phase.IN_SERVICE_QUEUE, Phase.RENDERING, Phase.RECONNECTING, Phase.PAUSED},
+    JobStatus.DOWNLOADING: {Phase.DOWNLOADING, Phase.PAUSED},
+}
+
+_KEY_FORGOTTEN: Final = JobProblem.from_code("key_forgotten")
+
+
+class Board(NamedTuple):
+    """All jobs that have not ended, of whichever process, oldest first."""
+
+    seen: dict[str, Seen]
+    read_at: float  # time.monotonic()
+
+    def waiting(self) -> list[Job]:
+        """Return the queue in its order."""
+        return [seen.job for seen in self.seen.values() if seen.job.status is JobStatus.QUEUED]
+
+    def in_flight(self) -> list[Job]:
+        """Return the jobs that take a place in flight."""
+        return [seen.job for seen in self.seen.values() if seen.takes_place and seen.job.status is not JobStatus.QUEUED]
+
+    def ready(self) -> list[Job]:
+        """Return the queued jobs that will be sent when it is their turn."""
+        return [job for job in self.waiting() if self.seen[job.id].takes_place]
+
+    def parked(self) -> list[Job]:
+        """Return the queued jobs that take no place, for they wait for their visitor's key."""
+        return [job for job in self.waiting() if not self.seen[job.id].takes_place]
+
+
+class Replicas:
+    """This process among those that share the ledger.
+
+    Args:
+        ledger: Of this process.
+        services: Of this run.
+        dispatcher: Holds this process's jobs.
+    """
+
+    def __init__(self, ledger: SharedLedger, services: Services, dispatcher: Dispatcher) -> None:
+        self._ledger = ledger
+        self._services = services
+        self._dispatcher = dispatcher
+        self.tries = SharedTries(ledger, services)
+        self.grants = SharedGrants(ledger, services)
+        self._board = Board({}, -math.inf)
+        self._reading = asyncio.Lock()
+        self._beat_at = -math.inf  # time.monotonic()
+        self._done_at = 0.0
+        self._told: dict[str, tuple[str | None, bool]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def join(self) -> None:
+        """Take a lease, before any job is taken.
+
+        Raises:
+            StorageError: The ledger cannot be reached.
+        """
+        await self._beat()
+
+    def start(self) -> None:
+        """Keep the lease from now on, and the jobs of all in motion."""
+        self._task = asyncio.create_task(self._go_on(), name="replicas")
+
+    async def stop(self) -> None:
+        """Give up the lease, after the dispatcher has stopped; the jobs that have not ended go on elsewhere at once."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            with suppress(StorageError):
+                await self._services.writes(self._ledger.leave)
+
+    async def board(self, job_id: str = "") -> Board:
+        """Return all jobs that have not ended, half a second old at most; older where the ledger cannot be read.
+
+        Args:
+            job_id: Of a job that was just seen: one that the last reading lacks is looked for at once.
+        """
+        asked_at = time.monotonic()
+        async with self._reading:
+            is_fresh = asked_at - self._board.read_at < BOARD_FRESH_S and (not job_id or job_id in self._board.seen)
+            # What was read while others waited for it serves them all.
+            if not is_fresh and self._board.read_at < asked_at:
+                read_at = time.monotonic()
+                with suppress(StorageError):
+                    seen = await self._services.reads(self._ledger.board)
+                    self._board = Board({one.job.id: one for one in seen}, read_at)
+        return self._board
+
+    def shown(self, seen: Seen) -> Shown:
+        """Return what the process that has a job tells of it."""
+        job = seen.job
+        with suppress(ValueError, KeyError, TypeError):
+            told = json.loads(seen.shown or "{}")
+            if (phase := Phase(told["phase"])) in _FITS[job.status]:
+                note = JobProblem.from_code(told["code"], **told["facts"]) if told.get("code") else None
+                retry_at = told.get("retry_at")
+                retry_in_s = None if retry_at is None else max(0.0, retry_at - self._ledger.now())
+                return Shown(phase, retry_in_s, note, told.get("progress"))
+        return Shown(PHASE_OF[job.status])
+
+    async def parked_elsewhere(self) -> list[Job]:
+        """Return the queued jobs of other processes that take no place, for they wait for their visitor's key."""
+        board = await self.board()
+        return [job for job in board.parked() if job.id not in self._dispatcher.live]
+
+    # inside
+
+    async def _go_on(self) -> None:
+        while True:
+            try:
+                await self._tick()
+            except StorageError as error:
+                log.trouble("replicas.not_seen", code=error.code)
+            await asyncio.sleep(TICK_S)
+
+    async def _tick(self) -> None:
+        if time.monotonic() - self._beat_at >= BEAT_S:
+            await self._beat()
+        before = dict(self._dispatcher.live)
+        tidings = await self._services.reads(self._ledger.tidings)
+        await self._drop_what_others_have(before, tidings.own)
+        if tidings.has_nobodys and self._services.folder.can_write:
+            await self._take_over()
+        if tidings.done_at != self._done_at:
+            # A price that one replica shows must be the price at the others.
+            self._done_at = tidings.done_at
+            await self._services.estimates.reload()
+        await self._take_what_waits_for_a_key_that_is_here()
+        await self._tell()
+        await self.grants.recall()
+
+    async def _beat(self) -> None:
+        began = time.monotonic()
+        await self._services.reads(self._ledger.beat)
+        self._beat_at = began
+
+    async def _take_over(self) -> None:
+        """Go on with the jobs that nobody has."""
+        for job in await self._services.writes(self._ledger.take_over):
+            log.event("job.taken_over", job=job.id, status=job.status.value, request_id=job.request_id)
+            self._dispatcher.drop(job.id)  # from before it was lost to another, and came back
+            self._dispatcher.take(job)
+
+    async def _take_what_waits_for_a_key_that_is_here(self) -> None:
+        keys = self._services.keys
+        if not keys.is_used:
+            return
+        waiting = [
+            seen.job.id
+            for seen in (await self.board()).seen.values()
+            if self.shown(seen).note == _KEY_FORGOTTEN
+            and seen.job.id not in self._dispatcher.live
+            and keys.remembered(seen.job.visitor) is not None
+        ]
+        if waiting:
+            for job in await self._services.writes(self._ledger.take_parked, waiting):
+                log.event("job.taken_over", job=job.id, status=job.status.value, request_id=job.request_id)
+                self._dispatcher.take(job)
+
+    async def _drop_what_others_have(self, before: dict[str, LiveJob], own: set[str]) -> None:
+        """Let go of jobs that another process has taken, or has cancelled."""
+        # The answer to a POST that is under way is recorded in any case.
+        missing = [
+            job_id
+            for job_id, live in before.items()
+            if job_id not in own and live.job.status is not JobStatus.SUBMITTING
+        ]
+        whose = await self._services.reads(self._ledger.whose, missing)
+        for job_id in missing:
+            live = self._dispatcher.live.get(job_id)
+            if live is None or live is not before[job_id] or live.job.status is JobStatus.SUBMITTING:
+                continue
+            job, is_own = whose.get(job_id, (None, True))
+            if job is not None and job.is_active and not is_own:
+                log.event("job.taken_by_another", job=job_id)
+                self._dispatcher.drop(job_id)
+            elif job is not None and not job.is_active and self._dispatcher.is_resting(job_id):
+                self._dispatcher.let_go(job)
+
+    async def _tell(self) -> None:
+        told = {live.job.id: self._state_of(live) for live in self._dispatcher.live.values()}
+        changed = {job_id: state for job_id, state in told.items() if self._told.get(job_id, (None, True)) != state}
+        if changed:
+            await self._services.writes(self._ledger.show, changed)
+        self._told = told
+
+    def _state_of(self, live: LiveJob) -> tuple[str | None, bool]:
+        takes_place = live.phase is not Phase.PAUSED and not live.is_between_downloads
+        if live.job.status is JobStatus.QUEUED:
+            takes_place = self._services.keys.for_job(live.job) is not None
+        phase, retry_in_s, note, progress = state_of(live, self._services.pause)
+        if phase is PHASE_OF.get(live.job.status) and note is None and retry_in_s is None and progress is None:
+            return None, takes_place
+        facts: dict[str, Any] = {"phase": phase.value}
+        if retry_in_s is not None:
+            facts["retry_at"] = round(self._ledger.now() + retry_in_s)
+        if progress is not None:
+            facts["progress"] = progress
+        if note is not None:
+            facts |= {"code": note.code, "facts": note.facts}
+        return json.dumps(facts), takes_place
+
+
+def of(services: Services, dispatcher: Dispatcher) -> Replicas | None:
+    """Return the processes that share the ledger of this run, if it is shared."""
+    return Replicas(services.ledger, services, dispatcher) if isinstance(services.ledger, SharedLedger) else None

@@ -1,0 +1,77 @@
+"""What visitors have proven and tried, known to every process that shares the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from hunyuan_ui.access_code import AccessCode, Change, Limiter, Rate
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.jobs.services import Services
+from hunyuan_ui.ledger.shared import Limit, SharedLedger
+
+
+class SharedTries:
+    """Rate limiters in the ledger; see `TryBook`.
+
+    Args:
+        ledger: Of this process.
+        services: Of this run.
+    """
+
+    def __init__(self, ledger: SharedLedger, services: Services) -> None:
+        self._ledger = ledger
+        self._services = services
+
+    async def change(self, names: dict[str, Rate], change: Change) -> float:
+        """Change limiters of all processes at once.
+
+        Raises:
+            StorageError: The ledger cannot be written.
+        """
+        result = 0.0
+
+        def changed(now: float, known: list[Limit | None]) -> list[Limit]:
+            nonlocal result
+            limiters = [Limiter(rate, *(state or ())) for rate, state in zip(names.values(), known, strict=True)]
+            result = change(now, limiters)
+            return [limiter.state for limiter in limiters]
+
+        hidden = [self._services.links.hidden(name) for name in names]  # an address is nobody's to read
+        await self._services.writes.soon(self._ledger.change_tries, hidden, changed)
+        return result
+
+
+class SharedGrants:
+    """The visitors who have entered a code at any process.
+
+    Args:
+        ledger: Of this process.
+        services: Of this run.
+    """
+
+    def __init__(self, ledger: SharedLedger, services: Services) -> None:
+        self._ledger = ledger
+        self._services = services
+        self._codes: dict[str, AccessCode] = {}
+        self._since = 0.0
+        self._reading = asyncio.Lock()
+
+    def share(self, code: AccessCode) -> None:
+        """Let a code that is entered here be known everywhere, and the other way round."""
+        gate = self._services.links.hidden(code.gate)
+
+        async def keep(visitor_id: str) -> None:
+            await self._services.writes.soon(self._ledger.grant, gate, visitor_id)
+
+        code.keep = keep
+        self._codes[gate] = code
+
+    async def recall(self) -> None:
+        """Admit whoever has entered a code at another process since the last call; nobody where it cannot be read."""
+        async with self._reading:
+            with suppress(StorageError):
+                granted, self._since = await self._services.reads(self._ledger.granted, self._since)
+                for gate, visitor_id in granted:
+                    if gate in self._codes:
+                        self._codes[gate].admit(visitor_id)

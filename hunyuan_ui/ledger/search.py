@@ -1,0 +1,26 @@
+"""Which jobs a list of them shows, as SQL."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hunyuan_ui.job import JobStatus
+from hunyuan_ui.request import clean_text
+
+_SEARCH_AT_MOST: Final = 200  # characters
+
+
+def condition(visitor: str | None, statuses: frozenset[JobStatus] | None, search: str) -> tuple[str, list[Any]]:
+    """Return the WHERE clause of a list, and its values; arguments are those of `Ledger.jobs`."""
+    where, values = ["deleted_at IS NULL"], list[Any]()
+    if visitor is not None:
+        where.append("visitor = ?")
+        values.append(visitor)
+    if statuses is not None:
+        where.append(f"status IN ({', '.join('?' * len(statuses))})" if statuses else "false")
+        values.extend(status.value for status in statuses)
+    for word in clean_text(search)[:_SEARCH_AT_MOST].split():
+        where.append(r"prompt LIKE ? ESCAPE '\'")
+        escaped = word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+        values.append(f"%{escaped}%")
+    return f"WHERE {' AND '.join(where)}", values

@@ -1,0 +1,309 @@
+"""SharedLedger: a ledger that several processes write to, each of which has its own jobs while its lease lasts.
+
+Source: docs/architecture.md 4 and docs/facts/scale.md 3. Loaded only where a database is named.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.job import DAY_S, Job, JobProblem, JobStatus
+from hunyuan_ui.ledger import Place
+from hunyuan_ui.ledger.ledger import Columns, Ledger
+from hunyuan_ui.ledger.postgres import PostgresDatabase
+from hunyuan_ui.ledger.schema import SELECTED, UNSETTLED, problem_text, to_job
+from hunyuan_ui.ledger.store import Replica, TakenOverError
+
+# Leases are by the server's clock alone, because those of the processes' machines may differ.
+_NOW: Final = "extract(epoch FROM clock_timestamp())::float8"
+_ACTIVE: Final = f"{UNSETTLED} AND status <> 'unknown'"
+_BEAT: Final = (
+    f"INSERT INTO workers (id, name, started_at, since, seen_at) VALUES (:id, :name, {_NOW}, {_NOW}, {_NOW})"
+    " ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at,"
+    " since = CASE WHEN workers.seen_at + :lease_s < excluded.seen_at THEN excluded.since ELSE workers.since END"
+)
+# Who has just come, or come back, would bury all others after an outage, before they can say that they live.
+_OVER: Final = (
+    f"id <> :id AND seen_at + :lease_s < {_NOW}"
+    f" AND EXISTS (SELECT 1 FROM workers AS own WHERE own.id = :id AND own.since + :lease_s < {_NOW})"
+)
+_NOBODYS: Final = f"{_ACTIVE} AND (worker IS NULL OR NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = jobs.worker))"
+_TODO: Final = (
+    f"SELECT EXISTS (SELECT 1 FROM workers WHERE {_OVER}) OR EXISTS (SELECT 1 FROM jobs WHERE {_NOBODYS}),"
+    " (SELECT coalesce(max(ended_at), 0) FROM jobs WHERE ended_at IS NOT NULL AND status = 'done')"
+)
+_COUNTED: Final = f"SELECT count(*) FROM jobs WHERE jobs.worker = workers.id AND {_ACTIVE} AND status"
+_REPLICAS: Final = (
+    f"SELECT id, name, started_at, {_NOW} - seen_at, ({_COUNTED} = 'queued'), ({_COUNTED} <> 'queued')"
+    " FROM workers ORDER BY started_at, id"
+)
+_SHOW: Final = (
+    "UPDATE jobs SET shown = told.shown, takes_place = told.takes"
+    " FROM json_to_recordset(:told) AS told(id text, shown text, takes boolean) WHERE jobs.id = told.id"
+)
+
+GRANTED_S: Final = 30 * DAY_S
+_GRANT_COMMITS_S: Final = 5.0  # one that was begun before a reading may be seen after it only
+_GRANT: Final = (
+    f"INSERT INTO grants VALUES (:gate, :visitor, {_NOW}) ON CONFLICT (gate, visitor) DO UPDATE SET at = excluded.at"
+)
+_TRIES_KEPT_S: Final = 3600.0  # no rate remembers anything that long
+_KEEP_TRIES: Final = (
+    "INSERT INTO tries VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE"
+    " SET used_until = excluded.used_until, last = excluded.last, before = excluded.before"
+)
+Limit: TypeAlias = tuple[float, float, float]  # used until, last, before; see `access_code.Limiter`
+
+
+class Seen(NamedTuple):
+    """A job that has not ended, as every process can see it.
+
+    `shown` is what its own process tells of it, and `takes_place` whether it counts as waiting or in flight.
+    """
+
+    job: Job
+    worker: str | None
+    takes_place: bool
+    shown: str | None
+
+
+class Tidings(NamedTuple):
+    """What a process asks about every second.
+
+    `own` are the ids of its jobs that have not ended; `has_nobodys` says that `take_over` would find some, or find a
+    lease at its end; `done_at` is when the newest video was made, UTC seconds.
+    """
+
+    own: set[str]
+    has_nobodys: bool
+    done_at: float
+
+
+class SharedLedger(Ledger):
+    """The ledger of one of several processes; thread-safe.
+
+    Args:
+        database: On a server.
+        place: Of this process among the others.
+        lease_s: Seconds without a heartbeat after which others take this process's jobs.
+        now: The machine's clock, UTC seconds.
+    """
+
+    is_shared = True
+
+    def __init__(
+        self,
+        database: PostgresDatabase,
+        place: Place,
+        *,
+        lease_s: float,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(database, now=now)
+        self._server = database
+        self._name = place.name
+        self._lease_s = lease_s
+        self.process = place.process
+        self._own = {"worker": self.process, "shown": None, "takes_place": True}
+        self._is_own = f"AND worker = '{self.process}'"
+        flying = f"SELECT 1 FROM jobs AS other WHERE other.{UNSETTLED} AND other.status NOT IN ('queued', 'unknown')"
+        self._room = (
+            f"{self._is_own} AND (SELECT count(*) FROM ({flying} AND other.takes_place) AS flying) < {place.places}"
+        )
+        if place.one_each:
+            self._room += f" AND NOT EXISTS ({flying} AND other.visitor = jobs.visitor)"
+
+    def refuse(self, error: StorageError) -> None:
+        """Store nothing from now on, for this reason."""
+        self._server.refuse(error)
+
+    # this process among the others
+
+    def beat(self) -> None:
+        """Renew this process's lease, or take a new one; waits for no writer.
+
+        Raises:
+            StorageError: The server cannot be reached.
+        """
+        self._server.run(_BEAT, {"id": self.process, "name": self._name, "lease_s": self._lease_s})
+
+    def tidings(self) -> Tidings:
+        """Return what has changed; see `Tidings`."""
+        with self._reading() as read:
+            own = {row[0] for row in read.execute(f"SELECT id FROM jobs WHERE {_ACTIVE} {self._is_own}")}
+            has_nobodys, done_at = read.execute(_TODO, {"id": self.process, "lease_s": self._lease_s}).fetchone()
+        return Tidings(own, has_nobodys, done_at)
+
+    def take_over(self) -> list[Job]:
+        """Take the jobs of processes whose lease is over, and those that nobody has; return them, oldest first.
+
+        One whose POST was under way becomes unknown and is not among them: its process may still record an answer.
+        """
+        with self._transaction("take_over"):
+            self._connection.execute(
+                f"DELETE FROM workers WHERE {_OVER}", {"id": self.process, "lease_s": self._lease_s}
+            )
+            statement = f"SELECT {SELECTED} FROM jobs WHERE {_NOBODYS} ORDER BY created_at, rowid"
+            found = [to_job(row) for row in self._connection.execute(statement)]
+            # An engine's own list may know what was sent to it, so that is asked first.
+            lost = [job for job in found if job.status is JobStatus.SUBMITTING and job.dialect != "openai"]
+            for job in lost:
+                self._set(job.id, self._interrupted(job))
+            taken = [job for job in found if job not in lost]
+            self._take([job.id for job in taken])
+        return taken
+
+    def take_parked(self, job_ids: Sequence[str]) -> list[Job]:
+        """Take jobs of other processes that wait there for a key, which was brought here; return them, oldest first."""
+        places = ", ".join("?" * len(job_ids))
+        with self._transaction("take_parked"):
+            statement = (
+                f"SELECT {SELECTED} FROM jobs WHERE {_ACTIVE} AND status <> 'submitting' AND payer = 'visitor'"
+                f" AND NOT takes_place AND id IN ({places}) ORDER BY created_at, rowid"
+            )
+            taken = [to_job(row) for row in self._connection.execute(statement, tuple(job_ids))]
+            self._take([job.id for job in taken])
+        return taken
+
+    def leave(self) -> None:
+        """Give up this process's jobs and its lease, so that others need not wait for its end."""
+        with self._transaction("leave"):
+            self._connection.execute(f"UPDATE jobs SET worker = NULL WHERE {_ACTIVE} {self._is_own}")
+            self._connection.execute("DELETE FROM workers WHERE id = ?", (self.process,))
+
+    def replicas(self) -> list[Replica]:
+        """Return the processes that share the ledger, the oldest first, and how many jobs each has."""
+        with self._reading() as read:
+            rows = read.execute(_REPLICAS).fetchall()
+        return [Replica(*facts, is_this=worker == self.process) for worker, *facts in rows]
+
+    # jobs
+
+    def own(self, job_id: str) -> Job | None:
+        """Return a job of this process that was not deleted; see `Ledger.own`."""
+        seen = self._seen("id = ? AND deleted_at IS NULL", job_id)
+        if seen and seen[0].worker != self.process:
+            raise TakenOverError
+        return seen[0].job if seen else None
+
+    def whose(self, job_ids: Sequence[str]) -> dict[str, tuple[Job, bool]]:
+        """Return jobs by id, and whether each is this process's; those that were deleted are left out."""
+        places = ", ".join("?" * len(job_ids))
+        found = self._seen(f"id IN ({places}) AND deleted_at IS NULL", *job_ids) if job_ids else []
+        return {seen.job.id: (seen.job, seen.worker == self.process) for seen in found}
+
+    def board(self) -> list[Seen]:
+        """Return every job that has not ended, of whichever process, oldest first."""
+        return self._seen(f"{_ACTIVE} ORDER BY created_at, rowid")
+
+    def elsewhere(self) -> set[str]:
+        """Return the ids of the jobs that other processes work on."""
+        return {seen.job.id for seen in self.board() if seen.worker != self.process}
+
+    def show(self, shown: Mapping[str, tuple[str | None, bool]]) -> None:
+        """Let other processes see how this process's jobs are; waits for no writer.
+
+        Args:
+            shown: By id: what is told of the job beyond its row, and whether it takes a place.
+        """
+        told = [{"id": job_id, "shown": text, "takes": takes_place} for job_id, (text, takes_place) in shown.items()]
+        self._server.run(f"{_SHOW} {self._is_own}", {"told": json.dumps(told)})
+
+    # what every process must know
+
+    def secret(self, name: str, first: bytes) -> bytes:
+        """Return the secret of a name that all processes use: the first that any of them has brought."""
+        self._server.run(
+            "INSERT INTO secrets VALUES (:name, :first) ON CONFLICT DO NOTHING", {"name": name, "first": first}
+        )
+        with self._reading() as read:
+            return bytes(read.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()[0])
+
+    def grant(self, gate: str, visitor_id: str) -> None:
+        """Let every process know that a visitor may pass a gate."""
+        self._server.run(_GRANT, {"gate": gate, "visitor": visitor_id})
+
+    def granted(self, since: float) -> tuple[list[tuple[str, str]], float]:
+        """Return which visitors have passed which gates, as pairs, and until when that is known, by the server's clock.
+
+        Args:
+            since: From an earlier call; 0 for all that still hold.
+        """
+        with self._reading() as read:
+            rows = read.execute(
+                f"SELECT gate, visitor FROM grants WHERE at > greatest(:since, {_NOW} - {GRANTED_S})", {"since": since}
+            )
+            found = [(gate, visitor) for gate, visitor in rows]
+            (now,) = read.execute(f"SELECT {_NOW}").fetchone()
+        return found, now - _GRANT_COMMITS_S
+
+    def change_tries(self, names: Sequence[str], change: Callable[[float, list[Limit | None]], list[Limit]]) -> None:
+        """Change rate limiters of all processes at once.
+
+        Args:
+            names: Whose.
+            change: Gets the time by the server's clock and what is known of each, and returns what is to be kept.
+        """
+        with self._transaction("tries"):
+            places = ", ".join("?" * len(names))
+            rows = self._connection.execute(f"SELECT * FROM tries WHERE name IN ({places})", tuple(names))
+            known = {name: (used_until, last, before) for name, used_until, last, before in rows}
+            (now,) = self._connection.execute(f"SELECT {_NOW}").fetchone()
+            for name, state in zip(names, change(now, [known.get(name) for name in names]), strict=True):
+                self._connection.execute(_KEEP_TRIES, (name, *state))
+            self._connection.execute("DELETE FROM tries WHERE last < ?", (now - _TRIES_KEPT_S,))
+
+    # inside
+
+    def _take(self, job_ids: Sequence[str]) -> None:
+        for job_id in job_ids:
+            self._set(job_id, self._own)
+
+    def _seen(self, where: str, *values: Any) -> list[Seen]:
+        with self._reading() as read:
+            rows = read.execute(f"SELECT {SELECTED}, worker, takes_place, shown FROM jobs WHERE {where}", values)
+            return [Seen(to_job(row), worker, takes_place, shown) for *row, worker, takes_place, shown in rows]
+
+    def _interrupted(self, job: Job) -> dict[str, Any]:
+        code = "preview_gone" if job.payer == "nobody" else "interrupted"
+        stamp = self.now()
+        return {
+            "status": JobStatus.UNKNOWN.value,
+            "updated_at": stamp,
+            "ended_at": stamp,
+            "problem": problem_text(JobProblem.from_code(code)),
+        }
+
+    def _owned(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], columns: Columns) -> Job:
+        job = self._move(name, job_id, to, begun, columns, and_where=self._is_own)
+        if job is None and to in (JobStatus.RUNNING, JobStatus.DOWNLOADING):
+            job = self._answered_late(name, job_id, to, columns)
+        if job is None:
+            raise TakenOverError
+        return job
+
+    def _answered_late(self, name: str, job_id: str, to: JobStatus, columns: Columns) -> Job | None:
+        """Record the answer to a POST of this process although its job was taken for one without an answer.
+
+        Nobody works on an unknown job, so it goes on here. Where its owner has decided about it meanwhile, only the
+        request id is kept, by which the video can be looked for.
+        """
+        if not callable(columns):
+            return None
+
+        def late(known: Job) -> dict[str, Any]:
+            return {"ended_at": None, **columns(known)}
+
+        where = f"{self._is_own} AND request_id IS NULL AND deleted_at IS NULL"
+        if job := self._move(name, job_id, to, (JobStatus.UNKNOWN,), late, and_where=where):
+            return job
+        with self._transaction(name):
+            known = self._find(job_id)
+            request_id = None if known is None else columns(known).get("request_id")
+            if request_id is not None:
+                self._set(job_id, {"request_id": request_id}, and_where=f"{self._is_own} AND request_id IS NULL")
+        return None

@@ -1,0 +1,210 @@
+"""Several ledgers on one database: leases, whose a job is, and what a process may do that has lost its jobs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.errors import HunyuanUIError
+from hunyuan_ui.job import JobProblem, JobStatus, new_id
+from hunyuan_ui.ledger import Place, TakenOverError, open_shared
+from hunyuan_ui.ledger.postgres import open_postgres
+from hunyuan_ui.ledger.shared import SharedLedger
+from tests.postgres_server import PostgresServer
+from tests.stored_jobs import ALICE, BOB, added, anything_goes, job
+
+LEASE_S = 0.5
+Opened = Callable[..., SharedLedger]
+
+
+@pytest.fixture
+def opened(tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+    """Open ledgers of processes that share a database; each has taken its lease."""
+    monkeypatch.setattr("hunyuan_ui.ledger.LEASE_S", LEASE_S)
+    url, made = postgres_server.url(tmp_path), list[SharedLedger]()
+
+    def open_one(name: str = "a", *, places: int = 4, one_each: bool = False) -> SharedLedger:
+        made.append(open_shared(url, Place(new_id(), name, places, one_each)))
+        made[-1].beat()
+        return made[-1]
+
+    yield open_one
+    for ledger in made:
+        ledger.close()
+
+
+def lapse(*living: SharedLedger) -> None:
+    """Let the leases of all end but of those that live."""
+    give_up_at = time.monotonic() + 3 * LEASE_S
+    while time.monotonic() < give_up_at:
+        for ledger in living:
+            ledger.beat()
+        time.sleep(LEASE_S / 4)
+
+
+def statuses(ledger: SharedLedger) -> list[JobStatus]:
+    return [found.status for found in ledger.jobs(None)]
+
+
+def test_a_dead_ones_jobs_are_taken_once_and_what_it_was_sending_is_unknown(opened: Opened) -> None:
+    dead, one, two = opened("dead"), opened("one"), opened("two")
+    queued, sending, running, loading = (added(dead, str(number)) for number in range(4))
+    for sent in (sending, running, loading):
+        dead.claim(sent.id)
+    dead.mark_running(running.id, "r1")
+    dead.mark_running(loading.id, "r2")
+    dead.mark_downloading(loading.id, request_id="r2", result_url=None, cost_usd=1.0, inference_s=1.0)
+    dead.beat()
+    assert not one.tidings().has_nobodys
+    assert one.take_over() == []
+    lapse(one, two)
+    assert one.tidings().has_nobodys
+    assert {taken.id for taken in one.take_over()} == {queued.id, running.id, loading.id}
+    assert two.take_over() == []
+    assert not two.tidings().has_nobodys
+    assert one.tidings().own == {queued.id, running.id, loading.id}
+    assert one.get(sending.id).status is JobStatus.UNKNOWN  # type: ignore[union-attr]
+    assert [replica.name for replica in one.replicas()] == ["one", "two"]
+
+
+def test_who_wakes_up_late_loses_every_transition(opened: Opened) -> None:
+    late, other = opened("late"), opened("other")
+    queued, running = added(late, "a"), added(late, "b")
+    late.claim(running.id)
+    late.mark_running(running.id, "r1")
+    lapse(other)
+    assert len(other.take_over()) == 2
+    late.beat()
+    problem = JobProblem.from_code("interrupted")
+    assert late.claim(queued.id) is None
+    for change in (
+        lambda: late.own(queued.id),
+        lambda: late.mark_failed(queued.id, problem),
+        lambda: late.mark_running(running.id, "r1"),
+        lambda: late.mark_downloading(running.id, request_id="r1", result_url=None, cost_usd=1, inference_s=1),
+        lambda: late.mark_lost(running.id, problem),
+        lambda: late.mark_unknown(running.id, problem),
+    ):
+        with pytest.raises(TakenOverError):
+            change()
+    assert sorted(statuses(other)) == [JobStatus.QUEUED, JobStatus.RUNNING]
+    assert other.claim(queued.id) is not None
+    assert late.tidings().own == set()
+
+
+@pytest.mark.parametrize("answer", ["id", "video"])
+def test_a_late_answer_to_its_own_post_brings_the_job_back_to_its_sender(opened: Opened, answer: str) -> None:
+    late, other = opened("late"), opened("other")
+    sent = added(late)
+    late.claim(sent.id)
+    lapse(other)
+    other.take_over()
+    if answer == "id":
+        back = late.mark_running(sent.id, "r1")
+        assert back.status is JobStatus.RUNNING
+    else:
+        back = late.mark_downloading(sent.id, request_id="r1", result_url=None, cost_usd=1.4, inference_s=2)
+        assert back.status is JobStatus.DOWNLOADING
+    assert (back.request_id, back.ended_at, back.problem) == ("r1", None, None)
+    assert late.own(sent.id) == back
+    with pytest.raises(TakenOverError):
+        other.own(sent.id)
+
+
+def test_a_late_answer_after_the_owners_word_is_kept_and_changes_nothing_else(opened: Opened) -> None:
+    late, other = opened("late"), opened("other")
+    sent = added(late)
+    late.claim(sent.id)
+    lapse(other)
+    other.take_over()
+    other.settle_unknown(sent.id, was_charged=True)
+    with pytest.raises(TakenOverError):
+        late.mark_running(sent.id, "r1")
+    kept = other.get(sent.id)
+    assert kept is not None
+    assert (kept.status, kept.request_id) == (JobStatus.LOST, "r1")
+    assert other.look_again(sent.id) is not None
+    assert other.tidings().own == {sent.id}
+
+
+def test_after_an_outage_nobody_is_buried_before_they_can_say_that_they_live(opened: Opened) -> None:
+    one, two = opened("one"), opened("two")
+    added(one)
+    lapse()  # nobody could reach the server
+    two.beat()
+    assert two.take_over() == []
+    assert not two.tidings().has_nobodys
+    one.beat()
+    lapse(one, two)
+    assert two.take_over() == []
+    assert len(one.replicas()) == 2
+
+
+def test_who_leaves_in_order_hands_its_jobs_over_at_once(opened: Opened) -> None:
+    leaving, staying = opened("leaving"), opened("staying")
+    handed = added(leaving)
+    leaving.leave()
+    assert staying.tidings().has_nobodys
+    assert [taken.id for taken in staying.take_over()] == [handed.id]
+
+
+def test_a_queued_job_may_be_cancelled_at_any_process(opened: Opened) -> None:
+    one, two = opened("one"), opened("two")
+    queued = added(one)
+    assert two.cancel(queued.id) is not None
+    assert one.claim(queued.id) is None
+    assert one.whose([queued.id])[queued.id][0].status is JobStatus.CANCELLED
+
+
+def test_places_in_flight_are_counted_over_all(opened: Opened) -> None:
+    one, two = opened("one", places=2), opened("two", places=2)
+    first, second, third = added(one, "1"), added(two, "2"), added(two, "3")
+    assert one.claim(first.id)
+    assert two.claim(second.id)
+    assert two.claim(third.id) is None
+    two.show({second.id: (None, False)})  # it waits for its visitor's key
+    assert two.claim(third.id)
+
+
+def test_of_one_visitor_only_one_is_in_flight_at_all_processes(opened: Opened) -> None:
+    one, two = opened("one", one_each=True), opened("two", one_each=True)
+    hers, also_hers, his = added(one, visitor=ALICE), added(two, visitor=ALICE), added(two, visitor=BOB)
+    assert one.claim(hers.id)
+    assert two.claim(also_hers.id) is None
+    assert two.claim(his.id)
+
+
+def test_an_id_clicked_at_two_processes_at_once_is_one_job(opened: Opened) -> None:
+    ledgers, clicked = [opened("one"), opened("two")], job()
+    new = list[bool]()
+    threads = [
+        threading.Thread(target=lambda ledger=ledger: new.append(ledger.add(clicked, anything_goes)[1]))
+        for ledger in ledgers * 4
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(new) == [False] * 7 + [True]
+    assert sum(len(ledger.tidings().own) for ledger in ledgers) == 1
+
+
+def test_two_first_starts_at_once_make_one_set_of_tables(tmp_path: Path, postgres_server: PostgresServer) -> None:
+    url, failed = postgres_server.url(tmp_path), list[HunyuanUIError]()
+
+    def start() -> None:
+        try:
+            open_postgres(url).close()
+        except HunyuanUIError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []

@@ -1,0 +1,262 @@
+"""Two runners on one database in this process: one budget, one queue, one library, whichever is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.errors import AccessError, SpendLimitError
+from hunyuan_ui.job import Job, JobStatus, Phase, Visitor
+from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.settings import Secret
+from hunyuan_ui.ui.owner import OwnerEvents
+from hunyuan_ui.words import words
+from tests.faults import oracle
+from tests.faults.conftest import impatient as impatient
+from tests.faults.conftest import service as service
+from tests.faults.rig import KEY, OWNER, STRANGER, Rig, click, ended, kill
+from tests.faults.service import COST_USD, PaidService
+from tests.postgres_server import PostgresServer
+from tests.stored_jobs import url_in
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+LIMIT_USD = 5.0
+NEIGHBOUR = Visitor.from_token("c" * 32)
+OWN_KEY = "canary-of-a-visitor-0f1e2d3c"
+
+
+@pytest.fixture
+def rig(tmp_path: Path, service: PaidService, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """Opens runners on one folder and one database."""
+    monkeypatch.setattr("tests.stored_jobs.server", postgres_server)
+    return Rig(tmp_path / "data", service.origin, settings={"daily_limit_usd": 1000.0})
+
+
+@asynccontextmanager
+async def two(rig: Rig) -> AsyncIterator[tuple[JobRunner, JobRunner]]:
+    """Run two."""
+    async with rig.running() as one, rig.running() as other:
+        yield one, other
+
+
+async def until(condition: Any) -> None:
+    """Wait for what must be asked for."""
+
+    async def hold() -> None:
+        while not await condition():  # noqa: ASYNC110 - a database is asked
+            await asyncio.sleep(0.02)
+
+    await asyncio.wait_for(hold(), 60)
+
+
+async def test_two_hundred_clicks_at_two_replicas_never_pass_the_daily_limit(rig: Rig, service: PaidService) -> None:
+    rig.settings = {"daily_limit_usd": LIMIT_USD, "concurrency": 50}
+
+    async def try_to_make(runner: JobRunner) -> Job | SpendLimitError:
+        try:
+            return await ended(runner, await click(runner))
+        except SpendLimitError as error:
+            return error
+
+    async with two(rig) as runners:
+        await asyncio.gather(*(try_to_make(runners[number % 2]) for number in range(200)))
+        for runner in runners:
+            assert (await runner.spending()).spent_today_usd <= LIMIT_USD
+    jobs = oracle.check(rig.folder, service)
+    assert 1 <= len(service.bill) == sum(job.status is JobStatus.DONE for job in jobs) <= LIMIT_USD / COST_USD
+
+
+async def test_one_queue_is_seen_at_both_and_a_job_is_cancelled_at_either(rig: Rig, service: PaidService) -> None:
+    rig.settings |= {"concurrency": 1}
+    async with two(rig) as (one, other):
+        service.is_held = True
+        ids = [await click((one, other)[number % 2]) for number in range(5)]
+
+        async def is_settled() -> bool:
+            views = [await runner.view(job_id, OWNER) for runner in (one, other) for job_id in ids]
+            waiting = [view for view in views if not view.job.is_sent]
+            return len(waiting) == 8 and all(view.place for view in waiting)
+
+        await until(is_settled)
+        for runner in (one, other):
+            views = [await runner.view(job_id, OWNER) for job_id in ids]
+            waiting = [view for view in views if view.job.status is JobStatus.QUEUED]
+            assert [view.place for view in waiting] == [1, 2, 3, 4]
+            assert {view.waiting for view in waiting} == {4}
+            assert [view.job.id for view in await runner.active(OWNER)] == ids
+        last = waiting[-1].job.id
+        elsewhere = other if last in one._dispatcher.live else one
+        assert (await elsewhere.cancel(last, OWNER)).status is JobStatus.CANCELLED
+        for runner in (one, other):
+            assert (await ended(runner, last)).status is JobStatus.CANCELLED
+        service.is_held = False
+        for job_id in set(ids) - {last}:
+            assert (await ended(other, job_id)).status is JobStatus.DONE
+    oracle.check(rig.folder, service)
+
+
+async def test_at_most_so_many_are_in_flight_at_both_together(rig: Rig, service: PaidService) -> None:
+    rig.settings |= {"concurrency": 2}
+    most = 0
+    async with two(rig) as (one, other):
+
+        async def look() -> None:
+            nonlocal most
+            while True:
+                jobs = await asyncio.to_thread(one._services.ledger.active)
+                most = max(most, sum(job.status is not JobStatus.QUEUED for job in jobs))
+                await asyncio.sleep(0.002)
+
+        looking = asyncio.create_task(look())
+        ids = [await click((one, other)[number % 2]) for number in range(10)]
+        for job_id in ids:
+            assert (await ended(one, job_id)).status is JobStatus.DONE
+        looking.cancel()
+    assert most == 2
+    oracle.check(rig.folder, service)
+
+
+async def test_a_visitor_sees_the_same_phase_and_then_the_same_video_at_both(rig: Rig, service: PaidService) -> None:
+    async with two(rig) as (one, other):
+        service.is_held = True
+        job_id = await click(one)
+
+        async def is_told() -> bool:
+            return (await other.view(job_id, OWNER)).phase is Phase.IN_SERVICE_QUEUE
+
+        await until(is_told)
+        service.is_held = False
+        made = await other.wait(job_id, OWNER, 60)
+        assert made.status is JobStatus.DONE
+        found, _ = await other.videos.find(OWNER)
+        assert [job.id for job in found] == [job_id]
+        assert one.videos.signature(made) == other.videos.signature(made)
+        assert (await one.videos.opened(job_id, other.videos.signature(made))).id == job_id
+        assert (await other.videos.video(made)).is_file()
+
+
+async def test_jobs_of_one_that_died_go_on_at_a_start_soon_after(rig: Rig, service: PaidService) -> None:
+    service.is_held = True
+    dying = rig.open()
+    await dying.start()
+    ids = [await click(dying) for _ in range(20)]
+    await kill(dying)
+    async with rig.running() as other:
+        assert [view.job.id for view in await other.active(OWNER)] == ids  # before the lease is over
+        service.is_held = False
+        statuses = [(await ended(other, job_id)).status for job_id in ids]
+    assert set(statuses) <= {JobStatus.DONE, JobStatus.UNKNOWN}
+    oracle.check(rig.folder, service)
+
+
+PUBLIC = {"share": True, "daily_limit_usd": 100.0}
+
+
+async def test_a_code_that_is_entered_at_one_opens_the_other_and_a_changed_one_does_not(rig: Rig) -> None:
+    rig.settings = PUBLIC | {"access_code": Secret("sesame")}
+    async with two(rig) as (one, other):
+        with pytest.raises(SpendLimitError, match="access_code_needed"):
+            await click(other, visitor=STRANGER)
+        await one.access.enter(STRANGER, "sesame")
+        assert (await ended(other, await click(other, visitor=STRANGER), STRANGER)).status is JobStatus.DONE
+    async with rig.running() as later:
+        await later.recall(STRANGER)
+        assert later.access.knows(STRANGER.id)
+    rig.settings = PUBLIC | {"access_code": Secret("another")}
+    async with rig.running() as changed:
+        await changed.recall(STRANGER)
+        assert not changed.access.knows(STRANGER.id)
+
+
+async def test_the_owner_is_the_owner_at_both(rig: Rig) -> None:
+    rig.settings = PUBLIC
+    async with two(rig) as (one, other):
+        assert not other.owner.seen_as(STRANGER).is_owner
+        await one.owner.prove(STRANGER, KEY)
+        await other.recall(STRANGER)
+        assert other.owner.seen_as(STRANGER).is_owner
+        assert not other.owner.seen_as(NEIGHBOUR).is_owner
+
+
+async def test_the_owner_sees_which_processes_there_are_and_what_each_has(rig: Rig, service: PaidService) -> None:
+    rig.settings |= {"concurrency": 1}
+    service.is_held = True
+    async with two(rig) as (one, other):
+        for _ in range(3):
+            await click(one)
+
+        async def is_sent() -> bool:
+            return [replica.in_flight for replica in await other.owner.replicas(OWNER)] == [1, 0]
+
+        await until(is_sent)
+        seen = await one.owner.replicas(OWNER)
+        assert [(replica.waiting, replica.is_this) for replica in seen] == [(2, True), (0, False)]
+        assert all(replica.seen_s_ago < 5 for replica in seen)
+        desk = await OwnerEvents(other)._desk(OWNER, words(), 20)
+        assert [text.split(": ")[-1] for text in desk["replicas"]] == ["2 waiting, 1 sent.", "0 waiting, 0 sent."]
+        assert ["this one" in text for text in desk["replicas"]] == [False, True]
+        with pytest.raises(AccessError):
+            await one.owner.replicas(STRANGER)
+        service.is_held = False
+        for view in await one.active(OWNER):
+            await ended(one, view.job.id)
+
+
+async def test_tries_at_a_code_are_counted_at_both_together(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hunyuan_ui.access_code.LONGEST_WAIT_S", 0.0)
+    rig.settings = PUBLIC | {"access_code": Secret("sesame")}
+    async with two(rig) as runners:
+        refused: list[str] = []
+        for number in range(12):
+            with pytest.raises(SpendLimitError) as caught:
+                await runners[number % 2].access.enter(STRANGER, f"guess {number}")
+            refused.append(caught.value.code)
+    assert refused[:5] == ["access_code_wrong"] * 5
+    assert set(refused[5:]) == {"access_code_attempts"}
+
+
+async def test_links_and_ids_are_the_same_with_folders_of_their_own(rig: Rig, tmp_path: Path) -> None:
+    folder = rig.folder
+    async with rig.running() as one:
+        job_id = await click(one)
+        made = await ended(one, job_id)
+        rig.url, rig.folder = url_in(folder), tmp_path / "another"
+        async with rig.running() as other:
+            assert one.videos.signature(made) == other.videos.signature(made)
+            assert one.videos.public_id(made) == other.videos.public_id(made)
+            assert one.videos.token(job_id) == other.videos.token(job_id)
+
+
+async def test_an_own_key_is_asked_for_again_and_the_job_goes_where_it_is_brought(
+    rig: Rig, service: PaidService
+) -> None:
+    rig.settings = PUBLIC
+    service.is_held = True
+    dying = rig.open()
+    await dying.start()
+    await dying.keys.remember(OWN_KEY, STRANGER)
+    job_id = await click(dying, visitor=STRANGER, payer="visitor")
+
+    async def is_running() -> bool:
+        return (await dying.view(job_id, STRANGER)).job.status is JobStatus.RUNNING
+
+    await until(is_running)
+    await kill(dying)
+    async with two(rig) as runners:
+
+        async def waits_for_key() -> bool:
+            notes = [(await runner.view(job_id, STRANGER)).note for runner in runners]
+            return all(note is not None and note.code == "key_forgotten" for note in notes)
+
+        await until(waits_for_key)
+        there = next(runner for runner in runners if job_id not in runner._dispatcher.live)
+        service.is_held = False
+        await there.keys.remember(OWN_KEY, STRANGER)
+        assert (await ended(there, job_id, STRANGER)).status is JobStatus.DONE
+    assert list(service.posts().values()) == [1]
