@@ -168,7 +168,7 @@ def test_what_is_wrong_is_told_by_line_and_nothing_can_be_sent(
     sent = endpoint.posts.total()
     dialog = opened(visitor.new_page(), app)
     written(dialog, f"prompt,width,steps\n{name},wide,\n{name},64,", name, "5")
-    expect(checked(dialog)).to_contain_text("1 faults")
+    expect(checked(dialog)).to_contain_text("1 to put right")
     expect(dialog.locator(".faults li")).to_contain_text(["Line 1: "])
     written(dialog, f"prompt,width\n{name},wide\n{name},64", name)
     expect(dialog.locator(".checked")).to_be_hidden()
@@ -176,6 +176,20 @@ def test_what_is_wrong_is_told_by_line_and_nothing_can_be_sent(
     expect(dialog.locator("tbody tr")).to_have_count(1)
     expect(generate(dialog)).to_be_hidden()
     assert endpoint.posts.total() == sent
+
+
+def test_a_prompt_and_a_name_are_text_and_nothing_else(visitor: BrowserContext, app: RunningApp) -> None:
+    evil = '<img src=x onerror="window.hit=1"><script>window.hit=1</script> ${window.hit=1} {{7*7}}'
+    page = visitor.new_page()
+    dialog = opened(page, app)
+    written(dialog, f"a boat {evil}\n{{{evil}", evil, "0")
+    expect(checked(dialog).locator("tbody td.text")).to_contain_text("<img src=x")
+    expect(dialog.locator(".faults li")).to_contain_text("Line 2: Prompt: the brace")
+    written(dialog, rows("evil", 1), evil, "0")
+    checked(dialog)
+    generate(dialog).click()
+    expect(dialog.locator("[data-part=of]")).to_have_text(evil)
+    assert page.evaluate("window.hit") is None
 
 
 @pytest.mark.parametrize(
