@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from tests.app_process import RunningApp, running_app
@@ -60,6 +61,16 @@ def test_each_has_its_place_and_they_move_until_they_are_told_to_rest(four: Page
     four.wait_for_function(PLAYING, arg=0)
     four.locator(".variations").get_by_role("button", name="Play").click()
     four.wait_for_function(PLAYING, arg=4)
+
+
+def test_axe_finds_nothing_in_them_and_they_fit_a_narrow_phone(four: Page) -> None:
+    for scheme in ("light", "dark"):
+        four.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found = {rule["id"]: rule["nodes"][0]["html"][:200] for rule in Axe().run(four).response["violations"]}
+        assert found == {}, scheme
+    for width in (320, 390, 701, 1280):
+        four.set_viewport_size({"width": width, "height": 800})
+        assert four.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_their_order_outlives_a_reload_and_what_was_closed_stays_closed(four: Page) -> None:
