@@ -82,7 +82,9 @@ class BucketLibrary(VideoLibrary):
         """Return the job that the sidecar of a video in the bucket describes, or of a stray one in the folder."""
         if job_id in self._adoptable:
             return self._adoptable[job_id]
-        return self._bucket.call(self._finished(job_id))
+        with suppress(StorageError):  # the job's own run goes on when the bucket is back
+            return self._bucket.call(self._finished(job_id))
+        return None
 
     def left_of(self, deleted: set[str]) -> set[str]:
         """Return which of these ids have a file of any kind, here or in the bucket."""

@@ -292,7 +292,7 @@ def job_of(sidecar: bytes, job_id: str) -> Job | None:
     """Return the finished job that a sidecar describes; None if it is no sidecar, or another job's."""
     try:
         facts = json.loads(sidecar)
-        is_its = facts["id"] == job_id and isinstance(facts["notes"], dict)
+        is_its = facts["id"] == job_id and all(_fits(name, facts[name]) for name in _KEPT)
         return _job(facts) if is_its else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -323,6 +323,23 @@ _KEPT: Final = (
     "sha256",
     "notes",
 )
+
+
+_NUMBERS: Final = ("created_at", "reserved_microusd", "predicted_s")
+_NUMBERS_OR_NONE: Final = ("sent_at", "cost_microusd", "inference_s", "queue_s")
+_TEXTS_OR_NONE: Final = ("request_id", "sha256")
+_MOST: Final = 2**53  # what JSON holds exactly, and a database takes
+
+
+def _fits(name: str, value: object) -> bool:
+    """Whether a value of a sidecar, which somebody may have edited, is of its kind."""
+    if name == "notes":
+        return isinstance(value, dict)
+    if value is None:
+        return name in _NUMBERS_OR_NONE + _TEXTS_OR_NONE
+    if name in _NUMBERS + _NUMBERS_OR_NONE:
+        return isinstance(value, (int, float)) and abs(value) < _MOST
+    return isinstance(value, str)
 
 
 def _sidecar(job: Job) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,15 @@ from hunyuan_ui.job import Job, JobStatus, Phase, new_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.library import bucket as door
-from hunyuan_ui.library import bucket_library as bucket_library
 from hunyuan_ui.library.bucket import Bucket, BucketLimits, Digest
+from hunyuan_ui.library.bucket_library import BucketLibrary
 from hunyuan_ui.library.conversions import Export
 from hunyuan_ui.library.library import file_sha256
 from hunyuan_ui.words import words
 from tests.bucket_server import SECRET, BucketServer
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
-from tests.faults.rig import OWNER, Rig, click, ended, next_job_works, until
+from tests.faults.rig import OWNER, Dialect, Rig, click, ended, next_job_works, until
 from tests.faults.service import PaidService, pictures, video_of
 from tests.seen import seen
 
@@ -144,9 +145,11 @@ async def test_what_comes_back_other_than_it_was_written_is_not_done(
     assert sum(service.billed().values()) == 1
 
 
+@pytest.mark.parametrize("dialect", ["v2", "v1"])
 async def test_the_bucket_goes_away_and_comes_back(
-    rig: Rig, bucket: BucketServer, service: PaidService, lines: io.StringIO
+    rig: Rig, bucket: BucketServer, service: PaidService, lines: io.StringIO, dialect: Dialect
 ) -> None:
+    rig.dialect = dialect
     async with rig.running() as runner:
         first = await made(runner)
         bucket.stop()
@@ -209,6 +212,37 @@ async def test_a_bucket_that_refuses_is_told_to_the_owner_and_tried_again(
         bucket.behave = lambda *_: None
         assert (await ended(runner, job_id)).status is JobStatus.DONE
         assert runner.notice is None
+
+
+async def test_two_processes_that_finish_one_video_agree(rig: Rig, bucket: BucketServer, tmp_path: Path) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        whole = await runner.videos.video(job)
+        names = bucket.files()
+        for name in names:
+            bucket.remove(name)
+        libraries: list[BucketLibrary] = []
+        for number in range(4):
+            library = BucketLibrary(tmp_path / f"{number}", tmp_path / f"{number}-cache", Bucket(bucket.url))
+            libraries.append(library)
+            part = library.part(job.id)
+            shutil.copyfile(whole, part)
+            # What one of them has learnt meanwhile stands in its sidecar.
+            changed = replace(job, status=JobStatus.DOWNLOADING, inference_s=float(number))
+            assert library.finish(changed) is not None
+        ended = await asyncio.gather(
+            *(library.keep(job.id, replace(job, inference_s=float(n))) for n, library in enumerate(libraries)),
+            return_exceptions=True,
+        )
+        files = bucket.files()
+        assert Digest.of(files[f"{job.id}.mp4"]).sha256 == json.loads(files[f"{job.id}.json"])["sha256"] == job.sha256
+        assert set(files) == set(names)
+        # One that was overtaken tries again, and finds what the other one wrote.
+        for library, end in zip(libraries, ended, strict=True):
+            if isinstance(end, BaseException):
+                assert isinstance(end, StorageError)
+                assert await library.keep(job.id, job) is not None
+            library.close()
 
 
 # seeing
@@ -325,6 +359,11 @@ async def test_a_lost_ledger_is_rebuilt_from_the_bucket(rig: Rig, bucket: Bucket
     sidecar = json.loads(bucket.files()[f"{jobs[0].id}.json"])
     bucket.put(f"{hostile}.mp4", b"x")
     bucket.put(f"{hostile}.json", json.dumps({**sidecar, "id": hostile, "notes": {"suffix": "/../x"}}).encode())
+    for worse in ({"cost_microusd": 2**70}, {"cost_microusd": "x"}, {"visitor": None}, {"created_at": float("nan")}):
+        hostile, notes = new_id(), {**sidecar["notes"], "size_bytes": 1}
+        bucket.put(f"{hostile}.mp4", b"x")
+        bucket.put(f"{hostile}.json", json.dumps({**sidecar, "id": hostile, "notes": notes, **worse}).encode())
+    bucket.put(f"{new_id()}.json", b"[" * 100_000)
     shutil.rmtree(rig.folder)
     async with rig.running() as runner:
         found = {job.id: job for job in await runner.jobs(OWNER)}
