@@ -313,6 +313,23 @@ async def test_the_cache_stays_within_its_bound_and_the_least_recently_used_goes
         assert cached(rig) == {f"{jobs[2].id}.mp4"}
 
 
+async def test_more_videos_than_the_cache_holds_are_brought_one_after_the_other(rig: Rig, bucket: BucketServer) -> None:
+    async with rig.running() as runner:
+        jobs = [await made(runner) for _ in range(4)]
+        shutil.rmtree(rig.folder / "cache")
+        library: Any = runner._services.library
+        library._cache_bytes = 0
+        digests = [await asyncio.to_thread(_digest_at, runner, job) for job in jobs]  # as a list's ZIP does
+        assert digests == [job.sha256 for job in jobs]
+        assert cached(rig) == {f"{jobs[-1].id}.mp4"}
+
+
+def _digest_at(runner: JobRunner, job: Job) -> str:
+    path = runner.videos.path_of(job)
+    assert path is not None
+    return file_sha256(path)
+
+
 # deleting
 
 
