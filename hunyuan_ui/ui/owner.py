@@ -33,19 +33,8 @@ _HALVED_USD: Final = 0.02  # the least whose half is a whole cent
 _BALANCE_WITHIN_S: Final = 3.0  # the desk waits no longer for what the account holds
 _CORRECTABLE: Final = frozenset({JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED})
 OWNER_EVENTS: Final = (
-    "prove",
-    "refresh",
-    "settle",
-    "correct",
-    "confirm",
-    "look_again",
-    "end_waiting",
-    "open_video",
-    "find_videos",
-    "say_spent",
-    "set_clock_right",
-    "resume",
-    "export",
+    *("prove", "refresh", "settle", "correct", "confirm", "look_again", "end_waiting"),
+    *("open_video", "find_videos", "say_spent", "set_clock_right", "resume", "export"),
 )
 
 Action = Callable[[gr.EventData, Visitor, Words], Awaitable[str]]
