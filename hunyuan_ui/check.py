@@ -210,9 +210,12 @@ async def _engine(subject: Subject) -> list[Finding]:
         return []
     from hunyuan_ui.endpoint.openai_videos import EngineClient
 
-    client = EngineClient(settings.engine_url, timeouts=subject.timeouts)
+    client = EngineClient(settings.engine_url, timeouts=subject.timeouts, proxies=settings.proxies)
+    key = settings.engine_key.reveal() if settings.engine_key else ""
     try:
-        is_ready = await client.is_ready(settings.engine_key.reveal() if settings.engine_key else "")
+        is_ready = await client.is_ready(key)
+        if is_ready:
+            await client.check(key)
     except HunyuanUIError as error:
         return [_told("engine", error)]
     finally:

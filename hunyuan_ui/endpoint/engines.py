@@ -147,6 +147,13 @@ def without_paths(text: str, job: Mapping[str, Any]) -> str:
     return text
 
 
+def is_list(body: object) -> bool:
+    """Whether this is the answer to a list, of jobs or of none."""
+    return isinstance(body, list) or (
+        isinstance(body, Mapping) and isinstance(cast("Mapping[str, Any]", body).get("data"), list)
+    )
+
+
 def listed(body: object) -> list[Mapping[str, Any]]:
     """Return the jobs in the answer to a list, newest first or not."""
     if isinstance(body, Mapping):

@@ -82,6 +82,20 @@ class EngineClient:
         """
         return (await self._get(engines.HEALTH, key)).status != engines.NOT_READY
 
+    async def check(self, key: str) -> None:
+        """Ask for the list of jobs, which costs nothing and tells a wrong key and a place where no engine is.
+
+        Raises:
+            AuthenticationError: The engine refused the key.
+            EndpointError: Not reachable, refused, or answered with something else.
+        """
+        answer = await self._get(f"{engines.VIDEOS}?limit=1", key)
+        if answer.status in (401, 403):
+            raise AuthenticationError("engine_key_refused", detail=_detail(answer))
+        raise_unless_success(answer)
+        if not engines.is_list(answer.value):
+            raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail)
+
     async def submit(self, request: VideoRequest, key: str) -> str:
         """Send a job, once, and return its id.
 

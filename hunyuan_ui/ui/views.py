@@ -91,6 +91,7 @@ def ending_of(view: JobView, settings: Settings, say: Words) -> dict[str, Any]:
     is_free = job.payer == "nobody"
     # On the owner's key of a public page the account is not this visitor's.
     may_see_account = job.payer == "visitor" or (job.payer == "owner" and not settings.is_public)
+    may_see_account = may_see_account and job.dialect != "openai"
     key = "ended.put_back" if job.status is JobStatus.CANCELLED else "ended.again"
     return {
         "again_text": say(key, price=say["result.free"] if is_free else say.price(view.usual)),

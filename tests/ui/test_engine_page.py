@@ -23,7 +23,7 @@ from hunyuan_ui.ui.form import build_request_form
 from hunyuan_ui.ui.owner import engine_lines
 from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.words import words
-from tests.raw_service import RawService, answer
+from tests.raw_service import RawService, Reply, answer
 
 ROOT = Path(__file__).parents[2]
 NOTHING_SPENT = Spending(0.0, 0.0, 0.0, None, None)
@@ -94,10 +94,35 @@ async def test_the_check_asks_the_engine_and_not_the_hosted_service(
 ) -> None:
     with RawService() as service:
         service.on("GET", "/health", answer(status or 200))
+        service.on("GET", "/v1/videos", answer(200, {"object": "list", "data": []}))
         if status is None:
             service.refuse()
         rows = {row.name: row for row in await check(settings(tmp_path, service.origin))}
-        assert {one.path for one in service.requests} <= {"/health"}
+        assert {one.path for one in service.requests} <= {"/health", "/v1/videos?limit=1"}
+        assert {one.method for one in service.requests} <= {"GET"}
     assert rows["engine"].state is state
     assert "key" not in rows
     assert "{" not in rows["engine"].sentence
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        (answer(401, {"error": "Unauthorized"}), "HUNYUAN_UI_ENGINE_KEY"),
+        (answer(403, {"detail": "Forbidden"}), "HUNYUAN_UI_ENGINE_KEY"),
+        (answer(404, {"detail": "Not Found"}), "404"),
+        (answer(200, b"<html></html>", content_type="text/html"), "unexpected"),
+        (answer(200, {"object": "video"}), "unexpected"),
+    ],
+)
+async def test_the_check_tells_a_wrong_key_and_a_place_where_no_engine_is(
+    tmp_path: Path, listed: Reply, said: str
+) -> None:
+    with RawService() as service:
+        service.on("GET", "/prefix/health", answer(200))
+        service.on("GET", "/prefix/v1/videos", listed)
+        found = await check(settings(tmp_path, f"{service.origin}/prefix"))
+    (row,) = (row for row in found if row.name == "engine")
+    assert row.state is State.DIFFERENT
+    assert said in row.sentence

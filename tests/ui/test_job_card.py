@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui.estimate import estimate
+from hunyuan_ui.estimate import engine_estimate, estimate
 from hunyuan_ui.job import JobStatus, Payer, Phase
 from hunyuan_ui.jobs import JobView
+from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.views import as_json, ending_of
 from hunyuan_ui.words import words
@@ -75,3 +76,10 @@ def test_a_preview_is_tried_again_for_nothing() -> None:
 def test_the_account_is_shown_to_whose_it_is(settings: Settings, payer: Payer, url: str) -> None:
     lost = view_of(job=job(status=JobStatus.LOST, payer=payer))
     assert ending_of(lost, settings, words())["account_url"] == url
+
+
+def test_a_job_that_an_engine_lost_is_sent_again_at_its_own_price_and_is_in_no_account() -> None:
+    usual = engine_estimate(VideoRequest(prompt="x"), [], 2.5)
+    told = ending_of(replace(view_of(job=job(status=JobStatus.LOST, dialect="openai")), usual=usual), PRIVATE, words())
+    assert told["again_text"] == f"Try again · {words().price(usual)}"
+    assert (told["most_usd"], told["account_url"]) == (usual.high_usd, "")
