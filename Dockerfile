@@ -6,9 +6,11 @@ FROM ${PYTHON_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 RUN python3 -m venv /venv
+# Several processes on one database and bucket: docker build --build-arg REQUIREMENTS=requirements-scale.txt .
+ARG REQUIREMENTS=requirements.txt
 # Requirements before the code: a change to the code does not install everything again.
-COPY requirements.txt .
-RUN /venv/bin/python -m pip install --quiet -r requirements.txt
+COPY requirements.txt requirements-scale.txt ./
+RUN /venv/bin/python -m pip install --quiet -r requirements.txt -r "${REQUIREMENTS}"
 
 FROM ${PYTHON_IMAGE}
 # Spaces run containers as 1000; a numeric user also works where the image's user list is not looked at.

@@ -36,18 +36,20 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   proxy_buffering off;
+  {before}
   server {{ listen 127.0.0.1:{port}{tls}; {locations} }}
 }}
 """
 
 
 @contextmanager
-def nginx(folder: Path, locations: str, *, has_tls: bool = False) -> Iterator[str]:
+def nginx(folder: Path, locations: str, *, before: str = "", has_tls: bool = False) -> Iterator[str]:
     """Run nginx with these locations, and give its address without a slash at the end.
 
     Args:
         folder: Created, for its files.
         locations: And whatever else its one server is to know.
+        before: What stands before its server.
         has_tls: It has a certificate that it has made itself.
     """
     port = free_port()
@@ -56,7 +58,7 @@ def nginx(folder: Path, locations: str, *, has_tls: bool = False) -> Iterator[st
     if has_tls:
         _make_certificate(folder)
     config = folder / "nginx.conf"
-    config.write_text(_CONFIG.format(folder=folder, port=port, locations=locations, tls=tls), "utf-8")
+    config.write_text(_CONFIG.format(folder=folder, port=port, locations=locations, before=before, tls=tls), "utf-8")
     command = [str(NGINX), "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url, give_up_at = f"http{'s' if has_tls else ''}://127.0.0.1:{port}", time.monotonic() + START_WITHIN_S

@@ -230,6 +230,7 @@ def test_no_image_holds_it() -> None:
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert {name for names in copied for name in names.split()} == {
         "requirements.txt",
+        "requirements-scale.txt",
         "LICENSE",
         "app.py",
         "hunyuan_ui",

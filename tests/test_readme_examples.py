@@ -64,7 +64,7 @@ def at(app: RunningApp, text: str) -> str:
 
 def test_no_example_is_left_out() -> None:
     assert {language: len(blocks(language)) for language in ("python", "js", "bash")} == {
-        "python": 1,
+        "python": 2,
         "js": 1,
         "bash": 2,
     }
@@ -72,12 +72,16 @@ def test_no_example_is_left_out() -> None:
 
 
 def test_the_python_example_makes_a_video(app: RunningApp, tmp_path: Path) -> None:
-    said = run([sys.executable, "-"], at(app, block("python", "gradio_client")), tmp_path)
-    made, of_list = said.splitlines()[-2:]
-    video, seed, cost = made.split()
-    assert of_list.startswith("3 of 3 ")
+    video, seed, cost = (
+        run([sys.executable, "-"], at(app, block("python", "/generate")), tmp_path).splitlines()[-1].split()
+    )
     assert frames(video) == 25
     assert (int(seed), float(cost)) == (96501778, 0.0)
+
+
+def test_the_python_example_makes_a_list(app: RunningApp, tmp_path: Path) -> None:
+    said = run([sys.executable, "-"], at(app, block("python", "/submit_many")), tmp_path)
+    assert said.splitlines()[-1].startswith("3 of 3 ")
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="no curl")
