@@ -1,3 +1,3 @@
 """A Gradio page over hosted HunyuanVideo that never pays twice and never loses a paid video."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
