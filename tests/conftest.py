@@ -179,5 +179,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the browser tests last: Playwright keeps an event loop in the main thread, where async tests want theirs."""
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    """Put the long tests where workers begin, and those in a browser at the end.
+
+    Playwright keeps an event loop in the main thread, where async tests want theirs.
+    """
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    others.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = -(-len(others) // workers)  # each worker is given so many of them at first
+    items[:] = [
+        item
+        for worker in range(workers)
+        for item in (*long[worker::workers], *others[worker * share : (worker + 1) * share])
+    ]

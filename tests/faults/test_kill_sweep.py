@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("database")]
 Point = tuple[str, int]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dialect", ["v2", "v1", "openai"])
 def test_nothing_is_lost_or_paid_twice_by_a_kill(tmp_path: Path, dialect: Dialect) -> None:
     with PaidService() as service, nursery() as place:

@@ -86,6 +86,7 @@ def pair(folder: Path, dialect: Dialect = "v2") -> Iterator[Pair]:
         made.check()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dialect", ["v2", "v1"])
 def test_a_kill_of_one_at_any_point_leaves_nothing_that_the_other_does_not_end(
     tmp_path: Path, dialect: Dialect

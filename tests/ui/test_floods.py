@@ -56,6 +56,7 @@ def memory_mb(app: RunningApp) -> float:
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is read from /proc")
 @pytest.mark.parametrize("way", ["run", "join", "call"])
 async def test_the_largest_calls_of_new_sessions_give_their_memory_back(app: RunningApp, way: str) -> None:
