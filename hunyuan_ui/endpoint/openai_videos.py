@@ -90,8 +90,6 @@ class EngineClient:
             EndpointError: Not reachable, refused, or answered with something else.
         """
         answer = await self._get(f"{engines.VIDEOS}?limit=1", key)
-        if answer.status in (401, 403):
-            raise AuthenticationError("engine_key_refused", detail=_detail(answer))
         raise_unless_success(answer)
         if not engines.is_list(answer.value):
             raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail)
@@ -239,7 +237,10 @@ class EngineClient:
         return job
 
     async def _get(self, path: str, key: str, *, method: str = "GET") -> Answer:
-        return await self._calls.get(self.base_url + path, _bearer(key), key, method=method)
+        answer = await self._calls.get(self.base_url + path, _bearer(key), key, method=method)
+        if answer.status in (401, 403):
+            raise AuthenticationError("engine_key_refused", detail=_detail(answer))
+        return answer
 
 
 def _post_error(answer: Answer) -> EndpointError:

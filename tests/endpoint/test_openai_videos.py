@@ -23,6 +23,7 @@ from hunyuan_ui.errors import (
     RequestExpiredError,
     UnexpectedResponseError,
 )
+from hunyuan_ui.job import JobProblem
 from hunyuan_ui.media import check_video
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
@@ -325,3 +326,21 @@ async def test_the_key_leaves_for_nowhere_else(service: RawService, client: Engi
         ).code == "link_refused"
         assert elsewhere.connections == 0
     assert service.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_key_that_is_refused_on_the_way_is_the_engines_whatever_is_asked(
+    service: RawService, client: EngineClient, status: int
+) -> None:
+    service.on("GET", "*", answer(status, {"error": {"message": "no such key"}}))
+    for call in (
+        client.status("video_1", KEY),
+        client.result("video_1", KEY),
+        client.sent(REQUEST, KEY, 0.0),
+        client.check(KEY),
+    ):
+        error = await failure(call)
+        assert error.code == "engine_key_refused"
+        sentence = words().sentence(JobProblem.of(error, is_sent=True))
+        assert "HUNYUAN_UI_ENGINE_KEY" in sentence
+        assert "Nothing ran" not in sentence

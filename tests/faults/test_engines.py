@@ -54,10 +54,9 @@ async def test_three_minutes_of_warming_up_send_nothing_and_lose_nothing(rig: Ri
     async with rig.running() as runner:
         first = await click(runner)
         await until(lambda: engine.count("GET", HEALTH) > 2)
-        view = await runner.view(first, OWNER)
-        assert (view.job.status, view.phase) == (JobStatus.QUEUED, Phase.PAUSED)
-        assert view.note is not None
-        assert view.note.code == at_engine.WARMING
+        await until(lambda: seen(runner, first, OWNER).phase is Phase.PAUSED)  # not while the engine is just asked
+        await until(lambda: (note := seen(runner, first, OWNER).note) is not None and note.code == at_engine.WARMING)
+        assert seen(runner, first, OWNER).job.status is JobStatus.QUEUED
         assert (await ended(runner, first)).status is JobStatus.DONE
         assert clock[0] >= 180.0
         assert runner.problem is None
