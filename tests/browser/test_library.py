@@ -519,13 +519,13 @@ def test_dropping_an_mp4_on_the_page_restores_the_form(gallery: Page, tmp_path: 
     expect(gallery.locator("#is-random input")).not_to_be_checked()
     expect(gallery.locator("#made-as")).to_contain_text("720x720")
     expect(gallery.get_by_text("The settings are in the form")).to_be_visible()
-    expect(gallery.locator(".landing")).to_be_hidden()
+    expect(gallery.locator(".landing:visible")).to_have_count(0)
     assert gallery.evaluate("window.hit") is None
 
 
 def test_a_chosen_file_restores_the_form_too(gallery: Page, tmp_path: Path) -> None:
     tagged(tmp_path, prompt="from a chosen file", seed=77)
-    gallery.locator("input[type=file]").set_input_files(tmp_path / "tagged.mp4")
+    gallery.locator(".videos input[type=file]").set_input_files(tmp_path / "tagged.mp4")
     expect(gallery.locator("#field-prompt textarea")).to_have_value("from a chosen file")
 
 

@@ -70,7 +70,7 @@ def generate(page: Page, prompt: str) -> None:
     write(page, prompt)
     page.locator("#generate").click()
     expect(page.locator(".under-way .prompt")).to_have_text(prompt)
-    expect(page.locator("[data-part=stop]")).to_be_visible()
+    expect(page.locator(".job-card [data-part=stop]")).to_be_visible()
 
 
 def stop(page: Page) -> None:
@@ -156,9 +156,9 @@ def test_another_tab_goes_on_watching(visitor: BrowserContext, app: RunningApp, 
 def test_who_watches_again_sees_it_in_the_player(visitor: BrowserContext, app: RunningApp, prompt: str) -> None:
     page = opened(visitor, app.url)
     generate(page, prompt)
-    page.locator("[data-part=stop]").focus()
+    page.locator(".job-card [data-part=stop]").focus()
     page.keyboard.press("Enter")
-    expect(page.locator("[data-part=again]")).to_be_focused()
+    expect(page.locator(".job-card [data-part=again]")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator(".under-way .prompt")).to_have_text(prompt)
     plays(page, prompt)
