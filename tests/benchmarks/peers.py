@@ -31,8 +31,9 @@ from tests.raw_service import Received, Reply, answer, rate_limited, reset
 OURS: Final = "this program"
 KINDS: Final = {"handler": "handler", "sdk": "with the SDK", "interface": "one call", OURS: OURS}
 LIMIT_USD: Final = 5.0
-SHOWN_WITHIN_S: Final = 20.0
+SHOWN_WITHIN_S: Final = 40.0
 START_WITHIN_S: Final = 120.0
+ANSWERED_MS: Final = 2000  # the service has said that it took the job
 SETTLED_MS: Final = 3000  # Gradio draws the button before it listens to it
 _PLAYS = "() => [...document.querySelectorAll('video')].some((video) => video.currentTime > 0 && video.duration)"
 
@@ -232,6 +233,7 @@ def _while_rendering(scene: Scene) -> Page:
     page = scene.open()
     scene.ask(page)
     scene.until_paid()
+    page.wait_for_timeout(ANSWERED_MS)
     return page
 
 
