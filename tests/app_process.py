@@ -109,6 +109,21 @@ def _start(script: str, environment: dict[str, str], log: Path, *, is_forked: bo
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
 
+def modules_of_an_import(folder: Path, **environment: str) -> set[str]:
+    """Return the modules that `app.py` has loaded in a process of its own before it starts anything."""
+    settings = {"HUNYUAN_UI_DATA_DIR": str(folder / "data"), "GRADIO_TEMP_DIR": str(folder / "cache")}
+    ended = subprocess.run(
+        [sys.executable, "-c", "import sys, app; print(*sys.modules)"],
+        cwd=ROOT,
+        env={**os.environ, **settings, **environment},
+        capture_output=True,
+        text=True,
+        timeout=START_WITHIN_S,
+        check=True,
+    )
+    return set(ended.stdout.splitlines()[-1].split())
+
+
 def free_port() -> int:
     """Return a port that nobody uses just now."""
     with socket.socket() as free:

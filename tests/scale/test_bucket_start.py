@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from hunyuan_ui.library import bucket as door
 from hunyuan_ui.library.bucket import BucketLimits
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.words import words
-from tests.app_process import ROOT
+from tests.app_process import ROOT, modules_of_an_import
 from tests.bucket_server import SECRET, BucketServer
 
 
@@ -136,17 +135,7 @@ def test_the_app_ends_with_status_2_and_no_secret_anywhere(tmp_path: Path, bucke
 
 
 def test_nothing_of_it_is_loaded_where_no_bucket_is_named(tmp_path: Path) -> None:
-    script = "import sys, json, app; print(json.dumps([name for name in sys.modules]))"
-    place = {"HUNYUAN_UI_DATA_DIR": str(tmp_path / "data"), "GRADIO_TEMP_DIR": str(tmp_path / "cache")}
-    ended = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env={**os.environ, **place},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    loaded = set(json.loads(ended.stdout.splitlines()[-1]))
+    loaded = modules_of_an_import(tmp_path)
     assert "hunyuan_ui.library.library" in loaded
     assert not [name for name in loaded if name.startswith(("obstore", "hunyuan_ui.library.bucket"))]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from hunyuan_ui.ledger.postgres import open_postgres
 from hunyuan_ui.ledger.schema import MIGRATIONS
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.words import words
-from tests.app_process import ROOT
+from tests.app_process import ROOT, modules_of_an_import
 from tests.postgres_server import PASSWORD, PostgresServer
 
 SECRET = "tr0mb0ne"
@@ -120,17 +119,7 @@ def test_the_app_ends_with_status_2_and_no_password_anywhere(tmp_path: Path) -> 
 
 
 def test_nothing_of_it_is_loaded_where_no_database_is_named(tmp_path: Path) -> None:
-    script = "import sys, json, app; print(json.dumps([name for name in sys.modules]))"
-    place = {"HUNYUAN_UI_DATA_DIR": str(tmp_path / "data"), "GRADIO_TEMP_DIR": str(tmp_path / "cache")}
-    ended = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env={**os.environ, **place},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    loaded = set(json.loads(ended.stdout.splitlines()[-1]))
+    loaded = modules_of_an_import(tmp_path)
     assert "hunyuan_ui.ledger.sqlite" in loaded
     assert not [name for name in loaded if name.startswith(("psycopg", "obstore", "hunyuan_ui.ledger.postgres"))]
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import gradio as gr
@@ -23,6 +20,7 @@ from hunyuan_ui.ui.form import build_request_form
 from hunyuan_ui.ui.owner import engine_lines
 from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.words import words
+from tests.app_process import modules_of_an_import
 from tests.raw_service import RawService, Reply, answer
 
 ROOT = Path(__file__).parents[2]
@@ -55,12 +53,9 @@ def test_nothing_of_an_engine_is_shown_without_one(tmp_path: Path) -> None:
 
 def loaded(tmp_path: Path, **environ: str) -> set[str]:
     """Return the modules for engines that a start of the page loads."""
-    script = "import sys, app; print(*[name for name in sys.modules if name.startswith('hunyuan_ui.endpoint.')])"
-    about = {"PATH": os.environ["PATH"], "HUNYUAN_UI_DATA_DIR": str(tmp_path / "data"), "HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=about | environ, cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return {name.rpartition(".")[2] for name in done.stdout.split()} & {"engines", "openai_videos"}
+    here = "hunyuan_ui.endpoint."
+    names = {name.removeprefix(here) for name in modules_of_an_import(tmp_path, **environ) if name.startswith(here)}
+    return names & {"engines", "openai_videos"}
 
 
 def test_nothing_of_an_engine_is_loaded_without_one(tmp_path: Path) -> None:
