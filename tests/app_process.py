@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -125,10 +126,25 @@ def modules_of_an_import(folder: Path, **environment: str) -> set[str]:
 
 
 def free_port() -> int:
-    """Return a port that nobody uses just now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """Return a port that nobody uses, and that nobody gets by chance before the caller listens there.
+
+    Each worker has ports of its own, below those that the system gives to outgoing connections.
+    """
+    while True:
+        port = next(_ports)
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+
+
+def _ports_of_this_worker() -> Iterator[int]:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 16
+    own = range(16_000 + 1_000 * worker, 17_000 + 1_000 * worker)
+    begin = os.getpid() % len(own)
+    return itertools.cycle([*own[begin:], *own[:begin]])
+
+
+_ports = _ports_of_this_worker()
 
 
 def _wait_until_well(app: RunningApp) -> None:

@@ -116,7 +116,7 @@ class ConnectProxy:
 def _copy_both_ways(one: socket.socket, other: socket.socket) -> None:
     """Copy in one thread, which is all that a TLS connection takes, until either side ends."""
     others = {one: other, other: one}
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # a test that is over closes both: no file descriptor is left to select
         while True:
             held = [side for side in others if isinstance(side, ssl.SSLSocket) and side.pending()]
             for side in held or select.select(list(others), [], [])[0]:

@@ -6,16 +6,16 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
-from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from tests.app_process import free_port
 
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 PASSWORD = "geheim/@:%?ü"  # with all that an address must write otherwise
@@ -43,9 +43,7 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="hunyuan-ui-postgres-"))
         self._is_durable = is_durable
         self._process: subprocess.Popen[Any] | None = None
-        with closing(socket.socket()) as trial:
-            trial.bind(("127.0.0.1", 0))
-            self.port: int = trial.getsockname()[1]
+        self.port = free_port()
         secret = self._folder / "password"
         secret.write_text(PASSWORD, encoding="utf-8")
         if os.getuid() == 0:
