@@ -1,0 +1,234 @@
+"""What a service may do to a job: each fault ends as its kind says, counted once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from hunyuan_ui.errors import AccessError, DownloadError, StorageError
+from hunyuan_ui.job import MICRO, JobStatus, Phase, new_id
+from hunyuan_ui.jobs import job_run as job_run
+from hunyuan_ui.jobs import polling as polling
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.settings import Settings
+from hunyuan_ui.words import words
+from tests.fake_service import PRICE_USD, FakeService, answer, failure, lost_connection
+from tests.jobs.one_page import VISITOR, until
+from tests.jobs.one_page import service as service
+from tests.jobs.one_runner import impatient as impatient
+from tests.jobs.one_runner import made, running
+from tests.jobs.one_runner import settings as settings
+from tests.seen import seen
+from tests.videos import mp4_bytes
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_v1_bytes_that_are_cut_short_are_looked_up_in_the_history(
+    settings: Settings, service: FakeService
+) -> None:
+    headers = {"content-type": "video/mp4", "x-request-id": "v1-request"}
+    service.script("generate", answer(200, content=mp4_bytes()[:-30], headers=headers))
+    service.script("history", answer(200, {"request_id": "v1-request", "generation_url": "https://files.test/h.mp4"}))
+    async with running(replace(settings, dialect="v1"), service) as runner:
+        assert (await made(runner)).status is JobStatus.DONE
+        assert service.fetched == ["https://files.test/h.mp4"]
+        assert len(service.bill) == 1
+
+
+async def test_v1_bytes_that_are_cut_short_without_an_id_are_named_lost(
+    settings: Settings, service: FakeService
+) -> None:
+    service.script("generate", answer(200, content=mp4_bytes()[:-30], headers={"content-type": "video/mp4"}))
+    async with running(replace(settings, dialect="v1"), service) as runner:
+        job = await made(runner)
+        assert job.status is JobStatus.LOST
+        assert job.counted_microusd == job.reserved_microusd > 0
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout])
+async def test_a_connection_that_fails_is_tried_again_and_costs_nothing(
+    settings: Settings, service: FakeService, error: type[httpx.TransportError]
+) -> None:
+    service.script("submit", failure(error), failure(error))
+    async with running(settings, service) as runner:
+        assert (await made(runner)).status is JobStatus.DONE
+        assert len(service.bill) == 1
+
+
+@pytest.mark.parametrize("where", ["status", "result"])
+async def test_a_cost_is_counted_whichever_of_two_answers_names_it(
+    settings: Settings, service: FakeService, where: str
+) -> None:
+    told: dict[str, Any] = {"metrics": {"cost": 0.77}}
+    bare: dict[str, Any] = {"metrics": {}}
+    service.script("status", answer(200, {"status": "COMPLETED", **(told if where == "status" else bare)}))
+    result = {"status": "COMPLETED", "output": "https://files.test/x.mp4"}
+    service.script("result", answer(200, {**result, **(told if where == "result" else bare)}))
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        assert (job.status, job.cost_microusd) == (JobStatus.DONE, 770_000)
+        assert (await runner.spending()).spent_total_usd == 0.77
+
+
+async def test_a_service_that_stays_away_fails_the_job_for_free(settings: Settings, service: FakeService) -> None:
+    service.script("submit", *[failure(httpx.ConnectError)] * 3)
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        assert job.status is JobStatus.FAILED
+        assert job.problem is not None
+        assert "Nothing was charged" in words().sentence(job.problem)
+        assert (await runner.spending()).spent_total_usd == 0
+        assert service.bill == []
+
+
+@pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.WriteError, httpx.ReadError])
+async def test_a_post_without_an_answer_is_unknown_counted_and_never_repeated(
+    settings: Settings, service: FakeService, error: type[httpx.TransportError]
+) -> None:
+    service.script("submit", failure(error))
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        assert job.status is JobStatus.UNKNOWN
+        assert (await runner.spending()).spent_total_usd == job.reserved_microusd / MICRO > 0
+        assert service.posts == 1
+
+
+@pytest.mark.parametrize(("was_charged", "status"), [(True, JobStatus.LOST), (False, JobStatus.FAILED)])
+async def test_the_owner_settles_an_unknown_job(
+    settings: Settings, service: FakeService, was_charged: bool, status: JobStatus
+) -> None:
+    service.script("submit", failure(httpx.ReadTimeout))
+    owner = replace(VISITOR, is_owner=True)
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        with pytest.raises(AccessError):
+            await runner.owner.settle(job.id, VISITOR, was_charged=was_charged)
+        assert [known.id for known in (await runner.owner.unknown(owner))] == [job.id]
+        assert await runner.owner.credits(owner) == 12.5
+        settled = await runner.owner.settle(job.id, owner, was_charged=was_charged)
+        assert settled.status is status
+        assert settled.problem is not None
+        assert "The owner found" in words().sentence(settled.problem)
+        assert ((await runner.spending()).spent_total_usd > 0) is was_charged
+        with pytest.raises(AccessError):
+            await runner.owner.settle(job.id, owner, was_charged=not was_charged)
+
+
+async def test_a_job_that_fails_there_is_released_with_the_services_reason(
+    settings: Settings, service: FakeService
+) -> None:
+    service.script("status", *[answer(422, {"status": "FAILED", "error": "Prompt is Mandatory."})] * 3)
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        assert job.status is JobStatus.FAILED
+        assert job.problem is not None
+        assert "Prompt is Mandatory. Nothing" in words().sentence(job.problem)
+        assert (await runner.spending()).spent_total_usd == 0
+
+
+async def test_polls_that_fail_are_repeated_until_the_video_is_there(settings: Settings, service: FakeService) -> None:
+    service.script(
+        "status",
+        failure(httpx.ConnectError),
+        failure(httpx.ReadTimeout),
+        answer(502, content=b"<html>bad gateway</html>"),
+        answer(200, content=b"{"),
+        answer(200, {"status": "SOMETHING_NEW"}),
+        answer(401, {"error": "Unauthorized"}),
+        answer(404, {"error": "Request not found"}),
+    )
+    service.script("result", answer(200, {"status": "COMPLETED", "output": None}), answer(500, {"error": "x"}))
+    async with running(settings, service) as runner:
+        assert (await made(runner)).status is JobStatus.DONE
+        assert service.posts == 1
+
+
+async def test_an_expired_record_is_fetched_by_the_history(settings: Settings, service: FakeService) -> None:
+    service.script("status", answer(404, {"error": "Request request-0001 not found"}))
+    row = {"request_id": "request-0001", "generation_url": "https://files.test/h.mp4", "credits_deduction": 1.1}
+    service.script("history", answer(200, {"data": row}))
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        assert (job.status, job.cost_microusd) == (JobStatus.DONE, 1_100_000)
+        assert service.fetched == ["https://files.test/h.mp4"]
+
+
+async def test_a_record_that_is_gone_everywhere_is_lost_by_name(settings: Settings, service: FakeService) -> None:
+    service.script("status", *[answer(404, {"error": "Request not found"})] * 1000)
+    async with running(settings, service) as runner:
+        job = await made(runner)
+    assert job.status is JobStatus.LOST
+    assert job.problem is not None
+    assert "request-0001" in words().sentence(job.problem)
+    assert job.counted_microusd > 0
+
+
+async def test_a_download_is_repeated_until_it_is_whole(settings: Settings, service: FakeService) -> None:
+    service.downloads = [lost_connection(), StorageError("disk_full", free="0 MB"), OSError("no space"), b"not a video"]
+    async with running(settings, service) as runner:
+        assert (await made(runner)).status is JobStatus.DONE
+        assert (service.posts, len(service.fetched)) == (1, 5)
+
+
+async def test_an_expired_address_is_renewed_until_it_is_surely_gone(settings: Settings, service: FakeService) -> None:
+    gone = DownloadError("download_failed", expired=True, reason="404")
+    service.downloads = [gone]
+    async with running(settings, service) as runner:
+        assert (await made(runner)).status is JobStatus.DONE
+        assert service.asked.count("result") == 2
+        service.downloads = [gone] * 3
+        job = await made(runner)
+        assert job.status is JobStatus.LOST
+        assert job.cost_microusd == PRICE_USD * MICRO
+
+
+async def test_an_address_that_is_refused_names_the_job_lost(settings: Settings, service: FakeService) -> None:
+    refused = DownloadError("link_refused", retryable=False, reason="a private address", request_id="request-0001")
+    service.downloads = [refused] * 3
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        assert job.status is JobStatus.LOST
+        assert job.problem is not None
+        assert job.problem.code == "link_refused"
+
+
+async def test_a_rate_limit_is_waited_for_and_shown(settings: Settings, service: FakeService) -> None:
+    service.script("submit", answer(429, {"error": "slow down"}, headers={"Retry-After": "1"}))
+    async with running(settings, service) as runner:
+        job_id = new_id()
+        await runner.submit(job_id, VideoRequest(prompt="a"), VISITOR)
+        await until(lambda: seen(runner, job_id, VISITOR).phase is Phase.PAUSED)
+        view = await runner.view(job_id, VISITOR)
+        assert view.retry_in_s is not None
+        assert 0 < view.retry_in_s <= 1
+        assert view.job.status is JobStatus.QUEUED
+        assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
+        assert len(service.bill) == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        answer(402, {"error": "Insufficient credits. You have 0.0 credits."}),
+        answer(406, {"error": "Insufficient credits for this model"}),
+        answer(401, {"error": "Unauthorized. API key is invalid"}),
+    ],
+)
+async def test_without_credits_or_key_the_queue_waits_and_asks_the_free_call(
+    settings: Settings, service: FakeService, refusal: Any
+) -> None:
+    service.script("submit", refusal)
+    service.script("credits", *[answer(200, {"credits": 0.0})] * 2)
+    async with running(replace(settings, concurrency=1), service) as runner:
+        first, second = new_id(), new_id()
+        await runner.submit(first, VideoRequest(prompt="a"), VISITOR)
+        await runner.submit(second, VideoRequest(prompt="b"), VISITOR)
+        refused = await runner.wait(first, VISITOR, 10)
+        assert refused.status is JobStatus.FAILED
+        assert (await runner.wait(second, VISITOR, 10)).status is JobStatus.DONE
+        assert service.asked.count("credits") == 3
+        assert service.asked.index("credits") < len(service.asked) - 1 - service.asked[::-1].index("submit")

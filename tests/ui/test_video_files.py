@@ -1,0 +1,210 @@
+"""Video files as the routes serve them: ranges, downloads, exports, deletion."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from hunyuan_ui import media
+from hunyuan_ui.job import JobStatus, Visitor
+from hunyuan_ui.media import check_mp4
+from hunyuan_ui.settings import Settings
+from hunyuan_ui.ui.served_files import served_copy
+from tests.shelves import put_video
+from tests.stored_jobs import in_status, open_book
+from tests.tags import settings_of
+from tests.ui.one_shelf import ALICE, BASE, BOB, Shelf, opened
+from tests.ui.one_shelf import settings as settings
+from tests.ui.one_shelf import shelf as shelf
+from tests.videos import mp4_bytes
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_job_that_is_not_done_has_no_files(settings: Settings) -> None:
+    settings.data_dir.mkdir(parents=True)
+    ledger = open_book(settings.data_dir)
+    waiting = in_status(ledger, JobStatus.UNKNOWN, visitor=Visitor.from_token(ALICE).id, created_at=1.0)
+    ledger.close()
+    async with opened(settings) as shelf:
+        video = {"id": waiting.id, "code": shelf.runner.videos.signature(waiting)}
+        assert (await shelf.file(video)).status_code == 404
+        assert (await shelf.ask(f"videos/{waiting.id}", method="DELETE")).status_code == 404
+
+
+async def test_a_video_is_served_in_ranges_and_asked_for_again_each_time(shelf: Shelf) -> None:
+    video = (await shelf.listed())[0]
+    whole = await shelf.file(video)
+    assert (whole.status_code, whole.headers["content-type"]) == (200, "video/mp4")
+    assert whole.headers["cache-control"] == "private, no-cache"
+    assert whole.headers["x-content-type-options"] == "nosniff"
+    assert whole.headers["cross-origin-resource-policy"] == "same-origin"
+    part = await shelf.file(video, headers={"range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, whole.content[10:20])
+    assert (await shelf.file(video, headers={"range": "bytes=99999999-"})).status_code == 416
+    again = await shelf.file(video, headers={"if-none-match": whole.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    head = await shelf.http.head(f"{BASE}/videos/{video['id']}.mp4", params={"k": video["code"]})
+    assert (head.status_code, head.headers["accept-ranges"]) == (200, "bytes")
+
+
+async def test_a_downloads_name_says_size_and_seed_and_nothing_of_the_prompt(shelf: Shelf) -> None:
+    video = (await shelf.listed())[0]
+    for end, suffix in ((".mp4", "mp4"), ("/export.gif", "gif"), ("/export.png", "png")):
+        saved = await shelf.file(video, end, download=1)
+        wanted = f'attachment; filename="hunyuan-video-32x16-seed-7.{suffix}"'
+        assert saved.headers["content-disposition"] == wanted
+    assert (await shelf.file(video)).headers["content-disposition"].startswith("inline")
+
+
+async def test_a_download_carries_its_settings_and_a_plain_copy_does_not(shelf: Shelf, tmp_path: Path) -> None:
+    video = (await shelf.listed())[0]
+    kept, plain = tmp_path / "kept.mp4", tmp_path / "plain.mp4"
+    kept.write_bytes((await shelf.file(video, download=1)).content)
+    plain.write_bytes((await shelf.file(video, download=1, plain=1)).content)
+    assert settings_of(kept).prompt == video["settings"]["prompt"]
+    assert b"fox" not in plain.read_bytes()
+    check_mp4(plain)
+
+
+async def test_a_poster_is_a_webp_and_a_missing_one_is_drawn_again(shelf: Shelf) -> None:
+    video = (await shelf.listed())[0]
+    path = shelf.runner.settings.data_dir / "videos" / f"{video['id']}.webp"
+    for _ in range(2):
+        answer = await shelf.file(video, ".webp")
+        assert (answer.status_code, answer.content[8:12]) == (200, b"WEBP")
+        path.unlink()
+
+
+async def test_a_missing_sidecar_changes_nothing_and_a_missing_video_is_named(shelf: Shelf) -> None:
+    video = (await shelf.listed())[0]
+    folder = shelf.runner.settings.data_dir / "videos"
+    (folder / f"{video['id']}.json").unlink()
+    assert (await shelf.file(video)).status_code == 200
+    (folder / f"{video['id']}.mp4").unlink()
+    (folder / f"{video['id']}.webp").unlink()
+    for end in (".mp4", ".webp", "/export.gif", "/export.png"):
+        answer = await shelf.file(video, end)
+        assert (answer.status_code, answer.json()["code"]) == (404, "video_missing")
+    assert len(await shelf.listed()) == 3
+
+
+@pytest.mark.parametrize(("end", "kind"), [("/export.gif", "GIF"), ("/export.webp", "WEBP"), ("/export.png", "PNG")])
+async def test_an_export_is_a_picture_of_its_kind(shelf: Shelf, tmp_path: Path, end: str, kind: str) -> None:
+    answer = await shelf.file((await shelf.listed())[0], end, side="320", fps="8", at="0.1")
+    assert answer.status_code == 200
+    (tmp_path / "picture").write_bytes(answer.content)
+    with Image.open(tmp_path / "picture") as picture:
+        assert picture.format == kind
+
+
+@pytest.mark.parametrize("end", ["/export.mp4", "/export.svg", "/export.html", "/export.json", "/export.gif.exe"])
+async def test_there_are_no_other_exports(shelf: Shelf, end: str) -> None:
+    assert (await shelf.file((await shelf.listed())[0], end)).status_code == 404
+
+
+async def test_a_second_export_at_the_same_time_is_asked_to_wait(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, may_end, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
+    real = media.write_animation
+
+    def slow(video: Path, target: Path, **options: Any) -> None:
+        loop.call_soon_threadsafe(began.set)
+        assert may_end.wait(20)
+        real(video, target, **options)
+
+    monkeypatch.setattr(media, "write_animation", slow)
+    first, second, _ = await shelf.listed()
+    under_way = asyncio.create_task(shelf.file(first, "/export.gif"))
+    await began.wait()
+    refused = await shelf.file(second, "/export.png")
+    may_end.set()
+    assert (refused.status_code, refused.json()["code"]) == (429, "export_busy")
+    assert (await under_way).status_code == 200
+
+
+async def test_a_full_disk_during_an_export_is_a_sentence_and_the_video_stays(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    video = (await shelf.listed())[0]
+    answer = await shelf.file(video, "/export.gif")
+    assert answer.status_code == 507
+    assert "disk is full" in answer.json()["problem"]
+    assert (await shelf.file(video)).status_code == 200
+
+
+async def test_a_deleted_video_is_gone_with_all_its_files_and_exports(shelf: Shelf) -> None:
+    video, *others = await shelf.listed()
+    for end in ("/export.gif", "/export.png"):
+        await shelf.file(video, end)
+    await shelf.file(others[0], "/export.png")
+    etag = (await shelf.file(video)).headers["etag"]
+    answer = await shelf.ask(f"videos/{video['id']}", method="DELETE")
+    assert (answer.status_code, answer.json()["deleted"]) == (200, video["id"])
+    assert [one["id"] for one in await shelf.listed()] == [one["id"] for one in others]
+    data_dir = shelf.runner.settings.data_dir
+    assert not [path for path in data_dir.rglob("*") if video["id"] in path.name]
+    assert len(list((data_dir / "exports").iterdir())) == 1
+    for end in (".mp4", ".webp", "/export.gif"):
+        assert (await shelf.file(video, end)).status_code == 404
+    assert (await shelf.file(video, headers={"if-none-match": etag})).status_code == 404
+    assert (await shelf.ask(f"videos/{video['id']}", method="DELETE")).status_code == 404
+
+
+async def test_a_deleted_video_is_served_by_nobody_not_even_gradio(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(cache))
+    video, other, *_ = await shelf.listed()
+    whose = Visitor.from_token(ALICE)
+    jobs = [(await shelf.runner.videos.one(one["id"], whose)) for one in (video, other)]
+    served = [Path(served_copy(job, await shelf.runner.videos.video(job), lambda: True)) for job in jobs]
+    assert sorted(cache.rglob("*.mp4")) == sorted(served)
+    assert (await shelf.ask(f"videos/{video['id']}", BOB, "DELETE")).status_code == 404
+    assert served[0].exists()
+    assert (await shelf.ask(f"videos/{video['id']}", method="DELETE")).status_code == 200
+    assert list(cache.rglob("*.mp4")) == served[1:]
+
+
+async def test_a_download_under_way_ends_whole_although_the_video_is_deleted(settings: Settings) -> None:
+    padding = (3_000_008).to_bytes(4, "big") + b"uuid" + bytes(3_000_000)
+    put_video(settings.data_dir, ALICE, data=mp4_bytes() + padding)
+    async with opened(settings) as shelf:
+        video = (await shelf.listed())[0]
+        path = f"{BASE}/videos/{video['id']}.mp4"
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "raw_path": path.encode(),
+            "headers": [],
+            "query_string": f"k={video['code']}".encode(),
+            "http_version": "1.1",
+            "scheme": "http",
+        }
+        body = bytearray()
+        deleted: list[int] = []
+
+        async def send(message: dict[str, Any]) -> None:
+            body.extend(message.get("body", b""))
+            if body and not deleted:
+                deleted.append((await shelf.ask(f"videos/{video['id']}", method="DELETE")).status_code)
+
+        async def receive() -> dict[str, Any]:
+            await asyncio.Event().wait()
+            return {}
+
+        await shelf.app(scope, receive, send)  # pyright: ignore[reportArgumentType]
+        assert deleted == [200]
+        assert len(body) > 3_000_000
+        assert await shelf.listed() == []
+        assert b"heron" in body[-500:]
