@@ -29,7 +29,7 @@ from hunyuan_ui.errors import (
 )
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.files import DataFolder
-from hunyuan_ui.ledger import count_jobs, count_jobs_at, needs_review
+from hunyuan_ui.ledger import count_jobs, count_jobs_at, needs_review, was_moved
 from hunyuan_ui.library import count_videos_at
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import DEFAULT_BASE_URL, Settings
@@ -268,6 +268,8 @@ def _ledger_row(folder: DataFolder, settings: Settings) -> Finding:
         return _told("ledger", error)
     if url is None and needs_review(folder.path):
         return _told("ledger", StorageError("ledger_damaged"))
+    if url is None and was_moved(folder.path):
+        return _told("ledger", StorageError("ledger_moved"))
     if count is None:
         return _row("ledger", State.AS_EXPECTED, "ledger_new")
     return _row("ledger", State.AS_EXPECTED, "ledger", count=count)

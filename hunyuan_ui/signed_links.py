@@ -26,7 +26,7 @@ class SignedLinks:
     """
 
     def __init__(self, folder: Path, shared: Callable[[bytes], bytes] | None = None) -> None:
-        kept = _kept_secret(folder / FILE_NAME)
+        kept = kept_secret(folder)
         self._secret = kept if shared is None else shared(kept)
 
     def hidden(self, text: str) -> str:
@@ -55,7 +55,9 @@ class SignedLinks:
         return hmac.compare_digest(signature.encode(), self.signature(visitor_id, job_id).encode())
 
 
-def _kept_secret(path: Path) -> bytes:
+def kept_secret(folder: Path) -> bytes:
+    """Return the secret of a data folder, which is made where there is none; one that cannot be kept is a new one."""
+    path = folder / FILE_NAME
     with suppress(OSError):
         if path.is_file() and path.stat().st_size != _SECRET_BYTES:
             path.unlink()  # a stop while it was written

@@ -24,7 +24,18 @@ from hunyuan_ui.jobs.estimates import Estimates
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.jobs.polling import QueuePause
 from hunyuan_ui.jobs.visitor_keys import KeyRing
-from hunyuan_ui.ledger import DATABASE_URL, FILE_NAME, LOG_NAME, Ledger, Opened, Place, open_ledger, open_shared
+from hunyuan_ui.ledger import (
+    DATABASE_URL,
+    FILE_NAME,
+    LINKS,
+    LOG_NAME,
+    Ledger,
+    Opened,
+    Place,
+    open_ledger,
+    open_shared,
+    was_moved,
+)
 from hunyuan_ui.library import open_library
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.local_endpoint.app import create_app
@@ -176,7 +187,7 @@ def build_services(
         keys=KeyRing(settings.api_key, engine=_engine_key(settings)),
         estimates=Estimates(ledger, reads, usd_per_hour),
         reads=reads,
-        links=SignedLinks(folder.path, partial(ledger.secret, "links") if ledger.is_shared else None),
+        links=SignedLinks(folder.path, partial(ledger.secret, LINKS) if ledger.is_shared else None),
         notices=notices,
     )
 
@@ -223,12 +234,14 @@ def _open_server(process: str, settings: Settings, folder: DataFolder, now: Call
     ledger = open_shared(url, place, now=now)
     if (refusal := folder.problem) is not None:
         ledger.refuse(refusal)
-    if (folder.path / FILE_NAME).exists():
+    if (folder.path / FILE_NAME).exists() and not was_moved(folder.path):
         log.trouble("ledger.file_not_used", file=FILE_NAME, because=DATABASE_URL)
     return ledger
 
 
 def _open_file(folder: DataFolder, now: Callable[[], float]) -> Ledger:
+    if folder.can_write and was_moved(folder.path):
+        folder.refuse(StorageError("ledger_moved"))
     try:
         opened = open_ledger(folder.path, can_write=folder.can_write)
     except StorageError as error:

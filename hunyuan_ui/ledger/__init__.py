@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hunyuan_ui.errors import SettingsError
@@ -13,19 +14,23 @@ from hunyuan_ui.ledger.ledger import NAMED, Ledger
 from hunyuan_ui.ledger.sqlite import (
     FILE_NAME,
     LOG_NAME,
+    MOVED_NAME,
     Opened,
     back_up,
     confirm_review,
     count_jobs,
     needs_review,
     open_ledger,
+    was_moved,
 )
 from hunyuan_ui.ledger.store import Replica, TakenOverError
 
 if TYPE_CHECKING:
+    from hunyuan_ui.ledger.copying import LedgerCopy
     from hunyuan_ui.ledger.shared import SharedLedger
 
 DATABASE_URL: Final = "HUNYUAN_UI_DATABASE_URL"
+LINKS: Final = "links"  # name of the secret that links are signed with
 LEASE_S: Final = 15.0  # without a heartbeat, before other processes take a process's jobs
 
 
@@ -68,6 +73,13 @@ def count_jobs_at(url: str) -> int | None:
     return postgres.count_jobs(url)
 
 
+def open_copy(folder: Path, url: str) -> LedgerCopy:
+    """Open the ledger of a data folder and the database that it is to be copied into; as `LedgerCopy`."""
+    with _packages():
+        from hunyuan_ui.ledger import copying
+    return copying.LedgerCopy(folder, url, lease_s=LEASE_S)
+
+
 @contextmanager
 def _packages() -> Generator[None]:
     try:
@@ -81,7 +93,9 @@ __all__ = [
     "FILE_NAME",
     "FROM_HISTORY",
     "LEASE_S",
+    "LINKS",
     "LOG_NAME",
+    "MOVED_NAME",
     "NAMED",
     "SAID",
     "UNTIMED",
@@ -95,7 +109,9 @@ __all__ = [
     "count_jobs",
     "count_jobs_at",
     "needs_review",
+    "open_copy",
     "open_ledger",
     "open_shared",
     "said_id",
+    "was_moved",
 ]

@@ -19,17 +19,17 @@ from hunyuan_ui.ledger.schema import SELECTED, UNSETTLED, problem_text, to_job
 from hunyuan_ui.ledger.store import Replica, TakenOverError
 
 # Leases are by the server's clock alone, because those of the processes' machines may differ.
-_NOW: Final = "extract(epoch FROM clock_timestamp())::float8"
+NOW: Final = "extract(epoch FROM clock_timestamp())::float8"
 _ACTIVE: Final = f"{UNSETTLED} AND status <> 'unknown'"
 _BEAT: Final = (
-    f"INSERT INTO workers (id, name, started_at, since, seen_at) VALUES (:id, :name, {_NOW}, {_NOW}, {_NOW})"
+    f"INSERT INTO workers (id, name, started_at, since, seen_at) VALUES (:id, :name, {NOW}, {NOW}, {NOW})"
     " ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at,"
     " since = CASE WHEN workers.seen_at + :lease_s < excluded.seen_at THEN excluded.since ELSE workers.since END"
 )
 # Who has just come, or come back, would bury all others after an outage, before they can say that they live.
 _OVER: Final = (
-    f"id <> :id AND seen_at + :lease_s < {_NOW}"
-    f" AND EXISTS (SELECT 1 FROM workers AS own WHERE own.id = :id AND own.since + :lease_s < {_NOW})"
+    f"id <> :id AND seen_at + :lease_s < {NOW}"
+    f" AND EXISTS (SELECT 1 FROM workers AS own WHERE own.id = :id AND own.since + :lease_s < {NOW})"
 )
 _NOBODYS: Final = f"{_ACTIVE} AND (worker IS NULL OR NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = jobs.worker))"
 _TODO: Final = (
@@ -38,7 +38,7 @@ _TODO: Final = (
 )
 _COUNTED: Final = f"SELECT count(*) FROM jobs WHERE jobs.worker = workers.id AND {_ACTIVE} AND status"
 _REPLICAS: Final = (
-    f"SELECT id, name, started_at, {_NOW} - seen_at, ({_COUNTED} = 'queued'), ({_COUNTED} <> 'queued')"
+    f"SELECT id, name, started_at, {NOW} - seen_at, ({_COUNTED} = 'queued'), ({_COUNTED} <> 'queued')"
     " FROM workers ORDER BY started_at, id"
 )
 _SHOW: Final = (
@@ -49,7 +49,7 @@ _SHOW: Final = (
 GRANTED_S: Final = 30 * DAY_S
 _GRANT_COMMITS_S: Final = 5.0  # one that was begun before a reading may be seen after it only
 _GRANT: Final = (
-    f"INSERT INTO grants VALUES (:gate, :visitor, {_NOW}) ON CONFLICT (gate, visitor) DO UPDATE SET at = excluded.at"
+    f"INSERT INTO grants VALUES (:gate, :visitor, {NOW}) ON CONFLICT (gate, visitor) DO UPDATE SET at = excluded.at"
 )
 _TRIES_KEPT_S: Final = 3600.0  # no rate remembers anything that long
 _KEEP_TRIES: Final = (
@@ -235,10 +235,10 @@ class SharedLedger(Ledger):
         """
         with self._reading() as read:
             rows = read.execute(
-                f"SELECT gate, visitor FROM grants WHERE at > greatest(:since, {_NOW} - {GRANTED_S})", {"since": since}
+                f"SELECT gate, visitor FROM grants WHERE at > greatest(:since, {NOW} - {GRANTED_S})", {"since": since}
             )
             found = [(gate, visitor) for gate, visitor in rows]
-            (now,) = read.execute(f"SELECT {_NOW}").fetchone()
+            (now,) = read.execute(f"SELECT {NOW}").fetchone()
         return found, now - _GRANT_COMMITS_S
 
     def change_tries(self, names: Sequence[str], change: Callable[[float, list[Limit | None]], list[Limit]]) -> None:
@@ -252,7 +252,7 @@ class SharedLedger(Ledger):
             places = ", ".join("?" * len(names))
             rows = self._connection.execute(f"SELECT * FROM tries WHERE name IN ({places})", tuple(names))
             known = {name: (used_until, last, before) for name, used_until, last, before in rows}
-            (now,) = self._connection.execute(f"SELECT {_NOW}").fetchone()
+            (now,) = self._connection.execute(f"SELECT {NOW}").fetchone()
             for name, state in zip(names, change(now, [known.get(name) for name in names]), strict=True):
                 self._connection.execute(_KEEP_TRIES, (name, *state))
             self._connection.execute("DELETE FROM tries WHERE last < ?", (now - _TRIES_KEPT_S,))

@@ -25,6 +25,7 @@ from hunyuan_ui.ledger.schema import (
 
 FILE_NAME: Final = "ledger.sqlite3"
 LOG_NAME: Final = f"{FILE_NAME}-wal"  # the write-ahead log
+MOVED_NAME: Final = "ledger.moved"  # exists once the jobs go on in a database, or may do so
 BACKUPS_KEPT: Final = 5
 BUSY_TIMEOUT_S: Final = 5.0
 _PATIENCE_MS: Final = 100  # with a reader, before the log is truncated at a later commit
@@ -163,6 +164,11 @@ def needs_review(folder: Path) -> bool:
 def confirm_review(folder: Path) -> None:
     """Record that the owner lets spending continue after damage."""
     (folder / _REVIEW).unlink(missing_ok=True)
+
+
+def was_moved(folder: Path) -> bool:
+    """Whether the ledger of a data folder was copied to a database, so that nothing may be sent from here as well."""
+    return (folder / MOVED_NAME).exists()
 
 
 def count_jobs(folder: Path) -> int | None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.library.library import VideoLibrary
+
+if TYPE_CHECKING:
+    from hunyuan_ui.library.copying import VideosCopy
 
 VIDEOS_URL: Final = "HUNYUAN_UI_VIDEOS_URL"
 
@@ -44,6 +47,13 @@ def count_videos_at(url: str) -> int:
     return count_videos(url)
 
 
+def open_copy(folder: Path, url: str) -> VideosCopy:
+    """Open the videos of a data folder and the bucket that they are to be copied into; as `VideosCopy`."""
+    with _package():
+        from hunyuan_ui.library import copying
+    return copying.VideosCopy(folder, url)
+
+
 @contextmanager
 def _package() -> Generator[None]:
     try:
@@ -52,4 +62,4 @@ def _package() -> Generator[None]:
         raise SettingsError(VIDEOS_URL, "bucket_package") from None
 
 
-__all__ = ["VIDEOS_URL", "count_videos_at", "open_library"]
+__all__ = ["VIDEOS_URL", "count_videos_at", "open_copy", "open_library"]

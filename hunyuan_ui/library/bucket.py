@@ -23,6 +23,7 @@ import obstore
 from obstore import exceptions, store
 
 from hunyuan_ui import log
+from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import SettingsError, StorageError
 from hunyuan_ui.file_type import BY_SUFFIX
 from hunyuan_ui.job import is_id
@@ -166,6 +167,21 @@ class Bucket:
                 raise self._failed("bucket_refuses", "bucket_missing") from None
         self._works(is_written=True)
         return True
+
+    async def put_checked(self, name: str, content: bytes) -> bool:
+        """Write a file and read it back; return False if the name exists with another content.
+
+        Raises:
+            StorageError: `bucket_garbled`: it was written, and is not what was read; it was removed again.
+        """
+        is_new = await self.put_new(name, content)
+        checkpoint("bucket.written")
+        if await self.digest(name) == Digest.of(content):
+            return True
+        if not is_new:
+            return False
+        await self.delete(name)
+        raise StorageError("bucket_garbled")
 
     async def digest(self, name: str) -> Digest | None:
         """Read a file and return its size and checksum; None if it is not there."""

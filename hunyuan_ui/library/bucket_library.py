@@ -16,7 +16,7 @@ from hunyuan_ui.file_type import BY_SUFFIX
 from hunyuan_ui.files import MIN_FREE_BYTES, is_disk_full
 from hunyuan_ui.job import Job, is_id
 from hunyuan_ui.library.bounded_folder import make_room
-from hunyuan_ui.library.bucket import Bucket, Digest
+from hunyuan_ui.library.bucket import Bucket
 from hunyuan_ui.library.library import VideoLibrary, job_of
 
 CACHE_BYTES: Final = 1024 * 1024 * 1024
@@ -193,27 +193,12 @@ class BucketLibrary(VideoLibrary):
         suffix = str(made.notes["suffix"])
         for name in (job_id + _POSTER, job_id + _SIDECAR, job_id + suffix):
             path = self.folder / name
-            if path.is_file() and not await self._write(name, await asyncio.to_thread(path.read_bytes)):
+            if path.is_file() and not await self._bucket.put_checked(name, await asyncio.to_thread(path.read_bytes)):
                 await self._write_anew(name, path, made)
             checkpoint(f"bucket{path.suffix}")
         await asyncio.to_thread(self._shelve, job_id)
         checkpoint("bucket.shelved")
         return made
-
-    async def _write(self, name: str, content: bytes) -> bool:
-        """Write a file and read it back; return False if the name exists with another content.
-
-        Raises:
-            StorageError: `bucket_garbled`: it was written, and is not what was read; it was removed again.
-        """
-        is_new = await self._bucket.put_new(name, content)
-        checkpoint("bucket.written")
-        if await self._bucket.digest(name) == Digest.of(content):
-            return True
-        if not is_new:
-            return False
-        await self._bucket.delete(name)
-        raise StorageError("bucket_garbled")
 
     async def _write_anew(self, name: str, path: Path, made: Job) -> None:
         """Write a name that exists with another content, if that never became a video.
@@ -224,7 +209,7 @@ class BucketLibrary(VideoLibrary):
         if not await self._has_video(made.id):
             # The rest of a try that ended before its video was there; nobody was ever told of it.
             await self._bucket.delete(name)
-            if await self._write(name, await asyncio.to_thread(path.read_bytes)):
+            if await self._bucket.put_checked(name, await asyncio.to_thread(path.read_bytes)):
                 return
         kept = await self._finished(made.id)
         if kept is None or kept.sha256 != made.sha256:

@@ -182,6 +182,20 @@ class VideoLibrary:
         """Whether what was made of a job still waits to be kept, so that no other download is needed."""
         return False
 
+    def unreadables(self) -> list[str]:
+        """Return the names of all files that came whole and could not be played."""
+        return sorted(path.name for path in self.folder.glob(f"*{_UNREADABLE}"))
+
+    def sidecar(self, job: Job) -> bytes:
+        """Return the sidecar of a finished job; one that is lost, or of an older version, is made from the job."""
+        video = self.video(job.id)
+        with suppress(OSError):
+            text = self._path(job.id, ".json").read_bytes()
+            if (told := job_of(text, job.id)) is not None and {"suffix", "size_bytes"} <= told.notes.keys():
+                return text
+        facts = {"size_bytes": video.stat().st_size, "suffix": video.suffix}
+        return sidecar_of(replace(job, sha256=file_sha256(video), notes={**job.notes, **facts}))
+
     def may_have(self, job_id: str) -> bool:
         """Return whether a video can be expected to be there, without asking anything that is far away."""
         with suppress(MediaError):
@@ -275,8 +289,8 @@ class VideoLibrary:
     def _write_sidecar(self, job: Job) -> None:
         path = self._path(job.id, ".json")
         part = path.with_suffix(".json.part")
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(_sidecar(job), file, ensure_ascii=False, indent=1)
+        with part.open("wb") as file:
+            file.write(sidecar_of(job))
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -342,9 +356,11 @@ def _fits(name: str, value: object) -> bool:
     return isinstance(value, str)
 
 
-def _sidecar(job: Job) -> dict[str, Any]:
+def sidecar_of(job: Job) -> bytes:
+    """Return the sidecar of a finished job."""
     facts = {name: getattr(job, name) for name in _KEPT}
-    return {"version": _SIDECAR_VERSION, "model": settings_tag.MODEL, "request": job.request.model_dump(), **facts}
+    whole = {"version": _SIDECAR_VERSION, "model": settings_tag.MODEL, "request": job.request.model_dump(), **facts}
+    return json.dumps(whole, ensure_ascii=False, indent=1).encode()
 
 
 def _job(sidecar: dict[str, Any]) -> Job:

@@ -38,9 +38,9 @@ class Nursery:
 
 
 @contextmanager
-def nursery() -> Iterator[Nursery]:
-    """Open a nursery."""
-    command = [sys.executable, "-m", "tests.faults.program"]
+def nursery(program: str = "tests.faults.program") -> Iterator[Nursery]:
+    """Open a nursery of a program that reads as that one does."""
+    command = [sys.executable, "-m", program]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
         try:

@@ -1,0 +1,118 @@
+"""VideosCopy: the finished videos of a data folder in a bucket, under the names that they have in the folder.
+
+Source: docs/facts/scale.md 5. Loaded only when somebody moves a data folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from hunyuan_ui.checkpoint import checkpoint
+from hunyuan_ui.errors import MediaError, StorageError
+from hunyuan_ui.file_type import BY_SUFFIX
+from hunyuan_ui.job import Job, is_id
+from hunyuan_ui.library.bucket import Bucket, Digest
+from hunyuan_ui.library.library import VideoLibrary, file_sha256
+
+_AT_ONCE: Final = 4  # videos, each in memory as a whole
+
+
+@dataclass
+class Copied:
+    """What a bucket has of a folder: videos and files, each of them read back, and their size in bytes.
+
+    `missing` are the ids of videos that are not in the folder, `changed` of those that are not as they were stored, and
+    `left` the names of files that no bucket keeps.
+    """
+
+    videos: int = 0
+    files: int = 0
+    size_bytes: int = 0
+    missing: list[str] = field(default_factory=list[str])
+    changed: list[str] = field(default_factory=list[str])
+    left: list[str] = field(default_factory=list[str])
+
+
+class VideosCopy:
+    """The folder `videos` of a data folder, and the bucket that it is copied into.
+
+    Args:
+        folder: The data folder, held by this process.
+        url: As `Bucket` takes it.
+
+    Raises:
+        SettingsError: The bucket cannot be used.
+    """
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._library = VideoLibrary(folder / "videos")
+        self._bucket = Bucket(url)
+
+    def close(self) -> None:
+        """Break off what is under way."""
+        self._bucket.close()
+
+    def check(self, known: set[str]) -> None:
+        """Prove that the bucket can be used, and that all videos in it are this ledger's.
+
+        Args:
+            known: The ids of all jobs.
+
+        Raises:
+            SettingsError: It cannot be used.
+            StorageError: It holds another ledger's videos.
+        """
+        names = map(Path, self._bucket.call(self._bucket.proven()))
+        foreign = {name.stem for name in names if name.suffix in BY_SUFFIX and is_id(name.stem)} - known
+        if foreign:
+            raise StorageError("copy_bucket_foreign", count=len(foreign))
+
+    def copy(self, jobs: Sequence[Job], tell: Callable[[Copied], bool]) -> Copied:
+        """Write what is not there yet, and read back everything.
+
+        Args:
+            jobs: Finished ones that were not deleted.
+            tell: Called after every few videos; it ends the copying by returning False.
+
+        Raises:
+            StorageError: The bucket is away, or has another content under one of the names.
+            OSError: A file cannot be read.
+        """
+        copied = Copied(left=self._library.unreadables())
+        for begin in range(0, len(jobs), _AT_ONCE):
+            self._bucket.call(self._some(jobs[begin : begin + _AT_ONCE], copied))
+            if not tell(copied):
+                break
+        return copied
+
+    async def _some(self, jobs: Iterable[Job], copied: Copied) -> None:
+        await asyncio.gather(*(self._one(job, copied) for job in jobs))
+
+    async def _one(self, job: Job, copied: Copied) -> None:
+        try:
+            video = self._library.video(job.id)
+            sidecar = await asyncio.to_thread(self._library.sidecar, job)
+        except MediaError:
+            copied.missing.append(job.id)
+            return
+        if await asyncio.to_thread(file_sha256, video) != job.sha256:
+            copied.changed.append(job.id)
+        poster = await asyncio.to_thread(self._library.poster, job.id)
+        if poster is not None:
+            await self._file(poster.name, await asyncio.to_thread(poster.read_bytes), copied)
+        await self._file(f"{job.id}.json", sidecar, copied)
+        # The video last: while it is not there, nobody takes the rest for a finished one.
+        await self._file(video.name, await asyncio.to_thread(video.read_bytes), copied)
+        copied.videos += 1
+
+    async def _file(self, name: str, content: bytes, copied: Copied) -> None:
+        is_there = await self._bucket.digest(name) == Digest.of(content)
+        if not is_there and not await self._bucket.put_checked(name, content):
+            raise StorageError("copy_conflict", file=name)
+        checkpoint("copy.file")
+        copied.files += 1
+        copied.size_bytes += len(content)
