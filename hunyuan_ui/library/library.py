@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, replace
 from hashlib import sha256
@@ -39,6 +40,7 @@ class VideoLibrary:
         self.folder = folder
         self._is_shared = process != ""
         self._part = f".{process[:8]}{_PART}" if process else _PART
+        self._checked: dict[str, tuple[int, ...]] = {}  # downloads that were found whole, by name, as they were then
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -50,8 +52,10 @@ class VideoLibrary:
 
     def drop_part(self, job_id: str) -> None:
         """Remove what this process has downloaded of a video that is not its to store."""
+        part = self._path(job_id, self._part)
+        self._checked.pop(part.name, None)
         with suppress(OSError):
-            self._path(job_id, self._part).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
 
     def video(self, job_id: str) -> Path:
         """Return the path of the video, which is an MP4 unless the service made something else.
@@ -80,6 +84,7 @@ class VideoLibrary:
             if error.code == "video_undecodable":
                 part.replace(self._path(part.name.partition(".")[0], _UNREADABLE))
             raise
+        self._checked[part.name] = _state(part)
 
     def unreadable(self, job_id: str) -> Path | None:
         """Return the path of what came whole for a job and could not be played, if that is all there is."""
@@ -111,9 +116,11 @@ class VideoLibrary:
         """
         facts = asdict(media.facts(part))
         suffix = (media.type_of(part) or MP4).suffix
-        # One that cannot take its settings, or for which there is no room twice, is kept as it came.
-        with suppress(MediaError, OSError):
-            settings_tag.write(part, part, job.request)
+        with ThreadPoolExecutor(1, "poster") as pool:
+            poster = pool.submit(media.write_poster, part, self._path(job.id, ".webp"))
+            # One that cannot take its settings, or for which there is no room twice, is kept as it came.
+            with suppress(MediaError, OSError):
+                settings_tag.write(part, part, job.request)
         done = replace(
             job,
             status=JobStatus.DONE,
@@ -122,7 +129,7 @@ class VideoLibrary:
             notes={**job.notes, **facts, "size_bytes": part.stat().st_size, "suffix": suffix},
         )
         with suppress(MediaError):
-            media.write_poster(part, self._path(job.id, ".webp"))
+            poster.result()
         checkpoint("library.poster")
         self._write_sidecar(done)
         checkpoint("library.sidecar")
@@ -158,9 +165,12 @@ class VideoLibrary:
         for part in self._parts(job.id):
             if done is None:
                 with suppress(MediaError):
-                    self.check(part)
+                    # What was checked a moment ago and has not changed since is not decoded again.
+                    if self._checked.get(part.name) != _state(part):
+                        self.check(part)
                     done = self.store(job, part)
             part.unlink(missing_ok=True)
+            self._checked.pop(part.name, None)
         if done is not None and self._is_shared:
             for left in self.folder.glob(f".{job.id}*.part"):  # by a process that died while it drew the poster
                 left.unlink(missing_ok=True)
@@ -310,6 +320,12 @@ def job_of(sidecar: bytes, job_id: str) -> Job | None:
         return _job(facts) if is_its else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what changes when somebody writes to a file."""
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def file_sha256(path: Path) -> str:

@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from pathlib import Path
 
 import av
 import pytest
 
+from hunyuan_ui import media
 from hunyuan_ui.errors import MediaError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.library.library import VideoLibrary, file_sha256
@@ -76,6 +78,30 @@ def test_a_stored_video_has_its_pictures_its_settings_a_poster_and_a_sidecar(
     assert poster is not None
     assert poster.read_bytes()[8:12] == b"WEBP"
     assert not list(library.folder.glob("*.part"))
+
+
+def test_a_download_is_decoded_once_to_see_that_it_is_whole_and_again_when_it_has_changed(
+    library: VideoLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+    look = media.check_video
+    monkeypatch.setattr(media, "check_video", lambda path: (looks.append(path), look(path))[1])
+    for change in ("none", "another file", "cut short", "written again"):
+        job = downloading(new_id())
+        part = library.part(job.id)
+        part.write_bytes(mp4_bytes())
+        library.check(part)
+        looks.clear()
+        time.sleep(0.01)  # a file system's clock may stand still for 4 ms
+        if change == "another file":
+            part.unlink()
+            part.write_bytes(b"<html>" * 100)
+        elif change == "cut short":
+            os.truncate(part, part.stat().st_size - 1)
+        elif change == "written again":
+            part.write_bytes(b"\0" * part.stat().st_size)
+        made = library.finish(job)
+        assert (made is not None, len(looks)) == ((True, 0) if change == "none" else (False, 1)), change
 
 
 def test_the_stored_file_says_nothing_of_its_visitor_or_its_price(library: VideoLibrary) -> None:
