@@ -92,6 +92,31 @@ def entries(table: bytes, columns: int, *, width: int = 4) -> list[tuple[int, ..
     return list(row.iter_unpack(table[8 : 8 + count * row.size]))
 
 
+class ChunkPlaces(NamedTuple):
+    """Where the pictures or sounds of a track lie: the table's place in the file, and its offsets of 4 or 8 bytes."""
+
+    start: int
+    offsets: list[int]
+    width: int
+
+    def moved(self, by: int) -> bytes:
+        """Return the table as it is when all of them lie further behind by so many bytes."""
+        return b"".join((offset + by).to_bytes(self.width, "big") for offset in self.offsets)
+
+
+def chunk_places(file: BinaryIO, index: Box) -> Iterator[ChunkPlaces]:
+    """Yield the tables that say where in the file the pictures and sounds of an index (`moov`) lie."""
+    for track in children(file, index).get(b"trak", []):
+        inside = track
+        for kind in (b"mdia", b"minf", b"stbl"):
+            inside = only(children(file, inside), kind)
+        table = children(file, inside)
+        for kind, width in ((b"stco", 4), (b"co64", 8)):
+            for box in table.get(kind, []):
+                rows = entries(payload_of(file, box), 1, width=width)
+                yield ChunkPlaces(box.start + 8, [offset for (offset,) in rows], width)
+
+
 def shown(kind: bytes) -> str:
     """Return a kind as text that is safe to show."""
     return kind.decode("latin-1").encode("unicode_escape").decode()

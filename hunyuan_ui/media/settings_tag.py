@@ -1,7 +1,7 @@
 """Settings that travel inside an MP4: written without re-encoding, understood again, taken out again.
 
 They are written twice. The `comment` tag in `moov/udta/meta/ilst` is what players and ffprobe show, and it survives
-a remux; FFmpeg writes it. The `uuid` box at the end of the file, which FFmpeg cannot write, survives programs that
+a remux; FFmpeg writes it. The `uuid` box between index and pictures, which FFmpeg cannot write, survives programs that
 rewrite the tags they know. The page finds them in anybody's file (ui/web/mp4_settings.js) and asks here what they say.
 
 Source: ISO/IEC 14496-12 for the boxes; the `ilst` item is the one QuickTime, FFmpeg and PyAV call "comment".
@@ -21,12 +21,13 @@ from zlib import crc32
 from hunyuan_ui.errors import InvalidRequestError, MediaError, reason
 from hunyuan_ui.files import atomic_write
 from hunyuan_ui.media import check_mp4
-from hunyuan_ui.media.mp4_boxes import boxes, opened, payload_of
+from hunyuan_ui.media.mp4_boxes import boxes, chunk_places, opened, payload_of
 from hunyuan_ui.request import VideoRequest
 
 MODEL: Final = "HunyuanVideo 13B"
 MARK: Final = "hunyuan_ui"  # the key that says a comment is ours; its value is the version
 _VERSION: Final = 1
+_MOVED_BYTES: Final = 1024 * 1024  # at once
 OWN_BOX: Final = UUID("5a3f6d8e-2c41-4b7e-9d53-6f0b1c8e7a92").bytes
 
 
@@ -90,16 +91,14 @@ def _rewrite(source: Path, target: Path, text: str | None) -> None:
     check_mp4(source)
     with atomic_write(target) as part:
         try:
-            _remux(source, part, {} if text is None else {"comment": text})
-            with opened(source) as (file, size), part.open("ab") as out:
-                for payload in _foreign_boxes(file, size):
-                    out.write(_uuid_box(payload))
-                if text is not None:
-                    out.write(_uuid_box(OWN_BOX + text.encode()))
+            copied = _remux(source, part, {} if text is None else {"comment": text})
+            with opened(source) as (file, size), part.open("r+b") as out:
+                own = [] if text is None else [OWN_BOX + text.encode()]
+                _insert(out, b"".join(_uuid_box(payload) for payload in (*_foreign_boxes(file, size), *own)))
                 out.flush()
                 os.fsync(out.fileno())
             check_mp4(part)
-            if _packets(part) != _packets(source):
+            if _packets(part) != copied:
                 raise MediaError("export_failed", problem=reason("copy_differs"))
         except OSError:  # some of FFmpeg's errors are OSErrors, such as a full disk
             raise
@@ -107,39 +106,59 @@ def _rewrite(source: Path, target: Path, text: str | None) -> None:
             raise MediaError("export_failed", problem=reason("cannot_be_copied")) from error
 
 
-def _remux(source: Path, target: Path, tags: dict[str, str]) -> None:
-    """Copy every packet, with the index first, so that a player can begin before the last byte is there."""
+def _remux(source: Path, target: Path, tags: dict[str, str]) -> list[tuple[object, ...]]:
+    """Copy every packet, with the index first, so that a player can begin before the last byte is there.
+
+    Returns:
+        What `_packets` would say of the source.
+    """
     import av
 
     output: Any = av.open(target, "w", format="mp4", options={"movflags": "faststart"})
+    copied = _Packets()
     with _demuxing(source) as container, output:
         kept = {name: value for name, value in container.metadata.items() if not name.startswith("comment")}
         output.metadata.update({**kept, **tags})
         streams: dict[int, Any] = {}
         for stream in container.streams:
-            streams[stream.index] = copied = output.add_stream_from_template(stream)
-            copied.metadata.update(stream.metadata)
-            copied.time_base = stream.time_base
+            streams[stream.index] = copy = output.add_stream_from_template(stream)
+            copy.metadata.update(stream.metadata)
+            copy.time_base = stream.time_base
         for packet in container.demux():
             if packet.dts is not None:
+                copied.add(packet)
                 packet.stream = streams[packet.stream_index]
                 output.mux_one(packet)
+    return copied.found()
 
 
 def _packets(path: Path) -> list[tuple[object, ...]]:
-    """Return each packet's stream, times since the stream's first one, flags and checksum, in the order of decoding.
-
-    FFmpeg may move a whole stream by less than 1 ms, because an edit list counts in ms.
-    """
-    first: dict[int, int] = {}
-    found: list[tuple[object, ...]] = []
+    """Return each packet's stream, times since the stream's first one, flags and checksum, in the order of decoding."""
+    packets = _Packets()
     with _demuxing(path) as container:
         for packet in container.demux():
             if packet.dts is not None:
-                began = first.setdefault(packet.stream_index, packet.dts)
-                times = (packet.dts - began, packet.pts - began)
-                found.append((packet.stream_index, *times, packet.is_keyframe, packet.is_discard, crc32(packet)))
-    return sorted(found)
+                packets.add(packet)
+    return packets.found()
+
+
+class _Packets:
+    """What can be told of packets before and after they were copied.
+
+    FFmpeg may move a whole stream by less than 1 ms, because an edit list counts in ms.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[int, int] = {}
+        self._found: list[tuple[object, ...]] = []
+
+    def add(self, packet: Any) -> None:
+        began = self._first.setdefault(packet.stream_index, packet.dts)
+        times = (packet.dts - began, packet.pts - began)
+        self._found.append((packet.stream_index, *times, packet.is_keyframe, packet.is_discard, crc32(packet)))
+
+    def found(self) -> list[tuple[object, ...]]:
+        return sorted(self._found)
 
 
 def _demuxing(path: Path) -> Any:
@@ -155,6 +174,29 @@ def _foreign_boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
             file.seek(box.start)
             if file.read(16) != OWN_BOX:
                 yield payload_of(file, box)
+
+
+def _insert(file: BinaryIO, data: bytes) -> None:
+    """Put boxes between the index and the pictures of a file that has them in this order.
+
+    FFmpeg, with which Chromium plays, looks at every outer box before the first picture: for one behind the pictures it
+    asks for the end of the file first, and gives up the answer that was on its way.
+    """
+    size = file.seek(0, os.SEEK_END)
+    index = next(box for box in boxes(file, 0, size) if box.kind == b"moov")
+    for place in chunk_places(file, index):
+        file.seek(place.start)
+        file.write(place.moved(len(data)))
+    end = size
+    while end > index.end:
+        start = max(index.end, end - _MOVED_BYTES)
+        file.seek(start)
+        moved = file.read(end - start)
+        file.seek(start + len(data))
+        file.write(moved)
+        end = start
+    file.seek(index.end)
+    file.write(data)
 
 
 def _uuid_box(payload: bytes) -> bytes:

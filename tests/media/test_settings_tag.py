@@ -116,12 +116,23 @@ def test_sixty_four_bit_offsets_are_moved_too(clip: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("arrangement", ["as FFmpeg writes it", "index last"])
-def test_the_index_comes_before_the_pictures_and_the_own_box_last(clip: Path, arrangement: str) -> None:
-    clip.write_bytes(ARRANGEMENTS[arrangement](clip.read_bytes()))
-    settings_tag.write(clip, clip, REQUEST)
-    kinds = [kind for kind, _, _ in outer_boxes(clip.read_bytes())]
-    assert kinds[:2] == [b"ftyp", b"moov"]
-    assert kinds[-1] == b"uuid"
+def test_all_that_a_player_looks_at_comes_before_the_pictures(clip: Path, arrangement: str) -> None:
+    clip.write_bytes(ARRANGEMENTS[arrangement](clip.read_bytes()) + box(b"uuid", b"another program." + b"data"))
+    for change in (lambda: settings_tag.write(clip, clip, REQUEST), lambda: settings_tag.strip(clip, clip)):
+        before = pictures(clip)
+        change()
+        kinds = [kind for kind, _, _ in outer_boxes(clip.read_bytes())]
+        assert (kinds[:3], kinds[-1]) == ([b"ftyp", b"moov", b"uuid"], b"mdat")
+        assert pictures(clip) == before
+        check_mp4(clip)
+
+
+def test_pictures_of_more_than_is_moved_at_once_stay_the_same(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = pictures(clip)
+    for size in (1, 7, clip.stat().st_size):
+        monkeypatch.setattr(settings_tag, "_MOVED_BYTES", size)
+        settings_tag.write(clip, clip, REQUEST)
+        assert pictures(clip) == before
 
 
 def test_writing_again_replaces_the_settings(clip: Path) -> None:
@@ -158,7 +169,8 @@ def test_other_tags_and_other_boxes_stay(clip: Path, tmp_path: Path) -> None:
 def test_either_place_alone_is_enough(clip: Path, tmp_path: Path) -> None:
     settings_tag.write(clip, clip, REQUEST)
     data = clip.read_bytes()
-    (tmp_path / "no box.mp4").write_bytes(data[: outer_boxes(data)[-1][1]])
+    own = settings_tag.OWN_BOX
+    (tmp_path / "no box.mp4").write_bytes(data.replace(b"uuid" + own, b"free" + own))
     assert settings_of(tmp_path / "no box.mp4") == REQUEST
     (tmp_path / "no comment.mp4").write_bytes(data.replace(b"\xa9cmt", b"\xa9xyz"))
     assert settings_of(tmp_path / "no comment.mp4") == REQUEST
@@ -239,13 +251,37 @@ def test_other_programs_tags_stay_and_their_comment_goes(clip: Path) -> None:
     assert b"of another program" not in clip.read_bytes()
 
 
+class Losing:
+    """A file that is written, and loses one of its packets."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._left = file, 3
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> Losing:
+        self._file.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.__exit__(*error)
+
+    def mux_one(self, packet: Any) -> None:
+        self._left -= 1
+        if self._left:
+            self._file.mux_one(packet)
+
+
 def test_a_copy_that_lost_a_picture_never_takes_the_place_of_the_video(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shorter, data = tmp_path / "shorter.mp4", clip.read_bytes()
-    shorter.write_bytes(mp4_bytes(width=64, height=48, frames=25))
-    remux = settings_tag._remux  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr(settings_tag, "_remux", lambda _, target, tags: remux(shorter, target, tags))
+    data, opened = clip.read_bytes(), av.open
+
+    def losing(path: Any, *mode: Any, **options: Any) -> Any:
+        return Losing(opened(path, *mode, **options)) if mode == ("w",) else opened(path, *mode, **options)
+
+    monkeypatch.setattr(av, "open", losing)
     for change in (lambda: settings_tag.write(clip, clip, REQUEST), lambda: settings_tag.strip(clip, clip)):
         with pytest.raises(MediaError) as caught:
             change()
