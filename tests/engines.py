@@ -50,6 +50,7 @@ class FakeEngine:
     deleted: list[str] = field(default_factory=list[str])
     took_s: int = TOOK_S
     is_busy: bool = False  # no job comes to its end
+    progress: int | None = None  # what is told of the way in place of a number that moves
 
     def restart(self) -> None:
         """Forget every job, as each of them does."""
@@ -109,7 +110,8 @@ class FakeEngine:
         shown = {name: value for name, value in job.items() if name != "values"} | {"status": word}
         if self.kind in ("sglang", "vllm", "fastvideo"):
             moves = self.kind == "sglang" and word == "in_progress"
-            shown["progress"] = 100 if is_done else 30 * self.asked[job["id"]] % 100 if moves else 0
+            told = 30 * self.asked[job["id"]] % 100 if self.progress is None else self.progress
+            shown["progress"] = 100 if is_done else told if moves else 0
         if self.kind in ("vllm", "tensorrt"):
             shown["prompt"] = job["values"]["prompt"]
         leak = {"sglang": "file_path", "fastvideo": "file_path", "tensorrt": "output_path"}.get(self.kind)

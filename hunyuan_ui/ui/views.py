@@ -20,6 +20,7 @@ from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, 
 from hunyuan_ui.file_type import BY_SUFFIX, MP4
 from hunyuan_ui.job import MICRO, Job, JobStatus, Payer, Phase, Visitor, is_id
 from hunyuan_ui.jobs import JobRunner, JobView, Spending
+from hunyuan_ui.jobs.at_engine import STOPPED, WARMING
 from hunyuan_ui.jobs.my_videos import Shape, Wish, is_favourite
 from hunyuan_ui.library.conversions import RATES, SIDES, Export, ExportKind
 from hunyuan_ui.request import VideoRequest
@@ -163,9 +164,10 @@ def _title(view: JobView, say: Words) -> str:
     status = view.job.status
     if view.phase is Phase.IN_SERVICE_QUEUE and view.job.payer == "nobody":
         return say["phase.in_preview_queue"]
+    codes = {problem.code for problem in (view.note, view.job.problem) if problem is not None}
     if view.job.is_active or status is JobStatus.DONE:
-        return say[f"phase.{view.phase.value}"]
-    return say[f"status.{status.value}"]
+        return say["phase.warming" if WARMING in codes else f"phase.{view.phase.value}"]
+    return say["status.stopped" if STOPPED in codes else f"status.{status.value}"]
 
 
 def _usual(view: JobView, say: Words, *, has_usual: bool) -> str:

@@ -15,6 +15,9 @@ from tests.app_process import RunningApp, running_app
 from tests.browser.conftest import LONG_MS
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import write
+from tests.engines import FakeEngine
+from tests.faults.service import PaidService
+from tests.videos import mp4_bytes
 
 FOLDER: Final = Path(__file__).parents[2] / "test-artifacts" / "states"
 WIDTHS: Final = {320: 640, 390: 844, 768: 1024, 1280: 800, 1440: 900}
@@ -30,12 +33,33 @@ def draw_states(browser: Browser, folder: Path = FOLDER) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=LONG_MS)
     for language, scheme in product(LANGUAGES, SCHEMES):
-        with tempfile.TemporaryDirectory() as data, paid_endpoint(seconds=JOB_S, credits=1000.0) as endpoint:
+        looks: Any = {"locale": LANGUAGES[language], "color_scheme": scheme, "reduced_motion": "reduce"}
+        with paid_endpoint(seconds=JOB_S, credits=1000.0) as endpoint:
             settings = {**endpoint.settings, "HUNYUAN_UI_DAILY_LIMIT_USD": "50", "HUNYUAN_UI_CONCURRENCY": "3"}
-            looks: Any = {"locale": LANGUAGES[language], "color_scheme": scheme, "reduced_motion": "reduce"}
-            with running_app(Path(data), **settings) as app, browser.new_context(**looks) as context:
-                for state in _states(context.new_page(), app, endpoint):
-                    _shoot(context.pages[0], folder, f"{language}-{scheme}", state)
+            with _opened(browser, looks, settings) as (page, app):
+                for state in _states(page, app, endpoint):
+                    _shoot(page, folder, f"{language}-{scheme}", state)
+        draw_engine(browser, folder, f"{language}-{scheme}", looks)
+
+
+def draw_engine(browser: Browser, folder: Path, look: str, looks: Any) -> None:
+    """Write the states of a page with an engine of one's own; names as in `draw_states`."""
+    with PaidService() as service:
+        service.engine.video_of = lambda _: mp4_bytes(width=864, height=480, frames=48)
+        settings = {"HUNYUAN_UI_ENGINE_URL": service.origin, "HUNYUAN_UI_ENGINE_USD_PER_HOUR": "2.50"}
+        with _opened(browser, looks, settings) as (page, app):
+            for state in _engine_states(page, app, service.engine):
+                _shoot(page, folder, look, state)
+
+
+@contextmanager
+def _opened(browser: Browser, looks: Any, settings: dict[str, Any]) -> Iterator[tuple[Page, RunningApp]]:
+    with (
+        tempfile.TemporaryDirectory() as data,
+        running_app(Path(data), **settings) as app,
+        browser.new_context(**looks) as context,
+    ):
+        yield context.new_page(), app
 
 
 def _shoot(page: Page, folder: Path, look: str, state: str) -> None:
@@ -84,6 +108,32 @@ def _states(page: Page, app: RunningApp, endpoint: PaidEndpoint) -> Iterator[str
     page.locator(".posters .tile-button").nth(1).click()
     expect(page.locator("dialog.compare")).to_be_visible()
     yield "10-compare"
+
+
+def _engine_states(page: Page, app: RunningApp, engine: FakeEngine) -> Iterator[str]:
+    engine.kind, engine.is_warm, engine.is_busy = "sglang", False, True
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(app.url)
+    expect(page.locator(".examples button")).to_have_count(12)
+    expect(page.locator("#field-prompt textarea")).to_be_enabled()
+    page.locator("#advanced > button").click()
+    write(page, PROMPT)
+    page.locator("#generate").click()
+    expect(page.locator(".under-way [data-part=note]")).not_to_be_empty()
+    yield "11-engine-warming"
+    engine.is_warm, engine.progress = True, 37
+    expect(page.locator(".under-way [data-part=bar]")).to_have_attribute("aria-valuenow", "37")
+    page.locator(".owner summary").click()
+    expect(page.locator(".owner tbody tr").first).to_be_visible()
+    yield "12-engine-rendering"
+    engine.fails, engine.is_busy = {"message": "CUDA out of memory"}, False
+    expect(page.locator("[data-part=request]")).to_be_visible()
+    yield "13-engine-failed"
+    engine.kind, engine.is_busy, engine.progress = "vllm", True, None
+    _generate(page)
+    page.locator(".under-way [data-part=cancel]").click()
+    expect(page.locator("[data-part=request]")).to_contain_text("video_gen_")
+    yield "14-engine-stopped"
 
 
 def _open_form(page: Page) -> None:

@@ -1,0 +1,91 @@
+"""The page with an engine of one's own behind it, from a form that tells what is set there to a video that plays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.app_process import RunningApp, running_app
+from tests.browser.steps import PROMPT, generate_short, write
+from tests.faults.service import PaidService
+from tests.videos import mp4_bytes
+
+KEY = "the-engines-key"
+SET_THERE = "Set at the engine when it was started; not sent with a video."
+
+
+@pytest.fixture
+def service() -> Iterator[PaidService]:
+    with PaidService() as running:
+        running.engine.key = KEY
+        running.engine.video_of = lambda _: mp4_bytes(width=864, height=480, frames=48)
+        yield running
+
+
+@pytest.fixture
+def app(request: pytest.FixtureRequest, service: PaidService, tmp_path: Path) -> Iterator[RunningApp]:
+    settings = {"HUNYUAN_UI_ENGINE_URL": service.origin, "HUNYUAN_UI_ENGINE_KEY": KEY, **getattr(request, "param", {})}
+    with running_app(tmp_path, **settings) as started:
+        yield started
+
+
+def opened(page: Page, app: RunningApp) -> Locator:
+    """Open the page and return the card of what is under way."""
+    page.goto(app.url)
+    expect(page.locator("#generate")).to_contain_text("about")
+    return page.locator(".under-way")
+
+
+def owners_line(page: Page) -> str:
+    """Return what the owner's page says of the engine."""
+    page.locator(".owner summary").click()
+    line = page.locator(".owner [data-part=limits] > *").first
+    expect(line).to_contain_text("h of work")
+    return line.inner_text()
+
+
+def test_from_a_form_that_tells_what_is_set_at_the_engine_to_a_video(
+    page: Page, app: RunningApp, service: PaidService
+) -> None:
+    service.engine.is_warm, service.engine.is_busy, service.engine.progress = False, True, 37
+    card = opened(page, app)
+    expect(page.locator(".masthead")).to_contain_text("Own engine")
+    page.locator("#advanced > button").click()
+    for name in ("flow-shift", "embedded-guidance-scale"):
+        field = page.locator(f"#field-{name}")
+        expect(field).to_contain_text(SET_THERE)
+        expect(field.locator("input[type=number]")).to_be_disabled()
+    write(page)
+    expect(page.locator("#generate")).to_contain_text("free, on your own machine")
+
+    generate_short(page)
+    expect(card).to_contain_text("The engine is warming up")
+    assert service.posts() == {}
+    service.engine.is_warm = True
+    expect(card.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "37")
+    expect(card.get_by_role("button", name="Stop the run")).to_have_count(0)
+    service.engine.is_busy = False
+    player = page.locator("#player video")
+    expect(player).to_be_visible()
+    page.wait_for_function("document.querySelector('#player video').currentTime > 0.1")
+    assert service.posts() == {PROMPT: 1}
+    line = owners_line(page)
+    assert line == f"SGLang-Diffusion at {service.origin}: ready, 0.06 h of work"
+    service.engine.is_warm = False
+    page.locator(".owner").get_by_role("button", name="Refresh").click()
+    expect(page.locator(".owner")).to_contain_text("warming up")
+
+
+@pytest.mark.parametrize("app", [{"HUNYUAN_UI_ENGINE_USD_PER_HOUR": "3.60"}], indirect=True)
+def test_a_run_is_stopped_from_the_page(page: Page, app: RunningApp, service: PaidService) -> None:
+    service.engine.kind, service.engine.is_busy = "vllm", True
+    card = opened(page, app)
+    generate_short(page)
+    card.get_by_role("button", name="Stop the run").click()
+    ended = page.locator("[data-part=ended]")
+    expect(ended).to_contain_text("You stopped this run at the engine")
+    expect(ended.locator("[data-part=problem-title]")).to_have_text("Stopped")
+    assert len(service.engine.deleted) == 1
