@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import anyio
 from gradio.brotli_middleware import BrotliMiddleware
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
@@ -42,11 +43,18 @@ class AssetMemory:
         takes = headers.get("accept-encoding", "")
         # The two words that Gradio's compression looks for; all else a header may say makes no other answer.
         asked = (path, next((word for word in ("br", "gzip") if word in takes), ""))
-        for message in self._kept.get(asked) or await self._fetch(asked, scope, receive):
+        for message in self._kept.get(asked) or await self._fetch(asked, scope):
             await send({name: list(value) if name == "headers" else value for name, value in message.items()})
 
-    async def _fetch(self, asked: tuple[str, str], scope: Scope, receive: Receive) -> list[Message]:
+    async def _fetch(self, asked: tuple[str, str], scope: Scope) -> list[Message]:
         messages: list[Message] = []
+        told: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive() -> Message:
+            # Never that who asked has left, at which a file would end where it is: others get what is kept of it.
+            while not told:
+                await anyio.sleep_forever()
+            return told.pop()
 
         async def collect(message: Message) -> None:
             messages.append(message)

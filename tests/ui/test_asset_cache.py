@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
@@ -140,3 +142,34 @@ def test_a_file_is_sent_as_gradio_sends_it(tmp_path_factory: pytest.TempPathFact
         answer = client.get("/assets/picture.png", headers=BROWSER)
         assert answer.content == path.read_bytes()
         assert "content-encoding" not in answer.headers
+
+
+@pytest.mark.parametrize("leaves_after", [0, 1, 3])
+def test_who_leaves_in_the_middle_of_the_first_answer_spoils_it_for_nobody(tmp_path: Path, leaves_after: int) -> None:
+    path = tmp_path / "script.js"
+    path.write_text("".join(f"export const value{number} = {number};\n" for number in range(40_000)), "utf-8")
+
+    async def script(_: Request) -> Response:
+        return FileResponse(path)
+
+    app = Starlette(routes=[Route("/assets/script.js", script)], middleware=[Middleware(AssetMemory)])
+
+    async def leave() -> None:
+        # As the server that Gradio runs on speaks: the application is told when somebody leaves.
+        scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1"}
+        scope |= {"method": "GET", "scheme": "http", "path": "/assets/script.js", "raw_path": b"/assets/script.js"}
+        scope |= {"query_string": b"", "root_path": "", "headers": [(b"accept-encoding", b"br")], "state": {}}
+
+        async def receive() -> Message:
+            for _ in range(leaves_after):
+                await asyncio.sleep(0)
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            pass
+
+        await app(scope, receive, send)
+
+    asyncio.run(leave())
+    answer = TestClient(app).get("/assets/script.js", headers=BROWSER)
+    assert answer.text == path.read_text("utf-8")
