@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.app_process import RunningApp, running_app
 
@@ -56,6 +57,73 @@ def patience() -> Iterator[None]:
     expect.set_options(timeout=LONG_MS)
     yield
     expect.set_options(timeout=None)
+
+
+class Visitors:
+    """New visitors, one after another, in a browser that has the page's scripts already.
+
+    Args:
+        browser: Where they come from.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._context: BrowserContext | None = None
+        self._origins: set[str] = set()
+
+    def next(self) -> BrowserContext:
+        """Return the context of a visitor without cookies and storage."""
+        if self._context is None:
+            self._context = self._browser.new_context()
+            self._context.on("page", self._follow)
+            self._context.on("close", self._forget)
+        return self._context
+
+    def leave(self) -> None:
+        """Close the visitor's pages and clear all that was stored."""
+        if (context := self._context) is None:
+            return
+        for page in context.pages:
+            page.close()
+        context.unroute_all()
+        context.set_offline(False)
+        context.clear_cookies()
+        context.clear_permissions()
+        blank = context.new_page()
+        session = context.new_cdp_session(blank)
+        for origin in self._origins:
+            session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+        blank.close()
+        self._origins.clear()
+
+    def close(self) -> None:
+        """Close the context."""
+        if self._context is not None:
+            self._context.close()
+
+    def _follow(self, page: Page) -> None:
+        page.on(
+            "framenavigated", lambda frame: self._origins.add("{0.scheme}://{0.netloc}".format(urlsplit(frame.url)))
+        )
+
+    def _forget(self, _: BrowserContext) -> None:
+        self._context = None
+        self._origins.clear()
+
+
+@pytest.fixture(scope="session")
+def visitors(browser: Browser) -> Iterator[Visitors]:
+    """The visitors of one worker's tests."""
+    every = Visitors(browser)
+    yield every
+    every.close()
+
+
+@pytest.fixture
+def context(visitors: Visitors) -> Iterator[BrowserContext]:
+    """A new visitor; one with looks of its own, or beside another, comes by `new_context`."""
+    yield visitors.next()
+    visitors.leave()
 
 
 @pytest.fixture(scope="module")

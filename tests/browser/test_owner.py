@@ -177,6 +177,15 @@ def test_what_was_typed_outlives_a_refusal_and_a_refresh(page: Page, app: Runnin
     expect(owner.locator("table")).to_be_visible()
 
 
+def test_it_is_asked_for_again_where_a_proxy_lost_the_first_question(page: Page, app: RunningApp) -> None:
+    with page.expect_response("**/run/predict"):
+        page.goto(app.url)
+    page.route("**/run/predict", lambda route: route.fulfill(status=502, body="bad gateway"), times=1)
+    with page.expect_response(lambda answer: answer.status == 502):
+        page.locator(".owner summary").click()
+    expect(page.locator(".owner tbody tr").first).to_be_visible()
+
+
 @public
 def test_the_plot_is_read_by_keys_and_says_its_numbers(page: Page, app: RunningApp) -> None:
     owner = opened(page, app)

@@ -12,6 +12,7 @@ const COLUMNS = 8; // of the table
 const MOST_USD = 1000000;
 const ANSWER_WITHIN_MS = 15000;
 const LOOK_AFTER_MS = 2000;
+const ASK_AGAIN_MS = 5000;
 
 function shape(tag, values) {
   const made = document.createElementNS(SVG, tag);
@@ -224,6 +225,13 @@ export function owner({ element, props, trigger, watch }) {
 
   // All of it
 
+  // Again until there is something to see: a question may be lost on its way.
+  function fillOpened() {
+    if (!details.open) return;
+    ask("refresh");
+    setTimeout(() => props.value.days || props.value.needs_proof || fillOpened(), ASK_AGAIN_MS);
+  }
+
   function list(name, items, draw, box) {
     part(name).hidden = items.length === 0;
     part(box).replaceChildren(...items.map(draw));
@@ -279,7 +287,7 @@ export function owner({ element, props, trigger, watch }) {
   part("plot").setAttribute("aria-label", words["owner.days"]);
   for (const name of ["pointermove", "pointerdown"]) part("plot").addEventListener(name, pointAt);
   part("plot").addEventListener("keydown", walk);
-  details.addEventListener("toggle", () => details.open && ask("refresh"));
+  details.addEventListener("toggle", fillOpened);
   const presses = {
     refresh: () => ask("refresh"),
     more() {
