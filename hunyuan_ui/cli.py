@@ -27,7 +27,7 @@ from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Visitor, is_id, ne
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
 from hunyuan_ui.settings import Settings
-from hunyuan_ui.words import money, words
+from hunyuan_ui.words import money, speak_of_engine, words
 
 OWNER: Final = Visitor.from_token("command line", is_owner=True)
 _SHORT: Final = {"video_length": "--frames", "infer_steps": "--steps", "embedded_guidance_scale": "--guidance"}
@@ -59,6 +59,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interru
     try:
         settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
         log.configure(*settings.secrets, level="WARNING")
+        speak_of_engine(settings.engine_url is not None)
         if options.check:
             return asyncio.run(_check(settings, interruption, as_json=options.json))
         make = _make if options.batch is None else _make_list
@@ -219,9 +220,10 @@ async def _watched(runner: JobRunner, job_id: str, interruption: _Interruption) 
 async def _tell(runner: JobRunner, job_id: str, status: StatusLine) -> None:
     while True:
         view = await runner.view(job_id, OWNER)
-        phase = _WORDS[f"cli.phase.{view.phase.value}"]
+        say = _WORDS.about(view.job)
+        phase = say[f"cli.phase.{view.phase.value}"]
         if view.note:
-            phase = _WORDS("cli.phase_note", phase=phase, note=_WORDS.sentence(view.note))
+            phase = say("cli.phase_note", phase=phase, note=say.sentence(view.note))
         elapsed = _WORDS("cli.elapsed", phase=phase, elapsed_s=view.elapsed_s, usual_s=view.usual.seconds)
         status.tell(elapsed, phase)
         await asyncio.sleep(_LOOK_AGAIN_S)
@@ -234,7 +236,8 @@ async def _finish(runner: JobRunner, job: Job, options: argparse.Namespace) -> i
     try:
         kept = await runner.video_path(job.id, OWNER)
     except HunyuanUIError as error:
-        sentence = _WORDS("cli.made_and_gone", problem=_WORDS.sentence(error))
+        say = _WORDS.about(job)
+        sentence = say("cli.made_and_gone", problem=say.sentence(error))
         return _not_copied(job, None, sentence, options)
     target = options.out or Path(f"{job.id}{kept.suffix}")
     try:
@@ -249,7 +252,7 @@ async def _finish(runner: JobRunner, job: Job, options: argparse.Namespace) -> i
 
 
 def _without_video(job: Job, options: argparse.Namespace) -> int:
-    sentence = _WORDS.sentence(job.problem) if job.problem else _WORDS("cli.ended", status=job.status.value)
+    sentence = _WORDS.about(job).sentence(job.problem) if job.problem else _WORDS("cli.ended", status=job.status.value)
     if options.json:
         _print(json.dumps(_facts(job, None)))
     may_be_charged = job.status in (JobStatus.UNKNOWN, JobStatus.LOST) or bool(job.cost_microusd)
@@ -271,12 +274,12 @@ def _broken_off(job: Job, options: argparse.Namespace) -> int:
     if options.json:
         _print(json.dumps(_facts(job, None)))
     if job.status is JobStatus.SUBMITTING:
-        return _say(_WORDS.sentence(JobProblem.from_code("interrupted")), Exit.UNKNOWN)
+        return _say(_WORDS.about(job).sentence(JobProblem.from_code("interrupted")), Exit.UNKNOWN)
     if job.status is JobStatus.QUEUED:
         return _say(_WORDS("cli.goes_on_later", command=_resume(job)), Exit.GOES_ON)
     if job.payer == "nobody":
         return _say(_WORDS["cli.preview_ended"], Exit.FAILED)
-    return _say(_WORDS("cli.goes_on", command=_resume(job)), Exit.GOES_ON)
+    return _say(_WORDS.about(job)("cli.goes_on", command=_resume(job)), Exit.GOES_ON)
 
 
 def _resume(job: Job) -> str:
@@ -293,7 +296,7 @@ def _facts(job: Job, file: Path | None) -> dict[str, Any]:
         "cost_usd": None if job.cost_microusd is None else job.cost_microusd / MICRO,
         "inference_s": job.inference_s,
         "sha256": job.sha256,
-        "problem": _WORDS.sentence(job.problem) if job.problem else None,
+        "problem": _WORDS.about(job).sentence(job.problem) if job.problem else None,
         **{name: job.notes.get(name) for name in ("width", "height", "frames", "fps", "duration_s")},
     }
 

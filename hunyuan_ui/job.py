@@ -141,6 +141,11 @@ class Job:
         return round(float(self.notes.get("estimate_usd", self.reserved_microusd / MICRO)) * MICRO)
 
     @property
+    def is_unpriced(self) -> bool:
+        """Whether it is made by an engine of one's own whose hours have no price."""
+        return self.dialect == "openai" and not self.reserved_microusd and not self.cost_microusd
+
+    @property
     def is_active(self) -> bool:
         """Whether the runner still has something to do for it."""
         return self.status in ACTIVE

@@ -48,8 +48,9 @@ class Notices:
         if job.status not in _TOLD or (job.status is JobStatus.DONE and "list" in job.notes):
             return
         cost_usd = job.counted_microusd / MICRO
-        price = money(cost_usd) if cost_usd else _WORDS["notify.free"]
-        self._tell(_WORDS(f"notify.{job.status.value}", price=price, job=job.id[:8]))
+        say = _WORDS.about(job)
+        price = money(cost_usd) if cost_usd else say["notify.free"]
+        self._tell(say(f"notify.{job.status.value}", price=price, job=job.id[:8]))
 
     def refused(self, error: SpendLimitError, now: float) -> None:
         """Tell that a day's or the total limit is reached, once a day.

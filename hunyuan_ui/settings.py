@@ -357,6 +357,11 @@ class Settings:
         return CONSOLE_URL if self.base_url == DEFAULT_BASE_URL else ""
 
     @property
+    def has_prices(self) -> bool:
+        """Whether a video costs dollars; at an engine of one's own only where its hours have a price."""
+        return self.engine_url is None or bool(self.engine_usd_per_hour)
+
+    @property
     def may_spend_owner_key(self) -> bool:
         """Whether the owner's key or engine is used at all: always in private, in public only under a daily limit."""
         return not self.is_preview and (not self.is_public or self.daily_limit_usd is not None)

@@ -410,7 +410,8 @@ class JobRun:
             await self._lose(_GONE)
             return
         if self._job.dialect != "v1":
-            with suppress(RequestExpiredError, JobFailedError):
+            # What the hosted service forgets stands in its history; an engine's word is all there is.
+            with suppress(*(() if self._job.dialect == "openai" else (RequestExpiredError, JobFailedError))):
                 result = await self._service.client.result(self._job.request_id, self._key())
                 await self._settle(result.metrics, result.url, self._job.request_id)
                 return
@@ -426,9 +427,7 @@ class JobRun:
             problem = JobProblem.from_code("preview_gone")
         elif (kept := self._library.unreadable(self._job.id)) is not None:
             problem = JobProblem.from_code("video_unreadable", request_id=request_id, file=kept.name)
-        elif self._job.dialect == "openai":
-            problem = JobProblem.from_code("engine_forgot", request_id=request_id)
-        elif problem.code not in ("request_expired", "no_video_in_result", "link_refused"):
+        elif problem.code not in ("request_expired", "no_video_in_result", "link_refused", "engine_forgot"):
             problem = JobProblem.from_code("video_lost", request_id=request_id)
         await self._commit(self._services.ledger.mark_lost, self._job.id, problem)
 

@@ -187,7 +187,7 @@ def _row(entry: Entry, say: Words) -> dict[str, Any]:
         "prompt": "" if entry.is_deleted else entry.request.prompt,
         "seed": entry.request.seed,
         "cost_usd": None if job is None or job.cost_microusd is None else job.cost_microusd / MICRO,
-        "problem": say.sentence(job.problem) if job is not None and job.problem is not None else None,
+        "problem": say.about(job).sentence(job.problem) if job is not None and job.problem is not None else None,
     }
 
 

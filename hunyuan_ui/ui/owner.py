@@ -275,7 +275,7 @@ class OwnerEvents:
             "status": say[f"owner.status.{job.status.value}"],
             "is_active": job.is_active,
             "payer": say[f"owner.payer.{job.payer}"],
-            "cost": _cost(job, say),
+            "cost": say["owner.free"] if job.is_unpriced else _cost(job, say),
             "took": "" if job.inference_s is None else say.duration(job.inference_s),
             "what": self._what(job, say),
             "corrections": [_correction(job, entry, say) for entry in corrections_of(job)],
@@ -343,6 +343,11 @@ class _Read(NamedTuple):
 
 def limit_lines(spending: Spending, settings: Settings, say: Words) -> list[str]:
     """Return what was spent, what is reserved, and what is left under each limit, in words."""
+    at_restart = [say[f"owner.restart.{settings.lost_at_restart}"]] if settings.storage == "wiped" else []
+    return [*(_dollar_lines(spending, settings, say) if settings.has_prices else []), *at_restart]
+
+
+def _dollar_lines(spending: Spending, settings: Settings, say: Words) -> list[str]:
     lines: list[str] = []
     reserved = spending.reserved_today_usd
     today = {"spent": money(spending.spent_today_usd - reserved), "reserved": money(reserved)}
@@ -355,8 +360,7 @@ def limit_lines(spending: Spending, settings: Settings, say: Words) -> list[str]
         else:
             left = money(max(0.0, limit - counted))
             lines.append(say(f"owner.left.{name}", left=left, limit=money(limit), **facts))
-    lines.append(say("owner.video_limit", limit=money(settings.video_limit_usd)))
-    return [*lines, *([say[f"owner.restart.{settings.lost_at_restart}"]] if settings.storage == "wiped" else [])]
+    return [*lines, say("owner.video_limit", limit=money(settings.video_limit_usd))]
 
 
 def engine_lines(state: EngineState | None, say: Words) -> list[str]:
@@ -458,7 +462,8 @@ def _day(begins_at: int, spent_microusd: int, say: Words) -> dict[str, Any]:
 
 
 def _unsettled(job: Job, say: Words) -> str:
-    return say("owner.unsettled", when=utc(job.sent_at or job.created_at), price=money(job.reserved_microusd / MICRO))
+    when, price = utc(job.sent_at or job.created_at), money(job.reserved_microusd / MICRO)
+    return say("owner.sent", when=when) if job.is_unpriced else say("owner.unsettled", when=when, price=price)
 
 
 def _is_word(job: Job) -> bool:

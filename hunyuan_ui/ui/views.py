@@ -54,7 +54,7 @@ PAGE_VERSION: Final = _page_version()
 
 def as_json(view: JobView, say: Words) -> dict[str, Any]:
     """Return a job as the page's script reads it, with every sentence already in the visitor's language."""
-    job = view.job
+    job, say = view.job, say.about(view.job)
     # A preview is drawn here and takes seconds; the formula is about the service.
     has_usual = job.payer != "nobody" or view.usual.is_calibrated
     is_late = has_usual and view.phase in _MOVING and view.elapsed_s > view.usual.high_s
@@ -116,6 +116,7 @@ def head_of(spending: Spending, settings: Settings, payer: Payer, say: Words) ->
     """Return what the page's head says: preview or live, who can come, and today's money."""
     mode = "preview" if payer == "nobody" else "engine" if settings.engine_url else "live"
     reach = settings.public_by or "private"
+    is_priced = settings.may_spend_owner_key and settings.has_prices
     return {
         "name": say["app.title"],
         "tagline": say["app.tagline"],
@@ -124,7 +125,7 @@ def head_of(spending: Spending, settings: Settings, payer: Payer, say: Words) ->
         "mode_help": say[f"app.{mode}_help"],
         "reach": say[f"app.reach.{reach}"],
         "reach_help": say[f"app.reach.{reach}_help"],
-        "spent": _spent(spending, settings.daily_limit_usd, say) if settings.may_spend_owner_key else "",
+        "spent": _spent(spending, settings.daily_limit_usd, say) if is_priced else "",
         "spent_help": say["app.spent_help"],
         "storage": _storage(settings, say),
     }
@@ -146,6 +147,8 @@ def facts_of(job: Job, say: Words) -> list[str]:
         facts.append(say("result.not_mp4", kind=suffix[1:].upper()))
     if job.payer == "nobody":
         facts.append(say["result.free"])
+    elif job.is_unpriced:
+        facts.append(say["price.free"])
     elif job.cost_microusd is not None:
         facts.append(say("result.cost", price=money(job.cost_microusd / MICRO)))
     else:

@@ -1,13 +1,16 @@
 """Every text for people: sentences of page, API and command line in each language, money and lengths of time.
 
 A text has places in braces, and a place may say how its value is written: `{price:usd}`, `{free:MB}`, `{field:label}`.
-An error's sentence is under `error.` and its code, the reason within it under `reason.` and its own.
+An error's sentence is under `error.` and its code, the reason within it under `reason.` and its own. Where a text is
+true of the hosted service alone, `engine.` and its key says it of an engine of one's own; which of them is said follows
+from the start (`speak_of_engine`), and of a job from the job (`Words.about`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from string import Formatter
@@ -16,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:  # what is said at the very start must not wait for what these import
     from hunyuan_ui.errors import HunyuanUIError, Reason
-    from hunyuan_ui.job import JobProblem
+    from hunyuan_ui.job import Job, JobProblem
     from hunyuan_ui.request import VideoRequest
 
 LOCALES: Final = Path(__file__).parent
@@ -24,6 +27,7 @@ DEFAULT_LANGUAGE: Final = "en"
 LANGUAGE_COOKIE: Final = "hunyuan_language"
 LANGUAGE_PARAMETER: Final = "lang"
 
+_OF_ENGINE: Final = "engine."
 _PAGE_KEYS: Final = "page."
 _SCRIPTS: Final = (
     _PAGE_KEYS,
@@ -81,19 +85,26 @@ class Words:
     Args:
         language: Name of a file beside this one, as "en".
         table: Keys to texts with places in braces.
+        of_engine: Whether it speaks of an engine of one's own or of the hosted service; as this start does when None.
     """
 
-    def __init__(self, language: str, table: Mapping[str, str]) -> None:
+    def __init__(self, language: str, table: Mapping[str, str], *, of_engine: bool | None = None) -> None:
         self.language = language
         self._table = table
+        self._of_engine = of_engine
         self._filled = _Filled(self)
 
     def __getitem__(self, key: str) -> str:
-        return self._table[key]
+        of_engine = _start.has_engine if self._of_engine is None else self._of_engine
+        return self._table.get(_OF_ENGINE + key, self._table[key]) if of_engine else self._table[key]
 
     def __call__(self, key: str, /, **facts: object) -> str:
         """Return a text with its places filled."""
-        return self._filled.vformat(self._table[key], (), facts)
+        return self._filled.vformat(self[key], (), facts)
+
+    def about(self, job: Job) -> Words:
+        """Return the same words, true of where a job is made: at an engine of one's own or at the hosted service."""
+        return Words(self.language, self._table, of_engine=job.dialect == "openai")
 
     def __contains__(self, key: object) -> bool:
         return key in self._table
@@ -104,7 +115,7 @@ class Words:
     def of_scripts(self) -> dict[str, str]:
         """Return what the page's own scripts say, without the prefix of the words that all of them share."""
         wanted = (key for key in self._table if key.startswith(_SCRIPTS) and not key.endswith(".help"))
-        return {key.removeprefix(_PAGE_KEYS): self._table[key] for key in wanted}
+        return {key.removeprefix(_PAGE_KEYS): self[key] for key in wanted}
 
     def sentence(self, problem: JobProblem | HunyuanUIError) -> str:
         """Return what an error, or a problem that was stored of one, says to people."""
@@ -119,7 +130,7 @@ class Words:
 
     def label(self, field: object) -> str:
         """Return the name of a request's field; any other value of a call is called as callers write it."""
-        return self._table.get(f"field.{field}", str(field))
+        return self[f"field.{field}"] if f"field.{field}" in self else str(field)
 
     def duration(self, seconds: float) -> str:
         """Return a length of time as people say it, in seconds, minutes or hours."""
@@ -184,6 +195,25 @@ class Words:
         if not is_typed or (width, height) == (request.width, request.height):
             return self("form.size_line", **facts)
         return self("form.size_line_rounded", asked=f"{request.width}x{request.height}", **facts)
+
+
+@dataclass
+class _Start:
+    """What this start of the program is, as far as sentences tell."""
+
+    has_engine: bool = False
+
+
+_start: Final = _Start()
+
+
+def speak_of_engine(has_engine: bool) -> None:
+    """Let every text be true of this start.
+
+    Args:
+        has_engine: Videos are made by an engine of one's own, not by the hosted service.
+    """
+    _start.has_engine = has_engine
 
 
 class _Filled(Formatter):

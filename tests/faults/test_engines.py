@@ -12,11 +12,12 @@ from hunyuan_ui.job import MICRO, JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, at_engine
 from hunyuan_ui.jobs.polling import LiveJob
 from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.words import words
 from tests.engines import HEALTH, KINDS, TOOK_S, VIDEOS
 from tests.faults import oracle
 from tests.faults.rig import KEY, OWNER, Rig, click, ended, kill, next_job_works, until
 from tests.faults.service import PaidService
-from tests.raw_service import Received, Reply, Wire, answer
+from tests.raw_service import Received, Reply, Wire, answer, redirect
 from tests.seen import seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
@@ -129,6 +130,40 @@ async def test_a_restarted_engine_loses_a_job_only_after_several_answers(rig: Ri
         assert job.counted_microusd > 0  # its time was spent
         await next_job_works(runner)
     oracle.check(rig.folder, engine)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (answer(404, {"detail": "no such file"}), "video_lost"),
+        (answer(200, b"not a video", content_type="video/mp4"), None),
+        (redirect("http://10.1.2.3/video.mp4"), "link_refused"),
+    ],
+)
+async def test_a_video_that_the_engine_does_not_give_is_no_forgotten_job(
+    rig: Rig, engine: PaidService, content: Reply, code: str | None
+) -> None:
+    engine.on("GET", f"{VIDEOS}/*/content", content)
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        if code is None:
+            await until(lambda: engine.count("GET", "/content") > 6)
+            assert seen(runner, job_id, OWNER).job.status is JobStatus.DOWNLOADING
+            return
+        job = await ended(runner, job_id)
+        assert job.problem is not None
+        assert (job.status, job.problem.code) == (JobStatus.LOST, code)
+        assert words().about(job).sentence(job.problem).count("engine") == 1
+
+
+async def test_an_engine_that_forgot_a_finished_job_says_so(rig: Rig, engine: PaidService) -> None:
+    engine.on("GET", f"{VIDEOS}/*/content", answer(404, {"detail": "no such file"}))
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        await until(lambda: engine.count("GET", "/content") > 0)
+        engine.engine.restart()
+        job = await ended(runner, job_id)
+        assert (job.status, job.problem.code if job.problem else "") == (JobStatus.LOST, "engine_forgot")
 
 
 async def test_a_job_waits_for_its_engine_and_is_never_asked_about_elsewhere(rig: Rig, engine: PaidService) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -10,6 +11,7 @@ import pytest
 
 from hunyuan_ui.check import State, check
 from hunyuan_ui.estimate import engine_estimate
+from hunyuan_ui.job import JobStatus
 from hunyuan_ui.jobs import EngineState, Spending
 from hunyuan_ui.jobs.at_engine import set_at_engine
 from hunyuan_ui.jobs.services import build_services
@@ -17,11 +19,12 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.startup import describe
 from hunyuan_ui.ui.form import build_request_form
-from hunyuan_ui.ui.owner import engine_lines
-from hunyuan_ui.ui.views import head_of
+from hunyuan_ui.ui.owner import engine_lines, limit_lines
+from hunyuan_ui.ui.views import facts_of, head_of
 from hunyuan_ui.words import words
 from tests.app_process import modules_of_an_import
 from tests.raw_service import RawService, Reply, answer
+from tests.stored_jobs import job
 
 ROOT = Path(__file__).parents[2]
 NOTHING_SPENT = Spending(0.0, 0.0, 0.0, None, None)
@@ -49,6 +52,20 @@ def test_nothing_of_an_engine_is_shown_without_one(tmp_path: Path) -> None:
     assert engine_lines(None, words()) == []
     assert "engine" not in " ".join(describe(without)).replace(str(tmp_path), "").lower()
     assert head_of(NOTHING_SPENT, without, "nobody", words())["mode"] == "Local preview"
+
+
+def test_no_dollars_are_named_where_hours_have_no_price(tmp_path: Path) -> None:
+    free = settings(tmp_path)
+    priced = replace(free, engine_usd_per_hour=2.5)
+    made = job(dialect="openai", status=JobStatus.DONE, cost_microusd=0, reserved_microusd=0)
+    said = [head_of(NOTHING_SPENT, free, "owner", words())["spent"], *limit_lines(NOTHING_SPENT, free, words())]
+    assert "$" not in " ".join([*said, *facts_of(made, words())])
+    assert words()["price.free"] in facts_of(made, words())
+    assert "$" in head_of(NOTHING_SPENT, priced, "owner", words())["spent"]
+    assert len(limit_lines(NOTHING_SPENT, priced, words())) == 3
+    assert "$0.01" in facts_of(replace(made, cost_microusd=10_000), words())
+    # What was paid at the hosted service before keeps its price.
+    assert "$1.46" in facts_of(replace(made, dialect="v2", cost_microusd=1_460_000), words())
 
 
 def loaded(tmp_path: Path, **environ: str) -> set[str]:
