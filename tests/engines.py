@@ -50,6 +50,7 @@ class FakeEngine:
     deleted: list[str] = field(default_factory=list[str])
     took_s: int = TOOK_S
     is_busy: bool = False  # no job comes to its end
+    tells_failed_times: bool = False
     progress: int | None = None  # what is told of the way in place of a number that moves
 
     def restart(self) -> None:
@@ -125,7 +126,8 @@ class FakeEngine:
         self.asked[job["id"]] += 1
         if word == "completed" and self.fails is not None:
             status = 500 if self.kind == "vllm" else 200
-            return answer(status, {**self._shown(job, "failed"), "error": self.fails})
+            times = {"completed_at": job["created_at"] + self.took_s} if self.tells_failed_times else {}
+            return answer(status, {**self._shown(job, "failed"), **times, "error": self.fails})
         return answer(200, self._shown(job, word))
 
     def _content(self, job: dict[str, Any]) -> Reply:

@@ -231,9 +231,11 @@ class EngineClient:
             raise UnexpectedResponseError("bad_answer", reason=reason("another_request"))
         if engines.state_in(job) is RemoteState.FAILED:
             said = engines.sentence_in(job)
+            seconds = engines.metrics_in(job).inference_time
+            worked = {} if seconds is None else {"worked_s": seconds}
             if said is None:
-                raise JobFailedError("engine_failed_unexplained")
-            raise JobFailedError("engine_failed", detail=answer.plain(said))
+                raise JobFailedError("engine_failed_unexplained", **worked)
+            raise JobFailedError("engine_failed", detail=answer.plain(said), **worked)
         return job
 
     async def _get(self, path: str, key: str, *, method: str = "GET") -> Answer:

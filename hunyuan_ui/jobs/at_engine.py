@@ -11,7 +11,7 @@ from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.endpoint.contract import Metrics
-from hunyuan_ui.errors import EndpointError
+from hunyuan_ui.errors import EndpointError, HunyuanUIError
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.polling import backoff_s
 from hunyuan_ui.jobs.services import Services
@@ -99,6 +99,27 @@ def priced_by_time(services: Services, job: Job, metrics: Metrics, watched_s: fl
     if seconds is None:
         return replace(metrics, cost=job.estimate_microusd / MICRO)
     return replace(metrics, cost=seconds * (services.engine.usd_per_hour or 0.0) / 3600, inference_time=seconds)
+
+
+def work_of(
+    services: Services, job: Job, seen_s: float | None, error: HunyuanUIError | None = None
+) -> dict[str, float | None]:
+    """Return what a job that ends without a video took at its engine: its seconds, and their cost in US dollars.
+
+    Empty where nobody knows: for a job that was not seen under way, and for every other service.
+
+    Args:
+        services: Of this run.
+        job: As it is before it ends.
+        seen_s: Seconds from sending until it was last seen under way; counted where the engine tells none.
+        error: What it ends with, which may tell them.
+    """
+    told = error.facts.get("worked_s") if error is not None else None
+    seconds = told if isinstance(told, float) else seen_s
+    if job.dialect != "openai" or job.status is not JobStatus.RUNNING or seconds is None:
+        return {}
+    spent = priced_by_time(services, job, Metrics(inference_time=seconds), None)
+    return {"cost_usd": spent.cost, "inference_s": seconds}
 
 
 def wants_key(job: Job) -> JobProblem:

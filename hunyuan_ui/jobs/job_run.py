@@ -32,7 +32,7 @@ from hunyuan_ui.errors import (
     reason,
 )
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
-from hunyuan_ui.jobs.at_engine import STOPPED, id_at_engine, is_warm, priced_by_time, was_stopped
+from hunyuan_ui.jobs.at_engine import STOPPED, id_at_engine, is_warm, priced_by_time, was_stopped, work_of
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of
 from hunyuan_ui.jobs.polling import LiveJob, backoff_s, poll_wait_s
 from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
@@ -63,7 +63,7 @@ class JobRun:
         self._services = services
         self._endings = Endings(is_free=live.job.payer == "nobody")
         self._was_completed = live.job.status is JobStatus.DOWNLOADING
-        self._is_timed = False  # seen under way, so that the time since it was sent is the engine's
+        self._seen_s: float | None = None  # from sending until it was last seen under way: an engine worked so long
         self._looked_at = -math.inf  # time.monotonic() of the last query of the history about a late job
 
     @property
@@ -152,10 +152,8 @@ class JobRun:
 
     async def _follow(self, error: OutcomeUnknownError) -> None:
         """Poll the request id of an unusable response; without an id the outcome is unknown."""
-        request_id, problem = (
-            error.facts.get("request_id") or await id_at_engine(self._services, self._job),
-            JobProblem.of(error),
-        )
+        problem = JobProblem.of(error)
+        request_id = error.facts.get("request_id") or await id_at_engine(self._services, self._job)
         if request_id is None:
             await self.give_up(problem, cost_usd=error.cost_usd)
             return
@@ -233,7 +231,7 @@ class JobRun:
         if status.state is not RemoteState.COMPLETED:
             await self._name_cost(status.metrics.cost)
             self._endings.clear()
-            self._is_timed = True
+            self._seen_s = self._age_s()
             self._live.show(
                 Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING,
                 progress=status.progress,
@@ -252,9 +250,9 @@ class JobRun:
 
     async def _stop_run(self, key: str) -> None:
         if await was_stopped(self._services, self._job, key):
-            spent = priced_by_time(self._services, self._job, Metrics(), self._age_s())
+            worked = work_of(self._services, self._job, self._age_s())
             problem = JobProblem.from_code(STOPPED)
-            await self._commit(self._services.ledger.mark_lost, self._job.id, problem, cost_usd=spent.cost)
+            await self._commit(self._services.ledger.mark_lost, self._job.id, problem, **worked)
 
     async def _look_up_if_late(self) -> None:
         """Query the history now and then about a job that should have ended: its status may be stuck."""
@@ -302,10 +300,12 @@ class JobRun:
         was_charged = cost_usd is not None or bool(self._job.cost_microusd) or self._was_completed
         if is_failed and (self._job.payer == "nobody" or not was_charged):
             problem = JobProblem.of(error if isinstance(error, JobFailedError) else _UNEXPLAINED)
-            await self._commit(self._services.ledger.mark_failed, self._job.id, problem)
+            seconds = self._worked(error).get("inference_s")
+            await self._commit(self._services.ledger.mark_failed, self._job.id, problem, inference_s=seconds)
         elif is_failed:
             problem = JobProblem.from_code("job_failed_charged", request_id=self._request_id())
-            await self._commit(self._services.ledger.mark_lost, self._job.id, problem, cost_usd=cost_usd)
+            costs = {"cost_usd": cost_usd, **self._worked(error)}
+            await self._commit(self._services.ledger.mark_lost, self._job.id, problem, **costs)
         elif (doubts := self._job.notes.get(_UNCONFIRMED)) and row is None and not self._was_completed:
             await self.give_up(JobProblem.from_code(doubts["code"], **doubts["facts"]))
         else:
@@ -330,7 +330,7 @@ class JobRun:
                 await self._commit_facts(keep, self._job.id, row.cost)
 
     async def _settle(self, metrics: Metrics, url: str | None, request_id: str | None) -> None:
-        metrics = priced_by_time(self._services, self._job, metrics, self._age_s() if self._is_timed else None)
+        metrics = priced_by_time(self._services, self._job, metrics, None if self._seen_s is None else self._age_s())
         await self._commit(
             self._services.ledger.mark_downloading,
             self._job.id,
@@ -400,12 +400,7 @@ class JobRun:
         return True
 
     async def _renew_url(self) -> None:
-        """Renew the address: from the result, else from the history.
-
-        Raises:
-            DownloadError: Neither names one.
-            EndpointError: The service cannot be reached.
-        """
+        """Renew the address from the result, else from the history; raise DownloadError where neither names one."""
         if self._job.request_id is None:
             await self._lose(_GONE)
             return
@@ -429,7 +424,7 @@ class JobRun:
             problem = JobProblem.from_code("video_unreadable", request_id=request_id, file=kept.name)
         elif problem.code not in ("request_expired", "no_video_in_result", "link_refused", "engine_forgot"):
             problem = JobProblem.from_code("video_lost", request_id=request_id)
-        await self._commit(self._services.ledger.mark_lost, self._job.id, problem)
+        await self._commit(self._services.ledger.mark_lost, self._job.id, problem, **self._worked(error))
 
     # internal
 
@@ -489,6 +484,9 @@ class JobRun:
 
     def _known_cost(self) -> float | None:
         return None if self._job.cost_microusd is None else self._job.cost_microusd / 1_000_000
+
+    def _worked(self, error: HunyuanUIError) -> dict[str, float | None]:
+        return work_of(self._services, self._job, self._seen_s, error)
 
     def _age_s(self) -> float:
         return self._services.ledger.now() - (self._job.sent_at or self._job.created_at)

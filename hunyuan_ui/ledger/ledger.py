@@ -187,20 +187,22 @@ class Ledger(LedgerStore):
 
         return self._owned("done", job_id, JobStatus.DONE, (JobStatus.DOWNLOADING,), columns)
 
-    def mark_failed(self, job_id: str, problem: JobProblem) -> Job:
-        """Release the reservation of a job that was refused, or failed without a cost."""
+    def mark_failed(self, job_id: str, problem: JobProblem, *, inference_s: float | None = None) -> Job:
+        """Release the reservation of a job that was refused, or failed without a cost, though perhaps not at once."""
         begun = (JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING)
-        return self._end("failed", job_id, JobStatus.FAILED, begun, problem)
+        return self._end("failed", job_id, JobStatus.FAILED, begun, problem, inference_s=inference_s)
 
     def mark_unknown(self, job_id: str, problem: JobProblem, *, cost_usd: float | None = None) -> Job:
         """Count a job without a response as spent, at its named cost or else its reservation."""
         begun = (JobStatus.SUBMITTING, JobStatus.RUNNING)
         return self._end("unknown", job_id, JobStatus.UNKNOWN, begun, problem, cost_usd=cost_usd)
 
-    def mark_lost(self, job_id: str, problem: JobProblem, *, cost_usd: float | None = None) -> Job:
+    def mark_lost(
+        self, job_id: str, problem: JobProblem, *, cost_usd: float | None = None, inference_s: float | None = None
+    ) -> Job:
         """Mark a charged job whose file cannot be fetched; its request id and link are kept for another try."""
         begun = (JobStatus.RUNNING, JobStatus.DOWNLOADING)
-        return self._end("lost", job_id, JobStatus.LOST, begun, problem, cost_usd=cost_usd)
+        return self._end("lost", job_id, JobStatus.LOST, begun, problem, cost_usd=cost_usd, inference_s=inference_s)
 
     def look_again(self, job_id: str) -> Job | None:
         """Resume a lost job; return None if it is not lost, or has neither link nor request id."""
@@ -366,7 +368,7 @@ class Ledger(LedgerStore):
         return [Outcome(row[0], row[1], None if row[2] is None else row[2] / MICRO) for row in rows]
 
     def engine_seconds(self) -> float:
-        """Return the seconds that finished jobs took on an engine of one's own, deleted ones included."""
+        """Return the seconds that jobs took on an engine of one's own, with or without a video, also deleted ones."""
         with self._reading() as read:
             found = read.execute("SELECT coalesce(sum(inference_s), 0.0) FROM jobs WHERE dialect = 'openai'").fetchone()
         return float(found[0])
@@ -416,10 +418,12 @@ class Ledger(LedgerStore):
         problem: JobProblem,
         *,
         cost_usd: float | None = None,
+        inference_s: float | None = None,
     ) -> Job:
         def columns(known: Job) -> dict[str, Any]:
             money = _money_of(_priced(known, cost_usd)) if cost_usd is not None else {}
-            return {"ended_at": self.now(), "problem": problem_text(problem), **money}
+            took = {} if inference_s is None else {"inference_s": inference_s}
+            return {"ended_at": self.now(), "problem": problem_text(problem), **money, **took}
 
         return self._owned(name, job_id, to, begun, columns)
 

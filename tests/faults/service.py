@@ -74,6 +74,10 @@ class PaidService(RawService):
         """Return how many requests to such a path came."""
         return sum(one.method == method and one.path.endswith(ending) for one in list(self.requests))
 
+    def asked_of_jobs(self) -> int:
+        """Return how often an engine was asked where a job is."""
+        return sum(one.method == "GET" and one.path.startswith(f"{VIDEOS}/") for one in list(self.requests))
+
     def _reply_to(self, received: Received) -> Reply:
         reply = super()._reply_to(received)
         self.on_request(received)

@@ -15,7 +15,7 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
 from tests.engines import HEALTH, KINDS, TOOK_S, VIDEOS
 from tests.faults import oracle
-from tests.faults.rig import KEY, OWNER, Rig, click, ended, kill, next_job_works, until
+from tests.faults.rig import KEY, OWNER, USD_PER_HOUR, Rig, click, ended, kill, next_job_works, until
 from tests.faults.service import PaidService
 from tests.raw_service import Received, Reply, Wire, answer, redirect
 from tests.seen import seen
@@ -164,6 +164,45 @@ async def test_an_engine_that_forgot_a_finished_job_says_so(rig: Rig, engine: Pa
         engine.engine.restart()
         job = await ended(runner, job_id)
         assert (job.status, job.problem.code if job.problem else "") == (JobStatus.LOST, "engine_forgot")
+
+
+@pytest.mark.parametrize("how", ["failed", "forgotten", "stopped", "never seen"])
+async def test_hours_count_where_the_engine_worked_whatever_came_of_it(rig: Rig, engine: PaidService, how: str) -> None:
+    clock = [1_700_000_000.0]
+    rig.now = lambda: clock[0]
+    engine.engine.kind = "vllm" if how == "stopped" else "fastvideo"
+    engine.engine.is_busy = how != "never seen"
+    engine.engine.fails = {"message": "CUDA out of memory"} if how in ("failed", "never seen") else None
+    if how == "never seen":
+        engine.on("GET", f"{VIDEOS}/*", [answer(404, {"detail": "gone"})] * 20)
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        await until(lambda: engine.asked_of_jobs() > 1)
+        clock[0] += 600.0
+        asked = engine.asked_of_jobs()
+        await until(lambda: engine.asked_of_jobs() > asked + 1 or not seen(runner, job_id, OWNER).job.is_active)
+        if how == "stopped":
+            await runner.cancel(job_id, OWNER)
+        elif how == "forgotten":
+            engine.engine.restart()
+        engine.engine.is_busy = how == "stopped"
+        job = await ended(runner, job_id)
+        assert job.status is (JobStatus.FAILED if how == "failed" else JobStatus.LOST)
+        assert job.inference_s == (None if how == "never seen" else pytest.approx(600.0, abs=5.0))
+        state = await runner.owner.engine(OWNER)
+        assert state is not None
+        assert state.hours == pytest.approx(0.0 if how == "never seen" else 600 / 3600, abs=0.01)
+        by_time = round(600 / 3600 * USD_PER_HOUR * MICRO)
+        counted = {"failed": 0, "never seen": job.reserved_microusd}.get(how, pytest.approx(by_time, rel=0.02))
+        assert job.counted_microusd == counted
+
+
+async def test_a_failed_job_that_tells_its_times_is_believed(rig: Rig, engine: PaidService) -> None:
+    engine.engine.fails = {"message": "out of memory"}
+    engine.engine.tells_failed_times = True
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+        assert (job.status, job.inference_s, job.counted_microusd) == (JobStatus.FAILED, TOOK_S, 0)
 
 
 async def test_a_job_waits_for_its_engine_and_is_never_asked_about_elsewhere(rig: Rig, engine: PaidService) -> None:
