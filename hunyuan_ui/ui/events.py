@@ -55,8 +55,8 @@ class PageEvents:
             )
             job = await send(*wishes[0])
             problem = await _send_more(send, wishes[1:], say_for(request))
-            watched = await self._watched(token_of(request, who, self._runner.settings), job.id)
-            return {**watched, "is_new": True}, {"answer": job_id, "text": problem, "seed": job.request.seed}
+            begun = await self._begun(request, who, job.id)
+            return begun, {"answer": job_id, "text": problem, "seed": job.request.seed}
 
         return await _taken_in(submit, request, {"answer": job_id})
 
@@ -70,7 +70,7 @@ class PageEvents:
             # The person confirmed this video's price before, and the card names it again.
             send = self._sender(request, who, payer=old.payer, shown_usd=shown_usd, is_confirmed=True)
             job = await send(again_id(old.id), old.request)
-            return {**await self._watched(token, job.id), "is_new": True, "again_of": old.id}, {}
+            return {**await self._begun(request, who, job.id), "again_of": old.id}, {}
 
         return await _taken_in(submit, request, {"again": old_id, "most_usd": shown_usd})
 
@@ -121,6 +121,14 @@ class PageEvents:
         token = token_of(request, who, self._runner.settings)
         is_logged_in = login_of(request, self._runner.settings) != ""
         return partial(self._runner.submit, visitor=self._runner.visitor(token), is_logged_in=is_logged_in, **terms)
+
+    async def _begun(self, request: gr.Request, who: object, job_id: str) -> dict[str, Any]:
+        """Return what the waiting card shows of a click without asking for it."""
+        say, token = say_for(request), token_of(request, who, self._runner.settings)
+        watched = await self._watched(token, job_id)
+        visitor = self._runner.visitor(token)
+        told = [await self._told(one, visitor, say) for one in watched["click"] or [job_id]]
+        return {**watched, "is_new": True, "told": told}
 
     async def _watched(self, token: str, job_id: str | None) -> dict[str, Any]:
         visitor = self._runner.visitor(token)

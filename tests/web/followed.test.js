@@ -26,6 +26,26 @@ test("a job that is no longer under way is asked for its end, once", () => {
   assert.deepEqual(jobs.end("a"), { isNews: false, isWatched: false });
 });
 
+test("jobs of a click join those that the server told before, as it tells them last", () => {
+  const jobs = createFollowed(store(), store());
+  jobs.setActive([A, B]);
+  const later = { id: "b", phase: "sent" };
+  jobs.add([later, C]);
+  assert.deepEqual(jobs.arrange("c"), { focus: C, resting: null, others: [A, later] });
+  assert.deepEqual(jobs.endedBy([A, B]), ["c"]);
+  jobs.add([A]);
+  assert.deepEqual(jobs.arrange("c").others, [A, later]);
+});
+
+test("a job that has ended takes no place until the server is asked again", () => {
+  const jobs = createFollowed(store(), store());
+  jobs.setActive([A, B]);
+  jobs.end("a");
+  assert.deepEqual(jobs.arrange("a"), { focus: B, resting: null, others: [] });
+  jobs.end("b");
+  assert.ok(!jobs.hasAny());
+});
+
 test("a click whose answer was lost is followed by its id alone", () => {
   const jobs = createFollowed(store(), store());
   assert.ok(!jobs.hasAny());

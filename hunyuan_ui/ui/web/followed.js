@@ -43,8 +43,15 @@ export function createFollowed(tab, kept) {
       for (const job of jobs) followed.add(job.id);
     },
 
+    /** Take in jobs that were told alone: each keeps its place, and a new one comes last. @param {Job[]} jobs */
+    add(jobs) {
+      const told = new Map([...active, ...jobs].map((job) => [job.id, job]));
+      this.setActive([...told.values()]);
+    },
+
     /** Follow a job no longer. Return false where that was so already, else whether it was being watched. */
     end(id) {
+      active = active.filter((job) => job.id !== id);
       if (!followed.delete(id)) return { isNews: false, isWatched: false };
       const isWatched = !stopped.delete(id);
       keepStopped();

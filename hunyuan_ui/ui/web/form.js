@@ -13,6 +13,7 @@ const ASK_AFTER_MS = 50; // a slider that moves asks once it rests
 const ASK_AGAIN_MS = 2000;
 const ANSWER_WITHIN_MS = 10000;
 const KEEP_AFTER_MS = 100;
+const REFRESH_AFTER_MS = 1000;
 const RANDOM_SEED = -1;
 const DRAFT = "hunyuan_draft";
 const PRICE_WITHIN_MS = 8000; // so long a click waits for a price that is on its way
@@ -374,7 +375,8 @@ export function form({ element, props, trigger, watch }) {
   hear("seed", useSeed);
   hear("payer", paidBy);
   hear("reply", replied);
-  hear("answered", refresh);
+  // What is reserved and left can wait for the picture of a video that is made at once.
+  hear("answered", () => setTimeout(refresh, REFRESH_AFTER_MS));
   onReturn(refresh);
   label(words.pricing);
   watch("value", open);

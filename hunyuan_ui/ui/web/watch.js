@@ -79,6 +79,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   const answered = (id) => window.hunyuan.answered(id);
   const say = (text) => (part("heard").textContent = text);
   const seen = { job: null, lookedAt: null }; // of the server's values
+  const held = new Map(); // questions that the server may hold, by the id of their job
   let together = new Set(); // ids of the jobs that are shown side by side, because one click made them
   let isKnown = false; // who this visitor is
   /** @type {any} */
@@ -111,9 +112,10 @@ export function watch({ element, props, trigger, watch: onChange }) {
   const poll = () => {
     if (isKnown) ask();
   };
+  const pollSoon = () => setTimeout(poll, FIRST_PICTURE_MS);
 
-  const askJob = (id, within_s) => askJobs(`jobs/${id}?within_s=${within_s}`);
-  const finish = async (id, within_s = 0) => take(id, await askJob(id, within_s));
+  const askJob = (id, within_s = 0) => askJobs(`jobs/${id}?within_s=${within_s}`);
+  const finish = async (id) => take(id, await askJob(id));
 
   function take(id, job) {
     if (job.status) answered(id);
@@ -121,6 +123,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (job.is_active) return;
     const { isNews, isWatched } = followed.end(id);
     if (!isNews) return;
+    show();
     if (together.has(id)) send("jobs", [job]);
     if (job.status === "done") {
       if (together.has(id)) showTogether();
@@ -138,20 +141,34 @@ export function watch({ element, props, trigger, watch: onChange }) {
     }, FIRST_PICTURE_MS);
   }
 
-  // The server answers as soon as the job has ended, so that a quick one is shown without a poll between; where it does
-  // not, the polls find out.
-  const expect = (id) => finish(id, SOON_S).then(poll, poll);
+  /** Ask once for a job of a click: the server answers as soon as it has ended, so that no poll lies between. */
+  function askSoon(id) {
+    if (!held.has(id))
+      held.set(
+        id,
+        askJob(id, SOON_S).finally(() => held.delete(id)),
+      );
+    return held.get(id);
+  }
+
+  async function expect(id) {
+    let job = await askSoon(id);
+    if (!job.status) job = await askSoon(id); // the first question may have come before the click
+    if (job.is_active) tell([job]);
+    else take(id, job);
+  }
 
   // Gradio takes longer to hand the click's answer over than a quick job takes.
   async function expectSoon(id) {
     for (const wait_ms of SENT_MS) {
       await new Promise((go) => setTimeout(go, wait_ms));
       if (seen.job === id) return;
-      const job = await askJob(id, SOON_S).catch(() => ({}));
+      const job = await askSoon(id).catch(() => ({}));
+      if (seen.job === id) return; // who has taken the click's answer in waits for the same
       if (!job.status) continue;
-      if (seen.job !== id) begin(id);
-      take(id, job);
-      poll();
+      begin(id);
+      tell([job]);
+      pollSoon();
       return;
     }
   }
@@ -345,7 +362,8 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (isNew) {
       if (value.is_new) {
         begin(value.job);
-        expect(value.job);
+        tell(value.told);
+        expect(value.job).then(pollSoon, poll);
         if (value.again_of) {
           dismissEverywhere(value.again_of);
           window.hunyuan.form.refresh();
@@ -362,7 +380,15 @@ export function watch({ element, props, trigger, watch: onChange }) {
       hideProblem(value.job);
       otherTabs.postMessage("new job");
     }
-    poll();
+    if (!(isNew && value.is_new)) poll();
+  }
+
+  /** Show jobs of a click as its answer told them. */
+  function tell(jobs) {
+    followed.add(jobs.filter((job) => job.is_active));
+    send("jobs", jobs);
+    for (const job of jobs) take(job.id, job);
+    show();
   }
 
   /** Make way for a job that this page has sent. */
