@@ -1,15 +1,17 @@
 """Batches: lists of prompts under one budget, stored row by row, so that a list that is sent again goes on.
 
 A row's job id follows from the list's name and the row (`prompt_list.job_id`). The rows that are not stored yet live in
-this process only: after a restart nothing more of a list is sent until somebody sends it again.
+this process only: after a restart nothing more of a list is sent until somebody sends it again. Where several processes
+share the ledger, the others tell of the list and end it by `shared_lists`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -22,8 +24,9 @@ from hunyuan_ui.limits import BREAKER_AFTER, SHOWN_TOLERANCE_MICROUSD
 from hunyuan_ui.prompt_list import PromptList, Row, job_id, list_id, seeded
 from hunyuan_ui.settings import Settings
 
-if TYPE_CHECKING:  # the runner makes the batches
+if TYPE_CHECKING:  # the runner makes the batches; what is shared loads the packages for PostgreSQL
     from hunyuan_ui.jobs.runner import JobRunner
+    from hunyuan_ui.jobs.shared_lists import SharedLists, ToldList
 
 MOST_BUDGET_USD: Final = 1_000_000
 MOST_RUNNING: Final = 20  # lists at once
@@ -51,6 +54,14 @@ class _Batch:
     def is_running(self) -> bool:
         return self.task is not None and not self.task.done()
 
+    @property
+    def is_feeding(self) -> bool:
+        return not self.is_fed.is_set() and not self.is_stopped
+
+    def stop(self) -> None:
+        self.is_stopped = True
+        self.changed.set()
+
 
 class Batches:
     """The lists of this process.
@@ -59,14 +70,20 @@ class Batches:
         runner: Takes the jobs.
         services: Of this run.
         settings: Of this run.
+        shared: The lists of all processes that share the ledger; None where there is only this one.
     """
 
-    def __init__(self, runner: JobRunner, services: Services, settings: Settings) -> None:
+    def __init__(
+        self, runner: JobRunner, services: Services, settings: Settings, shared: SharedLists | None = None
+    ) -> None:
         self._runner = runner
         self._services = services
         self._settings = settings
         self._batches: dict[str, _Batch] = {}
         self._starting = asyncio.Lock()
+        self._shared = shared
+        if shared is not None:
+            shared.here, shared.end = self._told_here, self._end_here
 
     def id_of(self, name: str, visitor: Visitor) -> str:
         """Return the id of a visitor's list; on a private run everybody is the owner of all."""
@@ -110,12 +127,14 @@ class Batches:
         self._services.folder.check_room()
         async with self._starting:
             plan = await self.plan(prompts, order)
-            self._check(plan, order)
+            self._check(plan, order, {} if self._shared is None else await self._shared.running())
             await self._end_feeding(plan.list_id)
             known = [entry.job_id for entry in plan.entries if entry.job is not None]
             if known:
                 await self._services.writes(self._services.ledger.join_list, plan.list_id, known)
             batch = _Batch(plan, order)
+            if self._shared is not None:
+                await self._shared.lead(plan.list_id, self._told(batch, is_running=True))
             batch.task = asyncio.create_task(self._feed(batch), name=f"list {plan.list_id}")
             batch.task.add_done_callback(partial(_note_death, batch))
             self._keep(batch)
@@ -133,11 +152,11 @@ class Batches:
         Raises:
             AccessError: This visitor has no such list.
         """
-        batch = self._batches.get(list_id)
+        batch = await self._here(list_id)
         if batch is not None and batch.order.visitor.id != visitor.id and not visitor.is_owner:
             raise AccessError("no_such_list")
         if batch is None:
-            return await self._view_of_stored(list_id, visitor)
+            return await self._view_elsewhere(list_id, visitor, wait_s)
         if wait_s > 0 and batch.task is not None:
             await asyncio.wait({batch.task}, timeout=wait_s)
         is_running = batch.is_running  # before the rows are read: a list that has ended is told of with all its ends
@@ -154,7 +173,7 @@ class Batches:
             self._left_s(batch.plan.entries, batch.plan.payer) if is_going else 0.0,
             is_running,
             batch.problem,
-            is_feeding=is_running and not batch.is_fed.is_set() and not batch.is_stopped,
+            is_feeding=is_running and batch.is_feeding,
         )
 
     async def stored(self, list_id: str) -> list[Entry]:
@@ -163,7 +182,7 @@ class Batches:
         Raises:
             AccessError: There is none.
         """
-        batch = self._batches.get(list_id)
+        batch = await self._here(list_id)
         if batch is None:
             return (await self._view_of_stored(list_id, None)).entries
         await self._refresh(batch)
@@ -176,11 +195,13 @@ class Batches:
             AccessError: This visitor has no such list.
         """
         view = await self.view(list_id, visitor)
-        batch = self._batches.get(list_id)
+        batch = await self._here(list_id)
         if batch is not None:
-            batch.is_stopped = True
-            batch.changed.set()
+            batch.stop()
             await batch.is_fed.wait()
+            view = await self.view(list_id, visitor)
+        elif self._shared is not None:
+            await self._shared.stop(list_id)
             view = await self.view(list_id, visitor)
         for entry in view.entries:
             if entry.job is not None and entry.job.status is JobStatus.QUEUED:
@@ -214,7 +235,7 @@ class Batches:
             asked, attempt = followed, attempt + 1
         return entries
 
-    def _check(self, plan: Plan, order: Order) -> None:
+    def _check(self, plan: Plan, order: Order, elsewhere: Mapping[str, ToldList]) -> None:
         if order.shown_usd is not None and plan.payer != "nobody":
             most, shown = round(plan.most_usd * MICRO), round(order.shown_usd * MICRO)
             if most > shown + SHOWN_TOLERANCE_MICROUSD:
@@ -224,8 +245,10 @@ class Batches:
         if plan.payer == "owner" and dearest > limit_usd and (self._settings.is_public or not order.is_confirmed):
             code = "over_video_limit" if self._settings.is_public else "confirm_price"
             raise SpendLimitError(code, price=dearest, limit=limit_usd)
-        running = [batch for batch in self._batches.values() if batch.is_running and batch.plan.list_id != plan.list_id]
-        own = [batch for batch in running if batch.order.visitor.id == order.visitor.id]
+        whose = {list_id: batch.order.visitor.id for list_id, batch in self._batches.items() if batch.is_running}
+        whose = {list_id: told.visitor for list_id, told in elsewhere.items()} | whose
+        running = [visitor for list_id, visitor in whose.items() if list_id != plan.list_id]
+        own = [visitor for visitor in running if visitor == order.visitor.id]
         if len(running) >= MOST_RUNNING or (own and self._settings.is_public):
             raise SpendLimitError("lists_running", count=len(own) or len(running))
 
@@ -338,6 +361,39 @@ class Batches:
 
     # telling
 
+    async def _here(self, list_id: str) -> _Batch | None:
+        """Return a list of this process, unless another one has sent it since."""
+        batch = self._batches.get(list_id)
+        if batch is None or batch.is_running or self._shared is None:
+            return batch
+        return batch if await self._shared.told(list_id) is None else None
+
+    async def _view_elsewhere(self, list_id: str, visitor: Visitor, wait_s: float) -> BatchView:
+        give_up_at = time.monotonic() + wait_s
+        while True:
+            told = None if self._shared is None else await self._shared.told(list_id)
+            view = await self._view_of_stored(list_id, visitor, told)
+            if not view.is_running or time.monotonic() >= give_up_at:
+                return view
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    def _told_here(self) -> dict[str, ToldList]:
+        batches = self._batches.items()
+        return {list_id: self._told(batch, is_running=batch.is_running) for list_id, batch in batches}
+
+    def _told(self, batch: _Batch, *, is_running: bool) -> ToldList:
+        from hunyuan_ui.jobs.shared_lists import ToldList
+
+        plan, order, is_feeding = batch.plan, batch.order, is_running and not batch.is_fed.is_set()
+        facts = (order.visitor.id, plan.name, len(plan.entries), order.budget_usd)
+        return ToldList(*facts, is_running=is_running, is_feeding=is_feeding, problem=batch.problem)
+
+    def _end_here(self, list_id: str, is_others: bool) -> None:
+        batch = self._batches[list_id]
+        batch.stop()
+        if is_others and batch.task is not None:
+            batch.task.cancel()  # the other one tells of its end
+
     async def _refresh(self, batch: _Batch) -> None:
         # An unknown or lost row may still end otherwise, and any row's video may be deleted.
         stored = [entry for entry in batch.plan.entries if entry.job is not None]
@@ -346,10 +402,12 @@ class Batches:
             entry.job = found.get(entry.job_id, entry.job)
             entry.is_deleted = entry.job_id in deleted
 
-    async def _view_of_stored(self, list_id: str, visitor: Visitor | None) -> BatchView:
+    async def _view_of_stored(self, list_id: str, visitor: Visitor | None, told: ToldList | None = None) -> BatchView:
         jobs = await self._services.reads(self._services.ledger.of_list, list_id) if is_id(list_id) else []
         jobs = [job for job in jobs if visitor is None or visitor.may_see(job)]
-        if not jobs:
+        if told is not None and visitor is not None and not visitor.is_owner and told.visitor != visitor.id:
+            raise AccessError("no_such_list")
+        if not jobs and told is None:
             raise AccessError("no_such_list")
         entries: dict[int, Entry] = {}
         rows = 0
@@ -363,7 +421,11 @@ class Batches:
         listed = [entries[number] for number in sorted(entries)]
         is_active = any(job.is_active for job in jobs)
         left_s = self._left_s(listed, jobs[0].payer) if is_active else 0.0
-        return BatchView(list_id, "", max(rows, len(listed)), listed, spent / MICRO, None, left_s, is_running=False)
+        view = BatchView(list_id, "", max(rows, len(listed)), listed, spent / MICRO, None, left_s, is_running=False)
+        if told is None:
+            return view
+        of_all = {name: getattr(told, name) for name in ("name", "rows", "budget_usd", "is_running", "problem")}
+        return replace(view, **of_all, is_feeding=told.is_feeding)
 
     def _left_s(self, entries: list[Entry], payer: Payer) -> float:
         expected = [self._runner.estimate(entry.request, payer) for entry in entries if not entry.has_ended]

@@ -33,12 +33,16 @@ PHASE_OF: Final = {
 
 
 class Shown(NamedTuple):
-    """What a page is told of a job beyond its row; `retry_in_s` in seconds from now, `progress` in percent."""
+    """What a page is told of a job beyond its row; `retry_in_s` in seconds from now, `progress` in percent.
+
+    `is_stopping` says that its run is to be stopped.
+    """
 
     phase: Phase
     retry_in_s: float | None = None
     note: JobProblem | None = None
     progress: float | None = None
+    is_stopping: bool = False
 
 
 class Line(NamedTuple):
@@ -154,7 +158,7 @@ class JobWatch:
         told = line.shown[job.id] if live is None else state_of(live, self._services.pause)
         elapsed_s, starts_in_s = self._services.ledger.now() - began, line.starts.get(job.id)
         at = (told.phase, elapsed_s, usual, place, len(line.ids), told.retry_in_s, told.note)
-        can_stop = live is not None and can_be_stopped(job) and not live.wants_stop
+        can_stop = can_be_stopped(job) and not told.is_stopping
         return JobView(job, *at, starts_in_s=starts_in_s, progress=told.progress, can_stop=can_stop)
 
     async def _stored(self, job_id: str) -> Job:
@@ -173,6 +177,6 @@ def state_of(live: LiveJob, pause: QueuePause) -> Shown:
     """
     retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
     if live.job.status is not JobStatus.QUEUED or live.job.payer != "owner" or pause.wait_s <= 0:
-        return Shown(live.phase, retry_in_s, live.note, live.progress)
+        return Shown(live.phase, retry_in_s, live.note, live.progress, live.wants_stop)
     note = pause.history_problem or pause.problem or live.note
     return Shown(Phase.PAUSED, max(retry_in_s or 0.0, pause.wait_s), note, live.progress)

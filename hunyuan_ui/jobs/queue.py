@@ -136,7 +136,8 @@ class Dispatcher:
 
     def stop_run(self, job_id: str) -> None:
         """Have a job's run stopped at its engine, unless the next question finds the video finished."""
-        if (live := self.live.get(job_id)) is not None:
+        live = self.live.get(job_id)
+        if live is not None and not live.wants_stop:
             live.wants_stop = True
             live.nudge()
 

@@ -20,7 +20,8 @@ from hunyuan_ui.jobs.polling import LiveJob
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.jobs.shared_access import SharedGrants, SharedTries
-from hunyuan_ui.ledger.shared import Seen, SharedLedger
+from hunyuan_ui.jobs.shared_lists import SharedLists
+from hunyuan_ui.ledger.shared import Seen, SharedLedger, Wish
 
 BEAT_S: Final = 3.0
 TICK_S: Final = 1.0
@@ -73,6 +74,7 @@ class Replicas:
         self._dispatcher = dispatcher
         self.tries = SharedTries(ledger, services)
         self.grants = SharedGrants(ledger, services)
+        self.lists = SharedLists(ledger, services)
         self._board = Board({}, -math.inf)
         self._reading = asyncio.Lock()
         self._beat_at = -math.inf  # time.monotonic()
@@ -119,20 +121,28 @@ class Replicas:
 
     def shown(self, seen: Seen) -> Shown:
         """Return what the process that has a job tells of it."""
-        job = seen.job
+        job, is_stopping = seen.job, seen.wish == "stop"
         with suppress(ValueError, KeyError, TypeError):
             told = json.loads(seen.shown or "{}")
             if (phase := Phase(told["phase"])) in _FITS[job.status]:
                 note = JobProblem.from_code(told["code"], **told["facts"]) if told.get("code") else None
                 retry_at = told.get("retry_at")
                 retry_in_s = None if retry_at is None else max(0.0, retry_at - self._ledger.now())
-                return Shown(phase, retry_in_s, note, told.get("progress"))
-        return Shown(PHASE_OF[job.status])
+                return Shown(phase, retry_in_s, note, told.get("progress"), is_stopping)
+        return Shown(PHASE_OF[job.status], is_stopping=is_stopping)
 
     async def parked_elsewhere(self) -> list[Job]:
         """Return the queued jobs of other processes that take no place, for they wait for their visitor's key."""
         board = await self.board()
         return [job for job in board.parked() if job.id not in self._dispatcher.live]
+
+    async def wish(self, job_id: str, wish: Wish) -> None:
+        """Ask the process that has a job to stop its run, or to end a wait; whichever has it when that is read.
+
+        Raises:
+            StorageError: The ledger cannot be written.
+        """
+        await self._services.writes.soon(self._ledger.wish, job_id, wish)
 
     # inside
 
@@ -157,7 +167,9 @@ class Replicas:
             self._done_at = tidings.done_at
             await self._services.estimates.reload()
         await self._take_what_waits_for_a_key_that_is_here()
+        await self._do_what_is_wished(tidings.wishes)
         await self._tell()
+        await self.lists.tick()
         await self.grants.recall()
 
     async def _beat(self) -> None:
@@ -187,6 +199,14 @@ class Replicas:
             for job in await self._services.writes(self._ledger.take_parked, waiting):
                 log.event("job.taken_over", job=job.id, status=job.status.value, request_id=job.request_id)
                 self._dispatcher.take(job)
+
+    async def _do_what_is_wished(self, wishes: dict[str, Wish]) -> None:
+        for job_id, wish in wishes.items():
+            if wish == "stop":  # stays, for whoever has the job when this process dies
+                self._dispatcher.stop_run(job_id)
+            else:
+                self._dispatcher.ask_now(job_id)
+                await self._services.writes(self._ledger.wish, job_id, None)
 
     async def _drop_what_others_have(self, before: dict[str, LiveJob], own: set[str]) -> None:
         """Let go of jobs that another process has taken, or has cancelled."""
@@ -219,7 +239,7 @@ class Replicas:
         takes_place = live.phase is not Phase.PAUSED and not live.is_between_downloads
         if live.job.status is JobStatus.QUEUED:
             takes_place = self._services.keys.for_job(live.job) is not None
-        phase, retry_in_s, note, progress = state_of(live, self._services.pause)
+        phase, retry_in_s, note, progress, _ = state_of(live, self._services.pause)
         if phase is PHASE_OF.get(live.job.status) and note is None and retry_in_s is None and progress is None:
             return None, takes_place
         facts: dict[str, Any] = {"phase": phase.value}

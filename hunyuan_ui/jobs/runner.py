@@ -56,7 +56,7 @@ class JobRunner:
         self._history = SpendingHistory(services, settings, self._dispatcher, self._owners_job)
         self.owner = OwnerActions(services, settings, self._dispatcher, self._history, tries)
         self.videos = MyVideos(services, is_public=settings.is_public)
-        self.batches = Batches(self, services, settings)
+        self.batches = Batches(self, services, settings, None if self._replicas is None else self._replicas.lists)
         self._watch = JobWatch(services, settings, self._dispatcher, self._replicas)
         if self._replicas is not None:
             self._replicas.grants.share(self.access)
@@ -215,7 +215,9 @@ class JobRunner:
             AccessError: There is no such job for this visitor, or it was already sent and goes on.
         """
         job = (await self.view(job_id, visitor)).job
-        if job_id in self._dispatcher.live and can_be_stopped(job):
+        if can_be_stopped(job):
+            if self._replicas is not None:
+                await self._replicas.wish(job_id, "stop")
             self._dispatcher.stop_run(job_id)
             return job
         return await _to_the_end(self._cancel(job_id))
@@ -237,6 +239,8 @@ class JobRunner:
         """
         job = (await self.view(job_id, visitor)).job
         if job.is_active:
+            if self._replicas is not None and job_id not in self._dispatcher.live:
+                await self._replicas.wish(job_id, "ask")
             self._dispatcher.ask_now(job_id)
             return job
         if not self._is_open or not self.can_look_again(job):

@@ -106,6 +106,16 @@ MIGRATIONS: Final = (
             " before FLOAT8 NOT NULL)",
         ),
     ),
+    # `wish`: what is asked of the process that has a job; `told`: what a page is told of a list, as JSON.
+    Migration(
+        "wishes",
+        (),
+        (
+            "ALTER TABLE jobs ADD COLUMN wish TEXT",
+            "CREATE TABLE lists (id TEXT PRIMARY KEY, worker TEXT NOT NULL, told TEXT NOT NULL, at FLOAT8 NOT NULL,"
+            " is_stopped BOOLEAN NOT NULL DEFAULT false)",
+        ),
+    ),
 )
 _RECORD: Final = (
     "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at REAL) STRICT"

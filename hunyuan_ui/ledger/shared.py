@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import DAY_S, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Place
 from hunyuan_ui.ledger.ledger import Columns, Ledger
 from hunyuan_ui.ledger.postgres import PostgresDatabase
-from hunyuan_ui.ledger.schema import SELECTED, UNSETTLED, problem_text, to_job
+from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, UNSETTLED, problem_text, to_job
 from hunyuan_ui.ledger.store import Replica, TakenOverError
 
 # Leases are by the server's clock alone, because those of the processes' machines may differ.
@@ -46,6 +46,14 @@ _SHOW: Final = (
     " FROM json_to_recordset(:told) AS told(id text, shown text, takes boolean) WHERE jobs.id = told.id"
 )
 
+_LIVES: Final = f"EXISTS (SELECT 1 FROM workers WHERE workers.id = lists.worker AND seen_at + :lease_s >= {NOW})"
+_LIST_KEPT_S: Final = DAY_S  # after its process has gone
+_LEAD: Final = (
+    f"INSERT INTO lists VALUES (:id, :worker, :told, {NOW}) ON CONFLICT (id) DO UPDATE"
+    " SET worker = excluded.worker, told = excluded.told, at = excluded.at, is_stopped = false"
+)
+_LISTS: Final = f"SELECT id, told FROM lists WHERE worker <> :worker AND {_LIVES}"
+
 GRANTED_S: Final = 30 * DAY_S
 _GRANT_COMMITS_S: Final = 5.0  # one that was begun before a reading may be seen after it only
 _GRANT: Final = (
@@ -56,31 +64,35 @@ _KEEP_TRIES: Final = (
     "INSERT INTO tries VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE"
     " SET used_until = excluded.used_until, last = excluded.last, before = excluded.before"
 )
+Wish: TypeAlias = Literal["stop", "ask"]  # a run at an engine is to be stopped; a wait is to be ended
 Limit: TypeAlias = tuple[float, float, float]  # used until, last, before; see `access_code.Limiter`
 
 
 class Seen(NamedTuple):
     """A job that has not ended, as every process can see it.
 
-    `shown` is what its own process tells of it, and `takes_place` whether it counts as waiting or in flight.
+    `shown` is what its own process tells of it, `takes_place` whether it counts as waiting or in flight, and `wish`
+    what that process was asked to do.
     """
 
     job: Job
     worker: str | None
     takes_place: bool
     shown: str | None
+    wish: Wish | None = None
 
 
 class Tidings(NamedTuple):
     """What a process asks about every second.
 
     `own` are the ids of its jobs that have not ended; `has_nobodys` says that `take_over` would find some, or find a
-    lease at its end; `done_at` is when the newest video was made, UTC seconds.
+    lease at its end; `done_at` is when the newest video was made, UTC seconds; `wishes` by id what is asked of it.
     """
 
     own: set[str]
     has_nobodys: bool
     done_at: float
+    wishes: dict[str, Wish]
 
 
 class SharedLedger(Ledger):
@@ -134,9 +146,9 @@ class SharedLedger(Ledger):
     def tidings(self) -> Tidings:
         """Return what has changed; see `Tidings`."""
         with self._reading() as read:
-            own = {row[0] for row in read.execute(f"SELECT id FROM jobs WHERE {_ACTIVE} {self._is_own}")}
+            own = dict(read.execute(f"SELECT id, wish FROM jobs WHERE {_ACTIVE} {self._is_own}").fetchall())
             has_nobodys, done_at = read.execute(_TODO, {"id": self.process, "lease_s": self._lease_s}).fetchone()
-        return Tidings(own, has_nobodys, done_at)
+        return Tidings(set(own), has_nobodys, done_at, {job_id: wish for job_id, wish in own.items() if wish})
 
     def take_over(self) -> list[Job]:
         """Take the jobs of processes whose lease is over, and those that nobody has; return them, oldest first.
@@ -213,6 +225,50 @@ class SharedLedger(Ledger):
         told = [{"id": job_id, "shown": text, "takes": takes_place} for job_id, (text, takes_place) in shown.items()]
         self._server.run(f"{_SHOW} {self._is_own}", {"told": json.dumps(told)})
 
+    def wish(self, job_id: str, wish: Wish | None) -> None:
+        """Ask whichever process has a job to do something with it, or note that this was done; waits for no writer."""
+        self._server.run(f"UPDATE jobs SET wish = :wish WHERE id = :id AND {_ACTIVE}", {"wish": wish, "id": job_id})
+
+    # lists of prompts
+
+    def lead_list(self, list_id: str, told: str) -> None:
+        """Note that this process sends a list from now on, whichever did before.
+
+        Args:
+            list_id: Of the list.
+            told: How it stands, as JSON.
+        """
+        self._server.run(
+            f"DELETE FROM lists WHERE at < {NOW} - {_LIST_KEPT_S} AND NOT {_LIVES}", {"lease_s": self._lease_s}
+        )
+        self._server.run(_LEAD, {"id": list_id, "worker": self.process, "told": told})
+
+    def tell_list(self, list_id: str, told: str) -> None:
+        """Let other processes see how a list of this one stands."""
+        values = {"id": list_id, "told": told, "worker": self.process}
+        self._server.run("UPDATE lists SET told = :told WHERE id = :id AND worker = :worker", values)
+
+    def stop_list(self, list_id: str) -> None:
+        """Ask whichever process sends a list to send nothing more of it."""
+        self._server.run("UPDATE lists SET is_stopped = true WHERE id = :id", {"id": list_id})
+
+    def lists_to_end(self, list_ids: Sequence[str]) -> dict[str, bool]:
+        """Return which of this process's lists are to end; True for those that another process sends by now."""
+        places = ", ".join("?" * len(list_ids))
+        with self._reading() as read:
+            rows = read.execute(
+                f"SELECT id, worker <> ? FROM lists WHERE id IN ({places}) AND (is_stopped OR worker <> ?)",
+                (self.process, *list_ids, self.process),
+            )
+            return dict(rows.fetchall())
+
+    def lists_elsewhere(self, list_id: str | None = None) -> dict[str, str]:
+        """Return what living processes tell of the lists that they send, or of a single one; this process's apart."""
+        one = "" if list_id is None else " AND id = :id"
+        with self._reading() as read:
+            values = {"worker": self.process, "lease_s": self._lease_s, "id": list_id}
+            return dict(read.execute(_LISTS + one, values).fetchall())
+
     # what every process must know
 
     def secret(self, name: str, first: bytes) -> bytes:
@@ -265,8 +321,8 @@ class SharedLedger(Ledger):
 
     def _seen(self, where: str, *values: Any) -> list[Seen]:
         with self._reading() as read:
-            rows = read.execute(f"SELECT {SELECTED}, worker, takes_place, shown FROM jobs WHERE {where}", values)
-            return [Seen(to_job(row), worker, takes_place, shown) for *row, worker, takes_place, shown in rows]
+            rows = read.execute(f"SELECT {SELECTED}, worker, takes_place, shown, wish FROM jobs WHERE {where}", values)
+            return [Seen(to_job(row[: len(COLUMNS)]), *row[len(COLUMNS) :]) for row in rows]
 
     def _interrupted(self, job: Job) -> dict[str, Any]:
         code = "preview_gone" if job.payer == "nobody" else "interrupted"

@@ -1,0 +1,203 @@
+"""What a person asks of one process while another one has the job or sends the list: it is done all the same."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.errors import AccessError, SpendLimitError
+from hunyuan_ui.job import JobStatus
+from hunyuan_ui.jobs import Order
+from hunyuan_ui.prompt_list import read_list
+from tests.faults.conftest import impatient as impatient
+from tests.faults.conftest import service as service
+from tests.faults.rig import KEY, OWNER, STRANGER, Rig, click, ended, kill
+from tests.faults.service import PaidService
+from tests.postgres_server import PostgresServer
+from tests.scale.test_two_runners import two, until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+
+@pytest.fixture
+def rig(tmp_path: Path, service: PaidService, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """Opens runners on one folder and one database."""
+    monkeypatch.setattr("tests.stored_jobs.server", postgres_server)
+    return Rig(tmp_path / "data", service.origin, settings={"daily_limit_usd": 1000.0})
+
+
+# a job
+
+
+@pytest.fixture
+def engine(rig: Rig, service: PaidService) -> PaidService:
+    """An engine that can stop a run, and is busy."""
+    rig.dialect = "openai"
+    service.engine.key, service.engine.kind, service.engine.is_busy = KEY, "vllm", True
+    return service
+
+
+async def test_a_run_is_stopped_by_whichever_process_has_it(rig: Rig, engine: PaidService) -> None:
+    async with two(rig) as (one, other):
+        job_id = await click(one)
+
+        async def can_stop() -> bool:
+            return (await other.view(job_id, OWNER)).can_stop
+
+        await until(can_stop)
+        await other.cancel(job_id, OWNER)
+        stopped = await ended(other, job_id)
+        assert (stopped.status, stopped.problem.code if stopped.problem else "") == (JobStatus.LOST, "engine_stopped")
+    assert len(engine.engine.deleted) == 1
+
+
+async def test_a_run_that_was_to_be_stopped_is_stopped_by_who_takes_it_over(
+    rig: Rig, engine: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying = rig.open()
+    await dying.start()
+    job_id = await click(dying)
+
+    async def can_stop() -> bool:
+        return (await dying.view(job_id, OWNER)).can_stop
+
+    await until(can_stop)
+    monkeypatch.setattr(dying._dispatcher, "stop_run", lambda _: None)  # it dies before it has done so
+    await dying.cancel(job_id, OWNER)
+    await kill(dying)
+    async with rig.running() as other:
+        stopped = await ended(other, job_id)
+    assert stopped.status is JobStatus.LOST
+    assert len(engine.engine.deleted) == 1
+
+
+async def test_a_wait_is_ended_by_whichever_process_has_the_job(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two(rig) as (one, other):
+        service.is_held = True
+        job_id = await click(one)
+
+        async def is_running() -> bool:
+            return (await other.view(job_id, OWNER)).job.status is JobStatus.RUNNING
+
+        await until(is_running)
+        live = one._dispatcher.live[job_id]
+        nudged: list[bool] = []
+        monkeypatch.setattr(type(live), "nudge", lambda _: nudged.append(True))
+        assert (await other.look_again(job_id, OWNER)).is_active
+
+        async def is_asked() -> bool:
+            return bool(nudged)
+
+        await until(is_asked)
+        count = len(nudged)
+        await other.view(job_id, OWNER)
+        await click(other)
+        service.is_held = False
+        await ended(other, job_id)
+        assert len(nudged) == count == 1  # it is asked once for one wish
+
+
+# a list
+
+
+TEXT = "\n".join(f"a heron, take {number}" for number in range(12))
+CAMPAIGN = read_list(TEXT, "campaign")
+
+
+async def test_a_list_is_told_of_and_stopped_at_another_process(rig: Rig, service: PaidService) -> None:
+    rig.settings |= {"concurrency": 2}
+    async with two(rig) as (one, other):
+        service.is_held = True
+        sent = await one.batches.start(CAMPAIGN, Order(OWNER, 30.0))
+
+        async def is_under_way() -> bool:
+            return (await other.batches.view(sent.list_id, OWNER)).count(JobStatus.RUNNING) == 2
+
+        await until(is_under_way)
+        view = await other.batches.view(sent.list_id, OWNER)
+        assert (view.name, view.rows, view.budget_usd) == ("campaign", 12, 30.0)
+        assert (view.is_running, view.is_feeding, view.can_stop) == (True, True, True)
+        with pytest.raises(AccessError):
+            await other.batches.view(sent.list_id, STRANGER)
+        stopped = await other.batches.stop(sent.list_id, OWNER)
+        assert (stopped.is_feeding, stopped.can_stop) == (False, False)
+        posts = len(service.posts())
+        service.is_held = False
+
+        async def has_ended() -> bool:
+            return not (await other.batches.view(sent.list_id, OWNER, wait_s=1)).is_running
+
+        await until(has_ended)
+        assert len(service.posts()) == posts == 2
+        assert (await one.batches.view(sent.list_id, OWNER)).done == 2
+
+
+async def test_a_list_that_is_sent_again_at_another_process_goes_on_there_only(rig: Rig, service: PaidService) -> None:
+    rig.settings |= {"concurrency": 2}
+    told: list[str] = []
+    async with two(rig) as (one, other):
+        for name, runner in (("one", one), ("other", other)):
+            note = partial(lambda name, *_: told.append(name), name)
+            runner._services.notices.list_ended = note  # pyright: ignore[reportAttributeAccessIssue]
+        service.is_held = True
+        sent = await one.batches.start(CAMPAIGN, Order(OWNER, 30.0))
+        again = await other.batches.start(CAMPAIGN, Order(OWNER, 31.0))
+        assert again.list_id == sent.list_id
+        service.is_held = False
+        assert (await other.batches.view(sent.list_id, OWNER, wait_s=60)).done == 12
+
+        async def is_seen() -> bool:
+            return (await one.batches.view(sent.list_id, OWNER)).budget_usd == 31.0
+
+        await until(is_seen)
+        view = await one.batches.view(sent.list_id, OWNER)
+        assert (view.done, view.is_running) == (12, False)
+    assert told == ["other"]
+    assert len(service.posts()) == len(service.bill) == 12
+
+
+async def test_a_visitor_has_one_list_under_way_at_all_processes_together(rig: Rig, service: PaidService) -> None:
+    rig.settings = {"share": True, "daily_limit_usd": 100.0, "visitor_daily_videos": 100}
+    async with two(rig) as (one, other):
+        service.is_held = True
+        sent = await one.batches.start(CAMPAIGN, Order(STRANGER, 30.0))
+        with pytest.raises(SpendLimitError, match="lists_running"):
+            await other.batches.start(read_list("a crow", "more"), Order(STRANGER, 30.0))
+        await other.batches.stop(sent.list_id, STRANGER)
+        service.is_held = False
+
+        async def has_ended() -> bool:
+            return not (await other.batches.view(sent.list_id, STRANGER)).is_running
+
+        await until(has_ended)
+
+
+async def test_the_list_of_a_process_that_died_is_not_under_way(rig: Rig, service: PaidService) -> None:
+    dying = rig.open()
+    await dying.start()
+    service.is_held = True
+    sent = await dying.batches.start(CAMPAIGN, Order(OWNER, 30.0))
+
+    async def is_sent() -> bool:
+        return len(service.posts()) > 0
+
+    await until(is_sent)
+    await dying.batches._end_feeding(sent.list_id)
+    await kill(dying)
+    async with rig.running() as other:
+
+        async def is_over() -> bool:
+            return not (await other.batches.view(sent.list_id, OWNER)).is_running
+
+        await until(is_over)
+        service.is_held = False
+        assert (await other.batches.stop(sent.list_id, OWNER)).is_feeding is False
+        again = await other.batches.start(CAMPAIGN, Order(OWNER, 30.0))
+        view = await other.batches.view(again.list_id, OWNER, wait_s=60)
+        assert view.count(JobStatus.DONE, JobStatus.UNKNOWN) == 12  # the kill may have come while one was being sent
+        assert not view.is_running
+    assert max(service.posts().values()) == 1
