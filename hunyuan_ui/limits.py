@@ -38,6 +38,7 @@ class Totals:
     visitor_waiting: int = 0
     reserved_microusd: int = 0
     list_microusd: int = 0  # of the job's list of prompts
+    waiting_on_key: int = 0  # queued jobs of all processes on the job's key, if that is a visitor's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Places:
 
     parked: int = 0  # all that wait for their visitor's key and take no place
     own_parked: int = 0  # this visitor's among them
-    on_key: int = 0  # other queued jobs on the same key, of any visitor
+    on_key: int = 0  # other queued jobs of this process on the same key, of any visitor
 
 
 NO_PLACES: Final = Places()
@@ -147,7 +148,8 @@ class SpendLimits:
             SpendLimitError: Names the limit, what is left and the job's price.
         """
         if self._settings.is_public:
-            self._check_places(totals.visitor_waiting - places.own_parked, places.on_key)
+            on_key = max(places.on_key, totals.waiting_on_key)
+            self._check_places(totals.visitor_waiting - places.own_parked, on_key)
         self._check_queue(totals.waiting - places.parked)
         if shown_usd is not None:
             _check_shown(job, shown_usd)

@@ -13,11 +13,10 @@ from hunyuan_ui import log
 from hunyuan_ui.endpoint.contract import Metrics
 from hunyuan_ui.errors import EndpointError, HunyuanUIError
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
-from hunyuan_ui.jobs.polling import backoff_s
+from hunyuan_ui.jobs.polling import WARMING, backoff_s
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.settings import Settings
 
-WARMING: Final = "engine_warming"
 STOPPED: Final = "engine_stopped"
 WARM_CHECK_S: Final = 5.0  # between two questions whether an engine has loaded its model
 LIST_ATTEMPTS: Final = 3  # to read an engine's list of jobs
@@ -41,7 +40,7 @@ async def is_warm(services: Services, job: Job, key: str) -> bool:
             return True
     except EndpointError:
         return True  # the POST finds out
-    services.pause.until_fixed(JobProblem.from_code(WARMING), check_s=WARM_CHECK_S)
+    services.pause.until_warm(JobProblem.from_code(WARMING), WARM_CHECK_S)
     return False
 
 

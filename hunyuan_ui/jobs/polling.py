@@ -15,6 +15,7 @@ import anyio
 from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.job import Job, JobProblem, Phase
 
+WARMING: Final = "engine_warming"
 FIRST_POLL_S: Final = 0.1  # after sending, where refusals and quick jobs end
 POLL_JITTER: Final = 0.5  # spreads what was begun together
 STEADY_JITTER: Final = 0.1  # keeps it spread; a wider one would let the second round overlap the first
@@ -89,24 +90,41 @@ class QueuePause:
 
     def __init__(self) -> None:
         self._until = 0.0
+        self.changes = 0  # begun or ended here, for reasons that are the account's and hold for every process
         self.problem: JobProblem | None = None
         self.history_problem: JobProblem | None = None  # spending before this start is unknown
         self.is_stopping = False  # nothing is sent any more
 
     @property
+    def own_wait_s(self) -> float:
+        """The same, whatever is known of the history."""
+        return max(0.0, self._until - time.monotonic())
+
+    @property
     def wait_s(self) -> float:
         """Seconds until the next POST may be sent, or the balance may be asked for again."""
-        wait_s = max(0.0, self._until - time.monotonic())
+        wait_s = self.own_wait_s
         return wait_s if self.history_problem is None else max(wait_s, PAUSE_CHECK_S)
 
     def for_seconds(self, seconds: float) -> None:
         """Send nothing for some seconds."""
-        self._until = max(self._until, time.monotonic() + seconds)
+        self._wait(seconds)
+        self.changes += 1
 
-    def until_fixed(self, problem: JobProblem, *, check_s: float | None = None) -> None:
-        """Send nothing until a call succeeds; `problem` says why, `check_s` when to ask first."""
+    def until_fixed(self, problem: JobProblem) -> None:
+        """Send nothing until a call succeeds; `problem` says why."""
         self.problem = problem
-        self.for_seconds(PAUSE_CHECK_S if check_s is None else check_s)
+        self.for_seconds(PAUSE_CHECK_S)
+
+    def until_warm(self, problem: JobProblem, check_s: float) -> None:
+        """Send nothing until this process has found its engine ready; `check_s` says when to ask first."""
+        self.problem = problem
+        self._wait(check_s)
+
+    def adopt(self, wait_s: float, problem: JobProblem | None) -> None:
+        """Wait as another process does, which has begun or ended the pause."""
+        self.problem = problem
+        self._until = time.monotonic() + wait_s
 
     def extend(self) -> None:
         """Wait once more before the balance is asked for."""
@@ -115,8 +133,12 @@ class QueuePause:
     def clear(self) -> None:
         """End the pause, since a call succeeded."""
         if self.problem is not None:
+            self.changes += self.problem.code != WARMING
             self.problem = None
             self._until = 0.0
+
+    def _wait(self, seconds: float) -> None:
+        self._until = max(self._until, time.monotonic() + seconds)
 
 
 def poll_wait_s(interval_s: float, age_s: float, *, is_first: bool = False) -> float:

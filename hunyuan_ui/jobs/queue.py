@@ -16,10 +16,10 @@ from hunyuan_ui.endpoint.http import LONGEST_S
 from hunyuan_ui.errors import EndpointError, StorageError
 from hunyuan_ui.files import LOCK_NAME
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
-from hunyuan_ui.jobs.at_engine import WARMING, wants_key
+from hunyuan_ui.jobs.at_engine import wants_key
 from hunyuan_ui.jobs.folder_watch import LOOK_EVERY_S, FolderWatch
 from hunyuan_ui.jobs.job_run import JobRun
-from hunyuan_ui.jobs.polling import LiveJob, backoff_s
+from hunyuan_ui.jobs.polling import WARMING, LiveJob, backoff_s
 from hunyuan_ui.jobs.services import NeedsKeyError, Services
 from hunyuan_ui.ledger import TakenOverError
 from hunyuan_ui.settings import Settings

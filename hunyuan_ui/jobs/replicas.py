@@ -16,12 +16,12 @@ from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.job_watch import PHASE_OF, Shown, state_of
-from hunyuan_ui.jobs.polling import LiveJob
+from hunyuan_ui.jobs.polling import WARMING, LiveJob
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.jobs.shared_access import SharedGrants, SharedTries
 from hunyuan_ui.jobs.shared_lists import SharedLists
-from hunyuan_ui.ledger.shared import Seen, SharedLedger, Wish
+from hunyuan_ui.ledger.shared import Pause, Seen, SharedLedger, Wish
 
 BEAT_S: Final = 3.0
 TICK_S: Final = 1.0
@@ -79,6 +79,8 @@ class Replicas:
         self._reading = asyncio.Lock()
         self._beat_at = -math.inf  # time.monotonic()
         self._done_at = 0.0
+        self._pause_changes = services.pause.changes
+        self._paused_at = 0.0  # of the last pause that was adopted, by the server's clock
         self._told: dict[str, tuple[str | None, bool]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -89,6 +91,7 @@ class Replicas:
             StorageError: The ledger cannot be reached.
         """
         await self._beat()
+        await self._services.writes(self._ledger.forget_pause)
 
     def start(self) -> None:
         """Keep the lease from now on, and the jobs of all in motion."""
@@ -166,6 +169,7 @@ class Replicas:
             # A price that one replica shows must be the price at the others.
             self._done_at = tidings.done_at
             await self._services.estimates.reload()
+        await self._share_pause(tidings.pause)
         await self._take_what_waits_for_a_key_that_is_here()
         await self._do_what_is_wished(tidings.wishes)
         await self._tell()
@@ -199,6 +203,18 @@ class Replicas:
             for job in await self._services.writes(self._ledger.take_parked, waiting):
                 log.event("job.taken_over", job=job.id, status=job.status.value, request_id=job.request_id)
                 self._dispatcher.take(job)
+
+    async def _share_pause(self, shared: Pause | None) -> None:
+        """Let every process wait where the service asks one of them to, or refuses the account; and end it alike."""
+        pause = self._services.pause
+        if (changes := pause.changes) != self._pause_changes:
+            problem = None if pause.problem is None or pause.problem.code == WARMING else pause.problem
+            await self._services.writes(self._ledger.pause, pause.own_wait_s, problem)
+            self._pause_changes = changes
+        elif shared is not None and shared.at > self._paused_at:
+            self._paused_at = shared.at
+            pause.adopt(shared.wait_s, shared.problem)
+            self._dispatcher.wake()
 
     async def _do_what_is_wished(self, wishes: dict[str, Wish]) -> None:
         for job_id, wish in wishes.items():

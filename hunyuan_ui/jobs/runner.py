@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode, Tries
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hunyuan_ui.jobs.replicas import Replicas
 
 _T = TypeVar("_T")
+_MARK_DIGITS: Final = 16
 
 
 class JobRunner:
@@ -362,7 +363,9 @@ class JobRunner:
             keys.use_for_job(job, own_key)  # before it is stored, so that concurrent calls count each other
         try:
             try:
-                stored, is_new = await self._services.writes.soon(self._services.ledger.add, job, check, list_id)
+                stored, is_new = await self._services.writes.soon(
+                    self._services.ledger.add, job, check, list_id, self._key_mark(own_key)
+                )
             except SpendLimitError as error:
                 self._services.notices.refused(error, self._services.ledger.now())
                 raise
@@ -382,6 +385,10 @@ class JobRunner:
             if job.id not in live:
                 keys.forget_job(job.id)
         return stored
+
+    def _key_mark(self, own_key: Secret | None) -> str:
+        """Return what stands for a key where jobs of several processes on it are counted: too little to be it."""
+        return "" if own_key is None else self._services.links.hidden(f"key/{own_key.reveal()}")[:_MARK_DIGITS]
 
     async def _places(self, job: Job, own_key: Secret | None) -> Places:
         """Return what `SpendLimits.check` needs to know of waiting jobs and the ledger does not."""

@@ -43,13 +43,16 @@ class Ledger(LedgerStore):
 
     # adding jobs
 
-    def add(self, job: Job, check: Callable[[Job, Totals], None], list_id: str | None = None) -> tuple[Job, bool]:
+    def add(
+        self, job: Job, check: Callable[[Job, Totals], None], list_id: str | None = None, key_mark: str = ""
+    ) -> tuple[Job, bool]:
         """Store a job and its reservation, unless a job with its id exists.
 
         Args:
             job: A queued job; its times are set here.
             check: Raises if the job would exceed a limit; called inside the transaction.
             list_id: Of the list of prompts that the job is a row of.
+            key_mark: Stands for the visitor's own key that pays; needed where several processes share the ledger.
 
         Returns:
             The stored job, and whether it is new.
@@ -67,13 +70,13 @@ class Ledger(LedgerStore):
             counted = totals(self._connection, job.visitor, self.now())
             if list_id is not None:
                 counted = replace(counted, list_microusd=list_spent(self._connection, list_id))
-            check(job, counted)
+            check(job, replace(counted, waiting_on_key=self._waiting_on(key_mark)))
             stamp = self.now()
             stored = replace(job, created_at=stamp, updated_at=stamp)
             self._connection.execute(_INSERT, to_row(stored))
             if list_id is not None:
                 self._set(job.id, {"list_id": list_id})
-            self._take([job.id])
+            self._take([job.id], key_mark)
         return stored, True
 
     def join_list(self, list_id: str, job_ids: Iterable[str]) -> None:

@@ -106,14 +106,16 @@ MIGRATIONS: Final = (
             " before FLOAT8 NOT NULL)",
         ),
     ),
-    # `wish`: what is asked of the process that has a job; `told`: what a page is told of a list, as JSON.
+    # `wish`: what is asked of the process that has a job; `key_mark`: the same for jobs on one key of a visitor's own;
+    # `told`: what a page is told of a list, as JSON.
     Migration(
         "wishes",
         (),
         (
-            "ALTER TABLE jobs ADD COLUMN wish TEXT",
+            "ALTER TABLE jobs ADD COLUMN wish TEXT, ADD COLUMN key_mark TEXT",
             "CREATE TABLE lists (id TEXT PRIMARY KEY, worker TEXT NOT NULL, told TEXT NOT NULL, at FLOAT8 NOT NULL,"
             " is_stopped BOOLEAN NOT NULL DEFAULT false)",
+            "CREATE TABLE pauses (payer TEXT PRIMARY KEY, until FLOAT8 NOT NULL, problem TEXT, at FLOAT8 NOT NULL)",
         ),
     ),
 )

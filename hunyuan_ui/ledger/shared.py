@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.job import DAY_S, Job, JobProblem, JobStatus
+from hunyuan_ui.job import ACTIVE, DAY_S, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Place
 from hunyuan_ui.ledger.ledger import Columns, Ledger
 from hunyuan_ui.ledger.postgres import PostgresDatabase
@@ -46,6 +46,16 @@ _SHOW: Final = (
     " FROM json_to_recordset(:told) AS told(id text, shown text, takes boolean) WHERE jobs.id = told.id"
 )
 
+_WAITING_ON: Final = (
+    f"SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued' AND takes_place AND key_mark = ?"
+)
+_ENDED: Final = frozenset(status.value for status in JobStatus if status not in ACTIVE)
+_PAUSE: Final = (
+    f"INSERT INTO pauses VALUES ('owner', {NOW} + :wait_s, :problem, {NOW}) ON CONFLICT (payer) DO UPDATE SET"
+    " until = CASE WHEN :ends THEN excluded.until ELSE greatest(pauses.until, excluded.until) END,"
+    " problem = CASE WHEN :ends THEN NULL ELSE coalesce(excluded.problem, pauses.problem) END, at = excluded.at"
+)
+_PAUSED: Final = f"SELECT at, greatest(until - {NOW}, 0), problem FROM pauses WHERE payer = 'owner'"
 _LIVES: Final = f"EXISTS (SELECT 1 FROM workers WHERE workers.id = lists.worker AND seen_at + :lease_s >= {NOW})"
 _LIST_KEPT_S: Final = DAY_S  # after its process has gone
 _LEAD: Final = (
@@ -82,17 +92,27 @@ class Seen(NamedTuple):
     wish: Wish | None = None
 
 
+class Pause(NamedTuple):
+    """How long nothing is sent on the owner's key, at whichever process; `at` tells one such decision from another."""
+
+    at: float
+    wait_s: float
+    problem: JobProblem | None
+
+
 class Tidings(NamedTuple):
     """What a process asks about every second.
 
     `own` are the ids of its jobs that have not ended; `has_nobodys` says that `take_over` would find some, or find a
-    lease at its end; `done_at` is when the newest video was made, UTC seconds; `wishes` by id what is asked of it.
+    lease at its end; `done_at` is when the newest video was made, UTC seconds; `wishes` by id what is asked of it;
+    `pause` is the last one that any process has begun or ended.
     """
 
     own: set[str]
     has_nobodys: bool
     done_at: float
     wishes: dict[str, Wish]
+    pause: Pause | None
 
 
 class SharedLedger(Ledger):
@@ -148,7 +168,9 @@ class SharedLedger(Ledger):
         with self._reading() as read:
             own = dict(read.execute(f"SELECT id, wish FROM jobs WHERE {_ACTIVE} {self._is_own}").fetchall())
             has_nobodys, done_at = read.execute(_TODO, {"id": self.process, "lease_s": self._lease_s}).fetchone()
-        return Tidings(set(own), has_nobodys, done_at, {job_id: wish for job_id, wish in own.items() if wish})
+            pause = read.execute(_PAUSED).fetchone()
+        wishes = {job_id: wish for job_id, wish in own.items() if wish}
+        return Tidings(set(own), has_nobodys, done_at, wishes, None if pause is None else _pause_of(*pause))
 
     def take_over(self) -> list[Job]:
         """Take the jobs of processes whose lease is over, and those that nobody has; return them, oldest first.
@@ -224,6 +246,22 @@ class SharedLedger(Ledger):
         """
         told = [{"id": job_id, "shown": text, "takes": takes_place} for job_id, (text, takes_place) in shown.items()]
         self._server.run(f"{_SHOW} {self._is_own}", {"told": json.dumps(told)})
+
+    def pause(self, wait_s: float, problem: JobProblem | None) -> None:
+        """Have every process send nothing on the owner's key for some seconds, or until `problem` is put right.
+
+        Args:
+            wait_s: Seconds; one that lasts longer stays. 0 without a problem ends the pause.
+            problem: Why; None for a rate limit.
+        """
+        ends = wait_s == 0 and problem is None
+        self._server.run(_PAUSE, {"wait_s": wait_s, "problem": problem_text(problem), "ends": ends})
+
+    def forget_pause(self) -> None:
+        """Forget a pause that was begun when no other process lives any more: what it was for may be long put right."""
+        alive = f"SELECT 1 FROM workers WHERE id <> :id AND seen_at + :lease_s >= {NOW}"
+        values = {"id": self.process, "lease_s": self._lease_s}
+        self._server.run(f"DELETE FROM pauses WHERE NOT EXISTS ({alive})", values)
 
     def wish(self, job_id: str, wish: Wish | None) -> None:
         """Ask whichever process has a job to do something with it, or note that this was done; waits for no writer."""
@@ -315,9 +353,18 @@ class SharedLedger(Ledger):
 
     # inside
 
-    def _take(self, job_ids: Sequence[str]) -> None:
+    def _take(self, job_ids: Sequence[str], key_mark: str = "") -> None:
         for job_id in job_ids:
-            self._set(job_id, self._own)
+            self._set(job_id, {**self._own, **({"key_mark": key_mark} if key_mark else {})})
+
+    def _waiting_on(self, key_mark: str) -> int:
+        return self._connection.execute(_WAITING_ON, (key_mark,)).fetchone()[0] if key_mark else 0
+
+    def _set(self, job_id: str, values: Mapping[str, Any], *, and_where: str = "") -> bool:
+        # What stands for a key is kept no longer than the job may wait on it.
+        if values.get("status") in _ENDED:
+            values = {**values, "key_mark": None}
+        return super()._set(job_id, values, and_where=and_where)
 
     def _seen(self, where: str, *values: Any) -> list[Seen]:
         with self._reading() as read:
@@ -363,3 +410,7 @@ class SharedLedger(Ledger):
             if request_id is not None:
                 self._set(job_id, {"request_id": request_id}, and_where=f"{self._is_own} AND request_id IS NULL")
         return None
+
+
+def _pause_of(at: float, wait_s: float, problem: str | None) -> Pause:
+    return Pause(at, wait_s, JobProblem(**json.loads(problem)) if problem else None)

@@ -20,8 +20,9 @@ from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, 
 from hunyuan_ui.file_type import BY_SUFFIX, MP4
 from hunyuan_ui.job import MICRO, Job, JobStatus, Payer, Phase, Visitor, is_id
 from hunyuan_ui.jobs import JobRunner, JobView, Spending
-from hunyuan_ui.jobs.at_engine import STOPPED, WARMING
+from hunyuan_ui.jobs.at_engine import STOPPED
 from hunyuan_ui.jobs.my_videos import Shape, Wish, is_favourite
+from hunyuan_ui.jobs.polling import WARMING
 from hunyuan_ui.library.conversions import RATES, SIDES, Export, ExportKind
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from hunyuan_ui.endpoint.contract import CREDITS, SUBMIT_V2
 from hunyuan_ui.errors import AccessError, SpendLimitError
-from hunyuan_ui.job import JobStatus
-from hunyuan_ui.jobs import Order
+from hunyuan_ui.job import JobStatus, Phase, Visitor
+from hunyuan_ui.jobs import Order, polling
 from hunyuan_ui.prompt_list import read_list
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
 from tests.faults.rig import KEY, OWNER, STRANGER, Rig, click, ended, kill
 from tests.faults.service import PaidService
 from tests.postgres_server import PostgresServer
-from tests.scale.test_two_runners import two, until
+from tests.raw_service import answer
+from tests.scale.test_two_runners import OWN_KEY, two, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
@@ -99,6 +104,96 @@ async def test_a_wait_is_ended_by_whichever_process_has_the_job(
         service.is_held = False
         await ended(other, job_id)
         assert len(nudged) == count == 1  # it is asked once for one wish
+
+
+# a key of a visitor's own
+
+
+async def test_jobs_that_wait_on_one_key_are_counted_at_all_processes(rig: Rig, service: PaidService) -> None:
+    rig.settings = {"share": True, "daily_limit_usd": 100.0, "concurrency": 1}
+    async with two(rig) as (one, other):
+        service.is_held = True
+        visitors = [Visitor.from_token(f"{number:032x}", address=f"10.0.0.{number}") for number in range(8)]
+        first = await click(one, visitor=visitors[0], payer="visitor", own_key=OWN_KEY)
+
+        async def is_sent() -> bool:
+            return len(service.posts()) == 1
+
+        await until(is_sent)
+        made = [first]
+        for number in range(1, 5):  # one is sent, four wait
+            runner = (one, other)[number % 2]
+            made.append(await click(runner, visitor=visitors[number], payer="visitor", own_key=OWN_KEY))
+        for runner in (one, other):
+            with pytest.raises(SpendLimitError, match="visitor_places"):
+                await click(runner, visitor=visitors[6], payer="visitor", own_key=OWN_KEY)
+            await click(runner, visitor=visitors[7], payer="visitor", own_key=f"{OWN_KEY}-another")
+        with closing(psycopg.connect(other.settings.database_url.reveal())) as connection:  # type: ignore[union-attr]
+            rows = str(connection.execute("SELECT * FROM jobs").fetchall())
+            marks = {mark for (mark,) in connection.execute("SELECT key_mark FROM jobs")}
+        assert OWN_KEY not in rows
+        assert len(marks) == 2
+        service.is_held = False
+        for visitor, job_id in zip(visitors, made, strict=False):
+            assert (await ended(one, job_id, visitor)).status is JobStatus.DONE
+        ledger = one._services.ledger
+        with ledger._database.reading() as read:
+            assert {mark for (mark,) in read.execute("SELECT key_mark FROM jobs WHERE status = 'done'")} == {None}
+
+
+# the account
+
+
+async def test_both_wait_where_the_service_asks_one_of_them_to(rig: Rig, service: PaidService) -> None:
+    later = answer(429, {"error": "later"}, headers={"Retry-After": "3600"})
+    service.on("POST", SUBMIT_V2, [later])
+    async with two(rig) as (one, other):
+        await click(one)
+
+        async def waits() -> bool:
+            return min(runner._services.pause.wait_s for runner in (one, other)) > 3500
+
+        await until(waits)
+        job_id = await click(other)
+        await asyncio.sleep(0.2)
+        view = await one.view(job_id, OWNER)
+        assert (view.job.status, view.phase) == (JobStatus.QUEUED, Phase.PAUSED)
+        assert len(service.posts()) == 1
+        async with rig.running() as third:  # comes later
+
+            async def waits_too() -> bool:
+                return third._services.pause.wait_s > 3500
+
+            await until(waits_too)
+    async with rig.running() as later_on:  # nobody is left who knows it
+        assert later_on._services.pause.wait_s == 0
+
+
+async def test_credits_that_are_gone_stop_both_and_both_go_on(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "PAUSE_CHECK_S", 0.5)
+    service.on("POST", SUBMIT_V2, [answer(402, {"error": "Insufficient credits"})])
+    service.on("GET", CREDITS, answer(200, {"credits": 0.0}))
+    async with two(rig) as (one, other):
+        refused = await ended(one, await click(one))
+        assert refused.status is JobStatus.FAILED
+
+        async def is_stopped() -> bool:
+            problems = [runner.problem for runner in (one, other)]
+            return all(problem is not None and problem.code == "out_of_credits" for problem in problems)
+
+        await until(is_stopped)
+        job_id = await click(other)
+        await asyncio.sleep(1.2)
+        assert (await other.view(job_id, OWNER)).job.status is JobStatus.QUEUED
+        service.on("GET", CREDITS, answer(200, {"credits": 9.0}))
+        assert (await ended(one, job_id)).status is JobStatus.DONE
+
+        async def goes_on() -> bool:
+            return one.problem is None and other.problem is None
+
+        await until(goes_on)
 
 
 # a list
