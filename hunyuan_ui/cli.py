@@ -307,7 +307,7 @@ def _described(facts: dict[str, Any]) -> str:
         made = _WORDS("result.made", width=facts["width"], height=facts["height"])
         parts[:0] = [made, _WORDS.length(facts["frames"], facts["duration_s"])]
     if facts["cost_usd"] is not None:
-        parts.append(money(facts["cost_usd"]))
+        parts.append(money(facts["cost_usd"]) if facts["cost_usd"] else _WORDS["price.nothing"])
     return ", ".join(parts)
 
 
@@ -328,5 +328,5 @@ def _print_estimate(request: VideoRequest, runner: JobRunner, *, as_json: bool) 
     else:
         length = _WORDS.length(request.video_length, request.duration_s)
         prices = {"length": length, "cost": facts["cost_usd"], "low": facts["low_usd"], "high": facts["high_usd"]}
-        _print(_WORDS("cli.estimate", **{**facts, **prices}))
+        _print(_WORDS("cli.estimate" if facts["high_usd"] else "cli.estimate_free", **{**facts, **prices}))
     return Exit.DONE

@@ -79,7 +79,7 @@ async def make_list(
     order = Order(owner, options.budget or 0.0, is_confirmed=options.yes, retry_failed=options.retry_failed)
     if options.estimate:
         return _priced(await runner.batches.plan(prompts, order), as_json=options.json)
-    if options.budget is None:
+    if options.budget is None and runner.settings.has_prices:
         raise SettingsError("--budget", "budget_missing")
     folder = _folder(options.out)
     if interruption.is_wished:
@@ -119,7 +119,9 @@ def _priced(plan: Plan, *, as_json: bool) -> int:
     if as_json:
         print_line(json.dumps(plan.facts))
     else:
-        print_line(_WORDS("cli.list.priced", **plan.facts, time=_WORDS.duration(plan.seconds)))
+        is_free = plan.facts["to_make"] and not plan.facts["most_usd"] and not plan.facts["spent_usd"]
+        key = "cli.list.priced_free" if is_free else "cli.list.priced"
+        print_line(_WORDS(key, **plan.facts, time=_WORDS.duration(plan.seconds)))
     return Exit.DONE
 
 
@@ -236,7 +238,8 @@ def _told(view: BatchView, made: _Made, *, as_json: bool) -> int:
     if as_json:
         print_line(json.dumps(facts))
     else:
-        print_line(_WORDS("cli.list.ended", rows=view.rows, states=states, spent=view.spent_usd, folder=made.folder))
+        key = "cli.list.ended" if view.spent_usd or view.budget_usd else "cli.list.ended_free"
+        print_line(_WORDS(key, rows=view.rows, states=states, spent=view.spent_usd, folder=made.folder))
     for name, reason in made.problems.items():
         progress(_WORDS("cli.list.not_copied", name=name, reason=reason) + "\n")
     if problem:

@@ -72,7 +72,8 @@ class Notices:
             total: Rows of the list.
             cost_usd: What all of it cost, in US dollars.
         """
-        self._tell(_WORDS("notify.list", done=done, total=total, price=cost_usd))
+        price = money(cost_usd) if cost_usd else _WORDS["notify.free"]
+        self._tell(_WORDS("notify.list", done=done, total=total, price=price))
 
     def close(self) -> None:
         """Wait some seconds until what was told is sent; blocks."""

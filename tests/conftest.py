@@ -17,6 +17,7 @@ import hypothesis
 import pytest
 
 from hunyuan_ui import checkpoint, log
+from hunyuan_ui.words import speak_of_engine
 from tests import stored_jobs
 from tests.bucket_server import BucketServer
 from tests.chosen import may_hold
@@ -54,6 +55,13 @@ _listen_to_signals()
 _clear_environment()
 
 _refused: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def speaks_as_a_start_without_an_engine() -> Iterator[None]:
+    """Let no test say what a start of another one has chosen."""
+    yield
+    speak_of_engine(False)
 
 
 def is_on_this_machine(address: object) -> bool:

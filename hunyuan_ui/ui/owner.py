@@ -275,7 +275,7 @@ class OwnerEvents:
             "status": say[f"owner.status.{job.status.value}"],
             "is_active": job.is_active,
             "payer": say[f"owner.payer.{job.payer}"],
-            "cost": say["owner.free"] if job.is_unpriced else _cost(job, say),
+            "cost": say["price.nothing"] if job.is_unpriced else _cost(job, say),
             "took": "" if job.inference_s is None else say.duration(job.inference_s),
             "what": self._what(job, say),
             "corrections": [_correction(job, entry, say) for entry in corrections_of(job)],

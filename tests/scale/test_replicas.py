@@ -101,6 +101,24 @@ def test_a_kill_of_one_at_any_point_leaves_nothing_that_the_other_does_not_end(
         assert [wrong for sweep in sweeps for wrong in sweep.result()] == []
 
 
+@pytest.mark.parametrize("kind", ["sglang", "vllm"])
+def test_what_one_leaves_at_an_engine_the_other_ends(tmp_path: Path, kind: str) -> None:
+    with pair(tmp_path / "data", "openai") as made:
+        made.service.engine.kind = kind
+        for point in [("journey.accepted", 1), ("journey.running", 2), ("journey.downloading", 1)]:
+            program = made.other()
+            assert program.run(point) == -signal.SIGKILL, program.log
+            before = made.rows()
+            made.until_ended(program)
+            after = made.rows()
+            for job_id in before.keys() & set(program.jobs):
+                # Only an engine that lists its jobs with their prompts can tell what became of one in doubt.
+                in_doubt = before[job_id].status is JobStatus.SUBMITTING and kind == "sglang"
+                assert after[job_id].status is (JobStatus.UNKNOWN if in_doubt else JobStatus.DONE), point
+        assert set(made.service.posts().values()) == {1}
+        assert made.service.engine.deleted == []
+
+
 def _sweep(folder: Path, dialect: Dialect, points: list[Point]) -> list[str]:
     wrong: list[str] = []
     with pair(folder, dialect) as made:

@@ -233,7 +233,7 @@ export function batch({ element }) {
   const confirm = () =>
     busy(async () => {
       say("");
-      if (payer !== "nobody" && draft.budget === "") {
+      if (payer !== "nobody" && checked.most_usd && draft.budget === "") {
         say(words["batch.no_budget"]);
         part("budget").focus();
         return;
