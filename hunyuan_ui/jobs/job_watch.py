@@ -113,6 +113,11 @@ class JobWatch:
             if live is None:
                 await asyncio.sleep(min(left_s, LOOK_S))
 
+    async def waiting_for_visitor(self) -> list[Job]:
+        """Return the jobs of all processes that wait until their visitor enters their key again."""
+        here = [live.job for live in self._dispatcher.waiting_for_visitor()]
+        return here if self._replicas is None else here + await self._replicas.waiting_for_visitor()
+
     def can_look_again(self, job: Job) -> bool:
         """Whether a lost job can be resumed: paid, with a link or request id, and younger than the file's life."""
         is_young = self._services.ledger.now() - (job.sent_at or job.created_at) < FILE_LIFE_S

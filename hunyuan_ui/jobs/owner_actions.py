@@ -12,6 +12,7 @@ from hunyuan_ui.errors import AccessError, EndpointError, InvalidRequestError, S
 from hunyuan_ui.job import DAY_S, Job, JobStatus, Visitor
 from hunyuan_ui.jobs.history import SpendingHistory
 from hunyuan_ui.jobs.job_view import EngineState, HistoryState
+from hunyuan_ui.jobs.job_watch import JobWatch
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import NAMED, Replica, confirm_review, needs_review
@@ -33,11 +34,20 @@ class OwnerActions:
         dispatcher: Woken when the queue may continue.
         history: Of the account.
         tries: Rate limit for guesses of the owner's key.
+        watch: Of the jobs of all processes.
     """
 
     def __init__(
-        self, services: Services, settings: Settings, dispatcher: Dispatcher, history: SpendingHistory, tries: Tries
+        self,
+        services: Services,
+        settings: Settings,
+        dispatcher: Dispatcher,
+        history: SpendingHistory,
+        tries: Tries,
+        *,
+        watch: JobWatch,
     ) -> None:
+        self._watch = watch
         self._services = services
         self._history = history
         self._settings = settings
@@ -168,14 +178,14 @@ class OwnerActions:
             raise AccessError("not_yours")
         return await self.correct(job_id, visitor, cost_usd=named, note="confirmed")
 
-    def waiting_for_visitor(self, visitor: Visitor) -> list[Job]:
+    async def waiting_for_visitor(self, visitor: Visitor) -> list[Job]:
         """Return the jobs that wait until their visitor enters their key again.
 
         Raises:
             AccessError: The visitor is not the owner.
         """
         _require_owner(visitor)
-        return [live.job for live in self._dispatcher.waiting_for_visitor()]
+        return await self._watch.waiting_for_visitor()
 
     async def end_waiting(self, visitor: Visitor) -> int:
         """Cancel the queued jobs that wait for their visitor's key; return how many.
@@ -185,8 +195,8 @@ class OwnerActions:
         """
         _require_owner(visitor)
         ended = 0
-        for live in self._dispatcher.waiting_for_visitor():
-            cancelled = await self._services.writes.soon(self._services.ledger.cancel, live.job.id)
+        for job in await self._watch.waiting_for_visitor():
+            cancelled = await self._services.writes.soon(self._services.ledger.cancel, job.id)
             if cancelled is not None:
                 self._dispatcher.let_go(cancelled)
                 ended += 1

@@ -34,6 +34,7 @@ _FITS: Final = {
 }
 
 _KEY_FORGOTTEN: Final = JobProblem.from_code("key_forgotten")
+_WANT_KEY: Final = (_KEY_FORGOTTEN, JobProblem.from_code("engine_not_set"))
 
 
 class Board(NamedTuple):
@@ -138,6 +139,13 @@ class Replicas:
         """Return the queued jobs of other processes that take no place, for they wait for their visitor's key."""
         board = await self.board()
         return [job for job in board.parked() if job.id not in self._dispatcher.live]
+
+    async def waiting_for_visitor(self) -> list[Job]:
+        """Return the jobs of other processes that wait until their visitor enters their key again."""
+        # Whoever asks whether this process is well need not wait for a database that is known to be away.
+        board = await self.board() if self._ledger.problem is None else self._board
+        strange = [seen for job_id, seen in board.seen.items() if job_id not in self._dispatcher.live]
+        return [seen.job for seen in strange if self.shown(seen).note in _WANT_KEY]
 
     async def wish(self, job_id: str, wish: Wish) -> None:
         """Ask the process that has a job to stop its run, or to end a wait; whichever has it when that is read.

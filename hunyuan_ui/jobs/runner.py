@@ -55,10 +55,10 @@ class JobRunner:
         self.access = AccessCode(settings.access_code, tries)
         self.keys = VisitorKeys(services.keys, services.hosted.client, tries, self._dispatcher.wake)
         self._history = SpendingHistory(services, settings, self._dispatcher, self._owners_job)
-        self.owner = OwnerActions(services, settings, self._dispatcher, self._history, tries)
+        self._watch = JobWatch(services, settings, self._dispatcher, self._replicas)
+        self.owner = OwnerActions(services, settings, self._dispatcher, self._history, tries, watch=self._watch)
         self.videos = MyVideos(services, is_public=settings.is_public)
         self.batches = Batches(self, services, settings, None if self._replicas is None else self._replicas.lists)
-        self._watch = JobWatch(services, settings, self._dispatcher, self._replicas)
         if self._replicas is not None:
             self._replicas.grants.share(self.access)
             self._replicas.grants.share(self.owner.proof)
@@ -295,10 +295,9 @@ class JobRunner:
         """
         return await self.videos.video((await self.view(job_id, visitor)).job)
 
-    @property
-    def waiting_for_visitor(self) -> int:
-        """How many jobs wait until their visitor enters their key again."""
-        return len(self._dispatcher.waiting_for_visitor())
+    async def waiting_for_visitor(self) -> int:
+        """Return how many jobs wait, at whichever process, until their visitor enters their key again."""
+        return len(await self._watch.waiting_for_visitor())
 
     @property
     def is_healthy(self) -> bool:

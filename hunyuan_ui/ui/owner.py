@@ -211,7 +211,7 @@ class OwnerEvents:
     async def _desk(self, owner: Visitor, say: Words, count: int) -> dict[str, Any]:
         read = await self._read(owner, say, count)
         desk, settings = self._runner.owner, self._runner.settings
-        waiting = desk.waiting_for_visitor(owner)
+        waiting = await desk.waiting_for_visitor(owner)
         # The account's balance may tell whether a job was charged.
         balance = await self._balance(owner, say) if read.unknown or read.doubtful else ""
         return {

@@ -75,7 +75,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
         state = {
             "status": "ok" if is_well else "trouble",
             "problem": told.code if told else None,
-            "waiting_for_visitor": runner.waiting_for_visitor,
+            "waiting_for_visitor": await runner.waiting_for_visitor(),
         }
         return _json({**state, "app_version": __version__}, 200 if is_well else 503)
 

@@ -433,12 +433,12 @@ async def test_jobs_that_wait_for_their_visitors_key_hold_no_place(rig: Rig, ser
             await click(runner, visitor=visitor, own_key=f"SG_{number:016x}")
     service.on("POST", SUBMIT_V2, [])
     async with rig.running() as runner:
-        assert runner.waiting_for_visitor == 20
+        assert await runner.waiting_for_visitor() == 20
         visitor = Visitor.from_token("f" * 32)
         assert await click(runner, visitor=visitor, own_key="SG_ffffffffffffffff")
-        assert len(runner.owner.waiting_for_visitor(OWNER)) == 20
+        assert len(await runner.owner.waiting_for_visitor(OWNER)) == 20
         assert await runner.owner.end_waiting(OWNER) == 20
-        assert runner.waiting_for_visitor == 0
+        assert await runner.waiting_for_visitor() == 0
 
 
 async def test_money_sentences_follow_the_phase(rig: Rig, service: PaidService) -> None:

@@ -141,6 +141,39 @@ async def test_jobs_that_wait_on_one_key_are_counted_at_all_processes(rig: Rig, 
             assert {mark for (mark,) in read.execute("SELECT key_mark FROM jobs WHERE status = 'done'")} == {None}
 
 
+async def test_jobs_that_wait_for_a_key_are_counted_and_ended_at_either(rig: Rig, service: PaidService) -> None:
+    rig.settings = {"share": True, "daily_limit_usd": 100.0, "concurrency": 1}
+    service.is_held = True
+    dying = rig.open()
+    await dying.start()
+    ids = [
+        await click(dying, visitor=Visitor.from_token(f"{number:032x}"), payer="visitor", own_key=f"{OWN_KEY}-{number}")
+        for number in range(3)
+    ]
+
+    async def is_sent() -> bool:
+        return len(service.posts()) == 1 and (await dying.view(ids[0], OWNER)).job.status is JobStatus.RUNNING
+
+    await until(is_sent)
+    await kill(dying)
+    async with two(rig) as (one, other):
+
+        async def are_counted() -> bool:
+            return [await runner.waiting_for_visitor() for runner in (one, other)] == [3, 3]
+
+        await until(are_counted)
+        idle = other if ids[1] in one._dispatcher.live else one
+        assert {job.id for job in await idle.owner.waiting_for_visitor(OWNER)} == set(ids)
+        assert await idle.owner.end_waiting(OWNER) == 2
+        for job_id in ids[1:]:
+            assert (await ended(one, job_id)).status is JobStatus.CANCELLED
+
+        async def is_left() -> bool:
+            return [await runner.waiting_for_visitor() for runner in (one, other)] == [1, 1]
+
+        await until(is_left)
+
+
 # the account
 
 
@@ -246,11 +279,11 @@ async def test_a_list_that_is_sent_again_at_another_process_goes_on_there_only(r
         assert (await other.batches.view(sent.list_id, OWNER, wait_s=60)).done == 12
 
         async def is_seen() -> bool:
-            return (await one.batches.view(sent.list_id, OWNER)).budget_usd == 31.0
+            view = await one.batches.view(sent.list_id, OWNER)
+            return (view.budget_usd, view.is_running) == (31.0, False)
 
         await until(is_seen)
-        view = await one.batches.view(sent.list_id, OWNER)
-        assert (view.done, view.is_running) == (12, False)
+        assert (await one.batches.view(sent.list_id, OWNER)).done == 12
     assert told == ["other"]
     assert len(service.posts()) == len(service.bill) == 12
 

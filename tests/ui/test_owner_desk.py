@@ -103,7 +103,7 @@ async def test_a_stranger_sees_the_owners_page_shut_whatever_they_ask(
     desk_now = await getattr(OwnerEvents(runner), action)()(asking(), asked, WHO)
     assert set(desk_now) == {"is_offered", "needs_proof", "problem"}
     assert [now_of(runner, entry) for entry in (theirs, waiting)] == before
-    assert runner.waiting_for_visitor == 1
+    assert await runner.waiting_for_visitor() == 1
 
 
 @everywhere
