@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from hashlib import sha256
 from typing import Any, Final, cast
 
@@ -25,7 +23,7 @@ from hunyuan_ui.request import Parameter, VideoRequest, parameters
 from hunyuan_ui.ui.batch import SUBMIT_MANY, BatchCalls
 from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
 from hunyuan_ui.ui.mcp import NO_TOOL, readable_by_agents
-from hunyuan_ui.ui.served_files import download_name, served_copy
+from hunyuan_ui.ui.served_files import download_name, served_path
 from hunyuan_ui.ui.views import as_json
 from hunyuan_ui.ui.visitor import (
     CODE_HEADER,
@@ -235,10 +233,9 @@ class ApiCalls:
     async def _video(self, job: Job, visitor: Visitor) -> dict[str, Any]:
         if job.status is not JobStatus.DONE:
             raise _why_not(job)
-        path = await self._runner.video_path(job.id, visitor)
-        cached = await asyncio.to_thread(served_copy, job, path, partial(self._runner.videos.is_there, job))
-        kind = BY_SUFFIX[path.suffix]
-        return FileData(path=cached, orig_name=download_name(job, kind.suffix), mime_type=kind.mime).model_dump()
+        kind = BY_SUFFIX[(await self._runner.video_path(job.id, visitor)).suffix]
+        path = served_path(job, self._runner.videos.signature(job), kind.suffix)
+        return FileData(path=path, orig_name=download_name(job, kind.suffix), mime_type=kind.mime).model_dump()
 
 
 def declare_api(runner: JobRunner) -> None:

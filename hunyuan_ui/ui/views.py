@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -28,7 +27,7 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.prompt_panel import json_body
-from hunyuan_ui.ui.served_files import download_name, drop_copies
+from hunyuan_ui.ui.served_files import download_name, named_by
 from hunyuan_ui.ui.visitor import VISITOR_HEADER
 from hunyuan_ui.words import Words, money, words_for
 
@@ -222,14 +221,12 @@ def _spent(spending: Spending, daily_limit_usd: float | None, say: Words) -> str
 
 VIDEOS: Final = "/gradio_api/hunyuan/videos"
 SETTINGS: Final = "/gradio_api/hunyuan/settings"
+SERVED: Final = "/gradio_api/file={path:path}.{kind}"  # in front of Gradio's own, which looks for a file of that name
 _SEARCH_AT_MOST: Final = 200
 
 # A deleted video must not live on in a browser's cache, so each use asks whether it is still there.
-_FILE_HEADERS: Final = {
-    "Cache-Control": "private, no-cache",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+_SHARED_HEADERS: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
+_FILE_HEADERS: Final = {**_SHARED_HEADERS, "Cross-Origin-Resource-Policy": "same-origin"}
 _TYPES: Final = {**{name: kind.mime for name, kind in BY_SUFFIX.items()}, ".webp": "image/webp", ".png": "image/png"}
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -257,6 +254,7 @@ def build_video_routes(runner: JobRunner) -> list[Route]:
         Route(f"{VIDEOS}/{{id}}", guarded(page.one)),
         Route(f"{VIDEOS}/{{id}}", guarded(page.remove), methods=["DELETE"]),
         Route(SETTINGS, guarded(page.read_settings), methods=["POST"]),
+        Route(SERVED, guarded(files.served)),
     ]
 
 
@@ -294,10 +292,7 @@ class VideoPages:
         """Delete one of the visitor's videos and all its files."""
         visitor = self._visitor(request)
         job = await self._runner.videos.one(request.path_params["id"], visitor)
-        # Before as well, so that a stop in between leaves none that are served for a day.
-        await asyncio.to_thread(drop_copies, job)
         await self._runner.delete(job.id, visitor)
-        await asyncio.to_thread(drop_copies, job)
         return _json({"deleted": job.id})
 
     async def mark(self, request: Request) -> Response:
@@ -348,6 +343,12 @@ class VideoFiles:
         path = await videos.video(job)
         return _file(request, job, _File(path, path.suffix))
 
+    async def served(self, request: Request) -> Response:
+        """Return the video that a caller of the API was given the address of."""
+        job = await self._runner.videos.opened(*named_by("{path}.{kind}".format(**request.path_params)))
+        path = await self._runner.videos.video(job)
+        return _file(request, job, _File(path, path.suffix), _SHARED_HEADERS)
+
     async def poster(self, request: Request) -> Response:
         """Return the poster."""
         job = await self._opened(request)
@@ -368,7 +369,7 @@ class VideoFiles:
         return await self._runner.videos.opened(request.path_params["id"], request.query_params.get("k", ""))
 
 
-def _file(request: Request, job: Job, file: _File) -> Response:
+def _file(request: Request, job: Job, file: _File, headers: Mapping[str, str] = _FILE_HEADERS) -> Response:
     try:
         stat = os.stat(file.path)  # noqa: PTH116 - its result is what the response wants
     except OSError:
@@ -376,14 +377,14 @@ def _file(request: Request, job: Job, file: _File) -> Response:
     is_download = request.query_params.get("download") == "1"
     response = FileResponse(
         file.path,
-        headers=_FILE_HEADERS,
+        headers=headers,
         media_type=_TYPES[Path(file.suffix).suffix or file.suffix],
         filename=download_name(job, file.suffix),
         stat_result=stat,
         content_disposition_type="attachment" if is_download else "inline",
     )
     if request.headers.get("if-none-match") == response.headers["etag"]:
-        return Response(status_code=304, headers={**_FILE_HEADERS, "ETag": response.headers["etag"]})
+        return Response(status_code=304, headers={**headers, "ETag": response.headers["etag"]})
     return response
 
 

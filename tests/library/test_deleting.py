@@ -16,7 +16,6 @@ import pytest
 from starlette.applications import Starlette
 
 from hunyuan_ui import media
-from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobProblem, JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
@@ -26,7 +25,6 @@ from hunyuan_ui.ledger.sqlite import BACKUPS_KEPT
 from hunyuan_ui.library import conversions
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
-from hunyuan_ui.ui import served_files as served_files
 from hunyuan_ui.ui.api import ApiCalls
 from hunyuan_ui.ui.views import build_video_routes
 from tests.fake_service import FakeService
@@ -272,23 +270,6 @@ async def test_a_poster_that_is_drawn_again_leaves_nothing_of_a_deleted_video(
         assert of(stored.id, settings.data_dir) == []
 
 
-@pytest.mark.parametrize("after", [False, True])
-async def test_a_result_under_way_leaves_no_copy_of_a_deleted_video(
-    settings: Settings, cache: Path, monkeypatch: pytest.MonkeyPatch, after: bool
-) -> None:
-    stored = put_video(settings.data_dir, ALICE)
-    async with opened(settings) as (runner, http):
-        gate = Gate(monkeypatch, served_files.shutil, "copyfile", after=after)
-        caller: Any = SimpleNamespace(headers={"x-hunyuan-visitor": ALICE})
-        asked = asyncio.ensure_future(ApiCalls(runner).result(caller, stored.id))
-        await gate.is_reached()
-        await delete(http, stored.id)
-        gate.open()
-        with pytest.raises((HunyuanUIError, OSError)):
-            await asked
-        assert files(cache) == []
-
-
 async def test_whatever_runs_beside_a_delete_leaves_nothing(settings: Settings, cache: Path) -> None:
     stored = [put_video(settings.data_dir, ALICE) for _ in range(30)]
     caller: Any = SimpleNamespace(headers={"x-hunyuan-visitor": ALICE})
@@ -309,17 +290,6 @@ async def test_whatever_runs_beside_a_delete_leaves_nothing(settings: Settings, 
             assert not any(isinstance(error, AssertionError) for error in ended), ended
             assert of(video.id, settings.data_dir) == []
             assert files(cache) == []
-
-
-async def test_a_copy_of_an_earlier_run_goes_with_its_video(settings: Settings, cache: Path) -> None:
-    stored = put_video(settings.data_dir, ALICE)
-    caller: Any = SimpleNamespace(headers={"x-hunyuan-visitor": ALICE})
-    async with opened(settings) as (runner, _):
-        await ApiCalls(runner).result(caller, stored.id)
-    assert len(files(cache)) == 1
-    async with opened(settings) as (_, http):
-        await delete(http, stored.id)
-    assert files(cache) == []
 
 
 @pytest.mark.parametrize("left", [".mp4", ".webp", ".json", ".unreadable", ".mp4.part"])

@@ -1,27 +1,15 @@
 from __future__ import annotations
 
-import os
-import time
-from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from hunyuan_ui.errors import MediaError, StorageError
-from hunyuan_ui.job import JobStatus, new_id
-from hunyuan_ui.ui.served_files import KEPT_S, drop_copies, served_copy
+from hunyuan_ui.job import JobStatus
+from hunyuan_ui.ui.served_files import named_by, served_path
 from tests.stored_jobs import job
 
-DONE = job(status=JobStatus.DONE, sha256=sha256(b"a video").hexdigest())
-
-
-def wanted() -> bool:
-    return True
-
-
-def files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+DONE = job(id="1d" * 16, status=JobStatus.DONE, sha256="0" * 64, prompt="a heron")
+CODE = "c0" * 16
 
 
 @pytest.fixture(autouse=True)
@@ -30,79 +18,34 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.fixture
-def video(tmp_path: Path) -> Path:
-    path = tmp_path / "video.mp4"
-    path.write_bytes(b"a video")
-    return path
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_the_path_of_a_video_leads_back_to_it_and_no_file_is_made(cache: Path, suffix: str) -> None:
+    path = Path(served_path(DONE, CODE, suffix))
+    assert path.parent.parent == cache
+    assert path.suffix == suffix
+    assert "heron" not in str(path)
+    assert named_by(str(path)) == (DONE.id, CODE)
+    assert not cache.exists()
 
 
-def test_a_video_is_copied_once_under_a_name_that_tells_nothing(cache: Path, video: Path) -> None:
-    copy = Path(served_copy(DONE, video, wanted))
-    assert copy.read_bytes() == b"a video"
-    assert copy.parent.parent == cache
-    assert len(copy.parent.name) == 64
-    assert DONE.id not in str(copy)
-    assert served_copy(DONE, video, wanted) == str(copy)
-    assert files(cache) == [copy]
+@pytest.mark.parametrize("folder", ["", "/", "/var/tmp/other/gradio/", "C:\\Users\\ann\\gradio\\", "line\nbreak/"])
+def test_the_folder_of_another_process_may_lie_elsewhere(folder: str) -> None:
+    mark = "\\" if "\\" in folder else "/"
+    assert named_by(f"{folder}{DONE.id}{CODE}{mark}fox.mp4") == (DONE.id, CODE)
 
 
-@pytest.mark.parametrize("is_there", [True, False])
-def test_a_deleted_video_lives_on_in_no_copy(cache: Path, video: Path, tmp_path: Path, is_there: bool) -> None:
-    served_copy(DONE, video, wanted)
-    other = tmp_path / "other.mp4"
-    other.write_bytes(b"another's video of the same size and seed")
-    kept = Path(served_copy(replace(DONE, id=new_id()), other, wanted))
-    if not is_there:
-        video.unlink()
-    for _ in range(2):
-        drop_copies(DONE)
-        assert files(cache) == [kept]
-
-
-def test_a_video_that_is_deleted_while_it_is_copied_leaves_no_copy(cache: Path, video: Path) -> None:
-    def deleted_meanwhile() -> bool:
-        assert len(files(cache)) == 1
-        return False
-
-    with pytest.raises(MediaError, match="video_missing"):
-        served_copy(DONE, video, deleted_meanwhile)
-    assert files(cache) == []
-
-
-def test_a_ledger_that_cannot_say_whether_a_video_is_wanted_leaves_no_copy(cache: Path, video: Path) -> None:
-    def unreadable() -> bool:
-        raise StorageError("ledger_busy")
-
-    with pytest.raises(StorageError):
-        served_copy(DONE, video, unreadable)
-    assert files(cache) == []
-
-
-def test_a_copy_that_cannot_be_written_leaves_nothing(
-    cache: Path, video: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_source: Path, part: Path) -> None:
-        part.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("hunyuan_ui.ui.served_files.shutil.copyfile", full)
-    with pytest.raises(OSError, match="No space"):
-        served_copy(DONE, video, wanted)
-    assert files(cache) == []
-
-
-def test_copies_that_nobody_was_shown_for_a_day_are_removed(cache: Path, video: Path, tmp_path: Path) -> None:
-    old, used = Path(served_copy(DONE, video, wanted)), tmp_path / "used.mp4"
-    used.write_bytes(b"another video")
-    shown = Path(served_copy(DONE, used, wanted))
-    foreign = cache / "theirs" / "other.mp4"
-    foreign.parent.mkdir()
-    foreign.write_bytes(b"of another program")
-    for path in (old, shown, foreign):
-        os.utime(path, (0, time.time() - KEPT_S - 60))
-    served_copy(DONE, used, wanted)
-    new = tmp_path / "new.mp4"
-    new.write_bytes(b"a third video")
-    served_copy(DONE, new, wanted)
-    assert (old.exists(), shown.exists(), foreign.exists()) == (False, True, True)
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/tmp/{DONE.id}/fox.mp4",
+        f"/tmp/{DONE.id}{CODE}",
+        f"/tmp/{DONE.id}{CODE}0/fox.mp4",
+        f"/tmp/0{DONE.id}{CODE}/fox.mp4",
+        f"/tmp/{DONE.id}{CODE}/in/fox.mp4",
+        f"/tmp/{DONE.id}{CODE.upper()}X/fox.mp4",
+        "data/ledger.sqlite3",
+        "",
+    ],
+)
+def test_any_other_path_leads_to_none(path: str) -> None:
+    assert named_by(path) == ("", "")

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -14,7 +15,7 @@ from hunyuan_ui import media
 from hunyuan_ui.job import JobStatus, Visitor
 from hunyuan_ui.media import check_mp4
 from hunyuan_ui.settings import Settings
-from hunyuan_ui.ui.served_files import served_copy
+from hunyuan_ui.ui.served_files import served_path
 from tests.shelves import put_video
 from tests.stored_jobs import in_status, open_book
 from tests.tags import settings_of
@@ -159,20 +160,25 @@ async def test_a_deleted_video_is_gone_with_all_its_files_and_exports(shelf: She
     assert (await shelf.ask(f"videos/{video['id']}", method="DELETE")).status_code == 404
 
 
-async def test_a_deleted_video_is_served_by_nobody_not_even_gradio(
-    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache = tmp_path / "cache"
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(cache))
+async def test_a_video_is_served_where_gradio_names_it_and_nobody_serves_a_deleted_one(shelf: Shelf) -> None:
     video, other, *_ = await shelf.listed()
     whose = Visitor.from_token(ALICE)
     jobs = [(await shelf.runner.videos.one(one["id"], whose)) for one in (video, other)]
-    served = [Path(served_copy(job, await shelf.runner.videos.video(job), lambda: True)) for job in jobs]
-    assert sorted(cache.rglob("*.mp4")) == sorted(served)
+    paths = [served_path(job, shelf.runner.videos.signature(job), ".mp4") for job in jobs]
+
+    async def ask(path: str, **headers: str) -> httpx.Response:
+        return await shelf.http.get(f"/gradio_api/file={path}", headers=headers)
+
+    whole = await ask(paths[0])
+    assert whole.content[4:8] == b"ftyp"
+    assert "cross-origin-resource-policy" not in whole.headers  # in public other pages may show it
+    part = await ask(f"/elsewhere{paths[0]}", Range="bytes=4-7")
+    assert (part.status_code, part.content) == (206, b"ftyp")
+    assert (await ask(paths[0].replace(jobs[0].id, jobs[1].id))).status_code == 404
+    assert (await ask(str(shelf.runner.settings.data_dir / "videos" / f"{jobs[0].id}.mp4"))).status_code == 404
     assert (await shelf.ask(f"videos/{video['id']}", BOB, "DELETE")).status_code == 404
-    assert served[0].exists()
     assert (await shelf.ask(f"videos/{video['id']}", method="DELETE")).status_code == 200
-    assert list(cache.rglob("*.mp4")) == served[1:]
+    assert [(await ask(path)).status_code for path in paths] == [404, 200]
 
 
 async def test_a_download_under_way_ends_whole_although_the_video_is_deleted(settings: Settings) -> None:
