@@ -29,6 +29,7 @@ from hunyuan_ui.ui.page import build_page, launch_options
 from hunyuan_ui.ui.request_filter import faults, hang_doors
 from hunyuan_ui.ui.routes import build_routes
 from hunyuan_ui.ui.served_files import served_folders
+from hunyuan_ui.ui.shared_answers import build_answer_routes
 from hunyuan_ui.words import words
 
 END_WITHIN_S: Final = 10.0  # a container is killed soon after
@@ -73,7 +74,7 @@ def main() -> None:
     say(*describe(settings, spent_today_usd=spending.spent_today_usd, spent_total_usd=spending.spent_total_usd))
     listen_on(settings.server_name)
     filters = [Middleware(PageCompression), Middleware(AssetMemory)]
-    app = {"lifespan": lifespan, "routes": routes, "middleware": filters}
+    app = {"lifespan": lifespan, "routes": [*routes, *build_answer_routes(runner)], "middleware": filters}
     demo.launch(app_kwargs=app, prevent_thread_lock=True, quiet=True, **launch_options(settings))
     say(*addresses(str(demo.local_url), demo.share_url, mcp_error=demo.mcp_error))
     # A wait without a time limit keeps Windows from seeing Ctrl+C.

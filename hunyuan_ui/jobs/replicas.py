@@ -20,6 +20,7 @@ from hunyuan_ui.jobs.polling import WARMING, LiveJob
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.jobs.shared_access import SharedGrants, SharedTries
+from hunyuan_ui.jobs.shared_calls import SharedCalls
 from hunyuan_ui.jobs.shared_lists import SharedLists
 from hunyuan_ui.ledger.shared import Pause, Seen, SharedLedger, Wish
 
@@ -76,6 +77,7 @@ class Replicas:
         self.tries = SharedTries(ledger, services)
         self.grants = SharedGrants(ledger, services)
         self.lists = SharedLists(ledger, services)
+        self.calls = SharedCalls(ledger.calls, services.reads)
         self._board = Board({}, -math.inf)
         self._reading = asyncio.Lock()
         self._beat_at = -math.inf  # time.monotonic()

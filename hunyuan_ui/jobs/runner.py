@@ -51,6 +51,7 @@ class JobRunner:
         self._dispatcher = Dispatcher(settings, services)
         self.payers = self._limits.payers
         self._replicas = _replicas_of(services, self._dispatcher)
+        self.calls = None if self._replicas is None else self._replicas.calls
         tries = Tries(book=None if self._replicas is None else self._replicas.tries)
         self.access = AccessCode(settings.access_code, tries)
         self.keys = VisitorKeys(services.keys, services.hosted.client, tries, self._dispatcher.wake)

@@ -142,8 +142,8 @@ class PostgresDatabase:
             finally:
                 self._readers.putconn(connection)
 
-    def run(self, statement: str, values: Values = (), /) -> None:
-        """Run one statement by itself, which waits for none of the ledger's transactions.
+    def run(self, statement: str, values: Values = (), /) -> list[Any]:
+        """Run one statement by itself, which waits for none of the ledger's transactions; return its rows.
 
         Raises:
             StorageError: The server cannot be reached, or does not take it.
@@ -152,7 +152,8 @@ class PostgresDatabase:
             with self._tried():
                 connection = self._reader("SELECT 1")
             try:
-                _Connection(connection).execute(statement, values)
+                cursor = connection.execute(_translated(statement), values)
+                return cursor.fetchall() if cursor.description else []
             finally:
                 self._readers.putconn(connection)
 

@@ -118,6 +118,15 @@ MIGRATIONS: Final = (
             "CREATE TABLE pauses (payer TEXT PRIMARY KEY, until FLOAT8 NOT NULL, problem TEXT, at FLOAT8 NOT NULL)",
         ),
     ),
+    Migration(
+        "calls",
+        (),
+        (
+            "CREATE TABLE calls (id TEXT PRIMARY KEY, session TEXT NOT NULL, worker TEXT NOT NULL,"
+            " begun_at FLOAT8 NOT NULL, ended_at FLOAT8, answer TEXT)",
+            "CREATE INDEX calls_by_session ON calls (session)",
+        ),
+    ),
 )
 _RECORD: Final = (
     "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at REAL) STRICT"

@@ -13,13 +13,12 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import ACTIVE, DAY_S, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Place
+from hunyuan_ui.ledger.calls import NOW, CallBook
 from hunyuan_ui.ledger.ledger import Columns, Ledger
 from hunyuan_ui.ledger.postgres import PostgresDatabase
 from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, UNSETTLED, problem_text, to_job
 from hunyuan_ui.ledger.store import Replica, TakenOverError
 
-# Leases are by the server's clock alone, because those of the processes' machines may differ.
-NOW: Final = "extract(epoch FROM clock_timestamp())::float8"
 _ACTIVE: Final = f"{UNSETTLED} AND status <> 'unknown'"
 _BEAT: Final = (
     f"INSERT INTO workers (id, name, started_at, since, seen_at) VALUES (:id, :name, {NOW}, {NOW}, {NOW})"
@@ -140,6 +139,7 @@ class SharedLedger(Ledger):
         self._name = place.name
         self._lease_s = lease_s
         self.process = place.process
+        self.calls = CallBook(database, place.process)
         self._own = {"worker": self.process, "shown": None, "takes_place": True}
         self._is_own = f"AND worker = '{self.process}'"
         flying = f"SELECT 1 FROM jobs AS other WHERE other.{UNSETTLED} AND other.status NOT IN ('queued', 'unknown')"

@@ -20,6 +20,7 @@ from hunyuan_ui.ui.link_preview import describe_links
 from hunyuan_ui.ui.owner import OWNER_EVENTS, OwnerEvents, build_owner
 from hunyuan_ui.ui.payment import build_pay
 from hunyuan_ui.ui.request_filter import MOST_FILE_BYTES
+from hunyuan_ui.ui.shared_answers import share_answers
 from hunyuan_ui.ui.text import label, translations
 from hunyuan_ui.ui.theme import build_theme
 from hunyuan_ui.ui.views import Gallery, build_gallery, head_of
@@ -80,6 +81,8 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
         declare_api(runner)
     # Otherwise POST /gradio_api/run/<name> would pass by the queue and its limits (docs/facts/gradio6.md 0, row 7).
     demo.queue(api_open=False, default_concurrency_limit=None, max_size=MOST_WAITING)
+    if runner.calls is not None:
+        share_answers(cast("Any", demo)._queue, runner.calls)
     return demo
 
 

@@ -1,0 +1,121 @@
+"""SharedCalls: answers to calls of the API, brought to whichever process is asked for them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import suppress
+from typing import Any, Final
+
+from hunyuan_ui import log
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.jobs.ledger_thread import LedgerThread
+from hunyuan_ui.ledger.calls import KEPT_S, Answer, CallBook
+
+LOOK_S: Final = 0.2  # between two looks for answers of other processes, while somebody waits here
+PULSE_S: Final = 1.0  # so often somebody who waits is heard from
+RETRY_S: Final = 1.0
+
+
+class SharedCalls:
+    """The calls of this process and those that are waited for here.
+
+    Args:
+        book: Of all processes.
+        reads: The thread that asks the server; calls that it is given run in their order.
+    """
+
+    def __init__(self, book: CallBook, reads: LedgerThread) -> None:
+        self._book = book
+        self._reads = reads
+        self._waiting: set[tuple[str, asyncio.Event]] = set()
+        self._looking: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def begin(self, call_id: str, session: str) -> None:
+        """Let every process know of a call before its caller does; see `CallBook.begin`.
+
+        Raises:
+            StorageError: The server cannot be reached, so that no other process could answer.
+        """
+        await self._reads(self._book.begin, call_id, session)
+
+    def end(self, call_id: str, session: str, text: str) -> None:
+        """Let whoever waits have the answer, at whichever process."""
+        self._later(self._end(call_id, session, text))
+
+    def forget(self, key: str) -> None:
+        """Drop the calls of an id or a session: nobody waits for them any more."""
+        self._later(self._forget(key))
+
+    async def answers(self, key: str, linger_s: float = 0.0) -> AsyncGenerator[Answer | None]:
+        """Yield the answers to an id or a session until none is under way, and None while there is nothing to tell.
+
+        While the server is away nothing is told; what ended meanwhile is there when it is back.
+
+        Args:
+            key: An id or a session.
+            linger_s: How long after the last answer another call of the session may begin.
+        """
+        waiting = (key, asyncio.Event())
+        self._waiting.add(waiting)
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(), name="answers of other processes")
+        until = -math.inf  # time.monotonic()
+        try:
+            while True:
+                waiting[1].clear()
+                try:
+                    taken, under_way = await self._reads(self._book.take, key)
+                except StorageError:
+                    taken, under_way = [], 1
+                for answer in taken:
+                    yield answer
+                    until = time.monotonic() + linger_s
+                left_s = PULSE_S if under_way else until - time.monotonic()
+                if left_s <= 0:
+                    return
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(waiting[1].wait(), min(left_s, PULSE_S))
+                yield None
+        finally:
+            self._waiting.discard(waiting)
+
+    # inside
+
+    def _later(self, change: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(change)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _end(self, call_id: str, session: str, text: str) -> None:
+        for _ in range(round(KEPT_S / RETRY_S)):
+            try:
+                await self._reads(self._book.end, call_id, text)
+            except StorageError as error:
+                if error.code == "stopping":
+                    return
+                await asyncio.sleep(RETRY_S)
+                continue
+            self._wake({call_id, session})
+            return
+        log.trouble("call.answer_lost")
+
+    async def _forget(self, key: str) -> None:
+        with suppress(StorageError):
+            await self._reads(self._book.forget, key)
+
+    async def _look(self) -> None:
+        while self._waiting:
+            try:
+                self._wake(await self._reads(self._book.ended, [key for key, _ in self._waiting]))
+            except StorageError:
+                await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(LOOK_S)
+
+    def _wake(self, keys: set[str]) -> None:
+        for key, changed in self._waiting:
+            if key in keys:
+                changed.set()

@@ -1,0 +1,76 @@
+"""CallBook: what each call of the API came to, for whichever process is asked for it (docs/facts/scale.md 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from hunyuan_ui.ledger.postgres import PostgresDatabase
+
+KEPT_S: Final = 300.0  # an answer that nobody comes for
+LONGEST_S: Final = 86_400.0  # nobody waits for a call that long
+
+NOW: Final = "extract(epoch FROM clock_timestamp())::float8"  # the server's clock alone: those of machines may differ
+_IS_LOST: Final = "worker <> :process AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = calls.worker)"
+_HAS_ENDED: Final = f"(answer IS NOT NULL OR {_IS_LOST})"
+_OF_KEY: Final = "(id = :key OR session = :key)"
+_BEGIN: Final = (
+    f"WITH old AS (DELETE FROM calls WHERE coalesce(ended_at, begun_at + {LONGEST_S - KEPT_S}) < {NOW} - {KEPT_S})"
+    f" INSERT INTO calls VALUES (:id, :session, :process, {NOW}) ON CONFLICT DO NOTHING"
+)
+_TAKE: Final = (
+    f"WITH taken AS (DELETE FROM calls WHERE {_OF_KEY} AND {_HAS_ENDED} RETURNING id, answer)"
+    f" SELECT (SELECT count(*) FROM calls WHERE {_OF_KEY}) - (SELECT count(*) FROM taken),"
+    " (SELECT coalesce(json_agg(json_build_array(id, answer)), '[]'::json) FROM taken)"
+)
+
+
+class Answer(NamedTuple):
+    """What a call came to; the text is None where the process that had it has died before."""
+
+    call_id: str
+    text: str | None
+
+
+class CallBook:
+    """The calls of all processes that share a database; thread-safe, and waits for no writer of the ledger.
+
+    Each method raises a StorageError where the server cannot be reached.
+
+    Args:
+        database: On a server.
+        process: Id of this process.
+    """
+
+    def __init__(self, database: PostgresDatabase, process: str) -> None:
+        self._database = database
+        self._process = process
+
+    def begin(self, call_id: str, session: str) -> None:
+        """Let every process know of a call of this one, and forget those that nobody came for.
+
+        Args:
+            call_id: Of the call.
+            session: Under which its answer may be asked for as well.
+        """
+        self._database.run(_BEGIN, {"id": call_id, "session": session, "process": self._process})
+
+    def end(self, call_id: str, text: str) -> None:
+        """Record what a call came to, unless it has ended or is not waited for any more."""
+        statement = f"UPDATE calls SET answer = :text, ended_at = {NOW} WHERE id = :id AND answer IS NULL"
+        self._database.run(statement, {"id": call_id, "text": text})
+
+    def ended(self, keys: Sequence[str]) -> set[str]:
+        """Return those of some ids and sessions for which `take` would return something."""
+        statement = f"SELECT id, session FROM calls WHERE (id = ANY(:keys) OR session = ANY(:keys)) AND {_HAS_ENDED}"
+        rows = self._database.run(statement, {"keys": list(keys), "process": self._process})
+        return {key for row in rows for key in row}
+
+    def take(self, key: str) -> tuple[list[Answer], int]:
+        """Return the answers to an id or a session, which are then forgotten, and how many are still under way."""
+        ((under_way, taken),) = self._database.run(_TAKE, {"key": key, "process": self._process})
+        return [Answer(*pair) for pair in taken], under_way
+
+    def forget(self, key: str) -> None:
+        """Drop the calls of an id or a session: nobody waits for them any more."""
+        self._database.run(f"DELETE FROM calls WHERE {_OF_KEY}", {"key": key})

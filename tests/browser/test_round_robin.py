@@ -1,0 +1,126 @@
+"""A person at two pages behind an nginx that gives each request to the next of them, and does not notice."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Response, expect
+
+from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
+from tests.browser.steps import generate_short
+from tests.browser.test_watching import PLAYS
+from tests.bucket_server import BucketServer
+from tests.nginx import needs_nginx
+from tests.postgres_server import PostgresServer
+from tests.scale.fleet import Fleet, fleet
+
+pytestmark = needs_nginx
+
+DONE_WITHIN_MS = 60_000
+Refusals = list[tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[PaidEndpoint]:
+    with paid_endpoint(seconds=1.0, credits=1000.0) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def pages(
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_server: PostgresServer,
+    bucket_server: BucketServer,
+    service: PaidEndpoint,
+) -> Iterator[Fleet]:
+    bucket_server.begin()
+    folder = tmp_path_factory.mktemp("fleet")
+    with fleet(folder, postgres_server, bucket_server, service, **bucket_server.environment) as running:
+        yield running
+
+
+@pytest.fixture
+def refused() -> Refusals:
+    return []
+
+
+@pytest.fixture
+def visitor(context: BrowserContext, refused: Refusals) -> BrowserContext:
+    def look(answer: Response) -> None:
+        # A click is asked about before it has arrived.
+        if answer.status >= 400 and not answer.url.endswith("?within_s=1"):
+            refused.append((answer.status, answer.url))
+
+    context.on("response", look)
+    return context
+
+
+def visit(visitor: BrowserContext, pages: Fleet) -> Page:
+    page = visitor.new_page()
+    page.goto(pages.url)
+    expect(page.locator("#generate")).to_be_enabled()
+    return page
+
+
+def is_made(page: Page, prompt: str) -> None:
+    expect(page.locator(".result .prompt")).to_have_text(prompt, timeout=DONE_WITHIN_MS)
+    page.wait_for_function(PLAYS)
+
+
+def until(condition: Callable[[], object]) -> None:
+    give_up_at = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+
+
+def cards(page: Page) -> int:
+    return page.locator(".posters li:visible .tile-button").count()
+
+
+def test_a_video_is_made_watched_played_and_kept_whichever_page_answers(
+    visitor: BrowserContext, pages: Fleet, service: PaidEndpoint, refused: Refusals
+) -> None:
+    prompt = "A paper boat that no page calls its own."
+    first = visit(visitor, pages)
+    with service.rendering():
+        generate_short(first, prompt)
+        expect(first.locator(".under-way")).to_be_visible()
+        until(lambda: service.posts[prompt])
+        second = visit(visitor, pages)
+        expect(second.locator(".under-way")).to_be_visible()
+        first.reload()
+        expect(first.locator(".under-way")).to_be_visible()
+    for page in (first, second):
+        is_made(page, prompt)
+    until(lambda: cards(first) == 1)
+    first.reload()
+    is_made(first, prompt)
+    assert service.posts[prompt] == 1
+    assert refused == []
+    for part in ("POST /gradio_api/run/", "GET /gradio_api/hunyuan/jobs", "GET /gradio_api/hunyuan/videos"):
+        assert len({page for page, request in pages.answered if part in request}) == 2, part
+
+
+def test_who_watches_does_not_notice_that_the_page_with_the_video_is_killed(
+    visitor: BrowserContext, pages: Fleet, service: PaidEndpoint
+) -> None:
+    prompt = "A paper boat whose page is unplugged."
+    page = visit(visitor, pages)
+    before = [len(app.events("job.running")) for app in pages.apps]
+    with service.rendering():
+        generate_short(page, prompt)
+        expect(page.locator(".under-way")).to_be_visible()
+
+        def having() -> list[int]:
+            return [n for n, app in enumerate(pages.apps) if len(app.events("job.running")) > before[n]]
+
+        until(having)
+        pages.apps[having()[0]].process.send_signal(signal.SIGKILL)
+        page.wait_for_timeout(3_000)
+        expect(page.locator(".under-way")).to_be_visible()
+    is_made(page, prompt)
+    assert service.posts[prompt] == 1

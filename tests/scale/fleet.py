@@ -1,0 +1,76 @@
+"""Two real pages on one database and one bucket, behind a real nginx that gives each request to the next of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.app_process import RunningApp, running_app
+from tests.browser.paid_endpoint import PaidEndpoint
+from tests.bucket_server import BucketServer
+from tests.nginx import nginx
+from tests.postgres_server import PostgresServer
+
+ROUND_ROBIN = "upstream pages {{ {servers} }} log_format whom '$upstream_addr $request';"
+INSIDE = """
+access_log {log} whom;
+client_max_body_size 3m;
+location / {{
+  proxy_pass http://pages;
+  proxy_http_version 1.1;
+  proxy_set_header Host $http_host;
+  proxy_set_header X-Forwarded-Proto $scheme;
+  proxy_set_header X-Forwarded-For $remote_addr;
+}}
+"""
+
+
+@dataclass
+class Fleet:
+    """What runs: its address, with a slash at the end, the pages behind it, and who answered what."""
+
+    url: str
+    apps: list[RunningApp]
+    log: Path
+
+    @property
+    def answered(self) -> list[tuple[str, str]]:
+        """The page that answered each request so far, by its address, and the request's first line."""
+        lines = self.log.read_text("utf-8").splitlines()
+        return [(line.split(" ", 1)[0], line.split(" ", 1)[1]) for line in lines]
+
+
+@contextmanager
+def fleet(
+    folder: Path, postgres: PostgresServer, bucket: BucketServer, service: PaidEndpoint | None = None, **settings: str
+) -> Iterator[Fleet]:
+    """Run two public pages with data folders of their own, and an nginx without stickiness.
+
+    Args:
+        folder: For all of their files.
+        postgres: Of the test process.
+        bucket: Of the test.
+        service: Whom they pay; previews where there is none.
+        settings: Further variables.
+    """
+    shared = {
+        "HUNYUAN_UI_DATABASE_URL": postgres.url(folder),
+        "HUNYUAN_UI_VIDEOS_URL": bucket.url,
+        "HUNYUAN_UI_DAILY_LIMIT_USD": "1000",
+        "HUNYUAN_UI_VISITOR_DAILY_VIDEOS": "100",
+        **(service.settings if service else {}),
+        **settings,
+    }
+    with ExitStack() as stack:
+        folders = [folder / name for name in ("one", "two")]
+        for own in folders:
+            own.mkdir()
+        script = "tests/public_app.py"
+        apps = [stack.enter_context(running_app(own, script=script, **shared)) for own in folders]
+        servers = " ".join(f"server 127.0.0.1:{app.port};" for app in apps)
+        log = folder / "answered.log"
+        inside = INSIDE.format(log=log)
+        url = stack.enter_context(nginx(folder / "nginx", inside, before=ROUND_ROBIN.format(servers=servers)))
+        yield Fleet(f"{url}/", apps, log)
