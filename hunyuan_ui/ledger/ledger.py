@@ -73,10 +73,13 @@ class Ledger(LedgerStore):
             check(job, replace(counted, waiting_on_key=self._waiting_on(key_mark)))
             stamp = self.now()
             stored = replace(job, created_at=stamp, updated_at=stamp)
-            self._connection.execute(_INSERT, to_row(stored))
+            row = {**to_row(stored), **self._own}
             if list_id is not None:
-                self._set(job.id, {"list_id": list_id})
-            self._take([job.id], key_mark)
+                row["list_id"] = list_id
+            if key_mark and self.is_shared:
+                row["key_mark"] = key_mark
+            places = ", ".join(f":{column}" for column in row)
+            self._connection.execute(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({places})", row)
         return stored, True
 
     def join_list(self, list_id: str, job_ids: Iterable[str]) -> None:
@@ -452,13 +455,14 @@ class Ledger(LedgerStore):
                 known = self._find(job_id)
                 columns = {} if known is None else columns(known)
             values = {"status": to.value, "updated_at": self.now(), **columns}
-            has_moved = self._set(job_id, values, and_where=f"AND status IN ('{places}') {and_where}")
-            return self._find(job_id) if has_moved else None
+            return self._set(job_id, values, and_where=f"AND status IN ('{places}') {and_where}")
 
-    def _set(self, job_id: str, values: Mapping[str, Any], *, and_where: str = "") -> bool:
+    def _set(self, job_id: str, values: Mapping[str, Any], *, and_where: str = "") -> Job | None:
+        """Change a row and return it; None where the condition does not hold."""
         sets = ", ".join([f"{column} = :{column}" for column in values])
-        statement = f"UPDATE jobs SET {sets} WHERE id = :job_id {and_where}"
-        return self._connection.execute(statement, {**values, "job_id": job_id}).rowcount == 1
+        statement = f"UPDATE jobs SET {sets} WHERE id = :job_id {and_where} RETURNING {SELECTED}"
+        rows = self._connection.execute(statement, {**values, "job_id": job_id}).fetchall()
+        return to_job(rows[0]) if rows else None
 
 
 def _is_of_another(connection: Connection, job_id: str, request_id: str) -> bool:

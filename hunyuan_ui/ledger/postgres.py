@@ -40,7 +40,8 @@ _LOCKED: Final = f"SELECT pg_advisory_xact_lock({_LOCK}, hashtext(current_schema
 # not survive a pooler between here and there.
 _BEGIN: Final = (
     f"BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s';"
-    f" SET LOCAL idle_in_transaction_session_timeout = '{LET_GO_S:g}s'; {_LOCKED}"
+    f" SET LOCAL idle_in_transaction_session_timeout = '{LET_GO_S:g}s'; {_LOCKED};"
+    " SELECT coalesce(max(updated_at), 0.0) FROM jobs"
 )
 _BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # A machine that lost its power closes no connection, and would hold its locks for the system's two hours.
@@ -87,6 +88,7 @@ class PostgresDatabase:
     """
 
     can_be_away = True
+    newest = 0.0  # stored time when the last transaction began, UTC seconds
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
@@ -191,14 +193,21 @@ class PostgresDatabase:
     def _begin_writing(self) -> psycopg.Connection[TupleRow]:
         connection = self._writing()
         try:
-            connection.execute(_BEGIN.encode())
+            self._begin(connection)
         except psycopg.OperationalError:
             if not connection.broken:
                 connection.execute("ROLLBACK")
                 raise
             connection = self._writing()  # it broke while nobody used it
-            connection.execute(_BEGIN.encode())
+            self._begin(connection)
         return connection
+
+    def _begin(self, connection: psycopg.Connection[TupleRow]) -> None:
+        cursor = connection.execute(_BEGIN.encode())
+        while cursor.nextset():
+            pass
+        row = cursor.fetchone()
+        self.newest = 0.0 if row is None else float(row[0])
 
     def _writing(self) -> psycopg.Connection[TupleRow]:
         """Return the connection that writes, a new one where that is broken."""

@@ -353,14 +353,18 @@ class SharedLedger(Ledger):
 
     # inside
 
-    def _take(self, job_ids: Sequence[str], key_mark: str = "") -> None:
+    def _newest(self) -> float:
+        # Of what other processes have stored; this one's own is no later than its clock.
+        return self._server.newest
+
+    def _take(self, job_ids: Sequence[str]) -> None:
         for job_id in job_ids:
-            self._set(job_id, {**self._own, **({"key_mark": key_mark} if key_mark else {})})
+            self._set(job_id, self._own)
 
     def _waiting_on(self, key_mark: str) -> int:
         return self._connection.execute(_WAITING_ON, (key_mark,)).fetchone()[0] if key_mark else 0
 
-    def _set(self, job_id: str, values: Mapping[str, Any], *, and_where: str = "") -> bool:
+    def _set(self, job_id: str, values: Mapping[str, Any], *, and_where: str = "") -> Job | None:
         # What stands for a key is kept no longer than the job may wait on it.
         if values.get("status") in _ENDED:
             values = {**values, "key_mark": None}

@@ -170,14 +170,18 @@ class LedgerStore:
         with self._lock:
             with self._database.transaction(name) as self._connection:
                 yield
-                (newest,) = self._connection.execute(_NEWEST).fetchone()
+                newest = self._newest()
             self._changes += 1
             self._clock.hold(newest)
+
+    def _newest(self) -> float:
+        """Return the newest stored time, in a transaction that is about to be committed."""
+        return self._connection.execute(_NEWEST).fetchone()[0]
 
     def _reading(self) -> AbstractContextManager[Connection]:
         return self._database.reading()
 
-    def _take(self, job_ids: Sequence[str], key_mark: str = "") -> None:
+    def _take(self, job_ids: Sequence[str]) -> None:
         """Make jobs this process's, in the transaction that stores them."""
 
     def _waiting_on(self, key_mark: str) -> int:  # noqa: ARG002 - where there is one process, that knows it by itself

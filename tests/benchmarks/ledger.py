@@ -1,4 +1,4 @@
-"""Commits of the ledger, against sqlite3 alone doing the same commits with the same durability.
+"""Commits of the ledger, against sqlite3 or psycopg alone doing the same commits with the same durability.
 
 The same table, indexes, values and fsyncs; and what was spent is added up once in the transaction that stores a job,
 because a limit that is read anywhere else is none.
@@ -7,18 +7,22 @@ because a limit that is read anywhere else is none.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from hunyuan_ui.job import Job, JobStatus, new_id
-from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.ledger import Ledger, Place, open_ledger, open_shared
 from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, to_row
 from hunyuan_ui.limits import Totals
 from tests.benchmarks.clip import REQUEST, workspace
 from tests.benchmarks.table import Row, alternate, rate
+from tests.postgres_server import PostgresServer, programs
 
 JOBS = 50  # in one turn: short turns share what else the disk has to do
 COMMITS_A_JOB = 5
@@ -35,8 +39,32 @@ def measure(is_short: bool) -> list[Row]:
         ours, bare = alternate(turns, partial(_with_ledger, ledger, JOBS), partial(_with_sqlite, connection, JOBS))
         ledger.close()
         connection.close()
+    rows = [_row("ledger, durable commits", ours, bare)]
+    if (found := programs()) is not None:
+        ours, bare = _on_a_server(found, turns)
+        rows.append(_row("ledger in PostgreSQL, durable commits", ours, bare))
+    return rows
+
+
+def _row(what: str, ours_s: float, bare_s: float) -> Row:
     commits = JOBS * COMMITS_A_JOB
-    return [rate("ledger, durable commits", commits / ours, commits / bare, "/s", at_least=0.7)]
+    return rate(what, commits / ours_s, commits / bare_s, "/s", at_least=0.7)
+
+
+def _on_a_server(found: Path, turns: int) -> tuple[float, ...]:
+    """Do the same on a server whose commits wait for the disk, the bare way under the same lock."""
+    server = PostgresServer(found, is_durable=True)
+    try:
+        place = Place(new_id(), "bench", places=1000, one_each=False)
+        ledger = open_shared(server.url("ours"), place)
+        open_shared(server.url("bare"), place).close()
+        with psycopg.connect(server.url("bare"), autocommit=True) as connection:
+            pair = partial(_with_ledger, ledger, JOBS), partial(_with_psycopg, connection, JOBS)
+            seconds = alternate(turns, *pair)
+        ledger.close()
+        return seconds
+    finally:
+        server.close()
 
 
 def _pass(job: Job, totals: Totals) -> None:
@@ -77,29 +105,56 @@ def _bare(path: Path) -> sqlite3.Connection:
     return connection
 
 
+_SPENT = (
+    "SELECT sum(coalesce(cost_microusd, reserved_microusd)) FROM jobs"
+    " WHERE payer = 'owner' AND status NOT IN ('failed', 'cancelled')"
+)
+_STEPS = (
+    "status = 'submitting', updated_at = :at, sent_at = :at",
+    "status = 'running', updated_at = :at, request_id = :id",
+    "status = 'downloading', updated_at = :at, result_url = 'u', cost_microusd = 1460000, inference_s = 211.0",
+    "status = 'done', updated_at = :at, ended_at = :at, sha256 = :sha, notes = :notes",
+)
+_INSERT = f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join(':' + name for name in COLUMNS)})"
+
+
 def _with_sqlite(connection: sqlite3.Connection, count: int) -> float:
-    row: dict[str, Any] = to_row(_job())
-    spent = (
-        "SELECT sum(coalesce(cost_microusd, reserved_microusd)) FROM jobs"
-        " WHERE payer = 'owner' AND status NOT IN ('failed', 'cancelled')"
-    )
-    insert = f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join(':' + name for name in COLUMNS)})"
-    steps = (
-        "status = 'submitting', updated_at = :at, sent_at = :at",
-        "status = 'running', updated_at = :at, request_id = :id",
-        "status = 'downloading', updated_at = :at, result_url = 'u', cost_microusd = 1460000, inference_s = 211.0",
-        "status = 'done', updated_at = :at, ended_at = :at, sha256 = :sha, notes = :notes",
-    )
-    notes = json.dumps(_NOTES)
     began = time.perf_counter()
     for _ in range(count):
-        at = time.time()
-        values = {**row, "id": new_id(), "created_at": at, "updated_at": at}
+        values = _new_values()
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(spent).fetchone()
-        connection.execute(insert, values)
+        connection.execute(_SPENT).fetchone()
+        connection.execute(_INSERT, values)
+        connection.execute("COMMIT")
+        for step in _STEPS:
+            connection.execute(f"UPDATE jobs SET {step} WHERE id = :id", _step_values(values["id"]))
+    return time.perf_counter() - began
+
+
+def _with_psycopg(connection: psycopg.Connection[Any], count: int) -> float:
+    begin = "BEGIN; SELECT pg_advisory_xact_lock(1)"
+    insert, *steps = [
+        re.sub(r":(\w+)", r"%(\1)s", text)
+        for text in (_INSERT, *(f"UPDATE jobs SET {step} WHERE id = :id" for step in _STEPS))
+    ]
+    began = time.perf_counter()
+    for _ in range(count):
+        values = _new_values()
+        connection.execute(begin)
+        connection.execute(_SPENT.encode()).fetchone()
+        connection.execute(insert.encode(), values)
         connection.execute("COMMIT")
         for step in steps:
-            values = {"id": values["id"], "at": time.time(), "sha": "0" * 64, "notes": notes}
-            connection.execute(f"UPDATE jobs SET {step} WHERE id = :id", values)
+            connection.execute(begin)
+            connection.execute(step.encode(), _step_values(values["id"]))
+            connection.execute("COMMIT")
     return time.perf_counter() - began
+
+
+def _new_values() -> dict[str, Any]:
+    at = time.time()
+    return {**to_row(_job()), "id": new_id(), "created_at": at, "updated_at": at}
+
+
+def _step_values(job_id: str) -> dict[str, Any]:
+    return {"id": job_id, "at": time.time(), "sha": "0" * 64, "notes": json.dumps(_NOTES)}
