@@ -70,10 +70,11 @@ def _seen(folder: Path, url: str, jobs: int, watched_s: float) -> Seen:
             thread_count(pid),
             1000 * percentile(answers, 0.95),
             used / took_s,
-            _by_second(polls),
+            by_second(polls),
         )
 
 
-def _by_second(polls: list[float]) -> list[int]:
+def by_second(polls: list[float]) -> list[int]:
+    """Return how many polls there were in each second, given when each was."""
     counts = Counter(int(at - polls[0]) for at in polls) if polls else Counter({0: 0})
     return [counts[second] for second in range(max(1, max(counts)))]  # the last second is not a whole one

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from hunyuan_ui import media
 from hunyuan_ui.job import Job, JobStatus, Visitor
@@ -42,8 +46,7 @@ def fill(folder: Path, clip: Path, *, done: int = 0, running: int = 0, visitors:
     videos = folder / "videos"
     videos.mkdir(parents=True)
     rng = random.Random(7)
-    jobs = [_done(number, done, rng) for number in range(done)]
-    jobs += [_running(number, token_of(number % visitors)) for number in range(running)]
+    jobs = [_done(number, done, rng) for number in range(done)] + running_jobs(running, visitors)
     connection = open_ledger(folder).database.connection
     connection.execute("BEGIN")
     places = ", ".join(f":{name}" for name in COLUMNS)
@@ -52,6 +55,19 @@ def fill(folder: Path, clip: Path, *, done: int = 0, running: int = 0, visitors:
     connection.close()
     if done:
         _write_files(videos, clip, [job.id for job in jobs[:done]])
+
+
+def running_jobs(count: int, visitors: int) -> list[Job]:
+    """Return jobs at the service, under request ids that it keeps running."""
+    return [_running(number, token_of(number % visitors)) for number in range(count)]
+
+
+def insert(connection: psycopg.Connection[Any], jobs: Sequence[Job]) -> None:
+    """Store jobs that no process has in PostgreSQL, all at once."""
+    places = ", ".join(f"%({name})s" for name in COLUMNS)
+    statement = f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({places})".encode()
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(statement, list(map(to_row, jobs)))
 
 
 def _write_files(videos: Path, clip: Path, ids: list[str]) -> None:
