@@ -66,7 +66,7 @@ class PostgresServer:
         """Start the server, and wait until it answers."""
         options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", f"port={self.port}"]
         if not self._is_durable:
-            options += ["-c", "fsync=off"]
+            options += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
         command = [str(self._programs / "postgres"), "-D", str(self._data), *options]
         with (self._folder / "log").open("ab") as log:
             process = self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **_without_rights())

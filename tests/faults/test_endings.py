@@ -25,6 +25,7 @@ from tests.seen import seen
 from tests.videos import webm_bytes
 
 pytestmark = [pytest.mark.faults, pytest.mark.anyio]
+ON_BOTH = pytest.mark.usefixtures("database")  # where it is the ledger that decides
 NOT_FOUND = answer(404, {"error": "not found"})
 FAILED = answer(422, {"status": "FAILED", "error": "CUDA out of memory"})
 COMPLETED = answer(200, {"status": "COMPLETED"})
@@ -117,6 +118,7 @@ COSTS: dict[str, list[tuple[str, str, Reply]]] = {
 
 
 @pytest.mark.parametrize("name", COSTS)
+@ON_BOTH
 async def test_a_named_cost_is_counted_whatever_the_status_says(
     limited: JobRunner, service: PaidService, name: str
 ) -> None:
@@ -131,6 +133,7 @@ async def test_a_named_cost_is_counted_whatever_the_status_says(
 
 
 @pytest.mark.parametrize("cost", [0, 1e-9, 0.01, 1e8, 999.0])
+@ON_BOTH
 async def test_a_cost_that_cannot_be_meant_counts_as_the_estimate_until_the_owner_knows(
     limited: JobRunner, service: PaidService, cost: float
 ) -> None:
@@ -164,6 +167,7 @@ async def test_a_cost_that_cannot_be_meant_counts_as_the_estimate_until_the_owne
 
 
 @pytest.mark.parametrize(("said", "counted", "is_settled"), [(1.5, 1.5, True), (0.002, 0.002, True), (0, None, False)])
+@ON_BOTH
 async def test_the_history_puts_a_cost_right_that_cannot_be_meant(
     rig: Rig, service: PaidService, said: float, counted: float | None, is_settled: bool
 ) -> None:
@@ -189,6 +193,7 @@ def _row(path: str, cost: float) -> Reply:
 
 
 @pytest.mark.parametrize("status", [400, 402, 500, 503])
+@ON_BOTH
 async def test_a_refusal_with_a_cost_and_an_id_is_asked_about(rig: Rig, service: PaidService, status: int) -> None:
     taken: list[str] = []
 
@@ -215,6 +220,7 @@ class _Recorder(Wire):
         self.sent += data
 
 
+@ON_BOTH
 async def test_an_id_of_a_gateways_own_leaves_the_outcome_unknown(rig: Rig, service: PaidService) -> None:
     service.on("POST", SUBMIT_V2, [Reply(html(504, headers={REQUEST_ID_HEADER: "gateway-0001"}).act, bills=True)])
     async with rig.running() as runner:
@@ -225,6 +231,7 @@ async def test_an_id_of_a_gateways_own_leaves_the_outcome_unknown(rig: Rig, serv
 
 
 @pytest.mark.parametrize("same", ["one-and-the-same-id", "ONE-AND-THE-SAME-ID", "oneandthesameid"])
+@ON_BOTH
 async def test_a_request_id_of_another_job_shows_nobody_the_others_video(
     rig: Rig, service: PaidService, same: str
 ) -> None:
@@ -252,6 +259,7 @@ async def test_a_request_id_of_another_job_shows_nobody_the_others_video(
         assert (await runner.view(second.id, bob)).job.status is JobStatus.UNKNOWN
 
 
+@ON_BOTH
 async def test_a_lost_video_can_be_looked_for_again(rig: Rig, service: PaidService) -> None:
     gone = [answer(404)] * 500
     service.on("GET", FILE, gone)
@@ -272,6 +280,7 @@ async def test_a_lost_video_can_be_looked_for_again(rig: Rig, service: PaidServi
     oracle.check(rig.folder, service)
 
 
+@ON_BOTH
 async def test_an_expired_request_can_be_looked_for_again_until_its_seven_days_are_over(
     rig: Rig, service: PaidService
 ) -> None:
@@ -424,6 +433,7 @@ async def test_a_failing_download_gives_its_place_back(
     oracle.check(rig.folder, service)
 
 
+@ON_BOTH
 async def test_jobs_that_wait_for_their_visitors_key_hold_no_place(rig: Rig, service: PaidService) -> None:
     rig.settings = {"server_name": "0.0.0.0", "concurrency": 1}
     service.on("POST", SUBMIT_V2, answer(429, {"error": "later"}, headers={"Retry-After": "3600"}, bills=False))

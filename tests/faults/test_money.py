@@ -12,7 +12,7 @@ from tests.faults import oracle
 from tests.faults.rig import Rig, click, ended
 from tests.faults.service import COST_USD, PaidService
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.usefixtures("database")]
 
 LIMIT_USD = 5.0
 

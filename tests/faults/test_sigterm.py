@@ -105,6 +105,7 @@ async def test_row56_a_stop_waits_until_a_video_that_is_being_stored_is_stored(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("step", ["journey.accepted", "journey.downloading", "part_opened", "part_written"])
+@pytest.mark.usefixtures("database")
 async def test_row56_a_stop_waits_for_bytes_that_come_only_once(rig: Rig, service: PaidService, step: str) -> None:
     stop: list[asyncio.Task[None]] = []
 
@@ -124,6 +125,7 @@ async def test_row56_a_stop_waits_for_bytes_that_come_only_once(rig: Rig, servic
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("dialect", ["v2", "v1"])
+@pytest.mark.usefixtures("database")
 async def test_row56_a_stop_waits_for_the_claim_and_then_sends_nothing(
     rig: Rig, service: PaidService, dialect: Dialect
 ) -> None:
