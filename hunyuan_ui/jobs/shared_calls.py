@@ -15,6 +15,7 @@ from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.ledger.calls import KEPT_S, Answer, CallBook
 
 LOOK_S: Final = 0.2  # between two looks for answers of other processes, while somebody waits here
+UNASKED_S: Final = 10.0  # between two looks at one call that nothing was heard of: many may wait for the same
 PULSE_S: Final = 1.0  # so often somebody who waits is heard from
 RETRY_S: Final = 1.0
 
@@ -59,14 +60,15 @@ class SharedCalls:
             key: An id or a session.
             linger_s: How long after the last answer another call of the session may begin.
         """
-        waiting = (key, asyncio.Event())
+        changed = asyncio.Event()
+        waiting = (key, changed)
         self._waiting.add(waiting)
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="answers of other processes")
         until = -math.inf  # time.monotonic()
         try:
             while True:
-                waiting[1].clear()
+                changed.clear()
                 try:
                     taken, under_way = await self._reads(self._book.take, key)
                 except StorageError:
@@ -74,12 +76,13 @@ class SharedCalls:
                 for answer in taken:
                     yield answer
                     until = time.monotonic() + linger_s
-                left_s = PULSE_S if under_way else until - time.monotonic()
-                if left_s <= 0:
+                look_at = time.monotonic() + UNASKED_S if under_way else until
+                if look_at <= time.monotonic():
                     return
-                with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(waiting[1].wait(), min(left_s, PULSE_S))
-                yield None
+                while not changed.is_set() and (left_s := look_at - time.monotonic()) > 0:
+                    with suppress(asyncio.TimeoutError):
+                        await asyncio.wait_for(changed.wait(), min(left_s, PULSE_S))
+                    yield None
         finally:
             self._waiting.discard(waiting)
 

@@ -166,3 +166,23 @@ async def test_who_waits_is_heard_from_meanwhile(url: str, monkeypatch: pytest.M
         async with aclosing(other.calls.answers("call")) as told:
             assert [await anext(told) for _ in range(3)] == [None] * 3
         assert other.calls._waiting == set()
+
+
+async def test_many_who_wait_for_one_call_ask_the_server_together(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_calls, "PULSE_S", 0.02)
+    monkeypatch.setattr(shared_calls, "LOOK_S", 0.2)
+    async with two(url) as (one, other):
+        await one.calls.begin("call", "session")
+        asked, real = 0, other.reads._begin
+
+        def counted(*values: Any, **named: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            return real(*values, **named)
+
+        monkeypatch.setattr(other.reads, "_begin", counted)
+        waiting = [asyncio.create_task(other.heard("session")) for _ in range(50)]
+        await asyncio.sleep(1.0)
+        assert 50 <= asked < 50 + 10
+        one.calls.end("call", "session", "made")
+        assert [answers for task in waiting if (answers := await task)] == [[Answer("call", "made")]]
