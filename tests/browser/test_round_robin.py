@@ -36,9 +36,7 @@ def pages(
     bucket_server: BucketServer,
     service: PaidEndpoint,
 ) -> Iterator[Fleet]:
-    bucket_server.begin()
-    folder = tmp_path_factory.mktemp("fleet")
-    with fleet(folder, postgres_server, bucket_server, service, **bucket_server.environment) as running:
+    with fleet(tmp_path_factory.mktemp("fleet"), postgres_server, bucket_server, service) as running:
         yield running
 
 

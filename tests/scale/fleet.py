@@ -43,25 +43,23 @@ class Fleet:
 
 
 @contextmanager
-def fleet(
-    folder: Path, postgres: PostgresServer, bucket: BucketServer, service: PaidEndpoint | None = None, **settings: str
-) -> Iterator[Fleet]:
+def fleet(folder: Path, postgres: PostgresServer, bucket: BucketServer, service: PaidEndpoint) -> Iterator[Fleet]:
     """Run two public pages with data folders of their own, and an nginx without stickiness.
 
     Args:
         folder: For all of their files.
         postgres: Of the test process.
-        bucket: Of the test.
-        service: Whom they pay; previews where there is none.
-        settings: Further variables.
+        bucket: Of the test process; begins anew.
+        service: Whom they pay.
     """
+    bucket.begin()
     shared = {
         "HUNYUAN_UI_DATABASE_URL": postgres.url(folder),
         "HUNYUAN_UI_VIDEOS_URL": bucket.url,
         "HUNYUAN_UI_DAILY_LIMIT_USD": "1000",
         "HUNYUAN_UI_VISITOR_DAILY_VIDEOS": "100",
-        **(service.settings if service else {}),
-        **settings,
+        **bucket.environment,
+        **service.settings,
     }
     with ExitStack() as stack:
         folders = [folder / name for name in ("one", "two")]

@@ -121,7 +121,9 @@ def test_the_app_ends_with_status_2_and_no_password_anywhere(tmp_path: Path) -> 
 def test_nothing_of_it_is_loaded_where_no_database_is_named(tmp_path: Path) -> None:
     loaded = modules_of_an_import(tmp_path)
     assert "hunyuan_ui.ledger.sqlite" in loaded
-    assert not [name for name in loaded if name.startswith(("psycopg", "obstore", "hunyuan_ui.ledger.postgres"))]
+    assert not [name for name in loaded if name.startswith(("psycopg", "obstore"))]
+    shared = ("ledger.postgres", "ledger.shared", "ledger.calls", "ledger.lists", "jobs.replicas", "jobs.shared_calls")
+    assert not loaded & {f"hunyuan_ui.{name}" for name in shared}
 
 
 def test_the_logs_hide_the_password_however_it_is_written() -> None:
