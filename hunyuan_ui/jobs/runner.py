@@ -262,6 +262,7 @@ class JobRunner:
 
         Raises:
             AccessError: There is no such job for this visitor, or it is still under way.
+            StorageError: The ledger cannot be written; or a bucket cannot be reached, and nothing would remember it.
         """
         if (await self.view(job_id, visitor)).job.is_active:
             raise AccessError("still_under_way")
@@ -424,6 +425,9 @@ class JobRunner:
         return looked_for
 
     async def _delete(self, job_id: str) -> None:
+        if self.settings.forgets_spending:
+            # A row on a disk that is wiped would not remember that files in a bucket are still to be deleted.
+            await self._services.library.delete_elsewhere(job_id)
         # The row first: a file without a row would be adopted at the next start.
         await self._services.writes.soon(self._services.ledger.hide, job_id)
         await asyncio.to_thread(self._services.library.delete, job_id)

@@ -117,7 +117,9 @@ class Bucket:
                 retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=self._limits.answer_s)},
             )
         except (exceptions.BaseError, ValueError, OSError) as error:
-            raise SettingsError(VIDEOS_URL, _NO_KEYS if _said(error)[1] == _NO_KEYS else "bucket_url") from None
+            # The address was looked at before, so that the store's variables are what it does not understand.
+            code = _NO_KEYS if _said(error)[1] == _NO_KEYS else "bucket_variables"
+            raise SettingsError(VIDEOS_URL, code) from None
         self._loop = asyncio.new_event_loop()
         self._slots = asyncio.Semaphore(_AT_ONCE)
         threading.Thread(target=self._run, name="bucket", daemon=True).start()

@@ -118,6 +118,10 @@ class BucketLibrary(VideoLibrary):
         except StorageError as error:
             log.trouble("library.delete_waits", code=error.code)
 
+    async def delete_elsewhere(self, job_id: str) -> None:
+        """Remove the files of a video from the bucket, now or not at all."""
+        await self._bucket.ask(self._delete_there(job_id))
+
     # what is shown
 
     def video(self, job_id: str) -> Path:
@@ -241,8 +245,11 @@ class BucketLibrary(VideoLibrary):
 
     async def _finish_deletions(self) -> None:
         for job_id in sorted(self._to_delete):
-            await self._bucket.delete(*(job_id + suffix for suffix in (_POSTER, _SIDECAR, *BY_SUFFIX)))
+            await self._delete_there(job_id)
             self._to_delete.discard(job_id)
+
+    async def _delete_there(self, job_id: str) -> None:
+        await self._bucket.delete(*(job_id + suffix for suffix in (_POSTER, _SIDECAR, *BY_SUFFIX)))
 
     # files here
 

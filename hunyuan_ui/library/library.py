@@ -273,6 +273,13 @@ class VideoLibrary:
         self._path(job_id, ".webp").unlink(missing_ok=True)
         sync_folder(self.folder)
 
+    async def delete_elsewhere(self, job_id: str) -> None:
+        """Remove the files of a video from where they are kept, if that is not this machine, now or not at all.
+
+        Raises:
+            StorageError: That cannot be reached.
+        """
+
     def left_of(self, deleted: set[str]) -> set[str]:
         """Return which of these ids have a file of any kind here."""
         with suppress(OSError):

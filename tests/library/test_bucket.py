@@ -24,12 +24,14 @@ from hunyuan_ui.library.bucket import Bucket, BucketLimits, Digest
 from hunyuan_ui.library.bucket_library import BucketLibrary
 from hunyuan_ui.library.conversions import Export
 from hunyuan_ui.library.library import file_sha256
+from hunyuan_ui.settings import Secret
 from hunyuan_ui.words import words
 from tests.bucket_server import SECRET, BucketServer
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
 from tests.faults.rig import OWNER, Dialect, Rig, click, ended, next_job_works, until
 from tests.faults.service import PaidService, pictures, video_of
+from tests.postgres_server import PostgresServer
 from tests.seen import seen
 
 pytestmark = pytest.mark.anyio
@@ -362,6 +364,47 @@ async def test_a_deletion_that_was_broken_off_is_finished_at_the_next_start(rig:
     async with rig.running() as runner:
         assert bucket.files() == {}
         assert await runner.jobs(OWNER) == []
+
+
+async def test_a_deletion_that_waits_is_finished_although_the_disk_was_wiped(
+    rig: Rig, bucket: BucketServer, postgres_server: PostgresServer
+) -> None:
+    rig.url = Secret(postgres_server.url(rig.folder))
+    rig.settings |= {"storage": "wiped"}
+    async with rig.running() as runner:
+        job = await made(runner)
+        bucket.stop()
+        await runner.delete(job.id, OWNER)
+    shutil.rmtree(rig.folder)
+    bucket.start()
+    async with rig.running() as runner:
+        assert bucket.files() == {}
+        assert await runner.jobs(OWNER) == []
+
+
+@pytest.mark.parametrize("away", ["stopped", "refuses"])
+async def test_nothing_is_called_deleted_that_would_come_back_on_a_wiped_disk(
+    rig: Rig, bucket: BucketServer, away: str
+) -> None:
+    rig.settings |= {"storage": "wiped"}  # the ledger goes with it
+    async with rig.running() as runner:
+        job, other = await made(runner), await made(runner)
+        if away == "stopped":
+            bucket.stop()
+        else:
+            bucket.behave = lambda *_: ("403 Forbidden", b"<Error><Code>AccessDenied</Code></Error>")
+        with pytest.raises(StorageError, match="bucket_"):
+            await runner.delete(job.id, OWNER)
+        assert {kept.id for kept in await runner.jobs(OWNER)} == {job.id, other.id}
+        bucket.behave = lambda *_: None
+        if away == "stopped":
+            bucket.start()
+        await until(lambda: runner._services.library.problem is None or away == "refuses")
+        await runner.delete(job.id, OWNER)
+        assert {name[:32] for name in bucket.names()} == {other.id}
+    shutil.rmtree(rig.folder)
+    async with rig.running() as runner:
+        assert [kept.id for kept in await runner.jobs(OWNER)] == [other.id]
 
 
 # starts

@@ -106,6 +106,41 @@ def test_without_keys_the_variables_are_named(
     assert started(tmp_path, bucket.url.replace("s3://", f"{scheme}://")) == "setting.bucket_keys"
 
 
+ELSEWHERE = {
+    "none of Google's machines": (
+        "gs",
+        {"GCE_METADATA_HOST": "127.0.0.1:1", "GCE_METADATA_IP": "127.0.0.1:1"},
+    ),
+    "none of Microsoft's machines": (
+        "az",
+        {"AZURE_STORAGE_ACCOUNT_NAME": "a", "AZURE_MSI_ENDPOINT": "http://127.0.0.1:1/metadata/identity/oauth2/token"},
+    ),
+    "no account": ("az", {"AZURE_STORAGE_ACCOUNT_KEY": "c2VjcmV0"}),
+}
+UNREADABLE = {
+    "no such file": ("gs", {"GOOGLE_SERVICE_ACCOUNT": "/nowhere.json"}),
+    "no such file by the usual name": ("gs", {"GOOGLE_APPLICATION_CREDENTIALS": "/nowhere.json"}),
+    "no JSON": ("gs", {"GOOGLE_SERVICE_ACCOUNT_KEY": SECRET}),
+    "JSON without a key": ("gs", {"GOOGLE_SERVICE_ACCOUNT_KEY": f'{{"private_key": "{SECRET}"}}'}),
+    "no base64": ("az", {"AZURE_STORAGE_ACCOUNT_NAME": "a", "AZURE_STORAGE_ACCOUNT_KEY": f"{SECRET} !"}),
+    "half a key": ("s3", {"AWS_ACCESS_KEY_ID": "AKIDOFTHETESTS"}),
+    "the other half": ("s3", {"AWS_SECRET_ACCESS_KEY": SECRET}),
+}
+
+
+@pytest.mark.parametrize("case", [*ELSEWHERE, *UNREADABLE])
+def test_keys_that_are_missing_or_cannot_be_read_are_told_apart_at_every_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    scheme, variables = (ELSEWHERE | UNREADABLE)[case]
+    for name in [name for name in os.environ if name.startswith(("AWS_", "GOOGLE_", "AZURE_"))]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    code = "bucket_keys" if case in ELSEWHERE else "bucket_variables"
+    assert started(tmp_path, f"{scheme}://videos-bucket/a/b") == f"setting.{code}"
+
+
 def test_without_the_package_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("bucket", "bucket_library"):
         monkeypatch.delitem(sys.modules, f"hunyuan_ui.library.{name}")
