@@ -148,6 +148,8 @@ def _stopped(code: str) -> Generator[None]:
     try:
         yield
     except StorageError as error:
+        if error.code == "database_refuses":
+            raise StorageError("copy_database_refuses") from None
         if error.code.startswith(("bucket_", "database_", "ledger_", "stopping")):
             raise StorageError(code) from None
         raise

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +29,7 @@ from hunyuan_ui.library import bucket as door
 from hunyuan_ui.library.bucket import BucketLimits
 from hunyuan_ui.prompt_list import read_list
 from hunyuan_ui.settings import Secret
+from tests.app_process import ROOT
 from tests.bucket_server import BucketServer
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
@@ -453,6 +457,57 @@ async def test_a_server_that_goes_away_in_the_middle_leaves_nothing_and_the_next
     assert (said.code, "database cannot be reached" in said.err) == (Exit.FAILED, True)
     assert ids_at(target) == set()
     assert move().code == Exit.DONE
+
+
+def test_a_row_that_the_database_does_not_take_is_told_and_nothing_is_moved(
+    rig: Rig, target: str, move: Callable[..., Said]
+) -> None:
+    rig.folder.mkdir()
+    with closing(Ledger(open_ledger(rig.folder).database)) as ledger:
+        stored = ledger.add(job(), anything_goes)[0]
+        ledger.add(job(), anything_goes)
+    with closing(sqlite3.connect(rig.folder / FILE_NAME, isolation_level=None)) as connection:
+        connection.execute("UPDATE jobs SET result_url = 'a' || char(0) WHERE id = ?", (stored.id,))
+    said = move()
+    assert (said.code, "NUL character" in said.err) == (Exit.FAILED, True)
+    assert ids_at(target) == set()
+    assert not (rig.folder / MOVED_NAME).exists()
+
+
+async def test_who_interrupts_it_runs_it_again(
+    rig: Rig, target: str, bucket: BucketServer, move: Callable[..., Said]
+) -> None:
+    async with rig.running() as page:
+        for _ in range(6):
+            await ended(page, await click(page))
+    hits: list[str] = []
+
+    def interrupt(name: str) -> None:
+        if name == "copy.file" and not hits:
+            hits.append(name)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    checkpoint.hook = interrupt
+    said = move("--videos-to", bucket.url)
+    checkpoint.hook = None
+    assert (said.code, "Interrupted" in said.err) == (Exit.FAILED, True)
+    assert 0 < len(bucket.names()) < 18
+    assert ids_at(target) == set()
+    assert move("--videos-to", bucket.url).code == Exit.DONE
+    assert len(bucket.names()) == 18
+
+
+def test_the_command_itself_reads_its_settings_from_the_environment(tmp_path: Path, target: str) -> None:
+    (tmp_path / "data").mkdir()
+    shutil.copy(OLD_LEDGER, tmp_path / "data" / FILE_NAME)
+    place = {"HUNYUAN_UI_DATA_DIR": str(tmp_path / "data"), "HUNYUAN_UI_DATABASE_URL": target}
+    command = [sys.executable, "-m", "hunyuan_ui.ledger", "copy"]
+    ended = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **place}, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "every row are the same at both" in ended.stdout
+    assert PASSWORD not in ended.stdout + ended.stderr
 
 
 def test_the_folder_is_held_while_it_is_copied(rig: Rig, target: str, move: Callable[..., Said]) -> None:
