@@ -51,6 +51,7 @@ class FakeEngine:
     took_s: int = TOOK_S
     is_busy: bool = False  # no job comes to its end
     tells_failed_times: bool = False
+    content_type: str = "video/mp4"  # that a finished video is served with
     progress: int | None = None  # what is told of the way in place of a number that moves
 
     def restart(self) -> None:
@@ -134,7 +135,7 @@ class FakeEngine:
         video = self.video_of(job["values"]["prompt"])
         is_done = self.asked[job["id"]] >= len(self._words())
         if is_done:
-            return answer(200, video, content_type="video/mp4")
+            return answer(200, video, content_type=self.content_type)
         if self.kind == "fastvideo":
             return answer(200, video[: len(video) // 2], content_type="video/mp4")
         return self._error(400 if self.kind == "tensorrt" else 404, "not ready")

@@ -15,9 +15,9 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
 from tests.engines import HEALTH, KINDS, TOOK_S, VIDEOS
 from tests.faults import oracle
-from tests.faults.rig import KEY, OWNER, USD_PER_HOUR, Rig, click, ended, kill, next_job_works, until
+from tests.faults.rig import KEY, OWNER, SHORT_GETS, USD_PER_HOUR, Rig, click, ended, kill, next_job_works, until
 from tests.faults.service import PaidService
-from tests.raw_service import Received, Reply, Wire, answer, redirect
+from tests.raw_service import Received, Reply, Wire, answer, html, huge, redirect, slow_body
 from tests.seen import seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
@@ -85,6 +85,33 @@ async def test_a_lost_answer_is_made_good_where_the_list_carries_prompts(
         assert job.status is (JobStatus.DONE if has_prompts else JobStatus.UNKNOWN)
         assert engine.posts()[job.request.prompt] == 1
     assert engine.engine.deleted == []
+    oracle.check(rig.folder, engine)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        huge(),
+        slow_body(),
+        html(200),
+        answer(404, {"detail": "x"}),
+        answer(200, {"data": "x"}),
+        redirect("http://x.test/"),
+    ],
+    ids=["huge", "slow", "html", "missing", "no list", "redirect"],
+)
+async def test_a_list_that_cannot_be_read_leaves_a_lost_answer_in_doubt(
+    rig: Rig, engine: PaidService, listed: Reply
+) -> None:
+    rig.timeouts = SHORT_GETS
+    engine.engine.kind = "vllm"
+    unanswered(engine)
+    engine.on("GET", VIDEOS, listed)
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+        assert (job.status, job.problem.code if job.problem else "") == (JobStatus.UNKNOWN, "no_answer")
+        assert engine.posts()[job.request.prompt] == 1
+        assert job.counted_microusd == job.reserved_microusd
     oracle.check(rig.folder, engine)
 
 

@@ -18,7 +18,7 @@ import pytest
 from hunyuan_ui.endpoint.contract import COST_HEADER, CREDITS, GENERATE_V1, SUBMIT_V2
 from hunyuan_ui.endpoint.segmind import Timeouts
 from hunyuan_ui.job import MICRO, Job, JobStatus, Phase
-from tests.engines import VIDEOS
+from tests.engines import HEALTH, VIDEOS
 from tests.faults import oracle
 from tests.faults.rig import CALM, OWNER, SHORT, SHORT_GETS, Dialect, Rig, click, ended, kill, next_job_works, until
 from tests.faults.service import FILE, HISTORY, RESULT, STATUS, PaidService, video_of
@@ -133,6 +133,11 @@ def echo(service: PaidService, dialect: Dialect) -> None:
 
 def pieces(at: int, framing: str) -> Reply:
     return cut(MP4, at, framing=framing, content_type="video/mp4")
+
+
+def short_length(count: int) -> Reply:
+    """Announce fewer bytes than are sent."""
+    return answer(200, MP4, content_type="video/mp4", headers={"Content-Length": str(count)})
 
 
 GONE = get(HISTORY, NOTHING_THERE, times=500)
@@ -317,8 +322,36 @@ CASES: tuple[Case, ...] = (
     Case("34-half-a-file", get(CONTENT, answer(200, MP4[: len(MP4) // 2])), DONE, dialects=ENGINE),
     Case("34-cut-chunk", get(CONTENT, pieces(900, "chunked")), DONE, dialects=ENGINE),
     Case("36-html", get(CONTENT, html(200), answer(200, {"error": "x"})), DONE, dialects=ENGINE),
-    Case("37-404-for-ever", get(CONTENT, answer(404), times=500), LOST, "engine_forgot", ENGINE, has_next=False),
+    Case("37-404-for-ever", get(CONTENT, answer(404), times=500), LOST, "video_lost", ENGINE, has_next=False),
     Case("38-redirect-to-nowhere", get(CONTENT, redirect("//[")), DONE, dialects=ENGINE),
+    Case(
+        "38-redirect-elsewhere",
+        get(CONTENT, redirect("http://10.1.2.3/x.mp4"), times=500),
+        LOST,
+        "link_refused",
+        ENGINE,
+        has_next=False,
+    ),
+    Case("34-length-too-small", get(CONTENT, short_length(len(MP4) - 9), short_length(8)), DONE, dialects=ENGINE),
+    Case("36-type-lies", lambda s, _: setattr(s.engine, "content_type", "text/html"), DONE, dialects=ENGINE),
+    Case(
+        "36-error-as-a-video",
+        get(CONTENT, answer(200, b'{"detail": "gone"}', content_type="video/mp4")),
+        DONE,
+        dialects=ENGINE,
+    ),
+    Case("25-huge-poll", get(JOB, huge(), gzip_bomb()), DONE, dialects=ENGINE),
+    Case("26-slow-poll", get(JOB, slow_body(), slow_headers()), DONE, dialects=ENGINE, timeouts=SHORT_GETS),
+    Case("28-poll-redirects", get(JOB, redirect("https://elsewhere.example/")), DONE, dialects=ENGINE),
+    Case("28-poll-of-another-job", get(JOB, answer(200, {"id": "a" * 32, "status": "failed"})), DONE, dialects=ENGINE),
+    Case("28-poll-without-status", get(JOB, answer(200, {"id": "a" * 32}), answer(200, [])), DONE, dialects=ENGINE),
+    Case(
+        "05-health-lies",
+        get(HEALTH, html(200), redirect("https://elsewhere.example/"), huge(), slow_body()),
+        DONE,
+        dialects=ENGINE,
+        timeouts=SHORT_GETS,
+    ),
     Case("40-huge", get(CONTENT, huge(start=MP4[:32])), DONE, dialects=ENGINE),
     Case("41-drip", get(CONTENT, slow_body(200, MP4[:64])), DONE, dialects=ENGINE),
 )
