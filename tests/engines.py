@@ -17,11 +17,83 @@ from tests.raw_service import Received, Reply, answer
 VIDEOS = "/v1/videos"
 HEALTH = "/health"
 TOOK_S = 211
-KINDS = ("sglang", "vllm", "fastvideo", "tensorrt")
 
 _KNOWN = {
     *("prompt", "model", "size", "num_frames", "fps", "seed", "num_inference_steps", "negative_prompt", "seconds"),
     *("guidance_scale", "width", "height"),
+}
+
+
+@dataclass(frozen=True)
+class Quirks:
+    """What one kind of engine does in its own way: a column of the table.
+
+    Args:
+        new_id: Makes the id of a job.
+        words: Of a job's status, from the first question to the last.
+        moves: Whether its progress does; None where it tells none.
+        has_prompts: Its list of jobs names them.
+        stops: Its DELETE stops a run.
+        leak: Where its jobs name a path of its machine.
+        created: HTTP status of a job that was taken on.
+        failed: HTTP status of a job that failed.
+        early: HTTP status of content before the end; half of the file comes with 200.
+        refuses: Returns why a create is refused, from its content type and its values.
+        is_flat: Its errors are.
+    """
+
+    new_id: Callable[[], str]
+    words: tuple[str, ...]
+    moves: bool | None = False
+    has_prompts: bool = False
+    stops: bool = False
+    leak: str | None = None
+    created: int = 200
+    failed: int = 200
+    early: int = 404
+    refuses: Callable[[str, dict[str, str]], str | None] = lambda *_: None
+    is_flat: bool = False
+
+
+def _vllm_refuses(content_type: str, values: dict[str, str]) -> str | None:
+    if not content_type.startswith("multipart/"):
+        return "multipart only"
+    return "steps" if int(values["num_inference_steps"]) > 200 else None
+
+
+KINDS = {
+    "sglang": Quirks(
+        new_id=lambda: str(uuid.uuid4()),
+        words=("queued", "in_progress", "in_progress", "completed"),
+        moves=True,
+        leak="file_path",
+    ),
+    "vllm": Quirks(
+        new_id=lambda: f"video_gen_{uuid.uuid4().hex}",
+        words=("queued", "in_progress", "completed"),
+        has_prompts=True,
+        stops=True,
+        failed=500,
+        refuses=_vllm_refuses,
+    ),
+    "fastvideo": Quirks(
+        new_id=lambda: uuid.uuid4().hex,
+        words=("queued", "queued", "completed"),
+        leak="file_path",
+        early=200,
+        refuses=lambda _, values: None if "size" in values else "size only",
+    ),
+    "tensorrt": Quirks(
+        new_id=lambda: f"video_{uuid.uuid4().hex}",
+        words=("queued", "generating", "postprocessing", "completed"),
+        moves=None,
+        has_prompts=True,
+        leak="output_path",
+        created=202,
+        early=400,
+        refuses=lambda _, values: "Extra inputs are not permitted" if set(values) - _KNOWN else None,
+        is_flat=True,
+    ),
 }
 
 
@@ -54,6 +126,11 @@ class FakeEngine:
     content_type: str = "video/mp4"  # that a finished video is served with
     progress: int | None = None  # what is told of the way in place of a number that moves
 
+    @property
+    def quirks(self) -> Quirks:
+        """Of its kind."""
+        return KINDS[self.kind]
+
     def restart(self) -> None:
         """Forget every job, as each of them does."""
         self.jobs.clear()
@@ -78,17 +155,10 @@ class FakeEngine:
     # inside
 
     def _create(self, received: Received) -> Reply:
-        if self.kind == "vllm" and not received.headers["content-type"].startswith("multipart/"):
-            return self._error(422, "multipart only")
         values = parts_in(received.body)
-        if self.kind == "tensorrt" and set(values) - _KNOWN:
-            return self._error(422, "Extra inputs are not permitted")
-        if self.kind == "fastvideo" and "size" not in values:
-            return self._error(422, "size only")
-        if int(values["num_inference_steps"]) > 200 and self.kind == "vllm":
-            return self._error(500, "steps")
-        form = {"sglang": str(uuid.uuid4()), "vllm": f"video_gen_{uuid.uuid4().hex}"}
-        request_id = form.get(self.kind, f"{'video_' if self.kind == 'tensorrt' else ''}{uuid.uuid4().hex}")
+        if (why := self.quirks.refuses(received.headers["content-type"], values)) is not None:
+            return self._error(422, why)
+        request_id = self.quirks.new_id()
         self.jobs[request_id] = {
             "id": request_id,
             "object": "video",
@@ -97,48 +167,39 @@ class FakeEngine:
             "created_at": int(self.created_at or time.time()),
             "values": values,
         }
-        return answer(202 if self.kind == "tensorrt" else 200, self._shown(self.jobs[request_id], "queued"))
-
-    def _words(self) -> list[str]:
-        return {
-            "sglang": ["queued", "in_progress", "in_progress", "completed"],
-            "vllm": ["queued", "in_progress", "completed"],
-            "fastvideo": ["queued", "queued", "completed"],
-            "tensorrt": ["queued", "generating", "postprocessing", "completed"],
-        }[self.kind]
+        return answer(self.quirks.created, self._shown(self.jobs[request_id], "queued"))
 
     def _shown(self, job: dict[str, Any], word: str) -> dict[str, Any]:
         is_done = word == "completed"
         shown = {name: value for name, value in job.items() if name != "values"} | {"status": word}
-        if self.kind in ("sglang", "vllm", "fastvideo"):
-            moves = self.kind == "sglang" and word == "in_progress"
+        if self.quirks.moves is not None:
+            moves = self.quirks.moves and word == "in_progress"
             told = 30 * self.asked[job["id"]] % 100 if self.progress is None else self.progress
             shown["progress"] = 100 if is_done else told if moves else 0
-        if self.kind in ("vllm", "tensorrt"):
+        if self.quirks.has_prompts:
             shown["prompt"] = job["values"]["prompt"]
-        leak = {"sglang": "file_path", "fastvideo": "file_path", "tensorrt": "output_path"}.get(self.kind)
+        leak = self.quirks.leak
         if leak:
             shown |= {leak: f"/srv/secret/{job['id']}.mp4", f"{leak}s": [f"/srv/secret/{job['id']}.mp4"]}
         return shown | ({"completed_at": job["created_at"] + self.took_s} if is_done else {})
 
     def _get(self, job: dict[str, Any]) -> Reply:
-        words = self._words()
+        words = self.quirks.words
         word = words[min(self.asked[job["id"]], len(words) - (2 if self.is_busy else 1))]
         self.asked[job["id"]] += 1
         if word == "completed" and self.fails is not None:
-            status = 500 if self.kind == "vllm" else 200
             times = {"completed_at": job["created_at"] + self.took_s} if self.tells_failed_times else {}
-            return answer(status, {**self._shown(job, "failed"), **times, "error": self.fails})
+            return answer(self.quirks.failed, {**self._shown(job, "failed"), **times, "error": self.fails})
         return answer(200, self._shown(job, word))
 
     def _content(self, job: dict[str, Any]) -> Reply:
         video = self.video_of(job["values"]["prompt"])
-        is_done = self.asked[job["id"]] >= len(self._words())
+        is_done = self.asked[job["id"]] >= len(self.quirks.words)
         if is_done:
             return answer(200, video, content_type=self.content_type)
-        if self.kind == "fastvideo":
+        if self.quirks.early == 200:
             return answer(200, video[: len(video) // 2], content_type="video/mp4")
-        return self._error(400 if self.kind == "tensorrt" else 404, "not ready")
+        return self._error(self.quirks.early, "not ready")
 
     def _delete(self, request_id: str) -> Reply:
         self.deleted.append(request_id)
@@ -152,7 +213,7 @@ class FakeEngine:
 
     def _error(self, status: int, text: str) -> Reply:
         flat = {"message": text, "type": "invalid_request_error", "code": status}
-        return answer(status, flat if self.kind == "tensorrt" else {"detail": text})
+        return answer(status, flat if self.quirks.is_flat else {"detail": text})
 
 
 def parts_in(body: bytes) -> dict[str, str]:

@@ -18,6 +18,9 @@ from hunyuan_ui.request import FPS, VideoRequest
 VIDEOS: Final = "/v1/videos"
 HEALTH: Final = "/health"
 NOT_READY: Final = 503  # of HEALTH: the model is being loaded
+CONTENT: Final = "/content"  # behind a job's own path
+NOT_STOPPED: Final = (404, 409)  # of a DELETE: the job has ended, or is being stopped already
+KEPT_ELSEWHERE: Final = 400  # of CONTENT: the refusal may name where the video is
 
 # Fields of the request that no engine takes with a request; each has its value from the engine's own start.
 SET_AT_ENGINE: Final = ("flow_shift", "embedded_guidance_scale")

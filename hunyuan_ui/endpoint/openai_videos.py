@@ -135,7 +135,7 @@ class EngineClient:
         # Before the end one engine answers with half a file, and 200.
         if engines.state_in(job) is not RemoteState.COMPLETED:
             raise UnexpectedResponseError("bad_answer", reason=reason("not_finished"))
-        url = engines.url_in(job) or f"{self.base_url}{_path(request_id)}/content"
+        url = engines.url_in(job) or f"{self.base_url}{_path(request_id)}{engines.CONTENT}"
         return RemoteResult(url, engines.metrics_in(job))
 
     async def history(self, _request_id: str, _key: str, /) -> HistoryRow | None:
@@ -168,7 +168,7 @@ class EngineClient:
         if engine is None or not engine.stops:
             return False
         answer = await self._get(_path(request_id), key, method="DELETE")
-        if answer.status in (404, 409):
+        if answer.status in engines.NOT_STOPPED:
             return False
         raise_unless_success(answer)
         return True
@@ -216,8 +216,8 @@ class EngineClient:
             answer = await self._get(url.removeprefix(self.base_url), key)
         except EndpointError:
             return None
-        fields = answer.fields
-        return engines.link_in(engines.refusal_in(fields) or "") if answer.status == 400 and fields else None
+        fields = answer.fields if answer.status == engines.KEPT_ELSEWHERE else None
+        return engines.link_in(engines.refusal_in(fields) or "") if fields else None
 
     async def _job(self, request_id: str, key: str) -> Mapping[str, Any]:
         answer = await self._get(_path(request_id), key)

@@ -80,7 +80,7 @@ async def test_a_job_comes_to_its_video(engine: FakeEngine, client: EngineClient
     await client.fetch(result.url, tmp_path / "x.part", key=KEY, check=check_video)
     assert (tmp_path / "x.part").read_bytes() == MP4
     moved = [status.progress for status in seen if status.progress is not None]
-    assert moved == ([60, 90] if engine.kind == "sglang" else [])
+    assert moved == ([60, 90] if engine.quirks.moves else [])
     assert engine.deleted == []
 
 
@@ -117,13 +117,16 @@ def test_each_engine_is_told_by_its_ids() -> None:
     ids = ["01234567-89ab-4def-8123-456789abcdef", f"video_gen_{tail}", tail, f"video_{tail}", "something-else"]
     found = [engine.name if (engine := engines.engine_of(one)) else None for one in ids]
     assert found == ["SGLang-Diffusion", "vLLM-Omni", "FastVideo", "TensorRT-LLM VisualGen", None]
-    assert [engine.name for engine in engines.ENGINES if engine.stops] == ["vLLM-Omni"]
+    for quirks in KINDS.values():
+        engine = engines.engine_of(quirks.new_id())
+        assert engine is not None
+        assert engine.stops == quirks.stops
 
 
 async def test_only_a_delete_that_stops_the_run_is_sent(engine: FakeEngine, client: EngineClient) -> None:
     request_id = await client.submit(REQUEST, KEY)
-    assert await client.stop(request_id, KEY) == (engine.kind == "vllm")
-    assert engine.deleted == ([request_id] if engine.kind == "vllm" else [])
+    assert await client.stop(request_id, KEY) == engine.quirks.stops
+    assert engine.deleted == ([request_id] if engine.quirks.stops else [])
 
 
 async def test_a_stop_that_is_under_way_already_is_none(service: RawService, client: EngineClient) -> None:
@@ -159,7 +162,9 @@ async def test_what_an_engine_tells_of_its_own_paths_goes_nowhere(engine: FakeEn
     engine.fails = f"cannot write /srv/secret/{request_id}.mp4 or [/srv/secret/{request_id}.mp4]"
     with pytest.raises(JobFailedError) as caught:
         await completed(client, request_id)
-    assert ("/srv/secret" in caught.value.facts["detail"]) == (engine.kind == "vllm")  # which names none in its jobs
+    assert ("/srv/secret" in caught.value.facts["detail"]) == (
+        engine.quirks.leak is None
+    )  # which names none in its jobs
 
 
 async def test_a_restarted_engine_has_forgotten(engine: FakeEngine, client: EngineClient) -> None:
@@ -190,8 +195,7 @@ async def test_the_jobs_of_a_request_are_found_where_prompts_are_listed(
     started = time.time()
     request_id = await client.submit(REQUEST, KEY)
     await client.submit(REQUEST.model_copy(update={"prompt": "another"}), KEY)
-    with_prompts = engine.kind in ("vllm", "tensorrt")
-    assert await client.sent(REQUEST, KEY, started) == ([request_id] if with_prompts else [])
+    assert await client.sent(REQUEST, KEY, started) == ([request_id] if engine.quirks.has_prompts else [])
     assert await client.sent(REQUEST, KEY, started + 3600) == []
     for other in ({"width": 640}, {"prompt": REQUEST.prompt + "."}):
         assert await client.sent(REQUEST.model_copy(update=other), KEY, started) == []

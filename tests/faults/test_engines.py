@@ -81,8 +81,7 @@ async def test_a_lost_answer_is_made_good_where_the_list_carries_prompts(
     unanswered(engine)
     async with rig.running() as runner:
         job = await ended(runner, await click(runner))
-        has_prompts = kind in ("vllm", "tensorrt")
-        assert job.status is (JobStatus.DONE if has_prompts else JobStatus.UNKNOWN)
+        assert job.status is (JobStatus.DONE if KINDS[kind].has_prompts else JobStatus.UNKNOWN)
         assert engine.posts()[job.request.prompt] == 1
     assert engine.engine.deleted == []
     oracle.check(rig.folder, engine)
@@ -324,7 +323,7 @@ async def test_a_run_can_be_stopped_where_the_engine_does_that_and_its_time_coun
         await next_job_works(runner)
 
 
-@pytest.mark.parametrize("kind", ["sglang", "fastvideo", "tensorrt"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if not KINDS[kind].stops])
 async def test_a_run_goes_on_where_a_delete_would_only_lose_it(rig: Rig, engine: PaidService, kind: str) -> None:
     engine.engine.kind, engine.engine.is_busy = kind, True
     async with rig.running() as runner:
