@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page, Response, expect
 
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import generate_short
+from tests.browser.test_batch import checked, dialog_of, generate, rows, written
 from tests.browser.test_watching import PLAYS
 from tests.bucket_server import BucketServer
 from tests.nginx import needs_nginx
@@ -99,8 +101,35 @@ def test_a_video_is_made_watched_played_and_kept_whichever_page_answers(
     is_made(first, prompt)
     assert service.posts[prompt] == 1
     assert refused == []
-    for part in ("POST /gradio_api/run/", "GET /gradio_api/hunyuan/jobs", "GET /gradio_api/hunyuan/videos"):
-        assert len({page for page, request in pages.answered if part in request}) == 2, part
+    assert len({page for page, request in pages.answered if "/gradio_api/hunyuan/" in request}) == 2
+
+
+def test_a_list_is_followed_stopped_and_fetched_whichever_page_answers(
+    visitor: BrowserContext, pages: Fleet, service: PaidEndpoint, refused: Refusals
+) -> None:
+    page, name = visit(visitor, pages), "herons on every page"
+    dialog = dialog_of(page)
+    written(dialog, rows(name, 4), name, "5")
+    expect(checked(dialog).locator("tbody tr")).to_have_count(4)
+    with service.rendering():
+        generate(dialog).click()
+        for _ in range(3):  # the same is told of it by both
+            expect(dialog.locator("[data-part=line]")).to_contain_text(
+                re.compile(r"^0 of 4 · \$0\.\d\d of \$5\.00 · about ")
+            )
+            page.wait_for_timeout(1_000)
+        page.reload()
+        dialog = dialog_of(page)
+        dialog.get_by_role("button", name="Stop what was not sent").click()
+        expect(dialog.get_by_role("button", name="Stop what was not sent")).to_be_hidden()
+    sent = sum(count for prompt, count in service.posts.items() if prompt.startswith(name))
+    assert 0 < sent < 4
+    expect(dialog.locator("[data-part=line]")).to_contain_text(f"{sent} of 4", timeout=DONE_WITHIN_MS)
+    with page.expect_download() as saving:
+        dialog.get_by_role("link", name="Download as ZIP").click()
+    assert saving.value.path().stat().st_size > 1000
+    assert refused == []
+    assert len({who for who, request in pages.answered if "GET /gradio_api/hunyuan/lists/" in request}) == 2
 
 
 def test_who_watches_does_not_notice_that_the_page_with_the_video_is_killed(

@@ -122,7 +122,14 @@ def test_nothing_of_it_is_loaded_where_no_database_is_named(tmp_path: Path) -> N
     loaded = modules_of_an_import(tmp_path)
     assert "hunyuan_ui.ledger.sqlite" in loaded
     assert not [name for name in loaded if name.startswith(("psycopg", "obstore"))]
-    shared = ("ledger.postgres", "ledger.shared", "ledger.calls", "ledger.lists", "jobs.replicas", "jobs.shared_calls")
+    shared = (
+        "ledger.postgres",
+        "ledger.shared",
+        "ledger.calls",
+        "jobs.replicas",
+        "jobs.shared_calls",
+        "jobs.shared_lists",
+    )
     assert not loaded & {f"hunyuan_ui.{name}" for name in shared}
 
 
