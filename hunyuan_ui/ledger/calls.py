@@ -15,8 +15,8 @@ _IS_LOST: Final = "worker <> :process AND NOT EXISTS (SELECT 1 FROM workers WHER
 _HAS_ENDED: Final = f"(answer IS NOT NULL OR {_IS_LOST})"
 _OF_KEY: Final = "(id = :key OR session = :key)"
 _BEGIN: Final = (
-    f"WITH old AS (DELETE FROM calls WHERE coalesce(ended_at, begun_at + {LONGEST_S - KEPT_S}) < {NOW} - {KEPT_S})"
-    f" INSERT INTO calls VALUES (:id, :session, :process, {NOW}) ON CONFLICT DO NOTHING"
+    f"WITH old AS (DELETE FROM calls WHERE kept_until < {NOW})"
+    f" INSERT INTO calls VALUES (:id, :session, :process, {NOW} + {LONGEST_S}) ON CONFLICT DO NOTHING"
 )
 _TAKE: Final = (
     f"WITH taken AS (DELETE FROM calls WHERE {_OF_KEY} AND {_HAS_ENDED} RETURNING id, answer)"
@@ -57,7 +57,8 @@ class CallBook:
 
     def end(self, call_id: str, text: str) -> None:
         """Record what a call came to, unless it has ended or is not waited for any more."""
-        statement = f"UPDATE calls SET answer = :text, ended_at = {NOW} WHERE id = :id AND answer IS NULL"
+        kept = f"kept_until = {NOW} + {KEPT_S}"
+        statement = f"UPDATE calls SET answer = :text, {kept} WHERE id = :id AND answer IS NULL"
         self._database.run(statement, {"id": call_id, "text": text})
 
     def ended(self, keys: Sequence[str]) -> set[str]:

@@ -123,8 +123,9 @@ MIGRATIONS: Final = (
         (),
         (
             "CREATE TABLE calls (id TEXT PRIMARY KEY, session TEXT NOT NULL, worker TEXT NOT NULL,"
-            " begun_at FLOAT8 NOT NULL, ended_at FLOAT8, answer TEXT)",
+            " kept_until FLOAT8 NOT NULL, answer TEXT)",
             "CREATE INDEX calls_by_session ON calls (session)",
+            "CREATE INDEX calls_by_end ON calls (kept_until)",
         ),
     ),
 )

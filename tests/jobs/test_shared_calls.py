@@ -125,10 +125,11 @@ async def test_answers_that_nobody_came_for_are_forgotten(url: str, monkeypatch:
         for call in ("old", "new"):
             await one.calls.begin(call, "session")
             one.calls.end(call, "session", call)
+        await one.calls.begin("stuck", "session")
         await asyncio.gather(*one.calls._ending)
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("UPDATE calls SET ended_at = ended_at - %s WHERE id = 'old'", [calls.KEPT_S])
-            connection.execute("INSERT INTO calls VALUES ('stuck', 'session', 'x', 0, NULL, NULL)")
+            connection.execute("UPDATE calls SET kept_until = kept_until - %s WHERE id = 'old'", [calls.KEPT_S])
+            connection.execute("UPDATE calls SET kept_until = kept_until - %s WHERE id = 'stuck'", [calls.LONGEST_S])
         await one.calls.begin("next", "another")
         assert await one.heard("session") == [Answer("new", "new")]
 
