@@ -217,7 +217,7 @@ class JobRunner:
             AccessError: There is no such job for this visitor, or it was already sent and goes on.
         """
         job = (await self.view(job_id, visitor)).job
-        if can_be_stopped(job):
+        if can_be_stopped(job) and (job_id in self._dispatcher.live or self._replicas is not None):
             if self._replicas is not None:
                 await self._replicas.wish(job_id, "stop")
             self._dispatcher.stop_run(job_id)
