@@ -19,7 +19,7 @@ from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.segmind import Timeouts
 from hunyuan_ui.files import DataFolder
-from hunyuan_ui.ledger import FILE_NAME, open_ledger
+from hunyuan_ui.ledger import FILE_NAME, MOVED_NAME, open_ledger
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.settings import Settings
@@ -210,6 +210,19 @@ def test_a_damaged_ledger_is_told_and_not_mended(
     assert code == Exit.FAILED
     assert rows["ledger"][0] == "different"
     assert (path / FILE_NAME).read_bytes() == before
+
+
+def test_a_ledger_that_was_moved_to_a_database_is_told(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(environ["HUNYUAN_UI_DATA_DIR"])
+    path.mkdir()
+    open_ledger(path).database.close()
+    (path / MOVED_NAME).touch()
+    code, rows = checked(environ, capsys)
+    assert code == Exit.FAILED
+    assert rows["ledger"][0] == "different"
+    assert "HUNYUAN_UI_DATABASE_URL" in rows["ledger"][1]
 
 
 def test_a_folder_that_cannot_be_written_is_told(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
