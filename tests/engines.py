@@ -55,12 +55,6 @@ class Quirks:
     is_flat: bool = False
 
 
-def _vllm_refuses(content_type: str, values: dict[str, str]) -> str | None:
-    if not content_type.startswith("multipart/"):
-        return "multipart only"
-    return "steps" if int(values["num_inference_steps"]) > 200 else None
-
-
 KINDS = {
     "sglang": Quirks(
         new_id=lambda: str(uuid.uuid4()),
@@ -74,7 +68,7 @@ KINDS = {
         has_prompts=True,
         stops=True,
         failed=500,
-        refuses=_vllm_refuses,
+        refuses=lambda kind, _: None if kind.startswith("multipart/") else "multipart only",
     ),
     "fastvideo": Quirks(
         new_id=lambda: uuid.uuid4().hex,
@@ -170,7 +164,7 @@ class FakeEngine:
         return answer(self.quirks.created, self._shown(self.jobs[request_id], "queued"))
 
     def _shown(self, job: dict[str, Any], word: str) -> dict[str, Any]:
-        is_done = word == "completed"
+        is_done = word == self.quirks.words[-1]
         shown = {name: value for name, value in job.items() if name != "values"} | {"status": word}
         if self.quirks.moves is not None:
             moves = self.quirks.moves and word == "in_progress"
@@ -187,7 +181,7 @@ class FakeEngine:
         words = self.quirks.words
         word = words[min(self.asked[job["id"]], len(words) - (2 if self.is_busy else 1))]
         self.asked[job["id"]] += 1
-        if word == "completed" and self.fails is not None:
+        if word == self.quirks.words[-1] and self.fails is not None:
             times = {"completed_at": job["created_at"] + self.took_s} if self.tells_failed_times else {}
             return answer(self.quirks.failed, {**self._shown(job, "failed"), **times, "error": self.fails})
         return answer(200, self._shown(job, word))

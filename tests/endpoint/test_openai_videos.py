@@ -162,9 +162,8 @@ async def test_what_an_engine_tells_of_its_own_paths_goes_nowhere(engine: FakeEn
     engine.fails = f"cannot write /srv/secret/{request_id}.mp4 or [/srv/secret/{request_id}.mp4]"
     with pytest.raises(JobFailedError) as caught:
         await completed(client, request_id)
-    assert ("/srv/secret" in caught.value.facts["detail"]) == (
-        engine.quirks.leak is None
-    )  # which names none in its jobs
+    # One whose jobs name no path does not tell what is one.
+    assert ("/srv/secret" in caught.value.facts["detail"]) == (engine.quirks.leak is None)
 
 
 async def test_a_restarted_engine_has_forgotten(engine: FakeEngine, client: EngineClient) -> None:
