@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Browser, Page, expect
 
+from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
 from tests.browser.conftest import LONG_MS
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
@@ -119,7 +121,8 @@ def _engine_states(page: Page, app: RunningApp, engine: FakeEngine) -> Iterator[
     page.locator("#advanced > button").click()
     write(page, PROMPT)
     page.locator("#generate").click()
-    expect(page.locator(".under-way [data-part=note]")).not_to_be_empty()
+    said = [words(language)["phase.warming"] for language in LANGUAGES]
+    expect(page.locator(".under-way [data-part=phase]")).to_have_text(re.compile("|".join(said)))
     yield "11-engine-warming"
     engine.is_warm, engine.progress = True, 37
     expect(page.locator(".under-way [data-part=bar]")).to_have_attribute("aria-valuenow", "37")
