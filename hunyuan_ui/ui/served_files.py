@@ -9,12 +9,28 @@ from typing import Any, Final, cast
 
 import gradio as gr
 from gradio.utils import get_cache_folder, get_upload_folder
+from starlette.convertors import Convertor, register_url_convertor
 
 from hunyuan_ui.job import Job
 from hunyuan_ui.startup import Served
 
 _NAME: Final = "hunyuan-video-{width}x{height}-seed-{seed}{suffix}"
 _SERVED: Final = re.compile(r"(?:.*[\\/])?(?P<id>[0-9a-f]{32})(?P<code>[0-9a-f]{32})[\\/][^\\/]*", re.DOTALL)
+
+
+class _ServedPath(Convertor[str]):
+    """Such a path in a route, so that every other one is left to Gradio."""
+
+    regex = r"(?:[\s\S]*[\\/])?[0-9a-f]{64}[\\/][^\\/]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("served", _ServedPath())
 
 
 def download_name(job: Job, suffix: str = ".mp4") -> str:

@@ -221,7 +221,7 @@ def _spent(spending: Spending, daily_limit_usd: float | None, say: Words) -> str
 
 VIDEOS: Final = "/gradio_api/hunyuan/videos"
 SETTINGS: Final = "/gradio_api/hunyuan/settings"
-SERVED: Final = "/gradio_api/file={path:path}.{kind}"  # in front of Gradio's own, which looks for a file of that name
+SERVED: Final = "/gradio_api/file={path:served}.{kind}"  # in front of Gradio's own, which looks for a file of that name
 _SEARCH_AT_MOST: Final = 200
 
 # A deleted video must not live on in a browser's cache, so each use asks whether it is still there.

@@ -3,9 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from starlette.routing import Route
 
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.ui.served_files import named_by, served_path
+from hunyuan_ui.ui.views import SERVED
 from tests.stored_jobs import job
 
 DONE = job(id="1d" * 16, status=JobStatus.DONE, sha256="0" * 64, prompt="a heron")
@@ -49,3 +51,11 @@ def test_the_folder_of_another_process_may_lie_elsewhere(folder: str) -> None:
 )
 def test_any_other_path_leads_to_none(path: str) -> None:
     assert named_by(path) == ("", "")
+
+
+@pytest.mark.parametrize("path", [f"/tmp/{DONE.id}{CODE}/fox.mp4", f"C:\\t\\{DONE.id}{CODE}\\fox.webm"])
+def test_its_route_takes_such_paths_and_leaves_all_others_to_gradio(path: str) -> None:
+    route = Route(SERVED, lambda _: None)  # pyright: ignore[reportArgumentType]
+    assert route.path_regex.match(f"/gradio_api/file={path}")
+    for other in ("/tmp/gradio/some.txt", f"/data/videos/{DONE.id}.mp4", f"/tmp/{DONE.id}{CODE}.mp4", "x"):
+        assert not route.path_regex.match(f"/gradio_api/file={other}")
