@@ -303,6 +303,8 @@ def test_all_of_it_is_on_a_phones_screen_and_as_large_as_a_finger(
     assert box is not None
     assert box["height"] >= TOUCH_PX
     assert box["y"] + box["height"] <= (label.bounding_box() or box)["y"]
+    named = page.locator("#field-prompt [data-testid=block-info]").bounding_box() or box
+    assert abs(box["y"] + box["height"] / 2 - (named["y"] + named["height"] / 2)) <= 4
     dialog = dialog_of(page)
     dialog.locator("textarea").fill("a {red|blue} " + "very long prompt " * 20)
     dialog.locator("[data-part=name]").fill(name)
