@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
 from playwright.sync_api import Browser, Page, expect
 
+from hunyuan_ui.errors import reason
+from hunyuan_ui.job import JobProblem, JobStatus, new_id
 from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
 from tests.browser.conftest import LONG_MS
@@ -19,6 +24,7 @@ from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import write
 from tests.engines import FakeEngine
 from tests.faults.service import PaidService
+from tests.stored_jobs import added, open_book
 from tests.videos import mp4_bytes
 
 FOLDER: Final = Path(__file__).parents[2] / "test-artifacts" / "states"
@@ -27,6 +33,7 @@ LANGUAGES: Final = {"en": "en-GB", "zh": "zh-CN"}
 SCHEMES: Final = ("light", "dark")
 JOB_S: Final = 1.0
 SETTLE_MS: Final = 350
+TOKEN: Final = "00112233445566778899aabbccddeeff"
 PROMPT: Final = "A heron stands in a shallow lake at dawn while mist drifts over the water."
 
 
@@ -42,6 +49,9 @@ def draw_states(browser: Browser, folder: Path = FOLDER) -> None:
                 for state in _states(page, app, endpoint):
                     _shoot(page, folder, f"{language}-{scheme}", state)
         draw_engine(browser, folder, f"{language}-{scheme}", looks)
+        for status in (JobStatus.LOST, JobStatus.UNKNOWN):
+            draw_ending(browser, folder, f"{language}-{scheme}", looks, status)
+        draw_public(browser, folder, f"{language}-{scheme}", looks)
 
 
 def draw_engine(browser: Browser, folder: Path, look: str, looks: Any) -> None:
@@ -54,14 +64,51 @@ def draw_engine(browser: Browser, folder: Path, look: str, looks: Any) -> None:
                 _shoot(page, folder, look, state)
 
 
-@contextmanager
-def _opened(browser: Browser, looks: Any, settings: dict[str, Any]) -> Iterator[tuple[Page, RunningApp]]:
+def draw_ending(browser: Browser, folder: Path, look: str, looks: Any, status: JobStatus) -> None:
+    """Write the state of a page whose last video was paid for and is not there; names as in `draw_states`."""
     with (
-        tempfile.TemporaryDirectory() as data,
-        running_app(Path(data), **settings) as app,
-        browser.new_context(**looks) as context,
+        paid_endpoint(seconds=JOB_S, credits=1000.0) as endpoint,
+        _opened(browser, looks, endpoint.settings, lambda data: _store_ended(data, status)) as (page, app),
     ):
-        yield context.new_page(), app
+        page.add_init_script(f"if (location.host) localStorage.setItem('hunyuan_visitor', '{TOKEN}');")
+        page.goto(app.url)
+        expect(page.locator(".examples button")).to_have_count(12)
+        expect(page.locator(".ended")).to_have_attribute("data-status", status.value)
+        _shoot(page, folder, look, "15-lost" if status is JobStatus.LOST else "16-unknown")
+
+
+def draw_public(browser: Browser, folder: Path, look: str, looks: Any) -> None:
+    """Write the states of a page that strangers can reach; names as in `draw_states`."""
+    own = {"HUNYUAN_UI_DAILY_LIMIT_USD": "10", "HUNYUAN_UI_ACCESS_CODE": "marzipan-hedgehog"}
+    with paid_endpoint(seconds=JOB_S, credits=1000.0) as endpoint:
+        settings = {**endpoint.settings, **own, "script": "tests/public_app.py"}
+        with _opened(browser, looks, settings) as (page, app):
+            for state in _public_states(page, app):
+                _shoot(page, folder, look, state)
+
+
+@contextmanager
+def _opened(
+    browser: Browser, looks: Any, settings: dict[str, Any], prepare: Callable[[Path], None] = lambda _: None
+) -> Iterator[tuple[Page, RunningApp]]:
+    with tempfile.TemporaryDirectory() as data:
+        prepare(Path(data))
+        with running_app(Path(data), **settings) as app, browser.new_context(**looks) as context:
+            yield context.new_page(), app
+
+
+def _store_ended(folder: Path, status: JobStatus) -> None:
+    """Store a paid job of the visitor `TOKEN` that ended a moment ago without a video."""
+    ledger = open_book(folder / "data", clock=time.time)
+    job = added(ledger, PROMPT, id=new_id(), visitor=sha256(TOKEN.encode()).hexdigest()[:32], created_at=time.time())
+    ledger.claim(job.id)
+    if status is JobStatus.LOST:
+        request_id = str(uuid.UUID(int=7))
+        ledger.mark_running(job.id, request_id)
+        ledger.mark_lost(job.id, JobProblem.from_code("video_lost", request_id=request_id), cost_usd=1.46)
+    else:
+        ledger.mark_unknown(job.id, JobProblem.from_code("no_answer", reason=reason("connection_broke")), cost_usd=None)
+    ledger.close()
 
 
 def _shoot(page: Page, folder: Path, look: str, state: str) -> None:
@@ -110,6 +157,27 @@ def _states(page: Page, app: RunningApp, endpoint: PaidEndpoint) -> Iterator[str
     page.locator(".posters .tile-button").nth(1).click()
     expect(page.locator("dialog.compare")).to_be_visible()
     yield "10-compare"
+    page.goto(app.url)
+    expect(page.locator(".examples button")).to_have_count(12)
+    page.locator("#part-several button").click()
+    expect(page.locator("dialog.batch")).to_be_visible()
+    yield "19-several"
+    page.locator("dialog.batch [data-part=text]").fill(f"{PROMPT}\nA fox in the snow.\nA lighthouse at dusk.")
+    page.locator("dialog.batch [data-part=name]").fill("lake")
+    page.locator("dialog.batch [data-part=check]").click()
+    expect(page.locator("dialog.batch tbody tr").first).to_be_visible()
+    yield "20-several-read"
+
+
+def _public_states(page: Page, app: RunningApp) -> Iterator[str]:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(app.url)
+    expect(page.locator(".examples button")).to_have_count(12)
+    expect(page.locator(".payment")).to_be_visible()
+    yield "17-public"
+    _generate(page)
+    expect(page.locator("#part-notice [data-part=secret]")).to_be_visible()
+    yield "18-public-code-asked"
 
 
 def _engine_states(page: Page, app: RunningApp, engine: FakeEngine) -> Iterator[str]:
@@ -152,7 +220,7 @@ def _open_form(page: Page) -> None:
 
 
 def _generate(page: Page) -> None:
-    expect(page.locator("#generate")).to_have_attribute("aria-disabled", "false")
+    expect(page.locator("#generate")).not_to_have_attribute("aria-disabled", "true")
     write(page, PROMPT)
     page.locator("#generate").click()
 
