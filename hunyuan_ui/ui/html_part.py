@@ -22,17 +22,17 @@ _COMMENT: Final = re.compile(r"^ *(?://.*|/\*\*[\s\S]*?\*/)\n", re.MULTILINE)
 def part(name: str, *events: str, **looks: Any) -> Any:
     """Return a part of the page drawn by its own script from a template that never changes.
 
-    A value in a template would be run as code (docs/facts/gradio6.md 4.8); the scripts put text into the page as text.
+    Gradio runs a value in a template as code, and compiles the template anew for each value (docs/facts/gradio6.md
+    4.8): it gets none. The scripts put the template into the page, and text as text.
 
     Args:
-        name: Of its template in the folder `web`, if it has one, and of its function there.
+        name: Of its function in the folder `web`, and of its template there, if it has one.
         events: Names of the events that it triggers; Gradio looks for them in its script.
         looks: Further properties of the component.
     """
-    template = WEB / f"{name}.html"
     return gr.HTML(
         value={},
-        html_template=template.read_text(encoding="utf-8") if template.is_file() else "",
+        html_template="",
         js_on_load=f"hunyuan.parts.{name}({{ element, props, trigger, watch, events: {json.dumps(events)} }})",
         apply_default_css=False,
         elem_id=f"part-{name}",
@@ -41,11 +41,20 @@ def part(name: str, *events: str, **looks: Any) -> Any:
 
 
 def head() -> str:
-    """Return what the page's head holds: the words of the scripts and the scripts, without a request of their own."""
-    tables = json.dumps({language: words(language).of_scripts() for language in languages()}, ensure_ascii=False)
-    # Inside a script element only this character could end it.
-    said = (WEB / "head.html").read_text(encoding="utf-8").replace("{}", tables.replace("<", "\\u003c"))
+    """Return what the page's head holds: words, templates and scripts, without a request of their own."""
+    said = (WEB / "head.html").read_text(encoding="utf-8")
+    tables = {
+        "{words}": {language: words(language).of_scripts() for language in languages()},
+        "{templates}": {path.stem: path.read_text(encoding="utf-8") for path in WEB.glob("*.html") if _is_part(path)},
+    }
+    for place, table in tables.items():
+        # Inside a script element only this character could end it.
+        said = said.replace(place, json.dumps(table, ensure_ascii=False).replace("<", "\\u003c"))
     return said.replace("</script>", f"{bundle()}</script>")
+
+
+def _is_part(template: Path) -> bool:
+    return template.with_suffix(".js").is_file() and template.stem != "opening"
 
 
 def bundle() -> str:

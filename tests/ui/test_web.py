@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -88,6 +89,13 @@ def test_every_style_sheet_is_in_the_page() -> None:
 def test_the_head_is_one_element_of_script() -> None:
     assert re.findall(r"</?script>", head()) == ["<script>", "</script>"]
     assert "</" not in bundle()
+
+
+def test_gradio_gets_no_template_to_run_and_the_head_has_each_part_s() -> None:
+    told = head().partition("window.hunyuanTemplates = ")[2].partition(";\n")[0]
+    templates = {path.stem for path in WEB.glob("*.html")} - {"head", "opening", "link_preview"}
+    assert json.loads(told) == {name: (WEB / f"{name}.html").read_text("utf-8") for name in templates}
+    assert [part(name).html_template for name in sorted(templates)] == [""] * len(templates)
 
 
 def test_a_part_names_the_events_that_gradio_looks_for() -> None:

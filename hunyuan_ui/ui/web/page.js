@@ -27,8 +27,20 @@ import { watch } from "./watch.js";
 /** @type {() => HTMLButtonElement | null} */
 const generate = () => document.querySelector("button#generate");
 
+/** Let each part begin with its template. */
+const withTemplates = (parts) =>
+  Object.fromEntries(
+    Object.entries(parts).map(([name, draw]) => [
+      name,
+      (given) => {
+        given.element.innerHTML = window.hunyuanTemplates[name] ?? "";
+        draw(given);
+      },
+    ]),
+  );
+
 window.hunyuan = {
-  parts: {
+  parts: withTemplates({
     address,
     batch,
     compare,
@@ -46,7 +58,7 @@ window.hunyuan = {
     variations,
     viewer,
     watch,
-  },
+  }),
   browser: { keeping },
   videos: { ask, visitor: () => arrived },
   visitor,
