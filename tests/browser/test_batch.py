@@ -317,6 +317,23 @@ def test_all_of_it_is_on_a_phones_screen_and_as_large_as_a_finger(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_way_to_it_ends_where_the_prompt_ends(visitor: BrowserContext, app: RunningApp, width: int) -> None:
+    page = visitor.new_page()
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(app.url)
+    expect(page.locator(".prompt-panel .groups button")).to_have_count(4)
+    ends: list[float] = page.evaluate(
+        """["#part-several button", "#field-prompt textarea"].map((one) => {
+          const range = document.createRange();
+          const found = document.querySelector(one);
+          range.selectNodeContents(found);
+          return (found.matches("button") ? range : found).getBoundingClientRect().right;
+        })"""
+    )
+    assert abs(ends[0] - ends[1]) <= 4
+
+
 def test_axe_finds_nothing_in_a_list_that_was_sent_and_in_one_that_is_wrong(
     visitor: BrowserContext, app: RunningApp, name: str
 ) -> None:
