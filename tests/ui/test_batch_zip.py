@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -36,7 +37,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     clip = folder / "clip.mp4"
     clip.write_bytes(video + struct.pack(">I4s", free, b"free") + bytes(free - 8))
     fill(folder / "data", clip, done=VIDEOS)
-    with sqlite3.connect(folder / "data" / "ledger.sqlite3") as ledger:
+    with closing(sqlite3.connect(folder / "data" / "ledger.sqlite3")) as ledger, ledger:
         ledger.execute("UPDATE jobs SET list_id = ?", (LIST_ID,))
     ledger.close()
     with running_app(folder) as started:
