@@ -116,8 +116,8 @@ def test_a_deleted_job_is_in_no_list_and_its_words_are_gone_but_its_money_counts
     assert ledger.jobs(None) == []
     assert ledger.ids() == {gone.id}
     assert ledger.totals(ALICE) == before
-    with closing(open_ledger(tmp_path, can_write=False).database.connection) as connection:
-        row = connection.execute("SELECT * FROM jobs").fetchone()
+    with closing(open_ledger(tmp_path, can_write=False).database) as opened:
+        row = opened.connection.execute("SELECT * FROM jobs").fetchone()
     assert "secret" not in " ".join(map(str, tuple(row)))
 
 

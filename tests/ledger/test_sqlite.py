@@ -121,8 +121,8 @@ only_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows lets no
 
 
 def count(folder: Path) -> int:
-    with closing(open_ledger(folder).database.connection) as connection:
-        return connection.execute("SELECT count(*) FROM jobs").fetchone()[0]
+    with closing(open_ledger(folder).database) as opened:
+        return opened.connection.execute("SELECT count(*) FROM jobs").fetchone()[0]
 
 
 def killed(folder: Path) -> Path:

@@ -33,8 +33,8 @@ def add(book: Ledger, times: int) -> None:
 
 
 def count(folder: Path, *, can_write: bool = True) -> int:
-    with closing(open_ledger(folder, can_write=can_write).database.connection) as connection:
-        return connection.execute("SELECT count(*) FROM jobs").fetchone()[0]
+    with closing(open_ledger(folder, can_write=can_write).database) as opened:
+        return opened.connection.execute("SELECT count(*) FROM jobs").fetchone()[0]
 
 
 def backups(folder: Path) -> list[Path]:
@@ -110,9 +110,9 @@ def test_an_empty_file_without_backups_is_a_first_start_that_was_stopped(tmp_pat
 
 
 def test_a_commit_is_on_the_disk_before_it_returns(tmp_path: Path) -> None:
-    with closing(open_ledger(tmp_path).database.connection) as connection:
-        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-        assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
+    with closing(open_ledger(tmp_path).database) as opened:
+        assert opened.connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        assert opened.connection.execute("PRAGMA synchronous").fetchone()[0] == 2
 
 
 def test_opening_again_changes_nothing(folder: Path) -> None:
