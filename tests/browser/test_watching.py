@@ -493,13 +493,13 @@ def test_places_in_line_are_shown_and_a_cancel_before_sending_is_real_and_taken_
         expect(page.locator(".ended")).to_contain_text("It was not sent, and nothing was charged.")
         expect(note).to_contain_text(IN_LINE)
         page.locator(".under-way").get_by_role("button", name="Cancel").click()
-        expect(page.locator(".ended .prompt")).to_have_text(f"{prompt} two")
+        expect(page.locator(".ended .prompt")).to_have_text(f"{prompt} three")
         page.locator(".ended").get_by_role("button", name="Put it back · about $").click()
         expect(page.locator(".ended")).to_be_hidden()
-        expect(page.locator(".under-way .prompt")).to_have_text(f"{prompt} two")
+        expect(page.locator(".under-way .prompt")).to_have_text(f"{prompt} three")
         expect(note).to_contain_text(IN_LINE)
-        until(page, lambda: endpoint.posts[f"{prompt} two"] == 1)
-        assert endpoint.posts == {f"{prompt} one": 1, f"{prompt} two": 1}
+        until(page, lambda: endpoint.posts[f"{prompt} three"] == 1)
+        assert endpoint.posts == {f"{prompt} one": 1, f"{prompt} three": 1}
 
 
 def test_a_rate_limit_is_counted_down_and_the_waiting_job_can_be_cancelled(
