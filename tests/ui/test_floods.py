@@ -80,9 +80,10 @@ async def test_the_largest_calls_of_new_sessions_give_their_memory_back(app: Run
                 await asyncio.sleep(0.05)  # another process
             return memory_mb(app)
 
-        before = await many(450)  # fills what is kept on purpose
-        after = await many(450)
-    assert after - before < KEPT_AT_MOST_MB
+        held = [await many(450), await many(450)]  # the first fills what is kept on purpose
+        if held[1] - held[0] >= KEPT_AT_MOST_MB:
+            held.append(await many(450))  # what is never given back grows each time, what is busy just now does not
+    assert held[-1] - held[-2] < KEPT_AT_MOST_MB, held
 
 
 @pytest.fixture(scope="module")
