@@ -14,10 +14,9 @@ from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import generate_short
 from tests.browser.test_batch import checked, dialog_of, generate, rows, written
 from tests.browser.test_watching import PLAYS
-from tests.bucket_server import BucketServer
 from tests.nginx import needs_nginx
-from tests.postgres_server import PostgresServer
-from tests.scale.fleet import Fleet, fleet
+from tests.scale.fleet import Fleet
+from tests.scale.fleet import pages as pages
 
 pytestmark = needs_nginx
 
@@ -28,17 +27,6 @@ Refusals = list[tuple[int, str]]
 @pytest.fixture(scope="module")
 def service() -> Iterator[PaidEndpoint]:
     with paid_endpoint(seconds=1.0, credits=1000.0) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def pages(
-    tmp_path_factory: pytest.TempPathFactory,
-    postgres_server: PostgresServer,
-    bucket_server: BucketServer,
-    service: PaidEndpoint,
-) -> Iterator[Fleet]:
-    with fleet(tmp_path_factory.mktemp("fleet"), postgres_server, bucket_server, service) as running:
         yield running
 
 

@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.app_process import RunningApp, running_app
 from tests.browser.paid_endpoint import PaidEndpoint
 from tests.bucket_server import BucketServer
@@ -72,3 +74,15 @@ def fleet(folder: Path, postgres: PostgresServer, bucket: BucketServer, service:
         inside = INSIDE.format(log=log)
         url = stack.enter_context(nginx(folder / "nginx", inside, before=ROUND_ROBIN.format(servers=servers)))
         yield Fleet(f"{url}/", apps, log)
+
+
+@pytest.fixture(scope="module")
+def pages(
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_server: PostgresServer,
+    bucket_server: BucketServer,
+    service: PaidEndpoint,
+) -> Iterator[Fleet]:
+    """The pages of a test file, which says by a fixture `service` whom they pay."""
+    with fleet(tmp_path_factory.mktemp("fleet"), postgres_server, bucket_server, service) as running:
+        yield running

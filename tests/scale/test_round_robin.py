@@ -15,10 +15,9 @@ from gradio_client import Client
 
 from hunyuan_ui.job import new_id
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.bucket_server import BucketServer
 from tests.nginx import needs_nginx
-from tests.postgres_server import PostgresServer
-from tests.scale.fleet import Fleet, fleet
+from tests.scale.fleet import Fleet
+from tests.scale.fleet import pages as pages
 
 pytestmark = needs_nginx
 
@@ -28,17 +27,6 @@ SMALL: dict[str, Any] = {"video_length": 5, "width": 64, "height": 64}
 @pytest.fixture(scope="module")
 def service() -> Iterator[PaidEndpoint]:
     with paid_endpoint(seconds=0.3, credits=1000.0) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def pages(
-    tmp_path_factory: pytest.TempPathFactory,
-    postgres_server: PostgresServer,
-    bucket_server: BucketServer,
-    service: PaidEndpoint,
-) -> Iterator[Fleet]:
-    with fleet(tmp_path_factory.mktemp("fleet"), postgres_server, bucket_server, service) as running:
         yield running
 
 
