@@ -103,7 +103,7 @@ class Rig:
         if self.dialect != "openai":
             return {"api_key": Secret(KEY), "dialect": self.dialect}
         engine = {"engine_url": self.origin, "engine_key": Secret(KEY), "engine_usd_per_hour": USD_PER_HOUR}
-        return {**engine, "daily_limit_usd": 20.0}
+        return {**engine, "daily_limit_usd": 200.0}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[JobRunner]:
