@@ -14,107 +14,34 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from hunyuan_ui import checkpoint, moving
 from hunyuan_ui.console import Exit
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
-from hunyuan_ui.job import Job, JobStatus, new_id
-from hunyuan_ui.jobs import Order
+from hunyuan_ui.job import JobStatus, new_id
 from hunyuan_ui.ledger import FILE_NAME, MOVED_NAME, Place, open_ledger, open_shared
 from hunyuan_ui.ledger.ledger import Ledger
-from hunyuan_ui.library import bucket as door
-from hunyuan_ui.library.bucket import BucketLimits
-from hunyuan_ui.prompt_list import read_list
 from hunyuan_ui.settings import Secret
 from tests.app_process import ROOT
 from tests.bucket_server import BucketServer
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
 from tests.faults.kill import Nursery, nursery
-from tests.faults.rig import OWNER, STRANGER, Rig, click, ended, kill, until
+from tests.faults.rig import OWNER, STRANGER, Rig, click, ended
 from tests.faults.service import PaidService
 from tests.postgres_server import PASSWORD, PostgresServer
+from tests.scale.one_move import Said, filled, ids_at, rows_of
+from tests.scale.one_move import move as move
+from tests.scale.one_move import quick as quick
+from tests.scale.one_move import rig as rig
+from tests.scale.one_move import target as target
 from tests.stored_jobs import anything_goes, job
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
 OLD_LEDGER = Path(__file__).parents[1] / "ledger" / "version_1.sqlite3"
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait for a bucket as long as a real one deserves."""
-    monkeypatch.setattr(door, "LIMITS", BucketLimits(connect_s=1.0, answer_s=2.0, rest_s=0.05))
-
-
-@pytest.fixture
-def rig(tmp_path: Path, service: PaidService) -> Rig:
-    """Opens runners on a data folder of its own, without a database."""
-    return Rig(tmp_path / "data", service.origin, settings={"daily_limit_usd": 1000.0})
-
-
-@pytest.fixture
-def target(tmp_path: Path, postgres_server: PostgresServer) -> str:
-    """The address of an empty database."""
-    return postgres_server.url(tmp_path / "target")
-
-
-class Said:
-    """What a run of the command came to."""
-
-    def __init__(self, code: int, captured: Any) -> None:
-        self.code = code
-        self.out, self.err = captured.out, captured.err
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def move(rig: Rig, target: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Run the command; nothing that it says may hold the password."""
-
-    def run(*arguments: str, **environ: str) -> Said:
-        told = ["copy", "--from", str(rig.folder), "--json", *arguments]
-        code = moving.main(told, {"HUNYUAN_UI_DATABASE_URL": target, **environ})
-        said = Said(code, capsys.readouterr())
-        assert PASSWORD not in said.out + said.err
-        return said
-
-    return run
-
-
-async def filled(rig: Rig, service: PaidService) -> list[str]:
-    """Fill a data folder with one of each kind, kill the process with some in flight, and return the ids."""
-    dying = rig.open()
-    await dying.start()
-    ids = [await click(dying) for _ in range(3)]
-    ids.append(await click(dying, visitor=STRANGER))
-    for job_id in ids:
-        await ended(dying, job_id)
-    await dying.delete(ids[0], OWNER)
-    sent = await dying.batches.start(read_list("a heron\na stork", "campaign"), Order(OWNER, 10.0))
-    await dying.batches.view(sent.list_id, OWNER, wait_s=60)
-    service.is_held = True
-    ids += [await click(dying) for _ in range(6)]
-    await until(lambda: len(service.posts()) >= 8)
-    await kill(dying)
-    service.is_held = False
-    return ids
-
-
-def rows_of(folder: Path) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(folder / FILE_NAME)) as connection:
-        return connection.execute("SELECT * FROM jobs ORDER BY id").fetchall()
-
-
-def ids_at(target: str) -> set[str]:
-    with closing(open_shared(target, Place(new_id(), "test", 4, one_each=False))) as ledger:
-        return ledger.ids()
 
 
 async def test_the_page_goes_on_at_the_database_as_if_nothing_had_happened(
@@ -210,113 +137,6 @@ async def test_videos_go_along_into_a_bucket(
         for job_id in ids[4:]:
             await ended(page, job_id)
     assert max(service.posts().values()) == 1
-
-
-# refusals
-
-
-def added_at(target: str, **changes: Any) -> Job:
-    with closing(open_shared(target, Place(new_id(), "test", 4, one_each=False))) as ledger:
-        return ledger.add(job(**changes), anything_goes)[0]
-
-
-def set_at(target: str, change: str) -> None:
-    with psycopg.connect(target, autocommit=True) as connection:
-        connection.execute(change.encode())
-
-
-async def test_it_is_refused_while_a_process_works_on_either(rig: Rig, target: str, move: Callable[..., Said]) -> None:
-    async with rig.running() as page:
-        await ended(page, await click(page))
-        assert "works on the data folder" in move().err
-    folder, rig.folder, rig.url = rig.folder, rig.folder.with_name("another"), Secret(target)
-    async with rig.running():
-        rig.folder = folder
-        said = move()
-    assert (said.code, "in use" in said.err) == (Exit.FAILED, True)
-    assert ids_at(target) == set()
-    assert not (rig.folder / MOVED_NAME).exists()
-    assert move().code == Exit.DONE
-
-
-CHANGES = {
-    "other money": "UPDATE jobs SET cost_microusd = 7",
-    "other note": "UPDATE jobs SET notes = '{\"a\": 1}'",
-    "other time": "UPDATE jobs SET sent_at = sent_at + 0.000001",
-    "deleted": "UPDATE jobs SET deleted_at = 5",
-    "no list": "UPDATE jobs SET list_id = 'x'",
-    "one letter": "UPDATE jobs SET request = replace(request, 'heron', 'Heron')",
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-async def test_rows_that_differ_there_are_never_overwritten(
-    rig: Rig, target: str, move: Callable[..., Said], change: str
-) -> None:
-    async with rig.running() as page:
-        await ended(page, await click(page))
-    assert move().code == Exit.DONE
-    set_at(target, CHANGES[change])
-    said = move()
-    assert (said.code, "not as they are in this data folder" in said.err) == (Exit.FAILED, True)
-
-
-async def test_foreign_rows_are_refused_and_rows_that_are_missing_there_are_added(
-    rig: Rig, target: str, move: Callable[..., Said]
-) -> None:
-    async with rig.running() as page:
-        ids = {await click(page) for _ in range(5)}
-        for job_id in ids:
-            await ended(page, job_id)
-    foreign = added_at(target)
-    said = move()
-    assert (said.code, "not of this data folder" in said.err) == (Exit.FAILED, True)
-    assert not (rig.folder / MOVED_NAME).exists()
-    set_at(target, "DELETE FROM jobs")
-    assert move().code == Exit.DONE
-    set_at(target, f"DELETE FROM jobs WHERE id IN (SELECT id FROM jobs LIMIT 3) OR id = '{foreign.id}'")
-    assert move().code == Exit.DONE
-    assert ids_at(target) == ids
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".webp", ".json"])
-async def test_a_flipped_bit_in_the_bucket_is_found_and_not_overwritten(
-    rig: Rig, target: str, bucket: BucketServer, move: Callable[..., Said], suffix: str
-) -> None:
-    async with rig.running() as page:
-        job_id = await click(page)
-        await ended(page, job_id)
-    assert move("--videos-to", bucket.url).code == Exit.DONE
-    content = bytearray(bucket.files()[job_id + suffix])
-    content[len(content) // 2] ^= 1
-    bucket.put(job_id + suffix, bytes(content))
-    said = move("--videos-to", bucket.url)
-    assert (said.code, job_id + suffix in said.err) == (Exit.FAILED, True)
-    assert bucket.files()[job_id + suffix] == bytes(content)
-    bucket.put(job_id + suffix, bytes(content[:-9]))
-    assert move("--videos-to", bucket.url).code == Exit.FAILED
-    bucket.remove(job_id + suffix)
-    assert move("--videos-to", bucket.url).code == Exit.DONE
-
-
-async def test_a_bucket_that_lies_refuses_or_is_away_stops_it_before_the_ledger(
-    rig: Rig, target: str, bucket: BucketServer, move: Callable[..., Said]
-) -> None:
-    async with rig.running() as page:
-        await ended(page, await click(page))
-    bucket.garble = lambda method, path: method == "GET" and path.endswith(".mp4")
-    assert move("--videos-to", bucket.url).code == Exit.FAILED
-    bucket.garble = lambda *_: False
-    bucket.behave = lambda _, path: ("500 Away", b"") if path.endswith(".webp") else None
-    said = move("--videos-to", bucket.url)
-    assert (said.code, "bucket cannot be reached" in said.err) == (Exit.FAILED, True)
-    bucket.behave = lambda *_: None
-    bucket.put(f"{new_id()}.mp4", b"another's")
-    said = move("--videos-to", bucket.url)
-    assert (said.code, "1 videos that are not of" in said.err) == (Exit.FAILED, True)
-    assert ids_at(target) == set()
-    async with rig.running() as page:  # goes on
-        assert (await ended(page, await click(page))).status is JobStatus.DONE
 
 
 async def test_what_no_bucket_keeps_is_named(rig: Rig, bucket: BucketServer, move: Callable[..., Said]) -> None:

@@ -1,0 +1,125 @@
+"""What was filled in comes back: after a reload, in another language, and from a video's card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from hunyuan_ui.prompt_help.examples import EXAMPLES
+from tests.app_process import RunningApp, running_app
+from tests.browser.fault_proxy import FaultProxy
+from tests.browser.one_form import app as app
+from tests.browser.one_form import chosen, number, opened, pick, sent
+from tests.browser.one_form import endpoint as endpoint
+from tests.browser.one_form import no_event_breaks as no_event_breaks
+from tests.browser.one_form import prompt as prompt
+from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
+from tests.browser.steps import write
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[tuple[PaidEndpoint, FaultProxy]]:
+    """An app whose jobs end soon, behind a proxy."""
+    with (
+        paid_endpoint(seconds=1, credits=1000.0) as endpoint,
+        running_app(tmp_path, **endpoint.settings) as app,
+        FaultProxy(app.port) as proxy,
+    ):
+        yield endpoint, proxy
+
+
+def test_reuse_and_generate_at_once_send_the_old_settings(
+    page: Page, quick: tuple[PaidEndpoint, FaultProxy], prompt: str
+) -> None:
+    endpoint, proxy = quick
+    opened(page, proxy.url)
+    example = EXAMPLES[9].request
+    page.locator(".examples button").nth(9).click()
+    page.locator("#generate").click()
+    expect(page.locator(".result .prompt")).to_have_text(example.prompt)
+    expect(page.locator("#generate")).to_be_enabled()
+    proxy.latency_s = 0.6
+    write(page, prompt)
+    pick(page, "shape", "3:4")
+    page.locator(".result [data-part=reuse]").click()
+    page.locator("#generate").click()
+    assert sent(page, endpoint, 1) == endpoint.bodies[0]
+    assert endpoint.posts == {example.prompt: 2}
+
+
+def test_text_typed_right_after_reuse_is_kept(page: Page, quick: tuple[PaidEndpoint, FaultProxy], prompt: str) -> None:
+    _, proxy = quick
+    opened(page, proxy.url)
+    write(page, prompt)
+    page.locator("#generate").click()
+    expect(page.locator(".result .prompt")).to_have_text(prompt)
+    proxy.latency_s = 0.6
+    box = page.locator("#field-prompt textarea")
+    box.fill("Something else.")
+    page.locator(".result [data-part=reuse]").click()
+    expect(box).to_have_value(prompt, timeout=200)
+    box.press("End")
+    box.press_sequentially(" At dusk.")
+    page.wait_for_timeout(1500)  # longer than any answer takes
+    expect(box).to_have_value(f"{prompt} At dusk.")
+
+
+def filled_in(page: Page, prompt: str) -> dict[str, Any]:
+    """Change something of every kind of control."""
+    write(page, prompt)
+    pick(page, "shape", "9:16")
+    pick(page, "size", "540")
+    pick(page, "quality", "Fine")
+    pick(page, "variations", "2")
+    page.locator("#is-random label").click()
+    number(page, "seed").fill("4711")
+    page.locator("#advanced > button").click()
+    page.locator("#field-negative-prompt textarea").fill("a blurry picture")
+    number(page, "flow_shift").fill("9")
+    number(page, "flow_shift").blur()
+    expect(page.locator("#made-as:not([data-old])")).to_contain_text("544x960")
+    page.wait_for_timeout(300)
+    return standing(page)
+
+
+def standing(page: Page) -> dict[str, Any]:
+    """Return what stands in the form, Advanced open."""
+    is_closed = page.locator("#advanced > button").get_attribute("aria-expanded") == "false"
+    if is_closed:
+        page.locator("#advanced > button").click()
+    expect(page.locator("#field-width input[type=number]")).to_be_visible()
+    numbers = {name: number(page, name).input_value() for name in ("seed", "flow_shift", "width", "video_length")}
+    choices = {name: chosen(page, name) for name in ("shape", "size", "quality", "variations")}
+    texts = {name: page.locator(f"#field-{name} textarea").input_value() for name in ("prompt", "negative-prompt")}
+    return {**numbers, **choices, **texts, "is_random": page.locator("#is-random input").is_checked()}
+
+
+@pytest.mark.parametrize("leave", ["reload", "language", "elsewhere"])
+def test_a_draft_outlives_a_reload_another_language_and_another_page(
+    page: Page, app: RunningApp, prompt: str, leave: str
+) -> None:
+    opened(page, app.url)
+    before = filled_in(page, prompt)
+    assert (before["is_random"], before["size"], before["variations"], before["flow_shift"]) == (False, "540", "2", "9")
+    if leave == "reload":
+        page.locator("#field-prompt textarea").press_sequentially("!")
+        before["prompt"] += "!"
+        page.reload()
+    elif leave == "language":
+        page.locator(".language").click()
+        expect(page.locator(".language")).to_have_text("English")
+    else:
+        page.goto("about:blank")
+        page.goto(app.url)
+    expect(page.locator("#made-as:not([data-old])")).to_contain_text("544x960")
+    assert standing(page) == before
+
+
+def test_another_tab_begins_without_the_draft(page: Page, app: RunningApp, prompt: str) -> None:
+    filled_in(opened(page, app.url), prompt)
+    other = opened(page.context.new_page(), app.url)
+    expect(other.locator("#field-prompt textarea")).to_have_value("")

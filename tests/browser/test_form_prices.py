@@ -1,0 +1,224 @@
+"""The price that stands on Generate is the price of the form, or there is none and nothing is paid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Request, Route, expect
+
+from hunyuan_ui.errors import InvalidRequestError
+from hunyuan_ui.estimate import estimate
+from hunyuan_ui.prompt_help.presets import STEPS, pixels
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.words import words
+from tests.app_process import RunningApp, running_app
+from tests.browser.conftest import LONG_MS
+from tests.browser.one_form import DEFAULT, number, opened, pick, price_of, sent
+from tests.browser.one_form import app as app
+from tests.browser.one_form import endpoint as endpoint
+from tests.browser.one_form import no_event_breaks as no_event_breaks
+from tests.browser.one_form import prompt as prompt
+from tests.browser.one_form import proxy as proxy
+from tests.browser.one_form import slow as slow
+from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
+from tests.browser.steps import write
+
+PRICE_ROUTE = "**/gradio_api/hunyuan/price"
+PRICING = words()["page.pricing"]
+
+
+def test_no_price_stands_beside_a_form_that_it_is_not_for(slow: Page) -> None:
+    """Looked at in every frame, while all that has a price is changed."""
+    slow.evaluate(
+        """() => {
+          const value = (name) => document.querySelector(`#${name} input:checked`)?.value;
+          window.seen = new Set();
+          const look = () => {
+            const frames = document.querySelector("#field-video-length input[type=number]").value;
+            const form = [value("shape"), value("size"), value("quality"), frames, value("variations")];
+            window.seen.add(JSON.stringify([...form, document.getElementById("generate").textContent.trim()]));
+            requestAnimationFrame(look);
+          };
+          look();
+        }"""
+    )
+    for group, text in (("size", "540"), ("shape", "1:1"), ("quality", "Fine"), ("variations", "2"), ("size", "480")):
+        pick(slow, group, text)
+    expect(slow.locator("#generate")).to_contain_text("at most")
+    number(slow, "video_length").fill("33")
+    pick(slow, "quality", "Draft")
+    width, height = pixels("1:1", "480")
+    last = {"width": width, "height": height, "video_length": 33, "infer_steps": STEPS["draft"]}
+    expect(slow.locator("#generate")).to_contain_text(words().price(estimate(DEFAULT.model_copy(update=last)), 2))
+    seen = slow.evaluate("[...window.seen].map(JSON.parse)")
+    priced = [entry for entry in seen if "$" in entry[-1]]
+    assert len(priced) >= 3
+    for shape, size, quality, frames, count, said in priced:
+        width, height = pixels(shape, size)
+        made = DEFAULT.model_copy(
+            update={"width": width, "height": height, "video_length": int(frames), "infer_steps": STEPS[quality]}
+        )
+        assert words().price(estimate(made), int(count)) in said
+    assert PRICING in {entry[-1] for entry in seen}
+
+
+def test_a_click_before_a_higher_price_was_seen_is_refused_with_that_price(
+    slow: Page, endpoint: PaidEndpoint, prompt: str
+) -> None:
+    write(slow, prompt)
+    before = len(endpoint.bodies)
+    pick(slow, "quality", "Draft")
+    expect(slow.locator("#generate")).to_contain_text(price_of(infer_steps=20))
+    slow.evaluate(
+        """() => { const labels = [...document.querySelectorAll("#quality label")];
+            labels.find((label) => label.textContent.includes("Fine")).click();
+            document.getElementById("generate").click(); }"""
+    )
+    dear, cheap = (f"${estimate(DEFAULT.model_copy(update={'infer_steps': n})).high_usd:.2f}" for n in (50, 20))
+    notice = slow.locator(".notice")
+    expect(notice).to_contain_text(f"This video may cost {dear} now, more than the {cheap} that was shown. Nothing")
+    assert len(endpoint.bodies) == before
+    notice.get_by_role("button", name="Make it anyway").click()
+    assert sent(slow, endpoint, before)["infer_steps"] == 50
+
+
+def test_a_confirmation_is_for_the_form_that_was_refused(page: Page, app: RunningApp, endpoint: PaidEndpoint) -> None:
+    opened(page, app.url)
+    write(page)
+    before = len(endpoint.bodies)
+    pick(page, "size", "720")
+    expect(page.locator("#generate")).to_contain_text("$")
+    page.locator("#generate").click()
+    confirm = page.locator(".notice").get_by_role("button", name="Make it anyway")
+    expect(confirm).to_be_visible()
+    number(page, "video_length").fill("129")
+    expect(confirm).to_be_hidden()
+    assert len(endpoint.bodies) == before
+
+
+def test_a_page_without_prices_pays_nothing_unseen(
+    page: Page, app: RunningApp, endpoint: PaidEndpoint, prompt: str
+) -> None:
+    opened(page, app.url)
+    write(page, prompt)
+    before = len(endpoint.bodies)
+    page.route(PRICE_ROUTE, lambda route: route.abort())
+    pick(page, "size", "540")
+    expect(page.locator("#generate")).to_have_text(PRICING)
+    page.locator("#generate").click()
+    notice = page.locator(".notice")
+    dear = f"${estimate(DEFAULT.model_copy(update={'width': 960, 'height': 544})).high_usd:.2f}"
+    expect(notice).to_contain_text(f"it may cost {dear}. Nothing was sent")
+    assert len(endpoint.bodies) == before
+    notice.get_by_role("button", name="Make it anyway").click()
+    assert sent(page, endpoint, before)["width"] == 960
+
+
+def test_an_answer_to_an_older_form_is_dropped(page: Page, app: RunningApp) -> None:
+    opened(page, app.url)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(PRICE_ROUTE, hold)
+    pick(page, "size", "720")
+    page.wait_for_timeout(200)
+    pick(page, "size", "540")
+    page.wait_for_timeout(200)
+    assert len(held) == 2
+    newer, older = held[1], held[0]
+    newer.continue_()
+    expect(page.locator("#generate")).to_contain_text(price_of(width=960, height=544))
+    older.continue_()
+    page.wait_for_timeout(300)
+    expect(page.locator("#generate")).to_contain_text(price_of(width=960, height=544))
+    expect(page.locator("#made-as")).to_contain_text("960x544")
+
+
+@pytest.mark.parametrize("count", ["1", "3"])
+def test_a_price_that_has_risen_meanwhile_is_refused_with_the_new_one(
+    page: Page, tmp_path: Path, prompt: str, count: str
+) -> None:
+    """What was shown is made older than it is: half of what the server asks for by now."""
+    with paid_endpoint(seconds=600, credits=1000.0) as endpoint, running_app(tmp_path, **endpoint.settings) as app:
+
+        def older(route: Route) -> None:
+            answer = route.fetch().json()
+            route.fulfill(json={**answer, "most_usd": answer["most_usd"] / 2})
+
+        opened(page, app.url)
+        write(page, prompt)
+        page.route(PRICE_ROUTE, older)
+        pick(page, "variations", count)
+        pick(page, "shape", "1:1")
+        expect(page.locator("#made-as:not([data-old])")).to_contain_text("640x640")
+        page.unroute_all()
+        page.locator("#generate").click()
+        most_usd = estimate(DEFAULT.model_copy(update={"width": 640, "height": 640})).high_usd
+        notice = page.locator(".notice")
+        expect(notice).to_contain_text(
+            f"may cost ${most_usd:.2f} now, more than the ${most_usd / 2:.2f} that was shown"
+        )
+        assert endpoint.bodies == []
+        notice.get_by_role("button", name="Make it anyway").click()
+        expect(page.locator(".under-way")).to_be_visible()
+        for _ in range(LONG_MS // 50):
+            if len(endpoint.bodies) == int(count):
+                break
+            page.wait_for_timeout(50)
+        assert endpoint.posts == {prompt: int(count)}
+
+
+STRANGE = ["999999", "0", "", "12.5", "1e", "-3", "1e9", "78", "1e400"]
+
+
+@pytest.mark.parametrize("name", ["video_length", "infer_steps", "width", "height"])
+def test_a_number_that_cannot_be_is_put_right_or_has_no_price(
+    page: Page, app: RunningApp, endpoint: PaidEndpoint, name: str, prompt: str
+) -> None:
+    opened(page, app.url)
+    page.get_by_role("button", name="Advanced").click()
+    write(page, prompt)
+    box = number(page, name)
+    expect(box).to_be_visible()
+    before = len(endpoint.bodies)
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.append(request))
+    for typed in STRANGE:
+        box.fill("")
+        box.press_sequentially(typed)
+        box.blur()
+        expect(page.locator("#generate")).not_to_have_text(PRICING)
+        wish = {
+            "prompt": "x",
+            **{field: getattr(DEFAULT, field) for field in VideoRequest.model_fields if field != "prompt"},
+        }
+        value = float(box.input_value())
+        wish[name] = int(value) if value.is_integer() else value
+        said = str(page.locator("#generate").text_content())
+        try:
+            expected = words().price(estimate(VideoRequest.parse(wish)))
+        except InvalidRequestError as refusal:
+            assert "$" not in said, typed
+            expect(page.locator("#made-as")).to_contain_text(words().sentence(refusal))
+        else:
+            assert expected in said, typed
+    assert not any("/queue/join" in request.url or "/run/" in request.url for request in asked), "an event was sent"
+    box.fill("12.5")
+    box.press("Control+Enter")
+    expect(page.locator(".notice")).to_contain_text("12.5 is not a whole number")
+    assert len(endpoint.bodies) == before
+
+
+def test_a_number_that_was_taken_out_comes_back(page: Page, app: RunningApp) -> None:
+    opened(page, app.url)
+    for name, value in (("video_length", "33"), ("seed", "17")):
+        box = number(page, name)
+        box.fill(value)
+        box.blur()
+        box.fill("")
+        box.blur()
+        expect(box).to_have_value(value)
+    expect(page.locator("#generate")).to_contain_text(price_of(video_length=33))
