@@ -9,7 +9,6 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +18,11 @@ from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.media import check_mp4
 from tests.faults.service import COST_USD, STATUS, PaidService
+from tests.one_shell import SMALL
+from tests.one_shell import environ as environ
+from tests.one_shell import service as service
 from tests.raw_service import answer
 from tests.test_cli import C_LOCALE, PROGRAM, ROOT
-
-SMALL = ["--width", "64", "--height", "48", "--frames", "5"]
-
-
-@pytest.fixture
-def service() -> Iterator[PaidService]:
-    with PaidService() as running:
-        running.cost_usd = 0.02
-        yield running
-
-
-@pytest.fixture
-def environ(service: PaidService, tmp_path: Path) -> dict[str, str]:
-    return {
-        "HUNYUAN_UI_DATA_DIR": str(tmp_path / "data"),
-        "HUNYUAN_UI_POLL_SECONDS": "0.05",
-        "SEGMIND_API_KEY": "SG_00112233aabbccdd",
-        "SEGMIND_BASE_URL": service.origin,
-    }
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,32 +15,16 @@ from hunyuan_ui.cli import Exit
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from tests.app_process import ROOT
 from tests.faults.service import STATUS, PaidService
+from tests.one_shell import SMALL
+from tests.one_shell import environ as environ
+from tests.one_shell import service as service
 from tests.raw_service import answer
 
 pty = pytest.importorskip("pty")
 fcntl = pytest.importorskip("fcntl")
 termios = pytest.importorskip("termios")
 
-SMALL = ["--width", "64", "--height", "48", "--frames", "5"]
 COLOURS = [{}, {"NO_COLOR": "1"}, {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"}, {"TERM": "dumb"}]
-
-
-@pytest.fixture
-def service() -> Iterator[PaidService]:
-    with PaidService() as running:
-        running.cost_usd = 0.02
-        yield running
-
-
-@pytest.fixture
-def environ(service: PaidService, tmp_path: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "HUNYUAN_UI_DATA_DIR": str(tmp_path / "data"),
-        "HUNYUAN_UI_POLL_SECONDS": "0.3",
-        "SEGMIND_API_KEY": "SG_00112233aabbccdd",
-        "SEGMIND_BASE_URL": service.origin,
-    }
 
 
 def at_terminal(arguments: list[str], environ: dict[str, str], columns: int) -> tuple[int, bytes, bytes]:
@@ -49,7 +32,9 @@ def at_terminal(arguments: list[str], environ: dict[str, str], columns: int) -> 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     command = [sys.executable, "-m", "hunyuan_ui", *arguments]
-    with subprocess.Popen(command, env=environ, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs) as process:
+    with subprocess.Popen(
+        command, env={**os.environ, **environ}, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs
+    ) as process:
         os.close(theirs)
         said = b""
         while piece := read(ours):
@@ -99,7 +84,7 @@ def test_a_lists_progress_is_written_over_too(environ: dict[str, str], tmp_path:
 
 def test_where_there_is_no_terminal_each_phase_is_a_line(environ: dict[str, str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hunyuan_ui", "a cat", *SMALL, "--out", str(tmp_path / "cat.mp4")]
-    wide = {**environ, "COLUMNS": "20", "FORCE_COLOR": "1"}
+    wide = {**os.environ, **environ, "COLUMNS": "20", "FORCE_COLOR": "1"}
     ended = subprocess.run(command, env=wide, cwd=ROOT, capture_output=True, timeout=60, check=True)
     for stream in (ended.stdout, ended.stderr):
         assert b"\r" not in stream
@@ -112,7 +97,7 @@ def test_where_there_is_no_terminal_each_phase_is_a_line(environ: dict[str, str]
 @pytest.mark.parametrize("columns", ["1", "20", "0", "x"])
 @pytest.mark.parametrize("program", [["-m", "hunyuan_ui"], ["app.py"]], ids=["command line", "page"])
 def test_the_help_is_whole_at_any_width(environ: dict[str, str], columns: str, program: list[str]) -> None:
-    narrow = {**environ, "COLUMNS": columns, "PYTHONIOENCODING": "ascii"}
+    narrow = {**os.environ, **environ, "COLUMNS": columns, "PYTHONIOENCODING": "ascii"}
     command = [sys.executable, *program, "--help"]
     ended = subprocess.run(command, env=narrow, cwd=ROOT, capture_output=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (0, b"")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -124,6 +124,17 @@ def context(visitors: Visitors) -> Iterator[BrowserContext]:
     """A new visitor; one with looks of its own, or beside another, comes by `new_context`."""
     yield visitors.next()
     visitors.leave()
+
+
+@pytest.fixture
+def visitor(new_context: Callable[..., BrowserContext]) -> Iterator[BrowserContext]:
+    """A visitor of a browser of their own; no script of their pages fails."""
+    context = new_context()
+    context.set_default_timeout(LONG_MS)
+    troubles: list[str] = []
+    context.on("weberror", lambda error: troubles.append(str(error.error)))
+    yield context
+    assert troubles == []
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import json
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app_process import RunningApp, running_app
-from tests.browser.conftest import LONG_MS
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 
 LOOKS: list[dict[str, Any]] = [
@@ -41,16 +40,6 @@ def app(endpoint: PaidEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Ite
     settings = {**endpoint.settings, "HUNYUAN_UI_DAILY_LIMIT_USD": "1000", "HUNYUAN_UI_CONCURRENCY": "2"}
     with running_app(tmp_path_factory.mktemp("batch"), **settings) as started:
         yield started
-
-
-@pytest.fixture
-def visitor(new_context: Callable[..., BrowserContext]) -> Iterator[BrowserContext]:
-    context = new_context()
-    context.set_default_timeout(LONG_MS)
-    troubles: list[str] = []
-    context.on("weberror", lambda error: troubles.append(str(error.error)))
-    yield context
-    assert troubles == []
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from hunyuan_ui.job import JobProblem, new_id
 from tests.app_process import RunningApp, running_app
-from tests.browser.conftest import LONG_MS
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import write
 from tests.raw_service import RawService, answer
@@ -46,16 +45,6 @@ def app(endpoint: PaidEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture
 def prompt() -> str:
     return f"A kite over a hill, take {next(numbers)}."
-
-
-@pytest.fixture
-def visitor(new_context: Callable[..., BrowserContext]) -> Iterator[BrowserContext]:
-    context = new_context()
-    context.set_default_timeout(LONG_MS)
-    troubles: list[str] = []
-    context.on("weberror", lambda error: troubles.append(str(error.error)))
-    yield context
-    assert troubles == []
 
 
 def opened(visitor: BrowserContext, url: str) -> Page:
