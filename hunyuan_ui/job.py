@@ -15,6 +15,7 @@ from hunyuan_ui.request import VideoRequest
 MICRO: Final = 1_000_000  # micro-dollars in a dollar
 DAY_S: Final = 86_400  # limits and plots count by UTC days
 _ID: Final = re.compile(r"[0-9a-f]{32}")
+_CLICK: Final = "click"  # key in a job's notes
 
 Payer = Literal["owner", "visitor", "nobody"]
 Dialect = Literal["v1", "v2", "openai"]
@@ -130,6 +131,15 @@ class Job:
         )
 
     @property
+    def in_click(self) -> InClick | None:
+        """The click whose several videos it is one of."""
+        match self.notes.get(_CLICK):
+            case {"id": str(click_id), "place": int(place)}:
+                return InClick(click_id, place)
+            case _:
+                return None
+
+    @property
     def differs(self) -> bool:
         """Whether another size or length was made than was asked for."""
         asked = (*self.request.real_size, self.request.video_length)
@@ -201,6 +211,23 @@ class InList:
     budget_usd: float
     row: int
     rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class InClick:
+    """That a job is one of several videos of one click; each of them carries it, whatever becomes of the others.
+
+    Args:
+        click_id: The id of the click's first job, which may be gone.
+        place: Among them, from 0. What is tried again takes the place of what had ended.
+    """
+
+    click_id: str
+    place: int
+
+    def note(self, job: Job) -> None:
+        """Write it into the job's notes."""
+        job.notes[_CLICK] = {"id": self.click_id, "place": self.place}
 
 
 # Whose the jobs are that came back from the account's history; no browser's token has this hash.

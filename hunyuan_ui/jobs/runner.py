@@ -12,7 +12,7 @@ from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode, Tries
 from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.estimate import Estimate, predicted_seconds
-from hunyuan_ui.job import MICRO, OWNER, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
+from hunyuan_ui.job import MICRO, OWNER, InClick, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
 from hunyuan_ui.jobs.at_engine import can_be_stopped
 from hunyuan_ui.jobs.batch import Batches
 from hunyuan_ui.jobs.history import SpendingHistory
@@ -132,6 +132,7 @@ class JobRunner:
         is_confirmed: bool = False,
         is_logged_in: bool = False,
         in_list: InList | None = None,
+        in_click: InClick | None = None,
     ) -> Job:
         """Store a job and its reservation, and start it; the same id again is the same job.
 
@@ -146,6 +147,7 @@ class JobRunner:
             is_confirmed: The visitor has accepted a price above the limit for one video.
             is_logged_in: The visitor has logged in with Hugging Face.
             in_list: The list of prompts that it is a row of.
+            in_click: The click whose several videos it is one of.
 
         Raises:
             InvalidRequestError: The id is malformed, or is the visitor's token.
@@ -167,6 +169,8 @@ class JobRunner:
         job = self._new_job(job_id, request.with_drawn_seed(), visitor, payer)
         if in_list is not None:
             job.notes["list"] = {"row": in_list.row, "rows": in_list.rows}
+        if in_click is not None:
+            in_click.note(job)
         self._check_may_store(job)
         if own_key and payer == "visitor":
             await self.keys.check(own_key, visitor)

@@ -12,11 +12,10 @@ import gradio as gr
 from hunyuan_ui.errors import PRICE_REFUSALS, AccessError, HunyuanUIError, SpendLimitError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Payer, Visitor
 from hunyuan_ui.jobs import JobRunner
-from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.ui.form import amount, sent_in
 from hunyuan_ui.ui.labels import again_of, job_json, opening_form, priced_parts
 from hunyuan_ui.ui.payment import PayEvents, chosen_payer
-from hunyuan_ui.ui.variations import COUNTS, LOOKED_BACK, again_id, click_of, variations
+from hunyuan_ui.ui.variations import COUNTS, LOOKED_BACK, Click, Wished, again_id, click_of, variations
 from hunyuan_ui.ui.views import video_json
 from hunyuan_ui.ui.visitor import Event, login_of, page_event, say_for, token_in, token_of
 from hunyuan_ui.words import Words
@@ -53,7 +52,7 @@ class PageEvents:
                 shown_usd=click.shown_usd / click.count,
                 is_confirmed=click.is_confirmed,
             )
-            job = await send(*wishes[0])
+            job = await _send(send, wishes[0])
             problem = await _send_more(send, wishes[1:], say_for(request))
             begun = await self._begun(request, who, job.id)
             return begun, {"answer": job_id, "text": problem, "seed": job.request.seed}
@@ -69,7 +68,7 @@ class PageEvents:
             old = (await self._runner.view(old_id, self._runner.visitor(token))).job
             # The person confirmed this video's price before, and the card names it again.
             send = self._sender(request, who, payer=old.payer, shown_usd=shown_usd, is_confirmed=True)
-            job = await send(again_id(old.id), old.request)
+            job = await send(again_id(old.id), old.request, in_click=old.in_click)
             return {**await self._begun(request, who, job.id), "again_of": old.id}, {}
 
         return await _taken_in(submit, request, {"again": old_id, "most_usd": shown_usd})
@@ -107,7 +106,7 @@ class PageEvents:
         return [
             token,
             {**watched, "job": _news(jobs, self._runner), "shown": finished.id if finished else None},
-            {"jobs": [await self._told(job_id, visitor, say) for job_id in watched["click"]]},
+            await self._together(watched["click"], visitor, say),
             pay,
             parts["head"],
             parts["examples"],
@@ -127,14 +126,20 @@ class PageEvents:
         say, token = say_for(request), token_of(request, who, self._runner.settings)
         watched = await self._watched(token, job_id)
         visitor = self._runner.visitor(token)
-        told = [await self._told(one, visitor, say) for one in watched["click"] or [job_id]]
+        jobs = watched["click"]["jobs"] if watched["click"] else [job_id]
+        told = [await self._told(one, visitor, say) for one in jobs]
         return {**watched, "is_new": True, "told": told}
 
     async def _watched(self, token: str, job_id: str | None) -> dict[str, Any]:
         visitor = self._runner.visitor(token)
         known = await self._runner.jobs(visitor, limit=LOOKED_BACK)
-        click = click_of(job_id or "", [job.id for job in known])
+        click = click_of(job_id or "", known)
         return {"token": token, "job": job_id, "click": click, "is_public": self._runner.settings.is_public}
+
+    async def _together(self, click: Click | None, visitor: Visitor, say: Words) -> dict[str, Any]:
+        if click is None:
+            return {}
+        return {"click": click, "jobs": [await self._told(job_id, visitor, say) for job_id in click["jobs"]]}
 
     async def _told(self, job_id: str, visitor: Visitor, say: Words) -> dict[str, Any]:
         return job_json(await self._runner.view(job_id, visitor), self._runner, say)
@@ -163,11 +168,15 @@ async def _taken_in(submit: Event, request: gr.Request, about: Mapping[str, Any]
     return await page_event(limited, refused)(request)
 
 
-async def _send_more(send: Callable[..., Any], wishes: list[tuple[str, VideoRequest]], say: Words) -> str:
+async def _send(send: Callable[..., Awaitable[Job]], wished: Wished) -> Job:
+    return await send(wished.id, wished.request, in_click=wished.in_click)
+
+
+async def _send_more(send: Callable[..., Any], wishes: list[Wished], say: Words) -> str:
     """Send the other videos of a click; return what to say when a limit let only some of them begin."""
     for index, wish in enumerate(wishes):
         try:
-            await send(*wish)
+            await _send(send, wish)
         except HunyuanUIError as error:
             problem = say.sentence(error)
             return say("generate.some_began", made=index + 1, wished=len(wishes) + 1, problem=problem)

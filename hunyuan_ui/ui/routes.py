@@ -40,9 +40,13 @@ def build_routes(runner: JobRunner) -> list[Route]:
         token = request.headers.get(VISITOR_HEADER, "")
         if not is_id(token):
             return _not_yours(request)
-        views = await runner.active(runner.visitor(token))
+        visitor = runner.visitor(token)
+        views = await runner.active(visitor)
+        are_together = any(view.job.in_click for view in views)
+        known = await runner.jobs(visitor, limit=LOOKED_BACK) if are_together else []
         say = words_for(request.cookies, request.headers)
-        return _json({"jobs": [as_json(view, say) for view in views], "next_poll_s": next_poll_s(views)})
+        told = [{**as_json(view, say), "click": click_of(view.job.id, known)} for view in views]
+        return _json({"jobs": told, "next_poll_s": next_poll_s(views)})
 
     async def one_job(request: Request) -> JSONResponse:
         token = request.headers.get(VISITOR_HEADER, "")
@@ -57,8 +61,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
             known = await runner.jobs(visitor, limit=LOOKED_BACK)
         except AccessError:
             return _not_yours(request)
-        click = click_of(job_id, [job.id for job in known])
-        return _json({**job_json(view, runner, say), "click": click})
+        return _json({**job_json(view, runner, say), "click": click_of(job_id, known)})
 
     async def allowance(request: Request) -> JSONResponse:
         token = request.headers.get(VISITOR_HEADER, "")

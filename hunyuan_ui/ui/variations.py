@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple, TypedDict
 
+from hunyuan_ui.job import InClick, Job
 from hunyuan_ui.request import MAX_SEED, RANDOM_SEED, VideoRequest
 
 COUNTS: Final = ("1", "2", "3", "4")
@@ -17,48 +18,58 @@ def count_in(chosen: object) -> int:
     return int(str(chosen)) if str(chosen) in COUNTS else 1
 
 
-def variations(job_id: str, wish: VideoRequest, count: int) -> list[tuple[str, VideoRequest]]:
-    """Return the jobs of one click: their ids and requests, the first as it was asked for.
+class Wished(NamedTuple):
+    """What one job of a click is to be."""
+
+    id: str
+    request: VideoRequest
+    in_click: InClick | None
+
+
+class Click(TypedDict):
+    """The videos of one click as the page reads them: the click's id, and its jobs in their order."""
+
+    id: str
+    jobs: list[str]
+
+
+def variations(job_id: str, wish: VideoRequest, count: int) -> list[Wished]:
+    """Return the jobs of one click, the first as it was asked for.
 
     Args:
         job_id: Made by the browser. The other ids follow from it, so that a repeated click names the same jobs.
         wish: With a seed of -1 each video draws its own; else the next seeds follow.
         count: 1 to 4.
     """
-    jobs = [(job_id, wish)]
+    jobs = [Wished(job_id, wish, InClick(job_id, 0) if count > 1 else None)]
     for index in range(1, count):
         seed = wish.seed if wish.seed == RANDOM_SEED else (wish.seed + index) % (MAX_SEED + 1)
-        jobs.append((_id_of(job_id, index), wish.model_copy(update={"seed": seed})))
+        again = wish.model_copy(update={"seed": seed})
+        jobs.append(Wished(_follows(job_id, str(index)), again, InClick(job_id, index)))
     return jobs
 
 
-def click_of(job_id: str, known: Iterable[str]) -> list[str]:
-    """Return the ids of the jobs of one click in their order, each as it was last tried; of a single one, none.
+def click_of(job_id: str, known: Iterable[Job]) -> Click | None:
+    """Return the jobs of one click, each as it was last tried; None for a single one, and for what was tried again.
 
     Args:
         job_id: Any of them.
-        known: Ids of the same visitor's jobs.
+        known: The same visitor's jobs.
     """
-    ids = set(known)
-    for first in ids:
-        members = [_last_try(own, ids) for own in (first, *(_id_of(first, index) for index in range(1, len(COUNTS))))]
-        found = [member for member in members if member]
-        if len(found) > 1 and job_id in found:
-            return found
-    return []
-
-
-def _id_of(first_id: str, index: int) -> str:
-    return sha256(f"{first_id}/{index}".encode()).hexdigest()[:32]
-
-
-def _last_try(job_id: str, known: set[str]) -> str:
-    last = ""
-    while job_id in known:
-        last, job_id = job_id, again_id(job_id)
-    return last
+    placed = [(job.in_click, job) for job in known if job.in_click is not None]
+    own = next((click for click, job in placed if job.id == job_id), None)
+    if own is None:
+        return None
+    of_click = sorted((job.created_at, click.place, job.id) for click, job in placed if click.click_id == own.click_id)
+    last = {place: id_ for _, place, id_ in of_click}
+    jobs = [last[place] for place in sorted(last)]
+    return {"id": own.click_id, "jobs": jobs} if len(jobs) > 1 and job_id in jobs else None
 
 
 def again_id(job_id: str) -> str:
     """Return the id of the job that a job becomes when it is tried again; the same however often that is pressed."""
-    return sha256(f"{job_id}/again".encode()).hexdigest()[:32]
+    return _follows(job_id, "again")
+
+
+def _follows(job_id: str, what: str) -> str:
+    return sha256(f"{job_id}/{what}".encode()).hexdigest()[:32]

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.app_process import RunningApp, running_app
 from tests.browser.paid_endpoint import paid_endpoint
 from tests.browser.steps import generate_short, short, write
 
 JOB_S = 0.5
+CLICK = "a heron whose click is not answered"
 PLAYING = "(of) => [...document.querySelectorAll('.variations video')].filter((video) => !video.paused).length === of"
 
 
@@ -105,6 +106,86 @@ def test_one_is_looked_at_with_its_neighbours_and_two_are_compared(four: Page) -
     shown = four.locator(".compare[open]")
     for side, index in (("left-text", 3), ("right-text", 0)):
         expect(shown.locator(f"[data-part={side}]")).to_contain_text(seed_of(tiles(four).nth(index)))
+
+
+@pytest.mark.parametrize("is_asked_for", [True, False])
+def test_they_stand_together_although_the_answer_to_their_click_is_lost(
+    page: Page, tmp_path: Path, is_asked_for: bool
+) -> None:
+    """`is_asked_for`: what the page asks about the click by its id, before its answer, is answered."""
+
+    def lose(route: Route) -> None:
+        if CLICK in (route.request.post_data or ""):
+            route.fetch()  # it is heard, and its answer stays on its way
+        else:
+            route.continue_()
+
+    with paid_endpoint(seconds=JOB_S) as endpoint, running_app(tmp_path, **endpoint.settings) as app:
+        page.goto(app.url)
+        page.route("**/gradio_api/run/**", lose)
+        if not is_asked_for:
+            page.route("**/hunyuan/jobs/*", lambda route: route.abort())
+        with endpoint.rendering():
+            ask_for_four(page, CLICK)
+            page.locator("#generate").click()
+            expect(title(page)).to_have_text("0 of 4 are ready")
+            expect(tiles(page)).to_have_count(4)
+            expect(page.locator(".others")).to_be_hidden()
+            page.unroute_all()
+        expect(title(page)).to_have_text("4 of 4 are ready")
+        assert sum(endpoint.posts.values()) == 4
+        page.get_by_role("button", name="Close these videos").click()
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # as who comes back
+        expect(page.locator(".variations")).to_be_hidden()
+
+
+@pytest.mark.parametrize("gone", [(1,), (3,), (1, 1), (1, 1, 1)])
+def test_the_others_stay_together_over_a_reload_when_some_are_deleted(
+    page: Page, made: RunningApp, gone: tuple[int, ...]
+) -> None:
+    page.goto(made.url)
+    ask_for_four(page)
+    page.locator("#generate").click()
+    expect(title(page)).to_have_text("4 of 4 are ready")
+    seeds = [seed_of(tile) for tile in tiles(page).all()]
+    for place in gone:
+        page.get_by_role("button", name=f"Open video {place} of").click()
+        page.locator(".viewer").get_by_role("button", name="Delete").click()
+        page.get_by_role("button", name="Delete now").click()
+        del seeds[place - 1]
+        expect(page.locator(".posters li")).to_have_count(len(seeds))
+    page.reload()
+    if len(seeds) == 1:
+        expect(page.locator("#player video")).to_be_visible()
+        expect(page.locator(".variations")).to_be_hidden()
+    else:
+        expect(title(page)).to_have_text(f"{len(seeds)} of {len(seeds)} are ready")
+        assert [seed_of(tile) for tile in tiles(page).all()] == seeds
+
+
+def test_what_was_closed_stays_closed_although_the_first_is_deleted_and_another_one_comes(
+    page: Page, tmp_path: Path
+) -> None:
+    with (
+        paid_endpoint(seconds=JOB_S) as endpoint,
+        running_app(tmp_path, HUNYUAN_UI_CONCURRENCY="1", **endpoint.settings) as app,
+    ):
+        page.goto(app.url)
+        ask_for_four(page)
+        expect(page.locator("#generate")).to_contain_text("in all")
+        page.locator("#generate").click()
+        expect(title(page)).to_have_text("1 of 4 are ready")
+        page.get_by_role("button", name="Close these videos").click()
+        expect(page.locator(".posters li")).to_have_count(4)
+        expect(page.locator("#player video")).to_be_visible()
+        expect(page.locator(".variations")).to_be_hidden()
+        page.locator(".posters li").last.hover()
+        page.locator(".posters li").last.locator("[data-do=delete]").click()
+        page.get_by_role("button", name="Delete now").click()
+        expect(page.locator(".posters li")).to_have_count(3)
+        page.reload()
+        expect(page.locator("#player video")).to_be_visible()
+        expect(page.locator(".variations")).to_be_hidden()
 
 
 def test_a_deleted_one_leaves_and_a_single_video_takes_their_place(four: Page) -> None:

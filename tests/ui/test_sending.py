@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -178,3 +179,19 @@ async def test_of_several_jobs_those_that_wait_are_cancelled_and_what_was_sent_g
             await events.cancel(asking(), gr.EventData(None, alone), TOKEN)  # type: ignore[arg-type]
     await events.cancel(asking(), gr.EventData(None, {"jobs": [new_id()] * 100}), TOKEN)  # type: ignore[arg-type]
     assert len(cancelled) == 2 + len(COUNTS)
+
+
+async def test_the_videos_of_one_click_are_told_together_although_the_first_is_deleted(runner: JobRunner) -> None:
+    form = {**VideoRequest(prompt="a heron").model_dump(), "variations": "3"}
+    sent = json.dumps({"form": form, "shown_usd": DEAR_USD, "is_confirmed": True})
+    events, visitor, click_id = PageEvents(runner), Visitor.from_token(TOKEN), new_id()
+    watched, _ = await events.send(asking(), click_id, TOKEN, sent)
+    assert watched["click"] == {"id": click_id, "jobs": [one["id"] for one in watched["told"]]}
+    ids = watched["click"]["jobs"]
+    for job_id in ids:
+        assert (await runner.wait(job_id, visitor, 10)).status is JobStatus.DONE
+    await runner.submit(new_id(), VideoRequest(prompt="a crane"), Visitor.from_token(OTHER))
+    await runner.delete(click_id, visitor)
+    together = (await events.attach(asking(), TOKEN))[2]
+    assert together["click"] == {"id": click_id, "jobs": ids[1:]}
+    assert [one["id"] for one in together["jobs"]] == ids[1:]

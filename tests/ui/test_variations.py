@@ -1,31 +1,44 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.estimate import estimate
-from hunyuan_ui.job import is_id, new_id
+from hunyuan_ui.job import InClick, Job, is_id, new_id
+from hunyuan_ui.ledger.schema import to_job, to_row
 from hunyuan_ui.request import MAX_SEED, VideoRequest
 from hunyuan_ui.ui.events import _send_more  # pyright: ignore[reportPrivateUsage]
-from hunyuan_ui.ui.variations import COUNTS, again_id, click_of, count_in, variations
+from hunyuan_ui.ui.variations import COUNTS, Wished, again_id, click_of, count_in, variations
 from hunyuan_ui.words import words
+from tests.stored_jobs import NOON, job
 
 WISH = VideoRequest.parse({"prompt": "a heron", "seed": 7})
+
+
+def stored(wished: Wished, **changes: Any) -> Job:
+    """Return the job that a wish became, as the ledger gives it back."""
+    made = job(id=wished.id, **changes)
+    if wished.in_click is not None:
+        wished.in_click.note(made)
+    return to_job(to_row(made).values())
 
 
 def test_the_first_is_the_job_that_was_asked_for_and_the_next_seeds_follow() -> None:
     job_id = new_id()
     made = variations(job_id, WISH, 4)
-    assert made[0] == (job_id, WISH)
-    assert [wish.seed for _, wish in made] == [7, 8, 9, 10]
-    assert all(wish.model_copy(update={"seed": 7}) == WISH for _, wish in made)
+    assert made[0] == Wished(job_id, WISH, InClick(job_id, 0))
+    assert [wished.request.seed for wished in made] == [7, 8, 9, 10]
+    assert all(wished.request.model_copy(update={"seed": 7}) == WISH for wished in made)
+    assert variations(job_id, WISH, 1) == [Wished(job_id, WISH, None)]
 
 
 def test_random_seeds_are_left_to_be_drawn_one_by_one() -> None:
     made = variations(new_id(), WISH.model_copy(update={"seed": -1}), 3)
-    assert [wish.seed for _, wish in made] == [-1, -1, -1]
+    assert [wished.request.seed for wished in made] == [-1, -1, -1]
 
 
 @given(job_id=st.uuids().map(lambda id_: id_.hex), count=st.integers(1, 4), seed=st.integers(0, MAX_SEED))
@@ -33,25 +46,45 @@ def test_a_repeated_click_names_the_same_different_jobs(job_id: str, count: int,
     wish = WISH.model_copy(update={"seed": seed})
     made = variations(job_id, wish, count)
     assert made == variations(job_id, wish, count)
-    assert len({id_ for id_, _ in made}) == len({wish.seed for _, wish in made}) == count
-    assert all(is_id(id_) and VideoRequest.parse(wish.model_dump()) for id_, wish in made)
+    assert len({wished.id for wished in made}) == len({wished.request.seed for wished in made}) == count
+    assert all(is_id(wished.id) and VideoRequest.parse(wished.request.model_dump()) for wished in made)
 
 
 def test_the_jobs_of_one_click_are_known_by_any_of_them_in_their_order() -> None:
-    ids = [id_ for id_, _ in variations(new_id(), WISH, 4)]
-    known = [new_id(), *reversed(ids), new_id()]
-    assert [click_of(id_, known) for id_ in ids] == [ids] * 4
-    assert click_of(ids[1], ids[:3]) == ids[:3]
-    assert click_of(known[0], known) == click_of(new_id(), known) == click_of("", known) == click_of(ids[0], []) == []
+    click_id = new_id()
+    four = [stored(wished) for wished in variations(click_id, WISH, 4)]
+    known = [job(), *reversed(four), stored(Wished(new_id(), WISH, None)), *map(stored, variations(new_id(), WISH, 4))]
+    ids = [one.id for one in four]
+    assert [click_of(id_, known) for id_ in ids] == [{"id": click_id, "jobs": ids}] * 4
+    assert click_of(known[0].id, known) is click_of(new_id(), known) is click_of("", known) is None
+    assert click_of(ids[0], []) is click_of(ids[0], four[:1]) is None
+
+
+@pytest.mark.parametrize("gone", range(4))
+def test_the_others_stay_together_whichever_of_them_is_gone(gone: int) -> None:
+    click_id = new_id()
+    left = [stored(wished) for wished in variations(click_id, WISH, 4)]
+    del left[gone]
+    told = {"id": click_id, "jobs": [one.id for one in left]}
+    assert [click_of(one.id, left) for one in left] == [told] * 3
 
 
 def test_what_was_tried_again_stands_in_the_place_of_what_had_ended() -> None:
-    ids = [id_ for id_, _ in variations(new_id(), WISH, 3)]
-    twice = again_id(again_id(ids[1]))
-    known = [*ids, again_id(ids[1]), twice]
-    assert click_of(twice, known) == click_of(ids[0], known) == [ids[0], twice, ids[2]]
-    alone = new_id()
-    assert click_of(again_id(alone), [alone, again_id(alone)]) == []
+    wishes = variations(new_id(), WISH, 3)
+    first, second, third = (stored(wished, created_at=NOON) for wished in wishes)
+    again = [stored(Wished(new_id(), WISH, second.in_click), created_at=NOON + at) for at in (1, 2)]
+    for known in ([first, second, third, *again], [*reversed(again), third, first], [again[1], third, first]):
+        assert click_of(again[1].id, known) == click_of(first.id, known)
+        assert (click_of(first.id, known) or {})["jobs"] == [first.id, again[1].id, third.id]
+    assert click_of(second.id, [first, second, third, *again]) is None
+    alone = job()
+    assert click_of(again_id(alone.id), [alone, job(id=again_id(alone.id))]) is None
+
+
+@pytest.mark.parametrize("note", [None, "", 7, [], {}, {"id": "x"}, {"place": 1}, {"id": 3, "place": "a"}])
+def test_a_note_that_this_program_did_not_write_makes_no_set(note: object) -> None:
+    known = [job(notes={"click": note}) for _ in range(2)]
+    assert click_of(known[0].id, known) is None
 
 
 def test_a_count_that_cannot_be_chosen_is_one() -> None:
@@ -72,13 +105,14 @@ def test_the_button_says_the_whole_price() -> None:
 async def test_a_limit_in_the_middle_says_how_many_began() -> None:
     began: list[str] = []
 
-    async def send(job_id: str, wish: VideoRequest) -> None:
+    async def send(job_id: str, _wish: VideoRequest, in_click: InClick | None) -> None:
+        assert in_click is not None
         if len(began) == 2:
             raise SpendLimitError("over_daily_limit", limit="$5.00", left="$0.20", price="$1.46")
         began.append(job_id)
 
     wishes = variations(new_id(), WISH, 4)[1:]
     said = await _send_more(send, wishes, words())
-    assert began == [job_id for job_id, _ in wishes[:2]]
+    assert began == [wished.id for wished in wishes[:2]]
     assert said.startswith("3 of 4 videos were started. Today's limit of $5.00 leaves $0.20")
     assert await _send_more(send, [], words()) == ""

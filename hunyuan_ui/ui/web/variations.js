@@ -17,8 +17,10 @@ export function variations({ element, props, watch }) {
   const part = piecesOf(element);
   const section = element.querySelector(".variations");
   const screen = element.closest("#screen");
+  /** @type {string | null} */
+  let clickId = null;
   /** @type {string[]} */
-  let ids = [];
+  let ids = []; // of its jobs
   const known = new Map(); // each job as the server told it last
   /** @type {any[]} */
   let tiles = []; // in the order of the ids
@@ -105,13 +107,15 @@ export function variations({ element, props, watch }) {
   }
 
   function show(click, jobs = []) {
-    if (!click.some((id) => ids.includes(id))) {
+    if (kept.get(CLOSED) === click.id) return;
+    if (click.id !== clickId) {
       tiles = [];
       known.clear();
       choose(null);
     }
+    clickId = click.id;
     for (const job of jobs) known.set(job.id, job);
-    setIds(click);
+    setIds(click.jobs);
   }
 
   function setIds(now) {
@@ -174,10 +178,10 @@ export function variations({ element, props, watch }) {
   part("cancel").addEventListener("click", () => send("cancel", waiting()));
   part("play").addEventListener("click", togglePlay);
   part("close").addEventListener("click", () => {
-    kept.set(CLOSED, ids[0]);
+    kept.set(CLOSED, clickId);
     close();
   });
-  hear("click", (click) => show(click));
+  hear("click", show);
   hear("jobs", take);
   hear("begun", (id) => {
     if (ids.length && !ids.includes(id)) close();
@@ -193,11 +197,7 @@ export function variations({ element, props, watch }) {
   open();
 
   function open() {
-    const jobs = props.value?.jobs || [];
-    if (jobs.length && kept.get(CLOSED) !== jobs[0].id)
-      show(
-        jobs.map(({ id }) => id),
-        jobs,
-      );
+    const { click, jobs } = props.value || {};
+    if (click) show(click, jobs);
   }
 }

@@ -82,6 +82,8 @@ export function watch({ element, props, trigger, watch: onChange }) {
   const held = new Map(); // questions that the server may hold, by the id of their job
   let together = new Set(); // ids of the jobs that are shown side by side, because one click made them
   let isKnown = false; // who this visitor is
+  /** @type {string | null} */
+  let sent = null; // the click of this page whose videos are shown side by side, however its answer comes
   /** @type {any} */
   let focus = null; // the job of the large card
   /** @type {any} */
@@ -98,6 +100,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
       const { jobs, next_poll_s } = await askJobs("jobs");
       sayUnreachable("card", false);
       followed.setActive(jobs);
+      join(jobs.find((job) => job.click?.id === sent)?.click);
       send("jobs", jobs);
       for (const job of jobs) answered(job.id);
       for (const id of followed.endedBy(jobs)) await finish(id);
@@ -119,7 +122,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
 
   function take(id, job) {
     if (job.status) answered(id);
-    if (job.click) join(job.click);
+    join(job.click);
     if (job.is_active) return;
     const { isNews, isWatched } = followed.end(id);
     if (!isNews) return;
@@ -184,10 +187,10 @@ export function watch({ element, props, trigger, watch: onChange }) {
     setTitle(document.hidden ? words.done : "");
   }
 
-  /** Take in which jobs belong to one click. @param {string[]} click */
+  /** Take in which jobs belong to one click. @param {{id: string, jobs: string[]} | null | undefined} click */
   function join(click) {
-    if (!click.length || (click.length === together.size && click.every((id) => together.has(id)))) return;
-    for (const id of click) if (!together.has(id)) followed.follow(id);
+    if (!click || (click.jobs.length === together.size && click.jobs.every((id) => together.has(id)))) return;
+    for (const id of click.jobs) if (!together.has(id)) followed.follow(id);
     send("click", click);
   }
 
@@ -399,6 +402,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     hideProblem(ended?.id);
     hideReady();
     send("begun", id);
+    sent = id;
     otherTabs.postMessage("new job");
     reveal(element, isNarrow() ? "start" : "nearest");
   }
@@ -421,7 +425,10 @@ export function watch({ element, props, trigger, watch: onChange }) {
   });
   part("dismiss").addEventListener("click", () => dismissEverywhere(ended.id));
   hear("try-again", tryAgain);
-  hear("together", (ids) => (together = new Set(ids)));
+  hear("together", (ids) => {
+    together = new Set(ids);
+    if (!ids.length) sent = null;
+  });
   hear("cancel", (ids) => cancel(...ids));
   for (const end of ["deleted", "gone"]) hear(end, (id) => id === ready?.id && hideReady());
   onReturn(() => {
@@ -436,6 +443,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   for (const name of ["late", "unanswered"])
     hear(name, (id) => {
       followed.follow(id);
+      sent = id;
       poll();
     });
   setInterval(tick, 500);
