@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -14,11 +15,14 @@ from gradio import http_server
 MOST_SESSIONS: Final = 100  # whose last values Gradio keeps, though nothing here reads them: 10,000 by itself
 MOST_UNREAD: Final = 400  # sessions with answers that nobody has come for: without end by itself
 MOST_WAITING: Final = 500  # calls that wait for one of Gradio's threads: without end by itself
+_UNKNOWN: Final = "this version of Gradio names the scripts of its components in another way"
 _API: Final = "api"  # the type of what `gr.api` declares for each parameter and result
 
-_ASSETS: Final = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
-_FILES: Final = re.compile(r"__vite__mapDeps=.{,60}?(\[\"[^\]]*\])")
-_VIDEO: Final = re.compile(r"[,{]video:\{.*?component:.*?__vite__mapDeps\(\[([\d,]+)\]\)")
+_FRONTEND: Final = Path(gr.__file__).parent / "templates" / "frontend"
+_ASSETS: Final = _FRONTEND / "assets"
+_LIST: Final = re.compile(r"__vite__mapDeps=.{,60}?(\[\"[^\]]*\])")
+_NEEDED: Final = r".{,120}?__vite__mapDeps\(\[([\d,]+)\]\)"
+_MAIN: Final = re.compile(r'(?:src|href)="\./assets/([^"]+)"')  # what the page itself names
 
 
 class LightBlocks(gr.Blocks):
@@ -27,6 +31,12 @@ class LightBlocks(gr.Blocks):
     Gradio puts one component for each into the page's layout, where it is built like any other and looked up in
     every event. Callers find them by their ids in the list of components, which stays whole.
     """
+
+    @property
+    def drawn(self) -> list[str]:
+        """Return the kinds of components that a page draws as it opens, by their names in its description."""
+        components = cast("dict[str, Any]", self.get_config_file())["components"]
+        return sorted({one["type"] for one in components if one["props"].get("visible", True)} - {_API})
 
     def get_config_file(self) -> Any:
         """Return the page's description."""
@@ -89,12 +99,50 @@ def player_files() -> list[str]:
 
     Gradio asks for them once: where one does not arrive, it never draws a video in that page.
     """
-    core = next(text for path in _ASSETS.glob("core-*.js") if _VIDEO.search(text := path.read_text(encoding="utf-8")))
-    named, needed = _FILES.search(core), _VIDEO.search(core)
-    if named is None or needed is None:
-        raise RuntimeError("this version of Gradio names the scripts of its components in another way")
-    names = json.loads(named.group(1))
-    return [f"assets/{Path(names[int(index)]).name}" for index in needed.group(1).split(",")]
+    return _files_of("video")
+
+
+def drawing_files(components: Iterable[str]) -> list[str]:
+    """Return the addresses, below the page's, of all scripts and styles that Gradio fetches until it has drawn a page.
+
+    Gradio's scripts ask for them in four steps, each only when the one before is there (docs/facts/gradio6.md 6).
+
+    Args:
+        components: Their names in the page's description.
+    """
+    named = _MAIN.findall((_FRONTEND / "index.html").read_text(encoding="utf-8"))
+    first = _named_in(next(name for name in named if name.endswith(".js")))
+    found = [*first, *_needed_in(Path(first[0]).name, r"import\(`\./Blocks-")]
+    for component in components:
+        found += _files_of(component)
+    return [name for name in dict.fromkeys(found) if Path(name).name not in named]
+
+
+def _files_of(component: str) -> list[str]:
+    core = next(path.name for path in _ASSETS.glob("core-*.js") if "video:{" in path.read_text(encoding="utf-8"))
+    return _needed_in(core, rf"[,{{]{component}:\{{.*?component:")
+
+
+def _named_in(script: str) -> list[str]:
+    """Return the files that one of Gradio's scripts names, in its own order."""
+    named = _LIST.search((_ASSETS / script).read_text(encoding="utf-8"))
+    if named is None:
+        raise RuntimeError(_UNKNOWN)
+    return [f"assets/{Path(name).name}" for name in json.loads(named[1])]
+
+
+def _needed_in(script: str, before: str) -> list[str]:
+    """Return the files that a script of Gradio fetches together, of those it names.
+
+    Args:
+        script: Its file.
+        before: Pattern of what stands before the list.
+    """
+    needed = re.search(before + _NEEDED, (_ASSETS / script).read_text(encoding="utf-8"))
+    if needed is None:
+        raise RuntimeError(_UNKNOWN)
+    names = _named_in(script)
+    return [names[int(index)] for index in needed[1].split(",")]
 
 
 def listen_on(name: str) -> None:

@@ -14,12 +14,12 @@ from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import declare_api
 from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.form import PRICED, RequestForm, build_request_form
-from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, MOST_WAITING, LightBlocks, player_files
-from hunyuan_ui.ui.html_part import WEB, head, part
-from hunyuan_ui.ui.link_preview import describe_links
+from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, MOST_WAITING, LightBlocks, drawing_files, player_files
+from hunyuan_ui.ui.html_part import WEB, part
 from hunyuan_ui.ui.owner import OWNER_EVENTS, OwnerEvents, build_owner
 from hunyuan_ui.ui.payment import build_pay
 from hunyuan_ui.ui.request_filter import MOST_FILE_BYTES
+from hunyuan_ui.ui.served_head import serve_own_head
 from hunyuan_ui.ui.shared_answers import share_answers
 from hunyuan_ui.ui.text import label, translations
 from hunyuan_ui.ui.theme import build_theme
@@ -35,9 +35,6 @@ LOCAL: Final[dict[str, Any]] = {"fn": None, "api_visibility": "private"}
 
 # Characters of a click: so long a prompt, pasted by mistake, is still refused by its own sentence.
 MOST_SENT: Final = 50_000
-
-# Each draws upon those before it.
-STYLES: Final = ("base", "components", "panel", "form", "job", "examples", "dialogs", "batch", "gallery", "payment")
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,6 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
         runner: The door to jobs, money and videos; it may start later.
         has_analytics: Let Gradio tell its makers about this app; the owner's choice, off by default.
     """
-    describe_links(is_space=runner.settings.is_space)
     with LightBlocks(title=words()["app.title"], analytics_enabled=has_analytics) as demo:
         page = _place(runner)
         events = PageEvents(runner)
@@ -79,6 +75,7 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
         _wire_money(demo, page, events, OwnerEvents(runner))
         _draw_the_rest(demo, page)
         declare_api(runner)
+    serve_own_head(drawing_files(demo.drawn), is_space=runner.settings.is_space)
     # Otherwise POST /gradio_api/run/<name> would pass by the queue and its limits (docs/facts/gradio6.md 0, row 7).
     demo.queue(api_open=False, default_concurrency_limit=None, max_size=MOST_WAITING)
     if runner.calls is not None:
@@ -90,8 +87,6 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     """Return the options of `launch`: how the page looks, speaks, and what it keeps closed (docs/architecture.md 6)."""
     return {
         "theme": build_theme(),
-        "css_paths": [WEB / f"{name}.css" for name in STYLES],
-        "head": head(),
         "favicon_path": WEB / "favicon.svg",
         "i18n": translations(),
         "footer_links": ["api", "settings"],

@@ -19,9 +19,9 @@ from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.batch import build_list_routes
 from hunyuan_ui.ui.example_loops import build_loop_route
 from hunyuan_ui.ui.labels import build_price_route, job_json
-from hunyuan_ui.ui.link_preview import build_picture_routes
 from hunyuan_ui.ui.payment import allowances
 from hunyuan_ui.ui.prompt_panel import build_coach_route
+from hunyuan_ui.ui.served_head import build_picture_routes
 from hunyuan_ui.ui.variations import LOOKED_BACK, click_of
 from hunyuan_ui.ui.views import PAGE_VERSION, as_json, build_video_routes, next_poll_s
 from hunyuan_ui.ui.visitor import VISITOR_HEADER

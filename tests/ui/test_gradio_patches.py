@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, cast
 
 import gradio as gr
 import pytest
 
-from hunyuan_ui.ui.gradio_patches import LightBlocks, player_files
+from hunyuan_ui.ui.gradio_patches import LightBlocks, drawing_files, player_files
 
 pytestmark = pytest.mark.anyio
 
@@ -46,3 +47,29 @@ def test_the_scripts_of_the_player_are_those_that_gradio_names_for_its_video() -
     assert any(name.startswith("assets/video-") and name.endswith(".js") for name in files)
     assert any(name.startswith("assets/video-") and name.endswith(".css") for name in files)
     assert all((FRONTEND / name).is_file() for name in files)
+
+
+@pytest.mark.parametrize("components", [[], ["textbox"], ["slider", "html"]])
+def test_what_is_needed_to_draw_a_page_is_named_once_and_there(components: list[str]) -> None:
+    files = drawing_files(components)
+    assert len(files) == len(set(files))
+    assert all((FRONTEND / name).is_file() for name in files)
+    page = (FRONTEND / "index.html").read_text("utf-8")
+    assert [name for name in files if name in page] == []
+    drawn = [(FRONTEND / name).read_text("utf-8") for name in files if name.endswith(".js")]
+    fetched = {match for text in drawn for match in re.findall(r'(?:from|import)\s?"\./([^"]+)"', text)}
+    main = next(name for name in re.findall(r'src="\./assets/([^"]+)"', page))
+    assert fetched <= {Path(name).name for name in files} | {main}
+
+
+def test_a_component_that_gradio_does_not_know_has_no_scripts() -> None:
+    with pytest.raises(RuntimeError, match="Gradio"):
+        drawing_files(["no such one"])
+
+
+async def test_what_is_hidden_or_for_programs_is_not_drawn_at_first() -> None:
+    with LightBlocks() as demo:
+        gr.Textbox()
+        gr.Video(visible=False)
+        cast("Any", gr).api(add, api_name="add")
+    assert demo.drawn == ["form", "textbox"]

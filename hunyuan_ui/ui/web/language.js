@@ -18,12 +18,15 @@ function held(store) {
 }
 const isStore = (found) => found && typeof found.set === "function" && typeof found.subscribe === "function";
 
+/** Say which language this page is in. */
+export const nameLanguage = () => (document.documentElement.lang = LANGUAGES[language]);
+
 /**
- * Label Gradio's controls in this language: it takes the browser's and knows no choice by hand. Its module holds the
- * language in a store, the only one there with a language's name in it; importing it again gives the same one.
+ * Label Gradio's controls in this language, once it draws them: it takes the browser's and knows no choice by hand. Its
+ * module holds the language in a store, the only one there with a language's name in it; importing it again gives the
+ * same one.
  */
 export async function translateLabels() {
-  document.documentElement.lang = LANGUAGES[language];
   if ((navigator.language || "").toLowerCase().startsWith(language)) return;
   const module = performance.getEntriesByType("resource").find(({ name }) => /\/runtime-[^/]+\.js$/.test(name));
   if (!module) return;

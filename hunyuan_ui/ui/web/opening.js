@@ -38,7 +38,8 @@ export function drawn(find, { expectsVideo, isAnswered = true }) {
 export function showWhenDrawn() {
   const root = document.documentElement;
   const observer = new MutationObserver(look);
-  const late = setTimeout(show, SHOWN_ANYWAY_MS, "all");
+  /** @type {any} */
+  let late = null;
   const visit = { expectsVideo: kept.get(HAS_VIDEO) !== null, isAnswered: !isUnknown() };
 
   function show(what) {
@@ -52,6 +53,7 @@ export function showWhenDrawn() {
   }
 
   function look() {
+    if (!late && document.getElementById("desk")) late = setTimeout(show, SHOWN_ANYWAY_MS, "all");
     const what = drawn((one) => document.querySelector(one), visit);
     if (what) show(what);
   }

@@ -10,7 +10,7 @@ import { examples } from "./examples.js";
 import { form } from "./form.js";
 import { gallery } from "./gallery.js";
 import { header } from "./header.js";
-import { translateLabels } from "./language.js";
+import { nameLanguage, translateLabels } from "./language.js";
 import { notice } from "./notice.js";
 import { showWhenDrawn } from "./opening.js";
 import { owner } from "./owner.js";
@@ -47,7 +47,10 @@ window.hunyuan = {
     examples,
     form,
     gallery,
-    header,
+    header(given) {
+      translateLabels(); // it is the first that Gradio draws
+      header(given);
+    },
     notice,
     owner,
     panel,
@@ -97,7 +100,7 @@ document.addEventListener(
   true,
 );
 
-translateLabels();
+nameLanguage();
 showWhenDrawn();
 
 window.addEventListener("hashchange", () => {

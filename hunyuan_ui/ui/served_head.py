@@ -1,0 +1,81 @@
+"""The head of the served page: what a link to it shows elsewhere, and the page's own words, scripts and styles."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, cast
+
+from gradio import routes as gradio_routes
+from starlette.requests import Request
+from starlette.responses import FileResponse
+from starlette.routing import Route
+
+from hunyuan_ui.ui.html_part import WEB, head
+from hunyuan_ui.ui.style_sheet import style_sheet
+from hunyuan_ui.words import words
+
+LOOKS: Final = "/gradio_api/hunyuan/looks"
+PICTURES: Final = ("preview", "touch-icon")
+PAGES: Final = ("frontend/index.html", "frontend/share.html")
+_GRADIOS: Final = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*/>\s*')
+_PLACE: Final = re.compile(r'(?=<meta\s+name="viewport")')
+
+
+def serve_own_head(files: list[str], *, is_space: bool) -> None:
+    """Let the served page say what it is, where Gradio's says what Gradio is, and bring its own scripts and styles.
+
+    Gradio's own ways for these, `launch(head=..., css=...)`, carry them in the page's description, and its scripts take
+    them apart and put them in place before they draw anything (docs/facts/gradio6.md 6).
+
+    Args:
+        files: Addresses, below the page's, of what Gradio's scripts will ask for, to be fetched at once.
+        is_space: The page has one address for good, the Space's; any other may be a passing one.
+    """
+    tags = _described_page(is_space=is_space) + (WEB / "opening.html").read_text(encoding="utf-8")
+    own = f"{{% raw %}}{head()}{{% endraw %}}"
+    style = f"{{% raw %}}<style>{style_sheet(WEB)}</style>{{% endraw %}}"
+    env = cast("Any", gradio_routes).templates.env
+    loader = env.loader
+    gradios = cast("Any", type(loader))
+
+    def source_of(environment: Any, name: str) -> tuple[Any, ...]:
+        found: list[Any] = list(gradios.get_source(loader, environment, name))
+        if name in PAGES:
+            # A page for a share link has Gradio's scripts from another address.
+            early = _fetched_early(files) if name == PAGES[0] else ""
+            found[0] = _PLACE.sub(lambda _: tags + own, _GRADIOS.sub("", found[0]), count=1)
+            found[0] = found[0].replace("</head>", f"{early}{style}</head>", 1)
+        return tuple(found)
+
+    loader.get_source = source_of
+    env.cache.clear()
+
+
+def _described_page(*, is_space: bool) -> str:
+    say = words()
+    # Jinja fills in the address that was asked for.
+    tags = (WEB / "link_preview.html").read_text(encoding="utf-8")
+    facts = {"title": say["app.title"], "text": say["app.description"], "looks": LOOKS}
+    for name, text in facts.items():
+        tags = tags.replace(f"{{{name}}}", text)
+    return tags.replace("is_at_home", str(is_space).lower())
+
+
+def _fetched_early(files: list[str]) -> str:
+    """Return links that have the same addresses and ways as Gradio's own, so that nothing is fetched twice."""
+    theme = '<link rel="preload" as="style" href="./theme.css?v={{ config[\'theme_hash\'] }}" />'
+    return theme + "".join(
+        f'<link rel="modulepreload" crossorigin href="./{name}" />'
+        if name.endswith(".js")
+        else f'<link rel="preload" as="style" crossorigin href="./{name}" />'
+        for name in files
+    )
+
+
+def build_picture_routes() -> list[Route]:
+    """Return the routes of the pictures."""
+
+    async def picture(request: Request) -> FileResponse:
+        return FileResponse(WEB / f"{request.url.path.rpartition('/')[2]}", headers={"Cache-Control": "max-age=86400"})
+
+    return [Route(f"{LOOKS}/{name}.png", picture) for name in PICTURES]

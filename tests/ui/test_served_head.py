@@ -1,0 +1,58 @@
+"""The head of the served page: what a link to it shows elsewhere, and its own words, scripts and styles."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from gradio import routes as gradio_routes
+
+from hunyuan_ui.ui.html_part import WEB, head
+from hunyuan_ui.ui.served_head import PAGES, serve_own_head
+from hunyuan_ui.ui.style_sheet import style_sheet
+
+FILES = ["assets/one.js", "assets/one.css"]
+
+
+def served(name: str, *, is_space: bool = False) -> str:
+    """Return a page of Gradio's, as it is served."""
+    serve_own_head(FILES, is_space=is_space)
+    template = cast("Any", gradio_routes).templates.env.get_template(name)
+    config = {"root": "https://somebody-hunyuan-ui.hf.space", "body_css": {}, "theme_hash": "f00"}
+    return template.render(config=config, gradio_api_info={})
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("is_space", [True, False])
+def test_only_a_page_with_one_address_for_good_names_it(name: str, is_space: bool) -> None:
+    page = served(name, is_space=is_space)
+    at_home = '<link rel="canonical" href="https://somebody-hunyuan-ui.hf.space/" />'
+    assert page.count(at_home) == int(is_space)
+    assert page.count('property="og:title"') == 1
+    assert "Click to try out the app!" not in page
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_own_scripts_stand_before_gradios_and_own_styles_after(name: str) -> None:
+    page = served(name)
+    assert page.count(head()) == 1
+    assert page.count(style_sheet(WEB)) == 1
+    gradios = page.index('<script type="module"')
+    assert page.index(head()) < gradios < page.index(style_sheet(WEB)) < page.index("</head>")
+
+
+def test_what_gradios_scripts_will_ask_for_is_named_after_what_they_begin_with() -> None:
+    page = served(PAGES[0])
+    begin = page.index('<script type="module"')
+    links = (
+        'rel="preload" as="style" href="./theme.css?v=f00"',
+        'rel="modulepreload" crossorigin href="./assets/one.js"',
+        'rel="preload" as="style" crossorigin href="./assets/one.css"',
+    )
+    for link in links:
+        assert page.count(link) == 1
+        assert page.index(link) > begin
+
+
+def test_a_page_for_a_share_link_has_gradios_scripts_from_elsewhere() -> None:
+    assert "preload" not in served(PAGES[1]).replace(head(), "")
