@@ -4,55 +4,19 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urljoin
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from hunyuan_ui.local_endpoint.app import create_app
-from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.prompt_help.examples import EXAMPLES
-from tests.app_process import RunningApp, running_app
+from tests.app_process import RunningApp
+from tests.browser.one_page import DONE_WITHIN_MS, open_page, video_plays
+from tests.browser.one_page import app as app
+from tests.browser.one_page import opened as opened
 from tests.browser.steps import PROMPT, generate_short, short, write
-
-DONE_WITHIN_MS = 30_000
-PLAYING = "video => video.currentTime > 0.3 && !video.paused"
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    service = serve(create_app(seconds=4))
-    key: dict[str, Any] = {
-        "SEGMIND_API_KEY": "SG_0011223344556677",
-        "SEGMIND_BASE_URL": service.url,
-        "HUNYUAN_UI_CONCURRENCY": "1",
-        "HUNYUAN_UI_DAILY_LIMIT_USD": "1000",
-    }
-    with running_app(tmp_path_factory.mktemp("page"), **key) as started:
-        yield started
-    service.close()
-
-
-@pytest.fixture
-def opened(page: Page, app: RunningApp) -> Page:
-    page.set_default_timeout(15_000)
-    return open_page(page, app)
-
-
-def open_page(page: Page, app: RunningApp) -> Page:
-    page.goto(app.url)
-    expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
-    return page
-
-
-def video_plays(page: Page) -> Any:
-    video = page.locator("#player video")
-    expect(video).to_be_visible(timeout=DONE_WITHIN_MS)
-    page.wait_for_function(f"(({PLAYING})(document.querySelector('#player video')))")
-    return video
 
 
 def test_a_stranger_types_a_prompt_and_sees_it_play(opened: Page) -> None:
@@ -372,62 +336,6 @@ def test_a_deleted_video_leaves_the_screen(opened: Page) -> None:
     expect(opened.locator("#player video")).to_be_hidden()
     expect(opened.locator(".result")).to_be_hidden()
     expect(opened.locator(".blank")).to_be_visible()
-
-
-TOKEN_SENT = "/gradio_api/hunyuan/videos?"
-
-
-def token_of(page: Page, url: str) -> str:
-    with page.expect_request(lambda request: TOKEN_SENT in request.url) as sent:
-        page.goto(url)
-    return sent.value.headers["x-hunyuan-visitor"]
-
-
-# Its processes learn of each other's storage with a delay, here with an endless one.
-LATE_STORE = """const own = new Map();
-Object.defineProperty(window, "localStorage", { value: {
-  getItem: (name) => own.get(name) ?? null,
-  setItem: (name, text) => own.set(name, text),
-  removeItem: (name) => own.delete(name),
-} });"""
-
-
-@pytest.mark.parametrize("script", ["", LATE_STORE], ids=["plain", "late"])
-def test_tabs_that_a_new_browser_opens_at_once_are_one_visitor(browser: Browser, app: RunningApp, script: str) -> None:
-    with browser.new_context() as context:
-        context.add_init_script(script)
-        tokens: list[str] = []
-        context.on("request", lambda sent: tokens.append(sent.headers.get("x-hunyuan-visitor", "")))
-        tabs = [context.new_page() for _ in range(4)]
-        for tab in tabs:
-            tab.evaluate("url => void setTimeout(() => location.assign(url))", app.url)
-        for tab in tabs:
-            expect(tab.get_by_text("Nothing here yet")).to_be_visible()
-        tokens = [token for token in tokens if token]
-        assert len(tokens) >= len(tabs)
-        assert len(set(tokens)) == 1
-
-
-def test_a_browser_that_keeps_nothing_can_still_use_the_page(page: Page, app: RunningApp) -> None:
-    page.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('denied'); } })")
-    assert re.fullmatch("[0-9a-f]{32}", token_of(page, app.url))
-    write(page)
-    short(page)
-    page.locator("#generate").click()
-    video_plays(page)
-    expect(page.locator(".posters li")).to_have_count(1)
-
-
-def test_another_browser_sees_nothing_of_this_one(opened: Page, app: RunningApp, browser: Browser) -> None:
-    write(opened)
-    short(opened)
-    opened.locator("#generate").click()
-    expect(opened.locator(".under-way")).to_be_visible()
-    with browser.new_context() as stranger:
-        other = open_page(stranger.new_page(), app)
-        expect(other.locator(".blank")).to_be_visible()
-        expect(other.locator(".under-way")).to_be_hidden()
-    video_plays(opened)
 
 
 def test_nothing_is_loaded_from_another_host(page: Page, app: RunningApp) -> None:

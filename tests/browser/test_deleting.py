@@ -1,0 +1,167 @@
+"""A video that is deleted: for ten seconds not for good, in every tab gone."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Route, expect
+
+from hunyuan_ui.media import settings_tag as settings_tag
+from tests.app_process import RunningApp
+from tests.browser.one_gallery import app as app
+from tests.browser.one_gallery import (
+    cards,
+    make_one,
+    open_first,
+    open_gallery,
+    plays,
+    viewer,
+)
+from tests.browser.one_gallery import gallery as gallery
+from tests.browser.one_gallery import videos as videos
+
+
+def delete_now(page: Page, opened: Any) -> None:
+    """Delete the video of an open dialog without the ten seconds in which that can be undone."""
+    opened.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete now").click()
+
+
+def deletions(page: Page) -> list[str]:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "DELETE" else None)
+    return sent
+
+
+def test_a_deletion_can_be_undone_for_ten_seconds_and_is_then_for_good(gallery: Page, app: RunningApp) -> None:
+    gallery.get_by_role("searchbox").fill("fox number 25")
+    expect(cards(gallery)).to_have_count(1)
+    sent = deletions(gallery)
+    open_first(gallery).get_by_role("button", name="Delete").click()
+    expect(viewer(gallery)).to_be_hidden()
+    expect(cards(gallery)).to_have_count(0)
+    expect(gallery.get_by_role("button", name="Undo", exact=True)).to_be_focused()
+    gallery.keyboard.press("Enter")
+    expect(cards(gallery)).to_have_count(1)
+    expect(cards(gallery).first).to_be_focused()
+    assert sent == []
+    # By the page's own clock, whatever else this machine does.
+    gallery.evaluate(
+        """() => {
+          const { fetch } = window;
+          window.fetch = (...given) => {
+            if (given[1]?.method === "DELETE") window.deletedAt = performance.now();
+            return fetch(...given);
+          };
+        }"""
+    )
+    press = "() => { document.querySelector('.posters [data-do=delete]').click(); return performance.now() }"
+    began = gallery.evaluate(press)
+    gallery.wait_for_function("window.deletedAt", timeout=30_000)
+    assert gallery.evaluate("window.deletedAt") - began == pytest.approx(10_000, abs=3000)
+    expect(gallery.get_by_role("button", name="Undo", exact=True)).to_be_hidden()
+    open_gallery(gallery, app)
+    gallery.get_by_role("searchbox").fill("fox number 25")
+    expect(gallery.get_by_text("No prompt says that")).to_be_visible()
+
+
+def test_a_page_that_is_left_deletes_what_it_said_was_deleted(gallery: Page, app: RunningApp) -> None:
+    gallery.get_by_role("searchbox").fill("fox number 18")
+    expect(cards(gallery)).to_have_count(1)
+    gallery.locator(".posters [data-do=delete]").click()
+    expect(cards(gallery)).to_have_count(0)
+    open_gallery(gallery, app)
+    gallery.get_by_role("searchbox").fill("fox number 18")
+    expect(gallery.get_by_text("No prompt says that")).to_be_visible()
+
+
+def test_a_deletion_that_did_not_happen_is_not_shown_as_one(gallery: Page) -> None:
+    gallery.get_by_role("searchbox").fill("fox number 19")
+    expect(cards(gallery)).to_have_count(1)
+    answers = iter([lambda route: route.abort(), lambda route: route.fulfill(status=503, json={"problem": "Not now."})])
+
+    def refuse(route: Route) -> None:
+        next(answers)(route) if route.request.method == "DELETE" else route.continue_()
+
+    gallery.route("**/hunyuan/videos/*", refuse)
+    for sentence in ("The video itself is untouched", "Not now."):
+        delete_now(gallery, open_first(gallery))
+        expect(gallery.locator(".videos .line.problem")).to_contain_text(sentence)
+        expect(cards(gallery)).to_have_count(1)
+
+
+def test_a_video_deleted_in_another_tab_while_it_plays_closes_and_leaves_the_grid(
+    gallery: Page, app: RunningApp, context: BrowserContext
+) -> None:
+    gallery.get_by_role("searchbox").fill("fox number 24")
+    expect(cards(gallery)).to_have_count(1)
+    open_first(gallery)
+    plays(gallery, ".viewer video")
+    other = open_gallery(context.new_page(), app)
+    other.get_by_role("searchbox").fill("fox number 24")
+    expect(cards(other)).to_have_count(1)
+    delete_now(other, open_first(other))
+    expect(cards(other)).to_have_count(0)
+    expect(viewer(gallery)).to_be_hidden()
+    expect(cards(gallery)).to_have_count(0)
+
+
+def test_a_video_deleted_in_another_tab_is_no_longer_chosen_for_comparison(
+    gallery: Page, app: RunningApp, context: BrowserContext
+) -> None:
+    box = gallery.get_by_role("searchbox")
+    box.fill("fox number 2")
+    expect(cards(gallery).filter(has_text="fox number 21")).to_be_visible()
+    gallery.get_by_role("button", name="Select").click()
+    cards(gallery).filter(has_text="fox number 21").click()
+    expect(cards(gallery).filter(has_text="fox number 21").locator(".mark")).to_have_text("✓")
+    other = open_gallery(context.new_page(), app)
+    other.get_by_role("searchbox").fill("fox number 21")
+    expect(cards(other)).to_have_count(1)
+    delete_now(other, open_first(other))
+    expect(cards(gallery).filter(has_text="fox number 21")).to_have_count(0)
+    compared = gallery.locator("dialog.compare")
+    for number, is_enabled in ((20, False), (22, True)):
+        cards(gallery).filter(has_text=f"fox number {number}").click()
+        expect(cards(gallery).filter(has_text=f"fox number {number}").locator(".mark")).to_have_text("✓")
+        expect(gallery.get_by_role("button", name="Compare two")).to_be_enabled(enabled=is_enabled)
+    gallery.get_by_role("button", name="Compare two").click()
+    expect(compared).to_be_visible()
+    expect(compared.locator("video").first).to_have_attribute("aria-label", "A: a fox number 20")
+    expect(compared.locator("video").last).to_have_attribute("aria-label", "B: a fox number 22")
+
+
+def test_a_video_deleted_in_another_tab_leaves_the_large_screen(
+    page: Page, context: BrowserContext, preview: RunningApp
+) -> None:
+    page.goto(preview.url)
+    expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    make_one(page, "a wren")
+    tabs = [page, context.new_page(), context.new_page()]
+    for tab in tabs[1:]:
+        tab.goto(preview.url)
+    tabs[2].locator(".result [data-part=export]").click()
+    expect(viewer(tabs[2])).to_be_visible()
+    for tab in tabs:
+        expect(tab.locator(".result .prompt")).to_have_text("a wren")
+        expect(tab.locator("#player video")).to_have_attribute("src", re.compile(r"\.mp4\?"))
+    delete_now(page, open_first(page))
+    for tab in tabs:
+        expect(tab.locator(".result")).to_be_hidden()
+        expect(tab.locator("#player video[src], #player video[poster]")).to_have_count(0)
+        expect(viewer(tab)).to_be_hidden()
+        expect(cards(tab)).to_have_count(0)
+
+
+def test_a_video_whose_file_is_gone_is_named_as_gone(gallery: Page, app: RunningApp) -> None:
+    gallery.get_by_role("searchbox").fill("fox number 23")
+    expect(cards(gallery)).to_have_count(1)
+    job_id = str(gallery.locator(".posters li").get_attribute("data-id"))
+    (app.data_dir / "videos" / f"{job_id}.mp4").unlink()
+    open_first(gallery)
+    expect(viewer(gallery).locator(".missing")).to_be_visible()
+    viewer(gallery).get_by_label("What", exact=True).select_option(label="GIF")
+    viewer(gallery).get_by_role("button", name="Prepare").click()
+    expect(viewer(gallery).locator(".line.problem")).to_contain_text("no longer in the library")
