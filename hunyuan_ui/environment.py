@@ -27,8 +27,9 @@ NUMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "HF_HUB_DOWNLOAD_TIMEOUT": _COUNT,
     "WEB_CONCURRENCY": _COUNT,
 }
-# Not for this program: the one keeps a start from its end, the other serves files past the filter in front of Gradio.
-_DROPPED: Final = ("GRADIO_DEBUG", "GRADIO_NUM_WORKERS")
+# Not for this program: one keeps a start from its end, one serves files past the filter in front of Gradio, and the
+# page says by itself how many of its events run at once.
+DROPPED: Final = ("GRADIO_DEBUG", "GRADIO_NUM_WORKERS", "GRADIO_DEFAULT_CONCURRENCY_LIMIT")
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
 _PROXY: Final = re.compile(r"(?P<scheme>https?|socks5h?)://[!-~]+|[^:/\s]+(:[0-9]+)?/?", re.ASCII)
 _NOT_PROXIED: Final = ("localhost", "127.0.0.1", "::1")
@@ -59,7 +60,7 @@ def tidy(environ: MutableMapping[str, str]) -> None:
         SettingsError: A value is wrong, and would end the start with a traceback; names the variable.
     """
     for name in [name for name in environ if name.startswith("GRADIO_") or name in NUMBERS]:
-        text = "" if name in _DROPPED else text_of(environ, name)
+        text = "" if name in DROPPED else text_of(environ, name)
         if not text:
             del environ[name]
         elif text != environ[name]:

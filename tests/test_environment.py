@@ -12,7 +12,7 @@ import huggingface_hub
 import pytest
 import uvicorn
 
-from hunyuan_ui.environment import NUMBERS, tidy
+from hunyuan_ui.environment import DROPPED, NUMBERS, tidy
 from hunyuan_ui.startup import Served, check_writable, read_settings
 from hunyuan_ui.ui.served_files import served_folders
 from tests.app_process import ROOT
@@ -48,6 +48,8 @@ STARTS: list[tuple[dict[str, str], str | None]] = [
     ({"GRADIO_NUM_WORKERS": "x"}, None),
     ({"GRADIO_DEBUG": "1"}, None),
     ({"GRADIO_DEBUG": "true"}, None),
+    ({"GRADIO_DEFAULT_CONCURRENCY_LIMIT": "x"}, None),
+    ({"GRADIO_DEFAULT_CONCURRENCY_LIMIT": "None"}, None),
     ({"GRADIO_ANALYTICS_MAX_EVENTS": "1e3"}, A_NUMBER),
     ({"GRADIO_ANALYTICS_CACHE_FREQUENCY": "0"}, A_NUMBER),
     ({"GRADIO_HEARTBEAT_INTERVAL": "0"}, "must be a number of seconds"),
@@ -100,6 +102,7 @@ def test_each_start_works_or_ends_with_one_sentence_that_names_the_variable(
         read_settings([], ROOT)
         for name, read in NUMBERS.items():
             assert name not in os.environ or read(os.environ[name]) >= 0
+        assert not set(DROPPED) & set(os.environ)
         httpx.Client().close()  # reads proxies and certificates, as Gradio's own question to itself does
         return
     with pytest.raises(SystemExit) as ended:
@@ -147,6 +150,57 @@ def test_every_number_that_gradio_and_what_lies_below_it_read_is_known() -> None
             found |= set(read_as_number.findall(path.read_text("utf-8")))
     assert len(found) >= 7
     assert found <= {*NUMBERS, "GRADIO_SERVER_PORT", "GRADIO_DEBUG"}
+
+
+# What Gradio reads beside numbers: tried with an odd text each, and no start ended.
+TEXTS = {
+    "GRADIO_ALLOWED_PATHS",
+    "GRADIO_ANALYTICS_ENABLED",
+    "GRADIO_AUTO_LOGOUT",
+    "GRADIO_BLOCKED_PATHS",
+    "GRADIO_CACHE_EXAMPLES",
+    "GRADIO_CACHE_MODE",
+    "GRADIO_CHAT_FLAGGING_MODE",
+    "GRADIO_EXAMPLES_CACHE",
+    "GRADIO_FLAGGING_MODE",
+    "GRADIO_HISTORY_BUCKET",
+    "GRADIO_HOT_RELOAD",
+    "GRADIO_IS_E2E_TEST",
+    "GRADIO_LOCAL_DEV_MODE",
+    "GRADIO_MCP_SERVER",
+    "GRADIO_NODE_PATH",
+    "GRADIO_NODE_SERVER_NAME",
+    "GRADIO_NODE_SERVER_PORT",
+    "GRADIO_PROFILING",
+    "GRADIO_PYTHON_HOST",
+    "GRADIO_PYTHON_PORT",
+    "GRADIO_RESET_EXAMPLES_CACHE",
+    "GRADIO_ROOT_PATH",
+    "GRADIO_RUN_HISTORY",
+    "GRADIO_SERVER_MODE_ENABLED",
+    "GRADIO_SERVER_NAME",
+    "GRADIO_SERVER_PORT",
+    "GRADIO_SHARE",
+    "GRADIO_SHARE_SERVER_ADDRESS",
+    "GRADIO_SSR_MODE",
+    "GRADIO_STATIC_WORKER_PORTS",
+    "GRADIO_TEMP_DIR",
+    "GRADIO_VIBE_MODE",
+    "GRADIO_WATCH_DEMO_NAME",
+    "GRADIO_WATCH_DEMO_PATH",
+    "GRADIO_WATCH_DIRS",
+    "GRADIO_WATCH_ENCODING",
+    "GRADIO_WATCH_MODULE_NAME",
+    "GRADIO_WORKFLOW_INBROWSER",
+}
+
+
+def test_every_variable_that_gradio_reads_by_whatever_name_was_tried_or_is_kept_from_it() -> None:
+    sources = [path.read_text("utf-8") for path in Path(gradio.__file__).parent.rglob("*.py")]
+    reading = [text for text in sources if "os.environ" in text or "os.getenv" in text]
+    named = {name for text in reading for name in re.findall(r"[\"'](GRADIO_[A-Z_]+)[\"']", text)}
+    assert len(named) > 40
+    assert named <= {*TEXTS, *NUMBERS, *DROPPED}
 
 
 def test_a_folder_for_copies_that_cannot_be_filled_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
