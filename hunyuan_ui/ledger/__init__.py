@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.ledger.cost import NAMED
 from hunyuan_ui.ledger.found import FROM_HISTORY, SAID, UNTIMED, said_id
-from hunyuan_ui.ledger.ledger import NAMED, Ledger
+from hunyuan_ui.ledger.ledger import Ledger
 from hunyuan_ui.ledger.sqlite import (
     FILE_NAME,
     LOG_NAME,

@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
 from hunyuan_ui.errors import AccessError
-from hunyuan_ui.estimate import Outcome, is_plausible
+from hunyuan_ui.estimate import Outcome
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import found as history
+from hunyuan_ui.ledger.cost import NAMED, money, priced
 from hunyuan_ui.ledger.database import Connection
-from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, UNSETTLED, problem_text, to_job, to_row
+from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, UNSETTLED, problem_text, to_job, to_row
 from hunyuan_ui.ledger.search import condition
 from hunyuan_ui.ledger.store import LedgerStore
-from hunyuan_ui.ledger.totals import days, list_spent, totals
+from hunyuan_ui.ledger.totals import before_adding, days, list_spent, totals
 from hunyuan_ui.limits import Day, Totals
 
 _INSERT: Final = (
     f"INSERT INTO jobs ({SELECTED}) VALUES ({', '.join(':' + name for name in COLUMNS)}) ON CONFLICT (id) DO NOTHING"
 )
+_ROW: Final = f"SELECT {SELECTED}, ({NEWEST}) FROM jobs WHERE id = ?"
 _FOUND: Final = ("status", "updated_at", "ended_at", "sent_at", "request_id", "cost_microusd", "sha256", "notes")
 _ADOPT: Final = (
     _INSERT.removesuffix("NOTHING")
@@ -28,7 +31,6 @@ _ADOPT: Final = (
     " WHERE jobs.status <> 'done' AND jobs.deleted_at IS NULL"
 )
 
-NAMED: Final = "named_usd"  # key in a job's notes: the implausible cost that the service named
 _IN_DOUBT: Final = f"json_extract(notes, '$.{NAMED}')"
 _SAME_REQUEST: Final = "request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request"
 _CORRECTABLE: Final = (JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED)
@@ -62,16 +64,17 @@ class Ledger(LedgerStore):
             StorageError: The ledger cannot be written.
         """
         with self._transaction("add"):
-            known = self._find(job.id)
+            known, counted = self._reckoned(job)
             if known is not None:
                 if known.visitor != job.visitor:
                     raise AccessError("not_yours")
                 return known, False
-            counted = totals(self._connection, job.visitor, self.now())
             if list_id is not None:
                 counted = replace(counted, list_microusd=list_spent(self._connection, list_id))
-            check(job, replace(counted, waiting_on_key=self._waiting_on(key_mark)))
-            stamp = self.now()
+            if key_mark:
+                counted = replace(counted, waiting_on_key=self._waiting_on(key_mark))
+            check(job, counted)
+            stamp = self._stamp()
             stored = replace(job, created_at=stamp, updated_at=stamp)
             row = {**to_row(stored), **self._own}
             if list_id is not None:
@@ -94,7 +97,7 @@ class Ledger(LedgerStore):
             # A time from a file may be in the future, and the ledger's clock would never go below it.
             names = ("created_at", "sent_at", "ended_at")
             past = {name: min(at, self.now()) for name in names if (at := getattr(job, name)) is not None}
-            row = to_row(replace(job, **past, updated_at=self.now()))
+            row = to_row(replace(job, **past, updated_at=self._stamp()))
             return self._connection.execute(_ADOPT, row).rowcount == 1
 
     def take_in(self, found: Iterable[Job]) -> list[Job]:
@@ -107,7 +110,7 @@ class Ledger(LedgerStore):
             found: The owner's jobs; each id is derived from its request.
         """
         with self._transaction("take_in"):
-            taken = history.take_in(self._connection, found, self.now())
+            taken = history.take_in(self._connection, found, self._stamp())
             self._take([job.id for job in taken if job.is_active])
         return taken
 
@@ -118,7 +121,7 @@ class Ledger(LedgerStore):
             said: A lost job with that cost; a later one on the same day replaces it.
         """
         with self._transaction("say_spent"):
-            return history.say_spent(self._connection, said, self.now())
+            return history.say_spent(self._connection, said, self._stamp())
 
     # transitions
 
@@ -152,8 +155,8 @@ class Ledger(LedgerStore):
                 problem = JobProblem.from_code("request_id_reused", request_id=request_id)
                 # The id is kept in the problem only, so that nothing polls another job's request.
                 return {"status": JobStatus.UNKNOWN.value, "ended_at": self.now(), "problem": problem_text(problem)}
-            priced = replace(_priced(known, cost_usd), request_id=request_id)
-            return {"request_id": request_id, "problem": None, **_money_of(priced, notes)}
+            cost, noted = priced(known, cost_usd)
+            return {"request_id": request_id, "problem": None, **money(cost, {**noted, **notes})}
 
         return self._owned("running", job_id, JobStatus.RUNNING, (JobStatus.SUBMITTING,), columns)
 
@@ -171,16 +174,18 @@ class Ledger(LedgerStore):
         begun = (JobStatus.SUBMITTING, JobStatus.RUNNING, JobStatus.DOWNLOADING)
 
         def columns(known: Job) -> dict[str, Any]:
-            is_own = request_id is not None and not _is_of_another(self._connection, job_id, request_id)
+            named = None if request_id == known.request_id else request_id
+            if named is not None and _is_of_another(self._connection, job_id, named):
+                named = None
             facts = {
-                "request_id": request_id if is_own else None,
+                "request_id": named,
                 "result_url": result_url,
                 "inference_s": inference_s,
                 "queue_s": queue_s,
             }
             # A later response with fewer fields erases nothing.
             told = {column: value for column, value in facts.items() if value is not None}
-            return {**told, **_money_of(_priced(known, cost_usd)), "problem": None}
+            return {**told, **money(*priced(known, cost_usd)), "problem": None}
 
         return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, columns)
 
@@ -188,7 +193,8 @@ class Ledger(LedgerStore):
         """Record that video, poster and sidecar are stored; `notes` hold the properties of the file."""
 
         def columns(known: Job) -> dict[str, Any]:
-            merged = json.dumps({**notes, **known.notes, **_facts_in(notes)})
+            of_the_file = {name: notes[name] for name in _OF_THE_FILE if name in notes}
+            merged = json.dumps({**notes, **known.notes, **of_the_file})
             return {"ended_at": self.now(), "sha256": sha256, "notes": merged, "problem": None}
 
         return self._owned("done", job_id, JobStatus.DONE, (JobStatus.DOWNLOADING,), columns)
@@ -225,9 +231,9 @@ class Ledger(LedgerStore):
         """Record a cost (US dollars) that was named outside a transition, or confirmed by the account's history."""
         with self._transaction("name_cost"):
             known = self._known(job_id)
-            priced = _priced(known, cost_usd, is_confirmed=is_confirmed)
-            self._set(job_id, _money_of(priced))
-        return priced
+            cost, notes = priced(known, cost_usd, is_confirmed=is_confirmed)
+            self._set(job_id, money(cost, notes))
+        return replace(known, cost_microusd=cost, notes=notes)
 
     def correct_cost(self, job_id: str, cost_usd: float, note: str) -> Job | None:
         """Correct the cost of an ended job and keep the owner's note; return None unless it was sent and has ended.
@@ -244,9 +250,9 @@ class Ledger(LedgerStore):
             was = {"at": self.now(), "note": note, "from_microusd": known.cost_microusd, "status": known.status.value}
             notes = {name: value for name, value in known.notes.items() if name != NAMED}
             notes["corrections"] = [*notes.get("corrections", []), {**was, "to_microusd": round(cost_usd * MICRO)}]
-            right = replace(known, status=status, cost_microusd=round(cost_usd * MICRO), notes=notes)
-            self._set(job_id, {"status": status.value, **_money_of(right)})
-        return right
+            cost = round(cost_usd * MICRO)
+            self._set(job_id, {"status": status.value, **money(cost, notes)})
+        return replace(known, status=status, cost_microusd=cost, notes=notes)
 
     def cancel(self, job_id: str) -> Job | None:
         """Cancel a queued job; return None if it was sent or has ended."""
@@ -400,9 +406,26 @@ class Ledger(LedgerStore):
 
     # inside
 
+    def _reckoned(self, job: Job) -> tuple[Job | None, Totals]:
+        """Return the job that is stored under a new one's id, and the totals that the new one is checked against."""
+        now = self.now()
+        known, newest, counted = before_adding(self._connection, job.id, job.visitor, now)
+        self._clock.hold(newest)
+        if newest > now:  # of a process whose clock is ahead of this one's: it may be another day already
+            known, _, counted = before_adding(self._connection, job.id, job.visitor, self.now())
+        return known, counted
+
+    def _row(self, job_id: str) -> Sequence[Any] | None:
+        """Return a job's values of `SELECTED`, inside a transaction."""
+        found = self._connection.execute(_ROW, (job_id,)).fetchone()
+        if found is None:
+            return None
+        *row, newest = found
+        self._clock.hold(newest)
+        return row
+
     def _find(self, job_id: str) -> Job | None:
-        row = self._connection.execute(f"SELECT {SELECTED} FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return None if row is None else to_job(row)
+        return None if (row := self._row(job_id)) is None else to_job(row)
 
     def _jobs(self, where: str, values: tuple[Any, ...]) -> list[Job]:
         with self._reading() as read:
@@ -410,8 +433,7 @@ class Ledger(LedgerStore):
         return [to_job(row) for row in rows]
 
     def _known(self, job_id: str) -> Job:
-        known = self._find(job_id)
-        if known is None:
+        if (known := self._find(job_id)) is None:
             raise AccessError("not_yours")
         return known
 
@@ -427,9 +449,9 @@ class Ledger(LedgerStore):
         inference_s: float | None = None,
     ) -> Job:
         def columns(known: Job) -> dict[str, Any]:
-            money = _money_of(_priced(known, cost_usd)) if cost_usd is not None else {}
+            cost = money(*priced(known, cost_usd)) if cost_usd is not None else {}
             took = {} if inference_s is None else {"inference_s": inference_s}
-            return {"ended_at": self.now(), "problem": problem_text(problem), **money, **took}
+            return {"ended_at": self.now(), "problem": problem_text(problem), **cost, **took}
 
         return self._owned(name, job_id, to, begun, columns)
 
@@ -451,18 +473,23 @@ class Ledger(LedgerStore):
     ) -> Job | None:
         places = "', '".join(begun)
         with self._transaction(name):
-            if callable(columns):
-                known = self._find(job_id)
-                columns = {} if known is None else columns(known)
-            values = {"status": to.value, "updated_at": self.now(), **columns}
-            return self._set(job_id, values, and_where=f"AND status IN ('{places}') {and_where}")
+            if (row := self._row(job_id)) is None:
+                return None
+            told = columns(to_job(row)) if callable(columns) else columns
+            values = {"status": to.value, "updated_at": self._stamp(), **told}
+            is_changed = self._set(job_id, values, and_where=f"AND status IN ('{places}') {and_where}")
+        return to_job(values.get(name, old) for name, old in zip(COLUMNS, row, strict=True)) if is_changed else None
 
-    def _set(self, job_id: str, values: Mapping[str, Any], *, and_where: str = "") -> Job | None:
-        """Change a row and return it; None where the condition does not hold."""
-        sets = ", ".join([f"{column} = :{column}" for column in values])
-        statement = f"UPDATE jobs SET {sets} WHERE id = :job_id {and_where} RETURNING {SELECTED}"
-        rows = self._connection.execute(statement, {**values, "job_id": job_id}).fetchall()
-        return to_job(rows[0]) if rows else None
+    def _set(self, job_id: str, values: Mapping[str, Any], *, and_where: str = "") -> bool:
+        """Change a row; return False where the condition does not hold."""
+        statement = _update(tuple(values), and_where)
+        return self._connection.execute(statement, {**values, "job_id": job_id}).rowcount == 1
+
+
+@lru_cache(maxsize=128)
+def _update(columns: tuple[str, ...], and_where: str) -> str:
+    sets = ", ".join([f"{column} = :{column}" for column in columns])
+    return f"UPDATE jobs SET {sets} WHERE id = :job_id {and_where}"
 
 
 def _is_of_another(connection: Connection, job_id: str, request_id: str) -> bool:
@@ -470,28 +497,3 @@ def _is_of_another(connection: Connection, job_id: str, request_id: str) -> bool
     statement = f"SELECT 1 FROM jobs WHERE {_SAME_REQUEST} AND id <> :id"
     same = {"request": request_id.replace("-", "").lower(), "id": job_id}
     return connection.execute(statement, same).fetchone() is not None
-
-
-def _priced(job: Job, cost_usd: float | None, *, is_confirmed: bool = False) -> Job:
-    """Return a job with the cost that was named for it.
-
-    An implausible cost counts as the estimate, is kept in the notes for the owner, and never replaces a plausible one.
-    Zero is implausible too: services report it when the price is not known yet. What an engine of one's own costs is
-    reckoned here from its seconds, and no service names it.
-    """
-    if cost_usd is None or job.payer == "nobody" or job.dialect == "openai":
-        return job if cost_usd is None else replace(job, cost_microusd=round(cost_usd * MICRO))
-    if is_confirmed or is_plausible(cost_usd, job.estimate_microusd / MICRO):
-        notes = {name: value for name, value in job.notes.items() if name != NAMED}
-        return replace(job, cost_microusd=round(cost_usd * MICRO), notes=notes)
-    if job.cost_microusd is not None and NAMED not in job.notes:
-        return job
-    return replace(job, cost_microusd=job.estimate_microusd, notes={**job.notes, NAMED: cost_usd})
-
-
-def _money_of(job: Job, more: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"cost_microusd": job.cost_microusd, "notes": json.dumps({**job.notes, **(more or {})})}
-
-
-def _facts_in(notes: dict[str, Any]) -> dict[str, Any]:
-    return {name: notes[name] for name in _OF_THE_FILE if name in notes}

@@ -40,9 +40,8 @@ _LOCKED: Final = f"SELECT pg_advisory_xact_lock({_LOCK}, hashtext(current_schema
 # not survive a pooler between here and there.
 _BEGIN: Final = (
     f"BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s';"
-    f" SET LOCAL idle_in_transaction_session_timeout = '{LET_GO_S:g}s'; {_LOCKED};"
-    " SELECT coalesce(max(updated_at), 0.0) FROM jobs"
-)
+    f" SET LOCAL idle_in_transaction_session_timeout = '{LET_GO_S:g}s'; {_LOCKED}"
+).encode()
 _BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # A machine that lost its power closes no connection, and would hold its locks for the system's two hours.
 _NOTICE_A_DEAD_CLIENT: Final = (
@@ -88,7 +87,6 @@ class PostgresDatabase:
     """
 
     can_be_away = True
-    newest = 0.0  # stored time when the last transaction began, UTC seconds
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
@@ -128,7 +126,7 @@ class PostgresDatabase:
             with _rolled_back(connection):
                 yield _Connection(connection)
                 checkpoint(f"ledger.{name}.commit")
-                connection.execute("COMMIT")
+                connection.commit()
             checkpoint(f"ledger.{name}.committed")
 
     @contextmanager
@@ -140,7 +138,7 @@ class PostgresDatabase:
             try:
                 with _rolled_back(connection):
                     yield _Connection(connection)
-                    connection.execute("COMMIT")
+                    connection.commit()
             finally:
                 self._readers.putconn(connection)
 
@@ -193,21 +191,14 @@ class PostgresDatabase:
     def _begin_writing(self) -> psycopg.Connection[TupleRow]:
         connection = self._writing()
         try:
-            self._begin(connection)
+            connection.execute(_BEGIN)
         except psycopg.OperationalError:
             if not connection.broken:
-                connection.execute("ROLLBACK")
+                connection.rollback()
                 raise
             connection = self._writing()  # it broke while nobody used it
-            self._begin(connection)
+            connection.execute(_BEGIN)
         return connection
-
-    def _begin(self, connection: psycopg.Connection[TupleRow]) -> None:
-        cursor = connection.execute(_BEGIN.encode())
-        while cursor.nextset():
-            pass
-        row = cursor.fetchone()
-        self.newest = 0.0 if row is None else float(row[0])
 
     def _writing(self) -> psycopg.Connection[TupleRow]:
         """Return the connection that writes, a new one where that is broken."""
@@ -335,10 +326,10 @@ def _rolled_back(connection: psycopg.Connection[TupleRow]) -> Generator[None]:
     """Roll back what a block leaves open, by an error of any kind."""
     try:
         yield
-    finally:
+    except BaseException:
         with suppress(psycopg.Error):
-            if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-                connection.execute("ROLLBACK")
+            connection.rollback()
+        raise
 
 
 def _configure(connection: psycopg.Connection[Any]) -> None:

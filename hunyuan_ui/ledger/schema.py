@@ -136,6 +136,7 @@ _RECORD: Final = (
 COLUMNS: Final = tuple(field.name for field in fields(Job))
 # Named one by one: * would also compute the generated column `prompt` of every row.
 SELECTED: Final = ", ".join(COLUMNS)
+NEWEST: Final = "SELECT coalesce(max(updated_at), 0.0) FROM jobs"  # stored time, UTC seconds
 
 
 def version_of(connection: sqlite3.Connection) -> int:

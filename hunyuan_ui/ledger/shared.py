@@ -353,10 +353,6 @@ class SharedLedger(Ledger):
 
     # inside
 
-    def _newest(self) -> float:
-        # Of what other processes have stored; this one's own is no later than its clock.
-        return self._server.newest
-
     def _take(self, job_ids: Sequence[str]) -> None:
         for job_id in job_ids:
             self._set(job_id, self._own)
@@ -364,7 +360,7 @@ class SharedLedger(Ledger):
     def _waiting_on(self, key_mark: str) -> int:
         return self._connection.execute(_WAITING_ON, (key_mark,)).fetchone()[0] if key_mark else 0
 
-    def _set(self, job_id: str, values: Mapping[str, Any], *, and_where: str = "") -> Job | None:
+    def _set(self, job_id: str, values: Mapping[str, Any], *, and_where: str = "") -> bool:
         # What stands for a key is kept no longer than the job may wait on it.
         if values.get("status") in _ENDED:
             values = {**values, "key_mark": None}
@@ -377,7 +373,7 @@ class SharedLedger(Ledger):
 
     def _interrupted(self, job: Job) -> dict[str, Any]:
         code = "preview_gone" if job.payer == "nobody" else "interrupted"
-        stamp = self.now()
+        stamp = self._stamp()
         return {
             "status": JobStatus.UNKNOWN.value,
             "updated_at": stamp,

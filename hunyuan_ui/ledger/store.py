@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.ledger.clock import LedgerClock
 from hunyuan_ui.ledger.database import Connection, Database
+from hunyuan_ui.ledger.schema import NEWEST
 
-_NEWEST: Final = "SELECT coalesce(max(updated_at), 0.0) FROM jobs"
 _PAST: Final = ", ".join(
     f"{name} = CASE WHEN {name} > :now THEN :now ELSE {name} END"
     for name in ("updated_at", "sent_at", "ended_at", "not_before", "deleted_at")
@@ -63,10 +63,11 @@ class LedgerStore:
     ) -> None:
         self._database = database
         self._connection: Connection  # of the transaction under way
+        self._stored_at = 0.0  # by the transaction under way, UTC seconds
         self._changes = 0
         self._lock = threading.RLock()
         with self._reading() as read:
-            (newest,) = read.execute(_NEWEST).fetchone()
+            (newest,) = read.execute(NEWEST).fetchone()
         self._clock = LedgerClock(now, steady, newest)
 
     is_shared = False  # by several processes, each of which has its own jobs
@@ -117,7 +118,7 @@ class LedgerStore:
             StorageError: It cannot.
         """
         with self._reading() as read:
-            read.execute(_NEWEST).fetchone()
+            read.execute(NEWEST).fetchone()
 
     def close(self) -> None:
         """Close the database."""
@@ -168,15 +169,16 @@ class LedgerStore:
     @contextmanager
     def _transaction(self, name: str) -> Generator[None]:
         with self._lock:
+            self._stored_at = 0.0
             with self._database.transaction(name) as self._connection:
                 yield
-                newest = self._newest()
             self._changes += 1
-            self._clock.hold(newest)
+            self._clock.hold(self._stored_at)
 
-    def _newest(self) -> float:
-        """Return the newest stored time, in a transaction that is about to be committed."""
-        return self._connection.execute(_NEWEST).fetchone()[0]
+    def _stamp(self) -> float:
+        """Return the time that the transaction under way stores; none before it is told once that is committed."""
+        self._stored_at = self._clock.now()
+        return self._stored_at
 
     def _reading(self) -> AbstractContextManager[Connection]:
         return self._database.reading()

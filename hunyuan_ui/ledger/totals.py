@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
-from hunyuan_ui.job import DAY_S, JobStatus
+from hunyuan_ui.job import DAY_S, Job
 from hunyuan_ui.ledger.database import Connection
-from hunyuan_ui.ledger.schema import UNSETTLED
+from hunyuan_ui.ledger.schema import NEWEST, SELECTED, UNSETTLED, to_job
 from hunyuan_ui.limits import Day, Totals
 
 _STREAK_SEEN: Final = 10
@@ -29,6 +29,14 @@ def _spent(when: str) -> str:
     return f"SELECT coalesce(sum({COUNTED}), 0) FROM jobs WHERE payer = 'owner' AND sent_at {when}"
 
 
+# How many have ended without a video since the newest one; what ended in the same moment is told apart by `rowid`.
+_JUDGED: Final = (
+    "FROM jobs WHERE payer = 'owner' AND ended_at IS NOT NULL AND json_extract(notes, '$.reviewed') IS NULL"
+)
+_MADE: Final = f"{_JUDGED} AND status = 'done' ORDER BY ended_at DESC, rowid DESC LIMIT 1"
+_SINCE: Final = f"coalesce((SELECT ended_at {_MADE}), 0.0)"
+_STREAK: Final = f"""SELECT count(*) FROM (SELECT 1 {_JUDGED} AND status IN ('unknown', 'lost') AND ended_at >= {_SINCE}
+    AND NOT (ended_at = {_SINCE} AND rowid < (SELECT rowid {_MADE})) LIMIT {_STREAK_SEEN}) AS latest"""
 # One statement, because a click waits for it. Each row is summed once: `jobs_paid` is ordered by `sent_at`.
 # `nullif` keeps SQLite from using the index of all that the visitor ever made.
 _TOTALS: Final = f"""SELECT
@@ -43,7 +51,10 @@ _TOTALS: Final = f"""SELECT
     (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued'),
     (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued' AND nullif(visitor, '') = :visitor),
     (SELECT coalesce(sum({COUNTED}), 0) FROM jobs WHERE {UNSETTLED} AND payer = 'owner'
-        AND status IN ('queued', 'submitting', 'running') AND coalesce(sent_at, :today) >= :today)"""
+        AND status IN ('queued', 'submitting', 'running') AND coalesce(sent_at, :today) >= :today),
+    ({_STREAK})"""
+_COUNTS: Final = 10
+_BEFORE_ADDING: Final = f"{_TOTALS}, ({NEWEST}), {SELECTED} FROM (SELECT 1) AS always LEFT JOIN jobs ON id = :id"
 
 
 def totals(connection: Connection, visitor: str, now: float) -> Totals:
@@ -54,11 +65,31 @@ def totals(connection: Connection, visitor: str, now: float) -> Totals:
         visitor: Whose fairness limits are counted.
         now: UTC seconds, never decreasing.
     """
-    row = connection.execute(_TOTALS, {"today": now - now % DAY_S, "visitor": visitor}).fetchone()
-    earlier, sent_today, not_sent, videos, active, latest, waiting, own_waiting, reserved = row
+    return _counted(connection.execute(_TOTALS, _values(visitor, now)).fetchone(), now)
+
+
+def before_adding(connection: Connection, job_id: str, visitor: str, now: float) -> tuple[Job | None, float, Totals]:
+    """Return the job that is stored under an id, the newest stored time, and what `totals` returns.
+
+    Args:
+        connection: Inside a transaction.
+        job_id: Of the job that is about to be stored.
+        visitor: As `totals`.
+        now: As `totals`.
+    """
+    row = connection.execute(_BEFORE_ADDING, {**_values(visitor, now), "id": job_id}).fetchone()
+    newest, *known = row[_COUNTS:]
+    return (None if known[0] is None else to_job(known)), newest, _counted(row[:_COUNTS], now)
+
+
+def _values(visitor: str, now: float) -> dict[str, Any]:
+    return {"today": now - now % DAY_S, "visitor": visitor}
+
+
+def _counted(row: Sequence[Any], now: float) -> Totals:
+    earlier, sent_today, not_sent, videos, active, latest, waiting, own_waiting, reserved, streak = row
     spent_today = sent_today + not_sent  # what was not sent yet counts for today
     since = None if latest is None else now - latest
-    streak = _bad_streak(connection)
     total = earlier + spent_today
     return Totals(spent_today, total, videos, active, since, waiting, streak, own_waiting, reserved)
 
@@ -84,13 +115,3 @@ def days(connection: Connection, since: float, now: float) -> list[Day]:
         {"since": since, "now": now},
     ).fetchall()
     return [Day(float(row[0] * DAY_S), row[1], row[2]) for row in rows]
-
-
-def _bad_streak(connection: Connection) -> int:
-    newest = connection.execute(
-        "SELECT status FROM jobs WHERE payer = 'owner' AND ended_at IS NOT NULL"
-        " AND status IN ('done', 'unknown', 'lost') AND json_extract(notes, '$.reviewed') IS NULL"
-        " ORDER BY ended_at DESC, rowid DESC LIMIT ?",
-        (_STREAK_SEEN,),
-    )
-    return sum(1 for _ in takewhile(lambda row: row[0] != JobStatus.DONE.value, newest))

@@ -30,6 +30,37 @@ CANCELLED, UNKNOWN, LOST = JobStatus.CANCELLED, JobStatus.UNKNOWN, JobStatus.LOS
 # one job in
 
 
+def test_what_a_step_returns_is_what_is_stored(ledger: Ledger) -> None:
+    """Of every kind of value: text, numbers, none, JSON."""
+    notes = {"estimate_usd": 1.5, "a": [1, None, {"ü": "'; --"}]}
+    asked, other, late, odd = (ledger.add(job(notes=notes), anything_goes)[0] for _ in range(4))
+    for returned in (
+        lambda: ledger.claim(asked.id),
+        lambda: ledger.requeue(asked.id, NOON + 9.25, PROBLEM, {**notes, "tries": 1}),
+        lambda: ledger.claim(asked.id),
+        lambda: ledger.mark_running(asked.id, "R-1", cost_usd=None, server="a'b"),
+        lambda: ledger.name_cost(asked.id, 99.0),
+        lambda: ledger.mark_downloading(
+            asked.id, request_id="R-1", result_url="https://x/?a='", cost_usd=1.46, inference_s=211.125, queue_s=0.1
+        ),
+        lambda: ledger.mark_lost(asked.id, PROBLEM, cost_usd=99.0, inference_s=1e-9),
+        lambda: ledger.look_again(asked.id),
+        lambda: ledger.mark_done(asked.id, sha256="0" * 64, notes={"width": 864, "fps": 24.0}),
+        lambda: ledger.correct_cost(asked.id, 1.25, "seen ü"),
+        lambda: ledger.claim(late.id),
+        lambda: ledger.mark_running(late.id, "r1"),  # of another job: it becomes unknown
+        lambda: ledger.settle_unknown(late.id, was_charged=True),
+        lambda: ledger.cancel(other.id),
+        lambda: ledger.mark_failed(odd.id, PROBLEM),
+        lambda: ledger.note(odd.id, reviewed=True),
+    ):
+        job_after = returned()
+        assert job_after is not None
+        assert ledger.get(job_after.id) == job_after
+    assert [ledger.claim(asked.id), ledger.cancel(late.id), ledger.look_again(odd.id)] == [None] * 3
+    assert ledger.claim("f" * 32) is None
+
+
 def test_a_job_comes_back_as_it_was_stored(ledger: Ledger, clock: Clock) -> None:
     asked = job("狐狸 👩‍🚀 \\ % _ \"quoted\" 'single'; DROP TABLE jobs", notes={"a": [1, None, "ü"]}, problem=PROBLEM)
     stored, is_new = ledger.add(asked, anything_goes)

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from hunyuan_ui.errors import HunyuanUIError
-from hunyuan_ui.job import JobProblem, JobStatus, new_id
+from hunyuan_ui.job import Job, JobProblem, JobStatus, new_id
 from hunyuan_ui.ledger import Place, TakenOverError, open_shared
 from hunyuan_ui.ledger.postgres import open_postgres
 from hunyuan_ui.ledger.shared import SharedLedger
+from hunyuan_ui.limits import Totals
 from tests.postgres_server import PostgresServer
-from tests.stored_jobs import ALICE, BOB, added, anything_goes, job
+from tests.stored_jobs import ALICE, BOB, DAY_S, NOON, PRICE, Clock, added, anything_goes, in_status, job
 
 LEASE_S = 0.5
 Opened = Callable[..., SharedLedger]
@@ -27,8 +28,10 @@ def opened(tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.
     monkeypatch.setattr("hunyuan_ui.ledger.LEASE_S", LEASE_S)
     url, made = postgres_server.url(tmp_path), list[SharedLedger]()
 
-    def open_one(name: str = "a", *, places: int = 4, one_each: bool = False) -> SharedLedger:
-        made.append(open_shared(url, Place(new_id(), name, places, one_each)))
+    def open_one(
+        name: str = "a", *, places: int = 4, one_each: bool = False, now: Callable[[], float] = time.time
+    ) -> SharedLedger:
+        made.append(open_shared(url, Place(new_id(), name, places, one_each), now=now))
         made[-1].beat()
         return made[-1]
 
@@ -191,6 +194,29 @@ def test_an_id_clicked_at_two_processes_at_once_is_one_job(opened: Opened) -> No
         thread.join()
     assert sorted(new) == [False] * 7 + [True]
     assert sum(len(ledger.tidings().own) for ledger in ledgers) == 1
+
+
+@pytest.mark.parametrize("ahead_s", [0.001, 3600.0, 2 * DAY_S])
+def test_no_row_is_dated_before_what_a_process_whose_clock_is_ahead_has_stored(opened: Opened, ahead_s: float) -> None:
+    late, early = opened("late", now=Clock(NOON)), opened("early", now=Clock(NOON + ahead_s))
+    hers, his = added(late), added(early, visitor=BOB)
+    assert his.updated_at == NOON + ahead_s
+    assert late.cancel(hers.id) is not None
+    assert late.whose([hers.id])[hers.id][0].updated_at >= his.updated_at
+    assert added(late).created_at >= his.created_at
+
+
+def test_a_job_counts_for_the_day_that_has_begun_at_another_process(opened: Opened) -> None:
+    def note(_: Job, totals: Totals) -> None:
+        shown.append(totals.today_microusd)
+
+    shown = list[int]()
+    late, early = opened("late", now=Clock(NOON)), opened("early", now=Clock(NOON + DAY_S))
+    in_status(late, JobStatus.DONE, created_at=NOON, sent_at=NOON, cost_microusd=4 * PRICE)
+    his = added(early, visitor=BOB)
+    early.claim(his.id)
+    late.add(job(), note)
+    assert shown == [PRICE]
 
 
 def test_two_first_starts_at_once_make_one_set_of_tables(tmp_path: Path, postgres_server: PostgresServer) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import tempfile
 from contextlib import closing
 from dataclasses import replace
@@ -191,6 +192,20 @@ def test_a_streak_is_of_paid_jobs_in_a_row_without_a_video(ledger: Ledger, ends:
     assert ledger.totals(ALICE).bad_streak == streak
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_streak_ends_at_the_newest_video_however_many_ended_in_one_moment(ledger: Ledger, seed: int) -> None:
+    draw, judged = random.Random(seed), list[tuple[float, int, str]]()
+    for number in range(30):
+        status = draw.choice(["done", "unknown", "lost", "failed"] if seed else ["unknown", "lost"])
+        ended_at, payer = NOON - draw.randrange(6), draw.choice(["owner", "owner", "visitor"])
+        notes = draw.choice([{}, {}, {"reviewed": True}])
+        stored(ledger, JobStatus(status), ended_at=ended_at, payer=payer, notes=notes)
+        if payer == "owner" and status != "failed" and not notes:
+            judged.append((ended_at, number, status))
+        newest = [status for *_, status in sorted(judged, reverse=True)]
+        assert ledger.totals(ALICE).bad_streak == min([*newest, "done"].index("done"), 10)
+
+
 def test_what_the_owner_has_looked_at_no_longer_stops_spending(ledger: Ledger) -> None:
     seen = [stored(ledger, JobStatus.UNKNOWN, ended_at=NOON) for _ in range(3)]
     ledger.note(seen[0].id, reviewed=True)
@@ -242,5 +257,5 @@ def test_counting_reads_indexes_and_not_every_row_there_ever_was(ledger: Ledger)
     connection.set_trace_callback(None)
     plans = [[row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")] for statement in asked]
     steps = [step for plan in plans for step in plan if "jobs" in step]
-    assert len(steps) == 12
+    assert len(steps) == 15
     assert all(step.startswith("SEARCH") or "COVERING INDEX" in step for step in steps), steps
