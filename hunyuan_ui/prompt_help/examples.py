@@ -122,3 +122,6 @@ EXAMPLES: Final[tuple[Example, ...]] = (
         seed=55_808,
     ),
 )
+
+# Those that stand where the video will: as many as the page has places for (ui/web/watch.html).
+SIGHTS: Final = EXAMPLES[:6]

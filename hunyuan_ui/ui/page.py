@@ -10,6 +10,7 @@ import gradio as gr
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.jobs.at_engine import set_at_engine
 from hunyuan_ui.own_names import in_address
+from hunyuan_ui.prompt_help.examples import SIGHTS
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import declare_api
 from hunyuan_ui.ui.events import PageEvents
@@ -126,7 +127,8 @@ def _place(runner: JobRunner) -> Page:
             player = part("player", "draw", files=player_files())
             result = part("result")
             together = part("variations")
-            watch = part("watch", "cancel", "look_again", "try_again", "ended")
+            sights = [one.key for one in SIGHTS]
+            watch = part("watch", "cancel", "look_again", "try_again", "ended", sights=sights)
     return Page(
         form=form,
         who=who,

@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.routing import Route
 
+from hunyuan_ui.prompt_help.examples import SIGHTS
+from hunyuan_ui.ui.example_loops import LOOPS
 from hunyuan_ui.ui.html_part import WEB, head
 from hunyuan_ui.ui.style_sheet import style_sheet
 from hunyuan_ui.words import words
@@ -63,13 +65,13 @@ def _described_page(*, is_space: bool) -> str:
 
 def _fetched_early(files: list[str]) -> str:
     """Return links that have the same addresses and ways as Gradio's own, so that nothing is fetched twice."""
-    theme = '<link rel="preload" as="style" href="./theme.css?v={{ config[\'theme_hash\'] }}" />'
-    return theme + "".join(
-        f'<link rel="modulepreload" crossorigin href="./{name}" />'
-        if name.endswith(".js")
-        else f'<link rel="preload" as="style" crossorigin href="./{name}" />'
-        for name in files
-    )
+    links = ['rel="preload" as="style" href="./theme.css?v={{ config[\'theme_hash\'] }}"']
+    for name in files:
+        kind = 'rel="modulepreload"' if name.endswith(".js") else 'rel="preload" as="style"'
+        links.append(f'{kind} crossorigin href="./{name}"')
+    # What is seen first of the page waits for no script; a browser would leave pictures for later.
+    links += [f'rel="preload" as="image" fetchpriority="high" href=".{LOOPS}/{one.key}.webp"' for one in SIGHTS]
+    return "".join(f"<link {link} />" for link in links)
 
 
 def build_picture_routes() -> list[Route]:

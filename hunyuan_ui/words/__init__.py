@@ -35,6 +35,7 @@ _SCRIPTS: Final = (
     "batch.",
     "coach.",
     "compare.",
+    "example.",
     "export.",
     "field.",
     "gallery.",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from hunyuan_ui.job import new_id
-from hunyuan_ui.prompt_help.examples import EXAMPLES
+from hunyuan_ui.prompt_help.examples import EXAMPLES, SIGHTS
+from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
 from tests.shelves import put_video
 from tests.videos import mp4_bytes
@@ -185,6 +187,42 @@ def test_little_moves_on_a_first_visit_that_has_to_speak_of_a_personal_address(
         page.wait_for_timeout(1500)
         shifts = page.evaluate("window.shifts")
         assert sum(shifts) < MOST_SHIFT, shifts
+
+
+@pytest.mark.parametrize(("width", "count"), [(390, 4), (1280, 6)])
+def test_the_first_pictures_wait_for_no_answer_and_are_fetched_once(
+    page: Page, app: RunningApp, width: int, count: int
+) -> None:
+    asked: list[str] = []
+    held: list[Any] = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.route("**/gradio_api/run/**", lambda route: held.append(route))
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(app.url)
+    pictures = page.locator(".sights img:visible")
+    expect(pictures).to_have_count(count, timeout=30_000)
+    page.wait_for_function("[...document.querySelectorAll('.sights img')].every((one) => one.naturalWidth > 100)")
+    titles = page.locator(".sights .title:visible").all_inner_texts()
+    assert titles == [words()[f"example.{example.key}"] for example in SIGHTS[:count]]
+    expect(page.locator(".sights button")).to_have_count(0)
+    page.wait_for_timeout(300)
+    for route in held.copy():
+        route.continue_()
+    expect(page.locator(".sights button:visible")).to_have_count(count)
+    expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
+    assert page.locator(".sights button:visible .title").all_inner_texts() == titles
+    page.wait_for_function("[...document.querySelectorAll('.examples img')].every((one) => one.naturalWidth > 100)")
+    files = [path for path in asked if path.endswith((".webp", ".js", ".css"))]
+    assert len(files) > len(EXAMPLES)
+    assert sorted(files) == sorted(set(files))
+
+
+def test_where_pictures_of_ones_own_were_seen_no_others_are_shown_first(page: Page, app: RunningApp) -> None:
+    page.route("**/gradio_api/run/**", lambda _: None)
+    page.add_init_script("localStorage.setItem('hunyuan_own_examples', 'yes')")
+    page.goto(app.url)
+    expect(page.locator(".sights li").first).to_be_visible(timeout=30_000)
+    expect(page.locator(".sights img")).to_have_count(0)
 
 
 def test_a_page_that_is_never_drawn_whole_is_shown_all_the_same(page: Page, app: RunningApp) -> None:

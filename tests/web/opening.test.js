@@ -5,10 +5,11 @@ import { drawn } from "../../hunyuan_ui/ui/web/opening.js";
 const all = () => true;
 
 test("nothing is shown before every part of the form is drawn", () => {
-  assert.equal(
-    drawn((one) => one !== "#generate", { expectsVideo: false }),
-    "",
-  );
+  for (const missing of ["#generate", "#field-prompt textarea", "#field-seed input"])
+    assert.equal(
+      drawn((one) => one !== missing, { expectsVideo: false }),
+      "",
+    );
   assert.equal(drawn(all, { expectsVideo: false }), "all");
 });
 

@@ -1,23 +1,30 @@
 // The examples: moving tiles below the form, and the first of them where the video will stand.
 
+import { kept } from "./browser.js";
 import { fill, node, piecesOf } from "./dom.js";
 import { send } from "./events.js";
 import { words } from "./language.js";
 import { hasPointer, movingIn, onAttention } from "./moving.js";
 import { filesOf, loopOf } from "./server.js";
 
-const MOST_SIGHTS = 6; // above the fold
+const HAS_OWN = "hunyuan_own_examples";
 
 function pick({ settings, most_usd }) {
   send("settings", { settings, most_usd });
   document.querySelector("#field-prompt")?.scrollIntoView({ block: "nearest" });
 }
 
-/** Return a tile with the poster of an example, and functions that let it move and rest. */
-function tileOf({ key, own }) {
+const imageOf = (src, decoding = "async") => node("img", "", "", { alt: "", decoding, src });
+
+/**
+ * Return a tile with the poster of an example, and functions that let it move and rest.
+ * @param {any} card
+ * @param {HTMLImageElement | null} [early] The poster, where it is there already.
+ */
+function tileOf({ key, own }, early) {
   const tile = node("span", "", "tile");
   const files = own ? filesOf(own) : loopOf(key);
-  const image = node("img", "", "", { alt: "", decoding: "async", src: files.poster });
+  const image = early?.getAttribute("src") === files.poster ? early : imageOf(files.poster);
   function drawn() {
     if (own) image.src = loopOf(key).poster;
   }
@@ -28,9 +35,10 @@ function tileOf({ key, own }) {
   return { tile, ...movingIn(tile, () => files.src) };
 }
 
-function itemOf(card, className, lines) {
+/** @param {HTMLImageElement | null} [early] */
+function itemOf(card, className, lines, early) {
   const button = node("button", "", className, { type: "button", ariaLabel: card.title });
-  const { tile, move, rest } = tileOf(card);
+  const { tile, move, rest } = tileOf(card, early);
   button.append(tile, ...lines.map(([name, text]) => node("span", text, name)));
   button.addEventListener("click", () => pick(card));
   onAttention(button, { move, rest });
@@ -46,12 +54,30 @@ const cardOf = (card) =>
     ["cost", `${card.shape} · ${card.price}`],
   ]).item;
 
-/** Show the first examples where the video will stand. Where nothing hovers, each moves once. */
+/**
+ * Draw the first examples where the video will stand, before the server has said more of them than their keys: what a
+ * first visit sees of this page waits for no answer. Pictures of one's own are not known yet.
+ * @param {Element} list The empty tiles.
+ * @param {string[]} keys
+ */
+export function drawSights(list, keys) {
+  if (kept.get(HAS_OWN)) return;
+  keys.forEach((key, index) => {
+    const [tile, title] = list.children[index].children;
+    tile.append(imageOf(loopOf(key).poster, "sync"));
+    title.textContent = words[`example.${key}`];
+  });
+}
+
+/** Let the first examples be chosen there. Where nothing hovers, each moves once. */
 function showSights(list, cards) {
-  const sights = cards
-    .slice(0, MOST_SIGHTS)
-    .map((card) => itemOf(card, "tile-button", [["title one-line", card.title]]));
+  const places = [...list.children];
+  const sights = places.map((place, index) =>
+    itemOf(cards[index], "tile-button", [["title one-line", cards[index].title]], place.querySelector("img")),
+  );
   list.replaceChildren(...sights.map(({ item }) => item));
+  if (places.some((_, index) => cards[index].own)) kept.set(HAS_OWN, "yes");
+  else kept.remove(HAS_OWN);
   if (hasPointer() || /** @type {any} */ (navigator).connection?.saveData) return;
   for (const { item, move } of sights) if (item.checkVisibility?.()) move({ loop: false });
 }

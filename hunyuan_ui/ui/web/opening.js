@@ -7,11 +7,13 @@ import { hear } from "./events.js";
 const SHOWN_ANYWAY_MS = 3000;
 const HAS_VIDEO = "hunyuan_has_video";
 const OF_THE_FORM = [
+  "#field-prompt textarea",
   "#part-panel .groups button",
   "#shape label",
   "#size label",
   "#quality label",
   "#field-video-length input[type=range]",
+  "#field-seed input",
   "#is-random input",
   "#reuse-seed",
   "#advanced > button",

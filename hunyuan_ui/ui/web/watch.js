@@ -3,6 +3,7 @@
 import { canNotify, channel, kept, tab } from "./browser.js";
 import { button, fill, goToField, isNarrow, keepingFocus, node, piecesOf, reveal } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
+import { drawSights } from "./examples.js";
 import { createFollowed } from "./followed.js";
 import { words } from "./language.js";
 import { createPoll, progress } from "./poll.js";
@@ -408,6 +409,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   }
 
   fill(element, words);
+  drawSights(part("sights"), props.sights);
   part("cancel").addEventListener("click", () => cancel(focus.id));
   part("ask").addEventListener("click", () => lookAgain(focus.id, part("ask")));
   part("look").addEventListener("click", () => lookAgain(ended.id, part("look")));
