@@ -27,7 +27,7 @@ from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Visitor, is_id, ne
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
 from hunyuan_ui.settings import Settings
-from hunyuan_ui.words import money, speak_of_engine, words
+from hunyuan_ui.words import speak_as, words
 
 OWNER: Final = Visitor.from_token("command line", is_owner=True)
 _SHORT: Final = {"video_length": "--frames", "infer_steps": "--steps", "embedded_guidance_scale": "--guidance"}
@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interru
     try:
         settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
         log.configure(*settings.secrets, level="WARNING")
-        speak_of_engine(settings.engine_url is not None)
+        speak_as(has_engine=settings.engine_url is not None)
         if options.check:
             return asyncio.run(_check(settings, interruption, as_json=options.json))
         make = _make if options.batch is None else _make_list
@@ -307,7 +307,7 @@ def _described(facts: dict[str, Any]) -> str:
         made = _WORDS("result.made", width=facts["width"], height=facts["height"])
         parts[:0] = [made, _WORDS.length(facts["frames"], facts["duration_s"])]
     if facts["cost_usd"] is not None:
-        parts.append(money(facts["cost_usd"]) if facts["cost_usd"] else _WORDS["price.nothing"])
+        parts.append(_WORDS.money(facts["cost_usd"]) if facts["cost_usd"] else _WORDS["price.nothing"])
     return ", ".join(parts)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from hunyuan_ui import log
 from hunyuan_ui.errors import SettingsError, SpendLimitError
 from hunyuan_ui.job import DAY_S, MICRO, Job, JobStatus
-from hunyuan_ui.words import money, words
+from hunyuan_ui.words import words
 
 _WORDS: Final = words("en")  # the owner's console reads English, too
 _TOLD: Final = (JobStatus.DONE, JobStatus.FAILED, JobStatus.LOST, JobStatus.UNKNOWN)
@@ -49,7 +49,7 @@ class Notices:
             return
         cost_usd = job.counted_microusd / MICRO
         say = _WORDS.about(job)
-        price = money(cost_usd) if cost_usd else say["notify.free"]
+        price = say.money(cost_usd) if cost_usd else say["notify.free"]
         self._tell(say(f"notify.{job.status.value}", price=price, job=job.id[:8]))
 
     def refused(self, error: SpendLimitError, now: float) -> None:
@@ -72,7 +72,7 @@ class Notices:
             total: Rows of the list.
             cost_usd: What all of it cost, in US dollars.
         """
-        price = money(cost_usd) if cost_usd else _WORDS["notify.free"]
+        price = _WORDS.money(cost_usd) if cost_usd else _WORDS["notify.free"]
         self._tell(_WORDS("notify.list", done=done, total=total, price=price))
 
     def close(self) -> None:

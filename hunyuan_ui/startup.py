@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, NoReturn, TypeAlias
 from hunyuan_ui import __version__
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.settings import SETTINGS, Setting, Settings
-from hunyuan_ui.words import speak_of_engine, words
+from hunyuan_ui.words import speak_as, words
 
 _WORDS: Final = words("en")  # a console reads English
 _TEXT_WIDTH: Final = 100
@@ -42,7 +42,7 @@ def read_settings(arguments: Sequence[str], home: Path, environ: Mapping[str, st
         check_address(settings)
     except SettingsError as error:
         stop(error)
-    speak_of_engine(settings.engine_url is not None)
+    speak_as(has_engine=settings.engine_url is not None, is_public=settings.is_public)
     return settings
 
 

@@ -17,7 +17,7 @@ import hypothesis
 import pytest
 
 from hunyuan_ui import checkpoint, log
-from hunyuan_ui.words import speak_of_engine
+from hunyuan_ui.words import speak_as
 from tests import stored_jobs
 from tests.bucket_server import BucketServer
 from tests.chosen import may_hold
@@ -61,7 +61,7 @@ _refused: list[str] = []
 def speaks_as_a_start_without_an_engine() -> Iterator[None]:
     """Let no test say what a start of another one has chosen."""
     yield
-    speak_of_engine(False)
+    speak_as()
 
 
 def is_on_this_machine(address: object) -> bool:

@@ -264,7 +264,7 @@ BAD_IMPORTS = [
     ("ui.page", "from hunyuan_ui.endpoint.segmind import EndpointClient"),
     ("ui.page", "from hunyuan_ui import ledger"),
     ("jobs", "import gradio as gr"),
-    ("jobs", "from hunyuan_ui.words import money"),
+    ("jobs", "from hunyuan_ui.words import words"),
     ("jobs", "import app"),
     ("local_endpoint.app", "from hunyuan_ui.endpoint import segmind"),
     ("local_endpoint.app", "from hunyuan_ui.endpoint import *"),

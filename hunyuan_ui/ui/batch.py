@@ -36,7 +36,7 @@ from hunyuan_ui.ui.visitor import (
     say_for,
     visitor_of,
 )
-from hunyuan_ui.words import Words, money, words_for
+from hunyuan_ui.words import Words, words_for
 
 LISTS: Final = "/gradio_api/hunyuan/lists"
 CHECK: Final = f"{LISTS}/check"
@@ -307,9 +307,9 @@ def _said(told: Mapping[str, Any], say: Words) -> dict[str, str]:
     """Return a checked list in a line, and the button that confirms it at its time and price."""
     faults, rows, count, spent = len(told["faults"]), told["rows"], told["to_make"], told["spent_usd"]
     there = [say("list.there", count=rows - count)] if count < rows else []
-    paid = [say("list.spent", spent=money(spent))] if spent else []
+    paid = [say("list.spent", spent=say.money(spent))] if spent else []
     line = [say("list.faults", count=faults)] if faults else [say("list.rows", count=rows), *there, *paid]
-    price = say("price.about", about=money(told["about_usd"]), most=money(told["most_usd"]))
+    price = say("price.about", about=say.money(told["about_usd"]), most=say.money(told["most_usd"]))
     key = "generate.preview_several" if told["is_free"] else "generate.priced_several"
     time = say.duration(told["seconds"])
     return {"sum": " · ".join(line), "confirm": say(key, count=count, time=time, price=price)}
@@ -324,7 +324,7 @@ def _shown(row: Mapping[str, Any], say: Words) -> dict[str, Any]:
         "state": say[key],
         "prompt": cut(row["prompt"]),
         "time": None if seconds is None else say.duration(seconds),
-        "price": None if about is None else say("price.about", about=money(about), most=money(row["most_usd"])),
+        "price": None if about is None else say("price.about", about=say.money(about), most=say.money(row["most_usd"])),
     }
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
@@ -13,23 +12,21 @@ from typing import Any, Final, NamedTuple
 import gradio as gr
 
 from hunyuan_ui.errors import HunyuanUIError
-from hunyuan_ui.job import DAY_S, MICRO, OWNER, Job, JobProblem, JobStatus, Visitor
+from hunyuan_ui.job import MICRO, OWNER, Job, JobProblem, JobStatus, Visitor
 from hunyuan_ui.jobs import EngineState, JobRunner, Spending
 from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.jobs.owner_actions import MOST_USD
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.owner_csv import corrections_of, csv_of, utc
+from hunyuan_ui.ui.owner_days import DAYS, axis_of, days_of
 from hunyuan_ui.ui.owner_replicas import replica_lines
 from hunyuan_ui.ui.visitor import Event, page_event, say_for, visitor_of
-from hunyuan_ui.words import Words, money
+from hunyuan_ui.words import Words
 
-DAYS: Final = 30
 JOBS_SHOWN: Final = 20  # at first, and so many more each time
 MOST_SHOWN: Final = 1_000
 JOBS_EXPORTED: Final = 100_000
-_FAR: Final = 10.0  # times the dearest day: a limit above has no line
-_HALVED_USD: Final = 0.02  # the least whose half is a whole cent
 _BALANCE_WITHIN_S: Final = 3.0  # the desk waits no longer for what the account holds
 _CORRECTABLE: Final = frozenset({JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED})
 OWNER_EVENTS: Final = (
@@ -142,7 +139,7 @@ class OwnerEvents:
         async def say_spent(event: gr.EventData, visitor: Visitor, say: Words) -> str:
             usd = _dollars_in(event, "usd")
             await self._runner.owner.say_spent(visitor, usd)
-            return say("owner.said.spent", spent=money(usd))
+            return say("owner.said.spent", spent=say.money(usd))
 
         return self._event(say_spent)
 
@@ -224,7 +221,7 @@ class OwnerEvents:
             if settings.is_preview or settings.engine_url
             else history_lines(desk.history_state(owner), say),
             "limits": [*engine_lines(await self._engine(owner), say), *limit_lines(read.spending, settings, say)],
-            "axis": axis_of([day["usd"] for day in read.days], settings.daily_limit_usd, say),
+            "axis": axis_of([day["usd"] for day in read.days], settings, say),
             "days": read.days,
             "sum": read.sum,
             "unknown": [{**self._acts(job), "text": _unsettled(job, say) + balance} for job in read.unknown],
@@ -237,7 +234,7 @@ class OwnerEvents:
 
     async def _read(self, owner: Visitor, say: Words, count: int) -> _Read:
         desk = self._runner.owner
-        days, summed = _days(await desk.days(owner, count=DAYS), say)
+        days, summed = days_of(await desk.days(owner, count=DAYS), say)
         return _Read(
             jobs=await desk.everything(owner, limit=count + 1),
             unknown=await desk.unknown(owner),
@@ -258,7 +255,7 @@ class OwnerEvents:
         with suppress(asyncio.TimeoutError):
             credits_usd = await asyncio.wait_for(self._runner.owner.credits(owner), _BALANCE_WITHIN_S)
             if credits_usd is not None:
-                return " " + say("owner.balance", credits=money(credits_usd))
+                return " " + say("owner.balance", credits=say.money(credits_usd))
         return ""
 
     def _warnings(self, spending: Spending, say: Words) -> list[str]:
@@ -308,8 +305,8 @@ class OwnerEvents:
         is_amount = 0 <= named <= MOST_USD
         facts = {
             "when": utc(job.sent_at or job.created_at),
-            "named": money(named) if is_amount else say("owner.over", most=money(MOST_USD)),
-            "counted": money(job.counted_microusd / MICRO),
+            "named": say.money(named) if is_amount else say("owner.over", most=say.money(MOST_USD)),
+            "counted": say.money(job.counted_microusd / MICRO),
         }
         text = say("owner.doubt", **facts)
         if job.is_active:
@@ -350,17 +347,17 @@ def limit_lines(spending: Spending, settings: Settings, say: Words) -> list[str]
 def _dollar_lines(spending: Spending, settings: Settings, say: Words) -> list[str]:
     lines: list[str] = []
     reserved = spending.reserved_today_usd
-    today = {"spent": money(spending.spent_today_usd - reserved), "reserved": money(reserved)}
+    today = {"spent": say.money(spending.spent_today_usd - reserved), "reserved": say.money(reserved)}
     for name, limit, counted, facts in (
         ("day", settings.daily_limit_usd, spending.spent_today_usd, today),
-        ("total", settings.total_limit_usd, spending.spent_total_usd, {"counted": money(spending.spent_total_usd)}),
+        ("total", settings.total_limit_usd, spending.spent_total_usd, {"counted": say.money(spending.spent_total_usd)}),
     ):
         if limit is None:
             lines.append(say(f"owner.no_limit.{name}", **facts))
         else:
-            left = money(max(0.0, limit - counted))
-            lines.append(say(f"owner.left.{name}", left=left, limit=money(limit), **facts))
-    return [*lines, say("owner.video_limit", limit=money(settings.video_limit_usd))]
+            left = say.money(max(0.0, limit - counted))
+            lines.append(say(f"owner.left.{name}", left=left, limit=say.money(limit), **facts))
+    return [*lines, say("owner.video_limit", limit=say.money(settings.video_limit_usd))]
 
 
 def engine_lines(state: EngineState | None, say: Words) -> list[str]:
@@ -388,30 +385,6 @@ def history_lines(state: HistoryState, say: Words) -> dict[str, Any]:
     if state.key_rests:
         lines.append(say["owner.history.rests"])
     return {"text": " ".join(lines), "wants_word": state.is_needed and not state.is_read, "key_rests": state.key_rests}
-
-
-def axis_of(spent_usd: list[float], limit_usd: float | None, say: Words) -> dict[str, Any]:
-    """Return where the plot of these days ends, a round number of dollars, and what stands beside it.
-
-    Args:
-        spent_usd: Of each day.
-        limit_usd: The daily limit, which the plot shows as a line unless the days would be too low to be read under it.
-        say: The owner's words.
-    """
-    spent = max(spent_usd, default=0.0)
-    is_far = limit_usd is not None and 0 < spent < limit_usd / _FAR
-    most = max(0.01, spent, 0.0 if is_far else limit_usd or 0.0)
-    unit = 10.0 ** math.floor(math.log10(most))
-    top = next((step * unit for step in (1, 2, 5) if step * unit >= most), 10 * unit)
-    text = "" if limit_usd is None else say("owner.limit_line", limit=money(limit_usd))
-    return {
-        "top": top,
-        "top_text": money(top),
-        "half_text": money(top / 2) if top >= _HALVED_USD else "",
-        "limit_text": f"↑ {text}" if is_far else text,
-        "limit_share": None if limit_usd is None else 1.0 if is_far else limit_usd / top,
-        "has_line": limit_usd is not None and not is_far,
-    }
 
 
 def _closed(runner: JobRunner) -> dict[str, Any]:
@@ -442,27 +415,8 @@ def _count_in(event: gr.EventData) -> int:
     return min(max(count, JOBS_SHOWN), MOST_SHOWN) if isinstance(count, int) else JOBS_SHOWN
 
 
-def _days(spent: Iterable[Any], say: Words) -> tuple[list[dict[str, Any]], str]:
-    """Return each of the last days as the plot draws it, and their sum in words."""
-    found = {int(day.begins_at): day for day in spent}
-    # As many days as there is room for, however far ahead of this machine's clock the ledger may be.
-    last = max(int(time.time()) // DAY_S * DAY_S, *found, 0)
-    days = [
-        _day(begins_at, found[begins_at].spent_microusd if begins_at in found else 0, say)
-        for begins_at in range(last - (DAYS - 1) * DAY_S, last + 1, DAY_S)
-    ]
-    total = money(sum(day["usd"] for day in days))
-    return days, say("owner.sum", spent=total, count=sum(day.videos for day in found.values()))
-
-
-def _day(begins_at: int, spent_microusd: int, say: Words) -> dict[str, Any]:
-    usd = spent_microusd / MICRO
-    name = time.strftime("%Y-%m-%d", time.gmtime(begins_at))
-    return {"name": name, "usd": usd, "text": say("owner.day", day=name, spent=money(usd))}
-
-
 def _unsettled(job: Job, say: Words) -> str:
-    when, price = utc(job.sent_at or job.created_at), money(job.reserved_microusd / MICRO)
+    when, price = utc(job.sent_at or job.created_at), say.money(job.reserved_microusd / MICRO)
     return say("owner.sent", when=when) if job.is_unpriced else say("owner.unsettled", when=when, price=price)
 
 
@@ -482,14 +436,14 @@ def _waiting(jobs: list[Job], say: Words) -> dict[str, Any]:
 def _correction(job: Job, entry: dict[str, Any], say: Words) -> str:
     """Return an earlier correction in words."""
     was = replace(job, status=JobStatus(entry["status"]), cost_microusd=entry["from_microusd"])
-    facts = {"when": utc(entry["at"]), "was": _cost(was, say), "now": money(entry["to_microusd"] / MICRO)}
+    facts = {"when": utc(entry["at"]), "was": _cost(was, say), "now": say.money(entry["to_microusd"] / MICRO)}
     note = say["owner.confirmed"] if entry["note"] == "confirmed" else entry["note"]
     return say("owner.correction_why", note=note, **facts) if note else say("owner.correction", **facts)
 
 
 def _cost(job: Job, say: Words) -> str:
     if job.payer == "nobody" or job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
-        return money(0.0)
+        return say.money(0.0)
     if job.cost_microusd is not None:
-        return money(job.cost_microusd / MICRO)
-    return say("owner.at_most", price=money(job.reserved_microusd / MICRO))
+        return say.money(job.cost_microusd / MICRO)
+    return say("owner.at_most", price=say.money(job.reserved_microusd / MICRO))

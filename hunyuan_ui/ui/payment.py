@@ -12,7 +12,7 @@ from hunyuan_ui.job import JobProblem, Payer, Visitor
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.visitor import Event, login_of, page_event, say_for, visitor_of
-from hunyuan_ui.words import Words, money
+from hunyuan_ui.words import Words
 
 KEYS_PAGE: Final = "/console/api-keys"  # below the console (docs/facts/segmind-api.md 3.4)
 _MOST_SESSIONS: Final = 10_000
@@ -64,7 +64,7 @@ class PayEvents:
             credits_usd = await self._runner.keys.remember(_text(event, "key"), visitor)
             self._remember(request, visitor)
             return "visitor", say(
-                "pay.key_accepted" if credits_usd > 0 else "pay.key_empty", credits=money(credits_usd)
+                "pay.key_accepted" if credits_usd > 0 else "pay.key_empty", credits=say.money(credits_usd)
             )
 
         return self._event(bring)

@@ -29,7 +29,7 @@ from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.prompt_panel import json_body
 from hunyuan_ui.ui.served_files import download_name, named_by
 from hunyuan_ui.ui.visitor import VISITOR_HEADER
-from hunyuan_ui.words import Words, money, words_for
+from hunyuan_ui.words import Words, words_for
 
 POLL_S: Final = 2.0  # between two questions of a page about a job that takes minutes
 SOON_POLL_S: Final = 0.5  # where the end is near or the wait is short
@@ -115,6 +115,7 @@ def next_poll_s(views: list[JobView]) -> float:
 def head_of(spending: Spending, settings: Settings, payer: Payer, say: Words) -> dict[str, Any]:
     """Return what the page's head says: preview or live, who can come, and today's money."""
     mode = "preview" if payer == "nobody" else "engine" if settings.engine_url else "live"
+    costs = mode if mode != "engine" or settings.has_prices else "engine_free"
     reach = settings.public_by or "private"
     is_priced = settings.may_spend_owner_key and settings.has_prices
     return {
@@ -122,7 +123,7 @@ def head_of(spending: Spending, settings: Settings, payer: Payer, say: Words) ->
         "tagline": say["app.tagline"],
         "is_preview": payer == "nobody",
         "mode": say[f"app.{mode}"],
-        "mode_help": say[f"app.{mode}_help"],
+        "mode_help": say[f"app.{costs}_help"],
         "reach": say[f"app.reach.{reach}"],
         "reach_help": say[f"app.reach.{reach}_help"],
         "spent": _spent(spending, settings.daily_limit_usd, say) if is_priced else "",
@@ -150,9 +151,9 @@ def facts_of(job: Job, say: Words) -> list[str]:
     elif job.is_unpriced:
         facts.append(say["price.free"])
     elif job.cost_microusd is not None:
-        facts.append(say("result.cost", price=money(job.cost_microusd / MICRO)))
+        facts.append(say("result.cost", price=say.money(job.cost_microusd / MICRO)))
     else:
-        facts.append(say("price.most", most=money(job.reserved_microusd / MICRO)))
+        facts.append(say("price.most", most=say.money(job.reserved_microusd / MICRO)))
     if job.inference_s is not None:
         facts.append(say("result.took", time=say.duration(job.inference_s)))
     return facts
@@ -213,10 +214,10 @@ def _storage(settings: Settings, say: Words) -> str:
 
 def _spent(spending: Spending, daily_limit_usd: float | None, say: Words) -> str:
     reserved = spending.reserved_today_usd
-    facts = {"spent": money(spending.spent_today_usd - reserved), "reserved": money(reserved)}
+    facts = {"spent": say.money(spending.spent_today_usd - reserved), "reserved": say.money(reserved)}
     if daily_limit_usd is None:
         return say("app.spent", **facts)
-    return say("app.spent_of", limit=money(daily_limit_usd), **facts)
+    return say("app.spent_of", limit=say.money(daily_limit_usd), **facts)
 
 
 VIDEOS: Final = "/gradio_api/hunyuan/videos"

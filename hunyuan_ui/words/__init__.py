@@ -2,8 +2,9 @@
 
 A text has places in braces, and a place may say how its value is written: `{price:usd}`, `{free:MB}`, `{field:label}`.
 An error's sentence is under `error.` and its code, the reason within it under `reason.` and its own. Where a text is
-true of the hosted service alone, `engine.` and its key says it of an engine of one's own; which of them is said follows
-from the start (`speak_of_engine`), and of a job from the job (`Words.about`).
+true of the hosted service alone, `engine.` and its key says it of an engine of one's own, and `public.` and its key
+what is true for whoever reads it on a public page. Which of them is said follows from the start (`speak_as`), and of a
+job from the job (`Words.about`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ LANGUAGE_COOKIE: Final = "hunyuan_language"
 LANGUAGE_PARAMETER: Final = "lang"
 
 _OF_ENGINE: Final = "engine."
+_TO_VISITORS: Final = "public."
 _PAGE_KEYS: Final = "page."
 _SCRIPTS: Final = (
     _PAGE_KEYS,
@@ -97,7 +99,8 @@ class Words:
 
     def __getitem__(self, key: str) -> str:
         of_engine = _start.has_engine if self._of_engine is None else self._of_engine
-        return self._table.get(_OF_ENGINE + key, self._table[key]) if of_engine else self._table[key]
+        beside = (_TO_VISITORS if _start.is_public else "", _OF_ENGINE if of_engine else "")
+        return next((text for before in beside if before and (text := self._table.get(before + key))), self._table[key])
 
     def __call__(self, key: str, /, **facts: object) -> str:
         """Return a text with its places filled."""
@@ -159,22 +162,26 @@ class Words:
         time, price = self.duration(estimate.seconds), self.price(estimate, count)
         return self(f"generate.priced{many}", count=count, time=time, price=price)
 
+    def money(self, usd: float) -> str:
+        """Return US dollars as people read them."""
+        return self["price.under_cent"] if 0 < usd < CENT_USD else f"${usd:,.2f}"
+
     def price(self, estimate: Priced, count: int = 1) -> str:
         """Return the price of videos that are still to be made, as it is said everywhere."""
         about, most = estimate.cost_usd * count, estimate.high_usd * count
         if most == 0:
             return self["price.free"]
         if 0 < about < CENT_USD:
-            return self("price.most", most=money(max(most, CENT_USD)))
-        return self("price.about", about=money(about), most=money(most))
+            return self("price.most", most=self.money(max(most, CENT_USD)))
+        return self("price.about", about=self.money(about), most=self.money(most))
 
     def list_line(self, listed: Listed) -> str:
         """Return how a list of prompts stands, without what is nothing or not known."""
         said = [self("list.done", done=listed.done, rows=listed.rows)]
         if listed.budget_usd:
-            said.append(self("list.spent_of", spent=money(listed.spent_usd), budget=money(listed.budget_usd)))
+            said.append(self("list.spent_of", spent=self.money(listed.spent_usd), budget=self.money(listed.budget_usd)))
         elif listed.spent_usd:
-            said.append(money(listed.spent_usd))
+            said.append(self.money(listed.spent_usd))
         if listed.left_s:
             said.append(self("list.left", time=self.duration(listed.left_s)))
         return " · ".join(said)
@@ -203,18 +210,20 @@ class _Start:
     """What this start of the program is, as far as sentences tell."""
 
     has_engine: bool = False
+    is_public: bool = False
 
 
 _start: Final = _Start()
 
 
-def speak_of_engine(has_engine: bool) -> None:
+def speak_as(*, has_engine: bool = False, is_public: bool = False) -> None:
     """Let every text be true of this start.
 
     Args:
         has_engine: Videos are made by an engine of one's own, not by the hosted service.
+        is_public: Whoever reads the page may be somebody else than its owner.
     """
-    _start.has_engine = has_engine
+    _start.has_engine, _start.is_public = has_engine, is_public
 
 
 class _Filled(Formatter):
@@ -227,7 +236,7 @@ class _Filled(Formatter):
     def __init__(self, say: Words) -> None:
         self._say = say
         self._ways: dict[str, Callable[[Any], str]] = {
-            "usd": money,
+            "usd": say.money,
             "MB": lambda count: f"{count // 1_000_000} MB",
             "MiB": lambda count: f"{count / 2**20:.0f} MiB",
             "label": say.label,
@@ -242,11 +251,6 @@ class _Filled(Formatter):
             return self._ways[format_spec](value)
         # A text in the place of a number was written by an older version, or is said instead of a count.
         return format(value, "" if isinstance(value, str) else format_spec)
-
-
-def money(usd: float) -> str:
-    """Return US dollars as people read them."""
-    return "under $0.01" if 0 < usd < CENT_USD else f"${usd:,.2f}"
 
 
 @cache

@@ -74,6 +74,7 @@ def test_from_a_form_that_tells_what_is_set_at_the_engine_to_a_video(
     assert service.posts() == {PROMPT: 1}
     line = owners_line(page)
     assert line == f"SGLang-Diffusion at {service.origin}: ready, 0.06 h of work"
+    assert "$" not in page.locator(".owner").inner_text()  # as nothing has a price
     service.engine.is_warm = False
     page.locator(".owner").get_by_role("button", name="Refresh").click()
     expect(page.locator(".owner")).to_contain_text("warming up")

@@ -63,6 +63,10 @@ def test_no_dollars_are_named_where_hours_have_no_price(tmp_path: Path) -> None:
     assert words()["price.free"] in facts_of(made, words())
     assert "$" in head_of(NOTHING_SPENT, priced, "owner", words())["spent"]
     assert len(limit_lines(NOTHING_SPENT, priced, words())) == 3
+    assert [head_of(NOTHING_SPENT, one, "owner", words())["mode_help"] for one in (free, priced)] == [
+        words()["app.engine_free_help"],
+        words()["app.engine_help"],
+    ]
     assert "$0.01" in facts_of(replace(made, cost_microusd=10_000), words())
     # What was paid at the hosted service before keeps its price.
     assert "$1.46" in facts_of(replace(made, dialect="v2", cost_microusd=1_460_000), words())

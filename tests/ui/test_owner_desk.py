@@ -20,9 +20,9 @@ from hunyuan_ui.job import OWNER, Job, JobProblem, JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.settings import Secret, Settings
-from hunyuan_ui.ui.owner import DAYS, JOBS_SHOWN, OwnerEvents, axis_of, history_lines
+from hunyuan_ui.ui.owner import JOBS_SHOWN, OwnerEvents, history_lines
+from hunyuan_ui.ui.owner_days import DAYS, axis_of
 from hunyuan_ui.ui.views import as_json, facts_of
-from hunyuan_ui.words import money as words_money
 from hunyuan_ui.words import words
 from tests.fake_service import FakeService, answer
 from tests.stored_jobs import job
@@ -317,12 +317,21 @@ async def test_more_jobs_are_shown_when_asked_for(runner: JobRunner) -> None:
 def test_the_axis_ends_at_a_round_number_above_everything(
     spent: list[float], limit: float | None, top: str, limit_text: str
 ) -> None:
-    axis = axis_of(spent, limit, words())
+    axis = axis_of(spent, Settings(data_dir=Path("data"), daily_limit_usd=limit), words())
+    assert axis is not None
     assert (axis["top_text"], axis["limit_text"]) == (top, limit_text)
     assert axis["top"] >= max([*spent, limit or 0.0] if axis["has_line"] else [0.0, *spent])
-    assert axis["half_text"] == words_money(axis["top"] / 2) or axis["top"] < 0.02
+    assert axis["half_text"] == words().money(axis["top"] / 2) or axis["top"] < 0.02
     # The dearest day is high enough to be seen.
     assert max(spent, default=0.0) == 0 or max(spent) / axis["top"] >= 0.1
+
+
+def test_no_dollars_are_drawn_where_nothing_has_a_price_or_had_one() -> None:
+    free = Settings(data_dir=Path("data"), engine_url="http://gpu.local:30000")
+    assert axis_of([0.0, 0.0], free, words()) is None
+    assert axis_of([], free, words()) is None
+    assert axis_of([0.0, 1.46], free, words()) is not None  # paid at the hosted service before
+    assert axis_of([0.0], replace(free, engine_usd_per_hour=2.5), words()) is not None
 
 
 async def test_the_desk_does_not_wait_for_a_balance_that_does_not_come(

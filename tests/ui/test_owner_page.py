@@ -22,7 +22,8 @@ from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
-from hunyuan_ui.ui.owner import DAYS, OwnerEvents, csv_of, limit_lines
+from hunyuan_ui.ui.owner import OwnerEvents, csv_of, limit_lines
+from hunyuan_ui.ui.owner_days import DAYS
 from hunyuan_ui.ui.payment import PayEvents, allowances, chosen_payer
 from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.ui.visitor import login_of, token_of

@@ -15,7 +15,7 @@ from hunyuan_ui.request import VideoRequest, parameters
 from hunyuan_ui.ui import text
 from hunyuan_ui.ui.html_part import head
 from hunyuan_ui.ui.text import translations
-from hunyuan_ui.words import LANGUAGE_COOKIE, languages, money, words, words_for
+from hunyuan_ui.words import LANGUAGE_COOKIE, languages, words, words_for
 
 UI = Path(text.__file__).parent
 REQUEST = VideoRequest.parse({"prompt": "x"})
@@ -49,7 +49,15 @@ def test_a_range_names_its_unit_once(low: float, high: float, said: str) -> None
     ("usd", "said"), [(0, "$0.00"), (0.004, "under $0.01"), (1.463, "$1.46"), (1234.5, "$1,234.50")]
 )
 def test_money_is_dollars_and_cents(usd: float, said: str) -> None:
-    assert money(usd) == said
+    assert words().money(usd) == said
+
+
+def test_what_is_less_than_a_cent_is_said_in_each_language() -> None:
+    assert [words(language).money(0.004) for language in ("en", "zh")] == ["under $0.01", "不到 $0.01"]
+    said = [
+        words(language)("app.spent", spent=words(language).money(0.001), reserved="$0.00") for language in ("en", "zh")
+    ]
+    assert ["under" in text for text in said] == [True, False]
 
 
 def test_the_button_says_time_and_price() -> None:

@@ -81,6 +81,8 @@ export function owner({ element, props, trigger, watch }) {
   // Dollars a day
 
   function plot(value) {
+    part("dollars").hidden = !value.axis;
+    if (!value.axis) return;
     const { top, limit_text: limitText } = value.axis;
     const width = WIDTH / days.length;
     const drawn = days.map((day, index) => bar(day, index, width, top));
