@@ -435,22 +435,6 @@ def test_an_app_killed_and_started_again_brings_the_video(
     assert endpoint.posts[prompt] == 1
 
 
-# one click, one payment
-
-
-@pytest.mark.parametrize("apart_ms", [0, 120, 400])
-def test_a_double_click_is_one_job(
-    page: Page, app: RunningApp, endpoint: PaidEndpoint, prompt: str, apart_ms: int
-) -> None:
-    write(visit(page, app.url), prompt)
-    button = page.locator("#generate")
-    for _ in range(2):
-        button.click(force=True, no_wait_after=True)
-        page.wait_for_timeout(apart_ms)
-    sees_video(page, prompt)
-    assert endpoint.posts[prompt] == 1
-
-
 def test_who_stops_watching_may_watch_again(page: Page, app: RunningApp, endpoint: PaidEndpoint, prompt: str) -> None:
     with endpoint.rendering():
         generate(visit(page, app.url), prompt)

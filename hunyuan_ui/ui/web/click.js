@@ -4,7 +4,7 @@
 const SEND_DEADLINE_MS = 10000;
 const LATE_MS = 3000;
 const ANSWER_LAG_MS = 500;
-const DOUBLE_CLICK_MS = 1000;
+export const DOUBLE_CLICK_MS = 1000;
 
 /**
  * @param {object} needs

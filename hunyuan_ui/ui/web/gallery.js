@@ -9,6 +9,7 @@ import { hear, onReturn, send } from "./events.js";
 import { words } from "./language.js";
 import { settingsIn } from "./mp4_settings.js";
 import { ask, fileOf, keeping } from "./server.js";
+import { steady } from "./steady.js";
 
 const SEARCH_AFTER_MS = 250;
 const RANDOM_SEED = -1;
@@ -28,6 +29,14 @@ export function gallery({ element, props }) {
   /** @type {any[]} */
   let chosen = [];
   let typing;
+  let opening = 0; // an answer to an older wish opens nothing
+  let moves = 0; // of cards to other places
+  const standsFor = steady(part("posters"));
+
+  function moved() {
+    moves += 1;
+    standsFor(String(moves));
+  }
 
   function say(text, isProblem = false) {
     part("line").textContent = text || "";
@@ -127,13 +136,16 @@ export function gallery({ element, props }) {
     const found = fresh(answer.videos);
     shown.unshift(...found);
     part("posters").prepend(...found.map(drawCard));
+    if (found.length) moved();
     showNothing();
   }
 
   function forget(id) {
     shown = shown.filter((video) => video.id !== id);
     chosen = chosen.filter((video) => video.id !== id);
-    itemOf(id)?.remove();
+    const item = itemOf(id);
+    if (item && !item.hidden) moved();
+    item?.remove();
     showNothing();
     if (isChoosing) mark();
   }
@@ -142,6 +154,7 @@ export function gallery({ element, props }) {
 
   function showDeletions(waiting) {
     for (const item of part("posters").children) item.hidden = deletions.has(item.dataset.id);
+    moved();
     chosen = chosen.filter((video) => !deletions.has(video.id));
     if (isChoosing) mark();
     const text = waiting.length === 1 ? "gallery.deleted" : "gallery.deleted_several";
@@ -188,8 +201,10 @@ export function gallery({ element, props }) {
   }
 
   async function openById(id, kind = "") {
+    opening += 1;
+    const wish = opening;
     const video = await find(id);
-    if (video) open(video, kind);
+    if (video && wish === opening) open(video, kind);
   }
 
   // Choosing several
@@ -338,6 +353,7 @@ export function gallery({ element, props }) {
     send("gone", data);
   });
   hear("show", (id) => openById(id));
+  hear("closed", () => (opening += 1));
   hear("export", (id) => openById(id, "gif"));
   hear("choose", async (id) => {
     const video = await find(id);

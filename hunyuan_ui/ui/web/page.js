@@ -3,7 +3,7 @@
 import { address } from "./address.js";
 import { batch } from "./batch.js";
 import { keeping, newId, settledVisitor, visitor } from "./browser.js";
-import { createClicks } from "./click.js";
+import { createClicks, DOUBLE_CLICK_MS } from "./click.js";
 import { compare } from "./compare.js";
 import { send } from "./events.js";
 import { examples } from "./examples.js";
@@ -26,6 +26,8 @@ import { watch } from "./watch.js";
 
 /** @type {() => HTMLButtonElement | null} */
 const generate = () => document.querySelector("button#generate");
+const SPENDING = "#generate, [data-spends]";
+let pressedAt = Number.NEGATIVE_INFINITY; // one of these, by the clock of events
 
 /** Let each part begin with its template. */
 const withTemplates = (parts) =>
@@ -83,7 +85,10 @@ window.hunyuan = {
     tell: send,
     isOffline: () => !navigator.onLine,
     // Not by its own property, which would take the focus from it.
-    disable: (isDisabled) => generate()?.setAttribute("aria-disabled", String(isDisabled)),
+    disable(isDisabled) {
+      for (const button of document.querySelectorAll(SPENDING))
+        button.setAttribute("aria-disabled", String(isDisabled));
+    },
   }),
 
   /** Draw parts once the form can be used. */
@@ -94,8 +99,12 @@ window.hunyuan = {
 document.addEventListener(
   "click",
   (event) => {
-    if (event.target instanceof Element && event.target.closest("#generate")?.ariaDisabled === "true")
-      event.stopImmediatePropagation();
+    const button = event.target instanceof Element && event.target.closest(SPENDING);
+    if (!button) return;
+    // On a busy machine the second half of a double click may be handled long after it was made.
+    const isSecondHalf = event.timeStamp - pressedAt < DOUBLE_CLICK_MS;
+    if (isSecondHalf || button.ariaDisabled === "true") event.stopImmediatePropagation();
+    else pressedAt = event.timeStamp;
   },
   true,
 );

@@ -4,6 +4,7 @@ import { canPlay, fill, keepingFocus, node, piecesOf } from "./dom.js";
 import { hear, send } from "./events.js";
 import { words } from "./language.js";
 import { fileOf, request } from "./server.js";
+import { steady } from "./steady.js";
 
 /** Call `show` with the video that the page opened with, then with each that becomes ready, until it is deleted. */
 export function onShown(props, watch, show, forget) {
@@ -17,6 +18,7 @@ export function onShown(props, watch, show, forget) {
 export function result({ element, props, watch }) {
   const part = piecesOf(element);
   const section = element.querySelector(".result");
+  const standsFor = steady(section);
   let id;
   /** @type {any} */
   let settings;
@@ -30,6 +32,7 @@ export function result({ element, props, watch }) {
     id = video.id;
     settings = video.settings;
     section.hidden = false;
+    standsFor(id);
     offer(video.again);
     send("shown", id);
     part("facts").replaceChildren(...video.facts.map((fact) => node("li", fact)));

@@ -5,6 +5,7 @@ import { fill, isNarrow, keepingFocus, node, piecesOf, prefersCalm, reveal } fro
 import { hear, send } from "./events.js";
 import { words } from "./language.js";
 import { fileOf, filesOf } from "./server.js";
+import { steady } from "./steady.js";
 
 const CLOSED = "hunyuan_variations_closed";
 const NAMES = { keep: "variations.keep", compare: "variations.compare", download: "download" };
@@ -17,6 +18,7 @@ export function variations({ element, props, watch }) {
   const part = piecesOf(element);
   const section = element.querySelector(".variations");
   const screen = element.closest("#screen");
+  const standsFor = steady(section);
   /** @type {string | null} */
   let clickId = null;
   /** @type {string[]} */
@@ -91,6 +93,7 @@ export function variations({ element, props, watch }) {
   function drawAll() {
     const isShown = ids.length > 1;
     section.hidden = !isShown;
+    standsFor(ids.join());
     screen.toggleAttribute("data-together", isShown);
     screen.toggleAttribute("data-together-ready", isShown && done().length > 0);
     if (!isShown) return;

@@ -49,9 +49,7 @@ export function viewer({ element, props }) {
     player.hidden = false;
     loadFile(player, filesOf(video));
     player.setAttribute("aria-label", video.settings.prompt);
-    const place = ids.indexOf(video.id);
-    part("previous").disabled = place <= 0;
-    part("next").disabled = place < 0 || place + 1 >= ids.length;
+    showNeighbours();
     offer();
     // The address names the open video, so that a reload shows it again; it opens nothing for anybody else.
     const isNew = !dialog.open;
@@ -65,6 +63,18 @@ export function viewer({ element, props }) {
     // Its keys work from here, and not from the player; what was pressed to come here may be out of use by now.
     if (isNew || document.activeElement?.matches(":disabled")) dialog.focus();
     if (!prefersCalm()) player.play().catch(() => {});
+  }
+
+  function showNeighbours() {
+    const place = ids.indexOf(video.id);
+    part("previous").disabled = place <= 0;
+    part("next").disabled = place < 0 || place + 1 >= ids.length;
+  }
+
+  function forget(id) {
+    ids = ids.filter((one) => one !== id);
+    if (dialog.open && video.id === id) dialog.close();
+    else if (dialog.open) showNeighbours();
   }
 
   function step(by) {
@@ -81,6 +91,7 @@ export function viewer({ element, props }) {
     unload(player);
     setQuery("job", null);
     making += 1;
+    send("closed");
   }
 
   function reuse({ isRandom = false, field = "prompt" } = {}) {
@@ -196,9 +207,7 @@ export function viewer({ element, props }) {
     part("missing").textContent = words[canPlay() ? "viewer.missing" : "cannot_play"];
     part("missing").hidden = false;
   });
-  hear("gone", (id) => {
-    if (dialog.open && video.id === id) dialog.close();
-  });
+  for (const end of ["deleted", "gone"]) hear(end, forget);
   hear("open", (opened) => {
     if (opened.ids) ids = opened.ids;
     if (opened.kind) part("kind").value = opened.kind;

@@ -10,6 +10,7 @@ import { createPoll, progress } from "./poll.js";
 import { sayUnreachable } from "./reach.js";
 import { requestId } from "./request_id.js";
 import { keeping, request, visitorIs } from "./server.js";
+import { steady } from "./steady.js";
 
 const ABORT_MS = 5000;
 const FIRST_PICTURE_MS = 500;
@@ -74,6 +75,7 @@ function createNotices(part) {
 export function watch({ element, props, trigger, watch: onChange }) {
   const part = piecesOf(element);
   const card = element.querySelector(".job-card");
+  const standsFor = steady(card);
   const followed = createFollowed(tab, kept);
   const otherTabs = channel("hunyuan");
   const notify = createNotices(part);
@@ -93,6 +95,11 @@ export function watch({ element, props, trigger, watch: onChange }) {
   let focusSeenAt = 0;
   /** @type {any} */
   let ended = null; // the job of the ended card
+  /** @type {any[]} */
+  let others = []; // the jobs of the rows below
+  let told = ""; // these rows, as they were drawn
+  /** @type {string | null} */
+  let making = null; // the job of the ended card that a click has seen, and makes way
   /** @type {any} */
   let ready = null; // the video of the quiet line
 
@@ -202,13 +209,16 @@ export function watch({ element, props, trigger, watch: onChange }) {
     part("ready").hidden = false;
     part("ready-prompt").textContent = video.settings.prompt;
     say(words.ready_quietly);
+    stand();
   }
 
   function hideReady() {
     ready = null;
     keepingFocus(card, () => (part("ready").hidden = true));
+    stand();
   }
 
+  const stand = () => standsFor([focus, resting, ended, ready, ...others].map((job) => job?.id).join());
   const show = () => keepingFocus(card, draw);
 
   function draw() {
@@ -218,7 +228,9 @@ export function watch({ element, props, trigger, watch: onChange }) {
     wanted = focus?.id;
     focusSeenAt = performance.now();
     card.dataset.state = focus ? "under-way" : resting ? "stopped" : "empty";
-    showOthers(arranged.others.filter((job) => !together.has(job.id)));
+    others = arranged.others.filter((job) => !together.has(job.id));
+    showOthers(others);
+    stand();
     if (!focus) {
       part("stopped-prompt").textContent = resting ? resting.prompt : "";
       part("stopped-keep").textContent = keepText();
@@ -254,7 +266,13 @@ export function watch({ element, props, trigger, watch: onChange }) {
     return row;
   }
 
+  // A row that is drawn anew under a finger takes no press.
   function showOthers(jobs) {
+    const facts = ({ id, note_text, phase_text, can_ask, can_cancel, can_stop }) =>
+      [id, note_text, phase_text, can_ask, can_cancel, can_stop, followed.isStopped(id)].join();
+    const now = jobs.map(facts).join("\n");
+    if (now === told) return;
+    told = now;
     part("others").hidden = !jobs.length;
     part("others")
       .querySelector("ul")
@@ -294,6 +312,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     const pressed = part("try-again");
     pressed.disabled = true;
     setTimeout(() => (pressed.disabled = false), ASK_AGAIN_AFTER_MS);
+    making = ended?.id;
     trigger("try_again", { job: id, most_usd });
   }
 
@@ -330,12 +349,14 @@ export function watch({ element, props, trigger, watch: onChange }) {
     part("problem").textContent = job.note_text;
     say(`${job.phase_text}. ${job.note_text}`);
     if (job.status !== "cancelled") notify(words.not_made);
+    stand();
   }
 
   function hideProblem(id) {
-    if (id !== ended?.id) return;
+    if (!ended || id !== ended.id) return;
     ended = null;
     keepingFocus(card, () => (part("ended").hidden = true));
+    stand();
   }
 
   function dismiss(id) {
@@ -400,7 +421,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     seen.job = id;
     followed.follow(id);
     wanted = id;
-    hideProblem(ended?.id);
+    hideProblem(making);
     hideReady();
     send("begun", id);
     sent = id;
@@ -439,7 +460,10 @@ export function watch({ element, props, trigger, watch: onChange }) {
   });
   window.addEventListener("online", poll);
   otherTabs.addEventListener("message", ({ data }) => (data.dismissed ? dismiss(data.dismissed) : poll()));
-  hear("sending", expectSoon);
+  hear("sending", (id) => {
+    making = ended?.id;
+    expectSoon(id);
+  });
   hear("list-going", poll);
   // The answer to a click may be lost although its job is stored.
   for (const name of ["late", "unanswered"])
