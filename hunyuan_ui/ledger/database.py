@@ -35,7 +35,7 @@ class Connection(Protocol):
     """Runs the ledger's statements, which are written once, for SQLite, with `?` and `:name` for values."""
 
     def execute(self, statement: str, values: Values = ..., /) -> Cursor:
-        """Run a statement."""
+        """Run a statement; what the one before has returned is to be fetched by then."""
         ...
 
 

@@ -478,7 +478,7 @@ class Ledger(LedgerStore):
             told = columns(to_job(row)) if callable(columns) else columns
             values = {"status": to.value, "updated_at": self._stamp(), **told}
             is_changed = self._set(job_id, values, and_where=f"AND status IN ('{places}') {and_where}")
-        return to_job(values.get(name, old) for name, old in zip(COLUMNS, row, strict=True)) if is_changed else None
+        return to_job([values.get(name, old) for name, old in zip(COLUMNS, row, strict=True)]) if is_changed else None
 
     def _set(self, job_id: str, values: Mapping[str, Any], *, and_where: str = "") -> bool:
         """Change a row; return False where the condition does not hold."""

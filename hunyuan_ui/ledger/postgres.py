@@ -94,6 +94,7 @@ class PostgresDatabase:
         self._is_closed = False
         self._refusal: StorageError | None = None
         self._writer: psycopg.Connection[TupleRow] | None = None
+        self._statements: _Statements  # of the connection that writes
         self._lock = threading.RLock()
         self._readers = ConnectionPool(
             conninfo,
@@ -117,27 +118,27 @@ class PostgresDatabase:
         self._refusal = error
 
     @contextmanager
-    def transaction(self, name: str, /) -> Generator[_Connection]:
+    def transaction(self, name: str, /) -> Generator[_Statements]:
         """Run a block in a transaction that no other writer's overlaps."""
         with self._lock, _storage_errors():
             checkpoint(f"ledger.{name}.begin")
             with self._tried():
                 connection = self._begin_writing()
             with _rolled_back(connection):
-                yield _Connection(connection)
+                yield self._statements
                 checkpoint(f"ledger.{name}.commit")
                 connection.commit()
             checkpoint(f"ledger.{name}.committed")
 
     @contextmanager
-    def reading(self) -> Generator[_Connection]:
+    def reading(self) -> Generator[_Statements]:
         """Give a connection that sees one state of all tables."""
         with _storage_errors():
             with self._tried():
                 connection = self._reader(_BEGIN_READING)
             try:
                 with _rolled_back(connection):
-                    yield _Connection(connection)
+                    yield _Statements(connection)
                     connection.commit()
             finally:
                 self._readers.putconn(connection)
@@ -191,13 +192,13 @@ class PostgresDatabase:
     def _begin_writing(self) -> psycopg.Connection[TupleRow]:
         connection = self._writing()
         try:
-            connection.execute(_BEGIN)
+            self._statements.cursor.execute(_BEGIN)
         except psycopg.OperationalError:
             if not connection.broken:
                 connection.rollback()
                 raise
             connection = self._writing()  # it broke while nobody used it
-            connection.execute(_BEGIN)
+            self._statements.cursor.execute(_BEGIN)
         return connection
 
     def _writing(self) -> psycopg.Connection[TupleRow]:
@@ -215,7 +216,7 @@ class PostgresDatabase:
         except BaseException:
             connection.close()
             raise
-        self._writer = connection
+        self._writer, self._statements = connection, _Statements(connection)
         return connection
 
     def _reader(self, first: str) -> psycopg.Connection[TupleRow]:
@@ -229,17 +230,17 @@ class PostgresDatabase:
         raise psycopg.OperationalError
 
 
-class _Connection:
-    """Runs the ledger's statements on a connection of psycopg."""
+class _Statements:
+    """Runs the ledger's statements on a connection of psycopg, one after the other, on a single cursor."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("cursor",)
 
     def __init__(self, connection: psycopg.Connection[TupleRow]) -> None:
-        self._connection = connection
+        self.cursor = connection.cursor()
 
     def execute(self, statement: str, values: Values = (), /) -> Cursor:
         """Run a statement that was written for SQLite."""
-        return self._connection.execute(_translated(statement), values)
+        return self.cursor.execute(_translated(statement), values)
 
 
 class _Whole(Loader):

@@ -136,6 +136,9 @@ _RECORD: Final = (
 COLUMNS: Final = tuple(field.name for field in fields(Job))
 # Named one by one: * would also compute the generated column `prompt` of every row.
 SELECTED: Final = ", ".join(COLUMNS)
+# What a frozen class's own __init__ does with each field, without looking it up: a list makes many jobs.
+_FILL: Final = tuple(getattr(Job, name).__set__ for name in COLUMNS)
+_STATUS: Final = {status.value: status for status in JobStatus}
 NEWEST: Final = "SELECT coalesce(max(updated_at), 0.0) FROM jobs"  # stored time, UTC seconds
 
 
@@ -188,15 +191,12 @@ def to_row(job: Job) -> dict[str, Any]:
 def to_job(row: Iterable[Any]) -> Job:
     """Return the job a row of `SELECTED` holds."""
     job_id, visitor, status, request, *facts, problem, notes = row
-    return Job(
-        job_id,
-        visitor,
-        JobStatus(status),
-        _request(request),
-        *facts,
-        problem=JobProblem(**json.loads(problem)) if problem else None,
-        notes=json.loads(notes),
-    )
+    why = JobProblem(**json.loads(problem)) if problem else None
+    values = (job_id, visitor, _STATUS[status], _request(request), *facts, why, json.loads(notes))
+    job = object.__new__(Job)
+    for fill, value in zip(_FILL, values, strict=True):
+        fill(job, value)
+    return job
 
 
 @lru_cache(maxsize=1024)

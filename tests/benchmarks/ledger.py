@@ -2,8 +2,8 @@
 
 Both have the same table, indexes, values, pragmas and fsyncs. The bare way does what the promise needs and no more
 (docs/architecture.md 4): what was spent is added up once in the transaction that stores a job; each step compares the
-status that it starts from; on a server all writers have one lock, each step names the process that works on the job,
-and a job is sent only where there is a place among those of all processes.
+status that it starts from; on a server all writers have one lock, which none may keep for ever, each step names the
+process that works on the job, and a job is sent only where there is a place among those of all processes.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def _on_a_server(found: Path, turns: int) -> tuple[float, ...]:
         ledger = open_shared(server.url("ours"), place)
         open_shared(server.url("bare"), place).close()
         with psycopg.connect(server.url("bare"), autocommit=True) as connection:
+            connection.execute(_LIMITS_OF_A_LOCK)
             pair = partial(_with_ledger, ledger, JOBS), partial(_with_psycopg, connection, JOBS)
             seconds = alternate(turns, *pair)
         ledger.close()
@@ -122,6 +123,7 @@ _SETS = {
     "downloading": "status = 'done', updated_at = :at, ended_at = :at, sha256 = :sha, notes = :notes",
 }
 _STEPS = [f"UPDATE jobs SET {sets} WHERE id = :id AND status = '{begun}'" for begun, sets in _SETS.items()]
+_LIMITS_OF_A_LOCK = "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s'"
 _OWN = " AND worker = :worker"
 _FLYING = f"SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status NOT IN ('queued', 'unknown')"
 _STEPS_ON_A_SERVER = [
