@@ -17,7 +17,20 @@ from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Ledger, open_ledger
 from hunyuan_ui.limits import SpendLimits, Totals
 from hunyuan_ui.settings import Secret, Settings
-from tests.stored_jobs import ALICE, BOB, NOON, PRICE, Clock, added, anything_goes, finished, in_status, job, open_book
+from tests.stored_jobs import (
+    ALICE,
+    BOB,
+    NOON,
+    PRICE,
+    Clock,
+    added,
+    anything_goes,
+    file_of,
+    finished,
+    in_status,
+    job,
+    open_book,
+)
 
 pytestmark = pytest.mark.usefixtures("database")  # every test on SQLite and on PostgreSQL
 
@@ -28,6 +41,18 @@ CANCELLED, UNKNOWN, LOST = JobStatus.CANCELLED, JobStatus.UNKNOWN, JobStatus.LOS
 
 
 # one job in
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_no_step_of_a_job_asks_the_database_more_than_it_must(ledger: Ledger) -> None:
+    """On a server each statement is a way there and back; only a new request id is looked for among other jobs."""
+    asked = list[str]()
+    file_of(ledger).connection.set_trace_callback(asked.append)
+    finished(ledger)
+    words = [statement.split()[0] for statement in asked]
+    step = ["BEGIN", "SELECT", "UPDATE", "COMMIT"]
+    stored, named = ["BEGIN", "SELECT", "INSERT", "COMMIT"], ["BEGIN", "SELECT", "SELECT", "UPDATE", "COMMIT"]
+    assert words == [*stored, *step, *named, *step, *step]
 
 
 def test_what_a_step_returns_is_what_is_stored(ledger: Ledger) -> None:
