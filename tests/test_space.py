@@ -59,7 +59,7 @@ def test_a_space_is_public_and_the_owner_is_told(space: RunningApp) -> None:
 
 def test_the_page_says_that_a_spaces_own_disk_is_wiped(space: RunningApp) -> None:
     (header,) = [one for one in components(space) if one["props"].get("elem_id") == "part-header"]
-    assert "vanish when this Space restarts" in header["props"]["value"]["storage"]
+    assert "vanish when this Space restarts" in header["props"]["value"]["en"]["storage"]
     assert "wiped when it restarts" in space.output
 
 
@@ -122,7 +122,7 @@ def test_elsewhere_there_is_no_duplicate_button_and_no_word_of_storage(
         found = components(home)
     assert not [one for one in found if one["props"].get("elem_id") == "duplicate"]
     (header,) = [one for one in found if one["props"].get("elem_id") == "part-header"]
-    assert header["props"]["value"]["storage"] == ""
+    assert {value["storage"] for value in header["props"]["value"].values()} == {""}
 
 
 def test_the_python_of_card_image_and_workflow_agree() -> None:

@@ -26,7 +26,7 @@ from hunyuan_ui.ui.text import label, translations
 from hunyuan_ui.ui.theme import build_theme
 from hunyuan_ui.ui.views import Gallery, build_gallery, head_of
 from hunyuan_ui.ui.visitor import page_event
-from hunyuan_ui.words import words
+from hunyuan_ui.words import languages, words
 
 # Cheap events that need no queue and must never be listed, limited or shown as progress.
 QUIET: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
@@ -109,7 +109,9 @@ def _place(runner: JobRunner) -> Page:
     job_id = gr.Textbox(visible=False)
     sent = gr.Textbox(visible=False, max_length=MOST_SENT)
     header = part("header")
-    header.value = head_of(runner.read_spending(), runner.settings, runner.payers[0], words())
+    spending, payer = runner.read_spending(), runner.payers[0]
+    # Whoever opens it may speak any: its first words stay where they are.
+    header.value = {one: head_of(spending, runner.settings, payer, words(one)) for one in languages()}
     if runner.settings.is_space:
         gr.DuplicateButton(label("app.duplicate"), elem_id="duplicate")
     if runner.settings.login_secret is not None:

@@ -217,6 +217,29 @@ def test_the_first_pictures_wait_for_no_answer_and_are_fetched_once(
     assert sorted(files) == sorted(set(files))
 
 
+@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+def test_nothing_moves_when_the_first_answer_comes(
+    browser: Browser, public: RunningApp, language: str, width: int
+) -> None:
+    size: Any = {"width": width, "height": 844 if width < 500 else 800}
+    with browser.new_context(viewport=size, locale=language) as context:
+        page = context.new_page()
+        page.add_init_script(SHIFTS)
+        held: list[Any] = []
+        page.route("**/gradio_api/run/**", lambda route: held.append(route))
+        page.goto(public.url)
+        expect(page.locator(".sights li").first).to_be_visible(timeout=30_000)
+        page.wait_for_timeout(500)
+        said = page.locator(".masthead").inner_text()
+        for route in held.copy():
+            route.continue_()
+        expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
+        page.wait_for_timeout(500)
+        assert page.locator(".masthead").inner_text() == said
+        assert page.evaluate("window.shifts") == []
+
+
 def test_where_pictures_of_ones_own_were_seen_no_others_are_shown_first(page: Page, app: RunningApp) -> None:
     page.route("**/gradio_api/run/**", lambda _: None)
     page.add_init_script("localStorage.setItem('hunyuan_own_examples', 'yes')")

@@ -91,6 +91,7 @@ export function examples({ element, props, watch }) {
     // Before the first answer the tiles' places are kept as they are.
     if (!cards.length || text === shown) return;
     shown = text;
+    element.querySelector(".examples").removeAttribute("data-waiting");
     piecesOf(element)("cards").replaceChildren(...cards.map(cardOf));
     const list = document.querySelector("#screen .sights");
     if (list) showSights(list, cards);

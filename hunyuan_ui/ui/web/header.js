@@ -6,7 +6,8 @@ export function header({ element, props, watch }) {
   const part = piecesOf(element);
 
   function show() {
-    const value = props.value || {};
+    // At first in each language, then as the server answers.
+    const value = props.value?.[language] || props.value || {};
     for (const name of ["name", "tagline", "spent", "storage", "reach", "mode"]) showText(part(name), value[name]);
     for (const name of ["spent", "mode", "reach"]) part(name).title = value[`${name}_help`] || "";
     part("mode").dataset.mode = value.is_preview ? "preview" : "live";
