@@ -146,7 +146,7 @@ def build_request_form(*, has_variations: bool = True, set_elsewhere: Sequence[s
         placed["keeper"] = part("form", "collect", "send", "fill", "say", "keep", facts=script_facts())
         placed["variations"] = _choice("variations", COUNTS, COUNTS[0], visible=has_variations)
     # Its price comes with the first answer: what was true when this program started may be so no longer.
-    placed["generate"] = gr.Button(words()["generate.label"], variant="primary", size="lg", elem_id="generate")
+    placed["generate"] = gr.Button(label("page.pricing"), variant="primary", size="lg", elem_id="generate")
     return RequestForm(**placed)
 
 

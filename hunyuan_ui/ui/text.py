@@ -9,7 +9,7 @@ from gradio.i18n import I18nData
 
 from hunyuan_ui.words import languages, words
 
-_LABELS: Final = ("form.", "field.", "app.duplicate", "page.player")
+_LABELS: Final = ("form.", "field.", "app.duplicate", "page.player", "page.pricing")
 
 
 def label(key: str) -> str:

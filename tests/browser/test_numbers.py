@@ -27,6 +27,12 @@ SHIFTS = """window.shifts = [];
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts.push(entry.value);
 }).observe({ type: "layout-shift", buffered: true });"""
+TITLES = """() => [...document.querySelectorAll(".sights .title")].map((one) => {
+  const text = document.createRange();
+  text.selectNodeContents(one);
+  const { x, y, width } = text.getBoundingClientRect();
+  return [Math.round(x), Math.round(y), Math.round(width), getComputedStyle(one).color].join(" ");
+})"""
 REMEMBER = f"localStorage.setItem('hunyuan_visitor', '{WHO}')"
 TOO_SMALL = """() => [...document.querySelectorAll("button, a[href], select, summary, input, label:has(input)")]
   .filter((one) => !document.querySelector("dialog[open]") || one.closest("dialog[open]"))
@@ -232,12 +238,15 @@ def test_nothing_moves_when_the_first_answer_comes(
         expect(page.locator(".sights li").first).to_be_visible(timeout=30_000)
         page.wait_for_timeout(500)
         said = page.locator(".masthead").inner_text()
+        expect(page.locator("#generate")).to_contain_text(words(language[:2])["page.pricing"])
+        places = page.evaluate(TITLES)
         for route in held.copy():
             route.continue_()
         expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
         page.wait_for_timeout(500)
         assert page.locator(".masthead").inner_text() == said
-        assert page.evaluate("window.shifts") == []
+        assert page.evaluate(TITLES) == places
+        assert sum(page.evaluate("window.shifts")) < MOST_SHIFT / 100  # the price beside a button's other words
 
 
 def test_where_pictures_of_ones_own_were_seen_no_others_are_shown_first(page: Page, app: RunningApp) -> None:

@@ -378,7 +378,6 @@ export function form({ element, props, trigger, watch }) {
   // What is reserved and left can wait for the picture of a video that is made at once.
   hear("answered", () => setTimeout(refresh, REFRESH_AFTER_MS));
   onReturn(refresh);
-  label(words.pricing);
   watch("value", open);
   open();
 }
