@@ -16,7 +16,10 @@ _USABLE = """
 (() => {
   const look = () => {
     const found = [...document.querySelectorAll("button")].some(
-      (button) => button.textContent.includes("Generate") && !button.disabled && button.offsetParent,
+      (button) =>
+        button.textContent.includes("Generate") &&
+        !button.disabled &&
+        button.checkVisibility({ visibilityProperty: true }),
     );
     if (found) window.usableAt = performance.now();
     else requestAnimationFrame(look);
