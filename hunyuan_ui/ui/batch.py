@@ -309,10 +309,11 @@ def _said(told: Mapping[str, Any], say: Words) -> dict[str, str]:
     there = [say("list.there", count=rows - count)] if count < rows else []
     paid = [say("list.spent", spent=say.money(spent))] if spent else []
     line = [say("list.faults", count=faults)] if faults else [say("list.rows", count=rows), *there, *paid]
-    price = say("price.about", about=say.money(told["about_usd"]), most=say.money(told["most_usd"]))
-    key = "generate.preview_several" if told["is_free"] else "generate.priced_several"
-    time = say.duration(told["seconds"])
-    return {"sum": " · ".join(line), "confirm": say(key, count=count, time=time, price=price)}
+    if told["is_free"]:
+        confirm = say("generate.preview_several", count=count)
+    else:
+        confirm = say.several_label(count, told["seconds"], told["about_usd"], told["most_usd"])
+    return {"sum": " · ".join(line), "confirm": confirm}
 
 
 def _shown(row: Mapping[str, Any], say: Words) -> dict[str, Any]:
@@ -324,7 +325,7 @@ def _shown(row: Mapping[str, Any], say: Words) -> dict[str, Any]:
         "state": say[key],
         "prompt": cut(row["prompt"]),
         "time": None if seconds is None else say.duration(seconds),
-        "price": None if about is None else say("price.about", about=say.money(about), most=say.money(row["most_usd"])),
+        "price": None if about is None else say.price_of(about, row["most_usd"]),
     }
 
 

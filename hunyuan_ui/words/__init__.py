@@ -156,11 +156,17 @@ class Words:
             is_preview: Nothing is paid.
             count: Videos that one click makes; they are made side by side, and the price is that of all.
         """
-        many = "_several" if count > 1 else ""
         if is_preview:
-            return self(f"generate.preview{many}", count=count)
-        time, price = self.duration(estimate.seconds), self.price(estimate, count)
-        return self(f"generate.priced{many}", count=count, time=time, price=price)
+            return self("generate.preview_several" if count > 1 else "generate.preview", count=count)
+        if count > 1:
+            return self.several_label(count, estimate.seconds, estimate.cost_usd * count, estimate.high_usd * count)
+        return self("generate.priced", time=self.duration(estimate.seconds), price=self.price(estimate))
+
+    def several_label(self, count: int, seconds: float, about_usd: float, most_usd: float) -> str:
+        """Return the text of a button that makes several videos, with the time and the price of all of them."""
+        key = "generate.priced_several" if most_usd else "generate.free_several"
+        price = self.price_of(about_usd, most_usd)
+        return self(key, count=count, time=self.duration(seconds), price=price)
 
     def money(self, usd: float) -> str:
         """Return US dollars as people read them."""
@@ -168,12 +174,15 @@ class Words:
 
     def price(self, estimate: Priced, count: int = 1) -> str:
         """Return the price of videos that are still to be made, as it is said everywhere."""
-        about, most = estimate.cost_usd * count, estimate.high_usd * count
-        if most == 0:
+        return self.price_of(estimate.cost_usd * count, estimate.high_usd * count)
+
+    def price_of(self, about_usd: float, most_usd: float) -> str:
+        """Return a price that was estimated, in US dollars, as it is said everywhere."""
+        if most_usd == 0:
             return self["price.free"]
-        if 0 < about < CENT_USD:
-            return self("price.most", most=self.money(max(most, CENT_USD)))
-        return self("price.about", about=self.money(about), most=self.money(most))
+        if 0 < about_usd < CENT_USD:
+            return self("price.most", most=self.money(max(most_usd, CENT_USD)))
+        return self("price.about", about=self.money(about_usd), most=self.money(most_usd))
 
     def list_line(self, listed: Listed) -> str:
         """Return how a list of prompts stands, without what is nothing or not known."""

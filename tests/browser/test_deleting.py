@@ -57,6 +57,7 @@ def test_a_deletion_can_be_undone_for_ten_seconds_and_is_then_for_good(gallery: 
           };
         }"""
     )
+    gallery.locator(".posters:not([aria-disabled])").wait_for()  # the card has just come back
     press = "() => { document.querySelector('.posters [data-do=delete]').click(); return performance.now() }"
     began = gallery.evaluate(press)
     gallery.wait_for_function("window.deletedAt", timeout=30_000)

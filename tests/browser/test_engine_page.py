@@ -90,3 +90,33 @@ def test_a_run_is_stopped_from_the_page(page: Page, app: RunningApp, service: Pa
     expect(ended).to_contain_text("You stopped this run at the engine")
     expect(ended.locator("[data-part=problem-title]")).to_have_text("Stopped")
     assert len(service.engine.deleted) == 1
+
+
+def test_a_list_needs_no_budget_where_nothing_has_a_price(page: Page, app: RunningApp, service: PaidService) -> None:
+    page.goto(app.url)
+    page.locator("#part-several button").click()
+    dialog = page.locator("dialog.batch")
+    dialog.get_by_label("Prompts, one in each line").fill("a heron\na crane")
+    dialog.get_by_role("button", name="Check and price").click()
+    send = dialog.get_by_role("button", name="Generate 2")
+    expect(send).to_contain_text("free, on your own machine")
+    send.click()
+    expect(dialog.locator("[data-part=line]")).to_have_text("2 of 2")
+    assert "$" not in dialog.locator(".standing").inner_text()
+    assert service.posts() == {"a heron": 1, "a crane": 1}
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "free, on the owner's machine"), ("zh", "免费，在主人的机器上")])
+def test_a_visitor_of_a_public_page_is_told_whose_machine_it_is(
+    page: Page, service: PaidService, tmp_path: Path, language: str, said: str
+) -> None:
+    settings = {"HUNYUAN_UI_ENGINE_URL": service.origin, "HUNYUAN_UI_ENGINE_KEY": KEY}
+    limit = {"HUNYUAN_UI_DAILY_LIMIT_USD": "5"}
+    with running_app(tmp_path, script="tests/public_app.py", **settings, **limit) as app:
+        page.goto(f"{app.url}?lang={language}")
+        expect(page.locator("#generate")).to_contain_text(said)
+        expect(page.locator(".examples li").first).to_contain_text(said)
+        write(page)
+        page.locator("#generate").click()
+        expect(page.locator(".result .facts")).to_contain_text(said)
+        expect(page.locator("#part-result [data-part=again]")).to_contain_text(said)

@@ -90,6 +90,10 @@ def test_price_head_banner_and_owner_name_the_engine(tmp_path: Path, language: s
     free = engine_estimate(VideoRequest(prompt="x"), [], 0.0)
     assert say.price(free) == say["price.free"]
     assert say["price.free"] in say.generate_label(free, is_preview=False)
+    several = say.generate_label(free, is_preview=False, count=3)
+    assert several.endswith(say["price.free"])
+    assert "3" in several
+    assert "$" not in say.several_label(2, 60.0, 0.0, 0.0) + say.price_of(0.0, 0.0)
     paid = engine_estimate(VideoRequest(prompt="x"), [], 2.5)
     assert "$" in say.price(paid)
     assert not paid.may_outlive_record
