@@ -155,6 +155,21 @@ def test_a_choice_is_written_in_the_middle_of_its_box(page: Page, preview: Runni
     assert max(off) <= 1
 
 
+def test_a_button_of_two_lines_keeps_them_off_its_border(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview, 320, 640)
+    air = page.locator(".videos [data-part=restore]").evaluate(
+        """(button) => {
+          button.textContent = "Again with a new seed · about $0.16, at most $0.24, as its card says";
+          const text = document.createRange();
+          text.selectNodeContents(button);
+          const [inner, outer] = [text.getBoundingClientRect(), button.getBoundingClientRect()];
+          return { above: inner.top - outer.top, below: outer.bottom - inner.bottom, lines: inner.height };
+        }"""
+    )
+    assert air["lines"] > 30
+    assert min(air["above"], air["below"]) >= 5
+
+
 def test_the_foot_of_the_page_begins_with_a_word(page: Page, preview: RunningApp) -> None:
     open_page(page, preview, 360, SCREENS[360])
     assert page.locator("footer").inner_text().strip()[0].isalpha()
