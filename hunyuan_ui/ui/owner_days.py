@@ -47,7 +47,7 @@ def axis_of(spent_usd: list[float], settings: Settings, say: Words) -> dict[str,
         say: The owner's words.
     """
     limit_usd = settings.daily_limit_usd
-    if not settings.has_prices and not any(spent_usd):
+    if not any(spent_usd) and (settings.is_preview or not settings.has_prices):
         return None
     spent = max(spent_usd, default=0.0)
     is_far = limit_usd is not None and 0 < spent < limit_usd / _FAR

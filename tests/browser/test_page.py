@@ -314,6 +314,31 @@ def test_a_phone_has_prompt_button_and_player_first_and_scrolls_to_their_tops(
     assert page.evaluate(generate_is_seen)
 
 
+def test_a_phone_rests_where_the_waiting_card_begins_while_it_grows(page: Page, app: RunningApp) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, app)
+    page.locator(".sights button").first.click()
+    expect(page.locator("#field-prompt textarea")).not_to_have_value("")
+    page.locator("#generate").click()
+    expect(page.locator(".under-way .phase")).to_have_text("Rendering")
+    page.wait_for_timeout(1000)
+    expect(page.locator(".under-way")).to_be_visible()
+    assert 0 <= page.evaluate("document.querySelector('.under-way .phase').getBoundingClientRect().top") < 200
+    video_plays(page)
+
+
+def test_reused_settings_are_shown_where_they_were_put(page: Page, app: RunningApp) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, app)
+    generate_short(page, "a heron")
+    expect(page.locator(".result .prompt")).to_have_text("a heron")
+    write(page, "something else")
+    page.locator(".result [data-part=reuse]").click()
+    expect(page.locator("#field-prompt textarea")).to_be_focused()
+    expect(page.locator("#field-prompt textarea")).to_be_in_viewport()
+    expect(page.locator("#field-prompt textarea")).to_have_value("a heron")
+
+
 def test_a_new_video_does_not_pull_a_phone_away_from_what_is_being_typed(page: Page, app: RunningApp) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     open_page(page, app)

@@ -317,7 +317,7 @@ async def test_more_jobs_are_shown_when_asked_for(runner: JobRunner) -> None:
 def test_the_axis_ends_at_a_round_number_above_everything(
     spent: list[float], limit: float | None, top: str, limit_text: str
 ) -> None:
-    axis = axis_of(spent, Settings(data_dir=Path("data"), daily_limit_usd=limit), words())
+    axis = axis_of(spent, Settings(data_dir=Path("data"), api_key=Secret(KEY), daily_limit_usd=limit), words())
     assert axis is not None
     assert (axis["top_text"], axis["limit_text"]) == (top, limit_text)
     assert axis["top"] >= max([*spent, limit or 0.0] if axis["has_line"] else [0.0, *spent])
@@ -332,6 +332,10 @@ def test_no_dollars_are_drawn_where_nothing_has_a_price_or_had_one() -> None:
     assert axis_of([], free, words()) is None
     assert axis_of([0.0, 1.46], free, words()) is not None  # paid at the hosted service before
     assert axis_of([0.0], replace(free, engine_usd_per_hour=2.5), words()) is not None
+    preview = Settings(data_dir=Path("data"))
+    assert axis_of([0.0], preview, words()) is None
+    assert axis_of([1.46], preview, words()) is not None
+    assert axis_of([0.0], replace(preview, api_key=Secret(KEY)), words()) is not None
 
 
 async def test_the_desk_does_not_wait_for_a_balance_that_does_not_come(

@@ -126,6 +126,21 @@ export function keepingFocus(area, change) {
   return result;
 }
 
+/**
+ * Change what an area shows; where its top is in sight, it stays there: a browser would rather hold what lies below, and
+ * scroll by what the area has grown.
+ * @param {Element} area
+ * @param {() => void} change
+ */
+export function keepingTop(area, change) {
+  const { top } = area.getBoundingClientRect();
+  change();
+  if (top < 0 || top > innerHeight) return;
+  const { style } = document.documentElement;
+  style.overflowAnchor = "none";
+  requestAnimationFrame(() => requestAnimationFrame(() => (style.overflowAnchor = "")));
+}
+
 /** Call `act` with a field's control. Gradio draws what is inside an accordion only once it is open. */
 export function withControl(field, act, triesLeft = FOLD_TRIES) {
   const control = document.getElementById(`field-${field.replaceAll("_", "-")}`);

@@ -1,6 +1,6 @@
 // What the video that the page shows was made with, and what can be done with it.
 
-import { canPlay, fill, keepingFocus, node, piecesOf } from "./dom.js";
+import { canPlay, fill, goToField, keepingFocus, node, piecesOf } from "./dom.js";
 import { hear, send } from "./events.js";
 import { words } from "./language.js";
 import { fileOf, request } from "./server.js";
@@ -63,7 +63,10 @@ export function result({ element, props, watch }) {
 
   fill(element, words);
   part("unplayable").hidden = canPlay();
-  part("reuse").addEventListener("click", () => send("settings", { settings }));
+  part("reuse").addEventListener("click", () => {
+    send("settings", { settings });
+    goToField();
+  });
   part("again").addEventListener("click", () => {
     clicked = window.hunyuan.form.again({ settings, most_usd: again.most_usd });
   });

@@ -1,7 +1,7 @@
 // The job card: jobs under way, how each ended, and notices of it.
 
 import { canNotify, channel, kept, tab } from "./browser.js";
-import { button, fill, goToField, isNarrow, keepingFocus, node, piecesOf, reveal } from "./dom.js";
+import { button, fill, goToField, isNarrow, keepingFocus, keepingTop, node, piecesOf, reveal } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
 import { drawSights } from "./examples.js";
 import { createFollowed } from "./followed.js";
@@ -219,7 +219,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   }
 
   const stand = () => standsFor([focus, resting, ended, ready, ...others].map((job) => job?.id).join());
-  const show = () => keepingFocus(card, draw);
+  const show = () => keepingTop(card, () => keepingFocus(card, draw));
 
   function draw() {
     const before = focus?.phase_text;
