@@ -218,7 +218,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     stand();
   }
 
-  const stand = () => standsFor([focus, resting, ended, ready, ...others].map((job) => job?.id).join());
+  const stand = () => standsFor([focus || resting, ended, ready, ...others].map((job) => job?.id).join());
   const show = () => keepingTop(card, () => keepingFocus(card, draw));
 
   function draw() {
