@@ -99,7 +99,7 @@ def test_a_space_whose_disk_is_wiped_keeps_what_the_addresses_keep(
         assert ("What was spent is recorded in PostgreSQL" in space.output) == has_database
         assert "videos vanish" not in space.output
         header = next(one for one in httpx.get(f"{space.url}config").json()["components"] if _is_header(one))
-        assert header["props"]["value"]["storage"] == "Finished videos here stay when this page restarts."
+        assert header["props"]["value"]["en"]["storage"] == "Finished videos here stay when this page restarts."
         for prompt in prompts:
             make(space, prompt)
         make(space, "somebody else's", BOB)
