@@ -36,7 +36,7 @@ _JUDGED: Final = (
 _MADE: Final = f"{_JUDGED} AND status = 'done' ORDER BY ended_at DESC, rowid DESC LIMIT 1"
 _SINCE: Final = f"coalesce((SELECT ended_at {_MADE}), 0.0)"
 _STREAK: Final = f"""SELECT count(*) FROM (SELECT 1 {_JUDGED} AND status IN ('unknown', 'lost') AND ended_at >= {_SINCE}
-    AND NOT (ended_at = {_SINCE} AND rowid < (SELECT rowid {_MADE})) LIMIT {_STREAK_SEEN}) AS latest"""
+    AND NOT (ended_at = {_SINCE} AND rowid < coalesce((SELECT rowid {_MADE}), 0)) LIMIT {_STREAK_SEEN}) AS latest"""
 # One statement, because a click waits for it. Each row is summed once: `jobs_paid` is ordered by `sent_at`.
 # `nullif` keeps SQLite from using the index of all that the visitor ever made.
 _TOTALS: Final = f"""SELECT
