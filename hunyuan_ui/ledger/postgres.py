@@ -178,7 +178,8 @@ class PostgresDatabase:
     @contextmanager
     def _tried(self) -> Generator[None]:
         """Remember whether the server could be reached; what has just failed is not tried by everybody in turn."""
-        if self._failed_at is not None and time.monotonic() - self._failed_at < REST_S:
+        began, failed_at = time.monotonic(), self._failed_at
+        if failed_at is not None and began - failed_at < REST_S:
             raise StorageError("database_away")
         try:
             yield
@@ -187,7 +188,9 @@ class PostgresDatabase:
         except psycopg.OperationalError:
             self._failed_at = time.monotonic()
             raise
-        self._failed_at = None
+        failed_at = self._failed_at
+        if failed_at is not None and failed_at < began:  # a later try knows better
+            self._failed_at = None
 
     def _begin_writing(self) -> psycopg.Connection[TupleRow]:
         connection = self._writing()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import json
 import signal
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from hunyuan_ui.errors import StorageError
@@ -82,6 +85,22 @@ async def test_twenty_jobs_survive_a_database_that_is_stopped_and_started(
     events = [json.loads(line)["event"] for line in lines.getvalue().splitlines()]
     assert events.count("ledger.away") == events.count("ledger.back") == 1
     assert PASSWORD not in lines.getvalue()
+
+
+async def test_a_try_that_began_before_the_server_went_away_does_not_say_that_it_is_back(
+    tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    database = postgres.open_postgres(postgres_server.url(tmp_path))
+    with closing(database):
+        with database._tried(), pytest.raises(psycopg.OperationalError), database._tried():
+            raise psycopg.OperationalError
+        assert database.problem is not None
+        await until(
+            lambda: database._failed_at is not None and time.monotonic() - database._failed_at > postgres.REST_S
+        )
+        with database._tried():
+            pass
+        assert database.problem is None
 
 
 async def test_an_idle_page_notices_by_itself_that_the_database_goes_and_comes_back(
