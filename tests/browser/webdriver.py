@@ -86,7 +86,8 @@ class Browser:
         self.command("back", {})
 
     def click(self, selector: str) -> None:
-        """Click in the middle of an element, as a person does; wait until nothing covers it."""
+        """Click in the middle of an element, as a person does; wait until nothing covers it and it has been seen."""
+        self.wait("!document.querySelector(arguments[0])?.closest('[aria-disabled=true]')", selector)
         self._until(lambda: self._pressed(selector), f"{selector} cannot be clicked")
 
     def type(self, selector: str, text: str) -> None:

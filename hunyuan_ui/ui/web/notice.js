@@ -5,7 +5,6 @@ import { fill, keepingFocus, onSecret, piecesOf, showText, withControl } from ".
 import { hear, send } from "./events.js";
 import { words } from "./language.js";
 import { sayUnreachable } from "./reach.js";
-import { steady } from "./steady.js";
 
 const TEXTS = ["prompt", "negative_prompt"];
 const SECRETS = {
@@ -29,7 +28,6 @@ function mark(field) {
 export function notice({ element, props, watch }) {
   const part = piecesOf(element);
   const box = element.querySelector(".notice");
-  const standsFor = steady(box);
   /** @type {any} */
   let cause = null; // the field that is to blame
   let lacks = null; // what is missing to pay, by its name in SECRETS
@@ -47,7 +45,6 @@ export function notice({ element, props, watch }) {
       part("text").textContent = text || "";
       part("confirm").hidden = !isConfirmable;
     });
-    standsFor(text ? [refused, again?.id, text].join() : "");
     cause = field;
     mark(field);
     sayUnreachable("notice", text === words.send_failed);

@@ -4,7 +4,6 @@ import { fill, node, onSecret, onSubmit, piecesOf, button as plainButton, showTe
 import { send } from "./events.js";
 import { words } from "./language.js";
 import { requestId } from "./request_id.js";
-import { steady } from "./steady.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 100; // of the drawing, which is stretched to the page's
@@ -59,7 +58,6 @@ export function owner({ element, props, trigger, watch }) {
   let picked = null; // the day whose dollars are read out
   let days = [];
   const looked = new Set(); // lost videos that were asked for once more, until that has ended
-  const standsFor = steady(part("desk"));
   let following = 0;
   let isQuiet = false; // what comes next was not asked for by a person
 
@@ -263,7 +261,6 @@ export function owner({ element, props, trigger, watch }) {
     part("more").hidden = !value.more;
     plot(value);
     rows();
-    standsFor([...value.unknown, ...value.doubtful, ...value.jobs].map((job) => job.id).join());
     if (value.csv) save(value.csv);
     follow(value.jobs);
     if (value.opened) send("show", value.opened);

@@ -27,7 +27,8 @@ import { watch } from "./watch.js";
 /** @type {() => HTMLButtonElement | null} */
 const generate = () => document.querySelector("button#generate");
 const SPENDING = "#generate, [data-spends]";
-let pressedAt = Number.NEGATIVE_INFINITY; // one of these, by the clock of events
+/** @type {{ button: Element | null, at: number }} */
+let pressed = { button: null, at: Number.NEGATIVE_INFINITY }; // one of these, by the clock of events
 
 /** Let each part begin with its template. */
 const withTemplates = (parts) =>
@@ -102,9 +103,9 @@ document.addEventListener(
     const button = event.target instanceof Element && event.target.closest(SPENDING);
     if (!button) return;
     // On a busy machine the second half of a double click may be handled long after it was made.
-    const isSecondHalf = event.timeStamp - pressedAt < DOUBLE_CLICK_MS;
+    const isSecondHalf = button === pressed.button && event.timeStamp - pressed.at < DOUBLE_CLICK_MS;
     if (isSecondHalf || button.ariaDisabled === "true") event.stopImmediatePropagation();
-    else pressedAt = event.timeStamp;
+    else pressed = { button, at: event.timeStamp };
   },
   true,
 );
