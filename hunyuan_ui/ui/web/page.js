@@ -88,7 +88,8 @@ window.hunyuan = {
     // Not by its own property, which would take the focus from it.
     disable(isDisabled) {
       for (const button of document.querySelectorAll(SPENDING))
-        button.setAttribute("aria-disabled", String(isDisabled));
+        if (isDisabled) button.setAttribute("aria-disabled", "true");
+        else button.removeAttribute("aria-disabled"); // "false" would hide that what it stands in is disabled
     },
   }),
 
