@@ -68,6 +68,11 @@ def test_a_quick_end_that_cannot_be_asked_for_is_found_by_the_next_poll(
     page.locator("#generate").click()
     until(page, proxy.has_struck.is_set)
     proxy.heal()
+    # On a slow machine it is asked before the click is answered, so that the click is struck as well, and says so.
+    refused = page.locator(".notice").get_by_text("Press Generate again")
+    expect(page.locator(".result .prompt").get_by_text(prompt).or_(refused)).to_be_visible()
+    if refused.is_visible():
+        page.locator("#generate").click()
     sees_video(page, prompt)
     assert endpoint.posts[prompt] == 1
 
