@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -110,9 +111,9 @@ def test_a_list_needs_no_budget_where_nothing_has_a_price(page: Page, app: Runni
 def test_a_visitor_of_a_public_page_is_told_whose_machine_it_is(
     page: Page, service: PaidService, tmp_path: Path, language: str, said: str
 ) -> None:
-    settings = {"HUNYUAN_UI_ENGINE_URL": service.origin, "HUNYUAN_UI_ENGINE_KEY": KEY}
-    limit = {"HUNYUAN_UI_DAILY_LIMIT_USD": "5"}
-    with running_app(tmp_path, script="tests/public_app.py", **settings, **limit) as app:
+    settings: dict[str, Any] = {"HUNYUAN_UI_ENGINE_URL": service.origin, "HUNYUAN_UI_ENGINE_KEY": KEY}
+    settings["HUNYUAN_UI_DAILY_LIMIT_USD"] = "5"
+    with running_app(tmp_path, script="tests/public_app.py", **settings) as app:
         page.goto(f"{app.url}?lang={language}")
         expect(page.locator("#generate")).to_contain_text(said)
         expect(page.locator(".examples li").first).to_contain_text(said)
