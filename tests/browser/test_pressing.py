@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.app_process import RunningApp, running_app
+from tests.browser.one_wait import visit
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import generate_short, short, write
 
@@ -38,12 +39,6 @@ def app(tmp_path_factory: pytest.TempPathFactory, endpoint: PaidEndpoint) -> Ite
     folder, settings = tmp_path_factory.mktemp("pressing"), {**endpoint.settings, "HUNYUAN_UI_CONCURRENCY": "1"}
     with running_app(folder, HUNYUAN_UI_DAILY_LIMIT_USD="1000", **settings) as started:
         yield started
-
-
-def visit(page: Page, url: str) -> Page:
-    page.goto(url)
-    expect(page.locator(".examples button").first).to_be_visible()
-    return page
 
 
 def ask_for(page: Page, prompt: str) -> None:
