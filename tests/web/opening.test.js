@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { drawn } from "../../hunyuan_ui/ui/web/opening.js";
+import { drawn, isClock } from "../../hunyuan_ui/ui/web/opening.js";
 
 const all = () => true;
 
@@ -37,4 +37,11 @@ test("where the browser knows nobody, nothing is shown before the server has sai
     drawn((one) => one !== "#player video", { expectsVideo: true, isAnswered: true }),
     "form",
   );
+});
+
+test("a clock of what loads is told from all else that asks for frames", () => {
+  const clock = { from: 0, said: 0, ticks: true };
+  assert.ok(isClock(() => ((clock.said = (performance.now() - clock.from) / 1e3), clock.ticks)));
+  assert.ok(!isClock((at) => (clock.said = (at - clock.from) / 1e3)));
+  assert.ok(!isClock(() => (clock.ticks = performance.now() > 1)));
 });

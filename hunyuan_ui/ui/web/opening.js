@@ -5,6 +5,8 @@ import { isUnknown, kept } from "./browser.js";
 import { hear } from "./events.js";
 
 const SHOWN_ANYWAY_MS = 3000;
+const TICK_MS = 1000;
+const CLOCK = /performance\.now\(\)\s*-[^;]*\/\s*(1e3|1000)/;
 const HAS_VIDEO = "hunyuan_has_video";
 const OF_THE_FORM = [
   "#field-prompt textarea",
@@ -34,6 +36,21 @@ const OF_A_VIDEO = ["#player video", "#part-result .result:not([hidden])"];
 export function drawn(find, { expectsVideo, isAnswered = true }) {
   if (!isAnswered || !OF_THE_FORM.every((one) => find(one))) return "";
   return !expectsVideo || OF_A_VIDEO.every((one) => find(one)) ? "all" : "form";
+}
+
+/**
+ * Return whether a callback is the clock of a sign of Gradio's that something loads.
+ * @param {(at: number) => void} callback
+ */
+export const isClock = (callback) => CLOCK.test(String(callback));
+
+/**
+ * Let such a clock tick once a second. The one of Gradio's first sign outlives it, and would ask for every frame for as
+ * long as the page is open (docs/facts/gradio6.md 4.9).
+ */
+export function slowClocks() {
+  const ask = window.requestAnimationFrame.bind(window);
+  window.requestAnimationFrame = (callback) => (isClock(callback) ? setTimeout(callback, TICK_MS) : ask(callback));
 }
 
 /** Show each part of the page as soon as it is drawn, and soon in any case. */

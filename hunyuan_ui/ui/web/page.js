@@ -12,7 +12,7 @@ import { gallery } from "./gallery.js";
 import { header } from "./header.js";
 import { nameLanguage, translateLabels } from "./language.js";
 import { notice } from "./notice.js";
-import { showWhenDrawn } from "./opening.js";
+import { showWhenDrawn, slowClocks } from "./opening.js";
 import { owner } from "./owner.js";
 import { panel } from "./panel.js";
 import { payment } from "./payment.js";
@@ -112,6 +112,7 @@ document.addEventListener(
 );
 
 nameLanguage();
+slowClocks();
 showWhenDrawn();
 
 window.addEventListener("hashchange", () => {
