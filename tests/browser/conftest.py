@@ -16,7 +16,7 @@ from tests.app_process import RunningApp, running_app
 
 LONG_MS = 60_000  # the machine that tests may be busy
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# Of several flags that turn features off Chromium heeds the last, so Playwright's own stand here as well. The two omnibox
+# Of several flags that turn features off Chromium heeds the last, so Playwright's own stand here too. The omnibox's two
 # pages take half a second of processor time for each page that a test opens, before anybody types an address.
 FEATURES_OFF = (
     "WebUIOmniboxPopup",
