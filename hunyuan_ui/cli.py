@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from hunyuan_ui import check, log
 from hunyuan_ui.cli_batch import add_list_options, make_list
-from hunyuan_ui.console import Exit, StatusLine, prepare_console, show
+from hunyuan_ui.console import Exit, Parser, StatusLine, prepare_console, show
 from hunyuan_ui.console import Interruption as _Interruption
 from hunyuan_ui.console import copy as _copy
 from hunyuan_ui.console import interruptions as _interruptions
@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interru
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; the request's options come from `VideoRequest`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m hunyuan_ui",
         description=_WORDS["cli.help"],
         epilog=_WORDS["cli.help.exits"],

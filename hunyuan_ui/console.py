@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import io
 import os
@@ -12,7 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) != "\n"}
 
@@ -171,6 +172,13 @@ def show(text: str, stream: TextIO | None) -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of a command line whose help, and whose word on a mistake, is shown where it can be."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        show(message, file or sys.stderr)
 
 
 def copy(kept: Path, target: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 from hunyuan_ui import __version__
+from hunyuan_ui.console import Parser, show
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.settings import SETTINGS, Setting, Settings
 from hunyuan_ui.words import speak_as, words
@@ -100,13 +101,13 @@ def check_writable(served: Served) -> None:
 
 def stop(error: SettingsError) -> NoReturn:
     """End the program with status 2 and the sentence of what is wrong."""
-    sys.stderr.write(f"{_WORDS.sentence(error)}\n")
+    show(f"{_WORDS.sentence(error)}\n", sys.stderr)
     raise SystemExit(2)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser, whose help lists every option and every setting."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="app.py",
         description=_WORDS["start.help"],
         epilog="\n".join([_WORDS["start.help.settings"], *map(_described, SETTINGS)]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import struct
 import subprocess
 import sys
@@ -103,6 +104,14 @@ def test_the_help_is_whole_at_any_width(environ: dict[str, str], columns: str, p
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert b"usage" in ended.stdout
     assert b"\x1b" not in ended.stdout
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--no-such-option"])
+@pytest.mark.parametrize("program", ["-m hunyuan_ui", "app.py"], ids=["command line", "page"])
+def test_what_cannot_be_shown_changes_no_exit_code(environ: dict[str, str], program: str, arguments: str) -> None:
+    command = f"{shlex.quote(sys.executable)} {program} {arguments} >/dev/full 2>/dev/full"
+    ended = subprocess.run(command, shell=True, env={**os.environ, **environ}, cwd=ROOT, timeout=60, check=False)
+    assert ended.returncode == (0 if arguments == "--help" else 2)
 
 
 @pytest.mark.parametrize("evil", ["\x1b[2J\x1b]0;owned\x07", "\r overwritten", "\x9b31m", "\b\b\b"])

@@ -36,7 +36,7 @@ ROOMS: dict[str, str] = {
     "env_file": "environment errors",
     "addresses": "errors own_names strict_numbers",
     "settings": "addresses disks endpoint.contract env_file environment errors own_names proxies strict_numbers",
-    "startup": "errors settings words",
+    "startup": "console errors settings words",
     "access_code": "errors job settings",
     "limits": "errors job settings",
     "log": "settings",
