@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, cast
 
+from hunyuan_ui.endpoint.named_cost import named_cost
+
 MODEL: Final = "hunyuan-video"
 GENERATE_V1: Final = f"/v1/{MODEL}"
 SUBMIT_V2: Final = f"/v2/{MODEL}"
@@ -31,8 +33,6 @@ RATE_LIMIT_RESET_HEADER: Final = "x-rate-limit-reset-at-utc"
 
 RECORD_LIFE_S: Final = 3600  # status and result are 404 about an hour after submission (docs/facts/segmind-api.md 2.6)
 FILE_LIFE_S: Final = 7 * 86400  # output files are kept seven days (docs/facts/segmind-api.md 2.6)
-
-_COSTS: Final = ("cost", "credits_deduction")  # names of a cost that stands outside `metrics`
 
 # The id is opaque: dashed in the documents, 32 hex in a capture (docs/facts/segmind-api.md 2.1).
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{5,127}")
@@ -57,30 +57,34 @@ class Metrics:
     queue_time: float | None = None
 
     @classmethod
-    def from_body(cls, body: object) -> Metrics:
-        """Read a `metrics` object, dropping whatever is not a non-negative finite number."""
-        found: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
-        return cls(**{name: amount(found.get(name)) for name in cls.__slots__})
-
-    @classmethod
     def of(cls, headers: Mapping[str, str], body: object) -> Metrics:
-        """Read the accounting of any answer: its `metrics`, else its headers, else a cost beside its other fields."""
-        fields: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
-        named, told = cls.from_body(fields.get("metrics")), cls.from_headers(headers)
-        first = {name: getattr(named, name) for name in cls.__slots__}
-        merged = {name: getattr(told, name) if value is None else value for name, value in first.items()}
-        if merged["cost"] is None:
-            merged["cost"] = next((cost for name in _COSTS if (cost := amount(fields.get(name))) is not None), None)
-        return cls(**merged)
+        """Read the accounting of any answer, dropping whatever is not a non-negative finite number.
 
-    @classmethod
-    def from_headers(cls, headers: Mapping[str, str]) -> Metrics:
-        """Read the accounting headers of a v1 answer."""
+        Args:
+            headers: Of an answer; they tell what its `metrics` do not.
+            body: Its JSON value.
+        """
+        named: object = cast("Mapping[str, Any]", body).get("metrics") if isinstance(body, Mapping) else None
+        metrics: Mapping[str, Any] = cast("Mapping[str, Any]", named) if isinstance(named, Mapping) else {}
+
+        def told(name: str, header: str = "") -> float | None:
+            inside = amount(metrics.get(name))
+            return amount(headers.get(header)) if inside is None else inside
+
         return cls(
-            cost=amount(headers.get(COST_HEADER)),
-            remaining_credits=amount(headers.get(REMAINING_HEADER)),
-            inference_time=amount(headers.get(GENERATION_TIME_HEADER)),
+            cost=named_cost(cast("object", body), headers.get(COST_HEADER)),
+            remaining_credits=told("remaining_credits", REMAINING_HEADER),
+            inference_time=told("inference_time", GENERATION_TIME_HEADER),
+            queue_time=told("queue_time"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A job that a service took: its id there, and what it costs in US dollars if that was told so early."""
+
+    request_id: str
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import HistoryRow, RemoteState
 from hunyuan_ui.endpoint.http import moment
+from hunyuan_ui.endpoint.named_cost import named_cost
 from hunyuan_ui.endpoint.responses import Answer, is_same, plain, raise_unless_success
 from hunyuan_ui.errors import InvalidRequestError, UnexpectedResponseError, reason
 from hunyuan_ui.request import VideoRequest
@@ -34,6 +35,7 @@ _ROW: Final = ("request_id", "generation_url", "model_status", "credits_deductio
 # An empty list says that nothing was spent, so only one that is called as a list of requests is believed.
 _NAME_OF_ROWS: Final = re.compile(r"data|item|result|row|record|request|histor|generation|list|content|doc|entr|log")
 _NOT_OF_ROWS: Final = re.compile(r"error|warn|filter|messag")
+_COSTS: Final = ("credits_deduction", "metrics", "cost")
 _TOTALS: Final = ("total", "totalcount", "totalitems", "totalrecords", "totalresults", "totalrows")
 _FAILED: Final = ("FAILED", "FAILURE", "ERROR", "CANCELLED", "CANCELED")
 _DONE: Final = ("COMPLETED", "COMPLETE", "SUCCESS", "SUCCEEDED", "DONE", "FINISHED")
@@ -82,7 +84,8 @@ def _is_row(fields: Mapping[str, object]) -> bool:
 
 def _row(fields: Mapping[str, object]) -> HistoryRow:
     status = fields.get("model_status") or fields.get("status")
-    cost = contract.amount(fields.get("credits_deduction"))
+    # Not at every level: a row may hold what was asked for, and what its owner's other requests cost.
+    cost = named_cost({name: fields.get(name) for name in _COSTS})
     return HistoryRow(_url(fields), cost, plain(status)[:40] if isinstance(status, str) else None)
 
 

@@ -15,7 +15,7 @@ import httpx
 
 from hunyuan_ui.endpoint import engines
 from hunyuan_ui.endpoint.calls import CALM, Calls, Timeouts
-from hunyuan_ui.endpoint.contract import HistoryRow, RemoteResult, RemoteState, RemoteStatus, is_request_id
+from hunyuan_ui.endpoint.contract import Accepted, HistoryRow, RemoteResult, RemoteState, RemoteStatus, is_request_id
 from hunyuan_ui.endpoint.download import Check, FetchLimits, fetch
 from hunyuan_ui.endpoint.http import REDIRECTS, retry_after_s
 from hunyuan_ui.endpoint.responses import Answer, is_same, raise_unless_success
@@ -94,8 +94,8 @@ class EngineClient:
         if not engines.is_list(answer.value):
             raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail)
 
-    async def submit(self, request: VideoRequest, key: str) -> str:
-        """Send a job, once, and return its id.
+    async def submit(self, request: VideoRequest, key: str) -> Accepted:
+        """Send a job, once, and return what the engine took it as.
 
         Raises:
             EndpointUnreachableError: It was never sent.
@@ -108,7 +108,7 @@ class EngineClient:
         answer = await reply.read_all()
         request_id = engines.id_in(answer.fields, answer.body)
         if request_id is not None and (answer.is_success or engines.job_in(answer.fields) is not None):
-            return request_id
+            return Accepted(request_id)
         raise _post_error(answer)
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from urllib.parse import quote
 
 from hunyuan_ui.endpoint import contract
-from hunyuan_ui.endpoint.contract import Metrics, RemoteResult, RemoteState, RemoteStatus
+from hunyuan_ui.endpoint.contract import Accepted, Metrics, RemoteResult, RemoteState, RemoteStatus
 from hunyuan_ui.endpoint.http import REDIRECTS, retry_after_s
 from hunyuan_ui.errors import (
     AuthenticationError,
@@ -120,8 +120,8 @@ class Answer:
 # --- the paid POST
 
 
-def submitted_id(answer: Answer) -> str:
-    """Return the request id of an accepted v2 submit.
+def accepted(answer: Answer) -> Accepted:
+    """Return what an accepted v2 submit says.
 
     Raises:
         EndpointError: Refused, or the outcome is unknown.
@@ -134,7 +134,7 @@ def submitted_id(answer: Answer) -> str:
         # The status said accepted and the id is legible: a cut-off tail must not lose a paid job.
         request_id = found[1].decode("ascii")
     if contract.is_request_id(request_id):
-        return cast("str", request_id)
+        return Accepted(cast("str", request_id), answer.cost_usd)
     raise unreadable(answer)
 
 
@@ -290,11 +290,14 @@ def raise_unless_success(answer: Answer) -> None:
     if answer.is_success:
         return
     if answer.status == 429:
-        raise RateLimitError(retry_after_s(answer.headers))
-    if answer.status in (401, 403):
-        raise _refusal(answer.status, answer.detail)
-    why = reason("http_detail", status=answer.status, detail=answer.detail)
-    raise UnexpectedResponseError("bad_answer", reason=why)
+        error: EndpointError = RateLimitError(retry_after_s(answer.headers))
+    elif answer.status in (401, 403):
+        error = _refusal(answer.status, answer.detail)
+    else:
+        why = reason("http_detail", status=answer.status, detail=answer.detail)
+        error = UnexpectedResponseError("bad_answer", reason=why)
+    error.facts.update(_cost(answer))
+    raise error
 
 
 def is_same(one: str, other: str) -> bool:

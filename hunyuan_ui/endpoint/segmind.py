@@ -17,7 +17,7 @@ import httpx
 
 from hunyuan_ui.endpoint import contract, responses
 from hunyuan_ui.endpoint.calls import CALM, JSON_LIMIT, Calls, Reply, Timeouts
-from hunyuan_ui.endpoint.contract import HistoryRow, Metrics, RemoteResult, RemoteStatus
+from hunyuan_ui.endpoint.contract import Accepted, HistoryRow, Metrics, RemoteResult, RemoteStatus
 from hunyuan_ui.endpoint.download import Check, SaveLimits, save
 from hunyuan_ui.endpoint.history import PastRequest, PastRequests, history_row, list_query
 from hunyuan_ui.endpoint.http import body_of, content_length, read_start
@@ -101,8 +101,8 @@ class EndpointClient:
         """Close every connection."""
         await self._calls.aclose()
 
-    async def submit(self, request: VideoRequest, key: str) -> str:
-        """Send a v2 job, once, and return its request id.
+    async def submit(self, request: VideoRequest, key: str) -> Accepted:
+        """Send a v2 job, once, and return what the service took it as.
 
         Raises:
             EndpointUnreachableError: It was never sent.
@@ -112,7 +112,7 @@ class EndpointClient:
         deadline = anyio.current_time() + self._timeouts.submit_s
         url, body = self._base + contract.SUBMIT_V2, _wire_values(request)
         reply = await self._calls.post(url, _key_header(key), key, deadline, json=body)
-        return responses.submitted_id(await reply.read_all())
+        return responses.accepted(await reply.read_all())
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:
         """Return where a v2 request is.
@@ -231,11 +231,10 @@ def _described(
     chunks: AsyncGenerator[bytes, None] | None = None,
 ) -> BlockingAnswer:
     headers, fields = response.headers, fields or {}
-    request_id = headers.get(contract.REQUEST_ID_HEADER)
-    metrics = Metrics.from_headers(headers)
+    named = (headers.get(contract.REQUEST_ID_HEADER), fields.get("request_id"))
     return BlockingAnswer(
-        request_id=request_id if contract.is_request_id(request_id) else None,
-        metrics=metrics if metrics != Metrics() else Metrics.from_body(fields.get("metrics")),
+        request_id=next(filter(contract.is_request_id, named), None),
+        metrics=Metrics.of(headers, fields),
         seed=contract.seed_from(headers.get(contract.SEED_HEADER, fields.get("seed"))),
         url=url,
         _start=start,

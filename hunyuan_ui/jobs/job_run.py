@@ -127,11 +127,12 @@ class JobRun:
             if self._job.dialect == "v1":
                 await self._send_blocking(key)
             else:
-                request_id = await self._service.client.submit(self._job.request, key)
+                taken = await self._service.client.submit(self._job.request, key)
                 # Logged before the commit: if the commit never happens, the owner can still find the id.
-                log.event("job.accepted", job=self._job.id, request_id=request_id)
+                log.event("job.accepted", job=self._job.id, request_id=taken.request_id)
                 checkpoint("journey.accepted")
-                await self._commit(self._services.ledger.mark_running, self._job.id, request_id)
+                mark = self._services.ledger.mark_running
+                await self._commit(mark, self._job.id, taken.request_id, cost_usd=taken.cost)
         except EndpointUnreachableError as error:
             await self._unsent(error)
         except RateLimitError as error:
@@ -220,6 +221,7 @@ class JobRun:
                 await self._ask_once()
                 misses = 0
             except RateLimitError as error:
+                await self._name_cost(error.cost_usd)
                 await self._pause(Phase.RECONNECTING, error, error.retry_after_s)
             except EndpointError as error:
                 misses += 1
@@ -402,7 +404,8 @@ class JobRun:
     async def _renew_url(self) -> None:
         """Renew the address from the result, else from the history; raise DownloadError where neither names one."""
         if self._job.request_id is None:
-            await self._lose(_GONE)
+            if self._job.result_url is None:  # else it is all there is, and asked for once more
+                await self._lose(_GONE)
             return
         if self._job.dialect != "v1":
             # What the hosted service forgets stands in its history; an engine's word is all there is.

@@ -34,7 +34,7 @@ def client_for(service: RawService, reply: Reply) -> EndpointClient:
 
 async def submit(client: EndpointClient) -> str:
     """Send the POST of v2."""
-    return await client.submit(REQUEST, KEY)
+    return (await client.submit(REQUEST, KEY)).request_id
 
 
 async def generate(client: EndpointClient) -> str | None:

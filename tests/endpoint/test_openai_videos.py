@@ -72,7 +72,7 @@ async def failure(call: Any) -> HunyuanUIError:
 
 
 async def test_a_job_comes_to_its_video(engine: FakeEngine, client: EngineClient, tmp_path: Path) -> None:
-    request_id = await client.submit(REQUEST, KEY)
+    request_id = (await client.submit(REQUEST, KEY)).request_id
     seen = await completed(client, request_id)
     result = await client.result(request_id, KEY)
     assert result.metrics.inference_time == TOOK_S
@@ -124,7 +124,7 @@ def test_each_engine_is_told_by_its_ids() -> None:
 
 
 async def test_only_a_delete_that_stops_the_run_is_sent(engine: FakeEngine, client: EngineClient) -> None:
-    request_id = await client.submit(REQUEST, KEY)
+    request_id = (await client.submit(REQUEST, KEY)).request_id
     assert await client.stop(request_id, KEY) == engine.quirks.stops
     assert engine.deleted == ([request_id] if engine.quirks.stops else [])
 
@@ -150,7 +150,7 @@ async def test_a_failed_job_is_told_whatever_the_status_is(
     engine: FakeEngine, client: EngineClient, error: str
 ) -> None:
     engine.fails, said = ERRORS[error]
-    request_id = await client.submit(REQUEST, KEY)
+    request_id = (await client.submit(REQUEST, KEY)).request_id
     with pytest.raises(JobFailedError) as caught:
         await completed(client, request_id)
     assert caught.value.facts.get("detail") == said
@@ -158,7 +158,7 @@ async def test_a_failed_job_is_told_whatever_the_status_is(
 
 
 async def test_what_an_engine_tells_of_its_own_paths_goes_nowhere(engine: FakeEngine, client: EngineClient) -> None:
-    request_id = await client.submit(REQUEST, KEY)
+    request_id = (await client.submit(REQUEST, KEY)).request_id
     engine.fails = f"cannot write /srv/secret/{request_id}.mp4 or [/srv/secret/{request_id}.mp4]"
     with pytest.raises(JobFailedError) as caught:
         await completed(client, request_id)
@@ -167,7 +167,7 @@ async def test_what_an_engine_tells_of_its_own_paths_goes_nowhere(engine: FakeEn
 
 
 async def test_a_restarted_engine_has_forgotten(engine: FakeEngine, client: EngineClient) -> None:
-    request_id = await client.submit(REQUEST, KEY)
+    request_id = (await client.submit(REQUEST, KEY)).request_id
     engine.restart()
     assert isinstance(await failure(client.status(request_id, KEY)), RequestExpiredError)
     assert isinstance(await failure(client.result(request_id, KEY)), RequestExpiredError)
@@ -183,7 +183,7 @@ async def test_a_gateway_that_does_not_know_the_path_has_forgotten_nothing(
 async def test_content_before_the_end_is_not_asked_for(
     engine: FakeEngine, service: RawService, client: EngineClient
 ) -> None:
-    request_id = await client.submit(REQUEST, KEY)
+    request_id = (await client.submit(REQUEST, KEY)).request_id
     assert isinstance(await failure(client.result(request_id, KEY)), UnexpectedResponseError)
     assert not [one.path for one in service.requests if one.path.endswith("/content")]
 
@@ -192,7 +192,7 @@ async def test_the_jobs_of_a_request_are_found_where_prompts_are_listed(
     engine: FakeEngine, client: EngineClient
 ) -> None:
     started = time.time()
-    request_id = await client.submit(REQUEST, KEY)
+    request_id = (await client.submit(REQUEST, KEY)).request_id
     await client.submit(REQUEST.model_copy(update={"prompt": "another"}), KEY)
     assert await client.sent(REQUEST, KEY, started) == ([request_id] if engine.quirks.has_prompts else [])
     assert await client.sent(REQUEST, KEY, started + 3600) == []
@@ -255,13 +255,13 @@ async def test_an_accepted_job_is_taken_whatever_the_status_is(
     service: RawService, client: EngineClient, status: int
 ) -> None:
     service.on("POST", "/v1/videos", answer(status, {"id": "a" * 32, "status": "queued"}))
-    assert await client.submit(REQUEST, KEY) == "a" * 32
+    assert (await client.submit(REQUEST, KEY)).request_id == "a" * 32
 
 
 async def test_an_id_is_legible_before_a_cut(service: RawService, client: EngineClient) -> None:
     body = {"id": "b" * 32, "object": "video", "status": "queued"}
     service.on("POST", "/v1/videos", cut(body, 50))
-    assert await client.submit(REQUEST, KEY) == "b" * 32
+    assert (await client.submit(REQUEST, KEY)).request_id == "b" * 32
 
 
 async def test_a_key_that_the_engine_repeats_is_hidden(service: RawService, client: EngineClient) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.endpoint import responses
-from hunyuan_ui.endpoint.contract import Metrics, RemoteState
+from hunyuan_ui.endpoint.contract import Accepted, Metrics, RemoteState
 from hunyuan_ui.endpoint.responses import Answer
 from hunyuan_ui.errors import (
     AuthenticationError,
@@ -161,8 +161,8 @@ def test_a_lost_answer_keeps_the_request_id_and_the_cost_for_the_owner() -> None
 
 
 def test_row09_a_submit_gives_the_request_id() -> None:
-    assert responses.submitted_id(answer(200, response("v2_submitted"))) == ID
-    assert responses.submitted_id(answer(202, {"request_id": ID})) == ID
+    assert responses.accepted(answer(200, response("v2_submitted"))) == Accepted(ID)
+    assert responses.accepted(answer(202, {"request_id": ID})) == Accepted(ID)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_row09_a_submit_gives_the_request_id() -> None:
     ],
 )
 def test_a_success_without_a_usable_id_may_have_been_charged(body: object) -> None:
-    error = caught(responses.submitted_id, answer(200, body))
+    error = caught(responses.accepted, answer(200, body))
     assert type(error) is OutcomeUnknownError
     assert error.code == "unreadable_answer"
     assert "<" not in words().sentence(error)
@@ -190,12 +190,12 @@ def test_a_success_without_a_usable_id_may_have_been_charged(body: object) -> No
 
 def test_an_id_in_an_answer_that_was_cut_off_after_it_is_not_lost() -> None:
     cut_off = Answer(200, {}, b'{"request_id": "%s", "status": "QUE' % ID.encode(), reason("connection_broke"))
-    assert responses.submitted_id(cut_off) == ID
+    assert responses.accepted(cut_off) == Accepted(ID)
 
 
 def test_half_an_id_is_no_id() -> None:
     cut_off = Answer(200, {}, b'{"request_id": "2c7f59ea-13f1', reason("connection_broke"))
-    assert caught(responses.submitted_id, cut_off).facts["reason"] == reason("connection_broke")
+    assert caught(responses.accepted, cut_off).facts["reason"] == reason("connection_broke")
 
 
 # --- polling

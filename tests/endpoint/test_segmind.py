@@ -240,7 +240,7 @@ async def test_a_question_may_use_a_connection_again_and_a_post_never_does(
     service: RawService, client: EndpointClient
 ) -> None:
     service.serve_v2(b"")
-    request_id = await client.submit(REQUEST, KEY)
+    request_id = (await client.submit(REQUEST, KEY)).request_id
     for _ in range(2):
         await client.status(request_id, KEY)
     await submit(client)
@@ -251,7 +251,7 @@ async def test_a_question_on_a_connection_that_died_can_be_asked_again(
     service: RawService, client: EndpointClient
 ) -> None:
     service.serve_v2(b"")
-    request_id = await client.submit(REQUEST, KEY)
+    request_id = (await client.submit(REQUEST, KEY)).request_id
     service.on("GET", "*/status", [answer(200, {"status": "QUEUED"}), raw_service.reset()])
     await client.status(request_id, KEY)
     assert type(await failure_of(EndpointClient.status, client, request_id, KEY)) is UnexpectedResponseError

@@ -83,7 +83,7 @@ def assert_is_the_video(part: Path) -> None:
 
 async def test_v2_from_submit_to_file(client: EndpointClient, place: Place, tmp_path: Path) -> None:
     before = await client.credits(KEY)
-    request_id = await client.submit(REQUEST, KEY)
+    request_id = (await client.submit(REQUEST, KEY)).request_id
     await finished(client, request_id)
     result = await client.result(request_id, KEY)
     part = tmp_path / "a.part"
@@ -118,7 +118,7 @@ async def test_v1_answers_with_an_address(client: EndpointClient, place: Place, 
 
 
 async def test_both_dialects_make_the_same_video(client: EndpointClient, place: Place, tmp_path: Path) -> None:
-    request_id = await client.submit(REQUEST, KEY)
+    request_id = (await client.submit(REQUEST, KEY)).request_id
     await finished(client, request_id)
     url = (await client.result(request_id, KEY)).url
     await fetched(place, url, tmp_path / "a.part")
@@ -128,7 +128,7 @@ async def test_both_dialects_make_the_same_video(client: EndpointClient, place: 
 
 
 async def test_a_job_that_fails_there_says_why(client: EndpointClient) -> None:
-    request_id = await client.submit(IMPOSSIBLE, KEY)
+    request_id = (await client.submit(IMPOSSIBLE, KEY)).request_id
     with pytest.raises(JobFailedError):
         await finished(client, request_id)
     with pytest.raises(JobFailedError):
@@ -150,7 +150,7 @@ async def test_an_unknown_request_is_expired(client: EndpointClient) -> None:
 async def test_a_record_that_expired_is_still_in_the_history(
     client: EndpointClient, place: Place, tmp_path: Path
 ) -> None:
-    request_id = await client.submit(REQUEST, KEY)
+    request_id = (await client.submit(REQUEST, KEY)).request_id
     with anyio.fail_after(30):
         while not (row := await client.history(request_id, KEY)) or row.url is None:  # noqa: ASYNC110 - polls
             await anyio.sleep(0.02)
@@ -175,7 +175,7 @@ async def test_a_record_that_expired_is_still_in_the_history(
 async def test_all_requests_of_some_days_are_listed(client: EndpointClient) -> None:
     now = time.time()
     assert await client.past_requests(KEY, since=now - 7 * 86_400, until=now) == []
-    done, failed = await client.submit(REQUEST, KEY), await client.submit(IMPOSSIBLE, KEY)
+    done, failed = [(await client.submit(request, KEY)).request_id for request in (REQUEST, IMPOSSIBLE)]
     await finished(client, done)
     with pytest.raises(JobFailedError):
         await finished(client, failed)

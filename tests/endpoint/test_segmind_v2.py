@@ -40,7 +40,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_v2_job_goes_from_submit_to_its_address(service: RawService, client: EndpointClient) -> None:
     service.serve_v2(b"video")
-    request_id = await client.submit(REQUEST, KEY)
+    request_id = (await client.submit(REQUEST, KEY)).request_id
     states = [(await client.status(request_id, KEY)).state for _ in range(3)]
     assert states == [RemoteState.QUEUED, RemoteState.PROCESSING, RemoteState.COMPLETED]
     result = await client.result(request_id, KEY)

@@ -91,11 +91,22 @@ def _named(**metrics: Any) -> Reply:
     return answer(422, {"status": "FAILED", "error": "late", "metrics": metrics})
 
 
-COSTS: dict[str, list[tuple[str, str, Reply]]] = {
+COSTS: dict[str, list[tuple[str, str, Reply | list[Reply]]]] = {
     "failed with a cost": [("GET", STATUS, _named(cost=COST_USD))],
     "failed with a cost as text": [("GET", STATUS, _named(cost=str(COST_USD)))],
     "failed with a cost in the header": [
         ("GET", STATUS, answer(200, {"status": "FAILED", "error": "x"}, headers={COST_HEADER: str(COST_USD)}))
+    ],
+    "failed with a cost in words": [("GET", STATUS, _named(cost=f"${COST_USD} (USD)"))],
+    "failed with a cost beyond all bounds": [("GET", STATUS, _named(cost=1e12))],
+    "failed with a cost behind a zero": [
+        ("GET", STATUS, answer(422, {"status": "FAILED", "metrics": {"cost": 0}}, headers={COST_HEADER: str(COST_USD)}))
+    ],
+    "a cost in an answer that is no answer": [
+        ("GET", STATUS, [answer(503, {"error": "x", "metrics": {"cost": COST_USD}}), *[FAILED] * 9])
+    ],
+    "a cost in an answer that asks to wait": [
+        ("GET", STATUS, [answer(429, {"error": "x", "metrics": {"cost": COST_USD}}), *[FAILED] * 9])
     ],
     "completed, then failed for ever": [("GET", RESULT, FAILED), ("GET", STATUS, COMPLETED)],
     "a post refused with a cost": [
@@ -127,6 +138,38 @@ async def test_a_named_cost_is_counted_whatever_the_status_says(
     check_bill(service, limited)
     assert all(seen(limited, job_id, OWNER).job.counted_microusd >= COST_USD * MICRO for job_id in made)
     assert await limited.owner.is_paused(OWNER) == (len(made) >= 3), "the breaker counts them"
+
+
+@pytest.mark.parametrize("headers", [{}, {COST_HEADER: str(COST_USD)}], ids=["body", "header"])
+@ON_BOTH
+async def test_a_cost_that_is_named_when_a_job_is_taken_is_counted(
+    rig: Rig, service: PaidService, headers: dict[str, str]
+) -> None:
+    taken = {"request_id": "a" * 32, "status": "QUEUED", **({} if headers else {"metrics": {"cost": COST_USD}})}
+    service.on("POST", SUBMIT_V2, answer(200, taken, headers=headers, bills=True))
+    service.on("GET", STATUS, FAILED)
+    service.on("GET", HISTORY, NOT_FOUND)
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, job.counted_microusd) == (JobStatus.LOST, round(COST_USD * MICRO))
+
+
+@pytest.mark.parametrize("named", ["header", "body", "nowhere"])
+@pytest.mark.parametrize("gone", [[answer(404)], [answer(403), answer(404), answer(410)], [answer(404)] * 3])
+async def test_the_address_of_a_blocking_call_is_asked_more_than_once(
+    rig: Rig, service: PaidService, named: str, gone: list[Reply]
+) -> None:
+    link = f"{service.origin}/files/same.mp4"
+    body = {"output": link, "cost": COST_USD, **({"request_id": "b" * 32} if named == "body" else {})}
+    headers = {REQUEST_ID_HEADER: "b" * 32} if named == "header" else {}
+    service.on("POST", "/v1/*", answer(200, body, headers=headers, bills=True))
+    service.on("GET", FILE, [*gone, *[answer(200, video_of("any"))] * 3])
+    service.on("GET", HISTORY, answer(200, {"request_id": "b" * 32, "generation_url": link}))
+    rig.dialect = "v1"
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, job.cost_microusd) == (JobStatus.DONE, round(COST_USD * MICRO))
+    assert job.request_id == (None if named == "nowhere" else "b" * 32)
 
 
 @pytest.mark.parametrize("cost", [0, 1e-9, 0.01, 1e8, 999.0])

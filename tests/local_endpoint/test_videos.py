@@ -71,7 +71,7 @@ async def test_our_own_client_gets_its_video_from_there(url: str, tmp_path: Path
     client = EngineClient(url)
     assert await client.is_ready(KEY)
     request = VideoRequest(prompt="a heron", width=64, height=48, video_length=5, infer_steps=4, seed=7)
-    request_id = await client.submit(request, KEY)
+    request_id = (await client.submit(request, KEY)).request_id
     while (status := await client.status(request_id, KEY)).state is not RemoteState.COMPLETED:
         assert status.progress is None or 0 < status.progress < 100
     result = await client.result(request_id, KEY)

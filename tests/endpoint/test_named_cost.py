@@ -1,0 +1,79 @@
+"""Where and how an answer may name a cost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.endpoint.named_cost import MOST_USD, named_cost
+
+PLACES: list[Any] = [
+    {"metrics": {"cost": 1.46}},
+    {"metrics": {"Cost": 1.46}},
+    {"metrics": {"total_cost": 1.46}},
+    {"metrics": [{"cost": 1.46}]},
+    {"metrics": json.dumps({"cost": 1.46})},
+    {"metrics": {"cost": 0}, "cost": 1.46},
+    {"metrics": {"cost": -1}, "credits_deduction": 1.46},
+    {"cost": 0, "creditsDeduction": 1.46},
+    {"cost": None, "cost_usd": 1.46},
+    {"data": {"metrics": {"cost": 1.46}}},
+    {"usage": {"cost": 1.46}},
+    {"cost": {"amount": 1.46, "currency": "USD"}},
+    {"cost": {"total": {"value": "1.46"}}},
+    {"cost": [0, 1.46]},
+    [{"status": "FAILED"}, {"cost": 1.46}],
+]
+TEXTS = ["1.46", " 1.46 ", "$1.46", "1.46 USD", "USD 1.46", "US$ 1,46", "1,46", "1.46, 1.46", "1.46.", "cost: 1.460"]
+
+
+@pytest.mark.parametrize("body", PLACES, ids=json.dumps)
+def test_a_cost_is_found_wherever_it_stands(body: Any) -> None:
+    assert named_cost(body) == 1.46
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_cost_is_read_however_it_is_written(text: str) -> None:
+    assert named_cost({"metrics": {"cost": text}}) == 1.46
+    assert named_cost(None, text) == 1.46
+    assert named_cost({"metrics": {"cost": 0}}, text) == 1.46, "a zero hides no other"
+
+
+@pytest.mark.parametrize(
+    ("text", "cost"), [("1,234.50", 1234.5), ("$1,234", 1234.0), ("1.234.567,5", 1_234_567.5), ("0,0025", 0.0025)]
+)
+def test_thousands_and_cents_are_told_apart(text: str, cost: float) -> None:
+    assert named_cost({"cost": text}) == cost
+
+
+@pytest.mark.parametrize("huge", [1e12, 10**400, "1e300", float("inf"), "Infinity", "9" * 90])
+def test_what_is_too_much_is_named_all_the_same(huge: object) -> None:
+    assert named_cost({"metrics": {"cost": huge}}) == MOST_USD
+
+
+@pytest.mark.parametrize("nothing", [None, True, "", "free", "n/a", "nan", float("nan"), -1.46, "-1.46 USD", [], {}])
+def test_what_names_no_cost_is_none(nothing: object) -> None:
+    assert named_cost({"metrics": {"cost": nothing}}) is None
+
+
+@pytest.mark.parametrize("zero", [0, 0.0, "0", "$0.00"])
+def test_zero_is_a_cost_only_where_nothing_names_more(zero: object) -> None:
+    assert named_cost({"metrics": {"cost": zero}}) == 0
+    assert named_cost({"metrics": {"cost": zero}}, "1.46") == 1.46
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"request_body": {"prompt": '{"cost": 1.46}'}},
+        {"error": '{"metrics": {"cost": 1.46}}'},
+        {"metrics": {"estimated_cost_per_second": 1.46}},
+        {"metrics": "{" * 10_000},
+        {"a": {"b": {"c": {"d": {"e": {"f": {"cost": 1.46}}}}}}},
+    ],
+    ids=["a prompt", "a sentence", "another price", "no JSON", "too deep"],
+)
+def test_no_cost_is_made_up(body: object) -> None:
+    assert named_cost(body) is None
