@@ -37,24 +37,32 @@ _MADE: Final = f"{_JUDGED} AND status = 'done' ORDER BY ended_at DESC, rowid DES
 _SINCE: Final = f"coalesce((SELECT ended_at {_MADE}), 0.0)"
 _STREAK: Final = f"""SELECT count(*) FROM (SELECT 1 {_JUDGED} AND status IN ('unknown', 'lost') AND ended_at >= {_SINCE}
     AND NOT (ended_at = {_SINCE} AND rowid < coalesce((SELECT rowid {_MADE}), 0)) LIMIT {_STREAK_SEEN}) AS latest"""
+# Of what has not ended everything is counted in one pass, whose condition names the index of those few rows alone:
+# whatever is asked by `payer` may be looked for among all that was ever paid.
+_OPEN: Final = f"""SELECT
+    count(*) FILTER (WHERE visitor = :visitor AND payer <> 'visitor' AND status <> 'unknown') AS active,
+    count(*) FILTER (WHERE status = 'queued') AS waiting,
+    count(*) FILTER (WHERE status = 'queued' AND visitor = :visitor) AS own_waiting,
+    coalesce(sum({COUNTED}) FILTER (WHERE payer = 'owner' AND status IN ('queued', 'submitting', 'running')
+        AND coalesce(sent_at, :today) >= :today), 0) AS reserved
+    FROM jobs WHERE {UNSETTLED}"""
 # One statement, because a click waits for it. Each row is summed once: `jobs_paid` is ordered by `sent_at`.
-# `nullif` keeps SQLite from using the index of all that the visitor ever made.
 _TOTALS: Final = f"""SELECT
     ({_spent("< :today")}),
     ({_spent(">= :today")}),
     ({_spent("IS NULL")}),
     (SELECT count(*) FROM jobs WHERE visitor = :visitor AND created_at >= :today AND payer = 'owner'
         AND status NOT IN ('failed', 'cancelled')),
-    (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status <> 'unknown' AND nullif(visitor, '') = :visitor
-        AND payer <> 'visitor'),
+    active,
     (SELECT created_at FROM jobs WHERE visitor = :visitor AND payer <> 'visitor' ORDER BY created_at DESC LIMIT 1),
-    (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued'),
-    (SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued' AND nullif(visitor, '') = :visitor),
-    (SELECT coalesce(sum({COUNTED}), 0) FROM jobs WHERE {UNSETTLED} AND payer = 'owner'
-        AND status IN ('queued', 'submitting', 'running') AND coalesce(sent_at, :today) >= :today),
+    waiting,
+    own_waiting,
+    reserved,
     ({_STREAK})"""
 _COUNTS: Final = 10
-_BEFORE_ADDING: Final = f"{_TOTALS}, ({NEWEST}), {SELECTED} FROM (SELECT 1) AS always LEFT JOIN jobs ON id = :id"
+_FROM: Final = f"FROM ({_OPEN}) AS open"
+_BEFORE_ADDING: Final = f"{_TOTALS}, ({NEWEST}), {SELECTED} {_FROM} LEFT JOIN jobs ON id = :id"
+_TOTALS_ALONE: Final = f"{_TOTALS} {_FROM}"
 
 
 def totals(connection: Connection, visitor: str, now: float) -> Totals:
@@ -65,7 +73,7 @@ def totals(connection: Connection, visitor: str, now: float) -> Totals:
         visitor: Whose fairness limits are counted.
         now: UTC seconds, never decreasing.
     """
-    return _counted(connection.execute(_TOTALS, _values(visitor, now)).fetchone(), now)
+    return _counted(connection.execute(_TOTALS_ALONE, _values(visitor, now)).fetchone(), now)
 
 
 def before_adding(connection: Connection, job_id: str, visitor: str, now: float) -> tuple[Job | None, float, Totals]:

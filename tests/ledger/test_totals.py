@@ -257,5 +257,5 @@ def test_counting_reads_indexes_and_not_every_row_there_ever_was(ledger: Ledger)
     connection.set_trace_callback(None)
     plans = [[row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")] for statement in asked]
     steps = [step for plan in plans for step in plan if "jobs" in step]
-    assert len(steps) == 15
+    assert len(steps) == 12
     assert all(step.startswith("SEARCH") or "COVERING INDEX" in step for step in steps), steps
