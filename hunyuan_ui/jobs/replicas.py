@@ -21,6 +21,7 @@ from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.jobs.shared_access import SharedGrants, SharedTries
 from hunyuan_ui.jobs.shared_calls import SharedCalls
+from hunyuan_ui.jobs.shared_deletions import SharedDeletions
 from hunyuan_ui.jobs.shared_lists import SharedLists
 from hunyuan_ui.ledger.shared import Pause, Seen, SharedLedger, Wish
 
@@ -78,6 +79,7 @@ class Replicas:
         self.grants = SharedGrants(ledger, services)
         self.lists = SharedLists(ledger, services)
         self.calls = SharedCalls(ledger.calls, services.reads)
+        self._deletions = SharedDeletions(ledger, services)
         self._board = Board({}, -math.inf)
         self._reading = asyncio.Lock()
         self._beat_at = -math.inf  # time.monotonic()
@@ -105,6 +107,7 @@ class Replicas:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+            await self._deletions.stop()
             with suppress(StorageError):
                 await self._services.writes(self._ledger.leave)
 
@@ -185,6 +188,8 @@ class Replicas:
         await self._tell()
         await self.lists.tick()
         await self.grants.recall()
+        if self._services.folder.can_write:
+            self._deletions.tick()
 
     async def _beat(self) -> None:
         began = time.monotonic()
@@ -192,7 +197,8 @@ class Replicas:
         self._beat_at = began
 
     async def _take_over(self) -> None:
-        """Go on with the jobs that nobody has."""
+        """Go on with the jobs that nobody has, and with what their processes were deleting."""
+        self._deletions.soon()
         for job in await self._services.writes(self._ledger.take_over):
             log.event("job.taken_over", job=job.id, status=job.status.value, request_id=job.request_id)
             self._dispatcher.drop(job.id)  # from before it was lost to another, and came back

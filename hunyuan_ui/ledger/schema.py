@@ -106,8 +106,8 @@ MIGRATIONS: Final = (
             " before FLOAT8 NOT NULL)",
         ),
     ),
-    # `wish`: what is asked of the process that has a job; `key_mark`: the same for jobs on one key of a visitor's own;
-    # `told`: what a page is told of a list, as JSON.
+    # `wish`: what is asked of the process that has a job, or of any once it was deleted; `key_mark`: the same for jobs
+    # on one key of a visitor's own; `told`: what a page is told of a list, as JSON.
     Migration(
         "wishes",
         (),

@@ -73,6 +73,8 @@ _KEEP_TRIES: Final = (
     "INSERT INTO tries VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE"
     " SET used_until = excluded.used_until, last = excluded.last, before = excluded.before"
 )
+_DELETE: Final = "delete"  # of a deleted job: whichever process can is to remove its files
+_DELETED_AT_ONCE: Final = 100
 Wish: TypeAlias = Literal["stop", "ask"]  # a run at an engine is to be stopped; a wait is to be ended
 Limit: TypeAlias = tuple[float, float, float]  # used until, last, before; see `access_code.Limiter`
 
@@ -267,6 +269,19 @@ class SharedLedger(Ledger):
         """Ask whichever process has a job to do something with it, or note that this was done; waits for no writer."""
         self._server.run(f"UPDATE jobs SET wish = :wish WHERE id = :id AND {_ACTIVE}", {"wish": wish, "id": job_id})
 
+    def to_delete(self) -> list[str]:
+        """Return the ids of deleted jobs of which files may be left, because nobody has said that there are none."""
+        with self._reading() as read:
+            rows = read.execute(
+                "SELECT id FROM jobs WHERE deleted_at IS NOT NULL AND wish = ? ORDER BY deleted_at, id LIMIT ?",
+                (_DELETE, _DELETED_AT_ONCE),
+            )
+            return [job_id for (job_id,) in rows.fetchall()]
+
+    def deleted(self, job_id: str) -> None:
+        """Note that no file of a deleted job is left; waits for no writer."""
+        self._server.run("UPDATE jobs SET wish = NULL WHERE id = ? AND deleted_at IS NOT NULL", (job_id,))
+
     # lists of prompts
 
     def lead_list(self, list_id: str, told: str) -> None:
@@ -364,6 +379,8 @@ class SharedLedger(Ledger):
         # What stands for a key is kept no longer than the job may wait on it.
         if values.get("status") in _ENDED:
             values = {**values, "key_mark": None}
+        if "deleted_at" in values:
+            values = {**values, "wish": _DELETE}
         return super()._set(job_id, values, and_where=and_where)
 
     def _seen(self, where: str, *values: Any) -> list[Seen]:

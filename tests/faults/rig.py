@@ -25,6 +25,7 @@ from hunyuan_ui.jobs import job_watch as job_watch
 from hunyuan_ui.jobs import polling as polling
 from hunyuan_ui.jobs import queue as queue
 from hunyuan_ui.jobs import replicas as replicas
+from hunyuan_ui.jobs import shared_deletions as shared_deletions
 from hunyuan_ui.jobs import shared_lists as shared_lists
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.request import VideoRequest
@@ -60,6 +61,7 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     patch(replicas, "BOARD_FRESH_S", 0.02)
     patch(job_watch, "LOOK_S", 0.02)
     patch(shared_lists, "LOOK_S", 0.02)
+    patch(shared_deletions, "EVERY_S", 0.1)
     patch(http, "SHORTEST_S", 0.01)
     patch(http, "GUESS_S", (0.02, 0.04))
 

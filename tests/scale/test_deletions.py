@@ -1,0 +1,134 @@
+"""A deletion that its own process cannot finish: another one does, and removes nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.job import Job, JobStatus
+from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.ledger.shared import SharedLedger
+from hunyuan_ui.library import bucket as door
+from hunyuan_ui.library.bucket import BucketLimits
+from hunyuan_ui.settings import Secret
+from tests.bucket_server import BucketServer
+from tests.faults.conftest import impatient as impatient
+from tests.faults.conftest import service as service
+from tests.faults.rig import OWNER, Rig, click, ended, until
+from tests.faults.service import PaidService
+from tests.postgres_server import PostgresServer
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+
+@pytest.fixture
+def rigs(
+    tmp_path: Path,
+    service: PaidService,
+    bucket: BucketServer,
+    postgres_server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> list[Rig]:
+    """Two machines with a folder of their own each, one database and one bucket."""
+    monkeypatch.setattr(door, "LIMITS", BucketLimits(connect_s=1.0, answer_s=2.0, rest_s=0.05))
+    url = Secret(postgres_server.url(tmp_path))
+    settings = {"videos_url": bucket.url, "daily_limit_usd": 1000.0}
+    return [Rig(tmp_path / name, service.origin, url=url, settings=settings) for name in ("one", "two")]
+
+
+async def made(runner: JobRunner) -> Job:
+    job = await ended(runner, await click(runner))
+    assert job.status is JobStatus.DONE, job.problem
+    return job
+
+
+async def die(runner: JobRunner) -> None:
+    """Let one of two runners in this process go: it does nothing more, and gives nothing up."""
+    replicas = runner._replicas
+    assert replicas is not None
+    tasks = {task for task in (replicas._task, replicas._deletions._task) if task is not None}
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    await runner._dispatcher.stop()
+    services = runner._services
+    services.library.close()
+    await services.hosted.client.aclose()
+    services.ledger.close()
+    services.folder.close()
+
+
+def videos(bucket: BucketServer) -> set[str]:
+    return {name[:32] for name in bucket.names()}
+
+
+@pytest.mark.parametrize("count", [1, 7])
+async def test_another_process_finishes_what_one_that_died_was_to_delete_when_the_bucket_is_back(
+    rigs: list[Rig], bucket: BucketServer, count: int
+) -> None:
+    dying = rigs[0].open()
+    await dying.start()
+    async with rigs[1].running() as other:
+        kept, *gone = [await made(dying) for _ in range(count + 1)]
+        bucket.stop()
+        for job in gone:
+            await dying.delete(job.id, OWNER)
+        await die(dying)
+        bucket.start()
+        await until(lambda: videos(bucket) == {kept.id})
+        ledger = other._services.ledger
+        assert isinstance(ledger, SharedLedger)
+        await until(lambda: ledger.to_delete() == [])
+        assert [job.id for job in await other.jobs(OWNER)] == [kept.id]
+        assert (await other.videos.video(kept)).is_file()
+
+
+async def test_a_process_that_died_between_the_row_and_the_files_leaves_none(
+    rigs: list[Rig], bucket: BucketServer
+) -> None:
+    """Also where both have one folder, and no bucket."""
+    rigs[1].folder = rigs[0].folder
+    for rig in rigs:
+        rig.settings = {"daily_limit_usd": 1000.0}
+    dying = rigs[0].open()
+    await dying.start()
+    async with rigs[1].running():
+        job, kept = await made(dying), await made(dying)
+        dying._services.ledger.hide(job.id)
+        await die(dying)
+        folder = rigs[0].folder / "videos"
+        await until(lambda: {path.name[:32] for path in folder.iterdir()} == {kept.id})
+
+
+async def test_what_is_gone_is_said_to_be_and_no_bucket_is_listed_for_it(rigs: list[Rig], bucket: BucketServer) -> None:
+    async with rigs[0].running() as one, rigs[1].running() as other:
+        job, kept = await made(one), await made(one)
+        bucket.asked.clear()
+        await one.delete(job.id, OWNER)
+        ledger = other._services.ledger
+        assert isinstance(ledger, SharedLedger)
+        await until(lambda: ledger.to_delete() == [])
+        assert bucket.asked
+        assert all(method != "GET" for method, _ in bucket.asked)
+        assert videos(bucket) == {kept.id}
+
+
+async def test_a_bucket_that_hangs_costs_who_deletes_no_lease(
+    rigs: list[Rig], bucket: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rigs[0].running() as one, rigs[1].running() as other:
+        job = await made(one)
+        await other.videos.video(job)  # so that its cache holds it
+        bucket.slow_s = 1.0
+        ledger = one._services.ledger
+        assert isinstance(ledger, SharedLedger)
+        await asyncio.to_thread(ledger.hide, job.id)
+        ended_at = time.monotonic() + 1.5
+        while time.monotonic() < ended_at:
+            assert all(seen.seen_s_ago < 0.9 for seen in await asyncio.to_thread(ledger.replicas))
+            await asyncio.sleep(0.1)
+        bucket.slow_s = 0.0
+        await until(lambda: videos(bucket) == set())
