@@ -134,8 +134,12 @@ def _copy_videos(settings: Settings, rows: LedgerCopy, interruption: Interruptio
 
     with closing(library.open_copy(settings.data_dir, url)) as videos, _stopped("copy_bucket_stopped"):
         try:
-            videos.check({job.id for job, _ in everything})
-            return videos.copy(done, tell)
+            known = {job.id for job, _ in everything}
+            videos.check(known)
+            copied = videos.copy(done, tell)
+            # Another folder's may have come meanwhile, on its way into another database.
+            videos.check(known, "copy_bucket_mixed")
+            return copied
         except OSError as error:
             raise StorageError("copy_file_unreadable", reason=error.strerror or _WORDS["cli.cannot_be_read"]) from None
         finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,7 +19,7 @@ from hunyuan_ui.job import Job
 from hunyuan_ui.ledger import LINKS
 from hunyuan_ui.ledger.calls import NOW
 from hunyuan_ui.ledger.database import Connection, Database
-from hunyuan_ui.ledger.postgres import open_postgres
+from hunyuan_ui.ledger.postgres import copied_into, open_postgres
 from hunyuan_ui.ledger.schema import COLUMNS, to_job
 from hunyuan_ui.ledger.sqlite import count_jobs, needs_review, open_ledger
 from hunyuan_ui.ledger.totals import COUNTED, totals
@@ -84,7 +85,8 @@ class LedgerCopy:
         lease_s: Seconds without a heartbeat after which a process there is dead.
 
     Raises:
-        StorageError: The folder's ledger cannot be read whole, or its owner has not confirmed it after damage.
+        StorageError: The folder's ledger cannot be read whole, or its owner has not confirmed it after damage; or
+            another copy into the database is under way.
         SettingsError: The database cannot be used.
     """
 
@@ -95,18 +97,18 @@ class LedgerCopy:
             raise StorageError("ledger_damaged")
         opened = open_ledger(folder)
         self._source: Database = opened.database
-        try:
+        with ExitStack() as opening:
+            opening.callback(self._source.close)
             if opened.set_aside is not None:
                 raise StorageError("ledger_damaged")
+            opening.enter_context(copied_into(url))
             self._target: Database = open_postgres(url)
-        except BaseException:
-            self._source.close()
-            raise
+            opening.callback(self._target.close)
+            self._open = opening.pop_all()
 
     def close(self) -> None:
         """Close both."""
-        self._target.close()
-        self._source.close()
+        self._open.close()
 
     def check(self) -> None:
         """Find out whether the target may be written.

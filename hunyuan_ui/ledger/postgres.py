@@ -42,6 +42,8 @@ _BEGIN: Final = (
     f"BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s';"
     f" SET LOCAL idle_in_transaction_session_timeout = '{LET_GO_S:g}s'; {_LOCKED}"
 ).encode()
+# Held in a transaction of its own, which waits as long as it must: a pooler between here and there keeps that together.
+_HOLD: Final = f"SELECT pg_try_advisory_xact_lock({_LOCK + 1}, hashtext(current_schema()))"
 _BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # A machine that lost its power closes no connection, and would hold its locks for the system's two hours.
 _NOTICE_A_DEAD_CLIENT: Final = (
@@ -279,6 +281,23 @@ def count_jobs(url: str) -> int | None:
             return None
         row = connection.execute("SELECT count(*) FROM jobs").fetchone()
         return 0 if row is None else int(row[0])
+
+
+@contextmanager
+def copied_into(url: str) -> Generator[None]:
+    """Keep every other copy out of the tables while a block runs, which may take hours.
+
+    Raises:
+        StorageError: Another copy into them is under way.
+        SettingsError: As `open_postgres`.
+    """
+    with _connected(url) as connection:
+        connection.execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
+        if connection.execute(_HOLD.encode()).fetchone() != (True,):
+            raise StorageError("copy_under_way")
+        yield
+        with suppress(psycopg.Error):  # it went away meanwhile, and let others in
+            connection.rollback()
 
 
 @contextmanager

@@ -56,11 +56,12 @@ class VideosCopy:
         """Break off what is under way."""
         self._bucket.close()
 
-    def check(self, known: set[str]) -> None:
+    def check(self, known: set[str], code: str = "copy_bucket_foreign") -> None:
         """Prove that the bucket can be used, and that all videos in it are this ledger's.
 
         Args:
             known: The ids of all jobs.
+            code: Of the error that says that some are not.
 
         Raises:
             SettingsError: It cannot be used.
@@ -69,7 +70,7 @@ class VideosCopy:
         names = map(Path, self._bucket.call(self._bucket.proven()))
         foreign = {name.stem for name in names if name.suffix in BY_SUFFIX and is_id(name.stem)} - known
         if foreign:
-            raise StorageError("copy_bucket_foreign", count=len(foreign))
+            raise StorageError(code, count=len(foreign))
 
     def copy(self, jobs: Sequence[Job], tell: Callable[[Copied], bool]) -> Copied:
         """Write what is not there yet, and read back everything.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from hunyuan_ui import checkpoint, moving
 from hunyuan_ui.console import Exit
+from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.ledger import MOVED_NAME, Place, open_shared
 from hunyuan_ui.settings import Secret
@@ -49,6 +52,74 @@ async def test_it_is_refused_while_a_process_works_on_either(rig: Rig, target: s
     assert ids_at(target) == set()
     assert not (rig.folder / MOVED_NAME).exists()
     assert move().code == Exit.DONE
+
+
+async def test_two_folders_at_once_are_never_mixed_in_one_database(
+    rig: Rig, target: str, move: Callable[..., Said]
+) -> None:
+    """The second is refused from the first moment on, before it has put a file anywhere."""
+    ids = dict[Path, set[str]]()
+    folders = [rig.folder, rig.folder.with_name("another")]
+    for rig.folder in folders:
+        async with rig.running() as page:
+            job_id = await click(page)
+            await ended(page, job_id)
+        ids[rig.folder] = {job_id}
+    refused = list[Said]()
+
+    def meanwhile(name: str) -> None:
+        if not refused and name == "copy.rows":
+            rig.folder = folders[1]
+            refused.append(move())
+
+    checkpoint.hook = meanwhile
+    rig.folder = folders[0]
+    assert move().code == Exit.DONE
+    assert [(said.code, "being copied into it" in said.err) for said in refused] == [(Exit.FAILED, True)]
+    assert ids_at(target) == ids[folders[0]]
+    assert not (folders[1] / MOVED_NAME).exists()
+    checkpoint.hook = None
+    rig.folder = folders[1]
+    assert "not of this data folder" in move().err  # and not that it is being copied into
+    rig.folder = folders[0]
+    assert move().code == Exit.DONE
+
+
+async def test_a_copy_that_is_broken_off_keeps_no_other_out(
+    rig: Rig, target: str, move: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig.running() as page:
+        await ended(page, await click(page))
+
+    def fail(*_: object) -> None:
+        raise StorageError("disk_full", free=0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moving, "_mark", fail)
+        assert move().code == Exit.FAILED
+    assert move().code == Exit.DONE
+
+
+async def test_another_ledgers_videos_that_come_while_it_copies_stop_it_before_the_rows(
+    rig: Rig, target: str, bucket: BucketServer, move: Callable[..., Said]
+) -> None:
+    """As of a folder that is copied into another database at the same time."""
+    async with rig.running() as page:
+        await ended(page, await click(page))
+    other = new_id()
+
+    def meanwhile(name: str) -> None:
+        if name == "copy.file":
+            bucket.put(f"{other}.mp4", b"another's")
+
+    checkpoint.hook = meanwhile
+    said = move("--videos-to", bucket.url)
+    checkpoint.hook = None
+    assert (said.code, "1 videos of another" in said.err) == (Exit.FAILED, True)
+    assert ids_at(target) == set()
+    assert not (rig.folder / MOVED_NAME).exists()
+    bucket.remove(f"{other}.mp4")
+    assert move("--videos-to", bucket.url).code == Exit.DONE
 
 
 CHANGES = {
