@@ -16,7 +16,7 @@ from hunyuan_ui.library.conversions import Export
 from tests.faults.rig import OWNER, Rig, click, ended, kill, next_job_works
 from tests.faults.service import PaidService
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.usefixtures("database")]
 
 
 class Killed(BaseException):

@@ -10,13 +10,14 @@ import pytest
 
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.job import MICRO, Job, JobStatus
-from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.ledger import Ledger
 from hunyuan_ui.prompt_list import list_id
 from tests.faults.kill import Nursery, nursery
 from tests.faults.service import COST_USD, FILE, STATUS, PaidService
 from tests.raw_service import answer, html, rate_limited, reset
+from tests.stored_jobs import database_in, url_in
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("database")]
 
 PROMPTS = [f"a heron, take {number}" for number in range(200)]
 TEXT = "\n".join(PROMPTS)
@@ -32,13 +33,15 @@ KILLS = [
 
 
 def run(place: Nursery, service: PaidService, folder: Path, budget_usd: float, **options: object) -> int:
+    url = url_in(folder)
     common = {"folder": str(folder), "origin": service.origin, "dialect": "v2", "settings": LIMITS}
+    common["database_url"] = None if url is None else url.reveal()
     return place.run(**common, list=TEXT, budget_usd=budget_usd, **options)
 
 
 def stored(folder: Path) -> tuple[list[Job], float]:
     """Return the list's jobs, and what the ledger says that it has spent."""
-    with closing(Ledger(open_ledger(folder).database)) as ledger:
+    with closing(Ledger(database_in(folder, can_write=False))) as ledger:
         return ledger.of_list(LIST), ledger.list_spent(LIST) / MICRO
 
 
