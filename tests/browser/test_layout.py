@@ -135,6 +135,22 @@ def test_generate_stays_in_reach_on_a_phone(page: Page, preview: RunningApp) -> 
     assert page.evaluate(is_on_top)
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1280, 600), (390, 844), (320, 640)])
+@pytest.mark.parametrize("prompt", ["", LONGEST.request.prompt], ids=["empty", "written"])
+def test_generate_takes_focus_and_press_where_it_is_seen_without_a_scroll(
+    page: Page, preview: RunningApp, prompt: str, width: int, height: int
+) -> None:
+    open_page(page, preview, width, height)
+    page.locator("#field-prompt textarea").fill(prompt)
+    expect(page.locator(".prompt-panel .pieces li")).to_have_count(4 if prompt else 0)
+    page.evaluate("scrollTo(0, 0)")
+    assert bottom(page, "#generate") <= height
+    page.locator("#generate").focus()
+    assert page.evaluate("scrollY") == 0
+    page.locator("#generate").click(trial=True)
+    assert page.evaluate("scrollY") == 0
+
+
 def test_a_finger_hits_everything_on_a_phone(page: Page, preview: RunningApp) -> None:
     open_page(page, preview, 360, SCREENS[360])
     open_everything(page)
