@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from hunyuan_ui.media import settings_tag as settings_tag
+from tests.app_process import RunningApp
 from tests.browser.one_gallery import (
     FRAME_S,
     cards,
+    open_gallery,
     plays,
 )
 from tests.browser.one_gallery import app as app
@@ -88,6 +91,14 @@ def test_frame_keys_step_both_videos_by_one_frame(gallery: Page) -> None:
     dialog.get_by_label("Time in both videos").fill("0")
     gallery.wait_for_function(settled)
     assert gallery.evaluate(times) == pytest.approx([FRAME_S / 2] * 2, abs=0.002)
+
+
+def test_a_comparison_tells_its_time_in_the_visitors_language(new_context: Any, app: RunningApp) -> None:
+    page = open_gallery(new_context(locale="zh-CN").new_page(), app)
+    cards(page).first.click()
+    page.locator("dialog.viewer [data-part=compare]").click()
+    cards(page).nth(1).click()
+    expect(page.locator("dialog.compare [data-part=time]")).to_have_text(re.compile(r"^\d\.\d\d / 3\.\d\d 秒$"))
 
 
 def test_only_what_differs_is_listed(gallery: Page) -> None:

@@ -186,6 +186,90 @@ def test_a_button_of_two_lines_keeps_them_off_its_border(page: Page, preview: Ru
     assert min(air["above"], air["below"]) >= 5
 
 
+LAST_LINE = """([selector, text]) => {
+  const button = document.querySelector(selector);
+  button.textContent = text;
+  const range = document.createRange();
+  range.selectNodeContents(button);
+  const widths = new Map();
+  for (const { top, width } of range.getClientRects()) widths.set(top, (widths.get(top) ?? 0) + width);
+  const lines = [...widths.values()];
+  return { lines: lines.length, share: lines.at(-1) / Math.max(...lines) };
+}"""
+
+
+@pytest.mark.parametrize(
+    "text", ["Generate · about 3.5 min · about $1.46, at most $2.20", "Try again · $1.46, at most $2.20"]
+)
+@pytest.mark.parametrize("selector", ["#generate", ".videos [data-part=restore]"])
+def test_no_button_leaves_a_single_word_for_its_last_line(
+    page: Page, preview: RunningApp, selector: str, text: str
+) -> None:
+    open_page(page, preview)
+    shares = {}
+    for width in (320, 360, 390, 701, 768, 1024, 1280, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        found = page.evaluate(LAST_LINE, [selector, text])
+        if found["lines"] > 1 and found["share"] < 0.5:
+            shares[width] = found
+    assert shares == {}
+
+
+def test_what_a_box_suggests_does_not_look_like_what_was_typed(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview)
+    alike = page.evaluate(
+        """() => [...document.querySelectorAll("[placeholder]:not([placeholder='']):not([type=range])")]
+          .filter((box) => getComputedStyle(box, "::placeholder").color === getComputedStyle(box).color)
+          .map((box) => box.placeholder)"""
+    )
+    assert alike == []
+
+
+def test_a_slider_has_its_help_below_its_name_and_box_and_stands_level_with_its_neighbour(
+    page: Page, preview: RunningApp
+) -> None:
+    open_page(page, preview)
+    page.locator("#advanced > button").click()
+    expect(page.locator("#field-width input[type=number]")).to_be_visible()
+    for width in (320, 390, 768, 1280, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        sliders = page.evaluate(
+            """() => [...document.querySelectorAll("#advanced .head")].map((head) => {
+              const boxOf = (selector) => head.parentElement.querySelector(selector).getBoundingClientRect();
+              const [name, help, number] = ["label > span", ".info-text", ".tab-like-container"].map(boxOf);
+              return {
+                isBelow: help.top >= number.bottom && help.top >= name.bottom,
+                isWide: help.width >= 0.95 * head.clientWidth,
+                isLevel: Math.abs(name.top + name.bottom - number.top - number.bottom) <= 4,
+                row: Math.round(head.closest(".block").getBoundingClientRect().top),
+                slider: Math.round(boxOf("input[type=range]").top),
+              };
+            })"""
+        )
+        assert len(sliders) == 5
+        assert all(one["isBelow"] and one["isWide"] and one["isLevel"] for one in sliders), (width, sliders)
+        assert len({one["row"] for one in sliders}) == len({one["slider"] for one in sliders}), (width, sliders)
+
+
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+def test_a_narrow_head_has_the_language_at_its_corner_and_one_row_more(
+    new_context: Any, preview: RunningApp, language: str
+) -> None:
+    page = new_context(locale=language).new_page()
+    open_page(page, preview)
+    for width in (320, 390, 600, 768, 999, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        switch, title, head = [
+            page.locator(one).bounding_box() for one in (".masthead .language", ".masthead h1", ".masthead")
+        ]
+        assert switch
+        assert title
+        assert head
+        assert abs(switch["y"] + switch["height"] / 2 - title["y"] - title["height"] / 2) <= 2, width
+        assert abs(switch["x"] + switch["width"] - head["x"] - head["width"]) <= 1, width
+        assert head["height"] <= (48 if width > 1000 else 84), width
+
+
 def test_the_foot_of_the_page_begins_with_a_word(page: Page, preview: RunningApp) -> None:
     open_page(page, preview, 360, SCREENS[360])
     assert page.locator("footer").inner_text().strip()[0].isalpha()

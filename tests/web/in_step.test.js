@@ -8,7 +8,7 @@ import {
   leaderOf,
   lengthOf,
   timeOf,
-  timeText,
+  timesOf,
 } from "../../hunyuan_ui/ui/web/in_step.js";
 
 const video = (frames, currentTime = 0) => ({ duration: frames / 24, currentTime });
@@ -68,5 +68,5 @@ test("the second hurries when it is behind, slows down when it is ahead, and jum
 });
 
 test("a frame is told in seconds beside the length", () => {
-  assert.equal(timeText(24, video(77)), "1.00 / 3.21 s");
+  assert.deepEqual(timesOf(24, video(77)), { at: "1.00", length: "3.21" });
 });

@@ -3,8 +3,8 @@
 import { closedByBack } from "./back.js";
 import { fill, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
 import { hear, send } from "./events.js";
-import { correction, frameOf, framesOf, isRested, leaderOf, timeOf, timeText } from "./in_step.js";
-import { words } from "./language.js";
+import { correction, frameOf, framesOf, isRested, leaderOf, timeOf, timesOf } from "./in_step.js";
+import { filled, words } from "./language.js";
 import { filesOf } from "./server.js";
 
 const shown = (name, value) => (name === "negative_prompt" && value === "" ? "–" : String(value));
@@ -119,7 +119,7 @@ export function compare({ element, props }) {
   }
 
   function showTime(frame = frameOf(leader())) {
-    const text = timeText(frame, leader());
+    const text = filled("compare.time", timesOf(frame, leader()));
     part("timeline").max = framesOf(leader()) - 1;
     part("timeline").value = frame;
     part("timeline").setAttribute("aria-valuetext", text);

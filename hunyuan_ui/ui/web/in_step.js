@@ -42,5 +42,5 @@ export function correction(first_s, second_s) {
   return { rate: isInStep ? 1 : 1 + Math.max(-HURRY, Math.min(HURRY, -ahead_s * 6)) };
 }
 
-/** Return a frame's time and a video's length as the page shows them. */
-export const timeText = (frame, video) => `${(frame * FRAME_S).toFixed(2)} / ${lengthOf(video).toFixed(2)} s`;
+/** Return a frame's time and a video's length in seconds, as digits. */
+export const timesOf = (frame, video) => ({ at: (frame * FRAME_S).toFixed(2), length: lengthOf(video).toFixed(2) });

@@ -11,6 +11,10 @@ export const language = wished.find((name) => name in LANGUAGES) || "en";
 /** @type {Object<string, string>} */
 export const words = window.hunyuanWords[language];
 
+/** Return a sentence with its values. @param {string} key @param {Object<string, any>} values */
+export const filled = (key, values) =>
+  Object.entries(values).reduce((text, [name, value]) => text.replace(`{${name}}`, String(value)), words[key]);
+
 function held(store) {
   let value = "";
   store.subscribe((now) => (value = String(now)))();

@@ -3,16 +3,12 @@
 import { kept } from "./browser.js";
 import { fill, isNarrow, keepingFocus, node, piecesOf, prefersCalm, reveal } from "./dom.js";
 import { hear, send } from "./events.js";
-import { words } from "./language.js";
+import { filled, words } from "./language.js";
 import { fileOf, filesOf } from "./server.js";
 import { steady } from "./steady.js";
 
 const CLOSED = "hunyuan_variations_closed";
 const NAMES = { keep: "variations.keep", compare: "variations.compare", download: "download" };
-
-/** @param {string} key @param {Object<string, any>} values */
-const filled = (key, values) =>
-  Object.entries(values).reduce((text, [name, value]) => text.replace(`{${name}}`, String(value)), words[key]);
 
 export function variations({ element, props, watch }) {
   const part = piecesOf(element);
