@@ -64,6 +64,20 @@ def test_each_has_its_place_and_they_move_until_they_are_told_to_rest(four: Page
     four.wait_for_function(PLAYING, arg=4)
 
 
+@pytest.mark.parametrize("is_slow", [False, True], ids=["quick answer", "slow answer"])
+def test_a_phone_shows_their_top_when_they_begin(page: Page, made: RunningApp, is_slow: bool) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(made.url)
+    ask_for_four(page)
+    if is_slow:  # what was stored is then learnt before the click's own answer comes
+        page.route("**/run/**", lambda route: (page.wait_for_timeout(2000), route.continue_()))
+    page.locator("#generate").click()
+    expect(tiles(page)).to_have_count(4)
+    expect(title(page)).to_have_text("4 of 4 are ready")
+    page.wait_for_timeout(1000)
+    assert 0 <= page.evaluate("document.querySelector('#variations-title').getBoundingClientRect().top") < 200
+
+
 def test_axe_finds_nothing_in_them_and_they_fit_a_narrow_phone(four: Page) -> None:
     for scheme in ("light", "dark"):
         four.emulate_media(color_scheme=scheme, reduced_motion="reduce")

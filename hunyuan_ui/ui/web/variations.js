@@ -184,8 +184,8 @@ export function variations({ element, props, watch }) {
   hear("jobs", take);
   hear("begun", (id) => {
     if (ids.length && !ids.includes(id)) close();
-    else if (ids.length && isNarrow()) reveal(element);
   });
+  hear("bring-up", () => isNarrow() && reveal(element));
   // Another video has come or is asked for, in the place of these.
   hear("ready", close);
   hear("covered", () => {

@@ -179,6 +179,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
       if (!job.status) continue;
       begin(id);
       tell([job]);
+      bringUp(id);
       pollSoon();
       return;
     }
@@ -388,6 +389,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
       if (value.is_new) {
         begin(value.job);
         tell(value.told);
+        if (!value.again_of) bringUp(value.job);
         expect(value.job).then(pollSoon, poll);
         if (value.again_of) {
           dismissEverywhere(value.again_of);
@@ -426,7 +428,12 @@ export function watch({ element, props, trigger, watch: onChange }) {
     send("begun", id);
     sent = id;
     otherTabs.postMessage("new job");
-    reveal(element, isNarrow() ? "start" : "nearest");
+    if (!together.has(id)) reveal(element, isNarrow() ? "start" : "nearest");
+  }
+
+  /** Show where several videos of a new click stand, once they do; what is put back among them is in sight. */
+  function bringUp(id) {
+    if (together.has(id)) send("bring-up");
   }
 
   fill(element, words);
