@@ -30,8 +30,9 @@ from __future__ import annotations
 from math import ceil
 from typing import Any, Final, TypedDict
 
-# Of a price above what was shown or allowed: whoever asks can agree to it.
-PRICE_REFUSALS: Final = ("price_changed", "price_not_shown")
+# Of a price above what was shown or allowed: whoever asks can agree to it. Of one video, and of several of one click.
+OF_SEVERAL: Final = {"price_changed": "prices_changed", "price_not_shown": "prices_not_shown"}
+PRICE_REFUSALS: Final = (*OF_SEVERAL, *OF_SEVERAL.values())
 
 _SENT: Final = "_sent"
 # Troubles that a job can meet after it was sent, too; what that means for its money is said under a code of its own.

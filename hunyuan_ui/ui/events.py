@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import gradio as gr
 
-from hunyuan_ui.errors import PRICE_REFUSALS, AccessError, HunyuanUIError, SpendLimitError
+from hunyuan_ui.errors import OF_SEVERAL, PRICE_REFUSALS, AccessError, HunyuanUIError, SpendLimitError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Payer, Visitor
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.form import amount, sent_in
@@ -52,7 +52,7 @@ class PageEvents:
                 shown_usd=click.shown_usd / click.count,
                 is_confirmed=click.is_confirmed,
             )
-            job = await _send(send, wishes[0])
+            job = await _send_first(send, wishes)
             problem = await _send_more(send, wishes[1:], say_for(request))
             begun = await self._begun(request, who, job.id)
             return begun, {"answer": job_id, "text": problem, "seed": job.request.seed}
@@ -170,6 +170,18 @@ async def _taken_in(submit: Event, request: gr.Request, about: Mapping[str, Any]
 
 async def _send(send: Callable[..., Awaitable[Job]], wished: Wished) -> Job:
     return await send(wished.id, wished.request, in_click=wished.in_click)
+
+
+async def _send_first(send: Callable[..., Awaitable[Job]], wishes: list[Wished]) -> Job:
+    """Send the first video of a click; a refusal of its price names that of all of them, as the button does."""
+    try:
+        return await _send(send, wishes[0])
+    except SpendLimitError as error:
+        count = len(wishes)
+        if count == 1 or error.code not in OF_SEVERAL:
+            raise
+        price, shown = (count * error.facts[name] for name in ("price", "shown"))
+        raise SpendLimitError(OF_SEVERAL[error.code], count=count, price=price, shown=shown) from None
 
 
 async def _send_more(send: Callable[..., Any], wishes: list[Wished], say: Words) -> str:

@@ -156,7 +156,7 @@ def test_a_price_that_has_risen_meanwhile_is_refused_with_the_new_one(
         expect(page.locator("#made-as:not([data-old])")).to_contain_text("640x640")
         page.unroute_all()
         page.locator("#generate").click()
-        most_usd = estimate(DEFAULT.model_copy(update={"width": 640, "height": 640})).high_usd
+        most_usd = estimate(DEFAULT.model_copy(update={"width": 640, "height": 640})).high_usd * int(count)
         notice = page.locator(".notice")
         expect(notice).to_contain_text(
             f"may cost ${most_usd:.2f} now, more than the ${most_usd / 2:.2f} that was shown"

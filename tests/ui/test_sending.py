@@ -13,6 +13,7 @@ import pytest
 from starlette.requests import Request
 
 from hunyuan_ui.errors import AccessError
+from hunyuan_ui.estimate import estimate
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
@@ -105,6 +106,26 @@ async def test_nothing_is_sent_above_the_price_that_was_seen(
     assert service.posts == 0
     watched, notice = await tried(runner, old_id, notice["most_usd"])  # confirmed
     assert (watched["job"], notice) == (again_id(old_id), {})
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize(("seen_usd", "code"), [(1.5, "{shown}"), (0, "not shown")])
+async def test_several_videos_are_refused_by_the_price_of_all_of_them(
+    runner: JobRunner, service: FakeService, count: int, seen_usd: float, code: str
+) -> None:
+    form = {**VideoRequest(prompt="a heron").model_dump(), "variations": str(count)}
+    events, click_id = PageEvents(runner), new_id()
+    sent = json.dumps({"form": form, "shown_usd": seen_usd, "is_confirmed": False})
+    _, notice = await events.send(asking(), click_id, TOKEN, sent)
+    most_usd = count * estimate(VideoRequest(prompt="a heron")).high_usd
+    assert notice["most_usd"] == pytest.approx(most_usd, abs=0.01)
+    assert f"${most_usd:.2f}" in notice["text"]
+    assert code.format(shown=f"${seen_usd:.2f}") in notice["text"]
+    assert (f"These {count} videos" in notice["text"] or f"of these {count} videos" in notice["text"]) == (count > 1)
+    assert (notice["is_confirmable"], service.posts) == (True, 0)
+    sent = json.dumps({"form": form, "shown_usd": notice["most_usd"], "is_confirmed": True})
+    watched, _ = await events.send(asking(), click_id, TOKEN, sent)
+    assert len(watched["told"]) == count
 
 
 async def test_a_neighbours_job_is_not_tried_again(runner: JobRunner, service: FakeService) -> None:

@@ -255,7 +255,7 @@ export function form({ element, props, trigger, watch }) {
       if (held?.is_random) fill((now) => (now.is_random && Object.is(now.seed, held.seed) ? { seed } : {}));
     }
     if (most_usd !== undefined && held) {
-      seenUsd = most_usd * Number(held.variations); // the reply names the price of one video
+      seenUsd = most_usd;
       named = { key, most_usd: seenUsd };
       price = null;
       trigger("say");
