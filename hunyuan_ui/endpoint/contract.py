@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import PurePosixPath
 from typing import Any, Final, cast
+from urllib.parse import urljoin, urlsplit
 
 from hunyuan_ui.endpoint.named_cost import named_cost
+from hunyuan_ui.file_type import BY_SUFFIX
 
 MODEL: Final = "hunyuan-video"
 GENERATE_V1: Final = f"/v1/{MODEL}"
@@ -34,6 +38,15 @@ RATE_LIMIT_RESET_HEADER: Final = "x-rate-limit-reset-at-utc"
 RECORD_LIFE_S: Final = 3600  # status and result are 404 about an hour after submission (docs/facts/segmind-api.md 2.6)
 FILE_LIFE_S: Final = 7 * 86400  # output files are kept seven days (docs/facts/segmind-api.md 2.6)
 
+_PLACES: Final = ("output", "video", "video_url", "videos", "video_urls", "result", "data")  # of a video's address
+_URL_NAMES: Final = ("url", "uri", "file", *_PLACES)  # inside of these
+_PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
+_DEEPEST: Final = 4  # levels of an answer that are looked into for an address
+
+_ENVELOPES: Final = ("data", "result", "request")
+_ID_NAMES: Final = ("request_id", "requestId", "request-id")
+_ROW_IDS: Final = ("id", "_id")
+
 # The id is opaque: dashed in the documents, 32 hex in a capture (docs/facts/segmind-api.md 2.1).
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{5,127}")
 
@@ -45,6 +58,12 @@ class RemoteState(str, Enum):
     PROCESSING = "PROCESSING"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
+
+
+# "success" and "error" are not among them: an envelope says so of the answer, and nothing of the request.
+_OTHER_WORDS: Final[Mapping[str, RemoteState]] = dict.fromkeys(
+    ("COMPLETE", "SUCCEEDED", "DONE", "FINISHED"), RemoteState.COMPLETED
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,37 +187,85 @@ def seed_from(value: object) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,20}", text) else None
 
 
-def video_url(body: object) -> str | None:
-    """Find the video's address in an answer, in any of the shapes that were seen.
+def state_of(word: object) -> RemoteState | None:
+    """Return the state that a word of the service means; None for one that is not known."""
+    text = word.strip().upper() if isinstance(word, str) else ""
+    return RemoteState.__members__.get(text) or _OTHER_WORDS.get(text)
 
-    Looks into `output` (string, JSON text, list or object), `video` (string or object with `url`) and
-    `video_url`, in this order (docs/facts/segmind-api.md 1.1 and 2.4).
+
+def names_another(fields: Mapping[str, object], request_id: str) -> bool:
+    """Whether an answer or a row names a request other than the one that was asked about.
+
+    Args:
+        fields: Its JSON object; the id may stand in an object inside of it.
+        request_id: What was asked about.
+    """
+    inner = [cast("Mapping[str, object]", one) for name in _ENVELOPES if isinstance(one := fields.get(name), Mapping)]
+    for place in (fields, *inner):
+        if named := _names_in(place, _ID_NAMES):
+            return not any(is_same_id(one, request_id) for one in named)
+    return False
+
+
+def names(fields: Mapping[str, object], request_id: str) -> bool:
+    """Whether a row of a list is called by this id, which may be the row's own name for itself."""
+    return any(is_same_id(one, request_id) for one in _names_in(fields, (*_ID_NAMES, *_ROW_IDS)))
+
+
+def is_same_id(one: str, other: str) -> bool:
+    """Whether two request ids are the same one, with or without dashes."""
+    return _bare(one) == _bare(other)
+
+
+def _bare(request_id: str) -> str:
+    return request_id.strip().replace("-", "").lower()
+
+
+def _names_in(fields: Mapping[str, object], keys: tuple[str, ...]) -> list[str]:
+    named = [value for key in keys if isinstance(value := fields.get(key), (str, int)) and not isinstance(value, bool)]
+    return [text for value in named if (text := str(value).strip())]
+
+
+def video_url(body: object, base: str = "") -> str | None:
+    """Find the video's address in an answer, in any shape (docs/facts/segmind-api.md 1.1 and 2.4).
+
+    Args:
+        body: The JSON value of the answer.
+        base: URL that an address without a host belongs to.
+
+    Returns:
+        Of several the first that ends as a video does, else the first that does not end as a picture, else the first.
     """
     if not isinstance(body, Mapping):
         return None
     answer = cast("Mapping[str, Any]", body)
-    for name in ("output", "video", "video_url"):
-        if url := _url_in(answer.get(name)):
-            return url
-    return None
+    found = [url for name in _PLACES for url in _urls_in(answer.get(name), base)]
+    return min(found, key=_rank, default=None)
 
 
-def _url_in(value: object, depth: int = 0) -> str | None:
-    if depth > 4:
-        return None
+def _rank(url: str) -> int:
+    with suppress(ValueError):
+        ending = PurePosixPath(urlsplit(url).path).suffix.lower()
+        return 2 if ending in _PICTURES else 0 if ending in BY_SUFFIX else 1
+    return 3
+
+
+def _urls_in(value: object, base: str, depth: int = 0) -> Iterator[str]:
+    if depth > _DEEPEST:
+        return
     if isinstance(value, str):
-        text = value.strip()
-        if text[:1] in ("{", "["):
-            try:
-                return _url_in(json.loads(text), depth + 1)
-            except (ValueError, RecursionError):
-                return None
-        return text if text.startswith(("http://", "https://")) else None
-    if isinstance(value, list):
-        found = (_url_in(item, depth + 1) for item in cast("list[object]", value))
-        return next((url for url in found if url), None)
-    if isinstance(value, Mapping):
+        text = value.strip().strip("<>\"'")
+        if text.startswith(("http://", "https://")):
+            yield text
+        elif text.startswith("/") and base:
+            yield urljoin(f"{base}/", text)
+        elif text[:1] in ("{", "["):
+            with suppress(ValueError, RecursionError):
+                yield from _urls_in(json.loads(text), base, depth + 1)
+    elif isinstance(value, list):
+        for item in cast("list[object]", value):
+            yield from _urls_in(item, base, depth + 1)
+    elif isinstance(value, Mapping):
         inner = cast("Mapping[str, Any]", value)
-        found = (_url_in(inner.get(name), depth + 1) for name in ("url", "video", "video_url", "output"))
-        return next((url for url in found if url), None)
-    return None
+        for name in _URL_NAMES:
+            yield from _urls_in(inner.get(name), base, depth + 1)

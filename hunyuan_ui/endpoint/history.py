@@ -22,7 +22,7 @@ from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import HistoryRow, RemoteState
 from hunyuan_ui.endpoint.http import moment
 from hunyuan_ui.endpoint.named_cost import named_cost
-from hunyuan_ui.endpoint.responses import Answer, is_same, plain, raise_unless_success
+from hunyuan_ui.endpoint.responses import Answer, plain, raise_unless_success
 from hunyuan_ui.errors import InvalidRequestError, UnexpectedResponseError, reason
 from hunyuan_ui.request import VideoRequest
 
@@ -64,15 +64,18 @@ def history_row(answer: Answer, request_id: str) -> HistoryRow | None:
 
 
 def _rows_in(value: object, request_id: str, depth: int = 0) -> list[HistoryRow]:
+    """Return the rows of a request at every level; one of several must be called by its id, one alone by no other."""
     if depth > 5:
         return []
     if isinstance(value, list):
-        return [row for item in cast("list[object]", value) for row in _rows_in(item, request_id, depth + 1)]
+        items = cast("list[object]", value)
+        if sum(map(_is_row_like, items)) > 1:
+            items = [item for item in items if contract.names(cast("dict[str, object]", item), request_id)]
+        return [row for item in items for row in _rows_in(item, request_id, depth + 1)]
     if not isinstance(value, dict):
         return []
     fields = cast("dict[str, object]", value)
-    named = fields.get("request_id")
-    if isinstance(named, str) and not is_same(named, request_id):
+    if contract.names_another(fields, request_id) or not _is_ours(fields):
         return []
     below = [row for item in fields.values() for row in _rows_in(item, request_id, depth + 1)]
     return [_row(fields), *below] if _is_row(fields) else below

@@ -15,10 +15,18 @@ import httpx
 
 from hunyuan_ui.endpoint import engines
 from hunyuan_ui.endpoint.calls import CALM, Calls, Timeouts
-from hunyuan_ui.endpoint.contract import Accepted, HistoryRow, RemoteResult, RemoteState, RemoteStatus, is_request_id
+from hunyuan_ui.endpoint.contract import (
+    Accepted,
+    HistoryRow,
+    RemoteResult,
+    RemoteState,
+    RemoteStatus,
+    is_request_id,
+    is_same_id,
+)
 from hunyuan_ui.endpoint.download import Check, FetchLimits, fetch
 from hunyuan_ui.endpoint.http import REDIRECTS, retry_after_s
-from hunyuan_ui.endpoint.responses import Answer, is_same, raise_unless_success
+from hunyuan_ui.endpoint.responses import Answer, raise_unless_success
 from hunyuan_ui.errors import (
     AuthenticationError,
     DownloadError,
@@ -227,7 +235,7 @@ class EngineClient:
                 raise RequestExpiredError("engine_forgot", request_id=request_id)
             raise_unless_success(answer)
             raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail)
-        if not is_same(str(job["id"]), request_id):
+        if not is_same_id(str(job["id"]), request_id):
             raise UnexpectedResponseError("bad_answer", reason=reason("another_request"))
         if engines.state_in(job) is RemoteState.FAILED:
             said = engines.sentence_in(job)

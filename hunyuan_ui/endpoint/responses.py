@@ -78,8 +78,10 @@ class Answer:
 
     @property
     def fields(self) -> Mapping[str, Any] | None:
-        """The body's JSON object, or None if it is anything else."""
+        """The body's JSON object, also one that stands alone in a list; None if it is anything else."""
         value = self.value
+        if isinstance(value, list) and len(cast("list[object]", value)) == 1:
+            value = cast("list[object]", value)[0]
         return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None
 
     @property
@@ -147,6 +149,9 @@ def post_error(answer: Answer) -> EndpointError:
         return RateLimitError(retry_after_s(answer.headers))
     if status in REDIRECTS and answer.elapsed_s <= _REDIRECT_IS_PROMPT_S:
         return EndpointStatusError("service_moved", status=status)
+    if status in (409, 500) and contract.is_request_id((answer.fields or {}).get("request_id")):
+        # The service itself names a request: it may have been taken, and asking about it is free.
+        return OutcomeUnknownError("gateway_failed", status=status, **_traces(answer))
     if status == 500 and _has_envelope(answer):
         return EndpointStatusError("service_failed", detail=detail)
     # A gateway that gave up waiting says nothing about the job behind it.
@@ -212,13 +217,17 @@ def remote_status(answer: Answer, request_id: str) -> RemoteStatus:
     word = fields.get("status")
     if not isinstance(word, str):
         raise UnexpectedResponseError("bad_answer", reason=reason("no_status"))
-    known = word.upper() in RemoteState.__members__
-    state = RemoteState(word.upper()) if known else RemoteState.PROCESSING
-    return RemoteStatus(state, answer.metrics, word if known else answer.plain(word)[:40])
+    state = contract.state_of(word)
+    return RemoteStatus(state or RemoteState.PROCESSING, answer.metrics, word if state else answer.plain(word)[:40])
 
 
-def remote_result(answer: Answer, request_id: str) -> RemoteResult:
+def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResult:
     """Return a finished request's video address.
+
+    Args:
+        answer: To the question for the result.
+        request_id: Whose result was asked for.
+        base: URL that an address without a host belongs to.
 
     Raises:
         JobFailedError: It failed there.
@@ -226,9 +235,11 @@ def remote_result(answer: Answer, request_id: str) -> RemoteResult:
         EndpointError: Not known any more, or refused.
     """
     fields = _request_fields(answer, request_id)
-    if str(fields.get("status", "COMPLETED")).upper() != RemoteState.COMPLETED.value:
+    url, state = contract.video_url(fields, base), contract.state_of(fields.get("status"))
+    # An address says more than a word that nobody knows.
+    is_known = state is not None or (url is None and "status" in fields)
+    if is_known and state is not RemoteState.COMPLETED:
         raise UnexpectedResponseError("bad_answer", reason=reason("not_finished"))
-    url = contract.video_url(fields)
     if url is None:
         raise UnexpectedResponseError("no_video_in_result", request_id=request_id, **_cost(answer))
     return RemoteResult(url, answer.metrics, contract.seed_from(fields.get("seed")))
@@ -256,8 +267,7 @@ def _request_fields(answer: Answer, request_id: str) -> Mapping[str, Any]:
     if answer.status == 404 and not answer.is_html:
         raise RequestExpiredError("request_expired", request_id=request_id, **_cost(answer))
     fields = (answer.fields or {}) if answer.status == 422 else _fields_of_get(answer)
-    named = fields.get("request_id")
-    if isinstance(named, str) and not is_same(named, request_id):
+    if contract.names_another(fields, request_id):
         raise UnexpectedResponseError("bad_answer", reason=reason("another_request"))
     if _says_failed(fields):
         if _sentence_in(fields) is None:
@@ -274,7 +284,7 @@ def _cost(answer: Answer) -> dict[str, float]:
 def _says_failed(fields: Mapping[str, Any]) -> bool:
     # 422 on these paths means only "ran and failed", so there an error without a status says so too.
     word = fields.get("status", RemoteState.FAILED.value if isinstance(fields.get("error"), str) else None)
-    return isinstance(word, str) and word.upper() == RemoteState.FAILED.value
+    return contract.state_of(word) is RemoteState.FAILED
 
 
 def _fields_of_get(answer: Answer) -> Mapping[str, Any]:
@@ -298,11 +308,6 @@ def raise_unless_success(answer: Answer) -> None:
         error = UnexpectedResponseError("bad_answer", reason=why)
     error.facts.update(_cost(answer))
     raise error
-
-
-def is_same(one: str, other: str) -> bool:
-    """Whether two request ids are the same one, with or without dashes."""
-    return one.replace("-", "").lower() == other.replace("-", "").lower()
 
 
 # --- words of the service

@@ -135,7 +135,7 @@ class EndpointClient:
             EndpointError: Not reachable, refused, or answered with something else; ask again.
         """
         answer = await self._get(self._base + contract.result_path(_checked(request_id)), key)
-        return responses.remote_result(answer, request_id)
+        return responses.remote_result(answer, request_id, self._base)
 
     @asynccontextmanager
     async def generate(self, request: VideoRequest, key: str) -> AsyncGenerator[BlockingAnswer, None]:
@@ -151,7 +151,7 @@ class EndpointClient:
         reply = await self._calls.post(url, _key_header(key), key, deadline, json=body)
         try:
             async with aclosing(body_of(reply.response)) as chunks:
-                yield await _blocking_answer(reply, chunks)
+                yield await _blocking_answer(reply, chunks, self._base)
         finally:
             await reply.response.aclose()
 
@@ -206,7 +206,7 @@ class EndpointClient:
         return await self._calls.get(url, _key_header(key), key, limit=limit)
 
 
-async def _blocking_answer(reply: Reply, chunks: AsyncGenerator[bytes, None]) -> BlockingAnswer:
+async def _blocking_answer(reply: Reply, chunks: AsyncGenerator[bytes, None], base: str) -> BlockingAnswer:
     response, start, problem = reply.response, b"", None
     if response.is_success:
         # The content type decides nothing: empty and HTML bodies came as video/mp4 (docs/facts/segmind-api.md 1.1).
@@ -216,7 +216,7 @@ async def _blocking_answer(reply: Reply, chunks: AsyncGenerator[bytes, None]) ->
     answer = await reply.read(chunks, start)
     if not answer.is_success:
         raise responses.post_error(answer)
-    url = contract.video_url(answer.fields)
+    url = contract.video_url(answer.fields, base)
     if url is None:
         raise responses.unreadable(answer)
     return _described(response, url, fields=answer.fields)

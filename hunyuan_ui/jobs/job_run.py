@@ -93,8 +93,6 @@ class JobRun:
         """Mark a job as unknown whose POST was sent and whose response is lost."""
         await self._commit(self._services.ledger.mark_unknown, self._job.id, problem, cost_usd=cost_usd)
 
-    # sending
-
     async def _send(self) -> None:
         key = self._key()
         self._services.folder.check_room()
@@ -245,7 +243,11 @@ class JobRun:
             return
         self._was_completed = True
         self._live.show(Phase.RENDERING)
-        result = await self._service.client.result(request_id, key)
+        try:
+            result = await self._service.client.result(request_id, key)
+        except EndpointError:
+            await self._name_cost(status.metrics.cost)  # a restart would forget it
+            raise
         # Either response may name the cost.
         cost = result.metrics.cost if result.metrics.cost is not None else status.metrics.cost
         await self._settle(replace(result.metrics, cost=cost), result.url, request_id)
@@ -428,8 +430,6 @@ class JobRun:
         elif problem.code not in ("request_expired", "no_video_in_result", "link_refused", "engine_forgot"):
             problem = JobProblem.from_code("video_lost", request_id=request_id)
         await self._commit(self._services.ledger.mark_lost, self._job.id, problem, **self._worked(error))
-
-    # internal
 
     async def _commit(self, change: Callable[..., Job], *args: Any, **values: Any) -> None:
         """Commit a transition that must not be lost; retry for as long as the ledger cannot be written."""

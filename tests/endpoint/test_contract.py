@@ -31,10 +31,56 @@ def response(name: str) -> Any:
         {"video_url": URL},
         {"output": "ok", "video": {"url": URL}},
         {"output": None, "video_url": f" {URL} "},
+        {"output": f'"{URL}"'},
+        {"output": f"<{URL}>"},
+        {"output": {"file": {"url": URL}}},
+        {"output": {"uri": URL}},
+        {"output": {"videos": [{"url": URL}]}},
+        {"video_urls": [URL]},
+        {"data": {"output": URL}},
+        {"output": ["https://images.segmind.com/generations/0001.jpg?x=1", f"{URL}"]},
+        {"output": [{"type": "image", "url": "https://x.test/a.webp"}, {"type": "video", "url": URL}]},
+        {"output": {"url": "https://x.test/preview.gif", "video_url": URL}},
+        {"output": "/generations/0001.mp4"},
+        {"output": "//images.segmind.com/generations/0001.mp4"},
     ],
 )
 def test_the_video_is_found_in_every_shape_that_was_seen(body: dict[str, Any]) -> None:
-    assert contract.video_url(body) == URL
+    assert contract.video_url(body, "https://images.segmind.com") == URL
+
+
+def test_a_place_without_a_host_is_no_address_by_itself() -> None:
+    assert contract.video_url({"output": "/generations/0001.mp4"}) is None
+    assert contract.video_url({"output": "/x/1.mp4"}, "https://x.test/app") == "https://x.test/x/1.mp4"
+    assert contract.video_url({"output": "https://[", "video": "https://x.test/1"}) == "https://x.test/1"
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_another"),
+    [
+        ({}, False),
+        ({"request_id": "ABC-123"}, False),
+        ({"requestId": "abc124"}, True),
+        ({"request_id": 7}, True),
+        ({"data": {"request_id": "abc124"}}, True),
+        ({"request_id": "abc123", "data": {"request_id": "abc124"}}, False),
+        ({"id": "abc124"}, False),
+        ({"request_id": None}, False),
+        ({"request_id": True}, False),
+    ],
+)
+def test_an_answer_may_name_another_request(fields: dict[str, Any], is_another: bool) -> None:
+    assert contract.names_another(fields, "abc123") is is_another
+
+
+@pytest.mark.parametrize("word", ["COMPLETED", " completed ", "Succeeded", "done", "FINISHED"])
+def test_words_for_the_end_are_known(word: str) -> None:
+    assert contract.state_of(word) is contract.RemoteState.COMPLETED
+
+
+@pytest.mark.parametrize("word", ["success", "error", "ok", "", None, 7, "CONSTRUCTING"])
+def test_a_word_of_an_envelope_says_nothing_of_the_request(word: object) -> None:
+    assert contract.state_of(word) is None
 
 
 @pytest.mark.parametrize(

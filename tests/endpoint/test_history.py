@@ -39,6 +39,29 @@ def row_in(body: object, status: int = 200) -> HistoryRow | None:
     return history_row(Answer(status, {}, data), ID)
 
 
+BARE = {key: value for key, value in ROW.items() if key != "request_id"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {**BARE, "requestId": "0" * 32}},
+        {"data": [{**BARE, "request_id": 7}]},
+        {"data": [BARE, {**BARE, "generation_url": "https://x.test/other.mp4"}]},
+        {"data": [{**BARE, "id": "0" * 32}, {**BARE, "_id": "1" * 32}]},
+        {"data": {**BARE, "model_name": "flux-1"}},
+    ],
+)
+def test_a_row_of_another_request_is_none_of_this_one(body: Any) -> None:
+    assert row_in(body) is None
+
+
+@pytest.mark.parametrize("name", ["request_id", "requestId", "id", "_id"])
+def test_of_several_rows_the_one_that_is_called_so_is_taken(name: str) -> None:
+    other = {**BARE, "generation_url": "https://x.test/other.mp4"}
+    assert row_in({"data": [{**other, name: "0" * 32}, {**BARE, name: ID}, other]}) == FOUND
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -260,6 +260,51 @@ class _Recorder(Wire):
         self.sent += data
 
 
+@pytest.mark.parametrize("status", [409, 500])
+@pytest.mark.parametrize("is_known", [True, False])
+@ON_BOTH
+async def test_a_refusal_that_names_a_request_is_asked_about(
+    rig: Rig, service: PaidService, is_known: bool, status: int
+) -> None:
+    def act(wire: Any, received: Any) -> None:
+        recorder = _Recorder(wire.socket, wire.stopped)
+        service.behave(received).act(recorder, received)
+        request_id = json.loads(recorder.sent.partition(b"\r\n\r\n")[2])["request_id"]
+        body = {"error": "duplicate", "request_id": request_id if is_known else "c" * 32}
+        answer(status, body).act(wire, received)
+
+    service.on("POST", SUBMIT_V2, [Reply(act)])
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+        assert job.status is (JobStatus.DONE if is_known else JobStatus.UNKNOWN)
+
+
+@ON_BOTH
+async def test_a_cost_that_a_status_named_outlives_a_restart(rig: Rig, service: PaidService) -> None:
+    service.on("GET", RESULT, answer(503, {"error": "x"}))
+    service.on("GET", STATUS, answer(200, {"status": "COMPLETED", "metrics": {"cost": COST_USD}}))
+    service.on("GET", HISTORY, answer(503, {"error": "x"}))
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        await until(lambda: bool(seen(runner, job_id, OWNER).job.cost_microusd))
+    service.on("GET", STATUS, FAILED)
+    service.on("GET", HISTORY, NOT_FOUND)
+    async with Rig(rig.folder, rig.origin, url=rig.url).running() as runner:
+        job = await ended(runner, job_id)
+    assert (job.status, job.counted_microusd) == (JobStatus.LOST, round(COST_USD * MICRO))
+
+
+@pytest.mark.parametrize("word", ["success", "OK", "Succeeded", " completed "])
+async def test_an_address_says_more_than_a_word(rig: Rig, service: PaidService, word: str) -> None:
+    link = f"{service.origin}/files/same.mp4"
+    service.on("GET", RESULT, answer(200, [{"status": word, "output": link, "metrics": {"cost": COST_USD}}]))
+    service.on("GET", STATUS, answer(200, {"status": "COMPLETED "}))
+    service.on("GET", FILE, answer(200, video_of("any")))
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, job.cost_microusd) == (JobStatus.DONE, round(COST_USD * MICRO))
+
+
 @ON_BOTH
 async def test_an_id_of_a_gateways_own_leaves_the_outcome_unknown(rig: Rig, service: PaidService) -> None:
     service.on("POST", SUBMIT_V2, [Reply(html(504, headers={REQUEST_ID_HEADER: "gateway-0001"}).act, bills=True)])
