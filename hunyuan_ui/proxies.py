@@ -1,6 +1,6 @@
-"""Proxies: through which proxy of the environment a host is reached, by the names that other programs read as well.
+"""Proxies on the way out: through which one a host is reached, by the variables that other programs read.
 
-Source: docs/facts/faults-and-security.md 9.
+Those that stand before the page are judged by `ui/origins.py`. Source: docs/facts/faults-and-security.md 9.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Endings: when a sent job is believed to have ended without a video. One response is never enough.
 
 Each kind of ending needs several responses in a row and elapsed monotonic time. JobRun then decides between failed and
-lost (docs/architecture.md 3 and 4).
+lost (docs/architecture.md 3 and 4). A POST without an answer is no ending: `JobRun` makes it unknown, `recovery` does
+at a start, and `SharedLedger` for a dead process.
 """
 
 from __future__ import annotations

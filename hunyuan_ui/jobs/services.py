@@ -153,9 +153,8 @@ def build_services(
         now: Replaces the machine's clock, UTC seconds, for tests.
 
     Raises:
-        SettingsError: The database or the bucket cannot be used.
+        SettingsError: The database or the bucket cannot be used, or an address for notices is none.
         StorageError: The ledger exists and cannot be opened, not even for reading.
-        SettingsError: A notice cannot be sent to one of the addresses.
     """
     notices = Notices(settings.notify.reveal() if settings.notify else "")
     folder = folder or DataFolder(settings.data_dir, is_shared=settings.database_url is not None)

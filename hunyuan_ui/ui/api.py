@@ -102,7 +102,7 @@ class Places:
 
 
 class ApiCalls:
-    """The functions behind the API.
+    """The functions behind the API; agents read the docstrings of its methods as descriptions of tools.
 
     Args:
         runner: The door to everything.

@@ -71,7 +71,7 @@ SUBMIT_MANY: Final = inspect.Signature(
 
 
 class BatchCalls:
-    """The functions behind the API.
+    """The functions behind the API for lists; agents read the docstrings of its methods as descriptions of tools.
 
     Args:
         runner: The door to everything.

@@ -16,9 +16,9 @@ import gradio as gr
 
 from hunyuan_ui.prompt_help import presets
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
+from hunyuan_ui.ui.control_labels import label
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.prompt_panel import build_coach
-from hunyuan_ui.ui.text import label
 from hunyuan_ui.ui.variations import COUNTS, count_in
 from hunyuan_ui.words import words
 

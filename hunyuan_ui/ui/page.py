@@ -13,16 +13,15 @@ from hunyuan_ui.own_names import in_address
 from hunyuan_ui.prompt_help.examples import SIGHTS
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import declare_api
+from hunyuan_ui.ui.control_labels import label, translations
 from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.form import PRICED, RequestForm, build_request_form
 from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, MOST_WAITING, LightBlocks, drawing_files, player_files
 from hunyuan_ui.ui.html_part import WEB, part
 from hunyuan_ui.ui.owner import OWNER_EVENTS, OwnerEvents, build_owner
 from hunyuan_ui.ui.payment import build_pay
-from hunyuan_ui.ui.request_filter import MOST_FILE_BYTES
 from hunyuan_ui.ui.served_head import serve_own_head
 from hunyuan_ui.ui.shared_answers import share_answers
-from hunyuan_ui.ui.text import label, translations
 from hunyuan_ui.ui.theme import build_theme
 from hunyuan_ui.ui.views import Gallery, build_gallery, head_of
 from hunyuan_ui.ui.visitor import page_event
@@ -35,6 +34,7 @@ QUIET: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "h
 LOCAL: Final[dict[str, Any]] = {"fn": None, "api_visibility": "private"}
 
 # Characters of a click: so long a prompt, pasted by mistake, is still refused by its own sentence.
+MOST_FILE_BYTES: Final = 64 * 1024 * 1024  # of an upload: the filter shuts them all, and Gradio wants a bound too
 MOST_SENT: Final = 50_000
 
 

@@ -26,9 +26,7 @@ from hunyuan_ui.ui.call_values import BadCallError, CallRules
 from hunyuan_ui.words import Words, words, words_for
 
 MOST_BYTES: Final = 64 * 1024  # the longest prompts, every character escaped, are half of it
-# A video dropped for its settings; one made here has a tenth of it. Gradio is told too, although its uploads are shut.
 MOST_LIST_BYTES: Final = 2 * 1024 * 1024 + MOST_BYTES  # the longest list, every second character escaped
-MOST_FILE_BYTES: Final = 64 * 1024 * 1024
 
 _READ: Final = frozenset({"GET", "HEAD"})
 _POST: Final = frozenset({"POST"})

@@ -68,7 +68,10 @@ def headers_of(request: gr.Request | None) -> Mapping[str, str]:
 
 
 def address_of(request: gr.Request | None) -> str:
-    """Return where a call came from, as the server sees it; empty where there is no call behind the event."""
+    """Return where a call came from; empty where there is no call behind the event.
+
+    Behind a proxy that `FORWARDED_ALLOW_IPS` names, uvicorn has put in what the proxy's header says.
+    """
     client: Any = getattr(request, "client", None)
     return "" if client is None else str(client.host)
 
