@@ -30,7 +30,7 @@ from hunyuan_ui.errors import (
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.ledger import count_jobs, count_jobs_at, needs_review, was_moved
-from hunyuan_ui.library import count_videos_at
+from hunyuan_ui.library import FOLDER_NAME, count_videos_at
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import DEFAULT_BASE_URL, Settings
 from hunyuan_ui.words import words
@@ -244,6 +244,9 @@ def _folder_row(folder: DataFolder) -> Finding:
         return _row("data_folder", State.AS_EXPECTED, "folder_in_use", folder=folder.path)
     if folder.problem is not None:
         return _told("data_folder", folder.problem)
+    folder.also_needs(folder.path / FOLDER_NAME)
+    if folder.also_problem is not None:
+        return _told("data_folder", folder.also_problem)
     return _row("data_folder", State.AS_EXPECTED, "folder", folder=folder.path)
 
 

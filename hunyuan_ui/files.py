@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,6 +38,8 @@ class DataFolder:
         self._files: dict[str, tuple[int, int]] = {}
         self.min_free_bytes = min_free_bytes
         self._lock: IO[str] | None = None
+        self._also: Path | None = None
+        self.also_problem: StorageError | None = None  # why what was paid for cannot be put in `also`, when last tried
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._take()
@@ -50,6 +53,20 @@ class DataFolder:
         for name in names:
             with suppress(OSError):
                 self._note(name, (self.path / name).stat())
+
+    def also_needs(self, path: Path) -> None:
+        """Spend only while files can be put in this folder as well, which may be a link to another disk."""
+        self._also = path
+        if self.can_write:
+            with suppress(StorageError):
+                self._check_also()
+
+    def look_at_also(self) -> StorageError | None:
+        """Return why the other folder takes no files; one that is there and took the last is not written to."""
+        if self._also is not None and (self.also_problem is not None or not self._also.is_dir()):
+            with suppress(StorageError):
+                self._check_also()
+        return self.also_problem
 
     @property
     def astray(self) -> frozenset[str]:
@@ -72,8 +89,8 @@ class DataFolder:
         """Refuse to spend when the folder cannot hold what would come back.
 
         Raises:
-            StorageError: Another process holds the folder, another one lies in its place, or it is read-only or
-                nearly full.
+            StorageError: Another process holds the folder, another one lies in its place, or it or the other folder
+                that is needed is read-only or nearly full.
         """
         if (problem := self.problem) is not None:
             # Raised again and again, it would otherwise collect every traceback it ever had.
@@ -85,6 +102,7 @@ class DataFolder:
             self._keep_ballast()
         except OSError as error:
             raise _disk_full(free=0) if is_disk_full(error) else StorageError("disk_read_only") from None
+        self._check_also()
 
     def refuse(self, error: StorageError) -> None:
         """Be for viewing only, for this reason; a full disk has many faces, so it is looked for first."""
@@ -124,6 +142,24 @@ class DataFolder:
             # A full disk is a passing trouble that check_room names; the rest is not.
             if not is_disk_full(error):
                 raise
+
+    def _check_also(self) -> None:
+        path, self.also_problem = self._also, None
+        if path is None:
+            return
+        try:
+            path.mkdir(exist_ok=True)
+            # Being listed and being writable say little of a link, a full disk or one that became read-only.
+            with tempfile.TemporaryFile(dir=path) as probe:
+                probe.write(b"\0")
+            free = shutil.disk_usage(path).free
+        except OSError as error:
+            if is_disk_full(error):
+                raise _disk_full(free=0) from None
+            self.also_problem = StorageError("videos_not_writable", folder=path.name)
+            raise self.also_problem from None
+        if free < self.min_free_bytes:
+            raise _disk_full(free)
 
     def _note(self, name: str, found: os.stat_result) -> None:
         if found.st_ino:  # some file systems give their files no numbers

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,85 @@ def test_why_a_folder_was_refused_at_the_start_stays_the_reason(used: DataFolder
     used.refuse(StorageError("ledger_busy"))
     without_the_file(used.path)
     assert code_of(used) == "ledger_busy"
+
+
+# the folder of finished videos
+
+
+def leads_away(videos: Path) -> None:
+    videos.symlink_to(videos.parent / "a disk that is not there")
+
+
+def leads_round(videos: Path) -> None:
+    videos.symlink_to(videos)
+
+
+def is_a_file(videos: Path) -> None:
+    videos.write_text("x")
+
+
+def leads_where_nobody_may_write(videos: Path) -> None:
+    videos.symlink_to("/proc" if sys.platform == "linux" else "/dev/fd")
+
+
+UNUSABLE = [leads_away, leads_round, is_a_file, leads_where_nobody_may_write]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+@pytest.mark.parametrize("spoil", UNUSABLE)
+def test_nothing_is_spent_while_the_other_folder_takes_no_file(
+    folder: DataFolder, spoil: Callable[[Path], None]
+) -> None:
+    videos = folder.path / "videos"
+    spoil(videos)
+    folder.also_needs(videos)
+    assert folder.also_problem is not None
+    assert code_of(folder) == "videos_not_writable"
+    assert folder.can_write  # the ledger can go on with what was sent
+    videos.unlink()
+    assert folder.look_at_also() is None
+    assert code_of(folder) is None
+    assert list(videos.iterdir()) == []
+
+
+def test_another_folder_that_is_gone_is_made_again_and_one_that_was_spoiled_is_seen(folder: DataFolder) -> None:
+    videos = folder.path / "videos"
+    folder.also_needs(videos)
+    assert code_of(folder) is None
+    videos.rmdir()
+    assert folder.look_at_also() is None
+    assert videos.is_dir()
+    videos.rmdir()
+    is_a_file(videos)
+    refusal = folder.look_at_also()
+    assert refusal is not None
+    assert refusal.code == "videos_not_writable"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.ENOSPC, "disk_full"), (errno.EDQUOT, "disk_full"), (errno.EIO, "videos_not_writable")]
+)
+def test_a_write_into_the_other_folder_that_fails_says_why(
+    folder: DataFolder, monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    folder.also_needs(folder.path / "videos")
+    monkeypatch.setattr(tempfile, "TemporaryFile", fail_with(number))
+    assert code_of(folder) == code
+    monkeypatch.undo()
+    assert code_of(folder) is None
+
+
+def test_the_other_folder_may_be_on_a_disk_of_its_own_that_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = DataFolder(tmp_path / "data", min_free_bytes=1024)
+    real = shutil.disk_usage
+    folder.also_needs(folder.path / "videos")
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: real(path)._replace(free=100) if Path(path).name == "videos" else real(path)
+    )
+    assert code_of(folder) == "disk_full"
+    folder.close()
 
 
 # room

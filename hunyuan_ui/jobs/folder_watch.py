@@ -17,6 +17,8 @@ from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import FILE_NAME
 
 LOOK_EVERY_S: Final = 5.0  # at the latest
+# What keeps every queued job back until it is over.
+HOLDS: Final = ("folder_replaced", "database_away", "videos_not_writable")
 
 
 class FolderWatch:
@@ -40,7 +42,7 @@ class FolderWatch:
         self._copy: Path | None = None
 
     async def look(self) -> JobProblem | None:
-        """Return why nothing may be sent: folder, ledger or lock are not those in use any more, or out of reach."""
+        """Return why nothing may be sent: folder, ledger or lock are not those in use, or are out of reach."""
         astray = self._services.folder.astray
         if astray != self._astray:
             self._astray = astray
@@ -50,6 +52,8 @@ class FolderWatch:
             await self._save()
         if astray:
             return JobProblem.from_code("folder_replaced")
+        if (refusal := self._services.folder.look_at_also()) is not None:
+            return JobProblem.of(refusal)
         return await self._database_problem()
 
     async def _database_problem(self) -> JobProblem | None:

@@ -17,7 +17,7 @@ from hunyuan_ui.errors import EndpointError, StorageError
 from hunyuan_ui.files import LOCK_NAME
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.at_engine import wants_key
-from hunyuan_ui.jobs.folder_watch import LOOK_EVERY_S, FolderWatch
+from hunyuan_ui.jobs.folder_watch import HOLDS, LOOK_EVERY_S, FolderWatch
 from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.jobs.polling import WARMING, LiveJob, backoff_s
 from hunyuan_ui.jobs.services import NeedsKeyError, Services
@@ -173,7 +173,7 @@ class Dispatcher:
         for live in self.waiting():
             if trouble is not None:
                 live.phase, live.note = Phase.PAUSED, trouble
-            elif live.note is not None and live.note.code in ("folder_replaced", "database_away"):
+            elif live.note is not None and live.note.code in HOLDS:
                 live.phase, live.note = Phase.WAITING, None
         return trouble is not None
 

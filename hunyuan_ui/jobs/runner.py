@@ -308,13 +308,15 @@ class JobRunner:
     @property
     def is_healthy(self) -> bool:
         """Whether jobs are accepted and will be sent."""
-        is_usable = self._services.folder.can_write and self._services.ledger.problem is None
+        folder = self._services.folder
+        is_usable = folder.can_write and folder.also_problem is None and self._services.ledger.problem is None
         return self._is_open and self._dispatcher.is_alive and is_usable
 
     @property
     def problem(self) -> JobProblem | None:
         """Why nothing may be spent now; None if it may."""
-        if (refusal := self._services.folder.problem or self._services.ledger.problem) is not None:
+        folder, ledger = self._services.folder, self._services.ledger
+        if (refusal := folder.problem or folder.also_problem or ledger.problem) is not None:
             return JobProblem.of(refusal)
         if needs_review(self._services.folder.path) and not self.settings.is_preview:
             return JobProblem.from_code("ledger_damaged")

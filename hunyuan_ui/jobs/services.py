@@ -218,6 +218,7 @@ def _open(settings: Settings, folder: DataFolder, now: Callable[[], float]) -> t
         ledger = _open_file(folder, now) if url is None else _open_server(process, settings, folder, now)
         opened.callback(ledger.close)
         library.prepare(ledger.ids)
+        folder.also_needs(library.folder)
         opened.pop_all()  # all went well, so that all stays open
     return library, ledger
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hunyuan_ui.library.copying import VideosCopy
 
 VIDEOS_URL: Final = "HUNYUAN_UI_VIDEOS_URL"
+FOLDER_NAME: Final = "videos"  # in the data folder
 
 
 def open_library(folder: Path, url: str | None, process: str = "") -> VideoLibrary:
@@ -27,7 +28,7 @@ def open_library(folder: Path, url: str | None, process: str = "") -> VideoLibra
     Raises:
         SettingsError: The package for buckets is not installed, or the address cannot be used.
     """
-    videos = folder / "videos"
+    videos = folder / FOLDER_NAME
     if url is None:
         return VideoLibrary(videos, process)
     with _package():
@@ -62,4 +63,4 @@ def _package() -> Generator[None]:
         raise SettingsError(VIDEOS_URL, "bucket_package") from None
 
 
-__all__ = ["VIDEOS_URL", "count_videos_at", "open_copy", "open_library"]
+__all__ = ["FOLDER_NAME", "VIDEOS_URL", "count_videos_at", "open_copy", "open_library"]

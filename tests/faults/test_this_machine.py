@@ -6,7 +6,7 @@ import asyncio
 import io
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.errors import AccessError, StorageError
 from hunyuan_ui.job import JobStatus, Phase, new_id
+from hunyuan_ui.jobs import queue
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.ledger import sqlite
 from tests.faults import oracle
@@ -80,6 +81,51 @@ async def test_row44_a_full_disk_keeps_the_paid_video_waiting(rig: Rig, service:
         assert (await runner.view(job_id, OWNER)).job.is_active
         disk.heal()
         assert (await ended(runner, job_id)).status is JobStatus.DONE
+        await next_job_works(runner)
+    oracle.check(rig.folder, service)
+
+
+def to_a_missing_disk(videos: Path) -> None:
+    videos.symlink_to(videos.parent / "away" / "videos")
+
+
+def to_a_file(videos: Path) -> None:
+    videos.write_text("x")
+
+
+@pytest.mark.parametrize("spoil", [to_a_missing_disk, to_a_file])
+@pytest.mark.parametrize("when", ["before the start", "while it runs", "while one waits"])
+async def test_row46_a_folder_of_videos_that_takes_none_refuses_to_spend_until_it_does(
+    rig: Rig, service: PaidService, spoil: Callable[[Path], None], when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.01)
+    rig.settings = {"concurrency": 1}
+    videos = rig.folder / "videos"
+    rig.folder.mkdir()
+    if when == "before the start":
+        spoil(videos)
+    async with rig.running() as runner:
+        waiting: list[str] = []
+        if when == "while one waits":
+            service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
+            waiting = [await click(runner), await click(runner)]
+            await until(lambda: seen(runner, waiting[0], OWNER).job.request_id)
+        if when != "before the start":
+            videos.rmdir()
+            spoil(videos)
+        posts = len(service.bill)
+        with pytest.raises(StorageError, match="videos_not_writable"):
+            await click(runner)
+        assert not runner.is_healthy
+        if waiting:
+            service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+            await until(lambda: (note := seen(runner, waiting[1], OWNER).note) and note.code == "videos_not_writable")
+            assert seen(runner, waiting[0], OWNER).job.is_active
+        assert len(service.bill) == posts
+        videos.unlink()
+        for job_id in waiting:
+            assert (await ended(runner, job_id)).status is JobStatus.DONE
+        await until(lambda: runner.is_healthy)
         await next_job_works(runner)
     oracle.check(rig.folder, service)
 
