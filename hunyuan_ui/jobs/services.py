@@ -250,6 +250,8 @@ def _open_file(folder: DataFolder, now: Callable[[], float]) -> Ledger:
         opened = _open_once_more(folder, error)
     if opened.set_aside is not None:
         log.trouble("ledger.set_aside", file=opened.set_aside.name)
+    if opened.is_older:
+        log.trouble("ledger.older")
     folder.watch(FILE_NAME, LOG_NAME)
     return Ledger(opened.database, now=now)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from hunyuan_ui.errors import StorageError
+from hunyuan_ui.ledger.last_sent import LastSent
 
 Values: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
@@ -53,6 +54,11 @@ class Database(Protocol):
     @property
     def problem(self) -> StorageError | None:
         """Why the database cannot be asked just now; None if the last try went well."""
+        ...
+
+    @property
+    def last_sent(self) -> LastSent | None:
+        """What tells that an older copy was put in its place; None where its server keeps it."""
         ...
 
     def transaction(self, name: str, /) -> AbstractContextManager[Connection]:

@@ -74,7 +74,7 @@ class Ledger(LedgerStore):
             if key_mark:
                 counted = replace(counted, waiting_on_key=self._waiting_on(key_mark))
             check(job, counted)
-            stamp = self._stamp()
+            stamp = self._changed_at = self._stamp()
             stored = replace(job, created_at=stamp, updated_at=stamp)
             row = {**to_row(stored), **self._own}
             if list_id is not None:
@@ -410,19 +410,17 @@ class Ledger(LedgerStore):
         """Return the job that is stored under a new one's id, and the totals that the new one is checked against."""
         now = self.now()
         known, newest, counted = before_adding(self._connection, job.id, job.visitor, now)
-        self._clock.hold(newest)
+        self._see(newest)
         if newest > now:  # of a process whose clock is ahead of this one's: it may be another day already
             known, _, counted = before_adding(self._connection, job.id, job.visitor, self.now())
         return known, counted
 
     def _row(self, job_id: str) -> Sequence[Any] | None:
         """Return a job's values of `SELECTED`, inside a transaction."""
-        found = self._connection.execute(_ROW, (job_id,)).fetchone()
-        if found is None:
-            return None
-        *row, newest = found
-        self._clock.hold(newest)
-        return row
+        run = self._connection.execute
+        *row, newest = run(_ROW, (job_id,)).fetchone() or run(NEWEST).fetchone()
+        self._see(newest)
+        return row or None
 
     def _find(self, job_id: str) -> Job | None:
         return None if (row := self._row(job_id)) is None else to_job(row)
@@ -478,6 +476,7 @@ class Ledger(LedgerStore):
             told = columns(to_job(row)) if callable(columns) else columns
             values = {"status": to.value, "updated_at": self._stamp(), **told}
             is_changed = self._set(job_id, values, and_where=f"AND status IN ('{places}') {and_where}")
+            self._changed_at = self._stored_at if is_changed else 0.0
         return to_job([values.get(name, old) for name, old in zip(COLUMNS, row, strict=True)]) if is_changed else None
 
     def _set(self, job_id: str, values: Mapping[str, Any], *, and_where: str = "") -> bool:

@@ -89,6 +89,7 @@ class PostgresDatabase:
     """
 
     can_be_away = True
+    last_sent = None
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo

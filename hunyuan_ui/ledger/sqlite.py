@@ -13,8 +13,10 @@ from typing import Final, NamedTuple
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobProblem
+from hunyuan_ui.ledger.last_sent import LastSent
 from hunyuan_ui.ledger.schema import (
     MIGRATIONS,
+    NEWEST,
     SELECTED,
     as_storage_error,
     migrate,
@@ -31,7 +33,7 @@ BUSY_TIMEOUT_S: Final = 5.0
 _PATIENCE_MS: Final = 100  # with a reader, before the log is truncated at a later commit
 _OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables
 _REVIEW: Final = "ledger.review"  # exists until the owner has confirmed the budget after damage
-# A job that was queued when the backup was made may have been sent since; a preview costs nothing.
+# A job that was queued when a copy was made may have been sent since; a preview costs nothing.
 _MAY_HAVE_BEEN_SENT: Final = (
     "UPDATE jobs SET status = 'unknown', problem = ?, ended_at = updated_at"
     " WHERE status IN ('queued', 'submitting') AND payer <> 'nobody'"
@@ -44,10 +46,17 @@ class SqliteDatabase:
     Args:
         connection: Checked, with its pragmas set.
         reader: So that no read waits for a write; None reads through `connection`.
+        last_sent: Of the folder, where this process may write.
     """
 
-    def __init__(self, connection: sqlite3.Connection, reader: sqlite3.Connection | None = None) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        reader: sqlite3.Connection | None = None,
+        last_sent: LastSent | None = None,
+    ) -> None:
         self.connection = connection
+        self.last_sent = last_sent
         self.reader = reader or connection
         self._must_truncate = False  # deleted prompts are still in the write-ahead log
         self._lock = threading.RLock()
@@ -111,6 +120,23 @@ class SqliteDatabase:
             self.reader.close()
             self.connection.close()
 
+    def distrust_if_older(self, folder: Path) -> bool:
+        """Let nothing be sent again from a copy that was put in the ledger's place; return whether it is one.
+
+        What waits in it becomes unknown, and the owner must confirm the budget, as after damage.
+        """
+        newest = float(self.connection.execute(NEWEST).fetchone()[0])
+        if self.last_sent is None or not self.last_sent.is_ahead_of(newest):
+            return False
+        try:
+            (folder / _REVIEW).write_text("older\n", encoding="utf-8")
+        except OSError as error:
+            raise StorageError("disk_read_only") from error
+        with self.transaction("older"):
+            _distrust(self.connection)
+        self.last_sent.set_back(newest)  # last: a stop before this is as if nothing had been done
+        return True
+
     def _roll_back(self) -> None:
         with suppress(sqlite3.Error):
             if self.connection.in_transaction:
@@ -118,10 +144,11 @@ class SqliteDatabase:
 
 
 class Opened(NamedTuple):
-    """An open database, and where a damaged predecessor was put."""
+    """An open database, where a damaged predecessor was put, and whether it is an older copy of the one last used."""
 
     database: SqliteDatabase
     set_aside: Path | None
+    is_older: bool = False
 
 
 def open_ledger(folder: Path, *, can_write: bool = True) -> Opened:
@@ -143,7 +170,7 @@ def open_ledger(folder: Path, *, can_write: bool = True) -> Opened:
         return Opened(SqliteDatabase(_open_read_only(path)), None)
     try:
         # A file that lost its table would look like a new ledger with nothing spent, unless there are backups.
-        return Opened(_with_reader(path, may_be_new=not _backups(folder)), None)
+        return _opened(path, may_be_new=not _backups(folder))
     except sqlite3.DatabaseError as error:
         trouble = as_storage_error(error)
         if trouble.code != "ledger_damaged":
@@ -151,7 +178,7 @@ def open_ledger(folder: Path, *, can_write: bool = True) -> Opened:
     set_aside = _set_aside(path)
     _restore_backup(folder, path)
     try:
-        return Opened(_with_reader(path, may_be_new=True), set_aside)
+        return _opened(path, may_be_new=True)._replace(set_aside=set_aside)
     except sqlite3.DatabaseError as error:
         raise as_storage_error(error) from error
 
@@ -248,6 +275,19 @@ def _is_as_forgetful(backup: Path, forgotten: int) -> bool:
     return False
 
 
+def _opened(path: Path, *, may_be_new: bool) -> Opened:
+    database = _with_reader(path, may_be_new=may_be_new)
+    try:
+        return Opened(database, None, database.distrust_if_older(path.parent))
+    except BaseException:
+        database.close()
+        raise
+
+
+def _distrust(connection: sqlite3.Connection) -> None:
+    connection.execute(_MAY_HAVE_BEEN_SENT, (problem_text(JobProblem.from_code("ledger_put_back")),))
+
+
 def _with_reader(path: Path, *, may_be_new: bool) -> SqliteDatabase:
     with ExitStack() as undo:
         connection = _open_checked(path, may_be_new=may_be_new)
@@ -256,7 +296,7 @@ def _with_reader(path: Path, *, may_be_new: bool) -> SqliteDatabase:
         undo.callback(reader.close)
         version_of(reader)  # opens the log as well
         undo.pop_all()
-    return SqliteDatabase(connection, reader)
+    return SqliteDatabase(connection, reader, LastSent(path.parent))
 
 
 def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
@@ -366,7 +406,7 @@ def _restore_backup(folder: Path, path: Path) -> None:
             _check(source)
             with closing(sqlite3.connect(part, isolation_level=None)) as target:
                 source.backup(target)
-                target.execute(_MAY_HAVE_BEEN_SENT, (problem_text(JobProblem.from_code("interrupted")),))
+                _distrust(target)
             # Renamed last: a stop before the update would leave jobs that are sent a second time.
             part.replace(path)
             return

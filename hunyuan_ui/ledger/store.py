@@ -64,6 +64,7 @@ class LedgerStore:
         self._database = database
         self._connection: Connection  # of the transaction under way
         self._stored_at = 0.0  # by the transaction under way, UTC seconds
+        self._changed_at = 0.0  # the same, once it has changed or added a row
         self._changes = 0
         self._lock = threading.RLock()
         with self._reading() as read:
@@ -109,7 +110,8 @@ class LedgerStore:
     @property
     def problem(self) -> StorageError | None:
         """Why the database cannot be asked just now; None if the last try went well."""
-        return self._database.problem
+        last_sent = self._database.last_sent
+        return self._database.problem or (last_sent and last_sent.problem)
 
     def try_again(self) -> None:
         """Find out whether the database can be asked.
@@ -140,6 +142,8 @@ class LedgerStore:
             with self._transaction("clock"):
                 now = self._clock.machine
                 moved = self._connection.execute(_TO_THE_PRESENT, {"now": now}).rowcount
+                if (last_sent := self._database.last_sent) is not None:
+                    last_sent.set_back(self._connection.execute(NEWEST).fetchone()[0])
             self._clock.start_over(now)
         return moved
 
@@ -169,16 +173,24 @@ class LedgerStore:
     @contextmanager
     def _transaction(self, name: str) -> Generator[None]:
         with self._lock:
-            self._stored_at = 0.0
+            self._stored_at = self._changed_at = 0.0
             with self._database.transaction(name) as self._connection:
                 yield
             self._changes += 1
+            if self._changed_at and (last_sent := self._database.last_sent) is not None:
+                last_sent.stored(self._changed_at, is_sent=name == "claim")
             self._clock.hold(self._stored_at)
 
     def _stamp(self) -> float:
         """Return the time that the transaction under way stores; none before it is told once that is committed."""
         self._stored_at = self._clock.now()
         return self._stored_at
+
+    def _see(self, newest: float) -> None:
+        """Compare the newest stored time, inside a transaction, with what this process knows."""
+        if (last_sent := self._database.last_sent) is not None:
+            last_sent.check(newest)
+        self._clock.hold(newest)
 
     def _reading(self) -> AbstractContextManager[Connection]:
         return self._database.reading()

@@ -15,8 +15,8 @@ from hunyuan_ui.ledger import back_up
 from hunyuan_ui.library.library import file_sha256
 from tests.faults import oracle
 from tests.faults.rig import OWNER, Rig, click, ended, kill, next_job_works, until
-from tests.faults.service import STATUS, PaidService
-from tests.raw_service import answer
+from tests.faults.service import FILE, STATUS, PaidService
+from tests.raw_service import Reply, answer
 from tests.seen import seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
@@ -115,4 +115,35 @@ async def test_row53_an_older_copy_learns_from_the_library_what_was_finished_sin
     service.on("GET", "/v2/*", answer(404, {"error": "expired"}))
     async with rig.running() as runner:
         assert (await ended(runner, job_id)).status is JobStatus.DONE
+    oracle.check(rig.folder, service)
+
+
+async def test_row53_an_older_copy_in_the_ledgers_place_sends_nothing_again(rig: Rig, service: PaidService) -> None:
+    service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
+    rig.settings = {"concurrency": 1}
+    runner = rig.open()
+    await runner.start()
+    running, waiting = await click(runner), await click(runner)
+    await until(lambda: seen(runner, running, OWNER).job.request_id)
+    await kill(runner)
+    before = {path.name: path.read_bytes() for path in rig.folder.glob("ledger.sqlite3*")}
+    service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+    service.on("GET", FILE, answer(503, "not yet"))
+    runner = rig.open()
+    await runner.start()
+    await until(lambda: seen(runner, waiting, OWNER).job.request_id)
+    await kill(runner)
+    for path in rig.folder.glob("ledger.sqlite3*"):
+        path.unlink()
+    for name, content in before.items():
+        (rig.folder / name).write_bytes(content)
+    service.on("GET", FILE, Reply(lambda wire, received: service.behave(received).act(wire, received)))
+    async with rig.running() as runner:
+        assert (await ended(runner, waiting)).status is JobStatus.UNKNOWN
+        assert (await ended(runner, running)).status is JobStatus.DONE
+        with pytest.raises(StorageError, match="ledger_damaged"):
+            await click(runner)
+        await runner.owner.resume(OWNER)
+        await next_job_works(runner)
+    assert len(service.bill) == 3
     oracle.check(rig.folder, service)
