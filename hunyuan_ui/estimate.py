@@ -80,17 +80,22 @@ def estimate(request: VideoRequest, outcomes: Sequence[Outcome] = ()) -> Estimat
     """
     timed = [o for o in outcomes if o.predicted_s > _SHORTEST_S and o.inference_s > _SHORTEST_S]
     factor = _clipped(median(o.inference_s / o.predicted_s for o in timed)) if timed else 1.0
-    # A price of zero is a missing price: reserving nothing would let every limit pass. The price is learnt from prices
-    # alone: by way of the seconds, two clipped factors could end far below what every bill has said.
+    # A price of zero is a missing price: reserving nothing would let every limit pass. A lower price is learnt from
+    # prices alone: seconds are no bill, and two clipped factors could end far below what every bill has said.
     billed = [o.cost_usd / (USD_PER_S * o.predicted_s) for o in timed if o.cost_usd is not None and o.cost_usd > 0]
-    price_factor = _clipped(median(billed)) if billed else factor
+    price_factor = _clipped(median(billed)) if billed else max(1.0, factor)
     is_calibrated = len(timed) >= _CALIBRATED_AFTER
     low, high = _CALIBRATED_SPREAD if is_calibrated else _UNCALIBRATED_SPREAD
     predicted_s = predicted_seconds(request)
-    seconds, listed = factor * predicted_s, USD_PER_S * predicted_s
+    seconds, listed = factor * predicted_s, listed_usd(predicted_s)
     cost = price_factor * listed
     # Small videos may have taught too low a price for a large one, so the most is never below the price list's.
     return Estimate(seconds, low * seconds, high * seconds, cost, low * cost, max(high * cost, listed), is_calibrated)
+
+
+def listed_usd(predicted_s: float) -> float:
+    """Return the price list's US dollars for a request, before any learning (docs/facts/segmind-api.md 4)."""
+    return USD_PER_S * predicted_s
 
 
 def engine_estimate(request: VideoRequest, outcomes: Sequence[Outcome], usd_per_hour: float) -> Estimate:

@@ -89,6 +89,15 @@ def test_a_service_that_is_fast_and_dear_is_believed_its_bills() -> None:
     assert made.cost_usd == pytest.approx(1.46)
 
 
+@pytest.mark.parametrize("cost_usd", [None, 0.0])
+def test_seconds_alone_teach_no_lower_price(cost_usd: float | None) -> None:
+    made = estimate(DEFAULT, [Outcome(PREDICTED_S, 0.3, cost_usd)] * 5)
+    assert made.cost_usd == pytest.approx(PREDICTED_S * USD_PER_S)
+    assert made.seconds == pytest.approx(0.05 * PREDICTED_S)
+    slow = estimate(DEFAULT, [Outcome(PREDICTED_S, 2 * PREDICTED_S, cost_usd)] * 5)
+    assert slow.cost_usd == pytest.approx(2 * PREDICTED_S * USD_PER_S)
+
+
 def test_the_range_narrows_after_three_jobs() -> None:
     assert range_of([]) == pytest.approx((0.65, 1.5))
     assert range_of([took(1.0)] * 2) == pytest.approx((0.65, 1.5))

@@ -30,7 +30,7 @@ from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.ledger import FROM_HISTORY, NAMED, SAID, UNTIMED, said_id
+from hunyuan_ui.ledger import FROM_HISTORY, NAMED, SAID, UNTIMED, expected_usd, said_id
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 
@@ -263,15 +263,15 @@ def _status(past: PastRequest) -> JobStatus | None:
 
 
 def _at_its_cost(job: Job, past: PastRequest) -> Job:
-    """Return the job with the named cost; an implausible one counts as the estimate (docs/architecture.md 3)."""
+    """Return the job with the named cost; an implausible one counts as what was expected (docs/architecture.md 3)."""
     if past.cost is None or (past.cost == 0 and past.state is not RemoteState.COMPLETED):
         return job
-    expected_usd = job.estimate_microusd / MICRO
+    expected = expected_usd(job)
     # An unknown request may have been the most expensive one.
-    dearest_usd = expected_usd if past.request else estimate(job.request.model_copy(update=_DEAREST)).cost_usd
-    if is_plausible(past.cost, expected_usd) or expected_usd < past.cost <= dearest_usd:
+    dearest_usd = expected if past.request else estimate(job.request.model_copy(update=_DEAREST)).cost_usd
+    if is_plausible(past.cost, expected) or expected < past.cost <= dearest_usd:
         return replace(job, cost_microusd=ceil(past.cost * MICRO))
-    return replace(job, cost_microusd=job.estimate_microusd, notes={**job.notes, NAMED: past.cost})
+    return replace(job, cost_microusd=round(expected * MICRO), notes={**job.notes, NAMED: past.cost})
 
 
 def _problem(past: PastRequest, status: JobStatus) -> JobProblem | None:

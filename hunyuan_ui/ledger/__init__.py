@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hunyuan_ui.errors import SettingsError
-from hunyuan_ui.ledger.cost import NAMED
+from hunyuan_ui.ledger.cost import NAMED, expected_usd
 from hunyuan_ui.ledger.found import FROM_HISTORY, SAID, UNTIMED, said_id
 from hunyuan_ui.ledger.ledger import Ledger
 from hunyuan_ui.ledger.sqlite import (
@@ -109,6 +109,7 @@ __all__ = [
     "confirm_review",
     "count_jobs",
     "count_jobs_at",
+    "expected_usd",
     "needs_review",
     "open_copy",
     "open_ledger",

@@ -206,6 +206,35 @@ async def test_a_cost_that_cannot_be_meant_counts_as_the_estimate_until_the_owne
         await limited.owner.correct(made[0], Visitor.from_token("c" * 32), cost_usd=0.0)
 
 
+@pytest.mark.parametrize(
+    ("believed", "said"),
+    [
+        ({"inference_time": 0.5}, 0),
+        ({"inference_time": 1e-6}, 0.01),
+        ({"cost": 0.15, "inference_time": 211.0}, 0.0147),
+        ({"cost": 0.15, "inference_time": 0.5}, 1e-9),
+    ],
+)
+@ON_BOTH
+async def test_low_prices_that_were_believed_make_no_lower_one_believable(
+    limited: JobRunner, service: PaidService, believed: dict[str, float], said: float
+) -> None:
+    def made(metrics: dict[str, float]) -> Reply:
+        return answer(200, {"status": "COMPLETED", "output": f"{service.origin}/files/same.mp4", "metrics": metrics})
+
+    listed = limited.estimate(VideoRequest.parse({"prompt": "x"})).cost_usd
+    service.on("GET", RESULT, made({"cost": said, "inference_time": 211.0}))
+    service.on("GET", RESULT, [made(believed)])
+    service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
+    service.on("GET", FILE, answer(200, video_of("any")))
+    service.on("GET", HISTORY, NOT_FOUND)
+    late = (await spend_all(limited))[1:]
+    counted = [(await limited.view(job_id, OWNER)).job.cost_microusd for job_id in late]
+    assert 1 <= len(late) <= LIMIT_USD / listed
+    assert counted == [round(listed * MICRO)] * len(late)
+    assert len(await limited.owner.doubtful(OWNER)) == len(late)
+
+
 @pytest.mark.parametrize(("said", "counted", "is_settled"), [(1.5, 1.5, True), (0.002, 0.002, True), (0, None, False)])
 @ON_BOTH
 async def test_the_history_puts_a_cost_right_that_cannot_be_meant(
