@@ -45,6 +45,25 @@ ALSO_WHEN_SENT: Final = frozenset(
         *("database_away", "database_refuses", "bucket_away", "bucket_refuses"),
     }
 )
+# Limits that a job can meet after it was stored, too, when it is about to be sent: it waits.
+_QUEUED: Final = "_queued"
+ALSO_WHEN_QUEUED: Final = frozenset(
+    {
+        *("over_daily_limit", "over_total_limit", "over_list_budget", "over_video_limit"),
+        *("owner_key_not_shared", "breaker_open"),
+    }
+)
+
+
+def code_when_queued(code: str) -> str:
+    """Return the code whose sentence is true of a job that waits because of a limit."""
+    return code + _QUEUED if code in ALSO_WHEN_QUEUED else code
+
+
+def limit_of(code: str) -> str | None:
+    """Return the limit's own code where a job waits because of it, else None."""
+    limit = code.removesuffix(_QUEUED)
+    return limit if limit != code and limit in ALSO_WHEN_QUEUED else None
 
 
 def code_when_sent(code: str) -> str:

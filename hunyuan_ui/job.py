@@ -9,13 +9,15 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any, Final, Literal, NamedTuple
 
-from hunyuan_ui.errors import HunyuanUIError, code_when_sent
+from hunyuan_ui.errors import HunyuanUIError, code_when_sent, limit_of
 from hunyuan_ui.request import VideoRequest
 
 MICRO: Final = 1_000_000  # micro-dollars in a dollar
 DAY_S: Final = 86_400  # limits and plots count by UTC days
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _CLICK: Final = "click"  # key in a job's notes
+_LIST: Final = "list"  # the same
+_BUDGET: Final = "budget_usd"  # key in what is noted of a list
 
 Payer = Literal["owner", "visitor", "nobody"]
 Dialect = Literal["v1", "v2", "openai"]
@@ -140,6 +142,17 @@ class Job:
                 return None
 
     @property
+    def list_budget_usd(self) -> float | None:
+        """Most that the list of prompts may spend whose row it is; None for a job of no list."""
+        budget_usd = self.notes.get(_LIST, {}).get(_BUDGET)
+        return None if budget_usd is None else float(budget_usd)
+
+    @property
+    def held_by(self) -> str | None:
+        """The code of the limit because of which it waits in the queue; None if it waits for its turn or was sent."""
+        return limit_of(self.problem.code) if self.status is JobStatus.QUEUED and self.problem else None
+
+    @property
     def differs(self) -> bool:
         """Whether another size or length was made than was asked for."""
         asked = (*self.request.real_size, self.request.video_length)
@@ -211,6 +224,15 @@ class InList:
     budget_usd: float
     row: int
     rows: int
+
+    def note(self, job: Job) -> None:
+        """Write it into the job's notes, where the budget is found again when the job is to be sent."""
+        job.notes[_LIST] = {"row": self.row, "rows": self.rows, _BUDGET: self.budget_usd}
+
+
+def with_budget(notes: dict[str, Any], budget_usd: float) -> dict[str, Any]:
+    """Return a list's row's notes with another budget, in US dollars."""
+    return {**notes, _LIST: {**notes.get(_LIST, {}), _BUDGET: budget_usd}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
-"""Who may spend how much: pure rules, asked by the ledger inside the transaction that stores a job.
+"""Who may spend how much: pure rules, asked by the ledger inside the transactions that store a job and that send it.
 
 Source: docs/architecture.md 5 and docs/facts/faults-and-security.md 6.5.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hunyuan_ui.errors import SpendLimitError
@@ -23,9 +23,10 @@ MOST_WAITING_PRIVATE: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the ledger counts when a job is to be stored; money in micro-dollars, spent or reserved.
+    """What the ledger counts when a job is to be stored or sent; money in micro-dollars, spent or reserved.
 
-    `reserved_microusd` is the part of today's that jobs waiting, being sent or rendering have reserved.
+    `reserved_microusd` is the part of today's that jobs waiting, being sent or rendering have reserved, and
+    `queued_microusd` the part of that of those waiting.
     """
 
     today_microusd: int = 0
@@ -37,6 +38,7 @@ class Totals:
     bad_streak: int = 0
     visitor_waiting: int = 0
     reserved_microusd: int = 0
+    queued_microusd: int = 0
     list_microusd: int = 0  # of the job's list of prompts
     waiting_on_key: int = 0  # queued jobs of all processes on the job's key, if that is a visitor's own
 
@@ -162,6 +164,38 @@ class SpendLimits:
             self._check_budget(job.reserved_microusd, totals)
         if self._settings.is_public and job.payer != "visitor":
             self._check_fairness(job, totals)
+
+    def check_sending(self, job: Job, totals: Totals, most_usd: float) -> int:
+        """Refuse to send a job that was stored under limits which it would exceed by now.
+
+        A start may bring other limits, and bills another price. What still waits is not counted beside it: that is
+        asked about itself, and would else hold up all of the queue.
+
+        Args:
+            job: As it is stored, queued.
+            totals: Counted in the transaction that sends it, of the job's list only what was sent.
+            most_usd: What it may cost by what bills have taught since.
+
+        Returns:
+            What it reserves from now on, in micro-dollars.
+
+        Raises:
+            SpendLimitError: As `check`.
+        """
+        if job.payer == "nobody":
+            return job.reserved_microusd
+        price = max(job.reserved_microusd, round(most_usd * MICRO))
+        if (budget_usd := job.list_budget_usd) is not None:
+            _check_within("over_list_budget", budget_usd, totals.list_microusd, price)
+        if job.payer == "owner":
+            if not self._settings.may_spend_owner_key:
+                raise SpendLimitError("owner_key_not_shared")
+            self._check_breaker(totals)
+            if self._settings.is_public:  # in private somebody has confirmed it
+                self._check_video_limit(price)
+            today, total = (sum_ - totals.queued_microusd for sum_ in (totals.today_microusd, totals.total_microusd))
+            self._check_budget(price, replace(totals, today_microusd=today, total_microusd=total))
+        return price
 
     def allowance(self, totals: Totals) -> Allowance:
         """Return what a visitor of a public page may still ask for; the same rules as `check`."""

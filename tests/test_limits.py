@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hunyuan_ui.errors import SpendLimitError
-from hunyuan_ui.job import MICRO, Job, JobStatus, Payer
+from hunyuan_ui.job import MICRO, InList, Job, JobStatus, Payer
 from hunyuan_ui.limits import (
     BREAKER_AFTER,
     MOST_ACTIVE_OF_ONE,
@@ -354,3 +354,50 @@ def test_the_budget_of_a_list_is_spent_to_the_last_cent_and_no_further(payer: Pa
     assert passes(PRIVATE, job(payer=payer), full, budget_usd=50.50)
     assert code_of(PRIVATE, job(payer=payer), over, budget_usd=50.50) == "over_list_budget"
     assert passes(PRIVATE, job(payer=payer), over)
+
+
+# when it is about to be sent
+
+
+def sending(settings: Settings, asked: Job, totals: Totals = EMPTY, most_usd: float = 1.0) -> str | int:
+    try:
+        return SpendLimits(settings).check_sending(asked, totals, most_usd)
+    except SpendLimitError as error:
+        return error.code
+
+
+def test_what_is_sent_reserves_the_higher_of_both_prices() -> None:
+    assert sending(PUBLIC, job(1.5), most_usd=1.2) == cents(1.5)
+    assert sending(PUBLIC, job(1.5), most_usd=4.2) == cents(4.2)
+    assert sending(PUBLIC, job(1.5), most_usd=5.2) == "over_video_limit"
+    assert sending(LIMITED, job(1.5), most_usd=5.2) == cents(5.2)  # somebody has confirmed it
+
+
+def test_what_still_waits_is_not_counted_beside_what_is_sent() -> None:
+    waiting = Totals(cents(12), cents(12), queued_microusd=cents(9))
+    assert sending(LIMITED, job(), waiting, 7.0) == cents(7)
+    assert sending(LIMITED, job(), waiting, 7.000001) == "over_daily_limit"
+    assert sending(LIMITED, job(), replace(waiting, total_microusd=cents(57)), 2.5) == "over_total_limit"
+
+
+def test_a_key_that_is_not_shared_any_more_is_not_used() -> None:
+    assert sending(replace(PUBLIC, daily_limit_usd=None), job()) == "owner_key_not_shared"
+    assert sending(replace(PRIVATE, daily_limit_usd=None), job()) == cents(1.5)
+    assert sending(PUBLIC, job(), Totals(bad_streak=BREAKER_AFTER)) == "breaker_open"
+    assert sending(PRIVATE, job(), Totals(bad_streak=BREAKER_AFTER)) == cents(1.5)
+
+
+@pytest.mark.parametrize("payer", ["visitor", "nobody"])
+def test_what_the_owner_does_not_pay_for_is_held_by_no_limit_of_theirs(payer: Payer) -> None:
+    used_up = Totals(cents(1000), cents(1000), bad_streak=9)
+    shut = replace(PUBLIC, daily_limit_usd=None)
+    assert sending(shut, job(1.5, payer), used_up) == cents(1.5)
+    assert sending(shut, job(0, "nobody"), used_up, 99.0) == 0
+
+
+@pytest.mark.parametrize("payer", ["owner", "visitor"])
+def test_the_budget_of_a_list_is_asked_again_whoever_pays(payer: Payer) -> None:
+    asked = job(1.5, payer)
+    InList("c" * 32, 10.0, 1, 2).note(asked)
+    assert sending(PRIVATE, asked, Totals(list_microusd=cents(8.5))) == cents(1.5)
+    assert sending(PRIVATE, asked, Totals(list_microusd=cents(8.5)), 1.6) == "over_list_budget"

@@ -130,8 +130,8 @@ class Batches:
             self._check(plan, order, {} if self._shared is None else await self._shared.running())
             await self._end_feeding(plan.list_id)
             known = [entry.job_id for entry in plan.entries if entry.job is not None]
-            if known:
-                await self._services.writes(self._services.ledger.join_list, plan.list_id, known)
+            await self._services.writes(self._services.ledger.join_list, plan.list_id, known, order.budget_usd)
+            self._runner.ask_limits_again()
             batch = _Batch(plan, order)
             if self._shared is not None:
                 await self._shared.lead(plan.list_id, self._told(batch, is_running=True))
@@ -326,6 +326,25 @@ class Batches:
             with suppress(HunyuanUIError):  # deleted as soon as it was there, or not readable now
                 entry.job = task.result()
             self._count(batch, entry.job)
+            self._runner.ask_limits_again()
+        with suppress(HunyuanUIError):  # not readable now
+            await self._take_back_what_a_limit_holds(batch)
+
+    async def _take_back_what_a_limit_holds(self, batch: _Batch) -> None:
+        """End a list of which all that is stored waits because of a limit of money: nothing of it can settle."""
+        watched, problem = list(batch.watched.values()), None
+        for entry in watched:
+            view = await self._runner.view(entry.job_id, _owner_of(entry, batch.order.visitor))
+            if view.job.held_by not in OF_MONEY or not view.retry_in_s:  # about to be asked once more
+                return
+            problem = view.job.problem and JobProblem.from_code(view.job.held_by, **view.job.problem.facts)
+        if problem is None:
+            return
+        batch.problem = problem
+        log.trouble("list.refused", list=batch.plan.list_id, code=problem.code)
+        for entry in watched:
+            with suppress(AccessError):
+                await self._runner.cancel(entry.job_id, _owner_of(entry, batch.order.visitor))
 
     def _count(self, batch: _Batch, job: Job | None) -> None:
         """End a list whose rows bring no videos, before it has paid or failed for all of them."""

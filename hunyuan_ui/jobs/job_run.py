@@ -107,7 +107,7 @@ class JobRun:
         """Commit `submitting`; return whether the POST may be sent."""
         if self._services.pause.is_stopping:
             return False
-        job = await self._services.writes(self._services.ledger.claim, self._job.id)
+        job = await self._services.writes(self._services.ledger.claim, self._job.id, self._services.check_sending)
         if job is None:
             # Cancelled meanwhile; or other processes have all places in flight; or an earlier claim succeeded although
             # its commit raised, and nothing was sent.

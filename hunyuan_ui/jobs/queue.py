@@ -13,7 +13,7 @@ from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.endpoint.http import LONGEST_S
-from hunyuan_ui.errors import EndpointError, StorageError
+from hunyuan_ui.errors import EndpointError, SpendLimitError, StorageError
 from hunyuan_ui.files import LOCK_NAME
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.at_engine import wants_key
@@ -28,6 +28,7 @@ from hunyuan_ui.settings import Settings
 STOP_WITHIN_S: Final = 8.0
 _KEY_CHECK_S: Final = 1.0
 _HELD_S: Final = 1.0  # between two looks while nothing may be sent
+LIMIT_ASKED_S: Final = 60.0  # between two looks at what a limit holds: another day may have begun, others have settled
 _RESTART_S: Final = 1.0  # before a task that died is started again
 
 
@@ -114,6 +115,13 @@ class Dispatcher:
             live.job = job
             live.ended.set()
         self._services.keys.forget_job(job.id)
+        self.ask_limits_again()
+
+    def ask_limits_again(self) -> None:
+        """Ask at once about the jobs that a limit holds, as after one has ended for less than it had reserved."""
+        for live in self.waiting():
+            if live.job.held_by is not None and live.phase is Phase.PAUSED:
+                live.retry_at = None
         self._wake.set()
 
     def drop(self, job_id: str) -> None:
@@ -210,7 +218,7 @@ class Dispatcher:
             elif self._services.keys.for_job(live.job) is None:
                 live.show(Phase.PAUSED, note=wants_key(live.job))
             elif len(self.in_flight()) < self._settings.concurrency and self._is_turn_of(live.job):
-                live.show(Phase.WAITING)
+                live.show(Phase.WAITING, note=live.job.problem if live.job.held_by else None)
                 self._set_going(live.job.id)
         return min(waits) + 0.01 if waits else None
 
@@ -299,11 +307,23 @@ class Dispatcher:
                 log.trouble("job.internal_error", job=live.job.id, reference=reference, kind=type(error).__name__)
                 await self._after_internal_error(live, reference, attempt)
             if live.job.status is JobStatus.QUEUED:
+                self._hold_at_limit(live)
                 return
             if live.phase is Phase.PAUSED and live.job.is_active:
                 self._wake.set()  # its place in flight is free
                 await live.rest(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
         await self._services.estimates.reload()  # before anybody is told of the end
+
+    def _hold_at_limit(self, live: LiveJob) -> None:
+        """Let a job wait that its claim has refused because of a limit."""
+        limit, problem = live.job.held_by, live.job.problem
+        is_asked = live.phase is Phase.WAITING and live.held_until <= time.monotonic()
+        if limit is None or problem is None or not is_asked:
+            return
+        if live.note is None or live.note.code != problem.code:
+            log.event("job.held", job=live.job.id, limit=limit)
+            self._services.notices.refused(SpendLimitError(limit, **problem.facts), self._services.ledger.now())
+        live.show(Phase.PAUSED, retry_in_s=LIMIT_ASKED_S, note=problem)
 
     async def _is_own_still(self, live: LiveJob) -> bool:
         """Read a job anew whose change was refused; let go of it if another process has it."""

@@ -25,7 +25,7 @@ from hunyuan_ui.jobs.recovery import recover
 from hunyuan_ui.jobs.services import Services, build_services
 from hunyuan_ui.jobs.visitor_keys import VisitorKeys, check_key
 from hunyuan_ui.ledger import needs_review
-from hunyuan_ui.limits import Allowance, Places, SpendLimits
+from hunyuan_ui.limits import Allowance, Places
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 
@@ -47,7 +47,7 @@ class JobRunner:
     def __init__(self, settings: Settings, services: Services) -> None:
         self.settings = settings
         self._services = services
-        self._limits = SpendLimits(settings)
+        self._limits = services.limits
         self._dispatcher = Dispatcher(settings, services)
         self.payers = self._limits.payers
         self._replicas = _replicas_of(services, self._dispatcher)
@@ -168,7 +168,7 @@ class JobRunner:
         payer = self.payer_of(visitor, payer=payer, own_key=own_key, is_logged_in=is_logged_in)
         job = self._new_job(job_id, request.with_drawn_seed(), visitor, payer)
         if in_list is not None:
-            job.notes["list"] = {"row": in_list.row, "rows": in_list.rows}
+            in_list.note(job)
         if in_click is not None:
             in_click.note(job)
         self._check_may_store(job)
@@ -285,6 +285,10 @@ class JobRunner:
         if not self.settings.is_public:
             return None
         return self._limits.allowance(await self._services.reads(self._services.ledger.totals, visitor.id))
+
+    def ask_limits_again(self) -> None:
+        """Ask at once about what a limit holds in the queue, as after a list's budget was changed."""
+        self._dispatcher.ask_limits_again()
 
     def estimate(self, request: VideoRequest, payer: Payer | None = None) -> Estimate:
         """Return the expected seconds and cost of a request, calibrated by this service's finished jobs."""

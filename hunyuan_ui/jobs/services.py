@@ -38,6 +38,7 @@ from hunyuan_ui.ledger import (
 )
 from hunyuan_ui.library import open_library
 from hunyuan_ui.library.library import VideoLibrary
+from hunyuan_ui.limits import SpendLimits, Totals
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.notices import Notices
 from hunyuan_ui.settings import Secret, Settings
@@ -81,9 +82,15 @@ class Services:
     estimates: Estimates
     reads: LedgerThread
     links: SignedLinks
+    limits: SpendLimits
     writes: LedgerThread = field(default_factory=lambda: LedgerThread("ledger writes"))
     pause: QueuePause = field(default_factory=QueuePause)
     notices: Notices = field(default_factory=Notices)
+
+    def check_sending(self, job: Job, totals: Totals) -> int:
+        """Return what a queued job reserves once it is sent; errors as `SpendLimits.check_sending`."""
+        most_usd = self.estimates.estimate(job.request, job.payer).high_usd
+        return self.limits.check_sending(job, totals, most_usd)
 
     def service_for(self, job: Job) -> Service[EndpointClient] | Service[EngineClient]:
         """Return the service that makes a job: the preview where nobody pays, the engine it was sent to, the hosted."""
@@ -186,6 +193,7 @@ def build_services(
         keys=KeyRing(settings.api_key, engine=_engine_key(settings)),
         estimates=Estimates(ledger, reads, usd_per_hour),
         reads=reads,
+        limits=SpendLimits(settings),
         links=SignedLinks(folder.path, partial(ledger.secret, LINKS) if ledger.is_shared else None),
         notices=notices,
     )

@@ -6,19 +6,16 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from hunyuan_ui.errors import AccessError
-from hunyuan_ui.estimate import Outcome
-from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
+from hunyuan_ui.errors import AccessError, SpendLimitError, code_when_queued
+from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, with_budget
 from hunyuan_ui.ledger import found as history
 from hunyuan_ui.ledger.cost import NAMED, money, priced
-from hunyuan_ui.ledger.database import Connection
-from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, UNSETTLED, problem_text, to_job, to_row
-from hunyuan_ui.ledger.search import condition
-from hunyuan_ui.ledger.store import LedgerStore
-from hunyuan_ui.ledger.totals import before_adding, days, list_spent, totals
-from hunyuan_ui.limits import Day, Totals
+from hunyuan_ui.ledger.reading import LedgerReading, is_of_another
+from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, problem_text, to_job, to_row
+from hunyuan_ui.ledger.totals import before_adding, before_sending, list_spent
+from hunyuan_ui.limits import Totals
 
 _INSERT: Final = (
     f"INSERT INTO jobs ({SELECTED}) VALUES ({', '.join(':' + name for name in COLUMNS)}) ON CONFLICT (id) DO NOTHING"
@@ -31,16 +28,17 @@ _ADOPT: Final = (
     " WHERE jobs.status <> 'done' AND jobs.deleted_at IS NULL"
 )
 
-_IN_DOUBT: Final = f"json_extract(notes, '$.{NAMED}')"
-_SAME_REQUEST: Final = "request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request"
 _CORRECTABLE: Final = (JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED)
-_IDS_AT_ONCE: Final = 500  # the oldest SQLite takes 999 values in a statement
 _OF_THE_FILE: Final = ("width", "height", "frames", "fps", "duration_s", "size_bytes", "suffix")
 
 Columns: TypeAlias = dict[str, Any] | Callable[[Job], dict[str, Any]]
 
 
-class Ledger(LedgerStore):
+def _as_reserved(job: Job, totals: Totals) -> int:  # noqa: ARG001 - called as every check
+    return job.reserved_microusd
+
+
+class Ledger(LedgerReading):
     """The only writer of the table `jobs`; thread-safe. Arguments are those of `LedgerStore`."""
 
     # adding jobs
@@ -85,11 +83,20 @@ class Ledger(LedgerStore):
             self._connection.execute(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({places})", row)
         return stored, True
 
-    def join_list(self, list_id: str, job_ids: Iterable[str]) -> None:
-        """Count jobs as rows of a list that were stored without it, as those whose files alone were left."""
+    def join_list(self, list_id: str, job_ids: Iterable[str], budget_usd: float) -> None:
+        """Count jobs as rows of a list that were stored without it, as those whose files alone were left.
+
+        Args:
+            list_id: Of the list.
+            job_ids: Of its rows that are stored.
+            budget_usd: Most that it may spend, in US dollars; holds for what of it waits to be sent.
+        """
         with self._transaction("join_list"):
             for job_id in job_ids:
                 self._set(job_id, {"list_id": list_id}, and_where="AND list_id IS NULL")
+            queued = "SELECT id, notes FROM jobs WHERE list_id = ? AND status = 'queued'"
+            for job_id, notes in self._connection.execute(queued, (list_id,)).fetchall():
+                self._set(job_id, {"notes": json.dumps(with_budget(json.loads(notes), budget_usd))})
 
     def adopt(self, job: Job) -> bool:
         """Store a finished job that was found in the library; return False if it is done or deleted here."""
@@ -125,10 +132,26 @@ class Ledger(LedgerStore):
 
     # transitions
 
-    def claim(self, job_id: str) -> Job | None:
-        """Commit `submitting` before the POST is sent; return None if the job was cancelled meanwhile."""
-        stamp = self.now()
-        columns = {"sent_at": stamp, "not_before": None, "problem": None}
+    def claim(self, job_id: str, check: Callable[[Job, Totals], int] = _as_reserved) -> Job | None:
+        """Commit `submitting` before the POST is sent; return None if the job was cancelled meanwhile.
+
+        Args:
+            job_id: Of a queued job.
+            check: Returns what the job reserves from now on, in micro-dollars, or raises SpendLimitError if it would
+                exceed a limit by now; called inside the transaction. Then the job stays queued, and says why.
+        """
+
+        def columns(known: Job) -> dict[str, Any]:
+            now = self.now()
+            sent = {"sent_at": now, "not_before": None, "problem": None}
+            if check is _as_reserved or known.status is not JobStatus.QUEUED or known.payer == "nobody":
+                return sent
+            try:
+                return {**sent, "reserved_microusd": check(known, before_sending(self._connection, known, now))}
+            except SpendLimitError as error:
+                problem = JobProblem.from_code(code_when_queued(error.code), **error.facts)
+                return {"status": JobStatus.QUEUED.value, "not_before": None, "problem": problem_text(problem)}
+
         return self._move("claim", job_id, JobStatus.SUBMITTING, (JobStatus.QUEUED,), columns, and_where=self._room)
 
     def requeue(
@@ -151,7 +174,7 @@ class Ledger(LedgerStore):
         """
 
         def columns(known: Job) -> dict[str, Any]:
-            if _is_of_another(self._connection, job_id, request_id):
+            if is_of_another(self._connection, job_id, request_id):
                 problem = JobProblem.from_code("request_id_reused", request_id=request_id)
                 # The id is kept in the problem only, so that nothing polls another job's request.
                 return {"status": JobStatus.UNKNOWN.value, "ended_at": self.now(), "problem": problem_text(problem)}
@@ -175,7 +198,7 @@ class Ledger(LedgerStore):
 
         def columns(known: Job) -> dict[str, Any]:
             named = None if request_id == known.request_id else request_id
-            if named is not None and _is_of_another(self._connection, job_id, named):
+            if named is not None and is_of_another(self._connection, job_id, named):
                 named = None
             facts = {
                 "request_id": named,
@@ -256,7 +279,8 @@ class Ledger(LedgerStore):
 
     def cancel(self, job_id: str) -> Job | None:
         """Cancel a queued job; return None if it was sent or has ended."""
-        return self._move("cancel", job_id, JobStatus.CANCELLED, (JobStatus.QUEUED,), {"ended_at": self.now()})
+        columns = {"ended_at": self.now(), "problem": None}
+        return self._move("cancel", job_id, JobStatus.CANCELLED, (JobStatus.QUEUED,), columns)
 
     def settle_unknown(self, job_id: str, *, was_charged: bool) -> Job | None:
         """Apply the owner's decision on an unknown job: charged makes it lost, not charged makes it failed."""
@@ -283,127 +307,6 @@ class Ledger(LedgerStore):
             self._set(job_id, {"deleted_at": self.now(), **erased})
             self._database.erase()
 
-    # reading
-
-    def get(self, job_id: str) -> Job | None:
-        """Return a job that was not deleted."""
-        return next(iter(self._jobs("WHERE id = ? AND deleted_at IS NULL", (job_id,))), None)
-
-    def own(self, job_id: str) -> Job | None:
-        """Return a job of this process that was not deleted.
-
-        Raises:
-            TakenOverError: It is another process's.
-        """
-        return self.get(job_id)
-
-    def take_over(self) -> list[Job]:
-        """Return the jobs that nobody works on, oldest first, which become this process's."""
-        return self.active()
-
-    def active(self) -> list[Job]:
-        """Return every job that has not ended, oldest first."""
-        return self._jobs(f"WHERE {UNSETTLED} AND status <> 'unknown' ORDER BY created_at, rowid", ())
-
-    def unknown(self) -> list[Job]:
-        """Return the owner's unknown jobs, oldest first; the owner must decide whether they were charged."""
-        return self._jobs(f"WHERE {UNSETTLED} AND status = 'unknown' AND payer = 'owner' ORDER BY created_at", ())
-
-    def doubtful(self) -> list[Job]:
-        """Return the owner's jobs with an implausible, unconfirmed cost, oldest first; includes deleted ones."""
-        return self._jobs(f"WHERE payer = 'owner' AND {_IN_DOUBT} IS NOT NULL ORDER BY created_at", ())
-
-    def jobs(
-        self,
-        visitor: str | None,
-        *,
-        statuses: frozenset[JobStatus] | None = None,
-        search: str = "",
-        before: tuple[float, str] | None = None,
-        limit: int = 50,
-    ) -> list[Job]:
-        """Return jobs newest first.
-
-        Args:
-            visitor: Whose; None for everybody's.
-            statuses: Which; None for all.
-            search: Words that must all stand in the prompt.
-            before: `created_at` and id of the last one already shown.
-            limit: At most this many.
-        """
-        where, values = condition(visitor, statuses, search)
-        if before is not None:
-            where += " AND (created_at, id) < (?, ?)"
-            values.extend(before)
-        return self._jobs(f"{where} ORDER BY created_at DESC, id DESC LIMIT ?", (*values, limit))
-
-    def known(self, job_ids: Sequence[str]) -> tuple[dict[str, Job], set[str]]:
-        """Return jobs by id, deleted ones included, and the ids of those."""
-        found: dict[str, Job] = {}
-        deleted: set[str] = set()
-        with self._reading() as read:
-            for begin in range(0, len(job_ids), _IDS_AT_ONCE):
-                some = job_ids[begin : begin + _IDS_AT_ONCE]
-                places = ", ".join("?" * len(some))
-                for *row, deleted_at in read.execute(
-                    f"SELECT {SELECTED}, deleted_at FROM jobs WHERE id IN ({places})", tuple(some)
-                ):
-                    found[row[0]] = to_job(row)
-                    if deleted_at is not None:
-                        deleted.add(row[0])
-        return found, deleted
-
-    def of_list(self, list_id: str) -> list[Job]:
-        """Return the jobs of a list of prompts that were not deleted, oldest first."""
-        return self._jobs("WHERE list_id = ? AND deleted_at IS NULL ORDER BY created_at, id", (list_id,))
-
-    def list_spent(self, list_id: str) -> int:
-        """Return what a list of prompts has spent or reserved, in micro-dollars."""
-        with self._reading() as read:
-            return list_spent(read, list_id)
-
-    def ids(self, only: Literal["done", "deleted"] | None = None) -> set[str]:
-        """Return every id, deleted ones included; or only those of finished or of deleted jobs."""
-        where = {None: "true", "done": "status = 'done'", "deleted": "deleted_at IS NOT NULL"}[only]
-        with self._reading() as read:
-            return {row[0] for row in read.execute(f"SELECT id FROM jobs WHERE {where}")}
-
-    def outcomes(self, payer: str, limit: int = 20, *, of_engine: bool = False) -> list[Outcome]:
-        """Return the seconds and costs of the latest finished jobs, of an engine of one's own or of the others."""
-        with self._reading() as read:
-            rows = read.execute(
-                "SELECT predicted_s, inference_s, cost_microusd FROM jobs WHERE status = 'done' AND inference_s > 0"
-                f" AND (payer = 'nobody') = (? = 'nobody') AND (dialect = 'openai') = ? AND {_IN_DOUBT} IS NULL"
-                " ORDER BY ended_at DESC LIMIT ?",
-                (payer, of_engine, limit),
-            ).fetchall()
-        return [Outcome(row[0], row[1], None if row[2] is None else row[2] / MICRO) for row in rows]
-
-    def engine_seconds(self) -> float:
-        """Return the seconds that jobs took on an engine of one's own, with or without a video, also deleted ones."""
-        with self._reading() as read:
-            found = read.execute("SELECT coalesce(sum(inference_s), 0.0) FROM jobs WHERE dialect = 'openai'").fetchone()
-        return float(found[0])
-
-    def unclaimed(self, job: Job, request_ids: list[str]) -> list[str]:
-        """Return which request ids can only be a job's: none is another's, and no other waits for its own id."""
-        begun = frozenset({JobStatus.SUBMITTING, JobStatus.UNKNOWN})
-        rivals = [one for one in self.jobs(None, statuses=begun, limit=200) if one.id != job.id]
-        if any(one.dialect == job.dialect and one.request.prompt == job.request.prompt for one in rivals):
-            return []
-        with self._reading() as read:
-            return [request_id for request_id in request_ids if not _is_of_another(read, job.id, request_id)]
-
-    def totals(self, visitor: str) -> Totals:
-        """Return the totals that the limits are checked against for this visitor now."""
-        with self._reading() as read:
-            return totals(read, visitor, self.now())
-
-    def days(self, since: float) -> list[Day]:
-        """Return the owner's cost of each UTC day since then, oldest first; days without a sent job are left out."""
-        with self._reading() as read:
-            return days(read, since, self.now())
-
     # inside
 
     def _reckoned(self, job: Job) -> tuple[Job | None, Totals]:
@@ -424,11 +327,6 @@ class Ledger(LedgerStore):
 
     def _find(self, job_id: str) -> Job | None:
         return None if (row := self._row(job_id)) is None else to_job(row)
-
-    def _jobs(self, where: str, values: tuple[Any, ...]) -> list[Job]:
-        with self._reading() as read:
-            rows = read.execute(f"SELECT {SELECTED} FROM jobs {where}", values).fetchall()
-        return [to_job(row) for row in rows]
 
     def _known(self, job_id: str) -> Job:
         if (known := self._find(job_id)) is None:
@@ -489,10 +387,3 @@ class Ledger(LedgerStore):
 def _update(columns: tuple[str, ...], and_where: str) -> str:
     sets = ", ".join([f"{column} = :{column}" for column in columns])
     return f"UPDATE jobs SET {sets} WHERE id = :job_id {and_where}"
-
-
-def _is_of_another(connection: Connection, job_id: str, request_id: str) -> bool:
-    """Whether a request id is another job's, with or without dashes; deleted jobs count."""
-    statement = f"SELECT 1 FROM jobs WHERE {_SAME_REQUEST} AND id <> :id"
-    same = {"request": request_id.replace("-", "").lower(), "id": job_id}
-    return connection.execute(statement, same).fetchone() is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from hunyuan_ui.job import DAY_S, Job
@@ -44,7 +45,8 @@ _OPEN: Final = f"""SELECT
     count(*) FILTER (WHERE status = 'queued') AS waiting,
     count(*) FILTER (WHERE status = 'queued' AND visitor = :visitor) AS own_waiting,
     coalesce(sum({COUNTED}) FILTER (WHERE payer = 'owner' AND status IN ('queued', 'submitting', 'running')
-        AND coalesce(sent_at, :today) >= :today), 0) AS reserved
+        AND coalesce(sent_at, :today) >= :today), 0) AS reserved,
+    coalesce(sum({COUNTED}) FILTER (WHERE payer = 'owner' AND status = 'queued'), 0) AS queued
     FROM jobs WHERE {UNSETTLED}"""
 # One statement, because a click waits for it. Each row is summed once: `jobs_paid` is ordered by `sent_at`.
 _TOTALS: Final = f"""SELECT
@@ -58,8 +60,9 @@ _TOTALS: Final = f"""SELECT
     waiting,
     own_waiting,
     reserved,
+    queued,
     ({_STREAK})"""
-_COUNTS: Final = 10
+_COUNTS: Final = 11
 _FROM: Final = f"FROM ({_OPEN}) AS open"
 _BEFORE_ADDING: Final = f"{_TOTALS}, ({NEWEST}), {SELECTED} {_FROM} LEFT JOIN jobs ON id = :id"
 _TOTALS_ALONE: Final = f"{_TOTALS} {_FROM}"
@@ -90,21 +93,38 @@ def before_adding(connection: Connection, job_id: str, visitor: str, now: float)
     return (None if known[0] is None else to_job(known)), newest, _counted(row[:_COUNTS], now)
 
 
+def before_sending(connection: Connection, job: Job, now: float) -> Totals:
+    """Return the totals that a queued job is checked against when it is about to be sent.
+
+    Args:
+        connection: Inside a transaction.
+        job: As it is stored.
+        now: As `totals`.
+    """
+    counted = totals(connection, job.visitor, now) if job.payer == "owner" else Totals()
+    if job.list_budget_usd is None:
+        return counted
+    (list_id,) = connection.execute("SELECT list_id FROM jobs WHERE id = ?", (job.id,)).fetchone()
+    return replace(counted, list_microusd=list_spent(connection, list_id, only_sent=True))
+
+
 def _values(visitor: str, now: float) -> dict[str, Any]:
     return {"today": now - now % DAY_S, "visitor": visitor}
 
 
 def _counted(row: Sequence[Any], now: float) -> Totals:
-    earlier, sent_today, not_sent, videos, active, latest, waiting, own_waiting, reserved, streak = row
+    earlier, sent_today, not_sent, videos, active, latest, waiting, own_waiting, reserved, queued, streak = row
     spent_today = sent_today + not_sent  # what was not sent yet counts for today
     since = None if latest is None else now - latest
     total = earlier + spent_today
-    return Totals(spent_today, total, videos, active, since, waiting, streak, own_waiting, reserved)
+    return Totals(spent_today, total, videos, active, since, waiting, streak, own_waiting, reserved, queued)
 
 
-def list_spent(connection: Connection, list_id: str) -> int:
+def list_spent(connection: Connection, list_id: str, *, only_sent: bool = False) -> int:
     """Return what a list of prompts has spent or reserved, of whoever's money, in micro-dollars."""
     counted = f"SELECT coalesce(sum({COUNTED}), 0) FROM jobs WHERE list_id = ? AND payer <> 'nobody'"
+    if only_sent:
+        counted += " AND status <> 'queued'"
     return int(connection.execute(counted, (list_id,)).fetchone()[0])
 
 

@@ -200,6 +200,34 @@ def test_eight_threads_never_pass_a_limit(tmp_path: Path, books: int) -> None:
         book.close()
 
 
+@pytest.mark.parametrize("books", [1, 2])
+def test_eight_threads_never_send_beyond_a_limit(tmp_path: Path, books: int) -> None:
+    settings = Settings(data_dir=tmp_path, api_key=Secret("SG_0123456789"), daily_limit_usd=10 * PRICE / 1e6)
+    dear = 2.5 * PRICE / 1e6  # by what was learnt after they were stored
+    opened = [open_book(tmp_path) for _ in range(books)]
+    waiting = [added(opened[0]) for _ in range(20)]
+    start = threading.Barrier(8)
+
+    def send(thread: int) -> int:
+        start.wait()
+        book, check = opened[thread % books], SpendLimits(settings).check_sending
+        sent = [book.claim(found.id, lambda job, totals: check(job, totals, dear)) for found in waiting]
+        return sum(one is not None and one.status is SUBMITTING for one in sent)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(send, range(8))) == 4
+    kept = opened[0].totals(ALICE)
+    assert (kept.today_microusd - kept.queued_microusd, kept.queued_microusd) == (10 * PRICE, 16 * PRICE)
+    held = opened[0].jobs(None, statuses=frozenset({QUEUED}))
+    assert {(one.held_by, one.sent_at, one.reserved_microusd) for one in held} == {("over_daily_limit", None, PRICE)}
+    assert opened[-1].claim(held[0].id) is not None  # its problem goes when it is sent
+    sent = opened[0].get(held[0].id)
+    assert sent is not None
+    assert (sent.status, sent.problem, sent.held_by) == (SUBMITTING, None, None)
+    for book in opened:
+        book.close()
+
+
 def test_eight_threads_claim_a_job_once(tmp_path: Path) -> None:
     opened = [open_book(tmp_path) for _ in range(2)]
     waiting = [added(opened[0]) for _ in range(20)]

@@ -81,6 +81,7 @@ def test_what_of_today_is_only_reserved_is_told_apart(jobs: list[Job]) -> None:
         if made.status in _RESERVING and (made.sent_at is None or made.sent_at >= today)
     )
     assert counted.reserved_microusd <= counted.today_microusd
+    assert counted.queued_microusd == sum(made.counted_microusd for made in jobs if made.status is JobStatus.QUEUED)
 
 
 def test_a_job_counts_on_the_day_it_was_sent(ledger: Ledger, clock: Clock) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import hunyuan_ui
 from hunyuan_ui import errors
-from hunyuan_ui.errors import ALSO_WHEN_SENT
+from hunyuan_ui.errors import ALSO_WHEN_QUEUED, ALSO_WHEN_SENT, code_when_queued, limit_of
 from hunyuan_ui.words import languages, words
 
 PACKAGE = Path(hunyuan_ui.__file__).parent
@@ -119,6 +119,16 @@ def test_what_is_also_met_after_sending_is_said_for_both() -> None:
         assert places(words()[f"error.{code}_sent"]) == places(words()[f"error.{code}"]), code
 
 
+def test_what_is_also_met_in_the_queue_is_said_for_both() -> None:
+    told = {
+        key.removeprefix("error.").removesuffix("_queued") for key in words() if re.search(r"^error\..*_queued$", key)
+    }
+    assert told == ALSO_WHEN_QUEUED
+    for code in ALSO_WHEN_QUEUED:
+        assert places(words()[f"error.{code}_queued"]) == places(words()[f"error.{code}"]), code
+        assert (limit_of(code_when_queued(code)), limit_of(code)) == (code, None)
+
+
 # unused keys
 
 
@@ -151,7 +161,8 @@ def test_no_key_is_unused() -> None:
             return True
         if key.startswith(by_code):
             code = key.partition(".")[2]
-            return code in plain or (code.endswith("_sent") and code.removesuffix("_sent") in ALSO_WHEN_SENT)
+            is_also = (code.removesuffix("_sent") in ALSO_WHEN_SENT, code.removesuffix("_queued") in ALSO_WHEN_QUEUED)
+            return code in plain or any(is_also)
         return key.removeprefix("page.") in in_scripts or key.startswith(tuple(begun))
 
     assert [key for key in words() if not is_used(key)] == []

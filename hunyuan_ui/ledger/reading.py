@@ -1,0 +1,155 @@
+"""LedgerReading: what is read of the ledger, on any database, without waiting for a writer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+from hunyuan_ui.estimate import Outcome
+from hunyuan_ui.job import MICRO, Job, JobStatus
+from hunyuan_ui.ledger.cost import NAMED
+from hunyuan_ui.ledger.database import Connection
+from hunyuan_ui.ledger.schema import SELECTED, UNSETTLED, to_job
+from hunyuan_ui.ledger.search import condition
+from hunyuan_ui.ledger.store import LedgerStore
+from hunyuan_ui.ledger.totals import days, list_spent, totals
+from hunyuan_ui.limits import Day, Totals
+
+_IN_DOUBT: Final = f"json_extract(notes, '$.{NAMED}')"
+_SAME_REQUEST: Final = "request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request"
+_IDS_AT_ONCE: Final = 500  # the oldest SQLite takes 999 values in a statement
+
+
+class LedgerReading(LedgerStore):
+    """The reading half of `Ledger`; arguments are those of `LedgerStore`."""
+
+    def get(self, job_id: str) -> Job | None:
+        """Return a job that was not deleted."""
+        return next(iter(self._jobs("WHERE id = ? AND deleted_at IS NULL", (job_id,))), None)
+
+    def own(self, job_id: str) -> Job | None:
+        """Return a job of this process that was not deleted.
+
+        Raises:
+            TakenOverError: It is another process's.
+        """
+        return self.get(job_id)
+
+    def take_over(self) -> list[Job]:
+        """Return the jobs that nobody works on, oldest first, which become this process's."""
+        return self.active()
+
+    def active(self) -> list[Job]:
+        """Return every job that has not ended, oldest first."""
+        return self._jobs(f"WHERE {UNSETTLED} AND status <> 'unknown' ORDER BY created_at, rowid", ())
+
+    def unknown(self) -> list[Job]:
+        """Return the owner's unknown jobs, oldest first; the owner must decide whether they were charged."""
+        return self._jobs(f"WHERE {UNSETTLED} AND status = 'unknown' AND payer = 'owner' ORDER BY created_at", ())
+
+    def doubtful(self) -> list[Job]:
+        """Return the owner's jobs with an implausible, unconfirmed cost, oldest first; includes deleted ones."""
+        return self._jobs(f"WHERE payer = 'owner' AND {_IN_DOUBT} IS NOT NULL ORDER BY created_at", ())
+
+    def jobs(
+        self,
+        visitor: str | None,
+        *,
+        statuses: frozenset[JobStatus] | None = None,
+        search: str = "",
+        before: tuple[float, str] | None = None,
+        limit: int = 50,
+    ) -> list[Job]:
+        """Return jobs newest first.
+
+        Args:
+            visitor: Whose; None for everybody's.
+            statuses: Which; None for all.
+            search: Words that must all stand in the prompt.
+            before: `created_at` and id of the last one already shown.
+            limit: At most this many.
+        """
+        where, values = condition(visitor, statuses, search)
+        if before is not None:
+            where += " AND (created_at, id) < (?, ?)"
+            values.extend(before)
+        return self._jobs(f"{where} ORDER BY created_at DESC, id DESC LIMIT ?", (*values, limit))
+
+    def known(self, job_ids: Sequence[str]) -> tuple[dict[str, Job], set[str]]:
+        """Return jobs by id, deleted ones included, and the ids of those."""
+        found: dict[str, Job] = {}
+        deleted: set[str] = set()
+        with self._reading() as read:
+            for begin in range(0, len(job_ids), _IDS_AT_ONCE):
+                some = job_ids[begin : begin + _IDS_AT_ONCE]
+                places = ", ".join("?" * len(some))
+                for *row, deleted_at in read.execute(
+                    f"SELECT {SELECTED}, deleted_at FROM jobs WHERE id IN ({places})", tuple(some)
+                ):
+                    found[row[0]] = to_job(row)
+                    if deleted_at is not None:
+                        deleted.add(row[0])
+        return found, deleted
+
+    def of_list(self, list_id: str) -> list[Job]:
+        """Return the jobs of a list of prompts that were not deleted, oldest first."""
+        return self._jobs("WHERE list_id = ? AND deleted_at IS NULL ORDER BY created_at, id", (list_id,))
+
+    def list_spent(self, list_id: str, *, only_sent: bool = False) -> int:
+        """Return what a list of prompts has spent or reserved, in micro-dollars; without what waits, if so asked."""
+        with self._reading() as read:
+            return list_spent(read, list_id, only_sent=only_sent)
+
+    def ids(self, only: Literal["done", "deleted"] | None = None) -> set[str]:
+        """Return every id, deleted ones included; or only those of finished or of deleted jobs."""
+        where = {None: "true", "done": "status = 'done'", "deleted": "deleted_at IS NOT NULL"}[only]
+        with self._reading() as read:
+            return {row[0] for row in read.execute(f"SELECT id FROM jobs WHERE {where}")}
+
+    def outcomes(self, payer: str, limit: int = 20, *, of_engine: bool = False) -> list[Outcome]:
+        """Return the seconds and costs of the latest finished jobs, of an engine of one's own or of the others."""
+        with self._reading() as read:
+            rows = read.execute(
+                "SELECT predicted_s, inference_s, cost_microusd FROM jobs WHERE status = 'done' AND inference_s > 0"
+                f" AND (payer = 'nobody') = (? = 'nobody') AND (dialect = 'openai') = ? AND {_IN_DOUBT} IS NULL"
+                " ORDER BY ended_at DESC LIMIT ?",
+                (payer, of_engine, limit),
+            ).fetchall()
+        return [Outcome(row[0], row[1], None if row[2] is None else row[2] / MICRO) for row in rows]
+
+    def engine_seconds(self) -> float:
+        """Return the seconds that jobs took on an engine of one's own, with or without a video, also deleted ones."""
+        with self._reading() as read:
+            found = read.execute("SELECT coalesce(sum(inference_s), 0.0) FROM jobs WHERE dialect = 'openai'").fetchone()
+        return float(found[0])
+
+    def unclaimed(self, job: Job, request_ids: list[str]) -> list[str]:
+        """Return which request ids can only be a job's: none is another's, and no other waits for its own id."""
+        begun = frozenset({JobStatus.SUBMITTING, JobStatus.UNKNOWN})
+        rivals = [one for one in self.jobs(None, statuses=begun, limit=200) if one.id != job.id]
+        if any(one.dialect == job.dialect and one.request.prompt == job.request.prompt for one in rivals):
+            return []
+        with self._reading() as read:
+            return [request_id for request_id in request_ids if not is_of_another(read, job.id, request_id)]
+
+    def totals(self, visitor: str) -> Totals:
+        """Return the totals that the limits are checked against for this visitor now."""
+        with self._reading() as read:
+            return totals(read, visitor, self.now())
+
+    def days(self, since: float) -> list[Day]:
+        """Return the owner's cost of each UTC day since then, oldest first; days without a sent job are left out."""
+        with self._reading() as read:
+            return days(read, since, self.now())
+
+    def _jobs(self, where: str, values: tuple[Any, ...]) -> list[Job]:
+        with self._reading() as read:
+            rows = read.execute(f"SELECT {SELECTED} FROM jobs {where}", values).fetchall()
+        return [to_job(row) for row in rows]
+
+
+def is_of_another(connection: Connection, job_id: str, request_id: str) -> bool:
+    """Whether a request id is another job's, with or without dashes; deleted jobs count."""
+    statement = f"SELECT 1 FROM jobs WHERE {_SAME_REQUEST} AND id <> :id"
+    same = {"request": request_id.replace("-", "").lower(), "id": job_id}
+    return connection.execute(statement, same).fetchone() is not None
