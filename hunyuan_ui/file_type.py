@@ -1,7 +1,8 @@
-"""Kinds of video files, told by their first bytes (pure)."""
+"""Kinds of files, told by their first bytes (pure)."""
 
 from __future__ import annotations
 
+import json
 from typing import Final, NamedTuple
 
 
@@ -14,9 +15,11 @@ class VideoType(NamedTuple):
 
 
 MP4: Final = VideoType(".mp4", "video/mp4", "mp4")
+MOV: Final = VideoType(".mov", "video/quicktime", "mov")
 WEBM: Final = VideoType(".webm", "video/webm", "matroska")
 TYPES: Final = (
     MP4,
+    MOV,
     WEBM,
     VideoType(".mkv", "video/x-matroska", "matroska"),
     VideoType(".avi", "video/x-msvideo", "avi"),
@@ -30,6 +33,8 @@ TYPES: Final = (
 BY_SUFFIX: Final = {kind.suffix: kind for kind in TYPES}
 START_BYTES: Final = 512  # enough for `video_type`
 
+# What an MP4 or, without `ftyp`, a QuickTime film begins with (docs/facts/faults-and-security.md row 35).
+FILM_STARTS: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _STARTS: Final = {
     b"GIF8": ".gif",
@@ -43,8 +48,8 @@ _TS_PACKET: Final = 188  # bytes, each packet beginning with 0x47 (ISO/IEC 13818
 
 def video_type(start: bytes) -> VideoType | None:
     """Return the format of a file that begins with these bytes; None when it is no video that is known here."""
-    if start[4:8] == b"ftyp":
-        return MP4
+    if start[4:8] in FILM_STARTS:
+        return MP4 if start[4:8] == b"ftyp" else MOV
     if start.startswith(_EBML):
         # The document's type stands in its header, which is far shorter than this.
         return WEBM if b"webm" in start[:64] else BY_SUFFIX[".mkv"]
@@ -54,3 +59,13 @@ def video_type(start: bytes) -> VideoType | None:
         return BY_SUFFIX[".ts"]
     suffix = _STARTS.get(start[:4])
     return None if suffix is None else BY_SUFFIX[suffix]
+
+
+def is_text(start: bytes) -> bool:
+    """Whether a file begins with a text in one of JSON's encodings, as JSON and HTML do, or with nothing at all."""
+    if not start.strip(b"\0"):
+        return True
+    # An end within a character is no fault: only the first bytes are seen.
+    text = start.decode(json.detect_encoding(start), errors="replace").rstrip("\ufffd")
+    is_whole = "\ufffd" not in text and len(text) * 4 + 4 > len(start)
+    return is_whole and all(one.isprintable() or one.isspace() or one == "\ufeff" for one in text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import shutil
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -39,6 +40,9 @@ __all__ = ["FetchLimits", "SaveLimits", "answer_at", "fetch"]
 Check: TypeAlias = Callable[[Path], object]
 
 _LINK_EXPIRED: Final = (400, 401, 403, 404, 410)  # stores answer 400 or 403 for a signed link that ran out
+# 203 is the file as a proxy passed it on.
+_WITH_FILE: Final = (HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.PARTIAL_CONTENT)
+_RANGE: Final = re.compile(r"bytes[ =]0-([0-9]{1,15})/([0-9]{1,15})", re.IGNORECASE)
 _SPARE_BYTES: Final = 8 * 1024 * 1024  # stays free for the ledger and the sidecar
 
 
@@ -99,7 +103,9 @@ async def save(
     except MediaError as error:
         if error.code == "video_undecodable":
             raise
-        raise _failed(error.facts.get("problem", reason("not_an_mp4"))) from None
+        why = error.facts.get("problem", reason("not_an_mp4"))
+        kept = error.facts.get("kept")
+        raise _failed(reason("kept", problem=why, file=kept) if kept else why) from None
     except OSError as error:
         raise _disk_error(error, part) from None
     finally:
@@ -273,8 +279,14 @@ def _require_success(response: httpx.Response) -> None:
     status = response.status_code
     if status in _LINK_EXPIRED:
         raise _failed(reason("http", status=status), expired=True)
-    if status != HTTPStatus.OK:
+    if status not in _WITH_FILE or (status == HTTPStatus.PARTIAL_CONTENT and not _is_all(response.headers)):
         raise _failed(reason("http", status=status))
+
+
+def _is_all(headers: httpx.Headers) -> bool:
+    """Whether a part of a file is all of it (RFC 9110, 14.4), as a cache may answer that holds it in parts."""
+    found = _RANGE.fullmatch(headers.get("content-range", "").strip())
+    return found is not None and int(found[1]) + 1 == int(found[2])
 
 
 def _failed(why: Reason, *, retryable: bool = True, expired: bool = False) -> DownloadError:

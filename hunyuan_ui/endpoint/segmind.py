@@ -27,7 +27,7 @@ from hunyuan_ui.errors import (
     DownloadError,
     reason,
 )
-from hunyuan_ui.file_type import video_type
+from hunyuan_ui.file_type import is_text
 from hunyuan_ui.proxies import DIRECT, Proxies
 from hunyuan_ui.request import VideoRequest
 
@@ -211,7 +211,8 @@ async def _blocking_answer(reply: Reply, chunks: AsyncGenerator[bytes, None], ba
     if response.is_success:
         # The content type decides nothing: empty and HTML bodies came as video/mp4 (docs/facts/segmind-api.md 1.1).
         start, problem = await read_start(chunks, reply.deadline, _SNIFFED)
-    if video_type(start) is not None and problem is None:
+    if problem is None and not is_text(start):
+        # Sent only once, so it is saved before anybody judges what it is.
         return _described(response, start=start, chunks=chunks)
     answer = await reply.read(chunks, start)
     if not answer.is_success:

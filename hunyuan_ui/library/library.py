@@ -16,7 +16,7 @@ from typing import Any, Final
 from hunyuan_ui import media
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import MediaError, StorageError
-from hunyuan_ui.file_type import BY_SUFFIX, MP4
+from hunyuan_ui.file_type import BY_SUFFIX, MP4, START_BYTES, is_text
 from hunyuan_ui.files import sync_folder
 from hunyuan_ui.job import Job, JobStatus, is_id
 from hunyuan_ui.media import settings_tag as settings_tag
@@ -25,7 +25,7 @@ from hunyuan_ui.request import VideoRequest
 _SIDECAR_VERSION: Final = 1
 _CHUNK_BYTES: Final = 1024 * 1024
 _PART: Final = ".mp4.part"
-_UNREADABLE: Final = ".unreadable"  # suffix of a whole file that cannot be played, kept because it was paid for
+_UNREADABLE: Final = ".unreadable"  # suffix of what came and cannot be played, kept because it was paid for
 
 
 class VideoLibrary:
@@ -70,24 +70,29 @@ class VideoLibrary:
         raise MediaError("video_missing")
 
     def check(self, part: Path) -> None:
-        """Make sure that a download is a whole video that can be played; one that cannot be is kept beside it.
+        """Make sure that a download is a whole video that can be played.
+
+        What came and is neither that nor a text, as an error page is, was paid for: the largest is kept beside it.
 
         Args:
             part: From `part`.
 
         Raises:
-            MediaError: It is not.
+            MediaError: It is not; `kept` names the file where it is kept.
         """
         try:
             media.check_video(part)
         except MediaError as error:
-            if error.code == "video_undecodable":
-                part.replace(self._path(part.name.partition(".")[0], _UNREADABLE))
-            raise
+            if not part.is_file() or _is_text(part):
+                raise
+            kept = self._path(part.name.partition(".")[0], _UNREADABLE)
+            if not kept.is_file() or part.stat().st_size >= kept.stat().st_size:
+                part.replace(kept)
+            raise MediaError(error.code, **error.facts, kept=kept.name) from None
         self._checked[part.name] = _state(part)
 
     def unreadable(self, job_id: str) -> Path | None:
-        """Return the path of what came whole for a job and could not be played, if that is all there is."""
+        """Return the path of what came for a job and could not be played, if that is all there is."""
         path = self._path(job_id, _UNREADABLE)
         return path if path.is_file() else None
 
@@ -193,7 +198,7 @@ class VideoLibrary:
         return False
 
     def unreadables(self) -> list[str]:
-        """Return the names of all files that came whole and could not be played."""
+        """Return the names of all files that came and could not be played."""
         return sorted(path.name for path in self.folder.glob(f"*{_UNREADABLE}"))
 
     def sidecar(self, job: Job) -> bytes:
@@ -327,6 +332,11 @@ def job_of(sidecar: bytes, job_id: str) -> Job | None:
         return _job(facts) if is_its else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _is_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        return is_text(file.read(START_BYTES))
 
 
 def _state(path: Path) -> tuple[int, ...]:

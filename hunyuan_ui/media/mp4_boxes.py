@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, NoReturn
 
 from hunyuan_ui.errors import MediaError, Reason, reason
+from hunyuan_ui.file_type import FILM_STARTS
 
 # Bytes; twelve hours of pictures, where the tables of the longest clip the model makes are about 2 kB.
 _MAX_TABLE: Final = 4 * 2**20
@@ -37,7 +38,7 @@ def boxes(file: BinaryIO, start: int, end: int, parent: Reason = WHOLE_FILE) -> 
         file.seek(start)
         head = file.read(min(16, end - start))
         kind = head[4:8]
-        if parent == WHOLE_FILE and index == 0 and kind != b"ftyp":
+        if parent == WHOLE_FILE and index == 0 and kind not in FILM_STARTS:
             raise MediaError("not_a_video")
         if len(head) < 8:
             cut_short("ends_inside_box", parent=parent)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from hunyuan_ui.errors import MediaError
-from hunyuan_ui.file_type import MP4, VideoType
+from hunyuan_ui.file_type import MOV, MP4, VideoType
 from hunyuan_ui.media.decoding import decoding, type_of
 from hunyuan_ui.media.mp4_boxes import Box, boxes, children, cut_short, entries, number, only, opened, payload_of
+
+_OF_BOXES: Final = (MP4, MOV)
+_BOX_HEAD: Final = 8  # bytes
+_PADDING: Final = (b"free", b"skip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ def check_mp4(path: Path) -> None:
 def check_video(path: Path) -> VideoType:
     """Make sure a file is a whole video whose first picture can be decoded, and return its format.
 
-    An MP4 is checked down to its last byte; of any other format, that the last picture is there.
+    An MP4 or QuickTime film is checked down to its last byte; of any other format, that the last picture is there.
 
     Raises:
         MediaError: `video_undecodable` for a whole file without a picture, else as `check_mp4`.
@@ -50,13 +54,13 @@ def check_video(path: Path) -> VideoType:
     kind = type_of(path)
     if kind is None:
         raise MediaError("not_a_video")
-    if kind == MP4:
+    if kind in _OF_BOXES:
         check_mp4(path)
     try:
         with decoding(path) as (container, stream):
             if next(container.decode(stream), None) is None:
                 raise MediaError("video_undecodable")
-        if kind != MP4:
+        if kind not in _OF_BOXES:
             facts(path)
     except MediaError as error:
         raise MediaError("video_undecodable") from error
@@ -69,7 +73,7 @@ def facts(path: Path) -> VideoFacts:
     Raises:
         MediaError: As `check_mp4`.
     """
-    if type_of(path) != MP4:
+    if type_of(path) not in _OF_BOXES:
         return _facts_of_packets(path)
     with opened(path) as (file, size):
         track = _walk(file, size)
@@ -89,7 +93,7 @@ class _Track(NamedTuple):
 
 
 def _walk(file: BinaryIO, size: int) -> _Track:
-    outer = list(boxes(file, 0, size))
+    outer = _outer_boxes(file, size)
     kinds = [box.kind for box in outer]
     if not outer:
         raise MediaError("not_a_video")
@@ -104,6 +108,23 @@ def _walk(file: BinaryIO, size: int) -> _Track:
         if payload_of(file, only(media, b"hdlr"))[8:12] == b"vide":
             return _video_track(file, media, size, is_fragmented=is_fragmented)
     raise MediaError("not_a_video")
+
+
+def _outer_boxes(file: BinaryIO, size: int) -> list[Box]:
+    """Return the boxes of a file; what follows the last whole one may be padding, or too short to be a box."""
+    found: list[Box] = []
+    try:
+        found.extend(boxes(file, 0, size))
+    except MediaError:
+        kinds = {box.kind for box in found}
+        # A fragment that was cut off leaves such bytes as well.
+        if not {b"moov", b"mdat"} <= kinds or b"moof" in kinds:
+            raise
+        end = found[-1].end
+        file.seek(end)
+        if size - end >= _BOX_HEAD and file.read(_BOX_HEAD)[4:] not in _PADDING:
+            raise
+    return found
 
 
 def _video_track(file: BinaryIO, media: dict[bytes, list[Box]], size: int, *, is_fragmented: bool) -> _Track:
