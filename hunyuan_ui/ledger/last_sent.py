@@ -51,7 +51,7 @@ class LastSent:
         self._newest, self.problem = newest, None
 
     def stored(self, newest: float, *, is_sent: bool) -> None:
-        """Take notice of what was committed, and on the disk if a POST follows."""
+        """Take notice of what was committed, in the file as well if a POST follows."""
         self._newest = newest
         if is_sent:
             self._note(newest)
@@ -63,11 +63,11 @@ class LastSent:
             self._note(newest)
 
     def _note(self, newest: float) -> None:
+        # Not synced: another wait for the disk before each POST, so that a power cut may cost the newest note only.
         with suppress(OSError):
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o666)
             try:
                 os.write(handle, f"{newest!r:<{_BYTES - 1}}\n".encode("ascii"))
-                os.fsync(handle)
             finally:
                 os.close(handle)
             self._noted = newest
