@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
@@ -21,6 +22,7 @@ from urllib.parse import urlencode
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import HistoryRow, RemoteState
 from hunyuan_ui.endpoint.http import moment
+from hunyuan_ui.endpoint.list_envelope import DEEPEST, ROW, Envelope, envelope_of
 from hunyuan_ui.endpoint.named_cost import named_cost
 from hunyuan_ui.endpoint.responses import Answer, plain, raise_unless_success
 from hunyuan_ui.errors import InvalidRequestError, UnexpectedResponseError, reason
@@ -30,13 +32,14 @@ PER_PAGE: Final = 100  # the most that the service gives at once
 MOST_PAGES: Final = 50
 UNKNOWN_PROMPT: Final = "(not in the account's history)"
 
-_DEEPEST: Final = 4  # levels of an envelope
-_ROW: Final = ("request_id", "generation_url", "model_status", "credits_deduction")
 # An empty list says that nothing was spent, so only one that is called as a list of requests is believed.
 _NAME_OF_ROWS: Final = re.compile(r"data|item|result|row|record|request|histor|generation|list|content|doc|entr|log")
 _NOT_OF_ROWS: Final = re.compile(r"error|warn|filter|messag")
+# The list is asked for a part of a model's name, so what has ours in its own name is another model, not an error.
+_OURS: Final = re.sub(r"[^a-z0-9]", "", contract.MODEL)
+_OUR_NAME: Final = re.compile(_OURS + r"(13b|t2v|texttovideo|v[0-9]{1,2}|latest)*")
+_OWN_PARAMETERS: Final = frozenset({"video_length", "infer_steps", "flow_shift", "embedded_guidance_scale"})
 _COSTS: Final = ("credits_deduction", "metrics", "cost")
-_TOTALS: Final = ("total", "totalcount", "totalitems", "totalrecords", "totalresults", "totalrows")
 _FAILED: Final = ("FAILED", "FAILURE", "ERROR", "CANCELLED", "CANCELED")
 _DONE: Final = ("COMPLETED", "COMPLETE", "SUCCESS", "SUCCEEDED", "DONE", "FINISHED")
 _PAST_THE_END: Final = (400, 404, 422)  # what some lists answer for a page after their last
@@ -82,7 +85,7 @@ def _rows_in(value: object, request_id: str, depth: int = 0) -> list[HistoryRow]
 
 
 def _is_row(fields: Mapping[str, object]) -> bool:
-    return any(name in fields for name in _ROW)
+    return any(name in fields for name in ROW)
 
 
 def _row(fields: Mapping[str, object]) -> HistoryRow:
@@ -144,7 +147,10 @@ class PastRequests:
         self._rows = 0
         self._pages = 0
         self._total: int | None = None
+        self._counted = 0
         self._is_short = False
+        self._goes_on = False
+        self._are_others = False  # whether rows of models came that the list was not asked for
 
     @property
     def next_page(self) -> int:
@@ -159,21 +165,24 @@ class PastRequests:
         """
         if self._is_short and answer.status in _PAST_THE_END and not answer.is_html:
             return self._end()
-        rows, total = _page(answer)
-        self._total = self._total if total is None else total
+        rows, about = _page(answer)
+        self._total = self._total if about.total is None else about.total
+        self._counted = max(self._counted, about.counted)
         self._pages += 1
-        found = [(_identity(row), row) for row in rows]
+        found = _identified(rows)
         fresh = {(identity, _url(row)) for identity, row in found} - self._seen
         if not fresh:
+            self._goes_on |= about.goes_on
             return self._end()  # empty, or the same page once more
         self._seen |= fresh
         self._rows += len(rows)
         for identity, row in found:
-            if _is_ours(row):
-                self._add(_past_request(identity, row))
+            self._sort_in(identity, row)
         self._is_short = len(rows) < PER_PAGE
-        if self._is_short and self._total is not None and self._rows >= self._total:
-            return False
+        # Some say of every full page that there is one more.
+        self._goes_on = about.goes_on and self._is_short
+        if self._is_short and not self._goes_on and self._total is not None and self._rows >= self._total:
+            return self._end()
         if self._pages >= MOST_PAGES:
             raise UnexpectedResponseError("bad_answer", reason=reason("list_without_end"))
         return True
@@ -183,9 +192,18 @@ class PastRequests:
         return list(self._requests.values())
 
     def _end(self) -> bool:
-        if self._total is not None and self._rows < self._total:
+        if self._goes_on or self._rows < max(self._total or 0, self._counted):
             raise UnexpectedResponseError("bad_answer", reason=reason("list_cut_short"))
+        # Then the filter was not understood, or this model has another name there.
+        if self._are_others and not self._requests:
+            raise UnexpectedResponseError("bad_answer", reason=reason("list_of_others"))
         return False
+
+    def _sort_in(self, identity: str, row: Mapping[str, object]) -> None:
+        if _is_ours(row):
+            self._add(_past_request(identity, row))
+        elif _OURS not in _letters(_model_of(row)):
+            self._are_others = True
 
     def _add(self, row: PastRequest) -> None:
         """Join the rows of one request, one an output, each of which names the whole cost."""
@@ -202,11 +220,12 @@ class PastRequests:
         )
 
 
-def _page(answer: Answer) -> tuple[list[dict[str, object]], int | None]:
-    """Return the rows of every model on a page, and how many the whole list is said to have."""
+def _page(answer: Answer) -> tuple[list[dict[str, object]], Envelope]:
+    """Return the rows of every model on a page, and what stands round them."""
     raise_unless_success(answer)
     value = answer.value
-    if value is None or _says_no(value):
+    about = envelope_of(value)
+    if value is None or about.is_refused:
         raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail)
     lists = list(_lists_in(value))
     rows = [row for _, items in lists if any(map(_is_row_like, items)) for row in items]
@@ -214,18 +233,11 @@ def _page(answer: Answer) -> tuple[list[dict[str, object]], int | None]:
         named = [items for name, items in lists if _NAME_OF_ROWS.search(name) and not _NOT_OF_ROWS.search(name)]
         if not named or any(named):
             raise UnexpectedResponseError("bad_answer", reason=reason("no_list"))
+        if about.is_doubted:
+            raise UnexpectedResponseError("bad_answer", reason=answer.detail)
     if not all(map(_is_row_like, rows)):
         raise UnexpectedResponseError("bad_answer", reason=reason("list_of_others"))
-    return [cast("dict[str, object]", row) for row in rows], next(_totals_in(value), None)
-
-
-def _says_no(value: object) -> bool:
-    if not isinstance(value, dict):
-        return False
-    fields = cast("dict[str, object]", value)
-    word = str(fields.get("status", ""))[:10].lower()
-    is_refused = fields.get("success") is False or word in ("error", "fail", "failed", "failure")
-    return is_refused or bool(fields.get("error")) or bool(fields.get("errors"))
+    return [cast("dict[str, object]", row) for row in rows], about
 
 
 def _is_row_like(item: object) -> bool:
@@ -235,31 +247,41 @@ def _is_row_like(item: object) -> bool:
 def _lists_in(value: object, name: str = "list", depth: int = 0) -> Iterator[tuple[str, list[object]]]:
     if isinstance(value, list):
         yield name.lower(), cast("list[object]", value)
-    elif isinstance(value, dict) and depth < _DEEPEST:
+    elif isinstance(value, dict) and depth < DEEPEST:
         fields = cast("dict[str, object]", value)
-        if sum(known in fields for known in _ROW) > 1:
+        if sum(known in fields for known in ROW) > 1:
             return  # a row, whose own lists are none of rows
         for key, item in fields.items():
             yield from _lists_in(item, key, depth + 1)
 
 
-def _totals_in(value: object, depth: int = 0) -> Iterator[int]:
-    if isinstance(value, dict) and depth < _DEEPEST:
-        for name, item in cast("dict[str, object]", value).items():
-            is_total = name.lower().replace("_", "") in _TOTALS and not isinstance(item, bool)
-            if is_total and isinstance(item, (int, str)) and re.fullmatch(r"[0-9]{1,9}", str(item)[:10]):
-                yield int(item)
-            yield from _totals_in(item, depth + 1)
-
-
 # --- one row of it
 
 
-def _identity(row: Mapping[str, object]) -> str:
+def _identified(rows: Iterable[dict[str, object]]) -> list[tuple[str, dict[str, object]]]:
+    """Return each row of a page with what tells its request from others."""
+    found: list[tuple[str, dict[str, object]]] = []
+    equal: Counter[str] = Counter()
+    for row in rows:
+        identity = _id_of(row)
+        if identity is None:
+            identity = _content_of(row)
+            equal[identity] += 1
+            # This model gives one output, so that equal rows are requests of their own.
+            identity += f" {equal[identity]}" if equal[identity] > 1 else ""
+        found.append((identity, row))
+    return found
+
+
+def _id_of(row: Mapping[str, object]) -> str | None:
     named = row.get("request_id")
     if isinstance(named, (str, int)) and not isinstance(named, bool) and (text := str(named).strip()):
         return text.replace("-", "").lower()
-    # Without an id, what never changes about a request tells it from others.
+    return None
+
+
+def _content_of(row: Mapping[str, object]) -> str:
+    """Return what never changes about a request."""
     fixed = ""
     with suppress(RecursionError):
         fixed = json.dumps([row.get("request_body"), _moment_of(row)], sort_keys=True)
@@ -268,11 +290,16 @@ def _identity(row: Mapping[str, object]) -> str:
 
 def _is_ours(row: Mapping[str, object]) -> bool:
     """Whether a row is of this model; one that names none came because this one was asked for."""
-    name = row.get("model_name")
-    if not isinstance(name, str) or not name.strip():
+    name = _model_of(row)
+    if not name or any(_OUR_NAME.fullmatch(_letters(piece)) for piece in (name, *re.split(r"[/:@]", name))):
         return True
-    ours = _letters(contract.MODEL)
-    return _letters(name) == ours or any(_letters(piece) == ours for piece in re.split(r"[/:@]", name))
+    # Another model with our name in its own may take the same parameters.
+    return _OURS not in _letters(name) and _body_of(row).keys() >= _OWN_PARAMETERS
+
+
+def _model_of(row: Mapping[str, object]) -> str:
+    name = row.get("model_name")
+    return name.strip() if isinstance(name, str) else ""
 
 
 def _letters(name: str) -> str:
@@ -299,9 +326,7 @@ def _past_request(identity: str, row: Mapping[str, object]) -> PastRequest:
 
 def _request_in(row: Mapping[str, object]) -> VideoRequest | None:
     """Return what was asked for; a value that cannot be read takes its default, for the price's sake."""
-    body = _object(row.get("request_body")) or _object(row.get("parameters")) or {}
-    if "prompt" not in body:
-        body = next((inner for inner in map(_object, body.values()) if inner and "prompt" in inner), body)
+    body = _body_of(row)
     prompt = body.get("prompt") or row.get("prompt")
     known = {name: _number(body[name]) for name in VideoRequest.model_fields if body.get(name) is not None}
     if not known and not prompt:
@@ -312,6 +337,13 @@ def _request_in(row: Mapping[str, object]) -> VideoRequest | None:
             VideoRequest.parse({**values, name: value})
             values[name] = value
     return VideoRequest.parse(values)
+
+
+def _body_of(row: Mapping[str, object]) -> dict[str, object]:
+    body = _object(row.get("request_body")) or _object(row.get("parameters")) or {}
+    if "prompt" in body:
+        return body
+    return next((inner for inner in map(_object, body.values()) if inner and "prompt" in inner), body)
 
 
 def _object(value: object) -> dict[str, object] | None:

@@ -205,6 +205,11 @@ def test_the_list_is_found_in_any_envelope(envelope: Callable[[list[Any]], objec
         {"results": {"items": []}},
         {"request_history": [], "pagination": {"total": 0}},
         {"data": [], "models": [{"name": "hunyuan-video"}], "filters": []},
+        {"code": 0, "data": [], "message": "Request history retrieved successfully."},
+        {"statusCode": 200, "success": True, "items": [], "message": "No requests found"},
+        {"status": "OK", "data": {"rows": [], "has_more": False, "next": None, "count": 0, "error": None}},
+        {"data": [], "filters": {"status": "FAILED", "message": "x"}, "total_pages": 1, "errors": [], "warnings": []},
+        {"status": 1, "ok": "true", "request_history": [], "next_cursor": "", "total": 0.0, "partial": False},
     ],
 )
 def test_an_empty_list_of_requests_says_that_there_are_none(body: object) -> None:
@@ -230,6 +235,37 @@ def test_an_empty_list_of_requests_says_that_there_are_none(body: object) -> Non
         page_of({"errors": ["no"], "data": []}),
         page_of({"success": False, "data": []}),
         page_of({"status": "error", "data": []}),
+        page_of({"code": 500, "data": [], "message": "Something went wrong"}),
+        page_of({"statusCode": "401", "data": []}),
+        page_of({"status": 500, "data": []}),
+        page_of({"http_status": 503, "data": []}),
+        page_of({"code": 1001, "data": []}),
+        page_of({"status": "unavailable", "data": []}),
+        page_of({"status": "pending", "data": []}),
+        page_of({"status": False, "data": []}),
+        page_of({"success": "false", "data": []}),
+        page_of({"success": 0, "data": []}),
+        page_of({"meta": {"isSuccess": False}, "data": []}),
+        page_of({"ok": "no", "data": []}),
+        page_of({"data": {"error": "db down", "rows": []}}),
+        page_of({"data": [], "meta": {"error_code": 7}}),
+        page_of({"data": [], "errorMessage": "no"}),
+        page_of({"data": [], "message": "Rate limit exceeded"}),
+        page_of({"data": [], "message": "The requests were not fetched successfully"}),
+        page_of({"data": [], "detail": "Not authenticated"}),
+        page_of({"data": [], "title": "Internal Server Error"}),
+        page_of({"data": [], "warnings": ["shard 3 is missing"]}),
+        page_of({"data": [], "warnings": [{"shard": 3}]}),
+        page_of({"data": [], "timed_out": True}),
+        page_of({"data": [], "isTruncated": "true"}),
+        page_of({"data": [FULL], "partial": True}),
+        page_of({"data": [FULL], "success": "false"}),
+        page_of({"data": [], "has_more": True}),
+        page_of({"data": [], "next": "/p2"}),
+        page_of({"data": [], "links": {"next": {"page": 2}}}),
+        page_of({"data": [], "count": 3}),
+        page_of({"data": [], "numFound": 3}),
+        page_of({"data": [], "total": 3.0}),
         page_of({"data": [], "total": 1}),
         page_of({"data": [], "meta": {"total_count": "12"}}),
         page_of({"data": [{"id": 1}]}),
@@ -285,6 +321,20 @@ def test_a_list_without_an_end_is_not_read() -> None:
     assert caught.value.facts["reason"] == reason("list_without_end")
 
 
+def test_a_list_that_goes_on_is_not_whole_without_the_rest() -> None:
+    refused = page_of({"error": "no such page"}, 404)
+    for last in (END, refused, page_of({"data": many(1), "has_more": True})):
+        with pytest.raises(UnexpectedResponseError) as caught:
+            read(page_of({"data": many(1), "has_more": True}), last)
+        assert caught.value.facts["reason"] == reason("list_cut_short")
+    with pytest.raises(EndpointError):
+        read(page_of({"data": many(2), "count": 5}), END)
+    assert len(read(page_of({"data": many(1), "next": "/2"}), page_of({"data": many(1, 1), "next": None}), END)) == 2
+    assert len(read(page_of({"data": many(100), "has_more": True}), page_of({"data": [], "has_more": False}))) == 100
+    # A count may be of its page alone, and then says nothing of the next one.
+    assert len(read(page_of({"data": many(20), "count": 20}), page_of({"data": many(20, 20), "count": 20}), END)) == 40
+
+
 def test_one_row_an_output_is_one_request_at_its_whole_cost() -> None:
     second = {**FULL, "request_id": ID.replace("-", "").upper(), "generation_url": "https://x.test/2.mp4"}
     (found,) = read(page_of([{**FULL, "generation_url": None, "credits_deduction": None}, FULL, second]), END)
@@ -303,16 +353,37 @@ def test_one_row_an_output_is_one_request_at_its_whole_cost() -> None:
         ("HUNYUAN_VIDEO", True),
         ("segmind/hunyuan-video", True),
         ("hunyuan-video:latest", True),
+        ("Hunyuan Video 13B", True),
+        ("hunyuan-video-t2v", True),
+        ("tencent/HunyuanVideo-v2", True),
         (None, True),
         ("", True),
         (7, True),
         ("hunyuan-video-i2v", False),
         ("fast-hunyuan-video", False),
-        ("sdxl", False),
     ],
 )
 def test_rows_of_other_models_are_left_out(name: object, is_ours: bool) -> None:
     assert len(read(page_of([{**FULL, "model_name": name}]), END)) == is_ours
+
+
+WHOLE_BODY = VideoRequest.parse({"prompt": "a fox"}).model_dump()
+
+
+def test_a_list_of_other_models_alone_is_not_one_without_ours() -> None:
+    others = [{**row, "model_name": name} for row, name in zip(many(2), ("sdxl", "6650d1f2a7"), strict=True)]
+    for rows in (others, others[:1], [*others, {**FULL, "model_name": "hunyuan-video-i2v"}]):
+        with pytest.raises(UnexpectedResponseError) as caught:
+            read(page_of(rows), END)
+        assert caught.value.facts["reason"] == reason("list_of_others")
+    assert [one.request_id for one in read(page_of([*others, FULL]), END)] == [ID]
+
+
+@pytest.mark.parametrize("body", [WHOLE_BODY, json.dumps(WHOLE_BODY), {"input": WHOLE_BODY}])
+def test_a_request_with_all_our_parameters_is_ours_by_any_name(body: object) -> None:
+    row = {**FULL, "model_name": "6650d1f2a7", "request_body": body}
+    assert [one.request_id for one in read(page_of([row]), END)] == [ID]
+    assert read(page_of([{**row, "model_name": "hunyuan-video-i2v"}]), END) == []
 
 
 @pytest.mark.parametrize(
@@ -424,8 +495,18 @@ def test_a_body_that_says_nothing_is_none(body: object) -> None:
 def test_a_row_without_an_id_that_could_be_one_is_still_counted_and_told_apart() -> None:
     rows = [{**FULL, "request_id": bad} for bad in (None, "", "../../x", 12, {"a": 1})]
     found = read(page_of([*rows, {**FULL, "request_id": None, "created_at": "2026-11-25T10:00:01Z"}]), END)
-    assert [one.request_id for one in found] == [None] * 4
+    assert [one.request_id for one in found] == [None] * 6
     assert all(one.cost == 1.46 for one in found)
+
+
+def test_equal_rows_without_an_id_are_as_many_requests() -> None:
+    row = {**FULL, "request_id": None}
+    other = {**row, "generation_url": "https://x.test/2.mp4"}
+    assert len(read(page_of([row, row, other]), END)) == 3
+    assert len(read(page_of([row, row]), page_of([row, row]))) == 2  # a service that knows no pages
+    first, again = (read(page_of(rows), END) for rows in ([row, other], [other, row, row]))
+    assert {one.identity for one in first} < {one.identity for one in again}
+    assert len(read(page_of([FULL, FULL]), END)) == 1
 
 
 def test_the_query_names_every_day_that_counts() -> None:
