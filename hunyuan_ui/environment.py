@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import pkgutil
 import re
 import ssl
 from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from hunyuan_ui.errors import SettingsError, reason
@@ -33,6 +36,7 @@ DROPPED: Final = ("GRADIO_DEBUG", "GRADIO_NUM_WORKERS", "GRADIO_DEFAULT_CONCURRE
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
 _PROXY: Final = re.compile(r"(?P<scheme>https?|socks5h?)://[!-~]+|[^:/\s]+(:[0-9]+)?/?", re.ASCII)
 _NOT_PROXIED: Final = ("localhost", "127.0.0.1", "::1")
+_EXEMPT: Final = re.compile(r"[\w.*-]+(:[0-9]{1,5})?", re.ASCII)
 _ROOT_PATH: Final = re.compile(r"(https?://([\w.-]+|\[[0-9a-f:]+\])(:[0-9]+)?)?(/[!-~]*)?", re.ASCII)
 
 
@@ -50,11 +54,14 @@ def text_of(environ: Mapping[str, str], name: str) -> str:
     return text
 
 
-def tidy(environ: MutableMapping[str, str]) -> None:
+def tidy(environ: MutableMapping[str, str]) -> tuple[str, ...]:
     """Take quotes and empty values away, keep proxies from what is asked on this machine, and check the rest.
 
     Args:
         environ: Is changed.
+
+    Returns:
+        What was taken out of `NO_PROXY`, because the libraries below Gradio end with a traceback there.
 
     Raises:
         SettingsError: A value is wrong, and would end the start with a traceback; names the variable.
@@ -70,7 +77,9 @@ def tidy(environ: MutableMapping[str, str]) -> None:
             read_value(name, environ[name], read)
     _tidy_root_path(environ)
     _check_certificates(environ)
+    unread = _tidy_no_proxy(environ)
     _tidy_proxies(environ)
+    return unread
 
 
 def read_value(name: str, text: str, read: Callable[[str], _T]) -> _T:
@@ -96,11 +105,41 @@ def _tidy_root_path(environ: MutableMapping[str, str]) -> None:
 
 
 def _check_certificates(environ: Mapping[str, str]) -> None:
+    # Whoever makes a context opens this file too.
+    if path := environ.get("SSLKEYLOGFILE"):
+        try:
+            Path(path).open("ab").close()
+        except (OSError, ValueError):
+            raise SettingsError("SSLKEYLOGFILE", "key_log") from None
     if path := environ.get("SSL_CERT_FILE"):
         try:
             ssl.create_default_context(cafile=path)
         except (OSError, ValueError):
             raise SettingsError("SSL_CERT_FILE", "certificates") from None
+
+
+def _tidy_no_proxy(environ: MutableMapping[str, str]) -> tuple[str, ...]:
+    unread: list[str] = []
+    for name in [name for name in environ if name.lower() == "no_proxy"]:
+        entries = [entry.strip() for entry in environ[name].split(",") if entry.strip()]
+        kept = {entry: _as_httpx_reads(entry) for entry in entries}
+        unread += [entry for entry, text in kept.items() if text is None]
+        if list(kept) != list(kept.values()):
+            environ[name] = ",".join(filter(None, kept.values()))
+    return tuple(unread)
+
+
+def _as_httpx_reads(entry: str) -> str | None:
+    """Return an entry of `NO_PROXY` in the one form that makes httpx's pattern of it; None where there is none."""
+    if _EXEMPT.fullmatch(entry):
+        return entry
+    bare = entry.removeprefix("[").removesuffix("]")
+    with suppress(ValueError):
+        if "%" not in bare:
+            return str(ipaddress.IPv6Address(bare))
+    with suppress(ValueError):
+        return str(ipaddress.IPv4Network(entry, strict=False))
+    return None
 
 
 def _tidy_proxies(environ: MutableMapping[str, str]) -> None:

@@ -81,9 +81,9 @@ class Proxies:
             return None
         return self.proxy
 
-    def without(self, host: str) -> Proxies:
-        """Return the same, with one more host that is reached directly."""
-        return Proxies(self.proxy, (*self.exempt, plain_name(host)))
+    def without(self, *hosts: str) -> Proxies:
+        """Return the same, with more hosts or networks that are reached directly."""
+        return Proxies(self.proxy, (*self.exempt, *map(plain_name, hosts)))
 
 
 DIRECT: Final = Proxies()

@@ -285,10 +285,11 @@ class Settings:
         Raises:
             SettingsError: A value is wrong; names the variable and the cure, never a secret's text.
         """
+        unread: tuple[str, ...] = ()
         if environ is None:
             environ = os.environ
             add_env_file(os.environ, home)
-            tidy(os.environ)
+            unread = tidy(os.environ)
         _check_names(environ)
         values = {
             setting.field: read_value(setting.name, text, setting.read)
@@ -317,7 +318,7 @@ class Settings:
             share=shared and not is_space,
             is_space=is_space,
             storage=storage,
-            proxies=_proxies(environ),
+            proxies=_proxies(environ).without(*unread),
             login_secret=login_secret,
         )
         if settings.daily_limit_usd is None and not settings.is_preview and not settings.is_public:

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+import certifi
 import gradio
 import httpx
 import huggingface_hub
@@ -80,6 +81,17 @@ STARTS: list[tuple[dict[str, str], str | None]] = [
     ({"all_proxy": "http://"}, "must be an http, https or socks5 address"),
     ({"HTTP_PROXY": "proxy.example:port"}, "must be an http, https or socks5 address"),
     ({"ALL_PROXY": "socks5://127.0.0.1:9"}, 'a socks proxy needs the package socksio: pip install "httpx[socks]"'),
+    ({"NO_PROXY": "[::1]"}, None),
+    ({"NO_PROXY": "fe80::/10"}, None),
+    ({"no_proxy": "::/0"}, None),
+    ({"NO_PROXY": "localhost,127.0.0.1,::1/128"}, None),
+    ({"NO_PROXY": "[::1]:80, [fe80::1%25eth0], fe80::1%eth0, [fe80::]/10, [::1"}, None),
+    ({"NO_PROXY": "host:port,é.example,x y,http://[,http://x:99999999,:,/,//,a@b:c"}, None),
+    ({"no_proxy": "[::1]:x", "HTTPS_PROXY": "http://127.0.0.1:9"}, None),
+    ({"NO_PROXY": "10.0.0.0/8,*,.x.example,*.y.example:80,::1,host:8080,http://in.example:81"}, None),
+    ({"SSLKEYLOGFILE": str(ROOT / "nowhere" / "keys")}, "must be a file that this user can write"),
+    ({"SSLKEYLOGFILE": str(ROOT), "SSL_CERT_FILE": certifi.where()}, "must be a file that this user can write"),
+    ({"SSLKEYLOGFILE": ""}, None),
     ({"HUNYUAN_UI_CONCURRENCY": "nan"}, A_NUMBER),
     ({"SEGMIND_API_KEY": '"SG_0123456789abcdef'}, "has a quotation mark"),
 ]
@@ -89,7 +101,7 @@ STARTS: list[tuple[dict[str, str], str | None]] = [
 def environment(own_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take this machine's proxies and certificates away."""
     monkeypatch.setattr("hunyuan_ui.environment.is_installed", lambda _: False)
-    for name in [name for name in os.environ if name.lower().endswith("_proxy") or name == "SSL_CERT_FILE"]:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("SSL")]:
         del os.environ[name]
 
 
@@ -124,6 +136,16 @@ def test_no_proxy_is_asked_about_this_machine(name: str) -> None:
     for here in ("localhost", "127.0.0.1", "[::1]"):
         assert client._transport_for_url(httpx.URL(f"http://{here}:7860/")) is client._transport
     assert client._transport_for_url(httpx.URL("http://example.com/")) is not client._transport
+
+
+def test_what_libraries_cannot_read_of_no_proxy_holds_for_the_service_all_the_same() -> None:
+    os.environ.update({"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "[fd00::1],fe80::/10,10.0.0.0/8,in.example"})
+    proxies = read_settings([], ROOT).proxies
+    assert {"fd00::1", "10.0.0.0/8", "in.example", "::1"} <= set(os.environ["no_proxy"].split(","))
+    assert "fe80::/10" not in os.environ["no_proxy"]
+    for host in ("fd00::1", "fe80::7", "10.1.2.3", "a.in.example"):
+        assert proxies.proxy_for(host) is None
+    assert proxies.proxy_for("api.segmind.com") is not None
 
 
 @pytest.mark.parametrize(
