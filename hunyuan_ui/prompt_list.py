@@ -29,6 +29,15 @@ _NUMBER: Final = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,9})?")
 _TEXTS: Final = frozenset(parameter.name for parameter in parameters() if parameter.is_text)
 _NAMES: Final = tuple(VideoRequest.model_fields)
 _SEPARATORS: Final = (",", ";", "\t")
+# What Excel reads the separator from, and some programs write for it.
+_SEPARATOR_LINE: Final = re.compile(r"""\s*"?sep=(?P<separator>[,;|\t])"?[^\S\t]*""", re.IGNORECASE)
+_HEADS: Final = frozenset({*_NAMES, "prompts", "text"})
+# How a line of YAML, of JSON, or of a web page begins.
+_OTHER_KIND: Final = re.compile(
+    rf"\s*((-\s+(prompt|negative_prompt)|(-\s+)?({'|'.join(name for name in _NAMES if name not in _TEXTS)}))\s*:"
+    r"|\{\s*\"\w+\"\s*:|\[\s*([{\"]|$)|<(!doctype|html|head|body|\?xml)\b)",
+    re.IGNORECASE,
+)
 
 
 class Fault(NamedTuple):
@@ -226,21 +235,33 @@ def _values(text: str, kind: Kind) -> Iterator[tuple[int, Mapping[str, Any] | In
     """Yield each row's line and values, or what is wrong with it."""
     text = text.removeprefix("\ufeff")
     first = next((line for line in _lines(text) if line.strip()), "")
+    if kind in ("auto", "csv") and (named := _SEPARATOR_LINE.fullmatch(first)):
+        return _of_csv(text.replace(first, "", 1), named["separator"])
     if kind == "jsonl" or (kind == "auto" and re.match(r'\s*\{\s*"', first)):
         return _of_json(_lines(text))
     if kind == "csv" or (kind == "auto" and _separator(first) is not None):
         return _of_csv(text, _separator(first))
-    return _of_lines(_lines(text))
+    return _of_lines(_lines(text), is_sure=kind == "text")
 
 
 def _lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def _of_lines(lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _of_lines(lines: Iterable[str], *, is_sure: bool) -> Iterator[tuple[int, Mapping[str, Any] | InvalidRequestError]]:
+    is_first = True
     for number, line in enumerate(lines, 1):
         if clean_text(line) and not line.lstrip().startswith("#"):
-            yield number, {"prompt": line}
+            is_prompt = is_sure or not _is_of_another_kind(line, is_first=is_first)
+            yield number, {"prompt": line} if is_prompt else InvalidRequestError("list_not_prompts", field="list")
+            is_first = False
+
+
+def _is_of_another_kind(line: str, *, is_first: bool) -> bool:
+    """Whether a line is the head of a table, or of a file that holds its prompts in another form."""
+    cells = [cell.strip().strip("\"'").lower() for cell in re.split(r"[,;|\t]", line)]
+    is_head = all(cell in _HEADS for cell in cells) and (is_first or len(cells) > 1)
+    return is_head or _OTHER_KIND.match(line) is not None
 
 
 def _of_json(lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any] | InvalidRequestError]]:

@@ -86,6 +86,59 @@ def test_csv_is_seen_by_its_first_line(separator: str, mark: str) -> None:
     assert [(row.line, row.request.width, row.request.flow_shift) for row in found.rows] == [(2, 640, 7.5), (5, 854, 7)]
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_a_first_line_that_names_the_separator_is_no_row(separator: str) -> None:
+    lines = [["prompt", "width"], ["a fox", "640"], ["a crow", ""]]
+    text = "\r\n".join(map(separator.join, lines))
+    for head in (f"sep={separator}\r\n", f"\ufeff\n SEP={separator}\n", f'"sep={separator}"\n'):
+        found = read(head + text)
+        assert prompts(found) == ["a fox", "a crow"]
+        assert ids(found) == ids(read(text.replace(separator, ",")))
+    assert faults(read(f"sep={separator}\nwidth{separator}prompt\nwide{separator}a fox")) == [(3, "not_a_number")]
+    assert faults(read(f"sep={separator}\na fox")) == [(2, "field_unknown")]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("# my list\nprompt,width\na fox,640", 2),
+        ("My list,\n\nprompt;width\na fox;640", 3),
+        ("prompt|width\na fox|640", 1),
+        ("width,height\n640,480", 1),
+        ("prompts\na fox", 1),
+        ("Text\na fox", 1),
+        ("a fox\nseed , prompt", 2),
+        ("- prompt: a fox\n  width: 640", 1),
+        ("width: 640\nprompt: a fox", 1),
+        ('[{"prompt": "a fox"}]', 1),
+        ('["a fox", "a crow"]', 1),
+        ('[\n  {\n    "prompt": "a fox"\n  }\n]', 1),
+        ('a fox\n{"prompt": "a crow"}', 2),
+        ("<!DOCTYPE html>\n<html><body>502</body></html>", 1),
+        ('<?xml version="1.0"?>\n<prompts/>', 1),
+    ],
+)
+def test_a_file_of_another_kind_is_not_paid_as_prompts(text: str, line: int) -> None:
+    found = read(text)
+    assert faults(found)[0] == (line, "list_not_prompts")
+    assert all(words(language).sentence(found.faults[0].error) for language in ("en", "zh"))
+    assert "list_not_prompts" not in [code for _, code in faults(read(text, kind="text"))]
+
+
+def test_a_prompt_may_hold_the_words_of_a_table() -> None:
+    written = [
+        "text, seen through a width of glass",
+        "A prompt, a seed and a fox",
+        "[a fox], sepia",
+        "sep=, written on a wall",
+        "<3 a fox in love",
+        "- a fox: at dawn",
+        "Prompt: a fox",
+        "a fox\twidth",
+    ]
+    assert prompts(read("\n".join(written))) == [clean_text(line) for line in written]
+
+
 def test_json_lines_take_values_as_they_are() -> None:
     found = read('{"prompt": "a fox", "seed": 7, "width": null}\n\n{"prompt": "a {red|blue} crow"}')
     assert prompts(found) == ["a fox", "a red crow", "a blue crow"]
