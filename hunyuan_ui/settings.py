@@ -450,8 +450,10 @@ SETTINGS: Final = tuple(_setting(declared) for declared in fields(Settings) if d
 def _check_names(environ: Mapping[str, str]) -> None:
     known = [setting.name for setting in SETTINGS if setting.name.startswith(_OURS)]
     for name in sorted(set(environ) - set(known)):
-        is_ours = name.upper().startswith(_OURS) and not _is_of_a_service(name, environ[name])
-        nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0 if is_ours else _MISSPELT)
+        # A container takes any name, dashes among it.
+        meant = re.sub(r"[\W_]", "_", name.strip().upper())
+        is_ours = meant.startswith(_OURS) and not _is_of_a_service(name, environ[name])
+        nearest = difflib.get_close_matches(meant, known, n=1, cutoff=0.0 if is_ours else _MISSPELT)
         if is_ours or nearest:
             shown = "".join(filter(str.isprintable, name))[:60]
             raise SettingsError(shown, "unknown", nearest=nearest[0])

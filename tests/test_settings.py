@@ -267,6 +267,11 @@ def test_the_history_follows_the_base_url() -> None:
         ("SEGMIND_KEY", "SEGMIND_API_KEY"),
         ("SEGMIND_API_KEY ", "SEGMIND_API_KEY"),
         ("SEGMIND_API_KEY\n", "SEGMIND_API_KEY"),
+        ("HUNYUAN_UI-DAILY-LIMIT-USD", "HUNYUAN_UI_DAILY_LIMIT_USD"),
+        ("HUNYUAN-UI-ACCESS-CODE", "HUNYUAN_UI_ACCESS_CODE"),
+        ("hunyuan.ui.notify", "HUNYUAN_UI_NOTIFY"),
+        ("HUNYUAN UI TOTAL LIMIT USD", "HUNYUAN_UI_TOTAL_LIMIT_USD"),
+        ("SEGMIND-API-KEY", "SEGMIND_API_KEY"),
     ],
 )
 @pytest.mark.parametrize("text", ["", "5", KEY])
@@ -284,6 +289,7 @@ def test_a_name_that_is_no_setting_stops_and_names_the_nearest(name: str, neares
     ("name", "text"),
     [
         ("SEGMENT_API_KEY", "of another service"),
+        ("SEGMENT-API-KEY", "of another service"),
         ("HUNYUAN_MODEL_PATH", "/models"),
         ("HUNYUAN_UI_SERVICE_HOST", "10.0.0.7"),
         ("HUNYUAN_UI_SERVICE_PORT", "7860"),
