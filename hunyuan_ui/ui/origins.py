@@ -21,11 +21,13 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 # What proxies, tunnels and their hosts write into a request on its way.
 _MARKS: Final = re.compile(
-    r"forwarded|via|x-forward.*|x-real-.*|(true-|wl-proxy-)?client-ip|x-client-ip|x-cluster-client-ip|x-remote-.*"
+    r"forwarded|max-forwards|(.*-)?via|x-forward.*|x-real-.*|(.*-)?(client|connecting|connection)-?ip|(x-)?remote-.*"
     r"|x-original-.*|x-rewrite-url|(x-)?proxy-.*|x-proxy.*|x-scheme|x-url-scheme|x-request-start|x-varnish|cdn-loop"
     r"|cf-.*|fastly-.*|fly-.*|x-nginx-.*|x-haproxy-.*|x-traefik-.*|x-caddy-.*|x-coder-.*|x-jupyter.*"
     r"|x-envoy-.*|x-amzn?-.*|x-amz-cf-.*|x-appengine-.*|x-cloud-trace-context|x-azure-.*|x-arr-.*|x-vercel-.*"
-    r"|x-github-.*|x-ms-.*|tailscale-.*|ngrok-.*"
+    r"|x-github-.*|x-ms-.*|x-replit-.*|x-railway-.*|x-nf-.*|cloudfront-.*|(x-)?akamai-.*|x-sucuri-.*|surrogate-.*"
+    r"|front-end-https|x-https?|x-host|(x-)?ssl-.*|x-tunnel-.*|tailscale-.*|ngrok-.*|teleport-.*"
+    r"|x-auth-request-.*|x-goog-.*|x-pomerium-.*|x-authentik-.*"
 )
 
 

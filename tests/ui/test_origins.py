@@ -115,6 +115,35 @@ def test_the_usual_port_need_not_be_written() -> None:
         "Fly-Client-IP",
         "Fastly-Client-IP",
         "Tailscale-User-Login",
+        "Front-End-Https",
+        "CloudFront-Viewer-Address",
+        "Incap-Client-IP",
+        "X-Sucuri-ClientIP",
+        "DO-Connecting-IP",
+        "X-Nf-Client-Connection-Ip",
+        "X-Auth-Request-Email",
+        "X-Goog-Authenticated-User-Email",
+        "X-Goog-IAP-JWT-Assertion",
+        "Remote-User",
+        "X-Pomerium-Jwt-Assertion",
+        "X-Authentik-Username",
+        "Teleport-Jwt-Assertion",
+        "X-SSL-Client-Verify",
+        "SSL-Client-Cert",
+        "X-Host",
+        "X-HTTPS",
+        "Surrogate-Capability",
+        "Max-Forwards",
+        "Akamai-Origin-Hop",
+        "X-Akamai-Edgescape",
+        "X-Cache-Via",
+        "X-Bluecoat-Via",
+        "X-Tunnel-Id",
+        "X-Replit-User-Id",
+        "X-Railway-Edge",
+        "X-Request-Via",
+        "X-Zone-Connecting-IP",
+        "X-ClientIP",
     ],
 )
 def test_a_proxys_mark_is_seen(name: str) -> None:
@@ -125,7 +154,10 @@ def test_a_proxys_mark_is_seen(name: str) -> None:
 def test_http_1_0_is_a_proxys_and_a_plain_request_is_nobodys() -> None:
     assert origins.is_proxied(*asked(("Host", OWN), http_version="1.0"))
     plain = ("User-Agent", "Accept", "Accept-Language", "Cookie", "Referer", "x-gradio-user", "x-api-key", "Viaduct")
-    assert not origins.is_proxied(*asked(("Host", OWN), *((name, "x") for name in plain)))
+    of_browsers = ("Sec-CH-UA-Platform", "Upgrade-Insecure-Requests", "DNT", "Sec-GPC", "Priority", "Range", "If-Range")
+    of_agents = ("Mcp-Session-Id", "Mcp-Protocol-Version", "X-Hunyuan-Visitor", "Traceparent", "X-Request-Id", "Remote")
+    for name in (*plain, *of_browsers, *of_agents, "SSL", "X-Client-Name", "Client-Ip-Of", "Hostname"):
+        assert not origins.is_proxied(*asked(("Host", OWN), (name, "x")))
 
 
 @pytest.mark.parametrize(
