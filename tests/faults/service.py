@@ -26,6 +26,10 @@ _STATES = ("QUEUED", "PROCESSING", "COMPLETED")
 _VIDEOS = 5
 Envelope = Callable[[list[dict[str, Any]], dict[str, int]], object]
 
+NOT_FOUND = answer(404, {"error": "not found"})
+FAILED = answer(422, {"status": "FAILED", "error": "CUDA out of memory"})
+COMPLETED = answer(200, {"status": "COMPLETED"})
+
 
 class PaidService(RawService):
     """Behaves well in all dialects until it is scripted otherwise.
