@@ -1,0 +1,178 @@
+"""An older copy in the ledger's place: told, never sent from, and no other ledger is taken for one."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui import checkpoint
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.ledger import Ledger, confirm_review, needs_review, open_ledger
+from tests.ledger.one_folder import add, backups, count, ledger_of
+from tests.ledger.one_folder import folder as folder
+from tests.stored_jobs import NOON, Clock, anything_goes, job, open_book
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("ledger.sqlite3*")}
+
+
+def put_back(folder: Path, files: dict[str, bytes]) -> None:
+    for path in folder.glob("ledger.sqlite3*"):
+        path.unlink()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+
+
+def one_sent(folder: Path) -> dict[str, bytes]:
+    """Send the first of three jobs; return the ledger as it was before."""
+    with closing(open_book(folder, Clock(NOON + 1))) as book:
+        before = content(folder)
+        assert book.claim(book.active()[0].id)
+    return before
+
+
+def test_what_waited_in_an_older_copy_is_not_sent_again_and_the_owner_is_asked(folder: Path) -> None:
+    put_back(folder, one_sent(folder))
+    opened = open_ledger(folder)
+    opened.database.close()
+    assert opened.is_older
+    assert needs_review(folder)
+    with closing(open_book(folder)) as book:
+        assert book.active() == []
+        assert {one.problem.code for one in book.unknown() if one.problem} == {"ledger_put_back"}
+        assert len(book.unknown()) == 3
+
+
+def test_an_older_copy_is_told_once_and_what_is_stored_after_it_is_sent(folder: Path) -> None:
+    put_back(folder, one_sent(folder))
+    assert open_ledger_once(folder)
+    confirm_review(folder)
+    with closing(open_book(folder)) as book:
+        add(book, 1)
+    assert not open_ledger_once(folder)
+    assert not needs_review(folder)
+    with closing(open_book(folder)) as book:
+        assert len(book.active()) == 1
+
+
+def open_ledger_once(folder: Path) -> bool:
+    opened = open_ledger(folder)
+    opened.database.close()
+    return opened.is_older
+
+
+def test_a_copy_that_was_made_after_the_last_job_was_sent_is_as_good(folder: Path) -> None:
+    one_sent(folder)
+    copy = content(folder)
+    with closing(open_book(folder)) as book:
+        add(book, 1)  # it was never sent, so nothing can be sent twice
+    put_back(folder, copy)
+    assert not open_ledger_once(folder)
+
+
+def test_a_ledger_that_is_gone_and_had_sent_something_asks_its_owner(folder: Path) -> None:
+    one_sent(folder)
+    for path in (*folder.glob("ledger.sqlite3*"), *backups(folder)):
+        path.unlink()
+    assert open_ledger_once(folder)
+    assert needs_review(folder)
+    assert count(folder) == 0
+
+
+@pytest.mark.parametrize("step", ["begin", "commit", "committed"])
+def test_a_stop_while_an_older_copy_is_opened_sends_nothing_again(folder: Path, step: str) -> None:
+    put_back(folder, one_sent(folder))
+
+    def stop(name: str) -> None:
+        if name == f"ledger.older.{step}":
+            raise KeyboardInterrupt
+
+    checkpoint.hook = stop
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            open_ledger(folder)
+    finally:
+        checkpoint.hook = None
+    with closing(open_book(folder)) as book:
+        assert book.active() == []
+        assert len(book.unknown()) == 3
+    assert needs_review(folder)
+
+
+@pytest.mark.parametrize("step", ["begin", "commit", "committed"])
+def test_a_stop_while_a_job_is_claimed_makes_no_older_copy_of_the_ledger(folder: Path, step: str) -> None:
+    def stop(name: str) -> None:
+        if name == f"ledger.claim.{step}":
+            raise KeyboardInterrupt
+
+    with closing(open_book(folder)) as book:
+        checkpoint.hook = stop
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                book.claim(book.active()[0].id)
+        finally:
+            checkpoint.hook = None
+    assert not open_ledger_once(folder)
+
+
+@pytest.mark.parametrize("note", [b"", b"not a time", b"\xff" * 40, b"nan"])
+def test_a_note_that_says_nothing_is_none(folder: Path, note: bytes) -> None:
+    one_sent(folder)
+    (folder / "ledger.sent").write_bytes(note)
+    assert not open_ledger_once(folder)
+
+
+def test_a_note_that_cannot_be_written_keeps_nothing_from_being_sent(folder: Path) -> None:
+    (folder / "ledger.sent").mkdir()
+    one_sent(folder)
+    assert not open_ledger_once(folder)
+
+
+def test_a_clock_that_is_set_right_makes_no_older_copy_of_the_ledger(tmp_path: Path) -> None:
+    clock = Clock()
+    with closing(Ledger(open_ledger(tmp_path).database, now=clock)) as book:
+        clock.at += 40 * 86_400
+        add(book, 2)
+        assert book.claim(book.active()[0].id)
+        clock.at -= 39 * 86_400
+        assert book.set_clock_right()
+    assert not open_ledger_once(tmp_path)
+
+
+def test_an_older_content_that_is_written_over_the_open_ledger_is_not_spent_from(folder: Path) -> None:
+    path = ledger_of(folder)
+    with closing(open_book(folder, clock := Clock())) as book:
+        checkpoint_log(path)
+        before = path.read_bytes()
+        clock.at += 1
+        sent, waiting, *_ = (one.id for one in book.active())
+        assert book.claim(sent)
+        since = book.add(job(), anything_goes)[0].id
+        checkpoint_log(path)
+        newer = path.read_bytes()
+        write_over(path, before)
+        for change in (lambda: add(book, 1), lambda: book.cancel(since), lambda: book.claim(waiting)):
+            with pytest.raises(StorageError, match="folder_replaced"):
+                change()
+            assert book.problem is not None
+        write_over(path, newer)
+        checkpoint_log(path)
+        add(book, 1)
+        assert book.problem is None
+    path.write_bytes(before)
+    assert open_ledger_once(folder)
+
+
+def checkpoint_log(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def write_over(path: Path, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.write(data)
+        file.truncate(len(data))
