@@ -68,13 +68,19 @@ async def test_row53_a_damaged_ledger_keeps_the_videos_and_refuses_to_spend(
     assert found_damaged > 3
 
 
-async def test_row53_a_ledger_restored_from_a_copy_sends_nothing_again(rig: Rig, service: PaidService) -> None:
+async def one_running_and_one_waiting(rig: Rig, service: PaidService) -> tuple[JobRunner, str, str]:
+    """Start a run of one video at once with two clicks, of which the service has taken the first."""
     service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
     rig.settings = {"concurrency": 1}
     runner = rig.open()
     await runner.start()
     running, waiting = await click(runner), await click(runner)
     await until(lambda: seen(runner, running, OWNER).job.request_id)
+    return runner, running, waiting
+
+
+async def test_row53_a_ledger_restored_from_a_copy_sends_nothing_again(rig: Rig, service: PaidService) -> None:
+    runner, running, waiting = await one_running_and_one_waiting(rig, service)
     assert (await runner.view(waiting, OWNER)).place == 1
     back_up(rig.folder)
     await kill(runner)
@@ -119,12 +125,7 @@ async def test_row53_an_older_copy_learns_from_the_library_what_was_finished_sin
 
 
 async def test_row53_an_older_copy_in_the_ledgers_place_sends_nothing_again(rig: Rig, service: PaidService) -> None:
-    service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
-    rig.settings = {"concurrency": 1}
-    runner = rig.open()
-    await runner.start()
-    running, waiting = await click(runner), await click(runner)
-    await until(lambda: seen(runner, running, OWNER).job.request_id)
+    runner, running, waiting = await one_running_and_one_waiting(rig, service)
     await kill(runner)
     before = {path.name: path.read_bytes() for path in rig.folder.glob("ledger.sqlite3*")}
     service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
