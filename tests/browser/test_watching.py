@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from hunyuan_ui.job import new_id
 from tests.app_process import RunningApp, running_app
 from tests.browser.one_wait import (
     JOB_S,
@@ -168,6 +169,35 @@ def test_places_in_line_are_shown_and_a_cancel_before_sending_is_real_and_taken_
         expect(note).to_contain_text(IN_LINE)
         until(page, lambda: endpoint.posts[f"{prompt} three"] == 1)
         assert endpoint.posts == {f"{prompt} one": 1, f"{prompt} three": 1}
+
+
+def test_a_video_that_a_limit_holds_says_why_and_can_be_cancelled_beside_another(
+    visitor: BrowserContext, tmp_path: Path, prompt: str
+) -> None:
+    stays = f"location.protocol === 'http:' && localStorage.setItem('hunyuan_visitor', '{new_id()}')"
+    visitor.add_init_script(stays)  # another start has another address
+    with paid_endpoint(seconds=SLOW_JOB_S) as endpoint, endpoint.rendering():
+        with running_app(tmp_path, **endpoint.settings, HUNYUAN_UI_CONCURRENCY="1") as app:
+            page = visit(visitor.new_page(), app.url)
+            for take in ("one", "two"):
+                expect(page.locator("#generate")).to_be_enabled()
+                generate(page, f"{prompt} {take}")
+            expect(page.locator(".others li")).to_have_count(1)
+            page.close()
+        limit = {"HUNYUAN_UI_DAILY_LIMIT_USD": "0.01", "HUNYUAN_UI_CONCURRENCY": "2"}
+        with running_app(tmp_path, **{**endpoint.settings, **limit}) as app:
+            page = visit(visitor.new_page(), app.url)
+            page.set_viewport_size({"width": 360, "height": 740})
+            row = page.locator(".others li")
+            expect(row).to_contain_text("Today's limit of $0.01 leaves $0.00")
+            for part in (row, *row.locator("span").all(), row.get_by_role("button", name="Cancel")):
+                box = part.bounding_box()
+                assert box is not None
+                assert box["x"] >= 0
+                assert box["x"] + box["width"] <= 360
+            row.get_by_role("button", name="Cancel").click()
+            expect(page.locator(".ended")).to_contain_text("nothing was charged")
+        assert f"{prompt} two" not in endpoint.posts
 
 
 def test_a_rate_limit_is_counted_down_and_the_waiting_job_can_be_cancelled(
