@@ -222,3 +222,18 @@ def test_a_number_that_was_taken_out_comes_back(page: Page, app: RunningApp) -> 
         box.blur()
         expect(box).to_have_value(value)
     expect(page.locator("#generate")).to_contain_text(price_of(video_length=33))
+
+
+def test_the_price_stays_on_a_button_that_is_drawn_once_more(page: Page, app: RunningApp) -> None:
+    """As Gradio does when it has a language's words: with the text that the button was made with."""
+    opened(page, app.url)
+    expect(page.locator("#generate")).to_contain_text("at most")
+    shown = page.locator("#generate").inner_text()
+    page.evaluate(
+        """(first) => {
+          const texts = document.createTreeWalker(document.getElementById("generate"), NodeFilter.SHOW_TEXT);
+          while (texts.nextNode()) if (texts.currentNode.data.trim()) texts.currentNode.data = first;
+        }""",
+        PRICING,
+    )
+    expect(page.locator("#generate")).to_have_text(shown)

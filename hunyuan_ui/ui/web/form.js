@@ -18,13 +18,22 @@ const RANDOM_SEED = -1;
 const DRAFT = "hunyuan_draft";
 const PRICE_WITHIN_MS = 8000; // so long a click waits for a price that is on its way
 
+let labelText = "";
+
 // Gradio would draw the button's text later, and a price must not stand beside another form for one frame.
 function label(text) {
+  labelText = text;
   const button = document.getElementById("generate");
   const isText = (/** @type {any} */ { data }) => (data.trim() ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_REJECT);
   /** @type {any} */
   const shown = button && document.createTreeWalker(button, NodeFilter.SHOW_TEXT, isText).nextNode();
   if (shown && shown.data !== text) shown.data = text;
+}
+
+/** Label the button again as soon as Gradio has drawn it, or drawn its first text once more in another language. */
+function keepLabel() {
+  const changes = { childList: true, characterData: true, subtree: true };
+  new MutationObserver(() => labelText && label(labelText)).observe(document.body, changes);
 }
 
 /** Call `hide` as soon as somebody changes what has a price, and `touched` with what they do. */
@@ -364,6 +373,7 @@ export function form({ element, props, trigger, watch }) {
 
   element.append(line);
   completeControls();
+  keepLabel();
   const numbers = priced.map((name) => `field-${name.replaceAll("_", "-")}`);
   const touched = (what) => {
     isTouched = isTouched || what === "input";
