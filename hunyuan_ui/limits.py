@@ -14,7 +14,7 @@ from hunyuan_ui.settings import Settings
 
 BREAKER_AFTER: Final = 3  # paid jobs in a row without a video
 SECONDS_BETWEEN_SUBMITS: Final = 10  # public only, one visitor
-SHOWN_TOLERANCE_MICROUSD: Final = 10_000  # prices are shown in whole cents
+_SHOWN_TOLERANCE_MICROUSD: Final = 10_000  # prices are shown in whole cents
 MOST_ACTIVE_OF_ONE: Final = 2  # public only, one visitor: one is made, the next one waits for it
 MOST_WAITING: Final = 20  # public only, jobs in our own queue
 MOST_WAITING_OF_ONE: Final = 4  # public only: of one visitor, or on one key of a visitor's own
@@ -154,7 +154,7 @@ class SpendLimits:
             self._check_places(totals.visitor_waiting - places.own_parked, on_key)
         self._check_queue(totals.waiting - places.parked)
         if shown_usd is not None:
-            _check_shown(job, shown_usd)
+            check_shown(job.reserved_microusd, shown_usd, "price_changed" if shown_usd else "price_not_shown")
         if budget_usd is not None:
             _check_within("over_list_budget", budget_usd, totals.list_microusd, job.reserved_microusd)
         if job.payer == "owner":
@@ -262,8 +262,8 @@ def _check_within(code: str, limit_usd: float, counted: int, price: int) -> None
         raise SpendLimitError(code, limit=limit_usd, left=left / MICRO, price=price / MICRO)
 
 
-def _check_shown(job: Job, shown_usd: float) -> None:
-    price, shown = job.reserved_microusd, round(shown_usd * MICRO)
-    if price > shown + SHOWN_TOLERANCE_MICROUSD:
-        code = "price_changed" if shown else "price_not_shown"
+def check_shown(price: int, shown_usd: float, code: str) -> None:
+    """Refuse a price in micro-dollars that is higher than the one in US dollars which was shown; `code` says so."""
+    shown = round(shown_usd * MICRO)
+    if price > shown + _SHOWN_TOLERANCE_MICROUSD:
         raise SpendLimitError(code, price=price / MICRO, shown=shown / MICRO)

@@ -20,7 +20,7 @@ from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, 
 from hunyuan_ui.job import MICRO, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
 from hunyuan_ui.jobs.batch_view import BatchView, Entry, Order, Plan
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.limits import BREAKER_AFTER, SHOWN_TOLERANCE_MICROUSD
+from hunyuan_ui.limits import BREAKER_AFTER, check_shown
 from hunyuan_ui.prompt_list import PromptList, Row, job_id, list_id, seeded
 from hunyuan_ui.settings import Settings
 
@@ -237,9 +237,7 @@ class Batches:
 
     def _check(self, plan: Plan, order: Order, elsewhere: Mapping[str, ToldList]) -> None:
         if order.shown_usd is not None and plan.payer != "nobody":
-            most, shown = round(plan.most_usd * MICRO), round(order.shown_usd * MICRO)
-            if most > shown + SHOWN_TOLERANCE_MICROUSD:
-                raise SpendLimitError("list_price_changed", price=most / MICRO, shown=shown / MICRO)
+            check_shown(round(plan.most_usd * MICRO), order.shown_usd, "list_price_changed")
         dearest = max((price.high_usd for price in plan.prices.values()), default=0.0)
         limit_usd = self._settings.video_limit_usd
         if plan.payer == "owner" and dearest > limit_usd and (self._settings.is_public or not order.is_confirmed):
