@@ -174,6 +174,17 @@ class Job:
         return self.status in ACTIVE
 
     @property
+    def has_correctable_cost(self) -> bool:
+        """Whether it was sent and has ended, so that its cost may be put right."""
+        ended = (JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED)
+        return self.sent_at is not None and self.status in ended
+
+    @property
+    def if_interrupted(self) -> JobProblem:
+        """Why it is unknown if its process stopped while it was being sent."""
+        return JobProblem.from_code("preview_gone" if self.payer == "nobody" else "interrupted")
+
+    @property
     def counted_microusd(self) -> int:
         """What this job counts against the owner's limits: its cost, else the reservation while it may be charged."""
         if self.payer != "owner" or self.status in (JobStatus.FAILED, JobStatus.CANCELLED):

@@ -37,9 +37,8 @@ def _recover(services: Services) -> list[Job]:
         if job.status is JobStatus.SUBMITTING and job.dialect == "openai":
             continue  # the engine's own list may know it, so the runner asks that first
         if job.status is JobStatus.SUBMITTING:
-            code = "preview_gone" if job.payer == "nobody" else "interrupted"
-            services.ledger.mark_unknown(job.id, JobProblem.from_code(code))
-            log.trouble("job.unknown", job=job.id, problem=code)
+            services.ledger.mark_unknown(job.id, job.if_interrupted)
+            log.trouble("job.unknown", job=job.id, problem=job.if_interrupted.code)
         elif job.payer == "nobody" and services.preview is None:
             _end_preview(services, job)
     under_way = {job.id: job for job in services.ledger.active()}

@@ -28,7 +28,6 @@ _ADOPT: Final = (
     " WHERE jobs.status <> 'done' AND jobs.deleted_at IS NULL"
 )
 
-_CORRECTABLE: Final = (JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED)
 _OF_THE_FILE: Final = ("width", "height", "frames", "fps", "duration_s", "size_bytes", "suffix")
 
 Columns: TypeAlias = dict[str, Any] | Callable[[Job], dict[str, Any]]
@@ -265,7 +264,7 @@ class Ledger(LedgerReading):
         """
         with self._transaction("correct"):
             known = self._known(job_id)
-            if known.status not in _CORRECTABLE or known.sent_at is None:
+            if not known.has_correctable_cost:
                 return None
             status = known.status
             if status in (JobStatus.FAILED, JobStatus.UNKNOWN):

@@ -389,13 +389,12 @@ class SharedLedger(Ledger):
             return [Seen(to_job(row[: len(COLUMNS)]), *row[len(COLUMNS) :]) for row in rows]
 
     def _interrupted(self, job: Job) -> dict[str, Any]:
-        code = "preview_gone" if job.payer == "nobody" else "interrupted"
         stamp = self._stamp()
         return {
             "status": JobStatus.UNKNOWN.value,
             "updated_at": stamp,
             "ended_at": stamp,
-            "problem": problem_text(JobProblem.from_code(code)),
+            "problem": problem_text(job.if_interrupted),
         }
 
     def _owned(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], columns: Columns) -> Job:

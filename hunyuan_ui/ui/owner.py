@@ -28,7 +28,6 @@ JOBS_SHOWN: Final = 20  # at first, and so many more each time
 MOST_SHOWN: Final = 1_000
 JOBS_EXPORTED: Final = 100_000
 _BALANCE_WITHIN_S: Final = 3.0  # the desk waits no longer for what the account holds
-_CORRECTABLE: Final = frozenset({JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED})
 OWNER_EVENTS: Final = (
     *("prove", "refresh", "settle", "correct", "confirm", "look_again", "end_waiting"),
     *("open_video", "find_videos", "say_spent", "set_clock_right", "resume", "export"),
@@ -291,9 +290,8 @@ class OwnerEvents:
 
     def _acts(self, job: Job, **can: bool) -> dict[str, Any]:
         """Return what may be done with a job, and what stands for it."""
-        # What never left has no cost that could be wrong, and the owner's word is said anew.
-        was_sent = job.status is not JobStatus.FAILED or job.sent_at is not None
-        can_correct = job.payer != "nobody" and job.status in _CORRECTABLE and was_sent and not _is_word(job)
+        # The owner's word is said anew.
+        can_correct = job.payer != "nobody" and job.has_correctable_cost and not _is_word(job)
         return {
             "id": self._runner.videos.public_id(job),
             "request": job.request_id or "",
