@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import gradio as gr
 from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from hunyuan_ui.errors import AccessError, InvalidRequestError
@@ -22,9 +22,10 @@ from hunyuan_ui.jobs.batch_files import csv_of, zip_of
 from hunyuan_ui.jobs.batch_view import DELETED, NOT_SENT
 from hunyuan_ui.prompt_list import KINDS, Kind, PromptList, Reading, read_list
 from hunyuan_ui.ui.form import FIELDS
+from hunyuan_ui.ui.json_answers import guarded, json_answer
 from hunyuan_ui.ui.payment import chosen_payer
 from hunyuan_ui.ui.prompt_panel import json_body
-from hunyuan_ui.ui.views import PAGE_VERSION, cut, guarded
+from hunyuan_ui.ui.views import cut
 from hunyuan_ui.ui.visitor import (
     CODE_HEADER,
     KEY_HEADER,
@@ -241,7 +242,7 @@ class ListPages:
         found, order = await self._asked(request)
         say = _say(request)
         told = await checked(self._runner, found, order, say)
-        return _json({**told, **_said(told, say), "table": [_shown(row, say) for row in told["table"]]})
+        return json_answer({**told, **_said(told, say), "table": [_shown(row, say) for row in told["table"]]})
 
     async def send(self, request: Request) -> Response:
         """Send a list at the price that was shown."""
@@ -294,7 +295,7 @@ class ListPages:
             return await asyncio.to_thread(read_list, text, name, reading), order
 
     def _standing(self, view: BatchView, request: Request) -> Response:
-        return _json(summary_of(view, _say(request), self._runner))
+        return json_answer(summary_of(view, _say(request), self._runner))
 
     def _visitor(self, request: Request) -> Visitor:
         token = request.headers.get(VISITOR_HEADER, "")
@@ -344,7 +345,3 @@ def _text(wish: Mapping[str, Any], name: str) -> str:
 
 def _say(request: Request) -> Words:
     return words_for(request.cookies, request.headers)
-
-
-def _json(body: Mapping[str, Any]) -> Response:
-    return JSONResponse({"version": PAGE_VERSION, **body}, headers={"Cache-Control": "no-store"})

@@ -16,6 +16,7 @@ from hunyuan_ui.ui.api import declare_api
 from hunyuan_ui.ui.control_labels import label, translations
 from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.form import PRICED, RequestForm, build_request_form
+from hunyuan_ui.ui.gallery import Gallery, build_gallery
 from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, MOST_WAITING, LightBlocks, drawing_files, player_files
 from hunyuan_ui.ui.html_part import WEB, part
 from hunyuan_ui.ui.owner import OWNER_EVENTS, OwnerEvents, build_owner
@@ -23,7 +24,7 @@ from hunyuan_ui.ui.payment import build_pay
 from hunyuan_ui.ui.served_head import serve_own_head
 from hunyuan_ui.ui.shared_answers import share_answers
 from hunyuan_ui.ui.theme import build_theme
-from hunyuan_ui.ui.views import Gallery, build_gallery, head_of
+from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.ui.visitor import page_event
 from hunyuan_ui.words import languages, words
 

@@ -6,7 +6,7 @@ They live under /gradio_api because a server-side renderer in front of Gradio an
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -18,12 +18,14 @@ from hunyuan_ui.job import JobProblem, is_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.batch import build_list_routes
 from hunyuan_ui.ui.example_loops import build_loop_route
+from hunyuan_ui.ui.gallery import build_video_routes
+from hunyuan_ui.ui.json_answers import json_answer
 from hunyuan_ui.ui.labels import build_price_route, job_json
 from hunyuan_ui.ui.payment import allowances
 from hunyuan_ui.ui.prompt_panel import build_coach_route
 from hunyuan_ui.ui.served_head import build_picture_routes
 from hunyuan_ui.ui.variations import LOOKED_BACK, click_of
-from hunyuan_ui.ui.views import PAGE_VERSION, as_json, build_video_routes, next_poll_s
+from hunyuan_ui.ui.views import as_json, next_poll_s
 from hunyuan_ui.ui.visitor import VISITOR_HEADER
 from hunyuan_ui.words import words_for
 
@@ -46,7 +48,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
         known = await runner.jobs(visitor, limit=LOOKED_BACK) if are_together else []
         say = words_for(request.cookies, request.headers)
         told = [{**as_json(view, say), "click": click_of(view.job.id, known)} for view in views]
-        return _json({"jobs": told, "next_poll_s": next_poll_s(views)})
+        return json_answer({"jobs": told, "next_poll_s": next_poll_s(views)})
 
     async def one_job(request: Request) -> JSONResponse:
         token = request.headers.get(VISITOR_HEADER, "")
@@ -61,14 +63,14 @@ def build_routes(runner: JobRunner) -> list[Route]:
             known = await runner.jobs(visitor, limit=LOOKED_BACK)
         except AccessError:
             return _not_yours(request)
-        return _json({**job_json(view, runner, say), "click": click_of(job_id, known)})
+        return json_answer({**job_json(view, runner, say), "click": click_of(job_id, known)})
 
     async def allowance(request: Request) -> JSONResponse:
         token = request.headers.get(VISITOR_HEADER, "")
         if not is_id(token):
             return _not_yours(request)
         say = words_for(request.cookies, request.headers)
-        return _json({"allowance": await allowances(runner, runner.visitor(token), say)})
+        return json_answer({"allowance": await allowances(runner, runner.visitor(token), say)})
 
     async def health(_request: Request) -> JSONResponse:
         problem = runner.problem
@@ -80,7 +82,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
             "problem": told.code if told else None,
             "waiting_for_visitor": await runner.waiting_for_visitor(),
         }
-        return _json({**state, "app_version": __version__}, 200 if is_well else 503)
+        return json_answer({**state, "app_version": __version__}, 200 if is_well else 503)
 
     jobs = [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job), Route(ALLOWANCE, allowance)]
     forms = [build_price_route(runner), build_coach_route(), build_loop_route()]
@@ -95,8 +97,4 @@ def _seconds(text: str) -> float:
 
 def _not_yours(request: Request) -> JSONResponse:
     sentence = words_for(request.cookies, request.headers).sentence(JobProblem.from_code("not_yours"))
-    return _json({"problem": sentence}, 404)
-
-
-def _json(body: dict[str, Any], status: int = 200) -> JSONResponse:
-    return JSONResponse({"version": PAGE_VERSION, **body}, status, {"Cache-Control": "no-store"})
+    return json_answer({"problem": sentence}, 404)

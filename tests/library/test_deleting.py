@@ -26,7 +26,7 @@ from hunyuan_ui.library import conversions
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import ApiCalls
-from hunyuan_ui.ui.views import build_video_routes
+from hunyuan_ui.ui.gallery import build_video_routes
 from tests.fake_service import FakeService
 from tests.shelves import put_video
 from tests.stored_jobs import added, file_of, finished, in_status, open_book

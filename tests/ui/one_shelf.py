@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.settings import Settings
-from hunyuan_ui.ui.views import build_video_routes
+from hunyuan_ui.ui.gallery import build_video_routes
 from tests.shelves import put_video
 
 ALICE, BOB = "a1" * 16, "b2" * 16

@@ -17,7 +17,7 @@ import pytest
 from hunyuan_ui.job import OWNER, JobProblem, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.jobs.my_videos import PAGE_SIZE
 from hunyuan_ui.settings import Secret, Settings
-from hunyuan_ui.ui import views as routes
+from hunyuan_ui.ui import gallery
 from hunyuan_ui.words import words
 from tests.shelves import put_video
 from tests.stored_jobs import file_of, in_status, open_book
@@ -29,7 +29,7 @@ from tests.videos import mp4_bytes
 pytestmark = pytest.mark.anyio
 
 OWNERS_WORD = "the owner of the key"  # what stands where a browser's token stands else
-UI = Path(routes.__file__).parent
+UI = Path(gallery.__file__).parent
 
 
 # lists

@@ -1,0 +1,226 @@
+"""My videos: the grid, the dialogs of one and of two videos, and the routes of what they show, mark and delete."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast, get_args
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from hunyuan_ui.errors import AccessError, MediaError
+from hunyuan_ui.file_type import BY_SUFFIX, MP4
+from hunyuan_ui.job import Job, Visitor, is_id
+from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.jobs.my_videos import Shape, Wish
+from hunyuan_ui.library.conversions import RATES, SIDES, Export, ExportKind
+from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.ui.html_part import part
+from hunyuan_ui.ui.json_answers import guarded, json_answer
+from hunyuan_ui.ui.prompt_panel import json_body
+from hunyuan_ui.ui.served_files import download_name, named_by
+from hunyuan_ui.ui.views import video_json
+from hunyuan_ui.ui.visitor import VISITOR_HEADER
+from hunyuan_ui.words import words_for
+
+VIDEOS: Final = "/gradio_api/hunyuan/videos"
+SETTINGS: Final = "/gradio_api/hunyuan/settings"
+SERVED: Final = "/gradio_api/file={path:served}.{kind}"  # in front of Gradio's own, which looks for a file of that name
+
+# A deleted video must not live on in a browser's cache, so each use asks whether it is still there.
+_SHARED_HEADERS: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
+_FILE_HEADERS: Final = {**_SHARED_HEADERS, "Cross-Origin-Resource-Policy": "same-origin"}
+_TYPES: Final = {**{name: kind.mime for name, kind in BY_SUFFIX.items()}, ".webp": "image/webp", ".png": "image/png"}
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The grid of posters, the dialog of one video, and the dialog of two."""
+
+    grid: Any
+    viewer: Any
+    compare: Any
+
+
+def build_gallery(runner: JobRunner) -> Gallery:
+    """Place My videos and its two dialogs.
+
+    Args:
+        runner: Of this page; on a private run its owner may see everybody's videos.
+    """
+    grid = part("gallery")
+    grid.value = {"is_owner": not runner.settings.is_public}
+    viewer = part("viewer")
+    viewer.value = {"sides": SIDES, "rates": RATES, "fields": list(VideoRequest.model_fields)}
+    compare = part("compare")
+    compare.value = {"fields": list(VideoRequest.model_fields)}
+    return Gallery(grid, viewer, compare)
+
+
+class _File(NamedTuple):
+    path: Path
+    suffix: str
+
+
+def build_video_routes(runner: JobRunner) -> list[Route]:
+    """Return the routes of My videos, to be mounted beside the others.
+
+    Args:
+        runner: The door to videos; it may start later.
+    """
+    page = VideoPages(runner)
+    files = VideoFiles(runner)
+    return [
+        Route(VIDEOS, guarded(page.many)),
+        Route(f"{VIDEOS}/{{id}}.mp4", guarded(files.video)),
+        Route(f"{VIDEOS}/{{id}}.webp", guarded(files.poster)),
+        Route(f"{VIDEOS}/{{id}}/export.{{kind}}", guarded(files.export)),
+        Route(f"{VIDEOS}/{{id}}/favourite", guarded(page.mark), methods=["POST"]),
+        Route(f"{VIDEOS}/{{id}}", guarded(page.one)),
+        Route(f"{VIDEOS}/{{id}}", guarded(page.remove), methods=["DELETE"]),
+        Route(SETTINGS, guarded(page.read_settings), methods=["POST"]),
+        Route(SERVED, guarded(files.served)),
+    ]
+
+
+class VideoPages:
+    """What scripts ask for, in JSON.
+
+    Args:
+        runner: The door to videos.
+    """
+
+    def __init__(self, runner: JobRunner) -> None:
+        self._runner = runner
+
+    async def many(self, request: Request) -> Response:
+        """Return a page of the visitor's videos, newest first."""
+        asked = request.query_params
+        shape = asked.get("shape", "")
+        wish = Wish(
+            search=asked.get("search", ""),
+            shape=cast("Shape", shape) if shape in get_args(Shape) else None,
+            is_favourite=asked.get("favourites") == "1",
+            is_everybody=asked.get("everybody") == "1",
+        )
+        before = _cursor(asked.get("before", ""))
+        jobs, has_more = await self._runner.videos.find(self._visitor(request), wish, before=before)
+        before = f"{jobs[-1].created_at!r},{jobs[-1].id}" if has_more else None
+        return json_answer({"videos": [self._shown(job, request) for job in jobs], "before": before})
+
+    async def one(self, request: Request) -> Response:
+        """Return one of the visitor's videos."""
+        job = await self._runner.videos.one(request.path_params["id"], self._visitor(request))
+        return json_answer({"video": self._shown(job, request)})
+
+    async def remove(self, request: Request) -> Response:
+        """Delete one of the visitor's videos and all its files."""
+        visitor = self._visitor(request)
+        job = await self._runner.videos.one(request.path_params["id"], visitor)
+        await self._runner.delete(job.id, visitor)
+        return json_answer({"deleted": job.id})
+
+    async def mark(self, request: Request) -> Response:
+        """Mark one of the visitor's videos as a favourite, or as none."""
+        visitor = self._visitor(request)
+        wished = (await json_body(request)).get("is_favourite") is True
+        job = await self._runner.videos.mark(request.path_params["id"], visitor, is_favourite=wished)
+        return json_answer({"video": self._shown(job, request)})
+
+    async def read_settings(self, request: Request) -> Response:
+        """Return the settings in a text that the page found inside a file; the file itself stays in the browser."""
+        self._visitor(request)
+        try:
+            text: object = (await request.json())["text"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            text = None
+        if not isinstance(text, str):
+            raise MediaError("no_settings_in_video")
+        return json_answer({"settings": self._runner.videos.settings_in(text).model_dump()})
+
+    def _visitor(self, request: Request) -> Visitor:
+        token = request.headers.get(VISITOR_HEADER, "")
+        if not is_id(token):
+            raise AccessError("not_yours")
+        return self._runner.owner.seen_as(self._runner.visitor(token))
+
+    def _shown(self, job: Job, request: Request) -> dict[str, Any]:
+        return video_json(job, self._runner.videos.signature(job), words_for(request.cookies, request.headers))
+
+
+class VideoFiles:
+    """What images, players and downloads load.
+
+    Args:
+        runner: The door to videos.
+    """
+
+    def __init__(self, runner: JobRunner) -> None:
+        self._runner = runner
+
+    async def video(self, request: Request) -> Response:
+        """Return the video, or with `plain=1` a copy of an MP4 without settings."""
+        job = await self._opened(request)
+        videos = self._runner.videos
+        # Settings are written into MP4s only.
+        if request.query_params.get("plain") == "1" and (await videos.video(job)).suffix == MP4.suffix:
+            return _file(request, job, _File(await videos.export(job, Export("mp4")), ".mp4"))
+        path = await videos.video(job)
+        return _file(request, job, _File(path, path.suffix))
+
+    async def served(self, request: Request) -> Response:
+        """Return the video that a caller of the API was given the address of."""
+        job = await self._runner.videos.opened(*named_by("{path}.{kind}".format(**request.path_params)))
+        path = await self._runner.videos.video(job)
+        return _file(request, job, _File(path, path.suffix), _SHARED_HEADERS)
+
+    async def poster(self, request: Request) -> Response:
+        """Return the poster."""
+        job = await self._opened(request)
+        return _file(request, job, _File(await self._runner.videos.poster(job), "-poster.webp"))
+
+    async def export(self, request: Request) -> Response:
+        """Return a GIF, an animated WebP or a still, made now if it is not there."""
+        job = await self._opened(request)
+        kind, asked = request.path_params["kind"], request.query_params
+        if kind not in ("gif", "webp", "png"):
+            raise AccessError("not_yours")
+        export = Export.parse(
+            cast("ExportKind", kind), asked.get("side", ""), asked.get("fps", ""), asked.get("at", "")
+        )
+        return _file(request, job, _File(await self._runner.videos.export(job, export), f".{kind}"))
+
+    async def _opened(self, request: Request) -> Job:
+        return await self._runner.videos.opened(request.path_params["id"], request.query_params.get("k", ""))
+
+
+def _file(request: Request, job: Job, file: _File, headers: Mapping[str, str] = _FILE_HEADERS) -> Response:
+    try:
+        stat = os.stat(file.path)  # noqa: PTH116 - its result is what the response wants
+    except OSError:
+        raise MediaError("video_missing") from None
+    is_download = request.query_params.get("download") == "1"
+    response = FileResponse(
+        file.path,
+        headers=headers,
+        media_type=_TYPES[Path(file.suffix).suffix or file.suffix],
+        filename=download_name(job, file.suffix),
+        stat_result=stat,
+        content_disposition_type="attachment" if is_download else "inline",
+    )
+    if request.headers.get("if-none-match") == response.headers["etag"]:
+        return Response(status_code=304, headers={**headers, "ETag": response.headers["etag"]})
+    return response
+
+
+def _cursor(text: str) -> tuple[float, str] | None:
+    created, _, job_id = text.partition(",")
+    with suppress(ValueError):
+        if is_id(job_id):
+            return float(created), job_id
+    return None

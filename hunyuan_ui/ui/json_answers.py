@@ -1,0 +1,56 @@
+"""The page's own answers in JSON: each names the page's version, and each refusal is a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from hunyuan_ui import __version__
+from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, MediaError, SpendLimitError
+from hunyuan_ui.words import words_for
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+def _page_version() -> str:
+    """Return a version that changes with the page's own files, because Gradio's event numbers change with them."""
+    digest = sha256(__version__.encode())
+    for path in sorted(Path(__file__).parent.rglob("*")):
+        if path.suffix in (".py", ".js", ".html", ".json"):
+            digest.update(path.read_bytes())
+    return f"{__version__}-{digest.hexdigest()[:12]}"
+
+
+PAGE_VERSION: Final = _page_version()
+
+
+def guarded(answer: Answer) -> Answer:
+    """Return a route's answer with every refusal as a sentence in the visitor's language."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except HunyuanUIError as error:
+            sentence = words_for(request.cookies, request.headers).sentence(error)
+            return json_answer({"problem": sentence, "code": error.code}, _status(error))
+
+    return answered
+
+
+def _status(error: HunyuanUIError) -> int:
+    if isinstance(error, AccessError):
+        return 409 if error.code == "still_under_way" else 404
+    if isinstance(error, SpendLimitError):
+        return 409
+    statuses = {"video_missing": 404, "export_busy": 429, "export_failed": 507, "video_not_copied": 507}
+    return statuses.get(error.code, 422 if isinstance(error, (MediaError, InvalidRequestError)) else 503)
+
+
+def json_answer(body: Mapping[str, Any], status: int = 200) -> JSONResponse:
+    """Return a body with the page's version, to be kept nowhere."""
+    return JSONResponse({"version": PAGE_VERSION, **body}, status, {"Cache-Control": "no-store"})
