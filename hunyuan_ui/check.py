@@ -269,7 +269,7 @@ def _ledger_row(folder: DataFolder, settings: Settings) -> Finding:
         count = count_jobs(folder.path) if url is None else count_jobs_at(url.reveal())
     except (SettingsError, StorageError) as error:
         return _told("ledger", error)
-    if url is None and needs_review(folder.path):
+    if needs_review(folder.path):
         return _told("ledger", StorageError("ledger_damaged"))
     if url is None and was_moved(folder.path):
         return _told("ledger", StorageError("ledger_moved"))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from tests.app_process import free_port
 
@@ -28,6 +29,9 @@ def programs() -> Path | None:
         return Path(found).parent
     found = sorted(path for place in _PLACES for path in Path("/").glob(place[1:]) if (path / "initdb").exists())
     return found[-1] if found else None
+
+
+Rows = list[tuple[Any, ...]]
 
 
 class PostgresServer:
@@ -118,3 +122,23 @@ def _without_rights() -> dict[str, Any]:
         return {}
     nobody = pwd.getpwnam("nobody")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def rows_of(url: str) -> Rows:
+    """Return the ledger's rows, to be put back."""
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT to_jsonb(jobs) FROM jobs ORDER BY rowid").fetchall()
+
+
+def put_back(url: str, rows: Rows) -> None:
+    """Put older rows in the place of those that are there, as a dump that is restored does."""
+    with psycopg.connect(url) as connection:
+        connection.execute("DELETE FROM jobs")
+        found = connection.execute(
+            "SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute WHERE attrelid = 'jobs'::regclass"
+            " AND attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attidentity = ''"
+        ).fetchone()
+        names = found[0] if found else ""
+        statement = f"INSERT INTO jobs ({names}) SELECT {names} FROM jsonb_populate_record(NULL::jobs, %s)"
+        for (row,) in rows:
+            connection.execute(statement.encode(), (Jsonb(row),))

@@ -33,7 +33,8 @@ _OF_THE_FILE: Final = ("width", "height", "frames", "fps", "duration_s", "size_b
 Columns: TypeAlias = dict[str, Any] | Callable[[Job], dict[str, Any]]
 
 
-def _as_reserved(job: Job, totals: Totals) -> int:  # noqa: ARG001 - called as every check
+def as_reserved(job: Job, totals: Totals) -> int:  # noqa: ARG001 - called as every check
+    """Let a job reserve what it has reserved."""
     return job.reserved_microusd
 
 
@@ -131,7 +132,7 @@ class Ledger(LedgerReading):
 
     # transitions
 
-    def claim(self, job_id: str, check: Callable[[Job, Totals], int] = _as_reserved) -> Job | None:
+    def claim(self, job_id: str, check: Callable[[Job, Totals], int] = as_reserved) -> Job | None:
         """Commit `submitting` before the POST is sent; return None if the job was cancelled meanwhile.
 
         Args:
@@ -141,9 +142,10 @@ class Ledger(LedgerReading):
         """
 
         def columns(known: Job) -> dict[str, Any]:
+            self._before_claim()
             now = self.now()
             sent = {"sent_at": now, "not_before": None, "problem": None}
-            if check is _as_reserved or known.status is not JobStatus.QUEUED or known.payer == "nobody":
+            if check is as_reserved or known.status is not JobStatus.QUEUED or known.payer == "nobody":
                 return sent
             try:
                 return {**sent, "reserved_microusd": check(known, before_sending(self._connection, known, now))}
@@ -307,6 +309,9 @@ class Ledger(LedgerReading):
             self._database.erase()
 
     # inside
+
+    def _before_claim(self) -> None:
+        """Refuse, inside the transaction of a claim, to send anything from this ledger."""
 
     def _reckoned(self, job: Job) -> tuple[Job | None, Totals]:
         """Return the job that is stored under a new one's id, and the totals that the new one is checked against."""

@@ -8,16 +8,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_bytes
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import ACTIVE, DAY_S, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Place
 from hunyuan_ui.ledger.calls import NOW, CallBook
-from hunyuan_ui.ledger.ledger import Columns, Ledger
+from hunyuan_ui.ledger.database import Connection
+from hunyuan_ui.ledger.ledger import Columns, Ledger, as_reserved
 from hunyuan_ui.ledger.postgres import PostgresDatabase
 from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, UNSETTLED, problem_text, to_job
+from hunyuan_ui.ledger.sent_ids import SentIds
+from hunyuan_ui.ledger.sqlite import distrust, want_review
 from hunyuan_ui.ledger.store import Replica, TakenOverError
+from hunyuan_ui.limits import Totals
 
 _ACTIVE: Final = f"{UNSETTLED} AND status <> 'unknown'"
 _BEAT: Final = (
@@ -142,6 +149,8 @@ class SharedLedger(Ledger):
         self._lease_s = lease_s
         self.process = place.process
         self.calls = CallBook(database, place.process)
+        self._sent = SentIds()
+        self._set_back: StorageError | None = None
         self._own = {"worker": self.process, "shown": None, "takes_place": True}
         self._is_own = f"AND worker = '{self.process}'"
         flying = f"SELECT 1 FROM jobs AS other WHERE other.{UNSETTLED} AND other.status NOT IN ('queued', 'unknown')"
@@ -150,6 +159,52 @@ class SharedLedger(Ledger):
         )
         if place.one_each:
             self._room += f" AND NOT EXISTS ({flying} AND other.visitor = jobs.visitor)"
+
+    @property
+    def problem(self) -> StorageError | None:
+        """Why the database cannot be asked just now, or must not be spent from."""
+        return super().problem or self._set_back
+
+    def try_again(self) -> None:
+        """Find out whether the database can be asked, and still holds what this process has sent; raises if not."""
+        with self._reading() as read:
+            self._check_not_set_back(read)
+
+    def is_older(self, folder: Path) -> bool:
+        """Let nothing be sent again from a database that was set back; return whether it was.
+
+        What waits in it and may have been sent since becomes unknown, and the owner must confirm the budget.
+
+        Args:
+            folder: The data folder, where this process may write.
+
+        Raises:
+            StorageError: The database cannot be reached, or the folder not be written.
+        """
+        name = sha256(self.secret("ledger", token_bytes(16))).hexdigest()[:16]
+        self._sent = SentIds(folder / f"ledger.sent-{name}")
+        with self._reading() as read:
+            if self._sent.are_known(read):
+                return False
+        want_review(folder, "older")
+        with self._transaction("older"):
+            distrust(self._connection, until=self._sent.last_at)
+        self._sent.clear()  # last: a stop before this is as if nothing had been done
+        return True
+
+    def claim(self, job_id: str, check: Callable[[Job, Totals], int] = as_reserved) -> Job | None:
+        """Commit `submitting`; see `Ledger.claim`."""
+        job = super().claim(job_id, check)
+        if job is not None and job.status is JobStatus.SUBMITTING and job.payer != "nobody" and job.dialect != "openai":
+            self._sent.add(job_id, job.sent_at or self.now())
+        return job
+
+    def requeue(
+        self, job_id: str, not_before: float | None, problem: JobProblem | None, notes: dict[str, Any] | None = None
+    ) -> Job:
+        """Return a job to the queue; see `Ledger.requeue`."""
+        self._sent.take_back(job_id)
+        return super().requeue(job_id, not_before, problem, notes)
 
     def refuse(self, error: StorageError) -> None:
         """Store nothing from now on, for this reason."""
@@ -367,6 +422,19 @@ class SharedLedger(Ledger):
             self._connection.execute("DELETE FROM tries WHERE last < ?", (now - _TRIES_KEPT_S,))
 
     # inside
+
+    def _check_not_set_back(self, connection: Connection) -> None:
+        is_known = self._sent.are_known(connection)
+        self._set_back = None if is_known else StorageError("database_set_back")
+        if self._set_back is not None:
+            raise self._set_back
+
+    def _reckoned(self, job: Job) -> tuple[Job | None, Totals]:
+        self._check_not_set_back(self._connection)
+        return super()._reckoned(job)
+
+    def _before_claim(self) -> None:
+        self._check_not_set_back(self._connection)
 
     def _take(self, job_ids: Sequence[str]) -> None:
         for job_id in job_ids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Final, NamedTuple
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobProblem
+from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.last_sent import LastSent
 from hunyuan_ui.ledger.schema import (
     MIGRATIONS,
@@ -36,7 +38,7 @@ _REVIEW: Final = "ledger.review"  # exists until the owner has confirmed the bud
 # A job that was queued when a copy was made may have been sent since; a preview costs nothing.
 _MAY_HAVE_BEEN_SENT: Final = (
     "UPDATE jobs SET status = 'unknown', problem = ?, ended_at = updated_at"
-    " WHERE status IN ('queued', 'submitting') AND payer <> 'nobody'"
+    " WHERE status IN ('queued', 'submitting') AND payer <> 'nobody' AND created_at <= ?"
 )
 
 
@@ -128,12 +130,9 @@ class SqliteDatabase:
         newest = float(self.connection.execute(NEWEST).fetchone()[0])
         if self.last_sent is None or not self.last_sent.is_ahead_of(newest):
             return False
-        try:
-            (folder / _REVIEW).write_text("older\n", encoding="utf-8")
-        except OSError as error:
-            raise StorageError("disk_read_only") from error
+        want_review(folder, "older")
         with self.transaction("older"):
-            _distrust(self.connection)
+            distrust(self.connection)
         self.last_sent.set_back(newest)  # last: a stop before this is as if nothing had been done
         return True
 
@@ -186,6 +185,18 @@ def open_ledger(folder: Path, *, can_write: bool = True) -> Opened:
 def needs_review(folder: Path) -> bool:
     """Whether past spending is uncertain after damage, so that the owner must confirm the budget."""
     return (folder / _REVIEW).exists()
+
+
+def want_review(folder: Path, why: str) -> None:
+    """Let the owner's key be used only once its owner has confirmed the budget.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    try:
+        (folder / _REVIEW).write_text(f"{why}\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageError("disk_read_only") from error
 
 
 def confirm_review(folder: Path) -> None:
@@ -284,8 +295,14 @@ def _opened(path: Path, *, may_be_new: bool) -> Opened:
         raise
 
 
-def _distrust(connection: sqlite3.Connection) -> None:
-    connection.execute(_MAY_HAVE_BEEN_SENT, (problem_text(JobProblem.from_code("ledger_put_back")),))
+def distrust(connection: Connection, *, until: float = math.inf) -> None:
+    """Make unknown what waits in an older ledger, and may have been sent since.
+
+    Args:
+        connection: To the ledger, also one on a server.
+        until: Only what was stored until then, UTC seconds.
+    """
+    connection.execute(_MAY_HAVE_BEEN_SENT, (problem_text(JobProblem.from_code("ledger_put_back")), until))
 
 
 def _with_reader(path: Path, *, may_be_new: bool) -> SqliteDatabase:
@@ -385,9 +402,9 @@ def _read_only(path: Path, option: str = "") -> sqlite3.Connection:
 def _set_aside(path: Path) -> Path:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     target = path.with_name(f"ledger.corrupt-{stamp}-{time.time_ns() % 1000:03d}.sqlite3")
+    # The marker first: a stop right after the move must not leave an empty ledger that may spend.
+    want_review(path.parent, target.name)
     try:
-        # The marker first: a stop right after the move must not leave an empty ledger that may spend.
-        path.with_name(_REVIEW).write_text(f"{target.name}\n", encoding="utf-8")
         path.replace(target)
         for suffix in ("-wal", "-shm"):
             leftover = path.with_name(path.name + suffix)
@@ -406,7 +423,7 @@ def _restore_backup(folder: Path, path: Path) -> None:
             _check(source)
             with closing(sqlite3.connect(part, isolation_level=None)) as target:
                 source.backup(target)
-                _distrust(target)
+                distrust(target)
             # Renamed last: a stop before the update would leave jobs that are sent a second time.
             part.replace(path)
             return

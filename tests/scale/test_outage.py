@@ -23,7 +23,7 @@ from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
 from tests.faults.rig import OWNER, Rig, click, ended, next_job_works, until
 from tests.faults.service import PaidService
-from tests.postgres_server import PASSWORD, PostgresServer, programs
+from tests.postgres_server import PASSWORD, PostgresServer, programs, put_back, rows_of
 
 pytestmark = pytest.mark.anyio
 
@@ -163,3 +163,33 @@ async def test_a_connection_that_is_cut_between_two_changes_is_made_anew(
         await next_job_works(runner)
         assert runner.problem is None
         assert [job.status for job in await runner.jobs(OWNER)] == [JobStatus.DONE] * 2
+
+
+async def test_a_database_that_is_set_back_under_a_running_page_is_not_spent_from(
+    rig: Rig, service: PaidService, server: PostgresServer
+) -> None:
+    url = server.url(rig.folder)
+    async with rig.running() as runner:
+        before = rows_of(url)
+        await ended(runner, await click(runner))
+        newer = rows_of(url)
+        put_back(url, before)
+        await until(lambda: runner.problem is not None)
+        assert runner.problem is not None
+        assert runner.problem.code == "database_set_back"
+        assert not runner.is_healthy
+        with pytest.raises(StorageError, match="database_set_back"):
+            await click(runner)
+        put_back(url, newer)
+        await until(lambda: runner.problem is None)
+        await next_job_works(runner)
+        put_back(url, before)
+    posts = _posts(service)
+    async with rig.running() as runner:
+        assert runner.problem is not None
+        assert runner.problem.code == "ledger_damaged"
+        with pytest.raises(StorageError, match="ledger_damaged"):
+            await click(runner)
+        await runner.owner.resume(OWNER)
+        await next_job_works(runner)
+    assert _posts(service) == posts + 1

@@ -1,0 +1,90 @@
+"""SentIds: tells a database that was set back by the jobs which were last sent from this data folder.
+
+Source: docs/facts/faults-and-security.md row 53. Times cannot tell it, as the processes that share a database do not
+have one clock.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from hunyuan_ui.job import is_id
+from hunyuan_ui.ledger.database import Connection
+
+KEPT: Final = 20  # the newest alone would do, unless it is taken back
+_LONGEST: Final = 65_536  # bytes of a file that is worth reading
+_KNOWN_AS_SENT: Final = "SELECT count(*) FROM jobs WHERE sent_at IS NOT NULL AND id IN ({})"
+
+
+class SentIds:
+    """The ids of the paid jobs that were last sent, in a file to which each process of the folder adds lines.
+
+    An id is noted after the claim is committed and before the POST leaves, and taken back before the job is queued
+    again. So a database that does not know one as sent is older than the note. What cannot be read or written is no
+    note: it is a second look, and keeps nobody from sending.
+
+    Args:
+        path: Of the file; None keeps the ids for this process alone.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._ids: dict[str, float] = {}
+        with suppress(OSError, UnicodeDecodeError):
+            for line in path.read_bytes()[-_LONGEST:].decode("ascii").splitlines() if path else ():
+                self._take(line)
+
+    @property
+    def last_at(self) -> float:
+        """When the last of them was sent, UTC seconds of the ledger."""
+        return max(self._ids.values(), default=0.0)
+
+    def are_known(self, connection: Connection) -> bool:
+        """Whether a database knows each of them as sent."""
+        ids = tuple(self._ids)
+        places = ", ".join("?" * len(ids))
+        return not ids or connection.execute(_KNOWN_AS_SENT.format(places), ids).fetchone()[0] == len(ids)
+
+    def add(self, job_id: str, sent_at: float) -> None:
+        """Note that a job is sent; `sent_at` is the ledger's, UTC seconds."""
+        self._write(f"+ {job_id} {sent_at!r}")
+
+    def take_back(self, job_id: str) -> None:
+        """Note that a job is queued again."""
+        if job_id in self._ids:
+            self._write(f"- {job_id}")
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._ids.clear()
+        with suppress(OSError):
+            if self._path is not None:
+                self._path.write_bytes(b"")
+
+    def _write(self, line: str) -> None:
+        self._take(line)
+        if self._path is None:
+            return
+        # Not synced: another wait for the disk before each POST, so that a power cut may cost the newest lines.
+        with suppress(OSError):
+            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            try:
+                os.write(handle, f"{line}\n".encode("ascii"))
+            finally:
+                os.close(handle)
+
+    def _take(self, line: str) -> None:
+        match line.split(" "):
+            case ["+", job_id, at] if is_id(job_id):
+                with suppress(ValueError):
+                    self._ids[job_id] = float(at) if math.isfinite(float(at)) else 0.0
+            case ["-", job_id]:
+                self._ids.pop(job_id, None)
+            case _:
+                pass
+        while len(self._ids) > KEPT:
+            del self._ids[next(iter(self._ids))]

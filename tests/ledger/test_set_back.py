@@ -1,0 +1,229 @@
+"""A server's database that was set back to an older state: told, never sent from again, and none is taken for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from hunyuan_ui import checkpoint
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.job import Job, JobStatus, new_id
+from hunyuan_ui.ledger import Place, needs_review, open_shared
+from hunyuan_ui.ledger.sent_ids import KEPT
+from hunyuan_ui.ledger.shared import SharedLedger
+from tests.postgres_server import PostgresServer, Rows, put_back, rows_of
+from tests.stored_jobs import added, anything_goes, job
+
+Opened = Callable[..., SharedLedger]
+
+
+@pytest.fixture
+def url(tmp_path: Path, postgres_server: PostgresServer) -> str:
+    return postgres_server.url(tmp_path)
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Opened]:
+    """Open ledgers of processes that share the database, each of which may keep notes in a folder."""
+    made = list[SharedLedger]()
+
+    def open_one(folder: Path | None = None) -> SharedLedger:
+        made.append(open_shared(url, Place(new_id(), "a", places=99, one_each=False)))
+        made[-1].beat()
+        if folder is not None:
+            assert not made[-1].is_older(folder)
+        return made[-1]
+
+    yield open_one
+    for ledger in made:
+        ledger.close()
+
+
+def statuses(ledger: SharedLedger) -> dict[str, JobStatus]:
+    return {found.id: found.status for found in ledger.jobs(None)}
+
+
+def claimed(ledger: SharedLedger) -> Job:
+    sent = ledger.claim(added(ledger).id)
+    assert sent is not None
+    return sent
+
+
+def test_what_waits_in_a_database_that_was_set_back_is_unknown_and_its_owner_is_asked(
+    opened: Opened, url: str, tmp_path: Path
+) -> None:
+    first = opened(tmp_path)
+    sent, waiting = added(first), added(first)
+    before = rows_of(url)
+    assert first.claim(sent.id)
+    put_back(url, before)
+    again = opened()
+    assert again.is_older(tmp_path)
+    assert needs_review(tmp_path)
+    assert statuses(again) == {sent.id: JobStatus.UNKNOWN, waiting.id: JobStatus.UNKNOWN}
+    assert {one.problem.code for one in again.unknown() if one.problem} == {"ledger_put_back"}
+
+
+def test_a_set_back_is_told_once_and_what_is_stored_after_it_is_sent(opened: Opened, url: str, tmp_path: Path) -> None:
+    before = state_with_one_sent(opened, url, tmp_path)
+    put_back(url, before)
+    again = opened()
+    assert again.is_older(tmp_path)
+    assert claimed(again).status is JobStatus.SUBMITTING
+    assert not opened().is_older(tmp_path)
+
+
+def state_with_one_sent(opened: Opened, url: str, folder: Path) -> Rows:
+    """Send a job; return the database as it was before."""
+    ledger = opened(folder)
+    waiting = added(ledger)
+    before = rows_of(url)
+    assert ledger.claim(waiting.id)
+    return before
+
+
+def test_what_another_process_stored_since_is_left_to_it(opened: Opened, url: str, tmp_path: Path) -> None:
+    put_back(url, state_with_one_sent(opened, url, tmp_path))
+    later = added(opened())
+    again = opened()
+    assert again.is_older(tmp_path)
+    assert statuses(again)[later.id] is JobStatus.QUEUED
+
+
+def test_a_running_process_stores_and_sends_nothing_until_the_newer_state_is_back(
+    opened: Opened, url: str, tmp_path: Path
+) -> None:
+    ledger = opened(tmp_path)
+    sent, waiting = added(ledger), added(ledger)
+    before = rows_of(url)
+    assert ledger.claim(sent.id)
+    newer = rows_of(url)
+    put_back(url, before)
+    for change in (
+        lambda: ledger.claim(sent.id),
+        lambda: ledger.claim(waiting.id),
+        lambda: ledger.add(job(), anything_goes),
+        ledger.try_again,
+    ):
+        with pytest.raises(StorageError, match="database_set_back"):
+            change()
+        assert ledger.problem is not None
+    put_back(url, newer)
+    ledger.try_again()
+    assert ledger.problem is None
+    assert ledger.claim(waiting.id)
+
+
+def test_a_job_under_way_ends_although_the_database_was_set_back_to_when_it_had_been_sent(
+    opened: Opened, url: str, tmp_path: Path
+) -> None:
+    ledger = opened(tmp_path)
+    sent = claimed(ledger)
+    before = rows_of(url)
+    claimed(ledger)
+    put_back(url, before)
+    ledger.mark_running(sent.id, "r1")
+    ledger.mark_downloading(sent.id, request_id="r1", result_url=None, cost_usd=1.0, inference_s=1.0)
+    assert ledger.mark_done(sent.id, sha256="0" * 64, notes={}).status is JobStatus.DONE
+
+
+def test_a_job_that_was_queued_again_is_no_sign(opened: Opened, tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    claimed(ledger)
+    ledger.requeue(claimed(ledger).id, None, None)
+    assert not opened().is_older(tmp_path)
+
+
+@pytest.mark.parametrize("named", [{"payer": "nobody"}, {"dialect": "openai"}])
+def test_what_costs_nothing_or_what_an_engine_can_tell_is_not_noted(
+    opened: Opened, url: str, tmp_path: Path, named: dict[str, str]
+) -> None:
+    ledger = opened(tmp_path)
+    free, _ = ledger.add(job(**named), anything_goes)
+    before = rows_of(url)
+    assert ledger.claim(free.id)
+    put_back(url, before)
+    assert not opened().is_older(tmp_path)
+
+
+def test_another_database_is_none_that_was_set_back(
+    opened: Opened, tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    claimed(opened(tmp_path))
+    other = open_shared(postgres_server.url(tmp_path / "other"), Place(new_id(), "b", places=99, one_each=False))
+    assert not other.is_older(tmp_path)
+    other.close()
+
+
+def test_processes_of_one_folder_note_in_one_file(opened: Opened, url: str, tmp_path: Path) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    before = rows_of(url)
+    claimed(one)
+    ledger_time = claimed(two).sent_at
+    assert ledger_time
+    assert len(list(tmp_path.glob("ledger.sent-*"))) == 1
+    put_back(url, before)
+    assert opened().is_older(tmp_path)
+
+
+def test_a_clock_that_another_process_set_right_is_no_sign(opened: Opened, tmp_path: Path, url: str) -> None:
+    ledger = opened(tmp_path)
+    sent = claimed(ledger)
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE jobs SET updated_at = 1, sent_at = 1, created_at = 1 WHERE id = %s", (sent.id,))
+    ledger.try_again()
+    assert not opened().is_older(tmp_path)
+
+
+@pytest.mark.parametrize("note", [b"", b"\xff" * 90, b"+ ../../x 1\n", b"+\n-\n+ a b c\n", b"+ " + b"0" * 32 + b" x\n"])
+def test_a_note_that_says_nothing_is_none(opened: Opened, tmp_path: Path, note: bytes) -> None:
+    claimed(opened(tmp_path))
+    next(tmp_path.glob("ledger.sent-*")).write_bytes(note)
+    assert not opened().is_older(tmp_path)
+
+
+def test_a_note_that_cannot_be_written_keeps_nothing_from_being_sent(opened: Opened, tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    claimed(ledger)
+    note = next(tmp_path.glob("ledger.sent-*"))
+    note.unlink()
+    note.mkdir()
+    claimed(ledger)
+    assert not opened().is_older(tmp_path)
+
+
+@pytest.mark.parametrize("step", ["begin", "commit", "committed"])
+def test_a_stop_while_a_set_back_is_found_sends_nothing_again(
+    opened: Opened, url: str, tmp_path: Path, step: str
+) -> None:
+    put_back(url, state_with_one_sent(opened, url, tmp_path))
+
+    def stop(name: str) -> None:
+        if name == f"ledger.older.{step}":
+            raise KeyboardInterrupt
+
+    checkpoint.hook = stop
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            opened().is_older(tmp_path)
+    finally:
+        checkpoint.hook = None
+    again = opened()
+    with suppress(StorageError):
+        again.is_older(tmp_path)
+    assert set(statuses(again).values()) == {JobStatus.UNKNOWN}
+    assert needs_review(tmp_path)
+
+
+def test_only_the_last_of_many_are_asked_about(opened: Opened, tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    claimed(ledger)
+    note = next(tmp_path.glob("ledger.sent-*"))
+    note.write_bytes(b"".join(b"+ %032x 1.0\n" % number for number in range(5000)))
+    for _ in range(KEPT):
+        claimed(ledger)
+    assert not opened().is_older(tmp_path)
