@@ -13,7 +13,7 @@ from typing import Final, Literal
 from hunyuan_ui.errors import AccessError, MediaError
 from hunyuan_ui.job import OWNER, Job, JobStatus, Visitor, is_id
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.library.conversions import Export, Exports
+from hunyuan_ui.library.conversions import Export
 from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
 
@@ -81,7 +81,7 @@ class MyVideos:
         self._services = services
         self._is_public = is_public
         self._signed_links = services.links
-        self.exports = Exports(services.folder.path / "exports")
+        self.exports = services.exports
 
     async def find(
         self, visitor: Visitor, wish: Wish = ANY, *, before: tuple[float, str] | None = None

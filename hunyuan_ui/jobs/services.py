@@ -37,6 +37,7 @@ from hunyuan_ui.ledger import (
     was_moved,
 )
 from hunyuan_ui.library import open_library
+from hunyuan_ui.library.conversions import Exports
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.limits import SpendLimits, Totals
 from hunyuan_ui.local_endpoint.app import create_app
@@ -77,6 +78,7 @@ class Services:
     engine: Service[EngineClient] | None
     ledger: Ledger
     library: VideoLibrary
+    exports: Exports
     folder: DataFolder
     keys: KeyRing
     estimates: Estimates
@@ -189,6 +191,7 @@ def build_services(
         engine=_engine(settings, engine, library),
         ledger=ledger,
         library=library,
+        exports=Exports(folder.path / "exports"),
         folder=folder,
         keys=KeyRing(settings.api_key, engine=_engine_key(settings)),
         estimates=Estimates(ledger, reads, usd_per_hour),

@@ -1,4 +1,4 @@
-"""Deletions over several processes: what one of them began, and died or lost the bucket before it was done."""
+"""Deletions over several processes: what one of them began and did not end, and the copies that others have."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class SharedDeletions:
         self._ledger = ledger
         self._services = services
         self._looked_at = -math.inf  # time.monotonic()
+        self._forgot_at = time.monotonic()  # what was deleted before, the start has removed
         self._task: asyncio.Task[None] | None = None
 
     def tick(self) -> None:
@@ -52,8 +53,17 @@ class SharedDeletions:
     async def _finish(self) -> None:
         services = self._services
         with suppress(StorageError):  # it or the ledger is away, of which others tell; until the next look
+            if time.monotonic() - self._forgot_at >= EVERY_S:
+                self._forgot_at = time.monotonic()
+                await self._forget_copies()
             for job_id in await services.reads(self._ledger.to_delete):
                 await services.library.delete_elsewhere(job_id)
                 await asyncio.to_thread(services.library.delete, job_id)
                 await services.writes(self._ledger.deleted, job_id)
                 log.event("job.files_deleted", job=job_id)
+
+    async def _forget_copies(self) -> None:
+        """Remove what this process has brought or made of videos that another one has deleted."""
+        deleted = await self._services.reads(self._ledger.ids, "deleted")
+        await asyncio.to_thread(self._services.library.forget_copies, deleted)
+        await asyncio.to_thread(self._services.exports.forget, deleted)

@@ -118,6 +118,11 @@ class BucketLibrary(VideoLibrary):
         except StorageError as error:
             log.trouble("library.delete_waits", code=error.code)
 
+    def forget_copies(self, deleted: set[str]) -> None:
+        """Remove what was brought here of videos that another process has deleted."""
+        for job_id in self._cache.left_of(deleted):
+            self._cache.delete(job_id)
+
     async def delete_elsewhere(self, job_id: str) -> None:
         """Remove the files of a video from the bucket, now or not at all."""
         await self._bucket.ask(self._delete_there(job_id))

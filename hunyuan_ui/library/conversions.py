@@ -114,9 +114,9 @@ class Exports:
             self._makers.discard(visitor_id)
         return path
 
-    def forget(self, job_id: str) -> None:
-        """Remove everything made of a video."""
-        _remove(self.folder.glob(f"{job_id}-*"))
+    def forget(self, job_ids: set[str]) -> None:
+        """Remove everything made of these videos."""
+        _remove(path for path in self.folder.glob("*-*") if path.name.partition("-")[0] in job_ids)
 
     def sweep(self, job_ids: set[str]) -> None:
         """Remove half-made files, old ones, the oldest of too many, and what was made of videos that are gone.

@@ -285,6 +285,9 @@ class VideoLibrary:
             StorageError: That cannot be reached.
         """
 
+    def forget_copies(self, deleted: set[str]) -> None:
+        """Remove what was brought here of videos that another process has deleted."""
+
     def left_of(self, deleted: set[str]) -> set[str]:
         """Return which of these ids have a file of any kind here."""
         with suppress(OSError):

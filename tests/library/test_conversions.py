@@ -230,7 +230,7 @@ async def test_exports_of_a_deleted_video_go_with_it(exports: Exports, clip: Pat
     await made(exports, clip)
     await made(exports, clip, Export("png", frame=3))
     kept = await made(exports, clip, job=NEIGHBOUR_JOB)
-    exports.forget(JOB)
+    exports.forget({JOB})
     assert list(exports.folder.iterdir()) == [kept]
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from pathlib import Path
 
 import pytest
 
 from hunyuan_ui.job import Job, JobStatus
-from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.jobs import JobRunner, shared_deletions
 from hunyuan_ui.ledger.shared import SharedLedger
 from hunyuan_ui.library import bucket as door
 from hunyuan_ui.library.bucket import BucketLimits
+from hunyuan_ui.library.conversions import Export
 from hunyuan_ui.settings import Secret
 from tests.bucket_server import BucketServer
 from tests.faults.conftest import impatient as impatient
@@ -132,3 +134,29 @@ async def test_a_bucket_that_hangs_costs_who_deletes_no_lease(
             await asyncio.sleep(0.1)
         bucket.slow_s = 0.0
         await until(lambda: videos(bucket) == set())
+
+
+async def test_copies_that_other_processes_have_go_within_a_minute(
+    rigs: list[Rig], bucket: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_deletions, "EVERY_S", 0.2)
+    async with rigs[0].running() as one, rigs[1].running() as other:
+        jobs = [await made(one) for _ in range(3)]
+        other._services.exports._min_free_bytes = 0
+        for job in jobs:
+            await other.videos.video(job)
+            await other.videos.export(job, Export("png"))
+        kept, *gone = jobs
+        assert {job.id for job in jobs} <= copied(rigs[1].folder)
+        for job in gone:
+            await one.delete(job.id, OWNER)
+        await until(lambda: copied(rigs[1].folder) == {kept.id})
+        assert copied(rigs[0].folder) == {kept.id}
+        assert videos(bucket) == {kept.id}
+        assert (await other.videos.export(kept, Export("png"))).is_file()
+
+
+def copied(folder: Path) -> set[str]:
+    """Return whose files of any kind lie in a data folder, whatever their names begin with."""
+    found = {re.search(r"[0-9a-f]{32}", path.name) for path in folder.rglob("*") if path.is_file()}
+    return {match[0] for match in found if match}
