@@ -430,7 +430,8 @@ class SharedLedger(Ledger):
             raise self._set_back
 
     def _reckoned(self, job: Job) -> tuple[Job | None, Totals]:
-        self._check_not_set_back(self._connection)
+        if self._set_back is not None:  # a click need not find it out: nothing is sent without a look
+            self._check_not_set_back(self._connection)
         return super()._reckoned(job)
 
     def _before_claim(self) -> None:
