@@ -41,6 +41,12 @@ FILE_LIFE_S: Final = 7 * 86400  # output files are kept seven days (docs/facts/s
 _PLACES: Final = ("output", "video", "video_url", "videos", "video_urls", "result", "data")  # of a video's address
 _URL_NAMES: Final = ("url", "uri", "file", *_PLACES)  # inside of these
 _PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
+# What was asked for, or is said about it: whatever address stands there, the service has made nothing of it.
+_NOT_MADE: Final = re.compile(
+    r"prompt|input|body|param|argument|error|message|detail|hook|callback|source|example", re.IGNORECASE
+)
+_LINK: Final = re.compile(r"https?://[^\s\"'<>()\[\]\\]+", re.IGNORECASE)
+_LONGEST_TEXT: Final = 4096  # characters in which a link is looked for
 _DEEPEST: Final = 4  # levels of an answer that are looked into for an address
 
 _ENVELOPES: Final = ("data", "result", "request")
@@ -48,6 +54,7 @@ _ID_NAMES: Final = ("request_id", "requestId", "request-id")
 _ROW_IDS: Final = ("id", "_id")
 
 # The id is opaque: dashed in the documents, 32 hex in a capture (docs/facts/segmind-api.md 2.1).
+_IN_ADDRESS: Final = re.compile(r"/requests/([A-Za-z0-9_-]+)")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{5,127}")
 
 
@@ -61,9 +68,14 @@ class RemoteState(str, Enum):
 
 
 # "success" and "error" are not among them: an envelope says so of the answer, and nothing of the request.
-_OTHER_WORDS: Final[Mapping[str, RemoteState]] = dict.fromkeys(
-    ("COMPLETE", "SUCCEEDED", "DONE", "FINISHED"), RemoteState.COMPLETED
-)
+_OTHER_WORDS: Final[Mapping[str, RemoteState]] = {
+    **dict.fromkeys(("COMPLETE", "SUCCEEDED", "DONE", "FINISHED"), RemoteState.COMPLETED),
+    **dict.fromkeys(
+        ("FAILURE", "CANCELLED", "CANCELED", "ABORTED", "REJECTED", "TIMEOUT", "TIMED_OUT", "TERMINATED"),
+        RemoteState.FAILED,
+    ),
+}
+_WORDS_OF_ROWS: Final = {"SUCCESS": RemoteState.COMPLETED, "ERROR": RemoteState.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +149,14 @@ class HistoryRow:
     status: str | None = None
 
     @property
+    def state(self) -> RemoteState | None:
+        """What its word means; None where it has none, or one that is not known."""
+        return state_of_row(self.status)
+
+    @property
     def goes_on(self) -> bool:
         """Whether the history lists the request as not ended."""
-        over = (RemoteState.COMPLETED.value, RemoteState.FAILED.value)
-        return self.status is not None and self.status.upper() not in over
+        return self.status is not None and self.state not in (RemoteState.COMPLETED, RemoteState.FAILED)
 
 
 def is_key(text: str) -> bool:
@@ -189,8 +205,17 @@ def seed_from(value: object) -> int | None:
 
 def state_of(word: object) -> RemoteState | None:
     """Return the state that a word of the service means; None for one that is not known."""
-    text = word.strip().upper() if isinstance(word, str) else ""
+    text = _plain_word(word)
     return RemoteState.__members__.get(text) or _OTHER_WORDS.get(text)
+
+
+def state_of_row(word: object) -> RemoteState | None:
+    """Return the state that a word means which stands for one request and for nothing else."""
+    return state_of(word) or _WORDS_OF_ROWS.get(_plain_word(word))
+
+
+def _plain_word(word: object) -> str:
+    return re.sub(r"[\s-]+", "_", word.strip()).upper() if isinstance(word, str) else ""
 
 
 def names_another(fields: Mapping[str, object], request_id: str) -> bool:
@@ -200,8 +225,7 @@ def names_another(fields: Mapping[str, object], request_id: str) -> bool:
         fields: Its JSON object; the id may stand in an object inside of it.
         request_id: What was asked about.
     """
-    inner = [cast("Mapping[str, object]", one) for name in _ENVELOPES if isinstance(one := fields.get(name), Mapping)]
-    for place in (fields, *inner):
+    for place in _levels(fields):
         if named := _names_in(place, _ID_NAMES):
             return not any(is_same_id(one, request_id) for one in named)
     return False
@@ -210,6 +234,11 @@ def names_another(fields: Mapping[str, object], request_id: str) -> bool:
 def names(fields: Mapping[str, object], request_id: str) -> bool:
     """Whether a row of a list is called by this id, which may be the row's own name for itself."""
     return any(is_same_id(one, request_id) for one in _names_in(fields, (*_ID_NAMES, *_ROW_IDS)))
+
+
+def _levels(fields: Mapping[str, object]) -> list[Mapping[str, object]]:
+    inner = [cast("Mapping[str, object]", one) for name in _ENVELOPES if isinstance(one := fields.get(name), Mapping)]
+    return [fields, *inner]
 
 
 def is_same_id(one: str, other: str) -> bool:
@@ -224,6 +253,25 @@ def _bare(request_id: str) -> str:
 def _names_in(fields: Mapping[str, object], keys: tuple[str, ...]) -> list[str]:
     named = [value for key in keys if isinstance(value := fields.get(key), (str, int)) and not isinstance(value, bool)]
     return [text for value in named if (text := str(value).strip())]
+
+
+def ids_in(fields: Mapping[str, object]) -> list[str]:
+    """Return the ids that an answer calls a request's, outermost first."""
+    return [one for place in _levels(fields) for one in _names_in(place, _ID_NAMES) if is_request_id(one)]
+
+
+def likely_ids_in(fields: Mapping[str, object]) -> list[str]:
+    """Return what else in an answer may be a request's id: in an address of the service, or a plain `id`."""
+    addresses = [value for name, value in fields.items() if name.endswith("url") and isinstance(value, str)]
+    in_addresses = [found[1] for address in addresses if (found := _IN_ADDRESS.search(address))]
+    plain = [one for place in _levels(fields) for one in _names_in(place, _ROW_IDS)]
+    return [one for one in (*in_addresses, *plain) if is_request_id(one)]
+
+
+def id_in_address(address: str) -> str | None:
+    """Return the request id in an address of the service, or None."""
+    found = _IN_ADDRESS.search(address)
+    return found[1] if found and is_request_id(found[1]) else None
 
 
 def video_url(body: object, base: str = "") -> str | None:
@@ -243,6 +291,42 @@ def video_url(body: object, base: str = "") -> str | None:
     return min(found, key=_rank, default=None)
 
 
+def _urls_in_text(text: str, base: str, depth: int) -> Iterator[str]:
+    """Yield the addresses in JSON, Markdown, a tag or a sentence."""
+    inner: object = None
+    if text[:1] in ("{", "["):
+        with suppress(ValueError, RecursionError):
+            inner = json.loads(text)
+    if inner is None:
+        yield from _LINK.findall(text[:_LONGEST_TEXT])
+    else:
+        yield from _urls_in(inner, base, depth + 1)
+
+
+def lone_video_url(body: object) -> str | None:
+    """Return the one address in an answer that ends as a video does, under whatever name; None where there are more."""
+    found = {url for url in _addresses_in(body) if _rank(url) == 0}
+    return found.pop() if len(found) == 1 else None
+
+
+def _addresses_in(value: object, depth: int = 0) -> Iterator[str]:
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, str) and _is_web(value.strip()):
+        yield value.strip()
+    elif isinstance(value, list):
+        for item in cast("list[object]", value):
+            yield from _addresses_in(item, depth + 1)
+    elif isinstance(value, Mapping):
+        for name, item in cast("Mapping[str, object]", value).items():
+            if not _NOT_MADE.search(name):
+                yield from _addresses_in(item, depth + 1)
+
+
+def _is_web(text: str) -> bool:
+    return text[:8].lower().startswith(("http://", "https://"))
+
+
 def _rank(url: str) -> int:
     with suppress(ValueError):
         ending = PurePosixPath(urlsplit(url).path).suffix.lower()
@@ -255,13 +339,12 @@ def _urls_in(value: object, base: str, depth: int = 0) -> Iterator[str]:
         return
     if isinstance(value, str):
         text = value.strip().strip("<>\"'")
-        if text.startswith(("http://", "https://")):
+        if _is_web(text):
             yield text
         elif text.startswith("/") and base:
             yield urljoin(f"{base}/", text)
-        elif text[:1] in ("{", "["):
-            with suppress(ValueError, RecursionError):
-                yield from _urls_in(json.loads(text), base, depth + 1)
+        else:
+            yield from _urls_in_text(text, base, depth)
     elif isinstance(value, list):
         for item in cast("list[object]", value):
             yield from _urls_in(item, base, depth + 1)

@@ -40,8 +40,6 @@ _OURS: Final = re.sub(r"[^a-z0-9]", "", contract.MODEL)
 _OUR_NAME: Final = re.compile(_OURS + r"(13b|t2v|texttovideo|v[0-9]{1,2}|latest)*")
 _OWN_PARAMETERS: Final = frozenset({"video_length", "infer_steps", "flow_shift", "embedded_guidance_scale"})
 _COSTS: Final = ("credits_deduction", "metrics", "cost")
-_FAILED: Final = ("FAILED", "FAILURE", "ERROR", "CANCELLED", "CANCELED")
-_DONE: Final = ("COMPLETED", "COMPLETE", "SUCCESS", "SUCCEEDED", "DONE", "FINISHED")
 _PAST_THE_END: Final = (400, 404, 422)  # what some lists answer for a page after their last
 _BEGUN: Final = re.compile(r"creat|submit|request(ed)?_?(at|time|date)|start|queue|timestamp|^time$|^date$", re.I)
 _ENDED: Final = re.compile(r"complet|updat|finish|end", re.I)
@@ -309,10 +307,9 @@ def _letters(name: str) -> str:
 def _past_request(identity: str, row: Mapping[str, object]) -> PastRequest:
     about = _row(row)
     named = row.get("request_id")
-    word = (about.status or "").upper()
-    state = RemoteState.FAILED if word in _FAILED else RemoteState.PROCESSING
+    state = RemoteState.FAILED if about.state is RemoteState.FAILED else RemoteState.PROCESSING
     # A video's address says more than any word.
-    is_made = word in _DONE or about.url is not None
+    is_made = about.state is RemoteState.COMPLETED or about.url is not None
     return PastRequest(
         identity=identity,
         request_id=cast("str", named) if contract.is_request_id(named) else None,

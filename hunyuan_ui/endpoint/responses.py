@@ -36,7 +36,7 @@ DETAIL_LIMIT: Final = 300  # characters of the service's own words that are show
 _KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{4,}", re.IGNORECASE)
 _MARKUP: Final = re.compile(r"<\s*(!doctype|html|head|body|script|style|title|center|h1|div|p|iframe|img|svg)\b", re.I)
 _SPEND_LIMIT: Final = re.compile(r"spend(ing)?[\s-]+limit", re.I)
-_CUT_ID: Final = re.compile(rb'"request_id"\s*:\s*"([A-Za-z0-9_-]+)"')
+_CUT_ID: Final = re.compile(rb'"request[_-]?id"\s*:\s*"\s*([A-Za-z0-9_-]+)\s*"', re.I)
 _STOPS: Final = " .!?;:,\u3002\uff01\uff1f\uff1b"  # Latin and Chinese
 _REDIRECT_IS_PROMPT_S: Final = 10.0  # a later one may follow billed work (docs/facts/faults-and-security.md row 24)
 
@@ -130,13 +130,11 @@ def accepted(answer: Answer) -> Accepted:
     """
     if not answer.is_success:
         raise post_error(answer)
-    fields = answer.fields or {}
-    request_id = fields.get("request_id")
-    if request_id is None and (found := _CUT_ID.search(answer.body)):
-        # The status said accepted and the id is legible: a cut-off tail must not lose a paid job.
-        request_id = found[1].decode("ascii")
-    if contract.is_request_id(request_id):
-        return Accepted(cast("str", request_id), answer.cost_usd)
+    # The status said accepted and the id is legible: neither another shape nor a cut-off tail must lose a paid job.
+    cut = [found.decode("ascii") for found in _CUT_ID.findall(answer.body)]
+    request_id = next(filter(contract.is_request_id, (*contract.ids_in(answer.fields or {}), *cut)), None)
+    if request_id is not None:
+        return Accepted(request_id, answer.cost_usd)
     raise unreadable(answer)
 
 
@@ -149,7 +147,7 @@ def post_error(answer: Answer) -> EndpointError:
         return RateLimitError(retry_after_s(answer.headers))
     if status in REDIRECTS and answer.elapsed_s <= _REDIRECT_IS_PROMPT_S:
         return EndpointStatusError("service_moved", status=status)
-    if status in (409, 500) and contract.is_request_id((answer.fields or {}).get("request_id")):
+    if status in (409, 500) and contract.ids_in(answer.fields or {}):
         # The service itself names a request: it may have been taken, and asking about it is free.
         return OutcomeUnknownError("gateway_failed", status=status, **_traces(answer))
     if status == 500 and _has_envelope(answer):
@@ -197,7 +195,10 @@ _REFUSALS: Final = {
 
 def _traces(answer: Answer) -> dict[str, object]:
     """Return what helps the owner find the call in the account: its id and cost, if they were told."""
-    named = (answer.headers.get(contract.REQUEST_ID_HEADER), (answer.fields or {}).get("request_id"))
+    fields, headers = answer.fields or {}, answer.headers
+    # A gateway may put an id of its own into the header.
+    told = (headers.get(contract.REQUEST_ID_HEADER), contract.id_in_address(headers.get("location", "")))
+    named = (*contract.ids_in(fields), *told, *contract.likely_ids_in(fields))
     request_id = next(filter(contract.is_request_id, named), None)
     found: dict[str, object] = {} if request_id is None else {"request_id": request_id}
     return found if answer.cost_usd is None else {**found, "cost": answer.cost_usd}
@@ -236,6 +237,8 @@ def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResu
     """
     fields = _request_fields(answer, request_id)
     url, state = contract.video_url(fields, base), contract.state_of(fields.get("status"))
+    if url is None and state is RemoteState.COMPLETED:
+        url = contract.lone_video_url(fields)
     # An address says more than a word that nobody knows.
     is_known = state is not None or (url is None and "status" in fields)
     if is_known and state is not RemoteState.COMPLETED:
@@ -264,16 +267,21 @@ def _dollars(value: object) -> float:
 
 
 def _request_fields(answer: Answer, request_id: str) -> Mapping[str, Any]:
-    if answer.status == 404 and not answer.is_html:
+    fields = answer.fields or {}
+    # Whatever the HTTP status, as the official client reads it; a call's own failure is never worded so.
+    is_completed = contract.state_of(fields.get("status")) is RemoteState.COMPLETED
+    if answer.status in (404, 410) and not answer.is_html and not is_completed:
         raise RequestExpiredError("request_expired", request_id=request_id, **_cost(answer))
-    fields = (answer.fields or {}) if answer.status == 422 else _fields_of_get(answer)
+    if answer.status != 422 and not is_completed:
+        fields = _fields_of_get(answer)
     if contract.names_another(fields, request_id):
         raise UnexpectedResponseError("bad_answer", reason=reason("another_request"))
     if _says_failed(fields):
         if _sentence_in(fields) is None:
             raise JobFailedError("job_failed_unexplained", **_cost(answer))
         raise JobFailedError("job_failed", detail=answer.detail, **_cost(answer))
-    raise_unless_success(answer)
+    if not is_completed:
+        raise_unless_success(answer)
     return fields
 
 

@@ -217,7 +217,7 @@ async def _blocking_answer(reply: Reply, chunks: AsyncGenerator[bytes, None], ba
     answer = await reply.read(chunks, start)
     if not answer.is_success:
         raise responses.post_error(answer)
-    url = contract.video_url(answer.fields, base)
+    url = contract.video_url(answer.fields, base) or contract.lone_video_url(answer.fields)
     if url is None:
         raise responses.unreadable(answer)
     return _described(response, url, fields=answer.fields)

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from hunyuan_ui.errors import DownloadError, HunyuanUIError, JobFailedError, MediaError, RequestExpiredError
+from hunyuan_ui.job import Job, JobProblem
 
 
 class Ending(str, Enum):
@@ -93,3 +95,21 @@ def ending_of(error: HunyuanUIError, *, was_completed: bool = False) -> Ending |
             return Ending.UNREADABLE
         case _:
             return Ending.NO_VIDEO if error.code == "no_video_in_result" else None
+
+
+def problem_of_lost(job: Job, error: HunyuanUIError, kept: Path | None) -> JobProblem:
+    """Return how a job is told whose video cannot be had.
+
+    Args:
+        job: As it is before it ends.
+        error: What it ends with.
+        kept: What came for it and could not be played.
+    """
+    problem, request_id = JobProblem.of(error), job.request_id or "unknown"
+    if job.payer == "nobody":
+        return JobProblem.from_code("preview_gone")
+    if kept is not None:
+        return JobProblem.from_code("video_unreadable", request_id=request_id, file=kept.name)
+    if problem.code in ("request_expired", "no_video_in_result", "link_refused", "engine_forgot"):
+        return problem
+    return JobProblem.from_code("video_lost", request_id=request_id)

@@ -33,7 +33,7 @@ from hunyuan_ui.errors import (
 )
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.at_engine import STOPPED, id_at_engine, is_warm, priced_by_time, was_stopped, work_of
-from hunyuan_ui.jobs.endings import Ending, Endings, ending_of
+from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
 from hunyuan_ui.jobs.polling import LiveJob, backoff_s, poll_wait_s
 from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
 from hunyuan_ui.ledger import NAMED
@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # loaded only where an engine is set
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 HOPELESS_AFTER: Final = 20  # failed downloads, once the file's seven days are over
 LATE_LOOK_S: Final = 600.0  # between two queries of the history for a job that should have ended
+UNUSABLE_AFTER: Final = 3  # responses in a row, for a job that is completed
 ALL_TAKEN_S: Final = 1.0  # before a place is asked for again that other processes have
 SLOWEST_RETRY_S: Final = 60.0
 SLOWEST_FETCH_S: Final = 600.0  # a file may be unreachable for days
@@ -218,9 +219,6 @@ class JobRun:
             try:
                 await self._ask_once()
                 misses = 0
-            except RateLimitError as error:
-                await self._name_cost(error.cost_usd)
-                await self._pause(Phase.RECONNECTING, error, error.retry_after_s)
             except EndpointError as error:
                 misses += 1
                 await self._missed(error, misses)
@@ -248,8 +246,8 @@ class JobRun:
         except EndpointError:
             await self._name_cost(status.metrics.cost)  # a restart would forget it
             raise
-        # Either response may name the cost.
-        cost = result.metrics.cost if result.metrics.cost is not None else status.metrics.cost
+        # Either response may name the cost, or zero for one that it does not know yet.
+        cost = max((one for one in (result.metrics.cost, status.metrics.cost) if one is not None), default=None)
         await self._settle(replace(result.metrics, cost=cost), result.url, request_id)
 
     async def _stop_run(self, key: str) -> None:
@@ -258,52 +256,64 @@ class JobRun:
             problem = JobProblem.from_code(STOPPED)
             await self._commit(self._services.ledger.mark_lost, self._job.id, problem, **worked)
 
-    async def _look_up_if_late(self) -> None:
+    async def _look_up_if_late(self, *, is_late: bool = False) -> None:
         """Query the history now and then about a job that should have ended: its status may be stuck."""
-        if self._age_s() < RECORD_LIFE_S or time.monotonic() - self._looked_at < LATE_LOOK_S:
+        is_late = is_late or self._age_s() >= RECORD_LIFE_S
+        if not is_late or time.monotonic() - self._looked_at < LATE_LOOK_S:
             return
         self._looked_at = time.monotonic()
-        row = await self._service.client.history(self._request_id(), self._key())
-        if row is not None and row.url is not None:
-            await self._settle(Metrics(cost=row.cost), row.url, self._request_id())
-        elif row is not None and row.status == RemoteState.FAILED.value:
-            raise JobFailedError("job_failed_unexplained", **({"cost": row.cost} if row.cost else {}))
+        row = await self._row()
+        if self._job.status is JobStatus.RUNNING and row is not None and row.state is RemoteState.FAILED:
+            raise JobFailedError(_UNEXPLAINED, **({"cost": row.cost} if row.cost else {}))
 
     async def _missed(self, error: EndpointError, misses: int) -> None:
         """Handle a poll that failed: end the job once that is sure, else wait before the next poll."""
         await self._name_cost(error.cost_usd)
+        if ending_of(error) is None:  # and may never say more, while the file's days go by
+            try:
+                await self._look_up_if_late(is_late=self._was_completed and misses >= UNUSABLE_AFTER)
+            except JobFailedError as told:
+                error = told
+            except EndpointError as unread:
+                log.event("job.history_unread", job=self._job.id, code=unread.code)
         ending = ending_of(error, was_completed=self._was_completed)
         is_sure = ending is not None and self._endings.is_sure(ending)
         if ending is not None and (is_sure or ending not in (Ending.FAILED, Ending.NO_VIDEO)):
             await self._look_up(error, is_sure=is_sure)
         if self._job.status is JobStatus.RUNNING:
             wait_s = backoff_s(misses, cap=SLOWEST_RETRY_S) if ending else backoff_s(misses)
-            if ending is not None or misses > 1:
+            wait_s = error.retry_after_s if isinstance(error, RateLimitError) else wait_s
+            if ending is not None or misses > 1 or isinstance(error, RateLimitError):
                 self._live.show(Phase.RECONNECTING, retry_in_s=wait_s, note=self._live.problem_of(error))
             await self._live.rest(wait_s)
 
     async def _look_up(self, error: EndpointError, *, is_sure: bool) -> None:
         """Query the history about a request that seems to have ended; end the job if that is sure."""
         try:
-            row = await self._service.client.history(self._request_id(), self._key())
+            row = await self._row()
         except EndpointError as history_error:
             # A failed status is reliable by itself; an expired request needs the history.
             if is_sure and isinstance(error, JobFailedError):
                 await self._end(error, None)
             log.event("job.history_unread", job=self._job.id, code=history_error.code)
             return
+        if self._job.status is JobStatus.RUNNING and is_sure and (row is None or not row.goes_on):
+            await self._end(error, row)
+
+    async def _row(self) -> HistoryRow | None:
+        """Return what the history knows of this request; a video that it names is downloaded next."""
+        row = await self._service.client.history(self._request_id(), self._key())
         if row is not None and row.url is not None:
             await self._settle(Metrics(cost=row.cost), row.url, self._request_id())
-        elif is_sure and (row is None or not row.goes_on):
-            await self._end(error, row)
+        return row
 
     async def _end(self, error: EndpointError, row: HistoryRow | None) -> None:
         """End a job without a video: failed if no response named a charge, else lost."""
-        is_failed = isinstance(error, JobFailedError) or (row is not None and row.status == RemoteState.FAILED.value)
+        is_failed = isinstance(error, JobFailedError) or (row is not None and row.state is RemoteState.FAILED)
         cost_usd = (row.cost if row is not None else None) or None
         was_charged = cost_usd is not None or bool(self._job.cost_microusd) or self._was_completed
         if is_failed and (self._job.payer == "nobody" or not was_charged):
-            problem = JobProblem.of(error if isinstance(error, JobFailedError) else _UNEXPLAINED)
+            problem = JobProblem.of(error if isinstance(error, JobFailedError) else JobFailedError(_UNEXPLAINED))
             seconds = self._worked(error).get("inference_s")
             await self._commit(self._services.ledger.mark_failed, self._job.id, problem, inference_s=seconds)
         elif is_failed:
@@ -316,8 +326,8 @@ class JobRun:
             await self._lose(error)
 
     async def _name_cost(self, cost_usd: float | None) -> None:
-        """Store a cost that any response named; zero names none."""
-        if cost_usd and self._known_cost() is None:
+        """Store a cost that any response named, if none named more before: it may grow; zero names none."""
+        if cost_usd and cost_usd > self._job.notes.get(NAMED, self._known_cost() or 0.0):
             await self._commit_facts(self._services.ledger.name_cost, self._job.id, cost_usd)
 
     async def _confirm_cost(self) -> None:
@@ -369,8 +379,9 @@ class JobRun:
         if is_hopeless or (ending is not None and self._endings.is_sure(ending)):
             await self._lose(error)
         else:
-            cap = SLOWEST_RETRY_S if is_ours else SLOWEST_FETCH_S
-            await self._pause(Phase.DOWNLOADING, error, backoff_s(misses, cap=cap))
+            wait_s = backoff_s(misses, cap=SLOWEST_RETRY_S if is_ours else SLOWEST_FETCH_S)
+            self._live.show(Phase.DOWNLOADING, retry_in_s=wait_s, note=self._live.problem_of(error))
+            await self._live.rest(wait_s)
         return ending is not None
 
     async def _fetch_once(self, *, is_stale: bool) -> None:
@@ -415,21 +426,14 @@ class JobRun:
                 result = await self._service.client.result(self._job.request_id, self._key())
                 await self._settle(result.metrics, result.url, self._job.request_id)
                 return
-        row = await self._service.client.history(self._job.request_id, self._key())
+        row = await self._row()
         if row is None or row.url is None:
             raise _GONE.with_traceback(None)
-        await self._settle(Metrics(cost=row.cost), row.url, self._job.request_id)
 
     async def _lose(self, error: HunyuanUIError) -> None:
-        request_id = self._job.request_id or "unknown"
-        problem = JobProblem.of(error)
-        if self._job.payer == "nobody":
-            problem = JobProblem.from_code("preview_gone")
-        elif (kept := self._library.unreadable(self._job.id)) is not None:
-            problem = JobProblem.from_code("video_unreadable", request_id=request_id, file=kept.name)
-        elif problem.code not in ("request_expired", "no_video_in_result", "link_refused", "engine_forgot"):
-            problem = JobProblem.from_code("video_lost", request_id=request_id)
-        await self._commit(self._services.ledger.mark_lost, self._job.id, problem, **self._worked(error))
+        kept = self._library.unreadable(self._job.id)
+        lost = problem_of_lost(self._job, error, kept)
+        await self._commit(self._services.ledger.mark_lost, self._job.id, lost, **self._worked(error))
 
     async def _commit(self, change: Callable[..., Job], *args: Any, **values: Any) -> None:
         """Commit a transition that must not be lost; retry for as long as the ledger cannot be written."""
@@ -470,10 +474,6 @@ class JobRun:
         self._live.job = job
         checkpoint(f"journey.{job.status.value}")
 
-    async def _pause(self, phase: Phase, error: HunyuanUIError, seconds: float) -> None:
-        self._live.show(phase, retry_in_s=seconds, note=self._live.problem_of(error))
-        await self._live.rest(seconds)
-
     def _key(self) -> str:
         key = self._services.keys.for_job(self._job)
         if key is None:
@@ -497,4 +497,4 @@ class JobRun:
 
 _UNCONFIRMED: Final = "unconfirmed"  # key in the notes: the problem of the response that carried the request id
 _GONE: Final = DownloadError("video_lost", retryable=False, expired=True, request_id=reason("unknown"))
-_UNEXPLAINED: Final = JobFailedError("job_failed_unexplained")
+_UNEXPLAINED: Final = "job_failed_unexplained"

@@ -43,6 +43,9 @@ def response(name: str) -> Any:
         {"output": {"url": "https://x.test/preview.gif", "video_url": URL}},
         {"output": "/generations/0001.mp4"},
         {"output": "//images.segmind.com/generations/0001.mp4"},
+        {"output": f"[the video]({URL})"},
+        {"output": f'<video src="{URL}"></video>'},
+        {"output": f"Your video is ready: {URL} (7 days)"},
     ],
 )
 def test_the_video_is_found_in_every_shape_that_was_seen(body: dict[str, Any]) -> None:
@@ -53,6 +56,40 @@ def test_a_place_without_a_host_is_no_address_by_itself() -> None:
     assert contract.video_url({"output": "/generations/0001.mp4"}) is None
     assert contract.video_url({"output": "/x/1.mp4"}, "https://x.test/app") == "https://x.test/x/1.mp4"
     assert contract.video_url({"output": "https://[", "video": "https://x.test/1"}) == "https://x.test/1"
+
+
+def test_an_address_is_one_in_any_case() -> None:
+    assert contract.video_url({"output": URL.replace("https", "HTTPS")}) == URL.replace("https", "HTTPS")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"files": [{"url": URL}]},
+        {"outputs": [URL]},
+        {"generation_url": URL},
+        {"assets": {"mp4": f"{URL}?signature=x"}},
+        {"response": {"media": [{"src": URL, "thumbnail": "https://x.test/a.jpg"}]}, "prompt": "https://x.test/b.mp4"},
+    ],
+)
+def test_the_only_address_of_a_video_is_it_under_whatever_name(body: dict[str, Any]) -> None:
+    assert (contract.lone_video_url(body) or "").startswith(URL)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"prompt": URL, "negative_prompt": URL},
+        {"request_body": {"video": URL}, "input_video": URL, "error": URL, "webhook_url": URL},
+        {"a": URL, "b": "https://x.test/2.mp4"},
+        {"a": "https://x.test/page"},
+        {"caption": f"see {URL}"},
+        [],
+        None,
+    ],
+)
+def test_what_was_asked_for_or_is_one_of_several_is_not_taken_for_the_video(body: object) -> None:
+    assert contract.lone_video_url(body) is None
 
 
 @pytest.mark.parametrize(
@@ -76,6 +113,17 @@ def test_an_answer_may_name_another_request(fields: dict[str, Any], is_another: 
 @pytest.mark.parametrize("word", ["COMPLETED", " completed ", "Succeeded", "done", "FINISHED"])
 def test_words_for_the_end_are_known(word: str) -> None:
     assert contract.state_of(word) is contract.RemoteState.COMPLETED
+
+
+@pytest.mark.parametrize("word", ["Failure", "CANCELLED", "canceled", "timed out", "Timed-Out", " aborted "])
+def test_words_for_an_end_without_a_video_are_known(word: str) -> None:
+    assert contract.state_of(word) is contract.RemoteState.FAILED
+
+
+def test_a_word_of_one_request_alone_may_be_one_of_envelopes() -> None:
+    assert contract.state_of_row("success") is contract.RemoteState.COMPLETED
+    assert contract.state_of_row("Error") is contract.RemoteState.FAILED
+    assert contract.state_of_row("archived") is None
 
 
 @pytest.mark.parametrize("word", ["success", "error", "ok", "", None, 7, "CONSTRUCTING"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -227,6 +228,101 @@ async def test_a_status_that_stands_still_is_looked_up_in_the_history(rig: Rig, 
         assert (await runner.view(job_id, OWNER)).job.status is JobStatus.RUNNING
         clock[0] += 3601
         assert (await ended(runner, job_id)).status is JobStatus.DONE
+    oracle.check(rig.folder, service)
+
+
+UNUSABLE = {
+    "broken": answer(500, {"error": "internal"}),
+    "a gateway's page": html(502),
+    "no json": answer(200, "x"),
+    "limited": answer(429, {"error": "later"}, headers={"Retry-After": "0"}),
+    "the key refused": answer(401, {"error": "Unauthorized"}),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+@pytest.mark.parametrize("is_made", [True, False], ids=["made", "failed"])
+async def test_a_status_that_cannot_be_read_for_an_hour_is_looked_up_in_the_history(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch, name: str, is_made: bool
+) -> None:
+    monkeypatch.setattr("hunyuan_ui.jobs.job_run.LATE_LOOK_S", 0.02)
+    clock = [1_000_000.0]
+    rig.now = lambda: clock[0]
+    service.on("GET", STATUS, UNUSABLE[name])
+    if not is_made:
+        service.on("GET", HISTORY, answer(200, {"request_id": "a" * 32, "model_status": "Cancelled"}))
+        service.on("POST", SUBMIT_V2, answer(200, {"request_id": "a" * 32}))
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        await until(lambda: service.count("GET", "/status") > 5)
+        assert (await runner.view(job_id, OWNER)).job.status is JobStatus.RUNNING
+        clock[0] += 3601
+        assert (await ended(runner, job_id)).status is (JobStatus.DONE if is_made else JobStatus.FAILED)
+
+
+@pytest.mark.parametrize("result", [answer(500, {"error": "x"}), answer(302, headers={"Location": "/x"}), html(200)])
+async def test_a_result_that_cannot_be_read_is_looked_up_in_the_history(
+    rig: Rig, service: PaidService, result: Reply
+) -> None:
+    service.on("GET", RESULT, result)
+    service.on("GET", STATUS, COMPLETED)
+    async with rig.running() as runner:
+        assert (await ended(runner, await click(runner))).status is JobStatus.DONE
+
+
+@pytest.mark.parametrize("status", [404, 410, 422, 500])
+async def test_a_completed_result_is_taken_whatever_its_http_status(
+    rig: Rig, service: PaidService, status: int
+) -> None:
+    link = f"{service.origin}/files/same.mp4"
+    body = {"status": "COMPLETED", "output": link, "metrics": {"cost": COST_USD}}
+    service.on("GET", RESULT, answer(status, body))
+    service.on("GET", STATUS, answer(status, {"status": "COMPLETED"}))
+    service.on("GET", FILE, answer(200, video_of("any")))
+    service.on("GET", HISTORY, NOT_FOUND)
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, job.cost_microusd) == (JobStatus.DONE, round(COST_USD * MICRO))
+
+
+@pytest.mark.parametrize("word", ["CANCELLED", "Error", "failed", "TIMED_OUT", "success"])
+async def test_a_request_that_is_over_in_the_history_holds_no_place_for_ever(
+    rig: Rig, service: PaidService, word: str
+) -> None:
+    service.on("POST", SUBMIT_V2, answer(200, {"request_id": "a" * 32}))
+    service.on("GET", STATUS, NOT_FOUND)
+    service.on("GET", HISTORY, answer(200, {"request_id": "a" * 32, "model_status": word}))
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert job.status is (JobStatus.LOST if word == "success" else JobStatus.FAILED)
+
+
+NAMED: dict[str, Callable[[str, str], Reply]] = {
+    "in another spelling": lambda name, _: answer(200, {"requestId": name}),
+    "with spaces": lambda name, _: answer(200, {"request_id": f" {name}\n"}),
+    "inside": lambda name, _: answer(200, {"data": {"requestId": name}}),
+    "plainly": lambda name, _: answer(200, {"id": name, "status": "QUEUED"}),
+    "in addresses alone": lambda name, at: answer(200, {"status_url": f"{at}/v2/requests/{name}/status"}),
+    "in a header": lambda name, _: answer(202, headers={"Location": f"/v2/requests/{name}"}, bills=True),
+    "behind a gateway's": lambda name, _: answer(
+        504, {"error": "late", "requestId": name}, headers={REQUEST_ID_HEADER: "gateway-0001"}, bills=True
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+async def test_a_request_id_is_read_wherever_the_taking_answer_has_it(
+    rig: Rig, service: PaidService, name: str
+) -> None:
+    def act(wire: Any, received: Any) -> None:
+        recorder = _Recorder(wire.socket, wire.stopped)
+        service.behave(received).act(recorder, received)
+        request_id = json.loads(recorder.sent.partition(b"\r\n\r\n")[2])["request_id"]
+        NAMED[name](request_id, service.origin).act(wire, received)
+
+    service.on("POST", SUBMIT_V2, [Reply(act)])
+    async with rig.running() as runner:
+        assert (await ended(runner, await click(runner))).status is JobStatus.DONE
     oracle.check(rig.folder, service)
 
 

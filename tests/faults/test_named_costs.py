@@ -109,6 +109,44 @@ async def test_a_named_cost_is_counted_whatever_the_status_says(
     assert await limited.owner.is_paused(OWNER) == (len(made) >= 3), "the breaker counts them"
 
 
+GROWING: dict[str, list[Reply]] = {
+    "a meter": [answer(200, {"status": "PROCESSING", "metrics": {"cost": usd}}) for usd in (0.3, 0.9, COST_USD)],
+    "too little, then what is meant": [
+        answer(200, {"status": "QUEUED", "metrics": {"cost": 0.001}}),
+        answer(200, {"status": "PROCESSING", "metrics": {"cost": 2.0}}),
+    ],
+    "the failure names the most": [
+        answer(200, {"status": "PROCESSING", "metrics": {"cost": 0.3}}),
+        _named(cost=COST_USD),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+@ON_BOTH
+async def test_a_cost_that_grows_while_a_job_runs_counts_as_it_was_last(
+    rig: Rig, service: PaidService, name: str
+) -> None:
+    service.on("GET", STATUS, FAILED)
+    service.on("GET", STATUS, GROWING[name])
+    service.on("GET", HISTORY, NOT_FOUND)
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, job.counted_microusd) == (JobStatus.LOST, round((2.0 if "meant" in name else COST_USD) * MICRO))
+
+
+async def test_a_result_that_names_zero_does_not_hide_the_cost_of_the_status(rig: Rig, service: PaidService) -> None:
+    metrics = {"cost": 0}
+    link = f"{service.origin}/files/same.mp4"
+    service.on("GET", RESULT, answer(200, {"status": "COMPLETED", "output": link, "metrics": metrics}))
+    service.on("GET", STATUS, answer(200, {"status": "COMPLETED", "metrics": {"cost": 2.9}}))
+    service.on("GET", FILE, answer(200, video_of("any")))
+    service.on("GET", HISTORY, NOT_FOUND)
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, job.counted_microusd) == (JobStatus.DONE, 2_900_000)
+
+
 @pytest.mark.parametrize("headers", [{}, {COST_HEADER: str(COST_USD)}], ids=["body", "header"])
 @ON_BOTH
 async def test_a_cost_that_is_named_when_a_job_is_taken_is_counted(
