@@ -16,8 +16,13 @@ _WIPED: Final = ("overlay", "fuse.fuse-overlayfs", "aufs", "tmpfs", "ramfs", "ro
 # Stores behind a network write late and lock little (docs/facts/hosting.md 7.3); fuseblk is a local disk.
 _LAX: Final = ("fuse", "nfs", "cifs", "smb", "9p", "virtiofs")
 _LOCAL: Final = ("fuseblk",)
-# Disks that are made and thrown away with their container: volumes that nobody named, and a pod's empty ones.
-_THROWN_AWAY: Final = re.compile(r"/volumes/([0-9a-f]{64}/_data|kubernetes\.io~empty-dir/)")
+_ROOT_OF_A_SANDBOX: Final = ("9p", "virtiofs")  # gVisor's and Kata's, over a container's layer
+# Disks that are made and thrown away with their container: volumes that nobody named, a pod's empty ones, and the layer
+# of a container whose engine keeps its layers in copies, in btrfs, in ZFS or in a device of its own.
+_THROWN_AWAY: Final = re.compile(
+    r"/volumes/([0-9a-f]{64}/_data|kubernetes\.io~empty-dir/)|/(vfs/dir|btrfs/subvolumes)/[0-9a-f]{64}"
+    r"|/io\.containerd\.snapshotter\.v1\.|/dev/mapper/\S*(docker-|containerd|-snap-)\S*|\S+/docker/[0-9a-f]{64}( |$)"
+)
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 
 
@@ -34,7 +39,7 @@ def storage_of(folder: PurePath, mounts: Iterable[tuple[PurePath, str]], *, is_s
     for place, its_kind in mounts:
         if (place == folder or place in folder.parents) and len(place.parts) >= depth:
             depth, kind = len(place.parts), its_kind
-    if kind in _WIPED or (is_space and depth <= 1):
+    if kind in _WIPED or (depth <= 1 and (is_space or kind in _ROOT_OF_A_SANDBOX)):
         return "wiped"
     return "lax" if kind.startswith(_LAX) and kind not in _LOCAL else "kept"
 
@@ -54,7 +59,7 @@ def mounts_in(text: str) -> list[tuple[PurePath, str]]:
         about, _, disk = line.partition(" - ")
         fields, kind = about.split(), disk.partition(" ")[0]
         if len(fields) > 4 and kind:
-            is_thrown_away = _THROWN_AWAY.search(fields[3]) is not None
+            is_thrown_away = _THROWN_AWAY.search(f"{fields[3]} {disk.partition(' ')[2].split(' ')[0]}") is not None
             found.append((PurePath(_unescaped(fields[4])), _WIPED[0] if is_thrown_away else kind))
     return found
 

@@ -53,6 +53,9 @@ def test_on_a_space_a_folder_is_as_lasting_as_the_disk_that_was_attached(
         ("/dev/shm", [HOME, ("/dev", "devtmpfs"), ("/dev/shm", "tmpfs")], "wiped"),
         ("/data", [ROOT, ("/data", "nfs4")], "lax"),
         ("/data", [ROOT, ("/data", "fuse.gcsfuse")], "lax"),
+        ("/app/data", [("/", "9p")], "wiped"),
+        ("/app/data", [("/", "virtiofs")], "wiped"),
+        ("/data", [("/", "virtiofs"), ("/data", "virtiofs")], "lax"),
     ],
 )
 def test_elsewhere_only_a_containers_own_disk_and_memory_are_wiped(
@@ -81,6 +84,27 @@ def test_a_volume_that_nobody_named_is_thrown_away_with_its_container(root: str,
     places = mounts_in(text)
     assert [str(place) for place, _ in places] == ["/", "/my data"]
     assert storage_of(PurePosixPath("/my data/x"), places, is_space=False) == left
+
+
+@pytest.mark.parametrize(
+    ("root", "disk", "left"),
+    [
+        (f"/var/lib/docker/vfs/dir/{ID}", "ext4 /dev/sda1 rw", "wiped"),
+        (f"/home/me/.local/share/containers/storage/vfs/dir/{ID}", "ext4 /dev/sda1 rw", "wiped"),
+        (f"/@/var/lib/docker/btrfs/subvolumes/{ID}", "btrfs /dev/sda1 rw", "wiped"),
+        ("/var/lib/containerd/io.containerd.snapshotter.v1.btrfs/active/7", "btrfs /dev/sda1 rw", "wiped"),
+        ("/", f"zfs rpool/var/docker/{ID} rw", "wiped"),
+        ("/rootfs", f"xfs /dev/mapper/docker-8:1-262-{ID} rw", "wiped"),
+        ("/", "ext4 /dev/mapper/devpool-snap-7 rw", "wiped"),
+        ("/", "ext4 /dev/mapper/ubuntu--vg-root rw", "kept"),
+        ("/@home", "btrfs /dev/sda1 rw", "kept"),
+        ("/", "zfs rpool/data/docker rw", "kept"),
+        ("/", "ext4 /dev/vda rw", "kept"),
+    ],
+)
+def test_a_containers_layer_is_known_whatever_its_engine_keeps_it_in(root: str, disk: str, left: str) -> None:
+    places = mounts_in(f"27 1 254:0 {root} / rw,relatime - {disk}\n")
+    assert storage_of(PurePosixPath("/app/data"), places, is_space=False) == left
 
 
 @pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="the system does not tell its mounts")
