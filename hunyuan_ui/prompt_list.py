@@ -32,10 +32,13 @@ _SEPARATORS: Final = (",", ";", "\t")
 # What Excel reads the separator from, and some programs write for it.
 _SEPARATOR_LINE: Final = re.compile(r"""\s*"?sep=(?P<separator>[,;|\t])"?[^\S\t]*""", re.IGNORECASE)
 _HEADS: Final = frozenset({*_NAMES, "prompts", "text"})
-# How a line of YAML, of JSON, or of a web page begins.
+# How a line of YAML, JSON, settings or code, of a table in Markdown, of a web page, of another program's parameters, of
+# subtitles, or of a document begins.
 _OTHER_KIND: Final = re.compile(
-    rf"\s*((-\s+(prompt|negative_prompt)|(-\s+)?({'|'.join(name for name in _NAMES if name not in _TEXTS)}))\s*:"
-    r"|\{\s*\"\w+\"\s*:|\[\s*([{\"]|$)|<(!doctype|html|head|body|\?xml)\b)",
+    rf"\s*((-\s+(prompt|negative_prompt)|(-\s+)?({'|'.join(name for name in _NAMES if name not in _TEXTS)}))\s*[:=]"
+    r"|(prompts?|negative_prompt)\s*=|negative prompt:|steps:\s*[0-9]+\s*,"
+    r"|\{\s*([\"']\w+[\"']|prompts?)\s*:|\[\s*([{\"']|$)|\[\[?\w+\]\]?\s*$|\|.*\|\s*$|```"
+    r"|<(!doctype|html|head|body|\?xml)\b|[0-9:,.]+\s+-->|%PDF-|\{\\rtf)",
     re.IGNORECASE,
 )
 
@@ -112,9 +115,12 @@ def text_of(data: bytes) -> str:
     _check_size(len(data))
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        return data.decode(encoding)
+        text = data.decode(encoding)
+        if "\0" not in text:  # which no text holds, but one in an encoding without its mark
+            return text
     except UnicodeDecodeError:
-        raise InvalidRequestError("list_not_text", field="list") from None
+        pass
+    raise InvalidRequestError("list_not_text", field="list")
 
 
 def read_list(text: str, name: str, reading: Reading = AS_WRITTEN) -> PromptList:

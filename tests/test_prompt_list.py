@@ -116,6 +116,19 @@ def test_a_first_line_that_names_the_separator_is_no_row(separator: str) -> None
         ('a fox\n{"prompt": "a crow"}', 2),
         ("<!DOCTYPE html>\n<html><body>502</body></html>", 1),
         ('<?xml version="1.0"?>\n<prompts/>', 1),
+        ("{'prompt': 'a fox'}", 1),
+        ("{prompt: a fox}", 1),
+        ("['a fox', 'a crow']", 1),
+        ('prompts = [\n  "a fox",\n]', 1),
+        ("[video]\nprompt = a fox\nseed = 5", 1),
+        ("a fox\nseed=5", 2),
+        ('[[prompt]]\ntext = "a fox"', 1),
+        ("| prompt | seed |\n|---|---|\n| a fox | 5 |", 1),
+        ("```\na fox\n```", 1),
+        ("a fox\nNegative prompt: blurry\nSteps: 20, Sampler: Euler, Seed: 5", 2),
+        ("1\n00:00:01,000 --> 00:00:02,000\na fox", 2),
+        ("%PDF-1.7\na fox", 1),
+        ("{\\rtf1\\ansi a fox}", 1),
     ],
 )
 def test_a_file_of_another_kind_is_not_paid_as_prompts(text: str, line: int) -> None:
@@ -135,6 +148,9 @@ def test_a_prompt_may_hold_the_words_of_a_table() -> None:
         "- a fox: at dawn",
         "Prompt: a fox",
         "a fox\twidth",
+        "[a fox] | [a crow]",
+        "E = mc2 on a board, seed of an idea",
+        "a sign | an arrow --> and a fox",
     ]
     assert prompts(read("\n".join(written))) == [clean_text(line) for line in written]
 
@@ -196,7 +212,8 @@ def test_a_list_needs_a_name(name: str, code: str) -> None:
 def test_files_of_spreadsheets_are_read_and_others_refused() -> None:
     assert text_of("\ufeffprompt\n猫".encode()) == "prompt\n猫"
     assert text_of("prompt\n猫".encode("utf-16")) == "prompt\n猫"
-    for data, code in (("视频".encode("gbk"), "list_not_text"), (b"x" * (MOST_BYTES + 1), "list_too_large")):
+    marked = [("prompt\na fox".encode(name), "list_not_text") for name in ("utf-16-le", "utf-16-be", "utf-32")]
+    for data, code in (*marked, ("视频".encode("gbk"), "list_not_text"), (b"x" * (MOST_BYTES + 1), "list_too_large")):
         with pytest.raises(InvalidRequestError) as refused:
             text_of(data)
         assert refused.value.code == code
