@@ -16,6 +16,9 @@ _BUCKET: Final = re.compile(
 )
 
 
+_VERSION: Final = re.compile(r"/v[12]$")  # as in the addresses of the documents; each call adds its own
+
+
 def service_url(text: str) -> str:
     """Return the address of a service, with TLS unless it is on this machine.
 
@@ -26,7 +29,7 @@ def service_url(text: str) -> str:
     parts = urlsplit(url)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise UnfitError("https")
-    return url
+    return _VERSION.sub("", url)
 
 
 def engine_url(text: str) -> str:

@@ -37,7 +37,8 @@ def listening_name(host: str) -> str:
     """Return the plain name of what a server can listen on: for an IPv4 address inside an IPv6 one, that address."""
     name = plain_name(host)
     try:
-        address = ipaddress.ip_address(name)
+        # The system takes "*" for every address, and Gradio for none.
+        address = ipaddress.ip_address("0.0.0.0" if name == "*" else name)
     except ValueError:
         return name
     return str(getattr(address, "ipv4_mapped", None) or address)

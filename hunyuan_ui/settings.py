@@ -33,6 +33,8 @@ _OURS: Final = ("HUNYUAN_UI_", "SEGMIND_")
 _MISSPELT: Final = 0.9  # how like one of ours another program's variable is not, `SEGMENT_API_KEY` among them
 # What Kubernetes tells every container of a service that is called hunyuan-ui or segmind-something.
 _OF_A_SERVICE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+_OF_A_TEMPLATE: Final = frozenset("$<>{}")  # in a key that nobody has put in its place yet
+_VARIABLE: Final = re.compile(r"\$\{|\$\w|%\w+%")  # what a shell would have put something else for
 _PORT_OF_A_SERVICE: Final = re.compile(r"(tcp|udp|sctp)://.*")
 
 
@@ -62,6 +64,8 @@ def _model(text: str) -> str:
 
 
 def _path(text: str) -> Path:
+    if _VARIABLE.search(text):
+        raise UnfitError("folder_variable")
     try:
         return Path(text).expanduser().resolve()
     except (OSError, RuntimeError, ValueError):
@@ -478,7 +482,7 @@ def _proxies(environ: Mapping[str, str]) -> Proxies:
 
 
 def _check_key(name: str, key: Secret | None) -> None:
-    if key is not None and not is_key(key.reveal()):
+    if key is not None and (not is_key(key.reveal()) or set(key.reveal()) & _OF_A_TEMPLATE):
         raise SettingsError(name, "key")
 
 

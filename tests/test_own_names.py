@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hunyuan_ui.own_names import Place, is_loopback, place_in
+from hunyuan_ui.own_names import Place, is_loopback, listening_name, place_in
 from hunyuan_ui.settings import Settings
 
 HERE = [
@@ -130,3 +130,8 @@ def test_a_host_and_port_are_read(text: str, place: Place) -> None:
 )
 def test_what_names_no_host_is_none(text: str) -> None:
     assert place_in(text) is None
+
+
+def test_every_address_may_be_written_as_a_star() -> None:
+    assert listening_name("*") == "0.0.0.0"
+    assert not is_loopback("*")

@@ -239,6 +239,29 @@ def test_the_data_folder_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert read(HUNYUAN_UI_DATA_DIR="~/videos").data_dir == tmp_path / "videos"
 
 
+@pytest.mark.parametrize("text", ["$HOME/videos", "${HOME}/videos", "/data/$USER", r"%APPDATA%\hunyuan"])
+def test_a_data_folder_is_no_variable_that_nobody_has_replaced(text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(HUNYUAN_UI_DATA_DIR=text)
+    assert caught.value.facts["name"] == "HUNYUAN_UI_DATA_DIR"
+
+
+@pytest.mark.parametrize("name", ["SEGMIND_API_KEY", "HUNYUAN_UI_ENGINE_KEY"])
+@pytest.mark.parametrize("text", ["$SEGMIND_API_KEY", "${KEY}", "<your-key>", "{{ key }}"])
+def test_a_key_that_nobody_has_filled_in_is_named(name: str, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(HUNYUAN_UI_ENGINE_URL="http://127.0.0.1:1", **{name: text})
+    assert caught.value.facts["name"] == name
+
+
+@pytest.mark.parametrize("text", [f"{DEFAULT_BASE_URL}/v1", f"{DEFAULT_BASE_URL}/v2/"])
+def test_the_base_url_may_end_with_a_version(text: str) -> None:
+    assert (read(SEGMIND_BASE_URL=text).base_url, read(SEGMIND_BASE_URL=text).history_url) == (
+        DEFAULT_BASE_URL,
+        DEFAULT_HISTORY_URL,
+    )
+
+
 def test_the_history_follows_the_base_url() -> None:
     assert read().history_url == DEFAULT_HISTORY_URL
     assert read(SEGMIND_BASE_URL=DEFAULT_BASE_URL + "/").history_url == DEFAULT_HISTORY_URL
