@@ -118,6 +118,24 @@ def test_the_owners_key_opens_with_the_code_only_and_the_click_goes_on(page: Pag
     expect(page.locator(".payment [data-part=code-form]")).to_be_hidden()
 
 
+def test_a_phone_shows_the_waiting_card_from_its_top_once_the_code_was_given(
+    new_context: Any, app: RunningApp, paid: PaidEndpoint
+) -> None:
+    phone = new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    page = opened(phone, app)
+    write(page, "a patient fox")
+    page.locator("#generate").tap()
+    code = page.locator(".notice").get_by_label("Access code from the owner")
+    code.fill(CODE)
+    with paid.rendering():
+        code.press("Enter")
+        expect(page.locator(".under-way [data-part=usual]")).not_to_be_empty()  # by then the card has grown
+        expect(page.locator(".under-way [data-part=clock]")).not_to_be_empty()
+        page.wait_for_timeout(500)
+        assert 0 <= page.evaluate("document.querySelector('.under-way .phase').getBoundingClientRect().top") < 200
+    is_done(page, "a patient fox")
+
+
 def test_a_code_that_is_asked_for_at_the_click_can_be_left_for_another_way_to_pay(page: Page) -> None:
     generate_short(page, "a fox that nobody pays for")
     expect(page.locator(".notice [data-part=secret]")).to_be_visible()

@@ -133,11 +133,11 @@ export function keepingFocus(area, change) {
  * @param {() => void} change
  */
 export function keepingTop(area, change) {
-  const { top } = area.getBoundingClientRect();
-  change();
-  if (top < 0 || top > innerHeight) return;
   const { style } = document.documentElement;
   style.overflowAnchor = "none";
+  const { top } = area.getBoundingClientRect(); // makes the browser let go of what it held, before anything grows
+  if (top < 0 || top > innerHeight) style.overflowAnchor = "";
+  change();
   requestAnimationFrame(() => requestAnimationFrame(() => (style.overflowAnchor = "")));
 }
 
