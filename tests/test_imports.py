@@ -44,7 +44,7 @@ ROOMS: dict[str, str] = {
     "media": "errors file_type files request",
     "prompt_help": "request",
     "ledger": "checkpoint errors estimate job limits request",
-    "ledger.__main__": "moving",
+    "ledger.__main__": "cli_copy",
     "library": "checkpoint errors file_type files job log media request",
     "endpoint": "checkpoint errors file_type files proxies request",
     "jobs": (
@@ -59,7 +59,7 @@ ROOMS: dict[str, str] = {
     "app": "errors jobs log startup ui words",
     "check": "endpoint errors estimate files ledger library request settings words",
     "console": "words",
-    "moving": "addresses console errors files job ledger library log settings signed_links words",
+    "cli_copy": "addresses console errors files job ledger library log settings signed_links words",
     "cli": "check cli_batch console errors estimate job jobs log request settings words",
     "cli_batch": "console errors job jobs prompt_list request words",
     "__main__": "cli words",

@@ -2,7 +2,7 @@
 
 import sys
 
-from hunyuan_ui.moving import main
+from hunyuan_ui.cli_copy import main
 
 if __name__ == "__main__":
     sys.exit(main())

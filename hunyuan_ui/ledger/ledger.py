@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from hunyuan_ui.errors import AccessError, SpendLimitError, code_when_queued
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, with_budget
-from hunyuan_ui.ledger import found as history
+from hunyuan_ui.ledger import history
 from hunyuan_ui.ledger.cost import NAMED, money, priced
 from hunyuan_ui.ledger.reading import LedgerReading, is_of_another
 from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, problem_text, to_job, to_row

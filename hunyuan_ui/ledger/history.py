@@ -1,0 +1,145 @@
+"""Adds to the ledger what the account's history or its owner knows of charges that it lacks, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from hashlib import sha256
+from typing import Final
+
+from hunyuan_ui.job import DAY_S, Job, JobStatus
+from hunyuan_ui.ledger.database import Connection
+from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, to_job, to_row
+
+FROM_HISTORY: Final = "from_history"  # key in the notes: the job came from the account's history
+UNTIMED: Final = "is_untimed"  # key in the notes: the history does not tell its time
+SAID: Final = "said_usd"  # key in the notes: the amount that the owner declared
+
+_SAME_S: Final = 3600.0  # tolerance for two clocks and a slow POST
+_ENDED_AFTER_S: Final = 3600.0  # a request that is older than this has been billed, if it ever is
+_INSERT: Final = f"INSERT INTO jobs ({SELECTED}) VALUES ({', '.join(':' + name for name in COLUMNS)})"
+_IDS: Final = "SELECT id, request_id FROM jobs"
+# A job that was sent and has no request id may be one that the history lists.
+_NAMELESS: Final = (
+    f"SELECT {SELECTED} FROM jobs WHERE status IN ('submitting', 'unknown', 'lost') AND payer = 'owner'"
+    " AND request_id IS NULL AND sent_at IS NOT NULL"
+)
+_NAME: Final = (
+    "UPDATE jobs SET status = :status, updated_at = :updated_at, ended_at = :ended_at, request_id = :request_id,"
+    " cost_microusd = :cost_microusd, result_url = :result_url, problem = :problem, notes = :notes WHERE id = :id"
+)
+_SAY: Final = f"{_INSERT} ON CONFLICT (id) DO UPDATE SET {{}}".format(
+    ", ".join(f"{name} = excluded.{name}" for name in ("cost_microusd", "notes", "created_at", "updated_at", "sent_at"))
+)
+_SETTLED: Final = (
+    "SELECT coalesce(sum(cost_microusd), 0) FROM jobs WHERE payer = 'owner' AND sent_at >= ? AND id <> ?"
+    " AND status IN ('downloading', 'done', 'lost')"
+)
+
+
+def take_in(connection: Connection, found: Iterable[Job], now: float) -> list[Job]:
+    """Store jobs that are not known yet and return them; a sent job without a response gets its request id.
+
+    Args:
+        connection: Inside a transaction.
+        found: The owner's jobs; each id is derived from its request.
+        now: UTC seconds.
+    """
+    known = set[str]()
+    for job_id, request_id in connection.execute(_IDS):
+        known |= {job_id, *([_bare(request_id)] if request_id else [])}
+    nameless = [job for row in connection.execute(_NAMELESS) if SAID not in (job := to_job(row)).notes]
+    taken: list[Job] = []
+    for job in found:
+        if known & (names := {job.id, *([_bare(job.request_id)] if job.request_id else [])}):
+            continue
+        known |= names
+        stored = replace(job, updated_at=now)
+        if same := _same(job, nameless):
+            nameless.remove(same)
+            if same.status is JobStatus.SUBMITTING or _is_deleted(same):
+                continue  # its own response is still to come, or its visitor has deleted it
+            stored = _named(same, stored)
+            connection.execute(_NAME, {name: value for name, value in to_row(stored).items() if f":{name}" in _NAME})
+        else:
+            connection.execute(_INSERT, to_row(stored))
+        _take_off(connection, stored, now)
+        taken.append(stored)
+    return taken
+
+
+def say_spent(connection: Connection, said: Job, now: float) -> Job:
+    """Count what the owner says the account was charged today, minus what is settled here; replaces an earlier amount.
+
+    Args:
+        connection: Inside a transaction.
+        said: A lost job whose cost is all that was charged.
+        now: UTC seconds.
+    """
+    job_id = said_id(now)
+    (settled,) = connection.execute(_SETTLED, (_today(now), job_id)).fetchone()
+    rest = max(0, (said.cost_microusd or 0) - settled)
+    times = {"created_at": now, "updated_at": now, "sent_at": now, "ended_at": now}
+    stored = replace(said, id=job_id, cost_microusd=rest, **times)
+    connection.execute(_SAY, to_row(stored))
+    return stored
+
+
+def said_id(now: float) -> str:
+    """Return the id of the owner's declared amount of this UTC day."""
+    return sha256(f"said on {_today(now):.0f}".encode()).hexdigest()[:32]
+
+
+def _same(job: Job, nameless: list[Job]) -> Job | None:
+    """Return the job that equals this one: the same request, sent at about the same time."""
+
+    def apart_s(other: Job) -> float:
+        return abs((other.sent_at or 0.0) - (job.sent_at or 0.0))
+
+    if job.request_id is None:
+        return None  # it could not be recognised the next time
+    alike = [other for other in nameless if _asked(other, job) == other.request]
+    if UNTIMED not in job.notes:
+        alike = [other for other in alike if apart_s(other) <= _SAME_S]
+    return min(alike, key=apart_s, default=None)
+
+
+def _asked(other: Job, job: Job) -> object:
+    # The prompts of a deleted job were erased.
+    return job.request.model_copy(update={"prompt": "-", "negative_prompt": ""}) if _is_deleted(other) else job.request
+
+
+def _is_deleted(job: Job) -> bool:
+    return job.request.prompt == "-" and job.request.negative_prompt == ""
+
+
+def _named(job: Job, found: Job) -> Job:
+    return replace(
+        job,
+        status=found.status,
+        updated_at=found.updated_at,
+        ended_at=found.ended_at,
+        request_id=found.request_id,
+        cost_microusd=found.cost_microusd,
+        result_url=found.result_url,
+        problem=found.problem,
+        notes={**job.notes, **found.notes},
+    )
+
+
+def _take_off(connection: Connection, found: Job, now: float) -> None:
+    """Subtract a found charge from the amount that the owner declared for its day, if it was sent before that."""
+    row = connection.execute(f"SELECT {SELECTED} FROM jobs WHERE id = ?", (said_id(found.sent_at or now),)).fetchone()
+    said = None if row is None else to_job(row)
+    if said is None or found.cost_microusd is None or (found.sent_at or now) + _ENDED_AFTER_S > said.created_at:
+        return
+    rest = max(0, (said.cost_microusd or 0) - found.counted_microusd)
+    connection.execute("UPDATE jobs SET cost_microusd = ?, updated_at = ? WHERE id = ?", (rest, now, said.id))
+
+
+def _bare(request_id: str) -> str:
+    return request_id.replace("-", "").lower()
+
+
+def _today(now: float) -> float:
+    return now - now % DAY_S

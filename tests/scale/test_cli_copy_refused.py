@@ -1,0 +1,202 @@
+"""What keeps a data folder from being taken along is told in a sentence, and nothing is changed by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from hunyuan_ui import checkpoint, cli_copy
+from hunyuan_ui.console import Exit
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.job import Job, JobStatus, new_id
+from hunyuan_ui.ledger import MOVED_NAME, Place, open_shared
+from hunyuan_ui.settings import Secret
+from tests.bucket_server import BucketServer
+from tests.faults.conftest import impatient as impatient
+from tests.faults.conftest import service as service
+from tests.faults.rig import Rig, click, ended
+from tests.scale.one_copy import Said, ids_at
+from tests.scale.one_copy import move as move
+from tests.scale.one_copy import quick as quick
+from tests.scale.one_copy import rig as rig
+from tests.scale.one_copy import target as target
+from tests.stored_jobs import anything_goes, job
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+
+def added_at(target: str, **changes: Any) -> Job:
+    with closing(open_shared(target, Place(new_id(), "test", 4, one_each=False))) as ledger:
+        return ledger.add(job(**changes), anything_goes)[0]
+
+
+def set_at(target: str, change: str) -> None:
+    with psycopg.connect(target, autocommit=True) as connection:
+        connection.execute(change.encode())
+
+
+async def test_it_is_refused_while_a_process_works_on_either(rig: Rig, target: str, move: Callable[..., Said]) -> None:
+    async with rig.running() as page:
+        await ended(page, await click(page))
+        assert "works on the data folder" in move().err
+    folder, rig.folder, rig.url = rig.folder, rig.folder.with_name("another"), Secret(target)
+    async with rig.running():
+        rig.folder = folder
+        said = move()
+    assert (said.code, "in use" in said.err) == (Exit.FAILED, True)
+    assert ids_at(target) == set()
+    assert not (rig.folder / MOVED_NAME).exists()
+    assert move().code == Exit.DONE
+
+
+async def test_two_folders_at_once_are_never_mixed_in_one_database(
+    rig: Rig, target: str, move: Callable[..., Said]
+) -> None:
+    """The second is refused from the first moment on, before it has put a file anywhere."""
+    ids = dict[Path, set[str]]()
+    folders = [rig.folder, rig.folder.with_name("another")]
+    for rig.folder in folders:
+        async with rig.running() as page:
+            job_id = await click(page)
+            await ended(page, job_id)
+        ids[rig.folder] = {job_id}
+    refused = list[Said]()
+
+    def meanwhile(name: str) -> None:
+        if not refused and name == "copy.rows":
+            rig.folder = folders[1]
+            refused.append(move())
+
+    checkpoint.hook = meanwhile
+    rig.folder = folders[0]
+    assert move().code == Exit.DONE
+    assert [(said.code, "being copied into it" in said.err) for said in refused] == [(Exit.FAILED, True)]
+    assert ids_at(target) == ids[folders[0]]
+    assert not (folders[1] / MOVED_NAME).exists()
+    checkpoint.hook = None
+    rig.folder = folders[1]
+    assert "not of this data folder" in move().err  # and not that it is being copied into
+    rig.folder = folders[0]
+    assert move().code == Exit.DONE
+
+
+async def test_a_copy_that_is_broken_off_keeps_no_other_out(
+    rig: Rig, target: str, move: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig.running() as page:
+        await ended(page, await click(page))
+
+    def fail(*_: object) -> None:
+        raise StorageError("disk_full", free=0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cli_copy, "_mark", fail)
+        assert move().code == Exit.FAILED
+    assert move().code == Exit.DONE
+
+
+async def test_another_ledgers_videos_that_come_while_it_copies_stop_it_before_the_rows(
+    rig: Rig, target: str, bucket: BucketServer, move: Callable[..., Said]
+) -> None:
+    """As of a folder that is copied into another database at the same time."""
+    async with rig.running() as page:
+        await ended(page, await click(page))
+    other = new_id()
+
+    def meanwhile(name: str) -> None:
+        if name == "copy.file":
+            bucket.put(f"{other}.mp4", b"another's")
+
+    checkpoint.hook = meanwhile
+    said = move("--videos-to", bucket.url)
+    checkpoint.hook = None
+    assert (said.code, "1 videos of another" in said.err) == (Exit.FAILED, True)
+    assert ids_at(target) == set()
+    assert not (rig.folder / MOVED_NAME).exists()
+    bucket.remove(f"{other}.mp4")
+    assert move("--videos-to", bucket.url).code == Exit.DONE
+
+
+CHANGES = {
+    "other money": "UPDATE jobs SET cost_microusd = 7",
+    "other note": "UPDATE jobs SET notes = '{\"a\": 1}'",
+    "other time": "UPDATE jobs SET sent_at = sent_at + 0.000001",
+    "deleted": "UPDATE jobs SET deleted_at = 5",
+    "no list": "UPDATE jobs SET list_id = 'x'",
+    "one letter": "UPDATE jobs SET request = replace(request, 'heron', 'Heron')",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_rows_that_differ_there_are_never_overwritten(
+    rig: Rig, target: str, move: Callable[..., Said], change: str
+) -> None:
+    async with rig.running() as page:
+        await ended(page, await click(page))
+    assert move().code == Exit.DONE
+    set_at(target, CHANGES[change])
+    said = move()
+    assert (said.code, "not as they are in this data folder" in said.err) == (Exit.FAILED, True)
+
+
+async def test_foreign_rows_are_refused_and_rows_that_are_missing_there_are_added(
+    rig: Rig, target: str, move: Callable[..., Said]
+) -> None:
+    async with rig.running() as page:
+        ids = {await click(page) for _ in range(5)}
+        for job_id in ids:
+            await ended(page, job_id)
+    foreign = added_at(target)
+    said = move()
+    assert (said.code, "not of this data folder" in said.err) == (Exit.FAILED, True)
+    assert not (rig.folder / MOVED_NAME).exists()
+    set_at(target, "DELETE FROM jobs")
+    assert move().code == Exit.DONE
+    set_at(target, f"DELETE FROM jobs WHERE id IN (SELECT id FROM jobs LIMIT 3) OR id = '{foreign.id}'")
+    assert move().code == Exit.DONE
+    assert ids_at(target) == ids
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webp", ".json"])
+async def test_a_flipped_bit_in_the_bucket_is_found_and_not_overwritten(
+    rig: Rig, target: str, bucket: BucketServer, move: Callable[..., Said], suffix: str
+) -> None:
+    async with rig.running() as page:
+        job_id = await click(page)
+        await ended(page, job_id)
+    assert move("--videos-to", bucket.url).code == Exit.DONE
+    content = bytearray(bucket.files()[job_id + suffix])
+    content[len(content) // 2] ^= 1
+    bucket.put(job_id + suffix, bytes(content))
+    said = move("--videos-to", bucket.url)
+    assert (said.code, job_id + suffix in said.err) == (Exit.FAILED, True)
+    assert bucket.files()[job_id + suffix] == bytes(content)
+    bucket.put(job_id + suffix, bytes(content[:-9]))
+    assert move("--videos-to", bucket.url).code == Exit.FAILED
+    bucket.remove(job_id + suffix)
+    assert move("--videos-to", bucket.url).code == Exit.DONE
+
+
+async def test_a_bucket_that_lies_refuses_or_is_away_stops_it_before_the_ledger(
+    rig: Rig, target: str, bucket: BucketServer, move: Callable[..., Said]
+) -> None:
+    async with rig.running() as page:
+        await ended(page, await click(page))
+    bucket.garble = lambda method, path: method == "GET" and path.endswith(".mp4")
+    assert move("--videos-to", bucket.url).code == Exit.FAILED
+    bucket.garble = lambda *_: False
+    bucket.behave = lambda _, path: ("500 Away", b"") if path.endswith(".webp") else None
+    said = move("--videos-to", bucket.url)
+    assert (said.code, "bucket cannot be reached" in said.err) == (Exit.FAILED, True)
+    bucket.behave = lambda *_: None
+    bucket.put(f"{new_id()}.mp4", b"another's")
+    said = move("--videos-to", bucket.url)
+    assert (said.code, "1 videos that are not of" in said.err) == (Exit.FAILED, True)
+    assert ids_at(target) == set()
+    async with rig.running() as page:  # goes on
+        assert (await ended(page, await click(page))).status is JobStatus.DONE
