@@ -35,6 +35,9 @@ NUMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
 DROPPED: Final = ("GRADIO_DEBUG", "GRADIO_NUM_WORKERS", "GRADIO_DEFAULT_CONCURRENCY_LIMIT")
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
 _PROXY: Final = re.compile(r"(?P<scheme>https?|socks5h?)://[!-~]+|[^:/\s]+(:[0-9]+)?/?", re.ASCII)
+# What Gradio asks for where a Space offers a login.
+_LOGIN_VARIABLES: Final = ("SPACE_ID", "OAUTH_CLIENT_ID", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
+_LOGIN_PACKAGES: Final = ("authlib", "itsdangerous")
 _NOT_PROXIED: Final = ("localhost", "127.0.0.1", "::1")
 _EXEMPT: Final = re.compile(r"[\w.*-]+(:[0-9]{1,5})?", re.ASCII)
 _ROOT_PATH: Final = re.compile(r"(https?://([\w.-]+|\[[0-9a-f:]+\])(:[0-9]+)?)?(/[!-~]*)?", re.ASCII)
@@ -75,6 +78,7 @@ def tidy(environ: MutableMapping[str, str]) -> tuple[str, ...]:
     for name, read in NUMBERS.items():
         if name in environ:
             read_value(name, environ[name], read)
+    _check_login(environ)
     _tidy_root_path(environ)
     _check_certificates(environ)
     unread = _tidy_no_proxy(environ)
@@ -93,6 +97,15 @@ def read_value(name: str, text: str, read: Callable[[str], _T]) -> _T:
     except UnfitError as error:
         shown = text.rpartition("@")[2][:60]  # what stands before an @ may be a password
         raise SettingsError(name, "unfit", must=error.must, shown=shown) from None
+
+
+def _check_login(environ: Mapping[str, str]) -> None:
+    if environ.get("SYSTEM") != "spaces" or not environ.get("OAUTH_CLIENT_SECRET"):
+        return
+    if missing := [name for name in _LOGIN_VARIABLES if not environ.get(name)]:
+        raise SettingsError(missing[0], "login_variable")
+    if not all(map(is_installed, _LOGIN_PACKAGES)):
+        raise SettingsError("OAUTH_CLIENT_SECRET", "login_package")
 
 
 def _tidy_root_path(environ: MutableMapping[str, str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import os
 import signal
 import socket
 import sys
@@ -17,15 +16,12 @@ from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 from hunyuan_ui import __version__
 from hunyuan_ui.console import Parser, show
-from hunyuan_ui.environment import is_installed
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.settings import SETTINGS, Setting, Settings
 from hunyuan_ui.words import speak_as, words
 
 _WORDS: Final = words("en")  # a console reads English
 _TEXT_WIDTH: Final = 100
-_LOGIN_VARIABLES: Final = ("SPACE_ID", "OAUTH_CLIENT_ID", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
-_LOGIN_PACKAGES: Final = ("authlib", "itsdangerous")
 
 _Place: TypeAlias = tuple[int, int, tuple[str, ...]]  # device and inode of a folder that is there, and names below it
 
@@ -45,7 +41,6 @@ def read_settings(arguments: Sequence[str], home: Path, environ: Mapping[str, st
     try:
         settings = Settings.from_environ(environ, share=options.share, home=home)
         check_address(settings)
-        check_login(settings, os.environ if environ is None else environ)
     except SettingsError as error:
         stop(error)
     speak_as(has_engine=settings.engine_url is not None, is_public=settings.is_public)
@@ -146,20 +141,6 @@ def check_address(settings: Settings) -> None:
             trial.bind(place)
         except OSError as error:
             raise _unusable(name, port, error) from None
-
-
-def check_login(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Find out whether Gradio can log visitors in where a Space offers that.
-
-    Raises:
-        SettingsError: A variable or a package is missing, and the start would end with a traceback.
-    """
-    if settings.login_secret is None:
-        return
-    if missing := [name for name in _LOGIN_VARIABLES if not environ.get(name)]:
-        raise SettingsError(missing[0], "login_variable")
-    if not all(map(is_installed, _LOGIN_PACKAGES)):
-        raise SettingsError("OAUTH_CLIENT_SECRET", "login_package")
 
 
 def end_signal() -> threading.Event:

@@ -14,8 +14,10 @@ import pytest
 import uvicorn
 
 from hunyuan_ui.environment import DROPPED, NUMBERS, tidy
+from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.startup import Served, check_writable, read_settings
 from hunyuan_ui.ui.served_files import served_folders
+from hunyuan_ui.words import words
 from tests.app_process import ROOT
 
 A_NUMBER = "must be a whole number from "
@@ -238,3 +240,30 @@ def test_a_folder_for_copies_that_cannot_be_filled_is_named(tmp_path: Path, caps
         )
     os.environ["GRADIO_TEMP_DIR"] = str(tmp_path / "file")
     assert served_folders(os.environ)[0] == Served("GRADIO_TEMP_DIR", tmp_path / "file")
+
+
+SPACE = {
+    "SYSTEM": "spaces",
+    "SPACE_ID": "someone/hunyuan",
+    "OAUTH_CLIENT_ID": "id",
+    "OAUTH_CLIENT_SECRET": "s3cret",
+    "OAUTH_SCOPES": "openid profile",
+    "OPENID_PROVIDER_URL": "https://huggingface.co",
+}
+
+
+@pytest.mark.parametrize("name", ["SPACE_ID", "OAUTH_CLIENT_ID", "OAUTH_SCOPES", "OPENID_PROVIDER_URL"])
+def test_what_a_login_lacks_is_named_before_gradio_looks_for_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("hunyuan_ui.environment.is_installed", lambda _: True)
+    tidy(dict(SPACE))
+    with pytest.raises(SettingsError) as refused:
+        tidy({**SPACE, name: ""})
+    assert words().sentence(refused.value).startswith(f"{name}: is missing")
+
+
+def test_a_login_without_its_packages_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hunyuan_ui.environment.is_installed", lambda package: package != "authlib")
+    with pytest.raises(SettingsError) as refused:
+        tidy(dict(SPACE))
+    assert 'pip install "gradio[oauth]"' in words().sentence(refused.value)
+    tidy({**SPACE, "SYSTEM": ""})

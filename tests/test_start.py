@@ -119,38 +119,6 @@ def test_an_env_file_with_quotes_starts_the_app_all_the_same(tmp_path: Path) -> 
     assert KEY not in app.output
 
 
-SPACE = {
-    "SYSTEM": "spaces",
-    "SPACE_ID": "someone/hunyuan",
-    "OAUTH_CLIENT_ID": "id",
-    "OAUTH_CLIENT_SECRET": "s3cret",
-    "OAUTH_SCOPES": "openid profile",
-    "OPENID_PROVIDER_URL": "https://huggingface.co",
-}
-
-
-@pytest.mark.parametrize("name", ["SPACE_ID", "OAUTH_CLIENT_ID", "OAUTH_SCOPES", "OPENID_PROVIDER_URL"])
-def test_what_a_login_lacks_is_named_before_gradio_looks_for_it(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setattr("hunyuan_ui.startup.is_installed", lambda _: True)
-    read_settings([], ROOT, SPACE)
-    with pytest.raises(SystemExit) as ended:
-        read_settings([], ROOT, {**SPACE, name: ""})
-    assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith(f"{name}: is missing")
-
-
-def test_a_login_without_its_packages_says_what_to_install(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hunyuan_ui.startup.is_installed", lambda package: package != "authlib")
-    with pytest.raises(SystemExit) as ended:
-        read_settings([], ROOT, SPACE)
-    assert ended.value.code == 2
-    assert 'pip install "gradio[oauth]"' in capsys.readouterr().err
-
-
 def test_an_unknown_option_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         read_settings(["--chare"], ROOT, {})
