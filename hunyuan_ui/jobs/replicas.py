@@ -75,8 +75,8 @@ class Replicas:
         self._ledger = ledger
         self._services = services
         self._dispatcher = dispatcher
-        self.tries = SharedTries(ledger, services)
-        self.grants = SharedGrants(ledger, services)
+        self.tries = SharedTries(ledger.access, services)
+        self.grants = SharedGrants(ledger.access, services)
         self.lists = SharedLists(ledger, services)
         self.calls = SharedCalls(ledger.calls, services.reads)
         self._deletions = SharedDeletions(ledger, services)

@@ -8,19 +8,19 @@ from contextlib import suppress
 from hunyuan_ui.access_code import AccessCode, Change, Limiter, Rate
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.ledger.shared import Limit, SharedLedger
+from hunyuan_ui.ledger.access_book import AccessBook, Limit
 
 
 class SharedTries:
     """Rate limiters in the ledger; see `TryBook`.
 
     Args:
-        ledger: Of this process.
+        book: In the ledger.
         services: Of this run.
     """
 
-    def __init__(self, ledger: SharedLedger, services: Services) -> None:
-        self._ledger = ledger
+    def __init__(self, book: AccessBook, services: Services) -> None:
+        self._book = book
         self._services = services
 
     async def change(self, names: dict[str, Rate], change: Change) -> float:
@@ -38,7 +38,7 @@ class SharedTries:
             return [limiter.state for limiter in limiters]
 
         hidden = [self._services.links.hidden(name) for name in names]  # an address is nobody's to read
-        await self._services.writes.soon(self._ledger.change_tries, hidden, changed)
+        await self._services.writes.soon(self._book.change_tries, hidden, changed)
         return result
 
 
@@ -46,12 +46,12 @@ class SharedGrants:
     """The visitors who have entered a code at any process.
 
     Args:
-        ledger: Of this process.
+        book: In the ledger.
         services: Of this run.
     """
 
-    def __init__(self, ledger: SharedLedger, services: Services) -> None:
-        self._ledger = ledger
+    def __init__(self, book: AccessBook, services: Services) -> None:
+        self._book = book
         self._services = services
         self._codes: dict[str, AccessCode] = {}
         self._since = 0.0
@@ -62,7 +62,7 @@ class SharedGrants:
         gate = self._services.links.hidden(code.gate)
 
         async def keep(visitor_id: str) -> None:
-            await self._services.writes.soon(self._ledger.grant, gate, visitor_id)
+            await self._services.writes.soon(self._book.grant, gate, visitor_id)
 
         code.keep = keep
         self._codes[gate] = code
@@ -71,7 +71,7 @@ class SharedGrants:
         """Admit whoever has entered a code at another process since the last call; nobody where it cannot be read."""
         async with self._reading:
             with suppress(StorageError):
-                granted, self._since = await self._services.reads(self._ledger.granted, self._since)
+                granted, self._since = await self._services.reads(self._book.granted, self._since)
                 for gate, visitor_id in granted:
                     if gate in self._codes:
                         self._codes[gate].admit(visitor_id)

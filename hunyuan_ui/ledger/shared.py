@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import ACTIVE, DAY_S, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Place
+from hunyuan_ui.ledger.access_book import AccessBook
 from hunyuan_ui.ledger.calls import NOW, CallBook
 from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.ledger import Columns, Ledger, as_reserved
@@ -70,20 +71,9 @@ _LEAD: Final = (
 )
 _LISTS: Final = f"SELECT id, told FROM lists WHERE worker <> :worker AND {_LIVES}"
 
-GRANTED_S: Final = 30 * DAY_S
-_GRANT_COMMITS_S: Final = 5.0  # one that was begun before a reading may be seen after it only
-_GRANT: Final = (
-    f"INSERT INTO grants VALUES (:gate, :visitor, {NOW}) ON CONFLICT (gate, visitor) DO UPDATE SET at = excluded.at"
-)
-_TRIES_KEPT_S: Final = 3600.0  # no rate remembers anything that long
-_KEEP_TRIES: Final = (
-    "INSERT INTO tries VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE"
-    " SET used_until = excluded.used_until, last = excluded.last, before = excluded.before"
-)
 _DELETE: Final = "delete"  # of a deleted job: whichever process can is to remove its files
 _DELETED_AT_ONCE: Final = 100
 Wish: TypeAlias = Literal["stop", "ask"]  # a run at an engine is to be stopped; a wait is to be ended
-Limit: TypeAlias = tuple[float, float, float]  # used until, last, before; see `access_code.Limiter`
 
 
 class Seen(NamedTuple):
@@ -149,6 +139,7 @@ class SharedLedger(Ledger):
         self._lease_s = lease_s
         self.process = place.process
         self.calls = CallBook(database, place.process)
+        self.access = AccessBook(database)
         self._sent = SentIds()
         self._set_back: StorageError | None = None
         self._own = {"worker": self.process, "shown": None, "takes_place": True}
@@ -386,40 +377,6 @@ class SharedLedger(Ledger):
         )
         with self._reading() as read:
             return bytes(read.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()[0])
-
-    def grant(self, gate: str, visitor_id: str) -> None:
-        """Let every process know that a visitor may pass a gate."""
-        self._server.run(_GRANT, {"gate": gate, "visitor": visitor_id})
-
-    def granted(self, since: float) -> tuple[list[tuple[str, str]], float]:
-        """Return which visitors have passed which gates, as pairs, and until when that is known, by the server's clock.
-
-        Args:
-            since: From an earlier call; 0 for all that still hold.
-        """
-        with self._reading() as read:
-            rows = read.execute(
-                f"SELECT gate, visitor FROM grants WHERE at > greatest(:since, {NOW} - {GRANTED_S})", {"since": since}
-            )
-            found = [(gate, visitor) for gate, visitor in rows]
-            (now,) = read.execute(f"SELECT {NOW}").fetchone()
-        return found, now - _GRANT_COMMITS_S
-
-    def change_tries(self, names: Sequence[str], change: Callable[[float, list[Limit | None]], list[Limit]]) -> None:
-        """Change rate limiters of all processes at once.
-
-        Args:
-            names: Whose.
-            change: Gets the time by the server's clock and what is known of each, and returns what is to be kept.
-        """
-        with self._transaction("tries"):
-            places = ", ".join("?" * len(names))
-            rows = self._connection.execute(f"SELECT * FROM tries WHERE name IN ({places})", tuple(names))
-            known = {name: (used_until, last, before) for name, used_until, last, before in rows}
-            (now,) = self._connection.execute(f"SELECT {NOW}").fetchone()
-            for name, state in zip(names, change(now, [known.get(name) for name in names]), strict=True):
-                self._connection.execute(_KEEP_TRIES, (name, *state))
-            self._connection.execute("DELETE FROM tries WHERE last < ?", (now - _TRIES_KEPT_S,))
 
     # inside
 

@@ -1,0 +1,70 @@
+"""AccessBook: who may pass a gate and how often was tried, for all processes (docs/facts/scale.md 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+from hunyuan_ui.job import DAY_S
+from hunyuan_ui.ledger.calls import NOW
+from hunyuan_ui.ledger.postgres import PostgresDatabase
+
+GRANTED_S: Final = 30 * DAY_S
+_GRANT_COMMITS_S: Final = 5.0  # one that was begun before a reading may be seen after it only
+_GRANT: Final = (
+    f"INSERT INTO grants VALUES (:gate, :visitor, {NOW}) ON CONFLICT (gate, visitor) DO UPDATE SET at = excluded.at"
+)
+_TRIES_KEPT_S: Final = 3600.0  # no rate remembers anything that long
+_KEEP_TRIES: Final = (
+    "INSERT INTO tries VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE"
+    " SET used_until = excluded.used_until, last = excluded.last, before = excluded.before"
+)
+
+Limit: TypeAlias = tuple[float, float, float]  # used until, last, before; see `access_code.Limiter`
+
+
+class AccessBook:
+    """Grants and tries of all processes that share a database; thread-safe.
+
+    Each method raises a StorageError where the server cannot be reached.
+
+    Args:
+        database: On a server.
+    """
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+
+    def grant(self, gate: str, visitor_id: str) -> None:
+        """Let every process know that a visitor may pass a gate."""
+        self._database.run(_GRANT, {"gate": gate, "visitor": visitor_id})
+
+    def granted(self, since: float) -> tuple[list[tuple[str, str]], float]:
+        """Return which visitors have passed which gates, as pairs, and until when that is known, by the server's clock.
+
+        Args:
+            since: From an earlier call; 0 for all that still hold.
+        """
+        with self._database.reading() as read:
+            rows = read.execute(
+                f"SELECT gate, visitor FROM grants WHERE at > greatest(:since, {NOW} - {GRANTED_S})", {"since": since}
+            )
+            found = [(gate, visitor) for gate, visitor in rows]
+            (now,) = read.execute(f"SELECT {NOW}").fetchone()
+        return found, now - _GRANT_COMMITS_S
+
+    def change_tries(self, names: Sequence[str], change: Callable[[float, list[Limit | None]], list[Limit]]) -> None:
+        """Change rate limiters of all processes at once.
+
+        Args:
+            names: Whose.
+            change: Gets the time by the server's clock and what is known of each, and returns what is to be kept.
+        """
+        with self._database.transaction("tries") as connection:
+            places = ", ".join("?" * len(names))
+            rows = connection.execute(f"SELECT * FROM tries WHERE name IN ({places})", tuple(names))
+            known = {name: (used_until, last, before) for name, used_until, last, before in rows}
+            (now,) = connection.execute(f"SELECT {NOW}").fetchone()
+            for name, state in zip(names, change(now, [known.get(name) for name in names]), strict=True):
+                connection.execute(_KEEP_TRIES, (name, *state))
+            connection.execute("DELETE FROM tries WHERE last < ?", (now - _TRIES_KEPT_S,))
