@@ -28,8 +28,14 @@ from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.ui.visitor import page_event
 from hunyuan_ui.words import languages, words
 
-# Cheap events that need no queue and must never be listed, limited or shown as progress.
-QUIET: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+# Cheap events that need no queue and must never be listed, limited or shown as progress. By itself Gradio would drop
+# each that comes while one of its kind is unanswered, as one may stay for ever.
+QUIET: Final[dict[str, Any]] = {
+    "api_visibility": "private",
+    "show_progress": "hidden",
+    "queue": False,
+    "trigger_mode": "multiple",
+}
 
 # What runs in the browser alone; Gradio hands the values over and takes the results at once.
 LOCAL: Final[dict[str, Any]] = {"fn": None, "api_visibility": "private"}
@@ -178,7 +184,6 @@ def _wire_sending(page: Page, events: PageEvents) -> None:
         [page.job_id, page.who, page.sent],
         [page.watch, page.notice],
         js="(_id, who) => hunyuan.sending(hunyuan.form.sent(who))",
-        trigger_mode="multiple",
         **QUIET,
     )
     sent.then(js="() => hunyuan.settled()", **LOCAL)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from hunyuan_ui.job import Job, JobStatus
 from tests.app_process import RunningApp, running_app
@@ -160,6 +160,15 @@ def test_the_desk_follows_what_is_looked_for_to_its_end_and_is_quiet_before_and_
     assert page.evaluate(ASKED) == asked
 
 
+def test_a_video_that_is_made_meanwhile_comes_and_goes_on_in_the_desk_by_itself(page: Page, app: RunningApp) -> None:
+    owner = opened(page, app)
+    page.locator("#field-prompt textarea").fill("a new fox")
+    page.locator("#generate").click()
+    made = owner.locator("tbody tr").filter(has_text="a new fox")
+    expect(made).to_have_count(1)
+    expect(made).to_contain_text("done")
+
+
 def test_what_was_typed_outlives_a_refusal_and_a_refresh(page: Page, app: RunningApp) -> None:
     owner = opened(page, app)
     row_of(owner, FAILED).get_by_role("button", name="Put the amount right").click()
@@ -177,13 +186,32 @@ def test_what_was_typed_outlives_a_refusal_and_a_refresh(page: Page, app: Runnin
     expect(owner.locator("table")).to_be_visible()
 
 
-def test_it_is_asked_for_again_where_a_proxy_lost_the_first_question(page: Page, app: RunningApp) -> None:
+def refuse(route: Route) -> None:
+    route.fulfill(status=502, body="bad gateway")
+
+
+def swallow(_route: Route) -> None:
+    """Let a question go unanswered for as long as the page is open."""
+
+
+@pytest.mark.parametrize("lose", [refuse, swallow])
+def test_it_is_asked_for_again_where_a_proxy_lost_the_first_question(page: Page, app: RunningApp, lose: Any) -> None:
     with page.expect_response("**/run/predict"):
         page.goto(app.url)
-    page.route("**/run/predict", lambda route: route.fulfill(status=502, body="bad gateway"), times=1)
-    with page.expect_response(lambda answer: answer.status == 502):
+    page.route("**/run/predict", lose, times=1)
+    with page.expect_request("**/run/predict"):
         page.locator(".owner summary").click()
     expect(page.locator(".owner tbody tr").first).to_be_visible()
+
+
+def test_what_the_owner_presses_again_is_sent_again_where_no_answer_comes(page: Page, app: RunningApp) -> None:
+    owner = opened(page, app)
+    page.route("**/run/predict", swallow, times=1)
+    settle = owner.get_by_role("button", name="That is what it cost")
+    settle.click()
+    page.wait_for_timeout(16_000)  # so long the buttons wait for it
+    settle.click()
+    expect(owner.locator("[data-part=said]")).not_to_be_empty()
 
 
 @public

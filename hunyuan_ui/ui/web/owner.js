@@ -1,7 +1,7 @@
 // The owner's page: what was spent, what is to be put right, and every job.
 
 import { fill, node, onSecret, onSubmit, piecesOf, button as plainButton, showText } from "./dom.js";
-import { send } from "./events.js";
+import { hear, send } from "./events.js";
 import { words } from "./language.js";
 import { requestId } from "./request_id.js";
 
@@ -217,12 +217,13 @@ export function owner({ element, props, trigger, watch }) {
     clearTimeout(following);
     const active = new Set(jobs.filter((job) => job.is_active).map((job) => job.id));
     for (const id of looked) if (!active.has(id)) looked.delete(id);
-    if (!looked.size) return;
-    following = setTimeout(() => {
-      if (!details.open) return;
-      isQuiet = true;
-      ask("refresh");
-    }, LOOK_AFTER_MS);
+    if (looked.size) following = setTimeout(lookQuietly, LOOK_AFTER_MS);
+  }
+
+  function lookQuietly() {
+    if (!details.open || !days.length) return;
+    isQuiet = true;
+    ask("refresh");
   }
 
   // All of it
@@ -290,6 +291,7 @@ export function owner({ element, props, trigger, watch }) {
   for (const name of ["pointermove", "pointerdown"]) part("plot").addEventListener(name, pointAt);
   part("plot").addEventListener("keydown", walk);
   details.addEventListener("toggle", fillOpened);
+  for (const change of ["begun", "ended"]) hear(change, lookQuietly); // of this page's own videos
   const presses = {
     refresh: () => ask("refresh"),
     more() {
