@@ -91,6 +91,18 @@ def test_a_card_moves_while_it_has_attention_and_downloads_and_reuses_there(gall
     expect(gallery.locator("#field-prompt textarea")).to_have_value("a heron, second")
 
 
+def test_what_stands_on_a_tile_is_seen_while_its_video_moves(gallery: Page) -> None:
+    gallery.get_by_role("button", name="Select").click()
+    cards(gallery).nth(1).click()
+    gallery.wait_for_function("document.querySelector('.posters li:nth-child(2) video')?.currentTime > 0")
+    is_in_front = """(piece) => {
+      const { x, y, width, height } = piece.getBoundingClientRect();
+      return document.elementFromPoint(x + width / 2, y + height / 2) === piece;
+    }"""
+    for piece in (".mark", ".length"):
+        assert gallery.locator(".posters li").nth(1).locator(piece).evaluate(is_in_front), piece
+
+
 def test_favourites_outlive_the_page_and_are_found_by_shape_too(gallery: Page, app: RunningApp) -> None:
     marked = gallery.locator(".posters li").nth(2)
     star = marked.locator("[data-do=star]")
