@@ -95,7 +95,8 @@ def head_of(spending: Spending, settings: Settings, payer: Payer, say: Words) ->
         "mode_help": say[f"app.{costs}_help"],
         "reach": say[f"app.reach.{reach}"],
         "reach_help": say[f"app.reach.{reach}_help"],
-        "spent": _spent(spending, settings.daily_limit_usd, say) if is_priced else "",
+        "spent": _spent("app.spent", spending, settings.daily_limit_usd, say) if is_priced else "",
+        "spent_short": _spent("app.spent_short", spending, settings.daily_limit_usd, say) if is_priced else "",
         "spent_help": say["app.spent_help"],
         "storage": _storage(settings, say),
     }
@@ -204,9 +205,9 @@ def _storage(settings: Settings, say: Words) -> str:
     return say["app.storage.wiped_elsewhere" if is_elsewhere else f"app.storage.{settings.storage}"]
 
 
-def _spent(spending: Spending, daily_limit_usd: float | None, say: Words) -> str:
+def _spent(key: str, spending: Spending, daily_limit_usd: float | None, say: Words) -> str:
     reserved = spending.reserved_today_usd
     facts = {"spent": say.money(spending.spent_today_usd - reserved), "reserved": say.money(reserved)}
     if daily_limit_usd is None:
-        return say("app.spent", **facts)
-    return say("app.spent_of", limit=say.money(daily_limit_usd), **facts)
+        return say(key, **facts)
+    return say(f"{key}_of", limit=say.money(daily_limit_usd), **facts)

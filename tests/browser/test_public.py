@@ -69,6 +69,18 @@ def test_the_head_says_who_can_come_and_what_is_left(page: Page) -> None:
     expect(page.locator(".masthead [data-part=spent]")).to_have_text("spent $0.00 · reserved $0.00 of $10.00")
 
 
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+def test_a_phones_head_has_one_row_for_all_it_says(new_context: Any, app: RunningApp, language: str) -> None:
+    page = opened(new_context(locale=language), app)
+    rows = """() => new Set([...document.querySelectorAll(".masthead .chip")].filter((chip) => chip.checkVisibility())
+      .map((chip) => chip.getBoundingClientRect().top)).size"""
+    for width in (360, 390, 430):
+        page.set_viewport_size({"width": width, "height": 800})
+        expect(page.locator(".masthead .chip:visible")).to_have_count(3)
+        expect(page.locator(".masthead .spent:visible")).to_have_text(re.compile(r"\$.*\$10\.00"))
+        assert page.evaluate(rows) == 1, width
+
+
 def test_the_choice_of_who_pays_sets_the_price_on_the_button(page: Page) -> None:
     expect(page.locator("#generate")).to_contain_text("$")
     page.get_by_label("Nobody: local preview").check()

@@ -8,8 +8,10 @@ export function header({ element, props, watch }) {
   function show() {
     // At first in each language, then as the server answers.
     const value = props.value?.[language] || props.value || {};
-    for (const name of ["name", "tagline", "spent", "storage", "reach", "mode"]) showText(part(name), value[name]);
+    for (const name of ["name", "tagline", "spent", "spent_short", "storage", "reach", "mode"])
+      showText(part(name), value[name]);
     for (const name of ["spent", "mode", "reach"]) part(name).title = value[`${name}_help`] || "";
+    part("spent_short").title = part("spent").title;
     part("mode").dataset.mode = value.is_preview ? "preview" : "live";
   }
 
