@@ -78,7 +78,7 @@ class Visit:
     def _listen(self, message: ConsoleMessage) -> None:
         # On the hub, Gradio asks for fonts and the Space's state, which are not reached from here.
         is_hubs = "ERR_NAME_NOT_RESOLVED" in message.text or message.text == "Space not found"
-        if message.type == "error" and not is_hubs and "/hunyuan/jobs/" not in message.location["url"]:
+        if message.type == "error" and not is_hubs:
             self.troubles.append(f"{message.text} {message.location['url']}")
 
 

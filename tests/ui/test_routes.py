@@ -133,6 +133,16 @@ async def test_a_neighbour_learns_nothing_and_is_not_held(tmp_path: Path, monkey
         assert (await ask(token=OTHER)).json()["jobs"] == []
 
 
+async def test_a_click_that_is_still_on_its_way_is_no_error_of_the_page_that_sent_it(tmp_path: Path) -> None:
+    async with asking(tmp_path, FakeService(polls_needed=10**9)) as (runner, ask):
+        job_id = await begun(runner)
+        for asked, token in ((new_id(), TOKEN), (job_id, OTHER)):
+            early = await ask(f"/{asked}", token, within_s=1, expected=1)
+            assert (early.status_code, early.json().keys()) == (200, {"version"})
+        assert (await ask(f"/{job_id}", expected=1)).json()["id"] == job_id
+        assert (await ask(f"/{job_id}", "x", expected=1)).status_code == 404
+
+
 async def test_a_clock_that_was_ahead_is_told_but_makes_nothing_unhealthy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,7 +125,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   };
   const pollSoon = () => setTimeout(poll, FIRST_PICTURE_MS);
 
-  const askJob = (id, within_s = 0) => askJobs(`jobs/${id}?within_s=${within_s}`);
+  const askJob = (id, within_s = 0) => askJobs(`jobs/${id}?within_s=${within_s}&expected=1`);
   const finish = async (id) => take(id, await askJob(id));
 
   function take(id, job) {
