@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
@@ -237,3 +240,42 @@ def test_the_price_stays_on_a_button_that_is_drawn_once_more(page: Page, app: Ru
         PRICING,
     )
     expect(page.locator("#generate")).to_have_text(shown)
+
+
+LINES = """(area) => {
+  const texts = document.createTreeWalker(area, NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
+  const lines = [];
+  while (texts.nextNode()) {
+    const text = texts.currentNode;
+    for (let at = 0; at < text.length; at += 1) {
+      range.setStart(text, at);
+      range.setEnd(text, at + 1);
+      const box = range.getBoundingClientRect();
+      if (!box.width) continue;
+      const last = lines.at(-1);
+      if (last && Math.abs(last.top - box.top) < 4) last.text += text.data[at];
+      else lines.push({ top: box.top, text: text.data[at] });
+    }
+  }
+  return lines.map(({ text }) => text.trim());
+}"""
+
+
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+def test_no_line_ends_between_a_number_and_what_it_counts(new_context: Any, app: RunningApp, language: str) -> None:
+    page = new_context(locale=language).new_page()
+    page.goto(app.url)
+    expect(page.locator("#generate")).to_contain_text("$")
+    expect(page.locator(".examples .cost")).to_have_count(12)
+    broken: list[tuple[int, list[str]]] = []
+    for count, width in product((1, 4), (320, 360, 390, 768, 1280, 1440)):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.locator("#variations label").nth(count - 1).dispatch_event("click")
+        expect(page.locator("#generate")).to_contain_text(str(count) if count > 1 else "$")
+        expect(page.locator("#generate")).to_contain_text("$")
+        for area in page.locator("#generate, .examples .cost").all():
+            lines = area.evaluate(LINES)
+            ends = [re.search(r"\d$", end) or re.match(r"[$·]", begin) for end, begin in pairwise(lines)]
+            broken += [(width, lines)] if any(ends) else []
+    assert broken == []

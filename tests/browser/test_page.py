@@ -260,6 +260,10 @@ def test_the_players_controls_have_names_and_answer_to_their_own_keys_alone(open
     assert video.evaluate("video => video.paused")
     opened.keyboard.press("Tab")
     assert video.evaluate("video => video.paused")
+    stops = player.locator("a, button").evaluate_all(
+        "all => all.filter(({ tabIndex }) => tabIndex >= 0).map(one => one.tagName)"
+    )
+    assert "A" not in stops  # each of them holds a button of its own
 
 
 def test_the_buttons_under_the_only_video_lead_somewhere(opened: Page) -> None:
@@ -292,6 +296,17 @@ def test_video_facts_and_buttons_come_before_what_is_under_way(opened: Page) -> 
     tops = opened.evaluate(TOPS, ["#player video", ".result .facts", ".result [data-part=download]", ".under-way"])
     assert None not in tops
     assert tops == sorted(tops)
+
+
+def test_a_phone_on_its_side_is_shown_what_has_been_made(page: Page, app: RunningApp) -> None:
+    page.set_viewport_size({"width": 844, "height": 390})
+    open_page(page, app)
+    write(page)
+    short(page)
+    page.locator("#made-as").evaluate("line => line.scrollIntoView({ block: 'center' })")
+    page.locator("#generate").click()
+    video_plays(page)
+    page.wait_for_function("Math.abs(document.querySelector('#player').getBoundingClientRect().top) < 20")
 
 
 @pytest.mark.parametrize("shape", ["16:9", "9:16"])

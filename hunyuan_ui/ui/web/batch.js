@@ -19,7 +19,7 @@ import {
   withForm,
 } from "./batch_list.js";
 import { kept, tab } from "./browser.js";
-import { fill, node, onSubmit, piecesOf, showText } from "./dom.js";
+import { fill, node, onSubmit, piecesOf, showText, showUnbroken } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
 import { draftIn } from "./form_values.js";
 import { words } from "./language.js";
@@ -161,7 +161,7 @@ export function batch({ element }) {
   function showTable() {
     const { table, faults, is_free: isFree } = checked;
     part("sum").textContent = checked.sum;
-    part("send").textContent = checked.confirm;
+    showUnbroken(part("send"), checked.confirm);
     part("faults").hidden = !faults.length;
     const told = faults
       .slice(0, SHOWN)

@@ -1,7 +1,7 @@
 // The dialog of two videos in step.
 
 import { closedByBack } from "./back.js";
-import { fill, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
+import { fill, loadFile, node, piecesOf, prefersCalm, showUnbroken, unload } from "./dom.js";
 import { hear, send } from "./events.js";
 import { correction, frameOf, framesOf, isRested, leaderOf, timeOf, timesOf } from "./in_step.js";
 import { filled, words } from "./language.js";
@@ -137,7 +137,7 @@ export function compare({ element, props }) {
     part("line").textContent = "";
     for (const [index, video] of [left, right].entries()) {
       loadFile(both[index], filesOf(video));
-      part(["left-text", "right-text"][index]).textContent = video.facts.join(" · ");
+      showUnbroken(part(["left-text", "right-text"][index]), video.facts.join(" · "));
       both[index].setAttribute("aria-label", `${"AB"[index]}: ${video.settings.prompt}`);
     }
     showDifferences(left, right);

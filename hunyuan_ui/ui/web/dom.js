@@ -80,13 +80,22 @@ export async function copySelected(text) {
   }
 }
 
+/** Set a text whose numbers stay on one line with what they count, prices with the word before them, and dots too. */
+export function showUnbroken(element, text) {
+  const bound = text.replace(/(\d) (?=\S)| (?=[$·])/g, (_all, digit = "") => `${digit}\u00a0`);
+  const line = node("span"); // what stands in a row of boxes would lose its spaces
+  for (const piece of bound.match(/[^ ，]+，?| /g) || [])
+    line.append(piece === " " ? piece : node("span", piece.replaceAll("\u00a0", " "), "unbroken"));
+  element.replaceChildren(line);
+}
+
 export const prefersCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /** Whether this browser has a decoder for what is made here; on Linux it may be a package of its own. */
 export const canPlay = () => node("video").canPlayType('video/mp4; codecs="avc1.64001f"') !== "";
 
-/** Whether form and screen stand one above the other, as base.css places them. */
-export const isNarrow = () => matchMedia("(max-width: 700px)").matches;
+/** Whether so little of the page is in sight that what comes has to be scrolled to: a phone, either way it is held. */
+export const isSmall = () => matchMedia("(max-width: 700px), (max-height: 500px)").matches;
 
 /**
  * Scroll an element's top into view.

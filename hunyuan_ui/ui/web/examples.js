@@ -1,7 +1,7 @@
 // The examples: moving tiles below the form, and the first of them where the video will stand.
 
 import { kept } from "./browser.js";
-import { fill, node, piecesOf } from "./dom.js";
+import { fill, node, piecesOf, showUnbroken } from "./dom.js";
 import { send } from "./events.js";
 import { words } from "./language.js";
 import { hasPointer, movingIn, onAttention } from "./moving.js";
@@ -47,12 +47,15 @@ function itemOf(card, className, lines, early) {
   return { item, move };
 }
 
-const cardOf = (card) =>
-  itemOf(card, "tile-button card", [
+function cardOf(card) {
+  const { item } = itemOf(card, "tile-button card", [
     ["title", card.title],
     ["text two-lines", card.settings.prompt],
-    ["cost", `${card.shape} · ${card.price}`],
-  ]).item;
+    ["cost", ""],
+  ]);
+  showUnbroken(item.querySelector(".cost"), `${card.shape} · ${card.price}`);
+  return item;
+}
 
 /**
  * Draw the first examples where the video will stand, before the server has said more of them than their keys: what a

@@ -3,7 +3,7 @@
 
 import { settledVisitor, tab, visitor } from "./browser.js";
 import { completeControls } from "./controls.js";
-import { node } from "./dom.js";
+import { node, showUnbroken } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
 import { agreedPrice, createFormValues, draftIn, withinRange } from "./form_values.js";
 import { words } from "./language.js";
@@ -24,10 +24,10 @@ let labelText = "";
 function label(text) {
   labelText = text;
   const button = document.getElementById("generate");
-  const isText = (/** @type {any} */ { data }) => (data.trim() ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_REJECT);
-  /** @type {any} */
-  const shown = button && document.createTreeWalker(button, NodeFilter.SHOW_TEXT, isText).nextNode();
-  if (shown && shown.data !== text) shown.data = text;
+  if (!button || button.textContent?.trim() === text) return;
+  for (const drawn of button.childNodes) if (drawn instanceof Text) drawn.data = "";
+  const own = button.querySelector(".priced") || button.appendChild(node("span", "", "priced"));
+  showUnbroken(own, text);
 }
 
 /** Label the button again as soon as Gradio has drawn it, or drawn its first text once more in another language. */

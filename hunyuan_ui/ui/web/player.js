@@ -1,6 +1,6 @@
 // The player: Gradio's own video component, which plays from this page's route and not from a copy in Gradio's cache.
 
-import { isNarrow, prefersCalm, reveal } from "./dom.js";
+import { isSmall, prefersCalm, reveal } from "./dom.js";
 import { hear } from "./events.js";
 import { words } from "./language.js";
 import { onShown } from "./result.js";
@@ -104,13 +104,15 @@ export function player({ element, props, trigger, watch }) {
     video.setAttribute("aria-label", words.player);
     for (const [control, name] of Object.entries(NAMES))
       place.querySelector(`#player .controls ${control}`)?.setAttribute("aria-label", name);
+    // Gradio puts its button into a link, which would be a second stop, without a name.
+    for (const link of place.querySelectorAll("#player a:has(button)")) link.setAttribute("tabindex", "-1");
   }
 
   /** Show the top of a new video where it may be out of sight, unless somebody is busy elsewhere. */
   function bringUp() {
     isNews = false;
     const isBusy = document.activeElement?.matches("textarea, input") || document.querySelector("dialog[open]");
-    if (isNarrow() && !isBusy) requestAnimationFrame(() => reveal(place.querySelector("#player")));
+    if (isSmall() && !isBusy) requestAnimationFrame(() => reveal(place.querySelector("#player")));
   }
 
   // Otherwise a browser may not start it by itself, and a phone in full screen only. Gradio undoes both while it draws.

@@ -1,6 +1,6 @@
 // What the video that the page shows was made with, and what can be done with it.
 
-import { canPlay, fill, goToField, keepingFocus, node, piecesOf } from "./dom.js";
+import { canPlay, fill, goToField, keepingFocus, node, piecesOf, showUnbroken } from "./dom.js";
 import { hear, send } from "./events.js";
 import { words } from "./language.js";
 import { fileOf, request } from "./server.js";
@@ -43,7 +43,7 @@ export function result({ element, props, watch }) {
   function offer(offered) {
     again = offered?.most_usd === null ? null : offered;
     keepingFocus(section, () => (part("again").hidden = !again));
-    part("again").textContent = again?.text || "";
+    showUnbroken(part("again"), again?.text || "");
     if (again && payer && again.payer !== payer) price();
   }
 

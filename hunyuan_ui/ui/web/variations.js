@@ -1,7 +1,7 @@
 // The videos of one click, side by side: each in its place as it comes.
 
 import { kept } from "./browser.js";
-import { fill, isNarrow, keepingFocus, node, piecesOf, prefersCalm, reveal } from "./dom.js";
+import { fill, isSmall, keepingFocus, node, piecesOf, prefersCalm, reveal, showUnbroken } from "./dom.js";
 import { hear, send } from "./events.js";
 import { filled, words } from "./language.js";
 import { fileOf, filesOf } from "./server.js";
@@ -59,7 +59,7 @@ export function variations({ element, props, watch }) {
     tile.piece(".note").textContent = job.is_active || !job.again_text ? "" : job.note_text;
     tile.piece(".seed").textContent = job.seed === undefined ? "" : filled("variations.seed", { seed: job.seed });
     tile.piece("[data-do=again]").hidden = !job.again_text;
-    tile.piece("[data-do=again]").textContent = job.again_text || "";
+    showUnbroken(tile.piece("[data-do=again]"), job.again_text || "");
     if (tile.shown === state) return;
     tile.shown = state;
     if (job.ratio) tile.piece(".tile").style.setProperty("--ratio", job.ratio);
@@ -185,7 +185,7 @@ export function variations({ element, props, watch }) {
   hear("begun", (id) => {
     if (ids.length && !ids.includes(id)) close();
   });
-  hear("bring-up", () => isNarrow() && reveal(element));
+  hear("bring-up", () => isSmall() && reveal(element));
   // Another video has come or is asked for, in the place of these.
   hear("ready", close);
   hear("covered", () => {

@@ -1,7 +1,18 @@
 // The job card: jobs under way, how each ended, and notices of it.
 
 import { canNotify, channel, kept, tab } from "./browser.js";
-import { button, fill, goToField, isNarrow, keepingFocus, keepingTop, node, piecesOf, reveal } from "./dom.js";
+import {
+  button,
+  fill,
+  goToField,
+  isSmall,
+  keepingFocus,
+  keepingTop,
+  node,
+  piecesOf,
+  reveal,
+  showUnbroken,
+} from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
 import { drawSights } from "./examples.js";
 import { createFollowed } from "./followed.js";
@@ -338,7 +349,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     ended = job;
     part("ended").hidden = false;
     part("look").hidden = !job.can_look_again;
-    part("try-again").textContent = job.again_text;
+    showUnbroken(part("try-again"), job.again_text);
     part("ended-prompt").textContent = job.prompt;
     part("request").hidden = !job.request_id;
     if (job.request_id) part("request").replaceChildren(node("span", words.request_id), requestId(job.request_id));
@@ -428,7 +439,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     send("begun", id);
     sent = id;
     otherTabs.postMessage("new job");
-    if (!together.has(id)) reveal(element, isNarrow() ? "start" : "nearest");
+    if (!together.has(id)) reveal(element, isSmall() ? "start" : "nearest");
   }
 
   /** Show where several videos of a new click stand, once they do; what is put back among them is in sight. */
