@@ -25,16 +25,12 @@ KEPT_ELSEWHERE: Final = 400  # of CONTENT: the refusal may name where the video 
 # Fields of the request that no engine takes with a request; each has its value from the engine's own start.
 SET_AT_ENGINE: Final = ("flow_shift", "embedded_guidance_scale")
 
-_STATES: Final = {
-    "queued": RemoteState.QUEUED,
-    "completed": RemoteState.COMPLETED,
-    "failed": RemoteState.FAILED,
-}  # every other word is "still running"
 _LEAKS: Final = ("file_path", "file_paths", "output_path", "output_paths")
 _TEXTS: Final = ("message", "detail", "msg", "error", "code", "type")  # where an error says what it is, best first
 _LINK: Final = re.compile(r"https?://[^\s\"'<>\\)\]]+")
 _CLOCKS_APART_S: Final = 60.0  # how far the clocks of two machines of one owner may differ
-_CUT_ID: Final = re.compile(rb'"id"\s*:\s*"([A-Za-z0-9_-]+)"')
+_JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,255}")
+_CUT_ID: Final = re.compile(rb'"id"\s*:\s*"([A-Za-z0-9._:~-]+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +81,13 @@ def parts_of(request: VideoRequest, model: str | None) -> dict[str, str]:
 
 def job_in(fields: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """Return a body that is a job, whatever the HTTP status was; None for anything else."""
-    is_job = fields is not None and contract.is_request_id(fields.get("id")) and isinstance(fields.get("status"), str)
+    is_job = fields is not None and job_id(fields.get("id")) is not None and isinstance(fields.get("status"), str)
     return fields if is_job else None
+
+
+def job_id(named: object) -> str | None:
+    """Return an id; None for what cannot be one that is safe inside a path."""
+    return named if isinstance(named, str) and _JOB_ID.fullmatch(named) else None
 
 
 def id_in(fields: Mapping[str, Any] | None, body: bytes) -> str | None:
@@ -94,12 +95,12 @@ def id_in(fields: Mapping[str, Any] | None, body: bytes) -> str | None:
     found = None if fields is None else fields.get("id")
     if found is None and (cut := _CUT_ID.search(body)):
         found = cut[1].decode("ascii")
-    return cast("str", found) if contract.is_request_id(found) else None
+    return job_id(found)
 
 
 def state_in(job: Mapping[str, Any]) -> RemoteState:
-    """Return where a job is."""
-    return _STATES.get(str(job["status"]).strip().lower(), RemoteState.PROCESSING)
+    """Return where a job is; a word that is not known is one of a job that still runs."""
+    return contract.state_of_row(job["status"]) or RemoteState.PROCESSING
 
 
 def progress_in(job: Mapping[str, Any]) -> float | None:
@@ -184,7 +185,7 @@ def is_of(item: Mapping[str, Any], request: VideoRequest, sent_at: float) -> boo
     same = all(str(item[name]) == str(value) for name, value in told.items() if item.get(name) is not None)
     created = _moment(item.get("created_at"))
     is_young = created is None or created > sent_at - _CLOCKS_APART_S
-    return item.get("prompt") is not None and contract.is_request_id(item.get("id")) and same and is_young
+    return item.get("prompt") is not None and job_id(item.get("id")) is not None and same and is_young
 
 
 def _moment(value: object) -> float | None:

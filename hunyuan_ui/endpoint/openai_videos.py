@@ -21,7 +21,6 @@ from hunyuan_ui.endpoint.contract import (
     RemoteResult,
     RemoteState,
     RemoteStatus,
-    is_request_id,
     is_same_id,
 )
 from hunyuan_ui.endpoint.download import Check, FetchLimits, fetch
@@ -274,7 +273,7 @@ def _detail(answer: Answer) -> str | Reason:
 
 
 def _path(request_id: str) -> str:
-    if not is_request_id(request_id):
+    if engines.job_id(request_id) is None:
         raise ValueError("not a request id")
     return f"{engines.VIDEOS}/{request_id}"
 

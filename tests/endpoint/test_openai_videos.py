@@ -71,6 +71,36 @@ async def failure(call: Any) -> HunyuanUIError:
     return caught.value
 
 
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("Succeeded", RemoteState.COMPLETED),
+        ("success", RemoteState.COMPLETED),
+        ("done", RemoteState.COMPLETED),
+        ("cancelled", RemoteState.FAILED),
+        ("error", RemoteState.FAILED),
+        ("in_progress", RemoteState.PROCESSING),
+        ("postprocessing", RemoteState.PROCESSING),
+    ],
+)
+def test_an_engine_may_have_its_own_words_for_an_end(word: str, state: RemoteState) -> None:
+    assert engines.state_in({"id": "video_1", "status": word}) is state
+
+
+@pytest.mark.parametrize("job_id", ["7", "video:abc.def", "task.2026-11~1"])
+async def test_the_id_of_an_engine_is_taken_as_it_is(service: RawService, client: EngineClient, job_id: str) -> None:
+    service.on("POST", engines.VIDEOS, answer(200, {"id": job_id, "status": "queued"}))
+    service.on("GET", f"{engines.VIDEOS}/{job_id}", answer(200, {"id": job_id, "status": "completed"}))
+    assert (await client.submit(REQUEST, KEY)).request_id == job_id
+    assert (await client.status(job_id, KEY)).state is RemoteState.COMPLETED
+
+
+@pytest.mark.parametrize("job_id", ["", "..", "a/b", "a?b", "a#b", "a%2fb", " a", "é", 7, None, {"id": "a"}])
+async def test_what_could_lead_elsewhere_is_no_id(service: RawService, client: EngineClient, job_id: object) -> None:
+    service.on("POST", engines.VIDEOS, answer(200, {"id": job_id, "status": "queued"}))
+    assert isinstance(await failure(client.submit(REQUEST, KEY)), OutcomeUnknownError)
+
+
 async def test_a_job_comes_to_its_video(engine: FakeEngine, client: EngineClient, tmp_path: Path) -> None:
     request_id = (await client.submit(REQUEST, KEY)).request_id
     seen = await completed(client, request_id)
