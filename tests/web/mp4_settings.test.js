@@ -97,6 +97,29 @@ for (const [name, blob] of Object.entries(PLACES))
     assert.deepEqual(await settingsIn(blob), { isVideo: true, isCut: false, own: [OURS], program: null });
   });
 
+const OTHERS = {
+  Matroska: bytes([0x1a, 0x45, 0xdf, 0xa3], "COMMENTD\x87\x46\xfd", utf8(OURS), [0x1f, 0x43, 0xb6, 0x75, 0xff]),
+  AVI: bytes("RIFF", four, "AVI LIST", four, "INFOICMT", four, utf8(OURS), [0], "LIST"),
+  "tags at the end": bytes([0x1a, 0x45, 0xdf, 0xa3], new Uint8Array(200_000), utf8(OURS)),
+};
+
+for (const [name, content] of Object.entries(OTHERS))
+  test(`settings are found in another container: ${name}`, async () => {
+    assert.deepEqual((await settingsIn(new Blob([content]))).own, [OURS]);
+  });
+
+test("braces in a prompt end no settings, and settings that are cut are none", async () => {
+  const whole = JSON.stringify({ hunyuan_ui: 1, settings: { prompt: 'a {{b}} "}}" c' } });
+  assert.deepEqual((await settingsIn(new Blob(["FLV", whole, "}}"]))).own, [whole]);
+  assert.deepEqual((await settingsIn(new Blob(["FLV", whole.slice(0, -2)]))).own, []);
+});
+
+test("of another container both ends are read and nothing between", async () => {
+  const blob = sparse(bytes("OggS"), utf8(OURS), 2 ** 31);
+  assert.deepEqual((await settingsIn(blob)).own, [OURS]);
+  assert.ok(blob.bytes <= 130 * 1024, `${blob.bytes} bytes`);
+});
+
 test("two languages are two texts", async () => {
   const second = utf8("Lavf");
   const item = box(

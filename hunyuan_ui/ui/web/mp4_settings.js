@@ -1,4 +1,4 @@
-// The settings inside an MP4 or QuickTime file, read by slices: a few kilobytes of a file of any size, none of it sent.
+// The settings inside a video file, read by slices: a few kilobytes of a file of any size, none of it sent.
 // Where texts lie and what other programs write: docs/facts/mp4-settings.md 1 and 2.
 
 const SLICE = 1024; // bytes read at once, unless a text is longer
@@ -6,6 +6,8 @@ const MOST_READ = 1024 * 1024; // bytes in all; a file of nothing but boxes must
 const MOST_BOXES = 2000;
 const MOST_TEXT = 32 * 1024; // bytes; three times the longest that a request's texts can fill
 const DEEPEST = 8;
+const ENDS = 64 * 1024; // bytes at the beginning and at the end of other containers, where their tags stand
+const BEGIN = '{"hunyuan_ui"';
 const OWN_BOX = "5a3f6d8e2c414b7e9d536f0b1c8e7a92";
 const ENCODINGS = { 0: "utf-8", 1: "utf-8", 2: "utf-16be" }; // by the number in a `data` box; others are no text
 const FIRST = ["ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "uuid", "styp"];
@@ -127,6 +129,29 @@ class Texts {
   }
 }
 
+/** Return the JSON object that begins there in a text; null where it does not end. */
+function objectAt(text, begin) {
+  for (let end = text.indexOf("}}", begin); end >= 0 && end - begin < MOST_TEXT; end = text.indexOf("}}", end + 1)) {
+    const found = text.slice(begin, end + 2);
+    try {
+      JSON.parse(found);
+      return found;
+    } catch {} // the braces stand in a prompt
+  }
+  return null;
+}
+
+/** Return our texts in a file of another kind: Matroska, WebM, AVI and FLV hold them as they are. */
+async function asWritten(file) {
+  const texts = [];
+  for (const start of new Set([0, Math.max(0, file.size - ENDS)])) {
+    const text = decoded(new Uint8Array(await file.slice(start, start + ENDS).arrayBuffer()));
+    for (let at = text.indexOf(BEGIN); at >= 0; at = text.indexOf(BEGIN, at + 1))
+      texts.push(...[objectAt(text, at)].filter(Boolean));
+  }
+  return texts;
+}
+
 /** Return whose settings a text seems to be: a program's name, "" where nobody is known, null for no settings. */
 export function programOf(text) {
   const known = PROGRAMS.find(([, marks]) => marks.test(text));
@@ -144,6 +169,7 @@ export async function settingsIn(file) {
   const found = new Texts(file);
   const isVideo = FIRST.includes(kindAt(await found.read(0, 8), 4));
   if (isVideo) await found.walk(0, file.size);
+  else found.texts.push(...(await asWritten(file)));
   const isOwn = (text) => text.includes('"hunyuan_ui"');
   const own = found.texts.filter(isOwn);
   const others = found.texts.filter((text) => !isOwn(text)).flatMap((text) => programOf(text) ?? []);
