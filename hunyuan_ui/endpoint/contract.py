@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final, cast
 from urllib.parse import urljoin, urlsplit
 
-from hunyuan_ui.endpoint.named_cost import named_cost
+from hunyuan_ui.endpoint.named_cost import cost_header, named_cost
 from hunyuan_ui.file_type import BY_SUFFIX
 
 MODEL: Final = "hunyuan-video"
@@ -103,7 +103,7 @@ class Metrics:
             return amount(headers.get(header)) if inside is None else inside
 
         return cls(
-            cost=named_cost(cast("object", body), headers.get(COST_HEADER)),
+            cost=named_cost(cast("object", body), cost_header(headers)),
             remaining_credits=told("remaining_credits", REMAINING_HEADER),
             inference_time=told("inference_time", GENERATION_TIME_HEADER),
             queue_time=told("queue_time"),

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
 MOST_USD: Final = 1e9  # what a larger one counts as: as implausible, and a sum of them still fits a ledger
 
 _METRICS: Final = "metrics"
-_NAMES: Final = ("cost", "costusd", "totalcost", "creditsdeduction")  # without case, spaces and dashes
-_SUMS: Final = ("amount", "value", "total", "usd", *_NAMES)  # names of the number in an object that is a cost
+# Without case, spaces and dashes. What was charged, and never a price that something else would have, or what is left.
+_NAME: Final = re.compile(
+    r"(total|final|actual)?costs?(in)?(usd|dollars?|credits?|cents)?|credits?(used|consumed|spent|deducted|deduction)"
+    r"|(amount|credits?|usd)?(charged?|billed)(amount|credits?|usd)?|billing"
+)
+_SUMS: Final = ("amount", "value", "total", "usd")  # names of the number in an object that is a cost
 _DEEPEST: Final = 4
 _LONGEST: Final = 80  # characters of a number
 _NUMBER: Final = re.compile(r"-?\d[\d.,]*")
@@ -39,6 +43,12 @@ def named_cost(body: object, header: str | None = None) -> float | None:
     return max(official, default=0.0) or max(others, default=0.0) or (0.0 if official or others else None)
 
 
+def cost_header(headers: Mapping[str, str]) -> str | None:
+    """Return what the header for the cost holds, by whichever name it goes."""
+    named = (text for name, text in headers.items() if _is_cost(name.lower().removeprefix("x-")))
+    return next(named, None)
+
+
 def _costs_in(value: object, depth: int = 0) -> Iterator[float]:
     """Yield what is called a cost; texts are not looked into, because a prompt may be among them."""
     if depth > _DEEPEST:
@@ -48,7 +58,7 @@ def _costs_in(value: object, depth: int = 0) -> Iterator[float]:
             yield from _costs_in(item, depth + 1)
     elif isinstance(value, dict):
         for name, item in cast("dict[str, object]", value).items():
-            yield from _dollars(item) if _plain(name) in _NAMES else _costs_in(item, depth + 1)
+            yield from _dollars(item) if _is_cost(name) else _costs_in(item, depth + 1)
 
 
 def _dollars(value: object, depth: int = 0) -> Iterator[float]:
@@ -59,12 +69,14 @@ def _dollars(value: object, depth: int = 0) -> Iterator[float]:
             yield from _dollars(item, depth + 1)
     elif isinstance(value, dict):
         for name, item in cast("dict[str, object]", value).items():
-            if _plain(name) in _SUMS:
+            if _plain(name) in _SUMS or _is_cost(name):
                 yield from _dollars(item, depth + 1)
     elif isinstance(value, (int, float, str)):
-        number = _number(value)
-        if number is not None and number >= 0:
-            yield min(number, MOST_USD)
+        # A header that came twice stands as one, with a comma between.
+        for part in value.split(", ") if isinstance(value, str) else (value,):
+            number = _number(part)
+            if number is not None and number >= 0:
+                yield min(number, MOST_USD)
 
 
 def _number(value: float | str) -> float | None:
@@ -92,6 +104,10 @@ def _read(metrics: object) -> object:
         return json.loads(metrics)
     except (ValueError, RecursionError):
         return None
+
+
+def _is_cost(name: object) -> bool:
+    return _NAME.fullmatch(_plain(name)) is not None
 
 
 def _plain(name: object) -> str:

@@ -27,7 +27,7 @@ from hunyuan_ui.errors import (
     DownloadError,
     reason,
 )
-from hunyuan_ui.file_type import is_text
+from hunyuan_ui.file_type import is_text, video_type
 from hunyuan_ui.proxies import DIRECT, Proxies
 from hunyuan_ui.request import VideoRequest
 
@@ -207,11 +207,12 @@ class EndpointClient:
 
 
 async def _blocking_answer(reply: Reply, chunks: AsyncGenerator[bytes, None], base: str) -> BlockingAnswer:
-    response, start, problem = reply.response, b"", None
-    if response.is_success:
-        # The content type decides nothing: empty and HTML bodies came as video/mp4 (docs/facts/segmind-api.md 1.1).
-        start, problem = await read_start(chunks, reply.deadline, _SNIFFED)
-    if problem is None and not is_text(start):
+    response = reply.response
+    # The content type decides nothing: empty and HTML bodies came as video/mp4 (docs/facts/segmind-api.md 1.1).
+    start, problem = await read_start(chunks, reply.deadline, _SNIFFED)
+    # Nor does the status where a video begins: nobody makes one to refuse a call.
+    is_file = not is_text(start) if response.is_success else video_type(start) is not None
+    if problem is None and is_file:
         # Sent only once, so it is saved before anybody judges what it is.
         return _described(response, start=start, chunks=chunks)
     answer = await reply.read(chunks, start)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui.endpoint.named_cost import MOST_USD, named_cost
+from hunyuan_ui.endpoint.named_cost import MOST_USD, cost_header, named_cost
 
 PLACES: list[Any] = [
     {"metrics": {"cost": 1.46}},
@@ -25,8 +25,27 @@ PLACES: list[Any] = [
     {"cost": {"total": {"value": "1.46"}}},
     {"cost": [0, 1.46]},
     [{"status": "FAILED"}, {"cost": 1.46}],
+    {"metrics": {"credits_used": 1.46}},
+    {"usage": {"creditsConsumed": "1.46"}},
+    {"metrics": {"cost_in_usd": 1.46}},
+    {"final_cost": 1.46},
+    {"amount_charged": 1.46},
+    {"billing": {"amount": 1.46}},
+    {"metrics": {"billed_amount": 1.46, "charged": True}},
 ]
-TEXTS = ["1.46", " 1.46 ", "$1.46", "1.46 USD", "USD 1.46", "US$ 1,46", "1,46", "1.46, 1.46", "1.46.", "cost: 1.460"]
+TEXTS = [
+    "1.46",
+    " 1.46 ",
+    "$1.46",
+    "1.46 USD",
+    "USD 1.46",
+    "US$ 1,46",
+    "1,46",
+    "1.46, 1.46",
+    "1.46.",
+    "cost: 1.460",
+    "0, 1.46",
+]
 
 
 @pytest.mark.parametrize("body", PLACES, ids=json.dumps)
@@ -58,6 +77,12 @@ def test_what_names_no_cost_is_none(nothing: object) -> None:
     assert named_cost({"metrics": {"cost": nothing}}) is None
 
 
+@pytest.mark.parametrize("name", ["x-cost", "X-Credits-Used", "x-credits-consumed", "x-total-cost"])
+def test_a_header_may_go_by_another_name(name: str) -> None:
+    assert cost_header({"x-remaining-credits": "8.5", "content-type": "x", name: "1.46"}) == "1.46"
+    assert cost_header({"x-remaining-credits": "8.5", "cf-cost": "1"}) is None
+
+
 @pytest.mark.parametrize("zero", [0, 0.0, "0", "$0.00"])
 def test_zero_is_a_cost_only_where_nothing_names_more(zero: object) -> None:
     assert named_cost({"metrics": {"cost": zero}}) == 0
@@ -70,10 +95,11 @@ def test_zero_is_a_cost_only_where_nothing_names_more(zero: object) -> None:
         {"request_body": {"prompt": '{"cost": 1.46}'}},
         {"error": '{"metrics": {"cost": 1.46}}'},
         {"metrics": {"estimated_cost_per_second": 1.46}},
+        {"metrics": {"remaining_credits": 1.46}, "credits": 1.46, "balance": 1.46, "price": 1.46, "amount": 1.46},
         {"metrics": "{" * 10_000},
         {"a": {"b": {"c": {"d": {"e": {"f": {"cost": 1.46}}}}}}},
     ],
-    ids=["a prompt", "a sentence", "another price", "no JSON", "too deep"],
+    ids=["a prompt", "a sentence", "another price", "what is left", "no JSON", "too deep"],
 )
 def test_no_cost_is_made_up(body: object) -> None:
     assert named_cost(body) is None

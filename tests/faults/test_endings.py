@@ -81,6 +81,17 @@ async def test_the_address_of_a_blocking_call_is_asked_more_than_once(
     assert job.request_id == (None if named == "nowhere" else "b" * 32)
 
 
+@pytest.mark.parametrize("status", [402, 500, 503])
+async def test_a_video_is_kept_whatever_the_status_of_a_blocking_call(
+    rig: Rig, service: PaidService, status: int
+) -> None:
+    service.on("POST", "/v1/*", answer(status, video_of("any"), content_type="video/mp4", bills=True))
+    rig.dialect = "v1"
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, job.counted_microusd) == (JobStatus.DONE, job.reserved_microusd)
+
+
 @pytest.mark.parametrize("status", [400, 402, 500, 503])
 @ON_BOTH
 async def test_a_refusal_with_a_cost_and_an_id_is_asked_about(rig: Rig, service: PaidService, status: int) -> None:
