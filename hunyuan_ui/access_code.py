@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import secrets
 import time
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -263,4 +264,5 @@ def _network_of(address: str) -> str:
 
 def _digest(text: str) -> bytes:
     # Of equal length, so that the comparison does not reveal the code's length.
-    return sha256(text.strip().encode("utf-8", "surrogatepass")).digest()
+    # One letter may be written as two, and is by some systems' keyboards.
+    return sha256(unicodedata.normalize("NFC", text.strip()).encode("utf-8", "surrogatepass")).digest()

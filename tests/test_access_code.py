@@ -24,6 +24,7 @@ from hunyuan_ui.access_code import (
 from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.job import Visitor
 from hunyuan_ui.settings import Secret
+from hunyuan_ui.ui.visitor import code_in
 from hunyuan_ui.words import words
 from tests.stored_jobs import Clock
 
@@ -96,6 +97,15 @@ async def test_another_word_does_not_let_in(rig: Rig, offered: str) -> None:
 
 async def test_a_code_of_other_letters_than_ascii_can_be_entered() -> None:
     assert await Rig("芝麻开门").enter(visitor(), " 芝麻开门\n") is None
+    assert await Rig("caf\u00e9").enter(visitor(), "cafe\u0301") is None
+    assert await Rig("cafe\u0301").enter(visitor(), "caf\u00e9") is None
+
+
+@pytest.mark.parametrize("code", ["open sesame", "caf\u00e9", "芝麻开门"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_code_in_a_header_is_read_as_programs_send_it(code: str, encoding: str) -> None:
+    sent = code.encode(encoding, "replace").decode("latin-1")  # as a server reads it
+    assert code_in({"x-access-code": sent}) == (code if encoding == "utf-8" or code.isascii() else sent)
 
 
 # who guesses

@@ -26,12 +26,12 @@ from hunyuan_ui.ui.mcp import NO_TOOL, readable_by_agents
 from hunyuan_ui.ui.served_files import download_name, served_path
 from hunyuan_ui.ui.views import as_json
 from hunyuan_ui.ui.visitor import (
-    CODE_HEADER,
     KEY_HEADER,
     PAYER_HEADER,
     VISITOR_HEADER,
     Event,
     address_of,
+    code_in,
     headers_of,
     login_of,
     page_event,
@@ -177,7 +177,7 @@ class ApiCalls:
     async def _submitted(self, call: Call, wish: VideoRequest, values: tuple[Any, ...]) -> Job:
         *_, most_usd, caller = values
         most_usd = None if most_usd is None else _amount(most_usd)
-        if code := headers_of(caller).get(CODE_HEADER):
+        if code := code_in(headers_of(caller)):
             await self._runner.access.enter(call.visitor, code)
         wanted = headers_of(caller).get(PAYER_HEADER)
         try:

@@ -27,11 +27,11 @@ from hunyuan_ui.ui.payment import chosen_payer
 from hunyuan_ui.ui.prompt_panel import json_body
 from hunyuan_ui.ui.views import cut
 from hunyuan_ui.ui.visitor import (
-    CODE_HEADER,
     KEY_HEADER,
     PAYER_HEADER,
     VISITOR_HEADER,
     address_of,
+    code_in,
     headers_of,
     login_of,
     say_for,
@@ -86,7 +86,7 @@ class BatchCalls:
         caller, prompts, name, budget_usd, kind, picks, picks_seed, only_check, retry_failed = values
         headers = headers_of(caller)
         visitor, own_key = self._visitor(caller), headers.get(KEY_HEADER) or None
-        if code := headers.get(CODE_HEADER):
+        if code := code_in(headers):
             await self._runner.access.enter(visitor, code)
         wanted = headers.get(PAYER_HEADER)
         order = Order(

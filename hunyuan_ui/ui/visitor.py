@@ -6,6 +6,7 @@ import functools
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final, NoReturn, cast
 
@@ -65,6 +66,14 @@ def say_for(request: gr.Request | None) -> Words:
 def headers_of(request: gr.Request | None) -> Mapping[str, str]:
     """Return the headers of a call; none where there is no call behind the event."""
     return {} if request is None else cast("Mapping[str, str]", cast("Any", request).headers)
+
+
+def code_in(headers: Mapping[str, str]) -> str:
+    """Return the access code of a call; of other letters than Latin ones it comes in UTF-8."""
+    text = headers.get(CODE_HEADER, "")
+    with suppress(UnicodeError):
+        return text.encode("latin-1").decode("utf-8")
+    return text
 
 
 def address_of(request: gr.Request | None) -> str:
