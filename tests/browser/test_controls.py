@@ -136,6 +136,19 @@ def test_forced_colours_show_what_is_chosen(page: Page, preview: RunningApp) -> 
         """() => [...document.querySelectorAll("#shape label")].map((one) => getComputedStyle(one).backgroundColor)"""
     )
     assert backgrounds[0] not in backgrounds[1:]
+    background = "(one, part) => getComputedStyle(one, part).backgroundColor"
+    for bar in (".under-way .bar", ".batch .meter"):
+        whole, done = page.locator(bar).evaluate(background), page.locator(f"{bar} div").evaluate(background)
+        assert whole != done, bar
+    pieces = page.locator(".pieces")
+    said, unsaid = pieces.locator(".present").first, pieces.locator("[class]:not(.present)").first
+    assert said.evaluate(background, "::before") != unsaid.evaluate(background, "::before")
+
+
+def test_on_paper_no_button_lies_over_anything(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview)
+    page.emulate_media(media="print")
+    expect(page.locator("#generate")).to_have_css("position", "static")
 
 
 # groups, names, scripts
