@@ -32,6 +32,7 @@ from hunyuan_ui.words import words_for
 JOBS: Final = "/gradio_api/hunyuan/jobs"
 ALLOWANCE: Final = "/gradio_api/hunyuan/allowance"
 HEALTH: Final = "/gradio_api/healthz"
+EXPECTED_HEADER: Final = "x-hunyuan-expected"
 MOST_WAIT_S: Final = 2  # a front server or a phone may drop what is silent for long
 
 
@@ -63,7 +64,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
             known = await runner.jobs(visitor, limit=LOOKED_BACK)
         except AccessError:
             # A page asks for its own click before that has come, which is no error to stand in a browser's console.
-            return json_answer({}) if request.query_params.get("expected") else _not_yours(request)
+            return json_answer({}) if request.headers.get(EXPECTED_HEADER) else _not_yours(request)
         return json_answer({**job_json(view, runner, say), "click": click_of(job_id, known)})
 
     async def allowance(request: Request) -> JSONResponse:

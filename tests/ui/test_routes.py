@@ -42,8 +42,11 @@ async def asking(data_dir: Path, service: FakeService) -> AsyncIterator[tuple[Jo
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as http:
 
-            async def ask(path: str = "", token: str = TOKEN, **query: Any) -> httpx.Response:
-                return await http.get(JOBS + path, params=query, headers={"x-hunyuan-visitor": token})
+            async def ask(
+                path: str = "", token: str = TOKEN, *, is_expected: bool = False, **query: Any
+            ) -> httpx.Response:
+                headers = {"x-hunyuan-visitor": token, **({"x-hunyuan-expected": "yes"} if is_expected else {})}
+                return await http.get(JOBS + path, params=query, headers=headers)
 
             yield runner, ask
     finally:
@@ -137,10 +140,10 @@ async def test_a_click_that_is_still_on_its_way_is_no_error_of_the_page_that_sen
     async with asking(tmp_path, FakeService(polls_needed=10**9)) as (runner, ask):
         job_id = await begun(runner)
         for asked, token in ((new_id(), TOKEN), (job_id, OTHER)):
-            early = await ask(f"/{asked}", token, within_s=1, expected=1)
+            early = await ask(f"/{asked}", token, is_expected=True, within_s=1)
             assert (early.status_code, early.json().keys()) == (200, {"version"})
-        assert (await ask(f"/{job_id}", expected=1)).json()["id"] == job_id
-        assert (await ask(f"/{job_id}", "x", expected=1)).status_code == 404
+        assert (await ask(f"/{job_id}", is_expected=True)).json()["id"] == job_id
+        assert (await ask(f"/{job_id}", "x", is_expected=True)).status_code == 404
 
 
 async def test_a_clock_that_was_ahead_is_told_but_makes_nothing_unhealthy(

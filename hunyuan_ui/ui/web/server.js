@@ -27,10 +27,14 @@ export const keeping = () => (token && token !== visitor() ? "kept" : browserKee
 /**
  * Return the JSON of an answer, with `isOk` and `httpStatus`.
  * @param {string} path
- * @param {{method?: string, body?: any, json?: any, within_ms?: number, signal?: AbortSignal, keepalive?: boolean}} [options]
- *   `keepalive` lets it arrive although the page goes.
+ * @param {{method?: string, body?: any, json?: any, within_ms?: number, signal?: AbortSignal, keepalive?: boolean,
+ *   isExpected?: boolean}} [options]
+ *   `keepalive` lets it arrive although the page goes; `isExpected`: what is asked for may not have come yet.
  */
-export async function request(path, { method, body, json, within_ms = ANSWER_WITHIN_MS, signal, keepalive } = {}) {
+export async function request(
+  path,
+  { method, body, json, within_ms = ANSWER_WITHIN_MS, signal, keepalive, isExpected } = {},
+) {
   const abort = new AbortController();
   const deadline = setTimeout(() => abort.abort(), within_ms);
   signal?.addEventListener("abort", () => abort.abort());
@@ -38,7 +42,11 @@ export async function request(path, { method, body, json, within_ms = ANSWER_WIT
     const answer = await fetch(`${BASE}/${path}`, {
       method: method || (json ? "POST" : "GET"),
       body: json ? JSON.stringify(json) : body,
-      headers: { ...(json && { "content-type": "application/json" }), ...(token && { "x-hunyuan-visitor": token }) },
+      headers: {
+        ...(json && { "content-type": "application/json" }),
+        ...(token && { "x-hunyuan-visitor": token }),
+        ...(isExpected && { "x-hunyuan-expected": "yes" }),
+      },
       signal: abort.signal,
       keepalive,
       cache: "no-store",

@@ -40,7 +40,7 @@ function setTitle(text) {
 }
 
 async function askJobs(path) {
-  const answer = await request(path, { within_ms: ABORT_MS });
+  const answer = await request(path, { within_ms: ABORT_MS, isExpected: true });
   if (answer.httpStatus >= 500) throw new Error(`status ${answer.httpStatus}`);
   if (version && answer.version !== version) location.reload();
   version = answer.version;
@@ -136,7 +136,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   };
   const pollSoon = () => setTimeout(poll, FIRST_PICTURE_MS);
 
-  const askJob = (id, within_s = 0) => askJobs(`jobs/${id}?within_s=${within_s}&expected=1`);
+  const askJob = (id, within_s = 0) => askJobs(`jobs/${id}?within_s=${within_s}`);
   const finish = async (id) => take(id, await askJob(id));
 
   function take(id, job) {
