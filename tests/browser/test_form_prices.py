@@ -279,3 +279,22 @@ def test_no_line_ends_between_a_number_and_what_it_counts(new_context: Any, app:
             ends = [re.search(r"\d$", end) or re.match(r"[$·]", begin) for end, begin in pairwise(lines)]
             broken += [(width, lines)] if any(ends) else []
     assert broken == []
+
+
+def test_a_press_counts_although_the_price_is_drawn_anew_under_the_finger(
+    page: Page, app: RunningApp, endpoint: PaidEndpoint, prompt: str
+) -> None:
+    opened(page, app.url)
+    write(page, prompt)
+    button = page.locator("#generate")
+    expect(button).to_contain_text("at most")
+    shown = button.inner_text()
+    before, box = len(endpoint.bodies), button.locator(".unbroken", has_text="Generate").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.evaluate("document.querySelector('#quality input[value=draft]').click()")
+    expect(button).not_to_have_text(shown)
+    expect(button).to_contain_text("at most")
+    page.mouse.up()
+    assert sent(page, endpoint, before)["infer_steps"] == STEPS["draft"]
