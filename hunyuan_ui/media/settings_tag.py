@@ -92,6 +92,8 @@ def _rewrite(source: Path, target: Path, text: str | None) -> None:
     with atomic_write(target) as part:
         try:
             copied = _remux(source, part, {} if text is None else {"comment": text})
+            if not copied:  # FFmpeg makes no file then
+                raise MediaError("export_failed", problem=reason("cannot_be_copied"))
             with opened(source) as (file, size), part.open("r+b") as out:
                 own = [] if text is None else [OWN_BOX + text.encode()]
                 _insert(out, b"".join(_uuid_box(payload) for payload in (*_foreign_boxes(file, size), *own)))

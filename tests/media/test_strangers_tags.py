@@ -145,6 +145,22 @@ def pictures_of_plain(folder: Path) -> list[bytes]:
     return pictures(folder / "plain.mp4")
 
 
+def test_an_index_with_any_bit_turned_is_refused_or_read(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(mp4_bytes())
+    settings_tag.write(path, path, REQUEST)
+    good = path.read_bytes()
+    (begin, end), *_ = [(begin, end) for kind, begin, end in outer_boxes(good) if kind == b"moov"]
+    for place in range(begin, end, 3):
+        damaged = bytearray(good)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            settings_tag.write(path, path, REQUEST)
+        except MediaError:
+            assert path.read_bytes() == damaged
+
+
 @QUIET
 @given(data=st.data())
 def test_a_damaged_index_is_refused_or_read_and_never_crashes(tmp_path: Path, data: st.DataObject) -> None:
