@@ -263,9 +263,8 @@ def ids_in(fields: Mapping[str, object]) -> list[str]:
 def likely_ids_in(fields: Mapping[str, object]) -> list[str]:
     """Return what else in an answer may be a request's id: in an address of the service, or a plain `id`."""
     addresses = [value for name, value in fields.items() if name.endswith("url") and isinstance(value, str)]
-    in_addresses = [found[1] for address in addresses if (found := _IN_ADDRESS.search(address))]
-    plain = [one for place in _levels(fields) for one in _names_in(place, _ROW_IDS)]
-    return [one for one in (*in_addresses, *plain) if is_request_id(one)]
+    plain = [one for place in _levels(fields) for one in _names_in(place, _ROW_IDS) if is_request_id(one)]
+    return [*filter(None, map(id_in_address, addresses)), *plain]
 
 
 def id_in_address(address: str) -> str | None:
