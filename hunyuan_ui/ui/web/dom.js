@@ -83,7 +83,7 @@ export async function copySelected(text) {
 /** Set a text whose numbers stay on one line with what they count, prices with the word before them, and dots too. */
 export function showUnbroken(element, text) {
   const bound = text.replace(/(\d) (?=\S)| (?=[$·])/g, (_all, digit = "") => `${digit}\u00a0`);
-  const line = node("span", "", "pieces"); // what stands in a row of boxes would lose its spaces
+  const line = node("span", "", "unbroken-line"); // what stands in a row of boxes would lose its spaces
   for (const piece of bound.match(/[^ ，]+，?| /g) || [])
     line.append(piece === " " ? piece : node("span", piece.replaceAll("\u00a0", " "), "unbroken"));
   element.replaceChildren(line);
