@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from hunyuan_ui import checkpoint
 from hunyuan_ui.ledger import Ledger, back_up, open_ledger
 from tests.stored_jobs import anything_goes, job, open_book
 
@@ -37,3 +39,19 @@ def backups(folder: Path) -> list[Path]:
 
 def ledger_of(folder: Path) -> Path:
     return folder / "ledger.sqlite3"
+
+
+@contextmanager
+def stopped_at(name: str) -> Generator[None]:
+    """Stop the program at a checkpoint inside the block, as Ctrl+C does."""
+
+    def stop(passed: str) -> None:
+        if passed == name:
+            raise KeyboardInterrupt
+
+    checkpoint.hook = stop
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        checkpoint.hook = None

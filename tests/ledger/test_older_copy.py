@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.ledger import Ledger, confirm_review, needs_review, open_ledger
-from tests.ledger.one_folder import add, backups, count, ledger_of
+from tests.ledger.one_folder import add, backups, count, ledger_of, stopped_at
 from tests.ledger.one_folder import folder as folder
 from tests.stored_jobs import NOON, Clock, anything_goes, job, open_book
 
@@ -86,17 +85,8 @@ def test_a_ledger_that_is_gone_and_had_sent_something_asks_its_owner(folder: Pat
 @pytest.mark.parametrize("step", ["begin", "commit", "committed"])
 def test_a_stop_while_an_older_copy_is_opened_sends_nothing_again(folder: Path, step: str) -> None:
     put_back(folder, one_sent(folder))
-
-    def stop(name: str) -> None:
-        if name == f"ledger.older.{step}":
-            raise KeyboardInterrupt
-
-    checkpoint.hook = stop
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            open_ledger(folder)
-    finally:
-        checkpoint.hook = None
+    with stopped_at(f"ledger.older.{step}"):
+        open_ledger(folder)
     with closing(open_book(folder)) as book:
         assert book.active() == []
         assert len(book.unknown()) == 3
@@ -105,17 +95,8 @@ def test_a_stop_while_an_older_copy_is_opened_sends_nothing_again(folder: Path, 
 
 @pytest.mark.parametrize("step", ["begin", "commit", "committed"])
 def test_a_stop_while_a_job_is_claimed_makes_no_older_copy_of_the_ledger(folder: Path, step: str) -> None:
-    def stop(name: str) -> None:
-        if name == f"ledger.claim.{step}":
-            raise KeyboardInterrupt
-
-    with closing(open_book(folder)) as book:
-        checkpoint.hook = stop
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                book.claim(book.active()[0].id)
-        finally:
-            checkpoint.hook = None
+    with closing(open_book(folder)) as book, stopped_at(f"ledger.claim.{step}"):
+        book.claim(book.active()[0].id)
     assert not open_ledger_once(folder)
 
 
