@@ -50,6 +50,18 @@ def test_the_runner_cares_for_active_jobs_only(status: JobStatus) -> None:
     assert job(status=status).is_active == (status.value in ("queued", "submitting", "running", "downloading"))
 
 
+@pytest.mark.parametrize("status", JobStatus)
+def test_a_cost_may_be_put_right_once_a_job_was_sent_and_has_ended(status: JobStatus) -> None:
+    has_ended = status.value in ("done", "lost", "unknown", "failed")
+    assert job(status=status, sent_at=1.0).has_correctable_cost == has_ended
+    assert not job(status=status).has_correctable_cost
+
+
+@pytest.mark.parametrize(("payer", "code"), [("nobody", "preview_gone"), ("owner", "interrupted")])
+def test_an_interrupted_preview_is_gone_and_a_paid_job_may_be_charged(payer: Any, code: str) -> None:
+    assert job(payer=payer).if_interrupted.code == code
+
+
 def test_a_visitor_sees_own_jobs_only_and_the_owner_sees_all() -> None:
     assert Visitor.from_token("b" * 32).may_see(JOB)
     assert not Visitor.from_token("c" * 32).may_see(JOB)
