@@ -1,43 +1,26 @@
-// The job card: jobs under way, how each ended, and notices of it.
+// Which jobs this page follows: what it asks the server, what it shows of them, and how it tells their ends.
 
-import { canNotify, channel, kept, tab } from "./browser.js";
-import {
-  button,
-  fill,
-  goToField,
-  isSmall,
-  keepingFocus,
-  keepingTop,
-  node,
-  piecesOf,
-  reveal,
-  showUnbroken,
-} from "./dom.js";
+import { channel, kept, tab } from "./browser.js";
+import { fill, isSmall, keepingFocus, keepingTop, piecesOf, reveal } from "./dom.js";
+import { createEnded, pressOnce } from "./ended.js";
 import { hear, onReturn, send } from "./events.js";
 import { drawSights } from "./examples.js";
 import { createFollowed } from "./followed.js";
 import { words } from "./language.js";
-import { createPoll, progress } from "./poll.js";
+import { createNotify, setTitle } from "./notify.js";
+import { createOthers } from "./other_jobs.js";
+import { createPoll } from "./poll.js";
 import { sayUnreachable } from "./reach.js";
-import { requestId } from "./request_id.js";
-import { keeping, request, visitorIs } from "./server.js";
+import { request, visitorIs } from "./server.js";
 import { steady } from "./steady.js";
+import { createUnderWay } from "./under_way.js";
 
 const ABORT_MS = 5000;
 const FIRST_PICTURE_MS = 500;
 const SOON_S = 1; // after a click, where refusals and quick jobs end
 const SENT_MS = [30, 60, 120, 240]; // between questions whether the server has a click by now
-const ASK_AGAIN_AFTER_MS = 3000;
-const NOTIFY = "hunyuan_notify";
 
-const lineButton = (text, press) => button(text, press, "button bare");
-let ownTitle = "";
 let version = null;
-
-function setTitle(text) {
-  ownTitle = ownTitle || document.title;
-  document.title = text ? `${text} · ${ownTitle}` : ownTitle;
-}
 
 async function askJobs(path) {
   const answer = await request(path, { within_ms: ABORT_MS, isExpected: true });
@@ -47,51 +30,18 @@ async function askJobs(path) {
   return answer;
 }
 
-/** The wish to be told by the browser. @param {any} part */
-function createNotices(part) {
-  let isWished = kept.get(NOTIFY) === "yes";
-  const isOn = () => isWished && canNotify() && Notification.permission === "granted";
-
-  function show() {
-    part("notify").hidden = !canNotify();
-    part("notify").setAttribute("aria-pressed", isOn());
-    part("notify").textContent = isOn() ? words.notify_on : words.notify;
-  }
-
-  async function change() {
-    isWished = !isOn();
-    kept.set(NOTIFY, isWished ? "yes" : "no");
-    try {
-      if (isWished) await Notification.requestPermission();
-    } catch {
-      // Not to be asked for in a page inside another site's.
-    }
-    show();
-  }
-
-  part("notify").addEventListener("click", change);
-  show();
-
-  // Never the prompt: it would stand on a locked screen.
-  return function notify(text) {
-    if (!document.hidden || !isOn()) return;
-    try {
-      new Notification(text, { tag: "hunyuan" });
-    } catch {
-      // Phones allow it to service workers only; the title says it as well.
-    }
-  };
-}
-
 export function watch({ element, props, trigger, watch: onChange }) {
   const part = piecesOf(element);
   const card = element.querySelector(".job-card");
   const standsFor = steady(card);
   const followed = createFollowed(tab, kept);
   const otherTabs = channel("hunyuan");
-  const notify = createNotices(part);
+  const notify = createNotify(part("notify"));
   const answered = (id) => window.hunyuan.answered(id);
   const say = (text) => (part("heard").textContent = text);
+  const ended = createEnded(card, part, { change: stand, dismiss: dismissEverywhere, lookAgain, tryAgain });
+  const underWay = createUnderWay(part, () => Boolean(props.value?.is_public), say);
+  const showOthers = createOthers(part("others"), followed.isStopped, { watch: watchAgain, lookAgain, cancel });
   const seen = { job: null, lookedAt: null }; // of the server's values
   const held = new Map(); // questions that the server may hold, by the id of their job
   let together = new Set(); // ids of the jobs that are shown side by side, because one click made them
@@ -103,14 +53,8 @@ export function watch({ element, props, trigger, watch: onChange }) {
   /** @type {any} */
   let resting = null; // the job that is followed without a word
   let wanted = null; // the id that the large card should have
-  let focusSeenAt = 0;
-  /** @type {any} */
-  let ended = null; // the job of the ended card
   /** @type {any[]} */
-  let others = []; // the jobs of the rows below
-  let told = ""; // these rows, as they were drawn
-  /** @type {string | null} */
-  let making = null; // the job of the ended card that a click has seen, and makes way
+  let others = []; // the jobs of the lines below
   /** @type {any} */
   let ready = null; // the video of the quiet line
 
@@ -128,7 +72,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     },
     () => {
       sayUnreachable("card", Boolean(focus));
-      if (focus) showReconnecting();
+      underWay.showReconnecting();
     },
   );
   const poll = () => {
@@ -230,75 +174,23 @@ export function watch({ element, props, trigger, watch: onChange }) {
     stand();
   }
 
-  const stand = () => standsFor([focus || resting, ended, ready, ...others].map((job) => job?.id).join());
+  function stand() {
+    standsFor([(focus || resting)?.id, ended.id(), ready?.id, ...others.map((job) => job.id)].join());
+  }
+
   const show = () => keepingTop(card, () => keepingFocus(card, draw));
 
   function draw() {
-    const before = focus?.phase_text;
     const arranged = followed.arrange(wanted);
     ({ focus, resting } = arranged);
     wanted = focus?.id;
-    focusSeenAt = performance.now();
     card.dataset.state = focus ? "under-way" : resting ? "stopped" : "empty";
+    if (focus) card.dataset.late = focus.is_late;
     others = arranged.others.filter((job) => !together.has(job.id));
     showOthers(others);
     stand();
-    if (!focus) {
-      part("stopped-prompt").textContent = resting ? resting.prompt : "";
-      part("stopped-keep").textContent = keepText();
-      if (!document.hidden) setTitle("");
-      return;
-    }
-    card.dataset.late = focus.is_late;
-    part("phase").textContent = focus.phase_text;
-    part("usual").textContent = focus.usual_text;
-    part("note").textContent = focus.note_text;
-    part("prompt").textContent = focus.prompt;
-    part("keep").textContent = keepText();
-    part("address").hidden = !hasAddress();
-    part("ask").hidden = !focus.can_ask;
-    part("cancel").hidden = !focus.can_cancel && !focus.can_stop;
-    part("cancel").textContent = focus.can_stop ? words.stop_run : words.cancel;
-    part("stop").hidden = focus.can_cancel;
-    if (before !== focus.phase_text) say(focus.phase_text);
-    tick();
+    underWay.draw(focus, resting);
   }
-
-  function other(job) {
-    const isStopped = followed.isStopped(job.id);
-    const row = node("li", "", "slim");
-    row.append(
-      node("span", isStopped ? words.stopped : job.note_text || job.phase_text),
-      node("span", job.prompt, "one-line"),
-    );
-    if (isStopped) row.append(lineButton(words.watch_again, () => watchAgain(job.id)));
-    else if (job.can_ask) row.append(lineButton(words.ask_now, (pressed) => lookAgain(job.id, pressed)));
-    if (job.can_cancel) row.append(lineButton(words.cancel, () => cancel(job.id)));
-    else if (job.can_stop) row.append(lineButton(words.stop_run, () => cancel(job.id)));
-    return row;
-  }
-
-  // A row that is drawn anew under a finger takes no press.
-  function showOthers(jobs) {
-    const facts = ({ id, note_text, phase_text, can_ask, can_cancel, can_stop }) =>
-      [id, note_text, phase_text, can_ask, can_cancel, can_stop, followed.isStopped(id)].join();
-    const now = jobs.map(facts).join("\n");
-    if (now === told) return;
-    told = now;
-    part("others").hidden = !jobs.length;
-    part("others")
-      .querySelector("ul")
-      .replaceChildren(...jobs.map(other));
-  }
-
-  // How it is found again when this page is closed: what is said here must be true of this browser.
-  function keepText() {
-    if (keeping() === "kept") return words["keep.kept"];
-    if (!hasAddress()) return words["keep.everybody"];
-    return words[keeping() === "nothing" ? "keep.nothing" : "keep.address"];
-  }
-
-  const hasAddress = () => Boolean(props.value?.is_public) && keeping() !== "kept";
 
   function stopWatching() {
     for (const id of together.has(focus.id) ? together : [focus.id]) followed.stop(id);
@@ -314,17 +206,14 @@ export function watch({ element, props, trigger, watch: onChange }) {
 
   // The answer, which comes as this part's value, says that it is followed again.
   function lookAgain(id, pressed) {
-    pressed.disabled = true;
-    setTimeout(() => (pressed.disabled = false), ASK_AGAIN_AFTER_MS);
+    pressOnce(pressed);
     trigger("look_again", { job: id });
   }
 
   /** Send again what ended, at the price that was seen; the answer comes as this part's value. */
   function tryAgain({ id, most_usd }) {
-    const pressed = part("try-again");
-    pressed.disabled = true;
-    setTimeout(() => (pressed.disabled = false), ASK_AGAIN_AFTER_MS);
-    making = ended?.id;
+    pressOnce(part("try-again"));
+    ended.isSeen();
     trigger("try_again", { job: id, most_usd });
   }
 
@@ -338,54 +227,16 @@ export function watch({ element, props, trigger, watch: onChange }) {
     setTimeout(poll, 400);
   }
 
-  function showReconnecting() {
-    part("phase").textContent = words.reconnecting;
-    part("usual").textContent = "";
-    part("note").textContent = words.reconnecting_help;
-  }
-
   function showProblem(job) {
     if (followed.isDismissed(job.id)) return;
-    ended = job;
-    part("ended").hidden = false;
-    part("look").hidden = !job.can_look_again;
-    showUnbroken(part("try-again"), job.again_text);
-    part("ended-prompt").textContent = job.prompt;
-    part("request").hidden = !job.request_id;
-    if (job.request_id) part("request").replaceChildren(node("span", words.request_id), requestId(job.request_id));
-    part("try-again").classList.toggle("primary", job.status === "failed");
-    part("account").hidden = !job.account_url;
-    if (job.account_url) part("account").href = job.account_url;
-    part("ended").dataset.status = job.status;
-    part("problem-title").textContent = job.phase_text;
-    part("problem").textContent = job.note_text;
+    ended.show(job);
     say(`${job.phase_text}. ${job.note_text}`);
     if (job.status !== "cancelled") notify(words.not_made);
-    stand();
-  }
-
-  function hideProblem(id) {
-    if (!ended || id !== ended.id) return;
-    ended = null;
-    keepingFocus(card, () => (part("ended").hidden = true));
-    stand();
   }
 
   function dismiss(id) {
     followed.dismiss(id);
-    hideProblem(id);
-  }
-
-  function tick() {
-    if (!focus) return;
-    const { clock, share } = progress(focus, performance.now() - focusSeenAt);
-    part("clock").textContent = clock;
-    part("bar").hidden = !focus.is_moving;
-    part("bar").toggleAttribute("data-unsure", !focus.usual_s);
-    part("bar").setAttribute("aria-valuenow", Math.round(share * 100));
-    part("bar").setAttribute("aria-label", focus.phase_text);
-    part("bar").firstElementChild.style.width = `${share * 100}%`;
-    setTitle(`${clock} ${focus.phase_text}`.trim());
+    ended.hide(id);
   }
 
   function follow() {
@@ -414,8 +265,8 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (value.looked_at && value.looked_at !== seen.lookedAt) {
       seen.lookedAt = value.looked_at;
       followed.reopen(value.job);
-      if (value.job === ended?.id) wanted = value.job;
-      hideProblem(value.job);
+      if (value.job === ended.id()) wanted = value.job;
+      ended.hide(value.job);
       otherTabs.postMessage("new job");
     }
     if (!(isNew && value.is_new)) poll();
@@ -434,7 +285,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     seen.job = id;
     followed.follow(id);
     wanted = id;
-    hideProblem(making);
+    ended.makeWay();
     hideReady();
     send("begun", id);
     sent = id;
@@ -451,12 +302,6 @@ export function watch({ element, props, trigger, watch: onChange }) {
   drawSights(part("sights"), props.sights);
   part("cancel").addEventListener("click", () => cancel(focus.id));
   part("ask").addEventListener("click", () => lookAgain(focus.id, part("ask")));
-  part("look").addEventListener("click", () => lookAgain(ended.id, part("look")));
-  part("try-again").addEventListener("click", () => tryAgain(ended));
-  part("reuse").addEventListener("click", () => {
-    send("settings", { settings: ended.settings });
-    goToField();
-  });
   part("stop").addEventListener("click", stopWatching);
   part("again").addEventListener("click", () => resting && watchAgain(resting.id));
   part("address").addEventListener("click", () => send("address"));
@@ -464,7 +309,6 @@ export function watch({ element, props, trigger, watch: onChange }) {
     send("ready", ready);
     hideReady();
   });
-  part("dismiss").addEventListener("click", () => dismissEverywhere(ended.id));
   hear("try-again", tryAgain);
   hear("together", (ids) => {
     together = new Set(ids);
@@ -479,7 +323,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   window.addEventListener("online", poll);
   otherTabs.addEventListener("message", ({ data }) => (data.dismissed ? dismiss(data.dismissed) : poll()));
   hear("sending", (id) => {
-    making = ended?.id;
+    ended.isSeen();
     expectSoon(id);
   });
   hear("list-going", poll);
@@ -490,7 +334,6 @@ export function watch({ element, props, trigger, watch: onChange }) {
       sent = id;
       poll();
     });
-  setInterval(tick, 500);
   onChange("value", follow);
   follow();
 }

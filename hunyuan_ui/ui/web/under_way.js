@@ -1,0 +1,72 @@
+// The large card of a job under way: its phase, its clock and bar, and what can be done about it.
+
+import { words } from "./language.js";
+import { setTitle } from "./notify.js";
+import { progress } from "./poll.js";
+import { keeping } from "./server.js";
+
+/**
+ * @param {any} part The pieces of the card.
+ * @param {() => boolean} isPublic Whether strangers can reach this page.
+ * @param {(text: string) => void} say Tells it to who does not see the card.
+ */
+export function createUnderWay(part, isPublic, say) {
+  /** @type {any} */
+  let shown = null;
+  let seenAt = 0;
+  const hasAddress = () => isPublic() && keeping() !== "kept";
+
+  // How it is found again when this page is closed: what is said here must be true of this browser.
+  function keepText() {
+    if (keeping() === "kept") return words["keep.kept"];
+    if (!hasAddress()) return words["keep.everybody"];
+    return words[keeping() === "nothing" ? "keep.nothing" : "keep.address"];
+  }
+
+  /** Show a job, or that one is followed without a word, or none. */
+  function draw(job, resting) {
+    const before = shown?.phase_text;
+    shown = job;
+    seenAt = performance.now();
+    if (!job) {
+      part("stopped-prompt").textContent = resting ? resting.prompt : "";
+      part("stopped-keep").textContent = keepText();
+      if (!document.hidden) setTitle("");
+      return;
+    }
+    part("phase").textContent = job.phase_text;
+    part("usual").textContent = job.usual_text;
+    part("note").textContent = job.note_text;
+    part("prompt").textContent = job.prompt;
+    part("keep").textContent = keepText();
+    part("address").hidden = !hasAddress();
+    part("ask").hidden = !job.can_ask;
+    part("cancel").hidden = !job.can_cancel && !job.can_stop;
+    part("cancel").textContent = job.can_stop ? words.stop_run : words.cancel;
+    part("stop").hidden = job.can_cancel;
+    if (before !== job.phase_text) say(job.phase_text);
+    tick();
+  }
+
+  function tick() {
+    if (!shown) return;
+    const { clock, share } = progress(shown, performance.now() - seenAt);
+    part("clock").textContent = clock;
+    part("bar").hidden = !shown.is_moving;
+    part("bar").toggleAttribute("data-unsure", !shown.usual_s);
+    part("bar").setAttribute("aria-valuenow", Math.round(share * 100));
+    part("bar").setAttribute("aria-label", shown.phase_text);
+    part("bar").firstElementChild.style.width = `${share * 100}%`;
+    setTitle(`${clock} ${shown.phase_text}`.trim());
+  }
+
+  function showReconnecting() {
+    if (!shown) return;
+    part("phase").textContent = words.reconnecting;
+    part("usual").textContent = "";
+    part("note").textContent = words.reconnecting_help;
+  }
+
+  setInterval(tick, 500);
+  return { draw, showReconnecting };
+}
