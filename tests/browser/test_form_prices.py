@@ -12,6 +12,7 @@ from playwright.sync_api import Page, Request, Route, expect
 
 from hunyuan_ui.errors import InvalidRequestError
 from hunyuan_ui.estimate import estimate
+from hunyuan_ui.prompt_help.examples import EXAMPLES
 from hunyuan_ui.prompt_help.presets import STEPS, pixels
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
@@ -29,6 +30,18 @@ from tests.browser.steps import write
 
 PRICE_ROUTE = "**/gradio_api/hunyuan/price"
 PRICING = words()["page.pricing"]
+
+
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+def test_the_price_of_an_example_is_broken_only_between_its_amounts(
+    new_context: Any, app: RunningApp, language: str
+) -> None:
+    page = new_context(locale=language).new_page()
+    page.goto(app.url)
+    expect(page.locator(".examples .cost", has_text="$2.20").first).to_be_visible()
+    pieces = page.locator(".examples .cost .unbroken").all_inner_texts()
+    assert len(pieces) >= 4 * len(EXAMPLES)
+    assert [piece for piece in pieces if not re.search(r"\d", piece)] == []
 
 
 def test_no_price_stands_beside_a_form_that_it_is_not_for(slow: Page) -> None:

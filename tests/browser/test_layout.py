@@ -103,6 +103,12 @@ CUT = """() => [...document.querySelectorAll(".sights .title")]
   .filter((title) => title.checkVisibility() && title.scrollWidth > title.clientWidth)
   .map((title) => title.textContent)"""
 
+HELP_LINES = """() => {
+  const range = document.createRange();
+  range.selectNodeContents(document.querySelector("#field-prompt .info-text"));
+  return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size;
+}"""
+
 BROKEN = """() => [...document.querySelectorAll(".prompt-panel .tools button")].filter((button) => {
   const range = document.createRange();
   range.selectNodeContents(button);
@@ -121,6 +127,8 @@ def test_no_text_lies_over_another_and_the_first_examples_keep_their_names(
         page.set_viewport_size({"width": width, "height": 800})
         if covered := page.evaluate(COVERED):
             found[width] = [str(covered)]
+        if (lines := page.evaluate(HELP_LINES)) > 2:
+            found[width] = [*found.get(width, []), f"{lines} lines of help"]
         found |= {width: broken} if (broken := page.evaluate(BROKEN)) else {}
         if width > 390 and (cut := page.evaluate(CUT)):
             found[width] = [*found.get(width, []), *cut]

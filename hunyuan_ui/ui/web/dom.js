@@ -80,9 +80,11 @@ export async function copySelected(text) {
   }
 }
 
-/** Set a text whose numbers stay on one line with what they count, prices with the word before them, and dots too. */
+/** Set a text whose numbers stay on one line with the words around them, and dots with what they follow. */
 export function showUnbroken(element, text) {
-  const bound = text.replace(/(\d) (?=\S)| (?=[$·])/g, (_all, digit = "") => `${digit}\u00a0`);
+  const bound = text
+    .replace(/(\d) (?=\S)| (?=[$·])/g, (_all, digit = "") => `${digit}\u00a0`)
+    .replace(/(\p{L}) (?=\d|\p{L}+\u00a0\$)/gu, "$1\u00a0");
   const line = node("span", "", "unbroken-line"); // what stands in a row of boxes would lose its spaces
   for (const piece of bound.match(/[^ ，]+，?| /g) || [])
     line.append(piece === " " ? piece : node("span", piece.replaceAll("\u00a0", " "), "unbroken"));
