@@ -140,6 +140,7 @@ def _states(page: Page, app: RunningApp, endpoint: PaidEndpoint) -> Iterator[str
     yield "5-done"
     with endpoint.rendering():
         page.locator("#variations label").nth(3).click()
+        expect(page.locator("#generate")).to_have_text(re.compile(r"(?<![.\d])4(?![.\d])"))
         _generate(page)
         expect(page.locator(".variations [data-part=cancel]")).to_be_visible()
         page.locator(".variations [data-part=cancel]").click()
