@@ -6,6 +6,7 @@ import os
 import random
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,9 @@ def fill(folder: Path, clip: Path, *, done: int = 0, running: int = 0, visitors:
     videos.mkdir(parents=True)
     rng = random.Random(7)
     jobs = [_done(number, done, rng) for number in range(done)] + running_jobs(running, visitors)
-    connection = open_ledger(folder).database.connection
-    connection.execute("BEGIN")
     places = ", ".join(f":{name}" for name in COLUMNS)
-    connection.executemany(f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({places})", map(to_row, jobs))
-    connection.execute("COMMIT")
-    connection.close()
+    with closing(open_ledger(folder).database) as database, database.transaction("fill") as connection:
+        connection.executemany(f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({places})", map(to_row, jobs))
     if done:
         _write_files(videos, clip, [job.id for job in jobs[:done]])
 
