@@ -16,7 +16,8 @@ ENTRY: Final = "page"
 
 _IMPORT: Final = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function|const) (\w+))", re.MULTILINE)
-_COMMENT: Final = re.compile(r"^ *(?://.*|/\*\*[\s\S]*?\*/)\n", re.MULTILINE)
+# What only a reader needs: comments on lines of their own, comments behind code, and indentation.
+_FOR_READERS: Final = re.compile(r"^ *(?://.*|/\*\*[\s\S]*?\*/)\n|(?<=\S) //.*$|^ +", re.MULTILINE)
 
 
 def part(name: str, *events: str, **looks: Any) -> Any:
@@ -60,7 +61,8 @@ def _is_part(template: Path) -> bool:
 def bundle() -> str:
     """Return all modules that the page needs as one script, each in a function of its own after those it imports.
 
-    Modules import and export by name only, one statement each, as a linter and a test see to.
+    Modules import and export by name only, one statement each, and no text in them goes over a line or holds what
+    looks like a comment, as a linter and tests see to.
     """
     modules: dict[str, str] = {}
 
@@ -77,7 +79,7 @@ def bundle() -> str:
 
 def _as_function(name: str, source: str) -> str:
     exported = ", ".join(_EXPORT.findall(source))
-    body = _EXPORT.sub("", _IMPORT.sub(_as_constants, _COMMENT.sub("", source)))
+    body = _EXPORT.sub("", _IMPORT.sub(_as_constants, _FOR_READERS.sub("", source)))
     return f'const {name}_js = (() => {{\n"use strict";\n{body}return {{ {exported} }};\n}})();\n'
 
 

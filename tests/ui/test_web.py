@@ -48,16 +48,30 @@ def test_every_module_is_in_the_page_once_after_those_it_needs() -> None:
 
 
 def test_the_one_script_is_one() -> None:
-    assert not re.search(r"^(import|export)\b", bundle(), re.MULTILINE)
+    assert not re.search(r"^(import|export) [\w{]", bundle(), re.MULTILINE)
     done = run_node("--check", "-", input=bundle())
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_left_out_for_the_page_is_in_no_text(name: str) -> None:
+    for line in (WEB / f"{name}.js").read_text("utf-8").splitlines():
+        code = re.sub(r"\\.", "", re.split(r"(?:^|\s)//", line)[0])
+        assert code.count("`") % 2 == 0, line  # a template over several lines keeps its indentation
+        assert code.count('"') % 2 == 0, line
+
+
+def test_the_page_gets_no_comment_and_no_indentation() -> None:
+    assert re.findall(r"^\s*//.*|\S +// .*|^ +.*|^ *\*.*", bundle(), re.MULTILINE) == []
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_what_a_module_imports_the_other_exports(name: str) -> None:
     source = (WEB / f"{name}.js").read_text("utf-8")
     for names, needed in re.findall(r'import \{([^}]*)\} from "\./(\w+)\.js"', source):
-        exported = re.search(rf"^const {needed}_js = .*?^return \{{ (.*?) \}};$", bundle(), re.MULTILINE | re.DOTALL)
+        exported = re.search(
+            rf"^const {needed}_js = .*?^return \{{ ([^\n]*) \}};\n\}}\)\(\);$", bundle(), re.MULTILINE | re.DOTALL
+        )
         assert exported is not None, needed
         wanted = {one.split(" as ")[0].strip() for one in names.split(",")} - {""}
         assert wanted <= set(exported[1].split(", "))
