@@ -50,8 +50,13 @@ class LightBlocks(gr.Blocks):
         return config
 
     def queue(self, *arguments: Any, **options: Any) -> Any:
-        """Set up the queue, as Gradio's own, and let it forget answers that nobody comes for."""
-        super().queue(*arguments, **options)
+        """Set up the queue as this page needs it, at once: Gradio builds its whole server anew for each queue.
+
+        Otherwise POST /gradio_api/run/<name> would pass by the queue and its limits (docs/facts/gradio6.md 0, row 7).
+        It forgets answers that nobody comes for.
+        """
+        shut = {"api_open": False, "default_concurrency_limit": None, "max_size": MOST_WAITING}
+        super().queue(*arguments, **(shut | options))
         queue = cast("Any", self)._queue
         queue.pending_event_ids_session = _Sessions(queue)
         queue.ANALYTICS_MAX_EVENTS = 1  # a table is built of them after each event, for statistics that are shut

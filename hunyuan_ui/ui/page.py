@@ -17,7 +17,7 @@ from hunyuan_ui.ui.control_labels import label, translations
 from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.form import PRICED, RequestForm, build_request_form
 from hunyuan_ui.ui.gallery import Gallery, build_gallery
-from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, MOST_WAITING, LightBlocks, drawing_files, player_files
+from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, LightBlocks, drawing_files, player_files
 from hunyuan_ui.ui.html_part import WEB, part
 from hunyuan_ui.ui.owner import OWNER_EVENTS, OwnerEvents, build_owner
 from hunyuan_ui.ui.payment import build_pay
@@ -84,8 +84,6 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
         _draw_the_rest(demo, page)
         declare_api(runner)
     serve_own_head(drawing_files(demo.drawn), is_space=runner.settings.is_space)
-    # Otherwise POST /gradio_api/run/<name> would pass by the queue and its limits (docs/facts/gradio6.md 0, row 7).
-    demo.queue(api_open=False, default_concurrency_limit=None, max_size=MOST_WAITING)
     if runner.calls is not None:
         share_answers(cast("Any", demo)._queue, runner.calls)
     return demo
