@@ -1,20 +1,17 @@
-// My videos: the grid, the choice of several, deletions, and settings from a file.
+// My videos: the grid, what is searched for in it, and deletions.
 
-import { kindOf } from "./batch_list.js";
 import { channel } from "./browser.js";
 import { cardOf, showFavourite } from "./card.js";
+import { createChoice } from "./choice.js";
 import { createDeletions } from "./deletions.js";
-import { fill, goToField, keepingFocus, node, piecesOf } from "./dom.js";
+import { fill, goToField, keepingFocus, piecesOf } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
 import { words } from "./language.js";
-import { settingsIn } from "./mp4_settings.js";
-import { ask, fileOf, keeping } from "./server.js";
+import { ask, keeping } from "./server.js";
+import { readSettingsFiles } from "./settings_file.js";
 import { steady } from "./steady.js";
 
 const SEARCH_AFTER_MS = 250;
-const RANDOM_SEED = -1;
-const MOST_ASKED = 3; // texts of one file that may be settings of this app
-const BETWEEN_DOWNLOADS_MS = 400; // a browser drops those that come at once
 
 export function gallery({ element, props }) {
   const part = piecesOf(element);
@@ -24,10 +21,6 @@ export function gallery({ element, props }) {
   let before = null; // where the next page begins
   let asked = 0; // answers to older questions are dropped
   let isLoading = false;
-  let isChoosing = false;
-  let isPair = false; // the second one that is chosen is compared with the first at once
-  /** @type {any[]} */
-  let chosen = [];
   let typing;
   let opening = 0; // an answer to an older wish opens nothing
   let moves = 0; // of cards to other places
@@ -50,6 +43,7 @@ export function gallery({ element, props }) {
   const seen = () => shown.filter((video) => !deletions.has(video.id));
 
   const deletions = createDeletions({ erase, changed: showDeletions });
+  const choice = createChoice(element, part, { say, remove: (videos) => deletions.add(videos) });
 
   // The grid
 
@@ -58,7 +52,7 @@ export function gallery({ element, props }) {
     part("nothing").hidden = count > 0;
     part("posters").hidden = !count;
     part("more").hidden = before === null;
-    part("choose").hidden = count < 2 && !isChoosing;
+    part("choose").hidden = count < 2 && !choice.isOn();
     part("shape").hidden = part("favourites").hidden = !count && !isFiltered();
     part("nothing-lead").textContent = words[searched() ? "gallery.no_match" : emptyLead()];
     part("nothing-help").textContent = isFiltered() ? "" : words[emptyHelp()];
@@ -104,7 +98,7 @@ export function gallery({ element, props }) {
 
   function drawCard(video) {
     const item = cardOf(video, part("card"), {
-      open: () => (isChoosing ? choose(video) : open(video)),
+      open: () => (choice.isOn() ? choice.choose(video) : open(video)),
       star: () => star(video),
       reuse() {
         send("settings", { settings: video.settings });
@@ -142,12 +136,11 @@ export function gallery({ element, props }) {
 
   function forget(id) {
     shown = shown.filter((video) => video.id !== id);
-    chosen = chosen.filter((video) => video.id !== id);
     const item = itemOf(id);
     if (item && !item.hidden) moved();
     item?.remove();
     showNothing();
-    if (isChoosing) mark();
+    choice.keep((video) => video.id !== id);
   }
 
   // Deleting
@@ -155,8 +148,7 @@ export function gallery({ element, props }) {
   function showDeletions(waiting) {
     for (const item of part("posters").children) item.hidden = deletions.has(item.dataset.id);
     moved();
-    chosen = chosen.filter((video) => !deletions.has(video.id));
-    if (isChoosing) mark();
+    choice.keep((video) => !deletions.has(video.id));
     const text = waiting.length === 1 ? "gallery.deleted" : "gallery.deleted_several";
     part("undo-text").textContent = waiting.length ? words[text].replace("{count}", waiting.length) : "";
     keepingFocus(element, () => (part("undoing").hidden = !waiting.length));
@@ -207,140 +199,24 @@ export function gallery({ element, props }) {
     if (video && wish === opening) open(video, kind);
   }
 
-  // Choosing several
-
-  /** @param {boolean} isOn @param {any} [first] What a second one is to be compared with. */
-  function setChoosing(isOn, first = null) {
-    isChoosing = isOn;
-    isPair = first !== null;
-    chosen = first ? [first] : [];
-    part("choose").setAttribute("aria-pressed", String(isOn));
-    element.querySelector(".videos").toggleAttribute("data-choosing", isOn);
-    if (isOn) part("choose").hidden = false;
-    mark();
-    if (!isOn) say("");
-  }
-
-  function choose(video) {
-    const isChosen = chosen.some((one) => one.id === video.id);
-    chosen = isChosen ? chosen.filter((one) => one.id !== video.id) : [...chosen, video];
-    mark();
-    if (isPair && chosen.length === 2) compareChosen();
-  }
-
-  function compareChosen() {
-    const [left, right] = chosen;
-    setChoosing(false);
-    send("compare", { left, right });
-  }
-
-  async function downloadChosen() {
-    for (const video of [...chosen]) {
-      node("a", "", "", { href: fileOf(video, ".mp4", { download: 1 }), download: "" }).click();
-      await new Promise((go) => setTimeout(go, BETWEEN_DOWNLOADS_MS));
-    }
-  }
-
-  function deleteChosen() {
-    const gone = chosen;
-    setChoosing(false);
-    deletions.add(gone);
-  }
-
-  function mark() {
-    for (const item of part("posters").children) {
-      const isChosen = chosen.some((video) => video.id === item.dataset.id);
-      const button = item.querySelector(".tile-button");
-      item.querySelector(".mark").textContent = isChosen ? "✓" : "";
-      if (isChoosing) button.setAttribute("aria-pressed", String(isChosen));
-      else button.removeAttribute("aria-pressed");
-    }
-    part("count").textContent = words["gallery.chosen"].replace("{count}", String(chosen.length));
-    part("chosen").hidden = !isChoosing || isPair || !chosen.length;
-    part("compare").disabled = chosen.length !== 2;
-    if (isChoosing) say(words[isPair ? "gallery.choose_second" : "gallery.choose_some"]);
-  }
-
-  // Settings from a file
-
-  const sayAndShow = (text) => {
-    say(text, true);
-    part("line").scrollIntoView({ block: "nearest" });
-  };
-
-  function withoutOwn({ isVideo, isCut, program }) {
-    if (!isVideo) return words["gallery.not_mp4"];
-    if (program) return words["gallery.of_program"].replace("{program}", program);
-    if (program === "") return words["gallery.of_another"];
-    return words[isCut ? "gallery.cut_short" : "gallery.no_settings"];
-  }
-
-  // The file stays here: the server is sent the settings alone, whose rules it knows.
-  async function restore(file) {
-    if (!file) return;
-    say(words["gallery.reading"]);
-    const found = await settingsIn(file).catch(() => null);
-    if (!found) return sayAndShow(words["gallery.unreadable"]);
-    if (!found.own.length) return sayAndShow(withoutOwn(found));
-    const answers = [];
-    for (const text of found.own.slice(0, MOST_ASKED)) {
-      answers.push(await ask("settings", { json: { text } }));
-      if (answers.at(-1).isOk) break;
-    }
-    const answer = answers.at(-1);
-    if (!answer.isOk) return sayAndShow(answers[0].problem || words["gallery.unreachable"]);
-    send("settings", { settings: answer.settings, isRandom: answer.settings.seed === RANDOM_SEED });
-    say(words["gallery.restored"]);
-    goToField();
-  }
-
-  const holdsFile = (event) => [...(event.dataTransfer ? event.dataTransfer.types : [])].includes("Files");
-  let depth = 0; // dragging over a child leaves its parent
-
-  function drag(event) {
-    if (!holdsFile(event)) return;
-    event.preventDefault();
-    depth += { dragenter: 1, dragleave: -1 }[event.type] || 0;
-    if (event.type === "drop") {
-      depth = 0;
-      const [file] = event.dataTransfer.files;
-      if (file && kindOf(file.name) !== "auto") send("list-file", file);
-      else restore(file);
-    }
-    part("landing").hidden = depth <= 0;
-  }
-
   fill(element, words);
   part("search").addEventListener("input", () => {
     clearTimeout(typing);
     typing = setTimeout(page, SEARCH_AFTER_MS, { isFirst: true });
   });
   part("more").addEventListener("click", () => page({ isFirst: shown.length === 0 }));
-  part("choose").addEventListener("click", () => setChoosing(!isChoosing));
   part("shape").addEventListener("change", () => page({ isFirst: true }));
   part("favourites").addEventListener("click", () => {
     part("favourites").setAttribute("aria-pressed", String(!onlyFavourites()));
     page({ isFirst: true });
   });
-  part("compare").addEventListener("click", compareChosen);
-  part("download").addEventListener("click", downloadChosen);
-  part("delete").addEventListener("click", deleteChosen);
   part("undo").addEventListener("click", undo);
   part("delete-now").addEventListener("click", deletions.finish);
   // What was told as deleted must not come back with the next visit.
   window.addEventListener("pagehide", deletions.finish);
-  part("restore").addEventListener("click", () => part("file").click());
-  part("file").addEventListener("change", () => {
-    restore(part("file").files[0]);
-    part("file").value = "";
-  });
-  part("chosen").setAttribute("aria-label", words["gallery.choose"]);
   part("everybody").hidden = !props.value?.is_owner;
   everybody.addEventListener("change", () => page({ isFirst: true }));
-  element.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && isChoosing) setChoosing(false);
-  });
-  for (const name of ["dragenter", "dragover", "dragleave", "drop"]) document.addEventListener(name, drag);
+  readSettingsFiles(part, say);
   onReturn(lookForNews);
   hear("done", lookForNews);
   hear("delete", (video) => deletions.add([video]));
@@ -360,7 +236,7 @@ export function gallery({ element, props }) {
     if (!video) return;
     const isAlone = seen().every((one) => one.id === id) && !isFiltered() && before === null;
     if (isAlone) say(words["gallery.one_only"]);
-    else setChoosing(true, video);
+    else choice.seekSecond(video);
     part("line").scrollIntoView({ block: "center" });
   });
 

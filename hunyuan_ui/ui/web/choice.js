@@ -1,0 +1,92 @@
+// The choice of several videos in the grid, or of a second one to compare with a first.
+
+import { node } from "./dom.js";
+import { send } from "./events.js";
+import { words } from "./language.js";
+import { fileOf } from "./server.js";
+
+const BETWEEN_DOWNLOADS_MS = 400; // a browser drops those that come at once
+
+/**
+ * @param {Element} element The part of the page that has the grid.
+ * @param {any} part Its pieces.
+ * @param {{say: (text: string) => void, remove: (videos: any[]) => void}} does
+ */
+export function createChoice(element, part, does) {
+  let isOn = false;
+  let isPair = false; // the second one that is chosen is compared with the first at once
+  /** @type {any[]} */
+  let chosen = [];
+
+  /** @param {boolean} on @param {any} [first] What a second one is to be compared with. */
+  function set(on, first = null) {
+    isOn = on;
+    isPair = first !== null;
+    chosen = first ? [first] : [];
+    part("choose").setAttribute("aria-pressed", String(isOn));
+    element.querySelector(".videos")?.toggleAttribute("data-choosing", isOn);
+    if (isOn) part("choose").hidden = false;
+    mark();
+    if (!isOn) does.say("");
+  }
+
+  function choose(video) {
+    const isChosen = chosen.some((one) => one.id === video.id);
+    chosen = isChosen ? chosen.filter((one) => one.id !== video.id) : [...chosen, video];
+    mark();
+    if (isPair && chosen.length === 2) compare();
+  }
+
+  function compare() {
+    const [left, right] = chosen;
+    set(false);
+    send("compare", { left, right });
+  }
+
+  async function download() {
+    for (const video of [...chosen]) {
+      node("a", "", "", { href: fileOf(video, ".mp4", { download: 1 }), download: "" }).click();
+      await new Promise((go) => setTimeout(go, BETWEEN_DOWNLOADS_MS));
+    }
+  }
+
+  function remove() {
+    const gone = chosen;
+    set(false);
+    does.remove(gone);
+  }
+
+  function mark() {
+    for (const item of part("posters").children) {
+      const isChosen = chosen.some((video) => video.id === item.dataset.id);
+      const button = item.querySelector(".tile-button");
+      item.querySelector(".mark").textContent = isChosen ? "✓" : "";
+      if (isOn) button.setAttribute("aria-pressed", String(isChosen));
+      else button.removeAttribute("aria-pressed");
+    }
+    part("count").textContent = words["gallery.chosen"].replace("{count}", String(chosen.length));
+    part("chosen").hidden = !isOn || isPair || !chosen.length;
+    part("compare").disabled = chosen.length !== 2;
+    if (isOn) does.say(words[isPair ? "gallery.choose_second" : "gallery.choose_some"]);
+  }
+
+  part("choose").addEventListener("click", () => set(!isOn));
+  part("compare").addEventListener("click", compare);
+  part("download").addEventListener("click", download);
+  part("delete").addEventListener("click", remove);
+  part("chosen").setAttribute("aria-label", words["gallery.choose"]);
+  element.addEventListener("keydown", (event) => {
+    if (/** @type {KeyboardEvent} */ (event).key === "Escape" && isOn) set(false);
+  });
+  return {
+    isOn: () => isOn,
+    choose,
+    /** Let a second video be chosen, to compare it with this one at once. */
+    seekSecond: (first) => set(true, first),
+    /** Choose no longer what is not there any more. @param {(video: any) => boolean} isThere */
+    keep(isThere) {
+      chosen = chosen.filter(isThere);
+      if (isOn) mark();
+    },
+  };
+}
