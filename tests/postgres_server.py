@@ -89,8 +89,12 @@ class PostgresServer:
 
     def cut(self) -> None:
         """End every connection to it."""
+        self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'hunyuan'")
+
+    def execute(self, statement: str) -> None:
+        """Run a statement of the server's owner, outside the database of the tests."""
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'hunyuan'")
+            connection.execute(statement.encode())
 
     def close(self) -> None:
         """Stop the server and remove its folder."""

@@ -37,9 +37,12 @@ _RECONNECT_S: Final = 2.0
 _LOCK: Final = 0x48756E79  # any number that others do not use; the second one tells ledgers in one database apart
 _LOCKED: Final = f"SELECT pg_advisory_xact_lock({_LOCK}, hashtext(current_schema()))"
 # One message each, so that a transaction costs no further way to the server and back. A session's own settings would
-# not survive a pooler between here and there.
+# not survive a pooler between here and there. A transaction must see what was committed while it waited for the lock,
+# and the server's own crash must not undo what was committed, whatever the database's defaults are.
 _BEGIN: Final = (
-    f"BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s';"
+    "BEGIN ISOLATION LEVEL READ COMMITTED;"
+    " SELECT set_config('synchronous_commit', 'local', true) WHERE current_setting('synchronous_commit') = 'off';"
+    f" SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s';"
     f" SET LOCAL idle_in_transaction_session_timeout = '{LET_GO_S:g}s'; {_LOCKED}"
 ).encode()
 # Held in a transaction of its own, which waits as long as it must: a pooler between here and there keeps that together.
@@ -331,6 +334,7 @@ def migrate(connection: psycopg.Connection[TupleRow]) -> None:
         SettingsError: The tables were made by a newer version.
         psycopg.Error: Nothing was changed.
     """
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     with connection.transaction():
         connection.execute(_LOCKED.encode())
         for prepared in _PREPARED:

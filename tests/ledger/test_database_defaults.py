@@ -1,0 +1,111 @@
+"""What a database's owner may set for it changes no promise: isolation, waiting for the disk, encodings."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.job import Job, JobStatus, new_id
+from hunyuan_ui.ledger import Place, open_shared
+from hunyuan_ui.ledger.shared import SharedLedger
+from hunyuan_ui.limits import Totals
+from tests.postgres_server import PostgresServer, programs, rows_of
+from tests.stored_jobs import PRICE, added, job
+
+Opened = Callable[[str], SharedLedger]
+LEVELS = ["read committed", "repeatable read", "serializable"]
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[[str], SharedLedger]]:
+    """Open ledgers of processes by the address of their database."""
+    made = list[SharedLedger]()
+
+    def open_one(url: str) -> SharedLedger:
+        made.append(ledger := open_shared(url, Place(new_id(), "a", places=99, one_each=False)))
+        ledger.beat()
+        return ledger
+
+    yield open_one
+    for ledger in made:
+        ledger.close()
+
+
+def with_default(url: str, name: str, value: str) -> str:
+    return f"{url}%20-c{name}%3D{value.replace(' ', '%5C%20')}"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_two_processes_never_pass_a_limit_whatever_isolation_is_usual(
+    level: str, opened: Opened, tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    url = with_default(postgres_server.url(tmp_path), "default_transaction_isolation", level)
+    ledgers = opened(url), opened(url)
+    is_counted = threading.Event()
+
+    def check(_: Job, totals: Totals) -> None:
+        if totals.today_microusd:
+            raise StorageError("disk_full", free=0)
+        is_counted.set()
+        time.sleep(0.3)  # the other is in line for the lock meanwhile
+
+    def add_another() -> None:
+        is_counted.wait()
+        with suppress(StorageError):
+            ledgers[1].add(job(), check)
+
+    other = threading.Thread(target=add_another)
+    other.start()
+    ledgers[0].add(job(), check)
+    other.join()
+    assert ledgers[0].totals("").today_microusd == PRICE
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_two_first_starts_at_once_both_work_whatever_isolation_is_usual(
+    level: str, opened: Opened, tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    url = with_default(postgres_server.url(tmp_path), "default_transaction_isolation", level)
+    made = list[SharedLedger]()
+    starts = [threading.Thread(target=lambda: made.append(opened(url))) for _ in range(4)]
+    for start in starts:
+        start.start()
+    for start in starts:
+        start.join()
+    assert len(made) == len(starts)
+
+
+@pytest.fixture
+def hesitant() -> Iterator[PostgresServer]:
+    """A server that writes what need not be on the disk at once only after many seconds."""
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed")
+    server = PostgresServer(found, is_durable=True)
+    server.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+    server.stop()
+    server.start()
+    yield server
+    server.close()
+
+
+def test_what_is_sent_is_still_known_after_a_crash_of_a_server_that_does_not_wait_for_its_disk(
+    hesitant: PostgresServer, opened: Opened, tmp_path: Path
+) -> None:
+    url = hesitant.url(tmp_path)
+    ledger = opened(with_default(url, "synchronous_commit", "off"))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+    sent = added(ledger)
+    assert ledger.claim(sent.id)
+    hesitant.stop()
+    hesitant.start()
+    ((row,),) = rows_of(url)
+    assert (row["id"], row["status"]) == (sent.id, JobStatus.SUBMITTING.value)
