@@ -286,7 +286,8 @@ def video_url(body: object, base: str = "") -> str | None:
     if not isinstance(body, Mapping):
         return None
     answer = cast("Mapping[str, Any]", body)
-    found = [url for name in _PLACES for url in _urls_in(answer.get(name), base)]
+    # One with a control character or half a surrogate leads nowhere, and no database stores it.
+    found = [url for name in _PLACES for url in _urls_in(answer.get(name), base) if url.isprintable()]
     return min(found, key=_rank, default=None)
 
 
@@ -304,7 +305,7 @@ def _urls_in_text(text: str, base: str, depth: int) -> Iterator[str]:
 
 def lone_video_url(body: object) -> str | None:
     """Return the one address in an answer that ends as a video does, under whatever name; None where there are more."""
-    found = {url for url in _addresses_in(body) if _rank(url) == 0}
+    found = {url for url in _addresses_in(body) if _rank(url) == 0 and url.isprintable()}
     return found.pop() if len(found) == 1 else None
 
 

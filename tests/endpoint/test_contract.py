@@ -52,6 +52,14 @@ def test_the_video_is_found_in_every_shape_that_was_seen(body: dict[str, Any]) -
     assert contract.video_url(body, "https://images.segmind.com") == URL
 
 
+@pytest.mark.parametrize("odd", ["\0", "\ud800", "\n", "\x7f"])
+def test_an_address_that_no_database_stores_is_none(odd: str) -> None:
+    url = f"https://x.test/a{odd}b.mp4"
+    assert contract.video_url({"output": [url, URL]}) == URL
+    assert contract.video_url({"output": url}) is None
+    assert contract.lone_video_url({"made": url}) is None
+
+
 def test_a_place_without_a_host_is_no_address_by_itself() -> None:
     assert contract.video_url({"output": "/generations/0001.mp4"}) is None
     assert contract.video_url({"output": "/x/1.mp4"}, "https://x.test/app") == "https://x.test/x/1.mp4"
