@@ -60,6 +60,7 @@ _DEFAULTS: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
+_ENCODING: Final = "UTF8"  # the only one that holds every text, and every text escaped in JSON
 
 # What differs in a statement: the marks of values, and that LIKE ignores case only in SQLite.
 _MARKS: Final = re.compile(r"'(?:[^']|'')*'|::|:(?P<name>[a-z_][a-z_0-9]*)|(?P<mark>\?)|(?P<like>\bLIKE\b)|%")
@@ -266,10 +267,12 @@ def open_postgres(url: str) -> PostgresDatabase:
         url: `postgresql://user:password@host:port/database?sslmode=verify-full`, as libpq reads it.
 
     Raises:
-        SettingsError: The address is wrong, the server cannot be reached or refuses, or the tables cannot be made or
-            are a newer version's. The password is in no text.
+        SettingsError: The address is wrong, the server cannot be reached or refuses, the database cannot hold every
+            text, or the tables cannot be made or are a newer version's. The password is in no text.
     """
     with _connected(url) as connection:
+        if connection.info.parameter_status("server_encoding") != _ENCODING:
+            raise SettingsError(DATABASE_URL, "database_encoding")
         migrate(connection)
     return PostgresDatabase(_conninfo(url))
 
@@ -321,7 +324,8 @@ def _conninfo(url: str) -> str:
         known = conninfo_to_dict(url)
     except psycopg.Error:
         raise SettingsError(DATABASE_URL, "database_url") from None  # the message would show parts of the password
-    return make_conninfo(url, **{name: text for name, text in _DEFAULTS.items() if name not in known})
+    defaults = {name: text for name, text in _DEFAULTS.items() if name not in known}
+    return make_conninfo(url, **defaults, client_encoding=_ENCODING)
 
 
 def migrate(connection: psycopg.Connection[TupleRow]) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from hunyuan_ui.errors import StorageError
+from hunyuan_ui.errors import SettingsError, StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.ledger import Place, open_shared
+from hunyuan_ui.ledger.postgres import open_postgres
 from hunyuan_ui.ledger.shared import SharedLedger
 from hunyuan_ui.limits import Totals
 from tests.postgres_server import PostgresServer, programs, rows_of
@@ -109,3 +110,30 @@ def test_what_is_sent_is_still_known_after_a_crash_of_a_server_that_does_not_wai
     hesitant.start()
     ((row,),) = rows_of(url)
     assert (row["id"], row["status"]) == (sent.id, JobStatus.SUBMITTING.value)
+
+
+def database(server: PostgresServer, encoding: str) -> str:
+    """Return the address of an empty database of an encoding."""
+    name = f"in_{encoding}".lower()
+    server.execute(f"DROP DATABASE IF EXISTS {name}")
+    server.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    return server.url("encodings").partition("?")[0].replace("/hunyuan", f"/{name}")
+
+
+def test_texts_are_the_same_whatever_a_client_is_said_to_speak(
+    opened: Opened, tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    ledger = opened(f"{postgres_server.url(tmp_path)}&client_encoding=LATIN1")
+    stored = added(ledger, "一只猫 ü")
+    assert ledger.claim(stored.id)
+    assert [one.request.prompt for one in ledger.jobs(None, search="猫")] == ["一只猫 ü"]
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "EUC_JP"])
+def test_a_database_that_cannot_hold_every_text_is_refused_at_the_start(
+    encoding: str, postgres_server: PostgresServer
+) -> None:
+    url = database(postgres_server, encoding)
+    with pytest.raises(SettingsError) as refused:
+        open_postgres(url)
+    assert refused.value.facts["problem"]["key"] == "setting.database_encoding"
