@@ -366,6 +366,9 @@ def _rolled_back(connection: psycopg.Connection[TupleRow]) -> Generator[None]:
 
 def _configure(connection: psycopg.Connection[Any]) -> None:
     connection.adapters.register_loader("numeric", _Whole)
+    # Behind a pooler, which shows by another process id, a statement that was prepared may be another client's.
+    if connection.execute("SELECT pg_backend_pid()").fetchone() != (connection.info.backend_pid,):
+        connection.prepare_threshold = None
 
 
 @lru_cache(maxsize=512)

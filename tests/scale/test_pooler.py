@@ -1,0 +1,46 @@
+"""Two processes behind a pooler in transaction mode, where a connection is another client's after each transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.job import JobStatus, new_id
+from hunyuan_ui.ledger import Place, open_shared
+from hunyuan_ui.ledger.shared import SharedLedger
+from tests.pooler import TransactionPooler
+from tests.postgres_server import PostgresServer
+from tests.stored_jobs import added
+
+_OFTEN = 12  # a client would prepare by then whatever it asks again and again
+
+
+@pytest.fixture
+def ledgers(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[list[SharedLedger]]:
+    """Two processes behind one pooler."""
+    pooler = TransactionPooler(postgres_server.url(tmp_path))
+    made = [open_shared(pooler.url, Place(new_id(), name, places=99, one_each=False)) for name in ("one", "two")]
+    for ledger in made:
+        ledger.beat()
+    yield made
+    for ledger in made:
+        ledger.close()
+    pooler.close()
+
+
+def test_no_statement_of_one_process_is_taken_for_anothers(ledgers: list[SharedLedger]) -> None:
+    one, two = ledgers
+    for number in range(_OFTEN):
+        one.totals("")
+        sent = added(one, str(number))
+        assert two.board()
+        two.tidings()
+        two.beat()
+        assert one.claim(sent.id)
+        one.mark_running(sent.id, new_id())
+        added(two, str(number))
+    assert [job.status for job in one.jobs(None)].count(JobStatus.RUNNING) == _OFTEN
+    assert len(two.jobs(None)) == 2 * _OFTEN
+    assert len(two.tidings().own) == len(one.tidings().own) == _OFTEN
