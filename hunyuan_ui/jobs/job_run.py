@@ -36,7 +36,7 @@ from hunyuan_ui.jobs.at_engine import STOPPED, id_at_engine, is_warm, priced_by_
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
 from hunyuan_ui.jobs.polling import LiveJob, backoff_s, poll_wait_s
 from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
-from hunyuan_ui.ledger import NAMED
+from hunyuan_ui.ledger import NAMED, TakenOverError
 from hunyuan_ui.library.library import VideoLibrary
 
 if TYPE_CHECKING:  # loaded only where an engine is set
@@ -253,13 +253,11 @@ class JobRun:
     async def _stop_run(self, key: str) -> None:
         if await was_stopped(self._services, self._job, key):
             worked = work_of(self._services, self._job, self._age_s())
-            problem = JobProblem.from_code(STOPPED)
-            await self._commit(self._services.ledger.mark_lost, self._job.id, problem, **worked)
+            await self._commit(self._services.ledger.mark_lost, self._job.id, JobProblem.from_code(STOPPED), **worked)
 
     async def _look_up_if_late(self, *, is_late: bool = False) -> None:
         """Query the history now and then about a job that should have ended: its status may be stuck."""
-        is_late = is_late or self._age_s() >= RECORD_LIFE_S
-        if not is_late or time.monotonic() - self._looked_at < LATE_LOOK_S:
+        if not (is_late or self._age_s() >= RECORD_LIFE_S) or time.monotonic() - self._looked_at < LATE_LOOK_S:
             return
         self._looked_at = time.monotonic()
         row = await self._row()
@@ -431,8 +429,7 @@ class JobRun:
             raise _GONE.with_traceback(None)
 
     async def _lose(self, error: HunyuanUIError) -> None:
-        kept = self._library.unreadable(self._job.id)
-        lost = problem_of_lost(self._job, error, kept)
+        lost = problem_of_lost(self._job, error, self._library.unreadable(self._job.id))
         await self._commit(self._services.ledger.mark_lost, self._job.id, lost, **self._worked(error))
 
     async def _commit(self, change: Callable[..., Job], *args: Any, **values: Any) -> None:
@@ -449,6 +446,9 @@ class JobRun:
                 if stored is None or stored.status is self._job.status:
                     stored = await self._services.writes(change, *args, **values)
                 break
+            except TakenOverError:
+                if not await self._services.writes(self._services.ledger.put_back, [self._job]):
+                    raise
             except StorageError as error:
                 attempt += 1
                 log.trouble("ledger.refused", job=self._job.id, code=error.code, attempt=attempt)

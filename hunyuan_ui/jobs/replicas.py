@@ -35,6 +35,7 @@ _FITS: Final = {
     JobStatus.DOWNLOADING: {Phase.DOWNLOADING, Phase.PAUSED},
 }
 
+_TAKEN: Final = (JobStatus.RUNNING, JobStatus.DOWNLOADING)  # by the service, so that they are never queued again
 _KEY_FORGOTTEN: Final = JobProblem.from_code("key_forgotten")
 _WANT_KEY: Final = (_KEY_FORGOTTEN, JobProblem.from_code("engine_not_set"))
 
@@ -86,6 +87,7 @@ class Replicas:
         self._done_at = 0.0
         self._pause_changes = services.pause.changes
         self._paused_at = 0.0  # of the last pause that was adopted, by the server's clock
+        self._strays: set[str] = set()
         self._told: dict[str, tuple[str | None, bool]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -174,8 +176,11 @@ class Replicas:
         if time.monotonic() - self._beat_at >= BEAT_S:
             await self._beat()
         before = dict(self._dispatcher.live)
-        tidings = await self._services.reads(self._ledger.tidings)
+        taken = [job_id for job_id, live in before.items() if live.job.status in _TAKEN]
+        tidings = await self._services.reads(self._ledger.tidings, taken)
+        await self._put_back(tidings.unsent, before)
         await self._drop_what_others_have(before, tidings.own)
+        await self._go_on_with_strays(tidings.own)
         if tidings.has_nobodys and self._services.folder.can_write:
             await self._take_over()
         if tidings.done_at != self._done_at:
@@ -195,6 +200,21 @@ class Replicas:
         began = time.monotonic()
         await self._services.reads(self._ledger.beat)
         self._beat_at = began
+
+    async def _put_back(self, lost: set[str], before: dict[str, LiveJob]) -> None:
+        """Store again what a database that was set back has lost of the jobs under way here."""
+        if lost:
+            jobs = [before[job_id].job for job_id in sorted(lost & set(before))]
+            await self._services.writes(self._ledger.put_back, [job for job in jobs if job.is_sent])
+
+    async def _go_on_with_strays(self, own: set[str]) -> None:
+        """Go on with sent jobs that had ended here before the database was set back."""
+        strays = own - set(self._dispatcher.live)
+        known, self._strays = self._strays, strays  # what was just stored is not taken yet
+        for job, is_own in (await self._services.reads(self._ledger.whose, sorted(strays & known))).values():
+            if is_own and job.is_active and job.is_sent and job.id not in self._dispatcher.live:
+                log.event("job.taken_over", job=job.id, status=job.status.value, request_id=job.request_id)
+                self._dispatcher.take(job)
 
     async def _take_over(self) -> None:
         """Go on with the jobs that nobody has, and with what their processes were deleting."""
@@ -249,6 +269,7 @@ class Replicas:
             if job_id not in own and live.job.status is not JobStatus.SUBMITTING
         ]
         whose = await self._services.reads(self._ledger.whose, missing)
+        await self._put_back(set(missing) - set(whose), before)
         for job_id in missing:
             live = self._dispatcher.live.get(job_id)
             if live is None or live is not before[job_id] or live.job.status is JobStatus.SUBMITTING:

@@ -130,6 +130,10 @@ class Ledger(LedgerReading):
         with self._transaction("say_spent"):
             return history.say_spent(self._connection, said, self._stamp())
 
+    def put_back(self, jobs: Sequence[Job]) -> set[str]:  # noqa: ARG002 - needed where a server may lose commits
+        """Store jobs under way again that the database has lost; return their ids."""
+        return set()
+
     # transitions
 
     def claim(self, job_id: str, check: Callable[[Job, Totals], int] = as_reserved) -> Job | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,7 @@ _LONGEST: Final = 65_536  # bytes of a file that is worth reading
 _KNOWN_AS_SENT: Final = "SELECT count(*) FROM jobs WHERE sent_at IS NOT NULL AND id IN ({})"
 
 
-class SentIds:
+class SentIds(Collection[str]):
     """The ids of the paid jobs that were last sent, in a file to which each process of the folder adds lines.
 
     An id is noted after the claim is committed and before the POST leaves, and taken back before the job is queued
@@ -34,14 +35,21 @@ class SentIds:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._ids: dict[str, float] = {}
-        with suppress(OSError, UnicodeDecodeError):
-            for line in path.read_bytes()[-_LONGEST:].decode("ascii").splitlines() if path else ():
-                self._take(line)
+        self.read()
 
     @property
     def last_at(self) -> float:
         """When the last of them was sent, UTC seconds of the ledger."""
         return max(self._ids.values(), default=0.0)
+
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._ids
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._ids))
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
     def are_known(self, connection: Connection) -> bool:
         """Whether a database knows each of them as sent."""
@@ -52,6 +60,12 @@ class SentIds:
     def add(self, job_id: str, sent_at: float) -> None:
         """Note that a job is sent; `sent_at` is the ledger's, UTC seconds."""
         self._write(f"+ {job_id} {sent_at!r}")
+
+    def read(self) -> None:
+        """Take over what other processes of the folder have noted."""
+        with suppress(OSError, UnicodeDecodeError):
+            for line in self._path.read_bytes()[-_LONGEST:].decode("ascii").splitlines() if self._path else ():
+                self._take(line)
 
     def take_back(self, job_id: str) -> None:
         """Note that a job is queued again."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import ACTIVE, DAY_S, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Place
@@ -23,6 +24,7 @@ from hunyuan_ui.ledger.ledger import Columns, Ledger, as_reserved
 from hunyuan_ui.ledger.postgres import PostgresDatabase
 from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, UNSETTLED, problem_text, to_job
 from hunyuan_ui.ledger.sent_ids import SentIds
+from hunyuan_ui.ledger.set_back import doubt, put_back
 from hunyuan_ui.ledger.sqlite import distrust, want_review
 from hunyuan_ui.ledger.store import Replica, TakenOverError
 from hunyuan_ui.limits import Totals
@@ -44,6 +46,7 @@ _TODO: Final = (
     " (SELECT coalesce(max(ended_at), 0) FROM jobs WHERE ended_at IS NOT NULL AND status = 'done')"
 )
 _COUNTED: Final = f"SELECT count(*) FROM jobs WHERE jobs.worker = workers.id AND {_ACTIVE} AND status"
+_UNSENT: Final = "SELECT id FROM jobs WHERE status = 'queued' AND id = ANY(?)"
 _REPLICAS: Final = (
     f"SELECT id, name, started_at, {NOW} - seen_at, ({_COUNTED} = 'queued'), ({_COUNTED} <> 'queued')"
     " FROM workers ORDER BY started_at, id"
@@ -101,12 +104,14 @@ class Pause(NamedTuple):
 class Tidings(NamedTuple):
     """What a process asks about every second.
 
-    `own` are the ids of its jobs that have not ended; `has_nobodys` says that `take_over` would find some, or find a
+    `own` are the ids of its jobs that have not ended; `unsent` of those that it has sent and that are queued all the
+    same, as after a failover that lost the last commits; `has_nobodys` says that `take_over` would find some, or find a
     lease at its end; `done_at` is when the newest video was made, UTC seconds; `wishes` by id what is asked of it;
     `pause` is the last one that any process has begun or ended.
     """
 
     own: set[str]
+    unsent: set[str]
     has_nobodys: bool
     done_at: float
     wishes: dict[str, Wish]
@@ -211,14 +216,36 @@ class SharedLedger(Ledger):
         """
         self._server.run(_BEAT, {"id": self.process, "name": self._name, "lease_s": self._lease_s})
 
-    def tidings(self) -> Tidings:
-        """Return what has changed; see `Tidings`."""
+    def tidings(self, under_way: Iterable[str] = ()) -> Tidings:
+        """Return what has changed; see `Tidings`.
+
+        Args:
+            under_way: Ids of this process's jobs that the service has taken.
+        """
+        sent = {*under_way, *self._sent}
         with self._reading() as read:
+            unsent = {job_id for (job_id,) in read.execute(_UNSENT, (list(sent),))} if sent else set[str]()
             own = dict(read.execute(f"SELECT id, wish FROM jobs WHERE {_ACTIVE} {self._is_own}").fetchall())
             has_nobodys, done_at = read.execute(_TODO, {"id": self.process, "lease_s": self._lease_s}).fetchone()
             pause = read.execute(_PAUSED).fetchone()
         wishes = {job_id: wish for job_id, wish in own.items() if wish}
-        return Tidings(set(own), has_nobodys, done_at, wishes, None if pause is None else _pause_of(*pause))
+        return Tidings(set(own), unsent, has_nobodys, done_at, wishes, None if pause is None else _pause_of(*pause))
+
+    def put_back(self, jobs: Sequence[Job]) -> set[str]:
+        """Store jobs under way again that the database has lost or takes for queued; return their ids.
+
+        What this process has sent before and is queued all the same becomes unknown.
+
+        Args:
+            jobs: Of this process.
+        """
+        self._sent.read()
+        with self._transaction("put_back"):
+            found = put_back(self._connection, jobs, self._sent, {**self._own, "updated_at": self._stamp()})
+            doubt(self._connection, [job_id for job_id in self._sent if job_id not in found])
+        for job in found.values():
+            log.trouble("job.put_back", job=job.id, status=job.status.value)
+        return set(found)
 
     def take_over(self) -> list[Job]:
         """Take the jobs of processes whose lease is over, and those that nobody has; return them, oldest first.
@@ -382,6 +409,9 @@ class SharedLedger(Ledger):
 
     def _check_not_set_back(self, connection: Connection) -> None:
         is_known = self._sent.are_known(connection)
+        if not is_known:
+            self._sent.read()  # another process of the folder may have queued one again meanwhile
+            is_known = self._sent.are_known(connection)
         self._set_back = None if is_known else StorageError("database_set_back")
         if self._set_back is not None:
             raise self._set_back

@@ -215,3 +215,21 @@ def test_only_the_last_of_many_are_asked_about(opened: Opened, tmp_path: Path) -
     for _ in range(KEPT):
         claimed(ledger)
     assert not opened().is_older(tmp_path)
+
+
+def test_what_another_process_of_the_folder_queues_again_is_no_sign(opened: Opened, tmp_path: Path) -> None:
+    one = opened(tmp_path)
+    sent = claimed(one)
+    other = opened(tmp_path)
+    one.requeue(sent.id, None, None)
+    other.try_again()
+    other.put_back([])
+    assert one.claim(sent.id)
+
+
+def test_a_job_that_is_stored_as_it_is_stays_so(opened: Opened) -> None:
+    ledger, other = opened(), opened()
+    running, strange = claimed(ledger), claimed(other)
+    ledger.mark_running(running.id, "r1")
+    assert ledger.put_back([running, strange]) == set()
+    assert statuses(ledger) == {running.id: JobStatus.RUNNING, strange.id: JobStatus.SUBMITTING}

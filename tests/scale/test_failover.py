@@ -1,0 +1,125 @@
+"""A failover to a server that lacks the last commits, while videos are made: none is lost, and none is paid twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui import checkpoint
+from hunyuan_ui.job import JobStatus
+from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.jobs import folder_watch as folder_watch
+from hunyuan_ui.jobs import queue as queue
+from hunyuan_ui.settings import Secret
+from tests.faults.conftest import impatient as impatient
+from tests.faults.conftest import service as service
+from tests.faults.rig import OWNER, Rig, click, ended, until
+from tests.faults.service import PaidService
+from tests.postgres_server import PostgresServer, Rows, put_back, rows_of
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+
+@pytest.fixture
+def url(tmp_path: Path, postgres_server: PostgresServer) -> str:
+    return postgres_server.url(tmp_path)
+
+
+@pytest.fixture
+def rig(tmp_path: Path, service: PaidService, url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Rig]:
+    """Opens runners on one database, each of which has a folder of its own."""
+    monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(folder_watch, "LOOK_EVERY_S", 0.1)
+    service.is_held = True
+
+    def rig_of(name: str) -> Rig:
+        return Rig(tmp_path / name, service.origin, settings={"daily_limit_usd": 1000.0}, url=Secret(url))
+
+    return rig_of
+
+
+async def rendering(runner: JobRunner) -> str:
+    """Press Generate; return the id of the job when the service has it, and keeps it."""
+    job_id = await click(runner)
+    await until(lambda: runner._dispatcher.live[job_id].job.status is JobStatus.RUNNING)
+    return job_id
+
+
+def rows_before(name: str, url: str) -> list[Rows]:
+    """Return where the rows will stand that are stored when a transaction first begins."""
+    found = list[Rows]()
+
+    def at(passed: str) -> None:
+        if passed == f"ledger.{name}.begin" and not found:
+            found.append(rows_of(url))
+
+    checkpoint.hook = at
+    return found
+
+
+@pytest.mark.parametrize("lost", ["add", "claim", "running"])
+@pytest.mark.parametrize("is_noticed_first", [True, False])
+async def test_a_video_under_way_ends_in_the_library_although_the_database_forgot_it(
+    lost: str, is_noticed_first: bool, rig: Callable[[str], Rig], service: PaidService, url: str
+) -> None:
+    async with rig("one").running() as runner:
+        before = rows_before(lost, url)
+        job_id = await rendering(runner)
+        if is_noticed_first:
+            put_back(url, before[0])
+            await asyncio.sleep(0.3)
+        else:
+            runner._replicas._task.cancel()  # type: ignore[union-attr]
+            put_back(url, before[0])
+        service.is_held = False
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+        assert (await runner.spending()).spent_total_usd == pytest.approx(service.cost_usd)
+    assert len(service.bill) == 1
+
+
+async def test_what_was_sent_is_not_sent_again_by_a_process_that_takes_the_jobs_of_its_sender(
+    rig: Callable[[str], Rig], service: PaidService, url: str
+) -> None:
+    sender, other = rig("sender").open(), rig("other")
+    await sender.start()
+    async with other.running() as runner:
+        before = rows_before("claim", url)
+        job_id = await rendering(sender)
+        put_back(url, before[0])
+        await asyncio.sleep(0.3)
+        await sender.stop()
+        service.is_held = False
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    assert len(service.bill) == 1
+
+
+async def test_what_was_sent_and_had_ended_is_unknown_rather_than_sent_again(
+    rig: Callable[[str], Rig], service: PaidService, url: str
+) -> None:
+    service.is_held = False
+    async with rig("one").running() as runner:
+        before = rows_before("claim", url)
+        job_id = await click(runner)
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+        put_back(url, before[0])
+        await asyncio.sleep(0.5)
+        assert (await ended(runner, job_id)).status is JobStatus.UNKNOWN
+    assert len(service.bill) == 1
+
+
+async def test_a_video_whose_end_was_forgotten_is_done_again_without_a_restart(
+    rig: Callable[[str], Rig], service: PaidService, url: str
+) -> None:
+    async with rig("one").running() as runner:
+        job_id = await rendering(runner)
+        before = rows_of(url)
+        service.is_held = False
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+        put_back(url, before)
+        await until(lambda: job_id in runner._dispatcher.live)
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+        assert (await runner.video_path(job_id, OWNER)).exists()
+    assert len(service.bill) == 1
