@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -161,6 +162,8 @@ class JobRunner:
             raise InvalidRequestError("bad_job_id", field="job_id")
         if visitor.id == Visitor.from_token(job_id).id:
             raise InvalidRequestError("job_id_is_token", field="job_id")  # ids are public, and must grant no access
+        if self._replicas is not None:
+            await self._replicas.take_back(job_id)
         if (known := await self._known(job_id, visitor, own_key)) is not None:
             return known
         key = self._own_key(visitor, own_key)
@@ -381,8 +384,12 @@ class JobRunner:
                 self._services.notices.refused(error, self._services.ledger.now())
                 raise
             except StorageError:
-                # A commit that raised may have succeeded all the same; then the click must not be refused.
-                found = await self._services.reads(self._services.ledger.get, job.id)
+                # A commit that raised may have succeeded all the same; then the click must not be refused, or not stay.
+                found = None
+                with suppress(StorageError):
+                    found = await self._services.reads(self._services.ledger.get, job.id)
+                if found is None and self._replicas is not None:
+                    self._replicas.refused[job.id] = job.visitor
                 if found is None or found.visitor != job.visitor or not found.is_active:
                     raise
                 stored, is_new = found, job.id not in live

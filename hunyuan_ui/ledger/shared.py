@@ -247,6 +247,12 @@ class SharedLedger(Ledger):
             log.trouble("job.put_back", job=job.id, status=job.status.value)
         return set(found)
 
+    def take_back(self, job_id: str, visitor: str) -> None:
+        """Remove a visitor's queued job of this process, as if it had never been stored."""
+        where = f"id = ? AND visitor = ? AND status = 'queued' {self._is_own}"
+        with self._transaction("take_back"):
+            self._connection.execute(f"DELETE FROM jobs WHERE {where}", (job_id, visitor))
+
     def take_over(self) -> list[Job]:
         """Take the jobs of processes whose lease is over, and those that nobody has; return them, oldest first.
 

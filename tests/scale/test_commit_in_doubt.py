@@ -1,0 +1,132 @@
+"""A connection that breaks after a commit and before its answer, while the database goes away for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from hunyuan_ui.errors import AccessError, StorageError
+from hunyuan_ui.job import JobStatus, new_id
+from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.jobs import folder_watch as folder_watch
+from hunyuan_ui.jobs import queue as queue
+from hunyuan_ui.ledger import postgres
+from tests.faults import oracle
+from tests.faults.conftest import impatient as impatient
+from tests.faults.conftest import service as service
+from tests.faults.rig import OWNER, STRANGER, Rig, click, ended, next_job_works, until
+from tests.faults.service import PaidService
+from tests.postgres_server import PostgresServer, programs
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A server of this test alone, for it is stopped."""
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed")
+    own = PostgresServer(found, is_durable=True)
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def rig(tmp_path: Path, service: PaidService, server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """Opens runners on one database."""
+    monkeypatch.setattr("tests.stored_jobs.server", server)
+    monkeypatch.setattr(postgres, "REST_S", 0.05)
+    monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(folder_watch, "LOOK_EVERY_S", 0.1)
+    return Rig(tmp_path / "data", service.origin, settings={"concurrency": 4, "daily_limit_usd": 1000.0})
+
+
+def breaks_once(server: PostgresServer, name: str) -> Callable[[str], None]:
+    """Return what stops the server right after the first commit of a name, and breaks the connection."""
+    left = [f"ledger.{name}.committed"]
+
+    def at(passed: str) -> None:
+        if passed in left:
+            left.clear()
+            server.stop()
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    return at
+
+
+@pytest.mark.parametrize("name", ["claim", "running", "downloading", "done"])
+async def test_a_step_whose_commit_is_not_known_is_paid_once_and_ends_with_its_video(
+    name: str, rig: Rig, server: PostgresServer, service: PaidService, lines: io.StringIO
+) -> None:
+    rig.checkpoint = breaks_once(server, name)
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        await until(lambda: "ledger.away" in lines.getvalue())
+        server.start()
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    assert len(service.bill) == 1
+    oracle.check(rig.folder, service, lines.getvalue())
+
+
+async def refused(runner: JobRunner, server: PostgresServer, lines: io.StringIO) -> str:
+    """Press Generate, whose commit is not known; return the job's id when the server has come back."""
+    job_id = new_id()
+    with pytest.raises(StorageError, match="database_away"):
+        await click(runner, job_id)
+    await until(lambda: "ledger.away" in lines.getvalue())
+    server.start()
+    return job_id
+
+
+async def test_a_click_that_was_refused_is_neither_kept_nor_sent_although_it_was_stored(
+    rig: Rig, server: PostgresServer, service: PaidService, lines: io.StringIO
+) -> None:
+    rig.checkpoint = breaks_once(server, "add")
+    async with rig.running() as runner:
+        job_id = await refused(runner, server, lines)
+        await until(lambda: runner.is_healthy)
+        await until(lambda: not runner._replicas.refused)  # type: ignore[union-attr]
+        with pytest.raises(AccessError):
+            await runner.view(job_id, OWNER)
+        assert (await runner.spending()).reserved_today_usd == 0
+    async with rig.running() as runner:
+        await next_job_works(runner)
+    assert len(service.bill) == 1
+
+
+async def test_a_refused_click_that_is_made_again_is_one_video(
+    rig: Rig, server: PostgresServer, service: PaidService, lines: io.StringIO
+) -> None:
+    rig.checkpoint = breaks_once(server, "add")
+    async with rig.running() as runner:
+        job_id = await refused(runner, server, lines)
+        for _ in range(500):
+            with suppress(StorageError):
+                await click(runner, job_id)
+                break
+            await asyncio.sleep(0.02)
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    assert len(service.bill) == 1
+
+
+async def test_a_refused_click_under_anothers_id_removes_nothing(
+    rig: Rig, server: PostgresServer, service: PaidService
+) -> None:
+    rig.settings |= {"concurrency": 1}
+    service.is_held = True
+    async with rig.running() as one, rig.running() as other:
+        await click(one)
+        theirs = await click(one)
+        other._replicas.refused[theirs] = STRANGER.id  # type: ignore[union-attr]
+        one._replicas.refused[theirs] = STRANGER.id  # type: ignore[union-attr]
+        await until(lambda: not (one._replicas.refused or other._replicas.refused))  # type: ignore[union-attr]
+        assert (await other.view(theirs, OWNER)).job.status is JobStatus.QUEUED
+        service.is_held = False
+        assert (await ended(one, theirs)).status is JobStatus.DONE
