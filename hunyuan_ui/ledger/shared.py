@@ -59,6 +59,7 @@ _SHOW: Final = (
 _WAITING_ON: Final = (
     f"SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued' AND takes_place AND key_mark = ?"
 )
+_CLAIMED: Final = JobStatus.SUBMITTING
 _ENDED: Final = frozenset(status.value for status in JobStatus if status not in ACTIVE)
 _PAUSE: Final = (
     f"INSERT INTO pauses VALUES ('owner', {NOW} + :wait_s, :problem, {NOW}) ON CONFLICT (payer) DO UPDATE SET"
@@ -191,7 +192,10 @@ class SharedLedger(Ledger):
     def claim(self, job_id: str, check: Callable[[Job, Totals], int] = as_reserved) -> Job | None:
         """Commit `submitting`; see `Ledger.claim`."""
         job = super().claim(job_id, check)
-        if job is not None and job.status is JobStatus.SUBMITTING and job.payer != "nobody" and job.dialect != "openai":
+        if job is None and (found := self.whose([job_id])):
+            # An earlier claim may have been committed without an answer, and nothing was sent.
+            job = next((known for known, is_own in found.values() if is_own and known.status is _CLAIMED), None)
+        if job is not None and job.status is _CLAIMED and job.payer != "nobody" and job.dialect != "openai":
             self._sent.add(job_id, job.sent_at or self.now())
         return job
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.ledger import Place, needs_review, open_shared
@@ -233,3 +235,32 @@ def test_a_job_that_is_stored_as_it_is_stays_so(opened: Opened) -> None:
     ledger.mark_running(running.id, "r1")
     assert ledger.put_back([running, strange]) == set()
     assert statuses(ledger) == {running.id: JobStatus.RUNNING, strange.id: JobStatus.SUBMITTING}
+
+
+def test_a_claim_whose_commit_was_not_known_is_noted_before_the_job_is_sent(
+    opened: Opened, url: str, tmp_path: Path
+) -> None:
+    ledger = opened(tmp_path)
+    waiting = added(ledger)
+    before = rows_of(url)
+    with lost_after("ledger.claim.committed"), pytest.raises(StorageError):
+        ledger.claim(waiting.id)
+    ledger.try_again()
+    sent = ledger.claim(waiting.id)
+    assert sent is not None
+    assert sent.status is JobStatus.SUBMITTING
+    put_back(url, before)
+    assert opened().is_older(tmp_path)
+
+
+@contextmanager
+def lost_after(name: str) -> Iterator[None]:
+    """Break the connection at a checkpoint inside the block."""
+
+    def fail(passed: str) -> None:
+        if passed == name:
+            raise psycopg.OperationalError
+
+    checkpoint.hook = fail
+    yield
+    checkpoint.hook = None
