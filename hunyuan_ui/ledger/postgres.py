@@ -47,7 +47,9 @@ _BEGIN: Final = (
 ).encode()
 # Held in a transaction of its own, which waits as long as it must: a pooler between here and there keeps that together.
 _HOLD: Final = f"SELECT pg_try_advisory_xact_lock({_LOCK + 1}, hashtext(current_schema()))"
-_BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN_READING: Final = (
+    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s'"
+)
 # A machine that lost its power closes no connection, and would hold its locks for the system's two hours.
 _NOTICE_A_DEAD_CLIENT: Final = (
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
@@ -190,7 +192,7 @@ class PostgresDatabase:
             raise StorageError("database_away")
         try:
             yield
-        except psycopg.errors.LockNotAvailable:
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
             raise
         except psycopg.OperationalError:
             self._failed_at = time.monotonic()

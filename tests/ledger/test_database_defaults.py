@@ -14,7 +14,7 @@ import pytest
 from hunyuan_ui.errors import SettingsError, StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.ledger import Place, open_shared
-from hunyuan_ui.ledger.postgres import open_postgres
+from hunyuan_ui.ledger.postgres import LOCK_TIMEOUT_S, open_postgres
 from hunyuan_ui.ledger.shared import SharedLedger
 from hunyuan_ui.limits import Totals
 from tests.postgres_server import PostgresServer, programs, rows_of
@@ -137,3 +137,32 @@ def test_a_database_that_cannot_hold_every_text_is_refused_at_the_start(
     with pytest.raises(SettingsError) as refused:
         open_postgres(url)
     assert refused.value.facts["problem"]["key"] == "setting.database_encoding"
+
+
+def test_a_wait_for_the_lock_that_the_server_ends_does_not_say_that_it_is_away(
+    opened: Opened, tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    url = postgres_server.url(tmp_path)
+    patient, hasty = opened(url), opened(with_default(url, "statement_timeout", "200"))
+
+    def check(*_: object) -> None:
+        with pytest.raises(StorageError, match="ledger_busy"):
+            added(hasty)
+
+    patient.add(job(), check)
+    assert hasty.problem is None
+    assert added(hasty)
+
+
+def test_a_table_that_somebody_locks_keeps_nobody_waiting_for_longer_than_a_writer_does(
+    opened: Opened, tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    url = postgres_server.url(tmp_path)
+    ledger = opened(url)
+    with psycopg.connect(url) as connection:
+        connection.execute("LOCK TABLE jobs")  # as VACUUM FULL does
+        began = time.monotonic()
+        with pytest.raises(StorageError, match="ledger_busy"):
+            ledger.jobs(None)
+        assert time.monotonic() - began < 2 * LOCK_TIMEOUT_S
+    assert ledger.jobs(None) == []
