@@ -33,11 +33,11 @@ _ACTIVE: Final = f"{UNSETTLED} AND status <> 'unknown'"
 _BEAT: Final = (
     f"INSERT INTO workers (id, name, started_at, since, seen_at) VALUES (:id, :name, {NOW}, {NOW}, {NOW})"
     " ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at,"
-    " since = CASE WHEN workers.seen_at + :lease_s < excluded.seen_at THEN excluded.since ELSE workers.since END"
+    " since = CASE WHEN abs(excluded.seen_at - workers.seen_at) > :lease_s THEN excluded.since ELSE workers.since END"
 )
 # Who has just come, or come back, would bury all others after an outage, before they can say that they live.
 _OVER: Final = (
-    f"id <> :id AND seen_at + :lease_s < {NOW}"
+    f"id <> :id AND abs({NOW} - seen_at) > :lease_s"  # either way: the server's clock may have been set back
     f" AND EXISTS (SELECT 1 FROM workers AS own WHERE own.id = :id AND own.since + :lease_s < {NOW})"
 )
 _NOBODYS: Final = f"{_ACTIVE} AND (worker IS NULL OR NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = jobs.worker))"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from hunyuan_ui.errors import HunyuanUIError
@@ -234,3 +235,18 @@ def test_two_first_starts_at_once_make_one_set_of_tables(tmp_path: Path, postgre
     for thread in threads:
         thread.join()
     assert failed == []
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+def test_a_dead_ones_jobs_are_taken_after_the_servers_clock_has_jumped(
+    jump_s: float, opened: Opened, tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    dead, living, other = opened("dead"), opened("living"), opened("other")
+    waiting = added(dead)
+    with psycopg.connect(postgres_server.url(tmp_path)) as connection:
+        connection.execute("UPDATE workers SET seen_at = seen_at - %s, since = since - %s", (jump_s, jump_s))
+    living.beat()
+    assert living.take_over() == []  # nobody has had the time to say that it lives
+    lapse(living, other)
+    assert [taken.id for taken in living.take_over()] == [waiting.id]
+    assert [replica.name for replica in living.replicas()] == ["living", "other"]
