@@ -233,7 +233,7 @@ class PostgresDatabase:
 
     def _reader(self, first: str) -> psycopg.Connection[TupleRow]:
         """Return a connection of the pool on which a first statement went well."""
-        for _ in range(MOST_READERS):
+        for _ in range(MOST_READERS + 1):  # all that lie there may have broken, and then there is a new one
             connection = self._readers.getconn()
             with suppress(psycopg.OperationalError):
                 connection.execute(first.encode())

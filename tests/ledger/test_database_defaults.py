@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psycopg
@@ -14,7 +14,7 @@ import pytest
 from hunyuan_ui.errors import SettingsError, StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.ledger import Place, open_shared
-from hunyuan_ui.ledger.postgres import LOCK_TIMEOUT_S, open_postgres
+from hunyuan_ui.ledger.postgres import LOCK_TIMEOUT_S, MOST_READERS, open_postgres
 from hunyuan_ui.ledger.shared import SharedLedger
 from hunyuan_ui.limits import Totals
 from tests.postgres_server import PostgresServer, programs, rows_of
@@ -166,3 +166,15 @@ def test_a_table_that_somebody_locks_keeps_nobody_waiting_for_longer_than_a_writ
             ledger.jobs(None)
         assert time.monotonic() - began < 2 * LOCK_TIMEOUT_S
     assert ledger.jobs(None) == []
+
+
+def test_connections_that_all_broke_while_nobody_used_them_are_no_outage(
+    opened: Opened, tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    ledger = opened(postgres_server.url(tmp_path))
+    with ExitStack() as readers:
+        for _ in range(MOST_READERS):
+            readers.enter_context(ledger._reading())
+    postgres_server.cut()
+    assert ledger.board() == []
+    assert ledger.problem is None
