@@ -110,8 +110,7 @@ class JobRun:
             return False
         job = await self._services.writes(self._services.ledger.claim, self._job.id, self._services.check_sending)
         if job is None:
-            # Cancelled meanwhile; or other processes have all places in flight; or an earlier claim succeeded although
-            # its commit raised, and nothing was sent.
+            # Cancelled meanwhile; or others have all places in flight; or a claim was committed although it raised.
             job = await self._services.writes(self._services.ledger.own, self._job.id)
             self._live.held_until = time.monotonic() + ALL_TAKEN_S
         self._moved(job or self._job)
@@ -449,6 +448,7 @@ class JobRun:
             except TakenOverError:
                 if not await self._services.writes(self._services.ledger.put_back, [self._job]):
                     raise
+                log.trouble("job.put_back", job=self._job.id)
             except StorageError as error:
                 attempt += 1
                 log.trouble("ledger.refused", job=self._job.id, code=error.code, attempt=attempt)

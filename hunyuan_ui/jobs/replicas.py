@@ -219,7 +219,8 @@ class Replicas:
         """Store again what a database that was set back has lost of the jobs under way here."""
         if lost:
             jobs = [before[job_id].job for job_id in sorted(lost & set(before))]
-            await self._services.writes(self._ledger.put_back, [job for job in jobs if job.is_sent])
+            for job_id in await self._services.writes(self._ledger.put_back, [job for job in jobs if job.is_sent]):
+                log.trouble("job.put_back", job=job_id)
 
     async def _go_on_with_strays(self, own: set[str]) -> None:
         """Go on with sent jobs that had ended here before the database was set back."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import ACTIVE, DAY_S, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Place
@@ -247,8 +246,6 @@ class SharedLedger(Ledger):
         with self._transaction("put_back"):
             found = put_back(self._connection, jobs, self._sent, {**self._own, "updated_at": self._stamp()})
             doubt(self._connection, [job_id for job_id in self._sent if job_id not in found])
-        for job in found.values():
-            log.trouble("job.put_back", job=job.id, status=job.status.value)
         return set(found)
 
     def take_back(self, job_id: str, visitor: str) -> None:
