@@ -33,7 +33,7 @@ def serve_own_head(files: list[str], *, is_space: bool) -> None:
         files: Addresses, below the page's, of what Gradio's scripts will ask for, to be fetched at once.
         is_space: The page has one address for good, the Space's; any other may be a passing one.
     """
-    tags = _described_page(is_space=is_space) + (WEB / "opening.html").read_text(encoding="utf-8")
+    tags = _described_page(is_space=is_space)
     own = f"{{% raw %}}{head()}{{% endraw %}}"
     style = f"{{% raw %}}<style>{style_sheet(WEB)}</style>{{% endraw %}}"
     env = cast("Any", gradio_routes).templates.env
@@ -56,7 +56,7 @@ def serve_own_head(files: list[str], *, is_space: bool) -> None:
 def _described_page(*, is_space: bool) -> str:
     say = words()
     # Jinja fills in the address that was asked for.
-    tags = (WEB / "link_preview.html").read_text(encoding="utf-8")
+    tags = "".join((WEB / f"{name}.html").read_text(encoding="utf-8") for name in ("link_preview", "opening"))
     facts = {"title": say["app.title"], "text": say["app.description"], "looks": LOOKS}
     for name, text in facts.items():
         tags = tags.replace(f"{{{name}}}", text)

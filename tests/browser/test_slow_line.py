@@ -37,6 +37,21 @@ def far(page: Page, endpoint: PaidEndpoint, tmp_path: Path) -> Iterator[Page]:
     assert troubles == []
 
 
+SIGN = "getComputedStyle(document.body, '::before')"
+
+
+def test_a_page_that_takes_long_to_come_has_its_name_on_it_until_something_is_drawn(
+    page: Page, endpoint: PaidEndpoint, tmp_path: Path
+) -> None:
+    with running_app(tmp_path, **endpoint.settings) as app, FaultProxy(app.port, 1.5) as proxy:
+        page.goto(proxy.url, wait_until="commit")
+        page.wait_for_function(f"document.body && {SIGN}.visibility === 'visible'")
+        assert page.evaluate(f"{SIGN}.content") == '"Hunyuan Video"'
+        assert page.locator("#desk").count() == 0
+        expect(page.locator("#desk")).to_be_visible()
+        assert page.evaluate(f"{SIGN}.content") == "none"
+
+
 def ask_for(page: Page, prompt: str) -> None:
     expect(page.locator("#generate")).to_be_enabled()
     write(page, prompt)
