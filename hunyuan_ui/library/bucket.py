@@ -7,10 +7,12 @@ is passed on.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import re
 import secrets
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +38,7 @@ _OBSTORE: Final[Any] = obstore  # its types name a package that need not be ther
 _STORE: Final[Any] = store
 _AT_ONCE: Final = 8  # transfers; what is uploaded is in memory as a whole
 _PAGE: Final = 1000  # names that a store lists at once
+_LET_GO_S: Final = 0.25
 # One call may take as long as the limits let it; without TLS only where the store's endpoint is named so.
 _HTTP: Final[Any] = {"timeout": timedelta(hours=1), "allow_http": True}
 # What an error's text tells of, as a start says it. Where no variable names a key, a machine in the cloud is asked for
@@ -72,6 +75,8 @@ class BucketLimits:
 
 
 LIMITS = BucketLimits()
+# A thread of the store's that still lets go of an answer while Python ends would abort the whole process.
+atexit.register(time.sleep, _LET_GO_S)
 
 
 class Digest(NamedTuple):

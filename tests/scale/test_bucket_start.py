@@ -169,6 +169,19 @@ def test_the_app_ends_with_status_2_and_no_secret_anywhere(tmp_path: Path, bucke
         assert not path.is_file() or SECRET.encode() not in path.read_bytes()
 
 
+def test_a_thread_that_lets_go_of_an_answer_as_the_program_ends_has_time_to() -> None:
+    """Otherwise one of the store's, which Python's end would stop in the middle, aborts the process."""
+    lines = (
+        "import threading, time",
+        "import hunyuan_ui.library.bucket",
+        "threading.Thread(target=lambda: (time.sleep(0.05), print('let go')), daemon=True).start()",
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert ended.stdout.split() == ["let", "go"], ended.stderr
+
+
 def test_nothing_of_it_is_loaded_where_no_bucket_is_named(tmp_path: Path) -> None:
     loaded = modules_of_an_import(tmp_path)
     assert "hunyuan_ui.library.library" in loaded
