@@ -156,14 +156,15 @@ async def next_job_works(runner: JobRunner) -> None:
 async def kill(runner: JobRunner) -> None:
     """Let a runner go as a kill would: no step of it is finished or recorded any more."""
     runner._dispatcher._is_stopping = True
-    tasks = [
+    left = {
         task
         for task in asyncio.all_tasks()
         if task.get_name().startswith(("job ", "dispatcher", "ledger backup", "history", "replicas"))
-    ]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    }
+    while left:  # before Python 3.12 a task that waits with a limit may miss that it was cancelled
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=1.0)
     # Threads cannot be killed: what they had begun counts as done before.
     if executor := getattr(asyncio.get_running_loop(), "_default_executor", None):
         executor.shutdown(wait=True)
