@@ -40,11 +40,11 @@ _LOCKED: Final = f"SELECT pg_advisory_xact_lock({_LOCK}, hashtext(current_schema
 # not survive a pooler between here and there. A transaction must see what was committed while it waited for the lock,
 # and the server's own crash must not undo what was committed, whatever the database's defaults are.
 _BEGIN: Final = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED;"
-    " SELECT set_config('synchronous_commit', 'local', true) WHERE current_setting('synchronous_commit') = 'off';"
+    "BEGIN ISOLATION LEVEL READ COMMITTED;{}"
     f" SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s';"
     f" SET LOCAL idle_in_transaction_session_timeout = '{LET_GO_S:g}s'; {_LOCKED}"
-).encode()
+)
+_ON_DISK: Final = " SET LOCAL synchronous_commit = 'local';"
 # Held in a transaction of its own, which waits as long as it must: a pooler between here and there keeps that together.
 _HOLD: Final = f"SELECT pg_try_advisory_xact_lock({_LOCK + 1}, hashtext(current_schema()))"
 _BEGIN_READING: Final = (
@@ -204,13 +204,13 @@ class PostgresDatabase:
     def _begin_writing(self) -> psycopg.Connection[TupleRow]:
         connection = self._writing()
         try:
-            self._statements.cursor.execute(_BEGIN)
+            self._statements.begin()
         except psycopg.OperationalError:
             if not connection.broken:
                 connection.rollback()
                 raise
             connection = self._writing()  # it broke while nobody used it
-            self._statements.cursor.execute(_BEGIN)
+            self._statements.begin()
         return connection
 
     def _writing(self) -> psycopg.Connection[TupleRow]:
@@ -225,10 +225,11 @@ class PostgresDatabase:
         try:
             _configure(connection)
             connection.execute(_NOTICE_A_DEAD_CLIENT)
+            self._statements = _Statements(connection)
         except BaseException:
             connection.close()
             raise
-        self._writer, self._statements = connection, _Statements(connection)
+        self._writer = connection
         return connection
 
     def _reader(self, first: str) -> psycopg.Connection[TupleRow]:
@@ -245,10 +246,16 @@ class PostgresDatabase:
 class _Statements:
     """Runs the ledger's statements on a connection of psycopg, one after the other, on a single cursor."""
 
-    __slots__ = ("cursor",)
+    __slots__ = ("_begin", "cursor")
 
     def __init__(self, connection: psycopg.Connection[TupleRow]) -> None:
         self.cursor = connection.cursor()
+        default = self.cursor.execute("SELECT current_setting('synchronous_commit')").fetchone()
+        self._begin = _BEGIN.format(_ON_DISK if default == ("off",) else "").encode()
+
+    def begin(self) -> None:
+        """Begin a transaction that writes, alone among all processes."""
+        self.cursor.execute(self._begin)
 
     def execute(self, statement: str, values: Values = (), /) -> Cursor:
         """Run a statement that was written for SQLite."""
