@@ -50,10 +50,10 @@ class LightBlocks(gr.Blocks):
         return config
 
     def queue(self, *arguments: Any, **options: Any) -> Any:
-        """Set up the queue as this page needs it, at once: Gradio builds its whole server anew for each queue.
+        """Set up the queue as Gradio's own, shut to POST /gradio_api/run/<name>, which would pass by it and its limits.
 
-        Otherwise POST /gradio_api/run/<name> would pass by the queue and its limits (docs/facts/gradio6.md 0, row 7).
-        It forgets answers that nobody comes for.
+        It forgets answers that nobody comes for. Gradio builds a whole server for each queue, so that the one which it
+        sets up by itself is this one (docs/facts/gradio6.md 0, row 7).
         """
         shut = {"api_open": False, "default_concurrency_limit": None, "max_size": MOST_WAITING}
         super().queue(*arguments, **(shut | options))

@@ -61,7 +61,7 @@ export function createEnded(card, part, does) {
     hide,
     id: () => ended?.id,
     /** Note that a click saw this card; once its job is there, the card goes, unless it is another by then. */
-    isSeen: () => (making = ended?.id),
+    noteSeen: () => (making = ended?.id),
     makeWay: () => hide(making),
   };
 }

@@ -213,7 +213,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   /** Send again what ended, at the price that was seen; the answer comes as this part's value. */
   function tryAgain({ id, most_usd }) {
     pressOnce(part("try-again"));
-    ended.isSeen();
+    ended.noteSeen();
     trigger("try_again", { job: id, most_usd });
   }
 
@@ -323,7 +323,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   window.addEventListener("online", poll);
   otherTabs.addEventListener("message", ({ data }) => (data.dismissed ? dismiss(data.dismissed) : poll()));
   hear("sending", (id) => {
-    ended.isSeen();
+    ended.noteSeen();
     expectSoon(id);
   });
   hear("list-going", poll);
