@@ -21,7 +21,7 @@ from hunyuan_ui.words import speak_as
 from tests import stored_jobs
 from tests.bucket_server import BucketServer
 from tests.chosen import may_hold
-from tests.postgres_server import PostgresServer, programs
+from tests.postgres_server import PostgresServer, installed
 
 # How long an example takes is the machine's business: others may be at work on it.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -127,12 +127,7 @@ def own_environment() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL of this test process."""
-    found = programs()
-    if found is None:
-        if os.environ.get("REQUIRE_POSTGRES"):
-            pytest.fail("PostgreSQL is not installed")
-        pytest.skip("PostgreSQL is not installed")
-    server = PostgresServer(found)
+    server = PostgresServer(installed())
     yield server
     server.close()
 

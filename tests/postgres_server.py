@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg.types.json import Jsonb
 
 from tests.app_process import free_port
@@ -29,6 +30,13 @@ def programs() -> Path | None:
         return Path(found).parent
     found = sorted(path for place in _PLACES for path in Path("/").glob(place[1:]) if (path / "initdb").exists())
     return found[-1] if found else None
+
+
+def installed() -> Path:
+    """Return the same for a test, which is skipped without them, or fails where they must be there."""
+    if (found := programs()) is None:
+        (pytest.fail if os.environ.get("REQUIRE_POSTGRES") else pytest.skip)("PostgreSQL is not installed")
+    return found
 
 
 Rows = list[tuple[Any, ...]]

@@ -17,7 +17,7 @@ from hunyuan_ui.ledger import Place, open_shared
 from hunyuan_ui.ledger.postgres import LOCK_TIMEOUT_S, MOST_READERS, open_postgres
 from hunyuan_ui.ledger.shared import SharedLedger
 from hunyuan_ui.limits import Totals
-from tests.postgres_server import PostgresServer, programs, rows_of
+from tests.postgres_server import PostgresServer, installed, rows_of
 from tests.stored_jobs import PRICE, added, job
 
 Opened = Callable[[str], SharedLedger]
@@ -86,10 +86,7 @@ def test_two_first_starts_at_once_both_work_whatever_isolation_is_usual(
 @pytest.fixture
 def hesitant() -> Iterator[PostgresServer]:
     """A server that writes what need not be on the disk at once only after many seconds."""
-    found = programs()
-    if found is None:
-        pytest.skip("PostgreSQL is not installed")
-    server = PostgresServer(found, is_durable=True)
+    server = PostgresServer(installed(), is_durable=True)
     server.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
     server.stop()
     server.start()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,36 +15,16 @@ from hunyuan_ui.job import JobStatus, new_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.jobs import folder_watch as folder_watch
 from hunyuan_ui.jobs import queue as queue
-from hunyuan_ui.ledger import postgres
 from tests.faults import oracle
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
 from tests.faults.rig import OWNER, STRANGER, Rig, click, ended, next_job_works, until
 from tests.faults.service import PaidService
-from tests.postgres_server import PostgresServer, programs
+from tests.postgres_server import PostgresServer
+from tests.scale.one_outage import rig as rig
+from tests.scale.one_outage import server as server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
-
-
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """A server of this test alone, for it is stopped."""
-    found = programs()
-    if found is None:
-        pytest.skip("PostgreSQL is not installed")
-    own = PostgresServer(found, is_durable=True)
-    yield own
-    own.close()
-
-
-@pytest.fixture
-def rig(tmp_path: Path, service: PaidService, server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Rig:
-    """Opens runners on one database."""
-    monkeypatch.setattr("tests.stored_jobs.server", server)
-    monkeypatch.setattr(postgres, "REST_S", 0.05)
-    monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.1)
-    monkeypatch.setattr(folder_watch, "LOOK_EVERY_S", 0.1)
-    return Rig(tmp_path / "data", service.origin, settings={"concurrency": 4, "daily_limit_usd": 1000.0})
 
 
 def breaks_once(server: PostgresServer, name: str) -> Callable[[str], None]:
