@@ -38,6 +38,7 @@ class JobStatus(str, Enum):
 
 
 SPENT: Final = frozenset({JobStatus.DOWNLOADING, JobStatus.DONE, JobStatus.UNKNOWN, JobStatus.LOST})
+AT_SERVICE: Final = (JobStatus.RUNNING, JobStatus.DOWNLOADING)  # which has taken them: never queued again
 ACTIVE: Final = frozenset({JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING, JobStatus.DOWNLOADING})
 
 

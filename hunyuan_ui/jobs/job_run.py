@@ -446,9 +446,8 @@ class JobRun:
                     stored = await self._services.writes(change, *args, **values)
                 break
             except TakenOverError:
-                if not await self._services.writes(self._services.ledger.put_back, [self._job]):
+                if not await self._services.put_back(self._job):
                     raise
-                log.trouble("job.put_back", job=self._job.id)
             except StorageError as error:
                 attempt += 1
                 log.trouble("ledger.refused", job=self._job.id, code=error.code, attempt=attempt)

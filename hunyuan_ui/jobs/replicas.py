@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
+from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.job_watch import PHASE_OF, Shown, state_of
 from hunyuan_ui.jobs.polling import WARMING, LiveJob
 from hunyuan_ui.jobs.queue import Dispatcher
@@ -35,7 +35,6 @@ _FITS: Final = {
     JobStatus.DOWNLOADING: {Phase.DOWNLOADING, Phase.PAUSED},
 }
 
-_TAKEN: Final = (JobStatus.RUNNING, JobStatus.DOWNLOADING)  # by the service, so that they are never queued again
 _KEY_FORGOTTEN: Final = JobProblem.from_code("key_forgotten")
 _WANT_KEY: Final = (_KEY_FORGOTTEN, JobProblem.from_code("engine_not_set"))
 
@@ -190,7 +189,7 @@ class Replicas:
             await self._beat()
         await self.take_back(*self.refused)
         before = dict(self._dispatcher.live)
-        taken = [job_id for job_id, live in before.items() if live.job.status in _TAKEN]
+        taken = [job_id for job_id, live in before.items() if live.job.status in AT_SERVICE]
         tidings = await self._services.reads(self._ledger.tidings, taken)
         await self._put_back(tidings.unsent, before)
         await self._drop_what_others_have(before, tidings.own)
@@ -218,9 +217,7 @@ class Replicas:
     async def _put_back(self, lost: set[str], before: dict[str, LiveJob]) -> None:
         """Store again what a database that was set back has lost of the jobs under way here."""
         if lost:
-            jobs = [before[job_id].job for job_id in sorted(lost & set(before))]
-            for job_id in await self._services.writes(self._ledger.put_back, [job for job in jobs if job.is_sent]):
-                log.trouble("job.put_back", job=job_id)
+            await self._services.put_back(*(before[job_id].job for job_id in sorted(lost & set(before))))
 
     async def _go_on_with_strays(self, own: set[str]) -> None:
         """Go on with sent jobs that had ended here before the database was set back."""

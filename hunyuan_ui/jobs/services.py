@@ -110,6 +110,17 @@ class Services:
             raise RuntimeError(f"job {job.id} is for an engine, and none is set")
         return self.engine
 
+    async def put_back(self, *jobs: Job) -> set[str]:
+        """Store jobs of this process again that the database has lost although they were sent; return their ids.
+
+        Raises:
+            StorageError: The ledger cannot be written.
+        """
+        found = await self.writes(self.ledger.put_back, jobs)
+        for job_id in found:
+            log.trouble("job.put_back", job=job_id)
+        return found
+
     @property
     def notice(self) -> JobProblem | None:
         """What the owner should put right although jobs go on."""

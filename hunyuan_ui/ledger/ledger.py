@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from hunyuan_ui.errors import AccessError, SpendLimitError, code_when_queued
-from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, with_budget
+from hunyuan_ui.job import AT_SERVICE, MICRO, Job, JobProblem, JobStatus, with_budget
 from hunyuan_ui.ledger import history
 from hunyuan_ui.ledger.cost import NAMED, money, priced
 from hunyuan_ui.ledger.reading import LedgerReading, is_of_another
@@ -199,7 +199,7 @@ class Ledger(LedgerReading):
         queue_s: float | None = None,
     ) -> Job:
         """Record that the service has finished the video, and settle the cost (US dollars) that it named."""
-        begun = (JobStatus.SUBMITTING, JobStatus.RUNNING, JobStatus.DOWNLOADING)
+        begun = (JobStatus.SUBMITTING, *AT_SERVICE)
 
         def columns(known: Job) -> dict[str, Any]:
             named = None if request_id == known.request_id else request_id
@@ -241,8 +241,9 @@ class Ledger(LedgerReading):
         self, job_id: str, problem: JobProblem, *, cost_usd: float | None = None, inference_s: float | None = None
     ) -> Job:
         """Mark a charged job whose file cannot be fetched; its request id and link are kept for another try."""
-        begun = (JobStatus.RUNNING, JobStatus.DOWNLOADING)
-        return self._end("lost", job_id, JobStatus.LOST, begun, problem, cost_usd=cost_usd, inference_s=inference_s)
+        return self._end(
+            "lost", job_id, JobStatus.LOST, AT_SERVICE, problem, cost_usd=cost_usd, inference_s=inference_s
+        )
 
     def look_again(self, job_id: str) -> Job | None:
         """Resume a lost job; return None if it is not lost, or has neither link nor request id."""

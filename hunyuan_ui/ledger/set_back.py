@@ -1,30 +1,43 @@
-"""What a process knows better than a database that was set back, as by a failover that lost the last commits.
+"""A ledger that was set back: an older copy in its place, or a failover that lost the last commits.
 
 Source: docs/facts/scale.md 3.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from hunyuan_ui.job import Job, JobProblem, JobStatus
+from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.schema import COLUMNS, problem_text, to_row
 
+_TO_UNKNOWN: Final = "UPDATE jobs SET status = 'unknown', problem = ?, ended_at = updated_at WHERE"
 _PUT_BACK: Final = " ON CONFLICT (id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in (*COLUMNS[1:], "worker", "shown", "takes_place")
 )
-_UNKNOWN: Final = (
-    "UPDATE jobs SET status = 'unknown', problem = :problem, ended_at = updated_at"
-    " WHERE status = 'queued' AND id = ANY(:ids)"
-)
 
 
-def put_back(
-    connection: Connection, jobs: Iterable[Job], noted: Collection[str], own: Mapping[str, Any]
-) -> dict[str, Job]:
-    """Store jobs under way again whose rows were lost, or say that they were not sent; return them by id.
+def distrust(connection: Connection, *, until: float = math.inf) -> None:
+    """Make unknown what waits in an older ledger, and may have been sent since.
+
+    Args:
+        connection: In a transaction, also one of a server.
+        until: Only what was stored until then, UTC seconds.
+    """
+    # A preview costs nothing, and may be made twice.
+    where = "status IN ('queued', 'submitting') AND payer <> 'nobody' AND created_at <= ?"
+    connection.execute(f"{_TO_UNKNOWN} {where}", (_problem(), until))
+
+
+def doubt(connection: Connection, job_ids: Collection[str]) -> None:
+    """Make unknown which of some jobs are queued, although they were sent."""
+    connection.execute(f"{_TO_UNKNOWN} status = 'queued' AND id = ANY(?)", (_problem(), list(job_ids)))
+
+
+def put_back(connection: Connection, jobs: Iterable[Job], noted: Collection[str], own: Mapping[str, Any]) -> set[str]:
+    """Store jobs again that were sent, and whose rows were lost or say that they were not; return their ids.
 
     Args:
         connection: In a transaction.
@@ -32,20 +45,18 @@ def put_back(
         noted: Ids of the jobs that this process has sent and not queued again.
         own: Columns by which a job is this process's.
     """
-    found = dict[str, Job]()
+    found = set[str]()
     for job in jobs:
         row = connection.execute("SELECT status FROM jobs WHERE id = ?", (job.id,)).fetchone()
-        # One that is being sent may have been queued again a moment ago; what was sent never is.
-        was_sent = job.status in (JobStatus.RUNNING, JobStatus.DOWNLOADING) or job.id in noted
+        # One that is being sent may have been queued again a moment ago; what the service has taken never is.
+        was_sent = job.status in AT_SERVICE or (job.is_sent and job.id in noted)
         if was_sent and (row is None or row[0] == JobStatus.QUEUED.value):
             columns = {**to_row(job), **own}
             places = ", ".join(f":{name}" for name in columns)
             connection.execute(f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({places}){_PUT_BACK}", columns)
-            found[job.id] = job
+            found.add(job.id)
     return found
 
 
-def doubt(connection: Connection, job_ids: Collection[str]) -> None:
-    """Let none of some jobs be sent again that were sent, but are queued."""
-    problem = problem_text(JobProblem.from_code("ledger_put_back"))
-    connection.execute(_UNKNOWN, {"problem": problem, "ids": list(job_ids)})
+def _problem() -> str | None:
+    return problem_text(JobProblem.from_code("ledger_put_back"))

@@ -14,7 +14,7 @@ from secrets import token_bytes
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.job import ACTIVE, DAY_S, Job, JobProblem, JobStatus
+from hunyuan_ui.job import ACTIVE, AT_SERVICE, DAY_S, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Place
 from hunyuan_ui.ledger.access_book import AccessBook
 from hunyuan_ui.ledger.calls import NOW, CallBook
@@ -23,8 +23,8 @@ from hunyuan_ui.ledger.ledger import Columns, Ledger, as_reserved
 from hunyuan_ui.ledger.postgres import PostgresDatabase
 from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, UNSETTLED, problem_text, to_job
 from hunyuan_ui.ledger.sent_ids import SentIds
-from hunyuan_ui.ledger.set_back import doubt, put_back
-from hunyuan_ui.ledger.sqlite import distrust, want_review
+from hunyuan_ui.ledger.set_back import distrust, doubt, put_back
+from hunyuan_ui.ledger.sqlite import want_review
 from hunyuan_ui.ledger.store import Replica, TakenOverError
 from hunyuan_ui.limits import Totals
 
@@ -58,7 +58,6 @@ _SHOW: Final = (
 _WAITING_ON: Final = (
     f"SELECT count(*) FROM jobs WHERE {UNSETTLED} AND status = 'queued' AND takes_place AND key_mark = ?"
 )
-_CLAIMED: Final = JobStatus.SUBMITTING
 _ENDED: Final = frozenset(status.value for status in JobStatus if status not in ACTIVE)
 _PAUSE: Final = (
     f"INSERT INTO pauses VALUES ('owner', {NOW} + :wait_s, :problem, {NOW}) ON CONFLICT (payer) DO UPDATE SET"
@@ -191,10 +190,10 @@ class SharedLedger(Ledger):
     def claim(self, job_id: str, check: Callable[[Job, Totals], int] = as_reserved) -> Job | None:
         """Commit `submitting`; see `Ledger.claim`."""
         job = super().claim(job_id, check)
-        if job is None and (found := self.whose([job_id])):
-            # An earlier claim may have been committed without an answer, and nothing was sent.
-            job = next((known for known, is_own in found.values() if is_own and known.status is _CLAIMED), None)
-        if job is not None and job.status is _CLAIMED and job.payer != "nobody" and job.dialect != "openai":
+        if job is None:  # an earlier claim may have been committed without an answer, and nothing was sent
+            known, is_own = self.whose([job_id]).get(job_id, (None, False))
+            job = known if known is not None and is_own and known.status is JobStatus.SUBMITTING else None
+        if job is not None and job.status is JobStatus.SUBMITTING and job.payer != "nobody" and job.dialect != "openai":
             self._sent.add(job_id, job.sent_at or self.now())
         return job
 
@@ -246,7 +245,7 @@ class SharedLedger(Ledger):
         with self._transaction("put_back"):
             found = put_back(self._connection, jobs, self._sent, {**self._own, "updated_at": self._stamp()})
             doubt(self._connection, [job_id for job_id in self._sent if job_id not in found])
-        return set(found)
+        return found
 
     def take_back(self, job_id: str, visitor: str) -> None:
         """Remove a visitor's queued job of this process, as if it had never been stored."""
@@ -462,7 +461,7 @@ class SharedLedger(Ledger):
 
     def _owned(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], columns: Columns) -> Job:
         job = self._move(name, job_id, to, begun, columns, and_where=self._is_own)
-        if job is None and to in (JobStatus.RUNNING, JobStatus.DOWNLOADING):
+        if job is None and to in AT_SERVICE:
             job = self._answered_late(name, job_id, to, columns)
         if job is None:
             raise TakenOverError

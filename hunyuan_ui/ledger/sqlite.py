@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 import threading
 import time
@@ -13,8 +12,6 @@ from typing import Final, NamedTuple
 
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.job import JobProblem
-from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.last_sent import LastSent
 from hunyuan_ui.ledger.schema import (
     MIGRATIONS,
@@ -22,10 +19,10 @@ from hunyuan_ui.ledger.schema import (
     SELECTED,
     as_storage_error,
     migrate,
-    problem_text,
     to_job,
     version_of,
 )
+from hunyuan_ui.ledger.set_back import distrust
 
 FILE_NAME: Final = "ledger.sqlite3"
 LOG_NAME: Final = f"{FILE_NAME}-wal"  # the write-ahead log
@@ -35,11 +32,6 @@ BUSY_TIMEOUT_S: Final = 5.0
 _PATIENCE_MS: Final = 100  # with a reader, before the log is truncated at a later commit
 _OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables
 _REVIEW: Final = "ledger.review"  # exists until the owner has confirmed the budget after damage
-# A job that was queued when a copy was made may have been sent since; a preview costs nothing.
-_MAY_HAVE_BEEN_SENT: Final = (
-    "UPDATE jobs SET status = 'unknown', problem = ?, ended_at = updated_at"
-    " WHERE status IN ('queued', 'submitting') AND payer <> 'nobody' AND created_at <= ?"
-)
 
 
 class SqliteDatabase:
@@ -293,16 +285,6 @@ def _opened(path: Path, *, may_be_new: bool) -> Opened:
     except BaseException:
         database.close()
         raise
-
-
-def distrust(connection: Connection, *, until: float = math.inf) -> None:
-    """Make unknown what waits in an older ledger, and may have been sent since.
-
-    Args:
-        connection: To the ledger, also one on a server.
-        until: Only what was stored until then, UTC seconds.
-    """
-    connection.execute(_MAY_HAVE_BEEN_SENT, (problem_text(JobProblem.from_code("ledger_put_back")), until))
 
 
 def _with_reader(path: Path, *, may_be_new: bool) -> SqliteDatabase:

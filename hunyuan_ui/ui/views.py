@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hunyuan_ui.job import MICRO, Job, JobStatus, Payer, Phase
+from hunyuan_ui.job import AT_SERVICE, MICRO, Job, JobStatus, Payer, Phase
 from hunyuan_ui.jobs import JobView, Spending
 from hunyuan_ui.jobs.at_engine import STOPPED
 from hunyuan_ui.jobs.my_videos import is_favourite
@@ -41,7 +41,7 @@ def as_json(view: JobView, say: Words) -> dict[str, Any]:
         "retry_in_s": view.retry_in_s,
         "can_cancel": job.status is JobStatus.QUEUED,
         "can_stop": view.can_stop,
-        "can_ask": job.status in (JobStatus.RUNNING, JobStatus.DOWNLOADING) and view.retry_in_s is not None,
+        "can_ask": job.status in AT_SERVICE and view.retry_in_s is not None,
         "can_look_again": view.can_look_again,
         "phase": view.phase.value,
         "phase_text": _title(view, say),

@@ -229,6 +229,34 @@ def test_what_another_process_of_the_folder_queues_again_is_no_sign(opened: Open
     assert one.claim(sent.id)
 
 
+def test_what_was_sent_is_stored_again_as_its_process_has_it_and_what_waits_is_not(
+    opened: Opened, url: str, tmp_path: Path
+) -> None:
+    ledger = opened(tmp_path)
+    before = rows_of(url)
+    running, made, waiting = claimed(ledger), claimed(ledger), added(ledger)
+    running = ledger.mark_running(running.id, "r1")
+    made = ledger.mark_running(made.id, "r2")
+    ledger.mark_downloading(made.id, request_id="r2", result_url=None, cost_usd=1.0, inference_s=1.0)
+    made = ledger.mark_done(made.id, sha256="0" * 64, notes={})
+    put_back(url, before)
+    with pytest.raises(StorageError, match="database_set_back"):
+        ledger.try_again()
+    assert ledger.put_back([running, made, waiting]) == {running.id, made.id}
+    ledger.try_again()
+    assert statuses(ledger) == {running.id: JobStatus.RUNNING, made.id: JobStatus.DONE}
+
+
+def test_a_job_that_waits_is_not_sent_again_by_what_it_was_before(opened: Opened, url: str, tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    waiting = added(ledger)
+    before = rows_of(url)
+    assert ledger.claim(waiting.id)
+    put_back(url, before)
+    assert ledger.put_back([waiting]) == set()
+    assert statuses(ledger) == {waiting.id: JobStatus.UNKNOWN}
+
+
 def test_a_job_that_is_stored_as_it_is_stays_so(opened: Opened) -> None:
     ledger, other = opened(), opened()
     running, strange = claimed(ledger), claimed(other)
