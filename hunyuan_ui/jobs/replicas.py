@@ -86,7 +86,7 @@ class Replicas:
         self._done_at = 0.0
         self._pause_changes = services.pause.changes
         self._paused_at = 0.0  # of the last pause that was adopted, by the server's clock
-        self.refused: dict[str, str] = {}  # visitors of jobs, by id, that may be stored although they were refused
+        self.refused = set[tuple[str, str]]()  # ids and visitors of jobs that may be stored although they were refused
         self._strays: set[str] = set()
         self._told: dict[str, tuple[str | None, bool]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -111,7 +111,7 @@ class Replicas:
             await asyncio.wait({self._task})
             await self._deletions.stop()
             with suppress(StorageError):
-                await self.take_back(*self.refused)
+                await self.take_back()
                 await self._services.writes(self._ledger.leave)
 
     async def board(self, job_id: str = "") -> Board:
@@ -163,16 +163,19 @@ class Replicas:
         """
         await self._services.writes.soon(self._ledger.wish, job_id, wish)
 
-    async def take_back(self, *job_ids: str) -> None:
+    async def take_back(self, job_id: str = "") -> None:
         """Remove what was stored although its click was refused, so that it is neither sent nor in the way of another.
+
+        Args:
+            job_id: Of one click; of all without it.
 
         Raises:
             StorageError: The ledger cannot be written.
         """
-        for job_id in self.refused.keys() & set(job_ids):
-            if job_id not in self._dispatcher.live:
-                await self._services.writes.soon(self._ledger.take_back, job_id, self.refused[job_id])
-            self.refused.pop(job_id, None)
+        for refused in [one for one in self.refused if job_id in ("", one[0])]:
+            if refused[0] not in self._dispatcher.live:
+                await self._services.writes.soon(self._ledger.take_back, *refused)
+            self.refused.discard(refused)
 
     # inside
 
@@ -187,7 +190,7 @@ class Replicas:
     async def _tick(self) -> None:
         if time.monotonic() - self._beat_at >= BEAT_S:
             await self._beat()
-        await self.take_back(*self.refused)
+        await self.take_back()
         before = dict(self._dispatcher.live)
         taken = [job_id for job_id, live in before.items() if live.job.status in AT_SERVICE]
         tidings = await self._services.reads(self._ledger.tidings, taken)

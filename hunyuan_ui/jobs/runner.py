@@ -389,7 +389,7 @@ class JobRunner:
                 with suppress(StorageError):
                     found = await self._services.reads(self._services.ledger.get, job.id)
                 if found is None and self._replicas is not None:
-                    self._replicas.refused[job.id] = job.visitor
+                    self._replicas.refused.add((job.id, job.visitor))
                 if found is None or found.visitor != job.visitor or not found.is_active:
                     raise
                 stored, is_new = found, job.id not in live

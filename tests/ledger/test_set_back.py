@@ -219,13 +219,15 @@ def test_only_the_last_of_many_are_asked_about(opened: Opened, tmp_path: Path) -
     assert not opened().is_older(tmp_path)
 
 
-def test_what_another_process_of_the_folder_queues_again_is_no_sign(opened: Opened, tmp_path: Path) -> None:
+@pytest.mark.parametrize("look", [SharedLedger.try_again, lambda ledger: ledger.put_back([])])
+def test_what_another_process_of_the_folder_queues_again_is_no_sign(
+    look: Callable[[SharedLedger], object], opened: Opened, tmp_path: Path
+) -> None:
     one = opened(tmp_path)
     sent = claimed(one)
     other = opened(tmp_path)
     one.requeue(sent.id, None, None)
-    other.try_again()
-    other.put_back([])
+    look(other)
     assert one.claim(sent.id)
 
 

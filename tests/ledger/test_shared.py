@@ -250,3 +250,15 @@ def test_a_dead_ones_jobs_are_taken_after_the_servers_clock_has_jumped(
     lapse(living, other)
     assert [taken.id for taken in living.take_over()] == [waiting.id]
     assert [replica.name for replica in living.replicas()] == ["living", "other"]
+
+
+def test_a_refused_job_is_taken_back_under_its_own_visitor_while_it_waits(opened: Opened) -> None:
+    ledger = opened("one")
+    waiting, sent = added(ledger), added(ledger)
+    assert ledger.claim(sent.id)
+    for stored in (waiting, sent):
+        ledger.take_back(stored.id, BOB)
+    assert len(ledger.jobs(None)) == 2
+    for stored in (waiting, sent):
+        ledger.take_back(stored.id, stored.visitor)
+    assert [job.id for job in ledger.jobs(None)] == [sent.id]

@@ -12,7 +12,7 @@ import pytest
 
 from hunyuan_ui.errors import AccessError, StorageError
 from hunyuan_ui.job import JobStatus, new_id
-from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.jobs import JobRunner, replicas
 from hunyuan_ui.jobs import folder_watch as folder_watch
 from hunyuan_ui.jobs import queue as queue
 from tests.faults import oracle
@@ -80,6 +80,22 @@ async def test_a_click_that_was_refused_is_neither_kept_nor_sent_although_it_was
     assert len(service.bill) == 1
 
 
+async def test_a_refused_click_is_taken_back_before_its_process_ends(
+    rig: Rig, server: PostgresServer, service: PaidService, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.checkpoint = breaks_once(server, "add")
+    async with rig.running() as runner:
+        await until(lambda: runner._replicas._beat_at > 0)  # type: ignore[union-attr]
+        monkeypatch.setattr(replicas, "TICK_S", 600.0)
+        await asyncio.sleep(0.2)  # the next look is far away by then
+        await refused(runner, server, lines)
+        await until(lambda: runner.is_healthy)
+    async with rig.running() as runner:
+        assert (await runner.spending()).reserved_today_usd == 0
+        assert runner._dispatcher.live == {}
+    assert len(service.bill) == 0
+
+
 async def test_a_refused_click_that_is_made_again_is_one_video(
     rig: Rig, server: PostgresServer, service: PaidService, lines: io.StringIO
 ) -> None:
@@ -103,8 +119,8 @@ async def test_a_refused_click_under_anothers_id_removes_nothing(
     async with rig.running() as one, rig.running() as other:
         await click(one)
         theirs = await click(one)
-        other._replicas.refused[theirs] = STRANGER.id  # type: ignore[union-attr]
-        one._replicas.refused[theirs] = STRANGER.id  # type: ignore[union-attr]
+        for runner in (one, other):
+            runner._replicas.refused.add((theirs, STRANGER.id))  # type: ignore[union-attr]
         await until(lambda: not (one._replicas.refused or other._replicas.refused))  # type: ignore[union-attr]
         assert (await other.view(theirs, OWNER)).job.status is JobStatus.QUEUED
         service.is_held = False

@@ -70,7 +70,7 @@ async def test_a_video_under_way_ends_in_the_library_although_the_database_forgo
         job_id = await rendering(runner)
         if is_noticed_first:
             put_back(url, before[0])
-            await asyncio.sleep(0.3)
+            await until(lambda: [row["status"] for (row,) in rows_of(url)] in (["running"], ["submitting"]))
         else:
             runner._replicas._task.cancel()  # type: ignore[union-attr]
             put_back(url, before[0])
@@ -78,6 +78,37 @@ async def test_a_video_under_way_ends_in_the_library_although_the_database_forgo
         assert (await ended(runner, job_id)).status is JobStatus.DONE
         assert (await runner.spending()).spent_total_usd == pytest.approx(service.cost_usd)
     assert len(service.bill) == 1
+
+
+@pytest.mark.parametrize("lost", ["add", "claim"])
+async def test_the_answer_to_a_post_is_stored_although_the_database_forgot_that_it_was_sent(
+    lost: str, rig: Callable[[str], Rig], service: PaidService, url: str
+) -> None:
+    service.is_held = False
+    async with rig("one").running() as runner:
+        before = rows_before(lost, url)
+        at_first = checkpoint.hook
+
+        def at(passed: str) -> None:
+            if at_first is not None:
+                at_first(passed)
+            if passed == "journey.accepted":
+                put_back(url, before[0])
+
+        checkpoint.hook = at
+        job = await ended(runner, await click(runner))
+        assert (job.status, job.request_id is None) == (JobStatus.DONE, False)
+    assert len(service.bill) == 1
+
+
+async def test_a_job_is_kept_when_what_is_noted_of_it_finds_no_row(rig: Callable[[str], Rig], url: str) -> None:
+    async with rig("one").running() as runner:
+        before = rows_before("add", url)
+        job_id = await rendering(runner)
+        runner._replicas._task.cancel()  # type: ignore[union-attr]
+        put_back(url, before[0])
+        assert await runner._dispatcher._is_own_still(runner._dispatcher.live[job_id])
+        assert (await runner.view(job_id, OWNER)).job.status is JobStatus.RUNNING
 
 
 async def test_what_was_sent_is_not_sent_again_by_a_process_that_takes_the_jobs_of_its_sender(
