@@ -7,7 +7,7 @@ from typing import Any, cast
 import gradio as gr
 import pytest
 
-from hunyuan_ui.ui.gradio_patches import LightBlocks, drawing_files, player_files
+from hunyuan_ui.ui.gradio_patches import MOST_WAITING, LightBlocks, drawing_files, player_files
 
 pytestmark = pytest.mark.anyio
 
@@ -73,3 +73,13 @@ async def test_what_is_hidden_or_for_programs_is_not_drawn_at_first() -> None:
         gr.Video(visible=False)
         cast("Any", gr).api(add, api_name="add")
     assert demo.drawn == ["form", "textbox"]
+
+
+async def test_the_queue_is_shut_and_bounded_from_the_first_on() -> None:
+    with LightBlocks() as demo:
+        gr.Textbox()
+    queue = cast("Any", demo)._queue
+    assert not demo.api_open
+    assert queue.max_size == MOST_WAITING
+    assert queue.default_concurrency_limit is None
+    assert type(queue.pending_event_ids_session) is not dict
