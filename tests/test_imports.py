@@ -21,6 +21,7 @@ ROOMS: dict[str, str] = {
     "checkpoint": "",
     "file_type": "",
     "disks": "",
+    "shielded": "",
     "own_names": "",
     "proxies": "own_names",
     "signed_links": "",
@@ -45,11 +46,11 @@ ROOMS: dict[str, str] = {
     "prompt_help": "request",
     "ledger": "checkpoint errors estimate job limits request",
     "ledger.__main__": "cli_copy",
-    "library": "checkpoint errors file_type files job log media request",
-    "endpoint": "checkpoint errors file_type files proxies request",
+    "library": "checkpoint errors file_type files job log media request shielded",
+    "endpoint": "checkpoint errors file_type files proxies request shielded",
     "jobs": (
         "access_code checkpoint csv_text endpoint errors estimate files job ledger library limits local_endpoint.app "
-        "log media notices prompt_list request settings signed_links"
+        "log media notices prompt_list request settings shielded signed_links"
     ),
     "local_endpoint": "endpoint.contract errors estimate media prompt_help request strict_numbers words",
     "ui": (

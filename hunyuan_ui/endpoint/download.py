@@ -34,6 +34,7 @@ from hunyuan_ui.endpoint.safe_transport import SafeBackend, UrlPolicy
 from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, reason
 from hunyuan_ui.files import is_disk_full
 from hunyuan_ui.proxies import DIRECT, Proxies
+from hunyuan_ui.shielded import shielded
 
 __all__ = ["FetchLimits", "SaveLimits", "answer_at", "fetch"]
 
@@ -134,7 +135,7 @@ async def _in_thread(call: Callable[..., object], *args: object) -> None:
     """Run a call in a thread and wait for its end even when cancelled, so that nobody closes the file under it."""
     under_way = asyncio.get_running_loop().run_in_executor(None, call, *args)
     try:
-        await asyncio.shield(under_way)
+        await shielded(under_way)
     except asyncio.CancelledError:
         with anyio.CancelScope(shield=True):
             await asyncio.wait([under_way])

@@ -33,6 +33,7 @@ from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import FROM_HISTORY, NAMED, SAID, UNTIMED, expected_usd, said_id
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
+from hunyuan_ui.shielded import shielded
 
 _T = TypeVar("_T")
 
@@ -139,13 +140,8 @@ class SpendingHistory:
         """Finish a change even if its caller is cancelled: a job must not be stored and then forgotten."""
         task = asyncio.create_task(change, name="history change")
         self._under_way.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._under_way.discard(task)
-        if not task.cancelled():
-            task.exception()  # marks it as retrieved; the caller may be gone
+        task.add_done_callback(self._under_way.discard)
+        return await shielded(task)
 
     def _begin(self) -> None:
         self._task = asyncio.create_task(self._ask_until_read(), name="history")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode, Tries
@@ -29,11 +29,11 @@ from hunyuan_ui.ledger import needs_review
 from hunyuan_ui.limits import Allowance, Places
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
+from hunyuan_ui.shielded import shielded
 
 if TYPE_CHECKING:
     from hunyuan_ui.jobs.replicas import Replicas
 
-_T = TypeVar("_T")
 _MARK_DIGITS: Final = 16
 
 
@@ -179,7 +179,7 @@ class JobRunner:
             await self.keys.check(own_key, visitor)
         budget_usd = None if in_list is None else in_list.budget_usd
         check = partial(self._limits.check, shown_usd=shown_usd, is_confirmed=is_confirmed, budget_usd=budget_usd)
-        return await _to_the_end(self._add(job, key, check, None if in_list is None else in_list.list_id))
+        return await shielded(self._add(job, key, check, None if in_list is None else in_list.list_id))
 
     def payer_of(
         self,
@@ -229,7 +229,7 @@ class JobRunner:
                 await self._replicas.wish(job_id, "stop")
             self._dispatcher.stop_run(job_id)
             return job
-        return await _to_the_end(self._cancel(job_id))
+        return await shielded(self._cancel(job_id))
 
     async def look_again(self, job_id: str, visitor: Visitor, *, own_key: str | None = None) -> Job:
         """Try to get a job's video now: end the wait before the next try, or resume a lost job.
@@ -258,7 +258,7 @@ class JobRunner:
             own_key = None
         if own_key:
             await self.keys.check(own_key, visitor)
-        return await _to_the_end(self._look_again(job_id, Secret(own_key) if own_key else None))
+        return await shielded(self._look_again(job_id, Secret(own_key) if own_key else None))
 
     def can_look_again(self, job: Job) -> bool:
         """Whether a lost job can be resumed: paid, with a link or request id, and younger than the file's life."""
@@ -273,7 +273,7 @@ class JobRunner:
         """
         if (await self.view(job_id, visitor)).job.is_active:
             raise AccessError("still_under_way")
-        await _to_the_end(self._delete(job_id))
+        await shielded(self._delete(job_id))
 
     async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job:
         """Return the job when it has ended, or as it is after the timeout.
@@ -488,11 +488,6 @@ def _replicas_of(services: Services, dispatcher: Dispatcher) -> Replicas | None:
     from hunyuan_ui.jobs import replicas  # loads the packages for PostgreSQL
 
     return replicas.of(services, dispatcher)
-
-
-async def _to_the_end(change: Coroutine[Any, Any, _T]) -> _T:
-    """Finish a change even if its caller is cancelled: a row must not be stored and then forgotten."""
-    return await asyncio.shield(asyncio.ensure_future(change))
 
 
 def build_runner(settings: Settings, **replaced: Any) -> JobRunner:

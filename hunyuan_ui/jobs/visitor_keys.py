@@ -18,6 +18,7 @@ from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import AuthenticationError, reason
 from hunyuan_ui.job import Job, Visitor
 from hunyuan_ui.settings import Secret
+from hunyuan_ui.shielded import shielded
 
 KEPT_S: Final = 3600.0  # after its last use
 KEPT_AFTER_LEAVING_S: Final = 120.0  # a reload closes the page and opens it again
@@ -183,8 +184,8 @@ class VisitorKeys:
             await self._tries.take(visitor, "key_attempts")
         if digest not in self._asked:
             asked = self._asked[digest] = asyncio.create_task(self._ask(key, digest), name="key check")
-            asked.add_done_callback(lambda done: self._answered(digest, done))
-        return await asyncio.shield(self._asked[digest])
+            asked.add_done_callback(lambda _: self._asked.pop(digest))
+        return await shielded(self._asked[digest])
 
     def has(self, visitor: Visitor) -> bool:
         """Whether the visitor's own key is here."""
@@ -209,11 +210,6 @@ class VisitorKeys:
         if len(self._good) > _MOST_GOOD:
             self._good.popitem(last=False)
         return credits_usd
-
-    def _answered(self, digest: bytes, done: asyncio.Task[float]) -> None:
-        del self._asked[digest]
-        if not done.cancelled():
-            done.exception()  # whoever asked may be gone
 
 
 def check_key(text: str) -> None:

@@ -18,6 +18,7 @@ from hunyuan_ui.job import Job, is_id
 from hunyuan_ui.library.bounded_folder import make_room
 from hunyuan_ui.library.bucket import Bucket
 from hunyuan_ui.library.library import VideoLibrary, job_of
+from hunyuan_ui.shielded import shielded
 
 CACHE_BYTES: Final = 1024 * 1024 * 1024
 _READ_AT_ONCE: Final = 16  # sidecars, at a start
@@ -229,7 +230,7 @@ class BucketLibrary(VideoLibrary):
         if (task := self._coming.get(key)) is None:
             task = self._coming[key] = asyncio.ensure_future(self._copy(job_id, poster=poster))
             task.add_done_callback(lambda _: self._coming.pop(key, None))
-        await asyncio.shield(task)
+        await shielded(task)
 
     async def _copy(self, job_id: str, *, poster: bool) -> None:
         for suffix in (_POSTER,) if poster else BY_SUFFIX:

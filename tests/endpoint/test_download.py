@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import io
 import os
 import random
@@ -21,7 +22,7 @@ import pytest
 from hunyuan_ui import checkpoint, media
 from hunyuan_ui.endpoint import download
 from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch, save
-from hunyuan_ui.errors import DownloadError, HunyuanUIError, StorageError, reason
+from hunyuan_ui.errors import DownloadError, HunyuanUIError, MediaError, StorageError, reason
 from hunyuan_ui.words import words
 from tests import raw_service
 from tests.raw_service import RawService, Received, Reply, Wire, answer, html, redirect
@@ -51,7 +52,8 @@ def left_at(path: Path) -> bytes | None:
 
 async def fetched(service: RawService, part: Path, path: str = "/1.mp4", **options: Any) -> int:
     """Fetch, and return how many bytes lie there."""
-    await fetch(f"{service.origin}{path}", part, own_origin=service.origin, check=media.check_mp4, **options)
+    options = {"check": media.check_mp4, **options}
+    await fetch(f"{service.origin}{path}", part, own_origin=service.origin, **options)
     return len(left_at(part) or b"")
 
 
@@ -363,6 +365,34 @@ async def test_a_fetch_that_is_cancelled_waits_for_its_last_write(
     with pytest.raises(asyncio.CancelledError):
         await fetching
     assert order[:2] == ["written", "closed"]
+    assert left_at(part) is None
+
+
+async def test_a_fetch_that_is_cancelled_while_its_file_is_refused_ends_without_a_word(
+    service: RawService, part: Path
+) -> None:
+    checking, may_go_on, reported = threading.Event(), threading.Event(), list[dict[str, Any]]()
+
+    def refuse(_: Path) -> None:
+        checking.set()
+        assert may_go_on.wait(10)
+        raise MediaError("not_a_video")
+
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    service.on("GET", "/1.mp4", answer(200, VIDEO))
+    fetching = asyncio.ensure_future(fetched(service, part, check=refuse))
+    while not checking.is_set():  # noqa: ASYNC110 - a thread sets it
+        await asyncio.sleep(0.001)
+    fetching.cancel()
+    may_go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    del fetching
+    gc.collect()
+    loop.set_exception_handler(before)
+    assert reported == []
     assert left_at(part) is None
 
 
