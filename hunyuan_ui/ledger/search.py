@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.request import clean_text
 
 _SEARCH_AT_MOST: Final = 200  # characters
+_ESCAPED: Final = re.compile("[!%_]")
 
 
 def condition(visitor: str | None, statuses: frozenset[JobStatus] | None, search: str) -> tuple[str, list[Any]]:
@@ -20,7 +22,6 @@ def condition(visitor: str | None, statuses: frozenset[JobStatus] | None, search
         where.append(f"status IN ({', '.join('?' * len(statuses))})" if statuses else "false")
         values.extend(status.value for status in statuses)
     for word in clean_text(search)[:_SEARCH_AT_MOST].split():
-        where.append(r"prompt LIKE ? ESCAPE '\'")
-        escaped = word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-        values.append(f"%{escaped}%")
+        where.append("prompt LIKE ? ESCAPE '!'")  # a database may take a backslash for an escape of its own
+        values.append("%" + _ESCAPED.sub(r"!\g<0>", word) + "%")
     return f"WHERE {' AND '.join(where)}", values

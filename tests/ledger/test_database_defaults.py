@@ -126,6 +126,21 @@ def test_texts_are_the_same_whatever_a_client_is_said_to_speak(
     assert [one.request.prompt for one in ledger.jobs(None, search="猫")] == ["一只猫 ü"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("standard_conforming_strings", "off"), ("backslash_quote", "off")],
+)
+def test_a_search_finds_the_same_however_a_database_reads_its_statements(
+    name: str, value: str, opened: Opened, tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    ledger = opened(with_default(postgres_server.url(tmp_path), name, value))
+    prompts = ("a red fox!", "100% fox", "back\\slash", "snake_case", 'what\'s "this"')
+    for prompt in prompts:
+        added(ledger, prompt)
+    for mark, hit in zip("!%\\_'", prompts, strict=True):
+        assert [one.request.prompt for one in ledger.jobs(None, search=mark)] == [hit]
+
+
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "EUC_JP"])
 def test_a_database_that_cannot_hold_every_text_is_refused_at_the_start(
     encoding: str, postgres_server: PostgresServer
