@@ -22,7 +22,7 @@ WHO = new_id()
 MOST_STOPS = 14
 MOST_SHIFT = 0.02
 TOUCH_PX = 44
-WIDTHS = (360, 390, 768, 1280, 1440)
+WINDOWS = [(360, 844), (390, 844), (768, 800), (768, 1400), (1280, 800), (1440, 800), (1440, 1200), (1920, 1080)]
 SHIFTS = """window.shifts = [];
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts.push(entry.value);
@@ -145,10 +145,12 @@ def test_the_words_to_add_are_reached_by_arrow_keys(page: Page, app: RunningApp)
     expect(page.locator(":focus")).to_have_text("Shot")
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("width", "height"), WINDOWS)
 @pytest.mark.parametrize("is_known", [False, True], ids=["stranger", "known"])
-def test_little_moves_while_the_page_opens(browser: Browser, app: RunningApp, is_known: bool, width: int) -> None:
-    with browser.new_context(viewport={"width": width, "height": 844 if width < 500 else 800}) as context:
+def test_little_moves_while_the_page_opens(
+    browser: Browser, app: RunningApp, is_known: bool, width: int, height: int
+) -> None:
+    with browser.new_context(viewport={"width": width, "height": height}) as context:
         if is_known:  # who comes back has been here before
             first = opened(context.new_page(), app)
             expect(first.locator("#player video")).to_be_visible()
