@@ -6,6 +6,26 @@ from playwright.sync_api import Page, expect
 
 PROMPT = "A paper boat drifts down a rain-filled gutter."
 
+# The lines that a reader sees of an element's text.
+LINES = """(area) => {
+  const texts = document.createTreeWalker(area, NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
+  const lines = [];
+  while (texts.nextNode()) {
+    const text = texts.currentNode;
+    for (let at = 0; at < text.length; at += 1) {
+      range.setStart(text, at);
+      range.setEnd(text, at + 1);
+      const box = range.getBoundingClientRect();
+      if (!box.width) continue;
+      const last = lines.at(-1);
+      if (last && Math.abs(last.top - box.top) < 6) last.text += text.data[at];
+      else lines.push({ top: box.top, text: text.data[at] });
+    }
+  }
+  return lines.map(({ text }) => text.trim());
+}"""
+
 
 def write(page: Page, prompt: str = PROMPT) -> None:
     """Type a prompt."""

@@ -26,7 +26,7 @@ from tests.browser.one_form import prompt as prompt
 from tests.browser.one_form import proxy as proxy
 from tests.browser.one_form import slow as slow
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import write
+from tests.browser.steps import LINES, write
 
 PRICE_ROUTE = "**/gradio_api/hunyuan/price"
 PRICING = words()["page.pricing"]
@@ -255,28 +255,10 @@ def test_the_price_stays_on_a_button_that_is_drawn_once_more(page: Page, app: Ru
     expect(page.locator("#generate")).to_have_text(shown)
 
 
-LINES = """(area) => {
-  const texts = document.createTreeWalker(area, NodeFilter.SHOW_TEXT);
-  const range = document.createRange();
-  const lines = [];
-  while (texts.nextNode()) {
-    const text = texts.currentNode;
-    for (let at = 0; at < text.length; at += 1) {
-      range.setStart(text, at);
-      range.setEnd(text, at + 1);
-      const box = range.getBoundingClientRect();
-      if (!box.width) continue;
-      const last = lines.at(-1);
-      if (last && Math.abs(last.top - box.top) < 4) last.text += text.data[at];
-      else lines.push({ top: box.top, text: text.data[at] });
-    }
-  }
-  return lines.map(({ text }) => text.trim());
-}"""
-
-
 @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
-def test_no_line_ends_between_a_number_and_what_it_counts(new_context: Any, app: RunningApp, language: str) -> None:
+def test_no_line_ends_between_a_number_and_what_it_counts_or_with_a_dot(
+    new_context: Any, app: RunningApp, language: str
+) -> None:
     page = new_context(locale=language).new_page()
     page.goto(app.url)
     expect(page.locator("#generate")).to_contain_text("$")
@@ -289,9 +271,25 @@ def test_no_line_ends_between_a_number_and_what_it_counts(new_context: Any, app:
         expect(page.locator("#generate")).to_contain_text("$")
         for area in page.locator("#generate, .examples .cost").all():
             lines = area.evaluate(LINES)
-            ends = [re.search(r"\d$", end) or re.match(r"[$·]", begin) for end, begin in pairwise(lines)]
+            whole = (area.text_content() or "").split(" · ")
+            ends = [
+                (end not in whole and re.search(r"[\d·]$", end)) or re.match(r"[$·]", begin)
+                for end, begin in pairwise(lines)
+            ]
             broken += [(width, lines)] if any(ends) else []
     assert broken == []
+
+
+def test_the_button_says_first_what_it_does_and_below_it_what_that_takes(page: Page, app: RunningApp) -> None:
+    opened(page, app.url)
+    button = page.get_by_role(
+        "button", name=re.compile(r"^Generate · about .* min · about \$[\d.]+, at most \$[\d.]+$")
+    )
+    for width in (360, 390, 768, 1280, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        first, *rest = button.evaluate(LINES)
+        assert first == "Generate"
+        assert 1 <= len(rest) <= 2
 
 
 def test_a_press_counts_although_the_price_is_drawn_anew_under_the_finger(

@@ -16,7 +16,7 @@ from tests.app_process import RunningApp
 from tests.browser.one_page import DONE_WITHIN_MS, open_page, video_plays
 from tests.browser.one_page import app as app
 from tests.browser.one_page import opened as opened
-from tests.browser.steps import PROMPT, generate_short, short, write
+from tests.browser.steps import LINES, PROMPT, generate_short, short, write
 
 
 def test_a_stranger_types_a_prompt_and_sees_it_play(opened: Page) -> None:
@@ -327,6 +327,16 @@ def test_a_phone_has_prompt_button_and_player_first_and_scrolls_to_their_tops(
     page.wait_for_function("Math.abs(document.querySelector('#player').getBoundingClientRect().top) < 20")
     assert page.evaluate("document.querySelector('#player').getBoundingClientRect().bottom <= innerHeight")
     assert page.evaluate(generate_is_seen)
+
+
+def test_no_line_on_a_button_of_a_phone_ends_with_the_dot_between_its_parts(page: Page, app: RunningApp) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    generate_short(open_page(page, app))
+    again = page.locator("#part-result [data-part=again]")
+    expect(again).to_have_accessible_name(re.compile(r"^Again with a new seed · about \$"))
+    lines = again.evaluate(LINES)
+    assert lines[0] == "Again with a new seed"
+    assert [line for line in lines[1:] if line.strip(" ·") != line] == []
 
 
 def test_a_phone_rests_where_the_waiting_card_begins_while_it_grows(page: Page, app: RunningApp) -> None:

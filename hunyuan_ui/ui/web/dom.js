@@ -80,14 +80,22 @@ export async function copySelected(text) {
   }
 }
 
-/** Set a text whose numbers stay on one line with the words around them, and dots with what they follow. */
+function partOf(text) {
+  const bound = text.replace(/(\d) (?=\S)| (?=\$)/g, (_all, digit = "") => `${digit}\u00a0`);
+  const words = bound.replace(/(\p{L}) (?=\d|\p{L}+\u00a0\$)/gu, "$1\u00a0");
+  const part = node("span", "", "part");
+  for (const piece of words.match(/[^ ，]+，?| /g) || [])
+    part.append(piece === " " ? piece : node("span", piece.replaceAll("\u00a0", " "), "unbroken"));
+  return part;
+}
+
+/** Set a text whose numbers stay on one line with the words around them; a style says where its parts begin a line. */
 export function showUnbroken(element, text) {
-  const bound = text
-    .replace(/(\d) (?=\S)| (?=[$·])/g, (_all, digit = "") => `${digit}\u00a0`)
-    .replace(/(\p{L}) (?=\d|\p{L}+\u00a0\$)/gu, "$1\u00a0");
   const line = node("span", "", "unbroken-line"); // what stands in a row of boxes would lose its spaces
-  for (const piece of bound.match(/[^ ，]+，?| /g) || [])
-    line.append(piece === " " ? piece : node("span", piece.replaceAll("\u00a0", " "), "unbroken"));
+  for (const part of text.split(" · ")) {
+    if (line.firstChild) line.append(node("span", " ·", "dot"), " ");
+    line.append(partOf(part));
+  }
   element.replaceChildren(line);
 }
 
