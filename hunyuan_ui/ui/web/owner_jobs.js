@@ -1,0 +1,163 @@
+// What the owner may do with jobs: each in the table of all of them, and those that are to be settled or are doubted.
+
+import { node, onSubmit, button as plainButton } from "./dom.js";
+import { words } from "./language.js";
+import { requestId } from "./request_id.js";
+
+const COLUMNS = 8; // of the table
+const MOST_USD = 1000000;
+
+function field(text, draft, values) {
+  const label = node("label");
+  const input = node("input", "", "text-field", { required: true, value: draft[values.name] || "", ...values });
+  input.addEventListener("input", () => (draft[values.name] = input.value));
+  label.append(node("span", text), input);
+  return label;
+}
+
+function told(job) {
+  const text = node("div");
+  text.append(node("p", job.text));
+  if (job.request) text.append(requestId(job.request));
+  return text;
+}
+
+/**
+ * Return what draws them.
+ * @param {any} table The rows of the table.
+ * @param {(name: string, data: object) => void} act Send what the owner says of a job.
+ */
+export function createOwnersJobs(table, act) {
+  const drafts = new Map(); // what is being typed, by the job it is about; it outlives each answer
+  const controls = new Map(); // by name, so that the focus comes back to the one that was used
+  const looked = new Set(); // lost videos that were asked for once more, until that has ended
+  let sent = ""; // whose draft is on its way
+  let jobs = [];
+
+  function button(text, press, { name = "", about = "" } = {}) {
+    const made = plainButton(text, press);
+    if (about) made.setAttribute("aria-label", `${text}: ${about}`);
+    if (name) controls.set(name, made);
+    return made;
+  }
+
+  function correction(job, key) {
+    const form = node("form");
+    const draft = drafts.get(key) || {};
+    drafts.set(key, draft);
+    const save = node("button", words["owner.save"], "button");
+    const amount = { name: "usd", type: "number", min: 0, max: MOST_USD, step: "any", autocomplete: "off" };
+    const reason = { name: "note", type: "text", maxLength: 500, autocomplete: "off" };
+    form.append(field(words["owner.amount"], draft, amount), field(words["owner.because"], draft, reason), save);
+    for (const control of form.elements) controls.set(`${control.name || "save"} ${key}`, control);
+    onSubmit(form, () => {
+      sent = key;
+      act("correct", { job: job.id, cost_usd: form.elements.usd.valueAsNumber, note: form.elements.note.value });
+    });
+    return form;
+  }
+
+  function unsettled(job) {
+    const item = node("li", "", "case row slim spread");
+    const buttons = node("div", "", "row");
+    for (const wasCharged of [true, false]) {
+      const say = words[wasCharged ? "owner.charged" : "owner.not_charged"];
+      buttons.append(button(say, () => act("settle", { job: job.id, was_charged: wasCharged })));
+    }
+    item.append(told(job), buttons);
+    return item;
+  }
+
+  function doubt(job) {
+    const item = node("li", "", "case row slim spread");
+    item.append(told(job));
+    if (job.can.confirm) item.append(button(words["owner.confirm"], () => act("confirm", { job: job.id })));
+    if (job.can.correct) item.append(correction(job, `doubt ${job.id}`));
+    return item;
+  }
+
+  function actions(job) {
+    const buttons = node("td", "", "do");
+    const key = `row ${job.id}`;
+    const offer = (can, text, name, done) => {
+      if (can) buttons.append(button(words[text], done, { name: `${name} ${key}`, about: job.when }));
+    };
+    offer(job.can.open, "owner.show_video", "open", () => act("open_video", { job: job.id }));
+    offer(job.can.look_again, "owner.look_again", "look", () => {
+      looked.add(job.id);
+      act("look_again", { job: job.id });
+    });
+    offer(job.can.correct, "owner.correct", "correct", () => {
+      if (!drafts.delete(key)) drafts.set(key, {});
+      rows();
+      (controls.get(`usd ${key}`) || controls.get(`correct ${key}`)).focus();
+    });
+    controls.get(`correct ${key}`)?.setAttribute("aria-expanded", drafts.has(key));
+    return buttons;
+  }
+
+  function row(job) {
+    const made = node("tr");
+    made.append(...[job.when, job.status, job.payer, job.cost, job.took, job.what].map((text) => node("td", text)));
+    const request = node("td");
+    if (job.request) request.append(job.can.look_again ? requestId(job.request) : node("code", job.request));
+    made.append(actions(job), request);
+    return made;
+  }
+
+  // What was put right before, and the form to do it again: a row of its own, as wide as what is seen of the table.
+  function more(job) {
+    const key = `row ${job.id}`;
+    const isOpen = job.can.correct && drafts.has(key);
+    if (!isOpen && !job.corrections.length) return [];
+    const made = node("tr", "", "more");
+    const cell = node("td");
+    const seen = node("div", "", "stack");
+    cell.colSpan = COLUMNS;
+    seen.append(...job.corrections.map((text) => node("p", text)));
+    if (isOpen) seen.append(correction(job, key));
+    cell.append(seen);
+    made.append(cell);
+    return [made];
+  }
+
+  function rows() {
+    table.replaceChildren(...jobs.flatMap((job) => [row(job), ...more(job)]));
+  }
+
+  return {
+    unsettled,
+    doubt,
+
+    /**
+     * Draw the table of an answer.
+     * @param {any[]} those
+     */
+    draw(those) {
+      jobs = those;
+      rows();
+    },
+
+    /**
+     * Forget what was drawn, and what was typed and has been taken.
+     * @param {boolean} isTaken
+     */
+    clear(isTaken) {
+      controls.clear();
+      if (isTaken) drafts.delete(sent);
+    },
+
+    /** Whether a video that was asked for once more is still on its way. */
+    isLooking() {
+      const active = new Set(jobs.filter((job) => job.is_active).map((job) => job.id));
+      for (const id of looked) if (!active.has(id)) looked.delete(id);
+      return looked.size > 0;
+    },
+
+    /** The name of a control, or nothing. */
+    nameOf: (control) => [...controls].find(([, one]) => one === control)?.[0] || "",
+
+    /** The control of a name, or the button that opens the form it was in. */
+    control: (name) => controls.get(name) || controls.get(name.replace(/^\w+/, "correct")),
+  };
+}
