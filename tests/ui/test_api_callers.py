@@ -20,7 +20,6 @@ from hunyuan_ui.errors import DownloadError, HunyuanUIError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, endings
-from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.api import (
     WAITING_CALLS,
@@ -35,10 +34,12 @@ from hunyuan_ui.ui.form import FIELDS
 from hunyuan_ui.ui.visitor import page_event
 from hunyuan_ui.words import words
 from tests.fake_service import FakeService, answer, failure
+from tests.jobs.one_page import OWN_KEY
+from tests.jobs.one_page import impatient as impatient
+from tests.jobs.one_page import service as service
 
 pytestmark = pytest.mark.anyio
 
-OWN_KEY = "SG_ffff0000ffff0000"
 HANDLE = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}")
 NO_SUCH = "There is no such video for you."
 DEFAULT: dict[str, Any] = {
@@ -51,16 +52,6 @@ DEFAULT: dict[str, Any] = {
     "embedded_guidance_scale": 6,
     "seed": 5,
 }
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
-
-
-@pytest.fixture
-def service() -> FakeService:
-    return FakeService()
 
 
 @pytest.fixture
