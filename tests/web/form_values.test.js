@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { agreedPrice, createFormValues, draftIn, withinRange } from "../../hunyuan_ui/ui/web/form_values.js";
+import { agreedPrice, createFormValues } from "../../hunyuan_ui/ui/web/form_values.js";
 
 const values = createFormValues({
   held: ["prompt", "width", "height", "infer_steps", "shape", "size", "quality", "variations"],
@@ -69,25 +69,4 @@ test("a click agrees to no more than was seen before it", () => {
   assert.equal(agreedPrice(2.2, 4.4), 2.2);
   assert.equal(agreedPrice(null, 2.2), null);
   assert.equal(agreedPrice(null, 0), 0);
-});
-
-test("a typed number comes into its range, and an empty box takes what it held", () => {
-  const box = (value, min = "1", max = "129") => ({ value, min, max });
-  assert.equal(withinRange(box("200"), "77"), "129");
-  assert.equal(withinRange(box("0"), "77"), "1");
-  assert.equal(withinRange(box("77"), "5"), "77");
-  assert.equal(withinRange(box(""), "77"), "77");
-  assert.equal(withinRange(box("-7", "", ""), "5"), "-7");
-  assert.equal(withinRange(box("9e9", "", "10"), "5"), "10");
-});
-
-test("a draft gives what the form can take, and nothing else", () => {
-  const now = { prompt: "", width: 854, is_random: true };
-  assert.deepEqual(draftIn('{"prompt":"a fox","width":720,"is_random":false}', now), {
-    prompt: "a fox",
-    width: 720,
-    is_random: false,
-  });
-  assert.deepEqual(draftIn('{"prompt":7,"width":"720","is_random":null,"other":1}', now), {});
-  for (const damaged of [null, "", "{", "null", "[1]", "7"]) assert.equal(draftIn(damaged, now), null);
 });

@@ -20,8 +20,8 @@ import {
 } from "./batch_list.js";
 import { kept, tab } from "./browser.js";
 import { fill, node, onSubmit, piecesOf, showText, showUnbroken } from "./dom.js";
+import { draftIn } from "./draft.js";
 import { hear, onReturn, send } from "./events.js";
-import { draftIn } from "./form_values.js";
 import { words } from "./language.js";
 import { createPoll } from "./poll.js";
 import { arrived, ask, request } from "./server.js";

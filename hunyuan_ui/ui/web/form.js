@@ -1,75 +1,21 @@
 // The form: what a choice sets is set here at once, and what a click sends is what stands here at that moment. The
 // server only prices; its answer is dropped when the form has changed since, and a price is shown only beside its form.
 
-import { settledVisitor, tab, visitor } from "./browser.js";
+import { settledVisitor, visitor } from "./browser.js";
 import { completeControls } from "./controls.js";
-import { node, showUnbroken } from "./dom.js";
+import { node } from "./dom.js";
+import { createDraft } from "./draft.js";
 import { hear, onReturn, send } from "./events.js";
-import { agreedPrice, createFormValues, draftIn, withinRange } from "./form_values.js";
+import { agreedPrice, createFormValues } from "./form_values.js";
+import { keepLabel, label } from "./generate_label.js";
 import { words } from "./language.js";
+import { createPriceQuestion } from "./price_question.js";
 import { request, visitorIs } from "./server.js";
+import { onTyping } from "./typing.js";
 
-const ASK_AFTER_MS = 50; // a slider that moves asks once it rests
-const ASK_AGAIN_MS = 2000;
-const ANSWER_WITHIN_MS = 10000;
-const KEEP_AFTER_MS = 100;
 const REFRESH_AFTER_MS = 1000;
 const RANDOM_SEED = -1;
-const DRAFT = "hunyuan_draft";
 const PRICE_WITHIN_MS = 8000; // so long a click waits for a price that is on its way
-
-let labelText = "";
-
-// Gradio would draw the button's text later, and a price must not stand beside another form for one frame.
-function label(text) {
-  labelText = text;
-  const button = document.getElementById("generate");
-  if (!button || button.textContent?.trim() === text) return;
-  for (const drawn of button.childNodes) if (drawn instanceof Text) drawn.data = "";
-  const own = button.querySelector(".priced") || button.appendChild(node("span", "", "priced"));
-  showUnbroken(own, text);
-}
-
-/** Label the button again as soon as Gradio has drawn it, or drawn its first text once more in another language. */
-function keepLabel() {
-  const changes = { childList: true, characterData: true, subtree: true };
-  new MutationObserver(() => labelText && label(labelText)).observe(document.body, changes);
-}
-
-/** Call `hide` as soon as somebody changes what has a price, and `touched` with what they do. */
-function onTyping(pricedIds, touched, hide) {
-  const boxOf = (event) => (event.target instanceof Element && event.target.closest("#form") ? event.target : null);
-  const atFocus = new WeakMap(); // numbers as they were when their boxes were entered
-
-  for (const name of ["input", "click"])
-    document.addEventListener(
-      name,
-      (event) => {
-        const box = boxOf(event);
-        if (!box) return;
-        touched(name);
-        if (pricedIds.some((id) => box.closest(`#${id}`)) && (name === "input" || box.closest("button"))) hide();
-      },
-      true,
-    );
-  document.addEventListener("focusin", (event) => {
-    const box = boxOf(event);
-    if (box && box.type === "number" && box.value) atFocus.set(box, box.value);
-  });
-  // Gradio brings a number into its range after all its events have been told the old one, and knows no empty box.
-  document.addEventListener(
-    "change",
-    (event) => {
-      const box = boxOf(event);
-      if (box?.type !== "number") return;
-      const fit = withinRange(box, atFocus.get(box) || "");
-      if (fit === box.value) return;
-      box.value = fit;
-      box.dispatchEvent(new Event("input", { bubbles: true }));
-    },
-    true,
-  );
-}
 
 export function form({ element, props, trigger, watch }) {
   const { fields, priced } = props.facts;
@@ -88,16 +34,10 @@ export function form({ element, props, trigger, watch }) {
   let seenUsd = null; // the most that the button, a picked card or a refusal has shown last
   let lastSeed = null;
   let isTouched = false;
-  let isOpen = false; // the server has said what the form begins with
   const changes = []; // functions from what the form holds to what it should hold, until Gradio takes them
   let news = {}; // what else Gradio is to show
-  /** @type {any} */
-  let draft = null; // what the form holds, kept in the tab
-  let keeping;
-  let isWhole = false; // the next question is also about the page's head and the examples
-  /** @type {AbortController | null} */
-  let asking = null;
-  let rest;
+  const draft = createDraft(() => trigger("keep"));
+  const question = createPriceQuestion({ form: () => form, priceOf, answered: showAnswer });
   const pressed = []; // clicks whose form is still to be read
   const ready = []; // clicks that are to be sent
   const clicked = new Map(); // by its id, what the form held at a click, with its key
@@ -128,27 +68,6 @@ export function form({ element, props, trigger, watch }) {
     return { ...answer, ...asked };
   }
 
-  function ask({ whole = false, after_ms = ASK_AFTER_MS } = {}) {
-    isWhole = isWhole || whole;
-    if (!form) return;
-    clearTimeout(rest);
-    rest = setTimeout(askNow, after_ms);
-  }
-
-  async function askNow() {
-    asking?.abort();
-    const mine = new AbortController();
-    asking = mine;
-    try {
-      const answer = await priceOf(form, { whole: isWhole, within_ms: ANSWER_WITHIN_MS, signal: mine.signal });
-      if (asking !== mine) return;
-      isWhole = false;
-      showAnswer(answer);
-    } catch {
-      if (asking === mine) ask({ after_ms: ASK_AGAIN_MS });
-    }
-  }
-
   function showAnswer(answer) {
     if (isOf(answer, form)) price = answer;
     if (answer.head && answer.payer === payer) news = { head: answer.head, examples: answer.examples };
@@ -167,7 +86,7 @@ export function form({ element, props, trigger, watch }) {
   }
 
   function look(held) {
-    keep(held);
+    draft.keep(held);
     const key = keyOf(held);
     const isSame = key === formKey;
     form = held;
@@ -177,28 +96,7 @@ export function form({ element, props, trigger, watch }) {
     line.toggleAttribute("data-old", !isOf(price, form));
     send("priced-anew");
     if (isOf(price, form)) trigger("say");
-    else ask();
-  }
-
-  // The draft
-
-  function keep(held) {
-    if (!isOpen) return;
-    draft = held;
-    tab.set(DRAFT, JSON.stringify(held));
-  }
-
-  /** Keep what is in the form once Gradio has it all. */
-  function keepSoon() {
-    clearTimeout(keeping);
-    keeping = setTimeout(() => trigger("keep"), KEEP_AFTER_MS);
-  }
-
-  // The page may go before Gradio has handed over the last letters.
-  function keepLastLetters() {
-    /** @type {HTMLTextAreaElement | null} */
-    const box = document.querySelector("#field-prompt textarea");
-    if (draft && box) keep({ ...draft, prompt: box.value });
+    else question.ask();
   }
 
   function fill(change) {
@@ -230,11 +128,11 @@ export function form({ element, props, trigger, watch }) {
   function paidBy(chosen) {
     if (!chosen || chosen === payer) return;
     payer = chosen;
-    isWhole = true; // the head and the examples speak of who pays
+    question.askWhole(); // the head and the examples speak of who pays
     if (form) look(form);
   }
 
-  const refresh = () => ask({ whole: true });
+  const refresh = () => question.ask({ whole: true });
 
   // Sending
 
@@ -282,7 +180,7 @@ export function form({ element, props, trigger, watch }) {
     reseeded: (given) => settled(given, () => ({ is_random: false, ...(lastSeed !== null && { seed: lastSeed }) })),
     filled: (given) => settled(given, filled),
     kept(given) {
-      keep(values.byName(given));
+      draft.keep(values.byName(given));
       return [];
     },
     refresh,
@@ -290,7 +188,7 @@ export function form({ element, props, trigger, watch }) {
 
     /** What the form holds for a video of any prompt, with a seed of -1 where each is to have a new one. */
     settings() {
-      const held = draft || form;
+      const held = draft.held || form;
       if (!held) return null;
       const own = Object.fromEntries(fields.filter((name) => name !== "prompt").map((name) => [name, held[name]]));
       return { ...own, ...(held.is_random && { seed: RANDOM_SEED }) };
@@ -366,9 +264,9 @@ export function form({ element, props, trigger, watch }) {
     payer = opened.payer;
     lastSeed = opened.last_seed;
     price = { ...opened.price, key: keyOf(opened.price.of), payer, count: opened.price.of.variations };
-    isOpen = true;
+    draft.begin();
     const last = { ...opened.settings, ...(opened.settings && { is_random: true }) };
-    fill((now) => (isTouched ? {} : draftIn(tab.get(DRAFT), now) || last));
+    fill((now) => (isTouched ? {} : draft.before(now) || last));
   }
 
   element.append(line);
@@ -377,10 +275,10 @@ export function form({ element, props, trigger, watch }) {
   const numbers = priced.map((name) => `field-${name.replaceAll("_", "-")}`);
   const touched = (what) => {
     isTouched = isTouched || what === "input";
-    keepSoon();
+    draft.keepSoon();
   };
   onTyping(["shape", "size", "quality", "variations", ...numbers], touched, hidePrice);
-  window.addEventListener("pagehide", keepLastLetters);
+  window.addEventListener("pagehide", draft.keepLastLetters);
   hear("settings", show);
   hear("seed", useSeed);
   hear("payer", paidBy);

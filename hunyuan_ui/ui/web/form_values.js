@@ -53,27 +53,3 @@ export function createFormValues({ held: names, priced, sizes, steps }) {
  * @param {number} priced_usd
  */
 export const agreedPrice = (seen_usd, priced_usd) => (priced_usd <= (seen_usd ?? 0) + CENT_USD ? priced_usd : seen_usd);
-
-/**
- * Return the values of a draft that a form can take: those of its own names and kinds; null where there is no draft.
- * @param {string | null} text
- * @param {Held} now What the form holds.
- * @returns {Held | null}
- */
-export function draftIn(text, now) {
-  let kept;
-  try {
-    kept = JSON.parse(text || "null");
-  } catch {
-    return null;
-  }
-  if (typeof kept !== "object" || kept === null || Array.isArray(kept)) return null;
-  return Object.fromEntries(Object.entries(kept).filter(([name, value]) => typeof value === typeof now[name]));
-}
-
-/** Return a typed number as it fits into its range; an empty box takes what it held before. */
-export function withinRange({ value, min, max }, before) {
-  if (value === "") return before;
-  if (max !== "" && Number(value) > Number(max)) return max;
-  return min !== "" && Number(value) < Number(min) ? min : value;
-}

@@ -2,7 +2,7 @@
 
 import { words } from "./language.js";
 import { setTitle } from "./notify.js";
-import { progress } from "./poll.js";
+import { progress } from "./progress.js";
 import { keeping } from "./server.js";
 
 /**
