@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from hunyuan_ui import addresses, ledger, library, log
+from hunyuan_ui import ledger, library, log, setting_urls
 from hunyuan_ui.console import Exit, Interruption, StatusLine, interruptions, prepare_console, print_line, say
 from hunyuan_ui.errors import HunyuanUIError, SettingsError, StorageError
 from hunyuan_ui.files import DataFolder, sync_folder
@@ -82,9 +82,9 @@ def _settings(options: argparse.Namespace, environ: Mapping[str, str] | None) ->
     """Return the settings of the page that is to go on, with what the options name in place of them."""
     settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
     if options.to is not None:
-        settings = replace(settings, database_url=Secret(addresses.database_url(options.to)))
+        settings = replace(settings, database_url=Secret(setting_urls.database_url(options.to)))
     if options.videos_to is not None:
-        settings = replace(settings, videos_url=addresses.bucket_url(options.videos_to))
+        settings = replace(settings, videos_url=setting_urls.bucket_url(options.videos_to))
     if options.folder is not None:
         settings = replace(settings, data_dir=options.folder.absolute())
     if settings.database_url is None:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NoReturn
 from urllib.parse import unquote, urlsplit
 
-from hunyuan_ui import addresses
+from hunyuan_ui import setting_urls
 from hunyuan_ui.disks import Storage, mounts_here, storage_of
 from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.env_file import NAMED_BY, add_env_file
@@ -115,13 +115,14 @@ class Settings:
         ),
     )
     base_url: str = field(
-        default=DEFAULT_BASE_URL, metadata=_declared("SEGMIND_BASE_URL", addresses.service_url, "Where the service is.")
+        default=DEFAULT_BASE_URL,
+        metadata=_declared("SEGMIND_BASE_URL", setting_urls.service_url, "Where the service is."),
     )
     history_url: str = field(
         default=DEFAULT_HISTORY_URL,
         metadata=_declared(
             "SEGMIND_HISTORY_URL",
-            addresses.service_url,
+            setting_urls.service_url,
             "Where past requests are looked up.",
             f"{DEFAULT_HISTORY_URL}; with another base URL: that base + {_HISTORY_PATH}",
         ),
@@ -134,7 +135,7 @@ class Settings:
         default=None,
         metadata=_declared(
             "HUNYUAN_UI_ENGINE_URL",
-            addresses.engine_url,
+            setting_urls.engine_url,
             "An engine of your own that speaks /v1/videos, in place of Segmind.",
         ),
     )
@@ -163,7 +164,7 @@ class Settings:
         default=None,
         metadata=_declared(
             "HUNYUAN_UI_DATABASE_URL",
-            lambda text: Secret(addresses.database_url(text)),
+            lambda text: Secret(setting_urls.database_url(text)),
             "PostgreSQL in place of the ledger's file, postgresql://user:password@host/name.",
             "none: a file in the data folder",
         ),
@@ -172,7 +173,7 @@ class Settings:
         default=None,
         metadata=_declared(
             "HUNYUAN_UI_VIDEOS_URL",
-            addresses.bucket_url,
+            setting_urls.bucket_url,
             "A bucket for finished videos: s3://, gs:// or az://name/prefix.",
             "none: the data folder",
         ),

@@ -8,22 +8,21 @@ from itertools import count
 
 import pytest
 
-from hunyuan_ui.access_code import (
+from hunyuan_ui.access_code import MOST_GRANTS, AccessCode
+from hunyuan_ui.errors import SpendLimitError
+from hunyuan_ui.job import Visitor
+from hunyuan_ui.settings import Secret
+from hunyuan_ui.tries import (
     AT_MOST,
     FRESH_AFTER_S,
     LONGEST_WAIT_S,
-    MOST_GRANTS,
     MOST_REMEMBERED,
     MOST_WAITING,
     OF_A_VISITOR,
-    AccessCode,
     Rate,
     Tries,
     TriesInMemory,
 )
-from hunyuan_ui.errors import SpendLimitError
-from hunyuan_ui.job import Visitor
-from hunyuan_ui.settings import Secret
 from hunyuan_ui.ui.visitor import code_in
 from hunyuan_ui.words import words
 from tests.stored_jobs import Clock
@@ -293,7 +292,7 @@ async def test_a_stranger_with_the_code_cannot_fill_the_memory(rig: Rig) -> None
 
 async def test_strangers_cannot_fill_the_memory_with_their_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OF_A_VISITOR", "OF_AN_ADDRESS", "OF_EVERYBODY", "AT_MOST"):
-        monkeypatch.setattr(f"hunyuan_ui.access_code.{name}", Rate(10**9, 1e-9))
+        monkeypatch.setattr(f"hunyuan_ui.tries.{name}", Rate(10**9, 1e-9))
     book = TriesInMemory(Clock(0.0))
     tries = Tries(book=book)
     for number in range(MOST_REMEMBERED // 2 + 50):

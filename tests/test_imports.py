@@ -35,10 +35,11 @@ ROOMS: dict[str, str] = {
     "strict_numbers": "errors",
     "environment": "errors strict_numbers",
     "env_file": "environment errors",
-    "addresses": "errors own_names strict_numbers",
-    "settings": "addresses disks endpoint.contract env_file environment errors own_names proxies strict_numbers",
+    "setting_urls": "errors own_names strict_numbers",
+    "settings": "disks endpoint.contract env_file environment errors own_names proxies setting_urls strict_numbers",
     "startup": "console errors settings words",
-    "access_code": "errors job settings",
+    "tries": "errors job",
+    "access_code": "errors job settings tries",
     "limits": "errors job settings",
     "log": "settings",
     "notices": "errors job log words",
@@ -50,17 +51,17 @@ ROOMS: dict[str, str] = {
     "endpoint": "checkpoint errors file_type files proxies request shielded",
     "jobs": (
         "access_code checkpoint csv_text endpoint errors estimate files job ledger library limits local_endpoint.app "
-        "log media notices prompt_list request settings shielded signed_links"
+        "log media notices prompt_list request settings shielded signed_links tries"
     ),
     "local_endpoint": "endpoint.contract errors estimate media prompt_help request strict_numbers words",
     "ui": (
-        "csv_text errors estimate file_type job jobs library.conversions log own_names prompt_help prompt_list request "
+        "csv_text errors estimate file_type job jobs library.exports log own_names prompt_help prompt_list request "
         "settings startup words"
     ),
     "app": "errors jobs log startup ui words",
     "check": "endpoint errors estimate files ledger library request settings words",
     "console": "words",
-    "cli_copy": "addresses console errors files job ledger library log settings signed_links words",
+    "cli_copy": "console errors files job ledger library log setting_urls settings signed_links words",
     "cli": "check cli_batch console errors estimate job jobs log request settings words",
     "cli_batch": "console errors job jobs prompt_list request words",
     "__main__": "cli words",

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from hunyuan_ui.errors import AccessError, MediaError
 from hunyuan_ui.job import OWNER, Job, JobStatus, Visitor, is_id
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.library.conversions import Export
+from hunyuan_ui.library.exports import Export
 from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from hunyuan_ui import log
-from hunyuan_ui.access_code import AccessCode, Tries
+from hunyuan_ui.access_code import AccessCode
 from hunyuan_ui.errors import AccessError, EndpointError, InvalidRequestError, StorageError
 from hunyuan_ui.job import DAY_S, Job, JobStatus, Visitor
 from hunyuan_ui.jobs.history import SpendingHistory
@@ -19,6 +19,7 @@ from hunyuan_ui.ledger import NAMED, Replica, confirm_review, needs_review
 from hunyuan_ui.limits import BREAKER_AFTER, Day, Totals
 from hunyuan_ui.request import clean_text
 from hunyuan_ui.settings import Settings
+from hunyuan_ui.tries import Tries
 
 MOST_USD: Final = 1_000_000
 _LONGEST_NOTE: Final = 500

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hunyuan_ui import log
-from hunyuan_ui.access_code import AccessCode, Tries
+from hunyuan_ui.access_code import AccessCode
 from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.estimate import Estimate, predicted_seconds
 from hunyuan_ui.job import MICRO, OWNER, InClick, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
@@ -30,6 +30,7 @@ from hunyuan_ui.limits import Allowance, Places
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.shielded import shielded
+from hunyuan_ui.tries import Tries
 
 if TYPE_CHECKING:
     from hunyuan_ui.jobs.replicas import Replicas

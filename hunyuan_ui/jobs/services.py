@@ -37,7 +37,7 @@ from hunyuan_ui.ledger import (
     was_moved,
 )
 from hunyuan_ui.library import open_library
-from hunyuan_ui.library.conversions import Exports
+from hunyuan_ui.library.exports import Exports
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.limits import SpendLimits, Totals
 from hunyuan_ui.local_endpoint.app import create_app

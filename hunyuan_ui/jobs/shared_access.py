@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from hunyuan_ui.access_code import AccessCode, Change, Limiter, Rate
+from hunyuan_ui.access_code import AccessCode
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger.access_book import AccessBook, Limit
+from hunyuan_ui.tries import Change, Limiter, Rate
 
 
 class SharedTries:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from hunyuan_ui.access_code import Tries
 from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import AuthenticationError, reason
 from hunyuan_ui.job import Job, Visitor
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.shielded import shielded
+from hunyuan_ui.tries import Tries
 
 KEPT_S: Final = 3600.0  # after its last use
 KEPT_AFTER_LEAVING_S: Final = 120.0  # a reload closes the page and opens it again

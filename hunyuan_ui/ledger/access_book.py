@@ -20,7 +20,7 @@ _KEEP_TRIES: Final = (
     " SET used_until = excluded.used_until, last = excluded.last, before = excluded.before"
 )
 
-Limit: TypeAlias = tuple[float, float, float]  # used until, last, before; see `access_code.Limiter`
+Limit: TypeAlias = tuple[float, float, float]  # used until, last, before; see `tries.Limiter`
 
 
 class AccessBook:

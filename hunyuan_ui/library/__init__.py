@@ -1,4 +1,4 @@
-"""Finished videos: the files, their posters and sidecars, and the conversions that a visitor may take."""
+"""Finished videos: the files, their posters and sidecars, and what a visitor may take of them in other formats."""
 
 from __future__ import annotations
 

@@ -23,18 +23,17 @@ from hunyuan_ui.request import Parameter, VideoRequest, parameters
 from hunyuan_ui.ui.batch import SUBMIT_MANY, BatchCalls
 from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
 from hunyuan_ui.ui.mcp import NO_TOOL, readable_by_agents
+from hunyuan_ui.ui.page_events import Event, page_event
 from hunyuan_ui.ui.served_files import download_name, served_path
 from hunyuan_ui.ui.views import as_json
 from hunyuan_ui.ui.visitor import (
     KEY_HEADER,
     PAYER_HEADER,
     VISITOR_HEADER,
-    Event,
     address_of,
     code_in,
     headers_of,
     login_of,
-    page_event,
     say_for,
 )
 from hunyuan_ui.words import words

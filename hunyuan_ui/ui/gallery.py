@@ -18,7 +18,7 @@ from hunyuan_ui.file_type import BY_SUFFIX, MP4
 from hunyuan_ui.job import Job, Visitor, is_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.jobs.my_videos import Shape, Wish
-from hunyuan_ui.library.conversions import RATES, SIDES, Export, ExportKind
+from hunyuan_ui.library.exports import RATES, SIDES, Export, ExportKind
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.json_answers import guarded, json_answer

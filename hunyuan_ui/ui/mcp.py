@@ -10,7 +10,8 @@ from urllib.parse import quote
 import gradio as gr
 from gradio.route_utils import get_root_url
 
-from hunyuan_ui.ui.visitor import Event, headers_of
+from hunyuan_ui.ui.page_events import Event
+from hunyuan_ui.ui.visitor import headers_of
 
 MCP_PATH: Final = "/gradio_api/mcp"
 NO_TOOL: Final = "not a tool"  # Gradio lists only what calls itself a tool

@@ -21,7 +21,8 @@ from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.owner_csv import corrections_of, csv_of, utc
 from hunyuan_ui.ui.owner_days import DAYS, axis_of, days_of
 from hunyuan_ui.ui.owner_replicas import replica_lines
-from hunyuan_ui.ui.visitor import Event, page_event, say_for, visitor_of
+from hunyuan_ui.ui.page_events import Event, page_event
+from hunyuan_ui.ui.visitor import say_for, visitor_of
 from hunyuan_ui.words import Words
 
 JOBS_SHOWN: Final = 20  # at first, and so many more each time

@@ -20,12 +20,12 @@ from hunyuan_ui.ui.gallery import Gallery, build_gallery
 from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, LightBlocks, drawing_files, player_files
 from hunyuan_ui.ui.html_part import WEB, part
 from hunyuan_ui.ui.owner import OWNER_EVENTS, OwnerEvents, build_owner
+from hunyuan_ui.ui.page_events import page_event
 from hunyuan_ui.ui.payment import build_pay
 from hunyuan_ui.ui.served_head import serve_own_head
 from hunyuan_ui.ui.shared_answers import share_answers
 from hunyuan_ui.ui.theme import build_theme
 from hunyuan_ui.ui.views import head_of
-from hunyuan_ui.ui.visitor import page_event
 from hunyuan_ui.words import languages, words
 
 # Cheap events that need no queue and must never be listed, limited or shown as progress. By itself Gradio would drop

@@ -1,20 +1,16 @@
-"""Who is asking: the browser's token, and the one place where the page's errors become sentences."""
+"""Who is asking: the browser's token, the login, the address and the language."""
 
 from __future__ import annotations
 
-import functools
 import hmac
-import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, cast
 
 import gradio as gr
 
-from hunyuan_ui import log
-from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError
-from hunyuan_ui.job import JobProblem, Visitor, is_id, new_id
+from hunyuan_ui.job import Visitor, is_id, new_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.words import Words, words, words_for
@@ -23,9 +19,6 @@ VISITOR_HEADER: Final = "x-hunyuan-visitor"
 KEY_HEADER: Final = "x-api-key"
 CODE_HEADER: Final = "x-access-code"
 PAYER_HEADER: Final = "x-payer"  # owner, visitor or nobody (local preview), where there is a choice
-
-Event = Callable[..., Awaitable[Any]]
-OnProblem = Callable[[JobProblem, "str | None", Words], Any]
 
 
 def token_in(stored: object) -> str:
@@ -83,32 +76,3 @@ def address_of(request: gr.Request | None) -> str:
     """
     client: Any = getattr(request, "client", None)
     return "" if client is None else str(client.host)
-
-
-def toast(problem: JobProblem, _field: str | None, say: Words) -> NoReturn:
-    """Show a problem as Gradio's own message; a client of the API receives the same sentence."""
-    raise gr.Error(say.sentence(problem), print_exception=False)
-
-
-def page_event(handler: Event, on_problem: OnProblem = toast) -> Event:
-    """Return the handler with the page's boundary round it: whatever is raised becomes a sentence.
-
-    Args:
-        handler: An event of the page or the API; its first `gr.Request` tells the language.
-        on_problem: Makes the event's answer from the problem, the field it is about, and the visitor's words.
-    """
-
-    @functools.wraps(handler)
-    async def guarded(*values: Any, **named: Any) -> Any:
-        say = say_for(next((value for value in values if isinstance(value, gr.Request)), None))
-        try:
-            return await handler(*values, **named)
-        except HunyuanUIError as error:
-            field = error.field if isinstance(error, InvalidRequestError) else None
-            return on_problem(JobProblem.of(error), field, say)
-        except Exception as error:  # noqa: BLE001 - the page's boundary, one of the two named in docs/architecture.md 1
-            reference = secrets.token_hex(4)
-            log.trouble("page.internal_error", event=handler.__name__, reference=reference, kind=type(error).__name__)
-            return on_problem(JobProblem.from_code("internal", reference=reference), None, say)
-
-    return guarded

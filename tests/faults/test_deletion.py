@@ -12,7 +12,7 @@ import pytest
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.jobs import JobRunner
-from hunyuan_ui.library.conversions import Export
+from hunyuan_ui.library.exports import Export
 from tests.faults.rig import OWNER, Rig, click, ended, kill, next_job_works
 from tests.faults.service import PaidService
 

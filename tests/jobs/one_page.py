@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hunyuan_ui import access_code as access_code
+from hunyuan_ui import tries as tries
 from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Payer, Visitor, new_id

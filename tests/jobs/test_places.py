@@ -11,7 +11,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from hunyuan_ui import access_code as access_code
+from hunyuan_ui import tries as tries
 from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.files import DataFolder

@@ -22,7 +22,7 @@ from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.library import bucket as door
 from hunyuan_ui.library.bucket import Bucket, BucketLimits, Digest
 from hunyuan_ui.library.bucket_library import BucketLibrary
-from hunyuan_ui.library.conversions import Export
+from hunyuan_ui.library.exports import Export
 from hunyuan_ui.library.library import file_sha256
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.words import words

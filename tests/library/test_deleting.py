@@ -22,7 +22,7 @@ from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.ledger import back_up
 from hunyuan_ui.ledger.sqlite import BACKUPS_KEPT
-from hunyuan_ui.library import conversions
+from hunyuan_ui.library import exports
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import ApiCalls
@@ -227,7 +227,7 @@ async def test_an_export_under_way_leaves_nothing_of_a_deleted_video(
 ) -> None:
     stored = put_video(settings.data_dir, ALICE)
     async with opened(settings) as (runner, http):
-        gate = Gate(monkeypatch, conversions, "_write", after=after)
+        gate = Gate(monkeypatch, exports, "_write", after=after)
         path = f"{stored.id}.mp4" if end == "plain" else f"{stored.id}/{end}"
         params = {"k": runner.videos.signature(stored), "plain": "1"}
         asked = asyncio.ensure_future(http.get(f"{BASE}/videos/{path}", params=params))
@@ -243,8 +243,8 @@ async def test_who_goes_away_leaves_no_export_of_a_deleted_video_behind(
 ) -> None:
     stored = put_video(settings.data_dir, ALICE)
     async with opened(settings) as (runner, http):
-        gate = Gate(monkeypatch, conversions, "_write", after=True)
-        asked = asyncio.ensure_future(runner.videos.export(stored, conversions.Export("gif")))
+        gate = Gate(monkeypatch, exports, "_write", after=True)
+        asked = asyncio.ensure_future(runner.videos.export(stored, exports.Export("gif")))
         await gate.is_reached()
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)

@@ -14,7 +14,7 @@ from hunyuan_ui.jobs import JobRunner, shared_deletions
 from hunyuan_ui.ledger.shared import SharedLedger
 from hunyuan_ui.library import bucket as door
 from hunyuan_ui.library.bucket import BucketLimits
-from hunyuan_ui.library.conversions import Export
+from hunyuan_ui.library.exports import Export
 from hunyuan_ui.settings import Secret
 from tests.bucket_server import BucketServer
 from tests.faults.conftest import impatient as impatient

@@ -31,7 +31,7 @@ from hunyuan_ui.ui.api import (
     Places,
 )
 from hunyuan_ui.ui.form import FIELDS
-from hunyuan_ui.ui.visitor import page_event
+from hunyuan_ui.ui.page_events import page_event
 from hunyuan_ui.words import words
 from tests.fake_service import FakeService, answer, failure
 from tests.jobs.one_page import OWN_KEY

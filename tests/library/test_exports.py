@@ -19,7 +19,7 @@ from PIL import Image
 from hunyuan_ui import media
 from hunyuan_ui.errors import MediaError, reason
 from hunyuan_ui.job import new_id
-from hunyuan_ui.library.conversions import KEPT_S, Export, ExportKind, Exports
+from hunyuan_ui.library.exports import KEPT_S, Export, ExportKind, Exports
 from hunyuan_ui.media import AnimationKind, check_mp4, encode_mp4, write_animation, write_still
 from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
@@ -245,7 +245,7 @@ async def test_old_half_made_and_too_many_exports_are_swept(
     (exports.folder / ".half.gif.0a1b2c3d.part").write_bytes(b"x")
     exports.sweep({JOB})
     assert set(exports.folder.iterdir()) == {kept, newest}
-    monkeypatch.setattr("hunyuan_ui.library.conversions.KEPT_BYTES", newest.stat().st_size)
+    monkeypatch.setattr("hunyuan_ui.library.exports.KEPT_BYTES", newest.stat().st_size)
     exports.sweep({JOB})
     assert list(exports.folder.iterdir()) == [newest]
 

@@ -1,0 +1,208 @@
+"""The rate limit on tries of keys and access codes."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from math import ceil, inf
+from typing import Final, Protocol
+
+from hunyuan_ui.errors import SpendLimitError
+from hunyuan_ui.job import Visitor
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A rate limit: a burst of tries, then one every so many seconds."""
+
+    burst: int
+    every_s: float
+
+
+OF_A_VISITOR: Final = Rate(5, 12.0)
+OF_AN_ADDRESS: Final = Rate(10, 6.0)  # 20 in any minute
+OF_EVERYBODY: Final = Rate(60, 1.0)
+AT_MOST: Final = Rate(20, 0.1)  # whoever tries, and from however many places
+FRESH_AFTER_S: Final = 60.0
+LONGEST_WAIT_S: Final = 10.0
+MOST_WAITING: Final = 8  # tries that wait for their turn, of all callers: each may hold one of Gradio's 40 slots
+MOST_REMEMBERED: Final = 20_000  # visitors and addresses
+_TICK_S: Final = 1e-6  # below what floats add up to
+
+
+class Limiter:
+    """One rate limiter: the generic cell rate algorithm.
+
+    Args:
+        rate: Its limit.
+        used_until: When all that was taken is used up.
+        last: When something was last taken.
+        before: When something was taken before that.
+    """
+
+    __slots__ = ("_before", "_rate", "_used_until", "last")
+
+    def __init__(self, rate: Rate, used_until: float = -inf, last: float = -inf, before: float = -inf) -> None:
+        self._rate = rate
+        self._used_until = used_until
+        self.last, self._before = last, before
+
+    @property
+    def state(self) -> tuple[float, float, float]:
+        """What it is made of again, with its rate."""
+        return self._used_until, self.last, self._before
+
+    def free_at(self, now: float) -> float:
+        """Return when one more may be taken."""
+        at = self._used_until - (self._rate.burst - 1) * self._rate.every_s
+        return at if at - now > _TICK_S else now
+
+    def take(self, at: float, *, is_over: bool = False) -> None:
+        """Count a try; one that is allowed beyond the rate does not extend a wait that is full already."""
+        used_until = max(self._used_until, at) + self._rate.every_s
+        if is_over:
+            used_until = max(self._used_until, min(used_until, at + self._rate.burst * self._rate.every_s))
+        self._used_until = used_until
+        self._before, self.last = self.last, at
+
+    def give_back(self) -> None:
+        """Take back the last try."""
+        self._used_until -= self._rate.every_s
+        self.last = self._before
+
+
+Change = Callable[[float, list[Limiter]], float]
+
+
+class TryBook(Protocol):
+    """Where rate limiters are kept."""
+
+    async def change(self, names: dict[str, Rate], change: Change) -> float:
+        """Change the limiters of these names, in their order, at once; return what the change returns.
+
+        Args:
+            names: What is limited, and how fast each may be tried.
+            change: Gets the time in seconds and the limiters; what it raises leaves them as they are.
+        """
+        ...
+
+
+class TriesInMemory:
+    """The rate limiters of one process, for those who tried last.
+
+    Args:
+        now: A monotonic clock in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._by_name: OrderedDict[str, Limiter] = OrderedDict()
+
+    async def change(self, names: dict[str, Rate], change: Change) -> float:
+        """Change limiters; see `TryBook`."""
+        limiters = {name: self._by_name.get(name) or Limiter(rate) for name, rate in names.items()}
+        result = change(self._now(), list(limiters.values()))
+        for name, limiter in limiters.items():
+            self._by_name[name] = limiter
+            self._by_name.move_to_end(name)
+        while len(self._by_name) > MOST_REMEMBERED:
+            self._by_name.popitem(last=False)
+        return result
+
+
+class Tries:
+    """The limit on tries of keys and access codes, shared by page, API, MCP and owner's page.
+
+    A try waits for some seconds before it is refused, a correct one is not counted, and three rates apply at once:
+    a visitor has five tries, then one every 12 s; an address (for IPv6 its /64) has 20 a minute, for all its visitors;
+    all together have two a second for a minute, then one a second. The last rate does not lock anybody out: the first
+    try of an address in a minute is always accepted, up to ten of these a second.
+
+    So one address makes 20 guesses a minute and all together ten a second, far too few for an access code of ten
+    random letters, and whoever knows the code waits for seconds. Only a flood of parallel tries from the same address
+    (a router, a proxy) can delay them, while it lasts.
+
+    Args:
+        now: A monotonic clock in seconds.
+        sleep: Waits for so many seconds.
+        book: Where they are counted; in memory if left out.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        book: TryBook | None = None,
+    ) -> None:
+        self._book = book or TriesInMemory(now)
+        self._sleep = sleep
+        self._waiting = 0
+
+    async def take(self, visitor: Visitor, error_code: str) -> None:
+        """Wait until this visitor may make one more try.
+
+        Args:
+            visitor: Who, and from which address.
+            error_code: Of the error when the wait is too long.
+
+        Raises:
+            SpendLimitError: With this code and the seconds to wait.
+            StorageError: The tries are counted elsewhere, and cannot be.
+        """
+
+        def take(now: float, limiters: list[Limiter]) -> float:
+            theirs, there, at_most, everybody = limiters
+            is_fresh = now - there.last >= FRESH_AFTER_S
+            at = max(limiter.free_at(now) for limiter in (theirs, there, at_most, *([] if is_fresh else [everybody])))
+            wait_s = at - now
+            if wait_s > LONGEST_WAIT_S or (wait_s > 0 and self._waiting >= MOST_WAITING):
+                raise SpendLimitError(error_code, seconds=ceil(wait_s))
+            for limiter in (theirs, there, at_most):
+                limiter.take(at)
+            everybody.take(at, is_over=is_fresh)
+            return wait_s
+
+        await self._wait(await self._book.change(_names_of(visitor), take))
+
+    async def give_back(self, visitor: Visitor) -> None:
+        """Take back a try that was correct."""
+
+        def give_back(_now: float, limiters: list[Limiter]) -> float:
+            for limiter in limiters:
+                limiter.give_back()
+            return 0.0
+
+        await self._book.change(_names_of(visitor), give_back)
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        self._waiting += 1
+        try:
+            await self._sleep(seconds)
+        finally:
+            self._waiting -= 1
+
+
+def _names_of(visitor: Visitor) -> dict[str, Rate]:
+    return {
+        f"visitor {visitor.id}": OF_A_VISITOR,
+        f"address {_network_of(visitor.address)}": OF_AN_ADDRESS,
+        "at most": AT_MOST,
+        "everybody": OF_EVERYBODY,
+    }
+
+
+def _network_of(address: str) -> str:
+    """Return an IPv4 address, or the /64 network of an IPv6 address, from which one machine may use any address."""
+    try:
+        known = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:64]
+    if isinstance(known, ipaddress.IPv6Address):
+        return str(known.ipv4_mapped or ipaddress.ip_network((int(known), 64), strict=False))
+    return str(known)
