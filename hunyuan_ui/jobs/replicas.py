@@ -77,7 +77,7 @@ class Replicas:
         self._dispatcher = dispatcher
         self.tries = SharedTries(ledger.access, services)
         self.grants = SharedGrants(ledger.access, services)
-        self.lists = SharedLists(ledger, services)
+        self.lists = SharedLists(ledger.lists, services)
         self.calls = SharedCalls(ledger.calls, services.reads)
         self._deletions = SharedDeletions(ledger, services)
         self._board = Board({}, -math.inf)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from hunyuan_ui.job import JobProblem
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.ledger.shared import SharedLedger
+from hunyuan_ui.ledger.list_book import ListBook
 
 STOPS_WITHIN_S: Final = 10.0  # a process reads its wishes every second, and may be storing a row just then
 LOOK_S: Final = 0.2  # between two looks whether a list has stopped
@@ -49,12 +49,12 @@ class SharedLists:
     """The lists that the processes which share the ledger send.
 
     Args:
-        ledger: Of this process.
+        book: In the ledger.
         services: Of this run.
     """
 
-    def __init__(self, ledger: SharedLedger, services: Services) -> None:
-        self._ledger = ledger
+    def __init__(self, book: ListBook, services: Services) -> None:
+        self._book = book
         self._services = services
         self._said: dict[str, ToldList] = {}
         self.here: Callable[[], dict[str, ToldList]] = dict  # the lists of this process
@@ -67,7 +67,7 @@ class SharedLists:
             StorageError: The ledger cannot be reached.
         """
         await self.stop(list_id)
-        await self._services.writes.soon(self._ledger.lead_list, list_id, told.text)
+        await self._services.writes.soon(self._book.lead, list_id, told.text)
         self._said[list_id] = told
 
     async def told(self, list_id: str) -> ToldList | None:
@@ -76,12 +76,12 @@ class SharedLists:
         Raises:
             StorageError: The ledger cannot be reached.
         """
-        found = await self._services.reads(self._ledger.lists_elsewhere, list_id)
+        found = await self._services.reads(self._book.elsewhere, list_id)
         return ToldList.read(found[list_id]) if list_id in found else None
 
     async def running(self) -> dict[str, ToldList]:
         """Return the lists that other processes send just now; raises as `told`."""
-        found = await self._services.reads(self._ledger.lists_elsewhere)
+        found = await self._services.reads(self._book.elsewhere)
         told = {list_id: ToldList.read(text) for list_id, text in found.items()}
         return {list_id: one for list_id, one in told.items() if one is not None and one.is_running}
 
@@ -91,7 +91,7 @@ class SharedLists:
         is_asked = False
         while (told := await self.told(list_id)) is not None and told.is_feeding and time.monotonic() < give_up_at:
             if not is_asked:
-                await self._services.writes.soon(self._ledger.stop_list, list_id)
+                await self._services.writes.soon(self._book.stop, list_id)
                 is_asked = True
             await asyncio.sleep(LOOK_S)
 
@@ -100,9 +100,9 @@ class SharedLists:
         here = self.here()
         running = [list_id for list_id, told in here.items() if told.is_running]
         if running:
-            for list_id, is_others in (await self._services.reads(self._ledger.lists_to_end, running)).items():
+            for list_id, is_others in (await self._services.reads(self._book.to_end, running)).items():
                 self.end(list_id, is_others)
         for list_id, told in here.items():
             if self._said.get(list_id) != told:
-                await self._services.writes(self._ledger.tell_list, list_id, told.text)
+                await self._services.writes(self._book.tell, list_id, told.text)
         self._said = here

@@ -14,12 +14,13 @@ from secrets import token_bytes
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.job import ACTIVE, AT_SERVICE, DAY_S, Job, JobProblem, JobStatus
+from hunyuan_ui.job import ACTIVE, AT_SERVICE, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Place
 from hunyuan_ui.ledger.access_book import AccessBook
 from hunyuan_ui.ledger.calls import NOW, CallBook
 from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.ledger import Columns, Ledger, as_reserved
+from hunyuan_ui.ledger.list_book import ListBook
 from hunyuan_ui.ledger.postgres import PostgresDatabase
 from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, UNSETTLED, problem_text, to_job
 from hunyuan_ui.ledger.sent_ids import SentIds
@@ -65,14 +66,6 @@ _PAUSE: Final = (
     " problem = CASE WHEN :ends THEN NULL ELSE coalesce(excluded.problem, pauses.problem) END, at = excluded.at"
 )
 _PAUSED: Final = f"SELECT at, greatest(until - {NOW}, 0), problem FROM pauses WHERE payer = 'owner'"
-_LIVES: Final = f"EXISTS (SELECT 1 FROM workers WHERE workers.id = lists.worker AND seen_at + :lease_s >= {NOW})"
-_LIST_KEPT_S: Final = DAY_S  # after its process has gone
-_LEAD: Final = (
-    f"INSERT INTO lists VALUES (:id, :worker, :told, {NOW}) ON CONFLICT (id) DO UPDATE"
-    " SET worker = excluded.worker, told = excluded.told, at = excluded.at, is_stopped = false"
-)
-_LISTS: Final = f"SELECT id, told FROM lists WHERE worker <> :worker AND {_LIVES}"
-
 _DELETE: Final = "delete"  # of a deleted job: whichever process can is to remove its files
 _DELETED_AT_ONCE: Final = 100
 Wish: TypeAlias = Literal["stop", "ask"]  # a run at an engine is to be stopped; a wait is to be ended
@@ -144,6 +137,7 @@ class SharedLedger(Ledger):
         self.process = place.process
         self.calls = CallBook(database, place.process)
         self.access = AccessBook(database)
+        self.lists = ListBook(database, place.process, lease_s)
         self._sent = SentIds()
         self._set_back: StorageError | None = None
         self._own = {"worker": self.process, "shown": None, "takes_place": True}
@@ -360,46 +354,6 @@ class SharedLedger(Ledger):
     def deleted(self, job_id: str) -> None:
         """Note that no file of a deleted job is left; waits for no writer."""
         self._server.run("UPDATE jobs SET wish = NULL WHERE id = ? AND deleted_at IS NOT NULL", (job_id,))
-
-    # lists of prompts
-
-    def lead_list(self, list_id: str, told: str) -> None:
-        """Note that this process sends a list from now on, whichever did before.
-
-        Args:
-            list_id: Of the list.
-            told: How it stands, as JSON.
-        """
-        self._server.run(
-            f"DELETE FROM lists WHERE at < {NOW} - {_LIST_KEPT_S} AND NOT {_LIVES}", {"lease_s": self._lease_s}
-        )
-        self._server.run(_LEAD, {"id": list_id, "worker": self.process, "told": told})
-
-    def tell_list(self, list_id: str, told: str) -> None:
-        """Let other processes see how a list of this one stands."""
-        values = {"id": list_id, "told": told, "worker": self.process}
-        self._server.run("UPDATE lists SET told = :told WHERE id = :id AND worker = :worker", values)
-
-    def stop_list(self, list_id: str) -> None:
-        """Ask whichever process sends a list to send nothing more of it."""
-        self._server.run("UPDATE lists SET is_stopped = true WHERE id = :id", {"id": list_id})
-
-    def lists_to_end(self, list_ids: Sequence[str]) -> dict[str, bool]:
-        """Return which of this process's lists are to end; True for those that another process sends by now."""
-        places = ", ".join("?" * len(list_ids))
-        with self._reading() as read:
-            rows = read.execute(
-                f"SELECT id, worker <> ? FROM lists WHERE id IN ({places}) AND (is_stopped OR worker <> ?)",
-                (self.process, *list_ids, self.process),
-            )
-            return dict(rows.fetchall())
-
-    def lists_elsewhere(self, list_id: str | None = None) -> dict[str, str]:
-        """Return what living processes tell of the lists that they send, or of a single one; this process's apart."""
-        one = "" if list_id is None else " AND id = :id"
-        with self._reading() as read:
-            values = {"worker": self.process, "lease_s": self._lease_s, "id": list_id}
-            return dict(read.execute(_LISTS + one, values).fetchall())
 
     # what every process must know
 
