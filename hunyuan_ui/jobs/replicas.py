@@ -195,6 +195,7 @@ class Replicas:
         taken = [job_id for job_id, live in before.items() if live.job.status in AT_SERVICE]
         tidings = await self._services.reads(self._ledger.tidings, taken)
         await self._put_back(tidings.unsent, before)
+        await self._decide_again(tidings.undone)
         await self._drop_what_others_have(before, tidings.own)
         await self._go_on_with_strays(tidings.own)
         if tidings.has_nobodys and self._services.folder.can_write:
@@ -221,6 +222,13 @@ class Replicas:
         """Store again what a database that was set back has lost of the jobs under way here."""
         if lost:
             await self._services.put_back(*(before[job_id].job for job_id in sorted(lost & set(before))))
+
+    async def _decide_again(self, undone: set[str]) -> None:
+        """Store again what was taken back or deleted here, before anybody sends it or shows it."""
+        if undone:
+            await self._services.writes(self._ledger.decide_again, sorted(undone))
+            for job_id in sorted(undone):
+                log.trouble("job.decided_again", job=job_id)
 
     async def _go_on_with_strays(self, own: set[str]) -> None:
         """Go on with sent jobs that had ended here before the database was set back."""

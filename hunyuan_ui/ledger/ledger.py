@@ -302,16 +302,17 @@ class Ledger(LedgerReading):
             self._set(job_id, {"notes": json.dumps(merged)})
         return replace(known, notes=merged)
 
-    def hide(self, job_id: str) -> None:
-        """Hide an ended job and erase its prompts and link; its cost stays counted."""
+    def hide(self, job_id: str) -> bool:
+        """Hide an ended job and erase its prompts and link; its cost stays counted. Return whether it had ended."""
         with self._transaction("hide"):
             known = self._find(job_id)
             if known is None or known.is_active:
-                return
+                return False
             request = known.request.model_copy(update={"prompt": "-", "negative_prompt": ""})
             erased = {"problem": None, "result_url": None, "request": request.model_dump_json()}
             self._set(job_id, {"deleted_at": self.now(), **erased})
             self._database.erase()
+        return True
 
     # inside
 

@@ -11,12 +11,43 @@ from typing import Any, Final
 
 from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger.database import Connection
-from hunyuan_ui.ledger.schema import COLUMNS, problem_text, to_row
+from hunyuan_ui.ledger.schema import COLUMNS, OPEN, problem_text, to_row
+
+KEPT: Final = 200  # as many as may wait in private, so that ending all that waits is remembered whole
 
 _TO_UNKNOWN: Final = "UPDATE jobs SET status = 'unknown', problem = ?, ended_at = updated_at WHERE"
 _PUT_BACK: Final = " ON CONFLICT (id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in (*COLUMNS[1:], "worker", "shown", "takes_place")
 )
+_UNDONE: Final = (
+    "SELECT id FROM jobs WHERE (status = 'queued' AND id = ANY(:cancelled))"
+    f" OR (deleted_at IS NULL AND status NOT IN ({OPEN}) AND id = ANY(:hidden))"
+)
+
+
+class Decisions:
+    """What people have lately taken back or deleted at this process, which a failover must not bring to life again.
+
+    `cancelled` and `hidden` are ids, the newest last.
+    """
+
+    def __init__(self) -> None:
+        self.cancelled = dict[str, None]()
+        self.hidden = dict[str, None]()
+
+    def undone(self, connection: Connection) -> set[str]:
+        """Return the ids of the jobs of which a database does not know the decision any more."""
+        if not self.cancelled and not self.hidden:
+            return set()
+        values = {"cancelled": list(self.cancelled), "hidden": list(self.hidden)}
+        return {job_id for (job_id,) in connection.execute(_UNDONE, values)}
+
+
+def remember(known: dict[str, None], job_id: str) -> None:
+    """Add an id to those that are known of the newest decisions of a kind."""
+    known[job_id] = None
+    if len(known) > KEPT:
+        del known[next(iter(known))]
 
 
 def distrust(connection: Connection, *, until: float = math.inf) -> None:

@@ -24,7 +24,7 @@ from hunyuan_ui.ledger.list_book import ListBook
 from hunyuan_ui.ledger.postgres import PostgresDatabase
 from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, UNSETTLED, problem_text, to_job
 from hunyuan_ui.ledger.sent_ids import SentIds
-from hunyuan_ui.ledger.set_back import distrust, doubt, put_back
+from hunyuan_ui.ledger.set_back import Decisions, distrust, doubt, put_back, remember
 from hunyuan_ui.ledger.sqlite import want_review
 from hunyuan_ui.ledger.store import Replica, TakenOverError
 from hunyuan_ui.limits import Totals
@@ -97,13 +97,15 @@ class Tidings(NamedTuple):
     """What a process asks about every second.
 
     `own` are the ids of its jobs that have not ended; `unsent` of those that it has sent and that are queued all the
-    same, as after a failover that lost the last commits; `has_nobodys` says that `take_over` would find some, or find a
-    lease at its end; `done_at` is when the newest video was made, UTC seconds; `wishes` by id what is asked of it;
-    `pause` is the last one that any process has begun or ended.
+    same, as after a failover that lost the last commits; `undone` of those whose cancellation or deletion here it lost;
+    `has_nobodys` says that `take_over` would find some, or find a lease at its end; `done_at` is when the newest video
+    was made, UTC seconds; `wishes` by id what is asked of it; `pause` is the last one that any process has begun or
+    ended.
     """
 
     own: set[str]
     unsent: set[str]
+    undone: set[str]
     has_nobodys: bool
     done_at: float
     wishes: dict[str, Wish]
@@ -139,6 +141,7 @@ class SharedLedger(Ledger):
         self.access = AccessBook(database)
         self.lists = ListBook(database, place.process, lease_s)
         self._sent = SentIds()
+        self._decisions = Decisions()
         self._set_back: StorageError | None = None
         self._own = {"worker": self.process, "shown": None, "takes_place": True}
         self._is_own = f"AND worker = '{self.process}'"
@@ -198,6 +201,26 @@ class SharedLedger(Ledger):
         self._sent.take_back(job_id)
         return super().requeue(job_id, not_before, problem, notes)
 
+    def cancel(self, job_id: str) -> Job | None:
+        """Cancel a queued job; see `Ledger.cancel`."""
+        if (job := super().cancel(job_id)) is not None:
+            remember(self._decisions.cancelled, job_id)
+        return job
+
+    def hide(self, job_id: str) -> bool:
+        """Hide an ended job; see `Ledger.hide`."""
+        if is_hidden := super().hide(job_id):
+            remember(self._decisions.hidden, job_id)
+        return is_hidden
+
+    def decide_again(self, job_ids: Iterable[str]) -> None:
+        """Cancel or hide jobs once more of which a database that was set back has lost that; see `Tidings.undone`."""
+        for job_id in job_ids:
+            if job_id in self._decisions.cancelled:
+                self.cancel(job_id)
+            if job_id in self._decisions.hidden:
+                self.hide(job_id)
+
     def refuse(self, error: StorageError) -> None:
         """Store nothing from now on, for this reason."""
         self._server.refuse(error)
@@ -224,8 +247,10 @@ class SharedLedger(Ledger):
             own = dict(read.execute(f"SELECT id, wish FROM jobs WHERE {_ACTIVE} {self._is_own}").fetchall())
             has_nobodys, done_at = read.execute(_TODO, {"id": self.process, "lease_s": self._lease_s}).fetchone()
             pause = read.execute(_PAUSED).fetchone()
+            undone = self._decisions.undone(read)
         wishes = {job_id: wish for job_id, wish in own.items() if wish}
-        return Tidings(set(own), unsent, has_nobodys, done_at, wishes, None if pause is None else _pause_of(*pause))
+        shared = None if pause is None else _pause_of(*pause)
+        return Tidings(set(own), unsent, undone, has_nobodys, done_at, wishes, shared)
 
     def put_back(self, jobs: Sequence[Job]) -> set[str]:
         """Store jobs under way again that the database has lost or takes for queued; return their ids.

@@ -12,12 +12,12 @@ import pytest
 from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
-from hunyuan_ui.ledger import Place, needs_review, open_shared
+from hunyuan_ui.ledger import Place, needs_review, open_shared, set_back
 from hunyuan_ui.ledger.sent_ids import KEPT
 from hunyuan_ui.ledger.shared import SharedLedger
 from tests.ledger.one_folder import stopped_at
 from tests.postgres_server import PostgresServer, Rows, put_back, rows_of
-from tests.stored_jobs import added, anything_goes, job
+from tests.stored_jobs import PRICE, added, anything_goes, job
 
 Opened = Callable[..., SharedLedger]
 
@@ -52,6 +52,14 @@ def claimed(ledger: SharedLedger) -> Job:
     sent = ledger.claim(added(ledger).id)
     assert sent is not None
     return sent
+
+
+def finish(ledger: SharedLedger, job_id: str) -> None:
+    """Take a job all the way to its video."""
+    ledger.claim(job_id)
+    ledger.mark_running(job_id, job_id)
+    ledger.mark_downloading(job_id, request_id=job_id, result_url=None, cost_usd=1.0, inference_s=1.0)
+    ledger.mark_done(job_id, sha256="0" * 64, notes={})
 
 
 def test_what_waits_in_a_database_that_was_set_back_is_unknown_and_its_owner_is_asked(
@@ -294,3 +302,74 @@ def lost_after(name: str) -> Iterator[None]:
     checkpoint.hook = fail
     yield
     checkpoint.hook = None
+
+
+@pytest.mark.parametrize("is_anothers", [False, True])
+def test_what_was_cancelled_before_a_set_back_is_cancelled_again_whoever_has_it(
+    is_anothers: bool, opened: Opened, url: str
+) -> None:
+    ledger, other = opened(), opened()
+    waiting, kept = added(other if is_anothers else ledger), added(ledger)
+    before = rows_of(url)
+    assert ledger.cancel(waiting.id)
+    assert ledger.tidings().undone == set()
+    put_back(url, before)
+    assert ledger.tidings().undone == {waiting.id}
+    ledger.decide_again({waiting.id})
+    assert statuses(ledger) == {waiting.id: JobStatus.CANCELLED, kept.id: JobStatus.QUEUED}
+    assert ledger.tidings().undone == set()
+
+
+@pytest.mark.parametrize("ends", [SharedLedger.cancel, finish])
+def test_what_was_deleted_before_a_set_back_is_deleted_again_with_its_prompt(
+    ends: Callable[[SharedLedger, str], object], opened: Opened, url: str
+) -> None:
+    ledger = opened()
+    deleted = added(ledger, "a secret")
+    ends(ledger, deleted.id)
+    before = rows_of(url)
+    assert ledger.hide(deleted.id)
+    put_back(url, before)
+    assert ledger.get(deleted.id) is not None
+    ledger.decide_again(ledger.tidings().undone)
+    assert ledger.get(deleted.id) is None
+    assert "a secret" not in str(rows_of(url))
+    assert ledger.to_delete() == [deleted.id]
+
+
+def test_what_could_not_be_deleted_is_not_deleted_later(opened: Opened) -> None:
+    ledger = opened()
+    running = claimed(ledger)
+    assert not ledger.hide(running.id)
+    finish(ledger, running.id)
+    assert ledger.tidings().undone == set()
+
+
+def test_what_was_sent_and_deleted_is_in_doubt_when_it_is_queued_again_and_never_cancelled(
+    opened: Opened, url: str, tmp_path: Path
+) -> None:
+    ledger = opened(tmp_path)
+    made = added(ledger)
+    before = rows_of(url)
+    finish(ledger, made.id)
+    ledger.hide(made.id)
+    put_back(url, before)
+    assert ledger.tidings().undone == set()
+    ledger.put_back([])
+    assert statuses(ledger) == {made.id: JobStatus.UNKNOWN}
+    ledger.decide_again(ledger.tidings().undone)
+    assert statuses(ledger) == {}
+    assert ledger.totals("").total_microusd == PRICE
+
+
+def test_only_the_newest_decisions_are_asked_about(opened: Opened, url: str) -> None:
+    ledger = opened()
+    waiting = [added(ledger).id for _ in range(3)]
+    before = rows_of(url)
+    for number, job_id in enumerate(waiting):
+        ledger.cancel(job_id)
+        if number == 0:
+            for other in range(set_back.KEPT - 2):
+                set_back.remember(ledger._decisions.cancelled, f"{other:032x}")
+    put_back(url, before)
+    assert ledger.tidings().undone == set(waiting[1:])

@@ -16,7 +16,7 @@ from hunyuan_ui.jobs import queue as queue
 from hunyuan_ui.settings import Secret
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
-from tests.faults.rig import OWNER, Rig, click, ended, until
+from tests.faults.rig import OWNER, Rig, click, ended, next_job_works, until
 from tests.faults.service import PaidService
 from tests.postgres_server import PostgresServer, Rows, put_back, rows_of
 
@@ -154,3 +154,28 @@ async def test_a_video_whose_end_was_forgotten_is_done_again_without_a_restart(
         assert (await ended(runner, job_id)).status is JobStatus.DONE
         assert (await runner.video_path(job_id, OWNER)).exists()
     assert len(service.bill) == 1
+
+
+@pytest.mark.parametrize("canceller", ["sender", "other"])
+async def test_what_was_cancelled_is_never_sent_although_the_database_forgot_that(
+    canceller: str, rig: Callable[[str], Rig], service: PaidService, url: str
+) -> None:
+    """Neither by the process that has it, nor by the one that takes it over."""
+    sender, other = rig("sender"), rig("other")
+    sender.settings["concurrency"] = other.settings["concurrency"] = 1
+    sending = sender.open()
+    await sending.start()
+    async with other.running() as runner:
+        made = await rendering(sending)
+        waiting = await click(sending)
+        before = rows_of(url)
+        await (sending if canceller == "sender" else runner).cancel(waiting, OWNER)
+        await until(lambda: waiting not in sending._dispatcher.live)
+        put_back(url, before)
+        await until(lambda: "cancelled" in [row["status"] for (row,) in rows_of(url)])
+        await sending.stop()
+        service.is_held = False
+        assert (await ended(runner, made)).status is JobStatus.DONE
+        assert (await ended(runner, waiting)).status is JobStatus.CANCELLED
+        await next_job_works(runner)
+    assert len(service.bill) == 2
