@@ -220,8 +220,11 @@ class Replicas:
 
     async def _put_back(self, lost: set[str], before: dict[str, LiveJob]) -> None:
         """Store again what a database that was set back has lost of the jobs under way here."""
-        if lost:
-            await self._services.put_back(*(before[job_id].job for job_id in sorted(lost & set(before))))
+        if not lost:
+            return
+        live = {**before, **self._dispatcher.live}  # some have been begun since
+        found = await self._services.put_back(*(live[job_id].job for job_id in sorted(lost & set(live))))
+        await self._services.writes(self._ledger.doubt, sorted(lost - found))
 
     async def _decide_again(self, undone: set[str]) -> None:
         """Store again what was taken back or deleted here, before anybody sends it or shows it."""

@@ -15,7 +15,7 @@ from hunyuan_ui.ledger.schema import COLUMNS, OPEN, problem_text, to_row
 
 KEPT: Final = 200  # as many as may wait in private, so that ending all that waits is remembered whole
 
-_TO_UNKNOWN: Final = "UPDATE jobs SET status = 'unknown', problem = ?, ended_at = updated_at WHERE"
+_UNKNOWN: Final = "status = 'unknown', ended_at = updated_at, problem = ?"
 _PUT_BACK: Final = " ON CONFLICT (id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in (*COLUMNS[1:], "worker", "shown", "takes_place")
 )
@@ -59,12 +59,13 @@ def distrust(connection: Connection, *, until: float = math.inf) -> None:
     """
     # A preview costs nothing, and may be made twice.
     where = "status IN ('queued', 'submitting') AND payer <> 'nobody' AND created_at <= ?"
-    connection.execute(f"{_TO_UNKNOWN} {where}", (_problem(), until))
+    connection.execute(f"UPDATE jobs SET {_UNKNOWN} WHERE {where}", (_problem(), until))
 
 
-def doubt(connection: Connection, job_ids: Collection[str]) -> None:
-    """Make unknown which of some jobs are queued, although they were sent."""
-    connection.execute(f"{_TO_UNKNOWN} status = 'queued' AND id = ANY(?)", (_problem(), list(job_ids)))
+def doubt(connection: Connection, job_ids: Collection[str], process: str) -> None:
+    """Make unknown which of some jobs are queued, although this process has sent them and may still get an answer."""
+    where = "status = 'queued' AND id = ANY(?)"
+    connection.execute(f"UPDATE jobs SET {_UNKNOWN}, worker = ? WHERE {where}", (_problem(), process, list(job_ids)))
 
 
 def put_back(connection: Connection, jobs: Iterable[Job], noted: Collection[str], own: Mapping[str, Any]) -> set[str]:

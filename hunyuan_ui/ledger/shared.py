@@ -255,16 +255,18 @@ class SharedLedger(Ledger):
     def put_back(self, jobs: Sequence[Job]) -> set[str]:
         """Store jobs under way again that the database has lost or takes for queued; return their ids.
 
-        What this process has sent before and is queued all the same becomes unknown.
-
         Args:
             jobs: Of this process.
         """
-        self._sent.read()
         with self._transaction("put_back"):
-            found = put_back(self._connection, jobs, self._sent, {**self._own, "updated_at": self._stamp()})
-            doubt(self._connection, [job_id for job_id in self._sent if job_id not in found])
-        return found
+            return put_back(self._connection, jobs, self._sent, {**self._own, "updated_at": self._stamp()})
+
+    def doubt(self, job_ids: Iterable[str]) -> None:
+        """Make unknown what this process has sent before, does not have under way, and finds queued all the same."""
+        self._sent.read()  # another process of the folder may have queued one again meanwhile
+        if sent := [job_id for job_id in job_ids if job_id in self._sent]:
+            with self._transaction("doubt"):
+                doubt(self._connection, sent, self.process)
 
     def take_back(self, job_id: str, visitor: str) -> None:
         """Remove a visitor's queued job of this process, as if it had never been stored."""

@@ -227,7 +227,7 @@ def test_only_the_last_of_many_are_asked_about(opened: Opened, tmp_path: Path) -
     assert not opened().is_older(tmp_path)
 
 
-@pytest.mark.parametrize("look", [SharedLedger.try_again, lambda ledger: ledger.put_back([])])
+@pytest.mark.parametrize("look", [SharedLedger.try_again, lambda ledger: ledger.doubt(ledger.tidings().unsent)])
 def test_what_another_process_of_the_folder_queues_again_is_no_sign(
     look: Callable[[SharedLedger], object], opened: Opened, tmp_path: Path
 ) -> None:
@@ -264,7 +264,38 @@ def test_a_job_that_waits_is_not_sent_again_by_what_it_was_before(opened: Opened
     assert ledger.claim(waiting.id)
     put_back(url, before)
     assert ledger.put_back([waiting]) == set()
+    ledger.doubt(ledger.tidings().unsent)
     assert statuses(ledger) == {waiting.id: JobStatus.UNKNOWN}
+
+
+def test_of_two_that_are_being_sent_the_one_that_is_stored_again_first_leaves_the_other_alone(
+    opened: Opened, url: str, tmp_path: Path
+) -> None:
+    ledger = opened(tmp_path)
+    waiting = [added(ledger), added(ledger)]
+    before = rows_of(url)
+    one, other = (ledger.claim(job.id) for job in waiting)
+    assert one is not None
+    assert other is not None
+    put_back(url, before)
+    assert ledger.put_back([one]) == {one.id}
+    assert statuses(ledger) == {one.id: JobStatus.SUBMITTING, other.id: JobStatus.QUEUED}
+    assert ledger.put_back([other]) == {other.id}
+    assert ledger.mark_running(other.id, "r1").status is JobStatus.RUNNING
+
+
+def test_an_answer_that_comes_after_the_doubt_is_taken_by_its_process_whoever_had_the_older_row(
+    opened: Opened, url: str, tmp_path: Path
+) -> None:
+    ledger, other = opened(tmp_path), opened()
+    waiting = added(ledger)
+    before = rows_of(url)
+    before[0][0]["worker"] = other.process
+    assert ledger.claim(waiting.id)
+    put_back(url, before)
+    ledger.doubt([waiting.id])
+    assert statuses(ledger) == {waiting.id: JobStatus.UNKNOWN}
+    assert ledger.mark_running(waiting.id, "r1").status is JobStatus.RUNNING
 
 
 def test_a_job_that_is_stored_as_it_is_stays_so(opened: Opened) -> None:
@@ -355,7 +386,7 @@ def test_what_was_sent_and_deleted_is_in_doubt_when_it_is_queued_again_and_never
     ledger.hide(made.id)
     put_back(url, before)
     assert ledger.tidings().undone == set()
-    ledger.put_back([])
+    ledger.doubt(ledger.tidings().unsent)
     assert statuses(ledger) == {made.id: JobStatus.UNKNOWN}
     ledger.decide_again(ledger.tidings().undone)
     assert statuses(ledger) == {}

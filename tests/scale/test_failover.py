@@ -101,6 +101,19 @@ async def test_the_answer_to_a_post_is_stored_although_the_database_forgot_that_
     assert len(service.bill) == 1
 
 
+async def test_a_job_that_was_begun_since_the_look_which_misses_it_is_stored_again_and_not_doubted(
+    rig: Callable[[str], Rig], url: str
+) -> None:
+    async with rig("one").running() as runner:
+        before = rows_before("claim", url)
+        job_id = await rendering(runner)
+        assert runner._replicas is not None
+        runner._replicas._task.cancel()  # type: ignore[union-attr]
+        put_back(url, before[0])
+        await runner._replicas._put_back({job_id}, {})
+        assert [row["status"] for (row,) in rows_of(url)] == ["running"]
+
+
 async def test_a_job_is_kept_when_what_is_noted_of_it_finds_no_row(rig: Callable[[str], Rig], url: str) -> None:
     async with rig("one").running() as runner:
         before = rows_before("add", url)
