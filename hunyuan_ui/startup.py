@@ -109,6 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser, whose help lists every option and every setting."""
     parser = Parser(
         prog="app.py",
+        usage=f"app.py [-h] [--share]\n       python -m hunyuan_ui --help    {_WORDS['start.help.without_page']}",
         description=_WORDS["start.help"],
         epilog="\n".join([_WORDS["start.help.settings"], *map(_described, SETTINGS)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,

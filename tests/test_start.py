@@ -316,6 +316,17 @@ def test_the_help_tells_every_option_and_every_setting() -> None:
         assert f"{setting.name} {setting.help} Default: {setting.default_text}." in told
 
 
+@pytest.mark.parametrize("option", ["--check", "--list", "a fox"])
+def test_whoever_starts_the_page_with_another_commands_option_is_told_which_command_has_it(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        build_parser().parse_args([option])
+    said = capsys.readouterr().err
+    assert "python -m hunyuan_ui --help" in said
+    assert "--check" in said
+
+
 def test_the_banner_says_mode_key_limits_data_folder_and_address(tmp_path: Path) -> None:
     with running_app(tmp_path, SEGMIND_API_KEY=KEY, HUNYUAN_UI_DAILY_LIMIT_USD="10") as app:
         pass
