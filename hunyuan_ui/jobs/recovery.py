@@ -39,8 +39,8 @@ def _recover(services: Services) -> list[Job]:
         if job.status is JobStatus.SUBMITTING:
             services.ledger.mark_unknown(job.id, job.if_interrupted)
             log.trouble("job.unknown", job=job.id, problem=job.if_interrupted.code)
-        elif job.payer == "nobody" and services.preview is None:
-            _end_preview(services, job)
+        else:
+            end_preview(services, job)
     under_way = {job.id: job for job in services.ledger.active()}
     downloading = {job.id for job in under_way.values() if job.status is JobStatus.DOWNLOADING}
     removed = services.library.sweep(downloading, OTHERS_ARE_DONE_S if services.ledger.is_shared else 0.0)
@@ -49,11 +49,18 @@ def _recover(services: Services) -> list[Job]:
     return [under_way[job.id] for job in found if job.id in under_way]
 
 
-def _end_preview(services: Services, job: Job) -> None:
-    """End a preview that this run has no local endpoint for."""
+def end_preview(services: Services, job: Job) -> bool:
+    """End a preview that this run has no local endpoint for; return False for every other job.
+
+    Raises:
+        StorageError: The ledger cannot be written.
+    """
+    if job.payer != "nobody" or services.preview is not None:
+        return False
     is_made = job.status is JobStatus.DOWNLOADING
     end = services.ledger.mark_lost if is_made else services.ledger.mark_failed
     end(job.id, JobProblem.from_code("preview_gone"))
+    return True
 
 
 def _reconcile_library(services: Services) -> None:

@@ -18,6 +18,7 @@ from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.job_watch import PHASE_OF, Shown, state_of
 from hunyuan_ui.jobs.polling import WARMING, LiveJob
 from hunyuan_ui.jobs.queue import Dispatcher
+from hunyuan_ui.jobs.recovery import end_preview
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.jobs.shared_access import SharedGrants, SharedTries
 from hunyuan_ui.jobs.shared_calls import SharedCalls
@@ -35,8 +36,7 @@ _FITS: Final = {
     JobStatus.DOWNLOADING: {Phase.DOWNLOADING, Phase.PAUSED},
 }
 
-_KEY_FORGOTTEN: Final = JobProblem.from_code("key_forgotten")
-_WANT_KEY: Final = (_KEY_FORGOTTEN, JobProblem.from_code("engine_not_set"))
+_WANT_KEY: Final = (JobProblem.from_code("key_forgotten"), JobProblem.from_code("engine_not_set"))
 
 
 class Board(NamedTuple):
@@ -205,7 +205,8 @@ class Replicas:
             self._done_at = tidings.done_at
             await self._services.estimates.reload()
         await self._share_pause(tidings.pause)
-        await self._take_what_waits_for_a_key_that_is_here()
+        if tidings.has_parked:
+            await self._take_what_waits_for_a_key_that_is_here()
         await self._do_what_is_wished(tidings.wishes)
         await self._tell()
         await self.lists.tick()
@@ -246,20 +247,20 @@ class Replicas:
         """Go on with the jobs that nobody has, and with what their processes were deleting."""
         self._deletions.soon()
         for job in await self._services.writes(self._ledger.take_over):
+            if await self._services.writes(end_preview, self._services, job):
+                continue
             log.event("job.taken_over", job=job.id, status=job.status.value, request_id=job.request_id)
             self._dispatcher.drop(job.id)  # from before it was lost to another, and came back
             self._dispatcher.take(job)
 
     async def _take_what_waits_for_a_key_that_is_here(self) -> None:
-        keys = self._services.keys
-        if not keys.is_used:
-            return
+        """Go on with jobs of other processes that lack a visitor's key there, or the owner's, or an engine."""
         waiting = [
             seen.job.id
             for seen in (await self.board()).seen.values()
-            if self.shown(seen).note == _KEY_FORGOTTEN
+            if self.shown(seen).note in _WANT_KEY
             and seen.job.id not in self._dispatcher.live
-            and keys.remembered(seen.job.visitor) is not None
+            and self._services.keys.is_here_for(seen.job)
         ]
         if waiting:
             for job in await self._services.writes(self._ledger.take_parked, waiting):

@@ -81,11 +81,6 @@ class KeyRing:
             return None
         return None if remembered is None else remembered.key
 
-    @property
-    def is_used(self) -> bool:
-        """Whether any visitor's own key is here."""
-        return bool(self._by_visitor)
-
     def renew(self, visitor_id: str, for_s: float = KEPT_S) -> None:
         """Keep a visitor's own key so long from now, if it is still here."""
         if self.remembered(visitor_id) is not None:
@@ -111,6 +106,11 @@ class KeyRing:
             self._by_job[job.id] = remembered
         key = self._by_job.get(job.id)
         return None if key is None else key.reveal()
+
+    def is_here_for(self, job: Job) -> bool:
+        """Whether another process's job could go on here."""
+        is_own = job.payer == "visitor" and job.dialect != "openai"
+        return (self.remembered(job.visitor) if is_own else self.for_job(job)) is not None
 
     def jobs_on(self, key: Secret) -> list[str]:
         """Return the ids of the jobs that a visitor's own key pays for and that have not ended."""

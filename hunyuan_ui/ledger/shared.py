@@ -43,6 +43,7 @@ _OVER: Final = (
 _NOBODYS: Final = f"{_ACTIVE} AND (worker IS NULL OR NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = jobs.worker))"
 _TODO: Final = (
     f"SELECT EXISTS (SELECT 1 FROM workers WHERE {_OVER}) OR EXISTS (SELECT 1 FROM jobs WHERE {_NOBODYS}),"
+    f" EXISTS (SELECT 1 FROM jobs WHERE {_ACTIVE} AND NOT takes_place AND worker <> :id),"
     " (SELECT coalesce(max(ended_at), 0) FROM jobs WHERE ended_at IS NOT NULL AND status = 'done')"
 )
 _COUNTED: Final = f"SELECT count(*) FROM jobs WHERE jobs.worker = workers.id AND {_ACTIVE} AND status"
@@ -98,15 +99,16 @@ class Tidings(NamedTuple):
 
     `own` are the ids of its jobs that have not ended; `unsent` of those that it has sent and that are queued all the
     same, as after a failover that lost the last commits; `undone` of those whose cancellation or deletion here it lost;
-    `has_nobodys` says that `take_over` would find some, or find a lease at its end; `done_at` is when the newest video
-    was made, UTC seconds; `wishes` by id what is asked of it; `pause` is the last one that any process has begun or
-    ended.
+    `has_nobodys` says that `take_over` would find some, or find a lease at its end, and `has_parked` that jobs of other
+    processes take no place, as those that wait for a key; `done_at` is when the newest video was made, UTC seconds;
+    `wishes` by id what is asked of it; `pause` is the last one that any process has begun or ended.
     """
 
     own: set[str]
     unsent: set[str]
     undone: set[str]
     has_nobodys: bool
+    has_parked: bool
     done_at: float
     wishes: dict[str, Wish]
     pause: Pause | None
@@ -245,12 +247,13 @@ class SharedLedger(Ledger):
         with self._reading() as read:
             unsent = {job_id for (job_id,) in read.execute(_UNSENT, (list(sent),))} if sent else set[str]()
             own = dict(read.execute(f"SELECT id, wish FROM jobs WHERE {_ACTIVE} {self._is_own}").fetchall())
-            has_nobodys, done_at = read.execute(_TODO, {"id": self.process, "lease_s": self._lease_s}).fetchone()
+            values = {"id": self.process, "lease_s": self._lease_s}
+            has_nobodys, has_parked, done_at = read.execute(_TODO, values).fetchone()
             pause = read.execute(_PAUSED).fetchone()
             undone = self._decisions.undone(read)
         wishes = {job_id: wish for job_id, wish in own.items() if wish}
         shared = None if pause is None else _pause_of(*pause)
-        return Tidings(set(own), unsent, undone, has_nobodys, done_at, wishes, shared)
+        return Tidings(set(own), unsent, undone, has_nobodys, has_parked, done_at, wishes, shared)
 
     def put_back(self, jobs: Sequence[Job]) -> set[str]:
         """Store jobs under way again that the database has lost or takes for queued; return their ids.
@@ -294,11 +297,11 @@ class SharedLedger(Ledger):
         return taken
 
     def take_parked(self, job_ids: Sequence[str]) -> list[Job]:
-        """Take jobs of other processes that wait there for a key, which was brought here; return them, oldest first."""
+        """Take jobs of other processes that wait there for a key that is here; return them, oldest first."""
         places = ", ".join("?" * len(job_ids))
         with self._transaction("take_parked"):
             statement = (
-                f"SELECT {SELECTED} FROM jobs WHERE {_ACTIVE} AND status <> 'submitting' AND payer = 'visitor'"
+                f"SELECT {SELECTED} FROM jobs WHERE {_ACTIVE} AND status <> 'submitting'"
                 f" AND NOT takes_place AND id IN ({places}) ORDER BY created_at, rowid"
             )
             taken = [to_job(row) for row in self._connection.execute(statement, tuple(job_ids))]
