@@ -18,7 +18,7 @@ from hunyuan_ui.ledger import FILE_NAME
 
 LOOK_EVERY_S: Final = 5.0  # at the latest
 # What keeps every queued job back until it is over.
-HOLDS: Final = ("folder_replaced", "database_away", "database_set_back", "videos_not_writable")
+HOLDS: Final = ("folder_replaced", "database_away", "database_set_back", "ledger_newer", "videos_not_writable")
 
 
 class FolderWatch:

@@ -22,7 +22,7 @@ from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.ledger import Columns, Ledger, as_reserved
 from hunyuan_ui.ledger.list_book import ListBook
 from hunyuan_ui.ledger.postgres import PostgresDatabase
-from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, UNSETTLED, problem_text, to_job
+from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, SELECTED, UNSETTLED, problem_text, to_job
 from hunyuan_ui.ledger.sent_ids import SentIds
 from hunyuan_ui.ledger.set_back import Decisions, distrust, doubt, put_back, remember
 from hunyuan_ui.ledger.sqlite import want_review
@@ -47,6 +47,7 @@ _TODO: Final = (
     " (SELECT coalesce(max(ended_at), 0) FROM jobs WHERE ended_at IS NOT NULL AND status = 'done')"
 )
 _COUNTED: Final = f"SELECT count(*) FROM jobs WHERE jobs.worker = workers.id AND {_ACTIVE} AND status"
+_VERSION: Final = "SELECT max(version) FROM migrations"
 _UNSENT: Final = "SELECT id FROM jobs WHERE status = 'queued' AND id = ANY(?)"
 _REPLICAS: Final = (
     f"SELECT id, name, started_at, {NOW} - seen_at, ({_COUNTED} = 'queued'), ({_COUNTED} <> 'queued')"
@@ -144,7 +145,7 @@ class SharedLedger(Ledger):
         self.lists = ListBook(database, place.process, lease_s)
         self._sent = SentIds()
         self._decisions = Decisions()
-        self._set_back: StorageError | None = None
+        self._unfit: StorageError | None = None
         self._own = {"worker": self.process, "shown": None, "takes_place": True}
         self._is_own = f"AND worker = '{self.process}'"
         flying = f"SELECT 1 FROM jobs AS other WHERE other.{UNSETTLED} AND other.status NOT IN ('queued', 'unknown')"
@@ -157,12 +158,12 @@ class SharedLedger(Ledger):
     @property
     def problem(self) -> StorageError | None:
         """Why the database cannot be asked just now, or must not be spent from."""
-        return super().problem or self._set_back
+        return super().problem or self._unfit
 
     def try_again(self) -> None:
-        """Find out whether the database can be asked, and still holds what this process has sent; raises if not."""
+        """Find out whether the database can be asked, still holds what this process has sent, and is of its version."""
         with self._reading() as read:
-            self._check_not_set_back(read)
+            self._check_fit(read)
 
     def is_older(self, folder: Path) -> bool:
         """Let nothing be sent again from a database that was set back; return whether it was.
@@ -397,22 +398,28 @@ class SharedLedger(Ledger):
 
     # inside
 
-    def _check_not_set_back(self, connection: Connection) -> None:
+    def _check_fit(self, connection: Connection) -> None:
+        """Raise if nothing may be sent on the strength of this database."""
+        self._unfit = self._why_unfit(connection)
+        if self._unfit is not None:
+            raise self._unfit
+
+    def _why_unfit(self, connection: Connection) -> StorageError | None:
+        if connection.execute(_VERSION).fetchone()[0] > len(MIGRATIONS):
+            return StorageError("ledger_newer")  # whose rules of sending this process does not know
         is_known = self._sent.are_known(connection)
         if not is_known:
             self._sent.read()  # another process of the folder may have queued one again meanwhile
             is_known = self._sent.are_known(connection)
-        self._set_back = None if is_known else StorageError("database_set_back")
-        if self._set_back is not None:
-            raise self._set_back
+        return None if is_known else StorageError("database_set_back")
 
     def _reckoned(self, job: Job) -> tuple[Job | None, Totals]:
-        if self._set_back is not None:  # a click need not find it out: nothing is sent without a look
-            self._check_not_set_back(self._connection)
+        if self._unfit is not None:  # a click need not find it out: nothing is sent without a look
+            self._check_fit(self._connection)
         return super()._reckoned(job)
 
     def _before_claim(self) -> None:
-        self._check_not_set_back(self._connection)
+        self._check_fit(self._connection)
 
     def _take(self, job_ids: Sequence[str]) -> None:
         for job_id in job_ids:

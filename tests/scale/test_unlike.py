@@ -6,16 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus
-from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.jobs import JobRunner, folder_watch, queue
+from hunyuan_ui.ledger.schema import MIGRATIONS
 from hunyuan_ui.settings import Secret
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
 from tests.faults.rig import Dialect, Rig, click, ended, kill, until
 from tests.faults.service import PaidService
 from tests.postgres_server import PostgresServer
+from tests.stored_jobs import anything_goes, job
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
@@ -23,9 +27,15 @@ KEYLESS: dict[str, Any] = {"api_key": None}
 
 
 @pytest.fixture
-def rig(tmp_path: Path, service: PaidService, postgres_server: PostgresServer) -> Callable[..., Rig]:
+def url(tmp_path: Path, postgres_server: PostgresServer) -> str:
+    return postgres_server.url(tmp_path)
+
+
+@pytest.fixture
+def rig(tmp_path: Path, service: PaidService, url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rig]:
     """Opens runners on one database and one folder, with settings of their own."""
-    url = postgres_server.url(tmp_path)
+    monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(folder_watch, "LOOK_EVERY_S", 0.1)
 
     def rig_of(dialect: Dialect = "v2", **settings: Any) -> Rig:
         settings = {"daily_limit_usd": 1000.0, "concurrency": 1, **settings}
@@ -82,3 +92,43 @@ async def test_a_preview_of_a_dead_process_ends_where_none_is_offered(
             assert (job.status, job.problem and job.problem.code) == (JobStatus.FAILED, "preview_gone")
         service.is_held = False
         assert (await ended(runner, await click(runner))).status is JobStatus.DONE
+
+
+async def test_a_process_sends_nothing_more_once_a_newer_version_has_migrated_the_database(
+    rig: Callable[..., Rig], service: PaidService, url: str
+) -> None:
+    """What it had sent before ends with its video."""
+    service.is_held = True
+    async with rig().running() as runner:
+        sent, waiting = await click(runner), await click(runner)
+        await until(lambda: status_of(runner, sent) is JobStatus.RUNNING)
+        migrated(url)
+        await until(lambda: runner.problem is not None)
+        assert runner.problem is not None
+        assert runner.problem.code == "ledger_newer"
+        with pytest.raises(StorageError, match="ledger_newer"):
+            await click(runner)
+        service.is_held = False
+        assert (await ended(runner, sent)).status is JobStatus.DONE
+        assert status_of(runner, waiting) is JobStatus.QUEUED
+    assert len(service.bill) == 1
+
+
+@pytest.mark.parametrize("by", [1, 2, 1000])
+async def test_a_newer_version_is_found_out_by_the_step_that_would_send(
+    by: int, rig: Callable[..., Rig], service: PaidService, url: str
+) -> None:
+    async with rig().running() as runner:
+        ledger = runner._services.ledger
+        migrated(url, by=by)
+        waiting, _ = ledger.add(job(), anything_goes)
+        with pytest.raises(StorageError, match="ledger_newer"):
+            ledger.claim(waiting.id)
+        assert status_of(runner, waiting.id) is JobStatus.QUEUED
+    assert len(service.bill) == 0
+
+
+def migrated(url: str, *, by: int = 1) -> None:
+    """Let the database say that a newer version has migrated it."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("INSERT INTO migrations VALUES (%s, 'later', 0)", [len(MIGRATIONS) + by])
