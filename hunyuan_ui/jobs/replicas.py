@@ -28,6 +28,7 @@ from hunyuan_ui.ledger.shared import Pause, Seen, SharedLedger, Wish
 
 BEAT_S: Final = 3.0
 TICK_S: Final = 1.0
+RESTART_S: Final = 1.0  # after an error that nobody foresaw
 BOARD_FRESH_S: Final = 0.5
 _FITS: Final = {
     JobStatus.QUEUED: {Phase.WAITING, Phase.PAUSED},
@@ -90,6 +91,7 @@ class Replicas:
         self._strays: set[str] = set()
         self._told: dict[str, tuple[str | None, bool]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._restart: asyncio.TimerHandle | None = None
 
     async def join(self) -> None:
         """Take a lease, before any job is taken.
@@ -103,9 +105,12 @@ class Replicas:
     def start(self) -> None:
         """Keep the lease from now on, and the jobs of all in motion."""
         self._task = asyncio.create_task(self._go_on(), name="replicas")
+        self._task.add_done_callback(self._start_again)
 
     async def stop(self) -> None:
         """Give up the lease, after the dispatcher has stopped; the jobs that have not ended go on elsewhere at once."""
+        if self._restart is not None:
+            self._restart.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -186,6 +191,12 @@ class Replicas:
             except StorageError as error:
                 log.trouble("replicas.not_seen", code=error.code)
             await asyncio.sleep(TICK_S)
+
+    def _start_again(self, task: asyncio.Task[None]) -> None:
+        """Go on after any failure: without its lease this process would lose every job to others."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.trouble("replicas.died", kind=type(error).__name__)
+            self._restart = asyncio.get_running_loop().call_later(RESTART_S, self.start)
 
     async def _tick(self) -> None:
         if time.monotonic() - self._beat_at >= BEAT_S:

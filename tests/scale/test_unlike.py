@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus
-from hunyuan_ui.jobs import JobRunner, folder_watch, queue
+from hunyuan_ui.jobs import JobRunner, folder_watch, queue, replicas
 from hunyuan_ui.ledger.schema import MIGRATIONS
 from hunyuan_ui.settings import Secret
 from tests.faults.conftest import impatient as impatient
@@ -128,7 +129,34 @@ async def test_a_newer_version_is_found_out_by_the_step_that_would_send(
     assert len(service.bill) == 0
 
 
+async def test_a_process_keeps_its_lease_and_sees_the_others_after_an_error_that_nobody_foresaw(
+    rig: Callable[..., Rig], service: PaidService, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicas, "RESTART_S", 0.01)
+    async with rig().running() as runner:
+        seen = runner._replicas
+        assert seen is not None
+        monkeypatch.setattr(seen._deletions, "tick", fails_at_first(3, seen._deletions.tick))
+        await until(lambda: lines.getvalue().count('"replicas.died"') == 3)
+        beat_at = seen._beat_at
+        await until(lambda: seen._beat_at > beat_at)
+        assert (await ended(runner, await click(runner))).status is JobStatus.DONE
+    assert len(service.bill) == 1
+
+
 def migrated(url: str, *, by: int = 1) -> None:
     """Let the database say that a newer version has migrated it."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("INSERT INTO migrations VALUES (%s, 'later', 0)", [len(MIGRATIONS) + by])
+
+
+def fails_at_first(times: int, call: Callable[[], None]) -> Callable[[], None]:
+    """Return what raises so often before it does what it should."""
+    left = [RuntimeError(str(number)) for number in range(times)]
+
+    def tick() -> None:
+        if left:
+            raise left.pop()
+        call()
+
+    return tick
