@@ -316,7 +316,7 @@ class Replicas:
             if job is not None and job.is_active and not is_own:
                 log.event("job.taken_by_another", job=job_id)
                 self._dispatcher.drop(job_id)
-            elif job is not None and not job.is_active and self._dispatcher.is_resting(job_id):
+            elif job is not None and not job.is_active and (self._dispatcher.is_resting(job_id) or not is_own):
                 self._dispatcher.let_go(job)
 
     async def _tell(self) -> None:

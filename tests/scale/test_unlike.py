@@ -19,7 +19,7 @@ from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
 from tests.faults.rig import Dialect, Rig, click, ended, kill, until
 from tests.faults.service import PaidService
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer, rows_of
 from tests.stored_jobs import anything_goes, job
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
@@ -76,6 +76,28 @@ async def test_jobs_of_a_dead_process_go_on_where_there_is_a_key_although_one_wi
             await until(lambda: not keyless._dispatcher.live)
             await keyless.stop()
     assert len(service.bill) == 2
+
+
+async def test_a_job_that_ended_elsewhere_between_two_looks_is_let_go_by_the_one_that_waited_for_a_key(
+    rig: Callable[..., Rig], service: PaidService, url: str
+) -> None:
+    service.is_held = True
+    dead = rig().open()
+    await dead.start()
+    sent = await click(dead)
+    await until(lambda: status_of(dead, sent) is JobStatus.RUNNING)
+    await kill(dead)
+    async with rig(**KEYLESS).running() as keyless:
+        await until(lambda: not rows_of(url)[0][0]["takes_place"])
+        seen = keyless._replicas
+        assert seen is not None
+        assert seen._task is not None
+        seen._task.cancel()
+        service.is_held = False
+        async with rig().running() as runner:
+            assert (await ended(runner, sent)).status is JobStatus.DONE
+        await seen._tick()
+        assert keyless._dispatcher.live == {}
 
 
 async def test_a_preview_of_a_dead_process_ends_where_none_is_offered(
