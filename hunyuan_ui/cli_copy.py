@@ -141,7 +141,7 @@ def _copy_videos(settings: Settings, rows: LedgerCopy, interruption: Interruptio
             videos.check(known, "copy_bucket_mixed")
             return copied
         except OSError as error:
-            raise StorageError("copy_file_unreadable", reason=error.strerror or _WORDS["cli.cannot_be_read"]) from None
+            raise StorageError("copy_file_unreadable", reason=_why(error)) from None
         finally:
             status.end()
 
@@ -161,9 +161,16 @@ def _stopped(code: str) -> Generator[None]:
 
 def _mark(folder: Path) -> None:
     """Leave the mark that the folder's jobs go on elsewhere, safe from a power cut."""
-    with (folder / ledger.MOVED_NAME).open("ab") as file:
-        os.fsync(file.fileno())
-    sync_folder(folder)
+    try:
+        with (folder / ledger.MOVED_NAME).open("ab") as file:
+            os.fsync(file.fileno())
+        sync_folder(folder)
+    except OSError as error:
+        raise StorageError("copy_not_marked", reason=_why(error)) from None
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or _WORDS["cli.cannot_be_read"]
 
 
 def _tell(settings: Settings, sums: Sums, copied: Copied | None, *, as_json: bool) -> None:

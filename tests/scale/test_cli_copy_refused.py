@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -97,6 +98,31 @@ async def test_a_copy_that_is_broken_off_keeps_no_other_out(
     with monkeypatch.context() as patch:
         patch.setattr(cli_copy, "_mark", fail)
         assert move().code == Exit.FAILED
+    assert move().code == Exit.DONE
+
+
+@pytest.mark.parametrize("step", ["opened", "synced", "folder synced"])
+async def test_a_mark_that_cannot_be_kept_is_told_and_no_row_is_stored(
+    step: str, rig: Rig, target: str, move: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig.running() as page:
+        await ended(page, await click(page))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        if step == "opened":
+            (rig.folder / MOVED_NAME).mkdir()
+        elif step == "synced":
+            patch.setattr(cli_copy.os, "fsync", fail)
+        else:
+            patch.setattr(cli_copy, "sync_folder", fail)
+        said = move()
+    assert (said.code, "ledger.moved cannot be kept" in said.err) == (Exit.FAILED, True)
+    assert ids_at(target) == set()
+    if step == "opened":
+        (rig.folder / MOVED_NAME).rmdir()
     assert move().code == Exit.DONE
 
 
