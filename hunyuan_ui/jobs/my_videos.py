@@ -144,7 +144,7 @@ class MyVideos:
         """
         if job is None or job.status is not JobStatus.DONE:
             return None
-        self._services.library.bring_now(job.id)
+        self._services.library.bring_now(job)
         with suppress(MediaError):
             return self._services.library.video(job.id)
         return None
@@ -184,7 +184,7 @@ class MyVideos:
             MediaError: It is no longer there.
             StorageError: It is kept elsewhere, and that cannot be reached.
         """
-        await self._services.library.bring(job.id)
+        await self._services.library.bring(job)
         return self._services.library.video(job.id)
 
     async def poster(self, job: Job) -> Path:
@@ -194,7 +194,7 @@ class MyVideos:
             MediaError: There is none and none can be drawn.
             StorageError: It is kept elsewhere, and that cannot be reached.
         """
-        await self._services.library.bring(job.id, poster=True)
+        await self._services.library.bring(job, poster=True)
         path = await asyncio.to_thread(self._services.library.poster, job.id)
         if path is None:
             raise MediaError("video_missing")

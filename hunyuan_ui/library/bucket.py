@@ -192,28 +192,21 @@ class Bucket:
 
     async def digest(self, name: str) -> Digest | None:
         """Read a file and return its size and checksum; None if it is not there."""
-        found, size = sha256(), 0
-
-        def take(chunk: bytes) -> None:
-            nonlocal size
-            found.update(chunk)
-            size += len(chunk)
-
-        return Digest(size, found.hexdigest()) if await self._read(name, take) else None
+        return await self._digested(name, len)
 
     async def content(self, name: str) -> bytes | None:
         """Return the content of a small file; None if it is not there."""
         chunks: list[bytes] = []
         return b"".join(chunks) if await self._read(name, chunks.append) else None
 
-    async def save(self, name: str, path: Path) -> bool:
-        """Copy a file to the disk; return False if it is not there.
+    async def save(self, name: str, path: Path) -> Digest | None:
+        """Copy a file to the disk and return its size and checksum; None if it is not there.
 
         Raises:
             OSError: The disk cannot be written.
         """
         with path.open("wb") as file:
-            return await self._read(name, file.write)
+            return await self._digested(name, file.write)
 
     async def size(self, name: str) -> int | None:
         """Return a file's size in bytes; None if it is not there."""
@@ -279,6 +272,16 @@ class Bucket:
             if self._is_closed:
                 raise StorageError("stopping") from None
             raise
+
+    async def _digested(self, name: str, take: Callable[[bytes], int]) -> Digest | None:
+        found, size = sha256(), 0
+
+        def both(chunk: bytes) -> None:
+            nonlocal size
+            found.update(chunk)
+            size += take(chunk)
+
+        return Digest(size, found.hexdigest()) if await self._read(name, both) else None
 
     async def _read(self, name: str, take: Callable[[bytes], object]) -> bool:
         async with self._slots:

@@ -149,15 +149,15 @@ class BucketLibrary(VideoLibrary):
         """Whether there may be a video: of one in the bucket this is known when it is asked for."""
         return is_id(job_id)
 
-    async def bring(self, job_id: str, *, poster: bool = False) -> None:
+    async def bring(self, job: Job, *, poster: bool = False) -> None:
         """Copy a video, or its poster if there is one, to this machine; nothing happens where it is here."""
-        if not self._is_here(job_id, poster=poster):
-            await self._bucket.ask(self._bring(job_id, poster=poster))
+        if not self._is_here(job.id, poster=poster):
+            await self._bucket.ask(self._bring(job, poster=poster))
 
-    def bring_now(self, job_id: str) -> None:
+    def bring_now(self, job: Job) -> None:
         """Do the same as `bring`; blocks, so it is for threads."""
-        if not self._is_here(job_id):
-            self._bucket.call(self._bring(job_id, poster=False))
+        if not self._is_here(job.id):
+            self._bucket.call(self._bring(job, poster=False))
 
     @property
     def problem(self) -> StorageError | None:
@@ -225,20 +225,23 @@ class BucketLibrary(VideoLibrary):
         if kept is None or kept.sha256 != made.sha256:
             raise StorageError("bucket_conflict", file=name)
 
-    async def _bring(self, job_id: str, *, poster: bool) -> None:
-        key = job_id + (_POSTER if poster else "")
+    async def _bring(self, job: Job, *, poster: bool) -> None:
+        key = job.id + (_POSTER if poster else "")
         if (task := self._coming.get(key)) is None:
-            task = self._coming[key] = asyncio.ensure_future(self._copy(job_id, poster=poster))
+            task = self._coming[key] = asyncio.ensure_future(self._copy(job, poster=poster))
             task.add_done_callback(lambda _: self._coming.pop(key, None))
         await shielded(task)
 
-    async def _copy(self, job_id: str, *, poster: bool) -> None:
+    async def _copy(self, job: Job, *, poster: bool) -> None:
         for suffix in (_POSTER,) if poster else BY_SUFFIX:
-            part = self._cache.folder / f"{job_id}.{secrets.token_hex(4)}.part"
+            part = self._cache.folder / f"{job.id}.{secrets.token_hex(4)}.part"
             try:
                 self._cache.folder.mkdir(parents=True, exist_ok=True)
-                if await self._bucket.save(job_id + suffix, part):
-                    part.replace(self._cache.folder / (job_id + suffix))
+                if (found := await self._bucket.save(job.id + suffix, part)) is not None:
+                    if not poster and job.sha256 not in (None, found.sha256):
+                        # Shown all the same: it may be all that is left, as of a video that was changed before it came.
+                        log.trouble("library.changed", job=job.id, file=job.id + suffix)
+                    part.replace(self._cache.folder / (job.id + suffix))
                     await asyncio.to_thread(self._make_room)
                     return
             except OSError as error:
@@ -247,7 +250,7 @@ class BucketLibrary(VideoLibrary):
             finally:
                 part.unlink(missing_ok=True)
         if poster:
-            await self._copy(job_id, poster=False)  # it is drawn from the video
+            await self._copy(job, poster=False)  # it is drawn from the video
 
     async def _finish_deletions(self) -> None:
         for job_id in sorted(self._to_delete):

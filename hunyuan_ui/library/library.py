@@ -217,7 +217,7 @@ class VideoLibrary:
             return self.video(job_id).is_file()
         return False
 
-    async def bring(self, job_id: str, *, poster: bool = False) -> None:
+    async def bring(self, job: Job, *, poster: bool = False) -> None:
         """Copy a video or its poster to this machine if it is kept elsewhere.
 
         Raises:
@@ -225,7 +225,7 @@ class VideoLibrary:
             MediaError: There is no room for it here.
         """
 
-    def bring_now(self, job_id: str) -> None:
+    def bring_now(self, job: Job) -> None:
         """Do the same for a video, in a thread."""
 
     def prepare(self, known: Callable[[], set[str]]) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -264,6 +265,29 @@ async def test_what_is_not_here_is_brought_once_for_many(rig: Rig, bucket: Bucke
         runner.videos.exports._min_free_bytes = 0
         assert (await runner.videos.export(job, Export("png"))).stat().st_size > 0
         assert cached(rig) == {f"{job.id}.mp4", f"{job.id}.webp"}
+
+
+@pytest.mark.parametrize("change", ["same size", "longer", "empty"])
+@pytest.mark.parametrize("asked", ["video", "path", "export"])
+async def test_a_video_that_was_overwritten_in_the_bucket_is_told_when_it_is_brought(
+    change: str, asked: str, rig: Rig, bucket: BucketServer, lines: io.StringIO
+) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        shutil.rmtree(rig.folder / "cache")
+        await runner.videos.video(job)
+        assert "library.changed" not in lines.getvalue()
+        shutil.rmtree(rig.folder / "cache")
+        whole = bucket.files()[f"{job.id}.mp4"]
+        bucket.put(f"{job.id}.mp4", {"same size": whole[:-1] + b"?", "longer": whole + b"?", "empty": b""}[change])
+        runner.videos.exports._min_free_bytes = 0
+        with suppress(MediaError):
+            if asked == "path":
+                await asyncio.to_thread(runner.videos.path_of, job)
+            else:
+                await (runner.videos.video(job) if asked == "video" else runner.videos.export(job, Export("png")))
+        told = [json.loads(line) for line in lines.getvalue().splitlines() if "library.changed" in line]
+        assert [(one["job"], one["file"]) for one in told] == [(job.id, f"{job.id}.mp4")]
 
 
 async def test_a_poster_that_is_nowhere_is_drawn_from_the_video(rig: Rig, bucket: BucketServer) -> None:
