@@ -6,6 +6,7 @@ import { canPlay, fill, goToField, loadFile, node, piecesOf, prefersCalm, unload
 import { hear, send } from "./events.js";
 import { frameOf, timeOf } from "./in_step.js";
 import { words } from "./language.js";
+import { onMenu } from "./menu.js";
 import { fileOf, filesOf, sizeText, timeText } from "./server.js";
 
 const EXPORT_WITHIN_MS = 120000;
@@ -183,11 +184,11 @@ export function viewer({ element, props }) {
     ".": () => stepFrame(1),
   };
   for (const [name, press] of Object.entries(presses)) part(name).addEventListener("click", () => press());
-  part("change").addEventListener("change", () => {
-    const field = part("change").value;
-    part("change").value = "";
-    if (field) reuse({ field });
-  });
+  onMenu(
+    part("change"),
+    (field) => reuse({ field }),
+    (isMoving) => say(isMoving ? words["viewer.change_enter"] : ""),
+  );
   for (const name of ["kind", "side", "rate"]) part(name).addEventListener("change", offer);
   withSettings.addEventListener("change", offer);
   dialog.addEventListener("close", empty);

@@ -1,0 +1,43 @@
+// A list of choices whose choice acts at once. In a closed one an arrow key or a letter changes the value, which decides
+// nothing yet: what was come to by keys counts with Enter.
+
+const MOVES = ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Home", "End", "PageUp", "PageDown"];
+
+const isMove = ({ key, ctrlKey, altKey, metaKey }) =>
+  !ctrlKey && !altKey && !metaKey && (MOVES.includes(key) || (key.length === 1 && key !== " "));
+
+/**
+ * @param {HTMLSelectElement} select Its first choice is none.
+ * @param {(value: string) => void} choose
+ * @param {(isMoving: boolean) => void} moving Told when keys have come to a choice, and when that is over.
+ */
+export function onMenu(select, choose, moving) {
+  let isByKeys = false;
+
+  function stop() {
+    if (isByKeys) moving(false);
+    isByKeys = false;
+  }
+
+  function leave() {
+    stop();
+    select.selectedIndex = 0;
+  }
+
+  function decide() {
+    const { value } = select;
+    leave();
+    if (value) choose(value);
+  }
+
+  select.addEventListener("keydown", (event) => {
+    if (isMove(event)) isByKeys = true;
+    else if (event.key === "Enter" && isByKeys && select.value) {
+      event.preventDefault();
+      decide();
+    } else if (event.key === " ") stop(); // it opens the list, where a change is a choice
+  });
+  select.addEventListener("pointerdown", stop);
+  select.addEventListener("change", () => (isByKeys ? moving(Boolean(select.value)) : decide()));
+  select.addEventListener("blur", leave);
+}
