@@ -11,7 +11,8 @@ const shown = (name, value) => (name === "negative_prompt" && value === "" ? "�
 
 function difference(name, left, right) {
   const values = node("dd", "", typeof left === "string" ? "long" : "");
-  values.append(node("span", shown(name, left)), node("span", " → ", "arrow"), node("span", shown(name, right)));
+  // Whichever side its own script begins on, the first stays before the arrow.
+  values.append(node("bdi", shown(name, left)), node("span", " → ", "arrow"), node("bdi", shown(name, right)));
   return [node("dt", words[`field.${name}`]), values];
 }
 
@@ -115,6 +116,8 @@ export function compare({ element, props }) {
 
   function showState() {
     part("play").textContent = words[isPlaying ? "compare.pause" : "compare.play"];
+    // A time that runs would be read out without an end; one that was stepped to is an answer.
+    part("time").setAttribute("aria-live", isPlaying ? "off" : "polite");
     dialog.dataset.playing = isPlaying;
   }
 
