@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, Request, Response, expect
 
+from hunyuan_ui.words import words
 from tests.app_process import RunningApp, free_port, running_app
 from tests.browser.fault_proxy import Fault, FaultProxy
 from tests.browser.one_wait import (
@@ -121,6 +122,7 @@ def test_a_page_that_cannot_reach_its_server_says_that_the_video_goes_on(
     generate(visit(page, proxy.url), prompt)
     proxy.fail(Fault.BAD_GATEWAY)
     expect(page.locator(".under-way")).to_contain_text("Your video goes on")
+    expect(page.locator(".job-card [aria-live]")).to_have_text(words()["page.reconnecting"])
     proxy.heal()
     sees_video(page, prompt)
 

@@ -6,11 +6,13 @@ from playwright.sync_api import Page, expect
 
 from hunyuan_ui.words import words
 from tests.browser.one_gallery import app as app
-from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import cards, open_first, viewer
+from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
+from tests.browser.steps import generate_short
 
 EN = words("en")
+PLAYING = "document.querySelector('#player video')?.currentTime > 0"
 
 
 def test_an_arrow_key_in_a_closed_menu_decides_nothing_until_enter(gallery: Page) -> None:
@@ -58,3 +60,60 @@ def test_compared_prompts_each_keep_the_side_their_script_begins_on(gallery: Pag
         })"""
     )
     assert sides == ["rtl", "ltr"]
+
+
+def test_what_a_search_has_left_is_told(gallery: Page) -> None:
+    found = gallery.locator(".videos [data-part=found]")
+    expect(found).to_have_role("status")
+    search = gallery.get_by_label(EN["gallery.search"])
+    for text, told in (
+        ("heron", "Videos found: 3"),
+        ("fox number", "Videos found: 24, and there are more"),
+        ("zebra", EN["gallery.no_match"]),
+        ("", ""),
+    ):
+        search.fill(text)
+        expect(found).to_have_text(told)
+
+
+def test_an_example_tells_what_it_has_done(gallery: Page) -> None:
+    gallery.get_by_role("button", name=EN["example.fox"], exact=True).last.press("Enter")
+    told = gallery.locator(".examples").get_by_role("status")
+    expect(told).to_have_text(EN("page.example_taken", title=EN["example.fox"]))
+
+
+def test_a_language_that_is_changed_by_keys_keeps_the_focus(gallery: Page) -> None:
+    language = gallery.locator("button.language")
+    for spoken in ("zh", "en"):
+        language.press("Enter")
+        expect(language).to_have_text(words(spoken)["page.language"])
+        expect(language).to_be_focused()
+
+
+TELLS = """(place) => {
+    window.told = [];
+    new MutationObserver(() => window.told.push(place.textContent)).observe(place, { childList: true });
+}"""
+
+
+def test_a_finished_video_is_told_once_and_by_a_sentence(gallery: Page) -> None:
+    gallery.locator(".job-card [aria-live]").evaluate(TELLS)
+    generate_short(gallery, "a heron that is told")
+    expect(gallery.locator(".job-card [aria-live]")).to_have_text(EN["page.ready"])
+    gallery.wait_for_function(PLAYING)
+    told = gallery.evaluate("window.told")
+    assert told.count(EN["page.ready"]) == 1
+    assert EN["page.done"] not in told
+
+
+def test_how_many_of_several_are_ready_is_told_once_each(gallery: Page) -> None:
+    title = gallery.locator("#variations-title")
+    expect(title).to_have_attribute("aria-live", "polite")
+    title.evaluate(TELLS)
+    gallery.locator("#variations").get_by_label("2", exact=True).check()
+    generate_short(gallery, "two herons that are told")
+    expect(title).to_have_text("2 of 2 are ready")
+    expect(gallery.locator(".variations video")).to_have_count(2)
+    told = gallery.evaluate("window.told")
+    assert len(told) == len(set(told))
+    assert EN["page.done"] not in gallery.locator(".job-card [aria-live]").all_text_contents()

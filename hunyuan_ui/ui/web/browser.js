@@ -6,6 +6,7 @@ import { agreed } from "./first_visit.js";
 const VISITOR = "hunyuan_visitor";
 const BY_ADDRESS = "hunyuan_by_address";
 const LANGUAGE = "hunyuan_language";
+const SWITCHED = "hunyuan_switched";
 const PROBE = "hunyuan_probe";
 
 /** @returns {any} */
@@ -124,10 +125,19 @@ export function address() {
 const keptLanguage = () => (attempt(() => document.cookie, "").match(/(?:^|; )hunyuan_language=([a-z]+)/) || [])[1];
 export const chosenLanguage = () => new URLSearchParams(location.search).get("lang") || keptLanguage() || "";
 
-export function keepLanguage(name) {
+/** Change the language by a new page; `isByKeys` when its button has the focus, which the new page then gives to its own. */
+export function keepLanguage(name, isByKeys) {
+  if (isByKeys) tab.set(SWITCHED, "yes");
   attempt(() => (document.cookie = `${LANGUAGE}=${name}; path=/; max-age=31536000; samesite=lax`));
   setQuery("lang", keptLanguage() === name ? null : name);
   location.reload();
+}
+
+/** Whether this page follows one whose language was changed by keys; said once. */
+export function isSwitchedByKeys() {
+  const isSo = tab.get(SWITCHED) !== null;
+  tab.remove(SWITCHED);
+  return isSo;
 }
 
 /** Write a value into this page's address, or take it out. */

@@ -6,7 +6,7 @@ import { createChoice } from "./choice.js";
 import { createDeletions } from "./deletions.js";
 import { fill, goToField, keepingFocus, piecesOf } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
-import { words } from "./language.js";
+import { filled, words } from "./language.js";
 import { ask, keeping } from "./server.js";
 import { readSettingsFiles } from "./settings_file.js";
 import { steady } from "./steady.js";
@@ -58,6 +58,14 @@ export function gallery({ element, props }) {
     part("nothing-help").textContent = isFiltered() ? "" : words[emptyHelp()];
   }
 
+  /** Tell who does not see the grid what a search or a filter has left of it. */
+  function tellFound() {
+    const { length } = seen();
+    const key = before === null ? "gallery.found" : "gallery.found_more";
+    const text = length ? filled(key, { count: length }) : part("nothing-lead").textContent;
+    part("found").textContent = isFiltered() ? text : "";
+  }
+
   const emptyLead = () => (isFiltered() ? "gallery.none_such" : "gallery.empty");
 
   function emptyHelp() {
@@ -91,6 +99,7 @@ export function gallery({ element, props }) {
     part("posters").append(...found.map(drawCard));
     before = answer.before;
     showNothing();
+    if (isFirst) tellFound();
     watchTheEnd();
   }
 

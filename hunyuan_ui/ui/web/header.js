@@ -1,4 +1,4 @@
-import { keepLanguage } from "./browser.js";
+import { isSwitchedByKeys, keepLanguage } from "./browser.js";
 import { piecesOf, showText } from "./dom.js";
 import { language, words } from "./language.js";
 
@@ -18,7 +18,8 @@ export function header({ element, props, watch }) {
   const other = language === "zh" ? "en" : "zh";
   part("language").textContent = words.language;
   part("language").lang = other;
-  part("language").addEventListener("click", () => keepLanguage(other));
+  part("language").addEventListener("click", ({ detail }) => keepLanguage(other, detail === 0));
   watch("value", show);
   show();
+  if (isSwitchedByKeys()) part("language").focus({ preventScroll: true });
 }

@@ -62,6 +62,8 @@ export function createUnderWay(part, isPublic, say) {
 
   function showReconnecting() {
     if (!shown) return;
+    if (shown.phase_text !== words.reconnecting) say(words.reconnecting);
+    shown = { ...shown, phase_text: words.reconnecting };
     part("phase").textContent = words.reconnecting;
     part("usual").textContent = "";
     part("note").textContent = words.reconnecting_help;

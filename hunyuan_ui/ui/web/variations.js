@@ -98,7 +98,8 @@ export function variations({ element, props, watch }) {
       part("tiles").replaceChildren(...tiles.map(({ item }) => item));
     }
     for (const [index, id] of ids.entries()) drawTile(tiles[index], id, index);
-    part("title").textContent = filled("variations.ready", { done: done().length, count: ids.length });
+    const ready = filled("variations.ready", { done: done().length, count: ids.length });
+    if (part("title").textContent !== ready) part("title").textContent = ready; // it is read out whenever it is set
     part("cancel").hidden = !waiting().length;
     part("play").hidden = !done().length;
     part("play").textContent = words[isStill ? "variations.play" : "variations.pause"];

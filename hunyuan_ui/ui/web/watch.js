@@ -92,7 +92,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     show();
     if (together.has(id)) send("jobs", [job]);
     if (job.status === "done") {
-      if (together.has(id)) showTogether();
+      if (together.has(id)) nameInTitle();
       else if (isWatched) showVideo(job.video);
       else showReady(job.video);
       notify(words.ready);
@@ -142,14 +142,12 @@ export function watch({ element, props, trigger, watch: onChange }) {
 
   function showVideo(video) {
     send("ready", video);
-    showTogether();
+    say(words.ready);
+    nameInTitle();
   }
 
-  /** Tell of a video that stands in its place beside the others of its click. */
-  function showTogether() {
-    say(words.done);
-    setTitle(document.hidden ? words.done : "");
-  }
+  // How many of them are ready, the place where they stand tells by itself.
+  const nameInTitle = () => setTitle(document.hidden ? words.done : "");
 
   /** Take in which jobs belong to one click. @param {{id: string, jobs: string[]} | null | undefined} click */
   function join(click) {
