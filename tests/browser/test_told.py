@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from hunyuan_ui.words import words
@@ -117,3 +118,17 @@ def test_how_many_of_several_are_ready_is_told_once_each(gallery: Page) -> None:
     told = gallery.evaluate("window.told")
     assert len(told) == len(set(told))
     assert EN["page.done"] not in gallery.locator(".job-card [aria-live]").all_text_contents()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "language"), [("一只白鹭站在湖里", "zh-CN"), ("a heron in a lake", "en"), ("مركب ورقي", "")]
+)
+def test_a_prompt_says_which_language_it_is_in(gallery: Page, prompt: str, language: str) -> None:
+    generate_short(gallery, prompt)
+    expect(gallery.locator("#part-result .prompt")).to_have_text(prompt)
+    gallery.locator(".videos .switch").click()
+    expect(cards(gallery).first.locator(".text")).to_have_text(prompt)
+    open_first(gallery)
+    for place in ("#field-prompt textarea", "#part-result .prompt", ".posters li:first-child .text", ".viewer .prompt"):
+        expect(gallery.locator(place)).to_have_attribute("lang", language)
+    expect(gallery.locator(".examples .text").first).to_have_attribute("lang", "en")

@@ -25,6 +25,7 @@ import { hear, onReturn, send } from "./events.js";
 import { words } from "./language.js";
 import { createPoll } from "./poll.js";
 import { arrived, ask, request } from "./server.js";
+import { languageOf } from "./written_in.js";
 
 const EXAMPLE = "A paper boat on a rainy street\nA {red|blue} kite over a hill";
 const DRAFT = "hunyuan_list_draft";
@@ -61,6 +62,7 @@ function row({ row: number, prompt, state, time, price }, isFree) {
   const made = node("tr");
   const texts = [number, prompt, state, ...(isFree ? [] : [time, price])];
   made.append(...texts.map((text, at) => node("td", text ?? "", at === 1 ? "text" : "")));
+  made.querySelector(".text").lang = languageOf(prompt ?? "");
   return made;
 }
 

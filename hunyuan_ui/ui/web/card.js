@@ -4,6 +4,7 @@ import { node } from "./dom.js";
 import { words } from "./language.js";
 import { movingIn, onAttention } from "./moving.js";
 import { fileOf, timeText } from "./server.js";
+import { showWritten } from "./written_in.js";
 
 const WIDE = 1.6; // width over height that fills a tile
 
@@ -38,7 +39,7 @@ export function cardOf(video, template, does) {
   if (video.width < video.height * WIDE) tile.style.setProperty("--poster", `url("${src}")`);
   tile.prepend(image);
   piece(".length").textContent = video.length;
-  piece(".text").textContent = video.settings.prompt;
+  showWritten(piece(".text"), video.settings.prompt);
   piece(".when").textContent = timeText(video.created_at);
   piece("[data-do=download]").href = fileOf(video, ".mp4", { download: 1 });
   onAttention(

@@ -6,13 +6,15 @@ import { hear, send } from "./events.js";
 import { correction, frameOf, framesOf, isRested, leaderOf, timeOf, timesOf } from "./in_step.js";
 import { filled, words } from "./language.js";
 import { filesOf } from "./server.js";
+import { languageOf } from "./written_in.js";
 
 const shown = (name, value) => (name === "negative_prompt" && value === "" ? "–" : String(value));
 
 function difference(name, left, right) {
   const values = node("dd", "", typeof left === "string" ? "long" : "");
   // Whichever side its own script begins on, the first stays before the arrow.
-  values.append(node("bdi", shown(name, left)), node("span", " → ", "arrow"), node("bdi", shown(name, right)));
+  const side = (value) => node("bdi", value, "", typeof left === "string" ? { lang: languageOf(value) } : {});
+  values.append(side(shown(name, left)), node("span", " → ", "arrow"), side(shown(name, right)));
   return [node("dt", words[`field.${name}`]), values];
 }
 

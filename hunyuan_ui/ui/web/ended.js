@@ -4,6 +4,7 @@ import { goToField, keepingFocus, node, showUnbroken } from "./dom.js";
 import { send } from "./events.js";
 import { words } from "./language.js";
 import { requestId } from "./request_id.js";
+import { showWritten } from "./written_in.js";
 
 const PRESSED_MS = 3000; // until a press that has no answer yet may be made again
 
@@ -30,7 +31,7 @@ export function createEnded(card, part, does) {
     part("ended").hidden = false;
     part("look").hidden = !job.can_look_again;
     showUnbroken(part("try-again"), job.again_text);
-    part("ended-prompt").textContent = job.prompt;
+    showWritten(part("ended-prompt"), job.prompt);
     part("request").hidden = !job.request_id;
     if (job.request_id) part("request").replaceChildren(node("span", words.request_id), requestId(job.request_id));
     part("try-again").classList.toggle("primary", job.status === "failed");

@@ -6,6 +6,7 @@ import { send } from "./events.js";
 import { filled, words } from "./language.js";
 import { hasPointer, movingIn, onAttention } from "./moving.js";
 import { filesOf, loopOf } from "./server.js";
+import { showWritten } from "./written_in.js";
 
 const HAS_OWN = "hunyuan_own_examples";
 
@@ -55,6 +56,7 @@ function cardOf(card) {
     ["text two-lines", card.settings.prompt],
     ["cost", ""],
   ]);
+  showWritten(item.querySelector(".text"), card.settings.prompt);
   showUnbroken(item.querySelector(".cost"), `${card.shape} · ${card.price}`);
   return item;
 }

@@ -2,6 +2,7 @@
 
 import { button, node } from "./dom.js";
 import { words } from "./language.js";
+import { languageOf } from "./written_in.js";
 
 const lineButton = (text, press) => button(text, press, "button bare");
 
@@ -18,7 +19,7 @@ export function createOthers(box, isStopped, does) {
     const row = node("li", "", "slim");
     row.append(
       node("span", isStopped(job.id) ? words.stopped : job.note_text || job.phase_text),
-      node("span", job.prompt, "one-line"),
+      node("span", job.prompt, "one-line", { lang: languageOf(job.prompt) }),
     );
     if (isStopped(job.id)) row.append(lineButton(words.watch_again, () => does.watch(job.id)));
     else if (job.can_ask) row.append(lineButton(words.ask_now, (pressed) => does.lookAgain(job.id, pressed)));

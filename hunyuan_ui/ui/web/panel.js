@@ -5,6 +5,7 @@ import { button, fill, node, piecesOf } from "./dom.js";
 import { hear } from "./events.js";
 import { words } from "./language.js";
 import { request } from "./server.js";
+import { languageOf } from "./written_in.js";
 
 const REST_MS = 350;
 const HEARD_AFTER_MS = 1200;
@@ -163,6 +164,8 @@ export function panel({ element, props }) {
   });
   hear("prompt", (typed) => {
     negative = typed.negative;
+    const written = box();
+    if (written) written.lang = languageOf(typed.prompt || written.placeholder);
     clearTimeout(rest);
     rest = setTimeout(look, REST_MS);
   });

@@ -5,6 +5,7 @@ import { hear, send } from "./events.js";
 import { words } from "./language.js";
 import { fileOf, request } from "./server.js";
 import { steady } from "./steady.js";
+import { showWritten } from "./written_in.js";
 
 /** Call `show` with the video that the page opened with, then with each that becomes ready, until it is deleted. */
 export function onShown(props, watch, show, forget) {
@@ -36,7 +37,7 @@ export function result({ element, props, watch }) {
     offer(video.again);
     send("shown", id);
     part("facts").replaceChildren(...video.facts.map((fact) => node("li", fact)));
-    part("prompt").textContent = settings.prompt;
+    showWritten(part("prompt"), settings.prompt);
     part("download").href = fileOf(video, ".mp4", { download: 1 });
   }
 

@@ -4,6 +4,7 @@ import { words } from "./language.js";
 import { setTitle } from "./notify.js";
 import { progress } from "./progress.js";
 import { keeping } from "./server.js";
+import { showWritten } from "./written_in.js";
 
 /**
  * @param {any} part The pieces of the card.
@@ -29,7 +30,7 @@ export function createUnderWay(part, isPublic, say) {
     shown = job;
     seenAt = performance.now();
     if (!job) {
-      part("stopped-prompt").textContent = resting ? resting.prompt : "";
+      showWritten(part("stopped-prompt"), resting ? resting.prompt : "");
       part("stopped-keep").textContent = keepText();
       if (!document.hidden) setTitle("");
       return;
@@ -37,7 +38,7 @@ export function createUnderWay(part, isPublic, say) {
     part("phase").textContent = job.phase_text;
     part("usual").textContent = job.usual_text;
     part("note").textContent = job.note_text;
-    part("prompt").textContent = job.prompt;
+    showWritten(part("prompt"), job.prompt);
     part("keep").textContent = keepText();
     part("address").hidden = !hasAddress();
     part("ask").hidden = !job.can_ask;

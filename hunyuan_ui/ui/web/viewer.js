@@ -8,6 +8,7 @@ import { frameOf, timeOf } from "./in_step.js";
 import { words } from "./language.js";
 import { onMenu } from "./menu.js";
 import { fileOf, filesOf, sizeText, timeText } from "./server.js";
+import { showWritten } from "./written_in.js";
 
 const EXPORT_WITHIN_MS = 120000;
 
@@ -44,7 +45,7 @@ export function viewer({ element, props }) {
   function show(opened) {
     video = opened;
     part("when").textContent = timeText(video.created_at);
-    part("prompt").textContent = video.settings.prompt;
+    showWritten(part("prompt"), video.settings.prompt);
     part("facts").replaceChildren(...video.facts.map((fact) => node("li", fact)));
     part("missing").hidden = true;
     player.hidden = false;

@@ -14,6 +14,7 @@ import { sayUnreachable } from "./reach.js";
 import { request, visitorIs } from "./server.js";
 import { steady } from "./steady.js";
 import { createUnderWay } from "./under_way.js";
+import { showWritten } from "./written_in.js";
 
 const ABORT_MS = 5000;
 const FIRST_PICTURE_MS = 500;
@@ -161,7 +162,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (video.id === props.value?.shown) return;
     ready = video;
     part("ready").hidden = false;
-    part("ready-prompt").textContent = video.settings.prompt;
+    showWritten(part("ready-prompt"), video.settings.prompt);
     say(words.ready_quietly);
     stand();
   }

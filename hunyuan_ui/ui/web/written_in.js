@@ -1,0 +1,30 @@
+// In which of this page's languages a visitor's text is written, so that it is read out by a voice for that language.
+
+const SCRIPTS = { en: /\p{Script=Latin}/gu, "zh-CN": /\p{Script=Han}/gu };
+const LETTERS_OF_A_WORD = 4; // where one sign is about a word
+const LETTER = /\p{L}/gu;
+
+const count = (text, letters) => (text.match(letters) || []).length;
+
+/**
+ * Return the language's name for an element's `lang`; "", which is an unknown one, where it is none of this page's.
+ * @param {string} text
+ */
+export function languageOf(text) {
+  const latin = count(text, SCRIPTS.en);
+  const han = count(text, SCRIPTS["zh-CN"]);
+  const other = count(text, LETTER) - latin - han;
+  const english = latin / LETTERS_OF_A_WORD;
+  if (english > Math.max(han, other)) return "en";
+  return han > other ? "zh-CN" : "";
+}
+
+/**
+ * Set a text that a visitor wrote.
+ * @param {any} element
+ * @param {string} text
+ */
+export function showWritten(element, text) {
+  element.textContent = text;
+  element.lang = languageOf(text);
+}
