@@ -143,6 +143,14 @@ def test_generate_stays_in_reach_on_a_phone(page: Page, preview: RunningApp) -> 
     assert page.evaluate(is_on_top)
 
 
+def test_generate_covers_nothing_in_a_window_as_low_as_at_400_percent(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview, 320, 256)
+    top, height = "document.querySelector('#generate').getBoundingClientRect().top", 256
+    assert page.evaluate(top) > height
+    page.locator("#generate").focus()
+    page.wait_for_function(f"{top} < {height}")
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (1280, 600), (390, 844), (320, 640)])
 @pytest.mark.parametrize("prompt", ["", LONGEST.request.prompt], ids=["empty", "written"])
 def test_generate_takes_focus_and_press_where_it_is_seen_without_a_scroll(
