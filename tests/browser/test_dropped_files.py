@@ -12,26 +12,28 @@ from playwright.sync_api import Page, expect
 
 from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.words import words
 from tests.browser.one_gallery import (
     HOSTILE,
 )
 from tests.browser.one_gallery import app as app
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
+from tests.browser.steps import write
 from tests.videos import mp4_bytes
 
 
-def dropped(page: Page, data: bytes, name: str = "clip.mp4") -> None:
+def dropped(page: Page, data: bytes, *names: str, on: str = "#field-prompt") -> None:
     page.evaluate(
-        """([data, name]) => {
+        """([data, names, on]) => {
             const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
             const dataTransfer = new DataTransfer();
-            dataTransfer.items.add(new File([bytes], name, { type: "video/mp4" }));
-            const target = document.querySelector("#field-prompt");
+            for (const name of names) dataTransfer.items.add(new File([bytes], name, { type: "video/mp4" }));
+            const target = document.querySelector(on);
             for (const kind of ["dragenter", "dragover", "drop"])
                 target.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer }));
         }""",
-        [base64.b64encode(data).decode(), name],
+        [base64.b64encode(data).decode(), names or ["clip.mp4"], on],
     )
 
 
@@ -96,3 +98,15 @@ def test_any_other_file_gets_a_sentence_and_the_form_stays(
     expect(gallery.locator(".videos .line.problem")).to_contain_text(words)
     expect(gallery.locator("#field-prompt textarea")).to_have_value("what I was writing")
     assert gallery.evaluate("window.hit") is None
+
+
+def test_of_several_files_none_is_taken_by_chance(gallery: Page, tmp_path: Path) -> None:
+    write(gallery, "kept")
+    several = words()["gallery.one_file"]
+    dropped(gallery, tagged(tmp_path, prompt=HOSTILE), "one.mp4", "another.mp4")
+    expect(gallery.locator(".videos .line")).to_have_text(several)
+    expect(gallery.locator("#field-prompt textarea")).to_have_value("kept")
+    gallery.locator("#part-several button").click()
+    dropped(gallery, b"A fox.", "one.txt", "another.txt", on="dialog.batch form")
+    expect(gallery.locator("dialog.batch [data-part=problem]")).to_have_text(several)
+    expect(gallery.locator("dialog.batch [data-part=text]")).to_have_value("")

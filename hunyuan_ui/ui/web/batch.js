@@ -66,7 +66,7 @@ function row({ row: number, prompt, state, time, price }, isFree) {
   return made;
 }
 
-/** Call `take` with each file that is dropped on the dialog, and show the landing meanwhile. */
+/** Call `take` with the files that are dropped on the dialog, and show the landing meanwhile. */
 function onDrop(dialog, landing, take) {
   let depth = 0; // dragging over a child leaves its parent
   for (const kind of ["dragenter", "dragover", "dragleave", "drop"])
@@ -76,7 +76,7 @@ function onDrop(dialog, landing, take) {
       event.stopPropagation();
       depth = kind === "drop" ? 0 : depth + ({ dragenter: 1, dragleave: -1 }[kind] || 0);
       landing.hidden = depth <= 0;
-      if (kind === "drop") take(event.dataTransfer.files[0]);
+      if (kind === "drop") take(event.dataTransfer.files);
     });
 }
 
@@ -122,8 +122,9 @@ export function batch({ element }) {
     part("picks-seed").value = draft.picksSeed;
   }
 
-  async function take(file) {
+  async function take([file, ...more]) {
     if (!file) return;
+    if (more.length) return say(words["gallery.one_file"]);
     if (file.size > MOST_BYTES) return say(words["batch.too_large"]);
     const text = textIn(new Uint8Array(await file.arrayBuffer()));
     if (text === null) return say(words["batch.not_text"]);
@@ -326,7 +327,7 @@ export function batch({ element }) {
   part("text").addEventListener("input", () => change({ text: part("text").value, kind: "auto" }));
   part("choose").addEventListener("click", () => part("file").click());
   part("file").addEventListener("change", () => {
-    take(part("file").files[0]);
+    take(part("file").files);
     part("file").value = "";
   });
   part("take").addEventListener("click", () => {
@@ -351,7 +352,7 @@ export function batch({ element }) {
   });
   hear("list-file", (file) => {
     open();
-    take(file);
+    take([file]);
   });
   window.addEventListener("pagehide", keep);
   onReturn(() => id && poll());

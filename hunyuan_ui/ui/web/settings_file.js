@@ -56,8 +56,10 @@ export function readSettingsFiles(part, say) {
     depth += { dragenter: 1, dragleave: -1 }[event.type] || 0;
     if (event.type === "drop") {
       depth = 0;
-      const [file] = event.dataTransfer.files;
-      if (file && kindOf(file.name) !== "auto") send("list-file", file);
+      const [file, ...more] = event.dataTransfer.files;
+      // Which of them was meant only their owner knows.
+      if (more.length) sayAndShow(words["gallery.one_file"]);
+      else if (file && kindOf(file.name) !== "auto") send("list-file", file);
       else restore(file);
     }
     part("landing").hidden = depth <= 0;
