@@ -211,6 +211,14 @@ def test_a_reader_hears_no_english_on_the_chinese_page(new_context: Any, preview
     expect(page.get_by_role("button", name="重置宽度")).to_be_visible()
 
 
+@pytest.mark.parametrize("locale", ["zh-TW", "zh-HK", "zh"])
+def test_every_chinese_browser_gets_one_chinese_page(new_context: Any, preview: RunningApp, locale: str) -> None:
+    page = new_context(locale=locale).new_page()
+    page.goto(preview.url)
+    expect(page.locator("footer")).to_contain_text("通过 API 使用")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+
+
 def test_what_is_written_from_the_right_stands_there(opened: Page) -> None:
     box = opened.locator("#field-prompt textarea")
     box.fill("قطة تمشي على العشب")

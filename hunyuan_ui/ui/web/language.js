@@ -20,6 +20,8 @@ function held(store) {
   store.subscribe((now) => (value = String(now)))();
   return value;
 }
+// Where a name has its region, others of the same language are written in another script.
+const isOwn = (browsers, ours) => (ours.includes("-") ? browsers === ours : browsers.startsWith(ours));
 const isStore = (found) => found && typeof found.set === "function" && typeof found.subscribe === "function";
 
 /** Say which language this page is in. */
@@ -31,7 +33,7 @@ export const nameLanguage = () => (document.documentElement.lang = LANGUAGES[lan
  * same one.
  */
 export async function translateLabels() {
-  if ((navigator.language || "").toLowerCase().startsWith(language)) return;
+  if (isOwn((navigator.language || "").toLowerCase(), LANGUAGES[language].toLowerCase())) return;
   const module = performance.getEntriesByType("resource").find(({ name }) => /\/runtime-[^/]+\.js$/.test(name));
   if (!module) return;
   const stores = Object.values(await import(module.name)).filter(isStore);
