@@ -113,6 +113,7 @@ def test_the_owners_key_opens_with_the_code_only_and_the_click_goes_on(page: Pag
     code.fill("guess")
     code.press("Enter")
     expect(notice).to_contain_text("That is not the access code")
+    expect(page.locator(".payment [data-part=problem]")).to_be_hidden()  # told once
     expect(code).to_have_value("")
     expect(code).to_be_focused()
     assert paid.posts["a paid fox"] == 0

@@ -65,6 +65,8 @@ export function payment({ element, props, trigger, watch }) {
     if (props.value?.allowance) allowance = props.value.allowance;
     // What was missing is there or not, before anything else changes with it.
     if (props.value?.choices) send("paid", props.value);
+    // What is wrong with a code is told where it was typed, and nowhere else.
+    if (lacks && props.value?.problem) props.value = { ...props.value, problem: "" };
     show();
   }
 
