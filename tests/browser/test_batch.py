@@ -105,6 +105,7 @@ def test_a_list_goes_over_a_reload_is_stopped_and_sent_again_and_pays_once(
         dialog = dialog_of(page)
         dialog.get_by_role("button", name="Stop what was not sent").click()
         expect(dialog.get_by_role("button", name="Stop what was not sent")).to_be_hidden()
+        expect(dialog.locator("button:focus")).to_be_visible()  # the keyboard goes on from where it was
     sent = endpoint.posts.total()
     assert 0 < sent < 12
     expect(dialog.locator("[data-part=line]")).to_have_text(re.compile(rf"^{sent} of 12 · \$0\.\d\d of \$5\.00$"))
@@ -145,7 +146,10 @@ def test_what_a_list_was_sent_with_stays_until_somebody_takes_the_form_anew(
         dialog = dialog_of(page)
         expect(dialog.get_by_text("as when the list was sent: 854x480")).to_be_visible()
         expect(checked(dialog).locator("[data-part=sum]")).to_contain_text("2 of them sent before")
+        expect(dialog.locator("[data-part=sum]")).to_be_focused()  # which tells it, so that nothing else has to
+        expect(dialog.locator("[data-part=sum]")).not_to_have_attribute("role", "status")
         dialog.get_by_role("button", name="Take it from the form").click()
+        expect(dialog.locator("button:focus")).to_be_visible()
         expect(dialog.get_by_text("as in the form: 1280x720")).to_be_visible()
         expect(dialog.locator(".checked")).to_be_hidden()
         expect(checked(dialog).locator("[data-part=sum]")).to_have_text(re.compile(r"^2 videos · \$"))
@@ -387,3 +391,16 @@ def test_an_answer_that_does_not_come_is_said_and_nothing_is_lost(
     generate(dialog).click()
     expect(dialog.locator("[data-part=line]")).to_contain_text("2 of 2")
     assert json.loads(page.evaluate("localStorage.hunyuan_list_draft"))["sentName"] == name
+
+
+def test_the_longest_name_without_a_space_stays_within_its_card(visitor: BrowserContext, app: RunningApp) -> None:
+    page = visitor.new_page()
+    dialog = opened(page, app)
+    written(dialog, "a fox", "N" * 100, "9")
+    checked(dialog)
+    generate(dialog).click()
+    told = dialog.locator("[data-part=of]")
+    expect(told).to_have_text("N" * 100)
+    for width in (1280, 390, 320):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert told.evaluate("name => name.scrollWidth <= name.clientWidth && name.offsetWidth < innerWidth")

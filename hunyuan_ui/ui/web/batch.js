@@ -19,7 +19,7 @@ import {
   withForm,
 } from "./batch_list.js";
 import { kept, tab } from "./browser.js";
-import { fill, node, onSubmit, piecesOf, showText, showUnbroken } from "./dom.js";
+import { fill, keepingFocus, node, onSubmit, piecesOf, showText, showUnbroken } from "./dom.js";
 import { draftIn } from "./draft.js";
 import { hear, onReturn, send } from "./events.js";
 import { words } from "./language.js";
@@ -139,7 +139,9 @@ export function batch({ element }) {
 
   const say = (problem) => showText(part("problem"), problem);
 
-  function show() {
+  const show = () => keepingFocus(dialog, draw);
+
+  function draw() {
     const isFree = payer === "nobody";
     part("budget-box").hidden = isFree;
     part("picks-box").hidden = part("seed-box").hidden = !hasChoices(draft.text);
@@ -185,7 +187,9 @@ export function batch({ element }) {
     part("table").focus();
   }
 
-  function showStanding() {
+  const showStanding = () => keepingFocus(dialog, drawStanding);
+
+  function drawStanding() {
     part("standing").hidden = !told;
     const isSeen = dialog.open || stored(SEEN) === id;
     send("list-line", lineOf(told, isSeen));
