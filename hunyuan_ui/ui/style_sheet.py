@@ -16,6 +16,7 @@ _DARK: Final = ".dark "
 
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _SPACE: Final = re.compile(r"\s+")
+_FOR_READERS: Final = re.compile(r" ?([{};]) ?")  # no text of ours holds such a mark
 _COMMA: Final = re.compile(r",(?=(?:[^()]|\((?:[^()]|\([^()]*\))*\))*$)")  # outside of brackets
 _BLOCK: Final = re.compile(r"([^{}]+)\{|\}")
 
@@ -43,7 +44,7 @@ def style_sheet(folder: Path) -> str:
         is_rule = not what.startswith("@") and not depth_of_frames
         return f"{_weighty(what) if is_rule else what} {{"
 
-    return _BLOCK.sub(block, text)
+    return _FOR_READERS.sub(r"\1", _BLOCK.sub(block, text))
 
 
 def _weighty(selectors: str) -> str:
