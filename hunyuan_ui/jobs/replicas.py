@@ -97,9 +97,14 @@ class Replicas:
         """Take a lease, before any job is taken.
 
         Raises:
-            StorageError: The ledger cannot be reached.
+            StorageError: The ledger cannot be reached, or a process that lives sends to another service.
         """
         await self._beat()
+        try:
+            await self._services.reads(self._ledger.check_alike)
+        except StorageError:
+            await self._services.writes(self._ledger.leave)
+            raise
         await self._services.writes(self._ledger.forget_pause)
 
     def start(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -247,11 +248,14 @@ def _open(settings: Settings, folder: DataFolder, now: Callable[[], float]) -> t
 
 def _open_server(process: str, settings: Settings, folder: DataFolder, now: Callable[[], float]) -> Ledger:
     url = settings.database_url.reveal() if settings.database_url else ""
+    sends_to_hosted = settings.engine_url is None and (settings.api_key is not None or settings.is_public)
     place = Place(
         process,
         name=f"{socket.gethostname()}:{settings.server_port or ''}".rstrip(":"),
         places=settings.concurrency,
         one_each=settings.is_public,
+        hosted=_digest(settings.base_url if sends_to_hosted else None),
+        engine=_digest(settings.engine_url),
     )
     ledger = open_shared(url, place, now=now)
     if (refusal := folder.problem) is not None:
@@ -261,6 +265,10 @@ def _open_server(process: str, settings: Settings, folder: DataFolder, now: Call
     if (folder.path / FILE_NAME).exists() and not was_moved(folder.path):
         log.trouble("ledger.file_not_used", file=FILE_NAME, because=DATABASE_URL)
     return ledger
+
+
+def _digest(address: str | None) -> str | None:
+    return None if address is None else sha256(address.encode()).hexdigest()
 
 
 def _open_file(folder: DataFolder, now: Callable[[], float]) -> Ledger:

@@ -43,12 +43,16 @@ class Place(NamedTuple):
         name: For its owner.
         places: Most jobs in flight, counted over all processes.
         one_each: Of each visitor only one job is in flight at a time.
+        hosted: What stands for the address of the hosted service, if it sends there.
+        engine: The same of the owner's own engine, if there is one.
     """
 
     process: str
     name: str
     places: int
     one_each: bool
+    hosted: str | None = None
+    engine: str | None = None
 
 
 def open_shared(url: str, place: Place, *, now: Callable[[], float] = time.time) -> SharedLedger:

@@ -128,6 +128,8 @@ MIGRATIONS: Final = (
             "CREATE INDEX calls_by_end ON calls (kept_until)",
         ),
     ),
+    # Digests of the addresses that a process sends to, NULL where it sends nothing to such a service.
+    Migration("services", (), ("ALTER TABLE workers ADD COLUMN hosted TEXT, ADD COLUMN engine TEXT",)),
 )
 _RECORD: Final = (
     "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at REAL) STRICT"

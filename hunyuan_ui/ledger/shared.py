@@ -31,7 +31,8 @@ from hunyuan_ui.limits import Totals
 
 _ACTIVE: Final = f"{UNSETTLED} AND status <> 'unknown'"
 _BEAT: Final = (
-    f"INSERT INTO workers (id, name, started_at, since, seen_at) VALUES (:id, :name, {NOW}, {NOW}, {NOW})"
+    "INSERT INTO workers (id, name, started_at, since, seen_at, hosted, engine)"
+    f" VALUES (:id, :name, {NOW}, {NOW}, {NOW}, :hosted, :engine)"
     " ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at,"
     " since = CASE WHEN abs(excluded.seen_at - workers.seen_at) > :lease_s THEN excluded.since ELSE workers.since END"
 )
@@ -48,6 +49,10 @@ _TODO: Final = (
 )
 _COUNTED: Final = f"SELECT count(*) FROM jobs WHERE jobs.worker = workers.id AND {_ACTIVE} AND status"
 _VERSION: Final = "SELECT max(version) FROM migrations"
+_UNLIKE: Final = (
+    f"SELECT name FROM workers WHERE id <> :id AND seen_at + :lease_s >= {NOW}"
+    " AND (hosted <> :hosted OR engine <> :engine) ORDER BY started_at"
+)
 _UNSENT: Final = "SELECT id FROM jobs WHERE status = 'queued' AND id = ANY(?)"
 _REPLICAS: Final = (
     f"SELECT id, name, started_at, {NOW} - seen_at, ({_COUNTED} = 'queued'), ({_COUNTED} <> 'queued')"
@@ -138,6 +143,7 @@ class SharedLedger(Ledger):
         super().__init__(database, now=now)
         self._server = database
         self._name = place.name
+        self._serves = {"hosted": place.hosted, "engine": place.engine}
         self._lease_s = lease_s
         self.process = place.process
         self.calls = CallBook(database, place.process)
@@ -236,7 +242,17 @@ class SharedLedger(Ledger):
         Raises:
             StorageError: The server cannot be reached.
         """
-        self._server.run(_BEAT, {"id": self.process, "name": self._name, "lease_s": self._lease_s})
+        self._server.run(_BEAT, {"id": self.process, "name": self._name, "lease_s": self._lease_s, **self._serves})
+
+    def check_alike(self) -> None:
+        """Refuse to work beside a process that sends to another service: each would poll the other's jobs in vain.
+
+        Raises:
+            StorageError: There is one; or the server cannot be reached.
+        """
+        unlike = self._server.run(_UNLIKE, {"id": self.process, "lease_s": self._lease_s, **self._serves})
+        if unlike:
+            raise StorageError("replica_differs", name=unlike[0][0])
 
     def tidings(self, under_way: Iterable[str] = ()) -> Tidings:
         """Return what has changed; see `Tidings`.

@@ -84,10 +84,14 @@ class Rig:
         """Return a runner that was not started."""
         settings = Settings(
             data_dir=self.folder,
-            base_url=self.origin,
             history_url=f"{self.origin}/inference-request",
             poll_interval_s=0.003,
-            **{**self._whose(), "database_url": self.url or url_in(self.folder), **self.settings},
+            **{
+                "base_url": self.origin,
+                **self._whose(),
+                "database_url": self.url or url_in(self.folder),
+                **self.settings,
+            },
         )
         client = EndpointClient(settings.base_url, settings.history_url, timeouts=self.timeouts)
         library = VideoLibrary(self.folder / "videos")

@@ -26,7 +26,7 @@ VERSION_1 = Path(__file__).with_name("version_1.sqlite3")  # made by the last pr
 Rows = list[tuple[Any, ...]]
 
 
-NEWER = [(2, "jobs_by_request"), (3, "jobs_by_list"), (4, "workers"), (5, "wishes"), (6, "calls")]
+NEWER = [(2, "jobs_by_request"), (3, "jobs_by_list"), (4, "workers"), (5, "wishes"), (6, "calls"), (7, "services")]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from hunyuan_ui.ledger.schema import MIGRATIONS
 from hunyuan_ui.settings import Secret
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
-from tests.faults.rig import Dialect, Rig, click, ended, kill, until
+from tests.faults.rig import OWNER, Dialect, Rig, click, ended, kill, until
 from tests.faults.service import PaidService
 from tests.postgres_server import PostgresServer, rows_of
 from tests.stored_jobs import anything_goes, job
@@ -115,6 +115,38 @@ async def test_a_preview_of_a_dead_process_ends_where_none_is_offered(
             assert (job.status, job.problem and job.problem.code) == (JobStatus.FAILED, "preview_gone")
         service.is_held = False
         assert (await ended(runner, await click(runner))).status is JobStatus.DONE
+
+
+ELSEWHERE = "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "settings"),
+    [
+        ("v2", {"base_url": ELSEWHERE}),
+        ("v2", {"base_url": ELSEWHERE, "api_key": None, "server_name": "0.0.0.0"}),
+        ("openai", {"engine_url": ELSEWHERE}),
+    ],
+    ids=["service", "service, on visitors' keys", "engine"],
+)
+async def test_a_process_that_sends_elsewhere_is_refused_while_another_lives_and_takes_nothing(
+    dialect: Dialect, settings: dict[str, Any], rig: Callable[..., Rig], service: PaidService
+) -> None:
+    service.is_held = service.engine.is_busy = True
+    unlike = rig(dialect, **settings)
+    async with rig(dialect).running() as runner:
+        sent, waiting = await click(runner), await click(runner)
+        await until(lambda: status_of(runner, sent) is JobStatus.RUNNING)
+        async with unlike.running() as refused:
+            assert refused.problem is not None
+            assert refused.problem.code == "replica_differs"
+            assert refused._dispatcher.live == {}
+            assert len(await runner.owner.replicas(OWNER)) == 1
+        service.is_held = service.engine.is_busy = False
+        for job_id in (sent, waiting):
+            assert (await ended(runner, job_id)).status is JobStatus.DONE
+    async with unlike.running() as allowed:
+        assert allowed.problem is None
 
 
 async def test_a_process_sends_nothing_more_once_a_newer_version_has_migrated_the_database(
