@@ -22,7 +22,7 @@ from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.ledger import Columns, Ledger, as_reserved
 from hunyuan_ui.ledger.list_book import ListBook
 from hunyuan_ui.ledger.postgres import PostgresDatabase
-from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, SELECTED, UNSETTLED, problem_text, to_job
+from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, NEWEST, SELECTED, UNSETTLED, problem_text, to_job
 from hunyuan_ui.ledger.sent_ids import SentIds
 from hunyuan_ui.ledger.set_back import Decisions, distrust, doubt, put_back, remember
 from hunyuan_ui.ledger.sqlite import want_review
@@ -300,6 +300,7 @@ class SharedLedger(Ledger):
         One whose POST was under way becomes unknown and is not among them: its process may still record an answer.
         """
         with self._transaction("take_over"):
+            self._see(self._connection.execute(NEWEST).fetchone()[0])  # so that waits go on by the clock of their times
             self._connection.execute(
                 f"DELETE FROM workers WHERE {_OVER}", {"id": self.process, "lease_s": self._lease_s}
             )

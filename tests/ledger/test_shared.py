@@ -237,6 +237,21 @@ def test_two_first_starts_at_once_make_one_set_of_tables(tmp_path: Path, postgre
     assert failed == []
 
 
+@pytest.mark.parametrize("ahead_s", [60.0, 3600.0, 2 * DAY_S])
+def test_who_takes_jobs_over_reads_their_times_by_the_clock_that_they_were_stored_with(
+    opened: Opened, ahead_s: float
+) -> None:
+    """A job that is to wait a minute more must not wait as long as the clocks are apart."""
+    late, early = opened("late", now=Clock(NOON)), opened("early", now=Clock(NOON + ahead_s))
+    limited = added(early)
+    early.claim(limited.id)
+    early.requeue(limited.id, early.now() + 60, None)
+    early.leave()
+    (taken,) = late.take_over()
+    assert taken.not_before is not None
+    assert taken.not_before - late.now() == 60
+
+
 @pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
 def test_a_dead_ones_jobs_are_taken_after_the_servers_clock_has_jumped(
     jump_s: float, opened: Opened, tmp_path: Path, postgres_server: PostgresServer
