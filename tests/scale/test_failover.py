@@ -101,17 +101,22 @@ async def test_the_answer_to_a_post_is_stored_although_the_database_forgot_that_
     assert len(service.bill) == 1
 
 
-async def test_a_job_that_was_begun_since_the_look_which_misses_it_is_stored_again_and_not_doubted(
-    rig: Callable[[str], Rig], url: str
+async def test_a_job_that_was_sent_while_a_look_was_under_way_is_stored_again_and_not_doubted(
+    rig: Callable[[str], Rig], service: PaidService, url: str
 ) -> None:
     async with rig("one").running() as runner:
         before = rows_before("claim", url)
+        seen = runner._replicas
+        assert seen is not None
+        assert seen._task is not None
+        seen._task.cancel()
         job_id = await rendering(runner)
-        assert runner._replicas is not None
-        runner._replicas._task.cancel()  # type: ignore[union-attr]
         put_back(url, before[0])
-        await runner._replicas._put_back({job_id}, {})
+        await seen._put_back({job_id}, {})  # as if the look had begun before the click
         assert [row["status"] for (row,) in rows_of(url)] == ["running"]
+        service.is_held = False
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    assert len(service.bill) == 1
 
 
 async def test_a_job_is_kept_when_what_is_noted_of_it_finds_no_row(rig: Callable[[str], Rig], url: str) -> None:
