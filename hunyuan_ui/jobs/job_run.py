@@ -446,7 +446,7 @@ class JobRun:
                     stored = await self._services.writes(change, *args, **values)
                 break
             except TakenOverError:
-                if not await self._services.put_back(self._job):
+                if not await self._services.has_still(self._job):
                     raise
             except StorageError as error:
                 attempt += 1

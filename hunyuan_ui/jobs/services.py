@@ -122,6 +122,17 @@ class Services:
             log.trouble("job.put_back", job=job_id)
         return found
 
+    async def has_still(self, job: Job) -> bool:
+        """Return whether a job of this process is stored as it is here, again if the database has lost it.
+
+        Raises:
+            StorageError: The ledger cannot be read or written.
+            TakenOverError: Another process has it by now.
+        """
+        await self.put_back(job)  # which a look for lost jobs may have done a moment ago
+        known = await self.writes(self.ledger.own, job.id)
+        return known is not None and known.status is job.status
+
     @property
     def notice(self) -> JobProblem | None:
         """What the owner should put right although jobs go on."""

@@ -119,6 +119,34 @@ async def test_a_job_that_was_sent_while_a_look_was_under_way_is_stored_again_an
     assert len(service.bill) == 1
 
 
+async def test_an_answer_is_stored_although_the_job_was_stored_again_between_two_tries(
+    rig: Callable[[str], Rig], service: PaidService, url: str
+) -> None:
+    service.is_held = False
+    async with rig("one").running() as runner:
+        before, passed_by = rows_before("claim", url), list[str]()
+        at_first = checkpoint.hook
+        seen, ledger = runner._replicas, runner._services.ledger
+        assert seen is not None
+        assert seen._task is not None
+        seen._task.cancel()
+
+        def at(passed: str) -> None:
+            if at_first is not None:
+                at_first(passed)
+            if passed == "journey.accepted":
+                put_back(url, before[0])
+            if passed == "ledger.put_back.begin" and not passed_by:
+                passed_by.append(passed)
+                live = [one.job for one in runner._dispatcher.live.values()]
+                ledger.put_back(live)  # as a look for lost jobs does
+
+        checkpoint.hook = at
+        job = await ended(runner, await click(runner))
+        assert (job.status, job.request_id is None, len(passed_by)) == (JobStatus.DONE, False, 1)
+    assert len(service.bill) == 1
+
+
 async def test_a_job_is_kept_when_what_is_noted_of_it_finds_no_row(rig: Callable[[str], Rig], url: str) -> None:
     async with rig("one").running() as runner:
         before = rows_before("add", url)
