@@ -139,9 +139,7 @@ export function batch({ element }) {
 
   const say = (problem) => showText(part("problem"), problem);
 
-  const show = () => keepingFocus(dialog, draw);
-
-  function draw() {
+  function show() {
     const isFree = payer === "nobody";
     part("budget-box").hidden = isFree;
     part("picks-box").hidden = part("seed-box").hidden = !hasChoices(draft.text);
@@ -334,11 +332,13 @@ export function batch({ element }) {
     take(part("file").files);
     part("file").value = "";
   });
-  part("take").addEventListener("click", () => {
-    change({ sentName: "" });
-    takeForm();
-    show();
-  });
+  part("take").addEventListener("click", () =>
+    keepingFocus(dialog, () => {
+      change({ sentName: "" });
+      takeForm();
+      show();
+    }),
+  );
   retry.addEventListener("change", () => check());
   part("more").addEventListener("click", showAll);
   part("send").addEventListener("click", confirm);
