@@ -9,15 +9,21 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
+from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger.database import Connection
-from hunyuan_ui.ledger.schema import COLUMNS, OPEN, problem_text, to_row
+from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, OPEN, problem_text, to_row
+from hunyuan_ui.ledger.sent_ids import SentIds
 
 KEPT: Final = 200  # as many as may wait in private, so that ending all that waits is remembered whole
 
-_UNKNOWN: Final = "status = 'unknown', ended_at = updated_at, problem = ?"
+_TO_UNKNOWN: Final = "UPDATE jobs SET status = 'unknown', ended_at = updated_at, problem = ?"
 _PUT_BACK: Final = " ON CONFLICT (id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in (*COLUMNS[1:], "worker", "shown", "takes_place")
+)
+_STATE: Final = (
+    "SELECT (SELECT max(version) FROM migrations),"
+    " (SELECT count(*) FROM jobs WHERE sent_at IS NOT NULL AND id = ANY(?))"
 )
 _UNDONE: Final = (
     "SELECT id FROM jobs WHERE (status = 'queued' AND id = ANY(:cancelled))"
@@ -50,6 +56,19 @@ def remember(known: dict[str, None], job_id: str) -> None:
         del known[next(iter(known))]
 
 
+def why_unfit(connection: Connection, sent: SentIds) -> StorageError | None:
+    """Return why nothing may be sent on the strength of a server's database, if it is not as this process left it."""
+    ids = list(sent)
+    version, known = connection.execute(_STATE, (ids,)).fetchone()
+    if version > len(MIGRATIONS):
+        return StorageError("ledger_newer")  # whose rules of sending this process does not know
+    if known < len(ids):
+        sent.read()  # another process of the folder may have queued one again meanwhile
+        if not sent.are_known(connection):
+            return StorageError("database_set_back")
+    return None
+
+
 def distrust(connection: Connection, *, until: float = math.inf) -> None:
     """Make unknown what waits in an older ledger, and may have been sent since.
 
@@ -59,13 +78,13 @@ def distrust(connection: Connection, *, until: float = math.inf) -> None:
     """
     # A preview costs nothing, and may be made twice.
     where = "status IN ('queued', 'submitting') AND payer <> 'nobody' AND created_at <= ?"
-    connection.execute(f"UPDATE jobs SET {_UNKNOWN} WHERE {where}", (_problem(), until))
+    connection.execute(f"{_TO_UNKNOWN} WHERE {where}", (_problem(), until))
 
 
 def doubt(connection: Connection, job_ids: Collection[str], process: str) -> None:
     """Make unknown which of some jobs are queued, although this process has sent them and may still get an answer."""
     where = "status = 'queued' AND id = ANY(?)"
-    connection.execute(f"UPDATE jobs SET {_UNKNOWN}, worker = ? WHERE {where}", (_problem(), process, list(job_ids)))
+    connection.execute(f"{_TO_UNKNOWN}, worker = ? WHERE {where}", (_problem(), process, list(job_ids)))
 
 
 def put_back(connection: Connection, jobs: Iterable[Job], noted: Collection[str], own: Mapping[str, Any]) -> set[str]:

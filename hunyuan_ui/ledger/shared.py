@@ -22,9 +22,9 @@ from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.ledger import Columns, Ledger, as_reserved
 from hunyuan_ui.ledger.list_book import ListBook
 from hunyuan_ui.ledger.postgres import PostgresDatabase
-from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, NEWEST, SELECTED, UNSETTLED, problem_text, to_job
+from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, UNSETTLED, problem_text, to_job
 from hunyuan_ui.ledger.sent_ids import SentIds
-from hunyuan_ui.ledger.set_back import Decisions, distrust, doubt, put_back, remember
+from hunyuan_ui.ledger.set_back import Decisions, distrust, doubt, put_back, remember, why_unfit
 from hunyuan_ui.ledger.sqlite import want_review
 from hunyuan_ui.ledger.store import Replica, TakenOverError
 from hunyuan_ui.limits import Totals
@@ -48,7 +48,6 @@ _TODO: Final = (
     " (SELECT coalesce(max(ended_at), 0) FROM jobs WHERE ended_at IS NOT NULL AND status = 'done')"
 )
 _COUNTED: Final = f"SELECT count(*) FROM jobs WHERE jobs.worker = workers.id AND {_ACTIVE} AND status"
-_VERSION: Final = "SELECT max(version) FROM migrations"
 _UNLIKE: Final = (
     f"SELECT name FROM workers WHERE id <> :id AND seen_at + :lease_s >= {NOW}"
     " AND (hosted <> :hosted OR engine <> :engine) ORDER BY started_at"
@@ -417,18 +416,9 @@ class SharedLedger(Ledger):
 
     def _check_fit(self, connection: Connection) -> None:
         """Raise if nothing may be sent on the strength of this database."""
-        self._unfit = self._why_unfit(connection)
+        self._unfit = why_unfit(connection, self._sent)
         if self._unfit is not None:
             raise self._unfit
-
-    def _why_unfit(self, connection: Connection) -> StorageError | None:
-        if connection.execute(_VERSION).fetchone()[0] > len(MIGRATIONS):
-            return StorageError("ledger_newer")  # whose rules of sending this process does not know
-        is_known = self._sent.are_known(connection)
-        if not is_known:
-            self._sent.read()  # another process of the folder may have queued one again meanwhile
-            is_known = self._sent.are_known(connection)
-        return None if is_known else StorageError("database_set_back")
 
     def _reckoned(self, job: Job) -> tuple[Job | None, Totals]:
         if self._unfit is not None:  # a click need not find it out: nothing is sent without a look
