@@ -70,7 +70,7 @@ def test_what_a_search_has_left_is_told(gallery: Page) -> None:
     for text, told in (
         ("heron", "Videos found: 3"),
         ("fox number", "Videos found: 24, and there are more"),
-        ("zebra", EN["gallery.no_match"]),
+        ("zebra", "Videos found: 0"),
         ("", ""),
     ):
         search.fill(text)

@@ -62,8 +62,7 @@ export function gallery({ element, props }) {
   function tellFound() {
     const { length } = seen();
     const key = before === null ? "gallery.found" : "gallery.found_more";
-    const text = length ? filled(key, { count: length }) : part("nothing-lead").textContent;
-    part("found").textContent = isFiltered() ? text : "";
+    part("found").textContent = isFiltered() ? filled(key, { count: length }) : "";
   }
 
   const emptyLead = () => (isFiltered() ? "gallery.none_such" : "gallery.empty");
