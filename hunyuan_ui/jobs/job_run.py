@@ -446,7 +446,8 @@ class JobRun:
                     stored = await self._services.writes(change, *args, **values)
                 break
             except TakenOverError:
-                if not await self._services.has_still(self._job):
+                known = await self._services.read_again(self._job)
+                if known is None or known.status is not self._job.status:
                     raise
             except StorageError as error:
                 attempt += 1

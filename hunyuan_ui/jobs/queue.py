@@ -328,8 +328,7 @@ class Dispatcher:
     async def _is_own_still(self, live: LiveJob) -> bool:
         """Read a job anew whose change was refused; let go of it if another process has it."""
         try:
-            await self._services.put_back(live.job)
-            job = await self._services.writes(self._services.ledger.own, live.job.id)
+            job = await self._services.read_again(live.job)
         except StorageError as error:
             log.trouble("ledger.refused", job=live.job.id, code=error.code, attempt=1)
             return True

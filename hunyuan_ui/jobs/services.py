@@ -122,16 +122,15 @@ class Services:
             log.trouble("job.put_back", job=job_id)
         return found
 
-    async def has_still(self, job: Job) -> bool:
-        """Return whether a job of this process is stored as it is here, again if the database has lost it.
+    async def read_again(self, job: Job) -> Job | None:
+        """Return a job of this process as it is stored, again if the database has lost it; None where there is no row.
 
         Raises:
             StorageError: The ledger cannot be read or written.
             TakenOverError: Another process has it by now.
         """
         await self.put_back(job)  # which a look for lost jobs may have done a moment ago
-        known = await self.writes(self.ledger.own, job.id)
-        return known is not None and known.status is job.status
+        return await self.writes(self.ledger.own, job.id)
 
     @property
     def notice(self) -> JobProblem | None:

@@ -18,7 +18,7 @@ from hunyuan_ui.ledger.database import Connection
 
 KEPT: Final = 20  # the newest alone would do, unless it is taken back
 _LONGEST: Final = 65_536  # bytes of a file that is worth reading
-_KNOWN_AS_SENT: Final = "SELECT count(*) FROM jobs WHERE sent_at IS NOT NULL AND id IN ({})"
+KNOWN_AS_SENT: Final = "SELECT count(*) FROM jobs WHERE sent_at IS NOT NULL AND id = ANY(?)"
 
 
 class SentIds(Collection[str]):
@@ -53,9 +53,8 @@ class SentIds(Collection[str]):
 
     def are_known(self, connection: Connection) -> bool:
         """Whether a database knows each of them as sent."""
-        ids = tuple(self._ids)
-        places = ", ".join("?" * len(ids))
-        return not ids or connection.execute(_KNOWN_AS_SENT.format(places), ids).fetchone()[0] == len(ids)
+        ids = list(self)
+        return not ids or connection.execute(KNOWN_AS_SENT, (ids,)).fetchone()[0] == len(ids)
 
     def add(self, job_id: str, sent_at: float) -> None:
         """Note that a job is sent; `sent_at` is the ledger's, UTC seconds."""

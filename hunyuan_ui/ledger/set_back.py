@@ -13,7 +13,7 @@ from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, OPEN, problem_text, to_row
-from hunyuan_ui.ledger.sent_ids import SentIds
+from hunyuan_ui.ledger.sent_ids import KNOWN_AS_SENT, SentIds
 
 KEPT: Final = 200  # as many as may wait in private, so that ending all that waits is remembered whole
 
@@ -21,10 +21,7 @@ _TO_UNKNOWN: Final = "UPDATE jobs SET status = 'unknown', ended_at = updated_at,
 _PUT_BACK: Final = " ON CONFLICT (id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in (*COLUMNS[1:], "worker", "shown", "takes_place")
 )
-_STATE: Final = (
-    "SELECT (SELECT max(version) FROM migrations),"
-    " (SELECT count(*) FROM jobs WHERE sent_at IS NOT NULL AND id = ANY(?))"
-)
+_STATE: Final = f"SELECT (SELECT max(version) FROM migrations), ({KNOWN_AS_SENT})"
 _UNDONE: Final = (
     "SELECT id FROM jobs WHERE (status = 'queued' AND id = ANY(:cancelled))"
     f" OR (deleted_at IS NULL AND status NOT IN ({OPEN}) AND id = ANY(:hidden))"

@@ -157,6 +157,15 @@ async def next_job_works(runner: JobRunner) -> None:
     assert job.status is JobStatus.DONE, job.problem
 
 
+def without_looks(runner: JobRunner) -> replicas.Replicas:
+    """Return what sees the other processes, which looks at nothing by itself from now on."""
+    seen = runner._replicas
+    assert seen is not None
+    assert seen._task is not None
+    seen._task.cancel()
+    return seen
+
+
 async def kill(runner: JobRunner) -> None:
     """Let a runner go as a kill would: no step of it is finished or recorded any more."""
     runner._dispatcher._is_stopping = True

@@ -16,7 +16,7 @@ from hunyuan_ui.jobs import queue as queue
 from hunyuan_ui.settings import Secret
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
-from tests.faults.rig import OWNER, Rig, click, ended, next_job_works, until
+from tests.faults.rig import OWNER, Rig, click, ended, next_job_works, until, without_looks
 from tests.faults.service import PaidService
 from tests.postgres_server import PostgresServer, Rows, put_back, rows_of
 
@@ -72,7 +72,7 @@ async def test_a_video_under_way_ends_in_the_library_although_the_database_forgo
             put_back(url, before[0])
             await until(lambda: [row["status"] for (row,) in rows_of(url)] in (["running"], ["submitting"]))
         else:
-            runner._replicas._task.cancel()  # type: ignore[union-attr]
+            without_looks(runner)
             put_back(url, before[0])
         service.is_held = False
         assert (await ended(runner, job_id)).status is JobStatus.DONE
@@ -106,10 +106,7 @@ async def test_a_job_that_was_sent_while_a_look_was_under_way_is_stored_again_an
 ) -> None:
     async with rig("one").running() as runner:
         before = rows_before("claim", url)
-        seen = runner._replicas
-        assert seen is not None
-        assert seen._task is not None
-        seen._task.cancel()
+        seen = without_looks(runner)
         job_id = await rendering(runner)
         put_back(url, before[0])
         await seen._put_back({job_id}, {})  # as if the look had begun before the click
@@ -126,10 +123,8 @@ async def test_an_answer_is_stored_although_the_job_was_stored_again_between_two
     async with rig("one").running() as runner:
         before, passed_by = rows_before("claim", url), list[str]()
         at_first = checkpoint.hook
-        seen, ledger = runner._replicas, runner._services.ledger
-        assert seen is not None
-        assert seen._task is not None
-        seen._task.cancel()
+        ledger = runner._services.ledger
+        without_looks(runner)
 
         def at(passed: str) -> None:
             if at_first is not None:
@@ -151,7 +146,7 @@ async def test_a_job_is_kept_when_what_is_noted_of_it_finds_no_row(rig: Callable
     async with rig("one").running() as runner:
         before = rows_before("add", url)
         job_id = await rendering(runner)
-        runner._replicas._task.cancel()  # type: ignore[union-attr]
+        without_looks(runner)
         put_back(url, before[0])
         assert await runner._dispatcher._is_own_still(runner._dispatcher.live[job_id])
         assert (await runner.view(job_id, OWNER)).job.status is JobStatus.RUNNING

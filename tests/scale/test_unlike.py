@@ -17,7 +17,7 @@ from hunyuan_ui.ledger.schema import MIGRATIONS
 from hunyuan_ui.settings import Secret
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
-from tests.faults.rig import OWNER, Dialect, Rig, click, ended, kill, until
+from tests.faults.rig import OWNER, Dialect, Rig, click, ended, kill, until, without_looks
 from tests.faults.service import PaidService
 from tests.postgres_server import PostgresServer, rows_of
 from tests.stored_jobs import anything_goes, job
@@ -89,10 +89,7 @@ async def test_a_job_that_ended_elsewhere_between_two_looks_is_let_go_by_the_one
     await kill(dead)
     async with rig(**KEYLESS).running() as keyless:
         await until(lambda: not rows_of(url)[0][0]["takes_place"])
-        seen = keyless._replicas
-        assert seen is not None
-        assert seen._task is not None
-        seen._task.cancel()
+        seen = without_looks(keyless)
         service.is_held = False
         async with rig().running() as runner:
             assert (await ended(runner, sent)).status is JobStatus.DONE
