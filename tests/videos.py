@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import threading
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import pytest
 
+from hunyuan_ui import media
 from hunyuan_ui.media import encode_mp4
 
 
@@ -22,6 +27,20 @@ def mp4_bytes(*, width: int = 32, height: int = 16, frames: int = 5, shade: int 
         path = Path(folder) / "clip.mp4"
         encode_mp4(path, width, height, 24, planes)
         return path.read_bytes()
+
+
+def hold_animation(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, threading.Event]:
+    """Hold each animation that is written; return what is set when one begins, and what lets it go on."""
+    began, may_end, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
+    real = media.write_animation
+
+    def held(video: Path, target: Path, **options: Any) -> None:
+        loop.call_soon_threadsafe(began.set)
+        assert may_end.wait(20)
+        real(video, target, **options)
+
+    monkeypatch.setattr(media, "write_animation", held)
+    return began, may_end
 
 
 def digest(data: bytes) -> str:

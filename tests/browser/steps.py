@@ -6,6 +6,12 @@ from playwright.sync_api import Page, expect
 
 PROMPT = "A paper boat drifts down a rain-filled gutter."
 
+# Where elements begin, in px of the window; null for what is not shown.
+TOPS = """names => names.map((name) => {
+  const { top, height } = document.querySelector(name).getBoundingClientRect();
+  return height ? top : null;
+})"""
+
 # The lines that a reader sees of an element's text.
 LINES = """(area) => {
   const texts = document.createTreeWalker(area, NodeFilter.SHOW_TEXT);

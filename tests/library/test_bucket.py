@@ -1,84 +1,37 @@
-"""Finished videos in a bucket (moto's S3 on loopback, a stand-in): written once, read back, brought when needed."""
+"""Finished videos in a bucket (moto's S3 on loopback, a stand-in): written once, read back, deleted, found again."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import json
-import os
 import shutil
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from hunyuan_ui.errors import MediaError, StorageError
-from hunyuan_ui.job import Job, JobStatus, Phase, new_id
-from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.job import JobStatus, new_id
 from hunyuan_ui.jobs import job_run as job_run
-from hunyuan_ui.library import bucket as door
-from hunyuan_ui.library.bucket import Bucket, BucketLimits, Digest
+from hunyuan_ui.library.bucket import Bucket, Digest
 from hunyuan_ui.library.bucket_library import BucketLibrary
-from hunyuan_ui.library.exports import Export
 from hunyuan_ui.library.library import file_sha256
 from hunyuan_ui.settings import Secret
-from hunyuan_ui.words import words
 from tests.bucket_server import SECRET, BucketServer
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
 from tests.faults.rig import OWNER, Dialect, Rig, click, ended, next_job_works, until
 from tests.faults.service import PaidService, pictures, video_of
+from tests.library.one_bucket import cached, here, made, waits
+from tests.library.one_bucket import quick as quick
+from tests.library.one_bucket import rig as rig
 from tests.postgres_server import PostgresServer
 from tests.seen import seen
 
 pytestmark = pytest.mark.anyio
-
-QUICK = BucketLimits(connect_s=1.0, answer_s=2.0, rest_s=0.05)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait for a bucket as long as a real one deserves."""
-    monkeypatch.setattr(door, "LIMITS", QUICK)
-
-
-@pytest.fixture
-def rig(tmp_path: Path, service: PaidService, bucket: BucketServer) -> Rig:
-    """Opens runners on one data folder with a bucket."""
-    return Rig(tmp_path / "data", service.origin, settings={"videos_url": bucket.url, "daily_limit_usd": 1000.0})
-
-
-def here(rig: Rig) -> set[str]:
-    """Return the names of the files that wait in the folder."""
-    return {path.name for path in (rig.folder / "videos").iterdir()}
-
-
-def cached(rig: Rig) -> set[str]:
-    return {path.name for path in (rig.folder / "cache").iterdir()}
-
-
-async def made(runner: JobRunner) -> Job:
-    job = await ended(runner, await click(runner))
-    assert job.status is JobStatus.DONE, job.problem
-    return job
-
-
-async def waits(runner: JobRunner, job_id: str, code: str) -> None:
-    """Wait until a job waits for the bucket, and says why."""
-
-    def has_said() -> bool:
-        note = seen(runner, job_id, OWNER).note
-        return note is not None and note.code == code
-
-    await until(has_said)
-    view = seen(runner, job_id, OWNER)
-    assert (view.job.status, view.phase) == (JobStatus.DOWNLOADING, Phase.DOWNLOADING)
-    assert view.note is not None
-    assert "{" not in words().sentence(view.note)
 
 
 # writing
@@ -246,114 +199,6 @@ async def test_two_processes_that_finish_one_video_agree(rig: Rig, bucket: Bucke
                 assert isinstance(end, StorageError)
                 assert await library.keep(job.id, job) is not None
             library.close()
-
-
-# seeing
-
-
-async def test_what_is_not_here_is_brought_once_for_many(rig: Rig, bucket: BucketServer) -> None:
-    async with rig.running() as runner:
-        job = await made(runner)
-        shutil.rmtree(rig.folder / "cache")
-        bucket.asked.clear()
-        bucket.slow_s = 0.2
-        paths = await asyncio.gather(*(runner.videos.video(job) for _ in range(10)))
-        assert {file_sha256(path) for path in paths} == {job.sha256}
-        assert len([1 for method, path in bucket.asked if method == "GET" and path.endswith(".mp4")]) == 1
-        poster = await runner.videos.poster(job)
-        assert poster.read_bytes() == bucket.files()[f"{job.id}.webp"]
-        runner.videos.exports._min_free_bytes = 0
-        assert (await runner.videos.export(job, Export("png"))).stat().st_size > 0
-        assert cached(rig) == {f"{job.id}.mp4", f"{job.id}.webp"}
-
-
-@pytest.mark.parametrize("change", ["same size", "longer", "empty"])
-@pytest.mark.parametrize("asked", ["video", "path", "export"])
-async def test_a_video_that_was_overwritten_in_the_bucket_is_told_when_it_is_brought(
-    change: str, asked: str, rig: Rig, bucket: BucketServer, lines: io.StringIO
-) -> None:
-    async with rig.running() as runner:
-        job = await made(runner)
-        shutil.rmtree(rig.folder / "cache")
-        await runner.videos.video(job)
-        assert "library.changed" not in lines.getvalue()
-        shutil.rmtree(rig.folder / "cache")
-        whole = bucket.files()[f"{job.id}.mp4"]
-        bucket.put(f"{job.id}.mp4", {"same size": whole[:-1] + b"?", "longer": whole + b"?", "empty": b""}[change])
-        runner.videos.exports._min_free_bytes = 0
-        with suppress(MediaError):
-            if asked == "path":
-                await asyncio.to_thread(runner.videos.path_of, job)
-            else:
-                await (runner.videos.video(job) if asked == "video" else runner.videos.export(job, Export("png")))
-        told = [json.loads(line) for line in lines.getvalue().splitlines() if "library.changed" in line]
-        assert [(one["job"], one["file"]) for one in told] == [(job.id, f"{job.id}.mp4")]
-
-
-async def test_a_poster_that_is_nowhere_is_drawn_from_the_video(rig: Rig, bucket: BucketServer) -> None:
-    async with rig.running() as runner:
-        job = await made(runner)
-        shutil.rmtree(rig.folder / "cache")
-        bucket.remove(f"{job.id}.webp")
-        assert (await runner.videos.poster(job)).stat().st_size > 0
-
-
-async def test_what_is_away_or_gone_is_said_and_not_half_there(rig: Rig, bucket: BucketServer) -> None:
-    async with rig.running() as runner:
-        job = await made(runner)
-        shutil.rmtree(rig.folder / "cache")
-        bucket.stop()
-        with pytest.raises(StorageError, match="bucket_away"):
-            await runner.videos.video(job)
-        with pytest.raises(StorageError, match="bucket_away"):
-            runner.videos.path_of(job)
-        bucket.start()
-        await until(lambda: runner.notice is None)
-        bucket.remove(f"{job.id}.mp4")
-        with pytest.raises(MediaError, match="video_missing"):
-            await runner.videos.video(job)
-        assert cached(rig) == set()
-
-
-async def test_the_cache_stays_within_its_bound_and_the_least_recently_used_goes(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with rig.running() as runner:
-        library: Any = runner._services.library
-        jobs = [await made(runner)]
-        size = sum(path.stat().st_size for path in (rig.folder / "cache").iterdir())
-        library._cache_bytes = 3 * size + size // 2
-        for age in range(9):
-            jobs.append(await made(runner))
-            for path in (rig.folder / "cache").iterdir():
-                os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 10 - age))
-            await runner.videos.video(jobs[0])  # the first one is looked at again and again
-        assert sum(path.stat().st_size for path in (rig.folder / "cache").iterdir()) <= library._cache_bytes
-        assert f"{jobs[0].id}.mp4" in cached(rig)
-        assert f"{jobs[-1].id}.mp4" in cached(rig)
-        assert f"{jobs[1].id}.mp4" not in cached(rig)
-        assert file_sha256(await runner.videos.video(jobs[1])) == jobs[1].sha256
-        library._cache_bytes = 0
-        path = await runner.videos.video(jobs[2])
-        assert file_sha256(path) == jobs[2].sha256  # the one that is asked for is there, however small the bound
-        assert cached(rig) == {f"{jobs[2].id}.mp4"}
-
-
-async def test_more_videos_than_the_cache_holds_are_brought_one_after_the_other(rig: Rig, bucket: BucketServer) -> None:
-    async with rig.running() as runner:
-        jobs = [await made(runner) for _ in range(4)]
-        shutil.rmtree(rig.folder / "cache")
-        library: Any = runner._services.library
-        library._cache_bytes = 0
-        digests = [await asyncio.to_thread(_digest_at, runner, job) for job in jobs]  # as a list's ZIP does
-        assert digests == [job.sha256 for job in jobs]
-        assert cached(rig) == {f"{jobs[-1].id}.mp4"}
-
-
-def _digest_at(runner: JobRunner, job: Job) -> str:
-    path = runner.videos.path_of(job)
-    assert path is not None
-    return file_sha256(path)
 
 
 # deleting

@@ -4,11 +4,9 @@ import asyncio
 import errno
 import os
 import re
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -16,13 +14,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from hunyuan_ui import media
 from hunyuan_ui.errors import MediaError, reason
 from hunyuan_ui.job import new_id
 from hunyuan_ui.library.exports import KEPT_S, Export, ExportKind, Exports
 from hunyuan_ui.media import AnimationKind, check_mp4, encode_mp4, write_animation, write_still
 from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
+from tests.videos import hold_animation
 
 WIDTH, HEIGHT, FRAMES, FPS = 96, 64, 29, 24
 
@@ -168,16 +166,7 @@ async def test_a_copy_without_settings_holds_none(exports: Exports, clip: Path, 
 async def test_a_visitor_has_one_export_under_way_and_neighbours_do_not_wait_for_it(
     exports: Exports, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    began, may_end = asyncio.Event(), threading.Event()
-    loop = asyncio.get_running_loop()
-    real = media.write_animation
-
-    def slow(video: Path, target: Path, **options: Any) -> None:
-        loop.call_soon_threadsafe(began.set)
-        assert may_end.wait(20)
-        real(video, target, **options)
-
-    monkeypatch.setattr(media, "write_animation", slow)
+    began, may_end = hold_animation(monkeypatch)
     first = asyncio.create_task(made(exports, clip))
     await began.wait()
     with pytest.raises(MediaError) as caught:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import httpx
 import pytest
 from PIL import Image
 
-from hunyuan_ui import media
 from hunyuan_ui.job import JobStatus, Visitor
 from hunyuan_ui.media import check_mp4
 from hunyuan_ui.settings import Settings
@@ -22,7 +20,7 @@ from tests.tags import settings_of
 from tests.ui.one_shelf import ALICE, BASE, BOB, Shelf, opened
 from tests.ui.one_shelf import settings as settings
 from tests.ui.one_shelf import shelf as shelf
-from tests.videos import mp4_bytes
+from tests.videos import hold_animation, mp4_bytes
 
 pytestmark = pytest.mark.anyio
 
@@ -110,15 +108,7 @@ async def test_there_are_no_other_exports(shelf: Shelf, end: str) -> None:
 
 
 async def test_a_second_export_at_the_same_time_is_asked_to_wait(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    began, may_end, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
-    real = media.write_animation
-
-    def slow(video: Path, target: Path, **options: Any) -> None:
-        loop.call_soon_threadsafe(began.set)
-        assert may_end.wait(20)
-        real(video, target, **options)
-
-    monkeypatch.setattr(media, "write_animation", slow)
+    began, may_end = hold_animation(monkeypatch)
     first, second, _ = await shelf.listed()
     under_way = asyncio.create_task(shelf.file(first, "/export.gif"))
     await began.wait()

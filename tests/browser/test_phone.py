@@ -1,0 +1,91 @@
+"""The page on a phone: what comes first, where it rests, what a finger can hit."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.app_process import RunningApp
+from tests.browser.one_page import app as app
+from tests.browser.one_page import open_page, video_plays
+from tests.browser.one_page import opened as opened
+from tests.browser.steps import LINES, TOPS, generate_short, short, write
+
+
+def test_a_phone_on_its_side_is_shown_what_has_been_made(page: Page, app: RunningApp) -> None:
+    page.set_viewport_size({"width": 844, "height": 390})
+    open_page(page, app)
+    write(page)
+    short(page)
+    page.locator("#made-as").evaluate("line => line.scrollIntoView({ block: 'center' })")
+    page.locator("#generate").click()
+    video_plays(page)
+    page.wait_for_function("Math.abs(document.querySelector('#player').getBoundingClientRect().top) < 20")
+
+
+@pytest.mark.parametrize("shape", ["16:9", "9:16"])
+def test_a_phone_has_prompt_button_and_player_first_and_scrolls_to_their_tops(
+    page: Page, app: RunningApp, shape: str
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, app)
+    tops = page.evaluate(TOPS, ["#field-prompt", ".blank", "#shape"])
+    assert tops == sorted(tops)
+    generate_is_seen = "document.querySelector('#generate').getBoundingClientRect().bottom <= innerHeight"
+    assert page.evaluate(generate_is_seen)
+    page.locator("#shape label").filter(has_text=shape).dispatch_event("click")
+    generate_short(page)
+    expect(page.locator(".under-way")).to_be_visible()
+    page.wait_for_function("Math.abs(document.querySelector('#part-watch').getBoundingClientRect().top) < 20")
+    video_plays(page)
+    page.wait_for_function("Math.abs(document.querySelector('#player').getBoundingClientRect().top) < 20")
+    assert page.evaluate("document.querySelector('#player').getBoundingClientRect().bottom <= innerHeight")
+    assert page.evaluate(generate_is_seen)
+
+
+def test_no_line_on_a_button_of_a_phone_ends_with_the_dot_between_its_parts(page: Page, app: RunningApp) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    generate_short(open_page(page, app))
+    again = page.locator("#part-result [data-part=again]")
+    expect(again).to_have_accessible_name(re.compile(r"^Again with a new seed · about \$"))
+    lines = again.evaluate(LINES)
+    assert lines[0] == "Again with a new seed"
+    assert [line for line in lines[1:] if line.strip(" ·") != line] == []
+
+
+def test_a_phone_rests_where_the_waiting_card_begins_while_it_grows(page: Page, app: RunningApp) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, app)
+    page.locator(".sights button").first.click()
+    expect(page.locator("#field-prompt textarea")).not_to_have_value("")
+    page.locator("#generate").click()
+    expect(page.locator(".under-way .phase")).to_have_text("Rendering")
+    page.wait_for_timeout(1000)
+    expect(page.locator(".under-way")).to_be_visible()
+    assert 0 <= page.evaluate("document.querySelector('.under-way .phase').getBoundingClientRect().top") < 200
+    video_plays(page)
+
+
+def test_a_new_video_does_not_pull_a_phone_away_from_what_is_being_typed(page: Page, app: RunningApp) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, app)
+    generate_short(page)
+    expect(page.locator(".under-way")).to_be_visible()
+    page.locator("#field-prompt textarea").click()
+    video_plays(page)
+    expect(page.locator("#field-prompt textarea")).to_be_in_viewport()
+
+
+def test_a_finger_can_hit_everything_on_a_phone(page: Page, app: RunningApp) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    open_page(page, app)
+    page.get_by_role("button", name="Advanced").click()
+    heights = page.evaluate(
+        """() => [...document.querySelectorAll("#desk button, #desk .segmented label, .examples button")]
+            .filter((element) => element.getClientRects().length)
+            .map((element) => [element.textContent.trim(), element.getBoundingClientRect().height])"""
+    )
+    assert len(heights) > 20
+    assert [found for found in heights if found[1] < 44] == []
