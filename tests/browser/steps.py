@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 PROMPT = "A paper boat drifts down a rain-filled gutter."
 
@@ -51,3 +51,11 @@ def generate_short(page: Page, prompt: str = PROMPT) -> None:
     write(page, prompt)
     short(page)
     page.locator("#generate").click()
+
+
+def press_escape(page: Page, dialog: Locator) -> None:
+    """Close a dialog by the keyboard, and wait until its step of the tab's history is given back: a step back that
+    is under way takes the place of a reload."""
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    page.wait_for_function("!history.state?.hunyuan_dialog")

@@ -17,6 +17,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app_process import RunningApp, running_app
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
+from tests.browser.steps import press_escape
 
 LOOKS: list[dict[str, Any]] = [
     {"color_scheme": "light"},
@@ -141,7 +142,7 @@ def test_what_a_list_was_sent_with_stays_until_somebody_takes_the_form_anew(
     with endpoint.rendering():
         generate(dialog).click()
         expect(dialog.locator("[data-part=line]")).to_contain_text("0 of 2")
-        page.keyboard.press("Escape")
+        press_escape(page, dialog)
         page.locator("#size label", has_text="720p").click()
         dialog = dialog_of(page)
         expect(dialog.get_by_text("as when the list was sent: 854x480")).to_be_visible()
@@ -233,7 +234,7 @@ def test_a_list_is_dropped_on_the_dialog_or_on_the_page(visitor: BrowserContext,
     dialog = opened(page, app)
     page.evaluate(DROP, ["a boat\na crow", "first.txt", "dialog.batch"])
     expect(dialog.get_by_label("Name of the list")).to_have_value("first.txt")
-    page.keyboard.press("Escape")
+    press_escape(page, dialog)
     expect(page.locator(".videos [data-part=search]")).to_be_visible()
     page.evaluate(DROP, ["prompt\na fox", "second.csv", "#field-prompt"])
     expect(dialog).to_be_visible()
@@ -268,8 +269,7 @@ def test_the_keyboard_leads_in_and_out_and_sends_nothing_else(
     expect(dialog.locator("[data-part=sum]")).to_be_focused()
     page.keyboard.press("Tab")
     expect(dialog.locator("[data-part=table]")).to_be_focused()
-    page.keyboard.press("Escape")
-    expect(dialog).to_be_hidden()
+    press_escape(page, dialog)
     expect(page.locator("#part-several button")).to_be_focused()
     assert endpoint.posts.total() == sent
     page.reload()

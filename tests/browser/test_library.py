@@ -25,7 +25,7 @@ from tests.browser.one_gallery import (
 from tests.browser.one_gallery import app as app
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
-from tests.browser.steps import generate_short
+from tests.browser.steps import generate_short, press_escape
 
 # the grid
 
@@ -206,9 +206,7 @@ def test_a_dialog_that_was_closed_leaves_no_step_behind(gallery: Page) -> None:
     before = gallery.evaluate("history.length")
     for _ in range(3):
         open_first(gallery)
-        gallery.keyboard.press("Escape")
-        expect(viewer(gallery)).to_be_hidden()
-        gallery.wait_for_function("!history.state?.hunyuan_dialog")
+        press_escape(gallery, viewer(gallery))
     assert gallery.evaluate("history.length") <= before + 1
     open_first(gallery).get_by_role("button", name="Reuse settings").click()
     expect(gallery.locator("#field-prompt textarea")).to_be_in_viewport()

@@ -15,7 +15,7 @@ from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp, running_app
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import generate_short, write
+from tests.browser.steps import generate_short, press_escape, write
 
 CODE = "marzipan-hedgehog"
 KEY = "SG_0011223344556677"
@@ -258,9 +258,9 @@ def test_a_prompt_is_text_wherever_it_is_shown(page: Page, app: RunningApp, prom
     card = page.locator(".videos .posters button, .videos [data-part=posters] button").first
     expect(card).to_contain_text(prompt)
     card.click()
-    expect(page.locator("dialog[open]").first).to_contain_text(prompt)
-    page.keyboard.press("Escape")
-    page.wait_for_function("!history.state?.hunyuan_dialog")  # a step back would take the place of the reload
+    opened = page.locator("dialog[open]").first
+    expect(opened).to_contain_text(prompt)
+    press_escape(page, opened)
     page.reload()
     is_done(page, prompt)
     assert page.evaluate("[window.owned, document.title]")[0] is None
