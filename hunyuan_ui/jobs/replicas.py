@@ -16,8 +16,9 @@ from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.job_watch import PHASE_OF, Shown, state_of
-from hunyuan_ui.jobs.polling import WARMING, LiveJob
+from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.queue import Dispatcher
+from hunyuan_ui.jobs.queue_pause import WARMING
 from hunyuan_ui.jobs.recovery import end_preview
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.jobs.shared_access import SharedGrants, SharedTries

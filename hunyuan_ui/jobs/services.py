@@ -23,7 +23,7 @@ from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import DAY_S, Job, JobProblem, new_id
 from hunyuan_ui.jobs.estimates import Estimates
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
-from hunyuan_ui.jobs.polling import QueuePause
+from hunyuan_ui.jobs.queue_pause import QueuePause
 from hunyuan_ui.jobs.visitor_keys import KeyRing
 from hunyuan_ui.ledger import (
     DATABASE_URL,

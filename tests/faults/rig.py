@@ -18,15 +18,21 @@ from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job, JobStatus, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, at_engine, build_runner, endings, history
-from hunyuan_ui.jobs import batch as batch
-from hunyuan_ui.jobs import job_run as job_run
-from hunyuan_ui.jobs import job_watch as job_watch
-from hunyuan_ui.jobs import polling as polling
-from hunyuan_ui.jobs import queue as queue
-from hunyuan_ui.jobs import replicas as replicas
-from hunyuan_ui.jobs import shared_deletions as shared_deletions
-from hunyuan_ui.jobs import shared_lists as shared_lists
+from hunyuan_ui.jobs import (
+    JobRunner,
+    at_engine,
+    batch,
+    build_runner,
+    endings,
+    history,
+    job_run,
+    job_watch,
+    queue,
+    queue_pause,
+    replicas,
+    shared_deletions,
+    shared_lists,
+)
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
@@ -51,7 +57,7 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     for module in (job_run, queue, at_engine):
         patch(module, "backoff_s", lambda *_, **__: 0.004)
     patch(endings, "PROOFS", {ending: endings.Proof(4, 0.05) for ending in endings.Ending})
-    patch(polling, "PAUSE_CHECK_S", 0.01)
+    patch(queue_pause, "PAUSE_CHECK_S", 0.01)
     patch(batch, "_LOOK_AGAIN_S", 0.02)
     patch(at_engine, "WARM_CHECK_S", 0.01)
     patch(history, "RETRY_S", 0.02)

@@ -10,7 +10,7 @@ import pytest
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import MICRO, JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, at_engine
-from hunyuan_ui.jobs.polling import LiveJob
+from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
 from tests.engines import HEALTH, KINDS, TOOK_S, VIDEOS

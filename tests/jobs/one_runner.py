@@ -11,9 +11,7 @@ import pytest
 
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job, new_id
-from hunyuan_ui.jobs import JobRunner, build_runner, endings
-from hunyuan_ui.jobs import job_run as job_run
-from hunyuan_ui.jobs import polling as polling
+from hunyuan_ui.jobs import JobRunner, build_runner, endings, job_run, queue_pause
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from tests.fake_service import FakeService
@@ -25,7 +23,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let waits that protect a real service pass at once."""
     monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
     monkeypatch.setattr(endings, "PROOFS", {ending: endings.Proof(3, 0.0) for ending in endings.Ending})
-    monkeypatch.setattr(polling, "PAUSE_CHECK_S", 0.02)
+    monkeypatch.setattr(queue_pause, "PAUSE_CHECK_S", 0.02)
 
 
 @pytest.fixture

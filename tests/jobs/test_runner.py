@@ -12,8 +12,6 @@ from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import AccessError, DownloadError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import MICRO, JobStatus, Phase, new_id
-from hunyuan_ui.jobs import job_run as job_run
-from hunyuan_ui.jobs import polling as polling
 from hunyuan_ui.jobs.job_watch import Line
 from hunyuan_ui.library.library import file_sha256
 from hunyuan_ui.request import VideoRequest

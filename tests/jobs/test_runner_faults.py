@@ -10,8 +10,6 @@ import pytest
 
 from hunyuan_ui.errors import AccessError, DownloadError, StorageError
 from hunyuan_ui.job import MICRO, JobStatus, Phase, new_id
-from hunyuan_ui.jobs import job_run as job_run
-from hunyuan_ui.jobs import polling as polling
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.words import words
