@@ -33,6 +33,7 @@ LANGUAGES: Final = {"en": "en-GB", "zh": "zh-CN"}
 SCHEMES: Final = ("light", "dark")
 JOB_S: Final = 1.0
 SETTLE_MS: Final = 350
+DRAWN_OUT_OF_SIGHT: Final = ".posters li { content-visibility: visible !important; }"
 TOKEN: Final = "00112233445566778899aabbccddeeff"
 PROMPT: Final = "A heron stands in a shallow lake at dawn while mist drifts over the water."
 
@@ -117,7 +118,8 @@ def _shoot(page: Page, folder: Path, look: str, state: str) -> None:
         page.set_viewport_size({"width": width, "height": height})
         page.evaluate("document.querySelector('dialog[open]') || scrollTo(0, 0)")
         page.wait_for_timeout(SETTLE_MS)
-        page.screenshot(path=folder / f"{look}-{width}-{state}.png", full_page=not is_dialog)
+        path = folder / f"{look}-{width}-{state}.png"
+        page.screenshot(path=path, full_page=not is_dialog, style=DRAWN_OUT_OF_SIGHT)
 
 
 def _states(page: Page, app: RunningApp, endpoint: PaidEndpoint) -> Iterator[str]:
