@@ -47,6 +47,19 @@ export const tab = {
   },
 };
 
+// Beyond the life of a tab; where the browser keeps nothing, as long as the tab lives.
+export const lasting = {
+  get: (name) => tab.get(name) || kept.get(name),
+  set(name, text) {
+    tab.set(name, text);
+    kept.set(name, text);
+  },
+  remove(name) {
+    tab.remove(name);
+    kept.remove(name);
+  },
+};
+
 // Who this is: by a personal address for as long as the tab lives, else by what the browser keeps, else by the tab.
 
 const isOfAnotherSite = () => window.top !== window && attempt(() => !window.top?.location.href, true);

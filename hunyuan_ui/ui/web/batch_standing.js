@@ -1,0 +1,101 @@
+// How the list that was sent stands: in its dialog, and in the button beside the form that opens it.
+
+import { isGoing, lineOf, shareOf } from "./batch_list.js";
+import { lasting } from "./browser.js";
+import { keepingFocus, showText } from "./dom.js";
+import { onReturn, send } from "./events.js";
+import { words } from "./language.js";
+import { createPoll } from "./poll.js";
+import { arrived, ask, request } from "./server.js";
+
+const LIST = "hunyuan_list";
+const SEEN = "hunyuan_list_seen"; // the list that ended early and was looked at
+const POLL_MS = 2000;
+
+/**
+ * Follow the list that was sent last.
+ * @param {HTMLDialogElement} dialog
+ * @param {(name: string) => any} part
+ */
+export function listStanding(dialog, part) {
+  /** @type {any} */
+  let told = null; // what the server said last
+  let id = lasting.get(LIST);
+
+  const show = () => keepingFocus(dialog, draw);
+
+  function draw() {
+    part("standing").hidden = !told;
+    const isSeen = dialog.open || lasting.get(SEEN) === id;
+    send("list-line", lineOf(told, isSeen));
+    if (!told) return;
+    const percent = Math.round(100 * shareOf(told));
+    part("line").textContent = told.text;
+    part("meter").setAttribute("aria-valuenow", percent);
+    part("meter").firstElementChild.style.width = `${percent}%`;
+    showText(part("of"), told.name);
+    showText(part("stopped"), told.problem);
+    showText(part("go-on"), isGoing(told) || told.done === told.rows ? "" : words["batch.go_on"]);
+    part("stop").hidden = !told.can_stop;
+    part("zip").hidden = !told.zip;
+    if (told.zip) part("zip").href = told.zip.replace(/^\//, ""); // the page may lie below a prefix
+  }
+
+  function stands(answer) {
+    told = answer;
+    id = answer.list_id;
+    show();
+    if (isGoing(told)) send("list-going"); // its videos are followed as any other
+  }
+
+  function gone() {
+    id = told = null;
+    show();
+  }
+
+  const poll = createPoll(
+    async () => {
+      await arrived;
+      if (!id) return 0;
+      const answer = await request(`lists/${id}`);
+      if (answer.httpStatus >= 500) throw new Error(`status ${answer.httpStatus}`);
+      if (!answer.isOk) {
+        gone();
+        return 0;
+      }
+      if (answer.list_id === id) stands(answer);
+      return isGoing(told) ? POLL_MS : 0;
+    },
+    () => {},
+  );
+
+  function follow(listId) {
+    id = listId;
+    lasting.set(LIST, listId);
+    poll();
+  }
+
+  onReturn(() => id && poll());
+  poll();
+  return {
+    show,
+    follow,
+    isTold: () => told !== null,
+    /** Follow a list that was sent now, of which nobody has seen an end. */
+    begin(answer) {
+      lasting.remove(SEEN);
+      stands(answer);
+      follow(answer.list_id);
+    },
+    /** Remember that somebody looks at its end. */
+    see() {
+      if (told && !isGoing(told)) lasting.set(SEEN, id);
+    },
+    /** Stop the list; return why that was not done, or nothing. */
+    async stop() {
+      const answer = await ask(`lists/${id}/stop`, { method: "POST", body: "{}" });
+      if (answer.isOk) stands(answer);
+      else return answer.problem || words["gallery.unreachable"];
+    },
+  };
+}
