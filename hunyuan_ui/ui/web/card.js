@@ -18,7 +18,7 @@ function nameAll(item, prompt) {
   for (const control of item.querySelectorAll("[data-do]")) {
     const text = words[`gallery.${control.dataset.do}`];
     control.title = text;
-    control.setAttribute("aria-label", `${text}: ${prompt.slice(0, 60)}`);
+    control.setAttribute("aria-label", `${text}: ${[...prompt].slice(0, 60).join("")}`);
   }
 }
 
