@@ -22,9 +22,8 @@ from hunyuan_ui.jobs.batch_files import csv_of, zip_of
 from hunyuan_ui.jobs.batch_view import DELETED, NOT_SENT
 from hunyuan_ui.prompt_list import KINDS, Kind, PromptList, Reading, read_list
 from hunyuan_ui.ui.form import FIELDS
-from hunyuan_ui.ui.json_answers import guarded, json_answer
+from hunyuan_ui.ui.page_json import guarded, json_answer, json_body
 from hunyuan_ui.ui.payment import chosen_payer
-from hunyuan_ui.ui.prompt_panel import json_body
 from hunyuan_ui.ui.views import cut
 from hunyuan_ui.ui.visitor import (
     KEY_HEADER,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast, get_args
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
@@ -21,8 +22,7 @@ from hunyuan_ui.jobs.my_videos import Shape, Wish
 from hunyuan_ui.library.exports import RATES, SIDES, Export, ExportKind
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.ui.html_part import part
-from hunyuan_ui.ui.json_answers import guarded, json_answer
-from hunyuan_ui.ui.prompt_panel import json_body
+from hunyuan_ui.ui.page_json import guarded, json_answer, json_body
 from hunyuan_ui.ui.served_files import download_name, named_by
 from hunyuan_ui.ui.views import video_json
 from hunyuan_ui.ui.visitor import VISITOR_HEADER
@@ -136,8 +136,8 @@ class VideoPages:
         """Return the settings in a text that the page found inside a file; the file itself stays in the browser."""
         self._visitor(request)
         try:
-            text: object = (await request.json())["text"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            text = (await json_body(request)).get("text")
+        except HTTPException:
             text = None
         if not isinstance(text, str):
             raise MediaError("no_settings_in_video")

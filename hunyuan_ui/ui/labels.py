@@ -21,8 +21,8 @@ from hunyuan_ui.prompt_help import presets
 from hunyuan_ui.prompt_help.examples import EXAMPLES, Example
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.ui.form import PRICED
+from hunyuan_ui.ui.page_json import json_body
 from hunyuan_ui.ui.payment import chosen_payer
-from hunyuan_ui.ui.prompt_panel import json_body
 from hunyuan_ui.ui.variations import COUNTS, count_in
 from hunyuan_ui.ui.views import as_json, ending_of, head_of, video_json
 from hunyuan_ui.ui.visitor import VISITOR_HEADER

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -18,6 +16,7 @@ from hunyuan_ui.prompt_help.suggest import improve
 from hunyuan_ui.prompt_help.vocabulary import BY_KEY, VOCABULARY, chosen, toggle
 from hunyuan_ui.request import parameters
 from hunyuan_ui.ui.html_part import part
+from hunyuan_ui.ui.page_json import json_body
 from hunyuan_ui.words import Words, words_for
 
 PROMPT: Final = "/gradio_api/hunyuan/prompt"
@@ -49,21 +48,6 @@ def advice_on(prompt: str, negative_prompt: str, say: Words) -> dict[str, Any]:
         "improved": improved.after,
         "additions": [{"piece": say[f"coach.{piece}"], "clause": clause} for piece, clause in improved.additions],
     }
-
-
-async def json_body(request: Request) -> Mapping[str, Any]:
-    """Return the JSON object that a script of the page has sent.
-
-    Raises:
-        HTTPException: 400; it is something else.
-    """
-    try:
-        found = json.loads(await request.body())
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise HTTPException(400, "not a JSON object")
-    return cast("dict[str, Any]", found)
 
 
 async def _look(request: Request) -> JSONResponse:

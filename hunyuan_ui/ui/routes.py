@@ -19,8 +19,8 @@ from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.batch import build_list_routes
 from hunyuan_ui.ui.example_loops import build_loop_route
 from hunyuan_ui.ui.gallery import build_video_routes
-from hunyuan_ui.ui.json_answers import json_answer
 from hunyuan_ui.ui.labels import build_price_route, job_json
+from hunyuan_ui.ui.page_json import json_answer
 from hunyuan_ui.ui.payment import allowances
 from hunyuan_ui.ui.prompt_panel import build_coach_route
 from hunyuan_ui.ui.served_head import build_picture_routes

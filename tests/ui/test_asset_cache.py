@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from hunyuan_ui.ui import asset_cache as asset_cache
+from hunyuan_ui.ui import asset_cache
 from hunyuan_ui.ui.asset_cache import AssetMemory
 
 SCRIPT = "export const value = 'the same again';\n" * 200

@@ -59,3 +59,10 @@ def test_wrong_types_and_endless_text_do_no_harm(client: TestClient) -> None:
     assert look(client, prompt=5, negative_prompt=[], toggle={})["prompt"] == ""
     assert len(look(client, prompt="snow " * 100_000)["prompt"]) == 2000
     assert client.get(PROMPT).status_code == 405
+
+
+def test_half_a_character_is_answered_as_a_question_mark(client: TestClient) -> None:
+    body = b'{"prompt": "a fox \\ud83d runs \\ud83e\\udd8a", "\\udfff": 1}'
+    answer = client.post(PROMPT, content=body)
+    assert answer.status_code == 200
+    assert answer.json()["prompt"] == "a fox ? runs \N{FOX FACE}"

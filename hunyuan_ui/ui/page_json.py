@@ -1,12 +1,14 @@
-"""The page's own answers in JSON: each names the page's version, and each refusal is a sentence."""
+"""What the page's scripts send and are answered in JSON: with the page's version, and each refusal as a sentence."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -54,3 +56,20 @@ def _status(error: HunyuanUIError) -> int:
 def json_answer(body: Mapping[str, Any], status: int = 200) -> JSONResponse:
     """Return a body with the page's version, to be kept nowhere."""
     return JSONResponse({"version": PAGE_VERSION, **body}, status, {"Cache-Control": "no-store"})
+
+
+async def json_body(request: Request) -> Mapping[str, Any]:
+    """Return the JSON object that a script of the page has sent, with a "?" for each half of a character.
+
+    Raises:
+        HTTPException: 400; it is something else.
+    """
+    try:
+        sent = json.loads(await request.body())
+        # JSON can name half of a UTF-16 pair, as a cut emoji leaves it; no answer and no database could hold it.
+        found = json.loads(json.dumps(sent, ensure_ascii=False).encode(errors="replace"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise HTTPException(400, "not a JSON object")
+    return cast("dict[str, Any]", found)
