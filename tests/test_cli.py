@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui import cli as cli
+from hunyuan_ui import cli
 from hunyuan_ui.cli import Exit, build_parser, main
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.jobs import endings

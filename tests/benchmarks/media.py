@@ -12,7 +12,7 @@ from PIL import Image
 
 from hunyuan_ui import media
 from hunyuan_ui.library.exports import Export
-from hunyuan_ui.media import settings_tag as settings_tag
+from hunyuan_ui.media import settings_tag
 from tests.benchmarks.clip import REQUEST, clip_in, workspace
 from tests.benchmarks.table import Row, alternate, ratio
 

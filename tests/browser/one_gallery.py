@@ -10,7 +10,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from hunyuan_ui.job import Job, new_id
-from hunyuan_ui.media import settings_tag as settings_tag
 from tests.app_process import RunningApp, running_app
 from tests.shelves import put_video
 from tests.videos import mp4_bytes

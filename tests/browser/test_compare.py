@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from hunyuan_ui.media import settings_tag as settings_tag
 from tests.app_process import RunningApp
 from tests.browser.one_gallery import (
     FRAME_S,

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from hunyuan_ui.media import settings_tag as settings_tag
 from tests.app_process import RunningApp
 from tests.browser.one_gallery import app as app
 from tests.browser.one_gallery import (

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from hunyuan_ui.media import settings_tag as settings_tag
+from hunyuan_ui.media import settings_tag
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
 from tests.browser.one_gallery import (

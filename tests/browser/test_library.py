@@ -10,7 +10,6 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from hunyuan_ui.job import Job, new_id
-from hunyuan_ui.media import settings_tag as settings_tag
 from tests.app_process import RunningApp, running_app
 from tests.browser.one_gallery import (
     DONE_WITHIN_MS,

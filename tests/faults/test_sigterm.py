@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hunyuan_ui.job import JobStatus
-from hunyuan_ui.jobs import queue as queue
+from hunyuan_ui.jobs import queue
 from tests.faults import oracle
 from tests.faults.kill import Program, nursery
 from tests.faults.rig import OWNER, Dialect, Rig, click, ended, until

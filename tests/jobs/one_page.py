@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from hunyuan_ui import tries as tries
 from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Payer, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, build_runner
-from hunyuan_ui.jobs import job_run as job_run
+from hunyuan_ui.jobs import JobRunner, build_runner, job_run
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from tests.fake_service import FakeService

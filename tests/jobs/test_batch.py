@@ -14,9 +14,7 @@ import pytest
 from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import MICRO, JobStatus, Visitor
-from hunyuan_ui.jobs import BatchView, JobRunner, Order, build_runner, endings
-from hunyuan_ui.jobs import batch as batch
-from hunyuan_ui.jobs import job_run as job_run
+from hunyuan_ui.jobs import BatchView, JobRunner, Order, batch, build_runner, endings, job_run
 from hunyuan_ui.prompt_list import Reading, read_list
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.words import words

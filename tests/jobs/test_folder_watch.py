@@ -18,9 +18,7 @@ from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job, JobStatus, Phase, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, build_runner
-from hunyuan_ui.jobs import job_run as job_run
-from hunyuan_ui.jobs import queue as queue
+from hunyuan_ui.jobs import JobRunner, build_runner, job_run, queue
 from hunyuan_ui.ledger import Ledger, open_ledger
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings

@@ -11,13 +11,11 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from hunyuan_ui import tries as tries
 from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Payer, Phase, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, services
-from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.limits import MOST_WAITING, MOST_WAITING_OF_ONE
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.settings import Secret, Settings

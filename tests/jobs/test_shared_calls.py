@@ -14,11 +14,10 @@ import pytest
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import new_id
-from hunyuan_ui.jobs import shared_calls as shared_calls
+from hunyuan_ui.jobs import shared_calls
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.jobs.shared_calls import SharedCalls
-from hunyuan_ui.ledger import LEASE_S, Place
-from hunyuan_ui.ledger import calls as calls
+from hunyuan_ui.ledger import LEASE_S, Place, calls
 from hunyuan_ui.ledger.calls import Answer
 from hunyuan_ui.ledger.postgres import open_postgres
 from hunyuan_ui.ledger.shared import SharedLedger

@@ -8,10 +8,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from hunyuan_ui import tries as tries
+from hunyuan_ui import tries
 from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError
 from hunyuan_ui.job import JobStatus, Phase, Visitor, new_id
-from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.jobs.visitor_keys import GOOD_FOR_S, KEPT_AFTER_LEAVING_S, KEPT_S, KeyRing
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.tries import OF_AN_ADDRESS

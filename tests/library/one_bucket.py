@@ -8,7 +8,6 @@ import pytest
 
 from hunyuan_ui.job import Job, JobStatus, Phase
 from hunyuan_ui.jobs import JobRunner
-from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.library import bucket as door
 from hunyuan_ui.library.bucket import BucketLimits
 from hunyuan_ui.words import words

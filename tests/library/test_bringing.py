@@ -15,7 +15,6 @@ import pytest
 from hunyuan_ui.errors import MediaError, StorageError
 from hunyuan_ui.job import Job
 from hunyuan_ui.jobs import JobRunner
-from hunyuan_ui.jobs import job_run as job_run
 from hunyuan_ui.library.exports import Export
 from hunyuan_ui.library.library import file_sha256
 from tests.bucket_server import BucketServer

@@ -15,7 +15,7 @@ import pytest
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus, new_id
-from hunyuan_ui.jobs import job_run as job_run
+from hunyuan_ui.jobs import job_run
 from hunyuan_ui.library.bucket import Bucket, Digest
 from hunyuan_ui.library.bucket_library import BucketLibrary
 from hunyuan_ui.library.library import file_sha256

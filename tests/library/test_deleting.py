@@ -18,8 +18,7 @@ from starlette.applications import Starlette
 from hunyuan_ui import media
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobProblem, JobStatus, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, build_runner
-from hunyuan_ui.jobs import job_run as job_run
+from hunyuan_ui.jobs import JobRunner, build_runner, job_run
 from hunyuan_ui.ledger import back_up
 from hunyuan_ui.ledger.sqlite import BACKUPS_KEPT
 from hunyuan_ui.library import exports

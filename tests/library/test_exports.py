@@ -17,8 +17,7 @@ from PIL import Image
 from hunyuan_ui.errors import MediaError, reason
 from hunyuan_ui.job import new_id
 from hunyuan_ui.library.exports import KEPT_S, Export, ExportKind, Exports
-from hunyuan_ui.media import AnimationKind, check_mp4, encode_mp4, write_animation, write_still
-from hunyuan_ui.media import settings_tag as settings_tag
+from hunyuan_ui.media import AnimationKind, check_mp4, encode_mp4, settings_tag, write_animation, write_still
 from hunyuan_ui.request import VideoRequest
 from tests.videos import hold_animation
 

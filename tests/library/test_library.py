@@ -13,7 +13,7 @@ from hunyuan_ui import media
 from hunyuan_ui.errors import MediaError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.library.library import VideoLibrary, file_sha256
-from hunyuan_ui.media import settings_tag as settings_tag
+from hunyuan_ui.media import settings_tag
 from hunyuan_ui.request import VideoRequest
 from tests.tags import settings_of
 from tests.videos import mp4_bytes

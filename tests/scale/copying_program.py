@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from hunyuan_ui import checkpoint, cli_copy
-from hunyuan_ui.ledger import copying as copying
 from hunyuan_ui.library import copying as of_videos
 
 

@@ -13,8 +13,6 @@ import pytest
 from hunyuan_ui.errors import AccessError, StorageError
 from hunyuan_ui.job import JobStatus, new_id
 from hunyuan_ui.jobs import JobRunner, replicas
-from hunyuan_ui.jobs import folder_watch as folder_watch
-from hunyuan_ui.jobs import queue as queue
 from tests.faults import oracle
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service

@@ -10,9 +10,7 @@ import pytest
 
 from hunyuan_ui import checkpoint
 from hunyuan_ui.job import JobStatus
-from hunyuan_ui.jobs import JobRunner
-from hunyuan_ui.jobs import folder_watch as folder_watch
-from hunyuan_ui.jobs import queue as queue
+from hunyuan_ui.jobs import JobRunner, folder_watch, queue
 from hunyuan_ui.settings import Secret
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service

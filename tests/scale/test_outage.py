@@ -15,8 +15,6 @@ import pytest
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus, new_id
-from hunyuan_ui.jobs import folder_watch as folder_watch
-from hunyuan_ui.jobs import queue as queue
 from hunyuan_ui.jobs import replicas
 from hunyuan_ui.ledger import postgres
 from tests.faults import oracle
