@@ -171,7 +171,7 @@ class ApiCalls:
     def _wished(self, values: tuple[Any, ...]) -> tuple[Call, VideoRequest]:
         *fields, job_id, _most_usd, caller = values
         wish = request_from(fields)
-        return self._call(caller, str(job_id or ""), wish), wish
+        return self._call(caller, job_id, wish), wish
 
     async def _submitted(self, call: Call, wish: VideoRequest, values: tuple[Any, ...]) -> Job:
         *_, most_usd, caller = values
@@ -194,7 +194,7 @@ class ApiCalls:
                 raise
             raise SpendLimitError("over_most_usd", price=error.facts["price"], limit=error.facts["shown"]) from None
 
-    def _call(self, caller: gr.Request | None, handle: str, wish: VideoRequest | None = None) -> Call:
+    def _call(self, caller: gr.Request | None, handle: str | None, wish: VideoRequest | None = None) -> Call:
         """Return which job is meant and who calls: by what is secret to them, never by the id, which others may see.
 
         That is the second half of a handle, else their page's token, else their own key. Who shows none of them gets
@@ -204,7 +204,7 @@ class ApiCalls:
         Raises:
             InvalidRequestError: What is to name a new job is no id or handle.
         """
-        job_id, dot, secret = handle.partition(".")
+        job_id, dot, secret = (handle or "").partition(".")
         if wish is not None and dot and not (is_id(job_id) and is_id(secret)):
             raise InvalidRequestError("bad_job_id", field="job_id")
         is_chosen, job_id = job_id != "", job_id or new_id()

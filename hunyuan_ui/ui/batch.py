@@ -97,7 +97,7 @@ class BatchCalls:
             retry_failed=retry_failed,
         )
         reading = Reading(_kind(kind), {}, _whole("picks", picks), _whole("picks_seed", picks_seed))
-        found = await asyncio.to_thread(read_list, prompts, name, reading)
+        found = await asyncio.to_thread(read_list, _text("prompts", prompts), _text("name", name), reading)
         told = await checked(self._runner, found, order, say_for(caller))
         if found.faults or only_check:
             return {**told, "is_sent": False}
@@ -189,6 +189,12 @@ def _row(entry: Entry, say: Words) -> dict[str, Any]:
         "cost_usd": None if job is None or job.cost_microusd is None else job.cost_microusd / MICRO,
         "problem": say.about(job).sentence(job.problem) if job is not None and job.problem is not None else None,
     }
+
+
+def _text(field: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequestError("list_not_text", field=field)
+    return value
 
 
 def _kind(kind: object) -> Kind:
@@ -289,7 +295,7 @@ class ListPages:
             is_logged_in=login_of(gr.Request(request), self._runner.settings) != "",
             retry_failed=wish.get("retry_failed") is True,
         )
-        text, name = _text(wish, "prompts"), _text(wish, "name")
+        text, name = _text("prompts", wish.get("prompts")), _text("name", wish.get("name"))
         async with self._reading:
             return await asyncio.to_thread(read_list, text, name, reading), order
 
@@ -333,13 +339,6 @@ def _lacking(form: object) -> dict[str, Any]:
     """Return what a row takes where it has no value of its own: the form's, none of which may be missing unseen."""
     held = cast("dict[str, Any]", form) if isinstance(form, dict) else dict[str, Any]()
     return {name: held.get(name) for name in FIELDS if name != "prompt"}
-
-
-def _text(wish: Mapping[str, Any], name: str) -> str:
-    found = wish.get(name)
-    if not isinstance(found, str):
-        raise InvalidRequestError("list_not_text", field=name)
-    return found
 
 
 def _say(request: Request) -> Words:

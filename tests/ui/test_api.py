@@ -112,6 +112,24 @@ def called(app: RunningApp, path: str, name: str, body: dict[str, Any]) -> Any:
     return json.loads(told.partition("event: complete\ndata: ")[2])[0]
 
 
+ODD: list[Any] = [None, "", "\ud83d", 10**30, {"\udfff": [None]}]
+
+
+def test_no_value_at_any_place_of_any_function_is_unforeseen(app: RunningApp) -> None:
+    headers = {"x-api-key": OWN_KEY, "content-type": "application/json"}
+    with httpx.Client(base_url=f"{app.url}gradio_api", headers=headers, timeout=30) as client:
+        for name, described in client.get("/info").json()["named_endpoints"].items():
+            usual = [one.get("parameter_default") for one in described["parameters"]]
+            for at, odd in ((at, odd) for at in range(len(usual)) for odd in ODD):
+                body = json.dumps({"data": [odd if number == at else value for number, value in enumerate(usual)]})
+                begun = client.post(f"/call{name}", content=body)
+                assert begun.status_code in (200, 422), (name, at, odd, begun.text)
+                if begun.status_code == 200:
+                    told = client.get(f"/call{name}/{begun.json()['event_id']}").text
+                    assert "event: error" in told or "event: complete" in told, (name, at, odd)
+    assert app.events("page.internal_error") == []
+
+
 def test_a_word_for_a_number_gets_the_sentence_of_what_would_be_right(paying: Client) -> None:
     with pytest.raises(AppError, match=r"Width: wide is not a number. Use one from 1 to 1280"):
         paying.predict(**{**SMALL, "width": "wide"}, api_name="/estimate")
