@@ -46,6 +46,25 @@ def open_everything(page: Page) -> None:
     expect(page.locator("#field-width input[type=number]")).to_be_visible()
 
 
+OUTSIDE = """() => [...document.querySelectorAll("button, a, input, textarea, label, select, p")]
+  .filter((one) => one.checkVisibility() && !one.closest(".visually-hidden, .groups, table"))
+  .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && one.getBoundingClientRect().width > 2)
+  .map((one) => one.outerHTML.slice(0, 120))"""
+
+
+def test_letters_of_a_size_that_a_browser_is_set_to_leave_nothing_outside(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview)
+    page.add_style_tag(content="body * { font-size: 20px !important; }")
+    for width in (320, 390, 768, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        expect(page.locator(".sights button").first).to_be_visible()
+        assert page.evaluate(OUTSIDE) == [], width
+    open_everything(page)
+    for width in (320, 390, 768, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate(OUTSIDE) == [], width
+
+
 def bottom(page: Page, selector: str) -> float:
     box = page.locator(selector).bounding_box()
     assert box is not None
