@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from playwright.sync_api import Locator, Page, expect
 
+HELD_WITHIN_MS: Final = 30_000
 PROMPT = "A paper boat drifts down a rain-filled gutter."
 
 # Where elements begin, in px of the window; null for what is not shown.
@@ -59,3 +63,31 @@ def press_escape(page: Page, dialog: Locator) -> None:
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     page.wait_for_function("!history.state?.hunyuan_dialog")
+
+
+def two_frames(page: Page) -> None:
+    """Let the page draw what its own scripts have changed; no answer of a slow line comes meanwhile."""
+    page.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
+
+
+def until_held(page: Page, held: Sequence[object], count: int = 1) -> None:
+    """Wait until so many requests of the page are held back."""
+    for _ in range(HELD_WITHIN_MS // 50):
+        if len(held) >= count:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{len(held)} of {count} requests came")
+
+
+def comes_to_rest_in_sight(page: Page, name: str) -> None:
+    """Wait until an element no longer moves, and check that it rests near the window's top."""
+    page.wait_for_function(
+        """(name) => {
+          const { top } = document.querySelector(name).getBoundingClientRect();
+          const [last, since] = window.rested || [];
+          if (top !== last) window.rested = [top, performance.now()];
+          return top === last && performance.now() - since > 600;
+        }""",
+        arg=name,
+    )
+    assert 0 <= page.evaluate("(name) => document.querySelector(name).getBoundingClientRect().top", name) < 200

@@ -20,7 +20,7 @@ from tests.browser.one_form import prompt as prompt
 from tests.browser.one_form import proxy as proxy
 from tests.browser.one_form import slow as slow
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import write
+from tests.browser.steps import two_frames, until_held, write
 
 # what a choice sets stays
 
@@ -29,7 +29,7 @@ def test_a_size_chosen_right_after_a_shape_keeps_both(slow: Page) -> None:
     for shape, size, line in (("9:16", "720", "720x1280"), ("1:1", "540", "720x720"), ("4:3", "720", "1104x832")):
         pick(slow, "shape", shape)
         pick(slow, "size", size)
-        slow.wait_for_timeout(20)  # the page alone, long before any answer
+        two_frames(slow)
         assert (chosen(slow, "shape"), chosen(slow, "size")) == (shape, size)
         expect(slow.locator("#made-as:not([data-old])")).to_contain_text(line)
         assert (chosen(slow, "shape"), chosen(slow, "size")) == (shape, size)
@@ -51,7 +51,8 @@ def test_three_choices_in_one_moment_all_count(slow: Page, endpoint: PaidEndpoin
 def test_text_typed_right_after_settings_were_taken_over_is_kept(slow: Page) -> None:
     slow.locator(".examples button").nth(3).click()
     box = slow.locator("#field-prompt textarea")
-    expect(box).to_have_value(EXAMPLES[3].request.prompt, timeout=200)
+    two_frames(slow)
+    assert box.input_value() == EXAMPLES[3].request.prompt
     box.press_sequentially(" Slowly.")
     number(slow, "seed").fill("4711")
     expect(slow.locator("#made-as:not([data-old])")).to_contain_text("640x640")
@@ -70,8 +71,7 @@ def test_what_is_typed_before_the_page_has_been_answered_is_kept(page: Page, pro
     box = page.locator("#field-prompt textarea")
     box.fill("Something new.")
     pick(page, "size", "540")
-    page.wait_for_timeout(100)
-    assert held, "no question was held back"
+    until_held(page, held)
     held[0].continue_()
     expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
     expect(page.locator("#generate")).to_contain_text(price_of(width=960, height=544))

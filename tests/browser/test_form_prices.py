@@ -26,7 +26,7 @@ from tests.browser.one_form import prompt as prompt
 from tests.browser.one_form import proxy as proxy
 from tests.browser.one_form import slow as slow
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import LINES, write
+from tests.browser.steps import LINES, until_held, write
 
 PRICE_ROUTE = "**/gradio_api/hunyuan/price"
 PRICING = words()["page.pricing"]
@@ -140,10 +140,9 @@ def test_an_answer_to_an_older_form_is_dropped(page: Page, app: RunningApp) -> N
 
     page.route(PRICE_ROUTE, hold)
     pick(page, "size", "720")
-    page.wait_for_timeout(200)
+    until_held(page, held)
     pick(page, "size", "540")
-    page.wait_for_timeout(200)
-    assert len(held) == 2
+    until_held(page, held, 2)
     newer, older = held[1], held[0]
     newer.continue_()
     expect(page.locator("#generate")).to_contain_text(price_of(width=960, height=544))

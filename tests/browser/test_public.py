@@ -15,7 +15,7 @@ from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp, running_app
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import generate_short, press_escape, write
+from tests.browser.steps import comes_to_rest_in_sight, generate_short, press_escape, write
 
 CODE = "marzipan-hedgehog"
 KEY = "SG_0011223344556677"
@@ -144,8 +144,7 @@ def test_a_phone_shows_the_waiting_card_from_its_top_once_the_code_was_given(
         code.press("Enter")
         expect(page.locator(".under-way [data-part=usual]")).not_to_be_empty()  # by then the card has grown
         expect(page.locator(".under-way [data-part=clock]")).not_to_be_empty()
-        page.wait_for_timeout(500)
-        assert 0 <= page.evaluate("document.querySelector('.under-way .phase').getBoundingClientRect().top") < 200
+        comes_to_rest_in_sight(page, ".under-way .phase")
     is_done(page, "a patient fox")
 
 

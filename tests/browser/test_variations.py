@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.app_process import RunningApp, running_app
 from tests.browser.paid_endpoint import paid_endpoint
-from tests.browser.steps import generate_short, short, write
+from tests.browser.steps import comes_to_rest_in_sight, generate_short, short, write
 
 JOB_S = 0.5
 CLICK = "a heron whose click is not answered"
@@ -74,8 +74,7 @@ def test_a_phone_shows_their_top_when_they_begin(page: Page, made: RunningApp, i
     page.locator("#generate").click()
     expect(tiles(page)).to_have_count(4)
     expect(title(page)).to_have_text("4 of 4 are ready")
-    page.wait_for_timeout(1000)
-    assert 0 <= page.evaluate("document.querySelector('#variations-title').getBoundingClientRect().top") < 200
+    comes_to_rest_in_sight(page, "#variations-title")
 
 
 def test_axe_finds_nothing_in_them_and_they_fit_a_narrow_phone(four: Page) -> None:

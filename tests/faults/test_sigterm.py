@@ -64,7 +64,7 @@ async def test_row56_a_service_that_does_not_answer_cannot_hold_a_stop(
         waiting = asyncio.ensure_future(runner.wait(job_id, OWNER))
         await until(lambda: service.posts())
         began = time.monotonic()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 6  # the service would hold it for longer
     assert (await waiting).status is JobStatus.SUBMITTING
     async with rig.running() as runner:
         assert (await ended(runner, job_id)).status is JobStatus.UNKNOWN

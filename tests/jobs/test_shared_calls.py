@@ -86,7 +86,8 @@ async def test_a_session_hears_of_the_calls_that_either_had_and_of_one_that_begi
 
 
 async def test_an_answer_at_the_same_process_is_not_looked_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_calls, "LOOK_S", 30.0)
+    for wait in ("LOOK_S", "PULSE_S"):
+        monkeypatch.setattr(shared_calls, wait, 30.0)
     async with two(url) as (one, _):
         await one.calls.begin("call", "session")
         asked = asyncio.create_task(one.heard("call"))
