@@ -35,7 +35,7 @@ from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.at_engine import STOPPED, id_at_engine, is_warm, priced_by_time, was_stopped, work_of
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
 from hunyuan_ui.jobs.live_job import LiveJob
-from hunyuan_ui.jobs.polling import ALL_TAKEN_S, SLOWEST_RETRY_S, backoff_s, poll_wait_s
+from hunyuan_ui.jobs.polling import ALL_TAKEN_S, LATE_LOOK_S, SLOWEST_FETCH_S, SLOWEST_RETRY_S, backoff_s, poll_wait_s
 from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
 from hunyuan_ui.ledger import NAMED, TakenOverError
 from hunyuan_ui.library.library import VideoLibrary
@@ -45,9 +45,7 @@ if TYPE_CHECKING:  # loaded only where an engine is set
 
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 HOPELESS_AFTER: Final = 20  # failed downloads, once the file's seven days are over
-LATE_LOOK_S: Final = 600.0  # between two queries of the history for a job that should have ended
 UNUSABLE_AFTER: Final = 3  # responses in a row, for a job that is completed
-SLOWEST_FETCH_S: Final = 600.0  # a file may be unreachable for days
 
 
 class JobRun:
