@@ -276,6 +276,17 @@ def test_the_keyboard_leads_in_and_out_and_sends_nothing_else(
     expect(dialog_of(page).get_by_label("Prompts, one in each line")).to_have_value(f"{name} one")
 
 
+def test_a_dialog_goes_on_after_an_error_that_nobody_foresaw(page: Page, app: RunningApp, name: str) -> None:
+    dialog = opened(page, app)
+    written(dialog, name, name)
+    page.evaluate("void (window.form = hunyuan.form.settings)")
+    page.evaluate("void (hunyuan.form.settings = () => { throw Error() })")
+    dialog.get_by_role("button", name="Check and price").click()
+    expect(dialog).not_to_have_attribute("aria-busy", "true")
+    page.evaluate("void (hunyuan.form.settings = window.form)")
+    expect(checked(dialog).locator("tbody tr")).to_have_count(1)
+
+
 TARGETS = """() => [...document.querySelectorAll("dialog.batch :is(button, a, input, textarea, label.switch)")]
   .filter((one) => one.checkVisibility() && one.type !== "checkbox")
   .map((one) => ({ what: one.outerHTML.slice(0, 90), box: one.getBoundingClientRect() }))

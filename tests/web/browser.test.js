@@ -133,3 +133,18 @@ test("the personal address names the visitor behind the sign that is not sent, a
   open({ localStorage: area({ [NAME]: KNOWN }), search: "?lang=zh&job=1" });
   assert.equal((await load()).address(), `http://127.0.0.1:7860/under/?lang=zh#visitor=${KNOWN}`);
 });
+
+test("what lasts outlives its tab, or lives as long as the tab where nothing else is kept", async () => {
+  const page = open();
+  const { lasting } = await load();
+  lasting.set("list", "herons");
+  assert.equal(lasting.get("list"), "herons");
+  open({ localStorage: page.localStorage });
+  assert.equal((await load()).lasting.get("list"), "herons");
+  lasting.remove("list");
+  assert.equal(lasting.get("list"), null);
+  open({ localStorage: broken });
+  const { lasting: ofTab } = await load();
+  ofTab.set("list", "foxes");
+  assert.equal(ofTab.get("list"), "foxes");
+});

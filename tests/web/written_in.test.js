@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { languageOf } from "../../hunyuan_ui/ui/web/written_in.js";
+import { beginningOf, languageOf } from "../../hunyuan_ui/ui/web/written_in.js";
 
 for (const [text, language] of [
   ["A red kite dips over a windy hill", "en"],
@@ -17,4 +17,13 @@ for (const [text, language] of [
 ])
   test(`${text || "nothing"} is written in ${language || "an unknown language"}`, () => {
     assert.equal(languageOf(text), language);
+  });
+
+for (const [text, most, beginning] of [
+  ["a fox 🦊 runs", 7, "a fox 🦊"],
+  ["🦊🦊🦊", 2, "🦊🦊"],
+  ["fox", 60, "fox"],
+])
+  test(`${text} is cut after ${most} characters`, () => {
+    assert.equal(beginningOf(text, most), beginning);
   });

@@ -21,6 +21,7 @@ import { draftIn } from "./draft.js";
 import { hear, send } from "./events.js";
 import { filled, words } from "./language.js";
 import { ask } from "./server.js";
+import { beginningOf } from "./written_in.js";
 
 const EXAMPLE = "A paper boat on a rainy street\nA {red|blue} kite over a hill";
 const DRAFT = "hunyuan_list_draft";
@@ -100,7 +101,7 @@ export function batch({ element }) {
     const text = textIn(new Uint8Array(await file.arrayBuffer()));
     if (text === null) return say(words["batch.not_text"]);
     say("");
-    change({ text, kind: kindOf(file.name), name: [...file.name].slice(0, 100).join("") });
+    change({ text, kind: kindOf(file.name), name: beginningOf(file.name, 100) });
     takeForm();
     write();
     show();

@@ -4,7 +4,7 @@ import { node } from "./dom.js";
 import { words } from "./language.js";
 import { movingIn, onAttention } from "./moving.js";
 import { fileOf, timeText } from "./server.js";
-import { showWritten } from "./written_in.js";
+import { beginningOf, showWritten } from "./written_in.js";
 
 const WIDE = 1.6; // width over height that fills a tile
 
@@ -18,7 +18,7 @@ function nameAll(item, prompt) {
   for (const control of item.querySelectorAll("[data-do]")) {
     const text = words[`gallery.${control.dataset.do}`];
     control.title = text;
-    control.setAttribute("aria-label", `${text}: ${[...prompt].slice(0, 60).join("")}`);
+    control.setAttribute("aria-label", `${text}: ${beginningOf(prompt, 60)}`);
   }
 }
 

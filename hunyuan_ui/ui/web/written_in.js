@@ -1,4 +1,4 @@
-// In which of this page's languages a visitor's text is written, so that it is read out by a voice for that language.
+// What a visitor wrote: cut between characters, and read out by a voice for its language where that is one of this page's.
 
 const SCRIPTS = { en: /\p{Script=Latin}/gu, "zh-CN": /\p{Script=Han}/gu };
 const LETTERS_OF_A_WORD = 4; // where one sign is about a word
@@ -18,6 +18,9 @@ export function languageOf(text) {
   if (english > Math.max(han, other)) return "en";
   return han > other ? "zh-CN" : "";
 }
+
+/** Return the beginning of a text; no character is cut in two. @param {string} text @param {number} most */
+export const beginningOf = (text, most) => [...text].slice(0, most).join("");
 
 /**
  * Set a text that a visitor wrote.
