@@ -17,6 +17,7 @@ from tests.app_process import RunningApp, running_app
 from tests.browser.conftest import LONG_MS
 from tests.browser.fault_proxy import FaultProxy
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
+from tests.browser.steps import until
 
 takes = itertools.count(1)
 DEFAULT = VideoRequest.model_construct()
@@ -90,10 +91,7 @@ def chosen(page: Page, group: str) -> str:
 def sent(page: Page, endpoint: PaidEndpoint, before: int) -> dict[str, Any]:
     """Return what the service was paid for since then; one POST and no other."""
     expect(page.locator(".under-way")).to_be_visible()
-    for _ in range(LONG_MS // 50):
-        if len(endpoint.bodies) > before:
-            break
-        page.wait_for_timeout(50)
+    until(page, lambda: len(endpoint.bodies) > before)
     assert len(endpoint.bodies) == before + 1
     return endpoint.bodies[-1]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,7 +12,7 @@ from tests.app_process import RunningApp, running_app
 from tests.browser.conftest import LONG_MS
 from tests.browser.fault_proxy import FaultProxy
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import write
+from tests.browser.steps import until, write
 
 JOB_S = 3.0
 SLOW_JOB_S = 12.0
@@ -114,14 +113,6 @@ def sees_video(page: Page, prompt: str) -> None:
 def wake(phone: CDPSession, visitor: BrowserContext) -> None:
     phone.send("Page.setWebLifecycleState", {"state": "active"})
     visitor.set_offline(False)
-
-
-def until(page: Page, condition: Callable[[], object]) -> None:
-    """Wait for what happens outside the page, while the page lives on."""
-    give_up_at = time.monotonic() + LONG_MS / 1000
-    while not condition():
-        assert time.monotonic() < give_up_at, "waited in vain"
-        page.wait_for_timeout(50)
 
 
 def clicks_of(page: Page, prompt: str) -> list[Request]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+import time
+from collections.abc import Callable
 
 from playwright.sync_api import Locator, Page, expect
 
-HELD_WITHIN_MS: Final = 30_000
+from tests.browser.conftest import LONG_MS
+
 PROMPT = "A paper boat drifts down a rain-filled gutter."
 
 # Where elements begin, in px of the window; null for what is not shown.
@@ -70,13 +71,12 @@ def two_frames(page: Page) -> None:
     page.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
 
 
-def until_held(page: Page, held: Sequence[object], count: int = 1) -> None:
-    """Wait until so many requests of the page are held back."""
-    for _ in range(HELD_WITHIN_MS // 50):
-        if len(held) >= count:
-            return
+def until(page: Page, condition: Callable[[], object]) -> None:
+    """Wait for what happens outside the page, while the page lives on."""
+    give_up_at = time.monotonic() + LONG_MS / 1000
+    while not condition():
+        assert time.monotonic() < give_up_at, "waited in vain"
         page.wait_for_timeout(50)
-    raise AssertionError(f"{len(held)} of {count} requests came")
 
 
 def comes_to_rest_in_sight(page: Page, name: str) -> None:

@@ -24,7 +24,6 @@ from tests.browser.one_wait import (
     sees_under_way,
     sees_video,
     statuses_of,
-    until,
     visit,
 )
 from tests.browser.one_wait import app as app
@@ -35,7 +34,7 @@ from tests.browser.one_wait import prompt as prompt
 from tests.browser.one_wait import proxy as proxy
 from tests.browser.one_wait import visitor as visitor
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import write
+from tests.browser.steps import until, write
 
 LASTS_MS = {Fault.RESET: 0, Fault.ENDED: 1_000, Fault.REFUSED: 8_000, Fault.BAD_GATEWAY: 8_000, Fault.SILENT: 20_000}
 MOST_SILENCE_MS = 10_000

@@ -20,7 +20,7 @@ from tests.browser.one_form import prompt as prompt
 from tests.browser.one_form import proxy as proxy
 from tests.browser.one_form import slow as slow
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import two_frames, until_held, write
+from tests.browser.steps import two_frames, until, write
 
 # what a choice sets stays
 
@@ -71,7 +71,7 @@ def test_what_is_typed_before_the_page_has_been_answered_is_kept(page: Page, pro
     box = page.locator("#field-prompt textarea")
     box.fill("Something new.")
     pick(page, "size", "540")
-    until_held(page, held)
+    until(page, lambda: held)
     held[0].continue_()
     expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
     expect(page.locator("#generate")).to_contain_text(price_of(width=960, height=544))

@@ -17,7 +17,6 @@ from hunyuan_ui.prompt_help.presets import STEPS, pixels
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
-from tests.browser.conftest import LONG_MS
 from tests.browser.one_form import DEFAULT, number, opened, pick, price_of, sent
 from tests.browser.one_form import app as app
 from tests.browser.one_form import endpoint as endpoint
@@ -26,7 +25,7 @@ from tests.browser.one_form import prompt as prompt
 from tests.browser.one_form import proxy as proxy
 from tests.browser.one_form import slow as slow
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import LINES, until_held, write
+from tests.browser.steps import LINES, until, write
 
 PRICE_ROUTE = "**/gradio_api/hunyuan/price"
 PRICING = words()["page.pricing"]
@@ -140,9 +139,9 @@ def test_an_answer_to_an_older_form_is_dropped(page: Page, app: RunningApp) -> N
 
     page.route(PRICE_ROUTE, hold)
     pick(page, "size", "720")
-    until_held(page, held)
+    until(page, lambda: held)
     pick(page, "size", "540")
-    until_held(page, held, 2)
+    until(page, lambda: len(held) == 2)
     newer, older = held[1], held[0]
     newer.continue_()
     expect(page.locator("#generate")).to_contain_text(price_of(width=960, height=544))
@@ -179,10 +178,7 @@ def test_a_price_that_has_risen_meanwhile_is_refused_with_the_new_one(
         assert endpoint.bodies == []
         notice.get_by_role("button", name="Make it anyway").click()
         expect(page.locator(".under-way")).to_be_visible()
-        for _ in range(LONG_MS // 50):
-            if len(endpoint.bodies) == int(count):
-                break
-            page.wait_for_timeout(50)
+        until(page, lambda: len(endpoint.bodies) == int(count))
         assert endpoint.posts == {prompt: int(count)}
 
 

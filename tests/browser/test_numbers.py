@@ -15,7 +15,7 @@ from hunyuan_ui.job import new_id
 from hunyuan_ui.prompt_help.examples import EXAMPLES, SIGHTS
 from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
-from tests.browser.steps import until_held
+from tests.browser.steps import until
 from tests.shelves import put_video
 from tests.videos import mp4_bytes
 
@@ -214,7 +214,7 @@ def test_the_first_pictures_wait_for_no_answer_and_are_fetched_once(
     titles = page.locator(".sights .title:visible").all_inner_texts()
     assert titles == [words()[f"example.{example.key}"] for example in SIGHTS[:count]]
     expect(page.locator(".sights button")).to_have_count(0)
-    until_held(page, held)
+    until(page, lambda: held)
     page.wait_for_timeout(300)
     for route in held.copy():
         route.continue_()

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.app_process import RunningApp, running_app
 from tests.browser.one_wait import visit
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import generate_short, short, until_held, write
+from tests.browser.steps import generate_short, short, until, write
 
 JOB_S = 0.5
 MOVED = "What stands here has just changed, so nothing was done."
@@ -185,7 +185,7 @@ def test_a_problem_that_came_while_a_click_was_on_its_way_stays(
         page.locator("#generate").click()
         cancel(other, "two on its way")
         expect(page.locator(".ended .prompt")).to_have_text("two on its way")
-        until_held(page, held)
+        until(page, lambda: held)
         for route in held:
             route.continue_()
         expect(page.locator(".under-way .prompt")).to_have_text("the click on its way")
@@ -282,7 +282,7 @@ def test_a_neighbour_that_is_fetched_does_not_open_what_was_closed(three: Page) 
     held: list[Callable[[], None]] = []
     three.route("**/hunyuan/videos/*", lambda route: held.append(route.continue_))
     three.keyboard.press("ArrowRight")
-    until_held(three, held)
+    until(three, lambda: held)
     three.keyboard.press("Escape")
     expect(three.locator(".viewer[open]")).to_have_count(0)
     for go_on in held:

@@ -18,7 +18,6 @@ from tests.browser.one_wait import (
     sees_rendering,
     sees_under_way,
     sees_video,
-    until,
     until_made,
     visit,
     wake,
@@ -31,7 +30,7 @@ from tests.browser.one_wait import prompt as prompt
 from tests.browser.one_wait import proxy as proxy
 from tests.browser.one_wait import visitor as visitor
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import write
+from tests.browser.steps import until, write
 
 IN_LINE = re.compile("Next in line|Starts in about")
 
