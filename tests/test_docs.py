@@ -157,6 +157,14 @@ def test_every_make_target_is_described() -> None:
     assert set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE)) == phony
 
 
+def test_make_keeps_bytecode_where_the_environment_says_not_to() -> None:
+    shown = ["make", "--silent", "--eval=environment: ; @env", "environment"]
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "KEPT": "yes"}
+    told = subprocess.run(shown, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "KEPT=yes" in told
+    assert "PYTHONDONTWRITEBYTECODE=1" not in told
+
+
 def test_the_changelog_has_an_entry_for_this_version() -> None:
     headings = re.findall(r"^## \[([^\]]+)\]", read("CHANGELOG.md"), re.MULTILINE)
     assert {__version__, "Unreleased"} & set(headings)
