@@ -25,7 +25,8 @@ from hunyuan_ui.jobs.shared_access import SharedGrants, SharedTries
 from hunyuan_ui.jobs.shared_calls import SharedCalls
 from hunyuan_ui.jobs.shared_deletions import SharedDeletions
 from hunyuan_ui.jobs.shared_lists import SharedLists
-from hunyuan_ui.ledger.shared import Pause, Seen, SharedLedger, Wish
+from hunyuan_ui.ledger.shared import SharedLedger
+from hunyuan_ui.ledger.tidings import Pause, Seen, Wish
 
 BEAT_S: Final = 3.0
 TICK_S: Final = 1.0

@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from hunyuan_ui.errors import AccessError, SpendLimitError, code_when_queued
 from hunyuan_ui.job import AT_SERVICE, MICRO, Job, JobProblem, JobStatus, with_budget
 from hunyuan_ui.ledger import history
 from hunyuan_ui.ledger.cost import NAMED, money, priced
-from hunyuan_ui.ledger.reading import LedgerReading, is_of_another
+from hunyuan_ui.ledger.reading import OF_ANOTHER, LedgerReading, as_request, is_of_another
 from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, problem_text, to_job, to_row
 from hunyuan_ui.ledger.totals import before_adding, before_sending, list_spent
 from hunyuan_ui.limits import Totals
@@ -20,7 +21,6 @@ from hunyuan_ui.limits import Totals
 _INSERT: Final = (
     f"INSERT INTO jobs ({SELECTED}) VALUES ({', '.join(':' + name for name in COLUMNS)}) ON CONFLICT (id) DO NOTHING"
 )
-_ROW: Final = f"SELECT {SELECTED}, ({NEWEST}) FROM jobs WHERE id = ?"
 _FOUND: Final = ("status", "updated_at", "ended_at", "sent_at", "request_id", "cost_microusd", "sha256", "notes")
 _ADOPT: Final = (
     _INSERT.removesuffix("NOTHING")
@@ -30,7 +30,20 @@ _ADOPT: Final = (
 
 _OF_THE_FILE: Final = ("width", "height", "frames", "fps", "duration_s", "size_bytes", "suffix")
 
-Columns: TypeAlias = dict[str, Any] | Callable[[Job], dict[str, Any]]
+Columns: TypeAlias = dict[str, Any] | Callable[..., dict[str, Any]]
+
+
+class Asked(NamedTuple):
+    """What is asked in the statement that reads a job's row, which spares a way to a server: one value each.
+
+    `select` are expressions with `:name` for values, among which `:id` is the job's.
+    """
+
+    select: Sequence[str] = ()
+    values: Mapping[str, Any] = MappingProxyType({})
+
+
+NOTHING: Final = Asked()
 
 
 def as_reserved(job: Job, totals: Totals) -> int:  # noqa: ARG001 - called as every check
@@ -145,8 +158,8 @@ class Ledger(LedgerReading):
                 exceed a limit by now; called inside the transaction. Then the job stays queued, and says why.
         """
 
-        def columns(known: Job) -> dict[str, Any]:
-            self._before_claim()
+        def columns(known: Job, *told: Any) -> dict[str, Any]:
+            self._before_claim(*told)
             now = self.now()
             sent = {"sent_at": now, "not_before": None, "problem": None}
             if check is as_reserved or known.status is not JobStatus.QUEUED or known.payer == "nobody":
@@ -157,7 +170,10 @@ class Ledger(LedgerReading):
                 problem = JobProblem.from_code(code_when_queued(error.code), **error.facts)
                 return {"status": JobStatus.QUEUED.value, "not_before": None, "problem": problem_text(problem)}
 
-        return self._move("claim", job_id, JobStatus.SUBMITTING, (JobStatus.QUEUED,), columns, and_where=self._room)
+        asked = self._asked_before_claim()
+        return self._move(
+            "claim", job_id, JobStatus.SUBMITTING, (JobStatus.QUEUED,), columns, asked=asked, and_where=self._room
+        )
 
     def requeue(
         self, job_id: str, not_before: float | None, problem: JobProblem | None, notes: dict[str, Any] | None = None
@@ -178,15 +194,16 @@ class Ledger(LedgerReading):
             notes: Merged into the job's notes.
         """
 
-        def columns(known: Job) -> dict[str, Any]:
-            if is_of_another(self._connection, job_id, request_id):
+        def columns(known: Job, is_reused: bool) -> dict[str, Any]:
+            if is_reused:
                 problem = JobProblem.from_code("request_id_reused", request_id=request_id)
                 # The id is kept in the problem only, so that nothing polls another job's request.
                 return {"status": JobStatus.UNKNOWN.value, "ended_at": self.now(), "problem": problem_text(problem)}
             cost, noted = priced(known, cost_usd)
             return {"request_id": request_id, "problem": None, **money(cost, {**noted, **notes})}
 
-        return self._owned("running", job_id, JobStatus.RUNNING, (JobStatus.SUBMITTING,), columns)
+        asked = Asked((f"EXISTS ({OF_ANOTHER})",), {"request": as_request(request_id)})
+        return self._owned("running", job_id, JobStatus.RUNNING, (JobStatus.SUBMITTING,), columns, asked=asked)
 
     def mark_downloading(
         self,
@@ -316,7 +333,11 @@ class Ledger(LedgerReading):
 
     # inside
 
-    def _before_claim(self) -> None:
+    def _asked_before_claim(self) -> Asked:
+        """Return what `_before_claim` is told."""
+        return NOTHING
+
+    def _before_claim(self, *told: Any) -> None:
         """Refuse, inside the transaction of a claim, to send anything from this ledger."""
 
     def _reckoned(self, job: Job) -> tuple[Job | None, Totals]:
@@ -328,15 +349,16 @@ class Ledger(LedgerReading):
             known, _, counted = before_adding(self._connection, job.id, job.visitor, self.now())
         return known, counted
 
-    def _row(self, job_id: str) -> Sequence[Any] | None:
-        """Return a job's values of `SELECTED`, inside a transaction."""
+    def _row(self, job_id: str, asked: Asked = NOTHING) -> tuple[Sequence[Any], Sequence[Any]] | None:
+        """Return a job's values of `SELECTED` and of what else is asked, inside a transaction."""
         run = self._connection.execute
-        *row, newest = run(_ROW, (job_id,)).fetchone() or run(NEWEST).fetchone()
+        statement = f"SELECT {', '.join((SELECTED, *asked.select))}, ({NEWEST}) FROM jobs WHERE id = :id"
+        *row, newest = run(statement, {**asked.values, "id": job_id}).fetchone() or run(NEWEST).fetchone()
         self._see(newest)
-        return row or None
+        return (row[: len(COLUMNS)], row[len(COLUMNS) :]) if row else None
 
     def _find(self, job_id: str) -> Job | None:
-        return None if (row := self._row(job_id)) is None else to_job(row)
+        return None if (found := self._row(job_id)) is None else to_job(found[0])
 
     def _known(self, job_id: str) -> Job:
         if (known := self._find(job_id)) is None:
@@ -361,8 +383,17 @@ class Ledger(LedgerReading):
 
         return self._owned(name, job_id, to, begun, columns)
 
-    def _owned(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], columns: Columns) -> Job:
-        job = self._move(name, job_id, to, begun, columns)
+    def _owned(
+        self,
+        name: str,
+        job_id: str,
+        to: JobStatus,
+        begun: tuple[JobStatus, ...],
+        columns: Columns,
+        *,
+        asked: Asked = NOTHING,
+    ) -> Job:
+        job = self._move(name, job_id, to, begun, columns, asked=asked)
         if job is None:
             raise RuntimeError(f"job {job_id} cannot become {to.value}")
         return job
@@ -375,14 +406,16 @@ class Ledger(LedgerReading):
         begun: tuple[JobStatus, ...],
         columns: Columns,
         *,
+        asked: Asked = NOTHING,
         and_where: str = "",
     ) -> Job | None:
         places = "', '".join(begun)
         with self._transaction(name):
-            if (row := self._row(job_id)) is None:
+            if (found := self._row(job_id, asked)) is None:
                 return None
-            told = columns(to_job(row)) if callable(columns) else columns
-            values = {"status": to.value, "updated_at": self._stamp(), **told}
+            row, told = found
+            changed = columns(to_job(row), *told) if callable(columns) else columns
+            values = {"status": to.value, "updated_at": self._stamp(), **changed}
             is_changed = self._set(job_id, values, and_where=f"AND status IN ('{places}') {and_where}")
             self._changed_at = self._stored_at if is_changed else 0.0
         return to_job([values.get(name, old) for name, old in zip(COLUMNS, row, strict=True)]) if is_changed else None

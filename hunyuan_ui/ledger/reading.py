@@ -16,7 +16,10 @@ from hunyuan_ui.ledger.totals import days, list_spent, totals
 from hunyuan_ui.limits import Day, Totals
 
 _IN_DOUBT: Final = f"json_extract(notes, '$.{NAMED}')"
-_SAME_REQUEST: Final = "request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request"
+# With or without dashes; deleted jobs count.
+OF_ANOTHER: Final = (
+    "SELECT 1 FROM jobs WHERE request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request AND id <> :id"
+)
 _IDS_AT_ONCE: Final = 500  # the oldest SQLite takes 999 values in a statement
 
 
@@ -149,7 +152,10 @@ class LedgerReading(LedgerStore):
 
 
 def is_of_another(connection: Connection, job_id: str, request_id: str) -> bool:
-    """Whether a request id is another job's, with or without dashes; deleted jobs count."""
-    statement = f"SELECT 1 FROM jobs WHERE {_SAME_REQUEST} AND id <> :id"
-    same = {"request": request_id.replace("-", "").lower(), "id": job_id}
-    return connection.execute(statement, same).fetchone() is not None
+    """Whether a request id is another job's."""
+    return connection.execute(OF_ANOTHER, {"request": as_request(request_id), "id": job_id}).fetchone() is not None
+
+
+def as_request(request_id: str) -> str:
+    """Return the value of `:request` in `OF_ANOTHER`."""
+    return request_id.replace("-", "").lower()

@@ -18,7 +18,7 @@ from hunyuan_ui.ledger.database import Connection
 
 KEPT: Final = 20  # the newest alone would do, unless it is taken back
 _LONGEST: Final = 65_536  # bytes of a file that is worth reading
-KNOWN_AS_SENT: Final = "SELECT count(*) FROM jobs WHERE sent_at IS NOT NULL AND id = ANY(?)"
+KNOWN_AS_SENT: Final = "SELECT count(*) FROM jobs WHERE sent_at IS NOT NULL AND id = ANY(:sent)"
 
 
 class SentIds(Collection[str]):
@@ -54,7 +54,7 @@ class SentIds(Collection[str]):
     def are_known(self, connection: Connection) -> bool:
         """Whether a database knows each of them as sent."""
         ids = list(self)
-        return not ids or connection.execute(KNOWN_AS_SENT, (ids,)).fetchone()[0] == len(ids)
+        return not ids or connection.execute(KNOWN_AS_SENT, {"sent": ids}).fetchone()[0] == len(ids)
 
     def add(self, job_id: str, sent_at: float) -> None:
         """Note that a job is sent; `sent_at` is the ledger's, UTC seconds."""

@@ -21,7 +21,11 @@ _TO_UNKNOWN: Final = "UPDATE jobs SET status = 'unknown', ended_at = updated_at,
 _PUT_BACK: Final = " ON CONFLICT (id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in (*COLUMNS[1:], "worker", "shown", "takes_place")
 )
-_STATE: Final = f"SELECT (SELECT max(version) FROM migrations), ({KNOWN_AS_SENT})"
+# What `why_unfit` is told; `:sent` are the ids that this process has sent.
+STATE: Final = (
+    "(SELECT max(version) FROM migrations)",
+    f"cardinality(CAST(:sent AS text[])) - ({KNOWN_AS_SENT})",
+)
 _UNDONE: Final = (
     "SELECT id FROM jobs WHERE (status = 'queued' AND id = ANY(:cancelled))"
     f" OR (deleted_at IS NULL AND status NOT IN ({OPEN}) AND id = ANY(:hidden))"
@@ -53,13 +57,18 @@ def remember(known: dict[str, None], job_id: str) -> None:
         del known[next(iter(known))]
 
 
-def why_unfit(connection: Connection, sent: SentIds) -> StorageError | None:
-    """Return why nothing may be sent on the strength of a server's database, if it is not as this process left it."""
-    ids = list(sent)
-    version, known = connection.execute(_STATE, (ids,)).fetchone()
+def why_unfit(connection: Connection, sent: SentIds, version: int, missing: int) -> StorageError | None:
+    """Return why nothing may be sent on the strength of a server's database, if it is not as this process left it.
+
+    Args:
+        connection: To it.
+        sent: What this process has sent.
+        version: Of its tables, as `STATE` asks.
+        missing: How many of `sent` it does not know as sent, likewise.
+    """
     if version > len(MIGRATIONS):
         return StorageError("ledger_newer")  # whose rules of sending this process does not know
-    if known < len(ids):
+    if missing:
         sent.read()  # another process of the folder may have queued one again meanwhile
         if not sent.are_known(connection):
             return StorageError("database_set_back")

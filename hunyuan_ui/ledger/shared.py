@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_bytes
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import ACTIVE, AT_SERVICE, Job, JobProblem, JobStatus
@@ -19,14 +19,15 @@ from hunyuan_ui.ledger import Place
 from hunyuan_ui.ledger.access_book import AccessBook
 from hunyuan_ui.ledger.calls import NOW, CallBook
 from hunyuan_ui.ledger.database import Connection
-from hunyuan_ui.ledger.ledger import Columns, Ledger, as_reserved
+from hunyuan_ui.ledger.ledger import NOTHING, Asked, Columns, Ledger, as_reserved
 from hunyuan_ui.ledger.list_book import ListBook
 from hunyuan_ui.ledger.postgres import PostgresDatabase
 from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, UNSETTLED, problem_text, to_job
 from hunyuan_ui.ledger.sent_ids import SentIds
-from hunyuan_ui.ledger.set_back import Decisions, distrust, doubt, put_back, remember, why_unfit
+from hunyuan_ui.ledger.set_back import STATE, Decisions, distrust, doubt, put_back, remember, why_unfit
 from hunyuan_ui.ledger.sqlite import want_review
 from hunyuan_ui.ledger.store import Replica, TakenOverError
+from hunyuan_ui.ledger.tidings import Pause, Seen, Tidings, Wish
 from hunyuan_ui.limits import Totals
 
 _ACTIVE: Final = f"{UNSETTLED} AND status <> 'unknown'"
@@ -74,49 +75,6 @@ _PAUSE: Final = (
 _PAUSED: Final = f"SELECT at, greatest(until - {NOW}, 0), problem FROM pauses WHERE payer = 'owner'"
 _DELETE: Final = "delete"  # of a deleted job: whichever process can is to remove its files
 _DELETED_AT_ONCE: Final = 100
-Wish: TypeAlias = Literal["stop", "ask"]  # a run at an engine is to be stopped; a wait is to be ended
-
-
-class Seen(NamedTuple):
-    """A job that has not ended, as every process can see it.
-
-    `shown` is what its own process tells of it, `takes_place` whether it counts as waiting or in flight, and `wish`
-    what that process was asked to do.
-    """
-
-    job: Job
-    worker: str | None
-    takes_place: bool
-    shown: str | None
-    wish: Wish | None = None
-
-
-class Pause(NamedTuple):
-    """How long nothing is sent on the owner's key, at whichever process; `at` tells one such decision from another."""
-
-    at: float
-    wait_s: float
-    problem: JobProblem | None
-
-
-class Tidings(NamedTuple):
-    """What a process asks about every second.
-
-    `own` are the ids of its jobs that have not ended; `unsent` of those that it has sent and that are queued all the
-    same, as after a failover that lost the last commits; `undone` of those whose cancellation or deletion here it lost;
-    `has_nobodys` says that `take_over` would find some, or find a lease at its end, and `has_parked` that jobs of other
-    processes take no place, as those that wait for a key; `done_at` is when the newest video was made, UTC seconds;
-    `wishes` by id what is asked of it; `pause` is the last one that any process has begun or ended.
-    """
-
-    own: set[str]
-    unsent: set[str]
-    undone: set[str]
-    has_nobodys: bool
-    has_parked: bool
-    done_at: float
-    wishes: dict[str, Wish]
-    pause: Pause | None
 
 
 class SharedLedger(Ledger):
@@ -268,7 +226,7 @@ class SharedLedger(Ledger):
             pause = read.execute(_PAUSED).fetchone()
             undone = self._decisions.undone(read)
         wishes = {job_id: wish for job_id, wish in own.items() if wish}
-        shared = None if pause is None else _pause_of(*pause)
+        shared = None if pause is None else Pause.of(*pause)
         return Tidings(set(own), unsent, undone, has_nobodys, has_parked, done_at, wishes, shared)
 
     def put_back(self, jobs: Sequence[Job]) -> set[str]:
@@ -416,7 +374,11 @@ class SharedLedger(Ledger):
 
     def _check_fit(self, connection: Connection) -> None:
         """Raise if nothing may be sent on the strength of this database."""
-        self._unfit = why_unfit(connection, self._sent)
+        asked = self._asked_before_claim()
+        self._judge(connection, *connection.execute(f"SELECT {', '.join(asked.select)}", asked.values).fetchone())
+
+    def _judge(self, connection: Connection, version: int, missing: int) -> None:
+        self._unfit = why_unfit(connection, self._sent, version, missing)
         if self._unfit is not None:
             raise self._unfit
 
@@ -425,8 +387,11 @@ class SharedLedger(Ledger):
             self._check_fit(self._connection)
         return super()._reckoned(job)
 
-    def _before_claim(self) -> None:
-        self._check_fit(self._connection)
+    def _asked_before_claim(self) -> Asked:
+        return Asked(STATE, {"sent": list(self._sent)})
+
+    def _before_claim(self, *told: Any) -> None:
+        self._judge(self._connection, *told)
 
     def _take(self, job_ids: Sequence[str]) -> None:
         for job_id in job_ids:
@@ -457,15 +422,24 @@ class SharedLedger(Ledger):
             "problem": problem_text(job.if_interrupted),
         }
 
-    def _owned(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], columns: Columns) -> Job:
-        job = self._move(name, job_id, to, begun, columns, and_where=self._is_own)
+    def _owned(
+        self,
+        name: str,
+        job_id: str,
+        to: JobStatus,
+        begun: tuple[JobStatus, ...],
+        columns: Columns,
+        *,
+        asked: Asked = NOTHING,
+    ) -> Job:
+        job = self._move(name, job_id, to, begun, columns, asked=asked, and_where=self._is_own)
         if job is None and to in AT_SERVICE:
-            job = self._answered_late(name, job_id, to, columns)
+            job = self._answered_late(name, job_id, to, columns, asked=asked)
         if job is None:
             raise TakenOverError
         return job
 
-    def _answered_late(self, name: str, job_id: str, to: JobStatus, columns: Columns) -> Job | None:
+    def _answered_late(self, name: str, job_id: str, to: JobStatus, columns: Columns, *, asked: Asked) -> Job | None:
         """Record the answer to a POST of this process although its job was taken for one without an answer.
 
         Nobody works on an unknown job, so it goes on here. Where its owner has decided about it meanwhile, only the
@@ -474,19 +448,15 @@ class SharedLedger(Ledger):
         if not callable(columns):
             return None
 
-        def late(known: Job) -> dict[str, Any]:
-            return {"ended_at": None, **columns(known)}
+        def late(known: Job, *told: Any) -> dict[str, Any]:
+            return {"ended_at": None, **columns(known, *told)}
 
         where = f"{self._is_own} AND request_id IS NULL AND deleted_at IS NULL"
-        if job := self._move(name, job_id, to, (JobStatus.UNKNOWN,), late, and_where=where):
+        if job := self._move(name, job_id, to, (JobStatus.UNKNOWN,), late, asked=asked, and_where=where):
             return job
         with self._transaction(name):
-            known = self._find(job_id)
-            request_id = None if known is None else columns(known).get("request_id")
+            found = self._row(job_id, asked)
+            request_id = None if found is None else columns(to_job(found[0]), *found[1]).get("request_id")
             if request_id is not None:
                 self._set(job_id, {"request_id": request_id}, and_where=f"{self._is_own} AND request_id IS NULL")
         return None
-
-
-def _pause_of(at: float, wait_s: float, problem: str | None) -> Pause:
-    return Pause(at, wait_s, JobProblem(**json.loads(problem)) if problem else None)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,11 +14,12 @@ import pytest
 from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, new_id
 from hunyuan_ui.ledger import Place, TakenOverError, open_shared
-from hunyuan_ui.ledger.postgres import open_postgres
+from hunyuan_ui.ledger.database import Cursor, Values
+from hunyuan_ui.ledger.postgres import _Statements, open_postgres
 from hunyuan_ui.ledger.shared import SharedLedger
 from hunyuan_ui.limits import Totals
 from tests.postgres_server import PostgresServer
-from tests.stored_jobs import ALICE, BOB, DAY_S, NOON, PRICE, Clock, added, anything_goes, in_status, job
+from tests.stored_jobs import ALICE, BOB, DAY_S, NOON, PRICE, Clock, added, anything_goes, finished, in_status, job
 
 LEASE_S = 0.5
 Opened = Callable[..., SharedLedger]
@@ -52,6 +54,23 @@ def lapse(*living: SharedLedger) -> None:
 
 def statuses(ledger: SharedLedger) -> list[JobStatus]:
     return [found.status for found in ledger.jobs(None)]
+
+
+def test_no_step_of_a_job_goes_to_the_server_more_often_than_it_must(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Besides beginning and end: what is read of the job, with all else that the step asks, and the change."""
+    ledger, asked = opened(), list[str]()
+
+    def execute(self: Any, statement: str, values: Values = ()) -> Cursor:
+        asked.append(statement)
+        return run(self, statement, values)
+
+    run = _Statements.execute
+    monkeypatch.setattr(_Statements, "execute", execute)
+    finished(ledger)
+    steps = ["SELECT", "INSERT", *["SELECT", "UPDATE"] * 4]
+    assert [statement.split()[0] for statement in asked] == steps
 
 
 def test_a_dead_ones_jobs_are_taken_once_and_what_it_was_sending_is_unknown(opened: Opened) -> None:
