@@ -123,7 +123,8 @@ def _remux(source: Path, target: Path, tags: dict[str, str]) -> list[tuple[objec
         output.metadata.update({**kept, **tags})
         streams: dict[int, Any] = {}
         for stream in container.streams:
-            streams[stream.index] = copy = output.add_stream_from_template(stream)
+            # Opaque: as it is, also where there is no encoder by its decoder's name, as for AV1.
+            streams[stream.index] = copy = output.add_stream_from_template(stream, opaque=True)
             copy.metadata.update(stream.metadata)
             copy.time_base = stream.time_base
         for packet in container.demux():
@@ -166,7 +167,9 @@ class _Packets:
 def _demuxing(path: Path) -> Any:
     import av
 
-    return av.open(path, format="mp4", metadata_errors="replace")
+    # An MP4's index says all that a copy needs, so that no picture is decoded to find out more.
+    options = {"skip_frame": "all", "probesize": "32"}
+    return av.open(path, format="mp4", metadata_errors="replace", options=options)
 
 
 def _foreign_boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
