@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,10 +60,20 @@ def _encode(container: Any, size: tuple[int, int], fps: int, frames: Iterable[ND
     context = stream.codec_context
     context.color_range = 1  # limited ("MPEG"), with BT.709 below: FFmpeg's numbers
     context.colorspace = context.color_primaries = context.color_trc = 1
-    for index, planes in enumerate(frames):
-        if planes.shape != (height * 3 // 2, width):
-            raise MediaError("export_failed", problem=reason("frame_size", frame=index, width=width, height=height))
-        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        frame.pts = index
+
+    def encode(frame: av.VideoFrame | None) -> None:
         container.mux(stream.encode(frame))
-    container.mux(stream.encode(None))
+
+    under_way: Future[None] | None = None
+    with ThreadPoolExecutor(1, "encode") as beside:  # a frame is encoded while the next one is drawn
+        for index, planes in enumerate(frames):
+            if planes.shape != (height * 3 // 2, width):
+                raise MediaError("export_failed", problem=reason("frame_size", frame=index, width=width, height=height))
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            frame.pts = index
+            if under_way is not None:
+                under_way.result()
+            under_way = beside.submit(encode, frame)
+        if under_way is not None:
+            under_way.result()
+    encode(None)

@@ -3,8 +3,10 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -267,6 +269,43 @@ def test_exactly_the_given_frames_are_encoded(tmp_path: Path, frames: int) -> No
 
 def test_equal_frames_give_equal_bytes(tmp_path: Path, clip: Path) -> None:
     encode_mp4(tmp_path / "again.mp4", 64, 48, 24, planes(64, 48, 29))
+    assert (tmp_path / "again.mp4").read_bytes() == clip.read_bytes()
+
+
+class Held:
+    """A container that takes no frame before another was drawn."""
+
+    def __init__(self, inner: Any, is_drawn: threading.Semaphore) -> None:
+        self._inner, self._is_drawn = inner, is_drawn
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._inner.close()
+
+    def mux(self, packets: Any) -> None:
+        assert self._is_drawn.acquire(timeout=20)
+        self._inner.mux(packets)
+
+
+def test_a_frame_is_drawn_while_the_one_before_is_encoded(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_drawn, opened = threading.Semaphore(0), av.open
+    monkeypatch.setattr(av, "open", lambda *values, **options: Held(opened(*values, **options), is_drawn))
+
+    def drawn() -> Iterator[NDArray[np.uint8]]:
+        for index, packed in enumerate(planes(64, 48, 29)):
+            if index:
+                is_drawn.release()
+            yield packed
+        is_drawn.release(2)  # for the last one, and for what the encoder has kept
+
+    encode_mp4(tmp_path / "again.mp4", 64, 48, 24, drawn())
     assert (tmp_path / "again.mp4").read_bytes() == clip.read_bytes()
 
 
