@@ -44,6 +44,7 @@ _LINK_EXPIRED: Final = (400, 401, 403, 404, 410)  # stores answer 400 or 403 for
 # 203 is the file as a proxy passed it on.
 _WITH_FILE: Final = (HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.PARTIAL_CONTENT)
 _RANGE: Final = re.compile(r"bytes[ =]0-([0-9]{1,15})/([0-9]{1,15})", re.IGNORECASE)
+_WRITTEN_BYTES: Final = 1024 * 1024  # at once: each time a thread is asked, which takes longer than the writing
 _SPARE_BYTES: Final = 8 * 1024 * 1024  # stays free for the ledger and the sidecar
 
 
@@ -117,17 +118,22 @@ async def save(
 async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, start: bytes, limits: SaveLimits) -> None:
     size = len(start)
     began = anyio.current_time()
-    await _in_thread(file.write, start)
+    held, held_bytes = [start], size
     with anyio.CancelScope(deadline=_deadline(began, size, limits)) as scope:
         async with aclosing(_received(chunks)) as received:
             async for chunk in received:
                 size += len(chunk)
                 if size > limits.max_bytes:
                     raise _failed(reason("too_large"), retryable=False)
-                await _in_thread(file.write, chunk)
+                held.append(chunk)
+                held_bytes += len(chunk)
+                if held_bytes >= _WRITTEN_BYTES:
+                    await _in_thread(file.write, b"".join(held))
+                    held, held_bytes = list[bytes](), 0
                 scope.deadline = _deadline(began, size, limits)
     if scope.cancelled_caught:
         raise _failed(reason("too_slow"))
+    await _in_thread(file.write, b"".join(held))
     await _in_thread(file.flush)
 
 

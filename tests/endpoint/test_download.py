@@ -338,6 +338,26 @@ async def test_the_event_loop_goes_on_while_the_disk_is_slow(
     assert left_at(part) == VIDEO
 
 
+async def test_small_pieces_are_written_together(part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread is asked for each write, which takes longer than the write itself."""
+    written = list[int]()
+
+    class Noted(io.FileIO):
+        def write(self, data: Any) -> int:
+            written.append(len(data))
+            return super().write(data)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(3 * 1024 + 5):
+            yield b"x" * 1024
+
+    monkeypatch.setattr(download, "_new_file", lambda path: Noted(path, "wb"))
+    await save(pieces(), part, check=lambda _: None, start=b"0123")
+    assert left_at(part) == b"0123" + b"x" * (3 * 1024 + 5) * 1024
+    assert len(written) == 4
+    assert max(written) <= 1024 * 1024 + 1024
+
+
 async def test_a_fetch_that_is_cancelled_waits_for_its_last_write(
     service: RawService, part: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
