@@ -26,7 +26,7 @@ from hunyuan_ui.media import check_mp4
 from hunyuan_ui.request import parameters
 from tests.browser.paid_endpoint import paid_endpoint
 from tests.raw_service import RawService, Reply, answer, html, silence
-from tests.videos import mp4_bytes, webm_bytes
+from tests.videos import encoded_bytes, mp4_bytes
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--width", "64", "--height", "48", "--frames", "5"]
@@ -273,7 +273,7 @@ def test_a_failure_that_was_charged_is_not_one_to_send_again(
 def test_a_video_that_is_no_mp4_keeps_its_kind(
     service: RawService, spends: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service.on("GET", "/files/*", answer(200, webm_bytes(), content_type="video/webm"))
+    service.on("GET", "/files/*", answer(200, encoded_bytes(), content_type="video/webm"))
     monkeypatch.chdir(tmp_path)
     assert main(["a cat", *SMALL], spends) == Exit.DONE
     assert len(list(tmp_path.glob("*.webm"))) == 1

@@ -49,14 +49,16 @@ def digest(data: bytes) -> str:
 
 
 @cache
-def webm_bytes(kind: str = "webm", *, width: int = 32, height: int = 16, frames: int = 5) -> bytes:
-    """Return a whole WebM or Matroska file of moving grey."""
+def encoded_bytes(
+    kind: str = "webm", codec: str = "libvpx-vp9", *, width: int = 32, height: int = 16, frames: int = 5
+) -> bytes:
+    """Return a whole file of moving grey in another format, or by another encoder."""
     import av
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "clip"
         with av.open(path, "w", format=kind) as container:
-            stream = container.add_stream("libvpx-vp9", rate=24)
+            stream = container.add_stream(codec, rate=24)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             for index in range(frames):
                 planes = np.full((height * 3 // 2, width), 60 + 20 * index, dtype=np.uint8)

@@ -18,7 +18,7 @@ from tests.faults.rig import OWNER, Rig, click, ended, prompt_of, until
 from tests.faults.service import COST_USD, FILE, PaidService, pictures, video_of
 from tests.raw_service import Reply, answer
 from tests.seen import seen
-from tests.videos import webm_bytes
+from tests.videos import encoded_bytes
 
 pytestmark = [pytest.mark.faults, pytest.mark.anyio]
 
@@ -76,7 +76,7 @@ async def test_a_whole_file_that_is_no_mp4_is_kept_as_it_is(
     rig: Rig, service: PaidService, dialect: Any, kind: str
 ) -> None:
     rig.dialect = dialect
-    file = webm_bytes(kind)
+    file = encoded_bytes(kind)
     service.on("GET", FILE, answer(200, file, content_type="video/webm"))
     headers = {COST_HEADER: str(COST_USD), REQUEST_ID_HEADER: "v1-request"}
     service.on("POST", "/v1/*", answer(200, file, content_type="video/webm", headers=headers))

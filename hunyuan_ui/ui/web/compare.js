@@ -6,6 +6,7 @@ import { hear, send } from "./events.js";
 import { correction, frameOf, framesOf, isRested, leaderOf, timeOf, timesOf } from "./in_step.js";
 import { filled, words } from "./language.js";
 import { filesOf } from "./server.js";
+import { sayWhyUnplayed } from "./unplayed.js";
 import { languageOf } from "./written_in.js";
 
 const shown = (name, value) => (name === "negative_prompt" && value === "" ? "–" : String(value));
@@ -23,6 +24,8 @@ export function compare({ element, props }) {
   const dialog = element.querySelector("dialog");
   const enter = closedByBack(dialog);
   const both = [part("left"), part("right")];
+  const unplayed = ["", ""];
+  let compared = [];
   let isPlaying = false;
   let isLoop = true;
   let timer = 0;
@@ -139,9 +142,10 @@ export function compare({ element, props }) {
 
   function open({ left, right }) {
     isPlaying = false;
-    part("line").textContent = "";
-    for (const [index, video] of [left, right].entries()) {
-      loadFile(both[index], filesOf(video));
+    compared = [left, right];
+    for (const [index, video] of compared.entries()) {
+      sayUnplayed(index, "");
+      load(index);
       showUnbroken(part(["left-text", "right-text"][index]), video.facts.join(" · "));
       both[index].setAttribute("aria-label", `${"AB"[index]}: ${video.settings.prompt}`);
     }
@@ -152,6 +156,13 @@ export function compare({ element, props }) {
     if (!dialog.open) dialog.showModal();
     part("play").focus();
     whenShown(() => (prefersCalm() ? goTo(0) : play()));
+  }
+
+  const load = (index) => loadFile(both[index], filesOf(compared[index]));
+
+  function sayUnplayed(index, text) {
+    unplayed[index] = text;
+    part("line").textContent = unplayed.filter(Boolean).join(" ");
   }
 
   function empty() {
@@ -180,11 +191,10 @@ export function compare({ element, props }) {
   });
   for (const video of both) {
     video.addEventListener("loadedmetadata", () => showTime());
-    video.addEventListener("error", () => {
-      if (!video.getAttribute("src")) return;
-      part("line").textContent = words["compare.missing"];
-      part("line").classList.add("problem");
-    });
+    const index = both.indexOf(video);
+    const say = (text) => sayUnplayed(index, text && `${"AB"[index]}: ${text}`);
+    video.addEventListener("error", () => sayWhyUnplayed(video, compared[index], say, () => load(index)));
+    video.addEventListener("loadeddata", () => say(""));
   }
   hear("compare", open);
 }

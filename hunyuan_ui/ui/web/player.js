@@ -1,12 +1,14 @@
 // The player: Gradio's own video component, which plays from this page's route and not from a copy in Gradio's cache.
 
 import { isSmall, prefersCalm, reveal } from "./dom.js";
-import { hear } from "./events.js";
+import { hear, send } from "./events.js";
 import { words } from "./language.js";
 import { onShown } from "./result.js";
 import { filesOf } from "./server.js";
+import { UNREACHABLE, whyUnplayed } from "./unplayed.js";
 
 const MOST_LOADS = 6;
+const LONGEST_LOAD_PAUSE_MS = 32000;
 const FETCH_WITHIN_MS = 30000;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8000;
@@ -131,20 +133,29 @@ export function player({ element, props, trigger, watch }) {
   }
 
   // A browser does not ask again for a video whose answer went wrong. Its errors do not bubble.
-  function loadAgain(event) {
+  async function loadAgain(event) {
     const video = event.target;
     if (video !== dressed || !shown) return;
     event.stopPropagation();
-    if (loads === MOST_LOADS) return;
-    setTimeout(() => video === dressed && video.load(), 1000 * 2 ** loads);
+    const { id } = shown;
+    const pause_ms = Math.min(1000 * 2 ** loads, LONGEST_LOAD_PAUSE_MS);
     loads += 1;
+    const why = loads > 1 ? await whyUnplayed(shown) : null; // once may be the line's fault
+    if (video !== dressed || id !== shown?.id) return;
+    if (why) send("unplayed", { id, why });
+    if (loads <= MOST_LOADS || why === UNREACHABLE) setTimeout(() => video === dressed && video.load(), pause_ms);
+  }
+
+  function loaded() {
+    if (loads > 1 && shown) send("unplayed", { id: shown.id, why: null });
+    loads = 0;
   }
 
   const place = element.closest("#screen");
   new MutationObserver(dress).observe(place, { childList: true, subtree: true });
   place.addEventListener("error", loadAgain, true);
   place.addEventListener("loadedmetadata", ({ target }) => target === dressed && letPlay(), true);
-  place.addEventListener("loadeddata", () => (loads = 0), true);
+  place.addEventListener("loadeddata", loaded, true);
   place.addEventListener("keydown", press);
   place.addEventListener("click", ({ target }) => {
     if (dressed && target.closest(".volume-button")) dressed.muted = false;

@@ -36,9 +36,16 @@ export function result({ element, props, watch }) {
     standsFor(id);
     offer(video.again);
     send("shown", id);
+    sayUnplayed();
     part("facts").replaceChildren(...video.facts.map((fact) => node("li", fact)));
     showWritten(part("prompt"), settings.prompt);
     part("download").href = fileOf(video, ".mp4", { download: 1 });
+  }
+
+  /** Say why the browser does not play the video, if that is known. */
+  function sayUnplayed(why = canPlay() ? "" : "cannot_play") {
+    part("unplayed").hidden = !why;
+    part("unplayed").textContent = words[why] || "";
   }
 
   function offer(offered) {
@@ -63,7 +70,6 @@ export function result({ element, props, watch }) {
   }
 
   fill(element, words);
-  part("unplayable").hidden = canPlay();
   part("reuse").addEventListener("click", () => {
     send("settings", { settings });
     goToField();
@@ -71,6 +77,7 @@ export function result({ element, props, watch }) {
   part("again").addEventListener("click", () => {
     clicked = window.hunyuan.form.again({ settings, most_usd: again.most_usd });
   });
+  hear("unplayed", ({ id: failed, why }) => failed === id && sayUnplayed(why || undefined));
   hear("payer", (chosen) => {
     payer = chosen;
     if (again && again.payer !== payer) price();

@@ -2,12 +2,13 @@
 
 import { closedByBack } from "./back.js";
 import { setQuery } from "./browser.js";
-import { canPlay, fill, goToField, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
+import { fill, goToField, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
 import { hear, send } from "./events.js";
 import { frameOf, timeOf } from "./in_step.js";
 import { words } from "./language.js";
 import { onMenu } from "./menu.js";
 import { fileOf, filesOf, sizeText, timeText } from "./server.js";
+import { sayWhyUnplayed } from "./unplayed.js";
 import { showWritten } from "./written_in.js";
 
 const EXPORT_WITHIN_MS = 120000;
@@ -47,9 +48,8 @@ export function viewer({ element, props }) {
     part("when").textContent = timeText(video.created_at);
     showWritten(part("prompt"), video.settings.prompt);
     part("facts").replaceChildren(...video.facts.map((fact) => node("li", fact)));
-    part("missing").hidden = true;
-    player.hidden = false;
-    loadFile(player, filesOf(video));
+    sayUnplayed("");
+    load();
     player.setAttribute("aria-label", video.settings.prompt);
     showNeighbours();
     offer();
@@ -64,6 +64,10 @@ export function viewer({ element, props }) {
     if (isNew) dialog.showModal();
     // Its keys work from here, and not from the player; what was pressed to come here may be out of use by now.
     if (isNew || document.activeElement?.matches(":disabled")) dialog.focus();
+  }
+
+  function load() {
+    loadFile(player, filesOf(video));
     if (!prefersCalm()) player.play().catch(() => {});
   }
 
@@ -100,6 +104,12 @@ export function viewer({ element, props }) {
     send("settings", { settings: video.settings, isRandom });
     dialog.close();
     goToField(field);
+  }
+
+  function sayUnplayed(text) {
+    part("missing").textContent = text;
+    part("missing").hidden = !text;
+    player.hidden = Boolean(text);
   }
 
   // Exporting
@@ -203,12 +213,8 @@ export function viewer({ element, props }) {
     event.preventDefault();
     press();
   });
-  player.addEventListener("error", () => {
-    if (!player.getAttribute("src")) return;
-    player.hidden = true;
-    part("missing").textContent = words[canPlay() ? "viewer.missing" : "cannot_play"];
-    part("missing").hidden = false;
-  });
+  player.addEventListener("error", () => sayWhyUnplayed(player, video, sayUnplayed, load));
+  player.addEventListener("loadeddata", () => sayUnplayed(""));
   for (const end of ["deleted", "gone"]) hear(end, forget);
   hear("open", (opened) => {
     if (opened.ids) ids = opened.ids;
