@@ -45,7 +45,7 @@ ROOMS: dict[str, str] = {
     "notices": "errors job log words",
     "media": "errors file_type files request",
     "prompt_help": "request",
-    "ledger": "checkpoint errors estimate job limits request",
+    "ledger": "checkpoint endpoint.contract errors estimate job limits request",
     "ledger.__main__": "cli_copy",
     "library": "checkpoint errors file_type files job log media request shielded",
     "endpoint": "checkpoint errors file_type files proxies request shielded",

@@ -243,10 +243,11 @@ def _levels(fields: Mapping[str, object]) -> list[Mapping[str, object]]:
 
 def is_same_id(one: str, other: str) -> bool:
     """Whether two request ids are the same one, with or without dashes."""
-    return _bare(one) == _bare(other)
+    return bare_id(one) == bare_id(other)
 
 
-def _bare(request_id: str) -> str:
+def bare_id(request_id: str) -> str:
+    """Return a request id in the one form by which ids are compared."""
     return request_id.strip().replace("-", "").lower()
 
 

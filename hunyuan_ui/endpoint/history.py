@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 from hunyuan_ui.endpoint import contract
-from hunyuan_ui.endpoint.contract import HistoryRow, RemoteState
+from hunyuan_ui.endpoint.contract import HistoryRow, RemoteState, bare_id
 from hunyuan_ui.endpoint.http import moment
 from hunyuan_ui.endpoint.list_envelope import DEEPEST, ROW, Envelope, envelope_of
 from hunyuan_ui.endpoint.named_cost import named_cost
@@ -273,8 +273,8 @@ def _identified(rows: Iterable[dict[str, object]]) -> list[tuple[str, dict[str, 
 
 def _id_of(row: Mapping[str, object]) -> str | None:
     named = row.get("request_id")
-    if isinstance(named, (str, int)) and not isinstance(named, bool) and (text := str(named).strip()):
-        return text.replace("-", "").lower()
+    if isinstance(named, (str, int)) and not isinstance(named, bool) and (text := bare_id(str(named))):
+        return text
     return None
 
 

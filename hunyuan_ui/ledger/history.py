@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
+from hunyuan_ui.endpoint.contract import bare_id
 from hunyuan_ui.job import DAY_S, Job, JobStatus
 from hunyuan_ui.ledger.database import Connection
-from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, to_job, to_row
+from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, erased, to_job, to_row
+from hunyuan_ui.request import VideoRequest
 
 FROM_HISTORY: Final = "from_history"  # key in the notes: the job came from the account's history
 UNTIMED: Final = "is_untimed"  # key in the notes: the history does not tell its time
@@ -21,8 +23,8 @@ _INSERT: Final = f"INSERT INTO jobs ({SELECTED}) VALUES ({', '.join(':' + name f
 _IDS: Final = "SELECT id, request_id FROM jobs"
 # A job that was sent and has no request id may be one that the history lists.
 _NAMELESS: Final = (
-    f"SELECT {SELECTED} FROM jobs WHERE status IN ('submitting', 'unknown', 'lost') AND payer = 'owner'"
-    " AND request_id IS NULL AND sent_at IS NOT NULL"
+    f"SELECT {SELECTED}, deleted_at IS NOT NULL FROM jobs WHERE status IN ('submitting', 'unknown', 'lost')"
+    " AND payer = 'owner' AND request_id IS NULL AND sent_at IS NOT NULL"
 )
 _NAME: Final = (
     "UPDATE jobs SET status = :status, updated_at = :updated_at, ended_at = :ended_at, request_id = :request_id,"
@@ -47,19 +49,20 @@ def take_in(connection: Connection, found: Iterable[Job], now: float) -> list[Jo
     """
     known = set[str]()
     for job_id, request_id in connection.execute(_IDS):
-        known |= {job_id, *([_bare(request_id)] if request_id else [])}
-    nameless = [job for row in connection.execute(_NAMELESS) if SAID not in (job := to_job(row)).notes]
+        known |= {job_id, *([bare_id(request_id)] if request_id else [])}
+    rows = [(to_job(row), bool(is_deleted)) for *row, is_deleted in connection.execute(_NAMELESS)]
+    nameless = [_Nameless(job, is_deleted) for job, is_deleted in rows if SAID not in job.notes]
     taken: list[Job] = []
     for job in found:
-        if known & (names := {job.id, *([_bare(job.request_id)] if job.request_id else [])}):
+        if known & (names := {job.id, *([bare_id(job.request_id)] if job.request_id else [])}):
             continue
         known |= names
         stored = replace(job, updated_at=now)
         if same := _same(job, nameless):
             nameless.remove(same)
-            if same.status is JobStatus.SUBMITTING or _is_deleted(same):
+            if same.job.status is JobStatus.SUBMITTING or same.is_deleted:
                 continue  # its own response is still to come, or its visitor has deleted it
-            stored = _named(same, stored)
+            stored = _named(same.job, stored)
             connection.execute(_NAME, {name: value for name, value in to_row(stored).items() if f":{name}" in _NAME})
         else:
             connection.execute(_INSERT, to_row(stored))
@@ -90,27 +93,26 @@ def said_id(now: float) -> str:
     return sha256(f"said on {_today(now):.0f}".encode()).hexdigest()[:32]
 
 
-def _same(job: Job, nameless: list[Job]) -> Job | None:
+class _Nameless(NamedTuple):
+    job: Job
+    is_deleted: bool  # so that its prompts were erased
+
+    def asks_for(self, request: VideoRequest) -> bool:
+        return self.job.request == (erased(request) if self.is_deleted else request)
+
+    def apart_s(self, job: Job) -> float:
+        return abs((self.job.sent_at or 0.0) - (job.sent_at or 0.0))
+
+
+def _same(job: Job, nameless: list[_Nameless]) -> _Nameless | None:
     """Return the job that equals this one: the same request, sent at about the same time."""
-
-    def apart_s(other: Job) -> float:
-        return abs((other.sent_at or 0.0) - (job.sent_at or 0.0))
-
     if job.request_id is None:
         return None  # it could not be recognised the next time
-    alike = [other for other in nameless if _asked(other, job) == other.request]
+    alike = [other for other in nameless if other.asks_for(job.request)]
     if UNTIMED not in job.notes:
-        alike = [other for other in alike if apart_s(other) <= _SAME_S]
-    return min(alike, key=apart_s, default=None)
-
-
-def _asked(other: Job, job: Job) -> object:
-    # The prompts of a deleted job were erased.
-    return job.request.model_copy(update={"prompt": "-", "negative_prompt": ""}) if _is_deleted(other) else job.request
-
-
-def _is_deleted(job: Job) -> bool:
-    return job.request.prompt == "-" and job.request.negative_prompt == ""
+        alike = [other for other in alike if other.apart_s(job) <= _SAME_S]
+    # Whose prompt is known is sure; of a deleted one any prompt may have been.
+    return min(alike, key=lambda other: (other.is_deleted, other.apart_s(job)), default=None)
 
 
 def _named(job: Job, found: Job) -> Job:
@@ -135,10 +137,6 @@ def _take_off(connection: Connection, found: Job, now: float) -> None:
         return
     rest = max(0, (said.cost_microusd or 0) - found.counted_microusd)
     connection.execute("UPDATE jobs SET cost_microusd = ?, updated_at = ? WHERE id = ?", (rest, now, said.id))
-
-
-def _bare(request_id: str) -> str:
-    return request_id.replace("-", "").lower()
 
 
 def _today(now: float) -> float:

@@ -9,12 +9,13 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from hunyuan_ui.endpoint.contract import bare_id
 from hunyuan_ui.errors import AccessError, SpendLimitError, code_when_queued
 from hunyuan_ui.job import AT_SERVICE, MICRO, Job, JobProblem, JobStatus, with_budget
 from hunyuan_ui.ledger import history
 from hunyuan_ui.ledger.cost import NAMED, money, priced
-from hunyuan_ui.ledger.reading import OF_ANOTHER, LedgerReading, as_request, is_of_another
-from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, problem_text, to_job, to_row
+from hunyuan_ui.ledger.reading import OF_ANOTHER, LedgerReading, is_of_another
+from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, erased, problem_text, to_job, to_row
 from hunyuan_ui.ledger.totals import before_adding, before_sending, list_spent
 from hunyuan_ui.limits import Totals
 
@@ -202,7 +203,7 @@ class Ledger(LedgerReading):
             cost, noted = priced(known, cost_usd)
             return {"request_id": request_id, "problem": None, **money(cost, {**noted, **notes})}
 
-        asked = Asked((f"EXISTS ({OF_ANOTHER})",), {"request": as_request(request_id)})
+        asked = Asked((f"EXISTS ({OF_ANOTHER})",), {"request": bare_id(request_id)})
         return self._owned("running", job_id, JobStatus.RUNNING, (JobStatus.SUBMITTING,), columns, asked=asked)
 
     def mark_downloading(
@@ -325,9 +326,8 @@ class Ledger(LedgerReading):
             known = self._find(job_id)
             if known is None or known.is_active:
                 return False
-            request = known.request.model_copy(update={"prompt": "-", "negative_prompt": ""})
-            erased = {"problem": None, "result_url": None, "request": request.model_dump_json()}
-            self._set(job_id, {"deleted_at": self.now(), **erased})
+            left = {"problem": None, "result_url": None, "request": erased(known.request).model_dump_json()}
+            self._set(job_id, {"deleted_at": self.now(), **left})
             self._database.erase()
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
+from hunyuan_ui.endpoint.contract import bare_id
 from hunyuan_ui.estimate import Outcome
 from hunyuan_ui.job import MICRO, Job, JobStatus
 from hunyuan_ui.ledger.cost import NAMED
@@ -16,7 +17,7 @@ from hunyuan_ui.ledger.totals import days, list_spent, totals
 from hunyuan_ui.limits import Day, Totals
 
 _IN_DOUBT: Final = f"json_extract(notes, '$.{NAMED}')"
-# With or without dashes; deleted jobs count.
+# `:request` is a `bare_id`; deleted jobs count.
 OF_ANOTHER: Final = (
     "SELECT 1 FROM jobs WHERE request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request AND id <> :id"
 )
@@ -153,9 +154,4 @@ class LedgerReading(LedgerStore):
 
 def is_of_another(connection: Connection, job_id: str, request_id: str) -> bool:
     """Whether a request id is another job's."""
-    return connection.execute(OF_ANOTHER, {"request": as_request(request_id), "id": job_id}).fetchone() is not None
-
-
-def as_request(request_id: str) -> str:
-    """Return the value of `:request` in `OF_ANOTHER`."""
-    return request_id.replace("-", "").lower()
+    return connection.execute(OF_ANOTHER, {"request": bare_id(request_id), "id": job_id}).fetchone() is not None

@@ -201,6 +201,11 @@ def to_job(row: Iterable[Any]) -> Job:
     return job
 
 
+def erased(request: VideoRequest) -> VideoRequest:
+    """Return what is left of the request of a deleted job: no word of it."""
+    return request.model_copy(update={"prompt": "-", "negative_prompt": ""})
+
+
 @lru_cache(maxsize=1024)
 def _request(text: str) -> VideoRequest:
     # A job is read at each transition, and its request never changes.

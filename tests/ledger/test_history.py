@@ -112,6 +112,27 @@ def test_a_deleted_job_without_an_answer_stays_deleted_and_is_counted_once(ledge
     assert ledger.totals("").today_microusd == PRICE
 
 
+@pytest.mark.parametrize("prompt", ["-", " - ", "–"])
+def test_a_prompt_that_looks_like_an_erased_one_is_a_prompt(ledger: Ledger, prompt: str) -> None:
+    request = VideoRequest.parse({"prompt": prompt, "negative_prompt": ""})
+    sent = in_status(ledger, JobStatus.UNKNOWN, request=request, sent_at=NOON - HOUR_S)
+    strange = VideoRequest.parse({"prompt": "of another program", "negative_prompt": ""})
+    (other,) = ledger.take_in([found("request-2", request=strange, at=NOON - HOUR_S)])
+    assert (other.id != sent.id, ledger.totals("").today_microusd) == (True, PRICE + COST)
+    (named,) = ledger.take_in([found(request=request, at=NOON - HOUR_S)])
+    assert (named.id, named.status) == (sent.id, JobStatus.DOWNLOADING)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_request_is_its_own_jobs_before_it_is_a_deleted_ones(ledger: Ledger, is_first: bool) -> None:
+    deleted = in_status(ledger, JobStatus.UNKNOWN, prompt="erased", sent_at=NOON - HOUR_S)
+    kept = in_status(ledger, JobStatus.UNKNOWN, prompt="a heron", sent_at=NOON - HOUR_S + 600)
+    ledger.hide(deleted.id)
+    both = [found("request-1", "a heron", at=NOON - HOUR_S), found("request-2", "erased", at=NOON - HOUR_S)]
+    assert [named.id for named in ledger.take_in(both if is_first else both[::-1])] == [kept.id]
+    assert ledger.totals("").today_microusd == PRICE + COST
+
+
 def test_a_visitors_own_job_is_not_the_accounts(ledger: Ledger) -> None:
     in_status(ledger, JobStatus.UNKNOWN, prompt="a heron", sent_at=NOON - HOUR_S, payer="visitor")
     (other,) = ledger.take_in([found(at=NOON - HOUR_S)])
