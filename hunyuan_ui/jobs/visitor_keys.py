@@ -24,6 +24,7 @@ KEPT_S: Final = 3600.0  # after its last use
 KEPT_AFTER_LEAVING_S: Final = 120.0  # a reload closes the page and opens it again
 GOOD_FOR_S: Final = 600.0  # a key that the service knew is not asked about again
 _MOST_GOOD: Final = 10_000
+_MOST_PAGES: Final = 10_000
 _PREVIEW_KEY: Final = "local-preview"  # the local endpoint takes any
 
 
@@ -148,6 +149,7 @@ class VisitorKeys:
         self._salt = secrets.token_bytes(32)
         self._good: OrderedDict[bytes, _Known] = OrderedDict()  # by digests of keys the service knows
         self._asked: dict[bytes, asyncio.Task[float]] = {}
+        self._pages: OrderedDict[str, str] = OrderedDict()  # open ones of visitors with a key of their own
 
     async def remember(self, key: str, visitor: Visitor) -> float:
         """Store a key that the service knows; return what its account held when it was checked, in US dollars.
@@ -195,13 +197,24 @@ class VisitorKeys:
         """Drop the visitor's own key; jobs already sent with it keep it until they end."""
         self._keys.forget_visitor(visitor.id)
 
-    def expire_soon(self, visitor: Visitor) -> None:
-        """Drop the visitor's own key soon: their page was closed, or is being loaded again."""
-        self._keys.renew(visitor.id, KEPT_AFTER_LEAVING_S)
-
     def renew(self, visitor: Visitor) -> None:
-        """Keep the visitor's own key after all."""
+        """Keep the visitor's own key after all, if it is still here: they have opened a page."""
         self._keys.renew(visitor.id)
+
+    def page_opened(self, page_id: str, visitor: Visitor) -> None:
+        """Take notice of an open page of a visitor whose own key is here; `page_id` is the page's own."""
+        if self.has(visitor):
+            self._keys.renew(visitor.id)
+            self._pages[page_id] = visitor.id
+        if len(self._pages) > _MOST_PAGES:
+            self._pages.popitem(last=False)
+
+    def page_closed(self, page_id: str, visitor: Visitor) -> None:
+        """Drop the visitor's own key soon, unless another page of theirs is open."""
+        if self._pages.get(page_id, visitor.id) == visitor.id:
+            self._pages.pop(page_id, None)
+        if visitor.id not in self._pages.values():
+            self._keys.renew(visitor.id, KEPT_AFTER_LEAVING_S)
 
     async def _ask(self, key: str, digest: bytes) -> float:
         credits_usd = await self._client.credits(key)

@@ -80,7 +80,7 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
         _wire_sending(page, events)
         _wire_showing(demo, page, events)
         _wire_form(page)
-        _wire_money(demo, page, events, OwnerEvents(runner))
+        _wire_money(page, events, OwnerEvents(runner))
         _draw_the_rest(demo, page)
         declare_api(runner)
     serve_own_head(drawing_files(demo.drawn), is_space=runner.settings.is_space)
@@ -232,7 +232,7 @@ def _wire_form(page: Page) -> None:
         box.change(inputs=texts, js="(prompt, negative) => hunyuan.prompted(prompt, negative)", **LOCAL)
 
 
-def _wire_money(demo: gr.Blocks, page: Page, events: PageEvents, owner: OwnerEvents) -> None:
+def _wire_money(page: Page, events: PageEvents, owner: OwnerEvents) -> None:
     pay, desk = events.pay, page.owner
     for trigger, event in (
         (page.pay.bring, pay.bring()),
@@ -240,6 +240,5 @@ def _wire_money(demo: gr.Blocks, page: Page, events: PageEvents, owner: OwnerEve
         (page.pay.enter, pay.enter()),
     ):
         trigger(event, [page.who, page.pay], page.pay, **QUIET)
-    demo.unload(pay.closed)
     for name in OWNER_EVENTS:
         getattr(desk, name)(getattr(owner, name)(), page.who, desk, **QUIET)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, cast
 
@@ -16,7 +15,6 @@ from hunyuan_ui.ui.visitor import login_of, say_for, visitor_of
 from hunyuan_ui.words import Words
 
 KEYS_PAGE: Final = "/console/api-keys"  # below the console (docs/facts/segmind-api.md 3.4)
-_MOST_SESSIONS: Final = 10_000
 _LONGEST_TEXT: Final = 600  # characters of a key or a code that are looked at
 
 # What a change comes to: who pays from then on, and what is said of it.
@@ -43,27 +41,17 @@ class PayEvents:
 
     def __init__(self, runner: JobRunner) -> None:
         self._runner = runner
-        self._sessions: OrderedDict[str, Visitor] = OrderedDict()  # open pages of visitors with a key of their own
 
     async def opened(self, request: gr.Request, visitor: Visitor, say: Words) -> dict[str, Any]:
         """Return what the part shows as its page opens; a key that was about to be forgotten is kept."""
-        if self._runner.keys.has(visitor):
-            self._runner.keys.renew(visitor)
-            self._remember(request, visitor)
+        self._runner.keys.renew(visitor)
         return await self._told(visitor, say, login_of(request, self._runner.settings))
-
-    async def closed(self, request: gr.Request) -> None:
-        """Forget a visitor's key soon after the last of their pages was closed."""
-        visitor = self._sessions.pop(_session(request), None)
-        if visitor is not None and visitor not in self._sessions.values():
-            self._runner.keys.expire_soon(visitor)
 
     def bring(self) -> Event:
         """Return the event of a key that was typed in."""
 
-        async def bring(request: gr.Request, event: gr.EventData, visitor: Visitor, say: Words) -> tuple[Payer, str]:
+        async def bring(_request: gr.Request, event: gr.EventData, visitor: Visitor, say: Words) -> tuple[Payer, str]:
             credits_usd = await self._runner.keys.remember(_text(event, "key"), visitor)
-            self._remember(request, visitor)
             return "visitor", say(
                 "pay.key_accepted" if credits_usd > 0 else "pay.key_empty", credits=say.money(credits_usd)
             )
@@ -73,8 +61,7 @@ class PayEvents:
     def forget(self) -> Event:
         """Return the event of a key that is taken back."""
 
-        async def forget(request: gr.Request, _event: object, visitor: Visitor, _say: Words) -> tuple[Payer, str]:
-            self._sessions.pop(_session(request), None)
+        async def forget(_request: object, _event: object, visitor: Visitor, _say: Words) -> tuple[Payer, str]:
             self._runner.keys.forget(visitor)
             return "visitor", ""
 
@@ -133,11 +120,6 @@ class PayEvents:
             "problem": "",
         }
 
-    def _remember(self, request: gr.Request, visitor: Visitor) -> None:
-        self._sessions[_session(request)] = visitor
-        if len(self._sessions) > _MOST_SESSIONS:
-            self._sessions.popitem(last=False)
-
 
 async def allowances(runner: JobRunner, visitor: Visitor, say: Words) -> dict[Payer, str]:
     """Return by who pays what a visitor may still ask for here, as it is said before a click."""
@@ -150,10 +132,6 @@ async def allowances(runner: JobRunner, visitor: Visitor, say: Words) -> dict[Pa
         return {"owner": say("pay.none_left", limit=allowance.limit), "nobody": queued}
     left = say("pay.left", left=allowance.left_today, limit=allowance.limit)
     return {"owner": f"{left} {queued}".strip(), "nobody": queued}
-
-
-def _session(request: gr.Request) -> str:
-    return str(cast("Any", request).session_hash)
 
 
 def _text(event: gr.EventData, name: str) -> str:

@@ -31,6 +31,7 @@ from hunyuan_ui.words import words_for
 
 JOBS: Final = "/gradio_api/hunyuan/jobs"
 ALLOWANCE: Final = "/gradio_api/hunyuan/allowance"
+PAGES: Final = "/gradio_api/hunyuan/pages"
 HEALTH: Final = "/gradio_api/healthz"
 EXPECTED_HEADER: Final = "x-hunyuan-expected"
 MOST_WAIT_S: Final = 2  # a front server or a phone may drop what is silent for long
@@ -89,7 +90,21 @@ def build_routes(runner: JobRunner) -> list[Route]:
     jobs = [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job), Route(ALLOWANCE, allowance)]
     forms = [build_price_route(runner), build_coach_route(), build_loop_route()]
     videos = [*build_video_routes(runner), *build_list_routes(runner)]
-    return [*jobs, *build_picture_routes(), *forms, *videos, Route(HEALTH, health)]
+    return [*jobs, _build_pages_route(runner), *build_picture_routes(), *forms, *videos, Route(HEALTH, health)]
+
+
+def _build_pages_route(runner: JobRunner) -> Route:
+    """Return the route by which a page of a visitor with a key of their own says that it is open, or is being left."""
+
+    async def page(request: Request) -> JSONResponse:
+        token, page_id = request.headers.get(VISITOR_HEADER, ""), request.path_params["id"]
+        if not is_id(token) or not is_id(page_id):
+            return _not_yours(request)
+        change = runner.keys.page_closed if request.method == "DELETE" else runner.keys.page_opened
+        change(page_id, runner.visitor(token))
+        return json_answer({})
+
+    return Route(f"{PAGES}/{{id}}", page, methods=["POST", "DELETE"])
 
 
 def _seconds(text: str) -> float:

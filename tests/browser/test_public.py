@@ -14,12 +14,14 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp, running_app
+from tests.browser.fault_proxy import Fault, FaultProxy
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import comes_to_rest_in_sight, generate_short, press_escape, write
+from tests.browser.steps import comes_to_rest_in_sight, generate_short, press_escape, until, write
 
 CODE = "marzipan-hedgehog"
 KEY = "SG_0011223344556677"
 OWN_KEY = "SG_ca0a41e5ca0a41e5"
+PAGES = "/gradio_api/hunyuan/pages/"
 DONE_WITHIN_MS = 30_000
 XSS = [
     "<img src=https://evil.example/x.png onerror=alert(1)>",
@@ -208,6 +210,28 @@ def enter_code(page: Page) -> None:
     code.fill(CODE)
     code.press("Enter")
     expect(page.locator(".payment [data-part=accepted]")).to_be_visible()
+
+
+def test_who_leaves_with_a_key_of_their_own_says_so_to_the_server(
+    context: BrowserContext, paid: PaidEndpoint, tmp_path: Path
+) -> None:
+    """Otherwise it would stay in the server's memory for an hour."""
+    elsewhere = {"SEGMIND_BASE_URL": paid.settings["SEGMIND_BASE_URL"]}
+    with running_app(tmp_path, **elsewhere) as app, FaultProxy(app.port) as proxy:
+        page = context.new_page()
+        page.goto(proxy.url)
+        page.get_by_label("Your own key", exact=True).check()
+        box = page.locator(".payment [data-part=key-form] input")
+        box.fill(OWN_KEY)
+        with page.expect_request(lambda sent: sent.method == "POST" and PAGES in sent.url):
+            box.press("Enter")
+        proxy.fail_at(Fault.RESET, b"DELETE ", PAGES.encode())
+        with page.expect_request(lambda sent: sent.method == "POST" and PAGES in sent.url):
+            page.reload()
+        assert proxy.has_struck.is_set()
+        proxy.fail_at(Fault.RESET, b"DELETE ", PAGES.encode())
+        page.goto("about:blank")
+        until(page, proxy.has_struck.is_set)
 
 
 def test_an_own_key_is_taken_once_used_kept_over_a_reload_and_forgotten(

@@ -23,11 +23,11 @@ def test_an_arrow_key_in_a_closed_menu_decides_nothing_until_enter(gallery: Page
     menu.focus()
     for key in ("ArrowDown", "ArrowDown", "s"):
         gallery.keyboard.press(key)
-    expect(viewer(gallery).locator("[role=status]")).to_have_text(EN["viewer.change_enter"])
+    expect(viewer(gallery).locator(".line[role=status]")).to_have_text(EN["viewer.change_enter"])
     expect(menu).to_have_value("infer_steps")
     gallery.keyboard.press("Tab")
     expect(menu).to_have_value("")
-    expect(viewer(gallery).locator("[role=status]")).to_have_text("")
+    expect(viewer(gallery).locator(".line[role=status]")).to_have_text("")
     menu.focus()
     gallery.keyboard.press("s")
     gallery.keyboard.press("Enter")

@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.app_process import RunningApp, running_app
 from tests.browser.one_gallery import cards, make_one, open_first, plays
 from tests.browser.one_page import app as app
 from tests.browser.one_page import open_page, video_plays
 from tests.browser.one_page import opened as opened
-from tests.browser.steps import short, write
+from tests.browser.steps import short, until, write
 
 TOKEN_SENT = "/gradio_api/hunyuan/videos?"
 
@@ -48,6 +48,23 @@ def test_tabs_that_a_new_browser_opens_at_once_are_one_visitor(browser: Browser,
         tokens = [token for token in tokens if token]
         assert len(tokens) >= len(tabs)
         assert len(set(tokens)) == 1
+
+
+def test_nine_tabs_of_one_browser_work_and_leave_nothing_unanswered(browser: Browser, app: RunningApp) -> None:
+    """A browser has six connections to one host, so that a seventh tab would wait for ever for those that six keep."""
+    with browser.new_context() as context:
+        asked = set[Request]()
+        context.on("request", lambda sent: asked.add(sent))
+        context.on("requestfinished", lambda sent: asked.discard(sent))
+        context.on("requestfailed", lambda sent: asked.discard(sent))
+        tabs = [open_page(context.new_page(), app) for _ in range(9)]
+        until(tabs[0], lambda: not asked)
+        for tab in (tabs[0], tabs[8]):
+            tab.bring_to_front()
+            write(tab)
+            short(tab)
+            tab.locator("#generate").click()
+            video_plays(tab)
 
 
 def test_a_browser_that_keeps_nothing_can_still_use_the_page(page: Page, app: RunningApp) -> None:

@@ -177,18 +177,35 @@ async def test_an_owners_pause_for_credits_does_not_hold_up_others(public: Setti
         await made(runner, NEIGHBOUR, "nobody")
 
 
-async def test_a_key_is_forgotten_soon_after_its_page_was_closed(
+async def test_a_key_is_forgotten_soon_after_its_last_page_was_closed(
     public: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    one, two, other = new_id(), new_id(), new_id()
     async with running(public, service) as runner:
         await runner.keys.remember(OWN_KEY, VISITOR)
-        runner.keys.expire_soon(VISITOR)
+        runner.keys.page_opened(one, VISITOR)
+        runner.keys.page_closed(one, VISITOR)
         assert runner.keys.has(VISITOR)  # it may be a reload
-        runner.keys.renew(VISITOR)
         monkeypatch.setattr("hunyuan_ui.jobs.visitor_keys.KEPT_AFTER_LEAVING_S", -1.0)
-        runner.keys.expire_soon(NEIGHBOUR)
+        runner.keys.renew(VISITOR)
+        for page_id in (one, two):
+            runner.keys.page_opened(page_id, VISITOR)
+        runner.keys.page_closed(other, NEIGHBOUR)
+        runner.keys.page_closed(two, NEIGHBOUR)  # which is not theirs
+        runner.keys.page_closed(one, VISITOR)
         assert runner.keys.has(VISITOR)
-        runner.keys.expire_soon(VISITOR)
+        runner.keys.page_closed(two, VISITOR)
+        assert not runner.keys.has(VISITOR)
+
+
+async def test_the_farewell_of_a_page_that_was_never_counted_is_heard(
+    public: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hunyuan_ui.jobs.visitor_keys.KEPT_AFTER_LEAVING_S", -1.0)
+    async with running(public, service) as runner:
+        runner.keys.page_opened(new_id(), VISITOR)  # before there was a key
+        await runner.keys.remember(OWN_KEY, VISITOR)
+        runner.keys.page_closed(new_id(), VISITOR)
         assert not runner.keys.has(VISITOR)
 
 

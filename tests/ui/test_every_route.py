@@ -53,6 +53,7 @@ OWN = {
     *("/gradio_api/hunyuan/videos", "/gradio_api/hunyuan/videos/{id}", "/gradio_api/hunyuan/settings"),
     *("/gradio_api/hunyuan/lists/check", "/gradio_api/hunyuan/lists/send", "/gradio_api/hunyuan/lists/{id}"),
     *("/gradio_api/hunyuan/videos/{id}/favourite", "/gradio_api/hunyuan/lists/{id}/stop", "/gradio_api/healthz"),
+    "/gradio_api/hunyuan/pages/{id}",
 }
 FOR_ALL = {  # in public, and there without a login
     *("/gradio_api/info", "/gradio_api/info/", "/gradio_api/openapi.json"),
@@ -103,6 +104,11 @@ ASKERS = [
 @pytest.fixture(scope="module")
 def page_built(tmp_path_factory: pytest.TempPathFactory) -> BuiltPage:
     return built_page(replace(PRIVATE, data_dir=tmp_path_factory.mktemp("page") / "data"))
+
+
+def test_an_open_page_asks_for_no_heartbeat(page_built: BuiltPage) -> None:
+    """It would hold one of a browser's six connections to a host, as long as its tab is open."""
+    assert page_built.blocks.get_config_file()["connect_heartbeat"] is False
 
 
 class Behind:

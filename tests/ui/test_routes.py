@@ -20,7 +20,7 @@ from hunyuan_ui.jobs.endings import Ending, Proof
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui import routes
-from hunyuan_ui.ui.routes import HEALTH, build_routes
+from hunyuan_ui.ui.routes import HEALTH, PAGES, build_routes
 from tests.fake_service import FakeService, answer
 
 pytestmark = pytest.mark.anyio
@@ -137,6 +137,16 @@ async def test_a_neighbour_learns_nothing_and_is_not_held(tmp_path: Path, monkey
             assert answer.json().keys() == {"version", "problem"}
             assert answer.json() == (await ask(f"/{new_id()}", token)).json()
         assert (await ask(token=OTHER)).json()["jobs"] == []
+
+
+async def test_only_a_visitor_counts_a_page_of_their_own(tmp_path: Path) -> None:
+    async with asking(tmp_path, FakeService()) as (runner, _):
+        transport = httpx.ASGITransport(Starlette(routes=build_routes(runner)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as http:
+            for page_id, token, status in ((new_id(), TOKEN, 200), ("x", TOKEN, 404), (new_id(), "x", 404)):
+                for method in ("POST", "DELETE"):
+                    answer = await http.request(method, f"{PAGES}/{page_id}", headers={"x-hunyuan-visitor": token})
+                    assert answer.status_code == status
 
 
 async def test_a_click_that_is_still_on_its_way_is_no_error_of_the_page_that_sent_it(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 // Who pays.
 
+import { newId } from "./browser.js";
 import { fill, keepingFocus, node, onSecret, piecesOf, showText } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
 import { words } from "./language.js";
-import { ask } from "./server.js";
+import { ask, request } from "./server.js";
 
 export function payment({ element, props, trigger, watch }) {
   const part = piecesOf(element);
@@ -14,6 +15,8 @@ export function payment({ element, props, trigger, watch }) {
   /** @type {Object<string, string>} */
   let allowance = {}; // what is left for this visitor, by who pays; empty in private
   let lacks = null; // what is asked for where the click was, and so not here
+  const page = `pages/${newId()}`;
+  let isCounted = false; // the server keeps the visitor's key while this page is open
 
   function choose(payer) {
     choice = payer;
@@ -68,6 +71,19 @@ export function payment({ element, props, trigger, watch }) {
     // What is wrong with a code is told where it was typed, and nowhere else.
     if (lacks && props.value?.problem) props.value = { ...props.value, problem: "" };
     show();
+    count();
+  }
+
+  function count() {
+    if (isCounted || !props.value?.has_key) return;
+    isCounted = true;
+    ask(page, { method: "POST" });
+  }
+
+  // The browser ends the page with it, so it must arrive afterwards.
+  function leave() {
+    if (isCounted) request(page, { method: "DELETE", keepalive: true }).catch(() => {});
+    isCounted = false;
   }
 
   async function lookAtAllowance() {
@@ -91,6 +107,8 @@ export function payment({ element, props, trigger, watch }) {
   });
   for (const change of ["begun", "ended"]) hear(change, lookAtAllowance);
   onReturn(lookAtAllowance);
+  window.addEventListener("pagehide", leave);
+  window.addEventListener("pageshow", count);
   watch("value", told);
   told();
 }
