@@ -184,18 +184,18 @@ class SpendLimits:
         """
         if job.payer == "nobody":
             return job.reserved_microusd
-        price = max(job.reserved_microusd, round(most_usd * MICRO))
+        price_microusd = max(job.reserved_microusd, round(most_usd * MICRO))
         if (budget_usd := job.list_budget_usd) is not None:
-            _check_within("over_list_budget", budget_usd, totals.list_microusd, price)
+            _check_within("over_list_budget", budget_usd, totals.list_microusd, price_microusd)
         if job.payer == "owner":
             if not self._settings.may_spend_owner_key:
                 raise SpendLimitError("owner_key_not_shared")
             self._check_breaker(totals)
             if self._settings.is_public:  # in private somebody has confirmed it
-                self._check_video_limit(price)
+                self._check_video_limit(price_microusd)
             today, total = (sum_ - totals.queued_microusd for sum_ in (totals.today_microusd, totals.total_microusd))
-            self._check_budget(price, replace(totals, today_microusd=today, total_microusd=total))
-        return price
+            self._check_budget(price_microusd, replace(totals, today_microusd=today, total_microusd=total))
+        return price_microusd
 
     def allowance(self, totals: Totals) -> Allowance:
         """Return what a visitor of a public page may still ask for; the same rules as `check`."""
@@ -228,20 +228,20 @@ class SpendLimits:
         if totals.bad_streak >= BREAKER_AFTER and self._settings.is_public:
             raise SpendLimitError("breaker_open", count=totals.bad_streak)
 
-    def _check_video_limit(self, price: int) -> None:
+    def _check_video_limit(self, price_microusd: int) -> None:
         limit_usd = self._settings.video_limit_usd
-        if price > round(limit_usd * MICRO):
+        if price_microusd > round(limit_usd * MICRO):
             code = "over_video_limit" if self._settings.is_public else "confirm_price"
-            raise SpendLimitError(code, price=price / MICRO, limit=limit_usd)
+            raise SpendLimitError(code, price=price_microusd / MICRO, limit=limit_usd)
 
-    def _check_budget(self, price: int, totals: Totals) -> None:
+    def _check_budget(self, price_microusd: int, totals: Totals) -> None:
         settings = self._settings
-        for code, limit_usd, counted in (
+        for code, limit_usd, counted_microusd in (
             ("over_daily_limit", settings.daily_limit_usd, totals.today_microusd),
             ("over_total_limit", settings.total_limit_usd, totals.total_microusd),
         ):
             if limit_usd is not None:
-                _check_within(code, limit_usd, counted, price)
+                _check_within(code, limit_usd, counted_microusd, price_microusd)
 
     def _check_fairness(self, job: Job, totals: Totals) -> None:
         settings = self._settings
@@ -255,15 +255,15 @@ class SpendLimits:
             raise SpendLimitError("too_soon", seconds=round(SECONDS_BETWEEN_SUBMITS - since) or 1)
 
 
-def _check_within(code: str, limit_usd: float, counted: int, price: int) -> None:
-    limit = round(limit_usd * MICRO)
-    if counted + price > limit:
-        left = max(0, limit - counted)
-        raise SpendLimitError(code, limit=limit_usd, left=left / MICRO, price=price / MICRO)
+def _check_within(code: str, limit_usd: float, counted_microusd: int, price_microusd: int) -> None:
+    limit_microusd = round(limit_usd * MICRO)
+    if counted_microusd + price_microusd > limit_microusd:
+        left_microusd = max(0, limit_microusd - counted_microusd)
+        raise SpendLimitError(code, limit=limit_usd, left=left_microusd / MICRO, price=price_microusd / MICRO)
 
 
-def check_shown(price: int, shown_usd: float, code: str) -> None:
-    """Refuse a price in micro-dollars that is higher than the one in US dollars which was shown; `code` says so."""
-    shown = round(shown_usd * MICRO)
-    if price > shown + _SHOWN_TOLERANCE_MICROUSD:
-        raise SpendLimitError(code, price=price / MICRO, shown=shown / MICRO)
+def check_shown(price_microusd: int, shown_usd: float, code: str) -> None:
+    """Refuse a price that is higher than the one which was shown; `code` says so."""
+    shown_microusd = round(shown_usd * MICRO)
+    if price_microusd > shown_microusd + _SHOWN_TOLERANCE_MICROUSD:
+        raise SpendLimitError(code, price=price_microusd / MICRO, shown=shown_microusd / MICRO)

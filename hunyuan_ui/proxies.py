@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from hunyuan_ui.own_names import in_address, is_loopback, plain_name
+from hunyuan_ui.this_machine import in_address, is_loopback, plain_name
 
 _PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 

@@ -7,8 +7,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from hunyuan_ui.errors import SettingsError
-from hunyuan_ui.own_names import is_loopback
 from hunyuan_ui.strict_numbers import UnfitError
+from hunyuan_ui.this_machine import is_loopback
 
 # What every store takes as it is, without a second way to write it.
 _BUCKET: Final = re.compile(

@@ -17,9 +17,9 @@ from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.env_file import NAMED_BY, add_env_file
 from hunyuan_ui.environment import is_installed, read_value, text_of, tidy
 from hunyuan_ui.errors import SettingsError, reason
-from hunyuan_ui.own_names import is_loopback, listening_name
 from hunyuan_ui.proxies import DIRECT, Proxies, Proxy
 from hunyuan_ui.strict_numbers import UnfitError, number, whole
+from hunyuan_ui.this_machine import is_loopback, listening_name
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
 CONSOLE_URL: Final = "https://cloud.segmind.com"  # docs/facts/segmind-api.md 3.4

@@ -22,8 +22,8 @@ ROOMS: dict[str, str] = {
     "file_type": "",
     "disks": "",
     "shielded": "",
-    "own_names": "",
-    "proxies": "own_names",
+    "this_machine": "",
+    "proxies": "this_machine",
     "signed_links": "",
     "request": "errors",
     "job": "errors request",
@@ -35,8 +35,8 @@ ROOMS: dict[str, str] = {
     "strict_numbers": "errors",
     "environment": "errors strict_numbers",
     "env_file": "environment errors",
-    "setting_urls": "errors own_names strict_numbers",
-    "settings": "disks endpoint.contract env_file environment errors own_names proxies setting_urls strict_numbers",
+    "setting_urls": "errors this_machine strict_numbers",
+    "settings": "disks endpoint.contract env_file environment errors this_machine proxies setting_urls strict_numbers",
     "startup": "console errors settings words",
     "tries": "errors job",
     "access_code": "errors job settings tries",
@@ -55,7 +55,7 @@ ROOMS: dict[str, str] = {
     ),
     "local_endpoint": "endpoint.contract errors estimate media prompt_help request strict_numbers words",
     "ui": (
-        "csv_text errors estimate file_type job jobs library.exports log own_names prompt_help prompt_list request "
+        "csv_text errors estimate file_type job jobs library.exports log this_machine prompt_help prompt_list request "
         "settings startup words"
     ),
     "app": "errors jobs log startup ui words",

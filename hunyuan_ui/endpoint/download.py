@@ -29,7 +29,7 @@ from hunyuan_ui.endpoint.http import (
     reason_of,
     shared_ssl_context,
 )
-from hunyuan_ui.endpoint.proxied import ProxyBackend
+from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend
 from hunyuan_ui.endpoint.safe_transport import SafeBackend, UrlPolicy
 from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, reason
 from hunyuan_ui.files import is_disk_full

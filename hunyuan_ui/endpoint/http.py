@@ -22,7 +22,7 @@ import httpx
 from hunyuan_ui import __version__
 from hunyuan_ui.endpoint.contract import RATE_LIMIT_RESET_HEADER
 from hunyuan_ui.endpoint.encodings import EncodingError, decoded, encodings
-from hunyuan_ui.endpoint.proxied import ProxyBackend, ProxyRefusedError
+from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend, ProxyRefusedError
 from hunyuan_ui.errors import EndpointUnreachableError, Reason, reason
 from hunyuan_ui.proxies import DIRECT, Proxies
 

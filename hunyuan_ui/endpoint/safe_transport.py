@@ -17,7 +17,7 @@ import anyio
 import httpcore
 import httpx
 
-from hunyuan_ui.endpoint.proxied import ProxyBackend
+from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend
 from hunyuan_ui.errors import DownloadError, reason
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]

@@ -16,7 +16,6 @@ from hunyuan_ui.estimate import Estimate, predicted_seconds
 from hunyuan_ui.job import MICRO, OWNER, InClick, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
 from hunyuan_ui.jobs.at_engine import can_be_stopped
 from hunyuan_ui.jobs.batch import Batches
-from hunyuan_ui.jobs.history import SpendingHistory
 from hunyuan_ui.jobs.job_view import JobView, Spending
 from hunyuan_ui.jobs.job_watch import JobWatch
 from hunyuan_ui.jobs.my_videos import MyVideos
@@ -24,6 +23,7 @@ from hunyuan_ui.jobs.owner_actions import OwnerActions
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.recovery import recover
 from hunyuan_ui.jobs.services import Services, build_services
+from hunyuan_ui.jobs.spending_history import SpendingHistory
 from hunyuan_ui.jobs.visitor_keys import VisitorKeys, check_key
 from hunyuan_ui.ledger import needs_review
 from hunyuan_ui.limits import Allowance, Places

@@ -12,7 +12,7 @@ from typing import Any, Final
 from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
-from hunyuan_ui.ledger.calls import KEPT_S, Answer, CallBook
+from hunyuan_ui.ledger.call_book import KEPT_S, Answer, CallBook
 
 LOOK_S: Final = 0.2  # between two looks for answers of other processes, while somebody waits here
 UNASKED_S: Final = 10.0  # between two looks at one call that nothing was heard of: many may wait for the same

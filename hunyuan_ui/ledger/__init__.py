@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.ledger.account_history import FROM_HISTORY, SAID, UNTIMED, said_id
 from hunyuan_ui.ledger.cost import NAMED, expected_usd
-from hunyuan_ui.ledger.history import FROM_HISTORY, SAID, UNTIMED, said_id
 from hunyuan_ui.ledger.ledger import Ledger
 from hunyuan_ui.ledger.sqlite import (
     FILE_NAME,

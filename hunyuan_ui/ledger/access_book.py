@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from hunyuan_ui.job import DAY_S
-from hunyuan_ui.ledger.calls import NOW
-from hunyuan_ui.ledger.postgres import PostgresDatabase
+from hunyuan_ui.ledger.postgres import NOW, PostgresDatabase
 
 GRANTED_S: Final = 30 * DAY_S
 _GRANT_COMMITS_S: Final = 5.0  # one that was begun before a reading may be seen after it only

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from hunyuan_ui.endpoint.contract import bare_id
 from hunyuan_ui.errors import AccessError, SpendLimitError, code_when_queued
 from hunyuan_ui.job import AT_SERVICE, MICRO, Job, JobProblem, JobStatus, with_budget
-from hunyuan_ui.ledger import history
+from hunyuan_ui.ledger import account_history
 from hunyuan_ui.ledger.cost import NAMED, money, priced
 from hunyuan_ui.ledger.reading import OF_ANOTHER, LedgerReading, is_of_another
 from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, erased, problem_text, to_job, to_row
@@ -131,7 +131,7 @@ class Ledger(LedgerReading):
             found: The owner's jobs; each id is derived from its request.
         """
         with self._transaction("take_in"):
-            taken = history.take_in(self._connection, found, self._stamp())
+            taken = account_history.take_in(self._connection, found, self._stamp())
             self._take([job.id for job in taken if job.is_active])
         return taken
 
@@ -142,7 +142,7 @@ class Ledger(LedgerReading):
             said: A lost job with that cost; a later one on the same day replaces it.
         """
         with self._transaction("say_spent"):
-            return history.say_spent(self._connection, said, self._stamp())
+            return account_history.say_spent(self._connection, said, self._stamp())
 
     def put_back(self, jobs: Sequence[Job]) -> set[str]:  # noqa: ARG002 - needed where a server may lose commits
         """Store jobs under way again that the database has lost; return their ids."""

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hunyuan_ui.job import DAY_S
-from hunyuan_ui.ledger.calls import NOW
-from hunyuan_ui.ledger.postgres import PostgresDatabase
+from hunyuan_ui.ledger.postgres import NOW, PostgresDatabase
 
 _LIVES: Final = f"EXISTS (SELECT 1 FROM workers WHERE workers.id = lists.worker AND seen_at + :lease_s >= {NOW})"
 _LIST_KEPT_S: Final = DAY_S  # after its process has gone

@@ -62,6 +62,7 @@ _DEFAULTS: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
+NOW: Final = "extract(epoch FROM clock_timestamp())::float8"  # the server's clock alone: those of machines may differ
 _ENCODING: Final = "UTF8"  # the only one that holds every text, and every text escaped in JSON
 
 # What differs in a statement: the marks of values, and that LIKE ignores case only in SQLite.

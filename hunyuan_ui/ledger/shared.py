@@ -17,11 +17,11 @@ from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import ACTIVE, AT_SERVICE, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Place
 from hunyuan_ui.ledger.access_book import AccessBook
-from hunyuan_ui.ledger.calls import NOW, CallBook
+from hunyuan_ui.ledger.call_book import CallBook
 from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.ledger import NOTHING, Asked, Columns, Ledger, as_reserved
 from hunyuan_ui.ledger.list_book import ListBook
-from hunyuan_ui.ledger.postgres import PostgresDatabase
+from hunyuan_ui.ledger.postgres import NOW, PostgresDatabase
 from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, UNSETTLED, problem_text, to_job
 from hunyuan_ui.ledger.sent_ids import SentIds
 from hunyuan_ui.ledger.set_back import STATE, Decisions, distrust, doubt, put_back, remember, why_unfit

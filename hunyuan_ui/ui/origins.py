@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from hunyuan_ui.own_names import Place, is_loopback, place_in
+from hunyuan_ui.this_machine import Place, is_loopback, place_in
 
 FRAMES: Final = frozenset({"iframe", "frame", "embed", "object", "fencedframe"})
 _OWN_SITES: Final = ("same-origin", "none")

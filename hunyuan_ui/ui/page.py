@@ -9,9 +9,9 @@ import gradio as gr
 
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.jobs.at_engine import set_at_engine
-from hunyuan_ui.own_names import in_address
 from hunyuan_ui.prompt_help.examples import SIGHTS
 from hunyuan_ui.settings import Settings
+from hunyuan_ui.this_machine import in_address
 from hunyuan_ui.ui.api import declare_api
 from hunyuan_ui.ui.control_labels import label, translations
 from hunyuan_ui.ui.events import PageEvents

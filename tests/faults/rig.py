@@ -24,7 +24,6 @@ from hunyuan_ui.jobs import (
     batch,
     build_runner,
     endings,
-    history,
     job_run,
     job_watch,
     queue,
@@ -32,6 +31,7 @@ from hunyuan_ui.jobs import (
     replicas,
     shared_deletions,
     shared_lists,
+    spending_history,
 )
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.request import VideoRequest
@@ -60,7 +60,7 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     patch(queue_pause, "PAUSE_CHECK_S", 0.01)
     patch(batch, "_LOOK_AGAIN_S", 0.02)
     patch(at_engine, "WARM_CHECK_S", 0.01)
-    patch(history, "RETRY_S", 0.02)
+    patch(spending_history, "RETRY_S", 0.02)
     patch(ledger, "LEASE_S", 1.0)
     patch(replicas, "BEAT_S", 0.1)
     patch(replicas, "TICK_S", 0.05)

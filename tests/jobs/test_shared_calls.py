@@ -17,8 +17,8 @@ from hunyuan_ui.job import new_id
 from hunyuan_ui.jobs import shared_calls
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.jobs.shared_calls import SharedCalls
-from hunyuan_ui.ledger import LEASE_S, Place, calls
-from hunyuan_ui.ledger.calls import Answer
+from hunyuan_ui.ledger import LEASE_S, Place, call_book
+from hunyuan_ui.ledger.call_book import Answer
 from hunyuan_ui.ledger.postgres import open_postgres
 from hunyuan_ui.ledger.shared import SharedLedger
 from tests.postgres_server import PostgresServer
@@ -128,8 +128,10 @@ async def test_answers_that_nobody_came_for_are_forgotten(url: str, monkeypatch:
         await one.calls.begin("stuck", "session")
         await asyncio.gather(*one.calls._ending)
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("UPDATE calls SET kept_until = kept_until - %s WHERE id = 'old'", [calls.KEPT_S])
-            connection.execute("UPDATE calls SET kept_until = kept_until - %s WHERE id = 'stuck'", [calls.LONGEST_S])
+            connection.execute("UPDATE calls SET kept_until = kept_until - %s WHERE id = 'old'", [call_book.KEPT_S])
+            connection.execute(
+                "UPDATE calls SET kept_until = kept_until - %s WHERE id = 'stuck'", [call_book.LONGEST_S]
+            )
         await one.calls.begin("next", "another")
         assert await one.heard("session") == [Answer("new", "new")]
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from hunyuan_ui.jobs.polling import FIRST_POLL_S, POLL_JITTER, STEADY_JITTER, poll_wait_s
+from hunyuan_ui.jobs.waits import FIRST_POLL_S, POLL_JITTER, STEADY_JITTER, poll_wait_s
 
 
 def test_a_job_that_was_just_sent_is_asked_about_soon_and_an_old_one_at_the_interval() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from hunyuan_ui.ledger.postgres import PostgresDatabase
+from hunyuan_ui.job import DAY_S
+from hunyuan_ui.ledger.postgres import NOW, PostgresDatabase
 
 KEPT_S: Final = 300.0  # an answer that nobody comes for
-LONGEST_S: Final = 86_400.0  # nobody waits for a call that long
+LONGEST_S: Final = float(DAY_S)  # nobody waits for a call that long
 
-NOW: Final = "extract(epoch FROM clock_timestamp())::float8"  # the server's clock alone: those of machines may differ
 _IS_LOST: Final = "worker <> :process AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = calls.worker)"
 _HAS_ENDED: Final = f"(answer IS NOT NULL OR {_IS_LOST})"
 _OF_KEY: Final = "(id = :key OR session = :key)"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hunyuan_ui.own_names import Place, is_loopback, listening_name, place_in
 from hunyuan_ui.settings import Settings
+from hunyuan_ui.this_machine import Place, is_loopback, listening_name, place_in
 
 HERE = [
     "127.0.0.1",
