@@ -256,7 +256,7 @@ def _without_video(job: Job, options: argparse.Namespace) -> int:
     if options.json:
         _print(json.dumps(_facts(job, None)))
     may_be_charged = job.status in (JobStatus.UNKNOWN, JobStatus.LOST) or bool(job.cost_microusd)
-    return _say(sentence, Exit.UNKNOWN if may_be_charged and job.payer != "nobody" else Exit.FAILED)
+    return _say(sentence, Exit.UNKNOWN if may_be_charged and not job.is_preview else Exit.FAILED)
 
 
 def _not_copied(job: Job, kept: Path | None, sentence: str, options: argparse.Namespace) -> int:
@@ -277,7 +277,7 @@ def _broken_off(job: Job, options: argparse.Namespace) -> int:
         return _say(_WORDS.about(job).sentence(JobProblem.from_code("interrupted")), Exit.UNKNOWN)
     if job.status is JobStatus.QUEUED:
         return _say(_WORDS("cli.goes_on_later", command=_resume(job)), Exit.GOES_ON)
-    if job.payer == "nobody":
+    if job.is_preview:
         return _say(_WORDS["cli.preview_ended"], Exit.FAILED)
     return _say(_WORDS.about(job)("cli.goes_on", command=_resume(job)), Exit.GOES_ON)
 

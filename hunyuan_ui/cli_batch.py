@@ -256,7 +256,7 @@ def _exit(view: BatchView, made: _Made) -> Exit:
     is_going = any(entry.job is not None and entry.job.is_active for entry in view.entries)
     is_limit = view.problem is not None and view.problem.code in OF_MONEY
     findings = (
-        (Exit.UNKNOWN, any(job.payer != "nobody" for job in in_doubt)),
+        (Exit.UNKNOWN, any(not job.is_preview for job in in_doubt)),
         (Exit.NOT_COPIED, bool(made.problems)),
         (Exit.LIMIT, is_limit),
         (Exit.GOES_ON, is_going or (unsent and view.problem is None)),

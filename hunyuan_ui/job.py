@@ -165,9 +165,19 @@ class Job:
         return round(float(self.notes.get("estimate_usd", self.reserved_microusd / MICRO)) * MICRO)
 
     @property
+    def is_preview(self) -> bool:
+        """Whether the local endpoint makes it, which nobody pays for."""
+        return self.payer == "nobody"
+
+    @property
+    def is_at_engine(self) -> bool:
+        """Whether an engine of one's own makes it."""
+        return self.dialect == "openai"
+
+    @property
     def is_unpriced(self) -> bool:
         """Whether it is made by an engine of one's own whose hours have no price."""
-        return self.dialect == "openai" and not self.reserved_microusd and not self.cost_microusd
+        return self.is_at_engine and not self.reserved_microusd and not self.cost_microusd
 
     @property
     def is_active(self) -> bool:
@@ -183,7 +193,7 @@ class Job:
     @property
     def if_interrupted(self) -> JobProblem:
         """Why it is unknown if its process stopped while it was being sent."""
-        return JobProblem.from_code("preview_gone" if self.payer == "nobody" else "interrupted")
+        return JobProblem.from_code("preview_gone" if self.is_preview else "interrupted")
 
     @property
     def counted_microusd(self) -> int:

@@ -182,7 +182,7 @@ class SpendLimits:
         Raises:
             SpendLimitError: As `check`.
         """
-        if job.payer == "nobody":
+        if job.is_preview:
             return job.reserved_microusd
         price_microusd = max(job.reserved_microusd, round(most_usd * MICRO))
         if (budget_usd := job.list_budget_usd) is not None:

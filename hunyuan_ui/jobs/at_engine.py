@@ -34,7 +34,7 @@ def set_at_engine(settings: Settings) -> tuple[str, ...]:
 
 async def is_warm(services: Services, job: Job, key: str) -> bool:
     """Return whether a job can be sent now; pause the queue while its engine loads its model."""
-    if job.dialect != "openai":
+    if not job.is_at_engine:
         return True
     try:
         if await services.engine_of(job).client.is_ready(key):
@@ -47,7 +47,7 @@ async def is_warm(services: Services, job: Job, key: str) -> bool:
 
 def can_be_stopped(job: Job) -> bool:
     """Whether a run can be stopped: it is at an engine whose DELETE does that (docs/facts/engines.md 2, number 5)."""
-    if job.dialect != "openai" or job.status is not JobStatus.RUNNING or job.request_id is None:
+    if not job.is_at_engine or job.status is not JobStatus.RUNNING or job.request_id is None:
         return False
     from hunyuan_ui.endpoint.engines import engine_of
 
@@ -70,7 +70,7 @@ async def id_at_engine(services: Services, job: Job) -> str | None:
     None where more than one could be meant, where the engine cannot be asked, and for every other service.
     """
     key = services.keys.for_job(job)
-    if job.dialect != "openai" or key is None:
+    if not job.is_at_engine or key is None:
         return None
     client = services.engine_of(job).client
     for attempt in range(LIST_ATTEMPTS):
@@ -93,7 +93,7 @@ def priced_by_time(services: Services, job: Job, metrics: Metrics, watched_s: fl
         metrics: What the service told; an engine tells seconds at best.
         watched_s: Seconds since the job was sent, if it was seen under way; where the engine tells none they count.
     """
-    if job.dialect != "openai" or services.engine is None or job.cost_microusd is not None:
+    if not job.is_at_engine or services.engine is None or job.cost_microusd is not None:
         return metrics
     seconds = watched_s if metrics.inference_time is None else metrics.inference_time
     if seconds is None:
@@ -116,7 +116,7 @@ def work_of(
     """
     told = error.facts.get("worked_s") if error is not None else None
     seconds = told if isinstance(told, float) else seen_s
-    if job.dialect != "openai" or job.status is not JobStatus.RUNNING or seconds is None:
+    if not job.is_at_engine or job.status is not JobStatus.RUNNING or seconds is None:
         return {}
     spent = priced_by_time(services, job, Metrics(inference_time=seconds), None)
     return {"cost_usd": spent.cost, "inference_s": seconds}
@@ -124,4 +124,4 @@ def work_of(
 
 def wants_key(job: Job) -> JobProblem:
     """Return why a job waits whose key is not here: its visitor's, or that of an engine which is not set any more."""
-    return JobProblem.from_code("engine_not_set" if job.dialect == "openai" else "key_forgotten")
+    return JobProblem.from_code("engine_not_set" if job.is_at_engine else "key_forgotten")

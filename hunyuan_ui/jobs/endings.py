@@ -106,7 +106,7 @@ def problem_of_lost(job: Job, error: HunyuanUIError, kept: Path | None) -> JobPr
         kept: What came for it and could not be played.
     """
     problem, request_id = JobProblem.of(error), job.request_id or "unknown"
-    if job.payer == "nobody":
+    if job.is_preview:
         return JobProblem.from_code("preview_gone")
     if kept is not None:
         return JobProblem.from_code("video_unreadable", request_id=request_id, file=kept.name)

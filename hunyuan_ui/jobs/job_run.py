@@ -59,7 +59,7 @@ class JobRun:
     def __init__(self, live: LiveJob, services: Services) -> None:
         self._live = live
         self._services = services
-        self._endings = Endings(is_free=live.job.payer == "nobody")
+        self._endings = Endings(is_free=live.job.is_preview)
         self._was_completed = live.job.status is JobStatus.DOWNLOADING
         self._seen_s: float | None = None  # from sending until it was last seen under way: an engine worked so long
         self._looked_at = -math.inf  # time.monotonic() of the last query of the history about a late job
@@ -136,7 +136,7 @@ class JobRun:
             await self._requeue(error, error.retry_after_s)
         except EndpointStatusError as error:
             is_for_all = isinstance(error, (OutOfCreditsError, AuthenticationError)) and self._job.payer == "owner"
-            if is_for_all and self._job.dialect != "openai":
+            if is_for_all and not self._job.is_at_engine:
                 self._services.pause.until_fixed(JobProblem.of(error))
             await self._commit(self._services.ledger.mark_failed, self._job.id, JobProblem.of(error))
         except OutcomeUnknownError as error:
@@ -306,7 +306,7 @@ class JobRun:
         is_failed = isinstance(error, JobFailedError) or (row is not None and row.state is RemoteState.FAILED)
         cost_usd = (row.cost if row is not None else None) or None
         was_charged = cost_usd is not None or bool(self._job.cost_microusd) or self._was_completed
-        if is_failed and (self._job.payer == "nobody" or not was_charged):
+        if is_failed and (self._job.is_preview or not was_charged):
             problem = JobProblem.of(error if isinstance(error, JobFailedError) else JobFailedError(_UNEXPLAINED))
             seconds = self._worked(error).get("inference_s")
             await self._commit(self._services.ledger.mark_failed, self._job.id, problem, inference_s=seconds)
@@ -416,7 +416,7 @@ class JobRun:
             return
         if self._job.dialect != "v1":
             # What the hosted service forgets stands in its history; an engine's word is all there is.
-            with suppress(*(() if self._job.dialect == "openai" else (RequestExpiredError, JobFailedError))):
+            with suppress(*(() if self._job.is_at_engine else (RequestExpiredError, JobFailedError))):
                 result = await self._service.client.result(self._job.request_id, self._key())
                 await self._settle(result.metrics, result.url, self._job.request_id)
                 return

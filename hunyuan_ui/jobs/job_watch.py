@@ -124,7 +124,7 @@ class JobWatch:
         is_young = self._services.ledger.now() - (job.sent_at or job.created_at) < FILE_LIFE_S
         is_known = job.request_id is not None or job.result_url is not None
         is_stopped = job.problem is not None and job.problem.code == STOPPED
-        return job.status is JobStatus.LOST and is_known and is_young and job.payer != "nobody" and not is_stopped
+        return job.status is JobStatus.LOST and is_known and is_young and not job.is_preview and not is_stopped
 
     # inside
 

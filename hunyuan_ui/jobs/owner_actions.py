@@ -302,7 +302,7 @@ class OwnerActions:
         from hunyuan_ui.endpoint.engines import engine_of
 
         jobs = await self._services.reads(self._services.ledger.jobs, None, limit=_LOOKED_BACK)
-        ids = [job.request_id for job in jobs if job.dialect == "openai" and job.request_id]
+        ids = [job.request_id for job in jobs if job.is_at_engine and job.request_id]
         known = engine_of(ids[0]) if ids else None
         seconds = await self._services.reads(self._services.ledger.engine_seconds)
         try:

@@ -87,7 +87,7 @@ def likely_starts(
 def _left_s(job: Job, estimates: Estimates, now: float) -> float | None:
     usual = estimates.estimate(job.request, job.payer)
     # A preview is drawn here and takes seconds; the formula is about the service.
-    if job.payer == "nobody" and not usual.is_calibrated:
+    if job.is_preview and not usual.is_calibrated:
         return None
     elapsed_s = 0.0 if job.sent_at is None else now - job.sent_at
     left_s = usual.seconds - elapsed_s if elapsed_s < usual.seconds else usual.high_s - elapsed_s

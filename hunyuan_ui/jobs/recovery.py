@@ -34,7 +34,7 @@ def _recover(services: Services) -> list[Job]:
     _reconcile_library(services)
     found = services.ledger.take_over()
     for job in found:
-        if job.status is JobStatus.SUBMITTING and job.dialect == "openai":
+        if job.status is JobStatus.SUBMITTING and job.is_at_engine:
             continue  # the engine's own list may know it, so the runner asks that first
         if job.status is JobStatus.SUBMITTING:
             services.ledger.mark_unknown(job.id, job.if_interrupted)
@@ -55,7 +55,7 @@ def end_preview(services: Services, job: Job) -> bool:
     Raises:
         StorageError: The ledger cannot be written.
     """
-    if job.payer != "nobody" or services.preview is not None:
+    if not job.is_preview or services.preview is not None:
         return False
     is_made = job.status is JobStatus.DOWNLOADING
     end = services.ledger.mark_lost if is_made else services.ledger.mark_failed

@@ -97,9 +97,9 @@ class Services:
 
     def service_for(self, job: Job) -> Service[EndpointClient] | Service[EngineClient]:
         """Return the service that makes a job: the preview where nobody pays, the engine it was sent to, the hosted."""
-        if job.dialect == "openai":
+        if job.is_at_engine:
             return self.engine_of(job)
-        if job.payer != "nobody":
+        if not job.is_preview:
             return self.hosted
         if self.preview is None:
             raise RuntimeError(f"job {job.id} is a preview, and none is offered")

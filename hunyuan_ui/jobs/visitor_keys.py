@@ -97,9 +97,9 @@ class KeyRing:
 
     def for_job(self, job: Job) -> str | None:
         """Return the key a job is sent and polled with; None when its visitor must bring it again."""
-        if job.payer == "nobody":
+        if job.is_preview:
             return _PREVIEW_KEY
-        if job.dialect == "openai":
+        if job.is_at_engine:
             return None if self._engine is None else self._engine.reveal()
         if job.payer == "owner":
             return self.owner_key()
@@ -110,7 +110,7 @@ class KeyRing:
 
     def is_here_for(self, job: Job) -> bool:
         """Whether another process's job could go on here."""
-        is_own = job.payer == "visitor" and job.dialect != "openai"
+        is_own = job.payer == "visitor" and not job.is_at_engine
         return (self.remembered(job.visitor) if is_own else self.for_job(job)) is not None
 
     def jobs_on(self, key: Secret) -> list[str]:

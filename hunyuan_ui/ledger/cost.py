@@ -32,7 +32,7 @@ def priced(job: Job, cost_usd: float | None, *, is_confirmed: bool = False) -> t
         cost_usd: US dollars; None where no cost was named.
         is_confirmed: By the account's history, so that it counts however implausible it is.
     """
-    if cost_usd is None or job.payer == "nobody" or job.dialect == "openai":
+    if cost_usd is None or job.is_preview or job.is_at_engine:
         return (job.cost_microusd if cost_usd is None else round(cost_usd * MICRO)), job.notes
     if is_confirmed or is_plausible(cost_usd, expected_usd(job)):
         notes = {name: value for name, value in job.notes.items() if name != NAMED}

@@ -163,7 +163,7 @@ class Ledger(LedgerReading):
             self._before_claim(*told)
             now = self.now()
             sent = {"sent_at": now, "not_before": None, "problem": None}
-            if check is as_reserved or known.status is not JobStatus.QUEUED or known.payer == "nobody":
+            if check is as_reserved or known.status is not JobStatus.QUEUED or known.is_preview:
                 return sent
             try:
                 return {**sent, "reserved_microusd": check(known, before_sending(self._connection, known, now))}

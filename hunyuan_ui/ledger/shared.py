@@ -156,7 +156,7 @@ class SharedLedger(Ledger):
         if job is None:  # an earlier claim may have been committed without an answer, and nothing was sent
             known, is_own = self.whose([job_id]).get(job_id, (None, False))
             job = known if known is not None and is_own and known.status is JobStatus.SUBMITTING else None
-        if job is not None and job.status is JobStatus.SUBMITTING and job.payer != "nobody" and job.dialect != "openai":
+        if job is not None and job.status is JobStatus.SUBMITTING and not job.is_preview and not job.is_at_engine:
             self._sent.add(job_id, job.sent_at or self.now())
         return job
 
@@ -264,7 +264,7 @@ class SharedLedger(Ledger):
             statement = f"SELECT {SELECTED} FROM jobs WHERE {_NOBODYS} ORDER BY created_at, rowid"
             found = [to_job(row) for row in self._connection.execute(statement)]
             # An engine's own list may know what was sent to it, so that is asked first.
-            lost = [job for job in found if job.status is JobStatus.SUBMITTING and job.dialect != "openai"]
+            lost = [job for job in found if job.status is JobStatus.SUBMITTING and not job.is_at_engine]
             for job in lost:
                 self._set(job.id, self._interrupted(job))
             taken = [job for job in found if job not in lost]

@@ -292,7 +292,7 @@ class OwnerEvents:
     def _acts(self, job: Job, **can: bool) -> dict[str, Any]:
         """Return what may be done with a job, and what stands for it."""
         # The owner's word is said anew.
-        can_correct = job.payer != "nobody" and job.has_correctable_cost and not _is_word(job)
+        can_correct = not job.is_preview and job.has_correctable_cost and not _is_word(job)
         return {
             "id": self._runner.videos.public_id(job),
             "request": job.request_id or "",
@@ -441,7 +441,7 @@ def _correction(job: Job, entry: dict[str, Any], say: Words) -> str:
 
 
 def _cost(job: Job, say: Words) -> str:
-    if job.payer == "nobody" or job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
+    if job.is_preview or job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
         return say.money(0.0)
     if job.cost_microusd is not None:
         return say.money(job.cost_microusd / MICRO)

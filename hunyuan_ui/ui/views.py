@@ -25,7 +25,7 @@ def as_json(view: JobView, say: Words) -> dict[str, Any]:
     """Return a job as the page's script reads it, with every sentence already in the visitor's language."""
     job, say = view.job, say.about(view.job)
     # A preview is drawn here and takes seconds; the formula is about the service.
-    has_usual = job.payer != "nobody" or view.usual.is_calibrated
+    has_usual = not job.is_preview or view.usual.is_calibrated
     is_late = has_usual and view.phase in _MOVING and view.elapsed_s > view.usual.high_s
     return {
         "id": job.id,
@@ -58,10 +58,10 @@ def ending_of(view: JobView, settings: Settings, say: Words) -> dict[str, Any]:
     job = view.job
     if job.is_active or job.status is JobStatus.DONE:
         return {}
-    is_free = job.payer == "nobody"
+    is_free = job.is_preview
     # On the owner's key of a public page the account is not this visitor's.
     may_see_account = job.payer == "visitor" or (job.payer == "owner" and not settings.is_public)
-    may_see_account = may_see_account and job.dialect != "openai"
+    may_see_account = may_see_account and not job.is_at_engine
     key = "ended.put_back" if job.status is JobStatus.CANCELLED else "ended.again"
     return {
         "again_text": say(key, price=say["result.free"] if is_free else say.price(view.usual)),
@@ -75,7 +75,7 @@ def ending_of(view: JobView, settings: Settings, say: Words) -> dict[str, Any]:
 def next_poll_s(views: list[JobView]) -> float:
     """Return how long a page may wait before it asks again."""
     near = any(
-        view.job.status is JobStatus.DOWNLOADING or view.job.payer == "nobody" or view.usual.seconds < SHORT_WAIT_S
+        view.job.status is JobStatus.DOWNLOADING or view.job.is_preview or view.usual.seconds < SHORT_WAIT_S
         for view in views
     )
     return SOON_POLL_S if near else POLL_S
@@ -116,7 +116,7 @@ def facts_of(job: Job, say: Words) -> list[str]:
         facts.append(say("result.asked", width=width, height=height, frames=request.video_length, made=made.frames))
     if (suffix := job.notes.get("suffix", ".mp4")) != ".mp4":
         facts.append(say("result.not_mp4", kind=suffix[1:].upper()))
-    if job.payer == "nobody":
+    if job.is_preview:
         facts.append(say["result.free"])
     elif job.is_unpriced:
         facts.append(say["price.free"])
@@ -159,7 +159,7 @@ def cut(text: str) -> str:
 
 def _title(view: JobView, say: Words) -> str:
     status = view.job.status
-    if view.phase is Phase.IN_SERVICE_QUEUE and view.job.payer == "nobody":
+    if view.phase is Phase.IN_SERVICE_QUEUE and view.job.is_preview:
         return say["phase.in_preview_queue"]
     codes = {problem.code for problem in (view.note, view.job.problem) if problem is not None}
     if view.job.is_active or status is JobStatus.DONE:

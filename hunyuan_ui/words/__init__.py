@@ -108,7 +108,7 @@ class Words:
 
     def about(self, job: Job) -> Words:
         """Return the same words, true of where a job is made: at an engine of one's own or at the hosted service."""
-        return Words(self.language, self._table, of_engine=job.dialect == "openai")
+        return Words(self.language, self._table, of_engine=job.is_at_engine)
 
     def __contains__(self, key: object) -> bool:
         return key in self._table
