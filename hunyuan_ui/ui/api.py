@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from typing import Any, Final, cast
 
 import gradio as gr
@@ -35,6 +34,7 @@ from hunyuan_ui.ui.visitor import (
     headers_of,
     login_of,
     say_for,
+    token_of_key,
 )
 from hunyuan_ui.words import words
 
@@ -213,7 +213,7 @@ class ApiCalls:
         if dot:
             token = secret
         elif not is_id(token):
-            token = sha256(own_key.encode()).hexdigest()[:32] if own_key else self._token(job_id, wish, is_chosen)
+            token = token_of_key(own_key) if own_key else self._token(job_id, wish, is_chosen)
         handle = f"{job_id}.{token}" if dot or (not is_known and wish is not None) else job_id
         return Call(job_id, self._runner.visitor(token, address_of(caller)), handle)
 

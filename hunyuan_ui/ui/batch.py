@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import math
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any, Final, cast
 
 import gradio as gr
@@ -34,6 +33,7 @@ from hunyuan_ui.ui.visitor import (
     headers_of,
     login_of,
     say_for,
+    token_of_key,
     visitor_of,
 )
 from hunyuan_ui.words import Words, words_for
@@ -123,7 +123,7 @@ class BatchCalls:
         token, own_key = headers_of(caller).get(VISITOR_HEADER, ""), headers_of(caller).get(KEY_HEADER)
         if not is_id(token):
             if own_key:
-                token = sha256(own_key.encode()).hexdigest()[:32]
+                token = token_of_key(own_key)
             elif self._runner.settings.is_public:
                 raise AccessError("list_needs_visitor")
             else:

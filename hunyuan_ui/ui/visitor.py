@@ -44,6 +44,11 @@ def token_of(request: gr.Request | None, stored: object, settings: Settings) -> 
     return hmac.new(settings.login_secret.reveal().encode(), name.encode(), sha256).hexdigest()[:32]
 
 
+def token_of_key(own_key: str) -> str:
+    """Return the token of a caller who has none but comes with a key of their own each time."""
+    return sha256(own_key.encode()).hexdigest()[:32]
+
+
 def visitor_of(request: gr.Request, stored: object, runner: JobRunner) -> Visitor:
     """Return who is behind an event of the page."""
     return runner.visitor(token_of(request, stored, runner.settings), address_of(request))
