@@ -8,5 +8,5 @@ export const send = (name, /** @type {any} */ detail = null) =>
 export const hear = (name, heard) =>
   document.addEventListener(`hunyuan:${name}`, (event) => heard(/** @type {CustomEvent} */ (event).detail));
 
-/** Call `look` when somebody comes back to this tab. */
-export const onReturn = (look) => document.addEventListener("visibilitychange", () => document.hidden || look());
+/** Call `look` when what was shown may be out of date. */
+export const onReturn = (look) => hear("returned", look);

@@ -2,7 +2,7 @@
 
 import { createDollars } from "./dollars.js";
 import { fill, node, onSecret, onSubmit, piecesOf, showText } from "./dom.js";
-import { hear, send } from "./events.js";
+import { hear, onReturn, send } from "./events.js";
 import { words } from "./language.js";
 import { createOwnersJobs } from "./owner_jobs.js";
 
@@ -38,7 +38,7 @@ export function owner({ element, props, trigger, watch }) {
   }
 
   function lookQuietly() {
-    if (!details.open || !isDrawn) return;
+    if (!details.open || !isDrawn || !navigator.onLine) return;
     isQuiet = true;
     ask("refresh");
   }
@@ -104,6 +104,7 @@ export function owner({ element, props, trigger, watch }) {
   part("plot").setAttribute("aria-label", words["owner.days"]);
   details.addEventListener("toggle", fillOpened);
   for (const change of ["begun", "ended"]) hear(change, lookQuietly); // of this page's own videos
+  onReturn(lookQuietly);
   const presses = {
     refresh: () => ask("refresh"),
     more() {

@@ -18,6 +18,7 @@ import { panel } from "./panel.js";
 import { payment } from "./payment.js";
 import { player, screen } from "./player.js";
 import { result } from "./result.js";
+import { tellReturns } from "./returns.js";
 import { arrived, ask } from "./server.js";
 import { several } from "./several.js";
 import { variations } from "./variations.js";
@@ -114,6 +115,7 @@ document.addEventListener(
 nameLanguage();
 slowClocks();
 showWhenDrawn();
+tellReturns();
 
 window.addEventListener("hashchange", () => {
   if (location.hash.startsWith("#visitor=")) location.reload();

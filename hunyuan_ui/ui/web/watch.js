@@ -319,7 +319,6 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (!focus) setTitle("");
     poll();
   });
-  window.addEventListener("online", poll);
   otherTabs.addEventListener("message", ({ data }) => (data.dismissed ? dismiss(data.dismissed) : poll()));
   hear("sending", (id) => {
     ended.noteSeen();
