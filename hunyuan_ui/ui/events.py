@@ -24,6 +24,13 @@ from hunyuan_ui.words import Words
 KEEP: Final[Any] = cast("Any", gr).skip()  # leaves a component as it is; Gradio's own annotation is incomplete
 CONFIRMABLE: Final = ("confirm_price", *PRICE_REFUSALS)
 NEEDS: Final = {"access_code_needed": "code", "no_key": "key"}  # what the page asks for where the click was
+# What takes a refusal's cause away by itself: a video of the same visitor's that ends, or the day.
+ENDS_WITH: Final = {
+    "over_daily_limit": ["ended", "day"],
+    "visitor_daily_videos": ["day"],
+    "visitor_busy": ["ended"],
+    "visitor_places": ["ended"],
+}
 RECENT_S: Final = 3600.0  # a failure older than this is not brought up again when the page opens
 
 
@@ -158,7 +165,8 @@ async def _taken_in(submit: Event, request: gr.Request, about: Mapping[str, Any]
     def refused(problem: JobProblem, field: str | None, say: Words, *, is_limit: bool = False) -> tuple[Any, ...]:
         shown = {"text": say.sentence(problem), "field": field, "is_limit": is_limit, "needs": NEEDS.get(problem.code)}
         priced = {"most_usd": problem.facts["price"]} if problem.code in PRICE_REFUSALS else {}
-        return KEEP, {**about, **shown, **priced, "is_confirmable": problem.code in CONFIRMABLE}
+        ends = {"ends_with": ENDS_WITH.get(problem.code, []), "ends_in_s": problem.facts.get("seconds")}
+        return KEEP, {**about, **shown, **priced, **ends, "is_confirmable": problem.code in CONFIRMABLE}
 
     async def limited(request: gr.Request) -> tuple[Any, ...]:
         try:

@@ -201,6 +201,7 @@ def test_the_next_one_waits_for_the_first_and_a_third_is_refused_by_a_note(page:
         page.locator("#generate").click()
         expect(page.locator(".notice")).to_contain_text("the next one waits for it already. Nothing was sent")
         expect(page.locator(".notice")).to_have_class(re.compile(r"\bsaid\b"))
+    expect(page.locator(".notice")).to_be_hidden()
     expect(page.locator(".videos")).to_contain_text("the next fox")
     assert (paid.posts["the first fox"], paid.posts["the next fox"], paid.posts["a fox too many"]) == (1, 1, 0)
 

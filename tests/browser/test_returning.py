@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
+from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS
 from tests.app_process import RunningApp, running_app
 from tests.browser.one_page import open_page
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
+from tests.browser.steps import generate_short, two_frames, write
 
 CODE = "marzipan-hedgehog"
 ASKED_AGAIN = ("jobs", "price", "allowance", "videos")
@@ -42,3 +44,34 @@ def test_a_computer_that_has_slept_shows_how_things_stand_now(opened: Page) -> N
         for what in ASKED_AGAIN:
             answers.enter_context(opened.expect_response(f"**/hunyuan/{what}"))
         opened.clock.fast_forward("08:00:00")
+
+
+def test_a_page_in_sight_at_midnight_takes_back_that_nothing_is_left_of_the_day(opened: Page) -> None:
+    code = opened.locator(".payment [data-part=code-form] input")
+    code.fill(CODE)
+    code.press("Enter")
+    expect(opened.locator(".payment .allowance")).to_contain_text("1 of 1 left")
+    generate_short(opened, "a lone heron")
+    expect(opened.locator("#player video")).to_be_visible()
+    expect(opened.locator(".payment .allowance")).to_contain_text("come tomorrow")
+    write(opened, "a heron too many")
+    opened.locator("#generate").click()
+    notice = opened.locator(".notice")
+    expect(notice).to_contain_text("come back tomorrow")
+    opened.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    two_frames(opened)
+    expect(notice).to_be_visible()
+    opened.clock.fast_forward("24:00:00")
+    expect(notice).to_be_hidden()
+
+
+def test_what_was_too_soon_is_said_until_it_is_no_longer(opened: Page) -> None:
+    opened.get_by_label("Nobody: local preview").check()
+    generate_short(opened, "a quick heron")
+    expect(opened.locator(".under-way, #player video").first).to_be_visible()
+    write(opened, "a quicker heron")
+    opened.locator("#generate").click()
+    notice = opened.locator(".notice")
+    expect(notice).to_contain_text("very quick after the last one")
+    opened.clock.fast_forward(1000 * SECONDS_BETWEEN_SUBMITS)
+    expect(notice).to_be_hidden()

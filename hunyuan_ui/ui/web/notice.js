@@ -2,9 +2,10 @@
 // once it is right the click goes on.
 
 import { fill, keepingFocus, onSecret, piecesOf, showText, withControl } from "./dom.js";
-import { hear, send } from "./events.js";
+import { hear, onReturn, send } from "./events.js";
 import { words } from "./language.js";
 import { sayUnreachable } from "./reach.js";
+import { dayOf } from "./returns.js";
 
 const TEXTS = ["prompt", "negative_prompt"];
 const SECRETS = {
@@ -36,8 +37,27 @@ export function notice({ element, props, watch }) {
   let again = null; // the job that was tried again, at which price, where that is what was refused
   /** @type {string | null} */
   let refused = null; // else the click that was
+  /** @type {string[]} */
+  let endsWith = []; // what takes the cause away by itself
+  let shownAt = 0;
+  /** @type {any} */
+  let ending;
 
-  function show(text, { field = null, isConfirmable = false, isLimit = false, needs = null } = {}) {
+  function show(
+    text,
+    {
+      field = null,
+      isConfirmable = false,
+      isLimit = false,
+      needs = null,
+      ends = /** @type {string[]} */ ([]),
+      ends_in_s = 0,
+    } = {},
+  ) {
+    clearTimeout(ending);
+    endsWith = ends;
+    shownAt = Date.now();
+    if (ends_in_s) ending = setTimeout(show, ends_in_s * 1000, "");
     keepingFocus(box, () => {
       box.hidden = !text;
       box.classList.toggle("problem", !isLimit);
@@ -105,6 +125,8 @@ export function notice({ element, props, watch }) {
     if (!part("confirm").hidden || (cause && !TEXTS.includes(cause))) show("");
   });
   hear("settings", () => cause && show(""));
+  hear("ended", () => endsWith.includes("ended") && show(""));
+  onReturn(() => endsWith.includes("day") && dayOf(shownAt) !== dayOf(Date.now()) && show(""));
   hear("paid-anew", () => !cause && show(""));
   document.addEventListener("input", ({ target }) => {
     if (cause && target instanceof Element && target.closest(`#field-${cause.replaceAll("_", "-")}`)) show("");
@@ -116,6 +138,6 @@ export function notice({ element, props, watch }) {
     refused = value.answer || null;
     again = value.again ? { id: value.again, most_usd: value.most_usd } : null;
     const { field, is_confirmable: isConfirmable, is_limit: isLimit, needs } = value;
-    show(value.text, { field, isConfirmable, isLimit, needs });
+    show(value.text, { field, isConfirmable, isLimit, needs, ends: value.ends_with, ends_in_s: value.ends_in_s });
   });
 }
