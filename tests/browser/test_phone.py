@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -88,3 +89,14 @@ def test_a_finger_can_hit_everything_on_a_phone(page: Page, app: RunningApp) -> 
     )
     assert len(heights) > 20
     assert [found for found in heights if found[1] < 44] == []
+
+
+def test_a_finger_leaves_nothing_behind_that_looks_chosen(new_context: Any, app: RunningApp) -> None:
+    page = new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).new_page()
+    open_page(page, app)
+    control = page.locator(".prompt-panel [data-group=shot]")
+    before = control.evaluate("control => getComputedStyle(control).backgroundColor")
+    for wanted in ("true", "false"):
+        control.tap()
+        expect(control).to_have_attribute("aria-expanded", wanted)
+    expect(control).to_have_css("background-color", before)
