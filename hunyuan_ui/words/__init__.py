@@ -249,6 +249,7 @@ class _Filled(Formatter):
             "MB": lambda count: f"{count // 1_000_000} MB",
             "MiB": lambda count: f"{count / 2**20:.0f} MiB",
             "label": say.label,
+            "s": lambda count: "" if count == 1 else "s",
             "or": lambda choices: f" {say['list.or']} ".join(map(str, choices)),
         }
 
@@ -256,7 +257,7 @@ class _Filled(Formatter):
         if isinstance(value, dict):  # the parts of a `Reason`, which may have been stored
             reason = cast("Reason", value)
             return self._say(reason["key"], **reason["facts"])
-        if format_spec in self._ways and (format_spec == "label" or not isinstance(value, str)):
+        if format_spec in self._ways and (format_spec in ("label", "s") or not isinstance(value, str)):
             return self._ways[format_spec](value)
         # A text in the place of a number was written by an older version, or is said instead of a count.
         return format(value, "" if isinstance(value, str) else format_spec)

@@ -47,7 +47,7 @@ def file_of(language: str) -> dict[str, str]:
 
 def places(text: str) -> set[tuple[str, str | None]]:
     """Return what is to be filled in, and how each value is to be written."""
-    return {(name, way) for _, name, way, _ in Formatter().parse(text) if name is not None}
+    return {(name, way) for _, name, way, _ in Formatter().parse(text) if name is not None and way != "s"}
 
 
 def test_there_are_english_and_chinese() -> None:

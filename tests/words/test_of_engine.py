@@ -63,7 +63,7 @@ ELSEWHERE: Final = {
 
 
 def places(text: str) -> set[tuple[str, str | None]]:
-    return {(name, way) for _, name, way, _ in Formatter().parse(text) if name is not None}
+    return {(name, way) for _, name, way, _ in Formatter().parse(text) if name is not None and way != "s"}
 
 
 @pytest.fixture

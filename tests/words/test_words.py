@@ -46,6 +46,14 @@ def test_a_range_names_its_unit_once(low: float, high: float, said: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("key", "fact"), [("result.steps", "steps"), ("pay.accepted", "count"), ("list.rows", "count")]
+)
+def test_one_is_not_said_as_several(key: str, fact: str) -> None:
+    one, two = (words()(key, **{fact: count}) for count in (1, 2))
+    assert two == one.replace("1", "2").replace("step", "steps").replace("video", "videos")
+
+
+@pytest.mark.parametrize(
     ("usd", "said"), [(0, "$0.00"), (0.004, "under $0.01"), (1.463, "$1.46"), (1234.5, "$1,234.50")]
 )
 def test_money_is_dollars_and_cents(usd: float, said: str) -> None:
