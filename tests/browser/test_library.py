@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -35,6 +36,21 @@ def test_posters_stand_newest_first_with_length_and_a_line_of_the_prompt(gallery
     expect(first.locator(".length")).to_have_text("3.0 s")
     gallery.wait_for_function("document.querySelector('.posters img').naturalWidth > 100")
     assert re.search(r"/videos/[0-9a-f]{32}\.webp\?k=[0-9a-f]{32}$", str(first.locator("img").get_attribute("src")))
+
+
+@pytest.mark.parametrize(
+    ("locale", "said"),
+    [
+        ("en-US", r"^[A-Z][a-z]{2,3} \d+, \d{4}, \d+:\d\d\s[AP]M$"),
+        ("en-GB", r"^\d+ [A-Z][a-z]{2,3} \d{4}, \d\d:\d\d$"),
+        ("de-DE", r"^[A-Z][a-z]{2,3} \d+, \d{4}, \d\d:\d\d$"),
+    ],
+)
+def test_days_and_hours_are_written_as_the_visitors_country_writes_them(
+    new_context: Any, app: RunningApp, locale: str, said: str
+) -> None:
+    page = open_gallery(new_context(locale=locale, timezone_id="Asia/Kathmandu").new_page(), app)
+    expect(cards(page).first.locator(".when")).to_have_text(re.compile(said))
 
 
 def test_more_videos_come_when_the_end_is_reached(gallery: Page) -> None:

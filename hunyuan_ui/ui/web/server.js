@@ -6,7 +6,10 @@ import { language, words } from "./language.js";
 const BASE = "gradio_api/hunyuan";
 const ANSWER_WITHIN_MS = 15000;
 const sizes = new Intl.NumberFormat(language, { maximumSignificantDigits: 3 });
-const times = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+// A visitor's country writes days and hours in its own way, also where the page speaks another language.
+const { locale: own, hourCycle } = new Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions();
+const region = own.startsWith(language) ? own : language;
+const times = new Intl.DateTimeFormat(region, { dateStyle: "medium", timeStyle: "short", hourCycle });
 
 /** @type {string | null} */
 let token = null;
