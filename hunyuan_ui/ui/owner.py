@@ -22,6 +22,7 @@ from hunyuan_ui.ui.owner_csv import corrections_of, csv_of, utc
 from hunyuan_ui.ui.owner_days import DAYS, axis_of, days_of
 from hunyuan_ui.ui.owner_replicas import replica_lines
 from hunyuan_ui.ui.page_events import Event, page_event
+from hunyuan_ui.ui.views import cut
 from hunyuan_ui.ui.visitor import say_for, visitor_of
 from hunyuan_ui.words import Words
 
@@ -287,7 +288,7 @@ class OwnerEvents:
             width, height = job.request.real_size
             size += " " + say("owner.asked", width=width, height=height, frames=job.request.video_length)
         # On a public run a stranger's words are not the owner's to read here.
-        return size if self._runner.settings.is_public else f"{size} · {job.request.prompt[:80]}"
+        return size if self._runner.settings.is_public else f"{size} · {cut(job.request.prompt)}"
 
     def _acts(self, job: Job, **can: bool) -> dict[str, Any]:
         """Return what may be done with a job, and what stands for it."""

@@ -132,3 +132,15 @@ def test_a_prompt_says_which_language_it_is_in(gallery: Page, prompt: str, langu
     for place in ("#field-prompt textarea", "#part-result .prompt", ".posters li:first-child .text", ".viewer .prompt"):
         expect(gallery.locator(place)).to_have_attribute("lang", language)
     expect(gallery.locator(".examples .text").first).to_have_attribute("lang", "en")
+
+
+def test_a_long_prompt_is_read_out_whole_where_it_is_the_text_and_nowhere_as_a_name(gallery: Page) -> None:
+    prompt = "a heron " * 200
+    generate_short(gallery, prompt)
+    gallery.locator(".videos .switch").click()
+    card = gallery.locator(".posters li").first
+    expect(card.locator(".text")).to_contain_text("a heron a heron")
+    named = [*card.locator("button, a").all(), open_first(gallery).locator("video")]
+    names = [one.evaluate("control => control.ariaLabel ?? control.textContent.trim()") for one in named]
+    assert [len(name) for name in names if len(name) > 300 or "…" not in name] == []
+    expect(viewer(gallery).locator(".prompt")).to_have_text(prompt.strip())

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { beginningOf, languageOf } from "../../hunyuan_ui/ui/web/written_in.js";
+import { beginningOf, languageOf, shortened } from "../../hunyuan_ui/ui/web/written_in.js";
 
 for (const [text, language] of [
   ["A red kite dips over a windy hill", "en"],
@@ -26,4 +26,5 @@ for (const [text, most, beginning] of [
 ])
   test(`${text} is cut after ${most} characters`, () => {
     assert.equal(beginningOf(text, most), beginning);
+    assert.equal(shortened(text, most), beginning === text ? text : `${beginning}…`);
   });

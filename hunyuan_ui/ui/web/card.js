@@ -4,9 +4,11 @@ import { node } from "./dom.js";
 import { words } from "./language.js";
 import { movingIn, onAttention } from "./moving.js";
 import { fileOf, timeText } from "./server.js";
-import { beginningOf, showWritten } from "./written_in.js";
+import { shortened, showWritten } from "./written_in.js";
 
 const WIDE = 1.6; // width over height that fills a tile
+const MOST_IN_A_NAME = 60;
+const MOST_SHOWN = 240; // more than two lines hold
 
 /** Mark a card as one of the favourites, or as none. */
 export function showFavourite(item, isFavourite) {
@@ -18,7 +20,7 @@ function nameAll(item, prompt) {
   for (const control of item.querySelectorAll("[data-do]")) {
     const text = words[`gallery.${control.dataset.do}`];
     control.title = text;
-    control.setAttribute("aria-label", `${text}: ${beginningOf(prompt, 60)}`);
+    control.setAttribute("aria-label", `${text}: ${shortened(prompt, MOST_IN_A_NAME)}`);
   }
 }
 
@@ -39,7 +41,7 @@ export function cardOf(video, template, does) {
   if (video.width < video.height * WIDE) tile.style.setProperty("--poster", `url("${src}")`);
   tile.prepend(image);
   piece(".length").textContent = video.length;
-  showWritten(piece(".text"), video.settings.prompt);
+  showWritten(piece(".text"), shortened(video.settings.prompt, MOST_SHOWN));
   piece(".when").textContent = timeText(video.created_at);
   piece("[data-do=download]").href = fileOf(video, ".mp4", { download: 1 });
   onAttention(

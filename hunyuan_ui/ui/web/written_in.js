@@ -22,6 +22,12 @@ export function languageOf(text) {
 /** Return the beginning of a text; no character is cut in two. @param {string} text @param {number} most */
 export const beginningOf = (text, most) => [...text].slice(0, most).join("");
 
+/** The same, with a sign where more follows: as a name, or where a voice would go on for minutes. */
+export function shortened(text, most) {
+  const beginning = beginningOf(text, most);
+  return beginning === text ? text : `${beginning.trimEnd()}…`;
+}
+
 /**
  * Set a text that a visitor wrote.
  * @param {any} element
