@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,20 @@ def serious(page: Page) -> dict[str, list[str]]:
     """Return the rules of weight that a page breaks, each with what breaks it."""
     broken = [rule for rule in Axe().run(page).response["violations"] if rule["impact"] in ("serious", "critical")]
     return {rule["id"]: [f"{node['target']} {node['html'][:200]}" for node in rule["nodes"]] for rule in broken}
+
+
+def test_headings_lead_to_each_part_and_leave_no_step_out(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview)
+    page.locator(".owner summary").click()
+    expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
+    headings = page.evaluate(
+        """() => [...document.querySelectorAll("h1, h2, h3, h4")]
+          .filter((heading) => heading.checkVisibility())
+          .map((heading) => [Number(heading.tagName[1]), heading.textContent.trim()])"""
+    )
+    parts = [text for level, text in headings if level == 2]
+    assert parts[-3:] == ["Examples", "My videos", "Owner's page"]
+    assert [later for (one, _), later in pairwise(headings) if later[0] > one + 1] == []
 
 
 def test_axe_would_find_something(page: Page, preview: RunningApp) -> None:
