@@ -210,6 +210,20 @@ def test_a_click_without_a_line_is_said_once_and_soon(opened: Page) -> None:
     opened.context.set_offline(False)
 
 
+def test_a_click_that_gradio_takes_no_more_is_said_too(opened: Page) -> None:
+    write(opened)
+    opened.locator(".owner summary").click()
+    refresh = opened.locator(".owner").get_by_role("button", name="Refresh")
+    expect(refresh).to_be_visible()
+    opened.context.set_offline(True)
+    refresh.click()
+    expect(opened.locator(".toast-body").first).to_be_visible()
+    opened.locator("#generate").click()
+    expect(opened.locator(".notice")).to_contain_text("No answer from this page's server")
+    expect(opened.locator(".toast-body").first).to_be_hidden()
+    opened.context.set_offline(False)
+
+
 def test_text_stays_text(opened: Page) -> None:
     hostile = '<img src=x onerror="window.ran=1"> ${window.ran=2} {{window.ran=3}} <script>window.ran=4</script>'
     write(opened, hostile)

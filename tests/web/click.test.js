@@ -45,6 +45,17 @@ test("a click that was not answered keeps its id, however often it is pressed ag
   assert.equal(clicks.begin(), "id-1");
 });
 
+test("a press of which no click begins is told", () => {
+  clicks.pressed();
+  wait(1000);
+  assert.deepEqual(told, ["unheard "]);
+  clicks.pressed();
+  now += 1;
+  clicks.begin();
+  wait(1000);
+  assert.deepEqual(told, ["unheard "]);
+});
+
 test("the next click after an answer is another one", () => {
   clicks.begin();
   clicks.answered("id-1");

@@ -4,12 +4,13 @@
 const SEND_DEADLINE_MS = 10000;
 const LATE_MS = 3000;
 const ANSWER_LAG_MS = 500;
+const BEGUN_WITHIN_MS = 1000;
 export const DOUBLE_CLICK_MS = 1000;
 
 /**
  * @param {object} needs
  * @param {() => string} needs.newId
- * @param {(what: "late" | "answered" | "unanswered", id: string) => void} needs.tell
+ * @param {(what: "late" | "answered" | "unanswered" | "unheard", id: string) => void} needs.tell
  * @param {(isDisabled: boolean) => void} needs.disable The button.
  * @param {() => number} [needs.now] Milliseconds.
  * @param {() => boolean} [needs.isOffline] Nothing that is sent now can arrive.
@@ -36,6 +37,12 @@ export function createClicks({ newId, tell, disable, now = () => performance.now
     setTimeout(disable, begunAt + DOUBLE_CLICK_MS - now(), false);
   }
 
+  /** Take it that the button was pressed. Once Gradio has lost its server, no click of its buttons begins. */
+  function pressed() {
+    const before = begunAt;
+    setTimeout(() => begunAt === before && tell("unheard", ""), BEGUN_WITHIN_MS);
+  }
+
   /** Return the id of a click. */
   function begin() {
     pending = pending || newId();
@@ -55,5 +62,5 @@ export function createClicks({ newId, tell, disable, now = () => performance.now
     settled();
   }
 
-  return { begin, answered, settled };
+  return { pressed, begin, answered, settled };
 }

@@ -115,7 +115,7 @@ export function notice({ element, props, watch }) {
     send("given", { event: SECRETS[lacks].event, text });
   });
   hear("paid", paid);
-  hear("unanswered", () => show(words.send_failed));
+  for (const lost of ["unanswered", "unheard"]) hear(lost, () => show(words.send_failed));
   hear("answered", () => {
     if (part("text").textContent === words.send_failed) show("");
   });

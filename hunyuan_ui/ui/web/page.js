@@ -107,7 +107,10 @@ document.addEventListener(
     // On a busy machine the second half of a double click may be handled long after it was made.
     const isSecondHalf = button === pressed.button && event.timeStamp - pressed.at < DOUBLE_CLICK_MS;
     if (isSecondHalf || button.ariaDisabled === "true") event.stopImmediatePropagation();
-    else pressed = { button, at: event.timeStamp };
+    else {
+      pressed = { button, at: event.timeStamp };
+      if (button === generate()) window.hunyuan.pressed();
+    }
   },
   true,
 );
