@@ -238,6 +238,23 @@ def test_an_answer_of_something_between_is_named_by_its_status(gallery: Page, st
     expect(gallery.locator(".videos .line")).to_contain_text(f"answered with status {status}")
 
 
+def test_a_search_without_a_line_is_made_up_for_once_there_is_one(gallery: Page) -> None:
+    gallery.context.set_offline(True)
+    gallery.locator(".videos").get_by_role("searchbox").fill("heron")
+    expect(gallery.locator(".videos .line")).to_contain_text("No answer from this page's server")
+    gallery.context.set_offline(False)
+    expect(cards(gallery)).to_have_count(3)
+    expect(gallery.locator(".videos .line")).to_be_empty()
+
+
+def test_what_was_said_of_a_lost_line_goes_with_its_cause(gallery: Page) -> None:
+    gallery.context.set_offline(True)
+    gallery.locator(".star").first.click()
+    expect(gallery.locator(".videos .line")).to_contain_text("No answer from this page's server")
+    gallery.context.set_offline(False)
+    expect(gallery.locator(".videos .line")).to_be_empty()
+
+
 def test_the_address_opens_ones_own_video(page: Page, app: RunningApp, videos: tuple[Path, list[Job]]) -> None:
     page.goto(f"{app.url}?job={videos[1][1].id}")
     expect(viewer(page).locator(".prompt")).to_have_text("a heron, second")

@@ -21,6 +21,8 @@ export function gallery({ element, props }) {
   let before = null; // where the next page begins
   let asked = 0; // answers to older questions are dropped
   let isLoading = false;
+  /** @type {{isFirst: boolean} | null} */
+  let owed = null; // the page that was asked for last, where it did not come
   let typing;
   let opening = 0; // an answer to an older wish opens nothing
   let moves = 0; // of cards to other places
@@ -83,6 +85,7 @@ export function gallery({ element, props }) {
     const answer = await ask(`videos?${query}`);
     if (question !== asked) return;
     isLoading = false;
+    owed = answer.isOk ? null : { isFirst };
     if (!answer.isOk) {
       sayProblem(answer);
       part("more").hidden = false;
@@ -134,6 +137,7 @@ export function gallery({ element, props }) {
     if (isFiltered()) return;
     const answer = await ask(`videos${everybody.checked ? "?everybody=1" : ""}`);
     if (!answer.isOk || isFiltered()) return;
+    if (part("line").classList.contains("problem")) say("");
     if (!shown.length) before = answer.before;
     const found = fresh(answer.videos);
     shown.unshift(...found);
@@ -225,7 +229,7 @@ export function gallery({ element, props }) {
   part("everybody").hidden = !props.value?.is_owner;
   everybody.addEventListener("change", () => page({ isFirst: true }));
   readSettingsFiles(part, say);
-  onReturn(lookForNews);
+  onReturn(() => (owed ? page(owed) : lookForNews()));
   hear("done", lookForNews);
   hear("delete", (video) => deletions.add([video]));
   hear("deleted", (id) => {
