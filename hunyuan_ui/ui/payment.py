@@ -104,21 +104,27 @@ class PayEvents:
     def _shown(self, visitor: Visitor, say: Words, login: str, chosen: Payer | None = None) -> dict[str, Any]:
         runner = self._runner
         console = runner.settings.console_url
-        has_key = "visitor" in runner.payers and runner.keys.has(visitor)
-        usual: Payer = "visitor" if has_key else runner.payers[0]
-        needs_code = "owner" in runner.payers and runner.settings.is_public and not runner.access.knows(visitor.id)
+        held = held_by(runner, visitor)
+        usual: Payer = "visitor" if held["has_key"] else runner.payers[0]
         return {
             "choices": [
                 {"payer": payer, "label": say[f"pay.{payer}"], "help": say[f"pay.{payer}_help"]}
                 for payer in runner.payers
             ],
             "chosen": chosen or usual,
-            "has_key": has_key,
-            "needs_code": needs_code,
+            **held,
             "needs_login": runner.settings.requires_login and not login,
             "keys_url": console and console + KEYS_PAGE,
             "problem": "",
         }
+
+
+def held_by(runner: JobRunner, visitor: Visitor) -> dict[str, bool]:
+    """Return what a visitor has given to pay with, or still has to give."""
+    return {
+        "has_key": "visitor" in runner.payers and runner.keys.has(visitor),
+        "needs_code": "owner" in runner.payers and runner.settings.is_public and not runner.access.knows(visitor.id),
+    }
 
 
 async def allowances(runner: JobRunner, visitor: Visitor, say: Words) -> dict[Payer, str]:

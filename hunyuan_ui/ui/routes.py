@@ -21,7 +21,7 @@ from hunyuan_ui.ui.example_loops import build_loop_route
 from hunyuan_ui.ui.gallery import build_video_routes
 from hunyuan_ui.ui.labels import build_price_route, job_json
 from hunyuan_ui.ui.page_json import json_answer
-from hunyuan_ui.ui.payment import allowances
+from hunyuan_ui.ui.payment import allowances, held_by
 from hunyuan_ui.ui.prompt_panel import build_coach_route
 from hunyuan_ui.ui.served_head import build_picture_routes
 from hunyuan_ui.ui.variations import LOOKED_BACK, click_of
@@ -73,7 +73,9 @@ def build_routes(runner: JobRunner) -> list[Route]:
         if not is_id(token):
             return _not_yours(request)
         say = words_for(request.cookies, request.headers)
-        return json_answer({"allowance": await allowances(runner, runner.visitor(token), say)})
+        visitor = runner.visitor(token)
+        await runner.recall(visitor)
+        return json_answer({"allowance": await allowances(runner, visitor, say), **held_by(runner, visitor)})
 
     async def health(_request: Request) -> JSONResponse:
         problem = runner.problem

@@ -262,6 +262,21 @@ def test_an_own_key_is_taken_once_used_kept_over_a_reload_and_forgotten(
         assert OWN_KEY not in text
 
 
+def test_a_key_that_is_no_longer_kept_is_asked_for_when_somebody_comes_back(
+    page: Page, context: BrowserContext, app: RunningApp
+) -> None:
+    page.get_by_label("Your own key", exact=True).check()
+    page.locator(".payment [data-part=key-form] input").fill(OWN_KEY)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Your key is here")).to_be_visible()
+    other = opened(context, app)
+    other.get_by_role("button", name="Forget it").click()
+    expect(other.locator(".payment [data-part=key-form]")).to_be_visible()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator(".payment [data-part=key-form]")).to_be_visible()
+    expect(page.get_by_text("Your key is here")).to_be_hidden()
+
+
 def _text(answer: Any) -> str:
     kind = answer.headers.get("content-type", "")
     try:

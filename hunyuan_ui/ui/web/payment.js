@@ -91,6 +91,8 @@ export function payment({ element, props, trigger, watch }) {
     const answer = await ask("allowance");
     if (!answer.isOk) return;
     allowance = answer.allowance;
+    // A key is forgotten after a while, or by another tab; what is just being given is answered by itself.
+    if (!lacks) props.value = { ...props.value, has_key: answer.has_key, needs_code: answer.needs_code };
     show();
   }
 
