@@ -143,6 +143,21 @@ def test_a_long_prompt_of_a_waiting_job_ends_with_a_sign(opened: Page) -> None:
     assert shown.evaluate("(shown) => shown.scrollHeight > shown.clientHeight")
 
 
+def test_the_prompt_of_a_waiting_job_stands_on_the_side_its_script_begins_on(opened: Page) -> None:
+    generate_short(opened, "مركب ورقي")
+    shown = opened.locator(".under-way .prompt")
+    expect(shown).to_have_text("مركب ورقي")
+    gaps = shown.evaluate(
+        """(shown) => {
+          const text = document.createRange();
+          text.selectNodeContents(shown);
+          const [inner, outer] = [text, shown.parentElement].map((one) => one.getBoundingClientRect());
+          return [inner.left - outer.left, outer.right - inner.right];
+        }"""
+    )
+    assert gaps[0] > 3 * gaps[1]
+
+
 def test_frames_that_cannot_be_are_refused_with_the_nearest(opened: Page) -> None:
     write(opened)
     number = opened.locator("#field-video-length input[type=number]")
