@@ -90,7 +90,8 @@ class PayEvents:
 
             def refused(problem: JobProblem, _field: str | None, say: Words) -> dict[str, Any]:
                 chosen = chosen_payer(shown, self._runner)
-                return {**self._shown(visitor, say, login, chosen), "problem": say.sentence(problem)}
+                told = {"problem": say.sentence(problem), "problem_ends_in_s": problem.facts.get("seconds")}
+                return {**self._shown(visitor, say, login, chosen), **told}
 
             return await page_event(changed, refused)(request)
 

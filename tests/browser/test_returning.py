@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS
+from hunyuan_ui.tries import OF_A_VISITOR
 from tests.app_process import RunningApp, running_app
 from tests.browser.one_page import open_page
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
@@ -75,3 +76,16 @@ def test_what_was_too_soon_is_said_until_it_is_no_longer(opened: Page) -> None:
     expect(notice).to_contain_text("very quick after the last one")
     opened.clock.fast_forward(1000 * SECONDS_BETWEEN_SUBMITS)
     expect(notice).to_be_hidden()
+
+
+def test_too_many_codes_are_spoken_of_until_the_next_one_may_be_tried(opened: Page) -> None:
+    box = opened.locator(".payment [data-part=code-form] input")
+    problem = opened.locator(".payment .problem")
+    expect(box).to_be_visible()
+    for tried in range(1, OF_A_VISITOR.burst + 2):
+        box.fill(f"a wrong code, {tried}")
+        box.press("Enter")
+        expect(problem).to_be_visible()
+    expect(problem).to_contain_text("Too many codes")
+    opened.clock.fast_forward(int(1000 * OF_A_VISITOR.every_s))
+    expect(problem).to_be_hidden()

@@ -86,12 +86,14 @@ export function notice({ element, props, watch }) {
   }
 
   /** Take in how things stand with who pays, after what was missing was typed in here. */
-  function paid({ problem, has_key, needs_code }) {
+  function paid({ problem, problem_ends_in_s, has_key, needs_code }) {
     if (!isGiven) return;
     isGiven = false;
     const isMissing = lacks === "key" ? !has_key : needs_code;
     if (problem || isMissing) {
       showText(part("wrong"), problem);
+      clearTimeout(ending);
+      if (problem_ends_in_s) ending = setTimeout(showText, problem_ends_in_s * 1000, part("wrong"), "");
       part("secret").querySelector("input").focus({ preventScroll: true });
       return;
     }

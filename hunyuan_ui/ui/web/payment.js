@@ -17,6 +17,8 @@ export function payment({ element, props, trigger, watch }) {
   let lacks = null; // what is asked for where the click was, and so not here
   const page = `pages/${newId()}`;
   let isCounted = false; // the server keeps the visitor's key while this page is open
+  /** @type {any} */
+  let ending;
 
   function choose(payer) {
     choice = payer;
@@ -34,6 +36,7 @@ export function payment({ element, props, trigger, watch }) {
 
   function tell(event, data = {}) {
     choice = null;
+    forgive(); // what is wrong with the next one, too, is news
     trigger(event, data);
   }
 
@@ -71,7 +74,14 @@ export function payment({ element, props, trigger, watch }) {
     // What is wrong with a code is told where it was typed, and nowhere else.
     if (lacks && props.value?.problem) props.value = { ...props.value, problem: "" };
     show();
+    clearTimeout(ending);
+    if (props.value?.problem_ends_in_s) ending = setTimeout(forgive, props.value.problem_ends_in_s * 1000);
     count();
+  }
+
+  function forgive() {
+    props.value = { ...props.value, problem: "", problem_ends_in_s: null };
+    show();
   }
 
   function count() {
