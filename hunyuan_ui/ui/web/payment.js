@@ -64,6 +64,7 @@ export function payment({ element, props, trigger, watch }) {
     if (state !== shownState) send("paid-anew");
     shownState = state;
     send("payer", value.chosen);
+    count();
   }
 
   /** Take in the server's value. */
@@ -76,7 +77,6 @@ export function payment({ element, props, trigger, watch }) {
     show();
     clearTimeout(ending);
     if (props.value?.problem_ends_in_s) ending = setTimeout(forgive, props.value.problem_ends_in_s * 1000);
-    count();
   }
 
   function forgive() {
