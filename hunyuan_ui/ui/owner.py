@@ -57,115 +57,75 @@ class OwnerEvents:
     def __init__(self, runner: JobRunner) -> None:
         self._runner = runner
 
-    def prove(self) -> Event:
-        """Return the event that shows a public run's owner to be the owner."""
+    async def prove(self, event: gr.EventData, visitor: Visitor, _say: Words) -> str:
+        """Show a public run's owner to be the owner."""
+        await self._runner.owner.prove(visitor, str(getattr(event, "key", "")))
+        return ""
 
-        async def prove(event: gr.EventData, visitor: Visitor, _say: Words) -> str:
-            await self._runner.owner.prove(visitor, str(getattr(event, "key", "")))
-            return ""
+    async def refresh(self, _event: gr.EventData, _visitor: Visitor, _say: Words) -> str:
+        """Read everything again."""
+        return ""
 
-        return self._event(prove)
+    async def settle(self, event: gr.EventData, visitor: Visitor, say: Words) -> str:
+        """Take the owner's word on a job without an answer."""
+        was_charged = getattr(event, "was_charged", True) is not False
+        meant = await self._meant(event, visitor)
+        job = await self._runner.owner.settle(meant, visitor, was_charged=was_charged)
+        return say("owner.said.settled", cost=_cost(job, say))
 
-    def refresh(self) -> Event:
-        """Return the event that reads everything again."""
-        return self._event(_nothing)
+    async def correct(self, event: gr.EventData, visitor: Visitor, say: Words) -> str:
+        """Put right what a job cost."""
+        note, meant = _text_in(event, "note"), await self._meant(event, visitor)
+        job = await self._runner.owner.correct(meant, visitor, cost_usd=_dollars_in(event, "cost_usd"), note=note)
+        return say("owner.said.corrected", cost=_cost(job, say))
 
-    def settle(self) -> Event:
-        """Return the event of the owner's word on a job without an answer."""
+    async def confirm(self, event: gr.EventData, visitor: Visitor, say: Words) -> str:
+        """Take a cost in doubt as the real one."""
+        job = await self._runner.owner.confirm(await self._meant(event, visitor), visitor)
+        return say("owner.said.corrected", cost=_cost(job, say))
 
-        async def settle(event: gr.EventData, visitor: Visitor, say: Words) -> str:
-            was_charged = getattr(event, "was_charged", True) is not False
-            meant = await self._meant(event, visitor)
-            job = await self._runner.owner.settle(meant, visitor, was_charged=was_charged)
-            return say("owner.said.settled", cost=_cost(job, say))
+    async def look_again(self, event: gr.EventData, visitor: Visitor, say: Words) -> str:
+        """Ask for a lost video once more."""
+        await self._runner.look_again(await self._meant(event, visitor), visitor)
+        return say["owner.said.looking"]
 
-        return self._event(settle)
+    async def end_waiting(self, _event: gr.EventData, visitor: Visitor, say: Words) -> str:
+        """End the jobs that wait for their visitor's key."""
+        return say("owner.said.ended", count=await self._runner.owner.end_waiting(visitor))
 
-    def correct(self) -> Event:
-        """Return the event that puts right what a job cost."""
+    async def open_video(self, event: gr.EventData, visitor: Visitor, _say: Words) -> str:
+        """Open the video of a job; only its answer names what opens it."""
+        job = await self._runner.videos.one(await self._meant(event, visitor), visitor)
+        return job.id
 
-        async def correct(event: gr.EventData, visitor: Visitor, say: Words) -> str:
-            note, meant = _text_in(event, "note"), await self._meant(event, visitor)
-            job = await self._runner.owner.correct(meant, visitor, cost_usd=_dollars_in(event, "cost_usd"), note=note)
-            return say("owner.said.corrected", cost=_cost(job, say))
+    async def find_videos(self, _event: gr.EventData, visitor: Visitor, say: Words) -> str:
+        """Ask the account's history what was made with this key."""
+        return say("owner.said.found", count=await self._runner.owner.find_videos(visitor))
 
-        return self._event(correct)
+    async def say_spent(self, event: gr.EventData, visitor: Visitor, say: Words) -> str:
+        """Take the owner's word on what was spent today."""
+        usd = _dollars_in(event, "usd")
+        await self._runner.owner.say_spent(visitor, usd)
+        return say("owner.said.spent", spent=say.money(usd))
 
-    def confirm(self) -> Event:
-        """Return the event that takes a cost in doubt as the real one."""
+    async def set_clock_right(self, _event: gr.EventData, visitor: Visitor, say: Words) -> str:
+        """Take the machine's clock for what is dated ahead of it."""
+        return say("owner.said.clock", count=await self._runner.owner.set_clock_right(visitor))
 
-        async def confirm(event: gr.EventData, visitor: Visitor, say: Words) -> str:
-            job = await self._runner.owner.confirm(await self._meant(event, visitor), visitor)
-            return say("owner.said.corrected", cost=_cost(job, say))
+    async def resume(self, _event: gr.EventData, visitor: Visitor, say: Words) -> str:
+        """Let spending go on."""
+        await self._runner.owner.resume(visitor)
+        return say["owner.said.resumed"]
 
-        return self._event(confirm)
+    async def export(self, _event: gr.EventData, _visitor: Visitor, _say: Words) -> str:
+        """Give all jobs as CSV, beside the desk."""
+        return ""
 
-    def look_again(self) -> Event:
-        """Return the event that asks for a lost video once more."""
+    def event(self, name: str) -> Event:
+        """Return the event of one of `OWNER_EVENTS`, which does what the method of that name says."""
+        action: Action = getattr(self, name)
+        answers = "opened" if name == "open_video" else "said"
 
-        async def look_again(event: gr.EventData, visitor: Visitor, say: Words) -> str:
-            await self._runner.look_again(await self._meant(event, visitor), visitor)
-            return say["owner.said.looking"]
-
-        return self._event(look_again)
-
-    def end_waiting(self) -> Event:
-        """Return the event that ends the jobs that wait for their visitor's key."""
-
-        async def end_waiting(_event: gr.EventData, visitor: Visitor, say: Words) -> str:
-            return say("owner.said.ended", count=await self._runner.owner.end_waiting(visitor))
-
-        return self._event(end_waiting)
-
-    def open_video(self) -> Event:
-        """Return the event that opens the video of a job; only its answer names what opens it."""
-
-        async def open_video(event: gr.EventData, visitor: Visitor, _say: Words) -> str:
-            job = await self._runner.videos.one(await self._meant(event, visitor), visitor)
-            return job.id
-
-        return self._event(open_video, answers="opened")
-
-    def find_videos(self) -> Event:
-        """Return the event that asks the account's history what was made with this key."""
-
-        async def find_videos(_event: gr.EventData, visitor: Visitor, say: Words) -> str:
-            return say("owner.said.found", count=await self._runner.owner.find_videos(visitor))
-
-        return self._event(find_videos)
-
-    def say_spent(self) -> Event:
-        """Return the event of the owner's word on what was spent today."""
-
-        async def say_spent(event: gr.EventData, visitor: Visitor, say: Words) -> str:
-            usd = _dollars_in(event, "usd")
-            await self._runner.owner.say_spent(visitor, usd)
-            return say("owner.said.spent", spent=say.money(usd))
-
-        return self._event(say_spent)
-
-    def set_clock_right(self) -> Event:
-        """Return the event that takes the machine's clock for what is dated ahead of it."""
-
-        async def set_clock_right(_event: gr.EventData, visitor: Visitor, say: Words) -> str:
-            return say("owner.said.clock", count=await self._runner.owner.set_clock_right(visitor))
-
-        return self._event(set_clock_right)
-
-    def resume(self) -> Event:
-        """Return the event that lets spending go on."""
-
-        async def resume(_event: gr.EventData, visitor: Visitor, say: Words) -> str:
-            await self._runner.owner.resume(visitor)
-            return say["owner.said.resumed"]
-
-        return self._event(resume)
-
-    def export(self) -> Event:
-        """Return the event that gives all jobs as CSV."""
-        return self._event(_nothing, with_csv=True)
-
-    def _event(self, action: Action, *, answers: str = "said", with_csv: bool = False) -> Event:
         async def answer(request: gr.Request, event: gr.EventData, who: object) -> dict[str, Any]:
             visitor = visitor_of(request, who, self._runner)
             await self._runner.recall(visitor)
@@ -176,7 +136,7 @@ class OwnerEvents:
                 owner = self._runner.owner.seen_as(visitor)
                 if not owner.is_owner:
                     return _closed(self._runner)
-                csv_text = await self._csv(owner) if with_csv else ""
+                csv_text = await self._csv(owner) if name == "export" else ""
                 desk = await self._desk(owner, say, _count_in(event))
                 return {**desk, "problem": problem, "said": "", answers: answered, "csv": csv_text}
 
@@ -390,10 +350,6 @@ def history_lines(state: HistoryState, say: Words) -> dict[str, Any]:
 def _closed(runner: JobRunner) -> dict[str, Any]:
     is_private = not runner.settings.is_public
     return {"is_offered": is_private or runner.owner.can_be_proven, "needs_proof": not is_private, "problem": ""}
-
-
-async def _nothing(_event: gr.EventData, _visitor: Visitor, _say: Words) -> str:
-    return ""
 
 
 def _dollars_in(event: gr.EventData, name: str) -> float:

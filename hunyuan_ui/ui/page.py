@@ -241,4 +241,4 @@ def _wire_money(page: Page, events: PageEvents, owner: OwnerEvents) -> None:
     ):
         trigger(event, [page.who, page.pay], page.pay, **QUIET)
     for name in OWNER_EVENTS:
-        getattr(desk, name)(getattr(owner, name)(), page.who, desk, **QUIET)
+        getattr(desk, name)(owner.event(name), page.who, desk, **QUIET)

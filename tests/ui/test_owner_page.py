@@ -83,7 +83,7 @@ async def test_the_owner_sees_days_jobs_limits_and_what_is_to_be_settled(runner:
     runner._services.ledger.adopt(
         job(status=JobStatus.DONE, cost_microusd=1_460_000, sent_at=runner._services.ledger.now())
     )
-    shown = await OwnerEvents(runner).refresh()(asking(), event(), WHO)
+    shown = await OwnerEvents(runner).event("refresh")(asking(), event(), WHO)
     assert len(shown["days"]) == DAYS
     assert shown["days"][-1]["usd"] == pytest.approx(1.46 + 1.5)
     assert shown["limits"][0].startswith("$2.96 spent and $0.00 reserved today")
@@ -92,7 +92,9 @@ async def test_the_owner_sees_days_jobs_limits_and_what_is_to_be_settled(runner:
     assert {row["cost"] for row in shown["jobs"]} == {"$1.46", "up to $1.50"}
     assert any("a <b>heron</b>" in row["what"] for row in shown["jobs"])
     json.dumps(shown)
-    settled = await OwnerEvents(runner).settle()(asking(), event(job=shown["unknown"][0]["id"], was_charged=False), WHO)
+    settled = await OwnerEvents(runner).event("settle")(
+        asking(), event(job=shown["unknown"][0]["id"], was_charged=False), WHO
+    )
     assert settled["unknown"] == []
     assert settled["days"][-1]["usd"] == pytest.approx(1.46)
 
@@ -102,8 +104,8 @@ async def test_a_stranger_sees_the_owners_page_shut_whatever_they_ask(runner: Jo
     lost = job(status=JobStatus.UNKNOWN)
     runner._services.ledger.adopt(lost)
     desk = OwnerEvents(runner)
-    for asked in (desk.refresh(), desk.export(), desk.settle(), desk.resume()):
-        shown = await asked(asking(), event(job=lost.id, was_charged=False), WHO)
+    for name in ("refresh", "export", "settle", "resume"):
+        shown = await desk.event(name)(asking(), event(job=lost.id, was_charged=False), WHO)
         assert set(shown) == {"is_offered", "needs_proof", "problem"}
     stored = runner._services.ledger.get(lost.id)
     assert stored is not None
@@ -114,11 +116,11 @@ async def test_a_stranger_sees_the_owners_page_shut_whatever_they_ask(runner: Jo
 async def test_who_knows_the_key_opens_it_and_reads_no_strangers_words(runner: JobRunner) -> None:
     runner._services.ledger.adopt(job(status=JobStatus.DONE, prompt="a secret wish"))
     desk = OwnerEvents(runner)
-    wrong = await desk.prove()(asking(), event(key=OWN_KEY), WHO)
+    wrong = await desk.event("prove")(asking(), event(key=OWN_KEY), WHO)
     assert "not the API key" in wrong["problem"]
-    shown = await desk.prove()(asking(), event(key=KEY), WHO)
+    shown = await desk.event("prove")(asking(), event(key=KEY), WHO)
     assert len(shown["jobs"]) == 1
-    exported = await desk.export()(asking(), event(), WHO)
+    exported = await desk.event("export")(asking(), event(), WHO)
     assert exported["csv"].count("\n") == 2
     for said in (json.dumps(shown), json.dumps(exported)):
         assert "a secret wish" not in said
@@ -127,7 +129,7 @@ async def test_who_knows_the_key_opens_it_and_reads_no_strangers_words(runner: J
 
 @pytest.mark.parametrize("runner", [{"share": True, "api_key": None}], indirect=True)
 async def test_a_public_preview_offers_no_owners_page(runner: JobRunner) -> None:
-    shown = await OwnerEvents(runner).prove()(asking(), event(key=""), WHO)
+    shown = await OwnerEvents(runner).event("prove")(asking(), event(key=""), WHO)
     assert not shown["is_offered"]
 
 
@@ -205,18 +207,20 @@ async def test_no_list_of_the_owners_page_names_a_job_by_what_opens_it(runner: J
     for row in rows:
         runner._services.ledger.adopt(row)
     desk = OwnerEvents(runner)
-    await desk.prove()(asking(), event(key=KEY), WHO)
-    shown = json.dumps([await desk.refresh()(asking(), event(), WHO), await desk.export()(asking(), event(), WHO)])
+    await desk.event("prove")(asking(), event(key=KEY), WHO)
+    shown = json.dumps(
+        [await desk.event("refresh")(asking(), event(), WHO), await desk.event("export")(asking(), event(), WHO)]
+    )
     for row in rows:
         assert row.id not in shown
         # In the table of each answer, in the file, and where it is to be settled.
         assert shown.count(runner.videos.public_id(row)) == (5 if row.status is JobStatus.UNKNOWN else 3)
         assert runner.videos.public_id(row)[:8] not in row.id
-    (unknown,) = (await desk.refresh()(asking(), event(), WHO))["unknown"]
+    (unknown,) = (await desk.event("refresh")(asking(), event(), WHO))["unknown"]
     for wrong in (rows[0].id, runner.videos.public_id(rows[2]), "", None):
-        refused = await desk.settle()(asking(), event(job=wrong, was_charged=True), WHO)
+        refused = await desk.event("settle")(asking(), event(job=wrong, was_charged=True), WHO)
         assert refused["problem"]
-    settled = await desk.settle()(asking(), event(job=unknown["id"], was_charged=True), WHO)
+    settled = await desk.event("settle")(asking(), event(job=unknown["id"], was_charged=True), WHO)
     assert settled["unknown"] == []
 
 
