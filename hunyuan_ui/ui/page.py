@@ -21,7 +21,7 @@ from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, LightBlocks, drawing_fil
 from hunyuan_ui.ui.html_part import WEB, part
 from hunyuan_ui.ui.owner import OWNER_EVENTS, OwnerEvents, build_owner
 from hunyuan_ui.ui.page_events import page_event
-from hunyuan_ui.ui.payment import build_pay
+from hunyuan_ui.ui.payment import PAY_EVENTS, build_pay
 from hunyuan_ui.ui.served_head import serve_own_head
 from hunyuan_ui.ui.shared_answers import share_answers
 from hunyuan_ui.ui.theme import build_theme
@@ -234,11 +234,7 @@ def _wire_form(page: Page) -> None:
 
 def _wire_money(page: Page, events: PageEvents, owner: OwnerEvents) -> None:
     pay, desk = events.pay, page.owner
-    for trigger, event in (
-        (page.pay.bring, pay.bring()),
-        (page.pay.forget, pay.forget()),
-        (page.pay.enter, pay.enter()),
-    ):
-        trigger(event, [page.who, page.pay], page.pay, **QUIET)
+    for name in PAY_EVENTS:
+        getattr(page.pay, name)(pay.event(name), [page.who, page.pay], page.pay, **QUIET)
     for name in OWNER_EVENTS:
         getattr(desk, name)(owner.event(name), page.who, desk, **QUIET)

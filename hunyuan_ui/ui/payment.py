@@ -15,15 +15,16 @@ from hunyuan_ui.ui.visitor import login_of, say_for, visitor_of
 from hunyuan_ui.words import Words
 
 KEYS_PAGE: Final = "/console/api-keys"  # below the console (docs/facts/segmind-api.md 3.4)
+PAY_EVENTS: Final = ("bring", "forget", "enter")
 _LONGEST_TEXT: Final = 600  # characters of a key or a code that are looked at
 
 # What a change comes to: who pays from then on, and what is said of it.
-Change = Callable[[gr.Request, gr.EventData, Visitor, Words], Awaitable[tuple[Payer, str]]]
+Change = Callable[[gr.EventData, Visitor, Words], Awaitable[tuple[Payer, str]]]
 
 
 def build_pay() -> Any:
     """Place the choice of who pays; its script hides it where there is none."""
-    return part("payment", "bring", "forget", "enter")
+    return part("payment", *PAY_EVENTS)
 
 
 def chosen_payer(shown: object, runner: JobRunner) -> Payer:
@@ -47,37 +48,25 @@ class PayEvents:
         self._runner.keys.renew(visitor)
         return await self._told(visitor, say, login_of(request, self._runner.settings))
 
-    def bring(self) -> Event:
-        """Return the event of a key that was typed in."""
+    async def bring(self, event: gr.EventData, visitor: Visitor, say: Words) -> tuple[Payer, str]:
+        """Take a key that was typed in."""
+        credits_usd = await self._runner.keys.remember(_text(event, "key"), visitor)
+        told = "pay.key_accepted" if credits_usd > 0 else "pay.key_empty"
+        return "visitor", say(told, credits=say.money(credits_usd))
 
-        async def bring(_request: gr.Request, event: gr.EventData, visitor: Visitor, say: Words) -> tuple[Payer, str]:
-            credits_usd = await self._runner.keys.remember(_text(event, "key"), visitor)
-            return "visitor", say(
-                "pay.key_accepted" if credits_usd > 0 else "pay.key_empty", credits=say.money(credits_usd)
-            )
+    async def forget(self, _event: gr.EventData, visitor: Visitor, _say: Words) -> tuple[Payer, str]:
+        """Forget a key that is taken back."""
+        self._runner.keys.forget(visitor)
+        return "visitor", ""
 
-        return self._event(bring)
+    async def enter(self, event: gr.EventData, visitor: Visitor, say: Words) -> tuple[Payer, str]:
+        """Take an access code that was typed in."""
+        await self._runner.access.enter(visitor, _text(event, "code"))
+        return "owner", say("pay.accepted", count=self._runner.settings.visitor_daily_videos)
 
-    def forget(self) -> Event:
-        """Return the event of a key that is taken back."""
-
-        async def forget(_request: object, _event: object, visitor: Visitor, _say: Words) -> tuple[Payer, str]:
-            self._runner.keys.forget(visitor)
-            return "visitor", ""
-
-        return self._event(forget)
-
-    def enter(self) -> Event:
-        """Return the event of an access code that was typed in."""
-
-        async def enter(_request: object, event: gr.EventData, visitor: Visitor, say: Words) -> tuple[Payer, str]:
-            await self._runner.access.enter(visitor, _text(event, "code"))
-            return "owner", say("pay.accepted", count=self._runner.settings.visitor_daily_videos)
-
-        return self._event(enter)
-
-    def _event(self, change: Change) -> Event:
-        """Return an event that changes something and shows the part again, with a sentence if it did not work."""
+    def event(self, name: str) -> Event:
+        """Return the event that does what the method of that name says and shows the part again, or why it did not."""
+        change: Change = getattr(self, name)
 
         async def answer(request: gr.Request, event: gr.EventData, who: object, shown: object) -> dict[str, Any]:
             visitor = visitor_of(request, who, self._runner)
@@ -85,7 +74,7 @@ class PayEvents:
 
             async def changed(_request: gr.Request) -> dict[str, Any]:
                 say = say_for(request)
-                chosen, accepted = await change(request, event, visitor, say)
+                chosen, accepted = await change(event, visitor, say)
                 return {**await self._told(visitor, say, login, chosen), "accepted": accepted}
 
             def refused(problem: JobProblem, _field: str | None, say: Words) -> dict[str, Any]:

@@ -315,11 +315,11 @@ async def test_a_choice_that_is_not_offered_is_the_usual_one(runner: JobRunner, 
 @public
 async def test_a_key_never_comes_back_and_goes_when_it_is_taken_back(runner: JobRunner) -> None:
     pay = PayEvents(runner)
-    shown = await pay.bring()(asking(), event(key=OWN_KEY), WHO, {"chosen": "visitor"})
+    shown = await pay.event("bring")(asking(), event(key=OWN_KEY), WHO, {"chosen": "visitor"})
     assert (shown["has_key"], shown["chosen"], shown["problem"]) == (True, "visitor", "")
     assert shown["accepted"] == "Key accepted: $12.50 on this account."
     assert OWN_KEY not in json.dumps(shown)
-    shown = await pay.forget()(asking(), event(), WHO, shown)
+    shown = await pay.event("forget")(asking(), event(), WHO, shown)
     assert not shown["has_key"]
     assert not runner.keys.has(Visitor.from_token(TOKEN))
 
@@ -330,7 +330,7 @@ async def test_a_key_without_credits_is_taken_and_said_to_be_empty(
     runner: JobRunner, service: FakeService, credits_usd: float
 ) -> None:
     service.script("credits", answer(200, {"credits": credits_usd, "free-credits": 0}))
-    shown = await PayEvents(runner).bring()(asking(), event(key=OWN_KEY), WHO, {"chosen": "visitor"})
+    shown = await PayEvents(runner).event("bring")(asking(), event(key=OWN_KEY), WHO, {"chosen": "visitor"})
     assert shown["has_key"]
     assert "no credits on this account" in shown["accepted"]
 
@@ -361,7 +361,7 @@ async def test_in_private_nobody_is_told_of_an_allowance(runner: JobRunner) -> N
 @public
 async def test_a_refused_key_is_a_sentence_beside_the_box(runner: JobRunner, service: FakeService) -> None:
     service.script("credits", answer(401, {"error": f"Unauthorized {OWN_KEY}"}))
-    shown = await PayEvents(runner).bring()(asking(), event(key=OWN_KEY), WHO, {"chosen": "visitor"})
+    shown = await PayEvents(runner).event("bring")(asking(), event(key=OWN_KEY), WHO, {"chosen": "visitor"})
     assert "refused the API key" in shown["problem"]
     assert OWN_KEY not in json.dumps(shown)
     assert shown["chosen"] == "visitor"
@@ -370,9 +370,9 @@ async def test_a_refused_key_is_a_sentence_beside_the_box(runner: JobRunner, ser
 @public
 async def test_the_code_opens_the_owners_key_to_its_visitor(runner: JobRunner) -> None:
     pay = PayEvents(runner)
-    shown = await pay.enter()(asking(), event(code="guess"), WHO, {"chosen": "owner"})
+    shown = await pay.event("enter")(asking(), event(code="guess"), WHO, {"chosen": "owner"})
     assert (shown["needs_code"], "not the access code" in shown["problem"]) == (True, True)
-    shown = await pay.enter()(asking(), event(code=CODE), WHO, {"chosen": "owner"})
+    shown = await pay.event("enter")(asking(), event(code=CODE), WHO, {"chosen": "owner"})
     assert (shown["needs_code"], shown["problem"]) == (False, "")
     await runner.submit(new_id(), VideoRequest.parse({"prompt": "a fox"}), Visitor.from_token(TOKEN), payer="owner")
 
@@ -381,7 +381,7 @@ async def test_the_code_opens_the_owners_key_to_its_visitor(runner: JobRunner) -
 async def test_a_page_that_is_loaded_again_keeps_the_key(runner: JobRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hunyuan_ui.jobs.visitor_keys.KEPT_AFTER_LEAVING_S", 0.05)
     pay, visitor = PayEvents(runner), Visitor.from_token(TOKEN)
-    await pay.bring()(asking(), event(key=OWN_KEY), WHO, {})
+    await pay.event("bring")(asking(), event(key=OWN_KEY), WHO, {})
     runner.keys.page_closed(new_id(), visitor)
     await pay.opened(asking(), visitor, words())
     await anyio.sleep(0.1)
