@@ -13,9 +13,9 @@ from hunyuan_ui.errors import OF_SEVERAL, PRICE_REFUSALS, AccessError, HunyuanUI
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Payer, Visitor
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.form import amount, sent_in
-from hunyuan_ui.ui.labels import again_of, job_json, opening_form, priced_parts
 from hunyuan_ui.ui.page_events import Event, page_event
 from hunyuan_ui.ui.payment import PayEvents, chosen_payer
+from hunyuan_ui.ui.prices import again_of, job_json, opening_form, priced_parts
 from hunyuan_ui.ui.variations import COUNTS, LOOKED_BACK, Click, Wished, again_id, click_of, variations
 from hunyuan_ui.ui.views import video_json
 from hunyuan_ui.ui.visitor import login_of, say_for, token_in, token_of

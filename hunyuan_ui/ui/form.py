@@ -16,9 +16,9 @@ import gradio as gr
 
 from hunyuan_ui.prompt_help import presets
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
-from hunyuan_ui.ui.control_labels import label
 from hunyuan_ui.ui.html_part import part
-from hunyuan_ui.ui.prompt_panel import build_coach
+from hunyuan_ui.ui.labels import label
+from hunyuan_ui.ui.prompt_panel import build_prompt_panel
 from hunyuan_ui.ui.variations import COUNTS, count_in
 from hunyuan_ui.words import words
 
@@ -46,7 +46,6 @@ class RequestForm:
     is_random: gr.Checkbox
     variations: gr.Radio
     reuse_seed: gr.Button
-    coach: Any
     keeper: Any
     generate: gr.Button
 
@@ -122,7 +121,7 @@ def build_request_form(*, has_variations: bool = True, set_elsewhere: Sequence[s
     placed["prompt"] = _control(
         fields["prompt"], lines=3, max_lines=12, placeholder=label("form.placeholder"), info=label("form.prompt_help")
     )
-    placed["coach"] = build_coach()
+    build_prompt_panel()
     with gr.Row(elem_classes="choices"):
         placed["shape"] = _choice("shape", presets.SHAPES, shape)
         placed["size"] = _choice("size", [(f"{lines}p", lines) for lines in presets.SIZES], size)

@@ -23,13 +23,13 @@ PROMPT: Final = "/gradio_api/hunyuan/prompt"
 _LONGEST: Final = max(int(field.high or 0) for field in parameters() if field.is_text)
 
 
-def build_coach() -> Any:
+def build_prompt_panel() -> Any:
     """Place the help under the prompt; its script talks to the route below."""
     groups = {group: [word.key for word in entries] for group, entries in VOCABULARY.items()}
     return part("panel", groups=groups)
 
 
-def build_coach_route() -> Route:
+def build_prompt_route() -> Route:
     """Return the route that looks at a prompt; it stores nothing and costs nothing."""
     return Route(PROMPT, _look, methods=["POST"])
 

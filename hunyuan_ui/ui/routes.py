@@ -19,10 +19,10 @@ from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.batch import build_list_routes
 from hunyuan_ui.ui.example_loops import build_loop_route
 from hunyuan_ui.ui.gallery import build_video_routes
-from hunyuan_ui.ui.labels import build_price_route, job_json
 from hunyuan_ui.ui.page_json import json_answer
 from hunyuan_ui.ui.payment import allowances, held_by
-from hunyuan_ui.ui.prompt_panel import build_coach_route
+from hunyuan_ui.ui.prices import build_price_route, job_json
+from hunyuan_ui.ui.prompt_panel import build_prompt_route
 from hunyuan_ui.ui.served_head import build_picture_routes
 from hunyuan_ui.ui.variations import LOOKED_BACK, click_of
 from hunyuan_ui.ui.views import as_json, next_poll_s
@@ -90,7 +90,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
         return json_answer({**state, "app_version": __version__}, 200 if is_well else 503)
 
     jobs = [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job), Route(ALLOWANCE, allowance)]
-    forms = [build_price_route(runner), build_coach_route(), build_loop_route()]
+    forms = [build_price_route(runner), build_prompt_route(), build_loop_route()]
     videos = [*build_video_routes(runner), *build_list_routes(runner)]
     return [*jobs, _build_pages_route(runner), *build_picture_routes(), *forms, *videos, Route(HEALTH, health)]
 

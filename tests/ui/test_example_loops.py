@@ -20,7 +20,7 @@ from hunyuan_ui.prompt_help.examples import EXAMPLES
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.example_loops import FOLDER, LOOPS, build_loop_route
-from hunyuan_ui.ui.labels import priced_parts
+from hunyuan_ui.ui.prices import priced_parts
 from hunyuan_ui.words import words
 
 MOST_BYTES = 600_000

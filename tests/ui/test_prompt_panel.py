@@ -7,13 +7,13 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from hunyuan_ui.ui.prompt_panel import PROMPT, advice_on, build_coach_route
+from hunyuan_ui.ui.prompt_panel import PROMPT, advice_on, build_prompt_route
 from hunyuan_ui.words import words
 
 
 @pytest.fixture
 def client() -> Iterator[TestClient]:
-    with TestClient(Starlette(routes=[build_coach_route()])) as client:
+    with TestClient(Starlette(routes=[build_prompt_route()])) as client:
         yield client
 
 

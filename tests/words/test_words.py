@@ -12,12 +12,12 @@ from hunyuan_ui.estimate import Outcome, estimate
 from hunyuan_ui.job import JobProblem
 from hunyuan_ui.prompt_help.presets import STEPS
 from hunyuan_ui.request import VideoRequest, parameters
-from hunyuan_ui.ui import control_labels
-from hunyuan_ui.ui.control_labels import translations
+from hunyuan_ui.ui import labels
 from hunyuan_ui.ui.html_part import head
+from hunyuan_ui.ui.labels import translations
 from hunyuan_ui.words import LANGUAGE_COOKIE, languages, words, words_for
 
-UI = Path(control_labels.__file__).parent
+UI = Path(labels.__file__).parent
 REQUEST = VideoRequest.parse({"prompt": "x"})
 
 

@@ -6,10 +6,10 @@ import { completeControls } from "./controls.js";
 import { node } from "./dom.js";
 import { createDraft } from "./draft.js";
 import { hear, onReturn, send } from "./events.js";
+import { createPriceQuestion } from "./form_price.js";
 import { agreedPrice, createFormValues } from "./form_values.js";
 import { keepLabel, label } from "./generate_label.js";
 import { words } from "./language.js";
-import { createPriceQuestion } from "./price_question.js";
 import { request, visitorIs } from "./server.js";
 import { onTyping } from "./typing.js";
 

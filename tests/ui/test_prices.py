@@ -16,7 +16,7 @@ from hunyuan_ui.prompt_help.examples import EXAMPLES
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.form import PRICED
-from hunyuan_ui.ui.labels import PRICE, advice, build_price_route, opening_form, priced, priced_parts
+from hunyuan_ui.ui.prices import PRICE, advice, build_price_route, opening_form, priced, priced_parts
 from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.words import languages, words
 from tests.fake_service import FakeService
