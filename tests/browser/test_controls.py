@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from hunyuan_ui.ui.form import FIELDS
 from tests.app_process import RunningApp
+from tests.browser.one_page import video_plays
 from tests.browser.steps import generate_short, short, write
 from tests.browser.test_layout import open_everything, open_page
 
@@ -197,10 +198,16 @@ def test_a_reader_hears_no_english_on_the_chinese_page(new_context: Any, preview
     page = new_context(locale="zh-CN").new_page()
     open_page(page, preview)
     open_everything(page)
+    write(page, "a heron")
+    number = page.locator("#field-video-length input[type=number]")
+    number.fill("9")
+    number.blur()
+    page.locator("#generate").click()
+    video_plays(page)
     page.get_by_label("你自己的密钥", exact=True).check()
     names: list[str] = page.evaluate(
         """() => [...document.querySelectorAll("[aria-label], [title], [placeholder], [alt]")]
-          .filter((element) => element.closest(".gradio-container") && !element.closest("footer"))
+          .filter((element) => element.closest(".gradio-container"))
           .filter((element) => element.checkVisibility())
           .flatMap((element) => ["aria-label", "title", "placeholder", "alt"].map((name) => element.getAttribute(name)))
           .filter((text) => text && /[a-z]{3}/i.test(text) && !/[\\u4e00-\\u9fff]/.test(text))"""

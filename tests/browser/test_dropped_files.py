@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from hunyuan_ui.media import settings_tag
 from hunyuan_ui.request import VideoRequest
@@ -19,7 +19,7 @@ from tests.browser.one_gallery import (
 from tests.browser.one_gallery import app as app
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
-from tests.browser.steps import write
+from tests.browser.steps import until, write
 from tests.videos import mp4_bytes
 
 
@@ -58,6 +58,23 @@ def test_a_chosen_file_restores_the_form_too(gallery: Page, tmp_path: Path) -> N
     tagged(tmp_path, prompt="from a chosen file", seed=77)
     gallery.locator(".videos input[type=file]").set_input_files(tmp_path / "tagged.mp4")
     expect(gallery.locator("#field-prompt textarea")).to_have_value("from a chosen file")
+
+
+def test_what_is_changed_while_a_file_is_read_stays(gallery: Page, tmp_path: Path) -> None:
+    tagged(tmp_path, prompt="from a chosen file", seed=78)
+    held: list[Route] = []
+    gallery.route("**/hunyuan/settings", lambda route: held.append(route))
+    gallery.locator(".videos input[type=file]").set_input_files(tmp_path / "tagged.mp4")
+    until(gallery, lambda: held)
+    box = gallery.locator("#field-prompt textarea")
+    box.fill("typed meanwhile")
+    gallery.get_by_label("540p", exact=True).check(force=True)
+    expect(gallery.locator("#made-as")).to_contain_text("960x544")
+    held[0].continue_()
+    expect(gallery.get_by_label("Seed", exact=True)).to_have_value("78")
+    expect(box).to_have_value("typed meanwhile")
+    expect(gallery.locator("#made-as")).to_contain_text("960x544")
+    gallery.unroute_all()
 
 
 def test_of_a_large_file_the_settings_alone_are_sent(gallery: Page, tmp_path: Path) -> None:

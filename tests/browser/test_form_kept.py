@@ -12,11 +12,12 @@ from playwright.sync_api import Page, expect
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp, running_app
 from tests.browser.fault_proxy import FaultProxy
+from tests.browser.one_form import LATENCIES_S, chosen, number, opened, pick, sent
 from tests.browser.one_form import app as app
-from tests.browser.one_form import chosen, number, opened, pick, sent
 from tests.browser.one_form import endpoint as endpoint
 from tests.browser.one_form import no_event_breaks as no_event_breaks
 from tests.browser.one_form import prompt as prompt
+from tests.browser.one_form import proxy as proxy
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import two_frames, write
 
@@ -118,6 +119,27 @@ def test_a_draft_outlives_a_reload_another_language_and_another_page(
         page.goto(app.url)
     expect(page.locator("#made-as:not([data-old])")).to_contain_text("544x960")
     assert standing(page) == before
+
+
+@pytest.mark.parametrize("latency_s", LATENCIES_S)
+@pytest.mark.parametrize("leave", ["reload", "language"])
+def test_a_press_before_the_draft_is_back_sends_nothing_and_destroys_nothing(
+    page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str, leave: str, latency_s: float
+) -> None:
+    opened(page, proxy.url)
+    before = filled_in(page, prompt)
+    paid = endpoint.posts.total()
+    proxy.latency_s = latency_s
+    if leave == "reload":
+        page.reload(wait_until="commit")
+    else:
+        page.locator(".language").click()
+        expect(page.locator(".language")).to_have_text("English")
+    page.locator("#generate").click()
+    expect(page.locator("#made-as:not([data-old])")).to_contain_text("544x960")
+    assert standing(page) == before
+    assert endpoint.posts.total() in (paid, paid + 2)  # two, where the press came late enough to be of what stood there
+    proxy.latency_s = 0.0
 
 
 def test_another_tab_begins_without_the_draft(page: Page, app: RunningApp, prompt: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from hunyuan_ui.job import Job, new_id
 from tests.app_process import RunningApp, running_app
@@ -25,7 +26,7 @@ from tests.browser.one_gallery import (
 from tests.browser.one_gallery import app as app
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
-from tests.browser.steps import generate_short, press_escape
+from tests.browser.steps import generate_short, press_escape, until
 
 # the grid
 
@@ -116,6 +117,66 @@ def test_what_stands_on_a_tile_is_seen_while_its_video_moves(gallery: Page) -> N
     }"""
     for piece in (".mark", ".length"):
         assert gallery.locator(".posters li").nth(1).locator(piece).evaluate(is_in_front), piece
+
+
+def only_oldest(count: int) -> Callable[[Route], None]:
+    """Answer as if the newer videos were not made yet."""
+
+    def answer(route: Route) -> None:
+        known = [*route.fetch().json()["videos"]]
+        if before := route.fetch().json()["before"]:
+            known += route.fetch(url=f"{route.request.url}&before={before}").json()["videos"]
+        route.fulfill(json={"version": "", "videos": known[-count:], "before": None})
+
+    return answer
+
+
+def test_what_was_made_meanwhile_is_all_there_however_much_it_is(page: Page, app: RunningApp) -> None:
+    page.route("**/hunyuan/videos?*", only_oldest(2))
+    open_gallery(page, app)
+    expect(cards(page)).to_have_count(2)
+    page.unroute_all()
+    page.evaluate("document.dispatchEvent(new CustomEvent('hunyuan:returned'))")
+    expect(cards(page)).to_have_count(30)
+    prompts = page.locator(".posters li:visible .text").all_text_contents()
+    assert prompts[:3] == ["a heron, first", "a heron, second", "a short heron"]
+    assert [text.split()[-1] for text in prompts[4:]] == [str(number) for number in range(26)]
+
+
+def test_of_very_much_that_was_made_meanwhile_the_list_begins_anew(page: Page, app: RunningApp) -> None:
+    page.route("**/hunyuan/videos?*", only_oldest(1))
+    open_gallery(page, app)
+    page.unroute_all()
+    asked: list[str] = []
+
+    def endless(route: Route) -> None:
+        """Answer as if hundreds were made: each page has other ids."""
+        asked.append(route.request.url)
+        told = route.fetch(url=route.request.url.split("&before")[0]).json()
+        videos = [{**video, "id": new_id()} for video in told["videos"]]
+        route.fulfill(json={**told, "videos": videos, "before": f"{len(asked)}"})
+
+    page.route("**/hunyuan/videos?*", endless)
+    page.evaluate("document.dispatchEvent(new CustomEvent('hunyuan:returned'))")
+    expect(cards(page)).to_have_count(24)
+    assert len([url for url in asked if "search" not in url]) == 3
+    assert "search" in asked[3]
+    page.unroute_all()
+
+
+def test_of_two_quick_presses_of_a_star_the_last_holds(gallery: Page) -> None:
+    held: list[Route] = []
+    gallery.route("**/favourite", lambda route: held.append(route))
+    star = gallery.locator(".posters li").first.locator(".star")
+    was = star.get_attribute("aria-pressed") == "true"
+    star.click()
+    star.click()
+    for number, wished in enumerate((not was, was), 1):
+        until(gallery, lambda number=number: len(held) == number)
+        assert held[-1].request.post_data_json == {"is_favourite": wished}
+        held[-1].continue_()
+    expect(star).to_have_attribute("aria-pressed", str(was).lower())
+    gallery.unroute_all()
 
 
 def test_favourites_outlive_the_page_and_are_found_by_shape_too(gallery: Page, app: RunningApp) -> None:

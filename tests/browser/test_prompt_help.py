@@ -113,6 +113,19 @@ def test_an_improvement_is_shown_first_and_can_be_left_or_undone(opened: Page) -
     expect(prompt(opened)).to_have_value("a red apple")
 
 
+def test_what_is_typed_beside_a_proposal_stays_in_it(opened: Page) -> None:
+    prompt(opened).fill("a red apple")
+    button(opened, "Improve").click()
+    proposal = opened.locator(".prompt-panel .proposal")
+    expect(proposal).to_be_visible()
+    opened.route("**/hunyuan/prompt", lambda _: None)  # answers that are still on their way
+    prompt(opened).press("End")
+    prompt(opened).press_sequentially(" on Mars")
+    opened.get_by_role("button", name="Use this").click()
+    expect(prompt(opened)).to_have_value(re.compile(r"^a red apple on Mars\. It moves slowly"))
+    opened.unroute_all(behavior="ignoreErrors")
+
+
 def test_what_the_help_wrote_is_what_is_sent(opened: Page) -> None:
     prompt(opened).fill("A paper boat drifts on a pond.")
     button(opened, "Style").click()

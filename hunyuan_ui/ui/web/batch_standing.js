@@ -45,7 +45,8 @@ export function listStanding(dialog, part) {
     told = answer;
     id = answer.list_id;
     show();
-    if (isGoing(told)) send("list-going"); // its videos are followed as any other
+    // Its videos are followed as any other, and are there by then if it has ended before it was first asked about.
+    send(isGoing(told) ? "list-going" : "list-ended");
   }
 
   function gone() {

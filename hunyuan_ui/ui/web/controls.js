@@ -29,6 +29,7 @@ function complete(form) {
   for (const slider of form.querySelectorAll("input[type=range]")) nameSlider(slider.closest(".block"));
   for (const box of form.querySelectorAll("textarea")) set(box, "dir", "auto");
   const fold = form.querySelector("#advanced > button");
+  set(document.getElementById("generate"), "aria-keyshortcuts", "Control+Enter");
   set(fold, "aria-expanded", String(Boolean(fold?.classList.contains("open"))));
 }
 
@@ -54,15 +55,15 @@ export function asToolbar(row) {
   stopAt(buttons()[0]);
 }
 
-/** Gradio reads the pictures at its foot out after the words beside them. */
-function quietFoot() {
+/** Gradio reads the pictures at its foot out after the words beside them, and names the foot in English. */
+function nameFoot() {
   for (const image of document.querySelectorAll("footer img")) set(image, "alt", "");
+  for (const foot of document.querySelectorAll("footer[aria-label], footer nav")) set(foot, "aria-label", words.foot);
 }
 
 /** Complete the controls of the form as they are drawn. */
 export function completeControls() {
-  quietFoot();
-  document.getElementById("generate")?.setAttribute("aria-keyshortcuts", "Control+Enter");
+  nameFoot();
   const form = document.getElementById("form");
   if (!form) return;
   const attributeFilter = ["aria-label", "class", "dir", "name"];

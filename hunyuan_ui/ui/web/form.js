@@ -15,6 +15,7 @@ import { onTyping } from "./typing.js";
 
 const REFRESH_AFTER_MS = 1000;
 const RANDOM_SEED = -1;
+const COLLECTED_WITHIN_MS = 50;
 const PRICE_WITHIN_MS = 8000; // so long a click waits for a price that is on its way
 
 export function form({ element, props, trigger, watch }) {
@@ -111,11 +112,15 @@ export function form({ element, props, trigger, watch }) {
     return { ...after, ...values.presetsOf(after) };
   }
 
-  /** Put a video's or an example's settings into the form. `most_usd` is the price that stood beside them. */
-  function show({ settings, isRandom = false, most_usd = null }) {
+  /**
+   * Put a video's or an example's settings into the form. `most_usd` is the price that stood beside them, and `since`
+   * what the form held when they were wished for: what was changed meanwhile stays.
+   */
+  function show({ settings, isRandom = false, most_usd = null, since = null }) {
     isTouched = true;
-    const wish = Object.fromEntries(fields.map((name) => [name, settings[name]]));
-    fill(() => ({ ...wish, is_random: isRandom }));
+    const wish = { ...Object.fromEntries(fields.map((name) => [name, settings[name]])), is_random: isRandom };
+    const isFree = (now, name) => !since || Object.is(now[name], since[name]);
+    fill((now) => Object.fromEntries(Object.entries(wish).filter(([name]) => isFree(now, name))));
     if (most_usd !== null && form?.variations === "1") seenUsd = most_usd;
   }
 
@@ -185,6 +190,7 @@ export function form({ element, props, trigger, watch }) {
     },
     refresh,
     payer: () => payer,
+    now: () => draft.held || form,
 
     /** What the form holds for a video of any prompt, with a seed of -1 where each is to have a new one. */
     settings() {
@@ -211,7 +217,6 @@ export function form({ element, props, trigger, watch }) {
     },
 
     press({ isConfirmed = false } = {}) {
-      isTouched = true;
       pressed.push({ id: window.hunyuan.begin(), isConfirmed, before: seenUsd });
       // What a choice a moment ago sets is in the form by then.
       setTimeout(() => trigger("collect"));
@@ -266,7 +271,13 @@ export function form({ element, props, trigger, watch }) {
     price = { ...opened.price, key: keyOf(opened.price.of), payer, count: opened.price.of.variations };
     draft.begin();
     const last = { ...opened.settings, ...(opened.settings && { is_random: true }) };
-    fill((now) => (isTouched ? {} : draft.before(now) || last));
+    whenCollected(() => fill((now) => (isTouched ? {} : draft.before(now) || last)));
+  }
+
+  /** Act when what stood in the form at each click has been read. */
+  function whenCollected(act) {
+    if (pressed.length) setTimeout(whenCollected, COLLECTED_WITHIN_MS, act);
+    else act();
   }
 
   element.append(line);

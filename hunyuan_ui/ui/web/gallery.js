@@ -12,6 +12,7 @@ import { readSettingsFiles } from "./settings_file.js";
 import { steady } from "./steady.js";
 
 const SEARCH_AFTER_MS = 250;
+const MOST_NEWS = 3; // pages that come in front; of more the list begins anew
 
 export function gallery({ element, props }) {
   const part = piecesOf(element);
@@ -20,12 +21,14 @@ export function gallery({ element, props }) {
   let shown = []; // videos in the order of the page
   let before = null; // where the next page begins
   let asked = 0; // answers to older questions are dropped
+  let lists = 0; // how often the list was begun anew
   let isLoading = false;
   /** @type {{isFirst: boolean} | null} */
   let owed = null; // the page that was asked for last, where it did not come
   let typing;
   let opening = 0; // an answer to an older wish opens nothing
   let moves = 0; // of cards to other places
+  let starred = Promise.resolve();
   const standsFor = steady(part("posters"));
 
   function moved() {
@@ -76,6 +79,7 @@ export function gallery({ element, props }) {
 
   async function page({ isFirst }) {
     asked += 1;
+    lists += Number(isFirst);
     const question = asked;
     const query = new URLSearchParams({ search: searched(), shape: part("shape").value });
     if (onlyFavourites()) query.set("favourites", "1");
@@ -121,30 +125,49 @@ export function gallery({ element, props }) {
     return item;
   }
 
-  async function star(video) {
+  function star(video) {
     const isFavourite = !video.is_favourite;
-    showFavourite(itemOf(video.id), isFavourite);
-    const json = { is_favourite: isFavourite };
-    const answer = await ask(`videos/${video.id}/favourite`, { json });
-    if (answer.isOk) video.is_favourite = isFavourite;
-    else sayProblem(answer);
+    mark(video, isFavourite);
+    // One after the other, so that the last press holds.
+    starred = starred.then(async () => {
+      const answer = await ask(`videos/${video.id}/favourite`, { json: { is_favourite: isFavourite } });
+      if (answer.isOk) return;
+      sayProblem(answer);
+      if (video.is_favourite === isFavourite) mark(video, !isFavourite);
+    });
+  }
+
+  function mark(video, isFavourite) {
+    video.is_favourite = isFavourite;
     const item = itemOf(video.id);
-    if (item) showFavourite(item, video.is_favourite);
+    if (item) showFavourite(item, isFavourite);
   }
 
   // A new video comes in front; what is on the page stays where it is.
   async function lookForNews() {
     if (isFiltered()) return;
-    const answer = await ask(`videos${everybody.checked ? "?everybody=1" : ""}`);
-    if (!answer.isOk || isFiltered()) return;
+    const list = lists;
+    const videos = [];
+    let next = null; // where the newest page that was asked for ends
+    for (let pages = 0; pages === 0 || (shown.length && next && !isJoined(videos)); pages += 1) {
+      if (pages === MOST_NEWS) return page({ isFirst: true });
+      const query = new URLSearchParams(everybody.checked ? { everybody: "1" } : {});
+      if (next) query.set("before", next);
+      const answer = await ask(`videos?${query}`);
+      if (!answer.isOk || list !== lists || isFiltered()) return;
+      videos.push(...answer.videos);
+      next = answer.before;
+    }
     if (part("line").classList.contains("problem")) say("");
-    if (!shown.length) before = answer.before;
-    const found = fresh(answer.videos);
+    if (!shown.length) before = next;
+    const found = fresh(videos);
     shown.unshift(...found);
     part("posters").prepend(...found.map(drawCard));
     if (found.length) moved();
     showNothing();
   }
+
+  const isJoined = (videos) => fresh(videos).length < videos.length;
 
   function forget(id) {
     shown = shown.filter((video) => video.id !== id);
@@ -230,7 +253,7 @@ export function gallery({ element, props }) {
   everybody.addEventListener("change", () => page({ isFirst: true }));
   readSettingsFiles(part, say);
   onReturn(() => (owed ? page(owed) : lookForNews()));
-  hear("done", lookForNews);
+  for (const news of ["done", "list-ended"]) hear(news, lookForNews);
   hear("delete", (video) => deletions.add([video]));
   hear("deleted", (id) => {
     forget(id);

@@ -112,6 +112,9 @@ export function panel({ element, props }) {
     part("proposal").scrollIntoView({ block: "nearest" });
   }
 
+  /** Return the prompt with what was proposed, and with what was typed since. */
+  const improved = () => `${text().trimEnd()}${part("after").querySelector("mark").textContent}`;
+
   function settle(wished) {
     part("proposal").hidden = true;
     if (wished !== null) replace(wished);
@@ -148,7 +151,7 @@ export function panel({ element, props }) {
   part("groups").replaceChildren(...Object.keys(props.groups).map(groupButton));
   asToolbar(part("groups"));
   part("improve").addEventListener("click", propose);
-  part("accept").addEventListener("click", () => settle(answer.improved));
+  part("accept").addEventListener("click", () => settle(improved()));
   part("keep").addEventListener("click", () => settle(null));
   part("undo").addEventListener("click", () => {
     write(undo.pop().before);

@@ -107,7 +107,11 @@ export function player({ element, props, trigger, watch }) {
     for (const [control, name] of Object.entries(NAMES))
       place.querySelector(`#player .controls ${control}`)?.setAttribute("aria-label", name);
     // Gradio puts its button into a link, which would be a second stop, without a name.
-    for (const link of place.querySelectorAll("#player a:has(button)")) link.setAttribute("tabindex", "-1");
+    for (const link of place.querySelectorAll("#player a:has(button)")) {
+      link.setAttribute("tabindex", "-1");
+      for (const one of [link, link.querySelector("button")])
+        for (const name of ["aria-label", "title"]) one.setAttribute(name, words.download);
+    }
   }
 
   /** Show the top of a new video where it may be out of sight, unless somebody is busy elsewhere. */

@@ -31,6 +31,7 @@ export function readSettingsFiles(part, say) {
   // The file stays here: the server is sent the settings alone, whose rules it knows.
   async function restore(file) {
     if (!file) return;
+    const since = window.hunyuan.form.now();
     say(words["gallery.reading"]);
     const found = await settingsIn(file).catch(() => null);
     if (!found) return sayAndShow(words["gallery.unreadable"]);
@@ -42,7 +43,7 @@ export function readSettingsFiles(part, say) {
     }
     const answer = answers.at(-1);
     if (!answer.isOk) return sayAndShow(answers[0].problem || words["gallery.unreachable"]);
-    send("settings", { settings: answer.settings, isRandom: answer.settings.seed === RANDOM_SEED });
+    send("settings", { settings: answer.settings, isRandom: answer.settings.seed === RANDOM_SEED, since });
     say(words["gallery.restored"]);
     goToField();
   }
