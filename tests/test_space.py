@@ -131,6 +131,9 @@ def test_the_python_of_card_image_and_workflow_agree() -> None:
     assert base
     assert card()["python_version"] == base[1]
     workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text("utf-8"))
+    everything = workflow["jobs"]["everything"]
+    assert everything["container"]["image"].startswith(f"python:{base[1]}-")
+    assert ".ci/run" in [step.get("run") for step in everything["steps"]]
     tested = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
     assert tested == ["3.10", "3.13"]
     pyproject = (ROOT / "pyproject.toml").read_text("utf-8")
