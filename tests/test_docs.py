@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from hunyuan_ui import __version__
+from hunyuan_ui.job import JobStatus
 from hunyuan_ui.request import MAX_SEED, RANDOM_SEED, Parameter, parameters
 from hunyuan_ui.settings import SETTINGS
 from hunyuan_ui.words import words
@@ -19,6 +21,12 @@ from hunyuan_ui.words import words
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 CODE = {".py", ".js", ".html", ".css", ".sh"}
+
+# What an expression in the name of an event of the log may be, written as in the code.
+EVENT_PARTS = {
+    "job.status.value": [status.value for status in JobStatus],
+    "code.replace('_', '.', 1)": ["bucket.away", "bucket.refuses"],  # of what `bucket.py` says that it has failed
+}
 
 _NUMBER = r"\d+(?:\.\d+)*[a-z]?(?!\w)"
 _CITATION = re.compile(rf"(?<![\w./-])((?:[\w.-]+/)*[\w.-]+\.md)\b((?:,? (?:and |to |or )?(?:rows? )?{_NUMBER})*)")
@@ -100,6 +108,49 @@ def unresolved(file: Path, text: str) -> list[str]:
     return wrong
 
 
+def event_names(code: ast.AST) -> set[str]:
+    """Return the names of the events that a module may log; a name that cannot be read in the code is an error."""
+    names: set[str] = set()
+    for function in (found for found in ast.walk(code) if isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef)):
+        for call in (found for found in ast.walk(function) if isinstance(found, ast.Call)):
+            match ast.unparse(call.func):
+                case "log.event" | "log.trouble" | "trouble":
+                    names |= _values(call.args[0], function)
+                case "_LOGGER.log":  # of other code's messages, in log.py
+                    names |= _values(call.args[1], function)
+                case _:
+                    pass
+    return names
+
+
+def _values(expression: ast.expr, function: ast.AST) -> set[str]:
+    """Return what a text in the code may be."""
+    match expression:
+        case ast.Constant(str(text)):
+            return {text}
+        case ast.JoinedStr(parts):
+            whole = {""}
+            for part in parts:
+                whole = {text + more for text in whole for more in _values(part, function)}
+            return whole
+        case ast.FormattedValue(value):
+            return _values(value, function)
+        case ast.IfExp(_, one, other):
+            return _values(one, function) | _values(other, function)
+        case ast.Name(name):
+            assigned = [found for found in ast.walk(function) if isinstance(found, ast.Assign)]
+            return set[str]().union(
+                *(_values(one.value, function) for one in assigned if ast.unparse(one.targets[0]) == name)
+            )
+        case _:
+            return set(EVENT_PARTS[ast.unparse(expression)])
+
+
+def events_of(text: str) -> list[str]:
+    """Return the names in the first column of the tables about the log."""
+    return re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", text.partition("\n## The log\n")[2], re.MULTILINE)
+
+
 def citing_files() -> list[Path]:
     """Return the product, the tests and the documents."""
     code = [path for room in ("hunyuan_ui", "tests") for path in (ROOT / room).rglob("*") if path.suffix in CODE]
@@ -151,6 +202,14 @@ def test_every_document_of_facts_is_cited() -> None:
     assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/facts/*.md")} - cited == set()
 
 
+def test_the_operations_manual_says_what_each_event_of_the_log_means() -> None:
+    modules = [ROOT / "app.py", *(ROOT / "hunyuan_ui").rglob("*.py")]
+    logged = set[str]().union(*(event_names(ast.parse(module.read_text("utf-8"))) for module in modules))
+    (manual,) = (document for document in DOCUMENTS if document.stem == "operations")
+    told = events_of(manual.read_text("utf-8"))
+    assert sorted(told) == sorted(logged)
+
+
 def test_every_make_target_is_described() -> None:
     makefile = read("Makefile")
     phony = set(makefile.partition(".PHONY:")[2].partition("\n")[0].split())
@@ -184,6 +243,22 @@ def test_no_file_names_a_package_host_or_a_folder_of_this_machine() -> None:
 def test_the_table_reader_reads_a_table() -> None:
     text = "x\n| Variable | Default |\n|---|---|\n| `A` | 1 |\n| `B` | `2` |\n\n| C | 3 |\n"
     assert table(text, "Variable") == [("A", "1"), ("B", "2")]
+
+
+def test_the_event_reader_finds_each_way_of_naming_an_event() -> None:
+    code = """
+def f(job, code, other):
+    log.event("a.b", job=job)
+    log.trouble(f"job.{job.status.value}")
+    log.trouble(code.replace("_", ".", 1))
+    name = "c.d" if other else "e.f"
+    _LOGGER.log(30, name)
+"""
+    named = {f"job.{status.value}" for status in JobStatus}
+    assert event_names(ast.parse(code)) == {"a.b", "bucket.away", "bucket.refuses", "c.d", "e.f", *named}
+    with pytest.raises(KeyError):
+        event_names(ast.parse("def f(x):\n    log.event(x.name)"))
+    assert events_of("| `a.b` | | x |\n## The log\n| `c.d` | yes | y |\n`e.f`") == ["c.d"]
 
 
 def test_the_link_reader_finds_links_and_pictures() -> None:
