@@ -116,7 +116,6 @@ def _copy(settings: Settings, interruption: Interruption, *, as_json: bool) -> i
                 return say(_WORDS["cli.copy.interrupted"], Exit.FAILED)
             with _stopped("copy_database_stopped"):
                 sums = rows.copy(kept_secret(folder.path), lambda: _mark(folder.path))
-    log.event("ledger.copied", jobs=sums.jobs)
     _tell(settings, sums, copied, as_json=as_json)
     return Exit.NOT_COPIED if copied is not None and copied.left else Exit.DONE
 

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from gradio import routes as gradio_routes
 from starlette.requests import Request
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
 
 from hunyuan_ui.prompt_help.examples import SIGHTS
@@ -17,7 +17,8 @@ from hunyuan_ui.ui.style_sheet import style_sheet
 from hunyuan_ui.words import words
 
 LOOKS: Final = "/gradio_api/hunyuan/looks"
-PICTURES: Final = ("preview", "touch-icon")
+PICTURES: Final = ("preview", "touch-icon", "icon-192", "icon-512")
+MANIFEST: Final = f"{LOOKS}/manifest.json"
 PAGES: Final = ("frontend/index.html", "frontend/share.html")
 _GRADIOS: Final = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*/>\s*')
 _PLACE: Final = re.compile(r'(?=<meta\s+name="viewport")')
@@ -75,9 +76,23 @@ def _fetched_early(files: list[str]) -> str:
 
 
 def build_picture_routes() -> list[Route]:
-    """Return the routes of the pictures."""
+    """Return the routes of the pictures, and of what names them to a device."""
 
     async def picture(request: Request) -> FileResponse:
         return FileResponse(WEB / f"{request.url.path.rpartition('/')[2]}", headers={"Cache-Control": "max-age=86400"})
 
-    return [Route(f"{LOOKS}/{name}.png", picture) for name in PICTURES]
+    async def manifest(_request: Request) -> JSONResponse:
+        return JSONResponse(_manifest(), headers={"Cache-Control": "max-age=86400"})
+
+    return [*(Route(f"{LOOKS}/{name}.png", picture) for name in PICTURES), Route(MANIFEST, manifest)]
+
+
+def _manifest() -> dict[str, Any]:
+    """Return what a device needs to keep the page among its programs; addresses count from the manifest's own."""
+    say = words()
+    sizes = [name.partition("-")[2] for name in PICTURES if name.startswith("icon-")]
+    icons = [{"src": f"icon-{px}.png", "sizes": f"{px}x{px}", "type": "image/png"} for px in sizes]
+    start = "../" * LOOKS.count("/")
+    about = {"name": say["app.title"], "description": say["app.description"]}
+    look = {"display": "standalone", "background_color": "#faf8f4", "theme_color": "#faf8f4"}
+    return {**about, **look, "start_url": start, "scope": start, "icons": icons}

@@ -449,5 +449,13 @@ def test_a_link_to_the_page_shows_what_it_is(page: Page, app: RunningApp) -> Non
         sizes[address.rpartition("/")[2]] = Image.open(io.BytesIO(answer.body())).size
     assert sizes == {"preview.png": (1200, 630), "touch-icon.png": (180, 180)}
     assert 'rel="canonical"' not in head
+    (manifest,) = re.findall('rel="manifest" href="([^"]+)"', head)
+    about = urljoin(app.url, manifest)
+    told = page.request.get(about).json()
+    assert (told["name"], urljoin(about, told["start_url"])) == ("Hunyuan Video", app.url)
+    for icon in told["icons"]:
+        drawn = Image.open(io.BytesIO(page.request.get(urljoin(about, icon["src"])).body()))
+        assert "{}x{}".format(*drawn.size) == icon["sizes"]
+    assert [icon["sizes"] for icon in told["icons"]] == ["192x192", "512x512"]
     page.goto(app.url)
     assert page.locator('meta[name="theme-color"]').count() == 2

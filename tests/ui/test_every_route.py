@@ -65,6 +65,8 @@ FOR_ALL = {  # in public, and there without a login
     *("/gradio_api/hunyuan/videos/{id}.webp", "/gradio_api/hunyuan/videos/{id}/export.{kind}"),
     "/gradio_api/hunyuan/lists/{id}.zip",
     *("/gradio_api/hunyuan/looks/preview.png", "/gradio_api/hunyuan/looks/touch-icon.png"),
+    *("/gradio_api/hunyuan/looks/icon-192.png", "/gradio_api/hunyuan/looks/icon-512.png"),
+    "/gradio_api/hunyuan/looks/manifest.json",
 }
 NEEDS_A_CHANGE = {"/gradio_api/component_server", "/gradio_api/component_server/"}  # no component has a function
 OPEN = PAGE | LOOKS | OWN | FOR_ALL
