@@ -26,6 +26,27 @@ def test_a_phone_on_its_side_is_shown_what_has_been_made(page: Page, app: Runnin
     page.wait_for_function("Math.abs(document.querySelector('#player').getBoundingClientRect().top) < 20")
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_from_the_first_sight_to_a_playing_video_are_two_clicks_without_a_scroll(
+    page: Page, app: RunningApp, width: int, height: int
+) -> None:
+    def click_where_it_is(name: str) -> None:
+        box = page.locator(name).first.bounding_box() or {"x": 0, "y": -1, "width": 0, "height": 0}
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        assert 0 <= y < height, name
+        page.mouse.click(x, y)
+
+    page.set_viewport_size({"width": width, "height": height})
+    open_page(page, app)
+    page.wait_for_timeout(600)  # nobody aims at what has just come, and such a press is dropped
+    click_where_it_is(".sights button")
+    expect(page.locator("#field-prompt textarea")).not_to_have_value("")
+    page.wait_for_function("!document.querySelector('#generate').disabled")
+    click_where_it_is("#generate")
+    video_plays(page)
+    expect(page.locator("#player video")).to_be_in_viewport()
+
+
 @pytest.mark.parametrize("shape", ["16:9", "9:16"])
 def test_a_phone_has_prompt_button_and_player_first_and_scrolls_to_their_tops(
     page: Page, app: RunningApp, shape: str

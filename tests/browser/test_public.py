@@ -213,6 +213,15 @@ def enter_code(page: Page) -> None:
     expect(page.locator(".payment [data-part=accepted]")).to_be_visible()
 
 
+def test_from_the_prompt_to_generate_are_at_most_fourteen_stops_of_the_tab_key(page: Page) -> None:
+    page.locator("#field-prompt textarea").focus()
+    for _ in range(14):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "generate":
+            break
+    assert page.evaluate("document.activeElement.id") == "generate"
+
+
 def test_who_leaves_with_a_key_of_their_own_says_so_to_the_server(
     context: BrowserContext, paid: PaidEndpoint, tmp_path: Path
 ) -> None:
