@@ -129,6 +129,7 @@ class OwnerActions:
         if settled is None:
             raise AccessError("not_yours")
         log.event("job.settled", job=job_id, was_charged=was_charged)
+        self._dispatcher.ask_limits_again()
         return settled
 
     async def doubtful(self, visitor: Visitor) -> list[Job]:
@@ -164,7 +165,7 @@ class OwnerActions:
             raise AccessError("not_yours")
         log.event("job.corrected", job=job_id, cost_microusd=corrected.cost_microusd)
         await self._services.estimates.reload()
-        self._dispatcher.wake()
+        self._dispatcher.ask_limits_again()
         return corrected
 
     async def confirm(self, job_id: str, visitor: Visitor) -> Job:
@@ -216,7 +217,7 @@ class OwnerActions:
             await self._services.writes.soon(self._services.ledger.note, job.id, reviewed=True)
         confirm_review(self._services.folder.path)
         log.event("owner.resumed")
-        self._dispatcher.wake()
+        self._dispatcher.ask_limits_again()
 
     async def replicas(self, visitor: Visitor) -> list[Replica]:
         """Return the processes that share the ledger, and how many jobs each has; none where there is only this one.
@@ -286,7 +287,7 @@ class OwnerActions:
         jobs = await self._services.writes.soon(self._services.ledger.set_clock_right)
         self._dispatcher.date_back(self._services.ledger.now())
         log.event("owner.set_clock_right", jobs=jobs)
-        self._dispatcher.wake()
+        self._dispatcher.ask_limits_again()
         return jobs
 
     async def engine(self, visitor: Visitor) -> EngineState | None:

@@ -118,7 +118,10 @@ async def test_a_price_that_bills_have_taught_holds_what_was_stored_at_a_lower_o
     oracle.check(rig.folder, service)
 
 
-async def test_what_brings_no_videos_is_not_sent_on_from_the_queue(rig: Rig, service: PaidService) -> None:
+async def test_what_brings_no_videos_is_not_sent_on_from_the_queue_before_the_owners_word(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "LIMIT_ASKED_S", 3600.0)
     rig.settings = PUBLIC
     service.on("GET", HISTORY, answer(404, {"error": "not found"}))
     service.on("GET", RESULT, answer(422, {"status": "FAILED", "error": "x", "metrics": {"cost": COST_USD}}))
@@ -130,6 +133,23 @@ async def test_what_brings_no_videos_is_not_sent_on_from_the_queue(rig: Rig, ser
         assert len(service.bill) == 3
         await runner.owner.resume(OWNER)
         await until(lambda: len(service.bill) == 6)
+
+
+async def test_an_amount_that_is_put_right_lets_what_it_held_go_at_once(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "LIMIT_ASKED_S", 3600.0)
+    service.cost_usd = DEAR_USD
+    rig.settings = {**PUBLIC, "daily_limit_usd": DEAR_USD + 1.0, "video_limit_usd": 50.0}
+    async with rig.running() as runner:
+        service.is_held = True
+        dear, waiting = [await click(runner, None, Visitor.from_token(new_id())) for _ in range(2)]
+        service.is_held = False
+        assert (await ended(runner, dear)).status is JobStatus.DONE
+        await until(lambda: held(runner, waiting) == "over_daily_limit")
+        service.cost_usd = COST_USD
+        await runner.owner.correct(dear, OWNER, cost_usd=0.5)
+        assert (await ended(runner, waiting)).status is JobStatus.DONE
 
 
 # lists

@@ -11,9 +11,13 @@ export const language = wished.find((name) => name in LANGUAGES) || "en";
 /** @type {Object<string, string>} */
 export const words = window.hunyuanWords[language];
 
-/** Return a sentence with its values. @param {string} key @param {Object<string, any>} values */
-export const filled = (key, values) =>
-  Object.entries(values).reduce((text, [name, value]) => text.replace(`{${name}}`, String(value)), words[key]);
+/** Return a sentence with its values; `{name:s}` is what makes an English word of one a word of several. */
+export const filled = (key, /** @type {Object<string, any>} */ values) =>
+  Object.entries(values).reduce(
+    (text, [name, value]) =>
+      text.replaceAll(`{${name}}`, String(value)).replaceAll(`{${name}:s}`, Number(value) === 1 ? "" : "s"),
+    words[key],
+  );
 
 function held(store) {
   let value = "";
