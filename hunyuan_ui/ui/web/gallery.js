@@ -153,7 +153,7 @@ export function gallery({ element, props }) {
       if (pages === MOST_NEWS) return page({ isFirst: true });
       const query = new URLSearchParams(everybody.checked ? { everybody: "1" } : {});
       if (next) query.set("before", next);
-      const answer = await ask(`videos?${query}`);
+      const answer = await ask(`videos${String(query) && `?${query}`}`);
       if (!answer.isOk || list !== lists || isFiltered()) return;
       videos.push(...answer.videos);
       next = answer.before;
