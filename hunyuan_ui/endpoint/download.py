@@ -118,22 +118,21 @@ async def save(
 async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, start: bytes, limits: SaveLimits) -> None:
     size = len(start)
     began = anyio.current_time()
-    held, held_bytes = [start], size
+    held = bytearray(start)
     with anyio.CancelScope(deadline=_deadline(began, size, limits)) as scope:
         async with aclosing(_received(chunks)) as received:
             async for chunk in received:
                 size += len(chunk)
                 if size > limits.max_bytes:
                     raise _failed(reason("too_large"), retryable=False)
-                held.append(chunk)
-                held_bytes += len(chunk)
-                if held_bytes >= _WRITTEN_BYTES:
-                    await _in_thread(file.write, b"".join(held))
-                    held, held_bytes = list[bytes](), 0
+                held += chunk
+                if len(held) >= _WRITTEN_BYTES:
+                    await _in_thread(file.write, held)
+                    held = bytearray()
                 scope.deadline = _deadline(began, size, limits)
     if scope.cancelled_caught:
         raise _failed(reason("too_slow"))
-    await _in_thread(file.write, b"".join(held))
+    await _in_thread(file.write, held)
     await _in_thread(file.flush)
 
 

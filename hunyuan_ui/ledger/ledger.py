@@ -31,10 +31,8 @@ _ADOPT: Final = (
 
 _OF_THE_FILE: Final = ("width", "height", "frames", "fps", "duration_s", "size_bytes", "suffix")
 
-Columns: TypeAlias = dict[str, Any] | Callable[..., dict[str, Any]]
 
-
-class Asked(NamedTuple):
+class Question(NamedTuple):
     """What is asked in the statement that reads a job's row, which spares a way to a server: one value each.
 
     `select` are expressions with `:name` for values, among which `:id` is the job's.
@@ -44,7 +42,17 @@ class Asked(NamedTuple):
     values: Mapping[str, Any] = MappingProxyType({})
 
 
-NOTHING: Final = Asked()
+NOTHING: Final = Question()
+
+
+class Computed(NamedTuple):
+    """The columns of a change that depend on the row: a function of the job and of what is asked with it."""
+
+    columns: Callable[..., dict[str, Any]]
+    question: Question = NOTHING
+
+
+Columns: TypeAlias = dict[str, Any] | Computed
 
 
 def as_reserved(job: Job, totals: Totals) -> int:  # noqa: ARG001 - called as every check
@@ -171,10 +179,8 @@ class Ledger(LedgerReading):
                 problem = JobProblem.from_code(code_when_queued(error.code), **error.facts)
                 return {"status": JobStatus.QUEUED.value, "not_before": None, "problem": problem_text(problem)}
 
-        asked = self._asked_before_claim()
-        return self._move(
-            "claim", job_id, JobStatus.SUBMITTING, (JobStatus.QUEUED,), columns, asked=asked, and_where=self._room
-        )
+        computed = Computed(columns, self._asked_before_claim())
+        return self._move("claim", job_id, JobStatus.SUBMITTING, (JobStatus.QUEUED,), computed, and_where=self._room)
 
     def requeue(
         self, job_id: str, not_before: float | None, problem: JobProblem | None, notes: dict[str, Any] | None = None
@@ -203,8 +209,8 @@ class Ledger(LedgerReading):
             cost, noted = priced(known, cost_usd)
             return {"request_id": request_id, "problem": None, **money(cost, {**noted, **notes})}
 
-        asked = Asked((f"EXISTS ({OF_ANOTHER})",), {"request": bare_id(request_id)})
-        return self._owned("running", job_id, JobStatus.RUNNING, (JobStatus.SUBMITTING,), columns, asked=asked)
+        computed = Computed(columns, Question((f"EXISTS ({OF_ANOTHER})",), {"request": bare_id(request_id)}))
+        return self._owned("running", job_id, JobStatus.RUNNING, (JobStatus.SUBMITTING,), computed)
 
     def mark_downloading(
         self,
@@ -233,7 +239,7 @@ class Ledger(LedgerReading):
             told = {column: value for column, value in facts.items() if value is not None}
             return {**told, **money(*priced(known, cost_usd)), "problem": None}
 
-        return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, columns)
+        return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, Computed(columns))
 
     def mark_done(self, job_id: str, *, sha256: str, notes: dict[str, Any]) -> Job:
         """Record that video, poster and sidecar are stored; `notes` hold the properties of the file."""
@@ -243,7 +249,7 @@ class Ledger(LedgerReading):
             merged = json.dumps({**notes, **known.notes, **of_the_file})
             return {"ended_at": self.now(), "sha256": sha256, "notes": merged, "problem": None}
 
-        return self._owned("done", job_id, JobStatus.DONE, (JobStatus.DOWNLOADING,), columns)
+        return self._owned("done", job_id, JobStatus.DONE, (JobStatus.DOWNLOADING,), Computed(columns))
 
     def mark_failed(self, job_id: str, problem: JobProblem, *, inference_s: float | None = None) -> Job:
         """Release the reservation of a job that was refused, or failed without a cost, though perhaps not at once."""
@@ -333,7 +339,7 @@ class Ledger(LedgerReading):
 
     # inside
 
-    def _asked_before_claim(self) -> Asked:
+    def _asked_before_claim(self) -> Question:
         """Return what `_before_claim` is told."""
         return NOTHING
 
@@ -349,16 +355,25 @@ class Ledger(LedgerReading):
             known, _, counted = before_adding(self._connection, job.id, job.visitor, self.now())
         return known, counted
 
-    def _row(self, job_id: str, asked: Asked = NOTHING) -> tuple[Sequence[Any], Sequence[Any]] | None:
-        """Return a job's values of `SELECTED` and of what else is asked, inside a transaction."""
+    def _row(self, job_id: str, question: Question = NOTHING) -> Sequence[Any] | None:
+        """Return a job's values of `SELECTED`, and then of what else is asked, inside a transaction."""
         run = self._connection.execute
-        statement = f"SELECT {', '.join((SELECTED, *asked.select))}, ({NEWEST}) FROM jobs WHERE id = :id"
-        *row, newest = run(statement, {**asked.values, "id": job_id}).fetchone() or run(NEWEST).fetchone()
+        statement = f"SELECT {', '.join((SELECTED, *question.select))}, ({NEWEST}) FROM jobs WHERE id = :id"
+        *row, newest = run(statement, {**question.values, "id": job_id}).fetchone() or run(NEWEST).fetchone()
         self._see(newest)
-        return (row[: len(COLUMNS)], row[len(COLUMNS) :]) if row else None
+        return row or None
 
     def _find(self, job_id: str) -> Job | None:
-        return None if (found := self._row(job_id)) is None else to_job(found[0])
+        return None if (row := self._row(job_id)) is None else to_job(row)
+
+    def _changed(self, job_id: str, columns: Columns) -> tuple[Sequence[Any], dict[str, Any]] | None:
+        """Return a job's row, and what the columns of a change come to."""
+        if not isinstance(columns, Computed):
+            return None if (row := self._row(job_id)) is None else (row, columns)
+        if (found := self._row(job_id, columns.question)) is None:
+            return None
+        row, told = found[: len(COLUMNS)], found[len(COLUMNS) :]
+        return row, columns.columns(to_job(row), *told)
 
     def _known(self, job_id: str) -> Job:
         if (known := self._find(job_id)) is None:
@@ -381,19 +396,10 @@ class Ledger(LedgerReading):
             took = {} if inference_s is None else {"inference_s": inference_s}
             return {"ended_at": self.now(), "problem": problem_text(problem), **cost, **took}
 
-        return self._owned(name, job_id, to, begun, columns)
+        return self._owned(name, job_id, to, begun, Computed(columns))
 
-    def _owned(
-        self,
-        name: str,
-        job_id: str,
-        to: JobStatus,
-        begun: tuple[JobStatus, ...],
-        columns: Columns,
-        *,
-        asked: Asked = NOTHING,
-    ) -> Job:
-        job = self._move(name, job_id, to, begun, columns, asked=asked)
+    def _owned(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], columns: Columns) -> Job:
+        job = self._move(name, job_id, to, begun, columns)
         if job is None:
             raise RuntimeError(f"job {job_id} cannot become {to.value}")
         return job
@@ -406,15 +412,13 @@ class Ledger(LedgerReading):
         begun: tuple[JobStatus, ...],
         columns: Columns,
         *,
-        asked: Asked = NOTHING,
         and_where: str = "",
     ) -> Job | None:
         places = "', '".join(begun)
         with self._transaction(name):
-            if (found := self._row(job_id, asked)) is None:
+            if (found := self._changed(job_id, columns)) is None:
                 return None
-            row, told = found
-            changed = columns(to_job(row), *told) if callable(columns) else columns
+            row, changed = found
             values = {"status": to.value, "updated_at": self._stamp(), **changed}
             is_changed = self._set(job_id, values, and_where=f"AND status IN ('{places}') {and_where}")
             self._changed_at = self._stored_at if is_changed else 0.0

@@ -19,7 +19,7 @@ from hunyuan_ui.ledger import Place
 from hunyuan_ui.ledger.access_book import AccessBook
 from hunyuan_ui.ledger.call_book import CallBook
 from hunyuan_ui.ledger.database import Connection
-from hunyuan_ui.ledger.ledger import NOTHING, Asked, Columns, Ledger, as_reserved
+from hunyuan_ui.ledger.ledger import Columns, Computed, Ledger, Question, as_reserved
 from hunyuan_ui.ledger.list_book import ListBook
 from hunyuan_ui.ledger.postgres import NOW, PostgresDatabase
 from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, UNSETTLED, problem_text, to_job
@@ -387,8 +387,8 @@ class SharedLedger(Ledger):
             self._check_fit(self._connection)
         return super()._reckoned(job)
 
-    def _asked_before_claim(self) -> Asked:
-        return Asked(STATE, {"sent": list(self._sent)})
+    def _asked_before_claim(self) -> Question:
+        return Question(STATE, {"sent": list(self._sent)})
 
     def _before_claim(self, *told: Any) -> None:
         self._judge(self._connection, *told)
@@ -422,41 +422,32 @@ class SharedLedger(Ledger):
             "problem": problem_text(job.if_interrupted),
         }
 
-    def _owned(
-        self,
-        name: str,
-        job_id: str,
-        to: JobStatus,
-        begun: tuple[JobStatus, ...],
-        columns: Columns,
-        *,
-        asked: Asked = NOTHING,
-    ) -> Job:
-        job = self._move(name, job_id, to, begun, columns, asked=asked, and_where=self._is_own)
+    def _owned(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], columns: Columns) -> Job:
+        job = self._move(name, job_id, to, begun, columns, and_where=self._is_own)
         if job is None and to in AT_SERVICE:
-            job = self._answered_late(name, job_id, to, columns, asked=asked)
+            job = self._answered_late(name, job_id, to, columns)
         if job is None:
             raise TakenOverError
         return job
 
-    def _answered_late(self, name: str, job_id: str, to: JobStatus, columns: Columns, *, asked: Asked) -> Job | None:
+    def _answered_late(self, name: str, job_id: str, to: JobStatus, columns: Columns) -> Job | None:
         """Record the answer to a POST of this process although its job was taken for one without an answer.
 
         Nobody works on an unknown job, so it goes on here. Where its owner has decided about it meanwhile, only the
         request id is kept, by which the video can be looked for.
         """
-        if not callable(columns):
+        if not isinstance(columns, Computed):
             return None
 
-        def late(known: Job, *told: Any) -> dict[str, Any]:
-            return {"ended_at": None, **columns(known, *told)}
+        def late(*told: Any) -> dict[str, Any]:
+            return {"ended_at": None, **columns.columns(*told)}
 
         where = f"{self._is_own} AND request_id IS NULL AND deleted_at IS NULL"
-        if job := self._move(name, job_id, to, (JobStatus.UNKNOWN,), late, asked=asked, and_where=where):
+        if job := self._move(name, job_id, to, (JobStatus.UNKNOWN,), Computed(late, columns.question), and_where=where):
             return job
         with self._transaction(name):
-            found = self._row(job_id, asked)
-            request_id = None if found is None else columns(to_job(found[0]), *found[1]).get("request_id")
+            found = self._changed(job_id, columns)
+            request_id = None if found is None else found[1].get("request_id")
             if request_id is not None:
                 self._set(job_id, {"request_id": request_id}, and_where=f"{self._is_own} AND request_id IS NULL")
         return None

@@ -131,6 +131,28 @@ def test_a_list_goes_over_a_reload_is_stopped_and_sent_again_and_pays_once(
     expect(page.locator("#part-several button")).to_have_text("Several prompts")
 
 
+def test_a_list_that_nobody_saw_going_leaves_its_videos(visitor: BrowserContext, app: RunningApp, name: str) -> None:
+    page = visitor.new_page()
+    dialog = opened(page, app)
+    page.route("**/hunyuan/jobs", lambda route: route.fulfill(json={**route.fetch().json(), "jobs": []}))
+    written(dialog, rows(name, 2), name, "9")
+    checked(dialog)
+    generate(dialog).click()
+    expect(dialog.locator("[data-part=line]")).to_contain_text("2 of 2")
+    expect(page.locator(".posters li").filter(has_text=name)).to_have_count(2)
+    page.unroute_all()
+
+
+def test_one_frame_is_said_as_one(visitor: BrowserContext, app: RunningApp) -> None:
+    page = visitor.new_page()
+    press_escape(page, opened(page, app))
+    number = page.locator("#field-video-length input[type=number]")
+    number.fill("1")
+    number.blur()
+    expect(page.locator("#made-as:not([data-old])")).to_be_visible()
+    expect(dialog_of(page).get_by_text("1 frame, 40 steps,")).to_be_visible()
+
+
 def test_what_a_list_was_sent_with_stays_until_somebody_takes_the_form_anew(
     visitor: BrowserContext, app: RunningApp, endpoint: PaidEndpoint, name: str
 ) -> None:

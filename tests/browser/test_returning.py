@@ -12,17 +12,12 @@ from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS
 from hunyuan_ui.tries import OF_A_VISITOR
 from tests.app_process import RunningApp, running_app
 from tests.browser.one_page import open_page
-from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
+from tests.browser.paid_endpoint import PaidEndpoint
 from tests.browser.steps import generate_short, two_frames, write
+from tests.browser.test_public import CODE
+from tests.browser.test_public import paid as paid
 
-CODE = "marzipan-hedgehog"
 ASKED_AGAIN = ("jobs", "price", "allowance", "videos")
-
-
-@pytest.fixture(scope="module")
-def paid() -> Iterator[PaidEndpoint]:
-    with paid_endpoint(seconds=0.5) as endpoint:
-        yield endpoint
 
 
 @pytest.fixture(scope="module")

@@ -42,11 +42,13 @@ export function listStanding(dialog, part) {
   }
 
   function stands(answer) {
+    const isNews = !told || isGoing(told);
     told = answer;
     id = answer.list_id;
     show();
     // Its videos are followed as any other, and are there by then if it has ended before it was first asked about.
-    send(isGoing(told) ? "list-going" : "list-ended");
+    if (isGoing(told)) send("list-going");
+    else if (isNews) send("list-ended");
   }
 
   function gone() {

@@ -4,10 +4,9 @@ import { node } from "./dom.js";
 import { words } from "./language.js";
 import { movingIn, onAttention } from "./moving.js";
 import { fileOf, timeText } from "./server.js";
-import { shortened, showWritten } from "./written_in.js";
+import { nameOf, shortened, showWritten } from "./written_in.js";
 
 const WIDE = 1.6; // width over height that fills a tile
-const MOST_IN_A_NAME = 60;
 const MOST_SHOWN = 240; // more than two lines hold
 
 /** Mark a card as one of the favourites, or as none. */
@@ -20,7 +19,7 @@ function nameAll(item, prompt) {
   for (const control of item.querySelectorAll("[data-do]")) {
     const text = words[`gallery.${control.dataset.do}`];
     control.title = text;
-    control.setAttribute("aria-label", `${text}: ${shortened(prompt, MOST_IN_A_NAME)}`);
+    control.setAttribute("aria-label", `${text}: ${nameOf(prompt)}`);
   }
 }
 

@@ -7,7 +7,7 @@ import { correction, frameOf, framesOf, isRested, leaderOf, timeOf, timesOf } fr
 import { filled, words } from "./language.js";
 import { filesOf } from "./server.js";
 import { sayWhyUnplayed } from "./unplayed.js";
-import { languageOf, shortened } from "./written_in.js";
+import { languageOf, nameOf } from "./written_in.js";
 
 const shown = (name, value) => (name === "negative_prompt" && value === "" ? "–" : String(value));
 
@@ -147,7 +147,7 @@ export function compare({ element, props }) {
       sayUnplayed(index, "");
       load(index);
       showUnbroken(part(["left-text", "right-text"][index]), video.facts.join(" · "));
-      both[index].setAttribute("aria-label", `${"AB"[index]}: ${shortened(video.settings.prompt, 60)}`);
+      both[index].setAttribute("aria-label", `${"AB"[index]}: ${nameOf(video.settings.prompt)}`);
     }
     showDifferences(left, right);
     showState();

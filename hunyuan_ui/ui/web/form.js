@@ -194,7 +194,7 @@ export function form({ element, props, trigger, watch }) {
 
     /** What the form holds for a video of any prompt, with a seed of -1 where each is to have a new one. */
     settings() {
-      const held = draft.held || form;
+      const held = window.hunyuan.form.now();
       if (!held) return null;
       const own = Object.fromEntries(fields.filter((name) => name !== "prompt").map((name) => [name, held[name]]));
       return { ...own, ...(held.is_random && { seed: RANDOM_SEED }) };

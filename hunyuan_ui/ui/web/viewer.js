@@ -9,7 +9,7 @@ import { words } from "./language.js";
 import { onMenu } from "./menu.js";
 import { fileOf, filesOf, sizeText, timeText } from "./server.js";
 import { sayWhyUnplayed } from "./unplayed.js";
-import { shortened, showWritten } from "./written_in.js";
+import { nameOf, showWritten } from "./written_in.js";
 
 const EXPORT_WITHIN_MS = 120000;
 
@@ -50,7 +50,7 @@ export function viewer({ element, props }) {
     part("facts").replaceChildren(...video.facts.map((fact) => node("li", fact)));
     sayUnplayed("");
     load();
-    player.setAttribute("aria-label", shortened(video.settings.prompt, 60));
+    player.setAttribute("aria-label", nameOf(video.settings.prompt));
     showNeighbours();
     offer();
     // The address names the open video, so that a reload shows it again; it opens nothing for anybody else.

@@ -19,14 +19,19 @@ export function languageOf(text) {
   return han > other ? "zh-CN" : "";
 }
 
+const MOST_IN_A_NAME = 60;
+
 /** Return the beginning of a text; no character is cut in two. @param {string} text @param {number} most */
 export const beginningOf = (text, most) => [...text].slice(0, most).join("");
 
-/** The same, with a sign where more follows: as a name, or where a voice would go on for minutes. */
+/** The same, with a sign where more follows. */
 export function shortened(text, most) {
   const beginning = beginningOf(text, most);
   return beginning === text ? text : `${beginning.trimEnd()}…`;
 }
+
+/** What a video is called by its prompt, where a voice would go on for minutes. @param {string} prompt */
+export const nameOf = (prompt) => shortened(prompt, MOST_IN_A_NAME);
 
 /**
  * Set a text that a visitor wrote.
