@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.errors import limit_of
 from hunyuan_ui.job import DAY_S, MICRO, JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, Order, queue
@@ -15,7 +16,7 @@ from hunyuan_ui.words import words
 from tests.faults import oracle
 from tests.faults.rig import OWNER, Rig, click, ended, kill, until
 from tests.faults.service import COST_USD, HISTORY, RESULT, STATUS, PaidService
-from tests.raw_service import answer
+from tests.raw_service import answer, html
 from tests.seen import seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.usefixtures("database")]
@@ -149,6 +150,26 @@ async def test_an_amount_that_is_put_right_lets_what_it_held_go_at_once(
         await until(lambda: held(runner, waiting) == "over_daily_limit")
         service.cost_usd = COST_USD
         await runner.owner.correct(dear, OWNER, cost_usd=0.5)
+        assert (await ended(runner, waiting)).status is JobStatus.DONE
+
+
+async def test_a_job_that_was_not_charged_lets_what_it_held_go_at_once(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "LIMIT_ASKED_S", 3600.0)
+    service.on("POST", SUBMIT_V2, [html(500)])
+    service.is_held = True
+    rig.settings = PUBLIC
+    runner = rig.open()
+    await runner.start()
+    doubtful, sent, waiting = [await click(runner, None, Visitor.from_token(new_id())) for _ in range(3)]
+    await until(lambda: status(runner, doubtful) is JobStatus.UNKNOWN and seen(runner, sent, OWNER).job.request_id)
+    await kill(runner)
+    service.is_held = False
+    rig.settings = {**PUBLIC, "daily_limit_usd": 5.0}
+    async with rig.running() as runner:
+        await until(lambda: held(runner, waiting) == "over_daily_limit")
+        await runner.owner.settle(doubtful, OWNER, was_charged=False)
         assert (await ended(runner, waiting)).status is JobStatus.DONE
 
 
