@@ -187,6 +187,10 @@ def test_a_choice_is_one_stop_of_the_tab_key(opened: Page) -> None:
     assert [stops.count(ident) for ident, _ in GROUPS.values()] == [1, 1, 1, 1]
 
 
+def test_a_reader_hears_the_keys_that_press_generate(opened: Page) -> None:
+    expect(opened.locator("#generate")).to_have_attribute("aria-keyshortcuts", "Control+Enter")
+
+
 def test_a_fold_says_whether_it_is_open(opened: Page) -> None:
     fold = opened.get_by_role("button", name="Advanced")
     for is_open in ("false", "true", "false"):
