@@ -399,19 +399,17 @@ class RawService:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
-
-    def _talk(self, connection: socket.socket) -> None:
-        with self._lock:
             self.connections += 1
-            number = self.connections
-        wire = Wire(connection, self._stopped)
-        self._wires.append(wire)
+            wire = Wire(connection, self._stopped)
+            self._wires.append(wire)
+            threading.Thread(target=self._talk, args=(wire, self.connections), daemon=True).start()
+
+    def _talk(self, wire: Wire, number: int) -> None:
         if self._drops:
             self._drops.pop(0)(wire)
         with suppress(OSError):
             if self.ssl_context and wire.is_open:
-                wire.socket = self.ssl_context.wrap_socket(connection, server_side=True)
+                wire.socket = self.ssl_context.wrap_socket(wire.socket, server_side=True)
             while wire.is_open and (received := _read(wire.socket, number)):
                 self._reply_to(received).act(wire, received)
         wire.close()

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from hunyuan_ui.job import Job, JobStatus, new_id
 from tests.faults import oracle
 from tests.faults.rig import Dialect
@@ -109,6 +111,9 @@ def wrong_after_restart(
         between: What happens before the second start.
         is_known: The service can tell what was being sent.
     """
+    if is_known:
+        httpx.get(program.service.origin)  # what was on its way to it before has been accepted when this is answered
+        program.service.wait_until_closed()
     arrived = program.service.posts()  # of two that were being sent, the other may not have left
     try:
         before = oracle.check(program.folder, program.service, program.log, at_rest=False, kept=program.kept)
