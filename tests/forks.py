@@ -8,6 +8,7 @@ the process's id, {"ended": id} by its exit status, or null while it runs.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import runpy
@@ -111,6 +112,16 @@ def _ask(question: dict[str, Any]) -> Any:
     return json.loads(server.stdout.readline())
 
 
+def prepare_to_fork() -> None:
+    """Import what the program itself imports only when it needs it, and let no fork look through what is there."""
+    import anyio._backends._asyncio  # noqa: F401
+    import av  # noqa: F401
+    from PIL import Image
+
+    Image.init()
+    gc.freeze()
+
+
 def _import_all() -> None:
     import hunyuan_ui.jobs
     import hunyuan_ui.startup
@@ -118,6 +129,8 @@ def _import_all() -> None:
     import hunyuan_ui.ui.page
     import hunyuan_ui.ui.request_filter
     import hunyuan_ui.ui.routes  # noqa: F401
+
+    prepare_to_fork()
 
 
 def _serve() -> None:

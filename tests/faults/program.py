@@ -5,8 +5,8 @@
 Each line on its input is one start, as JSON: {"folder", "origin", "dialect", "jobs", "settings", "kill_at": [name, hit]
 or null}. Without jobs it waits for those that it finds under way; with "list" and "budget_usd" it sends that list of
 prompts and waits for its end; with "until" it works on what is there until that file exists and nothing is under way.
-It is run in a process of its own, forked so that a start does not cost the imports again, and its exit status is
-answered in a line. Beside the folder, or the path "beside", stand `.passed` (a line for each checkpoint), `.pid` and
+It is run in a process of its own, forked so that a start does not cost the imports again; its exit status is answered
+in a line. Beside the folder, or the path "beside", stand `.passed` (a line for each checkpoint), `.pid` and
 `.log`. Without `kill_at` it ends when every job has ended; on SIGTERM it stops as the app does. At "stop_at", as at
 `kill_at`, it stands still until somebody lets it go on, and leaves a file `.stopped`.
 """
@@ -31,6 +31,7 @@ from hunyuan_ui.jobs import Order
 from hunyuan_ui.prompt_list import read_list
 from hunyuan_ui.settings import Secret
 from tests.faults.rig import OWNER, Rig, be_impatient, click, ended
+from tests.forks import prepare_to_fork
 
 
 class _Checkpoint:
@@ -123,6 +124,7 @@ def _child(options: dict[str, Any]) -> int:
 
 if __name__ == "__main__":
     be_impatient()
+    prepare_to_fork()
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
