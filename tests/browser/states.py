@@ -1,4 +1,4 @@
-"""Draw every state of the page at five widths, light and dark, in both languages, to be looked at one by one."""
+"""Every state of the page: drawn at five widths, light and dark, in both languages, or looked at in another way."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from playwright.sync_api import Browser, Page, expect
 
@@ -38,63 +39,76 @@ TOKEN: Final = "00112233445566778899aabbccddeeff"
 PROMPT: Final = "A heron stands in a shallow lake at dawn while mist drifts over the water."
 
 
+Look: TypeAlias = Callable[[Page, str], None]
+
+
 def draw_states(browser: Browser, folder: Path = FOLDER) -> None:
     """Write `<language>-<scheme>-<width>-<state>.png` for all of them."""
     folder.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=LONG_MS)
     for language, scheme in product(LANGUAGES, SCHEMES):
-        looks: Any = {"locale": LANGUAGES[language], "color_scheme": scheme, "reduced_motion": "reduce"}
-        with paid_endpoint(seconds=JOB_S, credits=1000.0) as endpoint:
-            settings = {**endpoint.settings, "HUNYUAN_UI_DAILY_LIMIT_USD": "50", "HUNYUAN_UI_CONCURRENCY": "3"}
-            with _opened(browser, looks, settings) as (page, app):
-                for state in _states(page, app, endpoint):
-                    _shoot(page, folder, f"{language}-{scheme}", state)
-        draw_engine(browser, folder, f"{language}-{scheme}", looks)
-        for status in (JobStatus.LOST, JobStatus.UNKNOWN):
-            draw_ending(browser, folder, f"{language}-{scheme}", looks, status)
-        draw_public(browser, folder, f"{language}-{scheme}", looks)
+        with_look: Any = {"locale": LANGUAGES[language], "color_scheme": scheme, "reduced_motion": "reduce"}
+        for walk in WALKS.values():
+            walk(browser, with_look, partial(_shoot, folder, f"{language}-{scheme}"))
 
 
-def draw_engine(browser: Browser, folder: Path, look: str, looks: Any) -> None:
-    """Write the states of a page with an engine of one's own; names as in `draw_states`."""
+def _paid(browser: Browser, options: Any, look: Look) -> None:
+    with paid_endpoint(seconds=JOB_S, credits=1000.0) as endpoint:
+        settings = {**endpoint.settings, "HUNYUAN_UI_DAILY_LIMIT_USD": "50", "HUNYUAN_UI_CONCURRENCY": "3"}
+        with _opened(browser, options, settings) as (page, app):
+            for state in _states(page, app, endpoint):
+                look(page, state)
+
+
+def _engine(browser: Browser, options: Any, look: Look) -> None:
+    """Look at the states of a page with an engine of one's own."""
     with PaidService() as service:
         service.engine.video_of = lambda _: mp4_bytes(width=864, height=480, frames=48)
         settings = {"HUNYUAN_UI_ENGINE_URL": service.origin, "HUNYUAN_UI_ENGINE_USD_PER_HOUR": "2.50"}
-        with _opened(browser, looks, settings) as (page, app):
+        with _opened(browser, options, settings) as (page, app):
             for state in _engine_states(page, app, service.engine):
-                _shoot(page, folder, look, state)
+                look(page, state)
 
 
-def draw_ending(browser: Browser, folder: Path, look: str, looks: Any, status: JobStatus) -> None:
-    """Write the state of a page whose last video was paid for and is not there; names as in `draw_states`."""
+def _ending(status: JobStatus, browser: Browser, options: Any, look: Look) -> None:
+    """Look at the state of a page whose last video was paid for and is not there."""
     with (
         paid_endpoint(seconds=JOB_S, credits=1000.0) as endpoint,
-        _opened(browser, looks, endpoint.settings, lambda data: _store_ended(data, status)) as (page, app),
+        _opened(browser, options, endpoint.settings, lambda data: _store_ended(data, status)) as (page, app),
     ):
         page.add_init_script(f"if (location.host) localStorage.setItem('hunyuan_visitor', '{TOKEN}');")
         page.goto(app.url)
         expect(page.locator(".examples button")).to_have_count(12)
         expect(page.locator(".ended")).to_have_attribute("data-status", status.value)
-        _shoot(page, folder, look, "15-lost" if status is JobStatus.LOST else "16-unknown")
+        look(page, "15-lost" if status is JobStatus.LOST else "16-unknown")
 
 
-def draw_public(browser: Browser, folder: Path, look: str, looks: Any) -> None:
-    """Write the states of a page that strangers can reach; names as in `draw_states`."""
+def _public(browser: Browser, options: Any, look: Look) -> None:
+    """Look at the states of a page that strangers can reach."""
     own = {"HUNYUAN_UI_DAILY_LIMIT_USD": "10", "HUNYUAN_UI_ACCESS_CODE": "marzipan-hedgehog"}
     with paid_endpoint(seconds=JOB_S, credits=1000.0) as endpoint:
         settings = {**endpoint.settings, **own, "script": "tests/public_app.py"}
-        with _opened(browser, looks, settings) as (page, app):
+        with _opened(browser, options, settings) as (page, app):
             for state in _public_states(page, app):
-                _shoot(page, folder, look, state)
+                look(page, state)
+
+
+WALKS: Final[dict[str, Callable[[Browser, Any, Look], None]]] = {
+    "paid": _paid,
+    "engine": _engine,
+    "lost": partial(_ending, JobStatus.LOST),
+    "unknown": partial(_ending, JobStatus.UNKNOWN),
+    "public": _public,
+}
 
 
 @contextmanager
 def _opened(
-    browser: Browser, looks: Any, settings: dict[str, Any], prepare: Callable[[Path], None] = lambda _: None
+    browser: Browser, options: Any, settings: dict[str, Any], prepare: Callable[[Path], None] = lambda _: None
 ) -> Iterator[tuple[Page, RunningApp]]:
     with tempfile.TemporaryDirectory() as data:
         prepare(Path(data))
-        with running_app(Path(data), **settings) as app, browser.new_context(**looks) as context:
+        with running_app(Path(data), **settings) as app, browser.new_context(**options) as context:
             yield context.new_page(), app
 
 
@@ -112,13 +126,13 @@ def _store_ended(folder: Path, status: JobStatus) -> None:
     ledger.close()
 
 
-def _shoot(page: Page, folder: Path, look: str, state: str) -> None:
+def _shoot(folder: Path, name: str, page: Page, state: str) -> None:
     is_dialog = page.locator("dialog[open]").count() > 0
     for width, height in WIDTHS.items():
         page.set_viewport_size({"width": width, "height": height})
         page.evaluate("document.querySelector('dialog[open]') || scrollTo(0, 0)")
         page.wait_for_timeout(SETTLE_MS)
-        path = folder / f"{look}-{width}-{state}.png"
+        path = folder / f"{name}-{width}-{state}.png"
         page.screenshot(path=path, full_page=not is_dialog, style=DRAWN_OUT_OF_SIGHT)
 
 
