@@ -1,4 +1,4 @@
-"""Jobs: the only package that joins endpoint, ledger, library and limits; the page reaches them through it."""
+"""Jobs: the only package that combines endpoint, ledger, library and limits; the page uses them through it."""
 
 from hunyuan_ui.jobs.batch_view import BatchView, Entry, Order, Plan
 from hunyuan_ui.jobs.job_view import EngineState, HistoryState, JobView, Spending

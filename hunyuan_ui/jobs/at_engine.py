@@ -1,4 +1,4 @@
-"""What is different for a job on an engine of one's own: it may be warming up, lists its jobs, and costs its time.
+"""Differences for jobs on a self-hosted engine: warm-up, recovery from its job list, cost by running time.
 
 Source: docs/facts/engines.md 1 and 2. The engine's HTTP is in `endpoint/openai_videos.py`.
 """
@@ -19,12 +19,12 @@ from hunyuan_ui.jobs.waits import backoff_s
 from hunyuan_ui.settings import Settings
 
 STOPPED: Final = "engine_stopped"
-WARM_CHECK_S: Final = 5.0  # between two questions whether an engine has loaded its model
-LIST_ATTEMPTS: Final = 3  # to read an engine's list of jobs
+WARM_CHECK_S: Final = 5.0  # between two checks whether an engine has loaded its model
+LIST_ATTEMPTS: Final = 3  # attempts at reading an engine's job list
 
 
 def set_at_engine(settings: Settings) -> tuple[str, ...]:
-    """Return the fields of a request that the owner's own engine does not take; none without one."""
+    """Return the request fields that the owner's engine does not accept; none if no engine is set."""
     if settings.engine_url is None:
         return ()
     from hunyuan_ui.endpoint.engines import SET_AT_ENGINE
@@ -40,7 +40,7 @@ async def is_warm(services: Services, job: Job, key: str) -> bool:
         if await services.engine_of(job).client.is_ready(key):
             return True
     except EndpointError:
-        return True  # the POST finds out
+        return True  # the POST will show it
     services.pause.until_warm(JobProblem.from_code(WARMING), WARM_CHECK_S)
     return False
 
@@ -56,18 +56,18 @@ def can_be_stopped(job: Job) -> bool:
 
 
 async def was_stopped(services: Services, job: Job, key: str) -> bool:
-    """Ask a job's engine to stop its run, and return whether it did.
+    """Ask a job's engine to stop its run; return whether it did.
 
     Raises:
-        EndpointError: Not reachable, refused, or answered with something else.
+        EndpointError: The engine is unreachable, refuses, or sends an unexpected response.
     """
     return await services.engine_of(job).client.stop(job.request_id or "", key)
 
 
 async def id_at_engine(services: Services, job: Job) -> str | None:
-    """Return the id of a job whose POST got no answer, where its engine lists jobs with their prompts.
+    """Return the engine's id of a job whose POST got no response, if the engine lists jobs with their prompts.
 
-    None where more than one could be meant, where the engine cannot be asked, and for every other service.
+    None if several listed jobs match, if the engine cannot be queried, and for every other service.
     """
     key = services.keys.for_job(job)
     if not job.is_at_engine or key is None:
@@ -85,13 +85,13 @@ async def id_at_engine(services: Services, job: Job) -> str | None:
 
 
 def priced_by_time(services: Services, job: Job, metrics: Metrics, watched_s: float | None) -> Metrics:
-    """Return the metrics of a job with what its seconds on an engine of one's own cost.
+    """Return a job's metrics with the cost of its running time on a self-hosted engine.
 
     Args:
         services: Of this run.
-        job: As it is before it is settled.
-        metrics: What the service told; an engine tells seconds at best.
-        watched_s: Seconds since the job was sent, if it was seen under way; where the engine tells none they count.
+        job: The job before it is settled.
+        metrics: As the service reported them; an engine reports at most seconds.
+        watched_s: Seconds from sending until the job was last seen running, if ever; used if the engine reports none.
     """
     if not job.is_at_engine or services.engine is None or job.cost_microusd is not None:
         return metrics
@@ -104,15 +104,15 @@ def priced_by_time(services: Services, job: Job, metrics: Metrics, watched_s: fl
 def work_of(
     services: Services, job: Job, seen_s: float | None, error: HunyuanUIError | None = None
 ) -> dict[str, float | None]:
-    """Return what a job that ends without a video took at its engine: its seconds, and their cost in US dollars.
+    """Return the engine seconds, and their cost in US dollars, of a job that ends without a video.
 
-    Empty where nobody knows: for a job that was not seen under way, and for every other service.
+    Empty if unknown: for a job that was never seen running, and for every other service.
 
     Args:
         services: Of this run.
-        job: As it is before it ends.
-        seen_s: Seconds from sending until it was last seen under way; counted where the engine tells none.
-        error: What it ends with, which may tell them.
+        job: The job before it ends.
+        seen_s: Seconds from sending until the job was last seen running; used if the engine reports none.
+        error: The error it ends with, which may contain them.
     """
     told = error.facts.get("worked_s") if error is not None else None
     seconds = told if isinstance(told, float) else seen_s
@@ -123,5 +123,5 @@ def work_of(
 
 
 def wants_key(job: Job) -> JobProblem:
-    """Return why a job waits whose key is not here: its visitor's, or that of an engine which is not set any more."""
+    """Return why a job waits for a missing key: its visitor's, or that of an engine that is no longer configured."""
     return JobProblem.from_code("engine_not_set" if job.is_at_engine else "key_forgotten")

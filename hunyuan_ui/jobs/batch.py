@@ -1,8 +1,8 @@
-"""Batches: lists of prompts under one budget, stored row by row, so that a list that is sent again goes on.
+"""Batches: lists of prompts under one budget, stored row by row, so that resubmitting a list resumes it.
 
-A row's job id follows from the list's name and the row (`prompt_list.job_id`). The rows that are not stored yet live in
-this process only: after a restart nothing more of a list is sent until somebody sends it again. Where several processes
-share the ledger, the others tell of the list and end it by `shared_lists`.
+A row's job id is derived from the list's name and the row (`prompt_list.job_id`). Rows that are not stored yet exist
+only in this process: after a restart a list continues only when it is submitted again. Where several processes share
+the ledger, the others report on the list and stop it through `shared_lists`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from hunyuan_ui.limits import BREAKER_AFTER, check_shown
 from hunyuan_ui.prompt_list import PromptList, Row, job_id, list_id, seeded
 from hunyuan_ui.settings import Settings
 
-if TYPE_CHECKING:  # the runner makes the batches; what is shared loads the packages for PostgreSQL
+if TYPE_CHECKING:  # the runner imports this module; shared_lists loads the packages for PostgreSQL
     from hunyuan_ui.jobs.runner import JobRunner
     from hunyuan_ui.jobs.shared_lists import SharedLists, ToldList
 
 MOST_BUDGET_USD: Final = 1_000_000
-MOST_RUNNING: Final = 20  # lists at once
-_KEPT: Final = 100  # lists that have ended and are still told of in full
+MOST_RUNNING: Final = 20  # lists running at the same time
+_KEPT: Final = 100  # ended lists whose full state is kept
 _LOOK_AGAIN_S: Final = 1.0
-# Refusals that pass by themselves, and those that may pass when a job settles at less than it reserved.
+# Refusals that pass by themselves, and those that may pass when a job settles at less than its reservation.
 _PASSING: Final = frozenset({"queue_full", "visitor_busy", "visitor_places", "too_soon", "ledger_busy"})
 OF_MONEY: Final = frozenset({"over_list_budget", "over_daily_limit", "over_total_limit"})
 _AGAIN: Final = frozenset({JobStatus.FAILED, JobStatus.CANCELLED})  # certainly not charged
@@ -44,8 +44,8 @@ class _Batch:
     order: Order
     problem: JobProblem | None = None
     is_stopped: bool = False
-    bad: int = 0  # rows in a row without a video
-    is_fed: asyncio.Event = field(default_factory=asyncio.Event)  # nothing more is stored
+    bad: int = 0  # consecutive rows without a video
+    is_fed: asyncio.Event = field(default_factory=asyncio.Event)  # no more rows will be stored
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     watched: dict[asyncio.Task[Job], Entry] = field(default_factory=dict["asyncio.Task[Job]", Entry])
     task: asyncio.Task[None] | None = None
@@ -67,10 +67,10 @@ class Batches:
     """The lists of this process.
 
     Args:
-        runner: Takes the jobs.
+        runner: Accepts the jobs.
         services: Of this run.
         settings: Of this run.
-        shared: The lists of all processes that share the ledger; None where there is only this one.
+        shared: The lists of all processes that share the ledger; None with a single process.
     """
 
     def __init__(
@@ -86,14 +86,14 @@ class Batches:
             shared.here, shared.end = self._told_here, self._end_here
 
     def id_of(self, name: str, visitor: Visitor) -> str:
-        """Return the id of a visitor's list; on a private run everybody is the owner of all."""
+        """Return the id of a visitor's list; on a private run all lists belong to the owner."""
         return list_id(visitor.id if self._settings.is_public else "", name)
 
     async def plan(self, prompts: PromptList, order: Order) -> Plan:
-        """Return what a list would make and cost, and what of it is there already; sends nothing.
+        """Return what a list would create and cost, and which rows already exist; sends nothing.
 
         Raises:
-            SpendLimitError: Nobody can pay.
+            SpendLimitError: No payer is available.
             StorageError: The ledger cannot be read.
         """
         await self._runner.recall(order.visitor)
@@ -109,12 +109,12 @@ class Batches:
         return Plan(own_id, prompts.name, payer, entries, prices, spent / MICRO, self._at_once())
 
     async def start(self, prompts: PromptList, order: Order) -> BatchView:
-        """Begin to send a list, or go on with it; the list as it was sent last is the one that goes on.
+        """Start or resume a list; a newer submission of the same list replaces the running one.
 
         Raises:
-            InvalidRequestError: Something in the list or the budget is wrong.
-            SpendLimitError: The price is above what was shown, a video above the limit for one, or too many lists run.
-            StorageError: Nothing can be stored safely.
+            InvalidRequestError: The list or the budget is invalid.
+            SpendLimitError: The price or a video's cost exceeds what was shown or allowed, or too many lists run.
+            StorageError: Jobs cannot be stored safely.
         """
         if prompts.faults:
             line, error = prompts.faults[0]
@@ -142,12 +142,12 @@ class Batches:
         return await self.view(plan.list_id, order.visitor)
 
     async def view(self, list_id: str, visitor: Visitor, wait_s: float = 0.0) -> BatchView:
-        """Return how a list stands.
+        """Return the state of a list.
 
         Args:
             list_id: Of the list.
-            visitor: Who asks.
-            wait_s: Seconds to wait for its end first.
+            visitor: The caller.
+            wait_s: Seconds to wait for the list to end before returning.
 
         Raises:
             AccessError: This visitor has no such list.
@@ -159,7 +159,7 @@ class Batches:
             return await self._view_elsewhere(list_id, visitor, wait_s)
         if wait_s > 0 and batch.task is not None:
             await asyncio.wait({batch.task}, timeout=wait_s)
-        is_running = batch.is_running  # before the rows are read: a list that has ended is told of with all its ends
+        is_running = batch.is_running  # before the rows are read: an ended list then has all final states
         await self._refresh(batch)
         spent = await self._services.reads(self._services.ledger.list_spent, list_id)
         is_going = is_running or any(entry.job and entry.job.is_active for entry in batch.plan.entries)
@@ -177,10 +177,10 @@ class Batches:
         )
 
     async def stored(self, list_id: str) -> list[Entry]:
-        """Return the rows of a list whose link somebody holds.
+        """Return the rows of a list for the holder of its signed link.
 
         Raises:
-            AccessError: There is none.
+            AccessError: There is no such list.
         """
         batch = await self._here(list_id)
         if batch is None:
@@ -189,7 +189,7 @@ class Batches:
         return batch.plan.entries
 
     async def stop(self, list_id: str, visitor: Visitor) -> BatchView:
-        """Send nothing more of a list, and take back what is stored and was not sent.
+        """Store no more rows of a list, and cancel those that are stored but not sent.
 
         Raises:
             AccessError: This visitor has no such list.
@@ -211,14 +211,14 @@ class Batches:
         return await self.view(list_id, visitor)
 
     async def close(self) -> None:
-        """End the feeding of every list; what is stored goes on."""
+        """Stop feeding all lists; stored jobs continue."""
         for own_id in list(self._batches):
             await self._end_feeding(own_id)
 
     # rows
 
     async def _entries(self, list_id: str, rows: Iterable[Row], *, retry_failed: bool) -> list[Entry]:
-        """Return each row with its last job: one that certainly was not charged may have been followed by another."""
+        """Return each row with its latest job: one that was certainly not charged may have been retried."""
         entries = [Entry(row, job_id(list_id, row), seeded(list_id, row)) for row in rows]
         asked, attempt = entries, 0
         while asked:
@@ -312,7 +312,7 @@ class Batches:
         batch.watched[task] = entry
 
     async def _next_change(self, batch: _Batch) -> None:
-        """Wait until a row has ended, the list is to stop, or a moment has passed."""
+        """Wait until a row ends, the list is to stop, or a short timeout passes."""
         batch.changed.clear()
         change = asyncio.ensure_future(batch.changed.wait())
         try:
@@ -321,19 +321,19 @@ class Batches:
             change.cancel()
         for task in [task for task in batch.watched if task.done()]:
             entry = batch.watched.pop(task)
-            with suppress(HunyuanUIError):  # deleted as soon as it was there, or not readable now
+            with suppress(HunyuanUIError):  # deleted right after it was stored, or temporarily unreadable
                 entry.job = task.result()
             self._count(batch, entry.job)
             self._runner.ask_limits_again()
-        with suppress(HunyuanUIError):  # not readable now
+        with suppress(HunyuanUIError):  # temporarily unreadable
             await self._take_back_what_a_limit_holds(batch)
 
     async def _take_back_what_a_limit_holds(self, batch: _Batch) -> None:
-        """End a list of which all that is stored waits because of a limit of money: nothing of it can settle."""
+        """End a list if all its stored jobs are held by a spending limit: none of them can settle."""
         watched, problem = list(batch.watched.values()), None
         for entry in watched:
             view = await self._runner.view(entry.job_id, _owner_of(entry, batch.order.visitor))
-            if view.job.held_by not in OF_MONEY or not view.retry_in_s:  # about to be asked once more
+            if view.job.held_by not in OF_MONEY or not view.retry_in_s:  # about to be checked again
                 return
             problem = view.job.problem and JobProblem.from_code(view.job.held_by, **view.job.problem.facts)
         if problem is None:
@@ -345,7 +345,7 @@ class Batches:
                 await self._runner.cancel(entry.job_id, _owner_of(entry, batch.order.visitor))
 
     def _count(self, batch: _Batch, job: Job | None) -> None:
-        """End a list whose rows bring no videos, before it has paid or failed for all of them."""
+        """End a list whose rows yield no videos, before all of them have been charged or have failed."""
         if job is None or job.is_active or job.status is JobStatus.CANCELLED:
             return
         batch.bad = 0 if job.status is JobStatus.DONE else batch.bad + 1
@@ -356,8 +356,8 @@ class Batches:
             )
 
     def _window(self) -> int:
-        # In private one more than are made at once, so that a place in flight is never empty; the others wait here,
-        # where other clicks pass them by.
+        # In private one more than run concurrently, so that no slot stays empty; the other rows wait here, where other
+        # clicks can overtake them.
         return 1 if self._settings.is_public else self._at_once() + 1
 
     def _at_once(self) -> int:
@@ -376,10 +376,10 @@ class Batches:
         for own_id in ended[: max(0, len(ended) - _KEPT)]:
             del self._batches[own_id]
 
-    # telling
+    # state
 
     async def _here(self, list_id: str) -> _Batch | None:
-        """Return a list of this process, unless another one has sent it since."""
+        """Return a list of this process, unless another process has taken it over."""
         batch = self._batches.get(list_id)
         if batch is None or batch.is_running or self._shared is None:
             return batch
@@ -409,10 +409,10 @@ class Batches:
         batch = self._batches[list_id]
         batch.stop()
         if is_others and batch.task is not None:
-            batch.task.cancel()  # the other one tells of its end
+            batch.task.cancel()  # the other process reports how it ends
 
     async def _refresh(self, batch: _Batch) -> None:
-        # An unknown or lost row may still end otherwise, and any row's video may be deleted.
+        # An unknown or lost row may still change, and any row's video may be deleted.
         stored = [entry for entry in batch.plan.entries if entry.job is not None]
         found, deleted = await self._services.reads(self._services.ledger.known, [entry.job_id for entry in stored])
         for entry in stored:
@@ -432,7 +432,7 @@ class Batches:
             place = job.notes.get("list", {})
             number = int(place.get("row", len(entries) + 1))
             rows = max(rows, int(place.get("rows", 0)))
-            # The last attempt at a row is the one that counts.
+            # The latest attempt at a row is the one that counts.
             entries[number] = Entry(Row(number, 0, job.request), job.id, job.request, job)
         spent = await self._services.reads(self._services.ledger.list_spent, list_id)
         listed = [entries[number] for number in sorted(entries)]
@@ -446,18 +446,18 @@ class Batches:
 
     def _left_s(self, entries: list[Entry], payer: Payer) -> float:
         expected = [self._runner.estimate(entry.request, payer) for entry in entries if not entry.has_ended]
-        # A preview is drawn here and takes seconds; until some have taught how many, nothing is known of it.
+        # A preview is rendered locally in seconds; until some have calibrated its estimate, there is none.
         left = [one.seconds for one in expected if payer != "nobody" or one.is_calibrated]
         return max(max(left, default=0.0), sum(left) / self._at_once())
 
 
 def _is_sent_again(job: Job, *, retry_failed: bool) -> bool:
-    """Whether a row whose last job certainly was not charged gets another one."""
+    """Whether a row whose latest job was certainly not charged gets a new one."""
     return job.status is JobStatus.CANCELLED or retry_failed
 
 
 def _owner_of(entry: Entry, visitor: Visitor) -> Visitor:
-    """Return who may see a row's job: in private another browser of the owner's may have sent it."""
+    """Return who may see a row's job: on a private run another of the owner's browsers may have sent it."""
     return visitor if entry.job is None or visitor.is_owner else Visitor(entry.job.visitor)
 
 

@@ -1,4 +1,4 @@
-"""The files of a list of prompts: names for its videos, a CSV of its rows, and both as a ZIP in pieces."""
+"""Files of a prompt list: video names, a CSV of its rows, and a streamed ZIP of both."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from hunyuan_ui.request import VideoRequest
 
 CSV_NAME: Final = "list.csv"
 _CHUNK_BYTES: Final = 256 * 1024
-_OLDEST_YEAR: Final = 1980  # that a ZIP can name
+_OLDEST_YEAR: Final = 1980  # the earliest that ZIP can represent
 
 
 def file_name(entry: Entry, suffix: str) -> str:
-    """Return the name of a row's video: its place in the list, and what tells it from any other row."""
+    """Return the file name of a row's video: its position in the list, and a part that makes it unique."""
     return f"{entry.row.number:04d}-{entry.job_id[:8]}{suffix}"
 
 
 def csv_of(entries: Iterable[Entry], files: Mapping[str, str], said: Callable[[JobProblem], str]) -> bytes:
-    """Return a list's rows as CSV in UTF-8 with its mark, which spreadsheets need.
+    """Return a list's rows as CSV in UTF-8 with a byte order mark, which spreadsheets need.
 
     Args:
         entries: The rows.
-        files: Names of the videos that lie beside it, by job id.
-        said: Puts a problem into words.
+        files: Names of the videos in the same folder, by job id.
+        said: Returns the sentence for a problem.
     """
     text = io.StringIO()
     writer = csv.writer(text)
@@ -56,15 +56,15 @@ def zip_of(
     *,
     chunk_bytes: int = _CHUNK_BYTES,
 ) -> Iterator[bytes]:
-    """Yield a ZIP of videos and their CSV, holding no more than a piece of it in memory.
+    """Yield a ZIP of videos and their CSV in chunks, with at most about one chunk in memory.
 
     Args:
-        videos: Rows with their files; one that is no longer there is left out.
-        table: Makes the CSV from the names of the files that are in the ZIP, by job id.
-        chunk_bytes: Size of a piece.
+        videos: Rows with their files; missing files are left out.
+        table: Returns the CSV for the file names in the ZIP, by job id.
+        chunk_bytes: Size of a chunk.
 
     Raises:
-        OSError: A file cannot be read to its end, so that the ZIP must not look whole.
+        OSError: A file cannot be read completely; the ZIP must then not look complete.
     """
     sink = _Sink()
     names: dict[str, str] = {}
@@ -92,7 +92,7 @@ def zip_of(
 def _info(name: str, entry: Entry, size: int) -> ZipInfo:
     ended_at = entry.job.ended_at if entry.job is not None else None
     info = ZipInfo(name, _date(ended_at or 0.0))
-    info.file_size = size  # says whether it needs the longer form
+    info.file_size = size  # determines whether ZIP64 is needed
     return info
 
 
@@ -102,7 +102,7 @@ def _date(at: float) -> tuple[int, int, int, int, int, int]:
 
 
 class _Sink(io.RawIOBase):
-    """What a ZIP is written to and taken from again; it cannot be sought in."""
+    """Unseekable buffer that the ZIP is written to and drained from."""
 
     def __init__(self) -> None:
         super().__init__()

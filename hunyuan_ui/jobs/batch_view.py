@@ -1,4 +1,4 @@
-"""What a list of prompts is to whoever sends it: its rows with their jobs, what it costs, and how it stands."""
+"""A prompt list as its sender sees it: rows with their jobs, cost, and state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DELETED: Final = "deleted"
 
 @dataclass
 class Entry:
-    """A row with the job that it is; None for a job that is not stored yet."""
+    """A row with its job; None for a job that is not stored yet."""
 
     row: Row
     job_id: str
@@ -27,7 +27,7 @@ class Entry:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will be done for it."""
+        """Whether the row is finished, successfully or not."""
         return self.job is not None and not self.job.is_active
 
     @property
@@ -40,17 +40,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Order:
-    """How a list is sent.
+    """Options with which a list is submitted.
 
     Args:
-        visitor: Who sends it.
-        budget_usd: Most that it may spend, with what it has spent at earlier runs.
-        payer: Whom they chose to pay; None for what is usual here.
-        own_key: Their own key, kept in memory only.
-        shown_usd: The most that was shown for what is still to be made; None compares nothing.
-        is_confirmed: They accept videos above the limit for one.
-        is_logged_in: They have logged in with Hugging Face.
-        retry_failed: Rows that failed without a charge are made once more.
+        visitor: The sender.
+        budget_usd: The most that it may spend, including what earlier runs have spent.
+        payer: The chosen payer; None for the default.
+        own_key: The sender's own key, kept in memory only.
+        shown_usd: The maximum that was shown for the remaining rows; None skips the comparison.
+        is_confirmed: The sender accepts videos above the per-video limit.
+        is_logged_in: The sender is logged in with Hugging Face.
+        retry_failed: Rows that failed without a charge are tried again.
     """
 
     visitor: Visitor
@@ -65,16 +65,16 @@ class Order:
 
 @dataclass(frozen=True)
 class Plan:
-    """A list that was checked and priced; nothing is sent.
+    """A validated and priced list; nothing is sent.
 
     Args:
         list_id: Of the list.
         name: Of the list.
-        payer: Who would pay.
+        payer: The payer it would have.
         entries: Its rows.
-        prices: Of each row that is still to be made, by its number.
-        spent_usd: What the list has spent or reserved at earlier runs.
-        at_once: How many are made side by side.
+        prices: Of each remaining row, by its number.
+        spent_usd: What the list has spent or reserved in earlier runs.
+        at_once: How many jobs run concurrently.
     """
 
     list_id: str
@@ -87,23 +87,23 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """How long the rest takes."""
+        """Expected seconds for the remaining rows."""
         longest = max((price.seconds for price in self.prices.values()), default=0.0)
         return max(longest, sum(price.seconds for price in self.prices.values()) / self.at_once)
 
     @property
     def about_usd(self) -> float:
-        """What the rest is expected to cost."""
+        """Expected cost of the remaining rows."""
         return 0.0 if self.payer == "nobody" else sum(price.cost_usd for price in self.prices.values())
 
     @property
     def most_usd(self) -> float:
-        """What the rest costs at most."""
+        """Maximum cost of the remaining rows."""
         return 0.0 if self.payer == "nobody" else sum(price.high_usd for price in self.prices.values())
 
     @property
     def facts(self) -> dict[str, str | int | float]:
-        """What programs are told of it."""
+        """The plan for programs, as JSON values."""
         return {
             "list_id": self.list_id,
             "name": self.name,
@@ -118,10 +118,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class BatchView:
-    """How a list stands. Money in US dollars; `spent_usd` holds what is reserved.
+    """State of a list. Money in US dollars; `spent_usd` includes reservations.
 
-    `entries` are all rows that are known here: after a restart, those that were stored. `is_feeding` is true while more
-    of them are to be stored.
+    `entries` are all rows known here; after a restart, those that were stored. `is_feeding` is true while more of them
+        are to be stored.
     """
 
     list_id: str
@@ -137,7 +137,7 @@ class BatchView:
 
     @property
     def can_stop(self) -> bool:
-        """Whether anything of it is still to be sent."""
+        """Whether any row is still to be sent."""
         return self.is_feeding or self.count(JobStatus.QUEUED) > 0
 
     def count(self, *statuses: JobStatus) -> int:
@@ -146,5 +146,5 @@ class BatchView:
 
     @property
     def done(self) -> int:
-        """Rows whose video is made."""
+        """Number of rows whose video is finished."""
         return self.count(JobStatus.DONE)

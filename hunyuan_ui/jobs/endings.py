@@ -1,8 +1,8 @@
-"""Endings: when a sent job is believed to have ended without a video. One response is never enough.
+"""Endings: decide when a sent job has ended without a video. One response is never enough.
 
 Each kind of ending needs several responses in a row and elapsed monotonic time. JobRun then decides between failed and
-lost (docs/architecture.md 3 and 4). A POST without an answer is no ending: `JobRun` makes it unknown, `recovery` does
-at a start, and `SharedLedger` for a dead process.
+lost (docs/architecture.md 3 and 4). A missing POST response is no ending: `JobRun` marks the job unknown, and so do
+`recovery` at startup and `SharedLedger` for a dead process.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from hunyuan_ui.job import Job, JobProblem
 class Ending(str, Enum):
     """How a response says that a job has ended."""
 
-    FAILED = "failed"  # the service could not make it
+    FAILED = "failed"  # the service failed to make it
     TAKEN_BACK = "taken_back"  # completed before, failed now
-    EXPIRED = "expired"  # the request is not known any more
-    NO_VIDEO = "no_video"  # completed, but no address is named
+    EXPIRED = "expired"  # the request id is no longer known
+    NO_VIDEO = "no_video"  # completed, but without an address
     FILE_GONE = "file_gone"  # the address answers 404, 403, 410 and the like
-    LINK_REFUSED = "link_refused"  # the address is not safe to open, or leads to too much
-    UNREADABLE = "unreadable"  # a whole video came that does not decode
+    LINK_REFUSED = "link_refused"  # the address is unsafe to open, or its content exceeds the limits
+    UNREADABLE = "unreadable"  # a complete video was downloaded but cannot be decoded
 
 
 class Proof(NamedTuple):
@@ -51,7 +51,7 @@ class _Seen:
 
 
 class Endings:
-    """The endings that were reported for one job since the last response that contradicts them.
+    """The endings reported for one job since the last response that contradicts them.
 
     Args:
         is_free: Nobody pays for the job, so that one response is enough.
@@ -64,23 +64,23 @@ class Endings:
         self._seen: dict[Ending, _Seen] = {}
 
     def is_sure(self, ending: Ending) -> bool:
-        """Count a response with this ending; return whether it is confirmed now."""
+        """Count a response with this ending; return whether the ending is now confirmed."""
         seen = self._seen.setdefault(ending, _Seen(since=self._now()))
         seen.count += 1
         proof = _AT_ONCE if self._is_free else PROOFS[ending]
         return seen.count >= proof.answers and self._now() - seen.since >= proof.seconds
 
     def clear(self) -> None:
-        """Start again: a response contradicts all endings."""
+        """Reset: a response contradicts all endings."""
         self._seen.clear()
 
 
 def ending_of(error: HunyuanUIError, *, was_completed: bool = False) -> Ending | None:
-    """Return how an error would end a sent job; None if it says nothing about the video.
+    """Return the ending that an error suggests for a sent job; None if it says nothing about the video.
 
     Args:
         error: Of a poll, a download, or a check of the file.
-        was_completed: The service said before that the video is made.
+        was_completed: The service reported the video as finished before.
     """
     match error:
         case JobFailedError():
@@ -98,12 +98,12 @@ def ending_of(error: HunyuanUIError, *, was_completed: bool = False) -> Ending |
 
 
 def problem_of_lost(job: Job, error: HunyuanUIError, kept: Path | None) -> JobProblem:
-    """Return how a job is told whose video cannot be had.
+    """Return the problem of a job whose video cannot be obtained.
 
     Args:
-        job: As it is before it ends.
-        error: What it ends with.
-        kept: What came for it and could not be played.
+        job: The job before it ends.
+        error: The error it ends with.
+        kept: The downloaded file that could not be played, if any.
     """
     problem, request_id = JobProblem.of(error), job.request_id or "unknown"
     if job.is_preview:

@@ -1,4 +1,4 @@
-"""Estimates: what a request will take and cost here, corrected by the ledger's finished jobs."""
+"""Estimates: expected time and cost of a request on this installation, calibrated by the ledger's finished jobs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hunyuan_ui.request import VideoRequest
 
 
 class Estimates:
-    """Holds the latest outcomes in memory, so that a price needs no read of the ledger.
+    """Holds the latest outcomes in memory, so that pricing needs no ledger read.
 
     Args:
         ledger: Read once here, and again by `reload`.
         reads: The thread that reads the ledger.
-        engine_usd_per_hour: Where the owner's jobs are made by an engine of their own, its price; None elsewhere.
+        engine_usd_per_hour: Hourly price of the owner's engine; None without an engine.
 
     Raises:
         StorageError: The ledger cannot be read.
@@ -30,14 +30,14 @@ class Estimates:
         self._outcomes = self._read()
 
     def estimate(self, request: VideoRequest, payer: Payer) -> Estimate:
-        """Return what a request will take and cost; previews, which nobody pays for, learn from previews alone."""
+        """Return a request's expected time and cost; free previews are calibrated by previews only."""
         outcomes = self._outcomes[payer == "nobody"]
         if payer == "owner" and self._engine_usd_per_hour is not None:
             return engine_estimate(request, outcomes, self._engine_usd_per_hour)
         return estimate(request, outcomes)
 
     async def reload(self) -> None:
-        """Read the outcomes again, after a job has ended or a cost was corrected; keep the old ones if that fails."""
+        """Reload the outcomes after a job has ended or a cost was corrected; keep the old ones if that fails."""
         try:
             self._outcomes = await self._reads(self._read)
         except StorageError as error:

@@ -1,4 +1,4 @@
-"""FolderWatch: detects that ledger or lock are gone while in use, and saves what can be saved."""
+"""FolderWatch: detects that ledger or lock were deleted or replaced while in use, and saves what it can."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import FILE_NAME
 
-LOOK_EVERY_S: Final = 5.0  # at the latest
-# What keeps every queued job back until it is over.
+LOOK_EVERY_S: Final = 5.0  # interval between checks at most
+# Problems that hold back all queued jobs.
 HOLDS: Final = ("folder_replaced", "database_away", "database_set_back", "ledger_newer", "videos_not_writable")
 
 
 class FolderWatch:
     """Watches the ledger and the lock.
 
-    Deleted files stay readable for this process until it ends. While it still holds the folder's lock, it copies a
+    Deleted files stay readable for this process until it exits. While it still holds the folder's lock, it copies a
     deleted ledger into the newest backup, and a deleted log into the ledger, so that no paid job is forgotten.
 
     Args:
@@ -42,7 +42,7 @@ class FolderWatch:
         self._copy: Path | None = None
 
     async def look(self) -> JobProblem | None:
-        """Return why nothing may be sent: folder, ledger or lock are not those in use, or are out of reach."""
+        """Return why nothing may be sent: folder, ledger or lock were replaced, or are unreachable."""
         astray = self._services.folder.astray
         if astray != self._astray:
             self._astray = astray
@@ -57,7 +57,7 @@ class FolderWatch:
         return await self._database_problem()
 
     async def _database_problem(self) -> JobProblem | None:
-        """Ask a database that is elsewhere whether it is there; tell when it goes and when it comes back."""
+        """Check whether an external database is reachable; log when it goes away and comes back."""
         ledger, now = self._services.ledger, time.monotonic()
         is_fresh = now - self._asked_at < LOOK_EVERY_S / 2 and ledger.problem is None and not self._is_away
         if not ledger.can_be_away or is_fresh:

@@ -40,12 +40,12 @@ from hunyuan_ui.jobs.waits import ALL_TAKEN_S, LATE_LOOK_S, SLOWEST_FETCH_S, SLO
 from hunyuan_ui.ledger import NAMED, TakenOverError
 from hunyuan_ui.library.library import VideoLibrary
 
-if TYPE_CHECKING:  # loaded only where an engine is set
+if TYPE_CHECKING:  # imported only if an engine is set
     from hunyuan_ui.endpoint.openai_videos import EngineClient
 
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 HOPELESS_AFTER: Final = 20  # failed downloads, once the file's seven days are over
-UNUSABLE_AFTER: Final = 3  # responses in a row, for a job that is completed
+UNUSABLE_AFTER: Final = 3  # consecutive responses for a completed job
 
 
 class JobRun:
@@ -61,7 +61,7 @@ class JobRun:
         self._services = services
         self._endings = Endings(is_free=live.job.is_preview)
         self._was_completed = live.job.status is JobStatus.DOWNLOADING
-        self._seen_s: float | None = None  # from sending until it was last seen under way: an engine worked so long
+        self._seen_s: float | None = None  # seconds from sending until last seen running; counts as engine time
         self._looked_at = -math.inf  # time.monotonic() of the last query of the history about a late job
 
     @property
@@ -88,7 +88,7 @@ class JobRun:
             await self._fetch()
 
     async def give_up(self, problem: JobProblem, *, cost_usd: float | None = None) -> None:
-        """Mark a job as unknown whose POST was sent and whose response is lost."""
+        """Mark a job as unknown whose POST was sent and whose response was lost."""
         await self._commit(self._services.ledger.mark_unknown, self._job.id, problem, cost_usd=cost_usd)
 
     async def _send(self) -> None:
@@ -107,7 +107,7 @@ class JobRun:
             return False
         job = await self._services.writes(self._services.ledger.claim, self._job.id, self._services.check_sending)
         if job is None:
-            # Cancelled meanwhile; or others have all places in flight; or a claim was committed although it raised.
+            # Cancelled meanwhile, or other processes use all slots, or a claim was committed although it raised.
             job = await self._services.writes(self._services.ledger.own, self._job.id)
             self._live.held_until = time.monotonic() + ALL_TAKEN_S
         self._moved(job or self._job)
@@ -161,7 +161,7 @@ class JobRun:
 
     async def _send_blocking(self, key: str) -> None:
         self._live.show(Phase.RENDERING)
-        self._live.holds_stop = False  # the response takes minutes, and a stop cannot wait for it
+        self._live.holds_stop = False  # the response may take minutes, which a stop cannot wait for
         client = self._service.client
         assert isinstance(client, EndpointClient)
         try:
@@ -242,7 +242,7 @@ class JobRun:
         except EndpointError:
             await self._name_cost(status.metrics.cost)  # a restart would forget it
             raise
-        # Either response may name the cost, or zero for one that it does not know yet.
+        # Either response may name the cost; zero means not known yet.
         cost = max((one for one in (result.metrics.cost, status.metrics.cost) if one is not None), default=None)
         await self._settle(replace(result.metrics, cost=cost), result.url, request_id)
 
@@ -252,7 +252,7 @@ class JobRun:
             await self._commit(self._services.ledger.mark_lost, self._job.id, JobProblem.from_code(STOPPED), **worked)
 
     async def _look_up_if_late(self, *, is_late: bool = False) -> None:
-        """Query the history now and then about a job that should have ended: its status may be stuck."""
+        """Query the history at intervals about an overdue job: its status may be stuck."""
         if not (is_late or self._age_s() >= RECORD_LIFE_S) or time.monotonic() - self._looked_at < LATE_LOOK_S:
             return
         self._looked_at = time.monotonic()
@@ -261,9 +261,9 @@ class JobRun:
             raise JobFailedError(_UNEXPLAINED, **({"cost": row.cost} if row.cost else {}))
 
     async def _missed(self, error: EndpointError, misses: int) -> None:
-        """Handle a poll that failed: end the job once that is sure, else wait before the next poll."""
+        """Handle a failed poll: end the job once its ending is confirmed, else wait before the next poll."""
         await self._name_cost(error.cost_usd)
-        if ending_of(error) is None:  # and may never say more, while the file's days go by
+        if ending_of(error) is None:  # and may stay uninformative until the file expires
             try:
                 await self._look_up_if_late(is_late=self._was_completed and misses >= UNUSABLE_AFTER)
             except JobFailedError as told:
@@ -282,7 +282,7 @@ class JobRun:
             await self._live.rest(wait_s)
 
     async def _look_up(self, error: EndpointError, *, is_sure: bool) -> None:
-        """Query the history about a request that seems to have ended; end the job if that is sure."""
+        """Query the history about a request that seems to have ended; end the job if that is confirmed."""
         try:
             row = await self._row()
         except EndpointError as history_error:
@@ -295,7 +295,7 @@ class JobRun:
             await self._end(error, row)
 
     async def _row(self) -> HistoryRow | None:
-        """Return what the history knows of this request; a video that it names is downloaded next."""
+        """Return the history's row for this request; a video that it names is downloaded next."""
         row = await self._service.client.history(self._request_id(), self._key())
         if row is not None and row.url is not None:
             await self._settle(Metrics(cost=row.cost), row.url, self._request_id())
@@ -320,18 +320,18 @@ class JobRun:
             await self._lose(error)
 
     async def _name_cost(self, cost_usd: float | None) -> None:
-        """Store a cost that any response named, if none named more before: it may grow; zero names none."""
+        """Store a cost named by any response unless a higher one is stored: it may grow; zero means not named."""
         if cost_usd and cost_usd > self._job.notes.get(NAMED, self._known_cost() or 0.0):
             await self._commit_facts(self._services.ledger.name_cost, self._job.id, cost_usd)
 
     async def _confirm_cost(self) -> None:
-        """Query the history about an implausible cost; its own cost replaces it."""
+        """Query the history about an implausible cost; the cost it names replaces it."""
         named = self._job.notes.get(NAMED)
         if named is None or self._job.request_id is None:
             return
         with suppress(EndpointError):
             row = await self._service.client.history(self._job.request_id, self._key())
-            # Zero stands for a request that was not billed yet.
+            # Zero means that the request is not billed yet.
             if row is not None and row.cost:
                 is_same = math.isclose(row.cost, named, rel_tol=0.01)
                 keep = partial(self._services.ledger.name_cost, is_confirmed=is_same)
@@ -364,11 +364,11 @@ class JobRun:
                 is_stale = await self._not_fetched(problem, misses) or is_stale
 
     async def _not_fetched(self, error: HunyuanUIError, misses: int) -> bool:
-        """Wait before the next try, or mark the job as lost; return whether its address must be renewed."""
+        """Wait before the next attempt, or mark the job as lost; return whether its address must be renewed."""
         log.trouble("job.fetch_failed", job=self._job.id, kind=type(error).__name__, code=error.code)
         ending = ending_of(error, was_completed=True)
-        # The age alone proves nothing: a clock that jumps must not lose a video.
-        is_ours = isinstance(error, StorageError)  # and says nothing of the service's file
+        # Age alone proves nothing: a clock jump must not lose a video.
+        is_ours = isinstance(error, StorageError)  # a local failure, which says nothing about the service's file
         is_hopeless = misses > HOPELESS_AFTER and self._age_s() > FILE_LIFE_S and not is_ours
         if is_hopeless or (ending is not None and self._endings.is_sure(ending)):
             await self._lose(error)
@@ -392,14 +392,14 @@ class JobRun:
         """Store the downloaded file in the library; return False if there is no complete one.
 
         Raises:
-            TakenOverError: Another process has the job by now.
+            TakenOverError: Another process has taken over the job.
         """
-        # A thread goes on after cancellation: without this, the next start could work on the same file.
+        # A thread keeps running after cancellation: without this, the next start could work on the same file.
         with self._live.holding_stop():
             if self._services.ledger.is_shared:
-                await self._services.reads(self._services.ledger.own, self._job.id)  # another may have stored it
+                await self._services.reads(self._services.ledger.own, self._job.id)  # another process may have it
             made = await asyncio.to_thread(self._library.finish, self._job)
-        # A stop may break this off: what is made waits in the folder.
+        # A stop may interrupt this: the finished file waits in the folder.
         done = await self._library.keep(self._job.id, made)
         if done is None:
             return False
@@ -409,13 +409,13 @@ class JobRun:
         return True
 
     async def _renew_url(self) -> None:
-        """Renew the address from the result, else from the history; raise DownloadError where neither names one."""
+        """Renew the address from the result, else from the history; raise DownloadError if neither names one."""
         if self._job.request_id is None:
-            if self._job.result_url is None:  # else it is all there is, and asked for once more
+            if self._job.result_url is None:  # else the stored address is the only one and is tried again
                 await self._lose(_GONE)
             return
         if self._job.dialect != "v1":
-            # What the hosted service forgets stands in its history; an engine's word is all there is.
+            # The hosted service's history keeps what its API forgets; an engine has none, so its error is final.
             with suppress(*(() if self._job.is_at_engine else (RequestExpiredError, JobFailedError))):
                 result = await self._service.client.result(self._job.request_id, self._key())
                 await self._settle(result.metrics, result.url, self._job.request_id)
@@ -433,8 +433,8 @@ class JobRun:
         attempt = 0
         while True:
             try:
-                # A commit that raised may have succeeded all the same. Where others may have changed the row as well,
-                # the change itself tells.
+                # A commit that raised may have succeeded. Where other processes may also have changed the row, the
+                # transition itself detects it.
                 is_asked = attempt and not self._services.ledger.is_shared
                 stored: Job | None = (
                     await self._services.writes(self._services.ledger.get, self._job.id) if is_asked else None
@@ -457,7 +457,7 @@ class JobRun:
         self._moved(stored)
 
     async def _commit_facts(self, change: Callable[..., Job], *args: Any) -> None:
-        """Commit a change that keeps the status; skipped if that fails, as the next poll repeats it."""
+        """Commit a change that keeps the status; dropped on failure, as the next poll repeats it."""
         try:
             self._live.job = await self._services.writes(change, *args)
         except StorageError as error:

@@ -1,4 +1,4 @@
-"""What the page is told of a job and of the money."""
+"""Views of a job, the account's history, the engine and the money, as the page shows them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hunyuan_ui.job import Job, JobProblem, Phase
 class JobView:
     """A job as the page shows it. Times in seconds; `place` 1 is the next one to be sent.
 
-    `starts_in_s` says when that is likely, `can_look_again` whether a lost video may still be asked for; `progress` is
-    in percent, where it is real, and `can_stop` says whether a run can be stopped where it is made.
+    `starts_in_s` is the expected wait, `can_look_again` whether a lost video may still be recovered; `progress` is in
+    percent, where the service reports it, and `can_stop` says whether a run can be stopped at its engine.
     """
 
     job: Job
@@ -32,14 +32,14 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class HistoryState:
-    """How the account's history stands, for the owner.
+    """State of the account's history, for the owner.
 
     Args:
         is_needed: The owner's key is used only once past spending is known, because a restart wipes this disk.
         is_read: The history was read since this start.
-        key_rests: Nothing is spent, until it is read or the owner says what was spent.
-        tried_s_ago: Seconds since it was last asked; None for not yet.
-        problem: Why it could not be read then.
+        key_rests: Nothing is spent until the history is read or the owner enters what was spent.
+        tried_s_ago: Seconds since the last attempt; None if there was none.
+        problem: Why that attempt failed.
     """
 
     is_needed: bool
@@ -51,9 +51,9 @@ class HistoryState:
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """The owner's own engine: where it is, its kind if a job has told it, whether it is ready, and its hours so far.
+    """The owner's engine: its address, its kind if a job has reported it, whether it is ready, and its hours so far.
 
-    `is_ready` is False while it warms up, and None where it cannot be reached.
+    `is_ready` is False while it warms up, and None if it cannot be reached.
     """
 
     url: str
@@ -64,7 +64,7 @@ class EngineState:
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What counts against this run's limits, in US dollars, and what keeps it from spending.
+    """Spending of this run against its limits, in US dollars, and what prevents more of it.
 
     `spent_today_usd` and `spent_total_usd` include `reserved_today_usd`: what today's unfinished jobs may
     still cost.
@@ -74,4 +74,4 @@ class Spending:
     spent_total_usd: float
     reserved_today_usd: float
     problem: JobProblem | None  # why nothing may be spent
-    notice: JobProblem | None  # what the owner should put right although jobs go on
+    notice: JobProblem | None  # what the owner should fix although jobs continue

@@ -1,4 +1,4 @@
-"""JobWatch: what the page is told of jobs, whichever process works on them."""
+"""JobWatch: the state of jobs for the page, whichever process works on them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hunyuan_ui.settings import Settings
 if TYPE_CHECKING:
     from hunyuan_ui.jobs.replicas import Replicas
 
-LOOK_S: Final = 0.5  # between two looks at a job that another process works on
+LOOK_S: Final = 0.5  # between two reads of a job that another process works on
 PHASE_OF: Final = {
     JobStatus.QUEUED: Phase.WAITING,
     JobStatus.SUBMITTING: Phase.SENT,
@@ -34,9 +34,9 @@ PHASE_OF: Final = {
 
 
 class Shown(NamedTuple):
-    """What a page is told of a job beyond its row; `retry_in_s` in seconds from now, `progress` in percent.
+    """A job's volatile state beyond its row; `retry_in_s` in seconds from now, `progress` in percent.
 
-    `is_stopping` says that its run is to be stopped.
+    `is_stopping` means that its run is to be stopped.
     """
 
     phase: Phase
@@ -47,7 +47,7 @@ class Shown(NamedTuple):
 
 
 class Line(NamedTuple):
-    """The queue: ids in its order, in how many seconds each is likely to start, and what others tell of their jobs."""
+    """The queue: job ids in order, expected seconds until each starts, and the states reported by other processes."""
 
     ids: list[str]
     starts: Mapping[str, float]
@@ -55,13 +55,13 @@ class Line(NamedTuple):
 
 
 class JobWatch:
-    """Reads jobs from memory and, where several processes share the ledger, from there.
+    """Reads jobs from memory and, where several processes share the ledger, from the ledger.
 
     Args:
         services: Of this run.
         settings: Of this run.
         dispatcher: Holds this process's jobs.
-        replicas: The processes that share the ledger; None where there is only this one.
+        replicas: The processes that share the ledger; None with a single process.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class JobWatch:
         self._replicas = replicas
 
     async def view(self, job_id: str, visitor: Visitor) -> JobView:
-        """Return a job as it is now.
+        """Return the current state of a job.
 
         Raises:
             AccessError: There is no such job for this visitor.
@@ -95,7 +95,7 @@ class JobWatch:
         return [self._view_of(job, line) for job in sorted(mine, key=lambda job: job.created_at)]
 
     async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job:
-        """Return the job when it has ended, or as it is after the timeout.
+        """Return the job when it has ended, or its state after the timeout.
 
         Raises:
             AccessError: There is no such job for this visitor.
@@ -120,16 +120,16 @@ class JobWatch:
         return here if self._replicas is None else here + await self._replicas.waiting_for_visitor()
 
     def can_look_again(self, job: Job) -> bool:
-        """Whether a lost job can be resumed: paid, with a link or request id, and younger than the file's life."""
+        """Whether a lost job can be resumed: charged, with an address or request id, and before the file expires."""
         is_young = self._services.ledger.now() - (job.sent_at or job.created_at) < FILE_LIFE_S
         is_known = job.request_id is not None or job.result_url is not None
         is_stopped = job.problem is not None and job.problem.code == STOPPED
         return job.status is JobStatus.LOST and is_known and is_young and not job.is_preview and not is_stopped
 
-    # inside
+    # internal
 
     async def _line(self, jobs: Iterable[Job]) -> Line:
-        """Return the queue, as far as something is to be said of it for these jobs."""
+        """Return the queue, as far as these jobs need it."""
         dispatcher = self._dispatcher
         is_queued = any(job.status is JobStatus.QUEUED for job in jobs)
         if self._replicas is None:
@@ -175,11 +175,11 @@ class JobWatch:
 
 
 def state_of(live: LiveJob, pause: QueuePause) -> Shown:
-    """Return what is told of a job of this process.
+    """Return the volatile state of a job of this process.
 
     Args:
         live: The job.
-        pause: Of the queue, which holds jobs on the owner's key.
+        pause: Of the queue; holds jobs on the owner's key.
     """
     retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
     if live.job.status is not JobStatus.QUEUED or live.job.payer != "owner" or pause.wait_s <= 0:

@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 
 
 class LedgerThread:
-    """Runs calls of the ledger one after the other, in the order in which they came.
+    """Runs ledger calls one at a time, in the order of submission.
 
     Args:
         name: Of the thread.
@@ -26,18 +26,18 @@ class LedgerThread:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     async def __call__(self, call: Callable[_P, _T], *args: _P.args, **values: _P.kwargs) -> _T:
-        """Run a call, however long others take before it.
+        """Run a call, however long the calls before it take.
 
         Raises:
-            StorageError: The program stops, or whatever the call raises.
+            StorageError: The program is stopping; the call's own errors pass through.
         """
         return await asyncio.wrap_future(self._begin(call, *args, **values))
 
     async def soon(self, call: Callable[_P, _T], *args: _P.args, **values: _P.kwargs) -> _T:
-        """Run a call that a person waits for, or leave it: what could not begin in time never will.
+        """Run a call that a person waits for, or drop it: a call that could not start in time never runs.
 
         Raises:
-            StorageError: Others take too long before it, the program stops, or whatever the call raises.
+            StorageError: Earlier calls take too long, or the program is stopping; the call's own errors pass through.
         """
         future = self._begin(call, *args, **values)
         ended = asyncio.wrap_future(future)
@@ -47,7 +47,7 @@ class LedgerThread:
         return await ended
 
     def close(self) -> None:
-        """Run what was given so far, and nothing more."""
+        """Run the calls submitted so far, and accept no more."""
         self._pool.shutdown(wait=True)
 
     def _begin(self, call: Callable[_P, _T], *args: _P.args, **values: _P.kwargs) -> Future[_T]:

@@ -1,4 +1,4 @@
-"""A job that has not ended, as it stands in memory."""
+"""In-memory state of a job that has not ended."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class LiveJob:
     phase: Phase = Phase.WAITING
     retry_at: float | None = None  # time.monotonic()
     note: JobProblem | None = None
-    progress: float | None = None  # in percent, where the service tells a part of the way
+    progress: float | None = None  # in percent, if the service reports progress
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     holds_stop: bool = False  # a stop would lose a response that is not committed yet
-    is_resting: bool = False  # waits between two tries
+    is_resting: bool = False  # waits between two attempts
     wants_stop: bool = False  # its run is to be stopped at its engine
-    held_until: float = 0.0  # time.monotonic(); other processes have all places in flight
+    held_until: float = 0.0  # time.monotonic(); other processes use all slots
     _nudge: asyncio.Event = field(default_factory=asyncio.Event)
 
     def show(
@@ -49,7 +49,7 @@ class LiveJob:
         return JobProblem.of(error, is_sent=self.job.is_sent)
 
     async def rest(self, seconds: float) -> None:
-        """Wait before the next try; `nudge` ends the wait."""
+        """Wait before the next attempt; `nudge` ends the wait."""
         self._nudge.clear()
         self.is_resting = True
         try:
@@ -60,11 +60,11 @@ class LiveJob:
 
     @property
     def is_between_downloads(self) -> bool:
-        """Whether a download has failed and the next try is not due."""
+        """Whether a download has failed and the next attempt is not due."""
         return self.is_resting and self.phase is Phase.DOWNLOADING
 
     def nudge(self) -> None:
-        """End the wait before the next try."""
+        """End the wait before the next attempt."""
         self._nudge.set()
 
     @contextmanager

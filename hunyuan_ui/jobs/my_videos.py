@@ -17,25 +17,25 @@ from hunyuan_ui.library.exports import Export
 from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
 
-PAGE_SIZE: Final = 24  # divides into rows of 2, 3, 4 and 6
+PAGE_SIZE: Final = 24  # divisible into rows of 2, 3, 4 and 6
 _DONE: Final = frozenset({JobStatus.DONE})
-_READ_AT_ONCE: Final = 200  # rows, where only some of them are shown
+_READ_AT_ONCE: Final = 200  # rows per read if the filter drops some of them
 _FAVOURITE: Final = "is_favourite"  # key in a job's notes
-_NEARLY: Final = 1.05  # sides that differ by less make a square
+_NEARLY: Final = 1.05  # side ratios below this count as square
 
 Shape = Literal["wide", "tall", "square"]
 
 
 @dataclass(frozen=True)
 class Wish:
-    """Which of the finished videos are asked for.
+    """Filter for the finished videos.
 
     Args:
-        search: Words that must all stand in the prompt, in any order.
-        shape: Of the picture that was made; None for any.
-        is_favourite: Only those that were marked.
-        is_everybody: Everybody's on this installation, for the owner of a private run only. Of a public one the owner
-            sees their own and what came back from the account's history.
+        search: Words that must all occur in the prompt, in any order.
+        shape: Of the rendered picture; None for any.
+        is_favourite: Only favourites.
+        is_everybody: All videos of this installation, for the owner of a private run only. On a public run the owner
+            sees their own and those restored from the account's history.
     """
 
     search: str = ""
@@ -44,12 +44,12 @@ class Wish:
     is_everybody: bool = False
 
     def fits(self, job: Job) -> bool:
-        """Whether a video is one of these, its prompt and owner apart."""
+        """Whether a video matches, its prompt and owner aside."""
         return (not self.is_favourite or is_favourite(job)) and self.shape in (None, shape_of(job))
 
     @property
     def is_picky(self) -> bool:
-        """Whether any video at all may not fit."""
+        """Whether the filter may exclude any video."""
         return self.is_favourite or self.shape is not None
 
 
@@ -57,12 +57,12 @@ ANY: Final = Wish()
 
 
 def is_favourite(job: Job) -> bool:
-    """Return whether its visitor marked this video."""
+    """Return whether its visitor marked this video as a favourite."""
     return job.notes.get(_FAVOURITE) is True
 
 
 def shape_of(job: Job) -> Shape:
-    """Return the shape of the picture that was made."""
+    """Return the shape of the rendered picture."""
     made = job.made
     if made.width > made.height * _NEARLY:
         return "wide"
@@ -86,12 +86,12 @@ class MyVideos:
     async def find(
         self, visitor: Visitor, wish: Wish = ANY, *, before: tuple[float, str] | None = None
     ) -> tuple[list[Job], bool]:
-        """Return a page of finished videos newest first, and whether there are more.
+        """Return a page of finished videos, newest first, and whether there are more.
 
         Args:
-            visitor: Whose.
-            wish: Which of them.
-            before: `created_at` and id of the last one already shown.
+            visitor: The owner of the videos.
+            wish: The filter.
+            before: `created_at` and id of the last video already shown.
         """
         limit = _READ_AT_ONCE if wish.is_picky else PAGE_SIZE + 1
         found: list[Job] = []
@@ -104,7 +104,7 @@ class MyVideos:
         return found[:PAGE_SIZE], len(found) > PAGE_SIZE
 
     async def mark(self, job_id: str, visitor: Visitor, *, is_favourite: bool) -> Job:
-        """Mark a finished video as a favourite, or as none.
+        """Set or clear the favourite mark of a finished video.
 
         Raises:
             AccessError: There is no such video for this visitor.
@@ -113,10 +113,10 @@ class MyVideos:
         return await self._services.writes.soon(self._services.ledger.note, job.id, **{_FAVOURITE: is_favourite})
 
     async def one(self, job_id: str, visitor: Visitor) -> Job:
-        """Return a finished video of this visitor, or one that came back to the owner.
+        """Return a finished video of this visitor, or one restored to the owner.
 
         Raises:
-            AccessError: There is none.
+            AccessError: There is no such video for this visitor.
         """
         job = await self._done(job_id)
         is_strangers = self._is_public and job.visitor not in (visitor.id, OWNER.id)
@@ -125,11 +125,11 @@ class MyVideos:
         return job
 
     def signature(self, job: Job) -> str:
-        """Return the signature that opens this video's files to whoever holds it."""
+        """Return the signature of the links to this video's files; it grants access to anyone who has it."""
         return self._signed_links.signature(job.visitor, job.id)
 
     def list_signature(self, list_id: str) -> str:
-        """Return the signature that opens the ZIP of a list to whoever holds it."""
+        """Return the signature of the link to a list's ZIP; it grants access to anyone who has it."""
         return self._signed_links.signature("list", list_id)
 
     def opens_list(self, list_id: str, signature: str) -> bool:
@@ -137,10 +137,10 @@ class MyVideos:
         return self._signed_links.opens(signature, "list", list_id)
 
     def path_of(self, job: Job | None) -> Path | None:
-        """Return the path of a job's video if it is made and still there; to be asked in a thread.
+        """Return the path of a job's video if it is finished and still exists; blocks, so call it in a thread.
 
         Raises:
-            StorageError: It is kept elsewhere, and that cannot be reached.
+            StorageError: It is stored in a bucket that cannot be reached.
         """
         if job is None or job.status is not JobStatus.DONE:
             return None
@@ -150,23 +150,23 @@ class MyVideos:
         return None
 
     def token(self, job_id: str, request: VideoRequest | None = None) -> str:
-        """Return the token of a caller who identifies themselves by a job id of their own choice only.
+        """Return the token of a caller who is identified only by a job id of their own choice.
 
         Args:
-            job_id: Their choice.
-            request: What they ask for; who learns the id alone does not know it. None where everybody is the owner.
+            job_id: The id they chose.
+            request: Their request, unknown to somebody who learns only the id. None where everybody is the owner.
         """
         return self._signed_links.token(job_id, "" if request is None else request.model_dump_json())
 
     def public_id(self, job: Job) -> str:
-        """Return an id for lists that grants no access."""
+        """Return an id that identifies a job in lists and grants no access."""
         return self._signed_links.public_id(job.id)
 
     async def opened(self, job_id: str, signature: str) -> Job:
-        """Return the finished video that a signed link opens.
+        """Return the finished video that a signed link grants access to.
 
         Raises:
-            AccessError: There is none, or the signature is not its own.
+            AccessError: There is none, or the signature does not match.
         """
         job = await self._done(job_id)
         if not self._signed_links.opens(signature, job.visitor, job.id):
@@ -174,25 +174,25 @@ class MyVideos:
         return job
 
     def may_play(self, job: Job) -> bool:
-        """Return whether a job's video can be expected to be there."""
+        """Return whether a job's video can be expected to exist."""
         return self._services.library.may_have(job.id)
 
     async def video(self, job: Job) -> Path:
         """Return the path of the MP4.
 
         Raises:
-            MediaError: It is no longer there.
-            StorageError: It is kept elsewhere, and that cannot be reached.
+            MediaError: It no longer exists.
+            StorageError: It is stored in a bucket that cannot be reached.
         """
         await self._services.library.bring(job)
         return self._services.library.video(job.id)
 
     async def poster(self, job: Job) -> Path:
-        """Return the path of the poster, drawn again if it is missing.
+        """Return the path of the poster, rendered again if it is missing.
 
         Raises:
-            MediaError: There is none and none can be drawn.
-            StorageError: It is kept elsewhere, and that cannot be reached.
+            MediaError: There is none and none can be rendered.
+            StorageError: It is stored in a bucket that cannot be reached.
         """
         await self._services.library.bring(job, poster=True)
         path = await asyncio.to_thread(self._services.library.poster, job.id)
@@ -205,25 +205,25 @@ class MyVideos:
 
         Raises:
             MediaError: It cannot be made.
-            StorageError: The video is kept elsewhere, and that cannot be reached.
+            StorageError: The video is stored in a bucket that cannot be reached.
         """
         wanted = partial(self.is_there, job)
         video = await self.video(job)
         return await self.exports.make(video, job.id, export, visitor_id=job.visitor, is_wanted=wanted)
 
     def is_there(self, job: Job) -> bool:
-        """Whether a job was not deleted; may be asked in any thread."""
+        """Whether a job was not deleted; may be called in any thread."""
         return self._services.ledger.get(job.id) is not None
 
     def sweep(self) -> None:
-        """Remove exports of videos that are gone, and old ones."""
+        """Remove expired exports and those of deleted videos."""
         self.exports.sweep(self._services.library.ids())
 
     def settings_in(self, text: str) -> VideoRequest:
-        """Return the settings that a text from inside an MP4 holds.
+        """Return the settings in a text from inside an MP4.
 
         Raises:
-            MediaError: It holds none that can be used.
+            MediaError: It contains no usable settings.
         """
         return settings_tag.request_in(text)
 

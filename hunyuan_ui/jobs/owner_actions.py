@@ -1,4 +1,4 @@
-"""OwnerActions: what only the owner may see and do."""
+"""OwnerActions: queries and actions that are reserved for the owner."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hunyuan_ui.tries import Tries
 
 MOST_USD: Final = 1_000_000
 _LONGEST_NOTE: Final = 500
-_LOOKED_BACK: Final = 50  # jobs among which the engine's latest is looked for
+_LOOKED_BACK: Final = 50  # recent jobs searched for the latest one at the engine
 
 
 class OwnerActions:
@@ -33,9 +33,9 @@ class OwnerActions:
         services: Of this run.
         settings: Of this run.
         dispatcher: Woken when the queue may continue.
-        history: Of the account.
+        history: The account's history.
         tries: Rate limit for guesses of the owner's key.
-        watch: Of the jobs of all processes.
+        watch: The jobs of all processes.
     """
 
     def __init__(
@@ -53,19 +53,19 @@ class OwnerActions:
         self._history = history
         self._settings = settings
         self._dispatcher = dispatcher
-        # Whoever knows the key can spend it anyway, so this grants nothing more.
+        # Whoever knows the key can spend it anyway, so this grants no further right.
         self.proof = AccessCode(settings.owner_secret, tries, wrong="owner_key_wrong")
 
     @property
     def can_be_proven(self) -> bool:
-        """Whether this is a public run that has an owner's key to know."""
+        """Whether this is a public run with an owner's key that can be proven."""
         return self._settings.is_public and self._settings.owner_secret is not None
 
     async def prove(self, visitor: Visitor, key: str) -> Visitor:
-        """Return the visitor as the owner, from now on, if they know the key of this public run.
+        """Return the visitor as the owner, from now on, if they know the owner's key of this public run.
 
         Raises:
-            SpendLimitError: The key is wrong, or too many were tried.
+            SpendLimitError: The key is wrong, or there were too many attempts.
             AccessError: This run is private or has no owner's key.
         """
         if not self.can_be_proven:
@@ -74,7 +74,7 @@ class OwnerActions:
         return self.seen_as(visitor)
 
     def seen_as(self, visitor: Visitor) -> Visitor:
-        """Return the visitor as the owner where that was proven; in private everybody is."""
+        """Return the visitor as the owner if they have proven it; on a private run everybody is."""
         is_owner = visitor.is_owner or (self.can_be_proven and self.proof.knows(visitor.id))
         return replace(visitor, is_owner=is_owner)
 
@@ -89,7 +89,7 @@ class OwnerActions:
         return totals.bad_streak >= BREAKER_AFTER or needs_review(self._services.folder.path)
 
     async def unknown(self, visitor: Visitor) -> list[Job]:
-        """Return the jobs that the owner must settle, oldest first.
+        """Return the unknown jobs that the owner must settle, oldest first.
 
         Raises:
             AccessError: The visitor is not the owner.
@@ -98,7 +98,7 @@ class OwnerActions:
         return await self._services.reads(self._services.ledger.unknown)
 
     async def everything(self, visitor: Visitor, *, limit: int = 200) -> list[Job]:
-        """Return everybody's jobs newest first.
+        """Return the jobs of all visitors, newest first.
 
         Raises:
             AccessError: The visitor is not the owner.
@@ -107,7 +107,7 @@ class OwnerActions:
         return await self._services.reads(self._services.ledger.jobs, None, limit=limit)
 
     async def days(self, visitor: Visitor, *, count: int = 30) -> list[Day]:
-        """Return what the last days (UTC) cost, oldest first; days without a job are left out.
+        """Return the cost of the last days (UTC), oldest first; days without a job are left out.
 
         Raises:
             AccessError: The visitor is not the owner.
@@ -154,7 +154,7 @@ class OwnerActions:
 
         Raises:
             AccessError: The visitor is not the owner, or the job cannot be corrected.
-            InvalidRequestError: It is not such an amount.
+            InvalidRequestError: The amount is invalid.
         """
         _require_owner(visitor)
         if not (math.isfinite(cost_usd) and 0 <= cost_usd <= MOST_USD):
@@ -172,7 +172,7 @@ class OwnerActions:
         """Accept an implausible cost as the real one.
 
         Raises:
-            AccessError: The visitor is not the owner, or no cost is in doubt.
+            AccessError: The visitor is not the owner, or the job's cost is not in doubt.
         """
         _require_owner(visitor)
         named = next((job.notes[NAMED] for job in await self.doubtful(visitor) if job.id == job_id), None)
@@ -220,7 +220,7 @@ class OwnerActions:
         self._dispatcher.ask_limits_again()
 
     async def replicas(self, visitor: Visitor) -> list[Replica]:
-        """Return the processes that share the ledger, and how many jobs each has; none where there is only this one.
+        """Return the processes that share the ledger and their numbers of jobs; none with a single process.
 
         Raises:
             AccessError: The visitor is not the owner.
@@ -229,7 +229,7 @@ class OwnerActions:
         return await self._services.reads(self._services.ledger.replicas)
 
     def history_state(self, visitor: Visitor) -> HistoryState:
-        """Return whether the history is needed, and whether it was read.
+        """Return whether the history is needed and whether it was read.
 
         Raises:
             AccessError: The visitor is not the owner.
@@ -257,7 +257,7 @@ class OwnerActions:
 
         Raises:
             AccessError: The visitor is not the owner.
-            InvalidRequestError: It is not such an amount.
+            InvalidRequestError: The amount is invalid.
             StorageError: The ledger cannot be written; nothing was counted.
         """
         _require_owner(visitor)
@@ -291,7 +291,7 @@ class OwnerActions:
         return jobs
 
     async def engine(self, visitor: Visitor) -> EngineState | None:
-        """Return how the owner's own engine is, by its free health call; None without one.
+        """Return the state of the owner's engine, by its free health endpoint; None without an engine.
 
         Raises:
             AccessError: The visitor is not the owner.

@@ -1,4 +1,4 @@
-"""Dispatcher: sends queued jobs in order, and keeps a task for every job that was sent."""
+"""Dispatcher: sends queued jobs in order, and keeps a task for every sent job."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from hunyuan_ui.settings import Settings
 # A stop must end within 10 s, and a v2 submit is answered long before (docs/facts/faults-and-security.md row 56).
 STOP_WITHIN_S: Final = 8.0
 _KEY_CHECK_S: Final = 1.0
-_HELD_S: Final = 1.0  # between two looks while nothing may be sent
-LIMIT_ASKED_S: Final = 60.0  # between two looks at what a limit holds: another day may have begun, others have settled
-_RESTART_S: Final = 1.0  # before a task that died is started again
+_HELD_S: Final = 1.0  # between two checks while nothing may be sent
+LIMIT_ASKED_S: Final = 60.0  # between checks of jobs held by a limit: the day may have changed, others settled
+_RESTART_S: Final = 1.0  # before a failed task is restarted
 
 
 class Dispatcher:
     """Holds all jobs that have not ended.
 
     Args:
-        settings: Of this run; `concurrency` jobs are in flight.
+        settings: Of this run; `concurrency` is the number of jobs in flight.
         services: Of this run.
     """
 
@@ -60,7 +60,7 @@ class Dispatcher:
         self._loop_task.add_done_callback(self._start_again)
 
     async def stop(self) -> None:
-        """Send nothing more, wait for responses that must be recorded, within the limit, then cancel all tasks."""
+        """Send nothing more, wait within the limit for responses that must be recorded, then cancel all tasks."""
         self._is_stopping = True
         self._services.pause.is_stopping = True
         self._wake.set()
@@ -89,7 +89,7 @@ class Dispatcher:
         return self._loop_task is not None and not self._loop_task.done()
 
     def date_back(self, now: float) -> None:
-        """Limit the times of all jobs to now, as after the ledger's clock was corrected."""
+        """Cap the times of all jobs at `now`, after the ledger's clock was corrected."""
         for live in self.live.values():
             job = live.job
             sent_at = None if job.sent_at is None else min(job.sent_at, now)
@@ -107,11 +107,11 @@ class Dispatcher:
         self._wake.set()
 
     def wake(self) -> None:
-        """Check at once whether something may be sent, as after a visitor entered a key."""
+        """Check immediately whether something may be sent, for example after a visitor entered a key."""
         self._wake.set()
 
     def let_go(self, job: Job) -> None:
-        """Remove a job that has ended, and wake those that wait for it."""
+        """Remove a job that has ended, and wake its waiters."""
         live = self.live.pop(job.id, None)
         if live is not None:
             live.job = job
@@ -120,14 +120,14 @@ class Dispatcher:
         self.ask_limits_again()
 
     def ask_limits_again(self) -> None:
-        """Ask at once about the jobs that a limit holds, as after one has ended for less than it had reserved."""
+        """Recheck the jobs held by a limit immediately, for example after a job settled for less than it reserved."""
         for live in self.waiting():
             if live.job.held_by is not None and live.phase is Phase.PAUSED:
                 live.retry_at = None
         self._wake.set()
 
     def drop(self, job_id: str) -> None:
-        """Stop working on a job that another process has; it goes on there."""
+        """Stop working on a job that another process has taken over; it continues there."""
         if (live := self.live.pop(job_id, None)) is None:
             return
         if (task := self._tasks.get(job_id)) is not None:
@@ -137,32 +137,32 @@ class Dispatcher:
         self._wake.set()
 
     def is_resting(self, job_id: str) -> bool:
-        """Whether nothing is done for a job just now."""
+        """Whether a job is idle at the moment."""
         return job_id not in self._tasks
 
     def waiting_for_visitor(self) -> list[LiveJob]:
-        """Return the jobs that wait until their visitor enters their key again; they take no place in flight."""
+        """Return the jobs that wait until their visitor enters their key again; they take no slot."""
         return [live for live in self.live.values() if self._services.keys.for_job(live.job) is None]
 
     def stop_run(self, job_id: str) -> None:
-        """Have a job's run stopped at its engine, unless the next question finds the video finished."""
+        """Have a job's run stopped at its engine, unless the next poll finds the video finished."""
         live = self.live.get(job_id)
         if live is not None and not live.wants_stop:
             live.wants_stop = True
             live.nudge()
 
     def ask_now(self, job_id: str) -> None:
-        """End a job's wait before its next try."""
+        """End a job's wait before its next attempt."""
         if live := self.live.get(job_id):
             live.nudge()
 
     def waiting(self) -> list[LiveJob]:
-        """Return the queued jobs in the order in which they will be sent."""
+        """Return the queued jobs in sending order."""
         return [live for live in self.live.values() if live.job.status is JobStatus.QUEUED]
 
     def in_flight(self) -> list[LiveJob]:
-        """Return the jobs that take a place in flight."""
-        # Jobs that wait for a key or between downloads take none. Jobs that wait between polls do: the service still
+        """Return the jobs that occupy a slot."""
+        # Jobs that wait for a key or between downloads occupy none. Jobs that wait between polls do: the service still
         # works on them.
         going = (self.live[job_id] for job_id in self._tasks if job_id in self.live)
         return [live for live in going if live.phase is not Phase.PAUSED and not live.is_between_downloads]
@@ -178,7 +178,7 @@ class Dispatcher:
             self._wake.clear()
 
     async def _is_held_by_the_folder(self) -> bool:
-        """Whether nothing may be sent because ledger or lock are out of reach; sets the phase of the queued jobs."""
+        """Whether sending is blocked because ledger or lock are unavailable; sets the phase of the queued jobs."""
         trouble = await self._folder_watch.look()
         for live in self.waiting():
             if trouble is not None:
@@ -188,12 +188,12 @@ class Dispatcher:
         return trouble is not None
 
     async def _end_pause_if_possible(self) -> None:
-        """Ask the free balance call whether a paused queue may continue; no paid job is used to find out."""
+        """Check with the free balance call whether a paused queue may continue; no paid job serves as the test."""
         pause = self._services.pause
         if pause.problem is None or pause.wait_s > 0:
             return
         if pause.problem.code == WARMING:
-            pause.clear()  # each job asks the engine itself before it is sent
+            pause.clear()  # each job checks the engine itself before it is sent
             return
         if not self.waiting():
             return
@@ -209,7 +209,7 @@ class Dispatcher:
             pause.extend()
 
     def _send_what_may_go(self) -> float | None:
-        """Start queued jobs while there is room; return seconds until the next check, None to wait until woken."""
+        """Start queued jobs while slots are free; return seconds until the next check, None to wait until woken."""
         waits: list[float] = []
         for live in self.waiting():
             if live.job.id in self._tasks:
@@ -260,7 +260,7 @@ class Dispatcher:
         self._wake.set()
 
     def _give_notice(self, job: Job) -> None:
-        # What strangers watch for nothing, or pay themselves, is not the owner's news.
+        # Free previews and videos on visitors' own keys do not notify the owner.
         if job.payer == "owner" or not self._settings.is_public:
             self._services.notices.job_ended(job)
 
@@ -272,7 +272,7 @@ class Dispatcher:
         asyncio.get_running_loop().call_later(_RESTART_S, self.start)
 
     def back_up(self) -> None:
-        """Back up the ledger after a job has ended; if a backup is running, make another one after it."""
+        """Back up the ledger after a job has ended; if a backup is running, queue another."""
         self._needs_backup = True
         if not self._is_stopping and (self._backup is None or self._backup.done()):
             self._backup = asyncio.create_task(self._back_up_until_done(), name="ledger backup")
@@ -312,12 +312,12 @@ class Dispatcher:
                 self._hold_at_limit(live)
                 return
             if live.phase is Phase.PAUSED and live.job.is_active:
-                self._wake.set()  # its place in flight is free
+                self._wake.set()  # its slot is free
                 await live.rest(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
-        await self._services.estimates.reload()  # before anybody is told of the end
+        await self._services.estimates.reload()  # before the end is announced
 
     def _hold_at_limit(self, live: LiveJob) -> None:
-        """Let a job wait that its claim has refused because of a limit."""
+        """Put a job back to waiting after its claim was refused by a limit."""
         limit, problem = live.job.held_by, live.job.problem
         is_asked = live.phase is Phase.WAITING and live.held_until <= time.monotonic()
         if limit is None or problem is None or not is_asked:
@@ -328,7 +328,7 @@ class Dispatcher:
         live.show(Phase.PAUSED, retry_in_s=LIMIT_ASKED_S, note=problem)
 
     async def _is_own_still(self, live: LiveJob) -> bool:
-        """Read a job anew whose change was refused; let go of it if another process has it."""
+        """Reload a job whose transition was refused; drop it if another process has it."""
         try:
             job = await self._services.read_again(live.job)
         except StorageError as error:

@@ -1,4 +1,4 @@
-"""Until when nothing is sent on the owner's key, and why."""
+"""QueuePause: until when, and why, nothing is sent on the owner's key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from hunyuan_ui.job import JobProblem
 
 WARMING: Final = "engine_warming"
-PAUSE_CHECK_S: Final = 60.0  # how often a paused queue asks the free balance call whether it may go on
+PAUSE_CHECK_S: Final = 60.0  # interval of the free balance call in a paused queue
 
 
 class QueuePause:
@@ -16,19 +16,19 @@ class QueuePause:
 
     def __init__(self) -> None:
         self._until = 0.0
-        self.changes = 0  # begun or ended here, for reasons that are the account's and hold for every process
+        self.changes = 0  # pauses begun or ended here for reasons of the account, which hold for every process
         self.problem: JobProblem | None = None
         self.history_problem: JobProblem | None = None  # spending before this start is unknown
-        self.is_stopping = False  # nothing is sent any more
+        self.is_stopping = False  # the program is stopping
 
     @property
     def own_wait_s(self) -> float:
-        """The same, whatever is known of the history."""
+        """The same, without the pause for the history."""
         return max(0.0, self._until - time.monotonic())
 
     @property
     def wait_s(self) -> float:
-        """Seconds until the next POST may be sent, or the balance may be asked for again."""
+        """Seconds until the next POST may be sent, or the balance may be queried again."""
         wait_s = self.own_wait_s
         return wait_s if self.history_problem is None else max(wait_s, PAUSE_CHECK_S)
 
@@ -43,17 +43,17 @@ class QueuePause:
         self.for_seconds(PAUSE_CHECK_S)
 
     def until_warm(self, problem: JobProblem, check_s: float) -> None:
-        """Send nothing until this process has found its engine ready; `check_s` says when to ask first."""
+        """Send nothing until this process has found its engine ready; `check_s` is the time until the first check."""
         self.problem = problem
         self._wait(check_s)
 
     def adopt(self, wait_s: float, problem: JobProblem | None) -> None:
-        """Wait as another process does, which has begun or ended the pause."""
+        """Adopt a pause that another process has begun or ended."""
         self.problem = problem
         self._until = time.monotonic() + wait_s
 
     def extend(self) -> None:
-        """Wait once more before the balance is asked for."""
+        """Wait another interval before the balance is queried."""
         self.for_seconds(PAUSE_CHECK_S)
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""When waiting jobs are likely to be sent, from what is in flight and what stands before them."""
+"""Expected start times of queued jobs, from the jobs in flight and those ahead of them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Entry:
 
     Args:
         id: Of the job.
-        visitor: Whose it is.
-        seconds: How long it still takes, or will take once it is sent; None where nobody can say.
+        visitor: Its owner.
+        seconds: Expected remaining time, or total time once sent; None if unknown.
     """
 
     id: str
@@ -29,20 +29,20 @@ class Entry:
 def starts_in_s(
     in_flight: Iterable[Entry], waiting: Iterable[Entry], places: int, *, one_each: bool
 ) -> dict[str, float]:
-    """Return in how many seconds each waiting job is likely to be sent; those that nobody can tell of are left out.
+    """Return the expected seconds until each waiting job is sent; unpredictable jobs are left out.
 
     Args:
-        in_flight: Jobs that take a place now.
-        waiting: The queue in its order.
-        places: How many may be in flight at once.
-        one_each: Of each visitor only one is in flight at a time, and others pass by those that wait for it.
+        in_flight: Jobs that occupy a slot now.
+        waiting: The queue in order.
+        places: Number of slots.
+        one_each: Each visitor has only one job in flight at a time, and others overtake those that wait for it.
     """
-    # Each place by when it is free; what nobody can tell of never ends, so that no guess stands on it.
+    # The times at which each slot becomes free; unpredictable jobs never end, so that no estimate builds on them.
     endless = float("inf")
     lengths = [(entry, endless if entry.seconds is None else max(0.0, entry.seconds)) for entry in in_flight]
     free = [length for _, length in lengths] + [0.0] * max(0, places - len(lengths))
     heapq.heapify(free)
-    while len(free) > places:  # more than there are places, as after a restart with fewer
+    while len(free) > places:  # more jobs than slots, for example after a restart with fewer
         heapq.heappop(free)
     visitor_free = dict[str, float]()
     for entry, length in lengths:
@@ -68,12 +68,12 @@ def starts_in_s(
 def likely_starts(
     in_flight: Iterable[Job], waiting: Iterable[Job], estimates: Estimates, settings: Settings, now: float
 ) -> dict[str, float]:
-    """Return in how many seconds each waiting job is likely to be sent.
+    """Return the expected seconds until each waiting job is sent.
 
     Args:
-        in_flight: Jobs that take a place now.
-        waiting: The queue in its order, without those that wait for their visitor's key.
-        estimates: What they usually take.
+        in_flight: Jobs that occupy a slot now.
+        waiting: The queue in order, without jobs that wait for their visitor's key.
+        estimates: Of their running times.
         settings: Of this run.
         now: UTC seconds by the ledger's clock.
     """
@@ -86,7 +86,7 @@ def likely_starts(
 
 def _left_s(job: Job, estimates: Estimates, now: float) -> float | None:
     usual = estimates.estimate(job.request, job.payer)
-    # A preview is drawn here and takes seconds; the formula is about the service.
+    # A preview is rendered locally in seconds; the formula describes the service.
     if job.is_preview and not usual.is_calibrated:
         return None
     elapsed_s = 0.0 if job.sent_at is None else now - job.sent_at

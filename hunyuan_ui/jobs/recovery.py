@@ -1,4 +1,4 @@
-"""Recovery: restores a consistent state at a start, after any kind of stop, `kill -9` included.
+"""Recovery: restores a consistent state at startup after any kind of stop, `kill -9` included.
 
 Source: docs/architecture.md 4 and the table of docs/facts/faults-and-security.md 4.
 """
@@ -12,7 +12,7 @@ from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.services import Services
 
-OTHERS_ARE_DONE_S: Final = 3600.0  # with what they write beside a video, where several processes share the folder
+OTHERS_ARE_DONE_S: Final = 3600.0  # age after which another process's temporary files beside a video are abandoned
 
 
 async def recover(services: Services) -> list[Job]:
@@ -22,7 +22,7 @@ async def recover(services: Services) -> list[Job]:
     unknown and is never sent again; a complete file without its last commit is adopted; part files are removed.
 
     Args:
-        services: Whose folder this process holds.
+        services: Of a process that holds the folder's lock.
 
     Raises:
         StorageError: The ledger cannot be written.
@@ -35,7 +35,7 @@ def _recover(services: Services) -> list[Job]:
     found = services.ledger.take_over()
     for job in found:
         if job.status is JobStatus.SUBMITTING and job.is_at_engine:
-            continue  # the engine's own list may know it, so the runner asks that first
+            continue  # the engine's job list may contain it, so the runner checks that first
         if job.status is JobStatus.SUBMITTING:
             services.ledger.mark_unknown(job.id, job.if_interrupted)
             log.trouble("job.unknown", job=job.id, problem=job.if_interrupted.code)
@@ -50,7 +50,7 @@ def _recover(services: Services) -> list[Job]:
 
 
 def end_preview(services: Services, job: Job) -> bool:
-    """End a preview that this run has no local endpoint for; return False for every other job.
+    """End a preview if this run has no local endpoint for it; return False for every other job.
 
     Raises:
         StorageError: The ledger cannot be written.
@@ -64,14 +64,14 @@ def end_preview(services: Services, job: Job) -> bool:
 
 
 def _reconcile_library(services: Services) -> None:
-    """Adopt videos that are in the library and not done in the ledger, and delete those that were deleted there.
+    """Adopt library videos that are not done in the ledger, and delete those that the ledger has as deleted.
 
     The MP4 is renamed just before the last commit, so a complete file with its sidecar means that only the commit is
     missing, or that the ledger was lost or restored from an older backup.
     """
     for job_id in services.library.left_of(services.ledger.ids("deleted")):
         services.library.delete(job_id)
-    # In this order: what another process finishes meanwhile is among the done ones.
+    # The order matters: a job that another process finishes meanwhile is then among the done ones.
     found = services.library.ids() - services.ledger.elsewhere()
     for job_id in sorted(found - services.ledger.ids("done") - services.ledger.ids("deleted")):
         done = services.library.finished(job_id)

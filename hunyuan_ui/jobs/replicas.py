@@ -1,4 +1,4 @@
-"""Replicas: keeps this process's lease, takes the jobs of processes that died, and sees what the others do.
+"""Replicas: renews this process's lease, takes over jobs of dead processes, and reads the state of the others.
 
 Source: docs/architecture.md 4 and docs/facts/scale.md 3. Used only where several processes share the database.
 """
@@ -30,7 +30,7 @@ from hunyuan_ui.ledger.tidings import Pause, Seen, Wish
 
 BEAT_S: Final = 3.0
 TICK_S: Final = 1.0
-RESTART_S: Final = 1.0  # after an error that nobody foresaw
+RESTART_S: Final = 1.0  # after an unexpected error
 BOARD_FRESH_S: Final = 0.5
 _FITS: Final = {
     JobStatus.QUEUED: {Phase.WAITING, Phase.PAUSED},
@@ -43,25 +43,25 @@ _WANT_KEY: Final = (JobProblem.from_code("key_forgotten"), JobProblem.from_code(
 
 
 class Board(NamedTuple):
-    """All jobs that have not ended, of whichever process, oldest first."""
+    """All unfinished jobs of all processes, oldest first."""
 
     seen: dict[str, Seen]
     read_at: float  # time.monotonic()
 
     def waiting(self) -> list[Job]:
-        """Return the queue in its order."""
+        """Return the queue in order."""
         return [seen.job for seen in self.seen.values() if seen.job.status is JobStatus.QUEUED]
 
     def in_flight(self) -> list[Job]:
-        """Return the jobs that take a place in flight."""
+        """Return the jobs that occupy a slot."""
         return [seen.job for seen in self.seen.values() if seen.takes_place and seen.job.status is not JobStatus.QUEUED]
 
     def ready(self) -> list[Job]:
-        """Return the queued jobs that will be sent when it is their turn."""
+        """Return the queued jobs that will be sent in their turn."""
         return [job for job in self.waiting() if self.seen[job.id].takes_place]
 
     def parked(self) -> list[Job]:
-        """Return the queued jobs that take no place, for they wait for their visitor's key."""
+        """Return the queued jobs that occupy no slot because they wait for their visitor's key."""
         return [job for job in self.waiting() if not self.seen[job.id].takes_place]
 
 
@@ -88,18 +88,18 @@ class Replicas:
         self._beat_at = -math.inf  # time.monotonic()
         self._done_at = 0.0
         self._pause_changes = services.pause.changes
-        self._paused_at = 0.0  # of the last pause that was adopted, by the server's clock
-        self.refused = set[tuple[str, str]]()  # ids and visitors of jobs that may be stored although they were refused
+        self._paused_at = 0.0  # time of the last adopted pause, by the server's clock
+        self.refused = set[tuple[str, str]]()  # ids and visitors of jobs that were refused but may have been stored
         self._strays: set[str] = set()
         self._told: dict[str, tuple[str | None, bool]] = {}
         self._task: asyncio.Task[None] | None = None
         self._restart: asyncio.TimerHandle | None = None
 
     async def join(self) -> None:
-        """Take a lease, before any job is taken.
+        """Acquire a lease before any job is accepted.
 
         Raises:
-            StorageError: The ledger cannot be reached, or a process that lives sends to another service.
+            StorageError: The ledger cannot be reached, or a live process uses another service.
         """
         await self._beat()
         try:
@@ -110,12 +110,12 @@ class Replicas:
         await self._services.writes(self._ledger.forget_pause)
 
     def start(self) -> None:
-        """Keep the lease from now on, and the jobs of all in motion."""
+        """Start renewing the lease and taking over jobs."""
         self._task = asyncio.create_task(self._go_on(), name="replicas")
         self._task.add_done_callback(self._start_again)
 
     async def stop(self) -> None:
-        """Give up the lease, after the dispatcher has stopped; the jobs that have not ended go on elsewhere at once."""
+        """Release the lease after the dispatcher has stopped; unfinished jobs continue in other processes at once."""
         if self._restart is not None:
             self._restart.cancel()
         if self._task is not None:
@@ -127,15 +127,15 @@ class Replicas:
                 await self._services.writes(self._ledger.leave)
 
     async def board(self, job_id: str = "") -> Board:
-        """Return all jobs that have not ended, half a second old at most; older where the ledger cannot be read.
+        """Return all unfinished jobs, at most half a second old; older if the ledger cannot be read.
 
         Args:
-            job_id: Of a job that was just seen: one that the last reading lacks is looked for at once.
+            job_id: Of a job that was just seen: if the cached board lacks it, the ledger is read at once.
         """
         asked_at = time.monotonic()
         async with self._reading:
             is_fresh = asked_at - self._board.read_at < BOARD_FRESH_S and (not job_id or job_id in self._board.seen)
-            # What was read while others waited for it serves them all.
+            # One read serves all callers that waited for it.
             if not is_fresh and self._board.read_at < asked_at:
                 read_at = time.monotonic()
                 with suppress(StorageError):
@@ -144,7 +144,7 @@ class Replicas:
         return self._board
 
     def shown(self, seen: Seen) -> Shown:
-        """Return what the process that has a job tells of it."""
+        """Return the state that a job's process reports of it."""
         job, is_stopping = seen.job, seen.wish == "stop"
         with suppress(ValueError, KeyError, TypeError):
             told = json.loads(seen.shown or "{}")
@@ -156,19 +156,19 @@ class Replicas:
         return Shown(PHASE_OF[job.status], is_stopping=is_stopping)
 
     async def parked_elsewhere(self) -> list[Job]:
-        """Return the queued jobs of other processes that take no place, for they wait for their visitor's key."""
+        """Return queued jobs of other processes that occupy no slot because they wait for their visitor's key."""
         board = await self.board()
         return [job for job in board.parked() if job.id not in self._dispatcher.live]
 
     async def waiting_for_visitor(self) -> list[Job]:
         """Return the jobs of other processes that wait until their visitor enters their key again."""
-        # Whoever asks whether this process is well need not wait for a database that is known to be away.
+        # A health check need not wait for a database that is known to be away.
         board = await self.board() if self._ledger.problem is None else self._board
         strange = [seen for job_id, seen in board.seen.items() if job_id not in self._dispatcher.live]
         return [seen.job for seen in strange if self.shown(seen).note in _WANT_KEY]
 
     async def wish(self, job_id: str, wish: Wish) -> None:
-        """Ask the process that has a job to stop its run, or to end a wait; whichever has it when that is read.
+        """Ask the process that has a job, at the time of reading, to stop its run or to end a wait.
 
         Raises:
             StorageError: The ledger cannot be written.
@@ -176,10 +176,10 @@ class Replicas:
         await self._services.writes.soon(self._ledger.wish, job_id, wish)
 
     async def take_back(self, job_id: str = "") -> None:
-        """Remove what was stored although its click was refused, so that it is neither sent nor in the way of another.
+        """Remove jobs that were stored although their click was refused, so that they are not sent and block no others.
 
         Args:
-            job_id: Of one click; of all without it.
+            job_id: Of one click; all if empty.
 
         Raises:
             StorageError: The ledger cannot be written.
@@ -189,7 +189,7 @@ class Replicas:
                 await self._services.writes.soon(self._ledger.take_back, *refused)
             self.refused.discard(refused)
 
-    # inside
+    # internal
 
     async def _go_on(self) -> None:
         while True:
@@ -200,7 +200,7 @@ class Replicas:
             await asyncio.sleep(TICK_S)
 
     def _start_again(self, task: asyncio.Task[None]) -> None:
-        """Go on after any failure: without its lease this process would lose every job to others."""
+        """Restart after any failure: without its lease this process would lose all its jobs to others."""
         if not task.cancelled() and (error := task.exception()) is not None:
             log.trouble("replicas.died", kind=type(error).__name__)
             self._restart = asyncio.get_running_loop().call_later(RESTART_S, self.start)
@@ -219,7 +219,7 @@ class Replicas:
         if tidings.has_nobodys and self._services.folder.can_write:
             await self._take_over()
         if tidings.done_at != self._done_at:
-            # A price that one replica shows must be the price at the others.
+            # All replicas must show the same price.
             self._done_at = tidings.done_at
             await self._services.estimates.reload()
         await self._share_pause(tidings.pause)
@@ -238,41 +238,41 @@ class Replicas:
         self._beat_at = began
 
     async def _put_back(self, lost: set[str], before: dict[str, LiveJob]) -> None:
-        """Store again what a database that was set back has lost of the jobs under way here."""
+        """Store again the running jobs of this process that a restored older database has lost."""
         if not lost:
             return
-        live = {**before, **self._dispatcher.live}  # some have been begun since
+        live = {**before, **self._dispatcher.live}  # jobs may have been started since
         found = await self._services.put_back(*(live[job_id].job for job_id in sorted(lost & set(live))))
         await self._services.writes(self._ledger.doubt, sorted(lost - found))
 
     async def _decide_again(self, undone: set[str]) -> None:
-        """Store again what was taken back or deleted here, before anybody sends it or shows it."""
+        """Cancel or delete again what was cancelled or deleted here, before it is sent or shown."""
         if undone:
             await self._services.writes(self._ledger.decide_again, sorted(undone))
             for job_id in sorted(undone):
                 log.trouble("job.decided_again", job=job_id)
 
     async def _go_on_with_strays(self, own: set[str]) -> None:
-        """Go on with sent jobs that had ended here before the database was set back."""
+        """Resume sent jobs that had already ended here before the database was restored to an older state."""
         strays = own - set(self._dispatcher.live)
-        known, self._strays = self._strays, strays  # what was just stored is not taken yet
+        known, self._strays = self._strays, strays  # jobs stored a moment ago are not taken yet
         for job, is_own in (await self._services.reads(self._ledger.whose, sorted(strays & known))).values():
             if is_own and job.is_active and job.is_sent and job.id not in self._dispatcher.live:
                 log.event("job.taken_over", job=job.id, status=job.status.value, request_id=job.request_id)
                 self._dispatcher.take(job)
 
     async def _take_over(self) -> None:
-        """Go on with the jobs that nobody has, and with what their processes were deleting."""
+        """Take over jobs without a process, and complete deletions of dead processes."""
         self._deletions.soon()
         for job in await self._services.writes(self._ledger.take_over):
             if await self._services.writes(end_preview, self._services, job):
                 continue
             log.event("job.taken_over", job=job.id, status=job.status.value, request_id=job.request_id)
-            self._dispatcher.drop(job.id)  # from before it was lost to another, and came back
+            self._dispatcher.drop(job.id)  # from before another process took it over, and it came back
             self._dispatcher.take(job)
 
     async def _take_what_waits_for_a_key_that_is_here(self) -> None:
-        """Go on with jobs of other processes that lack a visitor's key there, or the owner's, or an engine."""
+        """Take over jobs of other processes that lack the visitor's key, the owner's key, or an engine there."""
         waiting = [
             seen.job.id
             for seen in (await self.board()).seen.values()
@@ -286,7 +286,7 @@ class Replicas:
                 self._dispatcher.take(job)
 
     async def _share_pause(self, shared: Pause | None) -> None:
-        """Let every process wait where the service asks one of them to, or refuses the account; and end it alike."""
+        """Share with all processes the begin and end of a pause for a rate limit or a refused account."""
         pause = self._services.pause
         if (changes := pause.changes) != self._pause_changes:
             problem = None if pause.problem is None or pause.problem.code == WARMING else pause.problem
@@ -299,15 +299,15 @@ class Replicas:
 
     async def _do_what_is_wished(self, wishes: dict[str, Wish]) -> None:
         for job_id, wish in wishes.items():
-            if wish == "stop":  # stays, for whoever has the job when this process dies
+            if wish == "stop":  # kept for whichever process has the job when this one dies
                 self._dispatcher.stop_run(job_id)
             else:
                 self._dispatcher.ask_now(job_id)
                 await self._services.writes(self._ledger.wish, job_id, None)
 
     async def _drop_what_others_have(self, before: dict[str, LiveJob], own: set[str]) -> None:
-        """Let go of jobs that another process has taken, or has cancelled."""
-        # The answer to a POST that is under way is recorded in any case.
+        """Drop jobs that another process has taken over or cancelled."""
+        # The response to a POST in flight is recorded in any case.
         missing = [
             job_id
             for job_id, live in before.items()
@@ -351,5 +351,5 @@ class Replicas:
 
 
 def of(services: Services, dispatcher: Dispatcher) -> Replicas | None:
-    """Return the processes that share the ledger of this run, if it is shared."""
+    """Return the replicas of this run, or None if its ledger is not shared."""
     return Replicas(services.ledger, services, dispatcher) if isinstance(services.ledger, SharedLedger) else None

@@ -1,4 +1,4 @@
-"""JobRunner: accepts jobs, runs them, and tells the page about them; the page never waits for a paid call."""
+"""JobRunner: accepts jobs, runs them, and reports on them; the page never waits for a paid call."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MARK_DIGITS: Final = 16
 
 
 class JobRunner:
-    """The one owner of all jobs of a data folder.
+    """The single owner of all jobs of a data folder.
 
     Args:
         settings: Of this run.
@@ -68,23 +68,23 @@ class JobRunner:
         self._is_open = False
 
     async def recall(self, visitor: Visitor) -> None:
-        """Learn what a visitor has proven at another process that shares the ledger."""
+        """Load what a visitor has proven to another process that shares the ledger."""
         if self._replicas is not None and not (self.access.knows(visitor.id) and self.owner.proof.knows(visitor.id)):
             await self._replicas.grants.recall()
 
     def visitor(self, token: str, address: str = "") -> Visitor:
-        """Return the visitor of a token; on a private run everybody is the owner.
+        """Return the visitor with a token; on a private run everybody is the owner.
 
         Args:
-            token: Of the browser or the caller.
-            address: Where the call came from, needed where keys or codes are tried.
+            token: Of the browser or the API caller.
+            address: Source address of the call, for rate limits on keys and codes.
         """
         return Visitor.from_token(token, is_owner=not self.settings.is_public, address=address)
 
     # start and stop
 
     async def start(self) -> None:
-        """Recover what an earlier run left behind, then accept jobs."""
+        """Recover the state of an earlier run, then accept jobs."""
         problem = self._services.folder.problem
         if problem is not None:
             log.trouble("runner.view_only", code=problem.code)
@@ -94,7 +94,7 @@ class JobRunner:
                 await self._replicas.join()
             jobs = await recover(self._services)
         except StorageError as error:
-            # A ledger that cannot be written must send nothing; its jobs can still be shown.
+            # With an unwritable ledger nothing may be sent; its jobs can still be shown.
             self._services.folder.refuse(error)
             log.trouble("runner.view_only", code=error.code)
             return
@@ -110,7 +110,7 @@ class JobRunner:
         log.event("runner.started", active=len(self._dispatcher.live))
 
     async def stop(self) -> None:
-        """Accept no more jobs, let POSTs that are under way get their response, record it, and end within 10 s."""
+        """Accept no more jobs, record the responses to POSTs in flight, and end within 10 s."""
         self._is_open = False
         await self.batches.close()
         await self._history.stop()
@@ -120,7 +120,7 @@ class JobRunner:
         await self._services.close()
         log.event("runner.stopped", active=len(self._dispatcher.live))
 
-    # what the page asks
+    # calls from the page
 
     async def submit(
         self,
@@ -141,22 +141,22 @@ class JobRunner:
         Args:
             job_id: 32 hexadecimal digits made by the browser, so that a repeated click is the same row.
             request: A seed of -1 is drawn here, before the job is stored.
-            visitor: Who asks.
-            payer: Whom the visitor chose to pay; None for what is usual here.
-            own_key: The visitor's own key for this job, if not the one they entered before; checked, and kept in
-                memory only.
-            shown_usd: The highest price in US dollars that the caller was shown, 0 for none; None compares nothing.
+            visitor: The caller.
+            payer: The chosen payer; None for the default.
+            own_key: The visitor's own key for this job, if not the one entered before; checked, and kept in memory
+                only.
+            shown_usd: The highest price in US dollars that the caller was shown, 0 for none; None skips the comparison.
             is_confirmed: The visitor has accepted a price above the limit for one video.
             is_logged_in: The visitor has logged in with Hugging Face.
-            in_list: The list of prompts that it is a row of.
-            in_click: The click whose several videos it is one of.
+            in_list: The prompt list that it is a row of.
+            in_click: The click of several videos that it belongs to.
 
         Raises:
             InvalidRequestError: The id is malformed, or is the visitor's token.
-            AuthenticationError: What was sent as a key cannot be one, or the service does not know it.
-            SpendLimitError: A limit would be exceeded, or the price is higher than what was shown.
-            EndpointError: The service cannot be asked whether it knows the key.
-            StorageError: Nothing can be stored safely, so nothing is sent.
+            AuthenticationError: The key is malformed, or the service does not know it.
+            SpendLimitError: A limit would be exceeded, or the price is higher than the one shown.
+            EndpointError: The key cannot be checked with the service.
+            StorageError: The job cannot be stored safely, so nothing is sent.
             AccessError: The id belongs to another visitor's job.
         """
         if not is_id(job_id):
@@ -190,7 +190,7 @@ class JobRunner:
         own_key: str | None = None,
         is_logged_in: bool = False,
     ) -> Payer:
-        """Return who would pay for a visitor's video; arguments and errors are those of `submit`."""
+        """Return the payer of a visitor's video; arguments and errors are those of `submit`."""
         return self._limits.payer(
             payer,
             has_own_key=self._own_key(visitor, own_key) is not None,
@@ -199,7 +199,7 @@ class JobRunner:
         )
 
     async def view(self, job_id: str, visitor: Visitor) -> JobView:
-        """Return a job as it is now.
+        """Return the current state of a job.
 
         Raises:
             AccessError: There is no such job for this visitor.
@@ -219,10 +219,10 @@ class JobRunner:
         return await self._watch.active(visitor)
 
     async def cancel(self, job_id: str, visitor: Visitor) -> Job:
-        """Remove a job that was not sent, or have a run stopped whose engine can do that.
+        """Cancel a job that was not sent, or have its run stopped if its engine supports that.
 
         Raises:
-            AccessError: There is no such job for this visitor, or it was already sent and goes on.
+            AccessError: There is no such job for this visitor, or it was already sent and cannot be stopped.
         """
         job = (await self.view(job_id, visitor)).job
         if can_be_stopped(job) and (job_id in self._dispatcher.live or self._replicas is not None):
@@ -233,17 +233,17 @@ class JobRunner:
         return await shielded(self._cancel(job_id))
 
     async def look_again(self, job_id: str, visitor: Visitor, *, own_key: str | None = None) -> Job:
-        """Try to get a job's video now: end the wait before the next try, or resume a lost job.
+        """Try to get a job's video now: end the wait before the next attempt, or resume a lost job.
 
         Args:
             job_id: Of the job.
-            visitor: Who asks.
+            visitor: The caller.
             own_key: The visitor's own key, if their job needs it and they have not entered it before.
 
         Raises:
             AccessError: There is no such job for this visitor, or it cannot be resumed.
             AuthenticationError: The service does not know the key.
-            SpendLimitError: Too many keys were tried.
+            SpendLimitError: There were too many attempts at keys.
             EndpointError: The key cannot be checked.
             StorageError: The ledger cannot be written.
         """
@@ -262,22 +262,22 @@ class JobRunner:
         return await shielded(self._look_again(job_id, Secret(own_key) if own_key else None))
 
     def can_look_again(self, job: Job) -> bool:
-        """Whether a lost job can be resumed: paid, with a link or request id, and younger than the file's life."""
+        """Whether a lost job can be resumed: charged, with an address or request id, and before the file expires."""
         return self._watch.can_look_again(job)
 
     async def delete(self, job_id: str, visitor: Visitor) -> None:
         """Delete an ended job and its files; its cost stays counted.
 
         Raises:
-            AccessError: There is no such job for this visitor, or it is still under way.
-            StorageError: The ledger cannot be written; or a bucket cannot be reached, and nothing would remember it.
+            AccessError: There is no such job for this visitor, or it has not ended.
+            StorageError: The ledger cannot be written, or a bucket is unreachable and the deletion could be forgotten.
         """
         if (await self.view(job_id, visitor)).job.is_active:
             raise AccessError("still_under_way")
         await shielded(self._delete(job_id))
 
     async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job:
-        """Return the job when it has ended, or as it is after the timeout.
+        """Return the job when it has ended, or its state after the timeout.
 
         Raises:
             AccessError: There is no such job for this visitor.
@@ -285,13 +285,13 @@ class JobRunner:
         return await self._watch.wait(job_id, visitor, timeout_s)
 
     async def allowance(self, visitor: Visitor) -> Allowance | None:
-        """Return what a visitor may still ask for; None in private, where nobody is counted."""
+        """Return a visitor's remaining quota; None in private, where there is none."""
         if not self.settings.is_public:
             return None
         return self._limits.allowance(await self._services.reads(self._services.ledger.totals, visitor.id))
 
     def ask_limits_again(self) -> None:
-        """Ask at once about what a limit holds in the queue, as after a list's budget was changed."""
+        """Recheck the jobs held by a limit immediately, for example after a list's budget was changed."""
         self._dispatcher.ask_limits_again()
 
     def estimate(self, request: VideoRequest, payer: Payer | None = None) -> Estimate:
@@ -310,7 +310,7 @@ class JobRunner:
         return await self.videos.video((await self.view(job_id, visitor)).job)
 
     async def waiting_for_visitor(self) -> int:
-        """Return how many jobs wait, at whichever process, until their visitor enters their key again."""
+        """Return how many jobs, of all processes, wait until their visitor enters their key again."""
         return len(await self._watch.waiting_for_visitor())
 
     @property
@@ -332,11 +332,11 @@ class JobRunner:
 
     @property
     def notice(self) -> JobProblem | None:
-        """What the owner should correct although jobs go on."""
+        """What the owner should fix although jobs continue."""
         return self._services.notice
 
     async def spending(self) -> Spending:
-        """Return what was spent and what keeps this run from spending."""
+        """Return this run's spending and what prevents more of it."""
         return await self._services.reads(self.read_spending)
 
     def read_spending(self) -> Spending:
@@ -350,7 +350,7 @@ class JobRunner:
             notice=self.notice,
         )
 
-    # inside
+    # internal
 
     async def _known(self, job_id: str, visitor: Visitor, own_key: str | None) -> Job | None:
         """Return a stored job of this visitor, and give it the key that it may be waiting for."""
@@ -385,7 +385,7 @@ class JobRunner:
                 self._services.notices.refused(error, self._services.ledger.now())
                 raise
             except StorageError:
-                # A commit that raised may have succeeded all the same; then the click must not be refused, or not stay.
+                # A commit that raised may have succeeded; then the click must not be refused, or the row must not stay.
                 found = None
                 with suppress(StorageError):
                     found = await self._services.reads(self._services.ledger.get, job.id)
@@ -406,13 +406,13 @@ class JobRunner:
         return stored
 
     def _key_mark(self, own_key: Secret | None) -> str:
-        """Return what stands for a key where jobs of several processes on it are counted: too little to be it."""
+        """Return a truncated digest by which jobs on a key are counted across processes; it does not reveal the key."""
         return "" if own_key is None else self._services.links.hidden(f"key/{own_key.reveal()}")[:_MARK_DIGITS]
 
     async def _places(self, job: Job, own_key: Secret | None) -> Places:
-        """Return what `SpendLimits.check` needs to know of waiting jobs and the ledger does not."""
+        """Return the facts about waiting jobs that `SpendLimits.check` needs beyond the ledger."""
         live = self._dispatcher.live
-        # These take no place in the queue: their visitors may never come back.
+        # These occupy no slot in the queue: their visitors may never come back.
         parked = [entry.job for entry in self._dispatcher.waiting_for_visitor() if entry.job.status is JobStatus.QUEUED]
         if self._replicas is not None:
             parked += await self._replicas.parked_elsewhere()
@@ -434,7 +434,7 @@ class JobRunner:
         if looked_for is None:
             job = await self._services.reads(self._services.ledger.get, job_id)
             if job is not None and job.is_active:
-                return job  # somebody else asked at the same time
+                return job  # a concurrent call was first
             raise AccessError("cannot_look_again")
         if own_key is not None:
             self._services.keys.use_for_job(looked_for, own_key)
@@ -444,9 +444,9 @@ class JobRunner:
 
     async def _delete(self, job_id: str) -> None:
         if self.settings.forgets_spending:
-            # A row on a disk that is wiped would not remember that files in a bucket are still to be deleted.
+            # A row on an ephemeral disk would not remember that files in a bucket are still to be deleted.
             await self._services.library.delete_elsewhere(job_id)
-        # The row first: a file without a row would be adopted at the next start.
+        # Hide the row first: a file without a row would be adopted at the next start.
         await self._services.writes.soon(self._services.ledger.hide, job_id)
         await asyncio.to_thread(self._services.library.delete, job_id)
         await asyncio.to_thread(self.videos.exports.forget, {job_id})
@@ -492,5 +492,5 @@ def _replicas_of(services: Services, dispatcher: Dispatcher) -> Replicas | None:
 
 
 def build_runner(settings: Settings, **replaced: Any) -> JobRunner:
-    """Return a runner that is not started yet; what tests replace and the errors are those of `build_services`."""
+    """Return a runner that is not started yet; `replaced` and the errors are those of `build_services`."""
     return JobRunner(settings, build_services(settings, **replaced))

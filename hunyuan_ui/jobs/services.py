@@ -1,4 +1,4 @@
-"""Services: what the jobs of one data folder work with, built once from the settings."""
+"""Services: the dependencies of the jobs of one data folder, built once from the settings."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ from hunyuan_ui.notices import Notices
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.signed_links import SignedLinks
 
-if TYPE_CHECKING:  # loaded only where an engine is set
+if TYPE_CHECKING:  # imported only if an engine is set
     from hunyuan_ui.endpoint.openai_videos import EngineClient
 
-PREVIEW_URL: Final = "http://local-preview.invalid"  # of the local endpoint in this process; no network knows the name
-PREVIEW_POLL_S: Final = 0.5  # a preview takes seconds, and asking this machine costs nothing
+PREVIEW_URL: Final = "http://local-preview.invalid"  # the local endpoint in this process; no network resolves it
+PREVIEW_POLL_S: Final = 0.5  # a preview takes seconds, and polling this machine costs nothing
 _VIEWABLE: Final = ("disk_read_only", "disk_full", "ledger_busy", "ledger_newer")  # the jobs can still be shown
 
 
@@ -59,9 +59,9 @@ _Client = TypeVar("_Client", EndpointClient, "EngineClient")
 
 @dataclass(frozen=True, slots=True)
 class Service(Generic[_Client]):
-    """A service that makes videos: how it is called, how its files are fetched, and the longest wait between polls.
+    """A video service: its client, the download of its files, and the longest wait between polls.
 
-    `usd_per_hour` is what an engine of one's own costs; None where the service names a price.
+    `usd_per_hour` is the price of a self-hosted engine; None where the service names a price.
     """
 
     client: _Client
@@ -72,7 +72,7 @@ class Service(Generic[_Client]):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that a job needs. The ledger is called through `writes` and `reads`, never on the event loop."""
+    """All dependencies of a job. The ledger is called through `writes` and `reads`, never on the event loop."""
 
     hosted: Service[EndpointClient]
     preview: Service[EndpointClient] | None
@@ -91,12 +91,12 @@ class Services:
     notices: Notices = field(default_factory=Notices)
 
     def check_sending(self, job: Job, totals: Totals) -> int:
-        """Return what a queued job reserves once it is sent; errors as `SpendLimits.check_sending`."""
+        """Return the reservation of a queued job at sending; errors as `SpendLimits.check_sending`."""
         most_usd = self.estimates.estimate(job.request, job.payer).high_usd
         return self.limits.check_sending(job, totals, most_usd)
 
     def service_for(self, job: Job) -> Service[EndpointClient] | Service[EngineClient]:
-        """Return the service that makes a job: the preview where nobody pays, the engine it was sent to, the hosted."""
+        """Return the service for a job: the preview if nobody pays, the engine it was sent to, else the hosted one."""
         if job.is_at_engine:
             return self.engine_of(job)
         if not job.is_preview:
@@ -106,13 +106,13 @@ class Services:
         return self.preview
 
     def engine_of(self, job: Job) -> Service[EngineClient]:
-        """Return the engine of one's own, for a job that is for one."""
+        """Return the owner's engine, for a job that belongs to it."""
         if self.engine is None:
             raise RuntimeError(f"job {job.id} is for an engine, and none is set")
         return self.engine
 
     async def put_back(self, *jobs: Job) -> set[str]:
-        """Store jobs of this process again that the database has lost although they were sent; return their ids.
+        """Store sent jobs of this process again that the database has lost; return their ids.
 
         Raises:
             StorageError: The ledger cannot be written.
@@ -123,25 +123,25 @@ class Services:
         return found
 
     async def read_again(self, job: Job) -> Job | None:
-        """Return a job of this process as it is stored, again if the database has lost it; None where there is no row.
+        """Return a job of this process as stored, restored first if the database has lost it; None if there is no row.
 
         Raises:
             StorageError: The ledger cannot be read or written.
-            TakenOverError: Another process has it by now.
+            TakenOverError: Another process has taken it over.
         """
-        await self.put_back(job)  # which a look for lost jobs may have done a moment ago
+        await self.put_back(job)  # a search for lost jobs may already have done this
         return await self.writes(self.ledger.own, job.id)
 
     @property
     def notice(self) -> JobProblem | None:
-        """What the owner should put right although jobs go on."""
+        """What the owner should fix although jobs continue."""
         if ahead_s := self.ledger.ahead_s:
             return JobProblem.from_code("clock_ahead", days=round(ahead_s / DAY_S))
         refusal = self.library.problem
         return None if refusal is None else JobProblem.of(refusal)
 
     async def close(self) -> None:
-        """Close clients, ledger and folder; the calls of the ledger that were given are finished first."""
+        """Finish the submitted ledger calls, then close clients, ledger and folder."""
         await self.hosted.client.aclose()
         if self.preview is not None:
             await self.preview.client.aclose()
@@ -171,7 +171,7 @@ def build_services(
     folder: DataFolder | None = None,
     now: Callable[[], float] = time.time,
 ) -> Services:
-    """Open the data folder and its ledger; blocks, so call it in a thread where an event loop runs.
+    """Open the data folder and its ledger; blocks, so call it in a thread if an event loop is running.
 
     A folder that another process holds or that cannot be written is opened read-only; its `problem` says why.
 
@@ -184,7 +184,7 @@ def build_services(
         now: Replaces the machine's clock, UTC seconds, for tests.
 
     Raises:
-        SettingsError: The database or the bucket cannot be used, or an address for notices is none.
+        SettingsError: The database or the bucket cannot be used, or a notification address is invalid.
         StorageError: The ledger exists and cannot be opened, not even for reading.
     """
     notices = Notices(settings.notify.reveal() if settings.notify else "")
@@ -236,12 +236,12 @@ def _engine(settings: Settings, client: EngineClient | None, library: VideoLibra
 
 
 def _engine_key(settings: Settings) -> Secret | None:
-    """Return the key of the engine, which is empty for one that asks for none; None without an engine."""
+    """Return the engine's key, empty if it needs none; None without an engine."""
     return None if settings.engine_url is None else settings.engine_key or Secret("")
 
 
 def _open(settings: Settings, folder: DataFolder, now: Callable[[], float]) -> tuple[VideoLibrary, Ledger]:
-    """Open library and ledger, and let the library get ready for what the ledger does not know."""
+    """Open library and ledger, and prepare the library for videos that the ledger does not know."""
     with ExitStack() as opened:
         opened.callback(folder.close)
         url = settings.database_url
@@ -252,7 +252,7 @@ def _open(settings: Settings, folder: DataFolder, now: Callable[[], float]) -> t
         opened.callback(ledger.close)
         library.prepare(ledger.ids)
         folder.also_needs(library.folder)
-        opened.pop_all()  # all went well, so that all stays open
+        opened.pop_all()  # success: keep everything open
     return library, ledger
 
 

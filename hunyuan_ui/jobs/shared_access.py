@@ -1,4 +1,4 @@
-"""What visitors have proven and tried, known to every process that shares the ledger."""
+"""Proofs and attempts of visitors, shared by all processes on one ledger."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SharedTries:
         self._services = services
 
     async def change(self, names: dict[str, Rate], change: Change) -> float:
-        """Change limiters of all processes at once.
+        """Update limiters for all processes at once.
 
         Raises:
             StorageError: The ledger cannot be written.
@@ -38,7 +38,7 @@ class SharedTries:
             result = change(now, limiters)
             return [limiter.state for limiter in limiters]
 
-        hidden = [self._services.links.hidden(name) for name in names]  # an address is nobody's to read
+        hidden = [self._services.links.hidden(name) for name in names]  # addresses are stored only as hashes
         await self._services.writes.soon(self._book.change_tries, hidden, changed)
         return result
 
@@ -59,7 +59,7 @@ class SharedGrants:
         self._reading = asyncio.Lock()
 
     def share(self, code: AccessCode) -> None:
-        """Let a code that is entered here be known everywhere, and the other way round."""
+        """Share a code's grants with the other processes, in both directions."""
         gate = self._services.links.hidden(code.gate)
 
         async def keep(visitor_id: str) -> None:
@@ -69,7 +69,7 @@ class SharedGrants:
         self._codes[gate] = code
 
     async def recall(self) -> None:
-        """Admit whoever has entered a code at another process since the last call; nobody where it cannot be read."""
+        """Admit visitors who have entered a code at another process since the last call; none if unreadable."""
         async with self._reading:
             with suppress(StorageError):
                 granted, self._since = await self._services.reads(self._book.granted, self._since)

@@ -1,4 +1,4 @@
-"""SharedCalls: answers to calls of the API, brought to whichever process is asked for them."""
+"""SharedCalls: makes the answers to API calls available at every process."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from hunyuan_ui.errors import StorageError
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.ledger.call_book import KEPT_S, Answer, CallBook
 
-LOOK_S: Final = 0.2  # between two looks for answers of other processes, while somebody waits here
-UNASKED_S: Final = 10.0  # between two looks at one call that nothing was heard of: many may wait for the same
-PULSE_S: Final = 1.0  # so often somebody who waits is heard from
+LOOK_S: Final = 0.2  # between two reads of other processes' answers while a caller waits here
+UNASKED_S: Final = 10.0  # between two reads about one call without news: many callers may wait for the same one
+PULSE_S: Final = 1.0  # heartbeat interval of a waiting caller
 RETRY_S: Final = 1.0
 
 
 class SharedCalls:
-    """The calls of this process and those that are waited for here.
+    """The calls of this process and those that callers wait for here.
 
     Args:
-        book: Of all processes.
-        reads: The thread that asks the server; calls that it is given run in their order.
+        book: The calls of all processes.
+        reads: The thread that queries the server; its calls run in order.
     """
 
     def __init__(self, book: CallBook, reads: LedgerThread) -> None:
@@ -36,7 +36,7 @@ class SharedCalls:
         self._ending: set[asyncio.Task[None]] = set()
 
     async def begin(self, call_id: str, session: str) -> None:
-        """Let every process know of a call before its caller does; see `CallBook.begin`.
+        """Announce a call to all processes before its caller learns of it; see `CallBook.begin`.
 
         Raises:
             StorageError: The server cannot be reached, so that no other process could answer.
@@ -44,7 +44,7 @@ class SharedCalls:
         await self._reads(self._book.begin, call_id, session)
 
     def end(self, call_id: str, session: str, text: str) -> None:
-        """Let whoever waits have the answer, at whichever process."""
+        """Publish the answer to waiting callers, at whichever process."""
         self._later(self._end(call_id, session, text))
 
     def forget(self, key: str) -> None:
@@ -52,13 +52,13 @@ class SharedCalls:
         self._later(self._forget(key))
 
     async def answers(self, key: str, linger_s: float = 0.0) -> AsyncGenerator[Answer | None]:
-        """Yield the answers to an id or a session until none is under way, and None while there is nothing to tell.
+        """Yield the answers to an id or a session until no call is pending, and None as a heartbeat.
 
-        While the server is away nothing is told; what ended meanwhile is there when it is back.
+        While the server is away no answers come; those from that time follow when it is back.
 
         Args:
             key: An id or a session.
-            linger_s: How long after the last answer another call of the session may begin.
+            linger_s: Seconds after the last answer in which the session may begin another call.
         """
         changed = asyncio.Event()
         waiting = (key, changed)
@@ -86,7 +86,7 @@ class SharedCalls:
         finally:
             self._waiting.discard(waiting)
 
-    # inside
+    # internal
 
     def _later(self, change: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(change)

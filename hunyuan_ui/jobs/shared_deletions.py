@@ -1,4 +1,4 @@
-"""Deletions over several processes: what one of them began and did not end, and the copies that others have."""
+"""SharedDeletions: completes deletions that another process began, and removes local copies of deleted videos."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hunyuan_ui.errors import StorageError
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger.shared import SharedLedger
 
-EVERY_S: Final = 60.0  # so that nothing that was deleted is kept for longer once its store can be reached
+EVERY_S: Final = 60.0  # so that deleted files are removed within this time once their store can be reached
 
 
 class SharedDeletions:
-    """The files of jobs that were deleted, whichever process was asked to.
+    """The files of deleted jobs, whichever process accepted the deletion.
 
-    The ledger's rows alone say what these are: no store is listed, and nothing is removed that was not deleted there.
+    Only the ledger's rows decide: no store is listed, and nothing is removed that is not marked as deleted there.
 
     Args:
         ledger: Of this process.
@@ -30,29 +30,29 @@ class SharedDeletions:
         self._ledger = ledger
         self._services = services
         self._looked_at = -math.inf  # time.monotonic()
-        self._forgot_at = time.monotonic()  # what was deleted before, the start has removed
+        self._forgot_at = time.monotonic()  # the start has already handled earlier deletions
         self._task: asyncio.Task[None] | None = None
 
     def tick(self) -> None:
-        """Look once a minute; what is found is removed without anybody waiting for it."""
+        """Check once a minute; files are removed in the background."""
         is_under_way = self._task is not None and not self._task.done()
         if not is_under_way and time.monotonic() - self._looked_at >= EVERY_S:
             self._looked_at = time.monotonic()
             self._task = asyncio.create_task(self._finish(), name="replicas deletions")
 
     def soon(self) -> None:
-        """Look at the next tick, because a process has died."""
+        """Check at the next tick, because a process has died."""
         self._looked_at = -math.inf
 
     async def stop(self) -> None:
-        """Break off; what is left is found by the others."""
+        """Stop; other processes complete what is left."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
 
     async def _finish(self) -> None:
         services = self._services
-        with suppress(StorageError):  # it or the ledger is away, of which others tell; until the next look
+        with suppress(StorageError):  # store or ledger is away, which is reported elsewhere; retried at the next check
             if time.monotonic() - self._forgot_at >= EVERY_S:
                 self._forgot_at = time.monotonic()
                 await self._forget_copies()
@@ -63,7 +63,7 @@ class SharedDeletions:
                 log.event("job.files_deleted", job=job_id)
 
     async def _forget_copies(self) -> None:
-        """Remove what this process has brought or made of videos that another one has deleted."""
+        """Remove this process's cached copies and exports of videos that another process has deleted."""
         deleted = await self._services.reads(self._ledger.ids, "deleted")
         await asyncio.to_thread(self._services.library.forget_copies, deleted)
         await asyncio.to_thread(self._services.exports.forget, deleted)

@@ -1,4 +1,4 @@
-"""Lists of prompts over several processes: what each of them sends, so that all can tell of it and end it."""
+"""SharedLists: publishes the state of prompt lists to all processes, and stops lists of other processes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from hunyuan_ui.job import JobProblem
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger.list_book import ListBook
 
-STOPS_WITHIN_S: Final = 10.0  # a process reads its wishes every second, and may be storing a row just then
-LOOK_S: Final = 0.2  # between two looks whether a list has stopped
+STOPS_WITHIN_S: Final = 10.0  # a process reads its requests every second, and may be storing a row at that moment
+LOOK_S: Final = 0.2  # between two checks whether a list has stopped
 
 
 @dataclass(frozen=True)
 class ToldList:
-    """How a list of another process stands, apart from its rows; the same as in `BatchView`."""
+    """State of another process's list, apart from its rows; fields as in `BatchView`."""
 
     visitor: str
     name: str
@@ -32,12 +32,12 @@ class ToldList:
 
     @property
     def text(self) -> str:
-        """The same as JSON."""
+        """Return it as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def read(cls, text: str) -> ToldList | None:
-        """Return what a process has told; None if its version tells something else."""
+        """Parse another process's report; None if its version uses another format."""
         with suppress(ValueError, TypeError, KeyError):
             facts: dict[str, Any] = json.loads(text)
             problem = facts.pop("problem")
@@ -46,7 +46,7 @@ class ToldList:
 
 
 class SharedLists:
-    """The lists that the processes which share the ledger send.
+    """The lists that are sent by processes sharing the ledger.
 
     Args:
         book: In the ledger.
@@ -58,10 +58,10 @@ class SharedLists:
         self._services = services
         self._said: dict[str, ToldList] = {}
         self.here: Callable[[], dict[str, ToldList]] = dict  # the lists of this process
-        self.end: Callable[[str, bool], None]  # ends one of them; True where another process sends it by now
+        self.end: Callable[[str, bool], None]  # ends one of them; True if another process has taken it over
 
     async def lead(self, list_id: str, told: ToldList) -> None:
-        """Be the process that sends a list; another one that does has ended before.
+        """Become the process that sends a list, after stopping it at another process.
 
         Raises:
             StorageError: The ledger cannot be reached.
@@ -71,7 +71,7 @@ class SharedLists:
         self._said[list_id] = told
 
     async def told(self, list_id: str) -> ToldList | None:
-        """Return how a list stands that another living process sends or has sent; None if none does.
+        """Return the state of a list that another live process sends or has sent; None if there is none.
 
         Raises:
             StorageError: The ledger cannot be reached.
@@ -80,13 +80,13 @@ class SharedLists:
         return ToldList.read(found[list_id]) if list_id in found else None
 
     async def running(self) -> dict[str, ToldList]:
-        """Return the lists that other processes send just now; raises as `told`."""
+        """Return the lists that other processes are sending; raises as `told`."""
         found = await self._services.reads(self._book.elsewhere)
         told = {list_id: ToldList.read(text) for list_id, text in found.items()}
         return {list_id: one for list_id, one in told.items() if one is not None and one.is_running}
 
     async def stop(self, list_id: str) -> None:
-        """Have another process send nothing more of a list, and wait until it does so; raises as `told`."""
+        """Have another process stop sending a list, and wait until it does; raises as `told`."""
         give_up_at = time.monotonic() + STOPS_WITHIN_S
         is_asked = False
         while (told := await self.told(list_id)) is not None and told.is_feeding and time.monotonic() < give_up_at:
@@ -96,7 +96,7 @@ class SharedLists:
             await asyncio.sleep(LOOK_S)
 
     async def tick(self) -> None:
-        """Do what others have asked of this process's lists, and let them see how these stand."""
+        """Handle the requests of other processes for this process's lists, and publish their state."""
         here = self.here()
         running = [list_id for list_id, told in here.items() if told.is_running]
         if running:

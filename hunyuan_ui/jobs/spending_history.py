@@ -40,9 +40,7 @@ _T = TypeVar("_T")
 NewJob = Callable[[str, VideoRequest], Job]
 
 RETRY_S: Final = 60.0
-FIRST_TRY_S: Final = (
-    1.5  # how long a start waits for the first answer; the web server waits for a start no longer than 5
-)
+FIRST_TRY_S: Final = 1.5  # limit on a start's wait for the first response; the web server waits at most 5 s for a start
 MOST_SAID_USD: Final = 1_000_000
 _DEAREST: Final = {"width": 1280, "height": 1280, "video_length": 129, "infer_steps": 70}
 
@@ -52,9 +50,9 @@ class SpendingHistory:
 
     Args:
         services: Of this run.
-        settings: Of this run; they say whether a restart may have wiped the ledger.
-        dispatcher: Continues the jobs that are found.
-        new_job: Returns a job of the owner's from its id and request, with its reservation.
+        settings: Of this run; they decide whether a restart may have wiped the ledger.
+        dispatcher: Continues the restored jobs.
+        new_job: Returns a job of the owner from an id and a request, with its reservation.
     """
 
     def __init__(self, services: Services, settings: Settings, dispatcher: Dispatcher, new_job: NewJob) -> None:
@@ -74,17 +72,17 @@ class SpendingHistory:
     # start and stop
 
     async def start(self) -> None:
-        """Read the history every minute until that succeeds, where it is needed; until then the key is not used."""
+        """Read the history every minute until that succeeds, if it is needed; until then the key is not used."""
         if not self._is_needed:
             return
         said = await self._services.reads(self._services.ledger.get, said_id(self._services.ledger.now()))
-        # If today's declared amount is still here, nothing was wiped since.
+        # If today's declared amount still exists, nothing was wiped since.
         if said is None or not self._is_wiped_whole:
             self._services.pause.history_problem = JobProblem.from_code("history_unread")
         self._begin()
 
     async def first_try(self) -> None:
-        """Wait a moment for the first response, so that an ordinary start can spend at once."""
+        """Wait briefly for the first response, so that an ordinary start can spend at once."""
         if self._is_needed:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._has_tried.wait(), FIRST_TRY_S)
@@ -99,7 +97,7 @@ class SpendingHistory:
             await asyncio.wait(tasks)
 
     def check(self) -> None:
-        """Accept a job on the owner's key.
+        """Check that a job on the owner's key may be accepted.
 
         Raises:
             SpendLimitError: The key is not used, since past spending is unknown.
@@ -116,7 +114,7 @@ class SpendingHistory:
     # actions
 
     async def find(self) -> int:
-        """Read the history, continue the requests that the ledger lacks, and return how many those are.
+        """Read the history, continue the requests that the ledger lacks, and return their number.
 
         Raises:
             EndpointError: It cannot be read completely.
@@ -125,7 +123,7 @@ class SpendingHistory:
         return await self._to_the_end(self._find())
 
     async def say_spent(self, usd: object) -> None:
-        """Count what the owner says the account was charged today, and use the key again.
+        """Record the owner's statement of what the account was charged today, and use the key again.
 
         Raises:
             InvalidRequestError: It is not an amount of US dollars.
@@ -148,7 +146,7 @@ class SpendingHistory:
         self._task.add_done_callback(self._begin_again)
 
     def _begin_again(self, task: asyncio.Task[None]) -> None:
-        """Start again after any failure, or the key would never be used."""
+        """Restart after any failure, or the key would never be used again."""
         if task is self._task and not task.cancelled() and task.exception() is not None:
             log.trouble("history.died", kind=type(task.exception()).__name__)
             asyncio.get_running_loop().call_later(RETRY_S, lambda: self._begin() if task is self._task else None)
@@ -169,7 +167,7 @@ class SpendingHistory:
             self._tried_at = time.monotonic()
             try:
                 taken = await self._take_in(await self._ask())
-                # Includes what an earlier try stored although its commit raised.
+                # Includes jobs that an earlier attempt stored although its commit raised.
                 elsewhere = await self._services.reads(self._services.ledger.elsewhere)
                 active = await self._services.reads(self._services.ledger.active)
             except (EndpointError, StorageError) as error:
@@ -219,12 +217,12 @@ class SpendingHistory:
 
 
 def job_of(past: PastRequest, now: float, new_job: NewJob) -> Job | None:
-    """Return the job for a request of the history; None if it neither costs anything nor has a video.
+    """Return the job for a request of the history; None if it has neither a cost nor a video.
 
     Args:
         past: The request.
         now: UTC seconds.
-        new_job: Returns a job of the owner's with its reservation.
+        new_job: Returns a job of the owner with its reservation.
     """
     at = now if past.at is None else min(past.at, now)
     status = _status(past)
@@ -236,7 +234,7 @@ def job_of(past: PastRequest, now: float, new_job: NewJob) -> Job | None:
     found = replace(
         job,
         status=status,
-        dialect="v2",  # requests are polled this way, whichever way they were sent
+        dialect="v2",  # requests are polled this way, however they were sent
         created_at=at,
         sent_at=at,
         ended_at=at if status in (JobStatus.LOST, JobStatus.UNKNOWN) else None,
@@ -259,7 +257,7 @@ def _status(past: PastRequest) -> JobStatus | None:
 
 
 def _at_its_cost(job: Job, past: PastRequest) -> Job:
-    """Return the job with the named cost; an implausible one counts as what was expected (docs/architecture.md 3)."""
+    """Return the job with the named cost; an implausible one counts as the estimate (docs/architecture.md 3)."""
     if past.cost is None or (past.cost == 0 and past.state is not RemoteState.COMPLETED):
         return job
     expected = expected_usd(job)

@@ -1,4 +1,4 @@
-"""Keys in memory: the owner's, and visitors' own for a limited time. Nothing here is ever written to disk."""
+"""API keys in memory: the owner's, and visitors' own for a limited time. They are never written to disk."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from hunyuan_ui.tries import Tries
 
 KEPT_S: Final = 3600.0  # after its last use
 KEPT_AFTER_LEAVING_S: Final = 120.0  # a reload closes the page and opens it again
-GOOD_FOR_S: Final = 600.0  # a key that the service knew is not asked about again
+GOOD_FOR_S: Final = 600.0  # a valid key is not checked again within this time
 _MOST_GOOD: Final = 10_000
 _MOST_PAGES: Final = 10_000
-_PREVIEW_KEY: Final = "local-preview"  # the local endpoint takes any
+_PREVIEW_KEY: Final = "local-preview"  # the local endpoint accepts any
 
 
 @dataclass(slots=True)
@@ -37,16 +37,16 @@ class _Remembered:
 @dataclass(frozen=True, slots=True)
 class _Known:
     credits_usd: float
-    until: float  # by the keys' clock
+    until: float  # by the clock of the keys
 
 
 class KeyRing:
-    """Which key a job is sent and polled with.
+    """Selects the key for sending and polling a job.
 
     Args:
-        owner: The owner's key, if there is one.
+        owner: The owner's key, if any.
         engine: The key of the owner's own engine, which may be empty; None without an engine.
-        now: A clock in seconds that never jumps.
+        now: A monotonic clock in seconds.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class KeyRing:
         self._by_job[job.id] = key
 
     def remember(self, visitor_id: str, key: Secret) -> None:
-        """Use a visitor's own key for all their jobs that lack one, as after a restart."""
+        """Use a visitor's own key for all their jobs that lack one, for example after a restart."""
         now = self._now()
         self._by_visitor = {
             known: remembered for known, remembered in self._by_visitor.items() if remembered.until > now
@@ -75,7 +75,7 @@ class KeyRing:
         self._by_visitor[visitor_id] = _Remembered(key, now + KEPT_S)
 
     def remembered(self, visitor_id: str) -> Secret | None:
-        """Return a visitor's own key, if it is still here."""
+        """Return a visitor's own key, if it is still kept."""
         remembered = self._by_visitor.get(visitor_id)
         if remembered is not None and remembered.until <= self._now():
             del self._by_visitor[visitor_id]
@@ -83,7 +83,7 @@ class KeyRing:
         return None if remembered is None else remembered.key
 
     def renew(self, visitor_id: str, for_s: float = KEPT_S) -> None:
-        """Keep a visitor's own key so long from now, if it is still here."""
+        """Keep a visitor's own key for this many seconds from now, if it is still kept."""
         if self.remembered(visitor_id) is not None:
             self._by_visitor[visitor_id].until = self._now() + for_s
 
@@ -96,7 +96,7 @@ class KeyRing:
         self._by_job.pop(job_id, None)
 
     def for_job(self, job: Job) -> str | None:
-        """Return the key a job is sent and polled with; None when its visitor must bring it again."""
+        """Return the key for sending and polling a job; None if its visitor must enter it again."""
         if job.is_preview:
             return _PREVIEW_KEY
         if job.is_at_engine:
@@ -109,7 +109,7 @@ class KeyRing:
         return None if key is None else key.reveal()
 
     def is_here_for(self, job: Job) -> bool:
-        """Whether another process's job could go on here."""
+        """Whether the key for another process's job is available here."""
         is_own = job.payer == "visitor" and not job.is_at_engine
         return (self.remembered(job.visitor) if is_own else self.for_job(job)) is not None
 
@@ -118,19 +118,19 @@ class KeyRing:
         return [job_id for job_id, known in self._by_job.items() if known.reveal() == key.reveal()]
 
     def owner_key(self) -> str | None:
-        """Return the owner's key, if there is one."""
+        """Return the owner's key, if any."""
         return None if self._owner is None else self._owner.reveal()
 
 
 class VisitorKeys:
-    """Stores, checks and forgets visitors' own keys.
+    """Stores, checks and drops visitors' own keys.
 
     Args:
-        keys: Where it is kept.
-        client: Of the service it is for.
-        tries: How fast keys may be tried.
-        on_change: Called when jobs that waited for a key may go on.
-        now: A clock in seconds that never jumps.
+        keys: Where they are kept.
+        client: Of the service that they are for.
+        tries: Rate limit for attempts at keys.
+        on_change: Called when jobs that waited for a key may continue.
+        now: A monotonic clock in seconds.
     """
 
     def __init__(
@@ -147,17 +147,17 @@ class VisitorKeys:
         self._on_change = on_change
         self._now = now
         self._salt = secrets.token_bytes(32)
-        self._good: OrderedDict[bytes, _Known] = OrderedDict()  # by digests of keys the service knows
+        self._good: OrderedDict[bytes, _Known] = OrderedDict()  # by digests of valid keys
         self._asked: dict[bytes, asyncio.Task[float]] = {}
-        self._pages: OrderedDict[str, str] = OrderedDict()  # open ones of visitors with a key of their own
+        self._pages: OrderedDict[str, str] = OrderedDict()  # open pages of visitors with an own key
 
     async def remember(self, key: str, visitor: Visitor) -> float:
-        """Store a key that the service knows; return what its account held when it was checked, in US dollars.
+        """Store a valid key; return the account's balance at its last check, in US dollars.
 
         Raises:
             AuthenticationError: The service does not know it, or it is malformed.
-            SpendLimitError: Too many keys were tried.
-            EndpointError: The service cannot be asked.
+            SpendLimitError: There were too many attempts.
+            EndpointError: The key cannot be checked with the service.
         """
         text = key.strip()
         credits_usd = await self.check(text, visitor)
@@ -166,15 +166,15 @@ class VisitorKeys:
         return credits_usd
 
     async def check(self, key: str, visitor: Visitor) -> float:
-        """Make sure that the service knows a key, by its free balance call; a right one is asked about once in a while.
+        """Check a key with the service's free balance call; a valid one is rechecked only after a while.
 
         Returns:
-            What its account held then, in US dollars.
+            The account's balance at that check, in US dollars.
 
         Raises:
             AuthenticationError: The service does not know it, or it is malformed.
-            SpendLimitError: Too many keys were tried.
-            EndpointError: The service cannot be asked.
+            SpendLimitError: There were too many attempts.
+            EndpointError: The key cannot be checked with the service.
         """
         check_key(key)
         digest = hmac.new(self._salt, key.encode(), sha256).digest()
@@ -182,7 +182,7 @@ class VisitorKeys:
         if known is not None and known.until > self._now():
             return known.credits_usd
         if digest not in self._asked:
-            # Right keys count as well: otherwise a pile of stolen ones could be sorted here at any speed.
+            # Valid keys count as well: otherwise a pile of stolen keys could be tested here at any speed.
             await self._tries.take(visitor, "key_attempts")
         if digest not in self._asked:
             asked = self._asked[digest] = asyncio.create_task(self._ask(key, digest), name="key check")
@@ -190,7 +190,7 @@ class VisitorKeys:
         return await shielded(self._asked[digest])
 
     def has(self, visitor: Visitor) -> bool:
-        """Whether the visitor's own key is here."""
+        """Whether the visitor's own key is kept."""
         return self._keys.remembered(visitor.id) is not None
 
     def forget(self, visitor: Visitor) -> None:
@@ -198,11 +198,11 @@ class VisitorKeys:
         self._keys.forget_visitor(visitor.id)
 
     def renew(self, visitor: Visitor) -> None:
-        """Keep the visitor's own key after all, if it is still here: they have opened a page."""
+        """Cancel the pending removal of the visitor's own key, if it is still kept: they have opened a page."""
         self._keys.renew(visitor.id)
 
     def page_opened(self, page_id: str, visitor: Visitor) -> None:
-        """Take notice of an open page of a visitor whose own key is here; `page_id` is the page's own."""
+        """Register an open page of a visitor whose own key is kept; `page_id` identifies the page."""
         if self.has(visitor):
             self._keys.renew(visitor.id)
             self._pages[page_id] = visitor.id
@@ -210,7 +210,7 @@ class VisitorKeys:
             self._pages.popitem(last=False)
 
     def page_closed(self, page_id: str, visitor: Visitor) -> None:
-        """Drop the visitor's own key soon, unless another page of theirs is open."""
+        """Schedule the removal of the visitor's own key, unless another page of theirs is open."""
         if self._pages.get(page_id, visitor.id) == visitor.id:
             self._pages.pop(page_id, None)
         if visitor.id not in self._pages.values():
@@ -226,10 +226,10 @@ class VisitorKeys:
 
 
 def check_key(text: str) -> None:
-    """Refuse what cannot be a key.
+    """Reject a string that cannot be a key.
 
     Raises:
-        AuthenticationError: No key looks like that.
+        AuthenticationError: It is malformed.
     """
     if not is_key(text):
         raise AuthenticationError("key_refused", detail=reason("not_a_key"))

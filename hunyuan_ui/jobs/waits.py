@@ -1,14 +1,14 @@
-"""The waits between polls, and before something is tried again."""
+"""Wait times between polls and before retries."""
 
 from __future__ import annotations
 
 import random
 from typing import Final
 
-FIRST_POLL_S: Final = 0.1  # after sending, where refusals and quick jobs end
-POLL_JITTER: Final = 0.5  # spreads what was begun together
+FIRST_POLL_S: Final = 0.1  # after sending, when refusals and quick jobs end
+POLL_JITTER: Final = 0.5  # spreads jobs that were started together
 STEADY_JITTER: Final = 0.1  # keeps it spread; a wider one would let the second round overlap the first
-ALL_TAKEN_S: Final = 1.0  # before a place is asked for again that other processes have
+ALL_TAKEN_S: Final = 1.0  # before the next attempt to get a slot while other processes use all
 LATE_LOOK_S: Final = 600.0  # between two queries of the history for a job that should have ended
 SLOWEST_RETRY_S: Final = 60.0
 SLOWEST_FETCH_S: Final = 600.0  # a file may be unreachable for days
