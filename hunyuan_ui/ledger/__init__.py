@@ -1,4 +1,4 @@
-"""The ledger: jobs and money in one table, and the files that keep it safe."""
+"""The ledger: jobs and money in one table, and the files that protect it."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     from hunyuan_ui.ledger.shared import SharedLedger
 
 DATABASE_URL: Final = "HUNYUAN_UI_DATABASE_URL"
-LINKS: Final = "links"  # name of the secret that links are signed with
-LEASE_S: Final = 15.0  # without a heartbeat, before other processes take a process's jobs
+LINKS: Final = "links"  # name of the secret that signs links
+LEASE_S: Final = 15.0  # without a heartbeat, before other processes take over a process's jobs
 
 
 class Place(NamedTuple):
-    """A process among those that share a ledger.
+    """One of the processes that share a ledger.
 
     Args:
         process: Its id, of 32 hexadecimal digits.
-        name: For its owner.
-        places: Most jobs in flight, counted over all processes.
-        one_each: Of each visitor only one job is in flight at a time.
-        hosted: What stands for the address of the hosted service, if it sends there.
-        engine: The same of the owner's own engine, if there is one.
+        name: Display name for the owner.
+        places: Maximum number of jobs in flight over all processes.
+        one_each: Each visitor has at most one job in flight.
+        hosted: Digest of the hosted service's address, if the process sends there.
+        engine: The same for the owner's engine, if there is one.
     """
 
     process: str
@@ -56,15 +56,15 @@ class Place(NamedTuple):
 
 
 def open_shared(url: str, place: Place, *, now: Callable[[], float] = time.time) -> SharedLedger:
-    """Open the ledger of one of several processes; its module and packages are loaded only where a database is named.
+    """Open the ledger of one of several processes; its modules and packages are imported only if a database is set.
 
     Args:
-        url: As `postgres.open_postgres` takes it.
-        place: Of this process among the others.
+        url: As for `postgres.open_postgres`.
+        place: Of this process.
         now: The machine's clock, UTC seconds.
 
     Raises:
-        SettingsError: They are not installed, or what `postgres.open_postgres` raises.
+        SettingsError: The packages are not installed, or `postgres.open_postgres` raises it.
     """
     with _packages():
         from hunyuan_ui.ledger import postgres, shared
@@ -72,14 +72,14 @@ def open_shared(url: str, place: Place, *, now: Callable[[], float] = time.time)
 
 
 def count_jobs_at(url: str) -> int | None:
-    """Return `postgres.count_jobs(url)`; as `open_postgres`."""
+    """Return `postgres.count_jobs(url)`; errors as `open_shared`."""
     with _packages():
         from hunyuan_ui.ledger import postgres
     return postgres.count_jobs(url)
 
 
 def open_copy(folder: Path, url: str) -> LedgerCopy:
-    """Open the ledger of a data folder and the database that it is to be copied into; as `LedgerCopy`."""
+    """Open the ledger of a data folder and the database to copy it into; as `LedgerCopy`."""
     with _packages():
         from hunyuan_ui.ledger import copying
     return copying.LedgerCopy(folder, url, lease_s=LEASE_S)

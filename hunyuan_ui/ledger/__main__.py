@@ -1,4 +1,4 @@
-"""`python -m hunyuan_ui.ledger copy`: a data folder's ledger into PostgreSQL, and its videos into a bucket."""
+"""`python -m hunyuan_ui.ledger copy`: copies a data folder's ledger to PostgreSQL, and its videos to a bucket."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""AccessBook: who may pass a gate and how often was tried, for all processes (docs/facts/scale.md 3)."""
+"""AccessBook: granted access and attempts at codes and keys, for all processes (docs/facts/scale.md 3)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from hunyuan_ui.job import DAY_S
 from hunyuan_ui.ledger.postgres import NOW, PostgresDatabase
 
 GRANTED_S: Final = 30 * DAY_S
-_GRANT_COMMITS_S: Final = 5.0  # one that was begun before a reading may be seen after it only
+_GRANT_COMMITS_S: Final = 5.0  # a transaction begun before a read may become visible only after it
 _GRANT: Final = (
     f"INSERT INTO grants VALUES (:gate, :visitor, {NOW}) ON CONFLICT (gate, visitor) DO UPDATE SET at = excluded.at"
 )
-_TRIES_KEPT_S: Final = 3600.0  # no rate remembers anything that long
+_TRIES_KEPT_S: Final = 3600.0  # longer than any rate limit looks back
 _KEEP_TRIES: Final = (
     "INSERT INTO tries VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE"
     " SET used_until = excluded.used_until, last = excluded.last, before = excluded.before"
@@ -23,26 +23,26 @@ Limit: TypeAlias = tuple[float, float, float]  # used until, last, before; see `
 
 
 class AccessBook:
-    """Grants and tries of all processes that share a database; thread-safe.
+    """Grants and attempts of all processes that share a database; thread-safe.
 
-    Each method raises a StorageError where the server cannot be reached.
+    Each method raises StorageError if the server cannot be reached.
 
     Args:
-        database: On a server.
+        database: The PostgreSQL server.
     """
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
 
     def grant(self, gate: str, visitor_id: str) -> None:
-        """Let every process know that a visitor may pass a gate."""
+        """Record for all processes that a visitor may pass a gate."""
         self._database.run(_GRANT, {"gate": gate, "visitor": visitor_id})
 
     def granted(self, since: float) -> tuple[list[tuple[str, str]], float]:
-        """Return which visitors have passed which gates, as pairs, and until when that is known, by the server's clock.
+        """Return the granted (gate, visitor) pairs, and the server time up to which they are complete.
 
         Args:
-            since: From an earlier call; 0 for all that still hold.
+            since: Time returned by an earlier call; 0 for all valid grants.
         """
         with self._database.reading() as read:
             rows = read.execute(
@@ -53,11 +53,11 @@ class AccessBook:
         return found, now - _GRANT_COMMITS_S
 
     def change_tries(self, names: Sequence[str], change: Callable[[float, list[Limit | None]], list[Limit]]) -> None:
-        """Change rate limiters of all processes at once.
+        """Update rate limiters for all processes at once.
 
         Args:
-            names: Whose.
-            change: Gets the time by the server's clock and what is known of each, and returns what is to be kept.
+            names: Of the limiters.
+            change: Receives the server's time and the stored state of each limiter; returns the new states.
         """
         with self._database.transaction("tries") as connection:
             places = ", ".join("?" * len(names))

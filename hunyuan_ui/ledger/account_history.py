@@ -1,4 +1,4 @@
-"""Adds to the ledger what the account's history or its owner knows of charges that it lacks, in one transaction."""
+"""Adds charges to the ledger that only the account's history or its owner knows, in one transaction."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, erased, to_job, to_row
 from hunyuan_ui.request import VideoRequest
 
 FROM_HISTORY: Final = "from_history"  # key in the notes: the job came from the account's history
-UNTIMED: Final = "is_untimed"  # key in the notes: the history does not tell its time
+UNTIMED: Final = "is_untimed"  # key in the notes: the history does not name its time
 SAID: Final = "said_usd"  # key in the notes: the amount that the owner declared
 
 _SAME_S: Final = 3600.0  # tolerance for two clocks and a slow POST
-_ENDED_AFTER_S: Final = 3600.0  # a request that is older than this has been billed, if it ever is
+_ENDED_AFTER_S: Final = 3600.0  # an older request has been billed, if it ever is
 _INSERT: Final = f"INSERT INTO jobs ({SELECTED}) VALUES ({', '.join(':' + name for name in COLUMNS)})"
 _IDS: Final = "SELECT id, request_id FROM jobs"
-# A job that was sent and has no request id may be one that the history lists.
+# A sent job without a request id may be one of those in the history.
 _NAMELESS: Final = (
     f"SELECT {SELECTED}, deleted_at IS NOT NULL FROM jobs WHERE status IN ('submitting', 'unknown', 'lost')"
     " AND payer = 'owner' AND request_id IS NULL AND sent_at IS NOT NULL"
@@ -72,11 +72,11 @@ def take_in(connection: Connection, found: Iterable[Job], now: float) -> list[Jo
 
 
 def say_spent(connection: Connection, said: Job, now: float) -> Job:
-    """Count what the owner says the account was charged today, minus what is settled here; replaces an earlier amount.
+    """Record what the owner says was charged today, minus what is settled here; replaces an earlier amount.
 
     Args:
         connection: Inside a transaction.
-        said: A lost job whose cost is all that was charged.
+        said: A lost job whose cost is the total charge.
         now: UTC seconds.
     """
     job_id = said_id(now)
@@ -95,7 +95,7 @@ def said_id(now: float) -> str:
 
 class _Nameless(NamedTuple):
     job: Job
-    is_deleted: bool  # so that its prompts were erased
+    is_deleted: bool  # its prompts were erased
 
     def asks_for(self, request: VideoRequest) -> bool:
         return self.job.request == (erased(request) if self.is_deleted else request)
@@ -105,13 +105,13 @@ class _Nameless(NamedTuple):
 
 
 def _same(job: Job, nameless: list[_Nameless]) -> _Nameless | None:
-    """Return the job that equals this one: the same request, sent at about the same time."""
+    """Return the job that matches this one: the same request, sent at about the same time."""
     if job.request_id is None:
-        return None  # it could not be recognised the next time
+        return None  # it could not be matched the next time
     alike = [other for other in nameless if other.asks_for(job.request)]
     if UNTIMED not in job.notes:
         alike = [other for other in alike if other.apart_s(job) <= _SAME_S]
-    # Whose prompt is known is sure; of a deleted one any prompt may have been.
+    # A known prompt makes the match certain; a deleted job may have had any prompt.
     return min(alike, key=lambda other: (other.is_deleted, other.apart_s(job)), default=None)
 
 
@@ -130,7 +130,7 @@ def _named(job: Job, found: Job) -> Job:
 
 
 def _take_off(connection: Connection, found: Job, now: float) -> None:
-    """Subtract a found charge from the amount that the owner declared for its day, if it was sent before that."""
+    """Subtract a found charge from the amount declared for its day, if it was sent before the declaration."""
     row = connection.execute(f"SELECT {SELECTED} FROM jobs WHERE id = ?", (said_id(found.sent_at or now),)).fetchone()
     said = None if row is None else to_job(row)
     if said is None or found.cost_microusd is None or (found.sent_at or now) + _ENDED_AFTER_S > said.created_at:

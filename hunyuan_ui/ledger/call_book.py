@@ -1,4 +1,4 @@
-"""CallBook: what each call of the API came to, for whichever process is asked for it (docs/facts/scale.md 3)."""
+"""CallBook: the results of API calls, readable by every process (docs/facts/scale.md 3)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 from hunyuan_ui.job import DAY_S
 from hunyuan_ui.ledger.postgres import NOW, PostgresDatabase
 
-KEPT_S: Final = 300.0  # an answer that nobody comes for
-LONGEST_S: Final = float(DAY_S)  # nobody waits for a call that long
+KEPT_S: Final = 300.0  # an answer that nobody collects
+LONGEST_S: Final = float(DAY_S)  # longer than any caller waits
 
 _IS_LOST: Final = "worker <> :process AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = calls.worker)"
 _HAS_ENDED: Final = f"(answer IS NOT NULL OR {_IS_LOST})"
@@ -26,19 +26,19 @@ _TAKE: Final = (
 
 
 class Answer(NamedTuple):
-    """What a call came to; the text is None where the process that had it has died before."""
+    """The result of a call; the text is None if the process that handled it has died."""
 
     call_id: str
     text: str | None
 
 
 class CallBook:
-    """The calls of all processes that share a database; thread-safe, and waits for no writer of the ledger.
+    """The calls of all processes that share a database; thread-safe, and never blocked by writers of the ledger.
 
-    Each method raises a StorageError where the server cannot be reached.
+    Each method raises StorageError if the server cannot be reached.
 
     Args:
-        database: On a server.
+        database: The PostgreSQL server.
         process: Id of this process.
     """
 
@@ -47,28 +47,28 @@ class CallBook:
         self._process = process
 
     def begin(self, call_id: str, session: str) -> None:
-        """Let every process know of a call of this one, and forget those that nobody came for.
+        """Register a call of this process, and delete expired ones.
 
         Args:
             call_id: Of the call.
-            session: Under which its answer may be asked for as well.
+            session: A second key under which its answer can be collected.
         """
         self._database.run(_BEGIN, {"id": call_id, "session": session, "process": self._process})
 
     def end(self, call_id: str, text: str) -> None:
-        """Record what a call came to, unless it has ended or is not waited for any more."""
+        """Record the result of a call, unless it has ended or is no longer waited for."""
         kept = f"kept_until = {NOW} + {KEPT_S}"
         statement = f"UPDATE calls SET answer = :text, {kept} WHERE id = :id AND answer IS NULL"
         self._database.run(statement, {"id": call_id, "text": text})
 
     def ended(self, keys: Sequence[str]) -> set[str]:
-        """Return those of some ids and sessions for which `take` would return something."""
+        """Return those of some ids and sessions for which `take` would return an answer."""
         statement = f"SELECT id, session FROM calls WHERE (id = ANY(:keys) OR session = ANY(:keys)) AND {_HAS_ENDED}"
         rows = self._database.run(statement, {"keys": list(keys), "process": self._process})
         return {key for row in rows for key in row}
 
     def take(self, key: str) -> tuple[list[Answer], int]:
-        """Return the answers to an id or a session, which are then forgotten, and how many are still under way."""
+        """Return and delete the answers to an id or a session; also return how many calls are still pending."""
         ((under_way, taken),) = self._database.run(_TAKE, {"key": key, "process": self._process})
         return [Answer(*pair) for pair in taken], under_way
 

@@ -12,12 +12,12 @@ class LedgerClock:
     """UTC seconds that are never before the newest stored time; thread-safe.
 
     While the machine's clock is behind the newest stored time, because it was set back or was once far ahead, time
-    advances from there by the smaller of what both clocks measured. So a clock that jumps starts no new day for the
-    daily limit, and a day still ends.
+    advances from there by the smaller of the two clocks' differences. So a clock jump starts no new day for the daily
+    limit, and a day still ends.
 
     Args:
         now: The machine's clock, UTC seconds.
-        steady: A clock in seconds that never jumps.
+        steady: A monotonic clock in seconds.
         newest: The newest stored time, UTC seconds.
     """
 
@@ -34,7 +34,7 @@ class LedgerClock:
 
     @property
     def machine(self) -> float:
-        """The machine's UTC seconds, right or wrong."""
+        """The machine's UTC seconds, correct or not."""
         return self._now()
 
     @property
@@ -44,7 +44,7 @@ class LedgerClock:
         return told - machine if told - machine > DAY_S else 0.0
 
     def hold(self, newest: float) -> None:
-        """Never return a time before this one, which was stored."""
+        """Never return a time before this stored one."""
         with self._lock:
             self._floor = max(self._floor, newest)
 

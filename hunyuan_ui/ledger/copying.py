@@ -1,6 +1,6 @@
-"""LedgerCopy: the rows of a data folder's ledger in PostgreSQL, all of them or none, compared before they count.
+"""LedgerCopy: copies a data folder's ledger to PostgreSQL, all rows or none, and compares both before the commit.
 
-Source: docs/facts/scale.md 5. Loaded only when somebody moves a data folder.
+Source: docs/facts/scale.md 5. Imported only to move a data folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hunyuan_ui.ledger.schema import COLUMNS, to_job
 from hunyuan_ui.ledger.sqlite import count_jobs, needs_review, open_ledger
 from hunyuan_ui.ledger.totals import COUNTED, totals
 
-_AT_ONCE: Final = 500  # rows of a statement
+_AT_ONCE: Final = 500  # rows per statement
 _COPIED: Final = (*COLUMNS, "deleted_at", "list_id")
 _ROW: Final = ", ".join(_COPIED)
 _NUMBERS: Final = {"reserved_microusd": "bigint", "cost_microusd": "bigint"} | dict.fromkeys(
@@ -34,7 +34,7 @@ _NUMBERS: Final = {"reserved_microusd": "bigint", "cost_microusd": "bigint"} | d
     "float8",
 )
 _TYPED: Final = ", ".join(f"{name} {_NUMBERS.get(name, 'text')}" for name in _COPIED)
-# In their order, by which rows of one moment are told apart.
+# In `rowid` order, which breaks ties between rows with equal times.
 _STORE: Final = (
     f"INSERT INTO jobs ({_ROW}) SELECT {_ROW} FROM json_to_recordset(:rows) AS found({_TYPED})"
     " ON CONFLICT (id) DO NOTHING"
@@ -57,7 +57,7 @@ Row = tuple[Any, ...]
 
 
 class Sums(NamedTuple):
-    """What two ledgers must agree on; money in micro-dollars, `today` and `total` as limits count them."""
+    """Sums that must match in both ledgers; money in micro-dollars, `today` and `total` as limits count them."""
 
     jobs: int
     deleted: int
@@ -76,16 +76,16 @@ class Sums(NamedTuple):
 
 
 class LedgerCopy:
-    """The ledger of a data folder, and the one in PostgreSQL that it is copied into.
+    """The ledger of a data folder, and the one in PostgreSQL that it is copied to.
 
     Args:
         folder: The data folder, held by this process.
-        url: As `postgres.open_postgres` takes it.
-        lease_s: Seconds without a heartbeat after which a process there is dead.
+        url: As for `postgres.open_postgres`.
+        lease_s: Seconds without a heartbeat after which a process on the database counts as dead.
 
     Raises:
-        StorageError: The folder's ledger cannot be read whole, or its owner has not confirmed it after damage; or
-            another copy into the database is under way.
+        StorageError: The folder's ledger cannot be read completely, its owner has not confirmed it after damage, or
+            another copy into the database is running.
         SettingsError: The database cannot be used.
     """
 
@@ -110,10 +110,10 @@ class LedgerCopy:
         self._open.close()
 
     def check(self) -> None:
-        """Find out whether the target may be written.
+        """Check whether the target may be written.
 
         Raises:
-            StorageError: A process works there, or it holds rows that are not this folder's or have changed since.
+            StorageError: A process uses it, or it holds rows that are not in this folder or differ from it.
         """
         with self._source.reading() as old, self._target.reading() as new:
             self._check(old, new)
@@ -125,17 +125,17 @@ class LedgerCopy:
                 yield to_job(row[: len(COLUMNS)]), row[_COPIED.index("deleted_at")] is not None
 
     def copy(self, links: bytes, before_commit: Callable[[], None]) -> Sums:
-        """Store every row that is not there yet, compare all of them, and only then commit.
+        """Store every missing row, compare all rows, and only then commit.
 
         Args:
-            links: The secret of the folder's signed links.
-            before_commit: Called when all is stored and equal, and nobody else can see it yet.
+            links: The secret that signs the folder's links.
+            before_commit: Called when all rows are stored and equal, but not yet visible to others.
 
         Returns:
-            What both have now.
+            The sums of both ledgers.
 
         Raises:
-            StorageError: As `check`; or both are not equal, or cannot be read or written.
+            StorageError: As `check`; or the ledgers differ, or cannot be read or written.
         """
         with self._source.reading() as old, self._target.transaction("copy") as new:
             self._check(old, new)
@@ -163,7 +163,7 @@ class LedgerCopy:
 
 
 def _differences(old: Connection, new: Connection) -> tuple[int, int, int]:
-    """Return how many rows are only in the second ledger, are in both and differ, and are only in the first."""
+    """Return how many rows are only in the second ledger, in both but different, and only in the first."""
     foreign = changed = missing = 0
     end: Row = ()
     ours, theirs = chain(_rows(old, _BY_ID), [end]), chain(_rows(new, _BY_ID), [end])

@@ -1,4 +1,4 @@
-"""What a job costs, once a service has named it, or its owner (docs/architecture.md 3)."""
+"""Cost of a job, once a service or its owner has named it (docs/architecture.md 3)."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ NAMED: Final = "named_usd"  # key in a job's notes: the implausible cost that th
 
 
 def expected_usd(job: Job) -> float:
-    """Return what costs named for a job of the hosted service are compared with, and count as if implausible.
+    """Return the price that a named cost is compared with, and that replaces an implausible one.
 
-    The estimate, and never less than the price list's: else low costs that were believed would each make a lower one
-    believable.
+    The estimate, but at least the list price: otherwise each accepted low cost would lower the estimate and make an
+    even lower one plausible.
     """
     return max(job.estimate_microusd / MICRO, listed_usd(job.predicted_s))
 
 
 def priced(job: Job, cost_usd: float | None, *, is_confirmed: bool = False) -> tuple[int | None, dict[str, Any]]:
-    """Return a job's cost in micro-dollars and its notes, once a cost was named for it.
+    """Return a job's cost in micro-dollars and its notes, after a cost was named for it.
 
-    An implausible cost counts as what was expected, is kept in the notes for the owner, and never replaces a plausible
-    one. Zero is implausible too: services report it when the price is not known yet. What an engine of one's own costs
-    is reckoned here from its seconds, and no service names it.
+    An implausible cost counts as the expected one, is kept in the notes for the owner, and never replaces a plausible
+    one. Zero is implausible too: services report it before the price is known. The cost on a self-hosted engine is
+    computed here from its seconds; no service names it.
 
     Args:
-        job: As it is stored.
-        cost_usd: US dollars; None where no cost was named.
-        is_confirmed: By the account's history, so that it counts however implausible it is.
+        job: As stored.
+        cost_usd: US dollars; None if no cost was named.
+        is_confirmed: By the account's history; it then counts even if implausible.
     """
     if cost_usd is None or job.is_preview or job.is_at_engine:
         return (job.cost_microusd if cost_usd is None else round(cost_usd * MICRO)), job.notes
@@ -43,5 +43,5 @@ def priced(job: Job, cost_usd: float | None, *, is_confirmed: bool = False) -> t
 
 
 def money(cost_microusd: int | None, notes: dict[str, Any]) -> dict[str, Any]:
-    """Return the ledger's columns that hold a cost and the notes."""
+    """Return the ledger's columns for a cost and the notes."""
     return {"cost_microusd": cost_microusd, "notes": json.dumps(notes)}

@@ -1,4 +1,4 @@
-"""What the ledger asks of a database: a connection that runs its SQL, inside a transaction or for reading only."""
+"""Database interface of the ledger: connections that run its SQL, in a transaction or read-only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Cursor(Protocol):
 
     @property
     def rowcount(self) -> int:
-        """How many rows were changed."""
+        """Number of changed rows."""
         ...
 
     def fetchone(self) -> Any:
@@ -33,47 +33,47 @@ class Cursor(Protocol):
 
 
 class Connection(Protocol):
-    """Runs the ledger's statements, which are written once, for SQLite, with `?` and `:name` for values."""
+    """Runs the ledger's statements, which are written for SQLite, with `?` and `:name` as placeholders."""
 
     def execute(self, statement: str, values: Values = ..., /) -> Cursor:
-        """Run a statement; what the one before has returned is to be fetched by then."""
+        """Run a statement; the rows of the previous one must be fetched before."""
         ...
 
 
 class Database(Protocol):
-    """A database with the table `jobs` in its newest form; thread-safe.
+    """A database with the table `jobs` at the newest schema version; thread-safe.
 
-    Each of its errors is raised as a StorageError, so that nobody above it knows which database it is.
+    All its errors are raised as StorageError, so that no caller depends on the kind of database.
     """
 
     @property
     def can_be_away(self) -> bool:
-        """Whether it is somewhere else, so that it may be out of reach."""
+        """Whether it is remote, and so may be unreachable."""
         ...
 
     @property
     def problem(self) -> StorageError | None:
-        """Why the database cannot be asked just now; None if the last try went well."""
+        """Why the database is unavailable at the moment; None if the last attempt succeeded."""
         ...
 
     @property
     def last_sent(self) -> LastSent | None:
-        """What tells that an older copy was put in its place; None where its server keeps it."""
+        """Detects an older copy in its place; None if a server keeps the database."""
         ...
 
     def transaction(self, name: str, /) -> AbstractContextManager[Connection]:
-        """Run a block alone among all writers, and commit it; roll it back if it raises.
+        """Run a block as the only writer and commit it; roll back if it raises.
 
         Args:
             name: Of its checkpoints `ledger.<name>.begin`, `.commit` and `.committed`.
 
         Raises:
-            StorageError: Nothing was committed, or it is not known whether it was.
+            StorageError: Nothing was committed, or the outcome of the commit is unknown.
         """
         ...
 
     def reading(self) -> AbstractContextManager[Connection]:
-        """Give a connection that sees what is committed and waits for no writer.
+        """Provide a connection that sees committed data and waits for no writer.
 
         Raises:
             StorageError: The database cannot be read.
@@ -81,11 +81,11 @@ class Database(Protocol):
         ...
 
     def erase(self) -> None:
-        """Let nothing remain of what this transaction overwrites, as far as the database can."""
+        """Erase the data that this transaction overwrites, as far as the database can."""
         ...
 
     def back_up(self, folder: Path, /) -> Path | None:
-        """Copy the open database into a folder; return the copy, or None where its server keeps its own.
+        """Copy the open database into a folder; return the copy, or None if its server keeps its own.
 
         Raises:
             StorageError: The copy could not be written, or the ledger is damaged.
@@ -93,7 +93,7 @@ class Database(Protocol):
         ...
 
     def empty_log(self) -> None:
-        """Write into the database's file what is only in its log, now and after each commit from now on.
+        """Checkpoint the write-ahead log into the database file, now and after each commit from now on.
 
         Raises:
             StorageError: The ledger cannot be written.
@@ -101,5 +101,5 @@ class Database(Protocol):
         ...
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         ...

@@ -1,4 +1,4 @@
-"""LastSent: tells an older copy in the ledger's place by the newest time that the ledger held."""
+"""LastSent: detects an older copy in the ledger's place by the newest time that the ledger held."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Final
 from hunyuan_ui.errors import StorageError
 
 FILE_NAME: Final = "ledger.sent"  # in the data folder
-_BYTES: Final = 32  # always as long, and within one sector, so that a stop leaves the old or the new
+_BYTES: Final = 32  # constant length within one sector, so that a crash leaves the old or the new content
 
 
 class LastSent:
-    """The newest time (UTC seconds) in the ledger when a job was last sent, noted in a file of its own.
+    """The ledger's newest time (UTC seconds) when a job was last sent, recorded in a separate file.
 
-    It is noted after the claim is committed and before the POST leaves. So no ledger of this folder is ever older than
-    its note, whatever stops the program, and one that is was put back from a copy (docs/facts/faults-and-security.md
-    row 53). A note that cannot be read or written is none: it is a second look, and keeps nobody from sending.
-
+    It is recorded after the claim is committed and before the POST is sent. So no ledger of this folder is ever older
+    than its record, however the program ends, and one that is was restored from a copy
+    (docs/facts/faults-and-security.md row 53). An unreadable or unwritable record is ignored: it is a second check, and
+    blocks no sending.
     Args:
         folder: The data folder.
     """
@@ -35,15 +35,15 @@ class LastSent:
             self._noted = noted if math.isfinite(noted) else 0.0
 
     def is_ahead_of(self, newest: float) -> bool:
-        """Whether a job was sent after the newest time of the ledger that was opened."""
+        """Whether a job was sent after the newest time in the opened ledger."""
         self._newest = newest
         return newest < self._noted
 
     def check(self, newest: float) -> None:
-        """Compare the newest time of the ledger, inside a transaction, with what it was.
+        """Compare the ledger's newest time, inside a transaction, with the last known one.
 
         Raises:
-            StorageError: The content of an older file was written over the one in use.
+            StorageError: An older file's content was written over the ledger in use.
         """
         if newest < self._newest:
             self.problem = StorageError("folder_replaced")
@@ -51,19 +51,19 @@ class LastSent:
         self._newest, self.problem = newest, None
 
     def stored(self, newest: float, *, is_sent: bool) -> None:
-        """Take notice of what was committed, in the file as well if a POST follows."""
+        """Record a committed time, in the file as well if a POST follows."""
         self._newest = newest
         if is_sent:
             self._note(newest)
 
     def set_back(self, newest: float) -> None:
-        """Take over the newest time of a ledger that was set back with reason, before that is committed."""
+        """Adopt the newest time of a ledger that was deliberately restored, before that is committed."""
         self._newest = newest
         if newest < self._noted:
             self._note(newest)
 
     def _note(self, newest: float) -> None:
-        # Not synced: another wait for the disk before each POST, so that a power cut may cost the newest note only.
+        # Not synced, which would add a disk wait to each POST; a power cut may lose only the newest record.
         with suppress(OSError):
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o666)
             try:

@@ -1,4 +1,4 @@
-"""Ledger: all jobs and their money in one table. A transition is one UPDATE that names the statuses it starts from."""
+"""Ledger: all jobs and their money in one table. Each transition is one UPDATE conditioned on its start statuses."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _OF_THE_FILE: Final = ("width", "height", "frames", "fps", "duration_s", "size_b
 
 
 class Question(NamedTuple):
-    """What is asked in the statement that reads a job's row, which spares a way to a server: one value each.
+    """Extra expressions for the statement that reads a job's row, which saves a round trip; each yields one value.
 
-    `select` are expressions with `:name` for values, among which `:id` is the job's.
+    `select` are expressions with `:name` placeholders; `:id` is the job's id.
     """
 
     select: Sequence[str] = ()
@@ -46,7 +46,7 @@ NOTHING: Final = Question()
 
 
 class Computed(NamedTuple):
-    """The columns of a change that depend on the row: a function of the job and of what is asked with it."""
+    """Columns of a change that depend on the row: a function of the job and of the question's values."""
 
     columns: Callable[..., dict[str, Any]]
     question: Question = NOTHING
@@ -56,7 +56,7 @@ Columns: TypeAlias = dict[str, Any] | Computed
 
 
 def as_reserved(job: Job, totals: Totals) -> int:  # noqa: ARG001 - called as every check
-    """Let a job reserve what it has reserved."""
+    """Keep a job's reservation unchanged."""
     return job.reserved_microusd
 
 
@@ -73,8 +73,8 @@ class Ledger(LedgerReading):
         Args:
             job: A queued job; its times are set here.
             check: Raises if the job would exceed a limit; called inside the transaction.
-            list_id: Of the list of prompts that the job is a row of.
-            key_mark: Stands for the visitor's own key that pays; needed where several processes share the ledger.
+            list_id: Of the prompt list that the job is a row of.
+            key_mark: Digest of the visitor's own key that pays; needed if several processes share the ledger.
 
         Returns:
             The stored job, and whether it is new.
@@ -106,12 +106,12 @@ class Ledger(LedgerReading):
         return stored, True
 
     def join_list(self, list_id: str, job_ids: Iterable[str], budget_usd: float) -> None:
-        """Count jobs as rows of a list that were stored without it, as those whose files alone were left.
+        """Assign stored jobs without a list to it, such as those restored from files alone.
 
         Args:
             list_id: Of the list.
-            job_ids: Of its rows that are stored.
-            budget_usd: Most that it may spend, in US dollars; holds for what of it waits to be sent.
+            job_ids: Of its stored rows.
+            budget_usd: The most that it may spend, in US dollars; applies to its jobs that wait to be sent.
         """
         with self._transaction("join_list"):
             for job_id in job_ids:
@@ -123,17 +123,17 @@ class Ledger(LedgerReading):
     def adopt(self, job: Job) -> bool:
         """Store a finished job that was found in the library; return False if it is done or deleted here."""
         with self._transaction("adopt"):
-            # A time from a file may be in the future, and the ledger's clock would never go below it.
+            # A file's time may be in the future, and the ledger's clock would never go below it.
             names = ("created_at", "sent_at", "ended_at")
             past = {name: min(at, self.now()) for name in names if (at := getattr(job, name)) is not None}
             row = to_row(replace(job, **past, updated_at=self._stamp()))
             return self._connection.execute(_ADOPT, row).rowcount == 1
 
     def take_in(self, found: Iterable[Job]) -> list[Job]:
-        """Store jobs of the account's history that this ledger lacks, all or none; return those that were stored.
+        """Store jobs of the account's history that this ledger lacks, all or none; return the stored ones.
 
-        A job whose request id is known stays as it is, deleted or not. A job that was sent and has no request id gets
-        the one of an equal request that was sent at about the same time.
+        A job whose request id is known is left unchanged, deleted or not. A sent job without a request id gets the one
+        of an equal request that was sent at about the same time.
 
         Args:
             found: The owner's jobs; each id is derived from its request.
@@ -144,7 +144,7 @@ class Ledger(LedgerReading):
         return taken
 
     def say_spent(self, said: Job) -> Job:
-        """Count what the owner says the account was charged today, minus what is settled here already.
+        """Record what the owner says was charged today, minus what is already settled here.
 
         Args:
             said: A lost job with that cost; a later one on the same day replaces it.
@@ -153,7 +153,7 @@ class Ledger(LedgerReading):
             return account_history.say_spent(self._connection, said, self._stamp())
 
     def put_back(self, jobs: Sequence[Job]) -> set[str]:  # noqa: ARG002 - needed where a server may lose commits
-        """Store jobs under way again that the database has lost; return their ids."""
+        """Store unfinished jobs again that the database has lost; return their ids."""
         return set()
 
     # transitions
@@ -163,8 +163,8 @@ class Ledger(LedgerReading):
 
         Args:
             job_id: Of a queued job.
-            check: Returns what the job reserves from now on, in micro-dollars, or raises SpendLimitError if it would
-                exceed a limit by now; called inside the transaction. Then the job stays queued, and says why.
+            check: Returns the job's new reservation in micro-dollars, or raises SpendLimitError if it would now exceed
+                a limit; called inside the transaction. The job then stays queued, and records why.
         """
 
         def columns(known: Job, *told: Any) -> dict[str, Any]:
@@ -185,14 +185,14 @@ class Ledger(LedgerReading):
     def requeue(
         self, job_id: str, not_before: float | None, problem: JobProblem | None, notes: dict[str, Any] | None = None
     ) -> Job:
-        """Return a job to the queue that was certainly not sent, or was rate limited; `not_before` is UTC seconds."""
+        """Requeue a job that was certainly not sent, or was rate limited; `not_before` is in UTC seconds."""
         columns: dict[str, Any] = {"sent_at": None, "not_before": not_before, "problem": problem_text(problem)}
         if notes is not None:
             columns["notes"] = json.dumps(notes)
         return self._owned("requeue", job_id, JobStatus.QUEUED, (JobStatus.SUBMITTING,), columns)
 
     def mark_running(self, job_id: str, request_id: str, *, cost_usd: float | None = None, **notes: Any) -> Job:
-        """Record the service's request id; if another job has it already, the job becomes unknown instead.
+        """Record the service's request id; if another job already has it, the job becomes unknown instead.
 
         Args:
             job_id: Of a job that is being sent.
@@ -204,7 +204,7 @@ class Ledger(LedgerReading):
         def columns(known: Job, is_reused: bool) -> dict[str, Any]:
             if is_reused:
                 problem = JobProblem.from_code("request_id_reused", request_id=request_id)
-                # The id is kept in the problem only, so that nothing polls another job's request.
+                # The id is kept only in the problem, so that no job polls another job's request.
                 return {"status": JobStatus.UNKNOWN.value, "ended_at": self.now(), "problem": problem_text(problem)}
             cost, noted = priced(known, cost_usd)
             return {"request_id": request_id, "problem": None, **money(cost, {**noted, **notes})}
@@ -222,7 +222,7 @@ class Ledger(LedgerReading):
         inference_s: float | None,
         queue_s: float | None = None,
     ) -> Job:
-        """Record that the service has finished the video, and settle the cost (US dollars) that it named."""
+        """Record that the service has finished the video, and settle its named cost (US dollars)."""
         begun = (JobStatus.SUBMITTING, *AT_SERVICE)
 
         def columns(known: Job) -> dict[str, Any]:
@@ -242,7 +242,7 @@ class Ledger(LedgerReading):
         return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, Computed(columns))
 
     def mark_done(self, job_id: str, *, sha256: str, notes: dict[str, Any]) -> Job:
-        """Record that video, poster and sidecar are stored; `notes` hold the properties of the file."""
+        """Record that video, poster and sidecar are stored; `notes` hold the file's properties."""
 
         def columns(known: Job) -> dict[str, Any]:
             of_the_file = {name: notes[name] for name in _OF_THE_FILE if name in notes}
@@ -252,7 +252,7 @@ class Ledger(LedgerReading):
         return self._owned("done", job_id, JobStatus.DONE, (JobStatus.DOWNLOADING,), Computed(columns))
 
     def mark_failed(self, job_id: str, problem: JobProblem, *, inference_s: float | None = None) -> Job:
-        """Release the reservation of a job that was refused, or failed without a cost, though perhaps not at once."""
+        """Release the reservation of a job that was refused, or that failed without a cost, possibly later."""
         begun = (JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING)
         return self._end("failed", job_id, JobStatus.FAILED, begun, problem, inference_s=inference_s)
 
@@ -264,13 +264,13 @@ class Ledger(LedgerReading):
     def mark_lost(
         self, job_id: str, problem: JobProblem, *, cost_usd: float | None = None, inference_s: float | None = None
     ) -> Job:
-        """Mark a charged job whose file cannot be fetched; its request id and link are kept for another try."""
+        """Mark a charged job whose file cannot be fetched; its request id and address are kept for a retry."""
         return self._end(
             "lost", job_id, JobStatus.LOST, AT_SERVICE, problem, cost_usd=cost_usd, inference_s=inference_s
         )
 
     def look_again(self, job_id: str) -> Job | None:
-        """Resume a lost job; return None if it is not lost, or has neither link nor request id."""
+        """Resume a lost job; return None if it is not lost, or has neither address nor request id."""
         columns = {"ended_at": None, "problem": None, **self._own}
         for to, where in (
             (JobStatus.DOWNLOADING, "AND result_url IS NOT NULL"),
@@ -281,7 +281,7 @@ class Ledger(LedgerReading):
         return None
 
     def name_cost(self, job_id: str, cost_usd: float, *, is_confirmed: bool = False) -> Job:
-        """Record a cost (US dollars) that was named outside a transition, or confirmed by the account's history."""
+        """Record a cost (US dollars) named outside a transition, or confirmed by the account's history."""
         with self._transaction("name_cost"):
             known = self._known(job_id)
             cost, notes = priced(known, cost_usd, is_confirmed=is_confirmed)
@@ -327,7 +327,7 @@ class Ledger(LedgerReading):
         return replace(known, notes=merged)
 
     def hide(self, job_id: str) -> bool:
-        """Hide an ended job and erase its prompts and link; its cost stays counted. Return whether it had ended."""
+        """Hide an ended job and erase its prompts and address; its cost stays counted. Return whether it had ended."""
         with self._transaction("hide"):
             known = self._find(job_id)
             if known is None or known.is_active:
@@ -337,26 +337,26 @@ class Ledger(LedgerReading):
             self._database.erase()
         return True
 
-    # inside
+    # internal
 
     def _asked_before_claim(self) -> Question:
-        """Return what `_before_claim` is told."""
+        """Return the question whose values `_before_claim` receives."""
         return NOTHING
 
     def _before_claim(self, *told: Any) -> None:
-        """Refuse, inside the transaction of a claim, to send anything from this ledger."""
+        """Raise, inside a claim's transaction, if nothing may be sent from this ledger."""
 
     def _reckoned(self, job: Job) -> tuple[Job | None, Totals]:
-        """Return the job that is stored under a new one's id, and the totals that the new one is checked against."""
+        """Return the job stored under a new job's id, and the totals to check the new one against."""
         now = self.now()
         known, newest, counted = before_adding(self._connection, job.id, job.visitor, now)
         self._see(newest)
-        if newest > now:  # of a process whose clock is ahead of this one's: it may be another day already
+        if newest > now:  # another process's clock is ahead of this one's: its day may have changed already
             known, _, counted = before_adding(self._connection, job.id, job.visitor, self.now())
         return known, counted
 
     def _row(self, job_id: str, question: Question = NOTHING) -> Sequence[Any] | None:
-        """Return a job's values of `SELECTED`, and then of what else is asked, inside a transaction."""
+        """Return a job's values of `SELECTED` followed by the question's values, inside a transaction."""
         run = self._connection.execute
         statement = f"SELECT {', '.join((SELECTED, *question.select))}, ({NEWEST}) FROM jobs WHERE id = :id"
         *row, newest = run(statement, {**question.values, "id": job_id}).fetchone() or run(NEWEST).fetchone()
@@ -367,7 +367,7 @@ class Ledger(LedgerReading):
         return None if (row := self._row(job_id)) is None else to_job(row)
 
     def _changed(self, job_id: str, columns: Columns) -> tuple[Sequence[Any], dict[str, Any]] | None:
-        """Return a job's row, and what the columns of a change come to."""
+        """Return a job's row, and the column values of a change."""
         if not isinstance(columns, Computed):
             return None if (row := self._row(job_id)) is None else (row, columns)
         if (found := self._row(job_id, columns.question)) is None:
@@ -425,7 +425,7 @@ class Ledger(LedgerReading):
         return to_job([values.get(name, old) for name, old in zip(COLUMNS, row, strict=True)]) if is_changed else None
 
     def _set(self, job_id: str, values: Mapping[str, Any], *, and_where: str = "") -> bool:
-        """Change a row; return False where the condition does not hold."""
+        """Update a row; return False if the condition does not hold."""
         statement = _update(tuple(values), and_where)
         return self._connection.execute(statement, {**values, "job_id": job_id}).rowcount == 1
 

@@ -1,4 +1,4 @@
-"""ListBook: how each list of prompts stands, for whichever process is asked for it (docs/facts/scale.md 3)."""
+"""ListBook: the state of prompt lists, readable by every process (docs/facts/scale.md 3)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _LISTS: Final = f"SELECT id, told FROM lists WHERE worker <> :worker AND {_LIVES
 
 
 class ListBook:
-    """The lists of all processes that share a database; thread-safe, and waits for no writer of the ledger.
+    """The lists of all processes that share a database; thread-safe, and never blocked by writers of the ledger.
 
-    Each method raises a StorageError where the server cannot be reached.
+    Each method raises StorageError if the server cannot be reached.
 
     Args:
-        database: On a server.
+        database: The PostgreSQL server.
         process: Id of this process.
-        lease_s: Seconds without a heartbeat after which a process is dead.
+        lease_s: Seconds without a heartbeat after which a process counts as dead.
     """
 
     def __init__(self, database: PostgresDatabase, process: str, lease_s: float) -> None:
@@ -34,11 +34,11 @@ class ListBook:
         self._lease_s = lease_s
 
     def lead(self, list_id: str, told: str) -> None:
-        """Note that this process sends a list from now on, whichever did before.
+        """Record that this process sends a list from now on, whichever did before.
 
         Args:
             list_id: Of the list.
-            told: How it stands, as JSON.
+            told: Its state, as JSON.
         """
         self._database.run(
             f"DELETE FROM lists WHERE at < {NOW} - {_LIST_KEPT_S} AND NOT {_LIVES}", {"lease_s": self._lease_s}
@@ -46,16 +46,16 @@ class ListBook:
         self._database.run(_LEAD, {"id": list_id, "worker": self._process, "told": told})
 
     def tell(self, list_id: str, told: str) -> None:
-        """Let other processes see how a list of this one stands."""
+        """Publish the state of one of this process's lists."""
         values = {"id": list_id, "told": told, "worker": self._process}
         self._database.run("UPDATE lists SET told = :told WHERE id = :id AND worker = :worker", values)
 
     def stop(self, list_id: str) -> None:
-        """Ask whichever process sends a list to send nothing more of it."""
+        """Request whichever process sends a list to stop it."""
         self._database.run("UPDATE lists SET is_stopped = true WHERE id = :id", {"id": list_id})
 
     def to_end(self, list_ids: Sequence[str]) -> dict[str, bool]:
-        """Return which of this process's lists are to end; True for those that another process sends by now."""
+        """Return which of this process's lists must end; True for those that another process has taken over."""
         places = ", ".join("?" * len(list_ids))
         with self._database.reading() as read:
             rows = read.execute(
@@ -65,7 +65,7 @@ class ListBook:
             return dict(rows.fetchall())
 
     def elsewhere(self, list_id: str | None = None) -> dict[str, str]:
-        """Return what living processes tell of the lists that they send, or of a single one; this process's apart."""
+        """Return the state of all lists, or of one, that other live processes have published."""
         one = "" if list_id is None else " AND id = :id"
         with self._database.reading() as read:
             values = {"worker": self._process, "lease_s": self._lease_s, "id": list_id}

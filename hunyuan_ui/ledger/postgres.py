@@ -30,27 +30,27 @@ from hunyuan_ui.ledger.schema import MIGRATIONS
 CONNECT_TIMEOUT_S: Final = 5
 READER_WITHIN_S: Final = 2.0
 LOCK_TIMEOUT_S: Final = 5.0
-LET_GO_S: Final = 10.0  # a process that stands still inside a transaction keeps the others waiting no longer
-REST_S: Final = 1.0  # after a failure to connect, before the next try
+LET_GO_S: Final = 10.0  # limit for a process that stalls inside a transaction while others wait
+REST_S: Final = 1.0  # after a failed connection attempt, before the next one
 MOST_READERS: Final = 4
 _RECONNECT_S: Final = 2.0
-_LOCK: Final = 0x48756E79  # any number that others do not use; the second one tells ledgers in one database apart
+_LOCK: Final = 0x48756E79  # arbitrary, but unused by others; a second number distinguishes ledgers in one database
 _LOCKED: Final = f"SELECT pg_advisory_xact_lock({_LOCK}, hashtext(current_schema()))"
-# One message each, so that a transaction costs no further way to the server and back. A session's own settings would
-# not survive a pooler between here and there. A transaction must see what was committed while it waited for the lock,
-# and the server's own crash must not undo what was committed, whatever the database's defaults are.
+# Each is sent as one message, so that a transaction costs no extra round trip. Session settings would not survive a
+# pooler. A transaction must see what was committed while it waited for the lock, and a server crash must not undo a
+# commit, whatever the database's defaults are.
 _BEGIN: Final = (
     "BEGIN ISOLATION LEVEL READ COMMITTED;{}"
     f" SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s';"
     f" SET LOCAL idle_in_transaction_session_timeout = '{LET_GO_S:g}s'; {_LOCKED}"
 )
 _ON_DISK: Final = " SET LOCAL synchronous_commit = 'local';"
-# Held in a transaction of its own, which waits as long as it must: a pooler between here and there keeps that together.
+# Held in a separate transaction, which lasts as long as needed: a pooler keeps a transaction on one connection.
 _HOLD: Final = f"SELECT pg_try_advisory_xact_lock({_LOCK + 1}, hashtext(current_schema()))"
 _BEGIN_READING: Final = (
     f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s'"
 )
-# A machine that lost its power closes no connection, and would hold its locks for the system's two hours.
+# A machine that lost power closes no connection, and would hold its locks for the default two hours.
 _NOTICE_A_DEAD_CLIENT: Final = (
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
 )
@@ -62,12 +62,12 @@ _DEFAULTS: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
-NOW: Final = "extract(epoch FROM clock_timestamp())::float8"  # the server's clock alone: those of machines may differ
-_ENCODING: Final = "UTF8"  # the only one that holds every text, and every text escaped in JSON
+NOW: Final = "extract(epoch FROM clock_timestamp())::float8"  # the server's clock only: machine clocks may differ
+_ENCODING: Final = "UTF8"  # the only one that can store every text, and every text escaped in JSON
 
-# What differs in a statement: the marks of values, and that LIKE ignores case only in SQLite.
+# SQL differences: placeholders, and LIKE, which ignores case only in SQLite.
 _MARKS: Final = re.compile(r"'(?:[^']|'')*'|::|:(?P<name>[a-z_][a-z_0-9]*)|(?P<mark>\?)|(?P<like>\bLIKE\b)|%")
-# What differs in a migration: the names of types, and that an index there cannot hold a long prompt.
+# Migration differences: type names, and PostgreSQL indexes cannot hold a long prompt.
 _TYPES: Final = (
     (" REAL", " DOUBLE PRECISION"),
     (" INTEGER", " BIGINT"),
@@ -77,7 +77,7 @@ _TYPES: Final = (
     ("id TEXT PRIMARY KEY", 'id TEXT COLLATE "C" PRIMARY KEY, rowid BIGINT GENERATED ALWAYS AS IDENTITY'),
 )
 _PREPARED: Final = (
-    # SQLite has this function. Its argument is text, because a row may hold what only one of PostgreSQL's types takes.
+    # Built into SQLite. The argument is text, because a row may hold values that PostgreSQL's JSON types reject.
     "CREATE OR REPLACE FUNCTION json_extract(document text, path text) RETURNS text LANGUAGE sql IMMUTABLE STRICT"
     " AS $$ SELECT document::json ->> substr(path, 3) $$",
     "CREATE TABLE IF NOT EXISTS migrations"
@@ -86,13 +86,13 @@ _PREPARED: Final = (
 
 
 class PostgresDatabase:
-    """The ledger's tables on a server; see `Database` for the methods.
+    """The ledger's tables on a PostgreSQL server; see `Database` for the methods.
 
-    The writes of a process go through one connection, one transaction after the other, and those of all processes
-    under one lock.
+    A process writes through one connection, one transaction at a time, and the writes of all processes are serialized
+    by one lock.
 
     Args:
-        conninfo: As libpq reads it, with the password.
+        conninfo: libpq connection string, with the password.
     """
 
     can_be_away = True
@@ -104,7 +104,7 @@ class PostgresDatabase:
         self._is_closed = False
         self._refusal: StorageError | None = None
         self._writer: psycopg.Connection[TupleRow] | None = None
-        self._statements: _Statements  # of the connection that writes
+        self._statements: _Statements  # of the write connection
         self._lock = threading.RLock()
         self._readers = ConnectionPool(
             conninfo,
@@ -120,16 +120,16 @@ class PostgresDatabase:
 
     @property
     def problem(self) -> StorageError | None:
-        """Why the server cannot be asked just now; None if the last try went well."""
+        """Why the server is unavailable at the moment; None if the last attempt succeeded."""
         return None if self._failed_at is None else StorageError("database_away")
 
     def refuse(self, error: StorageError) -> None:
-        """Store nothing from now on, for this reason."""
+        """Refuse all writes from now on, for this reason."""
         self._refusal = error
 
     @contextmanager
     def transaction(self, name: str, /) -> Generator[_Statements]:
-        """Run a block in a transaction that no other writer's overlaps."""
+        """Run a block in a transaction that is serialized with all other writers."""
         with self._lock, _storage_errors():
             checkpoint(f"ledger.{name}.begin")
             with self._tried():
@@ -142,7 +142,7 @@ class PostgresDatabase:
 
     @contextmanager
     def reading(self) -> Generator[_Statements]:
-        """Give a connection that sees one state of all tables."""
+        """Provide a connection with one snapshot of all tables."""
         with _storage_errors():
             with self._tried():
                 connection = self._reader(_BEGIN_READING)
@@ -154,10 +154,10 @@ class PostgresDatabase:
                 self._readers.putconn(connection)
 
     def run(self, statement: str, values: Values = (), /) -> list[Any]:
-        """Run one statement by itself, which waits for none of the ledger's transactions; return its rows.
+        """Run a single statement, which waits for none of the ledger's transactions; return its rows.
 
         Raises:
-            StorageError: The server cannot be reached, or does not take it.
+            StorageError: The server cannot be reached, or rejects the statement.
         """
         with _storage_errors():
             with self._tried():
@@ -169,16 +169,16 @@ class PostgresDatabase:
                 self._readers.putconn(connection)
 
     def erase(self) -> None:
-        """Do nothing: the server removes what was overwritten when it vacuums."""
+        """Do nothing: the server removes overwritten data when it vacuums."""
 
     def back_up(self, folder: Path, /) -> None:
-        """Do nothing: the server's owner keeps its backups."""
+        """Do nothing: backups are the server's task."""
 
     def empty_log(self) -> None:
         """Do nothing: the server's log is not in the data folder."""
 
     def close(self) -> None:
-        """Close every connection, and let another process write."""
+        """Close all connections, and let another process write."""
         with self._lock:
             self._is_closed = True
             self._readers.close()
@@ -187,7 +187,7 @@ class PostgresDatabase:
 
     @contextmanager
     def _tried(self) -> Generator[None]:
-        """Remember whether the server could be reached; what has just failed is not tried by everybody in turn."""
+        """Track whether the server is reachable; after a failure, all callers fail fast for a moment."""
         began, failed_at = time.monotonic(), self._failed_at
         if failed_at is not None and began - failed_at < REST_S:
             raise StorageError("database_away")
@@ -199,7 +199,7 @@ class PostgresDatabase:
             self._failed_at = time.monotonic()
             raise
         failed_at = self._failed_at
-        if failed_at is not None and failed_at < began:  # a later try knows better
+        if failed_at is not None and failed_at < began:  # a later attempt is more current
             self._failed_at = None
 
     def _begin_writing(self) -> psycopg.Connection[TupleRow]:
@@ -210,12 +210,12 @@ class PostgresDatabase:
             if not connection.broken:
                 connection.rollback()
                 raise
-            connection = self._writing()  # it broke while nobody used it
+            connection = self._writing()  # it broke while idle
             self._statements.begin()
         return connection
 
     def _writing(self) -> psycopg.Connection[TupleRow]:
-        """Return the connection that writes, a new one where that is broken."""
+        """Return the write connection, a new one if it is broken."""
         if self._is_closed:
             raise StorageError("stopping")
         if self._refusal is not None:
@@ -234,18 +234,18 @@ class PostgresDatabase:
         return connection
 
     def _reader(self, first: str) -> psycopg.Connection[TupleRow]:
-        """Return a connection of the pool on which a first statement went well."""
-        for _ in range(MOST_READERS + 1):  # all that lie there may have broken, and then there is a new one
+        """Return a pooled connection on which a first statement has succeeded."""
+        for _ in range(MOST_READERS + 1):  # all pooled ones may be broken; then a new one is opened
             connection = self._readers.getconn()
             with suppress(psycopg.OperationalError):
                 connection.execute(first.encode())
                 return connection
-            self._readers.putconn(connection)  # it broke while it lay there, and is replaced
+            self._readers.putconn(connection)  # it broke while idle, and is replaced
         raise psycopg.OperationalError
 
 
 class _Statements:
-    """Runs the ledger's statements on a connection of psycopg, one after the other, on a single cursor."""
+    """Runs the ledger's statements one at a time on a psycopg connection, with a single cursor."""
 
     __slots__ = ("_begin", "cursor")
 
@@ -255,7 +255,7 @@ class _Statements:
         self._begin = _BEGIN.format(_ON_DISK if default == ("off",) else "").encode()
 
     def begin(self) -> None:
-        """Begin a transaction that writes, alone among all processes."""
+        """Begin a write transaction, exclusive among all processes."""
         self.cursor.execute(self._begin)
 
     def execute(self, statement: str, values: Values = (), /) -> Cursor:
@@ -264,7 +264,7 @@ class _Statements:
 
 
 class _Whole(Loader):
-    """Reads a sum of whole numbers as one."""
+    """Loads a sum of integers as an integer."""
 
     def load(self, data: Buffer) -> int:
         return int(bytes(data))
@@ -277,8 +277,8 @@ def open_postgres(url: str) -> PostgresDatabase:
         url: `postgresql://user:password@host:port/database?sslmode=verify-full`, as libpq reads it.
 
     Raises:
-        SettingsError: The address is wrong, the server cannot be reached or refuses, the database cannot hold every
-            text, or the tables cannot be made or are a newer version's. The password is in no text.
+        SettingsError: The address is invalid, the server is unreachable or refuses, the database's encoding is not
+            UTF8, or the tables cannot be created or are a newer version's. The password is in no message.
     """
     with _connected(url) as connection:
         if connection.info.parameter_status("server_encoding") != _ENCODING:
@@ -288,7 +288,7 @@ def open_postgres(url: str) -> PostgresDatabase:
 
 
 def count_jobs(url: str) -> int | None:
-    """Return how many jobs the database holds, and change nothing; None where its tables are not made yet.
+    """Return how many jobs the database holds, without changing it; None if its tables do not exist yet.
 
     Raises:
         SettingsError: As `open_postgres`.
@@ -302,10 +302,10 @@ def count_jobs(url: str) -> int | None:
 
 @contextmanager
 def copied_into(url: str) -> Generator[None]:
-    """Keep every other copy out of the tables while a block runs, which may take hours.
+    """Exclude all other copies into the tables while a block runs, which may take hours.
 
     Raises:
-        StorageError: Another copy into them is under way.
+        StorageError: Another copy into them is running.
         SettingsError: As `open_postgres`.
     """
     with _connected(url) as connection:
@@ -313,13 +313,13 @@ def copied_into(url: str) -> Generator[None]:
         if connection.execute(_HOLD.encode()).fetchone() != (True,):
             raise StorageError("copy_under_way")
         yield
-        with suppress(psycopg.Error):  # it went away meanwhile, and let others in
+        with suppress(psycopg.Error):  # it broke meanwhile, which released the lock
             connection.rollback()
 
 
 @contextmanager
 def _connected(url: str) -> Generator[psycopg.Connection[TupleRow]]:
-    """Give a connection for a moment; what fails in it is told as what is wrong with the address."""
+    """Provide a short-lived connection; failures are raised as a SettingsError about the address."""
     try:
         with psycopg.connect(_conninfo(url), autocommit=True) as connection:
             yield connection
@@ -333,13 +333,13 @@ def _conninfo(url: str) -> str:
     try:
         known = conninfo_to_dict(url)
     except psycopg.Error:
-        raise SettingsError(DATABASE_URL, "database_url") from None  # the message would show parts of the password
+        raise SettingsError(DATABASE_URL, "database_url") from None  # the message would contain parts of the password
     defaults = {name: text for name, text in _DEFAULTS.items() if name not in known}
     return make_conninfo(url, **defaults, client_encoding=_ENCODING)
 
 
 def migrate(connection: psycopg.Connection[TupleRow]) -> None:
-    """Apply the missing migrations in one transaction, one process after the other.
+    """Apply the missing migrations in one transaction, one process at a time.
 
     Args:
         connection: In autocommit mode.
@@ -365,7 +365,7 @@ def migrate(connection: psycopg.Connection[TupleRow]) -> None:
 
 @contextmanager
 def _rolled_back(connection: psycopg.Connection[TupleRow]) -> Generator[None]:
-    """Roll back what a block leaves open, by an error of any kind."""
+    """Roll back the transaction that a block leaves open after an error of any kind."""
     try:
         yield
     except BaseException:
@@ -376,7 +376,7 @@ def _rolled_back(connection: psycopg.Connection[TupleRow]) -> Generator[None]:
 
 def _configure(connection: psycopg.Connection[Any]) -> None:
     connection.adapters.register_loader("numeric", _Whole)
-    # Behind a pooler, which shows by another process id, a statement that was prepared may be another client's.
+    # Behind a pooler, detected by a differing process id, a prepared statement may be another client's.
     if connection.execute("SELECT pg_backend_pid()").fetchone() != (connection.info.backend_pid,):
         connection.prepare_threshold = None
 
@@ -408,7 +408,7 @@ def _storage_errors() -> Generator[None]:
 
 
 def as_storage_error(error: psycopg.Error) -> StorageError:
-    """Return the StorageError for a database error; nothing may be sent on the strength of what failed."""
+    """Return the StorageError for a database error; the failed operation must not lead to sending."""
     match error:
         case PoolClosed():
             return StorageError("stopping")
@@ -430,5 +430,5 @@ _REFUSALS: Final = (
 
 
 def _why_not(error: psycopg.Error) -> str:
-    """Return the kind of a failure to connect; its text is for the eye only, and may be in any language."""
+    """Return the kind of a connection failure; the server's text may be in any language and is only for display."""
     return next((code for words, code in _REFUSALS if words.search(str(error))), "database_unreachable")

@@ -1,4 +1,4 @@
-"""LedgerReading: what is read of the ledger, on any database, without waiting for a writer."""
+"""LedgerReading: the ledger's queries, on any database, none of which waits for a writer."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _IN_DOUBT: Final = f"json_extract(notes, '$.{NAMED}')"
 OF_ANOTHER: Final = (
     "SELECT 1 FROM jobs WHERE request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request AND id <> :id"
 )
-_IDS_AT_ONCE: Final = 500  # the oldest SQLite takes 999 values in a statement
+_IDS_AT_ONCE: Final = 500  # the oldest SQLite accepts 999 values per statement
 
 
 class LedgerReading(LedgerStore):
-    """The reading half of `Ledger`; arguments are those of `LedgerStore`."""
+    """The query half of `Ledger`; arguments are those of `LedgerStore`."""
 
     def get(self, job_id: str) -> Job | None:
-        """Return a job that was not deleted."""
+        """Return a job unless it was deleted."""
         return next(iter(self._jobs("WHERE id = ? AND deleted_at IS NULL", (job_id,))), None)
 
     def own(self, job_id: str) -> Job | None:
-        """Return a job of this process that was not deleted.
+        """Return a job of this process unless it was deleted.
 
         Raises:
-            TakenOverError: It is another process's.
+            TakenOverError: It belongs to another process.
         """
         return self.get(job_id)
 
     def take_over(self) -> list[Job]:
-        """Return the jobs that nobody works on, oldest first, which become this process's."""
+        """Take over the jobs that no live process works on, and return them, oldest first."""
         return self.active()
 
     def active(self) -> list[Job]:
@@ -67,11 +67,11 @@ class LedgerReading(LedgerStore):
         """Return jobs newest first.
 
         Args:
-            visitor: Whose; None for everybody's.
-            statuses: Which; None for all.
-            search: Words that must all stand in the prompt.
-            before: `created_at` and id of the last one already shown.
-            limit: At most this many.
+            visitor: The owner of the jobs; None for all visitors.
+            statuses: Of the jobs; None for all.
+            search: Words that must all occur in the prompt.
+            before: `created_at` and id of the last job already shown.
+            limit: Maximum number of jobs.
         """
         where, values = condition(visitor, statuses, search)
         if before is not None:
@@ -80,7 +80,7 @@ class LedgerReading(LedgerStore):
         return self._jobs(f"{where} ORDER BY created_at DESC, id DESC LIMIT ?", (*values, limit))
 
     def known(self, job_ids: Sequence[str]) -> tuple[dict[str, Job], set[str]]:
-        """Return jobs by id, deleted ones included, and the ids of those."""
+        """Return jobs by id, deleted ones included, and the ids of the deleted ones."""
         found: dict[str, Job] = {}
         deleted: set[str] = set()
         with self._reading() as read:
@@ -96,11 +96,11 @@ class LedgerReading(LedgerStore):
         return found, deleted
 
     def of_list(self, list_id: str) -> list[Job]:
-        """Return the jobs of a list of prompts that were not deleted, oldest first."""
+        """Return a prompt list's jobs that were not deleted, oldest first."""
         return self._jobs("WHERE list_id = ? AND deleted_at IS NULL ORDER BY created_at, id", (list_id,))
 
     def list_spent(self, list_id: str, *, only_sent: bool = False) -> int:
-        """Return what a list of prompts has spent or reserved, in micro-dollars; without what waits, if so asked."""
+        """Return what a prompt list has spent or reserved, in micro-dollars; optionally without jobs not sent yet."""
         with self._reading() as read:
             return list_spent(read, list_id, only_sent=only_sent)
 
@@ -111,7 +111,7 @@ class LedgerReading(LedgerStore):
             return {row[0] for row in read.execute(f"SELECT id FROM jobs WHERE {where}")}
 
     def outcomes(self, payer: str, limit: int = 20, *, of_engine: bool = False) -> list[Outcome]:
-        """Return the seconds and costs of the latest finished jobs, of an engine of one's own or of the others."""
+        """Return the seconds and costs of the latest finished jobs, of the self-hosted engine or of the others."""
         with self._reading() as read:
             rows = read.execute(
                 "SELECT predicted_s, inference_s, cost_microusd FROM jobs WHERE status = 'done' AND inference_s > 0"
@@ -122,13 +122,13 @@ class LedgerReading(LedgerStore):
         return [Outcome(row[0], row[1], None if row[2] is None else row[2] / MICRO) for row in rows]
 
     def engine_seconds(self) -> float:
-        """Return the seconds that jobs took on an engine of one's own, with or without a video, also deleted ones."""
+        """Return the total seconds of jobs on a self-hosted engine, with or without a video, deleted ones included."""
         with self._reading() as read:
             found = read.execute("SELECT coalesce(sum(inference_s), 0.0) FROM jobs WHERE dialect = 'openai'").fetchone()
         return float(found[0])
 
     def unclaimed(self, job: Job, request_ids: list[str]) -> list[str]:
-        """Return which request ids can only be a job's: none is another's, and no other waits for its own id."""
+        """Return the request ids that can only be this job's: no job has them, and no other job lacks its id."""
         begun = frozenset({JobStatus.SUBMITTING, JobStatus.UNKNOWN})
         rivals = [one for one in self.jobs(None, statuses=begun, limit=200) if one.id != job.id]
         if any(one.dialect == job.dialect and one.request.prompt == job.request.prompt for one in rivals):
@@ -137,7 +137,7 @@ class LedgerReading(LedgerStore):
             return [request_id for request_id in request_ids if not is_of_another(read, job.id, request_id)]
 
     def totals(self, visitor: str) -> Totals:
-        """Return the totals that the limits are checked against for this visitor now."""
+        """Return the current totals for checking this visitor's limits."""
         with self._reading() as read:
             return totals(read, visitor, self.now())
 

@@ -1,4 +1,4 @@
-"""The schema as numbered migrations, and the conversion between a row of the table `jobs` and a Job."""
+"""The schema as numbered migrations, and conversion between rows of the table `jobs` and Job."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from hunyuan_ui.job import ACTIVE, Job, JobProblem, JobStatus
 from hunyuan_ui.request import VideoRequest
 
 OPEN: Final = ", ".join(sorted(f"'{status.value}'" for status in ACTIVE))
-# SQLite takes a partial index only for a query that repeats its condition word for word.
+# SQLite uses a partial index only for a query that repeats its condition verbatim.
 UNSETTLED: Final = f"status IN ({OPEN}, 'unknown')"
 _STATUSES: Final = ", ".join(f"'{status.value}'" for status in JobStatus)
 
 
 class Migration(NamedTuple):
-    """One numbered change of the schema; its number is its place in `MIGRATIONS`, from 1. Never edit a released one.
+    """One numbered schema change; its number is its position in `MIGRATIONS`, from 1. Never edit a released one.
 
-    `shared` is for PostgreSQL alone, which several processes may share.
+    `shared` is for PostgreSQL only, which several processes may share.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Migration(NamedTuple):
     shared: tuple[str, ...] = ()
 
 
-# The indexes of the lists hold the prompt, so that a search reads them and not every row.
+# The indexes for lists include the prompt, so that a search need not read every row.
 _JOBS: Final = f"""CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
     visitor TEXT NOT NULL,
@@ -72,7 +72,7 @@ MIGRATIONS: Final = (
             "CREATE INDEX jobs_latest ON jobs (updated_at)",
         ),
     ),
-    # Each submit asks whether its request id is another job's. Some ledgers of version 1 have this index already.
+    # Each submit checks whether its request id is another job's. Some ledgers of version 1 have this index already.
     Migration(
         "jobs_by_request",
         (
@@ -89,7 +89,7 @@ MIGRATIONS: Final = (
             " WHERE list_id IS NOT NULL",
         ),
     ),
-    # `shown`: what a page is told of a job beyond its row; `takes_place`: whether it counts as waiting or in flight.
+    # `shown`: volatile state of a job for the page; `takes_place`: whether it counts as waiting or in flight.
     Migration(
         "workers",
         (),
@@ -106,8 +106,8 @@ MIGRATIONS: Final = (
             " before FLOAT8 NOT NULL)",
         ),
     ),
-    # `wish`: what is asked of the process that has a job, or of any once it was deleted; `key_mark`: the same for jobs
-    # on one key of a visitor's own; `told`: what a page is told of a list, as JSON.
+    # `wish`: request to a job's process, or to any process once the job was deleted; `key_mark`: groups jobs on one
+    # visitor's own key; `told`: published state of a list, as JSON.
     Migration(
         "wishes",
         (),
@@ -128,7 +128,7 @@ MIGRATIONS: Final = (
             "CREATE INDEX calls_by_end ON calls (kept_until)",
         ),
     ),
-    # Digests of the addresses that a process sends to, NULL where it sends nothing to such a service.
+    # Digests of the addresses that a process sends to; NULL if it does not use such a service.
     Migration("services", (), ("ALTER TABLE workers ADD COLUMN hosted TEXT, ADD COLUMN engine TEXT",)),
 )
 _RECORD: Final = (
@@ -136,16 +136,16 @@ _RECORD: Final = (
 )
 
 COLUMNS: Final = tuple(field.name for field in fields(Job))
-# Named one by one: * would also compute the generated column `prompt` of every row.
+# Listed explicitly: * would also compute the generated column `prompt` of every row.
 SELECTED: Final = ", ".join(COLUMNS)
-# What a frozen class's own __init__ does with each field, without looking it up: a list makes many jobs.
+# Sets fields as a frozen class's __init__ does, but without the lookups: a list creates many jobs.
 _FILL: Final = tuple(getattr(Job, name).__set__ for name in COLUMNS)
 _STATUS: Final = {status.value: status for status in JobStatus}
 NEWEST: Final = "SELECT coalesce(max(updated_at), 0.0) FROM jobs"  # stored time, UTC seconds
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """Return the number of the last migration that was applied; 0 for a file without the table `jobs`."""
+    """Return the number of the last applied migration; 0 for a file without the table `jobs`."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'jobs'").fetchone() is None:
         return 0
     return max(1, connection.execute("PRAGMA user_version").fetchone()[0])
@@ -154,10 +154,10 @@ def version_of(connection: sqlite3.Connection) -> int:
 def migrate(connection: sqlite3.Connection) -> None:
     """Apply the missing migrations in one transaction and record each in the table `migrations`.
 
-    `applied_at` is UTC seconds, or NULL for a migration that is older than the table.
+    `applied_at` is in UTC seconds, or NULL for a migration that predates the table.
 
     Args:
-        connection: In autocommit mode, outside a transaction; of at most the newest known version.
+        connection: In autocommit mode, outside a transaction; not newer than the newest known version.
 
     Raises:
         sqlite3.Error: Nothing was changed.
@@ -191,7 +191,7 @@ def to_row(job: Job) -> dict[str, Any]:
 
 
 def to_job(row: Iterable[Any]) -> Job:
-    """Return the job a row of `SELECTED` holds."""
+    """Return the job in a row of `SELECTED`."""
     job_id, visitor, status, request, *facts, problem, notes = row
     why = JobProblem(**json.loads(problem)) if problem else None
     values = (job_id, visitor, _STATUS[status], _request(request), *facts, why, json.loads(notes))
@@ -202,7 +202,7 @@ def to_job(row: Iterable[Any]) -> Job:
 
 
 def erased(request: VideoRequest) -> VideoRequest:
-    """Return what is left of the request of a deleted job: no word of it."""
+    """Return a deleted job's request without any of its text."""
     return request.model_copy(update={"prompt": "-", "negative_prompt": ""})
 
 
@@ -213,10 +213,10 @@ def _request(text: str) -> VideoRequest:
 
 
 def problem_text(problem: JobProblem | None) -> str | None:
-    """Return a problem as the column `problem` holds it."""
+    """Return a problem in the format of the column `problem`."""
     if problem is None:
         return None
-    # Older versions wrote an English sentence as well, and cannot read a row without one.
+    # Older versions also wrote an English sentence, and cannot read a row without one.
     return json.dumps({"code": problem.code, "sentence": problem.sentence, "facts": problem.facts})
 
 

@@ -1,4 +1,4 @@
-"""Which jobs a list of them shows, as SQL."""
+"""SQL condition for the jobs in a list view."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ESCAPED: Final = re.compile("[!%_]")
 
 
 def condition(visitor: str | None, statuses: frozenset[JobStatus] | None, search: str) -> tuple[str, list[Any]]:
-    """Return the WHERE clause of a list, and its values; arguments are those of `Ledger.jobs`."""
+    """Return the WHERE clause and its values; arguments are those of `Ledger.jobs`."""
     where, values = ["deleted_at IS NULL"], list[Any]()
     if visitor is not None:
         where.append("visitor = ?")
@@ -22,6 +22,6 @@ def condition(visitor: str | None, statuses: frozenset[JobStatus] | None, search
         where.append(f"status IN ({', '.join('?' * len(statuses))})" if statuses else "false")
         values.extend(status.value for status in statuses)
     for word in clean_text(search)[:_SEARCH_AT_MOST].split():
-        where.append("prompt LIKE ? ESCAPE '!'")  # a database may take a backslash for an escape of its own
+        where.append("prompt LIKE ? ESCAPE '!'")  # a database may treat a backslash as its own escape
         values.append("%" + _ESCAPED.sub(r"!\g<0>", word) + "%")
     return f"WHERE {' AND '.join(where)}", values

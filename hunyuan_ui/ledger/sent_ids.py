@@ -1,7 +1,7 @@
-"""SentIds: tells a database that was set back by the jobs which were last sent from this data folder.
+"""SentIds: detects that a database was restored to an older state, by the jobs last sent from this data folder.
 
-Source: docs/facts/faults-and-security.md row 53. Times cannot tell it, as the processes that share a database do not
-have one clock.
+Source: docs/facts/faults-and-security.md row 53. Times cannot detect it, as the processes that share a database have
+    different clocks.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import Final
 from hunyuan_ui.job import is_id
 from hunyuan_ui.ledger.database import Connection
 
-KEPT: Final = 20  # the newest alone would do, unless it is taken back
-_LONGEST: Final = 65_536  # bytes of a file that is worth reading
+KEPT: Final = 20  # the newest alone would do, unless it is withdrawn
+_LONGEST: Final = 65_536  # maximum size in bytes of a file that is read
 KNOWN_AS_SENT: Final = "SELECT count(*) FROM jobs WHERE sent_at IS NOT NULL AND id = ANY(:sent)"
 
 
 class SentIds(Collection[str]):
-    """The ids of the paid jobs that were last sent, in a file to which each process of the folder adds lines.
+    """The ids of the paid jobs sent last, in a file that every process of the folder appends to.
 
-    An id is noted after the claim is committed and before the POST leaves, and taken back before the job is queued
-    again. So a database that does not know one as sent is older than the note. What cannot be read or written is no
-    note: it is a second look, and keeps nobody from sending.
+    An id is recorded after the claim is committed and before the POST is sent, and withdrawn before the job is
+    requeued. So a database that does not have it as sent is older than the record. An unreadable or unwritable record
+    is ignored: it is a second check, and blocks no sending.
 
     Args:
-        path: Of the file; None keeps the ids for this process alone.
+        path: Of the file; None keeps the ids in this process only.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -39,7 +39,7 @@ class SentIds(Collection[str]):
 
     @property
     def last_at(self) -> float:
-        """When the last of them was sent, UTC seconds of the ledger."""
+        """When the latest of them was sent, in the ledger's UTC seconds."""
         return max(self._ids.values(), default=0.0)
 
     def __contains__(self, job_id: object) -> bool:
@@ -52,27 +52,27 @@ class SentIds(Collection[str]):
         return len(self._ids)
 
     def are_known(self, connection: Connection) -> bool:
-        """Whether a database knows each of them as sent."""
+        """Whether the database has all of them as sent."""
         ids = list(self)
         return not ids or connection.execute(KNOWN_AS_SENT, {"sent": ids}).fetchone()[0] == len(ids)
 
     def add(self, job_id: str, sent_at: float) -> None:
-        """Note that a job is sent; `sent_at` is the ledger's, UTC seconds."""
+        """Record that a job is sent; `sent_at` is in the ledger's UTC seconds."""
         self._write(f"+ {job_id} {sent_at!r}")
 
     def read(self) -> None:
-        """Take over what other processes of the folder have noted."""
+        """Load what other processes of the folder have recorded."""
         with suppress(OSError, UnicodeDecodeError):
             for line in self._path.read_bytes()[-_LONGEST:].decode("ascii").splitlines() if self._path else ():
                 self._take(line)
 
     def take_back(self, job_id: str) -> None:
-        """Note that a job is queued again."""
+        """Record that a job is queued again."""
         if job_id in self._ids:
             self._write(f"- {job_id}")
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Delete all records."""
         self._ids.clear()
         with suppress(OSError):
             if self._path is not None:
@@ -82,7 +82,7 @@ class SentIds(Collection[str]):
         self._take(line)
         if self._path is None:
             return
-        # Not synced: another wait for the disk before each POST, so that a power cut may cost the newest lines.
+        # Not synced, which would add a disk wait to each POST; a power cut may lose the newest lines.
         with suppress(OSError):
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             try:

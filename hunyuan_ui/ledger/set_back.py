@@ -1,4 +1,4 @@
-"""A ledger that was set back: an older copy in its place, or a failover that lost the last commits.
+"""Handles a ledger restored to an older state: a copy in its place, or a failover that lost the last commits.
 
 Source: docs/facts/scale.md 3.
 """
@@ -15,13 +15,13 @@ from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, OPEN, problem_text, to_row
 from hunyuan_ui.ledger.sent_ids import KNOWN_AS_SENT, SentIds
 
-KEPT: Final = 200  # as many as may wait in private, so that ending all that waits is remembered whole
+KEPT: Final = 200  # the most that may wait in private, so that cancelling all of them is remembered completely
 
 _TO_UNKNOWN: Final = "UPDATE jobs SET status = 'unknown', ended_at = updated_at, problem = ?"
 _PUT_BACK: Final = " ON CONFLICT (id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in (*COLUMNS[1:], "worker", "shown", "takes_place")
 )
-# What `why_unfit` is told; `:sent` are the ids that this process has sent.
+# Values for `why_unfit`; `:sent` are the ids that this process has sent.
 STATE: Final = (
     "(SELECT max(version) FROM migrations)",
     f"cardinality(CAST(:sent AS text[])) - ({KNOWN_AS_SENT})",
@@ -33,7 +33,7 @@ _UNDONE: Final = (
 
 
 class Decisions:
-    """What people have lately taken back or deleted at this process, which a failover must not bring to life again.
+    """Recent cancellations and deletions at this process, which a failover must not undo.
 
     `cancelled` and `hidden` are ids, the newest last.
     """
@@ -43,7 +43,7 @@ class Decisions:
         self.hidden = dict[str, None]()
 
     def undone(self, connection: Connection) -> set[str]:
-        """Return the ids of the jobs of which a database does not know the decision any more."""
+        """Return the ids of the jobs whose cancellation or deletion a database has lost."""
         if not self.cancelled and not self.hidden:
             return set()
         values = {"cancelled": list(self.cancelled), "hidden": list(self.hidden)}
@@ -51,61 +51,61 @@ class Decisions:
 
 
 def remember(known: dict[str, None], job_id: str) -> None:
-    """Add an id to those that are known of the newest decisions of a kind."""
+    """Add an id to the newest decisions of a kind."""
     known[job_id] = None
     if len(known) > KEPT:
         del known[next(iter(known))]
 
 
 def why_unfit(connection: Connection, sent: SentIds, version: int, missing: int) -> StorageError | None:
-    """Return why nothing may be sent on the strength of a server's database, if it is not as this process left it.
+    """Return why nothing may be sent because of a server's database, if its state is older than this process knows.
 
     Args:
-        connection: To it.
-        sent: What this process has sent.
-        version: Of its tables, as `STATE` asks.
-        missing: How many of `sent` it does not know as sent, likewise.
+        connection: To the database.
+        sent: The ids that this process has sent.
+        version: Of its tables, from `STATE`.
+        missing: How many of `sent` it does not have as sent, from `STATE`.
     """
     if version > len(MIGRATIONS):
-        return StorageError("ledger_newer")  # whose rules of sending this process does not know
+        return StorageError("ledger_newer")  # this process does not know that version's rules for sending
     if missing:
-        sent.read()  # another process of the folder may have queued one again meanwhile
+        sent.read()  # another process of the folder may have requeued one meanwhile
         if not sent.are_known(connection):
             return StorageError("database_set_back")
     return None
 
 
 def distrust(connection: Connection, *, until: float = math.inf) -> None:
-    """Make unknown what waits in an older ledger, and may have been sent since.
+    """Mark as unknown the waiting jobs of an older ledger, which may have been sent since.
 
     Args:
         connection: In a transaction, also one of a server.
-        until: Only what was stored until then, UTC seconds.
+        until: Only jobs stored up to this time, UTC seconds.
     """
-    # A preview costs nothing, and may be made twice.
+    # A preview is free, and may be rendered twice.
     where = "status IN ('queued', 'submitting') AND payer <> 'nobody' AND created_at <= ?"
     connection.execute(f"{_TO_UNKNOWN} WHERE {where}", (_problem(), until))
 
 
 def doubt(connection: Connection, job_ids: Collection[str], process: str) -> None:
-    """Make unknown which of some jobs are queued, although this process has sent them and may still get an answer."""
+    """Mark as unknown the queued jobs that this process has sent, and that may still get a response."""
     where = "status = 'queued' AND id = ANY(?)"
     connection.execute(f"{_TO_UNKNOWN}, worker = ? WHERE {where}", (_problem(), process, list(job_ids)))
 
 
 def put_back(connection: Connection, jobs: Iterable[Job], noted: Collection[str], own: Mapping[str, Any]) -> set[str]:
-    """Store jobs again that were sent, and whose rows were lost or say that they were not; return their ids.
+    """Store sent jobs again whose rows were lost or say that they were not sent; return their ids.
 
     Args:
         connection: In a transaction.
         jobs: As this process has them.
-        noted: Ids of the jobs that this process has sent and not queued again.
-        own: Columns by which a job is this process's.
+        noted: Ids of the jobs that this process has sent and not requeued.
+        own: Columns that assign a job to this process.
     """
     found = set[str]()
     for job in jobs:
         row = connection.execute("SELECT status FROM jobs WHERE id = ?", (job.id,)).fetchone()
-        # One that is being sent may have been queued again a moment ago; what the service has taken never is.
+        # A job that is being sent may just have been requeued; one that the service has accepted never is.
         was_sent = job.status in AT_SERVICE or (job.is_sent and job.id in noted)
         if was_sent and (row is None or row[0] == JobStatus.QUEUED.value):
             columns = {**to_row(job), **own}

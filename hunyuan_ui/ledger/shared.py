@@ -1,6 +1,6 @@
-"""SharedLedger: a ledger that several processes write to, each of which has its own jobs while its lease lasts.
+"""SharedLedger: a ledger with several writing processes, each of which owns its jobs while its lease lasts.
 
-Source: docs/architecture.md 4 and docs/facts/scale.md 3. Loaded only where a database is named.
+Source: docs/architecture.md 4 and docs/facts/scale.md 3. Imported only if a database is set.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _BEAT: Final = (
     " ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at,"
     " since = CASE WHEN abs(excluded.seen_at - workers.seen_at) > :lease_s THEN excluded.since ELSE workers.since END"
 )
-# Who has just come, or come back, would bury all others after an outage, before they can say that they live.
+# A process that just started or reconnected after an outage must not declare others dead before they renew.
 _OVER: Final = (
-    f"id <> :id AND abs({NOW} - seen_at) > :lease_s"  # either way: the server's clock may have been set back
+    f"id <> :id AND abs({NOW} - seen_at) > :lease_s"  # absolute, because the server's clock may have been set back
     f" AND EXISTS (SELECT 1 FROM workers AS own WHERE own.id = :id AND own.since + :lease_s < {NOW})"
 )
 _NOBODYS: Final = f"{_ACTIVE} AND (worker IS NULL OR NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = jobs.worker))"
@@ -73,7 +73,7 @@ _PAUSE: Final = (
     " problem = CASE WHEN :ends THEN NULL ELSE coalesce(excluded.problem, pauses.problem) END, at = excluded.at"
 )
 _PAUSED: Final = f"SELECT at, greatest(until - {NOW}, 0), problem FROM pauses WHERE payer = 'owner'"
-_DELETE: Final = "delete"  # of a deleted job: whichever process can is to remove its files
+_DELETE: Final = "delete"  # of a deleted job: any process may remove its files
 _DELETED_AT_ONCE: Final = 100
 
 
@@ -81,9 +81,9 @@ class SharedLedger(Ledger):
     """The ledger of one of several processes; thread-safe.
 
     Args:
-        database: On a server.
-        place: Of this process among the others.
-        lease_s: Seconds without a heartbeat after which others take this process's jobs.
+        database: The PostgreSQL server.
+        place: Of this process.
+        lease_s: Seconds without a heartbeat after which others take over this process's jobs.
         now: The machine's clock, UTC seconds.
     """
 
@@ -120,24 +120,24 @@ class SharedLedger(Ledger):
 
     @property
     def problem(self) -> StorageError | None:
-        """Why the database cannot be asked just now, or must not be spent from."""
+        """Why the database is unavailable at the moment, or must not be used for spending."""
         return super().problem or self._unfit
 
     def try_again(self) -> None:
-        """Find out whether the database can be asked, still holds what this process has sent, and is of its version."""
+        """Check whether the database is reachable, still has what this process sent, and has this version."""
         with self._reading() as read:
             self._check_fit(read)
 
     def is_older(self, folder: Path) -> bool:
-        """Let nothing be sent again from a database that was set back; return whether it was.
+        """Prevent resending from a database that was restored to an older state; return whether it was.
 
-        What waits in it and may have been sent since becomes unknown, and the owner must confirm the budget.
+        Waiting jobs that may have been sent since become unknown, and the owner must confirm the budget.
 
         Args:
-            folder: The data folder, where this process may write.
+            folder: The data folder, which this process may write.
 
         Raises:
-            StorageError: The database cannot be reached, or the folder not be written.
+            StorageError: The database cannot be reached, or the folder cannot be written.
         """
         name = sha256(self.secret("ledger", token_bytes(16))).hexdigest()[:16]
         self._sent = SentIds(folder / f"ledger.sent-{name}")
@@ -147,13 +147,13 @@ class SharedLedger(Ledger):
         want_review(folder, "older")
         with self._transaction("older"):
             distrust(self._connection, until=self._sent.last_at)
-        self._sent.clear()  # last: a stop before this is as if nothing had been done
+        self._sent.clear()  # last: after a crash before this line, all is repeated
         return True
 
     def claim(self, job_id: str, check: Callable[[Job, Totals], int] = as_reserved) -> Job | None:
         """Commit `submitting`; see `Ledger.claim`."""
         job = super().claim(job_id, check)
-        if job is None:  # an earlier claim may have been committed without an answer, and nothing was sent
+        if job is None:  # an earlier claim may have been committed without a response, and nothing was sent
             known, is_own = self.whose([job_id]).get(job_id, (None, False))
             job = known if known is not None and is_own and known.status is JobStatus.SUBMITTING else None
         if job is not None and job.status is JobStatus.SUBMITTING and not job.is_preview and not job.is_at_engine:
@@ -180,7 +180,7 @@ class SharedLedger(Ledger):
         return is_hidden
 
     def decide_again(self, job_ids: Iterable[str]) -> None:
-        """Cancel or hide jobs once more of which a database that was set back has lost that; see `Tidings.undone`."""
+        """Repeat cancellations and deletions that a restored database has lost; see `Tidings.undone`."""
         for job_id in job_ids:
             if job_id in self._decisions.cancelled:
                 self.cancel(job_id)
@@ -188,13 +188,13 @@ class SharedLedger(Ledger):
                 self.hide(job_id)
 
     def refuse(self, error: StorageError) -> None:
-        """Store nothing from now on, for this reason."""
+        """Refuse all writes from now on, for this reason."""
         self._server.refuse(error)
 
-    # this process among the others
+    # processes
 
     def beat(self) -> None:
-        """Renew this process's lease, or take a new one; waits for no writer.
+        """Renew this process's lease, or acquire a new one; waits for no writer.
 
         Raises:
             StorageError: The server cannot be reached.
@@ -202,10 +202,10 @@ class SharedLedger(Ledger):
         self._server.run(_BEAT, {"id": self.process, "name": self._name, "lease_s": self._lease_s, **self._serves})
 
     def check_alike(self) -> None:
-        """Refuse to work beside a process that sends to another service: each would poll the other's jobs in vain.
+        """Refuse to run beside a process that uses another service: each would poll the other's jobs in vain.
 
         Raises:
-            StorageError: There is one; or the server cannot be reached.
+            StorageError: There is one, or the server cannot be reached.
         """
         unlike = self._server.run(_UNLIKE, {"id": self.process, "lease_s": self._lease_s, **self._serves})
         if unlike:
@@ -215,7 +215,7 @@ class SharedLedger(Ledger):
         """Return what has changed; see `Tidings`.
 
         Args:
-            under_way: Ids of this process's jobs that the service has taken.
+            under_way: Ids of this process's jobs that the service has accepted.
         """
         sent = {*under_way, *self._sent}
         with self._reading() as read:
@@ -230,7 +230,7 @@ class SharedLedger(Ledger):
         return Tidings(set(own), unsent, undone, has_nobodys, has_parked, done_at, wishes, shared)
 
     def put_back(self, jobs: Sequence[Job]) -> set[str]:
-        """Store jobs under way again that the database has lost or takes for queued; return their ids.
+        """Store unfinished jobs again that the database has lost or has as queued; return their ids.
 
         Args:
             jobs: Of this process.
@@ -239,8 +239,8 @@ class SharedLedger(Ledger):
             return put_back(self._connection, jobs, self._sent, {**self._own, "updated_at": self._stamp()})
 
     def doubt(self, job_ids: Iterable[str]) -> None:
-        """Make unknown what this process has sent before, does not have under way, and finds queued all the same."""
-        self._sent.read()  # another process of the folder may have queued one again meanwhile
+        """Mark as unknown the queued jobs that this process has already sent and no longer tracks."""
+        self._sent.read()  # another process of the folder may have requeued one meanwhile
         if sent := [job_id for job_id in job_ids if job_id in self._sent]:
             with self._transaction("doubt"):
                 doubt(self._connection, sent, self.process)
@@ -252,18 +252,18 @@ class SharedLedger(Ledger):
             self._connection.execute(f"DELETE FROM jobs WHERE {where}", (job_id, visitor))
 
     def take_over(self) -> list[Job]:
-        """Take the jobs of processes whose lease is over, and those that nobody has; return them, oldest first.
+        """Take over the jobs without a process or with an expired lease; return them, oldest first.
 
-        One whose POST was under way becomes unknown and is not among them: its process may still record an answer.
+        A job whose POST was in flight becomes unknown and is not returned: its process may still record a response.
         """
         with self._transaction("take_over"):
-            self._see(self._connection.execute(NEWEST).fetchone()[0])  # so that waits go on by the clock of their times
+            self._see(self._connection.execute(NEWEST).fetchone()[0])  # waits continue by the clock that set them
             self._connection.execute(
                 f"DELETE FROM workers WHERE {_OVER}", {"id": self.process, "lease_s": self._lease_s}
             )
             statement = f"SELECT {SELECTED} FROM jobs WHERE {_NOBODYS} ORDER BY created_at, rowid"
             found = [to_job(row) for row in self._connection.execute(statement)]
-            # An engine's own list may know what was sent to it, so that is asked first.
+            # An engine's job list may contain what was sent to it, so it is checked first.
             lost = [job for job in found if job.status is JobStatus.SUBMITTING and not job.is_at_engine]
             for job in lost:
                 self._set(job.id, self._interrupted(job))
@@ -272,7 +272,7 @@ class SharedLedger(Ledger):
         return taken
 
     def take_parked(self, job_ids: Sequence[str]) -> list[Job]:
-        """Take jobs of other processes that wait there for a key that is here; return them, oldest first."""
+        """Take over jobs of other processes that wait for a key available here; return them, oldest first."""
         places = ", ".join("?" * len(job_ids))
         with self._transaction("take_parked"):
             statement = (
@@ -284,13 +284,13 @@ class SharedLedger(Ledger):
         return taken
 
     def leave(self) -> None:
-        """Give up this process's jobs and its lease, so that others need not wait for its end."""
+        """Release this process's jobs and its lease, so that others need not wait for it to expire."""
         with self._transaction("leave"):
             self._connection.execute(f"UPDATE jobs SET worker = NULL WHERE {_ACTIVE} {self._is_own}")
             self._connection.execute("DELETE FROM workers WHERE id = ?", (self.process,))
 
     def replicas(self) -> list[Replica]:
-        """Return the processes that share the ledger, the oldest first, and how many jobs each has."""
+        """Return the processes that share the ledger, oldest first, and their numbers of jobs."""
         with self._reading() as read:
             rows = read.execute(_REPLICAS).fetchall()
         return [Replica(*facts, is_this=worker == self.process) for worker, *facts in rows]
@@ -298,20 +298,20 @@ class SharedLedger(Ledger):
     # jobs
 
     def own(self, job_id: str) -> Job | None:
-        """Return a job of this process that was not deleted; see `Ledger.own`."""
+        """Return a job of this process unless it was deleted; see `Ledger.own`."""
         seen = self._seen("id = ? AND deleted_at IS NULL", job_id)
         if seen and seen[0].worker != self.process:
             raise TakenOverError
         return seen[0].job if seen else None
 
     def whose(self, job_ids: Sequence[str]) -> dict[str, tuple[Job, bool]]:
-        """Return jobs by id, and whether each is this process's; those that were deleted are left out."""
+        """Return jobs by id, and whether each is this process's; deleted ones are left out."""
         places = ", ".join("?" * len(job_ids))
         found = self._seen(f"id IN ({places}) AND deleted_at IS NULL", *job_ids) if job_ids else []
         return {seen.job.id: (seen.job, seen.worker == self.process) for seen in found}
 
     def board(self) -> list[Seen]:
-        """Return every job that has not ended, of whichever process, oldest first."""
+        """Return the unfinished jobs of all processes, oldest first."""
         return self._seen(f"{_ACTIVE} ORDER BY created_at, rowid")
 
     def elsewhere(self) -> set[str]:
@@ -319,36 +319,36 @@ class SharedLedger(Ledger):
         return {seen.job.id for seen in self.board() if seen.worker != self.process}
 
     def show(self, shown: Mapping[str, tuple[str | None, bool]]) -> None:
-        """Let other processes see how this process's jobs are; waits for no writer.
+        """Publish the state of this process's jobs; waits for no writer.
 
         Args:
-            shown: By id: what is told of the job beyond its row, and whether it takes a place.
+            shown: By id: the job's volatile state, and whether it occupies a slot.
         """
         told = [{"id": job_id, "shown": text, "takes": takes_place} for job_id, (text, takes_place) in shown.items()]
         self._server.run(f"{_SHOW} {self._is_own}", {"told": json.dumps(told)})
 
     def pause(self, wait_s: float, problem: JobProblem | None) -> None:
-        """Have every process send nothing on the owner's key for some seconds, or until `problem` is put right.
+        """Make every process send nothing on the owner's key for some seconds, or until `problem` is fixed.
 
         Args:
-            wait_s: Seconds; one that lasts longer stays. 0 without a problem ends the pause.
-            problem: Why; None for a rate limit.
+            wait_s: Seconds; a longer pause is kept. 0 without a problem ends the pause.
+            problem: The reason; None for a rate limit.
         """
         ends = wait_s == 0 and problem is None
         self._server.run(_PAUSE, {"wait_s": wait_s, "problem": problem_text(problem), "ends": ends})
 
     def forget_pause(self) -> None:
-        """Forget a pause that was begun when no other process lives any more: what it was for may be long put right."""
+        """Delete a pause from when no other process was alive: its reason may long be fixed."""
         alive = f"SELECT 1 FROM workers WHERE id <> :id AND seen_at + :lease_s >= {NOW}"
         values = {"id": self.process, "lease_s": self._lease_s}
         self._server.run(f"DELETE FROM pauses WHERE NOT EXISTS ({alive})", values)
 
     def wish(self, job_id: str, wish: Wish | None) -> None:
-        """Ask whichever process has a job to do something with it, or note that this was done; waits for no writer."""
+        """Record a request to whichever process has a job, or that it was done; waits for no writer."""
         self._server.run(f"UPDATE jobs SET wish = :wish WHERE id = :id AND {_ACTIVE}", {"wish": wish, "id": job_id})
 
     def to_delete(self) -> list[str]:
-        """Return the ids of deleted jobs of which files may be left, because nobody has said that there are none."""
+        """Return the ids of deleted jobs that may still have files: no process has recorded that there are none."""
         with self._reading() as read:
             rows = read.execute(
                 "SELECT id FROM jobs WHERE deleted_at IS NOT NULL AND wish = ? ORDER BY deleted_at, id LIMIT ?",
@@ -357,23 +357,23 @@ class SharedLedger(Ledger):
             return [job_id for (job_id,) in rows.fetchall()]
 
     def deleted(self, job_id: str) -> None:
-        """Note that no file of a deleted job is left; waits for no writer."""
+        """Record that a deleted job has no files left; waits for no writer."""
         self._server.run("UPDATE jobs SET wish = NULL WHERE id = ? AND deleted_at IS NOT NULL", (job_id,))
 
-    # what every process must know
+    # shared secrets
 
     def secret(self, name: str, first: bytes) -> bytes:
-        """Return the secret of a name that all processes use: the first that any of them has brought."""
+        """Return the secret that all processes use under a name: the first one stored."""
         self._server.run(
             "INSERT INTO secrets VALUES (:name, :first) ON CONFLICT DO NOTHING", {"name": name, "first": first}
         )
         with self._reading() as read:
             return bytes(read.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()[0])
 
-    # inside
+    # internal
 
     def _check_fit(self, connection: Connection) -> None:
-        """Raise if nothing may be sent on the strength of this database."""
+        """Raise if the state of this database forbids sending."""
         asked = self._asked_before_claim()
         self._judge(connection, *connection.execute(f"SELECT {', '.join(asked.select)}", asked.values).fetchone())
 
@@ -383,7 +383,7 @@ class SharedLedger(Ledger):
             raise self._unfit
 
     def _reckoned(self, job: Job) -> tuple[Job | None, Totals]:
-        if self._unfit is not None:  # a click need not find it out: nothing is sent without a look
+        if self._unfit is not None:  # a click need not wait for this check: a claim always makes it
             self._check_fit(self._connection)
         return super()._reckoned(job)
 
@@ -401,7 +401,7 @@ class SharedLedger(Ledger):
         return self._connection.execute(_WAITING_ON, (key_mark,)).fetchone()[0] if key_mark else 0
 
     def _set(self, job_id: str, values: Mapping[str, Any], *, and_where: str = "") -> bool:
-        # What stands for a key is kept no longer than the job may wait on it.
+        # A key's digest is kept only while the job may wait on it.
         if values.get("status") in _ENDED:
             values = {**values, "key_mark": None}
         if "deleted_at" in values:
@@ -431,9 +431,9 @@ class SharedLedger(Ledger):
         return job
 
     def _answered_late(self, name: str, job_id: str, to: JobStatus, columns: Columns) -> Job | None:
-        """Record the answer to a POST of this process although its job was taken for one without an answer.
+        """Record a late response to this process's POST, although the job was already marked unknown.
 
-        Nobody works on an unknown job, so it goes on here. Where its owner has decided about it meanwhile, only the
+        No process works on an unknown job, so it continues here. If the owner has settled it meanwhile, only the
         request id is kept, by which the video can be looked for.
         """
         if not isinstance(columns, Computed):

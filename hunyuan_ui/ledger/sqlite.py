@@ -1,4 +1,4 @@
-"""The SQLite file of the ledger: a connection that writes, one that reads, backups and repair."""
+"""The ledger's SQLite file: a write connection, a read connection, backups and repair."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from hunyuan_ui.ledger.set_back import distrust
 
 FILE_NAME: Final = "ledger.sqlite3"
 LOG_NAME: Final = f"{FILE_NAME}-wal"  # the write-ahead log
-MOVED_NAME: Final = "ledger.moved"  # exists once the jobs go on in a database, or may do so
+MOVED_NAME: Final = "ledger.moved"  # exists once the jobs continue in a database, or may do so
 BACKUPS_KEPT: Final = 5
 BUSY_TIMEOUT_S: Final = 5.0
-_PATIENCE_MS: Final = 100  # with a reader, before the log is truncated at a later commit
+_PATIENCE_MS: Final = 100  # for a reader, before the log is truncated at a later commit instead
 _OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables
 _REVIEW: Final = "ledger.review"  # exists until the owner has confirmed the budget after damage
 
 
 class SqliteDatabase:
-    """The ledger's file: a connection that writes and one that reads.
+    """The ledger's file: a write connection and a read connection.
 
     Args:
         connection: Checked, with its pragmas set.
-        reader: So that no read waits for a write; None reads through `connection`.
-        last_sent: Of the folder, where this process may write.
+        reader: Separate, so that no read waits for a write; None reads through `connection`.
+        last_sent: Of the folder, if this process may write there.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SqliteDatabase:
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
-        """Give the connection that reads; see `Database`."""
+        """Provide the read connection; see `Database`."""
         with self._read_lock:
             try:
                 yield self.reader
@@ -88,7 +88,7 @@ class SqliteDatabase:
                 raise as_storage_error(error) from error
 
     def erase(self) -> None:
-        """Truncate the write-ahead log after this transaction, for it still holds what was overwritten."""
+        """Truncate the write-ahead log after this transaction, because it still contains the overwritten data."""
         self._must_truncate = True
 
     def back_up(self, folder: Path, /) -> Path:
@@ -110,14 +110,14 @@ class SqliteDatabase:
     def close(self) -> None:
         """Close both connections."""
         with self._lock, self._read_lock:
-            # The last connection to close checkpoints the log, so it must be the one that can write.
+            # The last connection to close checkpoints the log, so it must be the writable one.
             self.reader.close()
             self.connection.close()
 
     def distrust_if_older(self, folder: Path) -> bool:
-        """Let nothing be sent again from a copy that was put in the ledger's place; return whether it is one.
+        """Prevent resending from a copy that was put in the ledger's place; return whether it is one.
 
-        What waits in it becomes unknown, and the owner must confirm the budget, as after damage.
+        Waiting jobs in it become unknown, and the owner must confirm the budget, as after damage.
         """
         newest = float(self.connection.execute(NEWEST).fetchone()[0])
         if self.last_sent is None or not self.last_sent.is_ahead_of(newest):
@@ -125,7 +125,7 @@ class SqliteDatabase:
         want_review(folder, "older")
         with self.transaction("older"):
             distrust(self.connection)
-        self.last_sent.set_back(newest)  # last: a stop before this is as if nothing had been done
+        self.last_sent.set_back(newest)  # last: after a crash before this line, all is repeated
         return True
 
     def _roll_back(self) -> None:
@@ -135,7 +135,7 @@ class SqliteDatabase:
 
 
 class Opened(NamedTuple):
-    """An open database, where a damaged predecessor was put, and whether it is an older copy of the one last used."""
+    """An open database, where a damaged predecessor was moved, and whether it is older than the one last used."""
 
     database: SqliteDatabase
     set_aside: Path | None
@@ -146,12 +146,12 @@ def open_ledger(folder: Path, *, can_write: bool = True) -> Opened:
     """Open the ledger of a data folder; create it if missing, or replace a damaged one by its newest good backup.
 
     Args:
-        folder: The data folder, which exists.
-        can_write: False opens what is there for reading only, as beside another process; that may be a ledger of a
-            newer version, and is an empty one where nothing can be read.
+        folder: The data folder, which must exist.
+        can_write: False opens the existing file read-only, as beside another process; it may be a newer version's
+            ledger, and an empty one is used if nothing can be read.
 
     Raises:
-        StorageError: The file is locked or unreadable, or is to be written and was made by a newer version.
+        StorageError: The file is locked or unreadable, or is to be written and was created by a newer version.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         needed = ".".join(map(str, _OLDEST_SQLITE))
@@ -180,7 +180,7 @@ def needs_review(folder: Path) -> bool:
 
 
 def want_review(folder: Path, why: str) -> None:
-    """Let the owner's key be used only once its owner has confirmed the budget.
+    """Block the owner's key until its owner has confirmed the budget.
 
     Raises:
         StorageError: The folder cannot be written.
@@ -202,12 +202,12 @@ def was_moved(folder: Path) -> bool:
 
 
 def count_jobs(folder: Path) -> int | None:
-    """Return how many jobs the ledger of a data folder holds, having read all of it; None where there is none.
+    """Return the number of jobs in a data folder's ledger, after reading all of it; None if there is no ledger.
 
-    Changes nothing, and may be called beside the process that writes.
+    Changes nothing, and may be called beside the writing process.
 
     Raises:
-        StorageError: It is damaged, cannot be read, or was made by a newer version.
+        StorageError: It is damaged, unreadable, or was created by a newer version.
     """
     path = folder / FILE_NAME
     if not path.exists():
@@ -223,14 +223,14 @@ def count_jobs(folder: Path) -> int | None:
 
 
 def back_up(folder: Path, source: sqlite3.Connection | None = None) -> Path:
-    """Copy a ledger that may be in use; keep the newest five copies that hold no deleted prompt; return the copy.
+    """Copy a ledger that may be in use, and return the copy; the newest five without deleted prompts are kept.
 
     Args:
-        folder: Of the copies.
-        source: The open ledger, outside a transaction; None opens the one that lies in the folder.
+        folder: For the copies.
+        source: The open ledger, outside a transaction; None opens the one in the folder.
 
     Raises:
-        StorageError: The copy could not be written, or the ledger is damaged; older copies stay then.
+        StorageError: The copy could not be written, or the ledger is damaged; older copies are then kept.
     """
     copy = _next_backup(folder)
     part = copy.with_suffix(".part")
@@ -268,7 +268,7 @@ def truncate_log(connection: sqlite3.Connection) -> bool:
 
 
 def _forgotten(connection: sqlite3.Connection) -> int:
-    """Return how many jobs were deleted."""
+    """Return the number of deleted jobs."""
     return int(connection.execute("SELECT count(*) FROM jobs WHERE deleted_at IS NOT NULL").fetchone()[0])
 
 
@@ -303,7 +303,7 @@ def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         undo.callback(connection.close)
         connection.row_factory = sqlite3.Row
-        # First of all: what a newer version wrote may look like damage to this one.
+        # Must be first: what a newer version wrote may look like damage to this one.
         if _is_newer(connection):
             raise StorageError("ledger_newer")
         # FULL costs one fsync per commit and makes "submitting" survive a power cut.
@@ -322,10 +322,10 @@ def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, folder: Path) -> None:
-    """Apply missing migrations; a ledger that holds jobs is copied first.
+    """Apply missing migrations, after copying a ledger that holds jobs.
 
     Raises:
-        StorageError: The copy or a migration failed; the ledger is as it was, and is not set aside as damaged.
+        StorageError: The copy or a migration failed; the ledger is unchanged, and is not set aside as damaged.
     """
     if (version := version_of(connection)) == len(MIGRATIONS):
         return
@@ -347,7 +347,7 @@ def _check(connection: sqlite3.Connection) -> None:
 
 
 def _check_rows(connection: sqlite3.Connection) -> None:
-    # quick_check does not see damage inside a text.
+    # quick_check does not detect damage inside a text.
     try:
         for row in connection.execute(f"SELECT {SELECTED} FROM jobs"):
             to_job(row)
@@ -362,11 +362,11 @@ def _open_read_only(path: Path) -> sqlite3.Connection:
             connection = _read_only(path, option)
             undo.callback(connection.close)
             if _is_newer(connection):
-                _check_rows(connection)  # a newer version's rows are shown as long as all of them can be read
+                _check_rows(connection)  # a newer version's rows are shown if all of them can be read
             if version_of(connection) > 0:
                 undo.pop_all()
                 return connection
-    # Nothing can be read, as at a first start on a read-only disk: show an empty library.
+    # Nothing is readable, as on the first start on a read-only disk: show an empty library.
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     migrate(connection)
@@ -384,7 +384,7 @@ def _read_only(path: Path, option: str = "") -> sqlite3.Connection:
 def _set_aside(path: Path) -> Path:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     target = path.with_name(f"ledger.corrupt-{stamp}-{time.time_ns() % 1000:03d}.sqlite3")
-    # The marker first: a stop right after the move must not leave an empty ledger that may spend.
+    # The marker first: a crash right after the move must not leave an empty ledger that may spend.
     want_review(path.parent, target.name)
     try:
         path.replace(target)
@@ -406,7 +406,7 @@ def _restore_backup(folder: Path, path: Path) -> None:
             with closing(sqlite3.connect(part, isolation_level=None)) as target:
                 source.backup(target)
                 distrust(target)
-            # Renamed last: a stop before the update would leave jobs that are sent a second time.
+            # Renamed last: a crash before the update would leave jobs that are sent a second time.
             part.replace(path)
             return
 
@@ -416,7 +416,7 @@ def _backups(folder: Path) -> list[Path]:
 
 
 def _next_backup(folder: Path) -> Path:
-    # Numbered after the newest, so that a clock that was set back does not make the new copy the oldest.
+    # Numbered after the newest, so that a clock set back does not make the new copy the oldest.
     numbers = [backup.stem.rpartition("-")[2] for backup in _backups(folder)]
     newest = max((int(number) for number in numbers if number.isdigit()), default=0)
     return folder / f"ledger.backup-{max(time.time_ns(), newest + 1):020d}.sqlite3"

@@ -1,4 +1,4 @@
-"""LedgerStore: the ledger's transactions and its clock, on any database."""
+"""LedgerStore: the ledger's transactions and clock, on any database."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ FROM (
 
 
 class TakenOverError(Exception):
-    """Another process has the job by now; raised where several share the ledger, and caught inside the runner only."""
+    """Another process has taken over the job; raised only for a shared ledger, and caught inside the runner."""
 
 
 class Replica(NamedTuple):
-    """A process that shares the ledger: when it started (UTC seconds), when it was last seen, and what it has."""
+    """A process that shares the ledger: when it started (UTC seconds), when it was last seen, and its jobs."""
 
     name: str
     started_at: float
@@ -62,8 +62,8 @@ class LedgerStore:
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
-        self._connection: Connection  # of the transaction under way
-        self._stored_at = 0.0  # by the transaction under way, UTC seconds
+        self._connection: Connection  # of the current transaction
+        self._stored_at = 0.0  # time stored by the current transaction, UTC seconds
         self._changed_at = 0.0  # the same, once it has changed or added a row
         self._changes = 0
         self._lock = threading.RLock()
@@ -71,17 +71,17 @@ class LedgerStore:
             (newest,) = read.execute(NEWEST).fetchone()
         self._clock = LedgerClock(now, steady, newest)
 
-    is_shared = False  # by several processes, each of which has its own jobs
-    process = ""  # id of this one among those
-    _room = ""  # condition: one more job may be in flight
-    _own: Mapping[str, Any] = MappingProxyType({})  # columns of a job of this process
+    is_shared = False  # by several processes, each with its own jobs
+    process = ""  # id of this one of those
+    _room = ""  # condition: a slot for one more job is free
+    _own: Mapping[str, Any] = MappingProxyType({})  # columns that assign a job to this process
 
     def secret(self, name: str, first: bytes) -> bytes:  # noqa: ARG002 - another ledger has names
-        """Return the secret of a name that all processes use."""
+        """Return the secret that all processes use under a name."""
         return first
 
     def replicas(self) -> list[Replica]:
-        """Return the processes that share the ledger, the oldest first; none where there is only this one."""
+        """Return the processes that share the ledger, oldest first; none with a single process."""
         return []
 
     def elsewhere(self) -> set[str]:
@@ -89,7 +89,7 @@ class LedgerStore:
         return set()
 
     def now(self) -> float:
-        """Return UTC seconds that never decrease, so that a clock that is set back starts no new day."""
+        """Return UTC seconds that never decrease, so that a clock set back starts no new day."""
         return self._clock.now()
 
     @property
@@ -99,25 +99,25 @@ class LedgerStore:
 
     @property
     def changes(self) -> int:
-        """How many transactions were committed since the ledger was opened."""
+        """Number of committed transactions since the ledger was opened."""
         return self._changes
 
     @property
     def can_be_away(self) -> bool:
-        """Whether the database is somewhere else, so that it may be out of reach."""
+        """Whether the database is remote, and so may be unreachable."""
         return self._database.can_be_away
 
     @property
     def problem(self) -> StorageError | None:
-        """Why the database cannot be asked just now; None if the last try went well."""
+        """Why the database is unavailable at the moment; None if the last attempt succeeded."""
         last_sent = self._database.last_sent
         return self._database.problem or (last_sent and last_sent.problem)
 
     def try_again(self) -> None:
-        """Find out whether the database can be asked.
+        """Check whether the database is reachable.
 
         Raises:
-            StorageError: It cannot.
+            StorageError: It is not.
         """
         with self._reading() as read:
             read.execute(NEWEST).fetchone()
@@ -130,8 +130,8 @@ class LedgerStore:
     def set_clock_right(self) -> int:
         """Set every stored time that is ahead of the machine's clock to the present; return the number of jobs.
 
-        Costs that counted for a later day then count for today. Nothing changes unless the newest time is more than a
-        day ahead: otherwise a clock that was only set back would start a new day once it is corrected.
+        Costs counted for a later day then count for today. Nothing changes unless the newest time is more than a day
+        ahead: otherwise a clock that was only set back would start a new day once it is corrected.
 
         Raises:
             StorageError: The ledger cannot be written.
@@ -151,7 +151,7 @@ class LedgerStore:
         """Copy the open ledger into a folder, even if its file was moved or deleted.
 
         Returns:
-            The copy; None where a database server keeps its own.
+            The copy; None if a database server keeps its own.
 
         Raises:
             StorageError: The copy could not be written, or the ledger is damaged.
@@ -168,7 +168,7 @@ class LedgerStore:
         with self._lock:
             self._database.empty_log()
 
-    # inside
+    # internal
 
     @contextmanager
     def _transaction(self, name: str) -> Generator[None]:
@@ -182,7 +182,7 @@ class LedgerStore:
             self._clock.hold(self._stored_at)
 
     def _stamp(self) -> float:
-        """Return the time that the transaction under way stores; none before it is told once that is committed."""
+        """Return the time that the current transaction stores; `now` returns it only after the commit."""
         self._stored_at = self._clock.now()
         return self._stored_at
 
@@ -196,7 +196,7 @@ class LedgerStore:
         return self._database.reading()
 
     def _take(self, job_ids: Sequence[str]) -> None:
-        """Make jobs this process's, in the transaction that stores them."""
+        """Assign jobs to this process, in the transaction that stores them."""
 
     def _waiting_on(self, key_mark: str) -> int:  # noqa: ARG002 - where there is one process, that knows it by itself
         """Return how many queued jobs of all processes wait on a key, inside a transaction."""

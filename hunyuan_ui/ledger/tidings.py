@@ -1,6 +1,6 @@
-"""What the processes that share a ledger learn of one another's jobs and decisions.
+"""Changes that processes sharing a ledger read about each other's jobs and decisions.
 
-Source: docs/architecture.md 4. Loaded only where a database is named.
+Source: docs/architecture.md 4. Imported only if a database is set.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from hunyuan_ui.job import Job, JobProblem
 
-Wish: TypeAlias = Literal["stop", "ask"]  # a run at an engine is to be stopped; a wait is to be ended
+Wish: TypeAlias = Literal["stop", "ask"]  # stop a run at its engine; end a wait
 
 
 class Seen(NamedTuple):
-    """A job that has not ended, as every process can see it.
+    """An unfinished job, as every process sees it.
 
-    `shown` is what its own process tells of it, `takes_place` whether it counts as waiting or in flight, and `wish`
-    what that process was asked to do.
+    `shown` is the state that its own process publishes, `takes_place` whether it counts as waiting or in flight, and
+    `wish` what that process was asked to do.
     """
 
     job: Job
@@ -28,7 +28,7 @@ class Seen(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """How long nothing is sent on the owner's key, at whichever process; `at` tells one such decision from another."""
+    """A pause of all sending on the owner's key, at every process; `at` identifies the decision."""
 
     at: float
     wait_s: float
@@ -36,18 +36,18 @@ class Pause(NamedTuple):
 
     @classmethod
     def of(cls, at: float, wait_s: float, problem: str | None) -> Pause:
-        """Return one as it is stored."""
+        """Return a pause from its stored values."""
         return cls(at, wait_s, JobProblem(**json.loads(problem)) if problem else None)
 
 
 class Tidings(NamedTuple):
-    """What a process asks about every second.
+    """The changes that a process polls every second.
 
-    `own` are the ids of its jobs that have not ended; `unsent` of those that it has sent and that are queued all the
-    same, as after a failover that lost the last commits; `undone` of those whose cancellation or deletion here it lost;
-    `has_nobodys` says that `take_over` would find some, or find a lease at its end, and `has_parked` that jobs of other
-    processes take no place, as those that wait for a key; `done_at` is when the newest video was made, UTC seconds;
-    `wishes` by id what is asked of it; `pause` is the last one that any process has begun or ended.
+    `own` are the ids of its unfinished jobs; `unsent` those that it has sent but that are queued in the database, as
+    after a failover that lost the last commits; `undone` those whose cancellation or deletion here was lost;
+    `has_nobodys` means that `take_over` would find jobs or an expired lease, and `has_parked` that jobs of other
+    processes occupy no slot, such as those that wait for a key; `done_at` is when the newest video was finished, UTC
+    seconds; `wishes` are the requests to it by job id; `pause` is the latest one begun or ended by any process.
     """
 
     own: set[str]

@@ -1,4 +1,4 @@
-"""The sums that limits are checked against: money spent or reserved, and a visitor's jobs."""
+"""Sums that limits are checked against: money spent or reserved, and a visitor's jobs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hunyuan_ui.limits import Day, Totals
 
 _STREAK_SEEN: Final = 10
 
-# What a row counts against the owner's limits; the same rule as Job.counted_microusd. It reads only columns of the
-# index `jobs_paid`, so that a click need not read every row. Most rows are done, so that status is tested first.
+# A row's amount against the owner's limits; the same rule as Job.counted_microusd. It uses only columns of the index
+# `jobs_paid`, so that a click need not read every row. Most rows are done, so that status is tested first.
 COUNTED: Final = """CASE
     WHEN status = 'done' OR status IN ('downloading', 'unknown', 'lost') THEN coalesce(cost_microusd, reserved_microusd)
     WHEN status IN ('failed', 'cancelled') THEN 0
@@ -22,7 +22,7 @@ COUNTED: Final = """CASE
     ELSE reserved_microusd END"""
 
 
-# In whole microseconds, because a cast to whole numbers rounds in one database and cuts off in the other.
+# In integer microseconds, because a cast to integer rounds in one database and truncates in the other.
 _DAY: Final = f"CAST(coalesce(sent_at, :now) * 1000000 AS BIGINT) / {DAY_S * 1_000_000}"
 
 
@@ -30,7 +30,7 @@ def _spent(when: str) -> str:
     return f"SELECT coalesce(sum({COUNTED}), 0) FROM jobs WHERE payer = 'owner' AND sent_at {when}"
 
 
-# How many have ended without a video since the newest one; what ended in the same moment is told apart by `rowid`.
+# Jobs that ended without a video since the newest one; `rowid` breaks ties between equal times.
 _JUDGED: Final = (
     "FROM jobs WHERE payer = 'owner' AND ended_at IS NOT NULL AND json_extract(notes, '$.reviewed') IS NULL"
 )
@@ -38,8 +38,8 @@ _MADE: Final = f"{_JUDGED} AND status = 'done' ORDER BY ended_at DESC, rowid DES
 _SINCE: Final = f"coalesce((SELECT ended_at {_MADE}), 0.0)"
 _STREAK: Final = f"""SELECT count(*) FROM (SELECT 1 {_JUDGED} AND status IN ('unknown', 'lost') AND ended_at >= {_SINCE}
     AND NOT (ended_at = {_SINCE} AND rowid < coalesce((SELECT rowid {_MADE}), 0)) LIMIT {_STREAK_SEEN}) AS latest"""
-# Of what has not ended everything is counted in one pass, whose condition names the index of those few rows alone:
-# whatever is asked by `payer` may be looked for among all that was ever paid.
+# All unfinished jobs are counted in one pass, whose condition selects the index of those few rows only: a condition on
+# `payer` could scan every paid job.
 _OPEN: Final = f"""SELECT
     count(*) FILTER (WHERE visitor = :visitor AND payer <> 'visitor' AND status <> 'unknown') AS active,
     count(*) FILTER (WHERE status = 'queued') AS waiting,
@@ -72,7 +72,7 @@ def totals(connection: Connection, visitor: str, now: float) -> Totals:
     """Return the totals for this visitor; a day is a UTC day.
 
     Args:
-        connection: Inside a transaction when a job is about to be stored.
+        connection: Inside a transaction if a job is about to be stored.
         visitor: Whose fairness limits are counted.
         now: UTC seconds, never decreasing.
     """
@@ -80,7 +80,7 @@ def totals(connection: Connection, visitor: str, now: float) -> Totals:
 
 
 def before_adding(connection: Connection, job_id: str, visitor: str, now: float) -> tuple[Job | None, float, Totals]:
-    """Return the job that is stored under an id, the newest stored time, and what `totals` returns.
+    """Return the job stored under an id, the newest stored time, and the result of `totals`.
 
     Args:
         connection: Inside a transaction.
@@ -94,11 +94,11 @@ def before_adding(connection: Connection, job_id: str, visitor: str, now: float)
 
 
 def before_sending(connection: Connection, job: Job, now: float) -> Totals:
-    """Return the totals that a queued job is checked against when it is about to be sent.
+    """Return the totals to check a queued job against when it is about to be sent.
 
     Args:
         connection: Inside a transaction.
-        job: As it is stored.
+        job: As stored.
         now: As `totals`.
     """
     counted = totals(connection, job.visitor, now) if job.payer == "owner" else Totals()
@@ -114,14 +114,14 @@ def _values(visitor: str, now: float) -> dict[str, Any]:
 
 def _counted(row: Sequence[Any], now: float) -> Totals:
     earlier, sent_today, not_sent, videos, active, latest, waiting, own_waiting, reserved, queued, streak = row
-    spent_today = sent_today + not_sent  # what was not sent yet counts for today
+    spent_today = sent_today + not_sent  # unsent jobs count for today
     since = None if latest is None else now - latest
     total = earlier + spent_today
     return Totals(spent_today, total, videos, active, since, waiting, streak, own_waiting, reserved, queued)
 
 
 def list_spent(connection: Connection, list_id: str, *, only_sent: bool = False) -> int:
-    """Return what a list of prompts has spent or reserved, of whoever's money, in micro-dollars."""
+    """Return what a prompt list has spent or reserved, whoever pays, in micro-dollars."""
     counted = f"SELECT coalesce(sum({COUNTED}), 0) FROM jobs WHERE list_id = ? AND payer <> 'nobody'"
     if only_sent:
         counted += " AND status <> 'queued'"
@@ -134,7 +134,7 @@ def days(connection: Connection, since: float, now: float) -> list[Day]:
     Args:
         connection: To the ledger.
         since: UTC seconds.
-        now: UTC seconds; jobs that were not sent yet count for today.
+        now: UTC seconds; unsent jobs count for today.
     """
     rows = connection.execute(
         f"SELECT {_DAY} AS day, sum({COUNTED}), count(*) FILTER (WHERE status = 'done')"
