@@ -1,1 +1,1 @@
-"""The thin backend: the HTTP contract, the client that speaks it, and the fetch of a finished file."""
+"""The service backends: the HTTP contract, its clients, and the download of a finished file."""

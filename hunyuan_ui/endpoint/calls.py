@@ -1,4 +1,4 @@
-"""Calls: one HTTP call to a service that makes videos, with its deadline, and what a failed one says of money."""
+"""Calls: one HTTP call to a video service, with a deadline, and errors that say whether money may have been spent."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from hunyuan_ui.endpoint.responses import Answer
 from hunyuan_ui.errors import OutcomeUnknownError, UnexpectedResponseError
 from hunyuan_ui.proxies import DIRECT, Proxies
 
-JSON_LIMIT: Final = 2 * 1024 * 1024  # bytes of a JSON answer (docs/facts/faults-and-security.md, row 25)
-_MOST_KEPT: Final = 100  # more in flight than that are opened anew
+JSON_LIMIT: Final = 2 * 1024 * 1024  # bytes of a JSON response (docs/facts/faults-and-security.md, row 25)
+_MOST_KEPT: Final = 100  # connections beyond this are not reused
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Wall-clock limits in seconds; each counts from sending to the last byte of the answer.
+    """Wall-clock limits in seconds; each counts from sending to the last byte of the response.
 
     Source: docs/facts/faults-and-security.md, rows 4 and 26; v1 blocks about 211 s and has no published limit.
     """
@@ -44,24 +44,24 @@ CALM: Final = Timeouts()
 
 
 class Calls:
-    """The connections of one client.
+    """The connection pools of one client.
 
     Args:
-        transport: In place of real connections, as to a service in this process; closed with the client.
+        transport: Replaces real connections, for a service in this process; closed with the client.
         timeouts: Wall-clock limits.
-        proxies: Through which a host is reached.
+        proxies: The proxy of each host.
     """
 
     def __init__(
         self, transport: httpx.AsyncBaseTransport | None, timeouts: Timeouts, proxies: Proxies = DIRECT
     ) -> None:
         self._timeouts = timeouts
-        # A kept connection may be dead without either side knowing: a paid POST never has one that was used before.
+        # A kept connection may be dead without either side knowing: a paid POST never reuses one.
         self._posts = transport or new_transport(kept=0, proxies=proxies)
         self._gets = transport or new_transport(kept=_MOST_KEPT, proxies=proxies)
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         await self._posts.aclose()
         await self._gets.aclose()
 
@@ -69,15 +69,15 @@ class Calls:
         """Send a POST, once.
 
         Args:
-            url: The whole address.
-            headers: Beside the usual ones.
-            key: What must be hidden in whatever the answer says.
-            deadline: When to give up, on the event loop's clock in s.
-            body: `json` or `parts`, as `new_request` takes them.
+            url: The absolute URL.
+            headers: In addition to the standard ones.
+            key: Redacted from all texts of the response.
+            deadline: On the event loop's clock, in s.
+            body: `json` or `parts`, as for `new_request`.
 
         Raises:
             EndpointUnreachableError: It was never sent.
-            OutcomeUnknownError: It was sent and no answer came.
+            OutcomeUnknownError: It was sent and no response came.
         """
         outgoing = new_request("POST", url, self._timeouts.connect_s, headers=headers, **body)
         started = anyio.current_time()
@@ -89,17 +89,17 @@ class Calls:
             failure = unreachable(error)
         except TRANSPORT_ERRORS as error:
             failure = OutcomeUnknownError("no_answer", reason=reason_of(error))
-        # Raised out here so that it carries no context: what it comes from may hold the request, and that the key.
+        # Raised here, without a context: the original exception may hold the request, and that the key.
         raise failure
 
     async def get(
         self, url: str, headers: Mapping[str, str], key: str, *, limit: int = JSON_LIMIT, method: str = "GET"
     ) -> Answer:
-        """Send a call that costs nothing, and read its whole answer of `limit` bytes at most.
+        """Send a free call, and read its whole response of at most `limit` bytes.
 
         Raises:
             EndpointUnreachableError: It was never sent.
-            UnexpectedResponseError: No answer came.
+            UnexpectedResponseError: No response came.
         """
         deadline = anyio.current_time() + self._timeouts.get_s
         outgoing = new_request(method, url, self._timeouts.connect_s, headers=headers)
@@ -116,7 +116,7 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer whose headers are here and whose body is not; `deadline` is on the event loop's clock in s."""
+    """A response with its headers received and its body unread; `deadline` is on the event loop's clock in s."""
 
     response: httpx.Response
     key: str = field(repr=False)
@@ -124,14 +124,14 @@ class Reply:
     elapsed_s: float = 0.0
 
     async def read_all(self, limit: int = JSON_LIMIT) -> Answer:
-        """Read the body, of so many bytes at most, and let the connection go."""
+        """Read the body, of at most `limit` bytes, and release the connection."""
         try:
             return await self.read(body_of(self.response), limit=limit)
         finally:
             await self.response.aclose()
 
     async def read(self, chunks: AsyncGenerator[bytes, None], start: bytes = b"", *, limit: int = JSON_LIMIT) -> Answer:
-        """Read the rest of the body after `start`, of so many bytes at most."""
+        """Read the rest of the body after `start`, of at most `limit` bytes."""
         body, problem = await read_body(chunks, self.deadline, limit, start)
         response = self.response
         return Answer(response.status_code, response.headers, body, problem, elapsed_s=self.elapsed_s, key=self.key)

@@ -1,6 +1,6 @@
 """The HTTP contract shared by the client and the local endpoint: paths, headers, statuses and bodies.
 
-Source: docs/facts/segmind-api.md 0 to 3. Nothing here does input or output.
+Source: docs/facts/segmind-api.md 0 to 3. This module does no I/O.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ RATE_LIMIT_RESET_HEADER: Final = "x-rate-limit-reset-at-utc"
 RECORD_LIFE_S: Final = 3600  # status and result are 404 about an hour after submission (docs/facts/segmind-api.md 2.6)
 FILE_LIFE_S: Final = 7 * 86400  # output files are kept seven days (docs/facts/segmind-api.md 2.6)
 
-_PLACES: Final = ("output", "video", "video_url", "videos", "video_urls", "result", "data")  # of a video's address
-_URL_NAMES: Final = ("url", "uri", "file", *_PLACES)  # inside of these
+_PLACES: Final = ("output", "video", "video_url", "videos", "video_urls", "result", "data")  # with a video's address
+_URL_NAMES: Final = ("url", "uri", "file", *_PLACES)  # inside those
 _PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
-# What was asked for, or is said about it: whatever address stands there, the service has made nothing of it.
+# Fields that echo or describe the request: an address in them is not a generated video.
 _NOT_MADE: Final = re.compile(
     r"prompt|input|body|param|argument|error|message|detail|hook|callback|source|example", re.IGNORECASE
 )
 _LINK: Final = re.compile(r"https?://[^\s\"'<>()\[\]\\]+", re.IGNORECASE)
-_LONGEST_TEXT: Final = 4096  # characters in which a link is looked for
-_DEEPEST: Final = 4  # levels of an answer that are looked into for an address
+_LONGEST_TEXT: Final = 4096  # characters of a text that are searched for an address
+_DEEPEST: Final = 4  # levels of a response that are searched for an address
 
 _ENVELOPES: Final = ("data", "result", "request")
 _ID_NAMES: Final = ("request_id", "requestId", "request-id")
 _ROW_IDS: Final = ("id", "_id")
 
-# The id is opaque: dashed in the documents, 32 hex in a capture (docs/facts/segmind-api.md 2.1).
+# The id is opaque: dashed in the documentation, 32 hex in a capture (docs/facts/segmind-api.md 2.1).
 _IN_ADDRESS: Final = re.compile(r"/requests/([A-Za-z0-9_-]+)")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{5,127}")
 
@@ -67,7 +67,7 @@ class RemoteState(str, Enum):
     FAILED = "FAILED"
 
 
-# "success" and "error" are not among them: an envelope says so of the answer, and nothing of the request.
+# "success" and "error" are missing because an envelope uses them for the response, not for the request.
 _OTHER_WORDS: Final[Mapping[str, RemoteState]] = {
     **dict.fromkeys(("COMPLETE", "SUCCEEDED", "DONE", "FINISHED"), RemoteState.COMPLETED),
     **dict.fromkeys(
@@ -80,7 +80,7 @@ _WORDS_OF_ROWS: Final = {"SUCCESS": RemoteState.COMPLETED, "ERROR": RemoteState.
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What the service says a job cost and took; every field may be absent. Cost is US dollars, times are seconds."""
+    """Cost and times that the service reports; every field may be absent. Cost is US dollars, times are seconds."""
 
     cost: float | None = None
     remaining_credits: float | None = None
@@ -89,10 +89,10 @@ class Metrics:
 
     @classmethod
     def of(cls, headers: Mapping[str, str], body: object) -> Metrics:
-        """Read the accounting of any answer, dropping whatever is not a non-negative finite number.
+        """Read the accounting of any response, dropping everything but finite non-negative numbers.
 
         Args:
-            headers: Of an answer; they tell what its `metrics` do not.
+            headers: Of the response; used where its `metrics` lack a value.
             body: Its JSON value.
         """
         named: object = cast("Mapping[str, Any]", body).get("metrics") if isinstance(body, Mapping) else None
@@ -112,7 +112,7 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A job that a service took: its id there, and what it costs in US dollars if that was told so early."""
+    """An accepted job: its id at the service, and its cost in US dollars if already named."""
 
     request_id: str
     cost: float | None = None
@@ -120,9 +120,9 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class RemoteStatus:
-    """Where a request is. `word` is what the service wrote; a word that is not known counts as processing.
+    """State of a request. `word` is the service's own status; an unknown one counts as processing.
 
-    `progress` is in percent, and None unless the service told a part of the way.
+    `progress` is in percent, and None unless the service reports it.
     """
 
     state: RemoteState
@@ -133,7 +133,7 @@ class RemoteStatus:
 
 @dataclass(frozen=True, slots=True)
 class RemoteResult:
-    """A finished v2 request: the video's address, what it cost, and the seed if it was told."""
+    """A finished v2 request: the video's address, its cost, and the seed if reported."""
 
     url: str
     metrics: Metrics = Metrics()
@@ -142,7 +142,7 @@ class RemoteResult:
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One request as the account's history knows it; cost is US dollars."""
+    """One request in the account's history; cost is US dollars."""
 
     url: str | None = None
     cost: float | None = None
@@ -150,17 +150,17 @@ class HistoryRow:
 
     @property
     def state(self) -> RemoteState | None:
-        """What its word means; None where it has none, or one that is not known."""
+        """The state that its status word means; None if it is missing or unknown."""
         return state_of_row(self.status)
 
     @property
     def goes_on(self) -> bool:
-        """Whether the history lists the request as not ended."""
+        """Whether the history lists the request as unfinished."""
         return self.status is not None and self.state not in (RemoteState.COMPLETED, RemoteState.FAILED)
 
 
 def is_key(text: str) -> bool:
-    """Whether a text could be an API key: something a header can carry, and not a page of it."""
+    """Whether a text could be an API key: valid in a header, and of limited length."""
     return 0 < len(text) <= _LONGEST_KEY and text.isascii() and text.isprintable() and " " not in text
 
 
@@ -204,13 +204,13 @@ def seed_from(value: object) -> int | None:
 
 
 def state_of(word: object) -> RemoteState | None:
-    """Return the state that a word of the service means; None for one that is not known."""
+    """Return the state for a status word of the service; None for an unknown one."""
     text = _plain_word(word)
     return RemoteState.__members__.get(text) or _OTHER_WORDS.get(text)
 
 
 def state_of_row(word: object) -> RemoteState | None:
-    """Return the state that a word means which stands for one request and for nothing else."""
+    """Return the state for a status word that describes a request and nothing else."""
     return state_of(word) or _WORDS_OF_ROWS.get(_plain_word(word))
 
 
@@ -219,11 +219,11 @@ def _plain_word(word: object) -> str:
 
 
 def names_another(fields: Mapping[str, object], request_id: str) -> bool:
-    """Whether an answer or a row names a request other than the one that was asked about.
+    """Whether a response or a row names a request other than the expected one.
 
     Args:
-        fields: Its JSON object; the id may stand in an object inside of it.
-        request_id: What was asked about.
+        fields: Its JSON object; the id may be in a nested object.
+        request_id: The expected id.
     """
     for place in _levels(fields):
         if named := _names_in(place, _ID_NAMES):
@@ -232,7 +232,7 @@ def names_another(fields: Mapping[str, object], request_id: str) -> bool:
 
 
 def names(fields: Mapping[str, object], request_id: str) -> bool:
-    """Whether a row of a list is called by this id, which may be the row's own name for itself."""
+    """Whether a row of a list has this id, which may be in the row's plain `id`."""
     return any(is_same_id(one, request_id) for one in _names_in(fields, (*_ID_NAMES, *_ROW_IDS)))
 
 
@@ -242,12 +242,12 @@ def _levels(fields: Mapping[str, object]) -> list[Mapping[str, object]]:
 
 
 def is_same_id(one: str, other: str) -> bool:
-    """Whether two request ids are the same one, with or without dashes."""
+    """Whether two request ids are equal, ignoring dashes."""
     return bare_id(one) == bare_id(other)
 
 
 def bare_id(request_id: str) -> str:
-    """Return a request id in the one form by which ids are compared."""
+    """Return a request id in the normal form for comparisons."""
     return request_id.strip().replace("-", "").lower()
 
 
@@ -257,12 +257,12 @@ def _names_in(fields: Mapping[str, object], keys: tuple[str, ...]) -> list[str]:
 
 
 def ids_in(fields: Mapping[str, object]) -> list[str]:
-    """Return the ids that an answer calls a request's, outermost first."""
+    """Return the request ids named in a response, outermost first."""
     return [one for place in _levels(fields) for one in _names_in(place, _ID_NAMES) if is_request_id(one)]
 
 
 def likely_ids_in(fields: Mapping[str, object]) -> list[str]:
-    """Return what else in an answer may be a request's id: in an address of the service, or a plain `id`."""
+    """Return other possible request ids in a response: in an address of the service, or a plain `id`."""
     addresses = [value for name, value in fields.items() if name.endswith("url") and isinstance(value, str)]
     plain = [one for place in _levels(fields) for one in _names_in(place, _ROW_IDS) if is_request_id(one)]
     return [*filter(None, map(id_in_address, addresses)), *plain]
@@ -275,19 +275,19 @@ def id_in_address(address: str) -> str | None:
 
 
 def video_url(body: object, base: str = "") -> str | None:
-    """Find the video's address in an answer, in any shape (docs/facts/segmind-api.md 1.1 and 2.4).
+    """Find the video's address in a response, in any shape (docs/facts/segmind-api.md 1.1 and 2.4).
 
     Args:
-        body: The JSON value of the answer.
-        base: URL that an address without a host belongs to.
+        body: The response's JSON value.
+        base: URL that relative addresses are resolved against.
 
     Returns:
-        Of several the first that ends as a video does, else the first that does not end as a picture, else the first.
+        The first with a video's file extension, else the first without a picture's, else the first.
     """
     if not isinstance(body, Mapping):
         return None
     answer = cast("Mapping[str, Any]", body)
-    # One with a control character or half a surrogate leads nowhere, and no database stores it.
+    # One with a control character or half a surrogate is useless, and no database stores it.
     found = [url for name in _PLACES for url in _urls_in(answer.get(name), base) if url.isprintable()]
     return min(found, key=_rank, default=None)
 
@@ -305,7 +305,7 @@ def _urls_in_text(text: str, base: str, depth: int) -> Iterator[str]:
 
 
 def lone_video_url(body: object) -> str | None:
-    """Return the one address in an answer that ends as a video does, under whatever name; None where there are more."""
+    """Return the only address with a video's file extension in a response, in any field; None if there are more."""
     found = {url for url in _addresses_in(body) if _rank(url) == 0 and url.isprintable()}
     return found.pop() if len(found) == 1 else None
 

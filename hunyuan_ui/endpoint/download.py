@@ -1,4 +1,4 @@
-"""Fetch a finished video: over connections of its own that never see the key, from safe addresses only."""
+"""Downloads finished videos: over separate connections that never carry the key, from safe addresses only."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ __all__ = ["FetchLimits", "SaveLimits", "answer_at", "fetch"]
 
 Check: TypeAlias = Callable[[Path], object]
 
-_LINK_EXPIRED: Final = (400, 401, 403, 404, 410)  # stores answer 400 or 403 for a signed link that ran out
-# 203 is the file as a proxy passed it on.
+_LINK_EXPIRED: Final = (400, 401, 403, 404, 410)  # stores answer 400 or 403 for an expired signed link
+# 203 is the file as modified by a proxy.
 _WITH_FILE: Final = (HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.PARTIAL_CONTENT)
 _RANGE: Final = re.compile(r"bytes[ =]0-([0-9]{1,15})/([0-9]{1,15})", re.IGNORECASE)
-_WRITTEN_BYTES: Final = 1024 * 1024  # at once: each time a thread is asked, which takes longer than the writing
-_SPARE_BYTES: Final = 8 * 1024 * 1024  # stays free for the ledger and the sidecar
+_WRITTEN_BYTES: Final = 1024 * 1024  # per write: each is a thread call, which takes longer than the write itself
+_SPARE_BYTES: Final = 8 * 1024 * 1024  # left free for the ledger and the sidecar
 
 
 @dataclass(frozen=True, slots=True)
 class SaveLimits:
-    """How much and how slowly a video may come.
+    """Limits on the size and slowness of a download.
 
     Args:
-        max_bytes: Largest file; the biggest clip the model makes is a few MB.
-        wall_s: Longest time from the first byte asked for to the last, in s.
+        max_bytes: Largest file; the largest clip of the model is a few MB.
+        wall_s: Longest time from the request for the first byte to the last byte, in s.
         min_bytes_per_s: Lowest average rate, once `slow_after_s` have passed.
-        slow_after_s: Grace before the rate counts, in s.
+        slow_after_s: Grace period before the rate counts, in s.
 
     Source: docs/facts/faults-and-security.md, rows 40 and 41.
     """
@@ -76,19 +76,19 @@ async def save(
     length: int | None = None,
     limits: SaveLimits = SaveLimits(),
 ) -> None:
-    """Write a body to a file, which is complete, on the disk and checked afterwards, or gone.
+    """Write a body to a file, which is afterwards complete, synced and checked, or deleted.
 
     Args:
         chunks: The raw body.
-        part: Where to; its folder exists, and an older file there is replaced.
-        check: Raises MediaError unless the file is a whole video; runs in a thread.
+        part: The target; its folder exists, and an older file is replaced.
+        check: Raises MediaError unless the file is a complete video; runs in a thread.
         start: Bytes that were read before `chunks`.
         length: The announced size in bytes.
-        limits: How much and how slowly it may come.
+        limits: On size and rate.
 
     Raises:
-        DownloadError: The bytes did not all come, or are no video.
-        MediaError: `video_undecodable`: they are a whole video that cannot be played.
+        DownloadError: The bytes are incomplete, or are no video.
+        MediaError: `video_undecodable`: they are a complete video that cannot be played.
         StorageError: The disk is full or cannot be written.
     """
     is_whole = False
@@ -137,7 +137,7 @@ async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, start: bytes, limi
 
 
 async def _in_thread(call: Callable[..., object], *args: object) -> None:
-    """Run a call in a thread and wait for its end even when cancelled, so that nobody closes the file under it."""
+    """Run a call in a thread and wait for its end even when cancelled, so that its file is not closed meanwhile."""
     under_way = asyncio.get_running_loop().run_in_executor(None, call, *args)
     try:
         await shielded(under_way)
@@ -148,12 +148,12 @@ async def _in_thread(call: Callable[..., object], *args: object) -> None:
 
 
 def _deadline(began: float, size: int, limits: SaveLimits) -> float:
-    """Return when the average rate would fall too low if nothing more came, or the time is over."""
+    """Return when the average rate would be too low if nothing more came, or the time limit if earlier."""
     return began + min(limits.wall_s, max(limits.slow_after_s, size / limits.min_bytes_per_s))
 
 
 async def _received(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    # Its own generator, so that an OSError of the network is never taken for one of the disk.
+    # A separate generator, so that an OSError of the network is never mistaken for one of the disk.
     try:
         async for chunk in chunks:
             yield chunk
@@ -189,7 +189,7 @@ def _disk_error(error: OSError, part: Path) -> StorageError:
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """How a link may lead to the file; times in s.
+    """Limits on redirects, size and rate of a download; times in s.
 
     Source: docs/facts/faults-and-security.md, rows 38 to 41.
     """
@@ -212,21 +212,21 @@ async def fetch(
     transport: httpx.AsyncBaseTransport | None = None,
     own_headers: Mapping[str, str] | None = None,
 ) -> None:
-    """Fetch a video into a `.part` file, whole and checked or not at all.
+    """Download a video into a `.part` file, complete and checked or not at all.
 
     Args:
-        url: The address from the service's answer: https and public, or of `own_origin`.
-        part: Where to; its folder exists, and an older file there is replaced.
+        url: The address from the service's response: https and public, or of `own_origin`.
+        part: The target; its folder exists, and an older file is replaced.
         own_origin: The base URL, whose own origin may be http and on this machine.
-        check: Raises MediaError unless the file is a whole video; runs in a thread.
-        limits: How far, how much and how slowly.
-        proxies: Through which a host is reached.
-        ssl_context: In place of the one that trusts the usual authorities.
-        transport: To a service in this process; then nothing but `own_origin` is opened, and it stays open.
-        own_headers: Sent to `own_origin` and nowhere else.
+        check: Raises MediaError unless the file is a complete video; runs in a thread.
+        limits: On redirects, size and rate.
+        proxies: The proxy of each host.
+        ssl_context: Replaces the one that trusts the usual authorities.
+        transport: For a service in this process; then only `own_origin` is opened, and the transport stays open.
+        own_headers: Sent to `own_origin` only.
 
     Raises:
-        DownloadError: `link_refused` for an unsafe address; `expired` when a fresh one must be asked for.
+        DownloadError: `link_refused` for an unsafe address; `expired` if a new one must be requested.
         StorageError: The disk is full or cannot be written.
     """
     policy = UrlPolicy(own_origin, is_own_only=transport is not None)
@@ -244,7 +244,7 @@ async def fetch(
 async def answer_at(
     url: str, *, own_origin: str, limits: FetchLimits = FetchLimits(), proxies: Proxies = DIRECT
 ) -> int:
-    """Return the HTTP status that an address is answered with, and read nothing of the file.
+    """Return the HTTP status for an address without reading the file.
 
     Arguments and errors are those of `fetch`.
     """
@@ -290,7 +290,7 @@ def _require_success(response: httpx.Response) -> None:
 
 
 def _is_all(headers: httpx.Headers) -> bool:
-    """Whether a part of a file is all of it (RFC 9110, 14.4), as a cache may answer that holds it in parts."""
+    """Whether a partial response covers the whole file (RFC 9110, 14.4), as from a cache that holds it in parts."""
     found = _RANGE.fullmatch(headers.get("content-range", "").strip())
     return found is not None and int(found[1]) + 1 == int(found[2])
 

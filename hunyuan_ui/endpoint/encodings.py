@@ -1,7 +1,7 @@
-"""Undo a `Content-Encoding` that was not asked for, a bounded piece at a time.
+"""Decodes an unrequested `Content-Encoding` in pieces of bounded size.
 
 Every request asks for `identity`, yet content networks compress all the same; 64 KiB can unpack to 200 MB
-(docs/facts/faults-and-security.md, row 27), so no step gives more than `PIECE_BYTES`.
+(docs/facts/faults-and-security.md, row 27), so no step yields more than `PIECE_BYTES`.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from hunyuan_ui.file_type import video_type
 PIECE_BYTES: Final = 256 * 1024
 _PLAIN: Final = ("", "identity")
 _MOST_LAYERS: Final = 3
-_SNIFFED: Final = 12  # bytes that tell a file from its packed form
+_SNIFFED: Final = 12  # bytes that distinguish a file from its compressed form
 _JSON_OR_HTML: Final = (b'{"', b"[{", b"{}", b"[]", b"<!", b"<h")
 
 
 class EncodingError(OSError):
-    """The body is not what its `Content-Encoding` says, or says something that is not known here.
+    """The body does not match its `Content-Encoding`, or the encoding is unknown.
 
     Args:
-        why: For the error that people read.
+        why: Reason for the error message.
     """
 
     def __init__(self, why: Reason) -> None:
@@ -40,22 +40,22 @@ class _Decoder(Protocol):
 
 
 def encodings(headers: Mapping[str, str]) -> list[str]:
-    """Return the encodings of a body in the order in which they were put on; none for a plain body."""
+    """Return the encodings of a body in the order in which they were applied; none for a plain body."""
     names = headers.get("content-encoding", "").lower().split(",")
     return [name.strip() for name in names if name.strip() not in _PLAIN]
 
 
 async def decoded(chunks: AsyncIterator[bytes], headers: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
-    """Yield a body without its encodings, in pieces of at most `PIECE_BYTES`.
+    """Yield a decoded body, in pieces of at most `PIECE_BYTES`.
 
-    A body that does not begin as its header says is passed on as it is: such headers are often simply wrong.
+    A body that does not begin as its header says is passed through unchanged: such headers are often simply wrong.
 
     Args:
         chunks: The raw body.
-        headers: Of the answer, looked up in lower case.
+        headers: Of the response, with case-insensitive lookup.
 
     Raises:
-        EncodingError: The body is damaged or cut short, or its encoding is not known.
+        EncodingError: The body is damaged or truncated, or its encoding is unknown.
     """
     names = encodings(headers)
     if len(names) > _MOST_LAYERS:
@@ -93,7 +93,7 @@ def _decoder(name: str, start: bytes) -> _Decoder:
     if name in ("gzip", "x-gzip"):
         return _Zlib(zlib.MAX_WBITS | 16) if start[:1] == b"\x1f" else _Plain()
     if name == "deflate":
-        # Two forms are in use: with zlib's header, whose first bytes are a multiple of 31, and bare.
+        # Two forms are in use: with zlib's header, whose first two bytes are a multiple of 31, and raw deflate.
         has_header = len(start) > 1 and start[0] & 15 == 8 and (start[0] << 8 | start[1]) % 31 == 0
         return _Zlib(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
     if name == "br":
@@ -124,8 +124,8 @@ class _Zlib:
                 if self._inflate.eof:
                     data = data.lstrip(b"\0")
                     if not data or self._bits <= zlib.MAX_WBITS:
-                        return  # padding; and zlib streams stand alone
-                    self._inflate = zlib.decompressobj(self._bits)  # gzip members may follow one another
+                        return  # padding; zlib streams have no further members
+                    self._inflate = zlib.decompressobj(self._bits)  # gzip members may be concatenated
                 if piece := self._inflate.decompress(data, PIECE_BYTES):
                     yield piece
                 data = self._inflate.unconsumed_tail or self._inflate.unused_data
@@ -146,7 +146,7 @@ class _Brotli:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         try:
-            # The limit may be passed by the size of one of the library's blocks; more waits until nothing comes.
+            # The limit may be exceeded by one of the library's blocks; the rest waits for the next call.
             while piece := self._inflate.process(data, output_buffer_limit=PIECE_BYTES // 2):
                 for at in range(0, len(piece), PIECE_BYTES):
                     yield piece[at : at + PIECE_BYTES]

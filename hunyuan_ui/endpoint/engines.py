@@ -1,7 +1,7 @@
-"""What engines that speak `/v1/videos` differ in: the one place to change for another engine.
+"""Differences between engines that speak `/v1/videos`: the only module to change for another engine.
 
-Nothing here does input or output. `openai_videos.py` asks these functions and knows no engine by name.
-Source: docs/facts/engines.md 1, column by column, and 2.
+This module does no I/O. `openai_videos.py` calls these functions and knows no engine by name. Source:
+docs/facts/engines.md 1, column by column, and 2.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from hunyuan_ui.request import FPS, VideoRequest
 
 VIDEOS: Final = "/v1/videos"
 HEALTH: Final = "/health"
-NOT_READY: Final = 503  # of HEALTH: the model is being loaded
-CONTENT: Final = "/content"  # behind a job's own path
-NOT_STOPPED: Final = (404, 409)  # of a DELETE: the job has ended, or is being stopped already
-KEPT_ELSEWHERE: Final = 400  # of CONTENT: the refusal may name where the video is
+NOT_READY: Final = 503  # of HEALTH: the model is loading
+CONTENT: Final = "/content"  # appended to a job's path
+NOT_STOPPED: Final = (404, 409)  # of a DELETE: the job has ended, or is already being stopped
+KEPT_ELSEWHERE: Final = 400  # of CONTENT: the error may name the video's address
 
-# Fields of the request that no engine takes with a request; each has its value from the engine's own start.
+# Request fields that no engine accepts per request; their values are set when the engine starts.
 SET_AT_ENGINE: Final = ("flow_shift", "embedded_guidance_scale")
 
 _LEAKS: Final = ("file_path", "file_paths", "output_path", "output_paths")
-_TEXTS: Final = ("message", "detail", "msg", "error", "code", "type")  # where an error says what it is, best first
+_TEXTS: Final = ("message", "detail", "msg", "error", "code", "type")  # fields of an error with its message, best first
 _LINK: Final = re.compile(r"https?://[^\s\"'<>\\)\]]+")
-_CLOCKS_APART_S: Final = 60.0  # how far the clocks of two machines of one owner may differ
+_CLOCKS_APART_S: Final = 60.0  # possible clock difference between two machines of one owner
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,255}")
 _CUT_ID: Final = re.compile(rb'"id"\s*:\s*"([A-Za-z0-9._:~-]+)"')
 
@@ -38,9 +38,9 @@ class Engine:
     """One kind of engine.
 
     Args:
-        name: As its makers write it.
-        ids: The shape of its job ids, by which it is told from the others.
-        stops: Whether DELETE stops a run; elsewhere it only loses the result.
+        name: The official spelling.
+        ids: Pattern of its job ids, which identifies the engine.
+        stops: Whether DELETE stops a run; elsewhere it only deletes the result.
     """
 
     name: str
@@ -58,12 +58,12 @@ ENGINES: Final = (
 
 
 def engine_of(request_id: str) -> Engine | None:
-    """Return the engine whose ids look like this, or None for one that is not known."""
+    """Return the engine whose ids have this form, or None if unknown."""
     return next((engine for engine in ENGINES if engine.ids.fullmatch(request_id)), None)
 
 
 def parts_of(request: VideoRequest, model: str | None) -> dict[str, str]:
-    """Return the text parts that every engine takes; the owner's model only where one was set."""
+    """Return the multipart fields that every engine accepts; the owner's model only if set."""
     width, height = request.real_size
     parts = {
         "prompt": request.prompt,
@@ -74,7 +74,7 @@ def parts_of(request: VideoRequest, model: str | None) -> dict[str, str]:
         "num_inference_steps": str(request.infer_steps),
         "negative_prompt": request.negative_prompt,
     }
-    # An empty part is refused by some and read as a value by others.
+    # Some engines reject an empty part, others read it as a value.
     parts = {name: text for name, text in parts.items() if text}
     return parts if model is None else {**parts, "model": model}
 
@@ -86,12 +86,12 @@ def job_in(fields: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 
 def job_id(named: object) -> str | None:
-    """Return an id; None for what cannot be one that is safe inside a path."""
+    """Return an id; None for a value that is not safe inside a path."""
     return named if isinstance(named, str) and _JOB_ID.fullmatch(named) else None
 
 
 def id_in(fields: Mapping[str, Any] | None, body: bytes) -> str | None:
-    """Return the id in the answer to a create, even where the answer was cut off behind it."""
+    """Return the id in the response to a create, even if the response is truncated after it."""
     found = None if fields is None else fields.get("id")
     if found is None and (cut := _CUT_ID.search(body)):
         found = cut[1].decode("ascii")
@@ -99,50 +99,50 @@ def id_in(fields: Mapping[str, Any] | None, body: bytes) -> str | None:
 
 
 def state_in(job: Mapping[str, Any]) -> RemoteState:
-    """Return where a job is; a word that is not known is one of a job that still runs."""
+    """Return the state of a job; an unknown status word means that it is still running."""
     return contract.state_of_row(job["status"]) or RemoteState.PROCESSING
 
 
 def progress_in(job: Mapping[str, Any]) -> float | None:
-    """Return a job's progress in percent where it moves: most engines tell 0 until they tell 100."""
+    """Return a job's progress in percent once it moves: most engines report 0 until they report 100."""
     progress = contract.amount(job.get("progress"))
     return progress if progress is not None and 0 < progress < 100 else None
 
 
 def metrics_in(job: Mapping[str, Any]) -> Metrics:
-    """Return how long a job took, in seconds; no engine names a price."""
+    """Return a job's running time in seconds; no engine names a price."""
     began, ended = _moment(job.get("created_at")), _moment(job.get("completed_at"))
     seconds = None if began is None or ended is None else ended - began
     return Metrics(inference_time=seconds if seconds is not None and seconds > 0 else None)
 
 
 def url_in(job: Mapping[str, Any]) -> str | None:
-    """Return where a job's video is, where the engine keeps it in a bucket."""
+    """Return the address of a job's video if the engine stores it in a bucket."""
     url = job.get("url")
     return url if isinstance(url, str) and _LINK.fullmatch(url) else None
 
 
 def link_in(text: str) -> str | None:
-    """Return the address in the text of a refusal to give the content: the video is kept there."""
+    """Return the address in an error for the content: the video is stored there."""
     found = _LINK.search(text)
     return found[0].rstrip(".,;") if found else None
 
 
 def sentence_in(fields: Mapping[str, Any], name: str = "error") -> str | None:
-    """Return what an error says: a text, an object with or without a code, or a list of them; without paths."""
+    """Return an error's message, without paths: a text, an object with or without a code, or a list of them."""
     text = next(_texts(fields.get(name)), None)
     return None if text is None else without_paths(text, fields)
 
 
 def refusal_in(fields: Mapping[str, Any]) -> str | None:
-    """Return what a refusal says: in `error`, in `detail`, or flat."""
+    """Return the message of an error response: in `error`, in `detail`, or at the top level."""
     return next(
         (text for name in ("error", "detail") if (text := sentence_in(fields, name))), next(_texts(fields), None)
     )
 
 
 def without_paths(text: str, job: Mapping[str, Any]) -> str:
-    """Return a text without the paths of the engine's machine that the job names."""
+    """Return a text without the paths on the engine's machine that the job names."""
     for name in _LEAKS:
         value = job.get(name)
         for path in cast("list[object]", value) if isinstance(value, list) else [value]:
@@ -152,14 +152,14 @@ def without_paths(text: str, job: Mapping[str, Any]) -> str:
 
 
 def is_list(body: object) -> bool:
-    """Whether this is the answer to a list, of jobs or of none."""
+    """Whether this is a response to a list request, with or without jobs."""
     return isinstance(body, list) or (
         isinstance(body, Mapping) and isinstance(cast("Mapping[str, Any]", body).get("data"), list)
     )
 
 
 def listed(body: object) -> list[Mapping[str, Any]]:
-    """Return the jobs in the answer to a list, newest first or not."""
+    """Return the jobs in a response to a list request, in any order."""
     if isinstance(body, Mapping):
         body = cast("Mapping[str, Any]", body).get("data")
     items = cast("list[object]", body) if isinstance(body, list) else []
@@ -167,11 +167,11 @@ def listed(body: object) -> list[Mapping[str, Any]]:
 
 
 def is_of(item: Mapping[str, Any], request: VideoRequest, sent_at: float) -> bool:
-    """Whether a listed job can only be a certain request: its prompt stands there, and nothing contradicts.
+    """Whether a listed job can only be a certain request: its prompt matches, and nothing contradicts.
 
     Args:
-        item: From `listed`; without a prompt it is nobody's.
-        request: What was sent.
+        item: From `listed`; without a prompt it matches nothing.
+        request: The sent request.
         sent_at: UTC seconds.
     """
     width, height = request.real_size

@@ -1,8 +1,7 @@
-"""What the account's request history says, of one request or of all, whatever envelope it comes in.
+"""Parses the account's request history, for one request or the whole list, in any envelope.
 
-Source: docs/facts/segmind-api.md 3.3, which leaves the envelope open: rows are looked for at every level. A list that
-is not whole or not understood is an error and never an empty list, because what it does not name would count as not
-spent.
+Source: docs/facts/segmind-api.md 3.3, which leaves the envelope open: rows are searched at every level. An incomplete
+    or unrecognised list is an error and never an empty list, because a request that it omits would count as not spent.
 """
 
 from __future__ import annotations
@@ -28,32 +27,32 @@ from hunyuan_ui.endpoint.responses import Answer, plain, raise_unless_success
 from hunyuan_ui.errors import InvalidRequestError, UnexpectedResponseError, reason
 from hunyuan_ui.request import VideoRequest
 
-PER_PAGE: Final = 100  # the most that the service gives at once
+PER_PAGE: Final = 100  # the service's maximum
 MOST_PAGES: Final = 50
 UNKNOWN_PROMPT: Final = "(not in the account's history)"
 
-# An empty list says that nothing was spent, so only one that is called as a list of requests is believed.
+# An empty list means that nothing was spent, so it is accepted only under a name for a list of requests.
 _NAME_OF_ROWS: Final = re.compile(r"data|item|result|row|record|request|histor|generation|list|content|doc|entr|log")
 _NOT_OF_ROWS: Final = re.compile(r"error|warn|filter|messag")
-# The list is asked for a part of a model's name, so what has ours in its own name is another model, not an error.
+# The list is filtered by a part of a model's name: a longer name that contains ours is another model, not an error.
 _OURS: Final = re.sub(r"[^a-z0-9]", "", contract.MODEL)
 _OUR_NAME: Final = re.compile(_OURS + r"(13b|t2v|texttovideo|v[0-9]{1,2}|latest)*")
 _OWN_PARAMETERS: Final = frozenset({"video_length", "infer_steps", "flow_shift", "embedded_guidance_scale"})
 _COSTS: Final = ("credits_deduction", "metrics", "cost")
-_PAST_THE_END: Final = (400, 404, 422)  # what some lists answer for a page after their last
+_PAST_THE_END: Final = (400, 404, 422)  # responses of some lists to a page after the last
 _BEGUN: Final = re.compile(r"creat|submit|request(ed)?_?(at|time|date)|start|queue|timestamp|^time$|^date$", re.I)
 _ENDED: Final = re.compile(r"complet|updat|finish|end", re.I)
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _YEAR_2001: Final = 1e9
 _YEAR_9999: Final = 2.5e11
-_MILLISECONDS: Final = 1e11  # a larger number is not one of seconds
+_MILLISECONDS: Final = 1e11  # a larger number is not in seconds
 
 
 def history_row(answer: Answer, request_id: str) -> HistoryRow | None:
-    """Return what the account's history knows of a request, or None.
+    """Return the row of the account's history for a request, or None.
 
     Raises:
-        EndpointError: Refused, or not the contract.
+        EndpointError: Refused, or an unexpected response.
     """
     if answer.status == 404 and not answer.is_html:
         return None
@@ -65,7 +64,7 @@ def history_row(answer: Answer, request_id: str) -> HistoryRow | None:
 
 
 def _rows_in(value: object, request_id: str, depth: int = 0) -> list[HistoryRow]:
-    """Return the rows of a request at every level; one of several must be called by its id, one alone by no other."""
+    """Return a request's rows at every level; one of several must have its id, a single one must have no other id."""
     if depth > 5:
         return []
     if isinstance(value, list):
@@ -88,7 +87,7 @@ def _is_row(fields: Mapping[str, object]) -> bool:
 
 def _row(fields: Mapping[str, object]) -> HistoryRow:
     status = fields.get("model_status") or fields.get("status")
-    # Not at every level: a row may hold what was asked for, and what its owner's other requests cost.
+    # Not at every level: a row may contain the request's fields, and the costs of other requests.
     cost = named_cost({name: fields.get(name) for name in _COSTS})
     return HistoryRow(_url(fields), cost, plain(status)[:40] if isinstance(status, str) else None)
 
@@ -102,15 +101,15 @@ def _url(fields: Mapping[str, object]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class PastRequest:
-    """One request of this model as the account's history lists it.
+    """One request of this model in the account's history.
 
     Args:
-        identity: The same for every row of one request, however its id is written.
-        request_id: What the service is asked with; None where the row has none that could be one.
-        state: COMPLETED or FAILED; PROCESSING for any other word, since asking about it tells the truth.
-        cost: US dollars, or None where none is named.
+        identity: The same for all rows of one request, however its id is written.
+        request_id: For calls to the service; None if the row has no valid one.
+        state: COMPLETED or FAILED; PROCESSING for any other status, since polling it gives the real one.
+        cost: US dollars, or None if not named.
         url: Of the video, or None.
-        request: What was asked for, as far as it can be read, or None.
+        request: The original request as far as it can be read, or None.
         at: When it was sent, UTC seconds, or None.
     """
 
@@ -128,8 +127,8 @@ def list_query(page: int, since: float, until: float) -> str:
 
     Args:
         page: From 1.
-        since: UTC seconds; the list has that whole day.
-        until: UTC seconds; the day after is named, because it is not said whether the last one belongs to the list.
+        since: UTC seconds; the list includes that whole day.
+        until: UTC seconds; the query names the next day, because it is undocumented whether the last day is included.
     """
     first, last = (datetime.fromtimestamp(at, timezone.utc).date() for at in (since, until))
     asked = {"page": page, "per_page": PER_PAGE, "from_date": first, "to_date": last + timedelta(days=1)}
@@ -137,7 +136,7 @@ def list_query(page: int, since: float, until: float) -> str:
 
 
 class PastRequests:
-    """Puts the pages of the list together, in order, and tells when they are all there."""
+    """Combines the list's pages in order, and detects when they are complete."""
 
     def __init__(self) -> None:
         self._requests: dict[str, PastRequest] = {}
@@ -148,18 +147,18 @@ class PastRequests:
         self._counted = 0
         self._is_short = False
         self._goes_on = False
-        self._are_others = False  # whether rows of models came that the list was not asked for
+        self._are_others = False  # whether there were rows of models that were not requested
 
     @property
     def next_page(self) -> int:
-        """The number of the page to take in next, from 1."""
+        """The number of the next page to pass to `take`, from 1."""
         return self._pages + 1
 
     def take(self, answer: Answer) -> bool:
-        """Take in the next page; return whether there may be one more.
+        """Add the next page; return whether there may be another.
 
         Raises:
-            EndpointError: Refused, not the contract, or not the whole list.
+            EndpointError: Refused, an unexpected response, or an incomplete list.
         """
         if self._is_short and answer.status in _PAST_THE_END and not answer.is_html:
             return self._end()
@@ -171,13 +170,13 @@ class PastRequests:
         fresh = {(identity, _url(row)) for identity, row in found} - self._seen
         if not fresh:
             self._goes_on |= about.goes_on
-            return self._end()  # empty, or the same page once more
+            return self._end()  # empty, or the previous page again
         self._seen |= fresh
         self._rows += len(rows)
         for identity, row in found:
             self._sort_in(identity, row)
         self._is_short = len(rows) < PER_PAGE
-        # Some say of every full page that there is one more.
+        # Some claim on every full page that there is another.
         self._goes_on = about.goes_on and self._is_short
         if self._is_short and not self._goes_on and self._total is not None and self._rows >= self._total:
             return self._end()
@@ -192,7 +191,7 @@ class PastRequests:
     def _end(self) -> bool:
         if self._goes_on or self._rows < max(self._total or 0, self._counted):
             raise UnexpectedResponseError("bad_answer", reason=reason("list_cut_short"))
-        # Then the filter was not understood, or this model has another name there.
+        # Then the filter was ignored, or this model has another name there.
         if self._are_others and not self._requests:
             raise UnexpectedResponseError("bad_answer", reason=reason("list_of_others"))
         return False
@@ -204,7 +203,7 @@ class PastRequests:
             self._are_others = True
 
     def _add(self, row: PastRequest) -> None:
-        """Join the rows of one request, one an output, each of which names the whole cost."""
+        """Merge the rows of one request, one per output, each of which names the total cost."""
         known = self._requests.setdefault(row.identity, row)
         states = {known.state, row.state}
         order = (RemoteState.COMPLETED, RemoteState.PROCESSING, RemoteState.FAILED)
@@ -219,7 +218,7 @@ class PastRequests:
 
 
 def _page(answer: Answer) -> tuple[list[dict[str, object]], Envelope]:
-    """Return the rows of every model on a page, and what stands round them."""
+    """Return the rows of all models on a page, and its envelope."""
     raise_unless_success(answer)
     value = answer.value
     about = envelope_of(value)
@@ -248,16 +247,16 @@ def _lists_in(value: object, name: str = "list", depth: int = 0) -> Iterator[tup
     elif isinstance(value, dict) and depth < DEEPEST:
         fields = cast("dict[str, object]", value)
         if sum(known in fields for known in ROW) > 1:
-            return  # a row, whose own lists are none of rows
+            return  # a row; its nested lists are no rows
         for key, item in fields.items():
             yield from _lists_in(item, key, depth + 1)
 
 
-# --- one row of it
+# --- one row
 
 
 def _identified(rows: Iterable[dict[str, object]]) -> list[tuple[str, dict[str, object]]]:
-    """Return each row of a page with what tells its request from others."""
+    """Return each row of a page with an identity of its request."""
     found: list[tuple[str, dict[str, object]]] = []
     equal: Counter[str] = Counter()
     for row in rows:
@@ -265,7 +264,7 @@ def _identified(rows: Iterable[dict[str, object]]) -> list[tuple[str, dict[str, 
         if identity is None:
             identity = _content_of(row)
             equal[identity] += 1
-            # This model gives one output, so that equal rows are requests of their own.
+            # This model has one output per request, so that equal rows are separate requests.
             identity += f" {equal[identity]}" if equal[identity] > 1 else ""
         found.append((identity, row))
     return found
@@ -279,7 +278,7 @@ def _id_of(row: Mapping[str, object]) -> str | None:
 
 
 def _content_of(row: Mapping[str, object]) -> str:
-    """Return what never changes about a request."""
+    """Return the constant fields of a request as text."""
     fixed = ""
     with suppress(RecursionError):
         fixed = json.dumps([row.get("request_body"), _moment_of(row)], sort_keys=True)
@@ -287,11 +286,11 @@ def _content_of(row: Mapping[str, object]) -> str:
 
 
 def _is_ours(row: Mapping[str, object]) -> bool:
-    """Whether a row is of this model; one that names none came because this one was asked for."""
+    """Whether a row is of this model; a row without a name matched the query's filter."""
     name = _model_of(row)
     if not name or any(_OUR_NAME.fullmatch(_letters(piece)) for piece in (name, *re.split(r"[/:@]", name))):
         return True
-    # Another model with our name in its own may take the same parameters.
+    # Another model whose name contains ours may take the same parameters.
     return _OURS not in _letters(name) and _body_of(row).keys() >= _OWN_PARAMETERS
 
 
@@ -308,7 +307,7 @@ def _past_request(identity: str, row: Mapping[str, object]) -> PastRequest:
     about = _row(row)
     named = row.get("request_id")
     state = RemoteState.FAILED if about.state is RemoteState.FAILED else RemoteState.PROCESSING
-    # A video's address says more than any word.
+    # A video's address is stronger evidence than any status word.
     is_made = about.state is RemoteState.COMPLETED or about.url is not None
     return PastRequest(
         identity=identity,
@@ -322,7 +321,7 @@ def _past_request(identity: str, row: Mapping[str, object]) -> PastRequest:
 
 
 def _request_in(row: Mapping[str, object]) -> VideoRequest | None:
-    """Return what was asked for; a value that cannot be read takes its default, for the price's sake."""
+    """Return the original request; an unreadable value gets its default, which suffices for the price."""
     body = _body_of(row)
     prompt = body.get("prompt") or row.get("prompt")
     known = {name: _number(body[name]) for name in VideoRequest.model_fields if body.get(name) is not None}
@@ -344,7 +343,7 @@ def _body_of(row: Mapping[str, object]) -> dict[str, object]:
 
 
 def _object(value: object) -> dict[str, object] | None:
-    for _ in range(2):  # JSON text, or JSON text of a JSON text
+    for _ in range(2):  # JSON text, or JSON-encoded JSON text
         if isinstance(value, str):
             try:
                 value = json.loads(value)
@@ -360,7 +359,7 @@ def _number(value: object) -> object:
 
 
 def _moment_of(row: Mapping[str, object]) -> float | None:
-    """Return the latest moment at which a row says that its request was sent, else ended; UTC seconds."""
+    """Return the latest time in a row at which its request was sent, else ended; UTC seconds."""
     for kind in (_BEGUN, _ENDED):
         named = [_moment(value) for name, value in row.items() if kind.search(name)]
         if known := [at for at in named if at is not None]:

@@ -1,4 +1,4 @@
-"""What both kinds of call share: how requests go out, how bodies are read, and names for what breaks."""
+"""HTTP helpers for API calls and downloads: transports, requests, bodies, and names for transport failures."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from hunyuan_ui.proxies import DIRECT, Proxies
 _LATE: Final = reason("answer_without_end")
 _E = TypeVar("_E", bound=BaseException)
 
-# identity: a compressed answer of 64 KiB can unpack to 200 MB (docs/facts/faults-and-security.md, row 27).
+# identity: 64 KiB of a compressed response can unpack to 200 MB (docs/facts/faults-and-security.md, row 27).
 HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": f"hunyuan-ui/{__version__}"}
 
-# The failures that prove no byte of the request was sent.
+# Failures that prove that no byte of the request was sent.
 NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 # Builtin OSError: the loop's own TimeoutError, and a TLS record that breaks after the handshake.
 TRANSPORT_ERRORS: Final = (httpx.TransportError, OSError)
 
-# How long a connection waits for the next call, in s: less than any service waits before it closes one, so that a
-# question hardly ever meets a dead connection, and short, since the pool looks at all that wait with every call.
+# Idle time of a reusable connection, in s: shorter than any service's timeout, so that a call hardly ever gets a dead
+# connection, and short because the pool scans all idle connections on every call.
 _KEPT_S: Final = 1.0
 
 REDIRECTS: Final = (301, 302, 303, 307, 308)
@@ -47,12 +47,12 @@ REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 @lru_cache(maxsize=1)
 def shared_ssl_context() -> ssl.SSLContext:
-    """Return the one context that verifies certificates; building it costs 35 ms."""
+    """Return the shared certificate-verifying context; building it takes 35 ms."""
     return httpx.create_ssl_context()
 
 
 def keepalive_options() -> list[tuple[int, int, int]]:
-    """Return socket options that keep a silent connection of minutes alive through NATs and load balancers."""
+    """Return socket options that keep a connection alive through NATs and load balancers when idle for minutes."""
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 6)):
         if hasattr(socket, name):
@@ -63,30 +63,30 @@ def keepalive_options() -> list[tuple[int, int, int]]:
 def new_transport(*, kept: int, proxies: Proxies = DIRECT) -> httpx.AsyncHTTPTransport:
     """Return a transport for calls that carry the key.
 
-    Used without httpx's client, whose redirects and cookies are not wanted: a cookie would tie one visitor's
-    key to the next visitor's call.
+    Bypasses httpx's client to avoid its redirects and cookies: a cookie would link one visitor's key to the next
+    visitor's call.
 
-    Nothing queues in it, where the cost grows with the square of what waits; the runner's own limit stands before it.
+    Nothing queues in its pool, whose cost grows with the square of the queue; the runner limits concurrency instead.
 
     Args:
-        kept: Up to how many connections one may be used again.
-        proxies: Through which a host is reached.
+        kept: Number of connections up to which one is reused.
+        proxies: The proxy of each host.
     """
     return BackedTransport(ProxyBackend(proxies, shared_ssl_context()), shared_ssl_context(), kept=kept)
 
 
 class BackedTransport(httpx.AsyncHTTPTransport):
-    """A transport over connections that a backend of our own opens.
+    """A transport over connections that a custom backend opens.
 
     Args:
         backend: Opens the connections.
         ssl_context: Verifies certificates.
-        kept: Up to how many connections one may be used again.
+        kept: Number of connections up to which one is reused.
     """
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend, ssl_context: ssl.SSLContext, *, kept: int) -> None:
         super().__init__(verify=ssl_context, trust_env=False)
-        # httpx has no public way to name a backend; test_download.py proves that this one is asked.
+        # httpx has no public way to set a backend; test_download.py proves that this one is used.
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=ssl_context,
             max_connections=None,
@@ -104,9 +104,9 @@ ASGIApp: TypeAlias = Callable[
 
 
 class InProcessTransport(httpx.ASGITransport):
-    """Calls an ASGI app of this process, without a port; its lifespan lasts from the first call to `aclose`.
+    """Calls an ASGI app in this process, without a port; its lifespan lasts from the first call to `aclose`.
 
-    What the app raises is answered with 500, as a server would.
+    An exception in the app becomes a 500 response, as on a server.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -116,7 +116,7 @@ class InProcessTransport(httpx.ASGITransport):
         self._is_started = asyncio.Event()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a call, once the app has started."""
+        """Handle a request, once the app has started."""
         if self._lifespan is None:
             self._events.put_nowait({"type": "lifespan.startup"})
             scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
@@ -146,12 +146,12 @@ def new_request(
     """Return a request for a transport.
 
     Args:
-        method: In capitals.
-        url: The whole address.
-        connect_s: Longest time to connect; everything else has a deadline of the caller's.
-        headers: Beside the usual ones.
+        method: In upper case.
+        url: The absolute URL.
+        connect_s: Connect timeout; the caller sets a deadline for everything else.
+        headers: In addition to the standard ones.
         json: The body.
-        parts: The body as text parts of a multipart form, by their names.
+        parts: The body as text fields of a multipart form, by name.
     """
     # Without a file name each is a text field and no upload.
     files = None if parts is None else [(name, (None, text)) for name, text in parts.items()]
@@ -161,15 +161,15 @@ def new_request(
 
 
 async def read_start(chunks: AsyncIterator[bytes], deadline: float, count: int) -> tuple[bytes, Reason | None]:
-    """Read at least so many bytes of a body, and leave the rest.
+    """Read at least `count` bytes of a body, and leave the rest.
 
     Args:
         chunks: The raw body.
-        deadline: When to give up, on the event loop's clock in s.
-        count: How many bytes are enough.
+        deadline: On the event loop's clock, in s.
+        count: Number of bytes that suffice.
 
     Returns:
-        What came, which is less only at the body's end, and what went wrong or None.
+        The bytes, fewer only at the body's end, and the failure or None.
     """
     body = b""
     with anyio.CancelScope(deadline=deadline) as scope:
@@ -190,12 +190,12 @@ async def read_body(
 
     Args:
         chunks: The raw body.
-        deadline: When to give up, on the event loop's clock in s.
-        limit: The most bytes to take.
-        start: What was read of it before.
+        deadline: On the event loop's clock, in s.
+        limit: Maximum number of bytes.
+        start: Bytes that were read before.
 
     Returns:
-        What came, and why it is not all of it or None.
+        The bytes, and why they are incomplete or None.
     """
     body = bytearray(start)
     with anyio.CancelScope(deadline=deadline) as scope:
@@ -211,13 +211,13 @@ async def read_body(
 
 
 def body_of(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """Return a body as it comes from the connection, without its encodings."""
-    # No chunk size: httpx then hands on what the socket gave, without copying it.
+    """Yield a decoded body as it arrives."""
+    # No chunk size: httpx then passes on the socket's chunks without copying them.
     return decoded(response.aiter_raw(), response.headers)
 
 
 def content_length(headers: httpx.Headers) -> int | None:
-    """Return the announced length in bytes of a body that is not encoded, or None."""
+    """Return the announced length in bytes of an unencoded body, or None."""
     if encodings(headers):
         return None
     text = headers.get("content-length", "")
@@ -232,7 +232,7 @@ def unreachable(error: Exception) -> EndpointUnreachableError:
 
 
 def reason_of(error: BaseException) -> Reason:
-    """Name a transport failure in words of our own: the libraries' texts may quote what the peer sent."""
+    """Name a transport failure without the library's text, which may quote the peer."""
     if refused := _find(error, ProxyRefusedError):
         return reason("proxy_refused", status=refused.status) if refused.status else reason("no_tunnel")
     if _find(error, socket.gaierror):
@@ -273,26 +273,26 @@ def _find(error: BaseException | None, kind: type[_E]) -> _E | None:
 
 SHORTEST_S: Final = 1.0
 LONGEST_S: Final = 3600.0
-GUESS_S: Final = (15.0, 60.0)  # when nothing usable is said
+GUESS_S: Final = (15.0, 60.0)  # if the response gives no usable time
 
 _ISO: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)? ?(?:Z|UTC|GMT|([+-])(\d\d):?(\d\d))?", re.IGNORECASE | re.ASCII
 )
 _NUMBER: Final = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
-_YEAR_2001: Final = 1e9  # a smaller number cannot be a moment, so it is a span
-_MILLISECONDS: Final = 1e11  # a larger one is a moment in milliseconds
+_YEAR_2001: Final = 1e9  # a smaller number cannot be a timestamp, so it is a duration
+_MILLISECONDS: Final = 1e11  # a larger one is a timestamp in milliseconds
 
 
 def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float:
     """Return the seconds to wait after a 429, from 1 to 3600.
 
-    The moment of the reset is measured against the server's own clock, because this machine's may be wrong.
+    A reset timestamp is compared with the server's own clock, because this machine's may be wrong.
 
     Args:
-        headers: The answer's headers, looked up in lower case.
-        now: UTC seconds, used when the answer has no `Date`; the clock when None.
+        headers: Of the response, with case-insensitive lookup.
+        now: UTC seconds, used if the response has no `Date`; None reads the clock.
 
-    Source: docs/facts/segmind-api.md 1.2: the reset header is sent, in a form that was not seen; `Retry-After` is not.
+    Source: docs/facts/segmind-api.md 1.2: the reset header is sent, in a form not yet seen; `Retry-After` is not.
     """
     own_clock = time.time() if now is None else now
     sent_at = moment(headers.get("date", "")) or own_clock
@@ -312,7 +312,7 @@ def _wait(text: str, sent_at: float) -> float | None:
 
 
 def moment(text: str) -> float | None:
-    """Return the UTC seconds that a text names as ISO 8601, HTTP date or number of (milli)seconds, or None."""
+    """Return the UTC seconds of an ISO 8601 or HTTP date or a number of (milli)seconds, or None."""
     text = text.strip()
     if _NUMBER.fullmatch(text):
         number = float(text)

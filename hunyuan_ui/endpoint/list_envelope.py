@@ -1,7 +1,7 @@
-"""What stands round a list of requests: that it is refused, is a part, or goes on, and how many there are in all.
+"""Parses the envelope of a request list: whether it is refused, partial or continued, and the total count.
 
-Source: docs/facts/segmind-api.md 3.3, which leaves the envelope open. An empty list says that nothing was spent, so it
-is believed only where nothing round it says anything else.
+Source: docs/facts/segmind-api.md 3.3, which leaves the envelope open. An empty list means that nothing was spent, so it
+    is accepted only if nothing in its envelope contradicts that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MORE: Final = re.compile(
     r"|continuation\w*|lastevaluatedkey"
 )
 _MESSAGES: Final = re.compile(r"\w*(messages?|msg|details?|warnings?|notices?|notes?|reasons?|info|title|description)")
-_ASKED: Final = re.compile(r"filter|query|param|sort|search|user|account|model")  # what was asked for, and by whom
+_ASKED: Final = re.compile(r"filter|query|param|sort|search|user|account|model")  # echoes of the query and its account
 
 _UNSAID: Final = ("", "false", "none", "null", "0", "n/a", "[]", "{}")
 _ILL: Final = re.compile(r"\b(err\w*|fail\w*|partial\w*|incomplete|timeout|timed|unavailable|unauthori\w+|forbidden)\b")
@@ -42,14 +42,14 @@ _NOTHING: Final = re.compile(
 
 
 class Envelope(NamedTuple):
-    """What an answer says round its list.
+    """Facts in the envelope of a list.
 
     Args:
-        is_refused: It says that it is no answer, or a part of one.
-        is_doubted: Something in it is not known to go with a list that is rightly empty.
-        goes_on: It says that there is a page after this one.
-        total: How many there are in all; None where it does not say.
-        counted: What it calls a count, which may be of all or of its page; 0 where there is none.
+        is_refused: It reports an error or a partial result.
+        is_doubted: It contains something that is not known to occur with a list that is really empty.
+        goes_on: It announces another page.
+        total: Total number of rows; None if not given.
+        counted: Its count field, which may be of all rows or of its page; 0 if there is none.
     """
 
     is_refused: bool
@@ -60,7 +60,7 @@ class Envelope(NamedTuple):
 
 
 def envelope_of(value: object) -> Envelope:
-    """Return what stands round the list in an answer's JSON value."""
+    """Return the envelope of the list in a response's JSON value."""
     fields = list(_fields_in(value))
     totals = [number for name, item in fields if _TOTALS.fullmatch(name) and (number := _whole(item)) is not None]
     counts = [number for name, item in fields if _COUNTS.fullmatch(name) and (number := _whole(item)) is not None]
@@ -74,7 +74,7 @@ def envelope_of(value: object) -> Envelope:
 
 
 def _fields_in(value: object, depth: int = 0) -> Iterator[_Field]:
-    """Yield each field round the list, its name in small letters alone; none of a row's and of what was asked for."""
+    """Yield each field of the envelope, its name as lowercase letters only; none of the rows or the echoed query."""
     if not isinstance(value, dict) or depth > DEEPEST:
         return
     fields = cast("dict[str, object]", value)
@@ -122,7 +122,7 @@ def _is_good(word: str) -> bool:
 
 
 def _texts_in(item: object) -> Iterator[str]:
-    """Yield the texts of a message; an object's fields are looked at by themselves, but not those of a list of them."""
+    """Yield a message's texts; an object's fields are visited separately, but not those of objects in a list."""
     if isinstance(item, list):
         yield from map(str, cast("list[object]", item))
     elif isinstance(item, str):
@@ -130,12 +130,12 @@ def _texts_in(item: object) -> Iterator[str]:
 
 
 def _is_said(item: object) -> bool:
-    """Whether a value is more than a way to write nothing or zero."""
+    """Whether a value is more than a form of empty or zero."""
     return item.strip().lower() not in _UNSAID if isinstance(item, str) else bool(item)
 
 
 def _whole(item: object) -> int | None:
-    """Return a number that is not negative and can be one of rows or of HTTP, also where it is text."""
+    """Return a non-negative integer in the range of row counts and HTTP statuses, also from text."""
     if isinstance(item, bool) or not isinstance(item, (int, float, str)):
         return None
     found = re.fullmatch(r"([0-9]{1,9})(\.0*)?", str(item)[:20].strip(), re.ASCII)

@@ -1,7 +1,7 @@
-"""What an answer says that a request costs, wherever and however it says it.
+"""Finds the cost that a response names for a request, in any field and format.
 
-Source: docs/facts/segmind-api.md 1.2 and 3.3: accounting fields moved between captures, so every place is read that may
-hold a cost. A cost that was named and not counted would let a public page spend more than its owner allowed.
+Source: docs/facts/segmind-api.md 1.2 and 3.3: accounting fields moved between captures, so every possible field is
+    read. Missing a named cost would let a public page spend more than its owner allowed.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
-MOST_USD: Final = 1e9  # what a larger one counts as: as implausible, and a sum of them still fits a ledger
+MOST_USD: Final = 1e9  # cap for larger amounts: still implausible, and sums of it fit the ledger
 
 _METRICS: Final = "metrics"
-# Without case, spaces and dashes. What was charged, and never a price that something else would have, or what is left.
+# Normalised: no case, spaces or dashes. Charges only, never prices of other things or remaining balances.
 _NAME: Final = re.compile(
     r"(total|final|actual)?costs?(in)?(usd|dollars?|credits?|cents)?|credits?(used|consumed|spent|deducted|deduction)"
     r"|(amount|credits?|usd)?(charged?|billed)(amount|credits?|usd)?|billing"
 )
-_SUMS: Final = ("amount", "value", "total", "usd")  # names of the number in an object that is a cost
+_SUMS: Final = ("amount", "value", "total", "usd")  # names of the number in a cost object
 _DEEPEST: Final = 4
-_LONGEST: Final = 80  # characters of a number
+_LONGEST: Final = 80  # maximum characters of a number
 _NUMBER: Final = re.compile(r"-?\d[\d.,]*")
 _THOUSANDS: Final = re.compile(r"-?\d{1,3}((,\d{3})+|(\.\d{3}){2,})")
 
 
 def named_cost(body: object, header: str | None = None) -> float | None:
-    """Return the cost that an answer names in US dollars.
+    """Return the cost in US dollars that a response names.
 
     Args:
         body: The JSON value of its body.
-        header: What its header for the cost holds.
+        header: Value of its cost header.
 
     Returns:
-        The largest of those that stand where a cost belongs, else of those elsewhere in the body; zero only where no
-        place names more, None where none names any.
+        The largest cost in the expected fields, else the largest elsewhere in the body; zero only if no field names
+        more, None if no field names any.
     """
     fields: dict[str, object] = cast("dict[str, object]", body) if isinstance(body, dict) else {}
     official = [*_costs_in(_read(fields.get(_METRICS))), *_dollars(header)]
@@ -44,13 +44,13 @@ def named_cost(body: object, header: str | None = None) -> float | None:
 
 
 def cost_header(headers: Mapping[str, str]) -> str | None:
-    """Return what the header for the cost holds, by whichever name it goes."""
+    """Return the value of the cost header, under any of its names."""
     named = (text for name, text in headers.items() if _is_cost(name.lower().removeprefix("x-")))
     return next(named, None)
 
 
 def _costs_in(value: object, depth: int = 0) -> Iterator[float]:
-    """Yield what is called a cost; texts are not looked into, because a prompt may be among them."""
+    """Yield the values of cost fields; texts are not parsed, because a prompt may be among them."""
     if depth > _DEEPEST:
         return
     if isinstance(value, list):
@@ -72,7 +72,7 @@ def _dollars(value: object, depth: int = 0) -> Iterator[float]:
             if _plain(name) in _SUMS or _is_cost(name):
                 yield from _dollars(item, depth + 1)
     elif isinstance(value, (int, float, str)):
-        # A header that came twice stands as one, with a comma between.
+        # A repeated header arrives as one, joined by commas.
         for part in value.split(", ") if isinstance(value, str) else (value,):
             number = _number(part)
             if number is not None and number >= 0:
@@ -80,7 +80,7 @@ def _dollars(value: object, depth: int = 0) -> Iterator[float]:
 
 
 def _number(value: float | str) -> float | None:
-    """Return a number, also one with a sign of money, or with the commas of any country."""
+    """Parse a number, also with a currency sign or any country's separators."""
     try:
         return float(value)
     except OverflowError:
@@ -97,7 +97,7 @@ def _number(value: float | str) -> float | None:
 
 
 def _read(metrics: object) -> object:
-    """Return metrics that came as JSON text as what they are."""
+    """Decode metrics that arrive as JSON text."""
     if not isinstance(metrics, str):
         return metrics
     try:

@@ -1,6 +1,6 @@
-"""EngineClient: an engine of one's own that speaks `/v1/videos`, over HTTP, and nothing else.
+"""EngineClient: HTTP client for a self-hosted engine that speaks `/v1/videos`.
 
-The POST goes out once: no engine knows an idempotency key. What engines differ in is in `engines.py`.
+The POST is sent once: no engine supports an idempotency key. Differences between engines are in `engines.py`.
 Source: docs/facts/engines.md 2.
 """
 
@@ -47,15 +47,15 @@ _CALM_FETCH: Final = FetchLimits()
 
 
 class EngineClient:
-    """Speaks to an engine of one's own; the key, if it has one, comes with each call and is never kept.
+    """Client of a self-hosted engine; the key, if it has one, is passed with each call and never stored.
 
     Args:
-        base_url: Where the engine is, such as `http://gpu.local:30000`; an ending `/v1` is dropped.
-        model: What the engine calls the model; sent only where it is set, as a wrong one is refused.
-        transport: In place of real connections; closed with the client.
+        base_url: Of the engine, such as `http://gpu.local:30000`; a trailing `/v1` is dropped.
+        model: The engine's name of the model; sent only if set, as a wrong one is rejected.
+        transport: Replaces real connections; closed with the client.
         timeouts: Wall-clock limits.
-        fetch_limits: How far, how much and how slowly a video may come.
-        proxies: Through which a host is reached; an engine over plain http is reached directly, as they are for https.
+        fetch_limits: On redirects, size and rate of a download.
+        proxies: The proxy of each host for https; an engine over plain http is reached directly.
     """
 
     def __init__(
@@ -78,23 +78,23 @@ class EngineClient:
         self._calls = Calls(transport, timeouts, self._proxies)
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         await self._calls.aclose()
 
     async def is_ready(self, key: str) -> bool:
-        """Return whether the engine takes jobs: everything but 503, which says that its model is being loaded.
+        """Return whether the engine accepts jobs: any status but 503, which means that its model is loading.
 
         Raises:
-            EndpointError: Not reachable.
+            EndpointError: The engine is unreachable.
         """
         return (await self._get(engines.HEALTH, key)).status != engines.NOT_READY
 
     async def check(self, key: str) -> None:
-        """Ask for the list of jobs, which costs nothing and tells a wrong key and a place where no engine is.
+        """Request the list of jobs, which is free and reveals a wrong key or an address without an engine.
 
         Raises:
             AuthenticationError: The engine refused the key.
-            EndpointError: Not reachable, refused, or answered with something else.
+            EndpointError: Unreachable, refused, or an unexpected response.
         """
         answer = await self._get(f"{engines.VIDEOS}?limit=1", key)
         raise_unless_success(answer)
@@ -102,12 +102,12 @@ class EngineClient:
             raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail)
 
     async def submit(self, request: VideoRequest, key: str) -> Accepted:
-        """Send a job, once, and return what the engine took it as.
+        """Send a job, once, and return the accepted job.
 
         Raises:
             EndpointUnreachableError: It was never sent.
             EndpointStatusError: The engine refused it.
-            OutcomeUnknownError: It was sent and no usable answer came.
+            OutcomeUnknownError: It was sent and no usable response came.
         """
         deadline = anyio.current_time() + self._timeouts.submit_s
         url, parts = self.base_url + engines.VIDEOS, engines.parts_of(request, self._model)
@@ -119,46 +119,46 @@ class EngineClient:
         raise _post_error(answer)
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:
-        """Return where a job is.
+        """Return the state of a job.
 
         Raises:
             JobFailedError: It failed there.
             RequestExpiredError: The engine does not know it: it was restarted.
-            EndpointError: Not reachable, refused, or answered with something else; ask again.
+            EndpointError: Unreachable, refused, or an unexpected response; may be retried.
         """
         job = await self._job(request_id, key)
         word = str(job["status"])[:40]
         return RemoteStatus(engines.state_in(job), engines.metrics_in(job), word, engines.progress_in(job))
 
     async def result(self, request_id: str, key: str) -> RemoteResult:
-        """Return where the video of a completed job is, and how long it took.
+        """Return the address of a completed job's video, and its running time.
 
         Raises:
             JobFailedError: It failed there.
             RequestExpiredError: The engine does not know it.
-            EndpointError: Not reachable, refused, not completed, or answered with something else; ask again.
+            EndpointError: Unreachable, refused, not completed, or an unexpected response; may be retried.
         """
         job = await self._job(request_id, key)
-        # Before the end one engine answers with half a file, and 200.
+        # For an unfinished job one engine returns half a file, and 200.
         if engines.state_in(job) is not RemoteState.COMPLETED:
             raise UnexpectedResponseError("bad_answer", reason=reason("not_finished"))
         url = engines.url_in(job) or f"{self.base_url}{_path(request_id)}{engines.CONTENT}"
         return RemoteResult(url, engines.metrics_in(job))
 
     async def history(self, _request_id: str, _key: str, /) -> HistoryRow | None:
-        """Return None: an engine keeps no record beside its jobs."""
+        """Return None: an engine keeps no history besides its jobs."""
         return None
 
     async def sent(self, request: VideoRequest, key: str, sent_at: float) -> list[str]:
-        """Return the ids of the jobs that can only be this request, where the engine lists jobs with their prompts.
+        """Return the ids of the jobs that can only be this request, if the engine lists jobs with their prompts.
 
         Args:
-            request: What was sent.
-            key: The engine's, if it has one.
+            request: The sent request.
+            key: The engine's, if any.
             sent_at: When, in UTC seconds.
 
         Raises:
-            EndpointError: Not reachable, refused, or answered with something else.
+            EndpointError: Unreachable, refused, or an unexpected response.
         """
         answer = await self._get(f"{engines.VIDEOS}?limit={_MOST_LISTED}&order=desc", key)
         raise_unless_success(answer)
@@ -166,10 +166,10 @@ class EngineClient:
         return [str(item["id"]) for item in items if engines.is_of(item, request, sent_at)]
 
     async def stop(self, request_id: str, key: str) -> bool:
-        """Stop a run and return whether it was stopped; asks only an engine whose DELETE does that.
+        """Stop a run and return whether it was stopped; calls only an engine whose DELETE stops runs.
 
         Raises:
-            EndpointError: Not reachable, refused, or answered with something else.
+            EndpointError: Unreachable, refused, or an unexpected response.
         """
         engine = engines.engine_of(request_id)
         if engine is None or not engine.stops:
@@ -181,16 +181,16 @@ class EngineClient:
         return True
 
     async def fetch(self, url: str, part: Path, *, key: str, check: Check) -> None:
-        """Fetch a video into a `.part` file, whole and checked or not at all.
+        """Download a video into a `.part` file, complete and checked or not at all.
 
         Args:
             url: From `result`.
-            part: Where to.
-            key: The engine's, sent to its own origin alone.
-            check: Raises MediaError unless the file is a whole video.
+            part: The target.
+            key: The engine's, sent to its own origin only.
+            check: Raises MediaError unless the file is a complete video.
 
         Raises:
-            DownloadError: Not all of it came, or it is not there.
+            DownloadError: The file is incomplete or does not exist.
             StorageError: The disk is full or cannot be written.
         """
         try:
@@ -218,7 +218,7 @@ class EngineClient:
         )
 
     async def _link_instead(self, url: str, key: str) -> str | None:
-        """Return the address of the bucket that an engine names in its refusal to give the content."""
+        """Return the bucket address that an engine names in its error for the content."""
         try:
             answer = await self._get(url.removeprefix(self.base_url), key)
         except EndpointError:

@@ -1,7 +1,7 @@
-"""Connections through a proxy, made before anything of a request is sent.
+"""Connections through a proxy, established before anything of a request is sent.
 
-The tunnel is a part of connecting: whatever a proxy does until it stands proves that a paid request never left. httpx's
-own proxies do not tell that apart from an answer that is lost (docs/facts/faults-and-security.md 9).
+Opening the tunnel is part of connecting: any failure before it is open proves that a paid request was never sent.
+    httpx's own proxies do not distinguish that from a lost response (docs/facts/faults-and-security.md 9).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import httpcore
 
 from hunyuan_ui.proxies import Proxies, Proxy
 
-_LONGEST_HEAD: Final = 16 * 1024  # bytes of a proxy's answer
+_LONGEST_HEAD: Final = 16 * 1024  # bytes of a proxy's response head
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})\b")
 
 
 class ProxyRefusedError(httpcore.ConnectError):
-    """A proxy made no tunnel.
+    """A proxy refused to open a tunnel.
 
     Args:
-        status: Of its answer; 0 where it gave none.
+        status: Of its response; 0 if it gave none.
     """
 
     def __init__(self, status: int = 0) -> None:
@@ -37,9 +37,9 @@ class ProxyBackend(httpcore.AsyncNetworkBackend):
     """Connects to each host directly or through its proxy.
 
     Args:
-        proxies: Which is which.
-        ssl_context: Verifies a proxy that speaks TLS itself.
-        inner: Makes the connections.
+        proxies: The proxy of each host.
+        ssl_context: Verifies a proxy that itself uses TLS.
+        inner: Opens the connections.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ProxyBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect, and let the proxy connect further; what it was is a failure to connect in every case."""
+        """Connect, through the proxy if there is one; every failure is raised as a failure to connect."""
         proxy = self._proxies.proxy_for(host)
         if proxy is None:
             return await self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
@@ -73,7 +73,7 @@ class ProxyBackend(httpcore.AsyncNetworkBackend):
         return self._proxies.proxy_for(host) is not None
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; the pool asks for it between retries."""
+        """Wait; used by the pool between retries."""
         await anyio.sleep(seconds)
 
     async def _tunnelled(
@@ -106,7 +106,7 @@ async def _open_tunnel(stream: httpcore.AsyncNetworkStream, proxy: Proxy, host: 
         lines.append(f"Proxy-Authorization: Basic {login}")
     await stream.write("\r\n".join([*lines, "", ""]).encode("ascii"))
     head = b""
-    # Nothing may come behind the head: the other side speaks first only after our handshake.
+    # Nothing may follow the head: the server sends its first byte only after our handshake.
     while b"\r\n\r\n" not in head:
         part = await stream.read(4096)
         head += part
@@ -118,7 +118,7 @@ async def _open_tunnel(stream: httpcore.AsyncNetworkStream, proxy: Proxy, host: 
 
 
 async def _open_socks(stream: httpcore.AsyncNetworkStream, proxy: Proxy, host: str, port: int) -> None:
-    """Open a tunnel by RFC 1928 and 1929; the proxy looks names up itself."""
+    """Open a tunnel by RFC 1928 and 1929; the proxy resolves names."""
     from socksio import ProtocolError, socks5
 
     method = socks5.SOCKS5AuthMethod.USERNAME_PASSWORD if proxy.user else socks5.SOCKS5AuthMethod.NO_AUTH_REQUIRED

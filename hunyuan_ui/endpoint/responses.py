@@ -1,4 +1,4 @@
-"""From an answer of the service to a value or an error: every status, every body, no input or output.
+"""Converts responses of the service to values or errors, for every status and body; no I/O.
 
 Source: docs/facts/segmind-api.md 1.4, 2.1 to 2.4 and 3.2; docs/facts/faults-and-security.md, rows 9 to 32.
 """
@@ -32,7 +32,7 @@ from hunyuan_ui.errors import (
 )
 from hunyuan_ui.request import clean_text
 
-DETAIL_LIMIT: Final = 300  # characters of the service's own words that are shown
+DETAIL_LIMIT: Final = 300  # characters of the service's own text that are shown
 _KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{4,}", re.IGNORECASE)
 _MARKUP: Final = re.compile(r"<\s*(!doctype|html|head|body|script|style|title|center|h1|div|p|iframe|img|svg)\b", re.I)
 _SPEND_LIMIT: Final = re.compile(r"spend(ing)?[\s-]+limit", re.I)
@@ -43,15 +43,15 @@ _REDIRECT_IS_PROMPT_S: Final = 10.0  # a later one may follow billed work (docs/
 
 @dataclass(frozen=True)
 class Answer:
-    """One whole answer.
+    """One complete response.
 
     Args:
         status: HTTP status.
-        headers: Looked up in lower case.
-        body: What came of the body, decoded from nothing.
-        problem: Why the body is not whole or not to be read; None when it is.
+        headers: With case-insensitive lookup.
+        body: The received bytes of the body, without any text decoding.
+        problem: Why the body is incomplete or unusable; None if it is not.
         elapsed_s: Seconds from sending to the headers.
-        key: What the request carried; `plain` and `detail` hide it.
+        key: Key of the request; `plain` and `detail` redact it.
     """
 
     status: int
@@ -63,7 +63,7 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
-        """Whether the status is one of the 2xx."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
     @cached_property
@@ -78,7 +78,7 @@ class Answer:
 
     @property
     def fields(self) -> Mapping[str, Any] | None:
-        """The body's JSON object, also one that stands alone in a list; None if it is anything else."""
+        """The body's JSON object, also as the only element of a list; None for anything else."""
         value = self.value
         if isinstance(value, list) and len(cast("list[object]", value)) == 1:
             value = cast("list[object]", value)[0]
@@ -86,36 +86,36 @@ class Answer:
 
     @property
     def metrics(self) -> Metrics:
-        """What the answer says of cost and time, wherever it says it."""
+        """Cost and times named in the response, in any field."""
         return Metrics.of(self.headers, self.fields)
 
     @property
     def cost_usd(self) -> float | None:
-        """What the answer says was charged, in US dollars; None where it names nothing or zero."""
+        """The charge that the response names, in US dollars; None if it names none or zero."""
         return self.metrics.cost or None
 
     @property
     def is_html(self) -> bool:
-        """Whether this is a page for people, so a proxy or gateway answered."""
+        """Whether this is an HTML page, and so from a proxy or gateway."""
         if self.fields is not None:
             return False
         declared = "html" in self.headers.get("content-type", "").lower()
         return declared or _MARKUP.search(self.body.decode("utf-8", "replace")) is not None
 
     def plain(self, text: str) -> str:
-        """Return a text of this answer as `plain` does, without the key."""
+        """Clean a text of this response as `plain` does, and redact the key."""
         return plain(text, self.key)
 
     @property
     def detail(self) -> str | Reason:
-        """The service's own sentence as plain text of at most 300 characters; markup is named, not shown."""
+        """The service's own message as plain text of at most 300 characters; markup is named, not shown."""
         if self.is_html:
             return reason("html_page")
         if self.fields is not None:
             text = _sentence_in(self.fields) or ""
         else:
             text = self.body.decode("utf-8", "replace") if self.value is None else ""
-        # Our sentences go on after it with a stop of their own.
+        # Our sentences continue after it with their own full stop.
         return reason("html_page") if _MARKUP.search(text) else self.plain(text).rstrip(_STOPS) or _phrase(self)
 
 
@@ -123,14 +123,14 @@ class Answer:
 
 
 def accepted(answer: Answer) -> Accepted:
-    """Return what an accepted v2 submit says.
+    """Return the accepted job of a v2 submit.
 
     Raises:
         EndpointError: Refused, or the outcome is unknown.
     """
     if not answer.is_success:
         raise post_error(answer)
-    # The status said accepted and the id is legible: neither another shape nor a cut-off tail must lose a paid job.
+    # The status is accepted and the id is legible: neither another format nor truncation must lose a paid job.
     cut = [found.decode("ascii") for found in _CUT_ID.findall(answer.body)]
     request_id = next(filter(contract.is_request_id, (*contract.ids_in(answer.fields or {}), *cut)), None)
     if request_id is not None:
@@ -139,7 +139,7 @@ def accepted(answer: Answer) -> Accepted:
 
 
 def post_error(answer: Answer) -> EndpointError:
-    """Return the error a paid POST's answer stands for; the answer is not a success."""
+    """Return the error for a paid POST's response that is not a success."""
     status, detail = answer.status, answer.detail
     if answer.cost_usd is not None:
         return OutcomeUnknownError("refused_but_charged", status=status, detail=detail, **_traces(answer))
@@ -148,11 +148,11 @@ def post_error(answer: Answer) -> EndpointError:
     if status in REDIRECTS and answer.elapsed_s <= _REDIRECT_IS_PROMPT_S:
         return EndpointStatusError("service_moved", status=status)
     if status in (409, 500) and contract.ids_in(answer.fields or {}):
-        # The service itself names a request: it may have been taken, and asking about it is free.
+        # The service itself names a request: it may have been accepted, and polling it is free.
         return OutcomeUnknownError("gateway_failed", status=status, **_traces(answer))
     if status == 500 and _has_envelope(answer):
         return EndpointStatusError("service_failed", detail=detail)
-    # A gateway that gave up waiting says nothing about the job behind it.
+    # A gateway timeout reveals nothing about the job behind it.
     if status >= 500 or status in (408, 499):
         return OutcomeUnknownError("gateway_failed", status=status, **_traces(answer))
     if status < 400:
@@ -161,7 +161,7 @@ def post_error(answer: Answer) -> EndpointError:
 
 
 def unreadable(answer: Answer) -> OutcomeUnknownError:
-    """Return the error for a 2xx whose body holds nothing usable; 2xx is the billed status."""
+    """Return the error for a 2xx with an unusable body; 2xx is the billed status."""
     why = answer.problem or answer.detail
     return OutcomeUnknownError("unreadable_answer", reason=why, **_traces(answer))
 
@@ -194,9 +194,9 @@ _REFUSALS: Final = {
 
 
 def _traces(answer: Answer) -> dict[str, object]:
-    """Return what helps the owner find the call in the account: its id and cost, if they were told."""
+    """Return what identifies the call in the owner's account: its id and cost, if given."""
     fields, headers = answer.fields or {}, answer.headers
-    # A gateway may put an id of its own into the header.
+    # A gateway may put its own id into the header.
     told = (headers.get(contract.REQUEST_ID_HEADER), contract.id_in_address(headers.get("location", "")))
     named = (*contract.ids_in(fields), *told, *contract.likely_ids_in(fields))
     request_id = next(filter(contract.is_request_id, named), None)
@@ -208,11 +208,11 @@ def _traces(answer: Answer) -> dict[str, object]:
 
 
 def remote_status(answer: Answer, request_id: str) -> RemoteStatus:
-    """Return where a request is.
+    """Return the state of a request.
 
     Raises:
         JobFailedError: It failed there.
-        EndpointError: Not known any more, refused, or not the contract.
+        EndpointError: No longer known, refused, or an unexpected response.
     """
     fields = _request_fields(answer, request_id)
     word = fields.get("status")
@@ -226,20 +226,20 @@ def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResu
     """Return a finished request's video address.
 
     Args:
-        answer: To the question for the result.
-        request_id: Whose result was asked for.
-        base: URL that an address without a host belongs to.
+        answer: To the request for the result.
+        request_id: Of the request.
+        base: URL that relative addresses are resolved against.
 
     Raises:
         JobFailedError: It failed there.
-        UnexpectedResponseError: `no_video_in_result` when it is done but names no video, else not the contract.
-        EndpointError: Not known any more, or refused.
+        UnexpectedResponseError: `no_video_in_result` if it is done but names no video, else an unexpected response.
+        EndpointError: No longer known, or refused.
     """
     fields = _request_fields(answer, request_id)
     url, state = contract.video_url(fields, base), contract.state_of(fields.get("status"))
     if url is None and state is RemoteState.COMPLETED:
         url = contract.lone_video_url(fields)
-    # An address says more than a word that nobody knows.
+    # An address is stronger evidence than an unknown status word.
     is_known = state is not None or (url is None and "status" in fields)
     if is_known and state is not RemoteState.COMPLETED:
         raise UnexpectedResponseError("bad_answer", reason=reason("not_finished"))
@@ -252,7 +252,7 @@ def balance(answer: Answer) -> float:
     """Return the account's credits in US dollars, paid and free together; it may be negative.
 
     Raises:
-        EndpointError: Refused, or not the contract.
+        EndpointError: Refused, or an unexpected response.
     """
     if answer.status == 404 and "no credits" in _lower(answer.detail):
         return 0.0
@@ -268,7 +268,7 @@ def _dollars(value: object) -> float:
 
 def _request_fields(answer: Answer, request_id: str) -> Mapping[str, Any]:
     fields = answer.fields or {}
-    # Whatever the HTTP status, as the official client reads it; a call's own failure is never worded so.
+    # Whatever the HTTP status, as in the official client; a failed call itself never uses this word.
     is_completed = contract.state_of(fields.get("status")) is RemoteState.COMPLETED
     if answer.status in (404, 410) and not answer.is_html and not is_completed:
         raise RequestExpiredError("request_expired", request_id=request_id, **_cost(answer))
@@ -290,7 +290,7 @@ def _cost(answer: Answer) -> dict[str, float]:
 
 
 def _says_failed(fields: Mapping[str, Any]) -> bool:
-    # 422 on these paths means only "ran and failed", so there an error without a status says so too.
+    # 422 on these paths means only "ran and failed", so an error without a status means it too.
     word = fields.get("status", RemoteState.FAILED.value if isinstance(fields.get("error"), str) else None)
     return contract.state_of(word) is RemoteState.FAILED
 
@@ -304,7 +304,7 @@ def _fields_of_get(answer: Answer) -> Mapping[str, Any]:
 
 
 def raise_unless_success(answer: Answer) -> None:
-    """Raise what the status of a GET stands for, unless it is a success."""
+    """Raise the error for a GET's status unless it is a success."""
     if answer.is_success:
         return
     if answer.status == 429:
@@ -318,17 +318,17 @@ def raise_unless_success(answer: Answer) -> None:
     raise error
 
 
-# --- words of the service
+# --- texts of the service
 
 
 def _lower(detail: str | Reason) -> str:
-    """Return the service's own words in lower case; empty where it said nothing."""
+    """Return the service's own text in lower case; empty if there is none."""
     return detail.lower() if isinstance(detail, str) else ""
 
 
 def plain(text: str, key: str = "") -> str:
     """Return foreign text on one line, without control characters and keys, of at most 300 characters."""
-    # The key goes twice: before the first cut, which could leave half of it, and after cleaning, which could join it.
+    # The key is removed twice: before the first cut, which could halve it, and after cleaning, which could join it.
     text = _without(key, text)[: 8 * DETAIL_LIMIT]
     text = _KEY_SHAPE.sub("***", _without(key, " ".join(clean_text(text).split())))
     return text if len(text) <= DETAIL_LIMIT else text[: DETAIL_LIMIT - 1] + "…"

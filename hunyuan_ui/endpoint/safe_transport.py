@@ -1,7 +1,7 @@
-"""Open only connections that are safe to open for an address somebody else wrote: https, to the public internet.
+"""Restricts connections for untrusted addresses to https on the public internet.
 
-A name is looked up once, every address it has is checked, and the connection goes to a checked address, so that
-a second look-up cannot lead elsewhere. TLS still verifies the name.
+A name is resolved once, all its addresses are checked, and the connection goes to a checked address, so that a second
+resolution cannot redirect it. TLS still verifies the name.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 _HTTPS_PORT: Final = 443
 _LONGEST_URL: Final = 4096
 
-# Beyond what `is_global` excludes in every Python from 3.10 on: ways to reach an IPv4 address inside an IPv6 one,
-# and blocks that newer lists call special. Source: IANA special-purpose address registries.
+# Beyond what `is_global` excludes in every Python from 3.10 on: ways to reach an IPv4 address inside an IPv6 one, and
+# blocks that newer registries mark as special. Source: IANA special-purpose address registries.
 _CLOSED_V4: Final = tuple(map(ipaddress.IPv4Network, ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24")))
 _OPEN_V6: Final = ipaddress.IPv6Network("2000::/3")  # the only block of global unicast addresses
 _CLOSED_V6: Final = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
 
-# Endings of names that are not in the public tree. Source: docs/facts/faults-and-security.md 9.
+# Suffixes of names outside the public DNS. Source: docs/facts/faults-and-security.md 9.
 _PRIVATE_ENDINGS: Final = frozenset(
     ("localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "private", "test", "invalid")
 )
@@ -42,7 +42,7 @@ class UrlPolicy:
 
     Args:
         own_origin: The base URL's origin, which the owner chose and which may be plain http on this machine.
-        is_own_only: Whether nothing else may be opened, as where the service is a part of this process.
+        is_own_only: Whether only that origin may be opened, for a service in this process.
     """
 
     def __init__(self, own_origin: str, *, is_own_only: bool = False) -> None:
@@ -54,14 +54,14 @@ class UrlPolicy:
         return (host, port) == self._own[1:]
 
     def is_of_own(self, url: httpx.URL) -> bool:
-        """Whether an address is of the base URL's own origin."""
+        """Whether an address has the base URL's origin."""
         return _origin(url) == self._own
 
     def check(self, text: str) -> httpx.URL:
-        """Return a link that may be opened as far as its text tells.
+        """Parse an address and check its text; the resolved IP addresses are checked later.
 
         Raises:
-            DownloadError: `link_refused`, saying why.
+            DownloadError: `link_refused`, with the reason.
         """
         try:
             url = httpx.URL(text)
@@ -86,7 +86,7 @@ class UrlPolicy:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet, for one host."""
+    """Whether an IP address is a public unicast address."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -99,11 +99,11 @@ def is_public(address: str) -> bool:
 
 
 def is_private_name(host: str) -> bool:
-    """Whether a host is an address that is not public, or a name that no public name server knows."""
+    """Whether a host is a non-public address, or a name that no public DNS server resolves."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        # A last label of digits is an address in one of the spellings that some resolvers take.
+        # A numeric last label is an address in a notation that some resolvers accept.
         last = host.rstrip(".").rpartition(".")[2].lower()
         is_number = last[:1].isdigit()
         return "." not in host.rstrip(".") or is_number or last in _PRIVATE_ENDINGS or host.endswith(".home.arpa")
@@ -111,7 +111,7 @@ def is_private_name(host: str) -> bool:
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """Return the IP addresses of a name."""
+    """Resolve a name to its IP addresses."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
 
@@ -121,9 +121,9 @@ class SafeBackend(httpcore.AsyncNetworkBackend):
 
     Args:
         policy: Knows the one origin that is not checked.
-        resolve: Finds the addresses of a name.
-        inner: Makes the connection.
-        tunnel: Makes it where a host is reached through a proxy, which is then told the name.
+        resolve: Resolves a name to addresses.
+        inner: Opens the connection.
+        tunnel: Opens it for hosts behind a proxy, which receives the name.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class SafeBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Look the name up once, check every address, and connect to the first that answers."""
+        """Resolve the name once, check every address, and connect to the first that responds."""
         is_own = self._policy.is_own(host, port)
         if self._tunnel is not None and self._tunnel.is_used_for(host):
             if not is_own:
@@ -163,14 +163,14 @@ class SafeBackend(httpcore.AsyncNetworkBackend):
         raise failure
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; the pool asks for it between retries."""
+        """Wait; used by the pool between retries."""
         await anyio.sleep(seconds)
 
     async def _check_name(self, host: str, port: int, timeout: float | None) -> None:
-        """Refuse a name that leads into a private network, as far as this machine can tell before the proxy does."""
+        """Reject a name of a private network, as far as this machine can resolve it before the proxy does."""
         if is_private_name(host):
             raise _refused("link_private")
-        with suppress(httpcore.ConnectError, TimeoutError):  # often a proxy alone knows the names outside
+        with suppress(httpcore.ConnectError, TimeoutError):  # often only the proxy can resolve external names
             await self._checked(host, port, timeout)
 
     async def _checked(self, host: str, port: int, timeout: float | None) -> list[str]:

@@ -1,7 +1,7 @@
-"""EndpointClient: both dialects of the hosted model over HTTP, and nothing else.
+"""EndpointClient: HTTP client for both API versions of the hosted model.
 
-The paid POST goes out once. Whatever happens to it ends in one of three ways: an answer, a proof that it was
-never sent (`EndpointUnreachableError`) or refused (`EndpointStatusError`), or `OutcomeUnknownError`.
+The paid POST is sent once. It ends in one of three ways: a response, a proof that it was never sent
+    (`EndpointUnreachableError`) or refused (`EndpointStatusError`), or `OutcomeUnknownError`.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from hunyuan_ui.proxies import DIRECT, Proxies
 from hunyuan_ui.request import VideoRequest
 
 LIST_LIMIT: Final = 8 * 1024 * 1024  # bytes of a page of 100 requests, each with its prompts
-_SNIFFED: Final = 12  # bytes that tell a video from JSON and HTML
+_SNIFFED: Final = 12  # bytes that distinguish a video from JSON and HTML
 
 
 @dataclass(slots=True)
 class BlockingAnswer:
-    """A successful v1 answer: either `url` names the video, or its bytes are waiting for `save`."""
+    """A successful v1 response: either `url` is the video's address, or `save` writes its bytes."""
 
     request_id: str | None
     metrics: Metrics
@@ -57,8 +57,8 @@ class BlockingAnswer:
         """Write the video's bytes to a file; can be called once, inside the `async with`.
 
         Raises:
-            MediaError: They are a whole video that cannot be played.
-            DownloadError: The bytes did not all come; `expired`, because only the history may have another copy.
+            MediaError: They are a complete video that cannot be played.
+            DownloadError: The bytes are incomplete; `expired`, because only the history may have another copy.
             StorageError: The disk is full or cannot be written.
         """
         if self._chunks is None:
@@ -73,14 +73,14 @@ class BlockingAnswer:
 
 
 class EndpointClient:
-    """Speaks to the video service; the key comes with each call and is never kept.
+    """Client of the hosted service; the key is passed with each call and never stored.
 
     Args:
-        base_url: Where the model is, such as `https://api.segmind.com`.
-        history_url: Where the account's request history is.
-        transport: In place of real connections, as to a service in this process; closed with the client.
+        base_url: Of the model's API, such as `https://api.segmind.com`.
+        history_url: Of the account's request history.
+        transport: Replaces real connections, for a service in this process; closed with the client.
         timeouts: Wall-clock limits.
-        proxies: Through which a host is reached.
+        proxies: The proxy of each host.
     """
 
     def __init__(
@@ -98,16 +98,16 @@ class EndpointClient:
         self._calls = Calls(transport, timeouts, proxies)
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         await self._calls.aclose()
 
     async def submit(self, request: VideoRequest, key: str) -> Accepted:
-        """Send a v2 job, once, and return what the service took it as.
+        """Send a v2 job, once, and return the accepted job.
 
         Raises:
             EndpointUnreachableError: It was never sent.
             EndpointStatusError: The service refused it; nothing was charged.
-            OutcomeUnknownError: It was sent and no usable answer came.
+            OutcomeUnknownError: It was sent and no usable response came.
         """
         deadline = anyio.current_time() + self._timeouts.submit_s
         url, body = self._base + contract.SUBMIT_V2, _wire_values(request)
@@ -115,12 +115,12 @@ class EndpointClient:
         return responses.accepted(await reply.read_all())
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:
-        """Return where a v2 request is.
+        """Return the state of a v2 request.
 
         Raises:
             JobFailedError: It failed there; nothing was charged.
             RequestExpiredError: The service no longer knows it.
-            EndpointError: Not reachable, refused, or answered with something else; ask again.
+            EndpointError: Unreachable, refused, or an unexpected response; may be retried.
         """
         answer = await self._get(self._base + contract.status_path(_checked(request_id)), key)
         return responses.remote_status(answer, request_id)
@@ -131,20 +131,20 @@ class EndpointClient:
         Raises:
             JobFailedError: It failed there; nothing was charged.
             RequestExpiredError: The service no longer knows it.
-            UnexpectedResponseError: With code `no_video_in_result` when it is done but names no video.
-            EndpointError: Not reachable, refused, or answered with something else; ask again.
+            UnexpectedResponseError: With code `no_video_in_result` if it is done but names no video.
+            EndpointError: Unreachable, refused, or an unexpected response; may be retried.
         """
         answer = await self._get(self._base + contract.result_path(_checked(request_id)), key)
         return responses.remote_result(answer, request_id, self._base)
 
     @asynccontextmanager
     async def generate(self, request: VideoRequest, key: str) -> AsyncGenerator[BlockingAnswer, None]:
-        """Send a v1 job, once, and wait for its answer, which may take minutes.
+        """Send a v1 job, once, and wait for its response, which may take minutes.
 
         Raises:
             EndpointUnreachableError: It was never sent.
             EndpointStatusError: The service refused it; nothing was charged.
-            OutcomeUnknownError: It was sent and no usable answer came.
+            OutcomeUnknownError: It was sent and no usable response came.
         """
         deadline = anyio.current_time() + self._timeouts.generate_s
         url, body = self._base + contract.GENERATE_V1, _wire_values(request)
@@ -159,21 +159,21 @@ class EndpointClient:
         """Return the account's credits in US dollars, paid and free together; free of charge.
 
         Raises:
-            EndpointError: Not reachable, refused, or answered with something else.
+            EndpointError: Unreachable, refused, or an unexpected response.
         """
         return responses.balance(await self._get(self._base + contract.CREDITS, key))
 
     async def history(self, request_id: str, key: str) -> HistoryRow | None:
-        """Return what the account's history knows of a request, or None; free of charge.
+        """Return the row of the account's history for a request, or None; free of charge.
 
         Raises:
-            EndpointError: Not reachable, refused, or answered with something else.
+            EndpointError: Unreachable, refused, or an unexpected response.
         """
         answer = await self._get(self._history + contract.history_path(_checked(request_id)), key)
         return history_row(answer, request_id)
 
     async def past_requests(self, key: str, *, since: float, until: float) -> list[PastRequest]:
-        """Return every request of this model that the account's history has of some days; free of charge.
+        """Return every request of this model in the account's history of some days; free of charge.
 
         Args:
             key: The account's.
@@ -181,7 +181,7 @@ class EndpointClient:
             until: UTC seconds on the last one, which is at most 29 days later.
 
         Raises:
-            EndpointError: The whole history could not be read; never that there is nothing in it.
+            EndpointError: The whole history could not be read; never that it is empty.
         """
         found = PastRequests()
         while True:
@@ -190,14 +190,14 @@ class EndpointClient:
                 return found.all()
 
     async def status_of_wrong_verb(self, dialect: str, key: str) -> int:
-        """Return the HTTP status of a GET where only a POST makes a video; free of charge.
+        """Return the HTTP status of a GET where the API expects a POST; free of charge.
 
         Args:
             dialect: v1 or v2.
             key: The account's.
 
         Raises:
-            EndpointError: Not reachable, or no answer.
+            EndpointError: Unreachable, or no response.
         """
         path = contract.SUBMIT_V2 if dialect == "v2" else contract.GENERATE_V1
         return (await self._get(self._base + path, key)).status
@@ -208,12 +208,12 @@ class EndpointClient:
 
 async def _blocking_answer(reply: Reply, chunks: AsyncGenerator[bytes, None], base: str) -> BlockingAnswer:
     response = reply.response
-    # The content type decides nothing: empty and HTML bodies came as video/mp4 (docs/facts/segmind-api.md 1.1).
+    # The content type is ignored: empty and HTML bodies came as video/mp4 (docs/facts/segmind-api.md 1.1).
     start, problem = await read_start(chunks, reply.deadline, _SNIFFED)
-    # Nor does the status where a video begins: nobody makes one to refuse a call.
+    # So is the status if the body begins as a video: no error response contains one.
     is_file = not is_text(start) if response.is_success else video_type(start) is not None
     if problem is None and is_file:
-        # Sent only once, so it is saved before anybody judges what it is.
+        # Sent only once, so it is saved before it is judged.
         return _described(response, start=start, chunks=chunks)
     answer = await reply.read(chunks, start)
     if not answer.is_success:
@@ -246,7 +246,7 @@ def _described(
 
 
 def _wire_values(request: VideoRequest) -> dict[str, Any]:
-    # 7 rather than 7.0: the documented sample has whole numbers, and a strict service may insist on them.
+    # 7 rather than 7.0: the documented sample has integers, and a strict service may insist on them.
     values = request.model_dump()
     values.update({name: int(v) for name, v in values.items() if isinstance(v, float) and v.is_integer()})
     return values
