@@ -1,1 +1,1 @@
-"""The page and the API: a view of the runner."""
+"""The page and the API: views of the runner."""

@@ -38,16 +38,16 @@ from hunyuan_ui.ui.visitor import (
 )
 from hunyuan_ui.words import words
 
-LONGEST_STATUS_WAIT_S: Final = 25.0  # agents give up on a tool after about 30 s
+LONGEST_STATUS_WAIT_S: Final = 25.0  # agents abandon a tool call after about 30 s
 MOST_USD: Final = 1000  # for one video
-SLOTS: Final = 38  # of the 40 that Gradio's queue has
-WAITING_CALLS: Final = 32  # each holds a slot while its video is made; the others are for refusals
+SLOTS: Final = 38  # of the 40 in Gradio's queue
+WAITING_CALLS: Final = 32  # each holds a slot until its video is finished; the other slots are for refusals
 WAITING_FOR_ONE_JOB: Final = 2
 WAITING_OF_ONE_VISITOR: Final = 4  # public only
-WAITING_OF_ONE_ADDRESS: Final = 16  # public only: of those who come one by one, each with a job of their own
+WAITING_OF_ONE_ADDRESS: Final = 16  # public only: of callers who each have their own visitor token and job
 
 _STATUS_SHOWN: Final = ("status", "phase", "is_active", "elapsed_s", "usual_s", "place", "waiting", "retry_in_s")
-# Parameters that are not fields of the request, and the end of the key of each one's help, after "api.".
+# Parameters besides the request's fields, and the suffix of the key of each one's help text, after "api.".
 _JOB_HELP: Final = {"job_id": "job_id", "most_usd": "most_usd"}
 _STATUS_HELP: Final = {"job_id": "job_id_returned", "wait_s": "wait_s", "look_again": "look_again"}
 _LIST_HELP: Final = {
@@ -59,7 +59,7 @@ _LIST_STATUS_HELP: Final = {"list_id": "list_id", "wait_s": "wait_s", "stop": "l
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Which job a call is about, who calls, and what they send to come back to it."""
+    """The job and the visitor of a call, and the handle with which the caller can return to the job."""
 
     job_id: str
     visitor: Visitor
@@ -67,10 +67,10 @@ class Call:
 
 
 class Places:
-    """Calls that wait for their video: so few of each that there is always a slot to answer the next one.
+    """Limits on calls that wait for their video, so that a slot is always free to answer the next call.
 
     Args:
-        is_public: Whether there are strangers to be fair to.
+        is_public: Whether fairness limits between strangers apply.
     """
 
     def __init__(self, *, is_public: bool) -> None:
@@ -78,19 +78,19 @@ class Places:
         self._taken: Counter[str] = Counter()
 
     def has_room(self, call: Call) -> bool:
-        """Whether one more call of this kind may wait."""
+        """Whether another call of this kind may wait."""
         return all(self._taken[name] < most for name, most in self._limits(call).items())
 
     @contextmanager
     def taken(self, call: Call) -> Generator[None]:
-        """Hold a place."""
+        """Hold a slot."""
         names = list(self._limits(call))
         self._taken.update(names)
         try:
             yield
         finally:
             self._taken.subtract(names)
-            self._taken = +self._taken  # keeps only what is still held
+            self._taken = +self._taken  # drops names with no slots
 
     def _limits(self, call: Call) -> dict[str, int]:
         limits = {"": WAITING_CALLS, f"job {call.job_id}": WAITING_FOR_ONE_JOB}
@@ -101,10 +101,10 @@ class Places:
 
 
 class ApiCalls:
-    """The functions behind the API; agents read the docstrings of its methods as descriptions of tools.
+    """The functions behind the API; agents read the docstrings of its methods as tool descriptions.
 
     Args:
-        runner: The door to everything.
+        runner: Handles all calls.
     """
 
     def __init__(self, runner: JobRunner) -> None:
@@ -165,7 +165,7 @@ class ApiCalls:
         width, height = wish.real_size
         made = {"width": width, "height": height, "duration_s": wish.duration_s}
         expected = asdict(self._runner.estimate(wish))
-        expected["is_learnt"] = expected.pop("is_calibrated")  # a name that other programs use
+        expected["is_learnt"] = expected.pop("is_calibrated")  # the name in the public API
         return {**expected, **made, "is_free": self._runner.settings.is_preview}
 
     def _wished(self, values: tuple[Any, ...]) -> tuple[Call, VideoRequest]:
@@ -195,14 +195,14 @@ class ApiCalls:
             raise SpendLimitError("over_most_usd", price=error.facts["price"], limit=error.facts["shown"]) from None
 
     def _call(self, caller: gr.Request | None, handle: str | None, wish: VideoRequest | None = None) -> Call:
-        """Return which job is meant and who calls: by what is secret to them, never by the id, which others may see.
+        """Return the job and the caller: identified by a secret of theirs, never by the id, which others may see.
 
-        That is the second half of a handle, else their page's token, else their own key. Who shows none of them gets
-        a handle in the answer. It is random, but for an id of their own choice: there it follows from the whole call,
-        so that the same call again, after an answer that was lost, leads to the same job, and the id alone does not.
+        The secret is the second half of a handle, else their page's token, else their own key. A caller with none gets
+        a handle in the response. It is random, except for an id of their own choice: there it is derived from the whole
+        call, so that repeating the call after a lost response leads to the same job, and the id alone does not.
 
         Raises:
-            InvalidRequestError: What is to name a new job is no id or handle.
+            InvalidRequestError: The id or handle for a new job is malformed.
         """
         job_id, dot, secret = (handle or "").partition(".")
         if wish is not None and dot and not (is_id(job_id) and is_id(secret)):
@@ -238,13 +238,13 @@ class ApiCalls:
 
 
 def declare_api(runner: JobRunner) -> None:
-    """Declare the public endpoints inside the page's Blocks; everything else is private."""
+    """Declare the public endpoints inside the page's Blocks; all others are private."""
     calls = ApiCalls(runner)
     sent = {"job_id": str, "most_usd": float, "caller": gr.Request}
     both = tuple[dict[str, Any], dict[str, Any]]
     _declare(calls.generate, signature_of(sent, both), _JOB_HELP, concurrency_limit=SLOTS)
     _declare(calls.submit, signature_of(sent, dict[str, Any]), _JOB_HELP)
-    # What is free needs no place in the queue, and an agent's call without one comes with the agent's own request.
+    # Free calls need no queue slot, and an agent's unqueued call has the agent's own request and headers.
     _declare(calls.status, _resolved(calls.status), _STATUS_HELP, queue=False)
     _declare(calls.result, _resolved(calls.result), _STATUS_HELP, queue=False)
     _declare(calls.estimate, signature_of({"caller": gr.Request}, dict[str, Any]), {}, queue=False)
@@ -257,7 +257,7 @@ def _declare(call: Event, signature: inspect.Signature, helps: dict[str, str], *
     """Declare one endpoint; Gradio reads names and types from the signature, and help from the docstring."""
     guarded: Any = readable_by_agents(page_event(call))
     if call.__name__ == "generate":
-        guarded._mcp_type = NO_TOOL  # it waits for minutes, and agents give up on a tool long before
+        guarded._mcp_type = NO_TOOL  # it waits for minutes, and agents abandon a tool call much earlier
     guarded.__signature__ = signature
     guarded.__annotations__ = {name: found.annotation for name, found in signature.parameters.items()}
     say, ranges = words(), {"most": MOST_USD, "longest_s": LONGEST_STATUS_WAIT_S, "rows": MOST_ROWS}
@@ -266,7 +266,7 @@ def _declare(call: Event, signature: inspect.Signature, helps: dict[str, str], *
     lines = [f"    {name}: {helps[name]}" for name in signature.parameters if name in helps]
     guarded.__doc__ = "\n".join([call.__doc__ or "", "", "Args:", *lines])
     cast("Any", gr).api(guarded, api_name=call.__name__, **{"concurrency_limit": None, **options})
-    # Gradio tells the docstring's help to agents only; in the schema it reaches /gradio_api/info and openapi.json too.
+    # Gradio shows the docstring's help only to agents; in the schema it reaches /gradio_api/info and openapi.json too.
     *_, declared = cast("Any", get_blocks_context()).fns.values()
     for component, name in zip(declared.inputs, (name for name in signature.parameters if name in helps), strict=True):
         component.api_info()["description"] = helps[name]
@@ -275,7 +275,7 @@ def _declare(call: Event, signature: inspect.Signature, helps: dict[str, str], *
 
 
 def _wait_s(wished: object) -> float:
-    """Return how long to wait, in seconds within the range."""
+    """Return the wait in seconds, limited to the range."""
     if isinstance(wished, bool) or not isinstance(wished, (int, float)):
         value, high = repr(wished)[:60], int(LONGEST_STATUS_WAIT_S)
         raise InvalidRequestError("not_a_number", field="wait_s", value=value, low=0, high=high)
@@ -283,7 +283,7 @@ def _wait_s(wished: object) -> float:
 
 
 def _help(field: Parameter) -> str:
-    """Return a parameter's help with its range and unit, for those who see no control."""
+    """Return a parameter's help with its range and unit, for callers who see no control."""
     low = 1 if field.default is None else field.low or 0
     key = "api.field" if field.unit else "api.field_without_unit"
     return words()(key, help=words()[f"field.{field.name}.help"], low=low, high=field.high, unit=field.unit)

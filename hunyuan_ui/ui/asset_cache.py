@@ -1,4 +1,4 @@
-"""Gradio's own scripts and styles from memory; a page asks for eighty, and each was read and compressed anew."""
+"""Caches Gradio's compressed scripts and styles: a page loads eighty, which Gradio recompressed each time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hunyuan_ui.ui.request_filter import route_path
 
 ASSETS: Final = "/assets/"
-MOST_KEPT_BYTES: Final = 16 * 1024 * 1024  # all that Gradio 6.31 brings are 5 MiB when compressed
-_QUALITY: Final = 5  # a tenth smaller than Gradio's 4; from 9 on, a large file would hold up the event loop
-_FOR_GOOD: Final = "public, max-age=31536000, immutable"  # their names change with what is in them
+MOST_KEPT_BYTES: Final = 16 * 1024 * 1024  # all of Gradio 6.31's compressed files are 5 MiB
+_QUALITY: Final = 5  # a tenth smaller than Gradio's 4; from 9 on, a large file would block the event loop
+_FOR_GOOD: Final = "public, max-age=31536000, immutable"  # their names change with their content
 
 
 class AssetMemory:
-    """ASGI filter that compresses each of Gradio's scripts and styles once, and lets a browser keep it.
+    """ASGI middleware that compresses each of Gradio's scripts and styles once, and lets browsers cache it.
 
     Args:
-        app: What lies behind.
+        app: The wrapped application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -32,7 +32,7 @@ class AssetMemory:
         self._room = MOST_KEPT_BYTES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         if scope["type"] != "http" or scope["method"] != "GET" or not (path := route_path(scope)).startswith(ASSETS):
             await self._app(scope, receive, send)
             return
@@ -41,7 +41,7 @@ class AssetMemory:
             await self._app(scope, receive, send)
             return
         takes = headers.get("accept-encoding", "")
-        # The two words that Gradio's compression looks for; all else a header may say makes no other answer.
+        # Gradio's compression checks only for these two words; the rest of the header does not change the response.
         asked = (path, next((word for word in ("br", "gzip") if word in takes), ""))
         for message in self._kept.get(asked) or await self._fetch(asked, scope):
             await send({name: list(value) if name == "headers" else value for name, value in message.items()})
@@ -51,7 +51,7 @@ class AssetMemory:
         told: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
 
         async def receive() -> Message:
-            # Never that who asked has left, at which a file would end where it is: others get what is kept of it.
+            # Never report a disconnect, at which a file would be truncated: the response is cached for others.
             while not told:
                 await anyio.sleep_forever()
             return told.pop()
@@ -69,15 +69,15 @@ class AssetMemory:
         return messages
 
 
-PAGES: Final = ("", "/config")  # without the slash that may end them
-_LEVEL: Final = 4  # a tenth larger than the smallest, in less than half the time
+PAGES: Final = ("", "/config")  # without an optional trailing slash
+_LEVEL: Final = 4  # a tenth larger than the best compression, in less than half the time
 
 
 class PageCompression:
-    """ASGI filter in front of Gradio that compresses the page and its description for whoever takes gzip.
+    """ASGI middleware in front of Gradio that compresses the page and its config for clients that accept gzip.
 
     Args:
-        app: What lies behind.
+        app: The wrapped application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -85,6 +85,6 @@ class PageCompression:
         self._compressed = GZipMiddleware(app, compresslevel=_LEVEL)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         is_page = scope["type"] == "http" and route_path(scope).rstrip("/") in PAGES
         await (self._compressed if is_page else self._app)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Lists of prompts for the page, other programs and agents: checked, priced, sent, followed, stopped and fetched."""
+"""Prompt lists for the page, other programs and agents: check, price, send, follow, stop and download."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ from hunyuan_ui.words import Words, words_for
 LISTS: Final = "/gradio_api/hunyuan/lists"
 CHECK: Final = f"{LISTS}/check"
 SEND: Final = f"{LISTS}/send"
-LONGEST_WAIT_S: Final = 25.0  # agents give up on a tool after about 30 s
-_READ_AT_ONCE: Final = 2  # lists of the page; each may need a processor for a second
-# As for a video: one that was deleted must not live on in a cache.
+LONGEST_WAIT_S: Final = 25.0  # agents abandon a tool call after about 30 s
+_READ_AT_ONCE: Final = 2  # concurrent checks of lists from the page; each may use a processor for a second
+# As for a video: a deleted one must not remain in a cache.
 _ZIP_HEADERS: Final = {
     "Cache-Control": "private, no-cache",
     "X-Content-Type-Options": "nosniff",
@@ -71,10 +71,10 @@ SUBMIT_MANY: Final = inspect.Signature(
 
 
 class BatchCalls:
-    """The functions behind the API for lists; agents read the docstrings of its methods as descriptions of tools.
+    """The functions behind the API for lists; agents read the docstrings of its methods as tool descriptions.
 
     Args:
-        runner: The door to everything.
+        runner: Handles all calls.
     """
 
     def __init__(self, runner: JobRunner) -> None:
@@ -119,7 +119,7 @@ class BatchCalls:
         return {**summary_of(view, say, self._runner), "jobs": jobs}
 
     def _visitor(self, caller: gr.Request) -> Visitor:
-        """Return who calls: by the token of a page or their own key, which the same list must come with again."""
+        """Return the caller: identified by a page's token or their own key, which a repeated list must carry again."""
         token, own_key = headers_of(caller).get(VISITOR_HEADER, ""), headers_of(caller).get(KEY_HEADER)
         if not is_id(token):
             if own_key:
@@ -132,7 +132,7 @@ class BatchCalls:
 
 
 async def checked(runner: JobRunner, found: PromptList, order: Order, say: Words) -> dict[str, Any]:
-    """Return a list as a table: what is wrong where, and what each row and the whole take and cost."""
+    """Return a list as a table: faults with their positions, and time and cost of each row and in total."""
     faults = [{"line": line, "field": error.field, "problem": say.sentence(error)} for line, error in found.faults]
     plan = await runner.batches.plan(found, order)
     is_free = plan.payer == "nobody"
@@ -159,7 +159,7 @@ def _planned(entry: Entry, plan: Plan, *, is_free: bool) -> dict[str, Any]:
 
 
 def summary_of(view: BatchView, say: Words, runner: JobRunner) -> dict[str, Any]:
-    """Return how a list stands, in numbers and in a line."""
+    """Return the state of a list, as numbers and as one line of text."""
     counts = {status.value: view.count(status) for status in JobStatus}
     return {
         "list_id": view.list_id,
@@ -220,7 +220,7 @@ def _whole(field: str, value: object) -> int:
 
 
 def build_list_routes(runner: JobRunner) -> list[Route]:
-    """Return the routes of the page's lists, and of a list's ZIP, which opens to whoever holds its signed link."""
+    """Return the routes of the page's lists, and of a list's ZIP, which its signed link grants access to."""
     pages = ListPages(runner)
     return [
         Route(CHECK, guarded(pages.check), methods=["POST"]),
@@ -232,10 +232,10 @@ def build_list_routes(runner: JobRunner) -> list[Route]:
 
 
 class ListPages:
-    """What the page's script asks for, and the ZIP.
+    """Routes for the page's script, and the ZIP.
 
     Args:
-        runner: The door to everything.
+        runner: Handles all calls.
     """
 
     def __init__(self, runner: JobRunner) -> None:
@@ -250,17 +250,17 @@ class ListPages:
         return json_answer({**told, **_said(told, say), "table": [_shown(row, say) for row in told["table"]]})
 
     async def send(self, request: Request) -> Response:
-        """Send a list at the price that was shown."""
+        """Send a list at the displayed price."""
         found, order = await self._asked(request)
         return self._standing(await self._runner.batches.start(found, order), request)
 
     async def status(self, request: Request) -> Response:
-        """Return how a list stands."""
+        """Return the state of a list."""
         view = await self._runner.batches.view(request.path_params["id"], self._visitor(request))
         return self._standing(view, request)
 
     async def stop(self, request: Request) -> Response:
-        """Send nothing more of a list."""
+        """Stop sending a list."""
         view = await self._runner.batches.stop(request.path_params["id"], self._visitor(request))
         return self._standing(view, request)
 
@@ -270,7 +270,7 @@ class ListPages:
         if not self._runner.videos.opens_list(list_id, request.query_params.get("k", "")):
             raise AccessError("no_such_list")
         entries = await self._runner.batches.stored(list_id)
-        # One by one, in a thread: a video that is kept elsewhere is copied when its turn comes.
+        # One at a time, in a thread: a video in a bucket is downloaded when its turn comes.
         path_of = self._runner.videos.path_of
         videos = ((entry, path) for entry in entries if (path := path_of(entry.job)) is not None)
         pieces = zip_of(videos, lambda names: csv_of(entries, names, say.sentence))
@@ -310,7 +310,7 @@ class ListPages:
 
 
 def _said(told: Mapping[str, Any], say: Words) -> dict[str, str]:
-    """Return a checked list in a line, and the button that confirms it at its time and price."""
+    """Return the summary line of a checked list, and the label of its confirm button with time and price."""
     faults, rows, count, spent = len(told["faults"]), told["rows"], told["to_make"], told["spent_usd"]
     there = [say("list.there", count=rows - count)] if count < rows else []
     paid = [say("list.spent", spent=say.money(spent))] if spent else []
@@ -336,7 +336,7 @@ def _shown(row: Mapping[str, Any], say: Words) -> dict[str, Any]:
 
 
 def _lacking(form: object) -> dict[str, Any]:
-    """Return what a row takes where it has no value of its own: the form's, none of which may be missing unseen."""
+    """Return the values for fields that a row leaves out: those of the form, all of which must be present."""
     held = cast("dict[str, Any]", form) if isinstance(form, dict) else dict[str, Any]()
     return {name: held.get(name) for name in FIELDS if name != "prompt"}
 

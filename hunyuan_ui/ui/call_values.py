@@ -1,8 +1,8 @@
-"""The values of a call, checked for kind, count and size before Gradio looks into them.
+"""Checks the values of a call for type, count and size before Gradio processes them.
 
-Gradio itself takes any JSON for any value: it fetches what an object with a path names, keeps what it is given for
-every session, and prints what it does not understand (docs/facts/faults-and-security.md 6.1). The rules follow from
-the page's own components, so that a new event is covered without a line here.
+Gradio itself accepts any JSON for any value: it fetches the path in an object, stores what it is given for every
+    session, and prints what it does not understand (docs/facts/faults-and-security.md 6.1). The rules are derived from
+    the page's components, so that new events are covered automatically.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, NoReturn, cast
 import gradio as gr
 
 MOST_TEXT: Final = 16_000  # characters of a text whose component sets no limit
-ROOM: Final = 2  # times a component's own limit; what is a little over gets the request's own, better sentence
+ROOM: Final = 2  # times a component's own limit; slightly longer texts get the request's own, better sentence
 MOST_NUMBER: Final = 1e15
 MOST_WORD: Final = 100  # characters
 MOST_PARTS: Final = 500  # values inside one object
@@ -30,18 +30,18 @@ _SESSION: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _FILE_KEYS: Final = frozenset({"path", "url", "meta", "_type", "is_stream", "orig_name"})
 _NO_PARAMETERS: Final[Sequence[Mapping[str, Any]]] = ()
 
-Kind = Callable[[object], "str | None"]  # returns what is wrong, as the end of a key "call."
+Kind = Callable[[object], "str | None"]  # returns the fault as the suffix of a key "call."
 
 
 class BadCallError(Exception):
-    """A call that goes no further.
+    """A call that is rejected.
 
     Args:
         code: Of its sentence, after "call.".
         status: HTTP status.
-        at: Index of the value that is wrong; None when it is not one value.
-        name: What the caller calls that value; empty when it is not one value.
-        count: How many values the function takes.
+        at: Index of the invalid value; None if no single value is at fault.
+        name: The caller's name of that value; empty if no single value is at fault.
+        count: Number of values that the function takes.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class _Value(NamedTuple):
 
 class _Function(NamedTuple):
     number: int
-    name: str  # by which programs call it
-    values: tuple[_Value, ...]  # in the order Gradio takes them
-    is_hidden: tuple[bool, ...]  # Gradio fills these in when a caller leaves them out
-    is_queued: bool  # and so not to be run past the queue
+    name: str  # name in API calls
+    values: tuple[_Value, ...]  # in Gradio's order
+    is_hidden: tuple[bool, ...]  # filled in by Gradio if a caller leaves them out
+    is_queued: bool  # so it must not bypass the queue
 
 
 class CallRules:
-    """What each function of a page takes.
+    """The values that each function of a page accepts.
 
     Args:
         blocks: The built page.
@@ -86,16 +86,16 @@ class CallRules:
         )
 
     def joined(self, body: bytes) -> bytes:
-        """Return the body of a call by number, with what Gradio needs of it.
+        """Check the body of a queued call by number, and return it reduced to the fields that Gradio needs.
 
         Raises:
-            BadCallError: It is no call that this page could make.
+            BadCallError: The page could not have made this call.
         """
         call = _object(body)
         return self._numbered_call(self._numbered(call.get("fn_index")), call)
 
     def run(self, body: bytes, name: str) -> bytes:
-        """Return the body of a call past the queue: by number, or by name where it holds no number."""
+        """Check and return the body of an unqueued call: by number, or by name if it has no number."""
         call = _object(body)
         number = call.get("fn_index")
         function = self._named(name) if number is None else self._numbered(number)
@@ -108,16 +108,16 @@ class CallRules:
         return _bytes({**kept, "data": self._checked(function, _list(call), is_by_name=is_by_name)})
 
     def called(self, body: bytes, name: str) -> bytes:
-        """Return the body of a call by name with its values in a list."""
+        """Check and return the body of a call by name with its values in a list."""
         call, function = _object(body), self._named(name)
         return _bytes({**_session_in(call), "data": self._checked(function, _list(call), is_by_name=True)})
 
     def named(self, body: bytes, name: str) -> bytes:
-        """Return the body of a call by name with named values."""
+        """Check and return the body of a call by name with named values."""
         return _bytes(self._arguments(name, _object(body)))
 
     def served(self, body: bytes) -> bytes:
-        """Return the body of a call of a component's own function."""
+        """Check and return the body of a call to a component's server function."""
         call = _object(body)
         block = self._blocks.blocks.get(call.get("component_id")) if _is_whole(call.get("component_id")) else None
         name = call.get("fn_name")
@@ -133,7 +133,7 @@ class CallRules:
         )
 
     def cancelled(self, body: bytes) -> bytes:
-        """Return the body that takes a call back."""
+        """Check and return the body of a cancellation."""
         call = _object(body)
         event = call.get("event_id")
         number = call.get("fn_index")
@@ -142,7 +142,7 @@ class CallRules:
         return _bytes({**_session_in(call), "event_id": event, "fn_index": number})
 
     def agents(self, body: bytes) -> bytes:
-        """Return the body of an agent's message, or of several, when what it gives to a tool can be its values."""
+        """Check the tool arguments in an agent's message, or in several, and return the body."""
         found = _json(body)
         messages: list[object] = cast("list[object]", found) if isinstance(found, list) else [found]
         if len(messages) > MOST_MESSAGES:
@@ -174,7 +174,7 @@ class CallRules:
             self._arguments(endpoint.lstrip("/"), _mapping(arguments))
 
     def _arguments(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return named values that a function takes; what is missing must have a default."""
+        """Return the named values that a function takes; missing ones must have a default."""
         function = self._named(name)
         described = self._parameters.get(f"/{name}")
         if described is None:
@@ -193,7 +193,7 @@ class CallRules:
         return dict(given)
 
     def _checked(self, function: _Function, data: list[Any], *, is_by_name: bool) -> list[Any]:
-        """Return the values in Gradio's order; a call by name may leave out hidden ones and the last with defaults."""
+        """Return the values in Gradio's order; a call by name may omit hidden ones and trailing ones with defaults."""
         values = function.values
         if not is_by_name or len(data) == len(values):
             self._check_each(function, values, data, least=len(values))
@@ -215,7 +215,7 @@ class CallRules:
                 raise BadCallError(wrong, at=place, name=str(name))
 
     def _defaults(self, function: _Function) -> list[Any]:
-        """Return the defaults of the last values, as far back as each has one."""
+        """Return the defaults of the trailing values that have one."""
         described = self._parameters.get(f"/{function.name}", _NO_PARAMETERS)
         last = takewhile(lambda one: one.get("parameter_has_default"), reversed(described))
         return [one.get("parameter_default") for one in last][::-1]
@@ -252,7 +252,7 @@ def _name_of(block: Any, place: int) -> str:
 
 
 def _kind_of(block: Any) -> Kind:
-    """Return the check of what a component's value may be; a component that nobody has thought of takes nothing."""
+    """Return the check for a component's value; a component without a rule accepts nothing."""
     if isinstance(block, gr.State):
         return _nothing
     if isinstance(block, (gr.HTML, gr.JSON, gr.BrowserState)):
@@ -270,7 +270,7 @@ def _kind_of(block: Any) -> Kind:
 
 
 def _described(schema: Mapping[str, Any]) -> Kind:
-    """Return the check of a value that `gr.api` declares by its JSON type."""
+    """Return the check for a value that `gr.api` declares by its JSON type."""
     kinds = {
         "string": _text_of(int(schema.get("maxLength", MOST_TEXT))),
         "integer": _number_or_word,
@@ -282,7 +282,7 @@ def _described(schema: Mapping[str, Any]) -> Kind:
     return kinds.get(str(schema.get("type")), _nothing)
 
 
-# kinds: each takes None, which is how a browser writes what is empty
+# kinds: each accepts None, which a browser sends for an empty value
 
 
 def _nothing(value: object) -> str | None:
@@ -302,7 +302,7 @@ def _number(value: object) -> str | None:
 
 
 def _number_or_word(value: object) -> str | None:
-    # A word where a program should give a number: the request's own sentence says what would be right.
+    # A word in place of a number passes: the request's own sentence then says what is valid.
     return None if isinstance(value, str) and _text_of(MOST_WORD)(value) is None else _number(value)
 
 
@@ -323,7 +323,7 @@ def _choice(value: object) -> str | None:
 
 
 def _plain(value: object) -> str | None:
-    """Check a small value of any shape in which nothing names a file."""
+    """Check a small value of any structure that must not name a file."""
     for count, (part, depth) in enumerate(_parts(value, 0)):
         if count >= MOST_PARTS or depth > MOST_DEPTH:
             return "too_large"
@@ -396,7 +396,7 @@ def _json(body: bytes) -> object:
 
 
 def _bytes(value: object) -> bytes:
-    # Written anew: what one reader of JSON takes for the first key, another takes for the last.
+    # Serialized anew: JSON parsers differ on which of two equal keys counts.
     return json.dumps(value, ensure_ascii=True, allow_nan=False).encode()
 
 

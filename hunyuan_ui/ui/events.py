@@ -1,4 +1,4 @@
-"""What the page does when something is clicked; no event waits for a paid call."""
+"""The page's event handlers; none of them waits for a paid call."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from hunyuan_ui.ui.views import video_json
 from hunyuan_ui.ui.visitor import login_of, say_for, token_in, token_of
 from hunyuan_ui.words import Words
 
-KEEP: Final[Any] = cast("Any", gr).skip()  # leaves a component as it is; Gradio's own annotation is incomplete
+KEEP: Final[Any] = cast("Any", gr).skip()  # leaves a component unchanged; Gradio's own annotation is incomplete
 CONFIRMABLE: Final = ("confirm_price", *PRICE_REFUSALS)
-NEEDS: Final = {"access_code_needed": "code", "no_key": "key"}  # what the page asks for where the click was
-# What takes a refusal's cause away by itself: a video of the same visitor's that ends, or the day.
+NEEDS: Final = {"access_code_needed": "code", "no_key": "key"}  # input that the page then asks for, next to the button
+# Events that remove a refusal's cause: another job of the same visitor ends, or the next day begins.
 ENDS_WITH: Final = {
     "over_daily_limit": ["ended", "day"],
     "visitor_daily_videos": ["day"],
     "visitor_busy": ["ended"],
     "visitor_places": ["ended"],
 }
-RECENT_S: Final = 3600.0  # a failure older than this is not brought up again when the page opens
+RECENT_S: Final = 3600.0  # an older failure is not shown again when the page opens
 
 
 class PageEvents:
-    """The events of one page.
+    """The event handlers of one page.
 
     Args:
-        runner: The door to everything.
+        runner: Handles all calls.
     """
 
     def __init__(self, runner: JobRunner) -> None:
@@ -48,7 +48,7 @@ class PageEvents:
     # sending
 
     async def send(self, request: gr.Request, job_id: str, who: object, sent: str) -> tuple[Any, ...]:
-        """Take a click in: the form as it was shown, at the price that was shown with it."""
+        """Accept a click: the form as displayed, at the price displayed with it."""
 
         async def submit(request: gr.Request) -> tuple[Any, ...]:
             click = sent_in(sent)
@@ -68,13 +68,13 @@ class PageEvents:
         return await _taken_in(submit, request, {"answer": job_id})
 
     async def try_again(self, request: gr.Request, event: gr.EventData, who: object) -> tuple[Any, ...]:
-        """Send once more what ended without a video, at the price that its card showed; it is a job of its own."""
+        """Retry a job that ended without a video as a new job, at the price that its card displayed."""
         old_id, shown_usd = _job_id(event), amount(getattr(event, "most_usd", None))
 
         async def submit(request: gr.Request) -> tuple[Any, ...]:
             token = token_of(request, who, self._runner.settings)
             old = (await self._runner.view(old_id, self._runner.visitor(token))).job
-            # The person confirmed this video's price before, and the card names it again.
+            # The person confirmed this video's price before, and the card displays it again.
             send = self._sender(request, who, payer=old.payer, shown_usd=shown_usd, is_confirmed=True)
             job = await send(again_id(old.id), old.request, in_click=old.in_click)
             return {**await self._begun(request, who, job.id), "again_of": old.id}, {}
@@ -82,7 +82,7 @@ class PageEvents:
         return await _taken_in(submit, request, {"again": old_id, "most_usd": shown_usd})
 
     async def cancel(self, _request: gr.Request, event: gr.EventData, who: object) -> None:
-        """Remove jobs that were not sent; of several, those that were go on. The page sees the rest by itself."""
+        """Cancel jobs that were not sent; of several, the sent ones continue. The page polls the result."""
         ids, visitor = _job_ids(event), self._runner.visitor(token_in(who))
         for job_id in ids:
             try:
@@ -92,7 +92,7 @@ class PageEvents:
                     raise
 
     async def look_again(self, _request: gr.Request, event: gr.EventData, who: object) -> dict[str, Any]:
-        """Ask at once for a video that is waited for, or once more for one that was lost."""
+        """Check immediately for a pending video, or once more for a lost one."""
         token = token_in(who)
         job = await self._runner.look_again(_job_id(event), self._runner.visitor(token))
         return {**await self._watched(token, job.id), "looked_at": time.time()}
@@ -100,7 +100,7 @@ class PageEvents:
     # showing
 
     async def attach(self, request: gr.Request, who: object) -> list[Any]:
-        """Return all that a page shows when it opens: who it is, its newest job, its last video."""
+        """Return the page's initial state: the visitor's token, their newest job and their latest video."""
         say = say_for(request)
         token = token_of(request, who, self._runner.settings)
         visitor = self._runner.visitor(token)
@@ -122,7 +122,7 @@ class PageEvents:
             {"token": token, **opening_form(newest, self._runner, payer, say)},
         ]
 
-    # inside
+    # internal
 
     def _sender(self, request: gr.Request, who: object, **terms: Any) -> Callable[..., Awaitable[Job]]:
         token = token_of(request, who, self._runner.settings)
@@ -130,7 +130,7 @@ class PageEvents:
         return partial(self._runner.submit, visitor=self._runner.visitor(token), is_logged_in=is_logged_in, **terms)
 
     async def _begun(self, request: gr.Request, who: object, job_id: str) -> dict[str, Any]:
-        """Return what the waiting card shows of a click without asking for it."""
+        """Return the waiting card's state for a click, without a request of its own."""
         say, token = say_for(request), token_of(request, who, self._runner.settings)
         watched = await self._watched(token, job_id)
         visitor = self._runner.visitor(token)
@@ -160,7 +160,7 @@ class PageEvents:
 
 
 async def _taken_in(submit: Event, request: gr.Request, about: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what the waiting card and the notice show after a click; `about` tells the notice which one it was."""
+    """Return the waiting card and the notice after a click; `about` identifies the click in the notice."""
 
     def refused(problem: JobProblem, field: str | None, say: Words, *, is_limit: bool = False) -> tuple[Any, ...]:
         shown = {"text": say.sentence(problem), "field": field, "is_limit": is_limit, "needs": NEEDS.get(problem.code)}
@@ -182,7 +182,7 @@ async def _send(send: Callable[..., Awaitable[Job]], wished: Wished) -> Job:
 
 
 async def _send_first(send: Callable[..., Awaitable[Job]], wishes: list[Wished]) -> Job:
-    """Send the first video of a click; a refusal of its price names that of all of them, as the button does."""
+    """Send the first video of a click; a price refusal names the total of all videos, as the button does."""
     try:
         return await _send(send, wishes[0])
     except SpendLimitError as error:
@@ -194,7 +194,7 @@ async def _send_first(send: Callable[..., Awaitable[Job]], wishes: list[Wished])
 
 
 async def _send_more(send: Callable[..., Any], wishes: list[Wished], say: Words) -> str:
-    """Send the other videos of a click; return what to say when a limit let only some of them begin."""
+    """Send the other videos of a click; return the sentence to show if a limit allowed only some of them."""
     for index, wish in enumerate(wishes):
         try:
             await _send(send, wish)
@@ -205,7 +205,7 @@ async def _send_more(send: Callable[..., Any], wishes: list[Wished], say: Words)
 
 
 def _news(jobs: list[Job], runner: JobRunner) -> str | None:
-    """Return the job that an opening page should speak of: the newest, else a lost one that can be looked for."""
+    """Return the job that an opening page should show: the newest, else a lost one that can be recovered."""
     if jobs and _is_news(jobs[0]):
         return jobs[0].id
     return next((job.id for job in jobs if runner.can_look_again(job)), None)
@@ -222,7 +222,7 @@ def _job_ids(event: gr.EventData) -> list[str]:
 
 
 def _is_news(job: Job) -> bool:
-    """Whether an opening page should speak of its newest job: it goes on, or it went wrong a short while ago."""
-    if job.status in (JobStatus.DONE, JobStatus.CANCELLED):  # whoever cancelled it was told there and then
+    """Whether an opening page should show its newest job: it is unfinished, or failed recently."""
+    if job.status in (JobStatus.DONE, JobStatus.CANCELLED):  # a cancellation was already shown when it happened
         return False
     return job.is_active or time.time() - job.updated_at < RECENT_S

@@ -1,4 +1,4 @@
-"""The short loops of the examples and their posters, as the page loads them; `make examples` draws them."""
+"""Serves the short loops of the examples and their posters; `make examples` draws them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEADERS: Final = {"Cache-Control": "public, max-age=86400", "X-Content-Type-Opt
 
 
 def build_loop_route() -> Route:
-    """Return the route of the loops and posters; it knows no other files than those that were there at the start."""
+    """Return the route of the loops and posters; it serves only files that existed at startup."""
     files: dict[str, Path] = {path.name: path for path in FOLDER.iterdir() if path.suffix in _TYPES}
 
     async def loop(request: Request) -> Response:

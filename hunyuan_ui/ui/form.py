@@ -1,6 +1,6 @@
-"""The form: one control for each field of VideoRequest, and the presets that set several at once.
+"""The form: one control for each field of VideoRequest, and presets that set several at once.
 
-What a choice sets, the page's own script sets at once (web/form.js), and what a click sends is what that script read.
+The page's own script (web/form.js) applies a choice immediately, and a click sends the values that it reads.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from hunyuan_ui.ui.variations import COUNTS, count_in
 from hunyuan_ui.words import words
 
 FIELDS: Final = tuple(VideoRequest.model_fields)
-# What time, price and the line above the button follow; text and seed change none of them.
+# Fields that time, price and the line above the button depend on; text and seed do not affect them.
 PRICED: Final = ("width", "height", "video_length", "infer_steps")
 
 
 @dataclass(frozen=True)
 class RequestForm:
-    """The components of the form; the first nine carry the names of the request's fields."""
+    """The components of the form; the first nine are named after the request's fields."""
 
     prompt: gr.Textbox
     negative_prompt: gr.Textbox
@@ -56,24 +56,24 @@ class RequestForm:
 
     @property
     def held(self) -> list[Any]:
-        """Everything that a choice sets and a click sends, in the order of `HELD`."""
+        """All values that a choice sets and a click sends, in the order of `HELD`."""
         return [getattr(self, name) for name in HELD]
 
 
-# Names of components of the form; its script knows their values by these.
+# Names of the form's components, by which its script accesses their values.
 HELD: Final = (*FIELDS, "shape", "size", "quality", "is_random", "variations")
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What one click sends: the form as it was shown, and the price that was shown with it.
+    """The content of one click: the form as displayed, and the price displayed with it.
 
     Args:
-        request: With a seed of -1 where each click is to have a new one.
+        request: With a seed of -1 if each click is to draw a new one.
         count: Videos to make.
-        payer: Whom the page named; not checked.
-        shown_usd: The most of all these videos in US dollars; 0 where no price was shown.
-        is_confirmed: The person has accepted a price above the limit for one video.
+        payer: The payer that the page named; not checked.
+        shown_usd: Maximum for all these videos in US dollars; 0 if no price was shown.
+        is_confirmed: The person has accepted a price above the per-video limit.
     """
 
     request: VideoRequest
@@ -84,10 +84,10 @@ class Sent:
 
 
 def sent_in(text: str) -> Sent:
-    """Return what a click has sent as JSON.
+    """Parse the JSON that a click has sent.
 
     Raises:
-        InvalidRequestError: The first field that is wrong; the prompt, if nothing can be read.
+        InvalidRequestError: The first invalid field; the prompt, if nothing can be parsed.
     """
     try:
         found = json.loads(text)
@@ -97,7 +97,7 @@ def sent_in(text: str) -> Sent:
     held = wish.get("form")
     fields = cast("dict[str, Any]", held) if isinstance(held, dict) else {}
     return Sent(
-        # A field that the page left out would otherwise take its default unseen.
+        # A field missing from the page's data would otherwise silently get its default.
         request=request_from([fields.get(name) for name in FIELDS], is_random=fields.get("is_random") is True),
         count=count_in(fields.get("variations")),
         payer=wish.get("payer"),
@@ -107,11 +107,11 @@ def sent_in(text: str) -> Sent:
 
 
 def build_request_form(*, has_variations: bool = True, set_elsewhere: Sequence[str] = ()) -> RequestForm:
-    """Place the controls, each drawn from its parameter, and return them.
+    """Place the controls, each built from its parameter, and return them.
 
     Args:
         has_variations: Whether one click may make several videos here.
-        set_elsewhere: Fields that are no part of a request here, but set where an engine of one's own was started.
+        set_elsewhere: Fields that are not part of a request here, because they are set when the engine starts.
     """
     fields = {field.name: field for field in parameters()}
     default = VideoRequest.model_construct()
@@ -144,26 +144,26 @@ def build_request_form(*, has_variations: bool = True, set_elsewhere: Sequence[s
     with gr.Row(elem_classes="choices sending"):
         placed["keeper"] = part("form", "collect", "send", "fill", "say", "keep", facts=script_facts())
         placed["variations"] = _choice("variations", COUNTS, COUNTS[0], visible=has_variations)
-    # Its price comes with the first answer: what was true when this program started may be so no longer.
+    # Its price comes with the first response: one computed at startup may be outdated.
     placed["generate"] = gr.Button(label("page.pricing"), variant="primary", size="lg", elem_id="generate")
     return RequestForm(**placed)
 
 
 def script_facts() -> dict[str, Any]:
-    """Return what the form's script knows: names, and the numbers that shapes, sizes and qualities stand for."""
+    """Return the constants for the form's script: names, and the values of shapes, sizes and qualities."""
     sizes = {shape: {size: presets.pixels(shape, size) for size in presets.SIZES} for shape in presets.SHAPES}
     return {"held": HELD, "fields": FIELDS, "priced": PRICED, "sizes": sizes, "steps": presets.STEPS}
 
 
 def request_from(values: Sequence[Any], *, is_random: bool = False) -> VideoRequest:
-    """Return the request that the nine controls hold.
+    """Return the request from the values of the nine controls.
 
     Args:
         values: In the order of the request's fields.
-        is_random: A seed is to be drawn, whatever the box shows.
+        is_random: Draw a seed, whatever the box shows.
 
     Raises:
-        InvalidRequestError: The first field that is wrong.
+        InvalidRequestError: The first invalid field.
     """
     loose: dict[str, Any] = dict(zip(FIELDS, values, strict=True))
     return VideoRequest.parse({**loose, "seed": RANDOM_SEED} if is_random else loose)
@@ -192,7 +192,7 @@ def signature_of(extra: Mapping[str, Any], returns: Any) -> inspect.Signature:
 
 
 def amount(value: object) -> float:
-    """Return US dollars that a page has sent; 0 for what is none."""
+    """Parse US dollars from a page; 0 if invalid."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return 0.0
     try:
@@ -210,10 +210,10 @@ def _control(field: Parameter, **looks: Any) -> Any:
     }
     if field.is_text:
         shared.setdefault("lines", 2)
-        # Gradio would cut what is pasted without a word; the request's own sentence says how much is too much.
+        # Gradio would silently truncate pasted text; the request's own sentence names the limit.
         return gr.Textbox(**shared)
     if field.name == "seed":
-        # The range is checked by the request, whose sentence says more than Gradio's.
+        # The request checks the range, with a better sentence than Gradio's.
         return gr.Number(precision=0, **shared)
     return gr.Slider(minimum=field.low or 0, maximum=field.high or 0, step=field.step, **shared)
 

@@ -1,4 +1,4 @@
-"""My videos: the grid, the dialogs of one and of two videos, and the routes of what they show, mark and delete."""
+"""My videos: the grid, the dialogs for one and for two videos, and their routes to read, mark and delete."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from hunyuan_ui.words import words_for
 
 VIDEOS: Final = "/gradio_api/hunyuan/videos"
 SETTINGS: Final = "/gradio_api/hunyuan/settings"
-SERVED: Final = "/gradio_api/file={path:served}.{kind}"  # in front of Gradio's own, which looks for a file of that name
+SERVED: Final = "/gradio_api/file={path:served}.{kind}"  # matched before Gradio's own route
 
-# A deleted video must not live on in a browser's cache, so each use asks whether it is still there.
+# A deleted video must not remain in a browser's cache, so each use revalidates it.
 _SHARED_HEADERS: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 _FILE_HEADERS: Final = {**_SHARED_HEADERS, "Cross-Origin-Resource-Policy": "same-origin"}
 _TYPES: Final = {**{name: kind.mime for name, kind in BY_SUFFIX.items()}, ".webp": "image/webp", ".png": "image/png"}
@@ -40,7 +40,7 @@ _TYPES: Final = {**{name: kind.mime for name, kind in BY_SUFFIX.items()}, ".webp
 
 @dataclass(frozen=True)
 class Gallery:
-    """The grid of posters, the dialog of one video, and the dialog of two."""
+    """The grid of posters, the dialog for one video, and the dialog for two."""
 
     grid: Any
     viewer: Any
@@ -51,7 +51,7 @@ def build_gallery(runner: JobRunner) -> Gallery:
     """Place My videos and its two dialogs.
 
     Args:
-        runner: Of this page; on a private run its owner may see everybody's videos.
+        runner: Of this page; on a private run its owner may see the videos of all visitors.
     """
     grid = part("gallery")
     grid.value = {"is_owner": not runner.settings.is_public}
@@ -68,10 +68,10 @@ class _File(NamedTuple):
 
 
 def build_video_routes(runner: JobRunner) -> list[Route]:
-    """Return the routes of My videos, to be mounted beside the others.
+    """Return the routes of My videos.
 
     Args:
-        runner: The door to videos; it may start later.
+        runner: Gives access to the videos; it may start later.
     """
     page = VideoPages(runner)
     files = VideoFiles(runner)
@@ -89,10 +89,10 @@ def build_video_routes(runner: JobRunner) -> list[Route]:
 
 
 class VideoPages:
-    """What scripts ask for, in JSON.
+    """JSON routes for the page's scripts.
 
     Args:
-        runner: The door to videos.
+        runner: Gives access to the videos.
     """
 
     def __init__(self, runner: JobRunner) -> None:
@@ -126,14 +126,14 @@ class VideoPages:
         return json_answer({"deleted": job.id})
 
     async def mark(self, request: Request) -> Response:
-        """Mark one of the visitor's videos as a favourite, or as none."""
+        """Set or clear the favourite mark of one of the visitor's videos."""
         visitor = self._visitor(request)
         wished = (await json_body(request)).get("is_favourite") is True
         job = await self._runner.videos.mark(request.path_params["id"], visitor, is_favourite=wished)
         return json_answer({"video": self._shown(job, request)})
 
     async def read_settings(self, request: Request) -> Response:
-        """Return the settings in a text that the page found inside a file; the file itself stays in the browser."""
+        """Return the settings in a text that the page extracted from a file; the file itself stays in the browser."""
         self._visitor(request)
         try:
             text = (await json_body(request)).get("text")
@@ -154,10 +154,10 @@ class VideoPages:
 
 
 class VideoFiles:
-    """What images, players and downloads load.
+    """Routes for images, players and downloads.
 
     Args:
-        runner: The door to videos.
+        runner: Gives access to the videos.
     """
 
     def __init__(self, runner: JobRunner) -> None:
@@ -167,14 +167,14 @@ class VideoFiles:
         """Return the video, or with `plain=1` a copy of an MP4 without settings."""
         job = await self._opened(request)
         videos = self._runner.videos
-        # Settings are written into MP4s only.
+        # Only MP4s contain settings.
         if request.query_params.get("plain") == "1" and (await videos.video(job)).suffix == MP4.suffix:
             return _file(request, job, _File(await videos.export(job, Export("mp4")), ".mp4"))
         path = await videos.video(job)
         return _file(request, job, _File(path, path.suffix))
 
     async def served(self, request: Request) -> Response:
-        """Return the video that a caller of the API was given the address of."""
+        """Return the video at an address that the API has returned."""
         job = await self._runner.videos.opened(*named_by("{path}.{kind}".format(**request.path_params)))
         path = await self._runner.videos.video(job)
         return _file(request, job, _File(path, path.suffix), _SHARED_HEADERS)
@@ -185,7 +185,7 @@ class VideoFiles:
         return _file(request, job, _File(await self._runner.videos.poster(job), "-poster.webp"))
 
     async def export(self, request: Request) -> Response:
-        """Return a GIF, an animated WebP or a still, made now if it is not there."""
+        """Return a GIF, an animated WebP or a still, created now if it does not exist."""
         job = await self._opened(request)
         kind, asked = request.path_params["kind"], request.query_params
         if kind not in ("gif", "webp", "png"):

@@ -1,4 +1,4 @@
-"""Gradio's Blocks, with a page that does not carry what only other programs use, and a memory that has an end."""
+"""Patches for Gradio's Blocks: a page without API-only components, and limits on its memory."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from typing import Any, Final, cast
 import gradio as gr
 from gradio import http_server
 
-MOST_SESSIONS: Final = 100  # whose last values Gradio keeps, though nothing here reads them: 10,000 by itself
-MOST_UNREAD: Final = 400  # sessions with answers that nobody has come for: without end by itself
-MOST_WAITING: Final = 500  # calls that wait for one of Gradio's threads: without end by itself
+MOST_SESSIONS: Final = 100  # sessions whose last values Gradio keeps, although unused here; 10,000 by default
+MOST_UNREAD: Final = 400  # sessions with uncollected answers; unlimited by default
+MOST_WAITING: Final = 500  # calls that wait for one of Gradio's threads; unlimited by default
 _UNKNOWN: Final = "this version of Gradio names the scripts of its components in another way"
-_API: Final = "api"  # the type of what `gr.api` declares for each parameter and result
+_API: Final = "api"  # component type that `gr.api` uses for each parameter and result
 
 _FRONTEND: Final = Path(gr.__file__).parent / "templates" / "frontend"
 _ASSETS: Final = _FRONTEND / "assets"
 _LIST: Final = re.compile(r"__vite__mapDeps=.{,60}?(\[\"[^\]]*\])")
 _NEEDED: Final = r".{,120}?__vite__mapDeps\(\[([\d,]+)\]\)"
-_MAIN: Final = re.compile(r'(?:src|href)="\./assets/([^"]+)"')  # what the page itself names
+_MAIN: Final = re.compile(r'(?:src|href)="\./assets/([^"]+)"')  # scripts and styles in the page's HTML
 
 
 class LightBlocks(gr.Blocks):
-    """Blocks that leaves the parameters of `gr.api` out of what a browser draws.
+    """Blocks that omits the components of `gr.api` from the browser's layout.
 
-    Gradio puts one component for each into the page's layout, where it is built like any other and looked up in
-    every event. Callers find them by their ids in the list of components, which stays whole.
+    Gradio puts one component for each parameter into the page's layout, where it is rendered like any other and looked
+    up in every event. Callers find them by id in the list of components, which stays complete.
     """
 
     @property
     def drawn(self) -> list[str]:
-        """Return the kinds of components that a page draws as it opens, by their names in its description."""
+        """Return the types of components that a page renders when it opens, as named in its config."""
         components = cast("dict[str, Any]", self.get_config_file())["components"]
         return sorted({one["type"] for one in components if one["props"].get("visible", True)} - {_API})
 
     def get_config_file(self) -> Any:
-        """Return the page's description."""
+        """Return the page's config."""
         config = cast("dict[str, Any]", super().get_config_file())
         unseen = {one["id"] for one in config["components"] if one["type"] == _API}
         for page in (config, *config["page"].values()):
@@ -50,24 +50,24 @@ class LightBlocks(gr.Blocks):
         return config
 
     def queue(self, *arguments: Any, **options: Any) -> Any:
-        """Set up the queue as Gradio's own, shut to POST /gradio_api/run/<name>, which would pass by it and its limits.
+        """Set up Gradio's queue, and close POST /gradio_api/run/<name>, which would bypass it and its limits.
 
-        It forgets answers that nobody comes for. Gradio builds a whole server for each queue, so that the one which it
-        sets up by itself is this one (docs/facts/gradio6.md 0, row 7).
+        It drops uncollected answers. Gradio builds a whole server for each queue, so that the one which it sets up by
+        itself is this one (docs/facts/gradio6.md 0, row 7).
         """
         shut = {"api_open": False, "default_concurrency_limit": None, "max_size": MOST_WAITING}
         super().queue(*arguments, **(shut | options))
         queue = cast("Any", self)._queue
         queue.pending_event_ids_session = _Sessions(queue)
-        queue.ANALYTICS_MAX_EVENTS = 1  # a table is built of them after each event, for statistics that are shut
+        queue.ANALYTICS_MAX_EVENTS = 1  # for statistics that are off, Gradio tabulates them after each event
         return self
 
 
 class _Sessions(dict[str, "set[str]"]):
-    """The events that each session has not heard the end of, without the oldest that have ended unheard.
+    """Pending event ids of each session; drops the oldest sessions whose finished events were never collected.
 
     Args:
-        queue: Gradio's, whose messages for a session go with it.
+        queue: Gradio's; a session's messages are dropped with it.
     """
 
     def __init__(self, queue: Any) -> None:
@@ -87,7 +87,7 @@ class _Sessions(dict[str, "set[str]"]):
 
 
 class _Sockets:
-    """In place of the module `socket` where Gradio tries whether a port is free, which it does for IPv4 alone."""
+    """Replaces the module `socket` where Gradio checks whether a port is free, which it does for IPv4 only."""
 
     SOL_SOCKET = socket.SOL_SOCKET
     SO_REUSEADDR = socket.SO_REUSEADDR
@@ -95,25 +95,25 @@ class _Sockets:
     @staticmethod
     def socket() -> socket.socket:
         made = socket.socket(socket.AF_INET6)
-        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as the server will listen
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # like the server's socket
         return made
 
 
 def player_files() -> list[str]:
-    """Return the addresses, below the page's, of the scripts and styles that Gradio fetches for its video component.
+    """Return the page-relative addresses of the scripts and styles that Gradio fetches for its video component.
 
-    Gradio asks for them once: where one does not arrive, it never draws a video in that page.
+    Gradio requests them once: if one fails to load, that page never renders a video.
     """
     return _files_of("video")
 
 
 def drawing_files(components: Iterable[str]) -> list[str]:
-    """Return the addresses, below the page's, of all scripts and styles that Gradio fetches until it has drawn a page.
+    """Return the page-relative addresses of all scripts and styles that Gradio fetches before it has rendered a page.
 
-    Gradio's scripts ask for them in four steps, each only when the one before is there (docs/facts/gradio6.md 6).
+    Gradio's scripts request them in four steps, one after the other (docs/facts/gradio6.md 6).
 
     Args:
-        components: Their names in the page's description.
+        components: Their names in the page's config.
     """
     named = _MAIN.findall((_FRONTEND / "index.html").read_text(encoding="utf-8"))
     first = _named_in(next(name for name in named if name.endswith(".js")))
@@ -129,7 +129,7 @@ def _files_of(component: str) -> list[str]:
 
 
 def _named_in(script: str) -> list[str]:
-    """Return the files that one of Gradio's scripts names, in its own order."""
+    """Return the files that one of Gradio's scripts names, in order."""
     named = _LIST.search((_ASSETS / script).read_text(encoding="utf-8"))
     if named is None:
         raise RuntimeError(_UNKNOWN)
@@ -137,11 +137,11 @@ def _named_in(script: str) -> list[str]:
 
 
 def _needed_in(script: str, before: str) -> list[str]:
-    """Return the files that a script of Gradio fetches together, of those it names.
+    """Return those of a script's named files that it fetches together.
 
     Args:
         script: Its file.
-        before: Pattern of what stands before the list.
+        before: Pattern of the code before the list.
     """
     needed = re.search(before + _NEEDED, (_ASSETS / script).read_text(encoding="utf-8"))
     if needed is None:
@@ -151,7 +151,7 @@ def _needed_in(script: str, before: str) -> list[str]:
 
 
 def listen_on(name: str) -> None:
-    """Let Gradio try its ports where the page will listen.
+    """Make Gradio's port check use the address that the page will listen on.
 
     Args:
         name: Of the address, without brackets.

@@ -1,4 +1,4 @@
-"""The page's own parts: their templates, their words, and the modules that draw them."""
+"""The page's own HTML parts: their templates, words, and the bundled script modules."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ ENTRY: Final = "page"
 
 _IMPORT: Final = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function|const) (\w+))", re.MULTILINE)
-# What only a reader needs: comments on lines of their own, comments behind code, and indentation.
+# Removed when served: comments on separate lines, comments after code, and indentation.
 _FOR_READERS: Final = re.compile(r"^ *(?://.*|/\*\*[\s\S]*?\*/)\n|(?<=\S) //.*$|^ +", re.MULTILINE)
 
 
 def part(name: str, *events: str, **looks: Any) -> Any:
-    """Return a part of the page drawn by its own script from a template that never changes.
+    """Return an HTML component that its own script renders from a constant template.
 
-    Gradio runs a value in a template as code, and compiles the template anew for each value (docs/facts/gradio6.md
-    4.8): it gets none. The scripts put the template into the page, and text as text.
+    Gradio runs a value in a template as code, and recompiles the template for each value (docs/facts/gradio6.md 4.8),
+    so it gets none. The scripts insert the template into the page, and text as text.
 
     Args:
         name: Of its function in the folder `web`, and of its template there, if it has one.
-        events: Names of the events that it triggers; Gradio looks for them in its script.
+        events: Names of the events that it triggers; Gradio searches its script for them.
         looks: Further properties of the component.
     """
     return gr.HTML(
@@ -42,14 +42,14 @@ def part(name: str, *events: str, **looks: Any) -> Any:
 
 
 def head() -> str:
-    """Return what the page's head holds: words, templates and scripts, without a request of their own."""
+    """Return the content of the page's head: words, templates and scripts, inlined so that they need no request."""
     said = (WEB / "head.html").read_text(encoding="utf-8")
     tables = {
         "{words}": {language: words(language).of_scripts() for language in languages()},
         "{templates}": {path.stem: path.read_text(encoding="utf-8") for path in WEB.glob("*.html") if _is_part(path)},
     }
     for place, table in tables.items():
-        # Inside a script element only this character could end it.
+        # Only this character could end the script element.
         said = said.replace(place, json.dumps(table, ensure_ascii=False).replace("<", "\\u003c"))
     return said.replace("</script>", f"{bundle()}</script>")
 
@@ -59,10 +59,10 @@ def _is_part(template: Path) -> bool:
 
 
 def bundle() -> str:
-    """Return all modules that the page needs as one script, each in a function of its own after those it imports.
+    """Bundle all modules of the page into one script, each as a function placed after its dependencies.
 
-    Modules import and export by name only, one statement each, and no text in them goes over a line or holds what
-    looks like a comment, as a linter and tests see to.
+    Modules use named imports and exports only, one statement each, and no string in them spans lines or contains what
+    looks like a comment; a linter and tests enforce this.
     """
     modules: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""Labels of Gradio's own controls, which the browser shows in its own language."""
+"""Labels of Gradio's own controls, in the browser's language."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _LABELS: Final = ("form.", "field.", "app.duplicate", "page.player", "page.prici
 
 def label(key: str) -> str:
     """Return a label that the browser shows in its own language."""
-    return cast("str", I18nData(key))  # Gradio's parameters that take a label are declared as text
+    return cast("str", I18nData(key))  # Gradio declares its label parameters as str
 
 
 def translations() -> gr.I18n:
-    """Return every language's texts of Gradio's own controls, for `launch(i18n=...)`; they travel with every page."""
+    """Return the texts of Gradio's controls in every language, for `launch(i18n=...)`; every page includes them."""
     return gr.I18n(
         **{name: {key: words(name)[key] for key in words(name) if key.startswith(_LABELS)} for name in languages()}
     )

@@ -1,4 +1,4 @@
-"""What agents read: the API's answers as MCP tools give them, JSON text with whole addresses."""
+"""Formats the API's results for MCP tools: JSON text with absolute addresses."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from hunyuan_ui.ui.page_events import Event
 from hunyuan_ui.ui.visitor import headers_of
 
 MCP_PATH: Final = "/gradio_api/mcp"
-NO_TOOL: Final = "not a tool"  # Gradio lists only what calls itself a tool
+NO_TOOL: Final = "not a tool"  # Gradio lists only functions marked as a tool
 
 
 class _AgentError(gr.Error):
-    """Shows its sentence bare; Gradio's own puts it in quotes."""
+    """Shows its sentence as is; Gradio's own error puts it in quotes."""
 
     def __str__(self) -> str:
         return str(self.message)
 
 
 def readable_by_agents(call: Event) -> Event:
-    """Return the API function with JSON text for agents in place of values, which Gradio would show as Python."""
+    """Wrap an API function to return JSON text to agents, in place of values that Gradio would format as Python."""
 
     @functools.wraps(call)
     async def spoken(*values: Any) -> Any:
@@ -41,7 +41,7 @@ def readable_by_agents(call: Event) -> Event:
 
 
 def _is_agent(caller: gr.Request) -> bool:
-    # A queued tool comes through Gradio's own client, which says so; any other with the agent's own request.
+    # A queued tool call comes through Gradio's own client, with this header; others with the agent's own request.
     return headers_of(caller).get("x-gradio-user") == "mcp" or MCP_PATH in str(cast("Any", caller).url)
 
 

@@ -1,8 +1,8 @@
-"""Where a request comes from, told from what a browser cannot be made to leave out. Pure.
+"""Classifies a request's origin by headers that no web page can forge. Pure functions.
 
 A browser names the page behind a request in `Origin`, and since 2020 its relation to that page in `Sec-Fetch-Site`; no
-script can change either (Fetch standard, forbidden request-headers). What a proxy in front of the page adds or changes
-is told from its own headers and from HTTP/1.0.
+script can change either (Fetch standard, forbidden request-headers). A proxy is detected by its own headers and by
+HTTP/1.0.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FRAMES: Final = frozenset({"iframe", "frame", "embed", "object", "fencedframe"})
 _OWN_SITES: Final = ("same-origin", "none")
 _PORTS: Final = {"http": 80, "https": 443}
 
-# What proxies, tunnels and their hosts write into a request on its way.
+# Headers that proxies, tunnels and their hosts add to a request.
 _MARKS: Final = re.compile(
     r"forwarded|max-forwards|(.*-)?via|x-forward.*|x-real-.*|(.*-)?(client|connecting|connection)-?ip|(x-)?remote-.*"
     r"|x-original-.*|x-rewrite-url|(x-)?proxy-.*|x-proxy.*|x-scheme|x-url-scheme|x-request-start|x-varnish|cdn-loop"
@@ -32,7 +32,7 @@ _MARKS: Final = re.compile(
 
 
 class Origin(NamedTuple):
-    """What a browser calls an origin."""
+    """An origin in the sense of the Fetch standard."""
 
     scheme: str
     name: str
@@ -40,7 +40,7 @@ class Origin(NamedTuple):
 
 
 def is_for_this_machine(scope: Scope, headers: Headers) -> bool:
-    """Whether a request names this machine and the very port it came in by, once and in no unusual way."""
+    """Whether a request's Host header names this machine and the port it came in by, exactly once and in plain form."""
     hosts, server = headers.getlist("host"), scope.get("server")
     place = place_in(hosts[0]) if len(hosts) == 1 else None
     if place is None or not server or not is_loopback(place.name):
@@ -49,17 +49,17 @@ def is_for_this_machine(scope: Scope, headers: Headers) -> bool:
 
 
 def is_proxied(scope: Scope, headers: Headers) -> bool:
-    """Whether something stands between a request and whoever made it."""
+    """Whether a request came through a proxy."""
     return scope["http_version"] == "1.0" or any(_MARKS.fullmatch(name.lower().replace("_", "-")) for name in headers)
 
 
 def is_foreign(scope: Scope, headers: Headers, *, is_public: bool) -> bool:
-    """Whether another origin's page made a request; what tells no origin is no page's.
+    """Whether a page of another origin made a request; without origin headers it was no page.
 
     Args:
         scope: Of the request.
         headers: Of the request.
-        is_public: A proxy may stand in front, and say by which name and scheme it was asked.
+        is_public: A proxy may forward the request, and name the requested host and scheme.
     """
     origins, sites = headers.getlist("origin"), headers.getlist("sec-fetch-site")
     if sites and (len(sites) > 1 or sites[0] not in _OWN_SITES):
@@ -71,19 +71,19 @@ def is_foreign(scope: Scope, headers: Headers, *, is_public: bool) -> bool:
         return True
     own = _addressed(scope, headers, is_public=is_public)
     if is_public and sites == ["same-origin"]:
-        # The browser compared scheme and port as it knows them; a proxy that ends TLS may not have told.
+        # The browser compared scheme and port as it sees them; a TLS-terminating proxy may not forward them.
         return origin.name not in {one.name for one in own}
     return origin not in own
 
 
 def opens_the_page(headers: Headers, *, frames: bool) -> bool:
-    """Whether a request follows a link, or fills a frame where that is allowed."""
+    """Whether a request navigates to the page, or loads it in a frame if that is allowed."""
     dests = {"document", *(FRAMES if frames else ())}
     return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") in dests
 
 
 def _addressed(scope: Scope, headers: Headers, *, is_public: bool) -> set[Origin]:
-    """Return the origins that a request's own page can have."""
+    """Return the possible origins of the page that a request addresses."""
     schemes, hosts = {str(scope["scheme"])}, headers.getlist("host")
     if is_public:
         # A page of another origin cannot add these two: they would need its preflight, which is refused.

@@ -1,4 +1,4 @@
-"""The owner's desk on the page: dollars a day, jobs, what has to be settled, and all of it as CSV."""
+"""The owner's page: dollars per day, jobs, items that need a decision, and a CSV export."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from hunyuan_ui.ui.views import cut
 from hunyuan_ui.ui.visitor import say_for, visitor_of
 from hunyuan_ui.words import Words
 
-JOBS_SHOWN: Final = 20  # at first, and so many more each time
+JOBS_SHOWN: Final = 20  # initially, and the number added each time
 MOST_SHOWN: Final = 1_000
 JOBS_EXPORTED: Final = 100_000
-_BALANCE_WITHIN_S: Final = 3.0  # the desk waits no longer for what the account holds
+_BALANCE_WITHIN_S: Final = 3.0  # timeout for the account's balance
 OWNER_EVENTS: Final = (
     *("prove", "refresh", "settle", "correct", "confirm", "look_again", "end_waiting"),
     *("open_video", "find_videos", "say_spent", "set_clock_right", "resume", "export"),
@@ -39,90 +39,90 @@ Action = Callable[[gr.EventData, Visitor, Words], Awaitable[str]]
 
 
 def build_owner(runner: JobRunner) -> Any:
-    """Place the desk, closed and empty; it is filled when its owner opens it."""
+    """Place the owner's page, closed and empty; it is filled when its owner opens it."""
     desk = part("owner", *OWNER_EVENTS)
     desk.value = _closed(runner)
     return desk
 
 
 class OwnerEvents:
-    """The events of the desk; the runner refuses each of them to anybody but the owner.
+    """The events of the owner's page; the runner refuses each of them to anybody else.
 
-    Each answers with the whole desk as it is then, and what was done in words.
+    Each returns the whole current page, and a sentence about what was done.
 
     Args:
-        runner: The door to jobs and money.
+        runner: Gives access to jobs and money.
     """
 
     def __init__(self, runner: JobRunner) -> None:
         self._runner = runner
 
     async def prove(self, event: gr.EventData, visitor: Visitor, _say: Words) -> str:
-        """Show a public run's owner to be the owner."""
+        """Prove the visitor to be the owner of a public run."""
         await self._runner.owner.prove(visitor, str(getattr(event, "key", "")))
         return ""
 
     async def refresh(self, _event: gr.EventData, _visitor: Visitor, _say: Words) -> str:
-        """Read everything again."""
+        """Reload everything."""
         return ""
 
     async def settle(self, event: gr.EventData, visitor: Visitor, say: Words) -> str:
-        """Take the owner's word on a job without an answer."""
+        """Record the owner's decision on a job without a response."""
         was_charged = getattr(event, "was_charged", True) is not False
         meant = await self._meant(event, visitor)
         job = await self._runner.owner.settle(meant, visitor, was_charged=was_charged)
         return say("owner.said.settled", cost=_cost(job, say))
 
     async def correct(self, event: gr.EventData, visitor: Visitor, say: Words) -> str:
-        """Put right what a job cost."""
+        """Correct a job's cost."""
         note, meant = _text_in(event, "note"), await self._meant(event, visitor)
         job = await self._runner.owner.correct(meant, visitor, cost_usd=_dollars_in(event, "cost_usd"), note=note)
         return say("owner.said.corrected", cost=_cost(job, say))
 
     async def confirm(self, event: gr.EventData, visitor: Visitor, say: Words) -> str:
-        """Take a cost in doubt as the real one."""
+        """Accept a cost in doubt as the real one."""
         job = await self._runner.owner.confirm(await self._meant(event, visitor), visitor)
         return say("owner.said.corrected", cost=_cost(job, say))
 
     async def look_again(self, event: gr.EventData, visitor: Visitor, say: Words) -> str:
-        """Ask for a lost video once more."""
+        """Retry a lost video."""
         await self._runner.look_again(await self._meant(event, visitor), visitor)
         return say["owner.said.looking"]
 
     async def end_waiting(self, _event: gr.EventData, visitor: Visitor, say: Words) -> str:
-        """End the jobs that wait for their visitor's key."""
+        """Cancel the jobs that wait for their visitor's key."""
         return say("owner.said.ended", count=await self._runner.owner.end_waiting(visitor))
 
     async def open_video(self, event: gr.EventData, visitor: Visitor, _say: Words) -> str:
-        """Open the video of a job; only its answer names what opens it."""
+        """Open the video of a job; only this response contains its signature."""
         job = await self._runner.videos.one(await self._meant(event, visitor), visitor)
         return job.id
 
     async def find_videos(self, _event: gr.EventData, visitor: Visitor, say: Words) -> str:
-        """Ask the account's history what was made with this key."""
+        """Search the account's history for requests made with this key."""
         return say("owner.said.found", count=await self._runner.owner.find_videos(visitor))
 
     async def say_spent(self, event: gr.EventData, visitor: Visitor, say: Words) -> str:
-        """Take the owner's word on what was spent today."""
+        """Record the owner's statement of what was spent today."""
         usd = _dollars_in(event, "usd")
         await self._runner.owner.say_spent(visitor, usd)
         return say("owner.said.spent", spent=say.money(usd))
 
     async def set_clock_right(self, _event: gr.EventData, visitor: Visitor, say: Words) -> str:
-        """Take the machine's clock for what is dated ahead of it."""
+        """Set times ahead of the machine's clock to the present."""
         return say("owner.said.clock", count=await self._runner.owner.set_clock_right(visitor))
 
     async def resume(self, _event: gr.EventData, visitor: Visitor, say: Words) -> str:
-        """Let spending go on."""
+        """Resume spending."""
         await self._runner.owner.resume(visitor)
         return say["owner.said.resumed"]
 
     async def export(self, _event: gr.EventData, _visitor: Visitor, _say: Words) -> str:
-        """Give all jobs as CSV, beside the desk."""
+        """Return all jobs as CSV, in addition to the page."""
         return ""
 
     def event(self, name: str) -> Event:
-        """Return the event of one of `OWNER_EVENTS`, which does what the method of that name says."""
+        """Return the event of one of `OWNER_EVENTS`, which calls the method of that name."""
         action: Action = getattr(self, name)
         answers = "opened" if name == "open_video" else "said"
 
@@ -148,7 +148,7 @@ class OwnerEvents:
         return answer
 
     async def _tried(self, action: Action, event: gr.EventData, visitor: Visitor, say: Words) -> tuple[str, str]:
-        """Do it, and return its answer or why not; what is refused to the owner does not shut their desk."""
+        """Run an action; return its sentence or the reason for its failure, which does not close the owner's page."""
         seen_as = self._runner.owner.seen_as
         try:
             return await action(event, seen_as(visitor), say), ""
@@ -158,7 +158,7 @@ class OwnerEvents:
             return "", say.sentence(error)
 
     async def _meant(self, event: gr.EventData, visitor: Visitor) -> str:
-        """Return the id of the job that an event names as the page shows it; an empty one for none of these."""
+        """Return the id of the job that an event refers to by its public id; empty if there is none."""
         shown: object = getattr(event, "job", None)
         desk, public_id = self._runner.owner, self._runner.videos.public_id
 
@@ -170,7 +170,7 @@ class OwnerEvents:
         read = await self._read(owner, say, count)
         desk, settings = self._runner.owner, self._runner.settings
         waiting = await desk.waiting_for_visitor(owner)
-        # The account's balance may tell whether a job was charged.
+        # The account's balance may reveal whether a job was charged.
         balance = await self._balance(owner, say) if read.unknown or read.doubtful else ""
         return {
             **_closed(self._runner),
@@ -220,7 +220,7 @@ class OwnerEvents:
         return ""
 
     def _warnings(self, spending: Spending, say: Words) -> list[str]:
-        # A damaged ledger is named where spending is let go on.
+        # A damaged ledger is reported next to the button that resumes spending.
         told = [
             problem for problem in (spending.problem, spending.notice) if problem and problem.code != "ledger_damaged"
         ]
@@ -247,12 +247,12 @@ class OwnerEvents:
         if job.differs:
             width, height = job.request.real_size
             size += " " + say("owner.asked", width=width, height=height, frames=job.request.video_length)
-        # On a public run a stranger's words are not the owner's to read here.
+        # On a public run a visitor's prompt is not shown to the owner.
         return size if self._runner.settings.is_public else f"{size} · {cut(job.request.prompt)}"
 
     def _acts(self, job: Job, **can: bool) -> dict[str, Any]:
-        """Return what may be done with a job, and what stands for it."""
-        # The owner's word is said anew.
+        """Return the possible actions on a job, and its public id."""
+        # The owner's own statement is corrected by a new one.
         can_correct = not job.is_preview and job.has_correctable_cost and not _is_word(job)
         return {
             "id": self._runner.videos.public_id(job),
@@ -275,7 +275,7 @@ class OwnerEvents:
         return {**acts, "text": text + balance, "can": {**acts["can"], "confirm": acts["can"]["correct"] and is_amount}}
 
     def _may_open(self, job: Job, owner: Visitor) -> bool:
-        # What a visitor made on a public run is no more the owner's to see than what they wrote.
+        # On a public run the owner may not see visitors' videos, as with their prompts.
         is_own = not self._runner.settings.is_public or job.visitor in (owner.id, OWNER.id)
         return job.status is JobStatus.DONE and is_own
 
@@ -286,7 +286,7 @@ class OwnerEvents:
 
 
 class _Read(NamedTuple):
-    """What the ledger knows at one moment."""
+    """A snapshot of the ledger."""
 
     jobs: list[Job]
     unknown: list[Job]
@@ -299,7 +299,7 @@ class _Read(NamedTuple):
 
 
 def limit_lines(spending: Spending, settings: Settings, say: Words) -> list[str]:
-    """Return what was spent, what is reserved, and what is left under each limit, in words."""
+    """Return sentences on what was spent and reserved, and on what remains under each limit."""
     at_restart = [say[f"owner.restart.{settings.lost_at_restart}"]] if settings.storage == "wiped" else []
     return [*(_dollar_lines(spending, settings, say) if settings.has_prices else []), *at_restart]
 
@@ -321,7 +321,7 @@ def _dollar_lines(spending: Spending, settings: Settings, say: Words) -> list[st
 
 
 def engine_lines(state: EngineState | None, say: Words) -> list[str]:
-    """Return what the owner's own engine is, how it is, and how long it has worked, in words."""
+    """Return sentences on the owner's engine: its kind, state and total running time."""
     if state is None:
         return []
     health = {True: "ready", False: "warming", None: "away"}[state.is_ready]
@@ -332,7 +332,7 @@ def engine_lines(state: EngineState | None, say: Words) -> list[str]:
 
 
 def history_lines(state: HistoryState, say: Words) -> dict[str, Any]:
-    """Return how the account's history stands, in words, and whether the owner's word is wanted."""
+    """Return sentences on the account's history, and whether the owner should state today's spending."""
     facts = {} if state.tried_s_ago is None else {"ago": say.duration(state.tried_s_ago)}
     lines: list[str] = []
     if state.is_read:
@@ -353,10 +353,10 @@ def _closed(runner: JobRunner) -> dict[str, Any]:
 
 
 def _dollars_in(event: gr.EventData, name: str) -> float:
-    """Return the amount in an event, or what is none."""
+    """Return the amount in an event, or NaN if invalid."""
     amount: object = getattr(event, name, None)
     if isinstance(amount, (int, float)) and not isinstance(amount, bool) and 0 <= amount <= MOST_USD:
-        return abs(float(amount))  # a zero has no sign for people
+        return abs(float(amount))  # avoids negative zero
     return math.nan
 
 
@@ -366,7 +366,7 @@ def _text_in(event: gr.EventData, name: str) -> str:
 
 
 def _count_in(event: gr.EventData) -> int:
-    """Return how many jobs the desk shows."""
+    """Return how many jobs the page shows."""
     count: object = getattr(event, "count", None)
     return min(max(count, JOBS_SHOWN), MOST_SHOWN) if isinstance(count, int) else JOBS_SHOWN
 
@@ -377,7 +377,7 @@ def _unsettled(job: Job, say: Words) -> str:
 
 
 def _is_word(job: Job) -> bool:
-    """Whether this is no job, but what the owner said was spent."""
+    """Whether this row is no job, but the owner's statement of what was spent."""
     return job.problem is not None and job.problem.code == "said_spent"
 
 
@@ -390,7 +390,7 @@ def _waiting(jobs: list[Job], say: Words) -> dict[str, Any]:
 
 
 def _correction(job: Job, entry: dict[str, Any], say: Words) -> str:
-    """Return an earlier correction in words."""
+    """Return a sentence on an earlier correction."""
     was = replace(job, status=JobStatus(entry["status"]), cost_microusd=entry["from_microusd"])
     facts = {"when": utc(entry["at"]), "was": _cost(was, say), "now": say.money(entry["to_microusd"] / MICRO)}
     note = say["owner.confirmed"] if entry["note"] == "confirmed" else entry["note"]

@@ -1,4 +1,4 @@
-"""All jobs as CSV, for the owner."""
+"""Exports all jobs as CSV for the owner."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from hunyuan_ui.job import MICRO, Job
 
 
 def csv_of(jobs: Iterable[Job], public_id: Callable[[Job], str], *, with_prompts: bool) -> str:
-    """Return jobs as CSV that no spreadsheet computes anything from.
+    """Return jobs as CSV without cells that a spreadsheet would evaluate.
 
     Args:
         jobs: In the order of the rows.
-        public_id: What stands for a job there, the salted hash of its id: a real one is of use to who finds the file.
-        with_prompts: Add what each visitor wrote.
+        public_id: Returns the salted hash of a job's id: the id itself could be misused by a finder of the file.
+        with_prompts: Include the visitors' prompts.
     """
     text = io.StringIO()
     writer = csv.writer(text)
@@ -37,10 +37,10 @@ def csv_of(jobs: Iterable[Job], public_id: Callable[[Job], str], *, with_prompts
 
 
 def corrections_of(job: Job) -> list[dict[str, Any]]:
-    """Return what the owner put right of a job's cost, oldest first."""
+    """Return the owner's corrections of a job's cost, oldest first."""
     return job.notes.get("corrections", [])
 
 
 def utc(at: float) -> str:
-    """Return a time (UTC seconds) as the owner reads it."""
+    """Format a time (UTC seconds) for the owner."""
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(at))

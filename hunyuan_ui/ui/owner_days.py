@@ -1,4 +1,4 @@
-"""Dollars a day on the owner's desk: the days, and the plot's axis."""
+"""Dollars per day on the owner's page: the days, and the plot's axis."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hunyuan_ui.settings import Settings
 from hunyuan_ui.words import Words
 
 DAYS: Final = 30
-_FAR: Final = 10.0  # times the dearest day: a limit above has no line
-_HALVED_USD: Final = 0.02  # the least whose half is a whole cent
+_FAR: Final = 10.0  # times the highest day: a limit above that is not drawn
+_HALVED_USD: Final = 0.02  # the smallest maximum whose half is a whole cent
 
 
 def days_of(spent: Iterable[Any], say: Words) -> tuple[list[dict[str, Any]], str]:
-    """Return each of the last days as the plot draws it, and their sum in words."""
+    """Return each of the last days for the plot, and a sentence with their sum."""
     found = {int(day.begins_at): day for day in spent}
-    # As many days as there is room for, however far ahead of this machine's clock the ledger may be.
+    # As many days as fit, however far the ledger may be ahead of this machine's clock.
     last = max(int(time.time()) // DAY_S * DAY_S, *found, 0)
     days = [
         _day(begins_at, found[begins_at].spent_microusd if begins_at in found else 0, say)
@@ -36,15 +36,15 @@ def _day(begins_at: int, spent_microusd: int, say: Words) -> dict[str, Any]:
 
 
 def axis_of(spent_usd: list[float], settings: Settings, say: Words) -> dict[str, Any] | None:
-    """Return where the plot of these days ends, a round number of dollars, and what stands beside it.
+    """Return the plot's maximum, a round number of dollars, and its axis labels.
 
-    None where nothing has a price, nor had one in these days: there is nothing to draw.
+    None if nothing has a price, nor had one in these days: there is nothing to plot.
 
     Args:
         spent_usd: Of each day.
-        settings: Whether videos have prices, and the daily limit, which the plot shows as a line unless the days would
-            be too low to be read under it.
-        say: The owner's words.
+        settings: Whether videos have prices, and the daily limit, which is drawn as a line unless the days would be too
+            low to be legible under it.
+        say: In the owner's language.
     """
     limit_usd = settings.daily_limit_usd
     if not any(spent_usd) and (settings.is_preview or not settings.has_prices):

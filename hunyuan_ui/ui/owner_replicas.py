@@ -1,4 +1,4 @@
-"""The processes that share the ledger, as the owner's desk names them."""
+"""The processes that share the ledger, on the owner's page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hunyuan_ui.words import Words
 
 
 def replica_lines(replicas: Iterable[Any], say: Words) -> list[str]:
-    """Return who shares the ledger and what each has, in words; `replicas` as `OwnerActions.replicas` returns them."""
+    """Return a line for each process and its jobs; `replicas` as `OwnerActions.replicas` returns them."""
     return [_line(replica, say) for replica in replicas]
 
 

@@ -1,4 +1,4 @@
-"""The page: places the parts and wires their events to the runner."""
+"""The page: places the components and connects their events to the runner."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from hunyuan_ui.ui.theme import build_theme
 from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.words import languages, words
 
-# Cheap events that need no queue and must never be listed, limited or shown as progress. By itself Gradio would drop
-# each that comes while one of its kind is unanswered, as one may stay for ever.
+# Short events that bypass the queue and must not be listed, limited or shown as progress. By default Gradio would drop
+# an event while another of the same kind is pending, as one may stay pending for ever.
 QUIET: Final[dict[str, Any]] = {
     "api_visibility": "private",
     "show_progress": "hidden",
@@ -37,11 +37,11 @@ QUIET: Final[dict[str, Any]] = {
     "trigger_mode": "multiple",
 }
 
-# What runs in the browser alone; Gradio hands the values over and takes the results at once.
+# Runs in the browser only; Gradio passes the values and applies the results immediately.
 LOCAL: Final[dict[str, Any]] = {"fn": None, "api_visibility": "private"}
 
-# Characters of a click: so long a prompt, pasted by mistake, is still refused by its own sentence.
-MOST_FILE_BYTES: Final = 64 * 1024 * 1024  # of an upload: the filter shuts them all, and Gradio wants a bound too
+# Maximum characters of a click: a very long pasted prompt is still refused by its own sentence.
+MOST_FILE_BYTES: Final = 64 * 1024 * 1024  # of an upload: the filter refuses them all, but Gradio needs a limit too
 MOST_SENT: Final = 50_000
 
 
@@ -71,8 +71,8 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
     """Return the whole page, ready to launch.
 
     Args:
-        runner: The door to jobs, money and videos; it may start later.
-        has_analytics: Let Gradio tell its makers about this app; the owner's choice, off by default.
+        runner: Gives access to jobs, money and videos; it may start later.
+        has_analytics: Let Gradio send usage data about this app to its makers; the owner's choice, off by default.
     """
     with LightBlocks(title=words()["app.title"], analytics_enabled=has_analytics) as demo:
         page = _place(runner)
@@ -90,7 +90,7 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
 
 
 def launch_options(settings: Settings) -> dict[str, Any]:
-    """Return the options of `launch`: how the page looks, speaks, and what it keeps closed (docs/architecture.md 6)."""
+    """Return the options of `launch`: appearance, languages, and disabled features (docs/architecture.md 6)."""
     return {
         "theme": build_theme(),
         "favicon_path": WEB / "favicon.svg",
@@ -115,7 +115,7 @@ def _place(runner: JobRunner) -> Page:
     sent = gr.Textbox(visible=False, max_length=MOST_SENT)
     header = part("header")
     spending, payer = runner.read_spending(), runner.payers[0]
-    # Whoever opens it may speak any: its first words stay where they are.
+    # A visitor may use any language: the initial texts of all are kept.
     header.value = {one: head_of(spending, runner.settings, payer, words(one)) for one in languages()}
     if runner.settings.is_space:
         gr.DuplicateButton(label("app.duplicate"), elem_id="duplicate")
@@ -157,10 +157,10 @@ def _place(runner: JobRunner) -> Page:
 
 
 def _build_screen(*, is_space: bool) -> gr.Video:
-    """Place Gradio's video component; the page's script gives it its video and fetches its scripts in time.
+    """Place Gradio's video component; the page's script sets its video and preloads its scripts.
 
     Args:
-        is_space: Its share button posts to the discussions of a Space, and leads nowhere else.
+        is_space: Its share button posts to the discussions of a Space, and works nowhere else.
     """
     return gr.Video(
         label=label("page.player"),
@@ -199,7 +199,7 @@ def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:
 
 
 def _draw_the_rest(demo: gr.Blocks, page: Page) -> None:
-    """Draw what lies below the form or opens by a click once the form can be used."""
+    """Render the content below the form and in dialogs after the form is usable."""
     parts = [page.examples, page.videos.grid, page.videos.viewer, page.videos.compare, page.batch, page.owner]
     for later in parts:
         later.visible = False
@@ -207,7 +207,7 @@ def _draw_the_rest(demo: gr.Blocks, page: Page) -> None:
 
 
 def _wire_form(page: Page) -> None:
-    """Let each choice set at once what it sets; the script asks for the price of what then stands in the form."""
+    """Connect each choice to the fields that it sets; the script then requests the price of the form."""
     form = page.form
     on = cast("Any", gr).on  # Gradio's own annotation is incomplete
 
@@ -217,7 +217,7 @@ def _wire_form(page: Page) -> None:
 
     on([form.shape.input, form.size.input], **local("sized"))
     on([form.quality.input], **local("qualified"))
-    # Not on `change`: it fires for each number that a choice sets, while the others still hold their old values.
+    # Not on `change`: it fires for each number that a choice sets, while the others still have their old values.
     numbers = [getattr(form, name) for name in PRICED]
     on([event for number in numbers for event in (number.input, number.release)], **local("numbered"))
     on([form.variations.input], **local("looked"))

@@ -1,4 +1,4 @@
-"""The page's boundary: the one place where its errors, and those of the API, become sentences."""
+"""Error boundary of the page and the API: the only place where their errors become sentences."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ OnProblem = Callable[[JobProblem, "str | None", Words], Any]
 
 
 def toast(problem: JobProblem, _field: str | None, say: Words) -> NoReturn:
-    """Show a problem as Gradio's own message; a client of the API receives the same sentence."""
+    """Show a problem as Gradio's own message; an API client receives the same sentence."""
     raise gr.Error(say.sentence(problem), print_exception=False)
 
 
 def page_event(handler: Event, on_problem: OnProblem = toast) -> Event:
-    """Return the handler with the page's boundary round it: whatever is raised becomes a sentence.
+    """Wrap a handler in the page's error boundary: every exception becomes a sentence.
 
     Args:
-        handler: An event of the page or the API; its first `gr.Request` tells the language.
-        on_problem: Makes the event's answer from the problem, the field it is about, and the visitor's words.
+        handler: An event of the page or the API; its first `gr.Request` determines the language.
+        on_problem: Returns the event's result for a problem, its field, and the visitor's words.
     """
 
     @functools.wraps(handler)

@@ -1,4 +1,4 @@
-"""What the page's scripts send and are answered in JSON: with the page's version, and each refusal as a sentence."""
+"""JSON requests and responses of the page's scripts: with the page's version, and refusals as sentences."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PAGE_VERSION: Final = _page_version()
 
 
 def guarded(answer: Answer) -> Answer:
-    """Return a route's answer with every refusal as a sentence in the visitor's language."""
+    """Wrap a route to return every refusal as a sentence in the visitor's language."""
 
     async def answered(request: Request) -> Response:
         try:
@@ -54,19 +54,19 @@ def _status(error: HunyuanUIError) -> int:
 
 
 def json_answer(body: Mapping[str, Any], status: int = 200) -> JSONResponse:
-    """Return a body with the page's version, to be kept nowhere."""
+    """Return a body with the page's version, as an uncacheable response."""
     return JSONResponse({"version": PAGE_VERSION, **body}, status, {"Cache-Control": "no-store"})
 
 
 async def json_body(request: Request) -> Mapping[str, Any]:
-    """Return the JSON object that a script of the page has sent, with a "?" for each half of a character.
+    """Return the JSON object sent by a script of the page, with "?" in place of each lone surrogate.
 
     Raises:
-        HTTPException: 400; it is something else.
+        HTTPException: 400; the body is no JSON object.
     """
     try:
         sent = json.loads(await request.body())
-        # JSON can name half of a UTF-16 pair, as a cut emoji leaves it; no answer and no database could hold it.
+        # JSON can contain lone UTF-16 surrogates, as from a cut emoji; no response and no database could encode them.
         found = json.loads(json.dumps(sent, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         found = None

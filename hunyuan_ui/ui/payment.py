@@ -1,4 +1,4 @@
-"""Who pays: the owner, nobody for a local preview, or the visitor with a key of their own."""
+"""Choice of the payer: the owner, nobody for a local preview, or the visitor with their own key."""
 
 from __future__ import annotations
 
@@ -14,58 +14,58 @@ from hunyuan_ui.ui.page_events import Event, page_event
 from hunyuan_ui.ui.visitor import login_of, say_for, visitor_of
 from hunyuan_ui.words import Words
 
-KEYS_PAGE: Final = "/console/api-keys"  # below the console (docs/facts/segmind-api.md 3.4)
+KEYS_PAGE: Final = "/console/api-keys"  # path on the console's host (docs/facts/segmind-api.md 3.4)
 PAY_EVENTS: Final = ("bring", "forget", "enter")
-_LONGEST_TEXT: Final = 600  # characters of a key or a code that are looked at
+_LONGEST_TEXT: Final = 600  # maximum characters of a key or a code
 
-# What a change comes to: who pays from then on, and what is said of it.
+# Result of a change: the payer from then on, and a sentence.
 Change = Callable[[gr.EventData, Visitor, Words], Awaitable[tuple[Payer, str]]]
 
 
 def build_pay() -> Any:
-    """Place the choice of who pays; its script hides it where there is none."""
+    """Place the choice of the payer; its script hides it if there is only one."""
     return part("payment", *PAY_EVENTS)
 
 
 def chosen_payer(shown: object, runner: JobRunner) -> Payer:
-    """Return whom a page's choice names, or whoever is usual here."""
+    """Return the payer that the page's choice names, or the default."""
     wanted = cast("Mapping[str, object]", shown).get("chosen") if isinstance(shown, Mapping) else None
     return wanted if wanted in runner.payers else runner.payers[0]
 
 
 class PayEvents:
-    """The events of that choice; a key travels in an event's own data, stays with the runner, and never comes back.
+    """Events of the payer choice; a key arrives in an event's data, is kept by the runner, and is never sent back.
 
     Args:
-        runner: The door to keys and the access code.
+        runner: Gives access to keys and the access code.
     """
 
     def __init__(self, runner: JobRunner) -> None:
         self._runner = runner
 
     async def opened(self, request: gr.Request, visitor: Visitor, say: Words) -> dict[str, Any]:
-        """Return what the part shows as its page opens; a key that was about to be forgotten is kept."""
+        """Return the initial state of the choice when a page opens; a key about to be dropped is kept."""
         self._runner.keys.renew(visitor)
         return await self._told(visitor, say, login_of(request, self._runner.settings))
 
     async def bring(self, event: gr.EventData, visitor: Visitor, say: Words) -> tuple[Payer, str]:
-        """Take a key that was typed in."""
+        """Accept an entered key."""
         credits_usd = await self._runner.keys.remember(_text(event, "key"), visitor)
         told = "pay.key_accepted" if credits_usd > 0 else "pay.key_empty"
         return "visitor", say(told, credits=say.money(credits_usd))
 
     async def forget(self, _event: gr.EventData, visitor: Visitor, _say: Words) -> tuple[Payer, str]:
-        """Forget a key that is taken back."""
+        """Drop a key on the visitor's request."""
         self._runner.keys.forget(visitor)
         return "visitor", ""
 
     async def enter(self, event: gr.EventData, visitor: Visitor, say: Words) -> tuple[Payer, str]:
-        """Take an access code that was typed in."""
+        """Accept an entered access code."""
         await self._runner.access.enter(visitor, _text(event, "code"))
         return "owner", say("pay.accepted", count=self._runner.settings.visitor_daily_videos)
 
     def event(self, name: str) -> Event:
-        """Return the event that does what the method of that name says and shows the part again, or why it did not."""
+        """Return the event that calls the method of that name, and returns the choice's new state or the refusal."""
         change: Change = getattr(self, name)
 
         async def answer(request: gr.Request, event: gr.EventData, who: object, shown: object) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class PayEvents:
 
 
 def held_by(runner: JobRunner, visitor: Visitor) -> dict[str, bool]:
-    """Return what a visitor has given to pay with, or still has to give."""
+    """Return which credentials a visitor has entered, or must still enter."""
     return {
         "has_key": "visitor" in runner.payers and runner.keys.has(visitor),
         "needs_code": "owner" in runner.payers and runner.settings.is_public and not runner.access.knows(visitor.id),
@@ -118,7 +118,7 @@ def held_by(runner: JobRunner, visitor: Visitor) -> dict[str, bool]:
 
 
 async def allowances(runner: JobRunner, visitor: Visitor, say: Words) -> dict[Payer, str]:
-    """Return by who pays what a visitor may still ask for here, as it is said before a click."""
+    """Return a sentence by payer on a visitor's remaining quota, shown before a click."""
     allowance = await runner.allowance(visitor)
     if allowance is None:
         return {}

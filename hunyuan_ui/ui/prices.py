@@ -1,7 +1,7 @@
-"""What the page says of a form and of the money: times and prices, the line above the button, the head, the examples.
+"""Texts with times and prices: the button, the line above it, the page's header, and the examples.
 
-A form is priced by a route of its own and not by an event of Gradio's: its answer sets no field, it can be given up for
-a newer question, and no number in it is looked at before `VideoRequest` does.
+A form is priced by a separate route rather than a Gradio event: its response sets no field, it can be aborted for a
+newer request, and only `VideoRequest` parses the numbers in it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from hunyuan_ui.ui.visitor import VISITOR_HEADER
 from hunyuan_ui.words import Words, words_for
 
 PRICE: Final = "/gradio_api/hunyuan/price"
-_LOOKED_BACK: Final = 200  # jobs searched for videos of the examples
+_LOOKED_BACK: Final = 200  # recent jobs searched for videos of the examples
 
 
 def build_price_route(runner: JobRunner) -> Route:
-    """Return the route that prices a form; it stores nothing and costs nothing."""
+    """Return the route that prices a form; it stores nothing and is free."""
 
     async def price(request: Request) -> JSONResponse:
         wish = await json_body(request)
@@ -52,20 +52,20 @@ def build_price_route(runner: JobRunner) -> Route:
 
 
 def priced(wish: Mapping[str, Any], runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
-    """Return what the page says of a form: the button's text with time and price, and what will really be made.
+    """Return the price texts of a form: the button's label with time and price, and what will actually be rendered.
 
     Args:
-        wish: The numbers a price depends on, by their wire names, and `count`; a wrong one makes the answer its
+        wish: The values that a price depends on, by wire name, and `count`; for an invalid one the result is its
             sentence, without a price.
-        runner: Knows what finished jobs have taught.
-        payer: Whose service the video would be made by.
+        runner: Knows the calibration by finished jobs.
+        payer: Determines the service that would make the video.
         say: The visitor's words.
 
     Returns:
-        `most_usd` is the most of all videos of one click in US dollars, None where there is no price.
+        `most_usd` is the maximum for all videos of one click in US dollars, None if there is no price.
     """
     try:
-        # The prompt costs nothing.
+        # The prompt does not affect the price.
         request = VideoRequest.parse({"prompt": "-", **{name: wish.get(name) for name in PRICED}})
     except InvalidRequestError as error:
         line = say.sentence(error)
@@ -83,7 +83,7 @@ def priced(wish: Mapping[str, Any], runner: JobRunner, payer: Payer, say: Words)
 
 
 def opening_form(newest: Job | None, runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
-    """Return what the form begins with: the settings of the visitor's newest job, and the price of what it then holds.
+    """Return the form's initial state: the settings of the visitor's newest job, and their current price.
 
     Args:
         newest: The visitor's newest job.
@@ -102,7 +102,7 @@ def opening_form(newest: Job | None, runner: JobRunner, payer: Payer, say: Words
 
 
 def job_json(view: JobView, runner: JobRunner, say: Words) -> dict[str, Any]:
-    """Return all that the page shows of one job, under way or ended: its video, what can be done, what that costs.
+    """Return the page's data on one job, unfinished or ended: its video, possible actions, and their prices.
 
     Args:
         view: Of the job.
@@ -117,10 +117,10 @@ def job_json(view: JobView, runner: JobRunner, say: Words) -> dict[str, Any]:
 
 
 def again_of(job: Job, runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
-    """Return what the button says that makes another video of the same settings, and the price it names.
+    """Return the label of the button that makes another video with the same settings, and the price in it.
 
     Args:
-        job: Whose settings.
+        job: Provides the settings.
         runner: As for `priced`.
         payer: As for `priced`.
         say: As for `priced`.
@@ -130,13 +130,13 @@ def again_of(job: Job, runner: JobRunner, payer: Payer, say: Words) -> dict[str,
 
 
 async def priced_parts(runner: JobRunner, payer: Payer, say: Words, visitor: Visitor | None = None) -> dict[str, Any]:
-    """Return the page's head with today's money, and the examples with their prices.
+    """Return the page's header with today's money, and the examples with their prices.
 
     Args:
         runner: As for `priced`.
         payer: As for `priced`.
         say: As for `priced`.
-        visitor: On a private page, whose own videos of the examples stand in place of the drawn ones.
+        visitor: On a private page, whose own videos of the examples replace the drawn ones.
     """
     own = await _own_videos(runner, visitor)
     cards = [{**_card(example, runner, payer, say), "own": own.get(example.request.prompt)} for example in EXAMPLES]
@@ -144,7 +144,7 @@ async def priced_parts(runner: JobRunner, payer: Payer, say: Words, visitor: Vis
 
 
 async def _own_videos(runner: JobRunner, visitor: Visitor | None) -> dict[str, dict[str, Any]]:
-    """Return what opens the files of the newest video that a private page's owner has made of each prompt."""
+    """Return access to the files of the newest video that a private page's owner has made of each example prompt."""
     if visitor is None or runner.settings.is_public:
         return {}
     prompts = {example.request.prompt for example in EXAMPLES}
@@ -162,7 +162,7 @@ async def _own_videos(runner: JobRunner, visitor: Visitor | None) -> dict[str, d
 
 
 def advice(request: VideoRequest, estimate: Estimate, say: Words) -> str:
-    """Return the line above the button: what will really be made, and what to know before paying for it."""
+    """Return the line above the button: what will actually be rendered, and warnings before paying for it."""
     is_preset = presets.shape_and_size(request.width, request.height) != (None, None)
     lines = [say.size_line(request, is_typed=not is_preset)]
     if presets.quality(request.infer_steps) == "draft":

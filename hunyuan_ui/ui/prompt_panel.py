@@ -1,4 +1,4 @@
-"""Help with the prompt: what it speaks of, hints, words to append, and an improvement to accept or leave."""
+"""Prompt help: detected topics, hints, words to append, and a suggested improvement."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _LONGEST: Final = max(int(field.high or 0) for field in parameters() if field.is
 
 
 def build_prompt_panel() -> Any:
-    """Place the help under the prompt; its script talks to the route below."""
+    """Place the help under the prompt; its script calls the route below."""
     groups = {group: [word.key for word in entries] for group, entries in VOCABULARY.items()}
     return part("panel", groups=groups)
 
 
 def build_prompt_route() -> Route:
-    """Return the route that looks at a prompt; it stores nothing and costs nothing."""
+    """Return the route that analyses a prompt; it stores nothing and is free."""
     return Route(PROMPT, _look, methods=["POST"])
 
 
 def advice_on(prompt: str, negative_prompt: str, say: Words) -> dict[str, Any]:
-    """Return all that the page says about a prompt, in the visitor's language."""
+    """Return all advice on a prompt, in the visitor's language."""
     text = prompt.strip()
     found = pieces(text)
     improved = improve(prompt)
@@ -55,7 +55,7 @@ async def _look(request: Request) -> JSONResponse:
     prompt, negative_prompt, key = (_text(wish, name) for name in ("prompt", "negative_prompt", "toggle"))
     say = words_for(request.cookies, request.headers)
     wished = toggle(prompt, key) if key in BY_KEY else prompt
-    # Some tens of milliseconds for a hostile text; the event loop has videos to look after.
+    # Some tens of milliseconds for a hostile text, which must not block the event loop.
     advice = await asyncio.to_thread(advice_on, wished, negative_prompt, say)
     return JSONResponse(advice, headers={"Cache-Control": "no-store"})
 

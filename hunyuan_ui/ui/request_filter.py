@@ -1,7 +1,7 @@
-"""The one door in front of everything: who may come in by which path, how much may be sent, and what goes out with it.
+"""ASGI filter for all requests: which origin may call which path, the size of bodies, and response headers.
 
-It stands outside of Gradio's own filters and judges each request by the path that the application will see. What it
-does not know is not there. Source: docs/facts/faults-and-security.md 6.1, measured on Gradio 6.31.
+It wraps Gradio's own middleware and matches each request by the path that the application will see. Unknown paths get
+404. Source: docs/facts/faults-and-security.md 6.1, measured on Gradio 6.31.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from hunyuan_ui.ui.batch import CHECK, SEND
 from hunyuan_ui.ui.call_values import BadCallError, CallRules
 from hunyuan_ui.words import Words, words, words_for
 
-MOST_BYTES: Final = 64 * 1024  # the longest prompts, every character escaped, are half of it
-MOST_LIST_BYTES: Final = 2 * 1024 * 1024 + MOST_BYTES  # the longest list, every second character escaped
+MOST_BYTES: Final = 64 * 1024  # the longest prompts, with every character escaped, are half of it
+MOST_LIST_BYTES: Final = 2 * 1024 * 1024 + MOST_BYTES  # the longest list, with every second character escaped
 
 _READ: Final = frozenset({"GET", "HEAD"})
 _POST: Final = frozenset({"POST"})
 
-_OTHERS_SEND: Final = "content-type, x-api-key, x-access-code, x-payer"  # headers of the API, for other origins
+_OTHERS_SEND: Final = "content-type, x-api-key, x-access-code, x-payer"  # allowed in API calls from other origins
 _OTHERS_READ: Final = "accept-ranges, content-length, content-range"
 _PRIVATE_FILE: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 _SPACE_FRAMES: Final = "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
@@ -46,18 +46,18 @@ Check = Callable[[CallRules, bytes, "re.Match[str]"], bytes]
 
 
 class Kind(Enum):
-    """What a path is for, which decides who may ask for it."""
+    """Purpose of a path, which decides who may request it."""
 
-    PAGE = auto()  # the page itself: links may lead here
-    LOGIN = auto()  # between here and Hugging Face
+    PAGE = auto()  # the page itself: other sites may link to it
+    LOGIN = auto()  # login redirects to and from Hugging Face
     LOOKS = auto()  # scripts, styles and pictures of the page
-    OWN = auto()  # what the page asks for
-    API = auto()  # what other origins may call in public
-    FILE = auto()  # what other origins may fetch in public, by its unguessable address
+    OWN = auto()  # requests of the page's scripts
+    API = auto()  # callable by other origins if public
+    FILE = auto()  # readable by other origins if public, at an unguessable address
 
 
 class Path(NamedTuple):
-    """A path that is open."""
+    """An allowed path."""
 
     pattern: re.Pattern[str]
     methods: frozenset[str]
@@ -102,7 +102,7 @@ GRADIO: Final = (
     _open(f"/gradio_api/call/(v2/)?{_NAME}/[^/]+", _READ, Kind.API),
     _open("/gradio_api/cancel", _POST, Kind.OWN, lambda rules, body, _: rules.cancelled(body)),
     _open("/gradio_api/component_server/?", _POST, Kind.OWN, lambda rules, body, _: rules.served(body)),
-    # A copy on this machine; an address instead would make this page fetch it for whoever asks.
+    # Files on this machine only; for a URL this server would fetch it on behalf of the caller.
     _open(r"/gradio_api/file=(?!\s*(?i:https?):).*", _READ, Kind.FILE),
 )
 AGENTS: Final = (
@@ -115,15 +115,14 @@ LOGIN: Final = (_open("/login/(huggingface|callback)", _READ, Kind.LOGIN), _open
 
 
 class Doors:
-    """ASGI filter in front of the whole application.
+    """ASGI middleware around the whole application.
 
     Args:
-        app: What lies behind.
-        settings: Of this run. In private mode a request by another name than this machine's, or through a proxy, is
-            refused, be it a stranger's page that has rebound its own name or a proxy that makes this page public
-            unnoticed.
-        rules: What the page's functions take.
-        routes: Of the page itself, beside Gradio's.
+        app: The wrapped application.
+        settings: Of this run. In private mode a request with another Host than this machine's, or through a proxy, is
+            refused: it may be a DNS rebinding attack, or a proxy that unintentionally makes this page public.
+        rules: The values that the page's functions accept.
+        routes: Of the page itself, besides Gradio's.
     """
 
     def __init__(
@@ -142,13 +141,13 @@ class Doors:
         self._paths: Sequence[Path] = [*own, *GRADIO, *agents, *(LOGIN if settings.login_secret else ())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, or answer it here."""
+        """Pass a request on, or refuse it here."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
         else:
-            # Nothing here speaks over a WebSocket, and a browser lets any page open one.
+            # The application uses no WebSockets, and a browser lets any page open one.
             await send({"type": "websocket.close", "code": 1008})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -172,10 +171,10 @@ class Doors:
             await self._let_in(_stripped(scope, is_foreign=is_shared), receive, send, found, say)
 
     def _found(self, scope: Scope) -> tuple[Path, re.Match[str]] | None:
-        """Return the open path that a request is for; for a method that none has, one that is open for others."""
+        """Return the allowed path of a request; if none allows its method, one that allows others."""
         path, other = route_path(scope), None
         if "deep_link" in QueryParams(scope["query_string"]):
-            return None  # a file with the values of somebody's page
+            return None  # names a file with the values of somebody's page
         for one in self._paths:
             if (at := one.pattern.fullmatch(path)) is not None:
                 if scope["method"] in one.methods:
@@ -184,7 +183,7 @@ class Doors:
         return other
 
     def _stranger(self, scope: Scope, headers: Headers, say: Words) -> Response | None:
-        """Return what a private page says to a request that did not come straight to it by its own name."""
+        """Return a private page's refusal of a request that did not come directly to this machine's address."""
         if self._is_public:
             return None
         port = (scope.get("server") or ("", 0))[1]
@@ -197,7 +196,7 @@ class Doors:
         return None
 
     def _foreigner(self, headers: Headers, kind: Kind | None, say: Words) -> Response | None:
-        """Return what another origin's page is told; None where it only follows a link."""
+        """Return the refusal for a page of another origin; None if it only links here."""
         may_open = kind in (Kind.PAGE, Kind.LOGIN) and "origin" not in headers
         if may_open and origins.opens_the_page(headers, frames=self._is_space):
             return None
@@ -231,7 +230,7 @@ class Doors:
         await self._app(scope, _again(body, receive), send)
 
     def _dressed(self, send: Send, kind: Kind | None, *, is_shared: bool) -> Send:
-        """Return a send that adds what every answer of this kind carries."""
+        """Wrap `send` to add the response headers of this kind of path."""
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -266,10 +265,10 @@ def hang_doors(
     *,
     routes: Iterable[Route] = (),
 ) -> None:
-    """Put the filter in front of an application that is about to start, outside of all its other filters.
+    """Install the filter in an application that is about to start, outside of all its other middleware.
 
     Args:
-        app: Being started, so that its own filters are in place; those that Gradio adds would lie outside of any other.
+        app: At startup, when its own middleware is complete; later additions by Gradio would be outside this filter.
         settings: As for `Doors`.
         rules: As for `Doors`.
         routes: As for `Doors`.
@@ -280,7 +279,7 @@ def hang_doors(
 
 
 def route_path(scope: Scope) -> str:
-    """Return the path by which the application will choose its route: without the prefix that it was told of."""
+    """Return the path by which the application selects a route: without the configured root path."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     if not root or not path.startswith(root):
         return path
@@ -289,7 +288,7 @@ def route_path(scope: Scope) -> str:
 
 
 def _stripped(scope: Scope, *, is_foreign: bool) -> Scope:
-    """Return the request without its origin, which Gradio would answer, and a foreign one without its logins."""
+    """Return the request without its origin, which Gradio would act on, and a foreign one without credentials."""
     dropped = {b"origin", *([b"cookie", b"authorization"] if is_foreign else [])}
     return {**scope, "headers": [pair for pair in scope["headers"] if pair[0].lower() not in dropped]}
 
@@ -305,7 +304,7 @@ def _is_json(headers: Headers) -> bool:
 
 
 async def _read(scope: Scope, receive: Receive, most_bytes: int) -> bytes | None:
-    """Return a whole body; None when it is larger than what may be sent here, whatever its header says."""
+    """Return a whole body; None if it exceeds the limit for this path, whatever its header says."""
     length = Headers(scope=scope).get("content-length", "0")
     if not length.isdigit() or len(length) > 9 or int(length) > most_bytes:
         return None
@@ -322,7 +321,7 @@ async def _read(scope: Scope, receive: Receive, most_bytes: int) -> bytes | None
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Return a receive that gives a body that was read already, and then what follows it."""
+    """Return a `receive` that yields an already read body, and then the following messages."""
     is_given = False
 
     async def again() -> Message:
@@ -335,7 +334,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-# answers
+# responses
 
 
 def _ways(say: Words, port: int) -> list[str]:
@@ -343,7 +342,7 @@ def _ways(say: Words, port: int) -> list[str]:
 
 
 def _explained(status: int, headers: Headers, lines: Sequence[str]) -> Response:
-    """Return a few lines for whoever reads them: a page for a browser, JSON for a program."""
+    """Return a few lines as a response: HTML for a browser, JSON for a program."""
     if "text/html" not in headers.get("accept", ""):
         return _told(status, " ".join(lines))
     paragraphs = "".join(f"<p>{escape(line)}</p>" for line in lines)
@@ -373,13 +372,13 @@ def _bad_call(error: BadCallError, say: Words, *, is_agent: bool) -> Response:
         return JSONResponse({"jsonrpc": "2.0", "id": error.reply_to, "error": {"code": -32602, "message": sentence}})
     if error.at is None or error.status != 422:
         return _told(error.status, sentence)
-    # Gradio's own shape: its clients read name and sentence from it, its page paints the place.
+    # Gradio's own format: its clients read name and sentence from it, its page marks the field.
     fine: list[dict[str, Any]] = [{"__type__": "validate", "is_valid": True, "message": ""}] * error.at
     wrong = {"__type__": "validate", "is_valid": False, "message": problem, "parameter_name": error.name}
     return JSONResponse({"error": sentence, "detail": [*fine, wrong]}, 422)
 
 
-# What table 6.1 asks for, read back from the built app; a true answer is a fault.
+# The requirements of table 6.1, checked on the built app; a truthy value is a fault.
 _FAULTS: Final[tuple[tuple[str, Callable[[Any], object]], ...]] = (
     ("api_open", lambda demo: demo.api_open),
     ("max_file_size", lambda demo: not demo.max_file_size),
@@ -393,12 +392,12 @@ _FAULTS: Final[tuple[tuple[str, Callable[[Any], object]], ...]] = (
 
 
 def faults(demo: Any, *, has_analytics: bool, has_mcp: bool) -> list[str]:
-    """Return what is wrong with an app that strangers are about to reach.
+    """Return the faults of an app that is about to be made public.
 
     Args:
-        demo: The Blocks, while they are being launched.
-        has_analytics: The owner lets Gradio tell its makers about this app.
-        has_mcp: The owner has switched the tools for agents on.
+        demo: The Blocks, during launch.
+        has_analytics: The owner lets Gradio send usage data about this app to its makers.
+        has_mcp: The owner has enabled the tools for agents.
     """
     found = [code for code, is_wrong in _FAULTS if is_wrong(demo)]
     if demo.analytics_enabled and not has_analytics:

@@ -1,6 +1,6 @@
-"""The page's own JSON: what the waiting card asks for, and whether the program is well.
+"""JSON routes of the page: the state of jobs, and the health check.
 
-They live under /gradio_api because a server-side renderer in front of Gradio answers everything else itself
+They are under /gradio_api because a server-side renderer in front of Gradio handles all other paths
 (docs/facts/gradio6.md 0, row 5).
 """
 
@@ -34,11 +34,11 @@ ALLOWANCE: Final = "/gradio_api/hunyuan/allowance"
 PAGES: Final = "/gradio_api/hunyuan/pages"
 HEALTH: Final = "/gradio_api/healthz"
 EXPECTED_HEADER: Final = "x-hunyuan-expected"
-MOST_WAIT_S: Final = 2  # a front server or a phone may drop what is silent for long
+MOST_WAIT_S: Final = 2  # a reverse proxy or a phone may drop a silent connection
 
 
 def build_routes(runner: JobRunner) -> list[Route]:
-    """Return the routes to mount beside Gradio's own."""
+    """Return the routes to mount besides Gradio's own."""
 
     async def active_jobs(request: Request) -> JSONResponse:
         token = request.headers.get(VISITOR_HEADER, "")
@@ -64,7 +64,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
             view = await runner.view(job_id, visitor)
             known = await runner.jobs(visitor, limit=LOOKED_BACK)
         except AccessError:
-            # A page asks for its own click before that has come, which is no error to stand in a browser's console.
+            # A page polls its own click before that has arrived; an error would show in the browser's console.
             return json_answer({}) if request.headers.get(EXPECTED_HEADER) else _not_yours(request)
         return json_answer({**job_json(view, runner, say), "click": click_of(job_id, known)})
 
@@ -80,7 +80,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
     async def health(_request: Request) -> JSONResponse:
         problem = runner.problem
         is_well = problem is None and runner.is_healthy
-        # What only its owner can put right is no reason to start a container again.
+        # Problems that only the owner can fix must not restart a container.
         told = problem or runner.notice
         state = {
             "status": "ok" if is_well else "trouble",
@@ -96,7 +96,7 @@ def build_routes(runner: JobRunner) -> list[Route]:
 
 
 def _build_pages_route(runner: JobRunner) -> Route:
-    """Return the route by which a page of a visitor with a key of their own says that it is open, or is being left."""
+    """Return the route by which the page of a visitor with their own key reports that it is open or closing."""
 
     async def page(request: Request) -> JSONResponse:
         token, page_id = request.headers.get(VISITOR_HEADER, ""), request.path_params["id"]
@@ -110,7 +110,7 @@ def _build_pages_route(runner: JobRunner) -> Route:
 
 
 def _seconds(text: str) -> float:
-    """Return how long an answer may wait for the job's end; nothing unless it is a short time."""
+    """Return how long a response may wait for the job's end; 0 for an invalid value."""
     return min(int(text), MOST_WAIT_S) if text.isdecimal() and len(text) <= 2 else 0
 
 

@@ -1,4 +1,4 @@
-"""What Gradio serves: the names of finished videos in its own addresses, and the folders that hold nothing of ours."""
+"""Gradio's file serving: addresses of finished videos, and checks that served folders contain nothing of ours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SERVED: Final = re.compile(r"(?:.*[\\/])?(?P<id>[0-9a-f]{32})(?P<code>[0-9a-f]{
 
 
 class _ServedPath(Convertor[str]):
-    """Such a path in a route, so that every other one is left to Gradio."""
+    """Path converter for these paths, so that all others are left to Gradio."""
 
     regex = r"(?:[\s\S]*[\\/])?[0-9a-f]{64}[\\/][^\\/]*"
 
@@ -34,35 +34,34 @@ register_url_convertor("served", _ServedPath())
 
 
 def download_name(job: Job, suffix: str = ".mp4") -> str:
-    """Return a name for a downloaded file; never a word of the prompt."""
+    """Return a download's file name; it contains no word of the prompt."""
     width, height, *_ = job.made
     return _NAME.format(width=width, height=height, seed=job.request.seed, suffix=suffix)
 
 
 def served_path(job: Job, code: str, suffix: str) -> str:
-    """Return the path by which Gradio and its clients name a finished video.
+    """Return the path by which Gradio and its clients address a finished video.
 
-    Nothing lies there: whichever process is asked for it answers from the library, so that nothing is left of a video
-    that was deleted.
+    No file exists there: every process serves it from the library, so that nothing remains of a deleted video.
 
     Args:
-        job: Whose video it is.
-        code: Opens its files.
+        job: Of the video.
+        code: Signature that grants access to its files.
         suffix: Of the file in the library.
     """
     return str(Path(get_upload_folder()) / f"{job.id}{code}" / download_name(job, suffix))
 
 
 def named_by(path: str) -> tuple[str, str]:
-    """Return the job's id and the code in a path from `served_path`, of whichever process; empty for any other path."""
+    """Return the job id and the code in a path from `served_path`, of any process; empty for any other path."""
     found = _SERVED.fullmatch(path)
     return (found["id"], found["code"]) if found else ("", "")
 
 
 def served_folders(variables: Mapping[str, str]) -> list[Served]:
-    """Return all that Gradio serves by its path to everybody (its `file_fetch`), each with the variable that names it.
+    """Return all folders that Gradio serves by path to everybody (its `file_fetch`), each with its variable.
 
-    The first is where Gradio puts its own.
+    The first is Gradio's own.
 
     Args:
         variables: Of the environment.
@@ -70,9 +69,9 @@ def served_folders(variables: Mapping[str, str]) -> list[Served]:
     examples, allowed = "GRADIO_EXAMPLES_CACHE", variables.get("GRADIO_ALLOWED_PATHS", "")
     return [
         Served("GRADIO_TEMP_DIR", Path(get_upload_folder())),
-        # Without the variable it lies in the working directory, and nothing is ever written there.
+        # Without the variable it is in the working directory, and nothing is ever written there.
         Served(examples, get_cache_folder(), may_lie_inside=examples not in variables),
-        # Nothing between two commas is the working directory.
+        # An empty entry between two commas means the working directory.
         *(Served("GRADIO_ALLOWED_PATHS", Path(path.strip())) for path in allowed.split(",") if allowed),
         Served("HUNYUAN_UI_DATA_DIR", Path(str(cast("Any", gr).__file__)).parent, may_lie_inside=True),
     ]

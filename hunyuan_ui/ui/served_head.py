@@ -1,4 +1,4 @@
-"""The head of the served page: what a link to it shows elsewhere, and the page's own words, scripts and styles."""
+"""The head of the served page: link previews, and the page's own words, scripts and styles."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _PLACE: Final = re.compile(r'(?=<meta\s+name="viewport")')
 
 
 def serve_own_head(files: list[str], *, is_space: bool) -> None:
-    """Let the served page say what it is, where Gradio's says what Gradio is, and bring its own scripts and styles.
+    """Replace Gradio's metadata in the served page by this page's, and add its own scripts and styles.
 
-    Gradio's own ways for these, `launch(head=..., css=...)`, carry them in the page's description, and its scripts take
-    them apart and put them in place before they draw anything (docs/facts/gradio6.md 6).
+    Gradio's own means, `launch(head=..., css=...)`, put them into the page's config, from which its scripts insert them
+    before they render anything (docs/facts/gradio6.md 6).
 
     Args:
-        files: Addresses, below the page's, of what Gradio's scripts will ask for, to be fetched at once.
-        is_space: The page has one address for good, the Space's; any other may be a passing one.
+        files: Page-relative addresses of files that Gradio's scripts will request, to be preloaded.
+        is_space: The page has one permanent address, the Space's; any other may be temporary.
     """
     tags = _described_page(is_space=is_space)
     own = f"{{% raw %}}{head()}{{% endraw %}}"
@@ -44,7 +44,7 @@ def serve_own_head(files: list[str], *, is_space: bool) -> None:
     def source_of(environment: Any, name: str) -> tuple[Any, ...]:
         found: list[Any] = list(gradios.get_source(loader, environment, name))
         if name in PAGES:
-            # A page for a share link has Gradio's scripts from another address.
+            # A page for a share link gets Gradio's scripts from another address.
             early = _fetched_early(files) if name == PAGES[0] else ""
             found[0] = _PLACE.sub(lambda _: tags + own, _GRADIOS.sub("", found[0]), count=1)
             found[0] = found[0].replace("</head>", f"{early}{style}</head>", 1)
@@ -56,7 +56,7 @@ def serve_own_head(files: list[str], *, is_space: bool) -> None:
 
 def _described_page(*, is_space: bool) -> str:
     say = words()
-    # Jinja fills in the address that was asked for.
+    # Jinja inserts the requested address.
     tags = "".join((WEB / f"{name}.html").read_text(encoding="utf-8") for name in ("link_preview", "opening"))
     facts = {"title": say["app.title"], "text": say["app.description"], "looks": LOOKS}
     for name, text in facts.items():
@@ -65,18 +65,18 @@ def _described_page(*, is_space: bool) -> str:
 
 
 def _fetched_early(files: list[str]) -> str:
-    """Return links that have the same addresses and ways as Gradio's own, so that nothing is fetched twice."""
+    """Return preload links with the same addresses and modes as Gradio's requests, so that nothing is fetched twice."""
     links = ['rel="preload" as="style" href="./theme.css?v={{ config[\'theme_hash\'] }}"']
     for name in files:
         kind = 'rel="modulepreload"' if name.endswith(".js") else 'rel="preload" as="style"'
         links.append(f'{kind} crossorigin href="./{name}"')
-    # What is seen first of the page waits for no script; a browser would leave pictures for later.
+    # Pictures in the first view are preloaded without waiting for scripts; a browser would defer them.
     links += [f'rel="preload" as="image" fetchpriority="high" href=".{LOOPS}/{one.key}.webp"' for one in SIGHTS]
     return "".join(f"<link {link} />" for link in links)
 
 
 def build_picture_routes() -> list[Route]:
-    """Return the routes of the pictures, and of what names them to a device."""
+    """Return the routes of the icons, and of the web app manifest."""
 
     async def picture(request: Request) -> FileResponse:
         return FileResponse(WEB / f"{request.url.path.rpartition('/')[2]}", headers={"Cache-Control": "max-age=86400"})
@@ -88,7 +88,7 @@ def build_picture_routes() -> list[Route]:
 
 
 def _manifest() -> dict[str, Any]:
-    """Return what a device needs to keep the page among its programs; addresses count from the manifest's own."""
+    """Return the web app manifest; its addresses are relative to its own."""
     say = words()
     sizes = [name.partition("-")[2] for name in PICTURES if name.startswith("icon-")]
     icons = [{"src": f"icon-{px}.png", "sizes": f"{px}x{px}", "type": "image/png"} for px in sizes]

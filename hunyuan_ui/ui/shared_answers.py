@@ -1,7 +1,7 @@
-"""Answers to calls of Gradio's API at whichever process they are asked for, where several share the ledger.
+"""Returns answers to Gradio API calls from any process, if several processes share the ledger.
 
-A call is two requests: a POST that begins it, and a GET on which the answer comes. Gradio keeps the answer in memory
-at the process that had the POST (docs/facts/gradio6.md 2); here it goes through the database.
+A call is two requests: a POST that begins it, and a GET that returns the answer. Gradio keeps the answer in the memory
+    of the process that received the POST (docs/facts/gradio6.md 2); here it goes through the database.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hunyuan_ui.errors import HunyuanUIError, StorageError
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.words import Words, words_for
 
-if TYPE_CHECKING:  # loaded only where a database is named
+if TYPE_CHECKING:  # imported only if a database is set
     from hunyuan_ui.jobs.shared_calls import SharedCalls
 
 _NOT_FOUND: Final = UnexpectedErrorMessage(message="404: Not Found", session_not_found=True)
@@ -36,7 +36,7 @@ _STOPPED: Final = UnexpectedErrorMessage(message=str(_GRADIO.ServerMessage.serve
 
 
 class _Form(NamedTuple):
-    """How a message is written, what ends a stream, and how long it stays open for a session's next call."""
+    """A stream's message format and end, and how long it stays open for a session's next call."""
 
     draw: Callable[[dict[str, Any]], str]
     close: Callable[[], str]
@@ -44,16 +44,16 @@ class _Form(NamedTuple):
 
 
 def share_answers(queue: Any, calls: SharedCalls) -> None:
-    """Let Gradio's queue hand over the answer to each call instead of keeping it.
+    """Make Gradio's queue publish the answer to each call instead of keeping it.
 
     Args:
         queue: Of the page's Blocks.
-        calls: Where answers go.
+        calls: Receives the answers.
     """
     push = queue.push
 
     async def pushed(body: Any, request: Any, username: str | None) -> Any:
-        # Nothing is awaited between the end of Gradio's own `push` and `begin`, so that the call cannot end before it.
+        # There is no await between the end of Gradio's own `push` and `begin`, so that the call cannot end before it.
         is_taken, event_id, state = await push(body=body, request=request, username=username)
         if is_taken:
             try:
@@ -65,7 +65,7 @@ def share_answers(queue: Any, calls: SharedCalls) -> None:
 
     def told(event: Any, message: Any) -> None:
         if not isinstance(message, ProcessCompletedMessage):
-            return  # how far a call is in the queue; its end is what everybody waits for
+            return  # queue positions are skipped; only a call's end is published
         session = event.session_hash
         if event.alive:
             message.event_id = event._id
@@ -87,7 +87,7 @@ def share_answers(queue: Any, calls: SharedCalls) -> None:
 
 
 def build_answer_routes(runner: JobRunner) -> list[Route]:
-    """Return the routes to mount in front of Gradio's own; none where there is only one process."""
+    """Return the routes to mount before Gradio's own; none with a single process."""
     if runner.calls is None:
         return []
     streams = AnswerStreams(runner.calls)
@@ -96,7 +96,7 @@ def build_answer_routes(runner: JobRunner) -> list[Route]:
 
 
 class AnswerStreams:
-    """The GETs on which answers come, as Gradio's clients read them.
+    """The GET streams of answers, in the format of Gradio's clients.
 
     Args:
         calls: Of all processes.
@@ -106,7 +106,7 @@ class AnswerStreams:
         self._calls = calls
 
     async def of_session(self, request: Request) -> Response:
-        """Return the answers to all calls of a session, until none is under way."""
+        """Return the answers to all calls of a session, until none is pending."""
         return self._stream(request, request.query_params.get("session_hash", ""), _OF_SESSION)
 
     async def of_call(self, request: Request) -> Response:
@@ -135,7 +135,7 @@ class AnswerStreams:
                     continue
                 spoke_at = time.monotonic()
             yield close() if is_known else draw(_NOT_FOUND.model_dump())
-        except (asyncio.CancelledError, GeneratorExit):  # who asked has gone, and with them the wish to know
+        except (asyncio.CancelledError, GeneratorExit):  # the client has disconnected
             self._calls.forget(key)
             raise
 
@@ -165,6 +165,6 @@ def _of_one(message: dict[str, Any]) -> str:
     return f"event: {event}\ndata: {json.dumps(data)}\n\n"
 
 
-# Gradio's client gives up on the calls that it began while it did not yet know that their stream had been closed.
+# Gradio's client drops calls that it began before it noticed that their stream was closed.
 _OF_SESSION: Final = _Form(_whole, _closed, linger_s=1.0)
 _OF_CALL: Final = _Form(_of_one, lambda: "", linger_s=0.0)

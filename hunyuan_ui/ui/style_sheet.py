@@ -1,4 +1,4 @@
-"""The page's own styles as one sheet that outweighs Gradio's."""
+"""Combines the page's styles into one sheet with a higher specificity than Gradio's."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import re
 from pathlib import Path
 from typing import Final
 
-# Each draws upon those before it.
+# Each depends on those before it.
 STYLES: Final = ("base", "components", "panel", "form", "job", "examples", "dialogs", "batch", "gallery", "payment")
 
-# As Gradio makes them outweigh its own; its scripts do so in the browser, twice (docs/facts/gradio6.md 6).
+# The prefix that Gradio adds for specificity; its scripts do so in the browser, twice (docs/facts/gradio6.md 6).
 _INSIDE: Final = ".gradio-container.gradio-container .contain "
 _OUTSIDE: Final = (".gradio-container", "html", "body", ":root")
 _DARK: Final = ".dark "
 
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _SPACE: Final = re.compile(r"\s+")
-_FOR_READERS: Final = re.compile(r" ?([{};]) ?")  # no text of ours holds such a mark
-_COMMA: Final = re.compile(r",(?=(?:[^()]|\((?:[^()]|\([^()]*\))*\))*$)")  # outside of brackets
+_FOR_READERS: Final = re.compile(r" ?([{};]) ?")  # these characters occur in no string of ours
+_COMMA: Final = re.compile(r",(?=(?:[^()]|\((?:[^()]|\([^()]*\))*\))*$)")  # outside of parentheses
 _BLOCK: Final = re.compile(r"([^{}]+)\{|\}")
 
 
 def style_sheet(folder: Path) -> str:
-    """Return all styles of the page, each rule also for what Gradio has drawn.
+    """Return all styles of the page, each rule also for elements that Gradio renders.
 
     Args:
-        folder: Where the sheets lie. They hold rules, media queries and animations; no rule lies inside another.
+        folder: Of the sheets. They contain rules, media queries and animations; rules are not nested.
     """
     text = "\n".join((folder / f"{name}.css").read_text(encoding="utf-8") for name in STYLES)
     text = _SPACE.sub(" ", _COMMENT.sub("", text))

@@ -1,4 +1,4 @@
-"""The page's look in Gradio's own variables; web/base.css draws the rest from them."""
+"""The page's theme in Gradio's variables; web/base.css derives the rest from them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ _VARIABLES: Final[dict[str, str]] = {
 
 
 def build_theme() -> Base:
-    """Return the theme: warm paper and ink, one jade accent, each system's own typeface, which is there at once."""
+    """Return the theme: warm paper and ink, one jade accent, and system typefaces, which need no download."""
     theme: Any = Base(
         primary_hue=JADE,
         secondary_hue=JADE,

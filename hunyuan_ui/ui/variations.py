@@ -1,4 +1,4 @@
-"""Jobs whose ids follow from another one: the variations of one click, and what is tried again."""
+"""Jobs with derived ids: the variations of one click, and retries."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from hunyuan_ui.job import InClick, Job
 from hunyuan_ui.request import MAX_SEED, RANDOM_SEED, VideoRequest
 
 COUNTS: Final = ("1", "2", "3", "4")
-LOOKED_BACK: Final = 50  # jobs of a visitor among which those of one click are looked for
+LOOKED_BACK: Final = 50  # recent jobs of a visitor that are searched for those of one click
 
 
 def count_in(chosen: object) -> int:
-    """Return how many videos the control asks for; one where it says nothing that can be chosen."""
+    """Return the number of videos that the control selects; 1 for an invalid value."""
     return int(str(chosen)) if str(chosen) in COUNTS else 1
 
 
 class Wished(NamedTuple):
-    """What one job of a click is to be."""
+    """Specification of one job of a click."""
 
     id: str
     request: VideoRequest
@@ -27,18 +27,18 @@ class Wished(NamedTuple):
 
 
 class Click(TypedDict):
-    """The videos of one click as the page reads them: the click's id, and its jobs in their order."""
+    """The videos of one click as the page reads them: the click's id, and its jobs in order."""
 
     id: str
     jobs: list[str]
 
 
 def variations(job_id: str, wish: VideoRequest, count: int) -> list[Wished]:
-    """Return the jobs of one click, the first as it was asked for.
+    """Return the jobs of one click, the first as requested.
 
     Args:
-        job_id: Made by the browser. The other ids follow from it, so that a repeated click names the same jobs.
-        wish: With a seed of -1 each video draws its own; else the next seeds follow.
+        job_id: Made by the browser. The other ids are derived from it, so that a repeated click names the same jobs.
+        wish: With a seed of -1 each video draws its own; else consecutive seeds are used.
         count: 1 to 4.
     """
     jobs = [Wished(job_id, wish, InClick(job_id, 0) if count > 1 else None)]
@@ -50,7 +50,7 @@ def variations(job_id: str, wish: VideoRequest, count: int) -> list[Wished]:
 
 
 def click_of(job_id: str, known: Iterable[Job]) -> Click | None:
-    """Return the jobs of one click, each as it was last tried; None for a single one, and for what was tried again.
+    """Return the jobs of one click, each in its latest attempt; None for a single video and for a retry.
 
     Args:
         job_id: Any of them.
@@ -67,7 +67,7 @@ def click_of(job_id: str, known: Iterable[Job]) -> Click | None:
 
 
 def again_id(job_id: str) -> str:
-    """Return the id of the job that a job becomes when it is tried again; the same however often that is pressed."""
+    """Return the id of a job's retry; the same however often the button is pressed."""
     return _follows(job_id, "again")
 
 

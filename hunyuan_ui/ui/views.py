@@ -1,4 +1,4 @@
-"""What a job looks like from outside: the waiting card's JSON, a video's facts, and the page's head."""
+"""Public views: a job as the waiting card's JSON, a video's facts, and the page's header."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from hunyuan_ui.jobs.queue_pause import WARMING
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.words import Words
 
-POLL_S: Final = 2.0  # between two questions of a page about a job that takes minutes
-SOON_POLL_S: Final = 0.5  # where the end is near or the wait is short
+POLL_S: Final = 2.0  # polling interval of a page for a job that takes minutes
+SOON_POLL_S: Final = 0.5  # near the end, or for a short wait
 SHORT_WAIT_S: Final = 30.0
-SOON_S: Final = 5.0  # a start nearer than that is told by its place alone
+SOON_S: Final = 5.0  # a nearer start is shown only as its place in the queue
 
 _MOVING: Final = frozenset({Phase.SENT, Phase.IN_SERVICE_QUEUE, Phase.RENDERING, Phase.RECONNECTING, Phase.DOWNLOADING})
-_PROMPT_SHOWN: Final = 240  # characters, more than two lines hold
+_PROMPT_SHOWN: Final = 240  # characters, more than fit on two lines
 
 
 def as_json(view: JobView, say: Words) -> dict[str, Any]:
-    """Return a job as the page's script reads it, with every sentence already in the visitor's language."""
+    """Return a job as JSON for the page's script, with all sentences in the visitor's language."""
     job, say = view.job, say.about(view.job)
-    # A preview is drawn here and takes seconds; the formula is about the service.
+    # A preview is rendered locally in seconds; the formula describes the service.
     has_usual = not job.is_preview or view.usual.is_calibrated
     is_late = has_usual and view.phase in _MOVING and view.elapsed_s > view.usual.high_s
     return {
@@ -54,12 +54,12 @@ def as_json(view: JobView, say: Words) -> dict[str, Any]:
 
 
 def ending_of(view: JobView, settings: Settings, say: Words) -> dict[str, Any]:
-    """Return what can be done after a job has ended without a video; nothing for any other job."""
+    """Return the possible actions after a job has ended without a video; empty for any other job."""
     job = view.job
     if job.is_active or job.status is JobStatus.DONE:
         return {}
     is_free = job.is_preview
-    # On the owner's key of a public page the account is not this visitor's.
+    # With the owner's key on a public page the account is not this visitor's.
     may_see_account = job.payer == "visitor" or (job.payer == "owner" and not settings.is_public)
     may_see_account = may_see_account and not job.is_at_engine
     key = "ended.put_back" if job.status is JobStatus.CANCELLED else "ended.again"
@@ -73,7 +73,7 @@ def ending_of(view: JobView, settings: Settings, say: Words) -> dict[str, Any]:
 
 
 def next_poll_s(views: list[JobView]) -> float:
-    """Return how long a page may wait before it asks again."""
+    """Return the seconds until a page's next poll."""
     near = any(
         view.job.status is JobStatus.DOWNLOADING or view.job.is_preview or view.usual.seconds < SHORT_WAIT_S
         for view in views
@@ -82,7 +82,7 @@ def next_poll_s(views: list[JobView]) -> float:
 
 
 def head_of(spending: Spending, settings: Settings, payer: Payer, say: Words) -> dict[str, Any]:
-    """Return what the page's head says: preview or live, who can come, and today's money."""
+    """Return the page's header: preview or live, who has access, and today's money."""
     mode = "preview" if payer == "nobody" else "engine" if settings.engine_url else "live"
     costs = mode if mode != "engine" or settings.has_prices else "engine_free"
     reach = settings.public_by or "private"
@@ -103,7 +103,7 @@ def head_of(spending: Spending, settings: Settings, payer: Payer, say: Words) ->
 
 
 def facts_of(job: Job, say: Words) -> list[str]:
-    """Return what was made, in short texts: size, length, steps, seed, cost and time."""
+    """Return a video's facts as short texts: size, length, steps, seed, cost and time."""
     request, made = job.request, job.made
     facts = [
         say("result.made", width=made.width, height=made.height),
@@ -130,11 +130,11 @@ def facts_of(job: Job, say: Words) -> list[str]:
 
 
 def video_json(job: Job, code: str, say: Words) -> dict[str, Any]:
-    """Return a finished video as the page's scripts read it, in the visitor's language.
+    """Return a finished video as JSON for the page's scripts, in the visitor's language.
 
     Args:
         job: A job that is done.
-        code: Opens its files.
+        code: Signature that grants access to its files.
         say: The visitor's words.
     """
     made = job.made
@@ -153,7 +153,7 @@ def video_json(job: Job, code: str, say: Words) -> dict[str, Any]:
 
 
 def cut(text: str) -> str:
-    """Return a prompt as it is shown where its whole is elsewhere."""
+    """Return a prompt shortened for display where its full text is shown elsewhere."""
     return text if len(text) <= _PROMPT_SHOWN else f"{text[: _PROMPT_SHOWN - 1].rstrip()}…"
 
 
@@ -196,9 +196,9 @@ def _when(view: JobView, say: Words) -> str:
 
 def _storage(settings: Settings, say: Words) -> str:
     if settings.storage == "kept" and not settings.is_space:
-        return ""  # on a machine of one's own a disk that is kept is not worth a word
+        return ""  # on the owner's own machine a persistent disk is not worth mentioning
     if settings.storage == "lax" and settings.database_url is not None:
-        return ""  # what may be lost there is the record, which is elsewhere
+        return ""  # only the spending record could be lost there, and it is in the database
     if settings.storage == "wiped" and not settings.forgets_videos:
         return say["app.storage.bucket"]
     is_elsewhere = settings.storage == "wiped" and settings.public_by != "space"

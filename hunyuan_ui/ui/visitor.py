@@ -1,4 +1,4 @@
-"""Who is asking: the browser's token, the login, the address and the language."""
+"""Identity of a caller: the browser's token, the login, the address and the language."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from hunyuan_ui.words import Words, words, words_for
 VISITOR_HEADER: Final = "x-hunyuan-visitor"
 KEY_HEADER: Final = "x-api-key"
 CODE_HEADER: Final = "x-access-code"
-PAYER_HEADER: Final = "x-payer"  # owner, visitor or nobody (local preview), where there is a choice
+PAYER_HEADER: Final = "x-payer"  # owner, visitor or nobody (local preview), if there is a choice
 
 
 def token_in(stored: object) -> str:
-    """Return the token a browser has stored, or a new one where it is missing or malformed."""
+    """Return the token that a browser has stored, or a new one if it is missing or malformed."""
     return str(stored) if is_id(stored) else new_id()
 
 
 def login_of(request: gr.Request | None, settings: Settings) -> str:
-    """Return the visitor's name at Hugging Face; empty without a login, and wherever Gradio would mock one."""
+    """Return the visitor's name at Hugging Face; empty without a login, and where Gradio would mock one."""
     if settings.login_secret is None or request is None:
         return ""
     scope: Mapping[str, Any] = getattr(cast("Any", request).request, "scope", {})
@@ -37,7 +37,7 @@ def login_of(request: gr.Request | None, settings: Settings) -> str:
 
 
 def token_of(request: gr.Request | None, stored: object, settings: Settings) -> str:
-    """Return the visitor's token: made from their login where there is one, so that it cannot be minted at will."""
+    """Return the visitor's token: derived from their login, if any, so that it cannot be minted at will."""
     name = login_of(request, settings)
     if not name or settings.login_secret is None:
         return token_in(stored)
@@ -45,29 +45,29 @@ def token_of(request: gr.Request | None, stored: object, settings: Settings) -> 
 
 
 def token_of_key(own_key: str) -> str:
-    """Return the token of a caller who has none but comes with a key of their own each time."""
+    """Return the token of a caller without one who sends their own key with each call."""
     return sha256(own_key.encode()).hexdigest()[:32]
 
 
 def visitor_of(request: gr.Request, stored: object, runner: JobRunner) -> Visitor:
-    """Return who is behind an event of the page."""
+    """Return the visitor behind an event of the page."""
     return runner.visitor(token_of(request, stored, runner.settings), address_of(request))
 
 
 def say_for(request: gr.Request | None) -> Words:
-    """Return the words of the visitor behind an event."""
+    """Return the words in the language of the visitor behind an event."""
     if request is None:
         return words()
     return words_for(cast("Any", request).cookies, headers_of(request))
 
 
 def headers_of(request: gr.Request | None) -> Mapping[str, str]:
-    """Return the headers of a call; none where there is no call behind the event."""
+    """Return the headers of a call; none if the event has no request."""
     return {} if request is None else cast("Mapping[str, str]", cast("Any", request).headers)
 
 
 def code_in(headers: Mapping[str, str]) -> str:
-    """Return the access code of a call; of other letters than Latin ones it comes in UTF-8."""
+    """Return the access code of a call; non-Latin letters in it are UTF-8."""
     text = headers.get(CODE_HEADER, "")
     with suppress(UnicodeError):
         return text.encode("latin-1").decode("utf-8")
@@ -75,9 +75,9 @@ def code_in(headers: Mapping[str, str]) -> str:
 
 
 def address_of(request: gr.Request | None) -> str:
-    """Return where a call came from; empty where there is no call behind the event.
+    """Return the source address of a call; empty if the event has no request.
 
-    Behind a proxy that `FORWARDED_ALLOW_IPS` names, uvicorn has put in what the proxy's header says.
+    Behind a proxy named in `FORWARDED_ALLOW_IPS`, uvicorn has replaced it by the one in the proxy's header.
     """
     client: Any = getattr(request, "client", None)
     return "" if client is None else str(client.host)
