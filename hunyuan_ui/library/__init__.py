@@ -1,4 +1,4 @@
-"""Finished videos: the files, their posters and sidecars, and what a visitor may take of them in other formats."""
+"""Finished videos: files, posters, sidecars, and exports in other formats."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FOLDER_NAME: Final = "videos"  # in the data folder
 
 
 def open_library(folder: Path, url: str | None, process: str = "") -> VideoLibrary:
-    """Return the library of a data folder; what a bucket needs is loaded only where one is named.
+    """Return the library of a data folder; the package for buckets is imported only if one is set.
 
     Args:
         folder: The data folder.
-        url: Of the bucket that finished videos are kept in; None for the data folder itself.
-        process: Id of this process among those that share the folder; empty where none does.
+        url: Of the bucket for finished videos; None for the data folder itself.
+        process: Id of this process among those that share the folder; empty if it is not shared.
 
     Raises:
         SettingsError: The package for buckets is not installed, or the address cannot be used.
@@ -38,7 +38,7 @@ def open_library(folder: Path, url: str | None, process: str = "") -> VideoLibra
 
 
 def count_videos_at(url: str) -> int:
-    """Return how many videos a bucket holds, after it was proven that it can be used.
+    """Check that a bucket can be used, and return its number of videos.
 
     Raises:
         SettingsError: The package for buckets is not installed, or the bucket cannot be used.
@@ -49,7 +49,7 @@ def count_videos_at(url: str) -> int:
 
 
 def open_copy(folder: Path, url: str) -> VideosCopy:
-    """Open the videos of a data folder and the bucket that they are to be copied into; as `VideosCopy`."""
+    """Open the videos of a data folder and the bucket to copy them to; as `VideosCopy`."""
     with _package():
         from hunyuan_ui.library import copying
     return copying.VideosCopy(folder, url)

@@ -1,4 +1,4 @@
-"""A folder of copies that can all be made again: the least recently used go when it is too large."""
+"""A size-limited cache folder: the least recently used files are removed first."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def make_room(folder: Path, most_bytes: int, *, kept_s: float = math.inf, min_fr
     """Remove the least recently used files of a folder until it is small enough; half-written ones are left alone.
 
     Args:
-        folder: Need not be there. A file's time of change is when it was last used.
+        folder: May be missing. A file's modification time is when it was last used.
         most_bytes: Largest size of all files together; the newest one may be larger.
-        kept_s: How long a file may be left unused, in s.
-        min_free_bytes: With less free space on its disk there is that much less room.
+        kept_s: Maximum time that a file may be unused, in s.
+        min_free_bytes: If its disk has less free space, the limit is lowered by the difference.
     """
     found: list[tuple[float, int, Path]] = []
     with suppress(OSError):

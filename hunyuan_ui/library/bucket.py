@@ -1,7 +1,7 @@
-"""Bucket: files in an object store, each written once, read back, and never overwritten.
+"""Bucket: files in an object store, each written once, verified by reading back, and never overwritten.
 
-What stores are and do: docs/facts/scale.md 4. A store's own errors name addresses and accounts, so none of their text
-is passed on.
+Behaviour of stores: docs/facts/scale.md 4. Their errors contain addresses and accounts, so none of their text is passed
+    on.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from hunyuan_ui.library import VIDEOS_URL
 
 _T = TypeVar("_T")
 
-PROBE: Final = "probe-"  # begins the names of the files that a start writes and removes
-_OBSTORE: Final[Any] = obstore  # its types name a package that need not be there
+PROBE: Final = "probe-"  # prefix of the test files that a start writes and removes
+_OBSTORE: Final[Any] = obstore  # its types name an optional package
 _STORE: Final[Any] = store
-_AT_ONCE: Final = 8  # transfers; what is uploaded is in memory as a whole
-_PAGE: Final = 1000  # names that a store lists at once
+_AT_ONCE: Final = 8  # concurrent transfers; each upload is completely in memory
+_PAGE: Final = 1000  # names per page of a listing
 _LET_GO_S: Final = 0.25
-# One call may take as long as the limits let it; without TLS only where the store's endpoint is named so.
+# The limits below bound each call; plain http is used only if the store's endpoint is given that way.
 _HTTP: Final[Any] = {"timeout": timedelta(hours=1), "allow_http": True}
-# What an error's text tells of, as a start says it. Where no variable names a key, a machine in the cloud is asked for
-# one; any other does not answer.
+# Startup messages by error text. If no variable has a key, obstore queries the cloud machine's metadata service, which
+# times out elsewhere.
 _NO_KEYS: Final = "bucket_keys"
 _SAID: Final = (
     (re.compile(r"/latest/(api/token|meta-data)|computeMetadata|/metadata/identity|MissingAccount"), _NO_KEYS),
-    (re.compile(r"code: 501"), "bucket_overwrites"),  # it does not know the condition
+    (re.compile(r"code: 501"), "bucket_overwrites"),  # it does not support conditional writes
     (re.compile(r"code: 4(?!08|29)\d\d"), "bucket_refuses"),
 )
 _REFUSALS: Final = (
@@ -59,13 +59,13 @@ _REFUSALS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class BucketLimits:
-    """How patient a bucket's caller is.
+    """Timeouts of a bucket.
 
     Args:
-        connect_s: Longest wait for a connection.
-        answer_s: Longest wait for an answer, apart from the time of an upload.
-        min_bytes_per_s: Slowest upload, as of a download (docs/facts/faults-and-security.md, row 41).
-        rest_s: Between two looks whether a bucket that was away is back.
+        connect_s: Connect timeout.
+        answer_s: Response timeout, apart from the time of an upload.
+        min_bytes_per_s: Lowest upload rate, as for a download (docs/facts/faults-and-security.md, row 41).
+        rest_s: Interval of checks whether an unreachable bucket is back.
     """
 
     connect_s: float = 5.0
@@ -75,43 +75,43 @@ class BucketLimits:
 
 
 LIMITS = BucketLimits()
-# A thread of the store's that still lets go of an answer while Python ends would abort the whole process.
+# A store thread that still releases a response at interpreter shutdown would abort the process.
 atexit.register(time.sleep, _LET_GO_S)
 
 
 class Digest(NamedTuple):
-    """What tells whether two files are the same."""
+    """Size and checksum by which files are compared."""
 
     size_bytes: int
     sha256: str
 
     @classmethod
     def of(cls, content: bytes) -> Digest:
-        """Return that of a file's content."""
+        """Return the digest of a file's content."""
         return cls(len(content), sha256(content).hexdigest())
 
 
 class Bucket:
     """A bucket, or the part of it below a prefix.
 
-    What is done with it runs on a loop in a thread of its own, so that a store that hangs holds nobody else up: `ask`
-    waits for it on another loop, `call` in another thread. While the bucket is away, every call is refused at once, and
-    it is looked for until it is back.
+    All calls run on an event loop in a separate thread, so that a hanging store blocks nothing else: `ask` awaits from
+        another loop, `call` blocks another thread. While the bucket is unreachable, every call fails immediately, and
+        the bucket is probed until it is back.
 
     Args:
         url: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`; the keys are in the store's own
             variables.
-        limits: How patient to be; `LIMITS` unless something else is given.
+        limits: Timeouts; `LIMITS` by default.
 
     Raises:
-        SettingsError: The address, or what the store's variables say, cannot be used.
+        SettingsError: The address or the store's variables are invalid.
     """
 
     def __init__(self, url: str, limits: BucketLimits | None = None) -> None:
         self._limits = limits or LIMITS
         self.when_back: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._problem: StorageError | None = None
-        self._why = ""  # the same as a start says it
+        self._why = ""  # the same problem, as a startup message
         self._looking: asyncio.Task[None] | None = None
         self._is_closed = False
         self._lock = threading.Lock()
@@ -122,25 +122,25 @@ class Bucket:
                 retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=self._limits.answer_s)},
             )
         except (exceptions.BaseError, ValueError, OSError) as error:
-            # The address was looked at before, so that the store's variables are what it does not understand.
+            # The address was validated before, so the fault is in the store's variables.
             code = _NO_KEYS if _said(error)[1] == _NO_KEYS else "bucket_variables"
             raise SettingsError(VIDEOS_URL, code) from None
         self._loop = asyncio.new_event_loop()
         self._slots = asyncio.Semaphore(_AT_ONCE)
         threading.Thread(target=self._run, name="bucket", daemon=True).start()
 
-    # from elsewhere
+    # from other threads
 
     async def ask(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Return what a coroutine of this bucket's loop returns; to be awaited on another loop.
+        """Run a coroutine on this bucket's loop and return its result; await it on another loop.
 
         Raises:
-            StorageError: The bucket is away or refuses, or this was closed.
+            StorageError: The bucket is unreachable or refuses, or was closed.
         """
         return await asyncio.wrap_future(self._begin(work))
 
     def call(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Return what a coroutine of this bucket's loop returns; blocks, and raises as `ask`."""
+        """Run a coroutine on this bucket's loop and return its result; blocks, and raises as `ask`."""
         try:
             return self._begin(work).result()
         except concurrent.futures.CancelledError:
@@ -148,11 +148,11 @@ class Bucket:
 
     @property
     def problem(self) -> StorageError | None:
-        """Why the bucket could not be used at the last try; None if it could."""
+        """Why the last attempt to use the bucket failed; None if it succeeded."""
         return self._problem
 
     def close(self) -> None:
-        """Break off what is under way, and refuse everything later."""
+        """Cancel running calls, and refuse all later ones."""
         with self._lock:
             if not self._is_closed:
                 self._is_closed = True
@@ -161,7 +161,7 @@ class Bucket:
     # on its own loop
 
     async def put_new(self, name: str, content: bytes) -> bool:
-        """Write a file; where the name exists, leave that and return False."""
+        """Write a new file; return False, without changing it, if the name exists."""
         async with self._slots:
             try:
                 await self._try(
@@ -176,10 +176,10 @@ class Bucket:
         return True
 
     async def put_checked(self, name: str, content: bytes) -> bool:
-        """Write a file and read it back; return False if the name exists with another content.
+        """Write a file and read it back; return False if the name exists with different content.
 
         Raises:
-            StorageError: `bucket_garbled`: it was written, and is not what was read; it was removed again.
+            StorageError: `bucket_garbled`: it was written, but read back differently; it was removed again.
         """
         is_new = await self.put_new(name, content)
         checkpoint("bucket.written")
@@ -191,16 +191,16 @@ class Bucket:
         raise StorageError("bucket_garbled")
 
     async def digest(self, name: str) -> Digest | None:
-        """Read a file and return its size and checksum; None if it is not there."""
+        """Read a file and return its size and checksum; None if it does not exist."""
         return await self._digested(name, len)
 
     async def content(self, name: str) -> bytes | None:
-        """Return the content of a small file; None if it is not there."""
+        """Return the content of a small file; None if it does not exist."""
         chunks: list[bytes] = []
         return b"".join(chunks) if await self._read(name, chunks.append) else None
 
     async def save(self, name: str, path: Path) -> Digest | None:
-        """Copy a file to the disk and return its size and checksum; None if it is not there.
+        """Download a file to the disk and return its size and checksum; None if it does not exist.
 
         Raises:
             OSError: The disk cannot be written.
@@ -209,14 +209,14 @@ class Bucket:
             return await self._digested(name, file.write)
 
     async def size(self, name: str) -> int | None:
-        """Return a file's size in bytes; None if it is not there."""
+        """Return a file's size in bytes; None if it does not exist."""
         try:
             return int((await self._try(lambda: obstore.head_async(self._store, name)))["size"])
         except FileNotFoundError:
             return None
 
     async def delete(self, *names: str) -> None:
-        """Remove files; those that are not there are no trouble."""
+        """Remove files; missing ones are ignored."""
 
         async def remove(name: str) -> None:
             with suppress(FileNotFoundError):
@@ -225,7 +225,7 @@ class Bucket:
         await asyncio.gather(*map(remove, names))
 
     async def names(self) -> dict[str, int]:
-        """Return the size in bytes of every file that lies in no folder, by its name."""
+        """Return the size in bytes of every file outside of folders, by name."""
         found: dict[str, int] = {}
         pages: Any = aiter(_OBSTORE.list(self._store, chunk_size=_PAGE))
         while (page := await self._try(lambda: anext(pages, None))) is not None:
@@ -233,7 +233,7 @@ class Bucket:
         return found
 
     async def proven(self) -> dict[str, int]:
-        """Return `names`, after a small file has shown that the bucket can be written, overwrites nothing, and so on.
+        """Return `names`, after testing with a small file that the bucket can be written, never overwrites, and so on.
 
         Raises:
             SettingsError: It cannot be used.
@@ -252,7 +252,7 @@ class Bucket:
             wrong = self._why
         raise SettingsError(VIDEOS_URL, wrong)
 
-    # inside
+    # internal
 
     def _run(self) -> None:
         self._loop.run_forever()
@@ -298,12 +298,12 @@ class Bucket:
         return True
 
     async def _try(self, call: Callable[[], Awaitable[_T]], *, size_bytes: int = 0) -> _T:
-        """Wait for a call of the store within its time, and note whether the bucket is there.
+        """Await a store call with a timeout, and record whether the bucket is reachable.
 
         Raises:
-            FileNotFoundError: The file is not there.
+            FileNotFoundError: The file does not exist.
             AlreadyExistsError: The name exists.
-            StorageError: The bucket is away or refuses.
+            StorageError: The bucket is unreachable or refuses.
         """
         is_looking = self._looking is not None and asyncio.current_task() is self._looking
         if self._problem is not None and self._problem.code == "bucket_away" and not is_looking:
@@ -323,7 +323,7 @@ class Bucket:
         self._works()
 
     def _works(self, *, is_written: bool = False) -> None:
-        # What may be read need not be writable.
+        # A successful read does not prove that writing works.
         if self._problem is not None and (is_written or self._problem.code == "bucket_away"):
             log.event("bucket.back")
             self._problem = None
@@ -358,7 +358,7 @@ class Bucket:
 
 
 def _said(error: Exception) -> tuple[str, str]:
-    """Return the codes of an error: while running, and at a start."""
+    """Return the codes of an error: for a running program, and for a start."""
     if isinstance(error, _REFUSALS):
         return "bucket_refuses", "bucket_refuses"
     why = next((why for pattern, why in _SAID if pattern.search(str(error))), None)
@@ -372,7 +372,7 @@ def _at_the_top(page: Any) -> Generator[tuple[str, int]]:
 
 
 def count_videos(url: str) -> int:
-    """Return how many videos a bucket holds; the errors are those of `Bucket` and `Bucket.probe`."""
+    """Return how many videos a bucket holds; errors as `Bucket` and `Bucket.probe`."""
     bucket = Bucket(url)
     try:
         return sum(Path(name).suffix in BY_SUFFIX and is_id(Path(name).stem) for name in bucket.call(bucket.proven()))

@@ -1,4 +1,4 @@
-"""BucketLibrary: finished videos in a bucket; the folder of a data folder is where they are made and waited with."""
+"""BucketLibrary: finished videos in a bucket; new ones are prepared in the data folder and wait there."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from hunyuan_ui.library.library import VideoLibrary, job_of
 from hunyuan_ui.shielded import shielded
 
 CACHE_BYTES: Final = 1024 * 1024 * 1024
-_READ_AT_ONCE: Final = 16  # sidecars, at a start
+_READ_AT_ONCE: Final = 16  # sidecars, at startup
 _POSTER: Final = ".webp"
 _SIDECAR: Final = ".json"
 
 
 class BucketLibrary(VideoLibrary):
-    """A library whose finished videos lie in a bucket, under the names that they have in a folder.
+    """A library whose finished videos are in a bucket, under the same names as in a folder.
 
-    A finished video is made in the folder, written to the bucket, and moved to the cache. What the bucket has comes
-    back to the cache when somebody wants to see it. The least recently used goes when the cache is full.
+    A finished video is prepared in the folder, uploaded to the bucket, and moved to the cache. Files are downloaded to
+    the cache on demand; when it is full, the least recently used are removed.
 
     Args:
-        folder: Where videos are made; those that were finished before there was a bucket stay there.
-        cache: Copies of what the bucket has, made when they are needed.
+        folder: Where videos are prepared; those from before there was a bucket stay there.
+        cache: Local copies of the bucket's files, downloaded on demand.
         bucket: Closed by `close`.
         cache_bytes: Largest size of the cache in bytes, the newest file apart.
-        process: As `VideoLibrary` takes it.
+        process: As for `VideoLibrary`.
     """
 
     def __init__(
@@ -47,58 +47,58 @@ class BucketLibrary(VideoLibrary):
         self._cache = VideoLibrary(cache)
         self._bucket = bucket
         self._cache_bytes = cache_bytes
-        self._ids: set[str] = set()  # of the videos in the bucket at the start
-        self._files: set[str] = set()  # of anything there then
+        self._ids: set[str] = set()  # of the videos in the bucket at startup
+        self._files: set[str] = set()  # of all files in it then
         self._adoptable: dict[str, Job] = {}
         self._to_delete: set[str] = set()
         self._coming: dict[str, asyncio.Task[None]] = {}
         bucket.when_back = self._finish_deletions
 
-    # at a start
+    # startup
 
     def prepare(self, known: Callable[[], set[str]]) -> None:
-        """Prove that the bucket can be used, and read what it has.
+        """Check that the bucket can be used, and list its content.
 
         Args:
-            known: Returns the ids of all jobs in the ledger; of other videos the sidecars are read.
+            known: Returns the ids of all jobs in the ledger; sidecars are read for other videos.
 
         Raises:
             SettingsError: The bucket cannot be used.
-            StorageError: It was lost meanwhile.
+            StorageError: It became unreachable meanwhile.
         """
         in_ledger = known()
         self._bucket.call(self._prepare(in_ledger))
         for job_id in super().ids():
             if job_id in self._ids:
-                self._shelve(job_id)  # a stop came between the bucket and the cache
+                self._shelve(job_id)  # a crash came between bucket and cache
             elif job_id not in in_ledger and (job := super().finished(job_id)) is not None:
                 self._adoptable[job_id] = job
         self._make_room()
 
     def ids(self) -> set[str]:
-        """Return the ids of all videos that were there at the start and need not be in the ledger."""
+        """Return the ids of all videos that existed at startup and may be missing from the ledger."""
         return self._ids | set(self._adoptable)
 
     def finished(self, job_id: str) -> Job | None:
-        """Return the job that the sidecar of a video in the bucket describes, or of a stray one in the folder."""
+        """Return the job in the sidecar of a video in the bucket, or of one left in the folder."""
         if job_id in self._adoptable:
             return self._adoptable[job_id]
-        with suppress(StorageError):  # the job's own run goes on when the bucket is back
+        with suppress(StorageError):  # the job's own run continues when the bucket is back
             return self._bucket.call(self._finished(job_id))
         return None
 
     def left_of(self, deleted: set[str]) -> set[str]:
-        """Return which of these ids have a file of any kind, here or in the bucket."""
+        """Return those of these ids that have a file of any kind, here or in the bucket."""
         return super().left_of(deleted) | self._cache.left_of(deleted) | (deleted & self._files)
 
     def sweep(self, keep: set[str], older_than_s: float = 0.0) -> list[str]:
         """Remove half-written files of jobs that are not in `keep`; return their names."""
         return super().sweep(keep, older_than_s) + self._cache.sweep(set(), older_than_s)
 
-    # what is made
+    # storing
 
     async def holds(self, job_id: str) -> bool:
-        """Whether a finished video of a job needs no other download: it waits here, or lies in the bucket."""
+        """Whether a job's finished video needs no further download: it waits here, or is in the bucket."""
         if self._is_here(job_id, (self.folder,)):
             return True
         with suppress(StorageError):
@@ -106,11 +106,11 @@ class BucketLibrary(VideoLibrary):
         return False
 
     async def keep(self, job_id: str, made: Job | None) -> Job | None:
-        """Write what was made to the bucket, where it may lie already; see `VideoLibrary.keep`."""
+        """Upload the prepared files to the bucket, which may already have them; see `VideoLibrary.keep`."""
         return await self._bucket.ask(self._keep(job_id, made))
 
     def delete(self, job_id: str) -> None:
-        """Remove all files of a video; those in the bucket when that can be reached again."""
+        """Remove all files of a video; those in the bucket as soon as it is reachable."""
         super().delete(job_id)
         self._cache.delete(job_id)
         self._to_delete.add(job_id)
@@ -120,18 +120,18 @@ class BucketLibrary(VideoLibrary):
             log.trouble("library.delete_waits", code=error.code)
 
     def forget_copies(self, deleted: set[str]) -> None:
-        """Remove what was brought here of videos that another process has deleted."""
+        """Remove cached files of videos that another process has deleted."""
         for job_id in self._cache.left_of(deleted):
             self._cache.delete(job_id)
 
     async def delete_elsewhere(self, job_id: str) -> None:
-        """Remove the files of a video from the bucket, now or not at all."""
+        """Remove the files of a video from the bucket, immediately or not at all."""
         await self._bucket.ask(self._delete_there(job_id))
 
-    # what is shown
+    # reading
 
     def video(self, job_id: str) -> Path:
-        """Return the path of the video here; `bring` makes it be there."""
+        """Return the video's local path; `bring` downloads it there."""
         with suppress(MediaError):
             return super().video(job_id)
         path = self._cache.video(job_id)
@@ -139,33 +139,33 @@ class BucketLibrary(VideoLibrary):
         return path
 
     def poster(self, job_id: str) -> Path | None:
-        """Return the poster's path here, drawing it again when the bucket has none; None when that cannot be done."""
+        """Return the poster's local path, rendering it if the bucket has none; None if that fails."""
         path = super().poster(job_id) or self._cache.poster(job_id)
         if path is not None:
             _touch(path)
         return path
 
     def may_have(self, job_id: str) -> bool:
-        """Whether there may be a video: of one in the bucket this is known when it is asked for."""
+        """Whether there may be a video: for one in the bucket, only a request to it can tell."""
         return is_id(job_id)
 
     async def bring(self, job: Job, *, poster: bool = False) -> None:
-        """Copy a video, or its poster if there is one, to this machine; nothing happens where it is here."""
+        """Download a video, or its poster if there is one, to this machine unless it is already here."""
         if not self._is_here(job.id, poster=poster):
             await self._bucket.ask(self._bring(job, poster=poster))
 
     def bring_now(self, job: Job) -> None:
-        """Do the same as `bring`; blocks, so it is for threads."""
+        """Do the same as `bring`; blocks, so call it in a thread."""
         if not self._is_here(job.id):
             self._bucket.call(self._bring(job, poster=False))
 
     @property
     def problem(self) -> StorageError | None:
-        """Why the bucket cannot be used just now; None if it can."""
+        """Why the bucket is unusable at the moment; None if it is usable."""
         return self._bucket.problem
 
     def close(self) -> None:
-        """Break off what is under way with the bucket."""
+        """Cancel running calls to the bucket."""
         self._bucket.close()
 
     # on the bucket's loop
@@ -185,7 +185,7 @@ class BucketLibrary(VideoLibrary):
         await asyncio.gather(*(read(job_id) for job_id in sorted(self._ids - known)))
 
     async def _finished(self, job_id: str) -> Job | None:
-        """Return the job of a video in the bucket: its sidecar says whose, and how large the video is."""
+        """Return the job of a video in the bucket: its sidecar identifies it and gives the video's size."""
         text = await self._bucket.content(job_id + _SIDECAR)
         job = None if text is None else job_of(text, job_id)
         if job is None:
@@ -211,13 +211,13 @@ class BucketLibrary(VideoLibrary):
         return made
 
     async def _write_anew(self, name: str, path: Path, made: Job) -> None:
-        """Write a name that exists with another content, if that never became a video.
+        """Replace a file that exists with different content, if it never became part of a finished video.
 
         Raises:
-            StorageError: `bucket_conflict`: it belongs to a video that is in the bucket, and is not touched.
+            StorageError: `bucket_conflict`: it belongs to a video in the bucket, and is not changed.
         """
         if not await self._has_video(made.id):
-            # The rest of a try that ended before its video was there; nobody was ever told of it.
+            # Left by an attempt that ended before its video was uploaded, and never shown to anybody.
             await self._bucket.delete(name)
             if await self._bucket.put_checked(name, await asyncio.to_thread(path.read_bytes)):
                 return
@@ -239,7 +239,7 @@ class BucketLibrary(VideoLibrary):
                 self._cache.folder.mkdir(parents=True, exist_ok=True)
                 if (found := await self._bucket.save(job.id + suffix, part)) is not None:
                     if not poster and job.sha256 not in (None, found.sha256):
-                        # Shown all the same: it may be all that is left, as of a video that was changed before it came.
+                        # Shown all the same: it may be the only copy, as of a video changed before its upload.
                         log.trouble("library.changed", job=job.id, file=job.id + suffix)
                     part.replace(self._cache.folder / (job.id + suffix))
                     await asyncio.to_thread(self._make_room)
@@ -250,7 +250,7 @@ class BucketLibrary(VideoLibrary):
             finally:
                 part.unlink(missing_ok=True)
         if poster:
-            await self._copy(job, poster=False)  # it is drawn from the video
+            await self._copy(job, poster=False)  # the poster is rendered from the video
 
     async def _finish_deletions(self) -> None:
         for job_id in sorted(self._to_delete):
@@ -260,7 +260,7 @@ class BucketLibrary(VideoLibrary):
     async def _delete_there(self, job_id: str) -> None:
         await self._bucket.delete(*(job_id + suffix for suffix in (_POSTER, _SIDECAR, *BY_SUFFIX)))
 
-    # files here
+    # local files
 
     def _is_here(self, job_id: str, places: tuple[Path, ...] = (), *, poster: bool = False) -> bool:
         suffixes = (_POSTER,) if poster else tuple(BY_SUFFIX)
@@ -268,7 +268,7 @@ class BucketLibrary(VideoLibrary):
         return any((place / f"{job_id}{suffix}").is_file() for place in places for suffix in suffixes)
 
     def _shelve(self, job_id: str) -> None:
-        """Move what the bucket has from the folder to the cache."""
+        """Move the uploaded files from the folder to the cache."""
         self._cache.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / f"{job_id}{_SIDECAR}").unlink(missing_ok=True)
         for suffix in (_POSTER, *BY_SUFFIX):

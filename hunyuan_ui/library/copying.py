@@ -1,6 +1,6 @@
-"""VideosCopy: the finished videos of a data folder in a bucket, under the names that they have in the folder.
+"""VideosCopy: copies a data folder's finished videos to a bucket, under the same names.
 
-Source: docs/facts/scale.md 5. Loaded only when somebody moves a data folder.
+Source: docs/facts/scale.md 5. Imported only to move a data folder.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from hunyuan_ui.job import Job, is_id
 from hunyuan_ui.library.bucket import Bucket, Digest
 from hunyuan_ui.library.library import VideoLibrary, file_sha256
 
-_AT_ONCE: Final = 4  # videos, each in memory as a whole
+_AT_ONCE: Final = 4  # videos, each completely in memory
 
 
 @dataclass
 class Copied:
-    """What a bucket has of a folder: videos and files, each of them read back, and their size in bytes.
+    """Result of a copy: videos and files in the bucket, all of them read back, and their size in bytes.
 
-    `missing` are the ids of videos that are not in the folder, `changed` of those that are not as they were stored, and
-    `left` the names of files that no bucket keeps.
+    `missing` are the ids of videos that are not in the folder, `changed` of those that differ from their stored
+    checksum, and `left` the names of files that are not copied.
     """
 
     videos: int = 0
@@ -38,11 +38,11 @@ class Copied:
 
 
 class VideosCopy:
-    """The folder `videos` of a data folder, and the bucket that it is copied into.
+    """The folder `videos` of a data folder, and the bucket that it is copied to.
 
     Args:
-        folder: The data folder, held by this process.
-        url: As `Bucket` takes it.
+        folder: The data folder, locked by this process.
+        url: As for `Bucket`.
 
     Raises:
         SettingsError: The bucket cannot be used.
@@ -53,15 +53,15 @@ class VideosCopy:
         self._bucket = Bucket(url)
 
     def close(self) -> None:
-        """Break off what is under way."""
+        """Cancel running calls."""
         self._bucket.close()
 
     def check(self, known: set[str], code: str = "copy_bucket_foreign") -> None:
-        """Prove that the bucket can be used, and that all videos in it are this ledger's.
+        """Check that the bucket can be used, and that all videos in it belong to this ledger.
 
         Args:
             known: The ids of all jobs.
-            code: Of the error that says that some are not.
+            code: Of the error if some do not.
 
         Raises:
             SettingsError: It cannot be used.
@@ -73,14 +73,14 @@ class VideosCopy:
             raise StorageError(code, count=len(foreign))
 
     def copy(self, jobs: Sequence[Job], tell: Callable[[Copied], bool]) -> Copied:
-        """Write what is not there yet, and read back everything.
+        """Upload what is missing, and read back everything.
 
         Args:
             jobs: Finished ones that were not deleted.
-            tell: Called after every few videos; it ends the copying by returning False.
+            tell: Called after every few videos; returning False ends the copy.
 
         Raises:
-            StorageError: The bucket is away, or has another content under one of the names.
+            StorageError: The bucket is unreachable, or has different content under one of the names.
             OSError: A file cannot be read.
         """
         copied = Copied(left=self._library.unreadables())
@@ -106,7 +106,7 @@ class VideosCopy:
         if poster is not None:
             await self._file(poster.name, await asyncio.to_thread(poster.read_bytes), copied)
         await self._file(f"{job.id}.json", sidecar, copied)
-        # The video last: while it is not there, nobody takes the rest for a finished one.
+        # The video last: without it, nobody takes the other files for a finished video.
         await self._file(video.name, await asyncio.to_thread(video.read_bytes), copied)
         copied.videos += 1
 

@@ -1,4 +1,4 @@
-"""Exports: GIFs, WebPs, stills and copies without settings, made when asked for and kept for a while."""
+"""Exports: GIFs, WebPs, stills and copies without settings, created on demand and kept for a while."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from hunyuan_ui.request import FPS
 ExportKind = Literal["gif", "webp", "png", "mp4"]
 
 SIDES: Final = (320, 480, 640)  # px of an animation's longer side
-RATES: Final = (8, 12, FPS)  # frames a second; all divide the model's own
-MIN_FREE_BYTES: Final = 512 * 1024 * 1024  # what is left belongs to videos that are paid for
+RATES: Final = (8, 12, FPS)  # frames per second; all divide the model's own rate
+MIN_FREE_BYTES: Final = 512 * 1024 * 1024  # the rest is reserved for paid videos
 KEPT_BYTES: Final = 256 * 1024 * 1024
 KEPT_S: Final = 24 * 3600.0
-AT_ONCE: Final = 2  # of all visitors together: each keeps a core busy
+AT_ONCE: Final = 2  # for all visitors together: each keeps a core busy
 _SIDE: Final = 480
 _RATE: Final = 12
 _LAST_FRAME: Final = 9_999
@@ -34,13 +34,13 @@ _LAST_FRAME: Final = 9_999
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What to make of a video.
+    """An export format.
 
     Args:
-        kind: `gif` and `webp` move, `png` is a still in full size, `mp4` a copy without settings.
+        kind: `gif` and `webp` are animations, `png` is a still in full size, `mp4` a copy without settings.
         side: Longer side of an animation in px.
-        fps: Rate of an animation in frames a second.
-        frame: Number of a still's frame, the first is 0.
+        fps: Rate of an animation in frames per second.
+        frame: Number of a still's frame, from 0.
     """
 
     kind: ExportKind
@@ -50,7 +50,7 @@ class Export:
 
     @classmethod
     def parse(cls, kind: ExportKind, side: str, fps: str, at_s: str) -> Export:
-        """Return the nearest export there is to what an address asks for; nonsense becomes the default."""
+        """Return the nearest possible export for the values in a URL; invalid ones get their default."""
         return cls(
             kind,
             side=_nearest(side, SIDES, _SIDE) if kind in ("gif", "webp") else _SIDE,
@@ -60,7 +60,7 @@ class Export:
 
     @property
     def file_name(self) -> str:
-        """The end of its name in the folder of exports, the same for the same export."""
+        """Suffix of its file name, the same for equal exports."""
         return f"{self.side}-{self.fps}-{self.frame}.{self.kind}"
 
 
@@ -68,8 +68,8 @@ class Exports:
     """The folder of exports.
 
     Args:
-        folder: Created when the first export is made; everything in it can be made again.
-        min_free_bytes: With less free space nothing is made.
+        folder: Created with the first export; everything in it can be recreated.
+        min_free_bytes: With less free space nothing is created.
     """
 
     def __init__(self, folder: Path, *, min_free_bytes: int = MIN_FREE_BYTES) -> None:
@@ -87,17 +87,17 @@ class Exports:
         visitor_id: str,
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> Path:
-        """Return the file of an export, made now unless it is there already.
+        """Return the file of an export, created now unless it exists.
 
         Args:
             video: The MP4 in the library.
-            job_id: Whose video it is; a checked id.
-            export: What to make.
-            visitor_id: Each visitor has one export under way.
-            is_wanted: Asked in another thread when the file is there: whether its video was not deleted meanwhile.
+            job_id: Of the video; a validated id.
+            export: The format.
+            visitor_id: Each visitor may have one export running.
+            is_wanted: Called in another thread when the file exists: whether its video was not deleted meanwhile.
 
         Raises:
-            MediaError: The video cannot be read or is gone, the disk is full, or the visitor's last one is not done.
+            MediaError: The video is unreadable or missing, the disk is full, or the visitor's last export still runs.
         """
         path = self.folder / f"{job_id}-{export.file_name}"
         if path.is_file():
@@ -115,17 +115,17 @@ class Exports:
         return path
 
     def forget(self, job_ids: set[str]) -> None:
-        """Remove everything made of these videos."""
+        """Remove all exports of these videos."""
         _remove(path for path in self.folder.glob("*-*") if path.name.partition("-")[0] in job_ids)
 
     def sweep(self, job_ids: set[str]) -> None:
-        """Remove half-made files, old ones, the oldest of too many, and what was made of videos that are gone.
+        """Remove half-made and old exports, the oldest of too many, and those of videos that no longer exist.
 
         Args:
-            job_ids: Of the videos that there are.
+            job_ids: Of all existing videos.
         """
         _remove(self.folder.glob(".*.part"))
-        # A deletion may have been broken off between a video and what was made of it.
+        # A deletion may have been interrupted between a video and its exports.
         _remove(path for path in self.folder.glob("*") if path.name.partition("-")[0] not in job_ids)
         make_room(self.folder, KEPT_BYTES, kept_s=KEPT_S)
 
@@ -143,9 +143,9 @@ class Exports:
 
 
 def keep_if(is_wanted: Callable[[], bool], path: Path) -> None:
-    """Remove a file made of a video that was deleted while it was made.
+    """Remove an export of a video that was deleted meanwhile.
 
-    To be called when the file is there: what was deleted later takes the file with it.
+    To be called when the file exists: a later deletion removes the file itself.
 
     Raises:
         MediaError: It was deleted.

@@ -1,4 +1,4 @@
-"""VideoLibrary: finished videos on disk, each with a poster and a JSON sidecar, none of them ever half there."""
+"""VideoLibrary: finished videos on disk, each with a poster and a JSON sidecar, written atomically."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ from hunyuan_ui.request import VideoRequest
 _SIDECAR_VERSION: Final = 1
 _CHUNK_BYTES: Final = 1024 * 1024
 _PART: Final = ".mp4.part"
-_UNREADABLE: Final = ".unreadable"  # suffix of what came and cannot be played, kept because it was paid for
+_UNREADABLE: Final = ".unreadable"  # suffix of an unplayable download, kept because it was paid for
 
 
 class VideoLibrary:
-    """The folder `videos` of a data folder; every path is built from a checked job id.
+    """The folder `videos` of a data folder; every path is built from a validated job id.
 
     Args:
-        folder: Created when missing and possible.
-        process: Tells the half-written files of processes apart that share the folder; empty where none does.
+        folder: Created if missing and possible.
+        process: Distinguishes the half-written files of processes that share the folder; empty if it is not shared.
     """
 
     def __init__(self, folder: Path, process: str = "") -> None:
         self.folder = folder
         self._is_shared = process != ""
         self._part = f".{process[:8]}{_PART}" if process else _PART
-        self._checked: dict[str, tuple[int, ...]] = {}  # downloads that were found whole, by name, as they were then
+        self._checked: dict[str, tuple[int, ...]] = {}  # state of downloads that were checked and complete, by name
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
 
     def part(self, job_id: str) -> Path:
-        """Return where a download is written until it is whole; its folder is made again if it is gone."""
+        """Return the path for a download in progress; its folder is recreated if missing."""
         with suppress(OSError):
             self.folder.mkdir(exist_ok=True)
         return self._path(job_id, self._part)
 
     def drop_part(self, job_id: str) -> None:
-        """Remove what this process has downloaded of a video that is not its to store."""
+        """Remove this process's download of a video that it must not store."""
         part = self._path(job_id, self._part)
         self._checked.pop(part.name, None)
         with suppress(OSError):
             part.unlink(missing_ok=True)
 
     def video(self, job_id: str) -> Path:
-        """Return the path of the video, which is an MP4 unless the service made something else.
+        """Return the path of the video, which is an MP4 unless the service delivered another format.
 
         Raises:
-            MediaError: It is not there.
+            MediaError: It does not exist.
         """
         for suffix in BY_SUFFIX:
             path = self._path(job_id, suffix)
@@ -70,15 +70,15 @@ class VideoLibrary:
         raise MediaError("video_missing")
 
     def check(self, part: Path) -> None:
-        """Make sure that a download is a whole video that can be played.
+        """Check that a download is a complete, playable video.
 
-        What came and is neither that nor a text, as an error page is, was paid for: the largest is kept beside it.
+        Any other file that is not text, as an error page is, was paid for: the largest is kept beside it.
 
         Args:
             part: From `part`.
 
         Raises:
-            MediaError: It is not; `kept` names the file where it is kept.
+            MediaError: It is not; `kept` names the file that it was kept as.
         """
         try:
             media.check_video(part)
@@ -92,12 +92,12 @@ class VideoLibrary:
         self._checked[part.name] = _state(part)
 
     def unreadable(self, job_id: str) -> Path | None:
-        """Return the path of what came for a job and could not be played, if that is all there is."""
+        """Return the path of a job's unplayable download if there is nothing else."""
         path = self._path(job_id, _UNREADABLE)
         return path if path.is_file() else None
 
     def poster(self, job_id: str) -> Path | None:
-        """Return the poster's path, drawing it again when it is missing; None when that cannot be done."""
+        """Return the poster's path, rendering it again if missing; None if that fails."""
         path = self._path(job_id, ".webp")
         if not path.is_file():
             with suppress(MediaError, OSError):
@@ -106,24 +106,24 @@ class VideoLibrary:
         return path if path.is_file() else None
 
     def store(self, job: Job, part: Path) -> Job:
-        """Put a whole download in its place: settings into the file, poster, sidecar, then the MP4 itself, last.
+        """Store a complete download: settings into the file, poster, sidecar, then the MP4 itself, last.
 
         Args:
             job: In status downloading.
             part: The checked and synced file, in this folder.
 
         Returns:
-            The job as it is when done, with its sha256 and the video's real facts in its notes.
+            The done job, with its sha256 and the video's real properties in its notes.
 
         Raises:
-            MediaError: The file is not a whole MP4.
-            OSError: The disk is full or cannot be written; the part is kept.
+            MediaError: The file is not a complete MP4.
+            OSError: The disk is full or cannot be written; the part file is kept.
         """
         facts = asdict(media.facts(part))
         suffix = (media.type_of(part) or MP4).suffix
         with ThreadPoolExecutor(1, "poster") as pool:
             poster = pool.submit(media.write_poster, part, self._path(job.id, ".webp"))
-            # One that cannot take its settings, or for which there is no room twice, is kept as it came.
+            # If settings cannot be added, or there is no room for a second copy, the file is kept as downloaded.
             with suppress(MediaError, OSError):
                 settings_tag.write(part, part, job.request)
         done = replace(
@@ -146,7 +146,7 @@ class VideoLibrary:
         return done
 
     def finished(self, job_id: str) -> Job | None:
-        """Return the job a sidecar describes if its video is there, whole and the one described; else None."""
+        """Return the job in a sidecar if its video exists and is the one described; else None."""
         return self._made(job_id)
 
     def _made(self, job_id: str) -> Job | None:
@@ -161,48 +161,48 @@ class VideoLibrary:
         return job if file_sha256(path) == job.sha256 else None
 
     def finish(self, job: Job) -> Job | None:
-        """Go on with a store that was broken off; None when nothing whole is there.
+        """Resume an interrupted `store`; None if there is no complete file.
 
         Raises:
-            OSError: The disk is full or cannot be written; the part is kept.
+            OSError: The disk is full or cannot be written; the part file is kept.
         """
         done = self._made(job.id)
         for part in self._parts(job.id):
             if done is None:
                 with suppress(MediaError):
-                    # What was checked a moment ago and has not changed since is not decoded again.
+                    # A file that was just checked and has not changed since is not decoded again.
                     if self._checked.get(part.name) != _state(part):
                         self.check(part)
                     done = self.store(job, part)
             part.unlink(missing_ok=True)
             self._checked.pop(part.name, None)
         if done is not None and self._is_shared:
-            for left in self.folder.glob(f".{job.id}*.part"):  # by a process that died while it drew the poster
+            for left in self.folder.glob(f".{job.id}*.part"):  # left by a process that died while rendering the poster
                 left.unlink(missing_ok=True)
         return done
 
     async def keep(self, job_id: str, made: Job | None) -> Job | None:  # noqa: ARG002 - a library elsewhere needs it
-        """Put what was made of a job where it is kept, and return the job as it is when done.
+        """Move a job's prepared files to their storage, and return the done job.
 
         Args:
             job_id: Of a job in status downloading.
-            made: From `finish`; it is in the folder, where this library keeps it.
+            made: From `finish`; its files are in the folder, which is this library's storage.
 
         Raises:
-            StorageError: What is made stays in the folder until it can be put there.
+            StorageError: The files stay in the folder until they can be moved.
         """
         return made
 
     async def holds(self, job_id: str) -> bool:  # noqa: ARG002 - as above
-        """Whether what was made of a job still waits to be kept, so that no other download is needed."""
+        """Whether a job's file waits to be stored, so that no further download is needed."""
         return False
 
     def unreadables(self) -> list[str]:
-        """Return the names of all files that came and could not be played."""
+        """Return the names of all unplayable downloads."""
         return sorted(path.name for path in self.folder.glob(f"*{_UNREADABLE}"))
 
     def sidecar(self, job: Job) -> bytes:
-        """Return the sidecar of a finished job; one that is lost, or of an older version, is made from the job."""
+        """Return the sidecar of a finished job; a missing or outdated one is rebuilt from the job."""
         video = self.video(job.id)
         with suppress(OSError):
             text = self._path(job.id, ".json").read_bytes()
@@ -212,39 +212,39 @@ class VideoLibrary:
         return sidecar_of(replace(job, sha256=file_sha256(video), notes={**job.notes, **facts}))
 
     def may_have(self, job_id: str) -> bool:
-        """Return whether a video can be expected to be there, without asking anything that is far away."""
+        """Return whether a video can be expected to exist, without a request to remote storage."""
         with suppress(MediaError):
             return self.video(job_id).is_file()
         return False
 
     async def bring(self, job: Job, *, poster: bool = False) -> None:
-        """Copy a video or its poster to this machine if it is kept elsewhere.
+        """Download a video or its poster to this machine if it is stored remotely.
 
         Raises:
-            StorageError: It cannot be reached.
+            StorageError: The storage is unreachable.
             MediaError: There is no room for it here.
         """
 
     def bring_now(self, job: Job) -> None:
-        """Do the same for a video, in a thread."""
+        """Do the same for a video; blocks, so call it in a thread."""
 
     def prepare(self, known: Callable[[], set[str]]) -> None:
-        """Read at a start, before anybody waits, what is kept elsewhere.
+        """List remote storage at startup, before anybody waits for it.
 
         Args:
             known: Returns the ids of all jobs in the ledger.
 
         Raises:
-            SettingsError: That cannot be used.
+            SettingsError: The storage cannot be used.
         """
 
     @property
     def problem(self) -> StorageError | None:
-        """Why videos cannot be kept just now; None if they can."""
+        """Why videos cannot be stored at the moment; None if they can."""
         return None
 
     def close(self) -> None:
-        """End what is under way."""
+        """Cancel running calls."""
 
     def ids(self) -> set[str]:
         """Return the ids of all videos in the folder, without opening any."""
@@ -257,7 +257,7 @@ class VideoLibrary:
 
         Args:
             keep: Ids of jobs.
-            older_than_s: Seconds without a write after which they are half-written for good.
+            older_than_s: Seconds without a write after which a file counts as abandoned.
         """
         removed: list[str] = []
         with suppress(OSError):
@@ -271,31 +271,31 @@ class VideoLibrary:
         """Remove all files of a video."""
         for part in self._parts(job_id):
             part.unlink(missing_ok=True)
-        # The video last: while it is there, a start after a kill still sees that something is left.
+        # The video last: while it exists, a start after a crash still finds something to delete.
         for suffix in (".webp", ".json", _UNREADABLE, *reversed(BY_SUFFIX)):
             self._path(job_id, suffix).unlink(missing_ok=True)
-        # Once more: it may have been drawn again while the video was still there.
+        # Again: it may have been rendered once more while the video still existed.
         self._path(job_id, ".webp").unlink(missing_ok=True)
         sync_folder(self.folder)
 
     async def delete_elsewhere(self, job_id: str) -> None:
-        """Remove the files of a video from where they are kept, if that is not this machine, now or not at all.
+        """Remove the files of a video from remote storage, if any, immediately or not at all.
 
         Raises:
-            StorageError: That cannot be reached.
+            StorageError: The storage is unreachable.
         """
 
     def forget_copies(self, deleted: set[str]) -> None:
-        """Remove what was brought here of videos that another process has deleted."""
+        """Remove local copies of videos that another process has deleted."""
 
     def left_of(self, deleted: set[str]) -> set[str]:
-        """Return which of these ids have a file of any kind here."""
+        """Return those of these ids that have a file of any kind here."""
         with suppress(OSError):
             return deleted & {path.name.lstrip(".")[:32] for path in self.folder.iterdir()}
         return set()
 
     def _parts(self, job_id: str) -> list[Path]:
-        """Return the downloads of a job that were not put in their place; this process's own first."""
+        """Return a job's downloads that were not stored; this process's own first."""
         own = self.part(job_id)
         others = sorted(self.folder.glob(f"{job_id}*{_PART}")) if self._is_shared else []
         return [path for path in (own, *(path for path in others if path != own)) if path.is_file()]
@@ -328,7 +328,7 @@ class VideoLibrary:
 
 
 def job_of(sidecar: bytes, job_id: str) -> Job | None:
-    """Return the finished job that a sidecar describes; None if it is no sidecar, or another job's."""
+    """Return the finished job in a sidecar; None if it is invalid, or another job's."""
     try:
         facts = json.loads(sidecar)
         is_its = facts["id"] == job_id and all(_fits(name, facts[name]) for name in _KEPT)
@@ -343,13 +343,13 @@ def _is_text(path: Path) -> bool:
 
 
 def _state(path: Path) -> tuple[int, ...]:
-    """Return what changes when somebody writes to a file."""
+    """Return values that change when a file is written."""
     stat = path.stat()
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def file_sha256(path: Path) -> str:
-    """Return the hex digest of a file."""
+    """Return the SHA-256 hex digest of a file."""
     digest = sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
@@ -378,11 +378,11 @@ _KEPT: Final = (
 _NUMBERS: Final = ("created_at", "reserved_microusd", "predicted_s")
 _NUMBERS_OR_NONE: Final = ("sent_at", "cost_microusd", "inference_s", "queue_s")
 _TEXTS_OR_NONE: Final = ("request_id", "sha256")
-_MOST: Final = 2**53  # what JSON holds exactly, and a database takes
+_MOST: Final = 2**53  # the largest that JSON represents exactly, within a database's range
 
 
 def _fits(name: str, value: object) -> bool:
-    """Whether a value of a sidecar, which somebody may have edited, is of its kind."""
+    """Whether a value of a sidecar, which may have been edited, has the right type."""
     if name == "notes":
         return isinstance(value, dict)
     if value is None:
