@@ -1,4 +1,4 @@
-"""MP4 files: whether one is whole, what is in it, its pictures, and encoding one from planes.
+"""MP4 files: integrity checks, settings tags, frames, and encoding from planes.
 
 PyAV, Pillow and numpy are imported where they are used, so that starting the app does not wait for them.
 """

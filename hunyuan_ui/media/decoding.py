@@ -1,4 +1,4 @@
-"""Opening a video to decode its pictures."""
+"""Opens a video to decode its frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def decoding(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
-    """Open a file as what its first bytes say it is, and give it with its first video track.
+    """Open a file by the format of its first bytes, and yield it with its first video track.
 
     Raises:
         MediaError: There is no video to decode, or decoding it fails.
@@ -29,7 +29,7 @@ def decoding(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
     if kind is None:
         raise MediaError("not_a_video")
     try:
-        # Without a format, FFmpeg would follow a text file of its own kind to other files of this machine.
+        # Without an explicit format, FFmpeg would follow a playlist file to other files of this machine.
         container = av.open(path, format=kind.demuxer, metadata_errors="replace")
         with container:
             if not container.streams.video:
@@ -42,10 +42,10 @@ def decoding(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
 
 
 def type_of(path: Path) -> VideoType | None:
-    """Return the format of a file; None when it is no video that is known here.
+    """Return the format of a file; None for an unknown one.
 
     Raises:
-        MediaError: There is no file.
+        MediaError: The file does not exist.
     """
     try:
         with path.open("rb") as file:

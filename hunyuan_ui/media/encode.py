@@ -1,4 +1,4 @@
-"""Encoding an MP4 from planes."""
+"""Encodes an MP4 from planes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ X264_CRF: Final = 21
 def encode_mp4(
     path: Path, width: int, height: int, fps: int, frames: Iterable[NDArray[np.uint8]], *, crf: int = X264_CRF
 ) -> None:
-    """Write an H.264 MP4 (yuv420p, BT.709, index first) as one step: whole or not at all.
+    """Write an H.264 MP4 (yuv420p, BT.709, index first) atomically.
 
     The same frames give the same bytes, on any number of cores.
 
@@ -30,12 +30,12 @@ def encode_mp4(
         path: The file to write.
         width: Pixels, even.
         height: Pixels, even.
-        fps: Frames a second.
+        fps: Frames per second.
         frames: Packed yuv420p planes, each an array of height * 3 / 2 rows and width columns.
         crf: x264's constant rate factor, 0 to 51; higher is smaller and coarser.
 
     Raises:
-        MediaError: A frame has another size, or libx264 refuses it.
+        MediaError: A frame has a different size, or libx264 rejects it.
     """
     import av
     from av.error import FFmpegError
@@ -53,7 +53,7 @@ def _encode(container: Any, size: tuple[int, int], fps: int, frames: Iterable[ND
     import av
 
     width, height = size
-    # One thread: how x264 splits its work over cores shows in the bytes.
+    # One thread: how x264 splits its work over cores changes the bytes.
     options = {"preset": X264_PRESET, "crf": str(crf), "threads": "1"}
     stream = container.add_stream("libx264", rate=fps, options=options)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

@@ -1,4 +1,4 @@
-"""Pictures of a video: its poster, single frames, and small animations for places that play no MP4."""
+"""Frames of a video: its poster, stills, and small animations for places that play no MP4."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ AnimationKind = Literal["gif", "webp"]
 
 POSTER_SIDE: Final = 480  # px; a card in My videos is about 240 CSS px wide, and screens have two pixels in each
 POSTER_QUALITY: Final = 78
-POSTER_AT: Final = 1 / 10  # of the video: past its very first moment, and every further frame must be decoded too
+POSTER_AT: Final = 1 / 10  # of the duration: past the very first frame, but each further frame must be decoded too
 ANIMATION_QUALITY: Final = 75  # WebP; below it, skies show blocks
 MAX_ANIMATION_FRAMES: Final = 300  # more than twice the longest video the model makes
-_PALETTE_SIDE: Final = 120  # px; every frame has its say in a GIF's one palette, but only in this size
-_EARLY_S: Final = 1e-4  # a frame's time and a wished time that mean the same may differ by rounding
+_PALETTE_SIDE: Final = 120  # px; the palette of a GIF is computed from all frames, but in this size
+_EARLY_S: Final = 1e-4  # rounding tolerance between a frame's time and a requested time
 
 
 def write_poster(video: Path, poster: Path) -> None:
-    """Write a small WebP of a frame near the beginning, as one step: whole or not at all.
+    """Write a small WebP of a frame near the beginning, atomically.
 
     Raises:
         MediaError: The video cannot be decoded.
@@ -39,7 +39,7 @@ def write_poster(video: Path, poster: Path) -> None:
 
 
 def write_still(video: Path, still: Path, at_s: float) -> None:
-    """Write the frame that is seen at a time as a PNG of the video's own size.
+    """Write the frame at a given time as a PNG of the video's own size.
 
     Args:
         video: The MP4 to read.
@@ -62,7 +62,7 @@ def write_animation(video: Path, target: Path, *, kind: AnimationKind, side: int
         target: The file to write.
         kind: The format.
         side: Longer side in px; a smaller video keeps its size.
-        fps: Frames a second, at most the video's own.
+        fps: Frames per second, at most the video's own.
 
     Raises:
         MediaError: The video cannot be decoded.
@@ -73,7 +73,7 @@ def write_animation(video: Path, target: Path, *, kind: AnimationKind, side: int
     frames = _frames(video, side, fps)
     options: dict[str, Any] = {"quality": ANIMATION_QUALITY, "method": 2}
     if kind == "gif":
-        # One palette for all frames: colours hold still, and the file is half as large as with one for each.
+        # One palette for all frames: colours do not flicker, and the file is half as large as with one palette each.
         palette = _palette(video, fps)
         frames = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
         options = {"optimize": False, "disposal": 1}
@@ -93,13 +93,13 @@ def write_animation(video: Path, target: Path, *, kind: AnimationKind, side: int
 
 
 def _frame_at(video: Path, at_s: float | None, *, side: int | None = None) -> Image.Image:
-    """Return the last frame that begins no later than a time, else the first; None is the poster's place."""
+    """Return the last frame that begins no later than a time, else the first; None means the poster's time."""
     with decoding(video) as (container, stream):
         tick_s = float(stream.time_base or 1)
         if at_s is None:
             at_s = (stream.duration or 0) * tick_s * POSTER_AT
         else:
-            stream.thread_type = "AUTO"  # so few frames as a poster needs are decoded before threads have started
+            stream.thread_type = "AUTO"  # a poster's few frames are decoded before threads have started
         container.seek(int(at_s / tick_s), stream=stream)
         seen = None
         for frame in container.decode(stream):
@@ -113,7 +113,7 @@ def _frame_at(video: Path, at_s: float | None, *, side: int | None = None) -> Im
 
 
 def _frames(video: Path, side: int, fps: float) -> Iterator[Image.Image]:
-    """Yield the frame seen at every 1/fps second, shrunk so that its longer side fits."""
+    """Yield the frame at every 1/fps second, scaled down so that its longer side fits."""
     with decoding(video) as (container, stream):
         stream.thread_type = "AUTO"
         scaling = _scaling(stream, side)
@@ -126,7 +126,7 @@ def _frames(video: Path, side: int, fps: float) -> Iterator[Image.Image]:
 
 
 def _scaling(stream: VideoStream, side: int | None) -> dict[str, Any]:
-    """Return how to shrink a frame while its colours are converted, which costs less than doing so afterwards."""
+    """Return options that scale a frame during colour conversion, which is cheaper than doing so afterwards."""
     longer = max(stream.width, stream.height)
     if side is None or side >= longer:
         return {}
@@ -135,13 +135,13 @@ def _scaling(stream: VideoStream, side: int | None) -> dict[str, Any]:
 
 
 def _durations(fps: float, unit_ms: int) -> list[int]:
-    """Return how many ms each frame is shown, in whole units of the format, so that together they keep time."""
+    """Return each frame's duration in ms, in whole units of the format, without accumulating rounding errors."""
     ends = [round(index * 1000 / fps / unit_ms) * unit_ms for index in range(MAX_ANIMATION_FRAMES + 1)]
     return [end - start for start, end in pairwise(ends)]
 
 
 def _slowed(video: Path, fps: float) -> float:
-    """Return the wished rate or the video's own, whichever is lower; refuse what is far too long."""
+    """Return the requested rate or the video's own, whichever is lower; reject videos that are far too long."""
     of_video = facts(video)
     fps = min(fps, of_video.fps)
     if of_video.duration_s * fps > MAX_ANIMATION_FRAMES:

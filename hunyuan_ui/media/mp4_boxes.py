@@ -1,4 +1,4 @@
-"""The box structure of MP4 files, read piece by piece and within bounds.
+"""Parses the box structure of MP4 files incrementally and within bounds.
 
 Source: ISO/IEC 14496-12.
 """
@@ -15,15 +15,15 @@ from typing import BinaryIO, Final, NamedTuple, NoReturn
 from hunyuan_ui.errors import MediaError, Reason, reason
 from hunyuan_ui.file_type import FILM_STARTS
 
-# Bytes; twelve hours of pictures, where the tables of the longest clip the model makes are about 2 kB.
+# Bytes; enough for twelve hours, while the tables of the model's longest clip are about 2 kB.
 _MAX_TABLE: Final = 4 * 2**20
-_MAX_BOXES: Final = 100_000  # boxes in one folder; a file of nothing but empty boxes must not hold us up
+_MAX_BOXES: Final = 100_000  # boxes per container; a file of nothing but empty boxes must not stall the parser
 
 WHOLE_FILE: Final = reason("file")
 
 
 class Box(NamedTuple):
-    """A box by its four-letter kind and the place of its payload in the file."""
+    """A box by its four-letter type and the position of its payload in the file."""
 
     kind: bytes
     start: int
@@ -31,7 +31,7 @@ class Box(NamedTuple):
 
 
 def boxes(file: BinaryIO, start: int, end: int, parent: Reason = WHOLE_FILE) -> Iterator[Box]:
-    """Yield the boxes between two offsets, which they must fill exactly; errors name what they lie in."""
+    """Yield the boxes between two offsets, which they must fill exactly; errors name the parent."""
     for index in range(_MAX_BOXES):
         if start >= end:
             return
@@ -55,7 +55,7 @@ def boxes(file: BinaryIO, start: int, end: int, parent: Reason = WHOLE_FILE) -> 
 
 
 def children(file: BinaryIO, box: Box) -> dict[bytes, list[Box]]:
-    """Return the boxes inside a box, by kind."""
+    """Return the boxes inside a box, by type."""
     found: dict[bytes, list[Box]] = {}
     for child in boxes(file, box.start, box.end, reason("box", kind=shown(box.kind))):
         found.setdefault(child.kind, []).append(child)
@@ -63,14 +63,14 @@ def children(file: BinaryIO, box: Box) -> dict[bytes, list[Box]]:
 
 
 def only(found: dict[bytes, list[Box]], kind: bytes) -> Box:
-    """Return the first box of a kind that an index must have."""
+    """Return the first box of a type that an index must have."""
     if kind not in found:
         cut_short("box_missing", kind=shown(kind))
     return found[kind][0]
 
 
 def payload_of(file: BinaryIO, box: Box) -> bytes:
-    """Return what a box holds, if it is no larger than a table."""
+    """Return a box's payload, unless it exceeds the maximum table size."""
     if box.end - box.start > _MAX_TABLE:
         raise MediaError("not_a_video")
     file.seek(box.start)
@@ -78,7 +78,7 @@ def payload_of(file: BinaryIO, box: Box) -> bytes:
 
 
 def number(data: bytes, offset: int, width: int = 4) -> int:
-    """Return the big-endian number at a place."""
+    """Return the big-endian number at an offset."""
     if len(data) < offset + width:
         cut_short("box_too_small")
     return int.from_bytes(data[offset : offset + width], "big")
@@ -94,19 +94,19 @@ def entries(table: bytes, columns: int, *, width: int = 4) -> list[tuple[int, ..
 
 
 class ChunkPlaces(NamedTuple):
-    """Where the pictures or sounds of a track lie: the table's place in the file, and its offsets of 4 or 8 bytes."""
+    """Chunk offset table of a track: its position in the file, and its offsets of 4 or 8 bytes."""
 
     start: int
     offsets: list[int]
     width: int
 
     def moved(self, by: int) -> bytes:
-        """Return the table as it is when all of them lie further behind by so many bytes."""
+        """Return the table with all offsets increased by `by` bytes."""
         return b"".join((offset + by).to_bytes(self.width, "big") for offset in self.offsets)
 
 
 def chunk_places(file: BinaryIO, index: Box) -> Iterator[ChunkPlaces]:
-    """Yield the tables that say where in the file the pictures and sounds of an index (`moov`) lie."""
+    """Yield the chunk offset tables of an index (`moov`)."""
     for track in children(file, index).get(b"trak", []):
         inside = track
         for kind in (b"mdia", b"minf", b"stbl"):
@@ -119,18 +119,18 @@ def chunk_places(file: BinaryIO, index: Box) -> Iterator[ChunkPlaces]:
 
 
 def shown(kind: bytes) -> str:
-    """Return a kind as text that is safe to show."""
+    """Return a box type as text that is safe to show."""
     return kind.decode("latin-1").encode("unicode_escape").decode()
 
 
 def cut_short(code: str, **facts: object) -> NoReturn:
-    """Refuse a file that says more than it holds, for the reason of this code."""
+    """Reject a file that is shorter than it claims, with the reason of this code."""
     raise MediaError("video_cut_short", problem=reason(code, **facts))
 
 
 @contextmanager
 def opened(path: Path) -> Generator[tuple[BinaryIO, int]]:
-    """Open a file and give it with its size in bytes."""
+    """Open a file and yield it with its size in bytes."""
     try:
         file = path.open("rb")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Whether an MP4 is whole, and what is in it."""
+"""Checks that an MP4 is complete, and reads its properties."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PADDING: Final = (b"free", b"skip")
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """Size in px as coded, frames a second, number of frames, and seconds of the first video track."""
+    """Size in px as coded, frames per second, number of frames, and seconds of the first video track."""
 
     width: int
     height: int
@@ -29,13 +29,13 @@ class VideoFacts:
 
 
 def check_mp4(path: Path) -> None:
-    """Make sure a file is a whole MP4 with a video in it, down to its last byte.
+    """Check that a file is a complete MP4 with a video track, down to its last byte.
 
-    Only the structure is read, not the pictures: every box must lie within its parent, every picture within the file.
+    Only the structure is read, not the frames: every box must lie within its parent, every sample within the file.
 
     Raises:
-        MediaError: `not_a_video` for anything that is not an MP4 with a video track, `video_cut_short` for one
-            that ends too early, `video_missing` when there is no file.
+        MediaError: `not_a_video` for anything that is not an MP4 with a video track, `video_cut_short` for a truncated
+            one, `video_missing` if there is no file.
 
     Source: docs/facts/faults-and-security.md, row 35; ISO/IEC 14496-12.
     """
@@ -44,12 +44,12 @@ def check_mp4(path: Path) -> None:
 
 
 def check_video(path: Path) -> VideoType:
-    """Make sure a file is a whole video whose first picture can be decoded, and return its format.
+    """Check that a file is a complete video whose first frame can be decoded, and return its format.
 
-    An MP4 or QuickTime film is checked down to its last byte; of any other format, that the last picture is there.
+    An MP4 or QuickTime file is checked down to its last byte; any other format for its last frame.
 
     Raises:
-        MediaError: `video_undecodable` for a whole file without a picture, else as `check_mp4`.
+        MediaError: `video_undecodable` for a complete file without a decodable frame, else as `check_mp4`.
     """
     kind = type_of(path)
     if kind is None:
@@ -111,13 +111,13 @@ def _walk(file: BinaryIO, size: int) -> _Track:
 
 
 def _outer_boxes(file: BinaryIO, size: int) -> list[Box]:
-    """Return the boxes of a file; what follows the last whole one may be padding, or too short to be a box."""
+    """Return the boxes of a file; bytes after the last complete one may be padding, or too short for a box."""
     found: list[Box] = []
     try:
         found.extend(boxes(file, 0, size))
     except MediaError:
         kinds = {box.kind for box in found}
-        # A fragment that was cut off leaves such bytes as well.
+        # A truncated fragment leaves such bytes as well.
         if not {b"moov", b"mdat"} <= kinds or b"moof" in kinds:
             raise
         end = found[-1].end
@@ -145,7 +145,7 @@ def _video_track(file: BinaryIO, media: dict[bytes, list[Box]], size: int, *, is
 
 
 def _check_samples(file: BinaryIO, table: dict[bytes, list[Box]], frames: int, size: int) -> None:
-    """Refuse an index that points past the end of the file, which a `size 0` box at the end would hide."""
+    """Reject an index that points past the end of the file, which a `size 0` box at the end would hide."""
     sizes = payload_of(file, only(table, b"stsz"))
     fixed, count = number(sizes, 4), number(sizes, 8)
     if count != frames:

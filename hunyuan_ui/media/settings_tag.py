@@ -1,8 +1,8 @@
-"""Settings that travel inside an MP4: written without re-encoding, understood again, taken out again.
+"""Settings inside an MP4: written without re-encoding, parsed, and removed again.
 
-They are written twice. The `comment` tag in `moov/udta/meta/ilst` is what players and ffprobe show, and it survives
-a remux; FFmpeg writes it. The `uuid` box between index and pictures, which FFmpeg cannot write, survives programs that
-rewrite the tags they know. The page finds them in anybody's file (ui/web/mp4_settings.js) and asks here what they say.
+They are written twice. The `comment` tag in `moov/udta/meta/ilst` is shown by players and ffprobe, and survives a
+remux; FFmpeg writes it. The `uuid` box between index and media data, which FFmpeg cannot write, survives programs that
+rewrite known tags. The page finds both in any file (ui/web/mp4_settings.js) and has them parsed here.
 
 Source: ISO/IEC 14496-12 for the boxes; the `ilst` item is the one QuickTime, FFmpeg and PyAV call "comment".
 """
@@ -25,22 +25,22 @@ from hunyuan_ui.media.mp4_boxes import boxes, chunk_places, opened, payload_of
 from hunyuan_ui.request import VideoRequest
 
 MODEL: Final = "HunyuanVideo 13B"
-MARK: Final = "hunyuan_ui"  # the key that says a comment is ours; its value is the version
+MARK: Final = "hunyuan_ui"  # key that identifies our comments; its value is the version
 _VERSION: Final = 1
-_MOVED_BYTES: Final = 1024 * 1024  # at once
+_MOVED_BYTES: Final = 1024 * 1024  # per read
 OWN_BOX: Final = UUID("5a3f6d8e-2c41-4b7e-9d53-6f0b1c8e7a92").bytes
 
 
 def write(source: Path, target: Path, request: VideoRequest) -> None:
-    """Write a copy of an MP4 that carries a request's settings; its pictures stay the same bytes.
+    """Write a copy of an MP4 with a request's settings; its frames are copied unchanged.
 
     Args:
-        source: A whole MP4.
-        target: Written as one step; may be the source itself.
-        request: What the video was made from. Nothing else is written: no key, no visitor, no job.
+        source: A complete MP4.
+        target: Written atomically; may be the source itself.
+        request: The settings of the video. Nothing else is written: no key, no visitor, no job.
 
     Raises:
-        MediaError: The file is not a whole MP4, or FFmpeg cannot copy every packet of it.
+        MediaError: The file is not a complete MP4, or FFmpeg cannot copy every packet of it.
         OSError: The copy cannot be written.
     """
     facts = {MARK: _VERSION, "model": MODEL, "settings": request.model_dump()}
@@ -48,21 +48,21 @@ def write(source: Path, target: Path, request: VideoRequest) -> None:
 
 
 def strip(source: Path, target: Path) -> None:
-    """Write a copy of an MP4 without a comment and without what `write` put in; its pictures stay the same bytes.
+    """Write a copy of an MP4 without its comment and without the data of `write`; its frames are copied unchanged.
 
     Raises:
-        MediaError: The file is not a whole MP4, or FFmpeg cannot copy every packet of it.
+        MediaError: The file is not a complete MP4, or FFmpeg cannot copy every packet of it.
         OSError: The copy cannot be written.
     """
     _rewrite(source, target, None)
 
 
 def request_in(text: str) -> VideoRequest:
-    """Return the request in a text from inside an MP4, checked like any other.
+    """Parse the request in a text from inside an MP4, validated like any other.
 
     Raises:
-        MediaError: `no_settings_in_video` where the text is somebody else's; `bad_settings_in_video` when the settings
-            are damaged or not ones this program would take.
+        MediaError: `no_settings_in_video` for another program's text; `bad_settings_in_video` for damaged or invalid
+            settings.
     """
     try:
         facts: object = json.loads(text)
@@ -85,14 +85,14 @@ def request_in(text: str) -> VideoRequest:
 
 
 def _rewrite(source: Path, target: Path, text: str | None) -> None:
-    """Write a copy with this comment and own box, or with neither, as one step."""
+    """Write a copy with this comment and own box, or with neither, atomically."""
     from av.error import FFmpegError
 
     check_mp4(source)
     with atomic_write(target) as part:
         try:
             copied = _remux(source, part, {} if text is None else {"comment": text})
-            if not copied:  # FFmpeg makes no file then
+            if not copied:  # FFmpeg then creates no file
                 raise MediaError("export_failed", problem=reason("cannot_be_copied"))
             with opened(source) as (file, size), part.open("r+b") as out:
                 own = [] if text is None else [OWN_BOX + text.encode()]
@@ -109,10 +109,10 @@ def _rewrite(source: Path, target: Path, text: str | None) -> None:
 
 
 def _remux(source: Path, target: Path, tags: dict[str, str]) -> list[tuple[object, ...]]:
-    """Copy every packet, with the index first, so that a player can begin before the last byte is there.
+    """Copy every packet, with the index first, so that players can start during the download.
 
     Returns:
-        What `_packets` would say of the source.
+        The result of `_packets` for the source.
     """
     import av
 
@@ -123,7 +123,7 @@ def _remux(source: Path, target: Path, tags: dict[str, str]) -> list[tuple[objec
         output.metadata.update({**kept, **tags})
         streams: dict[int, Any] = {}
         for stream in container.streams:
-            # Opaque: as it is, also where there is no encoder by its decoder's name, as for AV1.
+            # Opaque: copied as is, even if no encoder has its decoder's name, as for AV1.
             streams[stream.index] = copy = output.add_stream_from_template(stream, opaque=True)
             copy.metadata.update(stream.metadata)
             copy.time_base = stream.time_base
@@ -136,7 +136,7 @@ def _remux(source: Path, target: Path, tags: dict[str, str]) -> list[tuple[objec
 
 
 def _packets(path: Path) -> list[tuple[object, ...]]:
-    """Return each packet's stream, times since the stream's first one, flags and checksum, in the order of decoding."""
+    """Return each packet's stream, times relative to its stream's start, flags and checksum, in decoding order."""
     packets = _Packets()
     with _demuxing(path) as container:
         for packet in container.demux():
@@ -146,7 +146,7 @@ def _packets(path: Path) -> list[tuple[object, ...]]:
 
 
 class _Packets:
-    """What can be told of packets before and after they were copied.
+    """Packet properties that are compared before and after copying.
 
     FFmpeg may move a whole stream by less than 1 ms, because an edit list counts in ms.
     """
@@ -167,13 +167,13 @@ class _Packets:
 def _demuxing(path: Path) -> Any:
     import av
 
-    # An MP4's index says all that a copy needs, so that no picture is decoded to find out more.
+    # An MP4's index suffices for a copy, so no frames are decoded to probe it.
     options = {"skip_frame": "all", "probesize": "32"}
     return av.open(path, format="mp4", metadata_errors="replace", options=options)
 
 
 def _foreign_boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """Yield what other programs put beside the index and the pictures, which FFmpeg does not copy."""
+    """Yield other programs' boxes beside the index and the media data, which FFmpeg does not copy."""
     for box in boxes(file, 0, size):
         if box.kind == b"uuid":
             file.seek(box.start)
@@ -182,10 +182,10 @@ def _foreign_boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def _insert(file: BinaryIO, data: bytes) -> None:
-    """Put boxes between the index and the pictures of a file that has them in this order.
+    """Insert boxes between the index and the media data of a file with that order.
 
-    FFmpeg, with which Chromium plays, looks at every outer box before the first picture: for one behind the pictures it
-    asks for the end of the file first, and gives up the answer that was on its way.
+    FFmpeg, which Chromium plays with, visits every top-level box before the first frame: for one after the media data
+        it requests the end of the file first, and aborts the pending response.
     """
     size = file.seek(0, os.SEEK_END)
     index = next(box for box in boxes(file, 0, size) if box.kind == b"moov")
