@@ -1,1 +1,1 @@
-"""A stand-in for the hosted service: the same HTTP contract, and real videos drawn on this machine."""
+"""Local stand-in for the hosted service: the same HTTP contract, with videos rendered on this machine."""

@@ -56,12 +56,12 @@ def _setting(stop: threading.Event) -> Callable[[int, FrameType | None], None]:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one sentence, without the list of all options."""
+        """Print the error in one sentence, without the list of all options."""
         self.exit(2, f"{message.removeprefix('argument ')}\n")
 
 
 def _option(read: Callable[[str], _T]) -> Callable[[str], _T]:
-    """Return a reader whose sentence argparse shows, with what was given instead."""
+    """Wrap a reader so that argparse prints its sentence, with the given value."""
 
     def read_option(text: str) -> _T:
         try:

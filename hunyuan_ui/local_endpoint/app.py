@@ -1,4 +1,4 @@
-"""The HTTP face of the local endpoint: the hosted service's paths, statuses, headers and bodies.
+"""HTTP routes of the local endpoint: the hosted service's paths, statuses, headers and bodies.
 
 Source: docs/facts/segmind-api.md 1 to 3, row by row.
 """
@@ -38,18 +38,18 @@ def create_app(
     history_envelope: Envelope = in_data,
     work_dir: Path | None = None,
 ) -> FastAPI:
-    """Return a stand-in for the hosted service, and for an engine of one's own.
+    """Return a stand-in for the hosted service and for a self-hosted engine.
 
     Args:
-        seconds: Wall time of a job, drawing included.
-        credits: Balance of the account, US dollars.
-        is_free: Jobs cost 0 and are never refused for want of credits.
-        keys: The only keys that are accepted; any well-formed one when None.
+        seconds: Wall time of a job, rendering included.
+        credits: Balance of the account in US dollars.
+        is_free: Jobs cost 0 and are never refused for lack of credits.
+        keys: The only accepted keys; any well-formed one if None.
         record_life_s: Seconds after submission until polling answers 404.
-        requests_per_minute: Paid requests a key may make in a minute; no limit when None.
-        v1_answer: Whether v1 answers with the video itself or with JSON that names its address.
-        history_envelope: Puts a page's rows and its place into the list's answer.
-        work_dir: Where the folder of videos is made; it is removed at the end.
+        requests_per_minute: Maximum paid requests per key and minute; no limit if None.
+        v1_answer: Whether v1 responds with the video itself or with JSON that contains its address.
+        history_envelope: Wraps the rows of a page and its position into the list's response.
+        work_dir: Parent of the folder of videos, which is removed at the end.
     """
     terms = Terms(seconds=seconds, is_free=is_free, record_life_s=record_life_s)
     jobs = Jobs(terms, credits, work_dir)
@@ -77,7 +77,7 @@ def create_app(
 
 
 class LocalEndpoint:
-    """One method for each path."""
+    """One method per path."""
 
     def __init__(
         self, jobs: Jobs, auth: Auth, v1_answer: Literal["bytes", "url"], envelope: Envelope = in_data
@@ -88,7 +88,7 @@ class LocalEndpoint:
         self._envelope = envelope
 
     async def generate(self, request: Request) -> Response:
-        """Block until the video is there and answer with it (docs/facts/segmind-api.md 1.1 and 1.2)."""
+        """Block until the video is finished and return it (docs/facts/segmind-api.md 1.1 and 1.2)."""
         job = await self._jobs.finished(await self._accepted(request, short_of_credits=406))
         if job.file is None:
             return JSONResponse({"error": job.error}, 500, headers={contract.REQUEST_ID_HEADER: job.id})
@@ -98,7 +98,7 @@ class LocalEndpoint:
         return FileResponse(job.file, media_type=_VIDEO, headers=headers)
 
     async def submit(self, request: Request) -> dict[str, str]:
-        """Queue a job and answer at once (docs/facts/segmind-api.md 2.1)."""
+        """Queue a job and respond immediately (docs/facts/segmind-api.md 2.1)."""
         job = await self._accepted(request, short_of_credits=402)
         base = _base(request)
         return {
@@ -110,14 +110,14 @@ class LocalEndpoint:
         }
 
     async def status(self, request: Request, request_id: str) -> Response:
-        """Say where a job is (docs/facts/segmind-api.md 2.2 and 2.3)."""
+        """Return the state of a job (docs/facts/segmind-api.md 2.2 and 2.3)."""
         job = self._polled(request, request_id)
         if job.state is RemoteState.FAILED:
             return _failure(job)
         return JSONResponse(_state(job, request))
 
     async def result(self, request: Request, request_id: str) -> Response:
-        """Give a finished job's output (docs/facts/segmind-api.md 2.4), or where it is."""
+        """Return a finished job's output (docs/facts/segmind-api.md 2.4), or the state of another."""
         job = self._polled(request, request_id)
         if job.state is RemoteState.FAILED:
             return _failure(job)
@@ -125,7 +125,7 @@ class LocalEndpoint:
         return JSONResponse(_result(job, request) if is_done else _state(job, request))
 
     async def credits(self, request: Request) -> dict[str, float]:
-        """Give the balance (docs/facts/segmind-api.md 3.2)."""
+        """Return the balance (docs/facts/segmind-api.md 3.2)."""
         self._auth.key_of(request)
         return {"credits": self._jobs.credits, "free-credits": 0.0}
 
@@ -136,14 +136,14 @@ class LocalEndpoint:
         return JSONResponse(self._envelope([_history_row(job, request) for job in shown], about))
 
     async def history_row(self, request: Request, request_id: str) -> dict[str, Any]:
-        """Give one of the caller's requests, of any age."""
+        """Return one of the caller's requests, of any age."""
         job = self._jobs.find(request_id, self._auth.key_of(request), expired=True)
         if job is None:
             raise Refusal(404, f"Request {request_id} not found")
         return _history_row(job, request)
 
     async def file(self, name: str) -> Response:
-        """Serve a video to whoever knows its address; no key is asked for (docs/facts/segmind-api.md 2.5)."""
+        """Serve a video at its unguessable address; no key is required (docs/facts/segmind-api.md 2.5)."""
         path = self._jobs.file(name)
         if path is None or not path.is_file():
             raise Refusal(404, "File not found")
@@ -244,7 +244,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:
-    """A wrong verb gets a page for people, everything else the envelope (docs/facts/segmind-api.md 1.4)."""
+    """Return an HTML page for a wrong method, the envelope for everything else (docs/facts/segmind-api.md 1.4)."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         page = "<!doctype html>\n<title>405 Method Not Allowed</title>\n<h1>Method Not Allowed</h1>\n"

@@ -1,4 +1,4 @@
-"""What a request must get past before the local endpoint looks at it: key, content type, body, rate."""
+"""Checks of the local endpoint before a request is processed: key, content type, body, rate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WINDOW_S: Final = 60.0
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault
-    """A request that goes no further, with the answer it gets."""
+    """A rejected request, with its response."""
 
     def __init__(self, status: int, error: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(error)
@@ -29,7 +29,7 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
         self.headers = headers
 
     def response(self) -> JSONResponse:
-        """Return it in the service's envelope (docs/facts/segmind-api.md 1.4)."""
+        """Return the response in the service's envelope (docs/facts/segmind-api.md 1.4)."""
         return JSONResponse({"error": self.error}, self.status, headers=self.headers)
 
 
@@ -37,8 +37,8 @@ class Auth:
     """Checks the key, the body and the rate of each request.
 
     Args:
-        keys: The only keys that are accepted; any well-formed one when None.
-        requests_per_minute: Paid requests a key may make in a minute; no limit when None.
+        keys: The only accepted keys; any well-formed one if None.
+        requests_per_minute: Maximum paid requests per key and minute; no limit if None.
     """
 
     def __init__(self, keys: Collection[str] | None, requests_per_minute: int | None) -> None:
@@ -50,7 +50,7 @@ class Auth:
         """Return the caller's key.
 
         Raises:
-            Refusal: 401, with a text of its own for each of the two reasons.
+            Refusal: 401, with a different text for each of the two reasons.
         """
         key = request.headers.get(KEY_HEADER, "")
         if not key and "authorization" not in request.headers:
@@ -60,10 +60,10 @@ class Auth:
         return key
 
     async def values_of(self, request: Request) -> dict[str, Any]:
-        """Return the JSON object a generation was asked with.
+        """Return the JSON object of a generation request.
 
         Raises:
-            Refusal: 406 for another content type, 400 for what is not an object with a prompt.
+            Refusal: 406 for another content type, 400 for anything but an object with a prompt.
         """
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise Refusal(406, "Invalid content type")
@@ -86,7 +86,7 @@ class Auth:
         """Count one paid request.
 
         Raises:
-            Refusal: 429, naming the moment when the next one is welcome.
+            Refusal: 429, with the time at which the next one is accepted.
         """
         if self._limit is None:
             return

@@ -1,4 +1,4 @@
-"""Which of the caller's requests a page of the history's list shows (docs/facts/segmind-api.md 3.3)."""
+"""Filters and pages the caller's requests for the history list (docs/facts/segmind-api.md 3.3)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hunyuan_ui.local_endpoint.auth import Refusal
 from hunyuan_ui.local_endpoint.jobs import RemoteJob
 
 Rows = list[dict[str, Any]]
-Envelope = Callable[[Rows, dict[str, int]], object]  # of a page's rows, and its page, per_page and total
+Envelope = Callable[[Rows, dict[str, int]], object]  # from a page's rows, and its page, per_page and total
 
 MOST_A_PAGE: Final = 100
 _USUAL_A_PAGE: Final = 20
@@ -27,18 +27,18 @@ _SORTED_BY: Final[dict[str, Callable[[RemoteJob], Any]]] = {
 
 
 def in_data(rows: Rows, about: dict[str, int]) -> object:
-    """Return the usual envelope; the real one's names are not documented."""
+    """Return the default envelope; the field names of the real one are undocumented."""
     return {"data": rows, **about}
 
 
 def status_of(job: RemoteJob) -> str:
-    """Return the word of the history for where a job is."""
+    """Return the history's status word for a job."""
     return job.state.value if job.ended_at is not None else "PENDING"
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryQuery:
-    """What was asked of the list; both days belong to it, in UTC."""
+    """Query of the list; both days are inclusive, in UTC."""
 
     page: int
     per_page: int
@@ -51,10 +51,10 @@ class HistoryQuery:
 
     @classmethod
     def read(cls, asked: Mapping[str, str]) -> HistoryQuery:
-        """Read the query's values.
+        """Parse the query's values.
 
         Raises:
-            Refusal: 400, naming the value that is wrong.
+            Refusal: 400, naming the invalid value.
         """
         today = datetime.now(timezone.utc).date()
         last = _day(asked, "to_date", today)
@@ -73,7 +73,7 @@ class HistoryQuery:
         )
 
     def of(self, jobs: list[RemoteJob]) -> tuple[list[RemoteJob], dict[str, int]]:
-        """Return the page's jobs, and which page of how many jobs it is.
+        """Return the page's jobs, its number, and the total number of jobs.
 
         Args:
             jobs: All of the caller's, newest first.

@@ -1,4 +1,4 @@
-"""Jobs of the local endpoint: what was asked, where it is, what it cost, and the drawing of the video."""
+"""Jobs of the local endpoint: request, state, cost, and rendering of the video."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from hunyuan_ui.media import encode_mp4
 from hunyuan_ui.request import FPS, VideoRequest
 
 _T = TypeVar("_T")
-_QUEUE_SHARE: Final = 0.1  # of a job's time; the real service has a queue, so a client must meet one here
-_RENDERERS: Final = 2  # threads; drawing and encoding let go of the interpreter for most of their time
+_QUEUE_SHARE: Final = 0.1  # of a job's time; clients must handle a queued state, as the real service has a queue
+_RENDERERS: Final = 2  # threads; drawing and encoding release the GIL for most of their time
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class Terms:
 
     Args:
         seconds: Wall time of a job from submission to its end.
-        is_free: Nothing is charged and nothing refused for want of credits.
+        is_free: Nothing is charged and nothing refused for lack of credits.
         record_life_s: Seconds after submission until polling answers 404.
-        file_life_s: Seconds after submission until the file is gone.
-        most_jobs: Finished jobs that are remembered, with their files.
-        at_once: Jobs that are processed at the same time; the others wait in the queue.
+        file_life_s: Seconds after submission until the file is deleted.
+        most_jobs: Finished jobs that are kept, with their files.
+        at_once: Jobs that are processed concurrently; the others wait in the queue.
     """
 
     seconds: float = 6.0
@@ -55,7 +55,7 @@ class Terms:
 
 @dataclass
 class RemoteJob:
-    """One accepted job. Times are seconds of the monotonic clock, `submitted_at` excepted, which is UTC."""
+    """One accepted job. Times are in seconds of the monotonic clock, except `submitted_at`, which is UTC."""
 
     values: dict[str, Any]
     owner: str
@@ -74,7 +74,7 @@ class RemoteJob:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The service's `metrics`: empty while waiting, without a cost when it failed."""
+        """The service's `metrics`: empty while queued, without a cost after a failure."""
         if self.started_at is None or self.ended_at is None:
             return {}
         metrics = {
@@ -88,23 +88,23 @@ class RemoteJob:
 
     @property
     def output_metadata(self) -> str:
-        """What the service sends as `x-output-metadata`."""
+        """Value of the service's `x-output-metadata` header."""
         assert self.request is not None
         width, height = self.request.real_size
         return json.dumps({"width": width, "height": height, "frames": self.request.video_length, "fps": FPS})
 
 
 class InsufficientCreditsError(Exception):
-    """The balance, less what running jobs have reserved, is below the price."""
+    """The balance, minus the reservations of running jobs, is below the price."""
 
 
 class Jobs:
-    """Every job of one local endpoint, and the account they are charged to.
+    """All jobs of one local endpoint, and the account that they are charged to.
 
     Args:
         terms: How jobs are run and billed.
-        credits: The account's balance, US dollars.
-        work_dir: Where a folder for the videos is made; the system's place for temporary files when None.
+        credits: The account's balance in US dollars.
+        work_dir: Parent of the folder for the videos; the system's folder for temporary files if None.
     """
 
     def __init__(self, terms: Terms, credits: float, work_dir: Path | None) -> None:
@@ -116,15 +116,15 @@ class Jobs:
         self._is_closing = threading.Event()
 
     def submit(self, values: Mapping[str, Any], key: str, *, is_free: bool = False) -> RemoteJob:
-        """Accept a job and start it; its values are looked at when it runs, as the service does.
+        """Accept a job and start it; its values are validated when it runs, as the service does.
 
         Args:
             values: By the wire names of the request's fields.
             key: The caller's.
-            is_free: It costs nothing, whatever else does.
+            is_free: This job costs nothing, whatever the terms say.
 
         Raises:
-            InsufficientCreditsError: The credits do not reach for its estimated price.
+            InsufficientCreditsError: The credits do not cover its estimated price.
         """
         job = RemoteJob(dict(values), _owner(key), 0.0 if is_free else self._price(values))
         reserved = sum(other.price for other in self._jobs.values() if other.ended_at is None)
@@ -145,12 +145,12 @@ class Jobs:
         return job
 
     def find(self, request_id: str, key: str, *, expired: bool = False) -> RemoteJob | None:
-        """Return this key's job, or None when there is none or polling for it has expired.
+        """Return this key's job, or None if there is none or its record has expired for polling.
 
         Args:
-            request_id: As answered on submission.
+            request_id: As returned on submission.
             key: The caller's key; other keys' jobs are not found.
-            expired: Whether to find jobs whose record has expired, as the history does.
+            expired: Whether to include jobs whose record has expired, as the history does.
         """
         job = self._jobs.get(request_id)
         if job is None or not secrets.compare_digest(job.owner, _owner(key)):
@@ -163,7 +163,7 @@ class Jobs:
         return [job for job in reversed(self._jobs.values()) if secrets.compare_digest(job.owner, _owner(key))]
 
     def drop(self, job: RemoteJob) -> None:
-        """Forget a job; what it is being made into is removed at the end, and what was made now."""
+        """Delete a job; its finished file is removed immediately, one being rendered at its end."""
         self._jobs.pop(job.id, None)
         if job.file:
             job.file.unlink(missing_ok=True)
@@ -176,7 +176,7 @@ class Jobs:
         return None
 
     async def aclose(self) -> None:
-        """Stop what runs and remove every file."""
+        """Cancel running jobs and remove every file."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -226,7 +226,7 @@ class Jobs:
         try:
             return round(estimate(VideoRequest.model_validate(_known(values))).cost_usd, 6)
         except ValidationError:
-            return 0.0  # it will fail, and what fails is not charged
+            return 0.0  # it will fail, and failures are not charged
 
     def _forget_old(self) -> None:
         ended = [job for job in self._jobs.values() if job.ended_at is not None]
@@ -251,7 +251,7 @@ class Jobs:
 
 
 class _ClosingError(Exception):
-    """The endpoint closes in the middle of a video."""
+    """The endpoint is closing while a video is rendered."""
 
 
 def _render(request: VideoRequest, path: Path, is_closing: threading.Event) -> None:
@@ -275,7 +275,7 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sentence(error: ValidationError, values: Mapping[str, Any]) -> str:
-    """Say what is wrong in the manner of the service's worker; the prompt's text is never repeated."""
+    """Format a validation error in the style of the service's worker; the prompt's text is never repeated."""
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])
     if first["type"] == "frames_not_possible":

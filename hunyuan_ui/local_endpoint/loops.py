@@ -11,17 +11,17 @@ from hunyuan_ui.media import encode_mp4, write_poster
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from hunyuan_ui.request import FPS, VideoRequest
 
-SIDE: Final = 320  # px, the longer one; a tile is about 200 CSS px wide
+SIDE: Final = 320  # px of the longer side; a tile is about 200 CSS px wide
 FRAMES: Final = 49
 CRF: Final = 30
-_STEP: Final = 16  # px; the service rounds up to it
+_STEP: Final = 16  # px; the service rounds up to a multiple of it
 
 
 def draw_loops(folder: Path) -> None:
     """Write `<key>.mp4` and `<key>.webp` of each example, the same bytes each time.
 
     Args:
-        folder: Where to; it is made if it is not there.
+        folder: The target, created if missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for example in EXAMPLES:
@@ -32,7 +32,7 @@ def draw_loops(folder: Path) -> None:
 
 
 def _small(request: VideoRequest) -> VideoRequest:
-    """Return the request in a small size of about its shape."""
+    """Return the request in a small size of about the same shape."""
     width, height = request.real_size
     scale = SIDE / max(width, height)
     sides = (max(_STEP, round(side * scale / _STEP) * _STEP) for side in (width, height))

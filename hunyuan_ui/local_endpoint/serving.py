@@ -1,4 +1,4 @@
-"""Run the local endpoint beside a program, in a thread with an event loop of its own."""
+"""Runs the local endpoint inside another program, in a thread with its own event loop."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import uvicorn
 from fastapi import FastAPI
 
 _START_WITHIN_S: Final = 20.0
-_STOP_WITHIN_S: Final = 3.0  # running calls get this long; their jobs are lost with the process in any case
+_STOP_WITHIN_S: Final = 3.0  # time limit for running calls; their jobs end with the process in any case
 
 
 class RunningServer:
-    """A server that listens already; `close` ends it."""
+    """A server that is already listening; `close` ends it."""
 
     def __init__(self, app: FastAPI, listening: socket.socket) -> None:
         config = uvicorn.Config(
@@ -24,7 +24,7 @@ class RunningServer:
             ws="none",
             lifespan="on",
             log_config=None,
-            log_level="critical",  # a client that goes away is the client's business
+            log_level="critical",  # client disconnects are no errors of the server
             access_log=False,
             timeout_graceful_shutdown=int(_STOP_WITHIN_S),
         )
@@ -53,19 +53,19 @@ class RunningServer:
 
 
 def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> RunningServer:
-    """Serve an app and return when it answers.
+    """Serve an app; return when it responds.
 
     Args:
-        app: What `create_app` returned.
+        app: From `create_app`.
         host: The address to listen on.
-        port: 0 takes any free one.
+        port: 0 selects a free one.
 
     Raises:
         OSError: The address cannot be used, for instance because the port is taken.
     """
     host = host.removeprefix("[").removesuffix("]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only for sockets that name their protocol (docs/facts/dependencies.md 4).
+    # asyncio disables Nagle's algorithm only for sockets with an explicit protocol (docs/facts/dependencies.md 4).
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -78,5 +78,5 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> RunningServer
 
 def _url(listening: socket.socket) -> str:
     host, port = str(listening.getsockname()[0]), int(listening.getsockname()[1])
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # where an "every address" server is reached from here
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # local address of a server on all addresses
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,4 +1,4 @@
-"""The other dialect of the local endpoint: `/v1/videos`, as engines of one's own speak it.
+"""The local endpoint's `/v1/videos` API, as self-hosted engines provide it.
 
 It behaves as the first column of docs/facts/engines.md 1: real progress, no prompt in the list, and a DELETE that only
 drops the record.
@@ -23,7 +23,7 @@ from hunyuan_ui.request import FPS, VideoRequest
 
 VIDEOS: Final = "/v1/videos"
 _NO_KEY: Final = "no key"
-_DEFAULT_S: Final = 4  # seconds of a video whose length is not asked for
+_DEFAULT_S: Final = 4  # default length of a video in seconds
 _MOST_FRAMES: Final = 129
 _MOST_BYTES: Final = 1024 * 1024
 _WORDS: Final = {
@@ -32,13 +32,13 @@ _WORDS: Final = {
     RemoteState.COMPLETED: "completed",
     RemoteState.FAILED: "failed",
 }
-# Wire name here, and the field that it sets.
+# Wire names here, and the fields that they set.
 _SAME: Final = {"prompt": "prompt", "negative_prompt": "negative_prompt", "seed": "seed"}
 _NUMBERS: Final = {"num_inference_steps": "infer_steps", "num_frames": "video_length", "seed": "seed"}
 
 
 class RefusedError(Exception):
-    """A request that goes no further; its status and text."""
+    """A rejected request, with status and text."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -47,11 +47,11 @@ class RefusedError(Exception):
 
 
 class Videos:
-    """One method for each path.
+    """One method per path.
 
     Args:
-        jobs: Those of this endpoint; what is made here costs nothing.
-        keys: The only bearer tokens that are accepted; any or none when None.
+        jobs: Of this endpoint; jobs made here are free.
+        keys: The only accepted bearer tokens; any or none if None.
         seconds: Wall time of a job, for its progress.
     """
 
@@ -61,7 +61,7 @@ class Videos:
         self._seconds = seconds
 
     def add_to(self, app: FastAPI) -> None:
-        """Add every path of the dialect."""
+        """Add all routes of this API."""
         app.add_api_route("/health", self.health)
         app.add_api_route("/v1/models", self.models)
         app.add_api_route(VIDEOS, self.create, methods=["POST"])
@@ -72,15 +72,15 @@ class Videos:
         app.add_exception_handler(RefusedError, _refused)
 
     async def health(self) -> dict[str, str]:
-        """Say that it is ready."""
+        """Report readiness."""
         return {"status": "ok"}
 
     async def models(self) -> dict[str, Any]:
-        """Name the one model."""
+        """List the one model."""
         return {"object": "list", "data": [{"id": MODEL, "object": "model"}]}
 
     async def create(self, request: Request) -> dict[str, Any]:
-        """Queue a job, from a form or from JSON, and answer at once."""
+        """Queue a job, from a form or from JSON, and respond immediately."""
         key = self._key_of(request)
         values = _values_of(await _body_of(request))
         return self._shown(self._jobs.submit(values, key, is_free=True))
@@ -96,11 +96,11 @@ class Videos:
         return {"object": "list", "data": data, **ends, "has_more": start + len(data) < len(jobs)}
 
     async def get(self, request: Request, video_id: str) -> dict[str, Any]:
-        """Say where a job is."""
+        """Return the state of a job."""
         return self._shown(self._found(request, video_id))
 
     async def delete(self, request: Request, video_id: str) -> dict[str, Any]:
-        """Drop a job's record; what runs goes on."""
+        """Delete a job's record; a running job continues."""
         self._jobs.drop(self._found(request, video_id))
         return {"id": video_id, "object": "video.deleted", "deleted": True}
 
@@ -164,10 +164,10 @@ async def _body_of(request: Request) -> Mapping[str, Any]:
 
 
 def _values_of(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the request's fields by their own names, checked.
+    """Return the request's fields by their own names, validated.
 
     Raises:
-        RefusedError: 422, naming what is wrong.
+        RefusedError: 422, naming the error.
     """
     default = VideoRequest.model_construct()
     values: dict[str, Any] = {name: asked[wire] for wire, name in _SAME.items() if asked.get(wire) is not None}

@@ -1,4 +1,4 @@
-"""A small procedural scene: its place, light, weather and movement come from prompt and seed."""
+"""A small procedural scene: its landscape, light, weather and motion depend on prompt and seed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from hunyuan_ui.request import FPS, VideoRequest
 
 
 def frames(request: VideoRequest, *, is_brief: bool = False) -> Iterator[NDArray[np.uint8]]:
-    """Draw the video of a request, the same for equal requests.
+    """Render the video of a request; equal requests give equal frames.
 
-    Each frame is packed yuv420p (BT.709, limited range) of the size the service would make. The array is
-    drawn over for the next frame: use it at once or copy it.
+    Each frame is packed yuv420p (BT.709, limited range) in the size that the service would make. The array is reused
+    for the next frame: use it immediately or copy it.
 
     Args:
-        request: What to draw.
+        request: The request to render.
         is_brief: Write only "local preview" into the frames, neither prompt nor settings.
     """
     digest = sha256(f"{request.seed}\n{request.prompt}".encode()).digest()

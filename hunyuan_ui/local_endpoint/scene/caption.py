@@ -1,4 +1,4 @@
-"""The words in every frame: "local preview", the prompt's first words and the settings, as far as they fit."""
+"""The caption in every frame: "local preview", the prompt's first words and the settings, as far as they fit."""
 
 # numpy leaves the types of many operators partly unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -18,11 +18,11 @@ _SMALLEST: Final = 9  # px; below this the letters of Pillow's font run together
 
 
 class Caption:
-    """The words of one video, drawn once and blended into each frame.
+    """The caption of one video, rendered once and blended into each frame.
 
     Args:
-        request: Whose prompt and settings they are.
-        is_brief: Leave all but "local preview" out.
+        request: Provides prompt and settings.
+        is_brief: Omit all but "local preview".
     """
 
     def __init__(self, request: VideoRequest, *, is_brief: bool = False) -> None:
@@ -41,7 +41,7 @@ class Caption:
             self._parts.append(_block(lines, width, margin, bottom=height))
 
     def draw(self, canvas: Canvas) -> None:
-        """Blend the words into a frame."""
+        """Blend the caption into a frame."""
         for part in self._parts:
             part.draw(canvas, 0)
 
@@ -79,7 +79,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _shortened(text: str, font: _Font, room: float) -> str:
-    """Return as many whole words as fit, or nothing when the font lacks a letter of them."""
+    """Return as many whole words as fit, or nothing if the font lacks one of their letters."""
     words = text[:200].split(" ")
     while words:
         shown = " ".join(words) + ("" if " ".join(words) == text else " …")

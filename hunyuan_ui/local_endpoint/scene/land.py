@@ -1,4 +1,4 @@
-"""The land: layers of mountains, hills, forest, dunes or houses that glide past at their own speeds."""
+"""The land: layers of mountains, hills, forest, dunes or houses that move at different speeds (parallax)."""
 
 # numpy leaves the types of many operators partly unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -16,7 +16,7 @@ from hunyuan_ui.local_endpoint.scene.view import View
 
 
 class _Outline(NamedTuple):
-    """One layer before it is painted: px a second, and the row of its skyline at each `x`."""
+    """One layer before it is painted: px per second, and the row of its skyline at each `x`."""
 
     depth: float
     speed: float
@@ -35,7 +35,7 @@ class _Slope(NamedTuple):
 
 
 def land(view: View, rng: np.random.Generator) -> list[tuple[Strip, float]]:
-    """Return the layers from far to near, each with its speed in px a second."""
+    """Return the layers from far to near, each with its speed in px per second."""
     depths = {
         "mountains": (0.0, 0.22, 0.48, 0.76, 1.0),
         "hills": (0.0, 0.3, 0.62, 1.0),
@@ -45,7 +45,7 @@ def land(view: View, rng: np.random.Generator) -> list[tuple[Strip, float]]:
         "sea": (0.0, 0.12),
     }[view.mood.place]
     outlines = [_outline(view, rng, depth) for depth in depths]
-    bottoms = [math.ceil(nearer.crest.max() / 2) * 2 + 2 for nearer in outlines[1:]]  # below, nothing shows of a layer
+    bottoms = [math.ceil(nearer.crest.max() / 2) * 2 + 2 for nearer in outlines[1:]]  # lower rows are hidden
     bottoms.append(view.horizon if view.mood.place == "sea" else view.height)
     return [
         (_layer(view, rng, outline, min(bottom, bottoms[-1])), outline.speed)
@@ -83,7 +83,7 @@ def _crest(view: View, rng: np.random.Generator, depth: float, x: Floats) -> Flo
     base = np.float32(view.horizon + (view.height - view.horizon) * depth**1.4 * 0.72)
     near = np.float32(depth)
     if place == "city":
-        return np.full_like(x, round(view.horizon + unit * np.float32(0.08) * near))  # the foot of the houses
+        return np.full_like(x, round(view.horizon + unit * np.float32(0.08) * near))  # base line of the houses
     if place == "sea":
         island = smooth((line_noise(rng, x * np.float32(0.9), 2, 0.4) - np.float32(0.52)) * 3)
         ridge = line_noise(rng, x * 6, view.octaves, 0.5)
@@ -100,7 +100,7 @@ def _crest(view: View, rng: np.random.Generator, depth: float, x: Floats) -> Flo
 
 
 def _texture(view: View, rng: np.random.Generator, slope: _Slope) -> None:
-    """Give the layer light and surface, in place."""
+    """Add light and surface texture to the layer, in place."""
     if view.mood.place == "mountains" and slope.depth < 0.7:
         _rock_and_snow(view, rng, slope)
     elif view.mood.place == "desert":
@@ -141,7 +141,7 @@ def _grass(view: View, rng: np.random.Generator, slope: _Slope) -> None:
 
 
 def _plant(view: View, rng: np.random.Generator, depth: float, picture: tuple[Floats, Floats], crest: Floats) -> None:
-    """Set conifers along the skyline of a layer, in place."""
+    """Draw conifers along the skyline of a layer, in place."""
     rgb, alpha = picture
     body, _ = view.layer_colours(depth)
     is_forest = view.mood.place == "forest"
@@ -166,14 +166,14 @@ def _stamp(alpha: Floats, rgb: Floats, sprite: Floats, at: tuple[int, int], tint
     if rows.start >= rows.stop or columns.start >= columns.stop:
         return
     part = sprite[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-    # Only the tree above the ground is tinted; its foot melts into the layer.
+    # Only the tree above the ground is tinted; its foot fades into the layer.
     share = part * np.linspace(1, 0.35, len(part), dtype=np.float32)[:, None]
     rgb[rows, columns] += (tint - rgb[rows, columns]) * share[..., None]
     alpha[rows, columns] = np.maximum(alpha[rows, columns], part)
 
 
 def conifer(rng: np.random.Generator, height: int) -> Floats:
-    """Return the alpha of a fir of so many px: tiers of branches that widen downwards."""
+    """Return the alpha of a fir of this height in px: tiers of branches that widen downwards."""
     width = max(5, round(height * 0.46)) // 2 * 2 + 1
     down = (np.arange(height, dtype=np.float32) + np.float32(0.5)) / np.float32(height)
     tiers = np.float32(rng.uniform(5, 9))

@@ -1,4 +1,4 @@
-"""What a prompt's words mean for a scene: place, hour, weather, movement and colours."""
+"""Maps a prompt's words to a scene: landscape, time of day, weather, motion and colours."""
 
 # numpy leaves the types of many operators partly unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -34,9 +34,9 @@ class Palette:
 
 @dataclass(frozen=True, slots=True)
 class Mood:
-    """What to draw. `direction` is 1 for a camera going right, `pace` is 1 for an ordinary pan.
+    """Parameters of a scene. `direction` is 1 for a camera moving right, `pace` is 1 for a normal pan.
 
-    `light_x` is where sun or moon stands, as a share of the width.
+    `light_x` is the position of sun or moon, as a fraction of the width.
     """
 
     place: Place
@@ -71,7 +71,7 @@ _WEATHERS: Final[dict[Weather, str]] = {
     "clear": "clear cloudless 晴",
 }
 _NEON: Final = {"neon", "cyberpunk", "tokyo", "futuristic"}
-_HUES: Final = {  # a colour named in the prompt leans the whole picture towards it
+_HUES: Final = {  # a colour in the prompt tints the whole picture
     "red": "c8323c", "crimson": "b0203a", "orange": "f08a3c", "yellow": "f4cf58", "green": "4f9d69",
     "teal": "2b9c9c", "turquoise": "40c0c0", "blue": "3f7fd6", "purple": "7b4fb5", "violet": "7b4fb5", "pink": "ec86b4",
     "magenta": "c83c96", "emerald": "2f9b74",
@@ -92,7 +92,7 @@ _SANDS: Final[dict[Hour, str]] = {
 
 
 def mood_of(prompt: str, rng: np.random.Generator) -> Mood:
-    """Read the mood from a prompt's words; what they leave open is drawn from `rng`."""
+    """Derive the mood from a prompt's words; unspecified parts are drawn from `rng`."""
     text = prompt.casefold()
     words = set(re.findall(r"[a-z]+", text))
     place = _matching(_PLACES, words, text) or _drawn(_PLACES, rng)
@@ -108,12 +108,12 @@ def mood_of(prompt: str, rng: np.random.Generator) -> Mood:
 
 
 def colour(code: str) -> Colour:
-    """Return a colour from six hexadecimal digits."""
+    """Parse a colour of six hexadecimal digits."""
     return np.array([int(code[at : at + 2], 16) / 255 for at in (0, 2, 4)], np.float32)
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """Return the colour `share` of the way from the first to the second."""
+    """Return the colour at fraction `share` between the first and the second."""
     return (first + (second - first) * np.float32(share)).astype(np.float32)
 
 
@@ -142,7 +142,7 @@ def _palette(place: Place, hour: Hour, weather: Weather, words: set[str], rng: n
 
 
 def _matching(table: Mapping[_T, str], words: set[str], text: str) -> _T | None:
-    """Return the entry with the most of its words in the prompt, or None when there are none."""
+    """Return the entry with the most of its words in the prompt, or None if there are none."""
 
     def hits(known: str) -> int:
         return sum(word in words if word.isascii() else word in text for word in known.split())

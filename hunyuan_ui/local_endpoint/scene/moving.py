@@ -1,4 +1,4 @@
-"""What moves by itself: water, rain, snow, birds, fireflies, traffic."""
+"""Animated elements: water, rain, snow, birds, fireflies, traffic."""
 
 # numpy leaves the types of many operators partly unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -17,15 +17,15 @@ from hunyuan_ui.local_endpoint.scene.view import View
 
 
 class Moving(Protocol):
-    """Anything that draws itself into the frame of a moment."""
+    """An element that draws itself into the frame at a given time."""
 
     def draw(self, canvas: Canvas, time_s: float) -> None:
-        """Draw the moment `time_s` seconds into the video."""
+        """Draw the state at `time_s` seconds."""
         ...
 
 
 def moving(view: View, rng: np.random.Generator) -> list[Moving]:
-    """Return what moves in front of the land, in the order it is drawn."""
+    """Return the animated elements in front of the land, in drawing order."""
     mood = view.mood
     things: list[Moving] = [Water(view, rng)] if mood.place == "sea" else []
     if mood.place == "city":
@@ -43,7 +43,7 @@ def moving(view: View, rng: np.random.Generator) -> list[Moving]:
 
 
 class Water:
-    """A sea that mirrors the sky, with two trains of waves that cross and a path of glitter."""
+    """A sea that mirrors the sky, with two crossing wave trains and a path of glitter."""
 
     def __init__(self, view: View, rng: np.random.Generator) -> None:
         self._view = view
@@ -84,7 +84,7 @@ class Water:
         return ((path + everywhere) / (1 + everywhere) * fade[:, None] * np.float32(bright)).astype(np.uint16)
 
     def draw(self, canvas: Canvas, time_s: float) -> None:
-        """Draw the waves of one moment over everything below the horizon."""
+        """Draw the waves at a given time over everything below the horizon."""
         view, (first, second) = self._view, self._trains
         left, right = (round(speed * time_s) for speed in self._speeds)
         back = second.shape[1] - view.width - right
@@ -114,7 +114,7 @@ class Snow:
         self._strength = rng.uniform(0.45, 0.95, count).astype(np.float32)
 
     def draw(self, canvas: Canvas, time_s: float) -> None:
-        """Draw the flakes of one moment."""
+        """Draw the flakes at a given time."""
         time = np.float32(time_s)
         sway = np.sin(self._turn + time * 2) * np.float32(self._radius * 2)
         x = (self._start[:, 0] + self._wind * time + sway) % self._size[0]
@@ -140,7 +140,7 @@ class Rain:
         self._radius = max(0.6, view.unit / 760)
 
     def draw(self, canvas: Canvas, time_s: float) -> None:
-        """Draw the streaks of one moment."""
+        """Draw the streaks at a given time."""
         y = (self._start[:, 1] + self._speed * np.float32(time_s)) % self._size[1]
         x = (self._start[:, 0] + self._slant * self._speed * np.float32(time_s)) % self._size[0]
         rows, columns = y[:, None] + self._tail, x[:, None] + self._slant * self._tail
@@ -162,7 +162,7 @@ class Birds:
         self._dark = 20.0 + 219 * 0.45 * float(view.palette.near.mean())
 
     def draw(self, canvas: Canvas, time_s: float) -> None:
-        """Draw the birds of one moment."""
+        """Draw the birds at a given time."""
         time = np.float32(time_s)
         flap = np.sin(self._turn + time * 9) * np.float32(0.55) + np.float32(0.25)
         along = np.linspace(-1, 1, 33, dtype=np.float32)
@@ -187,7 +187,7 @@ class Fireflies:
         self._radius = max(0.8, view.unit * 0.0042)
 
     def draw(self, canvas: Canvas, time_s: float) -> None:
-        """Draw the fireflies of one moment."""
+        """Draw the fireflies at a given time."""
         time = np.float32(time_s)
         x = self._at[:, 0] + np.sin(self._turn[:, 0] + time * np.float32(0.9)) * self._roam
         y = self._at[:, 1] + np.sin(self._turn[:, 1] + time * np.float32(0.7)) * self._roam
@@ -215,7 +215,7 @@ class Traffic:
         self._mirrors = 7 if view.mood.weather == "rain" else 2
 
     def draw(self, canvas: Canvas, time_s: float) -> None:
-        """Draw the lights of one moment."""
+        """Draw the lights at a given time."""
         x = (self._x + self._speed * np.float32(time_s)) % self._width
         for is_tail, level, u, v in ((True, 150, 100, 205), (False, 235, 112, 136)):
             chosen = self._is_tail == is_tail

@@ -1,7 +1,7 @@
-"""Drawing straight into yuv420p planes: noise, strips that glide past, soft dots.
+"""Drawing directly into yuv420p planes: noise, scrolling strips, soft dots.
 
-What stands still is made once in RGB; per frame only bytes are copied and blended, which keeps
-drawing as fast as encoding.
+Static parts are rendered once in RGB; per frame only bytes are copied and blended, which keeps drawing as fast as
+encoding.
 """
 
 # numpy leaves the types of many operators partly unknown.
@@ -15,10 +15,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[Any]  # float32; numpy loses the width in most operations
+Floats = NDArray[Any]  # float32; numpy loses the precision in most operations
 Bytes = NDArray[np.uint8]
 
-_PHASES: Final = 4  # positions within a pixel; fewer would make slow layers visibly step
+_PHASES: Final = 4  # subpixel positions; fewer would make slow layers visibly step
 _LATTICE: Final = 256  # noise repeats after this many cells, which no scene is wide enough to show
 
 
@@ -41,12 +41,12 @@ class Canvas:
 
     @property
     def planes(self) -> tuple[Bytes, Bytes, Bytes]:
-        """Brightness and the two colour planes of half the size."""
+        """The luma plane and the two chroma planes of half the size."""
         return self.y, self.u, self.v
 
 
 class Strip:
-    """A picture with transparency, as high as part of the frame and wider than it, that glides past.
+    """A scrolling picture with transparency, as high as part of the frame and wider than it.
 
     Args:
         rgb: Height x width x 3, from 0 to 1; both sides even.
@@ -69,7 +69,7 @@ class Strip:
 
 
 class _Layer:
-    """One plane of a strip, multiplied by its alpha, at every position within a pixel."""
+    """One plane of a strip, premultiplied by its alpha, at every subpixel position."""
 
     def __init__(self, plane: Floats, cover: Floats, top: int) -> None:
         opaque = np.all(cover >= 1, axis=1)
@@ -93,7 +93,7 @@ class _Layer:
 
 
 def between(plane: Floats, share: float) -> Floats:
-    """Return the plane moved left by part of a pixel; its last column is repeated."""
+    """Return the plane moved left by a fraction of a pixel; its last column is repeated."""
     if not share:
         return plane
     moved = np.concatenate([plane[:, 1:], plane[:, -1:]], axis=1)
@@ -105,11 +105,11 @@ def dots(plane: Bytes, x: Floats, y: Floats, radius: float, strength: Floats, *,
 
     Args:
         plane: The plane to change; it must be contiguous.
-        x: Centres in px of this plane; those outside are left out.
+        x: Centres in px of this plane; those outside are skipped.
         y: As `x`.
         radius: Of all dots, px.
         strength: Opacity at each centre, 0 to 1.
-        level: The plane's value that the dots bring, 0 to 255.
+        level: Value of the dots in the plane, 0 to 255.
     """
     reach = int(np.ceil(1.6 * radius))
     offsets = np.arange(-reach, reach + 1)
@@ -129,7 +129,7 @@ def dots(plane: Bytes, x: Floats, y: Floats, radius: float, strength: Floats, *,
 
 
 def yuv(rgb: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return BT.709 planes of limited range, the colour planes at half the size.
+    """Return BT.709 planes of limited range, the chroma planes at half the size.
 
     Source: ITU-R BT.709-6, items 3.2 to 3.4.
     """
@@ -152,7 +152,7 @@ def _covers(alpha: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def smooth(value: Floats) -> Floats:
-    """Return 0 below 0, 1 above 1, and a soft S between."""
+    """Return 0 below 0, 1 above 1, and a smooth S-curve between."""
     value = np.clip(value, 0, 1)
     return value * value * (3 - 2 * value)
 
@@ -184,7 +184,7 @@ def plane_noise(rng: np.random.Generator, x: Floats, y: Floats, octaves: int) ->
 
 
 def _resampled(lattice: Floats, at: Floats) -> Floats:
-    """Return the lattice's rows, blended smoothly at fractional positions."""
+    """Return the lattice's rows, interpolated smoothly at fractional positions."""
     cell = np.floor(at)
     index = cell.astype(np.int64) % len(lattice)
     share = smooth(at - cell)[:, None]

@@ -1,4 +1,4 @@
-"""The sky: a gradient with sun or moon, clouds that drift, stars that twinkle."""
+"""The sky: a gradient with sun or moon, drifting clouds, and twinkling stars."""
 
 # numpy leaves the types of many operators partly unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -13,7 +13,7 @@ from hunyuan_ui.local_endpoint.scene.view import View
 
 
 def paint_sky(view: View, rng: np.random.Generator) -> Canvas:
-    """Return the standing part of the sky, which also lies under everything else."""
+    """Return the static part of the sky, which is also the background of everything else."""
     rows = np.arange(view.height, dtype=np.float32)
     columns = np.arange(view.width, dtype=np.float32)
     gradient = _gradient(view, np.clip(rows / view.horizon, 0, 1))
@@ -22,7 +22,7 @@ def paint_sky(view: View, rng: np.random.Generator) -> Canvas:
     rgb = np.repeat(gradient[:, None, :], view.width, axis=1)
     _shine(view, rng, rgb, distance)
     canvas = Canvas.blank(view.width, view.height)
-    # A trace of grain keeps eight bits from showing as bands.
+    # Slight grain prevents banding at eight bits.
     grain = rng.random((view.height, view.width), np.float32) * np.float32(1.6)
     for plane, values in zip(canvas.planes, yuv(rgb), strict=True):
         noise = grain if plane is canvas.y else np.float32(0.5)
@@ -31,13 +31,13 @@ def paint_sky(view: View, rng: np.random.Generator) -> Canvas:
 
 
 def clouds(view: View, rng: np.random.Generator) -> tuple[Strip, float]:
-    """Return drifting clouds and their speed in px a second."""
+    """Return drifting clouds and their speed in px per second."""
     palette, weather = view.palette, view.mood.weather
     speed = view.unit * 0.018 * view.mood.pace
     width, height = view.strip_width(speed), view.horizon
     rows = np.arange(height, dtype=np.float32) / np.float32(view.horizon)
     x = np.arange(width, dtype=np.float32) / np.float32(view.unit)
-    # Clouds lie flatter and closer together towards the horizon.
+    # Clouds are flatter and closer together towards the horizon.
     stretched = np.float32(1.1) / (np.float32(1.25) - rows) * np.float32(2.6)
     density = plane_noise(rng, x * np.float32(2.1) + np.float32(rng.random() * 40), stretched, view.octaves)
     threshold = {"clear": 0.5, "mist": 0.46, "snow": 0.4, "rain": 0.36}[weather] + 0.05 * rng.random()
@@ -56,7 +56,7 @@ def clouds(view: View, rng: np.random.Generator) -> tuple[Strip, float]:
 
 
 class Stars:
-    """Fixed stars, each twinkling at its own pace; none when the hour or the weather hides them."""
+    """Fixed stars, each twinkling at its own rate; none if the time of day or the weather hides them."""
 
     def __init__(self, view: View, rng: np.random.Generator) -> None:
         shown = {"night": 240, "dusk": 60}.get(view.mood.hour, 0)
@@ -68,7 +68,7 @@ class Stars:
         self._radius = max(0.62, view.unit / 720)
 
     def draw(self, canvas: Canvas, time_s: float) -> None:
-        """Draw the stars of one moment."""
+        """Draw the stars at a given time."""
         if not len(self._x):
             return
         glow = np.float32(0.75) + np.float32(0.25) * np.sin(self._pace * np.float32(time_s) + self._x)

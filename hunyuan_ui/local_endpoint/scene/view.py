@@ -1,4 +1,4 @@
-"""The frame a scene is drawn for, and what the request's settings do to the picture."""
+"""The frame that a scene is rendered for, and the effect of the request's settings on it."""
 
 # numpy leaves the types of many operators partly unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -34,48 +34,48 @@ class View:
 
     @property
     def unit(self) -> float:
-        """The length in px that everything is measured in, so that a scene looks alike in every shape."""
+        """Base length in px for all dimensions, so that a scene looks alike in every shape."""
         return min(1.15 * self.width, self.height)
 
     @property
     def horizon(self) -> int:
-        """The row where the sky meets the ground, even."""
+        """The row of the horizon, even."""
         share = {"city": 0.74, "forest": 0.62, "desert": 0.56, "sea": 0.56}.get(self.mood.place, 0.6)
         return round(self.height * share) // 2 * 2
 
     @property
     def octaves(self) -> int:
-        """Layers of detail in the ground: more steps, finer rock and sand."""
+        """Levels of detail in the ground: more steps give finer rock and sand."""
         return 2 + round(self.request.infer_steps / 17)
 
     @property
     def haze(self) -> float:
-        """How much of the distance melts into the sky: flow shift settles composition before detail."""
+        """How much distant layers fade into the sky: flow shift settles composition before detail."""
         base = 0.26 + 0.022 * self.request.flow_shift
         return min(base + (0.25 if self.mood.weather in ("mist", "snow", "rain") else 0), 0.85)
 
     @cached_property
     def palette(self) -> Palette:
-        """The mood's colours with the contrast that the guidance asks for."""
+        """The mood's colours with the contrast set by the guidance."""
         strength = np.float32(0.8 + 0.04 * self.request.embedded_guidance_scale)
         return Palette(*(_graded(part, strength) for part in astuple(self.mood.palette)))
 
     @cached_property
     def light_at(self) -> tuple[float, float]:
-        """Where sun or moon stands, in px."""
+        """Position of sun or moon in px."""
         rise = {"day": 0.3, "night": 0.4, "golden": 0.78, "dawn": 0.74, "dusk": 0.86}[self.mood.hour]
         return self.mood.light_x * self.width, rise * self.horizon
 
     def speed(self, depth: float) -> float:
-        """Pixels a second that a layer moves; depth is 0 at the horizon and 1 in front."""
+        """Speed of a layer in px per second; depth is 0 at the horizon and 1 in front."""
         return self.mood.pace * self.unit * (0.008 + 0.1 * depth**1.6)
 
     def strip_width(self, speed: float) -> int:
-        """Width in px, even, of a picture that moves at `speed` for the whole video."""
+        """Width in px, even, of a strip that scrolls at `speed` for the whole video."""
         return self.width + 2 * math.ceil((speed * self.request.video_length / FPS + 4) / 2)
 
     def shift(self, speed: float, time_s: float) -> float:
-        """How far into its picture a layer is at a moment, px."""
+        """Scroll position of a layer at a given time, in px."""
         moved = speed * time_s
         return moved if self.mood.direction > 0 else speed * self.request.duration_s - moved
 
