@@ -1,1 +1,1 @@
-"""Help with prompts: presets, examples, and an analysis of the English in them. All of it is pure."""
+"""Prompt help: presets, examples, and an analysis of English prompts. All functions are pure."""

@@ -1,6 +1,6 @@
-"""What an English prompt speaks of: the seven pieces the model is told to look for, and what the camera does (pure).
+"""Analyses an English prompt: which of the seven parts that the model expects it has, and camera moves (pure).
 
-Lists of words and endings, no grammar: good enough to advise, never to refuse. Source: docs/facts/users.md 4.1 to 4.3.
+Word lists and suffixes, no grammar: good enough to advise, never to refuse. Source: docs/facts/users.md 4.1 to 4.3.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ Move = Literal["forward", "back", "pan", "tilt", "rise", "sink", "sideways", "ci
 
 
 def is_english(text: str) -> bool:
-    """Whether the rules for English words can say anything about a text: nearly all of its letters are Latin."""
+    """Whether the rules for English words apply to a text: nearly all of its letters are Latin."""
     letters = [character for character in text if character.isalpha()]
     return sum(character < "\u0250" for character in letters) > 0.8 * len(letters)
 
 
 def pieces(prompt: str) -> frozenset[Piece]:
-    """Return what a prompt speaks of, of the seven pieces a good one has."""
+    """Return which of the seven parts of a good prompt this one has."""
     told = _without_form(prompt)
     found: set[Piece] = {piece for piece, pattern in _SPEAKS_OF.items() if pattern.search(prompt)}
     found |= {group for group, words in VOCABULARY.items() if any(word.clause in prompt.lower() for word in words)}
@@ -37,22 +37,22 @@ def pieces(prompt: str) -> frozenset[Piece]:
 
 
 def moves(prompt: str) -> list[Move]:
-    """Return the different movements the camera is asked for, in the order of the table."""
+    """Return the distinct camera moves in a prompt, in the order of the table."""
     told = [sentence for sentence in re.split(r"[.!?;\n]+", prompt) if _CAMERA.search(sentence)]
     return [move for move, pattern in _MOVES.items() if any(pattern.search(sentence) for sentence in told)]
 
 
 def asks_for_a_still_camera(prompt: str) -> bool:
-    """Whether the camera is asked not to move."""
+    """Whether the prompt asks for a static camera."""
     return _STILL.search(prompt) is not None
 
 
 def any_of(*patterns: str, also: str = "") -> re.Pattern[str]:
-    """Return what finds any of these as whole words, in any case.
+    """Return a pattern that matches any of these as whole words, in any case.
 
     Args:
         patterns: Regular expressions of words.
-        also: Alternatives in a script without spaces, found anywhere.
+        also: Alternatives in a script without spaces, matched anywhere.
     """
     words = rf"\b(?:{'|'.join(patterns)})\b"
     return re.compile(f"{words}|{also}" if also else words, re.IGNORECASE)
@@ -64,7 +64,7 @@ def _names_motion(told: str) -> bool:
 
 
 def _without_form(prompt: str) -> str:
-    """Return the prompt without what it says about camera, light and style in set phrases."""
+    """Return the prompt without its set phrases about camera, light and style."""
     told = _SET_PHRASES.sub(" ", prompt)
     return re.sub(r"\b(?:the|a) camera\b[^.!?;,]*", " ", told, flags=re.IGNORECASE)
 
@@ -227,7 +227,7 @@ _MOTION: Final = any_of(
     ),
     *("runs", "dives", "ripples", "spins", "begins? to", "comes?", "coming", "goes", "going"),
 )
-# They end in -ing and move nothing, or name what a camera or a brush did.
+# Words in -ing that are no motion, or that name what a camera or a brush did.
 _NO_MOTION: Final = _set_of(
     "morning evening building ceiling clothing lighting painting string spring bring king ring wing thing nothing "
     "something everything anything during wedding crossing sling sibling darling feeling meaning earring railing "

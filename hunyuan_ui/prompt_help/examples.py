@@ -1,4 +1,4 @@
-"""Example prompts, each a whole request, so that a click fills every setting (pure).
+"""Example prompts, each a complete request, so that a click fills every setting (pure).
 
 Source: the prompting facts in docs/facts/users.md 4. Titles are in the locale files, under `example.<key>`.
 """
@@ -123,5 +123,5 @@ EXAMPLES: Final[tuple[Example, ...]] = (
     ),
 )
 
-# Those that stand where the video will: as many as the page has places for (ui/web/watch.html).
+# Shown in the place of the video: as many as the page has room for (ui/web/watch.html).
 SIGHTS: Final = EXAMPLES[:6]

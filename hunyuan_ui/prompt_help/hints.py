@@ -1,6 +1,6 @@
-"""What a prompt lacks, asks too much of, or contradicts, said as hints that never block anything (pure).
+"""Hints on what a prompt lacks, overloads or contradicts; they never block anything (pure).
 
-Rules of thumb, no model: a hint may be wrong, so it advises and no more.
+Rules of thumb, no model: a hint may be wrong, so it only advises.
 Source: docs/facts/users.md 4 and docs/facts/segmind-api.md 6.2.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from hunyuan_ui.prompt_help.analysis import Piece, any_of, asks_for_a_still_camera, is_english, moves, pieces
 
-CLIP_TOKENS: Final = 77  # what each of the two text encoders reads; the rest is dropped (docs/facts/users.md 4.1)
+CLIP_TOKENS: Final = 77  # limit of each of the two text encoders; the rest is dropped (docs/facts/users.md 4.1)
 LLM_TOKENS: Final = 256
 NEEDED: Final[tuple[Piece, ...]] = ("subject", "motion", "scene")
 
@@ -20,18 +20,18 @@ _LETTERS_A_TOKEN: Final = 6
 
 
 class Hint(NamedTuple):
-    """One hint: its code, and values for the places in its sentence, which is in the locale files."""
+    """One hint: its code, and values for the placeholders in its sentence, which is in the locale files."""
 
     code: str
     facts: Mapping[str, Any]
 
 
 def hints(prompt: str, negative_prompt: str = "") -> list[Hint]:
-    """Return what could be better about a prompt, the weightiest first; nothing for an empty one.
+    """Return possible improvements of a prompt, the most important first; nothing for an empty one.
 
     Args:
-        prompt: As it stands in the box.
-        negative_prompt: What is to be avoided.
+        prompt: Content of the prompt box.
+        negative_prompt: Content of the negative prompt box.
     """
     text = prompt.strip()
     if not text:
@@ -45,10 +45,10 @@ def hints(prompt: str, negative_prompt: str = "") -> list[Hint]:
 
 
 def token_estimate(text: str) -> int:
-    """Return about how many tokens a text is, rather too many than too few.
+    """Return an approximate number of tokens of a text, rather too high than too low.
 
-    Without the encoders' own tables this counts one for every six letters of a word begun, one for each digit and mark,
-    and two for each character of a script without spaces.
+    Without the encoders' own tables this counts one per started six letters of a word, one per digit and punctuation
+    mark, and two per character of a script without spaces.
     """
     runs = re.findall(r"[^\W\d_]+|\d|[^\w\s]|_", text)
     return 2 + sum(map(_tokens_of, runs)) if runs else 0  # each encoder adds a start and an end
@@ -99,7 +99,7 @@ _SOUND: Final = any_of(
     also="音乐|配音|旁白",
 )
 
-# What is wished for, and what then must not stand in the negative prompt.
+# Wishes in a prompt, and words in the negative prompt that would contradict them.
 _OPPOSED: Final = (
     (
         any_of(

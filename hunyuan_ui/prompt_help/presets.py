@@ -1,8 +1,8 @@
-"""Presets: shapes, sizes and qualities people think in, and the legal numbers they stand for (pure).
+"""Presets: named shapes, sizes and qualities, and the valid numbers that they stand for (pure).
 
 Source: the 540 and 720 classes are the model's own table (docs/facts/users.md 4.4). That table has no 480 class: its
-16:9 pair is the service's default (854x480), and the others follow the rule seen in the two classes, multiples of 16
-with the shape's ratio within 2 % and about the area of the 16:9 pair.
+    16:9 pair is the service's default (854x480), and the others follow the pattern of the two classes, multiples of 16
+    with the shape's ratio within 2 % and about the area of the 16:9 pair.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STEPS: Final[dict[Quality, int]] = {"draft": 20, "standard": 40, "fine": 50}
 
 
 def pixels(shape: Shape, size: Size) -> tuple[int, int]:
-    """Return the width and height in px that a shape and a size stand for."""
+    """Return the width and height in px of a shape and a size."""
     if shape in _TURNED:
         width, height = _LANDSCAPE[_TURNED[shape], size]
         return height, width
@@ -42,7 +42,7 @@ def pixels(shape: Shape, size: Size) -> tuple[int, int]:
 
 
 def shape_and_size(width: object, height: object) -> tuple[Shape, Size] | tuple[None, None]:
-    """Return the preset of these exact pixels, or a pair of None for a size of one's own."""
+    """Return the preset of these exact pixels, or a pair of None for a custom size."""
     for shape in SHAPES:
         for size in SIZES:
             if pixels(shape, size) == (width, height):

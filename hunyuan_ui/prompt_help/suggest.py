@@ -1,7 +1,7 @@
-"""A prompt with its missing pieces added, by rules and never by itself (pure).
+"""Adds missing parts to a prompt, by rules and only on request (pure).
 
-Nothing the user wrote is changed, moved or left out: the pieces come after it, each named, each a clause that can be
-taken out again. Source: the rule of the model's own rewriter to keep everything and to add only what is absent
+The user's text is not changed, moved or shortened: the additions follow it, each named, each a removable clause.
+    Source: the rule of the model's own rewriter to keep everything and to add only what is absent
 (docs/facts/users.md 4.1), and the order of pieces in its handbook (docs/facts/users.md 4.2).
 """
 
@@ -18,14 +18,14 @@ _ORDER: Final[tuple[Piece, ...]] = ("motion", "scene", "shot", "camera", "light"
 
 
 class Addition(NamedTuple):
-    """One named change: which piece was missing, and the clause that stands for it now."""
+    """One named addition: the missing part, and the clause for it."""
 
     piece: Piece
     clause: str
 
 
 class Improvement(NamedTuple):
-    """A prompt before and after; `additions` is empty where there was nothing to add."""
+    """A prompt before and after; `additions` is empty if there was nothing to add."""
 
     before: str
     after: str
@@ -33,18 +33,18 @@ class Improvement(NamedTuple):
 
 
 def improve(prompt: str) -> Improvement:
-    """Return a prompt with the pieces it does not speak of, as far as they can be added without inventing a story.
+    """Return a prompt with its missing parts added, as far as that needs no invented story.
 
-    Left as it is: an empty prompt, one without a subject, one that is not English, and one whose additions the model
-    would no longer read.
+    Unchanged: an empty prompt, one without a subject, one that is not English, and one whose additions would exceed the
+        model's token limit.
 
     Args:
-        prompt: As it stands in the box.
+        prompt: Content of the prompt box.
     """
     found = pieces(prompt)
     if "subject" not in found or not is_english(prompt):
         return Improvement(prompt, prompt, ())
-    # One clause can speak of two pieces, so each is looked for again in what has been written so far.
+    # One clause can cover two parts, so each is checked again in the text so far.
     after, additions = _ended(prompt), list[Addition]()
     for piece in _ORDER:
         if piece in pieces(after):
@@ -59,7 +59,7 @@ def improve(prompt: str) -> Improvement:
 
 
 def _ended(prompt: str) -> str:
-    """Return the prompt as a sentence, so that what follows is one of its own."""
+    """Return the prompt ending as a sentence, so that the next clause is a new one."""
     text = prompt.rstrip(" \t\n,;:")
     return f"{text}." if re.search(r"\w$", text) else text
 

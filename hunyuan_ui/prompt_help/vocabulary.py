@@ -1,4 +1,4 @@
-"""Camera, light, style and shot words that can be appended to a prompt and taken out of it again (pure).
+"""Camera, light, style and shot terms that can be added to and removed from a prompt (pure).
 
 Source: the model's own handbook vocabulary (docs/facts/users.md 4.3, docs/facts/segmind-api.md 6.2). The words stay
 English in every language of the page, because English is what the text encoders read best (docs/facts/users.md 4.1).
@@ -14,7 +14,7 @@ Group = Literal["camera", "light", "style", "shot"]
 
 
 class Word(NamedTuple):
-    """One entry: the key of its name in the locale files, its group, and the clause it adds."""
+    """One term: the key of its name in the locale files, its group, and the clause it adds."""
 
     key: str
     group: Group
@@ -87,7 +87,7 @@ VOCABULARY: Final[dict[Group, tuple[Word, ...]]] = {
     ),
 }
 
-# A clip of a few seconds bears one movement and one framing (docs/facts/users.md 4.3), so a new one replaces the old.
+# A clip of a few seconds supports one move and one framing (docs/facts/users.md 4.3), so a new one replaces the old.
 ONE_OF: Final[frozenset[Group]] = frozenset({"camera", "shot"})
 
 BY_KEY: Final = {word.key: word for words in VOCABULARY.values() for word in words}
@@ -99,18 +99,18 @@ _ENDED: Final = rf"(?<=[{re.escape(''.join(_SENTENCE_END) + _CLOSING)}])"
 
 
 def chosen(prompt: str) -> list[str]:
-    """Return the keys of the words a prompt already holds, in the vocabulary's order."""
+    """Return the keys of the terms in a prompt, in the vocabulary's order."""
     return [key for key in BY_KEY if _standing(key).search(prompt)]
 
 
 def add(prompt: str, key: str) -> str:
-    """Return the prompt with a word's clause at its end, once.
+    """Return the prompt with a term's clause at its end, once.
 
-    It becomes a sentence where the prompt ends as one, and follows a comma elsewhere. Of one's camera movements and
-    shots only the newest stays.
+    It becomes a sentence if the prompt ends as one, and follows a comma otherwise. Of camera moves and of shots only
+    the newest is kept.
 
     Args:
-        prompt: Any text; what hangs loose at its end (space, a comma) is dropped when something is added.
+        prompt: Any text; trailing spaces and commas are dropped when something is added.
         key: Of a word in `VOCABULARY`.
     """
     word = BY_KEY[key]
@@ -123,7 +123,7 @@ def add(prompt: str, key: str) -> str:
 
 
 def append(prompt: str, clause: str) -> str:
-    """Return the prompt with a clause at its end, as a sentence or after a comma, as the prompt itself is written."""
+    """Return the prompt with a clause at its end, as a sentence or after a comma, matching the prompt's style."""
     prompt = prompt.rstrip(_LOOSE_END)
     if not prompt:
         return _sentence(clause)
@@ -133,13 +133,13 @@ def append(prompt: str, clause: str) -> str:
 
 
 def remove(prompt: str, key: str) -> str:
-    """Return the prompt without a word's clause; everything else stays as it is."""
+    """Return the prompt without a term's clause; everything else is unchanged."""
     left = _standing(key).sub("", prompt)
     return left if left == prompt or prompt[:1] == left[:1] else left.lstrip()
 
 
 def toggle(prompt: str, key: str) -> str:
-    """Return the prompt with the word taken out where it stands in it, else added."""
+    """Return the prompt with the term removed if it is there, else added."""
     return remove(prompt, key) if key in chosen(prompt) else add(prompt, key)
 
 
@@ -149,6 +149,6 @@ def _sentence(clause: str) -> str:
 
 @cache
 def _standing(key: str) -> re.Pattern[str]:
-    """Return what finds a clause as `append` writes it, or as somebody would by hand."""
+    """Return a pattern for a clause as `append` writes it, or as a person would."""
     clause = re.escape(BY_KEY[key].clause)
     return re.compile(rf",\s+{clause}(?!\w)|(?:^|{_ENDED}\s+){clause}(?:\.|(?!\w))", re.IGNORECASE)
