@@ -19,7 +19,7 @@ from hunyuan_ui.jobs import build_runner
 from hunyuan_ui.startup import addresses, check_served, check_writable, describe, end_signal, read_settings, say, stop
 
 arguments = sys.argv[1:] if __name__ == "__main__" else []
-# Before Gradio is imported: it reads some of the same variables then, and ends with a traceback where one is wrong.
+# Before the import of Gradio, which then reads some of the same variables, and crashes if one is invalid.
 settings = read_settings(arguments, Path(__file__).parent)
 
 from hunyuan_ui.ui.asset_cache import AssetMemory, PageCompression
@@ -37,13 +37,13 @@ END_WITHIN_S: Final = 10.0  # a container is killed soon after
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-    """Let the runner live exactly as long as the server, and let no server begin that is too open for strangers."""
+    """Run the runner exactly as long as the server, and refuse to serve with settings that are unsafe in public."""
     log.take_over()
     hang_doors(app, settings, CallRules(demo), routes=routes)
     if settings.is_public and (found := faults(demo, has_analytics=has_analytics, has_mcp=settings.has_mcp)):
         log.free_prints()
         say(words()["start.unsafe"], *found)
-        os._exit(2)  # Gradio would answer an exception by trying a hundred other ports
+        os._exit(2)  # Gradio would react to an exception by trying a hundred other ports
     await runner.start()
     try:
         yield
@@ -67,7 +67,7 @@ routes = build_routes(runner)
 
 
 def main() -> None:
-    """Serve the page until Ctrl+C or SIGTERM, then let the runner end what it must."""
+    """Serve the page until Ctrl+C or SIGTERM, then stop the runner in order."""
     should_end = end_signal()
     log.guard_prints()
     spending = runner.read_spending()
@@ -77,7 +77,7 @@ def main() -> None:
     app = {"lifespan": lifespan, "routes": [*routes, *build_answer_routes(runner)], "middleware": filters}
     demo.launch(app_kwargs=app, prevent_thread_lock=True, quiet=True, **launch_options(settings))
     say(*addresses(str(demo.local_url), demo.share_url, mcp_error=demo.mcp_error))
-    # A wait without a time limit keeps Windows from seeing Ctrl+C.
+    # A wait without a timeout keeps Windows from handling Ctrl+C.
     while not should_end.wait(1.0):
         pass
     demo.close()

@@ -1,4 +1,4 @@
-"""`python -m hunyuan_ui "a prompt" --out cat.mp4`: one video from the command line."""
+"""`python -m hunyuan_ui "a prompt" --out cat.mp4`: makes one video from the command line."""
 
 import signal
 import sys
@@ -13,7 +13,7 @@ def _run() -> int:
         print(words()["cli.interrupted"], file=sys.stderr)
         return 1
     code = main()
-    # What happened to the video is known; a late signal must not say otherwise.
+    # The outcome of the video is known; a late signal must not change the exit code.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -18,7 +18,7 @@ MOST_GRANTS: Final = 10_000
 
 
 class AccessCode:
-    """The visitors who have entered the code, in memory.
+    """The visitors who have entered the code, kept in memory.
 
     Args:
         code: The owner's code; None admits everybody.
@@ -35,15 +35,15 @@ class AccessCode:
 
     @property
     def gate(self) -> str:
-        """What tells this code from others, and from one that it is changed to; as secret as the code."""
+        """Identifies this code among others, and changes with it; as secret as the code."""
         return "" if self._code is None else f"{self._wrong}/{self._code.reveal()}"
 
     def knows(self, visitor_id: str) -> bool:
-        """Whether this visitor may pass without being asked."""
+        """Whether this visitor may pass without entering the code."""
         return self._code is None or visitor_id in self._granted
 
     def admit(self, visitor_id: str) -> None:
-        """Let a visitor pass from now on, for as long as the program runs."""
+        """Admit a visitor for as long as the program runs."""
         self._granted[visitor_id] = None
         if len(self._granted) > MOST_GRANTS:
             self._granted.popitem(last=False)
@@ -52,8 +52,8 @@ class AccessCode:
         """Admit a visitor.
 
         Raises:
-            SpendLimitError: The code is wrong, or too many were tried.
-            StorageError: What other processes must know as well cannot be stored.
+            SpendLimitError: The code is wrong, or there were too many attempts.
+            StorageError: The grant cannot be stored for other processes.
         """
         if self._code is None or self.knows(visitor.id):
             return
@@ -67,6 +67,6 @@ class AccessCode:
 
 
 def _digest(text: str) -> bytes:
-    # Of equal length, so that the comparison does not reveal the code's length.
-    # One letter may be written as two, and is by some systems' keyboards.
+    # Of equal length, so that the comparison does not reveal the code's length. Normalised, because some keyboards
+    # produce a letter as two code points.
     return sha256(unicodedata.normalize("NFC", text.strip()).encode("utf-8", "surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""--check: whether the key, the service and this machine are as this program expects, found out by free calls only."""
+"""--check: tests with free calls only whether the key, the service and this machine are as this program expects."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import DEFAULT_BASE_URL, Settings
 from hunyuan_ui.words import words
 
-_WORDS: Final = words("en")  # a console reads English
+_WORDS: Final = words("en")  # console output is English
 _FILES: Final = "https://images.segmind.com/"  # docs/facts/segmind-api.md 2.5
 _DAY_S: Final = 86_400.0
-# What a call that was sent meets where the service, or the way to it, is away.
+# Errors of a sent call when the service or the connection to it is down.
 _NO_ANSWER: Final = (
     reason("no_answer_in_time"),
     reason("answer_without_end"),
@@ -48,7 +48,7 @@ _NO_ANSWER: Final = (
 
 
 class State(str, Enum):
-    """What became of one check."""
+    """Outcome of one check."""
 
     AS_EXPECTED = "as_expected"
     DIFFERENT = "different"
@@ -57,7 +57,7 @@ class State(str, Enum):
 
 
 class Finding(NamedTuple):
-    """One row: what was checked, what became of it, and what was seen."""
+    """One row: the check, its outcome, and what was found."""
 
     name: str
     state: State
@@ -65,13 +65,13 @@ class Finding(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """What was seen, in words."""
+        """The finding as a sentence."""
         return _WORDS(self.detail["key"], **self.detail["facts"])
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a check may use: the settings of this run, and a client for them."""
+    """Input of a check: the settings of this run, and a client for them."""
 
     settings: Settings
     client: EndpointClient
@@ -79,7 +79,7 @@ class Subject:
 
     @property
     def key(self) -> str:
-        """The owner's key; empty where there is none."""
+        """The owner's key; empty if there is none."""
         return self.settings.api_key.reveal() if self.settings.api_key else ""
 
 
@@ -87,7 +87,7 @@ Check: TypeAlias = Callable[[Subject], Awaitable[list[Finding]]]
 
 
 async def check(settings: Settings, *, timeouts: Timeouts = Timeouts()) -> list[Finding]:  # noqa: B008 - frozen
-    """Return every row. Nothing is sent that could be charged, and no job is touched.
+    """Run all checks and return their rows. No call can be charged, and no job is changed.
 
     Args:
         settings: Of this run.
@@ -96,7 +96,7 @@ async def check(settings: Settings, *, timeouts: Timeouts = Timeouts()) -> list[
     client = EndpointClient(settings.base_url, settings.history_url, timeouts=timeouts, proxies=settings.proxies)
     try:
         subject = Subject(settings, client, timeouts)
-        # With an engine of one's own and no key nothing of the hosted service is used.
+        # With a self-hosted engine and no key the hosted service is not used.
         is_hosted = settings.engine_url is None or settings.api_key is not None
         rows = await asyncio.gather(*(one(subject) for one in CHECKS if is_hosted or one not in _OF_THE_SERVICE))
     finally:
@@ -105,12 +105,12 @@ async def check(settings: Settings, *, timeouts: Timeouts = Timeouts()) -> list[
 
 
 def is_all_well(found: Iterable[Finding]) -> bool:
-    """Whether all is as this program expects."""
+    """Whether everything is as this program expects."""
     return all(row.state is State.AS_EXPECTED for row in found)
 
 
 def as_text(found: list[Finding]) -> str:
-    """Return the rows for people, a line each, and what they come to."""
+    """Format the rows as text, one line each, with a summary."""
     states = [_WORDS[f"check.state.{row.state.value}"] for row in found]
     names = [_WORDS[f"check.name.{row.name}"] for row in found]
     wide, name_wide = max(map(len, states)), max(map(len, names))
@@ -119,12 +119,12 @@ def as_text(found: list[Finding]) -> str:
 
 
 def as_json(found: list[Finding]) -> str:
-    """Return the same as one JSON object in ASCII."""
+    """Format the rows as one JSON object in ASCII."""
     rows = [{"name": row.name, "state": row.state.value, "detail": row.sentence} for row in found]
     return json.dumps({"is_as_expected": is_all_well(found), "checks": rows})
 
 
-# the service
+# hosted service
 
 
 async def _key_and_balance(subject: Subject) -> list[Finding]:
@@ -170,7 +170,7 @@ async def _wrong_verb(subject: Subject) -> list[Finding]:
 
 
 async def _history_and_files(subject: Subject) -> list[Finding]:
-    """Ask for the last day's requests, and where their newest file, or else any file, lies."""
+    """Request the last day's history, and check the host of the newest file in it, or else of any file."""
     now, rows, link = time.time(), [], ""
     if not subject.key:
         rows = [_row("history", State.NOT_ASKED, "needs_key")]
@@ -201,7 +201,7 @@ async def _file_host(subject: Subject, link: str) -> Finding:
     return _row("files", State.AS_EXPECTED, "file" if link else "files")
 
 
-# an engine of one's own
+# self-hosted engine
 
 
 async def _engine(subject: Subject) -> list[Finding]:
@@ -301,8 +301,8 @@ def _bucket_row(url: str) -> Finding:
         return Finding("bucket", State.NOT_REACHABLE if is_away else State.DIFFERENT, error.as_reason)
 
 
-# In the order in which they are told. What is configured only by some, such as a database server, a bucket or an engine
-# of one's own, is a check that gives no row where its setting is not set.
+# In output order. A check of something optional, such as a database server, a bucket or an engine, returns no row if
+# its setting is not set.
 CHECKS: Final[tuple[Check, ...]] = (
     _key_and_balance,
     _unknown_request,

@@ -1,4 +1,4 @@
-"""Named points of a job's run at which tests can make the disk fail or end the process."""
+"""Named points in a job's run at which tests can make the disk fail or kill the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: one prompt to one MP4, by the same request, ledger and limits as the page."""
+"""The command line: one prompt to one MP4, with the same request, ledger and limits as the page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from hunyuan_ui.words import speak_as, words
 
 OWNER: Final = Visitor.from_token("command line", is_owner=True)
 _SHORT: Final = {"video_length": "--frames", "infer_steps": "--steps", "embedded_guidance_scale": "--guidance"}
-_WORDS: Final = words("en")  # a console reads English
+_WORDS: Final = words("en")  # console output is English
 _LOOK_AGAIN_S: Final = 1.0
 _NUMBER: Final = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,9})?")
 
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
     """Run the command.
 
     Args:
-        arguments: Without the program's name; those of the process when None.
-        environ: In place of the process's environment.
+        arguments: Without the program's name; None reads those of the process.
+        environ: Replaces the process's environment.
 
     Returns:
         An `Exit` code.
@@ -121,7 +121,7 @@ def _number(text: str) -> int | float:
 
 
 def _text(given: str) -> str:
-    """Return an argument as it was typed, where the console's encoding is not that of the system (LANG=C)."""
+    """Return an argument as typed, even if the console's encoding differs from the system's (LANG=C)."""
     return os.fsencode(given).decode("utf-8", "replace") if _has_surrogates(given) else given
 
 
@@ -181,10 +181,10 @@ async def _make(options: argparse.Namespace, runner: JobRunner, interruption: _I
 
 
 def _check_target(out: Path | None) -> None:
-    """Find out before anything is paid whether the video can be put where it should go.
+    """Check, before anything is charged, that the video can be written to its target.
 
     Raises:
-        SettingsError: There is no such folder, it cannot be written, or the name is a folder's.
+        SettingsError: The folder does not exist or cannot be written, or the name is a folder's.
     """
     folder = Path() if out is None else out.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
@@ -202,10 +202,10 @@ def _request(options: argparse.Namespace) -> VideoRequest:
 
 
 async def _watched(runner: JobRunner, job_id: str, interruption: _Interruption) -> asyncio.Future[Job]:
-    """Tell how a job goes until it has ended or this program is interrupted; return what will know its last row."""
+    """Show a job's progress until it ends or this program is interrupted; return a future of its last row."""
     await runner.view(job_id, OWNER)
     end = asyncio.ensure_future(runner.wait(job_id, OWNER))
-    # A task of its own, so that nothing in the telling can end what is told of.
+    # A separate task, so that a failure of the output cannot stop the job.
     status = StatusLine()
     telling = asyncio.ensure_future(_tell(runner, job_id, status))
     interrupted = asyncio.ensure_future(interruption.wait())
@@ -230,7 +230,7 @@ async def _tell(runner: JobRunner, job_id: str, status: StatusLine) -> None:
 
 
 async def _finish(runner: JobRunner, job: Job, options: argparse.Namespace) -> int:
-    """Put an ended job's video where it should go, and say what came of it."""
+    """Copy an ended job's video to its target, and report the outcome."""
     if job.status is not JobStatus.DONE:
         return _without_video(job, options)
     try:
@@ -266,7 +266,7 @@ def _not_copied(job: Job, kept: Path | None, sentence: str, options: argparse.Na
 
 
 def _broken_off(job: Job, options: argparse.Namespace) -> int:
-    """Say what becomes of a job whose watching was interrupted; the runner has stopped, so this is its last word."""
+    """Report on a job whose watching was interrupted; the runner has stopped, so this is final."""
     if not job.is_active and job.status is not JobStatus.DONE:
         return _without_video(job, options)
     if job.status is JobStatus.DONE:

@@ -1,4 +1,4 @@
-"""The command line's lists of prompts: `--batch FILE --budget USD --out FOLDER`."""
+"""Prompt lists on the command line: `--batch FILE --budget USD --out FOLDER`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hunyuan_ui.jobs.batch_files import CSV_NAME, csv_of, file_name
 from hunyuan_ui.prompt_list import Kind, PromptList, Reading, read_list, text_of
 from hunyuan_ui.words import words
 
-_WORDS: Final = words("en")  # a console reads English
+_WORDS: Final = words("en")  # console output is English
 _LOOK_AGAIN_S: Final = 1.0
 _FAULTS_SHOWN: Final = 20
 _IN_DOUBT: Final = (JobStatus.UNKNOWN, JobStatus.LOST)
@@ -36,12 +36,12 @@ _KINDS: Final[Mapping[str, Kind]] = {
 def add_list_options(
     parser: argparse.ArgumentParser, *, number: Callable[[str], int | float], text: Callable[[str], str]
 ) -> None:
-    """Add the options of a list; those of a single video are what its rows lack.
+    """Add the options for a list; options of a single video become its rows' defaults.
 
     Args:
         parser: Of the command line.
-        number: Reads a number as people write it.
-        text: Reads a text as it was typed.
+        number: Parses a number as people write it.
+        text: Decodes a text as typed.
     """
     parser.add_argument("--batch", type=Path, metavar="FILE", help=_WORDS["cli.help.batch"])
     parser.add_argument("--budget", type=number, metavar="USD", help=_WORDS["cli.help.budget"])
@@ -58,14 +58,14 @@ async def make_list(
     owner: Visitor,
     defaults: Mapping[str, Any],
 ) -> int:
-    """Make the videos of a list, and put them with a CSV into a folder.
+    """Make the videos of a list, and write them with a CSV to a folder.
 
     Args:
         options: Of the command line.
         runner: Not started; the caller stops it.
-        interruption: Somebody's wish that this program end.
-        owner: Whose list it is.
-        defaults: By wire name: what a row takes where it has no value of its own.
+        interruption: Request to stop this program.
+        owner: The list's owner.
+        defaults: By wire name: values for fields that a row leaves out.
 
     Returns:
         An `Exit` code.
@@ -101,7 +101,7 @@ def _read(options: argparse.Namespace, defaults: Mapping[str, Any]) -> PromptLis
         reason = error.strerror or _WORDS["cli.cannot_be_read"]
         raise SettingsError("--batch", "batch_file", file=str(file), reason=reason) from None
     reading = Reading(_KINDS.get(file.suffix.lower(), "auto"), defaults, options.picks, options.picks_seed)
-    # The bytes of the name, so that another encoding of the console makes no other list.
+    # The name's bytes, so that a different console encoding does not create a different list.
     name = options.name or os.fsencode(file.name).decode("utf-8", "replace")
     return read_list(text, name, reading)
 
@@ -126,7 +126,7 @@ def _priced(plan: Plan, *, as_json: bool) -> int:
 
 
 def _folder(out: Path | None) -> Path:
-    """Return the folder for the videos, made now, so that nothing is paid that could not be put there."""
+    """Return the folder for the videos, created now, so that nothing is charged that could not be stored there."""
     if out is None:
         raise SettingsError("--out", "out_missing")
     try:
@@ -139,12 +139,12 @@ def _folder(out: Path | None) -> Path:
 
 
 class _Made:
-    """The videos of a list that lie in the folder.
+    """The videos of a list in the folder.
 
     Args:
-        runner: Has them.
-        owner: Whose they are.
-        folder: Where they are put.
+        runner: Provides the videos.
+        owner: Their owner.
+        folder: The target.
     """
 
     def __init__(self, runner: JobRunner, owner: Visitor, folder: Path) -> None:
@@ -155,7 +155,7 @@ class _Made:
         self.problems: dict[str, str] = {}
 
     async def collect(self, entries: list[Entry]) -> None:
-        """Put every finished video there that is not there yet."""
+        """Copy every finished video that is not in the folder yet."""
         for entry in entries:
             is_done = entry.job is not None and entry.job.status is JobStatus.DONE and not entry.is_deleted
             if is_done and entry.job_id not in self.files:
@@ -175,7 +175,7 @@ class _Made:
             self.problems.pop(entry.job_id, None)
 
     def write_table(self, view: BatchView) -> None:
-        """Write the CSV; one that cannot be written is said and changes nothing else."""
+        """Write the CSV; a failure is reported and changes nothing else."""
         part = self.folder / f".{CSV_NAME}.part"
         try:
             part.write_bytes(csv_of(view.entries, self.files, _WORDS.sentence))
@@ -185,7 +185,7 @@ class _Made:
 
 
 def _copy_whole(kept: Path, target: Path) -> None:
-    """Copy a video that is not there, so that no half of it ever has its name."""
+    """Copy a missing video via a temporary name, so that no partial file ever has its name."""
     with suppress(OSError):
         if target.stat().st_size == kept.stat().st_size:
             return
@@ -195,13 +195,13 @@ def _copy_whole(kept: Path, target: Path) -> None:
 
 
 async def _followed(runner: JobRunner, made: _Made, sent: BatchView, interruption: Interruption) -> BatchView:
-    """Tell how a list goes and collect its videos, until it has ended or this program is interrupted."""
+    """Show a list's progress and collect its videos, until it ends or this program is interrupted."""
     batches, owner, view, status = runner.batches, made.owner, sent, StatusLine()
     done, news = -1, ""
     interrupted = asyncio.ensure_future(interruption.wait())
     while view.is_running and not interruption.is_wished:
         line = _WORDS.list_line(view)
-        if view.done != done:  # where lines stay, only a video that is there is news
+        if view.done != done:  # without a terminal, only a finished video is reported
             done, news = view.done, line
         status.tell(line, news)
         await asyncio.wait({interrupted}, timeout=_LOOK_AGAIN_S)
@@ -216,7 +216,7 @@ async def _followed(runner: JobRunner, made: _Made, sent: BatchView, interruptio
 
 
 def _told(view: BatchView, made: _Made, *, as_json: bool) -> int:
-    """Say what came of a list."""
+    """Report the outcome of a list."""
     counts = {status.value: count for status in JobStatus if (count := view.count(status))}
     unsent = view.rows - sum(counts.values())
     problem = _WORDS.sentence(view.problem) if view.problem else None

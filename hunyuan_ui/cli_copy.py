@@ -1,7 +1,7 @@
-"""`python -m hunyuan_ui.ledger copy`: takes a data folder along to PostgreSQL and a bucket.
+"""`python -m hunyuan_ui.ledger copy`: moves a data folder's jobs to PostgreSQL, and its videos to a bucket.
 
-The videos first, which may take long and can be broken off; then the ledger in one transaction. Just before that is
-committed a mark is left in the folder, so that its jobs are never sent from two places.
+The videos are copied first, which may take long and can be interrupted; then the ledger in one transaction. Just before
+its commit a marker file is written to the folder, so that its jobs are never sent from two places.
 
 Source: docs/facts/scale.md 5.
 """
@@ -27,11 +27,11 @@ from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.signed_links import kept_secret
 from hunyuan_ui.words import words
 
-if TYPE_CHECKING:  # loaded only where an address is named
+if TYPE_CHECKING:  # imported only if an address is given
     from hunyuan_ui.ledger.copying import LedgerCopy, Sums
     from hunyuan_ui.library.copying import Copied
 
-_WORDS: Final = words("en")  # a console reads English
+_WORDS: Final = words("en")  # console output is English
 _PASSWORD: Final = re.compile(r"(//[^\s/@:]*:)\S*@")
 _TO, _VIDEOS_TO, _FROM = "--to", "--videos-to", "--from"
 
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
     """Run the command.
 
     Args:
-        arguments: Without the program's name; those of the process when None.
-        environ: In place of the process's environment.
+        arguments: Without the program's name; None reads those of the process.
+        environ: Replaces the process's environment.
 
     Returns:
         An `Exit` code.
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        # What was mistyped may be an address with its password.
+        # A mistyped argument may be an address with its password.
         super().error(_PASSWORD.sub(r"\1***@", message))
 
 
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(options: argparse.Namespace, environ: Mapping[str, str] | None) -> Settings:
-    """Return the settings of the page that is to go on, with what the options name in place of them."""
+    """Return the settings of the page that is to take over, with the options overriding them."""
     settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
     if options.to is not None:
         settings = replace(settings, database_url=Secret(setting_urls.database_url(options.to)))
@@ -95,7 +95,7 @@ def _settings(options: argparse.Namespace, environ: Mapping[str, str] | None) ->
 
 
 def _sentence(error: SettingsError, options: argparse.Namespace) -> str:
-    """Return what is wrong with a setting, or with the option that was given in its place."""
+    """Return the error of a setting, or of the option that replaces it."""
     given = {ledger.DATABASE_URL: (options.to, _TO), library.VIDEOS_URL: (options.videos_to, _VIDEOS_TO)}
     value, option = given.get(error.facts["name"], (None, ""))
     return _WORDS(f"error.{error.code}", **{**error.facts, **({} if value is None else {"name": option})})
@@ -136,7 +136,7 @@ def _copy_videos(settings: Settings, rows: LedgerCopy, interruption: Interruptio
             known = {job.id for job, _ in everything}
             videos.check(known)
             copied = videos.copy(done, tell)
-            # Another folder's may have come meanwhile, on its way into another database.
+            # Another folder's videos may have come meanwhile, from a copy into another database.
             videos.check(known, "copy_bucket_mixed")
             return copied
         except OSError as error:
@@ -147,7 +147,7 @@ def _copy_videos(settings: Settings, rows: LedgerCopy, interruption: Interruptio
 
 @contextmanager
 def _stopped(code: str) -> Generator[None]:
-    """Let what ends a copy on its way say that it is to be run again, and not that it goes on by itself."""
+    """Make errors during a copy say that it must be run again, rather than that it continues by itself."""
     try:
         yield
     except StorageError as error:
@@ -159,7 +159,7 @@ def _stopped(code: str) -> Generator[None]:
 
 
 def _mark(folder: Path) -> None:
-    """Leave the mark that the folder's jobs go on elsewhere, safe from a power cut."""
+    """Write the marker that the folder's jobs continue elsewhere, and sync it."""
     try:
         with (folder / ledger.MOVED_NAME).open("ab") as file:
             os.fsync(file.fileno())

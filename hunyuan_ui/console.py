@@ -1,4 +1,4 @@
-"""The console: what the command line says and where, its exit codes, and what a signal means to it."""
+"""The console: output of the command line, its exit codes, and signal handling."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 
 
 
 class Exit(IntEnum):
-    """What the command says to the shell: what happened to the video and its money, whatever could be shown of it."""
+    """Exit codes of the command: the outcome of the video and its money, whatever could be printed."""
 
     DONE = 0
     FAILED = 1  # no video, and nothing was charged for it
     USAGE = 2  # an option or setting is wrong; nothing was sent
     LIMIT = 3  # a spending limit; nothing was sent
-    UNKNOWN = 4  # no video here, and it was charged or may have been; sending it again would pay again
-    NOT_COPIED = 5  # the video is made and kept in the data folder, but is not where it should be
-    GOES_ON = 130  # interrupted; the job goes on and can be resumed
+    UNKNOWN = 4  # no video here, and it was charged or may have been; resending it would pay again
+    NOT_COPIED = 5  # the video is finished and kept in the data folder, but was not copied to its target
+    GOES_ON = 130  # interrupted; the job continues and can be resumed
 
 
 class Interruption:
-    """Somebody's wish that this program end, by Ctrl+C, SIGTERM or a closed terminal.
+    """A request to stop this program, by Ctrl+C, SIGTERM or a closed terminal.
 
-    It is noted instead of raised, so that what is under way is ended in order and the exit code is known.
+    It is recorded rather than raised, so that running work is ended in order and the exit code is known.
     """
 
     def __init__(self) -> None:
@@ -41,15 +41,15 @@ class Interruption:
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
     def note(self, *_: object) -> None:
-        """Take a signal."""
+        """Handle a signal."""
         self.is_wished = True
         if self._waiting is not None:
             loop, event = self._waiting
-            with suppress(RuntimeError):  # the loop has ended, and with it what could be interrupted
+            with suppress(RuntimeError):  # the loop has ended, and there is nothing to interrupt
                 loop.call_soon_threadsafe(event.set)
 
     async def wait(self) -> None:
-        """Return when it is wished."""
+        """Wait until it is requested."""
         event = asyncio.Event()
         self._waiting = (asyncio.get_running_loop(), event)
         if not self.is_wished:
@@ -58,11 +58,11 @@ class Interruption:
 
 @contextmanager
 def interruptions() -> Generator[Interruption]:
-    """Note signals that would end this program as one wish, until the block ends."""
+    """Record termination signals as one interruption, until the block ends."""
     interruption = Interruption()
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
-    # What was started to outlive its terminal (nohup, a shell's background job) goes on doing so.
+    # Programs that ignore a signal to outlive their terminal (nohup, a shell's background job) keep ignoring it.
     taken = {number: action for number, action in before.items() if action is not signal.SIG_IGN}
     for number in taken:
         signal.signal(number, interruption.note)
@@ -74,10 +74,10 @@ def interruptions() -> Generator[Interruption]:
 
 
 def prepare_console() -> None:
-    """Let nothing that is shown fail, and no file take the place of a console that was closed."""
+    """Prevent output errors, and replace closed standard streams, so that no file gets their descriptors."""
     with suppress(OSError):
         while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
-            pass  # now nothing that a library writes to a standard stream can end in the ledger
+            pass  # otherwise a library's output to a standard stream could end up in the ledger
         os.close(opened)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -86,9 +86,9 @@ def prepare_console() -> None:
 
 
 class StatusLine:
-    """How something goes, on stderr: one line that is written over on a terminal, a line for each news elsewhere.
+    """Progress on stderr: on a terminal one line that is overwritten, elsewhere one line per change.
 
-    It is written over by spaces alone: consoles that know no escape sequences show them, and colours nobody needs.
+    It is overwritten with spaces only: some consoles print escape sequences, and no colours are needed.
     """
 
     def __init__(self) -> None:
@@ -96,11 +96,11 @@ class StatusLine:
         self._length = 0
 
     def tell(self, line: str, news: str) -> None:
-        """Show how it goes.
+        """Show the progress.
 
         Args:
             line: For a terminal, cut to its width.
-            news: For everything else, once.
+            news: For everything else, printed once.
         """
         if _is_terminal(sys.stderr):
             shown = _shown(line.replace("\n", " "), sys.stderr)[: max(1, _columns() - 1)]
@@ -111,35 +111,35 @@ class StatusLine:
             self._told = news
 
     def end(self) -> None:
-        """Leave nothing of the line on a terminal."""
+        """Clear the line on a terminal."""
         if self._length:
             show(f"\r{' ' * self._length}\r", sys.stderr)
             self._length = 0
 
 
 def say(sentence: str, code: Exit) -> int:
-    """Show a sentence on stderr and return the code."""
+    """Print a sentence to stderr and return the code."""
     progress(f"{sentence}\n")
     return code
 
 
 def print_line(text: str) -> None:
-    """Show a text and the end of its line on stdout."""
+    """Print a line to stdout."""
     show(f"{_harmless(text)}\n", sys.stdout)
 
 
 def progress(text: str) -> None:
-    """Show a text on stderr."""
+    """Print a text to stderr."""
     show(_harmless(text), sys.stderr)
 
 
 def _harmless(text: str) -> str:
-    """Return a text whose control characters are seen and do nothing: a service's own words are in it."""
+    """Escape a text's control characters: it contains the service's own text."""
     return text.translate(_CONTROLS)
 
 
 def _shown(text: str, stream: TextIO) -> str:
-    """Return what a stream makes of a text in its encoding."""
+    """Return a text as a stream's encoding can represent it."""
     encoding = stream.encoding or "ascii"
     return _harmless(text).encode(encoding, "backslashreplace").decode(encoding)
 
@@ -160,14 +160,14 @@ def _columns() -> int:
 
 
 def show(text: str, stream: TextIO | None) -> None:
-    """Write a text if it can be written; a full disk, a closed pipe or no console at all changes nothing else."""
+    """Write a text if possible; a full disk, a closed pipe or a missing console changes nothing else."""
     if stream is None:
         return
     try:
         stream.write(text)
         stream.flush()
     except (OSError, ValueError):
-        # What is left in the buffer would fail again when Python ends, which would make the exit code 120.
+        # Buffered data would fail again at interpreter exit, which would make the exit code 120.
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
@@ -175,17 +175,17 @@ def show(text: str, stream: TextIO | None) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser of a command line whose help, and whose word on a mistake, is shown where it can be."""
+    """An argument parser whose help and errors are printed through `show`."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         show(message, file or sys.stderr)
 
 
 def copy(kept: Path, target: Path) -> None:
-    """Copy a video; a copy that fails leaves nothing where nothing was.
+    """Copy a video; a failed copy leaves no new file.
 
     Raises:
-        OSError: It could not be copied.
+        OSError: The copy failed.
     """
     was_there = target.exists()
     try:
@@ -195,5 +195,5 @@ def copy(kept: Path, target: Path) -> None:
     except OSError:
         if not was_there:
             with suppress(OSError):
-                target.unlink(missing_ok=True)  # half a video under its name would be taken for the whole
+                target.unlink(missing_ok=True)  # a partial file under its name would be mistaken for the whole
         raise

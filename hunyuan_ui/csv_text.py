@@ -1,22 +1,22 @@
-"""Cells of a CSV file from which no spreadsheet computes anything."""
+"""CSV cells that no spreadsheet evaluates as formulas."""
 
 from __future__ import annotations
 
 import unicodedata
 from typing import Final
 
-_FORMULA: Final = ("=", "+", "-", "@", "\N{MINUS SIGN}")  # what a spreadsheet computes, however wide it is written
+_FORMULA: Final = ("=", "+", "-", "@", "\N{MINUS SIGN}")  # first characters of a formula, also in full-width form
 
 
 def cell_of(value: object) -> object:
-    """Return a cell in which nothing is computed, whichever separator or quotes a spreadsheet takes for such."""
+    """Return a cell without formulas, whatever characters a spreadsheet treats as separators or quotes."""
     if value is None:
         return ""
     if not isinstance(value, str):
         return value
     disarmed, before = list[str](), ""
     for sign in value:
-        # Whatever is neither letter nor digit may separate two cells, or be dropped in front of one.
+        # A character that is neither letter nor digit may act as a separator, or be dropped before the formula.
         if not before.isalnum() and unicodedata.normalize("NFKC", sign)[:1] in _FORMULA:
             disarmed.append("'")
         disarmed.append(sign)

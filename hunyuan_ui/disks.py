@@ -1,4 +1,4 @@
-"""Disks: whether what is written in a folder is still there after a restart."""
+"""Detects whether the files in a folder survive a restart."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Final, Literal
 
 Storage = Literal["kept", "lax", "wiped"]
 
-# A container's own layer and a machine's memory are empty again when it is started anew; what was attached to it is
-# mounted as its own disk.
+# A container's own layer and memory file systems are empty after a restart; attached storage is mounted as a separate
+# file system.
 _WIPED: Final = ("overlay", "fuse.fuse-overlayfs", "aufs", "tmpfs", "ramfs", "rootfs")
-# Stores behind a network write late and lock little (docs/facts/hosting.md 7.3); fuseblk is a local disk.
+# Network file systems write late and lock weakly (docs/facts/hosting.md 7.3); fuseblk is a local disk.
 _LAX: Final = ("fuse", "nfs", "cifs", "smb", "9p", "virtiofs")
 _LOCAL: Final = ("fuseblk",)
-_ROOT_OF_A_SANDBOX: Final = ("9p", "virtiofs")  # gVisor's and Kata's, over a container's layer
-# Disks that are made and thrown away with their container: volumes that nobody named, a pod's empty ones, and the layer
-# of a container whose engine keeps its layers in copies, in btrfs, in ZFS or in a device of its own.
+_ROOT_OF_A_SANDBOX: Final = ("9p", "virtiofs")  # of gVisor and Kata, over a container's layer
+# File systems that are deleted with their container: anonymous volumes, a pod's emptyDir, and the layer of a container
+# engine that stores layers as copies, in btrfs, in ZFS or on a block device.
 _THROWN_AWAY: Final = re.compile(
     r"/volumes/([0-9a-f]{64}/_data|kubernetes\.io~empty-dir/)|/(vfs/dir|btrfs/subvolumes)/[0-9a-f]{64}"
     r"|/io\.containerd\.snapshotter\.v1\.|/dev/mapper/\S*(docker-|containerd|-snap-)\S*|\S+/docker/[0-9a-f]{64}( |$)"
@@ -27,13 +27,13 @@ _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 
 
 def storage_of(folder: PurePath, mounts: Iterable[tuple[PurePath, str]], *, is_space: bool) -> Storage:
-    """Return whether a folder's files stay, stay but are written late, or are wiped at a restart.
+    """Return whether a folder's files survive a restart, survive but are written late, or are wiped.
 
     Args:
         folder: An absolute path.
-        mounts: Every mount point with its kind of file system, as `mounts_here` reads them; the last one of a place
-            counts. Without any, the system does not tell, and a disk is taken to stay.
-        is_space: On a Space the root disk is wiped, whatever its kind.
+        mounts: All mount points with their file system types, as `mounts_here` reads them; the last one of a path
+            counts. If empty, the system is unknown, and files are assumed to survive.
+        is_space: On a Space the root disk is wiped, whatever its type.
     """
     depth, kind = 0, ""
     for place, its_kind in mounts:
@@ -45,7 +45,7 @@ def storage_of(folder: PurePath, mounts: Iterable[tuple[PurePath, str]], *, is_s
 
 
 def mounts_here() -> list[tuple[PurePath, str]]:
-    """Return the mount points of this machine and their kinds; none where the system does not tell."""
+    """Return this machine's mount points and file system types; none if the system does not provide them."""
     with suppress(OSError):
         text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
         return mounts_in(text)
@@ -53,7 +53,7 @@ def mounts_here() -> list[tuple[PurePath, str]]:
 
 
 def mounts_in(text: str) -> list[tuple[PurePath, str]]:
-    """Return the mount points of a `mountinfo` file (proc(5)) and their kinds, in the file's order."""
+    """Parse the mount points and file system types of a `mountinfo` file (proc(5)), in order."""
     found: list[tuple[PurePath, str]] = []
     for line in text.splitlines():
         about, _, disk = line.partition(" - ")

@@ -1,4 +1,4 @@
-"""The settings file `.env`: lines NAME=value, added to the environment where that does not set them."""
+"""The settings file `.env`: lines NAME=value, added to the environment for variables that are not set."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from hunyuan_ui.errors import SettingsError
 NAMED_BY: Final = "HUNYUAN_UI_ENV_FILE"
 _DEFAULT: Final = ".env"
 _MOST_BYTES: Final = 1024 * 1024
-# As a shell reads it (`set -a; . ./.env`), but nothing in a value is expanded or escaped.
+# The syntax of a shell (`set -a; . ./.env`), but without expansion or escapes in values.
 _LINE: Final = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=(?P<text>[^\0-\x08\n-\x1f\x7f]*)", re.ASCII)
 _QUOTED: Final = re.compile(r"""\s*(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)")(?:\s+#.*)?""")
 _COMMENT: Final = re.compile(r"\s#.*")
 
 
 def add_env_file(environ: MutableMapping[str, str], home: Path) -> None:
-    """Add to an environment what the settings file says and the environment does not, not even with an empty value.
+    """Add the settings file's variables to an environment, except those already set, even if empty.
 
     Args:
-        environ: Is changed; afterwards it names the file that was read, if there was one.
+        environ: Modified; afterwards it names the file that was read, if any.
         home: Folder of app.py, where a file named `.env` is read unless the environment names another one.
 
     Raises:
-        SettingsError: The file cannot be read, or a line of it is wrong; names the file and the line, never its text.
+        SettingsError: The file cannot be read, or a line is invalid; names the file and the line, never its text.
     """
     named = text_of(environ, NAMED_BY)
     file = Path(named) if named else home / _DEFAULT
-    # A folder of that name is somebody's virtual environment; a link that leads nowhere is a mistake.
+    # A folder of that name is somebody's virtual environment; a broken link is an error.
     if not named and (file.is_dir() or not (file.exists() or file.is_symlink())):
         return
     said = _parsed(_text_of_file(file), str(file))
@@ -39,7 +39,7 @@ def add_env_file(environ: MutableMapping[str, str], home: Path) -> None:
         raise SettingsError(NAMED_BY, "env_file_in_itself")
     try:
         environ.update({name: text for name, text in said.items() if not _is_given(name, environ)})
-    except ValueError:  # the system's own encoding has no such letter
+    except ValueError:  # the system's encoding cannot represent a character
         raise SettingsError(str(file), "env_file") from None
     environ[NAMED_BY] = str(file.expanduser().absolute())
 
@@ -69,7 +69,7 @@ def _text_of_file(file: Path) -> str:
 
 
 def _value(text: str) -> str | None:
-    """Return a value without its quotes and comment; None where its quotes are no pair."""
+    """Return a value without its quotes and comment; None for unmatched quotes."""
     if quoted := _QUOTED.fullmatch(text):
         return quoted["single"] or quoted["double"] or ""
     plain = _COMMENT.sub("", text, count=1).strip()
@@ -77,7 +77,7 @@ def _value(text: str) -> str | None:
 
 
 def _is_given(name: str, environ: Mapping[str, str]) -> bool:
-    # Programs take a proxy's name in either case, some the one and some the other first.
+    # Programs read a proxy variable in either case, with different priorities.
     return name in environ or (
         name.lower().endswith("_proxy") and any(name.lower() == given.lower() for given in environ)
     )

@@ -1,4 +1,4 @@
-"""Variables of the environment that Gradio and what lies below it read: checked and tidied before they are read."""
+"""Validates and normalises environment variables that Gradio and its libraries read, before they read them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 _QUOTES: Final = "'\""
 _COUNT: Final = whole(0, 999_999_999)
 
-# What ends a start with a traceback, or is warned about and not used, where it is no number.
+# A non-number in these crashes a start, or is ignored with a warning.
 NUMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "GRADIO_NUM_PORTS": whole(1, 10_000),
     "GRADIO_NODE_NUM_PORTS": whole(1, 10_000),
@@ -30,12 +30,12 @@ NUMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "HF_HUB_DOWNLOAD_TIMEOUT": _COUNT,
     "WEB_CONCURRENCY": _COUNT,
 }
-# Not for this program: one keeps a start from its end, one serves files past the filter in front of Gradio, and the
-# page says by itself how many of its events run at once.
+# Removed for this program: one blocks the end of a start, one serves files past the filter in front of Gradio, and the
+# page itself sets how many of its events run concurrently.
 DROPPED: Final = ("GRADIO_DEBUG", "GRADIO_NUM_WORKERS", "GRADIO_DEFAULT_CONCURRENCY_LIMIT")
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
 _PROXY: Final = re.compile(r"(?P<scheme>https?|socks5h?)://[!-~]+|[^:/\s]+(:[0-9]+)?/?", re.ASCII)
-# What Gradio asks for where a Space offers a login.
+# Variables that Gradio needs for the login on a Space.
 _LOGIN_VARIABLES: Final = ("SPACE_ID", "OAUTH_CLIENT_ID", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
 _LOGIN_PACKAGES: Final = ("authlib", "itsdangerous")
 _NOT_PROXIED: Final = ("localhost", "127.0.0.1", "::1")
@@ -44,7 +44,7 @@ _ROOT_PATH: Final = re.compile(r"(https?://([\w.-]+|\[[0-9a-f:]+\])(:[0-9]+)?)?(
 
 
 def text_of(environ: Mapping[str, str], name: str) -> str:
-    """Return a variable's text without spaces round it and without the pair of quotes that an env file leaves there.
+    """Return a variable's text without surrounding spaces and without the quotes that an env file leaves there.
 
     Raises:
         SettingsError: There is a quotation mark on one side only.
@@ -58,16 +58,16 @@ def text_of(environ: Mapping[str, str], name: str) -> str:
 
 
 def tidy(environ: MutableMapping[str, str]) -> tuple[str, ...]:
-    """Take quotes and empty values away, keep proxies from what is asked on this machine, and check the rest.
+    """Remove quotes and empty values, exempt this machine from proxies, and validate the rest.
 
     Args:
-        environ: Is changed.
+        environ: Modified.
 
     Returns:
-        What was taken out of `NO_PROXY`, because the libraries below Gradio end with a traceback there.
+        The entries removed from `NO_PROXY`, because the libraries below Gradio crash on them.
 
     Raises:
-        SettingsError: A value is wrong, and would end the start with a traceback; names the variable.
+        SettingsError: A value is invalid and would crash the start; names the variable.
     """
     for name in [name for name in environ if name.startswith("GRADIO_") or name in NUMBERS]:
         text = "" if name in DROPPED else text_of(environ, name)
@@ -87,15 +87,15 @@ def tidy(environ: MutableMapping[str, str]) -> tuple[str, ...]:
 
 
 def read_value(name: str, text: str, read: Callable[[str], _T]) -> _T:
-    """Return what a variable's text says.
+    """Parse a variable's text.
 
     Raises:
-        SettingsError: The text does not fit; names the variable and shows the text, without what may be a password.
+        SettingsError: The text is invalid; names the variable and shows the text, without a possible password.
     """
     try:
         return read(text)
     except UnfitError as error:
-        shown = text.rpartition("@")[2][:60]  # what stands before an @ may be a password
+        shown = text.rpartition("@")[2][:60]  # the part before an @ may be a password
         raise SettingsError(name, "unfit", must=error.must, shown=shown) from None
 
 
@@ -112,13 +112,13 @@ def _tidy_root_path(environ: MutableMapping[str, str]) -> None:
     root = environ.get("GRADIO_ROOT_PATH", "")
     if not _ROOT_PATH.fullmatch(root):
         raise SettingsError("GRADIO_ROOT_PATH", "root_path")
-    # With a slash at its end it would be no prefix of any path that a proxy leaves whole.
+    # With a trailing slash it would match no path of a proxy that does not strip the prefix.
     if root.endswith("/"):
         environ["GRADIO_ROOT_PATH"] = root.rstrip("/")
 
 
 def _check_certificates(environ: Mapping[str, str]) -> None:
-    # Whoever makes a context opens this file too.
+    # Every new TLS context opens this file too.
     if path := environ.get("SSLKEYLOGFILE"):
         try:
             Path(path).open("ab").close()
@@ -143,7 +143,7 @@ def _tidy_no_proxy(environ: MutableMapping[str, str]) -> tuple[str, ...]:
 
 
 def _as_httpx_reads(entry: str) -> str | None:
-    """Return an entry of `NO_PROXY` in the one form that makes httpx's pattern of it; None where there is none."""
+    """Return a `NO_PROXY` entry in the form that httpx turns into a correct pattern; None if there is none."""
     if _EXEMPT.fullmatch(entry):
         return entry
     bare = entry.removeprefix("[").removesuffix("]")
@@ -164,11 +164,11 @@ def _tidy_proxies(environ: MutableMapping[str, str]) -> None:
         if (found["scheme"] or "").startswith("socks") and not is_installed("socksio"):
             raise SettingsError(name, "proxy_socks")
     if wanted:
-        # Gradio asks itself at the start whether it answers; a proxy would be asked in its place.
+        # At startup Gradio sends itself a request, which must not go to a proxy.
         known = [environ.get("no_proxy") or environ.get("NO_PROXY", ""), *_NOT_PROXIED]
         environ["no_proxy"] = ",".join(filter(None, [*known, text_of(environ, "GRADIO_SERVER_NAME").strip("[]")]))
 
 
 def is_installed(package: str) -> bool:
-    """Whether an optional package can be imported; it is not imported for that."""
+    """Whether an optional package can be imported, without importing it."""
     return any(module.name == package for module in pkgutil.iter_modules())

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree.
+"""All exceptions that this program raises, as one tree.
 
     HunyuanUIError
     ├── SettingsError             an environment variable or option is wrong; names it
@@ -19,10 +19,9 @@
         ├── UnexpectedResponseError    a GET was answered with something that is not the contract
         └── DownloadError              the video exists; fetching it failed, and may be tried again
 
-An error carries a code and values and no sentence: numbers, names of fields, lists, and the
-service's own text. `words` holds what each code says to people in each language: what happened,
-whether money was spent, and what to do next. `str` of an error is its code, because the values
-may be a caller's and a traceback may end in a log.
+An error carries a code and values, but no sentence: numbers, field names, lists, and the service's own text. `words`
+    has the sentence of each code in each language: what happened, whether money was spent, and what to do next. `str`
+    of an error is its code, because the values may be a caller's data and a traceback may end up in a log.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ from __future__ import annotations
 from math import ceil
 from typing import Any, Final, TypedDict
 
-# Of a price above what was shown or allowed: whoever asks can agree to it. Of one video, and of several of one click.
+# Refusals of a price above what was shown or allowed, which the caller can accept: for one video, and for several.
 OF_SEVERAL: Final = {"price_changed": "prices_changed", "price_not_shown": "prices_not_shown"}
 PRICE_REFUSALS: Final = (*OF_SEVERAL, *OF_SEVERAL.values())
 
 _SENT: Final = "_sent"
-# Troubles that a job can meet after it was sent, too; what that means for its money is said under a code of its own.
+# Errors that can also occur after a job was sent; their sentence about its money then has a separate code.
 ALSO_WHEN_SENT: Final = frozenset(
     {
         *("unreachable", "tls_failed", "rate_limited", "key_missing", "key_refused", "not_allowed"),
@@ -45,7 +44,7 @@ ALSO_WHEN_SENT: Final = frozenset(
         *("database_away", "database_refuses", "bucket_away", "bucket_refuses"),
     }
 )
-# Limits that a job can meet after it was stored, too, when it is about to be sent: it waits.
+# Limits that can also hold back a stored job at sending: it then waits.
 _QUEUED: Final = "_queued"
 ALSO_WHEN_QUEUED: Final = frozenset(
     {
@@ -56,44 +55,44 @@ ALSO_WHEN_QUEUED: Final = frozenset(
 
 
 def code_when_queued(code: str) -> str:
-    """Return the code whose sentence is true of a job that waits because of a limit."""
+    """Return the code of the sentence for a job that waits because of a limit."""
     return code + _QUEUED if code in ALSO_WHEN_QUEUED else code
 
 
 def limit_of(code: str) -> str | None:
-    """Return the limit's own code where a job waits because of it, else None."""
+    """Return the limit's own code if a job waits because of it, else None."""
     limit = code.removesuffix(_QUEUED)
     return limit if limit != code and limit in ALSO_WHEN_QUEUED else None
 
 
 def code_when_sent(code: str) -> str:
-    """Return the code whose sentence is true of a job that was sent before the trouble came."""
+    """Return the code of the sentence for a job that was sent before the error occurred."""
     return code + _SENT if code in ALSO_WHEN_SENT else code
 
 
 class Reason(TypedDict):
-    """A text within a sentence, as the key and the values that `words` makes it of; plain JSON, so it can be stored."""
+    """A text within a sentence, as a key in `words` and its values; plain JSON, so that it can be stored."""
 
     key: str
     facts: dict[str, Any]
 
 
 def reason(code: str, /, **facts: Any) -> Reason:
-    """Return why something went wrong, for a place in an error's sentence.
+    """Return the reason of an error, for a placeholder in its sentence.
 
     Args:
-        code: What follows "reason." in the words.
-        facts: Values for the places in that text.
+        code: Suffix of the key "reason." in the words.
+        facts: Values for the placeholders in that text.
     """
     return Reason(key=f"reason.{code}", facts=facts)
 
 
 class HunyuanUIError(Exception):
-    """Base of every error this program raises on purpose.
+    """Base of every error that this program raises on purpose.
 
     Args:
-        code: What follows "error." in the words.
-        facts: Values for the places in that sentence; never a key or a prompt.
+        code: Suffix of the key "error." in the words.
+        facts: Values for the placeholders in that sentence; never a key or a prompt.
     """
 
     def __init__(self, code: str, /, **facts: Any) -> None:
@@ -103,7 +102,7 @@ class HunyuanUIError(Exception):
 
     @property
     def as_reason(self) -> Reason:
-        """The same as a text within another error's sentence."""
+        """The error as a text within another error's sentence."""
         return Reason(key=f"error.{self.code}", facts=self.facts)
 
 
@@ -112,8 +111,8 @@ class SettingsError(HunyuanUIError):
 
     Args:
         name: Of the variable or option.
-        problem: What follows "setting." in the words.
-        facts: Values for the places in that text.
+        problem: Suffix of the key "setting." in the words.
+        facts: Values for the placeholders in that text.
     """
 
     def __init__(self, name: str, problem: str, /, **facts: Any) -> None:
@@ -133,7 +132,7 @@ class SpendLimitError(HunyuanUIError):
 
 
 class AccessError(HunyuanUIError):
-    """The job is not there, or is somebody else's."""
+    """The job does not exist, or belongs to somebody else."""
 
 
 class StorageError(HunyuanUIError):
@@ -141,21 +140,21 @@ class StorageError(HunyuanUIError):
 
 
 class MediaError(HunyuanUIError):
-    """The file is not a whole MP4, or cannot be read or written."""
+    """The file is not a complete MP4, or cannot be read or written."""
 
 
 class EndpointError(HunyuanUIError):
-    """Base of everything the video service or the way to it can do."""
+    """Base of all errors of a video service or the connection to it."""
 
     @property
     def cost_usd(self) -> float | None:
-        """What the answer said was charged, in US dollars, whatever else it said."""
+        """The charge in US dollars that the response named, whatever else it said."""
         cost = self.facts.get("cost")
         return cost if isinstance(cost, float) else None
 
 
 class EndpointUnreachableError(EndpointError):
-    """The request never left; trying again costs nothing."""
+    """The request was never sent; a retry costs nothing."""
 
 
 class EndpointStatusError(EndpointError):
@@ -183,11 +182,11 @@ class RateLimitError(EndpointStatusError):
 
 
 class OutcomeUnknownError(EndpointError):
-    """The request was sent and no usable answer came; it may have been charged."""
+    """The request was sent and no usable response came; it may have been charged."""
 
 
 class JobFailedError(EndpointError):
-    """The service accepted the job and then could not make it; nothing was charged."""
+    """The service accepted the job and then failed to make it; nothing was charged."""
 
 
 class RequestExpiredError(EndpointError):
@@ -195,15 +194,15 @@ class RequestExpiredError(EndpointError):
 
 
 class UnexpectedResponseError(EndpointError):
-    """A GET was answered with something that is not the contract; it may be asked again."""
+    """A GET got an unexpected response; it may be retried."""
 
 
 class DownloadError(EndpointError):
     """The video exists, but fetching it failed.
 
     Args:
-        retryable: Whether the same address is worth another try.
-        expired: Whether a fresh address must be asked for first.
+        retryable: Whether the same address is worth a retry.
+        expired: Whether a new address must be requested first.
     """
 
     def __init__(self, code: str, /, *, retryable: bool = True, expired: bool = False, **facts: Any) -> None:

@@ -1,7 +1,7 @@
-"""Seconds and dollars for a request, from a formula that finished jobs correct.
+"""Estimates a request's seconds and dollars by a formula that finished jobs calibrate.
 
 Source: docs/facts/model.md 1.3 (formula, calibrated so that the default request takes 211.32 s) and
-docs/facts/segmind-api.md 4 ($0.006929 a second). The level is a guess until this account's own jobs have been seen.
+docs/facts/segmind-api.md 4 ($0.006929 a second). The level is a guess until this account's own jobs calibrate it.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ S_PER_PIXEL_FRAME: Final = 4.60e-7  # video decoder
 TEXT_TOKENS: Final = 256
 USD_PER_S: Final = 0.006929
 
-_SAFE_SHARE: Final = 0.75  # of the hour a request is known for; the service's own queue takes some of it as well
+_SAFE_SHARE: Final = 0.75  # of the hour until the service forgets a request, which includes its own queue
 
 _UNCALIBRATED_SPREAD: Final = (0.65, 1.5)  # docs/facts/model.md 1.4: the absolute level is +-35 % until calibrated
 _CALIBRATED_SPREAD: Final = (0.85, 1.2)
-_UNTIMED_SPREAD: Final = (0.2, 3.0)  # of a machine that nobody has timed: from a distilled model to an older card
+_UNTIMED_SPREAD: Final = (0.2, 3.0)  # of an unmeasured machine: from a distilled model to an older card
 _CALIBRATED_AFTER: Final = 3  # jobs
-_SHORTEST_S: Final = 1e-9  # nothing is made faster; less is a broken record
-_FACTOR_RANGE: Final = (0.05, 8.0)  # a wild outlier must not turn the estimate useless
+_SHORTEST_S: Final = 1e-9  # nothing is faster; a smaller value is an invalid record
+_FACTOR_RANGE: Final = (0.05, 8.0)  # an extreme outlier must not make the estimate useless
 _PLAUSIBLE_TIMES: Final = 10
 
 
 class Outcome(NamedTuple):
-    """What one finished job really took and cost."""
+    """Actual time and cost of one finished job."""
 
     predicted_s: float
     inference_s: float
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Expected seconds and US dollars, each with a low and a high end; `high_usd` is what a job reserves."""
+    """Expected seconds and US dollars, each with a low and a high bound; `high_usd` is a job's reservation."""
 
     seconds: float
     low_s: float
@@ -56,12 +56,12 @@ class Estimate:
 
     @property
     def may_outlive_record(self) -> bool:
-        """Whether a slow run may end after the service has forgotten it, so that the video could be lost."""
+        """Whether a slow run may end after the service has forgotten the request, so that the video could be lost."""
         return self.high_s > _SAFE_SHARE * self.record_life_s
 
 
 def predicted_seconds(request: VideoRequest) -> float:
-    """Return the formula's seconds for a request, before any learning."""
+    """Return the formula's seconds for a request, uncalibrated."""
     width, height = request.real_size
     patches = (width // SIZE_MULTIPLE) * (height // SIZE_MULTIPLE)
     latents = (request.video_length - 1) // 4
@@ -72,16 +72,16 @@ def predicted_seconds(request: VideoRequest) -> float:
 
 
 def estimate(request: VideoRequest, outcomes: Sequence[Outcome] = ()) -> Estimate:
-    """Return what a request will take and cost, learnt from finished jobs where there are any.
+    """Return a request's expected time and cost, calibrated by finished jobs if there are any.
 
     Args:
         request: The request to be made.
-        outcomes: Recent finished jobs of the same service, any order; about twenty are plenty.
+        outcomes: Recent finished jobs of the same service, in any order; about twenty suffice.
     """
     timed = [o for o in outcomes if o.predicted_s > _SHORTEST_S and o.inference_s > _SHORTEST_S]
     factor = _clipped(median(o.inference_s / o.predicted_s for o in timed)) if timed else 1.0
-    # A price of zero is a missing price: reserving nothing would let every limit pass. A lower price is learnt from
-    # prices alone: seconds are no bill, and two clipped factors could end far below what every bill has said.
+    # A price of zero means unknown: reserving nothing would let every limit pass. A lower price is calibrated by prices
+    # only: seconds are no bill, and two clipped factors could end far below every actual bill.
     billed = [o.cost_usd / (USD_PER_S * o.predicted_s) for o in timed if o.cost_usd is not None and o.cost_usd > 0]
     price_factor = _clipped(median(billed)) if billed else max(1.0, factor)
     is_calibrated = len(timed) >= _CALIBRATED_AFTER
@@ -89,22 +89,22 @@ def estimate(request: VideoRequest, outcomes: Sequence[Outcome] = ()) -> Estimat
     predicted_s = predicted_seconds(request)
     seconds, listed = factor * predicted_s, listed_usd(predicted_s)
     cost = price_factor * listed
-    # Small videos may have taught too low a price for a large one, so the most is never below the price list's.
+    # Small videos may have calibrated too low a price for a large one, so the maximum is at least the list price.
     return Estimate(seconds, low * seconds, high * seconds, cost, low * cost, max(high * cost, listed), is_calibrated)
 
 
 def listed_usd(predicted_s: float) -> float:
-    """Return the price list's US dollars for a request, before any learning (docs/facts/segmind-api.md 4)."""
+    """Return the list price of a request in US dollars, uncalibrated (docs/facts/segmind-api.md 4)."""
     return USD_PER_S * predicted_s
 
 
 def engine_estimate(request: VideoRequest, outcomes: Sequence[Outcome], usd_per_hour: float) -> Estimate:
-    """Return what a request will take on an engine of one's own, and its seconds' price.
+    """Return a request's expected time on a self-hosted engine, and the price of that time.
 
     Args:
         request: The request to be made.
         outcomes: Recent finished jobs of the same engine.
-        usd_per_hour: US dollars; 0 where nothing is paid by the hour.
+        usd_per_hour: US dollars; 0 if the hours have no price.
     """
     known = estimate(request, outcomes)
     if known.is_calibrated:
@@ -116,7 +116,7 @@ def engine_estimate(request: VideoRequest, outcomes: Sequence[Outcome], usd_per_
 
 
 def is_plausible(cost_usd: float, expected_usd: float) -> bool:
-    """Whether a cost can be meant: from a tenth to ten times what was expected (docs/architecture.md 3)."""
+    """Whether a cost is plausible: from a tenth to ten times the expected one (docs/architecture.md 3)."""
     return expected_usd / _PLAUSIBLE_TIMES <= cost_usd <= expected_usd * _PLAUSIBLE_TIMES
 
 

@@ -1,4 +1,4 @@
-"""Kinds of files, told by their first bytes (pure)."""
+"""File types, detected by their first bytes (pure)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TYPES: Final = (
 BY_SUFFIX: Final = {kind.suffix: kind for kind in TYPES}
 START_BYTES: Final = 512  # enough for `video_type`
 
-# What an MP4 or, without `ftyp`, a QuickTime film begins with (docs/facts/faults-and-security.md row 35).
+# First boxes of an MP4 or, without `ftyp`, a QuickTime file (docs/facts/faults-and-security.md row 35).
 FILM_STARTS: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _STARTS: Final = {
@@ -47,11 +47,11 @@ _TS_PACKET: Final = 188  # bytes, each packet beginning with 0x47 (ISO/IEC 13818
 
 
 def video_type(start: bytes) -> VideoType | None:
-    """Return the format of a file that begins with these bytes; None when it is no video that is known here."""
+    """Return the format of a file that begins with these bytes; None for an unknown one."""
     if start[4:8] in FILM_STARTS:
         return MP4 if start[4:8] == b"ftyp" else MOV
     if start.startswith(_EBML):
-        # The document's type stands in its header, which is far shorter than this.
+        # The document type is in its header, which is much shorter than this.
         return WEBM if b"webm" in start[:64] else BY_SUFFIX[".mkv"]
     if start.startswith(b"RIFF") and start[8:12] == b"AVI ":
         return BY_SUFFIX[".avi"]
@@ -62,10 +62,10 @@ def video_type(start: bytes) -> VideoType | None:
 
 
 def is_text(start: bytes) -> bool:
-    """Whether a file begins with a text in one of JSON's encodings, as JSON and HTML do, or with nothing at all."""
+    """Whether a file begins as text in one of JSON's encodings, as JSON and HTML do, or is empty."""
     if not start.strip(b"\0"):
         return True
-    # An end within a character is no fault: only the first bytes are seen.
+    # An incomplete last character is accepted: only the first bytes are given.
     text = start.decode(json.detect_encoding(start), errors="replace").rstrip("\ufffd")
     is_whole = "\ufffd" not in text and len(text) * 4 + 4 > len(start)
     return is_whole and all(one.isprintable() or one.isspace() or one == "\ufeff" for one in text)

@@ -1,4 +1,4 @@
-"""DataFolder: the place on disk, held by one process or shared, with room kept for the end of what was begun."""
+"""DataFolder: the data folder with its lock, free space checks, and a reserve for finishing paid jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hunyuan_ui.errors import StorageError
 
 MIN_FREE_BYTES: Final = 512 * 1024 * 1024  # twice the largest download (docs/facts/faults-and-security.md row 43)
 LOCK_NAME: Final = "ledger.lock"
-# Given up when the disk is full, so that the ledger can still be written (docs/facts/faults-and-security.md row 45).
+# Deleted when the disk is full, so that the ledger can still be written (docs/facts/faults-and-security.md row 45).
 BALLAST_BYTES: Final = 1024 * 1024
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -26,9 +26,9 @@ class DataFolder:
     """The data folder of this process.
 
     Args:
-        path: Created when missing.
-        min_free_bytes: Less free space than this refuses to spend.
-        is_shared: By processes that keep their ledger elsewhere; none of them shares it with one whose ledger is here.
+        path: Created if missing.
+        min_free_bytes: With less free space nothing may be spent.
+        is_shared: By processes whose ledger is in a database; never together with one whose ledger is in the folder.
     """
 
     def __init__(self, path: Path, *, min_free_bytes: int = MIN_FREE_BYTES, is_shared: bool = False) -> None:
@@ -39,7 +39,7 @@ class DataFolder:
         self.min_free_bytes = min_free_bytes
         self._lock: IO[str] | None = None
         self._also: Path | None = None
-        self.also_problem: StorageError | None = None  # why what was paid for cannot be put in `also`, when last tried
+        self.also_problem: StorageError | None = None  # why paid files could not be written to `also` at the last check
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._take()
@@ -49,20 +49,20 @@ class DataFolder:
             self._refusal = StorageError("disk_read_only")
 
     def watch(self, *names: str) -> None:
-        """Take note of which files these are now; somebody must keep them open, so that no other gets their number."""
+        """Record the identity of these files; they must be kept open, so that no other file gets their inode."""
         for name in names:
             with suppress(OSError):
                 self._note(name, (self.path / name).stat())
 
     def also_needs(self, path: Path) -> None:
-        """Spend only while files can be put in this folder as well, which may be a link to another disk."""
+        """Allow spending only while this folder is writable too; it may be a link to another disk."""
         self._also = path
         if self.can_write:
             with suppress(StorageError):
                 self._check_also()
 
     def look_at_also(self) -> StorageError | None:
-        """Return why the other folder takes no files; one that is there and took the last is not written to."""
+        """Return why the other folder is not writable; no write if it exists and the last check succeeded."""
         if self._also is not None and (self.also_problem is not None or not self._also.is_dir()):
             with suppress(StorageError):
                 self._check_also()
@@ -70,30 +70,30 @@ class DataFolder:
 
     @property
     def astray(self) -> frozenset[str]:
-        """The watched files that no longer lie in the folder, because they, it or a link to it were taken away."""
+        """The watched files that are no longer in the folder, because they, it or a link to it were removed."""
         return frozenset(name for name, known in self._files.items() if self._lies_at(name) != known)
 
     @property
     def problem(self) -> StorageError | None:
-        """Why this process may not change the folder; None if it may."""
+        """Why this process may not write to the folder; None if it may."""
         if self._refusal is None and self.astray:
             return StorageError("folder_replaced")
         return self._refusal
 
     @property
     def can_write(self) -> bool:
-        """Whether this process holds the folder and may change it."""
+        """Whether this process holds the folder's lock and may write to it."""
         return self.problem is None
 
     def check_room(self) -> None:
-        """Refuse to spend when the folder cannot hold what would come back.
+        """Refuse to spend if the folder cannot store the result.
 
         Raises:
-            StorageError: Another process holds the folder, another one lies in its place, or it or the other folder
-                that is needed is read-only or nearly full.
+            StorageError: Another process holds the folder, it was replaced by another, or it or the other required
+                folder is read-only or nearly full.
         """
         if (problem := self.problem) is not None:
-            # Raised again and again, it would otherwise collect every traceback it ever had.
+            # The same exception raised repeatedly would otherwise accumulate tracebacks.
             raise problem.with_traceback(None)
         try:
             free = shutil.disk_usage(self.path).free
@@ -105,7 +105,7 @@ class DataFolder:
         self._check_also()
 
     def refuse(self, error: StorageError) -> None:
-        """Be for viewing only, for this reason; a full disk has many faces, so it is looked for first."""
+        """Switch to read-only for this reason. A full disk can surface as many errors, so check free space first."""
         self._refusal = error
         with suppress(OSError):
             free = shutil.disk_usage(self.path).free
@@ -113,12 +113,12 @@ class DataFolder:
                 self._refusal = _disk_full(free)
 
     def drop_ballast(self) -> None:
-        """Make a little room on a full disk, for the record of what was already paid."""
+        """Free a little space on a full disk, to record jobs that are already paid."""
         with suppress(OSError):
             self._ballast.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let another process have the folder."""
+        """Release the folder for other processes."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -139,7 +139,7 @@ class DataFolder:
         try:
             self._keep_ballast()
         except OSError as error:
-            # A full disk is a passing trouble that check_room names; the rest is not.
+            # A full disk is temporary and reported by check_room; other errors are not.
             if not is_disk_full(error):
                 raise
 
@@ -149,7 +149,7 @@ class DataFolder:
             return
         try:
             path.mkdir(exist_ok=True)
-            # Being listed and being writable say little of a link, a full disk or one that became read-only.
+            # Existence and permissions do not reveal a broken link, a full disk or one that became read-only.
             with tempfile.TemporaryFile(dir=path) as probe:
                 probe.write(b"\0")
             free = shutil.disk_usage(path).free
@@ -162,7 +162,7 @@ class DataFolder:
             raise _disk_full(free)
 
     def _note(self, name: str, found: os.stat_result) -> None:
-        if found.st_ino:  # some file systems give their files no numbers
+        if found.st_ino:  # some file systems provide no inode numbers
             self._files[name] = (found.st_dev, found.st_ino)
 
     def _lies_at(self, name: str) -> tuple[int, int] | None:
@@ -174,13 +174,13 @@ class DataFolder:
 
     def _keep_ballast(self) -> None:
         if self._ballast.exists() and self._ballast.stat().st_size == BALLAST_BYTES:
-            # A write that fails is the only sure sign of a disk that became read-only.
+            # Only a failed write reliably reveals a disk that became read-only.
             os.utime(self._ballast)
             return
         try:
             self._ballast.write_bytes(bytes(BALLAST_BYTES))
         except OSError:
-            self.drop_ballast()  # half of it would only take the last bytes away
+            self.drop_ballast()  # a partial file would only use up the last bytes
             raise
 
 
@@ -193,7 +193,7 @@ if sys.platform == "win32":
 
     def _lock_file(file: IO[str], *, is_shared: bool) -> None:
         if is_shared:
-            return  # Python has no lock here that several processes may hold
+            return  # Python has no shared file lock on this system
         file.seek(0)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
@@ -205,12 +205,12 @@ else:
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Whether a write failed because the disk, a quota or the file system's largest file is reached."""
+    """Whether a write failed because of a full disk, a quota or the maximum file size."""
     return error.errno in _FULL
 
 
 def sync_folder(path: Path) -> None:
-    """Make a rename inside a folder survive a power cut, where the system can."""
+    """Make a rename inside a folder survive a power cut, if the system supports that."""
     if sys.platform == "win32":
         return
     handle = os.open(path, os.O_RDONLY)
@@ -222,7 +222,7 @@ def sync_folder(path: Path) -> None:
 
 @contextmanager
 def atomic_write(path: Path) -> Generator[Path]:
-    """Give a file beside `path` to write to, which takes its place when all went well and is removed otherwise."""
+    """Yield a temporary file beside `path`, which replaces it on success and is removed otherwise."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield part

@@ -1,4 +1,4 @@
-"""Job: one click, from the ledger's row to the page; its statuses and what each means for money."""
+"""Job: one requested video as a row of the ledger, its statuses, and what each means for money."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from hunyuan_ui.errors import HunyuanUIError, code_when_sent, limit_of
 from hunyuan_ui.request import VideoRequest
 
 MICRO: Final = 1_000_000  # micro-dollars in a dollar
-DAY_S: Final = 86_400  # limits and plots count by UTC days
+DAY_S: Final = 86_400  # limits and plots use UTC days
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _CLICK: Final = "click"  # key in a job's notes
 _LIST: Final = "list"  # the same
-_BUDGET: Final = "budget_usd"  # key in what is noted of a list
+_BUDGET: Final = "budget_usd"  # key in a list's note
 
 Payer = Literal["owner", "visitor", "nobody"]
 Dialect = Literal["v1", "v2", "openai"]
 
 
 class JobStatus(str, Enum):
-    """Where a job is. The ledger's column `status` (docs/architecture.md 4)."""
+    """Status of a job: the ledger's column `status` (docs/architecture.md 4)."""
 
     QUEUED = "queued"
     SUBMITTING = "submitting"
@@ -38,31 +38,31 @@ class JobStatus(str, Enum):
 
 
 SPENT: Final = frozenset({JobStatus.DOWNLOADING, JobStatus.DONE, JobStatus.UNKNOWN, JobStatus.LOST})
-AT_SERVICE: Final = (JobStatus.RUNNING, JobStatus.DOWNLOADING)  # which has taken them: never queued again
+AT_SERVICE: Final = (JobStatus.RUNNING, JobStatus.DOWNLOADING)  # accepted by the service: never requeued
 ACTIVE: Final = frozenset({JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING, JobStatus.DOWNLOADING})
 
 
 class Phase(str, Enum):
-    """What the page says an active job is doing; finer than the status, never stored."""
+    """Activity of an unfinished job as the page shows it; finer than the status, never stored."""
 
-    WAITING = "waiting"  # in our own queue
-    PAUSED = "paused"  # in our own queue, which waits for credits, a key or a rate limit
-    SENT = "sent"  # the POST is under way
+    WAITING = "waiting"  # in this program's queue
+    PAUSED = "paused"  # in this program's queue, which waits for credits, a key or a rate limit
+    SENT = "sent"  # the POST is in flight
     IN_SERVICE_QUEUE = "in_service_queue"
     RENDERING = "rendering"
-    RECONNECTING = "reconnecting"  # the service cannot be reached just now; the job goes on there
+    RECONNECTING = "reconnecting"  # the service is unreachable at the moment; the job continues there
     DOWNLOADING = "downloading"
     ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)
 class JobProblem:
-    """Why a job did not end with a video: an error's code and facts.
+    """Why a job did not end with a video: an error's code and values.
 
     Args:
         code: The error's.
-        facts: Its values, as JSON can hold them.
-        sentence: Of a row that an older version wrote, which may lack facts: what it said in English.
+        facts: Its values, JSON-serialisable.
+        sentence: From a row of an older version, which may lack values: its English sentence.
     """
 
     code: str
@@ -71,18 +71,18 @@ class JobProblem:
 
     @classmethod
     def of(cls, error: HunyuanUIError, *, is_sent: bool = False) -> JobProblem:
-        """Return the storable form of an error; what it says of money is true of a job that was sent, or was not."""
+        """Return the storable form of an error; its sentence about money depends on whether the job was sent."""
         return cls.from_code(code_when_sent(error.code) if is_sent else error.code, **error.facts)
 
     @classmethod
     def from_code(cls, code: str, /, **facts: object) -> JobProblem:
-        """Return a problem that was noticed without an exception, as after a restart."""
+        """Return a problem that was detected without an exception, for example after a restart."""
         kept = (int, float, list, dict)
         return cls(code, {name: value if isinstance(value, kept) else str(value) for name, value in facts.items()})
 
 
 class Made(NamedTuple):
-    """What a video really is: size in px, number of frames, seconds."""
+    """Actual properties of a video: size in px, number of frames, seconds."""
 
     width: int
     height: int
@@ -118,12 +118,12 @@ class Job:
 
     @property
     def is_sent(self) -> bool:
-        """Whether it has left this program, so that it may be charged."""
+        """Whether it was sent, so that it may be charged."""
         return self.status not in (JobStatus.QUEUED, JobStatus.CANCELLED)
 
     @property
     def made(self) -> Made:
-        """What was made, read from the file; before that, and for videos of older versions, what was asked for."""
+        """Properties read from the file; before that, and for videos of older versions, those of the request."""
         width, height = self.request.real_size
         notes = self.notes
         return Made(
@@ -135,7 +135,7 @@ class Job:
 
     @property
     def in_click(self) -> InClick | None:
-        """The click whose several videos it is one of."""
+        """The click of several videos that it belongs to."""
         match self.notes.get(_CLICK):
             case {"id": str(click_id), "place": int(place)}:
                 return InClick(click_id, place)
@@ -144,77 +144,77 @@ class Job:
 
     @property
     def list_budget_usd(self) -> float | None:
-        """Most that the list of prompts may spend whose row it is; None for a job of no list."""
+        """Maximum that its prompt list may spend; None for a job without a list."""
         budget_usd = self.notes.get(_LIST, {}).get(_BUDGET)
         return None if budget_usd is None else float(budget_usd)
 
     @property
     def held_by(self) -> str | None:
-        """The code of the limit because of which it waits in the queue; None if it waits for its turn or was sent."""
+        """The code of the limit that holds it in the queue; None if it waits for its turn or was sent."""
         return limit_of(self.problem.code) if self.status is JobStatus.QUEUED and self.problem else None
 
     @property
     def differs(self) -> bool:
-        """Whether another size or length was made than was asked for."""
+        """Whether the video's size or length differs from the request."""
         asked = (*self.request.real_size, self.request.video_length)
         return (self.made.width, self.made.height, self.made.frames) != asked
 
     @property
     def estimate_microusd(self) -> int:
-        """What it was expected to cost when it was sent."""
+        """Its expected cost when it was sent."""
         return round(float(self.notes.get("estimate_usd", self.reserved_microusd / MICRO)) * MICRO)
 
     @property
     def is_preview(self) -> bool:
-        """Whether the local endpoint makes it, which nobody pays for."""
+        """Whether the local endpoint makes it, for free."""
         return self.payer == "nobody"
 
     @property
     def is_at_engine(self) -> bool:
-        """Whether an engine of one's own makes it."""
+        """Whether a self-hosted engine makes it."""
         return self.dialect == "openai"
 
     @property
     def is_unpriced(self) -> bool:
-        """Whether it is made by an engine of one's own whose hours have no price."""
+        """Whether a self-hosted engine without an hourly price makes it."""
         return self.is_at_engine and not self.reserved_microusd and not self.cost_microusd
 
     @property
     def is_active(self) -> bool:
-        """Whether the runner still has something to do for it."""
+        """Whether the runner still has to work on it."""
         return self.status in ACTIVE
 
     @property
     def has_correctable_cost(self) -> bool:
-        """Whether it was sent and has ended, so that its cost may be put right."""
+        """Whether it was sent and has ended, so that its cost may be corrected."""
         ended = (JobStatus.DONE, JobStatus.LOST, JobStatus.UNKNOWN, JobStatus.FAILED)
         return self.sent_at is not None and self.status in ended
 
     @property
     def if_interrupted(self) -> JobProblem:
-        """Why it is unknown if its process stopped while it was being sent."""
+        """Why it is unknown if its process stopped during the POST."""
         return JobProblem.from_code("preview_gone" if self.is_preview else "interrupted")
 
     @property
     def counted_microusd(self) -> int:
-        """What this job counts against the owner's limits: its cost, else the reservation while it may be charged."""
+        """Its amount against the owner's limits: its cost, else the reservation while it may be charged."""
         if self.payer != "owner" or self.status in (JobStatus.FAILED, JobStatus.CANCELLED):
             return 0
         if self.status in SPENT and self.cost_microusd is not None:
             return self.cost_microusd
-        # A cost that is named before the end may not be all of it.
+        # A cost named before the end may be partial.
         return max(self.reserved_microusd, self.cost_microusd or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks. `id` is the hash of the browser's token; `is_owner` is true for everybody in private mode.
+    """A caller. `id` is the hash of the browser's token; `is_owner` is true for everybody in private mode.
 
     Args:
         id: Hex digest; the token itself is never stored.
         is_owner: May see and settle every job on this installation.
-        address: Where this call came from, as the server sees it; it says nothing about who somebody is, and only
-            limits how fast keys and codes are tried.
+        address: Source address of this call, as the server sees it; it identifies nobody, and only limits how fast keys
+            and codes may be tried.
     """
 
     id: str
@@ -223,7 +223,7 @@ class Visitor:
 
     @classmethod
     def from_token(cls, token: str, *, is_owner: bool = False, address: str = "") -> Visitor:
-        """Return the visitor a browser's 128-bit token stands for."""
+        """Return the visitor with a browser's 128-bit token."""
         return cls(sha256(token.encode()).hexdigest()[:32], is_owner, address)
 
     def may_see(self, job: Job) -> bool:
@@ -233,13 +233,13 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class InList:
-    """That a job is a row of a list of prompts.
+    """Membership of a job in a prompt list.
 
     Args:
         list_id: Of the list.
-        budget_usd: Most in US dollars that the whole list may spend, at all its runs.
-        row: Its place, from 1.
-        rows: Of the list.
+        budget_usd: Maximum in US dollars for the whole list, over all its runs.
+        row: Its position, from 1.
+        rows: Number of rows in the list.
     """
 
     list_id: str
@@ -248,33 +248,33 @@ class InList:
     rows: int
 
     def note(self, job: Job) -> None:
-        """Write it into the job's notes, where the budget is found again when the job is to be sent."""
+        """Store it in the job's notes, from which the budget is read when the job is about to be sent."""
         job.notes[_LIST] = {"row": self.row, "rows": self.rows, _BUDGET: self.budget_usd}
 
 
 def with_budget(notes: dict[str, Any], budget_usd: float) -> dict[str, Any]:
-    """Return a list's row's notes with another budget, in US dollars."""
+    """Return the notes of a list's row with a new budget, in US dollars."""
     return {**notes, _LIST: {**notes.get(_LIST, {}), _BUDGET: budget_usd}}
 
 
 @dataclass(frozen=True, slots=True)
 class InClick:
-    """That a job is one of several videos of one click; each of them carries it, whatever becomes of the others.
+    """Membership of a job in a click of several videos; stored with each, so that it survives deletions of the others.
 
     Args:
-        click_id: The id of the click's first job, which may be gone.
-        place: Among them, from 0. What is tried again takes the place of what had ended.
+        click_id: The id of the click's first job, which may have been deleted.
+        place: Its position among them, from 0. A retry takes the position of the failed job.
     """
 
     click_id: str
     place: int
 
     def note(self, job: Job) -> None:
-        """Write it into the job's notes."""
+        """Store it in the job's notes."""
         job.notes[_CLICK] = {"id": self.click_id, "place": self.place}
 
 
-# Whose the jobs are that came back from the account's history; no browser's token has this hash.
+# Owner of the jobs restored from the account's history; no browser's token has this hash.
 OWNER: Final = Visitor.from_token("the owner of the key", is_owner=True)
 
 

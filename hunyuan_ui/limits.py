@@ -1,4 +1,4 @@
-"""Who may spend how much: pure rules, asked by the ledger inside the transactions that store a job and that send it.
+"""Spending limits: pure rules, applied by the ledger inside the transactions that store and that send a job.
 
 Source: docs/architecture.md 5 and docs/facts/faults-and-security.md 6.5.
 """
@@ -12,21 +12,21 @@ from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.job import MICRO, Job, Payer
 from hunyuan_ui.settings import Settings
 
-BREAKER_AFTER: Final = 3  # paid jobs in a row without a video
+BREAKER_AFTER: Final = 3  # consecutive paid jobs without a video
 SECONDS_BETWEEN_SUBMITS: Final = 10  # public only, one visitor
 _SHOWN_TOLERANCE_MICROUSD: Final = 10_000  # prices are shown in whole cents
-MOST_ACTIVE_OF_ONE: Final = 2  # public only, one visitor: one is made, the next one waits for it
-MOST_WAITING: Final = 20  # public only, jobs in our own queue
-MOST_WAITING_OF_ONE: Final = 4  # public only: of one visitor, or on one key of a visitor's own
+MOST_ACTIVE_OF_ONE: Final = 2  # public only, one visitor: one is running, the next one waits
+MOST_WAITING: Final = 20  # public only, jobs in this program's queue
+MOST_WAITING_OF_ONE: Final = 4  # public only: of one visitor, or on one visitor's own key
 MOST_WAITING_PRIVATE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the ledger counts when a job is to be stored or sent; money in micro-dollars, spent or reserved.
+    """Sums of the ledger when a job is to be stored or sent; money in micro-dollars, spent or reserved.
 
-    `reserved_microusd` is the part of today's that jobs waiting, being sent or rendering have reserved, and
-    `queued_microusd` the part of that of those waiting.
+    `reserved_microusd` is the part of today's sum reserved by jobs that are queued, being sent or running, and
+    `queued_microusd` the part of that for queued jobs.
     """
 
     today_microusd: int = 0
@@ -39,15 +39,15 @@ class Totals:
     visitor_waiting: int = 0
     reserved_microusd: int = 0
     queued_microusd: int = 0
-    list_microusd: int = 0  # of the job's list of prompts
+    list_microusd: int = 0  # of the job's prompt list
     waiting_on_key: int = 0  # queued jobs of all processes on the job's key, if that is a visitor's own
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What the runner knows of queued jobs and the ledger does not."""
+    """Facts about queued jobs that the runner knows and the ledger does not."""
 
-    parked: int = 0  # all that wait for their visitor's key and take no place
+    parked: int = 0  # all jobs that wait for their visitor's key and occupy no slot
     own_parked: int = 0  # this visitor's among them
     on_key: int = 0  # other queued jobs of this process on the same key, of any visitor
 
@@ -57,9 +57,9 @@ NO_PLACES: Final = Places()
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a visitor of a public page may still ask for.
+    """Remaining quota of a visitor of a public page.
 
-    `left_today` and `limit` are videos on the owner's key; `is_next_queued` says that another one would wait for the
+    `left_today` and `limit` are videos on the owner's key; `is_next_queued` means that another one would wait for the
     visitor's own, `is_full` that it would be refused.
     """
 
@@ -71,7 +71,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What the owner's key spent or may have spent on one UTC day."""
+    """What the owner's key has spent, or may have spent, on one UTC day."""
 
     begins_at: float  # UTC seconds
     spent_microusd: int
@@ -79,7 +79,7 @@ class Day:
 
 
 class SpendLimits:
-    """The rules of one run.
+    """The limits of one run.
 
     Args:
         settings: Of this run.
@@ -90,7 +90,7 @@ class SpendLimits:
 
     @property
     def payers(self) -> tuple[Payer, ...]:
-        """Who may pay for a video here, the default first; nobody pays for a local preview."""
+        """The possible payers for a video here, the default first; nobody pays for a local preview."""
         settings = self._settings
         choices: tuple[tuple[Payer, bool], ...] = (
             ("owner", settings.may_spend_owner_key),
@@ -102,19 +102,19 @@ class SpendLimits:
     def payer(
         self, wanted: Payer | None = None, *, has_own_key: bool, knows_code: bool = True, is_logged_in: bool = False
     ) -> Payer:
-        """Return whose money a job would use.
+        """Return the payer of a job.
 
         Args:
-            wanted: What the visitor chose; None lets their own key pay if there is one, else the owner's or nobody.
+            wanted: The visitor's choice; None selects their own key if they have one, else the owner's or nobody.
             has_own_key: The visitor has entered a key.
             knows_code: The visitor has entered the access code, or there is none.
             is_logged_in: The visitor has logged in with Hugging Face.
 
         Raises:
-            SpendLimitError: Nobody can pay, or this visitor may not use the owner's key.
+            SpendLimitError: No payer is available, or this visitor may not use the owner's key.
         """
         settings = self._settings
-        has_own_key = has_own_key and settings.engine_url is None  # it is the hosted service's
+        has_own_key = has_own_key and settings.engine_url is None  # it is a key for the hosted service
         default: Payer = "nobody" if settings.is_preview else "owner"
         payer: Payer = wanted or ("visitor" if has_own_key else default)
         if payer == "owner":
@@ -138,16 +138,16 @@ class SpendLimits:
         """Refuse a job that would exceed a limit.
 
         Args:
-            job: The job as it would be stored, with its reservation.
-            totals: Counted in the same transaction.
-            shown_usd: The most in US dollars that was shown for this job, 0 for none; None asks for no comparison.
-            is_confirmed: The person has seen and accepted a price above the limit for one video (private only).
-            places: What only the runner knows of queued jobs.
-            budget_usd: Most in US dollars that the job's list of prompts may spend, at all its runs; None for a job
-                of no list.
+            job: The job to be stored, with its reservation.
+            totals: Computed in the same transaction.
+            shown_usd: The displayed maximum in US dollars for this job, 0 for none; None skips the comparison.
+            is_confirmed: The person has seen and accepted a price above the per-video limit (private only).
+            places: Facts about queued jobs that only the runner knows.
+            budget_usd: Maximum in US dollars for the job's prompt list, over all its runs; None for a job without a
+                list.
 
         Raises:
-            SpendLimitError: Names the limit, what is left and the job's price.
+            SpendLimitError: Names the limit, the remaining amount and the job's price.
         """
         if self._settings.is_public:
             on_key = max(places.on_key, totals.waiting_on_key)
@@ -166,18 +166,18 @@ class SpendLimits:
             self._check_fairness(job, totals)
 
     def check_sending(self, job: Job, totals: Totals, most_usd: float) -> int:
-        """Refuse to send a job that was stored under limits which it would exceed by now.
+        """Refuse to send a stored job that would exceed a current limit.
 
-        A start may bring other limits, and bills another price. What still waits is not counted beside it: that is
-        asked about itself, and would else hold up all of the queue.
+        A restart may change the limits, and billing the price. Other queued jobs are not counted: each is checked
+            itself, and they would otherwise block the whole queue.
 
         Args:
-            job: As it is stored, queued.
-            totals: Counted in the transaction that sends it, of the job's list only what was sent.
-            most_usd: What it may cost by what bills have taught since.
+            job: As stored, queued.
+            totals: Computed in the sending transaction; for the job's list only what was sent.
+            most_usd: Its maximum cost by the current calibration.
 
         Returns:
-            What it reserves from now on, in micro-dollars.
+            Its new reservation, in micro-dollars.
 
         Raises:
             SpendLimitError: As `check`.
@@ -191,14 +191,14 @@ class SpendLimits:
             if not self._settings.may_spend_owner_key:
                 raise SpendLimitError("owner_key_not_shared")
             self._check_breaker(totals)
-            if self._settings.is_public:  # in private somebody has confirmed it
+            if self._settings.is_public:  # in private a person has confirmed it
                 self._check_video_limit(price_microusd)
             today, total = (sum_ - totals.queued_microusd for sum_ in (totals.today_microusd, totals.total_microusd))
             self._check_budget(price_microusd, replace(totals, today_microusd=today, total_microusd=total))
         return price_microusd
 
     def allowance(self, totals: Totals) -> Allowance:
-        """Return what a visitor of a public page may still ask for; the same rules as `check`."""
+        """Return the remaining quota of a visitor of a public page; the same rules as `check`."""
         limit, active = self._settings.visitor_daily_videos, totals.visitor_active
         left = max(0, limit - totals.visitor_today)
         return Allowance(left, limit, 0 < active < MOST_ACTIVE_OF_ONE, active >= MOST_ACTIVE_OF_ONE)
@@ -215,7 +215,7 @@ class SpendLimits:
             raise SpendLimitError("login_needed")
 
     def _check_places(self, waiting: int, on_key: int) -> None:
-        # Not per address: all who come through one router, a Space's proxy or a share link have the same.
+        # Not per address: all clients behind one router, a Space's proxy or a share link have the same.
         if max(waiting, on_key) >= MOST_WAITING_OF_ONE:
             raise SpendLimitError("visitor_places", count=MOST_WAITING_OF_ONE)
 
@@ -263,7 +263,7 @@ def _check_within(code: str, limit_usd: float, counted_microusd: int, price_micr
 
 
 def check_shown(price_microusd: int, shown_usd: float, code: str) -> None:
-    """Refuse a price that is higher than the one which was shown; `code` says so."""
+    """Refuse a price that is higher than the displayed one, with error code `code`."""
     shown_microusd = round(shown_usd * MICRO)
     if price_microusd > shown_microusd + _SHOWN_TOLERANCE_MICROUSD:
         raise SpendLimitError(code, price=price_microusd / MICRO, shown=shown_microusd / MICRO)

@@ -1,6 +1,6 @@
-"""Structured log: one JSON line an event on stderr, never with a key or a prompt in it, whoever writes it.
+"""Structured log: one JSON line per event on stderr, without keys or prompts, also for messages of other code.
 
-Other code's messages and prints may hold what a caller sent, so of those only their place, kind and size are kept.
+Other code's messages and prints may contain a caller's data, so only their place, kind and size are kept.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from hunyuan_ui.settings import Secret
 
 _LOGGER: Final = logging.getLogger("hunyuan_ui")
 _KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{8,}")
-_MOST_TEXT: Final = 1_000  # characters of one fact
-_MOST_LINE: Final = 8_000  # characters of a line with all its facts
+_MOST_TEXT: Final = 1_000  # characters per value
+_MOST_LINE: Final = 8_000  # characters of a line with all its values
 
 
 class _Others(logging.Handler):
-    """Writes an event in place of a message that other code logs; its text is not looked at."""
+    """Logs an event in place of a message from other code; its text is ignored."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name == _LOGGER.name:
-            return  # an event of this program, which its own handler writes; to log it here would never end
+            return  # an event of this program, which its own handler writes; logging it here would recurse
         name = "server.error" if record.name.startswith("uvicorn") else "other.message"
         facts = {"logger": record.name, "at": f"{Path(record.pathname).name}:{record.lineno}"}
         error = record.exc_info if record.exc_info and record.exc_info[0] is not None else None
@@ -38,10 +38,10 @@ class _Others(logging.Handler):
 
 
 class _Prints:
-    """A standard stream for code that prints: what the server's threads print becomes an event without its text.
+    """Replaces a standard stream: prints from the server's threads become events without their text.
 
     Args:
-        stream: The real one, for the thread that starts and ends the program; no caller is answered there.
+        stream: The real stream, for the thread that starts and ends the program and handles no requests.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -52,7 +52,7 @@ class _Prints:
         if threading.current_thread() is threading.main_thread():
             return self.real.write(text)
         error = sys.exc_info()[1]
-        # A traceback is printed in many pieces; one event tells of it.
+        # A traceback is printed in many pieces; it is logged as one event.
         seen = (id(error), id(error.__traceback__)) if error is not None else None
         if text.strip() and (seen is None or seen != getattr(self._known, "seen", None)):
             trouble("other.print", characters=len(text))
@@ -82,7 +82,7 @@ class _JsonLines(logging.Formatter):
         return json.dumps(self._safe({**line, "characters": len(written)}), ensure_ascii=True, allow_nan=False)
 
     def _safe(self, value: object) -> object:
-        # Redacted before it becomes JSON: a secret with a quote in it is written differently there.
+        # Redacted before JSON encoding, which would escape a quote in a secret.
         if value is None or isinstance(value, (bool, int)):
             return value
         if isinstance(value, float) and math.isfinite(value):
@@ -94,7 +94,7 @@ class _JsonLines(logging.Formatter):
             return {redact(str(name), self._secrets): self._safe(inner) for name, inner in pairs}
         if isinstance(value, (list, tuple, set, frozenset)):
             return [self._safe(inner) for inner in cast("Iterable[object]", value)]
-        # str() of an Enum that is a str would name the class.
+        # str() of a str Enum would include the class name.
         text = redact(value if isinstance(value, str) else str(value), self._secrets)
         return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
 
@@ -103,9 +103,9 @@ def configure(*secrets: Secret | None, stream: TextIO | None = None, level: str 
     """Send this program's events to a stream as JSON lines.
 
     Args:
-        secrets: Texts that must never appear.
-        stream: Where to; stderr when None.
-        level: The least important events that are written: INFO, or WARNING for trouble only.
+        secrets: Texts that must never be logged.
+        stream: The target; stderr if None.
+        level: The minimum level: INFO, or WARNING for trouble only.
     """
     output = logging.StreamHandler(stream or sys.stderr)
     output.setFormatter(_JsonLines([secret for secret in secrets if secret is not None]))
@@ -116,7 +116,7 @@ def configure(*secrets: Secret | None, stream: TextIO | None = None, level: str 
 
 
 def take_over() -> None:
-    """Let nothing be logged but by this log: again once a library has set up its own handlers."""
+    """Remove all other log handlers; repeat after a library has set up its own."""
     root = logging.getLogger()
     for known in [found for found in root.handlers if isinstance(found, _Others)]:
         root.removeHandler(known)
@@ -128,13 +128,13 @@ def take_over() -> None:
 
 
 def guard_prints() -> None:
-    """Let the server's threads print nothing; the log has the real stream already."""
+    """Suppress prints from the server's threads; the log already has the real stream."""
     sys.stdout = cast("TextIO", _Prints(sys.stdout))
     sys.stderr = cast("TextIO", _Prints(sys.stderr))
 
 
 def free_prints() -> None:
-    """Let every thread print again, for the last words of a program that ends."""
+    """Let every thread print again, for the final output of a program that ends."""
     sys.stdout, sys.stderr = (
         stream.real if isinstance(stream, _Prints) else stream for stream in (sys.stdout, sys.stderr)
     )
@@ -146,12 +146,12 @@ def event(name: str, /, **facts: Any) -> None:
 
 
 def trouble(name: str, /, **facts: Any) -> None:
-    """Log one event that its owner should look at; inside an `except` its type and place are added."""
+    """Log an event that the owner should look at; inside an `except` its type and place are added."""
     _LOGGER.warning(name, extra={"facts": facts}, exc_info=sys.exc_info()[0] is not None)
 
 
 def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
-    """Return the text with keys replaced, by their shape and by their letters."""
+    """Replace keys in a text: texts in the format of a key, and the given secrets."""
     for secret in secrets:
         if letters := secret.reveal():
             text = text.replace(letters, "***")
@@ -159,7 +159,7 @@ def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
 
 
 def _frames(traceback: TracebackType | None) -> str:
-    # File and line only: the text of an exception may hold a prompt or a key.
+    # File and line only: an exception's text may contain a prompt or a key.
     places: list[str] = []
     while traceback is not None:
         code = traceback.tb_frame.f_code

@@ -1,6 +1,6 @@
-"""Notices outside the browser, by Apprise: what became of a video and what it cost, never what it shows.
+"""Notifications by Apprise: the outcome and cost of a video, never its content.
 
-A thread of their own sends them, so that no job waits for it; a failure changes nothing else and is logged once.
+A separate thread sends them, so that no job waits; a failure has no other effect and is logged once.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from hunyuan_ui.errors import SettingsError, SpendLimitError
 from hunyuan_ui.job import DAY_S, MICRO, Job, JobStatus
 from hunyuan_ui.words import words
 
-_WORDS: Final = words("en")  # the owner's console reads English, too
+_WORDS: Final = words("en")  # the owner's console output is English, too
 _TOLD: Final = (JobStatus.DONE, JobStatus.FAILED, JobStatus.LOST, JobStatus.UNKNOWN)
 _LIMITS: Final = ("over_daily_limit", "over_total_limit")
-_MOST_WAITING: Final = 100  # more are dropped: nobody reads so many
+_MOST_WAITING: Final = 100  # more are dropped: nobody reads that many
 _CLOSE_WITHIN_S: Final = 3.0
 
 
 class Notices:
-    """Sends notices to the owner's addresses; without any it does nothing.
+    """Sends notifications to the owner's addresses; does nothing without any.
 
     Args:
-        addresses: Apprise's, with spaces between them. They hold passwords, so they are never logged or shown.
+        addresses: For Apprise, separated by spaces. They contain passwords, so they are never logged or shown.
 
     Raises:
-        SettingsError: An address is none that Apprise knows; names its place, never its text.
+        SettingsError: An address is unknown to Apprise; names its position, never its text.
     """
 
     def __init__(self, addresses: str = "") -> None:
@@ -44,7 +44,7 @@ class Notices:
         self._thread.start()
 
     def job_ended(self, job: Job) -> None:
-        """Tell that a job has ended with or without a video, and what it cost; not of each video of a list."""
+        """Notify of a job's end, with or without a video, and of its cost; not for rows of a list."""
         if job.status not in _TOLD or (job.status is JobStatus.DONE and "list" in job.notes):
             return
         cost_usd = job.counted_microusd / MICRO
@@ -53,7 +53,7 @@ class Notices:
         self._tell(say(f"notify.{job.status.value}", price=price, job=job.id[:8]))
 
     def refused(self, error: SpendLimitError, now: float) -> None:
-        """Tell that a day's or the total limit is reached, once a day.
+        """Notify that the daily or the total limit is reached, once a day.
 
         Args:
             error: Why a job was not stored.
@@ -65,18 +65,18 @@ class Notices:
             self._tell(_WORDS("notify.limit", limit=error.facts["limit"]))
 
     def list_ended(self, done: int, total: int, cost_usd: float) -> None:
-        """Tell that nothing of a list of prompts is left to do.
+        """Notify that a prompt list is finished.
 
         Args:
-            done: Rows that have their video.
+            done: Rows with a video.
             total: Rows of the list.
-            cost_usd: What all of it cost, in US dollars.
+            cost_usd: Cost of the whole list in US dollars.
         """
         price = _WORDS.money(cost_usd) if cost_usd else _WORDS["notify.free"]
         self._tell(_WORDS("notify.list", done=done, total=total, price=price))
 
     def close(self) -> None:
-        """Wait some seconds until what was told is sent; blocks."""
+        """Wait some seconds until all queued notifications are sent; blocks."""
         if self._thread is not None and self._thread.is_alive():
             try:
                 self._waiting.put(None, timeout=_CLOSE_WITHIN_S)
@@ -94,7 +94,7 @@ class Notices:
 
     def _send_all(self) -> None:
         while (sentence := self._waiting.get()) is not None:
-            # Whatever a service's own plug-in raises, Apprise itself catches and answers with False.
+            # Apprise catches every exception of a service's plug-in and returns False.
             if not self._sender.notify(body=sentence, title=_WORDS["app.title"]):
                 self._failed("refused")
 
@@ -107,7 +107,7 @@ class Notices:
 def _sender(addresses: list[str]) -> Any:
     import apprise
 
-    logging.getLogger("apprise").disabled = True  # it names addresses
+    logging.getLogger("apprise").disabled = True  # it logs addresses
     sender: Any = apprise.Apprise()
     for place, address in enumerate(addresses, 1):
         if not sender.add(address):

@@ -1,6 +1,6 @@
-"""A list of prompts as people write it: lines of text, CSV, or JSON lines, with wildcards, each row checked.
+"""Parses a prompt list: lines of text, CSV, or JSON lines, with wildcards, each row validated.
 
-Pure: reads text, sends nothing. Every row is a `VideoRequest` or says what is wrong and in which line.
+Pure: reads text, sends nothing. Every row is a `VideoRequest` or a fault with its line.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _NUMBER: Final = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,9})?")
 _TEXTS: Final = frozenset(parameter.name for parameter in parameters() if parameter.is_text)
 _NAMES: Final = tuple(VideoRequest.model_fields)
 _SEPARATORS: Final = (",", ";", "\t")
-# What Excel reads the separator from, and some programs write for it.
+# The line from which Excel reads the separator, and which some programs write for it.
 _SEPARATOR_LINE: Final = re.compile(r"""\s*"?sep=(?P<separator>[,;|\t])"?[^\S\t]*""", re.IGNORECASE)
 _HEADS: Final = frozenset({*_NAMES, "prompts", "text"})
-# How a line of YAML, JSON, settings or code, of a table in Markdown, of a web page, of another program's parameters, of
-# subtitles, or of a document begins.
+# First characters of a line of YAML, JSON, settings or code, a Markdown table, a web page, another program's
+# parameters, subtitles, or a document.
 _OTHER_KIND: Final = re.compile(
     rf"\s*((-\s+(prompt|negative_prompt)|(-\s+)?({'|'.join(name for name in _NAMES if name not in _TEXTS)}))\s*[:=]"
     r"|(prompts?|negative_prompt)\s*=|negative prompt:|steps:\s*[0-9]+\s*,"
@@ -44,11 +44,11 @@ _OTHER_KIND: Final = re.compile(
 
 
 class Fault(NamedTuple):
-    """What is wrong in a list, and where.
+    """A fault in a list, and its position.
 
     Args:
         line: Of the text, from 1; 0 for the whole list.
-        error: Says what.
+        error: The fault.
     """
 
     line: int
@@ -59,10 +59,10 @@ class Row(NamedTuple):
     """One video of a list.
 
     Args:
-        number: Its place in the list, from 1.
-        line: Of the text, from 1; several rows of one wildcard share it.
-        request: What is to be made; a random seed is -1 here.
-        occurrence: Which row of the same content it is, from 1.
+        number: Its position in the list, from 1.
+        line: Of the text, from 1; the rows of one wildcard share it.
+        request: Of the video; a random seed is still -1.
+        occurrence: Number among rows with the same content, from 1.
     """
 
     number: int
@@ -73,12 +73,12 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PromptList:
-    """A list that was read.
+    """A parsed list.
 
     Args:
-        name: Chosen by whoever sends it; with the rows' content it names the jobs.
+        name: Chosen by the sender; with the rows' content it determines the job ids.
         rows: In order.
-        faults: What is wrong; a list with faults is not sent.
+        faults: A list with faults is not sent.
     """
 
     name: str
@@ -88,13 +88,13 @@ class PromptList:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a list is to be read.
+    """Options for parsing a list.
 
     Args:
-        kind: The format, or "auto" to see it from the first line.
-        defaults: By wire name: what a row takes where it has no value of its own.
-        picks: How many combinations of a prompt's wildcards are made; 0 for every one.
-        picks_seed: Which ones.
+        kind: The format, or "auto" to detect it from the first line.
+        defaults: By wire name: values for fields that a row leaves out.
+        picks: Number of combinations of a prompt's wildcards; 0 for all.
+        picks_seed: Seed for their selection.
     """
 
     kind: Kind = "auto"
@@ -107,16 +107,16 @@ AS_WRITTEN: Final = Reading()
 
 
 def text_of(data: bytes) -> str:
-    """Return the text of a file in UTF-8, or in UTF-16 with its mark, as spreadsheets write it.
+    """Decode a file in UTF-8, or in UTF-16 with a byte order mark, as spreadsheets write it.
 
     Raises:
-        InvalidRequestError: It is too large, or something else.
+        InvalidRequestError: It is too large, or in another encoding.
     """
     _check_size(len(data))
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = data.decode(encoding)
-        if "\0" not in text:  # which no text holds, but one in an encoding without its mark
+        if "\0" not in text:  # in no text, unless it is UTF-16 without a byte order mark
             return text
     except UnicodeDecodeError:
         pass
@@ -124,12 +124,12 @@ def text_of(data: bytes) -> str:
 
 
 def read_list(text: str, name: str, reading: Reading = AS_WRITTEN) -> PromptList:
-    """Return a list with every row read and checked; nothing is raised for what is wrong in it.
+    """Parse and validate every row of a list; faults are returned, not raised.
 
     Args:
         text: Of the whole list, at most 1 MiB in UTF-8.
         name: Of the list, 1 to 100 characters after cleaning.
-        reading: How it is to be read.
+        reading: Options for parsing.
     """
     name = clean_text(name[: 10 * MOST_NAME])
     rows: list[Row] = []
@@ -159,7 +159,7 @@ def read_list(text: str, name: str, reading: Reading = AS_WRITTEN) -> PromptList
 
 
 def content_of(request: VideoRequest) -> str:
-    """Return what makes a row the same row again: all nine values, by name, whatever their order and form were."""
+    """Return the identity of a row's content: all nine values by name, in normal form and order."""
     return json.dumps({name: getattr(request, name) for name in sorted(_NAMES)}, ensure_ascii=False)
 
 
@@ -167,25 +167,25 @@ def list_id(owner: str, name: str) -> str:
     """Return the id of a list: 32 hexadecimal digits.
 
     Args:
-        owner: Whose list it is.
+        owner: Of the list.
         name: The list's.
     """
     return _digest("list", owner, name)
 
 
 def job_id(list_id: str, row: Row, attempt: int = 0) -> str:
-    """Return the id of a row's job, which does not depend on its place in the list.
+    """Return the id of a row's job, which does not depend on its position in the list.
 
     Args:
         list_id: Of its list.
         row: The row.
-        attempt: How many jobs of this row ended before they were charged.
+        attempt: Number of earlier jobs of this row that ended without a charge.
     """
     return _digest("row", list_id, content_of(row.request), str(row.occurrence), str(attempt))
 
 
 def seeded(list_id: str, row: Row) -> VideoRequest:
-    """Return a row's request with its seed: a random one follows from the row, so that it is the same at each run."""
+    """Return a row's request with its seed: a random one is derived from the row, and so equal at each run."""
     if row.request.seed != RANDOM_SEED:
         return row.request
     seed = int(_digest("seed", job_id(list_id, row)), 16) % (MAX_SEED + 1)
@@ -222,7 +222,7 @@ def _check_head(text: str, name: str, reading: Reading) -> None:
 
 
 def _requests(values: Mapping[str, Any], reading: Reading) -> Iterator[VideoRequest]:
-    """Yield the requests of one line: one, or one for each combination of its wildcards."""
+    """Yield the requests of one line: one, or one per combination of its wildcards."""
     whole = {**reading.defaults, **values}
     prompt = whole.get("prompt")
     if not isinstance(prompt, str) or not any(sign in prompt for sign in "{}\\"):
@@ -231,14 +231,14 @@ def _requests(values: Mapping[str, Any], reading: Reading) -> Iterator[VideoRequ
     wildcards = read_wildcards(prompt)
     if not 0 < reading.picks <= MOST_ROWS:
         _check_combinations(wildcards.count)
-    first = VideoRequest.parse({**whole, "prompt": "-"})  # what all of them share is checked once
+    first = VideoRequest.parse({**whole, "prompt": "-"})  # their common fields are validated once
     for said in picked(wildcards, reading.picks, reading.picks_seed):
         own = VideoRequest.parse({"prompt": said})
         yield first.model_copy(update={"prompt": own.prompt})
 
 
 def _values(text: str, kind: Kind) -> Iterator[tuple[int, Mapping[str, Any] | InvalidRequestError]]:
-    """Yield each row's line and values, or what is wrong with it."""
+    """Yield each row's line and values, or its fault."""
     text = text.removeprefix("\ufeff")
     first = next((line for line in _lines(text) if line.strip()), "")
     if kind in ("auto", "csv") and (named := _SEPARATOR_LINE.fullmatch(first)):
@@ -264,7 +264,7 @@ def _of_lines(lines: Iterable[str], *, is_sure: bool) -> Iterator[tuple[int, Map
 
 
 def _is_of_another_kind(line: str, *, is_first: bool) -> bool:
-    """Whether a line is the head of a table, or of a file that holds its prompts in another form."""
+    """Whether a line is a table's header, or begins a file of another format."""
     cells = [cell.strip().strip("\"'").lower() for cell in re.split(r"[,;|\t]", line)]
     is_head = all(cell in _HEADS for cell in cells) and (is_first or len(cells) > 1)
     return is_head or _OTHER_KIND.match(line) is not None
@@ -296,7 +296,7 @@ def _object(line: str) -> Mapping[str, Any] | InvalidRequestError:
 
 
 def _separator(header: str) -> str | None:
-    """Return what separates the cells of a CSV's first line; None if that line is none."""
+    """Return the separator in a CSV's header line; None if it is no header."""
     for separator in _SEPARATORS:
         if "prompt" in _cells(header, separator):
             return separator
@@ -344,7 +344,7 @@ def _wrong_header(header: list[str]) -> InvalidRequestError | None:
 
 
 def _cell(name: str, cell: str) -> Any:
-    """Return a cell's value; None where it is empty, and the text itself where a number should be and is none."""
+    """Parse a cell; None if it is empty, and the text itself if a number is expected but invalid."""
     text = cell.strip()
     if not text:
         return None

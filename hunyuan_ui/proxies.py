@@ -1,6 +1,6 @@
-"""Proxies on the way out: through which one a host is reached, by the variables that other programs read.
+"""Outbound proxies: the proxy of a host by the usual environment variables.
 
-Those that stand before the page are judged by `ui/origins.py`. Source: docs/facts/faults-and-security.md 9.
+Reverse proxies in front of the page are handled by `ui/origins.py`. Source: docs/facts/faults-and-security.md 9.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """One proxy; its text and representation leave out who logs in there.
+    """One proxy; its text and representation omit the credentials.
 
     Args:
         scheme: http, https, socks5 or socks5h.
         host: Its name, or its address without brackets.
         port: Its port.
-        user: Who logs in; empty for nobody.
-        password: With what.
+        user: User name; empty for none.
+        password: Password.
     """
 
     scheme: str
@@ -39,10 +39,10 @@ class Proxy:
 
     @classmethod
     def parse(cls, text: str) -> Proxy:
-        """Return the proxy of an address, or of a bare host and port.
+        """Parse the proxy in a URL, or in a bare host and port.
 
         Raises:
-            ValueError: It names no host, another scheme, or no port that can be.
+            ValueError: The host is missing, or the scheme or port is invalid.
         """
         parts = urlsplit(text if "://" in text else f"http://{text}")
         if not parts.hostname or parts.scheme not in _PORTS:
@@ -53,11 +53,11 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """Which hosts are reached through a proxy.
+    """The proxy configuration by host.
 
     Args:
         proxy: For https; None for none.
-        exempt: Names, endings of names, addresses and networks that are reached directly; "*" for all.
+        exempt: Names, domain suffixes, addresses and networks that are reached directly; "*" for all.
     """
 
     proxy: Proxy | None = None
@@ -65,24 +65,24 @@ class Proxies:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Proxies:
-        """Return what `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say, in small letters first.
+        """Read `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, the lower-case names first.
 
         Raises:
-            ValueError: A proxy's address is none.
+            ValueError: A proxy's address is invalid.
         """
         text = _named(environ, "https_proxy") or _named(environ, "all_proxy")
         exempt = (part.strip().lower() for part in _named(environ, "no_proxy").split(","))
         return cls(Proxy.parse(text) if text else None, tuple(filter(None, exempt)))
 
     def proxy_for(self, host: str) -> Proxy | None:
-        """Return the proxy of a host; None where it is reached directly, as this machine always is."""
+        """Return the proxy of a host; None if it is reached directly, as this machine always is."""
         name = plain_name(host).rstrip(".")
         if self.proxy is None or is_loopback(name) or any(_is_meant(name, rule) for rule in self.exempt):
             return None
         return self.proxy
 
     def without(self, *hosts: str) -> Proxies:
-        """Return the same, with more hosts or networks that are reached directly."""
+        """Return a copy with more hosts or networks that are reached directly."""
         return Proxies(self.proxy, (*self.exempt, *map(plain_name, hosts)))
 
 

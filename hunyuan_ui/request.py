@@ -1,4 +1,4 @@
-"""VideoRequest: the nine parameters, and the only place with their names, ranges and defaults."""
+"""VideoRequest: the nine parameters, and the only definition of their names, ranges and defaults."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from hunyuan_ui.errors import InvalidRequestError, Reason, reason
 
 FPS: Final = 24  # the model's frame rate; not a parameter (docs/facts/segmind-api.md 6)
-SIZE_MULTIPLE: Final = 16  # the VAE's 8 times the transformer's patch of 2 (docs/facts/segmind-api.md 6)
+SIZE_MULTIPLE: Final = 16  # the VAE's factor 8 times the transformer's patch size 2 (docs/facts/segmind-api.md 6)
 RANDOM_SEED: Final = -1
 MAX_SEED: Final = 2**32 - 1
 
-# Format characters that reorder or hide text; a prompt holding them would not read as it is shown.
-# The joiners U+200C and U+200D stay: emoji and several scripts are written with them.
+# Format characters that reorder or hide text; a prompt with them would not read as displayed. The joiners U+200C and
+# U+200D are kept: emoji and several scripts need them.
 _HIDDEN: Final = {0x061C, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF}
 _NORMALIZED_AT_MOST: Final = (
-    20_000  # characters; NFC takes quadratic time on hostile text, and this long is refused anyway
+    20_000  # characters; NFC takes quadratic time on hostile text, and longer texts are refused anyway
 )
 
 
 def clean_text(text: str) -> str:
     """Return the text as NFC, without control or bidi-override characters and outer space."""
     kept = text
-    if not text.isprintable():  # most prompts are, and ten thousand are read at a start
+    if not text.isprintable():  # most prompts are, and ten thousand are read at startup
         kept = "".join(filter(_is_shown, text.replace("\r\n", "\n").replace("\r", "\n")))
     if len(kept) <= _NORMALIZED_AT_MOST:
         kept = unicodedata.normalize("NFC", kept)
@@ -43,7 +43,7 @@ def _is_shown(character: str) -> bool:
 
 
 class Parameter(NamedTuple):
-    """What the form, the API and the documents need to know of one field; `words` has its label and help."""
+    """Metadata of one field for the form, the API and the documents; `words` has its label and help."""
 
     name: str
     unit: str
@@ -103,7 +103,7 @@ class VideoRequest(BaseModel):
     @classmethod
     def _clean(cls, value: object) -> object:
         if not isinstance(value, str):
-            # pydantic would decode bytes, past the cleaning.
+            # pydantic would decode bytes, bypassing the cleaning.
             raise PydanticCustomError("not_text", "not text")
         return clean_text(value)
 
@@ -112,7 +112,7 @@ class VideoRequest(BaseModel):
     )
     @classmethod
     def _number(cls, value: object) -> object:
-        # pydantic would take True for 1 and "77" for 77; a paid call deserves an explicit number.
+        # pydantic would accept True for 1 and "77" for 77; a paid call requires an explicit number.
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise PydanticCustomError("not_a_number", "not a number")
         if isinstance(value, float) and not math.isfinite(value):
@@ -131,10 +131,10 @@ class VideoRequest(BaseModel):
         """Build a request from loose values.
 
         Args:
-            values: Wire names to values; what is absent takes its default.
+            values: Wire names to values; missing ones get their default.
 
         Raises:
-            InvalidRequestError: The first field that is wrong, with its value and the cure.
+            InvalidRequestError: The first invalid field, with its value and the valid range.
         """
         try:
             return cls.model_validate(dict(values))
@@ -149,7 +149,7 @@ class VideoRequest(BaseModel):
 
     @property
     def real_size(self) -> tuple[int, int]:
-        """Width and height in px as the service makes them."""
+        """Width and height in px that the service makes."""
         return round_up(self.width), round_up(self.height)
 
     @property
@@ -159,12 +159,12 @@ class VideoRequest(BaseModel):
 
 
 def round_up(side: int) -> int:
-    """Return the side in px rounded up to what the model can make."""
+    """Round a side in px up to a size that the model can make."""
     return -(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE
 
 
 def parameters() -> list[Parameter]:
-    """Return the nine parameters in order, with everything a form, an API or a table says about them."""
+    """Return the nine parameters in order, with all metadata for a form, an API or a table."""
     return [_parameter(name) for name in VideoRequest.model_fields]
 
 

@@ -1,4 +1,4 @@
-"""The addresses that settings may name: of the service, of an engine, of a database and of a bucket."""
+"""Validation of URLs in settings: of the service, an engine, a database and a bucket."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.strict_numbers import UnfitError
 from hunyuan_ui.this_machine import is_loopback
 
-# What every store takes as it is, without a second way to write it.
+# Names valid in every store, without alternative spellings.
 _BUCKET: Final = re.compile(
     r"(s3|gs|az)://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](/(?P<prefix>[\w.=+-]+(/[\w.=+-]+)*)?/?)?", re.ASCII
 )
 
 
-_VERSION: Final = re.compile(r"/v[12]$")  # as in the addresses of the documents; each call adds its own
+_VERSION: Final = re.compile(r"/v[12]$")  # as in the documented addresses; each call adds its own
 
 
 def service_url(text: str) -> str:
-    """Return the address of a service, with TLS unless it is on this machine.
+    """Validate the URL of a service, which needs TLS unless it is on this machine.
 
     Raises:
-        UnfitError: It is none.
+        UnfitError: It is invalid.
     """
     url = _address(text)
     parts = urlsplit(url)
@@ -33,20 +33,20 @@ def service_url(text: str) -> str:
 
 
 def engine_url(text: str) -> str:
-    """Return the address of an engine of one's own without its `/v1`.
+    """Validate the URL of a self-hosted engine, and strip its `/v1`.
 
     Raises:
-        UnfitError: It is none.
+        UnfitError: It is invalid.
     """
-    # It stands in the owner's own network, where there are no certificates (docs/facts/engines.md 2, number 8).
+    # It is in the owner's own network, where there are no certificates (docs/facts/engines.md 2, number 8).
     return _address(text).removesuffix("/v1")
 
 
 def database_url(text: str) -> str:
-    """Return the address of a PostgreSQL database.
+    """Validate the URL of a PostgreSQL database.
 
     Raises:
-        SettingsError: It is none; without the text, which holds a password.
+        SettingsError: It is invalid; without its text, which contains a password.
     """
     is_plain = text.isprintable() and not set(text) & set(' "<>\\')
     try:
@@ -59,20 +59,20 @@ def database_url(text: str) -> str:
 
 
 def bucket_url(text: str) -> str:
-    """Return the address of a bucket, or of a part of it, without a slash at its end.
+    """Validate the URL of a bucket with an optional prefix, and strip a trailing slash.
 
     Raises:
-        SettingsError: It is none; without the text, in which somebody may have put a key.
+        SettingsError: It is invalid; without its text, which may contain a key.
     """
     found = _BUCKET.fullmatch(text)
-    # A name of dots would lead out of the part that was meant.
+    # Parts of dots would lead outside of the prefix.
     if found is None or any(part in (".", "..") for part in (found["prefix"] or "").split("/")):
         raise SettingsError("HUNYUAN_UI_VIDEOS_URL", "bucket_url")
     return text.rstrip("/")
 
 
 def _address(text: str) -> str:
-    # urlsplit drops line breaks and empty queries without a word, so the text itself is looked at first.
+    # urlsplit silently drops line breaks and empty queries, so the text itself is checked first.
     is_plain = text.isascii() and text.isprintable() and not set(text) & set(' "<>?#@\\')
     try:
         parts = urlsplit(text) if is_plain else urlsplit("")

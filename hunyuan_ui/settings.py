@@ -1,4 +1,4 @@
-"""Settings: everything an owner can set, read once from the environment and checked before anything starts."""
+"""Settings: all options of the owner, read once from the environment and validated before anything starts."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from hunyuan_ui.this_machine import is_loopback, listening_name
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
 CONSOLE_URL: Final = "https://cloud.segmind.com"  # docs/facts/segmind-api.md 3.4
 DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request"
-_SHORTEST_PASSWORD: Final = 4  # a shorter one is in many words that are no secret
+_SHORTEST_PASSWORD: Final = 4  # a shorter one would match parts of ordinary words
 _HISTORY_PATH: Final = "/inference-request"
 PRIVATE_DAILY_LIMIT_USD: Final = 20.0
-ENGINE_CONCURRENCY: Final = 1  # one GPU makes one video at a time, and what waits here can still be cancelled
+ENGINE_CONCURRENCY: Final = 1  # one GPU makes one video at a time, and jobs in this queue can still be cancelled
 _LONGEST_MODEL: Final = 200  # characters
 _OURS: Final = ("HUNYUAN_UI_", "SEGMIND_")
-_MISSPELT: Final = 0.9  # how like one of ours another program's variable is not, `SEGMENT_API_KEY` among them
-# What Kubernetes tells every container of a service that is called hunyuan-ui or segmind-something.
+_MISSPELT: Final = 0.9  # similarity from which an unknown variable counts as misspelt; `SEGMENT_API_KEY` is below it
+# Variables that Kubernetes sets in every container for a service named hunyuan-ui or segmind-something.
 _OF_A_SERVICE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
-_OF_A_TEMPLATE: Final = frozenset("$<>{}")  # in a key that nobody has put in its place yet
-_VARIABLE: Final = re.compile(r"\$\{|\$\w|%\w+%")  # what a shell would have put something else for
+_OF_A_TEMPLATE: Final = frozenset("$<>{}")  # in a placeholder that was not replaced by a key
+_VARIABLE: Final = re.compile(r"\$\{|\$\w|%\w+%")  # an unexpanded shell variable
 _PORT_OF_A_SERVICE: Final = re.compile(r"(tcp|udp|sctp)://.*")
 
 
 class Secret:
-    """A text that shows itself only when asked by name, so that no log, page or pickle can hold it by accident."""
+    """A text that is shown only on explicit request, so that no log, page or pickle contains it by accident."""
 
     __slots__ = ("_text",)
 
@@ -89,23 +89,23 @@ _usd = number(0, 1_000_000, reason("us_dollars"))
 
 
 def _declared(name: str, read: Callable[[str], Any], help: str, default_text: str | None = None) -> dict[str, Any]:
-    """Return what a field carries that an environment variable sets.
+    """Return the metadata of a field that an environment variable sets.
 
     Args:
         name: Of the variable.
-        read: Makes the value from the variable's text, or raises an UnfitError.
-        help: What it does, in a sentence.
-        default_text: The default in words, where it is not the field's own.
+        read: Parses the variable's text, or raises UnfitError.
+        help: One sentence on its effect.
+        default_text: The default as text, if it is not the field's own.
     """
     return {"name": name, "read": read, "help": help, "default_text": default_text}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The checked settings of one run; secrets stay hidden in every representation.
+    """The validated settings of one run; secrets are hidden in every representation.
 
-    A field with metadata is an environment variable, declared here alone: `SETTINGS` lists them for whoever reads or
-    describes them.
+    A field with metadata is an environment variable, declared only here: `SETTINGS` lists them for code that reads or
+        describes them.
     """
 
     api_key: Secret | None = field(
@@ -265,9 +265,9 @@ class Settings:
     )
     share: bool = False
     is_space: bool = False
-    storage: Storage = "kept"  # what a restart leaves of the data folder
-    proxies: Proxies = DIRECT  # through which the service and its files are reached
-    login_secret: Secret | None = None  # on a Space with hf_oauth: what its logins are signed with
+    storage: Storage = "kept"  # whether the data folder survives a restart
+    proxies: Proxies = DIRECT  # for the service and its files
+    login_secret: Secret | None = None  # on a Space with hf_oauth: the key that signs its logins
 
     @classmethod
     def from_environ(
@@ -278,17 +278,17 @@ class Settings:
         home: Path = Path(),
         mounts: Iterable[tuple[PurePath, str]] | None = None,
     ) -> Settings:
-        """Read and check the settings of the environment and of the settings file.
+        """Read and validate the settings from the environment and the settings file.
 
         Args:
-            environ: In place of the process's environment. To that the settings file is added, and what Gradio and the
-                libraries below it read is tidied there; neither is done here.
-            share: Whether a public link was asked for on the command line.
-            home: Folder of app.py; the settings file `.env` and the default data folder `data` lie in it.
-            mounts: In place of this machine's, for tests.
+            environ: Replaces the process's environment. Only that gets the settings file's variables and is normalised
+                for Gradio and the libraries below it.
+            share: Whether a public link was requested on the command line.
+            home: Folder of app.py; the settings file `.env` and the default data folder `data` are in it.
+            mounts: Replaces this machine's, for tests.
 
         Raises:
-            SettingsError: A value is wrong; names the variable and the cure, never a secret's text.
+            SettingsError: A value is invalid; names the variable and the remedy, never a secret's text.
         """
         unread: tuple[str, ...] = ()
         if environ is None:
@@ -340,7 +340,7 @@ class Settings:
 
     @property
     def public_by(self) -> Literal["space", "share", "address"] | None:
-        """What lets strangers in; None where only this machine can reach the page."""
+        """Why strangers can reach the page; None if only this machine can."""
         if self.is_space:
             return "space"
         if self.share:
@@ -349,37 +349,37 @@ class Settings:
 
     @property
     def proxy(self) -> Proxy | None:
-        """Through which the service is reached; None for directly."""
+        """The proxy for the service; None for a direct connection."""
         return self.proxies.proxy_for(urlsplit(self.base_url).hostname or "")
 
     @property
     def is_preview(self) -> bool:
-        """Whether there is neither an owner's key nor an engine, so that the local endpoint draws the videos."""
+        """Whether there is neither an owner's key nor an engine, so that the local endpoint renders the videos."""
         return self.api_key is None and self.engine_url is None
 
     @property
     def console_url(self) -> str:
-        """Where people see an account's generations and make its keys; empty where another service is called."""
+        """Console URL for an account's generations and keys; empty if another service is used."""
         return CONSOLE_URL if self.base_url == DEFAULT_BASE_URL else ""
 
     @property
     def has_prices(self) -> bool:
-        """Whether a video costs dollars; at an engine of one's own only where its hours have a price."""
+        """Whether a video costs dollars; on a self-hosted engine only if its hours have a price."""
         return self.engine_url is None or bool(self.engine_usd_per_hour)
 
     @property
     def may_spend_owner_key(self) -> bool:
-        """Whether the owner's key or engine is used at all: always in private, in public only under a daily limit."""
+        """Whether the owner's key or engine may be used: always in private, in public only under a daily limit."""
         return not self.is_preview and (not self.is_public or self.daily_limit_usd is not None)
 
     @property
     def owner_secret(self) -> Secret | None:
-        """What only the owner knows: the key of the service or engine that is used."""
+        """A secret that only the owner knows: the key of the service or engine in use."""
         return self.api_key if self.engine_url is None else self.engine_key
 
     @property
     def secrets(self) -> list[Secret]:
-        """All that must never be written anywhere, among it the database's password alone, as it is and as quoted."""
+        """All texts that must never be written, including the database's password alone, plain and URL-quoted."""
         url = self.database_url
         named = (self.api_key, self.engine_key, self.access_code, self.notify, url)
         found = [secret for secret in named if secret is not None]
@@ -389,17 +389,17 @@ class Settings:
 
     @property
     def forgets_videos(self) -> bool:
-        """Whether a restart forgets finished videos."""
+        """Whether a restart deletes finished videos."""
         return self.storage == "wiped" and self.videos_url is None
 
     @property
     def forgets_spending(self) -> bool:
-        """Whether a restart forgets what was spent."""
+        """Whether a restart deletes the record of spending."""
         return self.storage == "wiped" and self.database_url is None
 
     @property
     def lost_at_restart(self) -> Literal["nothing", "history", "videos", "record", "all"]:
-        """What a restart loses that wipes the disk; `history` where the service's history makes up for it."""
+        """What a restart that wipes the disk deletes; `history` if the service's history makes up for it."""
         if self.needs_history:
             return "history"
         if self.forgets_spending:
@@ -408,7 +408,7 @@ class Settings:
 
     @property
     def needs_history(self) -> bool:
-        """Whether this ledger may have forgotten what was spent, so that the service must tell it first.
+        """Whether this ledger may have lost past spending, so that the service's history must be read first.
 
         Source: docs/architecture.md 5.
         """
@@ -418,7 +418,7 @@ class Settings:
 
     @property
     def offers_preview(self) -> bool:
-        """Whether the local endpoint runs: somebody may come whom the owner's key is not for, or it may rest."""
+        """Whether the local endpoint runs: for visitors who may not use the owner's key, or while that is blocked."""
         is_narrowed = self.access_code is not None or self.requires_login
         return not self.may_spend_owner_key or self.needs_history or (self.is_public and is_narrowed)
 
@@ -428,7 +428,7 @@ class Setting:
     """One environment variable that sets a field of the settings."""
 
     field: str
-    default: Any  # None where there is none
+    default: Any  # None if there is none
     name: str
     read: Callable[[str], Any]
     help: str
@@ -455,7 +455,7 @@ SETTINGS: Final = tuple(_setting(declared) for declared in fields(Settings) if d
 def _check_names(environ: Mapping[str, str]) -> None:
     known = [setting.name for setting in SETTINGS if setting.name.startswith(_OURS)]
     for name in sorted(set(environ) - set(known)):
-        # A container takes any name, dashes among it.
+        # A container accepts any variable name, dashes included.
         meant = re.sub(r"[\W_]", "_", name.strip().upper())
         is_ours = meant.startswith(_OURS) and not _is_of_a_service(name, environ[name])
         nearest = difflib.get_close_matches(meant, known, n=1, cutoff=0.0 if is_ours else _MISSPELT)
@@ -488,7 +488,7 @@ def _check_key(name: str, key: Secret | None) -> None:
 
 
 def _check_engine(values: dict[str, Any]) -> None:
-    """Refuse an engine's settings without the engine; with it, have one video in flight unless the owner says more."""
+    """Refuse engine settings without an engine; with one, default to one video in flight."""
     if "engine_url" in values:
         values.setdefault("concurrency", ENGINE_CONCURRENCY)
         return

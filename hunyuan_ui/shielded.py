@@ -1,4 +1,4 @@
-"""Work that goes on to its end when whoever waits for it is cancelled."""
+"""Shields work from the cancellation of its waiter."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _T = TypeVar("_T")
 
 
 async def shielded(work: Awaitable[_T]) -> _T:
-    """Wait for work that a cancelled waiter leaves behind: it ends all the same, and a failure then concerns nobody.
+    """Wait for work that continues if this waiter is cancelled; its later failure is then ignored.
 
     Args:
-        work: A future, a task or a coroutine; several may wait for one future.
+        work: A future, a task or a coroutine; one future may have several waiters.
 
     Raises:
-        Exception: What the work raises, if its waiter is still there.
+        Exception: The work's own exception, unless its waiter was cancelled.
     """
     future = asyncio.ensure_future(work)
     future.add_done_callback(_retrieve)
@@ -24,6 +24,6 @@ async def shielded(work: Awaitable[_T]) -> _T:
 
 
 def _retrieve(done: asyncio.Future[_T]) -> None:
-    """Mark a failure as seen, which asyncio would otherwise report once the future is collected."""
+    """Mark an exception as retrieved, which asyncio would otherwise report when the future is collected."""
     if not done.cancelled():
         done.exception()

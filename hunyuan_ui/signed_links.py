@@ -1,4 +1,4 @@
-"""Signatures that only this installation can make: for links that a browser loads without headers, and tokens."""
+"""Signatures with this installation's secret: for links that browsers load without headers, and for tokens."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SHOWN_DIGITS: Final = 16
 
 
 class SignedLinks:
-    """Makes and checks signatures.
+    """Creates and verifies signatures.
 
     Args:
-        folder: Where the secret is kept, readable by this user only; where that cannot be, links live as long as
-            the process.
-        shared: Returns the secret that several processes use, given this folder's; None where there is only one.
+        folder: Holds the secret, readable by this user only; if it cannot be stored, links are valid as long as the
+            process runs.
+        shared: Returns the secret of all processes, given this folder's; None with a single process.
     """
 
     def __init__(self, folder: Path, shared: Callable[[bytes], bytes] | None = None) -> None:
@@ -30,37 +30,37 @@ class SignedLinks:
         self._secret = kept if shared is None else shared(kept)
 
     def hidden(self, text: str) -> str:
-        """Return what stands for a text that must not be read where it is kept."""
+        """Return a keyed hash of a text that must not be stored in the clear."""
         return hmac.new(self._secret, f"hidden/{text}".encode(), sha256).hexdigest()[:32]
 
     def signature(self, visitor_id: str, job_id: str) -> str:
-        """Return the signature of a visitor's video: 128 bits in hexadecimal digits."""
+        """Return the signature for a visitor's video: 128 bits in hexadecimal digits."""
         return hmac.new(self._secret, f"{visitor_id}/{job_id}".encode(), sha256).hexdigest()[:32]
 
     def token(self, job_id: str, request: str) -> str:
-        """Return the token of a caller who has nothing but a job id of their own, and repeats their request.
+        """Return the token of a caller who has only a job id of their own choice, and repeats their request.
 
         Args:
-            job_id: Which they chose.
-            request: All that they asked for.
+            job_id: The id they chose.
+            request: Their complete request.
         """
         return hmac.new(self._secret, f"token/{job_id}/{request}".encode(), sha256).hexdigest()[:32]
 
     def public_id(self, job_id: str) -> str:
-        """Return what stands for a job where it is only to be told from others: it opens nothing."""
+        """Return an id that distinguishes a job from others and grants no access."""
         return hmac.new(self._secret, f"shown/{job_id}".encode(), sha256).hexdigest()[:_SHOWN_DIGITS]
 
     def opens(self, signature: str, visitor_id: str, job_id: str) -> bool:
-        """Whether this is the signature of that visitor's video."""
+        """Whether this is the signature for that visitor's video."""
         return hmac.compare_digest(signature.encode(), self.signature(visitor_id, job_id).encode())
 
 
 def kept_secret(folder: Path) -> bytes:
-    """Return the secret of a data folder, which is made where there is none; one that cannot be kept is a new one."""
+    """Return the secret of a data folder, created if missing; one that cannot be stored is a new one."""
     path = folder / FILE_NAME
     with suppress(OSError):
         if path.is_file() and path.stat().st_size != _SECRET_BYTES:
-            path.unlink()  # a stop while it was written
+            path.unlink()  # left by a crash during the write
         with suppress(FileExistsError):
             _write_once(path, secrets.token_bytes(_SECRET_BYTES))
         kept = path.read_bytes()
@@ -70,6 +70,6 @@ def kept_secret(folder: Path) -> bytes:
 
 
 def _write_once(path: Path, data: bytes) -> None:
-    """Write a file that only this user can read from its first moment on, never over another one."""
+    """Create a file that only this user can ever read, without overwriting an existing one."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(data)

@@ -1,4 +1,4 @@
-"""Start-up: options and settings in, a clear sentence and status 2 when one is wrong, and the signal to end."""
+"""Startup: reads options and settings, exits with status 2 and a sentence if one is invalid; handles end signals."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.settings import SETTINGS, Setting, Settings
 from hunyuan_ui.words import speak_as, words
 
-_WORDS: Final = words("en")  # a console reads English
+_WORDS: Final = words("en")  # console output is English
 _TEXT_WIDTH: Final = 100
 
-_Place: TypeAlias = tuple[int, int, tuple[str, ...]]  # device and inode of a folder that is there, and names below it
+_Place: TypeAlias = tuple[int, int, tuple[str, ...]]  # device and inode of an existing folder, and names below it
 
 
 def read_settings(arguments: Sequence[str], home: Path, environ: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings of the environment and the command line, whose address is free to listen on.
+    """Return the settings from the environment and the command line, after checking that their address is free.
 
     Args:
         arguments: Without the program's name.
         home: Folder of app.py.
-        environ: In place of the process's environment.
+        environ: Replaces the process's environment.
 
     Raises:
-        SystemExit: With status 2 and a sentence that names what is wrong; nothing was started.
+        SystemExit: With status 2 and a sentence that names the fault; nothing was started.
     """
     options = build_parser().parse_args(arguments)
     try:
@@ -52,19 +52,19 @@ class Served(NamedTuple):
 
     name: str
     path: Path
-    may_lie_inside: bool = False  # in the data folder; nothing of that is in it
+    may_lie_inside: bool = False  # in the data folder; none of the data folder's files is in it
 
 
 def check_served(settings: Settings, served: Iterable[Served]) -> None:
-    """Refuse to start where the data folder or the settings file meets what is served to everybody.
+    """Refuse to start if the data folder or the settings file overlaps with publicly served files.
 
-    The data folder may not lie in it, be the same, or hold it; the settings file may not lie in it.
+    The data folder may not be inside, equal to, or around a served one; the settings file may not be inside one.
 
-    Whatever names and links lead there: folders are told apart by what the system knows them by.
+    Names and links do not matter: folders are identified by device and inode.
 
     Args:
         settings: Of this run.
-        served: All that the page's server gives to whoever knows a path.
+        served: Everything that the page's server returns by path.
 
     Raises:
         SystemExit: With status 2 and a sentence that names the variable; nothing was started.
@@ -83,10 +83,10 @@ def check_served(settings: Settings, served: Iterable[Served]) -> None:
 
 
 def check_writable(served: Served) -> None:
-    """Refuse to start where a served folder cannot be filled, such as one that another user has made.
+    """Refuse to start if a served folder cannot be written, such as one that another user has created.
 
     Args:
-        served: A folder, which is created where it is not there.
+        served: A folder, created if missing.
 
     Raises:
         SystemExit: With status 2 and a sentence that names the variable; nothing was started.
@@ -100,7 +100,7 @@ def check_writable(served: Served) -> None:
 
 
 def stop(error: SettingsError) -> NoReturn:
-    """End the program with status 2 and the sentence of what is wrong."""
+    """Exit with status 2 and the sentence of the error."""
     show(f"{_WORDS.sentence(error)}\n", sys.stderr)
     raise SystemExit(2)
 
@@ -119,13 +119,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def check_address(settings: Settings) -> None:
-    """Find out whether the page could listen where it should, without listening yet.
+    """Check whether the page could listen on its address, without listening yet.
 
     Args:
-        settings: Without a port, one that is free is looked for later, so only the address is tried.
+        settings: Without a port a free one is chosen later, so only the address is checked.
 
     Raises:
-        SettingsError: The address is not one of this machine, or the port is taken or not allowed.
+        SettingsError: The address is not one of this machine, or the port is taken or not permitted.
     """
     name, port = settings.server_name, settings.server_port
     try:
@@ -137,7 +137,7 @@ def check_address(settings: Settings) -> None:
     with socket.socket(family, kind, protocol) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as the server will listen
+            trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # like the server's socket
         try:
             trial.bind(place)
         except OSError as error:
@@ -145,7 +145,7 @@ def check_address(settings: Settings) -> None:
 
 
 def end_signal() -> threading.Event:
-    """Return what is set by Ctrl+C or SIGTERM, so that the program ends in order instead of being torn down."""
+    """Return an event that Ctrl+C or SIGTERM sets, so that the program shuts down in order."""
     should_end = threading.Event()
 
     def end(*_: object) -> None:
@@ -157,7 +157,7 @@ def end_signal() -> threading.Event:
 
 
 def say(*lines: str) -> None:
-    """Show the owner what they should read; the log has stderr to itself."""
+    """Print lines for the owner to stdout; stderr is for the log."""
     sys.stdout.write("\n".join([*lines, ""]))
     sys.stdout.flush()
 
@@ -168,7 +168,7 @@ def _described(setting: Setting) -> str:
 
 
 def _places(path: Path) -> list[_Place]:
-    """Return what a path without links is, and each folder above it; itself first."""
+    """Return the identity of a path without links, and of each folder above it; itself first."""
     return [_place(folder) for folder in (path, *path.parents)]
 
 
@@ -186,7 +186,7 @@ def _place(path: Path) -> _Place:
 
 
 def _ignores_case(folder: Path) -> bool:
-    """Whether names in a folder that is there may be written in either case, told from a name on the way to it."""
+    """Whether names in an existing folder are case-insensitive, tested with a name in its path."""
     named = next((place for place in (folder, *folder.parents) if place.name.swapcase() != place.name), None)
     try:
         return named is not None and named.with_name(named.name.swapcase()).samefile(named)
@@ -203,12 +203,12 @@ def _unusable(name: str, port: int | None, error: OSError) -> SettingsError:
 
 
 def describe(settings: Settings, *, spent_today_usd: float = 0.0, spent_total_usd: float = 0.0) -> list[str]:
-    """Return what the owner should read at the start: who can come, whose key is used, and what that may cost at most.
+    """Return the startup summary for the owner: who has access, whose key is used, and its maximum cost.
 
     Args:
         settings: Of this run.
-        spent_today_usd: What counts against today's limit already, in US dollars.
-        spent_total_usd: What counts against the total limit already, in US dollars.
+        spent_today_usd: Amount that already counts against today's limit, in US dollars.
+        spent_total_usd: Amount that already counts against the total limit, in US dollars.
     """
     say, address = _WORDS, settings.server_name
     lines = [
@@ -225,15 +225,15 @@ def describe(settings: Settings, *, spent_today_usd: float = 0.0, spent_total_us
 
 
 def addresses(local_url: str, share_url: str | None, *, mcp_error: str | None = None) -> list[str]:
-    """Return where the page can be opened now, and how it ends.
+    """Return the addresses of the running page, and how to stop it.
 
     Args:
         local_url: On this machine.
         share_url: Of the public link, if there is one.
-        mcp_error: Why agents cannot use it although GRADIO_MCP_SERVER is true; Gradio itself tells where they can.
+        mcp_error: Why agents cannot use it although GRADIO_MCP_SERVER is true; Gradio itself prints where they can.
     """
     say = _WORDS
-    # What listens on every address of a machine is reached from here by one of its own.
+    # A server on all addresses is reached from here by a loopback address.
     lines = [say("start.open", url=local_url.replace("//[::]:", "//[::1]:"))]
     if share_url:
         lines.append(say("start.share", url=share_url))
@@ -258,7 +258,7 @@ def _storage(settings: Settings) -> list[str]:
 
 
 def _engine(settings: Settings) -> list[str]:
-    """Return where the engine is, that its host alone may be in the local network, and who may use it."""
+    """Return the engine's address, that only its host may be in the local network, and who may use it."""
     rate, limit = settings.engine_usd_per_hour, settings.daily_limit_usd
     lines = [
         _WORDS("start.engine", url=settings.engine_url),

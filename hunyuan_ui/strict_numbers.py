@@ -1,4 +1,4 @@
-"""Numbers as people write them; what Python also takes for one (`1_000`, `nan`, ` 5 `) is refused."""
+"""Strict number parsing; forms that only Python accepts (`1_000`, `nan`, ` 5 `) are refused."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _MOST_DIGITS: Final = 9
 
 
 class UnfitError(Exception):
-    """A text is not what a setting or option must be.
+    """A text is invalid for a setting or option.
 
     Args:
-        code: What follows "setting." in the words, where it says what the text must be.
-        facts: Values for the places in that.
+        code: Suffix of the key "setting." in the words, which says what is valid.
+        facts: Values for its placeholders.
     """
 
     def __init__(self, code: str, /, **facts: Any) -> None:
@@ -26,7 +26,7 @@ class UnfitError(Exception):
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """Return what reads a whole number within these bounds, or raises an UnfitError."""
+    """Return a parser for an integer within these bounds, which raises UnfitError."""
 
     def read(text: str) -> int:
         is_plain = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
@@ -38,7 +38,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def number(low: float, high: float, unit: Reason) -> Callable[[str], float]:
-    """Return what reads a number of some unit within these bounds, or raises an UnfitError."""
+    """Return a parser for a number of some unit within these bounds, which raises UnfitError."""
 
     def read(text: str) -> float:
         if not _NUMBER.fullmatch(text) or not low <= float(text) <= high:

@@ -1,4 +1,4 @@
-"""The names of this machine: the one rule by which settings, start and filter tell it from any other."""
+"""Host names of this machine: the one rule by which settings, startup and filter recognise them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LOCAL: Final = frozenset({"localhost", "localhost."})
 _LOOPBACK: Final = ipaddress.IPv4Network("127.0.0.0/8")
 _LOOPBACK_6: Final = ipaddress.IPv6Address("::1")
 
-# What a browser writes for a host and a port: no user, no other alphabet, no empty port.
+# Host and port as a browser writes them: no user, no other alphabet, no empty port.
 _PLACE: Final = re.compile(
     r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?)(?::(?P<port>0|[1-9][0-9]{0,4}))?",
     re.ASCII | re.IGNORECASE,
@@ -18,14 +18,14 @@ _PLACE: Final = re.compile(
 
 
 class Place(NamedTuple):
-    """A host by its plain name, and the port where one was written."""
+    """A host by its normal name, and the port if given."""
 
     name: str
     port: int | None
 
 
 def plain_name(host: str) -> str:
-    """Return a host's name in lower case and without brackets, an address in its one short form."""
+    """Return a host's name in lower case and without brackets, an IP address in its canonical short form."""
     name = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     try:
         return str(ipaddress.ip_address(name))
@@ -34,10 +34,10 @@ def plain_name(host: str) -> str:
 
 
 def listening_name(host: str) -> str:
-    """Return the plain name of what a server can listen on: for an IPv4 address inside an IPv6 one, that address."""
+    """Return the normal name of a listening address: for an IPv4 address inside an IPv6 one, the IPv4 address."""
     name = plain_name(host)
     try:
-        # The system takes "*" for every address, and Gradio for none.
+        # The system accepts "*" for all addresses, Gradio does not.
         address = ipaddress.ip_address("0.0.0.0" if name == "*" else name)
     except ValueError:
         return name
@@ -45,25 +45,25 @@ def listening_name(host: str) -> str:
 
 
 def in_address(name: str) -> str:
-    """Return a plain name as it stands in a URL: an IPv6 address in brackets."""
+    """Return a normal name in URL form: an IPv6 address in brackets."""
     return f"[{name}]" if ":" in name else name
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address of that name; no name is looked up."""
+    """Whether only this machine can reach an address of that name; no name is resolved."""
     name = plain_name(host)
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
         return name in _LOCAL
     if isinstance(address, ipaddress.IPv6Address):
-        # Not `is_loopback`: what Python says of an IPv4 address inside an IPv6 one changed with 3.13.
+        # Not `is_loopback`: Python 3.13 changed its result for an IPv4 address inside an IPv6 one.
         return address == _LOOPBACK_6 or (address.ipv4_mapped or address) in _LOOPBACK
     return address in _LOOPBACK
 
 
 def place_in(text: str) -> Place | None:
-    """Return the host and port of a Host header, or of an Origin after its scheme; None where it names neither."""
+    """Return the host and port of a Host header, or of an Origin after its scheme; None if invalid."""
     found = _PLACE.fullmatch(text)
     if found is None:
         return None

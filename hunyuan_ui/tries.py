@@ -1,4 +1,4 @@
-"""The rate limit on tries of keys and access codes."""
+"""Rate limits on attempts at keys and access codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hunyuan_ui.job import Visitor
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A rate limit: a burst of tries, then one every so many seconds."""
+    """A rate limit: a burst of attempts, then one per interval in seconds."""
 
     burst: int
     every_s: float
@@ -26,12 +26,12 @@ class Rate:
 OF_A_VISITOR: Final = Rate(5, 12.0)
 OF_AN_ADDRESS: Final = Rate(10, 6.0)  # 20 in any minute
 OF_EVERYBODY: Final = Rate(60, 1.0)
-AT_MOST: Final = Rate(20, 0.1)  # whoever tries, and from however many places
+AT_MOST: Final = Rate(20, 0.1)  # cap for all callers together, however many addresses
 FRESH_AFTER_S: Final = 60.0
 LONGEST_WAIT_S: Final = 10.0
-MOST_WAITING: Final = 8  # tries that wait for their turn, of all callers: each may hold one of Gradio's 40 slots
+MOST_WAITING: Final = 8  # attempts waiting for their turn, of all callers: each may hold one of Gradio's 40 slots
 MOST_REMEMBERED: Final = 20_000  # visitors and addresses
-_TICK_S: Final = 1e-6  # below what floats add up to
+_TICK_S: Final = 1e-6  # below accumulated float errors
 
 
 class Limiter:
@@ -39,9 +39,9 @@ class Limiter:
 
     Args:
         rate: Its limit.
-        used_until: When all that was taken is used up.
-        last: When something was last taken.
-        before: When something was taken before that.
+        used_until: When all taken attempts are used up.
+        last: Time of the last attempt.
+        before: Time of the attempt before that.
     """
 
     __slots__ = ("_before", "_rate", "_used_until", "last")
@@ -53,16 +53,16 @@ class Limiter:
 
     @property
     def state(self) -> tuple[float, float, float]:
-        """What it is made of again, with its rate."""
+        """The values from which, with its rate, it is recreated."""
         return self._used_until, self.last, self._before
 
     def free_at(self, now: float) -> float:
-        """Return when one more may be taken."""
+        """Return when the next attempt is allowed."""
         at = self._used_until - (self._rate.burst - 1) * self._rate.every_s
         return at if at - now > _TICK_S else now
 
     def take(self, at: float, *, is_over: bool = False) -> None:
-        """Count a try; one that is allowed beyond the rate does not extend a wait that is full already."""
+        """Count an attempt; one that is allowed beyond the rate does not extend a full wait."""
         used_until = max(self._used_until, at) + self._rate.every_s
         if is_over:
             used_until = max(self._used_until, min(used_until, at + self._rate.burst * self._rate.every_s))
@@ -70,7 +70,7 @@ class Limiter:
         self._before, self.last = self.last, at
 
     def give_back(self) -> None:
-        """Take back the last try."""
+        """Undo the last attempt."""
         self._used_until -= self._rate.every_s
         self.last = self._before
 
@@ -79,20 +79,20 @@ Change = Callable[[float, list[Limiter]], float]
 
 
 class TryBook(Protocol):
-    """Where rate limiters are kept."""
+    """Storage of rate limiters."""
 
     async def change(self, names: dict[str, Rate], change: Change) -> float:
-        """Change the limiters of these names, in their order, at once; return what the change returns.
+        """Change the limiters of these names atomically, in order; return the change's result.
 
         Args:
-            names: What is limited, and how fast each may be tried.
-            change: Gets the time in seconds and the limiters; what it raises leaves them as they are.
+            names: Names of the limiters, and their rates.
+            change: Receives the time in seconds and the limiters; if it raises, they stay unchanged.
         """
         ...
 
 
 class TriesInMemory:
-    """The rate limiters of one process, for those who tried last.
+    """The rate limiters of one process, for the most recent names.
 
     Args:
         now: A monotonic clock in seconds.
@@ -115,21 +115,21 @@ class TriesInMemory:
 
 
 class Tries:
-    """The limit on tries of keys and access codes, shared by page, API, MCP and owner's page.
+    """The limit on attempts at keys and access codes, shared by page, API, MCP and owner's page.
 
-    A try waits for some seconds before it is refused, a correct one is not counted, and three rates apply at once:
-    a visitor has five tries, then one every 12 s; an address (for IPv6 its /64) has 20 a minute, for all its visitors;
-    all together have two a second for a minute, then one a second. The last rate does not lock anybody out: the first
-    try of an address in a minute is always accepted, up to ten of these a second.
+    An attempt waits for some seconds before it is refused, a correct one is not counted, and three rates apply at once:
+    a visitor has five attempts, then one every 12 s; an address (for IPv6 its /64) has 20 a minute, for all its
+    visitors; all together have two a second for a minute, then one a second. The last rate locks nobody out: the first
+    attempt of an address in a minute is always accepted, up to ten of these a second.
 
-    So one address makes 20 guesses a minute and all together ten a second, far too few for an access code of ten
-    random letters, and whoever knows the code waits for seconds. Only a flood of parallel tries from the same address
-    (a router, a proxy) can delay them, while it lasts.
+    So one address makes 20 guesses a minute and all together ten a second, far too few for an access code of ten random
+    letters, and whoever knows the code waits for seconds. Only a flood of concurrent attempts from the same address (a
+    router, a proxy) can delay them, while it lasts.
 
     Args:
         now: A monotonic clock in seconds.
-        sleep: Waits for so many seconds.
-        book: Where they are counted; in memory if left out.
+        sleep: Waits for a number of seconds.
+        book: Storage of the counts; in memory if omitted.
     """
 
     def __init__(
@@ -143,15 +143,15 @@ class Tries:
         self._waiting = 0
 
     async def take(self, visitor: Visitor, error_code: str) -> None:
-        """Wait until this visitor may make one more try.
+        """Wait until this visitor may make another attempt.
 
         Args:
-            visitor: Who, and from which address.
+            visitor: With the address of the call.
             error_code: Of the error when the wait is too long.
 
         Raises:
             SpendLimitError: With this code and the seconds to wait.
-            StorageError: The tries are counted elsewhere, and cannot be.
+            StorageError: The counts are stored in a database that cannot be reached.
         """
 
         def take(now: float, limiters: list[Limiter]) -> float:
@@ -169,7 +169,7 @@ class Tries:
         await self._wait(await self._book.change(_names_of(visitor), take))
 
     async def give_back(self, visitor: Visitor) -> None:
-        """Take back a try that was correct."""
+        """Undo a correct attempt."""
 
         def give_back(_now: float, limiters: list[Limiter]) -> float:
             for limiter in limiters:
@@ -198,7 +198,7 @@ def _names_of(visitor: Visitor) -> dict[str, Rate]:
 
 
 def _network_of(address: str) -> str:
-    """Return an IPv4 address, or the /64 network of an IPv6 address, from which one machine may use any address."""
+    """Return an IPv4 address, or an IPv6 address's /64 network, in which one machine may use any address."""
     try:
         known = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,6 +1,6 @@
-"""Wildcards in a prompt: `{a|b|c}` stands for one of its choices, and may hold others.
+"""Wildcards in a prompt: `{a|b|c}` stands for one of its choices, which may be nested.
 
-Braces without a bar between them stay as they are, and a backslash takes a brace, a bar or a backslash as it is.
+Braces without a bar between them are literal, and a backslash escapes a brace, a bar or a backslash.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from hunyuan_ui.errors import InvalidRequestError
 
 MOST_DEPTH: Final = 8
 MOST_TEXT: Final = 4000  # characters; twice the longest prompt
-_EVEN: Final = 16  # bytes drawn beyond the count, so that no combination is likelier than another
+_EVEN: Final = 16  # extra random bytes, so that no combination is likelier than another
 _ESCAPED: Final = "{}|\\"
 
 
 class Choice:
-    """One of several texts.
+    """One of several alternative texts.
 
     Args:
-        texts: Of which one is chosen.
+        texts: The alternatives.
     """
 
     def __init__(self, texts: list[Text]) -> None:
@@ -29,7 +29,7 @@ class Choice:
         self.count = sum(text.count for text in texts)
 
     def at(self, index: int) -> str:
-        """Return the text of one way to choose, from 0 and below `count`."""
+        """Return the text of one selection, from 0 and below `count`."""
         for text in self._texts:
             if index < text.count:
                 return text.at(index)
@@ -38,10 +38,10 @@ class Choice:
 
 
 class Text:
-    """Words and choices, one after the other.
+    """A sequence of words and choices.
 
     Args:
-        pieces: In their order.
+        pieces: In order.
     """
 
     def __init__(self, pieces: list[str | Choice]) -> None:
@@ -49,7 +49,7 @@ class Text:
         self.count = prod(piece.count for piece in pieces if isinstance(piece, Choice))
 
     def at(self, index: int) -> str:
-        """Return one combination, from 0 and below `count`; the last choice changes first."""
+        """Return one combination, from 0 and below `count`; the last choice changes fastest."""
         said: list[str] = []
         for piece in reversed(self.pieces):
             if isinstance(piece, Choice):
@@ -61,10 +61,10 @@ class Text:
 
 
 def read_wildcards(prompt: str) -> Text:
-    """Return what a prompt with wildcards stands for.
+    """Parse a prompt with wildcards.
 
     Raises:
-        InvalidRequestError: A brace has no partner, they lie too deep in each other, or the text is too long.
+        InvalidRequestError: A brace is unmatched, the nesting is too deep, or the text is too long.
     """
     if len(prompt) > MOST_TEXT:
         raise InvalidRequestError("text_too_long", field="prompt", length=len(prompt), limit=MOST_TEXT)
@@ -76,17 +76,17 @@ def read_wildcards(prompt: str) -> Text:
 
 
 def picked(text: Text, picks: int, seed: int) -> list[str]:
-    """Return every combination, or some of them at random, each once and in their order.
+    """Return every combination, or a random selection, without repetition and in order.
 
     Args:
         text: Of a prompt.
-        picks: How many; 0 for every one.
-        seed: The same seed picks the same ones, everywhere and always.
+        picks: Number of combinations; 0 for all.
+        seed: The same seed selects the same combinations on every machine and version.
     """
     count = text.count
     if not 0 < picks < count:
         return [text.at(index) for index in range(count)]
-    # More than half is picked by what is left out, so that no draw repeats for long.
+    # More than half is selected by drawing the excluded ones, so that few draws repeat.
     wanted = min(picks, count - picks)
     drawn: set[int] = set()
     tries = 0
@@ -104,7 +104,7 @@ class _Reader:
         self._place = 0
 
     def choices(self, depth: int) -> tuple[list[Text], str]:
-        """Read texts between bars; return them, and the brace that ended them, empty at the end of the prompt."""
+        """Parse the alternatives between bars; return them and the closing brace, empty at the end of the prompt."""
         if depth > MOST_DEPTH:
             raise InvalidRequestError("wildcard_depth", field="prompt", most=MOST_DEPTH)
         texts: list[Text] = []
