@@ -1,4 +1,4 @@
-// The personal address, for a browser that keeps nothing.
+// The visitor's personal address, for a browser without storage.
 
 import { address as personalAddress } from "./browser.js";
 import { copySelected, fill, piecesOf } from "./dom.js";
@@ -17,7 +17,7 @@ export function address({ element }) {
     part("text").textContent = words[`address.${kept}`] || "";
   }
 
-  // Where copying is not allowed, the address is there to be selected.
+  // If copying is not permitted, the address can be selected instead.
   async function copy() {
     box.value = personalAddress();
     part("shown").hidden = false;
@@ -34,7 +34,7 @@ export function address({ element }) {
     section.scrollIntoView({ block: "center" });
     copy();
   });
-  // What a browser has kept may be cleared while the page is open.
+  // The browser's storage may be cleared while the page is open.
   onReturn(show);
   arrived.then(show);
 }

@@ -1,16 +1,16 @@
-// The browser's Back closes an open dialog instead of leaving the page: a dialog is an entry of the tab's history.
+// The browser's Back button closes an open dialog instead of leaving the page: each dialog is a history entry.
 
 const ENTRY = "hunyuan_dialog";
 /** @type {HTMLDialogElement[]} */
 const dialogs = [];
-let isLeaving = false; // an entry is being given back
+let isLeaving = false; // a history entry is being removed
 let isWanted = false; // another dialog was opened meanwhile
 
 const isEntry = () => Boolean(history.state?.[ENTRY]);
 
 function enter() {
   if (isEntry()) return;
-  // What closes a dialog may scroll elsewhere, where the browser must not scroll back from.
+  // The page may scroll when a dialog closes; the browser must not restore the old position.
   history.scrollRestoration = "manual";
   history.pushState({ ...history.state, [ENTRY]: true }, "");
 }
@@ -27,9 +27,9 @@ function returned() {
 }
 
 /**
- * Let Back close a dialog.
+ * Make Back close a dialog.
  * @param {HTMLDialogElement} dialog
- * @returns {() => void} To be called as it opens.
+ * @returns {() => void} To be called when it opens.
  */
 export function closedByBack(dialog) {
   dialogs.push(dialog);

@@ -1,4 +1,4 @@
-// The dialog of a list of prompts: written or dropped, checked and priced, confirmed at its price, and followed.
+// The prompt list dialog: typed or dropped lists are checked, priced, confirmed at their price, and followed.
 
 import { closedByBack } from "./back.js";
 import { showChecked, showNote, showOtherRows } from "./batch_checked.js";
@@ -28,7 +28,7 @@ const DRAFT = "hunyuan_list_draft";
 const READ_WITHIN_MS = 60000; // a thousand rows on a busy machine
 const KEEP_AFTER_MS = 300;
 
-/** Wait until the form holds what rows may lack; a page that was just opened is not there yet. */
+/** Wait until the form has values for fields that rows leave out; it is empty when the page has just opened. */
 async function formIsFilled() {
   for (let tries = 0; tries < 100 && !window.hunyuan.form.settings(); tries += 1)
     await new Promise((go) => setTimeout(go, 100));
@@ -40,9 +40,9 @@ function settingsText({ width, height, video_length: frames, infer_steps: steps,
   return filled("batch.settings", { width, height, frames, steps, seed: seeds });
 }
 
-/** Call `take` with the files that are dropped on the dialog, and show the landing meanwhile. */
+/** Call `take` with files dropped on the dialog, and show the drop area meanwhile. */
 function onDrop(dialog, landing, take) {
-  let depth = 0; // dragging over a child leaves its parent
+  let depth = 0; // dragging over a child fires dragleave on its parent
   for (const kind of ["dragenter", "dragover", "dragleave", "drop"])
     dialog.addEventListener(kind, (event) => {
       if (![...event.dataTransfer.types].includes("Files")) return;
@@ -64,7 +64,7 @@ export function batch({ element }) {
   /** @type {string | null} */
   let payer = null;
   /** @type {any} */
-  let checked = null; // what the server said of a list, with the wish it was asked
+  let checked = null; // the server's answer on a list, with its request
   let isBusy = false;
   let keeping;
   const standing = listStanding(dialog, part);
@@ -107,7 +107,7 @@ export function batch({ element }) {
     show();
   }
 
-  // Showing
+  // Display
 
   const say = (problem) => showText(part("problem"), problem);
 
@@ -125,7 +125,7 @@ export function batch({ element }) {
     if (checked) showNote(part, checked, draft.budget);
   }
 
-  // Asking
+  // Requests
 
   async function busy(act) {
     if (isBusy) return;

@@ -1,4 +1,4 @@
-// What a list was checked to hold: its sum, its faults, its rows, and what Generate below them says.
+// A checked list: its total, faults and rows, and the label of its Generate button.
 
 import { isShort, SHOWN } from "./batch_list.js";
 import { node, showText, showUnbroken } from "./dom.js";
@@ -15,7 +15,7 @@ function row({ row: number, prompt, state, time, price }, isFree) {
 
 const faultText = ({ line, problem }) => (line ? filled("batch.fault", { line, problem }) : problem);
 
-/** Show what the server said of a list. */
+/** Show the server's answer on a list. */
 export function showChecked(part, { table, faults, is_free: isFree, sum, confirm }, isRetried) {
   part("sum").textContent = sum;
   showUnbroken(part("send"), confirm);
@@ -31,14 +31,14 @@ export function showChecked(part, { table, faults, is_free: isFree, sum, confirm
   part("retry").hidden = !isRetried && !table.some(({ status }) => status === "failed");
 }
 
-/** Show the rows that were left out at first. */
+/** Show the rows that were hidden at first. */
 export function showOtherRows(part, { table, is_free: isFree }) {
   part("rows").append(...table.slice(SHOWN).map((one) => row(one, isFree)));
   part("more").hidden = true;
   part("table").focus();
 }
 
-/** Show whether the list can be sent, and whether a budget is enough for it. */
+/** Show whether the list can be sent, and whether the budget suffices. */
 export function showNote(part, checked, budget) {
   const canSend = !checked.faults.length && checked.to_make > 0;
   part("send").hidden = !canSend;

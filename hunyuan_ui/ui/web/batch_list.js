@@ -1,7 +1,7 @@
-// A list of prompts as the page knows it: what a file holds, what is typed, what is asked of the server, how it stands.
+// Model of a prompt list in the page: file and text input, requests to the server, and its state.
 
 export const MOST_BYTES = 1024 * 1024;
-export const SHOWN = 100; // rows of a table or faults, until more are asked for
+export const SHOWN = 100; // rows of a table or faults, until more are requested
 
 const KINDS = { csv: "csv", tsv: "csv", jsonl: "jsonl", ndjson: "jsonl", txt: "text" };
 const ACTIVE = ["queued", "submitting", "running", "downloading"];
@@ -9,7 +9,7 @@ const ACTIVE = ["queued", "submitting", "running", "downloading"];
 /**
  * @typedef {{text: string, kind: string, name: string, budget: string, picks: string, picksSeed: string,
  *   form: Object<string, any> | null, sentName: string}} Draft
- *   `form` is what rows take where they have no value of their own; `sentName` the name under which it was sent.
+ * `form` has the values for fields that rows leave out; `sentName` is the name under which it was sent.
  */
 
 /** @type {Draft} */
@@ -24,11 +24,11 @@ export const EMPTY = {
   sentName: "",
 };
 
-/** Return how a file is written, by its name. */
+/** Return a file's list format, by its extension. */
 export const kindOf = (fileName) => KINDS[(/\.(\w+)$/.exec(fileName.toLowerCase()) || [])[1]] || "auto";
 
 /**
- * Return the text of a file in UTF-8, or in UTF-16 with its mark, as spreadsheets write it; null for anything else.
+ * Decode a file in UTF-8, or in UTF-16 with a byte order mark, as spreadsheets write it; null for anything else.
  * @param {Uint8Array} bytes
  */
 export function textIn(bytes) {
@@ -41,24 +41,24 @@ export function textIn(bytes) {
   }
 }
 
-/** Whether a text may hold choices, so that their number matters. */
+/** Whether a text may contain wildcards, so that their number matters. */
 export const hasChoices = (text) => /\{[^}]*\|/.test(text);
 
-/** Return a name for a list that was given none. @param {Date} now */
+/** Return a default name for a list. @param {Date} now */
 export const nameAt = (now) =>
   [now.getFullYear(), now.getMonth() + 1, now.getDate(), now.getHours(), now.getMinutes(), now.getSeconds()]
     .map((number) => String(number).padStart(2, "0"))
     .join("-");
 
 /**
- * Whether rows go on taking what they lack from what the list was sent with: with other settings its rows would be
- * other videos, which would be paid for anew.
+ * Whether rows keep the default values with which the list was sent: with other settings its rows would be different
+ * videos, and charged again.
  * @param {Draft} draft
  */
 export const isAsSent = (draft) => draft.form !== null && draft.sentName !== "" && draft.sentName === draft.name;
 
 /**
- * Return a draft with the settings that its rows take.
+ * Return a draft with the default values for its rows.
  * @param {Draft} draft
  * @param {Object<string, any> | null} formNow
  * @returns {Draft}
@@ -66,7 +66,7 @@ export const isAsSent = (draft) => draft.form !== null && draft.sentName !== "" 
 export const withForm = (draft, formNow) => (isAsSent(draft) ? draft : { ...draft, form: formNow });
 
 /**
- * Return what the server is asked.
+ * Return the body of a request to the server.
  * @param {Draft} draft
  * @param {string | null} payer
  */
@@ -75,21 +75,21 @@ export function wishOf({ text, kind, name, picks, picksSeed, form }, payer, retr
   return { prompts: text, kind, name, ...choices, form, payer, retry_failed: retryFailed };
 }
 
-/** Whether two wishes are for the same list, so that what was said of the one is true of the other. */
+/** Whether two requests are for the same list, so that an answer to one applies to the other. */
 export const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
-/** Whether something of a list is still being made. */
+/** Whether any of a list's jobs is unfinished. */
 export const isGoing = (told) => Boolean(told?.is_running) || ACTIVE.some((status) => told?.[status] > 0);
 
-/** The share of a list's rows that has ended, 0 to 1. */
+/** The ended fraction of a list's rows, 0 to 1. */
 export function shareOf(told) {
   const open = ACTIVE.reduce((sum, status) => sum + told[status], told.not_sent);
   return told.rows ? (told.rows - open) / told.rows : 0;
 }
 
 /**
- * Return what the form says of a list: nothing of one that is whole, or that ended early and was looked at since.
- * @param {any} told As the server told it last; null for no list.
+ * Return the form's line about a list: empty for one that is complete, or that ended early and was viewed since.
+ * @param {any} told The server's latest answer; null for no list.
  * @param {boolean} isSeen
  */
 export function lineOf(told, isSeen) {
@@ -97,5 +97,5 @@ export function lineOf(told, isSeen) {
   return isGoing(told) || (told.done < told.rows && !isSeen) ? told.text : "";
 }
 
-/** Whether what a list may still spend is more than its budget leaves. */
+/** Whether the list's maximum cost exceeds what its budget has left. */
 export const isShort = ({ most_usd, spent_usd, is_free }, budget) => !is_free && most_usd + spent_usd > Number(budget);

@@ -1,4 +1,4 @@
-// How the list that was sent stands: in its dialog, and in the button beside the form that opens it.
+// State of the sent list: in its dialog, and in the button beside the form that opens it.
 
 import { isGoing, lineOf, shareOf } from "./batch_list.js";
 import { lasting } from "./browser.js";
@@ -9,17 +9,17 @@ import { createPoll } from "./poll.js";
 import { arrived, ask, request } from "./server.js";
 
 const LIST = "hunyuan_list";
-const SEEN = "hunyuan_list_seen"; // the list that ended early and was looked at
+const SEEN = "hunyuan_list_seen"; // the list that ended early and was viewed
 const POLL_MS = 2000;
 
 /**
- * Follow the list that was sent last.
+ * Follow the list sent last.
  * @param {HTMLDialogElement} dialog
  * @param {(name: string) => any} part
  */
 export function listStanding(dialog, part) {
   /** @type {any} */
-  let told = null; // what the server said last
+  let told = null; // the server's latest answer
   let id = lasting.get(LIST);
 
   const show = () => keepingFocus(dialog, draw);
@@ -38,7 +38,7 @@ export function listStanding(dialog, part) {
     showText(part("go-on"), isGoing(told) || told.done === told.rows ? "" : words["batch.go_on"]);
     part("stop").hidden = !told.can_stop;
     part("zip").hidden = !told.zip;
-    if (told.zip) part("zip").href = told.zip.replace(/^\//, ""); // the page may lie below a prefix
+    if (told.zip) part("zip").href = told.zip.replace(/^\//, ""); // the page may have a path prefix
   }
 
   function stands(answer) {
@@ -46,7 +46,7 @@ export function listStanding(dialog, part) {
     told = answer;
     id = answer.list_id;
     show();
-    // Its videos are followed as any other, and are there by then if it has ended before it was first asked about.
+    // Its jobs are followed like any others; if it ended before the first poll, they are already stored.
     if (isGoing(told)) send("list-going");
     else if (isNews) send("list-ended");
   }
@@ -84,17 +84,17 @@ export function listStanding(dialog, part) {
     show,
     follow,
     isTold: () => told !== null,
-    /** Follow a list that was sent now, of which nobody has seen an end. */
+    /** Follow a list that was just sent. */
     begin(answer) {
       lasting.remove(SEEN);
       stands(answer);
       follow(answer.list_id);
     },
-    /** Remember that somebody looks at its end. */
+    /** Record that its end was viewed. */
     see() {
       if (told && !isGoing(told)) lasting.set(SEEN, id);
     },
-    /** Stop the list; return why that was not done, or nothing. */
+    /** Stop the list; return the error text, or nothing. */
     async stop() {
       const answer = await ask(`lists/${id}/stop`, { method: "POST", body: "{}" });
       if (answer.isOk) stands(answer);

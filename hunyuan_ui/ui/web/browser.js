@@ -1,5 +1,5 @@
-// What this browser keeps for the page, and what the page does where it keeps nothing: stores may be switched off,
-// partitioned or emptied, throw at their very name, or drop in silence what they are given.
+// The page's browser storage, and fallbacks without it: stores may be disabled, partitioned or emptied, may throw on
+// mere access, or silently drop values.
 
 import { agreed } from "./first_visit.js";
 
@@ -35,7 +35,7 @@ const storeIn = (area) => ({
 export const kept = storeIn(() => localStorage);
 const session = storeIn(() => sessionStorage);
 
-// For the life of a tab; the entry of its history outlives a reload even where nothing else is kept.
+// For the lifetime of a tab; its history entry survives a reload even if nothing else is stored.
 const entry = () => attempt(() => history.state) || {};
 export const tab = {
   get: (name) => session.get(name) || entry()[name] || null,
@@ -47,7 +47,7 @@ export const tab = {
   },
 };
 
-// Beyond the life of a tab; where the browser keeps nothing, as long as the tab lives.
+// Beyond the lifetime of a tab; without storage, for the lifetime of the tab.
 export const lasting = {
   get: (name) => tab.get(name) || kept.get(name),
   set(name, text) {
@@ -60,7 +60,7 @@ export const lasting = {
   },
 };
 
-// Who this is: by a personal address for as long as the tab lives, else by what the browser keeps, else by the tab.
+// The visitor's identity: a personal address for the lifetime of the tab, else the browser's storage, else the tab.
 
 const isOfAnotherSite = () => window.top !== window && attempt(() => !window.top?.location.href, true);
 /** @type {string | null} */
@@ -71,12 +71,12 @@ let proposed = "";
 function addressed() {
   const given = new URLSearchParams(location.hash.slice(1)).get("visitor");
   if (given === null) return null;
-  // Whoever passes this page's address on does not mean to pass themselves on.
+  // Sharing this page's address must not share the visitor's identity.
   attempt(() => history.replaceState(history.state, "", location.pathname + location.search));
   return isId(given) ? given : null;
 }
 
-/** Return this visitor's token once all tabs of this browser would give the same. */
+/** Return this visitor's token once all tabs of this browser have agreed on it. */
 export async function settledVisitor() {
   const isFirstVisit = !me && ![tab.get(VISITOR), kept.get(VISITOR)].some(isId) && !location.hash.includes("visitor=");
   if (isFirstVisit) proposed = await agreed(newId(), isId);
@@ -103,8 +103,8 @@ function keep() {
 }
 
 /**
- * Return how somebody finds their videos again when this page is closed: "kept" by this browser alone; "framed", kept by
- * it for as long as it pleases, as it does for a page inside another site's; else by their address alone.
+ * Return how visitors find their videos again after closing this page: "kept" by this browser; "framed", kept at the
+ * browser's discretion, as for a page inside another site's; else by their personal address only.
  */
 export function keeping() {
   visitor();
@@ -114,8 +114,8 @@ export function keeping() {
 }
 
 /**
- * Whether this page opens for somebody whom this browser does not keep: what it then says of a personal address, and
- * whether there is a video, is known with the server's first answer only.
+ * Whether the browser has no stored identity for this visitor: whether to offer a personal address, and whether there
+ * is a video, is known only from the server's first answer.
  */
 export function isUnknown() {
   if (location.hash.includes("visitor=") || tab.get(BY_ADDRESS) !== null || isOfAnotherSite()) return true;
@@ -133,12 +133,12 @@ export function address() {
   return url.href;
 }
 
-// In which language, by a choice in the page's address, else by one that was kept.
+// The language: chosen in the page's address, else stored.
 
 const keptLanguage = () => (attempt(() => document.cookie, "").match(/(?:^|; )hunyuan_language=([a-z]+)/) || [])[1];
 export const chosenLanguage = () => new URLSearchParams(location.search).get("lang") || keptLanguage() || "";
 
-/** Change the language by a new page; `isByKeys` when its button has the focus, which the new page then gives to its own. */
+/** Change the language by a reload; `isByKeys` if its button has the focus, which the new page's button then gets. */
 export function keepLanguage(name, isByKeys) {
   if (isByKeys) tab.set(SWITCHED, "yes");
   attempt(() => (document.cookie = `${LANGUAGE}=${name}; path=/; max-age=31536000; samesite=lax`));
@@ -146,14 +146,14 @@ export function keepLanguage(name, isByKeys) {
   location.reload();
 }
 
-/** Whether this page follows one whose language was changed by keys; said once. */
+/** Whether this page follows a language change by keyboard; true only once. */
 export function isSwitchedByKeys() {
   const isSo = tab.get(SWITCHED) !== null;
   tab.remove(SWITCHED);
   return isSo;
 }
 
-/** Write a value into this page's address, or take it out. */
+/** Set or remove a query parameter of this page's address. */
 export function setQuery(name, value) {
   const url = new URL(location.href);
   if (value) url.searchParams.set(name, value);
@@ -161,7 +161,7 @@ export function setQuery(name, value) {
   attempt(() => history.replaceState(history.state, "", url));
 }
 
-/** What is said to the other tabs of this page. */
+/** Channel to the other tabs of this page. */
 export const channel = (name) =>
   attempt(() => new BroadcastChannel(name)) || { postMessage() {}, addEventListener() {} };
 

@@ -1,4 +1,4 @@
-// The card of one video in the grid: what it shows while it has attention, and what can be done with it there.
+// The card of one video in the grid: its content while hovered or focused, and its actions.
 
 import { node } from "./dom.js";
 import { words } from "./language.js";
@@ -6,10 +6,10 @@ import { movingIn, onAttention } from "./moving.js";
 import { fileOf, timeText } from "./server.js";
 import { nameOf, shortened, showWritten } from "./written_in.js";
 
-const WIDE = 1.6; // width over height that fills a tile
-const MOST_SHOWN = 240; // more than two lines hold
+const WIDE = 1.6; // aspect ratio that fills a tile
+const MOST_SHOWN = 240; // more than fits on two lines
 
-/** Mark a card as one of the favourites, or as none. */
+/** Set or clear the favourite mark of a card. */
 export function showFavourite(item, isFavourite) {
   const star = item.querySelector(".star");
   star.setAttribute("aria-pressed", String(isFavourite));

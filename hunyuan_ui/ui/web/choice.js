@@ -1,24 +1,24 @@
-// The choice of several videos in the grid, or of a second one to compare with a first.
+// Selection of several videos in the grid, or of a second one to compare with a first.
 
 import { node } from "./dom.js";
 import { send } from "./events.js";
 import { words } from "./language.js";
 import { fileOf } from "./server.js";
 
-const BETWEEN_DOWNLOADS_MS = 400; // a browser drops those that come at once
+const BETWEEN_DOWNLOADS_MS = 400; // a browser drops simultaneous ones
 
 /**
- * @param {Element} element The part of the page that has the grid.
- * @param {any} part Its pieces.
+ * @param {Element} element The part of the page that contains the grid.
+ * @param {any} part Its elements.
  * @param {{say: (text: string) => void, remove: (videos: any[]) => void}} does
  */
 export function createChoice(element, part, does) {
   let isOn = false;
-  let isPair = false; // the second one that is chosen is compared with the first at once
+  let isPair = false; // selecting the second one starts the comparison
   /** @type {any[]} */
   let chosen = [];
 
-  /** @param {boolean} on @param {any} [first] What a second one is to be compared with. */
+  /** @param {boolean} on @param {any} [first] The video to compare a second one with. */
   function set(on, first = null) {
     isOn = on;
     isPair = first !== null;
@@ -81,9 +81,9 @@ export function createChoice(element, part, does) {
   return {
     isOn: () => isOn,
     choose,
-    /** Let a second video be chosen, to compare it with this one at once. */
+    /** Let the visitor select a second video, which is compared with this one immediately. */
     seekSecond: (first) => set(true, first),
-    /** Choose no longer what is not there any more. @param {(video: any) => boolean} isThere */
+    /** Deselect videos that no longer exist. @param {(video: any) => boolean} isThere */
     keep(isThere) {
       chosen = chosen.filter(isThere);
       if (isOn) mark();

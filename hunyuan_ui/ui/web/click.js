@@ -1,5 +1,5 @@
-// The clicks on Generate. One click is one id, kept until the server has answered for it, so that pressing again after
-// a lost answer names the same job instead of buying a second one.
+// Clicks on Generate. Each click has one id, which is kept until the server has answered for it, so that pressing again
+// after a lost response names the same job instead of buying a second one.
 
 const SEND_DEADLINE_MS = 10000;
 const LATE_MS = 3000;
@@ -11,9 +11,9 @@ export const DOUBLE_CLICK_MS = 1000;
  * @param {object} needs
  * @param {() => string} needs.newId
  * @param {(what: "late" | "answered" | "unanswered" | "unheard", id: string) => void} needs.tell
- * @param {(isDisabled: boolean) => void} needs.disable The button.
+ * @param {(isDisabled: boolean) => void} needs.disable Disables the button.
  * @param {() => number} [needs.now] Milliseconds.
- * @param {() => boolean} [needs.isOffline] Nothing that is sent now can arrive.
+ * @param {() => boolean} [needs.isOffline] Whether requests cannot arrive at the moment.
  */
 export function createClicks({ newId, tell, disable, now = () => performance.now(), isOffline = () => false }) {
   /** @type {string | null} */
@@ -30,20 +30,20 @@ export function createClicks({ newId, tell, disable, now = () => performance.now
     clearInterval(late);
   };
 
-  /** End the sending. The answer may be faster than a double click, whose second half must not be a click of its own. */
+  /** End the sending. The answer may come within a double click, whose second half must not be a click of its own. */
   function settled() {
     stopTimers();
     deadline = setTimeout(tellPending, ANSWER_LAG_MS, "unanswered");
     setTimeout(disable, begunAt + DOUBLE_CLICK_MS - now(), false);
   }
 
-  /** Take it that the button was pressed. Once Gradio has lost its server, no click of its buttons begins. */
+  /** Handle a press of the button. After Gradio has lost its server, its buttons send no clicks. */
   function pressed() {
     const before = begunAt;
     setTimeout(() => begunAt === before && tell("unheard", ""), BEGUN_WITHIN_MS);
   }
 
-  /** Return the id of a click. */
+  /** Return the id of a new click. */
   function begin() {
     pending = pending || newId();
     begunAt = now();
@@ -54,7 +54,7 @@ export function createClicks({ newId, tell, disable, now = () => performance.now
     return pending;
   }
 
-  /** Take it that the server has answered for an id. */
+  /** Handle the server's answer for an id. */
   function answered(id) {
     if (!pending || id !== pending) return;
     tellPending("answered");

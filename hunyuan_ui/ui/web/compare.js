@@ -1,4 +1,4 @@
-// The dialog of two videos in step.
+// The dialog that plays two videos in sync.
 
 import { closedByBack } from "./back.js";
 import { fill, loadFile, node, piecesOf, prefersCalm, showUnbroken, unload } from "./dom.js";
@@ -13,7 +13,7 @@ const shown = (name, value) => (name === "negative_prompt" && value === "" ? "â€
 
 function difference(name, left, right) {
   const values = node("dd", "", typeof left === "string" ? "long" : "");
-  // Whichever side its own script begins on, the first stays before the arrow.
+  // In either text direction, the first stays before the arrow.
   const side = (value) => node("bdi", value, "", typeof left === "string" ? { lang: languageOf(value) } : {});
   values.append(side(shown(name, left)), node("span", " â†’ ", "arrow"), side(shown(name, right)));
   return [node("dt", words[`field.${name}`]), values];
@@ -29,7 +29,7 @@ export function compare({ element, props }) {
   let isPlaying = false;
   let isLoop = true;
   let timer = 0;
-  let turn = 0; // a wait that is over does nothing
+  let turn = 0; // an outdated wait does nothing
 
   const leader = () => leaderOf(both);
   const isReady = () => both.every((video) => video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && !video.seeking);
@@ -70,7 +70,7 @@ export function compare({ element, props }) {
       return whenShown(resume);
     }
     if (both.some((video) => !isRested(video) && video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA)) {
-      // Whoever has data waits for the other one, instead of running ahead and being fetched back.
+      // The video with data waits for the other, rather than running ahead and seeking back.
       for (const video of both) video.pause();
       return whenShown(resume);
     }
@@ -87,7 +87,7 @@ export function compare({ element, props }) {
     if (second.paused) second.play().catch(() => {});
   }
 
-  // Goes on when both show what they were told to show.
+  // Continues when both show the requested frames.
   function whenShown(then) {
     turn += 1;
     const mine = turn;
@@ -117,11 +117,11 @@ export function compare({ element, props }) {
     goTo(Number(part("timeline").value) + by);
   };
 
-  // Showing
+  // Display
 
   function showState() {
     part("play").textContent = words[isPlaying ? "compare.pause" : "compare.play"];
-    // A time that runs would be read out without an end; one that was stepped to is an answer.
+    // A running time would be read out endlessly; a time reached by stepping is an answer.
     part("time").setAttribute("aria-live", isPlaying ? "off" : "polite");
     dialog.dataset.playing = isPlaying;
   }

@@ -1,5 +1,5 @@
-// What Gradio's own controls lack: names of groups, arrow keys between choices, names in this page's language, writing
-// from the right, and whether a fold is open. Gradio draws and names them anew at times, so each change is looked at.
+// Accessibility of Gradio's own controls: group names, arrow keys, names in this page's language, right-to-left text,
+// and the state of accordions. Gradio sometimes rerenders and renames them, so each change is checked.
 
 import { words } from "./language.js";
 
@@ -9,7 +9,7 @@ function set(element, name, value) {
 
 const titleOf = (block) => block.querySelector('[data-testid="block-info"]')?.textContent.trim() || "";
 
-/** Make one group of a choice's radio buttons: by one name, the browser's own arrow keys move between them. */
+/** Make one group of a choice's radio buttons: with one name, the browser's own arrow keys move between them. */
 function group(choice) {
   set(choice, "role", "radiogroup");
   set(choice, "aria-label", titleOf(choice));
@@ -34,7 +34,7 @@ function complete(form) {
 }
 
 /**
- * Let a row of buttons be one stop of the Tab key, with arrow keys between them.
+ * Make a row of buttons one tab stop, with arrow keys between them.
  * @param {HTMLElement} row
  */
 export function asToolbar(row) {
@@ -55,13 +55,13 @@ export function asToolbar(row) {
   stopAt(buttons()[0]);
 }
 
-/** Gradio reads the pictures at its foot out after the words beside them, and names the foot in English. */
+/** The pictures in Gradio's footer are read out besides the adjacent words, and its name is English. */
 function nameFoot() {
   for (const image of document.querySelectorAll("footer img")) set(image, "alt", "");
   for (const foot of document.querySelectorAll("footer[aria-label], footer nav")) set(foot, "aria-label", words.foot);
 }
 
-/** Complete the controls of the form as they are drawn. */
+/** Complete the form's controls as they are rendered. */
 export function completeControls() {
   nameFoot();
   const form = document.getElementById("form");

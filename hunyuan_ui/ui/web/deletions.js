@@ -1,11 +1,11 @@
-// Deletions that can be taken back for a while: until then nothing is deleted anywhere.
+// Deletions that can be undone for a while: nothing is deleted until then.
 
 const UNDO_MS = 10000;
 
 /**
  * @template {{id: string}} Video
  * @param {object} needs
- * @param {(video: Video) => void} needs.erase Delete it for good.
+ * @param {(video: Video) => void} needs.erase Delete it permanently.
  * @param {(waiting: Video[]) => void} needs.changed
  */
 export function createDeletions({ erase, changed }) {
@@ -22,10 +22,10 @@ export function createDeletions({ erase, changed }) {
     return taken;
   }
 
-  /** Delete what waits now. */
+  /** Delete pending videos now. */
   const finish = () => take().forEach(erase);
 
-  /** Let videos wait; those that wait already wait on with them. @param {Video[]} videos */
+  /** Add videos to the pending ones; the delay restarts for all of them. @param {Video[]} videos */
   function add(videos) {
     waiting = [...waiting, ...videos.filter(({ id }) => !has(id))];
     clearTimeout(timer);

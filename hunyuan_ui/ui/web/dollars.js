@@ -1,9 +1,9 @@
-// Dollars a day: a bar for each, the limit across them, and one day read out.
+// Plot of dollars per day: a bar for each, the limit as a line, and the value of one day.
 
 import { node, showText } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 100; // of the drawing, which is stretched to the page's
+const WIDTH = 100; // of the drawing, which is stretched to the page's width
 const HEIGHT = 100;
 
 function shape(tag, values) {
@@ -19,11 +19,11 @@ function bar(day, index, width, top) {
 }
 
 /**
- * Return a function that draws the days of an answer; nothing where it has no axis.
- * @param {(name: string) => any} part The owner's page by the names of its parts.
+ * Return a function that draws the days of an answer; nothing if it has no axis.
+ * @param {(name: string) => any} part The elements of the owner's page by name.
  */
 export function createDollars(part) {
-  let picked = null; // the day whose dollars are read out
+  let picked = null; // the day whose dollars are shown
   let days = [];
 
   function plot(value) {
@@ -47,7 +47,7 @@ export function createDollars(part) {
     pick(days.findIndex((day) => day.name === picked));
   }
 
-  // One day is read out: the last one, until another is pointed at or gone to by the keys.
+  // One day is shown: the last one, until another is hovered or selected by keys.
   function pick(index) {
     const at = index < 0 ? days.length - 1 : Math.min(index, days.length - 1);
     picked = days[at].name;

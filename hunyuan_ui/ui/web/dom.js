@@ -1,4 +1,4 @@
-// Elements of the page: their texts are set as text, never as HTML.
+// DOM helpers: texts are set as text, never as HTML.
 
 const FOLD_TRIES = 10;
 
@@ -7,7 +7,7 @@ const FOLD_TRIES = 10;
  * @param {string} tag
  * @param {string} [text]
  * @param {string} [className]
- * @param {Object<string, any>} [properties] Of the element, by the names that scripts know.
+ * @param {Object<string, any>} [properties] Of the element, by their DOM names.
  * @returns {any}
  */
 export function node(tag, text = "", className = "", properties = {}) {
@@ -25,13 +25,13 @@ export function button(text, press, className = "button") {
 }
 
 /**
- * Return a function that finds the named pieces of a part's template.
+ * Return a function that finds the named elements of a part's template.
  * @param {Element} element
  * @returns {(name: string) => any}
  */
 export const piecesOf = (element) => (name) => element.querySelector(`[data-part="${name}"]`);
 
-/** Put words into a part: as text, and where `data-hint` stands, as the name of a control without one. */
+/** Insert words into a part: as text, and at `data-hint` as the accessible name of a control. */
 export function fill(element, words) {
   for (const said of element.querySelectorAll("[data-say]")) said.textContent = words[said.dataset.say];
   for (const hinted of element.querySelectorAll("[data-hint]")) {
@@ -41,13 +41,13 @@ export function fill(element, words) {
   }
 }
 
-/** Set a text, and hide what has none. */
+/** Set an element's text, and hide it if empty. */
 export function showText(element, text) {
   element.textContent = text || "";
   element.hidden = !text;
 }
 
-/** Call `act` when a form is sent, which stays on this page. */
+/** Call `act` when a form is submitted, without leaving this page. */
 export function onSubmit(form, act) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -55,7 +55,7 @@ export function onSubmit(form, act) {
   });
 }
 
-/** Hand over what was typed into a form's box; it is empty before the answer comes: a secret stays nowhere on the page. */
+/** Pass on the text typed into a form's box and clear the box immediately: a secret must not stay on the page. */
 export function onSecret(form, act) {
   onSubmit(form, () => {
     const box = form.querySelector("input");
@@ -66,8 +66,7 @@ export function onSecret(form, act) {
 }
 
 /**
- * Copy what is selected, by whichever of the two ways is allowed: in a frame or without a certificate it may be the
- * older one only.
+ * Copy the selection by whichever of the two APIs is permitted: in a frame or without TLS it may be only the older one.
  * @returns {Promise<boolean>} Whether it was copied.
  */
 export async function copySelected(text) {
@@ -89,9 +88,9 @@ function partOf(text) {
   return part;
 }
 
-/** Set a text whose numbers stay on one line with the words around them; a style says where its parts begin a line. */
+/** Set a text with numbers that are not separated from adjacent words; a style allows breaks between its parts. */
 export function showUnbroken(element, text) {
-  const line = node("span", "", "unbroken-line"); // what stands in a row of boxes would lose its spaces
+  const line = node("span", "", "unbroken-line"); // as direct children of a flex row the parts would lose their spaces
   for (const part of text.split(" · ")) {
     if (line.firstChild) line.append(node("span", " ·", "dot"), " ");
     line.append(partOf(part));
@@ -101,14 +100,14 @@ export function showUnbroken(element, text) {
 
 export const prefersCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-/** Whether this browser has a decoder for what is made here; on Linux it may be a package of its own. */
+/** Whether this browser can decode the videos; on Linux the decoder may be a separate package. */
 export const canPlay = () => node("video").canPlayType('video/mp4; codecs="avc1.64001f"') !== "";
 
-/** Whether so little of the page is in sight that what comes has to be scrolled to: a phone, either way it is held. */
+/** Whether the viewport is so small that new content must be scrolled to: a phone in either orientation. */
 export const isSmall = () => matchMedia("(max-width: 700px), (max-height: 500px)").matches;
 
 /**
- * Scroll an element's top into view.
+ * Scroll the top of an element into view.
  * @param {Element} element
  * @param {ScrollLogicalPosition} [block]
  */
@@ -129,8 +128,8 @@ export function unload(video) {
 }
 
 /**
- * Change what an area shows; where that takes away what had the focus, give it to the first button that is left in it,
- * else to the form's own.
+ * Change an area's content; if that removes the focused element, focus the area's first remaining button, else the
+ * form's own.
  * @template Result
  * @param {Element} area
  * @param {() => Result} change
@@ -146,21 +145,21 @@ export function keepingFocus(area, change) {
 }
 
 /**
- * Change what an area shows; where its top is in sight, it stays there: a browser would rather hold what lies below, and
- * scroll by what the area has grown.
+ * Change an area's content; if its top is visible, it stays in place: a browser would rather anchor the content below,
+ * and scroll by the area's growth.
  * @param {Element} area
  * @param {() => void} change
  */
 export function keepingTop(area, change) {
   const { style } = document.documentElement;
   style.overflowAnchor = "none";
-  const { top } = area.getBoundingClientRect(); // makes the browser let go of what it held, before anything grows
+  const { top } = area.getBoundingClientRect(); // makes the browser drop its scroll anchor before anything grows
   if (top < 0 || top > innerHeight) style.overflowAnchor = "";
   change();
   requestAnimationFrame(() => requestAnimationFrame(() => (style.overflowAnchor = "")));
 }
 
-/** Call `act` with a field's control. Gradio draws what is inside an accordion only once it is open. */
+/** Call `act` with a field's control. Gradio renders the content of an accordion only once it is open. */
 export function withControl(field, act, triesLeft = FOLD_TRIES) {
   const control = document.getElementById(`field-${field.replaceAll("_", "-")}`);
   /** @type {HTMLElement | null} */
@@ -172,7 +171,7 @@ export function withControl(field, act, triesLeft = FOLD_TRIES) {
   }
 }
 
-/** Show a field and put the cursor into it. */
+/** Show and focus a field. */
 export function goToField(field = "prompt") {
   withControl(field, (control, input) => {
     control.scrollIntoView({ block: "center", behavior: prefersCalm() ? "auto" : "smooth" });

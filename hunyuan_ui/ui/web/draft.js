@@ -1,4 +1,4 @@
-// What stands in the form, kept in the tab: over a reload, another language, a crash, a restart of the server.
+// The form's content, kept in the tab: over a reload, another language, a crash, a restart of the server.
 
 import { tab } from "./browser.js";
 
@@ -6,9 +6,9 @@ const DRAFT = "hunyuan_draft";
 const KEEP_AFTER_MS = 100;
 
 /**
- * Return the values of a draft that a form can take: those of its own names and kinds; null where there is no draft.
+ * Return a draft's values that the form accepts: those with its names and types; null if there is no draft.
  * @param {string | null} text
- * @param {Object<string, any>} now What the form holds.
+ * @param {Object<string, any>} now The form's current values.
  * @returns {Object<string, any> | null}
  */
 export function draftIn(text, now) {
@@ -23,8 +23,8 @@ export function draftIn(text, now) {
 }
 
 /**
- * Return what keeps it.
- * @param {() => void} read Have what is in the form read, and kept.
+ * Return the draft's storage.
+ * @param {() => void} read Triggers reading and storing the form.
  */
 export function createDraft(read) {
   /** @type {any} */
@@ -41,26 +41,26 @@ export function createDraft(read) {
   return {
     keep,
 
-    /** What the form held last, or null. */
+    /** The last stored values, or null. */
     get held() {
       return held;
     },
 
-    /** Keep from now on: the server has said what the form begins with. */
+    /** Start storing: the server has sent the form's initial values. */
     begin() {
       isBegun = true;
     },
 
-    /** What stood in this tab's form before, if it fits what the form holds. */
+    /** The values previously stored in this tab, if they match the form. */
     before: (now) => draftIn(tab.get(DRAFT), now),
 
-    /** Keep what is in the form once Gradio has it all. */
+    /** Store the form once Gradio has all its values. */
     keepSoon() {
       clearTimeout(keeping);
       keeping = setTimeout(read, KEEP_AFTER_MS);
     },
 
-    // The page may go before Gradio has handed over the last letters.
+    // The page may close before Gradio has passed on the last characters.
     keepLastLetters() {
       /** @type {HTMLTextAreaElement | null} */
       const box = document.querySelector("#field-prompt textarea");

@@ -1,4 +1,4 @@
-// The card of a job that ended without a video: what happened, what it cost, and what to do next.
+// The card of a job that ended without a video: what happened, its cost, and possible actions.
 
 import { goToField, keepingFocus, node, showUnbroken } from "./dom.js";
 import { send } from "./events.js";
@@ -6,9 +6,9 @@ import { words } from "./language.js";
 import { requestId } from "./request_id.js";
 import { showWritten } from "./written_in.js";
 
-const PRESSED_MS = 3000; // until a press that has no answer yet may be made again
+const PRESSED_MS = 3000; // until a press without an answer may be repeated
 
-/** Disable a button until its press should have had an answer. */
+/** Disable a button until its press should have been answered. */
 export function pressOnce(button) {
   button.disabled = true;
   setTimeout(() => (button.disabled = false), PRESSED_MS);

@@ -1,4 +1,4 @@
-// The examples: moving tiles below the form, and the first of them where the video will stand.
+// The examples: animated tiles below the form, and the first of them in the place of the video.
 
 import { kept } from "./browser.js";
 import { fill, node, piecesOf, showUnbroken } from "./dom.js";
@@ -20,9 +20,9 @@ function pick({ title, settings, most_usd }) {
 const imageOf = (src, decoding = "async") => node("img", "", "", { alt: "", decoding, src });
 
 /**
- * Return a tile with the poster of an example, and functions that let it move and rest.
+ * Return an example's tile with its poster, and functions that start and stop its video.
  * @param {any} card
- * @param {HTMLImageElement | null} [early] The poster, where it is there already.
+ * @param {HTMLImageElement | null} [early] The poster, if already loaded.
  */
 function tileOf({ key, own }, early) {
   const tile = node("span", "", "tile");
@@ -32,7 +32,7 @@ function tileOf({ key, own }, early) {
     if (own) image.src = loopOf(key).poster;
   }
 
-  // A video of one's own may have been deleted since.
+  // The visitor's own video may have been deleted since.
   image.addEventListener("error", drawn, { once: true });
   tile.append(image);
   return { tile, ...movingIn(tile, () => files.src) };
@@ -62,8 +62,8 @@ function cardOf(card) {
 }
 
 /**
- * Draw the first examples where the video will stand, before the server has said more of them than their keys: what a
- * first visit sees of this page waits for no answer. Pictures of one's own are not known yet.
+ * Render the first examples in the place of the video, before the server has sent more than their keys, so that the
+ * first view of the page waits for no response. The visitor's own videos are not known yet.
  * @param {Element} list The empty tiles.
  * @param {string[]} keys
  */
@@ -76,7 +76,7 @@ export function drawSights(list, keys) {
   });
 }
 
-/** Let the first examples be chosen there. Where nothing hovers, each moves once. */
+/** Make the first examples selectable. On devices without hover, each plays once. */
 function showSights(list, cards) {
   const places = [...list.children];
   const sights = places.map((place, index) =>
@@ -95,7 +95,7 @@ export function examples({ element, props, watch }) {
   function show() {
     const cards = props.value?.cards || [];
     const text = JSON.stringify(cards);
-    // Before the first answer the tiles' places are kept as they are.
+    // Before the first answer the tiles are kept as they are.
     if (!cards.length || text === shown) return;
     shown = text;
     element.querySelector(".examples").removeAttribute("data-waiting");

@@ -1,10 +1,10 @@
-// Who the visitor of a new browser is, where several of its tabs open at once. What one tab writes into localStorage
-// reaches the others' processes late; transactions of a database follow one another in all of them.
+// Agrees on the visitor of a new browser if several of its tabs open at once. Writes to localStorage reach other tabs'
+// processes late; transactions of a database are serialized across all of them.
 
 const DATABASE = "hunyuan";
 const STORE = "visitor";
 const KEY = "first";
-const WITHIN_MS = 1500; // a database that does not answer, as of a browser that keeps nothing, decides nothing
+const WITHIN_MS = 1500; // if the database does not respond, as in a browser without storage, this tab decides alone
 
 /** @param {IDBRequest} asked */
 const answerOf = (asked) =>
@@ -39,7 +39,7 @@ async function firstOf(mine, isId) {
 }
 
 /**
- * Return the token that all tabs of this browser take: the first that one of them has proposed.
+ * Return the token that all tabs of this browser use: the first that one of them proposed.
  * @param {string} mine
  * @param {(text: string) => boolean} isId
  * @returns {Promise<string>}

@@ -1,4 +1,4 @@
-// Which jobs this page follows, which it shows, and which endings were read; outlives a reload.
+// The jobs that this page follows, those it shows, and the endings that were read; survives a reload.
 
 const MOST_DISMISSED = 30;
 const STOPPED = "hunyuan_stopped";
@@ -7,20 +7,20 @@ const DISMISSED = "hunyuan_dismissed";
 const idsIn = (text) => new Set((text || "").split(" ").filter(Boolean));
 
 /**
- * @typedef {{id: string, [fact: string]: any}} Job As the server tells it.
+ * @typedef {{id: string, [fact: string]: any}} Job As sent by the server.
  * @typedef {{get(name: string): string | null, set(name: string, text: string): unknown, remove(name: string): void}} Store
  */
 
 /**
- * @param {Store} tab What lives as long as the tab.
- * @param {Store} kept What all tabs share.
+ * @param {Store} tab For the lifetime of the tab.
+ * @param {Store} kept Shared by all tabs.
  */
 export function createFollowed(tab, kept) {
-  const stopped = idsIn(tab.get(STOPPED)); // "stop watching", in this tab: followed, but without a word
-  const followed = new Set(stopped); // seen under way here; each is asked for its end
-  const dismissed = idsIn(kept.get(DISMISSED)); // problems that were read, in any tab
+  const stopped = idsIn(tab.get(STOPPED)); // "stop watching" in this tab: followed silently
+  const followed = new Set(stopped); // seen unfinished here; each is polled for its end
+  const dismissed = idsIn(kept.get(DISMISSED)); // problems that were read in any tab
   /** @type {Job[]} */
-  let active = []; // as the server told it last
+  let active = []; // the server's latest answer
 
   function keepStopped() {
     if (stopped.size) tab.set(STOPPED, [...stopped].join(" "));
@@ -34,7 +34,7 @@ export function createFollowed(tab, kept) {
     isDismissed: (id) => dismissed.has(id),
     hasAny: () => active.length + followed.size > 0,
 
-    /** The ids that are followed and no longer among these jobs: each has ended. */
+    /** The ids that are followed but not among these jobs: each has ended. */
     endedBy: (jobs) => [...followed].filter((id) => !jobs.some((job) => job.id === id)),
 
     /** @param {Job[]} jobs */
@@ -43,13 +43,13 @@ export function createFollowed(tab, kept) {
       for (const job of jobs) followed.add(job.id);
     },
 
-    /** Take in jobs that were told alone: each keeps its place, and a new one comes last. @param {Job[]} jobs */
+    /** Merge individually received jobs: known ones keep their position, new ones are appended. @param {Job[]} jobs */
     add(jobs) {
       const told = new Map([...active, ...jobs].map((job) => [job.id, job]));
       this.setActive([...told.values()]);
     },
 
-    /** Follow a job no longer. Return false where that was so already, else whether it was being watched. */
+    /** Stop following a job. Return false if it was not followed, else whether it was being watched. */
     end(id) {
       active = active.filter((job) => job.id !== id);
       if (!followed.delete(id)) return { isNews: false, isWatched: false };
@@ -73,13 +73,13 @@ export function createFollowed(tab, kept) {
       keepDismissed();
     },
 
-    /** Follow a job whose ending was read. */
+    /** Follow a job again whose ending was read. */
     reopen(id) {
       if (dismissed.delete(id)) keepDismissed();
       followed.add(id);
     },
 
-    /** Return the job of the large card (the wanted one, where it is watched), the others, and the first that rests. */
+    /** Return the job of the large card (the wanted one if it is watched), the others, and the first silent one. */
     arrange(wanted) {
       const watched = active.filter((job) => !stopped.has(job.id));
       const [resting, ...rest] = active.filter((job) => stopped.has(job.id));

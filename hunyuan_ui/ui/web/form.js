@@ -1,5 +1,5 @@
-// The form: what a choice sets is set here at once, and what a click sends is what stands here at that moment. The
-// server only prices; its answer is dropped when the form has changed since, and a price is shown only beside its form.
+// The form: a choice is applied here immediately, and a click sends the values shown here at that moment. The server
+// only prices; a price for an outdated form is dropped, and each price is shown only beside its form.
 
 import { settledVisitor, visitor } from "./browser.js";
 import { completeControls } from "./controls.js";
@@ -16,7 +16,7 @@ import { onTyping } from "./typing.js";
 const REFRESH_AFTER_MS = 1000;
 const RANDOM_SEED = -1;
 const COLLECTED_WITHIN_MS = 50;
-const PRICE_WITHIN_MS = 8000; // so long a click waits for a price that is on its way
+const PRICE_WITHIN_MS = 8000; // maximum wait of a click for a pending price
 
 export function form({ element, props, trigger, watch }) {
   const { fields, priced } = props.facts;
@@ -25,27 +25,27 @@ export function form({ element, props, trigger, watch }) {
   /** @type {string | null} */
   let payer = null;
   /** @type {import('./form_values.js').Held | null} */
-  let form = null; // as Gradio last handed it over
+  let form = null; // Gradio's latest values
   let formKey = "";
   /** @type {any} */
-  let price = null; // the last answer, with the key of the form it is for
+  let price = null; // the latest answer, with the key of its form
   /** @type {any} */
-  let named = null; // the price that a refusal has named, with the key of the form it is for
+  let named = null; // the price in a refusal, with the key of its form
   /** @type {number | null} */
-  let seenUsd = null; // the most that the button, a picked card or a refusal has shown last
+  let seenUsd = null; // the maximum last shown by the button, a selected card or a refusal
   let lastSeed = null;
   let isTouched = false;
-  const changes = []; // functions from what the form holds to what it should hold, until Gradio takes them
-  let news = {}; // what else Gradio is to show
+  const changes = []; // functions from the form's values to changed ones, until Gradio applies them
+  let news = {}; // other updates for Gradio
   const draft = createDraft(() => trigger("keep"));
   const question = createPriceQuestion({ form: () => form, priceOf, answered: showAnswer });
   const pressed = []; // clicks whose form is still to be read
-  const ready = []; // clicks that are to be sent
-  const clicked = new Map(); // by its id, what the form held at a click, with its key
+  const ready = []; // clicks to be sent
+  const clicked = new Map(); // the form's values at a click, with their key, by the click's id
 
   const keyOf = (held) => values.keyOf(payer, held);
   const isOf = (answer, held) => answer !== null && held !== null && answer.key === keyOf(held);
-  // A preview stays free whatever is chosen.
+  // A preview is free with every setting.
   const isFree = (held) => Boolean(price?.is_free && price.payer === payer && price.count === held.variations);
 
   function showPrice() {
@@ -56,7 +56,7 @@ export function form({ element, props, trigger, watch }) {
     if (price && form && !isFree(form)) label(words.pricing);
   }
 
-  // Asking for a price
+  // Price requests
 
   async function priceOf(
     held,
@@ -76,9 +76,9 @@ export function form({ element, props, trigger, watch }) {
     trigger("say");
   }
 
-  // What the form holds
+  // The form's values
 
-  /** Return what Gradio is to set. */
+  /** Return the values that Gradio is to set. */
   function settled(given, change = (_held) => ({})) {
     const before = values.byName(given);
     const after = { ...before, ...change(before) };
@@ -113,8 +113,8 @@ export function form({ element, props, trigger, watch }) {
   }
 
   /**
-   * Put a video's or an example's settings into the form. `most_usd` is the price that stood beside them, and `since`
-   * what the form held when they were wished for: what was changed meanwhile stays.
+   * Load the settings of a video or an example into the form. `most_usd` is the price shown beside them, and `since`
+   * the form's values when they were requested: later changes are kept.
    */
   function show({ settings, isRandom = false, most_usd = null, since = null }) {
     isTouched = true;
@@ -124,7 +124,7 @@ export function form({ element, props, trigger, watch }) {
     if (most_usd !== null && form?.variations === "1") seenUsd = most_usd;
   }
 
-  /** Keep the seed of a video for the next one. @param {number} seed */
+  /** Reuse the seed of a video for the next one. @param {number} seed */
   function useSeed(seed) {
     isTouched = true;
     fill(() => ({ seed, is_random: false }));
@@ -133,7 +133,7 @@ export function form({ element, props, trigger, watch }) {
   function paidBy(chosen) {
     if (!chosen || chosen === payer) return;
     payer = chosen;
-    question.askWhole(); // the head and the examples speak of who pays
+    question.askWhole(); // the header and the examples depend on the payer
     if (form) look(form);
   }
 
@@ -141,7 +141,7 @@ export function form({ element, props, trigger, watch }) {
 
   // Sending
 
-  // The most that this click may cost: what is shown, or else what had been seen before and is not less.
+  // The maximum cost of this click: the displayed price, or else a previously seen one that is not lower.
   async function shownFor(held, before) {
     if (isOf(named, held)) return named.most_usd;
     if (isOf(price, held) || isFree(held)) return price.most_usd;
@@ -150,11 +150,11 @@ export function form({ element, props, trigger, watch }) {
       showAnswer(answer);
       return agreedPrice(before, answer.most_usd);
     } catch {
-      return null; // the server says the price, and asks
+      return null; // the server then names the price and asks for consent
     }
   }
 
-  /** Take in a reply to a click: the seed that was drawn, unless another one was typed since, and the price it named. */
+  /** Handle a reply to a click: the drawn seed, unless another one was typed since, and the price it named. */
   function replied({ answer: id, seed, most_usd }) {
     const { held, key, again } = clicked.get(id) || {};
     if (again) {
@@ -174,7 +174,7 @@ export function form({ element, props, trigger, watch }) {
     }
   }
 
-  // What Gradio's events call
+  // Handlers of Gradio's events
 
   window.hunyuan.form = {
     sized: (given) => settled(given, values.sized),
@@ -192,7 +192,7 @@ export function form({ element, props, trigger, watch }) {
     payer: () => payer,
     now: () => draft.held || form,
 
-    /** What the form holds for a video of any prompt, with a seed of -1 where each is to have a new one. */
+    /** The form's values for a video of any prompt, with a seed of -1 if each video is to draw a new one. */
     settings() {
       const held = window.hunyuan.form.now();
       if (!held) return null;
@@ -200,7 +200,7 @@ export function form({ element, props, trigger, watch }) {
       return { ...own, ...(held.is_random && { seed: RANDOM_SEED }) };
     },
 
-    /** What Gradio is to show of an answer: the label of the length, the head and the examples. */
+    /** Gradio's updates from an answer: the label of the length, the header and the examples. */
     said() {
       const isCurrent = isOf(price, form);
       if (isCurrent) {
@@ -218,24 +218,24 @@ export function form({ element, props, trigger, watch }) {
 
     press({ isConfirmed = false } = {}) {
       pressed.push({ id: window.hunyuan.begin(), isConfirmed, before: seenUsd });
-      // What a choice a moment ago sets is in the form by then.
+      // By then the form contains the effect of a choice made just before.
       setTimeout(() => trigger("collect"));
       return [];
     },
 
-    /** Make another video of the same settings by a new seed, at the price beside the button; the form stays as it is. */
+    /** Make another video with the same settings and a new seed, at the price beside the button; keep the form. */
     again({ settings, most_usd }) {
       const wish = Object.fromEntries(fields.map((name) => [name, settings[name]]));
       const held = { ...form, ...wish, is_random: true, variations: "1" };
       const id = window.hunyuan.begin();
       clicked.set(id, { held, key: keyOf(held), again: { settings, most_usd } });
-      // The person confirmed this video's price before, and the button names it again.
+      // The person confirmed this video's price before, and the button shows it again.
       ready.push({ id, sent: { form: held, payer, shown_usd: most_usd, is_confirmed: true } });
       trigger("send");
       return id;
     },
 
-    /** Send once more what was refused: the same click, or what the form holds by now. */
+    /** Resend a refused click: with its own values, or with the form's current ones. */
     repeat({ of, isConfirmed }) {
       const again = clicked.get(of)?.again;
       if (again) window.hunyuan.form.again(again);
@@ -274,7 +274,7 @@ export function form({ element, props, trigger, watch }) {
     whenCollected(() => fill((now) => (isTouched ? {} : draft.before(now) || last)));
   }
 
-  /** Act when what stood in the form at each click has been read. */
+  /** Act when the form's values at each click have been read. */
   function whenCollected(act) {
     if (pressed.length) setTimeout(whenCollected, COLLECTED_WITHIN_MS, act);
     else act();
@@ -294,7 +294,7 @@ export function form({ element, props, trigger, watch }) {
   hear("seed", useSeed);
   hear("payer", paidBy);
   hear("reply", replied);
-  // What is reserved and left can wait for the picture of a video that is made at once.
+  // Updates of reserved and remaining money can wait until a quickly finished video is shown.
   hear("answered", () => setTimeout(refresh, REFRESH_AFTER_MS));
   onReturn(refresh);
   watch("value", open);

@@ -1,19 +1,18 @@
-// The question what a form costs: asked once the form rests, again until it is answered, and dropped when a newer one
-// is asked.
+// Requests the form's price: once the form is idle, repeated until answered, and aborted for a newer request.
 
-const ASK_AFTER_MS = 50; // a slider that moves asks once it rests
+const ASK_AFTER_MS = 50; // a moving slider triggers a request when it stops
 const ASK_AGAIN_MS = 2000;
 const ANSWER_WITHIN_MS = 10000;
 
 /**
- * Return what asks it.
+ * Return an object that sends the requests.
  * @param {object} does
- * @param {() => any} does.form What the form holds, or null as long as nobody knows.
+ * @param {() => any} does.form The form's values, or null while unknown.
  * @param {(held: any, how: {whole: boolean, within_ms: number, signal: AbortSignal}) => Promise<any>} does.priceOf
  * @param {(answer: any) => void} does.answered
  */
 export function createPriceQuestion({ form, priceOf, answered }) {
-  let isWhole = false; // the next question is also about the page's head and the examples
+  let isWhole = false; // the next request also covers the page's header and the examples
   /** @type {AbortController | null} */
   let asking = null;
   let rest;
@@ -42,7 +41,7 @@ export function createPriceQuestion({ form, priceOf, answered }) {
   return {
     ask,
 
-    /** Let the next question be about the page's head and the examples too. */
+    /** Let the next request also cover the page's header and the examples. */
     askWhole() {
       isWhole = true;
     },

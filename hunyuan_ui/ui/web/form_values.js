@@ -1,16 +1,16 @@
-// What the form's choices stand for, and which price is whose.
+// Values of the form's choices, and the form that a price belongs to.
 
 const CENT_USD = 0.01;
 
 /**
- * @typedef {Object<string, any>} Held Every value of the form by its name.
+ * @typedef {Object<string, any>} Held All values of the form by name.
  * @typedef {{key: string, payer: string | null, count: any, is_free?: boolean, most_usd: number | null}} Price
  */
 
 /**
- * @param {object} facts As the server says them.
+ * @param {object} facts Sent by the server.
  * @param {string[]} facts.held Names of all values, in Gradio's order.
- * @param {string[]} facts.priced Names of those that the price depends on.
+ * @param {string[]} facts.priced Names of values that affect the price.
  * @param {Object<string, Object<string, number[]>>} facts.sizes Width and height by shape and size.
  * @param {Object<string, number>} facts.steps By quality.
  */
@@ -29,10 +29,10 @@ export function createFormValues({ held: names, priced, sizes, steps }) {
 
     numbersOf: (held) => Object.fromEntries(priced.map((name) => [name, held[name]])),
 
-    /** What a price depends on, as one text. */
+    /** The values that affect a price, as one string. */
     keyOf: (payer, held) => JSON.stringify([payer, held.variations, ...priced.map((name) => held[name])]),
 
-    /** Only what differs, in Gradio's order: undefined leaves a control alone. */
+    /** Only changed values, in Gradio's order: undefined leaves a control unchanged. */
     changed: (before, after) => names.map((name) => (Object.is(after[name], before[name]) ? undefined : after[name])),
 
     presetsOf,
@@ -48,7 +48,7 @@ export function createFormValues({ held: names, priced, sizes, steps }) {
 }
 
 /**
- * Return what a click may cost at most: what was seen before it, or the price that came since and is not higher.
+ * Return the maximum cost of a click: the price seen before it, or a later one that is not higher.
  * @param {number | null} seen_usd
  * @param {number} priced_usd
  */

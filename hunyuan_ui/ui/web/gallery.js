@@ -1,4 +1,4 @@
-// My videos: the grid, what is searched for in it, and deletions.
+// My videos: the grid, its search, and deletions.
 
 import { channel } from "./browser.js";
 import { cardOf, showFavourite } from "./card.js";
@@ -12,22 +12,22 @@ import { readSettingsFiles } from "./settings_file.js";
 import { steady } from "./steady.js";
 
 const SEARCH_AFTER_MS = 250;
-const MOST_NEWS = 3; // pages that come in front; of more the list begins anew
+const MOST_NEWS = 3; // new pages that are prepended; with more the list is reloaded
 
 export function gallery({ element, props }) {
   const part = piecesOf(element);
   const everybody = part("everybody").querySelector("input");
   const otherTabs = channel("hunyuan-deleted");
-  let shown = []; // videos in the order of the page
-  let before = null; // where the next page begins
-  let asked = 0; // answers to older questions are dropped
-  let lists = 0; // how often the list was begun anew
+  let shown = []; // videos in display order
+  let before = null; // cursor of the next page
+  let asked = 0; // answers to older requests are dropped
+  let lists = 0; // how often the list was reloaded
   let isLoading = false;
   /** @type {{isFirst: boolean} | null} */
-  let owed = null; // the page that was asked for last, where it did not come
+  let owed = null; // the last requested page, if it did not arrive
   let typing;
-  let opening = 0; // an answer to an older wish opens nothing
-  let moves = 0; // of cards to other places
+  let opening = 0; // an answer to an older request opens nothing
+  let moves = 0; // number of changes in the cards' positions
   let starred = Promise.resolve();
   const standsFor = steady(part("posters"));
 
@@ -63,7 +63,7 @@ export function gallery({ element, props }) {
     part("nothing-help").textContent = isFiltered() ? "" : words[emptyHelp()];
   }
 
-  /** Tell who does not see the grid what a search or a filter has left of it. */
+  /** Announce the result of a search or a filter to screen readers. */
   function tellFound() {
     const { length } = seen();
     const key = before === null ? "gallery.found" : "gallery.found_more";
@@ -128,7 +128,7 @@ export function gallery({ element, props }) {
   function star(video) {
     const isFavourite = !video.is_favourite;
     mark(video, isFavourite);
-    // One after the other, so that the last press holds.
+    // Serialized, so that the last press wins.
     starred = starred.then(async () => {
       const answer = await ask(`videos/${video.id}/favourite`, { json: { is_favourite: isFavourite } });
       if (answer.isOk) return;
@@ -143,12 +143,12 @@ export function gallery({ element, props }) {
     if (item) showFavourite(item, isFavourite);
   }
 
-  // A new video comes in front; what is on the page stays where it is.
+  // New videos are prepended; the displayed ones stay in place.
   async function lookForNews() {
     if (isFiltered()) return;
     const list = lists;
     const videos = [];
-    let next = null; // where the newest page that was asked for ends
+    let next = null; // end of the newest requested page
     for (let pages = 0; pages === 0 || (shown.length && next && !isJoined(videos)); pages += 1) {
       if (pages === MOST_NEWS) return page({ isFirst: true });
       const query = new URLSearchParams(everybody.checked ? { everybody: "1" } : {});
@@ -210,12 +210,12 @@ export function gallery({ element, props }) {
   });
 
   function watchTheEnd() {
-    // Observed anew, because a button that stays in view does not come into view again.
+    // Observed anew, because a button that stays in view fires no event.
     atTheEnd.unobserve(part("more"));
     if (before) atTheEnd.observe(part("more"));
   }
 
-  // Opening one
+  // Opening a video
 
   const open = (video, kind = "") => send("open", { video, kind, ids: seen().map((one) => one.id) });
 
@@ -247,7 +247,7 @@ export function gallery({ element, props }) {
   });
   part("undo").addEventListener("click", undo);
   part("delete-now").addEventListener("click", deletions.finish);
-  // What was told as deleted must not come back with the next visit.
+  // Videos announced as deleted must not reappear on the next visit.
   window.addEventListener("pagehide", deletions.finish);
   part("everybody").hidden = !props.value?.is_owner;
   everybody.addEventListener("change", () => page({ isFirst: true }));

@@ -1,10 +1,10 @@
-// The text of Generate: what it makes, for how long and for how much.
+// The label of Generate: what it makes, with time and price.
 
 import { node, showUnbroken } from "./dom.js";
 
 let labelText = "";
 
-// Gradio would draw the button's text later, and a price must not stand beside another form for one frame.
+// Gradio would update the label later, and a price must not be beside another form for even one frame.
 export function label(text) {
   labelText = text;
   const button = document.getElementById("generate");
@@ -14,7 +14,7 @@ export function label(text) {
   showUnbroken(own, text);
 }
 
-/** Label the button again as soon as Gradio has drawn it, or drawn its first text once more in another language. */
+/** Restore the label when Gradio has rendered the button, or rerendered its initial label in another language. */
 export function keepLabel() {
   const changes = { childList: true, characterData: true, subtree: true };
   new MutationObserver(() => labelText && label(labelText)).observe(document.body, changes);

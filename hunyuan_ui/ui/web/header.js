@@ -6,7 +6,7 @@ export function header({ element, props, watch }) {
   const part = piecesOf(element);
 
   function show() {
-    // At first in each language, then as the server answers.
+    // Initially in each language, later as the server answers.
     const value = props.value?.[language] || props.value || {};
     for (const name of ["name", "tagline", "spent", "spent_short", "storage", "reach", "mode"])
       showText(part(name), value[name]);

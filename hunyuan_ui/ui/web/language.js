@@ -1,4 +1,4 @@
-// The page's language and words. A new language needs a new page; the form's draft comes along.
+// The page's language and words. Changing the language reloads the page; the form's draft is kept.
 
 import { chosenLanguage } from "./browser.js";
 
@@ -11,7 +11,7 @@ export const language = wished.find((name) => name in LANGUAGES) || "en";
 /** @type {Object<string, string>} */
 export const words = window.hunyuanWords[language];
 
-/** Return a sentence with its values; `{name:s}` is what makes an English word of one a word of several. */
+/** Return a sentence with its values; `{name:s}` adds an English plural s. */
 export const filled = (key, /** @type {Object<string, any>} */ values) =>
   Object.entries(values).reduce(
     (text, [name, value]) =>
@@ -24,17 +24,17 @@ function held(store) {
   store.subscribe((now) => (value = String(now)))();
   return value;
 }
-// Where a name has its region, others of the same language are written in another script.
+// If our language names a region, variants of the same language use another script.
 const isOwn = (browsers, ours) => (ours.includes("-") ? browsers === ours : browsers.startsWith(ours));
 const isStore = (found) => found && typeof found.set === "function" && typeof found.subscribe === "function";
 
-/** Say which language this page is in. */
+/** Set the page's `lang`. */
 export const nameLanguage = () => (document.documentElement.lang = LANGUAGES[language]);
 
 /**
- * Label Gradio's controls in this language, once it draws them: it takes the browser's and knows no choice by hand. Its
- * module holds the language in a store, the only one there with a language's name in it; importing it again gives the
- * same one.
+ * Set the language of Gradio's control labels once it renders them: it uses the browser's and has no manual choice. Its
+ * module holds the language in a store, the only one there whose value is a language name; importing it again gives the
+ * same instance.
  */
 export async function translateLabels() {
   if (isOwn((navigator.language || "").toLowerCase(), LANGUAGES[language].toLowerCase())) return;

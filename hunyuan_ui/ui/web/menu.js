@@ -1,5 +1,5 @@
-// A list of choices whose choice acts at once. In a closed one an arrow key or a letter changes the value, which decides
-// nothing yet: what was come to by keys counts with Enter.
+// A select whose choices act immediately. In a closed one an arrow key or a letter changes the value without acting: a
+// choice made by keys counts with Enter.
 
 const MOVES = ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Home", "End", "PageUp", "PageDown"];
 
@@ -7,9 +7,9 @@ const isMove = ({ key, ctrlKey, altKey, metaKey }) =>
   !ctrlKey && !altKey && !metaKey && (MOVES.includes(key) || (key.length === 1 && key !== " "));
 
 /**
- * @param {HTMLSelectElement} select Its first choice is none.
+ * @param {HTMLSelectElement} select Its first option is empty.
  * @param {(value: string) => void} choose
- * @param {(isMoving: boolean) => void} moving Told when keys have come to a choice, and when that is over.
+ * @param {(isMoving: boolean) => void} moving Called when keys have selected an option, and when that is over.
  */
 export function onMenu(select, choose, moving) {
   let isByKeys = false;
@@ -35,7 +35,7 @@ export function onMenu(select, choose, moving) {
     else if (event.key === "Enter" && isByKeys && select.value) {
       event.preventDefault();
       decide();
-    } else if (event.key === " ") stop(); // it opens the list, where a change is a choice
+    } else if (event.key === " ") stop(); // it opens the list, in which a change is a choice
   });
   select.addEventListener("pointerdown", stop);
   select.addEventListener("change", () => (isByKeys ? moving(Boolean(select.value)) : decide()));

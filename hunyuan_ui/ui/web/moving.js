@@ -1,13 +1,13 @@
-// A tile that shows its video while it is pointed at or focused.
+// A tile that plays its video while hovered or focused.
 
 import { node, prefersCalm } from "./dom.js";
 
 export const hasPointer = () => matchMedia("(hover: hover)").matches;
 
 /**
- * Return two functions for a tile: one that lets its video move, one that puts it back to rest.
+ * Return two functions for a tile: one plays its video, one stops and resets it.
  * @param {HTMLElement} tile
- * @param {() => string} srcOf The address of its video, asked for as it begins.
+ * @param {() => string} srcOf The address of its video, called at the start.
  */
 export function movingIn(tile, srcOf) {
   function rest() {
@@ -25,7 +25,7 @@ export function movingIn(tile, srcOf) {
   return { move, rest };
 }
 
-/** Let a button's tile move while it has somebody's attention. */
+/** Play the tile of a button while it is hovered or focused. */
 export function onAttention(button, { move, rest }) {
   button.addEventListener("mouseenter", () => hasPointer() && move());
   button.addEventListener("mouseleave", rest);

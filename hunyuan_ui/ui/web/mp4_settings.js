@@ -1,15 +1,15 @@
-// The settings inside a video file, read by slices: a few kilobytes of a file of any size, none of it sent.
-// Where texts lie and what other programs write: docs/facts/mp4-settings.md 1 and 2.
+// Reads the settings inside a video file in slices: a few kilobytes of a file of any size, which is not uploaded.
+// Positions of texts and formats of other programs: docs/facts/mp4-settings.md 1 and 2.
 
-const SLICE = 1024; // bytes read at once, unless a text is longer
-const MOST_READ = 1024 * 1024; // bytes in all; a file of nothing but boxes must not hold the page up
+const SLICE = 1024; // bytes per read, unless a text is longer
+const MOST_READ = 1024 * 1024; // bytes in total; a file of nothing but boxes must not block the page
 const MOST_BOXES = 2000;
-const MOST_TEXT = 32 * 1024; // bytes; three times the longest that a request's texts can fill
+const MOST_TEXT = 32 * 1024; // bytes; three times the maximum of a request's texts
 const DEEPEST = 8;
-const ENDS = 64 * 1024; // bytes at the beginning and at the end of other containers, where their tags stand
+const ENDS = 64 * 1024; // bytes at the beginning and at the end of other containers, which contain their tags
 const BEGIN = '{"hunyuan_ui"';
 const OWN_BOX = "5a3f6d8e2c414b7e9d536f0b1c8e7a92";
-const ENCODINGS = { 0: "utf-8", 1: "utf-8", 2: "utf-16be" }; // by the number in a `data` box; others are no text
+const ENCODINGS = { 0: "utf-8", 1: "utf-8", 2: "utf-16be" }; // by the number in a `data` box; other types are no text
 const FIRST = ["ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "uuid", "styp"];
 const FOLDERS = ["moov", "trak"];
 const SKIPPED = ["mdat", "mdia", "hdlr", "keys", "mean", "name", "free"];
@@ -22,7 +22,7 @@ const PROGRAMS = Object.entries({
 });
 const SOMEBODYS = /"(?:positive_)?prompt\\?"\s*:/i;
 
-/** Return what reads bytes of a file; past the limit or the file's end there are none. */
+/** Return a byte reader of a file; it returns nothing beyond the limit or the file's end. */
 function readerOf(file) {
   let from = 0;
   let kept = new Uint8Array(0);
@@ -48,7 +48,7 @@ function decoded(bytes, encoding = "utf-8") {
   return new TextDecoder(encoding).decode(bytes).replace(/^\0+|\0+$/g, "");
 }
 
-/** Return the texts of a QuickTime item, one for each language; else that of a 3GPP item, or the whole. */
+/** Return the texts of a QuickTime item, one per language; else that of a 3GPP item, or the whole. */
 function listed(bytes) {
   const texts = [];
   let at = 0;
@@ -67,7 +67,7 @@ function textsIn(kind, bytes) {
   return encoding ? [decoded(bytes.subarray(8), encoding)] : [];
 }
 
-/** Walks the boxes of a file and keeps each text that stands where programs put theirs. */
+/** Walks a file's boxes and collects each text at the positions that programs use. */
 class Texts {
   constructor(file) {
     this.read = readerOf(file);
@@ -109,7 +109,7 @@ class Texts {
     }
   }
 
-  // QuickTime's `meta` begins with its first box, MPEG's with four bytes more.
+  // QuickTime's `meta` starts with its first box, MPEG's with four more bytes.
   async insideMeta(box) {
     const kind = kindAt(await this.read(box.start, 8), 4);
     return INSIDE_META.includes(kind) ? box.start : box.start + 4;
@@ -129,19 +129,19 @@ class Texts {
   }
 }
 
-/** Return the JSON object that begins there in a text; null where it does not end. */
+/** Return the JSON object that starts at a position in a text; null if it is incomplete. */
 function objectAt(text, begin) {
   for (let end = text.indexOf("}}", begin); end >= 0 && end - begin < MOST_TEXT; end = text.indexOf("}}", end + 1)) {
     const found = text.slice(begin, end + 2);
     try {
       JSON.parse(found);
       return found;
-    } catch {} // the braces stand in a prompt
+    } catch {} // these braces are part of a prompt
   }
   return null;
 }
 
-/** Return our texts in a file of another kind: Matroska, WebM, AVI and FLV hold them as they are. */
+/** Return our texts in a file of another format: Matroska, WebM, AVI and FLV store them unencoded. */
 async function asWritten(file) {
   const texts = [];
   for (const start of new Set([0, Math.max(0, file.size - ENDS)])) {
@@ -152,7 +152,7 @@ async function asWritten(file) {
   return texts;
 }
 
-/** Return whose settings a text seems to be: a program's name, "" where nobody is known, null for no settings. */
+/** Return the program whose settings a text seems to be: its name, "" if unknown, null for no settings. */
 export function programOf(text) {
   const known = PROGRAMS.find(([, marks]) => marks.test(text));
   if (known) return known[0];
@@ -163,7 +163,7 @@ export function programOf(text) {
  * Look for settings in a file.
  * @param {Blob} file
  * @returns {Promise<{isVideo: boolean, isCut: boolean, own: string[], program: string | null}>}
- *   `own` has the texts that this program wrote, `program` whose other settings there seem to be, as `programOf`.
+ * `own` has the texts written by this program, `program` the apparent source of other settings, as `programOf`.
  */
 export async function settingsIn(file) {
   const found = new Texts(file);

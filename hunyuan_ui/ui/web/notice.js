@@ -1,5 +1,5 @@
-// Why a click was refused, which field is to blame, and what is missing to pay: it is asked for where the click was, and
-// once it is right the click goes on.
+// The reason of a refused click, the field that caused it, and the credential that is missing to pay: it is requested
+// next to the button, and once valid the click is resent.
 
 import { fill, keepingFocus, onSecret, piecesOf, showText, withControl } from "./dom.js";
 import { hear, onReturn, send } from "./events.js";
@@ -30,15 +30,15 @@ export function notice({ element, props, watch }) {
   const part = piecesOf(element);
   const box = element.querySelector(".notice");
   /** @type {any} */
-  let cause = null; // the field that is to blame
-  let lacks = null; // what is missing to pay, by its name in SECRETS
-  let isGiven = false; // it was typed in, and the answer is awaited
+  let cause = null; // the field that caused it
+  let lacks = null; // the missing credential, by its name in SECRETS
+  let isGiven = false; // it was entered, and the answer is pending
   /** @type {any} */
-  let again = null; // the job that was tried again, at which price, where that is what was refused
+  let again = null; // the retried job and its price, if a retry was refused
   /** @type {string | null} */
-  let refused = null; // else the click that was
+  let refused = null; // else the refused click
   /** @type {string[]} */
-  let endsWith = []; // what takes the cause away by itself
+  let endsWith = []; // events that remove the cause
   let shownAt = 0;
   /** @type {any} */
   let ending;
@@ -85,7 +85,7 @@ export function notice({ element, props, watch }) {
     part("secret").querySelector("input").focus({ preventScroll: true });
   }
 
-  /** Take in how things stand with who pays, after what was missing was typed in here. */
+  /** Handle the new payment state after the missing credential was entered here. */
   function paid({ problem, problem_ends_in_s, has_key, needs_code }) {
     if (!isGiven) return;
     isGiven = false;
@@ -100,7 +100,7 @@ export function notice({ element, props, watch }) {
     goOn();
   }
 
-  /** Send once more what was refused, now that nothing stands in its way. */
+  /** Resend what was refused, now that its cause is removed. */
   function goOn(isConfirmed = false) {
     const job = again;
     show("");
@@ -121,7 +121,7 @@ export function notice({ element, props, watch }) {
   hear("answered", () => {
     if (part("text").textContent === words.send_failed) show("");
   });
-  // What is said goes when its cause goes: the field was changed, the price is another one, somebody else pays.
+  // A notice is removed with its cause: the field was changed, the price or the payer is different.
   hear("prompt", () => TEXTS.includes(cause) && show(""));
   hear("priced-anew", () => {
     if (!part("confirm").hidden || (cause && !TEXTS.includes(cause))) show("");

@@ -1,4 +1,4 @@
-// What is told outside the page: in its title, and by the browser's notifications.
+// Notifications outside the page's content: in its title, and by the browser.
 
 import { canNotify, kept } from "./browser.js";
 import { words } from "./language.js";
@@ -6,15 +6,15 @@ import { words } from "./language.js";
 const NOTIFY = "hunyuan_notify";
 let ownTitle = "";
 
-/** Set what stands before the page's own title; "" for nothing. */
+/** Set a prefix of the page's title; "" for none. */
 export function setTitle(text) {
   ownTitle = ownTitle || document.title;
   document.title = text ? `${text} · ${ownTitle}` : ownTitle;
 }
 
 /**
- * Return a function that notifies somebody who looks at something else and wished to be told.
- * @param {any} wish The button of that wish.
+ * Return a function that notifies visitors who have left the page's tab and enabled notifications.
+ * @param {any} wish The button that enables them.
  */
 export function createNotify(wish) {
   let isWished = kept.get(NOTIFY) === "yes";
@@ -32,7 +32,7 @@ export function createNotify(wish) {
     try {
       if (isWished) await Notification.requestPermission();
     } catch {
-      // Not to be asked for in a page inside another site's.
+      // Cannot be requested in a page inside another site's.
     }
     show();
   }
@@ -40,13 +40,13 @@ export function createNotify(wish) {
   wish.addEventListener("click", change);
   show();
 
-  // Never the prompt: it would stand on a locked screen.
+  // Never the prompt: it would be shown on a locked screen.
   return function notify(text) {
     if (!document.hidden || !isOn()) return;
     try {
       new Notification(text, { tag: "hunyuan" });
     } catch {
-      // Phones allow it to service workers only; the title says it as well.
+      // On phones only service workers may notify; the title shows it as well.
     }
   };
 }

@@ -1,5 +1,5 @@
-// The opening page: Gradio draws its parts one after another, and each would push the others about. The form is shown
-// at once when all of it has its place, and what may still be moved by the last video when that has its place too.
+// The opening of the page: Gradio renders its parts one after another, and each would shift the others. The form is
+// shown when its layout is complete, and the parts that the last video may still shift when it is placed too.
 
 import { isUnknown, kept } from "./browser.js";
 import { hear } from "./events.js";
@@ -26,11 +26,11 @@ const OF_THE_FORM = [
 const OF_A_VIDEO = ["#player video", "#part-result .result:not([hidden])"];
 
 /**
- * Return what can be shown: nothing yet, the form, or all of the page.
+ * Return what can be shown: nothing yet, the form, or the whole page.
  * @param {(selector: string) => unknown} find
  * @param {object} visit
- * @param {boolean} visit.expectsVideo Whoever had a video at the last visit will have one now.
- * @param {boolean} [visit.isAnswered] The server has said what else there is, where the browser did not know it.
+ * @param {boolean} visit.expectsVideo A visitor who had a video at the last visit will have one now.
+ * @param {boolean} [visit.isAnswered] The server has answered what the browser did not know.
  * @returns {"" | "form" | "all"}
  */
 export function drawn(find, { expectsVideo, isAnswered = true }) {
@@ -39,21 +39,21 @@ export function drawn(find, { expectsVideo, isAnswered = true }) {
 }
 
 /**
- * Return whether a callback is the clock of a sign of Gradio's that something loads.
+ * Return whether a callback is the timer of Gradio's loading indicator.
  * @param {(at: number) => void} callback
  */
 export const isClock = (callback) => CLOCK.test(String(callback));
 
 /**
- * Let such a clock tick once a second. The one of Gradio's first sign outlives it, and would ask for every frame for as
- * long as the page is open (docs/facts/gradio6.md 4.9).
+ * Let such a timer tick once a second. The one of Gradio's first indicator outlives it, and would request every frame
+ * for as long as the page is open (docs/facts/gradio6.md 4.9).
  */
 export function slowClocks() {
   const ask = window.requestAnimationFrame.bind(window);
   window.requestAnimationFrame = (callback) => (isClock(callback) ? setTimeout(callback, TICK_MS) : ask(callback));
 }
 
-/** Show each part of the page as soon as it is drawn, and soon in any case. */
+/** Show each part of the page when it is rendered, or after a short timeout. */
 export function showWhenDrawn() {
   const root = document.documentElement;
   const observer = new MutationObserver(look);

@@ -1,4 +1,4 @@
-// One line for each further job under way, below the large card.
+// One line for each further unfinished job, below the large card.
 
 import { button, node } from "./dom.js";
 import { words } from "./language.js";
@@ -7,13 +7,13 @@ import { languageOf } from "./written_in.js";
 const lineButton = (text, press) => button(text, press, "button bare");
 
 /**
- * Return a function that draws the lines of jobs.
+ * Return a function that renders the lines of jobs.
  * @param {any} box
- * @param {(id: string) => boolean} isStopped Whether a job is followed without a word.
+ * @param {(id: string) => boolean} isStopped Whether a job is followed silently.
  * @param {{watch: (id: string) => void, lookAgain: (id: string, button: any) => void, cancel: (id: string) => void}} does
  */
 export function createOthers(box, isStopped, does) {
-  let told = ""; // the lines, as they were drawn
+  let told = ""; // the lines as last rendered
 
   function line(job) {
     const row = node("li", "", "slim");
@@ -31,7 +31,7 @@ export function createOthers(box, isStopped, does) {
   const facts = ({ id, note_text, phase_text, can_ask, can_cancel, can_stop }) =>
     [id, note_text, phase_text, can_ask, can_cancel, can_stop, isStopped(id)].join();
 
-  // A row that is drawn anew under a finger takes no press.
+  // A row that is rerendered under a finger receives no click.
   return function draw(jobs) {
     const now = jobs.map(facts).join("\n");
     if (now === told) return;

@@ -1,4 +1,4 @@
-// The owner's page: what was spent, what is to be put right, and every job.
+// The owner's page: spending, items that need a correction, and every job.
 
 import { createDollars } from "./dollars.js";
 import { fill, node, onSecret, onSubmit, piecesOf, showText } from "./dom.js";
@@ -22,14 +22,14 @@ export function owner({ element, props, trigger, watch }) {
   const jobs = createOwnersJobs(part("jobs"), act);
   const drawDollars = createDollars(part);
 
-  let count = 0; // jobs that are shown; 0 for as many as usual
+  let count = 0; // number of displayed jobs; 0 for the default
   let isDrawn = false;
   let following = 0;
-  let isQuiet = false; // what comes next was not asked for by a person
+  let isQuiet = false; // the next update was not requested by a person
 
   const ask = (name, data = {}) => trigger(name, { ...data, count });
 
-  // A second click is no second wish; if no answer comes, the buttons work again.
+  // A second click is no second action; if no answer comes, the buttons are enabled again.
   function act(name, data = {}) {
     if (element.hasAttribute("aria-busy")) return;
     element.setAttribute("aria-busy", "true");
@@ -43,7 +43,7 @@ export function owner({ element, props, trigger, watch }) {
     ask("refresh");
   }
 
-  // Again until there is something to see: a question may be lost on its way.
+  // Repeated until there is content: a request may be lost.
   function fillOpened() {
     if (!details.open) return;
     ask("refresh");

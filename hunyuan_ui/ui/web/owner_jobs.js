@@ -1,4 +1,4 @@
-// What the owner may do with jobs: each in the table of all of them, and those that are to be settled or are doubted.
+// The owner's actions on jobs: in the table of all jobs, and on those that need a decision.
 
 import { node, onSubmit, button as plainButton } from "./dom.js";
 import { words } from "./language.js";
@@ -23,15 +23,15 @@ function told(job) {
 }
 
 /**
- * Return what draws them.
+ * Return an object that renders them.
  * @param {any} table The rows of the table.
- * @param {(name: string, data: object) => void} act Send what the owner says of a job.
+ * @param {(name: string, data: object) => void} act Send the owner's decision on a job.
  */
 export function createOwnersJobs(table, act) {
-  const drafts = new Map(); // what is being typed, by the job it is about; it outlives each answer
-  const controls = new Map(); // by name, so that the focus comes back to the one that was used
-  const looked = new Set(); // lost videos that were asked for once more, until that has ended
-  let sent = ""; // whose draft is on its way
+  const drafts = new Map(); // text being typed, by job; survives each answer
+  const controls = new Map(); // by name, so that the focus returns to the one that was used
+  const looked = new Set(); // lost videos that were requested again, until that has ended
+  let sent = ""; // the job whose draft is being sent
   let jobs = [];
 
   function button(text, press, { name = "", about = "" } = {}) {
@@ -105,7 +105,7 @@ export function createOwnersJobs(table, act) {
     return made;
   }
 
-  // What was put right before, and the form to do it again: a row of its own, as wide as what is seen of the table.
+  // Earlier corrections, and the form for a new one: a separate row, as wide as the visible table.
   function more(job) {
     const key = `row ${job.id}`;
     const isOpen = job.can.correct && drafts.has(key);
@@ -130,7 +130,7 @@ export function createOwnersJobs(table, act) {
     doubt,
 
     /**
-     * Draw the table of an answer.
+     * Render the table of an answer.
      * @param {any[]} those
      */
     draw(those) {
@@ -139,7 +139,7 @@ export function createOwnersJobs(table, act) {
     },
 
     /**
-     * Forget what was drawn, and what was typed and has been taken.
+     * Discard what was rendered, and text that was submitted successfully.
      * @param {boolean} isTaken
      */
     clear(isTaken) {
@@ -147,17 +147,17 @@ export function createOwnersJobs(table, act) {
       if (isTaken) drafts.delete(sent);
     },
 
-    /** Whether a video that was asked for once more is still on its way. */
+    /** Whether a video that was requested again is still pending. */
     isLooking() {
       const active = new Set(jobs.filter((job) => job.is_active).map((job) => job.id));
       for (const id of looked) if (!active.has(id)) looked.delete(id);
       return looked.size > 0;
     },
 
-    /** The name of a control, or nothing. */
+    /** The name of a control, or "". */
     nameOf: (control) => [...controls].find(([, one]) => one === control)?.[0] || "",
 
-    /** The control of a name, or the button that opens the form it was in. */
+    /** The control of a name, or the button that opens its form. */
     control: (name) => controls.get(name) || controls.get(name.replace(/^\w+/, "correct")),
   };
 }

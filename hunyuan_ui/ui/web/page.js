@@ -1,4 +1,4 @@
-// The page: what Gradio's events call, and the scripts of its parts.
+// The page: handlers of Gradio's events, and the scripts of its parts.
 
 import { address } from "./address.js";
 import { batch } from "./batch.js";
@@ -29,9 +29,9 @@ import { watch } from "./watch.js";
 const generate = () => document.querySelector("button#generate");
 const SPENDING = "#generate, [data-spends]";
 /** @type {{ button: Element | null, at: number }} */
-let pressed = { button: null, at: Number.NEGATIVE_INFINITY }; // one of these, by the clock of events
+let pressed = { button: null, at: Number.NEGATIVE_INFINITY }; // the last pressed button and the event's timestamp
 
-/** Let each part begin with its template. */
+/** Insert each part's template. */
 const withTemplates = (parts) =>
   Object.fromEntries(
     Object.entries(parts).map(([name, draw]) => [
@@ -52,7 +52,7 @@ window.hunyuan = {
     form,
     gallery,
     header(given) {
-      translateLabels(); // it is the first that Gradio draws
+      translateLabels(); // it is the first part that Gradio renders
       header(given);
     },
     notice,
@@ -86,15 +86,15 @@ window.hunyuan = {
     newId,
     tell: send,
     isOffline: () => !navigator.onLine,
-    // Not by its own property, which would take the focus from it.
+    // Not by the `disabled` property, which would take the focus from it.
     disable(isDisabled) {
       for (const button of document.querySelectorAll(SPENDING))
         if (isDisabled) button.setAttribute("aria-disabled", "true");
-        else button.removeAttribute("aria-disabled"); // "false" would hide that what it stands in is disabled
+        else button.removeAttribute("aria-disabled"); // "false" would hide that its container is disabled
     },
   }),
 
-  /** Draw parts once the form can be used. */
+  /** Render parts once the form can be used. */
   later: (parts) =>
     new Promise((draw) => setTimeout(() => draw(parts.map(() => ({ __type__: "update", visible: true }))))),
 };
@@ -104,7 +104,7 @@ document.addEventListener(
   (event) => {
     const button = event.target instanceof Element && event.target.closest(SPENDING);
     if (!button) return;
-    // On a busy machine the second half of a double click may be handled long after it was made.
+    // On a busy machine the second half of a double click may be handled much later than it was made.
     const isSecondHalf = button === pressed.button && event.timeStamp - pressed.at < DOUBLE_CLICK_MS;
     if (isSecondHalf || button.ariaDisabled === "true") event.stopImmediatePropagation();
     else {
@@ -128,11 +128,11 @@ document.addEventListener(
   "keydown",
   (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
-    if (document.querySelector("dialog[open]")) return; // what is seen there is something else
+    if (document.querySelector("dialog[open]")) return; // a dialog covers the form
     const button = generate();
     if (!button || button.ariaDisabled === "true") return;
     event.preventDefault();
-    // The box hands its text over when it loses the focus.
+    // The box passes on its text when it loses the focus.
     document.activeElement?.dispatchEvent(new Event("change", { bubbles: true }));
     button.click();
   },

@@ -1,4 +1,4 @@
-// Help under the prompt: words to append, hints, and the proposal to accept or leave.
+// Help under the prompt: words to append, hints, and the suggested improvement.
 
 import { asToolbar } from "./controls.js";
 import { button, fill, node, piecesOf } from "./dom.js";
@@ -31,7 +31,7 @@ function piece({ name, is_present }) {
 
 export function panel({ element, props }) {
   const part = piecesOf(element);
-  const undo = []; // what this help has changed: the text before and after
+  const undo = []; // changes made by this help: the text before and after
   let negative = "";
   /** @type {any} */
   let answer = null; // of the server, about answer.prompt
@@ -54,7 +54,7 @@ export function panel({ element, props }) {
   async function look() {
     clearTimeout(rest);
     const found = await ask();
-    // What has been typed meanwhile is looked at by itself.
+    // Text typed meanwhile triggers a new request.
     if (found && found.prompt === text()) show(found);
   }
 
@@ -112,7 +112,7 @@ export function panel({ element, props }) {
     part("proposal").scrollIntoView({ block: "nearest" });
   }
 
-  /** Return the prompt with what was proposed, and with what was typed since. */
+  /** Return the prompt with the suggestion, and with the text typed since. */
   const improved = () => `${text().trimEnd()}${part("after").querySelector("mark").textContent}`;
 
   function settle(wished) {

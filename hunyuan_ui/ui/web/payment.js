@@ -1,4 +1,4 @@
-// Who pays.
+// Choice of the payer.
 
 import { newId } from "./browser.js";
 import { fill, keepingFocus, node, onSecret, piecesOf, showText } from "./dom.js";
@@ -11,10 +11,10 @@ export function payment({ element, props, trigger, watch }) {
   /** @type {string | null} */
   let shownState = "";
   /** @type {string | null} */
-  let choice = null; // made on this page; an answer about something else takes it back to no other
+  let choice = null; // made on this page; an unrelated answer does not revert it
   /** @type {Object<string, string>} */
-  let allowance = {}; // what is left for this visitor, by who pays; empty in private
-  let lacks = null; // what is asked for where the click was, and so not here
+  let allowance = {}; // the visitor's remaining quota, by payer; empty in private
+  let lacks = null; // the credential that is requested next to the button, and so not here
   const page = `pages/${newId()}`;
   let isCounted = false; // the server keeps the visitor's key while this page is open
   /** @type {any} */
@@ -36,7 +36,7 @@ export function payment({ element, props, trigger, watch }) {
 
   function tell(event, data = {}) {
     choice = null;
-    forgive(); // what is wrong with the next one, too, is news
+    forgive(); // an error in the next one is new, too
     trigger(event, data);
   }
 
@@ -67,12 +67,12 @@ export function payment({ element, props, trigger, watch }) {
     count();
   }
 
-  /** Take in the server's value. */
+  /** Handle the server's value. */
   function told() {
     if (props.value?.allowance) allowance = props.value.allowance;
-    // What was missing is there or not, before anything else changes with it.
+    // Whether a credential is still missing is announced before anything that depends on it.
     if (props.value?.choices) send("paid", props.value);
-    // What is wrong with a code is told where it was typed, and nowhere else.
+    // An error in a code is shown only where it was entered.
     if (lacks && props.value?.problem) props.value = { ...props.value, problem: "" };
     show();
     clearTimeout(ending);
@@ -90,7 +90,7 @@ export function payment({ element, props, trigger, watch }) {
     ask(page, { method: "POST" });
   }
 
-  // The browser ends the page with it, so it must arrive afterwards.
+  // The browser closes the page, so the request must outlive it.
   function leave() {
     if (isCounted) request(page, { method: "DELETE", keepalive: true }).catch(() => {});
     isCounted = false;
@@ -101,7 +101,7 @@ export function payment({ element, props, trigger, watch }) {
     const answer = await ask("allowance");
     if (!answer.isOk) return;
     allowance = answer.allowance;
-    // A key is forgotten after a while, or by another tab; what is just being given is answered by itself.
+    // A key is dropped after a while, or by another tab; one being entered is updated by its own answer.
     if (!lacks) props.value = { ...props.value, has_key: answer.has_key, needs_code: answer.needs_code };
     show();
   }

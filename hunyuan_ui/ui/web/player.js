@@ -1,4 +1,4 @@
-// The player: Gradio's own video component, which plays from this page's route and not from a copy in Gradio's cache.
+// The player: Gradio's own video component, which plays from this page's route rather than Gradio's cache.
 
 import { isSmall, prefersCalm, reveal } from "./dom.js";
 import { hear, send } from "./events.js";
@@ -13,7 +13,7 @@ const FETCH_WITHIN_MS = 30000;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8000;
 const STEP_S = 0.5;
-// Gradio names them in English, and its bar not at all.
+// Gradio names them in English, and its slider not at all.
 const NAMES = {
   "[role=button]:first-child": words.play_or_pause,
   "[role=button]:last-child": words.full_screen,
@@ -24,16 +24,16 @@ const NAMES = {
 /** @type {any} */
 let drawn = { visible: false, value: null };
 
-/** What Gradio's component shows from now on. */
+/** The current value of Gradio's component. */
 export const screen = () => ({ __type__: "update", ...drawn });
 
-/** Return a video as Gradio describes files; its share button sends what lies at the address in `data`. */
+/** Return a video in Gradio's file format; its share button sends the content at the address in `data`. */
 function fileData(video) {
   const url = new URL(filesOf(video).src, document.baseURI).href;
   return { path: url, url, data: url, orig_name: `${video.id}.mp4`, meta: { _type: "gradio.FileData" } };
 }
 
-/** Put Gradio's scripts into the browser's cache, however often it takes: Gradio asks for them once and never again. */
+/** Load Gradio's scripts into the browser's cache, with retries: Gradio requests them once and never again. */
 async function fetchWhole(address, pause_ms = FIRST_PAUSE_MS) {
   try {
     const url = new URL(address, document.baseURI);
@@ -41,13 +41,13 @@ async function fetchWhole(address, pause_ms = FIRST_PAUSE_MS) {
     await answer.arrayBuffer();
     if (answer.ok) return;
   } catch {
-    // asked for again
+    // retried
   }
   await new Promise((resolve) => setTimeout(resolve, pause_ms));
   await fetchWhole(address, Math.min(2 * pause_ms, LONGEST_PAUSE_MS));
 }
 
-/** Call `act` once, in an idle moment after the page was first used: whoever only looks need not load its scripts. */
+/** Call `act` once, when idle after the first use of the page: visitors who only look need not load its scripts. */
 function onUse(act) {
   const wait = window.requestIdleCallback || setTimeout;
   const used = new AbortController();
@@ -63,9 +63,9 @@ export function player({ element, props, trigger, watch }) {
   /** @type {any} */
   let shown = null;
   /** @type {any} */
-  let dressed = null; // the element that Gradio has drawn for it
+  let dressed = null; // the element that Gradio has rendered for it
   let loads = 0;
-  let isNews = false; // what is shown has just been made
+  let isNews = false; // the displayed video has just been made
   /** @type {Promise<unknown> | null} */
   let fetching = null;
   const current = () => /** @type {HTMLVideoElement | null} */ (document.querySelector("#player video"));
@@ -93,7 +93,7 @@ export function player({ element, props, trigger, watch }) {
     draw({ value: null });
   }
 
-  /** Give the element that Gradio has drawn what its component does not: poster, shape and names. */
+  /** Add to Gradio's rendered element what its component does not support: poster, shape and names. */
   function dress() {
     const video = current();
     if (!video || video === dressed || !shown) return;
@@ -106,7 +106,7 @@ export function player({ element, props, trigger, watch }) {
     video.setAttribute("aria-label", words.player);
     for (const [control, name] of Object.entries(NAMES))
       place.querySelector(`#player .controls ${control}`)?.setAttribute("aria-label", name);
-    // Gradio puts its button into a link, which would be a second stop, without a name.
+    // Gradio puts its button into a link, which would be a second tab stop without a name.
     for (const link of place.querySelectorAll("#player a:has(button)")) {
       link.setAttribute("tabindex", "-1");
       for (const one of [link, link.querySelector("button")])
@@ -114,20 +114,20 @@ export function player({ element, props, trigger, watch }) {
     }
   }
 
-  /** Show the top of a new video where it may be out of sight, unless somebody is busy elsewhere. */
+  /** Scroll to the top of a new video if it may be out of view, unless the visitor is busy elsewhere. */
   function bringUp() {
     isNews = false;
     const isBusy = document.activeElement?.matches("textarea, input") || document.querySelector("dialog[open]");
     if (isSmall() && !isBusy) requestAnimationFrame(() => reveal(place.querySelector("#player")));
   }
 
-  // Otherwise a browser may not start it by itself, and a phone in full screen only. Gradio undoes both while it draws.
+  // Required for autoplay, and for playing inline on phones. Gradio undoes both while it renders.
   function letPlay() {
     dressed.muted = true;
     dressed.playsInline = true;
   }
 
-  /** Gradio's play button takes any key, even Tab, for a press, and its bar none. */
+  /** Gradio's play button treats any key, even Tab, as a press, and its slider none. */
   function press(event) {
     if (!dressed || !event.target.closest("#player .controls")) return;
     if (event.key !== "Enter" && event.key !== " ") event.stopPropagation();
@@ -136,7 +136,7 @@ export function player({ element, props, trigger, watch }) {
     if (step_s || event.key === " ") event.preventDefault();
   }
 
-  // A browser does not ask again for a video whose answer went wrong. Its errors do not bubble.
+  // A browser does not retry a video after a failed response. Its errors do not bubble.
   async function loadAgain(event) {
     const video = event.target;
     if (video !== dressed || !shown) return;
@@ -144,7 +144,7 @@ export function player({ element, props, trigger, watch }) {
     const { id } = shown;
     const pause_ms = Math.min(1000 * 2 ** loads, LONGEST_LOAD_PAUSE_MS);
     loads += 1;
-    const why = loads > 1 ? await whyUnplayed(shown) : null; // once may be the line's fault
+    const why = loads > 1 ? await whyUnplayed(shown) : null; // a single failure may be the connection's fault
     if (video !== dressed || id !== shown?.id) return;
     if (why) send("unplayed", { id, why });
     if (loads <= MOST_LOADS || why === UNREACHABLE) setTimeout(() => video === dressed && video.load(), pause_ms);
@@ -164,7 +164,7 @@ export function player({ element, props, trigger, watch }) {
   place.addEventListener("click", ({ target }) => {
     if (dressed && target.closest(".volume-button")) dressed.muted = false;
   });
-  // A dialog covers this player, which need not go on behind it.
+  // A dialog covers this player, which need not continue behind it.
   hear("covered", () => current()?.pause());
   hear("ready", (video) => (isNews = video.id !== shown?.id));
   onShown(props, watch, show, forget);

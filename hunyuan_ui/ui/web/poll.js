@@ -1,14 +1,14 @@
-// When the server is asked how the jobs are: its last answer says how soon (ui/views.py), a failure waits by itself.
+// Polling of job states: the last answer sets the interval (ui/views.py), failures have their own back-off.
 
 const LONGEST_BACK_OFF_MS = 5000;
 
-/** Milliseconds until the next question after this many failures in a row. */
+/** Milliseconds until the next poll after this many consecutive failures. */
 export const backOff = (failures) => Math.min(LONGEST_BACK_OFF_MS, 500 * 2 ** failures);
 
 /**
- * Return a function that asks now; one question at a time, and one more where something happened meanwhile.
- * @param {() => Promise<number>} ask Asks and returns the milliseconds to the next question, 0 for none.
- * @param {() => void} failed Called when it throws; it is asked again.
+ * Return a function that polls now; one request at a time, and another if it is called meanwhile.
+ * @param {() => Promise<number>} ask Polls and returns the milliseconds to the next poll, 0 for none.
+ * @param {() => void} failed Called when it throws; the poll is repeated.
  */
 export function createPoll(ask, failed) {
   let failures = 0;

@@ -1,6 +1,6 @@
-// How far a job is, and for how long it has been under way.
+// Progress and elapsed time of a job.
 
-/** Return seconds as 0:07, 3:31 or 1:00:00. */
+/** Format seconds as 0:07, 3:31 or 1:00:00. */
 export function clock(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
@@ -9,10 +9,10 @@ export function clock(seconds) {
 }
 
 /**
- * Return how far a job is: its clock, empty where nothing moves, and its real progress or else the share of the usual
- * time, 0 to 1.
- * @param {{elapsed_s: number, usual_s: number | null, is_moving: boolean, progress?: number | null}} job As the server
- *   told it.
+ * Return a job's progress: its elapsed time, empty if it is not moving, and its real progress or else the elapsed
+ * fraction of the usual time, 0 to 1.
+ * @param {{elapsed_s: number, usual_s: number | null, is_moving: boolean, progress?: number | null}} job As sent by the
+ * server.
  * @param {number} since_ms Time since then.
  */
 export function progress(job, since_ms) {

@@ -1,7 +1,7 @@
-// Whether the page says in its own place that its server cannot be reached. Gradio's own message of the same trouble,
-// which would cover that, is not shown meanwhile.
+// Whether the page itself shows that its server is unreachable. Gradio's own message about that, which would cover it,
+// is then hidden.
 
-const said = new Set(); // the places that say so
+const said = new Set(); // the places that show it
 
 /** @param {"notice" | "card"} place @param {boolean} isSaid */
 export function sayUnreachable(place, isSaid) {

@@ -1,4 +1,4 @@
-// The service's id of a request, to be copied.
+// The service's request id, for copying.
 
 import { button, copySelected, node } from "./dom.js";
 import { words } from "./language.js";

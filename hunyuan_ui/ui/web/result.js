@@ -1,4 +1,4 @@
-// What the video that the page shows was made with, and what can be done with it.
+// Settings and actions of the displayed video.
 
 import { canPlay, fill, goToField, keepingFocus, node, piecesOf, showUnbroken } from "./dom.js";
 import { hear, send } from "./events.js";
@@ -7,7 +7,7 @@ import { fileOf, request } from "./server.js";
 import { steady } from "./steady.js";
 import { showWritten } from "./written_in.js";
 
-/** Call `show` with the video that the page opened with, then with each that becomes ready, until it is deleted. */
+/** Call `show` with the page's initial video, then with each that becomes ready, until it is deleted. */
 export function onShown(props, watch, show, forget) {
   const opened = () => props.value?.id && show(props.value);
   hear("ready", show);
@@ -24,7 +24,7 @@ export function result({ element, props, watch }) {
   /** @type {any} */
   let settings;
   /** @type {any} */
-  let again = null; // who pays for another one of these settings, and what its button says
+  let again = null; // the payer of another video with these settings, and its button's label
   let payer = null;
   /** @type {string | null} */
   let clicked = null; // the last click on that button
@@ -42,7 +42,7 @@ export function result({ element, props, watch }) {
     part("download").href = fileOf(video, ".mp4", { download: 1 });
   }
 
-  /** Say why the browser does not play the video, if that is known. */
+  /** Show why the browser does not play the video, if known. */
   function sayUnplayed(why = canPlay() ? "" : "cannot_play") {
     part("unplayed").hidden = !why;
     part("unplayed").textContent = words[why] || "";
@@ -55,7 +55,7 @@ export function result({ element, props, watch }) {
     if (again && payer && again.payer !== payer) price();
   }
 
-  /** Ask what another one costs whoever pays now. */
+  /** Request the price of another one for the current payer. */
   async function price() {
     const asked = { id, payer };
     const answer = await request("price", { json: { ...settings, count: "1", payer } }).catch(() => null);

@@ -1,4 +1,4 @@
-// What the page asks the server, and what it knows of finished videos.
+// Requests to the server, and addresses of finished videos.
 
 import { keeping as browserKeeping, visitor } from "./browser.js";
 import { language, words } from "./language.js";
@@ -6,7 +6,7 @@ import { language, words } from "./language.js";
 const BASE = "gradio_api/hunyuan";
 const ANSWER_WITHIN_MS = 15000;
 const sizes = new Intl.NumberFormat(language, { maximumSignificantDigits: 3 });
-// A visitor's country writes days and hours in its own way, also where the page speaks another language.
+// Dates and times follow the visitor's region, even if the page is in another language.
 const { locale: own, hourCycle } = new Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions();
 const region = own.startsWith(language) ? own : language;
 const times = new Intl.DateTimeFormat(region, { dateStyle: "medium", timeStyle: "short", hourCycle });
@@ -14,7 +14,7 @@ const times = new Intl.DateTimeFormat(region, { dateStyle: "medium", timeStyle: 
 /** @type {string | null} */
 let token = null;
 let arrive;
-/** Fulfilled as soon as the server has said who this visitor is. */
+/** Resolved when the server has identified this visitor. */
 export const arrived = new Promise((resolve) => {
   arrive = resolve;
 });
@@ -24,15 +24,15 @@ export function visitorIs(newToken) {
   arrive();
 }
 
-/** How a visitor's videos are found again. Whoever has logged in has a token of the server's, and is found by the login. */
+/** How visitors find their videos again. A logged-in visitor has the server's token and is found by the login. */
 export const keeping = () => (token && token !== visitor() ? "kept" : browserKeeping());
 
 /**
- * Return the JSON of an answer, with `isOk` and `httpStatus`.
+ * Return a response's JSON, with `isOk` and `httpStatus`.
  * @param {string} path
  * @param {{method?: string, body?: any, json?: any, within_ms?: number, signal?: AbortSignal, keepalive?: boolean,
  *   isExpected?: boolean}} [options]
- *   `keepalive` lets it arrive although the page goes; `isExpected`: what is asked for may not have come yet.
+ * `keepalive` lets it complete although the page closes; `isExpected`: its object may not be stored yet.
  */
 export async function request(
   path,
@@ -62,31 +62,31 @@ export async function request(
   }
 }
 
-/** The same for what needs a visitor; an answer that does not come is one that is not OK. */
+/** The same for requests that need a visitor; a failed request counts as one that is not OK. */
 export async function ask(path, options) {
   await arrived;
-  // What stands between, as a proxy with limits of its own, answers in no words of this page's.
+  // An intermediary, such as a proxy with its own limits, responds without this page's JSON.
   return request(path, options).catch(({ status }) => ({
     isOk: false,
     problem: status ? words.foreign_status.replace("{status}", status) : null,
   }));
 }
 
-/** Return the address of a video's file. It carries a code, because an image sends no headers. */
+/** Return the address of a video's file. It contains a signature, because an image sends no headers. */
 export const fileOf = (video, extension, options = {}) =>
   `${BASE}/videos/${video.id}${extension}?${new URLSearchParams({ k: video.code, ...options })}`;
 
-/** What a player needs of a video. */
+/** A video's addresses for a player. */
 export const filesOf = (video) => ({
   ratio: `${video.width} / ${video.height}`,
   poster: fileOf(video, ".webp"),
   src: fileOf(video, ".mp4"),
 });
 
-/** The short loop of an example and its poster, by its key. */
+/** The addresses of an example's short loop and its poster, by its key. */
 export const loopOf = (key) => ({ poster: `${BASE}/examples/${key}.webp`, src: `${BASE}/examples/${key}.mp4` });
 
-/** Return a size as 3.2 MB. */
+/** Format a size as 3.2 MB. */
 export function sizeText(bytes) {
   for (const [least, unit] of /** @type {[number, string][]} */ ([
     [1e6, "MB"],

@@ -1,4 +1,4 @@
-// Settings from a file that was made here: chosen, or dropped anywhere on the page.
+// Loads settings from a generated file: selected, or dropped anywhere on the page.
 
 import { kindOf } from "./batch_list.js";
 import { goToField } from "./dom.js";
@@ -18,8 +18,8 @@ function withoutOwn({ isVideo, isCut, program }) {
 }
 
 /**
- * Read settings from the files that somebody chooses or drops.
- * @param {any} part Pieces of the page: the button, the box for a file, the line that tells, where a file may land.
+ * Read settings from files that the visitor selects or drops.
+ * @param {any} part Elements of the page: the button, the file input, the status line, the drop area.
  * @param {(text: string, isProblem?: boolean) => void} say
  */
 export function readSettingsFiles(part, say) {
@@ -28,7 +28,7 @@ export function readSettingsFiles(part, say) {
     part("line").scrollIntoView({ block: "nearest" });
   };
 
-  // The file stays here: the server is sent the settings alone, whose rules it knows.
+  // The file is not uploaded: only its settings are sent to the server, which validates them.
   async function restore(file) {
     if (!file) return;
     const since = window.hunyuan.form.now();
@@ -49,7 +49,7 @@ export function readSettingsFiles(part, say) {
   }
 
   const holdsFile = (event) => [...(event.dataTransfer ? event.dataTransfer.types : [])].includes("Files");
-  let depth = 0; // dragging over a child leaves its parent
+  let depth = 0; // dragging over a child fires dragleave on its parent
 
   function drag(event) {
     if (!holdsFile(event)) return;
@@ -58,7 +58,7 @@ export function readSettingsFiles(part, say) {
     if (event.type === "drop") {
       depth = 0;
       const [file, ...more] = event.dataTransfer.files;
-      // Which of them was meant only their owner knows.
+      // Only the visitor knows which of them was meant.
       if (more.length) sayAndShow(words["gallery.one_file"]);
       else if (file && kindOf(file.name) !== "auto") send("list-file", file);
       else restore(file);

@@ -1,4 +1,4 @@
-// The way from the form to a list of prompts; while one is being made, or has ended early, it says how that one stands.
+// The button from the form to the prompt list; shows the state of a list that is running or has ended early.
 
 import { piecesOf } from "./dom.js";
 import { hear, send } from "./events.js";
@@ -7,7 +7,7 @@ import { words } from "./language.js";
 export function several({ element }) {
   const part = piecesOf(element);
   const box = element.querySelector(".several");
-  let isWished = false; // pressed before the dialog was drawn
+  let isWished = false; // pressed before the dialog was rendered
 
   function show(line) {
     part("open").textContent = line || words["batch.title"];

@@ -1,14 +1,14 @@
-// A press acts on what stood under it: what has just come into that place is not what somebody aimed at.
+// Guards against misdirected presses: content that has just appeared under the pointer was not aimed at.
 
 import { node } from "./dom.js";
 import { words } from "./language.js";
 
-const AIM_MS = 400; // from the wish to press to the press, and between the two halves of a double click
+const AIM_MS = 400; // from the decision to press to the press, and between the two halves of a double click
 const SAID_MS = 6000;
 
 /**
- * Return a function that is told whenever an area comes to stand for something else. Until somebody can have seen that,
- * and where a press began before, a press there does nothing but say so.
+ * Return a function to be called whenever an area shows something else. Until a person can have seen the change, and if
+ * a press began before it, a press there only reports itself.
  * @param {HTMLElement} area
  * @returns {(now: string) => void}
  */
@@ -17,9 +17,9 @@ export function steady(area) {
   line.setAttribute("role", "status");
   area.after(line);
   let stands = "";
-  let seenAt = 0; // what it stands for, by the clock of events
+  let seenAt = 0; // when the current content appeared, by the clock of events
   /** @type {string | null | undefined} */
-  let aimedAt; // null: at what had just come
+  let aimedAt; // null: at content that had just appeared
   /** @type {any} */
   let timer;
   let said;

@@ -1,16 +1,16 @@
-// What a person does with the form, heard before Gradio hears it.
+// Input events of the form, handled before Gradio does.
 
-/** Return a typed number as it fits into its range; an empty box takes what it held before. */
+/** Limit a typed number to its range; an empty box gets its previous value. */
 export function withinRange({ value, min, max }, before) {
   if (value === "") return before;
   if (max !== "" && Number(value) > Number(max)) return max;
   return min !== "" && Number(value) < Number(min) ? min : value;
 }
 
-/** Call `hide` as soon as somebody changes what has a price, and `touched` with what they do. */
+/** Call `hide` when a value that affects the price changes, and `touched` with the changed element. */
 export function onTyping(pricedIds, touched, hide) {
   const boxOf = (event) => (event.target instanceof Element && event.target.closest("#form") ? event.target : null);
-  const atFocus = new WeakMap(); // numbers as they were when their boxes were entered
+  const atFocus = new WeakMap(); // numbers when their boxes got the focus
 
   for (const name of ["input", "click"])
     document.addEventListener(
@@ -27,7 +27,7 @@ export function onTyping(pricedIds, touched, hide) {
     const box = boxOf(event);
     if (box && box.type === "number" && box.value) atFocus.set(box, box.value);
   });
-  // Gradio brings a number into its range after all its events have been told the old one, and knows no empty box.
+  // Gradio limits a number to its range only after its events have fired with the old one, and ignores empty boxes.
   document.addEventListener(
     "change",
     (event) => {

@@ -1,4 +1,4 @@
-// The large card of a job under way: its phase, its clock and bar, and what can be done about it.
+// The large card of an unfinished job: its phase, elapsed time and progress bar, and its actions.
 
 import { words } from "./language.js";
 import { setTitle } from "./notify.js";
@@ -7,9 +7,9 @@ import { keeping } from "./server.js";
 import { showWritten } from "./written_in.js";
 
 /**
- * @param {any} part The pieces of the card.
+ * @param {any} part The elements of the card.
  * @param {() => boolean} isPublic Whether strangers can reach this page.
- * @param {(text: string) => void} say Tells it to who does not see the card.
+ * @param {(text: string) => void} say Announces it to screen readers.
  */
 export function createUnderWay(part, isPublic, say) {
   /** @type {any} */
@@ -17,14 +17,14 @@ export function createUnderWay(part, isPublic, say) {
   let seenAt = 0;
   const hasAddress = () => isPublic() && keeping() !== "kept";
 
-  // How it is found again when this page is closed: what is said here must be true of this browser.
+  // How the job is found again after closing the page; the text must be true of this browser.
   function keepText() {
     if (keeping() === "kept") return words["keep.kept"];
     if (!hasAddress()) return words["keep.everybody"];
     return words[keeping() === "nothing" ? "keep.nothing" : "keep.address"];
   }
 
-  /** Show a job, or that one is followed without a word, or none. */
+  /** Show a job, or that one is followed silently, or none. */
   function draw(job, resting) {
     const before = shown?.phase_text;
     shown = job;

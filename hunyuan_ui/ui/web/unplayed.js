@@ -1,4 +1,4 @@
-// Why a browser does not play a video: it has no decoder for it, the file is gone, or nobody answers just now.
+// Why a browser does not play a video: it lacks the decoder, the file is deleted, or the server is unreachable.
 
 import { canPlay } from "./dom.js";
 import { words } from "./language.js";
@@ -8,10 +8,10 @@ const ANSWER_WITHIN_MS = 15000;
 const LOAD_AGAIN_MS = 3000;
 export const UNREACHABLE = "gallery.unreachable";
 
-/** Return the name of the sentence that says why a browser could not load a video. */
+/** Return the key of the sentence on why a browser could not load a video. */
 export async function whyUnplayed(video) {
   if (!canPlay()) return "cannot_play";
-  // The first byte alone; what the browser has kept of the file says nothing of how it is now.
+  // Only the first byte; the browser's cached file does not reveal its current state.
   const answer = await fetch(filesOf(video).src, {
     headers: { range: "bytes=0-0" },
     cache: "no-store",
@@ -22,7 +22,7 @@ export async function whyUnplayed(video) {
   return [403, 404, 410].includes(answer?.status || 0) ? "viewer.missing" : UNREACHABLE;
 }
 
-/** Say why a player could not load a video; where nobody answers, `load` it again until somebody does. */
+/** Show why a player could not load a video; if the server is unreachable, `load` it again until it responds. */
 export async function sayWhyUnplayed(player, video, say, load) {
   const source = player.getAttribute("src");
   const isShown = () => player.getAttribute("src") === source;

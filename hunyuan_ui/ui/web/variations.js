@@ -1,4 +1,4 @@
-// The videos of one click, side by side: each in its place as it comes.
+// The videos of one click, side by side: each appears in its place.
 
 import { kept } from "./browser.js";
 import { fill, isSmall, keepingFocus, node, piecesOf, prefersCalm, reveal, showUnbroken } from "./dom.js";
@@ -19,19 +19,19 @@ export function variations({ element, props, watch }) {
   let clickId = null;
   /** @type {string[]} */
   let ids = []; // of its jobs
-  const known = new Map(); // each job as the server told it last
+  const known = new Map(); // each job in the server's latest answer
   /** @type {any[]} */
   let tiles = []; // in the order of the ids
   let isStill = prefersCalm();
   /** @type {any} */
-  let first = null; // the video that a second one is compared with
+  let first = null; // the video to compare a second one with
 
   const videoOf = (id) => known.get(id)?.video;
   const done = () => ids.map(videoOf).filter(Boolean);
   const waiting = () => ids.filter((id) => known.get(id)?.can_cancel);
   const say = (text) => (part("line").textContent = text);
 
-  // One tile
+  // A tile
 
   function newTile(index) {
     const item = part("tile").content.firstElementChild.cloneNode(true);
@@ -82,7 +82,7 @@ export function variations({ element, props, watch }) {
     if (!isStill) player.play().catch(() => {});
   }
 
-  // All of them
+  // All tiles
 
   const draw = () => keepingFocus(section, drawAll);
 
@@ -126,7 +126,7 @@ export function variations({ element, props, watch }) {
 
   function take(jobs) {
     const mine = jobs.filter(({ id }) => ids.includes(id));
-    // What has ended is not told as under way by an answer that was late.
+    // A late answer must not show an ended job as unfinished.
     for (const job of mine) if (!job.is_active || !videoOf(job.id)) known.set(job.id, job);
     if (mine.length) draw();
   }
@@ -164,7 +164,7 @@ export function variations({ element, props, watch }) {
     say(filled("variations.kept", { seed }));
   }
 
-  /** Take one for a comparison; the second one begins it. @param {any} video */
+  /** Select one for a comparison, which the second selection starts. @param {any} video */
   function choose(video) {
     const left = first;
     first = left || !video ? null : video;
@@ -187,7 +187,7 @@ export function variations({ element, props, watch }) {
     if (ids.length && !ids.includes(id)) close();
   });
   hear("bring-up", () => isSmall() && reveal(element));
-  // Another video has come or is asked for, in the place of these.
+  // Another video has come or is requested in place of these.
   hear("ready", close);
   hear("covered", () => {
     for (const { piece } of tiles) piece("video")?.pause();

@@ -1,4 +1,4 @@
-// The dialog of one video: what it was made with, its frames, its exports.
+// The dialog of one video: its settings, frames and exports.
 
 import { closedByBack } from "./back.js";
 import { setQuery } from "./browser.js";
@@ -13,7 +13,7 @@ import { nameOf, showWritten } from "./written_in.js";
 
 const EXPORT_WITHIN_MS = 120000;
 
-/** Return the bytes of a finished export, which the browser keeps for its download. */
+/** Return the bytes of a finished export, which the browser caches for its download. */
 async function sizeOf(url) {
   const abort = new AbortController();
   const deadline = setTimeout(() => abort.abort(), EXPORT_WITHIN_MS);
@@ -33,15 +33,15 @@ export function viewer({ element, props }) {
   const enter = closedByBack(dialog);
   const withSettings = part("settings").querySelector("input");
   let video;
-  let ids = []; // the order of the grid, for the arrows
-  let making = 0; // an answer to an older wish is dropped
+  let ids = []; // the order of the grid, for the arrow keys
+  let making = 0; // an answer to an older request is dropped
 
   const say = (text, isProblem = false) => {
     part("line").textContent = text;
     part("line").classList.toggle("problem", isProblem);
   };
 
-  // One video
+  // A video
 
   function show(opened) {
     video = opened;
@@ -53,7 +53,7 @@ export function viewer({ element, props }) {
     player.setAttribute("aria-label", nameOf(video.settings.prompt));
     showNeighbours();
     offer();
-    // The address names the open video, so that a reload shows it again; it opens nothing for anybody else.
+    // The address names the open video, so that a reload shows it again; it grants no access to others.
     const isNew = !dialog.open;
     if (isNew) {
       setQuery("job", null);
@@ -62,7 +62,7 @@ export function viewer({ element, props }) {
     setQuery("job", video.id);
     send("covered");
     if (isNew) dialog.showModal();
-    // Its keys work from here, and not from the player; what was pressed to come here may be out of use by now.
+    // Its keys work from here, not from the player; the button that opened it may be disabled by now.
     if (isNew || document.activeElement?.matches(":disabled")) dialog.focus();
   }
 
@@ -158,7 +158,7 @@ export function viewer({ element, props }) {
     part("save").focus();
   }
 
-  // What is deleted can be taken back below.
+  // A deletion can be undone below.
   function remove() {
     const gone = video;
     dialog.close();

@@ -1,4 +1,4 @@
-// Which jobs this page follows: what it asks the server, what it shows of them, and how it tells their ends.
+// The jobs that this page follows: polling, display, and announcing their ends.
 
 import { channel, kept, tab } from "./browser.js";
 import { fill, isSmall, keepingFocus, keepingTop, piecesOf, reveal } from "./dom.js";
@@ -18,8 +18,8 @@ import { showWritten } from "./written_in.js";
 
 const ABORT_MS = 5000;
 const FIRST_PICTURE_MS = 500;
-const SOON_S = 1; // after a click, where refusals and quick jobs end
-const SENT_MS = [30, 60, 120, 240]; // between questions whether the server has a click by now
+const SOON_S = 1; // after a click, when refusals and quick jobs end
+const SENT_MS = [30, 60, 120, 240]; // between checks whether the server has received a click
 
 let version = null;
 
@@ -44,20 +44,20 @@ export function watch({ element, props, trigger, watch: onChange }) {
   const underWay = createUnderWay(part, () => Boolean(props.value?.is_public), say);
   const showOthers = createOthers(part("others"), followed.isStopped, { watch: watchAgain, lookAgain, cancel });
   const seen = { job: null, lookedAt: null }; // of the server's values
-  const held = new Map(); // questions that the server may hold, by the id of their job
-  let together = new Set(); // ids of the jobs that are shown side by side, because one click made them
-  let isKnown = false; // who this visitor is
+  const held = new Map(); // long polls, by the id of their job
+  let together = new Set(); // ids of jobs that are shown side by side, because they belong to one click
+  let isKnown = false; // whether the visitor is identified
   /** @type {string | null} */
-  let sent = null; // the click of this page whose videos are shown side by side, however its answer comes
+  let sent = null; // this page's click whose videos are shown side by side, however its answer arrives
   /** @type {any} */
   let focus = null; // the job of the large card
   /** @type {any} */
-  let resting = null; // the job that is followed without a word
+  let resting = null; // the job that is followed silently
   let wanted = null; // the id that the large card should have
   /** @type {any[]} */
   let others = []; // the jobs of the lines below
   /** @type {any} */
-  let ready = null; // the video of the quiet line
+  let ready = null; // the video announced without being shown
 
   const ask = createPoll(
     async () => {
@@ -100,7 +100,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     } else if (job.status && !(together.has(id) && job.status === "cancelled")) {
       showProblem(job);
     }
-    // The video comes first; what it cost, what it teaches and the gallery can wait for its first picture.
+    // The video comes first; the updates of costs, estimates and the gallery can wait for its first frame.
     setTimeout(() => {
       trigger("ended");
       send("ended", id);
@@ -108,7 +108,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     }, FIRST_PICTURE_MS);
   }
 
-  /** Ask once for a job of a click: the server answers as soon as it has ended, so that no poll lies between. */
+  /** Request a job of a click once: the server responds as soon as it has ended, without a polling delay. */
   function askSoon(id) {
     if (!held.has(id))
       held.set(
@@ -120,18 +120,18 @@ export function watch({ element, props, trigger, watch: onChange }) {
 
   async function expect(id) {
     let job = await askSoon(id);
-    if (!job.status) job = await askSoon(id); // the first question may have come before the click
+    if (!job.status) job = await askSoon(id); // the first request may have arrived before the click
     if (job.is_active) tell([job]);
     else take(id, job);
   }
 
-  // Gradio takes longer to hand the click's answer over than a quick job takes.
+  // Gradio takes longer to deliver the click's answer than a quick job takes.
   async function expectSoon(id) {
     for (const wait_ms of SENT_MS) {
       await new Promise((go) => setTimeout(go, wait_ms));
       if (seen.job === id) return;
       const job = await askSoon(id).catch(() => ({}));
-      if (seen.job === id) return; // who has taken the click's answer in waits for the same
+      if (seen.job === id) return; // the handler of the click's answer waits for the same job
       if (!job.status) continue;
       begin(id);
       tell([job]);
@@ -147,17 +147,17 @@ export function watch({ element, props, trigger, watch: onChange }) {
     nameInTitle();
   }
 
-  // How many of them are ready, the place where they stand tells by itself.
+  // The number of finished ones is visible in the page.
   const nameInTitle = () => setTitle(document.hidden ? words.done : "");
 
-  /** Take in which jobs belong to one click. @param {{id: string, jobs: string[]} | null | undefined} click */
+  /** Record which jobs belong to one click. @param {{id: string, jobs: string[]} | null | undefined} click */
   function join(click) {
     if (!click || (click.jobs.length === together.size && click.jobs.every((id) => together.has(id)))) return;
     for (const id of click.jobs) if (!together.has(id)) followed.follow(id);
     send("click", click);
   }
 
-  // Nobody waited for it, so that it takes no place that something else may have by now.
+  // Nobody waited for it, so it does not replace what is displayed by now.
   function showReady(video) {
     if (video.id === props.value?.shown) return;
     ready = video;
@@ -203,13 +203,13 @@ export function watch({ element, props, trigger, watch: onChange }) {
     poll();
   }
 
-  // The answer, which comes as this part's value, says that it is followed again.
+  // The answer, which is this part's next value, says that it is followed again.
   function lookAgain(id, pressed) {
     pressOnce(pressed);
     trigger("look_again", { job: id });
   }
 
-  /** Send again what ended, at the price that was seen; the answer comes as this part's value. */
+  /** Retry an ended job at the displayed price; the answer is this part's next value. */
   function tryAgain({ id, most_usd }) {
     pressOnce(part("try-again"));
     ended.noteSeen();
@@ -271,7 +271,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (!(isNew && value.is_new)) poll();
   }
 
-  /** Show jobs of a click as its answer told them. */
+  /** Show the jobs of a click from its answer. */
   function tell(jobs) {
     followed.add(jobs.filter((job) => job.is_active));
     send("jobs", jobs);
@@ -279,7 +279,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     show();
   }
 
-  /** Make way for a job that this page has sent. */
+  /** Clear the view for a job that this page has sent. */
   function begin(id) {
     seen.job = id;
     followed.follow(id);
@@ -292,7 +292,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (!together.has(id)) reveal(element, isSmall() ? "start" : "nearest");
   }
 
-  /** Show where several videos of a new click stand, once they do; what is put back among them is in sight. */
+  /** Scroll to the videos of a new click once they are rendered; retried ones are already in view. */
   function bringUp(id) {
     if (together.has(id)) send("bring-up");
   }

@@ -1,13 +1,13 @@
-// What a visitor wrote: cut between characters, and read out by a voice for its language where that is one of this page's.
+// Text by visitors: truncated between characters, and marked with its language for screen readers.
 
 const SCRIPTS = { en: /\p{Script=Latin}/gu, "zh-CN": /\p{Script=Han}/gu };
-const LETTERS_OF_A_WORD = 4; // where one sign is about a word
+const LETTERS_OF_A_WORD = 4; // in scripts with about one sign per word
 const LETTER = /\p{L}/gu;
 
 const count = (text, letters) => (text.match(letters) || []).length;
 
 /**
- * Return the language's name for an element's `lang`; "", which is an unknown one, where it is none of this page's.
+ * Return a text's language for an element's `lang`; "" (unknown) if it is none of this page's.
  * @param {string} text
  */
 export function languageOf(text) {
@@ -21,20 +21,20 @@ export function languageOf(text) {
 
 const MOST_IN_A_NAME = 60;
 
-/** Return the beginning of a text; no character is cut in two. @param {string} text @param {number} most */
+/** Return the beginning of a text without splitting a character. @param {string} text @param {number} most */
 export const beginningOf = (text, most) => [...text].slice(0, most).join("");
 
-/** The same, with a sign where more follows. */
+/** The same, with an ellipsis if truncated. */
 export function shortened(text, most) {
   const beginning = beginningOf(text, most);
   return beginning === text ? text : `${beginning.trimEnd()}…`;
 }
 
-/** What a video is called by its prompt, where a voice would go on for minutes. @param {string} prompt */
+/** Return a video's name from its prompt, short enough for a screen reader. @param {string} prompt */
 export const nameOf = (prompt) => shortened(prompt, MOST_IN_A_NAME);
 
 /**
- * Set a text that a visitor wrote.
+ * Set a text by a visitor.
  * @param {any} element
  * @param {string} text
  */
