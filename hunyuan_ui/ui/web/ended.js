@@ -18,7 +18,7 @@ export function pressOnce(button) {
  * @param {HTMLElement} card
  * @param {any} part The card's pieces.
  * @param {{change: () => void, dismiss: (id: string) => void, lookAgain: (id: string, button: any) => void,
- *   tryAgain: (job: any) => void}} does What the card asks for, and what follows when it stands for another job.
+ *   tryAgain: (job: any) => void}} does Actions of the card, and `change` when it shows another job.
  */
 export function createEnded(card, part, does) {
   /** @type {any} */
@@ -61,7 +61,7 @@ export function createEnded(card, part, does) {
     show,
     hide,
     id: () => ended?.id,
-    /** Note that a click saw this card; once its job is there, the card goes, unless it is another by then. */
+    /** Note that a click saw this card; when its job exists, the card is removed, unless it shows another by then. */
     noteSeen: () => (making = ended?.id),
     makeWay: () => hide(making),
   };

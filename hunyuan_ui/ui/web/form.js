@@ -260,7 +260,7 @@ export function form({ element, props, trigger, watch }) {
     },
   };
 
-  // The beginning: what stood in this tab's form, else what the visitor made last, unless something was typed already
+  // Initial values: this tab's last form, else the visitor's newest job, unless something was typed already
 
   function open() {
     const opened = props.value || {};
