@@ -1,4 +1,4 @@
-"""The real app in a process of its own, as `python app.py` starts it."""
+"""The real app in a separate process, as `python app.py` starts it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RunningApp:
 
     Args:
         process: Its process.
-        url: Where it answers, with a slash at the end.
+        url: Its address, with a trailing slash.
         data_dir: Its data folder.
         log: File with its standard output and error.
     """
@@ -42,12 +42,12 @@ class RunningApp:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port it listens on."""
         return int(self.url.rstrip("/").rpartition(":")[2])
 
     @property
     def output(self) -> str:
-        """Everything it has written so far."""
+        """All its output so far."""
         return self._log.read_text("utf-8")
 
     def events(self, name: str) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ class RunningApp:
         return [line for line in lines if line["event"] == name]
 
     def end(self) -> float:
-        """Send SIGTERM and return the seconds until it has ended."""
+        """Send SIGTERM and return the seconds until exit."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(END_WITHIN_S)
@@ -73,15 +73,15 @@ def running_app(
     is_forked: bool = True,
     **environment: str,
 ) -> Iterator[RunningApp]:
-    """Start the app with its data below a folder, wait until it is well at a host of this machine, and end it.
+    """Start the app with its data below a folder, wait until it is healthy at a host of this machine, and stop it.
 
     Args:
         folder: For its data and its log.
-        host: Where it is asked whether it is well.
-        port: Where it listens; a free one when it is left out.
-        script: What is run in place of `app.py`.
-        is_forked: Whether the imports may be made before, for all starts.
-        environment: Further variables.
+        host: Host for the health check.
+        port: The port to listen on; a free one by default.
+        script: Run in place of `app.py`.
+        is_forked: Whether to fork from a process that has already imported the modules.
+        environment: Additional variables.
     """
     port = port or free_port()
     data_dir, log = folder / "data", folder / "app.log"
@@ -111,7 +111,7 @@ def _start(script: str, environment: dict[str, str], log: Path, *, is_forked: bo
 
 
 def modules_of_an_import(folder: Path, **environment: str) -> set[str]:
-    """Return the modules that `app.py` has loaded in a process of its own before it starts anything."""
+    """Return the modules that `app.py` imports before it starts anything, in a separate process."""
     settings = {"HUNYUAN_UI_DATA_DIR": str(folder / "data"), "GRADIO_TEMP_DIR": str(folder / "cache")}
     ended = subprocess.run(
         [sys.executable, "-c", "import sys, app; print(*sys.modules)"],
@@ -126,9 +126,9 @@ def modules_of_an_import(folder: Path, **environment: str) -> set[str]:
 
 
 def free_port() -> int:
-    """Return a port that nobody uses, and that nobody gets by chance before the caller listens there.
+    """Return a port that nobody uses, and that no other test gets before the caller listens on it.
 
-    Each worker has ports of its own, below those that the system gives to outgoing connections.
+    Each worker has its own range, below the system's ephemeral ports.
     """
     while True:
         port = next(_ports)

@@ -1,4 +1,4 @@
-"""A bucket on a loopback port: moto's S3, a stand-in for a real store, which can be away, slow, or tell lies."""
+"""A bucket on a loopback port: moto's S3, a stand-in that can be unreachable, slow, or corrupt data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Silent(WSGIRequestHandler):
 
 
 class BucketServer:
-    """S3 with one bucket a test; what is in it stays while it is away."""
+    """S3 with one bucket per test; its content survives outages."""
 
     def __init__(self) -> None:
         self._app: Any = DomainDispatcherApplication(create_backend_app)
@@ -37,7 +37,7 @@ class BucketServer:
         self.start()
 
     def begin(self) -> None:
-        """Have a new bucket, and behave well."""
+        """Create a new bucket, without faults."""
         if self._server is None:
             self.start()
         self.behave, self.garble, self.slow_s = lambda *_: None, lambda *_: False, 0.0
@@ -47,7 +47,7 @@ class BucketServer:
 
     @property
     def url(self) -> str:
-        """The setting that leads to a part of this test's bucket."""
+        """The setting for a prefix in this test's bucket."""
         return f"s3://{self.bucket}/{PREFIX}"
 
     @property
@@ -64,24 +64,24 @@ class BucketServer:
 
     @property
     def client(self) -> Any:
-        """Another program's way to the bucket."""
+        """An independent client of the bucket."""
         keys = {"aws_access_key_id": "AKIDOFTHETESTS", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
         return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self.port}", **keys)
 
     def files(self, below: str = "") -> dict[str, bytes]:
-        """Return the content of everything below the prefix, or below more of it, by the name there."""
+        """Return the content of all files below the prefix, or below a longer one, by name."""
         client, place = self.client, f"{PREFIX}/{below}"
         names = self.names(below)
         return {name: client.get_object(Bucket=self.bucket, Key=place + name)["Body"].read() for name in names}
 
     def names(self, below: str = "") -> set[str]:
-        """Return the names there."""
+        """Return their names."""
         place = f"{PREFIX}/{below}"
         found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=place).get("Contents", [])
         return {entry["Key"].removeprefix(place) for entry in found}
 
     def put(self, name: str, content: bytes) -> None:
-        """Write a file, over what is there."""
+        """Write or overwrite a file."""
         self.client.put_object(Bucket=self.bucket, Key=f"{PREFIX}/{name}", Body=content)
 
     def remove(self, name: str) -> None:
@@ -89,13 +89,13 @@ class BucketServer:
         self.client.delete_object(Bucket=self.bucket, Key=f"{PREFIX}/{name}")
 
     def start(self) -> None:
-        """Be there, at the same address as before."""
+        """Start, at the same address as before."""
         self._server = make_server("127.0.0.1", self.port, self._answer, threaded=True, request_handler=_Silent)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
-        """Be away: connections are refused."""
+        """Stop: connections are refused."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()

@@ -1,4 +1,4 @@
-"""The page as it is built for a start, without serving it, and values as it would send them."""
+"""The page as built for a start, without serving it, and values as it would send them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from hunyuan_ui.ui.routes import build_routes
 
 
 class BuiltPage:
-    """A page, its own routes, and the application that Gradio makes of both.
+    """A page, its own routes, and Gradio's application of both.
 
     Args:
-        settings: Of the start; its data folder is left alone.
+        settings: Of the start; its data folder is not used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -29,7 +29,7 @@ class BuiltPage:
         self.app = App.create_app(self.blocks, app_kwargs={"routes": self.routes}, mcp_server=settings.has_mcp)
 
     def every_route(self) -> Iterator[Any]:
-        """Yield each route of the application with `path`, `path_regex` and `methods`, those inside of others too."""
+        """Yield each route of the application with `path`, `path_regex` and `methods`, nested ones included."""
         for route in self.app.routes:
             inner = getattr(route, "effective_candidates", None)
             yield from inner() if inner is not None else [route]
@@ -42,7 +42,7 @@ class BuiltPage:
 
     @property
     def takes_a_text(self) -> int:
-        """Return the number of a function that takes one text, of the page itself."""
+        """Return the number of one of the page's functions that accepts one text."""
         return next(
             number
             for number, fn, _ in self.functions()
@@ -51,7 +51,7 @@ class BuiltPage:
 
 
 def built_page(settings: Settings) -> BuiltPage:
-    """Return a page that was built while a loop runs; Gradio leaves one behind where there is none."""
+    """Return a page built while a loop runs; without one Gradio creates a loop and leaves it open."""
 
     async def build() -> BuiltPage:
         return BuiltPage(settings)

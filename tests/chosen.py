@@ -1,4 +1,4 @@
-"""Which test files `-k` can mean, told from their text: most need not be imported to run one test."""
+"""Selects test files by `-k` from their text: most need not be imported to run one test."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _IMPORTED: Final = re.compile(r"^from (tests[\w.]*) import ([\w, ]+)", re.MULTIL
 
 
 def may_hold(path: Path, expression: str) -> bool:
-    """Whether a test file may hold a test that an expression of `-k` names.
+    """Whether a test file may contain a test that an expression of `-k` selects.
 
-    A name is looked for in the file, its path, and the files of the tests that it imports, where its parameters may
-    stand. An expression with "not" or brackets may mean every file.
+    A name is searched for in the file, its path, and the test files that it imports, which may contain its parameters.
+    An expression with "not" or brackets may select every file.
     """
     ways = [way.split(" and ") for way in expression.lower().split(" or ")]
     if any(not _NAME.fullmatch(name.strip()) for way in ways for name in way):

@@ -1,4 +1,4 @@
-"""What every test stands on: a quiet Gradio, an empty environment, its own data folder, and no way off this machine."""
+"""Common setup: a quiet Gradio, an empty environment, a data folder per test, and no connections to other machines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.bucket_server import BucketServer
 from tests.chosen import may_hold
 from tests.postgres_server import PostgresServer, installed
 
-# How long an example takes is the machine's business: others may be at work on it.
+# How long an example takes depends on the machine's other load.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
@@ -43,7 +43,7 @@ def _clear_environment() -> None:
 
 
 def _listen_to_signals() -> None:
-    """Take back what a shell does to its background jobs: they, and all that they start, hear no Ctrl+C."""
+    """Undo a shell's setting that makes background jobs, and their children, ignore Ctrl+C."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP) if os.name == "posix" else ():
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -51,7 +51,7 @@ def _listen_to_signals() -> None:
 
 _listen_to_signals()
 
-# Gradio and huggingface_hub read these once, when they are imported; so this comes before any test module.
+# Gradio and huggingface_hub read these once, on import, so this precedes all test modules.
 _clear_environment()
 
 _refused: list[str] = []
@@ -59,7 +59,7 @@ _refused: list[str] = []
 
 @pytest.fixture(autouse=True)
 def speaks_as_a_start_without_an_engine() -> Iterator[None]:
-    """Let no test say what a start of another one has chosen."""
+    """Undo the choice of texts that a start in another test has made."""
     yield
     speak_as()
 
@@ -88,13 +88,13 @@ sys.addaudithook(_refuse_to_leave)
 
 @pytest.fixture
 def refused_connections() -> list[str]:
-    """What this test tried to reach beyond this machine; a test that means to do so empties the list."""
+    """This test's attempts to reach other machines; a test that intends one clears the list."""
     return _refused
 
 
 @pytest.fixture(autouse=True)
 def stays_on_this_machine(refused_connections: list[str]) -> Iterator[None]:
-    """Fail a test that tried to reach another machine, even if the program took the refusal calmly."""
+    """Fail a test that tried to reach another machine, even if the program handled the refusal."""
     refused_connections.clear()
     yield
     assert not refused_connections, "tried to leave this machine"
@@ -102,7 +102,7 @@ def stays_on_this_machine(refused_connections: list[str]) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give each test, and each program it starts, a data folder of its own instead of the developer's."""
+    """Give each test, and each program it starts, a separate data folder instead of the developer's."""
     folder = tmp_path / "data"
     monkeypatch.setenv("HUNYUAN_UI_DATA_DIR", str(folder))
     return folder
@@ -110,14 +110,14 @@ def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_hook_is_left() -> Iterator[None]:
-    """Take away what a test has put at the program's checkpoints."""
+    """Remove a test's hook from the program's checkpoints."""
     yield
     checkpoint.hook = None
 
 
 @pytest.fixture
 def own_environment() -> Iterator[None]:
-    """Put this process's environment back, whatever was changed in it."""
+    """Restore this process's environment."""
     before = dict(os.environ)
     yield
     os.environ.clear()
@@ -126,7 +126,7 @@ def own_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL of this test process."""
+    """A PostgreSQL server of this test process."""
     server = PostgresServer(installed())
     yield server
     server.close()
@@ -134,7 +134,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run a test on both databases: what `open_book` and `build_runner` open is in this one."""
+    """Run a test on both databases: `open_book` and `build_runner` use this one."""
     if request.param == "postgres":
         monkeypatch.setattr(stored_jobs, "server", request.getfixturevalue("postgres_server"))
     return request.param
@@ -159,7 +159,7 @@ def bucket(bucket_server: BucketServer, monkeypatch: pytest.MonkeyPatch) -> Buck
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    """All that the program logs, with no secret named that it could redact."""
+    """The program's log, without any named secret that it could redact."""
     stream = io.StringIO()
     logger, root = logging.getLogger("hunyuan_ui"), logging.getLogger()
     before, others = (logger.handlers[:], logger.level, logger.propagate), root.handlers[:]
@@ -176,21 +176,21 @@ def anyio_backend() -> str:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Import no test file that `-k` cannot mean: one test then starts in a second or two."""
+    """Skip test files that `-k` cannot select: one test then starts in a second or two."""
     return None if may_hold(collection_path, config.getoption("keyword") or "") else True
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long tests where workers begin, and those in a browser at the end.
+    """Put the long tests at the start of each worker's share, and browser tests at the end.
 
-    Playwright keeps an event loop in the main thread, where async tests want theirs.
+    Playwright keeps an event loop in the main thread, where async tests need theirs.
     """
     long = [item for item in items if item.get_closest_marker("long")]
     others = [item for item in items if not item.get_closest_marker("long")]
     others.sort(key=lambda item: item.get_closest_marker("browser") is not None)
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    share = -(-len(others) // workers)  # each worker is given so many of them at first
+    share = -(-len(others) // workers)  # initial number of tests per worker
     items[:] = [
         item
         for worker in range(workers)

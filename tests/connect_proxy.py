@@ -1,4 +1,4 @@
-"""A real proxy on a loopback port: CONNECT by HTTP, and SOCKS5. It knows names of its own and can misbehave."""
+"""A real proxy on a loopback port: CONNECT by HTTP, and SOCKS5. It resolves its own names and can misbehave."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class ConnectProxy:
     """Tunnels to ports of this machine by name; stops at the end of the `with`.
 
     Args:
-        ports: Port of this machine by the name that is asked for.
-        login: User and password that it wants; None wants none.
+        ports: Port of this machine by the requested name.
+        login: Required user and password; None for none.
         is_socks: Speak SOCKS5.
-        instead: What is done in place of an answer to CONNECT.
-        ssl_context: It is spoken to over TLS, with the certificate of this.
+        instead: Run in place of a response to CONNECT.
+        ssl_context: Accept TLS with this certificate.
     """
 
     def __init__(
@@ -114,9 +114,9 @@ class ConnectProxy:
 
 
 def _copy_both_ways(one: socket.socket, other: socket.socket) -> None:
-    """Copy in one thread, which is all that a TLS connection takes, until either side ends."""
+    """Copy in one thread, as a TLS connection requires, until either side closes."""
     others = {one: other, other: one}
-    with suppress(OSError, ValueError):  # a test that is over closes both: no file descriptor is left to select
+    with suppress(OSError, ValueError):  # a finished test closes both: no file descriptor is left to select
         while True:
             held = [side for side in others if isinstance(side, ssl.SSLSocket) and side.pending()]
             for side in held or select.select(list(others), [], [])[0]:

@@ -1,4 +1,4 @@
-"""Engines of one's own as the tests meet them: one for each column of docs/facts/engines.md 1, with every quirk."""
+"""Fake self-hosted engines: one for each column of docs/facts/engines.md 1, with all its quirks."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _KNOWN = {
 
 @dataclass(frozen=True)
 class Quirks:
-    """What one kind of engine does in its own way: a column of the table.
+    """Peculiarities of one kind of engine: a column of the table.
 
     Args:
-        new_id: Makes the id of a job.
-        words: Of a job's status, from the first question to the last.
-        moves: Whether its progress does; None where it tells none.
-        has_prompts: Its list of jobs names them.
+        new_id: Generates a job id.
+        words: A job's status words, from the first poll to the last.
+        moves: Whether its progress changes; None if it reports none.
+        has_prompts: Its list of jobs contains the prompts.
         stops: Its DELETE stops a run.
-        leak: Where its jobs name a path of its machine.
-        created: HTTP status of a job that was taken on.
+        leak: Field in which its jobs contain a path of its machine.
+        created: HTTP status of an accepted job.
         failed: HTTP status of a job that failed.
-        early: HTTP status of content before the end; half of the file comes with 200.
+        early: HTTP status of content before the end; with 200 half of the file is returned.
         refuses: Returns why a create is refused, from its content type and its values.
-        is_flat: Its errors are.
+        is_flat: Its errors are not nested.
     """
 
     new_id: Callable[[], str]
@@ -93,15 +93,15 @@ KINDS = {
 
 @dataclass
 class FakeEngine:
-    """Answers as one kind of engine does; each job passes through the engine's words, one a question.
+    """Responds as one kind of engine; each job advances by one status word per poll.
 
     Args:
         kind: One of `KINDS`.
         video_of: Returns the video of a prompt.
-        key: The bearer token it wants, if any.
-        forgets: Whether it was restarted: no job is known any more.
+        key: The required bearer token, if any.
+        forgets: Whether it was restarted: it knows no job any more.
         fails: What each job's `error` is, in place of a video.
-        created_at: When jobs are said to have been made; now when None.
+        created_at: The jobs' reported creation time; now if None.
     """
 
     kind: str
@@ -115,10 +115,10 @@ class FakeEngine:
     asked: Counter[str] = field(default_factory=Counter[str])
     deleted: list[str] = field(default_factory=list[str])
     took_s: int = TOOK_S
-    is_busy: bool = False  # no job comes to its end
+    is_busy: bool = False  # no job ends
     tells_failed_times: bool = False
     content_type: str = "video/mp4"  # that a finished video is served with
-    progress: int | None = None  # what is told of the way in place of a number that moves
+    progress: int | None = None  # reported progress in place of a changing number
 
     @property
     def quirks(self) -> Quirks:
@@ -126,7 +126,7 @@ class FakeEngine:
         return KINDS[self.kind]
 
     def restart(self) -> None:
-        """Forget every job, as each of them does."""
+        """Delete every job, as a restart does in each engine."""
         self.jobs.clear()
 
     def behave(self, received: Received) -> Reply:
@@ -146,7 +146,7 @@ class FakeEngine:
             return self._delete(request_id)
         return self._content(job) if path.endswith("/content") else self._get(job)
 
-    # inside
+    # internal
 
     def _create(self, received: Received) -> Reply:
         values = parts_in(received.body)
@@ -211,7 +211,7 @@ class FakeEngine:
 
 
 def parts_in(body: bytes) -> dict[str, str]:
-    """Return the values of a create, multipart or JSON."""
+    """Parse the values of a create, multipart or JSON."""
     if body.startswith(b"{"):
         return {name: str(value) for name, value in json.loads(body).items()}
     boundary = re.match(rb"--(\S+)\r\n", body)

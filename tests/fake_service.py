@@ -1,4 +1,4 @@
-"""A video service inside the test: speaks both dialects through httpx's mock transport and keeps its own bill."""
+"""A video service inside the test: speaks both API versions through httpx's mock transport and keeps its own bill."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Body(httpx.AsyncByteStream):
 
 
 def answer(status: int, body: object = None, *, content: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
-    """Return an answer to be queued; `body` becomes JSON."""
+    """Return a response to be queued; `body` becomes JSON."""
     data = content if body is None else json.dumps(body).encode()
     return lambda _: httpx.Response(status, headers=headers, stream=_Body(data))
 
@@ -41,16 +41,16 @@ def failure(error: type[httpx.TransportError]) -> Answer:
 
 
 class FakeService:
-    """Makes every job in three polls or more, unless told otherwise for the next request to a path.
+    """Finishes every job in three polls or more, unless scripted otherwise for the next request to a path.
 
     Attributes:
         bill: Request bodies of the POSTs it charged for.
-        posts: All POSTs that arrived.
-        scripts: Answers by kind (`submit`, `generate`, `status`, `result`, `history`, `credits`), used up in turn.
-        downloads: Outcomes for the next fetches: an error to raise, or the bytes to write.
+        posts: All received POSTs.
+        scripts: Responses by kind (`submit`, `generate`, `status`, `result`, `history`, `credits`), used in order.
+        downloads: Outcomes of the next downloads: an error to raise, or the bytes to write.
 
     Args:
-        polls_needed: Questions about a job until it is made, at least three.
+        polls_needed: Polls until a job is finished, at least three.
     """
 
     def __init__(self, *, polls_needed: int = 3) -> None:
@@ -69,7 +69,7 @@ class FakeService:
         return EndpointClient("https://service.test", "https://service.test/history", transport=transport)
 
     async def download(self, url: str, part: Path) -> None:
-        """Stand in for the fetch of a result file."""
+        """Replace the download of a result file."""
         self.fetched.append(url)
         outcome = self.downloads.pop(0) if self.downloads else mp4_bytes()
         if isinstance(outcome, Exception):
@@ -77,7 +77,7 @@ class FakeService:
         part.write_bytes(outcome)  # noqa: ASYNC240 - a test's few bytes
 
     def script(self, kind: str, *answers: Answer) -> None:
-        """Answer the next requests of a kind so."""
+        """Script the responses to the next requests of a kind."""
         self.scripts.setdefault(kind, []).extend(answers)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
@@ -118,7 +118,7 @@ class FakeService:
 
 
 def lost_connection() -> DownloadError:
-    """Return a download that may be tried again."""
+    """Return a download error that may be retried."""
     return DownloadError("download_failed", reason="the connection broke")
 
 

@@ -1,4 +1,4 @@
-"""Starts of the app in forks of a process that has imported what they all need: seconds of each start.
+"""Starts the app in forks of a process that has imported the common modules, which saves seconds per start.
 
     python -m tests.forks
 
@@ -23,17 +23,17 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
 LOOK_EVERY_S: Final = 0.02
-# What Gradio and what lies below it may read once, when they are imported; a start with another value is not forked.
+# Variables that Gradio and its libraries may read once, on import; a start with other values is not forked.
 READ_ONCE: Final = ("GRADIO_", "HF_", "OAUTH_", "OPENID_", "PYTHON", "SPACE", "SSL_", "SYSTEM")
 READ_AT_EACH_START: Final = ("GRADIO_MCP_SERVER", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_TEMP_DIR")
 
 
 class Fork:
-    """A started program, with what the tests use of `subprocess.Popen`.
+    """A started program, with the subset of `subprocess.Popen` that the tests use.
 
     Args:
-        pid: Of its process.
-        script: What it runs.
+        pid: Process id.
+        script: The script it runs.
     """
 
     def __init__(self, pid: int, script: str) -> None:
@@ -48,10 +48,10 @@ class Fork:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end so many seconds.
+        """Wait for its end with a timeout in seconds.
 
         Raises:
-            subprocess.TimeoutExpired: It goes on.
+            subprocess.TimeoutExpired: It is still running.
         """
         give_up_at = time.monotonic() + (timeout or 3600)
         while (status := self.poll()) is None:
@@ -66,21 +66,21 @@ class Fork:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it."""
+        """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
 
 def can_fork(environment: Mapping[str, str]) -> bool:
-    """Whether a program with this environment may start in a fork; on Linux only, where it is safe."""
+    """Whether a program with this environment may start in a fork; only on Linux, where it is safe."""
     return sys.platform == "linux" and _read_once(environment) == _read_once(_environment())
 
 
 def fork(script: str, environment: Mapping[str, str], output: Path) -> Fork:
-    """Start a script whose output goes into a file."""
+    """Start a script with its output in a file."""
     return Fork(_ask({"start": [script], "environment": dict(environment), "output": str(output)}), script)
 
 
@@ -98,7 +98,7 @@ def _environment() -> dict[str, str]:
 
 @cache
 def _server() -> subprocess.Popen[str]:
-    """Start the process that forks; it ends with this one, when its input does."""
+    """Start the forking process; it exits with this one, when its input closes."""
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, "-m", "tests.forks"], cwd=ROOT, env=_environment(), **pipes)
 

@@ -1,4 +1,4 @@
-"""MP4 files taken apart and put together box by box, independently of the program."""
+"""MP4 files disassembled and assembled box by box, independently of the program."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.videos import mp4_bytes
 
 
 def pictures(path: Path) -> list[bytes]:
-    """Return the decoded pictures of a file."""
+    """Return the decoded frames of a file."""
     with av.open(path, format="mp4", metadata_errors="replace") as container:
         return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
 
 
 def outer_boxes(data: bytes) -> list[tuple[bytes, int, int]]:
-    """Return kind, start and end of the outer boxes."""
+    """Return type, start and end of the top-level boxes."""
     found, start = [], 0
     while start < len(data):
         (size,) = struct.unpack_from(">I", data, start)
@@ -28,7 +28,7 @@ def outer_boxes(data: bytes) -> list[tuple[bytes, int, int]]:
 
 
 def with_moov(data: bytes, change: Callable[[bytes], bytes], *, is_last: bool = False) -> bytes:
-    """Return the clip with another index, at the end of the file or in front, with offsets that still fit."""
+    """Return the clip with another index, at the end of the file or in front, with correct offsets."""
     parts = {kind: data[start:end] for kind, start, end in outer_boxes(data) if kind != b"free"}
     moov = bytearray(change(parts[b"moov"]))
     at = moov.index(b"stco") + 4
@@ -40,19 +40,19 @@ def with_moov(data: bytes, change: Callable[[bytes], bytes], *, is_last: bool = 
 
 
 def without_udta(moov: bytes) -> bytes:
-    """Return an index that has lost its user data."""
+    """Return an index without its user data."""
     start = moov.index(b"udta") - 4
     (size,) = struct.unpack_from(">I", moov, start)
     return box(b"moov", moov[8:start] + moov[start + size :])
 
 
 def box(kind: bytes, payload: bytes) -> bytes:
-    """Return a box of a kind."""
+    """Return a box of a type."""
     return struct.pack(">I", len(payload) + 8) + kind + payload
 
 
 def with_udta(udta: bytes) -> Callable[[bytes], bytes]:
-    """Return what gives an index this user data."""
+    """Return a function that sets the user data of an index."""
     return lambda moov: box(b"moov", without_udta(moov)[8:] + box(b"udta", udta))
 
 
@@ -65,6 +65,6 @@ def with_comment(text: bytes) -> bytes:
 
 
 def with_uuid_box(text: bytes) -> bytes:
-    """Return the clip with the program's own box behind it."""
+    """Return the clip followed by the program's own box."""
     own = bytes.fromhex("5a3f6d8e2c414b7e9d536f0b1c8e7a92")
     return mp4_bytes() + box(b"uuid", own + text)

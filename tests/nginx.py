@@ -1,4 +1,4 @@
-"""A real nginx in front of an app, with a certificate of its own where it is asked for one."""
+"""A real nginx in front of an app, optionally with a self-signed certificate."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def nginx(folder: Path, locations: str, *, before: str = "", has_tls: bool = Fal
         folder: Created, for its files.
         locations: And whatever else its one server is to know.
         before: What stands before its server.
-        has_tls: It has a certificate that it has made itself.
+        has_tls: It uses a self-signed certificate.
     """
     port = free_port()
     folder.mkdir()
@@ -78,7 +78,7 @@ def nginx(folder: Path, locations: str, *, before: str = "", has_tls: bool = Fal
 
 
 def trusting(folder: Path) -> ssl.SSLContext:
-    """Return what trusts the certificate of the nginx in this folder alone."""
+    """Return a TLS context that trusts only the certificate of the nginx in this folder."""
     return ssl.create_default_context(cafile=str(folder / "own.pem"))
 
 

@@ -1,4 +1,4 @@
-"""A service that takes two cents a video, and what a command in a shell beside it finds in its environment."""
+"""A service that charges two cents a video, and the environment of a command that uses it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SMALL = ["--width", "64", "--height", "48", "--frames", "5"]
 
 @pytest.fixture
 def service() -> Iterator[PaidService]:
-    """Whom the command pays."""
+    """The service that the command pays."""
     with PaidService() as running:
         running.cost_usd = 0.02
         yield running

@@ -1,4 +1,4 @@
-"""A pooler of connections in transaction mode, as pgbouncer is one: clients take turns on a single connection."""
+"""A connection pooler in transaction mode, like pgbouncer: clients take turns on a single connection."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _WELCOME = {"server_version": "15.0", "server_encoding": "UTF8", "client_encodin
 
 
 class TransactionPooler:
-    """Lets everybody in, and gives the connection to another client after each transaction.
+    """Accepts every client, and assigns the connection to another client after each transaction.
 
     Args:
-        url: Of the server, as libpq reads it.
+        url: Of the server, as for libpq.
     """
 
     def __init__(self, url: str) -> None:
@@ -37,7 +37,7 @@ class TransactionPooler:
         )
 
     def close(self) -> None:
-        """Take nobody any more, and leave the server."""
+        """Accept no more clients, and disconnect from the server."""
         self._listening.close()
         self._server.close()
 
@@ -55,7 +55,7 @@ class TransactionPooler:
                 first = _message(client.recv)
                 with self._lock:
                     state = self._one_question(client, first)
-                    while state != b"I":  # the transaction goes on
+                    while state != b"I":  # the transaction continues
                         state = self._one_question(client, _message(client.recv))
 
     def _welcome(self, client: socket.socket) -> None:
@@ -65,7 +65,7 @@ class TransactionPooler:
         client.sendall(b"".join([_framed(b"R", bytes(4)), *facts, key, _framed(b"Z", b"I")]))
 
     def _one_question(self, client: socket.socket, message: bytes) -> bytes:
-        """Pass on one question and its answer; return the state of the transaction."""
+        """Forward one request and its response; return the state of the transaction."""
         server = self._server.fileno()
         while message[:1] not in (b"Q", b"S"):  # a simple query, or the end of an extended one
             if message[:1] == b"X":

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests, in a temporary folder, as a user without rights, reached over loopback only."""
+"""A real PostgreSQL for tests, in a temporary folder, run by an unprivileged user, reachable over loopback only."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from psycopg.types.json import Jsonb
 from tests.app_process import free_port
 
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
-PASSWORD = "geheim/@:%?ü"  # with all that an address must write otherwise
+PASSWORD = "geheim/@:%?ü"  # with all characters that a URL must escape
 _QUOTED = "geheim%2F%40%3A%25%3F%C3%BC"
 
 
 def programs() -> Path | None:
-    """Return the folder of PostgreSQL's newest programs, wherever a system puts them."""
+    """Return the folder of PostgreSQL's newest programs, in any of the usual locations."""
     if found := shutil.which("initdb"):
         return Path(found).parent
     found = sorted(path for place in _PLACES for path in Path("/").glob(place[1:]) if (path / "initdb").exists())
@@ -33,7 +33,7 @@ def programs() -> Path | None:
 
 
 def installed() -> Path:
-    """Return the same for a test, which is skipped without them, or fails where they must be there."""
+    """Return the same for a test, which is skipped if they are missing, or fails if they are required."""
     if (found := programs()) is None:
         (pytest.fail if os.environ.get("REQUIRE_POSTGRES") else pytest.skip)("PostgreSQL is not installed")
     return found
@@ -43,7 +43,7 @@ Rows = list[tuple[Any, ...]]
 
 
 class PostgresServer:
-    """A server with one database, `hunyuan`; each test has a schema of its own in it.
+    """A server with one database, `hunyuan`; each test uses a separate schema in it.
 
     Args:
         programs: Folder of its programs.
@@ -68,14 +68,14 @@ class PostgresServer:
             connection.execute("CREATE DATABASE hunyuan")
 
     def url(self, name: object) -> str:
-        """Return the address of a schema of its own, which is created where it is not there."""
+        """Return the URL of a schema, created if missing."""
         schema = "t" + sha256(str(name).encode()).hexdigest()[:20]
         with psycopg.connect(self._address("hunyuan"), autocommit=True) as connection:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}".encode())
         return f"{self._address('hunyuan')}?options=-csearch_path%3D{schema}"
 
     def start(self) -> None:
-        """Start the server, and wait until it answers."""
+        """Start the server, and wait until it responds."""
         options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", f"port={self.port}"]
         if not self._is_durable:
             options += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
@@ -96,11 +96,11 @@ class PostgresServer:
             self._process = None
 
     def cut(self) -> None:
-        """End every connection to it."""
+        """Close all connections to it."""
         self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'hunyuan'")
 
     def execute(self, statement: str) -> None:
-        """Run a statement of the server's owner, outside the database of the tests."""
+        """Run a statement as the server's owner, outside the tests' database."""
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
             connection.execute(statement.encode())
 
@@ -137,13 +137,13 @@ def _without_rights() -> dict[str, Any]:
 
 
 def rows_of(url: str) -> Rows:
-    """Return the ledger's rows, to be put back."""
+    """Return the ledger's rows, for `put_back`."""
     with psycopg.connect(url) as connection:
         return connection.execute("SELECT to_jsonb(jobs) FROM jobs ORDER BY rowid").fetchall()
 
 
 def put_back(url: str, rows: Rows) -> None:
-    """Put older rows in the place of those that are there, as a dump that is restored does."""
+    """Replace the current rows by older ones, like restoring a dump."""
     with psycopg.connect(url) as connection:
         connection.execute("DELETE FROM jobs")
         found = connection.execute(

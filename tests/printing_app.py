@@ -1,4 +1,4 @@
-"""Starts the app with a Gradio that fails over each text that the page sends, and prints it with what was sent."""
+"""Starts the app with a Gradio that raises on each text from the page, and prints it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts the app as one that strangers can reach, while it listens on this machine only."""
+"""Starts the app in public mode, although it listens on this machine only."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@
         ...
         assert len(service.bill) == 1
 
-A list of replies is used up in order; afterwards the well-behaved service answers, or the last reply again if
-there is none. A single reply answers for ever. `bill` has the path and body of every POST that was taken on:
-whatever may have been charged counts, so a lost answer is on the bill and a 4xx is not.
+A list of replies is used in order; afterwards the well-behaved service responds, or the last reply is repeated if there
+is none. A single reply is permanent. `bill` has the path and body of every accepted POST: everything that may have been
+charged counts, so a lost response is on the bill and a 4xx is not.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from hunyuan_ui.endpoint import contract
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it came; header names in lower case, `connection` counts from 1."""
+    """One received request; header names in lower case, `connection` counts from 1."""
 
     method: str
     path: str
@@ -52,14 +52,14 @@ class Wire:
     is_open: bool = True
 
     def send(self, data: bytes) -> None:
-        """Send bytes; a peer that has gone away ends the connection quietly."""
+        """Send bytes; a disconnected peer ends the connection quietly."""
         try:
             self.socket.sendall(data)
         except OSError:
             self.close()
 
     def pause(self, seconds: float) -> bool:
-        """Wait, and return whether the service and the connection are still there."""
+        """Wait, and return whether the service and the connection are still open."""
         return not self.stopped.wait(seconds) and self.is_open
 
     def close(self) -> None:
@@ -77,11 +77,11 @@ class Wire:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is done with a request.
+    """A reaction to a request.
 
     Args:
-        act: Does it.
-        bills: Whether a POST that gets it may have been charged.
+        act: Performs it.
+        bills: Whether a POST with this reply may have been charged.
         stalls: Whether it never ends by itself.
     """
 
@@ -102,7 +102,7 @@ def answer(
     bills: bool | None = None,
     date: float | None = None,
 ) -> Reply:
-    """Answer with a status and a body; what is not bytes or text is sent as JSON."""
+    """Respond with a status and a body; anything but bytes and text is sent as JSON."""
     data, kind = _encoded(body)
     lines = {"Content-Type": content_type or kind, "Content-Length": str(len(data)), **(headers or {})}
     may_bill = _may_bill(status) if bills is None else bills
@@ -110,18 +110,18 @@ def answer(
 
 
 def html(status: int, *, headers: Mapping[str, str] | None = None) -> Reply:
-    """Answer as a gateway does, with a page for people."""
+    """Respond as a gateway does, with an HTML page."""
     page = f"<!DOCTYPE html><html><body><script>alert(1)</script><h1>{status}</h1></body></html>"
     return answer(status, page, content_type="text/html", headers=headers)
 
 
 def redirect(location: str, status: int = 302) -> Reply:
-    """Point somewhere else."""
+    """Redirect."""
     return answer(status, headers={"Location": location}, bills=False)
 
 
 def rate_limited(form: str, seconds: int = 2, *, clock_off_s: float = 0.0) -> Reply:
-    """Answer 429 and say when to come back as `reset` (a moment by this service's clock), `retry-after`, `neither`."""
+    """Respond with 429 and the wait as `reset` (a time by this service's clock), `retry-after`, or `neither`."""
     now = time.time() + clock_off_s
     said = {
         "reset": {
@@ -142,12 +142,12 @@ def reset() -> Reply:
 
 
 def close() -> Reply:
-    """Read the request, then close the connection without a word."""
+    """Read the request, then close the connection without a response."""
     return Reply(lambda wire, _: wire.close())
 
 
 def garbage() -> Reply:
-    """Answer with something that is not HTTP, quoting the request's headers as a hostile peer might."""
+    """Respond with something that is not HTTP, quoting the request's headers as a hostile peer might."""
 
     def act(wire: Wire, received: Received) -> None:
         wire.send(b"\x00\xffSSH-2.0 " + json.dumps(received.headers).encode() + b"\r\n\r\n")
@@ -157,7 +157,7 @@ def garbage() -> Reply:
 
 
 def silence() -> Reply:
-    """Take the request and never answer."""
+    """Read the request and never respond."""
 
     def act(wire: Wire, _: Received) -> None:
         while wire.pause(0.05):
@@ -217,7 +217,7 @@ def cut(
 
 
 def chunked(body: bytes, size: int = 1000, *, content_type: str = "video/mp4") -> Reply:
-    """Send a whole body in chunks."""
+    """Send a complete body in chunks."""
     blocks = [body[at : at + size] for at in range(0, len(body), size)]
     data = b"".join(b"%x\r\n%s\r\n" % (len(block), block) for block in [*blocks, b""])
     head = _head(200, {"Content-Type": content_type, "Transfer-Encoding": "chunked"})
@@ -225,13 +225,13 @@ def chunked(body: bytes, size: int = 1000, *, content_type: str = "video/mp4") -
 
 
 def gzip_bomb(status: int = 200, size: int = 32 * 1024 * 1024) -> Reply:
-    """Answer with a small body that unpacks to a large one."""
+    """Respond with a small body that unpacks to a large one."""
     packed = gzip.compress(bytes(size))
     return answer(status, packed, content_type="application/json", headers={"Content-Encoding": "gzip"})
 
 
 def huge(status: int = 200, size: int = 8 * 1024 * 1024, *, start: bytes = b"", announced: bool = True) -> Reply:
-    """Answer with more bytes than anybody wants."""
+    """Respond with more bytes than any limit."""
 
     def act(wire: Wire, _: Received) -> None:
         length = {"Content-Length": str(size + len(start))} if announced else {"Connection": "close"}
@@ -260,10 +260,10 @@ class _Script:
 
 @dataclass
 class RawService:
-    """A service on a loopback port, with one thread a connection; stops at the end of the `with`.
+    """A service on a loopback port, with one thread per connection; stops at the end of the `with`.
 
     Args:
-        ssl_context: Speak TLS with it.
+        ssl_context: Use TLS with it.
     """
 
     ssl_context: ssl.SSLContext | None = None
@@ -297,7 +297,7 @@ class RawService:
         return f"{'https' if self.ssl_context else 'http'}://127.0.0.1:{self._port}"
 
     def listen(self) -> None:
-        """Take connections, on the same port as before."""
+        """Accept connections, on the same port as before."""
         self._listener = socket.create_server(("127.0.0.1", self._port), reuse_port=False)
         self._port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
@@ -309,12 +309,12 @@ class RawService:
         self._listener.close()
 
     def hang_up(self) -> None:
-        """Close every connection that is open."""
+        """Close all open connections."""
         for wire in self._wires:
             wire.reset()
 
     def drop_connections(self, count: int = 1) -> None:
-        """Reset the next connections when the first byte of a request has come."""
+        """Reset the next connections when the first byte of a request has arrived."""
 
         def drop(wire: Wire) -> None:
             wire.socket.recv(1)
@@ -323,7 +323,7 @@ class RawService:
         self._drops += [drop] * count
 
     def greet_connections(self, greeting: bytes) -> None:
-        """Say this on every further connection and close it, without reading, as something that is not this service."""
+        """Send this on every further connection and close it, without reading, as an unrelated server would."""
 
         def greet(wire: Wire) -> None:
             wire.socket.recv(65536)
@@ -333,14 +333,14 @@ class RawService:
         self._drops += [greet] * 100
 
     def on(self, method: str, path: str, replies: Reply | Sequence[Reply]) -> None:
-        """Script the requests to a path, in which `*` stands for anything; a later script goes first."""
+        """Script the requests to a path, in which `*` matches anything; a later script takes precedence."""
         is_forever = isinstance(replies, Reply)
         script = _Script(method, path, [replies] if isinstance(replies, Reply) else list(replies), is_forever)
         with self._lock:
             self._scripts.insert(0, script)
 
     def wait_for_bill(self, count: int = 1) -> None:
-        """Wait until so many POSTs were taken on."""
+        """Wait until a number of POSTs were accepted."""
         self._wait(lambda: len(self.bill) >= count)
 
     def wait_until_closed(self) -> None:
@@ -354,7 +354,7 @@ class RawService:
             time.sleep(0.005)
 
     def serve_v2(self, video: bytes, *, states: Sequence[str] = ("QUEUED", "PROCESSING"), cost: float = 1.46) -> None:
-        """Behave well: each POST makes a job, which passes through the states and ends with this video."""
+        """Behave well: each POST creates a job, which passes through the states and ends with this video."""
 
         def flow(received: Received) -> Reply:
             path = received.path
@@ -381,7 +381,7 @@ class RawService:
         self._flow = flow
 
     def serve_v1(self, video: bytes, *, as_json: bool = False, cost: float = 1.46) -> None:
-        """Behave well: each POST is answered with this video, or with JSON that names it."""
+        """Behave well: each POST returns this video, or JSON that contains its address."""
 
         def flow(received: Received) -> Reply:
             if received.path.startswith("/files/"):

@@ -13,7 +13,7 @@ HOME = [(PurePosixPath("/"), "ext4")]
 
 
 def read(share: bool = False, /, **environ: str) -> Settings:
-    """Return the settings of a process with these variables, on one ordinary disk."""
+    """Return the settings of a process with these variables, on a single ordinary disk."""
     return Settings.from_environ(environ, share=share, mounts=HOME)
 
 

@@ -9,7 +9,7 @@ from hunyuan_ui.jobs.job_watch import Line
 
 
 def seen(runner: JobRunner, job_id: str, visitor: Visitor) -> JobView:
-    """Return what `JobRunner.view` would, read in the caller's thread."""
+    """Return the result of `JobRunner.view`, read in the caller's thread."""
     live = runner._dispatcher.live.get(job_id)
     job = live.job if live is not None else runner._services.ledger.get(job_id)
     if job is None or not visitor.may_see(job):

@@ -1,4 +1,4 @@
-"""A data folder with finished videos in it, as an earlier run left them."""
+"""A data folder with an earlier run's finished videos."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.videos import mp4_bytes
 
 
 def put_video(data_dir: Path, token: str, *, age_s: float = 60.0, data: bytes | None = None, **settings: Any) -> Job:
-    """Put one finished video of a visitor into the library of a data folder; the next start takes it up."""
+    """Put one finished video of a visitor into the library of a data folder; the next start adopts it."""
     now = time.time() - age_s
     job = Job(
         id=new_id(),

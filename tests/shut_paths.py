@@ -1,4 +1,4 @@
-"""Addresses of Gradio's that the page does not use."""
+"""Paths of Gradio that the page does not use."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ server: PostgresServer | None = None  # set by the fixture `database`
 
 
 class Clock:
-    """A clock that goes only when it is told to."""
+    """A clock that advances only when told to."""
 
     def __init__(self, at: float = NOON) -> None:
         self.at = at
@@ -53,24 +53,24 @@ def job(prompt: str = "a fox", **changes: Any) -> Job:
 
 
 def anything_goes(job: Job, totals: Totals) -> None:
-    """Let every job pass."""
+    """Accept every job."""
 
 
 def open_book(folder: Path, clock: Callable[[], float] | None = None, **options: Any) -> Ledger:
-    """Open the ledger of a folder, which is created, with a clock that stands at noon."""
+    """Open the ledger of a folder, created if missing, with a clock that stands at noon."""
     folder.mkdir(exist_ok=True)
     return Ledger(database_in(folder), now=clock or Clock(), **options)
 
 
 def database_in(folder: Path, *, can_write: bool = True) -> Database:
-    """Return the database of a folder: its file or, where a test runs on PostgreSQL, the schema of its name."""
+    """Return the database of a folder: its file or, if a test runs on PostgreSQL, the schema of its name."""
     if server is None:
         return open_ledger(folder, can_write=can_write).database
     return open_postgres(server.url(folder))
 
 
 def url_in(folder: Path) -> Secret | None:
-    """Return the setting that leads to the database of a folder."""
+    """Return the database setting of a folder."""
     return None if server is None else Secret(server.url(folder))
 
 
@@ -87,14 +87,14 @@ def added(ledger: Ledger, prompt: str = "a fox", **changes: Any) -> Job:
 
 
 def in_status(ledger: Ledger, status: JobStatus, **changes: Any) -> Job:
-    """Store a job that has come as far as a status."""
+    """Store a job and bring it to a status."""
     stored = job(status=status, **changes)
     assert ledger.adopt(stored)
     return stored
 
 
 def finished(ledger: Ledger, **facts: Any) -> Job:
-    """Take a job all the way to its video."""
+    """Take a job through all transitions to its video."""
     begun = added(ledger, **facts)
     ledger.claim(begun.id)
     ledger.mark_running(begun.id, "request-1")

@@ -1,4 +1,4 @@
-"""Settings inside an MP4, read by another reader than the page's: by its boxes, where this program writes them."""
+"""Settings inside an MP4, parsed independently of the page's parser: by the boxes where this program writes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_BYTES = 64 * 1024
 
 
 def settings_of(path: Path) -> VideoRequest:
-    """Return the request a whole MP4 says it was made from; errors as `check_mp4` and `request_in`."""
+    """Return the request stored in a complete MP4; errors as `check_mp4` and `request_in`."""
     check_mp4(path)
     refused: list[MediaError] = []
     with opened(path) as (file, size):
@@ -33,7 +33,7 @@ def settings_of(path: Path) -> VideoRequest:
 def _texts(file: BinaryIO, size: int) -> Iterator[bytes]:
     for box in boxes(file, 0, size):
         if box.kind == b"moov":
-            with suppress(MediaError):  # somebody else may keep anything there
+            with suppress(MediaError):  # other programs may store anything there
                 yield from _comments(file, box)
         elif box.kind == b"uuid" and _bytes(file, box, 16) == OWN_BOX:
             yield _bytes(file, box._replace(start=box.start + 16), _MOST_BYTES)

@@ -1,4 +1,4 @@
-"""How fast codes may be guessed, and that nobody who guesses keeps out who knows."""
+"""Rate limits on guesses of codes, which never lock out those who know the code."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ minted = count()
 
 
 def visitor(address: str = HERE) -> Visitor:
-    """Return a visitor nobody has seen before."""
+    """Return a new visitor."""
     return Visitor.from_token(f"{next(minted):032x}", address=address)
 
 
 class Rig:
-    """An access code by a clock that only a wait moves on."""
+    """An access code with a clock that only waits advance."""
 
     def __init__(self, code: str | None = CODE) -> None:
         self.clock = Clock(1000.0)
@@ -52,7 +52,7 @@ class Rig:
         self.clock.at += seconds
 
     async def enter(self, who: Visitor, offered: str) -> str | None:
-        """Return the code of the refusal, if it is one."""
+        """Return the code of the refusal, if any."""
         try:
             await self.access.enter(who, offered)
         except SpendLimitError as error:
@@ -60,7 +60,7 @@ class Rig:
         return None
 
     async def guesses(self, who: Callable[[], Visitor], *, for_s: float, per_s: float) -> int:
-        """Guess wrong that often; return how many guesses were looked at."""
+        """Guess wrong that often; return how many guesses were checked."""
         end, looked_at = self.clock.at + for_s, 0
         while self.clock.at < end:
             looked_at += await self.enter(who(), "wrong") == "access_code_wrong"
@@ -103,11 +103,11 @@ async def test_a_code_of_other_letters_than_ascii_can_be_entered() -> None:
 @pytest.mark.parametrize("code", ["open sesame", "caf\u00e9", "芝麻开门"])
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_a_code_in_a_header_is_read_as_programs_send_it(code: str, encoding: str) -> None:
-    sent = code.encode(encoding, "replace").decode("latin-1")  # as a server reads it
+    sent = code.encode(encoding, "replace").decode("latin-1")  # as decoded by a server
     assert code_in({"x-access-code": sent}) == (code if encoding == "utf-8" or code.isascii() else sent)
 
 
-# who guesses
+# guessing
 
 
 async def test_a_visitor_has_five_guesses_and_then_one_every_twelve_seconds(rig: Rig) -> None:
@@ -156,10 +156,10 @@ async def test_guesses_from_a_hundred_addresses_are_braked(rig: Rig) -> None:
     numbers = count()
     looked_at = await rig.guesses(lambda: visitor(f"10.0.{next(numbers) % 100}.1"), for_s=300, per_s=40)
     minutes = (rig.clock.at - 1000.0) / 60
-    assert looked_at <= 100 * (minutes + 1) + 60 * (minutes + 1)  # without a brake: 100 * 20 * minutes
+    assert looked_at <= 100 * (minutes + 1) + 60 * (minutes + 1)  # unlimited: 100 * 20 * minutes
 
 
-# who knows
+# knowing
 
 
 @pytest.mark.parametrize("wrong", [5, 6, 20, 200])

@@ -1,4 +1,4 @@
-"""The whole app without a key, driven as a stranger's program would drive it."""
+"""The whole app without a key, driven as an external client would."""
 
 from __future__ import annotations
 

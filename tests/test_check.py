@@ -1,4 +1,4 @@
-"""--check: what it says of a service as expected, of one that is not, and of this machine; none of it is paid."""
+"""--check with an expected and an unexpected service, and of this machine; none of it is paid."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_a_folder_that_cannot_be_written_is_told(environ: dict[str, str], capsys
         ("kept", "127.0.0.1", State.AS_EXPECTED),
         ("lax", "127.0.0.1", State.DIFFERENT),
         ("wiped", "127.0.0.1", State.DIFFERENT),
-        ("wiped", "0.0.0.0", State.AS_EXPECTED),  # there the history tells what was spent
+        ("wiped", "0.0.0.0", State.AS_EXPECTED),  # there the history has what was spent
     ],
 )
 async def test_a_disk_that_forgets_is_told_where_nothing_makes_up_for_it(
@@ -252,7 +252,7 @@ async def test_a_disk_that_forgets_is_told_where_nothing_makes_up_for_it(
     assert next(row for row in found if row.name == "disk").state is state
 
 
-# shown
+# output
 
 
 def test_a_line_each_on_any_console(environ: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""What `-k` means is imported, and little else."""
+"""`-k` imports the matching test files, and few others."""
 
 from __future__ import annotations
 

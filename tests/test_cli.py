@@ -130,7 +130,7 @@ def test_an_interrupted_job_is_resumed_and_paid_once(environ: dict[str, str], tm
                 stderr=subprocess.PIPE,
                 text=True,
                 cwd=ROOT,
-                # A shell's background job, as tests may be, ignores Ctrl+C and would hand that down.
+                # A shell's background job, as tests may be, ignores Ctrl+C and would pass that on.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             ) as process,
         ):
@@ -146,7 +146,7 @@ def test_an_interrupted_job_is_resumed_and_paid_once(environ: dict[str, str], tm
     check_mp4(target)
 
 
-# whatever the console can show
+# output to any console
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def spends(service: RawService, environ: dict[str, str]) -> dict[str, str]:
 def run(
     arguments: list[str], environ: dict[str, str], console: str = "", **options: Any
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run the command in a shell that gives it a console, as `>/dev/full`."""
+    """Run the command in a shell with a redirected console, such as `>/dev/full`."""
     shell = ["bash", "-o", "pipefail", "-c", f"{shlex.join([*PROGRAM, *arguments])} {console}"]
     return subprocess.run(shell, env={**os.environ, **environ}, cwd=ROOT, capture_output=True, timeout=60, **options)
 
@@ -339,7 +339,7 @@ def test_a_place_that_cannot_be_is_refused_before_anything_is_paid(
 
 
 def slowly(reply: Reply, seconds: float) -> Reply:
-    """Give a reply after a while."""
+    """Delay a reply."""
     return Reply(lambda wire, received: reply.act(wire, received) if wire.pause(seconds) else None, reply.bills)
 
 
@@ -432,7 +432,7 @@ def test_interrupted_while_it_is_downloaded_it_goes_on(service: RawService, spen
 def interrupt_at(
     monkeypatch: pytest.MonkeyPatch, place: object, name: str, number: signal.Signals, pause_s: float = 0
 ) -> None:
-    """Send this program a signal when it comes to a function of its own."""
+    """Send this program a signal when it reaches one of its functions."""
     reached = getattr(place, name)
 
     def interrupt(*values: Any) -> Any:
@@ -462,7 +462,7 @@ def test_interrupted_while_the_video_is_stored_it_is_said_to_be_made(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    interrupt_at(monkeypatch, VideoLibrary, "store", signal.SIGINT, pause_s=2)  # the signal is taken in another thread
+    interrupt_at(monkeypatch, VideoLibrary, "store", signal.SIGINT, pause_s=2)  # the signal is handled in a thread
     assert main(["a cat", *SMALL, "--json"], spends) == Exit.NOT_COPIED
     told = capsys.readouterr()
     assert "would pay again" in told.err

@@ -1,4 +1,4 @@
-"""Lists of prompts on the command line, in processes of their own, against a service that keeps its own bill."""
+"""Prompt lists on the command line, in separate processes, against a service with its own bill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The console of the command line: its width, what is written over on it, and what no console is shown."""
+"""The console of the command line: its width, overwritten lines, and output that no console gets."""
 
 from __future__ import annotations
 

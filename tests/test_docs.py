@@ -1,4 +1,4 @@
-"""The documents say what the code does: tables, commands, links, citations, the changelog."""
+"""The documents match the code: tables, commands, links, citations, the changelog."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 CODE = {".py", ".js", ".html", ".css", ".sh"}
 
-# What an expression in the name of an event of the log may be, written as in the code.
+# Values of expressions in event names, by their source text.
 EVENT_PARTS = {
     "job.status.value": [status.value for status in JobStatus],
-    "code.replace('_', '.', 1)": ["bucket.away", "bucket.refuses"],  # of what `bucket.py` says that it has failed
+    "code.replace('_', '.', 1)": ["bucket.away", "bucket.refuses"],  # codes of errors in `bucket.py`
 }
 
 _NUMBER = r"\d+(?:\.\d+)*[a-z]?(?!\w)"
@@ -72,7 +72,7 @@ def make_targets(text: str) -> set[str]:
 
 
 def local_links(text: str) -> set[str]:
-    """Return the files a Markdown text links to or shows."""
+    """Return the files that a Markdown text links to or shows."""
     targets = re.findall(r"\]\(([^)\s]+)", text) + re.findall(r"(?:src|href)=\"([^\"]+)\"", text)
     return {unquote(target.partition("#")[0]) for target in targets if not re.match(r"[a-z]+:|#", target)}
 
@@ -88,13 +88,13 @@ def citations(text: str) -> list[tuple[str, list[str]]]:
 
 
 def places(text: str) -> set[str]:
-    """Return what can be cited of a document: the numbers of its headings and of the rows of its tables."""
+    """Return the citable places of a document: the numbers of its headings and of the rows of its tables."""
     headings = re.findall(rf"^#+ ({_NUMBER})\.? ", text, re.MULTILINE)
     return {*headings, *(f"row {number}" for number in re.findall(rf"^\| ({_NUMBER}) \|", text, re.MULTILINE))}
 
 
 def unresolved(file: Path, text: str) -> list[str]:
-    """Return the citations in a file's text that lead nowhere; code must say which section of docs/ it means."""
+    """Return a file's unresolvable citations; code must name the section of docs/."""
     wrong: list[str] = []
     for document, cited in citations(text):
         found = [path for path in (ROOT / document, file.parent / document) if path.is_file()]
@@ -109,14 +109,14 @@ def unresolved(file: Path, text: str) -> list[str]:
 
 
 def event_names(code: ast.AST) -> set[str]:
-    """Return the names of the events that a module may log; a name that cannot be read in the code is an error."""
+    """Return the names of the events that a module may log; a name that cannot be derived from the code is an error."""
     names: set[str] = set()
     for function in (found for found in ast.walk(code) if isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef)):
         for call in (found for found in ast.walk(function) if isinstance(found, ast.Call)):
             match ast.unparse(call.func):
                 case "log.event" | "log.trouble" | "trouble":
                     names |= _values(call.args[0], function)
-                case "_LOGGER.log":  # of other code's messages, in log.py
+                case "_LOGGER.log":  # for other code's messages, in log.py
                     names |= _values(call.args[1], function)
                 case _:
                     pass
@@ -124,7 +124,7 @@ def event_names(code: ast.AST) -> set[str]:
 
 
 def _values(expression: ast.expr, function: ast.AST) -> set[str]:
-    """Return what a text in the code may be."""
+    """Return the possible values of an expression."""
     match expression:
         case ast.Constant(str(text)):
             return {text}
@@ -152,7 +152,7 @@ def events_of(text: str) -> list[str]:
 
 
 def citing_files() -> list[Path]:
-    """Return the product, the tests and the documents."""
+    """Return the product's code, the tests and the documents."""
     code = [path for room in ("hunyuan_ui", "tests") for path in (ROOT / room).rglob("*") if path.suffix in CODE]
     return sorted([ROOT / "app.py", *code, *DOCUMENTS])
 
@@ -231,7 +231,7 @@ def test_the_changelog_has_an_entry_for_this_version() -> None:
 
 @pytest.mark.skipif(not shutil.which("git") or not (ROOT / ".git").exists(), reason="not a git checkout")
 def test_no_file_names_a_package_host_or_a_folder_of_this_machine() -> None:
-    # Put together here, so that this file does not name them itself.
+    # Concatenated here, so that this file does not contain them itself.
     words = {"pypi" + ".org", "pythonhosted" + ".", "npmjs" + ".", "/" + "root/", f"{ROOT}/"}
     words |= {urlsplit(value).netloc for name, value in os.environ.items() if re.match(r"(?i)pip|uv|npm", name)} - {""}
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -270,7 +270,7 @@ def test_the_command_reader_finds_commands_in_code_only() -> None:
     assert make_targets("make sure of `make run`:\n```sh\nmake test\n```\nThese\nmake sense.") == {"run", "test"}
 
 
-# ~ stands for the ending, so that this file does not cite what it makes up.
+# ~ stands for the extension, so that this file does not contain the invented citations.
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [

@@ -1,4 +1,4 @@
-"""An engine of one's own with what stands beside the page: command line, lists, notices, --check, API and MCP."""
+"""A self-hosted engine with the command line, lists, notifications, --check, API and MCP."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def environ(service: PaidService, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def console(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
-    """What is said must never speak of the hosted service, whatever else is asserted of it."""
+    """Output must never mention the hosted service, whatever else is asserted."""
     told: list[str] = []
     read = capsys.readouterr
 
@@ -118,7 +118,7 @@ def test_a_list_needs_a_budget_only_where_hours_have_a_price(
     other = {**environ, **PRICED, "HUNYUAN_UI_DATA_DIR": str(tmp_path / "priced")}
     assert main(listed, other) == Exit.USAGE
     assert "--budget" in console.readouterr().err
-    # A video takes 211 s: the estimate of the first is too high, and what is learnt is not.
+    # A video takes 211 s: the first estimate is too high, the calibrated one is not.
     assert main([*listed, "--budget=0.30"], other) == Exit.LIMIT
     console.readouterr()
     assert main([*listed, "--budget=5"], other) == Exit.DONE

@@ -1,4 +1,4 @@
-"""The settings file: what its lines mean, what wins over it, and that no wrong line starts anything or is shown."""
+"""The settings file: syntax, precedence, and that an invalid line stops the start and is never shown."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ WRONG_LINES = [
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The settings file that this process reads, which is not there yet."""
+    """The settings file that this process reads, which does not exist yet."""
     named = tmp_path / "page.env"
     monkeypatch.setenv(NAMED_BY, str(named))
     return named
 
 
 def added(home: Path, **environ: str) -> dict[str, str]:
-    """Return what the file beside app.py makes of an environment."""
+    """Return an environment after reading the file beside app.py."""
     add_env_file(environ, home)
     return environ
 

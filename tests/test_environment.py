@@ -1,4 +1,4 @@
-"""Starts with wrong values in what this program, Gradio and the libraries below it read: a sentence, or it works."""
+"""Starts with invalid values in variables of this program, Gradio and its libraries: a sentence, or it works."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.app_process import ROOT
 A_NUMBER = "must be a whole number from "
 NO_FILE = str(ROOT / "nowhere.pem")
 
-# Variables of a start, and how its one sentence goes on after the name of the first; None where it works.
+# Variables of a start, and how its sentence continues after the name of the first; None if it works.
 STARTS: list[tuple[dict[str, str], str | None]] = [
     ({}, None),
     ({"GRADIO_SERVER_NAME": "::1"}, None),
@@ -101,7 +101,7 @@ STARTS: list[tuple[dict[str, str], str | None]] = [
 
 @pytest.fixture(autouse=True)
 def environment(own_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take this machine's proxies and certificates away."""
+    """Remove this machine's proxies and certificates."""
     monkeypatch.setattr("hunyuan_ui.environment.is_installed", lambda _: False)
     for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("SSL")]:
         del os.environ[name]
@@ -117,7 +117,7 @@ def test_each_start_works_or_ends_with_one_sentence_that_names_the_variable(
         for name, read in NUMBERS.items():
             assert name not in os.environ or read(os.environ[name]) >= 0
         assert not set(DROPPED) & set(os.environ)
-        httpx.Client().close()  # reads proxies and certificates, as Gradio's own question to itself does
+        httpx.Client().close()  # reads proxies and certificates, as Gradio's request to itself does
         return
     with pytest.raises(SystemExit) as ended:
         read_settings([], ROOT)
@@ -176,7 +176,7 @@ def test_every_number_that_gradio_and_what_lies_below_it_read_is_known() -> None
     assert found <= {*NUMBERS, "GRADIO_SERVER_PORT", "GRADIO_DEBUG"}
 
 
-# What Gradio reads beside numbers: tried with an odd text each, and no start ended.
+# Non-numeric variables of Gradio: tried with an odd text each, and no start failed.
 TEXTS = {
     "GRADIO_ALLOWED_PATHS",
     "GRADIO_ANALYTICS_ENABLED",

@@ -287,7 +287,7 @@ def test_nothing_is_spent_while_the_other_folder_takes_no_file(
     folder.also_needs(videos)
     assert folder.also_problem is not None
     assert code_of(folder) == "videos_not_writable"
-    assert folder.can_write  # the ledger can go on with what was sent
+    assert folder.can_write  # the ledger can continue sent jobs
     videos.unlink()
     assert folder.look_at_also() is None
     assert code_of(folder) is None

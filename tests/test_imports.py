@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = "hunyuan_ui"
 
-# What each room may import from the package; a dotted name opens one module of a room only.
+# Allowed imports of each package; a dotted name allows only that module.
 ROOMS: dict[str, str] = {
     "errors": "",
     "words": "errors job request",
@@ -67,7 +67,7 @@ ROOMS: dict[str, str] = {
     "__main__": "cli words",
 }
 
-# Who alone may import what does not come with Python.
+# The only modules that may import each third-party package.
 DOORS: dict[str, str] = {
     "gradio": "ui app",
     "httpx": "endpoint",
@@ -88,7 +88,7 @@ DOORS: dict[str, str] = {
     "obstore": "library.bucket",
     "psycopg": "ledger.postgres",
     "psycopg_pool": "ledger.postgres",  # comes with psycopg[pool]
-    # part of Python, but with one door as well
+    # standard library, but also restricted to one module
     "sqlite3": "ledger.sqlite ledger.schema",
 }
 PARTS_OF: dict[str, str] = {
@@ -126,12 +126,12 @@ def modules() -> dict[str, ast.Module]:
 
 
 def is_in(module: str, places: str) -> bool:
-    """Whether a module, or what is imported from it, lies in one of the places."""
+    """Whether a module, or an import from it, is in one of the places."""
     return any(module == place or module.startswith(place + ".") for place in places.split())
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
-    """Yield the full dotted name of everything a module imports, wherever in it that stands."""
+    """Yield the full dotted name of every import in a module, at any nesting level."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -155,7 +155,7 @@ def may_import(module: str, name: str) -> bool:
 
 
 def room_of(module: str) -> str:
-    """Return the line of the table that a module stands under; a command of a room may have one of its own."""
+    """Return the table row of a module; a package's command may have its own."""
     return module if module in ROOMS else module.partition(".")[0]
 
 
@@ -176,7 +176,7 @@ def print_faults(module: str, tree: ast.Module) -> list[str]:
 
 
 def broad_catches(tree: ast.Module) -> list[int]:
-    """Return the lines that catch or suppress everything; to clean up and raise again is not to catch."""
+    """Return the lines that catch or suppress everything; cleaning up and re-raising does not count."""
     caught: list[tuple[int, ast.expr | None]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler):

@@ -70,7 +70,7 @@ def cents(dollars: float) -> int:
     return round(dollars * MICRO)
 
 
-# whose money
+# payer
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_without_a_daily_limit_the_owners_key_is_not_lent_to_strangers(settings:
 
 
 def payer(settings: Settings, wanted: Payer | None = None, **shown: bool) -> str:
-    """Return who pays, or the code of the refusal."""
+    """Return the payer, or the code of the refusal."""
     try:
         return SpendLimits(settings).payer(wanted, **{"has_own_key": False, **shown})
     except SpendLimitError as error:
@@ -356,7 +356,7 @@ def test_the_budget_of_a_list_is_spent_to_the_last_cent_and_no_further(payer: Pa
     assert passes(PRIVATE, job(payer=payer), over)
 
 
-# when it is about to be sent
+# at sending
 
 
 def sending(settings: Settings, asked: Job, totals: Totals = EMPTY, most_usd: float = 1.0) -> str | int:
@@ -370,7 +370,7 @@ def test_what_is_sent_reserves_the_higher_of_both_prices() -> None:
     assert sending(PUBLIC, job(1.5), most_usd=1.2) == cents(1.5)
     assert sending(PUBLIC, job(1.5), most_usd=4.2) == cents(4.2)
     assert sending(PUBLIC, job(1.5), most_usd=5.2) == "over_video_limit"
-    assert sending(LIMITED, job(1.5), most_usd=5.2) == cents(5.2)  # somebody has confirmed it
+    assert sending(LIMITED, job(1.5), most_usd=5.2) == cents(5.2)  # a person has confirmed it
 
 
 def test_what_still_waits_is_not_counted_beside_what_is_sent() -> None:

@@ -26,7 +26,7 @@ CODE = 'open "sesame"\\ é'
 
 
 class Lines(io.StringIO):
-    """A stream that gives back the one event written last."""
+    """A stream that returns the event written last."""
 
     @property
     def last(self) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def test_a_line_has_an_end_whatever_it_is_told(lines: Lines) -> None:
 
 @contextmanager
 def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Lines, Lines]]:
-    """Give the streams of a program whose threads print nothing; a fixture's would be pytest's own in the test."""
+    """Yield the streams of a program whose threads print nothing; a fixture's would be pytest's own in the test."""
     out, err = Lines(), Lines()
     with monkeypatch.context() as patch:
         patch.setattr("sys.stdout", out)
@@ -233,7 +233,7 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Lines, Lines]]:
 @pytest.mark.parametrize("again", [1, 3])
 def test_an_event_is_written_once_though_the_programs_own_logger_propagates(lines: Lines, again: int) -> None:
     for _ in range(again):
-        logging.getLogger("hunyuan_ui").propagate = True  # as a library does that sets up logging anew
+        logging.getLogger("hunyuan_ui").propagate = True  # as by a library that reconfigures logging
         log.take_over()
     log.trouble("disk.full")
     logging.getLogger("someone").warning("a secret prompt")
@@ -275,7 +275,7 @@ def test_a_traceback_that_a_thread_prints_is_one_event(lines: Lines, monkeypatch
     assert [stream.getvalue() for stream in streams] == ["", ""]
     told = [json.loads(line) for line in lines.getvalue().splitlines()]
     assert {(line["event"], line["exception"]) for line in told} == {("other.print", "KeyError")}
-    assert len(told) == 4  # one a stream, each time
+    assert len(told) == 4  # one per stream, each time
     assert all("failing" in line["where"] for line in told)
     assert "secret" not in lines.getvalue()
 

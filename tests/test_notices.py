@@ -1,4 +1,4 @@
-"""Notices outside the browser: what is told and what never is, and that nothing of it changes a job."""
+"""Notifications outside the browser: their content, what they never contain, and no effect on jobs."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ SECRET = "hunter2"
 
 
 class Listener:
-    """Takes notices as a chat would.
+    """Receives notifications as a chat would.
 
     Args:
-        status: What each is answered with.
-        delay_s: How long that takes.
+        status: HTTP status of each response.
+        delay_s: Delay of each response.
     """
 
     def __init__(self, status: int = 200, delay_s: float = 0.0) -> None:
@@ -93,7 +93,7 @@ def test_a_finished_video_is_told_with_its_price_and_not_with_its_prompt(
     assert notice.startswith("Video done: ")
     assert "$" in notice
     assert "heron" not in notice
-    assert job_id not in notice  # the whole of it opens the job on a public page
+    assert job_id not in notice  # the complete id grants access to the job on a public page
     assert job_id[:8] in notice
     assert SECRET not in told.out + told.err
 

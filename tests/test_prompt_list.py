@@ -293,7 +293,7 @@ def test_a_backslash_takes_what_means_something_as_it_is(prompt: str) -> None:
 
 
 def test_the_ids_of_released_lists_stay() -> None:
-    """A change here would pay again for every list that is sent once more."""
+    """A change here would charge again for every resubmitted list."""
     found = read("a fox\na fox", defaults={"seed": -1})
     assert LIST == "02797fa2852245c8f9d11e2a91cd6879"
     assert ids(found) == ["cf5457e35fa2b404bd2dafae6b3b67cc", "f48537d81ce04510b46d07deb5b4e9f8"]

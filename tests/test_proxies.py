@@ -1,4 +1,4 @@
-"""Which host is reached through which proxy, and what a start says of it."""
+"""The proxy of each host, and the startup message about it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROXY = {"HTTPS_PROXY": "http://proxy.example:3128"}
         ({"ALL_PROXY": "socks5h://proxy.example"}, "socks5h://proxy.example:1080"),
         ({"ALL_PROXY": "socks5://other.example", **PROXY}, "http://proxy.example:3128"),
         ({"https_proxy": "http://small.example:1", **PROXY}, "http://small.example:1"),
-        ({"HTTP_PROXY": "http://proxy.example:3128"}, None),  # for plain http, which is this machine's alone
+        ({"HTTP_PROXY": "http://proxy.example:3128"}, None),  # for plain http, which only this machine uses
         ({"HTTPS_PROXY": "http://me:secret@[2001:db8::1]:8080/"}, "http://[2001:db8::1]:8080"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Every example of README and docs/ that talks to the program is run as it stands, with only the address replaced."""
+"""Every example in README and docs/ that calls the program is run unchanged, except for the address."""
 
 from __future__ import annotations
 

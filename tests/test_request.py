@@ -239,7 +239,7 @@ def test_cleaning_is_done_after_one_time(text: str) -> None:
     cleaned.encode()
 
 
-# the whole
+# the whole request
 
 
 def test_a_missing_prompt_is_named() -> None:

@@ -141,7 +141,7 @@ BAD: list[tuple[str, str]] = [
     *(("HUNYUAN_UI_TOTAL_LIMIT_USD", text) for text in BAD_NUMBERS),
     *(("HUNYUAN_UI_VISITOR_DAILY_VIDEOS", text) for text in ("10001", *BAD_WHOLE)),
     *(("GRADIO_SERVER_PORT", text) for text in ("0", "65536", *BAD_WHOLE)),
-    *(("HUNYUAN_UI_REQUIRE_LOGIN", text) for text in ("maybe", "2", "yes")),  # yes is for Spaces with a login only
+    *(("HUNYUAN_UI_REQUIRE_LOGIN", text) for text in ("maybe", "2", "yes")),  # yes is only for Spaces with a login
     ("HUNYUAN_UI_DATA_DIR", "~nobody-of-that-name/data"),
     ("HUNYUAN_UI_ENV_FILE", "~nobody-of-that-name/page.env"),
     ("GRADIO_MCP_SERVER", "on"),
@@ -149,7 +149,7 @@ BAD: list[tuple[str, str]] = [
 
 
 def engine_of(name: str) -> dict[str, str]:
-    """Return what a setting of an engine needs beside it."""
+    """Return the other settings that an engine's setting requires."""
     return {"HUNYUAN_UI_ENGINE_URL": "http://gpu.local"} if name.startswith("HUNYUAN_UI_ENGINE_") else {}
 
 

@@ -1,4 +1,4 @@
-"""Who may reach a run, whose key pays there, and up to what limit."""
+"""Access to a run, its payer, and its limits."""
 
 from __future__ import annotations
 

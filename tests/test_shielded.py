@@ -1,4 +1,4 @@
-"""Work behind a shield: it ends without its waiter, and a failure that nobody waits for is nobody's error."""
+"""Shielded work: it ends without its waiter, and its exception is then ignored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 @contextmanager
 def nothing_reported() -> Iterator[None]:
-    """Fail if asyncio complains of a future whose failure nobody saw."""
+    """Fail if asyncio reports a never retrieved exception."""
     loop, found = asyncio.get_running_loop(), list[dict[str, Any]]()
     before = loop.get_exception_handler()
     loop.set_exception_handler(lambda _, context: found.append(context))
@@ -30,7 +30,7 @@ def nothing_reported() -> Iterator[None]:
 
 
 class Work:
-    """What waits for its signal and then ends as it was told."""
+    """Work that waits for a signal and then ends as specified."""
 
     def __init__(self, failure: Exception | None = None) -> None:
         self.may_end = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The app as a Hugging Face Space runs it, and what the Space's card says."""
+"""The app as on a Hugging Face Space, and the Space's card."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_space_has_the_same_seven_endpoints(space: RunningApp) -> None:
 
 
 def made(space: RunningApp, sent: dict[str, Any]) -> str:
-    """Return what `/generate` answers."""
+    """Return the result of `/generate`."""
     began = httpx.post(f"{space.url}gradio_api/call/v2/generate", json=sent).json()
     return httpx.get(f"{space.url}gradio_api/call/generate/{began['event_id']}", timeout=60).text
 
@@ -109,7 +109,7 @@ def test_a_wiped_space_counts_and_brings_back_what_the_service_remembers(tmp_pat
                 assert time.monotonic() < give_up_at, space.output
                 time.sleep(0.05)
             assert space.events("job.done")[0]["cost_microusd"] == bill > 0
-            # It would fit into the day's 40 cents, and not into what the first life has left of them.
+            # It would fit into the day's 40 cents, but not into what the first start has left of them.
             refused = made(space, {"prompt": "a fox", "video_length": 21, "infer_steps": 30})
             assert refused.startswith("event: error")
             assert "Today's limit of $0.40 leaves $0.34" in refused

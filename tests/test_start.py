@@ -1,4 +1,4 @@
-"""How the program starts, as its owner sees it: the banner, the help, and what stops it before anything runs."""
+"""Startup as its owner sees it: the banner, the help, and errors before anything runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.app_process import ROOT, free_port, running_app
 
 KEY = "SG_0123456789abcdef"
 
-# Runs in the program before its own code: writes down every address it tries to reach beyond this machine.
+# Runs in the program before its own code: records every attempt to reach another machine.
 WATCH = """
 import ipaddress, os, sys
 
@@ -136,7 +136,7 @@ def test_an_ipv6_address_is_listened_on_and_printed_as_it_is_opened(
     host = "127.0.0.1" if "127" in name else "[::1]"
     with socket.socket() as other:
         if host == "[::1]":
-            other.bind(("127.0.0.1", port))  # taken in the other family alone, which is no hindrance
+            other.bind(("127.0.0.1", port))  # used only in the other address family, which is no conflict
             other.listen()
         with running_app(tmp_path, host=host, port=port, GRADIO_SERVER_NAME=name) as app:
             assert httpx.get(app.url).status_code == 200
@@ -241,7 +241,7 @@ def test_names_that_differ_in_case_are_one_where_the_system_takes_them_so(
 def test_links_that_go_round_in_a_circle_are_named(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folders / "round").symlink_to("again")
     (folders / "again").symlink_to("round")
-    if refused(folders / "data", Served("GRADIO_TEMP_DIR", folders / "round")):  # newer Pythons take it for no folder
+    if refused(folders / "data", Served("GRADIO_TEMP_DIR", folders / "round")):  # newer Pythons see no folder in it
         assert "circle" in capsys.readouterr().err
 
 
@@ -295,7 +295,7 @@ def test_the_app_does_not_start_where_its_ledger_would_be_served(tmp_path: Path,
 
 
 def test_everything_that_gradio_serves_is_known(tmp_path: Path) -> None:
-    """Ask Gradio itself for a file in each folder that is said to be served, and for one in a folder that is not."""
+    """Request a file through Gradio itself in each folder that is listed as served, and in one that is not."""
     allowed, kept = tmp_path / "allowed", tmp_path / "kept"
     examples = tmp_path / "examples"
     with running_app(tmp_path, GRADIO_ALLOWED_PATHS=str(allowed), GRADIO_EXAMPLES_CACHE=str(examples)) as app:
@@ -337,7 +337,7 @@ def test_the_banner_says_mode_key_limits_data_folder_and_address(tmp_path: Path)
     assert f"Data folder: {app.data_dir}" in said
     assert f"Open {app.url}" in said
     assert KEY not in said
-    assert app.events("runner.started")  # the log's JSON lines stand beside it
+    assert app.events("runner.started")  # the log's JSON lines are interleaved
 
 
 def test_nothing_outside_is_reached_at_the_start_and_a_dead_provider_does_not_matter(tmp_path: Path) -> None:

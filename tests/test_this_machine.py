@@ -1,4 +1,4 @@
-"""What is this machine and what is not: the same answer on every Python."""
+"""Names of this machine: the same result on every Python."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ELSEWHERE = [
     "::ffff:0.0.0.0",
     "::ffff:128.0.0.1",
     "::ffff:10.0.0.1",
-    "::127.0.0.1",  # an old form that no system takes for this machine
+    "::127.0.0.1",  # an old form that no system maps to this machine
     "64:ff9b::127.0.0.1",
     "2002:7f00:1::",
     "fe80::1",
@@ -76,7 +76,7 @@ def test_a_start_on_a_loopback_name_is_private(host: str) -> None:
 
 @pytest.mark.parametrize("host", [name for name in ELSEWHERE if name])
 def test_a_start_on_any_other_name_is_public(host: str) -> None:
-    # A name that only might be this machine's is treated as one that strangers reach.
+    # A name that only might be this machine's is treated as public.
     assert Settings.from_environ({"GRADIO_SERVER_NAME": host.strip()}).is_public == (host.strip() != "localhost")
 
 

@@ -19,7 +19,7 @@ from hunyuan_ui.media import encode_mp4
 
 @cache
 def mp4_bytes(*, width: int = 32, height: int = 16, frames: int = 5, shade: int = 90) -> bytes:
-    """Return a whole MP4 of moving grey, the same for the same arguments."""
+    """Return a complete MP4 of moving grey, the same for the same arguments."""
     planes = (
         np.full((height * 3 // 2, width), (shade + 20 * index) % 220 + 16, dtype=np.uint8) for index in range(frames)
     )
@@ -30,7 +30,7 @@ def mp4_bytes(*, width: int = 32, height: int = 16, frames: int = 5, shade: int 
 
 
 def hold_animation(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, threading.Event]:
-    """Hold each animation that is written; return what is set when one begins, and what lets it go on."""
+    """Block each animation export; return an event set when one begins, and one that releases it."""
     began, may_end, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
     real = media.write_animation
 
@@ -52,7 +52,7 @@ def digest(data: bytes) -> str:
 def encoded_bytes(
     kind: str = "webm", codec: str = "libvpx-vp9", *, width: int = 32, height: int = 16, frames: int = 5
 ) -> bytes:
-    """Return a whole file of moving grey in another format, or by another encoder."""
+    """Return a complete file of moving grey in another format, or by another encoder."""
     import av
 
     with TemporaryDirectory() as folder:

@@ -53,7 +53,7 @@ GROUPS: dict[str, Measure] = {
 
 
 def main() -> int:
-    """Print the table, write the JSON, and return 1 when a row fails: in the short form only when it is far off."""
+    """Print the table, write the JSON, and return 1 if a row fails; the short form allows large deviations."""
     parser = argparse.ArgumentParser(prog="make bench", description="What Hunyuan UI costs beside the bare way.")
     parser.add_argument("--short", action="store_true", help="a minute or two; fails only beyond twice a limit")
     parser.add_argument("--only", action="append", choices=GROUPS, help="one group; may be given again")

@@ -1,4 +1,4 @@
-"""From submit to the file through the API, against posting to the service with httpx."""
+"""From submit to the downloaded file through the API, compared with calling the service by httpx."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.benchmarks.table import Row, alternate, difference
 
 
 def measure(is_short: bool) -> list[Row]:
-    """Make and save videos by both ways, one after the other."""
+    """Make and save videos both ways, alternately."""
     with (
         workspace() as folder,
         child("service", str(clip_in(folder))) as url,

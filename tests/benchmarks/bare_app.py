@@ -1,4 +1,4 @@
-"""The reference: the least Gradio app there is, the form alone, or a button that posts with httpx and shows the file.
+"""The baseline: a minimal Gradio app, with the form only, or a button that posts with httpx and shows the file.
 
 python -m tests.benchmarks.bare_app [form | SERVICE]
 """
@@ -25,7 +25,7 @@ def one_button() -> gr.Blocks:
 
 
 def form_only() -> gr.Blocks:
-    """Return a page with this app's nine controls as Gradio draws them, and a button; nothing happens."""
+    """Return a page with this app's nine controls as Gradio renders them, and a button without a handler."""
     from hunyuan_ui.request import parameters
 
     with gr.Blocks() as demo:
@@ -46,7 +46,7 @@ def _control(field: Parameter) -> None:
 
 
 def one_call(url: str) -> gr.Blocks:
-    """Return a page whose button fetches a video, as the first thing anybody would write does."""
+    """Return a page whose button downloads a video in the most straightforward way."""
     import httpx
 
     client = httpx.AsyncClient(timeout=300)

@@ -1,4 +1,4 @@
-"""Chromium for the rows that a person would see."""
+"""Chromium for the rows that measure what a person sees."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.conftest import FLAGS, find_browser
 
-# Nothing is asked of any other machine: a font that cannot be had must not decide a row.
+# No other host is contacted: an unavailable font must not affect a row.
 _ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 QUIET_MS = 1500
 
@@ -27,7 +27,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def cold_page(browser: Browser) -> Iterator[Page]:
-    """Open a page that has never been anywhere."""
+    """Open a page with an empty cache."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     try:
         yield context.new_page()
@@ -36,7 +36,7 @@ def cold_page(browser: Browser) -> Iterator[Page]:
 
 
 class Traffic:
-    """What a page loads, as it goes over the wire."""
+    """Bytes that a page loads, as transferred."""
 
     def __init__(self, page: Page) -> None:
         self.count = 0

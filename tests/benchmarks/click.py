@@ -1,4 +1,4 @@
-"""From the click to the first picture in Chromium, with a service that answers at once; against a bare handler."""
+"""From the click to the first frame in Chromium, with an instant service; compared with a bare handler."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.benchmarks.clip import clip_in, workspace
 from tests.benchmarks.processes import app_with, child, child_app, service_settings
 from tests.benchmarks.table import Row, alternate, ratio, shown
 
-# The click is timed where the page hears it, the picture where the screen gets it.
+# The click is timed when the page receives it, the frame when it is displayed.
 _TIMED = """
 (() => {
   const isGenerate = (event) => event.target.closest("button")?.textContent.includes("Generate");
@@ -27,7 +27,7 @@ _TIMED = """
 
 
 def measure(is_short: bool) -> list[Row]:
-    """Make a video by the blocking dialect, which the bare handler speaks too, and by the default one."""
+    """Make a video by the blocking API version, which the bare handler uses too, and by the default one."""
     rounds = 2 if is_short else 7
     with workspace() as folder, child("service", str(clip_in(folder))) as url, chromium() as browser:
         with (

@@ -1,4 +1,4 @@
-"""The video that is passed about: the default request, drawn by the local endpoint."""
+"""The test video: the default request, rendered by the local endpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REQUEST = VideoRequest.parse({"prompt": "a lighthouse above a stormy sea at dusk
 
 @contextmanager
 def workspace() -> Iterator[Path]:
-    """Give a folder with the clip in it, which is removed at the end."""
+    """Provide a temporary folder with the clip in it."""
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
         clip_in(Path(folder)).write_bytes(clip_bytes())
         yield Path(folder)

@@ -1,4 +1,4 @@
-"""The largest result that is allowed, fetched against curl; both write to memory where there is a folder of it."""
+"""Download of the largest allowed result, compared with curl; both write to a memory file system if there is one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.benchmarks.clip import clip_bytes, clip_in
 from tests.benchmarks.processes import answer_of, child
 from tests.benchmarks.table import Row, alternate, bound, rate
 
-MEMORY = Path("/dev/shm")  # the disk's own speed, which both would wait for, is no one's merit
+MEMORY = Path("/dev/shm")  # excludes the disk's own speed, which affects both alike
 SIZE = SaveLimits().max_bytes
 
 
 def measure(is_short: bool) -> list[Row]:
-    """Fetch it in turn, each time by a new process."""
+    """Download it alternately, each time in a new process."""
     growths: list[float] = []
     stalls: list[float] = []
     place = MEMORY if MEMORY.is_dir() else None
@@ -44,7 +44,7 @@ def measure(is_short: bool) -> list[Row]:
 
 
 def _write_big(path: Path) -> None:
-    """Write a whole MP4 of that size: the clip, and then a box that players pass over."""
+    """Write a complete MP4 of that size: the clip, followed by a box that players skip."""
     clip = clip_bytes()
     rest = SIZE - len(clip)
     with path.open("wb") as file:

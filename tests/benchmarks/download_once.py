@@ -1,4 +1,4 @@
-"""Fetch one file as a job does and print what it took: python -m tests.benchmarks.download_once URL PATH."""
+"""Download one file as a job does and print the cost: python -m tests.benchmarks.download_once URL PATH."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOK_S = 0.002
 
 
 async def longest_stop() -> float:
-    """Return the longest time the event loop kept a ready task waiting, until cancelled."""
+    """Return the longest delay of a ready task on the event loop, until cancelled."""
     longest = 0.0
     try:
         while True:
@@ -31,10 +31,10 @@ async def longest_stop() -> float:
 
 
 async def main(url: str, path: Path) -> dict[str, float]:
-    """Fetch, and watch the loop meanwhile."""
+    """Download while measuring the loop's delays."""
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
     get = partial(fetch, own_origin=origin, check=media.check_mp4)
-    await get(f"{origin}/clip.mp4", path)  # what the first one loads and keeps is not this one's
+    await get(f"{origin}/clip.mp4", path)  # warm-up: excludes the first download's one-time costs
     pid = os.getpid()
     forget_peak(pid)
     before = peak_bytes(pid)

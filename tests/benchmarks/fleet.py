@@ -1,4 +1,4 @@
-"""A thousand videos in flight in two processes on one PostgreSQL, and what one leaves when it is killed."""
+"""A thousand videos in flight in two processes on one PostgreSQL, and the takeover after one is killed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HELD = "SELECT count(*) FROM jobs GROUP BY worker HAVING worker IS NOT NULL ORD
 
 
 def measure(is_short: bool) -> list[Row]:
-    """Give each of two processes half of the jobs, look at both, and kill one; nothing in the short form."""
+    """Assign half of the jobs to each process, measure both, and kill one; nothing in the short form."""
     found = programs()
     if is_short or found is None:
         return []
@@ -59,7 +59,7 @@ def measure(is_short: bool) -> list[Row]:
 
 
 def _share_out(connection: psycopg.Connection[Any], apps: list[RunningApp]) -> None:
-    """Let each process find half of the jobs without an owner, while the other one stands still."""
+    """Let each process take half of the jobs without an owner, while the other one is stopped."""
     jobs = running_jobs(JOBS, visitors=100)
     for turn, other in enumerate(reversed(apps)):
         with _still(other):
@@ -77,7 +77,7 @@ def _still(app: RunningApp) -> Iterator[None]:
 
 
 def _takeover_s(connection: psycopg.Connection[Any], app: RunningApp) -> float:
-    """Kill a process, and return how long after the end of its lease the other one has all of its jobs."""
+    """Kill a process, and return how long after its lease expires the other one has all of its jobs."""
     os.kill(app.process.pid, signal.SIGKILL)
     time.sleep(4.0)  # the other one has renewed its lease since
     row = connection.execute("SELECT min(seen_at) FROM workers").fetchone()

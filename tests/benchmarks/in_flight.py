@@ -1,4 +1,4 @@
-"""A thousand videos in flight in one process, polled every 5 s, against none."""
+"""A thousand videos in flight in one process, polled every 5 s, compared with none."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.benchmarks.stored import fill
 from tests.benchmarks.table import Row, bound, percentile, shown
 
 POLL_S = 5.0
-SETTLED_S = 6.0  # one round of polls, after which memory and threads are what they will be
+SETTLED_S = 6.0  # one round of polls, after which memory and threads are stable
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one process was seen to use."""
+    """Measured resource use of one process."""
 
     resident_bytes: int
     threads: int
@@ -38,13 +38,13 @@ class Seen:
 
 
 def measure(is_short: bool) -> list[Row]:
-    """Start two apps with nothing and with everything at the service, and look at both in the same way."""
+    """Start two apps, with no jobs and with all jobs at the service, and measure both in the same way."""
     jobs, watched_s = (300, 6.0) if is_short else (1000, 30.0)
     with workspace() as folder, child("service", str(clip_in(folder))) as url:
         none = _seen(folder / "none", url, 0, watched_s)
         many = _seen(folder / "many", url, jobs, watched_s)
     each_kib = (many.resident_bytes - none.resident_bytes) / 1024 / jobs
-    # A second's share of a poll every 5 s; chance alone brings the busiest of thirty seconds to about 1.2 of it.
+    # Polls per second at one poll every 5 s; chance alone raises the maximum of thirty seconds to about 1.2 of it.
     busiest = max(many.polls_a_second) / (sum(many.polls_a_second) / len(many.polls_a_second))
     return [
         bound(f"{jobs:,} videos in flight: memory for each", each_kib, "KiB", at_most=64),
@@ -75,6 +75,6 @@ def _seen(folder: Path, url: str, jobs: int, watched_s: float) -> Seen:
 
 
 def by_second(polls: list[float]) -> list[int]:
-    """Return how many polls there were in each second, given when each was."""
+    """Return the number of polls in each second, given their times."""
     counts = Counter(int(at - polls[0]) for at in polls) if polls else Counter({0: 0})
-    return [counts[second] for second in range(max(1, max(counts)))]  # the last second is not a whole one
+    return [counts[second] for second in range(max(1, max(counts)))]  # the last second is incomplete

@@ -1,12 +1,12 @@
-"""Commits of the ledger, against sqlite3 or psycopg alone doing the same commits with the same durability.
+"""Commits of the ledger, compared with plain sqlite3 or psycopg doing the same commits with the same durability.
 
-Both have the same table, indexes, values, pragmas and fsyncs. The bare way does what the promise needs and no more
-(docs/architecture.md 4): what was spent is added up once in the transaction that stores a job; each step compares the
-status that it starts from; on a server all writers have one lock, which none may keep for ever, each step names the
-process that works on the job, and a job is sent only where there is a place among those of all processes.
+Both have the same table, indexes, values, pragmas and fsyncs. The baseline does only what the guarantees need
+(docs/architecture.md 4): spending is summed once in the transaction that stores a job; each step compares the status
+that it starts from; on a server all writers share one lock, which none may keep for ever, each step names the process
+that works on the job, and a job is sent only if one of all processes' slots is free.
 
-Both begin with a ledger of a thousand videos. A server plans for what it knows of a table, which it looks at by itself
-within a minute; of an empty one it knows nothing, and would read the whole of it at each step of either way.
+Both begin with a ledger of a thousand videos. A server plans by table statistics, which it collects by itself within a
+minute; without them it would read the whole table at each step in both variants.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.benchmarks.table import Row, alternate, rate
 from tests.postgres_server import PostgresServer, programs
 
 KEPT = 1000
-JOBS = 50  # in one turn: short turns share what else the disk has to do
+JOBS = 50  # per round: short rounds distribute other disk activity evenly
 COMMITS_A_JOB = 5
 PLACES = 1000
 _NOTES = {"width": 864, "height": 480, "fps": 24.0, "frames": 77, "duration_s": 3.2, "size_bytes": 1_000_000}
@@ -62,7 +62,7 @@ def _row(what: str, ours_s: float, bare_s: float) -> Row:
 
 
 def _on_a_server(found: Path, turns: int) -> tuple[float, ...]:
-    """Do the same on a server whose commits wait for the disk, the bare way under the same lock."""
+    """Do the same on a server whose commits wait for the disk, the baseline under the same lock."""
     server = PostgresServer(found, is_durable=True)
     try:
         place = Place(new_id(), "bench", places=PLACES, one_each=False)

@@ -1,4 +1,4 @@
-"""My videos with ten thousand in it, against a hundred: the answers that the gallery waits for."""
+"""My videos with ten thousand videos, compared with a hundred: the responses that the gallery waits for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FEW, MANY = 100, 10_000
 
 
 def measure(is_short: bool) -> list[Row]:
-    """Ask both for the newest page, for a word of many prompts, and for one of the oldest video's only."""
+    """Request the newest page, a word in many prompts, and a word in the oldest video's prompt only."""
     rounds = 15 if is_short else 61
     with workspace() as folder, child("service", str(clip_in(folder))) as url:
         settings = service_settings(url)
@@ -30,7 +30,7 @@ def measure(is_short: bool) -> list[Row]:
                 path, name = VIDEOS + question, f"library of {MANY:,}: {what}"
                 assert len(_found(small, path)) == len(_found(large, path)), what
                 ours, reference = alternate(rounds, partial(_ms, large, path), partial(_ms, small, path))
-                if RARE in question:  # reads every prompt there is
+                if RARE in question:  # reads all prompts
                     rows.append(bound(name, ours, "ms", at_most=25.0, reference=reference))
                 else:
                     rows.append(ratio(name, ours, reference, "ms", at_most=1.5))

@@ -1,4 +1,4 @@
-"""A list of a thousand prompts, from the page's question to the table with every row's time and price."""
+"""A list of a thousand prompts, from the page's request to the table with every row's time and price."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHECK = "gradio_api/hunyuan/lists/check"
 
 
 def measure(is_short: bool) -> list[Row]:
-    """Check a list with every value in every row, in a folder whose finished videos have taught prices."""
+    """Check a list with every value in every row, in a folder whose finished videos have calibrated prices."""
     turns = 3 if is_short else 15
     with workspace() as folder, child("service", str(clip_in(folder))) as url:
         fill(folder / "data", clip_in(folder), done=100)

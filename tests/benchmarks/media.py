@@ -1,4 +1,4 @@
-"""What a finished MP4 gets: poster, tags, facts and a GIF, against PyAV and Pillow alone."""
+"""Processing of a finished MP4: poster, tags, facts and a GIF, compared with plain PyAV and Pillow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.benchmarks.table import Row, alternate, ratio
 
 
 def measure(is_short: bool) -> list[Row]:
-    """Do each on the default video."""
+    """Measure each on the default video."""
     rounds = 3 if is_short else 9
     with workspace() as folder:
         clip = clip_in(folder)

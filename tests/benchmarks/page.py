@@ -1,4 +1,4 @@
-"""The page, cold, in Chromium: bytes, requests and the time until Generate can be pressed; against one button."""
+"""The cold page in Chromium: bytes, requests and time until Generate can be pressed; compared with one button."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _USABLE = """
 
 
 def measure(is_short: bool) -> list[Row]:
-    """Open the pages again and again, each time with an empty cache."""
+    """Open the pages repeatedly, each time with an empty cache."""
     with (
         workspace() as folder,
         chromium() as browser,

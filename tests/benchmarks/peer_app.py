@@ -1,4 +1,4 @@
-"""What a user would write instead, each as it stands in the samples of the provider and of Gradio.
+"""What a user would write instead, each version as in the samples of the provider and of Gradio.
 
 python -m tests.benchmarks.peer_app handler|sdk|interface SERVICE
 """
@@ -19,7 +19,7 @@ POLL_EVERY_S = 0.5
 
 
 def handler(service: str) -> gr.Blocks:
-    """Return a page whose button submits, polls and fetches, as the provider's sample does."""
+    """Return a page whose button submits, polls and downloads, as the provider's sample does."""
     headers = {"x-api-key": KEY}
 
     def generate(prompt: str) -> str:

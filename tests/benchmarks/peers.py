@@ -1,4 +1,4 @@
-"""Ten situations of everyday life, and what is paid, shown and lost in each: this program beside what people write.
+"""Ten everyday situations, and what is paid, shown and lost in each: this program compared with typical scripts.
 
 python -m tests.benchmarks --peers
 """
@@ -33,13 +33,13 @@ KINDS: Final = {"handler": "handler", "sdk": "with the SDK", "interface": "one c
 LIMIT_USD: Final = 5.0
 SHOWN_WITHIN_S: Final = 40.0
 START_WITHIN_S: Final = 120.0
-ANSWERED_MS: Final = 2000  # the service has said that it took the job
-SETTLED_MS: Final = 3000  # Gradio draws the button before it listens to it
+ANSWERED_MS: Final = 2000  # the service has accepted the job
+SETTLED_MS: Final = 3000  # Gradio renders the button before it handles its clicks
 _PLAYS = "() => [...document.querySelectorAll('video')].some((video) => video.currentTime > 0 && video.duration)"
 
 
 class Service(PaidService):
-    """The service of the faults' tests, which can keep every job rendering until it is told to end."""
+    """The service of the fault tests, which can keep every job rendering until released."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,7 +47,7 @@ class Service(PaidService):
         self.may_end.set()
 
     def behave(self, received: Received) -> Reply:
-        """Answer, with the addresses that the provider's client wants."""
+        """Respond with the addresses that the provider's client needs."""
         if not self.may_end.is_set() and received.path.endswith("/status"):
             return answer(200, {"status": "PROCESSING", "metrics": {}})
         reply = super().behave(received)
@@ -68,7 +68,7 @@ class Scene:
     """A program, the service it pays, and one visitor's browser.
 
     Attributes:
-        kind: Which program.
+        kind: The program's name.
         folder: Of its files.
         service: Keeps the bill.
         context: The visitor's browser.
@@ -84,7 +84,7 @@ class Scene:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the program, or start it again."""
+        """Start or restart the program."""
         environment = {
             **os.environ,
             "GRADIO_SERVER_PORT": str(self.port),
@@ -113,13 +113,13 @@ class Scene:
                 time.sleep(0.1)
 
     def kill(self) -> None:
-        """End the program as a crash does."""
+        """Kill the program as a crash does."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
     def open(self) -> Page:
-        """Open the page in one more tab, until Generate can be pressed."""
+        """Open the page in another tab, until Generate can be pressed."""
         page = self.context.new_page()
         self.pages.append(page)
         page.goto(f"http://127.0.0.1:{self.port}/")
@@ -128,7 +128,7 @@ class Scene:
         return page
 
     def ask(self, page: Page, clicks: int = 1) -> None:
-        """Write a prompt and press Generate."""
+        """Enter a prompt and press Generate."""
         prompt = page.get_by_role("textbox").first
         prompt.fill(f"a lighthouse above a stormy sea {len(self.service.bill)}")
         prompt.blur()
@@ -156,14 +156,14 @@ def double_click(scene: Scene) -> None:
 
 
 def reload(scene: Scene) -> None:
-    """Reload the page while the video is made."""
+    """Reload the page while the video is rendered."""
     page = _while_rendering(scene)
     page.reload()
     scene.service.may_end.set()
 
 
 def closed_tab(scene: Scene) -> None:
-    """Close the tab while the video is made, and come back when it is done."""
+    """Close the tab while the video is rendered, and return when it is done."""
     scene.pages.remove(page := _while_rendering(scene))
     page.close()
     scene.service.may_end.set()
@@ -172,7 +172,7 @@ def closed_tab(scene: Scene) -> None:
 
 
 def server_restart(scene: Scene) -> None:
-    """Let the program crash while the video is made, and start it again."""
+    """Crash the program while the video is rendered, and restart it."""
     page = _while_rendering(scene)
     scene.kill()
     scene.start()
@@ -181,13 +181,13 @@ def server_restart(scene: Scene) -> None:
 
 
 def busy(scene: Scene) -> None:
-    """Let the service say 429 at first."""
+    """Let the service respond with 429 at first."""
     scene.service.on("POST", "/v*/hunyuan-video", [rate_limited("retry-after", 1)])
     scene.ask(scene.open())
 
 
 def lost_answer(scene: Scene) -> None:
-    """Let the connection break after the service took the job."""
+    """Break the connection after the service has accepted the job."""
     scene.service.on("POST", "/v*/hunyuan-video", [reset()])
     page = scene.open()
     scene.ask(page)
@@ -196,13 +196,13 @@ def lost_answer(scene: Scene) -> None:
 
 
 def late_file(scene: Scene) -> None:
-    """Let the file be there some seconds after the job is done."""
+    """Make the file available some seconds after the job is done."""
     scene.service.on("GET", "/files/*", [answer(404, b"") for _ in range(3)])
     scene.ask(scene.open())
 
 
 def second_tab(scene: Scene) -> None:
-    """Look from a second tab, with the first one closed."""
+    """Look from a second tab after closing the first."""
     page = _while_rendering(scene)
     second = scene.open()
     scene.pages.remove(page)
@@ -212,7 +212,7 @@ def second_tab(scene: Scene) -> None:
 
 
 def asleep(scene: Scene) -> None:
-    """Take the line away from the browser while the video is made, and give it back after it is done."""
+    """Take the browser offline while the video is rendered, and online after it is done."""
     page = _while_rendering(scene)
     scene.context.set_offline(True)
     scene.service.may_end.set()
@@ -221,7 +221,7 @@ def asleep(scene: Scene) -> None:
 
 
 def limit(scene: Scene) -> None:
-    """Press eight times, one after another, where the owner meant to spend $5."""
+    """Press eight times in a row, where the owner intended to spend $5."""
     page = scene.open()
     for _ in range(8):
         scene.ask(page)
@@ -253,7 +253,7 @@ SITUATIONS: Final[dict[str, Callable[[Scene], None]]] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a situation came to: videos paid for, and whether one plays in the end."""
+    """Result of a situation: videos paid for, and whether one plays in the end."""
 
     paid: int
     is_shown: bool
@@ -263,7 +263,7 @@ class Outcome:
 
 
 def measure() -> dict[str, dict[str, Outcome]]:
-    """Go through every situation with every program."""
+    """Run every situation with every program."""
     with workspace() as folder, chromium() as browser:
         return {
             name: {

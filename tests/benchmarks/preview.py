@@ -1,4 +1,4 @@
-"""The local endpoint's drawing, against libx264 encoding the same frames from memory with the same settings."""
+"""Rendering of the local endpoint, compared with libx264 encoding the same frames with the same settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLIP_WITHIN_S = 0.5
 
 
 def measure(is_short: bool) -> list[Row]:
-    """Draw and encode the default request."""
+    """Render and encode the default request."""
     width, height = REQUEST.real_size
     drawn = [planes.copy() for planes in frames(REQUEST)]
 

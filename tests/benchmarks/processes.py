@@ -1,4 +1,4 @@
-"""Processes of a benchmark: each side runs in one of its own, and what it used is read from the system."""
+"""Benchmark processes: each side runs in a separate one, whose resource use is read from the system."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = "benchmark-key"
 
 
 def clean_environment() -> None:
-    """Let nothing of the owner's environment into what is measured."""
+    """Keep the owner's environment out of the measurements."""
     for name in list(os.environ):
         if name.startswith(("SEGMIND_", "HUNYUAN_UI_", "GRADIO_", "SPACE_")):
             del os.environ[name]
@@ -32,7 +32,7 @@ def clean_environment() -> None:
 
 @contextmanager
 def child(module: str, *arguments: str) -> Iterator[str]:
-    """Run a module of this folder that prints its address first and serves until it is ended."""
+    """Run a module of this folder that prints its address first and serves until stopped."""
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
@@ -55,7 +55,7 @@ def app_with(folder: Path, **environment: str) -> Iterator[RunningApp]:
 
 @contextmanager
 def child_app(folder: Path, wish: str | None = None) -> Iterator[str]:
-    """Run the bare app, as a button, the form, or one that posts to a service; give its address when it answers."""
+    """Run the bare app, as a button, the form, or one that posts to a service; yield its address when it responds."""
     port = free_port()
     command = [sys.executable, "-m", "tests.benchmarks.bare_app", *([wish] if wish else [])]
     environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "bare-cache")}
@@ -80,7 +80,7 @@ def _listens(port: int) -> bool:
 
 
 def answer_of(module: str, *arguments: str) -> dict[str, Any]:
-    """Run a module of this folder to its end and return the JSON it prints."""
+    """Run a module of this folder to its end and return the JSON that it prints."""
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
     return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
 
@@ -92,27 +92,27 @@ def service_settings(url: str, *, dialect: str = "v2") -> dict[str, str]:
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the memory a process has in RAM."""
+    """Return a process's resident memory."""
     return _status(pid, "VmRSS") * 1024
 
 
 def peak_bytes(pid: int) -> int:
-    """Return the most memory a process has had in RAM since `forget_peak`."""
+    """Return a process's peak resident memory since `forget_peak`."""
     return _status(pid, "VmHWM") * 1024
 
 
 def forget_peak(pid: int) -> None:
-    """Let the peak begin again at what a process has now."""
+    """Reset the peak to a process's current memory."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def thread_count(pid: int) -> int:
-    """Return how many threads a process has."""
+    """Return a process's number of threads."""
     return _status(pid, "Threads")
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the processor time a process has used."""
+    """Return a process's CPU time."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
@@ -123,14 +123,14 @@ def _status(pid: int, name: str) -> int:
 
 
 class Caller:
-    """One kept connection to a server."""
+    """One persistent connection to a server."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
 
     def get(self, path: str, **headers: str) -> bytes:
-        """Return the body of a successful answer."""
+        """Return the body of a successful response."""
         self._connection.request("GET", path, headers={name.replace("_", "-"): text for name, text in headers.items()})
         answer = self._connection.getresponse()
         body = answer.read()
@@ -138,14 +138,14 @@ class Caller:
         return body
 
     def seconds(self, path: str, **headers: str) -> float:
-        """Return how long an answer takes."""
+        """Return the response time."""
         began = time.perf_counter()
         self.get(path, **headers)
         return time.perf_counter() - began
 
 
 def config_seconds(url: str, count: int, every_s: float) -> list[float]:
-    """Return how long the page's description takes, asked again and again."""
+    """Return the response times of the page's config, requested repeatedly."""
     caller = Caller(url)
     found: list[float] = []
     for _ in range(count):

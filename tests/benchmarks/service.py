@@ -1,4 +1,4 @@
-"""A light service in a process of its own: answers at once, keeps `running-...` requests running, serves files.
+"""A light service in a separate process: responds immediately, keeps `running-...` requests running, serves files.
 
 python -m tests.benchmarks.service CLIP [BIG]
 """
@@ -19,7 +19,7 @@ from hunyuan_ui.endpoint import contract
 
 FILE = "/clip.mp4"
 BIG = "/big.mp4"
-POLLS = "/polls"  # when each running job was asked about since the last such question; UTC seconds
+POLLS = "/polls"  # times of the polls of each running job since the last such request; UTC seconds
 _METRICS = {"cost": 1.46, "inference_time": 211.0, "queue_time": 1.0}
 
 
@@ -32,13 +32,13 @@ class Service(asyncio.Protocol):
     polls: list[float] = []  # noqa: RUF012 - of all connections together
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to read."""
+        """Start reading."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._received = b""
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is whole."""
+        """Respond to every complete request."""
         self._received += data
         while (end := self._received.find(b"\r\n\r\n")) >= 0:
             head = self._received[:end].decode("latin-1")

@@ -1,4 +1,4 @@
-"""From process start to the first page: against one button on the same Gradio, and after years of use."""
+"""From process start to the first page: compared with one button on the same Gradio, and after years of use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DONE, RUNNING = 10_000, 200
 
 
 def measure(is_short: bool) -> list[Row]:
-    """Compare the default start, local preview included, with the least app."""
+    """Compare the default start, including the local preview, with the minimal app."""
     with workspace() as folder:
         ours = partial(_seconds, ["app.py"], folder, "/")
         bare = partial(_seconds, ["-m", "tests.benchmarks.bare_app"], folder, "/")

@@ -1,4 +1,4 @@
-"""Data folders with thousands of jobs in them, written the quick way."""
+"""Data folders with thousands of jobs, written by bulk inserts."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ fox lighthouse dancer harbour glacier market neon rain forest train heron desert
 astronaut paper lantern river temple mountain coral engine snow mirror bakery falcon tram garden comet
 """
 WORDS = _WORDS.split()
-RARE = "zeppelin"  # stands in the oldest video's prompt only
-COMMON = WORDS[0]  # stands in many
+RARE = "zeppelin"  # occurs only in the oldest video's prompt
+COMMON = WORDS[0]  # occurs in many
 TOKEN = "c0ffee00" * 4
 
 
@@ -39,10 +39,10 @@ def fill(folder: Path, clip: Path, *, done: int = 0, running: int = 0, visitors:
 
     Args:
         folder: Created.
-        clip: The MP4 that every finished video is.
-        done: Finished videos with their files, all of `TOKEN`'s visitor.
-        running: Jobs at the service, under request ids that it keeps running.
-        visitors: Among how many visitors the running jobs are shared.
+        clip: The MP4 used for every finished video.
+        done: Number of finished videos with their files, all of `TOKEN`'s visitor.
+        running: Number of jobs at the service, under request ids that it keeps running.
+        visitors: Number of visitors who share the running jobs.
     """
     videos = folder / "videos"
     videos.mkdir(parents=True)
@@ -61,7 +61,7 @@ def running_jobs(count: int, visitors: int) -> list[Job]:
 
 
 def insert(connection: psycopg.Connection[Any], jobs: Sequence[Job]) -> None:
-    """Store jobs that no process has in PostgreSQL, all at once."""
+    """Insert jobs without a process into PostgreSQL, all at once."""
     places = ", ".join(f"%({name})s" for name in COLUMNS)
     statement = f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({places})".encode()
     with connection.transaction(), connection.cursor() as cursor:
@@ -99,7 +99,7 @@ def _done(number: int, count: int, rng: random.Random) -> Job:
 
 
 def _running(number: int, token: str) -> Job:
-    at = time.time() - 60  # long enough ago to be asked about at the usual pace
+    at = time.time() - 60  # long enough ago to be polled at the regular interval
     return Job(
         id=f"ffffffff{number:024x}",
         visitor=Visitor.from_token(token).id,

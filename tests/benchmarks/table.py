@@ -1,4 +1,4 @@
-"""Rows of the table: what was measured, against what, and how far it may go."""
+"""Rows of the result table: measurement, baseline and limit."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Row:
     """One comparison.
 
     Args:
-        what: What was measured, for people.
+        what: The measurement, for people.
         ours: The program's value, in `unit`.
-        reference: The bare way's value, in `unit`; None where the limit is absolute.
+        reference: The baseline's value, in `unit`; None for an absolute limit.
         unit: Of both.
-        value: What the limit is about: a ratio, a difference or `ours` itself.
-        limit: How far `value` may go; None only shows it.
-        kind: What `value` is.
-        is_floor: The limit is the least, not the most.
+        value: The limited quantity: a ratio, a difference or `ours` itself.
+        limit: Limit of `value`; None only shows it.
+        kind: Of `value`.
+        is_floor: The limit is a minimum, not a maximum.
     """
 
     what: str
@@ -36,14 +36,14 @@ class Row:
 
     @property
     def is_ok(self) -> bool:
-        """Whether the value keeps the limit."""
+        """Whether the value is within the limit."""
         if self.limit is None:
             return True
         return self.value >= self.limit if self.is_floor else self.value <= self.limit
 
     @property
     def is_far_off(self) -> bool:
-        """Whether two things measured in turn lie further apart than a busy machine explains."""
+        """Whether two alternating measurements differ by more than a busy machine explains."""
         if self.limit is None or self.kind == "value":
             return False
         return self.value < self.limit / SLACK if self.is_floor else self.value > self.limit * SLACK
@@ -60,12 +60,12 @@ def rate(what: str, ours: float, reference: float, unit: str, *, at_least: float
 
 
 def difference(what: str, ours: float, reference: float, unit: str, *, at_most: float) -> Row:
-    """Compare two costs by what one adds to the other."""
+    """Compare two costs by their difference."""
     return Row(what, ours, reference, unit, ours - reference, at_most, "difference")
 
 
 def bound(what: str, ours: float, unit: str, *, at_most: float, reference: float | None = None) -> Row:
-    """Hold a value against an absolute limit; a reference is shown beside it."""
+    """Compare a value with an absolute limit; a reference is shown beside it."""
     return Row(what, ours, reference, unit, ours, at_most, "value")
 
 
@@ -75,7 +75,7 @@ def shown(what: str, ours: float, reference: float, unit: str) -> Row:
 
 
 def alternate(rounds: int, *calls: Callable[[], float]) -> tuple[float, ...]:
-    """Call all in turn, in changing order, and return the median of each: what else the machine does hits all alike."""
+    """Call all alternately, in varying order, and return the median of each: other load then affects all alike."""
     found: list[list[float]] = [[] for _ in calls]
     for turn in range(rounds):
         order = list(enumerate(calls))
@@ -85,7 +85,7 @@ def alternate(rounds: int, *calls: Callable[[], float]) -> tuple[float, ...]:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the value that a share of all lie below."""
+    """Return the percentile of the values at a fraction."""
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 

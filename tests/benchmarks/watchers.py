@@ -1,4 +1,4 @@
-"""Pages that watch, as watch.js asks: one kept connection each, the next question when the answer says so.
+"""Pages that poll as watch.js does: one persistent connection each, at the interval that each response gives.
 
 python -m tests.benchmarks.watchers URL COUNT
 """
@@ -15,7 +15,7 @@ from tests.benchmarks.stored import token_of
 
 
 async def watch(host: str, port: int, token: str) -> None:
-    """Ask for ever."""
+    """Poll for ever."""
     reader, writer = await asyncio.open_connection(host, port)
     question = (
         f"GET /gradio_api/hunyuan/jobs HTTP/1.1\r\nHost: {host}:{port}\r\nx-hunyuan-visitor: {token}\r\n"

@@ -1,4 +1,4 @@
-"""Hundreds of open pages that watch running jobs, against the same jobs with nobody watching."""
+"""Hundreds of open pages that poll running jobs, compared with the same jobs without pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SETTLED_S = 3.0
 
 
 def measure(is_short: bool) -> list[Row]:
-    """Let pages ask as watch.js does, from a process of their own."""
+    """Let pages poll as watch.js does, from a separate process."""
     pages, watched_s = (100, 4.0) if is_short else (300, 20.0)
     with workspace() as folder, child("service", str(clip_in(folder))) as url:
         fill(folder / "data", clip_in(folder), running=pages, visitors=pages)

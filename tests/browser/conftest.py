@@ -14,10 +14,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.app_process import RunningApp, running_app
 
-LONG_MS = 60_000  # the machine that tests may be busy
+LONG_MS = 60_000  # the test machine may be busy
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# Of several flags that turn features off Chromium heeds the last, so Playwright's own stand here too. The omnibox's two
-# pages take half a second of processor time for each page that a test opens, before anybody types an address.
+# Of several flags that disable features Chromium uses the last, so Playwright's own are repeated here. The omnibox's
+# two pages take half a second of CPU time for each page that a test opens, before anybody types an address.
 FEATURES_OFF = (
     "WebUIOmniboxPopup",
     "WebUIOmniboxAimPopup",
@@ -54,7 +54,7 @@ def find_browser() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything in this folder as a browser test; skip it without Chromium, unless one is required."""
+    """Mark all tests in this folder as browser tests; skip them without Chromium, unless it is required."""
     here = [item for item in items if Path(__file__).parent in item.path.parents]
     missing = find_browser() is None
     if missing and here and os.environ.get("REQUIRE_BROWSER") == "1":
@@ -73,17 +73,17 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 @pytest.fixture(scope="session", autouse=True)
 def patience() -> Iterator[None]:
-    """Wait longer for what a page should show than a quiet machine needs."""
+    """Use longer timeouts than an idle machine needs."""
     expect.set_options(timeout=LONG_MS)
     yield
     expect.set_options(timeout=None)
 
 
 class Visitors:
-    """New visitors, one after another, in a browser that has the page's scripts already.
+    """New visitors, one after another, in a browser that has already cached the page's scripts.
 
     Args:
-        browser: Where they come from.
+        browser: Creates their contexts.
     """
 
     def __init__(self, browser: Browser) -> None:
@@ -100,7 +100,7 @@ class Visitors:
         return self._context
 
     def leave(self) -> None:
-        """Close the visitor's pages and clear all that was stored."""
+        """Close the visitor's pages and clear all their storage."""
         if (context := self._context) is None:
             return
         for page in context.pages:
@@ -111,7 +111,7 @@ class Visitors:
         context.clear_permissions()
         blank = context.new_page()
         if not blank.evaluate("String(setTimeout).includes('native code')"):
-            context.close()  # a clock that a test has set goes on in all pages of its context
+            context.close()  # a fake clock set by a test stays in all pages of its context
             return
         session = context.new_cdp_session(blank)
         for origin in self._origins:
@@ -144,14 +144,14 @@ def visitors(browser: Browser) -> Iterator[Visitors]:
 
 @pytest.fixture
 def context(visitors: Visitors) -> Iterator[BrowserContext]:
-    """A new visitor; one with looks of its own, or beside another, comes by `new_context`."""
+    """A new visitor; tests that need other options or a second visitor use `new_context`."""
     yield visitors.next()
     visitors.leave()
 
 
 @pytest.fixture
 def visitor(new_context: Callable[..., BrowserContext]) -> Iterator[BrowserContext]:
-    """A visitor of a browser of their own; no script of their pages fails."""
+    """A visitor in a separate context; fails on script errors of their pages."""
     context = new_context()
     context.set_default_timeout(LONG_MS)
     troubles: list[str] = []
@@ -162,6 +162,6 @@ def visitor(new_context: Callable[..., BrowserContext]) -> Iterator[BrowserConte
 
 @pytest.fixture(scope="module")
 def preview(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """An app as it starts without a key."""
+    """An app started without a key."""
     with running_app(tmp_path_factory.mktemp("preview")) as started:
         yield started

@@ -1,4 +1,4 @@
-"""A TCP proxy between browser and app that breaks or delays what goes through it, as networks and front servers do."""
+"""A TCP proxy between browser and app that breaks or delays traffic, as networks and reverse proxies do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final
 
 _CHUNK: Final = 64 * 1024
-_HOSTS: Final = itertools.cycle(range(2, 255))  # the last part of this machine's other names
+_HOSTS: Final = itertools.cycle(range(2, 255))  # last octet of this machine's other addresses
 _METHODS: Final = (b"GET ", b"POST ", b"DELETE ", b"HEAD ", b"PUT ")
 _PAGE: Final = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 _BAD_GATEWAY: Final = (
@@ -24,14 +24,14 @@ _BAD_GATEWAY: Final = (
 
 
 class Fault(str, Enum):
-    """What can go wrong; all but the first last until `heal`."""
+    """Possible faults; all but the first last until `heal`."""
 
     RESET = "reset"  # every connection ends with an RST, once
-    REFUSED = "refused"  # the same, and nobody listens any more
-    ENDED = "ended"  # every open stream ends cleanly, and every answer does so in the middle of its body
-    SILENT = "silent"  # nothing passes; what was on its way arrives afterwards
-    BAD_GATEWAY = "bad_gateway"  # a front server answers for the app, with a page for people
-    HELD = "held"  # this one request is stuck on its way and arrives afterwards; everything else passes
+    REFUSED = "refused"  # the same, and new connections are refused
+    ENDED = "ended"  # every open stream ends cleanly, and every response does so in the middle of its body
+    SILENT = "silent"  # nothing passes; pending data arrives afterwards
+    BAD_GATEWAY = "bad_gateway"  # a reverse proxy responds instead of the app, with an HTML page
+    HELD = "held"  # one request is delayed and arrives afterwards; everything else passes
 
 
 @dataclass(eq=False)
@@ -40,7 +40,7 @@ class _Connection:
     writer: asyncio.StreamWriter
     app_reader: asyncio.StreamReader
     app_writer: asyncio.StreamWriter
-    goes_on: asyncio.Event | None = None  # set when a request that was held is sent, over a new connection to the app
+    goes_on: asyncio.Event | None = None  # set when a held request is sent, over a new connection to the app
 
     def end(self) -> None:
         self.writer.close()
@@ -52,17 +52,17 @@ class _Connection:
 
 
 class FaultProxy:
-    """Passes everything on to a port of this machine until it is told to fail.
+    """Forwards everything to a port of this machine until told to fail.
 
     Args:
-        port: Where the app listens.
-        latency_s: From here to the app and back; half of it on each way. It may be changed at any time.
+        port: The app's port.
+        latency_s: Round trip to the app; half of it each way. It may be changed at any time.
     """
 
     def __init__(self, port: int, latency_s: float = 0.0) -> None:
         self._app_port = port
         self.latency_s = latency_s
-        # A private page answers to its own port only, whatever this machine is called.
+        # A private page accepts only its own port, under each of this machine's names.
         self._address = (f"127.0.0.{next(_HOSTS)}", port)
         self._socket = _bound(self._address)
         self._fault: Fault | None = None
@@ -77,7 +77,7 @@ class FaultProxy:
 
     @property
     def url(self) -> str:
-        """Where the browser finds the app."""
+        """The address for the browser."""
         return "http://{}:{}/".format(*self._address)
 
     def __enter__(self) -> FaultProxy:
@@ -95,16 +95,16 @@ class FaultProxy:
         self._loop.close()
 
     def fail(self, fault: Fault) -> None:
-        """Break now."""
+        """Fail now."""
         self._call(self._begin, fault)
 
     def fail_at(self, fault: Fault, *sent: bytes) -> None:
-        """Break at the browser's next request that holds all these bytes; the app still gets it. Sets `has_struck`."""
+        """Fail at the browser's next request with all these bytes; the app still gets it. Sets `has_struck`."""
         self.has_struck.clear()
         self._strike = (sent, fault)
 
     def heal(self) -> None:
-        """Pass everything on again."""
+        """Forward everything again."""
         self._call(self._heal)
 
     # in the loop's thread
@@ -174,7 +174,7 @@ class FaultProxy:
             connection.end()
 
     async def _up(self, connection: _Connection) -> None:
-        request = b""  # as far as it has come; head and body may come apart
+        request = b""  # as far as received; head and body may arrive separately
         while data := await connection.reader.read(_CHUNK):
             request = data if data.startswith(_METHODS) else request + data
             fault = self._due(request)
@@ -193,7 +193,7 @@ class FaultProxy:
         connection.end()
 
     async def _hold(self, connection: _Connection) -> None:
-        # The app ends a connection on which half a request has come; its head is sent anew with the rest.
+        # The app closes a connection with half a request; the head is resent with the rest.
         connection.goes_on = asyncio.Event()
         self._let_go.clear()
         await self._let_go.wait()

@@ -1,4 +1,4 @@
-"""A page over a service that never ends a job, and the hands of somebody who fills its form in."""
+"""A page over a service that never ends a job, and helpers that fill in its form."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def endpoint() -> Iterator[PaidEndpoint]:
 
 @pytest.fixture(scope="module")
 def app(endpoint: PaidEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """An app whose jobs never end, so that no price is learnt."""
+    """An app whose jobs never end, so that no price is calibrated."""
     settings = {**endpoint.settings, "HUNYUAN_UI_CONCURRENCY": "1000", "HUNYUAN_UI_DAILY_LIMIT_USD": "5000"}
     with running_app(tmp_path_factory.mktemp("form"), **settings) as started:
         yield started
@@ -46,7 +46,7 @@ def proxy(app: RunningApp) -> Iterator[FaultProxy]:
 
 @pytest.fixture(autouse=True)
 def no_event_breaks(page: Page) -> Iterator[None]:
-    """Nothing that a page asks is ever answered by an error of the server, and no script of it fails."""
+    """Fails on server errors in responses to the page, and on script errors."""
     troubles: list[str] = []
     page.on("response", lambda answer: troubles.append(answer.url) if answer.status >= 500 else None)
     page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -57,7 +57,7 @@ def no_event_breaks(page: Page) -> Iterator[None]:
 
 @pytest.fixture(params=LATENCIES_S, ids=lambda latency_s: f"{latency_s * 1000:g} ms")
 def slow(request: pytest.FixtureRequest, page: Page, proxy: FaultProxy) -> Page:
-    """A page whose line is slow from now on."""
+    """A page with a slow connection from now on."""
     opened(page, proxy.url)
     proxy.latency_s = request.param
     return page
@@ -89,7 +89,7 @@ def chosen(page: Page, group: str) -> str:
 
 
 def sent(page: Page, endpoint: PaidEndpoint, before: int) -> dict[str, Any]:
-    """Return what the service was paid for since then; one POST and no other."""
+    """Return the request that the service was paid for since then; exactly one POST."""
     expect(page.locator(".under-way")).to_be_visible()
     until(page, lambda: len(endpoint.bodies) > before)
     assert len(endpoint.bodies) == before + 1

@@ -1,4 +1,4 @@
-"""A visitor whose gallery is filled, and where things are in it."""
+"""A visitor with a filled gallery, and the positions of its elements."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def plays(page: Page, selector: str) -> None:
 
 
 def make_one(page: Page, prompt: str) -> dict[str, Any]:
-    """Make a video through the page; return it as the page's own script was told of it."""
+    """Make a video through the page; return its JSON as the page's script received it."""
     listed: list[dict[str, Any]] = []
     page.on("response", lambda answer: listed.append({"answer": answer}) if "/hunyuan/videos?" in answer.url else None)
     page.locator("#field-prompt textarea").fill(prompt)

@@ -1,4 +1,4 @@
-"""A page that makes previews, as somebody opens it."""
+"""A page that makes previews, as a visitor opens it."""
 
 from __future__ import annotations
 

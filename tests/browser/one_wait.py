@@ -1,4 +1,4 @@
-"""A page over a service whose jobs take seconds, somebody who watches them, and what they see."""
+"""A page over a service whose jobs take seconds, and helpers that watch them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.browser.steps import until, write
 
 JOB_S = 3.0
 SLOW_JOB_S = 12.0
-CLICKED = b'{"data":["'  # and the prompt: a click begins with its id; what else carries the prompt, with something else
+CLICKED = b'{"data":["'  # begins with a click's id; other requests with the prompt begin differently
 PLAYS = "() => { const video = document.querySelector('#player video'); return video && video.currentTime > 0.2; }"
 numbers = itertools.count(1)
 
@@ -29,7 +29,7 @@ def endpoint() -> Iterator[PaidEndpoint]:
 
 @pytest.fixture(scope="module")
 def app(endpoint: PaidEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = {**endpoint.settings, "HUNYUAN_UI_DAILY_LIMIT_USD": "1000"}  # the usual limit ends after 13 videos
+    settings = {**endpoint.settings, "HUNYUAN_UI_DAILY_LIMIT_USD": "1000"}  # by default 13 videos reach it
     with running_app(tmp_path_factory.mktemp("watching"), **settings) as started:
         yield started
 
@@ -47,11 +47,11 @@ def prompt() -> str:
 
 @pytest.fixture
 def new_visitor(new_context: Callable[..., BrowserContext]) -> Iterator[Callable[[], BrowserContext]]:
-    """Makes visitors whose pages run without a script error and load nothing from another host."""
+    """Creates visitors whose pages must run without a script error and load nothing from another host."""
     troubles: list[str] = []
 
     def listen(message: ConsoleMessage) -> None:
-        # The browser's own note of a broken connection is not the page's.
+        # The browser's own message about a broken connection is no script error.
         is_fault = "net::ERR_" in message.text or "status of 502" in message.text
         if message.type == "error" and not is_fault:
             troubles.append(message.text)
@@ -116,7 +116,7 @@ def wake(phone: CDPSession, visitor: BrowserContext) -> None:
 
 
 def clicks_of(page: Page, prompt: str) -> list[Request]:
-    """Return a list that grows by each click with this prompt that the page sends."""
+    """Return a list that grows with each click with this prompt that the page sends."""
     clicks: list[Request] = []
 
     def look(sent: Request) -> None:
@@ -128,7 +128,7 @@ def clicks_of(page: Page, prompt: str) -> list[Request]:
 
 
 def statuses_of(page: Page, path: str) -> list[int]:
-    """Return a list that grows by the status of each answer to such an address."""
+    """Return a list that grows with the status of each response from such an address."""
     statuses: list[int] = []
     page.on("response", lambda got: statuses.append(got.status) if path in got.url else None)
     return statuses

@@ -1,4 +1,4 @@
-"""The local endpoint as a paid service that keeps its own bill, apart from whatever the app believes."""
+"""The local endpoint as a paid service with its own bill, independent of the app's records."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from hunyuan_ui.local_endpoint.serving import serve
 
 
 class PaidEndpoint:
-    """Counts every paid POST by its prompt, answered or not, and keeps what was asked for.
+    """Counts every paid POST by its prompt, answered or not, and keeps its body.
 
     Args:
-        app: The ASGI app in front of which it counts.
+        app: The wrapped ASGI app.
     """
 
     def __init__(self, app: Any) -> None:
@@ -27,10 +27,10 @@ class PaidEndpoint:
         self.posts: Counter[str] = Counter()
         self.is_rendering_on = False
         self.bodies: list[dict[str, Any]] = []
-        self.settings: dict[str, Any] = {}  # of an app that spends here
+        self.settings: dict[str, Any] = {}  # of an app that uses this service
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one request."""
+        """Handle one request."""
         if scope["type"] == "http" and scope["path"].endswith("/status") and self.is_rendering_on:
             await JSONResponse({"status": "PROCESSING"})(scope, receive, send)
             return
@@ -51,7 +51,7 @@ class PaidEndpoint:
 
     @contextmanager
     def rendering(self) -> Iterator[None]:
-        """Let no job end, however slow the machine is."""
+        """Keep all jobs from ending, however slow the machine is."""
         self.is_rendering_on = True
         try:
             yield

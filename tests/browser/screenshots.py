@@ -20,10 +20,10 @@ from tests.browser.conftest import FLAGS, LONG_MS, find_browser
 from tests.browser.states import draw_states
 
 ASSETS = Path(__file__).parents[2] / ".github" / "assets"
-SHOWN = "storm"  # the example that the pictures show
+SHOWN = "storm"  # the example shown in the pictures
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
-CARD = {"width": 1200, "height": 630}  # of a Space and of link previews
+CARD = {"width": 1200, "height": 630}  # for the Space and link previews
 LARGEST = {".png": 300_000, ".gif": 2_000_000}  # bytes
 GIF_SIDE = 800  # px
 GIF_EVERY_S = 0.4
@@ -31,7 +31,7 @@ GIF_COLOURS = 128
 
 
 def draw(folder: Path) -> None:
-    """Make every picture, and fail where one is too heavy."""
+    """Make every picture, and fail if one is too large."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as data, running_app(Path(data)) as app, chromium() as browser:
         # The first video fills the page, so that all pictures show the same.
@@ -64,7 +64,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, app: RunningApp, size: Any, **looks: Any) -> Iterator[Page]:
-    """Open the page as a new visitor with the shown example filled in."""
+    """Open the page as a new visitor with the example filled in."""
     expect.set_options(timeout=LONG_MS)
     with browser.new_context(viewport=size, locale="en-GB", **looks) as context:
         page = context.new_page()
@@ -78,7 +78,7 @@ def opened(browser: Browser, app: RunningApp, size: Any, **looks: Any) -> Iterat
 
 
 def generate(page: Page) -> None:
-    """Press Generate and wait until the video has played for as long as the browser shows its controls at first."""
+    """Press Generate and wait until the video has played for as long as the browser initially shows its controls."""
     page.locator("#generate").click()
     expect(page.locator("#player video")).to_be_visible()
     page.wait_for_function("document.querySelector('#player video').currentTime > 4")
@@ -86,7 +86,7 @@ def generate(page: Page) -> None:
 
 
 def film(page: Page) -> list[Image.Image]:
-    """Return pictures of a run: before, during, and while its video plays."""
+    """Return pictures of a run: before and during it, and while its video plays."""
     frames = [shot(page)]
     page.locator("#generate").click()
     give_up_at = time.monotonic() + LONG_MS / 1000
@@ -104,7 +104,7 @@ def shot(page: Page) -> Image.Image:
 
 
 def write_gif(frames: list[Image.Image], path: Path) -> None:
-    """Write an endless GIF that stays longer on its first and last picture."""
+    """Write an endless GIF that shows its first and last picture longer."""
     palette = frames[-1].quantize(GIF_COLOURS)
     drawn = [frame.quantize(GIF_COLOURS, palette=palette, dither=Image.Dither.NONE) for frame in frames]
     times_ms = [1200, *[int(GIF_EVERY_S * 1000)] * (len(drawn) - 2), 2500]
@@ -112,7 +112,7 @@ def write_gif(frames: list[Image.Image], path: Path) -> None:
 
 
 def write_png(screenshot: bytes, path: Path) -> None:
-    """Write a screenshot with at most 256 colours, which a page of flat areas bears well."""
+    """Write a screenshot with at most 256 colours, which suffice for a page of flat areas."""
     picture = Image.open(io.BytesIO(screenshot)).convert("RGB")
     drawn = picture.quantize(256, palette=picture.quantize(256), dither=Image.Dither.FLOYDSTEINBERG)
     drawn.save(path, optimize=True)

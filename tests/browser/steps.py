@@ -1,4 +1,4 @@
-"""What several browser tests do with the form."""
+"""Form helpers shared by browser tests."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.browser.conftest import LONG_MS
 
 PROMPT = "A paper boat drifts down a rain-filled gutter."
 
-# Where elements begin, in px of the window; null for what is not shown.
+# Tops of elements, in px of the window; null for hidden ones.
 TOPS = """names => names.map((name) => {
   const { top, height } = document.querySelector(name).getBoundingClientRect();
   return height ? top : null;
 })"""
 
-# The lines that a reader sees of an element's text.
+# The lines of an element's text as displayed.
 LINES = """(area) => {
   const texts = document.createTreeWalker(area, NodeFilter.SHOW_TEXT);
   const range = document.createRange();
@@ -44,7 +44,7 @@ def write(page: Page, prompt: str = PROMPT) -> None:
 
 
 def short(page: Page) -> None:
-    """Ask for few frames, so that a test is quick."""
+    """Request few frames, so that a test is fast."""
     number = page.locator("#field-video-length input[type=number]")
     number.fill("9")
     number.blur()
@@ -59,20 +59,20 @@ def generate_short(page: Page, prompt: str = PROMPT) -> None:
 
 
 def press_escape(page: Page, dialog: Locator) -> None:
-    """Close a dialog by the keyboard, and wait until its step of the tab's history is given back: a step back that
-    is under way takes the place of a reload."""
+    """Close a dialog by keyboard, and wait until its history entry is removed: a pending navigation would replace a
+    reload."""
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     page.wait_for_function("!history.state?.hunyuan_dialog")
 
 
 def two_frames(page: Page) -> None:
-    """Let the page draw what its own scripts have changed; no answer of a slow line comes meanwhile."""
+    """Let the page render changes by its scripts; no response of a slow connection arrives meanwhile."""
     page.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
 
 
 def until(page: Page, condition: Callable[[], object]) -> None:
-    """Wait for what happens outside the page, while the page lives on."""
+    """Wait for a condition outside the page, while the page keeps running."""
     give_up_at = time.monotonic() + LONG_MS / 1000
     while not condition():
         assert time.monotonic() < give_up_at, "waited in vain"
@@ -80,7 +80,7 @@ def until(page: Page, condition: Callable[[], object]) -> None:
 
 
 def comes_to_rest_in_sight(page: Page, name: str) -> None:
-    """Wait until an element no longer moves, and check that it rests near the window's top."""
+    """Wait until an element no longer moves, and check that it is near the window's top."""
     page.wait_for_function(
         """(name) => {
           const { top } = document.querySelector(name).getBoundingClientRect();

@@ -23,7 +23,7 @@ from tests.browser.steps import generate_short
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts" / "states"
 JOBS = "**/gradio_api/hunyuan/jobs"
 
-# What axe still says of Gradio's own parts, by rule. It may only shrink.
+# Remaining axe findings in Gradio's own parts, by rule. May only shrink.
 ALLOWED: frozenset[str] = frozenset()
 
 
@@ -120,7 +120,7 @@ def test_axe_finds_nothing_serious(
 
 
 def serious(page: Page) -> dict[str, list[str]]:
-    """Return the rules of weight that a page breaks, each with what breaks it."""
+    """Return the serious rules that a page violates, each with the violating elements."""
     broken = [rule for rule in Axe().run(page).response["violations"] if rule["impact"] in ("serious", "critical")]
     return {rule["id"]: [f"{node['target']} {node['html'][:200]}" for node in rule["nodes"]] for rule in broken}
 
@@ -224,7 +224,7 @@ def test_a_notice_is_given_when_asked_for_and_the_tab_is_hidden(
     expect(page.locator("#player video")).to_be_visible()
     page.wait_for_function("document.querySelector('.job-card').dataset.state !== 'under-way'")
     assert page.evaluate("window.notices") == notices
-    assert "kite" not in page.evaluate("window.saidInNotices")  # it stands on a locked screen
+    assert "kite" not in page.evaluate("window.saidInNotices")  # it is shown on a locked screen
 
 
 def test_the_title_tells_how_it_goes(page: Page, paid: RunningApp) -> None:

@@ -1,4 +1,4 @@
-"""A list of prompts in a real Chromium: written or dropped, checked, confirmed, followed, gone on with."""
+"""A prompt list in a real Chromium: typed or dropped, checked, confirmed, followed, resumed."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_list_goes_over_a_reload_is_stopped_and_sent_again_and_pays_once(
         dialog = dialog_of(page)
         dialog.get_by_role("button", name="Stop what was not sent").click()
         expect(dialog.get_by_role("button", name="Stop what was not sent")).to_be_hidden()
-        expect(dialog.locator("button:focus")).to_be_visible()  # the keyboard goes on from where it was
+        expect(dialog.locator("button:focus")).to_be_visible()  # the keyboard focus stays where it was
     sent = endpoint.posts.total()
     assert 0 < sent < 12
     expect(dialog.locator("[data-part=line]")).to_have_text(re.compile(rf"^{sent} of 12 · \$0\.\d\d of \$5\.00$"))
@@ -169,7 +169,7 @@ def test_what_a_list_was_sent_with_stays_until_somebody_takes_the_form_anew(
         dialog = dialog_of(page)
         expect(dialog.get_by_text("as when the list was sent: 854x480")).to_be_visible()
         expect(checked(dialog).locator("[data-part=sum]")).to_contain_text("2 of them sent before")
-        expect(dialog.locator("[data-part=sum]")).to_be_focused()  # which tells it, so that nothing else has to
+        expect(dialog.locator("[data-part=sum]")).to_be_focused()  # which announces it, so that nothing else has to
         expect(dialog.locator("[data-part=sum]")).not_to_have_attribute("role", "status")
         dialog.get_by_role("button", name="Take it from the form").click()
         expect(dialog.locator("button:focus")).to_be_visible()
@@ -316,7 +316,7 @@ TARGETS = """() => [...document.querySelectorAll("dialog.batch :is(button, a, in
   .map(({ what }) => what)"""
 
 
-# In one moment: what stands above may still take another line.
+# At the same moment: content above may still grow by a line.
 BOXES = """["#part-several button", "#field-prompt [data-testid=block-info]", "#field-prompt textarea"]
   .map((one) => document.querySelector(one).getBoundingClientRect().toJSON())"""
 
@@ -340,7 +340,7 @@ def test_all_of_it_is_on_a_phones_screen_and_as_large_as_a_finger(
     dialog.locator("[data-part=budget]").fill("1")
     dialog.locator("[data-part=check]").click()
     expect(dialog.locator("[data-part=send]")).to_be_visible()
-    expect(dialog.locator("[data-part=note]")).to_be_visible()  # the budget is less than it may cost
+    expect(dialog.locator("[data-part=note]")).to_be_visible()  # the budget is less than the maximum cost
     assert page.evaluate(TARGETS) == []
     assert dialog.evaluate("one => one.scrollWidth <= one.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth") <= width

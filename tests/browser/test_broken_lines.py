@@ -1,4 +1,4 @@
-"""A line between page and server that breaks: nothing is paid twice, and the video appears."""
+"""A broken connection between page and server: nothing is paid twice, and the video appears."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_quick_end_that_cannot_be_asked_for_is_found_by_the_next_poll(
     page.locator("#generate").click()
     until(page, proxy.has_struck.is_set)
     proxy.heal()
-    # On a slow machine it is asked before the click is answered, so that the click is struck as well, and says so.
+    # On a slow machine the page polls before the click is answered, so that the click fails as well, and says so.
     refused = page.locator(".notice").get_by_text("Press Generate again")
     expect(page.locator(".result .prompt").get_by_text(prompt).or_(refused)).to_be_visible()
     if refused.is_visible():
@@ -203,7 +203,7 @@ def test_a_second_press_while_the_first_is_stuck_on_its_way_names_the_same_job(
         proxy.fail_at(Fault.HELD, CLICKED, prompt.encode())
         page.locator("#generate").click()
         until(page, proxy.has_struck.is_set)
-        # The page asks for its click's id, which the server does not know yet, and goes on watching the others.
+        # The page polls its click's id, which the server does not know yet, and continues watching the others.
         until(page, lambda: any("status" not in one.json() for one in asked))
         if is_other_seen:
             sees_under_way(page, "another job")

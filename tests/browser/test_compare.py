@@ -1,4 +1,4 @@
-"""Two videos side by side: in step within a frame, whatever throws them out of it."""
+"""Two videos side by side: in sync within a frame, whatever disturbs them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_two_videos_stay_in_step_within_a_frame_through_a_loop(gallery: Page) ->
     assert any(later < earlier for earlier, later in pairwise(times)), "it did not loop"
 
 
-# The second one is a frame longer, so it leads and the first one has to come back.
+# The second one is a frame longer, so it leads and the first one has to seek back.
 THROW = """async (by) => {
     const [follower, leader] = document.querySelectorAll(".compare video");
     const until = async (is) => { while (!is()) await new Promise(requestAnimationFrame); };

@@ -1,4 +1,4 @@
-"""Controls by keyboard, by a reader's ear and in other colours: what Gradio's own controls lack here."""
+"""Controls by keyboard, screen reader and in other colours: what Gradio's own controls lack here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.browser.steps import generate_short, short, write
 from tests.browser.test_layout import open_everything, open_page
 
 WIDTHS = [*range(320, 1601, 40), 390, 430]
-# The least that each control needs in order to be read and hit.
+# Minimum size of each control to be legible and clickable.
 TOO_NARROW = """() => [...document.querySelectorAll("#form :is(label, button, input, textarea, .segmented)")]
   .filter((element) => element.checkVisibility({ visibilityProperty: true, opacityProperty: true }))
   .filter((element) => !["radio", "checkbox"].includes(element.type))

@@ -1,4 +1,4 @@
-"""A video that is deleted: for ten seconds not for good, in every tab gone."""
+"""A deleted video: for ten seconds it can be restored, in every tab it disappears."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_deletion_can_be_undone_for_ten_seconds_and_is_then_for_good(gallery: 
     expect(cards(gallery)).to_have_count(1)
     expect(cards(gallery).first).to_be_focused()
     assert sent == []
-    # By the page's own clock, whatever else this machine does.
+    # By the page's own clock, independent of other load.
     gallery.evaluate(
         """() => {
           const { fetch } = window;

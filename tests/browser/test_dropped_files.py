@@ -1,4 +1,4 @@
-"""A file that is dropped on the page brings its settings back, or gets a sentence."""
+"""A file dropped on the page restores its settings, or gets a sentence."""
 
 from __future__ import annotations
 

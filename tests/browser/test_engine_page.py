@@ -1,4 +1,4 @@
-"""The page with an engine of one's own behind it, from a form that tells what is set there to a video that plays."""
+"""The page with a self-hosted engine, from a form that names the engine's settings to a playing video."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def app(request: pytest.FixtureRequest, service: PaidService, tmp_path: Path) ->
 
 
 def opened(page: Page, app: RunningApp) -> Locator:
-    """Open the page and return the card of what is under way."""
+    """Open the page and return the card of the running job."""
     page.goto(app.url)
     expect(page.locator("#generate")).to_contain_text("about")
     return page.locator(".under-way")
 
 
 def owners_line(page: Page) -> str:
-    """Return what the owner's page says of the engine."""
+    """Return the owner's page's line about the engine."""
     page.locator(".owner summary").click()
     line = page.locator(".owner [data-part=limits] > *").first
     expect(line).to_contain_text("h of work")
@@ -75,7 +75,7 @@ def test_from_a_form_that_tells_what_is_set_at_the_engine_to_a_video(
     assert service.posts() == {PROMPT: 1}
     line = owners_line(page)
     assert line == f"SGLang-Diffusion at {service.origin}: ready, 0.06 h of work"
-    assert "$" not in page.locator(".owner").inner_text()  # as nothing has a price
+    assert "$" not in page.locator(".owner").inner_text()  # nothing has a price
     service.engine.is_warm = False
     page.locator(".owner").get_by_role("button", name="Refresh").click()
     expect(page.locator(".owner")).to_contain_text("warming up")

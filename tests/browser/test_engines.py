@@ -1,4 +1,4 @@
-"""The page in Firefox's engine and in Safari's, at a desk and as wide as a phone: from opening it to Back."""
+"""The page in Firefox's and Safari's engines, at desktop and phone width: from opening it to Back."""
 
 from __future__ import annotations
 

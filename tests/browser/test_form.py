@@ -1,4 +1,4 @@
-"""What is seen is what is sent, at the price that is seen: on lines as slow as those of a share link, too."""
+"""The displayed values are sent, at the displayed price: also on connections as slow as a share link's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.browser.one_form import slow as slow
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import two_frames, until, write
 
-# what a choice sets stays
+# the effect of a choice persists
 
 
 def test_a_size_chosen_right_after_a_shape_keeps_both(slow: Page) -> None:
@@ -78,7 +78,7 @@ def test_what_is_typed_before_the_page_has_been_answered_is_kept(page: Page, pro
     assert (box.input_value(), chosen(page, "size")) == ("Something new.", "540")
 
 
-# what is seen is what is sent
+# the displayed values are sent
 
 
 def test_an_example_and_generate_at_once_send_the_example(slow: Page, endpoint: PaidEndpoint, prompt: str) -> None:
@@ -127,7 +127,7 @@ def test_a_seed_typed_while_a_click_is_on_its_way_is_kept(slow: Page, endpoint: 
     write(slow, prompt)
     before = len(endpoint.bodies)
     slow.locator("#generate").click()
-    slow.wait_for_timeout(100)  # nobody types sooner; what a click sends is read some milliseconds after it
+    slow.wait_for_timeout(100)  # nobody types sooner; a click's values are read some milliseconds after it
     number(slow, "seed").fill("42")
     drawn = sent(slow, endpoint, before)["seed"]
     expect(slow.locator("#generate")).to_be_enabled()

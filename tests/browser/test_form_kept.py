@@ -1,4 +1,4 @@
-"""What was filled in comes back: after a reload, in another language, and from a video's card."""
+"""The form's values are restored: after a reload, in another language, and from a video's card."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_text_typed_right_after_reuse_is_kept(page: Page, quick: tuple[PaidEndpo
 
 
 def filled_in(page: Page, prompt: str) -> dict[str, Any]:
-    """Change something of every kind of control."""
+    """Change a control of every kind."""
     write(page, prompt)
     pick(page, "shape", "9:16")
     pick(page, "size", "540")
@@ -89,7 +89,7 @@ def filled_in(page: Page, prompt: str) -> dict[str, Any]:
 
 
 def standing(page: Page) -> dict[str, Any]:
-    """Return what stands in the form, Advanced open."""
+    """Return the form's values, with Advanced open."""
     is_closed = page.locator("#advanced > button").get_attribute("aria-expanded") == "false"
     if is_closed:
         page.locator("#advanced > button").click()
@@ -138,7 +138,7 @@ def test_a_press_before_the_draft_is_back_sends_nothing_and_destroys_nothing(
     page.locator("#generate").click()
     expect(page.locator("#made-as:not([data-old])")).to_contain_text("544x960")
     assert standing(page) == before
-    assert endpoint.posts.total() in (paid, paid + 2)  # two, where the press came late enough to be of what stood there
+    assert endpoint.posts.total() in (paid, paid + 2)  # two, if the press came late enough for the displayed values
     proxy.latency_s = 0.0
 
 

@@ -1,4 +1,4 @@
-"""The price that stands on Generate is the price of the form, or there is none and nothing is paid."""
+"""The price on Generate is the price of the form, or there is none and nothing is paid."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_price_of_an_example_is_broken_only_between_its_amounts(
 
 
 def test_no_price_stands_beside_a_form_that_it_is_not_for(slow: Page) -> None:
-    """Looked at in every frame, while all that has a price is changed."""
+    """Checked in every frame, while everything that affects the price is changed."""
     slow.evaluate(
         """() => {
           const value = (name) => document.querySelector(`#${name} input:checked`)?.value;
@@ -155,7 +155,7 @@ def test_an_answer_to_an_older_form_is_dropped(page: Page, app: RunningApp) -> N
 def test_a_price_that_has_risen_meanwhile_is_refused_with_the_new_one(
     page: Page, tmp_path: Path, prompt: str, count: str
 ) -> None:
-    """What was shown is made older than it is: half of what the server asks for by now."""
+    """The displayed price is made outdated: half of what the server requires by now."""
     with paid_endpoint(seconds=600, credits=1000.0) as endpoint, running_app(tmp_path, **endpoint.settings) as app:
 
         def older(route: Route) -> None:
@@ -236,7 +236,7 @@ def test_a_number_that_was_taken_out_comes_back(page: Page, app: RunningApp) -> 
 
 
 def test_the_price_stays_on_a_button_that_is_drawn_once_more(page: Page, app: RunningApp) -> None:
-    """As Gradio does when it has a language's words: with the text that the button was made with."""
+    """As Gradio does when it has loaded a language: with the button's initial text."""
     opened(page, app.url)
     expect(page.locator("#generate")).to_contain_text("at most")
     shown = page.locator("#generate").inner_text()

@@ -28,13 +28,13 @@ PROMPT = "A hostile fox"
 MAPPED = "[::ffff:127.0.0.1]"
 NAMES = ["127.0.0.1", "localhost", "[::1]", MAPPED]
 SECOND = "127.0.0.2"
-# Chromium's own guard of this machine, which other browsers lack; what is tried here is the page's.
+# Disables Chromium's own protection of this machine, which other browsers lack; the page's is tested here.
 NO_GUARD = (
     "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,PrivateNetworkAccessSendPreflights"
 )
 SMALL = {"prompt": PROMPT, "width": 64, "height": 64, "video_length": 5, "infer_steps": 2}
 
-# Asks as a page can, and returns what came back: status and text, or null where the browser let nothing through.
+# Sends requests as a page can, and returns the results: status and text, or null if the browser blocked them.
 ATTACK = """async ([base, calls]) => {
   const told = [];
   for (const [path, options] of calls) {
@@ -59,7 +59,7 @@ class Victim(NamedTuple):
 
 @contextmanager
 def served(html: str) -> Iterator[int]:
-    """Serve one page under every name of this machine; gives its port."""
+    """Serve one page under every name of this machine; yields its port."""
 
     class Evil(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -97,7 +97,7 @@ def a_victim(folder: Path, server_name: str, host: str = "127.0.0.1", **more: An
 
 @pytest.fixture(scope="module")
 def everywhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
-    """A private page that both addresses of this machine lead to, as where localhost has two or a tunnel ends here."""
+    """A private page at both addresses of this machine, as with a dual-stack localhost or a tunnel."""
     with a_victim(tmp_path_factory.mktemp("victim"), "localhost") as victim, ExitStack() as tunnels:
         if has_ipv6():
             tunnels.enter_context(tunnel(victim.app.port))
@@ -112,7 +112,7 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
 
 
 def attacks(victim: Victim) -> list[tuple[str, dict[str, Any]]]:
-    """Return all that a page could want here, simple and with a preflight, readable and not."""
+    """Return all requests that a page could want here, simple and with a preflight, readable and not."""
     token, own = {"x-hunyuan-visitor": victim.token}, f"videos/{victim.job}"
     sent = json.dumps(SMALL)
     events = httpx.get(f"{victim.app.url}config").json()["dependencies"]
@@ -134,7 +134,7 @@ def attacks(victim: Victim) -> list[tuple[str, dict[str, Any]]]:
 
 
 def is_unharmed(victim: Victim) -> None:
-    """Check that nothing was spent, and that the video is still there."""
+    """Check that nothing was spent, and that the video still exists."""
     headers = {"x-hunyuan-visitor": victim.token}
     listed = httpx.get(f"{victim.app.url}gradio_api/hunyuan/videos", headers=headers).json()["videos"]
     assert [video["id"] for video in listed] == [victim.job]
@@ -159,7 +159,7 @@ def test_a_page_of_another_port_gets_nothing(
         pytest.skip("this machine has no IPv6")
     page = context.new_page()
     page.goto(own)
-    expect(page.locator("#generate")).to_be_visible()  # the name does lead there
+    expect(page.locator("#generate")).to_be_visible()  # the name does resolve to this machine
     page.close()
     with served("<p>evil") as evil:
         for host in ("127.0.0.1", "localhost"):
@@ -180,7 +180,7 @@ def has_ipv6() -> bool:
 
 
 class _Tunnel(socketserver.ThreadingTCPServer):
-    """Passes on what comes to a port of ::1 to the same port of 127.0.0.1, byte by byte, as an SSH tunnel does."""
+    """Forwards a port of ::1 to the same port of 127.0.0.1, byte by byte, as an SSH tunnel does."""
 
     address_family = socket.AF_INET6
     daemon_threads = True
@@ -233,7 +233,7 @@ def test_the_same_calls_of_the_page_itself_succeed(context: BrowserContext, tmp_
 
 @pytest.fixture(scope="module")
 def rebinding(browser: Browser) -> Iterator[Browser]:
-    """A browser for which other names are this machine, as a stranger's own name server would have it."""
+    """A browser for which other names resolve to this machine, as by an attacker's DNS server."""
     rules = "MAP evil.example 127.0.0.1, MAP *.evil.example 127.0.0.1"
     started = browser.browser_type.launch(
         executable_path=find_browser(), args=[*FLAGS, f"--host-resolver-rules={rules}", NO_GUARD]
@@ -252,7 +252,7 @@ def test_a_page_of_another_host_and_a_name_that_was_rebound_get_nothing(rebindin
         answer = page.goto(f"http://evil.example:{port}/")
         assert answer is not None
         assert answer.status == 421
-        # The rebound name is an origin of its own, and reads its own answers: each must be the refusal.
+        # The rebound name is an origin of its own, and reads its own responses: each must be the refusal.
         told = page.evaluate(ATTACK, [f"http://evil.example:{port}/gradio_api/", attacks(everywhere)])
         assert {answer[1] for answer in told if answer is not None} == {421}
     is_unharmed(everywhere)
@@ -341,7 +341,7 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
 
 
 def readme_example(app: RunningApp, key: str) -> str:
-    """Return the README's JavaScript as a function that gives the status and the video's size, paid for by a key."""
+    """Return the README's JavaScript as a function that returns the status and the video's size, paid for by a key."""
     text = at(app, block("js", "fetch"))
     for written, wanted in (
         ('"application/json" };', f'"application/json", "x-api-key": "{key}" }};'),
@@ -398,7 +398,7 @@ def test_a_space_works_inside_of_its_hosts_frame_and_of_no_other(rebinding: Brow
             stranger.on("response", lambda told: _note(told, url, answered))
             stranger.goto(f"http://localhost:{evil}/", wait_until="networkidle")
             expect(stranger.frame_locator("iframe").locator("#generate")).to_have_count(0)
-            assert answered == [200]  # the frame was refused by its browser, which knows who asks
+            assert answered == [200]  # the browser blocked the frame by its parent
             allowed = context.new_page()
             allowed.route(url, functools.partial(_let_frame, origin=f"http://localhost:{evil}", port=port))
             allowed.goto(f"http://localhost:{evil}/")
@@ -409,7 +409,7 @@ def test_a_space_works_inside_of_its_hosts_frame_and_of_no_other(rebinding: Brow
 
 
 def _let_frame(route: Any, origin: str, port: int) -> None:
-    """Answer with the page, and with another origin where its answer names huggingface.co."""
+    """Respond with the page, replacing huggingface.co in its response by another origin."""
     answer = httpx.get(f"http://127.0.0.1:{port}/", headers={"host": f"evil.example:{port}"})
     policy = answer.headers["content-security-policy"].replace("https://huggingface.co", origin)
     kept = {"content-type": answer.headers["content-type"], "content-security-policy": policy}

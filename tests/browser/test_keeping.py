@@ -1,4 +1,4 @@
-"""Browsers that keep nothing for the page, or not for long: it works, says what is true, and offers an address."""
+"""Browsers without lasting storage: the page works, says what is true, and offers an address."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FOX = "A fox crosses a frozen lake."
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """A public page where everybody watches the free preview."""
+    """A public page where all visitors watch the free preview."""
     with running_app(tmp_path_factory.mktemp("public"), GRADIO_SERVER_NAME="0.0.0.0") as started:
         yield started
 
@@ -54,7 +54,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 
 class Visit:
-    """A browser, what its pages send as their visitor's token, and what went wrong in them."""
+    """A browser, the visitor token that its pages send, and their errors."""
 
     def __init__(self, context: BrowserContext) -> None:
         self.context = context
@@ -76,7 +76,7 @@ class Visit:
             self.tokens.add(token)
 
     def _listen(self, message: ConsoleMessage) -> None:
-        # On the hub, Gradio asks for fonts and the Space's state, which are not reached from here.
+        # On the hub, Gradio requests fonts and the Space's state, which are unreachable from here.
         is_hubs = "ERR_NAME_NOT_RESOLVED" in message.text or message.text == "Space not found"
         if message.type == "error" and not is_hubs:
             self.troubles.append(f"{message.text} {message.location['url']}")

@@ -1,4 +1,4 @@
-"""What fits where: every width without a horizontal scroll bar, targets for fingers, the first screen at a desk."""
+"""Layout: no horizontal scroll bar at any width, touch targets, the first screen on a desktop."""
 
 from __future__ import annotations
 

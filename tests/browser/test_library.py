@@ -1,4 +1,4 @@
-"""My videos in a real Chromium: gallery, one video, two in step, settings from a file, neighbours."""
+"""My videos in a real Chromium: gallery, one video, two in sync, settings from a file, neighbours."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_what_stands_on_a_tile_is_seen_while_its_video_moves(gallery: Page) -> N
 
 
 def only_oldest(count: int) -> Callable[[Route], None]:
-    """Answer as if the newer videos were not made yet."""
+    """Respond as if the newer videos did not exist yet."""
 
     def answer(route: Route) -> None:
         known = [*route.fetch().json()["videos"]]
@@ -150,7 +150,7 @@ def test_of_very_much_that_was_made_meanwhile_the_list_begins_anew(page: Page, a
     asked: list[str] = []
 
     def endless(route: Route) -> None:
-        """Answer as if hundreds were made: each page has other ids."""
+        """Respond as if there were hundreds: each page has other ids."""
         asked.append(route.request.url)
         told = route.fetch(url=route.request.url.split("&before")[0]).json()
         videos = [{**video, "id": new_id()} for video in told["videos"]]

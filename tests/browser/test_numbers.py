@@ -1,4 +1,4 @@
-"""What is counted on the page: stops of the Tab key, shifts while it opens, the room that it needs, axe's findings."""
+"""Countable properties of the page: tab stops, layout shifts while it opens, its space, axe's findings."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_little_moves_while_the_page_opens(
     browser: Browser, app: RunningApp, is_known: bool, width: int, height: int
 ) -> None:
     with browser.new_context(viewport={"width": width, "height": height}) as context:
-        if is_known:  # who comes back has been here before
+        if is_known:  # returning visitors have been here before
             first = opened(context.new_page(), app)
             expect(first.locator("#player video")).to_be_visible()
             first.close()
@@ -293,7 +293,7 @@ def test_a_coarse_pointer_finds_every_target_large(browser: Browser, app: Runnin
 
 def test_a_page_at_rest_asks_for_no_frame(page: Page, app: RunningApp) -> None:
     page.add_init_script(FRAMES)
-    opened(page, app, is_known=False)  # a video that plays asks for each
+    opened(page, app, is_known=False)  # a playing video requests each
     page.wait_for_function(
         """() => {
           const asked = window.framesAsked - (window.framesSeen ?? 0);

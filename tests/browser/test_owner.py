@@ -1,4 +1,4 @@
-"""The owner's page in Chromium: amounts put right, a cost confirmed, a lost video found, waiting jobs ended."""
+"""The owner's page in Chromium: amounts corrected, a cost confirmed, a lost video found, waiting jobs cancelled."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tests.stored_jobs import job, open_book
 
 KEY = "SG_0011223344556677"
 DOUBTED, LOST, FAILED = "doubted-0001", "lost-00000001", "failed-000001"
-# Scripts and the examples' pictures may come late.
+# Scripts and the examples' pictures may load late.
 ASKED = """performance.getEntriesByType("resource").map(({ name }) => new URL(name).pathname)
     .filter((path) => path.includes("/gradio_api/") && !/[.](webp|mp4)$/.test(path)).length"""
 NOTE = "the account's generations; =1+1"
 
 
 def left_behind() -> list[Job]:
-    """Return what an earlier run left: a cost in doubt, a lost video, and two jobs whose visitors' keys are gone."""
+    """Return an earlier run's jobs: a cost in doubt, a lost video, and two whose visitors' keys are missing."""
     now = time.time()
-    sent_at = now - min(600, now % 86_400)  # today, be it just after midnight
+    sent_at = now - min(600, now % 86_400)  # today, even just after midnight
     paid = {"created_at": sent_at, "sent_at": sent_at, "ended_at": now}
     doubt = {"estimate_usd": 1.4, "named_usd": 0.02}
     return [
@@ -198,7 +198,7 @@ def refuse(route: Route) -> None:
 
 
 def swallow(_route: Route) -> None:
-    """Let a question go unanswered for as long as the page is open."""
+    """Leave a request unanswered for as long as the page is open."""
 
 
 @pytest.mark.parametrize("lose", [refuse, swallow])
@@ -216,7 +216,7 @@ def test_what_the_owner_presses_again_is_sent_again_where_no_answer_comes(page: 
     page.route("**/run/predict", swallow, times=1)
     settle = owner.get_by_role("button", name="That is what it cost")
     settle.click()
-    page.wait_for_timeout(16_000)  # so long the buttons wait for it
+    page.wait_for_timeout(16_000)  # the buttons' timeout
     settle.click()
     expect(owner.locator("[data-part=said]")).not_to_be_empty()
 

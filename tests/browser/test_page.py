@@ -292,7 +292,7 @@ def test_the_players_controls_have_names_and_answer_to_their_own_keys_alone(open
     stops = player.locator("a, button").evaluate_all(
         "all => all.filter(({ tabIndex }) => tabIndex >= 0).map(one => one.tagName)"
     )
-    assert "A" not in stops  # each of them holds a button of its own
+    assert "A" not in stops  # each of them contains its own button
 
 
 def test_the_buttons_under_the_only_video_lead_somewhere(opened: Page) -> None:

@@ -1,4 +1,4 @@
-"""The page on a phone: what comes first, where it rests, what a finger can hit."""
+"""The page on a phone: what comes first, scroll positions, touch targets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_from_the_first_sight_to_a_playing_video_are_two_clicks_without_a_scroll
 
     page.set_viewport_size({"width": width, "height": height})
     open_page(page, app)
-    page.wait_for_timeout(600)  # nobody aims at what has just come, and such a press is dropped
+    page.wait_for_timeout(600)  # a press on content that has just appeared is ignored
     click_where_it_is(".sights button")
     expect(page.locator("#field-prompt textarea")).not_to_have_value("")
     page.wait_for_function("!document.querySelector('#generate').disabled")

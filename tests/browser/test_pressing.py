@@ -1,4 +1,4 @@
-"""A press acts on what was under the finger, also when something else arrives in that instant."""
+"""A press acts on what was under the finger, even if something else appears at that moment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.browser.steps import generate_short, short, until, write
 
 JOB_S = 0.5
 MOVED = "What stands here has just changed, so nothing was done."
-# Presses a button in the very moment in which a text comes to stand somewhere.
+# Presses a button at the very moment at which a text appears somewhere.
 PRESS_WHEN = """([where, text, button]) => {
   const look = () => {
     if (!document.querySelector(where).textContent.includes(text)) return;
@@ -56,7 +56,7 @@ def make(page: Page, prompt: str) -> None:
 
 
 def cancel(page: Page, prompt: str) -> None:
-    """Cancel a job that waits, wherever it stands in the card."""
+    """Cancel a waiting job, wherever it is in the card."""
     row = page.locator(".under-way, .others li").filter(has_text=prompt)
     row.get_by_role("button", name="Cancel").click()
     expect(page.locator(".ended .prompt")).to_have_text(prompt)
@@ -70,7 +70,7 @@ def other(page: Page) -> Page:
 
 @contextmanager
 def finger_on(page: Page, button: Locator) -> Iterator[None]:
-    """Put the finger on a button, and take it off where it was put."""
+    """Put the finger on a button, and lift it at the same position."""
     button.click(trial=True)
     box = button.bounding_box()
     assert box is not None
@@ -240,7 +240,7 @@ def test_a_double_click_on_another_one_of_the_same_is_one_job(
 
 @pytest.fixture
 def three(page: Page, preview: RunningApp) -> Page:
-    """The page of somebody with three videos."""
+    """The page of a visitor with three videos."""
     visit(page, preview.url)
     for index, prompt in enumerate(("an old fox", "a fox", "a new fox"), 1):
         make(page, prompt)

@@ -118,7 +118,7 @@ def test_what_is_typed_beside_a_proposal_stays_in_it(opened: Page) -> None:
     button(opened, "Improve").click()
     proposal = opened.locator(".prompt-panel .proposal")
     expect(proposal).to_be_visible()
-    opened.route("**/hunyuan/prompt", lambda _: None)  # answers that are still on their way
+    opened.route("**/hunyuan/prompt", lambda _: None)  # responses still in flight
     prompt(opened).press("End")
     prompt(opened).press_sequentially(" on Mars")
     opened.get_by_role("button", name="Use this").click()

@@ -1,4 +1,4 @@
-"""The page in a real Chromium behind a real nginx: below a prefix, behind a certificate, and where nginx refuses."""
+"""The page in a real Chromium behind a real nginx: below a prefix, with TLS, and where nginx refuses."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def list_of_one(page: Page) -> Any:
 
 
 def makes_videos(page: Page) -> None:
-    """Make one by a click and one by a list, and fetch both."""
+    """Make one by a click and one by a list, and download both."""
     generate_short(page)
     page.wait_for_function(PLAYS)
     dialog = list_of_one(page)

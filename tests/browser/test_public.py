@@ -1,4 +1,4 @@
-"""A public page in Chromium: who pays, strangers' words as text, neighbours, and the owner's page."""
+"""A public page in Chromium: the payer, strangers' prompts as text, neighbours, and the owner's page."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def paid() -> Iterator[PaidEndpoint]:
 
 @pytest.fixture(scope="module")
 def app(paid: PaidEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """A public page with a limit and a code, so that all three can pay."""
+    """A public page with a limit and a code, so that all three payers are possible."""
     settings = {**paid.settings, "GRADIO_SERVER_NAME": "0.0.0.0", "HUNYUAN_UI_ACCESS_CODE": CODE}
     settings |= {"HUNYUAN_UI_DAILY_LIMIT_USD": "10", "HUNYUAN_UI_VISITOR_DAILY_VIDEOS": "50"}
     with running_app(tmp_path_factory.mktemp("public"), **settings) as started:
@@ -115,7 +115,7 @@ def test_the_owners_key_opens_with_the_code_only_and_the_click_goes_on(page: Pag
     code.fill("guess")
     code.press("Enter")
     expect(notice).to_contain_text("That is not the access code")
-    expect(page.locator(".payment [data-part=problem]")).to_be_hidden()  # told once
+    expect(page.locator(".payment [data-part=problem]")).to_be_hidden()  # announced once
     expect(code).to_have_value("")
     expect(code).to_be_focused()
     assert paid.posts["a paid fox"] == 0
@@ -195,7 +195,7 @@ def test_the_next_one_waits_for_the_first_and_a_third_is_refused_by_a_note(page:
         generate_short(page, "the next fox")
         expect(page.locator(".under-way .note")).to_have_text(
             "Next in line."
-        )  # the first is late: nobody can tell when
+        )  # the first is overdue: its end is unpredictable
         expect(allowance).to_contain_text("the next one waits for it")
         write(page, "a fox too many")
         page.locator("#generate").click()

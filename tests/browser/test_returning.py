@@ -1,4 +1,4 @@
-"""A page that stays open: over a night, while the computer sleeps, while the line is away."""
+"""A page that stays open: overnight, while the computer sleeps, while it is offline."""
 
 from __future__ import annotations
 

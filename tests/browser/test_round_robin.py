@@ -1,4 +1,4 @@
-"""A person at two pages behind an nginx that gives each request to the next of them, and does not notice."""
+"""A visitor at two pages behind an nginx that balances round robin, without noticing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refused() -> Refusals:
 @pytest.fixture
 def visitor(context: BrowserContext, refused: Refusals) -> BrowserContext:
     def look(answer: Response) -> None:
-        # A click is asked about before it has arrived.
+        # A click is polled before it has arrived.
         if answer.status >= 400 and not answer.url.endswith("?within_s=1"):
             refused.append((answer.status, answer.url))
 
@@ -101,7 +101,7 @@ def test_a_list_is_followed_stopped_and_fetched_whichever_page_answers(
     expect(checked(dialog).locator("tbody tr")).to_have_count(4)
     with service.rendering():
         generate(dialog).click()
-        for _ in range(3):  # the same is told of it by both
+        for _ in range(3):  # both report the same state
             expect(dialog.locator("[data-part=line]")).to_contain_text(
                 re.compile(r"^0 of 4 · \$0\.\d\d of \$5\.00 · about ")
             )

@@ -1,4 +1,4 @@
-"""The wait and My videos over a line with a quarter of a second to the server and back, as a Space has."""
+"""The wait and My videos over a connection with a round trip of a quarter of a second, as to a Space."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def endpoint() -> Iterator[PaidEndpoint]:
 
 @pytest.fixture
 def far(page: Page, endpoint: PaidEndpoint, tmp_path: Path) -> Iterator[Page]:
-    """A page at the far end of a slow line."""
+    """A page behind a slow connection."""
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
     settings = {**endpoint.settings, "HUNYUAN_UI_CONCURRENCY": "1"}

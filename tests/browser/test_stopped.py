@@ -1,4 +1,4 @@
-"""A job that nobody waits for any more, and one whose video has to be asked for: followed to its end all the same."""
+"""A job that nobody watches any more, and one whose video must be requested: both are followed to their end."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_of_two_that_were_stopped_one_is_watched_again(visitor: BrowserContext, 
     is_ready_quietly(page, f"{prompt} one")
 
 
-# videos that have to be asked for
+# videos that must be requested
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def known(visitor: BrowserContext) -> BrowserContext:
 
 
 def lost_video(folder: Path, service: RawService, prompt: str) -> None:
-    """Store a job of the known visitor whose file could not be fetched."""
+    """Store a job of the known visitor whose file could not be downloaded."""
     ledger = open_book(folder / "data", clock=time.time)
     url = f"{service.origin}/files/{REQUEST_ID}.mp4"
     job = added(ledger, prompt, id=new_id(), visitor=sha256(TOKEN.encode()).hexdigest()[:32])

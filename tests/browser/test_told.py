@@ -1,4 +1,4 @@
-"""What a reader that sees nothing is told: each change once, in words that make sense alone."""
+"""Screen reader announcements: each change once, in words that make sense alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Videos that the browser does not play: what is said of them, and that they play once they can."""
+"""Videos that the browser does not play: the messages about them, and that they play once they can."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_ANSWER = "No answer from this page's server. Nothing is lost"
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[RunningApp]:
-    """A page with a video of the usual kind, and an older one as OpenCV writes it where nobody names a codec."""
+    """A page with a video of the usual codec, and an older one as OpenCV writes it by default."""
     put_video(tmp_path / "data", new_id(), age_s=10, data=mp4_bytes(frames=49, **SIZE), prompt="of the usual kind")
     put_video(tmp_path / "data", new_id(), age_s=20, data=encoded_bytes("mp4", "mpeg4", **SIZE), prompt="of MPEG-4")
     with running_app(tmp_path) as started:

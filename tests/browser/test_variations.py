@@ -1,4 +1,4 @@
-"""Several videos of one click, side by side, and one more of a finished one: each at the price on its button."""
+"""Several videos of one click, side by side, and another one from a finished one: each at the price on its button."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_phone_shows_their_top_when_they_begin(page: Page, made: RunningApp, i
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(made.url)
     ask_for_four(page)
-    if is_slow:  # what was stored is then learnt before the click's own answer comes
+    if is_slow:  # the stored job then becomes known before the click's own response
         page.route("**/run/**", lambda route: (page.wait_for_timeout(2000), route.continue_()))
     page.locator("#generate").click()
     expect(tiles(page)).to_have_count(4)
@@ -125,11 +125,11 @@ def test_one_is_looked_at_with_its_neighbours_and_two_are_compared(four: Page) -
 def test_they_stand_together_although_the_answer_to_their_click_is_lost(
     page: Page, tmp_path: Path, is_asked_for: bool
 ) -> None:
-    """`is_asked_for`: what the page asks about the click by its id, before its answer, is answered."""
+    """`is_asked_for`: the page's poll for the click by its id, before its response, is answered."""
 
     def lose(route: Route) -> None:
         if CLICK in (route.request.post_data or ""):
-            route.fetch()  # it is heard, and its answer stays on its way
+            route.fetch()  # it arrives, and its response is withheld
         else:
             route.continue_()
 
@@ -148,7 +148,7 @@ def test_they_stand_together_although_the_answer_to_their_click_is_lost(
         expect(title(page)).to_have_text("4 of 4 are ready")
         assert sum(endpoint.posts.values()) == 4
         page.get_by_role("button", name="Close these videos").click()
-        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # as who comes back
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # like a returning visitor
         expect(page.locator(".variations")).to_be_hidden()
 
 

@@ -1,4 +1,4 @@
-"""Whose a page is: tabs of one browser are one visitor, browsers are strangers to each other."""
+"""Visitor identity: tabs of one browser are one visitor, browsers are strangers to each other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def token_of(page: Page, url: str) -> str:
     return sent.value.headers["x-hunyuan-visitor"]
 
 
-# Its processes learn of each other's storage with a delay, here with an endless one.
+# Its processes see each other's storage with a delay, here an infinite one.
 LATE_STORE = """const own = new Map();
 Object.defineProperty(window, "localStorage", { value: {
   getItem: (name) => own.get(name) ?? null,
@@ -51,7 +51,7 @@ def test_tabs_that_a_new_browser_opens_at_once_are_one_visitor(browser: Browser,
 
 
 def test_nine_tabs_of_one_browser_work_and_leave_nothing_unanswered(browser: Browser, app: RunningApp) -> None:
-    """A browser has six connections to one host, so that a seventh tab would wait for ever for those that six keep."""
+    """A browser has six connections per host, so that a seventh tab would wait for ever if six hold one each."""
     with browser.new_context() as context:
         asked = set[Request]()
         context.on("request", lambda sent: asked.add(sent))

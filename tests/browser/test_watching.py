@@ -1,4 +1,4 @@
-"""A video that was paid for reaches its page: whatever breaks in between, and with one POST for one click."""
+"""A paid video reaches its page, whatever breaks in between, with one POST for one click."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_who_stops_watching_may_watch_again(page: Page, app: RunningApp, endpoin
         expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
         page.get_by_role("button", name="Stop watching").click()
         expect(page.locator(".stopped")).to_contain_text("goes on without you")
-        page.get_by_role("button", name="Watch again").click()  # once it has ended this makes way for "Show it"
+        page.get_by_role("button", name="Watch again").click()  # at its end this is replaced by "Show it"
         sees_rendering(page)
     sees_video(page, prompt)
     assert endpoint.posts[prompt] == 1

@@ -1,6 +1,6 @@
-"""Firefox and WebKitGTK by the W3C's WebDriver commands: Firefox's own port takes them, WebKit's driver over HTTP.
+"""Firefox and WebKitGTK by W3C WebDriver commands: Firefox by its own port, WebKit's driver over HTTP.
 
-Playwright brings builds of its own of both; what is tested here is what Debian's people install.
+Playwright has its own builds of both; Debian's packages are tested here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from tests.app_process import free_port
 
-ELEMENT: Final = "element-6066-11e4-a52e-4f735466cecf"  # how WebDriver names an element in JSON
+ELEMENT: Final = "element-6066-11e4-a52e-4f735466cecf"  # WebDriver's key of an element in JSON
 START_WITHIN_S: Final = 60.0
 SEEN_WITHIN_S: Final = 90.0
 PAUSE_S: Final = 0.1
@@ -48,7 +48,7 @@ OVER_HTTP: Final = {
 SCROLL: Final = "document.querySelector(arguments[0])?.scrollIntoView({ block: 'center', behavior: 'instant' })"
 MINIBROWSER: Final = "/usr/lib/*/webkit2gtk-4.*/MiniBrowser"
 
-# Their own buttons would keep their windows wider than a phone.
+# Their own toolbar buttons would keep their windows wider than a phone.
 FIREFOX_AS_NARROW_AS_A_PHONE: Final = ":root, #navigator-toolbox, #navigator-toolbox * { min-width: 0 !important; }"
 WEBKIT_AS_NARROW_AS_A_PHONE: Final = "* { min-width: 0; margin: 0; padding: 0; font-size: 6px; }"
 
@@ -70,15 +70,15 @@ class Browser:
         self.command = command
 
     def open(self, url: str) -> None:
-        """Go to an address."""
+        """Navigate to an address."""
         self.command("url", {"url": url})
 
     def run(self, script: str, *values: Any) -> Any:
-        """Return what the body of a function returns in the page."""
+        """Run a function body in the page and return its result."""
         return self.command("script", {"script": script, "args": list(values)})
 
     def resize(self, width: int, height: int) -> None:
-        """Make the window as large as its driver and its system allow."""
+        """Resize the window as far as its driver and its system allow."""
         self.command("resize", {"width": width, "height": height})
 
     def back(self) -> None:
@@ -86,7 +86,7 @@ class Browser:
         self.command("back", {})
 
     def click(self, selector: str) -> None:
-        """Click in the middle of an element, as a person does; wait until nothing covers it and it has been seen."""
+        """Click in the middle of an element; wait until nothing covers it and it has been rendered."""
         self.wait("!document.querySelector(arguments[0])?.closest('[aria-disabled=true]')", selector)
         self._until(lambda: self._pressed(selector), f"{selector} cannot be clicked")
 
@@ -100,12 +100,12 @@ class Browser:
         self._until(lambda: bool(self.run(f"return Boolean({condition})", *values)), f"never: {condition}")
 
     def sees(self, selector: str, text: str = "") -> None:
-        """Wait until an element can be seen and holds a text."""
+        """Wait until an element is visible and contains a text."""
         find = "((one) => one && one.checkVisibility() && one.textContent.includes(arguments[1]))"
         self.wait(f"{find}(document.querySelector(arguments[0]))", selector, text)
 
     def _pressed(self, selector: str) -> bool:
-        # WebKit's driver does not scroll to what the page draws only once it is near (content-visibility).
+        # WebKit's driver does not scroll to content that the page renders only when near (content-visibility).
         self.run(SCROLL, selector)
         try:
             found = self.command("find", {"using": "css selector", "value": selector})[ELEMENT]
@@ -128,14 +128,14 @@ def find_firefox() -> str | None:
 
 
 def find_webkit() -> str | None:
-    """Return the path of WebKitGTK's driver, if it, its browser and a screen for them are installed."""
+    """Return the path of WebKitGTK's driver, if it, its browser and an X server are installed."""
     has_browser = any(Path("/").glob(MINIBROWSER[1:]))
     return shutil.which("WebKitWebDriver") if has_browser and shutil.which("Xvfb") else None
 
 
 @contextmanager
 def firefox() -> Iterator[Browser]:
-    """Run Firefox without a screen."""
+    """Run Firefox headless."""
     port = free_port()
     with ExitStack() as stack:
         profile = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
@@ -157,14 +157,14 @@ def firefox() -> Iterator[Browser]:
 
 @contextmanager
 def webkit() -> Iterator[Browser]:
-    """Run WebKitGTK's small browser on a screen that nobody sees."""
+    """Run WebKitGTK's minimal browser on a virtual screen."""
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     with ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         screen = stack.enter_context(_screen())
         _written(Path(home) / ".config" / "gtk-3.0" / "gtk.css", WEBKIT_AS_NARROW_AS_A_PHONE)
-        # As root, and in a container, it cannot put its own processes into a sandbox.
+        # As root, and in a container, it cannot sandbox its own processes.
         surroundings = {"DISPLAY": screen, "HOME": home, "XDG_DATA_HOME": home, "XDG_CACHE_HOME": home}
         surroundings |= {"WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS": "1", "WEBKIT_DISABLE_COMPOSITING_MODE": "1"}
         stack.enter_context(_process([str(find_webkit()), f"--port={port}"], surroundings))
@@ -195,7 +195,7 @@ def _asked(url: str, body: Mapping[str, Any] | None, method: str = "POST") -> An
 
 @contextmanager
 def _marionette(port: int) -> Iterator[Command]:
-    """Speak to Firefox: each message is its length, a colon, and a list in JSON."""
+    """Connect to Firefox: each message is its length, a colon, and a JSON list."""
     _until_open(port)
     with socket.create_connection(("127.0.0.1", port), SEEN_WITHIN_S) as connection:
         stream = connection.makefile("rwb")
@@ -216,7 +216,7 @@ def _marionette(port: int) -> Iterator[Command]:
             is_value = isinstance(value, dict) and set(value) == {"value"}
             return value["value"] if is_value else value
 
-        received()  # it begins by saying what it is
+        received()  # its greeting
         asked("WebDriver:NewSession", {"capabilities": {"alwaysMatch": {"acceptInsecureCerts": False}}})
         yield lambda name, values: asked(MARIONETTE[name], values)
         with suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Calls of the service's client, and what is looked at in their errors."""
+"""Calls of the service's client, and checks of their errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def client_of(origin: str, timeouts: Timeouts = CALM) -> EndpointClient:
 
 
 def client_for(service: RawService, reply: Reply) -> EndpointClient:
-    """Return a client that waits for what will come, and not long for what never will."""
+    """Return a client with long timeouts for responses that will come, and short ones for those that never will."""
     return client_of(service.origin, SHORT if reply.stalls else CALM)
 
 
@@ -47,7 +47,7 @@ POSTS = [pytest.param(submit, SUBMIT_V2, id="v2"), pytest.param(generate, GENERA
 
 
 async def failure_of(call: Any, *arguments: object) -> HunyuanUIError:
-    """Return the error that a call ends in, which holds no key."""
+    """Return the error that a call raises, after checking that it contains no key."""
     with pytest.raises(HunyuanUIError) as caught:
         await call(*arguments)
     assert_no_key_in(caught.value)
@@ -55,37 +55,37 @@ async def failure_of(call: Any, *arguments: object) -> HunyuanUIError:
 
 
 def assert_no_key_in(error: BaseException) -> None:
-    """Assert that the key is nowhere an error could take it: its texts, and the errors and requests it hangs on to."""
+    """Assert that the key is in no part of an error: its texts, and the chained errors and requests."""
     texts = [*traceback.format_exception(error), repr(error)]
     seen: BaseException | None = error
     while seen is not None:
         texts += [str(seen), repr(seen.args), repr(vars(seen))]
         assert not hasattr(seen, "request"), "the request holds the key"
         seen = seen.__cause__ or seen.__context__
-    # The test's own source line may name the constant, never its value.
+    # The test's own source line may contain the constant's name, never its value.
     assert not [text for text in texts if KEY in text]
 
 
 async def ask_status(client: EndpointClient) -> object:
-    """Ask how a job goes."""
+    """Request a job's status."""
     return await client.status(ID, KEY)
 
 
 async def ask_result(client: EndpointClient) -> object:
-    """Ask for a job's video."""
+    """Request a job's result."""
     return await client.result(ID, KEY)
 
 
 async def ask_credits(client: EndpointClient) -> object:
-    """Ask for the balance."""
+    """Request the balance."""
     return await client.credits(KEY)
 
 
 async def ask_history(client: EndpointClient) -> object:
-    """Ask the history about a job."""
+    """Request a job's history row."""
     return await client.history(ID, KEY)
 
 
 async def ask_list(client: EndpointClient) -> object:
-    """Ask for the history's list."""
+    """Request the history's list."""
     return await client.past_requests(KEY, since=0.0, until=86_400.0)

@@ -1,4 +1,4 @@
-"""A service on a loopback port and a client of it."""
+"""A service on a loopback port and its client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A row of the account's history, as the tests of one row and of the whole list have it."""
+"""A history row, for the tests of single rows and of the whole list."""
 
 from __future__ import annotations
 

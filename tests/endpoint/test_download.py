@@ -1,4 +1,4 @@
-"""Fetching and saving a finished video: docs/facts/faults-and-security.md rows 34 to 41 and 44."""
+"""Downloading and saving a finished video: docs/facts/faults-and-security.md rows 34 to 41 and 44."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def part(tmp_path: Path) -> Path:
 
 
 def left_at(path: Path) -> bytes | None:
-    """What lies there, or None."""
+    """The file's content, or None."""
     return path.read_bytes() if path.exists() else None
 
 
 async def fetched(service: RawService, part: Path, path: str = "/1.mp4", **options: Any) -> int:
-    """Fetch, and return how many bytes lie there."""
+    """Download, and return the file's size."""
     options = {"check": media.check_mp4, **options}
     await fetch(f"{service.origin}{path}", part, own_origin=service.origin, **options)
     return len(left_at(part) or b"")
@@ -339,7 +339,7 @@ async def test_the_event_loop_goes_on_while_the_disk_is_slow(
 
 
 async def test_small_pieces_are_written_together(part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread is asked for each write, which takes longer than the write itself."""
+    """Each write is a thread call, which takes longer than the write itself."""
     written = list[int]()
 
     class Noted(io.FileIO):
@@ -475,4 +475,4 @@ async def test_a_large_download_never_holds_up_the_event_loop(service: RawServic
         group.cancel_scope.cancel()
     assert len(left_at(part) or b"") == size
     assert len(lags) > 5
-    assert sorted(lags)[len(lags) * 95 // 100] < 0.1  # the rest is forgiven to a busy machine
+    assert sorted(lags)[len(lags) * 95 // 100] < 0.1  # the rest is tolerated on a busy machine

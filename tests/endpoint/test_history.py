@@ -31,7 +31,7 @@ def page_of(body: object, status: int = 200, *, content_type: str = "application
 
 
 def read(*pages: Answer) -> list[PastRequest]:
-    """Return what is read of these pages, and ask for none beyond them."""
+    """Return the requests parsed from these pages, and fail on a request for further ones."""
     found, waiting = PastRequests(), list(pages)
     while found.take(waiting.pop(0)):
         pass
@@ -176,11 +176,11 @@ def test_what_is_not_a_whole_list_is_never_an_empty_one(answer: Answer) -> None:
 
 def test_pages_are_asked_for_until_there_is_nothing_new() -> None:
     assert len(read(page_of(many(100)), page_of(many(100, 100)), page_of(many(3, 200)), END)) == 203
-    assert len(read(page_of(many(100)), page_of(many(100)))) == 100  # a service that knows no pages
-    assert len(read(page_of(many(20)), page_of(many(20, 20)), END)) == 40  # one that gives fewer than were asked for
+    assert len(read(page_of(many(100)), page_of(many(100)))) == 100  # a service without paging
+    assert len(read(page_of(many(20)), page_of(many(20, 20)), END)) == 40  # one that returns fewer than requested
     assert len(read(page_of({"data": many(7), "total": 7}))) == 7
     assert len(read(page_of({"data": many(100), "total": 100}), END)) == 100
-    assert len(read(page_of(many(100)), page_of([*many(2, 98), *many(4, 100)]), END)) == 104  # one came meanwhile
+    assert len(read(page_of(many(100)), page_of([*many(2, 98), *many(4, 100)]), END)) == 104  # one was added meanwhile
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
@@ -216,7 +216,7 @@ def test_a_list_that_goes_on_is_not_whole_without_the_rest() -> None:
         read(page_of({"data": many(2), "count": 5}), END)
     assert len(read(page_of({"data": many(1), "next": "/2"}), page_of({"data": many(1, 1), "next": None}), END)) == 2
     assert len(read(page_of({"data": many(100), "has_more": True}), page_of({"data": [], "has_more": False}))) == 100
-    # A count may be of its page alone, and then says nothing of the next one.
+    # A count may be of its page only, and then says nothing about the next one.
     assert len(read(page_of({"data": many(20), "count": 20}), page_of({"data": many(20, 20), "count": 20}), END)) == 40
 
 
@@ -288,7 +288,7 @@ def test_a_request_with_all_our_parameters_is_ours_by_any_name(body: object) -> 
 def test_a_word_that_is_not_known_is_asked_about(word: object, state: RemoteState) -> None:
     assert listed(model_status=word, generation_url=None).state is state
     assert listed(model_status=None, status=word, generation_url=None).state is state
-    assert listed(model_status=word).state is RemoteState.COMPLETED  # a video's address says more
+    assert listed(model_status=word).state is RemoteState.COMPLETED  # a video's address is stronger evidence
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ def test_equal_rows_without_an_id_are_as_many_requests() -> None:
     row = {**FULL, "request_id": None}
     other = {**row, "generation_url": "https://x.test/2.mp4"}
     assert len(read(page_of([row, row, other]), END)) == 3
-    assert len(read(page_of([row, row]), page_of([row, row]))) == 2  # a service that knows no pages
+    assert len(read(page_of([row, row]), page_of([row, row]))) == 2  # a service without paging
     first, again = (read(page_of(rows), END) for rows in ([row, other], [other, row, row]))
     assert {one.identity for one in first} < {one.identity for one in again}
     assert len(read(page_of([FULL, FULL]), END)) == 1

@@ -1,4 +1,4 @@
-"""What the account's history says of one request."""
+"""The account's history about a single request."""
 
 from __future__ import annotations
 

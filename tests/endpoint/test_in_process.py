@@ -1,4 +1,4 @@
-"""A service that is an ASGI app of this process: its lifespan, its files, and that nothing leads out of it."""
+"""A service that is an ASGI app in this process: its lifespan, its files, and no connections to the outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where and how an answer may name a cost."""
+"""Fields and formats in which a response may name a cost."""
 
 from __future__ import annotations
 

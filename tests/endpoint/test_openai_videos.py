@@ -1,4 +1,4 @@
-"""The client of engines of one's own, against one fake for each column of docs/facts/engines.md 1."""
+"""The client of self-hosted engines, against one fake for each column of docs/facts/engines.md 1."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ async def test_what_an_engine_tells_of_its_own_paths_goes_nowhere(engine: FakeEn
     engine.fails = f"cannot write /srv/secret/{request_id}.mp4 or [/srv/secret/{request_id}.mp4]"
     with pytest.raises(JobFailedError) as caught:
         await completed(client, request_id)
-    # One whose jobs name no path does not tell what is one.
+    # Jobs without a path do not reveal which texts are paths.
     assert ("/srv/secret" in caught.value.facts["detail"]) == (engine.quirks.leak is None)
 
 
@@ -331,7 +331,7 @@ async def test_a_video_in_a_bucket_is_fetched_from_there_without_the_key(
     service.on("GET", f"/v1/videos/{request_id}", answer(200, job))
     assert (await client.result(request_id, KEY)).url == job["url"]
     error = await failure(client.fetch(job["url"], tmp_path / "x.part", key=KEY, check=check_video))
-    assert error.code == "link_refused"  # by the rules for every address that is not the engine's
+    assert error.code == "link_refused"  # by the rules for every address except the engine's
 
 
 @pytest.mark.parametrize("place", ["/bucket/x.mp4", "https://10.0.0.9/x.mp4"])

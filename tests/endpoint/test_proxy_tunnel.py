@@ -1,4 +1,4 @@
-"""Through a proxy: what was sent and what was not stays sure, and no address of strangers' making leads inside."""
+"""Through a proxy: it stays certain what was sent, and no untrusted address reaches the internal network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REQUEST = VideoRequest(prompt="a cat")
 
 
 class NamedService(RawService):
-    """Is known by a name that only the proxy knows."""
+    """A service under a name that only the proxy resolves."""
 
     @property
     def origin(self) -> str:
@@ -50,7 +50,7 @@ def authority() -> trustme.CA:
 
 
 def certified(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLContext:
-    """Return what a proxy of this name shows."""
+    """Return the TLS context of a proxy with this name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name).configure_cert(context)
     return context
@@ -232,7 +232,7 @@ async def test_no_proxy_is_asked_for_what_lies_inside(service: NamedService, tmp
     with ConnectProxy({host.strip("[]"): service.port, API: service.port}) as proxy:
         with pytest.raises(DownloadError) as caught:
             await fetched(f"https://{host}/1.mp4", tmp_path / "a.part", proxies(proxy))
-        # What some resolvers take for this machine is asked about here, never there.
+        # Names that some resolvers map to this machine are checked here, without a connection.
         assert caught.value.code == "link_refused" or host == "LOCALHOST."
         service.on("GET", "/1.mp4", redirect(f"https://{host}/2.mp4"))
         with pytest.raises(DownloadError):
@@ -287,7 +287,7 @@ def test_a_video_is_made_through_a_proxy_and_its_login_is_told_nowhere(
     before = len(service.bill)
     assert (
         main(["a dog", "--yes", "--width=64", "--height=48", "--frames=5", f"--out={target}"], environ) == Exit.FAILED
-    )  # the proxy is away
+    )  # the proxy is down
     assert len(service.bill) == before
     told = capsys.readouterr()
     assert "hunter2" not in told.out + told.err

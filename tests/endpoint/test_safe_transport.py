@@ -1,4 +1,4 @@
-"""Which addresses of strangers' making are opened, and to where: docs/facts/faults-and-security.md rows 38 and 39."""
+"""Untrusted addresses: which are opened, and where they connect: docs/facts/faults-and-security.md rows 38 and 39."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ UNSAFE = [
     "https://images.segmind.com@127.0.0.1/1.mp4",
     "https://images.segmind.com/" + "a" * 5000,
     "https://images.segmind.com\r\nx: y/1.mp4",
-    # this machine, in every spelling
+    # this machine, in every notation
     "https://localhost/1.mp4",
     "https://LOCALHOST/1.mp4",
     "https://127.0.0.1/1.mp4",
@@ -62,7 +62,7 @@ UNSAFE = [
     "https://[::ffff:127.0.0.1]/1.mp4",
     "https://[::ffff:7f00:1]/1.mp4",
     "https://[::127.0.0.1]/1.mp4",
-    # networks nearby
+    # local networks
     "https://10.0.0.1/1.mp4",
     "https://172.16.0.1/1.mp4",
     "https://192.168.1.1/1.mp4",
@@ -72,7 +72,7 @@ UNSAFE = [
     "https://[fc00::1]/1.mp4",
     "https://[fec0::1]/1.mp4",
     "https://[fd00:ec2::254]/latest/",
-    # detours
+    # embedded IPv4 addresses
     "https://[64:ff9b::7f00:1]/1.mp4",
     "https://[64:ff9b:1::7f00:1]/1.mp4",
     "https://[2002:7f00:1::]/1.mp4",
@@ -138,7 +138,7 @@ def test_what_is_not_surely_public_is_not(address: str) -> None:
 
 
 class Dialled(httpcore.AsyncNetworkBackend):
-    """Notes where a connection would go, and takes it to a port of this machine instead."""
+    """Records where a connection would go, and connects to a port of this machine instead."""
 
     def __init__(self, port: int = 0, dead: tuple[str, ...] = ()) -> None:
         self.hosts: list[str] = []

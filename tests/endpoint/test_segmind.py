@@ -1,4 +1,4 @@
-"""The client against a service on real sockets that misbehaves; row numbers are those of the fault table."""
+"""The client against a misbehaving service on real sockets; row numbers are those of the fault table."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ async def test_a_post_without_a_usable_answer_is_unknown_and_went_out_once(
     assert "may have been charged" in words().sentence(error)
     assert "script" not in words().sentence(error)
     assert [received.path for received in service.requests] == [path]
-    assert time.monotonic() - began < 60  # one after another they would take 1,200 s
+    assert time.monotonic() - began < 60  # sequentially they would take 1,200 s
 
 
 @pytest.mark.parametrize(
@@ -400,7 +400,7 @@ async def test_two_hundred_calls_wait_side_by_side(service: RawService) -> None:
         for _ in range(200):
             group.start_soon(one)
     assert len(service.bill) == len(errors) == 200
-    assert time.monotonic() - began < 60  # one after another they would take 1,200 s
+    assert time.monotonic() - began < 60  # sequentially they would take 1,200 s
     await client.aclose()
 
 
@@ -408,7 +408,7 @@ async def test_two_hundred_calls_wait_side_by_side(service: RawService) -> None:
 
 
 class Stacked(httpx.AsyncBaseTransport):
-    """Notes which functions of the program stand on the stack when a request is sent."""
+    """Records the program's functions on the stack when a request is sent."""
 
     def __init__(self) -> None:
         self.own: list[str] = []

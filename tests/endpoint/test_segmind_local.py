@@ -1,4 +1,4 @@
-"""The client and the local endpoint, two readings of one contract, over a real socket and inside one process."""
+"""The client and the local endpoint, two implementations of one contract, over a real socket and in one process."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ IMPOSSIBLE = REQUEST.model_copy(update={"video_length": 6})
 
 @pytest.fixture
 def options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What the local endpoint is told, by indirect parametrisation."""
+    """Options of the local endpoint, by indirect parametrisation."""
     return getattr(request, "param", {})
 
 
 class Place(NamedTuple):
-    """Where the local endpoint is, and the way to it if it is not the usual one."""
+    """The local endpoint's address, and its transport if it is not the default."""
 
     origin: str
     transport: InProcessTransport | None = None
@@ -220,4 +220,4 @@ async def test_a_rate_limit_names_its_end(client: EndpointClient) -> None:
     await client.submit(REQUEST, KEY)
     with pytest.raises(RateLimitError) as caught:
         await client.submit(REQUEST, KEY)
-    assert 1 <= caught.value.retry_after_s <= 62  # a minute, and the seconds both sides round up
+    assert 1 <= caught.value.retry_after_s <= 62  # a minute, and the seconds that both sides round up

@@ -1,4 +1,4 @@
-"""The client's one blocking call: a video as bytes, as JSON, or broken off."""
+"""The client's blocking call: a video as bytes, as JSON, or truncated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client's way of submit, poll and fetch, and the balance."""
+"""The client's submit, poll and download, and the balance."""
 
 from __future__ import annotations
 

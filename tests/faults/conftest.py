@@ -1,4 +1,4 @@
-"""Fixtures of the faults tests: a service with a bill, an impatient runner, and a log that hides nothing by itself."""
+"""Fixtures of the fault tests: a service with a bill, a runner with short waits, an unredacted log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.faults.service import PaidService
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the waits that protect a real service pass at once."""
+    """Shorten the waits that protect a real service."""
     be_impatient(monkeypatch.setattr)
 
 

@@ -1,4 +1,4 @@
-"""Disks that fill up or forbid writing: a real small one where it may be mounted, or errors in its place."""
+"""Full and read-only disks: a real small one if mounting is allowed, otherwise injected errors."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Disk(Protocol):
     """A disk under a data folder."""
 
     def fill(self) -> None:
-        """Take all the room that is left."""
+        """Use up all free space."""
 
     def forbid_writing(self) -> None:
-        """Be read-only."""
+        """Become read-only."""
 
     def heal(self) -> None:
-        """Have room and take writes again."""
+        """Be writable again, with free space."""
 
 
 class RealDisk:
-    """A file system of its own, mounted on a folder."""
+    """A separate file system, mounted on a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -57,7 +57,7 @@ class RealDisk:
 
 
 class InjectedDisk:
-    """Errors at every step that writes."""
+    """Errors at every write operation."""
 
     def __init__(self, rig: Rig, patch: pytest.MonkeyPatch) -> None:
         self._number = 0

@@ -1,4 +1,4 @@
-"""The paid service with a will of its own: what it answers first about a job, decided when the job is taken on."""
+"""The paid service with random behaviour: its first responses about a job are decided when the job is accepted."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ DAY_S = 86_400.0
 
 
 def states(*words: str, cost: float | None = None) -> list[Reply]:
-    """Answer with these statuses, one after the other, each with the cost if one is given."""
+    """Respond with these statuses in order, each with the cost if one is given."""
     metrics = {} if cost is None else {"cost": cost}
     return [answer(200, {"status": word, "metrics": metrics}) for word in words]
 
 
 @dataclass
 class Fate:
-    """What a job meets before all goes well, or how it ends.
+    """A job's faults before all works, or its ending.
 
     Args:
-        statuses: The first answers about its status.
-        results: The first answers about its result.
-        files: The first answers of its file's address.
-        refusal: The status of an error that answers its POST, although it was taken on and names its cost.
+        statuses: The first responses for its status.
+        results: The first responses for its result.
+        files: The first responses from its file's address.
+        refusal: HTTP status of an error response to its POST, although it was accepted and the error names its cost.
         named: The cost in US dollars that this error names.
         has_id: Whether the error names the request as well.
-        end: Fails for good, free or charged; None when the video is made.
+        end: Fails permanently, free or charged; None if the video is made.
     """
 
     statuses: list[Reply] = field(default_factory=list[Reply])
@@ -45,12 +45,12 @@ class Fate:
 
 
 class FickleService(PaidService):
-    """Keeps a history of all that it may have charged for, with the time of each.
+    """Keeps a history of everything that it may have charged for, with times.
 
     Attributes:
-        fates: Of the next jobs that are taken on.
-        clock: Tells the time at which it takes a job on, UTC seconds.
-        sent_at: When each prompt was taken on.
+        fates: Of the next accepted jobs.
+        clock: Returns the time at which it accepts a job, UTC seconds.
+        sent_at: When each prompt was accepted.
     """
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ class FickleService(PaidService):
         self._fate: dict[str, Fate] = {}
 
     def get_well(self) -> None:
-        """Answer everything from now on as a service that works; what has failed for good stays so."""
+        """Respond as a working service from now on; permanent failures remain."""
         with self._lock:
             self._scripts.clear()
             self._drops.clear()
@@ -73,11 +73,11 @@ class FickleService(PaidService):
         return sum(at // DAY_S == day and prompt not in self.forgiven for prompt, at in self.sent_at.copy().items())
 
     def ends_charged(self, prompt: str) -> bool:
-        """Whether a job failed for good and was charged all the same."""
+        """Whether a job failed permanently and was charged all the same."""
         return any(self._prompts[one] == prompt and fate.end == "charged" for one, fate in self._fate.items())
 
     def behave(self, received: Received) -> Reply:
-        """Return what the job's fate has next, or the answer of a service that works."""
+        """Return the next response of the job's fate, or that of a working service."""
         path = received.path.partition("?")[0]
         request_id = path.removesuffix("/status").rpartition("/")[2].removesuffix(".mp4")
         fate = self._fate.get(request_id)
@@ -97,7 +97,7 @@ class FickleService(PaidService):
 
     def _choose(self, received: Received) -> Reply:
         reply = super()._choose(received)
-        # Also what got another answer may have been taken on; then the history knows it.
+        # A request with another response may have been accepted too; then the history has it.
         if received.method == "POST" and reply.bills and json.loads(received.body)["prompt"] not in self.sent_at:
             self._take(received.path, received)
         return reply

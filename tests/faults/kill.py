@@ -1,4 +1,4 @@
-"""Starts the program that dies, and starts it again until every job has ended."""
+"""Runs a program that kills itself, and restarts it until every job has ended."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Nursery:
-    """A process that forks one program after the other."""
+    """A process that forks one program after another."""
 
     process: subprocess.Popen[str]
 
@@ -41,7 +41,7 @@ class Nursery:
 
 @contextmanager
 def nursery(program: str = "tests.faults.program") -> Iterator[Nursery]:
-    """Open a nursery of a program that reads as that one does."""
+    """Start the forking process of a program with that one's input format."""
     command = [sys.executable, "-m", program]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
@@ -55,7 +55,7 @@ def nursery(program: str = "tests.faults.program") -> Iterator[Nursery]:
 
 @dataclass
 class Program:
-    """The program of one data folder, started as often as is needed."""
+    """The program of one data folder, started as often as needed."""
 
     nursery: Nursery
     service: PaidService
@@ -64,10 +64,10 @@ class Program:
     jobs: list[str] = field(default_factory=lambda: [new_id(), new_id()])
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     kept: Callable[[Job], bytes] | None = None  # see `oracle.check`
-    name: str = ""  # tells it apart from others on the same folder
+    name: str = ""  # distinguishes it from others on the same folder
 
     def run(self, kill_at: tuple[str, int] | None = None, **options: object) -> int:
-        """Run it to its end and return its exit status; it dies at the nth passing of a checkpoint if one is named."""
+        """Run it to its end and return its exit status; it kills itself at the nth passing of a named checkpoint."""
         return self.nursery.run(
             folder=str(self.folder),
             origin=self.service.origin,
@@ -82,7 +82,7 @@ class Program:
 
     @property
     def beside(self) -> Path:
-        """What its notes stand beside."""
+        """Path prefix of its notes."""
         return self.folder.with_name(f"{self.folder.name}{self.name}")
 
     def signal(self, number: signal.Signals) -> None:
@@ -91,30 +91,30 @@ class Program:
 
     @property
     def passed(self) -> list[str]:
-        """The checkpoints that were passed, in order, over all starts."""
+        """The passed checkpoints, in order, over all starts."""
         return self.beside.with_suffix(".passed").read_text("ascii").split()
 
     @property
     def log(self) -> str:
-        """All that it said, over all starts."""
+        """Its whole output, over all starts."""
         return self.beside.with_suffix(".log").read_text("utf-8")
 
 
 def wrong_after_restart(
     program: Program, name: str, between: Callable[[], object] = lambda: None, *, is_known: bool = False
 ) -> str | None:
-    """Start a program again that was killed, and return what is wrong then.
+    """Restart a program that was killed, and return what is wrong then.
 
     Args:
-        program: That was killed.
-        name: Of where.
+        program: The killed program.
+        name: Of the checkpoint.
         between: What happens before the second start.
-        is_known: The service can tell what was being sent.
+        is_known: The service can report what was being sent.
     """
     if is_known:
-        httpx.get(program.service.origin)  # what was on its way to it before has been accepted when this is answered
+        httpx.get(program.service.origin)  # once this is answered, everything sent before has been accepted
         program.service.wait_until_closed()
-    arrived = program.service.posts()  # of two that were being sent, the other may not have left
+    arrived = program.service.posts()  # of two that were being sent, one may not have left
     try:
         before = oracle.check(program.folder, program.service, program.log, at_rest=False, kept=program.kept)
         between()
@@ -123,7 +123,7 @@ def wrong_after_restart(
         after = oracle.check(program.folder, program.service, program.log, kept=program.kept)
     except AssertionError as error:
         return f"{name}: {error}"
-    # An engine that lists its jobs with their prompts knows what was being sent.
+    # An engine that lists its jobs with their prompts has what was being sent.
     known = arrived if is_known else {}
     in_doubt = {job.id for job in before if job.status is JobStatus.SUBMITTING and job.request.prompt not in known}
     expected = {job: JobStatus.UNKNOWN if job in in_doubt else JobStatus.DONE for job in program.jobs}

@@ -1,4 +1,4 @@
-"""What must be true after every fault, judged by the service's own bill and by what is on the disk."""
+"""Invariants after every fault, checked against the service's own bill and the disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IN_DOUBT = {JobStatus.UNKNOWN, JobStatus.LOST}
 
 
 def stored_jobs(folder: Path) -> list[Job]:
-    """Return every row of a ledger, read beside whoever has it open."""
+    """Return every row of a ledger, read concurrently with its owner."""
     ledger = Ledger(stored_jobs_of.database_in(folder, can_write=False))
     jobs = ledger.jobs(None, limit=100_000)
     ledger.close()
@@ -41,13 +41,13 @@ def check(
 
     Args:
         folder: The data folder.
-        service: With its bill.
-        logs: Whatever the program said.
-        at_rest: Everything has ended, so that nothing may be on its way any more.
-        beside: Prompts of which the ledger need know nothing.
-        kept: Returns the content of a finished job's video, where that is not in the data folder.
+        service: The one with the bill.
+        logs: All output of the program.
+        at_rest: Everything has ended, so that nothing may be in flight any more.
+        beside: Prompts that the ledger need not have.
+        kept: Returns the content of a finished job's video if that is not in the data folder.
     """
-    # The bill first: what is charged after it was read only makes the ledger larger.
+    # The bill first: charges after it was read only add to the ledger.
     billed = service.billed()
     jobs = stored_jobs(folder)
     assert max(billed.values(), default=0) <= 1, "somebody pays twice"

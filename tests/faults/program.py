@@ -1,4 +1,4 @@
-"""A program that makes some jobs and dies where it is told to; `kill.py` starts it.
+"""A program that makes some jobs and kills itself where told to; `kill.py` starts it.
 
     python -m tests.faults.program
 

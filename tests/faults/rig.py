@@ -1,4 +1,4 @@
-"""A runner against the raw service, impatient where a real one must be patient; also used by the program that dies."""
+"""A runner against the raw service with short waits; also used by the program that kills itself."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from hunyuan_ui.settings import Secret, Settings
 from tests.engines import TOOK_S
 from tests.stored_jobs import url_in
 
-# Not of the shape of the service's keys, which the log would hide by itself.
+# Not in the format of the service's keys, which the log would redact by itself.
 KEY = "canary-7f3a9c55e1d84b02"
 OWNER = Visitor.from_token("a" * 32, is_owner=True)
 STRANGER = Visitor.from_token("b" * 32)
 CALM = Timeouts()
-SHORT = Timeouts(submit_s=0.3, get_s=0.3, generate_s=0.3)  # only where no answer comes: a busy machine is slow too
+SHORT = Timeouts(submit_s=0.3, get_s=0.3, generate_s=0.3)  # only where no response comes: a busy machine is slow too
 SHORT_GETS = Timeouts(get_s=0.3)
 SMALL = FetchLimits(save=SaveLimits(max_bytes=1024 * 1024, slow_after_s=0.5))
 END_S = 60.0
@@ -53,7 +53,7 @@ USD_PER_HOUR = 1.46 / TOOK_S * 3600  # so that a video costs as much as at the h
 
 
 def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
-    """Let the waits that protect a real service pass at once."""
+    """Shorten the waits that protect a real service."""
     for module in (job_run, queue, at_engine):
         patch(module, "backoff_s", lambda *_, **__: 0.004)
     patch(endings, "PROOFS", {ending: endings.Proof(4, 0.05) for ending in endings.Ending})
@@ -74,7 +74,7 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
 
 @dataclass
 class Rig:
-    """Opens runners on one data folder, one after the other, as starts of the program do."""
+    """Opens runners on one data folder, one after another, like starts of the program."""
 
     folder: Path
     origin: str
@@ -87,7 +87,7 @@ class Rig:
     url: Secret | None = None  # of the database, if it is not the folder's own
 
     def open(self) -> JobRunner:
-        """Return a runner that was not started."""
+        """Return a runner that is not started."""
         settings = Settings(
             data_dir=self.folder,
             history_url=f"{self.origin}/inference-request",
@@ -129,7 +129,7 @@ class Rig:
 
 
 def prompt_of(job_id: str) -> str:
-    """Return the prompt by which the service's bill and the ledger's row find each other."""
+    """Return the prompt that links the service's bill and the ledger's row."""
     return f"a heron, take {job_id}"
 
 
@@ -148,7 +148,7 @@ async def ended(runner: JobRunner, job_id: str, visitor: Visitor = OWNER) -> Job
 
 
 async def until(condition: Callable[[], object], timeout_s: float = END_S) -> None:
-    """Wait for what has no event of its own."""
+    """Wait for a condition without an event."""
 
     async def hold() -> None:
         while not condition():  # noqa: ASYNC110 - see above
@@ -164,7 +164,7 @@ async def next_job_works(runner: JobRunner) -> None:
 
 
 def without_looks(runner: JobRunner) -> replicas.Replicas:
-    """Return what sees the other processes, which looks at nothing by itself from now on."""
+    """Stop a runner's own polling of the other processes, and return its `Replicas`."""
     seen = runner._replicas
     assert seen is not None
     assert seen._task is not None
@@ -173,18 +173,18 @@ def without_looks(runner: JobRunner) -> replicas.Replicas:
 
 
 async def kill(runner: JobRunner) -> None:
-    """Let a runner go as a kill would: no step of it is finished or recorded any more."""
+    """Abandon a runner as a kill would: none of its steps is finished or recorded any more."""
     runner._dispatcher._is_stopping = True
     left = {
         task
         for task in asyncio.all_tasks()
         if task.get_name().startswith(("job ", "dispatcher", "ledger backup", "history", "replicas"))
     }
-    while left:  # before Python 3.12 a task that waits with a limit may miss that it was cancelled
+    while left:  # before Python 3.12 a task in a wait with a timeout may miss its cancellation
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=1.0)
-    # Threads cannot be killed: what they had begun counts as done before.
+    # Threads cannot be killed: work that they had begun counts as done before.
     if executor := getattr(asyncio.get_running_loop(), "_default_executor", None):
         executor.shutdown(wait=True)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())

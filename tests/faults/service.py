@@ -1,4 +1,4 @@
-"""The raw service as the faults tests use it: it knows its jobs by their prompts and says what each one cost."""
+"""The raw service for the fault tests: it identifies jobs by their prompts and names each one's cost."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ COMPLETED = answer(200, {"status": "COMPLETED"})
 
 
 class PaidService(RawService):
-    """Behaves well in all dialects until it is scripted otherwise.
+    """Behaves well in all APIs until scripted otherwise.
 
     Attributes:
         cost_usd: What each job costs.
-        forgiven: Prompts of jobs that it took on and then did not charge for.
-        envelope: Puts a page of the history's list into its answer.
-        history_key: Whose requests the list has; everybody's when None.
-        engine: Answers in the dialect of engines of one's own.
-        pages_of: How many rows the list gives at once, if fewer than were asked for.
+        forgiven: Prompts of jobs that it accepted and then did not charge for.
+        envelope: Wraps a page of the history's list into its response.
+        history_key: The key whose requests are listed; all if None.
+        engine: Responds as a self-hosted engine.
+        pages_of: Rows per page of the list, if fewer than requested.
         on_request: Called with each request before it is answered.
-        is_held: Whether all that is asked about waits in the service's queue.
+        is_held: Whether all polled jobs wait in the service's queue.
     """
 
     def __post_init__(self) -> None:
@@ -71,15 +71,15 @@ class PaidService(RawService):
         return Counter(prompt for prompt in prompts if prompt not in self.forgiven)
 
     def posts(self) -> Counter[str]:
-        """Return how many POSTs came for each prompt."""
+        """Return how many POSTs were received for each prompt."""
         return Counter(parts_in(one.body)["prompt"] for one in list(self.requests) if one.method == "POST")
 
     def count(self, method: str, ending: str) -> int:
-        """Return how many requests to such a path came."""
+        """Return how many requests to such a path were received."""
         return sum(one.method == method and one.path.endswith(ending) for one in list(self.requests))
 
     def asked_of_jobs(self) -> int:
-        """Return how often an engine was asked where a job is."""
+        """Return how often an engine's jobs were polled."""
         return sum(one.method == "GET" and one.path.startswith(f"{VIDEOS}/") for one in list(self.requests))
 
     def _reply_to(self, received: Received) -> Reply:
@@ -88,7 +88,7 @@ class PaidService(RawService):
         return reply
 
     def behave(self, received: Received) -> Reply:
-        """Return the answer of a service that works."""
+        """Return the response of a working service."""
         path = received.path
         if path.startswith((VIDEOS, HEALTH)):
             return self.engine.behave(received)
@@ -153,12 +153,12 @@ class PaidService(RawService):
 
 
 def video_of(prompt: str) -> bytes:
-    """Return the video this service makes of a prompt; neighbours differ."""
+    """Return the video that this service makes of a prompt; adjacent ones differ."""
     return mp4_bytes(shade=40 + 30 * (sum(prompt.encode()) % _VIDEOS))
 
 
 def pictures(mp4: bytes) -> bytes:
-    """Return what the `mdat` boxes of an MP4 hold, which no tag may change."""
+    """Return the content of an MP4's `mdat` boxes, which no tag may change."""
     found, at = b"", 0
     while at + 8 <= len(mp4):
         size, kind = struct.unpack_from(">I4s", mp4, at)

@@ -1,4 +1,4 @@
-"""A ledger with random bytes in it: every video comes back, and nothing is spent until its owner has said yes."""
+"""A ledger with random bytes in it: every video is restored, and nothing is spent until its owner has confirmed it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_row53_a_damaged_ledger_keeps_the_videos_and_refuses_to_spend(
             await all_there(runner, ids)
             problem = (await runner.spending()).problem
             if problem is None:
-                continue  # it fell on a page that holds nothing
+                continue  # it hit an unused page
             found_damaged += 1
             assert problem.code == "ledger_damaged"
             posts = len(service.bill)
@@ -69,7 +69,7 @@ async def test_row53_a_damaged_ledger_keeps_the_videos_and_refuses_to_spend(
 
 
 async def one_running_and_one_waiting(rig: Rig, service: PaidService) -> tuple[JobRunner, str, str]:
-    """Start a run of one video at once with two clicks, of which the service has taken the first."""
+    """Start a runner with one slot and two clicks, of which the service has accepted the first."""
     service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
     rig.settings = {"concurrency": 1}
     runner = rig.open()

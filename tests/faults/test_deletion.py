@@ -1,4 +1,4 @@
-"""A deletion that is broken off anywhere: after the next start the video is wholly there, or nothing of it is."""
+"""An interrupted deletion: after the next start the video exists completely, or not at all."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.usefixtures("da
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL at a step."""
+    """Simulates SIGKILL at a step."""
 
 
 class Steps:
-    """Counts the commits and the removals of a deletion, and dies at the nth."""
+    """Counts the commits and file removals of a deletion, and aborts at the nth."""
 
     def __init__(self, die_at: int = -1) -> None:
         self.names: list[str] = []
-        self.deleting = ""  # the job's id; the ledger is copied meanwhile, and its files come and go
+        self.deleting = ""  # the job's id; the ledger is copied meanwhile, which creates and removes files
         self._die_at = die_at
 
     def __call__(self, name: str) -> None:
@@ -41,7 +41,7 @@ class Steps:
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Steps], None]]:
-    """Lets each removal of a file be a step."""
+    """Makes each removal of a file a step."""
     steps: list[Steps] = []
     unlink = Path.unlink
 
@@ -60,16 +60,16 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Steps], None]]:
 
 
 async def by_nobody_else(runner: JobRunner) -> None:
-    """Keep the look that goes on with others' deletions from taking part in one that is under way here."""
+    """Keep the background completion of deletions from interfering with the tested one."""
     if runner._replicas is not None:
         await runner._replicas._deletions.stop()
         runner._replicas._deletions.tick = lambda: None
 
 
 async def broken_off(rig: Rig, steps: Steps) -> str:
-    """Make a video and a picture of it, delete it, and die on the way; return its id."""
+    """Make a video and an export of it, delete it, and abort midway; return its id."""
     runner = replace(rig, checkpoint=steps).open()
-    # The disk of the machine that tests may be nearly full.
+    # The test machine's disk may be nearly full.
     runner.videos.exports._min_free_bytes = 0
     await runner.start()
     job = await ended(runner, await click(runner))

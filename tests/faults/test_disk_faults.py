@@ -1,4 +1,4 @@
-"""Every operation on the disk fails in turn, once and for a while; then the disk is well and every job ends."""
+"""Every disk operation fails in turn, once and for a while; then the disk recovers and every job ends."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.raw_service import answer, silence
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
-FOR_A_WHILE = 6  # operations in a row
+FOR_A_WHILE = 6  # consecutive operations
 DISK = ("ledger.", "part_", "library.")
 
 
 class FailingDisk:
-    """Lets the operations from the nth on fail, so many of them."""
+    """Lets a number of operations fail, starting with the nth."""
 
     def __init__(self, first: int = -1, count: int = 1) -> None:
         self.names: list[str] = []
@@ -46,7 +46,7 @@ class FailingDisk:
 
 
 async def insisting(runner: JobRunner, job_id: str) -> str:
-    """Click again, as a person whose click was refused; the id stays, as the page's does."""
+    """Click again, as a person whose click was refused; the id is kept, as on the page."""
     for _ in range(FOR_A_WHILE + 1):
         with suppress(StorageError):
             return await click(runner, job_id)
@@ -144,7 +144,7 @@ async def test_a_disk_that_fails_while_starting_is_for_viewing_and_the_next_star
 
 
 async def _leave_work_behind(rig: Rig, service: PaidService) -> None:
-    """Let a runner be killed with one file that is whole but not recorded, and one POST without an answer."""
+    """Kill a runner with one complete but unrecorded file, and one POST without a response."""
 
     def stop_at(name: str) -> None:
         if name == "journey.stored":

@@ -1,4 +1,4 @@
-"""Services that answer strangely: nothing ends on one answer, what is named is counted, what was paid is kept."""
+"""Strange responses: nothing ends on one response, every named cost counts, everything paid is kept."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.raw_service import Reply, Wire, answer, html
 from tests.seen import seen
 
 pytestmark = [pytest.mark.faults, pytest.mark.anyio]
-ON_BOTH = pytest.mark.usefixtures("database")  # where it is the ledger that decides
+ON_BOTH = pytest.mark.usefixtures("database")  # if it depends on the ledger
 
 FLIPS: dict[str, dict[str, list[Reply]]] = {
     "result failed once": {RESULT: [FAILED]},
@@ -55,7 +55,7 @@ async def test_one_strange_answer_ends_nothing(rig: Rig, service: PaidService, n
     for path, replies in FLIPS[name].items():
         service.on("GET", path, list(replies))
     if RESULT in FLIPS[name]:
-        service.on("GET", STATUS, COMPLETED)  # which the pattern of results would catch too
+        service.on("GET", STATUS, COMPLETED)  # which the pattern of results would match too
     service.on("GET", HISTORY, NOT_FOUND)
     async with rig.running() as runner:
         job = await ended(runner, await click(runner))

@@ -1,4 +1,4 @@
-"""Jobs on an engine of one's own: warming up, restarts, lost answers, and what its time costs."""
+"""Jobs on a self-hosted engine: warm-up, restarts, lost responses, and the cost of its time."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
 @pytest.fixture
 def engine(rig: Rig, service: PaidService) -> PaidService:
-    """The service in the dialect of engines."""
+    """The service with an engine's API."""
     rig.dialect = "openai"
     service.engine.key = KEY
     return service
 
 
 def unanswered(service: PaidService, count: int = 1) -> None:
-    """Take the next jobs on and lose the answers."""
+    """Accept the next jobs and lose the responses."""
 
     def act(wire: Wire, received: Received) -> None:
         service.engine.behave(received)
@@ -49,13 +49,13 @@ async def test_three_minutes_of_warming_up_send_nothing_and_lose_nothing(rig: Ri
             clock[0] += at_engine_s
             engine.engine.is_warm = clock[0] >= 180.0
 
-    at_engine_s = 5.0  # what lies between two questions outside of tests
+    at_engine_s = 5.0  # the polling interval outside of tests
     engine.engine.is_warm = False
     engine.on_request = tick
     async with rig.running() as runner:
         first = await click(runner)
         await until(lambda: engine.count("GET", HEALTH) > 2)
-        await until(lambda: seen(runner, first, OWNER).phase is Phase.PAUSED)  # not while the engine is just asked
+        await until(lambda: seen(runner, first, OWNER).phase is Phase.PAUSED)  # not while the engine is being checked
         await until(lambda: (note := seen(runner, first, OWNER).note) is not None and note.code == at_engine.WARMING)
         assert seen(runner, first, OWNER).job.status is JobStatus.QUEUED
         assert (await ended(runner, first)).status is JobStatus.DONE
@@ -262,7 +262,7 @@ async def test_a_video_costs_its_seconds_and_nothing_on_a_machine_of_ones_own(
         engine.engine.took_s = 20
         for _ in range(3):
             await next_job_works(runner)
-        assert (_price(runner) < first) == bool(usd_per_hour)  # learnt
+        assert (_price(runner) < first) == bool(usd_per_hour)  # calibrated
         assert _price(runner) == 0 or usd_per_hour
 
 

@@ -1,6 +1,6 @@
 """Every row of the fault table (docs/facts/faults-and-security.md 3), through a real runner against the raw service.
 
-A case's id begins with the number of its row. What is proven elsewhere is named in `ELSEWHERE`.
+A case's id begins with the number of its row. Rows tested elsewhere are listed in `ELSEWHERE`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ Misbehave = Callable[[PaidService, Dialect], None]
 
 @dataclass(frozen=True)
 class Case:
-    """One fault: what the service does, how the job ends, and by which name."""
+    """One fault: the service's behaviour, the job's ending, and its error code."""
 
     name: str
     misbehave: Misbehave
@@ -72,12 +72,12 @@ class Case:
 
 
 def post(*replies: Reply) -> Misbehave:
-    """Answer the next POSTs so."""
+    """Script the next POSTs."""
     return lambda service, dialect: service.on("POST", POST[dialect], list(replies))
 
 
 def get(path: str, *replies: Reply, times: int = 1) -> Misbehave:
-    """Answer the next GETs of a path so."""
+    """Script the next GETs of a path."""
     return lambda service, _: service.on("GET", path, list(replies) * times)
 
 
@@ -92,7 +92,7 @@ def both(*faults: Misbehave) -> Misbehave:
 
 
 def link_to(url: str) -> Misbehave:
-    """Name this address as the video's for ever."""
+    """Name this address as the video's, permanently."""
     done = {"status": "COMPLETED", "output": url, "metrics": {"cost": 1.46}}
     never_there = answer(200, {"request_id": "0", "generation_url": url})
     return lambda service, _: (
@@ -107,12 +107,12 @@ def away(service: PaidService, _: Dialect) -> None:
 
 
 def costs(usd: float) -> Misbehave:
-    """Charge another price than was expected."""
+    """Charge another price than expected."""
     return lambda service, _: setattr(service, "cost_usd", usd)
 
 
 def fails(error: object, name: str = "sglang") -> Misbehave:
-    """Let an engine of this kind fail each job so."""
+    """Let an engine of this kind fail each job with this error."""
     return both(kind(name), lambda service, _: setattr(service.engine, "fails", error))
 
 
@@ -122,7 +122,7 @@ def kind(name: str) -> Misbehave:
 
 
 def echo(service: PaidService, dialect: Dialect) -> None:
-    """Quote every header back, the key among them."""
+    """Echo all headers, including the key."""
 
     def act(wire: Any, received: Received) -> None:
         sent = received.headers.get("x-api-key") or received.headers["authorization"]
@@ -254,7 +254,7 @@ CASES: tuple[Case, ...] = (
     Case("41-drip", get(FILE, slow_body(200, MP4[:64])), DONE, dialects=V2),
     # 3d. this machine
     Case("54-balance-unknown", get(CREDITS, html(502), times=500), DONE),
-    # an engine of one's own, where its answers differ
+    # self-hosted engine, where its responses differ
     Case("09-accepted", both(), DONE, dialects=ENGINE),
     Case("05-dropped-on-health-and-post", lambda s, _: s.drop_connections(2), UNKNOWN, "no_answer", ENGINE, posts=0),
     Case("10-no-id", post(answer(200, {"status": "queued"})), UNKNOWN, "engine_unreadable", ENGINE),
@@ -344,7 +344,7 @@ CASES: tuple[Case, ...] = (
 )
 
 
-# On PostgreSQL each row once: its cases differ in what the client does, and databases in what is stored.
+# On PostgreSQL each row once: its cases differ in the client's behaviour, and databases in storage.
 FIRST_OF_ROW = {case.name[:2]: case for case in reversed(CASES)}.values()
 RUNS = [(case, dialect, "sqlite") for case in CASES for dialect in case.dialects]
 RUNS += [(case, case.dialects[0], "postgres") for case in FIRST_OF_ROW]
@@ -381,7 +381,7 @@ def _check_money(job: Job, service: PaidService) -> None:
 
 
 async def test_a_v1_answer_that_breaks_off_is_fetched_by_the_history(rig: Rig, service: PaidService) -> None:
-    """Rows 34 and 35 in v1, where the answer names a request that the history knows."""
+    """Rows 34 and 35 in v1, where the response names a request that the history has."""
     rig.dialect = "v1"
     headers = {"x-request-id": "known-to-the-history", COST_HEADER: "1.46"}
     async with rig.running() as runner:
@@ -469,7 +469,7 @@ async def test_row38_a_redirect_elsewhere_is_refused_before_any_connection(rig: 
     oracle.check(rig.folder, service)
 
 
-# Where the other rows are proven: test modules and functions.
+# Where the other rows are tested: test modules and functions.
 ELSEWHERE: dict[int, str] = {
     2: "tests.endpoint.test_segmind:test_row02_a_name_that_does_not_resolve_sends_nothing",
     3: "tests.endpoint.test_segmind:test_row03_a_certificate_nobody_vouches_for_stops_everything",

@@ -1,4 +1,4 @@
-"""Files of every shape that a service delivers: packed, of another kind, damaged."""
+"""Delivered files of every form: compressed, of another format, damaged."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ async def test_a_whole_file_that_does_not_decode_is_kept_named_and_fetched_again
 
 
 def _film(mp4: bytes) -> bytes:
-    """Return an MP4 as older QuickTime films are: without its first box, and with every place moved by its size."""
+    """Return an MP4 like older QuickTime files: without its first box, and with all offsets adjusted."""
     size = int.from_bytes(mp4[:4], "big")
     return struct.pack(">I4s", size, b"wide") + bytes(size - 8) + mp4[size:]
 

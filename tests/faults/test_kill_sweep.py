@@ -1,4 +1,4 @@
-"""SIGKILL at every named point of a job's way, in a real process; then a start that must make everything good."""
+"""SIGKILL at every checkpoint of a job's run, in a real process; then a start that must restore everything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("database")]
 Point = tuple[str, int]
 
 
-# v1 on PostgreSQL is killed at each point in tests/scale/test_replicas.py, beside another process.
+# v1 on PostgreSQL is killed at each point in tests/scale/test_replicas.py, with another process running.
 SWEEPS = [("sqlite", "v2"), ("sqlite", "v1"), ("sqlite", "openai"), ("postgres", "v2"), ("postgres", "openai")]
 
 
@@ -41,7 +41,7 @@ def test_nothing_is_lost_or_paid_twice_by_a_kill(tmp_path: Path, dialect: Dialec
 
 
 def _wrong_after(place: Nursery, folder: Path, dialect: Dialect, point: Point) -> str | None:
-    """Kill at a point, start again, and return what is wrong then."""
+    """Kill at a point, restart, and return what is wrong then."""
     with PaidService() as service:
         program = Program(place, service, folder / f"{point[0]}-{point[1]}", dialect)
         if program.run(point) != -signal.SIGKILL:

@@ -1,4 +1,4 @@
-"""Limits hold when a job is sent, not only when it was stored: starts, bills and budgets may have changed since."""
+"""Limits apply when a job is sent, not only when it was stored: starts, bills and budgets may have changed since."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.usefixtures("da
 
 PUBLIC: dict[str, Any] = {"share": True, "daily_limit_usd": 100.0, "concurrency": 1}
 PRIVATE: dict[str, Any] = {"daily_limit_usd": 20.0, "concurrency": 1}
-DEAR_USD = 5 * COST_USD  # plausible, and more than the reservation of whoever clicked before it was known
+DEAR_USD = 5 * COST_USD  # plausible, and more than the reservation of clicks before it was known
 CLICKS = 4
 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let limits be asked about once more soon."""
+    """Shorten the interval at which limits are rechecked."""
     monkeypatch.setattr(queue, "LIMIT_ASKED_S", 0.2)
 
 
 def held(runner: JobRunner, job_id: str) -> str | None:
-    """Return the limit that a waiting card names."""
+    """Return the limit in a waiting card."""
     view = seen(runner, job_id, OWNER)
     if view.note is None or view.job.status is not JobStatus.QUEUED:
         return None
-    assert view.phase in (Phase.PAUSED, Phase.WAITING)  # it is asked about just now
+    assert view.phase in (Phase.PAUSED, Phase.WAITING)  # it is being rechecked
     assert view.job.problem == view.note
     assert all(words(language).sentence(view.note) for language in ("en", "zh"))
     return limit_of(view.note.code)
@@ -50,7 +50,7 @@ def status(runner: JobRunner, job_id: str) -> JobStatus:
 
 
 async def left_in_the_queue(rig: Rig, service: PaidService, count: int = CLICKS) -> tuple[str, list[str]]:
-    """Click some times and end as by a kill; return the job that was sent and those that were not."""
+    """Click some times and end as by a kill; return the sent job and the unsent ones."""
     service.is_held = True
     runner = rig.open()
     await runner.start()
@@ -101,7 +101,7 @@ async def test_a_price_that_bills_have_taught_holds_what_was_stored_at_a_lower_o
     rig: Rig, service: PaidService, times: float
 ) -> None:
     service.cost_usd = times * COST_USD
-    limit_usd = 1.6 * service.cost_usd  # one a day at the new price; all of them at the one of the clicks
+    limit_usd = 1.6 * service.cost_usd  # one a day at the new price; all of them at the price of the clicks
     now = [1_795_651_200.0]
     rig.now = lambda: now[0]
     rig.settings = {**PRIVATE, "daily_limit_usd": max(limit_usd, 9.0), "video_limit_usd": 50.0}

@@ -1,4 +1,4 @@
-"""A list of two hundred prompts, killed five times and sent again each time, against a service that keeps its bill."""
+"""A list of two hundred prompts, killed five times and resubmitted each time, against a service with its own bill."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def run(place: Nursery, service: PaidService, folder: Path, budget_usd: float, *
 
 
 def stored(folder: Path) -> tuple[list[Job], float]:
-    """Return the list's jobs, and what the ledger says that it has spent."""
+    """Return the list's jobs, and what it has spent by the ledger."""
     with closing(Ledger(database_in(folder, can_write=False))) as ledger:
         return ledger.of_list(LIST), ledger.list_spent(LIST) / MICRO
 
 
 def misbehave(service: PaidService) -> None:
-    """Let what is free to repeat go wrong now and then, and one row be refused."""
+    """Make retryable requests fail now and then, and one row be refused."""
     service.on("GET", STATUS, [html(502), reset(), answer(500), rate_limited("retry-after", 1)])
     service.on("GET", FILE, [reset(), html(503)])
     service.on("POST", contract.SUBMIT_V2, [rate_limited("retry-after", 1), answer(422, {"error": "no"})])
@@ -78,7 +78,7 @@ def test_a_list_that_is_killed_five_times_pays_each_row_once_and_keeps_its_budge
         done = [job for job in jobs if job.status is JobStatus.DONE]
         assert len(failed) == 1
         assert len(done) + len(failed) + unknown == len(PROMPTS)
-        assert unknown <= 2 * 4  # a kill leaves no more in doubt than are sent at once
+        assert unknown <= 2 * 4  # a kill leaves at most as many in doubt as are sent concurrently
         assert set(service.billed().values()) == {1}
         assert {job.request.prompt for job in done} <= service.billed().keys()
         in_doubt = [job.counted_microusd for job in jobs if job.status is JobStatus.UNKNOWN]

@@ -1,4 +1,4 @@
-"""Two hundred clicks at once against a daily limit, judged by the service's bill."""
+"""Two hundred simultaneous clicks against a daily limit, checked by the service's bill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Costs that a service names: counted wherever, whenever and however they are named, and doubted where they are odd."""
+"""Costs that a service names: counted wherever and whenever they are named, and doubted if implausible."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.raw_service import Reply, answer
 from tests.seen import seen
 
 pytestmark = [pytest.mark.faults, pytest.mark.anyio]
-ON_BOTH = pytest.mark.usefixtures("database")  # where it is the ledger that decides
+ON_BOTH = pytest.mark.usefixtures("database")  # if it depends on the ledger
 LIMIT_USD = 5.0
 
 
@@ -43,7 +43,7 @@ async def limited(rig: Rig) -> AsyncIterator[JobRunner]:
 
 
 async def spend_all(runner: JobRunner) -> list[str]:
-    """Click as often as 20 strangers would; return the jobs that were let in, all of them ended."""
+    """Click as often as 20 strangers would; return the accepted jobs, all of them ended."""
     made: list[str] = []
     for number in range(20):
         job_id = new_id()

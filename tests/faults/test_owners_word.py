@@ -1,4 +1,4 @@
-"""A wiped disk whose history cannot be read: the owner says what was spent, and who may see what came back."""
+"""A wiped disk with an unreadable history: the owner states what was spent, and who may see the restored jobs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.raw_service import answer, html
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
 
-# the owner's word
+# the owner's statement
 
 
 async def test_the_owner_says_what_was_spent_and_spending_goes_on(rig: Rig, service: PaidService) -> None:
@@ -43,10 +43,10 @@ async def test_the_owner_says_what_was_spent_and_spending_goes_on(rig: Rig, serv
         await at_rest(runner)
         assert await refusal(runner) == "over_daily_limit"
         assert (await runner.owner.days(ACCOUNT))[-1].spent_microusd == pytest.approx((2.0 + COST_USD) * 1e6)
-    async with rig.running() as runner:  # it was not wiped, so the word still holds
+    async with rig.running() as runner:  # it was not wiped, so the statement still holds
         assert await refusal(runner) == "over_daily_limit"
         assert not await runner.owner.is_paused(ACCOUNT)
-    rig.settings = {**PUBLIC, "storage": "lax"}  # its last moments may be
+    rig.settings = {**PUBLIC, "storage": "lax"}  # its last writes may be lost
     async with rig.running() as runner:
         assert await refusal(runner) == "history_unread"
     wipe(rig)
@@ -101,7 +101,7 @@ async def test_what_the_history_names_after_all_is_not_counted_beside_the_owners
         assert (await runner.spending()).spent_today_usd == pytest.approx(2.0)
 
 
-# who may
+# access
 
 
 async def asked(runner: JobRunner, ask: str, visitor: Visitor) -> object:
@@ -153,7 +153,7 @@ async def test_a_private_run_whose_folder_was_lost_finds_its_videos_when_asked(r
     async with rig.running() as runner:
         await click(runner, payer="owner")
         await at_rest(runner)
-        assert len(await runner.owner.everything(ACCOUNT)) == 1  # nothing comes by itself
+        assert len(await runner.owner.everything(ACCOUNT)) == 1  # nothing is restored automatically
         assert service.count("GET", "&model_name=hunyuan-video") == 0
         assert not runner.owner.history_state(ACCOUNT).is_needed
         assert await runner.owner.find_videos(ACCOUNT) == 2

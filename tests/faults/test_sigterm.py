@@ -1,4 +1,4 @@
-"""SIGTERM in each phase of a job: the program ends in time and its next start makes everything good."""
+"""SIGTERM in each phase of a job: the program exits in time and its next start restores everything."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_row56_sigterm_ends_in_time_and_loses_nothing(tmp_path: Path, dialect: D
         oracle.check(program.folder, service, program.log, at_rest=False)
         assert program.run() == 0, program.log
         jobs = oracle.check(program.folder, service, program.log)
-    # Only v1 cannot wait for its answer, which takes minutes; the next start calls it by its name.
+    # Only v1 cannot wait for its response, which takes minutes; the next start marks it as unknown.
     allowed = {JobStatus.DONE} if dialect == "v2" else {JobStatus.DONE, JobStatus.UNKNOWN}
     assert {job.status for job in jobs} <= allowed
 
@@ -81,7 +81,7 @@ async def test_row56_a_stop_waits_until_a_video_that_is_being_stored_is_stored(
     goes_on = threading.Event()
 
     def stop_now(name: str) -> None:
-        # In the library's thread, which nothing can cancel.
+        # In the library's thread, which cannot be cancelled.
         if name == step and not stop:
             asyncio.run_coroutine_threadsafe(begin_to_stop(), loop).result(5)
             goes_on.wait(5)
@@ -95,10 +95,10 @@ async def test_row56_a_stop_waits_until_a_video_that_is_being_stored_is_stored(
     await runner.start()
     job_id = await click(runner)
     await until(lambda: stop)
-    await asyncio.wait(stop, timeout=0.2)  # a stop that waits for nobody ends meanwhile
+    await asyncio.wait(stop, timeout=0.2)  # a stop that waits for nothing ends meanwhile
     goes_on.set()
     await stop[0]
-    # Stored by the run that stops: the next one does not begin while a thread of this one is at the file.
+    # Stored by the stopping run: the next one does not begin while a thread of this one uses the file.
     assert {job.id: job.status for job in oracle.stored_jobs(rig.folder)} == {job_id: JobStatus.DONE}
     oracle.check(rig.folder, service)
 
@@ -132,7 +132,7 @@ async def test_row56_a_stop_waits_for_the_claim_and_then_sends_nothing(
     stop: list[asyncio.Task[None]] = []
 
     def stop_now(name: str) -> None:
-        # In the ledger's thread: the claim is committed while the stop already runs.
+        # In the ledger's thread: the claim is committed while the stop is already running.
         if name == "ledger.claim.begin":
             asyncio.run_coroutine_threadsafe(begin_to_stop(), loop).result(5)
 

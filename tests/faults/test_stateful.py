@@ -1,4 +1,4 @@
-"""Whatever is done in whatever order, the invariants hold after every step and everything ends at last."""
+"""For any sequence of actions, the invariants hold after every step and everything ends eventually."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NOON = 20_000 * DAY_S + DAY_S / 2
 IN_CI = bool(os.environ.get("CI"))
 HALF = cut(video_of("anything"), 700, framing="none", content_type="video/mp4")
 
-# What goes wrong at the next request of a kind. A 404 for a status is tried against the history at once.
+# Faults at the next request of a kind. A 404 for a status is checked against the history at once.
 FAULTS: dict[str, tuple[str, str, Callable[[], Reply]]] = {
     "POST reset": ("POST", "/v*", reset),
     "POST close": ("POST", "/v*", close),
@@ -65,7 +65,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[], Reply]]] = {
 }
 
 
-# What a job meets before all goes well, or how it ends. Three failures in a row are not sure yet (rig.be_impatient).
+# A job's faults before all works, or its ending. Three consecutive failures are not confirmed yet (rig.be_impatient).
 OUT_OF_MEMORY = {"status": "FAILED", "error": "out of memory"}
 FATES: dict[str, Fate] = {
     "status goes back": Fate(statuses=states("PROCESSING", "QUEUED", "PROCESSING", "QUEUED")),
@@ -107,7 +107,7 @@ SPACE = {"share": True, "storage": "wiped"}  # a disk that each start may have w
 
 
 class OnePromise(RuleBasedStateMachine):
-    """People, a stranger, a service with faults, a clock that jumps, a program that is stopped, killed and wiped."""
+    """People, a stranger, a service with faults, a jumping clock, a program that is stopped, killed and wiped."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class OnePromise(RuleBasedStateMachine):
         self.whose: dict[str, Visitor] = {}
         self.ended: dict[str, JobStatus] = {}
         self.has_begun = False
-        self.wiped: set[str] = set()  # prompts of jobs that only the service's history knows
+        self.wiped: set[str] = set()  # prompts of jobs that only the service's history has
 
     @initialize(
         dialect=st.sampled_from(["v2", "v1"]),
@@ -128,7 +128,7 @@ class OnePromise(RuleBasedStateMachine):
         fates=st.lists(st.sampled_from(FATED), min_size=1, max_size=4),
     )
     def begin(self, dialect: Dialect, fates: list[str], limit_usd: float, *, is_space: bool) -> None:
-        is_space = is_space and stored_jobs.server is None  # a server forgets nothing when a disk is wiped
+        is_space = is_space and stored_jobs.server is None  # a server loses nothing when a disk is wiped
         self.rig = Rig(self.home / "data", self.service.origin, dialect, now=lambda: self.clock)
         self.is_space, self.limit_usd = is_space, limit_usd
         self.rig.settings = {"concurrency": 2, "daily_limit_usd": limit_usd, **(SPACE if is_space else {})}
@@ -224,7 +224,7 @@ class OnePromise(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([-40.0, -1.0, -0.01, 0.01, 1.0, 40.0]))
     def jump(self, days: float) -> None:
-        # Nothing holds a clock back whose past is not known yet.
+        # Nothing holds back a clock while the past is not known yet.
         if days > 0 or self.knows_the_past:
             self.do(until(lambda: not self.is_sending()))
             self.clock += days * DAY_S
@@ -246,12 +246,12 @@ class OnePromise(RuleBasedStateMachine):
     def wipe(self) -> None:
         self.do(asyncio.to_thread(self.service.wait_until_closed))
         shutil.rmtree(self.rig.folder)
-        # Nobody can click again what the page has forgotten; a new machine's clock is right.
+        # Jobs that the page has lost cannot be clicked again; a new machine's clock is right.
         self.whose, self.ended = {}, {}
         self.wiped = set(self.service.sent_at)
         self.clock = max([self.clock, *self.service.sent_at.values()])
 
-    # what must be true
+    # invariants
 
     @invariant()
     def promise_is_kept(self) -> None:
@@ -267,7 +267,7 @@ class OnePromise(RuleBasedStateMachine):
         assert all(FROM_HISTORY in job.notes for job in jobs.values() if job.id not in self.whose)
         for job_id, status in self.ended.items():
             assert jobs[job_id].status is status, "what has ended stays as it is"
-        # What is unknown or lost may still be found.
+        # Unknown and lost jobs may still be recovered.
         final = {JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}
         self.ended = {job.id: job.status for job in jobs.values() if job.status in final}
 
@@ -289,7 +289,7 @@ class OnePromise(RuleBasedStateMachine):
             oracle.check(self.rig.folder, self.service, beside=self.unknown())
 
     def check_the_library(self) -> None:
-        """Assert that each video of seven days that was paid for is in the library, or is listed with its charge."""
+        """Assert that each paid video of seven days is in the library, or is listed with its charge."""
         found: dict[str, set[JobStatus]] = {}
         for job in self.do(self.runner.owner.everything(ACCOUNT)):
             found.setdefault(job.request.prompt, set()).add(job.status)
@@ -298,7 +298,7 @@ class OnePromise(RuleBasedStateMachine):
                 status = JobStatus.LOST if self.service.ends_charged(prompt) else JobStatus.DONE
                 assert status in found[prompt], f"{prompt}: {found[prompt]}"
 
-    # inside
+    # internal
 
     def do(self, step: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(step)
@@ -310,7 +310,7 @@ class OnePromise(RuleBasedStateMachine):
         assert self.runner.problem is None
 
     def one_of(self, number: int) -> list[str]:
-        """Return a job that is there, if there is one; what is drawn must not depend on how far anything has come."""
+        """Return an existing job, if any; the draw must not depend on the progress of anything."""
         jobs = list(self.whose)
         return [jobs[number % len(jobs)]] if jobs else []
 
@@ -325,7 +325,7 @@ class OnePromise(RuleBasedStateMachine):
         return self.service.sent_at[prompt] < self.runner._services.ledger.now() - FILE_LIFE_S + 1
 
     def unknown(self) -> set[str]:
-        """Return the prompts that the ledger need not have: of jobs it has forgotten and the history does not tell."""
+        """Return the prompts that the ledger may lack: of jobs that it has lost and the history does not list."""
         return {prompt for prompt in self.wiped if not self.knows_the_past or self.is_old(prompt)}
 
     async def come_to_rest(self) -> None:
@@ -339,7 +339,7 @@ class OnePromise(RuleBasedStateMachine):
         await self.nothing_is_under_way()
 
     async def nothing_is_under_way(self) -> None:
-        """Wait for every job; on a server those of a process that was killed are taken when its lease is over."""
+        """Wait for every job; on a server those of a killed process are taken over when its lease expires."""
         ledger = self.runner._services.ledger
 
         async def hold() -> None:
@@ -351,7 +351,7 @@ class OnePromise(RuleBasedStateMachine):
         await self.nothing_is_live()
 
     async def nothing_is_live(self) -> None:
-        """Wait for every job of this process; what a limit holds goes on by the owner's word, or is taken back."""
+        """Wait for every job of this process; jobs held by a limit are continued by the owner, or cancelled."""
         live = self.runner._dispatcher.live
         while live:
             await until(lambda: all(entry.job.held_by for entry in live.values()))

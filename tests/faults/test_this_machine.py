@@ -1,4 +1,4 @@
-"""Faults of this machine: room, permission, clock, tabs, processes and locks (docs/facts/faults-and-security.md 3d)."""
+"""Faults of this machine: space, permissions, clock, tabs, processes, locks (docs/facts/faults-and-security.md 3d)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DAY_S = 86_400
 
 
 async def refused(rig: Rig, code: str) -> None:
-    """Start a runner that must show what is there, refuse to spend, and say why."""
+    """Start a runner that must show its jobs, refuse to spend, and say why."""
     async with rig.running() as runner:
         assert (await runner.newest(OWNER)) is not None
         with pytest.raises(StorageError) as caught:
@@ -58,7 +58,7 @@ async def test_row43_a_disk_without_room_refuses_to_spend(rig: Rig, service: Pai
 
 @pytest.fixture(params=["injected", *(["real"] if may_mount() else [])])
 def disk(request: pytest.FixtureRequest, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
-    """The disk under the data folder: a small one of its own where that may be mounted, and errors in its place."""
+    """The disk under the data folder: a separate small one if mounting is allowed, and injected errors otherwise."""
     if request.param == "injected":
         yield InjectedDisk(rig, monkeypatch)
         return
@@ -228,7 +228,7 @@ async def test_row48_a_tab_that_was_closed_finds_its_job_again(rig: Rig, service
     async with rig.running() as runner:
         asked = asyncio.ensure_future(click(runner))
         await until(lambda: runner._services.ledger.jobs(OWNER.id))
-        asked.cancel()  # the tab goes away as soon as its click is stored
+        asked.cancel()  # the tab closes as soon as its click is stored
         await until(lambda: runner._services.ledger.jobs(OWNER.id))
         job = await runner.newest(OWNER)
         assert job is not None
@@ -315,7 +315,7 @@ async def test_row52_a_ledger_locked_at_the_start_is_for_viewing(
     await until(lambda: seen(runner, job_id, OWNER).phase is Phase.RENDERING)
     await kill(runner)
     with closing(sqlite3.connect(rig.folder / "ledger.sqlite3", isolation_level=None)) as other:
-        other.execute("PRAGMA locking_mode = EXCLUSIVE")  # readers are kept out as well
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")  # excludes readers as well
         other.execute("BEGIN EXCLUSIVE")
         async with rig.running() as runner:
             problem = (await runner.spending()).problem

@@ -1,4 +1,4 @@
-"""A public run on a disk that each restart wipes, judged by the service's own bill (docs/architecture.md 5)."""
+"""A public run on a disk that each restart wipes, checked by the service's own bill (docs/architecture.md 5)."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_what_still_renders_when_the_folder_is_wiped_is_counted_and_fetche
         (job,) = await runner.owner.everything(ACCOUNT)
         assert (job.status, job.request.prompt, job.visitor) == (JobStatus.RUNNING, prompt_of(first), ACCOUNT.id)
         assert job.counted_microusd == job.reserved_microusd > COST_USD * 1e6
-        await visit(runner)  # two at the high end are 4.39
+        await visit(runner)  # two at the high bound are 4.39
         assert await refusal(runner) == "over_daily_limit"
         service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
         await at_rest(runner)
@@ -229,7 +229,7 @@ async def test_a_row_counts_what_it_names_if_that_can_be_meant(
     wipe(rig)
     (request_id,) = service.past
     service.past[request_id] |= row
-    for other in ("/v2/*", f"{LIST}/*"):  # the list alone tells
+    for other in ("/v2/*", f"{LIST}/*"):  # only the list has it
         service.on("GET", other, answer(500, {"error": "x"}))
     async with rig.running() as runner:
         await at_rest(runner)

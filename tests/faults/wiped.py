@@ -1,4 +1,4 @@
-"""A public page on a disk that every restart wipes, and who comes there."""
+"""A public page on a disk that every restart wipes, and its visitors."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ DAY_S = 86_400
 
 
 def spent_usd(service: PaidService) -> float:
-    """Return what the service has billed to the owner's key."""
+    """Return what the service has billed on the owner's key."""
     paid = [one for one in service.requests if one.method == "POST" and one.headers["x-api-key"] == KEY]
     return len(paid) * COST_USD
 
 
 def wipe(rig: Rig) -> None:
-    """Throw the data folder away."""
+    """Delete the data folder."""
     shutil.rmtree(rig.folder)
 
 
 async def visit(runner: JobRunner, job_id: str | None = None, **options: Any) -> str:
-    """Click as somebody who was never here."""
+    """Click as a new visitor."""
     return await click(runner, job_id, Visitor.from_token(new_id()), **options)
 
 
@@ -46,12 +46,12 @@ async def refusal(runner: JobRunner, **options: Any) -> str:
 
 
 async def at_rest(runner: JobRunner) -> None:
-    """Wait until nothing is under way."""
+    """Wait until no job is unfinished."""
     await until(lambda: not runner._dispatcher.live)
 
 
 async def done(runner: JobRunner, *, payer: Payer = "owner") -> dict[str, bytes]:
-    """Return the pictures of each finished video by its prompt."""
+    """Return the frames of each finished video by its prompt."""
     jobs = [
         job for job in await runner.owner.everything(ACCOUNT) if job.status is JobStatus.DONE and job.payer == payer
     ]
@@ -68,7 +68,7 @@ async def killed(rig: Rig) -> AsyncIterator[JobRunner]:
 
 
 def service_again(service: PaidService) -> Reply:
-    """Return the reply of the list when it works."""
+    """Return the list's response when it works."""
     return Reply(lambda wire, received: service.behave(received).act(wire, received))
 
 

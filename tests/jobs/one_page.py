@@ -1,4 +1,4 @@
-"""A page, private or public, its runner and its visitors."""
+"""A private or public page, its runner and its visitors."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ SMALL = VideoRequest.parse({"prompt": "a fox", "width": 64, "height": 64, "video
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let waits that protect a real service pass at once."""
+    """Shorten the waits that protect a real service."""
     monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
 
 
 @pytest.fixture
 def service() -> FakeService:
-    """A service that works until it is told otherwise."""
+    """A service that works until scripted otherwise."""
     return FakeService()
 
 
@@ -63,7 +63,7 @@ async def running(settings: Settings, service: FakeService) -> AsyncIterator[Job
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what has no event of its own."""
+    """Wait for a condition without an event."""
 
     async def hold() -> None:
         while not condition():  # noqa: ASYNC110 - the runner has no event for every state
@@ -81,7 +81,7 @@ async def made(runner: JobRunner, visitor: Visitor = VISITOR, payer: Payer | Non
 
 
 async def refusal(asked: Awaitable[object]) -> str | None:
-    """Return the code of the error that something ends with."""
+    """Return the code of the error that a call raises."""
     try:
         await asked
     except HunyuanUIError as error:

@@ -1,4 +1,4 @@
-"""A runner over a service that works until it is told otherwise, and its jobs."""
+"""A runner over a service that works until scripted otherwise, and its jobs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.jobs.one_page import KEY, VISITOR
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let waits that protect a real service pass at once."""
+    """Shorten the waits that protect a real service."""
     monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
     monkeypatch.setattr(endings, "PROOFS", {ending: endings.Proof(3, 0.0) for ending in endings.Ending})
     monkeypatch.setattr(queue_pause, "PAUSE_CHECK_S", 0.02)
@@ -33,7 +33,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def opened(settings: Settings, service: FakeService, **options: Any) -> JobRunner:
-    """Return a runner that has not started."""
+    """Return a runner that is not started."""
     options.setdefault("folder", DataFolder(settings.data_dir, min_free_bytes=0))
     return build_runner(settings, client=service.client(), download=service.download, **options)
 

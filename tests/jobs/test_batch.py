@@ -1,4 +1,4 @@
-"""Lists of prompts: each row is paid once, the budget holds, and the same list sent again goes on."""
+"""Prompt lists: each row is paid once, the budget holds, and a resubmitted list is resumed."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ async def test_a_daily_limit_ends_a_list_once_nothing_of_it_can_settle(tmp_path:
         assert view.problem is not None
         assert view.problem.code == "over_daily_limit"
         assert (await runner.spending()).spent_today_usd <= 6.0
-        assert view.done == 4  # settled prices leave room that reservations took
+        assert view.done == 4  # settled prices free budget that reservations occupied
 
 
 async def test_stop_takes_back_what_was_not_sent_and_the_list_goes_on_from_there(

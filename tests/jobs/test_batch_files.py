@@ -1,4 +1,4 @@
-"""The ZIP of a list: whole, streamed in pieces, and never taken for whole when it is not."""
+"""The ZIP of a list: complete, streamed in pieces, and never mistaken for complete if it is not."""
 
 from __future__ import annotations
 

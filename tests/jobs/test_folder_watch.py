@@ -1,4 +1,4 @@
-"""A data folder that is taken away, replaced or put back while the program runs: what is in use is what lies there."""
+"""A data folder that is removed, replaced or restored while the program runs: detection and recovery."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FOR_EVER = 10**9
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look often, and let waits that protect a real service pass at once."""
+    """Check often, and shorten the waits that protect a real service."""
     monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.01)
     for module in (job_run, queue):
         monkeypatch.setattr(module, "backoff_s", lambda *_, **__: 0.01)
@@ -71,7 +71,7 @@ async def clicked(runner: JobRunner) -> str:
 
 
 async def rendering(runner: JobRunner) -> str:
-    """Return a job that was paid for and is rendered until `finish`."""
+    """Return a paid job that is rendering until `finish`."""
     job_id = await clicked(runner)
     await until(lambda: seen(runner, job_id, VISITOR).job.request_id)
     return job_id
@@ -165,7 +165,7 @@ def folder_renamed(folder: Path) -> None:
 
 
 def folder_restored(folder: Path) -> None:
-    """As an owner would go back to yesterday's copy."""
+    """As an owner would restore yesterday's copy."""
     shutil.copytree(folder, folder.with_name("copy"))
     shutil.rmtree(folder)
     folder.with_name("copy").rename(folder)
@@ -308,7 +308,7 @@ async def test_the_last_look_is_between_the_claim_and_the_post(folder: Path, ser
         assert service.posts == 0
 
 
-# nothing that was paid is forgotten
+# nothing paid is lost
 
 
 @pytest.mark.parametrize("has_copies", [False, True])
@@ -334,7 +334,7 @@ async def test_a_kill_after_a_deleted_ledger_was_noticed_forgets_no_paid_job(
         if way is log_deleted:
             assert (await ended(runner, waits)).status is JobStatus.DONE
         else:
-            # A copy may be old, so what waited in it counts as sent until its owner says.
+            # A copy may be old, so its queued jobs count as sent until its owner decides.
             assert (await runner.view(waits, VISITOR)).job.status is JobStatus.UNKNOWN
             assert await refusal(runner) == "ledger_damaged"
             await runner.owner.resume(VISITOR)

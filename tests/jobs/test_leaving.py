@@ -1,4 +1,4 @@
-"""A caller that goes away at any await of a submit leaves nothing, or a stored job that is followed to its end."""
+"""A caller that disconnects at any await of a submit leaves nothing, or a stored job that is followed to its end."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Moment = Literal["while it waits", "when the answer is there"]
 
 
 class Leaving:
-    """Awaits a call and goes away at one of its suspensions, as a task that is cancelled there does.
+    """Awaits a call and aborts it at one of its suspensions, as a task that is cancelled there does.
 
     Args:
-        call: What is awaited.
-        at: Which suspension, counted from 1.
-        moment: Before the answer it waits for, or between the answer and the next step.
+        call: The awaitable.
+        at: Number of the suspension, from 1.
+        moment: Before the result it waits for, or between the result and the next step.
     """
 
     def __init__(self, call: Coroutine[Any, Any, Any], at: int, moment: Moment) -> None:
@@ -65,7 +65,7 @@ class Leaving:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let waits that protect a real service pass at once."""
+    """Shorten the waits that protect a real service."""
     monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
 
 
@@ -89,7 +89,7 @@ async def running(folder: Path, service: FakeService) -> AsyncIterator[JobRunner
 
 
 async def leave(call: Coroutine[Any, Any, Any], at: int, moment: Moment) -> bool:
-    """Make a call and go away at a suspension; return whether there was such a one."""
+    """Make a call and abort it at a suspension; return whether it had that many."""
     leaving = Leaving(call, at, moment)
 
     async def wait() -> None:
@@ -101,7 +101,7 @@ async def leave(call: Coroutine[Any, Any, Any], at: int, moment: Moment) -> bool
 
 
 async def at_rest(runner: JobRunner) -> None:
-    """Wait until the ledger's thread and what waited for it have done what they were given."""
+    """Wait until the ledger's thread and its waiters have finished."""
     await runner._services.writes(lambda: None)
     await asyncio.sleep(0.01)
 
@@ -117,7 +117,7 @@ async def test_whoever_leaves_a_submit_leaves_nothing_or_a_job_that_ends_with_it
         for at in range(1, 100):
             job_id, visitor = new_id(), Visitor.from_token(new_id())
             submit = partial(runner.submit, job_id, VideoRequest(prompt=job_id), visitor, own_key=own_key)
-            runner.keys._good.clear()  # so that each visitor's key is asked about
+            runner.keys._good.clear()  # so that each visitor's key is checked
             if not await leave(submit(), at, moment):
                 break
             await at_rest(runner)
@@ -127,7 +127,7 @@ async def test_whoever_leaves_a_submit_leaves_nothing_or_a_job_that_ends_with_it
             assert job_id not in runner._services.keys._by_job
             assert job_id not in runner._dispatcher.live
             assert sent(service, job_id) == stored[-1]
-            # Whoever comes back with the same id gets the same one job.
+            # A caller that returns with the same id gets the same single job.
             await submit()
             assert (await runner.wait(job_id, visitor, 10)).status is JobStatus.DONE
             assert sent(service, job_id) == 1

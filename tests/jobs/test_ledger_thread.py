@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Held:
-    """A call that goes on until it is let go."""
+    """A call that blocks until released."""
 
     def __init__(self) -> None:
         self.began = threading.Event()

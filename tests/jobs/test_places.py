@@ -1,4 +1,4 @@
-"""Who gets a place in the queue, and whose money pays there."""
+"""Slots in the queue, and who pays for them."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ pytestmark = pytest.mark.anyio
 
 
 def held_up(service: FakeService) -> None:
-    """Let the service take no job for a while, so that jobs wait."""
+    """Let the service accept no job for a while, so that jobs wait."""
     service.script("submit", *[answer(429, {"error": "later"}, headers={"retry-after": "600"})] * 999)
 
 
 @asynccontextmanager
 async def busy(settings: Settings, service: FakeService) -> AsyncIterator[JobRunner]:
-    """A runner whose one place in flight is taken for good, so that whatever is sent now waits."""
+    """A runner whose single slot is occupied permanently, so that later jobs wait."""
     service.script("status", *[answer(200, {"status": "PROCESSING"})] * 100_000)
     async with running(replace(settings, concurrency=1), service) as runner:
         first = Visitor.from_token("f" * 32)
@@ -71,7 +71,7 @@ async def test_one_key_cannot_fill_the_queue_and_a_neighbour_gets_in(
         assert set(ended) == {None, "visitor_places"}
         assert await refusal(runner.submit(new_id(), FOX, NEIGHBOUR, own_key="SG_aaaa0000aaaa0000")) is None
         assert await refusal(runner.submit(new_id(), FOX, NEIGHBOUR, payer="owner")) is None
-        # What was refused left no key behind.
+        # Refused jobs left no key behind.
         assert len(runner._services.keys._by_job) == MOST_WAITING_OF_ONE + 2
 
 
@@ -113,7 +113,7 @@ async def test_a_preview_is_made_here_and_everything_else_at_the_service(
     nowhere = "http://127.0.0.1:1"
     settings = replace(public, daily_limit_usd=None, base_url=nowhere, history_url=nowhere)
     runner = build_runner(settings, folder=DataFolder(settings.data_dir, min_free_bytes=0))
-    monkeypatch.setattr(runner.keys, "check", AsyncMock())  # the service cannot be asked
+    monkeypatch.setattr(runner.keys, "check", AsyncMock())  # the service cannot be reached
     await runner.start()
     try:
         job_id = new_id()
@@ -244,7 +244,7 @@ async def test_trouble_with_a_visitors_own_key_holds_up_nobody_else(
         await until(lambda: service.posts == 1 and seen(runner, theirs, NEIGHBOUR).note is not None)
         assert (await runner.spending()).problem is None
         await made(runner)
-        # The one question was about the visitor's own key, when it was brought.
+        # The single call was about the visitor's own key, when it was entered.
         assert (len(service.bill), service.asked.count("credits")) == (1, 1)
 
 

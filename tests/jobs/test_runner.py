@@ -107,7 +107,7 @@ async def test_a_ledger_that_fails_hands_no_job_of_somebody_else_to_who_names_it
         is_failing = True
         with pytest.raises(StorageError):
             await runner.submit(job_id, VideoRequest(prompt="a guess"), NEIGHBOUR)
-        # Whose it is, is told: the click went through, whatever the ledger says now.
+        # The same visitor gets the job: the click was accepted, whatever the ledger says now.
         again = await runner.submit(job_id, VideoRequest(prompt="a secret heron"), VISITOR)
         assert (again.id, again.request) == (mine.id, mine.request)
         await until(lambda: service.posts == 1)

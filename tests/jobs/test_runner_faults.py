@@ -1,4 +1,4 @@
-"""What a service may do to a job: each fault ends as its kind says, counted once."""
+"""Faults of a service during a job: each ends as its kind requires, and is counted once."""
 
 from __future__ import annotations
 

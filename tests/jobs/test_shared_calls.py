@@ -1,4 +1,4 @@
-"""Answers to calls of the API between two processes on one PostgreSQL."""
+"""Answers to API calls between two processes on one PostgreSQL."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Process:
-    """What a process has of this."""
+    """The relevant objects of one process."""
 
     def __init__(self, url: str) -> None:
         self.ledger = SharedLedger(open_postgres(url), Place(new_id(), "x", 1, one_each=False), lease_s=LEASE_S)
@@ -36,7 +36,7 @@ class Process:
         self.calls = SharedCalls(self.ledger.calls, self.reads)
 
     async def heard(self, key: str, within_s: float = 20.0, **options: Any) -> list[Answer]:
-        """Return all that is told of an id or a session."""
+        """Return all answers to an id or a session."""
 
         async def all_of_it() -> list[Answer]:
             return [answer async for answer in self.calls.answers(key, **options) if answer is not None]
@@ -102,7 +102,7 @@ async def test_a_call_of_a_process_that_died_is_told_as_lost_and_its_own_never(u
     async with two(url) as (one, other):
         await one.calls.begin("call", "session")
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("DELETE FROM workers")  # as `take_over` does when the lease is over
+            connection.execute("DELETE FROM workers")  # as `take_over` does when the lease expires
         own = asyncio.create_task(one.heard("call"))
         await asyncio.sleep(0.1)
         assert not own.done()

@@ -1,4 +1,4 @@
-"""Whose key is used, how long it is kept, and that money of one kind never meets a service of the other."""
+"""Keys: which is used, how long it is kept, and that each kind of money is spent only at its own service."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_each_payer_has_a_key_of_its_own() -> None:
     assert KeyRing(None).for_job(job(payer="owner")) is None
 
 
-# bringing a key
+# entering a key
 
 
 async def test_a_key_is_asked_for_its_balance_before_it_is_taken(public: Settings, service: FakeService) -> None:
@@ -129,7 +129,7 @@ async def test_what_cannot_be_a_key_is_never_sent(public: Settings, service: Fak
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse a try whose turn has not come, instead of waiting for it."""
+    """Refuse an attempt that would have to wait."""
     monkeypatch.setattr(tries, "LONGEST_WAIT_S", 0.0)
 
 
@@ -150,7 +150,7 @@ async def test_nobody_can_sort_keys_here_by_whichever_way_they_come_in(
             else:
                 ended.append(await refusal(runner.submit(new_id(), FOX, who, own_key=key)))
         assert service.asked.count("credits") == OF_AN_ADDRESS.burst
-        # What is past the limit is refused alike, right or wrong.
+        # Beyond the limit all are refused alike, right or wrong.
         assert set(ended[2 * OF_AN_ADDRESS.burst :]) == {"key_attempts"}
         assert await refusal(runner.keys.remember(OWN_KEY, replace(VISITOR, address="203.0.113.9"))) == (
             None if is_right else "key_refused"

@@ -1,4 +1,4 @@
-"""A ledger and its clock, which goes only when a test says so."""
+"""A ledger and its clock, which advances only when a test says so."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tests.stored_jobs import anything_goes, job, open_book
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder whose ledger holds three jobs; two of them are in its backup."""
+    """A folder whose ledger has three jobs; two of them are in its backup."""
     with closing(open_book(tmp_path)) as book:
         add(book, 2)
         back_up(tmp_path)

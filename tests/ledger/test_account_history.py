@@ -1,4 +1,4 @@
-"""What the account's history or its owner knows is taken into the ledger once."""
+"""Charges that only the account's history or its owner knows are added to the ledger once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COST = 1_460_000
 
 
 def found(request_id: str | None = "request-1", prompt: str = "a heron", **changes: Any) -> Job:
-    """Return a finished request of two hours ago, as the history's reader makes a job of it."""
+    """Return a finished request of two hours ago, as the history's parser converts it to a job."""
     at = changes.pop("at", NOON - 2 * HOUR_S)
     usual = job(prompt, visitor=OWNER.id, status=JobStatus.DOWNLOADING, created_at=at, sent_at=at, cost_microusd=COST)
     usual = replace(usual, id=f"{abs(hash(request_id)):032x}", request_id=request_id, notes={FROM_HISTORY: True})
@@ -180,4 +180,4 @@ def test_what_is_found_later_is_part_of_the_owners_word_if_it_was_charged_before
     ledger.take_in([found("request-2", at=NOON - 60), found("request-3", at=NOON + 30)])  # may have been charged since
     assert ledger.totals("").today_microusd == 2_000_000 + 2 * COST
     ledger.take_in([found("request-4"), found("request-5", at=NOON - DAY_S)])
-    assert ledger.totals("").today_microusd == 5 * COST - COST  # more than was said
+    assert ledger.totals("").today_microusd == 5 * COST - COST  # more than was stated

@@ -1,4 +1,4 @@
-"""The ledger's clock when the machine's jumps: no day is opened, none lasts for ever, and the owner sets it right."""
+"""The ledger's clock when the machine's jumps: no new day starts, none lasts for ever, and the owner can correct it."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ HOUR_S = 3600.0
 
 @dataclass
 class Machine:
-    """A clock that can be set, and one that cannot."""
+    """A settable clock and a monotonic one."""
 
     now: float = NOON
     steady: float = 1000.0
 
     def pass_(self, seconds: float) -> None:
-        """Let time really pass."""
+        """Let time pass on both clocks."""
         self.now += seconds
         self.steady += seconds
 
     def jump(self, seconds: float) -> None:
-        """Set the clock."""
+        """Change the settable clock."""
         self.now += seconds
 
 
@@ -93,7 +93,7 @@ def refusal(ledger: Ledger, visitor: str = ALICE) -> str | None:
     return None
 
 
-# how it goes
+# normal operation
 
 
 def test_time_goes_on_as_the_machine_says(ledger: Ledger, machine: Machine) -> None:
@@ -136,7 +136,7 @@ def test_no_time_passes_that_only_one_clock_tells(ledger: Ledger, machine: Machi
     ledger.now()
     machine.now += passed_s
     assert ledger.now() == stored
-    machine.steady += passed_s  # a machine that sleeps, or a clock that stands
+    machine.steady += passed_s  # a machine that sleeps, or a stopped clock
     assert ledger.now() == stored
 
 
@@ -149,7 +149,7 @@ def test_what_was_only_told_is_not_held(ledger: Ledger, machine: Machine) -> Non
     assert ledger.totals(ALICE).today_microusd > 0
 
 
-# once a century ahead
+# a century ahead
 
 
 @pytest.mark.parametrize("jobs", [0, 1, 3])

@@ -1,4 +1,4 @@
-"""What a database's owner may set for it changes no promise: isolation, waiting for the disk, encodings."""
+"""A database owner's defaults weaken no guarantee: isolation, synchronous commits, encodings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEVELS = ["read committed", "repeatable read", "serializable"]
 
 @pytest.fixture
 def opened() -> Iterator[Callable[[str], SharedLedger]]:
-    """Open ledgers of processes by the address of their database."""
+    """Open ledgers of processes by their database's URL."""
     made = list[SharedLedger]()
 
     def open_one(url: str) -> SharedLedger:
@@ -55,7 +55,7 @@ def test_two_processes_never_pass_a_limit_whatever_isolation_is_usual(
         if totals.today_microusd:
             raise StorageError("disk_full", free=0)
         is_counted.set()
-        time.sleep(0.3)  # the other is in line for the lock meanwhile
+        time.sleep(0.3)  # the other waits for the lock meanwhile
 
     def add_another() -> None:
         is_counted.wait()
@@ -85,7 +85,7 @@ def test_two_first_starts_at_once_both_work_whatever_isolation_is_usual(
 
 @pytest.fixture
 def hesitant() -> Iterator[PostgresServer]:
-    """A server that writes what need not be on the disk at once only after many seconds."""
+    """A server that delays asynchronous writes by many seconds."""
     server = PostgresServer(installed(), is_durable=True)
     server.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
     server.stop()
@@ -110,7 +110,7 @@ def test_what_is_sent_is_still_known_after_a_crash_of_a_server_that_does_not_wai
 
 
 def database(server: PostgresServer, encoding: str) -> str:
-    """Return the address of an empty database of an encoding."""
+    """Return the URL of an empty database with an encoding."""
     name = f"in_{encoding}".lower()
     server.execute(f"DROP DATABASE IF EXISTS {name}")
     server.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")

@@ -1,4 +1,4 @@
-"""What the ledger tells of jobs on an engine of one's own, apart from those of the hosted service."""
+"""The ledger's queries about jobs on a self-hosted engine, separate from those of the hosted service."""
 
 from __future__ import annotations
 

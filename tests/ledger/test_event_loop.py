@@ -1,4 +1,4 @@
-"""No statement of the database runs on the thread of an event loop, whoever asks: page, API, owner, or the jobs."""
+"""No database statement runs on an event loop's thread, whoever calls it: page, API, owner, or the jobs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ VALUES = {"prompt": "a heron", "video_length": 5, "width": 64, "height": 64}
 
 
 class WatchedConnection(sqlite3.Connection):
-    """Notes each statement that runs in a thread with a running event loop, and each that does not."""
+    """Records each statement that runs in a thread with a running event loop, and each that does not."""
 
     on_the_loop: list[str]
     elsewhere: list[str]
@@ -105,7 +105,7 @@ async def runner(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 def fill(runner: JobRunner) -> None:
     ledger = runner._services.ledger
     for status in JobStatus:
-        at = ledger.now() - 60  # a public run has one visitor wait between two clicks
+        at = ledger.now() - 60  # on a public run a visitor must wait between two clicks
         whose = VISITOR.id if status in (JobStatus.DONE, JobStatus.LOST) else "b" * 32
         facts = {"sent_at": at, "created_at": at, "request_id": f"request-{status.value}", "visitor": whose}
         notes = {"named_usd": 99.0} if status is JobStatus.DONE else {}
@@ -174,7 +174,7 @@ async def test_every_function_of_the_api(runner: JobRunner) -> None:
     await calls.estimate(*values, caller)
     assert (await calls.status(caller, told["job_id"]))["status"] == "done"
     await calls.result(caller, told["job_id"])
-    with suppress(Exception):  # in public one job a visitor at a time, and not soon after the last
+    with suppress(Exception):  # in public one job per visitor at a time, and not soon after the last
         await calls.submit(*values, new_id(), 99.0, caller)
 
 
@@ -196,7 +196,7 @@ async def test_every_action_of_the_owner(runner: JobRunner, action: str) -> None
 
 
 async def test_a_start_that_was_killed_and_a_job_that_was_not_paid(tmp_path: Path) -> None:
-    """Recovery, the copies of the ledger, and a preview, which is learnt from by itself."""
+    """Recovery, the copies of the ledger, and a preview, which has its own calibration."""
     service = FakeService()
     settings = Settings(data_dir=tmp_path / "data", api_key=Secret(KEY), poll_interval_s=0.002)
     for _ in range(2):

@@ -41,12 +41,12 @@ DOWNLOADING, DONE, FAILED = JobStatus.DOWNLOADING, JobStatus.DONE, JobStatus.FAI
 CANCELLED, UNKNOWN, LOST = JobStatus.CANCELLED, JobStatus.UNKNOWN, JobStatus.LOST
 
 
-# one job in
+# adding jobs
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_no_step_of_a_job_asks_the_database_more_than_it_must(ledger: Ledger) -> None:
-    """On a server each statement is a way there and back."""
+    """On a server each statement is a round trip."""
     asked = list[str]()
     file_of(ledger).connection.set_trace_callback(asked.append)
     finished(ledger)
@@ -56,7 +56,7 @@ def test_no_step_of_a_job_asks_the_database_more_than_it_must(ledger: Ledger) ->
 
 
 def test_what_a_step_returns_is_what_is_stored(ledger: Ledger) -> None:
-    """Of every kind of value: text, numbers, none, JSON."""
+    """For every kind of value: text, numbers, none, JSON."""
     notes = {"estimate_usd": 1.5, "a": [1, None, {"ü": "'; --"}]}
     asked, other, late, odd = (ledger.add(job(notes=notes), anything_goes)[0] for _ in range(4))
     for returned in (
@@ -198,7 +198,7 @@ def test_eight_threads_never_pass_a_limit(tmp_path: Path, books: int) -> None:
 @pytest.mark.parametrize("books", [1, 2])
 def test_eight_threads_never_send_beyond_a_limit(tmp_path: Path, books: int) -> None:
     settings = Settings(data_dir=tmp_path, api_key=Secret("SG_0123456789"), daily_limit_usd=10 * PRICE / 1e6)
-    dear = 2.5 * PRICE / 1e6  # by what was learnt after they were stored
+    dear = 2.5 * PRICE / 1e6  # by the calibration since they were stored
     opened = [open_book(tmp_path) for _ in range(books)]
     waiting = [added(opened[0]) for _ in range(20)]
     start = threading.Barrier(8)
@@ -215,7 +215,7 @@ def test_eight_threads_never_send_beyond_a_limit(tmp_path: Path, books: int) -> 
     assert (kept.today_microusd - kept.queued_microusd, kept.queued_microusd) == (10 * PRICE, 16 * PRICE)
     held = opened[0].jobs(None, statuses=frozenset({QUEUED}))
     assert {(one.held_by, one.sent_at, one.reserved_microusd) for one in held} == {("over_daily_limit", None, PRICE)}
-    assert opened[-1].claim(held[0].id) is not None  # its problem goes when it is sent
+    assert opened[-1].claim(held[0].id) is not None  # its problem is removed when it is sent
     sent = opened[0].get(held[0].id)
     assert sent is not None
     assert (sent.status, sent.problem, sent.held_by) == (SUBMITTING, None, None)
@@ -238,7 +238,7 @@ def test_eight_threads_claim_a_job_once(tmp_path: Path) -> None:
         book.close()
 
 
-# one job onwards
+# transitions
 
 TRANSITIONS: dict[str, tuple[Callable[[Ledger, str], Job | None], JobStatus, set[JobStatus]]] = {
     "claim": (lambda book, id_: book.claim(id_), SUBMITTING, {QUEUED}),
@@ -258,7 +258,7 @@ TRANSITIONS: dict[str, tuple[Callable[[Ledger, str], Job | None], JobStatus, set
     "was not charged": (lambda book, id_: book.settle_unknown(id_, was_charged=False), FAILED, {UNKNOWN}),
 }
 
-# Somebody may have been faster: these are asked whether they moved, the others must have.
+# Another caller may have been faster: these return whether they changed the job, the others must have.
 ASKED = {"claim", "cancel", "was charged", "was not charged"}
 
 

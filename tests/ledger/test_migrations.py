@@ -22,7 +22,7 @@ from hunyuan_ui.words import words
 from tests.fake_service import FakeService
 from tests.stored_jobs import Clock, added, open_book
 
-VERSION_1 = Path(__file__).with_name("version_1.sqlite3")  # made by the last program that knew no migrations
+VERSION_1 = Path(__file__).with_name("version_1.sqlite3")  # created by the last program without migrations
 Rows = list[tuple[Any, ...]]
 
 

@@ -1,4 +1,4 @@
-"""An older copy in the ledger's place: told, never sent from, and no other ledger is taken for one."""
+"""An older copy in the ledger's place is detected and never sent from; no other ledger is mistaken for one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def put_back(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def one_sent(folder: Path) -> dict[str, bytes]:
-    """Send the first of three jobs; return the ledger as it was before."""
+    """Send the first of three jobs; return the ledger's files from before."""
     with closing(open_book(folder, Clock(NOON + 1))) as book:
         before = content(folder)
         assert book.claim(book.active()[0].id)

@@ -1,4 +1,4 @@
-"""A server's database that was set back to an older state: told, never sent from again, and none is taken for one."""
+"""A server's database restored to an older state is detected and never sent from; no other is mistaken for one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def url(tmp_path: Path, postgres_server: PostgresServer) -> str:
 
 @pytest.fixture
 def opened(url: str) -> Iterator[Opened]:
-    """Open ledgers of processes that share the database, each of which may keep notes in a folder."""
+    """Open ledgers of processes that share the database, each with an optional folder for its records."""
     made = list[SharedLedger]()
 
     def open_one(folder: Path | None = None) -> SharedLedger:
@@ -55,7 +55,7 @@ def claimed(ledger: SharedLedger) -> Job:
 
 
 def finish(ledger: SharedLedger, job_id: str) -> None:
-    """Take a job all the way to its video."""
+    """Take a job through all transitions to its video."""
     ledger.claim(job_id)
     ledger.mark_running(job_id, job_id)
     ledger.mark_downloading(job_id, request_id=job_id, result_url=None, cost_usd=1.0, inference_s=1.0)
@@ -87,7 +87,7 @@ def test_a_set_back_is_told_once_and_what_is_stored_after_it_is_sent(opened: Ope
 
 
 def state_with_one_sent(opened: Opened, url: str, folder: Path) -> Rows:
-    """Send a job; return the database as it was before."""
+    """Send a job; return the database's rows from before."""
     ledger = opened(folder)
     waiting = added(ledger)
     before = rows_of(url)

@@ -1,4 +1,4 @@
-"""Several ledgers on one database: leases, whose a job is, and what a process may do that has lost its jobs."""
+"""Several ledgers on one database: leases, ownership of jobs, and the rights of a process that lost its jobs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Opened = Callable[..., SharedLedger]
 
 @pytest.fixture
 def opened(tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
-    """Open ledgers of processes that share a database; each has taken its lease."""
+    """Open ledgers of processes that share a database; each has acquired its lease."""
     monkeypatch.setattr("hunyuan_ui.ledger.LEASE_S", LEASE_S)
     url, made = postgres_server.url(tmp_path), list[SharedLedger]()
 
@@ -44,7 +44,7 @@ def opened(tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.
 
 
 def lapse(*living: SharedLedger) -> None:
-    """Let the leases of all end but of those that live."""
+    """Let all leases expire except those of the living."""
     give_up_at = time.monotonic() + 3 * LEASE_S
     while time.monotonic() < give_up_at:
         for ledger in living:
@@ -59,7 +59,7 @@ def statuses(ledger: SharedLedger) -> list[JobStatus]:
 def test_no_step_of_a_job_goes_to_the_server_more_often_than_it_must(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Besides beginning and end: what is read of the job, with all else that the step asks, and the change."""
+    """Besides begin and commit: one read of the job, with everything else that the step needs, and the change."""
     ledger, asked = opened(), list[str]()
 
     def execute(self: Any, statement: str, values: Values = ()) -> Cursor:
@@ -260,7 +260,7 @@ def test_two_first_starts_at_once_make_one_set_of_tables(tmp_path: Path, postgre
 def test_who_takes_jobs_over_reads_their_times_by_the_clock_that_they_were_stored_with(
     opened: Opened, ahead_s: float
 ) -> None:
-    """A job that is to wait a minute more must not wait as long as the clocks are apart."""
+    """A job that must wait another minute must not wait for the difference between the clocks."""
     late, early = opened("late", now=Clock(NOON)), opened("early", now=Clock(NOON + ahead_s))
     limited = added(early)
     early.claim(limited.id)
@@ -280,7 +280,7 @@ def test_a_dead_ones_jobs_are_taken_after_the_servers_clock_has_jumped(
     with psycopg.connect(postgres_server.url(tmp_path)) as connection:
         connection.execute("UPDATE workers SET seen_at = seen_at - %s, since = since - %s", (jump_s, jump_s))
     living.beat()
-    assert living.take_over() == []  # nobody has had the time to say that it lives
+    assert living.take_over() == []  # no process has had the time to renew its lease
     lapse(living, other)
     assert [taken.id for taken in living.take_over()] == [waiting.id]
     assert [replica.name for replica in living.replicas()] == ["living", "other"]

@@ -1,4 +1,4 @@
-"""The page goes on while the ledger cannot be written: who only looks never waits, and who clicks is told why."""
+"""The page works while the ledger cannot be written: reads never wait, and clicks are refused with the reason."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def clicked(runner: JobRunner) -> str:
 
 
 async def look_at_everything(runner: JobRunner, get: Get, job_id: str) -> None:
-    """Ask what an open page asks, and what its owner's desk and My videos show."""
+    """Make all requests of an open page, its owner's page and My videos."""
     assert (await get(HEALTH)).json()["status"] == "ok"
     assert (await get(JOBS)).status_code == 200
     assert (await get(f"{JOBS}/{job_id}")).json()["status"] == "done"

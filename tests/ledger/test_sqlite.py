@@ -41,7 +41,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def read_meanwhile(ledger: Ledger) -> dict[str, Any]:
-    """Return what every read says in another thread, while this one holds the write up."""
+    """Return the result of every read in another thread, while this one holds the write lock."""
     told: dict[str, Any] = {}
 
     def ask() -> None:

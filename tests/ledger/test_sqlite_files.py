@@ -279,7 +279,7 @@ def test_a_reader_on_a_disk_that_holds_no_new_file_still_shows_the_jobs(
     connect = sqlite3.connect
 
     def connect_on_a_read_only_disk(name: str, **options: Any) -> sqlite3.Connection:
-        # What SQLite says of a WAL database whose -shm file it cannot make.
+        # SQLite's error for a WAL database whose -shm file it cannot create.
         if "immutable" not in name and "memory" not in name:
             raise sqlite3.OperationalError("unable to open database file")
         return connect(name, **options)

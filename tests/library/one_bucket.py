@@ -1,4 +1,4 @@
-"""A data folder with a bucket (moto's S3 on loopback, a stand-in), for the tests of what lies there."""
+"""A data folder with a bucket (moto's S3 on loopback, a stand-in)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUICK = BucketLimits(connect_s=1.0, answer_s=2.0, rest_s=0.05)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait for a bucket as long as a real one deserves."""
+    """Shorten a bucket's timeouts."""
     monkeypatch.setattr(door, "LIMITS", QUICK)
 
 

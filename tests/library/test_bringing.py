@@ -1,4 +1,4 @@
-"""Videos that lie in a bucket are brought to this machine when they are needed, within the bound of the cache."""
+"""Videos in a bucket are downloaded to this machine on demand, within the limit of the cache."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_the_cache_stays_within_its_bound_and_the_least_recently_used_goes
             jobs.append(await made(runner))
             for path in (rig.folder / "cache").iterdir():
                 os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 10 - age))
-            await runner.videos.video(jobs[0])  # the first one is looked at again and again
+            await runner.videos.video(jobs[0])  # the first one is used repeatedly
         assert sum(path.stat().st_size for path in (rig.folder / "cache").iterdir()) <= library._cache_bytes
         assert f"{jobs[0].id}.mp4" in cached(rig)
         assert f"{jobs[-1].id}.mp4" in cached(rig)
@@ -112,7 +112,7 @@ async def test_the_cache_stays_within_its_bound_and_the_least_recently_used_goes
         assert file_sha256(await runner.videos.video(jobs[1])) == jobs[1].sha256
         library._cache_bytes = 0
         path = await runner.videos.video(jobs[2])
-        assert file_sha256(path) == jobs[2].sha256  # the one that is asked for is there, however small the bound
+        assert file_sha256(path) == jobs[2].sha256  # the requested one exists, however small the limit
         assert cached(rig) == {f"{jobs[2].id}.mp4"}
 
 

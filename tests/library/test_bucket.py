@@ -49,7 +49,7 @@ async def test_a_finished_video_lies_in_the_bucket_under_the_folders_names(rig: 
         assert cached(rig) == {f"{job.id}.mp4", f"{job.id}.webp"}
         path = await runner.videos.video(job)
         assert job.request.prompt.encode() in path.read_bytes()  # its settings are in the file
-        # The video comes last and is read back before anything is done with it.
+        # The video is written last and read back before anything else happens to it.
         writes = [path.rpartition(".")[2] for method, path in bucket.asked if method == "PUT" and job.id in path]
         assert writes == ["webp", "json", "mp4"]
         assert bucket.asked.count(("GET", f"/{bucket.bucket}/of/all-kinds/{job.id}.mp4")) == 1
@@ -115,10 +115,10 @@ async def test_the_bucket_goes_away_and_comes_back(
         assert runner.notice is not None
         assert runner.notice.code == "bucket_away"
         assert runner.problem is None
-        assert (await runner.videos.video(first)).is_file()  # what is here can be seen
+        assert (await runner.videos.video(first)).is_file()  # local files can be shown
         files = sum(one.path.startswith("/files/") for one in service.requests)
         await until(lambda: lines.getvalue().count("job.fetch_failed") > 30)
-        assert sum(one.path.startswith("/files/") for one in service.requests) == files  # nothing comes twice
+        assert sum(one.path.startswith("/files/") for one in service.requests) == files  # nothing is downloaded twice
         bucket.start()
         for job_id in jobs:
             assert (await ended(runner, job_id)).status is JobStatus.DONE
@@ -183,7 +183,7 @@ async def test_two_processes_that_finish_one_video_agree(rig: Rig, bucket: Bucke
             libraries.append(library)
             part = library.part(job.id)
             shutil.copyfile(whole, part)
-            # What one of them has learnt meanwhile stands in its sidecar.
+            # What one of them has learnt meanwhile is in its sidecar.
             changed = replace(job, status=JobStatus.DOWNLOADING, inference_s=float(number))
             assert library.finish(changed) is not None
         ended = await asyncio.gather(
@@ -193,7 +193,7 @@ async def test_two_processes_that_finish_one_video_agree(rig: Rig, bucket: Bucke
         files = bucket.files()
         assert Digest.of(files[f"{job.id}.mp4"]).sha256 == json.loads(files[f"{job.id}.json"])["sha256"] == job.sha256
         assert set(files) == set(names)
-        # One that was overtaken tries again, and finds what the other one wrote.
+        # The slower one tries again, and finds what the other one wrote.
         for library, end in zip(libraries, ended, strict=True):
             if isinstance(end, BaseException):
                 assert isinstance(end, StorageError)
@@ -255,7 +255,7 @@ async def test_a_deletion_that_waits_is_finished_although_the_disk_was_wiped(
 async def test_nothing_is_called_deleted_that_would_come_back_on_a_wiped_disk(
     rig: Rig, bucket: BucketServer, away: str
 ) -> None:
-    rig.settings |= {"storage": "wiped"}  # the ledger goes with it
+    rig.settings |= {"storage": "wiped"}  # the ledger is wiped too
     async with rig.running() as runner:
         job, other = await made(runner), await made(runner)
         if away == "stopped":

@@ -1,4 +1,4 @@
-"""What is deleted is gone: from the ledger and its log and copies, from the library, from exports and served copies."""
+"""Deleted data is removed everywhere: ledger with log and copies, library, exports and served copies."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BASE = "/gradio_api/hunyuan"
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where copies are served from."""
+    """Folder of served copies."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
     return tmp_path / "cache"
@@ -51,7 +51,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @asynccontextmanager
 async def opened(settings: Settings, service: FakeService | None = None) -> AsyncIterator[tuple[JobRunner, Any]]:
-    """Yield a started runner and a client of the routes of My videos in front of it."""
+    """Yield a started runner and a client of the routes of My videos."""
     service = service or FakeService()
     folder = DataFolder(settings.data_dir, min_free_bytes=0)
     runner = build_runner(settings, client=service.client(), download=service.download, folder=folder)
@@ -79,10 +79,10 @@ async def delete(http: Any, job_id: str) -> None:
 
 
 def holding(folder: Path, words: str) -> list[str]:
-    """Return the names of all files below a folder that hold these words."""
+    """Return the names of all files below a folder that contain these words."""
     names: list[str] = []
     for path in folder.rglob("*"):
-        with suppress(FileNotFoundError, IsADirectoryError):  # a copy with deleted words may go meanwhile
+        with suppress(FileNotFoundError, IsADirectoryError):  # a copy with deleted words may be removed meanwhile
             names += [path.name] if words.encode() in path.read_bytes() else []
     return names
 
@@ -95,11 +95,11 @@ def files(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob("*") if path.is_file()]
 
 
-# words
+# prompts
 
 
 async def test_words_that_were_deleted_stand_nowhere_on_the_disk(settings: Settings) -> None:
-    """With rows of every length, some of which were moved within the file on their way."""
+    """With rows of every length, some of which were moved within the file."""
     said = {
         new_id(): (f"heron {n:03d} " + "reeds " * (n * 11 % 90), f"fog {n:03d} " + "mist " * (n * 7 % 60))
         for n in range(24)
@@ -149,7 +149,7 @@ def test_who_reads_meanwhile_puts_it_off_to_the_next_commit(tmp_path: Path) -> N
             reader.execute("BEGIN")
             assert reader.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
             ledger.hide(stored.id)
-            assert holding(tmp_path, "secret")  # the reader still sees the row as it was
+            assert holding(tmp_path, "secret")  # the reader still sees the old row
             reader.execute("ROLLBACK")
         assert file_of(ledger).connection.execute("PRAGMA busy_timeout").fetchone()[0] == 5000
         added(ledger, "another one")
@@ -198,7 +198,7 @@ def test_copies_of_the_ledger_that_hold_deleted_words_go_at_the_next_turn_and_no
 
 
 class Gate:
-    """Holds a function at a point until the test lets it go on."""
+    """Blocks a function at a point until the test releases it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, *, after: bool) -> None:
         self.reached, self._open = threading.Event(), threading.Event()

@@ -25,11 +25,11 @@ WIDTH, HEIGHT, FRAMES, FPS = 96, 64, 29, 24
 
 
 def brightening() -> Iterator[NDArray[np.uint8]]:
-    """Each frame is lighter than the one before, so that a picture tells which frame it is."""
+    """Each frame is lighter than the one before, so that its brightness identifies it."""
     for index in range(FRAMES):
         packed = np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8)
         packed[:HEIGHT] = 20 + 7 * index
-        packed[HEIGHT - 16 : HEIGHT, 3 * index : 3 * index + 12] = 235  # else a GIF may join two frames into one
+        packed[HEIGHT - 16 : HEIGHT, 3 * index : 3 * index + 12] = 235  # otherwise a GIF may merge two frames
         yield packed
 
 
@@ -41,7 +41,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def level(image: Image.Image) -> float:
-    """The frame's number, read from its brightness."""
+    """The frame's number, derived from its brightness."""
     grey = image.convert("L").getpixel((WIDTH // 4, HEIGHT // 4))
     assert isinstance(grey, int)
     return (grey * 219 / 255 + 16 - 20) / 7
@@ -74,7 +74,7 @@ def test_an_animation_has_the_wished_rate_and_plays_as_long_as_the_video(
         levels, durations = [], []
         for index in range(shown):
             animation.seek(index)
-            animation.load()  # WebP tells a frame's duration only then
+            animation.load()  # WebP provides a frame's duration only then
             levels.append(level(animation))
             durations.append(animation.info["duration"])
     assert levels == pytest.approx([index * max(1, FPS // fps) for index in range(shown)], abs=1.2)

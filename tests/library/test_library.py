@@ -92,7 +92,7 @@ def test_a_download_is_decoded_once_to_see_that_it_is_whole_and_again_when_it_ha
         part.write_bytes(mp4_bytes())
         library.check(part)
         looks.clear()
-        time.sleep(0.01)  # a file system's clock may stand still for 4 ms
+        time.sleep(0.01)  # a file system's clock may have a resolution of 4 ms
         if change == "another file":
             part.unlink()
             part.write_bytes(b"<html>" * 100)
@@ -142,7 +142,7 @@ def test_a_disk_that_loses_the_tagged_copy_leaves_the_video_as_it_came(
 def test_nothing_gets_its_name_before_its_last_byte_is_on_the_disk(
     library: VideoLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a power cut a name without its bytes would be an empty video, and the paid one gone."""
+    """After a power cut a name without its bytes would be an empty video, and the paid one lost."""
     fsync, replace_path, replace = os.fsync, Path.replace, os.replace
     on_the_disk: dict[int, tuple[int, int]] = {}
     named: dict[str, bool] = {}
@@ -173,7 +173,7 @@ def test_nothing_gets_its_name_before_its_last_byte_is_on_the_disk(
     monkeypatch.setattr(os, "replace", noted_replace)
     monkeypatch.setattr(Path, "replace", noted_replace_path)
     library.store(job, library.part(job.id))
-    del named[".webp"]  # a poster is drawn again
+    del named[".webp"]  # a poster is rendered again
     assert named == {".part": True, ".json": True, ".mp4": True}
     assert ends[-2:] == [".mp4", "folder"]
 

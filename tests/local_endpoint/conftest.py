@@ -1,4 +1,4 @@
-"""Local endpoints of tests."""
+"""Local endpoints for tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.local_endpoint.clients import KEY, Start
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start local endpoints and give a client of each; stop them all at the end."""
+    """Start local endpoints and yield a client of each; stop them all at the end."""
     open_ones: list[RunningServer | httpx.Client] = []
 
     def start_one(**options: Any) -> httpx.Client:
@@ -32,7 +32,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """One local endpoint for tests that leave nothing behind."""
+    """One local endpoint for tests that leave no state."""
     server = serve(create_app(seconds=0.02, work_dir=tmp_path_factory.mktemp("shared")))
     with httpx.Client(base_url=server.url, headers={"x-api-key": KEY}, timeout=60, trust_env=False) as client:
         yield client

@@ -1,4 +1,4 @@
-"""The videos of the local endpoint: exactly what was asked, and always the same."""
+"""The videos of the local endpoint: exactly as requested, and deterministic."""
 
 from __future__ import annotations
 

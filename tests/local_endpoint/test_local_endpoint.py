@@ -1,4 +1,4 @@
-"""The local endpoint over a real socket: every row of its contract, both dialects, and the videos it makes."""
+"""The local endpoint over a real socket: every row of its contract, both API versions, and its videos."""
 
 from __future__ import annotations
 

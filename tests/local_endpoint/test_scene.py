@@ -83,7 +83,7 @@ def test_the_label_is_in_every_frame() -> None:
 
 
 def test_a_frame_too_small_for_words_has_none() -> None:
-    # One step more changes nothing but the words.
+    # Another step changes only the words.
     first, second = (draw("hills", width=48, height=48, video_length=1, infer_steps=steps) for steps in (40, 41))
     assert np.array_equal(first, second)
     first, second = (draw("hills", width=480, height=272, video_length=1, infer_steps=steps) for steps in (40, 41))

@@ -1,4 +1,4 @@
-"""The local endpoint's server: many at once, its end, its command."""
+"""The local endpoint's server: concurrency, shutdown, command line."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_other_requests_are_answered_while_clips_are_drawn(start: Start) -> None
             delays.append(time.monotonic() - began)
             assert state != "FAILED"
             running -= {request_id} if state == "COMPLETED" else set()
-    # Were a clip drawn on the event loop, some answer would wait for about a third of the whole time.
+    # If a clip were rendered on the event loop, some response would wait for about a third of the whole time.
     assert max(delays) < (time.monotonic() - all_began) / 5
     assert len(delays) > 30
 
@@ -176,7 +176,7 @@ def test_an_end_breaks_off_what_is_being_drawn_and_never_stops_the_event_loop(
         jobs.submit(SMALL, KEY)
         await asyncio.to_thread(drawing.wait, 10)
         ending = asyncio.ensure_future(jobs.aclose())
-        await asyncio.sleep(0.01)  # goes by although the drawing stands still
+        await asyncio.sleep(0.01)  # returns although the rendering is blocked
         assert not ending.done()
         may_go_on.set()
         await asyncio.wait_for(ending, 10)

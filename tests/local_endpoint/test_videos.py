@@ -1,4 +1,4 @@
-"""The local endpoint in the dialect of engines of one's own, driven by OpenAI's own client and by ours."""
+"""The local endpoint's `/v1/videos`, driven by OpenAI's own client and by ours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.media import check_video, facts
 from hunyuan_ui.request import VideoRequest
 
-# The vendor's own service has ended; its API lives on in these engines (docs/facts/engines.md 1).
+# The vendor's own service was shut down; its API lives on in these engines (docs/facts/engines.md 1).
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 
 KEY = "engine-key"

@@ -23,7 +23,7 @@ from tests.mp4_parts import outer_boxes, with_moov
 
 
 def planes(width: int, height: int, frames: int) -> Iterator[NDArray[np.uint8]]:
-    """A white bar that walks over a slope of grey."""
+    """A white bar that moves over a grey gradient."""
     for index in range(frames):
         packed = np.full((height * 3 // 2, width), 128, np.uint8)
         packed[:height] = np.linspace(30, 180, width).astype(np.uint8)
@@ -98,7 +98,7 @@ def test_an_index_with_fewer_places_than_pictures_is_refused(clip: Path, tmp_pat
     at = data.index(table) + 4
     (rows,) = struct.unpack_from(">I", data, at + 4)
     assert rows == 1
-    # Of `stsc` the pictures in a chunk, of `stco` the number of chunks.
+    # In `stsc` the frames per chunk, in `stco` the number of chunks.
     place = at + (12 if table == b"stsc" else 4)
     struct.pack_into(">I", data, place, struct.unpack_from(">I", data, place)[0] - 1)
     error = refusal(tmp_path / "clip.mp4", bytes(data))
@@ -122,7 +122,7 @@ def test_a_file_is_taken_for_fragments_only_if_it_says_so_and_has_some(
     moov = parts[b"moov"] + inside
     moov = struct.pack(">I", len(moov)) + moov[4:]
     assert refusal(tmp_path / "whole.mp4", parts[b"ftyp"] + parts[b"mdat"] + moov + after) is None
-    # The pictures end early, in a box that says so: only the index, which must be followed, tells.
+    # The media data ends early, in a box that is consistent: only the index reveals it.
     for missing in (len(moov) + len(after) + 1, len(parts[b"mdat"]) - 8):
         kept = parts[b"mdat"][8:-missing]
         mdat = struct.pack(">I4s", len(kept) + 8, b"mdat") + kept
@@ -134,7 +134,7 @@ def test_a_file_is_taken_for_fragments_only_if_it_says_so_and_has_some(
 def test_sixty_four_bit_sizes_are_followed(clip: Path, tmp_path: Path) -> None:
     data = with_moov(clip.read_bytes(), bytes, is_last=True)
     _, start, end = outer_boxes(data)[1]
-    # The eight extra bytes are taken from a brand of ftyp's list, so that no chunk moves.
+    # The eight extra bytes replace a brand in ftyp's list, so that no chunk moves.
     ftyp = struct.pack(">I", start - 8) + data[4 : start - 8]
     large = b"\0\0\0\1mdat" + struct.pack(">Q", end - start + 8) + data[start + 8 :]
     assert refusal(tmp_path / "large.mp4", ftyp + large) is None
@@ -273,7 +273,7 @@ def test_equal_frames_give_equal_bytes(tmp_path: Path, clip: Path) -> None:
 
 
 class Held:
-    """A container that takes no frame before another was drawn."""
+    """A container that accepts no frame before another was rendered."""
 
     def __init__(self, inner: Any, is_drawn: threading.Semaphore) -> None:
         self._inner, self._is_drawn = inner, is_drawn
@@ -303,7 +303,7 @@ def test_a_frame_is_drawn_while_the_one_before_is_encoded(
             if index:
                 is_drawn.release()
             yield packed
-        is_drawn.release(2)  # for the last one, and for what the encoder has kept
+        is_drawn.release(2)  # for the last one, and for the encoder's buffered one
 
     encode_mp4(tmp_path / "again.mp4", 64, 48, 24, drawn())
     assert (tmp_path / "again.mp4").read_bytes() == clip.read_bytes()

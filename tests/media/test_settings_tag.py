@@ -88,7 +88,7 @@ def test_settings_come_back_and_every_frame_decodes_bit_for_bit_as_before(
 
 def test_sixty_four_bit_offsets_are_moved_too(clip: Path, tmp_path: Path) -> None:
     def widen(moov: bytes) -> bytes:
-        """Return the index with a co64 in place of its stco, every box round it made four bytes an entry longer."""
+        """Return the index with a co64 in place of its stco, all enclosing boxes four bytes longer per entry."""
         at = moov.index(b"stco") - 4
         size, _, _, count = struct.unpack_from(">I4sII", moov, at)
         offsets = struct.unpack_from(f">{count}I", moov, at + 16)
@@ -189,7 +189,7 @@ def test_settings_survive_a_remux_by_another_program(clip: Path, tmp_path: Path)
 
 
 def remuxed(source: Path, target: Path, **options: str) -> None:
-    """Copy the pictures by another program's way of writing."""
+    """Remux as another program does."""
     with av.open(source, format="mp4") as old, av.open(target, "w", format="mp4", options=options) as new:
         stream = new.add_stream_from_template(old.streams.video[0])
         for packet in old.demux(video=0):
@@ -198,7 +198,7 @@ def remuxed(source: Path, target: Path, **options: str) -> None:
                 new.mux(packet)
 
 
-CODECS = {"HEVC": "libx265", "AV1": "libsvtav1", "VP9": "libvpx-vp9"}  # that engines of one's own may deliver
+CODECS = {"HEVC": "libx265", "AV1": "libsvtav1", "VP9": "libvpx-vp9"}  # that self-hosted engines may deliver
 
 
 def encoded_by(path: Path, codec: str) -> None:
@@ -213,7 +213,7 @@ def encoded_by(path: Path, codec: str) -> None:
 
 
 def with_sound(path: Path) -> None:
-    """Write pictures that are not stored in the order in which they are shown, and sound."""
+    """Write frames that are not stored in display order, and sound."""
     with av.open(path, "w", format="mp4", options={"movflags": "faststart"}) as container:
         container.metadata.update({"title": "A heron", "artist": "somebody", "comment": "of another program"})
         video = container.add_stream("libx264", rate=24, options={"bf": "3", "g": "12"})
@@ -268,7 +268,7 @@ def test_other_programs_tags_stay_and_their_comment_goes(clip: Path) -> None:
 
 
 class Losing:
-    """A file that is written, and loses one of its packets."""
+    """An output file that loses one of its packets."""
 
     def __init__(self, file: Any) -> None:
         self._file, self._left = file, 3
@@ -391,7 +391,7 @@ def test_a_failed_write_leaves_the_file_and_no_other(clip: Path, tmp_path: Path)
 def test_what_was_written_is_looked_at_before_it_takes_the_place_of_the_video(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
 ) -> None:
-    """A disk that lies, or another program at the same file: what was to be written is not what is there."""
+    """A disk that corrupts data, or another program writing the same file: the content is not what was written."""
     lost: list[int] = []
 
     def lose(file: int) -> None:

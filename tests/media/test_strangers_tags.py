@@ -1,4 +1,4 @@
-"""Settings in files that somebody else made: refused with a sentence, cleaned, and never a crash."""
+"""Settings in files by unknown authors: refused with a sentence, cleaned, and never a crash."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ours(**settings_: Any) -> bytes:
 
 
 def read_of(path: Path, data: bytes) -> VideoRequest | str:
-    """What `read` makes of these bytes: the request or the code of its refusal, whose sentence must exist."""
+    """The result of `read` for these bytes: the request or the code of its refusal, whose sentence must exist."""
     path.write_bytes(data)
     try:
         return settings_of(path)

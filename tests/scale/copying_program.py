@@ -1,4 +1,4 @@
-"""Moves data folders and dies where it is told to; started by `tests.faults.kill.nursery`.
+"""Moves data folders and kills itself where told to; started by `tests.faults.kill.nursery`.
 
 Each line on its input is one run, as JSON: {"arguments", "environ", "kill_at": [name, hit] or null, "passed": a file
 that gets a line for each checkpoint}. A run is a process of its own, and its exit status is answered in a line.
@@ -41,17 +41,17 @@ def _child(options: dict[str, Any]) -> int:
     with passed_to(options).open("ab") as said:
         os.dup2(said.fileno(), sys.stdout.fileno())
         os.dup2(said.fileno(), sys.stderr.fileno())
-    os.environ |= options["environ"]  # a bucket's keys are read there
+    os.environ |= options["environ"]  # obstore reads a bucket's keys there
     return cli_copy.main(options["arguments"], options["environ"])
 
 
 def passed_to(options: dict[str, Any]) -> Path:
-    """Return the file that gets what a run says."""
+    """Return the file for a run's output."""
     return Path(options["passed"]).with_suffix(".said")
 
 
 if __name__ == "__main__":
-    of_videos._AT_ONCE = 1  # so that the points are passed in one order
+    of_videos._AT_ONCE = 1  # so that the checkpoints are passed in a fixed order
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

@@ -1,4 +1,4 @@
-"""Two real pages on one database and one bucket, behind a real nginx that gives each request to the next of them."""
+"""Two real pages on one database and one bucket, behind a real nginx that balances round robin."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ location / {{
 
 @dataclass
 class Fleet:
-    """What runs: its address, with a slash at the end, the pages behind it, and who answered what."""
+    """The running parts: the address, with a trailing slash, the pages behind it, and who answered which request."""
 
     url: str
     apps: list[RunningApp]
@@ -39,20 +39,20 @@ class Fleet:
 
     @property
     def answered(self) -> list[tuple[str, str]]:
-        """The page that answered each request so far, by its address, and the request's first line."""
+        """The address of the page that answered each request so far, and the request's first line."""
         lines = self.log.read_text("utf-8").splitlines()
         return [(line.split(" ", 1)[0], line.split(" ", 1)[1]) for line in lines]
 
 
 @contextmanager
 def fleet(folder: Path, postgres: PostgresServer, bucket: BucketServer, service: PaidEndpoint) -> Iterator[Fleet]:
-    """Run two public pages with data folders of their own, and an nginx without stickiness.
+    """Run two public pages with separate data folders, and an nginx without session affinity.
 
     Args:
         folder: For all of their files.
         postgres: Of the test process.
         bucket: Of the test process; begins anew.
-        service: Whom they pay.
+        service: The service that they pay.
     """
     bucket.begin()
     shared = {
@@ -83,6 +83,6 @@ def pages(
     bucket_server: BucketServer,
     service: PaidEndpoint,
 ) -> Iterator[Fleet]:
-    """The pages of a test file, which says by a fixture `service` whom they pay."""
+    """The pages of a test file, which provides the paid service by a fixture `service`."""
     with fleet(tmp_path_factory.mktemp("fleet"), postgres_server, bucket_server, service) as running:
         yield running

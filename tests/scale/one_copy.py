@@ -1,4 +1,4 @@
-"""A data folder that is filled, and the command that takes it along."""
+"""A filled data folder, and the command that moves it."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from tests.postgres_server import PASSWORD, PostgresServer
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait for a bucket as long as a real one deserves."""
+    """Shorten a bucket's timeouts."""
     monkeypatch.setattr(door, "LIMITS", BucketLimits(connect_s=1.0, answer_s=2.0, rest_s=0.05))
 
 
 @pytest.fixture
 def rig(tmp_path: Path, service: PaidService) -> Rig:
-    """Opens runners on a data folder of its own, without a database."""
+    """Opens runners on a data folder without a database."""
     return Rig(tmp_path / "data", service.origin, settings={"daily_limit_usd": 1000.0})
 
 
 @pytest.fixture
 def target(tmp_path: Path, postgres_server: PostgresServer) -> str:
-    """The address of an empty database."""
+    """The URL of an empty database."""
     return postgres_server.url(tmp_path / "target")
 
 
 class Said:
-    """What a run of the command came to."""
+    """Result of a run of the command."""
 
     def __init__(self, code: int, captured: Any) -> None:
         self.code = code
@@ -57,7 +57,7 @@ class Said:
 
 @pytest.fixture
 def move(rig: Rig, target: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Run the command; nothing that it says may hold the password."""
+    """Run the command; its output must not contain the password."""
 
     def run(*arguments: str, **environ: str) -> Said:
         told = ["copy", "--from", str(rig.folder), "--json", *arguments]
@@ -70,7 +70,7 @@ def move(rig: Rig, target: str, capsys: pytest.CaptureFixture[str]) -> Callable[
 
 
 async def filled(rig: Rig, service: PaidService) -> list[str]:
-    """Fill a data folder with one of each kind, kill the process with some in flight, and return the ids."""
+    """Fill a data folder with one job of each kind, kill the process with some in flight, and return the ids."""
     dying = rig.open()
     await dying.start()
     ids = [await click(dying) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""Runners on a database of their own, which goes away and comes back."""
+"""Runners on a separate database, which goes away and comes back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.postgres_server import PostgresServer, installed
 
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
-    """A server of this test alone, for it is stopped; its commits wait for the disk."""
+    """A server of this test only, because it is stopped; its commits wait for the disk."""
     own = PostgresServer(installed(), is_durable=True)
     yield own
     own.close()

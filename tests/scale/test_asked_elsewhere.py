@@ -1,4 +1,4 @@
-"""What a person asks of one process while another one has the job or sends the list: it is done all the same."""
+"""Requests to one process about a job or a list of another one: they are carried out all the same."""
 
 from __future__ import annotations
 
@@ -103,10 +103,10 @@ async def test_a_wait_is_ended_by_whichever_process_has_the_job(
         await click(other)
         service.is_held = False
         await ended(other, job_id)
-        assert len(nudged) == count == 1  # it is asked once for one wish
+        assert len(nudged) == count == 1  # one request is carried out once
 
 
-# a key of a visitor's own
+# a visitor's own key
 
 
 async def test_jobs_that_wait_on_one_key_are_counted_at_all_processes(rig: Rig, service: PaidService) -> None:
@@ -198,7 +198,7 @@ async def test_both_wait_where_the_service_asks_one_of_them_to(rig: Rig, service
                 return third._services.pause.wait_s > 3500
 
             await until(waits_too)
-    async with rig.running() as later_on:  # nobody is left who knows it
+    async with rig.running() as later_on:  # no process that knows it is left
         assert later_on._services.pause.wait_s == 0
 
 

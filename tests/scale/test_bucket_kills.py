@@ -1,4 +1,4 @@
-"""SIGKILL at every point between a download and its end, with a bucket, and with a disk that is wiped each time."""
+"""SIGKILL at every checkpoint from the download to the end, with a bucket, and with a disk that is wiped each time."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _AFTER_THE_POST = ("part_", "library.", "bucket", "journey.d", "journey.stored",
 def test_a_kill_on_the_way_to_the_bucket_loses_and_doubles_nothing(
     tmp_path: Path, bucket: BucketServer, database: str
 ) -> None:
-    is_wiped = database == "postgres"  # elsewhere the record is wiped too
+    is_wiped = database == "postgres"  # otherwise the spending record is wiped too
 
     def program(place: Nursery, service: PaidService, name: str) -> Program:
-        # A part of the bucket of its own, as every ledger has.
+        # A prefix of its own, as every ledger has.
         settings = {"videos_url": f"{bucket.url}/{name}"}
         kept = partial(content_of, name)
         return Program(place, service, tmp_path / name, settings=settings, kept=kept)

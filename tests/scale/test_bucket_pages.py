@@ -1,4 +1,4 @@
-"""The real app with a bucket: files by its own routes and rules, and a disk that is wiped with nothing forgotten."""
+"""The real app with a bucket: files by its own routes and rules, and a wiped disk without loss."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SMALL = {"video_length": 5, "width": 64, "height": 64}
 
 
 def make(app: RunningApp, prompt: str, visitor: dict[str, str] = ALICE) -> None:
-    """Make a preview; in public somebody's next one must wait a few seconds."""
+    """Make a preview; in public a visitor's next one must wait a few seconds."""
     sent, told = {"prompt": prompt, **SMALL}, "very quick"
     while "very quick" in told:
         began = httpx.post(f"{app.url}gradio_api/call/v2/generate", json=sent, headers=visitor).json()
@@ -60,7 +60,7 @@ def test_files_are_served_by_the_pages_own_routes_and_rules(tmp_path: Path, buck
         assert file_of(app, video).content == whole
         assert file_of(app, video, ".webp").content == bucket.files()[f"{video['id']}.webp"]
         assert file_of(app, video, Range=f"bytes={len(whole)}-").status_code == 416
-        # Its rules are those of any other video.
+        # The same access rules as for any other video.
         assert videos(app, BOB) == []
         assert file_of(app, {**video, "code": "x"}).status_code == 404
         _away_and_back(app, bucket, video, whole)

@@ -1,4 +1,4 @@
-"""What a start says of a bucket that it cannot use, and that nothing of it is loaded where none is named."""
+"""Startup errors about an unusable bucket, and that its modules are imported only if one is set."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.bucket_server import SECRET, BucketServer
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait for a bucket as long as a real one deserves."""
+    """Shorten a bucket's timeouts."""
     monkeypatch.setattr(door, "LIMITS", BucketLimits(connect_s=1.0, answer_s=2.0, rest_s=0.05))
 
 
 def started(folder: Path, url: str) -> str:
-    """Return how a start is refused."""
+    """Return the error of a start."""
     with pytest.raises(SettingsError) as caught:
         build_runner(Settings.from_environ({"HUNYUAN_UI_VIDEOS_URL": url, "HUNYUAN_UI_DATA_DIR": str(folder)}))
     sentence = words().sentence(caught.value)
@@ -77,7 +77,7 @@ def test_a_bucket_that_cannot_be_used_is_named_with_the_reason(
     code, bucket.behave = FAULTS[fault]
     assert started(tmp_path, bucket.url) == f"setting.{code}"
     bucket.behave = lambda *_: None
-    assert bucket.names() == set()  # the small file of the trial is gone
+    assert bucket.names() == set()  # the test file was removed
 
 
 def test_a_bucket_that_garbles_is_named(tmp_path: Path, bucket: BucketServer) -> None:
@@ -170,7 +170,7 @@ def test_the_app_ends_with_status_2_and_no_secret_anywhere(tmp_path: Path, bucke
 
 
 def test_a_thread_that_lets_go_of_an_answer_as_the_program_ends_has_time_to() -> None:
-    """Otherwise one of the store's, which Python's end would stop in the middle, aborts the process."""
+    """Otherwise one of the store's threads, interrupted at interpreter shutdown, aborts the process."""
     lines = (
         "import threading, time",
         "import hunyuan_ui.library.bucket",

@@ -1,4 +1,4 @@
-"""A data folder taken along to PostgreSQL and a bucket: all of it or nothing, and sent from one place only."""
+"""A data folder moved to PostgreSQL and a bucket: all of it or nothing, and sent from one place only."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ async def test_videos_go_along_into_a_bucket(
     rig: Rig, service: PaidService, target: str, bucket: BucketServer, move: Callable[..., Said]
 ) -> None:
     ids = await filled(rig, service)
-    (rig.folder / "videos" / f"{ids[2]}.json").unlink()  # is made again from the row
+    (rig.folder / "videos" / f"{ids[2]}.json").unlink()  # is rebuilt from the row
     (rig.folder / "videos" / f"{ids[1]}.webp").unlink()
     said = move("--videos-to", bucket.url)
     assert said.code == Exit.DONE, said.err
@@ -213,7 +213,7 @@ def test_two_thousand_rows_go_along_in_their_order(rig: Rig, target: str, move: 
         ids = [entry.id for entry in ledger.active()]
     assert move().facts["by_status"] == {"queued": 2000}
     with closing(open_shared(target, Place(new_id(), "test", 4, one_each=False))) as there:
-        assert [entry.id for entry in there.active()] == ids  # all of one moment
+        assert [entry.id for entry in there.active()] == ids  # all with the same time
 
 
 # kills

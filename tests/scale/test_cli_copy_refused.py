@@ -1,4 +1,4 @@
-"""What keeps a data folder from being taken along is told in a sentence, and nothing is changed by it."""
+"""Refusals to move a data folder: each has a sentence and changes nothing."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_it_is_refused_while_a_process_works_on_either(rig: Rig, target: s
 async def test_two_folders_at_once_are_never_mixed_in_one_database(
     rig: Rig, target: str, move: Callable[..., Said]
 ) -> None:
-    """The second is refused from the first moment on, before it has put a file anywhere."""
+    """The second is refused from the start, before it has written a file anywhere."""
     ids = dict[Path, set[str]]()
     folders = [rig.folder, rig.folder.with_name("another")]
     for rig.folder in folders:
@@ -129,7 +129,7 @@ async def test_a_mark_that_cannot_be_kept_is_told_and_no_row_is_stored(
 async def test_another_ledgers_videos_that_come_while_it_copies_stop_it_before_the_rows(
     rig: Rig, target: str, bucket: BucketServer, move: Callable[..., Said]
 ) -> None:
-    """As of a folder that is copied into another database at the same time."""
+    """From a folder that is copied into another database at the same time."""
     async with rig.running() as page:
         await ended(page, await click(page))
     other = new_id()

@@ -1,4 +1,4 @@
-"""A connection that breaks after a commit and before its answer, while the database goes away for a moment."""
+"""A connection that breaks after a commit and before its response, while the database is down for a moment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
 
 def breaks_once(server: PostgresServer, name: str) -> Callable[[str], None]:
-    """Return what stops the server right after the first commit of a name, and breaks the connection."""
+    """Return a function that stops the server right after the first commit of a name, and breaks the connection."""
     left = [f"ledger.{name}.committed"]
 
     def at(passed: str) -> None:
@@ -53,7 +53,7 @@ async def test_a_step_whose_commit_is_not_known_is_paid_once_and_ends_with_its_v
 
 
 async def refused(runner: JobRunner, server: PostgresServer, lines: io.StringIO) -> str:
-    """Press Generate, whose commit is not known; return the job's id when the server has come back."""
+    """Press Generate with an unknown outcome of the commit; return the job's id when the server is back."""
     job_id = new_id()
     with pytest.raises(StorageError, match="database_away"):
         await click(runner, job_id)
@@ -85,7 +85,7 @@ async def test_a_refused_click_is_taken_back_before_its_process_ends(
     async with rig.running() as runner:
         await until(lambda: runner._replicas._beat_at > 0)  # type: ignore[union-attr]
         monkeypatch.setattr(replicas, "TICK_S", 600.0)
-        await asyncio.sleep(0.2)  # the next look is far away by then
+        await asyncio.sleep(0.2)  # the next check is far away by then
         await refused(runner, server, lines)
         await until(lambda: runner.is_healthy)
     async with rig.running() as runner:

@@ -1,4 +1,4 @@
-"""`compose.yaml`: what it sets is known here, its nginx runs, and two real pages behind it outlive each other."""
+"""`compose.yaml`: its settings are known here, its nginx runs, and two real pages behind it survive each other."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def behind_nginx(folder: Path, apps: list[RunningApp]) -> Iterator[str]:
 
 
 def call(url: str, name: str, **values: Any) -> Any:
-    """Call a function of the API, once more while a page that died is found out."""
+    """Call an API function, with a retry while a dead page is being detected."""
     give_up_at = time.monotonic() + WITHIN_S
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What a start says of a database that it cannot use, and that nothing of it is loaded where none is named."""
+"""Startup errors about an unusable database, and that its modules are imported only if one is set."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WRONG_ADDRESSES = [
 
 
 def started(url: str, folder: Path) -> SettingsError:
-    """Return how a start is refused."""
+    """Return the error of a start."""
     try:
         settings = Settings.from_environ({"HUNYUAN_UI_DATABASE_URL": url, "HUNYUAN_UI_DATA_DIR": str(folder)})
         build_runner(settings)

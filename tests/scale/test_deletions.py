@@ -34,7 +34,7 @@ def rigs(
     postgres_server: PostgresServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> list[Rig]:
-    """Two machines with a folder of their own each, one database and one bucket."""
+    """Two machines with separate folders, one database and one bucket."""
     monkeypatch.setattr(door, "LIMITS", BucketLimits(connect_s=1.0, answer_s=2.0, rest_s=0.05))
     url = Secret(postgres_server.url(tmp_path))
     settings = {"videos_url": bucket.url, "daily_limit_usd": 1000.0}
@@ -48,7 +48,7 @@ async def made(runner: JobRunner) -> Job:
 
 
 async def die(runner: JobRunner) -> None:
-    """Let one of two runners in this process go: it does nothing more, and gives nothing up."""
+    """Abandon one of two runners in this process: it does nothing more, and releases nothing."""
     replicas = runner._replicas
     assert replicas is not None
     tasks = {task for task in (replicas._task, replicas._deletions._task) if task is not None}
@@ -91,7 +91,7 @@ async def test_another_process_finishes_what_one_that_died_was_to_delete_when_th
 async def test_a_process_that_died_between_the_row_and_the_files_leaves_none(
     rigs: list[Rig], bucket: BucketServer
 ) -> None:
-    """Also where both have one folder, and no bucket."""
+    """Also with a shared folder and no bucket."""
     rigs[1].folder = rigs[0].folder
     for rig in rigs:
         rig.settings = {"daily_limit_usd": 1000.0}
@@ -123,7 +123,7 @@ async def test_a_bucket_that_hangs_costs_who_deletes_no_lease(
 ) -> None:
     async with rigs[0].running() as one, rigs[1].running() as other:
         job = await made(one)
-        await other.videos.video(job)  # so that its cache holds it
+        await other.videos.video(job)  # so that its cache has it
         bucket.slow_s = 1.0
         ledger = one._services.ledger
         assert isinstance(ledger, SharedLedger)
@@ -160,6 +160,6 @@ async def test_copies_that_other_processes_have_go_within_a_minute(
 
 
 def copied(folder: Path) -> set[str]:
-    """Return whose files of any kind lie in a data folder, whatever their names begin with."""
+    """Return the ids with files of any kind in a data folder, whatever prefix their names have."""
     found = {re.search(r"[0-9a-f]{32}", path.name) for path in folder.rglob("*") if path.is_file()}
     return {match[0] for match in found if match}

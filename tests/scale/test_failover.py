@@ -28,7 +28,7 @@ def url(tmp_path: Path, postgres_server: PostgresServer) -> str:
 
 @pytest.fixture
 def rig(tmp_path: Path, service: PaidService, url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Rig]:
-    """Opens runners on one database, each of which has a folder of its own."""
+    """Opens runners on one database, with separate folders."""
     monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.1)
     monkeypatch.setattr(folder_watch, "LOOK_EVERY_S", 0.1)
     service.is_held = True
@@ -40,14 +40,14 @@ def rig(tmp_path: Path, service: PaidService, url: str, monkeypatch: pytest.Monk
 
 
 async def rendering(runner: JobRunner) -> str:
-    """Press Generate; return the id of the job when the service has it, and keeps it."""
+    """Press Generate; return the id of the job when the service has it, and keeps it running."""
     job_id = await click(runner)
     await until(lambda: runner._dispatcher.live[job_id].job.status is JobStatus.RUNNING)
     return job_id
 
 
 def rows_before(name: str, url: str) -> list[Rows]:
-    """Return where the rows will stand that are stored when a transaction first begins."""
+    """Return a list that receives the rows when a transaction first begins."""
     found = list[Rows]()
 
     def at(passed: str) -> None:
@@ -107,7 +107,7 @@ async def test_a_job_that_was_sent_while_a_look_was_under_way_is_stored_again_an
         seen = without_looks(runner)
         job_id = await rendering(runner)
         put_back(url, before[0])
-        await seen._put_back({job_id}, {})  # as if the look had begun before the click
+        await seen._put_back({job_id}, {})  # as if the check had begun before the click
         assert [row["status"] for (row,) in rows_of(url)] == ["running"]
         service.is_held = False
         assert (await ended(runner, job_id)).status is JobStatus.DONE
@@ -132,7 +132,7 @@ async def test_an_answer_is_stored_although_the_job_was_stored_again_between_two
             if passed == "ledger.put_back.begin" and not passed_by:
                 passed_by.append(passed)
                 live = [one.job for one in runner._dispatcher.live.values()]
-                ledger.put_back(live)  # as a look for lost jobs does
+                ledger.put_back(live)  # as a check for lost jobs does
 
         checkpoint.hook = at
         job = await ended(runner, await click(runner))
@@ -199,7 +199,7 @@ async def test_a_video_whose_end_was_forgotten_is_done_again_without_a_restart(
 async def test_what_was_cancelled_is_never_sent_although_the_database_forgot_that(
     canceller: str, rig: Callable[[str], Rig], service: PaidService, url: str
 ) -> None:
-    """Neither by the process that has it, nor by the one that takes it over."""
+    """Neither by its own process, nor by the one that takes it over."""
     sender, other = rig("sender"), rig("other")
     sender.settings["concurrency"] = other.settings["concurrency"] = 1
     sending = sender.open()

@@ -43,7 +43,7 @@ async def test_twenty_jobs_survive_a_database_that_is_stopped_and_started(
         await until(lambda: _posts(service) >= posts)
         server.stop(how)
         await until(lambda: "ledger.away" in lines.getvalue())
-        await until(lambda: runner.problem is not None)  # of a connection that breaks in use, the next try finds it
+        await until(lambda: runner.problem is not None)  # if a connection breaks in use, the next attempt detects it
         assert runner.problem is not None
         assert runner.problem.code == "database_away"
         assert not runner.is_healthy
@@ -149,7 +149,7 @@ async def test_a_database_that_is_set_back_under_a_running_page_is_not_spent_fro
         before = rows_of(url)
         await ended(runner, await click(runner))
         await until(lambda: not runner._dispatcher.live)
-        await asyncio.sleep(5 * replicas.TICK_S)  # what it had at its last look it would store again
+        await asyncio.sleep(5 * replicas.TICK_S)  # jobs that it had at its last check it would store again
         newer = rows_of(url)
         put_back(url, before)
         await until(lambda: runner.problem is not None)

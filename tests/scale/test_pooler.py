@@ -1,4 +1,4 @@
-"""Two processes behind a pooler in transaction mode, where a connection is another client's after each transaction."""
+"""Two processes behind a pooler in transaction mode, where a connection changes clients after each transaction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.pooler import TransactionPooler
 from tests.postgres_server import PostgresServer
 from tests.stored_jobs import added
 
-_OFTEN = 12  # a client would prepare by then whatever it asks again and again
+_OFTEN = 12  # enough repetitions for a client to prepare a statement
 
 
 @pytest.fixture

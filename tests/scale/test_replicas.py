@@ -1,4 +1,4 @@
-"""Two real processes on one database and one folder: what one leaves, by whichever death, the other finishes."""
+"""Two real processes on one database and one folder: however one dies, the other finishes its work."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def on_postgres(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 
 @dataclass
 class Pair:
-    """A process that lives through a test, and another one beside it that is started as often as is needed."""
+    """A process that survives a test, and another one that is started as often as needed."""
 
     place: Nursery
     service: PaidService
@@ -56,7 +56,7 @@ class Pair:
         return {job.id: job for job in oracle.stored_jobs(self.folder)}
 
     def until_ended(self, program: Program) -> None:
-        """Wait until nothing of a program is under way."""
+        """Wait until a program has no unfinished jobs."""
         give_up_at = time.monotonic() + WITHIN_S
         while any(job.is_active for job in self.rows().values() if job.id in program.jobs):
             assert time.monotonic() < give_up_at, self.survivor.log[-3000:]
@@ -113,7 +113,7 @@ def test_what_one_leaves_at_an_engine_the_other_ends(tmp_path: Path, kind: str) 
             after = made.rows()
             arrived = made.service.posts()
             for job_id in before.keys() & set(program.jobs):
-                # What is in doubt is found only where it came, and by an engine that lists its jobs with their prompts.
+                # Found only if it arrived, and only by an engine that lists its jobs with their prompts.
                 is_listed = kind == "vllm" and prompt_of(job_id) in arrived
                 in_doubt = before[job_id].status is JobStatus.SUBMITTING and not is_listed
                 assert after[job_id].status is (JobStatus.UNKNOWN if in_doubt else JobStatus.DONE), point
@@ -135,7 +135,7 @@ def _sweep(folder: Path, dialect: Dialect, points: list[Point]) -> list[str]:
 
 
 def _wrong(name: str, program: Program, before: dict[str, Job], after: dict[str, Job]) -> list[str]:
-    """Return what is not as it must be: unknown if the POST was under way, else done."""
+    """Return the deviations from the expected state: unknown if the POST was in flight, else done."""
     wrong: list[str] = []
     for job_id in program.jobs:
         if job_id not in before:

@@ -1,4 +1,4 @@
-"""Other programs through an nginx that gives each request to the next page: no call needs the page that began it."""
+"""API clients through an nginx that balances round robin: no call needs the page that began it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_call_is_answered_by_the_page_that_did_not_take_it(pages: Fleet, servi
 def test_gradios_own_client_makes_a_video_in_one_call(pages: Fleet, service: PaidEndpoint) -> None:
     client = Client(pages.url, headers={"x-hunyuan-visitor": new_id()}, verbose=False)
     with ThreadPoolExecutor() as pool:
-        # Some at once, on one stream of answers.
+        # Several at once, on one stream of answers.
         asked = [
             pool.submit(client.predict, prompt=f"fox {number}", **SMALL, api_name="/estimate") for number in range(6)
         ]

@@ -1,4 +1,4 @@
-"""Two runners on one database in this process: one budget, one queue, one library, whichever is asked."""
+"""Two runners on one database in this process: one budget, one queue, one library, whichever is called."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def two(rig: Rig) -> AsyncIterator[tuple[JobRunner, JobRunner]]:
 
 
 async def until(condition: Any) -> None:
-    """Wait for what must be asked for."""
+    """Wait for a condition by polling."""
 
     async def hold() -> None:
         while not await condition():  # noqa: ASYNC110 - a database is asked
@@ -148,7 +148,7 @@ async def test_jobs_of_one_that_died_go_on_at_a_start_soon_after(rig: Rig, servi
     ids = [await click(dying) for _ in range(20)]
     await kill(dying)
     async with rig.running() as other:
-        assert [view.job.id for view in await other.active(OWNER)] == ids  # before the lease is over
+        assert [view.job.id for view in await other.active(OWNER)] == ids  # before the lease expires
         service.is_held = False
         statuses = [(await ended(other, job_id)).status for job_id in ids]
     assert set(statuses) <= {JobStatus.DONE, JobStatus.UNKNOWN}

@@ -1,4 +1,4 @@
-"""Processes with unlike settings on one database: each job goes on at one that can send, poll and fetch it."""
+"""Processes with different settings on one database: each job continues in one that can send, poll and download it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def url(tmp_path: Path, postgres_server: PostgresServer) -> str:
 
 @pytest.fixture
 def rig(tmp_path: Path, service: PaidService, url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rig]:
-    """Opens runners on one database and one folder, with settings of their own."""
+    """Opens runners on one database and one folder, with separate settings."""
     monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.1)
     monkeypatch.setattr(folder_watch, "LOOK_EVERY_S", 0.1)
 
@@ -56,7 +56,7 @@ def status_of(runner: JobRunner, job_id: str) -> JobStatus:
 async def test_jobs_of_a_dead_process_go_on_where_there_is_a_key_although_one_without_took_them_first(
     is_kept: bool, dialect: Dialect, without: dict[str, Any], rig: Callable[..., Rig], service: PaidService
 ) -> None:
-    """The one without may go on living, or hand over what it has."""
+    """The one without a key may stay alive, or hand over its jobs."""
     service.is_held = service.engine.is_busy = True
     dead = rig(dialect).open()
     await dead.start()
@@ -149,7 +149,7 @@ async def test_a_process_that_sends_elsewhere_is_refused_while_another_lives_and
 async def test_a_process_sends_nothing_more_once_a_newer_version_has_migrated_the_database(
     rig: Callable[..., Rig], service: PaidService, url: str
 ) -> None:
-    """What it had sent before ends with its video."""
+    """Jobs that it had sent before end with their videos."""
     service.is_held = True
     async with rig().running() as runner:
         sent, waiting = await click(runner), await click(runner)
@@ -196,13 +196,13 @@ async def test_a_process_keeps_its_lease_and_sees_the_others_after_an_error_that
 
 
 def migrated(url: str, *, by: int = 1) -> None:
-    """Let the database say that a newer version has migrated it."""
+    """Make the database report that a newer version has migrated it."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("INSERT INTO migrations VALUES (%s, 'later', 0)", [len(MIGRATIONS) + by])
 
 
 def fails_at_first(times: int, call: Callable[[], None]) -> Callable[[], None]:
-    """Return what raises so often before it does what it should."""
+    """Return a function that raises a number of times before it works."""
     left = [RuntimeError(str(number)) for number in range(times)]
 
     def tick() -> None:

@@ -1,4 +1,4 @@
-"""The API as other programs use it: what it says of itself, other people's keys, repeated calls, and waiting."""
+"""The API for other programs: its description, other people's keys, repeated calls, and waiting."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SMALL: dict[str, Any] = {"prompt": "A paper boat in a gutter", "video_length": 5
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """A public app whose owner has no key, before a service that takes any."""
+    """A public app without an owner's key, with a service that accepts any."""
     service = serve(create_app(seconds=1), "127.0.0.1", 0)
     with running_app(
         tmp_path_factory.mktemp("api"), SEGMIND_BASE_URL=service.url, GRADIO_SERVER_NAME="0.0.0.0"
@@ -218,7 +218,7 @@ def test_thirty_three_calls_for_one_job_leave_the_next_caller_an_answer(tmp_path
         honest = Client(app.url, verbose=False)
         _, made = honest.predict(**SMALL, api_name="/generate")
         assert made["cost_usd"] == 0
-        # The others were answered while the job still goes on.
+        # The others were answered while the job is still running.
         assert greedy.predict(job_id=job_id, api_name="/status")["is_active"]
         give_up_at = time.monotonic() + 60
         while sum(call.done() for call in calls) < 33 - WAITING_FOR_ONE_JOB and time.monotonic() < give_up_at:

@@ -1,4 +1,4 @@
-"""Who gets at a job over the API, and who waits: ids open nothing, and no caller keeps another from an answer."""
+"""API callers: ids grant no access, and no caller blocks the answers to others."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def values(job_id: str = "", who: Any = None, **fields: Any) -> list[Any]:
 
 
 async def said(asked: Awaitable[Any]) -> str:
-    """Return the sentence that a call is refused with."""
+    """Return the sentence of a refused call."""
 
     async def wait() -> Any:
         return await asked
@@ -102,13 +102,13 @@ async def said(asked: Awaitable[Any]) -> str:
 
 
 async def refused(calls: ApiCalls, job_id: str, who: Any) -> bool:
-    """Whether a caller gets at nothing of a job."""
+    """Whether a caller has no access to a job."""
     sentences = [await said(calls.status(who, job_id)), await said(calls.result(who, job_id))]
     assert all(sentence.startswith(NO_SUCH) for sentence in sentences), sentences
     return True
 
 
-# who gets at a job
+# access to a job
 
 
 async def test_a_caller_without_a_name_gets_what_opens_their_job_and_the_id_alone_opens_nothing(
@@ -237,12 +237,12 @@ GONE: list[Exception | bytes] = [DownloadError("video_lost", retryable=False, ex
 
 @pytest.fixture
 def soon_sure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a video be lost after three answers."""
+    """Let a video be lost after three responses."""
     monkeypatch.setattr(endings, "PROOFS", {ending: endings.Proof(3, 0.0) for ending in endings.Ending})
 
 
 async def lost(calls: ApiCalls, service: FakeService, *, is_expired: bool = False, **headers: str) -> str:
-    """Make a video whose file is gone, or whose request is not known any more; return what opens its job."""
+    """Make a video whose file is missing, or whose request is unknown; return the handle of its job."""
     if is_expired:
         service.script("status", *[answer(404, {"error": "not found"})] * 3)
     else:
@@ -327,17 +327,17 @@ async def test_after_seven_days_a_lost_video_is_told_as_ever(public: Settings, s
         assert len(service.fetched) == 3
 
 
-# who waits
+# waiting callers
 
 
 def endless(service: FakeService) -> None:
-    """Let what was sent go on for ever."""
+    """Let sent jobs run for ever."""
     service.script("status", *[answer(200, {"status": "PROCESSING"})] * 100_000)
 
 
 @asynccontextmanager
 async def waiting(*calls: Awaitable[Any]) -> AsyncIterator[list[asyncio.Task[Any]]]:
-    """Begin calls and let each come as far as it can; in the end they are given up."""
+    """Begin calls and let each come as far as it can; they are cancelled at the end."""
     tasks = [asyncio.ensure_future(call) for call in calls]
     await asyncio.sleep(0.3)
     yield tasks

@@ -1,4 +1,4 @@
-"""Gradio's scripts and styles are compressed once, kept within bounds, and left alone where they are not whole."""
+"""Gradio's scripts and styles are compressed once, cached within limits, and left alone if incomplete."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BROWSER = {"Accept-Encoding": "gzip, deflate, br, zstd"}
 
 
 class Asked:
-    """An app with assets in front of which the filter stands, and how often each was read."""
+    """An app with assets behind the filter, and how often each was read."""
 
     def __init__(self, root: str = "") -> None:
         self.times: Counter[str] = Counter()
@@ -155,7 +155,7 @@ def test_who_leaves_in_the_middle_of_the_first_answer_spoils_it_for_nobody(tmp_p
     app = Starlette(routes=[Route("/assets/script.js", script)], middleware=[Middleware(AssetMemory)])
 
     async def leave() -> None:
-        # As the server that Gradio runs on speaks: the application is told when somebody leaves.
+        # As Gradio's server does: the application receives a disconnect event.
         scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1"}
         scope |= {"method": "GET", "scheme": "http", "path": "/assets/script.js", "raw_path": b"/assets/script.js"}
         scope |= {"query_string": b"", "root_path": "", "headers": [(b"accept-encoding", b"br")], "state": {}}

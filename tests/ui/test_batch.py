@@ -1,4 +1,4 @@
-"""Lists of prompts over the API: checked first, sent once, followed, stopped, and fetched as a ZIP by its link only."""
+"""Prompt lists over the API: checked first, sent once, followed, stopped, and downloaded as a ZIP only by its link."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WAIT_S = 60.0
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """A public app whose owner has no key, before a service that takes any."""
+    """A public app without an owner's key, with a service that accepts any."""
     service = serve(create_app(seconds=0.2), "127.0.0.1", 0)
     with running_app(
         tmp_path_factory.mktemp("lists"),
@@ -55,7 +55,7 @@ def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 
 def call(app: RunningApp, function: str, visitor: str | None = ME, **values: Any) -> Any:
-    """Call a function as other programs do; return its answer, or the sentence that refuses."""
+    """Call an API function; return its result, or the sentence of its refusal."""
     headers = {"x-api-key": OWN_KEY, "x-hunyuan-visitor": visitor} if visitor else {}
     api = f"{app.url}gradio_api/call"
     begun = httpx.post(f"{api}/v2/{function}", json=values, headers=headers, timeout=WAIT_S)
@@ -159,14 +159,14 @@ FORM = VideoRequest.model_construct(width=64, height=64, video_length=5, infer_s
 
 
 def ask(app: RunningApp, path: str, visitor: str | None = ME, method: str = "POST", **wish: Any) -> httpx.Response:
-    """Ask as the page's script does."""
+    """Send a request as the page's script does."""
     headers = {"x-hunyuan-visitor": visitor} if visitor else {}
     url = f"{app.url}gradio_api/hunyuan/lists/{path}"
     return httpx.request(method, url, headers=headers, json=wish if method == "POST" else None, timeout=WAIT_S)
 
 
 def stands(app: RunningApp, list_id: str, visitor: str = ME) -> dict[str, Any]:
-    """Return how a list stands once it has ended."""
+    """Return the state of a list once it has ended."""
     while (told := ask(app, list_id, visitor, "GET").json())["is_running"]:
         pass
     return told

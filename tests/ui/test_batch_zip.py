@@ -1,4 +1,4 @@
-"""The ZIP of a long list through the server: every video is in it, and none of it stays in memory."""
+"""The ZIP of a long list through the server: it has every video, and none of it stays in memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reas
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """A private app with a list of 200 videos that an earlier run has made."""
+    """A private app with a list of 200 videos from an earlier run."""
     folder = tmp_path_factory.mktemp("zip")
     video = mp4_bytes()
     free = VIDEO_BYTES - len(video)
@@ -52,7 +52,7 @@ def link_of(app: RunningApp) -> str:
 
 
 def fetched(url: str, target: Path | None, pause_s: float = 0.0) -> int:
-    """Fetch a ZIP, after a pause in its middle if one is wished; return its bytes."""
+    """Download a ZIP, optionally with a pause in the middle; return its size in bytes."""
     count = 0
     with httpx.stream("GET", url, timeout=120) as answer:
         assert answer.headers.get("content-encoding") is None
@@ -68,7 +68,7 @@ def fetched(url: str, target: Path | None, pause_s: float = 0.0) -> int:
 
 def test_two_hundred_videos_leave_the_server_no_larger(app: RunningApp, tmp_path: Path) -> None:
     url, pid = link_of(app), app.process.pid
-    httpx.get(url.replace(LIST_ID, "0" * 32))  # what the first question loads is not the ZIP's
+    httpx.get(url.replace(LIST_ID, "0" * 32))  # memory loaded by the first request is not the ZIP's
     idle = resident_bytes(pid)
     forget_peak(pid)
     assert fetched(url, tmp_path / "list.zip", pause_s=1.0) > VIDEOS * VIDEO_BYTES

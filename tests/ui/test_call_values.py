@@ -1,4 +1,4 @@
-"""Every function of the page, by number and by name: what it takes, and what goes no further."""
+"""Every function of the page, by number and by name: accepted and rejected values."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def rules(page_built: BuiltPage) -> CallRules:
 
 @pytest.fixture(scope="module")
 def small() -> CallRules:
-    """The rules of a page with one component of each kind, and a function that takes one text."""
+    """The rules of a page with one component of each type, and a function that accepts one text."""
 
     async def build() -> CallRules:
         with gr.Blocks(analytics_enabled=False) as page:
@@ -411,7 +411,7 @@ def test_a_tools_arguments_are_its_values(built: Any) -> None:
 
 
 async def test_the_rules_need_no_list_of_functions() -> None:
-    """A new event of the page is covered as soon as it is there."""
+    """A new event of the page is covered automatically."""
     with gr.Blocks(analytics_enabled=False) as page:
         text, number, html = gr.Textbox(max_length=10), gr.Number(), gr.HTML()
         gr.Button().click(lambda *_: None, [text, number, html], api_name="new")

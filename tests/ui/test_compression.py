@@ -1,4 +1,4 @@
-"""The page goes over the wire compressed, and nothing else is touched."""
+"""The page is transferred compressed, and nothing else is changed."""
 
 from __future__ import annotations
 

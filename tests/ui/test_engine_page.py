@@ -1,4 +1,4 @@
-"""What the page says of an engine of one's own, and that it says nothing of one where none is set."""
+"""The page's texts about a self-hosted engine, and that there are none without one."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def test_no_dollars_are_named_where_hours_have_no_price(tmp_path: Path) -> None:
         words()["app.engine_help"],
     ]
     assert "$0.01" in facts_of(replace(made, cost_microusd=10_000), words())
-    # What was paid at the hosted service before keeps its price.
+    # Videos paid for at the hosted service before keep their price.
     assert "$1.46" in facts_of(replace(made, dialect="v2", cost_microusd=1_460_000), words())
 
 
 def loaded(tmp_path: Path, **environ: str) -> set[str]:
-    """Return the modules for engines that a start of the page loads."""
+    """Return the engine modules that a start of the page imports."""
     here = "hunyuan_ui.endpoint."
     names = {name.removeprefix(here) for name in modules_of_an_import(tmp_path, **environ) if name.startswith(here)}
     return names & {"engines", "openai_videos"}

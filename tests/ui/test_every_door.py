@@ -1,4 +1,4 @@
-"""Every door of the running app, by name, by number and by path, and what it may cost."""
+"""Every entry point of the running app, by name, by number and by path, and its possible cost."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def paid() -> Iterator[PaidEndpoint]:
 
 @pytest.fixture(scope="module")
 def unlimited(paid: PaidEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """A public app whose owner has set no daily limit, so that nothing may be paid for."""
+    """A public app without a daily limit, so that nothing may be paid for."""
     with running_app(tmp_path_factory.mktemp("open"), **paid.settings, GRADIO_SERVER_NAME="0.0.0.0") as app:
         yield app
 
 
 @asynccontextmanager
 async def caller(app: RunningApp, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
-    # The server closes a connection on which Gradio has failed, without saying so.
+    # The server silently closes a connection on which Gradio has failed.
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=app.url, headers=headers, timeout=60, limits=limits) as client:
         yield client
@@ -61,7 +61,7 @@ async def ended(client: httpx.AsyncClient, path: str) -> str:
 
 
 async def called(client: httpx.AsyncClient, name: str, headers: dict[str, str] | None = None, **values: Any) -> str:
-    """Call a public endpoint with named values and return what came of it."""
+    """Call a public endpoint with named values and return its outcome."""
     begun = await client.post(f"gradio_api/call/v2/{name}", json=values, headers=headers)
     assert begun.status_code == 200, begun.text
     return await ended(client, f"gradio_api/call/{name}/{begun.json()['event_id']}")

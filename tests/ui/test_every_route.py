@@ -1,6 +1,6 @@
-"""Every route of the application and every function of the page, asked for by every kind of page and start.
+"""Every route of the application and every function of the page, requested by every kind of client and start.
 
-What lies behind the filter is only told that it was reached; which routes there are is asked of the real application.
+The application behind the filter only records that it was reached; its routes are read from the real one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MODES = {
 LOGIN = replace(PRIVATE, is_space=True, login_secret=Secret("x"))
 HOST = "127.0.0.1:7860"
 
-# Every route that is open, by its template; the rest must be shut, whatever Gradio adds.
+# Every allowed route, by its template; all others must be closed, whatever Gradio adds.
 PAGE = {"/"}
 LOOKS = {
     *("/svelte/{path:path}", "/static/{path:path}", "/assets/{path:path}", "/favicon.ico", "/theme.css", "/robots.txt"),
@@ -55,7 +55,7 @@ OWN = {
     *("/gradio_api/hunyuan/videos/{id}/favourite", "/gradio_api/hunyuan/lists/{id}/stop", "/gradio_api/healthz"),
     "/gradio_api/hunyuan/pages/{id}",
 }
-FOR_ALL = {  # in public, and there without a login
+FOR_ALL = {  # in public, and only without a login
     *("/gradio_api/info", "/gradio_api/info/", "/gradio_api/openapi.json"),
     *("/gradio_api/call/{api_name}", "/gradio_api/call/{api_name}/"),
     *("/gradio_api/call/v2/{api_name}", "/gradio_api/call/v2/{api_name}/"),
@@ -83,7 +83,7 @@ SAMPLES = {
 
 
 class Asker(NamedTuple):
-    """Who asks: the headers by which a browser or a program shows it."""
+    """A client: the headers by which a browser or a program is recognised."""
 
     name: str
     headers: dict[str, str]
@@ -109,12 +109,12 @@ def page_built(tmp_path_factory: pytest.TempPathFactory) -> BuiltPage:
 
 
 def test_an_open_page_asks_for_no_heartbeat(page_built: BuiltPage) -> None:
-    """It would hold one of a browser's six connections to a host, as long as its tab is open."""
+    """It would hold one of a browser's six connections per host, as long as its tab is open."""
     assert page_built.blocks.get_config_file()["connect_heartbeat"] is False
 
 
 class Behind:
-    """What lies behind the filter: it keeps what reaches it."""
+    """The application behind the filter: records what reaches it."""
 
     def __init__(self) -> None:
         self.reached: list[Any] = []
@@ -147,7 +147,7 @@ class Start:
         self.client = httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}")
 
     async def ask(self, method: str, path: str, asker: Asker, body: object = None, **headers: str) -> httpx.Response:
-        """Send one request, and check that it has reached the application when it was answered there."""
+        """Send one request, and check that it has reached the application if that was its answer."""
         self.behind.reached.clear()
         sent = {"content-type": "application/json", **asker.headers, **headers}
         content = None if body is None else json.dumps(body).encode()
@@ -161,7 +161,7 @@ def filled(template: str) -> str:
 
 
 def body_for(built: BuiltPage, template: str) -> object:
-    """Return a body that the function `estimate` takes in the way of this route."""
+    """Return a body for the function `estimate` in this route's format."""
     if "/call/v2/" in template:
         return {"prompt": "x"}
     if template.startswith(("/gradio_api/call/", "/gradio_api/run/", "/gradio_api/api/")):
@@ -192,7 +192,7 @@ def test_the_table_names_routes_that_there_are(page_built: BuiltPage) -> None:
 async def test_every_route_opens_to_whom_it_should(page_built: BuiltPage, mode: str, prefix: str) -> None:
     start = Start(page_built, mode, prefix)
     for template, method in every_door(page_built):
-        # Below a prefix a proxy may keep it or take it away.
+        # A proxy may keep or strip the prefix.
         for path in {filled(template), prefix + filled(template)}:
             for asker in ASKERS:
                 answer = await start.ask(method, path, asker, body_for(page_built, template))
@@ -310,7 +310,7 @@ async def test_a_login_comes_back_to_a_space_alone(page_built: BuiltPage) -> Non
 
 
 def routes_to(built: BuiltPage, path: str, method: str) -> set[str]:
-    """Return the templates of the real routes that a path could come to."""
+    """Return the templates of the real routes that may match a path."""
     found: set[str] = set()
     for route in built.every_route():
         methods = getattr(route, "methods", None)
@@ -339,7 +339,7 @@ def test_no_spelling_opens_what_is_shut(page_built: BuiltPage, data: st.DataObje
         found = doors._found(scope)
         if found is not None and method in found[0].methods:
             reached = routes_to(page_built, get_route_path(scope), method)
-            # The first of Gradio's routes that fits is the one; an open one that fits first hides what follows.
+            # The first matching route of Gradio is used; an allowed one that matches first hides later ones.
             shut = reached - OPEN - NEEDS_A_CHANGE - {"/gradio_api/mcp"}
             assert not shut or reached & OPEN, (seen, root, shut)
 
@@ -358,7 +358,7 @@ async def test_what_is_shut_stays_shut_below_a_prefix(page_built: BuiltPage, pre
         for template, method in shut:
             for path in (filled(template), prefix + filled(template)):
                 if routes_to(page_built, route_path({"path": path, "root_path": prefix}), method) & OPEN:
-                    continue  # below this prefix the same letters name another route
+                    continue  # with this prefix the same path matches another route
                 answer = await start.ask(method, path, ASKERS[0], body_for(page_built, template))
                 assert answer.status_code == 404, (mode, prefix, path)
 
@@ -371,7 +371,7 @@ async def test_a_link_to_somebodys_values_is_shut_however_it_is_written(page_bui
     assert is_in(await start.ask("GET", "/?other=deep_link", ASKERS[0]))
 
 
-# other ways in
+# other entry points
 
 
 @pytest.mark.parametrize("kind", ["websocket", "something"])

@@ -1,4 +1,4 @@
-"""The short loops of the examples: what is drawn, what is served, and whose pictures stand in their place."""
+"""The short loops of the examples: rendering, serving, and whose pictures replace them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hunyuan_ui.ui.prices import priced_parts
 from hunyuan_ui.words import words
 
 MOST_BYTES = 600_000
-MOST_APART = 0.05  # what encoders of several versions may differ by
+MOST_APART = 0.05  # tolerance between encoder versions
 VISITOR = Visitor("a" * 32)
 
 
@@ -52,13 +52,13 @@ def test_the_script_of_the_repository_draws_what_lies_there(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in FOLDER.iterdir())
     for drawn in tmp_path.glob("*.mp4"):
         assert facts(drawn) == facts(FOLDER / drawn.name)
-    # A prompt that was changed since has another scene, or other words in it.
+    # A prompt changed since has another scene, or other words in it.
     apart = {drawn.stem: _apart(drawn, FOLDER / drawn.name) for drawn in tmp_path.glob("*.webp")}
     assert {key: mean for key, mean in apart.items() if mean > MOST_APART} == {}
 
 
 def _apart(one: Path, other: Path) -> float:
-    """Return by how much two pictures differ, in levels of grey of 0 to 255 in the mean."""
+    """Return the mean difference of two pictures in grey levels from 0 to 255."""
     with Image.open(one) as left, Image.open(other) as right:
         return ImageStat.Stat(ImageChops.difference(left.convert("L"), right.convert("L"))).mean[0]
 

@@ -1,4 +1,4 @@
-"""What strangers send, in size and number: it fills neither the memory nor the log of a public page."""
+"""Large and numerous requests of strangers: they fill neither the memory nor the log of a public page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.app_process import RunningApp, running_app
 pytestmark = pytest.mark.anyio
 
 LARGE = "\N{SLOTH}" * (MOST_TEXT - 100)  # four bytes each, here and on the wire
-KEPT_AT_MOST_MB = 24.0  # of 450 calls; kept, they would be three times as much
+KEPT_AT_MOST_MB = 24.0  # for 450 calls; if kept, they would need three times as much
 SECRET = "hush-prompt-5f3a"
 FORGED = f'{SECRET}\n{{"event": "forged"}}\r\n\u2028{SECRET}'
 
@@ -40,14 +40,14 @@ async def caller(app: RunningApp) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def raw(call: object) -> dict[str, Any]:
-    """Return the arguments that send a call as JSON without escapes, as a browser does."""
+    """Return the arguments of a call with unescaped JSON, as a browser sends it."""
     content = json.dumps(call, ensure_ascii=False).encode()
     assert len(content) <= MOST_BYTES
     return {"content": content, "headers": {"content-type": "application/json"}}
 
 
 async def numbers(client: httpx.AsyncClient) -> dict[str, int]:
-    """Return the page's functions by their names."""
+    """Return the numbers of the page's functions by name."""
     return {one["api_name"]: one["id"] for one in (await client.get("config")).json()["dependencies"]}
 
 
@@ -80,15 +80,15 @@ async def test_the_largest_calls_of_new_sessions_give_their_memory_back(app: Run
                 await asyncio.sleep(0.05)  # another process
             return memory_mb(app)
 
-        held = [await many(450), await many(450)]  # the first fills what is kept on purpose
+        held = [await many(450), await many(450)]  # the first fills caches deliberately
         if held[1] - held[0] >= KEPT_AT_MOST_MB:
-            held.append(await many(450))  # what is never given back grows each time, what is busy just now does not
+            held.append(await many(450))  # a leak grows each time, temporary use does not
     assert held[-1] - held[-2] < KEPT_AT_MOST_MB, held
 
 
 @pytest.fixture(scope="module")
 def printing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """The same app with a Gradio that prints what it was sent."""
+    """The same app with a Gradio that prints its input."""
     public: dict[str, Any] = {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_MCP_SERVER": "true"}
     with running_app(tmp_path_factory.mktemp("printing"), script="tests/printing_app.py", **public) as started:
         yield started
@@ -132,7 +132,7 @@ async def test_nothing_that_a_caller_sent_is_in_the_log(printing: RunningApp) ->
     after_start = app.output.partition('{"time"')[2].splitlines()[1:]
     told = [json.loads(line) for line in after_start if line.startswith("{")]
     assert max(map(len, after_start)) < 2_000
-    # Gradio printed its tracebacks, of which only the kind of error is left.
+    # Gradio printed its tracebacks, of which only the error type is left.
     seen = {line["event"] for line in told if not line["event"].startswith("job.")}
     assert {"other.print", "server.error"} <= seen
     assert len([line for line in told if line["event"] == "other.print"]) > 10

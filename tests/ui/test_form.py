@@ -32,7 +32,7 @@ def form() -> RequestForm:
         with gr.Blocks(analytics_enabled=False):
             return build_request_form()
 
-    # Outside a running event loop Gradio makes one for every Blocks and never closes it.
+    # Outside a running event loop Gradio creates one for every Blocks and never closes it.
     return asyncio.run(place())
 
 
@@ -46,7 +46,7 @@ def test_a_control_takes_its_numbers_from_its_parameter(form: RequestForm, field
     control: Any = getattr(form, field.name)
     assert control.value == field.default
     if field.is_text:
-        assert control.max_length is None  # Gradio would cut what is pasted without a word
+        assert control.max_length is None  # Gradio would silently truncate pasted text
     elif field.name != "seed":
         assert (control.minimum, control.maximum, control.step) == (field.low, field.high, field.step)
 

@@ -28,7 +28,7 @@ from tests.videos import mp4_bytes
 
 pytestmark = pytest.mark.anyio
 
-OWNERS_WORD = "the owner of the key"  # what stands where a browser's token stands else
+OWNERS_WORD = "the owner of the key"  # used in place of a browser's token
 UI = Path(gallery.__file__).parent
 
 
@@ -83,7 +83,7 @@ def ten_thousand(settings: Settings) -> Settings:
         values = database.execute(f"SELECT {names} FROM jobs WHERE id = ?", (sample.id,)).fetchone()
         row = dict(zip(columns, values, strict=True))
         alice, bob = Visitor.from_token(ALICE).id, Visitor.from_token(BOB).id
-        # Five at a time share a moment, so that the id has to break the tie between pages.
+        # Five at a time share a timestamp, so that the id has to break ties between pages.
         rows = (
             {**row, "id": f"{n:032x}", "visitor": alice if n % 6 else bob, "created_at": n // 5 + 10.5}
             for n in range(12_000)
@@ -138,7 +138,7 @@ async def test_nothing_goes_on_from_a_place_behind_everything(shelf: Shelf, befo
     assert await shelf.listed(before=before) == []
 
 
-# whose they are
+# ownership
 
 
 def test_no_browsers_token_makes_a_visitor_of_the_account() -> None:
@@ -267,7 +267,7 @@ async def test_sentences_are_in_the_visitors_language_where_there_is_one(shelf: 
 def test_no_script_builds_html_from_text_and_no_template_runs_any() -> None:
     sources = {path.name: path.read_text("utf-8") for path in (UI / "web").glob("*.[!p]*")}
     assert len(sources) > 30
-    # The one place that does: what stands in the folder, before anything else is in the page.
+    # The only such place: it inserts the folder's template before the page has any data.
     only = 'given.element.innerHTML = window.hunyuanTemplates[name] ?? "";'
     assert only in sources["page.js"]
     sources["page.js"] = sources["page.js"].replace(only, "")

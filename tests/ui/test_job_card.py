@@ -1,4 +1,4 @@
-"""What the card of a job says, from the job alone."""
+"""The texts on a job's card, from the job alone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def view_of(**facts: Any) -> JobView:
         ({"place": 3, "starts_in_s": 3 * 3600.0}, "Starts in about 3 h."),
         ({"place": 1, "starts_in_s": 2.0}, "Next in line."),
         ({"place": 1}, "Next in line."),
-        ({"place": 4}, "Number 4 in line."),  # nobody can tell when
+        ({"place": 4}, "Number 4 in line."),  # unpredictable
         ({"place": 4, "starts_in_s": 240.0, "retry_in_s": 9.2}, "Tried again in 9 s."),
         ({}, ""),
     ],

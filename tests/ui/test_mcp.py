@@ -1,4 +1,4 @@
-"""The MCP tools, driven by the official client as an agent drives them."""
+"""The MCP tools, driven by the official client as by an agent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHORT: dict[str, Any] = {"prompt": "A paper boat in a gutter", "video_length": 5
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """The app with a key that may spend a dollar, and agents let in."""
+    """The app with a key that may spend a dollar, and agents enabled."""
     service = serve(create_app(seconds=1), "127.0.0.1", 0)
     with running_app(
         tmp_path_factory.mktemp("mcp"),
@@ -49,7 +49,7 @@ async def agent(app: RunningApp) -> AsyncIterator[ClientSession]:
 
 
 async def call(session: ClientSession, tool: str, **arguments: Any) -> list[str]:
-    """Return the texts of a tool's answer, which must not be an error."""
+    """Return the texts of a tool's result, which must not be an error."""
     answer = await session.call_tool(tool, arguments)
     texts = [part.text for part in answer.content if part.type == "text"]
     assert not answer.isError, texts
@@ -57,7 +57,7 @@ async def call(session: ClientSession, tool: str, **arguments: Any) -> list[str]
 
 
 async def refused(session: ClientSession, tool: str, **arguments: Any) -> str:
-    """Return the sentence a tool refuses with."""
+    """Return the sentence of a tool's refusal."""
     answer = await session.call_tool(tool, arguments)
     assert answer.isError
     (part,) = answer.content
@@ -132,7 +132,7 @@ async def test_an_agent_can_give_no_file(app: RunningApp, tool: str) -> None:
         for name in ("prompt", "width", "job_id"):
             with pytest.raises(McpError, match="a file cannot be given"):
                 await session.call_tool(tool, {**SHORT, name: file})
-        assert len((await session.list_tools()).tools) == 6  # the connection goes on
+        assert len((await session.list_tools()).tools) == 6  # the connection stays open
     assert len(app.events("other.print")) == 0
 
 

@@ -1,4 +1,4 @@
-"""The page's reader of settings, on files that FFmpeg has rewritten as people do."""
+"""The page's settings parser, on files that FFmpeg has rewritten as people do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ console.log(JSON.stringify(await settingsIn(await openAsBlob(process.argv[2]))))
 
 
 def found_in(path: Path) -> dict[str, Any]:
-    """Return what the page's module finds in a file."""
+    """Return the result of the page's module for a file."""
     module = (WEB / "mp4_settings.js").as_uri()
     done = run_node("--input-type=module", "-e", READ, "--", module, str(path))
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""A real nginx in front of the page: told apart where it can be, and a public page works behind it below a prefix."""
+"""A real nginx in front of the page: detected where possible, and a public page works behind it below a prefix."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_private_page_answers_nobody_through_nginx(private: RunningApp, tmp_pa
 
 
 def test_an_nginx_that_hides_itself_lets_no_browser_spend(private: RunningApp, tmp_path: Path) -> None:
-    """HTTP/1.1, its own Host and no mark: only what a browser says of itself gives it away (SECURITY.md)."""
+    """HTTP/1.1, its own Host and no proxy header: only a browser's own headers reveal it (SECURITY.md)."""
     with nginx(tmp_path / "nginx", NEWER.format(port=private.port)) as url:
         assert estimate(url).status_code == 200
         for headers in ({"origin": f"http://{NAME}"}, {"origin": f"https://{NAME}", "sec-fetch-site": "same-origin"}):
@@ -89,7 +89,7 @@ def test_a_public_page_works_behind_nginx_below_a_prefix(public: RunningApp, tmp
         url, own = f"{address}/app", {"origin": address, "sec-fetch-site": "same-origin"}
         page = httpx.get(f"{url}/")
         assert page.status_code == 200
-        assert json.dumps(url) in page.text  # the root that its scripts ask
+        assert json.dumps(url) in page.text  # the root that its scripts use
         begun = httpx.post(f"{url}/gradio_api/call/v2/estimate", json={"prompt": "x"}, headers=own)
         told = httpx.get(f"{url}/gradio_api/call/estimate/{begun.json()['event_id']}", headers=own, timeout=60)
         assert "event: complete" in told.text
@@ -144,7 +144,7 @@ def test_a_public_page_has_its_own_name_behind_a_certificate(named: RunningApp, 
         root = re.search(r'"root":"(https?)://([^"]*)"', page.text)
         assert root is not None
         assert root[2] == NAME
-        assert root[1] == ("https" if told else "http")  # the page's scripts take its own scheme all the same
+        assert root[1] == ("https" if told else "http")  # the page's scripts use its own scheme all the same
         at = {one["api_name"]: one["id"] for one in client.get("/config").json()["dependencies"]}
         call = {"data": ["x"], "fn_index": at["attach"], "session_hash": "abc"}
         for origin, site, status in (
@@ -157,7 +157,7 @@ def test_a_public_page_has_its_own_name_behind_a_certificate(named: RunningApp, 
 
 
 def test_a_page_whose_scheme_is_told_is_known_by_older_browsers_as_well(named: RunningApp, tmp_path: Path) -> None:
-    """Without Sec-Fetch-Site only Host and X-Forwarded-Proto say what the page's own origin is."""
+    """Without Sec-Fetch-Site only Host and X-Forwarded-Proto define the page's own origin."""
     for told, status in (("proxy_set_header X-Forwarded-Proto https;", 200), ("", 403)):
         location = f"location / {{ {OWN} {told} proxy_pass http://127.0.0.1:{named.port}; }}"
         with nginx(tmp_path / f"nginx{status}", location) as address:
@@ -197,7 +197,7 @@ def test_the_lines_of_the_readme_are_all_that_a_prefix_needs(public: RunningApp,
 
 def test_the_longest_list_passes_a_proxy_that_lets_three_mebibytes_pass(named: RunningApp, tmp_path: Path) -> None:
     form = {**FORM, "negative_prompt": "", "seed": -1}
-    # Every second character is written as two.
+    # Every second character is escaped to two.
     wish = {"prompts": '"x' * (MOST_BYTES // 2), "name": "long", "form": form, "payer": "nobody"}
     for limit, status in (("", 413), ("client_max_body_size 3m;", 200)):
         location = f"{limit} location / {{ {OWN} proxy_pass http://127.0.0.1:{named.port}; }}"
@@ -231,7 +231,7 @@ JOB = f"{'ab' * 16}.{'cd' * 16}"
 
 
 def called(address: str, function: str, values: dict[str, Any]) -> str:
-    """Call a function as the README's curl does, and return what came of its stream."""
+    """Call a function as the README's curl does, and return the outcome from its stream."""
     headers, api = {"x-api-key": "SG_fedcba9876543210"}, f"{address}/gradio_api/call"
     begun = httpx.post(f"{api}/v2/{function}", json=values, headers=headers, timeout=60)
     said = ""
@@ -240,5 +240,5 @@ def called(address: str, function: str, values: dict[str, Any]) -> str:
             for piece in stream.iter_text():
                 said += piece
     except httpx.RemoteProtocolError:
-        pass  # the proxy has cut it
+        pass  # the proxy has closed it
     return said

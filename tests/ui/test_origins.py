@@ -1,4 +1,4 @@
-"""Own or foreign, straight or through a proxy: told from headers alone."""
+"""Own or foreign, direct or through a proxy: detected by headers alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OWN = f"127.0.0.1:{PORT}"
 
 
 def asked(*pairs: tuple[str, str], **parts: Any) -> tuple[dict[str, Any], Headers]:
-    """Return a request with these headers, and no other, and its headers."""
+    """Return a request with only these headers, and its headers."""
     raw = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in pairs]
     scope = {"type": "http", "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", PORT), "headers": raw}
     scope = {**scope, **parts}

@@ -1,4 +1,4 @@
-"""What the owner does on the owner's page: each event for its owner and for a stranger, in private and in public."""
+"""Actions on the owner's page: each event for its owner and for a stranger, in private and in public."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def runner(request: pytest.FixtureRequest, tmp_path: Path, service: FakeSe
 
 
 async def owners(runner: JobRunner) -> OwnerEvents:
-    """Return the events of a desk that its owner has opened."""
+    """Return the events of an owner's page that its owner has opened."""
     desk = OwnerEvents(runner)
     if runner.settings.is_public:
         await desk.event("prove")(asking(), event(key=KEY), WHO)
@@ -78,7 +78,7 @@ def in_doubt(runner: JobRunner, named: float, **facts: Any) -> Job:
 
 
 def shown(runner: JobRunner, entry: Job) -> str:
-    """Return what stands for a job on the page."""
+    """Return a job's public id on the page."""
     return runner.videos.public_id(entry)
 
 
@@ -324,7 +324,7 @@ def test_the_axis_ends_at_a_round_number_above_everything(
     assert (axis["top_text"], axis["limit_text"]) == (top, limit_text)
     assert axis["top"] >= max([*spent, limit or 0.0] if axis["has_line"] else [0.0, *spent])
     assert axis["half_text"] == words().money(axis["top"] / 2) or axis["top"] < 0.02
-    # The dearest day is high enough to be seen.
+    # The highest day is high enough to be visible.
     assert max(spent, default=0.0) == 0 or max(spent) / axis["top"] >= 0.1
 
 

@@ -1,4 +1,4 @@
-"""The owner's page and the choice of who pays, as their scripts receive them."""
+"""The owner's page and the choice of the payer, as their scripts receive them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ public = pytest.mark.parametrize("runner", [PUBLIC], indirect=True)
 
 
 def asking(page: str = "s1", **scope: Any) -> gr.Request:
-    """Return a browser's request as Gradio hands it to an event."""
+    """Return a browser's request as Gradio passes it to an event."""
     request = Request({"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": [], **scope})
     return gr.Request(request=request, session_hash=page)
 
@@ -133,7 +133,7 @@ async def test_a_public_preview_offers_no_owners_page(runner: JobRunner) -> None
     assert not shown["is_offered"]
 
 
-# Words with signs, and what they are made into.
+# Texts with special characters, and their cells.
 WRITTEN = [
     ("=1+1", "'=1+1"),
     ("+1", "'+1"),
@@ -165,7 +165,7 @@ WRITTEN = [
 
 
 def cells_by(separator: str, quote: str, text: str) -> list[str]:
-    """Return the cells a spreadsheet makes of a file with other separators and quotes than were meant."""
+    """Return the cells that a spreadsheet reads from a file with unintended separators and quotes."""
     lines = text.splitlines() if quote else re.split(r"[\r\n]+", text)
     reader = csv.reader(lines, delimiter=separator, quotechar=quote or None, quoting=0 if quote else csv.QUOTE_NONE)
     return [cell for row in reader for cell in row]
@@ -190,7 +190,7 @@ def test_a_spreadsheet_computes_nothing_from_what_people_or_the_service_wrote(
 
 
 def wish(prompt: str) -> VideoRequest:
-    """Return a request with a prompt as it stands, as older versions may have stored it."""
+    """Return a request with an uncleaned prompt, as older versions may have stored it."""
     return VideoRequest.model_construct(**{**VideoRequest.parse({"prompt": "a"}).model_dump(), "prompt": prompt})
 
 
@@ -213,7 +213,7 @@ async def test_no_list_of_the_owners_page_names_a_job_by_what_opens_it(runner: J
     )
     for row in rows:
         assert row.id not in shown
-        # In the table of each answer, in the file, and where it is to be settled.
+        # In the table of each response, in the file, and where it needs a decision.
         assert shown.count(runner.videos.public_id(row)) == (5 if row.status is JobStatus.UNKNOWN else 3)
         assert runner.videos.public_id(row)[:8] not in row.id
     (unknown,) = (await desk.event("refresh")(asking(), event(), WHO))["unknown"]
@@ -284,7 +284,7 @@ async def test_the_head_and_the_owners_page_say_what_a_wiped_disk_loses(runner: 
     assert "restart" not in said(storage="kept")[1]
 
 
-# who pays
+# payer
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ def test_a_login_makes_the_token_and_counts_on_a_space_only(private: Settings) -
     assert login_of(asking(**logged_in), space) == "heron"
     made = token_of(asking(**logged_in), WHO, space)
     assert made == token_of(asking(**logged_in), "b" * 32, space) != TOKEN
-    # Who knows a name cannot make its token, since the secret is in it.
+    # Knowing a name does not suffice to create its token, which depends on the secret.
     elsewhere = replace(space, login_secret=Secret("of another space"))
     assert token_of(asking(**logged_in), WHO, elsewhere) not in (made, TOKEN)
     assert "heron" not in made

@@ -1,4 +1,4 @@
-"""Every door from outside: Gradio's own routes, every event by name and by number, and what they may cost."""
+"""All entry points from outside: Gradio's own routes, every event by name and by number, and their possible cost."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def page_built(tmp_path_factory: pytest.TempPathFactory) -> BuiltPage:
 
 @pytest.fixture
 def behind(page_built: BuiltPage) -> Callable[[Settings], httpx.AsyncClient]:
-    """A client of what lies behind the filter of a start."""
+    """A client of an application behind the filter of a start."""
 
     def client(settings: Settings) -> httpx.AsyncClient:
         doors = Doors(_echo, settings, CallRules(page_built.blocks), routes=page_built.routes)
@@ -96,7 +96,7 @@ async def test_a_body_is_bounded_whatever_its_header_says(behind: Behind) -> Non
 
 
 async def test_the_longest_request_fits(behind: Behind) -> None:
-    """Every character of both prompts as six escaped ones, twice over as a browser writes what lies beyond them."""
+    """Every character of both prompts as six escaped ones, twice for characters that a browser writes as surrogates."""
     longest = {"prompt": "\N{SLOTH}" * 2000, "negative_prompt": "\N{SLOTH}" * 1000}
     body = json.dumps({**SMALL, **longest}).encode()
     assert len(body) > 36_000

@@ -1,4 +1,4 @@
-"""The page's own JSON over HTTP: how a visitor's jobs go on, and each one's end."""
+"""The page's own JSON over HTTP: the state of a visitor's jobs, and each one's end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page's clicks come to: limits as notes, what is missing to pay, and what is tried again."""
+"""Clicks on the page: limits as notes, missing credentials, and retries."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ async def test_a_missing_code_is_asked_for_and_named_as_what_it_is(runner: JobRu
     old_id = failed(runner)
     _, notice = await tried(runner, old_id)
     assert (notice["needs"], notice["is_limit"], notice["again"]) == ("code", True, old_id)
-    assert notice["most_usd"] == DEAR_USD  # what was seen, for when the code is there
+    assert notice["most_usd"] == DEAR_USD  # the displayed price, for when the code is entered
     await runner.access.enter(Visitor.from_token(TOKEN), "open sesame")
     watched, _ = await tried(runner, old_id)
     assert watched["job"] == again_id(old_id)
@@ -161,7 +161,7 @@ async def test_a_forgotten_key_is_asked_for(runner: JobRunner) -> None:
 @pytest.mark.parametrize(
     ("sent", "is_limit"),
     [
-        ('{"form": {"prompt": ""}}', False),  # a mistake in the form is an error, not a limit
+        ('{"form": {"prompt": ""}}', False),  # an error in the form is an error, not a limit
         ("nonsense", False),
     ],
 )

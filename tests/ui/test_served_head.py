@@ -1,4 +1,4 @@
-"""The head of the served page: what a link to it shows elsewhere, and its own words, scripts and styles."""
+"""The head of the served page: link previews, and its own words, scripts and styles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILES = ["assets/one.js", "assets/one.css"]
 
 
 def served(name: str, *, is_space: bool = False) -> str:
-    """Return a page of Gradio's, as it is served."""
+    """Return a page of Gradio's, as served."""
     serve_own_head(FILES, is_space=is_space)
     template = cast("Any", gradio_routes).templates.env.get_template(name)
     config = {"root": "https://somebody-hunyuan-ui.hf.space", "body_css": {}, "theme_hash": "f00"}

@@ -20,7 +20,7 @@ WISH = VideoRequest.parse({"prompt": "a heron", "seed": 7})
 
 
 def stored(wished: Wished, **changes: Any) -> Job:
-    """Return the job that a wish became, as the ledger gives it back."""
+    """Return the job of a specification, as the ledger returns it."""
     made = job(id=wished.id, **changes)
     if wished.in_click is not None:
         wished.in_click.note(made)

@@ -1,4 +1,4 @@
-"""The page's scripts: their own tests, and the one script that all modules become."""
+"""The page's scripts: their own tests, and the bundle of all modules."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MODULES = sorted(path.stem for path in WEB.glob("*.js"))
 
 
 def run_node(*arguments: str, **options: Any) -> subprocess.CompletedProcess[Any]:
-    """Run the Node that comes with the tests' requirements."""
+    """Run the Node from the tests' requirements."""
     return node(arguments, return_completed_process=True, capture_output=True, text=True, cwd=ROOT, **options)
 
 
 @pytest.mark.parametrize("template", sorted(WEB.glob("*.html")), ids=lambda path: path.stem)
 def test_a_link_that_is_hidden_until_it_leads_somewhere_has_an_address_all_the_same(template: Path) -> None:
-    # Search engines' checks count a link without one; what is in a template is not on the page yet.
+    # Search engines' checks count a link without one; template content is not on the page yet.
     shown = re.sub(r"<template.*?</template>", "", template.read_text("utf-8"), flags=re.DOTALL)
     assert [link for link in re.findall(r"<a\b[^>]*>", shown) if " href=" not in link] == []
 

@@ -1,4 +1,4 @@
-"""No sentence lies outside the language files, every code that can be raised has its own, and no key lies unused."""
+"""All sentences are in the language files, every code that can be raised has one, and no key is unused."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from hunyuan_ui.words import languages, words
 
 PACKAGE = Path(hunyuan_ui.__file__).parent
 WEB = PACKAGE / "ui" / "web"
-# What speaks for itself: a stand-in for somebody else's service, and texts that become part of a prompt.
+# Exceptions: a stand-in for another service, and texts that become part of a prompt.
 ELSEWHERE = ("local_endpoint", "prompt_help")
 SAYS_MONEY = ("charged", "Nothing was sent", "Nothing is lost")
-NO_MONEY = {"cannot_look_again"}  # its job has said what became of the money
+NO_MONEY = {"cannot_look_again"}  # its job has reported what happened to the money
 
 ERRORS = {name for name in vars(errors) if name.endswith("Error")}
 NOT_FACTS = {"retryable", "expired"}
-# Where a code stands: the prefix of its key, and which argument it is.
+# Where a code is: the prefix of its key, and the number of its argument.
 RAISES = {"SettingsError": ("setting.", 1), "UnfitError": ("setting.", 0), "from_code": ("error.", 0)}
 RAISES |= dict.fromkeys(("reason", "cut_short", "_refused"), ("reason.", 0)) | {"BadCallError": ("call.", 0)}
 RAISES |= dict.fromkeys(ERRORS - RAISES.keys() - {"RateLimitError"}, ("error.", 0))
-SAYS = ("_failed", "_say", "print", "say", "stop")  # is given a text, a reason or an error
+SAYS = ("_failed", "_say", "print", "say", "stop")  # functions that accept a text, a reason or an error
 OF_ITSELF = {"BadCallError": {"count"}}
 
 
@@ -40,13 +40,13 @@ def trees() -> Iterator[tuple[str, ast.Module]]:
 
 
 class Use(NamedTuple):
-    """A place where an error or a reason is made.
+    """A place where an error or a reason is created.
 
     Args:
         place: File and line.
         key: Of its text.
-        facts: The values it is given.
-        is_whole: Whether these are all, or more may come in a mapping.
+        facts: Its given values.
+        is_whole: Whether these are all, or a mapping may add more.
     """
 
     place: str
@@ -75,7 +75,7 @@ def uses_in(call: ast.Call, file: str) -> Iterator[Use]:
 
 
 def constants(node: ast.expr) -> Iterator[str]:
-    """Yield the texts an argument may be: a constant, or either of two."""
+    """Yield the possible texts of an argument: a constant, or either of two."""
     if isinstance(node, ast.IfExp):
         yield from constants(node.body)
         yield from constants(node.orelse)
@@ -133,7 +133,7 @@ def test_what_is_also_met_in_the_queue_is_said_for_both() -> None:
 
 
 def code_texts() -> tuple[set[str], list[re.Pattern[str]]]:
-    """Return every text in the code, and a pattern for each that is put together from a key's beginning."""
+    """Return every text in the code, and a pattern for each that is built from a key's prefix."""
     plain: set[str] = set()
     made: list[re.Pattern[str]] = []
     for _, tree in trees():
@@ -156,7 +156,7 @@ def test_no_key_is_unused() -> None:
     by_code = tuple(sorted({prefix for prefix, _ in RAISES.values()} | {"hint."}))
 
     def is_used(key: str) -> bool:
-        key = key.removeprefix("public.").removeprefix("engine.")  # is said in its place
+        key = key.removeprefix("public.").removeprefix("engine.")  # replaces it
         if key in plain or any(pattern.fullmatch(key) for pattern in made):
             return True
         if key.startswith(by_code):
@@ -172,7 +172,7 @@ def test_no_key_is_unused() -> None:
 
 
 def texts_for_people(tree: ast.Module) -> Iterator[ast.Constant]:
-    """Yield every text in the code that reads like a sentence, but for docstrings, and the help of each setting."""
+    """Yield every text in the code that looks like a sentence, except docstrings and the help of settings."""
     silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "_declared":
@@ -184,7 +184,7 @@ def texts_for_people(tree: ast.Module) -> Iterator[ast.Constant]:
 
 
 def arguments_for_people(tree: ast.Module) -> Iterator[ast.Constant]:
-    """Yield every text of more than one word that an error, a reason or a print is given."""
+    """Yield every text of more than one word that is passed to an error, a reason or a print."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in (*RAISES, *SAYS):
             for part in (*node.args, *(keyword.value for keyword in node.keywords)):

@@ -1,4 +1,4 @@
-"""Every language says everything, with the same places for facts."""
+"""Every language has every text, with the same placeholders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hunyuan_ui.words import LOCALES, languages, words, words_for
 
 OTHERS = languages()[1:]
 
-# What is the same in Chinese: names, formats, symbols.
+# Texts that are the same in Chinese: names, formats, symbols.
 NOT_CHINESE = {
     *("app.title", "page.language", "export.gif", "result.made", "result.cost", "form.size_line", "example.shape"),
     *("owner.day", "error.setting"),
@@ -35,7 +35,7 @@ NOT_CHINESE = {
 
 
 def file_of(language: str) -> dict[str, str]:
-    """Return a locale file, refusing a key that is written twice."""
+    """Parse a locale file, refusing duplicate keys."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
@@ -46,7 +46,7 @@ def file_of(language: str) -> dict[str, str]:
 
 
 def places(text: str) -> set[tuple[str, str | None]]:
-    """Return what is to be filled in, and how each value is to be written."""
+    """Return the placeholders with their formats."""
     return {(name, way) for _, name, way, _ in Formatter().parse(text) if name is not None and way != "s"}
 
 

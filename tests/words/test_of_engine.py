@@ -1,4 +1,4 @@
-"""With an engine of one's own no text speaks of the hosted service, its account or its charges, in any language."""
+"""With a self-hosted engine no text mentions the hosted service, its account or its charges, in any language."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hunyuan_ui.words import Words, languages, speak_as, words
 from tests.stored_jobs import job
 
 OF_ENGINE: Final = "engine."
-# What only the hosted service has: an account with a balance, its own keys, charges, and a file's seven days.
+# Exclusive to the hosted service: an account with a balance, its keys, charges, and a file's seven days.
 OF_SERVICE: Final = {
     "en": re.compile(
         r"\bservices?\b|segmind|\baccount|generations|(?<!free of )charge|credits?\b|balance|seven days"
@@ -33,16 +33,16 @@ OF_SERVICE: Final = {
         re.I,
     ),
 }
-# Texts that no start with an engine says, by the reason why.
+# Texts that no start with an engine uses, by reason.
 ELSEWHERE: Final = {
     # a visitor's own key is the hosted service's: limits.py offers no payer "visitor"
     *("pay.visitor", "pay.visitor_help", "pay.key", "pay.kept", "pay.key_accepted", "pay.key_empty", "pay.get_key"),
     *("error.key_forgotten", "reason.no_credits"),
-    # the account: its page, its balance, its history, costs that it names (owner.py, history.py)
+    # the account: its page, balance, history, and the costs it names (owner.py, history.py)
     *("page.account", "owner.balance", "owner.history", "owner.history_help", "owner.history.rests"),
     *("owner.restart.history", "error.history_unread", "error.said_spent", "start.history"),
     *("start.total_limit.history", "owner.doubtful_help", "owner.doubt"),
-    # what only the hosted service's client raises (segmind.py, responses.py); the preview's end is the preview's
+    # raised only by the hosted service's client (segmind.py, responses.py); the preview's end is the preview's
     *("error.bad_body", "error.key_missing", "error.key_missing_sent", "error.key_refused", "error.key_refused_sent"),
     *("error.out_of_credits", "error.not_allowed", "error.not_allowed_sent", "error.model_unknown"),
     *("error.wrong_method", "error.wrong_content_type", "error.team_spend_limit", "error.value_refused"),
@@ -50,14 +50,14 @@ ELSEWHERE: Final = {
     *("error.gateway_failed", "error.unreadable_answer", "error.refused_but_charged", "error.job_failed"),
     *("error.job_failed_unexplained", "error.job_failed_sent", "error.job_failed_unexplained_sent"),
     *("error.request_expired", "error.no_video_in_result", "error.preview_gone", "cli.preview_ended"),
-    # of a whole ledger, whoever made its videos (the command that copies one)
+    # about a whole ledger, whoever made its videos (the command that copies one)
     *("cli.copy.money", "cli.copy.help.videos_to"),
     # an engine keeps a job for as long as it runs (estimate.py)
     "form.too_long_line",
     # whose key pays (startup.py), and help that is shown before any setting is read
     *("start.key.none", "start.key.rests", "start.key.private", "start.key.public", "start.help.share"),
     *("cli.help", "cli.help.exits", "cli.help.retry_failed", "cli.help.check"),
-    # --check asks the hosted service only where its key is set as well, and then means it
+    # --check calls the hosted service only if its key is set as well, and then means it
     *("check.name.balance", "check.no_key", "check.needs_key", "check.key_known", "check.balance", "check.balance_low"),
 }
 
