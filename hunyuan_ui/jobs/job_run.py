@@ -31,7 +31,7 @@ from hunyuan_ui.errors import (
     StorageError,
     reason,
 )
-from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
+from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.at_engine import STOPPED, id_at_engine, is_warm, priced_by_time, was_stopped, work_of
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
 from hunyuan_ui.jobs.live_job import LiveJob
@@ -321,7 +321,7 @@ class JobRun:
 
     async def _name_cost(self, cost_usd: float | None) -> None:
         """Store a cost named by any response unless a higher one is stored: it may grow; zero means not named."""
-        if cost_usd and cost_usd > self._job.notes.get(NAMED, self._known_cost() or 0.0):
+        if cost_usd and cost_usd > self._job.notes.get(NAMED, (self._job.cost_microusd or 0) / MICRO):
             await self._commit_facts(self._services.ledger.name_cost, self._job.id, cost_usd)
 
     async def _confirm_cost(self) -> None:
@@ -339,15 +339,9 @@ class JobRun:
 
     async def _settle(self, metrics: Metrics, url: str | None, request_id: str | None) -> None:
         metrics = priced_by_time(self._services, self._job, metrics, None if self._seen_s is None else self._age_s())
-        await self._commit(
-            self._services.ledger.mark_downloading,
-            self._job.id,
-            request_id=request_id,
-            result_url=url,
-            cost_usd=metrics.cost if metrics.cost is not None else self._known_cost(),
-            inference_s=metrics.inference_time if metrics.inference_time is not None else self._job.inference_s,
-            queue_s=metrics.queue_time if metrics.queue_time is not None else self._job.queue_s,
-        )
+        told = {"cost_usd": metrics.cost, "inference_s": metrics.inference_time, "queue_s": metrics.queue_time}
+        settle = self._services.ledger.mark_downloading
+        await self._commit(settle, self._job.id, request_id=request_id, result_url=url, **told)
 
     # downloading
 
@@ -481,9 +475,6 @@ class JobRun:
         if self._job.request_id is None:
             raise RuntimeError(f"job {self._job.id} is {self._job.status.value} without a request id")
         return self._job.request_id
-
-    def _known_cost(self) -> float | None:
-        return None if self._job.cost_microusd is None else self._job.cost_microusd / 1_000_000
 
     def _worked(self, error: HunyuanUIError) -> dict[str, float | None]:
         return work_of(self._services, self._job, self._seen_s, error)

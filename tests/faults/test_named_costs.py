@@ -274,3 +274,15 @@ async def test_a_cost_that_a_status_named_outlives_a_restart(rig: Rig, service: 
     async with Rig(rig.folder, rig.origin, url=rig.url).running() as runner:
         job = await ended(runner, job_id)
     assert (job.status, job.counted_microusd) == (JobStatus.LOST, round(COST_USD * MICRO))
+
+
+@ON_BOTH
+async def test_an_odd_cost_stays_shown_to_the_owner_when_the_result_names_none(rig: Rig, service: PaidService) -> None:
+    service.on("GET", HISTORY, NOT_FOUND)
+    service.on("GET", RESULT, answer(200, {"status": "COMPLETED", "output": f"{service.origin}/files/same.mp4"}))
+    service.on("GET", STATUS, [answer(200, {"status": "PROCESSING", "metrics": {"cost": 1e8}}), COMPLETED])
+    service.on("GET", FILE, answer(200, video_of("any")))
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, job.cost_microusd) == (JobStatus.DONE, job.estimate_microusd)
+    assert job.notes["named_usd"] == 1e8
