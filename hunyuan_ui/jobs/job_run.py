@@ -37,7 +37,7 @@ from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
 from hunyuan_ui.jobs.waits import ALL_TAKEN_S, LATE_LOOK_S, SLOWEST_FETCH_S, SLOWEST_RETRY_S, backoff_s, poll_wait_s
-from hunyuan_ui.ledger import NAMED, TakenOverError
+from hunyuan_ui.ledger import CHARGED, NAMED, TakenOverError
 from hunyuan_ui.library.library import VideoLibrary
 
 if TYPE_CHECKING:  # imported only if an engine is set
@@ -60,7 +60,7 @@ class JobRun:
         self._live = live
         self._services = services
         self._endings = Endings(is_free=live.job.is_preview)
-        self._was_completed = live.job.status is JobStatus.DOWNLOADING
+        self._was_completed = live.job.status is JobStatus.DOWNLOADING or CHARGED in live.job.notes
         self._seen_s: float | None = None  # seconds from sending until last seen running; counts as engine time
         self._looked_at = -math.inf  # time.monotonic() of the last query of the history about a late job
 
@@ -235,12 +235,12 @@ class JobRun:
             else:
                 await self._look_up_if_late()
             return
-        self._was_completed = True
         self._live.show(Phase.RENDERING)
         try:
             result = await self._service.client.result(request_id, key)
         except EndpointError:
-            await self._name_cost(status.metrics.cost)  # a restart would forget it
+            await self._keep_completed()  # a restart would forget it, and the cost
+            await self._name_cost(status.metrics.cost)
             raise
         # Either response may name the cost; zero means not known yet.
         cost = max((one for one in (result.metrics.cost, status.metrics.cost) if one is not None), default=None)
@@ -299,7 +299,15 @@ class JobRun:
         row = await self._service.client.history(self._request_id(), self._key())
         if row is not None and row.url is not None:
             await self._settle(Metrics(cost=row.cost), row.url, self._request_id())
+        elif row is not None and row.state is RemoteState.COMPLETED:
+            await self._keep_completed()
         return row
+
+    async def _keep_completed(self) -> None:
+        """Store that the service called the job completed, which it charges for whatever it says later."""
+        self._was_completed = True
+        if CHARGED not in self._job.notes:
+            await self._commit_facts(partial(self._services.ledger.note, **{CHARGED: True}), self._job.id)
 
     async def _end(self, error: EndpointError, row: HistoryRow | None) -> None:
         """End a job without a video: failed if no response named a charge, else lost."""

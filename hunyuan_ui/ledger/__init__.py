@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.ledger.account_history import FROM_HISTORY, SAID, UNTIMED, said_id
-from hunyuan_ui.ledger.cost import NAMED, expected_usd
+from hunyuan_ui.ledger.cost import CHARGED, NAMED, expected_usd
 from hunyuan_ui.ledger.ledger import Ledger
 from hunyuan_ui.ledger.sqlite import (
     FILE_NAME,
@@ -94,6 +94,7 @@ def _packages() -> Generator[None]:
 
 
 __all__ = [
+    "CHARGED",
     "DATABASE_URL",
     "FILE_NAME",
     "FROM_HISTORY",

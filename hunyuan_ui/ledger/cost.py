@@ -8,6 +8,7 @@ from typing import Any, Final
 from hunyuan_ui.estimate import is_plausible, listed_usd
 from hunyuan_ui.job import MICRO, Job
 
+CHARGED: Final = "is_charged"  # key in a job's notes: it was completed or lost, so that no failure gives money back
 NAMED: Final = "named_usd"  # key in a job's notes: the implausible cost that the service named
 
 

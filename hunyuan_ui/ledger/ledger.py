@@ -13,7 +13,7 @@ from hunyuan_ui.endpoint.contract import bare_id
 from hunyuan_ui.errors import AccessError, SpendLimitError, code_when_queued
 from hunyuan_ui.job import AT_SERVICE, MICRO, Job, JobProblem, JobStatus, with_budget
 from hunyuan_ui.ledger import account_history
-from hunyuan_ui.ledger.cost import NAMED, money, priced
+from hunyuan_ui.ledger.cost import CHARGED, NAMED, money, priced
 from hunyuan_ui.ledger.reading import OF_ANOTHER, LedgerReading, is_of_another
 from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, erased, problem_text, to_job, to_row
 from hunyuan_ui.ledger.totals import before_adding, before_sending, list_spent
@@ -270,13 +270,17 @@ class Ledger(LedgerReading):
         )
 
     def look_again(self, job_id: str) -> Job | None:
-        """Resume a lost job; return None if it is not lost, or has neither address nor request id."""
-        columns = {"ended_at": None, "problem": None, **self._own}
+        """Resume a lost job, which stays charged; return None unless it is lost and has an address or request id."""
+
+        def columns(known: Job) -> dict[str, Any]:
+            notes = json.dumps({**known.notes, CHARGED: True})
+            return {"ended_at": None, "problem": None, "notes": notes, **self._own}
+
         for to, where in (
             (JobStatus.DOWNLOADING, "AND result_url IS NOT NULL"),
             (JobStatus.RUNNING, "AND request_id IS NOT NULL"),
         ):
-            if job := self._move("look_again", job_id, to, (JobStatus.LOST,), columns, and_where=where):
+            if job := self._move("look_again", job_id, to, (JobStatus.LOST,), Computed(columns), and_where=where):
                 return job
         return None
 
