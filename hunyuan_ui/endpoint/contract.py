@@ -75,6 +75,21 @@ _OTHER_WORDS: Final[Mapping[str, RemoteState]] = {
         RemoteState.FAILED,
     ),
 }
+# Of an answer to a POST, beside the states: that the service has the request.
+_TAKEN: Final = frozenset(
+    (
+        "ACCEPTED",
+        "CREATED",
+        "IN_PROGRESS",
+        "IN_QUEUE",
+        "PENDING",
+        "RUNNING",
+        "STARTED",
+        "STARTING",
+        "SUBMITTED",
+        "WAITING",
+    )
+)
 _WORDS_OF_ROWS: Final = {"SUCCESS": RemoteState.COMPLETED, "ERROR": RemoteState.FAILED}
 
 
@@ -259,6 +274,13 @@ def _names_in(fields: Mapping[str, object], keys: tuple[str, ...]) -> list[str]:
 def ids_in(fields: Mapping[str, object]) -> list[str]:
     """Return the request ids named in a response, outermost first."""
     return [one for place in _levels(fields) for one in _names_in(place, _ID_NAMES) if is_request_id(one)]
+
+
+def says_taken(fields: Mapping[str, object]) -> bool:
+    """Whether an answer names a request and a state in which the service has it, which no refusal does."""
+    words = {_plain_word(place.get("status")) for place in _levels(fields)}
+    has_it = any(word in _TAKEN or state_of(word) not in (None, RemoteState.FAILED) for word in words)
+    return has_it and bool(ids_in(fields))
 
 
 def likely_ids_in(fields: Mapping[str, object]) -> list[str]:

@@ -143,6 +143,8 @@ def post_error(answer: Answer) -> EndpointError:
     status, detail = answer.status, answer.detail
     if answer.cost_usd is not None:
         return OutcomeUnknownError("refused_but_charged", status=status, detail=detail, **_traces(answer))
+    if contract.says_taken(answer.fields or {}) or _id_in_location(answer) is not None:
+        return OutcomeUnknownError("unreadable_answer", reason=reason("http", status=status), **_traces(answer))
     if status == 429:
         return RateLimitError(retry_after_s(answer.headers))
     if status in REDIRECTS and answer.elapsed_s <= _REDIRECT_IS_PROMPT_S:
@@ -197,11 +199,15 @@ def _traces(answer: Answer) -> dict[str, object]:
     """Return what identifies the call in the owner's account: its id and cost, if given."""
     fields, headers = answer.fields or {}, answer.headers
     # A gateway may put its own id into the header.
-    told = (headers.get(contract.REQUEST_ID_HEADER), contract.id_in_address(headers.get("location", "")))
+    told = (_id_in_location(answer), headers.get(contract.REQUEST_ID_HEADER))
     named = (*contract.ids_in(fields), *told, *contract.likely_ids_in(fields))
     request_id = next(filter(contract.is_request_id, named), None)
     found: dict[str, object] = {} if request_id is None else {"request_id": request_id}
     return found if answer.cost_usd is None else {**found, "cost": answer.cost_usd}
+
+
+def _id_in_location(answer: Answer) -> str | None:
+    return contract.id_in_address(answer.headers.get("location", ""))
 
 
 # --- the free GETs

@@ -126,6 +126,11 @@ def test_a_refused_or_lost_post_has_its_own_error(
     assert "<" not in words().sentence(error)
 
 
+@pytest.mark.parametrize("body", [{"error": "no"}, {"status": "FAILED"}, {"status": "error", "error": "no"}, {}])
+def test_a_refusal_that_carries_an_id_stays_one(body: dict[str, str]) -> None:
+    assert type(responses.post_error(answer(400, {**body, "request_id": ID}))) is EndpointStatusError
+
+
 def test_row24_a_redirect_after_ten_seconds_may_follow_paid_work() -> None:
     error = responses.post_error(answer(302, elapsed_s=11))
     assert isinstance(error, OutcomeUnknownError)

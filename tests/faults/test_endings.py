@@ -315,6 +315,15 @@ NAMED: dict[str, Callable[[str, str], Reply]] = {
     "plainly": lambda name, _: answer(200, {"id": name, "status": "QUEUED"}),
     "in addresses alone": lambda name, at: answer(200, {"status_url": f"{at}/v2/requests/{name}/status"}),
     "in a header": lambda name, _: answer(202, headers={"Location": f"/v2/requests/{name}"}, bills=True),
+    "in a redirect": lambda name, _: answer(303, headers={"Location": f"/v2/requests/{name}"}),
+    "in a redirect of a gateway with an id": lambda name, _: answer(
+        307, headers={"Location": f"/v2/requests/{name}/status", REQUEST_ID_HEADER: "gateway-0001"}
+    ),
+    "under a limit": lambda name, _: answer(429, {"request_id": name, "status": "QUEUED"}),
+    "under a refusal": lambda name, _: answer(402, {"data": {"requestId": name, "status": "in progress"}}),
+    "under a word for a failure": lambda name, _: answer(
+        422, {"error": "late", "request_id": name, "status": "PENDING"}
+    ),
     "behind a gateway's": lambda name, _: answer(
         504, {"error": "late", "requestId": name}, headers={REQUEST_ID_HEADER: "gateway-0001"}, bills=True
     ),
