@@ -35,6 +35,7 @@ SEED_HEADER: Final = "x-seed-value"
 METADATA_HEADER: Final = "x-output-metadata"
 RATE_LIMIT_RESET_HEADER: Final = "x-rate-limit-reset-at-utc"
 
+USUAL_S: Final = 211.32  # what a call takes on average (docs/facts/segmind-api.md 0)
 RECORD_LIFE_S: Final = 3600  # status and result are 404 about an hour after submission (docs/facts/segmind-api.md 2.6)
 FILE_LIFE_S: Final = 7 * 86400  # output files are kept seven days (docs/facts/segmind-api.md 2.6)
 

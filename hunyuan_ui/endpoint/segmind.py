@@ -138,15 +138,23 @@ class EndpointClient:
         return responses.remote_result(answer, request_id, self._base)
 
     @asynccontextmanager
-    async def generate(self, request: VideoRequest, key: str) -> AsyncGenerator[BlockingAnswer, None]:
+    async def generate(
+        self, request: VideoRequest, key: str, *, expected_s: float = 0.0
+    ) -> AsyncGenerator[BlockingAnswer, None]:
         """Send a v1 job, once, and wait for its response, which may take minutes.
+
+        Args:
+            request: The video to generate.
+            key: The account's.
+            expected_s: Expected seconds; if above the usual, the time limit is extended in proportion.
 
         Raises:
             EndpointUnreachableError: It was never sent.
             EndpointStatusError: The service refused it; nothing was charged.
             OutcomeUnknownError: It was sent and no usable response came.
         """
-        deadline = anyio.current_time() + self._timeouts.generate_s
+        times = max(1.0, expected_s / contract.USUAL_S)
+        deadline = anyio.current_time() + self._timeouts.generate_s * times
         url, body = self._base + contract.GENERATE_V1, _wire_values(request)
         reply = await self._calls.post(url, _key_header(key), key, deadline, json=body)
         try:

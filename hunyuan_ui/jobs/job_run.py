@@ -165,7 +165,7 @@ class JobRun:
         client = self._service.client
         assert isinstance(client, EndpointClient)
         try:
-            async with client.generate(self._job.request, key) as answer:
+            async with client.generate(self._job.request, key, expected_s=self._job.predicted_s) as answer:
                 self._live.holds_stop = True
                 await self._take_in(answer)
         finally:

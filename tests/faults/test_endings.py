@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.endpoint.contract import COST_HEADER, REQUEST_ID_HEADER, SUBMIT_V2
+from hunyuan_ui.endpoint.segmind import Timeouts
 from hunyuan_ui.errors import AccessError, MediaError
-from hunyuan_ui.job import MICRO, JobStatus, Phase, Visitor
+from hunyuan_ui.job import MICRO, JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.jobs import endings
+from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
 from tests.faults import oracle
 from tests.faults.rig import OWNER, Rig, click, ended, prompt_of, until
@@ -27,7 +29,7 @@ from tests.faults.service import (
     PaidService,
     video_of,
 )
-from tests.raw_service import Reply, Wire, answer, html
+from tests.raw_service import Received, Reply, Wire, answer, html
 from tests.seen import seen
 
 pytestmark = [pytest.mark.faults, pytest.mark.anyio]
@@ -79,6 +81,21 @@ async def test_the_address_of_a_blocking_call_is_asked_more_than_once(
         job = await ended(runner, await click(runner))
     assert (job.status, job.cost_microusd) == (JobStatus.DONE, round(COST_USD * MICRO))
     assert job.request_id == (None if named == "nowhere" else "b" * 32)
+
+
+async def test_a_blocking_call_is_waited_for_as_long_as_its_video_takes(rig: Rig, service: PaidService) -> None:
+    def act(wire: Wire, received: Received) -> None:
+        wire.pause(0.8)
+        service.behave(received).act(wire, received)
+
+    service.on("POST", "/v1/*", Reply(act))
+    rig.dialect, rig.timeouts = "v1", Timeouts(generate_s=0.4)
+    job_id = new_id()
+    long = {"prompt": prompt_of(job_id), "video_length": 129, "infer_steps": 70}  # three times what is usual
+    async with rig.running() as runner:
+        await runner.submit(job_id, VideoRequest.parse(long), OWNER, is_confirmed=True)
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    oracle.check(rig.folder, service)
 
 
 @pytest.mark.parametrize("status", [402, 500, 503])
