@@ -7,6 +7,7 @@ Source: docs/facts/segmind-api.md 1.2 and 3.3: accounting fields moved between c
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final, cast
@@ -14,6 +15,7 @@ from typing import Final, cast
 MOST_USD: Final = 1e9  # cap for larger amounts: still implausible, and sums of it fit the ledger
 
 _METRICS: Final = "metrics"
+_NOT_KNOWN: Final = -1.0  # some programs write it for a missing number
 # Normalised: no case, spaces or dashes. Charges only, never prices of other things or remaining balances.
 _NAME: Final = re.compile(
     r"(total|final|actual)?costs?(in)?(usd|dollars?|credits?|cents)?|credits?(used|consumed|spent|deducted|deduction)"
@@ -35,12 +37,14 @@ def named_cost(body: object, header: str | None = None) -> float | None:
 
     Returns:
         The largest cost in the expected fields, else the largest elsewhere in the body; zero only if no field names
-        more, None if no field names any.
+        more. If all are negative, the amount deducted. None if no field names any.
     """
     fields: dict[str, object] = cast("dict[str, object]", body) if isinstance(body, dict) else {}
     official = [*_costs_in(_read(fields.get(_METRICS))), *_dollars(header)]
     others = [*_costs_in(cast("object", body))]
-    return max(official, default=0.0) or max(others, default=0.0) or (0.0 if official or others else None)
+    if any(one >= 0 for one in (*official, *others)):
+        return max([0.0, *official]) or max([0.0, *others])
+    return max((-one for one in (*official, *others) if one != _NOT_KNOWN), default=None)
 
 
 def cost_header(headers: Mapping[str, str]) -> str | None:
@@ -75,8 +79,8 @@ def _dollars(value: object, depth: int = 0) -> Iterator[float]:
         # A repeated header arrives as one, joined by commas.
         for part in value.split(", ") if isinstance(value, str) else (value,):
             number = _number(part)
-            if number is not None and number >= 0:
-                yield min(number, MOST_USD)
+            if number is not None and not math.isnan(number):
+                yield max(-MOST_USD, min(number, MOST_USD))
 
 
 def _number(value: float | str) -> float | None:

@@ -72,9 +72,16 @@ def test_what_is_too_much_is_named_all_the_same(huge: object) -> None:
     assert named_cost({"metrics": {"cost": huge}}) == MOST_USD
 
 
-@pytest.mark.parametrize("nothing", [None, True, "", "free", "n/a", "nan", float("nan"), -1.46, "-1.46 USD", [], {}])
+@pytest.mark.parametrize("nothing", [None, True, "", "free", "n/a", "nan", float("nan"), -1, "-1.0", [], {}])
 def test_what_names_no_cost_is_none(nothing: object) -> None:
     assert named_cost({"metrics": {"cost": nothing}}) is None
+
+
+@pytest.mark.parametrize("taken", [-1.46, "-1.46 USD", {"amount": -1.46}])
+def test_what_was_taken_off_the_account_is_a_cost_where_nothing_else_names_one(taken: object) -> None:
+    assert named_cost({"metrics": {"cost": taken}}) == 1.46
+    assert named_cost({"metrics": {"cost": taken}, "cost": 2.0}) == 2.0
+    assert named_cost({"metrics": {"cost": 0}, "refund": {"cost": taken}}) == 0
 
 
 @pytest.mark.parametrize("name", ["x-cost", "X-Credits-Used", "x-credits-consumed", "x-total-cost"])

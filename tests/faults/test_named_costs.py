@@ -74,6 +74,7 @@ COSTS: dict[str, list[tuple[str, str, Reply]]] = {
     ],
     "failed with a cost in words": [("GET", STATUS, _named(cost=f"${COST_USD} (USD)"))],
     "failed with a cost beyond all bounds": [("GET", STATUS, _named(cost=1e12))],
+    "failed with a cost taken off": [("GET", STATUS, _named(cost=-COST_USD))],
     "failed with a cost behind a zero": [
         ("GET", STATUS, answer(422, {"status": "FAILED", "metrics": {"cost": 0}}, headers={COST_HEADER: str(COST_USD)}))
     ],
