@@ -1,4 +1,4 @@
-"""What was completed or lost counts as charged, and no failure that the service tells afterwards gives the money back."""
+"""What was completed or lost counts as charged, whatever failure the service tells of it afterwards."""
 
 from __future__ import annotations
 
