@@ -423,7 +423,7 @@ class JobRun:
                 await self._settle(result.metrics, result.url, self._job.request_id)
                 return
         row = await self._row()
-        if row is None or row.url is None:
+        if (row is None or row.url is None) and self._job.result_url is None:  # else that is asked for once more
             raise _GONE.with_traceback(None)
 
     async def _lose(self, error: HunyuanUIError) -> None:

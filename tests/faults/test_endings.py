@@ -65,17 +65,19 @@ async def test_one_strange_answer_ends_nothing(rig: Rig, service: PaidService, n
     oracle.check(rig.folder, service)
 
 
+@pytest.mark.parametrize("is_listed", [True, False], ids=["listed", "not listed"])
 @pytest.mark.parametrize("named", ["header", "body", "nowhere"])
 @pytest.mark.parametrize("gone", [[answer(404)], [answer(403), answer(404), answer(410)], [answer(404)] * 3])
 async def test_the_address_of_a_blocking_call_is_asked_more_than_once(
-    rig: Rig, service: PaidService, named: str, gone: list[Reply]
+    rig: Rig, service: PaidService, named: str, gone: list[Reply], is_listed: bool
 ) -> None:
     link = f"{service.origin}/files/same.mp4"
     body = {"output": link, "cost": COST_USD, **({"request_id": "b" * 32} if named == "body" else {})}
     headers = {REQUEST_ID_HEADER: "b" * 32} if named == "header" else {}
     service.on("POST", "/v1/*", answer(200, body, headers=headers, bills=True))
     service.on("GET", FILE, [*gone, *[answer(200, video_of("any"))] * 3])
-    service.on("GET", HISTORY, answer(200, {"request_id": "b" * 32, "generation_url": link}))
+    row = answer(200, {"request_id": "b" * 32, "generation_url": link})
+    service.on("GET", HISTORY, row if is_listed else NOT_FOUND)
     rig.dialect = "v1"
     async with rig.running() as runner:
         job = await ended(runner, await click(runner))
