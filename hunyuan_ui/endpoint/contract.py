@@ -128,10 +128,15 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An accepted job: its id at the service, and its cost in US dollars if already named."""
+    """An accepted job: its id at the service, or the finished video's address if the response has no id.
 
-    request_id: str
+
+    `cost` is US dollars, if already named.
+    """
+
+    request_id: str | None
     cost: float | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,8 +122,12 @@ class Answer:
 # --- the paid POST
 
 
-def accepted(answer: Answer) -> Accepted:
+def accepted(answer: Answer, base: str = "") -> Accepted:
     """Return the accepted job of a v2 submit.
+
+    Args:
+        answer: The response to the submit.
+        base: URL that relative addresses are resolved against.
 
     Raises:
         EndpointError: Refused, or the outcome is unknown.
@@ -135,6 +139,11 @@ def accepted(answer: Answer) -> Accepted:
     request_id = next(filter(contract.is_request_id, (*contract.ids_in(answer.fields or {}), *cut)), None)
     if request_id is not None:
         return Accepted(request_id, answer.cost_usd)
+    fields = answer.fields or {}
+    url = contract.video_url(fields, base) or contract.lone_video_url(fields)
+    if url is not None:  # the finished video, as the other dialect answers
+        request_id = answer.headers.get(contract.REQUEST_ID_HEADER)
+        return Accepted(request_id if contract.is_request_id(request_id) else None, answer.cost_usd, url)
     raise unreadable(answer)
 
 

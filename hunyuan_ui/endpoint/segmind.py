@@ -112,7 +112,7 @@ class EndpointClient:
         deadline = anyio.current_time() + self._timeouts.submit_s
         url, body = self._base + contract.SUBMIT_V2, _wire_values(request)
         reply = await self._calls.post(url, _key_header(key), key, deadline, json=body)
-        return responses.accepted(await reply.read_all())
+        return responses.accepted(await reply.read_all(), self._base)
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:
         """Return the state of a v2 request.

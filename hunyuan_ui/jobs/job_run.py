@@ -126,8 +126,11 @@ class JobRun:
                 # Logged before the commit: if the commit never happens, the owner can still find the id.
                 log.event("job.accepted", job=self._job.id, request_id=taken.request_id)
                 checkpoint("journey.accepted")
-                mark = self._services.ledger.mark_running
-                await self._commit(mark, self._job.id, taken.request_id, cost_usd=taken.cost)
+                if taken.url is not None:
+                    await self._settle(Metrics(cost=taken.cost), taken.url, taken.request_id)
+                else:
+                    mark = self._services.ledger.mark_running
+                    await self._commit(mark, self._job.id, taken.request_id, cost_usd=taken.cost)
         except EndpointUnreachableError as error:
             await self._unsent(error)
         except RateLimitError as error:

@@ -169,6 +169,20 @@ async def test_an_address_says_more_than_a_word(rig: Rig, service: PaidService, 
     assert (job.status, job.cost_microusd) == (JobStatus.DONE, round(COST_USD * MICRO))
 
 
+@pytest.mark.parametrize("headers", [{}, {REQUEST_ID_HEADER: "b" * 32}], ids=["nameless", "named"])
+@ON_BOTH
+async def test_a_submit_that_is_answered_with_the_finished_videos_address_is_done(
+    rig: Rig, service: PaidService, headers: dict[str, str]
+) -> None:
+    body = {"status": "COMPLETED", "output": f"{service.origin}/files/x.mp4", "metrics": {"cost": COST_USD}}
+    service.on("POST", SUBMIT_V2, answer(200, body, headers=headers))
+    service.on("GET", FILE, [answer(404), answer(200, video_of("any"))])
+    service.on("GET", HISTORY, NOT_FOUND)
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, job.cost_microusd) == (JobStatus.DONE, round(COST_USD * MICRO))
+
+
 @ON_BOTH
 async def test_an_id_of_a_gateways_own_leaves_the_outcome_unknown(rig: Rig, service: PaidService) -> None:
     service.on("POST", SUBMIT_V2, [Reply(html(504, headers={REQUEST_ID_HEADER: "gateway-0001"}).act, bills=True)])
