@@ -130,7 +130,6 @@ class Metrics:
 class Accepted:
     """An accepted job: its id at the service, or the finished video's address if the response has no id.
 
-
     `cost` is US dollars, if already named.
     """
 

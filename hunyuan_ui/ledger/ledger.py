@@ -10,11 +10,11 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from hunyuan_ui.endpoint.contract import bare_id
-from hunyuan_ui.errors import AccessError, SpendLimitError, code_when_queued, reason
+from hunyuan_ui.errors import AccessError, SpendLimitError, code_when_queued
 from hunyuan_ui.job import AT_SERVICE, MICRO, Job, JobProblem, JobStatus, with_budget
 from hunyuan_ui.ledger import account_history
 from hunyuan_ui.ledger.cost import CHARGED, NAMED, money, priced
-from hunyuan_ui.ledger.reading import OF_ANOTHER, LedgerReading, is_of_another, is_video_of_another
+from hunyuan_ui.ledger.reading import OF_ANOTHER, LedgerReading, is_of_another
 from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, erased, problem_text, to_job, to_row
 from hunyuan_ui.ledger.totals import before_adding, before_sending, list_spent
 from hunyuan_ui.limits import Totals
@@ -222,10 +222,7 @@ class Ledger(LedgerReading):
         inference_s: float | None,
         queue_s: float | None = None,
     ) -> Job:
-        """Record that the service has finished the video, and settle its named cost (US dollars).
-
-        The job becomes lost instead if the named video is another job's.
-        """
+        """Record that the service has finished the video, and settle its named cost (US dollars)."""
         begun = (JobStatus.SUBMITTING, *AT_SERVICE)
 
         def columns(known: Job) -> dict[str, Any]:
@@ -240,12 +237,7 @@ class Ledger(LedgerReading):
             }
             # A later response with fewer fields erases nothing.
             told = {column: value for column, value in facts.items() if value is not None}
-            told |= {**money(*priced(known, cost_usd)), "problem": None}
-            if result_url is not None and is_video_of_another(self._connection, known, result_url):
-                problem = JobProblem.from_code("video_of_another", request_id=request_id or reason("unknown"))
-                told |= {"status": JobStatus.LOST.value, "result_url": None, "problem": problem_text(problem)}
-                told["ended_at"] = self.now()
-            return told
+            return {**told, **money(*priced(known, cost_usd)), "problem": None}
 
         return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, Computed(columns))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-from hunyuan_ui.endpoint.contract import FILE_LIFE_S, bare_id
+from hunyuan_ui.endpoint.contract import bare_id
 from hunyuan_ui.estimate import Outcome
 from hunyuan_ui.job import MICRO, Job, JobStatus
 from hunyuan_ui.ledger.cost import NAMED
@@ -20,10 +20,6 @@ _IN_DOUBT: Final = f"json_extract(notes, '$.{NAMED}')"
 # `:request` is a `bare_id`; deleted jobs count.
 OF_ANOTHER: Final = (
     "SELECT 1 FROM jobs WHERE request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request AND id <> :id"
-)
-# Equal requests may yield the same file, and files are deleted after some days; an engine's addresses contain its ids.
-_SHOWN_FOR_ANOTHER: Final = (
-    "SELECT 1 FROM jobs WHERE created_at >= :since AND result_url = :url AND id <> :id AND request <> :request"
 )
 _IDS_AT_ONCE: Final = 500  # the oldest SQLite accepts 999 values per statement
 
@@ -159,10 +155,3 @@ class LedgerReading(LedgerStore):
 def is_of_another(connection: Connection, job_id: str, request_id: str) -> bool:
     """Whether a request id is another job's."""
     return connection.execute(OF_ANOTHER, {"request": bare_id(request_id), "id": job_id}).fetchone() is not None
-
-
-def is_video_of_another(connection: Connection, job: Job, url: str) -> bool:
-    """Whether a video's address was named before for a job that asked for something else."""
-    values = {"since": job.created_at - FILE_LIFE_S, "url": url, "id": job.id}
-    values["request"] = job.request.model_dump_json()
-    return not job.is_at_engine and connection.execute(_SHOWN_FOR_ANOTHER, values).fetchone() is not None

@@ -16,7 +16,7 @@ from hunyuan_ui.jobs import endings
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
 from tests.faults import oracle
-from tests.faults.rig import OWNER, Dialect, Rig, click, ended, prompt_of, until
+from tests.faults.rig import OWNER, Rig, click, ended, prompt_of, until
 from tests.faults.service import (
     COMPLETED,
     COST_USD,
@@ -220,28 +220,6 @@ async def test_a_request_id_of_another_job_shows_nobody_the_others_video(
     again = Rig(rig.folder, rig.origin)
     async with again.running() as runner:
         assert (await runner.view(second.id, bob)).job.status is JobStatus.UNKNOWN
-
-
-@pytest.mark.parametrize("dialect", ["v2", "v1"])
-@ON_BOTH
-async def test_an_address_that_was_another_jobs_shows_nobody_the_others_video(
-    rig: Rig, service: PaidService, dialect: Dialect
-) -> None:
-    body = {"status": "COMPLETED", "output": f"{service.origin}/files/x.mp4", "metrics": {"cost": COST_USD}}
-    service.on("POST", "/v1/*", answer(200, body))
-    service.on("GET", RESULT, answer(200, body))
-    service.on("GET", STATUS, COMPLETED)
-    service.on("GET", FILE, answer(200, video_of("first")))
-    rig.dialect = dialect
-    alice, bob = Visitor.from_token("a" * 32), Visitor.from_token("b" * 32)
-    async with rig.running() as runner:
-        assert (await ended(runner, await click(runner, visitor=alice))).status is JobStatus.DONE
-        second = await ended(runner, await click(runner, visitor=bob))
-        assert second.problem is not None
-        assert (second.status, second.problem.code) == (JobStatus.LOST, "video_of_another")
-        assert second.counted_microusd == round(COST_USD * MICRO)
-        with pytest.raises(MediaError):
-            await runner.video_path(second.id, bob)
 
 
 @ON_BOTH

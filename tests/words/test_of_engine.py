@@ -49,8 +49,7 @@ ELSEWHERE: Final = {
     *("error.model_retired", "error.refused_before_run", "error.service_failed", "error.refused"),
     *("error.gateway_failed", "error.unreadable_answer", "error.refused_but_charged", "error.job_failed"),
     *("error.job_failed_unexplained", "error.job_failed_sent", "error.job_failed_unexplained_sent"),
-    *("error.request_expired", "error.no_video_in_result", "error.video_of_another"),
-    *("error.preview_gone", "cli.preview_ended"),
+    *("error.request_expired", "error.no_video_in_result", "error.preview_gone", "cli.preview_ended"),
     # about a whole ledger, whoever made its videos (the command that copies one)
     *("cli.copy.money", "cli.copy.help.videos_to"),
     # an engine keeps a job for as long as it runs (estimate.py)
