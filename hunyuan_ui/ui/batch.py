@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import math
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -42,6 +41,7 @@ LISTS: Final = "/gradio_api/hunyuan/lists"
 CHECK: Final = f"{LISTS}/check"
 SEND: Final = f"{LISTS}/send"
 LONGEST_WAIT_S: Final = 25.0  # agents abandon a tool call after about 30 s
+_MOST_NUMBER: Final = 1e15
 _READ_AT_ONCE: Final = 2  # concurrent checks of lists from the page; each may use a processor for a second
 # As for a video: a deleted one must not remain in a cache.
 _ZIP_HEADERS: Final = {
@@ -204,7 +204,8 @@ def _kind(kind: object) -> Kind:
 
 
 def _number(field: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    # Compared, not converted: a whole number of JSON may be too large for a float.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _MOST_NUMBER:
         raise InvalidRequestError("not_a_number", field=field, value=str(value)[:40], low=0, high=1_000_000)
     return float(value)
 

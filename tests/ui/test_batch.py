@@ -268,6 +268,8 @@ def test_in_public_a_list_of_the_page_ends_at_the_visitors_own_limit(tmp_path: P
         ({"budget_usd": "5"}, "not_a_number"),
         ({"picks": 1.5}, "not_whole"),
         ({"picks_seed": 1e400}, "not_a_number"),
+        ({"budget_usd": 10**400}, "not_a_number"),  # as JSON a whole number, and too large for a float
+        ({"picks": -(10**400)}, "not_a_number"),
         ({"shown_usd": []}, "not_a_number"),
         ({"shown_usd": "\ud83d"}, "not_a_number"),
     ],
