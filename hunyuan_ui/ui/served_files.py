@@ -21,7 +21,8 @@ _SERVED: Final = re.compile(r"(?:.*[\\/])?(?P<id>[0-9a-f]{32})(?P<code>[0-9a-f]{
 class _ServedPath(Convertor[str]):
     """Path converter for these paths, so that all others are left to Gradio."""
 
-    regex = r"(?:[\s\S]*[\\/])?[0-9a-f]{64}[\\/][^\\/]*"
+    # Without a dot in the name: each place where the suffix could begin would be tried to the end of a long path.
+    regex = r"(?:[\s\S]*[\\/])?[0-9a-f]{64}[\\/][^\\/.]*"
 
     def convert(self, value: str) -> str:
         return value
@@ -30,7 +31,14 @@ class _ServedPath(Convertor[str]):
         return value
 
 
+class _Suffix(_ServedPath):
+    """What follows the dot."""
+
+    regex = r"[^\\/.]+"
+
+
 register_url_convertor("served", _ServedPath())
+register_url_convertor("suffix", _Suffix())
 
 
 def download_name(job: Job, suffix: str = ".mp4") -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,17 @@ def test_its_route_takes_such_paths_and_leaves_all_others_to_gradio(path: str) -
     assert route.path_regex.match(f"/gradio_api/file={path}")
     for other in ("/tmp/gradio/some.txt", f"/data/videos/{DONE.id}.mp4", f"/tmp/{DONE.id}{CODE}.mp4", "x"):
         assert not route.path_regex.match(f"/gradio_api/file={other}")
+
+
+@pytest.mark.parametrize(
+    "repeated", ["a", ".", "..", ".mp4", "/", "\\", f"/{CODE}{CODE}/.", f"\\{CODE}{CODE}\\x.", f"{CODE}{CODE}.", "\n"]
+)
+@pytest.mark.parametrize("begin", ["", f"/tmp/{CODE}{CODE}/", f"/tmp/{CODE}{CODE}/x."])
+def test_a_long_address_holds_nobody_up(begin: str, repeated: str) -> None:
+    pattern = Route(SERVED, lambda _: None).path_regex  # pyright: ignore[reportArgumentType]
+    path = begin + repeated * (60_000 // len(repeated))
+    began = time.process_time()
+    for end in ("", "/", "\\", "\n", "x"):
+        pattern.fullmatch(f"/gradio_api/file={path}{end}")
+        named_by(path + end)
+    assert time.process_time() - began < 0.5
