@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, cast
 
 import gradio as gr
 from gradio import http_server
+from gradio.server_messages import ProcessCompletedMessage
+from gradio.state_holder import SessionState
 
 MOST_SESSIONS: Final = 100  # sessions whose last values Gradio keeps, although unused here; 10,000 by default
 MOST_UNREAD: Final = 400  # sessions with uncollected answers; unlimited by default
+MOST_UNREAD_BYTES: Final = 64 * 1024 * 1024  # memory of uncollected answers; a prompt list's answer may take 8 MiB
 MOST_WAITING: Final = 500  # calls that wait for one of Gradio's threads; unlimited by default
 _UNKNOWN: Final = "this version of Gradio names the scripts of its components in another way"
 _API: Final = "api"  # component type that `gr.api` uses for each parameter and result
@@ -59,6 +63,9 @@ class LightBlocks(gr.Blocks):
         super().queue(*arguments, **(shut | options))
         queue = cast("Any", self)._queue
         queue.pending_event_ids_session = _Sessions(queue)
+        queue.send_message = _weighed(queue)
+        # It keeps each session's last values for deep links, which are disabled.
+        cast("Any", SessionState)._update_value_in_config = lambda *_: None
         queue.ANALYTICS_MAX_EVENTS = 1  # for statistics that are off, Gradio tabulates them after each event
         return self
 
@@ -73,17 +80,55 @@ class _Sessions(dict[str, "set[str]"]):
     def __init__(self, queue: Any) -> None:
         super().__init__()
         self._queue = queue
+        self._bytes: dict[str, int] = {}  # of the answers that a session has not come for
 
     def __setitem__(self, session: str, events: set[str]) -> None:
         super().__setitem__(session, events)
         if len(self) > MOST_UNREAD:
-            self._forget(kept=session)
+            self._forget(self._ended(session)[: MOST_UNREAD // 2])
 
-    def _forget(self, kept: str) -> None:
+    def weigh(self, session: str, size: int) -> None:
+        """Count an answer, of so many bytes, that a session is about to be told."""
+        unread = self._queue.pending_messages_per_session
+        self._bytes = {one: held for one, held in self._bytes.items() if one in unread and not unread[one].empty()}
+        self._bytes[session] = self._bytes.get(session, 0) + size
+        over = sum(self._bytes.values()) - MOST_UNREAD_BYTES
+        for one in self._ended(session):
+            if over <= 0:
+                break
+            over -= self._bytes.pop(one, 0)
+            self._forget([one])
+
+    def _ended(self, kept: str) -> list[str]:
         under_way = {event.session_hash for event in self._queue.event_ids_to_events.values()}
-        for session in [one for one in self if one != kept and one not in under_way][: MOST_UNREAD // 2]:
+        return [one for one in self if one != kept and one not in under_way]
+
+    def _forget(self, sessions: Iterable[str]) -> None:
+        for session in sessions:
             del self[session]
             self._queue.pending_messages_per_session.pop(session, None)
+
+
+def _weighed(queue: Any) -> Any:
+    """Return the queue's own way to tell a session something, which counts what answers hold."""
+    send = queue.send_message
+
+    def weighed(event: Any, message: Any) -> None:
+        if event.alive and isinstance(message, ProcessCompletedMessage):
+            queue.pending_event_ids_session.weigh(event.session_hash, _size_of(cast("Any", message).output))
+        send(event, message)
+
+    return weighed
+
+
+def _size_of(value: object) -> int:
+    """Return about how many bytes of memory an answer holds."""
+    inner: Iterable[object] = ()
+    if isinstance(value, dict):
+        inner = cast("dict[object, object]", value).values()
+    elif isinstance(value, (list, tuple)):
+        inner = cast("list[object]", value)
+    return sys.getsizeof(value) + sum(map(_size_of, inner))
 
 
 class _Sockets:

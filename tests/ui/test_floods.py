@@ -86,6 +86,25 @@ async def test_the_largest_calls_of_new_sessions_give_their_memory_back(app: Run
     assert held[-1] - held[-2] < KEPT_AT_MOST_MB, held
 
 
+@pytest.mark.long
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is read from /proc")
+async def test_the_largest_answers_that_nobody_comes_for_are_given_up(app: RunningApp) -> None:
+    prompt = "{a|b}" * 9 + "\N{SLOTH}" * 1900  # 512 rows, whose letters have four bytes each
+    wish = {"prompts": prompt, "name": "n", "budget_usd": 1, "only_check": True}
+    async with caller(app) as client:
+        held: list[float] = []
+        for _ in range(3):
+            for _ in range(30):
+                called = client.post(
+                    "gradio_api/call/v2/submit_many", json=wish, headers={"x-hunyuan-visitor": new_id()}
+                )
+                assert (await called).status_code == 200
+            while json.loads((await client.get("gradio_api/queue/status")).text)["queue_size"]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)  # another process
+            held.append(memory_mb(app))
+    assert held[-1] - held[-2] < 60, held  # kept, they would be four times as much
+
+
 @pytest.fixture(scope="module")
 def printing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     """The same app with a Gradio that prints its input."""

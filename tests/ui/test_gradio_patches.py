@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import gradio as gr
 import pytest
+from gradio.server_messages import ProcessCompletedMessage
 
+from hunyuan_ui.ui import gradio_patches
 from hunyuan_ui.ui.gradio_patches import MOST_WAITING, LightBlocks, drawing_files, player_files
 
 pytestmark = pytest.mark.anyio
@@ -83,3 +87,42 @@ async def test_the_queue_is_shut_and_bounded_from_the_first_on() -> None:
     assert queue.max_size == MOST_WAITING
     assert queue.default_concurrency_limit is None
     assert type(queue.pending_event_ids_session) is not dict
+
+
+async def test_unread_answers_have_a_size_together_and_the_newest_is_always_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gradio_patches, "MOST_UNREAD_BYTES", 100_000)
+    with LightBlocks() as demo:
+        gr.Textbox()
+    queue = cast("Any", demo)._queue
+    unread = queue.pending_messages_per_session
+
+    def answer(session: str, letters: int) -> None:
+        if session not in unread:
+            unread[session] = asyncio.Queue()
+        queue.pending_event_ids_session.setdefault(session, set()).add("a call")
+        event: Any = SimpleNamespace(alive=True, _id=session, session_hash=session)
+        output = {"data": [{"rows": [{"prompt": "x" * letters}], "faults": ()}]}
+        queue.send_message(event, ProcessCompletedMessage(output=output, success=True))
+
+    for session in "abc":
+        answer(session, 40_000)
+    assert list(unread) == ["b", "c"] == list(queue.pending_event_ids_session)
+    unread["b"].get_nowait()
+    answer("b", 40_000)  # what was read counts no more
+    assert list(unread) == ["b", "c"]
+    queue.event_ids_to_events["d"] = SimpleNamespace(session_hash="c")
+    answer("e", 200_000)
+    assert list(unread) == ["c", "e"]  # one that waits for another answer keeps what it has
+    answer("f", 10)
+    assert list(unread) == ["c", "f"]
+
+
+async def test_no_session_keeps_the_values_of_its_last_call() -> None:
+    with LightBlocks() as demo:
+        box = gr.Textbox()
+        box.change(lambda text: text, box, box, api_name="same")
+    session = gradio_patches.SessionState(cast("Any", demo))
+    await cast("Any", demo).process_api(demo.fns[0], ["a secret"], state=session)
+    assert "a secret" not in repr(session.config_values)
