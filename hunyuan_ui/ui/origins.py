@@ -82,6 +82,14 @@ def opens_the_page(headers: Headers, *, frames: bool) -> bool:
     return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") in dests
 
 
+def nameless(headers: Headers) -> set[bytes]:
+    """Return which of the headers that should name this page name no host."""
+    found = [
+        (name, value.split(",")[0].strip()) for name in ("host", "x-forwarded-host") for value in headers.getlist(name)
+    ]
+    return {name.encode() for name, first in found if place_in(first) is None}
+
+
 def _addressed(scope: Scope, headers: Headers, *, is_public: bool) -> set[Origin]:
     """Return the possible origins of the page that a request addresses."""
     schemes, hosts = {str(scope["scheme"])}, headers.getlist("host")

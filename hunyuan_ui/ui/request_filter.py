@@ -288,8 +288,12 @@ def route_path(scope: Scope) -> str:
 
 
 def _stripped(scope: Scope, *, is_foreign: bool) -> Scope:
-    """Return the request without its origin, which Gradio would act on, and a foreign one without credentials."""
-    dropped = {b"origin", *([b"cookie", b"authorization"] if is_foreign else [])}
+    """Return the request without its origin, which Gradio would act on, and a foreign one without credentials.
+
+    Host names that are invalid are left out too: Gradio builds URLs from them, and fails in the middle of a call.
+    """
+    dropped = {b"origin", b"x-gradio-server", *([b"cookie", b"authorization"] if is_foreign else [])}
+    dropped.update(origins.nameless(Headers(scope=scope)))
     return {**scope, "headers": [pair for pair in scope["headers"] if pair[0].lower() not in dropped]}
 
 

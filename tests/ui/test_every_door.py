@@ -163,6 +163,17 @@ async def test_no_header_makes_a_stranger_the_owner(unlimited: RunningApp, paid:
     assert paid.posts == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("host", "[::1"), ("x-forwarded-host", "[::1"), ("x-gradio-server", "http://[::1")]
+)
+async def test_a_name_of_the_page_that_is_none_ends_no_answer(unlimited: RunningApp, name: str, value: str) -> None:
+    async with caller(unlimited, **{name: value}) as client:
+        for path in ("", "config", "gradio_api/info"):
+            assert (await client.get(path)).status_code == 200
+        told = await asyncio.wait_for(called(client, "estimate", prompt=PROMPT), 20)
+        assert "cost_usd" in told
+
+
 async def test_gradios_other_doors_are_shut_or_say_nothing(unlimited: RunningApp) -> None:
     async with caller(unlimited) as client:
         for path in SHUT:

@@ -257,3 +257,21 @@ def test_in_public_a_proxy_that_ends_tls_may_stand_in_front() -> None:
 def test_a_link_is_followed_by_a_navigation_of_a_whole_tab(mode: str, dest: str, frames: bool, opens: bool) -> None:
     _, headers = asked(("Sec-Fetch-Mode", mode), ("Sec-Fetch-Dest", dest))
     assert origins.opens_the_page(headers, frames=frames) == opens
+
+
+@pytest.mark.parametrize("name", ["Host", "X-Forwarded-Host"])
+@pytest.mark.parametrize(
+    ("value", "is_none"),
+    [
+        *[
+            (value, True)
+            for value in ("", "[", "[::1", "[::1]:80:80", "x.example:a", "\x01", "a b", "☃.example", "//x")
+        ],
+        *[(value, False) for value in ("x.example", "X.example.:443, [", "[::1]:80", "a_b:1", "127.0.0.1:7860 , b")],
+    ],
+)
+def test_what_should_name_the_page_and_names_no_host_is_told(name: str, value: str, is_none: bool) -> None:
+    _, headers = asked((name, value))
+    assert origins.nameless(headers) == ({name.lower().encode()} if is_none else set())
+    _, headers = asked((name, "x.example"), (name, value))
+    assert origins.nameless(headers) == ({name.lower().encode()} if is_none else set())
