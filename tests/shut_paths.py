@@ -22,6 +22,13 @@ SHUT = [
     "/gradio_api/undo-vibe-edit",
     "/gradio_api/dev/reload",
     "/gradio_api/profiling/traces",
+    "/pwa_icon/192",
+    "/pwa_icon/99999999",
+    f"/assets/{'a' * 300}",
+    f"/static/{'a/' * 3_000}",
+    f"/svelte/{'%C3%BC' * 150}",
+    "/?page=other",
+    "/config?%70age=other",
     "/?deep_link=abc",
     "/config?deep_link=",
 ]

@@ -86,8 +86,9 @@ _CALLED: Final[Check] = lambda rules, body, at: rules.called(body, at["name"])  
 GRADIO: Final = (
     _open("/?", _READ, Kind.PAGE),
     _open("/config/?", _READ, Kind.OWN),
-    _open("/(assets|static|svelte)/.*", _READ, Kind.LOOKS),
-    _open(r"/(gradio_api/)?theme\.css|/favicon\.ico|/manifest\.json|/pwa_icon(/[^/]*)?", _READ, Kind.LOOKS),
+    # Gradio's own names are shorter; a disk refuses to look for one that is much longer, on which Gradio fails.
+    _open("/(assets|static|svelte)/[ -~]{0,200}", _READ, Kind.LOOKS),
+    _open(r"/(gradio_api/)?theme\.css|/favicon\.ico|/manifest\.json|/pwa_icon", _READ, Kind.LOOKS),
     _open(r"/robots\.txt", _READ, Kind.LOOKS),
     _open("/gradio_api/(app_id/?|startup-events|login_check/?|queue/status)", _READ, Kind.OWN),
     _open("/gradio_api/heartbeat/[A-Za-z0-9_-]{1,64}", _READ, Kind.OWN),
@@ -108,7 +109,8 @@ GRADIO: Final = (
 AGENTS: Final = (
     _open("/gradio_api/mcp(/|/http/?)?", frozenset({"GET", "HEAD", "DELETE"}), Kind.OWN),
     _open("/gradio_api/mcp(/|/http/?)?", _POST, Kind.OWN, lambda rules, body, _: rules.agents(body)),
-    _open("/gradio_api/mcp/(schema|sse)", _READ, Kind.OWN),
+    _open("/gradio_api/mcp/schema", _READ, Kind.OWN),
+    _open("/gradio_api/mcp/sse", frozenset({"GET"}), Kind.OWN),  # a stream, which has no head of its own
     _open("/gradio_api/mcp/messages/?", _POST, Kind.OWN, lambda rules, body, _: rules.agents(body)),
 )
 LOGIN: Final = (_open("/login/(huggingface|callback)", _READ, Kind.LOGIN), _open("/logout", _READ, Kind.OWN))
@@ -173,8 +175,9 @@ class Doors:
     def _found(self, scope: Scope) -> tuple[Path, re.Match[str]] | None:
         """Return the allowed path of a request; if none allows its method, one that allows others."""
         path, other = route_path(scope), None
-        if "deep_link" in QueryParams(scope["query_string"]):
-            return None  # names a file with the values of somebody's page
+        asked = QueryParams(scope["query_string"])
+        if "deep_link" in asked or asked.get("page"):
+            return None  # names a file with the values of somebody's page, or a page that does not exist
         for one in self._paths:
             if (at := one.pattern.fullmatch(path)) is not None:
                 if scope["method"] in one.methods:

@@ -40,7 +40,7 @@ HOST = "127.0.0.1:7860"
 PAGE = {"/"}
 LOOKS = {
     *("/svelte/{path:path}", "/static/{path:path}", "/assets/{path:path}", "/favicon.ico", "/theme.css", "/robots.txt"),
-    *("/pwa_icon/{size}", "/pwa_icon", "/manifest.json", "/gradio_api/theme.css"),
+    *("/pwa_icon", "/manifest.json", "/gradio_api/theme.css"),
 }
 OWN = {
     *("/config", "/config/", "/gradio_api/app_id", "/gradio_api/app_id/", "/gradio_api/startup-events"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import gradio as gr
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -79,6 +80,22 @@ async def test_what_the_page_does_not_use_is_shut(behind: Behind, path: str) -> 
 async def test_what_the_page_uses_is_open(behind: Behind, path: str) -> None:
     async with behind(PUBLIC) as client:
         assert (await client.get(path)).status_code == 200
+
+
+async def test_what_gradio_has_is_open_by_its_longest_name(behind: Behind) -> None:
+    frontend = Path(gr.__file__).parent / "templates" / "frontend"
+    names = [path.relative_to(frontend).as_posix() for path in frontend.rglob("*") if path.is_file()]
+    names = [name for name in names if name.startswith(("assets/", "static/"))]
+    longest = max(names, key=len)
+    async with behind(PUBLIC) as client:
+        for path in (f"/{longest}", "/assets/", "/svelte/svelte.js", "/pwa_icon", "/?page=", "/config?page="):
+            assert (await client.get(path)).status_code == 200
+
+
+async def test_a_stream_of_an_agent_has_no_head(behind: Behind) -> None:
+    async with behind(replace(PUBLIC, has_mcp=True)) as client:
+        assert (await client.head("/gradio_api/mcp/sse")).status_code == 404
+        assert (await client.get("/gradio_api/mcp/sse")).status_code == 200
 
 
 async def test_a_body_is_bounded_whatever_its_header_says(behind: Behind) -> None:
