@@ -5,6 +5,7 @@ Braces without a bar between them are literal, and a backslash escapes a brace, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import shake_256
 from math import prod
 from typing import Final
@@ -75,8 +76,8 @@ def read_wildcards(prompt: str) -> Text:
     return text[0]
 
 
-def picked(text: Text, picks: int, seed: int) -> list[str]:
-    """Return every combination, or a random selection, without repetition and in order.
+def picked(text: Text, picks: int, seed: int) -> Iterator[str]:
+    """Yield every combination, or a random selection, without repetition and in order.
 
     Args:
         text: Of a prompt.
@@ -85,7 +86,8 @@ def picked(text: Text, picks: int, seed: int) -> list[str]:
     """
     count = text.count
     if not 0 < picks < count:
-        return [text.at(index) for index in range(count)]
+        yield from map(text.at, range(count))
+        return
     # More than half is selected by drawing the excluded ones, so that few draws repeat.
     wanted = min(picks, count - picks)
     drawn: set[int] = set()
@@ -95,7 +97,7 @@ def picked(text: Text, picks: int, seed: int) -> list[str]:
         drawn.add(int.from_bytes(digest, "big") % count)
         tries += 1
     chosen = sorted(drawn) if wanted == picks else [index for index in range(count) if index not in drawn]
-    return [text.at(index) for index in chosen]
+    yield from map(text.at, chosen)
 
 
 class _Reader:

@@ -25,6 +25,7 @@ from hunyuan_ui.prompt_list import (
     text_of,
 )
 from hunyuan_ui.request import MAX_SEED, VideoRequest, clean_text
+from hunyuan_ui.wildcards import Text
 from hunyuan_ui.words import words
 
 LIST = list_id("owner", "campaign")
@@ -347,3 +348,12 @@ def test_no_text_takes_long(text: str) -> None:
     begun = time.process_time()
     read(text, picks=1000)
     assert time.process_time() - begun < 3.0
+
+
+def test_of_picks_that_cannot_be_only_the_first_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    at = Text.at
+    monkeypatch.setattr(Text, "at", lambda text, index: (made.append(index), at(text, index))[1])
+    found = read("\n".join(["{|}" * 300] * 20), kind="text", picks=1000)  # each of them is an empty prompt
+    assert len(found.faults) == 20
+    assert len(made) <= 20 * (1 + 300)
