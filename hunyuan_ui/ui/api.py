@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final, cast
 
 import gradio as gr
@@ -23,6 +20,7 @@ from hunyuan_ui.ui.batch import SUBMIT_MANY, BatchCalls
 from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
 from hunyuan_ui.ui.mcp import NO_TOOL, readable_by_agents
 from hunyuan_ui.ui.page_events import Event, page_event
+from hunyuan_ui.ui.places import Call, Places
 from hunyuan_ui.ui.served_files import download_name, served_path
 from hunyuan_ui.ui.views import as_json
 from hunyuan_ui.ui.visitor import (
@@ -41,10 +39,6 @@ from hunyuan_ui.words import words
 LONGEST_STATUS_WAIT_S: Final = 25.0  # agents abandon a tool call after about 30 s
 MOST_USD: Final = 1000  # for one video
 SLOTS: Final = 38  # of the 40 in Gradio's queue
-WAITING_CALLS: Final = 32  # each holds a slot until its video is finished; the other slots are for refusals
-WAITING_FOR_ONE_JOB: Final = 2
-WAITING_OF_ONE_VISITOR: Final = 4  # public only
-WAITING_OF_ONE_ADDRESS: Final = 16  # public only: of callers who each have their own visitor token and job
 
 _STATUS_SHOWN: Final = ("status", "phase", "is_active", "elapsed_s", "usual_s", "place", "waiting", "retry_in_s")
 # Parameters besides the request's fields, and the suffix of the key of each one's help text, after "api.".
@@ -57,49 +51,6 @@ _LIST_HELP: Final = {
 _LIST_STATUS_HELP: Final = {"list_id": "list_id", "wait_s": "wait_s", "stop": "list_stop"}
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """The job and the visitor of a call, and the handle with which the caller can return to the job."""
-
-    job_id: str
-    visitor: Visitor
-    handle: str
-
-
-class Places:
-    """Limits on calls that wait for their video, so that a slot is always free to answer the next call.
-
-    Args:
-        is_public: Whether fairness limits between strangers apply.
-    """
-
-    def __init__(self, *, is_public: bool) -> None:
-        self._is_public = is_public
-        self._taken: Counter[str] = Counter()
-
-    def has_room(self, call: Call) -> bool:
-        """Whether another call of this kind may wait."""
-        return all(self._taken[name] < most for name, most in self._limits(call).items())
-
-    @contextmanager
-    def taken(self, call: Call) -> Generator[None]:
-        """Hold a slot."""
-        names = list(self._limits(call))
-        self._taken.update(names)
-        try:
-            yield
-        finally:
-            self._taken.subtract(names)
-            self._taken = +self._taken  # drops names with no slots
-
-    def _limits(self, call: Call) -> dict[str, int]:
-        limits = {"": WAITING_CALLS, f"job {call.job_id}": WAITING_FOR_ONE_JOB}
-        if self._is_public:
-            limits[f"visitor {call.visitor.id}"] = WAITING_OF_ONE_VISITOR
-            limits[f"address {call.visitor.address}"] = WAITING_OF_ONE_ADDRESS
-        return limits
-
-
 class ApiCalls:
     """The functions behind the API; agents read the docstrings of its methods as tool descriptions.
 
@@ -109,14 +60,14 @@ class ApiCalls:
 
     def __init__(self, runner: JobRunner) -> None:
         self._runner = runner
-        self._places = Places(is_public=runner.settings.is_public)
+        self.places = Places(is_public=runner.settings.is_public)
 
     async def generate(self, *values: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Make a video and wait for it, which takes minutes; returns the MP4 and a JSON of what was made."""
         call, wish = self._wished(values)
-        if not self._places.has_room(call):
+        if not self.places.has_room(call):
             raise await self._no_place(call)
-        with self._places.taken(call):
+        with self.places.taken(call):
             job = await self._submitted(call, wish, values)
             ended = await self._runner.wait(job.id, call.visitor)
         return await self._video(ended, call.visitor), _made(ended, call)
@@ -143,7 +94,8 @@ class ApiCalls:
         call, wait_s = self._call(caller, job_id), _wait_s(wait_s)
         if look_again and (await self._runner.view(call.job_id, call.visitor)).can_look_again:
             await self._runner.look_again(call.job_id, call.visitor, own_key=_own_key(caller))
-        await self._runner.wait(call.job_id, call.visitor, wait_s)
+        with self.places.free(call.visitor, wait_s) as wait_s:
+            await self._runner.wait(call.job_id, call.visitor, wait_s)
         view = await self._runner.view(call.job_id, call.visitor)
         is_done = view.job.status is JobStatus.DONE
         shown = as_json(view, say_for(caller))
@@ -248,7 +200,7 @@ def declare_api(runner: JobRunner) -> None:
     _declare(calls.status, _resolved(calls.status), _STATUS_HELP, queue=False)
     _declare(calls.result, _resolved(calls.result), _STATUS_HELP, queue=False)
     _declare(calls.estimate, signature_of({"caller": gr.Request}, dict[str, Any]), {}, queue=False)
-    lists = BatchCalls(runner)
+    lists = BatchCalls(runner, calls.places)
     _declare(lists.submit_many, SUBMIT_MANY, _LIST_HELP)
     _declare(lists.status_many, _resolved(lists.status_many), _LIST_STATUS_HELP, queue=False)
 

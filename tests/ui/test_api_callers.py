@@ -21,17 +21,20 @@ from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, endings
 from hunyuan_ui.settings import Secret, Settings
-from hunyuan_ui.ui.api import (
+from hunyuan_ui.ui.api import ApiCalls
+from hunyuan_ui.ui.batch import BatchCalls
+from hunyuan_ui.ui.form import FIELDS
+from hunyuan_ui.ui.page_events import page_event
+from hunyuan_ui.ui.places import (
+    ASKING,
+    ASKING_OF_ONE_ADDRESS,
     WAITING_CALLS,
     WAITING_FOR_ONE_JOB,
     WAITING_OF_ONE_ADDRESS,
     WAITING_OF_ONE_VISITOR,
-    ApiCalls,
     Call,
     Places,
 )
-from hunyuan_ui.ui.form import FIELDS
-from hunyuan_ui.ui.page_events import page_event
 from hunyuan_ui.words import words
 from tests.fake_service import FakeService, answer, failure
 from tests.jobs.one_page import OWN_KEY
@@ -391,7 +394,7 @@ async def test_places_are_given_back_however_a_call_ends(public: Settings, servi
                 await calls.generate(*values(who=who))
             else:
                 assert "Steps" in await said(calls.generate(*values(who=who, infer_steps=99)))
-        assert calls._places._taken == {}
+        assert calls.places._taken == {}
 
 
 def call(job: int = 0, visitor: int = 0, address: str = "203.0.113.5") -> Call:
@@ -427,3 +430,23 @@ async def test_a_job_that_waits_for_its_turn_can_be_waited_for_by_its_own_caller
         sent = await calls.submit(*values())
         assert (await runner.jobs(Visitor.from_token(sent["job_id"].partition(".")[2])))[0].status is not JobStatus.DONE
         assert (await said(calls.generate(*values(sent["job_id"].partition(".")[0])))).startswith(NO_SUCH)
+
+
+async def test_who_asks_how_a_job_stands_waits_in_a_place_or_not_at_all(public: Settings, service: FakeService) -> None:
+    endless(service)
+    async with running(public, service) as (_, calls):
+        lists = BatchCalls(calls._runner, calls.places)
+        handle = (await calls.submit(*values()))["job_id"]
+        job_id, _, token = handle.partition(".")
+        who = caller(x_hunyuan_visitor=token)
+        asked = [calls.status(caller(), handle, 25.0) for _ in range(WAITING_CALLS + 1)]
+        async with waiting(*asked) as tasks:
+            assert sum(not task.done() for task in tasks) == ASKING_OF_ONE_ADDRESS
+            assert await asyncio.wait_for(calls.status(who, job_id, 25.0), 5)
+            others = [calls.status(caller(f"198.51.100.{n}"), handle, 25.0) for n in range(WAITING_CALLS)]
+            async with waiting(*others) as theirs:
+                assert sum(not task.done() for task in [*tasks, *theirs]) == ASKING
+        sent = await lists.submit_many(who, "a crow", "n", 5.0, "auto", 0, 0, False, False)
+        asked = [lists.status_many(who, sent["list_id"], 25.0) for _ in range(WAITING_CALLS + 1)]
+        async with waiting(*asked) as tasks:
+            assert sum(not task.done() for task in tasks) == ASKING_OF_ONE_ADDRESS
