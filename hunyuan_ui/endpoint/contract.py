@@ -128,12 +128,12 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An accepted job: its id at the service, or the finished video's address if the response has no id.
+    """An accepted job: its id at the service, empty if the response has the finished video's address instead.
 
     `cost` is US dollars, if already named.
     """
 
-    request_id: str | None
+    request_id: str
     cost: float | None = None
     url: str | None = None
 

@@ -142,8 +142,8 @@ def accepted(answer: Answer, base: str = "") -> Accepted:
     fields = answer.fields or {}
     url = contract.video_url(fields, base) or contract.lone_video_url(fields)
     if url is not None:  # the finished video, as the other dialect answers
-        request_id = answer.headers.get(contract.REQUEST_ID_HEADER)
-        return Accepted(request_id if contract.is_request_id(request_id) else None, answer.cost_usd, url)
+        request_id = answer.headers.get(contract.REQUEST_ID_HEADER, "")
+        return Accepted(request_id if contract.is_request_id(request_id) else "", answer.cost_usd, url)
     raise unreadable(answer)
 
 

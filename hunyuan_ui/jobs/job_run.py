@@ -127,7 +127,7 @@ class JobRun:
                 log.event("job.accepted", job=self._job.id, request_id=taken.request_id)
                 checkpoint("journey.accepted")
                 if taken.url is not None:
-                    await self._settle(Metrics(cost=taken.cost), taken.url, taken.request_id)
+                    await self._settle(Metrics(cost=taken.cost), taken.url, taken.request_id or None)
                 else:
                     mark = self._services.ledger.mark_running
                     await self._commit(mark, self._job.id, taken.request_id, cost_usd=taken.cost)

@@ -17,10 +17,10 @@ from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.prompt_list import MOST_BYTES, MOST_ROWS
 from hunyuan_ui.request import Parameter, VideoRequest, parameters
 from hunyuan_ui.ui.batch import SUBMIT_MANY, BatchCalls
+from hunyuan_ui.ui.call_slots import Call, CallSlots
 from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
 from hunyuan_ui.ui.mcp import NO_TOOL, readable_by_agents
 from hunyuan_ui.ui.page_events import Event, page_event
-from hunyuan_ui.ui.places import Call, Places
 from hunyuan_ui.ui.served_files import download_name, served_path
 from hunyuan_ui.ui.views import as_json
 from hunyuan_ui.ui.visitor import (
@@ -60,14 +60,14 @@ class ApiCalls:
 
     def __init__(self, runner: JobRunner) -> None:
         self._runner = runner
-        self.places = Places(is_public=runner.settings.is_public)
+        self.slots = CallSlots(is_public=runner.settings.is_public)
 
     async def generate(self, *values: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Make a video and wait for it, which takes minutes; returns the MP4 and a JSON of what was made."""
         call, wish = self._wished(values)
-        if not self.places.has_room(call):
+        if not self.slots.has_room(call):
             raise await self._no_place(call)
-        with self.places.taken(call):
+        with self.slots.taken(call):
             job = await self._submitted(call, wish, values)
             ended = await self._runner.wait(job.id, call.visitor)
         return await self._video(ended, call.visitor), _made(ended, call)
@@ -94,7 +94,7 @@ class ApiCalls:
         call, wait_s = self._call(caller, job_id), _wait_s(wait_s)
         if look_again and (await self._runner.view(call.job_id, call.visitor)).can_look_again:
             await self._runner.look_again(call.job_id, call.visitor, own_key=_own_key(caller))
-        with self.places.free(call.visitor, wait_s) as wait_s:
+        with self.slots.asking(call.visitor, wait_s) as wait_s:
             await self._runner.wait(call.job_id, call.visitor, wait_s)
         view = await self._runner.view(call.job_id, call.visitor)
         is_done = view.job.status is JobStatus.DONE
@@ -200,7 +200,7 @@ def declare_api(runner: JobRunner) -> None:
     _declare(calls.status, _resolved(calls.status), _STATUS_HELP, queue=False)
     _declare(calls.result, _resolved(calls.result), _STATUS_HELP, queue=False)
     _declare(calls.estimate, signature_of({"caller": gr.Request}, dict[str, Any]), {}, queue=False)
-    lists = BatchCalls(runner, calls.places)
+    lists = BatchCalls(runner, calls.slots)
     _declare(lists.submit_many, SUBMIT_MANY, _LIST_HELP)
     _declare(lists.status_many, _resolved(lists.status_many), _LIST_STATUS_HELP, queue=False)
 

@@ -19,10 +19,10 @@ from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
 from hunyuan_ui.jobs.batch_files import csv_of, zip_of
 from hunyuan_ui.jobs.batch_view import DELETED, NOT_SENT
 from hunyuan_ui.prompt_list import KINDS, Kind, PromptList, Reading, read_list
+from hunyuan_ui.ui.call_slots import CallSlots
 from hunyuan_ui.ui.form import FIELDS
 from hunyuan_ui.ui.page_json import guarded, json_answer, json_body
 from hunyuan_ui.ui.payment import chosen_payer
-from hunyuan_ui.ui.places import Places
 from hunyuan_ui.ui.views import cut
 from hunyuan_ui.ui.visitor import (
     KEY_HEADER,
@@ -76,12 +76,12 @@ class BatchCalls:
 
     Args:
         runner: Handles all calls.
-        places: Limits on all calls that wait.
+        slots: Limits on all calls that wait.
     """
 
-    def __init__(self, runner: JobRunner, places: Places) -> None:
+    def __init__(self, runner: JobRunner, slots: CallSlots) -> None:
         self._runner = runner
-        self._places = places
+        self._slots = slots
 
     async def submit_many(self, *values: Any) -> dict[str, Any]:
         """Check and price a list of prompts and, without faults, make it under one budget; again, it goes on."""
@@ -115,7 +115,7 @@ class BatchCalls:
         if stop:
             await batches.stop(list_id, visitor)
         wait_s = min(max(_number("wait_s", wait_s), 0.0), LONGEST_WAIT_S)
-        with self._places.free(visitor, wait_s) as wait_s:
+        with self._slots.asking(visitor, wait_s) as wait_s:
             view = await batches.view(list_id, visitor, wait_s)
         return self._told(view, say_for(caller))
 

@@ -65,7 +65,7 @@ class LightBlocks(gr.Blocks):
         queue.pending_event_ids_session = _Sessions(queue)
         queue.send_message = _weighed(queue)
         # It keeps each session's last values for deep links, which are disabled.
-        cast("Any", SessionState)._update_value_in_config = lambda *_: None
+        cast("Any", SessionState)._update_value_in_config = _forget_value
         queue.ANALYTICS_MAX_EVENTS = 1  # for statistics that are off, Gradio tabulates them after each event
         return self
 
@@ -80,7 +80,7 @@ class _Sessions(dict[str, "set[str]"]):
     def __init__(self, queue: Any) -> None:
         super().__init__()
         self._queue = queue
-        self._bytes: dict[str, int] = {}  # of the answers that a session has not come for
+        self._bytes: dict[str, int] = {}  # of each session's uncollected answers
 
     def __setitem__(self, session: str, events: set[str]) -> None:
         super().__setitem__(session, events)
@@ -88,7 +88,7 @@ class _Sessions(dict[str, "set[str]"]):
             self._forget(self._ended(session)[: MOST_UNREAD // 2])
 
     def weigh(self, session: str, size: int) -> None:
-        """Count an answer, of so many bytes, that a session is about to be told."""
+        """Count an answer of `size` bytes that is about to be sent to a session; drop old ones above the limit."""
         unread = self._queue.pending_messages_per_session
         self._bytes = {one: held for one, held in self._bytes.items() if one in unread and not unread[one].empty()}
         self._bytes[session] = self._bytes.get(session, 0) + size
@@ -109,8 +109,12 @@ class _Sessions(dict[str, "set[str]"]):
             self._queue.pending_messages_per_session.pop(session, None)
 
 
+def _forget_value(*_: object) -> None:
+    pass
+
+
 def _weighed(queue: Any) -> Any:
-    """Return the queue's own way to tell a session something, which counts what answers hold."""
+    """Return the queue's `send_message`, extended to count the memory of answers."""
     send = queue.send_message
 
     def weighed(event: Any, message: Any) -> None:
@@ -122,13 +126,13 @@ def _weighed(queue: Any) -> Any:
 
 
 def _size_of(value: object) -> int:
-    """Return about how many bytes of memory an answer holds."""
+    """Return the approximate memory of an answer, in bytes."""
     inner: Iterable[object] = ()
     if isinstance(value, dict):
         inner = cast("dict[object, object]", value).values()
     elif isinstance(value, (list, tuple)):
         inner = cast("list[object]", value)
-    return sys.getsizeof(value) + sum(map(_size_of, inner))
+    return sys.getsizeof(cast("object", value)) + sum(map(_size_of, inner))
 
 
 class _Sockets:

@@ -23,9 +23,7 @@ from hunyuan_ui.jobs import JobRunner, build_runner, endings
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.api import ApiCalls
 from hunyuan_ui.ui.batch import BatchCalls
-from hunyuan_ui.ui.form import FIELDS
-from hunyuan_ui.ui.page_events import page_event
-from hunyuan_ui.ui.places import (
+from hunyuan_ui.ui.call_slots import (
     ASKING,
     ASKING_OF_ONE_ADDRESS,
     WAITING_CALLS,
@@ -33,8 +31,10 @@ from hunyuan_ui.ui.places import (
     WAITING_OF_ONE_ADDRESS,
     WAITING_OF_ONE_VISITOR,
     Call,
-    Places,
+    CallSlots,
 )
+from hunyuan_ui.ui.form import FIELDS
+from hunyuan_ui.ui.page_events import page_event
 from hunyuan_ui.words import words
 from tests.fake_service import FakeService, answer, failure
 from tests.jobs.one_page import OWN_KEY
@@ -394,7 +394,7 @@ async def test_places_are_given_back_however_a_call_ends(public: Settings, servi
                 await calls.generate(*values(who=who))
             else:
                 assert "Steps" in await said(calls.generate(*values(who=who, infer_steps=99)))
-        assert calls.places._taken == {}
+        assert calls.slots._taken == {}
 
 
 def call(job: int = 0, visitor: int = 0, address: str = "203.0.113.5") -> Call:
@@ -413,7 +413,7 @@ def call(job: int = 0, visitor: int = 0, address: str = "203.0.113.5") -> Call:
     ],
 )
 def test_so_many_wait_of_each_kind(is_public: bool, calls: Iterator[Call], most: int) -> None:
-    places, held = Places(is_public=is_public), list[Any]()
+    places, held = CallSlots(is_public=is_public), list[Any]()
     while places.has_room(asked := next(calls)):
         held.append(places.taken(asked))
         held[-1].__enter__()
@@ -435,7 +435,7 @@ async def test_a_job_that_waits_for_its_turn_can_be_waited_for_by_its_own_caller
 async def test_who_asks_how_a_job_stands_waits_in_a_place_or_not_at_all(public: Settings, service: FakeService) -> None:
     endless(service)
     async with running(public, service) as (_, calls):
-        lists = BatchCalls(calls._runner, calls.places)
+        lists = BatchCalls(calls._runner, calls.slots)
         handle = (await calls.submit(*values()))["job_id"]
         job_id, _, token = handle.partition(".")
         who = caller(x_hunyuan_visitor=token)
