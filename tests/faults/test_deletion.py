@@ -113,7 +113,7 @@ async def test_a_deletion_broken_off_at_any_step_is_finished_or_was_not_begun(
         steps = Steps(step)
         watch(steps)
         job_id = await broken_off(one, steps)
-        assert len(steps.names) == step
+        assert len(steps.names) >= step  # what follows the ended job may still remove a part of its download
         watch(Steps())
         async with one.running() as runner:
             spent = (await runner.spending()).spent_total_usd

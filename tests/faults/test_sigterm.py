@@ -41,7 +41,7 @@ def test_row56_sigterm_ends_in_time_and_loses_nothing(tmp_path: Path, dialect: D
         service.on_request = terminate
         began = time.monotonic()
         assert program.run() == 0, program.log
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 20
         oracle.check(program.folder, service, program.log, at_rest=False)
         assert program.run() == 0, program.log
         jobs = oracle.check(program.folder, service, program.log)
