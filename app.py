@@ -26,7 +26,7 @@ from hunyuan_ui.ui.asset_cache import AssetMemory, PageCompression
 from hunyuan_ui.ui.call_values import CallRules
 from hunyuan_ui.ui.gradio_patches import listen_on
 from hunyuan_ui.ui.page import build_page, launch_options
-from hunyuan_ui.ui.request_filter import faults, hang_doors
+from hunyuan_ui.ui.request_filter import faults, install_request_filter
 from hunyuan_ui.ui.routes import build_routes
 from hunyuan_ui.ui.served_files import served_folders
 from hunyuan_ui.ui.shared_answers import build_answer_routes
@@ -39,7 +39,7 @@ END_WITHIN_S: Final = 10.0  # a container is killed soon after
 async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     """Run the runner exactly as long as the server, and refuse to serve with settings that are unsafe in public."""
     log.take_over()
-    hang_doors(app, settings, CallRules(demo), routes=routes)
+    install_request_filter(app, settings, CallRules(demo), routes=routes)
     if settings.is_public and (found := faults(demo, has_analytics=has_analytics, has_mcp=settings.has_mcp)):
         log.free_prints()
         say(words()["start.unsafe"], *found)

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Final
 
+from hunyuan_ui.attempts import AttemptLimiter
 from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.job import Visitor
 from hunyuan_ui.settings import Secret
-from hunyuan_ui.tries import Tries
 
 MOST_GRANTS: Final = 10_000
 
@@ -22,14 +22,14 @@ class AccessCode:
 
     Args:
         code: The owner's code; None admits everybody.
-        tries: Its rate limit.
+        attempts: Its rate limit.
         wrong: Error code for a wrong one.
     """
 
-    def __init__(self, code: Secret | None, tries: Tries, *, wrong: str = "access_code_wrong") -> None:
+    def __init__(self, code: Secret | None, attempts: AttemptLimiter, *, wrong: str = "access_code_wrong") -> None:
         self._code = code
         self._wrong = wrong
-        self._tries = tries
+        self._attempts = attempts
         self._granted: OrderedDict[str, None] = OrderedDict()
         self.keep: Callable[[str], Awaitable[None]] | None = None  # called with each visitor who has entered it
 
@@ -57,10 +57,10 @@ class AccessCode:
         """
         if self._code is None or self.knows(visitor.id):
             return
-        await self._tries.take(visitor, "access_code_attempts")
+        await self._attempts.take(visitor, "access_code_attempts")
         if not secrets.compare_digest(_digest(offered), _digest(self._code.reveal())):
             raise SpendLimitError(self._wrong)
-        await self._tries.give_back(visitor)
+        await self._attempts.give_back(visitor)
         if self.keep is not None:
             await self.keep(visitor.id)
         self.admit(visitor.id)

@@ -133,9 +133,9 @@ async def _key_and_balance(subject: Subject) -> list[Finding]:
     try:
         credits_usd = await subject.client.credits(subject.key)
     except AuthenticationError as error:
-        return [_told("key", error), _row("balance", State.NOT_ASKED, "needs_key")]
+        return [_finding_of("key", error), _row("balance", State.NOT_ASKED, "needs_key")]
     except HunyuanUIError as error:
-        return [_told("key", error), _told("balance", error)]
+        return [_finding_of("key", error), _finding_of("balance", error)]
     key = _row("key", State.AS_EXPECTED, "key_known")
     usual = estimate(VideoRequest(prompt="-")).high_usd
     if credits_usd < usual:
@@ -152,7 +152,7 @@ async def _unknown_request(subject: Subject) -> list[Finding]:
     except RequestExpiredError:
         return [_row(name, State.AS_EXPECTED, "unknown_request")]
     except HunyuanUIError as error:
-        return [_told(name, error)]
+        return [_finding_of(name, error)]
     return [_row(name, State.DIFFERENT, "request_is_known", status=status.state.value)]
 
 
@@ -163,7 +163,7 @@ async def _wrong_verb(subject: Subject) -> list[Finding]:
     try:
         status = await subject.client.status_of_wrong_verb(subject.settings.dialect, subject.key)
     except HunyuanUIError as error:
-        return [_told(name, error)]
+        return [_finding_of(name, error)]
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         return [_row(name, State.AS_EXPECTED, "wrong_verb")]
     return [_row(name, State.DIFFERENT, "verb_taken", status=status)]
@@ -178,7 +178,7 @@ async def _history_and_files(subject: Subject) -> list[Finding]:
         try:
             past = await subject.client.past_requests(subject.key, since=now - _DAY_S, until=now)
         except HunyuanUIError as error:
-            rows = [_told("history", error)]
+            rows = [_finding_of("history", error)]
         else:
             rows = [_row("history", State.AS_EXPECTED, "history", count=len(past))]
             young = [one for one in past if one.url and (one.at or 0) > now - FILE_LIFE_S]
@@ -217,7 +217,7 @@ async def _engine(subject: Subject) -> list[Finding]:
         if is_ready:
             await client.check(key)
     except HunyuanUIError as error:
-        return [_told("engine", error)]
+        return [_finding_of("engine", error)]
     finally:
         await client.aclose()
     state = State.AS_EXPECTED if is_ready else State.DIFFERENT
@@ -243,10 +243,10 @@ def _folder_row(folder: DataFolder) -> Finding:
     if folder.problem is not None and folder.problem.code == "ledger_taken":
         return _row("data_folder", State.AS_EXPECTED, "folder_in_use", folder=folder.path)
     if folder.problem is not None:
-        return _told("data_folder", folder.problem)
-    folder.also_needs(folder.path / FOLDER_NAME)
-    if folder.also_problem is not None:
-        return _told("data_folder", folder.also_problem)
+        return _finding_of("data_folder", folder.problem)
+    folder.require_videos_folder(folder.path / FOLDER_NAME)
+    if folder.videos_problem is not None:
+        return _finding_of("data_folder", folder.videos_problem)
     return _row("data_folder", State.AS_EXPECTED, "folder", folder=folder.path)
 
 
@@ -268,11 +268,11 @@ def _ledger_row(folder: DataFolder, settings: Settings) -> Finding:
     try:
         count = count_jobs(folder.path) if url is None else count_jobs_at(url.reveal())
     except (SettingsError, StorageError) as error:
-        return _told("ledger", error)
+        return _finding_of("ledger", error)
     if needs_review(folder.path):
-        return _told("ledger", StorageError("ledger_damaged"))
+        return _finding_of("ledger", StorageError("ledger_damaged"))
     if url is None and was_moved(folder.path):
-        return _told("ledger", StorageError("ledger_moved"))
+        return _finding_of("ledger", StorageError("ledger_moved"))
     if count is None:
         return _row("ledger", State.AS_EXPECTED, "ledger_new")
     return _row("ledger", State.AS_EXPECTED, "ledger", count=count)
@@ -282,7 +282,7 @@ def _row(name: str, state: State, detail: str, **facts: Any) -> Finding:
     return Finding(name, state, Reason(key=f"check.{detail}", facts=facts))
 
 
-def _told(name: str, error: HunyuanUIError) -> Finding:
+def _finding_of(name: str, error: HunyuanUIError) -> Finding:
     is_silent = isinstance(error, UnexpectedResponseError) and error.facts.get("reason") in _NO_ANSWER
     is_away = is_silent or isinstance(error, EndpointUnreachableError)
     return Finding(name, State.NOT_REACHABLE if is_away else State.DIFFERENT, error.as_reason)

@@ -27,7 +27,7 @@ from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Visitor, is_id, ne
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
 from hunyuan_ui.settings import Settings
-from hunyuan_ui.words import speak_as, words
+from hunyuan_ui.words import select_texts, words
 
 OWNER: Final = Visitor.from_token("command line", is_owner=True)
 _SHORT: Final = {"video_length": "--frames", "infer_steps": "--steps", "embedded_guidance_scale": "--guidance"}
@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interru
     try:
         settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
         log.configure(*settings.secrets, level="WARNING")
-        speak_as(has_engine=settings.engine_url is not None)
+        select_texts(has_engine=settings.engine_url is not None)
         if options.check:
             return asyncio.run(_check(settings, interruption, as_json=options.json))
         make = _make if options.batch is None else _make_list
@@ -97,7 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_option(parser: argparse.ArgumentParser, parameter: Parameter) -> None:
     names = [f"--{parameter.name.replace('_', '-')}"]
     names += [_SHORT[parameter.name]] if parameter.name in _SHORT else []
-    told = _WORDS(
+    help_text = _WORDS(
         "cli.help.text" if parameter.is_text else "cli.help.number",
         label=_WORDS.label(parameter.name),
         low=parameter.low,
@@ -110,7 +110,7 @@ def _add_option(parser: argparse.ArgumentParser, parameter: Parameter) -> None:
         dest=parameter.name,
         type=_text if parameter.is_text else _number,
         metavar="TEXT" if parameter.is_text else "N",
-        help=told.replace("%", "%%"),
+        help=help_text.replace("%", "%%"),
     )
 
 
@@ -156,20 +156,20 @@ async def _make(options: argparse.Namespace, runner: JobRunner, interruption: _I
     try:
         if options.estimate:
             return _print_estimate(_request(options), runner, as_json=options.json)
-        wish = None if options.resume else _request(options)
+        request = None if options.resume else _request(options)
         _check_target(options.out)
         job_id = options.resume or new_id()
         if not is_id(job_id):
             raise InvalidRequestError("bad_job_id", field="job_id")
-        if interruption.is_wished:
+        if interruption.is_requested:
             return _say(_WORDS["cli.interrupted"], Exit.FAILED)
         await runner.start()
-        if interruption.is_wished:
+        if interruption.is_requested:
             return _say(_WORDS["cli.interrupted"], Exit.FAILED)
-        if wish is not None:
-            await runner.submit(job_id, wish, OWNER, is_confirmed=options.yes)
+        if request is not None:
+            await runner.submit(job_id, request, OWNER, is_confirmed=options.yes)
         elif (await runner.view(job_id, OWNER)).can_look_again:
-            await runner.look_again(job_id, OWNER)
+            await runner.retry_lost(job_id, OWNER)
         end = await _watched(runner, job_id, interruption)
         if end.done() and not end.result().is_active:
             return await _finish(runner, end.result(), options)
@@ -207,17 +207,17 @@ async def _watched(runner: JobRunner, job_id: str, interruption: _Interruption) 
     end = asyncio.ensure_future(runner.wait(job_id, OWNER))
     # A separate task, so that a failure of the output cannot stop the job.
     status = StatusLine()
-    telling = asyncio.ensure_future(_tell(runner, job_id, status))
+    progress_task = asyncio.ensure_future(_show_progress(runner, job_id, status))
     interrupted = asyncio.ensure_future(interruption.wait())
     await asyncio.wait({end, interrupted}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (telling, interrupted):
+    for task in (progress_task, interrupted):
         task.cancel()
-    await asyncio.wait({telling, interrupted})
+    await asyncio.wait({progress_task, interrupted})
     status.end()
     return end
 
 
-async def _tell(runner: JobRunner, job_id: str, status: StatusLine) -> None:
+async def _show_progress(runner: JobRunner, job_id: str, status: StatusLine) -> None:
     while True:
         view = await runner.view(job_id, OWNER)
         say = _WORDS.about(view.job)
@@ -225,7 +225,7 @@ async def _tell(runner: JobRunner, job_id: str, status: StatusLine) -> None:
         if view.note:
             phase = say("cli.phase_note", phase=phase, note=say.sentence(view.note))
         elapsed = _WORDS("cli.elapsed", phase=phase, elapsed_s=view.elapsed_s, usual_s=view.usual.seconds)
-        status.tell(elapsed, phase)
+        status.update(elapsed, phase)
         await asyncio.sleep(_LOOK_AGAIN_S)
 
 

@@ -82,14 +82,14 @@ async def make_list(
     if options.budget is None and runner.settings.has_prices:
         raise SettingsError("--budget", "budget_missing")
     folder = _folder(options.out)
-    if interruption.is_wished:
+    if interruption.is_requested:
         return say(_WORDS["cli.interrupted"], Exit.FAILED)
     await runner.start()
     sent = await runner.batches.start(prompts, order)
     made = _Made(runner, owner, folder)
     view = await _followed(runner, made, sent, interruption)
     made.write_table(view)
-    return _told(view, made, as_json=options.json)
+    return _report(view, made, as_json=options.json)
 
 
 def _read(options: argparse.Namespace, defaults: Mapping[str, Any]) -> PromptList:
@@ -107,12 +107,12 @@ def _read(options: argparse.Namespace, defaults: Mapping[str, Any]) -> PromptLis
 
 
 def _refused(prompts: PromptList, *, as_json: bool) -> int:
-    told = [{"line": line, "problem": _WORDS.sentence(error)} for line, error in prompts.faults]
+    faults = [{"line": line, "problem": _WORDS.sentence(error)} for line, error in prompts.faults]
     if as_json:
-        print_line(json.dumps({"rows": len(prompts.rows), "faults": told}))
-    for fault in told[:_FAULTS_SHOWN]:
+        print_line(json.dumps({"rows": len(prompts.rows), "faults": faults}))
+    for fault in faults[:_FAULTS_SHOWN]:
         progress(_WORDS("cli.list.fault" if fault["line"] else "cli.list.fault_of_all", **fault) + "\n")
-    return say(_WORDS("cli.list.refused", count=len(told)), Exit.USAGE)
+    return say(_WORDS("cli.list.refused", count=len(faults)), Exit.USAGE)
 
 
 def _priced(plan: Plan, *, as_json: bool) -> int:
@@ -199,23 +199,23 @@ async def _followed(runner: JobRunner, made: _Made, sent: BatchView, interruptio
     batches, owner, view, status = runner.batches, made.owner, sent, StatusLine()
     done, news = -1, ""
     interrupted = asyncio.ensure_future(interruption.wait())
-    while view.is_running and not interruption.is_wished:
+    while view.is_running and not interruption.is_requested:
         line = _WORDS.list_line(view)
         if view.done != done:  # without a terminal, only a finished video is reported
             done, news = view.done, line
-        status.tell(line, news)
+        status.update(line, news)
         await asyncio.wait({interrupted}, timeout=_LOOK_AGAIN_S)
         view = await batches.view(sent.list_id, owner)
         await made.collect(view.entries)
     interrupted.cancel()
-    if interruption.is_wished:
+    if interruption.is_requested:
         view = await batches.stop(sent.list_id, owner)
     await made.collect(view.entries)
     status.end()
     return view
 
 
-def _told(view: BatchView, made: _Made, *, as_json: bool) -> int:
+def _report(view: BatchView, made: _Made, *, as_json: bool) -> int:
     """Report the outcome of a list."""
     counts = {status.value: count for status in JobStatus if (count := view.count(status))}
     unsent = view.rows - sum(counts.values())

@@ -112,11 +112,11 @@ def _copy(settings: Settings, interruption: Interruption, *, as_json: bool) -> i
             with _stopped("copy_database_stopped"):
                 rows.check()
             copied = None if settings.videos_url is None else _copy_videos(settings, rows, interruption)
-            if interruption.is_wished:
+            if interruption.is_requested:
                 return say(_WORDS["cli.copy.interrupted"], Exit.FAILED)
             with _stopped("copy_database_stopped"):
                 sums = rows.copy(kept_secret(folder.path), lambda: _mark(folder.path))
-    _tell(settings, sums, copied, as_json=as_json)
+    _report(settings, sums, copied, as_json=as_json)
     return Exit.NOT_COPIED if copied is not None and copied.left else Exit.DONE
 
 
@@ -126,16 +126,16 @@ def _copy_videos(settings: Settings, rows: LedgerCopy, interruption: Interruptio
     done = [job for job, is_deleted in everything if job.status is JobStatus.DONE and not is_deleted]
     status = StatusLine()
 
-    def tell(copied: Copied) -> bool:
+    def on_progress(copied: Copied) -> bool:
         line = _WORDS("cli.copy.progress", done=copied.videos, whole=len(done), size=copied.size_bytes)
-        status.tell(line, "")
-        return not interruption.is_wished
+        status.update(line, "")
+        return not interruption.is_requested
 
     with closing(library.open_copy(settings.data_dir, url)) as videos, _stopped("copy_bucket_stopped"):
         try:
             known = {job.id for job, _ in everything}
             videos.check(known)
-            copied = videos.copy(done, tell)
+            copied = videos.copy(done, on_progress)
             # Another folder's videos may have come meanwhile, from a copy into another database.
             videos.check(known, "copy_bucket_mixed")
             return copied
@@ -172,7 +172,7 @@ def _why(error: OSError) -> str:
     return error.strerror or _WORDS["cli.cannot_be_read"]
 
 
-def _tell(settings: Settings, sums: Sums, copied: Copied | None, *, as_json: bool) -> None:
+def _report(settings: Settings, sums: Sums, copied: Copied | None, *, as_json: bool) -> None:
     facts = _facts(sums, copied)
     if as_json:
         print_line(json.dumps({**facts, "folder": str(settings.data_dir)}))

@@ -37,12 +37,12 @@ class Interruption:
     """
 
     def __init__(self) -> None:
-        self.is_wished = False
+        self.is_requested = False
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
     def note(self, *_: object) -> None:
         """Handle a signal."""
-        self.is_wished = True
+        self.is_requested = True
         if self._waiting is not None:
             loop, event = self._waiting
             with suppress(RuntimeError):  # the loop has ended, and there is nothing to interrupt
@@ -52,7 +52,7 @@ class Interruption:
         """Wait until it is requested."""
         event = asyncio.Event()
         self._waiting = (asyncio.get_running_loop(), event)
-        if not self.is_wished:
+        if not self.is_requested:
             await event.wait()
 
 
@@ -92,10 +92,10 @@ class StatusLine:
     """
 
     def __init__(self) -> None:
-        self._told = ""
+        self._last_news = ""
         self._length = 0
 
-    def tell(self, line: str, news: str) -> None:
+    def update(self, line: str, news: str) -> None:
         """Show the progress.
 
         Args:
@@ -106,9 +106,9 @@ class StatusLine:
             shown = _shown(line.replace("\n", " "), sys.stderr)[: max(1, _columns() - 1)]
             show(f"\r{shown.ljust(self._length)}", sys.stderr)
             self._length = len(shown)
-        elif news != self._told:
+        elif news != self._last_news:
             progress(f"{news}\n")
-            self._told = news
+            self._last_news = news
 
     def end(self) -> None:
         """Clear the line on a terminal."""

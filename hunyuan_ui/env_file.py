@@ -34,18 +34,18 @@ def add_env_file(environ: MutableMapping[str, str], home: Path) -> None:
     # A folder of that name is somebody's virtual environment; a broken link is an error.
     if not named and (file.is_dir() or not (file.exists() or file.is_symlink())):
         return
-    said = _parsed(_text_of_file(file), str(file))
-    if NAMED_BY in said:
+    values = _parsed(_text_of_file(file), str(file))
+    if NAMED_BY in values:
         raise SettingsError(NAMED_BY, "env_file_in_itself")
     try:
-        environ.update({name: text for name, text in said.items() if not _is_given(name, environ)})
+        environ.update({name: text for name, text in values.items() if not _is_given(name, environ)})
     except ValueError:  # the system's encoding cannot represent a character
         raise SettingsError(str(file), "env_file") from None
     environ[NAMED_BY] = str(file.expanduser().absolute())
 
 
 def _parsed(text: str, file: str) -> dict[str, str]:
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if not (line := line.strip()) or line.startswith("#"):
             continue
@@ -53,8 +53,8 @@ def _parsed(text: str, file: str) -> dict[str, str]:
         value = None if found is None else _value(found["text"])
         if found is None or value is None:
             raise SettingsError(file, "env_line", line=number)
-        said[found["name"]] = value
-    return said
+        values[found["name"]] = value
+    return values
 
 
 def _text_of_file(file: Path) -> str:

@@ -38,8 +38,8 @@ class DataFolder:
         self._files: dict[str, tuple[int, int]] = {}
         self.min_free_bytes = min_free_bytes
         self._lock: IO[str] | None = None
-        self._also: Path | None = None
-        self.also_problem: StorageError | None = None  # why paid files could not be written to `also` at the last check
+        self._videos_folder: Path | None = None
+        self.videos_problem: StorageError | None = None  # why its last check failed
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._take()
@@ -54,29 +54,29 @@ class DataFolder:
             with suppress(OSError):
                 self._note(name, (self.path / name).stat())
 
-    def also_needs(self, path: Path) -> None:
+    def require_videos_folder(self, path: Path) -> None:
         """Allow spending only while this folder is writable too; it may be a link to another disk."""
-        self._also = path
+        self._videos_folder = path
         if self.can_write:
             with suppress(StorageError):
-                self._check_also()
+                self._check_videos_folder()
 
-    def look_at_also(self) -> StorageError | None:
+    def recheck_videos_folder(self) -> StorageError | None:
         """Return why the other folder is not writable; no write if it exists and the last check succeeded."""
-        if self._also is not None and (self.also_problem is not None or not self._also.is_dir()):
+        if self._videos_folder is not None and (self.videos_problem is not None or not self._videos_folder.is_dir()):
             with suppress(StorageError):
-                self._check_also()
-        return self.also_problem
+                self._check_videos_folder()
+        return self.videos_problem
 
     @property
-    def astray(self) -> frozenset[str]:
+    def missing_files(self) -> frozenset[str]:
         """The watched files that are no longer in the folder, because they, it or a link to it were removed."""
         return frozenset(name for name, known in self._files.items() if self._lies_at(name) != known)
 
     @property
     def problem(self) -> StorageError | None:
         """Why this process may not write to the folder; None if it may."""
-        if self._refusal is None and self.astray:
+        if self._refusal is None and self.missing_files:
             return StorageError("folder_replaced")
         return self._refusal
 
@@ -102,7 +102,7 @@ class DataFolder:
             self._keep_ballast()
         except OSError as error:
             raise _disk_full(free=0) if is_disk_full(error) else StorageError("disk_read_only") from None
-        self._check_also()
+        self._check_videos_folder()
 
     def refuse(self, error: StorageError) -> None:
         """Switch to read-only for this reason. A full disk can surface as many errors, so check free space first."""
@@ -143,8 +143,8 @@ class DataFolder:
             if not is_disk_full(error):
                 raise
 
-    def _check_also(self) -> None:
-        path, self.also_problem = self._also, None
+    def _check_videos_folder(self) -> None:
+        path, self.videos_problem = self._videos_folder, None
         if path is None:
             return
         try:
@@ -156,8 +156,8 @@ class DataFolder:
         except OSError as error:
             if is_disk_full(error):
                 raise _disk_full(free=0) from None
-            self.also_problem = StorageError("videos_not_writable", folder=path.name)
-            raise self.also_problem from None
+            self.videos_problem = StorageError("videos_not_writable", folder=path.name)
+            raise self.videos_problem from None
         if free < self.min_free_bytes:
             raise _disk_full(free)
 

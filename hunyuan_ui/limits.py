@@ -44,7 +44,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class QueueFacts:
     """Facts about queued jobs that the runner knows and the ledger does not."""
 
     parked: int = 0  # all jobs that wait for their visitor's key and occupy no slot
@@ -52,7 +52,7 @@ class Places:
     on_key: int = 0  # other queued jobs of this process on the same key, of any visitor
 
 
-NO_PLACES: Final = Places()
+NO_QUEUE_FACTS: Final = QueueFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class SpendLimits:
         *,
         shown_usd: float | None = None,
         is_confirmed: bool = False,
-        places: Places = NO_PLACES,
+        queue_facts: QueueFacts = NO_QUEUE_FACTS,
         budget_usd: float | None = None,
     ) -> None:
         """Refuse a job that would exceed a limit.
@@ -142,7 +142,7 @@ class SpendLimits:
             totals: Computed in the same transaction.
             shown_usd: The displayed maximum in US dollars for this job, 0 for none; None skips the comparison.
             is_confirmed: The person has seen and accepted a price above the per-video limit (private only).
-            places: Facts about queued jobs that only the runner knows.
+            queue_facts: Facts about queued jobs that only the runner knows.
             budget_usd: Maximum in US dollars for the job's prompt list, over all its runs; None for a job without a
                 list.
 
@@ -150,9 +150,9 @@ class SpendLimits:
             SpendLimitError: Names the limit, the remaining amount and the job's price.
         """
         if self._settings.is_public:
-            on_key = max(places.on_key, totals.waiting_on_key)
-            self._check_places(totals.visitor_waiting - places.own_parked, on_key)
-        self._check_queue(totals.waiting - places.parked)
+            on_key = max(queue_facts.on_key, totals.waiting_on_key)
+            self._check_places(totals.visitor_waiting - queue_facts.own_parked, on_key)
+        self._check_queue(totals.waiting - queue_facts.parked)
         if shown_usd is not None:
             check_shown(job.reserved_microusd, shown_usd, "price_changed" if shown_usd else "price_not_shown")
         if budget_usd is not None:

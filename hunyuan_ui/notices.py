@@ -50,7 +50,7 @@ class Notices:
         cost_usd = job.counted_microusd / MICRO
         say = _WORDS.about(job)
         price = say.money(cost_usd) if cost_usd else say["notify.free"]
-        self._tell(say(f"notify.{job.status.value}", price=price, job=job.id[:8]))
+        self._enqueue(say(f"notify.{job.status.value}", price=price, job=job.id[:8]))
 
     def refused(self, error: SpendLimitError, now: float) -> None:
         """Notify that the daily or the total limit is reached, once a day.
@@ -62,7 +62,7 @@ class Notices:
         day = int(now // DAY_S)
         if error.code in _LIMITS and self._limits_told.get(error.code) != day:
             self._limits_told[error.code] = day
-            self._tell(_WORDS("notify.limit", limit=error.facts["limit"]))
+            self._enqueue(_WORDS("notify.limit", limit=error.facts["limit"]))
 
     def list_ended(self, done: int, total: int, cost_usd: float) -> None:
         """Notify that a prompt list is finished.
@@ -73,7 +73,7 @@ class Notices:
             cost_usd: Cost of the whole list in US dollars.
         """
         price = _WORDS.money(cost_usd) if cost_usd else _WORDS["notify.free"]
-        self._tell(_WORDS("notify.list", done=done, total=total, price=price))
+        self._enqueue(_WORDS("notify.list", done=done, total=total, price=price))
 
     def close(self) -> None:
         """Wait some seconds until all queued notifications are sent; blocks."""
@@ -84,7 +84,7 @@ class Notices:
                 return
             self._thread.join(_CLOSE_WITHIN_S)
 
-    def _tell(self, sentence: str) -> None:
+    def _enqueue(self, sentence: str) -> None:
         if self._thread is None:
             return
         try:

@@ -232,8 +232,8 @@ def _requests(values: Mapping[str, Any], reading: Reading) -> Iterator[VideoRequ
     if not 0 < reading.picks <= MOST_ROWS:
         _check_combinations(wildcards.count)
     first = VideoRequest.parse({**whole, "prompt": "-"})  # their common fields are validated once
-    for said in picked(wildcards, reading.picks, reading.picks_seed):
-        own = VideoRequest.parse({"prompt": said})
+    for text in picked(wildcards, reading.picks, reading.picks_seed):
+        own = VideoRequest.parse({"prompt": text})
         yield first.model_copy(update={"prompt": own.prompt})
 
 

@@ -18,7 +18,7 @@ from hunyuan_ui import __version__
 from hunyuan_ui.console import Parser, show
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.settings import SETTINGS, Setting, Settings
-from hunyuan_ui.words import speak_as, words
+from hunyuan_ui.words import select_texts, words
 
 _WORDS: Final = words("en")  # console output is English
 _TEXT_WIDTH: Final = 100
@@ -43,7 +43,7 @@ def read_settings(arguments: Sequence[str], home: Path, environ: Mapping[str, st
         check_address(settings)
     except SettingsError as error:
         stop(error)
-    speak_as(has_engine=settings.engine_url is not None, is_public=settings.is_public)
+    select_texts(has_engine=settings.engine_url is not None, is_public=settings.is_public)
     return settings
 
 

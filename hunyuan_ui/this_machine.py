@@ -11,13 +11,13 @@ _LOOPBACK: Final = ipaddress.IPv4Network("127.0.0.0/8")
 _LOOPBACK_6: Final = ipaddress.IPv6Address("::1")
 
 # Host and port as a browser writes them: no user, no other alphabet, no empty port.
-_PLACE: Final = re.compile(
+_HOST_PORT: Final = re.compile(
     r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?)(?::(?P<port>0|[1-9][0-9]{0,4}))?",
     re.ASCII | re.IGNORECASE,
 )
 
 
-class Place(NamedTuple):
+class HostPort(NamedTuple):
     """A host by its normal name, and the port if given."""
 
     name: str
@@ -62,9 +62,9 @@ def is_loopback(host: str) -> bool:
     return address in _LOOPBACK
 
 
-def place_in(text: str) -> Place | None:
+def parse_host_port(text: str) -> HostPort | None:
     """Return the host and port of a Host header, or of an Origin after its scheme; None if invalid."""
-    found = _PLACE.fullmatch(text)
+    found = _HOST_PORT.fullmatch(text)
     if found is None:
         return None
     if found["name"].startswith("["):
@@ -72,4 +72,4 @@ def place_in(text: str) -> Place | None:
             ipaddress.IPv6Address(found["name"][1:-1])
         except ValueError:
             return None
-    return Place(plain_name(found["name"]), None if found["port"] is None else int(found["port"]))
+    return HostPort(plain_name(found["name"]), None if found["port"] is None else int(found["port"]))

@@ -51,14 +51,14 @@ class Text:
 
     def at(self, index: int) -> str:
         """Return one combination, from 0 and below `count`; the last choice changes fastest."""
-        said: list[str] = []
+        parts: list[str] = []
         for piece in reversed(self.pieces):
             if isinstance(piece, Choice):
                 index, own = divmod(index, piece.count)
-                said.append(piece.at(own))
+                parts.append(piece.at(own))
             else:
-                said.append(piece)
-        return "".join(reversed(said))
+                parts.append(piece)
+        return "".join(reversed(parts))
 
 
 def read_wildcards(prompt: str) -> Text:

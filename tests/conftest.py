@@ -17,7 +17,7 @@ import hypothesis
 import pytest
 
 from hunyuan_ui import checkpoint, log
-from hunyuan_ui.words import speak_as
+from hunyuan_ui.words import select_texts
 from tests import stored_jobs
 from tests.bucket_server import BucketServer
 from tests.chosen import may_hold
@@ -61,7 +61,7 @@ _refused: list[str] = []
 def speaks_as_a_start_without_an_engine() -> Iterator[None]:
     """Undo the choice of texts that a start in another test has made."""
     yield
-    speak_as()
+    select_texts()
 
 
 def is_on_this_machine(address: object) -> bool:
@@ -134,7 +134,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run a test on both databases: `open_book` and `build_runner` use this one."""
+    """Run a test on both databases: `opened_ledger` and `build_runner` use this one."""
     if request.param == "postgres":
         monkeypatch.setattr(stored_jobs, "server", request.getfixturevalue("postgres_server"))
     return request.param

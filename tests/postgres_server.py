@@ -137,12 +137,12 @@ def _without_rights() -> dict[str, Any]:
 
 
 def rows_of(url: str) -> Rows:
-    """Return the ledger's rows, for `put_back`."""
+    """Return the ledger's rows, for `load_rows`."""
     with psycopg.connect(url) as connection:
         return connection.execute("SELECT to_jsonb(jobs) FROM jobs ORDER BY rowid").fetchall()
 
 
-def put_back(url: str, rows: Rows) -> None:
+def load_rows(url: str, rows: Rows) -> None:
     """Replace the current rows by older ones, like restoring a dump."""
     with psycopg.connect(url) as connection:
         connection.execute("DELETE FROM jobs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import Visitor
 from hunyuan_ui.jobs import JobRunner, JobView
-from hunyuan_ui.jobs.job_watch import Line
+from hunyuan_ui.jobs.job_watch import QueueState
 
 
 def seen(runner: JobRunner, job_id: str, visitor: Visitor) -> JobView:
@@ -14,5 +14,5 @@ def seen(runner: JobRunner, job_id: str, visitor: Visitor) -> JobView:
     job = live.job if live is not None else runner._services.ledger.get(job_id)
     if job is None or not visitor.may_see(job):
         raise AccessError("not_yours")
-    line = Line([entry.job.id for entry in runner._dispatcher.waiting()], {}, {})
-    return runner._watch._view_of(job, line)
+    queue = QueueState([entry.job.id for entry in runner._dispatcher.waiting()], {}, {})
+    return runner._watch._view_of(job, queue)

@@ -56,7 +56,7 @@ def anything_goes(job: Job, totals: Totals) -> None:
     """Accept every job."""
 
 
-def open_book(folder: Path, clock: Callable[[], float] | None = None, **options: Any) -> Ledger:
+def opened_ledger(folder: Path, clock: Callable[[], float] | None = None, **options: Any) -> Ledger:
     """Open the ledger of a folder, created if missing, with a clock that stands at noon."""
     folder.mkdir(exist_ok=True)
     return Ledger(database_in(folder), now=clock or Clock(), **options)

@@ -9,20 +9,20 @@ from itertools import count
 import pytest
 
 from hunyuan_ui.access_code import MOST_GRANTS, AccessCode
-from hunyuan_ui.errors import SpendLimitError
-from hunyuan_ui.job import Visitor
-from hunyuan_ui.settings import Secret
-from hunyuan_ui.tries import (
+from hunyuan_ui.attempts import (
     AT_MOST,
     FRESH_AFTER_S,
     LONGEST_WAIT_S,
     MOST_REMEMBERED,
     MOST_WAITING,
     OF_A_VISITOR,
+    AttemptLimiter,
+    AttemptsInMemory,
     Rate,
-    Tries,
-    TriesInMemory,
 )
+from hunyuan_ui.errors import SpendLimitError
+from hunyuan_ui.job import Visitor
+from hunyuan_ui.settings import Secret
 from hunyuan_ui.ui.visitor import code_in
 from hunyuan_ui.words import words
 from tests.stored_jobs import Clock
@@ -45,7 +45,7 @@ class Rig:
     def __init__(self, code: str | None = CODE) -> None:
         self.clock = Clock(1000.0)
         self.waits: list[float] = []
-        self.access = AccessCode(None if code is None else Secret(code), Tries(self.clock, self.sleep))
+        self.access = AccessCode(None if code is None else Secret(code), AttemptLimiter(self.clock, self.sleep))
 
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -250,8 +250,8 @@ async def test_only_so_many_wait_for_their_turn() -> None:
     async def sleep(_seconds: float) -> None:
         await released.wait()
 
-    tries = Tries(clock, sleep)
-    asked = [asyncio.ensure_future(tries.take(visitor(f"10.1.{n}.1"), "key_attempts")) for n in range(200)]
+    attempts = AttemptLimiter(clock, sleep)
+    asked = [asyncio.ensure_future(attempts.take(visitor(f"10.1.{n}.1"), "key_attempts")) for n in range(200)]
     for _ in range(3):
         await asyncio.sleep(0)  # each has come as far as it can
     released.set()
@@ -260,21 +260,21 @@ async def test_only_so_many_wait_for_their_turn() -> None:
     assert len(let_through) == AT_MOST.burst + MOST_WAITING
     assert {error.code for error in ended if isinstance(error, SpendLimitError)} == {"key_attempts"}
     clock.at += 60
-    await tries.take(visitor(), "key_attempts")
+    await attempts.take(visitor(), "key_attempts")
 
 
 async def test_who_gives_up_waiting_leaves_their_place() -> None:
-    tries = Tries(Clock(0.0))
+    attempts = AttemptLimiter(Clock(0.0))
     for _ in range(MOST_WAITING * 2):
         who = visitor()
         for _ in range(10):
-            if tries._waiting:
+            if attempts._waiting:
                 break
-            task = asyncio.ensure_future(tries.take(who, "key_attempts"))
+            task = asyncio.ensure_future(attempts.take(who, "key_attempts"))
             await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-    assert tries._waiting == 0
+    assert attempts._waiting == 0
 
 
 # memory
@@ -292,9 +292,9 @@ async def test_a_stranger_with_the_code_cannot_fill_the_memory(rig: Rig) -> None
 
 async def test_strangers_cannot_fill_the_memory_with_their_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OF_A_VISITOR", "OF_AN_ADDRESS", "OF_EVERYBODY", "AT_MOST"):
-        monkeypatch.setattr(f"hunyuan_ui.tries.{name}", Rate(10**9, 1e-9))
-    book = TriesInMemory(Clock(0.0))
-    tries = Tries(book=book)
+        monkeypatch.setattr(f"hunyuan_ui.attempts.{name}", Rate(10**9, 1e-9))
+    store = AttemptsInMemory(Clock(0.0))
+    attempts = AttemptLimiter(store=store)
     for number in range(MOST_REMEMBERED // 2 + 50):
-        await tries.take(visitor(f"10.{number // 65_000}.{number // 250 % 250}.{number % 250}"), "key_attempts")
-    assert len(book._by_name) == MOST_REMEMBERED
+        await attempts.take(visitor(f"10.{number // 65_000}.{number // 250 % 250}.{number % 250}"), "key_attempts")
+    assert len(store._by_name) == MOST_REMEMBERED

@@ -195,7 +195,7 @@ def test_files_that_are_no_longer_the_folders_are_noticed(used: DataFolder, repl
     replace(used.path)
     assert code_of(used) == "folder_replaced"
     assert not used.can_write
-    assert ("ledger.lock" in used.astray) == (replace in GONE)
+    assert ("ledger.lock" in used.missing_files) == (replace in GONE)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody take away what is open")
@@ -231,7 +231,7 @@ def test_a_copy_in_the_place_of_a_file_never_gets_its_number(used: DataFolder) -
     for number in range(50):
         (used.path / "ledger").unlink()
         (used.path / "ledger").write_text(str(number))
-        assert used.astray == {"ledger"}
+        assert used.missing_files == {"ledger"}
 
 
 def test_a_file_system_without_file_numbers_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def test_a_file_system_without_file_numbers_is_taken_as_it_is(tmp_path: Path, mo
     monkeypatch.setattr(os, "fstat", without_number)
     folder = DataFolder(tmp_path / "data", min_free_bytes=0)
     assert code_of(folder) is None
-    assert folder.astray == frozenset()
+    assert folder.missing_files == frozenset()
     folder.close()
 
 
@@ -284,26 +284,26 @@ def test_nothing_is_spent_while_the_other_folder_takes_no_file(
 ) -> None:
     videos = folder.path / "videos"
     spoil(videos)
-    folder.also_needs(videos)
-    assert folder.also_problem is not None
+    folder.require_videos_folder(videos)
+    assert folder.videos_problem is not None
     assert code_of(folder) == "videos_not_writable"
     assert folder.can_write  # the ledger can continue sent jobs
     videos.unlink()
-    assert folder.look_at_also() is None
+    assert folder.recheck_videos_folder() is None
     assert code_of(folder) is None
     assert list(videos.iterdir()) == []
 
 
 def test_another_folder_that_is_gone_is_made_again_and_one_that_was_spoiled_is_seen(folder: DataFolder) -> None:
     videos = folder.path / "videos"
-    folder.also_needs(videos)
+    folder.require_videos_folder(videos)
     assert code_of(folder) is None
     videos.rmdir()
-    assert folder.look_at_also() is None
+    assert folder.recheck_videos_folder() is None
     assert videos.is_dir()
     videos.rmdir()
     is_a_file(videos)
-    refusal = folder.look_at_also()
+    refusal = folder.recheck_videos_folder()
     assert refusal is not None
     assert refusal.code == "videos_not_writable"
 
@@ -314,7 +314,7 @@ def test_another_folder_that_is_gone_is_made_again_and_one_that_was_spoiled_is_s
 def test_a_write_into_the_other_folder_that_fails_says_why(
     folder: DataFolder, monkeypatch: pytest.MonkeyPatch, number: int, code: str
 ) -> None:
-    folder.also_needs(folder.path / "videos")
+    folder.require_videos_folder(folder.path / "videos")
     monkeypatch.setattr(tempfile, "TemporaryFile", fail_with(number))
     assert code_of(folder) == code
     monkeypatch.undo()
@@ -326,7 +326,7 @@ def test_the_other_folder_may_be_on_a_disk_of_its_own_that_is_full(
 ) -> None:
     folder = DataFolder(tmp_path / "data", min_free_bytes=1024)
     real = shutil.disk_usage
-    folder.also_needs(folder.path / "videos")
+    folder.require_videos_folder(folder.path / "videos")
     monkeypatch.setattr(
         shutil, "disk_usage", lambda path: real(path)._replace(free=100) if Path(path).name == "videos" else real(path)
     )

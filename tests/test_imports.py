@@ -38,8 +38,8 @@ ROOMS: dict[str, str] = {
     "setting_urls": "errors this_machine strict_numbers",
     "settings": "disks endpoint.contract env_file environment errors this_machine proxies setting_urls strict_numbers",
     "startup": "console errors settings words",
-    "tries": "errors job",
-    "access_code": "errors job settings tries",
+    "attempts": "errors job",
+    "access_code": "attempts errors job settings",
     "limits": "errors job settings",
     "log": "settings",
     "notices": "errors job log words",
@@ -50,8 +50,8 @@ ROOMS: dict[str, str] = {
     "library": "checkpoint errors file_type files job log media request shielded",
     "endpoint": "checkpoint errors file_type files proxies request shielded",
     "jobs": (
-        "access_code checkpoint csv_text endpoint errors estimate files job ledger library limits local_endpoint.app "
-        "log media notices prompt_list request settings shielded signed_links tries"
+        "access_code attempts checkpoint csv_text endpoint errors estimate files job ledger library limits "
+        "local_endpoint.app log media notices prompt_list request settings shielded signed_links"
     ),
     "local_endpoint": "endpoint.contract errors estimate media prompt_help request strict_numbers words",
     "ui": (

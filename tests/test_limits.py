@@ -17,7 +17,7 @@ from hunyuan_ui.limits import (
     MOST_WAITING_OF_ONE,
     MOST_WAITING_PRIVATE,
     SECONDS_BETWEEN_SUBMITS,
-    Places,
+    QueueFacts,
     SpendLimits,
     Totals,
 )
@@ -299,11 +299,11 @@ def test_what_a_visitor_is_told_is_what_a_click_gets(today: int, active: int, li
 @pytest.mark.parametrize("payer", ["owner", "visitor", "nobody"])
 def test_nobody_can_take_all_places_in_public(payer: Payer) -> None:
     asked, most = job(payer=payer), MOST_WAITING_OF_ONE
-    assert passes(PUBLIC, asked, Totals(visitor_waiting=most - 1), places=Places(on_key=most - 1))
+    assert passes(PUBLIC, asked, Totals(visitor_waiting=most - 1), queue_facts=QueueFacts(on_key=most - 1))
     assert code_of(PUBLIC, asked, Totals(visitor_waiting=most)) == "visitor_places"
-    assert code_of(PUBLIC, asked, Totals(), places=Places(on_key=most)) == "visitor_places"
-    assert passes(PUBLIC, asked, Totals(visitor_waiting=most), places=Places(own_parked=1))
-    assert passes(PRIVATE, asked, Totals(visitor_waiting=MOST_WAITING), places=Places(on_key=MOST_WAITING))
+    assert code_of(PUBLIC, asked, Totals(), queue_facts=QueueFacts(on_key=most)) == "visitor_places"
+    assert passes(PUBLIC, asked, Totals(visitor_waiting=most), queue_facts=QueueFacts(own_parked=1))
+    assert passes(PRIVATE, asked, Totals(visitor_waiting=MOST_WAITING), queue_facts=QueueFacts(on_key=MOST_WAITING))
     assert MOST_WAITING_OF_ONE * 2 < MOST_WAITING
 
 

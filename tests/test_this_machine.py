@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hunyuan_ui.settings import Settings
-from hunyuan_ui.this_machine import Place, is_loopback, listening_name, place_in
+from hunyuan_ui.this_machine import HostPort, is_loopback, listening_name, parse_host_port
 
 HERE = [
     "127.0.0.1",
@@ -81,19 +81,19 @@ def test_a_start_on_any_other_name_is_public(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "host_port"),
     [
-        ("127.0.0.1:7860", Place("127.0.0.1", 7860)),
-        ("LocalHost", Place("localhost", None)),
-        ("localhost.:1", Place("localhost.", 1)),
-        ("[::1]:7860", Place("::1", 7860)),
-        ("[0:0:0:0:0:0:0:1]", Place("::1", None)),
-        ("a-b.c_d.example:65535", Place("a-b.c_d.example", 65535)),
-        ("xn--bcher-kva.example", Place("xn--bcher-kva.example", None)),
+        ("127.0.0.1:7860", HostPort("127.0.0.1", 7860)),
+        ("LocalHost", HostPort("localhost", None)),
+        ("localhost.:1", HostPort("localhost.", 1)),
+        ("[::1]:7860", HostPort("::1", 7860)),
+        ("[0:0:0:0:0:0:0:1]", HostPort("::1", None)),
+        ("a-b.c_d.example:65535", HostPort("a-b.c_d.example", 65535)),
+        ("xn--bcher-kva.example", HostPort("xn--bcher-kva.example", None)),
     ],
 )
-def test_a_host_and_port_are_read(text: str, place: Place) -> None:
-    assert place_in(text) == place
+def test_a_host_and_port_are_read(text: str, host_port: HostPort) -> None:
+    assert parse_host_port(text) == host_port
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_host_and_port_are_read(text: str, place: Place) -> None:
     ],
 )
 def test_what_names_no_host_is_none(text: str) -> None:
-    assert place_in(text) is None
+    assert parse_host_port(text) is None
 
 
 def test_every_address_may_be_written_as_a_star() -> None:

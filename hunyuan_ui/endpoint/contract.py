@@ -114,15 +114,15 @@ class Metrics:
         named: object = cast("Mapping[str, Any]", body).get("metrics") if isinstance(body, Mapping) else None
         metrics: Mapping[str, Any] = cast("Mapping[str, Any]", named) if isinstance(named, Mapping) else {}
 
-        def told(name: str, header: str = "") -> float | None:
+        def metric(name: str, header: str = "") -> float | None:
             inside = amount(metrics.get(name))
             return amount(headers.get(header)) if inside is None else inside
 
         return cls(
             cost=named_cost(cast("object", body), cost_header(headers)),
-            remaining_credits=told("remaining_credits", REMAINING_HEADER),
-            inference_time=told("inference_time", GENERATION_TIME_HEADER),
-            queue_time=told("queue_time"),
+            remaining_credits=metric("remaining_credits", REMAINING_HEADER),
+            inference_time=metric("inference_time", GENERATION_TIME_HEADER),
+            queue_time=metric("queue_time"),
         )
 
 

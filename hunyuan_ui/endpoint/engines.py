@@ -175,14 +175,14 @@ def is_of(item: Mapping[str, Any], request: VideoRequest, sent_at: float) -> boo
         sent_at: UTC seconds.
     """
     width, height = request.real_size
-    told = {
+    sent = {
         "prompt": request.prompt,
         "seed": request.seed,
         "size": f"{width}x{height}",
         "num_frames": request.video_length,
         "num_inference_steps": request.infer_steps,
     }
-    same = all(str(item[name]) == str(value) for name, value in told.items() if item.get(name) is not None)
+    same = all(str(item[name]) == str(value) for name, value in sent.items() if item.get(name) is not None)
     created = _moment(item.get("created_at"))
     is_young = created is None or created > sent_at - _CLOCKS_APART_S
     return item.get("prompt") is not None and job_id(item.get("id")) is not None and same and is_young

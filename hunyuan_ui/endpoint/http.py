@@ -258,8 +258,8 @@ def _tls_reason(error: ssl.SSLError) -> str | Reason:
     # Only an error that OpenSSL itself raised has these attributes.
     if isinstance(error, ssl.SSLCertVerificationError):
         return reason("certificate", problem=getattr(error, "verify_message", "") or reason("not_trusted"))
-    told: str = getattr(error, "reason", "") or ""
-    return told.replace("_", " ").lower() or reason("handshake")
+    detail: str = getattr(error, "reason", "") or ""
+    return detail.replace("_", " ").lower() or reason("handshake")
 
 
 def _find(error: BaseException | None, kind: type[_E]) -> _E | None:

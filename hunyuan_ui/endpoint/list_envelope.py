@@ -110,11 +110,11 @@ def _is_doubtful(field: _Field) -> bool:
 
 
 def _tells_of_trouble(message: str) -> bool:
-    said = " ".join(re.findall(r"\w+", message[:300].lower()))
-    if _NOTHING.fullmatch(said):
+    normalised = " ".join(re.findall(r"\w+", message[:300].lower()))
+    if _NOTHING.fullmatch(normalised):
         return False
-    is_good = any(map(_is_good, said.split()))
-    return bool(message.strip()) and (not is_good or _DOUBT.search(said) is not None)
+    is_good = any(map(_is_good, normalised.split()))
+    return bool(message.strip()) and (not is_good or _DOUBT.search(normalised) is not None)
 
 
 def _is_good(word: str) -> bool:

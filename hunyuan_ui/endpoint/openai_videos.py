@@ -237,12 +237,12 @@ class EngineClient:
         if not is_same_id(str(job["id"]), request_id):
             raise UnexpectedResponseError("bad_answer", reason=reason("another_request"))
         if engines.state_in(job) is RemoteState.FAILED:
-            said = engines.sentence_in(job)
+            sentence = engines.sentence_in(job)
             seconds = engines.metrics_in(job).inference_time
             worked = {} if seconds is None else {"worked_s": seconds}
-            if said is None:
+            if sentence is None:
                 raise JobFailedError("engine_failed_unexplained", **worked)
-            raise JobFailedError("engine_failed", detail=answer.plain(said), **worked)
+            raise JobFailedError("engine_failed", detail=answer.plain(sentence), **worked)
         return job
 
     async def _get(self, path: str, key: str, *, method: str = "GET") -> Answer:
@@ -268,8 +268,8 @@ def _post_error(answer: Answer) -> EndpointError:
 
 
 def _detail(answer: Answer) -> str | Reason:
-    said = engines.refusal_in(answer.fields) if answer.fields else None
-    return answer.detail if said is None else answer.plain(said).rstrip(" .") or answer.detail
+    sentence = engines.refusal_in(answer.fields) if answer.fields else None
+    return answer.detail if sentence is None else answer.plain(sentence).rstrip(" .") or answer.detail
 
 
 def _path(request_id: str) -> str:

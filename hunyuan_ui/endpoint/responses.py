@@ -208,8 +208,8 @@ def _traces(answer: Answer) -> dict[str, object]:
     """Return what identifies the call in the owner's account: its id and cost, if given."""
     fields, headers = answer.fields or {}, answer.headers
     # A gateway may put its own id into the header.
-    told = (_id_in_location(answer), headers.get(contract.REQUEST_ID_HEADER))
-    named = (*contract.ids_in(fields), *told, *contract.likely_ids_in(fields))
+    header_ids = (_id_in_location(answer), headers.get(contract.REQUEST_ID_HEADER))
+    named = (*contract.ids_in(fields), *header_ids, *contract.likely_ids_in(fields))
     request_id = next(filter(contract.is_request_id, named), None)
     found: dict[str, object] = {} if request_id is None else {"request_id": request_id}
     return found if answer.cost_usd is None else {**found, "cost": answer.cost_usd}

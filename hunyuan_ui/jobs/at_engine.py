@@ -101,7 +101,7 @@ def priced_by_time(services: Services, job: Job, metrics: Metrics, watched_s: fl
     return replace(metrics, cost=seconds * (services.engine.usd_per_hour or 0.0) / 3600, inference_time=seconds)
 
 
-def work_of(
+def engine_usage(
     services: Services, job: Job, seen_s: float | None, error: HunyuanUIError | None = None
 ) -> dict[str, float | None]:
     """Return the engine seconds, and their cost in US dollars, of a job that ends without a video.
@@ -114,8 +114,8 @@ def work_of(
         seen_s: Seconds from sending until the job was last seen running; used if the engine reports none.
         error: The error it ends with, which may contain them.
     """
-    told = error.facts.get("worked_s") if error is not None else None
-    seconds = told if isinstance(told, float) else seen_s
+    reported = error.facts.get("worked_s") if error is not None else None
+    seconds = reported if isinstance(reported, float) else seen_s
     if not job.is_at_engine or job.status is not JobStatus.RUNNING or seconds is None:
         return {}
     spent = priced_by_time(services, job, Metrics(inference_time=seconds), None)

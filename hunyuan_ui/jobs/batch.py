@@ -26,7 +26,7 @@ from hunyuan_ui.settings import Settings
 
 if TYPE_CHECKING:  # the runner imports this module; shared_lists loads the packages for PostgreSQL
     from hunyuan_ui.jobs.runner import JobRunner
-    from hunyuan_ui.jobs.shared_lists import SharedLists, ToldList
+    from hunyuan_ui.jobs.shared_lists import ListState, SharedLists
 
 MOST_BUDGET_USD: Final = 1_000_000
 MOST_RUNNING: Final = 20  # lists running at the same time
@@ -83,7 +83,7 @@ class Batches:
         self._starting = asyncio.Lock()
         self._shared = shared
         if shared is not None:
-            shared.here, shared.end = self._told_here, self._end_here
+            shared.here, shared.end = self._states_here, self._end_here
 
     def id_of(self, name: str, visitor: Visitor) -> str:
         """Return the id of a visitor's list; on a private run all lists belong to the owner."""
@@ -131,10 +131,10 @@ class Batches:
             await self._end_feeding(plan.list_id)
             known = [entry.job_id for entry in plan.entries if entry.job is not None]
             await self._services.writes(self._services.ledger.join_list, plan.list_id, known, order.budget_usd)
-            self._runner.ask_limits_again()
+            self._runner.recheck_limits()
             batch = _Batch(plan, order)
             if self._shared is not None:
-                await self._shared.lead(plan.list_id, self._told(batch, is_running=True))
+                await self._shared.claim_list(plan.list_id, self._state_of(batch, is_running=True))
             batch.task = asyncio.create_task(self._feed(batch), name=f"list {plan.list_id}")
             batch.task.add_done_callback(partial(_note_death, batch))
             self._keep(batch)
@@ -235,7 +235,7 @@ class Batches:
             asked, attempt = followed, attempt + 1
         return entries
 
-    def _check(self, plan: Plan, order: Order, elsewhere: Mapping[str, ToldList]) -> None:
+    def _check(self, plan: Plan, order: Order, elsewhere: Mapping[str, ListState]) -> None:
         if order.shown_usd is not None and plan.payer != "nobody":
             check_shown(round(plan.most_usd * MICRO), order.shown_usd, "list_price_changed")
         dearest = max((price.high_usd for price in plan.prices.values()), default=0.0)
@@ -244,7 +244,7 @@ class Batches:
             code = "over_video_limit" if self._settings.is_public else "confirm_price"
             raise SpendLimitError(code, price=dearest, limit=limit_usd)
         whose = {list_id: batch.order.visitor.id for list_id, batch in self._batches.items() if batch.is_running}
-        whose = {list_id: told.visitor for list_id, told in elsewhere.items()} | whose
+        whose = {list_id: state.visitor for list_id, state in elsewhere.items()} | whose
         running = [visitor for list_id, visitor in whose.items() if list_id != plan.list_id]
         own = [visitor for visitor in running if visitor == order.visitor.id]
         if len(running) >= MOST_RUNNING or (own and self._settings.is_public):
@@ -324,11 +324,11 @@ class Batches:
             with suppress(HunyuanUIError):  # deleted right after it was stored, or temporarily unreadable
                 entry.job = task.result()
             self._count(batch, entry.job)
-            self._runner.ask_limits_again()
+            self._runner.recheck_limits()
         with suppress(HunyuanUIError):  # temporarily unreadable
-            await self._take_back_what_a_limit_holds(batch)
+            await self._cancel_held_by_limit(batch)
 
-    async def _take_back_what_a_limit_holds(self, batch: _Batch) -> None:
+    async def _cancel_held_by_limit(self, batch: _Batch) -> None:
         """End a list if all its stored jobs are held by a spending limit: none of them can settle."""
         watched, problem = list(batch.watched.values()), None
         for entry in watched:
@@ -383,27 +383,27 @@ class Batches:
         batch = self._batches.get(list_id)
         if batch is None or batch.is_running or self._shared is None:
             return batch
-        return batch if await self._shared.told(list_id) is None else None
+        return batch if await self._shared.state_of(list_id) is None else None
 
     async def _view_elsewhere(self, list_id: str, visitor: Visitor, wait_s: float) -> BatchView:
         give_up_at = time.monotonic() + wait_s
         while True:
-            told = None if self._shared is None else await self._shared.told(list_id)
-            view = await self._view_of_stored(list_id, visitor, told)
+            state = None if self._shared is None else await self._shared.state_of(list_id)
+            view = await self._view_of_stored(list_id, visitor, state)
             if not view.is_running or time.monotonic() >= give_up_at:
                 return view
             await asyncio.sleep(_LOOK_AGAIN_S)
 
-    def _told_here(self) -> dict[str, ToldList]:
+    def _states_here(self) -> dict[str, ListState]:
         batches = self._batches.items()
-        return {list_id: self._told(batch, is_running=batch.is_running) for list_id, batch in batches}
+        return {list_id: self._state_of(batch, is_running=batch.is_running) for list_id, batch in batches}
 
-    def _told(self, batch: _Batch, *, is_running: bool) -> ToldList:
-        from hunyuan_ui.jobs.shared_lists import ToldList
+    def _state_of(self, batch: _Batch, *, is_running: bool) -> ListState:
+        from hunyuan_ui.jobs.shared_lists import ListState
 
         plan, order, is_feeding = batch.plan, batch.order, is_running and not batch.is_fed.is_set()
         facts = (order.visitor.id, plan.name, len(plan.entries), order.budget_usd)
-        return ToldList(*facts, is_running=is_running, is_feeding=is_feeding, problem=batch.problem)
+        return ListState(*facts, is_running=is_running, is_feeding=is_feeding, problem=batch.problem)
 
     def _end_here(self, list_id: str, is_others: bool) -> None:
         batch = self._batches[list_id]
@@ -419,12 +419,12 @@ class Batches:
             entry.job = found.get(entry.job_id, entry.job)
             entry.is_deleted = entry.job_id in deleted
 
-    async def _view_of_stored(self, list_id: str, visitor: Visitor | None, told: ToldList | None = None) -> BatchView:
+    async def _view_of_stored(self, list_id: str, visitor: Visitor | None, state: ListState | None = None) -> BatchView:
         jobs = await self._services.reads(self._services.ledger.of_list, list_id) if is_id(list_id) else []
         jobs = [job for job in jobs if visitor is None or visitor.may_see(job)]
-        if told is not None and visitor is not None and not visitor.is_owner and told.visitor != visitor.id:
+        if state is not None and visitor is not None and not visitor.is_owner and state.visitor != visitor.id:
             raise AccessError("no_such_list")
-        if not jobs and told is None:
+        if not jobs and state is None:
             raise AccessError("no_such_list")
         entries: dict[int, Entry] = {}
         rows = 0
@@ -439,10 +439,10 @@ class Batches:
         is_active = any(job.is_active for job in jobs)
         left_s = self._left_s(listed, jobs[0].payer) if is_active else 0.0
         view = BatchView(list_id, "", max(rows, len(listed)), listed, spent / MICRO, None, left_s, is_running=False)
-        if told is None:
+        if state is None:
             return view
-        of_all = {name: getattr(told, name) for name in ("name", "rows", "budget_usd", "is_running", "problem")}
-        return replace(view, **of_all, is_feeding=told.is_feeding)
+        of_all = {name: getattr(state, name) for name in ("name", "rows", "budget_usd", "is_running", "problem")}
+        return replace(view, **of_all, is_feeding=state.is_feeding)
 
     def _left_s(self, entries: list[Entry], payer: Payer) -> float:
         expected = [self._runner.estimate(entry.request, payer) for entry in entries if not entry.has_ended]

@@ -27,13 +27,13 @@ def file_name(entry: Entry, suffix: str) -> str:
     return f"{entry.row.number:04d}-{entry.job_id[:8]}{suffix}"
 
 
-def csv_of(entries: Iterable[Entry], files: Mapping[str, str], said: Callable[[JobProblem], str]) -> bytes:
+def csv_of(entries: Iterable[Entry], files: Mapping[str, str], sentence_of: Callable[[JobProblem], str]) -> bytes:
     """Return a list's rows as CSV in UTF-8 with a byte order mark, which spreadsheets need.
 
     Args:
         entries: The rows.
         files: Names of the videos in the same folder, by job id.
-        said: Returns the sentence for a problem.
+        sentence_of: Returns the sentence for a problem.
     """
     text = io.StringIO()
     writer = csv.writer(text)
@@ -43,7 +43,7 @@ def csv_of(entries: Iterable[Entry], files: Mapping[str, str], said: Callable[[J
         job = entry.job
         settings = ["" if entry.is_deleted else getattr(entry.request, name) for name in names]
         cost = None if job is None or job.cost_microusd is None else job.cost_microusd / MICRO
-        problem = said(job.problem) if job is not None and job.problem is not None else None
+        problem = sentence_of(job.problem) if job is not None and job.problem is not None else None
         facts = [cost, job and job.inference_s, entry.job_id, job and job.request_id, problem]
         cells = [entry.row.number, entry.state, files.get(entry.job_id), *settings, *facts]
         writer.writerow([cell_of(value) for value in cells])

@@ -35,7 +35,7 @@ class FolderWatch:
     def __init__(self, services: Services, under_way: Callable[[], Iterable[Job]]) -> None:
         self._services = services
         self._under_way = under_way
-        self._astray: frozenset[str] = frozenset()
+        self._missing_files: frozenset[str] = frozenset()
         self._is_away = False
         self._asked_at = -math.inf  # time.monotonic()
         self._saved = -1
@@ -43,16 +43,16 @@ class FolderWatch:
 
     async def look(self) -> JobProblem | None:
         """Return why nothing may be sent: folder, ledger or lock were replaced, or are unreachable."""
-        astray = self._services.folder.astray
-        if astray != self._astray:
-            self._astray = astray
+        missing_files = self._services.folder.missing_files
+        if missing_files != self._missing_files:
+            self._missing_files = missing_files
             self._saved = -1
-            self._tell()
-        if astray and LOCK_NAME not in astray:
+            self._log_change()
+        if missing_files and LOCK_NAME not in missing_files:
             await self._save()
-        if astray:
+        if missing_files:
             return JobProblem.from_code("folder_replaced")
-        if (refusal := self._services.folder.look_at_also()) is not None:
+        if (refusal := self._services.folder.recheck_videos_folder()) is not None:
             return JobProblem.of(refusal)
         return await self._database_problem()
 
@@ -75,11 +75,11 @@ class FolderWatch:
         self._is_away = False
         return None
 
-    def _tell(self) -> None:
-        if not self._astray:
+    def _log_change(self) -> None:
+        if not self._missing_files:
             log.event("folder.put_back")
             return
-        log.trouble("folder.replaced", files=sorted(self._astray))
+        log.trouble("folder.replaced", files=sorted(self._missing_files))
         for job in self._under_way():
             if job.status is not JobStatus.QUEUED:
                 # If no ledger survives, the owner can still find the request by this line.
@@ -90,7 +90,7 @@ class FolderWatch:
         if changes == self._saved:
             return
         try:
-            if FILE_NAME in self._astray:
+            if FILE_NAME in self._missing_files:
                 copy = await self._services.writes(ledger.back_up, self._services.folder.path)
                 self._drop_copy()
                 self._copy = copy

@@ -32,7 +32,7 @@ from hunyuan_ui.errors import (
     reason,
 )
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase
-from hunyuan_ui.jobs.at_engine import STOPPED, id_at_engine, is_warm, priced_by_time, was_stopped, work_of
+from hunyuan_ui.jobs.at_engine import STOPPED, engine_usage, id_at_engine, is_warm, priced_by_time, was_stopped
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
@@ -112,7 +112,7 @@ class JobRun:
             self._live.held_until = time.monotonic() + ALL_TAKEN_S
         self._moved(job or self._job)
         if self._job.status is JobStatus.SUBMITTING and (
-            self._services.pause.is_stopping or self._services.folder.astray
+            self._services.pause.is_stopping or self._services.folder.missing_files
         ):
             await self._commit(self._services.ledger.requeue, self._job.id, None, None)
         return self._job.status is JobStatus.SUBMITTING
@@ -251,7 +251,7 @@ class JobRun:
 
     async def _stop_run(self, key: str) -> None:
         if await was_stopped(self._services, self._job, key):
-            worked = work_of(self._services, self._job, self._age_s())
+            worked = engine_usage(self._services, self._job, self._age_s())
             await self._commit(self._services.ledger.mark_lost, self._job.id, JobProblem.from_code(STOPPED), **worked)
 
     async def _look_up_if_late(self, *, is_late: bool = False) -> None:
@@ -269,8 +269,8 @@ class JobRun:
         if ending_of(error) is None:  # and may stay uninformative until the file expires
             try:
                 await self._look_up_if_late(is_late=self._was_completed and misses >= UNUSABLE_AFTER)
-            except JobFailedError as told:
-                error = told
+            except JobFailedError as failure:
+                error = failure
             except EndpointError as unread:
                 log.event("job.history_unread", job=self._job.id, code=unread.code)
         ending = ending_of(error, was_completed=self._was_completed)
@@ -282,7 +282,7 @@ class JobRun:
             wait_s = error.retry_after_s if isinstance(error, RateLimitError) else wait_s
             if ending is not None or misses > 1 or isinstance(error, RateLimitError):
                 self._live.show(Phase.RECONNECTING, retry_in_s=wait_s, note=self._live.problem_of(error))
-            await self._live.rest(wait_s)
+            await self._live.wait_for_attempt(wait_s)
 
     async def _look_up(self, error: EndpointError, *, is_sure: bool) -> None:
         """Query the history about a request that seems to have ended; end the job if that is confirmed."""
@@ -380,7 +380,7 @@ class JobRun:
         else:
             wait_s = backoff_s(misses, cap=SLOWEST_RETRY_S if is_ours else SLOWEST_FETCH_S)
             self._live.show(Phase.DOWNLOADING, retry_in_s=wait_s, note=self._live.problem_of(error))
-            await self._live.rest(wait_s)
+            await self._live.wait_for_attempt(wait_s)
         return ending is not None
 
     async def _fetch_once(self, *, is_stale: bool) -> None:
@@ -488,7 +488,7 @@ class JobRun:
         return self._job.request_id
 
     def _worked(self, error: HunyuanUIError) -> dict[str, float | None]:
-        return work_of(self._services, self._job, self._seen_s, error)
+        return engine_usage(self._services, self._job, self._seen_s, error)
 
     def _age_s(self) -> float:
         return self._services.ledger.now() - (self._job.sent_at or self._job.created_at)

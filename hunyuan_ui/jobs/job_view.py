@@ -37,14 +37,14 @@ class HistoryState:
     Args:
         is_needed: The owner's key is used only once past spending is known, because a restart wipes this disk.
         is_read: The history was read since this start.
-        key_rests: Nothing is spent until the history is read or the owner enters what was spent.
+        is_key_paused: Nothing is spent until the history is read or the owner enters what was spent.
         tried_s_ago: Seconds since the last attempt; None if there was none.
         problem: Why that attempt failed.
     """
 
     is_needed: bool
     is_read: bool
-    key_rests: bool
+    is_key_paused: bool
     tried_s_ago: float | None
     problem: JobProblem | None
 

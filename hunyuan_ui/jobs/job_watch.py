@@ -24,7 +24,7 @@ from hunyuan_ui.settings import Settings
 if TYPE_CHECKING:
     from hunyuan_ui.jobs.replicas import Replicas
 
-LOOK_S: Final = 0.5  # between two reads of a job that another process works on
+POLL_S: Final = 0.5  # between two reads of a job that another process works on
 PHASE_OF: Final = {
     JobStatus.QUEUED: Phase.WAITING,
     JobStatus.SUBMITTING: Phase.SENT,
@@ -33,7 +33,7 @@ PHASE_OF: Final = {
 }
 
 
-class Shown(NamedTuple):
+class VolatileState(NamedTuple):
     """A job's volatile state beyond its row; `retry_in_s` in seconds from now, `progress` in percent.
 
     `is_stopping` means that its run is to be stopped.
@@ -46,12 +46,12 @@ class Shown(NamedTuple):
     is_stopping: bool = False
 
 
-class Line(NamedTuple):
+class QueueState(NamedTuple):
     """The queue: job ids in order, expected seconds until each starts, and the states reported by other processes."""
 
     ids: list[str]
     starts: Mapping[str, float]
-    shown: Mapping[str, Shown]
+    states: Mapping[str, VolatileState]
 
 
 class JobWatch:
@@ -82,7 +82,7 @@ class JobWatch:
         job = live.job if live is not None else await self._stored(job_id)
         if not visitor.may_see(job):
             raise AccessError("not_yours")
-        return self._view_of(job, await self._line([job]))
+        return self._view_of(job, await self._queue_state([job]))
 
     async def active(self, visitor: Visitor) -> list[JobView]:
         """Return the visitor's jobs that have not ended, oldest first."""
@@ -91,8 +91,8 @@ class JobWatch:
             board = await self._replicas.board()
             live = {job_id: seen.job for job_id, seen in board.seen.items()} | live
         mine = [job for job in live.values() if job.visitor == visitor.id]
-        line = await self._line(mine)
-        return [self._view_of(job, line) for job in sorted(mine, key=lambda job: job.created_at)]
+        queue = await self._queue_state(mine)
+        return [self._view_of(job, queue) for job in sorted(mine, key=lambda job: job.created_at)]
 
     async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job:
         """Return the job when it has ended, or its state after the timeout.
@@ -112,7 +112,7 @@ class JobWatch:
             if self._replicas is None or not job.is_active or left_s <= 0 or self._dispatcher.is_stopping:
                 return job
             if live is None:
-                await asyncio.sleep(min(left_s, LOOK_S))
+                await asyncio.sleep(min(left_s, POLL_S))
 
     async def waiting_for_visitor(self) -> list[Job]:
         """Return the jobs of all processes that wait until their visitor enters their key again."""
@@ -128,7 +128,7 @@ class JobWatch:
 
     # internal
 
-    async def _line(self, jobs: Iterable[Job]) -> Line:
+    async def _queue_state(self, jobs: Iterable[Job]) -> QueueState:
         """Return the queue, as far as these jobs need it."""
         dispatcher = self._dispatcher
         is_queued = any(job.status is JobStatus.QUEUED for job in jobs)
@@ -137,35 +137,37 @@ class JobWatch:
             waiting = [live.job for live in dispatcher.waiting()]
             ready = [job for job in waiting if job.id not in parked]
             in_flight = [live.job for live in dispatcher.in_flight() if live.job.is_sent]
-            return Line([job.id for job in waiting], self._starts(in_flight, ready) if is_queued else {}, {})
+            return QueueState([job.id for job in waiting], self._starts(in_flight, ready) if is_queued else {}, {})
         strange = [job.id for job in jobs if job.is_active and job.id not in dispatcher.live]
         if not is_queued and not strange:
-            return Line([], {}, {})
+            return QueueState([], {}, {})
         board = await self._replicas.board(next(iter(jobs)).id)
-        shown = {job_id: self._replicas.shown(board.seen[job_id]) for job_id in strange if job_id in board.seen}
+        states = {
+            job_id: self._replicas.published_state(board.seen[job_id]) for job_id in strange if job_id in board.seen
+        }
         starts = self._starts(board.in_flight(), board.ready()) if is_queued else {}
-        return Line([job.id for job in board.waiting()], starts, shown)
+        return QueueState([job.id for job in board.waiting()], starts, states)
 
     def _starts(self, in_flight: list[Job], waiting: list[Job]) -> dict[str, float]:
         now = self._services.ledger.now()
         return likely_starts(in_flight, waiting, self._services.estimates, self._settings, now)
 
-    def _view_of(self, job: Job, line: Line) -> JobView:
+    def _view_of(self, job: Job, queue: QueueState) -> JobView:
         live = self._dispatcher.live.get(job.id)
         job = live.job if live is not None else job
         usual = self._services.estimates.estimate(job.request, job.payer)
         began = job.sent_at or job.created_at
-        if not job.is_active or (live is None and job.id not in line.shown):
+        if not job.is_active or (live is None and job.id not in queue.states):
             # Another process may hold the folder and run the job.
             phase = PHASE_OF.get(job.status, Phase.ENDED)
             elapsed_s = max(0.0, (job.ended_at or job.updated_at) - began)
             return JobView(job, phase, elapsed_s, usual, note=job.problem, can_look_again=self.can_look_again(job))
-        place = line.ids.index(job.id) + 1 if job.id in line.ids else None
-        told = line.shown[job.id] if live is None else state_of(live, self._services.pause)
-        elapsed_s, starts_in_s = self._services.ledger.now() - began, line.starts.get(job.id)
-        at = (told.phase, elapsed_s, usual, place, len(line.ids), told.retry_in_s, told.note)
-        can_stop = can_be_stopped(job) and not told.is_stopping
-        return JobView(job, *at, starts_in_s=starts_in_s, progress=told.progress, can_stop=can_stop)
+        place = queue.ids.index(job.id) + 1 if job.id in queue.ids else None
+        state = queue.states[job.id] if live is None else state_of(live, self._services.pause)
+        elapsed_s, starts_in_s = self._services.ledger.now() - began, queue.starts.get(job.id)
+        at = (state.phase, elapsed_s, usual, place, len(queue.ids), state.retry_in_s, state.note)
+        can_stop = can_be_stopped(job) and not state.is_stopping
+        return JobView(job, *at, starts_in_s=starts_in_s, progress=state.progress, can_stop=can_stop)
 
     async def _stored(self, job_id: str) -> Job:
         job = await self._services.reads(self._services.ledger.get, job_id) if is_id(job_id) else None
@@ -174,7 +176,7 @@ class JobWatch:
         return job
 
 
-def state_of(live: LiveJob, pause: QueuePause) -> Shown:
+def state_of(live: LiveJob, pause: QueuePause) -> VolatileState:
     """Return the volatile state of a job of this process.
 
     Args:
@@ -183,6 +185,6 @@ def state_of(live: LiveJob, pause: QueuePause) -> Shown:
     """
     retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
     if live.job.status is not JobStatus.QUEUED or live.job.payer != "owner" or pause.wait_s <= 0:
-        return Shown(live.phase, retry_in_s, live.note, live.progress, live.wants_stop)
+        return VolatileState(live.phase, retry_in_s, live.note, live.progress, live.wants_stop)
     note = pause.history_problem or pause.problem or live.note
-    return Shown(Phase.PAUSED, max(retry_in_s or 0.0, pause.wait_s), note, live.progress)
+    return VolatileState(Phase.PAUSED, max(retry_in_s or 0.0, pause.wait_s), note, live.progress)

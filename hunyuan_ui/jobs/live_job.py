@@ -25,10 +25,10 @@ class LiveJob:
     progress: float | None = None  # in percent, if the service reports progress
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     holds_stop: bool = False  # a stop would lose a response that is not committed yet
-    is_resting: bool = False  # waits between two attempts
+    is_between_attempts: bool = False  # waits between two attempts
     wants_stop: bool = False  # its run is to be stopped at its engine
     held_until: float = 0.0  # time.monotonic(); other processes use all slots
-    _nudge: asyncio.Event = field(default_factory=asyncio.Event)
+    _wait_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def show(
         self,
@@ -48,24 +48,24 @@ class LiveJob:
         """Return the problem of an error, worded for whether this job was sent."""
         return JobProblem.of(error, is_sent=self.job.is_sent)
 
-    async def rest(self, seconds: float) -> None:
-        """Wait before the next attempt; `nudge` ends the wait."""
-        self._nudge.clear()
-        self.is_resting = True
+    async def wait_for_attempt(self, seconds: float) -> None:
+        """Wait before the next attempt; `end_wait` ends the wait."""
+        self._wait_ended.clear()
+        self.is_between_attempts = True
         try:
             with anyio.move_on_after(seconds):
-                await self._nudge.wait()
+                await self._wait_ended.wait()
         finally:
-            self.is_resting = False
+            self.is_between_attempts = False
 
     @property
     def is_between_downloads(self) -> bool:
         """Whether a download has failed and the next attempt is not due."""
-        return self.is_resting and self.phase is Phase.DOWNLOADING
+        return self.is_between_attempts and self.phase is Phase.DOWNLOADING
 
-    def nudge(self) -> None:
+    def end_wait(self) -> None:
         """End the wait before the next attempt."""
-        self._nudge.set()
+        self._wait_ended.set()
 
     @contextmanager
     def holding_stop(self) -> Generator[None]:

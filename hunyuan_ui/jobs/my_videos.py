@@ -27,7 +27,7 @@ Shape = Literal["wide", "tall", "square"]
 
 
 @dataclass(frozen=True)
-class Wish:
+class VideoFilter:
     """Filter for the finished videos.
 
     Args:
@@ -48,12 +48,12 @@ class Wish:
         return (not self.is_favourite or is_favourite(job)) and self.shape in (None, shape_of(job))
 
     @property
-    def is_picky(self) -> bool:
+    def is_selective(self) -> bool:
         """Whether the filter may exclude any video."""
         return self.is_favourite or self.shape is not None
 
 
-ANY: Final = Wish()
+ANY: Final = VideoFilter()
 
 
 def is_favourite(job: Job) -> bool:
@@ -84,20 +84,20 @@ class MyVideos:
         self.exports = services.exports
 
     async def find(
-        self, visitor: Visitor, wish: Wish = ANY, *, before: tuple[float, str] | None = None
+        self, visitor: Visitor, video_filter: VideoFilter = ANY, *, before: tuple[float, str] | None = None
     ) -> tuple[list[Job], bool]:
         """Return a page of finished videos, newest first, and whether there are more.
 
         Args:
             visitor: The owner of the videos.
-            wish: The filter.
+            video_filter: The filter.
             before: `created_at` and id of the last video already shown.
         """
-        limit = _READ_AT_ONCE if wish.is_picky else PAGE_SIZE + 1
+        limit = _READ_AT_ONCE if video_filter.is_selective else PAGE_SIZE + 1
         found: list[Job] = []
         while len(found) <= PAGE_SIZE:
-            batch = await self._newest(visitor, wish, before, limit)
-            found += filter(wish.fits, batch)
+            batch = await self._newest(visitor, video_filter, before, limit)
+            found += filter(video_filter.fits, batch)
             if len(batch) < limit:
                 break
             before = (batch[-1].created_at, batch[-1].id)
@@ -227,12 +227,16 @@ class MyVideos:
         """
         return settings_tag.request_in(text)
 
-    async def _newest(self, visitor: Visitor, wish: Wish, before: tuple[float, str] | None, limit: int) -> list[Job]:
-        ask = partial(self._services.ledger.jobs, statuses=_DONE, search=wish.search, before=before, limit=limit)
+    async def _newest(
+        self, visitor: Visitor, video_filter: VideoFilter, before: tuple[float, str] | None, limit: int
+    ) -> list[Job]:
+        ask = partial(
+            self._services.ledger.jobs, statuses=_DONE, search=video_filter.search, before=before, limit=limit
+        )
         if not visitor.is_owner:
             return await self._services.reads(ask, visitor.id)
         if not self._is_public:
-            return await self._services.reads(ask, None if wish.is_everybody else visitor.id)
+            return await self._services.reads(ask, None if video_filter.is_everybody else visitor.id)
         both = [await self._services.reads(ask, whose) for whose in sorted({visitor.id, OWNER.id})]
         return sorted(chain(*both), key=lambda job: (job.created_at, job.id), reverse=True)[:limit]
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode
+from hunyuan_ui.attempts import AttemptLimiter
 from hunyuan_ui.errors import AccessError, EndpointError, InvalidRequestError, StorageError
 from hunyuan_ui.job import DAY_S, Job, JobStatus, Visitor
 from hunyuan_ui.jobs.job_view import EngineState, HistoryState
@@ -19,7 +20,6 @@ from hunyuan_ui.ledger import NAMED, Replica, confirm_review, needs_review
 from hunyuan_ui.limits import BREAKER_AFTER, Day, Totals
 from hunyuan_ui.request import clean_text
 from hunyuan_ui.settings import Settings
-from hunyuan_ui.tries import Tries
 
 MOST_USD: Final = 1_000_000
 _LONGEST_NOTE: Final = 500
@@ -34,7 +34,7 @@ class OwnerActions:
         settings: Of this run.
         dispatcher: Woken when the queue may continue.
         history: The account's history.
-        tries: Rate limit for guesses of the owner's key.
+        attempts: Rate limit for guesses of the owner's key.
         watch: The jobs of all processes.
     """
 
@@ -44,7 +44,7 @@ class OwnerActions:
         settings: Settings,
         dispatcher: Dispatcher,
         history: SpendingHistory,
-        tries: Tries,
+        attempts: AttemptLimiter,
         *,
         watch: JobWatch,
     ) -> None:
@@ -54,7 +54,7 @@ class OwnerActions:
         self._settings = settings
         self._dispatcher = dispatcher
         # Whoever knows the key can spend it anyway, so this grants no further right.
-        self.proof = AccessCode(settings.owner_secret, tries, wrong="owner_key_wrong")
+        self.proof = AccessCode(settings.owner_secret, attempts, wrong="owner_key_wrong")
 
     @property
     def can_be_proven(self) -> bool:
@@ -129,7 +129,7 @@ class OwnerActions:
         if settled is None:
             raise AccessError("not_yours")
         log.event("job.settled", job=job_id, was_charged=was_charged)
-        self._dispatcher.ask_limits_again()
+        self._dispatcher.recheck_limits()
         return settled
 
     async def doubtful(self, visitor: Visitor) -> list[Job]:
@@ -165,7 +165,7 @@ class OwnerActions:
             raise AccessError("not_yours")
         log.event("job.corrected", job=job_id, cost_microusd=corrected.cost_microusd)
         await self._services.estimates.reload()
-        self._dispatcher.ask_limits_again()
+        self._dispatcher.recheck_limits()
         return corrected
 
     async def confirm(self, job_id: str, visitor: Visitor) -> Job:
@@ -200,7 +200,7 @@ class OwnerActions:
         for job in await self._watch.waiting_for_visitor():
             cancelled = await self._services.writes.soon(self._services.ledger.cancel, job.id)
             if cancelled is not None:
-                self._dispatcher.let_go(cancelled)
+                self._dispatcher.remove_ended(cancelled)
                 ended += 1
         log.event("owner.ended_waiting", jobs=ended)
         return ended
@@ -217,7 +217,7 @@ class OwnerActions:
             await self._services.writes.soon(self._services.ledger.note, job.id, reviewed=True)
         confirm_review(self._services.folder.path)
         log.event("owner.resumed")
-        self._dispatcher.ask_limits_again()
+        self._dispatcher.recheck_limits()
 
     async def replicas(self, visitor: Visitor) -> list[Replica]:
         """Return the processes that share the ledger and their numbers of jobs; none with a single process.
@@ -248,7 +248,7 @@ class OwnerActions:
         _require_owner(visitor)
         return await self._history.find()
 
-    async def say_spent(self, visitor: Visitor, usd: float) -> None:
+    async def declare_spending(self, visitor: Visitor, usd: float) -> None:
         """Count what the account was charged today (UTC), and resume spending without the history.
 
         Args:
@@ -261,7 +261,7 @@ class OwnerActions:
             StorageError: The ledger cannot be written; nothing was counted.
         """
         _require_owner(visitor)
-        await self._history.say_spent(usd)
+        await self._history.declare_spending(usd)
 
     def clock_ahead_s(self, visitor: Visitor) -> float:
         """Return the seconds that the newest stored time is ahead of the machine's clock if more than a day, else 0.
@@ -287,7 +287,7 @@ class OwnerActions:
         jobs = await self._services.writes.soon(self._services.ledger.set_clock_right)
         self._dispatcher.date_back(self._services.ledger.now())
         log.event("owner.set_clock_right", jobs=jobs)
-        self._dispatcher.ask_limits_again()
+        self._dispatcher.recheck_limits()
         return jobs
 
     async def engine(self, visitor: Visitor) -> EngineState | None:

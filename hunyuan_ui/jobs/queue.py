@@ -103,23 +103,23 @@ class Dispatcher:
             wait_s = min(max(0.0, job.not_before - self._services.ledger.now()), LONGEST_S)
             live.show(Phase.PAUSED, retry_in_s=wait_s, note=job.problem)
         if job.status is not JobStatus.QUEUED:
-            self._set_going(job.id)
+            self._start_task(job.id)
         self._wake.set()
 
     def wake(self) -> None:
         """Check immediately whether something may be sent, for example after a visitor entered a key."""
         self._wake.set()
 
-    def let_go(self, job: Job) -> None:
+    def remove_ended(self, job: Job) -> None:
         """Remove a job that has ended, and wake its waiters."""
         live = self.live.pop(job.id, None)
         if live is not None:
             live.job = job
             live.ended.set()
         self._services.keys.forget_job(job.id)
-        self.ask_limits_again()
+        self.recheck_limits()
 
-    def ask_limits_again(self) -> None:
+    def recheck_limits(self) -> None:
         """Recheck the jobs held by a limit immediately, for example after a job settled for less than it reserved."""
         for live in self.waiting():
             if live.job.held_by is not None and live.phase is Phase.PAUSED:
@@ -136,7 +136,7 @@ class Dispatcher:
         self._services.keys.forget_job(job_id)
         self._wake.set()
 
-    def is_resting(self, job_id: str) -> bool:
+    def is_idle(self, job_id: str) -> bool:
         """Whether a job is idle at the moment."""
         return job_id not in self._tasks
 
@@ -149,12 +149,12 @@ class Dispatcher:
         live = self.live.get(job_id)
         if live is not None and not live.wants_stop:
             live.wants_stop = True
-            live.nudge()
+            live.end_wait()
 
-    def ask_now(self, job_id: str) -> None:
+    def retry_now(self, job_id: str) -> None:
         """End a job's wait before its next attempt."""
         if live := self.live.get(job_id):
-            live.nudge()
+            live.end_wait()
 
     def waiting(self) -> list[LiveJob]:
         """Return the queued jobs in sending order."""
@@ -172,7 +172,7 @@ class Dispatcher:
             wait_s: float | None = _HELD_S
             if not await self._is_held_by_the_folder():
                 await self._end_pause_if_possible()
-                wait_s = self._send_what_may_go()
+                wait_s = self._send_due()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), min(wait_s or math.inf, LOOK_EVERY_S))
             self._wake.clear()
@@ -208,7 +208,7 @@ class Dispatcher:
         else:
             pause.extend()
 
-    def _send_what_may_go(self) -> float | None:
+    def _send_due(self) -> float | None:
         """Start queued jobs while slots are free; return seconds until the next check, None to wait until woken."""
         waits: list[float] = []
         for live in self.waiting():
@@ -221,7 +221,7 @@ class Dispatcher:
                 live.show(Phase.PAUSED, note=wants_key(live.job))
             elif len(self.in_flight()) < self._settings.concurrency and self._is_turn_of(live.job):
                 live.show(Phase.WAITING, note=live.job.problem if live.job.held_by else None)
-                self._set_going(live.job.id)
+                self._start_task(live.job.id)
         return min(waits) + 0.01 if waits else None
 
     def _wait_s(self, live: LiveJob) -> float:
@@ -236,27 +236,27 @@ class Dispatcher:
     def _held(self) -> list[asyncio.Task[None]]:
         return [task for job_id, task in self._tasks.items() if job_id in self.live and self.live[job_id].holds_stop]
 
-    def _set_going(self, job_id: str) -> None:
+    def _start_task(self, job_id: str) -> None:
         if job_id in self._tasks or job_id not in self.live or self._is_stopping:
             return
         task = asyncio.create_task(self._run(self.live[job_id]), name=f"job {job_id}")
         self._tasks[job_id] = task
-        task.add_done_callback(partial(self._arrived, job_id))
+        task.add_done_callback(partial(self._on_task_done, job_id))
 
-    def _arrived(self, job_id: str, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, job_id: str, task: asyncio.Task[None]) -> None:
         self._tasks.pop(job_id, None)
         live = self.live.get(job_id)
         if live is None:
             self._services.library.drop_part(job_id)
         elif not live.job.is_active:
-            self.let_go(live.job)
+            self.remove_ended(live.job)
             self.back_up()
             self._give_notice(live.job)
         elif not task.cancelled() and task.exception() is not None:
             log.trouble("job.task_died", job=job_id, kind=type(task.exception()).__name__)
-            asyncio.get_running_loop().call_later(_RESTART_S, self._set_going, job_id)
+            asyncio.get_running_loop().call_later(_RESTART_S, self._start_task, job_id)
         elif task.cancelled() and live.job.status is not JobStatus.QUEUED:
-            self._set_going(job_id)  # it was dropped, and came back before this task had ended
+            self._start_task(job_id)  # it was dropped, and came back before this task had ended
         self._wake.set()
 
     def _give_notice(self, job: Job) -> None:
@@ -280,7 +280,7 @@ class Dispatcher:
     async def _back_up_until_done(self) -> None:
         while self._needs_backup and not self._is_stopping:
             self._needs_backup = False
-            if LOCK_NAME in self._services.folder.astray:
+            if LOCK_NAME in self._services.folder.missing_files:
                 return  # another process owns the backups in this folder
             try:
                 await self._services.writes(self._services.ledger.back_up, self._services.folder.path)
@@ -313,7 +313,7 @@ class Dispatcher:
                 return
             if live.phase is Phase.PAUSED and live.job.is_active:
                 self._wake.set()  # its slot is free
-                await live.rest(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
+                await live.wait_for_attempt(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
         await self._services.estimates.reload()  # before the end is announced
 
     def _hold_at_limit(self, live: LiveJob) -> None:

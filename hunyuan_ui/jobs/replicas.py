@@ -15,20 +15,20 @@ from typing import Any, Final, NamedTuple
 from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus, Phase
-from hunyuan_ui.jobs.job_watch import PHASE_OF, Shown, state_of
+from hunyuan_ui.jobs.job_watch import PHASE_OF, VolatileState, state_of
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.queue_pause import WARMING
 from hunyuan_ui.jobs.recovery import end_preview
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.jobs.shared_access import SharedGrants, SharedTries
+from hunyuan_ui.jobs.shared_access import SharedAttempts, SharedGrants
 from hunyuan_ui.jobs.shared_calls import SharedCalls
 from hunyuan_ui.jobs.shared_deletions import SharedDeletions
 from hunyuan_ui.jobs.shared_lists import SharedLists
+from hunyuan_ui.ledger.replica_updates import Pause, ReplicaRequest, SharedJob
 from hunyuan_ui.ledger.shared import SharedLedger
-from hunyuan_ui.ledger.tidings import Pause, Seen, Wish
 
-BEAT_S: Final = 3.0
+LEASE_RENEWAL_S: Final = 3.0
 TICK_S: Final = 1.0
 RESTART_S: Final = 1.0  # after an unexpected error
 BOARD_FRESH_S: Final = 0.5
@@ -45,7 +45,7 @@ _WANT_KEY: Final = (JobProblem.from_code("key_forgotten"), JobProblem.from_code(
 class Board(NamedTuple):
     """All unfinished jobs of all processes, oldest first."""
 
-    seen: dict[str, Seen]
+    seen: dict[str, SharedJob]
     read_at: float  # time.monotonic()
 
     def waiting(self) -> list[Job]:
@@ -78,20 +78,20 @@ class Replicas:
         self._ledger = ledger
         self._services = services
         self._dispatcher = dispatcher
-        self.tries = SharedTries(ledger.access, services)
+        self.attempts = SharedAttempts(ledger.access, services)
         self.grants = SharedGrants(ledger.access, services)
         self.lists = SharedLists(ledger.lists, services)
         self.calls = SharedCalls(ledger.calls, services.reads)
         self._deletions = SharedDeletions(ledger, services)
         self._board = Board({}, -math.inf)
         self._reading = asyncio.Lock()
-        self._beat_at = -math.inf  # time.monotonic()
+        self._renewed_at = -math.inf  # time.monotonic()
         self._done_at = 0.0
         self._pause_changes = services.pause.changes
         self._paused_at = 0.0  # time of the last adopted pause, by the server's clock
         self.refused = set[tuple[str, str]]()  # ids and visitors of jobs that were refused but may have been stored
         self._strays: set[str] = set()
-        self._told: dict[str, tuple[str | None, bool]] = {}
+        self._published: dict[str, tuple[str | None, bool]] = {}
         self._task: asyncio.Task[None] | None = None
         self._restart: asyncio.TimerHandle | None = None
 
@@ -101,7 +101,7 @@ class Replicas:
         Raises:
             StorageError: The ledger cannot be reached, or a live process uses another service.
         """
-        await self._beat()
+        await self._renew_lease()
         try:
             await self._services.reads(self._ledger.check_alike)
         except StorageError:
@@ -123,7 +123,7 @@ class Replicas:
             await asyncio.wait({self._task})
             await self._deletions.stop()
             with suppress(StorageError):
-                await self.take_back()
+                await self.remove_refused()
                 await self._services.writes(self._ledger.leave)
 
     async def board(self, job_id: str = "") -> Board:
@@ -143,17 +143,17 @@ class Replicas:
                     self._board = Board({one.job.id: one for one in seen}, read_at)
         return self._board
 
-    def shown(self, seen: Seen) -> Shown:
+    def published_state(self, seen: SharedJob) -> VolatileState:
         """Return the state that a job's process reports of it."""
         job, is_stopping = seen.job, seen.wish == "stop"
         with suppress(ValueError, KeyError, TypeError):
-            told = json.loads(seen.shown or "{}")
-            if (phase := Phase(told["phase"])) in _FITS[job.status]:
-                note = JobProblem.from_code(told["code"], **told["facts"]) if told.get("code") else None
-                retry_at = told.get("retry_at")
+            published = json.loads(seen.shown or "{}")
+            if (phase := Phase(published["phase"])) in _FITS[job.status]:
+                note = JobProblem.from_code(published["code"], **published["facts"]) if published.get("code") else None
+                retry_at = published.get("retry_at")
                 retry_in_s = None if retry_at is None else max(0.0, retry_at - self._ledger.now())
-                return Shown(phase, retry_in_s, note, told.get("progress"), is_stopping)
-        return Shown(PHASE_OF[job.status], is_stopping=is_stopping)
+                return VolatileState(phase, retry_in_s, note, published.get("progress"), is_stopping)
+        return VolatileState(PHASE_OF[job.status], is_stopping=is_stopping)
 
     async def parked_elsewhere(self) -> list[Job]:
         """Return queued jobs of other processes that occupy no slot because they wait for their visitor's key."""
@@ -165,17 +165,17 @@ class Replicas:
         # A health check need not wait for a database that is known to be away.
         board = await self.board() if self._ledger.problem is None else self._board
         strange = [seen for job_id, seen in board.seen.items() if job_id not in self._dispatcher.live]
-        return [seen.job for seen in strange if self.shown(seen).note in _WANT_KEY]
+        return [seen.job for seen in strange if self.published_state(seen).note in _WANT_KEY]
 
-    async def wish(self, job_id: str, wish: Wish) -> None:
+    async def send_request(self, job_id: str, request: ReplicaRequest) -> None:
         """Ask the process that has a job, at the time of reading, to stop its run or to end a wait.
 
         Raises:
             StorageError: The ledger cannot be written.
         """
-        await self._services.writes.soon(self._ledger.wish, job_id, wish)
+        await self._services.writes.soon(self._ledger.record_request, job_id, request)
 
-    async def take_back(self, job_id: str = "") -> None:
+    async def remove_refused(self, job_id: str = "") -> None:
         """Remove jobs that were stored although their click was refused, so that they are not sent and block no others.
 
         Args:
@@ -186,7 +186,7 @@ class Replicas:
         """
         for refused in [one for one in self.refused if job_id in ("", one[0])]:
             if refused[0] not in self._dispatcher.live:
-                await self._services.writes.soon(self._ledger.take_back, *refused)
+                await self._services.writes.soon(self._ledger.remove_refused, *refused)
             self.refused.discard(refused)
 
     # internal
@@ -206,53 +206,53 @@ class Replicas:
             self._restart = asyncio.get_running_loop().call_later(RESTART_S, self.start)
 
     async def _tick(self) -> None:
-        if time.monotonic() - self._beat_at >= BEAT_S:
-            await self._beat()
-        await self.take_back()
+        if time.monotonic() - self._renewed_at >= LEASE_RENEWAL_S:
+            await self._renew_lease()
+        await self.remove_refused()
         before = dict(self._dispatcher.live)
         taken = [job_id for job_id, live in before.items() if live.job.status in AT_SERVICE]
-        tidings = await self._services.reads(self._ledger.tidings, taken)
-        await self._put_back(tidings.unsent, before)
-        await self._decide_again(tidings.undone)
-        await self._drop_what_others_have(before, tidings.own)
-        await self._go_on_with_strays(tidings.own)
-        if tidings.has_nobodys and self._services.folder.can_write:
+        updates = await self._services.reads(self._ledger.updates, taken)
+        await self._restore_rows(updates.unsent, before)
+        await self._repeat_decisions(updates.lost_decisions)
+        await self._drop_taken_over(before, updates.own)
+        await self._resume_strays(updates.own)
+        if updates.has_unowned and self._services.folder.can_write:
             await self._take_over()
-        if tidings.done_at != self._done_at:
+        if updates.done_at != self._done_at:
             # All replicas must show the same price.
-            self._done_at = tidings.done_at
+            self._done_at = updates.done_at
             await self._services.estimates.reload()
-        await self._share_pause(tidings.pause)
-        if tidings.has_parked:
-            await self._take_what_waits_for_a_key_that_is_here()
-        await self._do_what_is_wished(tidings.wishes)
-        await self._tell()
+        await self._share_pause(updates.pause)
+        if updates.has_parked:
+            await self._take_over_parked()
+        await self._handle_requests(updates.requests)
+        await self._publish_states()
         await self.lists.tick()
         await self.grants.recall()
         if self._services.folder.can_write:
             self._deletions.tick()
 
-    async def _beat(self) -> None:
+    async def _renew_lease(self) -> None:
         began = time.monotonic()
-        await self._services.reads(self._ledger.beat)
-        self._beat_at = began
+        await self._services.reads(self._ledger.renew_lease)
+        self._renewed_at = began
 
-    async def _put_back(self, lost: set[str], before: dict[str, LiveJob]) -> None:
+    async def _restore_rows(self, lost: set[str], before: dict[str, LiveJob]) -> None:
         """Store again the running jobs of this process that a restored older database has lost."""
         if not lost:
             return
         live = {**before, **self._dispatcher.live}  # jobs may have been started since
-        found = await self._services.put_back(*(live[job_id].job for job_id in sorted(lost & set(live))))
-        await self._services.writes(self._ledger.doubt, sorted(lost - found))
+        found = await self._services.restore_rows(*(live[job_id].job for job_id in sorted(lost & set(live))))
+        await self._services.writes(self._ledger.mark_sent_unknown, sorted(lost - found))
 
-    async def _decide_again(self, undone: set[str]) -> None:
+    async def _repeat_decisions(self, lost_decisions: set[str]) -> None:
         """Cancel or delete again what was cancelled or deleted here, before it is sent or shown."""
-        if undone:
-            await self._services.writes(self._ledger.decide_again, sorted(undone))
-            for job_id in sorted(undone):
+        if lost_decisions:
+            await self._services.writes(self._ledger.repeat_decisions, sorted(lost_decisions))
+            for job_id in sorted(lost_decisions):
                 log.trouble("job.decided_again", job=job_id)
 
-    async def _go_on_with_strays(self, own: set[str]) -> None:
+    async def _resume_strays(self, own: set[str]) -> None:
         """Resume sent jobs that had already ended here before the database was restored to an older state."""
         strays = own - set(self._dispatcher.live)
         known, self._strays = self._strays, strays  # jobs stored a moment ago are not taken yet
@@ -271,12 +271,12 @@ class Replicas:
             self._dispatcher.drop(job.id)  # from before another process took it over, and it came back
             self._dispatcher.take(job)
 
-    async def _take_what_waits_for_a_key_that_is_here(self) -> None:
+    async def _take_over_parked(self) -> None:
         """Take over jobs of other processes that lack the visitor's key, the owner's key, or an engine there."""
         waiting = [
             seen.job.id
             for seen in (await self.board()).seen.values()
-            if self.shown(seen).note in _WANT_KEY
+            if self.published_state(seen).note in _WANT_KEY
             and seen.job.id not in self._dispatcher.live
             and self._services.keys.is_here_for(seen.job)
         ]
@@ -297,15 +297,15 @@ class Replicas:
             pause.adopt(shared.wait_s, shared.problem)
             self._dispatcher.wake()
 
-    async def _do_what_is_wished(self, wishes: dict[str, Wish]) -> None:
-        for job_id, wish in wishes.items():
-            if wish == "stop":  # kept for whichever process has the job when this one dies
+    async def _handle_requests(self, requests: dict[str, ReplicaRequest]) -> None:
+        for job_id, request in requests.items():
+            if request == "stop":  # kept for whichever process has the job when this one dies
                 self._dispatcher.stop_run(job_id)
             else:
-                self._dispatcher.ask_now(job_id)
-                await self._services.writes(self._ledger.wish, job_id, None)
+                self._dispatcher.retry_now(job_id)
+                await self._services.writes(self._ledger.record_request, job_id, None)
 
-    async def _drop_what_others_have(self, before: dict[str, LiveJob], own: set[str]) -> None:
+    async def _drop_taken_over(self, before: dict[str, LiveJob], own: set[str]) -> None:
         """Drop jobs that another process has taken over or cancelled."""
         # The response to a POST in flight is recorded in any case.
         missing = [
@@ -314,7 +314,7 @@ class Replicas:
             if job_id not in own and live.job.status is not JobStatus.SUBMITTING
         ]
         whose = await self._services.reads(self._ledger.whose, missing)
-        await self._put_back(set(missing) - set(whose), before)
+        await self._restore_rows(set(missing) - set(whose), before)
         for job_id in missing:
             live = self._dispatcher.live.get(job_id)
             if live is None or live is not before[job_id] or live.job.status is JobStatus.SUBMITTING:
@@ -323,15 +323,17 @@ class Replicas:
             if job is not None and job.is_active and not is_own:
                 log.event("job.taken_by_another", job=job_id)
                 self._dispatcher.drop(job_id)
-            elif job is not None and not job.is_active and (self._dispatcher.is_resting(job_id) or not is_own):
-                self._dispatcher.let_go(job)
+            elif job is not None and not job.is_active and (self._dispatcher.is_idle(job_id) or not is_own):
+                self._dispatcher.remove_ended(job)
 
-    async def _tell(self) -> None:
-        told = {live.job.id: self._state_of(live) for live in self._dispatcher.live.values()}
-        changed = {job_id: state for job_id, state in told.items() if self._told.get(job_id, (None, True)) != state}
+    async def _publish_states(self) -> None:
+        states = {live.job.id: self._state_of(live) for live in self._dispatcher.live.values()}
+        changed = {
+            job_id: state for job_id, state in states.items() if self._published.get(job_id, (None, True)) != state
+        }
         if changed:
             await self._services.writes(self._ledger.show, changed)
-        self._told = told
+        self._published = states
 
     def _state_of(self, live: LiveJob) -> tuple[str | None, bool]:
         takes_place = live.phase is not Phase.PAUSED and not live.is_between_downloads

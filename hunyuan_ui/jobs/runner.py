@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode
+from hunyuan_ui.attempts import AttemptLimiter
 from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.estimate import Estimate, predicted_seconds
 from hunyuan_ui.job import MICRO, OWNER, InClick, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
@@ -26,11 +27,10 @@ from hunyuan_ui.jobs.services import Services, build_services
 from hunyuan_ui.jobs.spending_history import SpendingHistory
 from hunyuan_ui.jobs.visitor_keys import VisitorKeys, check_key
 from hunyuan_ui.ledger import needs_review
-from hunyuan_ui.limits import Allowance, Places
+from hunyuan_ui.limits import Allowance, QueueFacts
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.shielded import shielded
-from hunyuan_ui.tries import Tries
 
 if TYPE_CHECKING:
     from hunyuan_ui.jobs.replicas import Replicas
@@ -54,12 +54,12 @@ class JobRunner:
         self.payers = self._limits.payers
         self._replicas = _replicas_of(services, self._dispatcher)
         self.calls = None if self._replicas is None else self._replicas.calls
-        tries = Tries(book=None if self._replicas is None else self._replicas.tries)
-        self.access = AccessCode(settings.access_code, tries)
-        self.keys = VisitorKeys(services.keys, services.hosted.client, tries, self._dispatcher.wake)
+        attempts = AttemptLimiter(store=None if self._replicas is None else self._replicas.attempts)
+        self.access = AccessCode(settings.access_code, attempts)
+        self.keys = VisitorKeys(services.keys, services.hosted.client, attempts, self._dispatcher.wake)
         self._history = SpendingHistory(services, settings, self._dispatcher, self._owners_job)
         self._watch = JobWatch(services, settings, self._dispatcher, self._replicas)
-        self.owner = OwnerActions(services, settings, self._dispatcher, self._history, tries, watch=self._watch)
+        self.owner = OwnerActions(services, settings, self._dispatcher, self._history, attempts, watch=self._watch)
         self.videos = MyVideos(services, is_public=settings.is_public)
         self.batches = Batches(self, services, settings, None if self._replicas is None else self._replicas.lists)
         if self._replicas is not None:
@@ -164,7 +164,7 @@ class JobRunner:
         if visitor.id == Visitor.from_token(job_id).id:
             raise InvalidRequestError("job_id_is_token", field="job_id")  # ids are public, and must grant no access
         if self._replicas is not None:
-            await self._replicas.take_back(job_id)
+            await self._replicas.remove_refused(job_id)
         if (known := await self._known(job_id, visitor, own_key)) is not None:
             return known
         key = self._own_key(visitor, own_key)
@@ -227,12 +227,12 @@ class JobRunner:
         job = (await self.view(job_id, visitor)).job
         if can_be_stopped(job) and (job_id in self._dispatcher.live or self._replicas is not None):
             if self._replicas is not None:
-                await self._replicas.wish(job_id, "stop")
+                await self._replicas.send_request(job_id, "stop")
             self._dispatcher.stop_run(job_id)
             return job
         return await shielded(self._cancel(job_id))
 
-    async def look_again(self, job_id: str, visitor: Visitor, *, own_key: str | None = None) -> Job:
+    async def retry_lost(self, job_id: str, visitor: Visitor, *, own_key: str | None = None) -> Job:
         """Try to get a job's video now: end the wait before the next attempt, or resume a lost job.
 
         Args:
@@ -250,8 +250,8 @@ class JobRunner:
         job = (await self.view(job_id, visitor)).job
         if job.is_active:
             if self._replicas is not None and job_id not in self._dispatcher.live:
-                await self._replicas.wish(job_id, "ask")
-            self._dispatcher.ask_now(job_id)
+                await self._replicas.send_request(job_id, "ask")
+            self._dispatcher.retry_now(job_id)
             return job
         if not self._is_open or not self.can_look_again(job):
             raise AccessError("cannot_look_again")
@@ -259,7 +259,7 @@ class JobRunner:
             own_key = None
         if own_key:
             await self.keys.check(own_key, visitor)
-        return await shielded(self._look_again(job_id, Secret(own_key) if own_key else None))
+        return await shielded(self._retry_lost(job_id, Secret(own_key) if own_key else None))
 
     def can_look_again(self, job: Job) -> bool:
         """Whether a lost job can be resumed: charged, with an address or request id, and before the file expires."""
@@ -290,9 +290,9 @@ class JobRunner:
             return None
         return self._limits.allowance(await self._services.reads(self._services.ledger.totals, visitor.id))
 
-    def ask_limits_again(self) -> None:
+    def recheck_limits(self) -> None:
         """Recheck the jobs held by a limit immediately, for example after a list's budget was changed."""
-        self._dispatcher.ask_limits_again()
+        self._dispatcher.recheck_limits()
 
     def estimate(self, request: VideoRequest, payer: Payer | None = None) -> Estimate:
         """Return the expected seconds and cost of a request, calibrated by this service's finished jobs."""
@@ -317,14 +317,14 @@ class JobRunner:
     def is_healthy(self) -> bool:
         """Whether jobs are accepted and will be sent."""
         folder = self._services.folder
-        is_usable = folder.can_write and folder.also_problem is None and self._services.ledger.problem is None
+        is_usable = folder.can_write and folder.videos_problem is None and self._services.ledger.problem is None
         return self._is_open and self._dispatcher.is_alive and is_usable
 
     @property
     def problem(self) -> JobProblem | None:
         """Why nothing may be spent now; None if it may."""
         folder, ledger = self._services.folder, self._services.ledger
-        if (refusal := folder.problem or folder.also_problem or ledger.problem) is not None:
+        if (refusal := folder.problem or folder.videos_problem or ledger.problem) is not None:
             return JobProblem.of(refusal)
         if needs_review(self._services.folder.path) and not self.settings.is_preview:
             return JobProblem.from_code("ledger_damaged")
@@ -373,7 +373,7 @@ class JobRunner:
     async def _add(self, job: Job, own_key: Secret | None, check: Callable[..., None], list_id: str | None) -> Job:
         keys, live = self._services.keys, self._dispatcher.live
         own_key = own_key if job.payer == "visitor" else None
-        check = partial(check, places=await self._places(job, own_key))
+        check = partial(check, queue_facts=await self._queue_facts(job, own_key))
         if own_key is not None and job.id not in live:
             keys.use_for_job(job, own_key)  # before it is stored, so that concurrent calls count each other
         try:
@@ -409,7 +409,7 @@ class JobRunner:
         """Return a truncated digest by which jobs on a key are counted across processes; it does not reveal the key."""
         return "" if own_key is None else self._services.links.hidden(f"key/{own_key.reveal()}")[:_MARK_DIGITS]
 
-    async def _places(self, job: Job, own_key: Secret | None) -> Places:
+    async def _queue_facts(self, job: Job, own_key: Secret | None) -> QueueFacts:
         """Return the facts about waiting jobs that `SpendLimits.check` needs beyond the ledger."""
         live = self._dispatcher.live
         # These occupy no slot in the queue: their visitors may never come back.
@@ -419,18 +419,18 @@ class JobRunner:
         on_key = [] if own_key is None else self._services.keys.jobs_on(own_key)
         waiting = [job_id for job_id in on_key if job_id not in live or live[job_id].job.status is JobStatus.QUEUED]
         own_parked = sum(entry.visitor == job.visitor for entry in parked)
-        return Places(len(parked), own_parked, len(waiting))
+        return QueueFacts(len(parked), own_parked, len(waiting))
 
     async def _cancel(self, job_id: str) -> Job:
         cancelled = await self._services.writes.soon(self._services.ledger.cancel, job_id)
         if cancelled is None:
             raise AccessError("cannot_cancel")
         log.event("job.cancelled", job=job_id)
-        self._dispatcher.let_go(cancelled)
+        self._dispatcher.remove_ended(cancelled)
         return cancelled
 
-    async def _look_again(self, job_id: str, own_key: Secret | None) -> Job:
-        looked_for = await self._services.writes.soon(self._services.ledger.look_again, job_id)
+    async def _retry_lost(self, job_id: str, own_key: Secret | None) -> Job:
+        looked_for = await self._services.writes.soon(self._services.ledger.retry_lost, job_id)
         if looked_for is None:
             job = await self._services.reads(self._services.ledger.get, job_id)
             if job is not None and job.is_active:

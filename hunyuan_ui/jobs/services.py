@@ -32,7 +32,7 @@ from hunyuan_ui.ledger import (
     LOG_NAME,
     Ledger,
     Opened,
-    Place,
+    ReplicaInfo,
     open_ledger,
     open_shared,
     was_moved,
@@ -111,13 +111,13 @@ class Services:
             raise RuntimeError(f"job {job.id} is for an engine, and none is set")
         return self.engine
 
-    async def put_back(self, *jobs: Job) -> set[str]:
+    async def restore_rows(self, *jobs: Job) -> set[str]:
         """Store sent jobs of this process again that the database has lost; return their ids.
 
         Raises:
             StorageError: The ledger cannot be written.
         """
-        found = await self.writes(self.ledger.put_back, jobs)
+        found = await self.writes(self.ledger.restore_rows, jobs)
         for job_id in found:
             log.trouble("job.put_back", job=job_id)
         return found
@@ -129,7 +129,7 @@ class Services:
             StorageError: The ledger cannot be read or written.
             TakenOverError: Another process has taken it over.
         """
-        await self.put_back(job)  # a search for lost jobs may already have done this
+        await self.restore_rows(job)  # a search for lost jobs may already have done this
         return await self.writes(self.ledger.own, job.id)
 
     @property
@@ -251,7 +251,7 @@ def _open(settings: Settings, folder: DataFolder, now: Callable[[], float]) -> t
         ledger = _open_file(folder, now) if url is None else _open_server(process, settings, folder, now)
         opened.callback(ledger.close)
         library.prepare(ledger.ids)
-        folder.also_needs(library.folder)
+        folder.require_videos_folder(library.folder)
         opened.pop_all()  # success: keep everything open
     return library, ledger
 
@@ -259,15 +259,15 @@ def _open(settings: Settings, folder: DataFolder, now: Callable[[], float]) -> t
 def _open_server(process: str, settings: Settings, folder: DataFolder, now: Callable[[], float]) -> Ledger:
     url = settings.database_url.reveal() if settings.database_url else ""
     sends_to_hosted = settings.engine_url is None and (settings.api_key is not None or settings.is_public)
-    place = Place(
+    replica = ReplicaInfo(
         process,
         name=f"{socket.gethostname()}:{settings.server_port or ''}".rstrip(":"),
-        places=settings.concurrency,
+        slots=settings.concurrency,
         one_each=settings.is_public,
         hosted=_digest(settings.base_url if sends_to_hosted else None),
         engine=_digest(settings.engine_url),
     )
-    ledger = open_shared(url, place, now=now)
+    ledger = open_shared(url, replica, now=now)
     if (refusal := folder.problem) is not None:
         ledger.refuse(refusal)
     elif ledger.is_older(folder.path):

@@ -6,22 +6,22 @@ import asyncio
 from contextlib import suppress
 
 from hunyuan_ui.access_code import AccessCode
+from hunyuan_ui.attempts import Change, Limiter, Rate
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.ledger.access_book import AccessBook, Limit
-from hunyuan_ui.tries import Change, Limiter, Rate
+from hunyuan_ui.ledger.access_store import AccessStore, Limit
 
 
-class SharedTries:
-    """Rate limiters in the ledger; see `TryBook`.
+class SharedAttempts:
+    """Rate limiters in the ledger; see `AttemptStore`.
 
     Args:
-        book: In the ledger.
+        store: In the ledger.
         services: Of this run.
     """
 
-    def __init__(self, book: AccessBook, services: Services) -> None:
-        self._book = book
+    def __init__(self, store: AccessStore, services: Services) -> None:
+        self._store = store
         self._services = services
 
     async def change(self, names: dict[str, Rate], change: Change) -> float:
@@ -39,7 +39,7 @@ class SharedTries:
             return [limiter.state for limiter in limiters]
 
         hidden = [self._services.links.hidden(name) for name in names]  # addresses are stored only as hashes
-        await self._services.writes.soon(self._book.change_tries, hidden, changed)
+        await self._services.writes.soon(self._store.change_attempts, hidden, changed)
         return result
 
 
@@ -47,12 +47,12 @@ class SharedGrants:
     """The visitors who have entered a code at any process.
 
     Args:
-        book: In the ledger.
+        store: In the ledger.
         services: Of this run.
     """
 
-    def __init__(self, book: AccessBook, services: Services) -> None:
-        self._book = book
+    def __init__(self, store: AccessStore, services: Services) -> None:
+        self._store = store
         self._services = services
         self._codes: dict[str, AccessCode] = {}
         self._since = 0.0
@@ -63,7 +63,7 @@ class SharedGrants:
         gate = self._services.links.hidden(code.gate)
 
         async def keep(visitor_id: str) -> None:
-            await self._services.writes.soon(self._book.grant, gate, visitor_id)
+            await self._services.writes.soon(self._store.grant, gate, visitor_id)
 
         code.keep = keep
         self._codes[gate] = code
@@ -72,7 +72,7 @@ class SharedGrants:
         """Admit visitors who have entered a code at another process since the last call; none if unreadable."""
         async with self._reading:
             with suppress(StorageError):
-                granted, self._since = await self._services.reads(self._book.granted, self._since)
+                granted, self._since = await self._services.reads(self._store.granted, self._since)
                 for gate, visitor_id in granted:
                     if gate in self._codes:
                         self._codes[gate].admit(visitor_id)

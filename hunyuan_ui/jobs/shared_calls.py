@@ -12,11 +12,11 @@ from typing import Any, Final
 from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
-from hunyuan_ui.ledger.call_book import KEPT_S, Answer, CallBook
+from hunyuan_ui.ledger.call_store import KEPT_S, Answer, CallStore
 
-LOOK_S: Final = 0.2  # between two reads of other processes' answers while a caller waits here
-UNASKED_S: Final = 10.0  # between two reads about one call without news: many callers may wait for the same one
-PULSE_S: Final = 1.0  # heartbeat interval of a waiting caller
+POLL_S: Final = 0.2  # between two reads of other processes' answers while a caller waits here
+RECHECK_S: Final = 10.0  # between two reads about one call without news: many callers may wait for the same one
+HEARTBEAT_S: Final = 1.0  # heartbeat interval of a waiting caller
 RETRY_S: Final = 1.0
 
 
@@ -24,24 +24,24 @@ class SharedCalls:
     """The calls of this process and those that callers wait for here.
 
     Args:
-        book: The calls of all processes.
+        store: The calls of all processes.
         reads: The thread that queries the server; its calls run in order.
     """
 
-    def __init__(self, book: CallBook, reads: LedgerThread) -> None:
-        self._book = book
+    def __init__(self, store: CallStore, reads: LedgerThread) -> None:
+        self._store = store
         self._reads = reads
         self._waiting: set[tuple[str, asyncio.Event]] = set()
         self._looking: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
     async def begin(self, call_id: str, session: str) -> None:
-        """Announce a call to all processes before its caller learns of it; see `CallBook.begin`.
+        """Announce a call to all processes before its caller learns of it; see `CallStore.begin`.
 
         Raises:
             StorageError: The server cannot be reached, so that no other process could answer.
         """
-        await self._reads(self._book.begin, call_id, session)
+        await self._reads(self._store.begin, call_id, session)
 
     def end(self, call_id: str, session: str, text: str) -> None:
         """Publish the answer to waiting callers, at whichever process."""
@@ -70,18 +70,18 @@ class SharedCalls:
             while True:
                 changed.clear()
                 try:
-                    taken, under_way = await self._reads(self._book.take, key)
+                    taken, under_way = await self._reads(self._store.take, key)
                 except StorageError:
                     taken, under_way = [], 1
                 for answer in taken:
                     yield answer
                     until = time.monotonic() + linger_s
-                look_at = time.monotonic() + UNASKED_S if under_way else until
+                look_at = time.monotonic() + RECHECK_S if under_way else until
                 if look_at <= time.monotonic():
                     return
                 while not changed.is_set() and (left_s := look_at - time.monotonic()) > 0:
                     with suppress(asyncio.TimeoutError):
-                        await asyncio.wait_for(changed.wait(), min(left_s, PULSE_S))
+                        await asyncio.wait_for(changed.wait(), min(left_s, HEARTBEAT_S))
                     yield None
         finally:
             self._waiting.discard(waiting)
@@ -96,7 +96,7 @@ class SharedCalls:
     async def _end(self, call_id: str, session: str, text: str) -> None:
         for _ in range(round(KEPT_S / RETRY_S)):
             try:
-                await self._reads(self._book.end, call_id, text)
+                await self._reads(self._store.end, call_id, text)
             except StorageError as error:
                 if error.code == "stopping":
                     return
@@ -108,15 +108,15 @@ class SharedCalls:
 
     async def _forget(self, key: str) -> None:
         with suppress(StorageError):
-            await self._reads(self._book.forget, key)
+            await self._reads(self._store.forget, key)
 
     async def _look(self) -> None:
         while self._waiting:
             try:
-                self._wake(await self._reads(self._book.ended, [key for key, _ in self._waiting]))
+                self._wake(await self._reads(self._store.ended, [key for key, _ in self._waiting]))
             except StorageError:
                 await asyncio.sleep(RETRY_S)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_S)
 
     def _wake(self, keys: set[str]) -> None:
         for key, changed in self._waiting:

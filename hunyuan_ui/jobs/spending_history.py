@@ -30,7 +30,7 @@ from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.ledger import FROM_HISTORY, NAMED, SAID, UNTIMED, expected_usd, said_id
+from hunyuan_ui.ledger import DECLARED_USD, FROM_HISTORY, NAMED, UNTIMED, declared_id, expected_usd
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.shielded import shielded
@@ -75,9 +75,9 @@ class SpendingHistory:
         """Read the history every minute until that succeeds, if it is needed; until then the key is not used."""
         if not self._is_needed:
             return
-        said = await self._services.reads(self._services.ledger.get, said_id(self._services.ledger.now()))
+        declared = await self._services.reads(self._services.ledger.get, declared_id(self._services.ledger.now()))
         # If today's declared amount still exists, nothing was wiped since.
-        if said is None or not self._is_wiped_whole:
+        if declared is None or not self._is_wiped_whole:
             self._services.pause.history_problem = JobProblem.from_code("history_unread")
         self._begin()
 
@@ -108,8 +108,8 @@ class SpendingHistory:
     def state(self) -> HistoryState:
         """Return whether the history was read, and why not."""
         tried_s_ago = None if self._tried_at is None else time.monotonic() - self._tried_at
-        key_rests = self._services.pause.history_problem is not None
-        return HistoryState(self._is_needed, self._is_read, key_rests, tried_s_ago, self._problem)
+        is_key_paused = self._services.pause.history_problem is not None
+        return HistoryState(self._is_needed, self._is_read, is_key_paused, tried_s_ago, self._problem)
 
     # actions
 
@@ -122,15 +122,15 @@ class SpendingHistory:
         """
         return await self._to_the_end(self._find())
 
-    async def say_spent(self, usd: object) -> None:
+    async def declare_spending(self, usd: object) -> None:
         """Record the owner's statement of what the account was charged today, and use the key again.
 
         Raises:
             InvalidRequestError: It is not an amount of US dollars.
             StorageError: The ledger cannot be written.
         """
-        said = self._said(usd)
-        await self._to_the_end(self._count(said))
+        declared = self._declared(usd)
+        await self._to_the_end(self._count(declared))
 
     # internal
 
@@ -192,27 +192,27 @@ class SpendingHistory:
         self._services.folder.check_room()
         now = self._services.ledger.now()
         found = [job for request in requests if (job := job_of(request, now, self._new_job)) is not None]
-        taken: list[Job] = await self._services.writes(self._services.ledger.take_in, found)
+        taken: list[Job] = await self._services.writes(self._services.ledger.import_history, found)
         for job in taken:
             log.event("history.taken_in", job=job.id, status=job.status.value, request_id=job.request_id)
         return taken
 
-    async def _count(self, said: Job) -> None:
-        await self._services.writes(self._services.ledger.say_spent, said)
-        log.event("history.said", microusd=said.cost_microusd)
+    async def _count(self, declared: Job) -> None:
+        await self._services.writes(self._services.ledger.declare_spending, declared)
+        log.event("history.said", microusd=declared.cost_microusd)
         self._end_rest()
 
     def _end_rest(self) -> None:
         self._services.pause.history_problem = None
         self._dispatcher.wake()
 
-    def _said(self, usd: object) -> Job:
+    def _declared(self, usd: object) -> Job:
         if isinstance(usd, bool) or not isinstance(usd, (int, float)) or not 0 <= usd <= MOST_SAID_USD:
             raise InvalidRequestError("bad_amount", field="usd", high=MOST_SAID_USD)
         job = self._new_job("", VideoRequest.parse({"prompt": UNKNOWN_PROMPT}))
         problem = JobProblem.from_code("said_spent")
         # It is not a failed video, so it does not count for the breaker.
-        notes = {SAID: float(usd), "reviewed": True}
+        notes = {DECLARED_USD: float(usd), "reviewed": True}
         return replace(job, status=JobStatus.LOST, cost_microusd=ceil(usd * MICRO), problem=problem, notes=notes)
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from hunyuan_ui.attempts import AttemptLimiter
 from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import AuthenticationError, reason
 from hunyuan_ui.job import Job, Visitor
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.shielded import shielded
-from hunyuan_ui.tries import Tries
 
 KEPT_S: Final = 3600.0  # after its last use
 KEPT_AFTER_LEAVING_S: Final = 120.0  # a reload closes the page and opens it again
@@ -128,7 +128,7 @@ class VisitorKeys:
     Args:
         keys: Where they are kept.
         client: Of the service that they are for.
-        tries: Rate limit for attempts at keys.
+        attempts: Rate limit for attempts at keys.
         on_change: Called when jobs that waited for a key may continue.
         now: A monotonic clock in seconds.
     """
@@ -137,13 +137,13 @@ class VisitorKeys:
         self,
         keys: KeyRing,
         client: EndpointClient,
-        tries: Tries,
+        attempts: AttemptLimiter,
         on_change: Callable[[], None],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keys = keys
         self._client = client
-        self._tries = tries
+        self._attempts = attempts
         self._on_change = on_change
         self._now = now
         self._salt = secrets.token_bytes(32)
@@ -183,7 +183,7 @@ class VisitorKeys:
             return known.credits_usd
         if digest not in self._asked:
             # Valid keys count as well: otherwise a pile of stolen keys could be tested here at any speed.
-            await self._tries.take(visitor, "key_attempts")
+            await self._attempts.take(visitor, "key_attempts")
         if digest not in self._asked:
             asked = self._asked[digest] = asyncio.create_task(self._ask(key, digest), name="key check")
             asked.add_done_callback(lambda _: self._asked.pop(digest))

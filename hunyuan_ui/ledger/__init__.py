@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hunyuan_ui.errors import SettingsError
-from hunyuan_ui.ledger.account_history import FROM_HISTORY, SAID, UNTIMED, said_id
+from hunyuan_ui.ledger.account_history import DECLARED_USD, FROM_HISTORY, UNTIMED, declared_id
 from hunyuan_ui.ledger.cost import CHARGED, NAMED, expected_usd
 from hunyuan_ui.ledger.ledger import Ledger
 from hunyuan_ui.ledger.sqlite import (
@@ -35,13 +35,13 @@ LINKS: Final = "links"  # name of the secret that signs links
 LEASE_S: Final = 15.0  # without a heartbeat, before other processes take over a process's jobs
 
 
-class Place(NamedTuple):
+class ReplicaInfo(NamedTuple):
     """One of the processes that share a ledger.
 
     Args:
         process: Its id, of 32 hexadecimal digits.
         name: Display name for the owner.
-        places: Maximum number of jobs in flight over all processes.
+        slots: Maximum number of jobs in flight over all processes.
         one_each: Each visitor has at most one job in flight.
         hosted: Digest of the hosted service's address, if the process sends there.
         engine: The same for the owner's engine, if there is one.
@@ -49,18 +49,18 @@ class Place(NamedTuple):
 
     process: str
     name: str
-    places: int
+    slots: int
     one_each: bool
     hosted: str | None = None
     engine: str | None = None
 
 
-def open_shared(url: str, place: Place, *, now: Callable[[], float] = time.time) -> SharedLedger:
+def open_shared(url: str, replica: ReplicaInfo, *, now: Callable[[], float] = time.time) -> SharedLedger:
     """Open the ledger of one of several processes; its modules and packages are imported only if a database is set.
 
     Args:
         url: As for `postgres.open_postgres`.
-        place: Of this process.
+        replica: Of this process.
         now: The machine's clock, UTC seconds.
 
     Raises:
@@ -68,7 +68,7 @@ def open_shared(url: str, place: Place, *, now: Callable[[], float] = time.time)
     """
     with _packages():
         from hunyuan_ui.ledger import postgres, shared
-    return shared.SharedLedger(postgres.open_postgres(url), place, lease_s=LEASE_S, now=now)
+    return shared.SharedLedger(postgres.open_postgres(url), replica, lease_s=LEASE_S, now=now)
 
 
 def count_jobs_at(url: str) -> int | None:
@@ -96,6 +96,7 @@ def _packages() -> Generator[None]:
 __all__ = [
     "CHARGED",
     "DATABASE_URL",
+    "DECLARED_USD",
     "FILE_NAME",
     "FROM_HISTORY",
     "LEASE_S",
@@ -103,22 +104,21 @@ __all__ = [
     "LOG_NAME",
     "MOVED_NAME",
     "NAMED",
-    "SAID",
     "UNTIMED",
     "Ledger",
     "Opened",
-    "Place",
     "Replica",
+    "ReplicaInfo",
     "TakenOverError",
     "back_up",
     "confirm_review",
     "count_jobs",
     "count_jobs_at",
+    "declared_id",
     "expected_usd",
     "needs_review",
     "open_copy",
     "open_ledger",
     "open_shared",
-    "said_id",
     "was_moved",
 ]

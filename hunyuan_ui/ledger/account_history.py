@@ -15,7 +15,7 @@ from hunyuan_ui.request import VideoRequest
 
 FROM_HISTORY: Final = "from_history"  # key in the notes: the job came from the account's history
 UNTIMED: Final = "is_untimed"  # key in the notes: the history does not name its time
-SAID: Final = "said_usd"  # key in the notes: the amount that the owner declared
+DECLARED_USD: Final = "said_usd"  # key in the notes: the amount that the owner declared
 
 _SAME_S: Final = 3600.0  # tolerance for two clocks and a slow POST
 _ENDED_AFTER_S: Final = 3600.0  # an older request has been billed, if it ever is
@@ -30,7 +30,7 @@ _NAME: Final = (
     "UPDATE jobs SET status = :status, updated_at = :updated_at, ended_at = :ended_at, request_id = :request_id,"
     " cost_microusd = :cost_microusd, result_url = :result_url, problem = :problem, notes = :notes WHERE id = :id"
 )
-_SAY: Final = f"{_INSERT} ON CONFLICT (id) DO UPDATE SET {{}}".format(
+_DECLARE: Final = f"{_INSERT} ON CONFLICT (id) DO UPDATE SET {{}}".format(
     ", ".join(f"{name} = excluded.{name}" for name in ("cost_microusd", "notes", "created_at", "updated_at", "sent_at"))
 )
 _SETTLED: Final = (
@@ -39,7 +39,7 @@ _SETTLED: Final = (
 )
 
 
-def take_in(connection: Connection, found: Iterable[Job], now: float) -> list[Job]:
+def import_history(connection: Connection, found: Iterable[Job], now: float) -> list[Job]:
     """Store jobs that are not known yet and return them; a sent job without a response gets its request id.
 
     Args:
@@ -51,7 +51,7 @@ def take_in(connection: Connection, found: Iterable[Job], now: float) -> list[Jo
     for job_id, request_id in connection.execute(_IDS):
         known |= {job_id, *([bare_id(request_id)] if request_id else [])}
     rows = [(to_job(row), bool(is_deleted)) for *row, is_deleted in connection.execute(_NAMELESS)]
-    nameless = [_Nameless(job, is_deleted) for job, is_deleted in rows if SAID not in job.notes]
+    nameless = [_Nameless(job, is_deleted) for job, is_deleted in rows if DECLARED_USD not in job.notes]
     taken: list[Job] = []
     for job in found:
         if known & (names := {job.id, *([bare_id(job.request_id)] if job.request_id else [])}):
@@ -71,24 +71,24 @@ def take_in(connection: Connection, found: Iterable[Job], now: float) -> list[Jo
     return taken
 
 
-def say_spent(connection: Connection, said: Job, now: float) -> Job:
+def declare_spending(connection: Connection, declared: Job, now: float) -> Job:
     """Record what the owner says was charged today, minus what is settled here; replaces an earlier amount.
 
     Args:
         connection: Inside a transaction.
-        said: A lost job whose cost is the total charge.
+        declared: A lost job whose cost is the total charge.
         now: UTC seconds.
     """
-    job_id = said_id(now)
+    job_id = declared_id(now)
     (settled,) = connection.execute(_SETTLED, (_today(now), job_id)).fetchone()
-    rest = max(0, (said.cost_microusd or 0) - settled)
+    rest = max(0, (declared.cost_microusd or 0) - settled)
     times = {"created_at": now, "updated_at": now, "sent_at": now, "ended_at": now}
-    stored = replace(said, id=job_id, cost_microusd=rest, **times)
-    connection.execute(_SAY, to_row(stored))
+    stored = replace(declared, id=job_id, cost_microusd=rest, **times)
+    connection.execute(_DECLARE, to_row(stored))
     return stored
 
 
-def said_id(now: float) -> str:
+def declared_id(now: float) -> str:
     """Return the id of the owner's declared amount of this UTC day."""
     return sha256(f"said on {_today(now):.0f}".encode()).hexdigest()[:32]
 
@@ -131,12 +131,14 @@ def _named(job: Job, found: Job) -> Job:
 
 def _take_off(connection: Connection, found: Job, now: float) -> None:
     """Subtract a found charge from the amount declared for its day, if it was sent before the declaration."""
-    row = connection.execute(f"SELECT {SELECTED} FROM jobs WHERE id = ?", (said_id(found.sent_at or now),)).fetchone()
-    said = None if row is None else to_job(row)
-    if said is None or found.cost_microusd is None or (found.sent_at or now) + _ENDED_AFTER_S > said.created_at:
+    row = connection.execute(
+        f"SELECT {SELECTED} FROM jobs WHERE id = ?", (declared_id(found.sent_at or now),)
+    ).fetchone()
+    declared = None if row is None else to_job(row)
+    if declared is None or found.cost_microusd is None or (found.sent_at or now) + _ENDED_AFTER_S > declared.created_at:
         return
-    rest = max(0, (said.cost_microusd or 0) - found.counted_microusd)
-    connection.execute("UPDATE jobs SET cost_microusd = ?, updated_at = ? WHERE id = ?", (rest, now, said.id))
+    rest = max(0, (declared.cost_microusd or 0) - found.counted_microusd)
+    connection.execute("UPDATE jobs SET cost_microusd = ?, updated_at = ? WHERE id = ?", (rest, now, declared.id))
 
 
 def _today(now: float) -> float:

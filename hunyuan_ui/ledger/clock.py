@@ -30,7 +30,7 @@ class LedgerClock:
 
     def now(self) -> float:
         """Return the time."""
-        return self._tell()[0]
+        return self._read_clocks()[0]
 
     @property
     def machine(self) -> float:
@@ -40,8 +40,8 @@ class LedgerClock:
     @property
     def ahead_s(self) -> float:
         """Seconds that the ledger is ahead of the machine's clock if more than a day, else 0."""
-        told, machine = self._tell()
-        return told - machine if told - machine > DAY_S else 0.0
+        now, machine = self._read_clocks()
+        return now - machine if now - machine > DAY_S else 0.0
 
     def hold(self, newest: float) -> None:
         """Never return a time before this stored one."""
@@ -53,7 +53,7 @@ class LedgerClock:
         with self._lock:
             self._floor = newest
 
-    def _tell(self) -> tuple[float, float]:
+    def _read_clocks(self) -> tuple[float, float]:
         with self._lock:
             now, steady = self._now(), self._steady()
             self._floor += max(0.0, min(now - self._seen[0], steady - self._seen[1]))

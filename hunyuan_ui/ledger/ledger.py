@@ -32,7 +32,7 @@ _ADOPT: Final = (
 _OF_THE_FILE: Final = ("width", "height", "frames", "fps", "duration_s", "size_bytes", "suffix")
 
 
-class Question(NamedTuple):
+class ExtraSelect(NamedTuple):
     """Extra expressions for the statement that reads a job's row, which saves a round trip; each yields one value.
 
     `select` are expressions with `:name` placeholders; `:id` is the job's id.
@@ -42,17 +42,17 @@ class Question(NamedTuple):
     values: Mapping[str, Any] = MappingProxyType({})
 
 
-NOTHING: Final = Question()
+NO_EXTRA: Final = ExtraSelect()
 
 
-class Computed(NamedTuple):
+class ComputedColumns(NamedTuple):
     """Columns of a change that depend on the row: a function of the job and of the question's values."""
 
     columns: Callable[..., dict[str, Any]]
-    question: Question = NOTHING
+    extra: ExtraSelect = NO_EXTRA
 
 
-Columns: TypeAlias = dict[str, Any] | Computed
+Columns: TypeAlias = dict[str, Any] | ComputedColumns
 
 
 def as_reserved(job: Job, totals: Totals) -> int:  # noqa: ARG001 - called as every check
@@ -84,7 +84,7 @@ class Ledger(LedgerReading):
             StorageError: The ledger cannot be written.
         """
         with self._transaction("add"):
-            known, counted = self._reckoned(job)
+            known, counted = self._existing_and_totals(job)
             if known is not None:
                 if known.visitor != job.visitor:
                     raise AccessError("not_yours")
@@ -129,7 +129,7 @@ class Ledger(LedgerReading):
             row = to_row(replace(job, **past, updated_at=self._stamp()))
             return self._connection.execute(_ADOPT, row).rowcount == 1
 
-    def take_in(self, found: Iterable[Job]) -> list[Job]:
+    def import_history(self, found: Iterable[Job]) -> list[Job]:
         """Store jobs of the account's history that this ledger lacks, all or none; return the stored ones.
 
         A job whose request id is known is left unchanged, deleted or not. A sent job without a request id gets the one
@@ -139,20 +139,20 @@ class Ledger(LedgerReading):
             found: The owner's jobs; each id is derived from its request.
         """
         with self._transaction("take_in"):
-            taken = account_history.take_in(self._connection, found, self._stamp())
+            taken = account_history.import_history(self._connection, found, self._stamp())
             self._take([job.id for job in taken if job.is_active])
         return taken
 
-    def say_spent(self, said: Job) -> Job:
+    def declare_spending(self, declared: Job) -> Job:
         """Record what the owner says was charged today, minus what is already settled here.
 
         Args:
-            said: A lost job with that cost; a later one on the same day replaces it.
+            declared: A lost job with that cost; a later one on the same day replaces it.
         """
         with self._transaction("say_spent"):
-            return account_history.say_spent(self._connection, said, self._stamp())
+            return account_history.declare_spending(self._connection, declared, self._stamp())
 
-    def put_back(self, jobs: Sequence[Job]) -> set[str]:  # noqa: ARG002 - needed where a server may lose commits
+    def restore_rows(self, jobs: Sequence[Job]) -> set[str]:  # noqa: ARG002 - needed where a server may lose commits
         """Store unfinished jobs again that the database has lost; return their ids."""
         return set()
 
@@ -167,8 +167,8 @@ class Ledger(LedgerReading):
                 a limit; called inside the transaction. The job then stays queued, and records why.
         """
 
-        def columns(known: Job, *told: Any) -> dict[str, Any]:
-            self._before_claim(*told)
+        def columns(known: Job, *extra: Any) -> dict[str, Any]:
+            self._before_claim(*extra)
             now = self.now()
             sent = {"sent_at": now, "not_before": None, "problem": None}
             if check is as_reserved or known.status is not JobStatus.QUEUED or known.is_preview:
@@ -179,7 +179,7 @@ class Ledger(LedgerReading):
                 problem = JobProblem.from_code(code_when_queued(error.code), **error.facts)
                 return {"status": JobStatus.QUEUED.value, "not_before": None, "problem": problem_text(problem)}
 
-        computed = Computed(columns, self._asked_before_claim())
+        computed = ComputedColumns(columns, self._extra_before_claim())
         return self._move("claim", job_id, JobStatus.SUBMITTING, (JobStatus.QUEUED,), computed, and_where=self._room)
 
     def requeue(
@@ -209,7 +209,7 @@ class Ledger(LedgerReading):
             cost, noted = priced(known, cost_usd)
             return {"request_id": request_id, "problem": None, **money(cost, {**noted, **notes})}
 
-        computed = Computed(columns, Question((f"EXISTS ({OF_ANOTHER})",), {"request": bare_id(request_id)}))
+        computed = ComputedColumns(columns, ExtraSelect((f"EXISTS ({OF_ANOTHER})",), {"request": bare_id(request_id)}))
         return self._owned("running", job_id, JobStatus.RUNNING, (JobStatus.SUBMITTING,), computed)
 
     def mark_downloading(
@@ -236,10 +236,10 @@ class Ledger(LedgerReading):
                 "queue_s": queue_s,
             }
             # A later response with fewer fields erases nothing.
-            told = {column: value for column, value in facts.items() if value is not None}
-            return {**told, **money(*priced(known, cost_usd)), "problem": None}
+            reported = {column: value for column, value in facts.items() if value is not None}
+            return {**reported, **money(*priced(known, cost_usd)), "problem": None}
 
-        return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, Computed(columns))
+        return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, ComputedColumns(columns))
 
     def mark_done(self, job_id: str, *, sha256: str, notes: dict[str, Any]) -> Job:
         """Record that video, poster and sidecar are stored; `notes` hold the file's properties."""
@@ -249,7 +249,7 @@ class Ledger(LedgerReading):
             merged = json.dumps({**notes, **known.notes, **of_the_file})
             return {"ended_at": self.now(), "sha256": sha256, "notes": merged, "problem": None}
 
-        return self._owned("done", job_id, JobStatus.DONE, (JobStatus.DOWNLOADING,), Computed(columns))
+        return self._owned("done", job_id, JobStatus.DONE, (JobStatus.DOWNLOADING,), ComputedColumns(columns))
 
     def mark_failed(self, job_id: str, problem: JobProblem, *, inference_s: float | None = None) -> Job:
         """Release the reservation of a job that was refused, or that failed without a cost, possibly later."""
@@ -269,7 +269,7 @@ class Ledger(LedgerReading):
             "lost", job_id, JobStatus.LOST, AT_SERVICE, problem, cost_usd=cost_usd, inference_s=inference_s
         )
 
-    def look_again(self, job_id: str) -> Job | None:
+    def retry_lost(self, job_id: str) -> Job | None:
         """Resume a lost job, which stays charged; return None unless it is lost and has an address or request id."""
 
         def columns(known: Job) -> dict[str, Any]:
@@ -280,7 +280,9 @@ class Ledger(LedgerReading):
             (JobStatus.DOWNLOADING, "AND result_url IS NOT NULL"),
             (JobStatus.RUNNING, "AND request_id IS NOT NULL"),
         ):
-            if job := self._move("look_again", job_id, to, (JobStatus.LOST,), Computed(columns), and_where=where):
+            if job := self._move(
+                "look_again", job_id, to, (JobStatus.LOST,), ComputedColumns(columns), and_where=where
+            ):
                 return job
         return None
 
@@ -343,14 +345,14 @@ class Ledger(LedgerReading):
 
     # internal
 
-    def _asked_before_claim(self) -> Question:
+    def _extra_before_claim(self) -> ExtraSelect:
         """Return the question whose values `_before_claim` receives."""
-        return NOTHING
+        return NO_EXTRA
 
-    def _before_claim(self, *told: Any) -> None:
+    def _before_claim(self, *extra: Any) -> None:
         """Raise, inside a claim's transaction, if nothing may be sent from this ledger."""
 
-    def _reckoned(self, job: Job) -> tuple[Job | None, Totals]:
+    def _existing_and_totals(self, job: Job) -> tuple[Job | None, Totals]:
         """Return the job stored under a new job's id, and the totals to check the new one against."""
         now = self.now()
         known, newest, counted = before_adding(self._connection, job.id, job.visitor, now)
@@ -359,11 +361,11 @@ class Ledger(LedgerReading):
             known, _, counted = before_adding(self._connection, job.id, job.visitor, self.now())
         return known, counted
 
-    def _row(self, job_id: str, question: Question = NOTHING) -> Sequence[Any] | None:
+    def _row(self, job_id: str, extra: ExtraSelect = NO_EXTRA) -> Sequence[Any] | None:
         """Return a job's values of `SELECTED` followed by the question's values, inside a transaction."""
         run = self._connection.execute
-        statement = f"SELECT {', '.join((SELECTED, *question.select))}, ({NEWEST}) FROM jobs WHERE id = :id"
-        *row, newest = run(statement, {**question.values, "id": job_id}).fetchone() or run(NEWEST).fetchone()
+        statement = f"SELECT {', '.join((SELECTED, *extra.select))}, ({NEWEST}) FROM jobs WHERE id = :id"
+        *row, newest = run(statement, {**extra.values, "id": job_id}).fetchone() or run(NEWEST).fetchone()
         self._see(newest)
         return row or None
 
@@ -372,12 +374,12 @@ class Ledger(LedgerReading):
 
     def _changed(self, job_id: str, columns: Columns) -> tuple[Sequence[Any], dict[str, Any]] | None:
         """Return a job's row, and the column values of a change."""
-        if not isinstance(columns, Computed):
+        if not isinstance(columns, ComputedColumns):
             return None if (row := self._row(job_id)) is None else (row, columns)
-        if (found := self._row(job_id, columns.question)) is None:
+        if (found := self._row(job_id, columns.extra)) is None:
             return None
-        row, told = found[: len(COLUMNS)], found[len(COLUMNS) :]
-        return row, columns.columns(to_job(row), *told)
+        row, extra = found[: len(COLUMNS)], found[len(COLUMNS) :]
+        return row, columns.columns(to_job(row), *extra)
 
     def _known(self, job_id: str) -> Job:
         if (known := self._find(job_id)) is None:
@@ -400,7 +402,7 @@ class Ledger(LedgerReading):
             took = {} if inference_s is None else {"inference_s": inference_s}
             return {"ended_at": self.now(), "problem": problem_text(problem), **cost, **took}
 
-        return self._owned(name, job_id, to, begun, Computed(columns))
+        return self._owned(name, job_id, to, begun, ComputedColumns(columns))
 
     def _owned(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], columns: Columns) -> Job:
         job = self._move(name, job_id, to, begun, columns)

@@ -66,7 +66,7 @@ class SentIds(Collection[str]):
             for line in self._path.read_bytes()[-_LONGEST:].decode("ascii").splitlines() if self._path else ():
                 self._take(line)
 
-    def take_back(self, job_id: str) -> None:
+    def mark_requeued(self, job_id: str) -> None:
         """Record that a job is queued again."""
         if job_id in self._ids:
             self._write(f"- {job_id}")

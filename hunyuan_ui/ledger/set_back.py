@@ -18,10 +18,10 @@ from hunyuan_ui.ledger.sent_ids import KNOWN_AS_SENT, SentIds
 KEPT: Final = 200  # the most that may wait in private, so that cancelling all of them is remembered completely
 
 _TO_UNKNOWN: Final = "UPDATE jobs SET status = 'unknown', ended_at = updated_at, problem = ?"
-_PUT_BACK: Final = " ON CONFLICT (id) DO UPDATE SET " + ", ".join(
+_RESTORE: Final = " ON CONFLICT (id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in (*COLUMNS[1:], "worker", "shown", "takes_place")
 )
-# Values for `why_unfit`; `:sent` are the ids that this process has sent.
+# Values for `unfit_reason`; `:sent` are the ids that this process has sent.
 STATE: Final = (
     "(SELECT max(version) FROM migrations)",
     f"cardinality(CAST(:sent AS text[])) - ({KNOWN_AS_SENT})",
@@ -32,7 +32,7 @@ _UNDONE: Final = (
 )
 
 
-class Decisions:
+class RecentDecisions:
     """Recent cancellations and deletions at this process, which a failover must not undo.
 
     `cancelled` and `hidden` are ids, the newest last.
@@ -42,7 +42,7 @@ class Decisions:
         self.cancelled = dict[str, None]()
         self.hidden = dict[str, None]()
 
-    def undone(self, connection: Connection) -> set[str]:
+    def lost(self, connection: Connection) -> set[str]:
         """Return the ids of the jobs whose cancellation or deletion a database has lost."""
         if not self.cancelled and not self.hidden:
             return set()
@@ -57,7 +57,7 @@ def remember(known: dict[str, None], job_id: str) -> None:
         del known[next(iter(known))]
 
 
-def why_unfit(connection: Connection, sent: SentIds, version: int, missing: int) -> StorageError | None:
+def unfit_reason(connection: Connection, sent: SentIds, version: int, missing: int) -> StorageError | None:
     """Return why nothing may be sent because of a server's database, if its state is older than this process knows.
 
     Args:
@@ -75,7 +75,7 @@ def why_unfit(connection: Connection, sent: SentIds, version: int, missing: int)
     return None
 
 
-def distrust(connection: Connection, *, until: float = math.inf) -> None:
+def mark_waiting_unknown(connection: Connection, *, until: float = math.inf) -> None:
     """Mark as unknown the waiting jobs of an older ledger, which may have been sent since.
 
     Args:
@@ -87,13 +87,15 @@ def distrust(connection: Connection, *, until: float = math.inf) -> None:
     connection.execute(f"{_TO_UNKNOWN} WHERE {where}", (_problem(), until))
 
 
-def doubt(connection: Connection, job_ids: Collection[str], process: str) -> None:
+def mark_sent_unknown(connection: Connection, job_ids: Collection[str], process: str) -> None:
     """Mark as unknown the queued jobs that this process has sent, and that may still get a response."""
     where = "status = 'queued' AND id = ANY(?)"
     connection.execute(f"{_TO_UNKNOWN}, worker = ? WHERE {where}", (_problem(), process, list(job_ids)))
 
 
-def put_back(connection: Connection, jobs: Iterable[Job], noted: Collection[str], own: Mapping[str, Any]) -> set[str]:
+def restore_rows(
+    connection: Connection, jobs: Iterable[Job], noted: Collection[str], own: Mapping[str, Any]
+) -> set[str]:
     """Store sent jobs again whose rows were lost or say that they were not sent; return their ids.
 
     Args:
@@ -110,7 +112,7 @@ def put_back(connection: Connection, jobs: Iterable[Job], noted: Collection[str]
         if was_sent and (row is None or row[0] == JobStatus.QUEUED.value):
             columns = {**to_row(job), **own}
             places = ", ".join(f":{name}" for name in columns)
-            connection.execute(f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({places}){_PUT_BACK}", columns)
+            connection.execute(f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({places}){_RESTORE}", columns)
             found.add(job.id)
     return found
 

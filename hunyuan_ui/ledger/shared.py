@@ -15,23 +15,31 @@ from typing import Any, Final
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import ACTIVE, AT_SERVICE, Job, JobProblem, JobStatus
-from hunyuan_ui.ledger import Place
-from hunyuan_ui.ledger.access_book import AccessBook
-from hunyuan_ui.ledger.call_book import CallBook
+from hunyuan_ui.ledger import ReplicaInfo
+from hunyuan_ui.ledger.access_store import AccessStore
+from hunyuan_ui.ledger.call_store import CallStore
 from hunyuan_ui.ledger.database import Connection
-from hunyuan_ui.ledger.ledger import Columns, Computed, Ledger, Question, as_reserved
-from hunyuan_ui.ledger.list_book import ListBook
+from hunyuan_ui.ledger.ledger import Columns, ComputedColumns, ExtraSelect, Ledger, as_reserved
+from hunyuan_ui.ledger.list_store import ListStore
 from hunyuan_ui.ledger.postgres import NOW, PostgresDatabase
+from hunyuan_ui.ledger.replica_updates import Pause, ReplicaRequest, ReplicaUpdates, SharedJob
 from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, UNSETTLED, problem_text, to_job
 from hunyuan_ui.ledger.sent_ids import SentIds
-from hunyuan_ui.ledger.set_back import STATE, Decisions, distrust, doubt, put_back, remember, why_unfit
+from hunyuan_ui.ledger.set_back import (
+    STATE,
+    RecentDecisions,
+    mark_sent_unknown,
+    mark_waiting_unknown,
+    remember,
+    restore_rows,
+    unfit_reason,
+)
 from hunyuan_ui.ledger.sqlite import want_review
 from hunyuan_ui.ledger.store import Replica, TakenOverError
-from hunyuan_ui.ledger.tidings import Pause, Seen, Tidings, Wish
 from hunyuan_ui.limits import Totals
 
 _ACTIVE: Final = f"{UNSETTLED} AND status <> 'unknown'"
-_BEAT: Final = (
+_RENEW_LEASE: Final = (
     "INSERT INTO workers (id, name, started_at, since, seen_at, hosted, engine)"
     f" VALUES (:id, :name, {NOW}, {NOW}, {NOW}, :hosted, :engine)"
     " ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at,"
@@ -42,9 +50,9 @@ _OVER: Final = (
     f"id <> :id AND abs({NOW} - seen_at) > :lease_s"  # absolute, because the server's clock may have been set back
     f" AND EXISTS (SELECT 1 FROM workers AS own WHERE own.id = :id AND own.since + :lease_s < {NOW})"
 )
-_NOBODYS: Final = f"{_ACTIVE} AND (worker IS NULL OR NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = jobs.worker))"
+_UNOWNED: Final = f"{_ACTIVE} AND (worker IS NULL OR NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = jobs.worker))"
 _TODO: Final = (
-    f"SELECT EXISTS (SELECT 1 FROM workers WHERE {_OVER}) OR EXISTS (SELECT 1 FROM jobs WHERE {_NOBODYS}),"
+    f"SELECT EXISTS (SELECT 1 FROM workers WHERE {_OVER}) OR EXISTS (SELECT 1 FROM jobs WHERE {_UNOWNED}),"
     f" EXISTS (SELECT 1 FROM jobs WHERE {_ACTIVE} AND NOT takes_place AND worker <> :id),"
     " (SELECT coalesce(max(ended_at), 0) FROM jobs WHERE ended_at IS NOT NULL AND status = 'done')"
 )
@@ -82,7 +90,7 @@ class SharedLedger(Ledger):
 
     Args:
         database: The PostgreSQL server.
-        place: Of this process.
+        replica: Of this process.
         lease_s: Seconds without a heartbeat after which others take over this process's jobs.
         now: The machine's clock, UTC seconds.
     """
@@ -92,30 +100,30 @@ class SharedLedger(Ledger):
     def __init__(
         self,
         database: PostgresDatabase,
-        place: Place,
+        replica: ReplicaInfo,
         *,
         lease_s: float,
         now: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(database, now=now)
         self._server = database
-        self._name = place.name
-        self._serves = {"hosted": place.hosted, "engine": place.engine}
+        self._name = replica.name
+        self._serves = {"hosted": replica.hosted, "engine": replica.engine}
         self._lease_s = lease_s
-        self.process = place.process
-        self.calls = CallBook(database, place.process)
-        self.access = AccessBook(database)
-        self.lists = ListBook(database, place.process, lease_s)
+        self.process = replica.process
+        self.calls = CallStore(database, replica.process)
+        self.access = AccessStore(database)
+        self.lists = ListStore(database, replica.process, lease_s)
         self._sent = SentIds()
-        self._decisions = Decisions()
+        self._recent_decisions = RecentDecisions()
         self._unfit: StorageError | None = None
         self._own = {"worker": self.process, "shown": None, "takes_place": True}
         self._is_own = f"AND worker = '{self.process}'"
         flying = f"SELECT 1 FROM jobs AS other WHERE other.{UNSETTLED} AND other.status NOT IN ('queued', 'unknown')"
         self._room = (
-            f"{self._is_own} AND (SELECT count(*) FROM ({flying} AND other.takes_place) AS flying) < {place.places}"
+            f"{self._is_own} AND (SELECT count(*) FROM ({flying} AND other.takes_place) AS flying) < {replica.slots}"
         )
-        if place.one_each:
+        if replica.one_each:
             self._room += f" AND NOT EXISTS ({flying} AND other.visitor = jobs.visitor)"
 
     @property
@@ -146,7 +154,7 @@ class SharedLedger(Ledger):
                 return False
         want_review(folder, "older")
         with self._transaction("older"):
-            distrust(self._connection, until=self._sent.last_at)
+            mark_waiting_unknown(self._connection, until=self._sent.last_at)
         self._sent.clear()  # last: after a crash before this line, all is repeated
         return True
 
@@ -164,27 +172,27 @@ class SharedLedger(Ledger):
         self, job_id: str, not_before: float | None, problem: JobProblem | None, notes: dict[str, Any] | None = None
     ) -> Job:
         """Return a job to the queue; see `Ledger.requeue`."""
-        self._sent.take_back(job_id)
+        self._sent.mark_requeued(job_id)
         return super().requeue(job_id, not_before, problem, notes)
 
     def cancel(self, job_id: str) -> Job | None:
         """Cancel a queued job; see `Ledger.cancel`."""
         if (job := super().cancel(job_id)) is not None:
-            remember(self._decisions.cancelled, job_id)
+            remember(self._recent_decisions.cancelled, job_id)
         return job
 
     def hide(self, job_id: str) -> bool:
         """Hide an ended job; see `Ledger.hide`."""
         if is_hidden := super().hide(job_id):
-            remember(self._decisions.hidden, job_id)
+            remember(self._recent_decisions.hidden, job_id)
         return is_hidden
 
-    def decide_again(self, job_ids: Iterable[str]) -> None:
-        """Repeat cancellations and deletions that a restored database has lost; see `Tidings.undone`."""
+    def repeat_decisions(self, job_ids: Iterable[str]) -> None:
+        """Repeat cancellations and deletions that a restored database has lost; see `ReplicaUpdates.lost_decisions`."""
         for job_id in job_ids:
-            if job_id in self._decisions.cancelled:
+            if job_id in self._recent_decisions.cancelled:
                 self.cancel(job_id)
-            if job_id in self._decisions.hidden:
+            if job_id in self._recent_decisions.hidden:
                 self.hide(job_id)
 
     def refuse(self, error: StorageError) -> None:
@@ -193,13 +201,15 @@ class SharedLedger(Ledger):
 
     # processes
 
-    def beat(self) -> None:
+    def renew_lease(self) -> None:
         """Renew this process's lease, or acquire a new one; waits for no writer.
 
         Raises:
             StorageError: The server cannot be reached.
         """
-        self._server.run(_BEAT, {"id": self.process, "name": self._name, "lease_s": self._lease_s, **self._serves})
+        self._server.run(
+            _RENEW_LEASE, {"id": self.process, "name": self._name, "lease_s": self._lease_s, **self._serves}
+        )
 
     def check_alike(self) -> None:
         """Refuse to run beside a process that uses another service: each would poll the other's jobs in vain.
@@ -211,8 +221,8 @@ class SharedLedger(Ledger):
         if unlike:
             raise StorageError("replica_differs", name=unlike[0][0])
 
-    def tidings(self, under_way: Iterable[str] = ()) -> Tidings:
-        """Return what has changed; see `Tidings`.
+    def updates(self, under_way: Iterable[str] = ()) -> ReplicaUpdates:
+        """Return what has changed; see `ReplicaUpdates`.
 
         Args:
             under_way: Ids of this process's jobs that the service has accepted.
@@ -222,30 +232,30 @@ class SharedLedger(Ledger):
             unsent = {job_id for (job_id,) in read.execute(_UNSENT, (list(sent),))} if sent else set[str]()
             own = dict(read.execute(f"SELECT id, wish FROM jobs WHERE {_ACTIVE} {self._is_own}").fetchall())
             values = {"id": self.process, "lease_s": self._lease_s}
-            has_nobodys, has_parked, done_at = read.execute(_TODO, values).fetchone()
+            has_unowned, has_parked, done_at = read.execute(_TODO, values).fetchone()
             pause = read.execute(_PAUSED).fetchone()
-            undone = self._decisions.undone(read)
-        wishes = {job_id: wish for job_id, wish in own.items() if wish}
+            lost_decisions = self._recent_decisions.lost(read)
+        requests = {job_id: request for job_id, request in own.items() if request}
         shared = None if pause is None else Pause.of(*pause)
-        return Tidings(set(own), unsent, undone, has_nobodys, has_parked, done_at, wishes, shared)
+        return ReplicaUpdates(set(own), unsent, lost_decisions, has_unowned, has_parked, done_at, requests, shared)
 
-    def put_back(self, jobs: Sequence[Job]) -> set[str]:
+    def restore_rows(self, jobs: Sequence[Job]) -> set[str]:
         """Store unfinished jobs again that the database has lost or has as queued; return their ids.
 
         Args:
             jobs: Of this process.
         """
         with self._transaction("put_back"):
-            return put_back(self._connection, jobs, self._sent, {**self._own, "updated_at": self._stamp()})
+            return restore_rows(self._connection, jobs, self._sent, {**self._own, "updated_at": self._stamp()})
 
-    def doubt(self, job_ids: Iterable[str]) -> None:
+    def mark_sent_unknown(self, job_ids: Iterable[str]) -> None:
         """Mark as unknown the queued jobs that this process has already sent and no longer tracks."""
         self._sent.read()  # another process of the folder may have requeued one meanwhile
         if sent := [job_id for job_id in job_ids if job_id in self._sent]:
             with self._transaction("doubt"):
-                doubt(self._connection, sent, self.process)
+                mark_sent_unknown(self._connection, sent, self.process)
 
-    def take_back(self, job_id: str, visitor: str) -> None:
+    def remove_refused(self, job_id: str, visitor: str) -> None:
         """Remove a visitor's queued job of this process, as if it had never been stored."""
         where = f"id = ? AND visitor = ? AND status = 'queued' {self._is_own}"
         with self._transaction("take_back"):
@@ -261,7 +271,7 @@ class SharedLedger(Ledger):
             self._connection.execute(
                 f"DELETE FROM workers WHERE {_OVER}", {"id": self.process, "lease_s": self._lease_s}
             )
-            statement = f"SELECT {SELECTED} FROM jobs WHERE {_NOBODYS} ORDER BY created_at, rowid"
+            statement = f"SELECT {SELECTED} FROM jobs WHERE {_UNOWNED} ORDER BY created_at, rowid"
             found = [to_job(row) for row in self._connection.execute(statement)]
             # An engine's job list may contain what was sent to it, so it is checked first.
             lost = [job for job in found if job.status is JobStatus.SUBMITTING and not job.is_at_engine]
@@ -299,7 +309,7 @@ class SharedLedger(Ledger):
 
     def own(self, job_id: str) -> Job | None:
         """Return a job of this process unless it was deleted; see `Ledger.own`."""
-        seen = self._seen("id = ? AND deleted_at IS NULL", job_id)
+        seen = self._shared_jobs("id = ? AND deleted_at IS NULL", job_id)
         if seen and seen[0].worker != self.process:
             raise TakenOverError
         return seen[0].job if seen else None
@@ -307,12 +317,12 @@ class SharedLedger(Ledger):
     def whose(self, job_ids: Sequence[str]) -> dict[str, tuple[Job, bool]]:
         """Return jobs by id, and whether each is this process's; deleted ones are left out."""
         places = ", ".join("?" * len(job_ids))
-        found = self._seen(f"id IN ({places}) AND deleted_at IS NULL", *job_ids) if job_ids else []
+        found = self._shared_jobs(f"id IN ({places}) AND deleted_at IS NULL", *job_ids) if job_ids else []
         return {seen.job.id: (seen.job, seen.worker == self.process) for seen in found}
 
-    def board(self) -> list[Seen]:
+    def board(self) -> list[SharedJob]:
         """Return the unfinished jobs of all processes, oldest first."""
-        return self._seen(f"{_ACTIVE} ORDER BY created_at, rowid")
+        return self._shared_jobs(f"{_ACTIVE} ORDER BY created_at, rowid")
 
     def elsewhere(self) -> set[str]:
         """Return the ids of the jobs that other processes work on."""
@@ -324,8 +334,8 @@ class SharedLedger(Ledger):
         Args:
             shown: By id: the job's volatile state, and whether it occupies a slot.
         """
-        told = [{"id": job_id, "shown": text, "takes": takes_place} for job_id, (text, takes_place) in shown.items()]
-        self._server.run(f"{_SHOW} {self._is_own}", {"told": json.dumps(told)})
+        states = [{"id": job_id, "shown": text, "takes": takes_place} for job_id, (text, takes_place) in shown.items()]
+        self._server.run(f"{_SHOW} {self._is_own}", {"told": json.dumps(states)})
 
     def pause(self, wait_s: float, problem: JobProblem | None) -> None:
         """Make every process send nothing on the owner's key for some seconds, or until `problem` is fixed.
@@ -343,9 +353,9 @@ class SharedLedger(Ledger):
         values = {"id": self.process, "lease_s": self._lease_s}
         self._server.run(f"DELETE FROM pauses WHERE NOT EXISTS ({alive})", values)
 
-    def wish(self, job_id: str, wish: Wish | None) -> None:
+    def record_request(self, job_id: str, request: ReplicaRequest | None) -> None:
         """Record a request to whichever process has a job, or that it was done; waits for no writer."""
-        self._server.run(f"UPDATE jobs SET wish = :wish WHERE id = :id AND {_ACTIVE}", {"wish": wish, "id": job_id})
+        self._server.run(f"UPDATE jobs SET wish = :wish WHERE id = :id AND {_ACTIVE}", {"wish": request, "id": job_id})
 
     def to_delete(self) -> list[str]:
         """Return the ids of deleted jobs that may still have files: no process has recorded that there are none."""
@@ -374,24 +384,26 @@ class SharedLedger(Ledger):
 
     def _check_fit(self, connection: Connection) -> None:
         """Raise if the state of this database forbids sending."""
-        asked = self._asked_before_claim()
-        self._judge(connection, *connection.execute(f"SELECT {', '.join(asked.select)}", asked.values).fetchone())
+        extra = self._extra_before_claim()
+        self._refuse_if_unfit(
+            connection, *connection.execute(f"SELECT {', '.join(extra.select)}", extra.values).fetchone()
+        )
 
-    def _judge(self, connection: Connection, version: int, missing: int) -> None:
-        self._unfit = why_unfit(connection, self._sent, version, missing)
+    def _refuse_if_unfit(self, connection: Connection, version: int, missing: int) -> None:
+        self._unfit = unfit_reason(connection, self._sent, version, missing)
         if self._unfit is not None:
             raise self._unfit
 
-    def _reckoned(self, job: Job) -> tuple[Job | None, Totals]:
+    def _existing_and_totals(self, job: Job) -> tuple[Job | None, Totals]:
         if self._unfit is not None:  # a click need not wait for this check: a claim always makes it
             self._check_fit(self._connection)
-        return super()._reckoned(job)
+        return super()._existing_and_totals(job)
 
-    def _asked_before_claim(self) -> Question:
-        return Question(STATE, {"sent": list(self._sent)})
+    def _extra_before_claim(self) -> ExtraSelect:
+        return ExtraSelect(STATE, {"sent": list(self._sent)})
 
-    def _before_claim(self, *told: Any) -> None:
-        self._judge(self._connection, *told)
+    def _before_claim(self, *extra: Any) -> None:
+        self._refuse_if_unfit(self._connection, *extra)
 
     def _take(self, job_ids: Sequence[str]) -> None:
         for job_id in job_ids:
@@ -408,10 +420,10 @@ class SharedLedger(Ledger):
             values = {**values, "wish": _DELETE}
         return super()._set(job_id, values, and_where=and_where)
 
-    def _seen(self, where: str, *values: Any) -> list[Seen]:
+    def _shared_jobs(self, where: str, *values: Any) -> list[SharedJob]:
         with self._reading() as read:
             rows = read.execute(f"SELECT {SELECTED}, worker, takes_place, shown, wish FROM jobs WHERE {where}", values)
-            return [Seen(to_job(row[: len(COLUMNS)]), *row[len(COLUMNS) :]) for row in rows]
+            return [SharedJob(to_job(row[: len(COLUMNS)]), *row[len(COLUMNS) :]) for row in rows]
 
     def _interrupted(self, job: Job) -> dict[str, Any]:
         stamp = self._stamp()
@@ -436,14 +448,16 @@ class SharedLedger(Ledger):
         No process works on an unknown job, so it continues here. If the owner has settled it meanwhile, only the
         request id is kept, by which the video can be looked for.
         """
-        if not isinstance(columns, Computed):
+        if not isinstance(columns, ComputedColumns):
             return None
 
-        def late(*told: Any) -> dict[str, Any]:
-            return {"ended_at": None, **columns.columns(*told)}
+        def late(*row: Any) -> dict[str, Any]:
+            return {"ended_at": None, **columns.columns(*row)}
 
         where = f"{self._is_own} AND request_id IS NULL AND deleted_at IS NULL"
-        if job := self._move(name, job_id, to, (JobStatus.UNKNOWN,), Computed(late, columns.question), and_where=where):
+        if job := self._move(
+            name, job_id, to, (JobStatus.UNKNOWN,), ComputedColumns(late, columns.extra), and_where=where
+        ):
             return job
         with self._transaction(name):
             found = self._changed(job_id, columns)

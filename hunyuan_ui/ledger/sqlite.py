@@ -22,7 +22,7 @@ from hunyuan_ui.ledger.schema import (
     to_job,
     version_of,
 )
-from hunyuan_ui.ledger.set_back import distrust
+from hunyuan_ui.ledger.set_back import mark_waiting_unknown
 
 FILE_NAME: Final = "ledger.sqlite3"
 LOG_NAME: Final = f"{FILE_NAME}-wal"  # the write-ahead log
@@ -114,7 +114,7 @@ class SqliteDatabase:
             self.reader.close()
             self.connection.close()
 
-    def distrust_if_older(self, folder: Path) -> bool:
+    def mark_unknown_if_older(self, folder: Path) -> bool:
         """Prevent resending from a copy that was put in the ledger's place; return whether it is one.
 
         Waiting jobs in it become unknown, and the owner must confirm the budget, as after damage.
@@ -124,7 +124,7 @@ class SqliteDatabase:
             return False
         want_review(folder, "older")
         with self.transaction("older"):
-            distrust(self.connection)
+            mark_waiting_unknown(self.connection)
         self.last_sent.set_back(newest)  # last: after a crash before this line, all is repeated
         return True
 
@@ -281,7 +281,7 @@ def _is_as_forgetful(backup: Path, forgotten: int) -> bool:
 def _opened(path: Path, *, may_be_new: bool) -> Opened:
     database = _with_reader(path, may_be_new=may_be_new)
     try:
-        return Opened(database, None, database.distrust_if_older(path.parent))
+        return Opened(database, None, database.mark_unknown_if_older(path.parent))
     except BaseException:
         database.close()
         raise
@@ -405,7 +405,7 @@ def _restore_backup(folder: Path, path: Path) -> None:
             _check(source)
             with closing(sqlite3.connect(part, isolation_level=None)) as target:
                 source.backup(target)
-                distrust(target)
+                mark_waiting_unknown(target)
             # Renamed last: a crash before the update would leave jobs that are sent a second time.
             part.replace(path)
             return

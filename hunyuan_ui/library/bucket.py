@@ -44,7 +44,7 @@ _HTTP: Final[Any] = {"timeout": timedelta(hours=1), "allow_http": True}
 # Startup messages by error text. If no variable has a key, obstore queries the cloud machine's metadata service, which
 # times out elsewhere.
 _NO_KEYS: Final = "bucket_keys"
-_SAID: Final = (
+_CODES: Final = (
     (re.compile(r"/latest/(api/token|meta-data)|computeMetadata|/metadata/identity|MissingAccount"), _NO_KEYS),
     (re.compile(r"code: 501"), "bucket_overwrites"),  # it does not support conditional writes
     (re.compile(r"code: 4(?!08|29)\d\d"), "bucket_refuses"),
@@ -123,7 +123,7 @@ class Bucket:
             )
         except (exceptions.BaseError, ValueError, OSError) as error:
             # The address was validated before, so the fault is in the store's variables.
-            code = _NO_KEYS if _said(error)[1] == _NO_KEYS else "bucket_variables"
+            code = _NO_KEYS if _codes_of(error)[1] == _NO_KEYS else "bucket_variables"
             raise SettingsError(VIDEOS_URL, code) from None
         self._loop = asyncio.new_event_loop()
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -319,7 +319,7 @@ class Bucket:
             self._works()
             raise
         except (exceptions.BaseError, asyncio.TimeoutError, OSError) as error:
-            raise self._failed(*_said(error)) from None
+            raise self._failed(*_codes_of(error)) from None
         self._works()
 
     def _works(self, *, is_written: bool = False) -> None:
@@ -357,11 +357,11 @@ class Bucket:
         self._ending = self._loop.create_task(end())
 
 
-def _said(error: Exception) -> tuple[str, str]:
+def _codes_of(error: Exception) -> tuple[str, str]:
     """Return the codes of an error: for a running program, and for a start."""
     if isinstance(error, _REFUSALS):
         return "bucket_refuses", "bucket_refuses"
-    why = next((why for pattern, why in _SAID if pattern.search(str(error))), None)
+    why = next((why for pattern, why in _CODES if pattern.search(str(error))), None)
     return ("bucket_away", "bucket_unreachable") if why is None else ("bucket_refuses", why)
 
 

@@ -72,12 +72,12 @@ class VideosCopy:
         if foreign:
             raise StorageError(code, count=len(foreign))
 
-    def copy(self, jobs: Sequence[Job], tell: Callable[[Copied], bool]) -> Copied:
+    def copy(self, jobs: Sequence[Job], on_progress: Callable[[Copied], bool]) -> Copied:
         """Upload what is missing, and read back everything.
 
         Args:
             jobs: Finished ones that were not deleted.
-            tell: Called after every few videos; returning False ends the copy.
+            on_progress: Called after every few videos; returning False ends the copy.
 
         Raises:
             StorageError: The bucket is unreachable, or has different content under one of the names.
@@ -86,7 +86,7 @@ class VideosCopy:
         copied = Copied(left=self._library.unreadables())
         for begin in range(0, len(jobs), _AT_ONCE):
             self._bucket.call(self._some(jobs[begin : begin + _AT_ONCE], copied))
-            if not tell(copied):
+            if not on_progress(copied):
                 break
         return copied
 

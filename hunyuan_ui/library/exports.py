@@ -177,8 +177,8 @@ def _remove(paths: Iterable[Path]) -> None:
 
 
 def _nearest(text: str, choices: tuple[int, ...], default: int) -> int:
-    wished = _number(text, default)
-    return min(choices, key=lambda choice: abs(choice - wished))
+    wanted = _number(text, default)
+    return min(choices, key=lambda choice: abs(choice - wanted))
 
 
 def _number(text: str, default: float) -> float:

@@ -206,7 +206,7 @@ class VideoLibrary:
         video = self.video(job.id)
         with suppress(OSError):
             text = self._path(job.id, ".json").read_bytes()
-            if (told := job_of(text, job.id)) is not None and {"suffix", "size_bytes"} <= told.notes.keys():
+            if (stored := job_of(text, job.id)) is not None and {"suffix", "size_bytes"} <= stored.notes.keys():
                 return text
         facts = {"size_bytes": video.stat().st_size, "suffix": video.suffix}
         return sidecar_of(replace(job, sha256=file_sha256(video), notes={**job.notes, **facts}))

@@ -67,8 +67,8 @@ def _option(read: Callable[[str], _T]) -> Callable[[str], _T]:
         try:
             return read(text)
         except UnfitError as error:
-            told = words()("setting.unfit", must=error.must, shown=text[:60])
-            raise argparse.ArgumentTypeError(told) from None
+            message = words()("setting.unfit", must=error.must, shown=text[:60])
+            raise argparse.ArgumentTypeError(message) from None
 
     return read_option
 

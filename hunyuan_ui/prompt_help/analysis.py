@@ -22,24 +22,24 @@ def is_english(text: str) -> bool:
 
 def pieces(prompt: str) -> frozenset[Piece]:
     """Return which of the seven parts of a good prompt this one has."""
-    told = _without_form(prompt)
+    content = _without_form(prompt)
     found: set[Piece] = {piece for piece, pattern in _SPEAKS_OF.items() if pattern.search(prompt)}
     found |= {group for group, words in VOCABULARY.items() if any(word.clause in prompt.lower() for word in words)}
     if moves(prompt) or asks_for_a_still_camera(prompt):
         found.add("camera")
-    if any(word not in _NO_SUBJECT for word in re.findall(r"[a-zà-ÿ]{2,}", told.lower())):
+    if any(word not in _NO_SUBJECT for word in re.findall(r"[a-zà-ÿ]{2,}", content.lower())):
         found.add("subject")
-    if _names_motion(told):
+    if _names_motion(content):
         found.add("motion")
-    if _PLACE.search(told):
+    if _PLACE.search(content):
         found.add("scene")
     return frozenset(found)
 
 
 def moves(prompt: str) -> list[Move]:
     """Return the distinct camera moves in a prompt, in the order of the table."""
-    told = [sentence for sentence in re.split(r"[.!?;\n]+", prompt) if _CAMERA.search(sentence)]
-    return [move for move, pattern in _MOVES.items() if any(pattern.search(sentence) for sentence in told)]
+    sentences = [sentence for sentence in re.split(r"[.!?;\n]+", prompt) if _CAMERA.search(sentence)]
+    return [move for move, pattern in _MOVES.items() if any(pattern.search(sentence) for sentence in sentences)]
 
 
 def asks_for_a_still_camera(prompt: str) -> bool:
@@ -58,15 +58,15 @@ def any_of(*patterns: str, also: str = "") -> re.Pattern[str]:
     return re.compile(f"{words}|{also}" if also else words, re.IGNORECASE)
 
 
-def _names_motion(told: str) -> bool:
-    doing = re.findall(r"\b[a-z]{3,}ing\b", told.lower())
-    return _MOTION.search(told) is not None or any(word not in _NO_MOTION for word in doing)
+def _names_motion(content: str) -> bool:
+    doing = re.findall(r"\b[a-z]{3,}ing\b", content.lower())
+    return _MOTION.search(content) is not None or any(word not in _NO_MOTION for word in doing)
 
 
 def _without_form(prompt: str) -> str:
     """Return the prompt without its set phrases about camera, light and style."""
-    told = _SET_PHRASES.sub(" ", prompt)
-    return re.sub(r"\b(?:the|a) camera\b[^.!?;,]*", " ", told, flags=re.IGNORECASE)
+    content = _SET_PHRASES.sub(" ", prompt)
+    return re.sub(r"\b(?:the|a) camera\b[^.!?;,]*", " ", content, flags=re.IGNORECASE)
 
 
 def _forms(verbs: str) -> list[str]:

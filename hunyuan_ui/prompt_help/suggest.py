@@ -65,7 +65,7 @@ def _ended(prompt: str) -> str:
 
 
 def _clause_for(piece: Piece, prompt: str) -> str:
-    return next(clause for told, clause in _CLAUSES[piece] if told is None or told.search(prompt))
+    return next(clause for pattern, clause in _CLAUSES[piece] if pattern is None or pattern.search(prompt))
 
 
 def _word(key: str) -> str:

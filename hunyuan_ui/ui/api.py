@@ -64,20 +64,20 @@ class ApiCalls:
 
     async def generate(self, *values: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Make a video and wait for it, which takes minutes; returns the MP4 and a JSON of what was made."""
-        call, wish = self._wished(values)
+        call, video_request = self._call_and_request(values)
         if not self.slots.has_room(call):
-            raise await self._no_place(call)
+            raise await self._no_slot(call)
         with self.slots.taken(call):
-            job = await self._submitted(call, wish, values)
+            job = await self._submitted(call, video_request, values)
             ended = await self._runner.wait(job.id, call.visitor)
         return await self._video(ended, call.visitor), _made(ended, call)
 
     async def submit(self, *values: Any) -> dict[str, Any]:
         """Send a video to be made and return at once with its job id and estimate."""
-        call, wish = self._wished(values)
-        job = await self._submitted(call, wish, values)
-        told = {"job_id": call.handle, "status": job.status.value, "request": job.request.model_dump()}
-        return {**told, "estimate": self._expected(job.request)}
+        call, video_request = self._call_and_request(values)
+        job = await self._submitted(call, video_request, values)
+        answer = {"job_id": call.handle, "status": job.status.value, "request": job.request.model_dump()}
+        return {**answer, "estimate": self._expected(job.request)}
 
     async def estimate(self, *values: Any) -> dict[str, Any]:
         """Say how long a video takes and what it costs (about cost_usd, at most high_usd), its real size, duration."""
@@ -93,7 +93,7 @@ class ApiCalls:
         """Say where a job is, with elapsed and usual time in seconds, and its video when it is done."""
         call, wait_s = self._call(caller, job_id), _wait_s(wait_s)
         if look_again and (await self._runner.view(call.job_id, call.visitor)).can_look_again:
-            await self._runner.look_again(call.job_id, call.visitor, own_key=_own_key(caller))
+            await self._runner.retry_lost(call.job_id, call.visitor, own_key=_own_key(caller))
         with self.slots.asking(call.visitor, wait_s) as wait_s:
             await self._runner.wait(call.job_id, call.visitor, wait_s)
         view = await self._runner.view(call.job_id, call.visitor)
@@ -113,19 +113,19 @@ class ApiCalls:
         job = (await self._runner.view(call.job_id, call.visitor)).job
         return await self._video(job, call.visitor), _made(job, call)
 
-    def _expected(self, wish: VideoRequest) -> dict[str, Any]:
-        width, height = wish.real_size
-        made = {"width": width, "height": height, "duration_s": wish.duration_s}
-        expected = asdict(self._runner.estimate(wish))
+    def _expected(self, video_request: VideoRequest) -> dict[str, Any]:
+        width, height = video_request.real_size
+        made = {"width": width, "height": height, "duration_s": video_request.duration_s}
+        expected = asdict(self._runner.estimate(video_request))
         expected["is_learnt"] = expected.pop("is_calibrated")  # the name in the public API
         return {**expected, **made, "is_free": self._runner.settings.is_preview}
 
-    def _wished(self, values: tuple[Any, ...]) -> tuple[Call, VideoRequest]:
+    def _call_and_request(self, values: tuple[Any, ...]) -> tuple[Call, VideoRequest]:
         *fields, job_id, _most_usd, caller = values
-        wish = request_from(fields)
-        return self._call(caller, job_id, wish), wish
+        video_request = request_from(fields)
+        return self._call(caller, job_id, video_request), video_request
 
-    async def _submitted(self, call: Call, wish: VideoRequest, values: tuple[Any, ...]) -> Job:
+    async def _submitted(self, call: Call, video_request: VideoRequest, values: tuple[Any, ...]) -> Job:
         *_, most_usd, caller = values
         most_usd = None if most_usd is None else _amount(most_usd)
         if code := code_in(headers_of(caller)):
@@ -134,7 +134,7 @@ class ApiCalls:
         try:
             return await self._runner.submit(
                 call.job_id,
-                wish,
+                video_request,
                 call.visitor,
                 payer=wanted if wanted in self._runner.payers else None,
                 own_key=_own_key(caller),
@@ -146,7 +146,7 @@ class ApiCalls:
                 raise
             raise SpendLimitError("over_most_usd", price=error.facts["price"], limit=error.facts["shown"]) from None
 
-    def _call(self, caller: gr.Request | None, handle: str | None, wish: VideoRequest | None = None) -> Call:
+    def _call(self, caller: gr.Request | None, handle: str | None, video_request: VideoRequest | None = None) -> Call:
         """Return the job and the caller: identified by a secret of theirs, never by the id, which others may see.
 
         The secret is the second half of a handle, else their page's token, else their own key. A caller with none gets
@@ -157,7 +157,7 @@ class ApiCalls:
             InvalidRequestError: The id or handle for a new job is malformed.
         """
         job_id, dot, secret = (handle or "").partition(".")
-        if wish is not None and dot and not (is_id(job_id) and is_id(secret)):
+        if video_request is not None and dot and not (is_id(job_id) and is_id(secret)):
             raise InvalidRequestError("bad_job_id", field="job_id")
         is_chosen, job_id = job_id != "", job_id or new_id()
         token, own_key = headers_of(caller).get(VISITOR_HEADER, ""), _own_key(caller)
@@ -165,16 +165,16 @@ class ApiCalls:
         if dot:
             token = secret
         elif not is_id(token):
-            token = token_of_key(own_key) if own_key else self._token(job_id, wish, is_chosen)
-        handle = f"{job_id}.{token}" if dot or (not is_known and wish is not None) else job_id
+            token = token_of_key(own_key) if own_key else self._token(job_id, video_request, is_chosen)
+        handle = f"{job_id}.{token}" if dot or (not is_known and video_request is not None) else job_id
         return Call(job_id, self._runner.visitor(token, address_of(caller)), handle)
 
-    def _token(self, job_id: str, wish: VideoRequest | None, is_chosen: bool) -> str:
+    def _token(self, job_id: str, video_request: VideoRequest | None, is_chosen: bool) -> str:
         if not self._runner.settings.is_public:
             return self._runner.videos.token(job_id)  # everybody is the owner
-        return self._runner.videos.token(job_id, wish) if is_chosen and wish is not None else new_id()
+        return self._runner.videos.token(job_id, video_request) if is_chosen and video_request is not None else new_id()
 
-    async def _no_place(self, call: Call) -> HunyuanUIError:
+    async def _no_slot(self, call: Call) -> HunyuanUIError:
         try:
             await self._runner.view(call.job_id, call.visitor)
         except AccessError:
@@ -226,12 +226,12 @@ def _declare(call: Event, signature: inspect.Signature, helps: dict[str, str], *
             component.api_info()["maxLength"] = MOST_BYTES
 
 
-def _wait_s(wished: object) -> float:
+def _wait_s(given: object) -> float:
     """Return the wait in seconds, limited to the range."""
-    if isinstance(wished, bool) or not isinstance(wished, (int, float)):
-        value, high = repr(wished)[:60], int(LONGEST_STATUS_WAIT_S)
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        value, high = repr(given)[:60], int(LONGEST_STATUS_WAIT_S)
         raise InvalidRequestError("not_a_number", field="wait_s", value=value, low=0, high=high)
-    return min(max(float(wished), 0.0), LONGEST_STATUS_WAIT_S)
+    return min(max(float(given), 0.0), LONGEST_STATUS_WAIT_S)
 
 
 def _help(field: Parameter) -> str:

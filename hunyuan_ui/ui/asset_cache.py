@@ -48,13 +48,13 @@ class AssetMemory:
 
     async def _fetch(self, asked: tuple[str, str], scope: Scope) -> list[Message]:
         messages: list[Message] = []
-        told: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+        requests: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
 
         async def receive() -> Message:
             # Never report a disconnect, at which a file would be truncated: the response is cached for others.
-            while not told:
+            while not requests:
                 await anyio.sleep_forever()
-            return told.pop()
+            return requests.pop()
 
         async def collect(message: Message) -> None:
             messages.append(message)

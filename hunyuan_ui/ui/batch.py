@@ -101,11 +101,11 @@ class BatchCalls:
         )
         reading = Reading(_kind(kind), {}, _whole("picks", picks), _whole("picks_seed", picks_seed))
         found = await asyncio.to_thread(read_list, _text("prompts", prompts), _text("name", name), reading)
-        told = await checked(self._runner, found, order, say_for(caller))
+        result = await checked(self._runner, found, order, say_for(caller))
         if found.faults or only_check:
-            return {**told, "is_sent": False}
+            return {**result, "is_sent": False}
         view = await self._runner.batches.start(found, order)
-        return {**told, "is_sent": True, "status": self._told(view, say_for(caller))}
+        return {**result, "is_sent": True, "status": self._status(view, say_for(caller))}
 
     async def status_many(
         self, caller: gr.Request, list_id: str, wait_s: float = 0.0, stop: bool = False
@@ -117,9 +117,9 @@ class BatchCalls:
         wait_s = min(max(_number("wait_s", wait_s), 0.0), LONGEST_WAIT_S)
         with self._slots.asking(visitor, wait_s) as wait_s:
             view = await batches.view(list_id, visitor, wait_s)
-        return self._told(view, say_for(caller))
+        return self._status(view, say_for(caller))
 
-    def _told(self, view: BatchView, say: Words) -> dict[str, Any]:
+    def _status(self, view: BatchView, say: Words) -> dict[str, Any]:
         jobs = [_row(entry, say) for entry in view.entries]
         return {**summary_of(view, say, self._runner), "jobs": jobs}
 
@@ -252,8 +252,8 @@ class ListPages:
         """Return the table of a list; sends nothing."""
         found, order = await self._asked(request)
         say = _say(request)
-        told = await checked(self._runner, found, order, say)
-        return json_answer({**told, **_said(told, say), "table": [_shown(row, say) for row in told["table"]]})
+        result = await checked(self._runner, found, order, say)
+        return json_answer({**result, **_labels(result, say), "table": [_shown(row, say) for row in result["table"]]})
 
     async def send(self, request: Request) -> Response:
         """Send a list at the displayed price."""
@@ -285,23 +285,23 @@ class ListPages:
         return StreamingResponse(iterate_in_threadpool(pieces), headers=headers, media_type="application/zip")
 
     async def _asked(self, request: Request) -> tuple[PromptList, Order]:
-        visitor, wish = self._visitor(request), await json_body(request)
+        visitor, body = self._visitor(request), await json_body(request)
         reading = Reading(
-            _kind(wish.get("kind", "auto")),
-            _lacking(wish.get("form")),
-            _whole("picks", wish.get("picks", 0)),
-            _whole("picks_seed", wish.get("picks_seed", 0)),
+            _kind(body.get("kind", "auto")),
+            _lacking(body.get("form")),
+            _whole("picks", body.get("picks", 0)),
+            _whole("picks_seed", body.get("picks_seed", 0)),
         )
         order = Order(
             visitor,
-            _number("budget_usd", wish.get("budget_usd", 0)),
-            payer=chosen_payer({"chosen": wish.get("payer")}, self._runner),
-            shown_usd=_number("shown_usd", wish.get("shown_usd", 0)),
+            _number("budget_usd", body.get("budget_usd", 0)),
+            payer=chosen_payer({"chosen": body.get("payer")}, self._runner),
+            shown_usd=_number("shown_usd", body.get("shown_usd", 0)),
             is_confirmed=True,  # the table has shown the price of each row
             is_logged_in=login_of(gr.Request(request), self._runner.settings) != "",
-            retry_failed=wish.get("retry_failed") is True,
+            retry_failed=body.get("retry_failed") is True,
         )
-        text, name = _text("prompts", wish.get("prompts")), _text("name", wish.get("name"))
+        text, name = _text("prompts", body.get("prompts")), _text("name", body.get("name"))
         async with self._reading:
             return await asyncio.to_thread(read_list, text, name, reading), order
 
@@ -315,16 +315,16 @@ class ListPages:
         return visitor_of(gr.Request(request), token, self._runner)
 
 
-def _said(told: Mapping[str, Any], say: Words) -> dict[str, str]:
+def _labels(result: Mapping[str, Any], say: Words) -> dict[str, str]:
     """Return the summary line of a checked list, and the label of its confirm button with time and price."""
-    faults, rows, count, spent = len(told["faults"]), told["rows"], told["to_make"], told["spent_usd"]
+    faults, rows, count, spent = len(result["faults"]), result["rows"], result["to_make"], result["spent_usd"]
     there = [say("list.there", count=rows - count)] if count < rows else []
     paid = [say("list.spent", spent=say.money(spent))] if spent else []
     line = [say("list.faults", count=faults)] if faults else [say("list.rows", count=rows), *there, *paid]
-    if told["is_free"]:
+    if result["is_free"]:
         confirm = say("generate.preview_several", count=count)
     else:
-        confirm = say.several_label(count, told["seconds"], told["about_usd"], told["most_usd"])
+        confirm = say.several_label(count, result["seconds"], result["about_usd"], result["most_usd"])
     return {"sum": " · ".join(line), "confirm": confirm}
 
 

@@ -16,7 +16,7 @@ from hunyuan_ui.ui.form import amount, sent_in
 from hunyuan_ui.ui.page_events import Event, page_event
 from hunyuan_ui.ui.payment import PayEvents, chosen_payer
 from hunyuan_ui.ui.prices import again_of, job_json, opening_form, priced_parts
-from hunyuan_ui.ui.variations import COUNTS, LOOKED_BACK, Click, Wished, again_id, click_of, variations
+from hunyuan_ui.ui.variations import COUNTS, LOOKED_BACK, Click, JobSpec, again_id, click_of, variations
 from hunyuan_ui.ui.views import video_json
 from hunyuan_ui.ui.visitor import login_of, say_for, token_in, token_of
 from hunyuan_ui.words import Words
@@ -52,7 +52,7 @@ class PageEvents:
 
         async def submit(request: gr.Request) -> tuple[Any, ...]:
             click = sent_in(sent)
-            wishes = variations(job_id, click.request, click.count)
+            specs = variations(job_id, click.request, click.count)
             send = self._sender(
                 request,
                 who,
@@ -60,8 +60,8 @@ class PageEvents:
                 shown_usd=click.shown_usd / click.count,
                 is_confirmed=click.is_confirmed,
             )
-            job = await _send_first(send, wishes)
-            problem = await _send_more(send, wishes[1:], say_for(request))
+            job = await _send_first(send, specs)
+            problem = await _send_more(send, specs[1:], say_for(request))
             begun = await self._begun(request, who, job.id)
             return begun, {"answer": job_id, "text": problem, "seed": job.request.seed}
 
@@ -94,7 +94,7 @@ class PageEvents:
     async def look_again(self, _request: gr.Request, event: gr.EventData, who: object) -> dict[str, Any]:
         """Check immediately for a pending video, or once more for a lost one."""
         token = token_in(who)
-        job = await self._runner.look_again(_job_id(event), self._runner.visitor(token))
+        job = await self._runner.retry_lost(_job_id(event), self._runner.visitor(token))
         return {**await self._watched(token, job.id), "looked_at": time.time()}
 
     # showing
@@ -135,8 +135,8 @@ class PageEvents:
         watched = await self._watched(token, job_id)
         visitor = self._runner.visitor(token)
         jobs = watched["click"]["jobs"] if watched["click"] else [job_id]
-        told = [await self._told(one, visitor, say) for one in jobs]
-        return {**watched, "is_new": True, "told": told}
+        jobs_json = [await self._job_json(one, visitor, say) for one in jobs]
+        return {**watched, "is_new": True, "told": jobs_json}
 
     async def _watched(self, token: str, job_id: str | None) -> dict[str, Any]:
         visitor = self._runner.visitor(token)
@@ -147,9 +147,9 @@ class PageEvents:
     async def _together(self, click: Click | None, visitor: Visitor, say: Words) -> dict[str, Any]:
         if click is None:
             return {}
-        return {"click": click, "jobs": [await self._told(job_id, visitor, say) for job_id in click["jobs"]]}
+        return {"click": click, "jobs": [await self._job_json(job_id, visitor, say) for job_id in click["jobs"]]}
 
-    async def _told(self, job_id: str, visitor: Visitor, say: Words) -> dict[str, Any]:
+    async def _job_json(self, job_id: str, visitor: Visitor, say: Words) -> dict[str, Any]:
         return job_json(await self._runner.view(job_id, visitor), self._runner, say)
 
     def _played(self, job: Job | None, payer: Payer, say: Words) -> dict[str, Any]:
@@ -177,30 +177,30 @@ async def _taken_in(submit: Event, request: gr.Request, about: Mapping[str, Any]
     return await page_event(limited, refused)(request)
 
 
-async def _send(send: Callable[..., Awaitable[Job]], wished: Wished) -> Job:
-    return await send(wished.id, wished.request, in_click=wished.in_click)
+async def _send(send: Callable[..., Awaitable[Job]], spec: JobSpec) -> Job:
+    return await send(spec.id, spec.request, in_click=spec.in_click)
 
 
-async def _send_first(send: Callable[..., Awaitable[Job]], wishes: list[Wished]) -> Job:
+async def _send_first(send: Callable[..., Awaitable[Job]], specs: list[JobSpec]) -> Job:
     """Send the first video of a click; a price refusal names the total of all videos, as the button does."""
     try:
-        return await _send(send, wishes[0])
+        return await _send(send, specs[0])
     except SpendLimitError as error:
-        count = len(wishes)
+        count = len(specs)
         if count == 1 or error.code not in OF_SEVERAL:
             raise
         price, shown = (count * error.facts[name] for name in ("price", "shown"))
         raise SpendLimitError(OF_SEVERAL[error.code], count=count, price=price, shown=shown) from None
 
 
-async def _send_more(send: Callable[..., Any], wishes: list[Wished], say: Words) -> str:
+async def _send_more(send: Callable[..., Any], specs: list[JobSpec], say: Words) -> str:
     """Send the other videos of a click; return the sentence to show if a limit allowed only some of them."""
-    for index, wish in enumerate(wishes):
+    for index, spec in enumerate(specs):
         try:
-            await _send(send, wish)
+            await _send(send, spec)
         except HunyuanUIError as error:
             problem = say.sentence(error)
-            return say("generate.some_began", made=index + 1, wished=len(wishes) + 1, problem=problem)
+            return say("generate.some_began", made=index + 1, wished=len(specs) + 1, problem=problem)
     return ""
 
 

@@ -93,16 +93,16 @@ def sent_in(text: str) -> Sent:
         found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
-    wish = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-    held = wish.get("form")
+    payload = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    held = payload.get("form")
     fields = cast("dict[str, Any]", held) if isinstance(held, dict) else {}
     return Sent(
         # A field missing from the page's data would otherwise silently get its default.
         request=request_from([fields.get(name) for name in FIELDS], is_random=fields.get("is_random") is True),
         count=count_in(fields.get("variations")),
-        payer=wish.get("payer"),
-        shown_usd=amount(wish.get("shown_usd")),
-        is_confirmed=wish.get("is_confirmed") is True,
+        payer=payload.get("payer"),
+        shown_usd=amount(payload.get("shown_usd")),
+        is_confirmed=payload.get("is_confirmed") is True,
     )
 
 

@@ -18,7 +18,7 @@ from hunyuan_ui.errors import AccessError, MediaError
 from hunyuan_ui.file_type import BY_SUFFIX, MP4
 from hunyuan_ui.job import Job, Visitor, is_id
 from hunyuan_ui.jobs import JobRunner
-from hunyuan_ui.jobs.my_videos import Shape, Wish
+from hunyuan_ui.jobs.my_videos import Shape, VideoFilter
 from hunyuan_ui.library.exports import RATES, SIDES, Export, ExportKind
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.ui.html_part import part
@@ -102,14 +102,14 @@ class VideoPages:
         """Return a page of the visitor's videos, newest first."""
         asked = request.query_params
         shape = asked.get("shape", "")
-        wish = Wish(
+        video_filter = VideoFilter(
             search=asked.get("search", ""),
             shape=cast("Shape", shape) if shape in get_args(Shape) else None,
             is_favourite=asked.get("favourites") == "1",
             is_everybody=asked.get("everybody") == "1",
         )
         before = _cursor(asked.get("before", ""))
-        jobs, has_more = await self._runner.videos.find(self._visitor(request), wish, before=before)
+        jobs, has_more = await self._runner.videos.find(self._visitor(request), video_filter, before=before)
         before = f"{jobs[-1].created_at!r},{jobs[-1].id}" if has_more else None
         return json_answer({"videos": [self._shown(job, request) for job in jobs], "before": before})
 
@@ -128,8 +128,8 @@ class VideoPages:
     async def mark(self, request: Request) -> Response:
         """Set or clear the favourite mark of one of the visitor's videos."""
         visitor = self._visitor(request)
-        wished = (await json_body(request)).get("is_favourite") is True
-        job = await self._runner.videos.mark(request.path_params["id"], visitor, is_favourite=wished)
+        wanted = (await json_body(request)).get("is_favourite") is True
+        job = await self._runner.videos.mark(request.path_params["id"], visitor, is_favourite=wanted)
         return json_answer({"video": self._shown(job, request)})
 
     async def read_settings(self, request: Request) -> Response:

@@ -43,15 +43,15 @@ def part(name: str, *events: str, **looks: Any) -> Any:
 
 def head() -> str:
     """Return the content of the page's head: words, templates and scripts, inlined so that they need no request."""
-    said = (WEB / "head.html").read_text(encoding="utf-8")
+    html = (WEB / "head.html").read_text(encoding="utf-8")
     tables = {
         "{words}": {language: words(language).of_scripts() for language in languages()},
         "{templates}": {path.stem: path.read_text(encoding="utf-8") for path in WEB.glob("*.html") if _is_part(path)},
     }
     for place, table in tables.items():
         # Only this character could end the script element.
-        said = said.replace(place, json.dumps(table, ensure_ascii=False).replace("<", "\\u003c"))
-    return said.replace("</script>", f"{bundle()}</script>")
+        html = html.replace(place, json.dumps(table, ensure_ascii=False).replace("<", "\\u003c"))
+    return html.replace("</script>", f"{bundle()}</script>")
 
 
 def _is_part(template: Path) -> bool:

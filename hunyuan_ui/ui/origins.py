@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from hunyuan_ui.this_machine import Place, is_loopback, place_in
+from hunyuan_ui.this_machine import HostPort, is_loopback, parse_host_port
 
 FRAMES: Final = frozenset({"iframe", "frame", "embed", "object", "fencedframe"})
 _OWN_SITES: Final = ("same-origin", "none")
@@ -42,10 +42,10 @@ class Origin(NamedTuple):
 def is_for_this_machine(scope: Scope, headers: Headers) -> bool:
     """Whether a request's Host header names this machine and the port it came in by, exactly once and in plain form."""
     hosts, server = headers.getlist("host"), scope.get("server")
-    place = place_in(hosts[0]) if len(hosts) == 1 else None
-    if place is None or not server or not is_loopback(place.name):
+    host_port = parse_host_port(hosts[0]) if len(hosts) == 1 else None
+    if host_port is None or not server or not is_loopback(host_port.name):
         return False
-    return _port(place, scope["scheme"]) == server[1]
+    return _port(host_port, scope["scheme"]) == server[1]
 
 
 def is_proxied(scope: Scope, headers: Headers) -> bool:
@@ -87,7 +87,7 @@ def nameless(headers: Headers) -> set[bytes]:
     found = [
         (name, value.split(",")[0].strip()) for name in ("host", "x-forwarded-host") for value in headers.getlist(name)
     ]
-    return {name.encode() for name, first in found if place_in(first) is None}
+    return {name.encode() for name, first in found if parse_host_port(first) is None}
 
 
 def _addressed(scope: Scope, headers: Headers, *, is_public: bool) -> set[Origin]:
@@ -97,8 +97,8 @@ def _addressed(scope: Scope, headers: Headers, *, is_public: bool) -> set[Origin
         # A page of another origin cannot add these two: they would need its preflight, which is refused.
         schemes.update(_first(headers, "x-forwarded-proto"))
         hosts += _first(headers, "x-forwarded-host")
-    places = [place for host in hosts if (place := place_in(host)) is not None]
-    return {Origin(scheme, place.name, _port(place, scheme)) for scheme in schemes for place in places}
+    host_ports = [host_port for host in hosts if (host_port := parse_host_port(host)) is not None]
+    return {Origin(scheme, host_port.name, _port(host_port, scheme)) for scheme in schemes for host_port in host_ports}
 
 
 def _first(headers: Headers, name: str) -> list[str]:
@@ -107,11 +107,11 @@ def _first(headers: Headers, name: str) -> list[str]:
 
 def _origin_in(text: str) -> Origin | None:
     scheme, separator, rest = text.partition("://")
-    place = place_in(rest) if separator else None
-    if place is None or scheme not in _PORTS:
+    host_port = parse_host_port(rest) if separator else None
+    if host_port is None or scheme not in _PORTS:
         return None
-    return Origin(scheme, place.name, _port(place, scheme))
+    return Origin(scheme, host_port.name, _port(host_port, scheme))
 
 
-def _port(place: Place, scheme: str) -> int:
-    return _PORTS.get(scheme, 0) if place.port is None else place.port
+def _port(host_port: HostPort, scheme: str) -> int:
+    return _PORTS.get(scheme, 0) if host_port.port is None else host_port.port

@@ -40,9 +40,9 @@ Action = Callable[[gr.EventData, Visitor, Words], Awaitable[str]]
 
 def build_owner(runner: JobRunner) -> Any:
     """Place the owner's page, closed and empty; it is filled when its owner opens it."""
-    desk = part("owner", *OWNER_EVENTS)
-    desk.value = _closed(runner)
-    return desk
+    owner_page = part("owner", *OWNER_EVENTS)
+    owner_page.value = _closed(runner)
+    return owner_page
 
 
 class OwnerEvents:
@@ -86,7 +86,7 @@ class OwnerEvents:
 
     async def look_again(self, event: gr.EventData, visitor: Visitor, say: Words) -> str:
         """Retry a lost video."""
-        await self._runner.look_again(await self._meant(event, visitor), visitor)
+        await self._runner.retry_lost(await self._meant(event, visitor), visitor)
         return say["owner.said.looking"]
 
     async def end_waiting(self, _event: gr.EventData, visitor: Visitor, say: Words) -> str:
@@ -105,7 +105,7 @@ class OwnerEvents:
     async def say_spent(self, event: gr.EventData, visitor: Visitor, say: Words) -> str:
         """Record the owner's statement of what was spent today."""
         usd = _dollars_in(event, "usd")
-        await self._runner.owner.say_spent(visitor, usd)
+        await self._runner.owner.declare_spending(visitor, usd)
         return say("owner.said.spent", spent=say.money(usd))
 
     async def set_clock_right(self, _event: gr.EventData, visitor: Visitor, say: Words) -> str:
@@ -137,8 +137,8 @@ class OwnerEvents:
                 if not owner.is_owner:
                     return _closed(self._runner)
                 csv_text = await self._csv(owner) if name == "export" else ""
-                desk = await self._desk(owner, say, _count_in(event))
-                return {**desk, "problem": problem, "said": "", answers: answered, "csv": csv_text}
+                owner_page = await self._owner_page(owner, say, _count_in(event))
+                return {**owner_page, "problem": problem, "said": "", answers: answered, "csv": csv_text}
 
             def refused(problem: JobProblem, _field: str | None, say: Words) -> dict[str, Any]:
                 return {**_closed(self._runner), "problem": say.sentence(problem)}
@@ -160,16 +160,16 @@ class OwnerEvents:
     async def _meant(self, event: gr.EventData, visitor: Visitor) -> str:
         """Return the id of the job that an event refers to by its public id; empty if there is none."""
         shown: object = getattr(event, "job", None)
-        desk, public_id = self._runner.owner, self._runner.videos.public_id
+        actions, public_id = self._runner.owner, self._runner.videos.public_id
 
-        listed = [*await desk.unknown(visitor), *await desk.doubtful(visitor)]
-        listed += await desk.everything(visitor, limit=MOST_SHOWN)
+        listed = [*await actions.unknown(visitor), *await actions.doubtful(visitor)]
+        listed += await actions.everything(visitor, limit=MOST_SHOWN)
         return next((job.id for job in listed if public_id(job) == shown), "")
 
-    async def _desk(self, owner: Visitor, say: Words, count: int) -> dict[str, Any]:
+    async def _owner_page(self, owner: Visitor, say: Words, count: int) -> dict[str, Any]:
         read = await self._read(owner, say, count)
-        desk, settings = self._runner.owner, self._runner.settings
-        waiting = await desk.waiting_for_visitor(owner)
+        actions, settings = self._runner.owner, self._runner.settings
+        waiting = await actions.waiting_for_visitor(owner)
         # The account's balance may reveal whether a job was charged.
         balance = await self._balance(owner, say) if read.unknown or read.doubtful else ""
         return {
@@ -177,10 +177,10 @@ class OwnerEvents:
             "needs_proof": False,
             "is_paused": read.is_paused,
             "warnings": self._warnings(read.spending, say),
-            "is_clock_wrong": desk.clock_ahead_s(owner) > 0,
+            "is_clock_wrong": actions.clock_ahead_s(owner) > 0,
             "history": None
             if settings.is_preview or settings.engine_url
-            else history_lines(desk.history_state(owner), say),
+            else history_lines(actions.history_state(owner), say),
             "limits": [*engine_lines(await self._engine(owner), say), *limit_lines(read.spending, settings, say)],
             "axis": axis_of([day["usd"] for day in read.days], settings, say),
             "days": read.days,
@@ -194,17 +194,17 @@ class OwnerEvents:
         }
 
     async def _read(self, owner: Visitor, say: Words, count: int) -> _Read:
-        desk = self._runner.owner
-        days, summed = days_of(await desk.days(owner, count=DAYS), say)
+        actions = self._runner.owner
+        days, summed = days_of(await actions.days(owner, count=DAYS), say)
         return _Read(
-            jobs=await desk.everything(owner, limit=count + 1),
-            unknown=await desk.unknown(owner),
-            doubtful=await desk.doubtful(owner),
+            jobs=await actions.everything(owner, limit=count + 1),
+            unknown=await actions.unknown(owner),
+            doubtful=await actions.doubtful(owner),
             days=days,
             sum=summed,
             spending=await self._runner.spending(),
-            is_paused=await desk.is_paused(owner),
-            replicas=await desk.replicas(owner),
+            is_paused=await actions.is_paused(owner),
+            replicas=await actions.replicas(owner),
         )
 
     async def _engine(self, owner: Visitor) -> EngineState | None:
@@ -221,10 +221,10 @@ class OwnerEvents:
 
     def _warnings(self, spending: Spending, say: Words) -> list[str]:
         # A damaged ledger is reported next to the button that resumes spending.
-        told = [
+        problems = [
             problem for problem in (spending.problem, spending.notice) if problem and problem.code != "ledger_damaged"
         ]
-        return [say.sentence(problem) for problem in told]
+        return [say.sentence(problem) for problem in problems]
 
     def _row(self, job: Job, owner: Visitor, say: Words) -> dict[str, Any]:
         return {
@@ -342,9 +342,13 @@ def history_lines(state: HistoryState, say: Words) -> dict[str, Any]:
         lines.append(say.sentence(state.problem))
     elif state.is_needed:
         lines.append(say["owner.history.first"])
-    if state.key_rests:
+    if state.is_key_paused:
         lines.append(say["owner.history.rests"])
-    return {"text": " ".join(lines), "wants_word": state.is_needed and not state.is_read, "key_rests": state.key_rests}
+    return {
+        "text": " ".join(lines),
+        "wants_word": state.is_needed and not state.is_read,
+        "key_rests": state.is_key_paused,
+    }
 
 
 def _closed(runner: JobRunner) -> dict[str, Any]:

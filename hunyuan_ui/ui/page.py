@@ -191,8 +191,8 @@ def _wire_sending(page: Page, events: PageEvents) -> None:
 
 
 def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:
-    told = [page.who, page.watch, page.together, page.pay, page.header, page.examples]
-    shown = [*told, page.player, page.result, page.form.keeper]
+    filled = [page.who, page.watch, page.together, page.pay, page.header, page.examples]
+    shown = [*filled, page.player, page.result, page.form.keeper]
     demo.load(page_event(events.attach), [page.who], shown, js="async () => [await hunyuan.settledVisitor()]", **QUIET)
     page.player.draw(outputs=page.screen, js="() => hunyuan.screen()", **LOCAL)
     page.watch.ended(js="() => hunyuan.form.refresh()", **LOCAL)
@@ -225,16 +225,16 @@ def _wire_form(page: Page) -> None:
     on([form.reuse_seed.click], **local("reseeded"))
     form.keeper.fill(**local("filled"))
     form.keeper.keep(inputs=form.held, js="(...held) => hunyuan.form.kept(held)", **LOCAL)
-    said = [form.video_length, page.header, page.examples]
-    form.keeper.say(outputs=said, js="() => hunyuan.form.said()", **LOCAL)
+    relabelled = [form.video_length, page.header, page.examples]
+    form.keeper.say(outputs=relabelled, js="() => hunyuan.form.said()", **LOCAL)
     texts: list[Any] = [form.prompt, form.negative_prompt]
     for box in texts:
         box.change(inputs=texts, js="(prompt, negative) => hunyuan.prompted(prompt, negative)", **LOCAL)
 
 
 def _wire_money(page: Page, events: PageEvents, owner: OwnerEvents) -> None:
-    pay, desk = events.pay, page.owner
+    pay, owner_page = events.pay, page.owner
     for name in PAY_EVENTS:
         getattr(page.pay, name)(pay.event(name), [page.who, page.pay], page.pay, **QUIET)
     for name in OWNER_EVENTS:
-        getattr(desk, name)(owner.event(name), page.who, desk, **QUIET)
+        getattr(owner_page, name)(owner.event(name), page.who, owner_page, **QUIET)

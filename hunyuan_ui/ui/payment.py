@@ -46,13 +46,13 @@ class PayEvents:
     async def opened(self, request: gr.Request, visitor: Visitor, say: Words) -> dict[str, Any]:
         """Return the initial state of the choice when a page opens; a key about to be dropped is kept."""
         self._runner.keys.renew(visitor)
-        return await self._told(visitor, say, login_of(request, self._runner.settings))
+        return await self._state(visitor, say, login_of(request, self._runner.settings))
 
     async def bring(self, event: gr.EventData, visitor: Visitor, say: Words) -> tuple[Payer, str]:
         """Accept an entered key."""
         credits_usd = await self._runner.keys.remember(_text(event, "key"), visitor)
-        told = "pay.key_accepted" if credits_usd > 0 else "pay.key_empty"
-        return "visitor", say(told, credits=say.money(credits_usd))
+        key = "pay.key_accepted" if credits_usd > 0 else "pay.key_empty"
+        return "visitor", say(key, credits=say.money(credits_usd))
 
     async def forget(self, _event: gr.EventData, visitor: Visitor, _say: Words) -> tuple[Payer, str]:
         """Drop a key on the visitor's request."""
@@ -75,18 +75,18 @@ class PayEvents:
             async def changed(_request: gr.Request) -> dict[str, Any]:
                 say = say_for(request)
                 chosen, accepted = await change(event, visitor, say)
-                return {**await self._told(visitor, say, login, chosen), "accepted": accepted}
+                return {**await self._state(visitor, say, login, chosen), "accepted": accepted}
 
             def refused(problem: JobProblem, _field: str | None, say: Words) -> dict[str, Any]:
                 chosen = chosen_payer(shown, self._runner)
-                told = {"problem": say.sentence(problem), "problem_ends_in_s": problem.facts.get("seconds")}
-                return {**self._shown(visitor, say, login, chosen), **told}
+                refusal = {"problem": say.sentence(problem), "problem_ends_in_s": problem.facts.get("seconds")}
+                return {**self._shown(visitor, say, login, chosen), **refusal}
 
             return await page_event(changed, refused)(request)
 
         return answer
 
-    async def _told(self, visitor: Visitor, say: Words, login: str, chosen: Payer | None = None) -> dict[str, Any]:
+    async def _state(self, visitor: Visitor, say: Words, login: str, chosen: Payer | None = None) -> dict[str, Any]:
         await self._runner.recall(visitor)
         allowed = await allowances(self._runner, visitor, say)
         return {**self._shown(visitor, say, login, chosen), "allowance": allowed}

@@ -36,11 +36,11 @@ def build_price_route(runner: JobRunner) -> Route:
     """Return the route that prices a form; it stores nothing and is free."""
 
     async def price(request: Request) -> JSONResponse:
-        wish = await json_body(request)
+        body = await json_body(request)
         say = words_for(request.cookies, request.headers)
-        payer = chosen_payer({"chosen": wish.get("payer")}, runner)
-        found = priced(wish, runner, payer, say)
-        if wish.get("is_whole") is True:
+        payer = chosen_payer({"chosen": body.get("payer")}, runner)
+        found = priced(body, runner, payer, say)
+        if body.get("is_whole") is True:
             token = request.headers.get(VISITOR_HEADER, "")
             visitor = runner.visitor(token) if is_id(token) else None
             found |= await priced_parts(runner, payer, say, visitor)
@@ -51,11 +51,11 @@ def build_price_route(runner: JobRunner) -> Route:
     return Route(PRICE, price, methods=["POST"])
 
 
-def priced(wish: Mapping[str, Any], runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
+def priced(values: Mapping[str, Any], runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
     """Return the price texts of a form: the button's label with time and price, and what will actually be rendered.
 
     Args:
-        wish: The values that a price depends on, by wire name, and `count`; for an invalid one the result is its
+        values: The values that a price depends on, by wire name, and `count`; for an invalid one the result is its
             sentence, without a price.
         runner: Knows the calibration by finished jobs.
         payer: Determines the service that would make the video.
@@ -66,12 +66,12 @@ def priced(wish: Mapping[str, Any], runner: JobRunner, payer: Payer, say: Words)
     """
     try:
         # The prompt does not affect the price.
-        request = VideoRequest.parse({"prompt": "-", **{name: wish.get(name) for name in PRICED}})
+        request = VideoRequest.parse({"prompt": "-", **{name: values.get(name) for name in PRICED}})
     except InvalidRequestError as error:
         line = say.sentence(error)
         label = {"button": say["generate.label"], "again": say["again.label"]}
         return {**label, "line": line, "frames": None, "most_usd": None, "is_free": False}
-    expected, count, is_free = runner.estimate(request, payer), count_in(wish.get("count")), payer == "nobody"
+    expected, count, is_free = runner.estimate(request, payer), count_in(values.get("count")), payer == "nobody"
     return {
         "button": say.generate_label(expected, is_preview=is_free, count=count),
         "again": say["again.preview"] if is_free else say("again.priced", price=say.price(expected, count)),
@@ -173,18 +173,18 @@ def advice(request: VideoRequest, estimate: Estimate, say: Words) -> str:
 
 
 def _card(example: Example, runner: JobRunner, payer: Payer, say: Words) -> dict[str, Any]:
-    wish = example.request
-    width, height = wish.real_size
-    expected = runner.estimate(wish, payer)
+    request = example.request
+    width, height = request.real_size
+    expected = runner.estimate(request, payer)
     is_free = payer == "nobody"
     time, price = say.duration(expected.seconds), say.price(expected)
-    shape, _ = presets.shape_and_size(wish.width, wish.height)
+    shape, _ = presets.shape_and_size(request.width, request.height)
     return {
         "key": example.key,
         "title": say[f"example.{example.key}"],
-        "settings": wish.model_dump(),
+        "settings": request.model_dump(),
         "ratio": round(width / height, 3),
-        "shape": say("example.shape", shape=shape, length=say.length(wish.video_length, wish.duration_s)),
+        "shape": say("example.shape", shape=shape, length=say.length(request.video_length, request.duration_s)),
         "price": say["example.free"] if is_free else say("example.price", time=time, price=price),
         "most_usd": 0.0 if is_free else expected.high_usd,
     }

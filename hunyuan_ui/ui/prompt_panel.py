@@ -51,15 +51,15 @@ def advice_on(prompt: str, negative_prompt: str, say: Words) -> dict[str, Any]:
 
 
 async def _look(request: Request) -> JSONResponse:
-    wish = await json_body(request)
-    prompt, negative_prompt, key = (_text(wish, name) for name in ("prompt", "negative_prompt", "toggle"))
+    body = await json_body(request)
+    prompt, negative_prompt, key = (_text(body, name) for name in ("prompt", "negative_prompt", "toggle"))
     say = words_for(request.cookies, request.headers)
-    wished = toggle(prompt, key) if key in BY_KEY else prompt
+    toggled = toggle(prompt, key) if key in BY_KEY else prompt
     # Some tens of milliseconds for a hostile text, which must not block the event loop.
-    advice = await asyncio.to_thread(advice_on, wished, negative_prompt, say)
+    advice = await asyncio.to_thread(advice_on, toggled, negative_prompt, say)
     return JSONResponse(advice, headers={"Cache-Control": "no-store"})
 
 
-def _text(wish: Mapping[str, Any], name: str) -> str:
-    found = wish.get(name)
+def _text(body: Mapping[str, Any], name: str) -> str:
+    found = body.get(name)
     return found[:_LONGEST] if isinstance(found, str) else ""

@@ -116,7 +116,7 @@ AGENTS: Final = (
 LOGIN: Final = (_open("/login/(huggingface|callback)", _READ, Kind.LOGIN), _open("/logout", _READ, Kind.OWN))
 
 
-class Doors:
+class RequestFilter:
     """ASGI middleware around the whole application.
 
     Args:
@@ -159,10 +159,10 @@ class Doors:
         found = self._found(scope)
         kind = found[0].kind if found else None
         is_shared = is_foreign and self._is_public and kind in (Kind.API, Kind.FILE)
-        bare, send = send, self._dressed(send, kind, is_shared=is_shared)
-        refusal = self._stranger(scope, headers, say)
+        bare, send = send, self._with_response_headers(send, kind, is_shared=is_shared)
+        refusal = self._indirect_refusal(scope, headers, say)
         if refusal is None and is_foreign and not (is_shared and self._is_for_all(found)):
-            refusal = self._foreigner(headers, kind, say)
+            refusal = self._cross_origin_refusal(headers, kind, say)
         if refusal is not None:
             await refusal(scope, receive, send)
         elif is_shared and scope["method"] == "OPTIONS":
@@ -170,7 +170,7 @@ class Doors:
         elif found is None or scope["method"] not in found[0].methods:
             await PlainTextResponse("Not Found", 404)(scope, receive, send)
         else:
-            await self._let_in(_stripped(scope, is_foreign=is_shared), receive, send, found, say)
+            await self._forward(_stripped(scope, is_foreign=is_shared), receive, send, found, say)
 
     def _found(self, scope: Scope) -> tuple[Path, re.Match[str]] | None:
         """Return the allowed path of a request; if none allows its method, one that allows others."""
@@ -185,32 +185,32 @@ class Doors:
                 other = other or (one, at)
         return other
 
-    def _stranger(self, scope: Scope, headers: Headers, say: Words) -> Response | None:
+    def _indirect_refusal(self, scope: Scope, headers: Headers, say: Words) -> Response | None:
         """Return a private page's refusal of a request that did not come directly to this machine's address."""
         if self._is_public:
             return None
         port = (scope.get("server") or ("", 0))[1]
         if not origins.is_for_this_machine(scope, headers):
-            return _explained(421, headers, [say("door.elsewhere", port=port), *_ways(say, port)])
+            return _explained_refusal(421, headers, [say("door.elsewhere", port=port), *_alternatives(say, port)])
         if origins.is_proxied(scope, headers):
-            return _explained(403, headers, [say["door.proxied"], *_ways(say, port)])
+            return _explained_refusal(403, headers, [say["door.proxied"], *_alternatives(say, port)])
         if headers.get("sec-fetch-dest") in origins.FRAMES:
-            return _explained(403, headers, [say["door.framed"]])
+            return _explained_refusal(403, headers, [say["door.framed"]])
         return None
 
-    def _foreigner(self, headers: Headers, kind: Kind | None, say: Words) -> Response | None:
+    def _cross_origin_refusal(self, headers: Headers, kind: Kind | None, say: Words) -> Response | None:
         """Return the refusal for a page of another origin; None if it only links here."""
         may_open = kind in (Kind.PAGE, Kind.LOGIN) and "origin" not in headers
         if may_open and origins.opens_the_page(headers, frames=self._is_space):
             return None
-        return _explained(403, headers, [say["door.foreign"]])
+        return _explained_refusal(403, headers, [say["door.foreign"]])
 
     def _is_for_all(self, found: tuple[Path, re.Match[str]] | None) -> bool:
         if found is None or (named := found[1].groupdict().get("name")) is None:
             return found is not None
         return named in self._rules.public_names
 
-    async def _let_in(
+    async def _forward(
         self, scope: Scope, receive: Receive, send: Send, found: tuple[Path, re.Match[str]], say: Words
     ) -> None:
         path, at = found
@@ -219,7 +219,7 @@ class Doors:
             return
         body = await _read(scope, receive, path.most_bytes)
         if body is None:
-            await _told(413, say("door.too_large", limit=path.most_bytes))(scope, receive, send)
+            await _error_response(413, say("door.too_large", limit=path.most_bytes))(scope, receive, send)
             return
         if path.check is not None:
             try:
@@ -230,12 +230,12 @@ class Doors:
                 await _bad_call(error, say, is_agent=path in AGENTS)(scope, receive, send)
                 return
             scope = {**scope, "headers": _with_length(scope["headers"], len(body))}
-        await self._app(scope, _again(body, receive), send)
+        await self._app(scope, _replayed(body, receive), send)
 
-    def _dressed(self, send: Send, kind: Kind | None, *, is_shared: bool) -> Send:
+    def _with_response_headers(self, send: Send, kind: Kind | None, *, is_shared: bool) -> Send:
         """Wrap `send` to add the response headers of this kind of path."""
 
-        async def dressed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message.setdefault("headers", [])
                 headers = MutableHeaders(scope=message)
@@ -247,12 +247,12 @@ class Doors:
                 if kind is Kind.FILE:
                     headers.update(_PRIVATE_FILE)
                 if headers.get("content-type", "").startswith("text/html"):
-                    self._unframed(headers)
+                    self._restrict_frames(headers)
             await send(message)
 
-        return dressed
+        return send_with_headers
 
-    def _unframed(self, headers: MutableHeaders) -> None:
+    def _restrict_frames(self, headers: MutableHeaders) -> None:
         if self._is_space:
             headers.append("Content-Security-Policy", _SPACE_FRAMES)
             return
@@ -261,7 +261,7 @@ class Doors:
         headers["X-Frame-Options"] = frames[1]
 
 
-def hang_doors(
+def install_request_filter(
     app: Starlette,
     settings: Settings,
     rules: CallRules,
@@ -272,13 +272,13 @@ def hang_doors(
 
     Args:
         app: At startup, when its own middleware is complete; later additions by Gradio would be outside this filter.
-        settings: As for `Doors`.
-        rules: As for `Doors`.
-        routes: As for `Doors`.
+        settings: As for `RequestFilter`.
+        rules: As for `RequestFilter`.
+        routes: As for `RequestFilter`.
     """
     if app.middleware_stack is None:
         raise RuntimeError("the application is not being started")
-    app.middleware_stack = Doors(app.middleware_stack, settings, rules, routes=routes)
+    app.middleware_stack = RequestFilter(app.middleware_stack, settings, rules, routes=routes)
 
 
 def route_path(scope: Scope) -> str:
@@ -327,36 +327,36 @@ async def _read(scope: Scope, receive: Receive, most_bytes: int) -> bytes | None
     return body
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
+def _replayed(body: bytes, receive: Receive) -> Receive:
     """Return a `receive` that yields an already read body, and then the following messages."""
     is_given = False
 
-    async def again() -> Message:
+    async def replayed() -> Message:
         nonlocal is_given
         if is_given:
             return await receive()
         is_given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return again
+    return replayed
 
 
 # responses
 
 
-def _ways(say: Words, port: int) -> list[str]:
+def _alternatives(say: Words, port: int) -> list[str]:
     return [say("door.tunnel", port=port), say["door.publish"]]
 
 
-def _explained(status: int, headers: Headers, lines: Sequence[str]) -> Response:
+def _explained_refusal(status: int, headers: Headers, lines: Sequence[str]) -> Response:
     """Return a few lines as a response: HTML for a browser, JSON for a program."""
     if "text/html" not in headers.get("accept", ""):
-        return _told(status, " ".join(lines))
+        return _error_response(status, " ".join(lines))
     paragraphs = "".join(f"<p>{escape(line)}</p>" for line in lines)
     return HTMLResponse(_EXPLAINED.format(status=status, paragraphs=paragraphs), status)
 
 
-def _told(status: int, sentence: str) -> Response:
+def _error_response(status: int, sentence: str) -> Response:
     return JSONResponse({"error": sentence, "detail": sentence}, status)
 
 
@@ -378,7 +378,7 @@ def _bad_call(error: BadCallError, say: Words, *, is_agent: bool) -> Response:
     if is_agent:
         return JSONResponse({"jsonrpc": "2.0", "id": error.reply_to, "error": {"code": -32602, "message": sentence}})
     if error.at is None or error.status != 422:
-        return _told(error.status, sentence)
+        return _error_response(error.status, sentence)
     # Gradio's own format: its clients read name and sentence from it, its page marks the field.
     fine: list[dict[str, Any]] = [{"__type__": "validate", "is_valid": True, "message": ""}] * error.at
     wrong = {"__type__": "validate", "is_valid": False, "message": problem, "parameter_name": error.name}
@@ -394,7 +394,7 @@ _FAULTS: Final[tuple[tuple[str, Callable[[Any], object]], ...]] = (
     ("allowed_paths", lambda demo: demo.allowed_paths),
     ("ssr_mode", lambda demo: demo.ssr_mode),
     ("vibe_mode", lambda demo: demo.vibe_mode),
-    ("no_filter", lambda demo: not isinstance(demo.app.middleware_stack, Doors)),
+    ("no_filter", lambda demo: not isinstance(demo.app.middleware_stack, RequestFilter)),
 )
 
 

@@ -49,8 +49,8 @@ def build_routes(runner: JobRunner) -> list[Route]:
         are_together = any(view.job.in_click for view in views)
         known = await runner.jobs(visitor, limit=LOOKED_BACK) if are_together else []
         say = words_for(request.cookies, request.headers)
-        told = [{**as_json(view, say), "click": click_of(view.job.id, known)} for view in views]
-        return json_answer({"jobs": told, "next_poll_s": next_poll_s(views)})
+        jobs_json = [{**as_json(view, say), "click": click_of(view.job.id, known)} for view in views]
+        return json_answer({"jobs": jobs_json, "next_poll_s": next_poll_s(views)})
 
     async def one_job(request: Request) -> JSONResponse:
         token = request.headers.get(VISITOR_HEADER, "")
@@ -81,10 +81,10 @@ def build_routes(runner: JobRunner) -> list[Route]:
         problem = runner.problem
         is_well = problem is None and runner.is_healthy
         # Problems that only the owner can fix must not restart a container.
-        told = problem or runner.notice
+        notice = problem or runner.notice
         state = {
             "status": "ok" if is_well else "trouble",
-            "problem": told.code if told else None,
+            "problem": notice.code if notice else None,
             "waiting_for_visitor": await runner.waiting_for_visitor(),
         }
         return json_answer({**state, "app_version": __version__}, 200 if is_well else 503)

@@ -63,7 +63,7 @@ def share_answers(queue: Any, calls: SharedCalls) -> None:
                 return False, words_for(request.cookies, request.headers).sentence(error), "queue_full"
         return is_taken, event_id, state
 
-    def told(event: Any, message: Any) -> None:
+    def published(event: Any, message: Any) -> None:
         if not isinstance(message, ProcessCompletedMessage):
             return  # queue positions are skipped; only a call's end is published
         session = event.session_hash
@@ -83,7 +83,7 @@ def share_answers(queue: Any, calls: SharedCalls) -> None:
         ended = ProcessCompletedMessage(output={}, success=True, event_id=event_id)
         calls.end(event_id, "", json.dumps(ended.model_dump(), default=str))
 
-    queue.push, queue.send_message, queue.remove_from_queue = pushed, told, removed
+    queue.push, queue.send_message, queue.remove_from_queue = pushed, published, removed
 
 
 def build_answer_routes(runner: JobRunner) -> list[Route]:
@@ -116,9 +116,9 @@ class AnswerStreams:
     def _stream(self, request: Request, key: str, form: _Form) -> Response:
         queue = request.app.get_blocks()._queue
         say = words_for(request.cookies, request.headers)
-        return StreamingResponse(self._told(queue, key, say, form), media_type="text/event-stream")
+        return StreamingResponse(self._chunks(queue, key, say, form), media_type="text/event-stream")
 
-    async def _told(self, queue: Any, key: str, say: Words, form: _Form) -> AsyncGenerator[str]:
+    async def _chunks(self, queue: Any, key: str, say: Words, form: _Form) -> AsyncGenerator[str]:
         draw, close, linger_s = form
         spoke_at, is_known = time.monotonic(), False
         try:

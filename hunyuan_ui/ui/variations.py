@@ -18,7 +18,7 @@ def count_in(chosen: object) -> int:
     return int(str(chosen)) if str(chosen) in COUNTS else 1
 
 
-class Wished(NamedTuple):
+class JobSpec(NamedTuple):
     """Specification of one job of a click."""
 
     id: str
@@ -33,19 +33,19 @@ class Click(TypedDict):
     jobs: list[str]
 
 
-def variations(job_id: str, wish: VideoRequest, count: int) -> list[Wished]:
+def variations(job_id: str, request: VideoRequest, count: int) -> list[JobSpec]:
     """Return the jobs of one click, the first as requested.
 
     Args:
         job_id: Made by the browser. The other ids are derived from it, so that a repeated click names the same jobs.
-        wish: With a seed of -1 each video draws its own; else consecutive seeds are used.
+        request: With a seed of -1 each video draws its own; else consecutive seeds are used.
         count: 1 to 4.
     """
-    jobs = [Wished(job_id, wish, InClick(job_id, 0) if count > 1 else None)]
+    jobs = [JobSpec(job_id, request, InClick(job_id, 0) if count > 1 else None)]
     for index in range(1, count):
-        seed = wish.seed if wish.seed == RANDOM_SEED else (wish.seed + index) % (MAX_SEED + 1)
-        again = wish.model_copy(update={"seed": seed})
-        jobs.append(Wished(_follows(job_id, str(index)), again, InClick(job_id, index)))
+        seed = request.seed if request.seed == RANDOM_SEED else (request.seed + index) % (MAX_SEED + 1)
+        again = request.model_copy(update={"seed": seed})
+        jobs.append(JobSpec(_follows(job_id, str(index)), again, InClick(job_id, index)))
     return jobs
 
 

@@ -3,7 +3,7 @@
 A text has placeholders in braces, optionally with a format: `{price:usd}`, `{free:MB}`, `{field:label}`. An error's
     sentence has the key `error.` and its code, the reason within it `reason.` and its own. If a text applies only to
     the hosted service, `engine.` and its key is the text for a self-hosted engine, and `public.` and its key the one
-    for any reader of a public page. The variant depends on the start (`speak_as`), and for a job on the job
+    for any reader of a public page. The variant depends on the start (`select_texts`), and for a job on the job
     (`Words.about`).
 """
 
@@ -88,7 +88,7 @@ class Words:
     Args:
         language: Name of a file in this folder, such as "en".
         table: Keys to texts with placeholders.
-        of_engine: Whether the texts are for a self-hosted engine or the hosted service; None as set by `speak_as`.
+        of_engine: Whether the texts are for a self-hosted engine or the hosted service; None as set by `select_texts`.
     """
 
     def __init__(self, language: str, table: Mapping[str, str], *, of_engine: bool | None = None) -> None:
@@ -186,14 +186,16 @@ class Words:
 
     def list_line(self, listed: Listed) -> str:
         """Format the state of a prompt list, without zero or unknown values."""
-        said = [self("list.done", done=listed.done, rows=listed.rows)]
+        parts = [self("list.done", done=listed.done, rows=listed.rows)]
         if listed.budget_usd:
-            said.append(self("list.spent_of", spent=self.money(listed.spent_usd), budget=self.money(listed.budget_usd)))
+            parts.append(
+                self("list.spent_of", spent=self.money(listed.spent_usd), budget=self.money(listed.budget_usd))
+            )
         elif listed.spent_usd:
-            said.append(self.money(listed.spent_usd))
+            parts.append(self.money(listed.spent_usd))
         if listed.left_s:
-            said.append(self("list.left", time=self.duration(listed.left_s)))
-        return " · ".join(said)
+            parts.append(self("list.left", time=self.duration(listed.left_s)))
+        return " · ".join(parts)
 
     def length(self, frames: int, seconds: float) -> str:
         """Format the length of a video in seconds with one decimal place; a single frame is called a picture."""
@@ -225,7 +227,7 @@ class _Start:
 _start: Final = _Start()
 
 
-def speak_as(*, has_engine: bool = False, is_public: bool = False) -> None:
+def select_texts(*, has_engine: bool = False, is_public: bool = False) -> None:
     """Select the texts for this start.
 
     Args:

@@ -23,7 +23,7 @@ from typing import Any
 import psycopg
 
 from hunyuan_ui.job import Job, JobStatus, new_id
-from hunyuan_ui.ledger import Ledger, Place, open_ledger, open_shared
+from hunyuan_ui.ledger import Ledger, ReplicaInfo, open_ledger, open_shared
 from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, UNSETTLED, to_row
 from hunyuan_ui.limits import Totals
 from tests.benchmarks.clip import REQUEST, workspace
@@ -65,9 +65,9 @@ def _on_a_server(found: Path, turns: int) -> tuple[float, ...]:
     """Do the same on a server whose commits wait for the disk, the baseline under the same lock."""
     server = PostgresServer(found, is_durable=True)
     try:
-        place = Place(new_id(), "bench", places=PLACES, one_each=False)
-        ledger = open_shared(server.url("ours"), place)
-        open_shared(server.url("bare"), place).close()
+        replica = ReplicaInfo(new_id(), "bench", slots=PLACES, one_each=False)
+        ledger = open_shared(server.url("ours"), replica)
+        open_shared(server.url("bare"), replica).close()
         with psycopg.connect(server.url("bare"), autocommit=True) as connection:
             connection.execute(_LIMITS_OF_A_LOCK)
             _with_ledger(ledger, KEPT)

@@ -25,7 +25,7 @@ from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import write
 from tests.engines import FakeEngine
 from tests.faults.service import PaidService
-from tests.stored_jobs import added, open_book
+from tests.stored_jobs import added, opened_ledger
 from tests.videos import mp4_bytes
 
 FOLDER: Final = Path(__file__).parents[2] / "test-artifacts" / "states"
@@ -114,7 +114,7 @@ def _opened(
 
 def _store_ended(folder: Path, status: JobStatus) -> None:
     """Store a paid job of the visitor `TOKEN` that ended a moment ago without a video."""
-    ledger = open_book(folder / "data", clock=time.time)
+    ledger = opened_ledger(folder / "data", clock=time.time)
     job = added(ledger, PROMPT, id=new_id(), visitor=sha256(TOKEN.encode()).hexdigest()[:32], created_at=time.time())
     ledger.claim(job.id)
     if status is JobStatus.LOST:

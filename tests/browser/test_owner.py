@@ -16,7 +16,7 @@ from hunyuan_ui.job import Job, JobStatus
 from tests.app_process import RunningApp, running_app
 from tests.browser.test_access import serious
 from tests.faults.service import PaidService
-from tests.stored_jobs import job, open_book
+from tests.stored_jobs import job, opened_ledger
 
 KEY = "SG_0011223344556677"
 DOUBTED, LOST, FAILED = "doubted-0001", "lost-00000001", "failed-000001"
@@ -52,7 +52,7 @@ def service() -> Iterator[PaidService]:
 def app(request: pytest.FixtureRequest, service: PaidService, tmp_path: Path) -> Iterator[RunningApp]:
     """The page on the ledger of the earlier run; private unless the test says otherwise."""
     (tmp_path / "data").mkdir()
-    ledger = open_book(tmp_path / "data", time.time)
+    ledger = opened_ledger(tmp_path / "data", time.time)
     for entry in left_behind():
         ledger.adopt(entry)
     ledger.close()

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import Page, expect
 
+from hunyuan_ui.attempts import OF_A_VISITOR
 from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS
-from hunyuan_ui.tries import OF_A_VISITOR
 from tests.app_process import RunningApp, running_app
 from tests.browser.one_page import open_page
 from tests.browser.paid_endpoint import PaidEndpoint

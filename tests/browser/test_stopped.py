@@ -18,7 +18,7 @@ from tests.app_process import RunningApp, running_app
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import write
 from tests.raw_service import RawService, answer
-from tests.stored_jobs import added, open_book
+from tests.stored_jobs import added, opened_ledger
 from tests.videos import mp4_bytes
 
 JOB_S = 6.0
@@ -206,7 +206,7 @@ def known(visitor: BrowserContext) -> BrowserContext:
 
 def lost_video(folder: Path, service: RawService, prompt: str) -> None:
     """Store a job of the known visitor whose file could not be downloaded."""
-    ledger = open_book(folder / "data", clock=time.time)
+    ledger = opened_ledger(folder / "data", clock=time.time)
     url = f"{service.origin}/files/{REQUEST_ID}.mp4"
     job = added(ledger, prompt, id=new_id(), visitor=sha256(TOKEN.encode()).hexdigest()[:32])
     ledger.claim(job.id)

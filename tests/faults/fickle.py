@@ -22,7 +22,7 @@ def states(*words: str, cost: float | None = None) -> list[Reply]:
 
 
 @dataclass
-class Fate:
+class JobScript:
     """A job's faults before all works, or its ending.
 
     Args:
@@ -48,25 +48,25 @@ class FickleService(PaidService):
     """Keeps a history of everything that it may have charged for, with times.
 
     Attributes:
-        fates: Of the next accepted jobs.
+        job_scripts: Of the next accepted jobs.
         clock: Returns the time at which it accepts a job, UTC seconds.
         sent_at: When each prompt was accepted.
     """
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.fates: list[Fate] = []
+        self.job_scripts: list[JobScript] = []
         self.clock: Callable[[], float] = lambda: 0.0
         self.sent_at: dict[str, float] = {}
-        self._fate: dict[str, Fate] = {}
+        self._script_of: dict[str, JobScript] = {}
 
     def get_well(self) -> None:
         """Respond as a working service from now on; permanent failures remain."""
         with self._lock:
             self._scripts.clear()
             self._drops.clear()
-            self.fates.clear()
-            self._fate = {request_id: Fate(end=fate.end) for request_id, fate in self._fate.items()}
+            self.job_scripts.clear()
+            self._script_of = {request_id: JobScript(end=script.end) for request_id, script in self._script_of.items()}
 
     def billed_on(self, day: float) -> int:
         """Return how many jobs of a UTC day it charged for."""
@@ -74,24 +74,24 @@ class FickleService(PaidService):
 
     def ends_charged(self, prompt: str) -> bool:
         """Whether a job failed permanently and was charged all the same."""
-        return any(self._prompts[one] == prompt and fate.end == "charged" for one, fate in self._fate.items())
+        return any(self._prompts[one] == prompt and script.end == "charged" for one, script in self._script_of.items())
 
     def behave(self, received: Received) -> Reply:
-        """Return the next response of the job's fate, or that of a working service."""
+        """Return the next response of the job's script, or that of a working service."""
         path = received.path.partition("?")[0]
         request_id = path.removesuffix("/status").rpartition("/")[2].removesuffix(".mp4")
-        fate = self._fate.get(request_id)
-        if received.method == "POST" or fate is None:
+        script = self._script_of.get(request_id)
+        if received.method == "POST" or script is None:
             return super().behave(received)
         if path.startswith("/files/"):
-            return fate.files.pop(0) if fate.files else super().behave(received)
+            return script.files.pop(0) if script.files else super().behave(received)
         if "/request-history/" in path:
-            return answer(200, self._row(request_id)) if fate.end else super().behave(received)
-        first = fate.statuses if path.endswith("/status") else fate.results
+            return answer(200, self._row(request_id)) if script.end else super().behave(received)
+        first = script.statuses if path.endswith("/status") else script.results
         if first:
             return first.pop(0)
-        if fate.end:
-            metrics = {"cost": COST_USD} if fate.end == "charged" else {}
+        if script.end:
+            metrics = {"cost": COST_USD} if script.end == "charged" else {}
             return answer(200, {"status": "FAILED", "error": "out of memory", "metrics": metrics})
         return super().behave(received)
 
@@ -106,20 +106,20 @@ class FickleService(PaidService):
         reply = super()._take(path, received)
         request_id = next(reversed(self._prompts))
         prompt, now = self._prompts[request_id], self.clock()
-        fate = self._fate[request_id] = deepcopy(self.fates.pop(0)) if self.fates else Fate()
+        script = self._script_of[request_id] = deepcopy(self.job_scripts.pop(0)) if self.job_scripts else JobScript()
         self.sent_at[prompt] = now
         row: dict[str, Any] = {"created_at": round(now * 1000)}
-        if fate.end:
-            cost = COST_USD if fate.end == "charged" else 0
+        if script.end:
+            cost = COST_USD if script.end == "charged" else 0
             row |= {"model_status": "FAILED", "credits_deduction": cost, "generation_url": None}
             if path == contract.GENERATE_V1:
-                fate.refusal = fate.refusal or 500
-        if fate.end == "free":
+                script.refusal = script.refusal or 500
+        if script.end == "free":
             self.forgiven.add(prompt)
         self.past[request_id] |= row
-        if fate.refusal is None:
+        if script.refusal is None:
             return reply
-        headers = {} if fate.end == "free" else {contract.COST_HEADER: str(fate.named)}
-        if fate.has_id:
+        headers = {} if script.end == "free" else {contract.COST_HEADER: str(script.named)}
+        if script.has_id:
             headers[contract.REQUEST_ID_HEADER] = request_id
-        return answer(fate.refusal, {"error": "no"}, headers=headers, bills=True)
+        return answer(script.refusal, {"error": "no"}, headers=headers, bills=True)

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
-class Nursery:
+class ForkServer:
     """A process that forks one program after another."""
 
     process: subprocess.Popen[str]
@@ -40,13 +40,13 @@ class Nursery:
 
 
 @contextmanager
-def nursery(program: str = "tests.faults.program") -> Iterator[Nursery]:
+def fork_server(program: str = "tests.faults.program") -> Iterator[ForkServer]:
     """Start the forking process of a program with that one's input format."""
     command = [sys.executable, "-m", program]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
         try:
-            yield Nursery(process)
+            yield ForkServer(process)
         finally:
             assert process.stdin is not None
             process.stdin.close()
@@ -57,7 +57,7 @@ def nursery(program: str = "tests.faults.program") -> Iterator[Nursery]:
 class Program:
     """The program of one data folder, started as often as needed."""
 
-    nursery: Nursery
+    fork_server: ForkServer
     service: PaidService
     folder: Path
     dialect: Dialect = "v2"
@@ -68,7 +68,7 @@ class Program:
 
     def run(self, kill_at: tuple[str, int] | None = None, **options: object) -> int:
         """Run it to its end and return its exit status; it kills itself at the nth passing of a named checkpoint."""
-        return self.nursery.run(
+        return self.fork_server.run(
             folder=str(self.folder),
             origin=self.service.origin,
             dialect=self.dialect,

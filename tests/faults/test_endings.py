@@ -233,13 +233,13 @@ async def test_a_lost_video_can_be_looked_for_again(rig: Rig, service: PaidServi
         assert (await runner.view(job.id, OWNER)).can_look_again
         spent = (await runner.spending()).spent_total_usd
         with pytest.raises(AccessError):
-            await runner.look_again(job.id, Visitor.from_token("b" * 32))
+            await runner.retry_lost(job.id, Visitor.from_token("b" * 32))
         service.on("GET", FILE, answer(200, video_of(prompt_of(job.id))))
-        await runner.look_again(job.id, OWNER)
+        await runner.retry_lost(job.id, OWNER)
         assert (await ended(runner, job.id)).status is JobStatus.DONE
         assert (await runner.spending()).spent_total_usd == spent
         with pytest.raises(AccessError):
-            await runner.look_again(job.id, OWNER)
+            await runner.retry_lost(job.id, OWNER)
     oracle.check(rig.folder, service)
 
 
@@ -254,12 +254,12 @@ async def test_an_expired_request_can_be_looked_for_again_until_its_seven_days_a
     async with rig.running() as runner:
         job = await ended(runner, await click(runner))
         assert (job.status, job.result_url) == (JobStatus.LOST, None)
-        await runner.look_again(job.id, OWNER)
+        await runner.retry_lost(job.id, OWNER)
         assert (await ended(runner, job.id)).status is JobStatus.LOST
         clock[0] += 7 * 86_400 + 1
         assert not (await runner.view(job.id, OWNER)).can_look_again
         with pytest.raises(AccessError):
-            await runner.look_again(job.id, OWNER)
+            await runner.retry_lost(job.id, OWNER)
 
 
 async def test_a_status_that_stands_still_is_looked_up_in_the_history(rig: Rig, service: PaidService) -> None:
@@ -391,7 +391,7 @@ async def test_a_failing_download_gives_its_place_back(
         assert all(seen(runner, job_id, OWNER).phase is Phase.DOWNLOADING for job_id in stuck)
         assert (await ended(runner, await click(runner))).status is JobStatus.DONE
         for job_id in stuck:
-            await runner.look_again(job_id, OWNER)
+            await runner.retry_lost(job_id, OWNER)
             assert (await ended(runner, job_id)).status is JobStatus.DONE
     oracle.check(rig.folder, service)
 
@@ -443,7 +443,7 @@ async def test_a_failure_that_is_not_sure_yet_does_not_say_that_nothing_was_char
         note = (await runner.view(job_id, OWNER)).note
         assert note is not None
         assert "Nothing was charged" not in words().sentence(note)
-        await runner.look_again(job_id, OWNER)
+        await runner.retry_lost(job_id, OWNER)
         assert (await ended(runner, job_id)).status is JobStatus.DONE
 
 

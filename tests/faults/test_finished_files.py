@@ -122,7 +122,7 @@ async def test_a_whole_file_that_does_not_decode_is_kept_named_and_fetched_again
         assert (job.status, job.problem.code) == (JobStatus.LOST, "video_unreadable")
         assert (rig.folder / "videos" / f"{job.id}.unreadable").read_bytes() == blank
         service.on("GET", FILE, answer(200, video_of(prompt_of(job.id))))
-        await runner.look_again(job.id, OWNER)
+        await runner.retry_lost(job.id, OWNER)
         assert (await ended(runner, job.id)).status is JobStatus.DONE
     oracle.check(rig.folder, service)
 

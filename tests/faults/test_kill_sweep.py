@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.kill import Nursery, Program, nursery, wrong_after_restart
+from tests.faults.kill import ForkServer, Program, fork_server, wrong_after_restart
 from tests.faults.rig import Dialect
 from tests.faults.service import PaidService
 from tests.raw_service import Received, Reply, Wire
@@ -25,25 +25,25 @@ SWEEPS = [("sqlite", "v2"), ("sqlite", "v1"), ("sqlite", "openai"), ("postgres",
 @pytest.mark.long
 @pytest.mark.parametrize(("database", "dialect"), SWEEPS, indirect=["database"])
 def test_nothing_is_lost_or_paid_twice_by_a_kill(tmp_path: Path, dialect: Dialect) -> None:
-    with PaidService() as service, nursery() as place:
-        clean = Program(place, service, tmp_path / "clean", dialect)
+    with PaidService() as service, fork_server() as forks:
+        clean = Program(forks, service, tmp_path / "clean", dialect)
         assert clean.run() == 0, clean.log
     points = sorted({(name, hit) for name in set(clean.passed) for hit in (1, clean.passed.count(name))})
     assert len(points) > 40
 
     def sweep(share: list[Point]) -> list[str]:
-        with nursery() as place:
-            return [wrong for point in share if (wrong := _wrong_after(place, tmp_path, dialect, point))]
+        with fork_server() as forks:
+            return [wrong for point in share if (wrong := _wrong_after(forks, tmp_path, dialect, point))]
 
     with ThreadPoolExecutor() as pool:
         wrong = pool.map(sweep, (points[::3], points[1::3], points[2::3]))
         assert [text for texts in wrong for text in texts] == []
 
 
-def _wrong_after(place: Nursery, folder: Path, dialect: Dialect, point: Point) -> str | None:
+def _wrong_after(forks: ForkServer, folder: Path, dialect: Dialect, point: Point) -> str | None:
     """Kill at a point, restart, and return what is wrong then."""
     with PaidService() as service:
-        program = Program(place, service, folder / f"{point[0]}-{point[1]}", dialect)
+        program = Program(forks, service, folder / f"{point[0]}-{point[1]}", dialect)
         if program.run(point) != -signal.SIGKILL:
             return f"{point}: did not pass there"
         return wrong_after_restart(program, str(point))
@@ -52,8 +52,8 @@ def _wrong_after(place: Nursery, folder: Path, dialect: Dialect, point: Point) -
 @pytest.mark.parametrize("dialect", ["v2", "v1"])
 @pytest.mark.parametrize("ending", ["hunyuan-video", "/status", ".mp4"])
 def test_a_kill_while_the_service_answers_is_made_good(tmp_path: Path, dialect: Dialect, ending: str) -> None:
-    with PaidService() as service, nursery() as place:
-        program = Program(place, service, tmp_path / "data", dialect)
+    with PaidService() as service, fork_server() as forks:
+        program = Program(forks, service, tmp_path / "data", dialect)
 
         def kill(received: Received) -> None:
             if received.path.endswith(ending):
@@ -69,9 +69,9 @@ def test_a_kill_while_the_service_answers_is_made_good(tmp_path: Path, dialect: 
 @pytest.mark.parametrize("ending", ["/health", "/videos", "/content"])
 @pytest.mark.parametrize("kind", ["sglang", "vllm"])
 def test_a_kill_while_an_engine_answers_is_made_good(tmp_path: Path, kind: str, ending: str) -> None:
-    with PaidService() as service, nursery() as place:
+    with PaidService() as service, fork_server() as forks:
         service.engine.kind = kind
-        program = Program(place, service, tmp_path / "data", "openai")
+        program = Program(forks, service, tmp_path / "data", "openai")
 
         def kill(received: Received) -> None:
             if received.path.endswith(ending):
@@ -86,8 +86,8 @@ def test_a_kill_while_an_engine_answers_is_made_good(tmp_path: Path, kind: str, 
 
 @pytest.mark.parametrize("dialect", ["v2", "v1"])
 def test_a_kill_in_the_middle_of_the_videos_bytes_is_made_good(tmp_path: Path, dialect: Dialect) -> None:
-    with PaidService() as service, nursery() as place:
-        program = Program(place, service, tmp_path / "data", dialect)
+    with PaidService() as service, fork_server() as forks:
+        program = Program(forks, service, tmp_path / "data", dialect)
         way = ("GET", "/files/*") if dialect == "v2" else ("POST", "/v1/*")
 
         def act(wire: Wire, received: Received) -> None:

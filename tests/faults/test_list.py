@@ -12,7 +12,7 @@ from hunyuan_ui.endpoint import contract
 from hunyuan_ui.job import MICRO, Job, JobStatus
 from hunyuan_ui.ledger import Ledger
 from hunyuan_ui.prompt_list import list_id
-from tests.faults.kill import Nursery, nursery
+from tests.faults.kill import ForkServer, fork_server
 from tests.faults.service import COST_USD, FILE, STATUS, PaidService
 from tests.raw_service import answer, html, rate_limited, reset
 from tests.stored_jobs import database_in, url_in
@@ -32,11 +32,11 @@ KILLS = [
 ]
 
 
-def run(place: Nursery, service: PaidService, folder: Path, budget_usd: float, **options: object) -> int:
+def run(forks: ForkServer, service: PaidService, folder: Path, budget_usd: float, **options: object) -> int:
     url = url_in(folder)
     common = {"folder": str(folder), "origin": service.origin, "dialect": "v2", "settings": LIMITS}
     common["database_url"] = None if url is None else url.reveal()
-    return place.run(**common, list=TEXT, budget_usd=budget_usd, **options)
+    return forks.run(**common, list=TEXT, budget_usd=budget_usd, **options)
 
 
 def stored(folder: Path) -> tuple[list[Job], float]:
@@ -54,13 +54,13 @@ def misbehave(service: PaidService) -> None:
 
 def test_a_list_that_is_killed_five_times_pays_each_row_once_and_keeps_its_budget(tmp_path: Path) -> None:
     folder, budget_usd = tmp_path / "data", 150.0
-    with PaidService() as service, nursery() as place:
+    with PaidService() as service, fork_server() as forks:
         misbehave(service)
         for kill_at in KILLS:
-            assert run(place, service, folder, budget_usd, kill_at=kill_at) == -signal.SIGKILL
+            assert run(forks, service, folder, budget_usd, kill_at=kill_at) == -signal.SIGKILL
             _, spent_usd = stored(folder)
             assert len(service.bill) * COST_USD <= spent_usd + 1e-9 <= budget_usd + 1e-9
-        assert run(place, service, folder, budget_usd) == 0
+        assert run(forks, service, folder, budget_usd) == 0
         jobs, spent_usd = stored(folder)
         unknown = sum(job.status is JobStatus.UNKNOWN for job in jobs)
         most = max(job.reserved_microusd for job in jobs) / MICRO
@@ -68,10 +68,10 @@ def test_a_list_that_is_killed_five_times_pays_each_row_once_and_keeps_its_budge
         assert set(service.billed().values()) == {1}
         before = len(service.bill)
 
-        assert run(place, service, folder, budget_usd) == 0
+        assert run(forks, service, folder, budget_usd) == 0
         assert len(service.bill) == before
 
-        assert run(place, service, folder, 1000.0) == 0
+        assert run(forks, service, folder, 1000.0) == 0
         jobs, spent_usd = stored(folder)
         assert len(jobs) == len({job.request.prompt for job in jobs}) == len(PROMPTS)
         failed = [job for job in jobs if job.status is JobStatus.FAILED]

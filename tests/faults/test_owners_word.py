@@ -11,7 +11,7 @@ from hunyuan_ui.errors import AccessError, InvalidRequestError
 from hunyuan_ui.job import OWNER as ACCOUNT
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner
-from hunyuan_ui.jobs.my_videos import Wish
+from hunyuan_ui.jobs.my_videos import VideoFilter
 from tests.faults.rig import KEY, STRANGER, Rig, click, until
 from tests.faults.service import COST_USD, FILE, LIST, PaidService
 from tests.faults.wiped import (
@@ -36,9 +36,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 async def test_the_owner_says_what_was_spent_and_spending_goes_on(rig: Rig, service: PaidService) -> None:
     service.on("GET", LIST, html(502))
     async with rig.running() as runner:
-        await runner.owner.say_spent(ACCOUNT, 2.0)
+        await runner.owner.declare_spending(ACCOUNT, 2.0)
         assert (await runner.spending()).spent_today_usd == 2.0
-        assert not runner.owner.history_state(ACCOUNT).key_rests
+        assert not runner.owner.history_state(ACCOUNT).is_key_paused
         await visit(runner)
         await at_rest(runner)
         assert await refusal(runner) == "over_daily_limit"
@@ -59,14 +59,14 @@ async def test_a_second_word_replaces_the_first_and_what_is_settled_here_is_part
 ) -> None:
     service.on("GET", LIST, html(502))
     async with rig.running() as runner:
-        await runner.owner.say_spent(ACCOUNT, 1.0)
-        await runner.owner.say_spent(ACCOUNT, 0.5)
+        await runner.owner.declare_spending(ACCOUNT, 1.0)
+        await runner.owner.declare_spending(ACCOUNT, 0.5)
         assert (await runner.spending()).spent_today_usd == 0.5
         await visit(runner)
         await at_rest(runner)
-        await runner.owner.say_spent(ACCOUNT, 3.0)
+        await runner.owner.declare_spending(ACCOUNT, 3.0)
         assert (await runner.spending()).spent_today_usd == 3.0
-        await runner.owner.say_spent(ACCOUNT, 0)
+        await runner.owner.declare_spending(ACCOUNT, 0)
         assert (await runner.spending()).spent_today_usd == COST_USD
 
 
@@ -75,7 +75,7 @@ async def test_what_is_no_amount_is_refused_and_the_key_rests_on(rig: Rig, servi
     service.on("GET", LIST, html(502))
     async with rig.running() as runner:
         with pytest.raises(InvalidRequestError):
-            await runner.owner.say_spent(ACCOUNT, usd)
+            await runner.owner.declare_spending(ACCOUNT, usd)
         assert await refusal(runner) == "history_unread"
         assert (await runner.owner.everything(ACCOUNT)) == []
 
@@ -93,7 +93,7 @@ async def test_what_the_history_names_after_all_is_not_counted_beside_the_owners
     service.past[request_id]["created_at"] = noon - 7200
     service.on("GET", LIST, html(502))
     async with rig.running() as runner:
-        await runner.owner.say_spent(ACCOUNT, 2.0)
+        await runner.owner.declare_spending(ACCOUNT, 2.0)
         service.on("GET", LIST, service_again(service))
         await until(lambda: runner.owner.history_state(ACCOUNT).is_read)
         await at_rest(runner)
@@ -105,11 +105,11 @@ async def test_what_the_history_names_after_all_is_not_counted_beside_the_owners
 
 
 async def asked(runner: JobRunner, ask: str, visitor: Visitor) -> object:
-    found = getattr(runner.owner, ask)(visitor, *([1.0] if ask == "say_spent" else []))
+    found = getattr(runner.owner, ask)(visitor, *([1.0] if ask == "declare_spending" else []))
     return await found if hasattr(found, "__await__") else found
 
 
-@pytest.mark.parametrize("ask", ["find_videos", "history_state", "say_spent"])
+@pytest.mark.parametrize("ask", ["find_videos", "history_state", "declare_spending"])
 async def test_a_stranger_is_told_and_believed_nothing(rig: Rig, service: PaidService, ask: str) -> None:
     async with rig.running() as runner:
         for visitor in (STRANGER, runner.owner.seen_as(STRANGER)):
@@ -129,7 +129,7 @@ async def test_who_proved_to_be_the_owner_sees_what_came_back_and_no_strangers_v
         await at_rest(runner)
         owner = await runner.owner.prove(STRANGER, KEY)
         for is_everybody in (False, True):
-            videos, has_more = await runner.videos.find(owner, Wish(is_everybody=is_everybody))
+            videos, has_more = await runner.videos.find(owner, VideoFilter(is_everybody=is_everybody))
             assert [video.request.prompt for video in videos] == list(service.posts())[:1]
             assert not has_more
         assert (await runner.videos.one(videos[0].id, owner)).visitor == ACCOUNT.id
@@ -158,7 +158,9 @@ async def test_a_private_run_whose_folder_was_lost_finds_its_videos_when_asked(r
         assert not runner.owner.history_state(ACCOUNT).is_needed
         assert await runner.owner.find_videos(ACCOUNT) == 2
         await at_rest(runner)
-        videos, _ = await runner.videos.find(Visitor.from_token(new_id(), is_owner=True), Wish(is_everybody=True))
+        videos, _ = await runner.videos.find(
+            Visitor.from_token(new_id(), is_owner=True), VideoFilter(is_everybody=True)
+        )
         assert len(videos) == 3
         assert await runner.owner.find_videos(ACCOUNT) == 0
 

@@ -13,7 +13,7 @@ import pytest
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.jobs import queue
 from tests.faults import oracle
-from tests.faults.kill import Program, nursery
+from tests.faults.kill import Program, fork_server
 from tests.faults.rig import OWNER, Dialect, Rig, click, ended, until
 from tests.faults.service import PaidService
 from tests.raw_service import Received, silence
@@ -30,8 +30,8 @@ PHASES: list[tuple[Dialect, str]] = [
 
 @pytest.mark.parametrize(("dialect", "ending"), PHASES)
 def test_row56_sigterm_ends_in_time_and_loses_nothing(tmp_path: Path, dialect: Dialect, ending: str) -> None:
-    with PaidService() as service, nursery() as place:
-        program = Program(place, service, tmp_path / "data", dialect)
+    with PaidService() as service, fork_server() as forks:
+        program = Program(forks, service, tmp_path / "data", dialect)
 
         def terminate(received: Received) -> None:
             if received.path.endswith(ending):

@@ -30,7 +30,7 @@ from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ledger import FROM_HISTORY
 from tests import stored_jobs
 from tests.faults import oracle
-from tests.faults.fickle import DAY_S, Fate, FickleService, states
+from tests.faults.fickle import DAY_S, FickleService, JobScript, states
 from tests.faults.rig import END_S, OWNER, STRANGER, Dialect, Rig, be_impatient, click, ended, kill, prompt_of, until
 from tests.faults.service import COST_USD, FILE, HISTORY, LIST, RESULT, STATUS, video_of
 from tests.raw_service import Reply, answer, close, cut, garbage, html, rate_limited, redirect, reset
@@ -67,27 +67,29 @@ FAULTS: dict[str, tuple[str, str, Callable[[], Reply]]] = {
 
 # A job's faults before all works, or its ending. Three consecutive failures are not confirmed yet (rig.be_impatient).
 OUT_OF_MEMORY = {"status": "FAILED", "error": "out of memory"}
-FATES: dict[str, Fate] = {
-    "status goes back": Fate(statuses=states("PROCESSING", "QUEUED", "PROCESSING", "QUEUED")),
-    "status goes back from completed": Fate(statuses=states("COMPLETED", "PROCESSING"), results=states("PROCESSING")),
-    "status unheard of": Fate(statuses=states("QUEUED", "MOVED_TO_ANOTHER_REGION", "PROCESSING")),
-    "failed once": Fate(statuses=states("QUEUED", "FAILED", "PROCESSING")),
-    "failed three times": Fate(statuses=states("FAILED", "FAILED", "FAILED", "PROCESSING", "FAILED", "QUEUED")),
-    "failed as 422": Fate(statuses=[answer(422, OUT_OF_MEMORY)] * 2, results=[answer(422, OUT_OF_MEMORY)]),
-    "failed after completed": Fate(results=states("FAILED", "FAILED", "FAILED")),
-    "failed with its cost, then made": Fate(statuses=states("FAILED", "PROCESSING", cost=COST_USD)),
-    "failed with no cost that can be meant": Fate(statuses=states("FAILED", "PROCESSING", cost=1e8)),
-    "failed, free": Fate(end="free"),
-    "failed, charged": Fate(end="charged"),
-    "failed after a while, charged": Fate(statuses=states("QUEUED", "FAILED", "PROCESSING"), end="charged"),
+SCRIPTS: dict[str, JobScript] = {
+    "status goes back": JobScript(statuses=states("PROCESSING", "QUEUED", "PROCESSING", "QUEUED")),
+    "status goes back from completed": JobScript(
+        statuses=states("COMPLETED", "PROCESSING"), results=states("PROCESSING")
+    ),
+    "status unheard of": JobScript(statuses=states("QUEUED", "MOVED_TO_ANOTHER_REGION", "PROCESSING")),
+    "failed once": JobScript(statuses=states("QUEUED", "FAILED", "PROCESSING")),
+    "failed three times": JobScript(statuses=states("FAILED", "FAILED", "FAILED", "PROCESSING", "FAILED", "QUEUED")),
+    "failed as 422": JobScript(statuses=[answer(422, OUT_OF_MEMORY)] * 2, results=[answer(422, OUT_OF_MEMORY)]),
+    "failed after completed": JobScript(results=states("FAILED", "FAILED", "FAILED")),
+    "failed with its cost, then made": JobScript(statuses=states("FAILED", "PROCESSING", cost=COST_USD)),
+    "failed with no cost that can be meant": JobScript(statuses=states("FAILED", "PROCESSING", cost=1e8)),
+    "failed, free": JobScript(end="free"),
+    "failed, charged": JobScript(end="charged"),
+    "failed after a while, charged": JobScript(statuses=states("QUEUED", "FAILED", "PROCESSING"), end="charged"),
     **{
-        f"cost on a {status} of its status": Fate(
+        f"cost on a {status} of its status": JobScript(
             statuses=[answer(status, {"error": "no", "metrics": {"cost": COST_USD}})] * 2
         )
         for status in (404, 422, 429, 500)
     },
     **{
-        f"cost on a {status} of its POST": Fate(refusal=status, has_id=has_id, named=named)
+        f"cost on a {status} of its POST": JobScript(refusal=status, has_id=has_id, named=named)
         for status, has_id, named in (
             (404, True, COST_USD),
             (422, False, COST_USD),
@@ -97,11 +99,11 @@ FATES: dict[str, Fate] = {
             (504, False, COST_USD),
         )
     },
-    "file late by 404": Fate(files=[answer(404)] * 3),
-    "file late by 403, 404, 410": Fate(files=[answer(403), answer(404), answer(410)]),
-    "file very late": Fate(files=[answer(404)] * 12),
+    "file late by 404": JobScript(files=[answer(404)] * 3),
+    "file late by 403, 404, 410": JobScript(files=[answer(403), answer(404), answer(410)]),
+    "file very late": JobScript(files=[answer(404)] * 12),
 }
-FATED = ["well", *sorted(FATES)]
+SCRIPT_NAMES = ["well", *sorted(SCRIPTS)]
 NUMBER = st.integers(0, 7)
 SPACE = {"share": True, "storage": "wiped"}  # a disk that each start may have wiped
 
@@ -125,27 +127,27 @@ class OnePromise(RuleBasedStateMachine):
         dialect=st.sampled_from(["v2", "v1"]),
         is_space=st.booleans(),
         limit_usd=st.sampled_from([5.0, 20.0]),
-        fates=st.lists(st.sampled_from(FATED), min_size=1, max_size=4),
+        scripts=st.lists(st.sampled_from(SCRIPT_NAMES), min_size=1, max_size=4),
     )
-    def begin(self, dialect: Dialect, fates: list[str], limit_usd: float, *, is_space: bool) -> None:
+    def begin(self, dialect: Dialect, scripts: list[str], limit_usd: float, *, is_space: bool) -> None:
         is_space = is_space and stored_jobs.server is None  # a server loses nothing when a disk is wiped
         self.rig = Rig(self.home / "data", self.service.origin, dialect, now=lambda: self.clock)
         self.is_space, self.limit_usd = is_space, limit_usd
         self.rig.settings = {"concurrency": 2, "daily_limit_usd": limit_usd, **(SPACE if is_space else {})}
         self.start()
         self.has_begun = True
-        for fate in fates:
-            self.click_once(fate)
+        for script in scripts:
+            self.click_once(script)
 
     # people
 
-    @rule(fate=st.sampled_from(FATED))
-    def click(self, fate: str) -> None:
-        self.click_once(fate)
+    @rule(script=st.sampled_from(SCRIPT_NAMES))
+    def click(self, script: str) -> None:
+        self.click_once(script)
 
-    def click_once(self, fate: str) -> None:
+    def click_once(self, script: str) -> None:
         job_id = new_id()
-        self.service.fates.append(FATES.get(fate, Fate()))
+        self.service.job_scripts.append(SCRIPTS.get(script, JobScript()))
         # In public a visitor has one job at a time.
         visitor = Visitor.from_token(new_id()) if self.is_space else OWNER
         with suppress(SpendLimitError):
@@ -163,7 +165,7 @@ class OnePromise(RuleBasedStateMachine):
             for ask in (self.runner.view, self.runner.video_path):
                 with pytest.raises(AccessError):
                     self.do(ask(job_id, STRANGER))
-            for act in (self.runner.cancel(job_id, STRANGER), self.runner.look_again(job_id, STRANGER)):
+            for act in (self.runner.cancel(job_id, STRANGER), self.runner.retry_lost(job_id, STRANGER)):
                 with pytest.raises(AccessError):
                     self.do(act)
             with pytest.raises((AccessError, SpendLimitError)):
@@ -180,7 +182,7 @@ class OnePromise(RuleBasedStateMachine):
     def look_again(self, number: int) -> None:
         for job_id in self.one_of(number):
             with suppress(AccessError):
-                self.do(self.runner.look_again(job_id, self.whose[job_id]))
+                self.do(self.runner.retry_lost(job_id, self.whose[job_id]))
 
     @rule()
     def find_videos(self) -> None:
@@ -232,16 +234,16 @@ class OnePromise(RuleBasedStateMachine):
     @rule(
         is_killed=st.booleans(),
         disk=st.sampled_from(["kept", "wiped", "wiped, history unreadable"]),
-        fates=st.lists(st.sampled_from(FATED), max_size=3),
+        scripts=st.lists(st.sampled_from(SCRIPT_NAMES), max_size=3),
     )
-    def start_again(self, disk: str, fates: list[str], *, is_killed: bool) -> None:
+    def start_again(self, disk: str, scripts: list[str], *, is_killed: bool) -> None:
         self.do(kill(self.runner) if is_killed else self.runner.stop())
         if self.is_space and disk != "kept":
             self.wipe()
             self.show_the_history(is_readable=disk == "wiped")
         self.start()
-        for fate in fates:
-            self.click_once(fate)
+        for script in scripts:
+            self.click_once(script)
 
     def wipe(self) -> None:
         self.do(asyncio.to_thread(self.service.wait_until_closed))
@@ -335,7 +337,7 @@ class OnePromise(RuleBasedStateMachine):
         await self.nothing_is_under_way()
         for job in await self.runner.owner.everything(ACCOUNT):
             with suppress(AccessError):
-                await self.runner.look_again(job.id, ACCOUNT)
+                await self.runner.retry_lost(job.id, ACCOUNT)
         await self.nothing_is_under_way()
 
     async def nothing_is_under_way(self) -> None:

@@ -28,7 +28,7 @@ async def test_a_lost_video_that_is_looked_for_again_stays_charged(
         job = await ended(runner, await click(runner))
         assert job.status is JobStatus.LOST
         service.on("GET", STATUS, FAILED)
-        await runner.look_again(job.id, OWNER)
+        await runner.retry_lost(job.id, OWNER)
         again = await ended(runner, job.id)
     assert (again.status, again.counted_microusd) == (JobStatus.LOST, job.counted_microusd)
 

@@ -21,7 +21,7 @@ from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.ledger import sqlite
 from tests.faults import oracle
 from tests.faults.disks import Disk, InjectedDisk, RealDisk, may_mount
-from tests.faults.kill import Program, nursery
+from tests.faults.kill import Program, fork_server
 from tests.faults.rig import OWNER, STRANGER, Rig, click, ended, kill, next_job_works, until
 from tests.faults.service import FILE, STATUS, PaidService
 from tests.raw_service import answer, rate_limited
@@ -274,8 +274,8 @@ async def test_row51_a_second_process_only_shows(rig: Rig, service: PaidService,
             assert (await other.view(job_id, OWNER)).phase is Phase.RENDERING
             assert not other.is_healthy
         await refused(second, "ledger_taken")
-        with nursery() as place:
-            program = Program(place, service, rig.folder, jobs=[new_id()])
+        with fork_server() as forks:
+            program = Program(forks, service, rig.folder, jobs=[new_id()])
             assert await asyncio.to_thread(program.run) != 0
         service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
         assert (await ended(runner, job_id)).status is JobStatus.DONE
@@ -336,14 +336,14 @@ async def test_row55_a_task_that_dies_is_started_again(
     rig: Rig, service: PaidService, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hunyuan_ui.jobs.queue._RESTART_S", 0.01)
-    original, deaths = Dispatcher._send_what_may_go, iter(range(3))
+    original, deaths = Dispatcher._send_due, iter(range(3))
 
     def die_at_first(self: Dispatcher) -> float | None:
         if next(deaths, None) is not None:
             raise ZeroDivisionError
         return original(self)
 
-    monkeypatch.setattr(Dispatcher, "_send_what_may_go", die_at_first)
+    monkeypatch.setattr(Dispatcher, "_send_due", die_at_first)
     async with rig.running() as runner:
         await next_job_works(runner)
         assert runner.is_healthy

@@ -21,7 +21,7 @@ from hunyuan_ui.job import Job, JobStatus, Phase, new_id
 from hunyuan_ui.jobs.spending_history import SpendingHistory
 from hunyuan_ui.ledger import Ledger
 from tests.faults import oracle
-from tests.faults.kill import Program, nursery
+from tests.faults.kill import Program, fork_server
 from tests.faults.rig import KEY, SHORT_GETS, Rig, prompt_of, until
 from tests.faults.service import COST_USD, LIST, STATUS, Envelope, PaidService, pictures, video_of
 from tests.faults.wiped import (
@@ -246,10 +246,10 @@ async def test_a_kill_in_the_middle_of_adopting_is_made_good(rig: Rig, service: 
         for _ in range(2):
             await visit(runner)
         await at_rest(runner)
-    with nursery() as place:
+    with fork_server() as forks:
 
         def life(name: str, kill_at: tuple[str, int] | None = None) -> tuple[Program, int]:
-            program = Program(place, service, tmp_path / name, jobs=[], settings=PUBLIC)
+            program = Program(forks, service, tmp_path / name, jobs=[], settings=PUBLIC)
             return program, program.run(kill_at)
 
         def wrong_after(point: tuple[str, int]) -> str | None:
@@ -285,12 +285,12 @@ async def test_while_the_history_cannot_be_read_the_key_rests_and_all_else_works
         assert (await runner.view(preview, ACCOUNT)).job.status is JobStatus.DONE
         assert (await runner.view(own, ACCOUNT)).job.status is JobStatus.DONE
         state = runner.owner.history_state(ACCOUNT)
-        assert (state.is_needed, state.is_read, state.key_rests) == (True, False, True)
+        assert (state.is_needed, state.is_read, state.is_key_paused) == (True, False, True)
         assert state.problem is not None
         assert state.tried_s_ago is not None
         assert spent_usd(service) == 0
         service.on("GET", LIST, service_again(service))
-        await until(lambda: not runner.owner.history_state(ACCOUNT).key_rests)
+        await until(lambda: not runner.owner.history_state(ACCOUNT).is_key_paused)
         await visit(runner)
         await at_rest(runner)
     assert spent_usd(service) == COST_USD
@@ -317,7 +317,7 @@ async def test_a_ledger_that_cannot_be_read_after_the_history_leaves_the_key_res
     monkeypatch.setattr(Ledger, "active", unreadable_twice)
     async with rig.running() as runner:
         await until(lambda: not failures)
-        await until(lambda: not runner.owner.history_state(ACCOUNT).key_rests)
+        await until(lambda: not runner.owner.history_state(ACCOUNT).is_key_paused)
         await at_rest(runner)
         assert len(await done(runner)) == 1
     assert spent_usd(service) == COST_USD

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hunyuan_ui.attempts import OF_A_VISITOR
 from hunyuan_ui.errors import AccessError, SpendLimitError, StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
@@ -15,7 +16,6 @@ from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.limits import BREAKER_AFTER
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
-from hunyuan_ui.tries import OF_A_VISITOR
 from hunyuan_ui.words import words
 from tests.fake_service import FakeService
 from tests.stored_jobs import job

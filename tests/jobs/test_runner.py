@@ -12,7 +12,7 @@ from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import AccessError, DownloadError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import MICRO, JobStatus, Phase, new_id
-from hunyuan_ui.jobs.job_watch import Line
+from hunyuan_ui.jobs.job_watch import QueueState
 from hunyuan_ui.library.library import file_sha256
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
@@ -50,7 +50,7 @@ async def test_a_job_is_told_as_ended_as_soon_as_its_row_says_so(
 
     def look(name: str) -> None:
         if name == f"journey.{status}":
-            seen.append(runner._watch._view_of(runner._dispatcher.live[job_id].job, Line([], {}, {})).phase)
+            seen.append(runner._watch._view_of(runner._dispatcher.live[job_id].job, QueueState([], {}, {})).phase)
 
     if status == "failed":
         service.script("submit", answer(422, {"error": "no"}))

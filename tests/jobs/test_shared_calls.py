@@ -17,8 +17,8 @@ from hunyuan_ui.job import new_id
 from hunyuan_ui.jobs import shared_calls
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.jobs.shared_calls import SharedCalls
-from hunyuan_ui.ledger import LEASE_S, Place, call_book
-from hunyuan_ui.ledger.call_book import Answer
+from hunyuan_ui.ledger import LEASE_S, ReplicaInfo, call_store
+from hunyuan_ui.ledger.call_store import Answer
 from hunyuan_ui.ledger.postgres import open_postgres
 from hunyuan_ui.ledger.shared import SharedLedger
 from tests.postgres_server import PostgresServer
@@ -30,8 +30,8 @@ class Process:
     """The relevant objects of one process."""
 
     def __init__(self, url: str) -> None:
-        self.ledger = SharedLedger(open_postgres(url), Place(new_id(), "x", 1, one_each=False), lease_s=LEASE_S)
-        self.ledger.beat()
+        self.ledger = SharedLedger(open_postgres(url), ReplicaInfo(new_id(), "x", 1, one_each=False), lease_s=LEASE_S)
+        self.ledger.renew_lease()
         self.reads = LedgerThread()
         self.calls = SharedCalls(self.ledger.calls, self.reads)
 
@@ -46,7 +46,7 @@ class Process:
 
 @pytest.fixture
 def url(tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(shared_calls, "LOOK_S", 0.02)
+    monkeypatch.setattr(shared_calls, "POLL_S", 0.02)
     monkeypatch.setattr(shared_calls, "RETRY_S", 0.02)
     return postgres_server.url(tmp_path)
 
@@ -86,7 +86,7 @@ async def test_a_session_hears_of_the_calls_that_either_had_and_of_one_that_begi
 
 
 async def test_an_answer_at_the_same_process_is_not_looked_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for wait in ("LOOK_S", "PULSE_S"):
+    for wait in ("POLL_S", "HEARTBEAT_S"):
         monkeypatch.setattr(shared_calls, wait, 30.0)
     async with two(url) as (one, _):
         await one.calls.begin("call", "session")
@@ -95,7 +95,7 @@ async def test_an_answer_at_the_same_process_is_not_looked_for(url: str, monkeyp
         began = time.monotonic()
         one.calls.end("call", "session", "made")
         assert await asked == [Answer("call", "made")]
-        assert time.monotonic() - began < shared_calls.PULSE_S
+        assert time.monotonic() - began < shared_calls.HEARTBEAT_S
 
 
 async def test_a_call_of_a_process_that_died_is_told_as_lost_and_its_own_never(url: str) -> None:
@@ -128,9 +128,9 @@ async def test_answers_that_nobody_came_for_are_forgotten(url: str, monkeypatch:
         await one.calls.begin("stuck", "session")
         await asyncio.gather(*one.calls._ending)
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("UPDATE calls SET kept_until = kept_until - %s WHERE id = 'old'", [call_book.KEPT_S])
+            connection.execute("UPDATE calls SET kept_until = kept_until - %s WHERE id = 'old'", [call_store.KEPT_S])
             connection.execute(
-                "UPDATE calls SET kept_until = kept_until - %s WHERE id = 'stuck'", [call_book.LONGEST_S]
+                "UPDATE calls SET kept_until = kept_until - %s WHERE id = 'stuck'", [call_store.LONGEST_S]
             )
         await one.calls.begin("next", "another")
         assert await one.heard("session") == [Answer("new", "new")]
@@ -150,9 +150,9 @@ async def test_an_answer_waits_for_a_server_that_is_away(url: str, monkeypatch: 
 
             return failing
 
-        for book in (one.ledger.calls, other.ledger.calls):
+        for store in (one.ledger.calls, other.ledger.calls):
             for name in ("begin", "end", "ended", "take"):
-                monkeypatch.setattr(book, name, fail(getattr(book, name)))
+                monkeypatch.setattr(store, name, fail(getattr(store, name)))
         one.calls.end("call", "session", "made")
         with pytest.raises(StorageError):
             await one.calls.begin("next", "session")
@@ -163,7 +163,7 @@ async def test_an_answer_waits_for_a_server_that_is_away(url: str, monkeypatch: 
 
 
 async def test_who_waits_is_heard_from_meanwhile(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_calls, "PULSE_S", 0.02)
+    monkeypatch.setattr(shared_calls, "HEARTBEAT_S", 0.02)
     async with two(url) as (one, other):
         await one.calls.begin("call", "session")
         async with aclosing(other.calls.answers("call")) as told:
@@ -172,8 +172,8 @@ async def test_who_waits_is_heard_from_meanwhile(url: str, monkeypatch: pytest.M
 
 
 async def test_many_who_wait_for_one_call_ask_the_server_together(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_calls, "PULSE_S", 0.02)
-    monkeypatch.setattr(shared_calls, "LOOK_S", 0.2)
+    monkeypatch.setattr(shared_calls, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(shared_calls, "POLL_S", 0.2)
     async with two(url) as (one, other):
         await one.calls.begin("call", "session")
         asked, real = 0, other.reads._begin

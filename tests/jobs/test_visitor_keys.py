@@ -8,12 +8,12 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from hunyuan_ui import tries
+from hunyuan_ui import attempts
+from hunyuan_ui.attempts import OF_AN_ADDRESS
 from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError
 from hunyuan_ui.job import JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.jobs.visitor_keys import GOOD_FOR_S, KEPT_AFTER_LEAVING_S, KEPT_S, KeyRing
 from hunyuan_ui.settings import Secret, Settings
-from hunyuan_ui.tries import OF_AN_ADDRESS
 from hunyuan_ui.words import words
 from tests.fake_service import FakeService, answer, failure
 from tests.jobs.one_page import FOX, KEY, NEIGHBOUR, OWN_KEY, VISITOR, made, refusal, running, until
@@ -130,7 +130,7 @@ async def test_what_cannot_be_a_key_is_never_sent(public: Settings, service: Fak
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse an attempt that would have to wait."""
-    monkeypatch.setattr(tries, "LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr(attempts, "LONGEST_WAIT_S", 0.0)
 
 
 @pytest.mark.usefixtures("hasty")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hunyuan_ui.ledger import Ledger
-from tests.stored_jobs import Clock, open_book
+from tests.stored_jobs import Clock, opened_ledger
 
 
 @pytest.fixture
@@ -19,5 +19,5 @@ def clock() -> Clock:
 
 @pytest.fixture
 def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    with closing(open_book(tmp_path, clock)) as book:
+    with closing(opened_ledger(tmp_path, clock)) as book:
         yield book

@@ -10,13 +10,13 @@ import pytest
 
 from hunyuan_ui import checkpoint
 from hunyuan_ui.ledger import Ledger, back_up, open_ledger
-from tests.stored_jobs import anything_goes, job, open_book
+from tests.stored_jobs import anything_goes, job, opened_ledger
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder whose ledger has three jobs; two of them are in its backup."""
-    with closing(open_book(tmp_path)) as book:
+    with closing(opened_ledger(tmp_path)) as book:
         add(book, 2)
         back_up(tmp_path)
         add(book, 1)

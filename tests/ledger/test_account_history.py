@@ -10,9 +10,9 @@ import pytest
 
 from hunyuan_ui import checkpoint
 from hunyuan_ui.job import OWNER, Job, JobProblem, JobStatus
-from hunyuan_ui.ledger import FROM_HISTORY, SAID, UNTIMED, Ledger
+from hunyuan_ui.ledger import DECLARED_USD, FROM_HISTORY, UNTIMED, Ledger
 from hunyuan_ui.request import VideoRequest
-from tests.stored_jobs import DAY_S, NOON, PRICE, Clock, added, finished, in_status, job, open_book
+from tests.stored_jobs import DAY_S, NOON, PRICE, Clock, added, finished, in_status, job, opened_ledger
 
 pytestmark = pytest.mark.usefixtures("database")  # every test on SQLite and on PostgreSQL
 
@@ -29,17 +29,19 @@ def found(request_id: str | None = "request-1", prompt: str = "a heron", **chang
 
 
 def said(microusd: int) -> Job:
-    return job(visitor=OWNER.id, status=JobStatus.LOST, cost_microusd=microusd, notes={SAID: 1.0, "reviewed": True})
+    return job(
+        visitor=OWNER.id, status=JobStatus.LOST, cost_microusd=microusd, notes={DECLARED_USD: 1.0, "reviewed": True}
+    )
 
 
 def test_what_is_found_is_stored_once(ledger: Ledger, clock: Clock) -> None:
     one, two = found(), found("request-2", at=NOON - 3 * DAY_S)
-    assert ledger.take_in([one, two, replace(one, id="f" * 32)]) == [
+    assert ledger.import_history([one, two, replace(one, id="f" * 32)]) == [
         replace(one, updated_at=NOON),
         replace(two, updated_at=NOON),
     ]
     clock.at += HOUR_S
-    assert ledger.take_in([two, one]) == []
+    assert ledger.import_history([two, one]) == []
     assert [stored.id for stored in ledger.active()] == [two.id, one.id]
     totals = ledger.totals("")
     assert (totals.today_microusd, totals.total_microusd) == (COST, 2 * COST)
@@ -48,30 +50,30 @@ def test_what_is_found_is_stored_once(ledger: Ledger, clock: Clock) -> None:
 @pytest.mark.parametrize("written", ["2C7F59EA-13F1-402C-9353-915A2B5A2124", "2c7f59ea13f1402c9353915a2b5a2124"])
 def test_a_request_that_is_known_is_not_found_again_however_its_id_is_written(ledger: Ledger, written: str) -> None:
     in_status(ledger, JobStatus.DONE, request_id="2c7f59ea-13f1-402c-9353-915a2b5a2124")
-    assert ledger.take_in([found(written)]) == []
+    assert ledger.import_history([found(written)]) == []
 
 
 def test_a_request_whose_job_was_deleted_is_not_found_again(ledger: Ledger) -> None:
     ledger.hide(finished(ledger).id)
-    assert ledger.take_in([found("request-1")]) == []
+    assert ledger.import_history([found("request-1")]) == []
 
 
 def test_a_job_that_is_just_being_sent_is_left_to_its_own_answer(ledger: Ledger, clock: Clock) -> None:
     ledger.claim(added(ledger, "a heron").id)
-    assert ledger.take_in([found(at=NOON)]) == []
-    assert len(ledger.take_in([found(prompt="another", at=NOON)])) == 1
+    assert ledger.import_history([found(at=NOON)]) == []
+    assert len(ledger.import_history([found(prompt="another", at=NOON)])) == 1
 
 
 @pytest.mark.parametrize("status", [JobStatus.UNKNOWN, JobStatus.LOST])
 def test_a_job_without_an_answer_is_given_its_request(ledger: Ledger, status: JobStatus) -> None:
     problem = JobProblem.from_code("interrupted")
     sent = in_status(ledger, status, prompt="a heron", sent_at=NOON - HOUR_S / 2, problem=problem)
-    (named,) = ledger.take_in([found(at=NOON - HOUR_S)])
+    (named,) = ledger.import_history([found(at=NOON - HOUR_S)])
     assert (named.id, named.visitor, named.status) == (sent.id, sent.visitor, JobStatus.DOWNLOADING)
     assert ledger.get(sent.id) == named
     assert (named.request_id, named.cost_microusd, named.problem) == ("request-1", COST, None)
     assert ledger.totals("").today_microusd == COST
-    assert ledger.take_in([found(at=NOON - HOUR_S)]) == []
+    assert ledger.import_history([found(at=NOON - HOUR_S)]) == []
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_a_job_without_an_answer_is_given_its_request(ledger: Ledger, status: Jo
 )
 def test_another_request_is_not_taken_for_it(ledger: Ledger, changes: dict[str, Any]) -> None:
     sent = in_status(ledger, JobStatus.UNKNOWN, prompt="a heron", sent_at=NOON - HOUR_S)
-    (other,) = ledger.take_in([found(**{"at": NOON - HOUR_S, **changes})])
+    (other,) = ledger.import_history([found(**{"at": NOON - HOUR_S, **changes})])
     assert other.id != sent.id
     assert ledger.totals("").today_microusd == PRICE + COST
 
@@ -93,22 +95,22 @@ def test_another_request_is_not_taken_for_it(ledger: Ledger, changes: dict[str, 
 def test_of_two_that_are_alike_each_is_given_its_own_by_time(ledger: Ledger) -> None:
     late = in_status(ledger, JobStatus.UNKNOWN, prompt="a heron", sent_at=NOON - 600)
     early = in_status(ledger, JobStatus.UNKNOWN, prompt="a heron", sent_at=NOON - 1800)
-    taken = ledger.take_in([found("request-1", at=NOON - 1799), found("request-2", at=NOON - 601)])
+    taken = ledger.import_history([found("request-1", at=NOON - 1799), found("request-2", at=NOON - 601)])
     assert [stored.id for stored in taken] == [early.id, late.id]
-    assert len(ledger.take_in([found("request-3", at=NOON - 600)])) == 1
+    assert len(ledger.import_history([found("request-3", at=NOON - 600)])) == 1
     assert len(ledger.jobs(None)) == 3
 
 
 def test_where_no_time_is_told_the_words_alone_decide(ledger: Ledger) -> None:
     sent = in_status(ledger, JobStatus.UNKNOWN, prompt="a heron", sent_at=NOON - 20 * HOUR_S)
-    (named,) = ledger.take_in([found(at=NOON, notes={FROM_HISTORY: True, UNTIMED: True})])
+    (named,) = ledger.import_history([found(at=NOON, notes={FROM_HISTORY: True, UNTIMED: True})])
     assert named.id == sent.id
 
 
 def test_a_deleted_job_without_an_answer_stays_deleted_and_is_counted_once(ledger: Ledger) -> None:
     sent = in_status(ledger, JobStatus.UNKNOWN, prompt="a heron", sent_at=NOON - HOUR_S)
     ledger.hide(sent.id)
-    assert ledger.take_in([found(at=NOON - HOUR_S)]) == []
+    assert ledger.import_history([found(at=NOON - HOUR_S)]) == []
     assert ledger.totals("").today_microusd == PRICE
 
 
@@ -117,9 +119,9 @@ def test_a_prompt_that_looks_like_an_erased_one_is_a_prompt(ledger: Ledger, prom
     request = VideoRequest.parse({"prompt": prompt, "negative_prompt": ""})
     sent = in_status(ledger, JobStatus.UNKNOWN, request=request, sent_at=NOON - HOUR_S)
     strange = VideoRequest.parse({"prompt": "of another program", "negative_prompt": ""})
-    (other,) = ledger.take_in([found("request-2", request=strange, at=NOON - HOUR_S)])
+    (other,) = ledger.import_history([found("request-2", request=strange, at=NOON - HOUR_S)])
     assert (other.id != sent.id, ledger.totals("").today_microusd) == (True, PRICE + COST)
-    (named,) = ledger.take_in([found(request=request, at=NOON - HOUR_S)])
+    (named,) = ledger.import_history([found(request=request, at=NOON - HOUR_S)])
     assert (named.id, named.status) == (sent.id, JobStatus.DOWNLOADING)
 
 
@@ -129,13 +131,13 @@ def test_a_request_is_its_own_jobs_before_it_is_a_deleted_ones(ledger: Ledger, i
     kept = in_status(ledger, JobStatus.UNKNOWN, prompt="a heron", sent_at=NOON - HOUR_S + 600)
     ledger.hide(deleted.id)
     both = [found("request-1", "a heron", at=NOON - HOUR_S), found("request-2", "erased", at=NOON - HOUR_S)]
-    assert [named.id for named in ledger.take_in(both if is_first else both[::-1])] == [kept.id]
+    assert [named.id for named in ledger.import_history(both if is_first else both[::-1])] == [kept.id]
     assert ledger.totals("").today_microusd == PRICE + COST
 
 
 def test_a_visitors_own_job_is_not_the_accounts(ledger: Ledger) -> None:
     in_status(ledger, JobStatus.UNKNOWN, prompt="a heron", sent_at=NOON - HOUR_S, payer="visitor")
-    (other,) = ledger.take_in([found(at=NOON - HOUR_S)])
+    (other,) = ledger.import_history([found(at=NOON - HOUR_S)])
     assert other.visitor == OWNER.id
 
 
@@ -145,20 +147,20 @@ def test_all_is_taken_in_or_nothing(tmp_path: Path) -> None:
             raise ZeroDivisionError
 
     checkpoint.hook = fail
-    ledger = open_book(tmp_path)
+    ledger = opened_ledger(tmp_path)
     with pytest.raises(ZeroDivisionError):
-        ledger.take_in([found(), found("request-2")])
+        ledger.import_history([found(), found("request-2")])
     assert ledger.jobs(None) == []
     ledger.close()
 
 
 def test_the_owners_word_counts_today_and_the_latest_holds(ledger: Ledger, clock: Clock) -> None:
-    ledger.say_spent(said(3_000_000))
+    ledger.declare_spending(said(3_000_000))
     assert ledger.totals("").today_microusd == 3_000_000
-    ledger.say_spent(said(2_000_000))
+    ledger.declare_spending(said(2_000_000))
     assert (ledger.totals("").today_microusd, ledger.totals("").bad_streak) == (2_000_000, 0)
     clock.at += DAY_S
-    ledger.say_spent(said(500_000))
+    ledger.declare_spending(said(500_000))
     assert (ledger.totals("").today_microusd, ledger.totals("").total_microusd) == (500_000, 2_500_000)
 
 
@@ -166,18 +168,20 @@ def test_what_is_settled_here_is_part_of_the_owners_word_and_what_runs_is_not(le
     in_status(ledger, JobStatus.DONE, sent_at=NOON - HOUR_S, cost_microusd=COST)
     in_status(ledger, JobStatus.DONE, sent_at=NOON - DAY_S, cost_microusd=COST)
     in_status(ledger, JobStatus.RUNNING, sent_at=NOON - 60)
-    ledger.say_spent(said(3_000_000))
+    ledger.declare_spending(said(3_000_000))
     assert ledger.totals("").today_microusd == 3_000_000 + PRICE
-    ledger.say_spent(said(0))
+    ledger.declare_spending(said(0))
     assert ledger.totals("").today_microusd == COST + PRICE
 
 
 def test_what_is_found_later_is_part_of_the_owners_word_if_it_was_charged_before(ledger: Ledger, clock: Clock) -> None:
-    ledger.say_spent(said(2_000_000))
+    ledger.declare_spending(said(2_000_000))
     clock.at += 60
-    ledger.take_in([found()])
+    ledger.import_history([found()])
     assert ledger.totals("").today_microusd == 2_000_000
-    ledger.take_in([found("request-2", at=NOON - 60), found("request-3", at=NOON + 30)])  # may have been charged since
+    ledger.import_history(
+        [found("request-2", at=NOON - 60), found("request-3", at=NOON + 30)]
+    )  # may have been charged since
     assert ledger.totals("").today_microusd == 2_000_000 + 2 * COST
-    ledger.take_in([found("request-4"), found("request-5", at=NOON - DAY_S)])
+    ledger.import_history([found("request-4"), found("request-5", at=NOON - DAY_S)])
     assert ledger.totals("").today_microusd == 5 * COST - COST  # more than was stated

@@ -13,7 +13,7 @@ import pytest
 
 from hunyuan_ui.errors import SettingsError, StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
-from hunyuan_ui.ledger import Place, open_shared
+from hunyuan_ui.ledger import ReplicaInfo, open_shared
 from hunyuan_ui.ledger.postgres import LOCK_TIMEOUT_S, MOST_READERS, open_postgres
 from hunyuan_ui.ledger.shared import SharedLedger
 from hunyuan_ui.limits import Totals
@@ -30,8 +30,8 @@ def opened() -> Iterator[Callable[[str], SharedLedger]]:
     made = list[SharedLedger]()
 
     def open_one(url: str) -> SharedLedger:
-        made.append(ledger := open_shared(url, Place(new_id(), "a", places=99, one_each=False)))
-        ledger.beat()
+        made.append(ledger := open_shared(url, ReplicaInfo(new_id(), "a", slots=99, one_each=False)))
+        ledger.renew_lease()
         return ledger
 
     yield open_one

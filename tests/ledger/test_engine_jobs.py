@@ -11,7 +11,7 @@ import pytest
 from hunyuan_ui.estimate import Outcome
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.ledger import Ledger
-from tests.stored_jobs import added, finished, in_status, job, open_book
+from tests.stored_jobs import added, finished, in_status, job, opened_ledger
 
 pytestmark = pytest.mark.usefixtures("database")  # every test on SQLite and on PostgreSQL
 
@@ -48,7 +48,7 @@ def test_a_start_that_has_written_nothing_yet_knows_whose_a_request_is(tmp_path:
     in_status(ledger, JobStatus.DONE, request_id=ID)
     sent = in_status(ledger, JobStatus.SUBMITTING, dialect="openai")
     ledger.close()
-    with closing(open_book(tmp_path)) as again:
+    with closing(opened_ledger(tmp_path)) as again:
         assert again.unclaimed(sent, [ID, OTHER]) == [OTHER]
 
 

@@ -186,12 +186,12 @@ async def test_every_function_of_the_api(runner: JobRunner) -> None:
     ],
 )
 async def test_every_action_of_the_owner(runner: JobRunner, action: str) -> None:
-    desk = OwnerEvents(runner)
+    events = OwnerEvents(runner)
     if runner.settings.is_public:
-        await desk.event("prove")(asking(), event(key=KEY), TOKEN)
+        await events.event("prove")(asking(), event(key=KEY), TOKEN)
     wanted = {"settle": JobStatus.UNKNOWN, "look_again": JobStatus.LOST}.get(action, JobStatus.DONE)
     shown = runner.videos.public_id(await asyncio.to_thread(one, runner, wanted))
-    answer = await desk.event(action)(asking(), event(job=shown, cost_usd=1.0, usd=2.0, was_charged=True), TOKEN)
+    answer = await events.event(action)(asking(), event(job=shown, cost_usd=1.0, usd=2.0, was_charged=True), TOKEN)
     assert answer["needs_proof"] is False
 
 

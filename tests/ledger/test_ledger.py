@@ -30,7 +30,7 @@ from tests.stored_jobs import (
     finished,
     in_status,
     job,
-    open_book,
+    opened_ledger,
 )
 
 pytestmark = pytest.mark.usefixtures("database")  # every test on SQLite and on PostgreSQL
@@ -69,7 +69,7 @@ def test_what_a_step_returns_is_what_is_stored(ledger: Ledger) -> None:
             asked.id, request_id="R-1", result_url="https://x/?a='", cost_usd=1.46, inference_s=211.125, queue_s=0.1
         ),
         lambda: ledger.mark_lost(asked.id, PROBLEM, cost_usd=99.0, inference_s=1e-9),
-        lambda: ledger.look_again(asked.id),
+        lambda: ledger.retry_lost(asked.id),
         lambda: ledger.mark_done(asked.id, sha256="0" * 64, notes={"width": 864, "fps": 24.0}),
         lambda: ledger.correct_cost(asked.id, 1.25, "seen ü"),
         lambda: ledger.claim(late.id),
@@ -82,7 +82,7 @@ def test_what_a_step_returns_is_what_is_stored(ledger: Ledger) -> None:
         job_after = returned()
         assert job_after is not None
         assert ledger.get(job_after.id) == job_after
-    assert [ledger.claim(asked.id), ledger.cancel(late.id), ledger.look_again(odd.id)] == [None] * 3
+    assert [ledger.claim(asked.id), ledger.cancel(late.id), ledger.retry_lost(odd.id)] == [None] * 3
     assert ledger.claim("f" * 32) is None
 
 
@@ -149,7 +149,7 @@ def test_a_job_that_cannot_be_committed_leaves_nothing(
             raise failure
 
     checkpoint.hook = at
-    book = open_book(tmp_path)
+    book = opened_ledger(tmp_path)
     asked = job()
     with pytest.raises(raised):
         book.add(asked, anything_goes)
@@ -160,12 +160,12 @@ def test_a_job_that_cannot_be_committed_leaves_nothing(
 
 
 def test_what_is_committed_is_there_for_the_next_process(tmp_path: Path) -> None:
-    book = open_book(tmp_path)
+    book = opened_ledger(tmp_path)
     asked = job()
     with stopped_at("ledger.add.committed"):
         book.add(asked, anything_goes)
     book.close()
-    again = open_book(tmp_path)
+    again = opened_ledger(tmp_path)
     assert [found.id for found in again.active()] == [asked.id]
     again.close()
 
@@ -174,7 +174,7 @@ def test_what_is_committed_is_there_for_the_next_process(tmp_path: Path) -> None
 def test_eight_threads_never_pass_a_limit(tmp_path: Path, books: int) -> None:
     settings = Settings(data_dir=tmp_path, api_key=Secret("SG_0123456789"), daily_limit_usd=10 * PRICE / 1e6)
     check = SpendLimits(settings).check
-    opened = [open_book(tmp_path) for _ in range(books)]
+    opened = [opened_ledger(tmp_path) for _ in range(books)]
     start = threading.Barrier(8)
 
     def spend(thread: int) -> int:
@@ -199,7 +199,7 @@ def test_eight_threads_never_pass_a_limit(tmp_path: Path, books: int) -> None:
 def test_eight_threads_never_send_beyond_a_limit(tmp_path: Path, books: int) -> None:
     settings = Settings(data_dir=tmp_path, api_key=Secret("SG_0123456789"), daily_limit_usd=10 * PRICE / 1e6)
     dear = 2.5 * PRICE / 1e6  # by the calibration since they were stored
-    opened = [open_book(tmp_path) for _ in range(books)]
+    opened = [opened_ledger(tmp_path) for _ in range(books)]
     waiting = [added(opened[0]) for _ in range(20)]
     start = threading.Barrier(8)
 
@@ -224,7 +224,7 @@ def test_eight_threads_never_send_beyond_a_limit(tmp_path: Path, books: int) -> 
 
 
 def test_eight_threads_claim_a_job_once(tmp_path: Path) -> None:
-    opened = [open_book(tmp_path) for _ in range(2)]
+    opened = [opened_ledger(tmp_path) for _ in range(2)]
     waiting = [added(opened[0]) for _ in range(20)]
     start = threading.Barrier(8)
 
@@ -389,7 +389,7 @@ def test_a_clock_set_back_opens_no_new_day(tmp_path: Path, ledger: Ledger, clock
     assert ledger.now() == noon
     assert ledger.totals(ALICE).today_microusd == 1_460_000
     assert added(ledger).created_at == noon
-    reopened = open_book(tmp_path, clock)
+    reopened = opened_ledger(tmp_path, clock)
     assert reopened.now() == noon
     reopened.close()
 
@@ -422,7 +422,7 @@ def test_a_ledger_locked_by_somebody_else_is_busy_and_nothing_is_stored(tmp_path
 
 
 def test_a_closed_ledger_says_that_the_server_stops(tmp_path: Path) -> None:
-    book = open_book(tmp_path)
+    book = opened_ledger(tmp_path)
     book.close()
     for use in (lambda: book.add(job(), anything_goes), lambda: book.jobs(None)):
         with pytest.raises(StorageError) as caught:
@@ -441,7 +441,7 @@ def test_the_time_is_told_while_a_commit_waits_for_the_disk(tmp_path: Path) -> N
             assert told
 
     checkpoint.hook = ask
-    ledger = open_book(tmp_path / "data")
+    ledger = opened_ledger(tmp_path / "data")
     added(ledger)
     assert told == [NOON]
     ledger.close()

@@ -13,7 +13,7 @@ from hunyuan_ui.estimate import Outcome
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.ledger import Ledger, open_ledger
 from hunyuan_ui.request import VideoRequest
-from tests.stored_jobs import ALICE, BOB, Clock, added, finished, in_status, open_book
+from tests.stored_jobs import ALICE, BOB, Clock, added, finished, in_status, opened_ledger
 
 pytestmark = pytest.mark.usefixtures("database")  # every test on SQLite and on PostgreSQL
 
@@ -96,7 +96,7 @@ def test_a_search_finds_prompts_that_hold_all_its_words_in_any_order(ledger: Led
 @given(st.lists(st.lists(_WORDS, min_size=1, max_size=4), max_size=20), st.lists(_WORDS, min_size=1, max_size=3))
 def test_a_search_finds_what_holds_each_of_its_words(prompts: list[list[str]], search: list[str]) -> None:
     patterns = [re.compile(re.escape(word), re.IGNORECASE | re.ASCII) for word in search]
-    with tempfile.TemporaryDirectory() as folder, closing(open_book(Path(folder))) as ledger:
+    with tempfile.TemporaryDirectory() as folder, closing(opened_ledger(Path(folder))) as ledger:
         stored = [added(ledger, " ".join(words)) for words in prompts]
         hits = [made.id for made in stored if all(pattern.search(made.request.prompt) for pattern in patterns)]
         assert sorted(made.id for made in ledger.jobs(ALICE, search=" ".join(search))) == sorted(hits)

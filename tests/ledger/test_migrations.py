@@ -20,7 +20,7 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.words import words
 from tests.fake_service import FakeService
-from tests.stored_jobs import Clock, added, open_book
+from tests.stored_jobs import Clock, added, opened_ledger
 
 VERSION_1 = Path(__file__).with_name("version_1.sqlite3")  # created by the last program without migrations
 Rows = list[tuple[Any, ...]]
@@ -81,7 +81,7 @@ def test_an_older_ledger_is_backed_up_and_keeps_every_row(folder: Path, older: C
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         before = connection.execute(f"SELECT {schema.SELECTED}, deleted_at, prompt FROM jobs ORDER BY rowid").fetchall()
     assert len({row[2] for row in before}) == 9  # every status
-    with closing(open_book(folder)) as ledger:
+    with closing(opened_ledger(folder)) as ledger:
         added(ledger, "a heron")
     assert rows(path)[:-1] == before
     assert applied(path) == [(1, "jobs", 1), *((number, name, 0) for number, name in NEWER)]
@@ -93,7 +93,7 @@ def test_an_older_ledger_is_backed_up_and_keeps_every_row(folder: Path, older: C
 
 def test_a_migrated_ledger_has_the_schema_of_a_new_one(folder: Path, tmp_path: Path) -> None:
     for place in (folder, tmp_path / "new"):
-        open_book(place).close()
+        opened_ledger(place).close()
     statement = "SELECT name, sql FROM sqlite_master ORDER BY name"
     assert rows(folder / "ledger.sqlite3", statement) == rows(tmp_path / "new" / "ledger.sqlite3", statement)
     new = [(1, "jobs", 0), *((number, name, 0) for number, name in NEWER)]
@@ -102,9 +102,9 @@ def test_a_migrated_ledger_has_the_schema_of_a_new_one(folder: Path, tmp_path: P
 
 
 def test_a_ledger_that_is_up_to_date_is_neither_changed_nor_copied(folder: Path) -> None:
-    open_book(folder).close()
+    opened_ledger(folder).close()
     before, copies = (folder / "ledger.sqlite3").read_bytes(), backups(folder)
-    open_book(folder).close()
+    opened_ledger(folder).close()
     assert (folder / "ledger.sqlite3").read_bytes() == before
     assert backups(folder) == copies
 
@@ -133,7 +133,7 @@ def test_a_migration_that_fails_changes_nothing(folder: Path, fault: Callable[[p
     assert rows(path, "PRAGMA user_version") == [(1,)]
     assert not needs_review(folder)
     assert list(folder.glob("ledger.corrupt-*")) == []
-    with closing(open_book(folder)) as ledger:
+    with closing(opened_ledger(folder)) as ledger:
         assert len(ledger.active()) == 7
 
 

@@ -12,14 +12,14 @@ from hunyuan_ui.errors import StorageError
 from hunyuan_ui.ledger import Ledger, confirm_review, needs_review, open_ledger
 from tests.ledger.one_folder import add, backups, count, ledger_of, stopped_at
 from tests.ledger.one_folder import folder as folder
-from tests.stored_jobs import NOON, Clock, anything_goes, job, open_book
+from tests.stored_jobs import NOON, Clock, anything_goes, job, opened_ledger
 
 
 def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("ledger.sqlite3*")}
 
 
-def put_back(folder: Path, files: dict[str, bytes]) -> None:
+def restore_files(folder: Path, files: dict[str, bytes]) -> None:
     for path in folder.glob("ledger.sqlite3*"):
         path.unlink()
     for name, data in files.items():
@@ -28,33 +28,33 @@ def put_back(folder: Path, files: dict[str, bytes]) -> None:
 
 def one_sent(folder: Path) -> dict[str, bytes]:
     """Send the first of three jobs; return the ledger's files from before."""
-    with closing(open_book(folder, Clock(NOON + 1))) as book:
+    with closing(opened_ledger(folder, Clock(NOON + 1))) as book:
         before = content(folder)
         assert book.claim(book.active()[0].id)
     return before
 
 
 def test_what_waited_in_an_older_copy_is_not_sent_again_and_the_owner_is_asked(folder: Path) -> None:
-    put_back(folder, one_sent(folder))
+    restore_files(folder, one_sent(folder))
     opened = open_ledger(folder)
     opened.database.close()
     assert opened.is_older
     assert needs_review(folder)
-    with closing(open_book(folder)) as book:
+    with closing(opened_ledger(folder)) as book:
         assert book.active() == []
         assert {one.problem.code for one in book.unknown() if one.problem} == {"ledger_put_back"}
         assert len(book.unknown()) == 3
 
 
 def test_an_older_copy_is_told_once_and_what_is_stored_after_it_is_sent(folder: Path) -> None:
-    put_back(folder, one_sent(folder))
+    restore_files(folder, one_sent(folder))
     assert open_ledger_once(folder)
     confirm_review(folder)
-    with closing(open_book(folder)) as book:
+    with closing(opened_ledger(folder)) as book:
         add(book, 1)
     assert not open_ledger_once(folder)
     assert not needs_review(folder)
-    with closing(open_book(folder)) as book:
+    with closing(opened_ledger(folder)) as book:
         assert len(book.active()) == 1
 
 
@@ -67,9 +67,9 @@ def open_ledger_once(folder: Path) -> bool:
 def test_a_copy_that_was_made_after_the_last_job_was_sent_is_as_good(folder: Path) -> None:
     one_sent(folder)
     copy = content(folder)
-    with closing(open_book(folder)) as book:
+    with closing(opened_ledger(folder)) as book:
         add(book, 1)  # it was never sent, so nothing can be sent twice
-    put_back(folder, copy)
+    restore_files(folder, copy)
     assert not open_ledger_once(folder)
 
 
@@ -84,10 +84,10 @@ def test_a_ledger_that_is_gone_and_had_sent_something_asks_its_owner(folder: Pat
 
 @pytest.mark.parametrize("step", ["begin", "commit", "committed"])
 def test_a_stop_while_an_older_copy_is_opened_sends_nothing_again(folder: Path, step: str) -> None:
-    put_back(folder, one_sent(folder))
+    restore_files(folder, one_sent(folder))
     with stopped_at(f"ledger.older.{step}"):
         open_ledger(folder)
-    with closing(open_book(folder)) as book:
+    with closing(opened_ledger(folder)) as book:
         assert book.active() == []
         assert len(book.unknown()) == 3
     assert needs_review(folder)
@@ -95,7 +95,7 @@ def test_a_stop_while_an_older_copy_is_opened_sends_nothing_again(folder: Path, 
 
 @pytest.mark.parametrize("step", ["begin", "commit", "committed"])
 def test_a_stop_while_a_job_is_claimed_makes_no_older_copy_of_the_ledger(folder: Path, step: str) -> None:
-    with closing(open_book(folder)) as book, stopped_at(f"ledger.claim.{step}"):
+    with closing(opened_ledger(folder)) as book, stopped_at(f"ledger.claim.{step}"):
         book.claim(book.active()[0].id)
     assert not open_ledger_once(folder)
 
@@ -126,7 +126,7 @@ def test_a_clock_that_is_set_right_makes_no_older_copy_of_the_ledger(tmp_path: P
 
 def test_an_older_content_that_is_written_over_the_open_ledger_is_not_spent_from(folder: Path) -> None:
     path = ledger_of(folder)
-    with closing(open_book(folder, clock := Clock())) as book:
+    with closing(opened_ledger(folder, clock := Clock())) as book:
         checkpoint_log(path)
         before = path.read_bytes()
         clock.at += 1

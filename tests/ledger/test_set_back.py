@@ -12,11 +12,11 @@ import pytest
 from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
-from hunyuan_ui.ledger import Place, needs_review, open_shared, set_back
+from hunyuan_ui.ledger import ReplicaInfo, needs_review, open_shared, set_back
 from hunyuan_ui.ledger.sent_ids import KEPT
 from hunyuan_ui.ledger.shared import SharedLedger
 from tests.ledger.one_folder import stopped_at
-from tests.postgres_server import PostgresServer, Rows, put_back, rows_of
+from tests.postgres_server import PostgresServer, Rows, load_rows, rows_of
 from tests.stored_jobs import PRICE, added, anything_goes, job
 
 Opened = Callable[..., SharedLedger]
@@ -33,8 +33,8 @@ def opened(url: str) -> Iterator[Opened]:
     made = list[SharedLedger]()
 
     def open_one(folder: Path | None = None) -> SharedLedger:
-        made.append(open_shared(url, Place(new_id(), "a", places=99, one_each=False)))
-        made[-1].beat()
+        made.append(open_shared(url, ReplicaInfo(new_id(), "a", slots=99, one_each=False)))
+        made[-1].renew_lease()
         if folder is not None:
             assert not made[-1].is_older(folder)
         return made[-1]
@@ -69,7 +69,7 @@ def test_what_waits_in_a_database_that_was_set_back_is_unknown_and_its_owner_is_
     sent, waiting = added(first), added(first)
     before = rows_of(url)
     assert first.claim(sent.id)
-    put_back(url, before)
+    load_rows(url, before)
     again = opened()
     assert again.is_older(tmp_path)
     assert needs_review(tmp_path)
@@ -79,7 +79,7 @@ def test_what_waits_in_a_database_that_was_set_back_is_unknown_and_its_owner_is_
 
 def test_a_set_back_is_told_once_and_what_is_stored_after_it_is_sent(opened: Opened, url: str, tmp_path: Path) -> None:
     before = state_with_one_sent(opened, url, tmp_path)
-    put_back(url, before)
+    load_rows(url, before)
     again = opened()
     assert again.is_older(tmp_path)
     assert claimed(again).status is JobStatus.SUBMITTING
@@ -96,7 +96,7 @@ def state_with_one_sent(opened: Opened, url: str, folder: Path) -> Rows:
 
 
 def test_what_another_process_stored_since_is_left_to_it(opened: Opened, url: str, tmp_path: Path) -> None:
-    put_back(url, state_with_one_sent(opened, url, tmp_path))
+    load_rows(url, state_with_one_sent(opened, url, tmp_path))
     later = added(opened())
     again = opened()
     assert again.is_older(tmp_path)
@@ -111,7 +111,7 @@ def test_a_running_process_stores_and_sends_nothing_until_the_newer_state_is_bac
     before = rows_of(url)
     assert ledger.claim(sent.id)
     newer = rows_of(url)
-    put_back(url, before)
+    load_rows(url, before)
     for change in (
         lambda: ledger.claim(sent.id),
         lambda: ledger.claim(waiting.id),
@@ -121,7 +121,7 @@ def test_a_running_process_stores_and_sends_nothing_until_the_newer_state_is_bac
         with pytest.raises(StorageError, match="database_set_back"):
             change()
         assert ledger.problem is not None
-    put_back(url, newer)
+    load_rows(url, newer)
     ledger.try_again()
     assert ledger.problem is None
     assert ledger.claim(waiting.id)
@@ -134,7 +134,7 @@ def test_a_job_under_way_ends_although_the_database_was_set_back_to_when_it_had_
     sent = claimed(ledger)
     before = rows_of(url)
     claimed(ledger)
-    put_back(url, before)
+    load_rows(url, before)
     ledger.mark_running(sent.id, "r1")
     ledger.mark_downloading(sent.id, request_id="r1", result_url=None, cost_usd=1.0, inference_s=1.0)
     assert ledger.mark_done(sent.id, sha256="0" * 64, notes={}).status is JobStatus.DONE
@@ -155,7 +155,7 @@ def test_what_costs_nothing_or_what_an_engine_can_tell_is_not_noted(
     free, _ = ledger.add(job(**named), anything_goes)
     before = rows_of(url)
     assert ledger.claim(free.id)
-    put_back(url, before)
+    load_rows(url, before)
     assert not opened().is_older(tmp_path)
 
 
@@ -163,7 +163,7 @@ def test_another_database_is_none_that_was_set_back(
     opened: Opened, tmp_path: Path, postgres_server: PostgresServer
 ) -> None:
     claimed(opened(tmp_path))
-    other = open_shared(postgres_server.url(tmp_path / "other"), Place(new_id(), "b", places=99, one_each=False))
+    other = open_shared(postgres_server.url(tmp_path / "other"), ReplicaInfo(new_id(), "b", slots=99, one_each=False))
     assert not other.is_older(tmp_path)
     other.close()
 
@@ -174,7 +174,7 @@ def test_processes_of_one_folder_note_in_one_file(opened: Opened, url: str, tmp_
     claimed(one)
     claimed(two)
     assert len(list(tmp_path.glob("ledger.sent-*"))) == 1
-    put_back(url, before)
+    load_rows(url, before)
     assert opened().is_older(tmp_path)
 
 
@@ -208,7 +208,7 @@ def test_a_note_that_cannot_be_written_keeps_nothing_from_being_sent(opened: Ope
 def test_a_stop_while_a_set_back_is_found_sends_nothing_again(
     opened: Opened, url: str, tmp_path: Path, step: str
 ) -> None:
-    put_back(url, state_with_one_sent(opened, url, tmp_path))
+    load_rows(url, state_with_one_sent(opened, url, tmp_path))
     with stopped_at(f"ledger.older.{step}"):
         opened().is_older(tmp_path)
     again = opened()
@@ -227,7 +227,9 @@ def test_only_the_last_of_many_are_asked_about(opened: Opened, tmp_path: Path) -
     assert not opened().is_older(tmp_path)
 
 
-@pytest.mark.parametrize("look", [SharedLedger.try_again, lambda ledger: ledger.doubt(ledger.tidings().unsent)])
+@pytest.mark.parametrize(
+    "look", [SharedLedger.try_again, lambda ledger: ledger.mark_sent_unknown(ledger.updates().unsent)]
+)
 def test_what_another_process_of_the_folder_queues_again_is_no_sign(
     look: Callable[[SharedLedger], object], opened: Opened, tmp_path: Path
 ) -> None:
@@ -249,10 +251,10 @@ def test_what_was_sent_is_stored_again_as_its_process_has_it_and_what_waits_is_n
     made = ledger.mark_running(made.id, "r2")
     ledger.mark_downloading(made.id, request_id="r2", result_url=None, cost_usd=1.0, inference_s=1.0)
     made = ledger.mark_done(made.id, sha256="0" * 64, notes={})
-    put_back(url, before)
+    load_rows(url, before)
     with pytest.raises(StorageError, match="database_set_back"):
         ledger.try_again()
-    assert ledger.put_back([running, made, waiting]) == {running.id, made.id}
+    assert ledger.restore_rows([running, made, waiting]) == {running.id, made.id}
     ledger.try_again()
     assert statuses(ledger) == {running.id: JobStatus.RUNNING, made.id: JobStatus.DONE}
 
@@ -262,9 +264,9 @@ def test_a_job_that_waits_is_not_sent_again_by_what_it_was_before(opened: Opened
     waiting = added(ledger)
     before = rows_of(url)
     assert ledger.claim(waiting.id)
-    put_back(url, before)
-    assert ledger.put_back([waiting]) == set()
-    ledger.doubt(ledger.tidings().unsent)
+    load_rows(url, before)
+    assert ledger.restore_rows([waiting]) == set()
+    ledger.mark_sent_unknown(ledger.updates().unsent)
     assert statuses(ledger) == {waiting.id: JobStatus.UNKNOWN}
 
 
@@ -277,10 +279,10 @@ def test_of_two_that_are_being_sent_the_one_that_is_stored_again_first_leaves_th
     one, other = (ledger.claim(job.id) for job in waiting)
     assert one is not None
     assert other is not None
-    put_back(url, before)
-    assert ledger.put_back([one]) == {one.id}
+    load_rows(url, before)
+    assert ledger.restore_rows([one]) == {one.id}
     assert statuses(ledger) == {one.id: JobStatus.SUBMITTING, other.id: JobStatus.QUEUED}
-    assert ledger.put_back([other]) == {other.id}
+    assert ledger.restore_rows([other]) == {other.id}
     assert ledger.mark_running(other.id, "r1").status is JobStatus.RUNNING
 
 
@@ -292,8 +294,8 @@ def test_an_answer_that_comes_after_the_doubt_is_taken_by_its_process_whoever_ha
     before = rows_of(url)
     before[0][0]["worker"] = other.process
     assert ledger.claim(waiting.id)
-    put_back(url, before)
-    ledger.doubt([waiting.id])
+    load_rows(url, before)
+    ledger.mark_sent_unknown([waiting.id])
     assert statuses(ledger) == {waiting.id: JobStatus.UNKNOWN}
     assert ledger.mark_running(waiting.id, "r1").status is JobStatus.RUNNING
 
@@ -302,7 +304,7 @@ def test_a_job_that_is_stored_as_it_is_stays_so(opened: Opened) -> None:
     ledger, other = opened(), opened()
     running, strange = claimed(ledger), claimed(other)
     ledger.mark_running(running.id, "r1")
-    assert ledger.put_back([running, strange]) == set()
+    assert ledger.restore_rows([running, strange]) == set()
     assert statuses(ledger) == {running.id: JobStatus.RUNNING, strange.id: JobStatus.SUBMITTING}
 
 
@@ -318,7 +320,7 @@ def test_a_claim_whose_commit_was_not_known_is_noted_before_the_job_is_sent(
     sent = ledger.claim(waiting.id)
     assert sent is not None
     assert sent.status is JobStatus.SUBMITTING
-    put_back(url, before)
+    load_rows(url, before)
     assert opened().is_older(tmp_path)
 
 
@@ -343,12 +345,12 @@ def test_what_was_cancelled_before_a_set_back_is_cancelled_again_whoever_has_it(
     waiting, kept = added(other if is_anothers else ledger), added(ledger)
     before = rows_of(url)
     assert ledger.cancel(waiting.id)
-    assert ledger.tidings().undone == set()
-    put_back(url, before)
-    assert ledger.tidings().undone == {waiting.id}
-    ledger.decide_again({waiting.id})
+    assert ledger.updates().lost_decisions == set()
+    load_rows(url, before)
+    assert ledger.updates().lost_decisions == {waiting.id}
+    ledger.repeat_decisions({waiting.id})
     assert statuses(ledger) == {waiting.id: JobStatus.CANCELLED, kept.id: JobStatus.QUEUED}
-    assert ledger.tidings().undone == set()
+    assert ledger.updates().lost_decisions == set()
 
 
 @pytest.mark.parametrize("ends", [SharedLedger.cancel, finish])
@@ -360,9 +362,9 @@ def test_what_was_deleted_before_a_set_back_is_deleted_again_with_its_prompt(
     ends(ledger, deleted.id)
     before = rows_of(url)
     assert ledger.hide(deleted.id)
-    put_back(url, before)
+    load_rows(url, before)
     assert ledger.get(deleted.id) is not None
-    ledger.decide_again(ledger.tidings().undone)
+    ledger.repeat_decisions(ledger.updates().lost_decisions)
     assert ledger.get(deleted.id) is None
     assert "a secret" not in str(rows_of(url))
     assert ledger.to_delete() == [deleted.id]
@@ -373,7 +375,7 @@ def test_what_could_not_be_deleted_is_not_deleted_later(opened: Opened) -> None:
     running = claimed(ledger)
     assert not ledger.hide(running.id)
     finish(ledger, running.id)
-    assert ledger.tidings().undone == set()
+    assert ledger.updates().lost_decisions == set()
 
 
 def test_what_was_sent_and_deleted_is_in_doubt_when_it_is_queued_again_and_never_cancelled(
@@ -384,11 +386,11 @@ def test_what_was_sent_and_deleted_is_in_doubt_when_it_is_queued_again_and_never
     before = rows_of(url)
     finish(ledger, made.id)
     ledger.hide(made.id)
-    put_back(url, before)
-    assert ledger.tidings().undone == set()
-    ledger.doubt(ledger.tidings().unsent)
+    load_rows(url, before)
+    assert ledger.updates().lost_decisions == set()
+    ledger.mark_sent_unknown(ledger.updates().unsent)
     assert statuses(ledger) == {made.id: JobStatus.UNKNOWN}
-    ledger.decide_again(ledger.tidings().undone)
+    ledger.repeat_decisions(ledger.updates().lost_decisions)
     assert statuses(ledger) == {}
     assert ledger.totals("").total_microusd == PRICE
 
@@ -401,6 +403,6 @@ def test_only_the_newest_decisions_are_asked_about(opened: Opened, url: str) -> 
         ledger.cancel(job_id)
         if number == 0:
             for other in range(set_back.KEPT - 2):
-                set_back.remember(ledger._decisions.cancelled, f"{other:032x}")
-    put_back(url, before)
-    assert ledger.tidings().undone == set(waiting[1:])
+                set_back.remember(ledger._recent_decisions.cancelled, f"{other:032x}")
+    load_rows(url, before)
+    assert ledger.updates().lost_decisions == set(waiting[1:])

@@ -13,7 +13,7 @@ import pytest
 
 from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, new_id
-from hunyuan_ui.ledger import Place, TakenOverError, open_shared
+from hunyuan_ui.ledger import ReplicaInfo, TakenOverError, open_shared
 from hunyuan_ui.ledger.database import Cursor, Values
 from hunyuan_ui.ledger.postgres import _Statements, open_postgres
 from hunyuan_ui.ledger.shared import SharedLedger
@@ -34,8 +34,8 @@ def opened(tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.
     def open_one(
         name: str = "a", *, places: int = 4, one_each: bool = False, now: Callable[[], float] = time.time
     ) -> SharedLedger:
-        made.append(open_shared(url, Place(new_id(), name, places, one_each), now=now))
-        made[-1].beat()
+        made.append(open_shared(url, ReplicaInfo(new_id(), name, places, one_each), now=now))
+        made[-1].renew_lease()
         return made[-1]
 
     yield open_one
@@ -48,7 +48,7 @@ def lapse(*living: SharedLedger) -> None:
     give_up_at = time.monotonic() + 3 * LEASE_S
     while time.monotonic() < give_up_at:
         for ledger in living:
-            ledger.beat()
+            ledger.renew_lease()
         time.sleep(LEASE_S / 4)
 
 
@@ -81,15 +81,15 @@ def test_a_dead_ones_jobs_are_taken_once_and_what_it_was_sending_is_unknown(open
     dead.mark_running(running.id, "r1")
     dead.mark_running(loading.id, "r2")
     dead.mark_downloading(loading.id, request_id="r2", result_url=None, cost_usd=1.0, inference_s=1.0)
-    dead.beat()
-    assert not one.tidings().has_nobodys
+    dead.renew_lease()
+    assert not one.updates().has_unowned
     assert one.take_over() == []
     lapse(one, two)
-    assert one.tidings().has_nobodys
+    assert one.updates().has_unowned
     assert {taken.id for taken in one.take_over()} == {queued.id, running.id, loading.id}
     assert two.take_over() == []
-    assert not two.tidings().has_nobodys
-    assert one.tidings().own == {queued.id, running.id, loading.id}
+    assert not two.updates().has_unowned
+    assert one.updates().own == {queued.id, running.id, loading.id}
     assert one.get(sending.id).status is JobStatus.UNKNOWN  # type: ignore[union-attr]
     assert [replica.name for replica in one.replicas()] == ["one", "two"]
 
@@ -101,7 +101,7 @@ def test_who_wakes_up_late_loses_every_transition(opened: Opened) -> None:
     late.mark_running(running.id, "r1")
     lapse(other)
     assert len(other.take_over()) == 2
-    late.beat()
+    late.renew_lease()
     problem = JobProblem.from_code("interrupted")
     assert late.claim(queued.id) is None
     for change in (
@@ -116,7 +116,7 @@ def test_who_wakes_up_late_loses_every_transition(opened: Opened) -> None:
             change()
     assert sorted(statuses(other)) == [JobStatus.QUEUED, JobStatus.RUNNING]
     assert other.claim(queued.id) is not None
-    assert late.tidings().own == set()
+    assert late.updates().own == set()
 
 
 @pytest.mark.parametrize("answer", ["id", "video"])
@@ -150,18 +150,18 @@ def test_a_late_answer_after_the_owners_word_is_kept_and_changes_nothing_else(op
     kept = other.get(sent.id)
     assert kept is not None
     assert (kept.status, kept.request_id) == (JobStatus.LOST, "r1")
-    assert other.look_again(sent.id) is not None
-    assert other.tidings().own == {sent.id}
+    assert other.retry_lost(sent.id) is not None
+    assert other.updates().own == {sent.id}
 
 
 def test_after_an_outage_nobody_is_buried_before_they_can_say_that_they_live(opened: Opened) -> None:
     one, two = opened("one"), opened("two")
     added(one)
     lapse()  # nobody could reach the server
-    two.beat()
+    two.renew_lease()
     assert two.take_over() == []
-    assert not two.tidings().has_nobodys
-    one.beat()
+    assert not two.updates().has_unowned
+    one.renew_lease()
     lapse(one, two)
     assert two.take_over() == []
     assert len(one.replicas()) == 2
@@ -171,7 +171,7 @@ def test_who_leaves_in_order_hands_its_jobs_over_at_once(opened: Opened) -> None
     leaving, staying = opened("leaving"), opened("staying")
     handed = added(leaving)
     leaving.leave()
-    assert staying.tidings().has_nobodys
+    assert staying.updates().has_unowned
     assert [taken.id for taken in staying.take_over()] == [handed.id]
 
 
@@ -213,7 +213,7 @@ def test_an_id_clicked_at_two_processes_at_once_is_one_job(opened: Opened) -> No
     for thread in threads:
         thread.join()
     assert sorted(new) == [False] * 7 + [True]
-    assert sum(len(ledger.tidings().own) for ledger in ledgers) == 1
+    assert sum(len(ledger.updates().own) for ledger in ledgers) == 1
 
 
 @pytest.mark.parametrize("ahead_s", [0.001, 3600.0, 2 * DAY_S])
@@ -279,7 +279,7 @@ def test_a_dead_ones_jobs_are_taken_after_the_servers_clock_has_jumped(
     waiting = added(dead)
     with psycopg.connect(postgres_server.url(tmp_path)) as connection:
         connection.execute("UPDATE workers SET seen_at = seen_at - %s, since = since - %s", (jump_s, jump_s))
-    living.beat()
+    living.renew_lease()
     assert living.take_over() == []  # no process has had the time to renew its lease
     lapse(living, other)
     assert [taken.id for taken in living.take_over()] == [waiting.id]
@@ -291,8 +291,8 @@ def test_a_refused_job_is_taken_back_under_its_own_visitor_while_it_waits(opened
     waiting, sent = added(ledger), added(ledger)
     assert ledger.claim(sent.id)
     for stored in (waiting, sent):
-        ledger.take_back(stored.id, BOB)
+        ledger.remove_refused(stored.id, BOB)
     assert len(ledger.jobs(None)) == 2
     for stored in (waiting, sent):
-        ledger.take_back(stored.id, stored.visitor)
+        ledger.remove_refused(stored.id, stored.visitor)
     assert [job.id for job in ledger.jobs(None)] == [sent.id]

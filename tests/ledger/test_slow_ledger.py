@@ -19,7 +19,7 @@ from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
-from hunyuan_ui.jobs.my_videos import Wish
+from hunyuan_ui.jobs.my_videos import VideoFilter
 from hunyuan_ui.ledger import sqlite
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
@@ -71,7 +71,7 @@ async def look_at_everything(runner: JobRunner, get: Get, job_id: str) -> None:
     assert (await get(f"{JOBS}/{job_id}")).json()["status"] == "done"
     assert (await runner.spending()).spent_today_usd > 0
     assert (await runner.newest(VISITOR)) is not None
-    assert [job.id for job in (await runner.videos.find(VISITOR, Wish(search="heron")))[0]] == [job_id]
+    assert [job.id for job in (await runner.videos.find(VISITOR, VideoFilter(search="heron")))[0]] == [job_id]
     for ask in (runner.owner.everything, runner.owner.unknown, runner.owner.days, runner.owner.is_paused):
         await ask(VISITOR)
 

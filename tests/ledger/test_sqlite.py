@@ -16,7 +16,7 @@ from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.ledger import FILE_NAME, LOG_NAME, Ledger, open_ledger
-from tests.stored_jobs import ALICE, added, anything_goes, file_of, finished, in_status, job, open_book
+from tests.stored_jobs import ALICE, added, anything_goes, file_of, finished, in_status, job, opened_ledger
 
 ROOT = Path(__file__).parents[2]
 READS: dict[str, Callable[[Ledger], Any]] = {
@@ -36,7 +36,7 @@ READS: dict[str, Callable[[Ledger], Any]] = {
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with closing(open_book(tmp_path / "data")) as book:
+    with closing(opened_ledger(tmp_path / "data")) as book:
         yield book
 
 
@@ -66,7 +66,7 @@ def test_no_read_waits_for_a_write_of_this_program(tmp_path: Path, step: str) ->
             told.append(read_meanwhile(ledger))
 
     checkpoint.hook = hold
-    with closing(open_book(tmp_path / "data")) as ledger:
+    with closing(opened_ledger(tmp_path / "data")) as ledger:
         added(ledger)
     assert [set(answers) for answers in told] == [set(READS)]
     assert len(told[0]["ids"]) == (step == "committed")
@@ -108,8 +108,8 @@ def test_the_reading_connection_can_write_nothing(ledger: Ledger) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from tests.stored_jobs import added, open_book
-book = open_book(Path(sys.argv[1]))
+from tests.stored_jobs import added, opened_ledger
+book = opened_ledger(Path(sys.argv[1]))
 added(book)
 print(sorted(path.name for path in Path(sys.argv[1]).iterdir()), flush=True)
 sys.stdin.readline()
@@ -131,7 +131,7 @@ def killed(folder: Path) -> Path:
 
 
 def test_a_closed_ledger_leaves_one_file(tmp_path: Path) -> None:
-    with closing(open_book(tmp_path)) as book:
+    with closing(opened_ledger(tmp_path)) as book:
         added(book)
         assert (tmp_path / LOG_NAME).stat().st_size > 0
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
@@ -141,7 +141,7 @@ def test_a_closed_ledger_leaves_one_file(tmp_path: Path) -> None:
 @only_posix
 def test_closing_a_deleted_ledger_deletes_nothing_of_the_one_that_lies_there_now(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    ours = open_book(folder)
+    ours = opened_ledger(folder)
     added(ours)
     shutil.rmtree(folder)
     command = [sys.executable, "-c", WRITER, str(folder)]
@@ -158,7 +158,7 @@ def test_closing_a_deleted_ledger_deletes_nothing_of_the_one_that_lies_there_now
 @only_posix
 def test_a_deleted_ledger_goes_on_and_its_copy_holds_all(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    with closing(open_book(folder)) as book:
+    with closing(opened_ledger(folder)) as book:
         first = finished(book)
         for path in folder.glob("ledger.sqlite3*"):
             path.unlink()
@@ -175,7 +175,7 @@ def test_a_deleted_ledger_goes_on_and_its_copy_holds_all(tmp_path: Path) -> None
 @only_posix
 def test_a_deleted_log_is_written_into_the_ledger_with_all_that_follows(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    with closing(open_book(folder)) as book:
+    with closing(opened_ledger(folder)) as book:
         added(book)
         (folder / LOG_NAME).unlink()
         added(book)
@@ -185,7 +185,7 @@ def test_a_deleted_log_is_written_into_the_ledger_with_all_that_follows(tmp_path
 
 
 def test_a_log_that_cannot_be_emptied_now_says_so(tmp_path: Path) -> None:
-    with closing(open_book(tmp_path)) as book:
+    with closing(opened_ledger(tmp_path)) as book:
         added(book)
         file_of(book).connection.execute("PRAGMA busy_timeout = 20")
         with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
@@ -198,7 +198,7 @@ def test_a_log_that_cannot_be_emptied_now_says_so(tmp_path: Path) -> None:
 
 
 def test_a_copy_of_a_closed_ledger_says_that_the_server_stops(tmp_path: Path) -> None:
-    book = open_book(tmp_path)
+    book = opened_ledger(tmp_path)
     book.close()
     for use in (lambda: book.back_up(tmp_path), book.empty_log, lambda: book.add(job(), anything_goes)):
         with pytest.raises(StorageError) as caught:

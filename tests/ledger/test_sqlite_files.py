@@ -16,7 +16,7 @@ from hunyuan_ui.ledger.schema import MIGRATIONS
 from hunyuan_ui.words import words
 from tests.ledger.one_folder import add, backups, count, ledger_of
 from tests.ledger.one_folder import folder as folder
-from tests.stored_jobs import NOON, Clock, anything_goes, job, open_book
+from tests.stored_jobs import NOON, Clock, anything_goes, job, opened_ledger
 
 
 def garbage(path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_damaged_ledger_is_set_aside_and_restored_and_asks_its_owner(
 
 @pytest.mark.parametrize("damage", [garbage, scribbled_over, emptied], ids=name_of)
 def test_the_newest_good_backup_is_taken(folder: Path, damage: Callable[[Path], None]) -> None:
-    with closing(open_book(folder)) as book:
+    with closing(opened_ledger(folder)) as book:
         back_up(folder)
         add(book, 1)
         back_up(folder)
@@ -134,7 +134,7 @@ def test_the_newest_good_backup_is_taken(folder: Path, damage: Callable[[Path], 
 
 def test_a_job_that_waited_when_the_backup_was_made_is_not_sent_again(folder: Path) -> None:
     garbage(ledger_of(folder))
-    with closing(open_book(folder)) as book:
+    with closing(opened_ledger(folder)) as book:
         assert book.active() == []
         assert len(book.unknown()) == 2
 
@@ -152,7 +152,7 @@ def test_a_stop_while_restoring_leaves_no_job_that_is_sent_again(folder: Path, m
         patch.setattr(Path, "replace", stop)
         with pytest.raises(KeyboardInterrupt):
             open_ledger(folder)
-    with closing(open_book(folder)) as book:
+    with closing(opened_ledger(folder)) as book:
         assert book.active() == []
         assert len(book.unknown()) == 2
     assert needs_review(folder)
@@ -175,7 +175,7 @@ def test_damage_without_any_backup_asks_the_owner(tmp_path: Path) -> None:
 
 
 def test_a_log_of_a_damaged_ledger_is_not_played_into_the_restored_one(folder: Path) -> None:
-    with closing(open_book(folder)) as book:
+    with closing(opened_ledger(folder)) as book:
         add(book, 1)
         log = (folder / "ledger.sqlite3-wal").read_bytes()
         assert log
@@ -241,7 +241,7 @@ def test_a_sqlite_without_strict_tables_is_refused_by_its_version(
 
 
 def test_a_reader_beside_a_live_writer_sees_what_is_committed(folder: Path) -> None:
-    with closing(open_book(folder)) as writer:
+    with closing(opened_ledger(folder)) as writer:
         with closing(Ledger(open_ledger(folder, can_write=False).database)) as reader:
             assert len(reader.jobs(None)) == 3
             add(writer, 1)
@@ -292,7 +292,7 @@ def test_a_reader_on_a_disk_that_holds_no_new_file_still_shows_the_jobs(
 
 
 def test_a_backup_of_a_ledger_in_use_holds_all_that_is_committed(folder: Path) -> None:
-    with closing(open_book(folder)) as book:
+    with closing(opened_ledger(folder)) as book:
         add(book, 2)
         copy = back_up(folder)
         add(book, 1)
@@ -331,5 +331,5 @@ def test_a_backup_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 
 def test_the_clock_of_a_restored_ledger_goes_on_where_its_jobs_end(folder: Path) -> None:
     garbage(ledger_of(folder))
-    with closing(open_book(folder, Clock(NOON - 1e6))) as book:
+    with closing(opened_ledger(folder, Clock(NOON - 1e6))) as book:
         assert book.now() == NOON

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import Ledger
 from hunyuan_ui.limits import Day, Totals
-from tests.stored_jobs import ALICE, BOB, DAY_S, NOON, PRICE, Clock, anything_goes, file_of, job, open_book
+from tests.stored_jobs import ALICE, BOB, DAY_S, NOON, PRICE, Clock, anything_goes, file_of, job, opened_ledger
 
 pytestmark = pytest.mark.usefixtures("database")  # every test on SQLite and on PostgreSQL
 
@@ -54,7 +54,7 @@ _JOBS = st.lists(
 @given(_JOBS)
 def test_the_ledger_counts_money_as_each_job_does(jobs: list[Job]) -> None:
     today = NOON - DAY_S / 2
-    with tempfile.TemporaryDirectory() as folder, closing(open_book(Path(folder))) as ledger:
+    with tempfile.TemporaryDirectory() as folder, closing(opened_ledger(Path(folder))) as ledger:
         for made in jobs:
             ledger.adopt(made)
         counted = ledger.totals(ALICE)
@@ -71,7 +71,7 @@ _RESERVING = (JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING)
 @given(_JOBS)
 def test_what_of_today_is_only_reserved_is_told_apart(jobs: list[Job]) -> None:
     today = NOON - DAY_S / 2
-    with tempfile.TemporaryDirectory() as folder, closing(open_book(Path(folder))) as ledger:
+    with tempfile.TemporaryDirectory() as folder, closing(opened_ledger(Path(folder))) as ledger:
         for made in jobs:
             ledger.adopt(made)
         counted = ledger.totals(ALICE)

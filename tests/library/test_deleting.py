@@ -28,7 +28,7 @@ from hunyuan_ui.ui.api import ApiCalls
 from hunyuan_ui.ui.gallery import build_video_routes
 from tests.fake_service import FakeService
 from tests.shelves import put_video
-from tests.stored_jobs import added, file_of, finished, in_status, open_book
+from tests.stored_jobs import added, file_of, finished, in_status, opened_ledger
 
 pytestmark = pytest.mark.anyio
 
@@ -132,7 +132,7 @@ def test_a_deleted_row_keeps_its_money_and_nothing_that_tells_of_the_video(
     wish = VideoRequest.parse({"prompt": "a secret heron", "negative_prompt": negative})
     problem = JobProblem.from_code("value_refused", detail="a secret heron is not allowed")
     facts = {"problem": problem, "result_url": "https://files.test/secret.mp4", "cost_microusd": 7}
-    with closing(open_book(tmp_path)) as ledger:
+    with closing(opened_ledger(tmp_path)) as ledger:
         stored = in_status(ledger, status, request=wish, **facts)
         counted = ledger.totals("").total_microusd
         assert holding(tmp_path, "secret")
@@ -143,7 +143,7 @@ def test_a_deleted_row_keeps_its_money_and_nothing_that_tells_of_the_video(
 
 
 def test_who_reads_meanwhile_puts_it_off_to_the_next_commit(tmp_path: Path) -> None:
-    with closing(open_book(tmp_path)) as ledger:
+    with closing(opened_ledger(tmp_path)) as ledger:
         stored = finished(ledger, prompt="a secret heron")
         with closing(sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)) as reader:
             reader.execute("BEGIN")
@@ -160,19 +160,19 @@ def test_a_stop_right_after_the_commit_leaves_the_words_to_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed, kept = tmp_path / "killed", tmp_path / "kept"
-    with monkeypatch.context() as stopped, closing(open_book(killed)) as ledger:
+    with monkeypatch.context() as stopped, closing(opened_ledger(killed)) as ledger:
         stopped.setattr("hunyuan_ui.ledger.sqlite.truncate_log", lambda _: False)
         ledger.hide(finished(ledger, prompt="a secret heron").id)
         kept.mkdir()
         for path in killed.iterdir():
             (kept / path.name).write_bytes(path.read_bytes())
     assert holding(kept, "secret") == ["ledger.sqlite3-wal"]
-    with closing(open_book(kept)):
+    with closing(opened_ledger(kept)):
         assert holding(kept, "secret") == []
 
 
 def test_copies_of_the_ledger_that_hold_deleted_words_go_at_the_next_turn_and_no_others(tmp_path: Path) -> None:
-    with closing(open_book(tmp_path)) as ledger:
+    with closing(opened_ledger(tmp_path)) as ledger:
         first, second = (in_status(ledger, JobStatus.DONE, prompt=words) for words in ("a secret heron", "an open fox"))
         for _ in range(3):
             back_up(tmp_path)

@@ -1,4 +1,4 @@
-"""Moves data folders and kills itself where told to; started by `tests.faults.kill.nursery`.
+"""Moves data folders and kills itself where told to; started by `tests.faults.kill.fork_server`.
 
 Each line on its input is one run, as JSON: {"arguments", "environ", "kill_at": [name, hit] or null, "passed": a file
 that gets a line for each checkpoint}. A run is a process of its own, and its exit status is answered in a line.

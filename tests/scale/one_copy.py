@@ -14,7 +14,7 @@ import pytest
 from hunyuan_ui import cli_copy
 from hunyuan_ui.job import new_id
 from hunyuan_ui.jobs import Order
-from hunyuan_ui.ledger import FILE_NAME, Place, open_shared
+from hunyuan_ui.ledger import FILE_NAME, ReplicaInfo, open_shared
 from hunyuan_ui.library import bucket as door
 from hunyuan_ui.library.bucket import BucketLimits
 from hunyuan_ui.prompt_list import read_list
@@ -94,5 +94,5 @@ def rows_of(folder: Path) -> list[tuple[Any, ...]]:
 
 
 def ids_at(target: str) -> set[str]:
-    with closing(open_shared(target, Place(new_id(), "test", 4, one_each=False))) as ledger:
+    with closing(open_shared(target, ReplicaInfo(new_id(), "test", 4, one_each=False))) as ledger:
         return ledger.ids()

@@ -91,8 +91,8 @@ async def test_a_wait_is_ended_by_whichever_process_has_the_job(
         await until(is_running)
         live = one._dispatcher.live[job_id]
         nudged: list[bool] = []
-        monkeypatch.setattr(type(live), "nudge", lambda _: nudged.append(True))
-        assert (await other.look_again(job_id, OWNER)).is_active
+        monkeypatch.setattr(type(live), "end_wait", lambda _: nudged.append(True))
+        assert (await other.retry_lost(job_id, OWNER)).is_active
 
         async def is_asked() -> bool:
             return bool(nudged)

@@ -14,7 +14,7 @@ from hunyuan_ui.job import Job, JobStatus
 from hunyuan_ui.library.bucket import Digest
 from tests.bucket_server import BucketServer
 from tests.faults import oracle
-from tests.faults.kill import Nursery, Program, nursery, wrong_after_restart
+from tests.faults.kill import ForkServer, Program, fork_server, wrong_after_restart
 from tests.faults.service import PaidService
 
 pytestmark = pytest.mark.faults
@@ -29,17 +29,17 @@ def test_a_kill_on_the_way_to_the_bucket_loses_and_doubles_nothing(
 ) -> None:
     is_wiped = database == "postgres"  # otherwise the spending record is wiped too
 
-    def program(place: Nursery, service: PaidService, name: str) -> Program:
+    def program(forks: ForkServer, service: PaidService, name: str) -> Program:
         # A prefix of its own, as every ledger has.
         settings = {"videos_url": f"{bucket.url}/{name}"}
         kept = partial(content_of, name)
-        return Program(place, service, tmp_path / name, settings=settings, kept=kept)
+        return Program(forks, service, tmp_path / name, settings=settings, kept=kept)
 
     def content_of(name: str, job: Job) -> bytes:
         return bucket.files(f"{name}/")[f"{job.id}.mp4"]
 
-    with PaidService() as service, nursery() as place:
-        clean = program(place, service, "clean")
+    with PaidService() as service, fork_server() as forks:
+        clean = program(forks, service, "clean")
         assert clean.run() == 0, clean.log
     passed = [name for name in clean.passed if name.startswith(_AFTER_THE_POST)]
     points = sorted({(name, hit) for name in set(passed) for hit in (1, passed.count(name))})
@@ -47,10 +47,10 @@ def test_a_kill_on_the_way_to_the_bucket_loses_and_doubles_nothing(
         name for name, _ in points
     }
 
-    def wrong_after(place: Nursery, point: Point) -> str | None:
+    def wrong_after(forks: ForkServer, point: Point) -> str | None:
         name = f"{point[0]}-{point[1]}"
         with PaidService() as service:
-            killed = program(place, service, name)
+            killed = program(forks, service, name)
             if killed.run(point) != -signal.SIGKILL:
                 return f"{point}: did not pass there"
 
@@ -68,8 +68,8 @@ def test_a_kill_on_the_way_to_the_bucket_loses_and_doubles_nothing(
         return None if found == done and set(files) == expected else f"{name}: {sorted(files)} and {done}"
 
     def sweep(share: list[Point]) -> list[str]:
-        with nursery() as place:
-            return [wrong for point in share if (wrong := wrong_after(place, point))]
+        with fork_server() as forks:
+            return [wrong for point in share if (wrong := wrong_after(forks, point))]
 
     with ThreadPoolExecutor() as pool:
         wrong = pool.map(sweep, (points[::3], points[1::3], points[2::3]))

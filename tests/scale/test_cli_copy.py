@@ -21,14 +21,14 @@ from hunyuan_ui.console import Exit
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, new_id
-from hunyuan_ui.ledger import FILE_NAME, MOVED_NAME, Place, open_ledger, open_shared
+from hunyuan_ui.ledger import FILE_NAME, MOVED_NAME, ReplicaInfo, open_ledger, open_shared
 from hunyuan_ui.ledger.ledger import Ledger
 from hunyuan_ui.settings import Secret
 from tests.app_process import ROOT
 from tests.bucket_server import BucketServer
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
-from tests.faults.kill import Nursery, nursery
+from tests.faults.kill import ForkServer, fork_server
 from tests.faults.rig import OWNER, STRANGER, Rig, click, ended
 from tests.faults.service import PaidService
 from tests.postgres_server import PASSWORD, PostgresServer
@@ -59,7 +59,7 @@ async def test_the_page_goes_on_at_the_database_as_if_nothing_had_happened(
     assert said.facts["total_usd"] * 1_000_000 == pytest.approx(totals.total_microusd)
     assert (said.facts["deleted"], said.facts["lists"], said.facts["in_lists"]) == (1, 1, 2)
     assert rows_of(rig.folder) == before
-    with closing(open_shared(target, Place(new_id(), "test", 4, one_each=False))) as there:
+    with closing(open_shared(target, ReplicaInfo(new_id(), "test", 4, one_each=False))) as there:
         assert there.totals(OWNER.id).total_microusd == totals.total_microusd
         assert {entry.id for entry in there.jobs(None, limit=100)} == lists
         assert there.ids("deleted") == {ids[0]}
@@ -212,7 +212,7 @@ def test_two_thousand_rows_go_along_in_their_order(rig: Rig, target: str, move: 
             ledger.add(job(f'a fox\n"{number}" \\u0000 {{}} 狐 \U0001f98a \''), anything_goes)
         ids = [entry.id for entry in ledger.active()]
     assert move().facts["by_status"] == {"queued": 2000}
-    with closing(open_shared(target, Place(new_id(), "test", 4, one_each=False))) as there:
+    with closing(open_shared(target, ReplicaInfo(new_id(), "test", 4, one_each=False))) as there:
         assert [entry.id for entry in there.active()] == ids  # all with the same time
 
 
@@ -220,14 +220,14 @@ def test_two_thousand_rows_go_along_in_their_order(rig: Rig, target: str, move: 
 
 
 @pytest.fixture
-def place() -> Iterator[Nursery]:
-    with nursery("tests.scale.copying_program") as running:
+def forks() -> Iterator[ForkServer]:
+    with fork_server("tests.scale.copying_program") as running:
         yield running
 
 
 @pytest.mark.long
 async def test_a_kill_anywhere_leaves_one_place_that_sends_and_the_next_run_ends_the_same(
-    rig: Rig, service: PaidService, postgres_server: PostgresServer, bucket: BucketServer, place: Nursery
+    rig: Rig, service: PaidService, postgres_server: PostgresServer, bucket: BucketServer, forks: ForkServer
 ) -> None:
     await filled(rig, service)
     kept = rig.folder
@@ -239,7 +239,7 @@ async def test_a_kill_anywhere_leaves_one_place_that_sends_and_the_next_run_ends
         urls = ["--to", postgres_server.url(folder), "--videos-to", f"{bucket.url}/{name}"]
         arguments = ["copy", "--from", str(folder), "--json", *urls]
         passed = str(folder.with_suffix(".passed"))
-        return place.run(arguments=arguments, environ=bucket.environment, kill_at=kill_at, passed=passed)
+        return forks.run(arguments=arguments, environ=bucket.environment, kill_at=kill_at, passed=passed)
 
     def said(name: str) -> str:
         return kept.with_name(name).with_suffix(".said").read_text("utf-8")

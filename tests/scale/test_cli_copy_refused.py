@@ -15,7 +15,7 @@ from hunyuan_ui import checkpoint, cli_copy
 from hunyuan_ui.console import Exit
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
-from hunyuan_ui.ledger import MOVED_NAME, Place, open_shared
+from hunyuan_ui.ledger import MOVED_NAME, ReplicaInfo, open_shared
 from hunyuan_ui.settings import Secret
 from tests.bucket_server import BucketServer
 from tests.faults.conftest import impatient as impatient
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
 
 def added_at(target: str, **changes: Any) -> Job:
-    with closing(open_shared(target, Place(new_id(), "test", 4, one_each=False))) as ledger:
+    with closing(open_shared(target, ReplicaInfo(new_id(), "test", 4, one_each=False))) as ledger:
         return ledger.add(job(**changes), anything_goes)[0]
 
 

@@ -83,7 +83,7 @@ async def test_a_refused_click_is_taken_back_before_its_process_ends(
 ) -> None:
     rig.checkpoint = breaks_once(server, "add")
     async with rig.running() as runner:
-        await until(lambda: runner._replicas._beat_at > 0)  # type: ignore[union-attr]
+        await until(lambda: runner._replicas._renewed_at > 0)  # type: ignore[union-attr]
         monkeypatch.setattr(replicas, "TICK_S", 600.0)
         await asyncio.sleep(0.2)  # the next check is far away by then
         await refused(runner, server, lines)

@@ -125,7 +125,7 @@ def test_nothing_of_it_is_loaded_where_no_database_is_named(tmp_path: Path) -> N
     shared = (
         "ledger.postgres",
         "ledger.shared",
-        "ledger.call_book",
+        "ledger.call_store",
         "jobs.replicas",
         "jobs.shared_calls",
         "jobs.shared_lists",

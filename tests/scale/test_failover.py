@@ -16,7 +16,7 @@ from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
 from tests.faults.rig import OWNER, Rig, click, ended, next_job_works, until, without_looks
 from tests.faults.service import PaidService
-from tests.postgres_server import PostgresServer, Rows, put_back, rows_of
+from tests.postgres_server import PostgresServer, Rows, load_rows, rows_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
@@ -67,11 +67,11 @@ async def test_a_video_under_way_ends_in_the_library_although_the_database_forgo
         before = rows_before(lost, url)
         job_id = await rendering(runner)
         if is_noticed_first:
-            put_back(url, before[0])
+            load_rows(url, before[0])
             await until(lambda: [row["status"] for (row,) in rows_of(url)] in (["running"], ["submitting"]))
         else:
             without_looks(runner)
-            put_back(url, before[0])
+            load_rows(url, before[0])
         service.is_held = False
         assert (await ended(runner, job_id)).status is JobStatus.DONE
         assert (await runner.spending()).spent_total_usd == pytest.approx(service.cost_usd)
@@ -91,7 +91,7 @@ async def test_the_answer_to_a_post_is_stored_although_the_database_forgot_that_
             if at_first is not None:
                 at_first(passed)
             if passed == "journey.accepted":
-                put_back(url, before[0])
+                load_rows(url, before[0])
 
         checkpoint.hook = at
         job = await ended(runner, await click(runner))
@@ -106,8 +106,8 @@ async def test_a_job_that_was_sent_while_a_look_was_under_way_is_stored_again_an
         before = rows_before("claim", url)
         seen = without_looks(runner)
         job_id = await rendering(runner)
-        put_back(url, before[0])
-        await seen._put_back({job_id}, {})  # as if the check had begun before the click
+        load_rows(url, before[0])
+        await seen._restore_rows({job_id}, {})  # as if the check had begun before the click
         assert [row["status"] for (row,) in rows_of(url)] == ["running"]
         service.is_held = False
         assert (await ended(runner, job_id)).status is JobStatus.DONE
@@ -128,11 +128,11 @@ async def test_an_answer_is_stored_although_the_job_was_stored_again_between_two
             if at_first is not None:
                 at_first(passed)
             if passed == "journey.accepted":
-                put_back(url, before[0])
+                load_rows(url, before[0])
             if passed == "ledger.put_back.begin" and not passed_by:
                 passed_by.append(passed)
                 live = [one.job for one in runner._dispatcher.live.values()]
-                ledger.put_back(live)  # as a check for lost jobs does
+                ledger.restore_rows(live)  # as a check for lost jobs does
 
         checkpoint.hook = at
         job = await ended(runner, await click(runner))
@@ -145,7 +145,7 @@ async def test_a_job_is_kept_when_what_is_noted_of_it_finds_no_row(rig: Callable
         before = rows_before("add", url)
         job_id = await rendering(runner)
         without_looks(runner)
-        put_back(url, before[0])
+        load_rows(url, before[0])
         assert await runner._dispatcher._is_own_still(runner._dispatcher.live[job_id])
         assert (await runner.view(job_id, OWNER)).job.status is JobStatus.RUNNING
 
@@ -158,7 +158,7 @@ async def test_what_was_sent_is_not_sent_again_by_a_process_that_takes_the_jobs_
     async with other.running() as runner:
         before = rows_before("claim", url)
         job_id = await rendering(sender)
-        put_back(url, before[0])
+        load_rows(url, before[0])
         await asyncio.sleep(0.3)
         await sender.stop()
         service.is_held = False
@@ -174,7 +174,7 @@ async def test_what_was_sent_and_had_ended_is_unknown_rather_than_sent_again(
         before = rows_before("claim", url)
         job_id = await click(runner)
         assert (await ended(runner, job_id)).status is JobStatus.DONE
-        put_back(url, before[0])
+        load_rows(url, before[0])
         await asyncio.sleep(0.5)
         assert (await ended(runner, job_id)).status is JobStatus.UNKNOWN
     assert len(service.bill) == 1
@@ -188,7 +188,7 @@ async def test_a_video_whose_end_was_forgotten_is_done_again_without_a_restart(
         before = rows_of(url)
         service.is_held = False
         assert (await ended(runner, job_id)).status is JobStatus.DONE
-        put_back(url, before)
+        load_rows(url, before)
         await until(lambda: job_id in runner._dispatcher.live)
         assert (await ended(runner, job_id)).status is JobStatus.DONE
         assert (await runner.video_path(job_id, OWNER)).exists()
@@ -210,7 +210,7 @@ async def test_what_was_cancelled_is_never_sent_although_the_database_forgot_tha
         before = rows_of(url)
         await (sending if canceller == "sender" else runner).cancel(waiting, OWNER)
         await until(lambda: waiting not in sending._dispatcher.live)
-        put_back(url, before)
+        load_rows(url, before)
         await until(lambda: "cancelled" in [row["status"] for (row,) in rows_of(url)])
         await sending.stop()
         service.is_held = False

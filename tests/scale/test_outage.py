@@ -22,7 +22,7 @@ from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
 from tests.faults.rig import OWNER, Rig, click, ended, next_job_works, until
 from tests.faults.service import PaidService
-from tests.postgres_server import PASSWORD, PostgresServer, put_back, rows_of
+from tests.postgres_server import PASSWORD, PostgresServer, load_rows, rows_of
 from tests.scale.one_outage import rig as rig
 from tests.scale.one_outage import server as server
 
@@ -151,17 +151,17 @@ async def test_a_database_that_is_set_back_under_a_running_page_is_not_spent_fro
         await until(lambda: not runner._dispatcher.live)
         await asyncio.sleep(5 * replicas.TICK_S)  # jobs that it had at its last check it would store again
         newer = rows_of(url)
-        put_back(url, before)
+        load_rows(url, before)
         await until(lambda: runner.problem is not None)
         assert runner.problem is not None
         assert runner.problem.code == "database_set_back"
         assert not runner.is_healthy
         with pytest.raises(StorageError, match="database_set_back"):
             await click(runner)
-        put_back(url, newer)
+        load_rows(url, newer)
         await until(lambda: runner.problem is None)
         await next_job_works(runner)
-        put_back(url, before)
+        load_rows(url, before)
     posts = _posts(service)
     async with rig.running() as runner:
         assert runner.problem is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hunyuan_ui.job import JobStatus, new_id
-from hunyuan_ui.ledger import Place, open_shared
+from hunyuan_ui.ledger import ReplicaInfo, open_shared
 from hunyuan_ui.ledger.shared import SharedLedger
 from tests.pooler import TransactionPooler
 from tests.postgres_server import PostgresServer
@@ -21,9 +21,9 @@ _OFTEN = 12  # enough repetitions for a client to prepare a statement
 def ledgers(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[list[SharedLedger]]:
     """Two processes behind one pooler."""
     pooler = TransactionPooler(postgres_server.url(tmp_path))
-    made = [open_shared(pooler.url, Place(new_id(), name, places=99, one_each=False)) for name in ("one", "two")]
+    made = [open_shared(pooler.url, ReplicaInfo(new_id(), name, slots=99, one_each=False)) for name in ("one", "two")]
     for ledger in made:
-        ledger.beat()
+        ledger.renew_lease()
     yield made
     for ledger in made:
         ledger.close()
@@ -36,11 +36,11 @@ def test_no_statement_of_one_process_is_taken_for_anothers(ledgers: list[SharedL
         one.totals("")
         sent = added(one, str(number))
         assert two.board()
-        two.tidings()
-        two.beat()
+        two.updates()
+        two.renew_lease()
         assert one.claim(sent.id)
         one.mark_running(sent.id, new_id())
         added(two, str(number))
     assert [job.status for job in one.jobs(None)].count(JobStatus.RUNNING) == _OFTEN
     assert len(two.jobs(None)) == 2 * _OFTEN
-    assert len(two.tidings().own) == len(one.tidings().own) == _OFTEN
+    assert len(two.updates().own) == len(one.updates().own) == _OFTEN

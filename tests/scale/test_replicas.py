@@ -14,7 +14,7 @@ import pytest
 
 from hunyuan_ui.job import Job, JobStatus, new_id
 from tests.faults import oracle
-from tests.faults.kill import Nursery, Program, nursery
+from tests.faults.kill import ForkServer, Program, fork_server
 from tests.faults.rig import Dialect, prompt_of
 from tests.faults.service import PaidService
 from tests.postgres_server import PostgresServer
@@ -36,7 +36,7 @@ def on_postgres(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 class Pair:
     """A process that survives a test, and another one that is started as often as needed."""
 
-    place: Nursery
+    forks: ForkServer
     service: PaidService
     folder: Path
     dialect: Dialect
@@ -47,7 +47,7 @@ class Pair:
         """Return a program that will make some jobs beside the survivor."""
         ids = [new_id() for _ in range(jobs)]
         self.others.append(
-            Program(self.place, self.service, self.folder, self.dialect, ids, name=f"-other-{len(self.others)}")
+            Program(self.forks, self.service, self.folder, self.dialect, ids, name=f"-other-{len(self.others)}")
         )
         return self.others[-1]
 
@@ -71,10 +71,10 @@ class Pair:
 def pair(folder: Path, dialect: Dialect = "v2") -> Iterator[Pair]:
     """Start the survivor, and end it when all jobs have ended."""
     end = folder.with_suffix(".end")
-    with PaidService() as service, nursery() as place, nursery() as beside, ThreadPoolExecutor() as pool:
+    with PaidService() as service, fork_server() as forks, fork_server() as beside, ThreadPoolExecutor() as pool:
         survivor = Program(beside, service, folder, dialect, [], name="-survivor")
         ran: Future[int] = pool.submit(survivor.run, until=str(end))
-        made = Pair(place, service, folder, dialect, survivor)
+        made = Pair(forks, service, folder, dialect, survivor)
         try:
             while not survivor.beside.with_suffix(".passed").exists() or "runner.started" not in survivor.log:
                 assert not ran.done(), survivor.log

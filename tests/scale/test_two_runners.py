@@ -198,9 +198,9 @@ async def test_the_owner_sees_which_processes_there_are_and_what_each_has(rig: R
         seen = await one.owner.replicas(OWNER)
         assert [(replica.waiting, replica.is_this) for replica in seen] == [(2, True), (0, False)]
         assert all(replica.seen_s_ago < 5 for replica in seen)
-        desk = await OwnerEvents(other)._desk(OWNER, words(), 20)
-        assert [text.split(": ")[-1] for text in desk["replicas"]] == ["2 waiting, 1 sent.", "0 waiting, 0 sent."]
-        assert ["this one" in text for text in desk["replicas"]] == [False, True]
+        owner_page = await OwnerEvents(other)._owner_page(OWNER, words(), 20)
+        assert [text.split(": ")[-1] for text in owner_page["replicas"]] == ["2 waiting, 1 sent.", "0 waiting, 0 sent."]
+        assert ["this one" in text for text in owner_page["replicas"]] == [False, True]
         with pytest.raises(AccessError):
             await one.owner.replicas(STRANGER)
         service.is_held = False
@@ -209,7 +209,7 @@ async def test_the_owner_sees_which_processes_there_are_and_what_each_has(rig: R
 
 
 async def test_tries_at_a_code_are_counted_at_both_together(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hunyuan_ui.tries.LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr("hunyuan_ui.attempts.LONGEST_WAIT_S", 0.0)
     rig.settings = PUBLIC | {"access_code": Secret("sesame")}
     async with two(rig) as runners:
         refused: list[str] = []

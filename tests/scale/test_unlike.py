@@ -189,8 +189,8 @@ async def test_a_process_keeps_its_lease_and_sees_the_others_after_an_error_that
         assert seen is not None
         monkeypatch.setattr(seen._deletions, "tick", fails_at_first(3, seen._deletions.tick))
         await until(lambda: lines.getvalue().count('"replicas.died"') == 3)
-        beat_at = seen._beat_at
-        await until(lambda: seen._beat_at > beat_at)
+        renewed_at = seen._renewed_at
+        await until(lambda: seen._renewed_at > renewed_at)
         assert (await ended(runner, await click(runner))).status is JobStatus.DONE
     assert len(service.bill) == 1
 

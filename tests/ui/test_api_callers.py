@@ -413,13 +413,13 @@ def call(job: int = 0, visitor: int = 0, address: str = "203.0.113.5") -> Call:
     ],
 )
 def test_so_many_wait_of_each_kind(is_public: bool, calls: Iterator[Call], most: int) -> None:
-    places, held = CallSlots(is_public=is_public), list[Any]()
-    while places.has_room(asked := next(calls)):
-        held.append(places.taken(asked))
+    slots, held = CallSlots(is_public=is_public), list[Any]()
+    while slots.has_room(asked := next(calls)):
+        held.append(slots.taken(asked))
         held[-1].__enter__()
     assert len(held) == most
     held.pop().__exit__(None, None, None)
-    assert places.has_room(asked)
+    assert slots.has_room(asked)
 
 
 async def test_a_job_that_waits_for_its_turn_can_be_waited_for_by_its_own_caller_only(

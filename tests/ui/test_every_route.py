@@ -21,7 +21,7 @@ from starlette._utils import get_route_path
 
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.call_values import CallRules
-from hunyuan_ui.ui.request_filter import Doors, route_path
+from hunyuan_ui.ui.request_filter import RequestFilter, route_path
 from tests.built_page import BuiltPage, built_page
 
 pytestmark = pytest.mark.anyio
@@ -140,10 +140,10 @@ class Start:
 
     def __init__(self, built: BuiltPage, mode: str, root_path: str = "") -> None:
         self.behind = Behind()
-        doors = Doors(
+        request_filter = RequestFilter(
             self.behind, LOGIN if mode == "login" else MODES[mode], CallRules(built.blocks), routes=built.routes
         )
-        transport = httpx.ASGITransport(doors, root_path=root_path)
+        transport = httpx.ASGITransport(request_filter, root_path=root_path)
         self.client = httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}")
 
     async def ask(self, method: str, path: str, asker: Asker, body: object = None, **headers: str) -> httpx.Response:
@@ -333,10 +333,10 @@ def test_no_spelling_opens_what_is_shut(page_built: BuiltPage, data: st.DataObje
     path = data.draw(st.sampled_from([path, path.upper(), path.title(), path.swapcase()]))
     root = data.draw(st.sampled_from(["", "/app", "/app/", "https://x.example/app"]))
     method = data.draw(st.sampled_from(["GET", "POST", "HEAD", "DELETE"]))
-    doors = Doors(Behind(), MODES["public"], CallRules(page_built.blocks), routes=page_built.routes)
+    request_filter = RequestFilter(Behind(), MODES["public"], CallRules(page_built.blocks), routes=page_built.routes)
     for seen in (unquote(path), root + unquote(path)):
         scope = {"type": "http", "path": seen, "root_path": root, "method": method, "query_string": b""}
-        found = doors._found(scope)
+        found = request_filter._found(scope)
         if found is not None and method in found[0].methods:
             reached = routes_to(page_built, get_route_path(scope), method)
             # The first matching route of Gradio is used; an allowed one that matches first hides later ones.
@@ -388,7 +388,7 @@ async def test_nothing_but_http_comes_in(page_built: BuiltPage, kind: str) -> No
     async def receive() -> Any:
         return {"type": "websocket.connect"}
 
-    doors = Doors(app, MODES["public"], CallRules(page_built.blocks))
-    await doors({"type": kind, "path": "/", "headers": []}, receive, send)
+    request_filter = RequestFilter(app, MODES["public"], CallRules(page_built.blocks))
+    await request_filter({"type": kind, "path": "/", "headers": []}, receive, send)
     assert reached == []
     assert [message["type"] for message in sent] == ["websocket.close"]

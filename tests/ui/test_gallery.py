@@ -20,7 +20,7 @@ from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui import gallery
 from hunyuan_ui.words import words
 from tests.shelves import put_video
-from tests.stored_jobs import file_of, in_status, open_book
+from tests.stored_jobs import file_of, in_status, opened_ledger
 from tests.ui.one_shelf import ALICE, BASE, BOB, Shelf, opened
 from tests.ui.one_shelf import settings as settings
 from tests.ui.one_shelf import shelf as shelf
@@ -74,7 +74,7 @@ async def test_the_folder_alone_gives_the_same_gallery_back(settings: Settings) 
 def ten_thousand(settings: Settings) -> Settings:
     """A ledger with 10,000 finished videos of Alice's among 2,000 of others; rows only, no files."""
     settings.data_dir.mkdir(parents=True)
-    ledger = open_book(settings.data_dir)
+    ledger = opened_ledger(settings.data_dir)
     sample = in_status(ledger, JobStatus.DONE, created_at=1.0)
     ledger.close()
     with closing(sqlite3.connect(settings.data_dir / "ledger.sqlite3")) as database, database:

@@ -103,9 +103,9 @@ async def test_the_owner_sees_days_jobs_limits_and_what_is_to_be_settled(runner:
 async def test_a_stranger_sees_the_owners_page_shut_whatever_they_ask(runner: JobRunner) -> None:
     lost = job(status=JobStatus.UNKNOWN)
     runner._services.ledger.adopt(lost)
-    desk = OwnerEvents(runner)
+    events = OwnerEvents(runner)
     for name in ("refresh", "export", "settle", "resume"):
-        shown = await desk.event(name)(asking(), event(job=lost.id, was_charged=False), WHO)
+        shown = await events.event(name)(asking(), event(job=lost.id, was_charged=False), WHO)
         assert set(shown) == {"is_offered", "needs_proof", "problem"}
     stored = runner._services.ledger.get(lost.id)
     assert stored is not None
@@ -115,12 +115,12 @@ async def test_a_stranger_sees_the_owners_page_shut_whatever_they_ask(runner: Jo
 @public
 async def test_who_knows_the_key_opens_it_and_reads_no_strangers_words(runner: JobRunner) -> None:
     runner._services.ledger.adopt(job(status=JobStatus.DONE, prompt="a secret wish"))
-    desk = OwnerEvents(runner)
-    wrong = await desk.event("prove")(asking(), event(key=OWN_KEY), WHO)
+    events = OwnerEvents(runner)
+    wrong = await events.event("prove")(asking(), event(key=OWN_KEY), WHO)
     assert "not the API key" in wrong["problem"]
-    shown = await desk.event("prove")(asking(), event(key=KEY), WHO)
+    shown = await events.event("prove")(asking(), event(key=KEY), WHO)
     assert len(shown["jobs"]) == 1
-    exported = await desk.event("export")(asking(), event(), WHO)
+    exported = await events.event("export")(asking(), event(), WHO)
     assert exported["csv"].count("\n") == 2
     for said in (json.dumps(shown), json.dumps(exported)):
         assert "a secret wish" not in said
@@ -206,21 +206,21 @@ async def test_no_list_of_the_owners_page_names_a_job_by_what_opens_it(runner: J
     rows = [job(status=status) for status in (JobStatus.UNKNOWN, JobStatus.DONE, JobStatus.LOST)]
     for row in rows:
         runner._services.ledger.adopt(row)
-    desk = OwnerEvents(runner)
-    await desk.event("prove")(asking(), event(key=KEY), WHO)
+    events = OwnerEvents(runner)
+    await events.event("prove")(asking(), event(key=KEY), WHO)
     shown = json.dumps(
-        [await desk.event("refresh")(asking(), event(), WHO), await desk.event("export")(asking(), event(), WHO)]
+        [await events.event("refresh")(asking(), event(), WHO), await events.event("export")(asking(), event(), WHO)]
     )
     for row in rows:
         assert row.id not in shown
         # In the table of each response, in the file, and where it needs a decision.
         assert shown.count(runner.videos.public_id(row)) == (5 if row.status is JobStatus.UNKNOWN else 3)
         assert runner.videos.public_id(row)[:8] not in row.id
-    (unknown,) = (await desk.event("refresh")(asking(), event(), WHO))["unknown"]
+    (unknown,) = (await events.event("refresh")(asking(), event(), WHO))["unknown"]
     for wrong in (rows[0].id, runner.videos.public_id(rows[2]), "", None):
-        refused = await desk.event("settle")(asking(), event(job=wrong, was_charged=True), WHO)
+        refused = await events.event("settle")(asking(), event(job=wrong, was_charged=True), WHO)
         assert refused["problem"]
-    settled = await desk.event("settle")(asking(), event(job=unknown["id"], was_charged=True), WHO)
+    settled = await events.event("settle")(asking(), event(job=unknown["id"], was_charged=True), WHO)
     assert settled["unknown"] == []
 
 

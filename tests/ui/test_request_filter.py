@@ -22,7 +22,7 @@ from hunyuan_ui.jobs import build_runner
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.call_values import CallRules
-from hunyuan_ui.ui.request_filter import MOST_BYTES, Doors, faults, hang_doors
+from hunyuan_ui.ui.request_filter import MOST_BYTES, RequestFilter, faults, install_request_filter
 from tests.app_process import running_app
 from tests.built_page import BuiltPage, built_page
 from tests.fake_service import FakeService
@@ -63,8 +63,8 @@ def behind(page_built: BuiltPage) -> Callable[[Settings], httpx.AsyncClient]:
     """A client of an application behind the filter of a start."""
 
     def client(settings: Settings) -> httpx.AsyncClient:
-        doors = Doors(_echo, settings, CallRules(page_built.blocks), routes=page_built.routes)
-        return httpx.AsyncClient(transport=httpx.ASGITransport(doors), base_url="http://127.0.0.1:7860")
+        request_filter = RequestFilter(_echo, settings, CallRules(page_built.blocks), routes=page_built.routes)
+        return httpx.AsyncClient(transport=httpx.ASGITransport(request_filter), base_url="http://127.0.0.1:7860")
 
     return client
 
@@ -191,7 +191,7 @@ async def test_every_page_says_who_may_frame_it(page_built: BuiltPage) -> None:
         (PUBLIC, "frame-ancestors 'self'", "SAMEORIGIN"),
         (replace(PRIVATE, is_space=True), "frame-ancestors 'self' https://huggingface.co https://*.hf.space", None),
     ):
-        transport = httpx.ASGITransport(Doors(html, settings, CallRules(page_built.blocks)))
+        transport = httpx.ASGITransport(RequestFilter(html, settings, CallRules(page_built.blocks)))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:7860") as client:
             refused = {"accept": "text/html", "origin": "null"}
             for answer in (await client.get("/"), await client.get("/", headers=refused)):
@@ -211,8 +211,8 @@ async def test_a_file_is_never_kept_by_what_lies_between(behind: Behind) -> None
 
 
 def built(**changes: Any) -> SimpleNamespace:
-    doors = Doors(_echo, PUBLIC, CallRules(cast("Any", SimpleNamespace(fns={}))))
-    app = SimpleNamespace(middleware_stack=doors)
+    request_filter = RequestFilter(_echo, PUBLIC, CallRules(cast("Any", SimpleNamespace(fns={}))))
+    app = SimpleNamespace(middleware_stack=request_filter)
     right = {
         "api_open": False,
         "max_file_size": 1,
@@ -258,10 +258,10 @@ def test_the_filter_lies_outside_of_all_others() -> None:
     app = Starlette(middleware=[Middleware(GZipMiddleware)])
     rules = CallRules(cast("Any", SimpleNamespace(fns={})))
     with pytest.raises(RuntimeError, match="not being started"):
-        hang_doors(app, PUBLIC, rules)
+        install_request_filter(app, PUBLIC, rules)
     app.middleware_stack = app.build_middleware_stack()
-    hang_doors(app, PUBLIC, rules)
-    assert isinstance(app.middleware_stack, Doors)
+    install_request_filter(app, PUBLIC, rules)
+    assert isinstance(app.middleware_stack, RequestFilter)
 
 
 def test_a_public_start_is_refused_when_something_is_wrong(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ async def test_what_can_be_asked_for_is_told(tmp_path: Path, monkeypatch: pytest
                 assert job["is_active"]
         assert job["retry_in_s"] is not None
         visitor = Visitor.from_token(TOKEN)
-        await runner.look_again(job_id, visitor)
+        await runner.retry_lost(job_id, visitor)
         await runner.wait(job_id, visitor)
         job = (await ask(f"/{job_id}")).json()
         assert job["status"] == "lost"

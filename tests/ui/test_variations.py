@@ -12,33 +12,33 @@ from hunyuan_ui.job import InClick, Job, is_id, new_id
 from hunyuan_ui.ledger.schema import to_job, to_row
 from hunyuan_ui.request import MAX_SEED, VideoRequest
 from hunyuan_ui.ui.events import _send_more  # pyright: ignore[reportPrivateUsage]
-from hunyuan_ui.ui.variations import COUNTS, Wished, again_id, click_of, count_in, variations
+from hunyuan_ui.ui.variations import COUNTS, JobSpec, again_id, click_of, count_in, variations
 from hunyuan_ui.words import words
 from tests.stored_jobs import NOON, job
 
 WISH = VideoRequest.parse({"prompt": "a heron", "seed": 7})
 
 
-def stored(wished: Wished, **changes: Any) -> Job:
+def stored(spec: JobSpec, **changes: Any) -> Job:
     """Return the job of a specification, as the ledger returns it."""
-    made = job(id=wished.id, **changes)
-    if wished.in_click is not None:
-        wished.in_click.note(made)
+    made = job(id=spec.id, **changes)
+    if spec.in_click is not None:
+        spec.in_click.note(made)
     return to_job(to_row(made).values())
 
 
 def test_the_first_is_the_job_that_was_asked_for_and_the_next_seeds_follow() -> None:
     job_id = new_id()
     made = variations(job_id, WISH, 4)
-    assert made[0] == Wished(job_id, WISH, InClick(job_id, 0))
-    assert [wished.request.seed for wished in made] == [7, 8, 9, 10]
-    assert all(wished.request.model_copy(update={"seed": 7}) == WISH for wished in made)
-    assert variations(job_id, WISH, 1) == [Wished(job_id, WISH, None)]
+    assert made[0] == JobSpec(job_id, WISH, InClick(job_id, 0))
+    assert [spec.request.seed for spec in made] == [7, 8, 9, 10]
+    assert all(spec.request.model_copy(update={"seed": 7}) == WISH for spec in made)
+    assert variations(job_id, WISH, 1) == [JobSpec(job_id, WISH, None)]
 
 
 def test_random_seeds_are_left_to_be_drawn_one_by_one() -> None:
     made = variations(new_id(), WISH.model_copy(update={"seed": -1}), 3)
-    assert [wished.request.seed for wished in made] == [-1, -1, -1]
+    assert [spec.request.seed for spec in made] == [-1, -1, -1]
 
 
 @given(job_id=st.uuids().map(lambda id_: id_.hex), count=st.integers(1, 4), seed=st.integers(0, MAX_SEED))
@@ -46,14 +46,14 @@ def test_a_repeated_click_names_the_same_different_jobs(job_id: str, count: int,
     wish = WISH.model_copy(update={"seed": seed})
     made = variations(job_id, wish, count)
     assert made == variations(job_id, wish, count)
-    assert len({wished.id for wished in made}) == len({wished.request.seed for wished in made}) == count
-    assert all(is_id(wished.id) and VideoRequest.parse(wished.request.model_dump()) for wished in made)
+    assert len({spec.id for spec in made}) == len({spec.request.seed for spec in made}) == count
+    assert all(is_id(spec.id) and VideoRequest.parse(spec.request.model_dump()) for spec in made)
 
 
 def test_the_jobs_of_one_click_are_known_by_any_of_them_in_their_order() -> None:
     click_id = new_id()
-    four = [stored(wished) for wished in variations(click_id, WISH, 4)]
-    known = [job(), *reversed(four), stored(Wished(new_id(), WISH, None)), *map(stored, variations(new_id(), WISH, 4))]
+    four = [stored(spec) for spec in variations(click_id, WISH, 4)]
+    known = [job(), *reversed(four), stored(JobSpec(new_id(), WISH, None)), *map(stored, variations(new_id(), WISH, 4))]
     ids = [one.id for one in four]
     assert [click_of(id_, known) for id_ in ids] == [{"id": click_id, "jobs": ids}] * 4
     assert click_of(known[0].id, known) is click_of(new_id(), known) is click_of("", known) is None
@@ -63,16 +63,16 @@ def test_the_jobs_of_one_click_are_known_by_any_of_them_in_their_order() -> None
 @pytest.mark.parametrize("gone", range(4))
 def test_the_others_stay_together_whichever_of_them_is_gone(gone: int) -> None:
     click_id = new_id()
-    left = [stored(wished) for wished in variations(click_id, WISH, 4)]
+    left = [stored(spec) for spec in variations(click_id, WISH, 4)]
     del left[gone]
     told = {"id": click_id, "jobs": [one.id for one in left]}
     assert [click_of(one.id, left) for one in left] == [told] * 3
 
 
 def test_what_was_tried_again_stands_in_the_place_of_what_had_ended() -> None:
-    wishes = variations(new_id(), WISH, 3)
-    first, second, third = (stored(wished, created_at=NOON) for wished in wishes)
-    again = [stored(Wished(new_id(), WISH, second.in_click), created_at=NOON + at) for at in (1, 2)]
+    specs = variations(new_id(), WISH, 3)
+    first, second, third = (stored(spec, created_at=NOON) for spec in specs)
+    again = [stored(JobSpec(new_id(), WISH, second.in_click), created_at=NOON + at) for at in (1, 2)]
     for known in ([first, second, third, *again], [*reversed(again), third, first], [again[1], third, first]):
         assert click_of(again[1].id, known) == click_of(first.id, known)
         assert (click_of(first.id, known) or {})["jobs"] == [first.id, again[1].id, third.id]
@@ -111,8 +111,8 @@ async def test_a_limit_in_the_middle_says_how_many_began() -> None:
             raise SpendLimitError("over_daily_limit", limit="$5.00", left="$0.20", price="$1.46")
         began.append(job_id)
 
-    wishes = variations(new_id(), WISH, 4)[1:]
-    said = await _send_more(send, wishes, words())
-    assert began == [wished.id for wished in wishes[:2]]
+    specs = variations(new_id(), WISH, 4)[1:]
+    said = await _send_more(send, specs, words())
+    assert began == [spec.id for spec in specs[:2]]
     assert said.startswith("3 of 4 videos were started. Today's limit of $5.00 leaves $0.20")
     assert await _send_more(send, [], words()) == ""

@@ -15,7 +15,7 @@ from hunyuan_ui.media import check_mp4
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.served_files import served_path
 from tests.shelves import put_video
-from tests.stored_jobs import in_status, open_book
+from tests.stored_jobs import in_status, opened_ledger
 from tests.tags import settings_of
 from tests.ui.one_shelf import ALICE, BASE, BOB, Shelf, opened
 from tests.ui.one_shelf import settings as settings
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_job_that_is_not_done_has_no_files(settings: Settings) -> None:
     settings.data_dir.mkdir(parents=True)
-    ledger = open_book(settings.data_dir)
+    ledger = opened_ledger(settings.data_dir)
     waiting = in_status(ledger, JobStatus.UNKNOWN, visitor=Visitor.from_token(ALICE).id, created_at=1.0)
     ledger.close()
     async with opened(settings) as shelf:

@@ -16,7 +16,7 @@ from hunyuan_ui.job import JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs import JobView
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.ui.views import as_json
-from hunyuan_ui.words import Words, languages, speak_as, words
+from hunyuan_ui.words import Words, languages, select_texts, words
 from tests.stored_jobs import job
 
 OF_ENGINE: Final = "engine."
@@ -68,9 +68,9 @@ def places(text: str) -> set[tuple[str, str | None]]:
 
 @pytest.fixture
 def engine_start() -> Iterator[None]:
-    speak_as(has_engine=True)
+    select_texts(has_engine=True)
     yield
-    speak_as()
+    select_texts()
 
 
 def speaks_of_service(language: str) -> set[str]:
@@ -105,7 +105,7 @@ def test_a_text_of_an_engine_stands_for_another_one_and_needs_no_more_facts(lang
 
 @pytest.mark.parametrize("has_engine", [False, True])
 def test_what_is_said_of_a_job_is_true_of_where_it_is_made_whatever_this_start_uses(has_engine: bool) -> None:
-    speak_as(has_engine=has_engine)
+    select_texts(has_engine=has_engine)
     try:
         here, hosted = (words().about(job(dialect=dialect)) for dialect in ("openai", "v2"))
         assert here["phase.sent"] == "Sent to the engine"
@@ -113,7 +113,7 @@ def test_what_is_said_of_a_job_is_true_of_where_it_is_made_whatever_this_start_u
         assert here.about(job(dialect="v1"))["phase.sent"] == "Sent to the service"
         assert words()["phase.sent"] == (here if has_engine else hosted)["phase.sent"]
     finally:
-        speak_as()
+        select_texts()
 
 
 @pytest.mark.parametrize("language", languages())
@@ -121,7 +121,7 @@ def test_a_visitor_of_a_public_page_is_told_of_its_owners_machine(language: str)
     say = words(language)
     keys = [key.removeprefix("public.") for key in say if key.startswith("public.")]
     private = {key: say[key] for key in keys}
-    speak_as(has_engine=True, is_public=True)
+    select_texts(has_engine=True, is_public=True)
     try:
         assert {key: say[key] for key in keys} == {key: say[f"public.{key}"] for key in keys}
         free = engine_estimate(VideoRequest(prompt="x"), [], 0.0)
@@ -130,7 +130,7 @@ def test_a_visitor_of_a_public_page_is_told_of_its_owners_machine(language: str)
         said = " ".join([*(say[key] for key in keys), say.price(free)])
         assert not re.search(r"\byour own|one's own|你自己|自有", said)
     finally:
-        speak_as()
+        select_texts()
     assert {key: say[key] for key in keys} == private
     assert all(places(say[key]) == places(say[f"public.{key}"]) for key in keys)
 

@@ -2,7 +2,7 @@
 
 import { address as personalAddress } from "./browser.js";
 import { copySelected, fill, piecesOf } from "./dom.js";
-import { hear, onReturn } from "./events.js";
+import { on, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { arrived, keeping } from "./server.js";
 
@@ -30,7 +30,7 @@ export function address({ element }) {
   fill(element, words);
   part("copy").addEventListener("click", copy);
   box.addEventListener("focus", () => box.select());
-  hear("address", () => {
+  on("address", () => {
     section.scrollIntoView({ block: "center" });
     copy();
   });

@@ -18,7 +18,7 @@ import { listStanding } from "./batch_standing.js";
 import { lasting, tab } from "./browser.js";
 import { fill, keepingFocus, onSubmit, piecesOf, showText } from "./dom.js";
 import { draftIn } from "./draft.js";
-import { hear, send } from "./events.js";
+import { emit, on } from "./events.js";
 import { filled, words } from "./language.js";
 import { ask } from "./server.js";
 import { beginningOf } from "./written_in.js";
@@ -182,14 +182,14 @@ export function batch({ element }) {
 
   function open() {
     if (dialog.open) return;
-    send("list-opened");
+    emit("list-opened");
     payer = window.hunyuan.form.payer();
     takeForm();
     write();
     show();
     standing.see();
     enter();
-    send("covered");
+    emit("covered");
     dialog.showModal();
     standing.show();
     (standing.isTold() ? dialog : part("text")).focus();
@@ -231,17 +231,17 @@ export function batch({ element }) {
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();
   });
-  hear("list-open", open);
-  hear("priced-anew", () => {
+  on("list-open", open);
+  on("priced-anew", () => {
     if (!dialog.open) return;
     payer = window.hunyuan.form.payer();
     takeForm();
     show();
   });
-  hear("list-file", (file) => {
+  on("list-file", (file) => {
     open();
     take([file]);
   });
   window.addEventListener("pagehide", keep);
-  send("list-drawn");
+  emit("list-drawn");
 }

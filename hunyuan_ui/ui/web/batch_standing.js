@@ -3,7 +3,7 @@
 import { isGoing, lineOf, shareOf } from "./batch_list.js";
 import { lasting } from "./browser.js";
 import { keepingFocus, showText } from "./dom.js";
-import { onReturn, send } from "./events.js";
+import { emit, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { createPoll } from "./poll.js";
 import { arrived, ask, request } from "./server.js";
@@ -27,7 +27,7 @@ export function listStanding(dialog, part) {
   function draw() {
     part("standing").hidden = !told;
     const isSeen = dialog.open || lasting.get(SEEN) === id;
-    send("list-line", lineOf(told, isSeen));
+    emit("list-line", lineOf(told, isSeen));
     if (!told) return;
     const percent = Math.round(100 * shareOf(told));
     part("line").textContent = told.text;
@@ -47,8 +47,8 @@ export function listStanding(dialog, part) {
     id = answer.list_id;
     show();
     // Its jobs are followed like any others; if it ended before the first poll, they are already stored.
-    if (isGoing(told)) send("list-going");
-    else if (isNews) send("list-ended");
+    if (isGoing(told)) emit("list-going");
+    else if (isNews) emit("list-ended");
   }
 
   function gone() {

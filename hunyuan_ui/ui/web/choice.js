@@ -1,7 +1,7 @@
 // Selection of several videos in the grid, or of a second one to compare with a first.
 
 import { node } from "./dom.js";
-import { send } from "./events.js";
+import { emit } from "./events.js";
 import { words } from "./language.js";
 import { fileOf } from "./server.js";
 
@@ -40,7 +40,7 @@ export function createChoice(element, part, does) {
   function compare() {
     const [left, right] = chosen;
     set(false);
-    send("compare", { left, right });
+    emit("compare", { left, right });
   }
 
   async function download() {

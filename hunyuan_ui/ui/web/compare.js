@@ -2,7 +2,7 @@
 
 import { closedByBack } from "./back.js";
 import { fill, loadFile, node, piecesOf, prefersCalm, showUnbroken, unload } from "./dom.js";
-import { hear, send } from "./events.js";
+import { emit, on } from "./events.js";
 import { correction, frameOf, framesOf, isRested, leaderOf, timeOf, timesOf } from "./in_step.js";
 import { filled, words } from "./language.js";
 import { filesOf } from "./server.js";
@@ -151,7 +151,7 @@ export function compare({ element, props }) {
     }
     showDifferences(left, right);
     showState();
-    send("covered");
+    emit("covered");
     if (!dialog.open) enter();
     if (!dialog.open) dialog.showModal();
     part("play").focus();
@@ -196,5 +196,5 @@ export function compare({ element, props }) {
     video.addEventListener("error", () => sayWhyUnplayed(video, compared[index], say, () => load(index)));
     video.addEventListener("loadeddata", () => say(""));
   }
-  hear("compare", open);
+  on("compare", open);
 }

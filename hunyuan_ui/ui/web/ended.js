@@ -1,7 +1,7 @@
 // The card of a job that ended without a video: what happened, its cost, and possible actions.
 
 import { goToField, keepingFocus, node, showUnbroken } from "./dom.js";
-import { send } from "./events.js";
+import { emit } from "./events.js";
 import { words } from "./language.js";
 import { requestId } from "./request_id.js";
 import { showWritten } from "./written_in.js";
@@ -54,7 +54,7 @@ export function createEnded(card, part, does) {
   part("try-again").addEventListener("click", () => does.tryAgain(ended));
   part("dismiss").addEventListener("click", () => does.dismiss(ended.id));
   part("reuse").addEventListener("click", () => {
-    send("settings", { settings: ended.settings });
+    emit("settings", { settings: ended.settings });
     goToField();
   });
   return {

@@ -1,12 +1,12 @@
 // Events between the parts of the page.
 
-/** Send an event to all listeners. */
-export const send = (name, /** @type {any} */ detail = null) =>
+/** Emit an event to all listeners. */
+export const emit = (name, /** @type {any} */ detail = null) =>
   document.dispatchEvent(new CustomEvent(`hunyuan:${name}`, { detail }));
 
-/** Call `heard` with each event of this name. */
-export const hear = (name, heard) =>
-  document.addEventListener(`hunyuan:${name}`, (event) => heard(/** @type {CustomEvent} */ (event).detail));
+/** Call `handler` with each event of this name. */
+export const on = (name, handler) =>
+  document.addEventListener(`hunyuan:${name}`, (event) => handler(/** @type {CustomEvent} */ (event).detail));
 
 /** Call `look` when the page's content may be outdated. */
-export const onReturn = (look) => hear("returned", look);
+export const onReturn = (look) => on("returned", look);

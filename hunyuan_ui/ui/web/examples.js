@@ -2,7 +2,7 @@
 
 import { kept } from "./browser.js";
 import { fill, node, piecesOf, showUnbroken } from "./dom.js";
-import { send } from "./events.js";
+import { emit } from "./events.js";
 import { filled, words } from "./language.js";
 import { hasPointer, movingIn, onAttention } from "./moving.js";
 import { filesOf, loopOf } from "./server.js";
@@ -11,7 +11,7 @@ import { showWritten } from "./written_in.js";
 const HAS_OWN = "hunyuan_own_examples";
 
 function pick({ title, settings, most_usd }) {
-  send("settings", { settings, most_usd });
+  emit("settings", { settings, most_usd });
   const told = document.querySelector('.examples [data-part="taken"]');
   if (told) told.textContent = filled("example_taken", { title });
   document.querySelector("#field-prompt")?.scrollIntoView({ block: "nearest" });

@@ -5,7 +5,7 @@ import { settledVisitor, visitor } from "./browser.js";
 import { completeControls } from "./controls.js";
 import { node } from "./dom.js";
 import { createDraft } from "./draft.js";
-import { hear, onReturn, send } from "./events.js";
+import { emit, on, onReturn } from "./events.js";
 import { createPriceQuestion } from "./form_price.js";
 import { agreedPrice, createFormValues } from "./form_values.js";
 import { keepLabel, label } from "./generate_label.js";
@@ -95,7 +95,7 @@ export function form({ element, props, trigger, watch }) {
     showPrice();
     if (isSame) return;
     line.toggleAttribute("data-old", !isOf(price, form));
-    send("priced-anew");
+    emit("priced-anew");
     if (isOf(price, form)) trigger("say");
     else question.ask();
   }
@@ -290,12 +290,12 @@ export function form({ element, props, trigger, watch }) {
   };
   onTyping(["shape", "size", "quality", "variations", ...numbers], touched, hidePrice);
   window.addEventListener("pagehide", draft.keepLastLetters);
-  hear("settings", show);
-  hear("seed", useSeed);
-  hear("payer", paidBy);
-  hear("reply", replied);
+  on("settings", show);
+  on("seed", useSeed);
+  on("payer", paidBy);
+  on("reply", replied);
   // Updates of reserved and remaining money can wait until a quickly finished video is shown.
-  hear("answered", () => setTimeout(refresh, REFRESH_AFTER_MS));
+  on("answered", () => setTimeout(refresh, REFRESH_AFTER_MS));
   onReturn(refresh);
   watch("value", open);
   open();

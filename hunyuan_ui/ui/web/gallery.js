@@ -5,7 +5,7 @@ import { cardOf, showFavourite } from "./card.js";
 import { createChoice } from "./choice.js";
 import { createDeletions } from "./deletions.js";
 import { fill, goToField, keepingFocus, piecesOf } from "./dom.js";
-import { hear, onReturn, send } from "./events.js";
+import { emit, on, onReturn } from "./events.js";
 import { filled, words } from "./language.js";
 import { ask, keeping } from "./server.js";
 import { readSettingsFiles } from "./settings_file.js";
@@ -116,7 +116,7 @@ export function gallery({ element, props }) {
       open: () => (choice.isOn() ? choice.choose(video) : open(video)),
       star: () => star(video),
       reuse() {
-        send("settings", { settings: video.settings });
+        emit("settings", { settings: video.settings });
         goToField();
       },
       delete: () => deletions.add([video]),
@@ -193,7 +193,7 @@ export function gallery({ element, props }) {
 
   async function erase(video) {
     const answer = await ask(`videos/${video.id}`, { method: "DELETE", keepalive: true });
-    if (answer.isOk || answer.httpStatus === 404) return send("deleted", video.id);
+    if (answer.isOk || answer.httpStatus === 404) return emit("deleted", video.id);
     const item = itemOf(video.id);
     if (item) item.hidden = false;
     showNothing();
@@ -217,7 +217,7 @@ export function gallery({ element, props }) {
 
   // Opening a video
 
-  const open = (video, kind = "") => send("open", { video, kind, ids: seen().map((one) => one.id) });
+  const open = (video, kind = "") => emit("open", { video, kind, ids: seen().map((one) => one.id) });
 
   async function find(id) {
     const known = shown.find((video) => video.id === id);
@@ -253,20 +253,20 @@ export function gallery({ element, props }) {
   everybody.addEventListener("change", () => page({ isFirst: true }));
   readSettingsFiles(part, say);
   onReturn(() => (owed ? page(owed) : lookForNews()));
-  for (const news of ["done", "list-ended"]) hear(news, lookForNews);
-  hear("delete", (video) => deletions.add([video]));
-  hear("deleted", (id) => {
+  for (const news of ["done", "list-ended"]) on(news, lookForNews);
+  on("delete", (video) => deletions.add([video]));
+  on("deleted", (id) => {
     forget(id);
     otherTabs.postMessage(id);
   });
   otherTabs.addEventListener("message", ({ data }) => {
     forget(data);
-    send("gone", data);
+    emit("gone", data);
   });
-  hear("show", (id) => openById(id));
-  hear("closed", () => (opening += 1));
-  hear("export", (id) => openById(id, "gif"));
-  hear("choose", async (id) => {
+  on("show", (id) => openById(id));
+  on("closed", () => (opening += 1));
+  on("export", (id) => openById(id, "gif"));
+  on("choose", async (id) => {
     const video = await find(id);
     if (!video) return;
     const isAlone = seen().every((one) => one.id === id) && !isFiltered() && before === null;

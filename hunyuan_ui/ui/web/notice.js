@@ -2,7 +2,7 @@
 // next to the button, and once valid the click is resent.
 
 import { fill, keepingFocus, onSecret, piecesOf, showText, withControl } from "./dom.js";
-import { hear, onReturn, send } from "./events.js";
+import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { sayUnreachable } from "./reach.js";
 import { dayOf } from "./returns.js";
@@ -78,7 +78,7 @@ export function notice({ element, props, watch }) {
     isGiven = false;
     part("secret").hidden = !secret;
     showText(part("wrong"), "");
-    send("asked-here", lacks);
+    emit("asked-here", lacks);
     if (!secret) return;
     part("secret-label").textContent = words[secret.label];
     part("give").textContent = words[secret.give];
@@ -104,7 +104,7 @@ export function notice({ element, props, watch }) {
   function goOn(isConfirmed = false) {
     const job = again;
     show("");
-    if (job) send("try-again", job);
+    if (job) emit("try-again", job);
     else window.hunyuan.form.repeat({ of: refused, isConfirmed });
   }
 
@@ -114,28 +114,28 @@ export function notice({ element, props, watch }) {
   onSecret(part("secret"), (text) => {
     isGiven = true;
     showText(part("wrong"), "");
-    send("given", { event: SECRETS[lacks].event, text });
+    emit("given", { event: SECRETS[lacks].event, text });
   });
-  hear("paid", paid);
-  for (const lost of ["unanswered", "unheard"]) hear(lost, () => show(words.send_failed));
-  hear("answered", () => {
+  on("paid", paid);
+  for (const lost of ["unanswered", "unheard"]) on(lost, () => show(words.send_failed));
+  on("answered", () => {
     if (part("text").textContent === words.send_failed) show("");
   });
   // A notice is removed with its cause: the field was changed, the price or the payer is different.
-  hear("prompt", () => TEXTS.includes(cause) && show(""));
-  hear("priced-anew", () => {
+  on("prompt", () => TEXTS.includes(cause) && show(""));
+  on("priced-anew", () => {
     if (!part("confirm").hidden || (cause && !TEXTS.includes(cause))) show("");
   });
-  hear("settings", () => cause && show(""));
-  hear("ended", () => endsWith.includes("ended") && show(""));
+  on("settings", () => cause && show(""));
+  on("ended", () => endsWith.includes("ended") && show(""));
   onReturn(() => endsWith.includes("day") && dayOf(shownAt) !== dayOf(Date.now()) && show(""));
-  hear("paid-anew", () => !cause && show(""));
+  on("paid-anew", () => !cause && show(""));
   document.addEventListener("input", ({ target }) => {
     if (cause && target instanceof Element && target.closest(`#field-${cause.replaceAll("_", "-")}`)) show("");
   });
   watch("value", () => {
     const value = props.value || {};
-    send("reply", value);
+    emit("reply", value);
     window.hunyuan.answered(value.answer);
     refused = value.answer || null;
     again = value.again ? { id: value.again, most_usd: value.most_usd } : null;

@@ -2,7 +2,7 @@
 // shown when its layout is complete, and the parts that the last video may still shift when it is placed too.
 
 import { isUnknown, kept } from "./browser.js";
-import { hear } from "./events.js";
+import { on } from "./events.js";
 
 const SHOWN_ANYWAY_MS = 3000;
 const TICK_MS = 1000;
@@ -78,10 +78,10 @@ export function showWhenDrawn() {
   }
 
   observer.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["hidden"] });
-  hear("attached", (hasVideo) => {
+  on("attached", (hasVideo) => {
     if (!visit.isAnswered) visit.expectsVideo = hasVideo;
     visit.isAnswered = true;
     look();
   });
-  hear("shown", (id) => (id ? kept.set(HAS_VIDEO, "yes") : kept.remove(HAS_VIDEO)));
+  on("shown", (id) => (id ? kept.set(HAS_VIDEO, "yes") : kept.remove(HAS_VIDEO)));
 }

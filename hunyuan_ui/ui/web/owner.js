@@ -2,7 +2,7 @@
 
 import { createDollars } from "./dollars.js";
 import { fill, node, onSecret, onSubmit, piecesOf, showText } from "./dom.js";
-import { hear, onReturn, send } from "./events.js";
+import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { createOwnersJobs } from "./owner_jobs.js";
 
@@ -79,7 +79,7 @@ export function owner({ element, props, trigger, watch }) {
     if (value.csv) save(value.csv);
     clearTimeout(following);
     if (jobs.isLooking()) following = setTimeout(lookQuietly, LOOK_AFTER_MS);
-    if (value.opened) send("show", value.opened);
+    if (value.opened) emit("show", value.opened);
   }
 
   function show() {
@@ -103,7 +103,7 @@ export function owner({ element, props, trigger, watch }) {
   fill(element, words);
   part("plot").setAttribute("aria-label", words["owner.days"]);
   details.addEventListener("toggle", fillOpened);
-  for (const change of ["begun", "ended"]) hear(change, lookQuietly); // of this page's own videos
+  for (const change of ["begun", "ended"]) on(change, lookQuietly); // of this page's own videos
   onReturn(lookQuietly);
   const presses = {
     refresh: () => ask("refresh"),

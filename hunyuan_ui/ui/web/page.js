@@ -5,7 +5,7 @@ import { batch } from "./batch.js";
 import { keeping, newId, settledVisitor, visitor } from "./browser.js";
 import { createClicks, DOUBLE_CLICK_MS } from "./click.js";
 import { compare } from "./compare.js";
-import { send } from "./events.js";
+import { emit } from "./events.js";
 import { examples } from "./examples.js";
 import { form } from "./form.js";
 import { gallery } from "./gallery.js";
@@ -73,18 +73,18 @@ window.hunyuan = {
   screen,
 
   sending(values) {
-    send("sending", values[0]);
+    emit("sending", values[0]);
     return values;
   },
 
   prompted(prompt, negative) {
-    send("prompt", { prompt, negative });
+    emit("prompt", { prompt, negative });
     return [];
   },
 
   ...createClicks({
     newId,
-    tell: send,
+    tell: emit,
     isOffline: () => !navigator.onLine,
     // Not by the `disabled` property, which would take the focus from it.
     disable(isDisabled) {

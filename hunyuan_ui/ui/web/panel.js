@@ -2,7 +2,7 @@
 
 import { asToolbar } from "./controls.js";
 import { button, fill, node, piecesOf } from "./dom.js";
-import { hear } from "./events.js";
+import { on } from "./events.js";
 import { words } from "./language.js";
 import { request } from "./server.js";
 import { languageOf } from "./written_in.js";
@@ -165,7 +165,7 @@ export function panel({ element, props }) {
       open(openGroup);
     }
   });
-  hear("prompt", (typed) => {
+  on("prompt", (typed) => {
     negative = typed.negative;
     const written = box();
     if (written) written.lang = languageOf(typed.prompt || written.placeholder);

@@ -2,7 +2,7 @@
 
 import { newId } from "./browser.js";
 import { fill, keepingFocus, node, onSecret, piecesOf, showText } from "./dom.js";
-import { hear, onReturn, send } from "./events.js";
+import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { ask, request } from "./server.js";
 
@@ -61,9 +61,9 @@ export function payment({ element, props, trigger, watch }) {
     showText(part("accepted"), value.accepted);
     showText(part("problem"), value.problem);
     const state = JSON.stringify([value.chosen, value.has_key, value.needs_code, value.needs_login]);
-    if (state !== shownState) send("paid-anew");
+    if (state !== shownState) emit("paid-anew");
     shownState = state;
-    send("payer", value.chosen);
+    emit("payer", value.chosen);
     count();
   }
 
@@ -71,7 +71,7 @@ export function payment({ element, props, trigger, watch }) {
   function told() {
     if (props.value?.allowance) allowance = props.value.allowance;
     // Whether a credential is still missing is announced before anything that depends on it.
-    if (props.value?.choices) send("paid", props.value);
+    if (props.value?.choices) emit("paid", props.value);
     // An error in a code is shown only where it was entered.
     if (lacks && props.value?.problem) props.value = { ...props.value, problem: "" };
     show();
@@ -111,13 +111,13 @@ export function payment({ element, props, trigger, watch }) {
   onSecret(part("key-form"), (key) => tell("bring", { key }));
   onSecret(part("code-form"), (code) => tell("enter", { code }));
   part("forget").addEventListener("click", () => tell("forget"));
-  hear("given", ({ event, text }) => tell(event, { [event === "bring" ? "key" : "code"]: text }));
-  hear("asked-here", (name) => {
+  on("given", ({ event, text }) => tell(event, { [event === "bring" ? "key" : "code"]: text }));
+  on("asked-here", (name) => {
     if (name === lacks) return;
     lacks = name;
     show();
   });
-  for (const change of ["begun", "ended"]) hear(change, lookAtAllowance);
+  for (const change of ["begun", "ended"]) on(change, lookAtAllowance);
   onReturn(lookAtAllowance);
   window.addEventListener("pagehide", leave);
   window.addEventListener("pageshow", count);

@@ -1,7 +1,7 @@
 // The player: Gradio's own video component, which plays from this page's route rather than Gradio's cache.
 
 import { isSmall, prefersCalm, reveal } from "./dom.js";
-import { hear, send } from "./events.js";
+import { emit, on } from "./events.js";
 import { words } from "./language.js";
 import { onShown } from "./result.js";
 import { filesOf } from "./server.js";
@@ -146,12 +146,12 @@ export function player({ element, props, trigger, watch }) {
     loads += 1;
     const why = loads > 1 ? await whyUnplayed(shown) : null; // a single failure may be the connection's fault
     if (video !== dressed || id !== shown?.id) return;
-    if (why) send("unplayed", { id, why });
+    if (why) emit("unplayed", { id, why });
     if (loads <= MOST_LOADS || why === UNREACHABLE) setTimeout(() => video === dressed && video.load(), pause_ms);
   }
 
   function loaded() {
-    if (loads > 1 && shown) send("unplayed", { id: shown.id, why: null });
+    if (loads > 1 && shown) emit("unplayed", { id: shown.id, why: null });
     loads = 0;
   }
 
@@ -165,8 +165,8 @@ export function player({ element, props, trigger, watch }) {
     if (dressed && target.closest(".volume-button")) dressed.muted = false;
   });
   // A dialog covers this player, which need not continue behind it.
-  hear("covered", () => current()?.pause());
-  hear("ready", (video) => (isNews = video.id !== shown?.id));
+  on("covered", () => current()?.pause());
+  on("ready", (video) => (isNews = video.id !== shown?.id));
   onShown(props, watch, show, forget);
   onUse(() => draw({}));
 }

@@ -1,7 +1,7 @@
 // Settings and actions of the displayed video.
 
 import { canPlay, fill, goToField, keepingFocus, node, piecesOf, showUnbroken } from "./dom.js";
-import { hear, send } from "./events.js";
+import { emit, on } from "./events.js";
 import { words } from "./language.js";
 import { fileOf, request } from "./server.js";
 import { steady } from "./steady.js";
@@ -10,8 +10,8 @@ import { showWritten } from "./written_in.js";
 /** Call `show` with the page's initial video, then with each that becomes ready, until it is deleted. */
 export function onShown(props, watch, show, forget) {
   const opened = () => props.value?.id && show(props.value);
-  hear("ready", show);
-  for (const end of ["deleted", "gone"]) hear(end, forget);
+  on("ready", show);
+  for (const end of ["deleted", "gone"]) on(end, forget);
   watch("value", opened);
   opened();
 }
@@ -35,7 +35,7 @@ export function result({ element, props, watch }) {
     section.hidden = false;
     standsFor(id);
     offer(video.again);
-    send("shown", id);
+    emit("shown", id);
     sayUnplayed();
     part("facts").replaceChildren(...video.facts.map((fact) => node("li", fact)));
     showWritten(part("prompt"), settings.prompt);
@@ -66,26 +66,26 @@ export function result({ element, props, watch }) {
   function forget(gone) {
     if (gone !== id) return;
     section.hidden = true;
-    send("shown");
+    emit("shown");
   }
 
   fill(element, words);
   part("reuse").addEventListener("click", () => {
-    send("settings", { settings });
+    emit("settings", { settings });
     goToField();
   });
   part("again").addEventListener("click", () => {
     clicked = window.hunyuan.form.again({ settings, most_usd: again.most_usd });
   });
-  hear("unplayed", ({ id: failed, why }) => failed === id && sayUnplayed(why || undefined));
-  hear("payer", (chosen) => {
+  on("unplayed", ({ id: failed, why }) => failed === id && sayUnplayed(why || undefined));
+  on("payer", (chosen) => {
     payer = chosen;
     if (again && again.payer !== payer) price();
   });
-  hear("reply", ({ answer, most_usd }) => {
+  on("reply", ({ answer, most_usd }) => {
     if (answer === clicked && most_usd !== undefined) price();
   });
-  part("compare").addEventListener("click", () => send("choose", id));
-  part("export").addEventListener("click", () => send("export", id));
+  part("compare").addEventListener("click", () => emit("choose", id));
+  part("export").addEventListener("click", () => emit("export", id));
   onShown(props, watch, show, forget);
 }

@@ -1,7 +1,7 @@
 // Detects when the page may be outdated: a visitor returns to its tab, the computer has slept or is online again, or a
 // new day of the limits begins. A window that stays visible gets an event only for the connection.
 
-import { send } from "./events.js";
+import { emit } from "./events.js";
 
 const BEAT_MS = 60000;
 const SLEPT_MS = 3 * BEAT_MS; // timers in a hidden tab run once a minute
@@ -16,7 +16,7 @@ export const isOutdated = (before, now) => now - before > SLEPT_MS || dayOf(befo
 
 /** Notify listeners when the page is seen again, or may be outdated while visible. */
 export function tellReturns() {
-  const returned = () => document.hidden || send("returned");
+  const returned = () => document.hidden || emit("returned");
   let before = Date.now();
   setInterval(() => {
     const now = Date.now();

@@ -2,7 +2,7 @@
 
 import { kindOf } from "./batch_list.js";
 import { goToField } from "./dom.js";
-import { send } from "./events.js";
+import { emit } from "./events.js";
 import { words } from "./language.js";
 import { settingsIn } from "./mp4_settings.js";
 import { ask } from "./server.js";
@@ -43,7 +43,7 @@ export function readSettingsFiles(part, say) {
     }
     const answer = answers.at(-1);
     if (!answer.isOk) return sayAndShow(answers[0].problem || words["gallery.unreachable"]);
-    send("settings", { settings: answer.settings, isRandom: answer.settings.seed === RANDOM_SEED, since });
+    emit("settings", { settings: answer.settings, isRandom: answer.settings.seed === RANDOM_SEED, since });
     say(words["gallery.restored"]);
     goToField();
   }
@@ -60,7 +60,7 @@ export function readSettingsFiles(part, say) {
       const [file, ...more] = event.dataTransfer.files;
       // Only the visitor knows which of them was meant.
       if (more.length) sayAndShow(words["gallery.one_file"]);
-      else if (file && kindOf(file.name) !== "auto") send("list-file", file);
+      else if (file && kindOf(file.name) !== "auto") emit("list-file", file);
       else restore(file);
     }
     part("landing").hidden = depth <= 0;

@@ -1,7 +1,7 @@
 // The button from the form to the prompt list; shows the state of a list that is running or has ended early.
 
 import { piecesOf } from "./dom.js";
-import { hear, send } from "./events.js";
+import { emit, on } from "./events.js";
 import { words } from "./language.js";
 
 export function several({ element }) {
@@ -16,10 +16,10 @@ export function several({ element }) {
 
   part("open").addEventListener("click", () => {
     isWished = true;
-    send("list-open");
+    emit("list-open");
   });
-  hear("list-opened", () => (isWished = false));
-  hear("list-drawn", () => isWished && send("list-open"));
-  hear("list-line", show);
+  on("list-opened", () => (isWished = false));
+  on("list-drawn", () => isWished && emit("list-open"));
+  on("list-line", show);
   show("");
 }

@@ -2,7 +2,7 @@
 
 import { kept } from "./browser.js";
 import { fill, isSmall, keepingFocus, node, piecesOf, prefersCalm, reveal, showUnbroken } from "./dom.js";
-import { hear, send } from "./events.js";
+import { emit, on } from "./events.js";
 import { filled, words } from "./language.js";
 import { fileOf, filesOf } from "./server.js";
 import { steady } from "./steady.js";
@@ -40,13 +40,13 @@ export function variations({ element, props, watch }) {
     const does = {
       keep: (video) => keepSeed(video.settings.seed),
       compare: choose,
-      again: (_video, job) => send("try-again", job),
+      again: (_video, job) => emit("try-again", job),
     };
     for (const [name, key] of Object.entries(NAMES)) piece(`[data-do=${name}]`).textContent = words[key];
     for (const [name, act] of Object.entries(does))
       piece(`[data-do=${name}]`).addEventListener("click", () => act(videoOf(ids[index]), known.get(ids[index])));
     piece(".tile-button").addEventListener("click", () => {
-      send("open", { video: videoOf(ids[index]), ids: done().map((one) => one.id) });
+      emit("open", { video: videoOf(ids[index]), ids: done().map((one) => one.id) });
     });
     return { item, piece, shown: "" };
   }
@@ -120,7 +120,7 @@ export function variations({ element, props, watch }) {
 
   function setIds(now) {
     ids = now;
-    send("together", ids);
+    emit("together", ids);
     draw();
   }
 
@@ -160,7 +160,7 @@ export function variations({ element, props, watch }) {
   }
 
   function keepSeed(seed) {
-    send("seed", seed);
+    emit("seed", seed);
     say(filled("variations.kept", { seed }));
   }
 
@@ -171,28 +171,28 @@ export function variations({ element, props, watch }) {
     for (const [index, { piece }] of tiles.entries())
       piece("[data-do=compare]").setAttribute("aria-pressed", String(Boolean(first) && ids[index] === first.id));
     say(first ? words["variations.choose"] : "");
-    if (left && video && left.id !== video.id) send("compare", { left, right: video });
+    if (left && video && left.id !== video.id) emit("compare", { left, right: video });
   }
 
   fill(element, words);
-  part("cancel").addEventListener("click", () => send("cancel", waiting()));
+  part("cancel").addEventListener("click", () => emit("cancel", waiting()));
   part("play").addEventListener("click", togglePlay);
   part("close").addEventListener("click", () => {
     kept.set(CLOSED, clickId);
     close();
   });
-  hear("click", show);
-  hear("jobs", take);
-  hear("begun", (id) => {
+  on("click", show);
+  on("jobs", take);
+  on("begun", (id) => {
     if (ids.length && !ids.includes(id)) close();
   });
-  hear("bring-up", () => isSmall() && reveal(element));
+  on("bring-up", () => isSmall() && reveal(element));
   // Another video has come or is requested in place of these.
-  hear("ready", close);
-  hear("covered", () => {
+  on("ready", close);
+  on("covered", () => {
     for (const { piece } of tiles) piece("video")?.pause();
   });
-  for (const end of ["deleted", "gone"]) hear(end, forget);
+  for (const end of ["deleted", "gone"]) on(end, forget);
   watch("value", open);
   open();
 

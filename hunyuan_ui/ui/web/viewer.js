@@ -3,7 +3,7 @@
 import { closedByBack } from "./back.js";
 import { setQuery } from "./browser.js";
 import { fill, goToField, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
-import { hear, send } from "./events.js";
+import { emit, on } from "./events.js";
 import { frameOf, timeOf } from "./in_step.js";
 import { words } from "./language.js";
 import { onMenu } from "./menu.js";
@@ -60,7 +60,7 @@ export function viewer({ element, props }) {
       enter();
     }
     setQuery("job", video.id);
-    send("covered");
+    emit("covered");
     if (isNew) dialog.showModal();
     // Its keys work from here, not from the player; the button that opened it may be disabled by now.
     if (isNew || document.activeElement?.matches(":disabled")) dialog.focus();
@@ -85,7 +85,7 @@ export function viewer({ element, props }) {
 
   function step(by) {
     const id = ids[ids.indexOf(video.id) + by];
-    if (id) send("show", id);
+    if (id) emit("show", id);
   }
 
   function stepFrame(by) {
@@ -97,11 +97,11 @@ export function viewer({ element, props }) {
     unload(player);
     setQuery("job", null);
     making += 1;
-    send("closed");
+    emit("closed");
   }
 
   function reuse({ isRandom = false, field = "prompt" } = {}) {
-    send("settings", { settings: video.settings, isRandom });
+    emit("settings", { settings: video.settings, isRandom });
     dialog.close();
     goToField(field);
   }
@@ -162,7 +162,7 @@ export function viewer({ element, props }) {
   function remove() {
     const gone = video;
     dialog.close();
-    send("delete", gone);
+    emit("delete", gone);
   }
 
   const options = (name, values, text) =>
@@ -180,7 +180,7 @@ export function viewer({ element, props }) {
     "new-seed": () => reuse({ isRandom: true }),
     compare() {
       dialog.close();
-      send("choose", video.id);
+      emit("choose", video.id);
     },
     make,
     delete: remove,
@@ -215,8 +215,8 @@ export function viewer({ element, props }) {
   });
   player.addEventListener("error", () => sayWhyUnplayed(player, video, sayUnplayed, load));
   player.addEventListener("loadeddata", () => sayUnplayed(""));
-  for (const end of ["deleted", "gone"]) hear(end, forget);
-  hear("open", (opened) => {
+  for (const end of ["deleted", "gone"]) on(end, forget);
+  on("open", (opened) => {
     if (opened.ids) ids = opened.ids;
     if (opened.kind) part("kind").value = opened.kind;
     show(opened.video);

@@ -3,7 +3,7 @@
 import { channel, kept, tab } from "./browser.js";
 import { fill, isSmall, keepingFocus, keepingTop, piecesOf, reveal } from "./dom.js";
 import { createEnded, pressOnce } from "./ended.js";
-import { hear, onReturn, send } from "./events.js";
+import { emit, on, onReturn } from "./events.js";
 import { drawSights } from "./examples.js";
 import { createFollowed } from "./followed.js";
 import { words } from "./language.js";
@@ -65,7 +65,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
       sayUnreachable("card", false);
       followed.setActive(jobs);
       join(jobs.find((job) => job.click?.id === sent)?.click);
-      send("jobs", jobs);
+      emit("jobs", jobs);
       for (const job of jobs) answered(job.id);
       for (const id of followed.endedBy(jobs)) await finish(id);
       show();
@@ -91,7 +91,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     const { isNews, isWatched } = followed.end(id);
     if (!isNews) return;
     show();
-    if (together.has(id)) send("jobs", [job]);
+    if (together.has(id)) emit("jobs", [job]);
     if (job.status === "done") {
       if (together.has(id)) nameInTitle();
       else if (isWatched) showVideo(job.video);
@@ -103,8 +103,8 @@ export function watch({ element, props, trigger, watch: onChange }) {
     // The video comes first; the updates of costs, estimates and the gallery can wait for its first frame.
     setTimeout(() => {
       trigger("ended");
-      send("ended", id);
-      if (job.status === "done") send("done");
+      emit("ended", id);
+      if (job.status === "done") emit("done");
     }, FIRST_PICTURE_MS);
   }
 
@@ -142,7 +142,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   }
 
   function showVideo(video) {
-    send("ready", video);
+    emit("ready", video);
     say(words.ready);
     nameInTitle();
   }
@@ -154,7 +154,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   function join(click) {
     if (!click || (click.jobs.length === together.size && click.jobs.every((id) => together.has(id)))) return;
     for (const id of click.jobs) if (!together.has(id)) followed.follow(id);
-    send("click", click);
+    emit("click", click);
   }
 
   // Nobody waited for it, so it does not replace what is displayed by now.
@@ -244,7 +244,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     isKnown = true;
     visitorIs(value.token);
     const isNew = Boolean(value.job) && value.job !== seen.job;
-    if (value.shown !== undefined) send("attached", value.shown !== null);
+    if (value.shown !== undefined) emit("attached", value.shown !== null);
     if (value.is_new) join(value.click);
     if (isNew) {
       if (value.is_new) {
@@ -274,7 +274,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   /** Show the jobs of a click from its answer. */
   function tell(jobs) {
     followed.add(jobs.filter((job) => job.is_active));
-    send("jobs", jobs);
+    emit("jobs", jobs);
     for (const job of jobs) take(job.id, job);
     show();
   }
@@ -286,7 +286,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     wanted = id;
     ended.makeWay();
     hideReady();
-    send("begun", id);
+    emit("begun", id);
     sent = id;
     otherTabs.postMessage("new job");
     if (!together.has(id)) reveal(element, isSmall() ? "start" : "nearest");
@@ -294,7 +294,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
 
   /** Scroll to the videos of a new click once they are rendered; retried ones are already in view. */
   function bringUp(id) {
-    if (together.has(id)) send("bring-up");
+    if (together.has(id)) emit("bring-up");
   }
 
   fill(element, words);
@@ -303,31 +303,31 @@ export function watch({ element, props, trigger, watch: onChange }) {
   part("ask").addEventListener("click", () => lookAgain(focus.id, part("ask")));
   part("stop").addEventListener("click", stopWatching);
   part("again").addEventListener("click", () => resting && watchAgain(resting.id));
-  part("address").addEventListener("click", () => send("address"));
+  part("address").addEventListener("click", () => emit("address"));
   part("show").addEventListener("click", () => {
-    send("ready", ready);
+    emit("ready", ready);
     hideReady();
   });
-  hear("try-again", tryAgain);
-  hear("together", (ids) => {
+  on("try-again", tryAgain);
+  on("together", (ids) => {
     together = new Set(ids);
     if (!ids.length) sent = null;
   });
-  hear("cancel", (ids) => cancel(...ids));
-  for (const end of ["deleted", "gone"]) hear(end, (id) => id === ready?.id && hideReady());
+  on("cancel", (ids) => cancel(...ids));
+  for (const end of ["deleted", "gone"]) on(end, (id) => id === ready?.id && hideReady());
   onReturn(() => {
     if (!focus) setTitle("");
     poll();
   });
   otherTabs.addEventListener("message", ({ data }) => (data.dismissed ? dismiss(data.dismissed) : poll()));
-  hear("sending", (id) => {
+  on("sending", (id) => {
     ended.noteSeen();
     expectSoon(id);
   });
-  hear("list-going", poll);
+  on("list-going", poll);
   // The answer to a click may be lost although its job is stored.
   for (const name of ["late", "unanswered"])
-    hear(name, (id) => {
+    on(name, (id) => {
       followed.follow(id);
       sent = id;
       poll();

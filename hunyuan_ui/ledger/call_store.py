@@ -1,4 +1,4 @@
-"""CallBook: the results of API calls, readable by every process (docs/facts/scale.md 3)."""
+"""CallStore: the results of API calls, readable by every process (docs/facts/scale.md 3)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Answer(NamedTuple):
     text: str | None
 
 
-class CallBook:
+class CallStore:
     """The calls of all processes that share a database; thread-safe, and never blocked by writers of the ledger.
 
     Each method raises StorageError if the server cannot be reached.

@@ -1,4 +1,4 @@
-"""ListBook: the state of prompt lists, readable by every process (docs/facts/scale.md 3)."""
+"""ListStore: the state of prompt lists, readable by every process (docs/facts/scale.md 3)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hunyuan_ui.ledger.postgres import NOW, PostgresDatabase
 
 _LIVES: Final = f"EXISTS (SELECT 1 FROM workers WHERE workers.id = lists.worker AND seen_at + :lease_s >= {NOW})"
 _LIST_KEPT_S: Final = DAY_S  # after its process has gone
-_LEAD: Final = (
+_CLAIM: Final = (
     f"INSERT INTO lists VALUES (:id, :worker, :told, {NOW}) ON CONFLICT (id) DO UPDATE"
     " SET worker = excluded.worker, told = excluded.told, at = excluded.at, is_stopped = false"
 )
 _LISTS: Final = f"SELECT id, told FROM lists WHERE worker <> :worker AND {_LIVES}"
 
 
-class ListBook:
+class ListStore:
     """The lists of all processes that share a database; thread-safe, and never blocked by writers of the ledger.
 
     Each method raises StorageError if the server cannot be reached.
@@ -33,21 +33,21 @@ class ListBook:
         self._process = process
         self._lease_s = lease_s
 
-    def lead(self, list_id: str, told: str) -> None:
+    def claim_list(self, list_id: str, state: str) -> None:
         """Record that this process sends a list from now on, whichever did before.
 
         Args:
             list_id: Of the list.
-            told: Its state, as JSON.
+            state: Its state, as JSON.
         """
         self._database.run(
             f"DELETE FROM lists WHERE at < {NOW} - {_LIST_KEPT_S} AND NOT {_LIVES}", {"lease_s": self._lease_s}
         )
-        self._database.run(_LEAD, {"id": list_id, "worker": self._process, "told": told})
+        self._database.run(_CLAIM, {"id": list_id, "worker": self._process, "told": state})
 
-    def tell(self, list_id: str, told: str) -> None:
+    def publish(self, list_id: str, state: str) -> None:
         """Publish the state of one of this process's lists."""
-        values = {"id": list_id, "told": told, "worker": self._process}
+        values = {"id": list_id, "told": state, "worker": self._process}
         self._database.run("UPDATE lists SET told = :told WHERE id = :id AND worker = :worker", values)
 
     def stop(self, list_id: str) -> None:

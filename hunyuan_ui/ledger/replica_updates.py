@@ -10,10 +10,10 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from hunyuan_ui.job import Job, JobProblem
 
-Wish: TypeAlias = Literal["stop", "ask"]  # stop a run at its engine; end a wait
+ReplicaRequest: TypeAlias = Literal["stop", "ask"]  # stop a run at its engine; end a wait
 
 
-class Seen(NamedTuple):
+class SharedJob(NamedTuple):
     """An unfinished job, as every process sees it.
 
     `shown` is the state that its own process publishes, `takes_place` whether it counts as waiting or in flight, and
@@ -24,7 +24,7 @@ class Seen(NamedTuple):
     worker: str | None
     takes_place: bool
     shown: str | None
-    wish: Wish | None = None
+    wish: ReplicaRequest | None = None
 
 
 class Pause(NamedTuple):
@@ -40,21 +40,21 @@ class Pause(NamedTuple):
         return cls(at, wait_s, JobProblem(**json.loads(problem)) if problem else None)
 
 
-class Tidings(NamedTuple):
+class ReplicaUpdates(NamedTuple):
     """The changes that a process polls every second.
 
     `own` are the ids of its unfinished jobs; `unsent` those that it has sent but that are queued in the database, as
-    after a failover that lost the last commits; `undone` those whose cancellation or deletion here was lost;
-    `has_nobodys` means that `take_over` would find jobs or an expired lease, and `has_parked` that jobs of other
+    after a failover that lost the last commits; `lost_decisions` those whose cancellation or deletion here was lost;
+    `has_unowned` means that `take_over` would find jobs or an expired lease, and `has_parked` that jobs of other
     processes occupy no slot, such as those that wait for a key; `done_at` is when the newest video was finished, UTC
-    seconds; `wishes` are the requests to it by job id; `pause` is the latest one begun or ended by any process.
+    seconds; `requests` are the requests to it by job id; `pause` is the latest one begun or ended by any process.
     """
 
     own: set[str]
     unsent: set[str]
-    undone: set[str]
-    has_nobodys: bool
+    lost_decisions: set[str]
+    has_unowned: bool
     has_parked: bool
     done_at: float
-    wishes: dict[str, Wish]
+    requests: dict[str, ReplicaRequest]
     pause: Pause | None

@@ -1,4 +1,4 @@
-"""AccessBook: granted access and attempts at codes and keys, for all processes (docs/facts/scale.md 3)."""
+"""AccessStore: granted access and attempts at codes and keys, for all processes (docs/facts/scale.md 3)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _GRANT_COMMITS_S: Final = 5.0  # a transaction begun before a read may become vi
 _GRANT: Final = (
     f"INSERT INTO grants VALUES (:gate, :visitor, {NOW}) ON CONFLICT (gate, visitor) DO UPDATE SET at = excluded.at"
 )
-_TRIES_KEPT_S: Final = 3600.0  # longer than any rate limit looks back
-_KEEP_TRIES: Final = (
+_ATTEMPTS_KEPT_S: Final = 3600.0  # longer than any rate limit looks back
+_KEEP_ATTEMPTS: Final = (
     "INSERT INTO tries VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE"
     " SET used_until = excluded.used_until, last = excluded.last, before = excluded.before"
 )
 
-Limit: TypeAlias = tuple[float, float, float]  # used until, last, before; see `tries.Limiter`
+Limit: TypeAlias = tuple[float, float, float]  # used until, last, before; see `attempts.Limiter`
 
 
-class AccessBook:
+class AccessStore:
     """Grants and attempts of all processes that share a database; thread-safe.
 
     Each method raises StorageError if the server cannot be reached.
@@ -52,7 +52,7 @@ class AccessBook:
             (now,) = read.execute(f"SELECT {NOW}").fetchone()
         return found, now - _GRANT_COMMITS_S
 
-    def change_tries(self, names: Sequence[str], change: Callable[[float, list[Limit | None]], list[Limit]]) -> None:
+    def change_attempts(self, names: Sequence[str], change: Callable[[float, list[Limit | None]], list[Limit]]) -> None:
         """Update rate limiters for all processes at once.
 
         Args:
@@ -65,5 +65,5 @@ class AccessBook:
             known = {name: (used_until, last, before) for name, used_until, last, before in rows}
             (now,) = connection.execute(f"SELECT {NOW}").fetchone()
             for name, state in zip(names, change(now, [known.get(name) for name in names]), strict=True):
-                connection.execute(_KEEP_TRIES, (name, *state))
-            connection.execute("DELETE FROM tries WHERE last < ?", (now - _TRIES_KEPT_S,))
+                connection.execute(_KEEP_ATTEMPTS, (name, *state))
+            connection.execute("DELETE FROM tries WHERE last < ?", (now - _ATTEMPTS_KEPT_S,))

@@ -78,7 +78,7 @@ class Limiter:
 Change = Callable[[float, list[Limiter]], float]
 
 
-class TryBook(Protocol):
+class AttemptStore(Protocol):
     """Storage of rate limiters."""
 
     async def change(self, names: dict[str, Rate], change: Change) -> float:
@@ -91,7 +91,7 @@ class TryBook(Protocol):
         ...
 
 
-class TriesInMemory:
+class AttemptsInMemory:
     """The rate limiters of one process, for the most recent names.
 
     Args:
@@ -103,7 +103,7 @@ class TriesInMemory:
         self._by_name: OrderedDict[str, Limiter] = OrderedDict()
 
     async def change(self, names: dict[str, Rate], change: Change) -> float:
-        """Change limiters; see `TryBook`."""
+        """Change limiters; see `AttemptStore`."""
         limiters = {name: self._by_name.get(name) or Limiter(rate) for name, rate in names.items()}
         result = change(self._now(), list(limiters.values()))
         for name, limiter in limiters.items():
@@ -114,7 +114,7 @@ class TriesInMemory:
         return result
 
 
-class Tries:
+class AttemptLimiter:
     """The limit on attempts at keys and access codes, shared by page, API, MCP and owner's page.
 
     An attempt waits for some seconds before it is refused, a correct one is not counted, and three rates apply at once:
@@ -129,16 +129,16 @@ class Tries:
     Args:
         now: A monotonic clock in seconds.
         sleep: Waits for a number of seconds.
-        book: Storage of the counts; in memory if omitted.
+        store: Storage of the counts; in memory if omitted.
     """
 
     def __init__(
         self,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        book: TryBook | None = None,
+        store: AttemptStore | None = None,
     ) -> None:
-        self._book = book or TriesInMemory(now)
+        self._store = store or AttemptsInMemory(now)
         self._sleep = sleep
         self._waiting = 0
 
@@ -166,7 +166,7 @@ class Tries:
             everybody.take(at, is_over=is_fresh)
             return wait_s
 
-        await self._wait(await self._book.change(_names_of(visitor), take))
+        await self._wait(await self._store.change(_names_of(visitor), take))
 
     async def give_back(self, visitor: Visitor) -> None:
         """Undo a correct attempt."""
@@ -176,7 +176,7 @@ class Tries:
                 limiter.give_back()
             return 0.0
 
-        await self._book.change(_names_of(visitor), give_back)
+        await self._store.change(_names_of(visitor), give_back)
 
     async def _wait(self, seconds: float) -> None:
         if seconds <= 0:

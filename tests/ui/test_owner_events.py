@@ -59,10 +59,10 @@ async def runner(request: pytest.FixtureRequest, tmp_path: Path, service: FakeSe
 
 async def owners(runner: JobRunner) -> OwnerEvents:
     """Return the events of an owner's page that its owner has opened."""
-    desk = OwnerEvents(runner)
+    events = OwnerEvents(runner)
     if runner.settings.is_public:
-        await desk.event("prove")(asking(), event(key=KEY), WHO)
-    return desk
+        await events.event("prove")(asking(), event(key=KEY), WHO)
+    return events
 
 
 def stored(runner: JobRunner, status: JobStatus = JobStatus.DONE, **facts: Any) -> Job:
@@ -100,56 +100,56 @@ async def test_a_stranger_sees_the_owners_page_shut_whatever_they_ask(
     runner._dispatcher.take(waiting)
     before = [now_of(runner, entry) for entry in (theirs, waiting)]
     asked = event(job=shown(runner, theirs), was_charged=False, cost_usd=0.0, note="mine now", usd=0.0)
-    desk_now = await OwnerEvents(runner).event(action)(asking(), asked, WHO)
-    assert set(desk_now) == {"is_offered", "needs_proof", "problem"}
+    page_now = await OwnerEvents(runner).event(action)(asking(), asked, WHO)
+    assert set(page_now) == {"is_offered", "needs_proof", "problem"}
     assert [now_of(runner, entry) for entry in (theirs, waiting)] == before
     assert await runner.waiting_for_visitor() == 1
 
 
 @everywhere
 async def test_a_cost_in_doubt_is_shown_with_what_counts_and_confirmed(runner: JobRunner) -> None:
-    desk, doubt = await owners(runner), in_doubt(runner, 0.012345)
-    desk_now = await desk.event("refresh")(asking(), event(), WHO)
-    (entry,) = desk_now["doubtful"]
+    events, doubt = await owners(runner), in_doubt(runner, 0.012345)
+    page_now = await events.event("refresh")(asking(), event(), WHO)
+    (entry,) = page_now["doubtful"]
     assert "named $0.01; $1.40 is counted" in entry["text"]
     assert "Your account holds $12.50 now." in entry["text"]
     assert entry["request"] == doubt.request_id
     assert entry["can"] == {"correct": True, "confirm": True}
-    desk_now = await desk.event("confirm")(asking(), event(job=entry["id"]), WHO)
-    assert (desk_now["doubtful"], desk_now["said"]) == ([], "Put right: $0.01 counts.")
+    page_now = await events.event("confirm")(asking(), event(job=entry["id"]), WHO)
+    assert (page_now["doubtful"], page_now["said"]) == ([], "Put right: $0.01 counts.")
     assert now_of(runner, doubt).cost_microusd == 12_345
-    assert "confirmed" in desk_now["jobs"][0]["corrections"][0]
+    assert "confirmed" in page_now["jobs"][0]["corrections"][0]
 
 
 @everywhere
 async def test_a_cost_nobody_can_have_paid_is_only_put_right(runner: JobRunner) -> None:
-    desk, doubt = await owners(runner), in_doubt(runner, 1e8)
-    (entry,) = (await desk.event("refresh")(asking(), event(), WHO))["doubtful"]
+    events, doubt = await owners(runner), in_doubt(runner, 1e8)
+    (entry,) = (await events.event("refresh")(asking(), event(), WHO))["doubtful"]
     assert "more than $1,000,000.00" in entry["text"]
     assert entry["can"] == {"correct": True, "confirm": False}
-    desk_now = await desk.event("confirm")(asking(), event(job=shown(runner, doubt)), WHO)
-    assert "not an amount" in desk_now["problem"]
-    desk_now = await desk.event("correct")(
+    page_now = await events.event("confirm")(asking(), event(job=shown(runner, doubt)), WHO)
+    assert "not an amount" in page_now["problem"]
+    page_now = await events.event("correct")(
         asking(), event(job=shown(runner, doubt), cost_usd=1.46, note="as billed"), WHO
     )
-    assert (desk_now["doubtful"], desk_now["problem"]) == ([], "")
+    assert (page_now["doubtful"], page_now["problem"]) == ([], "")
     assert now_of(runner, doubt).counted_microusd == 1_460_000
 
 
 @everywhere
 @pytest.mark.parametrize("how", ["confirm", "correct"])
 async def test_a_cost_in_doubt_outlives_its_deleted_video_without_what_was_deleted(runner: JobRunner, how: str) -> None:
-    desk, doubt = await owners(runner), in_doubt(runner, 0.02, prompt="a secret heron")
+    events, doubt = await owners(runner), in_doubt(runner, 0.02, prompt="a secret heron")
     runner._services.ledger.hide(doubt.id)
-    desk_now = await desk.event("refresh")(asking(), event(), WHO)
-    (entry,) = desk_now["doubtful"]
+    page_now = await events.event("refresh")(asking(), event(), WHO)
+    (entry,) = page_now["doubtful"]
     assert "named $0.02; $1.40 is counted" in entry["text"]
-    assert "heron" not in json.dumps(desk_now)
-    assert desk_now["jobs"] == []
+    assert "heron" not in json.dumps(page_now)
+    assert page_now["jobs"] == []
     asked = event(job=entry["id"], cost_usd=0.02, note="as billed")
-    desk_now = await desk.event(how)(asking(), asked, WHO)
-    assert (desk_now["doubtful"], desk_now["problem"]) == ([], "")
-    assert desk_now["days"][-1]["usd"] == pytest.approx(0.02)
+    page_now = await events.event(how)(asking(), asked, WHO)
+    assert (page_now["doubtful"], page_now["problem"]) == ([], "")
+    assert page_now["days"][-1]["usd"] == pytest.approx(0.02)
 
 
 async def test_a_cost_in_doubt_of_a_job_under_way_waits_for_its_end(runner: JobRunner) -> None:
@@ -162,15 +162,15 @@ async def test_a_cost_in_doubt_of_a_job_under_way_waits_for_its_end(runner: JobR
 @everywhere
 @pytest.mark.parametrize("note", ["refunded by support", "=1+1", "cat;=HYPERLINK(1)", "<b>x</b>", "退款"])
 async def test_what_was_put_right_stays_beside_the_job_and_in_the_csv(runner: JobRunner, note: str) -> None:
-    desk, made = await owners(runner), stored(runner, cost_microusd=1_460_000)
-    await desk.event("correct")(asking(), event(job=shown(runner, made), cost_usd=2, note=note), WHO)
-    desk_now = await desk.event("correct")(asking(), event(job=shown(runner, made), cost_usd=0.5, note="  "), WHO)
-    (row,) = desk_now["jobs"]
+    events, made = await owners(runner), stored(runner, cost_microusd=1_460_000)
+    await events.event("correct")(asking(), event(job=shown(runner, made), cost_usd=2, note=note), WHO)
+    page_now = await events.event("correct")(asking(), event(job=shown(runner, made), cost_usd=0.5, note="  "), WHO)
+    (row,) = page_now["jobs"]
     assert row["cost"] == "$0.50"
     assert [text[:9] for text in row["corrections"]] == ["Put right", "Put right"]
     assert f"$2.00 instead of $1.46. {note}" in row["corrections"][0]
     assert row["corrections"][1].endswith("$0.50 instead of $2.00.")
-    exported = await desk.event("export")(asking(), event(), WHO)
+    exported = await events.event("export")(asking(), event(), WHO)
     (line,) = csv.DictReader(io.StringIO(exported["csv"]))
     assert line["job_hash"] == shown(runner, made)
     assert line["note"].replace("'", "") == note
@@ -190,11 +190,11 @@ async def test_what_was_put_right_stays_beside_the_job_and_in_the_csv(runner: Jo
 async def test_whatever_was_sent_and_has_ended_can_be_put_right(
     runner: JobRunner, status: JobStatus, cost_usd: float, becomes: JobStatus
 ) -> None:
-    desk, made = await owners(runner), stored(runner, status)
-    before = (await desk.event("refresh")(asking(), event(), WHO))["jobs"][0]
-    desk_now = await desk.event("correct")(asking(), event(job=before["id"], cost_usd=cost_usd, note="seen"), WHO)
+    events, made = await owners(runner), stored(runner, status)
+    before = (await events.event("refresh")(asking(), event(), WHO))["jobs"][0]
+    page_now = await events.event("correct")(asking(), event(job=before["id"], cost_usd=cost_usd, note="seen"), WHO)
     assert (now_of(runner, made).status, now_of(runner, made).counted_microusd) == (becomes, round(cost_usd * 1e6))
-    assert f"instead of {before['cost']}. seen" in desk_now["jobs"][0]["corrections"][0]
+    assert f"instead of {before['cost']}. seen" in page_now["jobs"][0]["corrections"][0]
 
 
 @pytest.mark.parametrize(
@@ -217,10 +217,10 @@ async def test_nothing_can_be_put_right_of_what_was_not_paid_for_or_has_not_ende
 @everywhere
 @pytest.mark.parametrize("amount", [None, "1.46", True, [1], math.nan, math.inf, -0.01, 1_000_001, HUGE])
 async def test_what_is_no_amount_changes_nothing_and_leaves_the_desk_open(runner: JobRunner, amount: object) -> None:
-    desk, made = await owners(runner), stored(runner, cost_microusd=1_460_000)
-    desk_now = await desk.event("correct")(asking(), event(job=shown(runner, made), cost_usd=amount, note="why"), WHO)
-    assert "Nothing was changed" in desk_now["problem"]
-    assert len(desk_now["jobs"]) == 1
+    events, made = await owners(runner), stored(runner, cost_microusd=1_460_000)
+    page_now = await events.event("correct")(asking(), event(job=shown(runner, made), cost_usd=amount, note="why"), WHO)
+    assert "Nothing was changed" in page_now["problem"]
+    assert len(page_now["jobs"]) == 1
     assert now_of(runner, made).cost_microusd == 1_460_000
 
 
@@ -230,38 +230,38 @@ async def test_what_is_no_amount_changes_nothing_and_leaves_the_desk_open(runner
 async def test_an_unknown_job_is_said_to_be_none(runner: JobRunner, action: str, named: object) -> None:
     known = stored(runner)
     asked = event(job=known.id if named == "its own id" else named, cost_usd=1.0, note="x")
-    desk_now = await (await owners(runner)).event(action)(asking(), asked, WHO)
-    assert "There is no such video" in desk_now["problem"]
-    assert desk_now["jobs"]
+    page_now = await (await owners(runner)).event(action)(asking(), asked, WHO)
+    assert "There is no such video" in page_now["problem"]
+    assert page_now["jobs"]
 
 
 @everywhere
 async def test_a_lost_video_is_looked_for_again(runner: JobRunner) -> None:
-    desk, lost = await owners(runner), stored(runner, JobStatus.LOST, request_id="request-0001", cost_microusd=1)
+    events, lost = await owners(runner), stored(runner, JobStatus.LOST, request_id="request-0001", cost_microusd=1)
     late = stored(runner, JobStatus.LOST, sent_at=runner._services.ledger.now() - 8 * 86_400)
-    rows = {row["request"]: row for row in (await desk.event("refresh")(asking(), event(), WHO))["jobs"]}
+    rows = {row["request"]: row for row in (await events.event("refresh")(asking(), event(), WHO))["jobs"]}
     assert rows["request-0001"]["can"]["look_again"]
     assert not rows[str(late.request_id)]["can"]["look_again"]
-    desk_now = await desk.event("look_again")(asking(), event(job=rows["request-0001"]["id"]), WHO)
-    assert desk_now["said"] == "The video is being looked for. Refresh in a moment."
+    page_now = await events.event("look_again")(asking(), event(job=rows["request-0001"]["id"]), WHO)
+    assert page_now["said"] == "The video is being looked for. Refresh in a moment."
     found = await runner.wait(lost.id, Visitor(lost.visitor), 30)
     assert found.status is JobStatus.DONE
-    desk_now = await desk.event("look_again")(asking(), event(job=shown(runner, lost)), WHO)
-    assert "cannot be looked for again" in desk_now["problem"]
+    page_now = await events.event("look_again")(asking(), event(job=shown(runner, lost)), WHO)
+    assert "cannot be looked for again" in page_now["problem"]
 
 
 @everywhere
 async def test_the_owner_ends_what_waits_for_a_visitors_key(runner: JobRunner) -> None:
-    desk = await owners(runner)
-    assert (await desk.event("refresh")(asking(), event(), WHO))["waiting"] is None
+    events = await owners(runner)
+    assert (await events.event("refresh")(asking(), event(), WHO))["waiting"] is None
     for status in (JobStatus.QUEUED, JobStatus.QUEUED, JobStatus.RUNNING):
         waiting = job(status=status, payer="visitor", created_at=86_400.0, request_id="request-0009")
         runner._services.ledger.adopt(waiting)
         runner._dispatcher.take(waiting)
-    desk_now = (await desk.event("refresh")(asking(), event(), WHO))["waiting"]
-    assert desk_now["text"].startswith("Jobs: 3, the oldest since 1970-01-02 00:00 UTC. Already sent")
-    assert desk_now["can_end"]
-    ended = await desk.event("end_waiting")(asking(), event(), WHO)
+    page_now = (await events.event("refresh")(asking(), event(), WHO))["waiting"]
+    assert page_now["text"].startswith("Jobs: 3, the oldest since 1970-01-02 00:00 UTC. Already sent")
+    assert page_now["can_end"]
+    ended = await events.event("end_waiting")(asking(), event(), WHO)
     assert ended["said"].startswith("Ended: 2.")
     assert not ended["waiting"]["can_end"]
 
@@ -271,14 +271,14 @@ async def test_a_row_opens_what_its_reader_may_see(runner: JobRunner) -> None:
     own = stored(runner, visitor=Visitor.from_token(TOKEN).id)
     visitors, lost = stored(runner), stored(runner, JobStatus.LOST)
     found = stored(runner, visitor=OWNER.id)
-    desk = await owners(runner)
-    rows = {row["request"]: row for row in (await desk.event("refresh")(asking(), event(), WHO))["jobs"]}
+    events = await owners(runner)
+    rows = {row["request"]: row for row in (await events.event("refresh")(asking(), event(), WHO))["jobs"]}
     may_open = {own.id: True, found.id: True, visitors.id: not runner.settings.is_public, lost.id: False}
     for entry in (own, found, visitors, lost):
         assert rows[str(entry.request_id)]["can"]["open"] is may_open[entry.id]
-        desk_now = await desk.event("open_video")(asking(), event(job=shown(runner, entry)), WHO)
-        assert desk_now["opened"] == (entry.id if may_open[entry.id] else "")
-        assert bool(desk_now["problem"]) is not may_open[entry.id]
+        page_now = await events.event("open_video")(asking(), event(job=shown(runner, entry)), WHO)
+        assert page_now["opened"] == (entry.id if may_open[entry.id] else "")
+        assert bool(page_now["problem"]) is not may_open[entry.id]
 
 
 @everywhere
@@ -293,13 +293,13 @@ async def test_a_note_is_kept_from_those_whose_job_it_is(runner: JobRunner) -> N
 async def test_more_jobs_are_shown_when_asked_for(runner: JobRunner) -> None:
     for _ in range(JOBS_SHOWN + 2):
         stored(runner)
-    desk = OwnerEvents(runner)
-    desk_now = await desk.event("refresh")(asking(), event(count=0), WHO)
-    assert (len(desk_now["jobs"]), desk_now["more"]) == (JOBS_SHOWN, 2 * JOBS_SHOWN)
-    desk_now = await desk.event("refresh")(asking(), event(count=desk_now["more"]), WHO)
-    assert (len(desk_now["jobs"]), desk_now["more"]) == (JOBS_SHOWN + 2, 0)
+    events = OwnerEvents(runner)
+    page_now = await events.event("refresh")(asking(), event(count=0), WHO)
+    assert (len(page_now["jobs"]), page_now["more"]) == (JOBS_SHOWN, 2 * JOBS_SHOWN)
+    page_now = await events.event("refresh")(asking(), event(count=page_now["more"]), WHO)
+    assert (len(page_now["jobs"]), page_now["more"]) == (JOBS_SHOWN + 2, 0)
     for wrong in ("all", None, 10**400, -1):
-        assert len((await desk.event("refresh")(asking(), event(count=wrong), WHO))["jobs"]) >= JOBS_SHOWN
+        assert len((await events.event("refresh")(asking(), event(count=wrong), WHO))["jobs"]) >= JOBS_SHOWN
 
 
 @pytest.mark.parametrize(
@@ -350,8 +350,8 @@ async def test_the_desk_does_not_wait_for_a_balance_that_does_not_come(
     monkeypatch.setattr(runner.owner, "credits", never)
     monkeypatch.setattr("hunyuan_ui.ui.owner._BALANCE_WITHIN_S", 0.01)
     in_doubt(runner, 99.0)
-    desk_now = await OwnerEvents(runner).event("refresh")(asking(), event(), WHO)
-    assert "Your account" not in desk_now["doubtful"][0]["text"]
+    page_now = await OwnerEvents(runner).event("refresh")(asking(), event(), WHO)
+    assert "Your account" not in page_now["doubtful"][0]["text"]
 
 
 # the account's history, and the clock
@@ -368,33 +368,33 @@ PAST = {
 
 @everywhere
 async def test_videos_made_with_the_key_are_found_once(runner: JobRunner, service: FakeService) -> None:
-    desk = await owners(runner)
-    desk_now = await desk.event("find_videos")(asking(), event(), WHO)
-    assert desk_now["problem"]
-    assert desk_now["history"]["text"].startswith("It could not be read ")
+    events = await owners(runner)
+    page_now = await events.event("find_videos")(asking(), event(), WHO)
+    assert page_now["problem"]
+    assert page_now["history"]["text"].startswith("It could not be read ")
     for count in (1, 0):
         service.script("history", answer(200, {"data": [PAST]}), answer(200, {"data": []}))
-        desk_now = await desk.event("find_videos")(asking(), event(), WHO)
-        assert desk_now["said"].startswith(f"New here: {count}.")
-        assert desk_now["history"]["text"].startswith("It was read ")
-    assert [row["request"] for row in desk_now["jobs"]] == ["request-7777"]
-    assert not desk_now["history"]["wants_word"]
+        page_now = await events.event("find_videos")(asking(), event(), WHO)
+        assert page_now["said"].startswith(f"New here: {count}.")
+        assert page_now["history"]["text"].startswith("It was read ")
+    assert [row["request"] for row in page_now["jobs"]] == ["request-7777"]
+    assert not page_now["history"]["wants_word"]
 
 
 @pytest.mark.parametrize("runner", [{**PUBLIC, "storage": "wiped"}], indirect=True)
 async def test_the_key_rests_until_the_owner_says_what_was_spent(runner: JobRunner) -> None:
-    desk = await owners(runner)
-    desk_now = await desk.event("refresh")(asking(), event(), WHO)
-    assert desk_now["history"]["wants_word"]
-    assert "the owner's key rests" in desk_now["history"]["text"]
-    desk_now = await desk.event("say_spent")(asking(), event(usd="2"), WHO)
-    assert "Nothing was changed" in desk_now["problem"]
-    assert desk_now["history"]["key_rests"]
-    desk_now = await desk.event("say_spent")(asking(), event(usd=2), WHO)
-    assert desk_now["said"] == "$2.00 counts as spent today."
-    assert not desk_now["history"]["key_rests"]
-    assert desk_now["history"]["wants_word"]
-    (row,) = desk_now["jobs"]
+    events = await owners(runner)
+    page_now = await events.event("refresh")(asking(), event(), WHO)
+    assert page_now["history"]["wants_word"]
+    assert "the owner's key rests" in page_now["history"]["text"]
+    page_now = await events.event("say_spent")(asking(), event(usd="2"), WHO)
+    assert "Nothing was changed" in page_now["problem"]
+    assert page_now["history"]["key_rests"]
+    page_now = await events.event("say_spent")(asking(), event(usd=2), WHO)
+    assert page_now["said"] == "$2.00 counts as spent today."
+    assert not page_now["history"]["key_rests"]
+    assert page_now["history"]["wants_word"]
+    (row,) = page_now["jobs"]
     assert (row["what"], row["cost"], row["can"]["correct"]) == ("What you said was spent before", "$2.00", False)
     assert (await runner.spending()).spent_today_usd == 2.0
 
@@ -428,14 +428,14 @@ async def test_dates_ahead_of_the_clock_are_named_and_set_right(tmp_path: Path, 
     await runner.start()
     try:
         stored(runner, cost_microusd=1_460_000)
-        ahead_s, desk = 0.0, OwnerEvents(runner)
-        desk_now = await desk.event("refresh")(asking(), event(), WHO)
-        assert f"{ahead_days:,} days ahead of this machine's clock" in desk_now["warnings"][0]
-        assert desk_now["is_clock_wrong"]
-        assert len(desk_now["days"]) == DAYS
-        desk_now = await desk.event("set_clock_right")(asking(), event(), WHO)
-        assert desk_now["said"] == "Dates set right: 1."
-        assert (desk_now["warnings"], desk_now["is_clock_wrong"]) == ([], False)
-        assert desk_now["days"][-1]["usd"] == 1.46
+        ahead_s, events = 0.0, OwnerEvents(runner)
+        page_now = await events.event("refresh")(asking(), event(), WHO)
+        assert f"{ahead_days:,} days ahead of this machine's clock" in page_now["warnings"][0]
+        assert page_now["is_clock_wrong"]
+        assert len(page_now["days"]) == DAYS
+        page_now = await events.event("set_clock_right")(asking(), event(), WHO)
+        assert page_now["said"] == "Dates set right: 1."
+        assert (page_now["warnings"], page_now["is_clock_wrong"]) == ([], False)
+        assert page_now["days"][-1]["usd"] == 1.46
     finally:
         await runner.stop()
