@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from hunyuan_ui import log
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.jobs import build_runner
-from hunyuan_ui.startup import addresses, check_served, check_writable, describe, end_signal, read_settings, say, stop
+from hunyuan_ui.startup import EndSignal, addresses, check_served, check_writable, describe, read_settings, say, stop
 
 arguments = sys.argv[1:] if __name__ == "__main__" else []
 # Before the import of Gradio, which then reads some of the same variables, and crashes if one is invalid.
@@ -68,7 +68,7 @@ routes = build_routes(runner)
 
 def main() -> None:
     """Serve the page until Ctrl+C or SIGTERM, then stop the runner in order."""
-    should_end = end_signal()
+    end_signal = EndSignal()
     log.guard_prints()
     spending = runner.read_spending()
     say(*describe(settings, spent_today_usd=spending.spent_today_usd, spent_total_usd=spending.spent_total_usd))
@@ -77,9 +77,7 @@ def main() -> None:
     app = {"lifespan": lifespan, "routes": [*routes, *build_answer_routes(runner)], "middleware": filters}
     demo.launch(app_kwargs=app, prevent_thread_lock=True, quiet=True, **launch_options(settings))
     say(*addresses(str(demo.local_url), demo.share_url, mcp_error=demo.mcp_error))
-    # A wait without a timeout keeps Windows from handling Ctrl+C.
-    while not should_end.wait(1.0):
-        pass
+    end_signal.wait()
     demo.close()
     has_ended.wait(END_WITHIN_S)
 

@@ -9,9 +9,10 @@ import socket
 import sys
 import tempfile
 import textwrap
-import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 from hunyuan_ui import __version__
@@ -144,16 +145,21 @@ def check_address(settings: Settings) -> None:
             raise _unusable(name, port, error) from None
 
 
-def end_signal() -> threading.Event:
-    """Return an event that Ctrl+C or SIGTERM sets, so that the program shuts down in order."""
-    should_end = threading.Event()
+class EndSignal:
+    """Waits for Ctrl+C or SIGTERM, so that the program shuts down in order; repeated signals count as one."""
 
-    def end(*_: object) -> None:
-        should_end.set()
+    def __init__(self) -> None:
+        # Unlike an event's lock, this may be entered again by a signal that interrupts the handling of another.
+        self._received: SimpleQueue[int] = SimpleQueue()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _: self._received.put(number))
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    return should_end
+    def wait(self) -> None:
+        """Block until the first signal."""
+        while True:
+            with suppress(Empty):
+                self._received.get(timeout=1.0)  # without a timeout Windows would not handle Ctrl+C
+                return
 
 
 def say(*lines: str) -> None:

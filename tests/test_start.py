@@ -360,3 +360,29 @@ def test_without_the_mcp_package_an_owner_who_wants_agents_is_told(tmp_path: Pat
     with running_app(tmp_path, PYTHONPATH=str(hidden), GRADIO_MCP_SERVER="true") as app:
         assert httpx.get(app.url).status_code == 200
     assert 'pip install "gradio[mcp]"' in app.output
+
+
+# Each function that is called while a signal is handled receives another one.
+ENDS = """
+import signal, sys
+from hunyuan_ui.startup import EndSignal
+
+left = [50]
+
+def again(frame, event, _):
+    if event == "call" and left[0]:
+        left[0] -= 1
+        signal.raise_signal(signal.SIGTERM)
+
+end_signal = EndSignal()
+sys.setprofile(again)
+signal.raise_signal(signal.SIGINT)
+end_signal.wait()
+sys.setprofile(None)
+print("ended", left[0] < 50)
+"""
+
+
+def test_a_signal_that_interrupts_the_handling_of_another_ends_the_program_all_the_same() -> None:
+    command = [sys.executable, "-c", ENDS]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60).stdout == "ended True\n"
