@@ -18,6 +18,7 @@ from gradio.state_holder import SessionState
 MOST_SESSIONS: Final = 100  # sessions whose last values Gradio keeps, although unused here; 10,000 by default
 MOST_UNREAD: Final = 400  # sessions with uncollected answers; unlimited by default
 MOST_UNREAD_BYTES: Final = 64 * 1024 * 1024  # memory of uncollected answers; a prompt list's answer may take 8 MiB
+QUEUE_CHECK_S: Final = 0.02  # between checks for a new call; at Gradio's 0.001 s an idle page uses 8 % of a core
 MOST_WAITING: Final = 500  # calls that wait for one of Gradio's threads; unlimited by default
 _UNKNOWN: Final = "this version of Gradio names the scripts of its components in another way"
 _API: Final = "api"  # component type that `gr.api` uses for each parameter and result
@@ -62,6 +63,7 @@ class LightBlocks(gr.Blocks):
         shut = {"api_open": False, "default_concurrency_limit": None, "max_size": MOST_WAITING}
         super().queue(*arguments, **(shut | options))
         queue = cast("Any", self)._queue
+        queue.sleep_when_free = QUEUE_CHECK_S
         queue.pending_event_ids_session = _Sessions(queue)
         queue.send_message = _weighed(queue)
         # It keeps each session's last values for deep links, which are disabled.

@@ -11,7 +11,7 @@ import pytest
 from gradio.server_messages import ProcessCompletedMessage
 
 from hunyuan_ui.ui import gradio_patches
-from hunyuan_ui.ui.gradio_patches import MOST_WAITING, LightBlocks, drawing_files, player_files
+from hunyuan_ui.ui.gradio_patches import MOST_WAITING, QUEUE_CHECK_S, LightBlocks, drawing_files, player_files
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +85,7 @@ async def test_the_queue_is_shut_and_bounded_from_the_first_on() -> None:
     queue = cast("Any", demo)._queue
     assert not demo.api_open
     assert queue.max_size == MOST_WAITING
+    assert queue.sleep_when_free == QUEUE_CHECK_S
     assert queue.default_concurrency_limit is None
     assert type(queue.pending_event_ids_session) is not dict
 
