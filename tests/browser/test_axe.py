@@ -16,7 +16,7 @@ OTHERS: Final[list[dict[str, Any]]] = [
     {"color_scheme": "dark", "forced_colors": "none"},
     {"color_scheme": "dark", "forced_colors": "active"},
 ]
-COLOURS: Final = {"runOnly": {"type": "tag", "values": ["cat.color"]}}
+COLOURS: Final = {"runOnly": ["color-contrast", "link-in-text-block"]}
 
 
 def found(page: Page) -> dict[str, list[str]]:
