@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
+from tests.browser.axe import broken_rules
 from tests.browser.states import WALKS
 
 LIGHT: Final[dict[str, Any]] = {"color_scheme": "light", "forced_colors": "none"}
@@ -21,17 +21,12 @@ COLOURS: Final = {"runOnly": ["color-contrast", "link-in-text-block"]}
 
 def found(page: Page) -> dict[str, list[str]]:
     """Return the rules that a page breaks in any look, each with what breaks it."""
-    broken = _broken(page, LIGHT, None)
-    for look in OTHERS:
-        broken |= _broken(page, look, COLOURS)
+    broken: dict[str, list[str]] = {}
+    for look, options in ((LIGHT, None), *((one, COLOURS) for one in OTHERS)):
+        page.emulate_media(**look)
+        broken |= {f"{rule} {look}": elements for rule, elements in broken_rules(page, options).items()}
     page.emulate_media(**LIGHT)
     return broken
-
-
-def _broken(page: Page, look: dict[str, Any], options: Any) -> dict[str, list[str]]:
-    page.emulate_media(**look)
-    violations = Axe().run(page, options=options).response["violations"]
-    return {f"{rule['id']} {look}": [node["html"][:200] for node in rule["nodes"]] for rule in violations}
 
 
 @pytest.mark.long

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from hunyuan_ui.job import new_id
 from hunyuan_ui.prompt_help.examples import EXAMPLES, SIGHTS
 from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
+from tests.browser.axe import broken_rules
 from tests.browser.steps import until
 from tests.shelves import put_video
 from tests.videos import mp4_bytes
@@ -117,9 +116,7 @@ def test_axe_finds_nothing_of_any_impact(page: Page, app: RunningApp, state: str
     STATES[state](page)
     for look in LOOKS:
         page.emulate_media(**look, reduced_motion="reduce")
-        violations = Axe().run(page).response["violations"]
-        found = {rule["id"]: [node["html"][:200] for node in rule["nodes"]] for rule in violations}
-        assert found == {}, json.dumps([look, found], indent=1)
+        assert broken_rules(page) == {}, look
 
 
 def test_few_stops_of_the_tab_key_lead_from_the_prompt_to_the_button(page: Page, app: RunningApp) -> None:

@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from hunyuan_ui.job import Job, JobStatus
 from tests.app_process import RunningApp, running_app
-from tests.browser.test_access import serious
+from tests.browser.axe import broken_rules
 from tests.faults.service import PaidService
 from tests.stored_jobs import job, opened_ledger
 
@@ -244,7 +244,7 @@ def test_the_plot_is_read_by_keys_and_says_its_numbers(page: Page, app: RunningA
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @public
-def test_the_owners_page_fits_a_phone_and_axe_finds_nothing_serious(
+def test_the_owners_page_fits_a_phone_and_axe_finds_nothing(
     context: BrowserContext, page: Page, app: RunningApp, scheme: Any
 ) -> None:
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
@@ -256,4 +256,4 @@ def test_the_owners_page_fits_a_phone_and_axe_finds_nothing_serious(
     box: Any = owner.locator(".more form input").first.bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 360
-    assert serious(page) == {}
+    assert broken_rules(page) == {}
