@@ -30,7 +30,7 @@ from hunyuan_ui.words import words_for
 
 VIDEOS: Final = "/gradio_api/hunyuan/videos"
 SETTINGS: Final = "/gradio_api/hunyuan/settings"
-SERVED: Final = "/gradio_api/file={path:served}.{kind:suffix}"  # matched before Gradio's own route
+SERVED: Final = "/gradio_api/file={path:served}.{kind}"  # matched before Gradio's own route
 
 # A deleted video must not remain in a browser's cache, so each use revalidates it.
 _SHARED_HEADERS: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}

@@ -31,14 +31,7 @@ class _ServedPath(Convertor[str]):
         return value
 
 
-class _Suffix(_ServedPath):
-    """What follows the dot."""
-
-    regex = r"[^\\/.]+"
-
-
 register_url_convertor("served", _ServedPath())
-register_url_convertor("suffix", _Suffix())
 
 
 def download_name(job: Job, suffix: str = ".mp4") -> str:

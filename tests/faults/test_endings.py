@@ -181,6 +181,7 @@ async def test_a_submit_that_is_answered_with_the_finished_videos_address_is_don
     async with rig.running() as runner:
         job = await ended(runner, await click(runner))
     assert (job.status, job.cost_microusd) == (JobStatus.DONE, round(COST_USD * MICRO))
+    assert job.request_id == headers.get(REQUEST_ID_HEADER)
 
 
 @ON_BOTH
