@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import anyio
-from gradio.brotli_middleware import BrotliMiddleware
+from gradio.brotli_middleware import BrotliMiddleware, BrotliResponder, Mode
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +15,8 @@ from hunyuan_ui.ui.request_filter import route_path
 ASSETS: Final = "/assets/"
 MOST_KEPT_BYTES: Final = 16 * 1024 * 1024  # all of Gradio 6.31's compressed files are 5 MiB
 _QUALITY: Final = 5  # a tenth smaller than Gradio's 4; from 9 on, a large file would block the event loop
+_WINDOW: Final = 22  # of Brotli, as a binary logarithm
+_SMALL_BYTES: Final = 500  # not worth compressing
 _FOR_GOOD: Final = "public, max-age=31536000, immutable"  # their names change with their content
 
 
@@ -70,11 +72,11 @@ class AssetMemory:
 
 
 PAGES: Final = ("", "/config")  # without an optional trailing slash
-_LEVEL: Final = 4  # a tenth larger than the best compression, in less than half the time
+_LEVEL: Final = 4  # of gzip: a tenth larger than the best compression, in less than half the time
 
 
 class PageCompression:
-    """ASGI middleware in front of Gradio that compresses the page and its config for clients that accept gzip.
+    """ASGI middleware in front of Gradio that compresses the page and its config, by Brotli where a client accepts it.
 
     Args:
         app: The wrapped application.
@@ -82,9 +84,14 @@ class PageCompression:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._compressed = GZipMiddleware(app, compresslevel=_LEVEL)
+        self._gzip = GZipMiddleware(app, minimum_size=_SMALL_BYTES, compresslevel=_LEVEL)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
-        is_page = scope["type"] == "http" and route_path(scope).rstrip("/") in PAGES
-        await (self._compressed if is_page else self._app)(scope, receive, send)
+        if scope["type"] != "http" or route_path(scope).rstrip("/") not in PAGES:
+            await self._app(scope, receive, send)
+        elif "br" in Headers(scope=scope).get("accept-encoding", ""):
+            responder = BrotliResponder(self._app, _QUALITY, Mode.text, _WINDOW, 0, _SMALL_BYTES)  # type: ignore[arg-type]
+            await responder(scope, receive, send)
+        else:
+            await self._gzip(scope, receive, send)

@@ -44,9 +44,13 @@ def client(root: str) -> TestClient:
     ],
     indirect=["root"],
 )
-def test_the_page_is_compressed_for_who_takes_it_by_each_path_that_leads_there(client: TestClient, path: str) -> None:
-    answer = client.get(path, headers={"Accept-Encoding": "gzip, deflate, br"})
-    assert answer.headers["content-encoding"] == "gzip"
+@pytest.mark.parametrize(("accepted", "encoding"), [("gzip, deflate, br", "br"), ("gzip, deflate", "gzip")])
+def test_the_page_is_compressed_for_who_takes_it_by_each_path_that_leads_there(
+    client: TestClient, path: str, accepted: str, encoding: str
+) -> None:
+    answer = client.get(path, headers={"Accept-Encoding": accepted})
+    assert answer.headers["content-encoding"] == encoding
+    assert answer.headers["vary"] == "Accept-Encoding"
     assert int(answer.headers["content-length"]) < len(PAGE) / 10
     assert answer.text == PAGE
 
