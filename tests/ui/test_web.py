@@ -31,6 +31,13 @@ def test_a_link_that_is_hidden_until_it_leads_somewhere_has_an_address_all_the_s
     assert [link for link in re.findall(r"<a\b[^>]*>", shown) if " href=" not in link] == []
 
 
+def test_no_rule_asks_what_the_whole_page_has() -> None:
+    # After such a rule a browser computes all styles again whenever an element comes or goes.
+    styles = [(WEB / f"{name}.html").read_text("utf-8") for name in ("opening", "head")] + [style_sheet(WEB)]
+    for style in styles:
+        assert re.findall(r"(?:html|body|:root|\.gradio-container|\.contain)[^\s,{]*:has\(", style) == []
+
+
 def test_the_modules_pass_their_own_tests() -> None:
     done = run_node("--test", "--test-reporter=spec", "tests/web/*.test.js")
     assert done.returncode == 0, done.stdout

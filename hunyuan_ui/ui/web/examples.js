@@ -98,7 +98,7 @@ export function examples({ element, props, watch }) {
     // Before the first answer the tiles are kept as they are.
     if (!cards.length || text === shown) return;
     shown = text;
-    element.querySelector(".examples").removeAttribute("data-waiting");
+    document.documentElement.dataset.examples = "drawn";
     piecesOf(element)("cards").replaceChildren(...cards.map(cardOf));
     const list = document.querySelector("#screen .sights");
     if (list) showSights(list, cards);

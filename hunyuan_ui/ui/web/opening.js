@@ -7,6 +7,7 @@ import { on } from "./events.js";
 const SHOWN_ANYWAY_MS = 3000;
 const TICK_MS = 1000;
 const CLOCK = /performance\.now\(\)\s*-[^;]*\/\s*(1e3|1000)/;
+const BEGUN = [".wrap.default.full.translucent", "#desk"]; // Gradio's sign that it loads, or what it renders
 const HAS_VIDEO = "hunyuan_has_video";
 const OF_THE_FORM = [
   "#field-prompt textarea",
@@ -72,6 +73,7 @@ export function showWhenDrawn() {
   }
 
   function look() {
+    if (!("begun" in root.dataset) && BEGUN.some((one) => document.querySelector(one))) root.dataset.begun = "";
     if (!late && document.getElementById("desk")) late = setTimeout(show, SHOWN_ANYWAY_MS, "all");
     const what = drawn((one) => document.querySelector(one), visit);
     if (what) show(what);
