@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import uuid4
 
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.endpoint.download import answer_at
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
@@ -28,7 +29,6 @@ from hunyuan_ui.errors import (
     reason,
 )
 from hunyuan_ui.estimate import estimate
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.ledger import count_jobs, count_jobs_at, needs_review, was_moved
 from hunyuan_ui.library import FOLDER_NAME, count_videos_at
 from hunyuan_ui.request import VideoRequest

@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from hunyuan_ui import check, log
 from hunyuan_ui.cli_batch import add_list_options, make_list
-from hunyuan_ui.console import Exit, Parser, StatusLine, prepare_console, show
-from hunyuan_ui.console import Interruption as _Interruption
-from hunyuan_ui.console import copy as _copy
-from hunyuan_ui.console import interruptions as _interruptions
-from hunyuan_ui.console import print_line as _print
-from hunyuan_ui.console import progress as _progress
-from hunyuan_ui.console import say as _say
+from hunyuan_ui.cli_output import Exit, Parser, StatusLine, prepare_console, show
+from hunyuan_ui.cli_output import Interruption as _Interruption
+from hunyuan_ui.cli_output import copy as _copy
+from hunyuan_ui.cli_output import interruptions as _interruptions
+from hunyuan_ui.cli_output import print_line as _print
+from hunyuan_ui.cli_output import progress as _progress
+from hunyuan_ui.cli_output import say as _say
 from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError, SettingsError, SpendLimitError
 from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Visitor, is_id, new_id

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from hunyuan_ui.console import Exit, Interruption, StatusLine, copy, print_line, progress, say
+from hunyuan_ui.cli_output import Exit, Interruption, StatusLine, copy, print_line, progress, say
 from hunyuan_ui.errors import HunyuanUIError, SettingsError
 from hunyuan_ui.job import JobStatus, Visitor
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan

@@ -19,17 +19,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from hunyuan_ui import ledger, library, log, setting_urls
-from hunyuan_ui.console import Exit, Interruption, StatusLine, interruptions, prepare_console, print_line, say
+from hunyuan_ui.cli_output import Exit, Interruption, StatusLine, interruptions, prepare_console, print_line, say
+from hunyuan_ui.data_folder import DataFolder, sync_folder
 from hunyuan_ui.errors import HunyuanUIError, SettingsError, StorageError
-from hunyuan_ui.files import DataFolder, sync_folder
 from hunyuan_ui.job import MICRO, JobStatus
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.signed_links import kept_secret
 from hunyuan_ui.words import words
 
 if TYPE_CHECKING:  # imported only if an address is given
-    from hunyuan_ui.ledger.copying import LedgerCopy, Sums
-    from hunyuan_ui.library.copying import Copied
+    from hunyuan_ui.ledger.copy_to_postgres import LedgerCopy, Sums
+    from hunyuan_ui.library.copy_to_bucket import Copied
 
 _WORDS: Final = words("en")  # console output is English
 _PASSWORD: Final = re.compile(r"(//[^\s/@:]*:)\S*@")

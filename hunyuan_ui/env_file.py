@@ -7,8 +7,8 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Final
 
-from hunyuan_ui.environment import text_of
 from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.gradio_environment import text_of
 
 NAMED_BY: Final = "HUNYUAN_UI_ENV_FILE"
 _DEFAULT: Final = ".env"

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from hunyuan_ui.errors import SettingsError
-from hunyuan_ui.strict_numbers import UnfitError
+from hunyuan_ui.setting_numbers import UnfitError
 from hunyuan_ui.this_machine import is_loopback
 
 # Names valid in every store, without alternative spellings.

@@ -12,13 +12,13 @@ from typing import Any, Final, Literal, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from hunyuan_ui import setting_urls
-from hunyuan_ui.disks import Storage, mounts_here, storage_of
 from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.env_file import NAMED_BY, add_env_file
-from hunyuan_ui.environment import is_installed, read_value, text_of, tidy
+from hunyuan_ui.ephemeral_disks import Storage, mounts_here, storage_of
 from hunyuan_ui.errors import SettingsError, reason
+from hunyuan_ui.gradio_environment import is_installed, read_value, text_of, tidy
 from hunyuan_ui.proxies import DIRECT, Proxies, Proxy
-from hunyuan_ui.strict_numbers import UnfitError, number, whole
+from hunyuan_ui.setting_numbers import UnfitError, number, whole
 from hunyuan_ui.this_machine import is_loopback, listening_name
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"

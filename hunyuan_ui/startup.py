@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 from hunyuan_ui import __version__
-from hunyuan_ui.console import Parser, show
+from hunyuan_ui.cli_output import Parser, show
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.settings import SETTINGS, Setting, Settings
 from hunyuan_ui.words import select_texts, words

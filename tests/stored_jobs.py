@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hunyuan_ui.job import Job, JobStatus, new_id
-from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.ledger import FILE_NAME, Ledger, backups, open_ledger
 from hunyuan_ui.ledger.database import Database
 from hunyuan_ui.ledger.postgres import open_postgres
 from hunyuan_ui.ledger.sqlite import SqliteDatabase
@@ -33,6 +34,12 @@ class Clock:
 
     def __call__(self) -> float:
         return self.at
+
+
+def back_up(folder: Path) -> Path:
+    """Back up a folder's ledger, which may be open."""
+    with closing(backups.read_only(folder / FILE_NAME)) as source:
+        return backups.back_up(folder, source)
 
 
 def job(prompt: str = "a fox", **changes: Any) -> Job:

@@ -16,9 +16,9 @@ import pytest
 from hunyuan_ui import check
 from hunyuan_ui.check import State
 from hunyuan_ui.cli import Exit, main
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.segmind import Timeouts
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.ledger import FILE_NAME, MOVED_NAME, open_ledger
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve

@@ -16,8 +16,8 @@ from tests.app_process import running_app
 from tests.engines import HEALTH, KINDS, VIDEOS
 from tests.faults.service import PaidService
 from tests.raw_service import Received, Reply, Wire, answer
-from tests.test_notices import Listener
-from tests.ui.test_mcp import agent, call
+from tests.test_notifications import Listener
+from tests.ui.test_mcp_answers import agent, call
 from tests.words.test_of_engine import OF_SERVICE
 
 KEY = "the-engines-own-key"

@@ -20,7 +20,7 @@ ROOMS: dict[str, str] = {
     "words": "errors job request",
     "checkpoint": "",
     "file_type": "",
-    "disks": "",
+    "ephemeral_disks": "",
     "shielded": "",
     "this_machine": "",
     "proxies": "this_machine",
@@ -31,39 +31,42 @@ ROOMS: dict[str, str] = {
     "csv_text": "",
     "prompt_list": "errors request wildcards",
     "estimate": "endpoint.contract request",
-    "files": "errors",
-    "strict_numbers": "errors",
-    "environment": "errors strict_numbers",
-    "env_file": "environment errors",
-    "setting_urls": "errors this_machine strict_numbers",
-    "settings": "disks endpoint.contract env_file environment errors this_machine proxies setting_urls strict_numbers",
-    "startup": "console errors settings words",
+    "data_folder": "errors",
+    "setting_numbers": "errors",
+    "gradio_environment": "errors setting_numbers",
+    "env_file": "gradio_environment errors",
+    "setting_urls": "errors this_machine setting_numbers",
+    "settings": (
+        "ephemeral_disks endpoint.contract env_file gradio_environment errors this_machine proxies setting_urls "
+        "setting_numbers"
+    ),
+    "startup": "cli_output errors settings words",
     "attempts": "errors job",
     "access_code": "attempts errors job settings",
     "limits": "errors job settings",
     "log": "settings",
-    "notices": "errors job log words",
-    "media": "errors file_type files request",
+    "notifications": "errors job log words",
+    "media": "errors file_type data_folder request",
     "prompt_help": "request",
     "ledger": "checkpoint endpoint.contract errors estimate job limits request",
     "ledger.__main__": "cli_copy",
-    "library": "checkpoint errors file_type files job log media request shielded",
-    "endpoint": "checkpoint errors file_type files proxies request shielded",
+    "library": "checkpoint errors file_type data_folder job log media request shielded",
+    "endpoint": "checkpoint errors file_type data_folder proxies request shielded",
     "jobs": (
-        "access_code attempts checkpoint csv_text endpoint errors estimate files job ledger library limits "
-        "local_endpoint.app log media notices prompt_list request settings shielded signed_links"
+        "access_code attempts checkpoint csv_text endpoint errors estimate data_folder job ledger library limits "
+        "local_endpoint.app log media notifications prompt_list request settings shielded signed_links"
     ),
-    "local_endpoint": "endpoint.contract errors estimate media prompt_help request strict_numbers words",
+    "local_endpoint": "endpoint.contract errors estimate media prompt_help request setting_numbers words",
     "ui": (
         "csv_text errors estimate file_type job jobs library.exports log this_machine prompt_help prompt_list request "
         "settings startup words"
     ),
     "app": "errors jobs log startup ui words",
-    "check": "endpoint errors estimate files ledger library request settings words",
-    "console": "words",
-    "cli_copy": "console errors files job ledger library log setting_urls settings signed_links words",
-    "cli": "check cli_batch console errors estimate job jobs log request settings words",
-    "cli_batch": "console errors job jobs prompt_list request words",
+    "check": "endpoint errors estimate data_folder ledger library request settings words",
+    "cli_output": "words",
+    "cli_copy": "cli_output errors data_folder job ledger library log setting_urls settings signed_links words",
+    "cli": "check cli_batch cli_output errors estimate job jobs log request settings words",
+    "cli_batch": "cli_output errors job jobs prompt_list request words",
     "__main__": "cli words",
 }
 
@@ -73,7 +76,7 @@ DOORS: dict[str, str] = {
     "httpx": "endpoint",
     "httpcore": "endpoint",  # comes with httpx
     "brotli": "endpoint",
-    "apprise": "notices",
+    "apprise": "notifications",
     "socksio": "endpoint",  # optional, as is all of requirements-optional.txt
     "av": "media",
     "PIL": "media local_endpoint.scene",
@@ -89,7 +92,7 @@ DOORS: dict[str, str] = {
     "psycopg": "ledger.postgres",
     "psycopg_pool": "ledger.postgres",  # comes with psycopg[pool]
     # standard library, but also restricted to one module
-    "sqlite3": "ledger.sqlite ledger.schema",
+    "sqlite3": "ledger.sqlite ledger.schema ledger.backups",
 }
 PARTS_OF: dict[str, str] = {
     "httpcore": "httpx",

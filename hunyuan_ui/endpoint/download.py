@@ -19,6 +19,7 @@ import anyio
 import httpx
 
 from hunyuan_ui.checkpoint import checkpoint
+from hunyuan_ui.data_folder import is_disk_full
 from hunyuan_ui.endpoint.http import (
     REDIRECTS,
     TRANSPORT_ERRORS,
@@ -32,7 +33,6 @@ from hunyuan_ui.endpoint.http import (
 from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend
 from hunyuan_ui.endpoint.safe_transport import SafeBackend, UrlPolicy
 from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, reason
-from hunyuan_ui.files import is_disk_full
 from hunyuan_ui.proxies import DIRECT, Proxies
 from hunyuan_ui.shielded import shielded
 

@@ -20,10 +20,10 @@ from urllib.parse import urlencode
 
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import HistoryRow, RemoteState, bare_id
-from hunyuan_ui.endpoint.http import moment
-from hunyuan_ui.endpoint.list_envelope import DEEPEST, ROW, Envelope, envelope_of
+from hunyuan_ui.endpoint.history_envelope import DEEPEST, ROW, Envelope, envelope_of
 from hunyuan_ui.endpoint.named_cost import named_cost
 from hunyuan_ui.endpoint.responses import Answer, plain, raise_unless_success
+from hunyuan_ui.endpoint.retry_after import moment
 from hunyuan_ui.errors import InvalidRequestError, UnexpectedResponseError, reason
 from hunyuan_ui.request import VideoRequest
 

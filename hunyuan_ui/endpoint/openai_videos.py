@@ -24,8 +24,9 @@ from hunyuan_ui.endpoint.contract import (
     is_same_id,
 )
 from hunyuan_ui.endpoint.download import Check, FetchLimits, fetch
-from hunyuan_ui.endpoint.http import REDIRECTS, retry_after_s
+from hunyuan_ui.endpoint.http import REDIRECTS
 from hunyuan_ui.endpoint.responses import Answer, raise_unless_success
+from hunyuan_ui.endpoint.retry_after import retry_after_s
 from hunyuan_ui.errors import (
     AuthenticationError,
     DownloadError,

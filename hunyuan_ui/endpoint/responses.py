@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import Accepted, Metrics, RemoteResult, RemoteState, RemoteStatus
-from hunyuan_ui.endpoint.http import REDIRECTS, retry_after_s
+from hunyuan_ui.endpoint.http import REDIRECTS
+from hunyuan_ui.endpoint.retry_after import retry_after_s
 from hunyuan_ui.errors import (
     AuthenticationError,
     EndpointError,

@@ -2,7 +2,7 @@
 
 A row's job id is derived from the list's name and the row (`prompt_list.job_id`). Rows that are not stored yet exist
 only in this process: after a restart a list continues only when it is submitted again. Where several processes share
-the ledger, the others report on the list and stop it through `shared_lists`.
+the ledger, the others report on the list and stop it through `replica_lists`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from hunyuan_ui.limits import BREAKER_AFTER, check_shown
 from hunyuan_ui.prompt_list import PromptList, Row, job_id, list_id, seeded
 from hunyuan_ui.settings import Settings
 
-if TYPE_CHECKING:  # the runner imports this module; shared_lists loads the packages for PostgreSQL
+if TYPE_CHECKING:  # the runner imports this module; replica_lists loads the packages for PostgreSQL
+    from hunyuan_ui.jobs.replica_lists import ListState, ReplicaLists
     from hunyuan_ui.jobs.runner import JobRunner
-    from hunyuan_ui.jobs.shared_lists import ListState, SharedLists
 
 MOST_BUDGET_USD: Final = 1_000_000
 MOST_RUNNING: Final = 20  # lists running at the same time
@@ -74,7 +74,7 @@ class Batches:
     """
 
     def __init__(
-        self, runner: JobRunner, services: Services, settings: Settings, shared: SharedLists | None = None
+        self, runner: JobRunner, services: Services, settings: Settings, shared: ReplicaLists | None = None
     ) -> None:
         self._runner = runner
         self._services = services
@@ -274,7 +274,7 @@ class Batches:
         entries = batch.plan.entries
         done = sum(entry.job is not None and entry.job.status is JobStatus.DONE for entry in entries)
         spent = await self._services.reads(self._services.ledger.list_spent, batch.plan.list_id)
-        self._services.notices.list_ended(done, len(entries), spent / MICRO)
+        self._services.notifications.list_ended(done, len(entries), spent / MICRO)
 
     async def _sent(self, batch: _Batch, entry: Entry) -> bool:
         """Store a row's job as soon as there is room for it; return False if the list ends here."""
@@ -399,7 +399,7 @@ class Batches:
         return {list_id: self._state_of(batch, is_running=batch.is_running) for list_id, batch in batches}
 
     def _state_of(self, batch: _Batch, *, is_running: bool) -> ListState:
-        from hunyuan_ui.jobs.shared_lists import ListState
+        from hunyuan_ui.jobs.replica_lists import ListState
 
         plan, order, is_feeding = batch.plan, batch.order, is_running and not batch.is_fed.is_set()
         facts = (order.visitor.id, plan.name, len(plan.entries), order.budget_usd)

@@ -12,12 +12,12 @@ from functools import partial
 from typing import Final
 
 from hunyuan_ui import log
-from hunyuan_ui.endpoint.http import LONGEST_S
+from hunyuan_ui.data_folder import LOCK_NAME
+from hunyuan_ui.endpoint.retry_after import LONGEST_S
 from hunyuan_ui.errors import EndpointError, SpendLimitError, StorageError
-from hunyuan_ui.files import LOCK_NAME
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.at_engine import wants_key
-from hunyuan_ui.jobs.folder_watch import HOLDS, LOOK_EVERY_S, FolderWatch
+from hunyuan_ui.jobs.data_folder_watch import HOLDS, LOOK_EVERY_S, DataFolderWatch
 from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.queue_pause import WARMING
@@ -46,7 +46,7 @@ class Dispatcher:
         self.live: dict[str, LiveJob] = {}
         self._settings = settings
         self._services = services
-        self._folder_watch = FolderWatch(services, lambda: (live.job for live in self.live.values()))
+        self._folder_watch = DataFolderWatch(services, lambda: (live.job for live in self.live.values()))
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
@@ -262,7 +262,7 @@ class Dispatcher:
     def _give_notice(self, job: Job) -> None:
         # Free previews and videos on visitors' own keys do not notify the owner.
         if job.payer == "owner" or not self._settings.is_public:
-            self._services.notices.job_ended(job)
+            self._services.notifications.job_ended(job)
 
     def _start_again(self, task: asyncio.Task[None]) -> None:
         """Restart the dispatch loop after any failure (docs/facts/faults-and-security.md row 55)."""
@@ -324,7 +324,7 @@ class Dispatcher:
             return
         if live.note is None or live.note.code != problem.code:
             log.event("job.held", job=live.job.id, limit=limit)
-            self._services.notices.refused(SpendLimitError(limit, **problem.facts), self._services.ledger.now())
+            self._services.notifications.refused(SpendLimitError(limit, **problem.facts), self._services.ledger.now())
         live.show(Phase.PAUSED, retry_in_s=LIMIT_ASKED_S, note=problem)
 
     async def _is_own_still(self, live: LiveJob) -> bool:

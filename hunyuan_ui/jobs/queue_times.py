@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hunyuan_ui.job import Job
-from hunyuan_ui.jobs.estimates import Estimates
+from hunyuan_ui.jobs.recent_outcomes import RecentOutcomes
 from hunyuan_ui.settings import Settings
 
 
@@ -66,7 +66,7 @@ def starts_in_s(
 
 
 def likely_starts(
-    in_flight: Iterable[Job], waiting: Iterable[Job], estimates: Estimates, settings: Settings, now: float
+    in_flight: Iterable[Job], waiting: Iterable[Job], estimates: RecentOutcomes, settings: Settings, now: float
 ) -> dict[str, float]:
     """Return the expected seconds until each waiting job is sent.
 
@@ -84,7 +84,7 @@ def likely_starts(
     return starts_in_s(map(entry, in_flight), map(entry, waiting), settings.concurrency, one_each=settings.is_public)
 
 
-def _left_s(job: Job, estimates: Estimates, now: float) -> float | None:
+def _left_s(job: Job, estimates: RecentOutcomes, now: float) -> float | None:
     usual = estimates.estimate(job.request, job.payer)
     # A preview is rendered locally in seconds; the formula describes the service.
     if job.is_preview and not usual.is_calibrated:

@@ -20,11 +20,11 @@ from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.queue_pause import WARMING
 from hunyuan_ui.jobs.recovery import end_preview
+from hunyuan_ui.jobs.replica_access import ReplicaAttempts, ReplicaGrants
+from hunyuan_ui.jobs.replica_calls import ReplicaCalls
+from hunyuan_ui.jobs.replica_deletions import ReplicaDeletions
+from hunyuan_ui.jobs.replica_lists import ReplicaLists
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.jobs.shared_access import SharedAttempts, SharedGrants
-from hunyuan_ui.jobs.shared_calls import SharedCalls
-from hunyuan_ui.jobs.shared_deletions import SharedDeletions
-from hunyuan_ui.jobs.shared_lists import SharedLists
 from hunyuan_ui.ledger.replica_updates import Pause, ReplicaRequest, SharedJob
 from hunyuan_ui.ledger.shared import SharedLedger
 
@@ -78,11 +78,11 @@ class Replicas:
         self._ledger = ledger
         self._services = services
         self._dispatcher = dispatcher
-        self.attempts = SharedAttempts(ledger.access, services)
-        self.grants = SharedGrants(ledger.access, services)
-        self.lists = SharedLists(ledger.lists, services)
-        self.calls = SharedCalls(ledger.calls, services.reads)
-        self._deletions = SharedDeletions(ledger, services)
+        self.attempts = ReplicaAttempts(ledger.access, services)
+        self.grants = ReplicaGrants(ledger.access, services)
+        self.lists = ReplicaLists(ledger.lists, services)
+        self.calls = ReplicaCalls(ledger.calls, services.reads)
+        self._deletions = ReplicaDeletions(ledger, services)
         self._board = Board({}, -math.inf)
         self._reading = asyncio.Lock()
         self._renewed_at = -math.inf  # time.monotonic()

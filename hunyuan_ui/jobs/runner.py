@@ -17,6 +17,7 @@ from hunyuan_ui.estimate import Estimate, predicted_seconds
 from hunyuan_ui.job import MICRO, OWNER, InClick, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
 from hunyuan_ui.jobs.at_engine import can_be_stopped
 from hunyuan_ui.jobs.batch import Batches
+from hunyuan_ui.jobs.history_import import HistoryImport
 from hunyuan_ui.jobs.job_view import JobView, Spending
 from hunyuan_ui.jobs.job_watch import JobWatch
 from hunyuan_ui.jobs.my_videos import MyVideos
@@ -24,7 +25,6 @@ from hunyuan_ui.jobs.owner_actions import OwnerActions
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.recovery import recover
 from hunyuan_ui.jobs.services import Services, build_services
-from hunyuan_ui.jobs.spending_history import SpendingHistory
 from hunyuan_ui.jobs.visitor_keys import VisitorKeys, check_key
 from hunyuan_ui.ledger import needs_review
 from hunyuan_ui.limits import Allowance, QueueFacts
@@ -57,7 +57,7 @@ class JobRunner:
         attempts = AttemptLimiter(store=None if self._replicas is None else self._replicas.attempts)
         self.access = AccessCode(settings.access_code, attempts)
         self.keys = VisitorKeys(services.keys, services.hosted.client, attempts, self._dispatcher.wake)
-        self._history = SpendingHistory(services, settings, self._dispatcher, self._owners_job)
+        self._history = HistoryImport(services, settings, self._dispatcher, self._owners_job)
         self._watch = JobWatch(services, settings, self._dispatcher, self._replicas)
         self.owner = OwnerActions(services, settings, self._dispatcher, self._history, attempts, watch=self._watch)
         self.videos = MyVideos(services, is_public=settings.is_public)
@@ -382,7 +382,7 @@ class JobRunner:
                     self._services.ledger.add, job, check, list_id, self._key_mark(own_key)
                 )
             except SpendLimitError as error:
-                self._services.notices.refused(error, self._services.ledger.now())
+                self._services.notifications.refused(error, self._services.ledger.now())
                 raise
             except StorageError:
                 # A commit that raised may have succeeded; then the click must not be refused, or the row must not stay.

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from hunyuan_ui import log
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.endpoint.contract import HISTORY
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.http import ASGIApp, InProcessTransport
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import DAY_S, Job, JobProblem, new_id
-from hunyuan_ui.jobs.estimates import Estimates
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.jobs.queue_pause import QueuePause
+from hunyuan_ui.jobs.recent_outcomes import RecentOutcomes
 from hunyuan_ui.jobs.visitor_keys import KeyRing
 from hunyuan_ui.ledger import (
     DATABASE_URL,
@@ -42,7 +42,7 @@ from hunyuan_ui.library.exports import Exports
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.limits import SpendLimits, Totals
 from hunyuan_ui.local_endpoint.app import create_app
-from hunyuan_ui.notices import Notices
+from hunyuan_ui.notifications import Notifications
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.signed_links import SignedLinks
 
@@ -82,13 +82,13 @@ class Services:
     exports: Exports
     folder: DataFolder
     keys: KeyRing
-    estimates: Estimates
+    estimates: RecentOutcomes
     reads: LedgerThread
     links: SignedLinks
     limits: SpendLimits
     writes: LedgerThread = field(default_factory=lambda: LedgerThread("ledger writes"))
     pause: QueuePause = field(default_factory=QueuePause)
-    notices: Notices = field(default_factory=Notices)
+    notifications: Notifications = field(default_factory=Notifications)
 
     def check_sending(self, job: Job, totals: Totals) -> int:
         """Return the reservation of a queued job at sending; errors as `SpendLimits.check_sending`."""
@@ -148,7 +148,7 @@ class Services:
         if self.engine is not None:
             await self.engine.client.aclose()
         await asyncio.to_thread(self._release)
-        await asyncio.to_thread(self.notices.close)
+        await asyncio.to_thread(self.notifications.close)
 
     def _release(self) -> None:
         self.writes.close()
@@ -187,7 +187,7 @@ def build_services(
         SettingsError: The database or the bucket cannot be used, or a notification address is invalid.
         StorageError: The ledger exists and cannot be opened, not even for reading.
     """
-    notices = Notices(settings.notify.reveal() if settings.notify else "")
+    notifications = Notifications(settings.notify.reveal() if settings.notify else "")
     folder = folder or DataFolder(settings.data_dir, is_shared=settings.database_url is not None)
     library, ledger = _open(settings, folder, now)
     reads = LedgerThread("ledger reads")
@@ -216,11 +216,11 @@ def build_services(
         exports=Exports(folder.path / "exports"),
         folder=folder,
         keys=KeyRing(settings.api_key, engine=_engine_key(settings)),
-        estimates=Estimates(ledger, reads, usd_per_hour),
+        estimates=RecentOutcomes(ledger, reads, usd_per_hour),
         reads=reads,
         limits=SpendLimits(settings),
         links=SignedLinks(folder.path, partial(ledger.secret, LINKS) if ledger.is_shared else None),
-        notices=notices,
+        notifications=notifications,
     )
 
 

@@ -17,7 +17,6 @@ from hunyuan_ui.ledger.sqlite import (
     LOG_NAME,
     MOVED_NAME,
     Opened,
-    back_up,
     confirm_review,
     count_jobs,
     needs_review,
@@ -27,7 +26,7 @@ from hunyuan_ui.ledger.sqlite import (
 from hunyuan_ui.ledger.store import Replica, TakenOverError
 
 if TYPE_CHECKING:
-    from hunyuan_ui.ledger.copying import LedgerCopy
+    from hunyuan_ui.ledger.copy_to_postgres import LedgerCopy
     from hunyuan_ui.ledger.shared import SharedLedger
 
 DATABASE_URL: Final = "HUNYUAN_UI_DATABASE_URL"
@@ -81,8 +80,8 @@ def count_jobs_at(url: str) -> int | None:
 def open_copy(folder: Path, url: str) -> LedgerCopy:
     """Open the ledger of a data folder and the database to copy it into; as `LedgerCopy`."""
     with _packages():
-        from hunyuan_ui.ledger import copying
-    return copying.LedgerCopy(folder, url, lease_s=LEASE_S)
+        from hunyuan_ui.ledger import copy_to_postgres
+    return copy_to_postgres.LedgerCopy(folder, url, lease_s=LEASE_S)
 
 
 @contextmanager
@@ -110,7 +109,6 @@ __all__ = [
     "Replica",
     "ReplicaInfo",
     "TakenOverError",
-    "back_up",
     "confirm_review",
     "count_jobs",
     "count_jobs_at",

@@ -1,4 +1,4 @@
-"""The ledger's SQLite file: a write connection, a read connection, backups and repair."""
+"""The ledger's SQLite file: a write connection, a read connection, and repair."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import StorageError
+from hunyuan_ui.ledger.backups import back_up, backups_in, check, read_only, restore
 from hunyuan_ui.ledger.last_sent import LastSent
 from hunyuan_ui.ledger.schema import (
     MIGRATIONS,
@@ -27,7 +28,6 @@ from hunyuan_ui.ledger.set_back import mark_waiting_unknown
 FILE_NAME: Final = "ledger.sqlite3"
 LOG_NAME: Final = f"{FILE_NAME}-wal"  # the write-ahead log
 MOVED_NAME: Final = "ledger.moved"  # exists once the jobs continue in a database, or may do so
-BACKUPS_KEPT: Final = 5
 BUSY_TIMEOUT_S: Final = 5.0
 _PATIENCE_MS: Final = 100  # for a reader, before the log is truncated at a later commit instead
 _OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables
@@ -161,13 +161,13 @@ def open_ledger(folder: Path, *, can_write: bool = True) -> Opened:
         return Opened(SqliteDatabase(_open_read_only(path)), None)
     try:
         # A file that lost its table would look like a new ledger with nothing spent, unless there are backups.
-        return _opened(path, may_be_new=not _backups(folder))
+        return _opened(path, may_be_new=not backups_in(folder))
     except sqlite3.DatabaseError as error:
         trouble = as_storage_error(error)
         if trouble.code != "ledger_damaged":
             raise trouble from error
     set_aside = _set_aside(path)
-    _restore_backup(folder, path)
+    restore(folder, path)
     try:
         return _opened(path, may_be_new=True)._replace(set_aside=set_aside)
     except sqlite3.DatabaseError as error:
@@ -213,46 +213,13 @@ def count_jobs(folder: Path) -> int | None:
     if not path.exists():
         return None
     try:
-        with closing(_read_only(path)) as connection:
+        with closing(read_only(path)) as connection:
             if _is_newer(connection):
                 raise StorageError("ledger_newer")
-            _check(connection)
+            check(connection)
             return int(connection.execute("SELECT count(*) FROM jobs").fetchone()[0])
     except sqlite3.Error as error:
         raise as_storage_error(error) from error
-
-
-def back_up(folder: Path, source: sqlite3.Connection | None = None) -> Path:
-    """Copy a ledger that may be in use, and return the copy; the newest five without deleted prompts are kept.
-
-    Args:
-        folder: For the copies.
-        source: The open ledger, outside a transaction; None opens the one in the folder.
-
-    Raises:
-        StorageError: The copy could not be written, or the ledger is damaged; older copies are then kept.
-    """
-    copy = _next_backup(folder)
-    part = copy.with_suffix(".part")
-    try:
-        with ExitStack() as undo:
-            source = source or undo.enter_context(closing(_read_only(folder / FILE_NAME)))
-            target = undo.enter_context(closing(sqlite3.connect(part)))
-            source.backup(target)
-            _check(target)
-            forgotten = _forgotten(target)
-        part.replace(copy)
-        for number, old in enumerate(_backups(folder)):
-            if number >= BACKUPS_KEPT or (old != copy and not _is_as_forgetful(old, forgotten)):
-                old.unlink(missing_ok=True)
-    except sqlite3.Error as error:
-        raise as_storage_error(error) from error
-    except OSError as error:
-        raise StorageError("disk_read_only") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-    return copy
 
 
 def truncate_log(connection: sqlite3.Connection) -> bool:
@@ -264,17 +231,6 @@ def truncate_log(connection: sqlite3.Connection) -> bool:
             return is_busy == 0
         finally:
             connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
-    return False
-
-
-def _forgotten(connection: sqlite3.Connection) -> int:
-    """Return the number of deleted jobs."""
-    return int(connection.execute("SELECT count(*) FROM jobs WHERE deleted_at IS NOT NULL").fetchone()[0])
-
-
-def _is_as_forgetful(backup: Path, forgotten: int) -> bool:
-    with suppress(sqlite3.Error), closing(_read_only(backup, "&immutable=1")) as connection:
-        return _forgotten(connection) >= forgotten
     return False
 
 
@@ -291,7 +247,7 @@ def _with_reader(path: Path, *, may_be_new: bool) -> SqliteDatabase:
     with ExitStack() as undo:
         connection = _open_checked(path, may_be_new=may_be_new)
         undo.callback(connection.close)
-        reader = _read_only(path)
+        reader = read_only(path)
         undo.callback(reader.close)
         version_of(reader)  # opens the log as well
         undo.pop_all()
@@ -311,7 +267,7 @@ def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         # Overwrites deleted content instead of only marking it as free.
         connection.execute("PRAGMA secure_delete = ON")
-        _check(connection)
+        check(connection)
         if version_of(connection) == 0 and not may_be_new:
             raise sqlite3.DatabaseError("the table is gone")
         _bring_up_to_date(connection, path.parent)
@@ -341,11 +297,6 @@ def _is_newer(connection: sqlite3.Connection) -> bool:
     return version_of(connection) > len(MIGRATIONS)
 
 
-def _check(connection: sqlite3.Connection) -> None:
-    if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
-        raise sqlite3.DatabaseError("quick_check failed")
-
-
 def _check_rows(connection: sqlite3.Connection) -> None:
     # quick_check does not detect damage inside a text.
     try:
@@ -359,7 +310,7 @@ def _open_read_only(path: Path) -> sqlite3.Connection:
     # On a read-only disk a WAL database opens only as immutable.
     for option in ("", "&immutable=1"):
         with suppress(sqlite3.DatabaseError), ExitStack() as undo:
-            connection = _read_only(path, option)
+            connection = read_only(path, option)
             undo.callback(connection.close)
             if _is_newer(connection):
                 _check_rows(connection)  # a newer version's rows are shown if all of them can be read
@@ -371,13 +322,6 @@ def _open_read_only(path: Path) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     migrate(connection)
     connection.execute("PRAGMA query_only = ON")
-    return connection
-
-
-def _read_only(path: Path, option: str = "") -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode=ro{option}"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    connection.row_factory = sqlite3.Row
     return connection
 
 
@@ -395,28 +339,3 @@ def _set_aside(path: Path) -> Path:
     except OSError as error:
         raise StorageError("disk_read_only") from error
     return target
-
-
-def _restore_backup(folder: Path, path: Path) -> None:
-    part = path.with_suffix(".part")
-    for backup in _backups(folder):
-        part.unlink(missing_ok=True)
-        with suppress(sqlite3.DatabaseError), closing(_read_only(backup)) as source:
-            _check(source)
-            with closing(sqlite3.connect(part, isolation_level=None)) as target:
-                source.backup(target)
-                mark_waiting_unknown(target)
-            # Renamed last: a crash before the update would leave jobs that are sent a second time.
-            part.replace(path)
-            return
-
-
-def _backups(folder: Path) -> list[Path]:
-    return sorted(folder.glob("ledger.backup-*.sqlite3"), reverse=True)
-
-
-def _next_backup(folder: Path) -> Path:
-    # Numbered after the newest, so that a clock set back does not make the new copy the oldest.
-    numbers = [backup.stem.rpartition("-")[2] for backup in _backups(folder)]
-    newest = max((int(number) for number in numbers if number.isdigit()), default=0)
-    return folder / f"ledger.backup-{max(time.time_ns(), newest + 1):020d}.sqlite3"

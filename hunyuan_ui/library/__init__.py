@@ -11,7 +11,7 @@ from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.library.library import VideoLibrary
 
 if TYPE_CHECKING:
-    from hunyuan_ui.library.copying import VideosCopy
+    from hunyuan_ui.library.copy_to_bucket import VideosCopy
 
 VIDEOS_URL: Final = "HUNYUAN_UI_VIDEOS_URL"
 FOLDER_NAME: Final = "videos"  # in the data folder
@@ -51,8 +51,8 @@ def count_videos_at(url: str) -> int:
 def open_copy(folder: Path, url: str) -> VideosCopy:
     """Open the videos of a data folder and the bucket to copy them to; as `VideosCopy`."""
     with _package():
-        from hunyuan_ui.library import copying
-    return copying.VideosCopy(folder, url)
+        from hunyuan_ui.library import copy_to_bucket
+    return copy_to_bucket.VideosCopy(folder, url)
 
 
 @contextmanager

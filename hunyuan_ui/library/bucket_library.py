@@ -11,9 +11,9 @@ from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.checkpoint import checkpoint
+from hunyuan_ui.data_folder import MIN_FREE_BYTES, is_disk_full
 from hunyuan_ui.errors import MediaError, StorageError, reason
 from hunyuan_ui.file_type import BY_SUFFIX
-from hunyuan_ui.files import MIN_FREE_BYTES, is_disk_full
 from hunyuan_ui.job import Job, is_id
 from hunyuan_ui.library.bounded_folder import make_room
 from hunyuan_ui.library.bucket import Bucket

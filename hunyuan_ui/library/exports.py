@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from hunyuan_ui import media
+from hunyuan_ui.data_folder import is_disk_full
 from hunyuan_ui.errors import MediaError, reason
-from hunyuan_ui.files import is_disk_full
 from hunyuan_ui.library.bounded_folder import make_room
 from hunyuan_ui.media import settings_tag
 from hunyuan_ui.request import FPS

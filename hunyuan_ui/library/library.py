@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from hunyuan_ui import media
 from hunyuan_ui.checkpoint import checkpoint
+from hunyuan_ui.data_folder import sync_folder
 from hunyuan_ui.errors import MediaError, StorageError
 from hunyuan_ui.file_type import BY_SUFFIX, MP4, START_BYTES, is_text
-from hunyuan_ui.files import sync_folder
 from hunyuan_ui.job import Job, JobStatus, is_id
 from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest

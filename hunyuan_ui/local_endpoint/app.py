@@ -18,9 +18,9 @@ from starlette.exceptions import HTTPException
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import RemoteState
 from hunyuan_ui.local_endpoint.auth import Auth, Refusal
+from hunyuan_ui.local_endpoint.engine_api import EngineApi
 from hunyuan_ui.local_endpoint.history import Envelope, HistoryQuery, in_data, status_of
 from hunyuan_ui.local_endpoint.jobs import InsufficientCreditsError, Jobs, RemoteJob, Terms
-from hunyuan_ui.local_endpoint.videos import Videos
 
 FILES: Final = "/generations"
 _VIDEO: Final = "video/mp4"
@@ -70,7 +70,7 @@ def create_app(
     app.add_api_route(contract.HISTORY + contract.HISTORY_LIST, endpoint.history)
     app.add_api_route(contract.HISTORY + contract.history_path("{request_id}"), endpoint.history_row)
     app.add_api_route(FILES + "/{name}", endpoint.file, methods=["GET", "HEAD"])
-    Videos(jobs, keys, seconds).add_to(app)
+    EngineApi(jobs, keys, seconds).add_to(app)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _not_routed)
     return app

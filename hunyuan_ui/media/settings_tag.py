@@ -18,8 +18,8 @@ from typing import Any, BinaryIO, Final, cast
 from uuid import UUID
 from zlib import crc32
 
+from hunyuan_ui.data_folder import atomic_write
 from hunyuan_ui.errors import InvalidRequestError, MediaError, reason
-from hunyuan_ui.files import atomic_write
 from hunyuan_ui.media import check_mp4
 from hunyuan_ui.media.mp4_boxes import boxes, chunk_places, opened, payload_of
 from hunyuan_ui.request import VideoRequest

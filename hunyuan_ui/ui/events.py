@@ -12,8 +12,8 @@ import gradio as gr
 from hunyuan_ui.errors import OF_SEVERAL, PRICE_REFUSALS, AccessError, HunyuanUIError, SpendLimitError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Payer, Visitor
 from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.form import amount, sent_in
-from hunyuan_ui.ui.page_events import Event, page_event
 from hunyuan_ui.ui.payment import PayEvents, chosen_payer
 from hunyuan_ui.ui.prices import again_of, job_json, opening_form, priced_parts
 from hunyuan_ui.ui.variations import COUNTS, LOOKED_BACK, Click, JobSpec, again_id, click_of, variations

@@ -17,11 +17,11 @@ from hunyuan_ui.jobs import EngineState, JobRunner, Spending
 from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.jobs.owner_actions import MOST_USD
 from hunyuan_ui.settings import Settings
+from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.owner_csv import corrections_of, csv_of, utc
 from hunyuan_ui.ui.owner_days import DAYS, axis_of, days_of
 from hunyuan_ui.ui.owner_replicas import replica_lines
-from hunyuan_ui.ui.page_events import Event, page_event
 from hunyuan_ui.ui.views import cut
 from hunyuan_ui.ui.visitor import say_for, visitor_of
 from hunyuan_ui.words import Words

@@ -13,6 +13,7 @@ from hunyuan_ui.prompt_help.examples import SIGHTS
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.this_machine import in_address
 from hunyuan_ui.ui.api import declare_api
+from hunyuan_ui.ui.error_boundary import page_event
 from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.form import PRICED, RequestForm, build_request_form
 from hunyuan_ui.ui.gallery import Gallery, build_gallery
@@ -20,7 +21,6 @@ from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, LightBlocks, drawing_fil
 from hunyuan_ui.ui.html_part import WEB, part
 from hunyuan_ui.ui.labels import label, translations
 from hunyuan_ui.ui.owner import OWNER_EVENTS, OwnerEvents, build_owner
-from hunyuan_ui.ui.page_events import page_event
 from hunyuan_ui.ui.payment import PAY_EVENTS, build_pay
 from hunyuan_ui.ui.served_head import serve_own_head
 from hunyuan_ui.ui.shared_answers import share_answers

@@ -9,8 +9,8 @@ import gradio as gr
 
 from hunyuan_ui.job import JobProblem, Payer, Visitor
 from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.html_part import part
-from hunyuan_ui.ui.page_events import Event, page_event
 from hunyuan_ui.ui.visitor import login_of, say_for, visitor_of
 from hunyuan_ui.words import Words
 

@@ -28,7 +28,7 @@ from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.words import Words, words_for
 
 if TYPE_CHECKING:  # imported only if a database is set
-    from hunyuan_ui.jobs.shared_calls import SharedCalls
+    from hunyuan_ui.jobs.replica_calls import ReplicaCalls
 
 _NOT_FOUND: Final = UnexpectedErrorMessage(message="404: Not Found", session_not_found=True)
 _GRADIO: Any = server_messages
@@ -43,7 +43,7 @@ class _Form(NamedTuple):
     linger_s: float
 
 
-def share_answers(queue: Any, calls: SharedCalls) -> None:
+def share_answers(queue: Any, calls: ReplicaCalls) -> None:
     """Make Gradio's queue publish the answer to each call instead of keeping it.
 
     Args:
@@ -102,7 +102,7 @@ class AnswerStreams:
         calls: Of all processes.
     """
 
-    def __init__(self, calls: SharedCalls) -> None:
+    def __init__(self, calls: ReplicaCalls) -> None:
         self._calls = calls
 
     async def of_session(self, request: Request) -> Response:

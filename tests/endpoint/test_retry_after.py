@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hunyuan_ui.endpoint.http import retry_after_s
+from hunyuan_ui.endpoint.retry_after import retry_after_s
 
 RESET = "x-rate-limit-reset-at-utc"
 NOW = 1_795_651_200.0  # 2026-11-26 00:00:00 UTC

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import pytest
 
-from hunyuan_ui.files import DataFolder
+from hunyuan_ui.data_folder import DataFolder
 from tests.faults.rig import Rig
 
 STEPS = ("ledger.", "part_", "library.")

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hunyuan_ui import checkpoint, ledger
-from hunyuan_ui.endpoint import http
+from hunyuan_ui.data_folder import DataFolder
+from hunyuan_ui.endpoint import retry_after
 from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch
 from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job, JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import (
     JobRunner,
@@ -24,14 +24,14 @@ from hunyuan_ui.jobs import (
     batch,
     build_runner,
     endings,
+    history_import,
     job_run,
     job_watch,
     queue,
     queue_pause,
+    replica_deletions,
+    replica_lists,
     replicas,
-    shared_deletions,
-    shared_lists,
-    spending_history,
 )
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.request import VideoRequest
@@ -60,16 +60,16 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     patch(queue_pause, "PAUSE_CHECK_S", 0.01)
     patch(batch, "_LOOK_AGAIN_S", 0.02)
     patch(at_engine, "WARM_CHECK_S", 0.01)
-    patch(spending_history, "RETRY_S", 0.02)
+    patch(history_import, "RETRY_S", 0.02)
     patch(ledger, "LEASE_S", 1.0)
     patch(replicas, "LEASE_RENEWAL_S", 0.1)
     patch(replicas, "TICK_S", 0.05)
     patch(replicas, "BOARD_FRESH_S", 0.02)
     patch(job_watch, "POLL_S", 0.02)
-    patch(shared_lists, "POLL_S", 0.02)
-    patch(shared_deletions, "EVERY_S", 0.1)
-    patch(http, "SHORTEST_S", 0.01)
-    patch(http, "GUESS_S", (0.02, 0.04))
+    patch(replica_lists, "POLL_S", 0.02)
+    patch(replica_deletions, "EVERY_S", 0.1)
+    patch(retry_after, "SHORTEST_S", 0.01)
+    patch(retry_after, "GUESS_S", (0.02, 0.04))
 
 
 @dataclass

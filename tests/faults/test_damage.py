@@ -11,13 +11,13 @@ import pytest
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.jobs import JobRunner
-from hunyuan_ui.ledger import back_up
 from hunyuan_ui.library.library import file_sha256
 from tests.faults import oracle
 from tests.faults.rig import OWNER, Rig, click, ended, kill, next_job_works, until
 from tests.faults.service import FILE, STATUS, PaidService
 from tests.raw_service import Reply, answer
 from tests.seen import seen
+from tests.stored_jobs import back_up
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 

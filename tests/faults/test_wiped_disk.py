@@ -18,7 +18,7 @@ from hunyuan_ui.endpoint.history import PastRequest
 from hunyuan_ui.errors import SpendLimitError, StorageError
 from hunyuan_ui.job import OWNER as ACCOUNT
 from hunyuan_ui.job import Job, JobStatus, Phase, new_id
-from hunyuan_ui.jobs.spending_history import SpendingHistory
+from hunyuan_ui.jobs.history_import import HistoryImport
 from hunyuan_ui.ledger import Ledger
 from tests.faults import oracle
 from tests.faults.kill import Program, fork_server
@@ -303,7 +303,7 @@ async def test_a_ledger_that_cannot_be_read_after_the_history_leaves_the_key_res
         await visit(runner)
         await at_rest(runner)
     wipe(rig)
-    monkeypatch.setattr("hunyuan_ui.jobs.spending_history.RETRY_S", 0.05)
+    monkeypatch.setattr("hunyuan_ui.jobs.history_import.RETRY_S", 0.05)
     failures = [True, True]
     active = Ledger.active
 
@@ -326,7 +326,7 @@ async def test_a_ledger_that_cannot_be_read_after_the_history_leaves_the_key_res
 async def test_a_history_that_never_answers_holds_up_nothing(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hunyuan_ui.jobs.spending_history.FIRST_TRY_S", 0.01)
+    monkeypatch.setattr("hunyuan_ui.jobs.history_import.FIRST_TRY_S", 0.01)
     rig.timeouts = SHORT_GETS
     service.on("GET", LIST, silence())
     async with rig.running() as runner:
@@ -339,14 +339,14 @@ async def test_a_history_that_never_answers_holds_up_nothing(
 async def test_a_reading_that_dies_is_begun_again(
     rig: Rig, service: PaidService, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, deaths = SpendingHistory._ask, iter(range(2))
+    original, deaths = HistoryImport._ask, iter(range(2))
 
-    async def die_at_first(self: SpendingHistory) -> list[PastRequest]:
+    async def die_at_first(self: HistoryImport) -> list[PastRequest]:
         if next(deaths, None) is not None:
             raise ZeroDivisionError
         return await original(self)
 
-    monkeypatch.setattr(SpendingHistory, "_ask", die_at_first)
+    monkeypatch.setattr(HistoryImport, "_ask", die_at_first)
     async with rig.running() as runner:
         assert await refusal(runner) == "history_unread"
         await until(lambda: runner.owner.history_state(ACCOUNT).is_read)

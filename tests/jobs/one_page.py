@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import HunyuanUIError
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Payer, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, job_run
 from hunyuan_ui.request import VideoRequest

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui.files import DataFolder
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.job import Job, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, endings, job_run, queue_pause
 from hunyuan_ui.request import VideoRequest

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import MICRO, JobStatus, Visitor
 from hunyuan_ui.jobs import BatchView, JobRunner, Order, batch, build_runner, endings, job_run
 from hunyuan_ui.prompt_list import Reading, read_list

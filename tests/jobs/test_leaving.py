@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 import pytest
 
-from hunyuan_ui.files import DataFolder
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, job_run
 from hunyuan_ui.request import VideoRequest

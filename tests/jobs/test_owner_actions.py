@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hunyuan_ui.attempts import OF_A_VISITOR
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import AccessError, SpendLimitError, StorageError
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.limits import BREAKER_AFTER

@@ -11,9 +11,9 @@ from unittest.mock import AsyncMock
 
 import pytest
 
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.estimate import estimate
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Payer, Phase, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, services
 from hunyuan_ui.limits import MOST_WAITING, MOST_WAITING_OF_ONE

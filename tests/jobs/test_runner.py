@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from hunyuan_ui import checkpoint
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import AccessError, DownloadError, InvalidRequestError, SpendLimitError, StorageError
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import MICRO, JobStatus, Phase, new_id
 from hunyuan_ui.jobs.job_watch import QueueState
 from hunyuan_ui.library.library import file_sha256

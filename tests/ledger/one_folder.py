@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hunyuan_ui import checkpoint
-from hunyuan_ui.ledger import Ledger, back_up, open_ledger
-from tests.stored_jobs import anything_goes, job, opened_ledger
+from hunyuan_ui.ledger import Ledger, open_ledger
+from tests.stored_jobs import anything_goes, back_up, job, opened_ledger
 
 
 @pytest.fixture

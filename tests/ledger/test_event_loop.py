@@ -18,8 +18,8 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import ACTIVE, Job, JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.request import VideoRequest, parameters

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Visitor, new_id
 from hunyuan_ui.jobs import build_runner
 from hunyuan_ui.ledger import Ledger, needs_review, open_ledger, schema

@@ -15,8 +15,8 @@ import pytest
 from starlette.applications import Starlette
 
 from hunyuan_ui import checkpoint
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.jobs.my_videos import VideoFilter

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.ledger import Ledger, back_up, confirm_review, needs_review, open_ledger, sqlite
+from hunyuan_ui.ledger import Ledger, confirm_review, needs_review, open_ledger, sqlite
 from hunyuan_ui.ledger.schema import MIGRATIONS
 from hunyuan_ui.words import words
 from tests.ledger.one_folder import add, backups, count, ledger_of
 from tests.ledger.one_folder import folder as folder
-from tests.stored_jobs import NOON, Clock, anything_goes, job, opened_ledger
+from tests.stored_jobs import NOON, Clock, anything_goes, back_up, job, opened_ledger
 
 
 def garbage(path: Path) -> None:
@@ -323,9 +323,9 @@ def test_a_damaged_ledger_does_not_push_good_backups_out(folder: Path) -> None:
     assert backups(folder) == before
 
 
-def test_a_backup_that_cannot_be_written_says_so(tmp_path: Path) -> None:
-    with pytest.raises(StorageError) as caught:
-        back_up(tmp_path / "missing")
+def test_a_backup_that_cannot_be_written_says_so(folder: Path) -> None:
+    with closing(opened_ledger(folder)) as book, pytest.raises(StorageError) as caught:
+        book.back_up(folder / "missing")
     assert caught.value.code == "disk_read_only"
 
 

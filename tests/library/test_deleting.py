@@ -16,11 +16,10 @@ import pytest
 from starlette.applications import Starlette
 
 from hunyuan_ui import media
-from hunyuan_ui.files import DataFolder
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.job import JobProblem, JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, job_run
-from hunyuan_ui.ledger import back_up
-from hunyuan_ui.ledger.sqlite import BACKUPS_KEPT
+from hunyuan_ui.ledger.backups import BACKUPS_KEPT
 from hunyuan_ui.library import exports
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
@@ -28,7 +27,7 @@ from hunyuan_ui.ui.api import ApiCalls
 from hunyuan_ui.ui.gallery import build_video_routes
 from tests.fake_service import FakeService
 from tests.shelves import put_video
-from tests.stored_jobs import added, file_of, finished, in_status, opened_ledger
+from tests.stored_jobs import added, back_up, file_of, finished, in_status, opened_ledger
 
 pytestmark = pytest.mark.anyio
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hunyuan_ui import checkpoint, cli_copy
-from hunyuan_ui.library import copying as of_videos
+from hunyuan_ui.library import copy_to_bucket as of_videos
 
 
 def _hook(options: dict[str, Any]) -> Callable[[str], None]:

@@ -270,7 +270,7 @@ async def test_a_list_that_is_sent_again_at_another_process_goes_on_there_only(r
     async with two(rig) as (one, other):
         for name, runner in (("one", one), ("other", other)):
             note = partial(lambda name, *_: told.append(name), name)
-            runner._services.notices.list_ended = note  # pyright: ignore[reportAttributeAccessIssue]
+            runner._services.notifications.list_ended = note  # pyright: ignore[reportAttributeAccessIssue]
         service.is_held = True
         sent = await one.batches.start(CAMPAIGN, Order(OWNER, 30.0))
         again = await other.batches.start(CAMPAIGN, Order(OWNER, 31.0))

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from hunyuan_ui import checkpoint, cli_copy
-from hunyuan_ui.console import Exit
+from hunyuan_ui.cli_output import Exit
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, new_id
 from hunyuan_ui.ledger import FILE_NAME, MOVED_NAME, ReplicaInfo, open_ledger, open_shared
 from hunyuan_ui.ledger.ledger import Ledger

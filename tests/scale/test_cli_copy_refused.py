@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from hunyuan_ui import checkpoint, cli_copy
-from hunyuan_ui.console import Exit
+from hunyuan_ui.cli_output import Exit
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.ledger import MOVED_NAME, ReplicaInfo, open_shared

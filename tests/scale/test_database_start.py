@@ -127,8 +127,8 @@ def test_nothing_of_it_is_loaded_where_no_database_is_named(tmp_path: Path) -> N
         "ledger.shared",
         "ledger.call_store",
         "jobs.replicas",
-        "jobs.shared_calls",
-        "jobs.shared_lists",
+        "jobs.replica_calls",
+        "jobs.replica_lists",
     )
     assert not loaded & {f"hunyuan_ui.{name}" for name in shared}
 

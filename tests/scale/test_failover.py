@@ -10,7 +10,7 @@ import pytest
 
 from hunyuan_ui import checkpoint
 from hunyuan_ui.job import JobStatus
-from hunyuan_ui.jobs import JobRunner, folder_watch, queue
+from hunyuan_ui.jobs import JobRunner, data_folder_watch, queue
 from hunyuan_ui.settings import Secret
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
@@ -30,7 +30,7 @@ def url(tmp_path: Path, postgres_server: PostgresServer) -> str:
 def rig(tmp_path: Path, service: PaidService, url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Rig]:
     """Opens runners on one database, with separate folders."""
     monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.1)
-    monkeypatch.setattr(folder_watch, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(data_folder_watch, "LOOK_EVERY_S", 0.1)
     service.is_held = True
 
     def rig_of(name: str) -> Rig:

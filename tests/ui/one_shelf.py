@@ -11,7 +11,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from hunyuan_ui.files import DataFolder
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.gallery import build_video_routes

@@ -16,8 +16,8 @@ import gradio as gr
 import httpx
 import pytest
 
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import DownloadError, HunyuanUIError
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, endings
 from hunyuan_ui.settings import Secret, Settings
@@ -33,8 +33,8 @@ from hunyuan_ui.ui.call_slots import (
     Call,
     CallSlots,
 )
+from hunyuan_ui.ui.error_boundary import page_event
 from hunyuan_ui.ui.form import FIELDS
-from hunyuan_ui.ui.page_events import page_event
 from hunyuan_ui.words import words
 from tests.fake_service import FakeService, answer, failure
 from tests.jobs.one_page import OWN_KEY

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui.files import DataFolder
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.job import OWNER, Job, JobProblem, JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.jobs.job_view import HistoryState

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
-from hunyuan_ui.files import DataFolder
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.job import Visitor, new_id
 from hunyuan_ui.jobs import build_runner
 from hunyuan_ui.request import VideoRequest

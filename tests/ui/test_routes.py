@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from hunyuan_ui.files import DataFolder
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, endings
 from hunyuan_ui.jobs.endings import Ending, Proof

@@ -12,9 +12,9 @@ import gradio as gr
 import pytest
 from starlette.requests import Request
 
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.estimate import estimate
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.request import VideoRequest

@@ -1,7 +1,7 @@
 // The page's browser storage, and fallbacks without it: stores may be disabled, partitioned or emptied, may throw on
 // mere access, or silently drop values.
 
-import { agreed } from "./first_visit.js";
+import { agreed } from "./agreed_visitor.js";
 
 const VISITOR = "hunyuan_visitor";
 const BY_ADDRESS = "hunyuan_by_address";

@@ -1,8 +1,8 @@
 // The card of one video in the grid: its content while hovered or focused, and its actions.
 
 import { node } from "./dom.js";
+import { movingIn, onAttention } from "./hover_play.js";
 import { words } from "./language.js";
-import { movingIn, onAttention } from "./moving.js";
 import { fileOf, timeText } from "./server.js";
 import { nameOf, shortened, showWritten } from "./written_in.js";
 

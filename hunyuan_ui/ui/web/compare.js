@@ -1,9 +1,9 @@
 // The dialog that plays two videos in sync.
 
 import { closedByBack } from "./back.js";
+import { correction, frameOf, framesOf, isRested, leaderOf, timeOf, timesOf } from "./compare_sync.js";
 import { fill, loadFile, node, piecesOf, prefersCalm, showUnbroken, unload } from "./dom.js";
 import { emit, on } from "./events.js";
-import { correction, frameOf, framesOf, isRested, leaderOf, timeOf, timesOf } from "./in_step.js";
 import { filled, words } from "./language.js";
 import { filesOf } from "./server.js";
 import { sayWhyUnplayed } from "./unplayed.js";

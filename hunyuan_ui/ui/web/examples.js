@@ -3,8 +3,8 @@
 import { kept } from "./browser.js";
 import { fill, node, piecesOf, showUnbroken } from "./dom.js";
 import { emit } from "./events.js";
+import { hasPointer, movingIn, onAttention } from "./hover_play.js";
 import { filled, words } from "./language.js";
-import { hasPointer, movingIn, onAttention } from "./moving.js";
 import { filesOf, loopOf } from "./server.js";
 import { showWritten } from "./written_in.js";
 

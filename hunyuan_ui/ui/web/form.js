@@ -8,7 +8,7 @@ import { createDraft } from "./draft.js";
 import { emit, on, onReturn } from "./events.js";
 import { createPriceQuestion } from "./form_price.js";
 import { agreedPrice, createFormValues } from "./form_values.js";
-import { keepLabel, label } from "./generate_label.js";
+import { keepLabel, label } from "./generate_button.js";
 import { words } from "./language.js";
 import { request, visitorIs } from "./server.js";
 import { onTyping } from "./typing.js";

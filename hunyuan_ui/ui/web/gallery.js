@@ -3,13 +3,13 @@
 import { channel } from "./browser.js";
 import { cardOf, showFavourite } from "./card.js";
 import { createChoice } from "./choice.js";
-import { createDeletions } from "./deletions.js";
 import { fill, goToField, keepingFocus, piecesOf } from "./dom.js";
+import { readSettingsFiles } from "./dropped_file.js";
 import { emit, on, onReturn } from "./events.js";
 import { filled, words } from "./language.js";
+import { steady } from "./misdirected_press.js";
 import { ask, keeping } from "./server.js";
-import { readSettingsFiles } from "./settings_file.js";
-import { steady } from "./steady.js";
+import { createDeletions } from "./undo_delete.js";
 
 const SEARCH_AFTER_MS = 250;
 const MOST_NEWS = 3; // new pages that are prepended; with more the list is reloaded

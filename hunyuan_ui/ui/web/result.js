@@ -3,8 +3,8 @@
 import { canPlay, fill, goToField, keepingFocus, node, piecesOf, showUnbroken } from "./dom.js";
 import { emit, on } from "./events.js";
 import { words } from "./language.js";
+import { steady } from "./misdirected_press.js";
 import { fileOf, request } from "./server.js";
-import { steady } from "./steady.js";
 import { showWritten } from "./written_in.js";
 
 /** Call `show` with the page's initial video, then with each that becomes ready, until it is deleted. */

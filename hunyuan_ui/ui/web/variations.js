@@ -4,8 +4,8 @@ import { kept } from "./browser.js";
 import { fill, isSmall, keepingFocus, node, piecesOf, prefersCalm, reveal, showUnbroken } from "./dom.js";
 import { emit, on } from "./events.js";
 import { filled, words } from "./language.js";
+import { steady } from "./misdirected_press.js";
 import { fileOf, filesOf } from "./server.js";
-import { steady } from "./steady.js";
 
 const CLOSED = "hunyuan_variations_closed";
 const NAMES = { keep: "variations.keep", compare: "variations.compare", download: "download" };

@@ -2,9 +2,9 @@
 
 import { closedByBack } from "./back.js";
 import { setQuery } from "./browser.js";
+import { frameOf, timeOf } from "./compare_sync.js";
 import { fill, goToField, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
 import { emit, on } from "./events.js";
-import { frameOf, timeOf } from "./in_step.js";
 import { words } from "./language.js";
 import { onMenu } from "./menu.js";
 import { fileOf, filesOf, sizeText, timeText } from "./server.js";

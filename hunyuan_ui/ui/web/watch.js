@@ -7,12 +7,12 @@ import { emit, on, onReturn } from "./events.js";
 import { drawSights } from "./examples.js";
 import { createFollowed } from "./followed.js";
 import { words } from "./language.js";
+import { steady } from "./misdirected_press.js";
 import { createNotify, setTitle } from "./notify.js";
 import { createOthers } from "./other_jobs.js";
 import { createPoll } from "./poll.js";
 import { sayUnreachable } from "./reach.js";
 import { request, visitorIs } from "./server.js";
-import { steady } from "./steady.js";
 import { createUnderWay } from "./under_way.js";
 import { showWritten } from "./written_in.js";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { createDeletions } from "../../hunyuan_ui/ui/web/deletions.js";
+import { createDeletions } from "../../hunyuan_ui/ui/web/undo_delete.js";
 
 const [first, second] = [{ id: "1" }, { id: "2" }];
 let erased;

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui import environment, notices
+from hunyuan_ui import gradio_environment
 from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.errors import SettingsError, SpendLimitError
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
-from hunyuan_ui.notices import Notices
+from hunyuan_ui.notifications import Notifications
 from hunyuan_ui.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -102,7 +102,7 @@ def test_a_limit_is_told_once_a_day(environ: dict[str, str], listener: Listener,
     limited = {**environ, "HUNYUAN_UI_NOTIFY": listener.address, "HUNYUAN_UI_DAILY_LIMIT_USD": "0"}
     assert made(limited, tmp_path) == Exit.LIMIT
     assert listener.told == ["The limit of $0.00 is reached: nothing more is sent on your key."]
-    telling = Notices(listener.address)
+    telling = Notifications(listener.address)
     for code, day in (("over_daily_limit", 1), ("over_daily_limit", 1), ("queue_full", 1), ("over_daily_limit", 2)):
         telling.refused(SpendLimitError(code, limit=5.0), day * 86_400.0 + 7)
     telling.list_ended(38, 40, 57.2)
@@ -139,7 +139,7 @@ def test_what_goes_wrong_changes_nothing_and_is_logged_once(
 
 def test_a_thousand_notices_are_neither_waited_for_nor_piled_up() -> None:
     slow = Listener(delay_s=0.2)
-    telling = Notices(slow.address)
+    telling = Notifications(slow.address)
     began = time.monotonic()
     for _ in range(1000):
         telling.list_ended(1, 1, 0.0)
@@ -151,7 +151,8 @@ def test_a_thousand_notices_are_neither_waited_for_nor_piled_up() -> None:
 
 def test_without_addresses_nothing_is_imported_or_started() -> None:
     program = (
-        "import sys, threading; from hunyuan_ui.notices import Notices; n = Notices(); n.list_ended(1, 1, 1.0);"
+        "import sys, threading; from hunyuan_ui.notifications import Notifications; "
+        "n = Notifications(); n.list_ended(1, 1, 1.0); "
         "n.close(); print('apprise' in sys.modules, threading.active_count())"
     )
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
@@ -184,8 +185,7 @@ def test_a_page_with_a_wrong_address_does_not_start(environ: dict[str, str]) -> 
 
 
 def test_a_missing_package_is_one_sentence(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment.pkgutil, "iter_modules", lambda: iter([]))
+    monkeypatch.setattr(gradio_environment.pkgutil, "iter_modules", lambda: iter([]))
     with pytest.raises(SettingsError) as caught:
         Settings.from_environ({**environ, "HUNYUAN_UI_NOTIFY": "json://127.0.0.1"})
     assert caught.value.facts["problem"]["key"] == "setting.notify_package"
-    assert notices  # which is not asked for its addresses then

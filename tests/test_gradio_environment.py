@@ -13,8 +13,8 @@ import huggingface_hub
 import pytest
 import uvicorn
 
-from hunyuan_ui.environment import DROPPED, NUMBERS, tidy
 from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.gradio_environment import DROPPED, NUMBERS, tidy
 from hunyuan_ui.startup import Served, check_writable, read_settings
 from hunyuan_ui.ui.served_files import served_folders
 from hunyuan_ui.words import words
@@ -102,7 +102,7 @@ STARTS: list[tuple[dict[str, str], str | None]] = [
 @pytest.fixture(autouse=True)
 def environment(own_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove this machine's proxies and certificates."""
-    monkeypatch.setattr("hunyuan_ui.environment.is_installed", lambda _: False)
+    monkeypatch.setattr("hunyuan_ui.gradio_environment.is_installed", lambda _: False)
     for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("SSL")]:
         del os.environ[name]
 
@@ -254,7 +254,7 @@ SPACE = {
 
 @pytest.mark.parametrize("name", ["SPACE_ID", "OAUTH_CLIENT_ID", "OAUTH_SCOPES", "OPENID_PROVIDER_URL"])
 def test_what_a_login_lacks_is_named_before_gradio_looks_for_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr("hunyuan_ui.environment.is_installed", lambda _: True)
+    monkeypatch.setattr("hunyuan_ui.gradio_environment.is_installed", lambda _: True)
     tidy(dict(SPACE))
     with pytest.raises(SettingsError) as refused:
         tidy({**SPACE, name: ""})
@@ -262,7 +262,7 @@ def test_what_a_login_lacks_is_named_before_gradio_looks_for_it(monkeypatch: pyt
 
 
 def test_a_login_without_its_packages_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hunyuan_ui.environment.is_installed", lambda package: package != "authlib")
+    monkeypatch.setattr("hunyuan_ui.gradio_environment.is_installed", lambda package: package != "authlib")
     with pytest.raises(SettingsError) as refused:
         tidy(dict(SPACE))
     assert 'pip install "gradio[oauth]"' in words().sentence(refused.value)

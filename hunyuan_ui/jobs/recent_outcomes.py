@@ -1,4 +1,4 @@
-"""Estimates: expected time and cost of a request on this installation, calibrated by the ledger's finished jobs."""
+"""RecentOutcomes: expected time and cost of a request on this installation, calibrated by its finished jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hunyuan_ui.ledger import Ledger
 from hunyuan_ui.request import VideoRequest
 
 
-class Estimates:
+class RecentOutcomes:
     """Holds the latest outcomes in memory, so that pricing needs no ledger read.
 
     Args:

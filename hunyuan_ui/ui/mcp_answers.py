@@ -10,7 +10,7 @@ from urllib.parse import quote
 import gradio as gr
 from gradio.route_utils import get_root_url
 
-from hunyuan_ui.ui.page_events import Event
+from hunyuan_ui.ui.error_boundary import Event
 from hunyuan_ui.ui.visitor import headers_of
 
 MCP_PATH: Final = "/gradio_api/mcp"

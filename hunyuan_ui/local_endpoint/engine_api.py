@@ -46,7 +46,7 @@ class RefusedError(Exception):
         self.detail = detail
 
 
-class Videos:
+class EngineApi:
     """One method per path.
 
     Args:

@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from hunyuan_ui.disks import mounts_here, mounts_in, storage_of
+from hunyuan_ui.ephemeral_disks import mounts_here, mounts_in, storage_of
 
 ROOT = ("/", "overlay")
 HOME = ("/", "ext4")

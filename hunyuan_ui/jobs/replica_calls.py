@@ -1,4 +1,4 @@
-"""SharedCalls: makes the answers to API calls available at every process."""
+"""ReplicaCalls: makes the answers to API calls available at every process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEARTBEAT_S: Final = 1.0  # heartbeat interval of a waiting caller
 RETRY_S: Final = 1.0
 
 
-class SharedCalls:
+class ReplicaCalls:
     """The calls of this process and those that callers wait for here.
 
     Args:

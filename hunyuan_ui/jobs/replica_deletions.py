@@ -1,4 +1,4 @@
-"""SharedDeletions: completes deletions that another process began, and removes local copies of deleted videos."""
+"""ReplicaDeletions: completes deletions that another process began, and removes local copies of deleted videos."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hunyuan_ui.ledger.shared import SharedLedger
 EVERY_S: Final = 60.0  # so that deleted files are removed within this time once their store can be reached
 
 
-class SharedDeletions:
+class ReplicaDeletions:
     """The files of deleted jobs, whichever process accepted the deletion.
 
     Only the ledger's rows decide: no store is listed, and nothing is removed that is not marked as deleted there.

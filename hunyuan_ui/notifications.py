@@ -22,7 +22,7 @@ _MOST_WAITING: Final = 100  # more are dropped: nobody reads that many
 _CLOSE_WITHIN_S: Final = 3.0
 
 
-class Notices:
+class Notifications:
     """Sends notifications to the owner's addresses; does nothing without any.
 
     Args:

@@ -1,4 +1,4 @@
-"""SpendingHistory: reads the service's history of the owner's key, where a restart may have wiped the ledger.
+"""HistoryImport: reads the service's history of the owner's key, where a restart may have wiped the ledger.
 
 Source: docs/architecture.md 5, "A wiped disk"; docs/facts/segmind-api.md 3.3.
 """
@@ -45,7 +45,7 @@ MOST_SAID_USD: Final = 1_000_000
 _DEAREST: Final = {"width": 1280, "height": 1280, "video_length": 129, "infer_steps": 70}
 
 
-class SpendingHistory:
+class HistoryImport:
     """Pauses the owner's key until past spending is known, and restores jobs that the ledger lacks.
 
     Args:

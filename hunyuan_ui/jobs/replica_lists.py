@@ -1,4 +1,4 @@
-"""SharedLists: publishes the state of prompt lists to all processes, and stops lists of other processes."""
+"""ReplicaLists: publishes the state of prompt lists to all processes, and stops lists of other processes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ListState:
         return None
 
 
-class SharedLists:
+class ReplicaLists:
     """The lists that are sent by processes sharing the ledger.
 
     Args:

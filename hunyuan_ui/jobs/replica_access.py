@@ -12,7 +12,7 @@ from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger.access_store import AccessStore, Limit
 
 
-class SharedAttempts:
+class ReplicaAttempts:
     """Rate limiters in the ledger; see `AttemptStore`.
 
     Args:
@@ -43,7 +43,7 @@ class SharedAttempts:
         return result
 
 
-class SharedGrants:
+class ReplicaGrants:
     """The visitors who have entered a code at any process.
 
     Args:

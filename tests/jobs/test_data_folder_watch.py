@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from hunyuan_ui import checkpoint
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.files import DataFolder
 from hunyuan_ui.job import Job, JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, job_run, queue
 from hunyuan_ui.ledger import Ledger, open_ledger

@@ -9,7 +9,7 @@ import {
   lengthOf,
   timeOf,
   timesOf,
-} from "../../hunyuan_ui/ui/web/in_step.js";
+} from "../../hunyuan_ui/ui/web/compare_sync.js";
 
 const video = (frames, currentTime = 0) => ({ duration: frames / 24, currentTime });
 

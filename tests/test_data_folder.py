@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
+from hunyuan_ui.data_folder import BALLAST_BYTES, DataFolder, sync_folder
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.files import BALLAST_BYTES, DataFolder, sync_folder
 from hunyuan_ui.words import words
 
 ROOT = Path(__file__).parent.parent
 HOLD = """
 import sys
 from pathlib import Path
-from hunyuan_ui.files import DataFolder
+from hunyuan_ui.data_folder import DataFolder
 folder = DataFolder(Path(sys.argv[1]))
 print(folder.problem.code if folder.problem else "held", flush=True)
 sys.stdin.readline()

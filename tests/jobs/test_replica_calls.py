@@ -14,9 +14,9 @@ import pytest
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import new_id
-from hunyuan_ui.jobs import shared_calls
+from hunyuan_ui.jobs import replica_calls
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
-from hunyuan_ui.jobs.shared_calls import SharedCalls
+from hunyuan_ui.jobs.replica_calls import ReplicaCalls
 from hunyuan_ui.ledger import LEASE_S, ReplicaInfo, call_store
 from hunyuan_ui.ledger.call_store import Answer
 from hunyuan_ui.ledger.postgres import open_postgres
@@ -33,7 +33,7 @@ class Process:
         self.ledger = SharedLedger(open_postgres(url), ReplicaInfo(new_id(), "x", 1, one_each=False), lease_s=LEASE_S)
         self.ledger.renew_lease()
         self.reads = LedgerThread()
-        self.calls = SharedCalls(self.ledger.calls, self.reads)
+        self.calls = ReplicaCalls(self.ledger.calls, self.reads)
 
     async def heard(self, key: str, within_s: float = 20.0, **options: Any) -> list[Answer]:
         """Return all answers to an id or a session."""
@@ -46,8 +46,8 @@ class Process:
 
 @pytest.fixture
 def url(tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(shared_calls, "POLL_S", 0.02)
-    monkeypatch.setattr(shared_calls, "RETRY_S", 0.02)
+    monkeypatch.setattr(replica_calls, "POLL_S", 0.02)
+    monkeypatch.setattr(replica_calls, "RETRY_S", 0.02)
     return postgres_server.url(tmp_path)
 
 
@@ -87,7 +87,7 @@ async def test_a_session_hears_of_the_calls_that_either_had_and_of_one_that_begi
 
 async def test_an_answer_at_the_same_process_is_not_looked_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for wait in ("POLL_S", "HEARTBEAT_S"):
-        monkeypatch.setattr(shared_calls, wait, 30.0)
+        monkeypatch.setattr(replica_calls, wait, 30.0)
     async with two(url) as (one, _):
         await one.calls.begin("call", "session")
         asked = asyncio.create_task(one.heard("call"))
@@ -95,7 +95,7 @@ async def test_an_answer_at_the_same_process_is_not_looked_for(url: str, monkeyp
         began = time.monotonic()
         one.calls.end("call", "session", "made")
         assert await asked == [Answer("call", "made")]
-        assert time.monotonic() - began < shared_calls.HEARTBEAT_S
+        assert time.monotonic() - began < replica_calls.HEARTBEAT_S
 
 
 async def test_a_call_of_a_process_that_died_is_told_as_lost_and_its_own_never(url: str) -> None:
@@ -163,7 +163,7 @@ async def test_an_answer_waits_for_a_server_that_is_away(url: str, monkeypatch: 
 
 
 async def test_who_waits_is_heard_from_meanwhile(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_calls, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(replica_calls, "HEARTBEAT_S", 0.02)
     async with two(url) as (one, other):
         await one.calls.begin("call", "session")
         async with aclosing(other.calls.answers("call")) as told:
@@ -172,8 +172,8 @@ async def test_who_waits_is_heard_from_meanwhile(url: str, monkeypatch: pytest.M
 
 
 async def test_many_who_wait_for_one_call_ask_the_server_together(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_calls, "HEARTBEAT_S", 0.02)
-    monkeypatch.setattr(shared_calls, "POLL_S", 0.2)
+    monkeypatch.setattr(replica_calls, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(replica_calls, "POLL_S", 0.2)
     async with two(url) as (one, other):
         await one.calls.begin("call", "session")
         asked, real = 0, other.reads._begin

@@ -1,4 +1,4 @@
-"""FolderWatch: detects that ledger or lock were deleted or replaced while in use, and saves what it can."""
+"""DataFolderWatch: detects that ledger or lock were deleted or replaced while in use, and saves what it can."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from hunyuan_ui import log
+from hunyuan_ui.data_folder import LOCK_NAME
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.files import LOCK_NAME
 from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import FILE_NAME
@@ -21,7 +21,7 @@ LOOK_EVERY_S: Final = 5.0  # interval between checks at most
 HOLDS: Final = ("folder_replaced", "database_away", "database_set_back", "ledger_newer", "videos_not_writable")
 
 
-class FolderWatch:
+class DataFolderWatch:
     """Watches the ledger and the lock.
 
     Deleted files stay readable for this process until it exits. While it still holds the folder's lock, it copies a
