@@ -2,7 +2,8 @@
 
 A row's job id is derived from the list's name and the row (`prompt_list.job_id`). Rows that are not stored yet exist
 only in this process: after a restart a list continues only when it is submitted again. Where several processes share
-the ledger, the others report on the list and stop it through `replica_lists`.
+the ledger, the others report on the list and stop it through `replica_lists`. The budget is checked in `limits.py`, in
+the transactions that store and send a row.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Handles a ledger restored to an older state: a copy in its place, or a failover that lost the last commits.
 
+`last_sent.py` detects it for a file, `sent_ids.py` for a database.
 Source: docs/facts/scale.md 3.
 """
 
