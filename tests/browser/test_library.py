@@ -28,6 +28,11 @@ from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
 from tests.browser.steps import generate_short, press_escape, until
 
+COMPOSED = """(box, [kind, text]) => {
+  box.value = text;
+  box.dispatchEvent(kind === "input" ? new InputEvent(kind, { isComposing: true }) : new CompositionEvent(kind));
+}"""
+
 # the grid
 
 
@@ -69,6 +74,11 @@ def test_search_narrows_the_grid_and_says_when_nothing_is_left(gallery: Page) ->
     expect(gallery.get_by_text("No prompt says that")).to_be_visible()
     box.fill("")
     expect(cards(gallery)).to_have_count(24)
+    # What an input method composes is searched for once it is written.
+    for kind, data, found in (("input", "zz", 24), ("compositionend", "heron", 3)):
+        box.evaluate(COMPOSED, [kind, data])
+        gallery.wait_for_timeout(500)
+        expect(cards(gallery)).to_have_count(found)
 
 
 def test_a_prompt_is_text_and_nothing_else(gallery: Page) -> None:
@@ -207,6 +217,17 @@ def test_several_are_downloaded_and_deleted_at_once_and_come_back_together(galle
     gallery.get_by_role("searchbox").fill("fox number 1")
     expect(cards(gallery)).to_have_count(12)
     gallery.get_by_role("button", name="Select").click()
+    cards(gallery).nth(0).click()
+    gallery.locator(".chosen [data-part=delete]").press("Escape")
+    expect(gallery.get_by_role("button", name="Select")).to_be_focused()
+    gallery.keyboard.press("Enter")
+    for index in (0, 3):
+        cards(gallery).nth(index).click()
+    gallery.locator(".chosen [data-part=compare]").press("Enter")
+    expect(gallery.locator("dialog.compare")).to_be_visible()
+    press_escape(gallery, gallery.locator("dialog.compare"))
+    expect(gallery.get_by_role("button", name="Select")).to_be_focused()
+    gallery.keyboard.press("Enter")
     for index in (0, 3):
         cards(gallery).nth(index).click()
     expect(gallery.locator(".chosen")).to_contain_text("Chosen: 2")

@@ -6,11 +6,12 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from hunyuan_ui.words import words
 from tests.app_process import RunningApp
+from tests.browser.steps import until
 
 
 @pytest.fixture
@@ -94,6 +95,25 @@ def test_undo_is_not_offered_for_a_text_that_was_edited_since(opened: Page) -> N
     expect(prompt(opened)).to_have_value("A fox runs  ")
 
 
+def test_a_prompt_that_an_example_replaced_comes_back_with_its_settings(opened: Page) -> None:
+    box, undo = prompt(opened), button(opened, "Undo")
+    frames = opened.locator("#field-video-length input[type=number]")
+    box.fill("My own words.")
+    frames.fill("9")
+    frames.blur()
+    opened.locator(".examples button").nth(2).click()
+    expect(frames).not_to_have_value("9")
+    expect(undo).to_be_visible()
+    undo.click()
+    expect(box).to_have_value("My own words.")
+    expect(frames).to_have_value("9")
+    expect(undo).to_be_hidden()
+    opened.locator(".examples button").nth(3).click()
+    expect(undo).to_be_visible()
+    box.press("Control+z")
+    expect(box).to_have_value("My own words.")
+
+
 def test_an_improvement_is_shown_first_and_can_be_left_or_undone(opened: Page) -> None:
     prompt(opened).fill("a red apple")
     improve = button(opened, "Improve")
@@ -118,12 +138,38 @@ def test_what_is_typed_beside_a_proposal_stays_in_it(opened: Page) -> None:
     button(opened, "Improve").click()
     proposal = opened.locator(".prompt-panel .proposal")
     expect(proposal).to_be_visible()
+    # A browser's translator rewrites what is displayed, but not what is sent or costs money.
+    opened.locator(".proposal mark").evaluate("(mark) => { mark.textContent = 'Translated.'; }")
+    expect(opened.locator("#generate")).to_have_attribute("translate", "no")
     opened.route("**/hunyuan/prompt", lambda _: None)  # responses still in flight
     prompt(opened).press("End")
     prompt(opened).press_sequentially(" on Mars")
     opened.get_by_role("button", name="Use this").click()
     expect(prompt(opened)).to_have_value(re.compile(r"^a red apple on Mars\. It moves slowly"))
     opened.unroute_all(behavior="ignoreErrors")
+
+
+def test_two_words_chosen_in_one_moment_both_count_and_a_lost_one_is_told(opened: Page) -> None:
+    prompt(opened).fill("A fox runs.")
+    button(opened, "Shot").click()
+    answers: list[Route] = []
+
+    def late(route: Route) -> None:
+        is_first = not answers and "shot.wide" in (route.request.post_data or "")
+        answers.append(route) if is_first else route.continue_()
+
+    opened.route("**/hunyuan/prompt", late)
+    button(opened, "Wide").click()
+    button(opened, "Light").click()
+    button(opened, "Neon").click()
+    until(opened, lambda: bool(answers))
+    prompt(opened).fill("A fox runs home.")
+    answers[0].continue_()
+    expect(prompt(opened)).to_have_value("A fox runs home. Wide shot. Neon light with wet reflections.")
+    opened.unroute_all(behavior="ignoreErrors")
+    opened.route("**/hunyuan/prompt", lambda route: route.abort())
+    button(opened, "Dusk").click()
+    expect(opened.locator(".prompt-panel .hints")).to_have_text(words("en")["coach.unreachable"])
 
 
 def test_what_the_help_wrote_is_what_is_sent(opened: Page) -> None:

@@ -113,7 +113,7 @@ def test_how_many_of_several_are_ready_is_told_once_each(gallery: Page) -> None:
     title.evaluate(TELLS)
     gallery.locator("#variations").get_by_label("2", exact=True).check()
     generate_short(gallery, "two herons that are told")
-    expect(title).to_have_text("2 of 2 are ready")
+    expect(title).to_have_text("2 of 2 ready")
     expect(gallery.locator(".variations video")).to_have_count(2)
     told = gallery.evaluate("window.told")
     assert len(told) == len(set(told))

@@ -30,7 +30,7 @@ def four(page: Page, made: RunningApp) -> Page:
     page.goto(made.url)
     ask_for_four(page)
     page.locator("#generate").click()
-    expect(title(page)).to_have_text("4 of 4 are ready")
+    expect(title(page)).to_have_text("4 of 4 ready")
     return page
 
 
@@ -73,7 +73,7 @@ def test_a_phone_shows_their_top_when_they_begin(page: Page, made: RunningApp, i
         page.route("**/run/**", lambda route: (page.wait_for_timeout(2000), route.continue_()))
     page.locator("#generate").click()
     expect(tiles(page)).to_have_count(4)
-    expect(title(page)).to_have_text("4 of 4 are ready")
+    expect(title(page)).to_have_text("4 of 4 ready")
     comes_to_rest_in_sight(page, "#variations-title")
 
 
@@ -89,7 +89,7 @@ def test_axe_finds_nothing_in_them_and_they_fit_a_narrow_phone(four: Page) -> No
 def test_their_order_outlives_a_reload_and_what_was_closed_stays_closed(four: Page) -> None:
     seeds = [seed_of(tile) for tile in tiles(four).all()]
     four.reload()
-    expect(title(four)).to_have_text("4 of 4 are ready")
+    expect(title(four)).to_have_text("4 of 4 ready")
     assert [seed_of(tile) for tile in tiles(four).all()] == seeds
     four.get_by_role("button", name="Close these videos").click()
     expect(four.locator("#player video")).to_be_visible()
@@ -140,11 +140,11 @@ def test_they_stand_together_although_the_answer_to_their_click_is_lost(
         with endpoint.rendering():
             ask_for_four(page, CLICK)
             page.locator("#generate").click()
-            expect(title(page)).to_have_text("0 of 4 are ready")
+            expect(title(page)).to_have_text("0 of 4 ready")
             expect(tiles(page)).to_have_count(4)
             expect(page.locator(".others")).to_be_hidden()
             page.unroute_all()
-        expect(title(page)).to_have_text("4 of 4 are ready")
+        expect(title(page)).to_have_text("4 of 4 ready")
         assert sum(endpoint.posts.values()) == 4
         page.get_by_role("button", name="Close these videos").click()
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # like a returning visitor
@@ -158,7 +158,7 @@ def test_the_others_stay_together_over_a_reload_when_some_are_deleted(
     page.goto(made.url)
     ask_for_four(page)
     page.locator("#generate").click()
-    expect(title(page)).to_have_text("4 of 4 are ready")
+    expect(title(page)).to_have_text("4 of 4 ready")
     seeds = [seed_of(tile) for tile in tiles(page).all()]
     for place in gone:
         page.get_by_role("button", name=f"Open video {place} of").click()
@@ -171,7 +171,7 @@ def test_the_others_stay_together_over_a_reload_when_some_are_deleted(
         expect(page.locator("#player video")).to_be_visible()
         expect(page.locator(".variations")).to_be_hidden()
     else:
-        expect(title(page)).to_have_text(f"{len(seeds)} of {len(seeds)} are ready")
+        expect(title(page)).to_have_text(f"{len(seeds)} of {len(seeds)} ready")
         assert [seed_of(tile) for tile in tiles(page).all()] == seeds
 
 
@@ -186,7 +186,7 @@ def test_what_was_closed_stays_closed_although_the_first_is_deleted_and_another_
         ask_for_four(page)
         expect(page.locator("#generate")).to_contain_text("in all")
         page.locator("#generate").click()
-        expect(title(page)).to_have_text("1 of 4 are ready")
+        expect(title(page)).to_have_text("1 of 4 ready")
         page.get_by_role("button", name="Close these videos").click()
         expect(page.locator(".posters li")).to_have_count(4)
         expect(page.locator("#player video")).to_be_visible()
@@ -204,7 +204,7 @@ def test_a_deleted_one_leaves_and_a_single_video_takes_their_place(four: Page) -
     four.get_by_role("button", name="Open video 1 of 4").click()
     four.locator(".viewer").get_by_role("button", name="Delete").click()
     four.get_by_role("button", name="Delete now").click()
-    expect(title(four)).to_have_text("3 of 3 are ready")
+    expect(title(four)).to_have_text("3 of 3 ready")
     four.locator("#variations").get_by_label("1", exact=True).check()
     generate_short(four, "a single heron")
     expect(four.locator("#part-result")).to_contain_text("a single heron")
@@ -222,7 +222,7 @@ def test_all_that_wait_are_cancelled_at_once_and_one_of_them_is_put_back(page: P
             ask_for_four(page)
             expect(page.locator("#generate")).to_contain_text("in all")
             page.locator("#generate").click()
-            expect(title(page)).to_have_text("0 of 4 are ready")
+            expect(title(page)).to_have_text("0 of 4 ready")
             expect(page.locator(".variations .phase").first).to_have_text("Rendering")
             page.get_by_role("button", name="Cancel all that wait").click()
             for index in (1, 2, 3):
@@ -231,9 +231,9 @@ def test_all_that_wait_are_cancelled_at_once_and_one_of_them_is_put_back(page: P
             expect(page.locator(".ended")).to_be_hidden()
             tiles(page).nth(2).get_by_role("button", name="Put it back · about $").click()
             expect(tiles(page).nth(2).locator("[data-do=again]")).to_be_hidden()
-        expect(title(page)).to_have_text("2 of 4 are ready")
+        expect(title(page)).to_have_text("2 of 4 ready")
         page.reload()
-        expect(title(page)).to_have_text("2 of 4 are ready")
+        expect(title(page)).to_have_text("2 of 4 ready")
         expect(tiles(page).nth(2).get_by_role("button", name="Keep this seed")).to_be_visible()
         assert sum(endpoint.posts.values()) == 2
 

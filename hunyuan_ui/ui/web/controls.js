@@ -29,7 +29,11 @@ function complete(form) {
   for (const slider of form.querySelectorAll("input[type=range]")) nameSlider(slider.closest(".block"));
   for (const box of form.querySelectorAll("textarea")) set(box, "dir", "auto");
   const fold = form.querySelector("#advanced > button");
-  set(document.getElementById("generate"), "aria-keyshortcuts", "Control+Enter");
+  const generate = document.getElementById("generate");
+  set(generate, "aria-keyshortcuts", "Control+Enter");
+  // A browser's translator would replace texts that change later: a price, and the length that Gradio then keeps in vain.
+  for (const changing of [generate, form.querySelector('#field-video-length [data-testid="block-info"]')])
+    set(changing, "translate", "no");
   set(fold, "aria-expanded", String(Boolean(fold?.classList.contains("open"))));
 }
 

@@ -114,13 +114,18 @@ export function form({ element, props, trigger, watch }) {
 
   /**
    * Load the settings of a video or an example into the form. `most_usd` is the price shown beside them, and `since`
-   * the form's values when they were requested: later changes are kept.
+   * the form's values when they were requested: later changes are kept. A prompt that this replaces can be brought back.
    */
-  function show({ settings, isRandom = false, most_usd = null, since = null }) {
+  function show({ settings, isRandom = false, most_usd = null, since = null, isUndo = false }) {
     isTouched = true;
     const wish = { ...Object.fromEntries(fields.map((name) => [name, settings[name]])), is_random: isRandom };
     const isFree = (now, name) => !since || Object.is(now[name], since[name]);
-    fill((now) => Object.fromEntries(Object.entries(wish).filter(([name]) => isFree(now, name))));
+    fill((now) => {
+      const taken = Object.fromEntries(Object.entries(wish).filter(([name]) => isFree(now, name)));
+      const after = { ...now, ...taken };
+      if (!isUndo && now.prompt.trim() && after.prompt !== now.prompt) emit("replaced", { before: now, after });
+      return taken;
+    });
     if (most_usd !== null && form?.variations === "1") seenUsd = most_usd;
   }
 

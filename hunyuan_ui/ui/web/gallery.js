@@ -235,10 +235,12 @@ export function gallery({ element, props }) {
   }
 
   fill(element, words);
-  part("search").addEventListener("input", () => {
-    clearTimeout(typing);
-    typing = setTimeout(page, SEARCH_AFTER_MS, { isFirst: true });
-  });
+  for (const name of ["input", "compositionend"])
+    part("search").addEventListener(name, ({ isComposing }) => {
+      clearTimeout(typing);
+      // What an input method is still composing are letters that nobody searches for.
+      if (!isComposing) typing = setTimeout(page, SEARCH_AFTER_MS, { isFirst: true });
+    });
   part("more").addEventListener("click", () => page({ isFirst: shown.length === 0 }));
   part("shape").addEventListener("change", () => page({ isFirst: true }));
   part("favourites").addEventListener("click", () => {

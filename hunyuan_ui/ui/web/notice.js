@@ -40,6 +40,7 @@ export function notice({ element, props, watch }) {
   /** @type {string[]} */
   let endsWith = []; // events that remove the cause
   let shownAt = 0;
+  let isUnheard = false; // it says that the server did not answer
   /** @type {any} */
   let ending;
 
@@ -67,7 +68,8 @@ export function notice({ element, props, watch }) {
     });
     cause = field;
     mark(field);
-    sayUnreachable("notice", text === words.send_failed);
+    isUnheard = text === words.send_failed;
+    sayUnreachable("notice", isUnheard);
     askFor(text ? needs : null);
     if (text) box.scrollIntoView({ block: "nearest" });
   }
@@ -119,7 +121,7 @@ export function notice({ element, props, watch }) {
   on("paid", paid);
   for (const lost of ["unanswered", "unheard"]) on(lost, () => show(words.send_failed));
   on("answered", () => {
-    if (part("text").textContent === words.send_failed) show("");
+    if (isUnheard) show("");
   });
   // A notice is removed with its cause: the field was changed, the price or the payer is different.
   on("prompt", () => TEXTS.includes(cause) && show(""));

@@ -2,7 +2,7 @@
 
 import { asToolbar } from "./controls.js";
 import { button, fill, node, piecesOf } from "./dom.js";
-import { on } from "./events.js";
+import { emit, on } from "./events.js";
 import { words } from "./language.js";
 import { request } from "./server.js";
 import { languageOf } from "./written_in.js";
@@ -31,11 +31,15 @@ function piece({ name, is_present }) {
 
 export function panel({ element, props }) {
   const part = piecesOf(element);
-  const undo = []; // changes made by this help: the text before and after
+  // Replaced prompts: the text before and after; of other settings that came with it, the form before and after.
+  const undo = [];
   let negative = "";
   /** @type {any} */
   let answer = null; // of the server, about answer.prompt
+  let proposed = ""; // the prompt of the suggestion, and what it adds: a translator changes the displayed ones
+  let added = "";
   let openGroup = null;
+  let chosen = Promise.resolve();
   let rest;
   let heard;
 
@@ -58,25 +62,36 @@ export function panel({ element, props }) {
     if (found && found.prompt === text()) show(found);
   }
 
-  async function choose(key) {
+  async function toggle(key) {
     const before = text();
     const found = await ask(key);
-    if (!found) say(words["coach.unreachable"]);
-    else if (before === text()) {
-      replace(found.prompt);
-      show(found);
-    }
+    if (!found) return tell("coach.unreachable");
+    if (before !== text()) return toggle(key); // something was typed meanwhile
+    replace(found.prompt);
+    show(found);
+  }
+
+  function showUndo() {
+    const last = undo[undo.length - 1];
+    part("undo").hidden = !last || last.after !== text();
+  }
+
+  function takeBack() {
+    const { before, form } = undo.pop();
+    if (form)
+      emit("settings", { settings: form.before, isRandom: form.before.is_random, since: form.after, isUndo: true });
+    else write(before);
+    box()?.focus({ preventScroll: true });
   }
 
   function show(found) {
     if (found) answer = found;
-    const last = undo[undo.length - 1];
-    part("undo").hidden = !last || last.after !== text();
+    showUndo();
     if (!answer) return;
     part("pieces").replaceChildren(...answer.pieces.map(piece), ...(answer.tokens ? [node("li", answer.tokens)] : []));
     const spoken = answer.hints.slice(0, MOST_HINTS);
     part("hints").replaceChildren(...spoken.map((hint) => node("li", hint)));
-    if (!part("proposal").hidden && answer.prompt !== part("before").textContent) part("proposal").hidden = true;
+    if (!part("proposal").hidden && answer.prompt !== proposed) part("proposal").hidden = true;
     for (const word of element.querySelectorAll("[data-key]"))
       word.setAttribute("aria-pressed", answer.chosen.includes(word.dataset.key));
     if (found) say(spoken.join(" "), HEARD_AFTER_MS);
@@ -89,17 +104,27 @@ export function panel({ element, props }) {
     }, after_ms);
   }
 
+  // One after another, so that of two quick presses both count.
+  const choose = (key) => (chosen = chosen.then(() => toggle(key)));
+
+  /** Say why a press changed nothing, to be seen and heard. */
+  function tell(key) {
+    part("hints").replaceChildren(node("li", words[key]));
+    say(words[key]);
+  }
+
   async function propose() {
     if (answer?.prompt !== text()) await look();
-    if (answer?.prompt !== text()) return say(words["coach.unreachable"]);
+    if (answer?.prompt !== text()) return tell("coach.unreachable");
     if (!answer.additions.length) {
       part("proposal").hidden = true;
-      part("hints").replaceChildren(node("li", words["coach.complete"]));
-      return say(words["coach.complete"]);
+      return tell("coach.complete");
     }
     const kept = answer.prompt.trimEnd();
-    part("before").textContent = answer.prompt;
-    part("after").replaceChildren(kept, node("mark", answer.improved.slice(kept.length)));
+    proposed = answer.prompt;
+    added = answer.improved.slice(kept.length);
+    part("before").textContent = proposed;
+    part("after").replaceChildren(kept, node("mark", added));
     part("additions").replaceChildren(
       ...answer.additions.map((addition) => {
         const item = node("li", `${addition.piece}: `);
@@ -113,7 +138,7 @@ export function panel({ element, props }) {
   }
 
   /** Return the prompt with the suggestion, and with the text typed since. */
-  const improved = () => `${text().trimEnd()}${part("after").querySelector("mark").textContent}`;
+  const improved = () => `${text().trimEnd()}${added}`;
 
   function settle(wished) {
     part("proposal").hidden = true;
@@ -153,10 +178,18 @@ export function panel({ element, props }) {
   part("improve").addEventListener("click", propose);
   part("accept").addEventListener("click", () => settle(improved()));
   part("keep").addEventListener("click", () => settle(null));
-  part("undo").addEventListener("click", () => {
-    write(undo.pop().before);
-    box()?.focus({ preventScroll: true });
+  part("undo").addEventListener("click", takeBack);
+  // A browser's own undo ends at a text that a script has set.
+  document.addEventListener("keydown", (event) => {
+    if (event.target !== box() || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.key !== "z") return;
+    showUndo();
+    if (part("undo").hidden) return;
+    event.preventDefault();
+    takeBack();
   });
+  on("replaced", ({ before, after }) =>
+    undo.push({ before: before.prompt, after: after.prompt, form: { before, after } }),
+  );
   element.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     if (!part("proposal").hidden) settle(null);
@@ -166,6 +199,7 @@ export function panel({ element, props }) {
     }
   });
   on("prompt", (typed) => {
+    showUndo();
     negative = typed.negative;
     const written = box();
     if (written) written.lang = languageOf(typed.prompt || written.placeholder);
