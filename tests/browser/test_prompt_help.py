@@ -212,3 +212,14 @@ def speaks(page: Page, language: str) -> None:
     expect(page.locator(".examples")).to_contain_text(say["example.fox"])
     expect(page.locator(".blank")).to_contain_text(say["page.empty"])
     expect(page.locator(".prompt-panel .groups")).to_contain_text(say["word.camera"])
+
+
+def test_a_lost_line_is_told_in_the_pages_language_wherever_a_press_was(page: Page, preview: RunningApp) -> None:
+    said = words("zh")
+    page.goto(f"{preview.url}?lang=zh")
+    expect(page.locator("html[data-drawn=all]")).to_be_attached()
+    page.context.set_offline(True)
+    page.locator(".owner summary").click()
+    message = page.locator(".toast-body")
+    expect(message).to_contain_text(said["gallery.unreachable"])
+    expect(message).not_to_contain_text(re.compile("Error|Connection"))

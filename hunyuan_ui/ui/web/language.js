@@ -44,3 +44,17 @@ export async function translateLabels() {
   const spoken = stores.find((store) => /^[a-z]{2}(-|$)/i.test(held(store)));
   if (spoken) spoken.set(LANGUAGES[language]);
 }
+
+/** Let Gradio's message about a lost server speak the page's language: Gradio has it in English only. */
+export function translateMessage() {
+  new MutationObserver(() => {
+    const text = document.querySelector("[data-testid=toast-text]:not([lang])");
+    if (!text?.textContent?.startsWith("Connection to the server was lost")) return;
+    const toast = text.closest(".toast-body");
+    text.setAttribute("lang", document.documentElement.lang);
+    text.textContent = words["gallery.unreachable"];
+    const title = toast?.querySelector(".toast-title");
+    if (title) title.textContent = words.reconnecting;
+    toast?.querySelector("button")?.setAttribute("aria-label", words["viewer.close"]);
+  }).observe(document.body, { childList: true, subtree: true });
+}

@@ -10,7 +10,7 @@ import { examples } from "./examples.js";
 import { form } from "./form.js";
 import { gallery } from "./gallery.js";
 import { header } from "./header.js";
-import { nameLanguage, translateLabels } from "./language.js";
+import { nameLanguage, translateLabels, translateMessage } from "./language.js";
 import { notice } from "./notice.js";
 import { showWhenDrawn, slowClocks } from "./opening.js";
 import { owner } from "./owner.js";
@@ -119,6 +119,7 @@ nameLanguage();
 slowClocks();
 showWhenDrawn();
 tellReturns();
+document.addEventListener("DOMContentLoaded", translateMessage);
 
 window.addEventListener("hashchange", () => {
   if (location.hash.startsWith("#visitor=")) location.reload();
