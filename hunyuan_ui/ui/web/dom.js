@@ -47,6 +47,17 @@ export function showText(element, text) {
   element.hidden = !text;
 }
 
+/** Let a button keep the focus but take no press until the returned function is called; `disabled` would drop both. */
+export function hold(button) {
+  const held = new AbortController();
+  button.setAttribute("aria-disabled", "true");
+  button.addEventListener("click", (event) => event.stopImmediatePropagation(), { capture: true, signal: held.signal });
+  return () => {
+    held.abort();
+    button.removeAttribute("aria-disabled");
+  };
+}
+
 /** Call `act` when a form is submitted, without leaving this page. */
 export function onSubmit(form, act) {
   form.addEventListener("submit", (event) => {

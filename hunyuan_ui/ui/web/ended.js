@@ -1,6 +1,6 @@
 // The card of a job that ended without a video: what happened, its cost, and possible actions.
 
-import { goToField, keepingFocus, node, showUnbroken } from "./dom.js";
+import { goToField, hold, keepingFocus, node, showUnbroken } from "./dom.js";
 import { emit } from "./events.js";
 import { words } from "./language.js";
 import { requestId } from "./request_id.js";
@@ -8,11 +8,8 @@ import { showWritten } from "./written_in.js";
 
 const PRESSED_MS = 3000; // until a press without an answer may be repeated
 
-/** Disable a button until its press should have been answered. */
-export function pressOnce(button) {
-  button.disabled = true;
-  setTimeout(() => (button.disabled = false), PRESSED_MS);
-}
+/** Hold a button until its press should have been answered. */
+export const pressOnce = (button) => setTimeout(hold(button), PRESSED_MS);
 
 /**
  * @param {HTMLElement} card

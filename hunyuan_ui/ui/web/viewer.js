@@ -3,7 +3,7 @@
 import { closedByBack } from "./back.js";
 import { setQuery } from "./browser.js";
 import { frameOf, timeOf } from "./compare_sync.js";
-import { fill, goToField, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
+import { fill, goToField, hold, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
 import { emit, on } from "./events.js";
 import { words } from "./language.js";
 import { onMenu } from "./menu.js";
@@ -35,6 +35,7 @@ export function viewer({ element, props }) {
   let video;
   let ids = []; // the order of the grid, for the arrow keys
   let making = 0; // an answer to an older request is dropped
+  let release = () => {}; // the held button
 
   const say = (text, isProblem = false) => {
     part("line").textContent = text;
@@ -120,7 +121,8 @@ export function viewer({ element, props }) {
     making += 1;
     part("side").hidden = part("rate").hidden = !isAnimation();
     part("settings").hidden = part("kind").value !== "mp4";
-    part("make").hidden = part("make").disabled = false;
+    part("make").hidden = false;
+    release();
     part("save").hidden = true;
     say("");
   }
@@ -137,7 +139,8 @@ export function viewer({ element, props }) {
     making += 1;
     const wish = making;
     const url = wished();
-    part("make").disabled = true;
+    release();
+    release = hold(part("make"));
     say(words["export.making"]);
     try {
       const bytes = await sizeOf(url);
@@ -146,7 +149,7 @@ export function viewer({ element, props }) {
       const sentence = error.name === "Error" && error.message ? error.message : words["export.unreachable"];
       if (wish === making) say(sentence, true);
     }
-    if (wish === making) part("make").disabled = false;
+    if (wish === making) release();
   }
 
   function ready(url, bytes) {
