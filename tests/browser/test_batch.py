@@ -344,6 +344,7 @@ def test_all_of_it_is_on_a_phones_screen_and_as_large_as_a_finger(
     assert page.evaluate(TARGETS) == []
     assert dialog.evaluate("one => one.scrollWidth <= one.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert dialog.locator(".table").evaluate("one => one.scrollWidth <= one.clientWidth")  # the price is in sight
 
 
 @pytest.mark.parametrize("width", [390, 1280])
