@@ -96,6 +96,7 @@ export function player({ element, props, trigger, watch }) {
   /** Add to Gradio's rendered element what its component does not support: poster, shape and names. */
   function dress() {
     const video = current();
+    for (const title of place.querySelectorAll("#player svg title")) title.remove(); // English, beside those names
     if (!video || video === dressed || !shown) return;
     dressed = video;
     if (isNews) bringUp();
