@@ -1,6 +1,32 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { draftIn } from "../../hunyuan_ui/ui/web/draft.js";
+import { beforeEach, mock, test } from "node:test";
+import { createDraft, draftIn } from "../../hunyuan_ui/ui/web/draft.js";
+
+const NAME = "hunyuan_draft";
+let held;
+let box;
+let read;
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout"] });
+  held = {};
+  box = null;
+  read = 0;
+  const area = {
+    getItem: (name) => held[name] ?? null,
+    setItem: (name, text) => {
+      held[name] = text;
+    },
+  };
+  Object.defineProperty(globalThis, "sessionStorage", { value: area, configurable: true });
+  globalThis.document = { querySelector: () => box };
+});
+
+const draft = () =>
+  createDraft(() => {
+    read += 1;
+  });
 
 test("a draft gives what the form can take, and nothing else", () => {
   const now = { prompt: "", width: 854, is_random: true };
@@ -11,4 +37,38 @@ test("a draft gives what the form can take, and nothing else", () => {
   });
   assert.deepEqual(draftIn('{"prompt":7,"width":"720","is_random":null,"other":1}', now), {});
   for (const damaged of [null, "", "{", "null", "[1]", "7"]) assert.equal(draftIn(damaged, now), null);
+});
+
+test("an empty form at the opening does not replace the draft of before", () => {
+  held[NAME] = '{"prompt":"a fox"}';
+  const opened = draft();
+  opened.keep({ prompt: "" });
+  opened.keepLastLetters();
+  assert.deepEqual(opened.before({ prompt: "" }), { prompt: "a fox" });
+  opened.begin();
+  opened.keep({ prompt: "a crow" });
+  assert.deepEqual(opened.held, { prompt: "a crow" });
+  assert.deepEqual(draft().before({ prompt: "" }), { prompt: "a crow" });
+});
+
+test("a page that closes keeps the letters that Gradio has not passed on", () => {
+  const opened = draft();
+  opened.begin();
+  box = { value: "a fox" };
+  opened.keepLastLetters();
+  assert.deepEqual(held, {});
+  opened.keep({ prompt: "a f", width: 64 });
+  opened.keepLastLetters();
+  assert.deepEqual(JSON.parse(held[NAME]), { prompt: "a fox", width: 64 });
+});
+
+test("many letters in a row are read once", () => {
+  const opened = draft();
+  for (let letter = 0; letter < 5; letter += 1) {
+    opened.keepSoon();
+    mock.timers.tick(99);
+  }
+  assert.equal(read, 0);
+  mock.timers.tick(1);
+  assert.equal(read, 1);
 });
