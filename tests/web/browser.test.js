@@ -1,7 +1,7 @@
 // Who a visitor is, in browsers that keep something, nothing, or break.
 
 import assert from "node:assert/strict";
-import { beforeEach, test } from "node:test";
+import { beforeEach, mock, test } from "node:test";
 
 const GIVEN = "0123456789abcdef".repeat(2);
 const KNOWN = "fedcba9876543210".repeat(2);
@@ -69,6 +69,15 @@ test("a personal address wins for the life of the tab, and leaves the browser's 
   assert.equal(page.location.hash, "");
   assert.equal(page.localStorage.held[NAME], KNOWN);
   assert.equal(keeping(), "address");
+  assert.equal((await load()).visitor(), GIVEN);
+});
+
+test("a personal address does not become the visitor of a browser that has none", async () => {
+  const page = open({ hash: `#visitor=${GIVEN}` });
+  const { visitor, keeping } = await load();
+  assert.equal(visitor(), GIVEN);
+  assert.equal(keeping(), "address");
+  assert.deepEqual(page.localStorage.held, {});
   assert.equal((await load()).visitor(), GIVEN);
 });
 
@@ -141,10 +150,50 @@ test("what lasts outlives its tab, or lives as long as the tab where nothing els
   assert.equal(lasting.get("list"), "herons");
   open({ localStorage: page.localStorage });
   assert.equal((await load()).lasting.get("list"), "herons");
+  lasting.set("list", "crows");
   lasting.remove("list");
   assert.equal(lasting.get("list"), null);
   open({ localStorage: broken });
   const { lasting: ofTab } = await load();
   ofTab.set("list", "foxes");
   assert.equal(ofTab.get("list"), "foxes");
+});
+
+test("only a browser that does not know its visitor asks its other tabs", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  let asked = 0;
+  globalThis.indexedDB = {
+    open() {
+      asked += 1;
+      throw new Error("SecurityError");
+    },
+  };
+  for (const [given, expected] of [
+    [{ localStorage: area({ [NAME]: KNOWN }) }, 0],
+    [{ sessionStorage: area({ [NAME]: KNOWN }) }, 0],
+    [{ hash: `#visitor=${GIVEN}` }, 0],
+    [{}, 1],
+    [{ localStorage: area({ [NAME]: "rubbish" }) }, 1],
+  ]) {
+    asked = 0;
+    open(given);
+    assert.match(await (await load()).settledVisitor(), /^[0-9a-f]{32}$/);
+    assert.equal(asked, expected);
+  }
+  mock.timers.reset();
+});
+
+test("whether the browser keeps its visitor is tried, without a trace", async () => {
+  const page = open();
+  assert.equal((await load()).isUnknown(), false);
+  assert.deepEqual(page.localStorage.held, {});
+  for (const given of [
+    { localStorage: forgetful },
+    { localStorage: broken },
+    { hash: `#visitor=${GIVEN}` },
+    { sessionStorage: area({ hunyuan_by_address: "yes" }) },
+  ]) {
+    open(given);
+    assert.equal((await load()).isUnknown(), true);
+  }
 });
