@@ -53,6 +53,7 @@ test("a list that was sent keeps the settings it was sent with, until it has ano
   assert.deepEqual(withForm(sent, now).form, then);
   assert.deepEqual(withForm({ ...sent, name: "b" }, now).form, now);
   assert.ok(!isAsSent({ ...sent, form: null }));
+  assert.ok(!isAsSent({ ...EMPTY, form: then }));
 });
 
 test("what was said of a list is true until its text, name, settings or payer change, and not its budget", () => {

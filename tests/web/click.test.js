@@ -124,6 +124,14 @@ test("what Gradio calls an answer is one only once the server names the click", 
   assert.deepEqual(told, ["answered id-1"]);
 });
 
+test("what a second press is told is counted from that press", () => {
+  clicks.begin();
+  wait(10200); // given back, and about to be called unanswered
+  assert.equal(clicks.begin(), "id-1");
+  wait(2900);
+  assert.deepEqual(told, ["late id-1", "late id-1", "late id-1"]);
+});
+
 test("without a line a click is told as unanswered at once, and keeps its id", () => {
   isOffline = true;
   assert.equal(clicks.begin(), "id-1");

@@ -85,6 +85,17 @@ test("what is no longer watched is still followed after a reload of the tab, and
   assert.deepEqual(tab.held, {});
 });
 
+test("what is watched again is watched after a reload of the tab as well", () => {
+  const tab = store();
+  const before = createFollowed(tab, store());
+  before.setActive([A, B]);
+  before.stop("a");
+  before.stop("b");
+  before.watchAgain("a");
+  const after = createFollowed(tab, store());
+  assert.deepEqual(["a", "b"].map(after.isStopped), [false, true]);
+});
+
 test("a problem that was read stays read in every tab until it is looked for again", () => {
   const kept = store();
   createFollowed(store(), kept).dismiss("a");

@@ -50,6 +50,26 @@ test("what happens during a question asks once more, and never twice at once", a
   assert.equal(answers.length, 2);
 });
 
+test("a question out of turn takes the place of the next one", async () => {
+  let asked = 0;
+  const poll = createPoll(
+    async () => {
+      asked += 1;
+      return 2000;
+    },
+    () => assert.fail("nothing failed"),
+  );
+  await poll();
+  mock.timers.tick(1000);
+  await poll();
+  assert.equal(asked, 2);
+  for (const expected of [2, 3, 3, 4]) {
+    mock.timers.tick(1000);
+    await settle();
+    assert.equal(asked, expected);
+  }
+});
+
 test("failures wait longer and longer, up to a limit, and an answer forgets them", async () => {
   let isBroken = true;
   let asked = 0;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { isOutdated } from "../../hunyuan_ui/ui/web/returns.js";
+import { mock, test } from "node:test";
+import { isOutdated, tellReturns } from "../../hunyuan_ui/ui/web/returns.js";
 
 const at = (text) => Date.parse(`2026-11-${text}Z`);
 
@@ -14,4 +14,29 @@ test("what the page shows is out of date after a sleep and after midnight by UTC
     ["28T00:01:30", "27T23:00:00", true],
   ])
     assert.equal(isOutdated(at(before), at(now)), expected, `${before} ${now}`);
+});
+
+test("a page that was hidden, without a line or asleep looks again once it is seen", () => {
+  mock.timers.enable({ apis: ["setInterval", "Date"], now: at("27T12:00:00") });
+  const [page, window] = [new EventTarget(), new EventTarget()];
+  Object.assign(globalThis, { window });
+  globalThis.document = Object.assign(page, { hidden: false });
+  let returned = 0;
+  page.addEventListener("hunyuan:returned", () => (returned += 1));
+  tellReturns();
+  const says = (expected, act) => {
+    act();
+    assert.equal(returned, expected);
+  };
+  says(1, () => page.dispatchEvent(new Event("visibilitychange")));
+  says(2, () => window.dispatchEvent(new Event("online")));
+  says(2, () => mock.timers.tick(60000));
+  says(3, () => {
+    mock.timers.setTime(at("27T20:00:00"));
+    mock.timers.tick(60000);
+  });
+  says(3, () => mock.timers.tick(180000));
+  page.hidden = true;
+  says(3, () => page.dispatchEvent(new Event("visibilitychange")));
+  mock.timers.reset();
 });
