@@ -6,13 +6,19 @@ const [first, second] = [{ id: "1" }, { id: "2" }];
 let erased;
 let told;
 let deletions;
+let isGone;
 
 beforeEach(() => {
   mock.timers.reset();
   mock.timers.enable({ apis: ["setTimeout"] });
   erased = [];
   told = [];
-  deletions = createDeletions({ erase: ({ id }) => erased.push(id), changed: (waiting) => told.push(waiting.length) });
+  isGone = true;
+  const erase = async ({ id }) => {
+    erased.push(id);
+    return isGone;
+  };
+  deletions = createDeletions({ erase, changed: (waiting) => told.push(waiting.length) });
 });
 
 test("a deletion waits ten seconds and happens once", () => {
@@ -32,6 +38,7 @@ test("what is undone is never erased", () => {
   mock.timers.tick(60000);
   assert.deepEqual(erased, []);
   assert.ok(!deletions.has("1"));
+  assert.deepEqual(told, [2, 0]);
 });
 
 test("a second deletion gives the first its ten seconds anew, and both come back together", () => {
@@ -50,4 +57,18 @@ test("a page that goes deletes what waits", () => {
   deletions.finish();
   mock.timers.tick(60000);
   assert.deepEqual(erased, ["1"]);
+});
+
+test("what is being deleted stays away until that has failed", async () => {
+  isGone = false;
+  deletions.add([first, second]);
+  deletions.finish();
+  deletions.add([first]);
+  assert.ok(deletions.has("1") && deletions.has("2"));
+  assert.deepEqual(told, [2, 0, 0]);
+  for (let turn = 0; turn < 3; turn += 1) await null;
+  assert.ok(!deletions.has("1") && !deletions.has("2"));
+  assert.deepEqual(told, [2, 0, 0, 0, 0]);
+  deletions.add([first]);
+  assert.ok(deletions.has("1"));
 });

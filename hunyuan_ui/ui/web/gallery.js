@@ -193,11 +193,10 @@ export function gallery({ element, props }) {
 
   async function erase(video) {
     const answer = await ask(`videos/${video.id}`, { method: "DELETE", keepalive: true });
-    if (answer.isOk || answer.httpStatus === 404) return emit("deleted", video.id);
-    const item = itemOf(video.id);
-    if (item) item.hidden = false;
-    showNothing();
-    say(answer.problem || words["export.unreachable"], true);
+    const isGone = answer.isOk || answer.httpStatus === 404;
+    if (isGone) emit("deleted", video.id);
+    else say(answer.problem || words["export.unreachable"], true);
+    return isGone;
   }
 
   function undo() {

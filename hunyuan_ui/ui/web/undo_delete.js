@@ -5,12 +5,13 @@ const UNDO_MS = 10000;
 /**
  * @template {{id: string}} Video
  * @param {object} needs
- * @param {(video: Video) => void} needs.erase Delete it permanently.
+ * @param {(video: Video) => Promise<boolean>} needs.erase Delete it permanently, and return whether it is gone.
  * @param {(waiting: Video[]) => void} needs.changed
  */
 export function createDeletions({ erase, changed }) {
   /** @type {Video[]} */
   let waiting = [];
+  const erasing = new Set(); // ids whose deletion is not answered yet
   /** @type {any} */
   let timer;
 
@@ -18,12 +19,26 @@ export function createDeletions({ erase, changed }) {
     clearTimeout(timer);
     const taken = waiting;
     waiting = [];
-    changed(waiting);
     return taken;
   }
 
   /** Delete pending videos now. */
-  const finish = () => take().forEach(erase);
+  function finish() {
+    const taken = take();
+    for (const { id } of taken) erasing.add(id);
+    changed(waiting);
+    for (const video of taken)
+      erase(video).then((isGone) => {
+        erasing.delete(video.id);
+        if (!isGone) changed(waiting);
+      });
+  }
+
+  function undo() {
+    const taken = take();
+    changed(waiting);
+    return taken;
+  }
 
   /** Add videos to the pending ones; the delay restarts for all of them. @param {Video[]} videos */
   function add(videos) {
@@ -33,7 +48,7 @@ export function createDeletions({ erase, changed }) {
     changed(waiting);
   }
 
-  const has = (id) => waiting.some((one) => one.id === id);
+  const has = (id) => erasing.has(id) || waiting.some((one) => one.id === id);
 
-  return { add, has, finish, undo: take };
+  return { add, has, finish, undo };
 }

@@ -1,0 +1,233 @@
+// My videos: what is deleted is gone everywhere, what is not stays, and no older answer is shown.
+
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+import { drawn, newBrowser, settled } from "./stand_in.js";
+
+let browser = newBrowser();
+const { gallery } = await import("../../hunyuan_ui/ui/web/gallery.js");
+const { visitorIs } = await import("../../hunyuan_ui/ui/web/server.js");
+visitorIs("0123456789abcdef".repeat(2));
+
+const video = (id, facts = {}) => ({
+  ...{ id, code: "c", width: 64, height: 64, length: "1 s", facts: [], created_at: 0, is_favourite: false },
+  ...{ settings: { prompt: id }, ...facts },
+});
+const FIRST = "videos?search=&shape=";
+let grid;
+
+const ids = () =>
+  grid
+    .part("posters")
+    .children.filter((item) => !item.hidden)
+    .map((item) => item.dataset.id);
+const press = (id, what) => grid.part("posters").querySelector(`[data-id="${id}"]`).querySelector(what).click();
+const remove = (id) => press(id, "[data-do=delete]");
+
+async function wait(ms) {
+  mock.timers.tick(ms);
+  await settled();
+}
+
+async function open(videos, value = {}) {
+  grid = drawn(gallery, value);
+  await browser.answer(FIRST, { videos: videos.map((id) => video(id)), before: null });
+}
+
+beforeEach(async () => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout"] });
+  browser = newBrowser();
+  await open(["a", "b", "c"]);
+});
+
+test("a deleted video is gone here at once, at the server after ten seconds, and then in the other tabs", async () => {
+  const heard = browser.hear("deleted");
+  remove("b");
+  assert.deepEqual(ids(), ["a", "c"]);
+  await wait(9999);
+  assert.equal(browser.count("videos/b"), 0);
+  await wait(1);
+  assert.deepEqual(ids(), ["a", "c"]);
+  assert.deepEqual([heard, browser.said], [[], []]);
+  await browser.answer("videos/b", { deleted: "b" });
+  assert.deepEqual([heard, browser.said], [[["deleted", "b"]], ["b"]]);
+  assert.deepEqual(ids(), ["a", "c"]);
+});
+
+test("a page that is left deletes what it called deleted, by requests that outlive it", () => {
+  remove("b");
+  browser.window.dispatchEvent(new Event("pagehide"));
+  assert.equal(browser.count("videos/b", "DELETE"), 0); // once the server knows the visitor
+  return settled().then(() => {
+    assert.equal(browser.asked.at(-1).how.keepalive, true);
+    assert.equal(browser.count("videos/b", "DELETE"), 1);
+  });
+});
+
+for (const [status, isGone] of [
+  [200, true],
+  [404, true],
+  [503, false],
+])
+  test(`a deletion that is answered with ${status} is ${isGone ? "one" : "none"}`, async () => {
+    remove("b");
+    await wait(10000);
+    await browser.answer("videos/b", { problem: "Not now." }, status);
+    assert.deepEqual(ids(), isGone ? ["a", "c"] : ["a", "b", "c"]);
+    assert.equal(grid.part("line").textContent, isGone ? "" : "Not now.");
+    assert.deepEqual(browser.said, isGone ? ["b"] : []);
+  });
+
+test("what is undone is not deleted", async () => {
+  remove("b");
+  grid.part("undo").click();
+  await wait(60000);
+  assert.deepEqual(ids(), ["a", "b", "c"]);
+  assert.equal(browser.count("videos/b"), 0);
+});
+
+test("a video that another tab has deleted is gone from every part of this page, and not told again", () => {
+  const heard = browser.hear("gone", "deleted");
+  browser.hearsFromTab("hunyuan-deleted", "b");
+  assert.deepEqual(ids(), ["a", "c"]);
+  assert.deepEqual(heard, [["gone", "b"]]);
+  assert.deepEqual(browser.said, []);
+});
+
+test("what is deleted is no longer chosen for a comparison", async () => {
+  const compared = browser.hear("compare");
+  grid.part("choose").click();
+  press("a", ".tile-button");
+  browser.hearsFromTab("hunyuan-deleted", "a");
+  press("b", ".tile-button");
+  assert.equal(grid.part("compare").disabled, true);
+  press("c", ".tile-button");
+  grid.part("compare").click();
+  assert.deepEqual(
+    compared.map(([, { left, right }]) => [left.id, right.id]),
+    [["b", "c"]],
+  );
+});
+
+test("what waits for its deletion, or is pressed twice, is not chosen", () => {
+  grid.part("choose").click();
+  for (const id of ["a", "b", "b"]) press(id, ".tile-button");
+  remove("a");
+  for (const [id, isEnough] of [
+    ["b", false],
+    ["c", true],
+  ]) {
+    press(id, ".tile-button");
+    assert.equal(grid.part("compare").disabled, !isEnough);
+  }
+});
+
+test("the second that is chosen is compared at once, and a third begins anew", async () => {
+  const compared = browser.hear("compare", "open");
+  browser.emit("choose", "a");
+  await settled();
+  press("b", ".tile-button");
+  assert.deepEqual(
+    compared.map(([name]) => name),
+    ["compare"],
+  );
+  press("c", ".tile-button");
+  assert.equal(compared[1][0], "open");
+});
+
+test("the chosen ones are deleted, and nothing stays chosen", async () => {
+  grid.part("choose").click();
+  for (const id of ["a", "c"]) press(id, ".tile-button");
+  grid.part("delete").click();
+  assert.deepEqual(ids(), ["b"]);
+  assert.equal(grid.part("chosen").hidden, true);
+  assert.equal(grid.part("choose").getAttribute("aria-pressed"), "false");
+  grid.part("delete-now").click();
+  await settled();
+  assert.deepEqual([browser.count("videos/a"), browser.count("videos/c")], [1, 1]);
+});
+
+test("the answer to an older search is dropped, and one that failed is asked for again", async () => {
+  const type = async (text) => {
+    grid.part("search").value = text;
+    grid.part("search").dispatchEvent(new Event("input"));
+    await wait(250);
+  };
+  await type("x");
+  await type("y");
+  await browser.answer("videos?search=y&shape=", { videos: [video("y")], before: null });
+  await browser.answer("videos?search=x&shape=", { videos: [video("x")], before: null });
+  assert.deepEqual(ids(), ["y"]);
+  await type("z");
+  await browser.answer("videos?search=z&shape=", {}, 503);
+  assert.deepEqual(ids(), ["y"]);
+  browser.emit("returned");
+  await browser.answer("videos?search=z&shape=", { videos: [], before: null });
+  assert.deepEqual(ids(), []);
+});
+
+test("what is new comes first and once, and a list that was replaced meanwhile is left alone", async () => {
+  browser.emit("done");
+  await browser.answer("videos", { videos: [video("d"), video("a")], before: null });
+  assert.deepEqual(ids(), ["d", "a", "b", "c"]);
+  browser.emit("list-ended");
+  await settled();
+  grid.part("shape").dispatchEvent(new Event("change"));
+  await browser.answer(FIRST, { videos: [video("e")], before: null });
+  await browser.answer("videos", { videos: [video("f")], before: null });
+  assert.deepEqual(ids(), ["e"]);
+});
+
+test("a video whose deletion can still be undone does not come back with a new list", async () => {
+  remove("b");
+  grid.part("shape").dispatchEvent(new Event("change"));
+  await browser.answer(FIRST, { videos: [video("a"), video("b")], before: null });
+  assert.deepEqual(ids(), ["a"]);
+});
+
+test("a mark that the server has not taken is taken back, and of two presses the last counts", async () => {
+  const isMarked = () =>
+    grid.part("posters").querySelector('[data-id="a"]').querySelector(".star").getAttribute("aria-pressed");
+  press("a", "[data-do=star]");
+  await browser.answer("videos/a/favourite", { problem: "Not now." }, 503);
+  assert.equal(isMarked(), "false");
+  press("a", "[data-do=star]");
+  press("a", "[data-do=star]");
+  await settled();
+  assert.equal(browser.count("videos/a/favourite"), 2); // the second press waits for the first one's answer
+  await browser.answer("videos/a/favourite", {});
+  await browser.answer("videos/a/favourite", {}, 503);
+  assert.deepEqual(
+    browser.asked.slice(-2).map(({ body }) => body.is_favourite),
+    [true, false],
+  );
+  assert.equal(isMarked(), "true");
+});
+
+test("a video that was asked for before another one, or before its dialog was closed, is not opened", async () => {
+  const opened = browser.hear("open");
+  browser.emit("show", "x");
+  browser.emit("show", "a");
+  await browser.answer("videos/x", { video: video("x") });
+  assert.deepEqual(
+    opened.map(([, { video: one }]) => one.id),
+    ["a"],
+  );
+  browser.emit("show", "x");
+  await settled();
+  browser.emit("closed");
+  await browser.answer("videos/x", { video: video("x") });
+  assert.equal(opened.length, 1);
+});
+
+test("only an owner is offered everybody's videos", async () => {
+  assert.equal(grid.part("everybody").hidden, true);
+  browser = newBrowser();
+  await open(["a"], { is_owner: true });
+  assert.equal(grid.part("everybody").hidden, false);
+  grid.part("everybody").querySelector("input").checked = true;
+  grid.part("shape").dispatchEvent(new Event("change"));
+  await browser.answer(`${FIRST}&everybody=1`, { videos: [video("z")], before: null });
+  assert.deepEqual(ids(), ["z"]);
+});
