@@ -1,0 +1,207 @@
+// The page that follows jobs: no click is settled by what is not its job, and no job is given up too soon.
+
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+import { drawn, newBrowser, settled } from "./stand_in.js";
+
+let browser = newBrowser();
+const { watch } = await import("../../hunyuan_ui/ui/web/watch.js");
+
+const TOKEN = "0123456789abcdef".repeat(2);
+const job = (id, facts = {}) => ({
+  id,
+  status: "running",
+  is_active: true,
+  phase_text: "Rendering",
+  prompt: id,
+  ...facts,
+});
+const ended = (id, facts = {}) => job(id, { status: "failed", is_active: false, phase_text: "Failed", ...facts });
+const video = (id) => ({ id, code: "c", width: 64, height: 64, facts: [], settings: { prompt: id } });
+const done = (id) => ended(id, { status: "done", video: video(id) });
+let answered;
+let card;
+
+async function wait(ms) {
+  mock.timers.tick(ms);
+  await settled();
+}
+
+const jobs = (...those) => browser.answer("jobs", { jobs: those, next_poll_s: 5, version: "1" });
+const one = (id, told) => browser.answer(`jobs/${id}?within_s=0`, { version: "1", ...told });
+
+async function open(value = {}) {
+  card = drawn(watch, { token: TOKEN, is_public: true, ...value }, { sights: [] });
+  await jobs();
+}
+
+beforeEach(async () => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  browser = newBrowser();
+  answered = [];
+  browser.window.hunyuan = { answered: (id) => answered.push(id), form: { refresh: () => answered.push("refresh") } };
+  await open();
+});
+
+for (const sign of ["late", "unanswered"])
+  test(`a click that is ${sign} is answered by its job, and by nothing that the server does not know`, async () => {
+    browser.emit(sign, "click-1");
+    await jobs();
+    await one("click-1", {});
+    assert.deepEqual(answered, []);
+    browser.emit(sign, "click-1");
+    await jobs(job("click-1"));
+    assert.deepEqual(answered, ["click-1"]);
+    assert.equal(card.part("prompt").textContent, "click-1");
+  });
+
+test("a click whose answer is on its way is looked for, and shown as soon as the server has it", async () => {
+  const heard = browser.hear("begun");
+  browser.emit("sending", "click-1");
+  await wait(30);
+  await browser.answer("jobs/click-1?within_s=1", { version: "1" });
+  assert.deepEqual([answered, heard], [[], []]);
+  await wait(60);
+  await browser.answer("jobs/click-1?within_s=1", { version: "1", ...job("click-1") });
+  assert.deepEqual(heard, [["begun", "click-1"]]);
+  assert.deepEqual(browser.said, ["new job"]);
+  assert.equal(card.part("prompt").textContent, "click-1");
+});
+
+test("a new job is asked about twice before it is taken for none, and its end is told once", async () => {
+  const heard = browser.hear("ready", "ended", "done");
+  card.receive({ token: TOKEN, is_new: true, job: "click-1", told: [] });
+  await browser.answer("jobs/click-1?within_s=1", { version: "1" });
+  browser.emit("returned");
+  await jobs();
+  await one("click-1", done("click-1"));
+  await browser.answer("jobs/click-1?within_s=1", { version: "1", ...done("click-1") });
+  await wait(500);
+  await jobs();
+  assert.deepEqual(
+    heard.map(([name]) => name),
+    ["ready", "ended", "done"],
+  );
+  assert.deepEqual(card.triggered, [["ended", undefined]]);
+});
+
+test("a job that ends unwatched does not take the place of what is shown", async () => {
+  const heard = browser.hear("ready");
+  browser.emit("returned");
+  await jobs(job("a"));
+  card.part("stop").click();
+  assert.equal(card.element.querySelector(".job-card").dataset.state, "stopped");
+  await wait(5000);
+  await jobs();
+  await one("a", done("a"));
+  assert.deepEqual(heard, []);
+  assert.equal(card.part("ready").hidden, false);
+  browser.emit("gone", "another");
+  assert.equal(card.part("ready").hidden, false);
+  browser.emit("gone", "a");
+  assert.equal(card.part("ready").hidden, true);
+});
+
+test("a problem that was read in any tab is shown in none", async () => {
+  browser.emit("returned");
+  await jobs(job("a"));
+  browser.emit("returned");
+  await jobs();
+  await one("a", ended("a"));
+  assert.equal(card.part("ended").hidden, false);
+  card.part("dismiss").click();
+  assert.equal(card.part("ended").hidden, true);
+  assert.deepEqual(browser.said, [{ dismissed: "a" }]);
+  browser.emit("returned");
+  await jobs(job("b"));
+  browser.hearsFromTab("hunyuan", { dismissed: "b" });
+  card.part("ended").hidden = true;
+  browser.emit("returned");
+  await jobs();
+  await one("b", ended("b"));
+  assert.equal(card.part("ended").hidden, true);
+});
+
+test("a job that another tab has begun is asked for", async () => {
+  const before = browser.count("jobs");
+  browser.hearsFromTab("hunyuan", "new job");
+  browser.emit("list-going");
+  await jobs();
+  assert.equal(browser.count("jobs"), before + 2);
+});
+
+test("a server that fails is asked again and ends nothing", async () => {
+  browser.emit("returned");
+  await jobs(job("a"));
+  browser.emit("returned");
+  await browser.answer("jobs", {}, 503);
+  assert.equal(card.part("phase").textContent, "<reconnecting>");
+  await wait(1000);
+  await jobs(job("a"));
+  assert.equal(card.part("phase").textContent, "Rendering");
+  await wait(5000);
+  await jobs();
+  await browser.answer("jobs/a?within_s=0", { problem: "Not now." }, 503);
+  await wait(1000);
+  await jobs();
+  await one("a", ended("a"));
+  assert.equal(card.part("ended").hidden, false);
+});
+
+test("a click whose answer has come is not looked for any longer", async () => {
+  browser.emit("sending", "click-1");
+  card.receive({ token: TOKEN, is_new: true, job: "click-1", told: [] });
+  await browser.answer("jobs/click-1?within_s=1", { version: "1", ...job("click-1") });
+  await wait(30);
+  assert.equal(browser.count("jobs/click-1?within_s=1"), 1);
+});
+
+test("a page of an older program is loaded again", async () => {
+  browser.emit("returned");
+  await browser.answer("jobs", { jobs: [], next_poll_s: 5, version: "2" });
+  assert.equal(browser.reloads, 1);
+});
+
+test("the videos of one click are followed with the first of them, and their watching ends together", async () => {
+  const heard = browser.hear("click");
+  const click = { id: "a", jobs: ["a", "b"] };
+  browser.emit("late", "a");
+  await jobs(job("a", { click }));
+  await one("b", { ...job("b"), click });
+  assert.deepEqual(heard[0], ["click", click]);
+  browser.emit("together", click.jobs);
+  browser.emit("returned");
+  await jobs(job("a", { click }), job("b", { click }));
+  card.part("stop").click();
+  assert.equal(sessionStorage.held.hunyuan_stopped, "a b");
+  heard.length = 0;
+  browser.emit("together", []);
+  browser.emit("returned");
+  await jobs(job("a", { click }), job("b", { click }));
+  assert.deepEqual(heard, []);
+});
+
+test("a retry takes its predecessor away in every tab, and renews the price", async () => {
+  card.receive({ token: TOKEN, is_new: true, job: "b", told: [], again_of: "a" });
+  assert.deepEqual(browser.said, ["new job", { dismissed: "a" }]);
+  assert.deepEqual(answered, ["refresh"]);
+});
+
+test("a lost job that is looked for again is followed again, although its end was read", async () => {
+  const heard = browser.hear("ready");
+  browser.emit("returned");
+  await jobs(job("a"));
+  browser.emit("returned");
+  await jobs();
+  await one("a", ended("a", { status: "lost" }));
+  card.part("look").click();
+  assert.deepEqual(card.triggered, [["look_again", { job: "a" }]]);
+  card.part("dismiss").click();
+  card.receive({ token: TOKEN, job: "a", looked_at: 5 });
+  assert.equal(card.part("ended").hidden, true);
+  await jobs();
+  await one("a", done("a"));
+  assert.equal(heard.length, 1);
+  assert.equal(browser.said.at(-1), "new job");
+});
