@@ -142,7 +142,6 @@ export function variations({ element, props, watch }) {
   function forget(id) {
     if (!ids.includes(id)) return;
     const left = ids.filter((one) => one !== id);
-    tiles = [];
     if (left.length > 1) setIds(left);
     else close();
   }

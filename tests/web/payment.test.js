@@ -1,0 +1,132 @@
+// Who pays: a key stays as long as its page is open, and what is said of it is true.
+
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+import { drawn, newBrowser, settled } from "./stand_in.js";
+
+let browser = newBrowser();
+const { payment } = await import("../../hunyuan_ui/ui/web/payment.js");
+const { visitorIs } = await import("../../hunyuan_ui/ui/web/server.js");
+visitorIs("0123456789abcdef".repeat(2));
+
+const CHOICES = ["owner", "visitor"].map((payer) => ({ payer, label: payer, help: `help of ${payer}` }));
+const VALUE = { choices: CHOICES, chosen: "owner", has_key: false, needs_code: true, needs_login: false, problem: "" };
+let page;
+
+const pages = (method) => browser.asked.filter((one) => one.path.startsWith("pages/") && one.method === method).length;
+
+async function open(value = {}) {
+  page = drawn(payment, { ...VALUE, ...value });
+  await settled();
+}
+
+function give(form, text) {
+  const box = page.part(form).querySelector("input");
+  box.value = text;
+  page.part(form).dispatchEvent(new Event("submit", { cancelable: true }));
+  assert.equal(box.value, "");
+}
+
+const choose = (at) => page.part("choices").children[at].children[0].dispatchEvent(new Event("change"));
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout"] });
+  browser = newBrowser();
+});
+
+test("a key or a code leaves its box at once and goes to the server alone", async () => {
+  await open({ chosen: "visitor" });
+  give("key-form", "SG_secret");
+  give("code-form", "");
+  give("code-form", "sesame");
+  assert.deepEqual(page.triggered, [
+    ["bring", { key: "SG_secret" }],
+    ["enter", { code: "sesame" }],
+  ]);
+});
+
+test("a page is counted once while it is open and a key is kept, and again after it comes back", async () => {
+  await open();
+  assert.equal(pages("POST"), 0);
+  page.receive({ ...VALUE, has_key: true });
+  page.receive({ ...VALUE, has_key: true });
+  await settled();
+  assert.equal(pages("POST"), 1);
+  for (const event of ["pagehide", "pagehide"]) browser.window.dispatchEvent(new Event(event));
+  await settled();
+  assert.equal(pages("DELETE"), 1);
+  assert.equal(browser.asked.at(-1).how.keepalive, true);
+  browser.window.dispatchEvent(new Event("pageshow"));
+  await settled();
+  assert.equal(pages("POST"), 2);
+  assert.equal(new Set(browser.asked.map(({ path }) => path)).size, 1);
+});
+
+test("a choice stands until the visitor's own next change is answered", async () => {
+  const heard = browser.hear("payer");
+  await open();
+  choose(1);
+  assert.deepEqual(heard.at(-1), ["payer", "visitor"]);
+  page.receive({ ...VALUE, chosen: "owner" });
+  assert.deepEqual(heard.at(-1), ["payer", "visitor"]);
+  page.part("forget").click();
+  page.receive({ ...VALUE, chosen: "owner" });
+  assert.deepEqual(heard.at(-1), ["payer", "owner"]);
+});
+
+test("what is missing is asked for once: here, or beside the button", async () => {
+  await open();
+  const isAsked = () => !page.part("code-form").hidden;
+  assert.ok(isAsked());
+  browser.emit("asked-here", "code");
+  assert.ok(!isAsked());
+  page.receive({ ...VALUE, problem: "Wrong." });
+  assert.equal(page.part("problem").textContent, "");
+  const heard = browser.hear("paid-anew");
+  page.receive({ ...VALUE, allowance: { owner: "3 left" } });
+  browser.emit("begun");
+  await browser.answer("allowance", { allowance: { owner: "2 left" }, has_key: false, needs_code: false });
+  assert.deepEqual(heard, []); // the code that was given there is answered by itself
+  browser.emit("asked-here", null);
+  assert.ok(isAsked());
+  page.receive({ ...VALUE, problem: "Wrong." });
+  assert.equal(page.part("problem").textContent, "Wrong.");
+});
+
+test("a refusal is said for as long as it is true", async () => {
+  await open();
+  page.receive({ ...VALUE, problem: "Too many.", problem_ends_in_s: 10 });
+  mock.timers.tick(9999);
+  assert.equal(page.part("problem").textContent, "Too many.");
+  mock.timers.tick(1);
+  assert.equal(page.part("problem").textContent, "");
+  page.receive({ ...VALUE, problem: "Too many.", problem_ends_in_s: 10 });
+  page.receive({ ...VALUE, problem: "Wrong." });
+  mock.timers.tick(60000);
+  assert.equal(page.part("problem").textContent, "Wrong.");
+});
+
+test("what is left of a visitor's videos is asked for after each click and end, and not in private", async () => {
+  await open();
+  for (const change of ["begun", "ended", "returned"]) browser.emit(change);
+  await settled();
+  assert.equal(browser.count("allowance"), 0);
+  page.receive({ ...VALUE, allowance: { owner: "3 left" } });
+  assert.equal(page.part("allowance").textContent, "3 left");
+  for (const change of ["begun", "ended", "returned"]) {
+    browser.emit(change);
+    await browser.answer("allowance", { allowance: { owner: `after ${change}` }, has_key: true, needs_code: false });
+    assert.equal(page.part("allowance").textContent, `after ${change}`);
+  }
+  assert.equal(page.part("code-form").hidden, true);
+});
+
+test("the payer's form is said to have changed when what is needed has, and only then", async () => {
+  const heard = browser.hear("paid-anew");
+  await open();
+  page.receive({ ...VALUE, accepted: "Fine." });
+  assert.equal(heard.length, 1);
+  page.receive({ ...VALUE, needs_code: false });
+  assert.equal(heard.length, 2);
+});
