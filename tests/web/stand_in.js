@@ -115,6 +115,15 @@ class StandIn extends EventTarget {
   getBoundingClientRect = () => ({ top: 0 });
   play = () => Promise.resolve();
   canPlayType = () => "probably";
+  showModal() {
+    this.open = true;
+  }
+
+  close() {
+    this.open = false;
+    this.dispatchEvent(new Event("close"));
+  }
+
   after() {}
   focus() {}
   load() {}
@@ -162,7 +171,7 @@ export function newBrowser() {
     window,
     document: page,
     location,
-    history: { state: null, replaceState: () => {} },
+    history: { state: null, replaceState: () => {}, pushState: () => {}, back: () => {} },
     localStorage: store(),
     sessionStorage: store(),
     navigator: { languages: ["en"], language: "en", onLine: true },

@@ -1,0 +1,157 @@
+// The dialog of a prompt list: what is sent is what was checked, at the price that was shown, under a budget.
+
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+import { drawn, newBrowser, settled } from "./stand_in.js";
+
+let browser = newBrowser();
+const { batch } = await import("../../hunyuan_ui/ui/web/batch.js");
+const { visitorIs } = await import("../../hunyuan_ui/ui/web/server.js");
+visitorIs("0123456789abcdef".repeat(2));
+
+const FORM = { width: 64, height: 36, video_length: 5, infer_steps: 40, seed: 7 };
+const CHECKED = {
+  list_id: "l",
+  rows: 2,
+  to_make: 2,
+  most_usd: 3,
+  spent_usd: 0,
+  faults: [],
+  table: [],
+  sum: "",
+  confirm: "",
+};
+const COUNTS = { queued: 2, submitting: 0, running: 0, downloading: 0, not_sent: 0, done: 0, failed: 0 };
+const SENT = { list_id: "l", rows: 2, text: "goes on", is_running: true, ...COUNTS };
+let page;
+let form;
+let payer;
+
+const part = (name) => page.part(name);
+const sends = () => browser.asked.filter(({ path }) => path === "lists/send").map(({ body }) => body);
+
+async function type(name, text) {
+  part(name).value = text;
+  part(name).dispatchEvent(new Event("input"));
+  await settled();
+}
+
+async function check(answer = CHECKED) {
+  part("form").dispatchEvent(new Event("submit", { cancelable: true }));
+  await browser.answer("lists/check", answer);
+}
+
+async function send() {
+  part("send").click();
+  await settled();
+}
+
+beforeEach(async () => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout"] });
+  browser = newBrowser();
+  form = FORM;
+  payer = "owner";
+  browser.window.hunyuan = { form: { settings: () => form, payer: () => payer } };
+  page = drawn(batch);
+  browser.emit("list-open");
+  await type("name", "foxes");
+  await type("text", "a fox\na crow");
+});
+
+test("a list is sent as it was checked, with its budget and the price that was shown", async () => {
+  await type("budget", "5");
+  await check();
+  assert.equal(part("checked").hidden, false);
+  await send();
+  const wish = {
+    prompts: "a fox\na crow",
+    kind: "auto",
+    name: "foxes",
+    form: FORM,
+    payer: "owner",
+    retry_failed: false,
+  };
+  assert.deepEqual(sends(), [{ ...wish, budget_usd: 5, shown_usd: 3 }]);
+});
+
+test("a list that costs something is not sent without a budget", async () => {
+  await check();
+  await send();
+  assert.deepEqual(sends(), []);
+  assert.equal(part("problem").textContent, "<batch.no_budget>");
+  await type("budget", "0");
+  await send();
+  assert.equal(sends()[0].budget_usd, 0);
+});
+
+for (const [what, change] of [
+  ["text", () => type("text", "a fox")],
+  ["name", () => type("name", "crows")],
+  [
+    "form",
+    () => {
+      form = { ...FORM, width: 128 };
+      browser.emit("priced-anew");
+    },
+  ],
+  [
+    "payer",
+    () => {
+      payer = "visitor";
+      browser.emit("priced-anew");
+    },
+  ],
+])
+  test(`a list whose ${what} has changed since is checked again before it is sent`, async () => {
+    await type("budget", "5");
+    await check();
+    await change();
+    assert.equal(part("checked").hidden, true);
+  });
+
+test("two presses send one list, and one that was refused is said", async () => {
+  await type("budget", "5");
+  await check();
+  await send();
+  await send();
+  await browser.answer("lists/send", { problem: "Too dear." }, 422);
+  assert.equal(sends().length, 1);
+  assert.equal(part("problem").textContent, "Too dear.");
+  assert.equal(part("checked").hidden, false);
+});
+
+test("a list that was sent keeps the settings it was sent with, and its retries are wished for once", async () => {
+  part("retry").querySelector("input").checked = true;
+  await type("budget", "5");
+  await check();
+  await send();
+  assert.equal(sends()[0].retry_failed, true);
+  await browser.answer("lists/send", SENT);
+  assert.equal(part("retry").querySelector("input").checked, false);
+  assert.equal(browser.count("lists/l"), 1);
+  form = { ...FORM, width: 128 };
+  browser.emit("priced-anew");
+  await check();
+  await send();
+  assert.deepEqual([sends()[1].form, sends()[1].retry_failed], [FORM, false]);
+  await browser.answer("lists/send", SENT);
+  part("take").click();
+  await check();
+  assert.equal(browser.asked.filter(({ path }) => path === "lists/check").at(-1).body.form.width, 128);
+});
+
+test("a list that exists already is followed once it is checked, and a new one is not", async () => {
+  await check();
+  assert.equal(browser.count("lists/l"), 0);
+  await check({ ...CHECKED, to_make: 1 });
+  assert.equal(browser.count("lists/l"), 1);
+});
+
+test("what was typed is kept when the page closes", async () => {
+  browser.window.dispatchEvent(new Event("pagehide"));
+  assert.equal(JSON.parse(sessionStorage.held.hunyuan_list_draft).text, "a fox\na crow");
+  page = drawn(batch);
+  browser.emit("list-open");
+  assert.equal(part("text").value, "a fox\na crow");
+});
