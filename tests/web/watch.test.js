@@ -16,7 +16,8 @@ const job = (id, facts = {}) => ({
   prompt: id,
   ...facts,
 });
-const ended = (id, facts = {}) => job(id, { status: "failed", is_active: false, phase_text: "Failed", ...facts });
+const ended = (id, facts = {}) =>
+  job(id, { status: "failed", is_active: false, phase_text: "Failed", again_text: "", ...facts });
 const video = (id) => ({ id, code: "c", width: 64, height: 64, facts: [], settings: { prompt: id } });
 const done = (id) => ended(id, { status: "done", video: video(id) });
 let answered;
@@ -101,6 +102,63 @@ test("a job that ends unwatched does not take the place of what is shown", async
   assert.equal(card.part("ready").hidden, false);
   browser.emit("gone", "a");
   assert.equal(card.part("ready").hidden, true);
+});
+
+for (const [what, value] of [
+  ["that is shown already", { shown: "a" }],
+  ["when a new click begins", { is_new: true, job: "b", told: [] }],
+])
+  test(`a video that ended unwatched is not announced ${what}`, async () => {
+    browser.emit("returned");
+    await jobs(job("a"));
+    card.part("stop").click();
+    if (value.shown) card.props.value = { token: TOKEN, ...value };
+    await wait(5000);
+    await jobs();
+    card.part("ready").hidden = true;
+    await one("a", done("a"));
+    assert.equal(card.part("ready").hidden, Boolean(value.shown));
+    card.receive({ token: TOKEN, ...value });
+    assert.equal(card.part("ready").hidden, true);
+  });
+
+test("a problem makes way for the job of a click that saw it, and one that came later stays", async () => {
+  const fail = async (id) => {
+    browser.emit("returned");
+    await jobs(job(id));
+    browser.emit("returned");
+    await jobs();
+    await one(id, ended(id));
+  };
+  await fail("a");
+  browser.emit("sending", "click-1");
+  card.receive({ token: TOKEN, is_new: true, job: "click-1", told: [ended("click-1", { status: "cancelled" })] });
+  assert.equal(card.part("ended").dataset.status, "cancelled");
+  card.part("ended").hidden = true;
+  await fail("b");
+  browser.emit("sending", "click-2");
+  await fail("c");
+  card.receive({ token: TOKEN, is_new: true, job: "click-2", told: [] });
+  assert.equal(card.part("ended").hidden, false);
+  browser.emit("sending", "click-3");
+  card.receive({ token: TOKEN, is_new: true, job: "click-3", told: [] });
+  assert.equal(card.part("ended").hidden, true);
+});
+
+test("of the videos of one click a cancelled one is no problem, and a failed one is", async () => {
+  browser.emit("together", ["a", "b"]);
+  browser.emit("returned");
+  await jobs(job("a"), job("b"));
+  card.part("ended").hidden = true;
+  for (const [id, status] of [
+    ["a", "cancelled"],
+    ["b", "failed"],
+  ]) {
+    browser.emit("returned");
+    await jobs(...(id === "a" ? [job("b")] : []));
+    await one(id, ended(id, { status }));
+    assert.equal(card.part("ended").hidden, status === "cancelled");
+  }
 });
 
 test("a problem that was read in any tab is shown in none", async () => {
@@ -200,8 +258,16 @@ test("a lost job that is looked for again is followed again, although its end wa
   card.part("dismiss").click();
   card.receive({ token: TOKEN, job: "a", looked_at: 5 });
   assert.equal(card.part("ended").hidden, true);
+  assert.equal(browser.said.at(-1), "new job");
+  await jobs();
+  await one("a", ended("a", { status: "lost" }));
+  assert.equal(card.part("ended").hidden, false);
+  card.receive({ token: TOKEN, job: "a", looked_at: 6 });
+  assert.equal(card.part("ended").hidden, true);
   await jobs();
   await one("a", done("a"));
   assert.equal(heard.length, 1);
-  assert.equal(browser.said.at(-1), "new job");
+  const { length } = browser.said;
+  card.receive({ token: TOKEN, job: "a", looked_at: 6 });
+  assert.equal(browser.said.length, length);
 });
