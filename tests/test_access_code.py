@@ -16,11 +16,13 @@ from hunyuan_ui.attempts import (
     MOST_REMEMBERED,
     MOST_WAITING,
     OF_A_VISITOR,
+    OF_AN_ADDRESS,
     AttemptLimiter,
     AttemptsInMemory,
+    Limiter,
     Rate,
 )
-from hunyuan_ui.errors import SpendLimitError
+from hunyuan_ui.errors import SpendLimitError, StorageError
 from hunyuan_ui.job import Visitor
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.ui.visitor import code_in
@@ -277,6 +279,27 @@ async def test_who_gives_up_waiting_leaves_their_place() -> None:
     assert attempts._waiting == 0
 
 
+def test_a_right_try_leaves_no_trace() -> None:
+    limiter = Limiter(OF_AN_ADDRESS)
+    limiter.take(1.0)
+    used_until, last, _ = limiter.state
+    limiter.take(100.0)
+    limiter.give_back()
+    assert limiter.last == last
+    assert limiter.free_at(100.0) == 100.0
+    assert limiter.state[0] == 100.0 > used_until
+
+
+async def test_a_grant_that_cannot_be_stored_lets_nobody_in(rig: Rig) -> None:
+    async def keep(_visitor_id: str) -> None:
+        raise StorageError("database_away")
+
+    who, rig.access.keep = visitor(), keep
+    with pytest.raises(StorageError):
+        await rig.access.enter(who, CODE)
+    assert not rig.access.knows(who.id)
+
+
 # memory
 
 
@@ -298,3 +321,16 @@ async def test_strangers_cannot_fill_the_memory_with_their_guesses(monkeypatch: 
     for number in range(MOST_REMEMBERED // 2 + 50):
         await attempts.take(visitor(f"10.{number // 65_000}.{number // 250 % 250}.{number % 250}"), "key_attempts")
     assert len(store._by_name) == MOST_REMEMBERED
+
+
+async def test_who_goes_on_guessing_is_remembered_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hunyuan_ui.attempts.MOST_REMEMBERED", 2)
+    store = AttemptsInMemory(Clock(0.0))
+
+    def guess(now: float, limiters: list[Limiter]) -> float:
+        limiters[0].take(now)
+        return 0.0
+
+    for name in ("guesser", "one", "guesser", "another"):
+        await store.change({name: OF_A_VISITOR}, guess)
+    assert list(store._by_name) == ["guesser", "another"]

@@ -12,6 +12,7 @@ from hunyuan_ui import attempts
 from hunyuan_ui.attempts import OF_AN_ADDRESS
 from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError
 from hunyuan_ui.job import JobStatus, Phase, Visitor, new_id
+from hunyuan_ui.jobs import visitor_keys
 from hunyuan_ui.jobs.visitor_keys import GOOD_FOR_S, KEPT_AFTER_LEAVING_S, KEPT_S, KeyRing
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.words import words
@@ -57,6 +58,15 @@ def test_a_key_whose_page_was_closed_is_soon_forgotten_and_a_reload_keeps_it() -
     ring.renew(ALICE, KEPT_AFTER_LEAVING_S)
     clock.at += KEPT_AFTER_LEAVING_S
     assert ring.remembered(ALICE) is None
+
+
+def test_a_key_that_nobody_comes_back_for_does_not_stay_in_memory() -> None:
+    clock = Clock(0.0)
+    ring = KeyRing(None, clock)
+    ring.remember(ALICE, Secret(OWN_KEY))
+    clock.at = KEPT_S
+    ring.remember(BOB, Secret(KEY))
+    assert list(ring._by_visitor) == [BOB]
 
 
 def test_a_key_is_its_visitors_alone() -> None:
@@ -285,3 +295,29 @@ async def test_after_a_restart_an_own_job_waits_for_its_key_and_goes_on_with_it(
         assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
     assert set(keys) == {OWN_KEY}
     assert service.posts == 1
+
+
+async def test_a_key_is_kept_for_an_hour_after_its_last_video(public: Settings, service: FakeService) -> None:
+    clock = Clock(0.0)
+    async with running(public, service) as runner:
+        runner._services.keys._now = clock
+        await runner.keys.remember(OWN_KEY, VISITOR)
+        clock.at = KEPT_S - 1
+        await made(runner)
+        clock.at += KEPT_S - 1
+        assert runner.keys.has(VISITOR)
+
+
+async def test_strangers_cannot_fill_the_memory_with_pages_or_keys(
+    public: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_MOST_PAGES", "_MOST_GOOD"):
+        monkeypatch.setattr(visitor_keys, name, 2)
+    async with running(public, service) as runner:
+        for number in range(3):
+            await runner.keys.remember(f"SG_{number}111222233334444", VISITOR)
+            runner.keys.page_opened(f"page {number}", VISITOR)
+        assert list(runner.keys._pages) == ["page 1", "page 2"]
+        asked = service.asked.count("credits")
+        await runner.keys.check("SG_2111222233334444", VISITOR)
+        assert (asked, service.asked.count("credits"), len(runner.keys._good)) == (3, 3, 2)
