@@ -73,6 +73,14 @@ def cents(dollars: float) -> int:
 # payer
 
 
+def test_an_own_key_for_the_hosted_service_pays_nothing_at_an_engine() -> None:
+    limits = SpendLimits(replace(PUBLIC, engine_url="http://gpu.local"))
+    assert limits.payer(has_own_key=True) == "owner"
+    with pytest.raises(SpendLimitError) as caught:
+        limits.payer("visitor", has_own_key=True)
+    assert caught.value.code == "no_key"
+
+
 @pytest.mark.parametrize(
     ("settings", "payer"), [(PRIVATE, "owner"), (PUBLIC, "owner"), (PREVIEW, "nobody"), (PUBLIC_PREVIEW, "nobody")]
 )

@@ -300,3 +300,36 @@ async def test_two_hundred_clicks_at_once_never_pass_the_daily_limit(public: Set
                 await runner.wait(found.id, visitor, 10)
     assert len(service.bill) == len(taken)
     assert len(service.bill) * 1.25 <= 5.0
+
+
+async def test_what_is_parked_takes_no_place_only_while_it_is_queued(public: Settings, service: FakeService) -> None:
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 10_000)
+    job_id = new_id()
+    async with running(public, service) as runner:
+        await runner.keys.remember(OWN_KEY, VISITOR)
+        job = await runner.submit(job_id, FOX, VISITOR, payer="visitor")
+        await until(lambda: seen(runner, job_id, VISITOR).job.status is JobStatus.RUNNING)
+    async with running(public, service) as runner:  # its key is forgotten, but it takes no place to begin with
+        assert await runner.waiting_for_visitor() == 1
+        assert (await runner._queue_facts(job, None)).parked == 0
+
+
+@pytest.mark.parametrize(("is_public", "told"), [(False, ["owner", "nobody"]), (True, ["owner"])])
+async def test_the_owner_is_told_of_what_they_pay_for(
+    private: Settings, public: Settings, service: FakeService, is_public: bool, told: list[str]
+) -> None:
+    async with running(public if is_public else private, service) as runner:
+        job = await runner.submit(new_id(), FOX, VISITOR)
+        notices: list[str] = []
+        runner._services.notices.job_ended = lambda job: notices.append(job.payer)
+        payers: tuple[Payer, ...] = ("owner", "nobody")
+        for payer in payers:
+            runner._dispatcher._give_notice(replace(job, payer=payer))
+        assert notices == told
+
+
+async def test_only_the_owners_videos_are_made_by_their_engine(public: Settings, service: FakeService) -> None:
+    narrowed = replace(public, engine_url="http://gpu.local", access_code=Secret("sesame"))
+    async with running(narrowed, service) as runner:
+        at_engine = {payer: runner._new_job(new_id(), FOX, VISITOR, payer).is_at_engine for payer in runner.payers}
+    assert at_engine == {"owner": True, "nobody": False}
