@@ -52,10 +52,8 @@ class VideoLibrary:
 
     def drop_part(self, job_id: str) -> None:
         """Remove this process's download of a video that it must not store."""
-        part = self._path(job_id, self._part)
-        self._checked.pop(part.name, None)
         with suppress(OSError):
-            part.unlink(missing_ok=True)
+            self._path(job_id, self._part).unlink(missing_ok=True)
 
     def video(self, job_id: str) -> Path:
         """Return the path of the video, which is an MP4 unless the service delivered another format.

@@ -12,6 +12,7 @@ import pytest
 from hunyuan_ui import media
 from hunyuan_ui.errors import MediaError
 from hunyuan_ui.job import Job, JobStatus, new_id
+from hunyuan_ui.library import library as module
 from hunyuan_ui.library.library import VideoLibrary, file_sha256
 from hunyuan_ui.media import settings_tag
 from hunyuan_ui.request import VideoRequest
@@ -102,6 +103,7 @@ def test_a_download_is_decoded_once_to_see_that_it_is_whole_and_again_when_it_ha
             part.write_bytes(b"\0" * part.stat().st_size)
         made = library.finish(job)
         assert (made is not None, len(looks)) == ((True, 0) if change == "none" else (False, 1)), change
+        assert library._checked == {}
 
 
 def test_the_stored_file_says_nothing_of_its_visitor_or_its_price(library: VideoLibrary) -> None:
@@ -237,10 +239,13 @@ def test_a_video_whose_pictures_cannot_be_decoded_is_kept_without_a_poster(libra
     assert not library.folder.joinpath(f"{done.id}.webp").exists()
 
 
-def test_delete_removes_every_file(library: VideoLibrary) -> None:
+def test_delete_removes_every_file(library: VideoLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
     done, other = stored(library), stored(library)
+    left: list[int] = []
+    monkeypatch.setattr(module, "sync_folder", lambda folder: left.append(len(list(folder.iterdir()))))
     library.delete(done.id)
     library.delete(done.id)
+    assert left == [3, 3]  # on the disk, so that a power cut brings nothing back
     assert {path.name[:32] for path in library.folder.iterdir()} == {other.id}
     with pytest.raises(MediaError):
         library.video(done.id)
@@ -253,6 +258,49 @@ def test_sweep_removes_the_parts_of_jobs_that_are_over(library: VideoLibrary) ->
     library.folder.joinpath(f"{gone}.json.part").write_text("{", encoding="utf-8")
     assert sorted(library.sweep({kept})) == [f"{gone}.json.part", f"{gone}.mp4.part"]
     assert [path.name for path in library.folder.iterdir()] == [f"{kept}.mp4.part"]
+
+
+def test_sweep_leaves_what_another_process_may_still_write(library: VideoLibrary) -> None:
+    old, young = (library.part(new_id()) for _ in range(2))
+    for part, age_s in ((old, 61.0), (young, 59.0)):
+        part.write_bytes(b"x")
+        written = time.time() - age_s
+        os.utime(part, (written, written))
+    assert library.sweep(set(), older_than_s=60) == [old.name]
+    assert young.exists()
+
+
+def test_a_finished_video_leaves_nothing_of_a_process_that_died(tmp_path: Path) -> None:
+    library = VideoLibrary(tmp_path / "videos", process="0123456789abcdef")
+    job, other = downloading(new_id()), new_id()
+    library.part(job.id).write_bytes(mp4_bytes())
+    for left in (f".{job.id}.webp.x.part", f".{other}.webp.x.part"):
+        (library.folder / left).write_bytes(b"x")
+    assert library.finish(job) is not None
+    assert [path.name for path in library.folder.glob(".*")] == [f".{other}.webp.x.part"]
+
+
+def test_of_several_downloads_that_do_not_play_the_largest_is_kept(library: VideoLibrary) -> None:
+    job_id = new_id()
+    for size, kept in ((2000, 2000), (1000, 2000), (3000, 3000)):
+        library.part(job_id).write_bytes(b"\x1a\x45\xdf\xa3".ljust(size, b"\0"))
+        with pytest.raises(MediaError):
+            library.check(library.part(job_id))
+        found = library.unreadable(job_id)
+        assert found is not None
+        assert found.stat().st_size == kept
+
+
+def test_a_sidecar_of_an_older_version_is_written_anew(library: VideoLibrary) -> None:
+    done = stored(library)
+    path = library.folder / f"{done.id}.json"
+    assert library.sidecar(done) == path.read_bytes()
+    old = json.loads(path.read_bytes())
+    del old["notes"]["suffix"]
+    path.write_text(json.dumps(old), encoding="utf-8")
+    new = json.loads(library.sidecar(done))
+    size = library.video(done.id).stat().st_size
+    assert (new["notes"]["suffix"], new["notes"]["size_bytes"], new["id"]) == (".mp4", size, done.id)
 
 
 @pytest.mark.parametrize("job_id", ["", "../../etc/passwd", "a" * 31, "A" * 32, "0" * 31 + "/", "0" * 32 + "\n"])
