@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from hunyuan_ui.job import OWNER, JobProblem, JobStatus, Visitor, is_id, new_id
+from hunyuan_ui.jobs import my_videos
 from hunyuan_ui.jobs.my_videos import PAGE_SIZE
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui import gallery
@@ -276,3 +277,12 @@ def test_no_script_builds_html_from_text_and_no_template_runs_any() -> None:
             assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", source), name
         elif name.endswith(".html") and name != "link_preview.html":  # the server fills that one in, and escapes
             assert not re.search(r"\$\{|\{\{", source), name
+
+
+async def test_a_filter_looks_behind_as_many_videos_as_it_leaves_out(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(my_videos, "_READ_AT_ONCE", 1)
+    oldest = (await shelf.listed())[-1]
+    await shelf.ask(f"videos/{oldest['id']}/favourite", method="POST", json={"is_favourite": True})
+    assert [video["id"] for video in await shelf.listed(favourites=1)] == [oldest["id"]]

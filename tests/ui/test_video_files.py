@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
@@ -204,3 +205,18 @@ async def test_a_download_under_way_ends_whole_although_the_video_is_deleted(set
         assert deleted == [200]
         assert bytes(body) == whole
         assert await shelf.listed() == []
+
+
+async def test_an_export_counts_for_its_own_visitor_and_is_wanted_while_its_video_is_there(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = AsyncMock(side_effect=lambda video, *_, **__: video)
+    monkeypatch.setattr(shelf.runner.videos.exports, "make", make)
+    for token in (ALICE, BOB):
+        video = (await shelf.listed(token))[0]
+        assert (await shelf.file(video, "/export.gif")).status_code == 200
+        whose = make.call_args.kwargs
+        assert whose["visitor_id"] == Visitor.from_token(token).id
+        assert whose["is_wanted"]()
+        await shelf.ask(f"videos/{video['id']}", token, "DELETE")
+        assert not whose["is_wanted"]()
