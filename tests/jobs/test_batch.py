@@ -334,3 +334,12 @@ async def test_lost_ledger_rows_count_again_once_the_list_is_sent(tmp_path: Path
         kept = sum(job.counted_microusd for job in await runner.jobs(ALICE)) / MICRO
         assert view.spent_usd == pytest.approx(kept)
     assert before.done == len(service.bill) == 3
+
+
+async def test_a_stop_ends_the_lists_before_it_refuses_their_rows(tmp_path: Path, service: FakeService) -> None:
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 10_000)
+    async with running(tmp_path, service, concurrency=1) as runner:
+        list_id = await sent(runner, lines(4))
+        await until(lambda: service.bill)
+    assert runner.batches._batches[list_id].problem is None
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("list ")]

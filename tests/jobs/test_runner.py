@@ -13,6 +13,7 @@ from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import AccessError, DownloadError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.job import MICRO, JobStatus, Phase, new_id
 from hunyuan_ui.jobs.job_watch import QueueState
+from hunyuan_ui.ledger.sqlite import want_review
 from hunyuan_ui.library.library import file_sha256
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
@@ -370,3 +371,12 @@ async def test_the_estimate_learns_from_finished_jobs(settings: Settings, servic
         after = runner.estimate(VideoRequest(prompt="a"))
     assert (before.is_calibrated, round(before.seconds)) == (False, 211)
     assert (after.is_calibrated, round(after.seconds), round(after.cost_usd, 2)) == (True, 190, PRICE_USD)
+
+
+@pytest.mark.parametrize(("has_key", "code"), [(True, "ledger_damaged"), (False, None)])
+async def test_a_review_of_past_spending_is_asked_for_only_where_there_is_any(
+    settings: Settings, service: FakeService, has_key: bool, code: str | None
+) -> None:
+    async with running(settings if has_key else replace(settings, api_key=None), service) as runner:
+        want_review(settings.data_dir, "damaged")
+        assert (runner.problem and runner.problem.code) == code

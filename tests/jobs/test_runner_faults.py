@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
 
-from hunyuan_ui.errors import AccessError, DownloadError, StorageError
-from hunyuan_ui.job import MICRO, JobStatus, Phase, new_id
+from hunyuan_ui.errors import AccessError, DownloadError, StorageError, code_when_queued
+from hunyuan_ui.files import LOCK_NAME, DataFolder
+from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase, new_id
+from hunyuan_ui.jobs.job_run import JobRun
+from hunyuan_ui.jobs.live_job import LiveJob
+from hunyuan_ui.ledger import TakenOverError
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.words import words
@@ -208,6 +214,35 @@ async def test_a_rate_limit_is_waited_for_and_shown(settings: Settings, service:
         assert len(service.bill) == 1
 
 
+async def test_what_waits_for_a_rate_limit_is_not_sent_sooner_because_a_limit_may_have_changed(
+    settings: Settings, service: FakeService
+) -> None:
+    service.script("submit", answer(429, {"error": "slow down"}, headers={"Retry-After": "600"}))
+    async with running(settings, service) as runner:
+        job_id = new_id()
+        await runner.submit(job_id, VideoRequest(prompt="a"), VISITOR)
+        await until(lambda: seen(runner, job_id, VISITOR).phase is Phase.PAUSED)
+        runner.recheck_limits()
+        live = runner._dispatcher.live[job_id]
+        assert live.retry_at is not None
+        assert live.retry_at > time.monotonic() + 500
+
+
+async def test_a_job_that_another_process_has_taken_over_leaves_no_part_of_its_file(
+    settings: Settings, service: FakeService
+) -> None:
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 10_000)
+    async with running(settings, service) as runner:
+        job_id = new_id()
+        await runner.submit(job_id, VideoRequest(prompt="a"), VISITOR)
+        await until(lambda: seen(runner, job_id, VISITOR).job.status is JobStatus.RUNNING)
+        part = runner._services.library.part(job_id)
+        part.write_bytes(b"x")
+        runner._dispatcher.drop(job_id)
+        await until(lambda: runner._dispatcher.is_idle(job_id))
+        assert not part.exists()
+
+
 @pytest.mark.parametrize(
     "refusal",
     [
@@ -230,3 +265,76 @@ async def test_without_credits_or_key_the_queue_waits_and_asks_the_free_call(
         assert (await runner.wait(second, VISITOR, 10)).status is JobStatus.DONE
         assert service.asked.count("credits") == 3
         assert service.asked.index("credits") < len(service.asked) - 1 - service.asked[::-1].index("submit")
+
+
+async def test_a_job_that_comes_back_before_it_was_let_go_of_goes_on(settings: Settings, service: FakeService) -> None:
+    service.script("status", *[answer(200, {"status": "PROCESSING"})] * 3)
+    async with running(settings, service) as runner:
+        job_id = new_id()
+        await runner.submit(job_id, VideoRequest(prompt="a"), VISITOR)
+        await until(lambda: seen(runner, job_id, VISITOR).job.status is JobStatus.RUNNING)
+        job = runner._dispatcher.live[job_id].job
+        runner._dispatcher.drop(job_id)
+        runner._dispatcher.take(job)
+        assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
+
+
+async def test_a_limit_that_goes_on_holding_a_job_is_told_once(
+    settings: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    async with running(settings, service) as runner:
+        monkeypatch.setattr(runner._services.notices, "refused", lambda error, _now: told.append(error.code))
+        problem = JobProblem.from_code(code_when_queued("over_daily_limit"), limit=5.0, left=0.0, price=2.0)
+        live = LiveJob(replace(runner._new_job(new_id(), VideoRequest(prompt="a"), VISITOR, "owner"), problem=problem))
+        for _ in range(2):
+            runner._dispatcher._hold_at_limit(live)
+            assert (live.phase, live.note) == (Phase.PAUSED, problem)
+            live.phase = Phase.WAITING  # checked again, and held by the same limit
+    assert told == ["over_daily_limit"]
+
+
+async def test_who_does_not_hold_the_folder_leaves_its_backups_alone(
+    settings: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(settings, service) as runner:
+        copies: list[object] = []
+        monkeypatch.setattr(runner._services.ledger, "back_up", copies.append)
+        for missing, count in ((frozenset({LOCK_NAME}), 0), (frozenset[str](), 1)):
+            monkeypatch.setattr(DataFolder, "missing_files", missing)
+            runner._dispatcher.back_up()
+            assert runner._dispatcher._backup is not None
+            await runner._dispatcher._backup
+            assert len(copies) == count
+
+
+async def test_what_a_refused_commit_said_is_taken_back_once_it_is_stored(
+    settings: Settings, service: FakeService
+) -> None:
+    async with running(settings, service) as runner:
+        live = LiveJob(runner._new_job(new_id(), VideoRequest(prompt="a"), VISITOR, "owner"))
+        notes: list[str | None] = []
+
+        def change(_job_id: str) -> Job:
+            notes.append(live.note and live.note.code)
+            if len(notes) == 1:
+                raise StorageError("disk_full")
+            return live.job
+
+        await JobRun(live, runner._services)._commit(change, live.job.id)
+        assert notes == [None, "disk_full"]
+        assert live.note is None
+
+
+async def test_a_video_of_a_job_that_another_process_has_is_not_stored(
+    settings: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(settings, service) as runner:
+        live = LiveJob(runner._new_job(new_id(), VideoRequest(prompt="a"), VISITOR, "owner"))
+        runner._services.library.part(live.job.id).write_bytes(mp4_bytes())
+        monkeypatch.setattr(runner._services.ledger, "is_shared", True)
+        monkeypatch.setattr(runner._services.ledger, "own", Mock(side_effect=TakenOverError))
+        with pytest.raises(TakenOverError):
+            await JobRun(live, runner._services)._store()
+        assert runner._services.library.ids() == set()
+        monkeypatch.undo()
