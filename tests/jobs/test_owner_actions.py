@@ -5,6 +5,8 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -13,6 +15,7 @@ from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import AccessError, SpendLimitError, StorageError
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
+from hunyuan_ui.jobs.owner_actions import OwnerActions
 from hunyuan_ui.limits import BREAKER_AFTER
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
@@ -45,25 +48,22 @@ async def public(private: Settings) -> AsyncIterator[JobRunner]:
     await runner.stop()
 
 
-@pytest.fixture(
-    params=[
-        "unknown",
-        "everything",
-        "days",
-        "is_paused",
-        "credits",
-        "resume",
-        "settle",
-        "clock_ahead_s",
-        "set_clock_right",
-    ]
-)
+FOR_ALL = {"can_be_proven", "prove", "seen_as"}
+QUESTIONS = sorted(name for name in vars(OwnerActions) if not name.startswith("_") and name not in FOR_ALL)
+
+
+@pytest.fixture(params=QUESTIONS)
 def question(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 async def asked(runner: JobRunner, question: str, visitor: Visitor) -> object:
-    options = {"settle": ((new_id(), visitor), {"was_charged": True})}
+    options: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+        "settle": ((new_id(), visitor), {"was_charged": True}),
+        "correct": ((new_id(), visitor), {"cost_usd": 1.0}),
+        "confirm": ((new_id(), visitor), {}),
+        "declare_spending": ((visitor, 1.0), {}),
+    }
     values, named = options.get(question, ((visitor,), {}))
     found = getattr(runner.owner, question)(*values, **named)
     return await found if hasattr(found, "__await__") else found
@@ -202,3 +202,14 @@ async def test_no_dates_are_set_right_in_a_folder_that_is_gone(private: Settings
         assert runner.owner.clock_ahead_s(OWNER) > 0
     finally:
         await runner.stop()
+
+
+async def test_an_amount_that_is_put_right_changes_the_estimate_at_once(
+    public: JobRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = job(status=JobStatus.DONE, sent_at=1.0, ended_at=2.0, cost_microusd=1)
+    public._services.ledger.adopt(made)
+    reload = AsyncMock()
+    monkeypatch.setattr(public._services.estimates, "reload", reload)
+    await public.owner.correct(made.id, OWNER, cost_usd=1.46)
+    reload.assert_awaited_once()
