@@ -185,3 +185,12 @@ def test_what_is_found_later_is_part_of_the_owners_word_if_it_was_charged_before
     assert ledger.totals("").today_microusd == 2_000_000 + 2 * COST
     ledger.import_history([found("request-4"), found("request-5", at=NOON - DAY_S)])
     assert ledger.totals("").today_microusd == 5 * COST - COST  # more than was stated
+
+
+def test_a_request_that_the_history_cannot_tell_is_never_taken_for_the_owners_word(
+    ledger: Ledger, clock: Clock
+) -> None:
+    ledger.declare_spending(said(5_000_000))
+    clock.at += 60
+    ledger.import_history([found(prompt=said(0).request.prompt, at=NOON + 30)])
+    assert ledger.totals("").today_microusd == 5_000_000 + COST
