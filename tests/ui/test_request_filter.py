@@ -21,6 +21,7 @@ from hunyuan_ui.job import Visitor, new_id
 from hunyuan_ui.jobs import build_runner
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
+from hunyuan_ui.ui import request_filter
 from hunyuan_ui.ui.call_values import CallRules
 from hunyuan_ui.ui.request_filter import MOST_BYTES, RequestFilter, faults, install_request_filter
 from tests.app_process import running_app
@@ -314,3 +315,14 @@ async def test_money_moves_only_where_the_owner_allowed_it(
     else:
         assert code == ("access_code_needed" if has_limit else "owner_key_not_shared")
         assert service.asked == []
+
+
+async def test_of_a_body_whose_sender_has_gone_nothing_is_passed_on() -> None:
+    scope = {"type": "http", "headers": []}
+    for has_more, last, expected in ((True, "http.disconnect", b""), (True, "http.request", b"{}"), (False, "", b"{}")):
+        messages = iter([{"type": "http.request", "body": b"{}", "more_body": has_more}, {"type": last}])
+
+        async def receive(messages: Any = messages) -> Any:
+            return next(messages)
+
+        assert await request_filter._read(scope, receive, MOST_BYTES) == expected
