@@ -338,3 +338,14 @@ async def test_a_video_of_a_job_that_another_process_has_is_not_stored(
             await JobRun(live, runner._services)._store()
         assert runner._services.library.ids() == set()
         monkeypatch.undo()
+
+
+async def test_no_stored_time_keeps_a_job_waiting_for_more_than_an_hour(
+    settings: Settings, service: FakeService
+) -> None:
+    async with running(settings, service) as runner:
+        job = runner._new_job(new_id(), VideoRequest(prompt="a"), VISITOR, "owner")
+        runner._dispatcher.take(replace(job, not_before=runner._services.ledger.now() + 1e6))
+        retry_at = runner._dispatcher.live[job.id].retry_at
+        assert retry_at is not None
+        assert 3500 < retry_at - time.monotonic() <= 3600
