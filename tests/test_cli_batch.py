@@ -10,18 +10,22 @@ import subprocess
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from hunyuan_ui import cli_batch
 from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
+from hunyuan_ui.job import JobStatus, Payer
 from hunyuan_ui.media import check_mp4
 from tests.faults.service import COST_USD, STATUS, PaidService
 from tests.one_shell import SMALL
 from tests.one_shell import environ as environ
 from tests.one_shell import service as service
 from tests.raw_service import answer
+from tests.stored_jobs import job
 from tests.test_cli import C_LOCALE, PROGRAM, ROOT
 
 
@@ -259,3 +263,11 @@ def test_another_encoding_of_the_console_is_the_same_list(
         assert ended.returncode == Exit.DONE, ended.stderr
         assert ended.stdout.isascii()
     assert len(service.bill) == 1
+
+
+@pytest.mark.parametrize(("payer", "code"), [("owner", Exit.UNKNOWN), ("nobody", Exit.FAILED)])
+def test_only_what_may_have_been_charged_is_in_doubt(payer: Payer, code: Exit) -> None:
+    lost = SimpleNamespace(job=job(status=JobStatus.LOST, payer=payer))
+    view: Any = SimpleNamespace(entries=[lost], problem=None, done=0, rows=1)
+    made: Any = SimpleNamespace(problems={})
+    assert cli_batch._exit(view, made) is code

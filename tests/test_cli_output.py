@@ -8,18 +8,22 @@ import shlex
 import struct
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+from hunyuan_ui import cli
 from hunyuan_ui.cli import Exit
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
+from hunyuan_ui.job import JobStatus, Payer
 from tests.app_process import ROOT
 from tests.faults.service import STATUS, PaidService
 from tests.one_shell import SMALL
 from tests.one_shell import environ as environ
 from tests.one_shell import service as service
 from tests.raw_service import answer
+from tests.stored_jobs import job
 
 pty = pytest.importorskip("pty")
 fcntl = pytest.importorskip("fcntl")
@@ -125,3 +129,20 @@ def test_what_a_service_says_moves_no_cursor(
     assert b"video" in said
     last = said.decode().replace("\r\n", "\n").rpartition("\r")[2]
     assert all(letter.isprintable() or letter == "\n" for letter in last), last
+
+
+@pytest.mark.parametrize(
+    ("status", "cost_microusd", "payer", "code"),
+    [
+        (JobStatus.FAILED, None, "owner", Exit.FAILED),
+        (JobStatus.FAILED, 1, "owner", Exit.UNKNOWN),
+        (JobStatus.UNKNOWN, None, "owner", Exit.UNKNOWN),
+        (JobStatus.LOST, 1, "visitor", Exit.UNKNOWN),
+        (JobStatus.LOST, 0, "nobody", Exit.FAILED),
+    ],
+)
+def test_what_may_have_been_charged_is_no_plain_failure(
+    status: JobStatus, cost_microusd: int | None, payer: Payer, code: Exit
+) -> None:
+    ended = job(status=status, cost_microusd=cost_microusd, payer=payer)
+    assert cli._without_video(ended, Namespace(json=False)) is code
