@@ -357,3 +357,12 @@ def test_of_picks_that_cannot_be_only_the_first_is_made(monkeypatch: pytest.Monk
     found = read("\n".join(["{|}" * 300] * 20), kind="text", picks=1000)  # each of them is an empty prompt
     assert len(found.faults) == 20
     assert len(made) <= 20 * (1 + 300)
+
+
+def test_what_a_row_with_choices_leaves_out_is_the_forms_as_in_any_other() -> None:
+    defaults = {"width": 64, "infer_steps": 9, "negative_prompt": "fog"}
+    rows = read_list("a {red|blue} fox\na crow", "mine", Reading(defaults=defaults)).rows
+    assert [row.request.prompt for row in rows] == ["a red fox", "a blue fox", "a crow"]
+    assert {(row.request.width, row.request.infer_steps, row.request.negative_prompt) for row in rows} == {
+        (64, 9, "fog")
+    }
