@@ -213,3 +213,9 @@ async def test_an_amount_that_is_put_right_changes_the_estimate_at_once(
     monkeypatch.setattr(public._services.estimates, "reload", reload)
     await public.owner.correct(made.id, OWNER, cost_usd=1.46)
     reload.assert_awaited_once()
+
+
+async def test_what_the_owner_says_was_spent_is_counted_and_no_failed_video(public: JobRunner) -> None:
+    await public.owner.declare_spending(OWNER, 5.0)
+    totals = public._services.ledger.totals("")
+    assert (totals.today_microusd, totals.bad_streak) == (5_000_000, 0)
