@@ -321,7 +321,7 @@ async def test_the_owner_is_told_of_what_they_pay_for(
     async with running(public if is_public else private, service) as runner:
         job = await runner.submit(new_id(), FOX, VISITOR)
         notices: list[str] = []
-        runner._services.notices.job_ended = lambda job: notices.append(job.payer)
+        runner._services.notifications.job_ended = lambda job: notices.append(job.payer)
         payers: tuple[Payer, ...] = ("owner", "nobody")
         for payer in payers:
             runner._dispatcher._give_notice(replace(job, payer=payer))

@@ -10,8 +10,8 @@ from unittest.mock import Mock
 import httpx
 import pytest
 
+from hunyuan_ui.data_folder import LOCK_NAME, DataFolder
 from hunyuan_ui.errors import AccessError, DownloadError, StorageError, code_when_queued
-from hunyuan_ui.files import LOCK_NAME, DataFolder
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase, new_id
 from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.jobs.live_job import LiveJob
@@ -284,7 +284,7 @@ async def test_a_limit_that_goes_on_holding_a_job_is_told_once(
 ) -> None:
     told: list[str] = []
     async with running(settings, service) as runner:
-        monkeypatch.setattr(runner._services.notices, "refused", lambda error, _now: told.append(error.code))
+        monkeypatch.setattr(runner._services.notifications, "refused", lambda error, _now: told.append(error.code))
         problem = JobProblem.from_code(code_when_queued("over_daily_limit"), limit=5.0, left=0.0, price=2.0)
         live = LiveJob(replace(runner._new_job(new_id(), VideoRequest(prompt="a"), VISITOR, "owner"), problem=problem))
         for _ in range(2):

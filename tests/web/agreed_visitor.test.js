@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { agreed } from "../../hunyuan_ui/ui/web/first_visit.js";
+import { agreed } from "../../hunyuan_ui/ui/web/agreed_visitor.js";
 
 const isId = (text) => typeof text === "string" && text.startsWith("id-");
 let stored;
