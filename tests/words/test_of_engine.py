@@ -29,7 +29,7 @@ OF_SERVICE: Final = {
     ),
     "zh": re.compile(
         r"(?<!提供)服务(?!器)|segmind|账户|生成记录|(?<!不)收费|扣费|余额|七天"
-        r"|API 密钥|x-api-key|自己的密钥|主人的?密钥",
+        r"|API 密钥|x-api-key|自己的密钥|所有者的?密钥",
         re.I,
     ),
 }
@@ -126,7 +126,7 @@ def test_a_visitor_of_a_public_page_is_told_of_its_owners_machine(language: str)
         assert {key: say[key] for key in keys} == {key: say[f"public.{key}"] for key in keys}
         free = engine_estimate(VideoRequest(prompt="x"), [], 0.0)
         for said in (say.price(free), say.generate_label(free, is_preview=False, count=2), say["app.engine"]):
-            assert {"en": "owner's", "zh": "主人的"}[language] in said.lower()
+            assert {"en": "owner's", "zh": "所有者的"}[language] in said.lower()
         said = " ".join([*(say[key] for key in keys), say.price(free)])
         assert not re.search(r"\byour own|one's own|你自己|自有", said)
     finally:
