@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import HistoryRow, RemoteState, bare_id
 from hunyuan_ui.endpoint.history_envelope import DEEPEST, ROW, Envelope, envelope_of
-from hunyuan_ui.endpoint.named_cost import named_cost
+from hunyuan_ui.endpoint.named_cost import is_cost, named_cost
 from hunyuan_ui.endpoint.responses import Answer, plain, raise_unless_success
 from hunyuan_ui.endpoint.retry_after import moment
 from hunyuan_ui.errors import InvalidRequestError, UnexpectedResponseError, reason
@@ -38,7 +38,6 @@ _NOT_OF_ROWS: Final = re.compile(r"error|warn|filter|messag")
 _OURS: Final = re.sub(r"[^a-z0-9]", "", contract.MODEL)
 _OUR_NAME: Final = re.compile(_OURS + r"(13b|t2v|texttovideo|v[0-9]{1,2}|latest)*")
 _OWN_PARAMETERS: Final = frozenset({"video_length", "infer_steps", "flow_shift", "embedded_guidance_scale"})
-_COSTS: Final = ("credits_deduction", "metrics", "cost")
 _PAST_THE_END: Final = (400, 404, 422)  # responses of some lists to a page after the last
 _BEGUN: Final = re.compile(r"creat|submit|request(ed)?_?(at|time|date)|start|queue|timestamp|^time$|^date$", re.I)
 _ENDED: Final = re.compile(r"complet|updat|finish|end", re.I)
@@ -88,7 +87,7 @@ def _is_row(fields: Mapping[str, object]) -> bool:
 def _row(fields: Mapping[str, object]) -> HistoryRow:
     status = fields.get("model_status") or fields.get("status")
     # Not at every level: a row may contain the request's fields, and the costs of other requests.
-    cost = named_cost({name: fields.get(name) for name in _COSTS})
+    cost = named_cost({name: value for name, value in fields.items() if name == "metrics" or is_cost(name)})
     return HistoryRow(_url(fields), cost, plain(status)[:40] if isinstance(status, str) else None)
 
 

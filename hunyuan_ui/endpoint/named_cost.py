@@ -17,9 +17,16 @@ MOST_USD: Final = 1e9  # cap for larger amounts: still implausible, and sums of 
 _METRICS: Final = "metrics"
 _NOT_KNOWN: Final = -1.0  # some programs write it for a missing number
 # Normalised: no case, spaces or dashes. Charges only, never prices of other things or remaining balances.
+_OF: Final = (
+    "(x|total|final|actual|net|request|job|run|task|video|generation|inference|prediction|gpu|compute|usage|api|segmind"
+    "|usd|dollars?|credits?)*"
+)
+_UNIT: Final = "(in|usd|us|dollars?|credits?|cents?|micros?|millis?|nanos?|units?|eur|euros?|gbp|inr|amount)*"
+_TAKEN: Final = "(charged?|billed|deducted|deductions?|debit|debited)"
 _NAME: Final = re.compile(
-    r"(total|final|actual)?costs?(in)?(usd|dollars?|credits?|cents)?|credits?(used|consumed|spent|deducted|deduction)"
-    r"|(amount|credits?|usd)?(charged?|billed)(amount|credits?|usd)?|billing"
+    rf"{_OF}(costs?|fees?){_UNIT}|{_OF}(amount|balance)?{_TAKEN}{_UNIT}"
+    rf"|x?(total)?(credits?|amount|usd|dollars?)(used|consumed|spent|paid|due)|(used|consumed|spent)(credits?|usd|dollars?)"
+    "|billing"
 )
 _SUMS: Final = ("amount", "value", "total", "usd")  # names of the number in a cost object
 _DEEPEST: Final = 4
@@ -48,9 +55,8 @@ def named_cost(body: object, header: str | None = None) -> float | None:
 
 
 def cost_header(headers: Mapping[str, str]) -> str | None:
-    """Return the value of the cost header, under any of its names."""
-    named = (text for name, text in headers.items() if _is_cost(name.lower().removeprefix("x-")))
-    return next(named, None)
+    """Return the values of all cost headers, under any of their names, joined as those of a repeated one."""
+    return ", ".join(text for name, text in headers.items() if is_cost(name)) or None
 
 
 def _costs_in(value: object, depth: int = 0) -> Iterator[float]:
@@ -62,7 +68,7 @@ def _costs_in(value: object, depth: int = 0) -> Iterator[float]:
             yield from _costs_in(item, depth + 1)
     elif isinstance(value, dict):
         for name, item in cast("dict[str, object]", value).items():
-            yield from _dollars(item) if _is_cost(name) else _costs_in(item, depth + 1)
+            yield from _dollars(item) if is_cost(name) else _costs_in(item, depth + 1)
 
 
 def _dollars(value: object, depth: int = 0) -> Iterator[float]:
@@ -73,7 +79,7 @@ def _dollars(value: object, depth: int = 0) -> Iterator[float]:
             yield from _dollars(item, depth + 1)
     elif isinstance(value, dict):
         for name, item in cast("dict[str, object]", value).items():
-            if _plain(name) in _SUMS or _is_cost(name):
+            if _plain(name) in _SUMS or is_cost(name):
                 yield from _dollars(item, depth + 1)
     elif isinstance(value, (int, float, str)):
         # A repeated header arrives as one, joined by commas.
@@ -110,7 +116,8 @@ def _read(metrics: object) -> object:
         return None
 
 
-def _is_cost(name: object) -> bool:
+def is_cost(name: object) -> bool:
+    """Whether a field or header of this name is a charge."""
     return _NAME.fullmatch(_plain(name)) is not None
 
 

@@ -233,7 +233,7 @@ def remote_status(answer: Answer, request_id: str) -> RemoteStatus:
     fields = _request_fields(answer, request_id)
     word = fields.get("status")
     if not isinstance(word, str):
-        raise UnexpectedResponseError("bad_answer", reason=reason("no_status"))
+        raise UnexpectedResponseError("bad_answer", reason=reason("no_status"), **_cost(answer))
     state = contract.state_of(word)
     return RemoteStatus(state or RemoteState.PROCESSING, answer.metrics, word if state else answer.plain(word)[:40])
 
@@ -258,7 +258,7 @@ def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResu
     # An address is stronger evidence than an unknown status word.
     is_known = state is not None or (url is None and "status" in fields)
     if is_known and state is not RemoteState.COMPLETED:
-        raise UnexpectedResponseError("bad_answer", reason=reason("not_finished"))
+        raise UnexpectedResponseError("bad_answer", reason=reason("not_finished"), **_cost(answer))
     if url is None:
         raise UnexpectedResponseError("no_video_in_result", request_id=request_id, **_cost(answer))
     return RemoteResult(url, answer.metrics, contract.seed_from(fields.get("seed")))
@@ -315,7 +315,7 @@ def _fields_of_get(answer: Answer) -> Mapping[str, Any]:
     raise_unless_success(answer)
     fields = answer.fields
     if fields is None:
-        raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail)
+        raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail, **_cost(answer))
     return fields
 
 

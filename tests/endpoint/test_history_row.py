@@ -83,6 +83,7 @@ def test_the_hand_made_page_is_read() -> None:
     [
         ({"request_id": ID, "model_status": "PENDING"}, HistoryRow(None, None, "PENDING")),
         ({"request_id": ID, "status": "FAILED", "credits_deduction": 0}, HistoryRow(None, 0.0, "FAILED")),
+        ({"request_id": ID, "status": "FAILED", "total_cost": 1.46}, HistoryRow(None, 1.46, "FAILED")),
         ({"request_id": ID, "output": [URL]}, HistoryRow(URL, None, None)),
         ({"request_id": ID, "generation_url": [URL, "https://x.test/2"]}, HistoryRow(URL, None, None)),
         ({"request_id": ID, "generation_url": "x", "credits_deduction": "1.46"}, HistoryRow(None, 1.46, None)),

@@ -32,6 +32,17 @@ PLACES: list[Any] = [
     {"amount_charged": 1.46},
     {"billing": {"amount": 1.46}},
     {"metrics": {"billed_amount": 1.46, "charged": True}},
+    {"request_cost": 1.46},
+    {"usage": {"used_credits": 1.46}},
+    {"metrics": {"credit_cost": 1.46}},
+    {"amount_deducted": 1.46},
+    {"metrics": {"total_charge": 1.46, "fee": 0}},
+]
+HEADERS = [
+    {"x-cost": "0", "x-credits-used": "1.46"},
+    {"x-credits-used": "", "x-cost": "1.46"},
+    {"X-Segmind-Cost": "1.46"},
+    {"x-request-cost": "1.46"},
 ]
 TEXTS = [
     "1.46",
@@ -51,6 +62,11 @@ TEXTS = [
 @pytest.mark.parametrize("body", PLACES, ids=json.dumps)
 def test_a_cost_is_found_wherever_it_stands(body: Any) -> None:
     assert named_cost(body) == 1.46
+
+
+@pytest.mark.parametrize("headers", HEADERS, ids=json.dumps)
+def test_every_header_that_names_a_cost_counts(headers: dict[str, str]) -> None:
+    assert named_cost(None, cost_header(headers)) == 1.46
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -400,3 +400,17 @@ def test_html_is_known_by_its_content_type_too() -> None:
 
 def test_a_status_without_a_name_has_a_detail() -> None:
     assert answer(499).detail == reason("http", status=499)
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [
+        (responses.remote_status, answer(200, {"metrics": {"cost": 1.46}})),
+        (responses.remote_status, answer(200, HTML, x_cost="1.46")),
+        (responses.remote_status, answer(200, b"", x_cost="1.46")),
+        (responses.remote_result, answer(200, {"status": "PROCESSING", "metrics": {"cost": 1.46}})),
+        (responses.remote_result, answer(200, b"[1]", x_cost="1.46")),
+    ],
+)
+def test_a_cost_counts_in_an_answer_that_is_otherwise_of_no_use(call: Any, given: Answer) -> None:
+    assert caught(call, given, ID).cost_usd == 1.46
