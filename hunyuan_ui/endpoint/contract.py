@@ -39,8 +39,11 @@ USUAL_S: Final = 211.32  # what a call takes on average (docs/facts/segmind-api.
 RECORD_LIFE_S: Final = 3600  # status and result are 404 about an hour after submission (docs/facts/segmind-api.md 2.6)
 FILE_LIFE_S: Final = 7 * 86400  # output files are kept seven days (docs/facts/segmind-api.md 2.6)
 
-_PLACES: Final = ("output", "video", "video_url", "videos", "video_urls", "result", "data")  # with a video's address
-_URL_NAMES: Final = ("url", "uri", "file", *_PLACES)  # inside those
+_PLACES: Final = (  # with a video's address
+    *("output", "video", "video_url", "videos", "video_urls", "result", "data"),
+    *("outputs", "output_url", "generation_url", "files", "artifacts", "assets"),
+)
+_URL_NAMES: Final = ("url", "uri", "file", "href", "download_url", "file_url", *_PLACES)  # inside those
 _PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
 # Fields that echo or describe the request: an address in them is not a generated video.
 _NOT_MADE: Final = re.compile(
@@ -50,13 +53,17 @@ _LINK: Final = re.compile(r"https?://[^\s\"'<>()\[\]\\]+", re.IGNORECASE)
 _LONGEST_TEXT: Final = 4096  # characters of a text that are searched for an address
 _DEEPEST: Final = 4  # levels of a response that are searched for an address
 
-_ENVELOPES: Final = ("data", "result", "request")
-_ID_NAMES: Final = ("request_id", "requestId", "request-id")
-_ROW_IDS: Final = ("id", "_id")
+ENVELOPES: Final = ("data", "result", "request", "response", "job", "task", "body")
+# Names without case and signs.
+_ID_NAMES: Final = ("requestid",)
+_ROW_IDS: Final = ("id",)
+_STATUS_NAMES: Final = ("status", "state", "requeststatus", "modelstatus", "jobstatus")
 
 # The id is opaque: dashed in the documentation, 32 hex in a capture (docs/facts/segmind-api.md 2.1).
-_IN_ADDRESS: Final = re.compile(r"/requests/([A-Za-z0-9_-]+)")
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{5,127}")
+# Each of its characters stands for itself in a path; one shorter than six is only taken as a number.
+ID_CHARACTERS: Final = "A-Za-z0-9_.:~=+-"
+_IN_ADDRESS: Final = re.compile(rf"/requests/([{ID_CHARACTERS}]+)")
+_REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9][{ID_CHARACTERS}]{{5,127}}|[1-9][0-9]{{2,4}}")
 
 
 class RemoteState(str, Enum):
@@ -70,25 +77,20 @@ class RemoteState(str, Enum):
 
 # "success" and "error" are missing because an envelope uses them for the response, not for the request.
 _OTHER_WORDS: Final[Mapping[str, RemoteState]] = {
-    **dict.fromkeys(("COMPLETE", "SUCCEEDED", "DONE", "FINISHED"), RemoteState.COMPLETED),
+    **dict.fromkeys(("COMPLETE", "SUCCEEDED", "SUCCESSFUL", "DONE", "FINISHED", "READY"), RemoteState.COMPLETED),
     **dict.fromkeys(
-        ("FAILURE", "CANCELLED", "CANCELED", "ABORTED", "REJECTED", "TIMEOUT", "TIMED_OUT", "TERMINATED"),
+        (
+            *("FAILURE", "CANCELLED", "CANCELED", "ABORTED", "REJECTED", "TIMEOUT", "TIMED_OUT", "TERMINATED"),
+            *("ERRORED", "KILLED", "CRASHED"),
+        ),
         RemoteState.FAILED,
     ),
 }
 # Of an answer to a POST, beside the states: that the service has the request.
 _TAKEN: Final = frozenset(
     (
-        "ACCEPTED",
-        "CREATED",
-        "IN_PROGRESS",
-        "IN_QUEUE",
-        "PENDING",
-        "RUNNING",
-        "STARTED",
-        "STARTING",
-        "SUBMITTED",
-        "WAITING",
+        *("ACCEPTED", "CREATED", "ENQUEUED", "GENERATING", "IN_PROGRESS", "IN_QUEUE", "PENDING", "RECEIVED"),
+        *("RENDERING", "RUNNING", "SCHEDULED", "STARTED", "STARTING", "SUBMITTED", "WAITING"),
     )
 )
 _WORDS_OF_ROWS: Final = {"SUCCESS": RemoteState.COMPLETED, "ERROR": RemoteState.FAILED}
@@ -238,17 +240,27 @@ def _plain_word(word: object) -> str:
     return re.sub(r"[\s-]+", "_", word.strip()).upper() if isinstance(word, str) else ""
 
 
+def status_words(fields: Mapping[str, object]) -> list[str]:
+    """Return the texts in which a response names a status, outermost first."""
+    named = [value for place in _levels(fields) for name, value in place.items() if _bare(name) in _STATUS_NAMES]
+    inner = [_names_in(cast("Mapping[str, object]", one), _STATUS_NAMES) for one in named if isinstance(one, Mapping)]
+    return [one for one in named if isinstance(one, str)] + [word for words in inner for word in words]
+
+
+def state_in(fields: Mapping[str, object]) -> RemoteState | None:
+    """Return the state that a response names first of those that are known; an envelope's own word is none."""
+    return next(filter(None, map(state_of, status_words(fields))), None)
+
+
 def names_another(fields: Mapping[str, object], request_id: str) -> bool:
-    """Whether a response or a row names a request other than the expected one.
+    """Whether a response or a row names a request, and nowhere the expected one.
 
     Args:
-        fields: Its JSON object; the id may be in a nested object.
+        fields: Its JSON object; the id may be in a nested object, below the id of the call itself.
         request_id: The expected id.
     """
-    for place in _levels(fields):
-        if named := _names_in(place, _ID_NAMES):
-            return not any(is_same_id(one, request_id) for one in named)
-    return False
+    named = [one for place in _levels(fields) for one in _names_in(place, _ID_NAMES)]
+    return bool(named) and not any(is_same_id(one, request_id) for one in named)
 
 
 def names(fields: Mapping[str, object], request_id: str) -> bool:
@@ -257,8 +269,23 @@ def names(fields: Mapping[str, object], request_id: str) -> bool:
 
 
 def _levels(fields: Mapping[str, object]) -> list[Mapping[str, object]]:
-    inner = [cast("Mapping[str, object]", one) for name in _ENVELOPES if isinstance(one := fields.get(name), Mapping)]
-    return [fields, *inner]
+    return [fields, *filter(None, (_object(value) for name, value in fields.items() if _bare(name) in ENVELOPES))]
+
+
+def _object(value: object) -> Mapping[str, object] | None:
+    """Return a JSON object, also one that arrives as text."""
+    if isinstance(value, str) and value.lstrip()[:1] == "{":
+        value = read_json(value)
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else None
+
+
+def read_json(text: str | bytes) -> object:
+    """Return a JSON value, also an object that was encoded more than once; None if there is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return read_json(value) if isinstance(value, str) and value.lstrip()[:1] == "{" else value
 
 
 def is_same_id(one: str, other: str) -> bool:
@@ -271,9 +298,18 @@ def bare_id(request_id: str) -> str:
     return request_id.strip().replace("-", "").lower()
 
 
-def _names_in(fields: Mapping[str, object], keys: tuple[str, ...]) -> list[str]:
-    named = [value for key in keys if isinstance(value := fields.get(key), (str, int)) and not isinstance(value, bool)]
-    return [text for value in named if (text := str(value).strip())]
+def _names_in(fields: Mapping[str, object], names_: tuple[str, ...]) -> list[str]:
+    named = [value for name, value in fields.items() if _bare(name) in names_ and not isinstance(value, bool)]
+    return [text for value in named if isinstance(value, (str, int)) and (text := str(value).strip())]
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name[:40].lower())
+
+
+def own_ids_in(fields: Mapping[str, object]) -> list[str]:
+    """Return the request ids that a row itself names, valid or not."""
+    return _names_in(fields, _ID_NAMES)
 
 
 def ids_in(fields: Mapping[str, object]) -> list[str]:
@@ -282,17 +318,20 @@ def ids_in(fields: Mapping[str, object]) -> list[str]:
 
 
 def says_taken(fields: Mapping[str, object]) -> bool:
-    """Whether an answer names a request and a state in which the service has it, which no refusal does."""
-    words = {_plain_word(place.get("status")) for place in _levels(fields)}
-    has_it = any(word in _TAKEN or state_of(word) not in (None, RemoteState.FAILED) for word in words)
-    return has_it and bool(ids_in(fields))
+    """Whether an answer names a state in which the service has the request, or its address, which no refusal does."""
+    states = [(_plain_word(word), state_of(word)) for word in status_words(fields)]
+    has_it = any(word in _TAKEN or state not in (None, RemoteState.FAILED) for word, state in states)
+    return has_it or bool(addressed_ids_in(fields))
+
+
+def addressed_ids_in(fields: Mapping[str, object]) -> list[str]:
+    """Return the request ids in the service's addresses of a response."""
+    return [one for text in _texts_in(fields) if (one := id_in_address(text))]
 
 
 def likely_ids_in(fields: Mapping[str, object]) -> list[str]:
-    """Return other possible request ids in a response: in an address of the service, or a plain `id`."""
-    addresses = [value for name, value in fields.items() if name.endswith("url") and isinstance(value, str)]
-    plain = [one for place in _levels(fields) for one in _names_in(place, _ROW_IDS) if is_request_id(one)]
-    return [*filter(None, map(id_in_address, addresses)), *plain]
+    """Return other possible request ids in a response: a plain `id`."""
+    return [one for place in _levels(fields) for one in _names_in(place, _ROW_IDS) if is_request_id(one)]
 
 
 def id_in_address(address: str) -> str | None:
@@ -337,18 +376,22 @@ def lone_video_url(body: object) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _addresses_in(value: object, depth: int = 0) -> Iterator[str]:
+def _addresses_in(value: object) -> Iterator[str]:
+    return (text.strip() for text in _texts_in(value) if _is_web(text.strip()))
+
+
+def _texts_in(value: object, depth: int = 0) -> Iterator[str]:
     if depth > _DEEPEST:
         return
-    if isinstance(value, str) and _is_web(value.strip()):
-        yield value.strip()
+    if isinstance(value, str):
+        yield value
     elif isinstance(value, list):
         for item in cast("list[object]", value):
-            yield from _addresses_in(item, depth + 1)
+            yield from _texts_in(item, depth + 1)
     elif isinstance(value, Mapping):
         for name, item in cast("Mapping[str, object]", value).items():
             if not _NOT_MADE.search(name):
-                yield from _addresses_in(item, depth + 1)
+                yield from _texts_in(item, depth + 1)
 
 
 def _is_web(text: str) -> bool:

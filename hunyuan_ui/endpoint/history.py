@@ -270,10 +270,7 @@ def _identified(rows: Iterable[dict[str, object]]) -> list[tuple[str, dict[str, 
 
 
 def _id_of(row: Mapping[str, object]) -> str | None:
-    named = row.get("request_id")
-    if isinstance(named, (str, int)) and not isinstance(named, bool) and (text := bare_id(str(named))):
-        return text
-    return None
+    return next((text for one in contract.own_ids_in(row) if (text := bare_id(one))), None)
 
 
 def _content_of(row: Mapping[str, object]) -> str:
@@ -304,13 +301,12 @@ def _letters(name: str) -> str:
 
 def _past_request(identity: str, row: Mapping[str, object]) -> PastRequest:
     about = _row(row)
-    named = row.get("request_id")
     state = RemoteState.FAILED if about.state is RemoteState.FAILED else RemoteState.PROCESSING
     # A video's address is stronger evidence than any status word.
     is_made = about.state is RemoteState.COMPLETED or about.url is not None
     return PastRequest(
         identity=identity,
-        request_id=cast("str", named) if contract.is_request_id(named) else None,
+        request_id=next(filter(contract.is_request_id, contract.own_ids_in(row)), None),
         state=RemoteState.COMPLETED if is_made else state,
         cost=about.cost,
         url=about.url,

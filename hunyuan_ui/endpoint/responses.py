@@ -5,7 +5,6 @@ Source: docs/facts/segmind-api.md 1.4, 2.1 to 2.4 and 3.2; docs/facts/faults-and
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +36,7 @@ DETAIL_LIMIT: Final = 300  # characters of the service's own text that are shown
 _KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{4,}", re.IGNORECASE)
 _MARKUP: Final = re.compile(r"<\s*(!doctype|html|head|body|script|style|title|center|h1|div|p|iframe|img|svg)\b", re.I)
 _SPEND_LIMIT: Final = re.compile(r"spend(ing)?[\s-]+limit", re.I)
-_CUT_ID: Final = re.compile(rb'"request[_-]?id"\s*:\s*"\s*([A-Za-z0-9_-]+)\s*"', re.I)
+_CUT_ID: Final = re.compile(rf'"request[_-]?id"\s*:\s*"\s*([{contract.ID_CHARACTERS}]+)\s*"'.encode(), re.I)
 _STOPS: Final = " .!?;:,\u3002\uff01\uff1f\uff1b"  # Latin and Chinese
 _REDIRECT_IS_PROMPT_S: Final = 10.0  # a later one may follow billed work (docs/facts/faults-and-security.md row 24)
 
@@ -70,12 +69,7 @@ class Answer:
     @cached_property
     def value(self) -> object:
         """The body's JSON value, or None if it has none."""
-        if self.problem is not None:
-            return None
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
+        return None if self.problem is not None else contract.read_json(self.body)
 
     @property
     def fields(self) -> Mapping[str, Any] | None:
@@ -207,10 +201,11 @@ _REFUSALS: Final = {
 
 def _traces(answer: Answer) -> dict[str, object]:
     """Return what identifies the call in the owner's account: its id and cost, if given."""
-    fields, headers = answer.fields or {}, answer.headers
-    # A gateway may put its own id into the header.
-    header_ids = (_id_in_location(answer), headers.get(contract.REQUEST_ID_HEADER))
-    named = (*contract.ids_in(fields), *header_ids, *contract.likely_ids_in(fields))
+    fields = answer.fields or {}
+    # A gateway may put its own id into the header, and into the body of an error.
+    last = [answer.headers.get(contract.REQUEST_ID_HEADER), *contract.likely_ids_in(fields)]
+    last = last[::-1] if answer.is_success else last
+    named = (*contract.ids_in(fields), _id_in_location(answer), *contract.addressed_ids_in(fields), *last)
     request_id = next(filter(contract.is_request_id, named), None)
     found: dict[str, object] = {} if request_id is None else {"request_id": request_id}
     return found if answer.cost_usd is None else {**found, "cost": answer.cost_usd}
@@ -231,11 +226,13 @@ def remote_status(answer: Answer, request_id: str) -> RemoteStatus:
         EndpointError: No longer known, refused, or an unexpected response.
     """
     fields = _request_fields(answer, request_id)
-    word = fields.get("status")
-    if not isinstance(word, str):
+    named = contract.status_words(fields)
+    if not named:
         raise UnexpectedResponseError("bad_answer", reason=reason("no_status"), **_cost(answer))
-    state = contract.state_of(word)
-    return RemoteStatus(state or RemoteState.PROCESSING, answer.metrics, word if state else answer.plain(word)[:40])
+    state = contract.state_in(fields)
+    if state is None and contract.video_url(fields) is not None:
+        state = RemoteState.COMPLETED  # an address is stronger evidence than an unknown status word
+    return RemoteStatus(state or RemoteState.PROCESSING, answer.metrics, answer.plain(named[0])[:40])
 
 
 def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResult:
@@ -252,11 +249,11 @@ def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResu
         EndpointError: No longer known, or refused.
     """
     fields = _request_fields(answer, request_id)
-    url, state = contract.video_url(fields, base), contract.state_of(fields.get("status"))
+    url, state = contract.video_url(fields, base), contract.state_in(fields)
     if url is None and state is RemoteState.COMPLETED:
         url = contract.lone_video_url(fields)
     # An address is stronger evidence than an unknown status word.
-    is_known = state is not None or (url is None and "status" in fields)
+    is_known = state is not None or (url is None and ("status" in fields or bool(contract.status_words(fields))))
     if is_known and state is not RemoteState.COMPLETED:
         raise UnexpectedResponseError("bad_answer", reason=reason("not_finished"), **_cost(answer))
     if url is None:
@@ -284,9 +281,10 @@ def _dollars(value: object) -> float:
 
 def _request_fields(answer: Answer, request_id: str) -> Mapping[str, Any]:
     fields = answer.fields or {}
-    # Whatever the HTTP status, as in the official client; a failed call itself never uses this word.
-    is_completed = contract.state_of(fields.get("status")) is RemoteState.COMPLETED
-    if answer.status in (404, 410) and not answer.is_html and not is_completed:
+    # Whatever the HTTP status, as in the official client; a failed call itself never uses these words.
+    state = contract.state_in(fields)
+    is_completed = state is RemoteState.COMPLETED
+    if answer.status in (404, 410) and not answer.is_html and state in (None, RemoteState.FAILED):
         raise RequestExpiredError("request_expired", request_id=request_id, **_cost(answer))
     if answer.status != 422 and not is_completed:
         fields = _fields_of_get(answer)
@@ -306,9 +304,10 @@ def _cost(answer: Answer) -> dict[str, float]:
 
 
 def _says_failed(fields: Mapping[str, Any]) -> bool:
-    # 422 on these paths means only "ran and failed", so an error without a status means it too.
-    word = fields.get("status", RemoteState.FAILED.value if isinstance(fields.get("error"), str) else None)
-    return contract.state_of(word) is RemoteState.FAILED
+    if not contract.status_words(fields):
+        # 422 on these paths means only "ran and failed", so an error without a status means it too.
+        return isinstance(fields.get("error"), str)
+    return contract.state_in(fields) is RemoteState.FAILED
 
 
 def _fields_of_get(answer: Answer) -> Mapping[str, Any]:
@@ -357,7 +356,7 @@ def _without(key: str, text: str) -> str:
 
 
 def _sentence_in(fields: Mapping[str, Any]) -> str | None:
-    for name in ("error", "message", "detail", "error_description"):
+    for name in ("error", "message", "detail", "error_description", *contract.ENVELOPES):
         value = fields.get(name)
         if isinstance(value, dict):
             value = _sentence_in(cast("Mapping[str, Any]", value))

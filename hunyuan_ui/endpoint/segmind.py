@@ -241,7 +241,7 @@ def _described(
     chunks: AsyncGenerator[bytes, None] | None = None,
 ) -> BlockingAnswer:
     headers, fields = response.headers, fields or {}
-    named = (headers.get(contract.REQUEST_ID_HEADER), fields.get("request_id"))
+    named = (headers.get(contract.REQUEST_ID_HEADER), *contract.ids_in(fields))
     return BlockingAnswer(
         request_id=next(filter(contract.is_request_id, named), None),
         metrics=Metrics.of(headers, fields),

@@ -413,4 +413,4 @@ def test_a_status_without_a_name_has_a_detail() -> None:
     ],
 )
 def test_a_cost_counts_in_an_answer_that_is_otherwise_of_no_use(call: Any, given: Answer) -> None:
-    assert caught(call, given, ID).cost_usd == 1.46
+    assert caught(call, given, ID).facts["cost"] == 1.46

@@ -1,0 +1,110 @@
+"""Other shapes and names of the service's answers: what they say counts as much."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.endpoint import responses
+from hunyuan_ui.endpoint.contract import RemoteState
+from hunyuan_ui.endpoint.responses import Answer
+from hunyuan_ui.errors import HunyuanUIError, JobFailedError, OutcomeUnknownError
+
+ID = "2c7f59ea-13f1-402c-9353-915a2b5a2124"
+URL = "https://images.segmind.com/generations/0001.mp4"
+
+
+def answer(status: int, body: object = b"", **headers: str) -> Answer:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, data)
+
+
+def caught(call: Any, *arguments: object) -> HunyuanUIError:
+    with pytest.raises(HunyuanUIError) as found:
+        call(*arguments)
+    return found.value
+
+
+TWICE = json.dumps(json.dumps({"request_id": ID, "status": "COMPLETED", "output": URL})).encode()
+
+
+@pytest.mark.parametrize("status", [400, 409, 422, 425, 429])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "QUEUED"},
+        {"state": "queued", "request_id": ID},
+        {"status": "PROCESSING", "id": ID},
+        {"status": "ENQUEUED", "request_id": ID},
+        {"job": {"status": "scheduled", "id": ID}},
+        {"error": "slow down", "status_url": f"https://api.segmind.com/v2/requests/{ID}/status"},
+        {"error": "slow down", "urls": {"get": f"/v2/requests/{ID}"}},
+    ],
+)
+def test_no_answer_that_says_that_it_is_taken_is_a_refusal(status: int, body: dict[str, object]) -> None:
+    error = responses.post_error(answer(status, body))
+    assert type(error) is OutcomeUnknownError, "a rate limit would send it again"
+    assert error.facts.get("request_id") == (ID if ID in json.dumps(body) else None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"request_id": 4711},
+        {"RequestID": "req.2026:abc~1"},
+        json.dumps(json.dumps({"request_id": "abcdef"})).encode(),
+        {"statusCode": 200, "body": json.dumps({"requestId": "abcdef"})},
+    ],
+)
+def test_an_id_is_read_however_it_is_written(body: object) -> None:
+    assert responses.accepted(answer(200, body)).request_id in ("4711", "req.2026:abc~1", "abcdef")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"id": ID, "status": "QUEUED"},
+        {"job": {"id": ID}},
+        {"status_url": f"https://api.segmind.com/v2/requests/{ID}/status"},
+        {"urls": {"get": f"/v2/requests/{ID}"}, "id": "another-id"},
+    ],
+)
+def test_an_id_in_the_body_of_a_success_goes_before_the_gateways_own_in_a_header(body: object) -> None:
+    assert caught(responses.accepted, answer(200, body, x_request_id="gateway-1234")).facts["request_id"] == ID
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"status": "COMPLETED"}},
+        {"state": "COMPLETED"},
+        {"Status": "completed"},
+        {"status": {"state": "done"}},
+        {"status": 200, "state": "READY"},
+        {"status": "success", "data": {"status": "COMPLETED"}},
+        {"status": "success", "output": URL},
+        {"request_id": "of-this-call", "data": {"request_id": ID, "status": "COMPLETED"}},
+        TWICE,
+    ],
+)
+def test_the_end_is_seen_wherever_it_is_said(body: object) -> None:
+    assert responses.remote_status(answer(200, body), ID).state is RemoteState.COMPLETED
+
+
+def test_a_result_is_read_wherever_it_stands() -> None:
+    for body in ({"state": "COMPLETED", "asset": URL}, {"status": "COMPLETED", "files": [{"href": URL}]}, TWICE):
+        assert responses.remote_result(answer(200, body), ID).url == URL
+
+
+def test_a_failure_in_an_envelope_is_one_with_its_reason() -> None:
+    error = caught(
+        responses.remote_status, answer(200, {"status": "success", "data": {"error": "no", "state": "FAILED"}}), ID
+    )
+    assert (type(error), error.facts["detail"]) == (JobFailedError, "no")
+
+
+@pytest.mark.parametrize("word", ["QUEUED", "PROCESSING"])
+def test_what_the_service_still_works_on_is_not_gone(word: str) -> None:
+    assert caught(responses.remote_status, answer(404, {"status": word}), ID).code == "bad_answer"
