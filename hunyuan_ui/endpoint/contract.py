@@ -394,6 +394,16 @@ def _texts_in(value: object, depth: int = 0) -> Iterator[str]:
                 yield from _texts_in(item, depth + 1)
 
 
+def is_address(value: object) -> bool:
+    """Whether a value is a web address and nothing else."""
+    return isinstance(value, str) and len(text := value.strip()) <= _LONGEST_TEXT and bool(_LINK.fullmatch(text))
+
+
+def is_video_address(value: object) -> bool:
+    """Whether a value is a web address with a video's file extension."""
+    return is_address(value) and _rank(cast("str", value).strip()) == 0
+
+
 def _is_web(text: str) -> bool:
     return text[:8].lower().startswith(("http://", "https://"))
 

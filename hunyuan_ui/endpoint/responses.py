@@ -73,10 +73,14 @@ class Answer:
 
     @property
     def fields(self) -> Mapping[str, Any] | None:
-        """The body's JSON object, also as the only element of a list; None for anything else."""
+        """The body's JSON object, also as the only element of a list; an address alone is its output; else None."""
         value = self.value
+        if value is None and self.problem is None:
+            value = self.body.decode("utf-8", "replace")
         if isinstance(value, list) and len(cast("list[object]", value)) == 1:
             value = cast("list[object]", value)[0]
+        if contract.is_address(value):
+            return {"output": value}
         return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None
 
     @property
@@ -226,11 +230,12 @@ def remote_status(answer: Answer, request_id: str) -> RemoteStatus:
         EndpointError: No longer known, refused, or an unexpected response.
     """
     fields = _request_fields(answer, request_id)
-    named = contract.status_words(fields)
-    if not named:
+    named = contract.status_words(fields) or [""]
+    has_video = contract.video_url(fields) is not None
+    if not (named[0] or has_video):
         raise UnexpectedResponseError("bad_answer", reason=reason("no_status"), **_cost(answer))
     state = contract.state_in(fields)
-    if state is None and contract.video_url(fields) is not None:
+    if state is None and has_video:
         state = RemoteState.COMPLETED  # an address is stronger evidence than an unknown status word
     return RemoteStatus(state or RemoteState.PROCESSING, answer.metrics, answer.plain(named[0])[:40])
 
@@ -281,6 +286,8 @@ def _dollars(value: object) -> float:
 
 def _request_fields(answer: Answer, request_id: str) -> Mapping[str, Any]:
     fields = answer.fields or {}
+    if answer.status in REDIRECTS and contract.is_video_address(link := answer.headers.get("location")):
+        return {"status": RemoteState.COMPLETED.value, "output": link}
     # Whatever the HTTP status, as in the official client; a failed call itself never uses these words.
     state = contract.state_in(fields)
     is_completed = state is RemoteState.COMPLETED

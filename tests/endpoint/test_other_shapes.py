@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.endpoint import responses
-from hunyuan_ui.endpoint.contract import RemoteState
+from hunyuan_ui.endpoint.contract import Accepted, RemoteState
 from hunyuan_ui.endpoint.responses import Answer
 from hunyuan_ui.errors import HunyuanUIError, JobFailedError, OutcomeUnknownError
 
@@ -108,3 +108,25 @@ def test_a_failure_in_an_envelope_is_one_with_its_reason() -> None:
 @pytest.mark.parametrize("word", ["QUEUED", "PROCESSING"])
 def test_what_the_service_still_works_on_is_not_gone(word: str) -> None:
     assert caught(responses.remote_status, answer(404, {"status": word}), ID).code == "bad_answer"
+
+
+@pytest.mark.parametrize("body", [json.dumps(URL).encode(), json.dumps([URL]).encode(), URL.encode() + b"\n"])
+def test_an_address_alone_is_the_video(body: bytes) -> None:
+    assert responses.accepted(answer(200, body, x_request_id=ID)) == Accepted(ID, None, URL)
+    assert responses.remote_status(answer(200, body), ID).state is RemoteState.COMPLETED
+    assert responses.remote_result(answer(200, body), ID).url == URL
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_to_a_file_is_the_end_and_one_to_elsewhere_is_none(status: int) -> None:
+    moved = answer(status, location=URL)
+    assert responses.remote_status(moved, ID).state is RemoteState.COMPLETED
+    assert responses.remote_result(moved, ID).url == URL
+    assert caught(responses.remote_result, answer(status, location="https://x.test/login"), ID).code == "bad_answer"
+
+
+@pytest.mark.parametrize(
+    "body", [b"see https://x.test/1.mp4 there", b'["https://x.test/1.mp4", "x"]', b"ftp://x.test/1.mp4"]
+)
+def test_what_is_more_than_an_address_is_none(body: bytes) -> None:
+    assert caught(responses.remote_result, answer(200, body), ID).code == "bad_answer"
