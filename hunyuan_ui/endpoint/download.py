@@ -41,8 +41,6 @@ __all__ = ["FetchLimits", "SaveLimits", "answer_at", "fetch"]
 Check: TypeAlias = Callable[[Path], object]
 
 _LINK_EXPIRED: Final = (400, 401, 403, 404, 410)  # stores answer 400 or 403 for an expired signed link
-# 203 is the file as modified by a proxy.
-_WITH_FILE: Final = (HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.PARTIAL_CONTENT)
 _RANGE: Final = re.compile(r"bytes[ =]0-([0-9]{1,15})/([0-9]{1,15})", re.IGNORECASE)
 _WRITTEN_BYTES: Final = 1024 * 1024  # per write: each is a thread call, which takes longer than the write itself
 _SPARE_BYTES: Final = 8 * 1024 * 1024  # left free for the ledger and the sidecar
@@ -285,7 +283,8 @@ def _require_success(response: httpx.Response) -> None:
     status = response.status_code
     if status in _LINK_EXPIRED:
         raise _failed(reason("http", status=status), expired=True)
-    if status not in _WITH_FILE or (status == HTTPStatus.PARTIAL_CONTENT and not _is_all(response.headers)):
+    # Any other success may have the whole file: the check of its bytes decides.
+    if not response.is_success or (status == HTTPStatus.PARTIAL_CONTENT and not _is_all(response.headers)):
         raise _failed(reason("http", status=status))
 
 

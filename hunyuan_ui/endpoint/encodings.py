@@ -57,7 +57,7 @@ async def decoded(chunks: AsyncIterator[bytes], headers: Mapping[str, str]) -> A
     Raises:
         EncodingError: The body is damaged or truncated, or its encoding is unknown.
     """
-    names = encodings(headers)
+    names = encodings(headers) or ["gzip"]  # some programs compress and do not say so
     if len(names) > _MOST_LAYERS:
         raise EncodingError(reason("too_many_encodings"))
     for name in reversed(names):
@@ -91,7 +91,7 @@ def _decoder(name: str, start: bytes) -> _Decoder:
     if _is_plain(start):
         return _Plain()
     if name in ("gzip", "x-gzip"):
-        return _Zlib(zlib.MAX_WBITS | 16) if start[:1] == b"\x1f" else _Plain()
+        return _Zlib(zlib.MAX_WBITS | 16) if start[:2] == b"\x1f\x8b" else _Plain()
     if name == "deflate":
         # Two forms are in use: with zlib's header, whose first two bytes are a multiple of 31, and raw deflate.
         has_header = len(start) > 1 and start[0] & 15 == 8 and (start[0] << 8 | start[1]) % 31 == 0

@@ -35,6 +35,8 @@ async def whole(data: bytes, encoding: str, size: int = 1000) -> tuple[bytes, in
     [
         ("gzip", gzip.compress),
         ("X-GZIP", gzip.compress),
+        ("", gzip.compress),
+        ("identity", gzip.compress),
         ("deflate", zlib.compress),
         ("deflate", bare),
         ("br", brotli.compress),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import struct
 import zlib
@@ -159,7 +160,10 @@ async def test_a_video_that_players_open_is_taken_as_it_came(
 @pytest.mark.parametrize(
     ("status", "headers"),
     [
+        (201, {}),
+        (202, {}),
         (203, {}),
+        (299, {}),
         (206, {"Content-Range": "bytes 0-{last}/{size}"}),
         (206, {"Content-Range": "BYTES 0-{last}/{size} "}),
     ],
@@ -191,7 +195,7 @@ UNKNOWN_KINDS = {
     "WebP": b"RIFF\x00\x10\x00\x00WEBPVP8X" + b"x" * 4000,
     "JPEG": b"\xff\xd8\xff\xe0" + b"x" * 4000,
     "a ZIP": b"PK\x03\x04\x14\x00\x00\x00\x08\x00" + b"x" * 4000,
-    "compressed": gzip.compress(b"x" * 4000),
+    "compressed": bz2.compress(b"x" * 4000),
     "raw H.264": b"\x00\x00\x00\x01\x67\x42" + b"x" * 4000,
     "cut short": video_of("anything")[:-200],
 }
