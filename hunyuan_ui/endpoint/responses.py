@@ -73,7 +73,13 @@ class Answer:
 
     @property
     def fields(self) -> Mapping[str, Any] | None:
-        """The body's JSON object, also as the only element of a list; an address alone is its output; else None."""
+        """The body's JSON object, also as the only element of a list; None for anything else.
+
+        An address alone is the output of a completed request, and so is a file that the response redirects to.
+        """
+        link = self.headers.get("location") if self.status in REDIRECTS else None
+        if contract.is_video_address(link):
+            return {"status": RemoteState.COMPLETED.value, "output": link}
         value = self.value
         if value is None and self.problem is None:
             value = self.body.decode("utf-8", "replace")
@@ -131,19 +137,31 @@ def accepted(answer: Answer, base: str = "") -> Accepted:
     Raises:
         EndpointError: Refused, or the outcome is unknown.
     """
-    if not answer.is_success:
+    url = finished_url(answer, base)
+    if not answer.is_success and url is None:
         raise post_error(answer)
     # The status is accepted and the id is legible: neither another format nor truncation must lose a paid job.
     cut = [found.decode("ascii") for found in _CUT_ID.findall(answer.body)]
     request_id = next(filter(contract.is_request_id, (*contract.ids_in(answer.fields or {}), *cut)), None)
     if request_id is not None:
         return Accepted(request_id, answer.cost_usd)
-    fields = answer.fields or {}
-    url = contract.video_url(fields, base) or contract.lone_video_url(fields)
     if url is not None:  # the finished video, as the other dialect answers
         request_id = answer.headers.get(contract.REQUEST_ID_HEADER, "")
         return Accepted(request_id if contract.is_request_id(request_id) else "", answer.cost_usd, url)
     raise unreadable(answer)
+
+
+def finished_url(answer: Answer, base: str = "") -> str | None:
+    """Return the finished video's address in the response to a POST, whatever its status, or None.
+
+    Args:
+        answer: The response.
+        base: URL that relative addresses are resolved against.
+    """
+    fields = answer.fields or {}
+    is_made = answer.is_success or contract.state_in(fields) is RemoteState.COMPLETED
+    url = contract.video_url(fields, base) or (contract.lone_video_url(fields) if is_made else None)
+    return url if is_made or contract.is_video_address(url) else None
 
 
 def post_error(answer: Answer) -> EndpointError:
@@ -286,8 +304,6 @@ def _dollars(value: object) -> float:
 
 def _request_fields(answer: Answer, request_id: str) -> Mapping[str, Any]:
     fields = answer.fields or {}
-    if answer.status in REDIRECTS and contract.is_video_address(link := answer.headers.get("location")):
-        return {"status": RemoteState.COMPLETED.value, "output": link}
     # Whatever the HTTP status, as in the official client; a failed call itself never uses these words.
     state = contract.state_in(fields)
     is_completed = state is RemoteState.COMPLETED

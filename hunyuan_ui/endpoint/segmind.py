@@ -224,11 +224,9 @@ async def _blocking_answer(reply: Reply, chunks: AsyncGenerator[bytes, None], ba
         # Sent only once, so it is saved before it is judged.
         return _described(response, start=start, chunks=chunks)
     answer = await reply.read(chunks, start)
-    if not answer.is_success:
-        raise responses.post_error(answer)
-    url = contract.video_url(answer.fields, base) or contract.lone_video_url(answer.fields)
+    url = responses.finished_url(answer, base)
     if url is None:
-        raise responses.unreadable(answer)
+        raise responses.unreadable(answer) if answer.is_success else responses.post_error(answer)
     return _described(response, url, fields=answer.fields)
 
 

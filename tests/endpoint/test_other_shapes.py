@@ -130,3 +130,21 @@ def test_a_redirect_to_a_file_is_the_end_and_one_to_elsewhere_is_none(status: in
 )
 def test_what_is_more_than_an_address_is_none(body: bytes) -> None:
     assert caught(responses.remote_result, answer(200, body), ID).code == "bad_answer"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        answer(500, {"status": "COMPLETED", "output": URL}),
+        answer(409, {"error": "made before", "video": {"url": URL}}),
+        answer(504, {"state": "done", "asset": {"a": URL}}),
+        answer(303, location=URL),
+    ],
+)
+def test_the_finished_video_is_taken_from_an_answer_to_a_post_of_any_status(given: Answer) -> None:
+    assert responses.accepted(given) == Accepted("", None, URL)
+
+
+@pytest.mark.parametrize("data", [{"url": "https://docs.test/errors"}, {"help": URL}])
+def test_an_address_in_a_refusal_is_no_video(data: dict[str, str]) -> None:
+    assert caught(responses.accepted, answer(400, {"error": "no", "data": data})).code == "bad_body"
