@@ -37,6 +37,13 @@ _KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{4,}", re.IGNORECASE)
 _MARKUP: Final = re.compile(r"<\s*(!doctype|html|head|body|script|style|title|center|h1|div|p|iframe|img|svg)\b", re.I)
 _SPEND_LIMIT: Final = re.compile(r"spend(ing)?[\s-]+limit", re.I)
 _CUT_ID: Final = re.compile(rf'"request[_-]?id"\s*:\s*"\s*([{contract.ID_CHARACTERS}]+)\s*"'.encode(), re.I)
+# One request that the service has, unlike the several of a limit ("5 requests are running").
+_HAS_IT: Final = re.compile(
+    r"\b(?:an?|your|this|the(?: same)?) (?:request|job|task|generation|video)\b[^.!?]{0,60}?"
+    r"\b(?:is|was|has been)(?: already| been| now| still)*"
+    r" (?:accepted|queued|enqueued|in progress|being (?:processed|generated|rendered)|processing|running|started)\b",
+    re.I,
+)
 _STOPS: Final = " .!?;:,\u3002\uff01\uff1f\uff1b"  # Latin and Chinese
 _REDIRECT_IS_PROMPT_S: Final = 10.0  # a later one may follow billed work (docs/facts/faults-and-security.md row 24)
 
@@ -169,7 +176,8 @@ def post_error(answer: Answer) -> EndpointError:
     status, detail = answer.status, answer.detail
     if answer.cost_usd is not None:
         return OutcomeUnknownError("refused_but_charged", status=status, detail=detail, **_traces(answer))
-    if contract.says_taken(answer.fields or {}) or _id_in_location(answer) is not None:
+    says_so = isinstance(detail, str) and _HAS_IT.search(detail) is not None
+    if says_so or contract.says_taken(answer.fields or {}) or _id_in_location(answer) is not None:
         return OutcomeUnknownError("unreadable_answer", reason=reason("http", status=status), **_traces(answer))
     if status == 429:
         return RateLimitError(retry_after_s(answer.headers))

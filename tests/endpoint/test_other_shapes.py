@@ -10,7 +10,7 @@ import pytest
 from hunyuan_ui.endpoint import responses
 from hunyuan_ui.endpoint.contract import Accepted, RemoteState
 from hunyuan_ui.endpoint.responses import Answer
-from hunyuan_ui.errors import HunyuanUIError, JobFailedError, OutcomeUnknownError
+from hunyuan_ui.errors import EndpointStatusError, HunyuanUIError, JobFailedError, OutcomeUnknownError, RateLimitError
 
 ID = "2c7f59ea-13f1-402c-9353-915a2b5a2124"
 URL = "https://images.segmind.com/generations/0001.mp4"
@@ -148,3 +148,33 @@ def test_the_finished_video_is_taken_from_an_answer_to_a_post_of_any_status(give
 @pytest.mark.parametrize("data", [{"url": "https://docs.test/errors"}, {"help": URL}])
 def test_an_address_in_a_refusal_is_no_video(data: dict[str, str]) -> None:
     assert caught(responses.accepted, answer(400, {"error": "no", "data": data})).code == "bad_body"
+
+
+@pytest.mark.parametrize("status", [400, 409, 429])
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Your request was accepted and is being processed",
+        "A request with the same parameters is already in progress.",
+        "This job has been queued",
+        "the generation is still running",
+    ],
+)
+def test_a_sentence_that_says_that_it_is_taken_is_no_refusal(status: int, sentence: str) -> None:
+    assert type(responses.post_error(answer(status, {"message": sentence}))) is OutcomeUnknownError
+    assert type(responses.post_error(answer(status, sentence.encode()))) is OutcomeUnknownError
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "You have 2 requests in progress. Too many requests.",
+        "5 jobs are already running",
+        "The request was not accepted",
+        "Your request is invalid. Requests are queued by priority",
+        "the request could not be processed",
+    ],
+)
+def test_a_sentence_about_other_requests_leaves_a_refusal_one(sentence: str) -> None:
+    assert type(responses.post_error(answer(429, {"error": sentence}))) is RateLimitError
+    assert type(responses.post_error(answer(409, {"error": sentence}))) is EndpointStatusError
