@@ -25,8 +25,9 @@ def priced(job: Job, cost_usd: float | None, *, is_confirmed: bool = False) -> t
     """Return a job's cost in micro-dollars and its notes, after a cost was named for it.
 
     An implausible cost counts as the expected one, is kept in the notes for the owner, and never replaces a plausible
-    one. Zero is implausible too: services report it before the price is known. The cost on a self-hosted engine is
-    computed here from its seconds; no service names it.
+    one; nor does a lower plausible one, because answers may be older than those before them. Zero is implausible too:
+    services report it before the price is known. The cost on a self-hosted engine is computed here from its seconds; no
+    service names it.
 
     Args:
         job: As stored.
@@ -35,11 +36,13 @@ def priced(job: Job, cost_usd: float | None, *, is_confirmed: bool = False) -> t
     """
     if cost_usd is None or job.is_preview or job.is_at_engine:
         return (job.cost_microusd if cost_usd is None else round(cost_usd * MICRO)), job.notes
+    known = job.cost_microusd if NAMED not in job.notes else None
     if is_confirmed or is_plausible(cost_usd, expected_usd(job)):
         notes = {name: value for name, value in job.notes.items() if name != NAMED}
-        return round(cost_usd * MICRO), notes
-    if job.cost_microusd is not None and NAMED not in job.notes:
-        return job.cost_microusd, job.notes
+        cost = round(cost_usd * MICRO)
+        return cost if known is None or is_confirmed else max(cost, known), notes
+    if known is not None:
+        return known, job.notes
     return round(expected_usd(job) * MICRO), {**job.notes, NAMED: cost_usd}
 
 

@@ -116,6 +116,10 @@ GROWING: dict[str, list[Reply]] = {
         answer(200, {"status": "QUEUED", "metrics": {"cost": 0.001}}),
         answer(200, {"status": "PROCESSING", "metrics": {"cost": 2.0}}),
     ],
+    "answers that go back in time": [
+        answer(200, {"status": "PROCESSING", "metrics": {"cost": COST_USD}}),
+        answer(422, {"status": "FAILED", "metrics": {"cost": 0.3}}),
+    ],
     "the failure names the most": [
         answer(200, {"status": "PROCESSING", "metrics": {"cost": 0.3}}),
         _named(cost=COST_USD),
@@ -134,6 +138,19 @@ async def test_a_cost_that_grows_while_a_job_runs_counts_as_it_was_last(
     async with rig.running() as runner:
         job = await ended(runner, await click(runner))
     assert (job.status, job.counted_microusd) == (JobStatus.LOST, round((2.0 if "meant" in name else COST_USD) * MICRO))
+
+
+@pytest.mark.parametrize("later", [0.3, "0.2 USD"])
+async def test_a_result_that_names_less_than_an_answer_before_it_takes_nothing_back(
+    rig: Rig, service: PaidService, later: object
+) -> None:
+    service.on("GET", RESULT, answer(200, {"status": "COMPLETED", "output": f"{service.origin}/files/x.mp4"}))
+    service.on("GET", STATUS, answer(200, {"status": "COMPLETED", "metrics": {"cost": later}}))
+    service.on("GET", FILE, answer(200, video_of("anything"), content_type="video/mp4"))
+    service.on("GET", STATUS, [answer(200, {"status": "PROCESSING", "metrics": {"cost": COST_USD}})])
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, job.cost_microusd) == (JobStatus.DONE, COST_USD * MICRO)
 
 
 async def test_a_result_that_names_zero_does_not_hide_the_cost_of_the_status(rig: Rig, service: PaidService) -> None:
