@@ -37,7 +37,7 @@ from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
 from hunyuan_ui.jobs.waits import ALL_TAKEN_S, LATE_LOOK_S, SLOWEST_FETCH_S, SLOWEST_RETRY_S, backoff_s, poll_wait_s
-from hunyuan_ui.ledger import CHARGED, NAMED, TakenOverError
+from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED, TakenOverError
 from hunyuan_ui.library.library import VideoLibrary
 
 if TYPE_CHECKING:  # imported only if an engine is set
@@ -157,7 +157,7 @@ class JobRun:
             await self.give_up(problem, cost_usd=error.cost_usd)
             return
         # Only polling can tell whether the id is a job's: a gateway may add ids to its own errors.
-        doubts = {_UNCONFIRMED: {"code": problem.code, "facts": problem.facts}}
+        doubts = {UNCONFIRMED: {"code": problem.code, "facts": problem.facts}}
         await self._commit(
             self._services.ledger.mark_running, self._job.id, str(request_id), cost_usd=error.cost_usd, **doubts
         )
@@ -325,7 +325,7 @@ class JobRun:
             problem = JobProblem.from_code("job_failed_charged", request_id=self._request_id())
             costs = {"cost_usd": cost_usd, **self._worked(error)}
             await self._commit(self._services.ledger.mark_lost, self._job.id, problem, **costs)
-        elif (doubts := self._job.notes.get(_UNCONFIRMED)) and row is None and not self._was_completed:
+        elif (doubts := self._job.notes.get(UNCONFIRMED)) and row is None and not self._was_completed:
             await self.give_up(JobProblem.from_code(doubts["code"], **doubts["facts"]))
         else:
             await self._lose(error)
@@ -494,6 +494,5 @@ class JobRun:
         return self._services.ledger.now() - (self._job.sent_at or self._job.created_at)
 
 
-_UNCONFIRMED: Final = "unconfirmed"  # key in the notes: the problem of the response that carried the request id
 _GONE: Final = DownloadError("video_lost", retryable=False, expired=True, request_id=reason("unknown"))
 _UNEXPLAINED: Final = "job_failed_unexplained"

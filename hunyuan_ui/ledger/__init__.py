@@ -12,6 +12,7 @@ from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.ledger.account_history import DECLARED_USD, FROM_HISTORY, UNTIMED, declared_id
 from hunyuan_ui.ledger.cost import CHARGED, NAMED, expected_usd
 from hunyuan_ui.ledger.ledger import Ledger
+from hunyuan_ui.ledger.schema import UNCONFIRMED
 from hunyuan_ui.ledger.sqlite import (
     FILE_NAME,
     LOG_NAME,
@@ -103,6 +104,7 @@ __all__ = [
     "LOG_NAME",
     "MOVED_NAME",
     "NAMED",
+    "UNCONFIRMED",
     "UNTIMED",
     "Ledger",
     "Opened",

@@ -15,7 +15,16 @@ from hunyuan_ui.job import AT_SERVICE, MICRO, Job, JobProblem, JobStatus, with_b
 from hunyuan_ui.ledger import account_history
 from hunyuan_ui.ledger.cost import CHARGED, NAMED, money, priced
 from hunyuan_ui.ledger.reading import OF_ANOTHER, LedgerReading, is_of_another
-from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, erased, problem_text, to_job, to_row
+from hunyuan_ui.ledger.schema import (
+    COLUMNS,
+    NEWEST,
+    SELECTED,
+    erased,
+    notes_without_texts,
+    problem_text,
+    to_job,
+    to_row,
+)
 from hunyuan_ui.ledger.totals import before_adding, before_sending, list_spent
 from hunyuan_ui.limits import Totals
 
@@ -339,7 +348,7 @@ class Ledger(LedgerReading):
             if known is None or known.is_active:
                 return False
             left = {"problem": None, "result_url": None, "request": erased(known.request).model_dump_json()}
-            self._set(job_id, {"deleted_at": self.now(), **left})
+            self._set(job_id, {"deleted_at": self.now(), "notes": notes_without_texts(known.notes), **left})
             self._database.erase()
         return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from functools import lru_cache
@@ -199,6 +199,14 @@ def to_job(row: Iterable[Any]) -> Job:
     for fill, value in zip(_FILL, values, strict=True):
         fill(job, value)
     return job
+
+
+UNCONFIRMED: Final = "unconfirmed"  # key in the notes: the problem of the response that carried the request id
+
+
+def notes_without_texts(notes: Mapping[str, Any]) -> str:
+    """Return a deleted job's notes in the format of the column, without the service's words, which may quote it."""
+    return json.dumps({name: value for name, value in notes.items() if name != UNCONFIRMED})
 
 
 def erased(request: VideoRequest) -> VideoRequest:

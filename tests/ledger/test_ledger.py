@@ -123,6 +123,16 @@ def test_a_deleted_job_is_not_made_again_by_a_late_click(ledger: Ledger) -> None
     assert ledger.active() == []
 
 
+def test_a_deleted_job_leaves_nothing_that_the_service_said_of_it(ledger: Ledger) -> None:
+    sent = in_status(ledger, SUBMITTING, sent_at=NOON)
+    said = {"code": "gateway_failed", "facts": {"detail": "no heron in the prompt 'a heron'"}}
+    ledger.mark_running(sent.id, "request-1", unconfirmed=said)
+    ledger.mark_lost(sent.id, JobProblem.from_code("video_lost", request_id="request-1"))
+    ledger.hide(sent.id)
+    rows = ledger._connection.execute("SELECT * FROM jobs").fetchall()
+    assert "heron" not in str(rows)
+
+
 def test_a_refused_job_leaves_nothing(ledger: Ledger) -> None:
     def refuse(job: Job, totals: Totals) -> None:
         raise SpendLimitError("queue_full", count=20)
