@@ -90,8 +90,8 @@ class Answer:
         value = self.value
         if value is None and self.problem is None:
             value = self.body.decode("utf-8", "replace")
-        if isinstance(value, list) and len(cast("list[object]", value)) == 1:
-            value = cast("list[object]", value)[0]
+        items = cast("list[object]", value) if isinstance(value, list) else [value]
+        value = items[0] if len(items) == 1 else None
         if contract.is_address(value):
             return {"output": value}
         return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None

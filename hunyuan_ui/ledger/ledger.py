@@ -348,7 +348,8 @@ class Ledger(LedgerReading):
             if known is None or known.is_active:
                 return False
             left = {"problem": None, "result_url": None, "request": erased(known.request).model_dump_json()}
-            self._set(job_id, {"deleted_at": self.now(), "notes": notes_without_texts(known.notes), **left})
+            left["notes"] = notes_without_texts(known.notes)
+            self._set(job_id, {"deleted_at": self.now(), **left, **self._unshown})
             self._database.erase()
         return True
 

@@ -117,7 +117,8 @@ class SharedLedger(Ledger):
         self._sent = SentIds()
         self._recent_decisions = RecentDecisions()
         self._unfit: StorageError | None = None
-        self._own = {"worker": self.process, "shown": None, "takes_place": True}
+        self._unshown = {"shown": None}
+        self._own = {"worker": self.process, **self._unshown, "takes_place": True}
         self._is_own = f"AND worker = '{self.process}'"
         flying = f"SELECT 1 FROM jobs AS other WHERE other.{UNSETTLED} AND other.status NOT IN ('queued', 'unknown')"
         self._room = (

@@ -75,6 +75,7 @@ class LedgerStore:
     process = ""  # id of this one of those
     _room = ""  # condition: a slot for one more job is free
     _own: Mapping[str, Any] = MappingProxyType({})  # columns that assign a job to this process
+    _unshown: Mapping[str, Any] = MappingProxyType({})  # columns that take back what was published of a job
 
     def secret(self, name: str, first: bytes) -> bytes:  # noqa: ARG002 - another ledger has names
         """Return the secret that all processes use under a name."""

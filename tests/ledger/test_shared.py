@@ -56,6 +56,17 @@ def statuses(ledger: SharedLedger) -> list[JobStatus]:
     return [found.status for found in ledger.jobs(None)]
 
 
+def test_a_deleted_job_leaves_nothing_that_was_published_of_it(opened: Opened) -> None:
+    ledger = opened()
+    sent = added(ledger)
+    ledger.claim(sent.id)
+    ledger.mark_running(sent.id, "request-1")
+    ledger.show({sent.id: ('{"note": "no heron in the prompt"}', True)})
+    ledger.mark_lost(sent.id, JobProblem.from_code("video_lost", request_id="request-1"))
+    ledger.hide(sent.id)
+    assert "heron" not in str(ledger._connection.execute("SELECT * FROM jobs").fetchall())
+
+
 def test_no_step_of_a_job_goes_to_the_server_more_often_than_it_must(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
