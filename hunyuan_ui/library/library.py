@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from hunyuan_ui import media
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.data_folder import sync_folder
 from hunyuan_ui.errors import MediaError, StorageError
 from hunyuan_ui.file_type import BY_SUFFIX, MP4, START_BYTES, is_text
-from hunyuan_ui.job import Job, JobStatus, is_id
+from hunyuan_ui.job import Dialect, Job, JobStatus, Payer, is_id
 from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
 
@@ -375,19 +375,22 @@ _KEPT: Final = (
 
 _NUMBERS: Final = ("created_at", "reserved_microusd", "predicted_s")
 _NUMBERS_OR_NONE: Final = ("sent_at", "cost_microusd", "inference_s", "queue_s")
+_WHOLE: Final = ("reserved_microusd", "cost_microusd")
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"payer": get_args(Payer), "dialect": get_args(Dialect)}
 _TEXTS_OR_NONE: Final = ("request_id", "sha256")
 _MOST: Final = 2**53  # the largest that JSON represents exactly, within a database's range
 
 
 def _fits(name: str, value: object) -> bool:
-    """Whether a value of a sidecar, which may have been edited, has the right type."""
+    """Whether a value of a sidecar, which may have been edited, is one; less than nothing would raise the limits."""
     if name == "notes":
         return isinstance(value, dict)
     if value is None:
         return name in _NUMBERS_OR_NONE + _TEXTS_OR_NONE
     if name in _NUMBERS + _NUMBERS_OR_NONE:
-        return isinstance(value, (int, float)) and abs(value) < _MOST
-    return isinstance(value, str)
+        kinds = int if name in _WHOLE else (int, float)
+        return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value < _MOST
+    return value in _CHOICES[name] if name in _CHOICES else isinstance(value, str)
 
 
 def sidecar_of(job: Job) -> bytes:

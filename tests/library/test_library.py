@@ -204,6 +204,23 @@ def test_a_broken_sidecar_is_not_finished(library: VideoLibrary, text: str) -> N
     assert library.finished(done.id) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cost_microusd", -5_000_000),
+        ("reserved_microusd", -1),
+        ("cost_microusd", True),
+        ("payer", "me"),
+        ("dialect", ""),
+    ],
+)
+def test_a_sidecar_that_somebody_edited_gives_no_money_back(library: VideoLibrary, name: str, value: object) -> None:
+    done = stored(library)
+    path = library.folder / f"{done.id}.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), name: value}), encoding="utf-8")
+    assert library.finished(done.id) is None
+
+
 def test_a_sidecar_of_another_job_is_not_believed(library: VideoLibrary) -> None:
     first, second = stored(library), stored(library)
     text = library.folder.joinpath(f"{first.id}.json").read_text(encoding="utf-8")
