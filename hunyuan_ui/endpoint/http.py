@@ -18,6 +18,7 @@ from hunyuan_ui import __version__
 from hunyuan_ui.endpoint.encodings import EncodingError, decoded, encodings
 from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend, ProxyRefusedError
 from hunyuan_ui.errors import EndpointUnreachableError, Reason, reason
+from hunyuan_ui.file_type import START_BYTES
 from hunyuan_ui.proxies import DIRECT, Proxies
 
 _LATE: Final = reason("answer_without_end")
@@ -189,7 +190,7 @@ async def read_body(
         start: Bytes that were read before.
 
     Returns:
-        The bytes, and why they are incomplete or None.
+        The bytes, only the first ones if there are too many, and why they are incomplete or None.
     """
     body = bytearray(start)
     with anyio.CancelScope(deadline=deadline) as scope:
@@ -198,7 +199,7 @@ async def read_body(
                 async for chunk in chunks:
                     body += chunk
                     if len(body) > limit:
-                        return b"", reason("answer_too_large")
+                        return bytes(body[:START_BYTES]), reason("answer_too_large")
         except TRANSPORT_ERRORS as error:
             return bytes(body), reason_of(error)
     return bytes(body), _LATE if scope.cancelled_caught else None

@@ -30,6 +30,7 @@ from hunyuan_ui.errors import (
     UnexpectedResponseError,
     reason,
 )
+from hunyuan_ui.file_type import START_BYTES, video_type
 from hunyuan_ui.request import clean_text
 
 DETAIL_LIMIT: Final = 300  # characters of the service's own text that are shown
@@ -255,6 +256,8 @@ def remote_status(answer: Answer, request_id: str) -> RemoteStatus:
         JobFailedError: It failed there.
         EndpointError: No longer known, refused, or an unexpected response.
     """
+    if answer.is_success and video_type(answer.body[:START_BYTES]) is not None:
+        return RemoteStatus(RemoteState.COMPLETED, answer.metrics)  # the file itself; the history has its address
     fields = _request_fields(answer, request_id)
     named = contract.status_words(fields) or [""]
     has_video = contract.video_url(fields) is not None

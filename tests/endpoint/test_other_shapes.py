@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,15 @@ import pytest
 from hunyuan_ui.endpoint import responses
 from hunyuan_ui.endpoint.contract import Accepted, RemoteState
 from hunyuan_ui.endpoint.responses import Answer
-from hunyuan_ui.errors import EndpointStatusError, HunyuanUIError, JobFailedError, OutcomeUnknownError, RateLimitError
+from hunyuan_ui.errors import (
+    EndpointStatusError,
+    HunyuanUIError,
+    JobFailedError,
+    OutcomeUnknownError,
+    RateLimitError,
+    reason,
+)
+from tests.videos import mp4_bytes
 
 ID = "2c7f59ea-13f1-402c-9353-915a2b5a2124"
 URL = "https://images.segmind.com/generations/0001.mp4"
@@ -91,6 +100,12 @@ def test_an_id_in_the_body_of_a_success_goes_before_the_gateways_own_in_a_header
 )
 def test_the_end_is_seen_wherever_it_is_said(body: object) -> None:
     assert responses.remote_status(answer(200, body), ID).state is RemoteState.COMPLETED
+
+
+def test_the_file_itself_is_the_end_although_it_has_no_address() -> None:
+    for given in (answer(200, mp4_bytes()), replace(answer(200, mp4_bytes()[:40]), problem=reason("answer_too_large"))):
+        assert responses.remote_status(given, ID).state is RemoteState.COMPLETED
+        assert caught(responses.remote_result, given, ID).code == "bad_answer"
 
 
 def test_a_result_is_read_wherever_it_stands() -> None:
