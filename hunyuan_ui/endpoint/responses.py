@@ -38,9 +38,10 @@ _KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{4,}", re.IGNORECASE)
 _MARKUP: Final = re.compile(r"<\s*(!doctype|html|head|body|script|style|title|center|h1|div|p|iframe|img|svg)\b", re.I)
 _SPEND_LIMIT: Final = re.compile(r"spend(ing)?[\s-]+limit", re.I)
 _CUT_ID: Final = re.compile(rf'"request[_-]?id"\s*:\s*"\s*([{contract.ID_CHARACTERS}]+)\s*"'.encode(), re.I)
-# One request that the service has, unlike the several of a limit ("5 requests are running").
+# This request, unlike those of a limit ("5 requests are running", "a request is already in progress").
 _HAS_IT: Final = re.compile(
-    r"\b(?:an?|your|this|the(?: same)?) (?:request|job|task|generation|video)\b[^.!?]{0,60}?"
+    r"\b(?:(?:your|this|the(?: same)?) (?:request|job|task|generation|video)\b"
+    r"|an? (?:request|job|task|generation|video) with the same\b)[^.!?]{0,60}?"
     r"\b(?:is|was|has been)(?: already| been| now| still)*"
     r" (?:accepted|queued|enqueued|in progress|being (?:processed|generated|rendered)|processing|running|started)\b",
     re.I,

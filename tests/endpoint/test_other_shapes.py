@@ -185,6 +185,8 @@ def test_a_sentence_that_says_that_it_is_taken_is_no_refusal(status: int, senten
     [
         "You have 2 requests in progress. Too many requests.",
         "5 jobs are already running",
+        "A generation is already in progress for this account",
+        "Credits are needed before a request is accepted",
         "The request was not accepted",
         "Your request is invalid. Requests are queued by priority",
         "the request could not be processed",
