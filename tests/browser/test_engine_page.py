@@ -107,7 +107,9 @@ def test_a_list_needs_no_budget_where_nothing_has_a_price(page: Page, app: Runni
     assert service.posts() == {"a heron": 1, "a crane": 1}
 
 
-@pytest.mark.parametrize(("language", "said"), [("en", "free, on the owner's machine"), ("zh", "免费，在所有者的机器上")])
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "free, on the owner's machine"), ("zh", "免费，在所有者的机器上")]
+)
 def test_a_visitor_of_a_public_page_is_told_whose_machine_it_is(
     page: Page, service: PaidService, tmp_path: Path, language: str, said: str
 ) -> None:
