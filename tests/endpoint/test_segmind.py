@@ -204,7 +204,7 @@ async def test_a_post_without_a_usable_answer_is_unknown_and_went_out_once(
 @pytest.mark.parametrize(
     ("reply", "told"),
     [
-        pytest.param(answer(200, {"request_id": ID, "x": " " * 3_000_000}), "too large", id="row25-too-large"),
+        pytest.param(answer(200, {"x": " " * 3_000_000, "request_id": ID}), "too large", id="row25-too-large"),
         pytest.param(
             answer(200, b"\x28\xb5\x2f\xfd", headers={"Content-Encoding": "zstd"}),
             "compressed as",
@@ -217,6 +217,13 @@ async def test_what_is_over_a_limit_is_not_even_looked_at(
 ) -> None:
     service.on("POST", SUBMIT_V2, reply)
     assert told in words().sentence(await failure_of(submit, client))
+
+
+async def test_row25_an_id_at_the_start_of_too_large_an_answer_is_kept(
+    service: RawService, client: EndpointClient
+) -> None:
+    service.on("POST", SUBMIT_V2, answer(200, {"request_id": ID, "x": " " * 3_000_000}))
+    assert (await submit(client)).request_id == ID
 
 
 @pytest.mark.parametrize(("post", "path"), POSTS)
