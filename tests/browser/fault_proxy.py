@@ -66,7 +66,7 @@ class FaultProxy:
         self._address = (f"127.0.0.{next(_HOSTS)}", port)
         self._socket = _bound(self._address)
         self._fault: Fault | None = None
-        self._strike: tuple[tuple[bytes, ...], Fault] | None = None
+        self._strike: tuple[tuple[bytes, ...], Fault | None] | None = None
         self.has_struck = threading.Event()
         self._open: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -102,6 +102,11 @@ class FaultProxy:
         """Fail at the browser's next request with all these bytes; the app still gets it. Sets `has_struck`."""
         self.has_struck.clear()
         self._strike = (sent, fault)
+
+    def notice(self, *sent: bytes) -> None:
+        """Set `has_struck` at the browser's next request with all these bytes, and change nothing."""
+        self.has_struck.clear()
+        self._strike = (sent, None)
 
     def heal(self) -> None:
         """Forward everything again."""
