@@ -41,7 +41,7 @@ _CUT_ID: Final = re.compile(rf'"request[_-]?id"\s*:\s*"\s*([{contract.ID_CHARACT
 # This request, unlike those of a limit ("5 requests are running", "a request is already in progress").
 _HAS_IT: Final = re.compile(
     r"\b(?:(?:your|this|the(?: same)?) (?:request|job|task|generation|video)\b"
-    r"|an? (?:request|job|task|generation|video) with the same\b)[^.!?]{0,60}?"
+    r"|an? (?:request|job|task|generation|video) with\sthe\ssame\b)[^.!?]{0,60}?"
     r"\b(?:is|was|has been)(?: already| been| now| still)*"
     r" (?:accepted|queued|enqueued|in progress|being (?:processed|generated|rendered)|processing|running|started)\b",
     re.I,
