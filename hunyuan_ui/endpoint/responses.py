@@ -40,10 +40,10 @@ _SPEND_LIMIT: Final = re.compile(r"spend(ing)?[\s-]+limit", re.I)
 _CUT_ID: Final = re.compile(rf'"request[_-]?id"\s*:\s*"\s*([{contract.ID_CHARACTERS}]+)\s*"'.encode(), re.I)
 # This request, unlike those of a limit ("5 requests are running", "a request is already in progress").
 _HAS_IT: Final = re.compile(
-    r"\b(?:(?:your|this|the(?: same)?) (?:request|job|task|generation|video)\b"
-    r"|an? (?:request|job|task|generation|video) with\sthe\ssame\b)[^.!?]{0,60}?"
-    r"\b(?:is|was|has been)(?: already| been| now| still)*"
-    r" (?:accepted|queued|enqueued|in progress|being (?:processed|generated|rendered)|processing|running|started)\b",
+    r"\b(?:(?:your|this|the(?:\ssame)?)\s(?:request|job|task|generation|video)\b"
+    r"|an?\s(?:request|job|task|generation|video)\swith\sthe\ssame\b)[^.!?]{0,60}?"
+    r"\b(?:is|was|has\sbeen)(?:\s(?:already|been|now|still))*"
+    r"\s(?:accepted|queued|enqueued|in\sprogress|being\s(?:processed|generated|rendered)|processing|running|started)\b",
     re.I,
 )
 _STOPS: Final = " .!?;:,\u3002\uff01\uff1f\uff1b"  # Latin and Chinese
