@@ -335,9 +335,9 @@ def likely_ids_in(fields: Mapping[str, object]) -> list[str]:
 
 
 def id_in_address(address: str) -> str | None:
-    """Return the request id in an address of the service, or None."""
+    """Return the request id in an address of the service, or None; a word without a digit is a page's name."""
     found = _IN_ADDRESS.search(address)
-    return found[1] if found and is_request_id(found[1]) else None
+    return found[1] if found and is_request_id(found[1]) and re.search(r"[0-9]", found[1]) else None
 
 
 def video_url(body: object, base: str = "") -> str | None:

@@ -165,6 +165,13 @@ def test_an_address_in_a_refusal_is_no_video(data: dict[str, str]) -> None:
     assert caught(responses.accepted, answer(400, {"error": "no", "data": data})).code == "bad_body"
 
 
+@pytest.mark.parametrize("place", ["help", "docs", "documentation_url", "path"])
+def test_an_address_of_a_page_about_requests_leaves_a_refusal_one(place: str) -> None:
+    for address in ("https://docs.test/requests/limits", "/v2/requests/rate-limits#daily"):
+        assert type(responses.post_error(answer(429, {place: address}))) is RateLimitError
+        assert responses.post_error(answer(401, {place: address})).code == "key_refused"
+
+
 @pytest.mark.parametrize("status", [400, 409, 429])
 @pytest.mark.parametrize(
     "sentence",
