@@ -80,7 +80,7 @@ class Answer:
         """The body's JSON value, or None if it has none."""
         return None if self.problem is not None else contract.read_json(self.body)
 
-    @property
+    @cached_property
     def fields(self) -> Mapping[str, Any] | None:
         """The body's JSON object, also as the only element of a list; None for anything else.
 

@@ -150,12 +150,12 @@ class JobWatch:
 
     def _starts(self, in_flight: list[Job], waiting: list[Job]) -> dict[str, float]:
         now = self._services.ledger.now()
-        return likely_starts(in_flight, waiting, self._services.estimates, self._settings, now)
+        return likely_starts(in_flight, waiting, self._services.outcomes, self._settings, now)
 
     def _view_of(self, job: Job, queue: QueueState) -> JobView:
         live = self._dispatcher.live.get(job.id)
         job = live.job if live is not None else job
-        usual = self._services.estimates.estimate(job.request, job.payer)
+        usual = self._services.outcomes.estimate(job.request, job.payer)
         began = job.sent_at or job.created_at
         if not job.is_active or (live is None and job.id not in queue.states):
             # Another process may hold the folder and run the job.

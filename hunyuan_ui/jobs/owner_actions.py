@@ -164,7 +164,7 @@ class OwnerActions:
         if corrected is None:
             raise AccessError("not_yours")
         log.event("job.corrected", job=job_id, cost_microusd=corrected.cost_microusd)
-        await self._services.estimates.reload()
+        await self._services.outcomes.reload()
         self._dispatcher.recheck_limits()
         return corrected
 

@@ -314,7 +314,7 @@ class Dispatcher:
             if live.phase is Phase.PAUSED and live.job.is_active:
                 self._wake.set()  # its slot is free
                 await live.wait_for_attempt(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
-        await self._services.estimates.reload()  # before the end is announced
+        await self._services.outcomes.reload()  # before the end is announced
 
     def _hold_at_limit(self, live: LiveJob) -> None:
         """Put a job back to waiting after its claim was refused by a limit."""

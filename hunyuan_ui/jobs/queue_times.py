@@ -66,26 +66,26 @@ def starts_in_s(
 
 
 def likely_starts(
-    in_flight: Iterable[Job], waiting: Iterable[Job], estimates: RecentOutcomes, settings: Settings, now: float
+    in_flight: Iterable[Job], waiting: Iterable[Job], outcomes: RecentOutcomes, settings: Settings, now: float
 ) -> dict[str, float]:
     """Return the expected seconds until each waiting job is sent.
 
     Args:
         in_flight: Jobs that occupy a slot now.
         waiting: The queue in order, without jobs that wait for their visitor's key.
-        estimates: Of their running times.
+        outcomes: Of their running times.
         settings: Of this run.
         now: UTC seconds by the ledger's clock.
     """
 
     def entry(job: Job) -> Entry:
-        return Entry(job.id, job.visitor, _left_s(job, estimates, now))
+        return Entry(job.id, job.visitor, _left_s(job, outcomes, now))
 
     return starts_in_s(map(entry, in_flight), map(entry, waiting), settings.concurrency, one_each=settings.is_public)
 
 
-def _left_s(job: Job, estimates: RecentOutcomes, now: float) -> float | None:
-    usual = estimates.estimate(job.request, job.payer)
+def _left_s(job: Job, outcomes: RecentOutcomes, now: float) -> float | None:
+    usual = outcomes.estimate(job.request, job.payer)
     # A preview is rendered locally in seconds; the formula describes the service.
     if job.is_preview and not usual.is_calibrated:
         return None

@@ -221,7 +221,7 @@ class Replicas:
         if updates.done_at != self._done_at:
             # All replicas must show the same price.
             self._done_at = updates.done_at
-            await self._services.estimates.reload()
+            await self._services.outcomes.reload()
         await self._share_pause(updates.pause)
         if updates.has_parked:
             await self._take_over_parked()

@@ -297,7 +297,7 @@ class JobRunner:
     def estimate(self, request: VideoRequest, payer: Payer | None = None) -> Estimate:
         """Return the expected seconds and cost of a request, calibrated by this service's finished jobs."""
         kind: Payer = payer or ("nobody" if self.settings.is_preview else "owner")
-        return self._services.estimates.estimate(request, kind)
+        return self._services.outcomes.estimate(request, kind)
 
     async def video_path(self, job_id: str, visitor: Visitor) -> Path:
         """Return the path of a finished video.

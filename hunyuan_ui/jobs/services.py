@@ -82,7 +82,7 @@ class Services:
     exports: Exports
     folder: DataFolder
     keys: KeyRing
-    estimates: RecentOutcomes
+    outcomes: RecentOutcomes
     reads: LedgerThread
     links: SignedLinks
     limits: SpendLimits
@@ -92,7 +92,7 @@ class Services:
 
     def check_sending(self, job: Job, totals: Totals) -> int:
         """Return the reservation of a queued job at sending; errors as `SpendLimits.check_sending`."""
-        most_usd = self.estimates.estimate(job.request, job.payer).high_usd
+        most_usd = self.outcomes.estimate(job.request, job.payer).high_usd
         return self.limits.check_sending(job, totals, most_usd)
 
     def service_for(self, job: Job) -> Service[EndpointClient] | Service[EngineClient]:
@@ -216,7 +216,7 @@ def build_services(
         exports=Exports(folder.path / "exports"),
         folder=folder,
         keys=KeyRing(settings.api_key, engine=_engine_key(settings)),
-        estimates=RecentOutcomes(ledger, reads, usd_per_hour),
+        outcomes=RecentOutcomes(ledger, reads, usd_per_hour),
         reads=reads,
         limits=SpendLimits(settings),
         links=SignedLinks(folder.path, partial(ledger.secret, LINKS) if ledger.is_shared else None),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, cast
 
 import anyio
 from gradio.brotli_middleware import BrotliMiddleware, BrotliResponder, Mode
@@ -91,7 +91,7 @@ class PageCompression:
         if scope["type"] != "http" or route_path(scope).rstrip("/") not in PAGES:
             await self._app(scope, receive, send)
         elif "br" in Headers(scope=scope).get("accept-encoding", ""):
-            responder = BrotliResponder(self._app, _QUALITY, Mode.text, _WINDOW, 0, _SMALL_BYTES)  # type: ignore[arg-type]
+            responder = BrotliResponder(self._app, _QUALITY, cast("Any", Mode).text, _WINDOW, 0, _SMALL_BYTES)
             await responder(scope, receive, send)
         else:
             await self._gzip(scope, receive, send)
