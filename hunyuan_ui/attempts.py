@@ -200,7 +200,7 @@ def _names_of(visitor: Visitor) -> dict[str, Rate]:
 def _network_of(address: str) -> str:
     """Return an IPv4 address, or an IPv6 address's /64 network, in which one machine may use any address."""
     try:
-        known = ipaddress.ip_address(address.partition("%")[0])
+        known = ipaddress.ip_address(address)
     except ValueError:
         return address[:64]
     if isinstance(known, ipaddress.IPv6Address):

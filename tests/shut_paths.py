@@ -7,6 +7,7 @@ SHUT = [
     "/monitoring/summary",
     "/gradio_api/file=https://example.com/x.mp4",
     "/gradio_api/file=HTTP://example.com/x.mp4",
+    "/gradio_api/file=%20https://example.com/x.mp4",
     "/gradio_api/file%3Dhttps://example.com/x.mp4",
     "/gradio_api/file/https://example.com/x.mp4",
     "/gradio_api/proxy=https://x.hf.space/x",

@@ -68,6 +68,16 @@ def test_a_missing_folder_is_made_and_held(tmp_path: Path) -> None:
     folder.close()
 
 
+def test_processes_on_one_database_share_the_folder_and_one_without_a_database_is_refused(tmp_path: Path) -> None:
+    first, second = (DataFolder(tmp_path, min_free_bytes=0, is_shared=True) for _ in range(2))
+    assert first.can_write
+    assert second.can_write
+    alone = DataFolder(tmp_path, min_free_bytes=0)
+    assert code_of(alone) == "ledger_taken"
+    for folder in (first, second, alone):
+        folder.close()
+
+
 # one process
 
 

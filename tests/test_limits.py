@@ -287,6 +287,7 @@ def test_in_private_a_streak_stops_nobody_who_sees_it() -> None:
 def test_the_queue_has_an_end_for_everybody(settings: Settings, most: int, payer: Payer) -> None:
     assert passes(settings, job(payer=payer), Totals(waiting=most - 1))
     assert code_of(settings, job(payer=payer), Totals(waiting=most)) == "queue_full"
+    assert passes(settings, job(payer=payer), Totals(waiting=most), queue_facts=QueueFacts(parked=1))
 
 
 @pytest.mark.parametrize(("settings", "payer"), [(PUBLIC, "owner"), (PUBLIC_PREVIEW, "nobody")])
@@ -300,8 +301,8 @@ def test_what_a_visitor_is_told_is_what_a_click_gets(today: int, active: int, li
     settings, totals = replace(PUBLIC, visitor_daily_videos=limit), Totals(visitor_today=today, visitor_active=active)
     told = SpendLimits(settings).allowance(totals)
     assert passes(settings, job(), totals) == (told.left_today > 0 and not told.is_full)
-    assert not (told.is_full and told.is_next_queued)
-    assert told.left_today <= told.limit == limit
+    assert told.is_next_queued == (0 < active < MOST_ACTIVE_OF_ONE)
+    assert 0 <= told.left_today <= told.limit == limit
 
 
 @pytest.mark.parametrize("payer", ["owner", "visitor", "nobody"])
@@ -310,6 +311,7 @@ def test_nobody_can_take_all_places_in_public(payer: Payer) -> None:
     assert passes(PUBLIC, asked, Totals(visitor_waiting=most - 1), queue_facts=QueueFacts(on_key=most - 1))
     assert code_of(PUBLIC, asked, Totals(visitor_waiting=most)) == "visitor_places"
     assert code_of(PUBLIC, asked, Totals(), queue_facts=QueueFacts(on_key=most)) == "visitor_places"
+    assert code_of(PUBLIC, asked, Totals(waiting_on_key=most)) == "visitor_places"  # counted over all processes
     assert passes(PUBLIC, asked, Totals(visitor_waiting=most), queue_facts=QueueFacts(own_parked=1))
     assert passes(PRIVATE, asked, Totals(visitor_waiting=MOST_WAITING), queue_facts=QueueFacts(on_key=MOST_WAITING))
     assert MOST_WAITING_OF_ONE * 2 < MOST_WAITING

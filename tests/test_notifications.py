@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ import pytest
 from hunyuan_ui import gradio_environment
 from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.errors import SettingsError, SpendLimitError
+from hunyuan_ui.job import Job, JobStatus
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.notifications import Notifications
+from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -120,6 +123,28 @@ def test_a_list_is_told_once_as_it_ends_and_not_row_by_row(
     assert main(listed, {**environ, "HUNYUAN_UI_NOTIFY": listener.address}) == Exit.DONE
     assert len(listener.told) == 1
     assert listener.told[0].startswith("A list of prompts has ended: 2 of 2 are there, $")
+
+
+def test_a_row_of_a_list_that_ends_without_a_video_is_told(listener: Listener) -> None:
+    row = Job(
+        id="a" * 32,
+        visitor="b" * 32,
+        status=JobStatus.UNKNOWN,
+        request=VideoRequest(prompt="a purple heron"),
+        dialect="v2",
+        payer="owner",
+        created_at=0.0,
+        updated_at=0.0,
+        reserved_microusd=1_460_000,
+        predicted_s=211.0,
+        notes={"list": "many"},
+    )
+    telling = Notifications(listener.address)
+    for status in (JobStatus.DONE, JobStatus.UNKNOWN):
+        telling.job_ended(replace(row, status=status))
+    telling.close()
+    (notice,) = listener.told
+    assert "$1.46" in notice
 
 
 @pytest.mark.parametrize("address", ["refusing", "json://127.0.0.1:9/", "slow"])

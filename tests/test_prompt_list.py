@@ -25,7 +25,7 @@ from hunyuan_ui.prompt_list import (
     text_of,
 )
 from hunyuan_ui.request import MAX_SEED, VideoRequest, clean_text
-from hunyuan_ui.wildcards import Text
+from hunyuan_ui.wildcards import MOST_DEPTH, Text
 from hunyuan_ui.words import words
 
 LIST = list_id("owner", "campaign")
@@ -187,6 +187,7 @@ def test_json_lines_take_values_as_they_are() -> None:
         ('{"prompt": "a fox", "seed": ' + "9" * 50 + "}", [(1, "seed_out_of_range")]),
         ("a fox\na {red|blue crow\na }", [(2, "wildcard_brace"), (3, "wildcard_brace")]),
         ("{" * 20 + "a|b" + "}" * 20, [(1, "wildcard_depth")]),
+        ("{" * (MOST_DEPTH + 1) + "a|b" + "}" * (MOST_DEPTH + 1), [(1, "wildcard_depth")]),
         ("{a|b}" * 10, [(1, "wildcard_many")]),
         ("{a|b}" * 700, [(1, "wildcard_many")]),
         ("{a|b}" * 900, [(1, "text_too_long")]),

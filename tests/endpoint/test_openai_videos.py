@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from hunyuan_ui.endpoint import engines
+from hunyuan_ui.endpoint import download, engines
 from hunyuan_ui.endpoint.contract import RemoteState, RemoteStatus
 from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.errors import (
@@ -359,6 +360,30 @@ async def test_the_key_leaves_for_nowhere_else(service: RawService, client: Engi
         ).code == "link_refused"
         assert elsewhere.connections == 0
     assert service.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+
+
+async def test_a_redirect_within_the_engine_takes_the_key_along_and_one_to_a_store_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, bool] = {}
+
+    def served(request: httpx.Request) -> httpx.Response:
+        asked[str(request.url)] = "authorization" in request.headers
+        location = {"/content": "/moved", "/moved": "https://store.example/x.mp4"}.get(request.url.path)
+        return (
+            httpx.Response(302, headers={"location": location})
+            if location
+            else httpx.Response(200, stream=httpx.ByteStream(MP4))
+        )
+
+    monkeypatch.setattr(download, "_safe_transport", lambda *_: httpx.MockTransport(served))
+    client = EngineClient("http://engine.test")
+    await client.fetch("http://engine.test/content", tmp_path / "x.part", key=KEY, check=check_video)
+    assert asked == {
+        "http://engine.test/content": True,
+        "http://engine.test/moved": True,
+        "https://store.example/x.mp4": False,
+    }
 
 
 @pytest.mark.parametrize("status", [401, 403])

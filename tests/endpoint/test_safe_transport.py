@@ -113,6 +113,11 @@ def test_a_public_https_address_passes(url: str) -> None:
     assert UrlPolicy(OWN).check(url) == httpx.URL(url)
 
 
+def test_the_own_host_and_port_are_not_reached_by_another_scheme() -> None:
+    with pytest.raises(DownloadError, match="link_refused"):  # it would be connected to without a check
+        UrlPolicy("http://127.0.0.1:443").check("https://127.0.0.1/x.mp4")
+
+
 def test_only_the_exact_own_origin_may_be_plain_http_on_this_machine() -> None:
     policy = UrlPolicy("http://127.0.0.1:8010")
     assert policy.check("http://127.0.0.1:8010/files/1.mp4")

@@ -293,6 +293,9 @@ async def test_a_lost_ledger_is_rebuilt_from_the_bucket(rig: Rig, bucket: Bucket
         bucket.put(f"{hostile}.mp4", b"x")
         bucket.put(f"{hostile}.json", json.dumps({**sidecar, "id": hostile, "notes": notes, **worse}).encode())
     bucket.put(f"{new_id()}.json", b"[" * 100_000)
+    half = new_id()
+    bucket.put(f"{half}.json", json.dumps({**sidecar, "id": half}).encode())
+    bucket.put(f"{half}.mp4", bucket.files()[f"{jobs[0].id}.mp4"][:-1])  # as a copy that was broken off leaves it
     shutil.rmtree(rig.folder)
     async with rig.running() as runner:
         found = {job.id: job for job in await runner.jobs(OWNER)}
@@ -304,6 +307,31 @@ async def test_a_lost_ledger_is_rebuilt_from_the_bucket(rig: Rig, bucket: Bucket
             assert file_sha256(await runner.videos.video(known)) == job.sha256
         assert (await runner.spending()).spent_total_usd == pytest.approx(3 * 1.46)
         await next_job_works(runner)
+
+
+async def test_what_a_crash_left_between_bucket_and_cache_is_moved_at_the_next_start(
+    rig: Rig, bucket: BucketServer
+) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+    for name in cached(rig):
+        (rig.folder / "cache" / name).rename(rig.folder / "videos" / name)
+    async with rig.running() as runner:
+        assert here(rig) == set()
+        assert cached(rig) == {f"{job.id}.mp4", f"{job.id}.webp"}
+        assert file_sha256(await runner.videos.video(job)) == job.sha256
+
+
+async def test_a_video_in_the_bucket_is_not_taken_for_another_of_the_same_id(rig: Rig, bucket: BucketServer) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        path = await runner.videos.video(job)
+        for suffix, content in ((".mp4", path.read_bytes()), (".webp", b"x"), (".json", b"{}")):
+            (rig.folder / "videos" / f"{job.id}{suffix}").write_bytes(content)
+        before = bucket.files()
+        with pytest.raises(StorageError, match="bucket_conflict"):
+            await runner._services.library.keep(job.id, replace(job, sha256="0" * 64))
+        assert bucket.files() == before
 
 
 async def test_videos_from_before_there_was_a_bucket_stay_where_they_are(

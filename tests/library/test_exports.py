@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from hunyuan_ui.errors import MediaError, reason
+from hunyuan_ui.errors import MediaError, StorageError, reason
 from hunyuan_ui.job import new_id
 from hunyuan_ui.library.exports import KEPT_S, Export, ExportKind, Exports
 from hunyuan_ui.media import AnimationKind, check_mp4, encode_mp4, settings_tag, write_animation, write_still
@@ -211,6 +211,20 @@ async def test_a_missing_video_gives_a_sentence(exports: Exports, tmp_path: Path
     for kind in ("gif", "png", "mp4"):
         with pytest.raises(MediaError):
             await made(exports, tmp_path / "gone.mp4", Export(kind))
+
+
+@pytest.mark.anyio
+async def test_an_export_whose_video_was_deleted_meanwhile_is_removed(exports: Exports, clip: Path) -> None:
+    with pytest.raises(MediaError, match="video_missing"):
+        await exports.make(clip, JOB, GIF, visitor_id="a", is_wanted=lambda: False)
+    assert list(exports.folder.iterdir()) == []
+
+    def fails() -> bool:
+        raise StorageError("database_away")
+
+    with pytest.raises(StorageError):
+        await exports.make(clip, JOB, GIF, visitor_id="a", is_wanted=fails)
+    assert list(exports.folder.iterdir()) == []
 
 
 @pytest.mark.anyio
