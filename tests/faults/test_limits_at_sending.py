@@ -153,6 +153,23 @@ async def test_an_amount_that_is_put_right_lets_what_it_held_go_at_once(
         assert (await ended(runner, waiting)).status is JobStatus.DONE
 
 
+async def test_a_job_that_fails_without_a_cost_lets_what_it_held_go_at_once(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "LIMIT_ASKED_S", 3600.0)
+    rig.settings = PUBLIC
+    sent, (waiting,) = await left_in_the_queue(rig, service, 2)
+    service.is_held = True
+    service.on("GET", HISTORY, answer(404, {"error": "not found"}))
+    rig.settings = {**PUBLIC, "concurrency": 2, "daily_limit_usd": 3.0}
+    async with rig.running() as runner:
+        await until(lambda: held(runner, waiting) == "over_daily_limit")
+        for path in (STATUS, RESULT):
+            service.on("GET", path, answer(422, {"status": "FAILED", "error": "x"}))
+        assert (await ended(runner, sent)).status is JobStatus.FAILED
+        await until(lambda: len(service.bill) == 2)
+
+
 async def test_a_job_that_was_not_charged_lets_what_it_held_go_at_once(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -267,6 +267,18 @@ async def test_without_credits_or_key_the_queue_waits_and_asks_the_free_call(
         assert service.asked.index("credits") < len(service.asked) - 1 - service.asked[::-1].index("submit")
 
 
+async def test_a_stopped_queue_with_nothing_in_it_asks_nothing(settings: Settings, service: FakeService) -> None:
+    service.script("submit", answer(402, {"error": "Insufficient credits. You have 0.0 credits."}))
+    async with running(settings, service) as runner:
+        job_id = new_id()
+        await runner.submit(job_id, VideoRequest(prompt="a"), VISITOR)
+        await runner.wait(job_id, VISITOR, 10)
+        pause = runner._services.pause
+        await until(lambda: pause.problem is not None and pause.wait_s == 0)
+        await runner._dispatcher._end_pause_if_possible()
+        assert "credits" not in service.asked
+
+
 async def test_a_job_that_comes_back_before_it_was_let_go_of_goes_on(settings: Settings, service: FakeService) -> None:
     service.script("status", *[answer(200, {"status": "PROCESSING"})] * 3)
     async with running(settings, service) as runner:
