@@ -101,6 +101,14 @@ def test_of_two_that_are_alike_each_is_given_its_own_by_time(ledger: Ledger) -> 
     assert len(ledger.jobs(None)) == 3
 
 
+def test_of_two_found_alike_only_one_is_given_the_job_without_an_answer(ledger: Ledger) -> None:
+    sent = in_status(ledger, JobStatus.UNKNOWN, prompt="a heron", sent_at=NOON - 600)
+    taken = ledger.import_history([found("request-1", at=NOON - 600), found("request-2", at=NOON - 601)])
+    assert taken[0].id == sent.id
+    assert {stored.request_id for stored in ledger.jobs(None)} == {"request-1", "request-2"}
+    assert ledger.totals("").today_microusd == 2 * COST
+
+
 def test_where_no_time_is_told_the_words_alone_decide(ledger: Ledger) -> None:
     sent = in_status(ledger, JobStatus.UNKNOWN, prompt="a heron", sent_at=NOON - 20 * HOUR_S)
     (named,) = ledger.import_history([found(at=NOON, notes={FROM_HISTORY: True, UNTIMED: True})])
