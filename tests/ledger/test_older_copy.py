@@ -46,6 +46,15 @@ def test_what_waited_in_an_older_copy_is_not_sent_again_and_the_owner_is_asked(f
         assert len(book.unknown()) == 3
 
 
+def test_a_preview_that_waited_in_an_older_copy_goes_on_as_nobody_pays_for_it(folder: Path) -> None:
+    with closing(opened_ledger(folder)) as book:
+        book.add(free := job(payer="nobody", reserved_microusd=0), anything_goes)
+    restore_files(folder, one_sent(folder))
+    assert open_ledger_once(folder)
+    with closing(opened_ledger(folder)) as book:
+        assert [one.id for one in book.active()] == [free.id]
+
+
 def test_an_older_copy_is_told_once_and_what_is_stored_after_it_is_sent(folder: Path) -> None:
     restore_files(folder, one_sent(folder))
     assert open_ledger_once(folder)
