@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from hunyuan_ui.errors import InvalidRequestError
 from hunyuan_ui.prompt_help.analysis import is_english, pieces
 from hunyuan_ui.prompt_help.hints import NEEDED, hints, token_estimate
 from hunyuan_ui.prompt_help.suggest import improve
 from hunyuan_ui.prompt_help.vocabulary import BY_KEY, VOCABULARY, chosen, toggle
-from hunyuan_ui.request import parameters
+from hunyuan_ui.request import VideoRequest, parameters
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.page_json import json_body
 from hunyuan_ui.words import Words, words_for
@@ -35,8 +36,11 @@ def build_prompt_route() -> Route:
 
 
 def advice_on(prompt: str, negative_prompt: str, say: Words) -> dict[str, Any]:
-    """Return all advice on a prompt, in the visitor's language."""
+    """Return all advice on a prompt, in the visitor's language; of one that is too long to be sent, only that it is."""
     text = prompt.strip()
+    if problem := _too_long(text, say):
+        nothing: dict[str, Any] = {"pieces": [], "tokens": "", "chosen": [], "additions": []}
+        return {**nothing, "prompt": prompt, "improved": prompt, "hints": [problem], "problem": problem}
     found = pieces(text)
     improved = improve(prompt)
     return {
@@ -54,12 +58,23 @@ async def _look(request: Request) -> JSONResponse:
     body = await json_body(request)
     prompt, negative_prompt, key = (_text(body, name) for name in ("prompt", "negative_prompt", "toggle"))
     say = words_for(request.cookies, request.headers)
-    toggled = toggle(prompt, key) if key in BY_KEY else prompt
+    toggled = toggle(prompt, key) if key in BY_KEY and len(prompt) <= _LONGEST else prompt
     # Some tens of milliseconds for a hostile text, which must not block the event loop.
-    advice = await asyncio.to_thread(advice_on, toggled, negative_prompt, say)
+    advice = await asyncio.to_thread(advice_on, toggled, negative_prompt[:_LONGEST], say)
     return JSONResponse(advice, headers={"Cache-Control": "no-store"})
+
+
+def _too_long(text: str, say: Words) -> str:
+    """Return the sentence with which a click would be refused; "" if the text fits."""
+    if len(text) <= _LONGEST:
+        return ""
+    try:
+        VideoRequest.parse({"prompt": text})
+    except InvalidRequestError as error:
+        return say.sentence(error)
+    return ""
 
 
 def _text(body: Mapping[str, Any], name: str) -> str:
     found = body.get(name)
-    return found[:_LONGEST] if isinstance(found, str) else ""
+    return found if isinstance(found, str) else ""

@@ -133,6 +133,24 @@ def test_an_improvement_is_shown_first_and_can_be_left_or_undone(opened: Page) -
     expect(prompt(opened)).to_have_value("a red apple")
 
 
+@pytest.mark.parametrize("letters", [2_016, 10_200, 120_000])
+def test_a_prompt_that_is_too_long_stays_whole_and_that_is_said_before_a_click(opened: Page, letters: int) -> None:
+    written = "A fox runs. " * (letters // 12)
+    prompt(opened).fill("A fox.")
+    hints = opened.locator(".prompt-panel .hints")
+    expect(hints).to_contain_text("What moves")
+    prompt(opened).fill(written)
+    expect(hints).to_have_text(re.compile(r"^(Prompt: \d+ characters are too many|This is too large)"))
+    expect(opened.locator(".prompt-panel .pieces li")).to_have_count(0)
+    button(opened, "Shot").click()
+    button(opened, "Wide").click()
+    button(opened, "Improve").click()
+    expect(hints).to_have_text(re.compile("too many|too large"))
+    expect(prompt(opened)).to_have_value(written)
+    prompt(opened).fill("A fox runs.")
+    expect(hints).to_have_text("Where is it?")
+
+
 def test_what_is_typed_beside_a_proposal_stays_in_it(opened: Page) -> None:
     prompt(opened).fill("a red apple")
     button(opened, "Improve").click()

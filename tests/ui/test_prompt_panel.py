@@ -57,8 +57,20 @@ def test_what_is_not_a_json_object_is_refused(client: TestClient, body: str) -> 
 
 def test_wrong_types_and_endless_text_do_no_harm(client: TestClient) -> None:
     assert look(client, prompt=5, negative_prompt=[], toggle={})["prompt"] == ""
-    assert len(look(client, prompt="snow " * 100_000)["prompt"]) == 2000
     assert client.get(PROMPT).status_code == 405
+
+
+@pytest.mark.parametrize("toggle", ["", "shot.wide"])
+def test_a_prompt_that_cannot_be_sent_is_never_cut_and_its_length_is_the_only_advice(
+    client: TestClient, toggle: str
+) -> None:
+    prompt = f"{'A fox runs over the snow. ' * 1000}The end."
+    found = look(client, prompt=prompt, toggle=toggle)
+    assert found["prompt"] == found["improved"] == prompt
+    assert found["hints"] == [found["problem"]]
+    assert found["problem"] == f"Prompt: {len(prompt)} characters are too many; at most 2000 fit. Shorten it."
+    assert (found["pieces"], found["chosen"], found["additions"], found["tokens"]) == ([], [], [], "")
+    assert look(client, prompt=f"{'snow ' * 400}   ")["hints"] != [found["problem"]]
 
 
 def test_half_a_character_is_answered_as_a_question_mark(client: TestClient) -> None:

@@ -29,6 +29,9 @@ function piece({ name, is_present }) {
   return item;
 }
 
+/** Advice on a prompt that was too large to be looked at. */
+const refused = (prompt, problem) => ({ prompt, problem, hints: [problem], pieces: [], chosen: [], additions: [] });
+
 export function panel({ element, props }) {
   const part = piecesOf(element);
   // Replaced prompts: the text before and after; of other settings that came with it, the form before and after.
@@ -52,7 +55,8 @@ export function panel({ element, props }) {
   async function ask(toggle = "") {
     const json = { prompt: text(), negative_prompt: negative, toggle };
     const found = await request("prompt", { json }).catch(() => null);
-    return found?.isOk ? found : null;
+    if (found?.isOk) return found;
+    return found?.detail ? refused(json.prompt, found.detail) : null;
   }
 
   async function look() {
@@ -65,7 +69,7 @@ export function panel({ element, props }) {
   async function toggle(key) {
     const before = text();
     const found = await ask(key);
-    if (!found) return tell("coach.unreachable");
+    if (!found) return tell(words["coach.unreachable"]);
     if (before !== text()) return toggle(key); // something was typed meanwhile
     replace(found.prompt);
     show(found);
@@ -108,17 +112,17 @@ export function panel({ element, props }) {
   const choose = (key) => (chosen = chosen.then(() => toggle(key)));
 
   /** Say why a press changed nothing, to be seen and heard. */
-  function tell(key) {
-    part("hints").replaceChildren(node("li", words[key]));
-    say(words[key]);
+  function tell(sentence) {
+    part("hints").replaceChildren(node("li", sentence));
+    say(sentence);
   }
 
   async function propose() {
     if (answer?.prompt !== text()) await look();
-    if (answer?.prompt !== text()) return tell("coach.unreachable");
+    if (answer?.prompt !== text()) return tell(words["coach.unreachable"]);
     if (!answer.additions.length) {
       part("proposal").hidden = true;
-      return tell("coach.complete");
+      return tell(answer.problem || words["coach.complete"]);
     }
     const kept = answer.prompt.trimEnd();
     proposed = answer.prompt;
