@@ -265,6 +265,19 @@ def test_a_video_opens_plays_and_closes_by_keyboard_alone(gallery: Page) -> None
     assert "job=" not in gallery.url
 
 
+@pytest.mark.parametrize("first", [0, 22])
+def test_arrows_lead_through_every_page_and_the_focus_returns_to_the_last_one_shown(gallery: Page, first: int) -> None:
+    opened = open_first(gallery, first)
+    for index in range(first + 1, 30):
+        gallery.keyboard.press("ArrowRight")
+        shown = gallery.locator(".posters li").nth(index).get_attribute("data-id")
+        expect(gallery).to_have_url(re.compile(f"job={shown}"))
+    expect(opened.get_by_role("button", name="Older video")).to_be_disabled()
+    press_escape(gallery, opened)
+    expect(cards(gallery).nth(29)).to_be_focused()
+    expect(cards(gallery).nth(29)).to_be_in_viewport()
+
+
 def test_comma_and_full_stop_step_frames(gallery: Page) -> None:
     open_first(gallery)
     plays(gallery, ".viewer video")

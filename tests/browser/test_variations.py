@@ -112,7 +112,11 @@ def test_one_is_looked_at_with_its_neighbours_and_two_are_compared(four: Page) -
     expect(four.locator(".viewer[open]")).to_contain_text(f"seed {seed_of(tiles(four).nth(1))}")
     four.keyboard.press("ArrowRight")
     expect(four.locator(".viewer[open]")).to_contain_text(f"seed {seed_of(tiles(four).nth(2))}")
+    for key, index in (("ArrowRight", 3), ("ArrowRight", 3), ("ArrowLeft", 2), ("ArrowLeft", 1), ("ArrowLeft", 0)):
+        four.keyboard.press(key)
+        expect(four.locator(".viewer[open]")).to_contain_text(f"seed {seed_of(tiles(four).nth(index))}")
     four.keyboard.press("Escape")
+    expect(four.get_by_role("button", name="Open video 2 of 4")).to_be_focused()
     for index in (3, 0):
         tiles(four).nth(index).get_by_role("button", name="Compare").click()
     shown = four.locator(".compare[open]")

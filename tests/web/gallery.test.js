@@ -221,6 +221,28 @@ test("a video that was asked for before another one, or before its dialog was cl
   assert.equal(opened.length, 1);
 });
 
+test("the dialog goes on through all pages of the list, of which each is asked for once, in time", async () => {
+  browser = newBrowser();
+  grid = drawn(gallery, {});
+  const page = (from) => Array.from({ length: 24 }, (_, index) => video(`v${from + index}`));
+  await browser.answer(FIRST, { videos: page(0), before: "b" });
+  const opened = browser.hear("open", "listed");
+  const listed = () => opened[0][1].listed();
+  press("v10", ".tile-button");
+  assert.equal(browser.count(`${FIRST}&before=b`), 0);
+  for (const id of ["v19", "v20", "v21"]) {
+    browser.emit("step", id);
+    await settled();
+  }
+  assert.equal(browser.count(`${FIRST}&before=b`), 1);
+  assert.equal(listed().length, 24);
+  await browser.answer(`${FIRST}&before=b`, { videos: page(24), before: null });
+  assert.deepEqual([listed().length, listed().at(-1), opened.at(-1)[0]], [48, "v47", "listed"]);
+  browser.emit("step", "v47");
+  await settled();
+  assert.deepEqual(opened.at(-1), ["open", { video: video("v47") }]); // its list stays the one it came with
+});
+
 test("only an owner is offered everybody's videos", async () => {
   assert.equal(grid.part("everybody").hidden, true);
   browser = newBrowser();

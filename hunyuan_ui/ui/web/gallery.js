@@ -12,6 +12,7 @@ import { ask, keeping } from "./server.js";
 import { createDeletions } from "./undo_delete.js";
 
 const SEARCH_AFTER_MS = 250;
+const STOCK = 4; // videos that are loaded beyond the open one
 const MOST_NEWS = 3; // new pages that are prepended; with more the list is reloaded
 
 export function gallery({ element, props }) {
@@ -27,6 +28,8 @@ export function gallery({ element, props }) {
   let owed = null; // the last requested page, if it did not arrive
   let typing;
   let opening = 0; // an answer to an older request opens nothing
+  /** @type {any} */
+  let opener = null; // the tile whose video was opened first
   let moves = 0; // number of changes in the cards' positions
   let starred = Promise.resolve();
   const standsFor = steady(part("posters"));
@@ -45,6 +48,7 @@ export function gallery({ element, props }) {
   const isFiltered = () => Boolean(searched() || part("shape").value || onlyFavourites());
   const onlyFavourites = () => part("favourites").getAttribute("aria-pressed") === "true";
   const itemOf = (id) => part("posters").querySelector(`li[data-id="${id}"]`);
+  const tileOf = (id) => itemOf(id)?.querySelector(".tile-button");
   const seen = () => shown.filter((video) => !deletions.has(video.id));
 
   const deletions = createDeletions({ erase, changed: showDeletions });
@@ -61,6 +65,7 @@ export function gallery({ element, props }) {
     part("shape").hidden = part("favourites").hidden = !count && !isFiltered();
     part("nothing-lead").textContent = words[searched() ? "gallery.no_match" : emptyLead()];
     part("nothing-help").textContent = isFiltered() ? "" : words[emptyHelp()];
+    emit("listed");
   }
 
   /** Announce the result of a search or a filter to screen readers. */
@@ -95,7 +100,7 @@ export function gallery({ element, props }) {
       part("more").hidden = false;
       return;
     }
-    say("");
+    if (isFirst || part("line").classList.contains("problem")) say("");
     if (isFirst) {
       shown = [];
       part("posters").replaceChildren();
@@ -216,7 +221,17 @@ export function gallery({ element, props }) {
 
   // Opening a video
 
-  const open = (video, kind = "") => emit("open", { video, kind, ids: seen().map((one) => one.id) });
+  function open(video, kind = "") {
+    opener = tileOf(video.id);
+    emit("open", { video, kind, listed: () => seen().map((one) => one.id) });
+    stockUp(video.id);
+  }
+
+  /** Load the next page before the dialog has come to the end of this one. */
+  function stockUp(id) {
+    const at = shown.findIndex((video) => video.id === id);
+    if (before && !isLoading && at >= shown.length - STOCK) page({ isFirst: false });
+  }
 
   async function find(id) {
     const known = shown.find((video) => video.id === id);
@@ -226,11 +241,25 @@ export function gallery({ element, props }) {
     return answer.isOk ? answer.video : null;
   }
 
-  async function openById(id, kind = "") {
+  /** @param {(video: any) => void} show */
+  async function openById(id, show = open) {
     opening += 1;
     const wish = opening;
     const video = await find(id);
-    if (video && wish === opening) open(video, kind);
+    if (video && wish === opening) show(video);
+  }
+
+  /** Show another video of the list through which the dialog goes. */
+  function step(video) {
+    emit("open", { video });
+    stockUp(video.id);
+  }
+
+  /** Return to the tile of the video that was shown last, if the browser returned to the one that was opened first. */
+  function closed(id) {
+    opening += 1;
+    if (opener && document.activeElement === opener) tileOf(id)?.focus();
+    opener = null;
   }
 
   fill(element, words);
@@ -265,8 +294,9 @@ export function gallery({ element, props }) {
     emit("gone", data);
   });
   on("show", (id) => openById(id));
-  on("closed", () => (opening += 1));
-  on("export", (id) => openById(id, "gif"));
+  on("step", (id) => openById(id, step));
+  on("closed", closed);
+  on("export", (id) => openById(id, (video) => open(video, "gif")));
   on("choose", async (id) => {
     const video = await find(id);
     if (!video) return;

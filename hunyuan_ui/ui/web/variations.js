@@ -46,7 +46,7 @@ export function variations({ element, props, watch }) {
     for (const [name, act] of Object.entries(does))
       piece(`[data-do=${name}]`).addEventListener("click", () => act(videoOf(ids[index]), known.get(ids[index])));
     piece(".tile-button").addEventListener("click", () => {
-      emit("open", { video: videoOf(ids[index]), ids: done().map((one) => one.id) });
+      emit("open", { video: videoOf(ids[index]), listed: () => done().map((one) => one.id) });
     });
     return { item, piece, shown: "" };
   }

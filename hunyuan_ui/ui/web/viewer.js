@@ -33,7 +33,8 @@ export function viewer({ element, props }) {
   const enter = closedByBack(dialog);
   const withSettings = part("settings").querySelector("input");
   let video;
-  let ids = []; // the order of the grid, for the arrow keys
+  /** @type {() => string[]} */
+  let listed = () => []; // the ids of the list from which it was opened, as it is now: for the arrow keys
   let making = 0; // an answer to an older request is dropped
   let release = () => {}; // the held button
 
@@ -72,21 +73,24 @@ export function viewer({ element, props }) {
     if (!prefersCalm()) player.play().catch(() => {});
   }
 
-  function showNeighbours() {
+  function neighbour(by) {
+    const ids = listed();
     const place = ids.indexOf(video.id);
-    part("previous").disabled = place <= 0;
-    part("next").disabled = place < 0 || place + 1 >= ids.length;
+    return place < 0 ? undefined : ids[place + by];
+  }
+
+  function showNeighbours() {
+    part("previous").disabled = !neighbour(-1);
+    part("next").disabled = !neighbour(1);
   }
 
   function forget(id) {
-    ids = ids.filter((one) => one !== id);
     if (dialog.open && video.id === id) dialog.close();
-    else if (dialog.open) showNeighbours();
   }
 
   function step(by) {
-    const id = ids[ids.indexOf(video.id) + by];
-    if (id) emit("show", id);
+    const id = neighbour(by);
+    if (id) emit("step", id);
   }
 
   function stepFrame(by) {
@@ -98,7 +102,7 @@ export function viewer({ element, props }) {
     unload(player);
     setQuery("job", null);
     making += 1;
-    emit("closed");
+    emit("closed", video.id);
   }
 
   function reuse({ isRandom = false, field = "prompt" } = {}) {
@@ -219,8 +223,9 @@ export function viewer({ element, props }) {
   player.addEventListener("error", () => sayWhyUnplayed(player, video, sayUnplayed, load));
   player.addEventListener("loadeddata", () => sayUnplayed(""));
   for (const end of ["deleted", "gone"]) on(end, forget);
+  on("listed", () => dialog.open && showNeighbours());
   on("open", (opened) => {
-    if (opened.ids) ids = opened.ids;
+    if (opened.listed) listed = opened.listed;
     if (opened.kind) part("kind").value = opened.kind;
     show(opened.video);
   });
