@@ -34,6 +34,65 @@ def deletions(page: Page) -> list[str]:
     return sent
 
 
+@pytest.mark.parametrize("at", [2, 11])
+def test_after_a_deletion_the_keyboard_goes_on_beside_it(page: Page, app: RunningApp, at: int) -> None:
+    page.route("**/hunyuan/videos/*", lambda route: route.fulfill(json={}))  # the others' tests need these videos
+    open_gallery(page, app)
+    page.get_by_role("searchbox").fill("fox number 1")
+    expect(cards(page)).to_have_count(12)
+    page.locator(".posters li").nth(at).locator("[data-do=delete]").press("Enter")
+    expect(page.get_by_role("button", name="Undo", exact=True)).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".videos .undo")).to_be_hidden()
+    expect(cards(page).nth(min(at, 10))).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_what_is_done_with_the_chosen_ones_stays_in_sight_and_covers_no_focus(
+    page: Page, app: RunningApp, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 640})
+    open_gallery(page, app)
+    page.get_by_role("button", name="Select").click()
+    expect(page.get_by_text("Choose the videos")).to_be_visible()
+    cards(page).nth(0).click()
+    page.locator(".videos .more").scroll_into_view_if_needed()
+    expect(page.locator(".posters li")).to_have_count(30)
+    cards(page).nth(20).click()
+    bar = page.locator(".videos .chosen")
+    expect(bar).to_contain_text("Chosen: 2")
+    expect(bar.get_by_role("button", name="Delete")).to_be_in_viewport(ratio=1)
+    for _ in range(8):
+        page.keyboard.press("Shift+Tab")
+        shown, covered = (
+            page.evaluate(f"document.{which}.getBoundingClientRect().toJSON()")
+            for which in ("activeElement.querySelector('.tile')", "querySelector('.videos .chosen')")
+        )
+        assert shown["top"] >= covered["bottom"]
+    before = page.evaluate("scrollY")
+    bar.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("button", name="Undo", exact=True)).to_be_focused()
+    assert abs(page.evaluate("scrollY") - before) < 400  # the place in the list, but for the rows that are gone
+    page.get_by_role("button", name="Undo", exact=True).click()
+
+
+def test_what_was_deleted_is_said_in_one_line_on_a_phone(page: Page, app: RunningApp) -> None:
+    page.set_viewport_size({"width": 320, "height": 640})
+    open_gallery(page, app)
+    page.get_by_role("button", name="Select").click()
+    for index in range(3):
+        cards(page).nth(index).click()
+    page.locator(".videos .chosen").get_by_role("button", name="Delete").click()
+    box = page.locator(".videos .undo").bounding_box()
+    assert box is not None
+    assert box["height"] < 64
+    assert box["x"] >= 8
+    assert box["x"] + box["width"] <= 312
+    assert abs(box["x"] + box["width"] / 2 - 160) < 1
+    page.get_by_role("button", name="Undo", exact=True).click()
+
+
 def test_a_deletion_can_be_undone_for_ten_seconds_and_is_then_for_good(gallery: Page, app: RunningApp) -> None:
     gallery.get_by_role("searchbox").fill("fox number 25")
     expect(cards(gallery)).to_have_count(1)

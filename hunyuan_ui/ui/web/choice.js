@@ -26,7 +26,7 @@ export function createChoice(element, part, does) {
     part("choose").setAttribute("aria-pressed", String(isOn));
     element.querySelector(".videos")?.toggleAttribute("data-choosing", isOn);
     if (isOn) part("choose").hidden = false;
-    if (part("chosen").contains(document.activeElement)) part("choose").focus();
+    if (part("chosen").contains(document.activeElement)) part("choose").focus({ preventScroll: true });
     mark();
     if (!isOn) does.say("");
   }

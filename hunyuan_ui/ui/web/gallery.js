@@ -3,7 +3,7 @@
 import { channel } from "./browser.js";
 import { cardOf, showFavourite } from "./card.js";
 import { createChoice } from "./choice.js";
-import { fill, goToField, keepingFocus, piecesOf } from "./dom.js";
+import { fill, goToField, piecesOf } from "./dom.js";
 import { readSettingsFiles } from "./dropped_file.js";
 import { emit, on, onReturn } from "./events.js";
 import { filled, words } from "./language.js";
@@ -30,6 +30,7 @@ export function gallery({ element, props }) {
   let opening = 0; // an answer to an older request opens nothing
   /** @type {any} */
   let opener = null; // the tile whose video was opened first
+  let neighbour = ""; // the id of the video beside the last deleted one
   let moves = 0; // number of changes in the cards' positions
   let starred = Promise.resolve();
   const standsFor = steady(part("posters"));
@@ -191,8 +192,13 @@ export function gallery({ element, props }) {
     choice.keep((video) => !deletions.has(video.id));
     const text = waiting.length === 1 ? "gallery.deleted" : "gallery.deleted_several";
     part("undo-text").textContent = waiting.length ? words[text].replace("{count}", waiting.length) : "";
-    keepingFocus(element, () => (part("undoing").hidden = !waiting.length));
-    if (waiting.length) part("undo").focus({ preventScroll: true });
+    const isUsed = part("undoing").contains(document.activeElement);
+    part("undoing").hidden = !waiting.length;
+    if (waiting.length) {
+      const at = shown.findIndex(({ id }) => id === waiting[waiting.length - 1].id);
+      neighbour = [...shown.slice(at), ...seen().reverse()].find(({ id }) => !deletions.has(id))?.id;
+      part("undo").focus({ preventScroll: true });
+    } else if (isUsed) (tileOf(neighbour) || part("search")).focus({ preventScroll: true });
     showNothing();
   }
 
