@@ -131,6 +131,7 @@ def test_only_who_sent_a_list_finds_it(app: RunningApp) -> None:
         ({"kind": "xml"}, "auto or text or csv or jsonl"),
         ({"picks": 1.5}, "picks"),
         ({"name": ""}, "no name"),
+        ({"name": "x" * 101}, "Name of the list: 101 characters are too many; at most 100 fit."),
         ({"prompts": 5}, "prompts"),
     ],
 )

@@ -31,6 +31,13 @@ def test_a_link_that_is_hidden_until_it_leads_somewhere_has_an_address_all_the_s
     assert [link for link in re.findall(r"<a\b[^>]*>", shown) if " href=" not in link] == []
 
 
+@pytest.mark.parametrize("template", sorted(WEB.glob("*.html")), ids=lambda path: path.stem)
+def test_no_box_cuts_a_secret_or_a_name_that_is_pasted(template: Path) -> None:
+    # Where a text is too long the server says so; of a cut one it could only say that it is wrong.
+    boxes = re.findall(r"<input\b[^>]*>", template.read_text("utf-8"))
+    assert [box for box in boxes if "maxlength" in box and 'type="search"' not in box] == []
+
+
 def test_no_rule_asks_what_the_whole_page_has() -> None:
     # After such a rule a browser computes all styles again whenever an element comes or goes.
     styles = [(WEB / f"{name}.html").read_text("utf-8") for name in ("opening", "head")] + [style_sheet(WEB)]
