@@ -209,6 +209,26 @@ def test_a_notice_is_given_when_asked_for_and_the_tab_is_hidden(
     assert "kite" not in page.evaluate("window.saidInNotices")  # it is shown on a locked screen
 
 
+@pytest.mark.parametrize(("reply", "is_refused"), [("denied", True), ("default", False)])
+def test_a_browser_that_allows_no_notices_is_told_and_keeps_the_focus(
+    page: Page, paid: RunningApp, reply: str, *, is_refused: bool
+) -> None:
+    page.add_init_script(HIDDEN_TAB.replace('"granted"', json.dumps(reply)))
+    open_page(page, paid)
+    waiting(page, paid)
+    wish = page.get_by_role("button", name="Tell me when it is done")
+    wish.press("Enter")
+    page.wait_for_function("Notification.asked === 1")
+    told = page.get_by_text("This browser does not let this page notify you.")
+    if is_refused:
+        expect(wish).to_be_hidden()
+        expect(told).to_be_focused()
+    else:
+        expect(wish).to_be_focused()
+        expect(wish).to_have_attribute("aria-pressed", "false")
+        expect(told).to_be_hidden()
+
+
 def test_the_title_tells_how_it_goes(page: Page, paid: RunningApp) -> None:
     open_page(page, paid)
     waiting(page, paid)

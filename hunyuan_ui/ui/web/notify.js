@@ -1,6 +1,7 @@
 // Notifications outside the page's content: in its title, and by the browser.
 
 import { canNotify, kept } from "./browser.js";
+import { showText } from "./dom.js";
 import { words } from "./language.js";
 
 const NOTIFY = "hunyuan_notify";
@@ -15,8 +16,9 @@ export function setTitle(text) {
 /**
  * Return a function that notifies visitors who have left the page's tab and enabled notifications.
  * @param {any} wish The button that enables them.
+ * @param {any} line Says why it does not.
  */
-export function createNotify(wish) {
+export function createNotify(wish, line) {
   let isWished = kept.get(NOTIFY) === "yes";
   const isOn = () => isWished && canNotify() && Notification.permission === "granted";
 
@@ -34,7 +36,11 @@ export function createNotify(wish) {
     } catch {
       // Cannot be requested in a page inside another site's.
     }
+    const isFocused = document.activeElement === wish;
     show();
+    if (canNotify()) return;
+    showText(line, words.notify_denied);
+    if (isFocused) line.focus({ preventScroll: true });
   }
 
   wish.addEventListener("click", change);

@@ -37,7 +37,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   const standsFor = steady(card);
   const followed = createFollowed(tab, kept);
   const otherTabs = channel("hunyuan");
-  const notify = createNotify(part("notify"));
+  const notify = createNotify(part("notify"), part("denied"));
   const answered = (id) => window.hunyuan.answered(id);
   const say = (text) => (part("heard").textContent = text);
   const ended = createEnded(card, part, { change: stand, dismiss: dismissEverywhere, lookAgain, tryAgain });
