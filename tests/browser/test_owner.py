@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from hunyuan_ui.job import Job, JobStatus
 from tests.app_process import RunningApp, running_app
@@ -62,6 +62,9 @@ def app(request: pytest.FixtureRequest, service: PaidService, tmp_path: Path) ->
         yield started
 
 
+CUT = """() => [...document.querySelectorAll(".owner .wide, .owner td:not([data-column=what])")]
+    .filter((box) => box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).display !== "none")
+    .map((box) => `${box.tagName} ${box.className} ${box.dataset.column}`)"""
 PUBLIC = {"GRADIO_SERVER_NAME": "0.0.0.0", "HUNYUAN_UI_DAILY_LIMIT_USD": "10"}
 public = pytest.mark.parametrize("app", [PUBLIC], indirect=True, ids=["public"])
 
@@ -257,3 +260,31 @@ def test_the_owners_page_fits_a_phone_and_axe_finds_nothing(
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 360
     assert broken_rules(page) == {}
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
+def test_the_table_is_read_at_every_width_without_a_sideways_step(
+    browser: Browser, app: RunningApp, locale: str
+) -> None:
+    with browser.new_context(locale=locale) as context:
+        owner = opened(page := context.new_page(), app)
+        owner.locator("[data-column=do] button").first.click()
+        for width in (320, 390, 768, 1200, 1201, 1280, 1920):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate(CUT) == [], width
+            assert broken_rules(page) == {}, width
+            row = owner.get_by_role("row").filter(has_text="a failed fox")
+            expect(row.get_by_role("cell")).to_have_count(8 if width > 1200 else 7)  # an empty one takes no line
+            expect(owner.get_by_role("columnheader")).to_have_count(8)
+            expect(row.get_by_text("a failed fox")).to_be_visible()
+
+
+def test_it_stays_open_over_a_reload_and_shut_once_it_was_shut(page: Page, app: RunningApp) -> None:
+    owner = opened(page, app)
+    page.reload()
+    expect(owner.locator("tbody tr").first).to_be_visible()
+    owner.locator("summary").click()
+    page.reload()
+    expect(page.locator("#generate")).to_contain_text("at most $")
+    expect(owner.locator("summary")).to_be_visible()
+    expect(owner.locator("tbody tr").first).to_be_hidden()

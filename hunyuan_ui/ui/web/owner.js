@@ -1,14 +1,16 @@
 // The owner's page: spending, items that need a correction, and every job.
 
+import { tab } from "./browser.js";
 import { createDollars } from "./dollars.js";
 import { fill, node, onSecret, onSubmit, piecesOf, showText } from "./dom.js";
 import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
-import { createOwnersJobs } from "./owner_jobs.js";
+import { createOwnersJobs, nameColumns } from "./owner_jobs.js";
 
 const ANSWER_WITHIN_MS = 15000;
 const LOOK_AFTER_MS = 2000;
 const ASK_AGAIN_MS = 5000;
+const OPEN = "hunyuan_owner_open"; // over a reload, as Gradio's own after a lost line
 
 function save(text) {
   const href = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv" }));
@@ -102,7 +104,12 @@ export function owner({ element, props, trigger, watch }) {
 
   fill(element, words);
   part("plot").setAttribute("aria-label", words["owner.days"]);
-  details.addEventListener("toggle", fillOpened);
+  nameColumns(part("columns"));
+  details.addEventListener("toggle", () => {
+    if (details.open) tab.set(OPEN, "yes");
+    else tab.remove(OPEN);
+    fillOpened();
+  });
   for (const change of ["begun", "ended"]) on(change, lookQuietly); // of this page's own videos
   onReturn(lookQuietly);
   const presses = {
@@ -122,4 +129,5 @@ export function owner({ element, props, trigger, watch }) {
   onSecret(part("proof"), (key) => ask("prove", { key }));
   watch("value", show);
   show();
+  details.open = tab.get(OPEN) !== null;
 }

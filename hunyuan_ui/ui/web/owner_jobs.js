@@ -4,7 +4,7 @@ import { node, onSubmit, button as plainButton } from "./dom.js";
 import { words } from "./language.js";
 import { requestId } from "./request_id.js";
 
-const COLUMNS = 8; // of the table
+const COLUMNS = ["when", "status", "payer", "cost", "took", "what", "do", "request"];
 const MOST_USD = 1000000;
 
 function field(text, draft, values) {
@@ -21,6 +21,10 @@ function told(job) {
   if (job.request) text.append(requestId(job.request));
   return text;
 }
+
+/** Name the columns of the table. @param {Element} head */
+export const nameColumns = (head) =>
+  head.append(...COLUMNS.map((name) => node("th", words[`owner.${name}`], "", { scope: "col", role: "columnheader" })));
 
 /**
  * Return an object that renders them.
@@ -77,7 +81,7 @@ export function createOwnersJobs(table, act) {
   }
 
   function actions(job) {
-    const buttons = node("td", "", "do");
+    const buttons = node("td");
     const key = `row ${job.id}`;
     const offer = (can, text, name, done) => {
       if (can) buttons.append(button(words[text], done, { name: `${name} ${key}`, about: job.when }));
@@ -96,12 +100,19 @@ export function createOwnersJobs(table, act) {
     return buttons;
   }
 
+  /** A row, of which a narrow page makes a card: the roles stay then, and each cell has the name of its column. */
   function row(job) {
     const made = node("tr");
-    made.append(...[job.when, job.status, job.payer, job.cost, job.took, job.what].map((text) => node("td", text)));
     const request = node("td");
     if (job.request) request.append(job.can.look_again ? requestId(job.request) : node("code", job.request));
-    made.append(actions(job), request);
+    const texts = COLUMNS.slice(0, -2).map((name) => node("td", job[name]));
+    for (const [index, cell] of [...texts, actions(job), request].entries()) {
+      cell.setAttribute("role", "cell");
+      cell.dataset.column = COLUMNS[index];
+      if (cell.hasChildNodes()) cell.dataset.name = words[`owner.${COLUMNS[index]}`];
+      made.append(cell);
+    }
+    made.setAttribute("role", "row");
     return made;
   }
 
@@ -113,7 +124,9 @@ export function createOwnersJobs(table, act) {
     const made = node("tr", "", "more");
     const cell = node("td");
     const seen = node("div", "", "stack");
-    cell.colSpan = COLUMNS;
+    made.setAttribute("role", "row");
+    cell.setAttribute("role", "cell");
+    cell.colSpan = COLUMNS.length;
     seen.append(...job.corrections.map((text) => node("p", text)));
     if (isOpen) seen.append(correction(job, key));
     cell.append(seen);
