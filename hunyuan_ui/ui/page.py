@@ -10,6 +10,7 @@ import gradio as gr
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.jobs.at_engine import set_at_engine
 from hunyuan_ui.prompt_help.examples import SIGHTS
+from hunyuan_ui.request import SIZE_MULTIPLE
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.this_machine import in_address
 from hunyuan_ui.ui.api import declare_api
@@ -150,7 +151,7 @@ def _place(runner: JobRunner) -> Page:
         together=together,
         examples=part("examples"),
         videos=build_gallery(runner),
-        batch=part("batch"),
+        batch=part("batch", multiple=SIZE_MULTIPLE),
         pay=pay,
         owner=build_owner(runner),
     )

@@ -159,7 +159,7 @@ def test_what_a_list_was_sent_with_stays_until_somebody_takes_the_form_anew(
     page = visitor.new_page()
     dialog = opened(page, app)
     written(dialog, f"{name}, a fox\n{name}, a crow", name, "9")
-    expect(dialog.get_by_text("as in the form: 854x480, 77 frames, 40 steps, a seed of its own")).to_be_visible()
+    expect(dialog.get_by_text("as in the form: 864x480, 77 frames, 40 steps, a seed of its own")).to_be_visible()
     checked(dialog)
     with endpoint.rendering():
         generate(dialog).click()
@@ -167,7 +167,7 @@ def test_what_a_list_was_sent_with_stays_until_somebody_takes_the_form_anew(
         press_escape(page, dialog)
         page.locator("#size label", has_text="720p").click()
         dialog = dialog_of(page)
-        expect(dialog.get_by_text("as when the list was sent: 854x480")).to_be_visible()
+        expect(dialog.get_by_text("as when the list was sent: 864x480")).to_be_visible()
         expect(checked(dialog).locator("[data-part=sum]")).to_contain_text("2 of them sent before")
         expect(dialog.locator("[data-part=sum]")).to_be_focused()  # which announces it, so that nothing else has to
         expect(dialog.locator("[data-part=sum]")).not_to_have_attribute("role", "status")

@@ -100,7 +100,7 @@ def test_a_server_that_is_silent_for_too_long_is_told_and_goes_on(page: Page, ro
         page.goto(address)
         expect(page.locator(".prompt-panel .groups button")).to_have_count(4)
         page.locator("#part-several button").click()
-        expect(page.locator("dialog.batch")).to_contain_text("854x480")
+        expect(page.locator("dialog.batch")).to_contain_text("864x480")
         os.kill(root.process.pid, signal.SIGSTOP)
         try:
             page.locator("dialog.batch textarea").fill(ROW)

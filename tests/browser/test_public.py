@@ -127,7 +127,7 @@ def test_the_owners_key_opens_with_the_code_only_and_the_click_goes_on(page: Pag
     )
     is_done(page, "a paid fox")
     assert paid.posts["a paid fox"] == 1
-    expect(page.locator(".payment .allowance")).to_have_text("49 of 50 left today.")
+    expect(page.locator(".payment .allowance")).to_have_text("49 of 50 videos left today.")
     page.reload()
     expect(page.locator(".payment")).to_be_visible()
     expect(page.locator(".payment [data-part=code-form]")).to_be_hidden()
@@ -186,11 +186,12 @@ def test_the_next_one_waits_for_the_first_and_a_third_is_refused_by_a_note(page:
     page.get_by_label("This page's owner").check()
     enter_code(page)
     allowance = page.locator(".payment .allowance")
-    expect(allowance).to_have_text("50 of 50 left today.")
+    expect(allowance).to_have_text("50 of 50 videos left today.")
     with paid.rendering():
         generate_short(page, "the first fox")
         expect(page.locator(".under-way")).to_be_visible()
-        expect(allowance).to_have_text("49 of 50 left today. One of yours is under way: the next one is sent after it.")
+        next_one = "One of yours is under way: the next one is sent after it."
+        expect(allowance).to_have_text(f"49 of 50 videos left today. {next_one}")
         page.wait_for_timeout(SECONDS_BETWEEN_SUBMITS * 1000)
         generate_short(page, "the next fox")
         expect(page.locator(".under-way .note")).to_have_text(

@@ -348,8 +348,8 @@ async def test_what_is_left_today_is_told_before_the_click(runner: JobRunner) ->
     for _ in range(3):
         runner._services.ledger.adopt(job(visitor=visitor.id, status=JobStatus.DONE, created_at=time.time()))
         told.append(await allowances(runner, visitor, words()))
-    assert [one["owner"] for one in told[:3]] == [f"{left} of 3 left today." for left in (3, 2, 1)]
-    assert told[3]["owner"].startswith("0 of 3 left today.")
+    assert [one["owner"] for one in told[:3]] == [f"{left} of 3 videos left today." for left in (3, 2, 1)]
+    assert told[3]["owner"].startswith("0 of 3 videos left today.")
     assert {one["nobody"] for one in told} == {""}
     assert await allowances(runner, Visitor.from_token("b" * 32), words()) == told[0]
 

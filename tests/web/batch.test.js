@@ -53,7 +53,7 @@ beforeEach(async () => {
   form = FORM;
   payer = "owner";
   browser.window.hunyuan = { form: { settings: () => form, payer: () => payer } };
-  page = drawn(batch);
+  page = drawn(batch, null, { multiple: 16 });
   browser.emit("list-open");
   await type("name", "foxes");
   await type("text", "a fox\na crow");
@@ -151,7 +151,7 @@ test("a list that exists already is followed once it is checked, and a new one i
 test("what was typed is kept when the page closes", async () => {
   browser.window.dispatchEvent(new Event("pagehide"));
   assert.equal(JSON.parse(sessionStorage.held.hunyuan_list_draft).text, "a fox\na crow");
-  page = drawn(batch);
+  page = drawn(batch, null, { multiple: 16 });
   browser.emit("list-open");
   assert.equal(part("text").value, "a fox\na crow");
 });

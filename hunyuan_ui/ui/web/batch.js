@@ -34,8 +34,9 @@ async function formIsFilled() {
     await new Promise((go) => setTimeout(go, 100));
 }
 
-/** @param {any} form */
-function settingsText({ width, height, video_length: frames, infer_steps: steps, seed }) {
+/** @param {any} form @param {number} multiple The service rounds sizes up to one of it. */
+function settingsText({ video_length: frames, infer_steps: steps, seed, ...form }, multiple) {
+  const [width, height] = [form.width, form.height].map((side) => multiple * Math.ceil(side / multiple));
   const seeds = seed < 0 ? words["batch.new_seeds"] : filled("batch.seed", { seed });
   return filled("batch.settings", { width, height, frames, steps, seed: seeds });
 }
@@ -54,7 +55,7 @@ function onDrop(dialog, landing, take) {
     });
 }
 
-export function batch({ element }) {
+export function batch({ element, props }) {
   const part = piecesOf(element);
   const dialog = element.querySelector("dialog");
   const enter = closedByBack(dialog);
@@ -117,7 +118,7 @@ export function batch({ element }) {
     part("picks-box").hidden = part("seed-box").hidden = !hasChoices(draft.text);
     if (draft.form) {
       const key = isAsSent(draft) ? "batch.lacking_sent" : "batch.lacking";
-      part("lacking").textContent = filled(key, { settings: settingsText(draft.form) });
+      part("lacking").textContent = filled(key, { settings: settingsText(draft.form, props.multiple) });
     }
     part("take").hidden = !isAsSent(draft);
     if (checked && !isSame(checked.wish, wish())) checked = null;
