@@ -36,7 +36,7 @@ from hunyuan_ui.ui.visitor import (
     token_of_key,
     visitor_of,
 )
-from hunyuan_ui.words import Words, words_for
+from hunyuan_ui.words import Words, shown_sum, words_for
 
 LISTS: Final = "/gradio_api/hunyuan/lists"
 CHECK: Final = f"{LISTS}/check"
@@ -324,7 +324,8 @@ def _labels(result: Mapping[str, Any], say: Words) -> dict[str, str]:
     if result["is_free"]:
         confirm = say("generate.preview_several", count=count)
     else:
-        confirm = say.several_label(count, result["seconds"], result["about_usd"], result["most_usd"])
+        to_make = [(row["about_usd"], row["most_usd"]) for row in result["table"] if row["about_usd"] is not None]
+        confirm = say.several_label(count, result["seconds"], *shown_sum(to_make))
     return {"sum": " · ".join(line), "confirm": confirm}
 
 

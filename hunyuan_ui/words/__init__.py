@@ -10,7 +10,8 @@ A text has placeholders in braces, optionally with a format: `{price:usd}`, `{fr
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -47,6 +48,7 @@ _SCRIPTS: Final = (
     "word.",
 )
 CENT_USD: Final = 0.01
+_HAIR: Final = 6  # digits of a cent that are more than a sum's own error
 SOON_HOURS_S: Final = 5400  # above this, durations are shown in hours
 
 
@@ -80,6 +82,21 @@ class Listed(Protocol):
 
     @property
     def left_s(self) -> float: ...
+
+
+def shown_sum(prices: Collection[tuple[float, float]]) -> tuple[float, float]:
+    """Return the expected and the maximum US dollars of videos, as sums of what is shown of each, so that they add up.
+
+    Args:
+        prices: Both of each video. Some that are below a cent are shown without an expected price, and summed exactly.
+    """
+    if all(about >= CENT_USD for about, _ in prices):
+        prices = [(round(about, 2), _whole_cents_of(most)) for about, most in prices]
+    return sum(about for about, _ in prices), sum(most for _, most in prices)
+
+
+def _whole_cents_of(usd: float) -> float:
+    return math.ceil(round(usd / CENT_USD, _HAIR)) * CENT_USD
 
 
 class Words:
@@ -159,7 +176,9 @@ class Words:
         if is_preview:
             return self("generate.preview_several" if count > 1 else "generate.preview", count=count)
         if count > 1:
-            return self.several_label(count, estimate.seconds, estimate.cost_usd * count, estimate.high_usd * count)
+            return self.several_label(
+                count, estimate.seconds, *shown_sum([(estimate.cost_usd, estimate.high_usd)] * count)
+            )
         return self("generate.priced", time=self.duration(estimate.seconds), price=self.price(estimate))
 
     def several_label(self, count: int, seconds: float, about_usd: float, most_usd: float) -> str:
@@ -174,12 +193,13 @@ class Words:
 
     def price(self, estimate: Priced, count: int = 1) -> str:
         """Format the price of videos that are still to be made."""
-        return self.price_of(estimate.cost_usd * count, estimate.high_usd * count)
+        return self.price_of(*shown_sum([(estimate.cost_usd, estimate.high_usd)] * count))
 
     def price_of(self, about_usd: float, most_usd: float) -> str:
-        """Format an estimated price in US dollars."""
+        """Format an estimated price in US dollars; the maximum is rounded up, so that a budget of it is enough."""
         if most_usd == 0:
             return self["price.free"]
+        most_usd = _whole_cents_of(most_usd)
         if 0 < about_usd < CENT_USD:
             return self("price.most", most=self.money(max(most_usd, CENT_USD)))
         return self("price.about", about=self.money(about_usd), most=self.money(most_usd))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_the_price_of_several_videos_is_that_of_all(client: TestClient, runner: 
     found = client.post(PRICE, json={**NUMBERS, "count": count, "payer": "owner"}).json()
     most_usd = runner.estimate(DEFAULT, "owner").high_usd * int(count)
     assert found["most_usd"] == pytest.approx(most_usd)
-    assert f"at most ${most_usd:.2f}" in found["button"]
+    assert f"at most ${2.20 * int(count):.2f}" in found["button"]  # of one it says $2.20
 
 
 @pytest.mark.parametrize("name", PRICED)
@@ -140,7 +141,25 @@ def test_the_head_names_what_is_spent_and_what_is_reserved(runner: JobRunner) ->
 def test_a_price_is_said_in_one_form() -> None:
     assert words().price(estimate(DEFAULT)) == "about $1.46, at most $2.20"
     assert words("zh").price(estimate(DEFAULT)) == "约 $1.46，最多 $2.20"
-    assert words().price(estimate(DEFAULT, [Outcome(211.0, 211.0, 1.46)] * 3)) == "about $1.46, at most $1.75"
+    assert words().price(estimate(DEFAULT, [Outcome(211.0, 211.0, 1.46)] * 3)) == "about $1.46, at most $1.76"  # $1.752
     tiny = replace(estimate(DEFAULT), cost_usd=0.002, high_usd=0.003)
     assert words().price(tiny) == "at most $0.01"
     assert words().price(tiny, 10) == "about $0.02, at most $0.03"
+
+
+@pytest.mark.parametrize("about_usd", [0.004, 0.005, 0.0149, 0.3333, 1.4642, 999.996])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 1000])
+def test_a_price_of_several_is_the_sum_of_what_is_said_of_each_and_never_below_the_maximum(
+    about_usd: float, count: int
+) -> None:
+    one = replace(estimate(DEFAULT), cost_usd=about_usd, high_usd=1.2 * about_usd)
+
+    def amounts(text: str) -> list[float]:
+        return [float(amount.replace(",", "")) for amount in re.findall(r"\$([\d,.]*\d)", text)]
+
+    said, whole = amounts(words().price(one)), amounts(words().price(one, count))
+    assert whole[-1] >= one.high_usd * count - 1e-9
+    if about_usd >= 0.01:
+        assert whole == pytest.approx([count * amount for amount in said])
+    shown = amounts(words().generate_label(one, is_preview=False, count=count))
+    assert shown == whole

@@ -96,7 +96,7 @@ def test_a_count_that_cannot_be_chosen_is_one() -> None:
 def test_the_button_says_the_whole_price() -> None:
     expected = estimate(WISH)
     paid = words().generate_label(expected, is_preview=False, count=3)
-    price = f"about ${3 * expected.cost_usd:.2f}, at most ${3 * expected.high_usd:.2f}"
+    price = words().price(expected, 3)
     assert paid == f"Generate 3 · about 3.5 min · {price} in all"
     assert words().generate_label(expected, is_preview=True, count=2) == "Generate 2 · free preview"
 

@@ -15,7 +15,7 @@ from hunyuan_ui.request import VideoRequest, parameters
 from hunyuan_ui.ui import labels
 from hunyuan_ui.ui.html_part import head
 from hunyuan_ui.ui.labels import translations
-from hunyuan_ui.words import LANGUAGE_COOKIE, languages, words, words_for
+from hunyuan_ui.words import LANGUAGE_COOKIE, languages, shown_sum, words, words_for
 
 UI = Path(labels.__file__).parent
 REQUEST = VideoRequest.parse({"prompt": "x"})
@@ -73,7 +73,7 @@ def test_the_button_says_time_and_price() -> None:
     assert unlearnt == "Generate · about 3.5 min · about $1.46, at most $2.20"
     seen = [Outcome(211.0, 211.0, 1.46)] * 3
     assert words().generate_label(estimate(REQUEST, seen), is_preview=False) == (
-        "Generate · about 3.5 min · about $1.46, at most $1.75"
+        "Generate · about 3.5 min · about $1.46, at most $1.76"
     )
     assert words().generate_label(estimate(REQUEST), is_preview=True) == "Generate · free preview"
 
@@ -160,3 +160,9 @@ def test_gradio_is_told_the_texts_of_its_own_controls_and_no_others() -> None:
     for language, table in tables.items():
         assert asked - table.keys() == set(), language
         assert len(table) < 60, language
+
+
+def test_a_sum_is_that_of_what_is_shown_unless_that_is_below_a_cent() -> None:
+    assert shown_sum([(1.4642, 2.1963), (0.0149, 0.0151)]) == pytest.approx((1.47, 2.22))
+    assert shown_sum([(1.4642, 2.1963), (0.004, 0.006)]) == pytest.approx((1.4682, 2.2023))
+    assert shown_sum([]) == (0, 0)
