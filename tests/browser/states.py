@@ -147,6 +147,7 @@ def _states(page: Page, app: RunningApp, endpoint: PaidEndpoint) -> Iterator[str
     yield "2-form-open"
     page.locator(".prompt-panel [data-part=keep]").click()
     page.locator("#advanced > button").click()
+    write(page, "x" * 2001)
     page.locator("#generate").click()
     expect(page.locator("#part-notice .notice")).to_be_visible()
     yield "3-refused"
@@ -233,7 +234,6 @@ def _open_form(page: Page) -> None:
     number = page.locator("#field-width input[type=number]")
     number.fill("853")
     number.blur()
-    write(page, "x" * 2001)
 
 
 def _generate(page: Page) -> None:
