@@ -286,6 +286,14 @@ def test_of_two_that_are_being_sent_the_one_that_is_stored_again_first_leaves_th
     assert ledger.mark_running(other.id, "r1").status is JobStatus.RUNNING
 
 
+def test_a_job_that_was_just_queued_again_is_not_taken_for_one_that_is_being_sent(opened: Opened) -> None:
+    ledger = opened()
+    sent = claimed(ledger)
+    ledger.requeue(sent.id, None, None)
+    assert ledger.restore_rows([sent]) == set()
+    assert statuses(ledger) == {sent.id: JobStatus.QUEUED}
+
+
 def test_an_answer_that_comes_after_the_doubt_is_taken_by_its_process_whoever_had_the_older_row(
     opened: Opened, url: str, tmp_path: Path
 ) -> None:
