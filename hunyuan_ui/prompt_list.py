@@ -229,7 +229,7 @@ def _requests(values: Mapping[str, Any], reading: Reading) -> Iterator[VideoRequ
         yield VideoRequest.parse(whole)
         return
     wildcards = read_wildcards(prompt)
-    if not 0 < reading.picks <= MOST_ROWS:
+    if not reading.picks:
         _check_combinations(wildcards.count)
     first = VideoRequest.parse({**whole, "prompt": "-"})  # their common fields are validated once
     for text in picked(wildcards, reading.picks, reading.picks_seed):

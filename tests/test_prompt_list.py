@@ -139,6 +139,12 @@ def test_a_file_of_another_kind_is_not_paid_as_prompts(text: str, line: int) -> 
     assert "list_not_prompts" not in [code for _, code in faults(read(text, kind="text"))]
 
 
+@pytest.mark.parametrize("word", ["text", "prompt", "seed"])
+def test_a_parameters_name_alone_is_a_prompt_like_any_word_but_on_the_first_line(word: str) -> None:
+    assert [row.request.prompt for row in read(f"a fox\n{word}").rows] == ["a fox", word]
+    assert word not in [row.request.prompt for row in read(f"{word}\na fox").rows]
+
+
 def test_a_prompt_may_hold_the_words_of_a_table() -> None:
     written = [
         "text, seen through a width of glass",

@@ -306,6 +306,21 @@ async def test_a_stranger_finds_no_list_of_somebody_else(tmp_path: Path, service
     assert len(service.bill) == 2
 
 
+async def test_the_owner_sees_a_visitors_list(tmp_path: Path, service: FakeService) -> None:
+    visitor, owner = Visitor.from_token("b" * 32), Visitor.from_token("c" * 32, is_owner=True)
+    async with running(tmp_path, service, **SHARED) as runner:
+        list_id = await sent(runner, lines(1), visitor)
+        assert (await ended(runner, list_id, owner)).done == 1
+        with pytest.raises(AccessError):
+            await runner.batches.view(list_id, Visitor.from_token("d" * 32))
+
+
+async def test_in_private_several_lists_run_at_once(tmp_path: Path, service: FakeService) -> None:
+    async with running(tmp_path, service, concurrency=1) as runner:
+        first, second = await sent(runner, lines(3)), await sent(runner, lines(3, 4), name="another")
+        assert [(await ended(runner, list_id)).done for list_id in (first, second)] == [3, 3]
+
+
 async def test_in_public_the_visitors_own_limits_hold(
     tmp_path: Path, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

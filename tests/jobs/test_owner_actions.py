@@ -13,7 +13,7 @@ import pytest
 from hunyuan_ui.attempts import OF_A_VISITOR
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import AccessError, SpendLimitError, StorageError
-from hunyuan_ui.job import JobStatus, Visitor, new_id
+from hunyuan_ui.job import DAY_S, JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.jobs.owner_actions import OwnerActions
 from hunyuan_ui.limits import BREAKER_AFTER
@@ -124,6 +124,15 @@ async def test_the_owner_settles_and_resumes_what_strangers_had_to_stop_for(publ
     await public.submit(new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)
     today = (await public.owner.days(OWNER))[-1]
     assert today.spent_microusd == public._services.ledger.totals("").today_microusd > 0
+
+
+async def test_the_days_are_whole_ones_of_utc(public: JobRunner) -> None:
+    now = public._services.ledger.now()
+    midnight = now - now % DAY_S
+    for at in (midnight - DAY_S - 1, midnight - 1, now):
+        public._services.ledger.adopt(job(status=JobStatus.LOST, created_at=at, sent_at=at, ended_at=at))
+    assert [day.begins_at for day in await public.owner.days(OWNER, count=1)] == [midnight]
+    assert [day.begins_at for day in await public.owner.days(OWNER, count=2)] == [midnight - DAY_S, midnight]
 
 
 CENTURY_S = 100 * 365.25 * 86_400

@@ -202,6 +202,15 @@ async def test_of_several_jobs_those_that_wait_are_cancelled_and_what_was_sent_g
     assert len(cancelled) == 2 + len(COUNTS)
 
 
+async def test_an_opening_page_does_not_tell_again_what_was_cancelled(runner: JobRunner) -> None:
+    events, visitor, job_id = PageEvents(runner), Visitor.from_token(TOKEN), new_id()
+    runner._services.pause.extend()  # nothing is sent
+    await runner.submit(job_id, VideoRequest(prompt="a heron"), visitor)
+    assert (await events.attach(asking(), TOKEN))[1]["job"] == job_id
+    await runner.cancel(job_id, visitor)
+    assert (await events.attach(asking(), TOKEN))[1]["job"] is None
+
+
 async def test_the_videos_of_one_click_are_told_together_although_the_first_is_deleted(runner: JobRunner) -> None:
     form = {**VideoRequest(prompt="a heron").model_dump(), "variations": "3"}
     sent = json.dumps({"form": form, "shown_usd": DEAR_USD, "is_confirmed": True})
