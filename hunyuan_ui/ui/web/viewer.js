@@ -125,10 +125,21 @@ export function viewer({ element, props }) {
     making += 1;
     part("side").hidden = part("rate").hidden = !isAnimation();
     part("settings").hidden = part("kind").value !== "mp4";
-    part("make").hidden = false;
     release();
-    part("save").hidden = true;
     say("");
+    // The file itself is there already.
+    if (part("kind").value === "mp4") offerFile(wished(), words.download);
+    else {
+      part("make").hidden = false;
+      part("save").hidden = true;
+    }
+  }
+
+  function offerFile(url, text) {
+    part("make").hidden = true;
+    part("save").hidden = false;
+    part("save").href = `${url}&download=1`;
+    part("save").textContent = text;
   }
 
   function wished() {
@@ -157,10 +168,7 @@ export function viewer({ element, props }) {
   }
 
   function ready(url, bytes) {
-    part("make").hidden = true;
-    part("save").hidden = false;
-    part("save").href = `${url}&download=1`;
-    part("save").textContent = words["export.save"].replace("{size}", sizeText(bytes));
+    offerFile(url, words["export.save"].replace("{size}", sizeText(bytes)));
     say("");
     part("save").focus();
   }
