@@ -232,6 +232,46 @@ def speaks(page: Page, language: str) -> None:
     expect(page.locator(".prompt-panel .groups")).to_contain_text(say["word.camera"])
 
 
+def test_each_of_two_tabs_stays_in_its_own_language(page: Page, preview: RunningApp) -> None:
+    page.goto(preview.url)
+    expect(page.locator("#generate")).to_contain_text("free preview")
+    other = page.context.new_page()
+    other.goto(preview.url)
+    other.get_by_role("button", name="中文").click()
+    expect(other.locator("#generate")).to_contain_text("免费")
+    page.bring_to_front()
+    prompt(page).fill("A red apple on a table.")
+    expect(page.locator(".prompt-panel .hints")).to_have_text("What moves, and how?")
+    page.locator("#quality label").first.click()
+    expect(page.locator("#made-as")).to_contain_text("A draft checks the composition")
+    number = page.locator("#field-width input[type=number]")
+    page.locator("#advanced > button").click()
+    number.fill("853")
+    number.blur()
+    expect(page.locator("#made-as")).to_contain_text("is made as")
+    prompt(page).fill("")
+    page.locator("#generate").click()
+    expect(page.locator("#part-notice .notice")).to_contain_text("Prompt")
+    page.reload()
+    expect(page.locator("#generate")).to_contain_text("free preview")
+    other.reload()
+    expect(other.locator("#generate")).to_contain_text("免费")
+
+
+@pytest.mark.parametrize("asked", ["", "?lang=fr"])
+def test_an_address_in_an_unknown_language_and_a_cookie_do_not_mix_two(
+    page: Page, preview: RunningApp, asked: str
+) -> None:
+    page.goto(preview.url)
+    page.get_by_role("button", name="中文").click()
+    expect(page.locator("#generate")).to_contain_text("免费")
+    page.goto(preview.url + asked)
+    said = "免费" if not asked else "free preview"
+    expect(page.locator("#generate")).to_contain_text(said)
+    prompt(page).fill("A red apple on a table.")
+    expect(page.locator(".prompt-panel .hints")).to_have_text("What moves, and how?" if asked else "什么在动，怎么动？")
+
+
 def test_a_lost_line_is_told_in_the_pages_language_wherever_a_press_was(page: Page, preview: RunningApp) -> None:
     said = words("zh")
     page.goto(f"{preview.url}?lang=zh")

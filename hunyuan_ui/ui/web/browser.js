@@ -127,7 +127,7 @@ export function isUnknown() {
 /** Return the personal address. */
 export function address() {
   const url = new URL(location.pathname, location.origin);
-  const language = new URLSearchParams(location.search).get("lang");
+  const language = addressedLanguage();
   if (language) url.searchParams.set("lang", language);
   url.hash = `visitor=${visitor()}`;
   return url.href;
@@ -135,8 +135,15 @@ export function address() {
 
 // The language: chosen in the page's address, else stored.
 
+const addressedLanguage = () => new URLSearchParams(location.search).get("lang");
 const keptLanguage = () => (attempt(() => document.cookie, "").match(/(?:^|; )hunyuan_language=([a-z]+)/) || [])[1];
-export const chosenLanguage = () => new URLSearchParams(location.search).get("lang") || keptLanguage() || "";
+export const chosenLanguage = () => addressedLanguage() || keptLanguage() || "";
+
+/** Name this page's language in its address once another tab has stored another one: the server answers in that. */
+export function holdLanguage(language) {
+  const stored = keptLanguage();
+  if (stored && stored !== language && addressedLanguage() !== language) setQuery("lang", language);
+}
 
 /** Change the language by a reload; `isByKeys` if its button has the focus, which the new page's button then gets. */
 export function keepLanguage(name, isByKeys) {

@@ -2,7 +2,7 @@
 
 import { address } from "./address.js";
 import { batch } from "./batch.js";
-import { keeping, newId, settledVisitor, visitor } from "./browser.js";
+import { holdLanguage, keeping, newId, settledVisitor, visitor } from "./browser.js";
 import { createClicks, DOUBLE_CLICK_MS } from "./click.js";
 import { compare } from "./compare.js";
 import { emit } from "./events.js";
@@ -10,7 +10,7 @@ import { examples } from "./examples.js";
 import { form } from "./form.js";
 import { gallery } from "./gallery.js";
 import { header } from "./header.js";
-import { nameLanguage, translateLabels, translateMessage } from "./language.js";
+import { language, nameLanguage, translateLabels, translateMessage } from "./language.js";
 import { notice } from "./notice.js";
 import { showWhenDrawn, slowClocks } from "./opening.js";
 import { owner } from "./owner.js";
@@ -116,6 +116,8 @@ document.addEventListener(
 );
 
 nameLanguage();
+holdLanguage(language);
+window.addEventListener("focus", () => holdLanguage(language)); // for Gradio's own requests
 slowClocks();
 showWhenDrawn();
 tellReturns();

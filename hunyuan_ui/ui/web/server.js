@@ -1,6 +1,6 @@
 // Requests to the server, and addresses of finished videos.
 
-import { keeping as browserKeeping, visitor } from "./browser.js";
+import { keeping as browserKeeping, holdLanguage, visitor } from "./browser.js";
 import { language, words } from "./language.js";
 
 const BASE = "gradio_api/hunyuan";
@@ -37,6 +37,7 @@ export async function request(
   path,
   { method, body, json, within_ms = ANSWER_WITHIN_MS, signal, keepalive, isExpected } = {},
 ) {
+  holdLanguage(language);
   const abort = new AbortController();
   const deadline = setTimeout(() => abort.abort(), within_ms);
   signal?.addEventListener("abort", () => abort.abort());
