@@ -56,14 +56,18 @@ class Interruption:
             await event.wait()
 
 
+def end_signals() -> list[signal.Signals]:
+    """Return the signals that ask this program to end: Ctrl+C, SIGTERM and a closed terminal."""
+    numbers = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__]
+    # Programs that ignore a signal to outlive their terminal (nohup, a shell's background job) keep ignoring it.
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 @contextmanager
 def interruptions() -> Generator[Interruption]:
     """Record termination signals as one interruption, until the block ends."""
     interruption = Interruption()
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    # Programs that ignore a signal to outlive their terminal (nohup, a shell's background job) keep ignoring it.
-    taken = {number: action for number, action in before.items() if action is not signal.SIG_IGN}
+    taken = {number: signal.getsignal(number) for number in end_signals()}
     for number in taken:
         signal.signal(number, interruption.note)
     try:
@@ -79,8 +83,11 @@ def prepare_console() -> None:
         while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
             pass  # otherwise a library's output to a standard stream could end up in the ledger
         os.close(opened)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # libraries print too
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open until the end
+        elif isinstance(stream, io.TextIOWrapper):
             with suppress(OSError, ValueError):
                 stream.reconfigure(errors="backslashreplace")
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TextIO, cast
 
+from hunyuan_ui.cli_output import show
 from hunyuan_ui.settings import Secret
 
 _LOGGER: Final = logging.getLogger("hunyuan_ui")
@@ -50,7 +51,8 @@ class _Prints:
 
     def write(self, text: str) -> int:
         if threading.current_thread() is threading.main_thread():
-            return self.real.write(text)
+            show(text, self.real)
+            return len(text)
         error = sys.exc_info()[1]
         # A traceback is printed in many pieces; it is logged as one event.
         seen = (id(error), id(error.__traceback__)) if error is not None else None
@@ -61,6 +63,14 @@ class _Prints:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes the log; a line that cannot be written, on a full disk or to a closed pipe, is dropped."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - named by `logging`
+        # The default prints to stderr, which is logged in turn: it would fail inside the job that logs an event.
+        pass
 
 
 class _JsonLines(logging.Formatter):
@@ -107,7 +117,7 @@ def configure(*secrets: Secret | None, stream: TextIO | None = None, level: str 
         stream: The target; stderr if None.
         level: The minimum level: INFO, or WARNING for trouble only.
     """
-    output = logging.StreamHandler(stream or sys.stderr)
+    output = _Lines(stream or sys.stderr)
     output.setFormatter(_JsonLines([secret for secret in secrets if secret is not None]))
     _LOGGER.handlers[:] = [output]
     _LOGGER.setLevel(level)

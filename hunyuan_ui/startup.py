@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 from hunyuan_ui import __version__
-from hunyuan_ui.cli_output import Parser, show
+from hunyuan_ui.cli_output import Parser, end_signals, prepare_console, show
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.settings import SETTINGS, Setting, Settings
 from hunyuan_ui.words import select_texts, words
@@ -38,6 +38,7 @@ def read_settings(arguments: Sequence[str], home: Path, environ: Mapping[str, st
     Raises:
         SystemExit: With status 2 and a sentence that names the fault; nothing was started.
     """
+    prepare_console()
     options = build_parser().parse_args(arguments)
     try:
         settings = Settings.from_environ(environ, share=options.share, home=home)
@@ -146,12 +147,12 @@ def check_address(settings: Settings) -> None:
 
 
 class EndSignal:
-    """Waits for Ctrl+C or SIGTERM, so that the program shuts down in order; repeated signals count as one."""
+    """Waits for a signal to end, so that the program shuts down in order; repeated signals count as one."""
 
     def __init__(self) -> None:
         # Unlike an event's lock, this may be entered again by a signal that interrupts the handling of another.
         self._received: SimpleQueue[int] = SimpleQueue()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in end_signals():
             signal.signal(number, lambda number, _: self._received.put(number))
 
     def wait(self) -> None:
@@ -164,8 +165,7 @@ class EndSignal:
 
 def say(*lines: str) -> None:
     """Print lines for the owner to stdout; stderr is for the log."""
-    sys.stdout.write("\n".join([*lines, ""]))
-    sys.stdout.flush()
+    show("\n".join([*lines, ""]), sys.stdout)
 
 
 def _described(setting: Setting) -> str:

@@ -91,7 +91,7 @@ def running_app(
     process = _start(script, {**os.environ, **settings, **environment}, log, is_forked=is_forked)
     app = RunningApp(process, f"http://{host}:{port}/", data_dir, log)
     try:
-        _wait_until_well(app)
+        wait_until_well(app.url, process, log)
         yield app
     finally:
         process.terminate()
@@ -147,13 +147,20 @@ def _ports_of_this_worker() -> Iterator[int]:
 _ports = _ports_of_this_worker()
 
 
-def _wait_until_well(app: RunningApp) -> None:
+def wait_until_well(url: str, process: subprocess.Popen[bytes] | Fork, log: Path | None = None) -> None:
+    """Wait until an app is healthy.
+
+    Args:
+        url: Its address, with a trailing slash.
+        process: Its process, which must not end before.
+        log: File with its output, shown if it never is.
+    """
     give_up_at = time.monotonic() + START_WITHIN_S
     while time.monotonic() < give_up_at:
-        assert app.process.poll() is None, app.output
+        assert process.poll() is None, log and log.read_text("utf-8")
         try:
-            with urllib.request.urlopen(f"{app.url}gradio_api/healthz", timeout=5):
+            with urllib.request.urlopen(f"{url}gradio_api/healthz", timeout=5):
                 return
         except (URLError, OSError):
             time.sleep(0.05)
-    raise AssertionError(app.output)
+    raise AssertionError(log and log.read_text("utf-8"))

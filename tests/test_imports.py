@@ -44,7 +44,7 @@ ROOMS: dict[str, str] = {
     "attempts": "errors job",
     "access_code": "attempts errors job settings",
     "limits": "errors job settings",
-    "log": "settings",
+    "log": "cli_output settings",
     "notifications": "errors job log words",
     "media": "errors file_type data_folder request",
     "prompt_help": "request",

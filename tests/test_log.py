@@ -297,3 +297,34 @@ def test_what_a_thread_prints_is_counted_and_what_the_program_says_is_said(
         log.free_prints()
         in_a_thread(chatting)
         assert out.getvalue().endswith("a secret prompt")
+
+
+class Broken(io.StringIO):
+    """A stream on a full disk, or a pipe that nobody reads any more."""
+
+    def write(self, text: str, /) -> int:
+        raise OSError(28, "No space left on device", text)
+
+
+@pytest.mark.usefixtures("lines")  # which restores the log
+def test_a_line_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+
+    def job() -> None:
+        log.event("job.submitting")
+        try:
+            fail("a secret prompt")
+        except ValueError:
+            log.trouble("job.internal_error")
+        sys.stdout.write("from a library")
+        ended.append("paid and stored")
+
+    broken = Broken()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", broken)
+        patch.setattr("sys.stderr", broken)
+        log.configure()
+        log.guard_prints()
+        job()
+        in_a_thread(job)
+    assert len(ended) == 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -11,11 +13,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from gradio_client import Client
 
+from hunyuan_ui.cli_output import end_signals
 from hunyuan_ui.settings import SETTINGS, Settings
 from hunyuan_ui.startup import Served, build_parser, check_address, check_served, read_settings
 from hunyuan_ui.ui.served_files import served_folders
-from tests.app_process import ROOT, free_port, running_app
+from tests.app_process import END_WITHIN_S, ROOT, free_port, running_app, wait_until_well
 
 KEY = "SG_0123456789abcdef"
 
@@ -362,6 +366,32 @@ def test_without_the_mcp_package_an_owner_who_wants_agents_is_told(tmp_path: Pat
     assert 'pip install "gradio[mcp]"' in app.output
 
 
+# Without a console, on a full disk, and with a console in an encoding that has no such letter.
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is needed")
+@pytest.mark.parametrize("console", [">&-", "<&- >&- 2>&-", ">/dev/full 2>/dev/full", "2>/dev/full"])
+def test_the_page_runs_whatever_becomes_of_what_it_prints(tmp_path: Path, console: str) -> None:
+    port = free_port()
+    settings = {"GRADIO_SERVER_PORT": str(port), "HUNYUAN_UI_DATA_DIR": str(tmp_path / "däta")}
+    settings |= {"GRADIO_TEMP_DIR": str(tmp_path / "cache"), "PYTHONIOENCODING": "ascii"}
+    command = f"exec {shlex.quote(sys.executable)} app.py {console}"
+    with subprocess.Popen(command, shell=True, cwd=ROOT, env={**os.environ, **settings}) as process:
+        try:
+            wait_until_well(f"http://127.0.0.1:{port}/", process)
+            # A job that cannot be logged is made all the same.
+            client = Client(f"http://127.0.0.1:{port}/", verbose=False)
+            _, made = client.predict(prompt="a cat", width=64, height=64, video_length=1, api_name="/generate")
+            assert made["job_id"]
+        finally:
+            process.terminate()
+        assert process.wait(END_WITHIN_S) == 0
+
+
+def test_a_letter_that_the_console_does_not_have_is_written_as_its_number(tmp_path: Path) -> None:
+    ended = start(tmp_path, PYTHONIOENCODING="ascii", HUNYUAN_UI_DATA_DIR="~däta/x")
+    assert ended.returncode == 2
+    assert "'~d\\xe4ta/x'" in ended.stderr
+
+
 # Each function that is called while a signal is handled receives another one.
 ENDS = """
 import signal, sys
@@ -386,3 +416,17 @@ print("ended", left[0] < 50)
 def test_a_signal_that_interrupts_the_handling_of_another_ends_the_program_all_the_same() -> None:
     command = [sys.executable, "-c", ENDS]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60).stdout == "ended True\n"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system's terminals send no signal")
+def test_a_closed_terminal_ends_the_program_in_order_unless_it_is_to_outlive_it(tmp_path: Path) -> None:
+    with running_app(tmp_path, is_forked=False) as app:
+        app.process.send_signal(signal.SIGHUP)
+        assert app.process.wait(END_WITHIN_S) == 0
+        assert app.events("runner.stopped")
+    before = signal.getsignal(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup starts a program
+    try:
+        assert signal.SIGHUP not in end_signals()
+    finally:
+        signal.signal(signal.SIGHUP, before)
