@@ -40,7 +40,7 @@ _LOGIN_VARIABLES: Final = ("SPACE_ID", "OAUTH_CLIENT_ID", "OAUTH_SCOPES", "OPENI
 _LOGIN_PACKAGES: Final = ("authlib", "itsdangerous")
 _NOT_PROXIED: Final = ("localhost", "127.0.0.1", "::1")
 _EXEMPT: Final = re.compile(r"[\w.*-]+(:[0-9]{1,5})?", re.ASCII)
-_ROOT_PATH: Final = re.compile(r"(https?://([\w.-]+|\[[0-9a-f:]+\])(:[0-9]+)?)?(/[!-~]*)?", re.ASCII)
+_ROOT_PATH: Final = re.compile(r"(https?://([\w.-]+|\[[0-9a-f:]+\])(:[0-9]+)?)?(/[!$->@-~]*)?", re.ASCII)
 
 
 def text_of(environ: Mapping[str, str], name: str) -> str:

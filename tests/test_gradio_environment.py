@@ -71,6 +71,8 @@ STARTS: list[tuple[dict[str, str], str | None]] = [
     ({"GRADIO_ROOT_PATH": "::::"}, "must be a path that begins with /"),
     ({"GRADIO_ROOT_PATH": "videos"}, "must be a path that begins with /"),
     ({"GRADIO_ROOT_PATH": "/a b"}, "must be a path that begins with /"),
+    ({"GRADIO_ROOT_PATH": "/a?b"}, "must be a path that begins with /"),
+    ({"GRADIO_ROOT_PATH": "https://example.com/a#b"}, "must be a path that begins with /"),
     ({"GRADIO_ALLOWED_PATHS": "/nowhere,,"}, None),
     ({"SSL_CERT_FILE": NO_FILE}, "must be a file with certificates"),
     ({"SSL_CERT_FILE": str(ROOT)}, "must be a file with certificates"),
