@@ -23,17 +23,29 @@ from hunyuan_ui.settings import Secret
 _LOGGER: Final = logging.getLogger("hunyuan_ui")
 _KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{8,}")
 _MOST_TEXT: Final = 1_000  # characters per value
+_OTHERS_EVERY_S: Final = 1.0
 _MOST_LINE: Final = 8_000  # characters of a line with all its values
 
 
 class _Others(logging.Handler):
-    """Logs an event in place of a message from other code; its text is ignored."""
+    """Logs an event in place of a message from other code; its text is ignored.
+
+    A place in the code is logged once a second: some repeat a message as often as strangers connect.
+    """
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._logged_at: dict[str, float] = {}  # time.monotonic(), by place
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name == _LOGGER.name:
             return  # an event of this program, which its own handler writes; logging it here would recurse
         name = "server.error" if record.name.startswith("uvicorn") else "other.message"
         facts = {"logger": record.name, "at": f"{Path(record.pathname).name}:{record.lineno}"}
+        now, place = time.monotonic(), " ".join(facts.values())
+        if now - self._logged_at.get(place, -math.inf) < _OTHERS_EVERY_S:
+            return
+        self._logged_at[place] = now
         error = record.exc_info if record.exc_info and record.exc_info[0] is not None else None
         _LOGGER.log(max(record.levelno, logging.WARNING), name, extra={"facts": facts}, exc_info=error)
 

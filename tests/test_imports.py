@@ -85,7 +85,8 @@ DOORS: dict[str, str] = {
     "pydantic_core": "request",  # comes with pydantic
     "fastapi": "ui app local_endpoint",
     "starlette": "ui app local_endpoint",
-    "uvicorn": "local_endpoint",
+    "uvicorn": "local_endpoint ui.connections",
+    "h11": "ui.connections",  # comes with uvicorn
     "anyio": "endpoint jobs local_endpoint ui app",
     # optional: requirements-scale.txt
     "obstore": "library.bucket",
@@ -98,6 +99,7 @@ PARTS_OF: dict[str, str] = {
     "httpcore": "httpx",
     "pydantic_core": "pydantic",
     "PIL": "pillow",
+    "h11": "uvicorn",
     "psycopg_pool": "psycopg",
 }
 

@@ -328,3 +328,20 @@ def test_a_line_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyP
         job()
         in_a_thread(job)
     assert len(ended) == 2
+
+
+def test_what_other_code_repeats_is_logged_once_a_second_for_each_place(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("hunyuan_ui.log.time.monotonic", lambda: now[0])
+    log.take_over()
+    for _ in range(3):
+        for _ in range(1000):
+            logging.getLogger("asyncio").error("socket.accept() out of system resource")
+            logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+        now[0] += 1.0
+    assert lines.getvalue().count("\n") == 6
+    for _ in range(3):
+        log.event("job.done")  # the program's own are all kept
+    assert lines.getvalue().count("\n") == 9
