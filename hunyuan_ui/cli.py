@@ -173,7 +173,8 @@ async def _make(options: argparse.Namespace, runner: JobRunner, interruption: _I
         end = await _watched(runner, job_id, interruption)
         if end.done() and not end.result().is_active:
             return await _finish(runner, end.result(), options)
-        if problem := (await runner.spending()).problem:
+        is_waiting = (await runner.view(job_id, OWNER)).job.status is JobStatus.QUEUED
+        if is_waiting and (problem := (await runner.spending()).problem):
             _progress(f"{_WORDS.sentence(problem)}\n")
     finally:
         await runner.stop()

@@ -85,6 +85,15 @@ class DataFolder:
         """Whether this process holds the folder's lock and may write to it."""
         return self.problem is None
 
+    @property
+    def shortage(self) -> StorageError | None:
+        """Why no result could be stored, by the free space alone: of the folder, or of the other required one."""
+        for path in filter(None, (self.path, self._videos_folder)):
+            with suppress(OSError):
+                if (free := shutil.disk_usage(path).free) < self.min_free_bytes:
+                    return _disk_full(free)
+        return None
+
     def check_room(self) -> None:
         """Refuse to spend if the folder cannot store the result.
 
@@ -95,10 +104,9 @@ class DataFolder:
         if (problem := self.problem) is not None:
             # The same exception raised repeatedly would otherwise accumulate tracebacks.
             raise problem.with_traceback(None)
+        if (shortage := self.shortage) is not None:
+            raise shortage
         try:
-            free = shutil.disk_usage(self.path).free
-            if free < self.min_free_bytes:
-                raise _disk_full(free)
             self._keep_ballast()
         except OSError as error:
             raise _disk_full(free=0) if is_disk_full(error) else StorageError("disk_read_only") from None
@@ -152,14 +160,11 @@ class DataFolder:
             # Existence and permissions do not reveal a broken link, a full disk or one that became read-only.
             with tempfile.TemporaryFile(dir=path) as probe:
                 probe.write(b"\0")
-            free = shutil.disk_usage(path).free
         except OSError as error:
             if is_disk_full(error):
                 raise _disk_full(free=0) from None
             self.videos_problem = StorageError("videos_not_writable", folder=path.name)
             raise self.videos_problem from None
-        if free < self.min_free_bytes:
-            raise _disk_full(free)
 
     def _note(self, name: str, found: os.stat_result) -> None:
         if found.st_ino:  # some file systems provide no inode numbers

@@ -14,6 +14,7 @@ import pytest
 from starlette.applications import Starlette
 
 from hunyuan_ui.data_folder import DataFolder
+from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, endings
 from hunyuan_ui.jobs.endings import Ending, Proof
@@ -159,7 +160,7 @@ async def test_a_click_that_is_still_on_its_way_is_no_error_of_the_page_that_sen
         assert (await ask(f"/{job_id}", "x", is_expected=True)).status_code == 404
 
 
-async def test_a_clock_that_was_ahead_is_told_but_makes_nothing_unhealthy(
+async def test_health_says_what_holds_all_clicks_back_and_that_a_clock_was_ahead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with asking(tmp_path, FakeService()) as (runner, _):
@@ -174,6 +175,12 @@ async def test_a_clock_that_was_ahead_is_told_but_makes_nothing_unhealthy(
             gone = await http.get(HEALTH)
             (tmp_path / "away").rename(tmp_path / "ledger.lock")
             again = await http.get(HEALTH)
-    found = [(answer.status_code, answer.json()["status"], answer.json()["problem"]) for answer in (well, told, gone)]
-    assert found == [(200, "ok", None), (200, "ok", "clock_ahead"), (503, "trouble", "folder_replaced")]
+            monkeypatch.setattr(runner._services.folder, "min_free_bytes", 2**60)
+            full = await http.get(HEALTH)
+            problem = (await runner.spending()).problem
+            with pytest.raises(StorageError, match=problem.code if problem else "none"):
+                await begun(runner)
+    answers = [(one.status_code, one.json()["status"], one.json()["problem"]) for one in (well, told, gone, full)]
+    assert answers[:2] == [(200, "ok", None), (200, "ok", "clock_ahead")]
+    assert answers[2:] == [(503, "trouble", "folder_replaced"), (503, "trouble", "disk_full")]
     assert again.json() == told.json()
