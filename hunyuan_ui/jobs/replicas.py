@@ -86,6 +86,7 @@ class Replicas:
         self._board = Board({}, -math.inf)
         self._reading = asyncio.Lock()
         self._renewed_at = -math.inf  # time.monotonic()
+        self.problem: StorageError | None = None  # why the database last refused this process's lease
         self._done_at = 0.0
         self._pause_changes = services.pause.changes
         self._paused_at = 0.0  # time of the last adopted pause, by the server's clock
@@ -195,7 +196,9 @@ class Replicas:
         while True:
             try:
                 await self._tick()
+                self.problem = None
             except StorageError as error:
+                self.problem = error.with_traceback(None)
                 log.trouble("replicas.not_seen", code=error.code)
             await asyncio.sleep(TICK_S)
 

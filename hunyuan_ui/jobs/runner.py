@@ -324,7 +324,10 @@ class JobRunner:
     def problem(self) -> JobProblem | None:
         """Why nothing may be spent now; None if it may."""
         folder, ledger = self._services.folder, self._services.ledger
-        if (refusal := folder.problem or folder.videos_problem or folder.shortage or ledger.problem) is not None:
+        refusal = folder.problem or folder.videos_problem or folder.shortage or ledger.problem
+        # The lease is the one write of an idle page: reads may work while the database takes no change.
+        refusal = refusal or (None if self._replicas is None else self._replicas.problem)
+        if refusal is not None:
             return JobProblem.of(refusal)
         if needs_review(self._services.folder.path) and not self.settings.is_preview:
             return JobProblem.from_code("ledger_damaged")

@@ -93,6 +93,25 @@ async def test_an_idle_page_notices_by_itself_that_the_database_goes_and_comes_b
         await next_job_works(runner)
 
 
+async def test_an_idle_page_notices_by_itself_that_the_database_is_read_but_takes_no_change(
+    rig: Rig, service: PaidService, server: PostgresServer
+) -> None:
+    async with rig.running() as runner:
+        await next_job_works(runner)
+        server.execute("ALTER DATABASE hunyuan SET default_transaction_read_only = on")  # as a standby, or a full disk
+        try:
+            server.cut()
+            await until(lambda: runner.problem is not None and runner.problem.code == "database_refuses")
+            with pytest.raises(StorageError, match="database_refuses"):
+                await click(runner)
+        finally:
+            server.execute("ALTER DATABASE hunyuan RESET default_transaction_read_only")
+            server.cut()
+        await until(lambda: runner.problem is None)
+        await next_job_works(runner)
+    assert _posts(service) == 2
+
+
 async def test_nothing_is_sent_while_the_database_is_away(
     rig: Rig, service: PaidService, server: PostgresServer
 ) -> None:
