@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -271,21 +271,3 @@ def test_the_neighbours_of_the_viewer_are_those_that_are_left(three: Page, previ
     three.keyboard.press("ArrowRight")
     expect(three.locator(".viewer[open] [data-part=prompt]")).to_have_text("an old fox")
     expect(three.locator(".viewer [data-part=next]")).to_be_disabled()
-
-
-def test_a_neighbour_that_is_fetched_does_not_open_what_was_closed(three: Page) -> None:
-    three.locator(".posters .tile-button").first.click()
-    three.get_by_role("button", name="Close", exact=True).first.wait_for()
-    three.get_by_placeholder("Search in prompts").evaluate("box => { box.value = 'an old fox'; }")
-    three.get_by_placeholder("Search in prompts").dispatch_event("input")
-    expect(three.locator(".posters li")).to_have_count(1)
-    held: list[Callable[[], None]] = []
-    three.route("**/hunyuan/videos/*", lambda route: held.append(route.continue_))
-    three.keyboard.press("ArrowRight")
-    until(three, lambda: held)
-    three.keyboard.press("Escape")
-    expect(three.locator(".viewer[open]")).to_have_count(0)
-    for go_on in held:
-        go_on()
-    three.wait_for_timeout(500)
-    expect(three.locator(".viewer[open]")).to_have_count(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.app_process import RunningApp, running_app
 from tests.browser.axe import broken_rules
 from tests.browser.paid_endpoint import paid_endpoint
-from tests.browser.steps import comes_to_rest_in_sight, generate_short, short, write
+from tests.browser.steps import comes_to_rest_in_sight, generate_short, short, until, write
 
 JOB_S = 0.5
 CLICK = "a heron whose click is not answered"
@@ -105,6 +105,23 @@ def test_a_seed_is_kept_without_a_word_sent(four: Page) -> None:
     expect(four.locator("#is-random input")).not_to_be_checked()
     expect(four.locator(".variations [role=status]")).to_contain_text("Nothing was sent")
     expect(four.locator(".under-way")).to_be_hidden()
+
+
+def test_a_neighbour_that_is_fetched_does_not_open_what_was_closed(four: Page) -> None:
+    four.get_by_placeholder("Search in prompts").fill("what no prompt says")
+    expect(four.locator(".posters li")).to_have_count(0)  # so that the gallery has to fetch each of them
+    held: list[Callable[[], None]] = []
+    four.get_by_role("button", name="Open video 2 of 4").click()
+    expect(four.locator(".viewer[open]")).to_be_visible()
+    four.route("**/hunyuan/videos/*", lambda route: held.append(route.continue_))
+    four.keyboard.press("ArrowRight")
+    until(four, lambda: held)
+    four.keyboard.press("Escape")
+    expect(four.locator(".viewer[open]")).to_have_count(0)
+    for go_on in held:
+        go_on()
+    four.wait_for_timeout(500)
+    expect(four.locator(".viewer[open]")).to_have_count(0)
 
 
 def test_one_is_looked_at_with_its_neighbours_and_two_are_compared(four: Page) -> None:
