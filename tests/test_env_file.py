@@ -110,7 +110,7 @@ def test_a_file_that_is_no_text_is_named(file: Path, capsys: pytest.CaptureFixtu
         ("HUNYUAN_UI_DAILY_LIMIT=5", "HUNYUAN_UI_DAILY_LIMIT: there is no such setting; the nearest one is"),
         ("segmind_api_key=x", "segmind_api_key: there is no such setting"),
         ("HUNYUAN_UI_CONCURRENCY=5'", "HUNYUAN_UI_CONCURRENCY: has a quotation mark"),
-        (f"SEGMIND_API_KEY='{KEY} x'", "SEGMIND_API_KEY: holds a space"),
+        (f"SEGMIND_API_KEY='{KEY} x'", "SEGMIND_API_KEY: is longer than any key, or holds a space"),
         ("GRADIO_NUM_PORTS=many", "GRADIO_NUM_PORTS: must be a whole number"),
         ("HTTPS_PROXY=foo://x", "HTTPS_PROXY: must be an http"),
         (f"{NAMED_BY}=other.env", f"{NAMED_BY}: cannot stand in the settings file itself"),
