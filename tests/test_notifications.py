@@ -19,12 +19,12 @@ import pytest
 from hunyuan_ui import gradio_environment
 from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.errors import SettingsError, SpendLimitError
-from hunyuan_ui.job import Job, JobStatus
+from hunyuan_ui.job import JobStatus
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.notifications import Notifications
-from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
+from tests.stored_jobs import job
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--width=64", "--height=48", "--frames=5"]
@@ -126,19 +126,7 @@ def test_a_list_is_told_once_as_it_ends_and_not_row_by_row(
 
 
 def test_a_row_of_a_list_that_ends_without_a_video_is_told(listener: Listener) -> None:
-    row = Job(
-        id="a" * 32,
-        visitor="b" * 32,
-        status=JobStatus.UNKNOWN,
-        request=VideoRequest(prompt="a purple heron"),
-        dialect="v2",
-        payer="owner",
-        created_at=0.0,
-        updated_at=0.0,
-        reserved_microusd=1_460_000,
-        predicted_s=211.0,
-        notes={"list": "many"},
-    )
+    row = job("a purple heron", reserved_microusd=1_460_000, notes={"list": "many"})
     telling = Notifications(listener.address)
     for status in (JobStatus.DONE, JobStatus.UNKNOWN):
         telling.job_ended(replace(row, status=status))

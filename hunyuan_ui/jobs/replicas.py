@@ -86,7 +86,7 @@ class Replicas:
         self._board = Board({}, -math.inf)
         self._reading = asyncio.Lock()
         self._renewed_at = -math.inf  # time.monotonic()
-        self.problem: StorageError | None = None  # why the database last refused this process's lease
+        self.problem: StorageError | None = None  # why the last look at the database, or the lease, failed
         self._done_at = 0.0
         self._pause_changes = services.pause.changes
         self._paused_at = 0.0  # time of the last adopted pause, by the server's clock

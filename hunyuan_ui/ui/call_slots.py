@@ -62,7 +62,7 @@ class CallSlots:
         limits = {"": WAITING_CALLS, "asking": ASKING}
         if self._is_public:
             limits[f"asking {visitor.address}"] = ASKING_OF_ONE_ADDRESS
-        if not self._is_free(limits):
+        if wait_s <= 0 or not self._is_free(limits):
             yield 0.0
             return
         with self._held(list(limits)):

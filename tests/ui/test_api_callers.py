@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -430,6 +430,15 @@ async def test_a_job_that_waits_for_its_turn_can_be_waited_for_by_its_own_caller
         sent = await calls.submit(*values())
         assert (await runner.jobs(Visitor.from_token(sent["job_id"].partition(".")[2])))[0].status is not JobStatus.DONE
         assert (await said(calls.generate(*values(sent["job_id"].partition(".")[0])))).startswith(NO_SUCH)
+
+
+def test_who_does_not_wait_takes_no_place_of_those_who_do() -> None:
+    slots, visitor = CallSlots(is_public=True), Visitor.from_token(new_id())
+    with ExitStack() as quick:
+        for _ in range(2 * ASKING):
+            assert quick.enter_context(slots.asking(visitor, 0.0)) == 0.0
+        with slots.asking(visitor, 5.0) as wait_s:
+            assert wait_s == 5.0
 
 
 async def test_who_asks_how_a_job_stands_waits_in_a_place_or_not_at_all(public: Settings, service: FakeService) -> None:
