@@ -216,13 +216,15 @@ class Bucket:
             return None
 
     async def delete(self, *names: str) -> None:
-        """Remove files; missing ones are ignored."""
+        """Remove files; missing ones are ignored, and nothing is still being removed when an error is raised."""
 
         async def remove(name: str) -> None:
             with suppress(FileNotFoundError):
                 await self._try(lambda: obstore.delete_async(self._store, name))
 
-        await asyncio.gather(*map(remove, names))
+        ended = await asyncio.gather(*map(remove, names), return_exceptions=True)
+        if error := next(filter(None, ended), None):
+            raise error
 
     async def names(self) -> dict[str, int]:
         """Return the size in bytes of every file outside of folders, by name."""

@@ -258,7 +258,9 @@ class BucketLibrary(VideoLibrary):
             self._to_delete.discard(job_id)
 
     async def _delete_there(self, job_id: str) -> None:
-        await self._bucket.delete(*(job_id + suffix for suffix in (_POSTER, _SIDECAR, *BY_SUFFIX)))
+        # The video goes first: what remains of a deletion that fails halfway is never shown as a video.
+        await self._bucket.delete(*(job_id + suffix for suffix in BY_SUFFIX))
+        await self._bucket.delete(job_id + _POSTER, job_id + _SIDECAR)
 
     # local files
 

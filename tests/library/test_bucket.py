@@ -235,6 +235,30 @@ async def test_a_deletion_that_was_broken_off_is_finished_at_the_next_start(rig:
         assert await runner.jobs(OWNER) == []
 
 
+async def test_a_refused_deletion_removes_nothing_later(rig: Rig, bucket: BucketServer) -> None:
+    rig.settings |= {"storage": "wiped"}
+    done: list[str] = []
+
+    def refuse_the_first(method: str, path: str) -> tuple[str, bytes] | None:
+        if method == "GET":
+            return None
+        done.append(path)
+        if len(done) == 1:
+            return "403 Forbidden", b"<Error><Code>AccessDenied</Code></Error>"
+        time.sleep(0.3)  # a slow store, or one that is asked again
+        return None
+
+    async with rig.running() as runner:
+        job = await made(runner)
+        bucket.behave = refuse_the_first
+        with pytest.raises(StorageError, match="bucket_"):
+            await runner.delete(job.id, OWNER)
+        kept, asked = bucket.names(), len(done)
+        await asyncio.sleep(0.5)
+        assert (bucket.names(), len(done)) == (kept, asked)
+        assert {job.id + suffix for suffix in (".json", ".webp")} <= kept
+
+
 async def test_a_deletion_that_waits_is_finished_although_the_disk_was_wiped(
     rig: Rig, bucket: BucketServer, postgres_server: PostgresServer
 ) -> None:
