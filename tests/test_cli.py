@@ -345,6 +345,7 @@ def slowly(reply: Reply, seconds: float) -> Reply:
 
 ACCEPTED = answer(200, {"request_id": "11112222333344445555666677778888", "status": "QUEUED"})
 RENDERS = answer(200, {"status": "PROCESSING"})
+SLOW_DOWN = answer(429, {"error": "slow down"}, headers={"Retry-After": "60"})
 
 
 def interrupted(
@@ -416,10 +417,26 @@ def test_interrupted_while_no_answer_comes_it_may_have_been_charged(
 
 
 def test_interrupted_while_it_waits_it_is_sent_at_the_next_start(service: RawService, spends: dict[str, str]) -> None:
-    service.on("POST", SUBMIT_V2, answer(429, {"error": "slow down"}, headers={"Retry-After": "60"}))
+    service.on("POST", SUBMIT_V2, SLOW_DOWN)
     code, _, said = interrupted(spends, signal.SIGTERM, until_asked(service, SUBMIT_V2))
     assert (code, service.bill) == (Exit.GOES_ON, [])
     assert "not sent yet" in said
+
+
+@pytest.mark.parametrize(("reply", "is_waiting"), [(RENDERS, False), (SLOW_DOWN, True)], ids=["sent", "waits"])
+def test_nothing_is_called_unsent_that_was_sent_when_the_folder_is_lost(
+    service: RawService, spends: dict[str, str], reply: Reply, is_waiting: bool
+) -> None:
+    way = ("POST", SUBMIT_V2) if is_waiting else ("GET", "/v2/requests/*/status")
+    service.on(*way, reply)
+
+    def lose(process: object) -> None:
+        until_asked(service, SUBMIT_V2 if is_waiting else "/status")(process)
+        Path(spends["HUNYUAN_UI_DATA_DIR"]).rename(f"{spends['HUNYUAN_UI_DATA_DIR']}.lost")
+        time.sleep(0.5)
+
+    code, _, said = interrupted(spends, signal.SIGINT, lose)
+    assert (code, "Nothing was sent" in said or "nothing was sent" in said) == (Exit.GOES_ON, is_waiting), said
 
 
 def test_interrupted_while_it_is_downloaded_it_goes_on(service: RawService, spends: dict[str, str]) -> None:
