@@ -14,11 +14,14 @@ from hunyuan_ui.job import new_id
 from hunyuan_ui.media import check_mp4
 from tests.app_process import running_app
 from tests.engines import HEALTH, KINDS, VIDEOS
+from tests.faults.conftest import impatient as impatient
 from tests.faults.service import PaidService
 from tests.raw_service import Received, Reply, Wire, answer
 from tests.test_notifications import Listener
 from tests.ui.test_mcp_answers import agent, call
 from tests.words.test_of_engine import OF_SERVICE
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 KEY = "the-engines-own-key"
 SMALL = ["--width=64", "--height=48", "--frames=5"]
