@@ -23,6 +23,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
 LOOK_EVERY_S: Final = 0.02
+PREVIEW_S: Final = 2.0  # long enough to look at a waiting page
 # Variables that Gradio and its libraries may read once, on import; a start with other values is not forked.
 READ_ONCE: Final = ("GRADIO_", "HF_", "OAUTH_", "OPENID_", "PYTHON", "SPACE", "SSL_", "SYSTEM")
 READ_AT_EACH_START: Final = ("GRADIO_MCP_SERVER", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_TEMP_DIR")
@@ -129,7 +130,9 @@ def _import_all() -> None:
     import hunyuan_ui.ui.page
     import hunyuan_ui.ui.request_filter
     import hunyuan_ui.ui.routes  # noqa: F401
+    from hunyuan_ui.local_endpoint.app import create_app
 
+    create_app.__kwdefaults__["seconds"] = PREVIEW_S
     prepare_to_fork()
 
 
