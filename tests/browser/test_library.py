@@ -26,7 +26,7 @@ from tests.browser.one_gallery import (
 from tests.browser.one_gallery import app as app
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
-from tests.browser.steps import generate_short, press_escape, until
+from tests.browser.steps import generate_short, press_escape, two_frames, until
 
 COMPOSED = """(box, [kind, text]) => {
   box.value = text;
@@ -309,6 +309,48 @@ def test_the_browsers_back_closes_a_dialog_and_stays(gallery: Page) -> None:
     gallery.go_back()
     expect(viewer(gallery)).to_be_hidden()
     assert gallery.url == address
+
+
+def test_the_browsers_forward_opens_again_what_back_or_a_key_has_closed(gallery: Page) -> None:
+    open_first(gallery, 1)
+    address = gallery.url
+    gallery.go_back()
+    expect(viewer(gallery)).to_be_hidden()
+    gallery.go_forward()
+    expect(viewer(gallery).locator("[data-part=prompt]")).to_have_text("a heron, second")
+    press_escape(gallery, viewer(gallery))
+    assert gallery.url != address
+    gallery.go_forward()
+    expect(viewer(gallery)).to_be_visible()
+    assert gallery.url == address
+    viewer(gallery).get_by_role("button", name="Compare with").click()
+    cards(gallery).first.click()
+    compared = gallery.locator("dialog.compare")
+    expect(compared).to_be_visible()
+    gallery.go_back()
+    expect(compared).to_be_hidden()
+    gallery.go_forward()
+    expect(compared).to_be_visible()
+    expect(viewer(gallery)).to_be_hidden()
+    gallery.go_back()
+    expect(compared).to_be_hidden()
+    gallery.locator("#part-several button").click()
+    gallery.go_back()
+    expect(gallery.locator("dialog.batch")).to_be_hidden()
+    gallery.go_forward()
+    expect(gallery.locator("dialog.batch")).to_be_visible()
+
+
+def test_forward_does_not_open_what_is_being_deleted(gallery: Page) -> None:
+    open_first(gallery).get_by_role("button", name="Delete", exact=True).click()
+    expect(viewer(gallery)).to_be_hidden()
+    gallery.wait_for_function("!history.state?.hunyuan_dialog")
+    gallery.go_forward()
+    two_frames(gallery)
+    expect(viewer(gallery)).to_be_hidden()
+    gallery.go_back()
+    gallery.locator(".videos [data-part=undo]").click()
+    expect(cards(gallery).first).to_contain_text("a heron, first")
 
 
 def test_a_dialog_that_was_closed_leaves_no_step_behind(gallery: Page) -> None:

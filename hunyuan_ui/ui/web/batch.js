@@ -58,7 +58,7 @@ function onDrop(dialog, landing, take) {
 export function batch({ element, props }) {
   const part = piecesOf(element);
   const dialog = element.querySelector("dialog");
-  const enter = closedByBack(dialog);
+  const enter = closedByBack(dialog, open);
   const retry = part("retry").querySelector("input");
   /** @type {import('./batch_list.js').Draft} */
   let draft = { ...EMPTY, ...draftIn(lasting.get(DRAFT), EMPTY) };

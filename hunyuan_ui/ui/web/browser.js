@@ -133,9 +133,11 @@ export function address() {
   return url.href;
 }
 
+const queried = (name) => new URLSearchParams(location.search).get(name);
+
 // The language: chosen in the page's address, else stored.
 
-const addressedLanguage = () => new URLSearchParams(location.search).get("lang");
+const addressedLanguage = () => queried("lang");
 const keptLanguage = () => (attempt(() => document.cookie, "").match(/(?:^|; )hunyuan_language=([a-z]+)/) || [])[1];
 export const chosenLanguage = () => addressedLanguage() || keptLanguage() || "";
 
@@ -159,6 +161,9 @@ export function isSwitchedByKeys() {
   tab.remove(SWITCHED);
   return isSo;
 }
+
+/** Return the id of the video that this page's address names. */
+export const addressedVideo = () => queried("job");
 
 /** Set or remove a query parameter of this page's address. */
 export function setQuery(name, value) {

@@ -22,7 +22,7 @@ function difference(name, left, right) {
 export function compare({ element, props }) {
   const part = piecesOf(element);
   const dialog = element.querySelector("dialog");
-  const enter = closedByBack(dialog);
+  const enter = closedByBack(dialog, () => compared.length && open({ left: compared[0], right: compared[1] }));
   const both = [part("left"), part("right")];
   const unplayed = ["", ""];
   let compared = [];

@@ -1,6 +1,6 @@
 // My videos: the grid, its search, and deletions.
 
-import { channel } from "./browser.js";
+import { addressedVideo, channel } from "./browser.js";
 import { cardOf, showFavourite } from "./card.js";
 import { createChoice } from "./choice.js";
 import { fill, goToField, piecesOf } from "./dom.js";
@@ -249,6 +249,7 @@ export function gallery({ element, props }) {
 
   /** @param {(video: any) => void} show */
   async function openById(id, show = open) {
+    if (deletions.has(id)) return;
     opening += 1;
     const wish = opening;
     const video = await find(id);
@@ -312,7 +313,7 @@ export function gallery({ element, props }) {
     part("line").scrollIntoView({ block: "center" });
   });
 
-  const wished = new URLSearchParams(location.search).get("job");
+  const wished = addressedVideo();
   page({ isFirst: true }).then(() => {
     if (wished) openById(wished);
   });

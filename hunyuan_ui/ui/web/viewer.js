@@ -1,7 +1,7 @@
 // The dialog of one video: its settings, frames and exports.
 
 import { closedByBack } from "./back.js";
-import { setQuery } from "./browser.js";
+import { addressedVideo, setQuery } from "./browser.js";
 import { frameOf, timeOf } from "./compare_sync.js";
 import { fill, goToField, hold, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
 import { emit, on } from "./events.js";
@@ -30,7 +30,7 @@ export function viewer({ element, props }) {
   const part = piecesOf(element);
   const dialog = element.querySelector("dialog");
   const player = part("video");
-  const enter = closedByBack(dialog);
+  const enter = closedByBack(dialog, () => emit("show", addressedVideo()));
   const withSettings = part("settings").querySelector("input");
   let video;
   /** @type {() => string[]} */
@@ -100,7 +100,6 @@ export function viewer({ element, props }) {
 
   function empty() {
     unload(player);
-    setQuery("job", null);
     making += 1;
     emit("closed", video.id);
   }
