@@ -292,6 +292,19 @@ def test_comma_and_full_stop_step_frames(gallery: Page) -> None:
         assert gallery.evaluate(time_of) == pytest.approx(before + by * FRAME_S, abs=0.002)
 
 
+@pytest.mark.parametrize("size", [(1366, 650), (1024, 500), (910, 420), (768, 1024), (740, 360)])
+def test_everything_beside_a_video_is_reached_by_a_wheel_in_a_low_window(gallery: Page, size: tuple[int, int]) -> None:
+    gallery.set_viewport_size({"width": size[0], "height": size[1]})
+    button = open_first(gallery).get_by_role("button", name="Delete", exact=True)
+    gallery.wait_for_function("document.querySelector('dialog.viewer video').readyState > 0")
+    box = viewer(gallery).bounding_box()
+    gallery.mouse.move(box["x"] + box["width"] - 60, box["y"] + box["height"] - 30)
+    gallery.mouse.wheel(0, 3000)
+    expect(button).to_be_in_viewport(ratio=1)
+    press_escape(gallery, viewer(gallery))
+    expect(open_first(gallery, 1).get_by_role("button", name="Close")).to_be_in_viewport(ratio=1)
+
+
 def test_the_browsers_back_closes_a_dialog_and_stays(gallery: Page) -> None:
     address = gallery.url
     open_first(gallery)

@@ -64,6 +64,7 @@ export function viewer({ element, props }) {
     setQuery("job", video.id);
     emit("covered");
     if (isNew) dialog.showModal();
+    for (const box of [dialog, part("prompt").parentElement, part("prompt")]) box.scrollTop = 0;
     // Its keys work from here, not from the player; the button that opened it may be disabled by now.
     if (isNew || document.activeElement?.matches(":disabled")) dialog.focus();
   }
