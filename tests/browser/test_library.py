@@ -26,7 +26,7 @@ from tests.browser.one_gallery import (
 from tests.browser.one_gallery import app as app
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
-from tests.browser.steps import generate_short, press_escape, two_frames, until
+from tests.browser.steps import generate_short, press_escape, until
 
 COMPOSED = """(box, [kind, text]) => {
   box.value = text;
@@ -290,92 +290,6 @@ def test_comma_and_full_stop_step_frames(gallery: Page) -> None:
         gallery.keyboard.press(key)
         gallery.wait_for_function(settled)
         assert gallery.evaluate(time_of) == pytest.approx(before + by * FRAME_S, abs=0.002)
-
-
-@pytest.mark.parametrize("size", [(1366, 650), (1024, 500), (910, 420), (768, 1024), (740, 360)])
-def test_everything_beside_a_video_is_reached_by_a_wheel_in_a_low_window(gallery: Page, size: tuple[int, int]) -> None:
-    gallery.set_viewport_size({"width": size[0], "height": size[1]})
-    button = open_first(gallery).get_by_role("button", name="Delete", exact=True)
-    gallery.wait_for_function("document.querySelector('dialog.viewer video').readyState > 0")
-    box = viewer(gallery).bounding_box()
-    gallery.mouse.move(box["x"] + box["width"] - 60, box["y"] + box["height"] - 30)
-    gallery.mouse.wheel(0, 3000)
-    expect(button).to_be_in_viewport(ratio=1)
-    press_escape(gallery, viewer(gallery))
-    expect(open_first(gallery, 1).get_by_role("button", name="Close")).to_be_in_viewport(ratio=1)
-
-
-def test_the_browsers_back_closes_a_dialog_and_stays(gallery: Page) -> None:
-    address = gallery.url
-    open_first(gallery)
-    gallery.go_back()
-    expect(viewer(gallery)).to_be_hidden()
-    assert gallery.url == address
-    open_first(gallery, 1).get_by_role("button", name="Compare with").click()
-    cards(gallery).first.click()
-    expect(gallery.locator("dialog.compare")).to_be_visible()
-    gallery.go_back()
-    expect(gallery.locator("dialog.compare")).to_be_hidden()
-    open_first(gallery)
-    gallery.reload()
-    expect(viewer(gallery)).to_be_visible()
-    gallery.go_back()
-    expect(viewer(gallery)).to_be_hidden()
-    assert gallery.url == address
-
-
-def test_the_browsers_forward_opens_again_what_back_or_a_key_has_closed(gallery: Page) -> None:
-    open_first(gallery, 1)
-    address = gallery.url
-    gallery.go_back()
-    expect(viewer(gallery)).to_be_hidden()
-    gallery.go_forward()
-    expect(viewer(gallery).locator("[data-part=prompt]")).to_have_text("a heron, second")
-    press_escape(gallery, viewer(gallery))
-    assert gallery.url != address
-    gallery.go_forward()
-    expect(viewer(gallery)).to_be_visible()
-    assert gallery.url == address
-    viewer(gallery).get_by_role("button", name="Compare with").click()
-    cards(gallery).first.click()
-    compared = gallery.locator("dialog.compare")
-    expect(compared).to_be_visible()
-    gallery.go_back()
-    expect(compared).to_be_hidden()
-    gallery.go_forward()
-    expect(compared).to_be_visible()
-    expect(viewer(gallery)).to_be_hidden()
-    gallery.go_back()
-    expect(compared).to_be_hidden()
-    gallery.locator("#part-several button").click()
-    gallery.go_back()
-    expect(gallery.locator("dialog.batch")).to_be_hidden()
-    gallery.go_forward()
-    expect(gallery.locator("dialog.batch")).to_be_visible()
-
-
-def test_forward_does_not_open_what_is_being_deleted(gallery: Page) -> None:
-    open_first(gallery).get_by_role("button", name="Delete", exact=True).click()
-    expect(viewer(gallery)).to_be_hidden()
-    gallery.wait_for_function("!history.state?.hunyuan_dialog")
-    gallery.go_forward()
-    two_frames(gallery)
-    expect(viewer(gallery)).to_be_hidden()
-    gallery.go_back()
-    gallery.locator(".videos [data-part=undo]").click()
-    expect(cards(gallery).first).to_contain_text("a heron, first")
-
-
-def test_a_dialog_that_was_closed_leaves_no_step_behind(gallery: Page) -> None:
-    gallery.evaluate("window.marked = true")
-    before = gallery.evaluate("history.length")
-    for _ in range(3):
-        open_first(gallery)
-        press_escape(gallery, viewer(gallery))
-    assert gallery.evaluate("history.length") <= before + 1
-    open_first(gallery).get_by_role("button", name="Reuse settings").click()
-    expect(gallery.locator("#field-prompt textarea")).to_be_in_viewport()
-    assert gallery.evaluate("window.marked")
 
 
 @pytest.mark.parametrize("status", [413, 502])
