@@ -15,6 +15,7 @@ from hunyuan_ui.job import Visitor
 from hunyuan_ui.settings import Secret
 
 MOST_GRANTS: Final = 10_000
+_LONGEST_CLEANED: Final = 1_000  # characters; normalising hostile text takes quadratic time
 
 
 class AccessCode:
@@ -58,7 +59,8 @@ class AccessCode:
         if self._code is None or self.knows(visitor.id):
             return
         await self._attempts.take(visitor, "access_code_attempts")
-        if not secrets.compare_digest(_digest(offered), _digest(self._code.reveal())):
+        is_right = secrets.compare_digest(_digest(offered), _digest(self._code.reveal()))
+        if not (is_right and entered(offered)):
             raise SpendLimitError(self._wrong)
         await self._attempts.give_back(visitor)
         if self.keep is not None:
@@ -66,7 +68,14 @@ class AccessCode:
         self.admit(visitor.id)
 
 
+def entered(text: str) -> str:
+    """Return an entered key or code without what copying may add: invisible characters, full-width letters, space."""
+    if len(text) > _LONGEST_CLEANED:
+        return text.strip()
+    kept = (one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) != "Cf")
+    return "".join(kept).strip()
+
+
 def _digest(text: str) -> bytes:
-    # Of equal length, so that the comparison does not reveal the code's length. Normalised, because some keyboards
-    # produce a letter as two code points.
-    return sha256(unicodedata.normalize("NFC", text.strip()).encode("utf-8", "surrogatepass")).digest()
+    # Of equal length, so that the comparison does not reveal the code's length.
+    return sha256(entered(text).encode("utf-8", "surrogatepass")).digest()

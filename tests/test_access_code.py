@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from itertools import count
 
@@ -100,6 +101,31 @@ async def test_a_code_of_other_letters_than_ascii_can_be_entered() -> None:
     assert await Rig("芝麻开门").enter(visitor(), " 芝麻开门\n") is None
     assert await Rig("caf\u00e9").enter(visitor(), "cafe\u0301") is None
     assert await Rig("cafe\u0301").enter(visitor(), "caf\u00e9") is None
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        "\u200bopen sesame\ufeff",
+        "open\u00a0sesame",
+        "open\u2060 sesame\u200e",
+        "ｏｐｅｎ　ｓｅｓａｍｅ",
+        "\u00adopen\u202fses\u00adame",
+    ],
+)
+async def test_what_a_copy_brings_along_does_not_make_the_code_wrong(rig: Rig, offered: str) -> None:
+    assert await rig.enter(visitor(), offered) is None
+
+
+@pytest.mark.parametrize("offered", ["", " ", "\u200b", "\ufeff\u200b"])
+async def test_a_code_of_nothing_that_is_seen_lets_nobody_in(offered: str) -> None:
+    assert await Rig("\u200b").enter(visitor(), offered) == "access_code_wrong"
+
+
+async def test_a_long_hostile_text_is_compared_at_once(rig: Rig) -> None:
+    began = time.perf_counter()
+    assert await rig.enter(visitor(), "\u0316\u0301" * 30_000) == "access_code_wrong"
+    assert time.perf_counter() - began < 0.5
 
 
 @pytest.mark.parametrize("code", ["open sesame", "caf\u00e9", "芝麻开门"])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from hunyuan_ui.access_code import entered
 from hunyuan_ui.attempts import AttemptLimiter
 from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.endpoint.segmind import EndpointClient
@@ -159,7 +160,7 @@ class VisitorKeys:
             SpendLimitError: There were too many attempts.
             EndpointError: The key cannot be checked with the service.
         """
-        text = key.strip()
+        text = entered(key)
         credits_usd = await self.check(text, visitor)
         self._keys.remember(visitor.id, Secret(text))
         self._on_change()

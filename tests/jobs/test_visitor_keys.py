@@ -137,6 +137,16 @@ async def test_what_cannot_be_a_key_is_never_sent(public: Settings, service: Fak
         assert service.asked == []
 
 
+@pytest.mark.parametrize("text", ["\u200b{}\ufeff", "\u00a0{}\u3000", "{}\u200e\r\n", "ＳＧ_{}"])
+async def test_what_a_copy_brings_along_is_no_part_of_a_key(public: Settings, service: FakeService, text: str) -> None:
+    pasted = text.format(OWN_KEY if "Ｓ" not in text else OWN_KEY.removeprefix("SG_"))
+    async with running(public, service) as runner:
+        await runner.keys.remember(pasted, VISITOR)
+        kept = runner.keys._keys.remembered(VISITOR.id)
+        assert kept is not None
+        assert kept.reveal() == OWN_KEY
+
+
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse an attempt that would have to wait."""

@@ -46,6 +46,13 @@ test("a key or a code leaves its box at once and goes to the server alone", asyn
   ]);
 });
 
+test("what is longer than any key is sent as far as the server reads it, and so is refused", async () => {
+  await open({ chosen: "visitor" });
+  give("key-form", `S${"🦊".repeat(70000)}`);
+  const [[, { key }]] = page.triggered;
+  assert.match(key, /^S🦊{600,2000}$/u);
+});
+
 test("a page is counted once while it is open and a key is kept, and again after it comes back", async () => {
   await open();
   assert.equal(pages("POST"), 0);
