@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +288,20 @@ def test_it_stays_open_over_a_reload_and_shut_once_it_was_shut(page: Page, app: 
     expect(page.locator("#generate")).to_contain_text("at most $")
     expect(owner.locator("summary")).to_be_visible()
     expect(owner.locator("tbody tr").first).to_be_hidden()
+
+
+@public
+def test_who_has_proven_to_be_the_owner_is_not_asked_again(
+    page: Page, app: RunningApp, new_context: Callable[..., BrowserContext]
+) -> None:
+    owner = opened(page, app)
+    page.reload()
+    expect(owner.locator("tbody tr").first).to_be_visible(timeout=15_000)
+    page.locator(".masthead .language").click()
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    expect(owner.locator("tbody tr").first).to_be_visible(timeout=15_000)
+    expect(owner.locator("input[type=password]")).to_be_hidden()
+    stranger = new_context().new_page()
+    stranger.goto(app.url)
+    stranger.locator(".owner summary").click()
+    expect(stranger.locator(".owner input[type=password]")).to_be_visible()

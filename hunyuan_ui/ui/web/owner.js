@@ -6,6 +6,7 @@ import { fill, node, onSecret, onSubmit, piecesOf, showText } from "./dom.js";
 import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { createOwnersJobs, nameColumns } from "./owner_jobs.js";
+import { arrived } from "./server.js";
 
 const ANSWER_WITHIN_MS = 15000;
 const LOOK_AFTER_MS = 2000;
@@ -48,7 +49,7 @@ export function owner({ element, props, trigger, watch }) {
   // Repeated until there is content: a request may be lost.
   function fillOpened() {
     if (!details.open) return;
-    ask("refresh");
+    arrived.then(() => ask("refresh")); // who the visitor is decides whether a proof is needed
     setTimeout(() => props.value.days || props.value.needs_proof || fillOpened(), ASK_AGAIN_MS);
   }
 
