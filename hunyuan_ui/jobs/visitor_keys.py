@@ -16,7 +16,7 @@ from hunyuan_ui.access_code import entered
 from hunyuan_ui.attempts import AttemptLimiter
 from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.endpoint.segmind import EndpointClient
-from hunyuan_ui.errors import AuthenticationError, reason
+from hunyuan_ui.errors import AuthenticationError
 from hunyuan_ui.job import Job, Visitor
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.shielded import shielded
@@ -233,4 +233,4 @@ def check_key(text: str) -> None:
         AuthenticationError: It is malformed.
     """
     if not is_key(text):
-        raise AuthenticationError("key_refused", detail=reason("not_a_key"))
+        raise AuthenticationError("not_a_key")

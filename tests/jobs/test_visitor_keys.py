@@ -129,11 +129,9 @@ async def test_a_key_that_cannot_be_checked_is_not_taken(public: Settings, servi
 @pytest.mark.parametrize("text", ["", "SG_ 1", "SG_\r\nx-evil: 1", "ключ", "k" * 513])
 async def test_what_cannot_be_a_key_is_never_sent(public: Settings, service: FakeService, text: str) -> None:
     async with running(public, service) as runner:
-        with pytest.raises(AuthenticationError):
-            await runner.keys.remember(text, VISITOR)
+        assert await refusal(runner.keys.remember(text, VISITOR)) == "not_a_key"
         if text:
-            with pytest.raises(AuthenticationError):
-                await runner.submit(new_id(), FOX, VISITOR, own_key=text)
+            assert await refusal(runner.submit(new_id(), FOX, VISITOR, own_key=text)) == "not_a_key"
         assert service.asked == []
 
 
