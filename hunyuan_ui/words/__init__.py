@@ -95,8 +95,8 @@ def shown_sum(prices: Collection[tuple[float, float]]) -> tuple[float, float]:
     return sum(about for about, _ in prices), sum(most for _, most in prices)
 
 
-def _whole_cents_of(usd: float) -> float:
-    return math.ceil(round(usd / CENT_USD, _HAIR)) * CENT_USD
+def _whole_cents_of(usd: float, to_whole: Callable[[float], int] = math.ceil) -> float:
+    return to_whole(round(usd / CENT_USD, _HAIR)) * CENT_USD
 
 
 class Words:
@@ -268,6 +268,8 @@ class _Filled(Formatter):
         self._say = say
         self._ways: dict[str, Callable[[Any], str]] = {
             "usd": say.money,
+            "most_usd": lambda usd: say.money(_whole_cents_of(usd)),
+            "least_usd": lambda usd: say.money(_whole_cents_of(usd, math.floor)),
             "MB": lambda count: f"{count // 1_000_000} MB",
             "MiB": lambda count: f"{count / 2**20:.0f} MiB",
             "label": say.label,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import pairwise, product
 from pathlib import Path
@@ -173,7 +174,7 @@ def test_a_price_that_has_risen_meanwhile_is_refused_with_the_new_one(
         most_usd = estimate(DEFAULT.model_copy(update={"width": 640, "height": 640})).high_usd * int(count)
         notice = page.locator(".notice")
         expect(notice).to_contain_text(
-            f"may cost ${most_usd:.2f} now, more than the ${most_usd / 2:.2f} that was shown"
+            f"may cost ${most_usd:.2f} now, more than the ${math.ceil(most_usd * 50) / 100:.2f} that was shown"
         )
         assert endpoint.bodies == []
         notice.get_by_role("button", name="Make it anyway").click()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hunyuan_ui.errors import DownloadError, InvalidRequestError, MediaError, StorageError, reason
+from hunyuan_ui.errors import DownloadError, InvalidRequestError, MediaError, SpendLimitError, StorageError, reason
 from hunyuan_ui.estimate import Outcome, estimate
 from hunyuan_ui.job import JobProblem
 from hunyuan_ui.prompt_help.presets import STEPS
@@ -166,3 +166,16 @@ def test_a_sum_is_that_of_what_is_shown_unless_that_is_below_a_cent() -> None:
     assert shown_sum([(1.4642, 2.1963), (0.0149, 0.0151)]) == pytest.approx((1.47, 2.22))
     assert shown_sum([(1.4642, 2.1963), (0.004, 0.006)]) == pytest.approx((1.4682, 2.2023))
     assert shown_sum([]) == (0, 0)
+
+
+@pytest.mark.parametrize("high_usd", [101.0625, 2.2, 1.462, 2.200001, 0.0149, 0.004, 2.2000000000001, 1000.001])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_refusal_names_the_maximum_that_the_button_names_and_no_more_than_is_left(
+    language: str, high_usd: float
+) -> None:
+    say = words(language)
+    most = re.findall(r"\$[\d,.]+\d", say.price_of(high_usd / 2, high_usd))[-1]
+    for code in ("over_video_limit", "confirm_price", "over_daily_limit", "over_list_budget"):
+        assert most in say.sentence(SpendLimitError(code, price=high_usd, limit=5.0, left=0.349999))
+    assert "$0.34" in say.sentence(SpendLimitError("over_daily_limit", price=high_usd, limit=5.0, left=0.349999))
+    assert "$0.00" in say.sentence(SpendLimitError("over_total_limit", price=high_usd, limit=5.0, left=0.004))
