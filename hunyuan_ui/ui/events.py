@@ -19,7 +19,7 @@ from hunyuan_ui.ui.prices import again_of, job_json, opening_form, priced_parts
 from hunyuan_ui.ui.variations import COUNTS, LOOKED_BACK, Click, JobSpec, again_id, click_of, variations
 from hunyuan_ui.ui.views import video_json
 from hunyuan_ui.ui.visitor import login_of, say_for, token_in, token_of
-from hunyuan_ui.words import Words
+from hunyuan_ui.words import Words, shown_sum
 
 KEEP: Final[Any] = cast("Any", gr).skip()  # leaves a component unchanged; Gradio's own annotation is incomplete
 CONFIRMABLE: Final = ("confirm_price", *PRICE_REFUSALS)
@@ -189,7 +189,7 @@ async def _send_first(send: Callable[..., Awaitable[Job]], specs: list[JobSpec])
         count = len(specs)
         if count == 1 or error.code not in OF_SEVERAL:
             raise
-        price, shown = (count * error.facts[name] for name in ("price", "shown"))
+        price, shown = (shown_sum([(error.facts[name],) * 2] * count)[1] for name in ("price", "shown"))
         raise SpendLimitError(OF_SEVERAL[error.code], count=count, price=price, shown=shown) from None
 
 

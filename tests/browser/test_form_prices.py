@@ -171,11 +171,11 @@ def test_a_price_that_has_risen_meanwhile_is_refused_with_the_new_one(
         expect(page.locator("#made-as:not([data-old])")).to_contain_text("640x640")
         page.unroute_all()
         page.locator("#generate").click()
-        most_usd = estimate(DEFAULT.model_copy(update={"width": 640, "height": 640})).high_usd * int(count)
+        one_usd = estimate(DEFAULT.model_copy(update={"width": 640, "height": 640})).high_usd
+        now, before = (math.ceil(usd * 100) * int(count) / 100 for usd in (one_usd, one_usd / 2))
         notice = page.locator(".notice")
-        expect(notice).to_contain_text(
-            f"may cost ${most_usd:.2f} now, more than the ${math.ceil(most_usd * 50) / 100:.2f} that was shown"
-        )
+        expect(notice).to_contain_text(f"may cost ${now:.2f} now, more than the ${before:.2f} that was shown")
+        expect(page.locator("#generate")).to_contain_text(f"at most ${now:.2f}")
         assert endpoint.bodies == []
         notice.get_by_role("button", name="Make it anyway").click()
         expect(page.locator(".under-way")).to_be_visible()
