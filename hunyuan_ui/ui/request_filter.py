@@ -248,6 +248,7 @@ class RequestFilter:
                     headers.update(_PRIVATE_FILE)
                 if headers.get("content-type", "").startswith("text/html"):
                     self._restrict_frames(headers)
+                    headers["Cache-Control"] = "no-store"  # event numbers change with the version
             await send(message)
 
         return send_with_headers

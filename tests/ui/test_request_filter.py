@@ -198,6 +198,8 @@ async def test_every_page_says_who_may_frame_it(page_built: BuiltPage) -> None:
             for answer in (await client.get("/"), await client.get("/", headers=refused)):
                 assert answer.headers["content-security-policy"] == frames
                 assert answer.headers.get("x-frame-options") == older
+                # A tab that is restored or gone back to must not run an older program's page from the browser's cache.
+                assert answer.headers["cache-control"] == "no-store"
 
 
 async def test_a_file_is_never_kept_by_what_lies_between(behind: Behind) -> None:
