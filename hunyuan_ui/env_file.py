@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from hunyuan_ui.errors import SettingsError
@@ -13,6 +15,7 @@ from hunyuan_ui.gradio_environment import text_of
 NAMED_BY: Final = "HUNYUAN_UI_ENV_FILE"
 _DEFAULT: Final = ".env"
 _MOST_BYTES: Final = 1024 * 1024
+WITHIN_S: Final = 10.0  # for a pipe, which some secret stores put in the file's place
 # The syntax of a shell (`set -a; . ./.env`), but without expansion or escapes in values.
 _LINE: Final = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=(?P<text>[^\0-\x08\n-\x1f\x7f]*)", re.ASCII)
 _QUOTED: Final = re.compile(r"""\s*(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)")(?:\s+#.*)?""")
@@ -59,13 +62,40 @@ def _parsed(text: str, file: str) -> dict[str, str]:
 
 def _text_of_file(file: Path) -> str:
     try:
-        with file.expanduser().open("rb") as stream:
-            content = stream.read(_MOST_BYTES + 1)
+        content = _content_of(file.expanduser())
         if len(content) > _MOST_BYTES:
             raise ValueError
         return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except TimeoutError:
+        raise SettingsError(str(file), "env_file_waits", seconds=WITHIN_S) from None
     except (OSError, RuntimeError, ValueError):
         raise SettingsError(str(file), "env_file") from None
+
+
+def _content_of(file: Path) -> bytes:
+    """Return a file's first bytes; a pipe without a writer would block even the call that opens it.
+
+    Raises:
+        TimeoutError: There was no end of the file within the time.
+        OSError: It cannot be read.
+    """
+    content: SimpleQueue[bytes | OSError] = SimpleQueue()
+
+    def read() -> None:
+        try:
+            with file.open("rb") as stream:
+                content.put(stream.read(_MOST_BYTES + 1))
+        except OSError as error:
+            content.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        found = content.get(timeout=WITHIN_S)
+    except Empty:
+        raise TimeoutError from None
+    if isinstance(found, OSError):
+        raise found
+    return found
 
 
 def _value(text: str) -> str | None:

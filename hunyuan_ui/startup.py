@@ -41,6 +41,7 @@ def read_settings(arguments: Sequence[str], home: Path, environ: Mapping[str, st
     prepare_console()
     options = build_parser().parse_args(arguments)
     try:
+        _check_working_folder()
         settings = Settings.from_environ(environ, share=options.share, home=home)
         check_address(settings)
     except SettingsError as error:
@@ -118,6 +119,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--share", action="store_true", help=_WORDS["start.help.share"])
     return parser
+
+
+def _check_working_folder() -> None:
+    try:
+        Path.cwd()  # Gradio asks for it when it is imported
+    except OSError:
+        raise SettingsError("PWD", "working_folder") from None
 
 
 def check_address(settings: Settings) -> None:

@@ -6,10 +6,12 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from hunyuan_ui import env_file
 from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.env_file import NAMED_BY, add_env_file
 from hunyuan_ui.settings import SETTINGS, Settings
@@ -158,6 +160,34 @@ def test_another_file_is_read_in_its_place(tmp_path: Path) -> None:
     other.write_text("B=2", encoding="utf-8")
     assert added(tmp_path, **{NAMED_BY: f'"{other}"'}) == {"B": "2", NAMED_BY: str(other)}
     assert "A" in added(tmp_path, **{NAMED_BY: ""})
+
+
+def test_a_pipe_into_which_nobody_writes_is_not_waited_for_without_an_end(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(env_file, "WITHIN_S", 0.2)
+    os.mkfifo(file)
+    with pytest.raises(SystemExit):
+        read_settings([], file.parent)
+    assert f"{file}: gave nothing to read within 0 s;" in capsys.readouterr().err
+
+
+def test_a_pipe_is_read_as_a_file_when_somebody_writes_into_it(file: Path) -> None:
+    os.mkfifo(file)
+    writer = threading.Timer(0.2, file.write_text, ["A=1\nB=2\n"])
+    writer.start()
+    assert added(file.parent, **{NAMED_BY: str(file)}) == {"A": "1", "B": "2", NAMED_BY: str(file)}
+    writer.join()
+
+
+def test_a_pipe_beside_app_py_is_one_too(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".env")
+    both = os.open(tmp_path / ".env", os.O_RDWR)
+    os.write(both, b"A=1\n")
+    writer = threading.Timer(0.2, os.close, [both])
+    writer.start()
+    assert added(tmp_path)["A"] == "1"
+    writer.join()
 
 
 def test_the_banner_names_the_file_that_was_read(file: Path) -> None:

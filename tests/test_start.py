@@ -123,6 +123,23 @@ def test_an_env_file_with_quotes_starts_the_app_all_the_same(tmp_path: Path) -> 
     assert KEY not in app.output
 
 
+def test_a_working_folder_that_is_gone_is_named_before_anything_starts(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    ended = subprocess.run(
+        ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", sys.executable, str(ROOT / "app.py")],
+        cwd=gone,
+        env={**os.environ, "HUNYUAN_UI_DATA_DIR": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "PWD: the folder that this was started in is gone; start it from another one.\n"
+    assert not (tmp_path / "data").exists()
+
+
 def test_an_unknown_option_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         read_settings(["--chare"], ROOT, {})
