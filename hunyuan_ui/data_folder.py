@@ -36,6 +36,7 @@ class DataFolder:
         self._is_shared = is_shared
         self._refusal: StorageError | None = None
         self._files: dict[str, tuple[int, int]] = {}
+        self._least_bytes: dict[str, int] = {}
         self.min_free_bytes = min_free_bytes
         self._lock: IO[str] | None = None
         self._videos_folder: Path | None = None
@@ -48,11 +49,15 @@ class DataFolder:
         except OSError:
             self._refusal = StorageError("disk_read_only")
 
-    def watch(self, *names: str) -> None:
-        """Record the identity of these files; they must be kept open, so that no other file gets their inode."""
-        for name in names:
-            with suppress(OSError):
-                self._note(name, (self.path / name).stat())
+    def watch(self, name: str, *, never_shrinks: bool = False) -> None:
+        """Record the identity of a file, and its least size if it never shrinks.
+
+        It must be kept open, so that no other file gets its inode.
+        """
+        with suppress(OSError):
+            found = (self.path / name).stat()
+            self._note(name, found)
+            self._least_bytes[name] = found.st_size if never_shrinks else 0
 
     def require_videos_folder(self, path: Path) -> None:
         """Allow spending only while this folder is writable too; it may be a link to another disk."""
@@ -70,7 +75,7 @@ class DataFolder:
 
     @property
     def missing_files(self) -> frozenset[str]:
-        """The watched files that are no longer in the folder, because they, it or a link to it were removed."""
+        """The watched files that are no longer in the folder, because they, it or a link to it were removed, or cut."""
         return frozenset(name for name, known in self._files.items() if self._lies_at(name) != known)
 
     @property
@@ -175,7 +180,7 @@ class DataFolder:
             found = (self.path / name).stat()
         except OSError:
             return None
-        return found.st_dev, found.st_ino
+        return None if found.st_size < self._least_bytes.get(name, 0) else (found.st_dev, found.st_ino)
 
     def _keep_ballast(self) -> None:
         if self._ballast.exists() and self._ballast.stat().st_size == BALLAST_BYTES:

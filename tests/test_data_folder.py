@@ -147,7 +147,8 @@ def test_a_disk_that_becomes_read_only_is_noticed_before_money_is_spent(
 def used(folder: DataFolder) -> Iterator[DataFolder]:
     """A folder with a file that this program keeps open, as it does the ledger."""
     with (folder.path / "ledger").open("w"):
-        folder.watch("ledger", "not there")
+        folder.watch("ledger")
+        folder.watch("not there")
         yield folder
 
 

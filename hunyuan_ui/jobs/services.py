@@ -294,7 +294,8 @@ def _open_file(folder: DataFolder, now: Callable[[], float]) -> Ledger:
         log.trouble("ledger.set_aside", file=opened.set_aside.name)
     if opened.is_older:
         log.trouble("ledger.older")
-    folder.watch(FILE_NAME, LOG_NAME)
+    folder.watch(FILE_NAME, never_shrinks=True)
+    folder.watch(LOG_NAME)
     return Ledger(opened.database, now=now)
 
 

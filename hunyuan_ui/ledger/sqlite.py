@@ -55,9 +55,9 @@ class SqliteDatabase:
         self._must_truncate = False  # deleted prompts are still in the write-ahead log
         self._lock = threading.RLock()
         self._read_lock = threading.RLock() if reader else self._lock
+        self.problem: StorageError | None = None  # damage that was noticed, which only a restart repairs
 
     can_be_away = False
-    problem = None
 
     @contextmanager
     def transaction(self, name: str, /) -> Generator[sqlite3.Connection]:
@@ -73,7 +73,7 @@ class SqliteDatabase:
                 self._must_truncate = self._must_truncate and not truncate_log(self.connection)
             except sqlite3.Error as error:
                 self._roll_back()
-                raise as_storage_error(error) from error
+                raise self._noticed(error) from error
             except BaseException:
                 self._roll_back()
                 raise
@@ -85,7 +85,7 @@ class SqliteDatabase:
             try:
                 yield self.reader
             except sqlite3.Error as error:
-                raise as_storage_error(error) from error
+                raise self._noticed(error) from error
 
     def erase(self) -> None:
         """Truncate the write-ahead log after this transaction, because it still contains the overwritten data."""
@@ -127,6 +127,13 @@ class SqliteDatabase:
             mark_waiting_unknown(self.connection)
         self.last_sent.set_back(newest)  # last: after a crash before this line, all is repeated
         return True
+
+    def _noticed(self, error: sqlite3.Error) -> StorageError:
+        """Return the StorageError for an error of the open ledger, and remember damage."""
+        if (found := as_storage_error(error)).code != "ledger_damaged":
+            return found
+        self.problem = StorageError("ledger_unreadable")
+        return StorageError("ledger_unreadable")
 
     def _roll_back(self) -> None:
         with suppress(sqlite3.Error):
