@@ -12,6 +12,8 @@ import time
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
+import anyio
+
 from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus, Phase
@@ -32,6 +34,7 @@ LEASE_RENEWAL_S: Final = 3.0
 TICK_S: Final = 1.0
 RESTART_S: Final = 1.0  # after an unexpected error
 BOARD_FRESH_S: Final = 0.5
+HEALTH_WITHIN_S: Final = 1.0
 _FITS: Final = {
     JobStatus.QUEUED: {Phase.WAITING, Phase.PAUSED},
     JobStatus.SUBMITTING: {Phase.SENT, Phase.RENDERING, Phase.PAUSED},
@@ -163,9 +166,11 @@ class Replicas:
 
     async def waiting_for_visitor(self) -> list[Job]:
         """Return the jobs of other processes that wait until their visitor enters their key again."""
-        # A health check need not wait for a database that is known to be away.
-        board = await self.board() if self._ledger.problem is None else self._board
-        strange = [seen for job_id, seen in board.seen.items() if job_id not in self._dispatcher.live]
+        # A health check need not wait for a database that is known to be away, or in which somebody locks a table.
+        if self._ledger.problem is None:
+            with anyio.move_on_after(HEALTH_WITHIN_S):
+                await self.board()
+        strange = [seen for job_id, seen in self._board.seen.items() if job_id not in self._dispatcher.live]
         return [seen.job for seen in strange if self.published_state(seen).note in _WANT_KEY]
 
     async def send_request(self, job_id: str, request: ReplicaRequest) -> None:

@@ -48,8 +48,9 @@ _ON_DISK: Final = " SET LOCAL synchronous_commit = 'local';"
 # Held in a separate transaction, which lasts as long as needed: a pooler keeps a transaction on one connection.
 _HOLD: Final = f"SELECT pg_try_advisory_xact_lock({_LOCK + 1}, hashtext(current_schema()))"
 _BEGIN_READING: Final = (
-    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s'"
+    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '{READER_WITHIN_S:g}s'"
 )
+_BEGIN_STATEMENT: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s'"
 # A machine that lost power closes no connection, and would hold its locks for the default two hours.
 _NOTICE_A_DEAD_CLIENT: Final = (
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
@@ -161,10 +162,13 @@ class PostgresDatabase:
         """
         with _storage_errors():
             with self._tried():
-                connection = self._reader("SELECT 1")
+                connection = self._reader(_BEGIN_STATEMENT)
             try:
-                cursor = connection.execute(_translated(statement), values)
-                return cursor.fetchall() if cursor.description else []
+                with _rolled_back(connection):
+                    cursor = connection.execute(_translated(statement), values)
+                    rows = cursor.fetchall() if cursor.description else []
+                    connection.commit()
+                    return rows
             finally:
                 self._readers.putconn(connection)
 

@@ -180,6 +180,32 @@ def test_a_table_that_somebody_locks_keeps_nobody_waiting_for_longer_than_a_writ
     assert ledger.jobs(None) == []
 
 
+@pytest.mark.parametrize(
+    ("table", "call"),
+    [
+        ("workers", lambda ledger: ledger.renew_lease()),
+        ("jobs", lambda ledger: ledger.show({"a" * 32: (None, True)})),
+        ("lists", lambda ledger: ledger.lists.stop("b" * 32)),
+        ("grants", lambda ledger: ledger.access.grant("code", "c" * 32)),
+    ],
+    ids=["workers", "jobs", "lists", "grants"],
+)
+def test_a_single_statement_waits_for_a_locked_table_no_longer_either(
+    opened: Opened, tmp_path: Path, postgres_server: PostgresServer, table: str, call: Callable[[SharedLedger], object]
+) -> None:
+    url = postgres_server.url(tmp_path)
+    ledger = opened(url)
+    with psycopg.connect(url) as connection:
+        connection.execute(f"LOCK TABLE {table}".encode())
+        release = threading.Timer(2 * LOCK_TIMEOUT_S, connection.close)  # whoever waits longer gets through
+        release.start()
+        with pytest.raises(StorageError, match="ledger_busy"):
+            call(ledger)
+        release.cancel()
+    assert ledger.problem is None
+    call(ledger)
+
+
 def test_connections_that_all_broke_while_nobody_used_them_are_no_outage(
     opened: Opened, tmp_path: Path, postgres_server: PostgresServer
 ) -> None:

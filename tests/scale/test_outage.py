@@ -25,6 +25,7 @@ from tests.faults.service import PaidService
 from tests.postgres_server import PASSWORD, PostgresServer, load_rows, rows_of
 from tests.scale.one_outage import rig as rig
 from tests.scale.one_outage import server as server
+from tests.stored_jobs import url_in
 
 pytestmark = pytest.mark.anyio
 
@@ -91,6 +92,31 @@ async def test_an_idle_page_notices_by_itself_that_the_database_goes_and_comes_b
         server.start()
         await until(lambda: runner.is_healthy)
         await next_job_works(runner)
+
+
+@pytest.mark.parametrize("table", ["jobs", "workers"])
+async def test_a_table_that_another_program_locks_is_told_in_health_which_never_waits_for_it(
+    rig: Rig, service: PaidService, table: str
+) -> None:
+    async with rig.running() as runner:
+        await next_job_works(runner)
+        url = url_in(rig.folder)
+        assert url is not None
+        with psycopg.connect(url.reveal()) as connection:
+            connection.execute(f"LOCK TABLE {table}".encode())
+            longest_s, deadline = 0.0, time.monotonic() + 30
+            while runner.problem is None and time.monotonic() < deadline:
+                began = time.monotonic()
+                await runner.waiting_for_visitor()
+                longest_s = max(longest_s, time.monotonic() - began)
+                await asyncio.sleep(0.05)
+            assert runner.problem is not None
+            assert runner.problem.code == "ledger_busy"
+            assert longest_s < 2.0
+            connection.rollback()
+        await until(lambda: runner.problem is None)
+        await next_job_works(runner)
+    assert set(service.billed().values()) == {1}
 
 
 async def test_an_idle_page_notices_by_itself_that_the_database_is_read_but_takes_no_change(
