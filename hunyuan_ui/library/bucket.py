@@ -49,6 +49,7 @@ _CODES: Final = (
     (re.compile(r"code: 501"), "bucket_overwrites"),  # it does not support conditional writes
     (re.compile(r"code: 4(?!08|29)\d\d"), "bucket_refuses"),
 )
+_NO_BUCKET: Final = re.compile(r"NoSuchBucket|ContainerNotFound|specified bucket does not exist")  # only in a GET's 404
 _REFUSALS: Final = (
     PermissionError,
     exceptions.PermissionDeniedError,
@@ -317,7 +318,9 @@ class Bucket:
     def _noting(self) -> Generator[None]:
         try:
             yield
-        except (FileNotFoundError, exceptions.AlreadyExistsError):
+        except (FileNotFoundError, exceptions.AlreadyExistsError) as error:
+            if _NO_BUCKET.search(str(error)):
+                raise self._failed("bucket_refuses", "bucket_missing") from None
             self._works()
             raise
         except (exceptions.BaseError, asyncio.TimeoutError, OSError) as error:

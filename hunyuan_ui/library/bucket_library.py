@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import os
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +24,8 @@ from hunyuan_ui.library.library import VideoLibrary, job_of
 from hunyuan_ui.shielded import shielded
 
 CACHE_BYTES: Final = 1024 * 1024 * 1024
+CHANGED_S: Final = 60.0  # before a video that differs from its checksum is downloaded again
+_CHANGED_AT: Final = 0.0  # its modification time, which survives a restart
 _READ_AT_ONCE: Final = 16  # sidecars, at startup
 _POSTER: Final = ".webp"
 _SIDECAR: Final = ".json"
@@ -52,6 +57,7 @@ class BucketLibrary(VideoLibrary):
         self._adoptable: dict[str, Job] = {}
         self._to_delete: set[str] = set()
         self._coming: dict[str, asyncio.Task[None]] = {}
+        self._changed: dict[str, float] = {}  # time.monotonic() of the download, by job id
         bucket.when_back = self._finish_deletions
 
     # startup
@@ -238,11 +244,13 @@ class BucketLibrary(VideoLibrary):
             try:
                 self._cache.folder.mkdir(parents=True, exist_ok=True)
                 if (found := await self._bucket.save(job.id + suffix, part)) is not None:
-                    if not poster and job.sha256 not in (None, found.sha256):
+                    is_changed = not poster and job.sha256 not in (None, found.sha256)
+                    if is_changed:
                         # Shown all the same: it may be the only copy, as of a video changed before its upload.
                         log.trouble("library.changed", job=job.id, file=job.id + suffix)
-                    part.replace(self._cache.folder / (job.id + suffix))
+                    path = part.replace(self._cache.folder / (job.id + suffix))
                     await asyncio.to_thread(self._make_room)
+                    self._note_changed(path, is_changed=is_changed)
                     return
             except OSError as error:
                 problem = reason("disk_full" if is_disk_full(error) else "file_not_written")
@@ -267,7 +275,23 @@ class BucketLibrary(VideoLibrary):
     def _is_here(self, job_id: str, places: tuple[Path, ...] = (), *, poster: bool = False) -> bool:
         suffixes = (_POSTER,) if poster else tuple(BY_SUFFIX)
         places = places or (self.folder, self._cache.folder)
-        return any((place / f"{job_id}{suffix}").is_file() for place in places for suffix in suffixes)
+        return any(self._is_usable(place / f"{job_id}{suffix}") for place in places for suffix in suffixes)
+
+    def _is_usable(self, path: Path) -> bool:
+        """Whether a local file exists and need not be downloaded again."""
+        try:
+            is_changed = path.stat().st_mtime == _CHANGED_AT
+        except OSError:
+            return False
+        return not is_changed or time.monotonic() - self._changed.get(path.stem, -math.inf) < CHANGED_S
+
+    def _note_changed(self, path: Path, *, is_changed: bool) -> None:
+        """Mark a downloaded file that differs from its checksum: a store may give anything in its place for a while."""
+        self._changed.pop(path.stem, None)
+        if is_changed:
+            self._changed[path.stem] = time.monotonic()
+            with suppress(FileNotFoundError):
+                os.utime(path, (_CHANGED_AT, _CHANGED_AT))
 
     def _shelve(self, job_id: str) -> None:
         """Move the uploaded files from the folder to the cache."""
@@ -285,4 +309,5 @@ class BucketLibrary(VideoLibrary):
 
 def _touch(path: Path) -> None:
     with suppress(OSError):
-        path.touch()
+        if path.stat().st_mtime != _CHANGED_AT:
+            path.touch()

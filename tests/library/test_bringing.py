@@ -15,6 +15,7 @@ import pytest
 from hunyuan_ui.errors import MediaError, StorageError
 from hunyuan_ui.job import Job
 from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.library import bucket_library
 from hunyuan_ui.library.exports import Export
 from hunyuan_ui.library.library import file_sha256
 from tests.bucket_server import BucketServer
@@ -65,6 +66,52 @@ async def test_a_video_that_was_overwritten_in_the_bucket_is_told_when_it_is_bro
                 await (runner.videos.video(job) if asked == "video" else runner.videos.export(job, Export("png")))
         told = [json.loads(line) for line in lines.getvalue().splitlines() if "library.changed" in line]
         assert [(one["job"], one["file"]) for one in told] == [(job.id, f"{job.id}.mp4")]
+
+
+@pytest.mark.parametrize("wrong", [b"<html>Sign in</html>", b"", b"?" * 5000])
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_what_a_store_once_gave_in_a_videos_place_is_not_kept_for_it(
+    rig: Rig, bucket: BucketServer, monkeypatch: pytest.MonkeyPatch, wrong: bytes, restarts: bool
+) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        shutil.rmtree(rig.folder / "cache")
+        bucket.behave = lambda method, path: ("200 OK", wrong) if (method, path[-4:]) == ("GET", ".mp4") else None
+        with suppress(StorageError, MediaError):
+            await runner.videos.video(job)
+        bucket.behave = lambda *_: None
+        if not restarts:
+            await until(lambda: runner.notice is None)
+            monkeypatch.setattr(bucket_library, "CHANGED_S", 0.0)
+            assert file_sha256(await runner.videos.video(job)) == job.sha256
+    if restarts:
+        async with rig.running() as runner:
+            assert file_sha256(await runner.videos.video(job)) == job.sha256
+
+
+async def test_a_changed_video_is_not_brought_for_each_of_its_parts(rig: Rig, bucket: BucketServer) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        shutil.rmtree(rig.folder / "cache")
+        bucket.put(f"{job.id}.mp4", b"changed")
+        bucket.asked.clear()
+        paths = [await runner.videos.video(job) for _ in range(3)]
+        assert [path.read_bytes() for path in paths] == [b"changed"] * 3
+        assert len([1 for method, path in bucket.asked if method == "GET" and path.endswith(".mp4")]) == 1
+
+
+async def test_a_bucket_that_is_gone_does_not_make_its_videos_missing_ones(rig: Rig, bucket: BucketServer) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        shutil.rmtree(rig.folder / "cache")
+        gone = b"<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>"
+        bucket.behave = lambda method, _: ("404 Not Found", b"" if method == "HEAD" else gone)
+        with pytest.raises(StorageError, match="bucket_refuses"):
+            await runner.videos.video(job)
+        assert runner.notice is not None
+        assert runner.notice.code == "bucket_refuses"
+        bucket.behave = lambda *_: None
+        assert file_sha256(await runner.videos.video(job)) == job.sha256
 
 
 async def test_a_poster_that_is_nowhere_is_drawn_from_the_video(rig: Rig, bucket: BucketServer) -> None:
