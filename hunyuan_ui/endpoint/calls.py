@@ -20,6 +20,7 @@ from hunyuan_ui.endpoint.http import (
     unreachable,
 )
 from hunyuan_ui.endpoint.responses import Answer
+from hunyuan_ui.endpoint.standstill import not_counting_standstill
 from hunyuan_ui.errors import OutcomeUnknownError, UnexpectedResponseError
 from hunyuan_ui.proxies import DIRECT, Proxies
 
@@ -82,9 +83,10 @@ class Calls:
         outgoing = new_request("POST", url, self._timeouts.connect_s, headers=headers, **body)
         started = anyio.current_time()
         try:
-            with anyio.fail_after(deadline - started):
+            # No other POST can be sent for this one's response, so a standstill must not end the wait for it.
+            with anyio.fail_after(deadline - started) as scope, not_counting_standstill(scope):
                 response = await self._posts.handle_async_request(outgoing)
-            return Reply(response, key, deadline, anyio.current_time() - started)
+            return Reply(response, key, scope.deadline, anyio.current_time() - started)
         except NEVER_SENT as error:
             failure = unreachable(error)
         except TRANSPORT_ERRORS as error:

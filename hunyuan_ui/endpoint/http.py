@@ -17,6 +17,7 @@ import httpx
 from hunyuan_ui import __version__
 from hunyuan_ui.endpoint.encodings import EncodingError, decoded, encodings
 from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend, ProxyRefusedError
+from hunyuan_ui.endpoint.standstill import not_counting_standstill
 from hunyuan_ui.errors import EndpointUnreachableError, Reason, reason
 from hunyuan_ui.file_type import START_BYTES
 from hunyuan_ui.proxies import DIRECT, Proxies
@@ -193,7 +194,7 @@ async def read_body(
         The bytes, only the first ones if there are too many, and why they are incomplete or None.
     """
     body = bytearray(start)
-    with anyio.CancelScope(deadline=deadline) as scope:
+    with anyio.CancelScope(deadline=deadline) as scope, not_counting_standstill(scope):
         try:
             async with aclosing(chunks):
                 async for chunk in chunks:
