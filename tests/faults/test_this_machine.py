@@ -19,6 +19,7 @@ from hunyuan_ui.job import JobStatus, Phase, new_id
 from hunyuan_ui.jobs import queue
 from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.ledger import sqlite
+from hunyuan_ui.words import words
 from tests.faults import oracle
 from tests.faults.disks import Disk, InjectedDisk, RealDisk, may_mount
 from tests.faults.kill import Program, fork_server
@@ -273,6 +274,8 @@ async def test_row51_a_second_process_only_shows(rig: Rig, service: PaidService,
         async with second.running() as other:
             assert (await other.view(job_id, OWNER)).phase is Phase.RENDERING
             assert not other.is_healthy
+            assert other.problem is not None
+            assert "start this one again" in words("en").sentence(other.problem)  # it takes over by itself in no case
         await refused(second, "ledger_taken")
         with fork_server() as forks:
             program = Program(forks, service, rig.folder, jobs=[new_id()])
