@@ -132,7 +132,7 @@ def _import_all() -> None:
     import hunyuan_ui.ui.routes  # noqa: F401
     from hunyuan_ui.local_endpoint.app import create_app
 
-    create_app.__kwdefaults__["seconds"] = PREVIEW_S
+    create_app.__kwdefaults__ = {**(create_app.__kwdefaults__ or {}), "seconds": PREVIEW_S}
     prepare_to_fork()
 
 
