@@ -20,6 +20,7 @@ _ISO: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)? ?(?:Z|UTC|GMT|([+-])(\d\d):?(\d\d))?", re.IGNORECASE | re.ASCII
 )
 _NUMBER: Final = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
+_LATE_S: Final = 2.0  # a limit that ended so long before is not the one that was met
 _YEAR_2001: Final = 1e9  # a smaller number cannot be a timestamp, so it is a duration
 _MILLISECONDS: Final = 1e11  # a larger one is a timestamp in milliseconds
 
@@ -49,7 +50,7 @@ def _wait(text: str, sent_at: float) -> float | None:
     if _NUMBER.fullmatch(text) and float(text) < _YEAR_2001:
         return float(text)
     at = moment(text)
-    return None if at is None else at - sent_at
+    return None if at is None or at < sent_at - _LATE_S else at - sent_at
 
 
 def moment(text: str) -> float | None:

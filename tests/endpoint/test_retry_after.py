@@ -49,10 +49,16 @@ def test_an_unreadable_reset_leaves_the_word_to_retry_after() -> None:
 
 @pytest.mark.parametrize(
     ("reset", "seconds"),
-    [("2026-11-25T23:00:00Z", 1), ("2027-11-26T00:00:00Z", 3600), ("0", 1), ("999999999", 3600)],
+    [("2026-11-25T23:59:59Z", 1), ("2027-11-26T00:00:00Z", 3600), ("0", 1), ("999999999", 3600)],
 )
 def test_a_wait_is_at_least_a_second_and_at_most_an_hour(reset: str, seconds: float) -> None:
     assert retry_after_s({RESET: reset, "date": DATE}) == seconds
+
+
+@pytest.mark.parametrize("reset", ["2026-11-25T23:00:00Z", "2026-11-25T23:59:57Z", "1795651100", "1995-01-01 00:00:00"])
+def test_a_limit_that_has_long_ended_says_nothing_of_the_wait(reset: str) -> None:
+    assert retry_after_s({RESET: reset, "retry-after": "9", "date": DATE}) == 9
+    assert 15 <= retry_after_s({RESET: reset, "date": DATE}) <= 60
 
 
 @pytest.mark.parametrize(
