@@ -189,8 +189,10 @@ async def _send_first(send: Callable[..., Awaitable[Job]], specs: list[JobSpec])
         count = len(specs)
         if count == 1 or error.code not in OF_SEVERAL:
             raise
-        price, shown = (shown_sum([(error.facts[name],) * 2] * count)[1] for name in ("price", "shown"))
-        raise SpendLimitError(OF_SEVERAL[error.code], count=count, price=price, shown=shown) from None
+        _, price = shown_sum([(error.facts["price"],) * 2] * count)
+        raise SpendLimitError(
+            OF_SEVERAL[error.code], count=count, price=price, shown=count * error.facts["shown"]
+        ) from None
 
 
 async def _send_more(send: Callable[..., Any], specs: list[JobSpec], say: Words) -> str:
