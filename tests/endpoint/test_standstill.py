@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ async def client(service: RawService, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     await made.aclose()
 
 
-def after(seconds: float, reply: Reply) -> Reply:
+def after(reply: Reply, seconds: float) -> Reply:
     def act(wire: Wire, received: Received) -> None:
         wire.pause(seconds)
         reply.act(wire, received)
@@ -40,13 +41,35 @@ def after(seconds: float, reply: Reply) -> Reply:
     return Reply(act)
 
 
+def in_two_parts(reply: Reply, seconds: float) -> Reply:
+    class Halting(Wire):
+        def send(self, data: bytes) -> None:
+            head, end, body = data.partition(b"\r\n\r\n")
+            super().send(head + end)
+            self.pause(seconds)
+            super().send(body)
+
+    return Reply(lambda wire, received: reply.act(Halting(wire.socket, wire.stopped), received))
+
+
 def stand_still_soon() -> None:
-    """Stop the event loop while a POST waits for its response, as SIGSTOP and a frozen container do."""
-    asyncio.get_running_loop().call_later(0.1, time.sleep, STANDS_STILL_S)
+    """Stop the event loop in its wait for input, as SIGSTOP does: timers that are due then run before what arrived."""
+    loop: Any = asyncio.get_running_loop()
+    select = loop._selector.select
+
+    def stopped(_: float | None = None) -> list[Any]:
+        loop._selector.select = select
+        time.sleep(STANDS_STILL_S)
+        return []
+
+    loop.call_later(0.1, setattr, loop._selector, "select", stopped)
 
 
-async def test_a_request_id_that_arrived_meanwhile_is_taken(service: RawService, client: EndpointClient) -> None:
-    service.on("POST", SUBMIT_V2, after(0.3, answer(200, {"request_id": ID, "status": "QUEUED"})))
+@pytest.mark.parametrize("come", [after, in_two_parts])
+async def test_a_request_id_that_arrived_meanwhile_is_taken(
+    service: RawService, client: EndpointClient, come: Callable[[Reply, float], Reply]
+) -> None:
+    service.on("POST", SUBMIT_V2, come(answer(200, {"request_id": ID, "status": "QUEUED"}), 0.3))
     stand_still_soon()
     assert (await client.submit(REQUEST, KEY)).request_id == ID
 
@@ -55,7 +78,7 @@ async def test_a_video_that_arrived_meanwhile_is_taken(
     service: RawService, client: EndpointClient, tmp_path: Path
 ) -> None:
     video = mp4_bytes()
-    service.on("POST", GENERATE_V1, after(0.3, answer(200, video, content_type="video/mp4")))
+    service.on("POST", GENERATE_V1, after(answer(200, video, content_type="video/mp4"), 0.3))
     stand_still_soon()
     async with client.generate(REQUEST, KEY) as found:
         await found.save(tmp_path / "a.part", check=lambda _: None)
@@ -65,7 +88,7 @@ async def test_a_video_that_arrived_meanwhile_is_taken(
 async def test_a_response_that_comes_after_it_is_waited_for_as_long_as_was_left(
     service: RawService, client: EndpointClient
 ) -> None:
-    service.on("POST", SUBMIT_V2, after(STANDS_STILL_S + 0.3, answer(200, {"request_id": ID, "status": "QUEUED"})))
+    service.on("POST", SUBMIT_V2, after(answer(200, {"request_id": ID, "status": "QUEUED"}), STANDS_STILL_S + 0.3))
     stand_still_soon()
     assert (await client.submit(REQUEST, KEY)).request_id == ID
 
