@@ -7,25 +7,22 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hunyuan_ui import cli
 from hunyuan_ui.cli import Exit, build_parser, main
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.jobs import endings
 from hunyuan_ui.jobs.endings import Ending, Proof
-from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.media import check_mp4
 from hunyuan_ui.request import parameters
 from tests.browser.paid_endpoint import paid_endpoint
-from tests.raw_service import RawService, Reply, answer, html, silence
+from tests.raw_service import RawService, answer, html
 from tests.videos import encoded_bytes, mp4_bytes
 
 ROOT = Path(__file__).parents[1]
@@ -333,178 +330,6 @@ def test_a_place_that_cannot_be_is_refused_before_anything_is_paid(
     assert main(["a cat", *SMALL, "--out", str(tmp_path / name)], spends) == Exit.USAGE
     assert "Nothing was sent" in capsys.readouterr().err
     assert service.bill == []
-
-
-# interrupted
-
-
-def slowly(reply: Reply, seconds: float) -> Reply:
-    """Delay a reply."""
-    return Reply(lambda wire, received: reply.act(wire, received) if wire.pause(seconds) else None, reply.bills)
-
-
-ACCEPTED = answer(200, {"request_id": "11112222333344445555666677778888", "status": "QUEUED"})
-RENDERS = answer(200, {"status": "PROCESSING"})
-SLOW_DOWN = answer(429, {"error": "slow down"}, headers={"Retry-After": "60"})
-
-
-def interrupted(
-    spends: dict[str, str], number: signal.Signals, when: Callable[[subprocess.Popen[str]], None], *arguments: str
-) -> tuple[int, str, str]:
-    """Send a signal to the command in a phase; return exit code, stdout and stderr."""
-    with subprocess.Popen(
-        [*PROGRAM, "a cat", *SMALL, *arguments],
-        env={**os.environ, **spends},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
-        when(process)
-        process.send_signal(number)
-        out, said = process.communicate(timeout=30)
-    assert "Traceback" not in said
-    return process.returncode, out, said
-
-
-def until_asked(service: RawService, path: str) -> Callable[[object], None]:
-    def wait(_: object) -> None:
-        give_up_at = time.monotonic() + 30
-        while not any(path in received.path for received in service.requests):
-            assert time.monotonic() < give_up_at, "it was never asked"
-            time.sleep(0.01)
-
-    return wait
-
-
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-
-
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-def test_interrupted_while_it_renders_it_goes_on(
-    service: RawService, spends: dict[str, str], number: signal.Signals
-) -> None:
-    service.on("GET", "/v2/requests/*/status", RENDERS)
-    code, out, said = interrupted(spends, number, until_asked(service, "/status"), "--json")
-    assert code == Exit.GOES_ON
-    facts = json.loads(out)
-    assert facts["status"] == "running"
-    assert f"--resume {facts['job_id']}" in said
-
-
-def test_interrupted_while_it_is_sent_the_answer_is_waited_for(service: RawService, spends: dict[str, str]) -> None:
-    service.on("POST", SUBMIT_V2, slowly(ACCEPTED, 2))
-    code, _, said = interrupted(spends, signal.SIGTERM, until_asked(service, SUBMIT_V2))
-    assert (code, len(service.bill)) == (Exit.GOES_ON, 1)
-    assert "goes on at the service" in said
-
-
-def test_interrupted_while_it_is_refused_it_does_not_go_on(service: RawService, spends: dict[str, str]) -> None:
-    service.on("POST", SUBMIT_V2, slowly(answer(400, {"error": "no"}), 2))
-    code, _, said = interrupted(spends, signal.SIGINT, until_asked(service, SUBMIT_V2))
-    assert code == Exit.FAILED
-    assert "Nothing was charged" in said
-
-
-def test_interrupted_while_no_answer_comes_it_may_have_been_charged(
-    service: RawService, spends: dict[str, str]
-) -> None:
-    service.on("POST", SUBMIT_V2, silence())
-    code, _, said = interrupted(spends, signal.SIGINT, until_asked(service, SUBMIT_V2))
-    assert code == Exit.UNKNOWN
-    assert "may have been charged" in said
-
-
-def test_interrupted_while_it_waits_it_is_sent_at_the_next_start(service: RawService, spends: dict[str, str]) -> None:
-    service.on("POST", SUBMIT_V2, SLOW_DOWN)
-    code, _, said = interrupted(spends, signal.SIGTERM, until_asked(service, SUBMIT_V2))
-    assert (code, service.bill) == (Exit.GOES_ON, [])
-    assert "not sent yet" in said
-
-
-@pytest.mark.parametrize(("reply", "is_waiting"), [(RENDERS, False), (SLOW_DOWN, True)], ids=["sent", "waits"])
-def test_nothing_is_called_unsent_that_was_sent_when_the_folder_is_lost(
-    service: RawService, spends: dict[str, str], reply: Reply, is_waiting: bool
-) -> None:
-    way = ("POST", SUBMIT_V2) if is_waiting else ("GET", "/v2/requests/*/status")
-    service.on(*way, reply)
-
-    def lose(process: object) -> None:
-        until_asked(service, SUBMIT_V2 if is_waiting else "/status")(process)
-        Path(spends["HUNYUAN_UI_DATA_DIR"]).rename(f"{spends['HUNYUAN_UI_DATA_DIR']}.lost")
-        time.sleep(0.5)
-
-    code, _, said = interrupted(spends, signal.SIGINT, lose)
-    assert (code, "Nothing was sent" in said or "nothing was sent" in said) == (Exit.GOES_ON, is_waiting), said
-
-
-def test_interrupted_while_it_is_downloaded_it_goes_on(service: RawService, spends: dict[str, str]) -> None:
-    service.on("GET", "/files/*", silence())
-    code, _, said = interrupted(spends, signal.SIGTERM, until_asked(service, "/files/"))
-    assert code == Exit.GOES_ON
-    assert "--resume" in said
-
-
-def interrupt_at(
-    monkeypatch: pytest.MonkeyPatch, place: object, name: str, number: signal.Signals, pause_s: float = 0
-) -> None:
-    """Send this program a signal when it reaches one of its functions."""
-    reached = getattr(place, name)
-
-    def interrupt(*values: Any) -> Any:
-        os.kill(os.getpid(), number)
-        time.sleep(pause_s)
-        return reached(*values)
-
-    monkeypatch.setattr(place, name, interrupt)
-
-
-def test_interrupted_before_it_is_stored_nothing_is_sent(
-    service: RawService,
-    spends: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    interrupt_at(monkeypatch, cli, "build_runner", signal.SIGTERM)
-    assert main(["a cat", *SMALL], spends) == Exit.FAILED
-    assert "Nothing was sent" in capsys.readouterr().err
-    assert service.bill == []
-
-
-def test_interrupted_while_the_video_is_stored_it_is_said_to_be_made(
-    service: RawService,
-    spends: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    interrupt_at(monkeypatch, VideoLibrary, "store", signal.SIGINT, pause_s=2)  # the signal is handled in a thread
-    assert main(["a cat", *SMALL, "--json"], spends) == Exit.NOT_COPIED
-    told = capsys.readouterr()
-    assert "would pay again" in told.err
-    target = tmp_path / "cat.mp4"
-    assert main(["--resume", json.loads(told.out)["job_id"], "--out", str(target)], spends) == Exit.DONE
-    check_mp4(target)
-    assert len(service.bill) == 1
-
-
-def test_interrupted_while_the_video_is_copied_it_is_done(
-    spends: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    interrupt_at(monkeypatch, shutil, "copyfile", signal.SIGINT)
-    assert main(["a cat", *SMALL, "--out", str(tmp_path / "cat.mp4")], spends) == Exit.DONE
-    check_mp4(tmp_path / "cat.mp4")
-
-
-def test_an_interrupted_preview_does_not_go_on(environ: dict[str, str]) -> None:
-    def until_it_goes(process: subprocess.Popen[str]) -> None:
-        assert process.stderr is not None
-        assert any("queue" in line or "rendering" in line for line in iter(process.stderr.readline, ""))
-
-    code, _, said = interrupted(environ, signal.SIGINT, until_it_goes)
-    assert code == Exit.FAILED
-    assert "Nothing was charged" in said
 
 
 def test_every_parameter_is_an_option_with_its_range_in_the_help() -> None:

@@ -6,10 +6,9 @@ import asyncio
 import io
 import json
 import shutil
-import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import pytest
 from hunyuan_ui import checkpoint
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase, Visitor, new_id
+from hunyuan_ui.job import Job, JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, job_run, queue
 from hunyuan_ui.ledger import Ledger, open_ledger
 from hunyuan_ui.request import VideoRequest
@@ -307,87 +306,6 @@ async def test_the_last_look_is_between_the_claim_and_the_post(folder: Path, ser
         await until(lambda: seen(runner, job_id, VISITOR).note)
         assert (await runner.view(job_id, VISITOR)).job.status is JobStatus.QUEUED
         assert service.posts == 0
-
-
-# damage while it runs
-
-
-def cut_to_nothing(ledger: Path) -> None:
-    with ledger.open("r+b") as file:
-        file.truncate(0)
-
-
-def cut_in_half(ledger: Path) -> None:
-    with ledger.open("r+b") as file:
-        file.truncate(ledger.stat().st_size // 2)
-
-
-def overwritten(ledger: Path) -> None:
-    ledger.write_bytes(b"\0" * ledger.stat().st_size)
-
-
-def without_its_table(ledger: Path) -> None:
-    with closing(sqlite3.connect(ledger)) as connection:
-        connection.execute("DROP TABLE jobs")
-
-
-@pytest.mark.parametrize("way", [cut_to_nothing, cut_in_half], ids=name_of)
-async def test_a_ledger_that_was_cut_is_noticed_before_anything_is_sent_and_told_in_health(
-    folder: Path, service: FakeService, lines: io.StringIO, way: Callable[[Path], None]
-) -> None:
-    async with running(folder, service) as runner:
-        sent = await rendering(runner)
-        way(folder / "ledger.sqlite3")
-        assert (runner.is_healthy, runner.problem.code if runner.problem else None) == (False, "folder_replaced")
-        assert await refusal(runner) in ("folder_replaced", "ledger_unreadable")
-        await until(lambda: events(lines, "ledger.saved"))
-        assert events(lines, "job.at_risk")[0]["job"] == sent
-    assert service.posts == 1
-    finish(service)
-    async with running(folder, service) as runner:
-        assert (await ended(runner, sent)).status is JobStatus.DONE
-
-
-@pytest.mark.parametrize("way", [overwritten, without_its_table], ids=name_of)
-async def test_damage_that_a_running_program_meets_is_told_in_health_with_its_cure_until_a_restart_has_repaired_it(
-    folder: Path, service: FakeService, way: Callable[[Path], None]
-) -> None:
-    async with running(folder, service) as runner:
-        service._polls_needed = 3
-        await ended(runner, await clicked(runner))
-        await until(lambda: copies(folder))
-        service._polls_needed = FOR_EVER
-        await rendering(runner)
-        way(folder / "ledger.sqlite3")
-        assert await refusal(runner) == "ledger_unreadable"
-        assert (runner.is_healthy, runner.problem.code if runner.problem else None) == (False, "ledger_unreadable")
-    assert service.posts == 2
-    finish(service)
-    async with running(folder, service) as runner:
-        assert await refusal(runner) == "ledger_damaged"
-        await runner.owner.resume(VISITOR)
-        assert (await ended(runner, await clicked(runner))).status is JobStatus.DONE
-        assert runner.is_healthy
-
-
-async def test_a_job_that_was_sent_before_the_damage_is_told_that_it_was(folder: Path, service: FakeService) -> None:
-    async with running(folder, service) as runner:
-        sent = await rendering(runner)
-        without_its_table(folder / "ledger.sqlite3")
-        finish(service)
-        await until(lambda: seen(runner, sent, VISITOR).note)
-        assert seen(runner, sent, VISITOR).note == JobProblem.from_code("ledger_unreadable_sent")
-
-
-async def test_a_ledger_that_grows_and_a_log_that_is_emptied_are_no_damage(folder: Path, service: FakeService) -> None:
-    service._polls_needed = 1
-    async with running(folder, service) as runner:
-        for _ in range(3):
-            job_id = await clicked(runner)
-            await ended(runner, job_id)
-            await runner.delete(job_id, VISITOR)
-            assert runner.problem is None
-        assert runner.is_healthy
 
 
 # nothing paid is lost
