@@ -244,13 +244,12 @@ class BucketLibrary(VideoLibrary):
             try:
                 self._cache.folder.mkdir(parents=True, exist_ok=True)
                 if (found := await self._bucket.save(job.id + suffix, part)) is not None:
-                    is_changed = not poster and job.sha256 not in (None, found.sha256)
-                    if is_changed:
-                        # Shown all the same: it may be the only copy, as of a video changed before its upload.
-                        log.trouble("library.changed", job=job.id, file=job.id + suffix)
                     path = part.replace(self._cache.folder / (job.id + suffix))
                     await asyncio.to_thread(self._make_room)
-                    self._note_changed(path, is_changed=is_changed)
+                    if not poster and job.sha256 not in (None, found.sha256):
+                        # Shown all the same: it may be the only copy, as of a video changed before its upload.
+                        log.trouble("library.changed", job=job.id, file=path.name)
+                        self._mark_changed(path)
                     return
             except OSError as error:
                 problem = reason("disk_full" if is_disk_full(error) else "file_not_written")
@@ -285,13 +284,11 @@ class BucketLibrary(VideoLibrary):
             return False
         return not is_changed or time.monotonic() - self._changed.get(path.stem, -math.inf) < CHANGED_S
 
-    def _note_changed(self, path: Path, *, is_changed: bool) -> None:
+    def _mark_changed(self, path: Path) -> None:
         """Mark a downloaded file that differs from its checksum: a store may give anything in its place for a while."""
-        self._changed.pop(path.stem, None)
-        if is_changed:
-            self._changed[path.stem] = time.monotonic()
-            with suppress(FileNotFoundError):
-                os.utime(path, (_CHANGED_AT, _CHANGED_AT))
+        self._changed[path.stem] = time.monotonic()
+        with suppress(FileNotFoundError):
+            os.utime(path, (_CHANGED_AT, _CHANGED_AT))
 
     def _shelve(self, job_id: str) -> None:
         """Move the uploaded files from the folder to the cache."""
