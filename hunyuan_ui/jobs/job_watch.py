@@ -90,7 +90,7 @@ class JobWatch:
         if self._replicas is not None:
             board = await self._replicas.board()
             live = {job_id: seen.job for job_id, seen in board.seen.items()} | live
-        mine = [job for job in live.values() if job.visitor == visitor.id]
+        mine = [job for job in live.values() if job.visitor == visitor.id and job.is_active]
         queue = await self._queue_state(mine)
         return [self._view_of(job, queue) for job in sorted(mine, key=lambda job: job.created_at)]
 

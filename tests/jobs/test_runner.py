@@ -12,7 +12,7 @@ from hunyuan_ui import checkpoint
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import AccessError, DownloadError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.job import MICRO, JobStatus, Phase, new_id
-from hunyuan_ui.jobs.job_watch import QueueState
+from hunyuan_ui.jobs.job_watch import JobView, QueueState
 from hunyuan_ui.ledger.sqlite import want_review
 from hunyuan_ui.library.library import file_sha256
 from hunyuan_ui.request import VideoRequest
@@ -47,11 +47,14 @@ async def test_a_job_ends_with_its_video_in_the_library_and_its_real_cost(
 async def test_a_job_is_told_as_ended_as_soon_as_its_row_says_so(
     settings: Settings, service: FakeService, status: str
 ) -> None:
-    seen: list[Phase] = []
+    seen: list[tuple[Phase, list[JobView]]] = []
 
     def look(name: str) -> None:
         if name == f"journey.{status}":
-            seen.append(runner._watch._view_of(runner._dispatcher.live[job_id].job, QueueState([], {}, {})).phase)
+            view = runner._watch._view_of(runner._dispatcher.live[job_id].job, QueueState([], {}, {}))
+            with pytest.raises(StopIteration) as ended:
+                runner.active(VISITOR).send(None)  # it waits for nothing
+            seen.append((view.phase, ended.value.value))
 
     if status == "failed":
         service.script("submit", answer(422, {"error": "no"}))
@@ -63,7 +66,7 @@ async def test_a_job_is_told_as_ended_as_soon_as_its_row_says_so(
     async with running(settings, service) as runner:
         checkpoint.hook = look
         assert (await made(runner, job_id)).status == status
-    assert seen == [Phase.ENDED]
+    assert seen == [(Phase.ENDED, [])]
 
 
 async def test_v1_ends_the_same_way(settings: Settings, service: FakeService) -> None:
