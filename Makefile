@@ -27,8 +27,8 @@ test: $(VENV)/dev.stamp ## install what the tests need and run them all (ARGS="-
 ifdef ARGS
 	@exec $(BIN)/python -m pytest $(ARGS)
 else
-	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not browser" --junitxml=test-artifacts/unit.xml
-	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(BROWSERS) --dist worksteal -m browser --junitxml=test-artifacts/browser.xml
+	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/browser --junitxml=test-artifacts/unit.xml
+	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(BROWSERS) --dist worksteal tests/browser --junitxml=test-artifacts/browser.xml
 endif
 
 bench: $(VENV)/dev.stamp ## measure against bare references, about ten minutes (ARGS="--short" or "--only NAME")
