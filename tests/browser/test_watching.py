@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import APIResponse, BrowserContext, Page, Route, expect
 
 from hunyuan_ui.job import new_id
 from tests.app_process import RunningApp, running_app
@@ -171,6 +171,24 @@ def test_places_in_line_are_shown_and_a_cancel_before_sending_is_real_and_taken_
         expect(note).to_contain_text(IN_LINE)
         until(page, lambda: endpoint.posts[f"{prompt} three"] == 1)
         assert endpoint.posts == {f"{prompt} one": 1, f"{prompt} three": 1}
+
+
+def test_an_answer_older_than_a_click_takes_no_video_of_that_click_away(
+    page: Page, app: RunningApp, endpoint: PaidEndpoint, prompt: str
+) -> None:
+    held: list[tuple[Route, APIResponse]] = []
+    with endpoint.rendering():
+        generate(visit(page, app.url), f"{prompt} one")
+        expect(page.locator("[data-part=phase]")).to_have_text("Rendering")
+        page.route("**/hunyuan/jobs", lambda route: held.append((route, route.fetch())))
+        until(page, lambda: bool(held))
+        generate(page, f"{prompt} two")
+        expect(page.locator(".under-way .prompt")).to_have_text(f"{prompt} two")
+        held[0][0].fulfill(response=held[0][1])
+        page.unroute("**/hunyuan/jobs")
+        expect(page.locator(".others li")).to_contain_text(f"{prompt} one")
+        expect(page.locator(".under-way .prompt")).to_have_text(f"{prompt} two")
+    sees_video(page, f"{prompt} two")
 
 
 def test_a_video_that_a_limit_holds_says_why_and_can_be_cancelled_beside_another(

@@ -46,6 +46,17 @@ test("a job that has ended takes no place until the server is asked again", () =
   assert.ok(!jobs.hasAny());
 });
 
+test("an answer older than a click takes none of its jobs away until their own answers do", () => {
+  const jobs = createFollowed(store(), store());
+  jobs.setActive([A]);
+  jobs.add([B]);
+  jobs.setActive([{ ...A, phase: "sent" }]);
+  assert.deepEqual(jobs.arrange("b"), { focus: B, resting: null, others: [{ ...A, phase: "sent" }] });
+  assert.deepEqual(jobs.endedBy([A]), ["b"]);
+  jobs.end("b");
+  assert.deepEqual(jobs.arrange("b").focus, { ...A, phase: "sent" });
+});
+
 test("a click whose answer was lost is followed by its id alone", () => {
   const jobs = createFollowed(store(), store());
   assert.ok(!jobs.hasAny());

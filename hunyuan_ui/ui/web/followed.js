@@ -37,9 +37,9 @@ export function createFollowed(tab, kept) {
     /** The ids that are followed but not among these jobs: each has ended. */
     endedBy: (jobs) => [...followed].filter((id) => !jobs.some((job) => job.id === id)),
 
-    /** @param {Job[]} jobs */
+    /** Update from the server's list; one older than a click lacks its jobs, which stay until `end`. @param {Job[]} jobs */
     setActive(jobs) {
-      active = jobs;
+      active = [...jobs, ...active.filter((job) => !jobs.some((listed) => listed.id === job.id))];
       for (const job of jobs) followed.add(job.id);
     },
 
