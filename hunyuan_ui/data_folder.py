@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Generator
@@ -20,6 +22,8 @@ LOCK_NAME: Final = "ledger.lock"
 # Deleted when the disk is full, so that the ledger can still be written (docs/facts/faults-and-security.md row 45).
 BALLAST_BYTES: Final = 1024 * 1024
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# This program's own files; opening a pipe in the place of one would block, and a link to nothing would read as no file.
+_OWN_FILES: Final = re.compile(r"ledger\.(lock|moved|review|sent|sqlite3(-\w+)?)|links\.secret|ballast")
 
 
 class DataFolder:
@@ -103,8 +107,8 @@ class DataFolder:
         """Refuse to spend if the folder cannot store the result.
 
         Raises:
-            StorageError: Another process holds the folder, it was replaced by another, or it or the other required
-                folder is read-only or nearly full.
+            StorageError: Another process holds the folder, it was replaced by another, something else is in the place
+                of one of its files, or it or the other required folder is read-only or nearly full.
         """
         if (problem := self.problem) is not None:
             # The same exception raised repeatedly would otherwise accumulate tracebacks.
@@ -141,6 +145,9 @@ class DataFolder:
         return self.path / "ballast"
 
     def _take(self) -> None:
+        for path in self.path.iterdir():
+            if _OWN_FILES.fullmatch(path.name):
+                _require_file(path)
         lock = (self.path / LOCK_NAME).open("a+", encoding="ascii")
         try:
             _lock_file(lock, is_shared=self._is_shared)
@@ -183,6 +190,8 @@ class DataFolder:
         return None if found.st_size < self._least_bytes.get(name, 0) else (found.st_dev, found.st_ino)
 
     def _keep_ballast(self) -> None:
+        if self._ballast.exists():
+            _require_file(self._ballast)
         if self._ballast.exists() and self._ballast.stat().st_size == BALLAST_BYTES:
             # Only a failed write reliably reveals a disk that became read-only.
             os.utime(self._ballast)
@@ -192,6 +201,14 @@ class DataFolder:
         except OSError:
             self.drop_ballast()  # a partial file would only use up the last bytes
             raise
+
+
+def _require_file(path: Path) -> None:
+    """Raise a StorageError for a folder, pipe or device, and for a link to nothing."""
+    with suppress(OSError):
+        if stat.S_ISREG(path.stat().st_mode):
+            return
+    raise StorageError("not_a_file", file=path.name)
 
 
 def _disk_full(free: int) -> StorageError:

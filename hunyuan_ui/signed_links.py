@@ -63,8 +63,7 @@ def kept_secret(folder: Path) -> bytes:
             path.unlink()  # left by a crash during the write
         with suppress(FileExistsError):
             _write_once(path, secrets.token_bytes(_SECRET_BYTES))
-        kept = path.read_bytes()
-        if len(kept) == _SECRET_BYTES:
+        if path.is_file() and len(kept := path.read_bytes()) == _SECRET_BYTES:
             return kept
     return secrets.token_bytes(_SECRET_BYTES)
 

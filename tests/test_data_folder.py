@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -138,6 +139,64 @@ def test_a_disk_that_becomes_read_only_is_noticed_before_money_is_spent(
     assert code_of(folder) is None
     monkeypatch.setattr(os, "utime", fail_with(errno.EROFS))
     assert code_of(folder) == "disk_read_only"
+
+
+# something else in the place of a file
+
+
+def to_nothing(path: Path) -> None:
+    path.symlink_to(path.parent / "unplugged" / path.name)
+
+
+def to_a_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def to_itself(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def socket_at(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(f"/proc/self/fd/{os.open(path.parent, os.O_RDONLY)}/{path.name}")
+
+
+OWN_FILES = (
+    *("ballast", "ledger.lock", "links.secret", "ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sent"),
+    *("ledger.review", "ledger.moved"),
+)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no pipes in folders")
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, to_nothing, to_a_device, to_itself, socket_at])
+@pytest.mark.parametrize("name", OWN_FILES)
+def test_what_is_no_file_in_the_place_of_one_is_named_at_once(
+    tmp_path: Path, name: str, make: Callable[[Path], object]
+) -> None:
+    make(tmp_path / name)
+    folder = DataFolder(tmp_path, min_free_bytes=0)
+    assert code_of(folder) == "not_a_file"
+    assert folder.problem is not None
+    assert name in words().sentence(folder.problem)
+    folder.close()
+
+
+def test_a_folder_of_a_similar_name_and_a_link_to_a_file_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_bytes(bytes(BALLAST_BYTES))
+    (tmp_path / "data" / "ledger.old").mkdir(parents=True)
+    (tmp_path / "data" / "ballast").symlink_to(tmp_path / "elsewhere")
+    folder = DataFolder(tmp_path / "data", min_free_bytes=0)
+    assert code_of(folder) is None
+    folder.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no pipes in folders")
+def test_a_pipe_that_takes_a_files_place_later_holds_nobody(folder: DataFolder) -> None:
+    (folder.path / "ballast").unlink()
+    os.mkfifo(folder.path / "ballast")
+    assert code_of(folder) == "not_a_file"
+    (folder.path / "ballast").unlink()
+    assert code_of(folder) is None
 
 
 # what lies there

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -63,3 +64,10 @@ def test_a_folder_that_cannot_be_written_gives_codes_for_this_process(tmp_path: 
     links = SignedLinks(tmp_path / "nowhere")
     assert links.opens(links.signature("v", "j"), "v", "j")
     assert not SignedLinks(tmp_path / "nowhere").opens(links.signature("v", "j"), "v", "j")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="it has no pipes in folders")
+def test_a_pipe_in_the_place_of_the_secret_holds_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / FILE_NAME)
+    links = SignedLinks(tmp_path)
+    assert links.signature("v", "j") == links.signature("v", "j") != SignedLinks(tmp_path).signature("v", "j")

@@ -63,7 +63,7 @@ def restore(folder: Path, path: Path) -> None:
 
 def backups_in(folder: Path) -> list[Path]:
     """Return the backups in a folder, the newest first."""
-    return sorted(folder.glob("ledger.backup-*.sqlite3"), reverse=True)
+    return sorted(filter(Path.is_file, folder.glob("ledger.backup-*.sqlite3")), reverse=True)
 
 
 def check(connection: sqlite3.Connection) -> None:

@@ -199,8 +199,15 @@ def want_review(folder: Path, why: str) -> None:
 
 
 def confirm_review(folder: Path) -> None:
-    """Record that the owner lets spending continue after damage."""
-    (folder / _REVIEW).unlink(missing_ok=True)
+    """Record that the owner lets spending continue after damage.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    try:
+        (folder / _REVIEW).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError("disk_read_only") from error
 
 
 def was_moved(folder: Path) -> bool:
@@ -214,11 +221,13 @@ def count_jobs(folder: Path) -> int | None:
     Changes nothing, and may be called beside the writing process.
 
     Raises:
-        StorageError: It is damaged, unreadable, or was created by a newer version.
+        StorageError: It is damaged, unreadable, no file, or was created by a newer version.
     """
     path = folder / FILE_NAME
     if not path.exists():
         return None
+    if not path.is_file():
+        raise StorageError("not_a_file", file=path.name)
     try:
         with closing(read_only(path)) as connection:
             if _is_newer(connection):
@@ -315,7 +324,7 @@ def _check_rows(connection: sqlite3.Connection) -> None:
 
 def _open_read_only(path: Path) -> sqlite3.Connection:
     # On a read-only disk a WAL database opens only as immutable.
-    for option in ("", "&immutable=1"):
+    for option in ("", "&immutable=1") if path.is_file() else ():
         with suppress(sqlite3.DatabaseError), ExitStack() as undo:
             connection = read_only(path, option)
             undo.callback(connection.close)

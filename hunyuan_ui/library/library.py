@@ -148,7 +148,7 @@ class VideoLibrary:
         return self._made(job_id)
 
     def _made(self, job_id: str) -> Job | None:
-        job = self._read_sidecar(job_id)
+        job = job_of(self._sidecar_text(job_id), job_id)
         if job is None:
             return None
         try:
@@ -202,10 +202,9 @@ class VideoLibrary:
     def sidecar(self, job: Job) -> bytes:
         """Return the sidecar of a finished job; a missing or outdated one is rebuilt from the job."""
         video = self.video(job.id)
-        with suppress(OSError):
-            text = self._path(job.id, ".json").read_bytes()
-            if (stored := job_of(text, job.id)) is not None and {"suffix", "size_bytes"} <= stored.notes.keys():
-                return text
+        text = self._sidecar_text(job.id)
+        if (stored := job_of(text, job.id)) is not None and {"suffix", "size_bytes"} <= stored.notes.keys():
+            return text
         facts = {"size_bytes": video.stat().st_size, "suffix": video.suffix}
         return sidecar_of(replace(job, sha256=file_sha256(video), notes={**job.notes, **facts}))
 
@@ -318,11 +317,13 @@ class VideoLibrary:
             os.fsync(file.fileno())
         part.replace(path)
 
-    def _read_sidecar(self, job_id: str) -> Job | None:
-        try:
-            return job_of(self._path(job_id, ".json").read_bytes(), job_id)
-        except OSError:
-            return None
+    def _sidecar_text(self, job_id: str) -> bytes:
+        """Return a sidecar's content; empty if there is no such file."""
+        path = self._path(job_id, ".json")
+        with suppress(OSError):
+            if path.is_file():  # a pipe would block
+                return path.read_bytes()
+        return b""
 
 
 def job_of(sidecar: bytes, job_id: str) -> Job | None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.ledger import Ledger, confirm_review, needs_review, open_ledger, sqlite
+from hunyuan_ui.ledger import Ledger, confirm_review, count_jobs, needs_review, open_ledger, sqlite
 from hunyuan_ui.ledger.schema import MIGRATIONS
 from hunyuan_ui.words import words
 from tests.ledger.one_folder import add, backups, count, ledger_of
@@ -288,6 +288,22 @@ def test_a_reader_on_a_disk_that_holds_no_new_file_still_shows_the_jobs(
     assert count(folder, can_write=False) == 3
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="it has no pipes in folders")
+def test_a_pipe_in_the_place_of_ledger_or_backup_holds_nobody(tmp_path: Path) -> None:
+    os.mkfifo(ledger_of(tmp_path))
+    with closing(Ledger(open_ledger(tmp_path, can_write=False).database)) as reader:
+        assert reader.jobs(None) == []
+    with pytest.raises(StorageError) as caught:
+        count_jobs(tmp_path)
+    assert caught.value.code == "not_a_file"
+    garbage_folder = tmp_path / "damaged"
+    garbage_folder.mkdir()
+    os.mkfifo(garbage_folder / "ledger.backup-99999999999999999999.sqlite3")
+    garbage(ledger_of(garbage_folder))
+    with closing(opened_ledger(garbage_folder)):
+        assert needs_review(garbage_folder)
+
+
 # backups
 
 
@@ -311,6 +327,13 @@ def test_a_clock_set_back_does_not_throw_the_new_backup_away(folder: Path, monke
     monkeypatch.setattr(time, "time_ns", lambda: round(NOON))
     made = [back_up(folder) for _ in range(6)]
     assert backups(folder) == made[1:]
+
+
+def test_a_budget_that_cannot_be_confirmed_says_so(folder: Path) -> None:
+    (folder / "ledger.review").mkdir()
+    with pytest.raises(StorageError) as caught:
+        confirm_review(folder)
+    assert caught.value.code == "disk_read_only"
 
 
 def test_a_damaged_ledger_does_not_push_good_backups_out(folder: Path) -> None:

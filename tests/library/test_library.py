@@ -197,6 +197,16 @@ def test_a_file_that_is_not_the_described_one_is_not_finished(library: VideoLibr
     assert library.finished(done.id) is None
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="it has no pipes in folders")
+def test_a_pipe_in_the_place_of_a_sidecar_holds_nobody(library: VideoLibrary) -> None:
+    done = stored(library)
+    sidecar = library.folder / f"{done.id}.json"
+    sidecar.unlink()
+    os.mkfifo(sidecar)
+    assert library.finished(done.id) is None
+    assert json.loads(library.sidecar(done))["id"] == done.id
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"id": 5}', '{"version": 1}'])
 def test_a_broken_sidecar_is_not_finished(library: VideoLibrary, text: str) -> None:
     done = stored(library)
