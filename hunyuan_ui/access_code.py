@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import unicodedata
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
@@ -12,10 +11,10 @@ from typing import Final
 from hunyuan_ui.attempts import AttemptLimiter
 from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.job import Visitor
+from hunyuan_ui.setting_texts import entered
 from hunyuan_ui.settings import Secret
 
 MOST_GRANTS: Final = 10_000
-_LONGEST_CLEANED: Final = 1_000  # characters; normalising hostile text takes quadratic time
 
 
 class AccessCode:
@@ -66,14 +65,6 @@ class AccessCode:
         if self.keep is not None:
             await self.keep(visitor.id)
         self.admit(visitor.id)
-
-
-def entered(text: str) -> str:
-    """Return an entered key or code without what copying may add: invisible characters, full-width letters, space."""
-    if len(text) > _LONGEST_CLEANED:
-        return text.strip()
-    kept = (one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) != "Cf")
-    return "".join(kept).strip()
 
 
 def _digest(text: str) -> bytes:

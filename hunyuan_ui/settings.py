@@ -11,14 +11,14 @@ from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NoReturn
 from urllib.parse import unquote, urlsplit
 
-from hunyuan_ui import setting_urls
+from hunyuan_ui import setting_texts, setting_urls
 from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.env_file import NAMED_BY, add_env_file
 from hunyuan_ui.ephemeral_disks import Storage, mounts_here, storage_of
 from hunyuan_ui.errors import SettingsError, reason
 from hunyuan_ui.gradio_environment import is_installed, read_value, text_of, tidy
 from hunyuan_ui.proxies import DIRECT, Proxies, Proxy
-from hunyuan_ui.setting_numbers import UnfitError, number, whole
+from hunyuan_ui.setting_numbers import number, whole
 from hunyuan_ui.this_machine import is_loopback, listening_name
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
@@ -28,13 +28,11 @@ _SHORTEST_PASSWORD: Final = 4  # a shorter one would match parts of ordinary wor
 _HISTORY_PATH: Final = "/inference-request"
 PRIVATE_DAILY_LIMIT_USD: Final = 20.0
 ENGINE_CONCURRENCY: Final = 1  # one GPU makes one video at a time, and jobs in this queue can still be cancelled
-_LONGEST_MODEL: Final = 200  # characters
 _OURS: Final = ("HUNYUAN_UI_", "SEGMIND_")
 _MISSPELT: Final = 0.9  # similarity from which an unknown variable counts as misspelt; `SEGMENT_API_KEY` is below it
 # Variables that Kubernetes sets in every container for a service named hunyuan-ui or segmind-something.
 _OF_A_SERVICE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _OF_A_TEMPLATE: Final = frozenset("$<>{}")  # in a placeholder that was not replaced by a key
-_VARIABLE: Final = re.compile(r"\$\{|\$\w|%\w+%")  # an unexpanded shell variable
 _PORT_OF_A_SERVICE: Final = re.compile(r"(tcp|udp|sctp)://.*")
 
 
@@ -55,34 +53,6 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret cannot be pickled or copied")
-
-
-def _model(text: str) -> str:
-    if not text.isprintable() or len(text) > _LONGEST_MODEL:
-        raise UnfitError("model")
-    return text
-
-
-def _path(text: str) -> Path:
-    if _VARIABLE.search(text):
-        raise UnfitError("folder_variable")
-    try:
-        return Path(text).expanduser().resolve()
-    except (OSError, RuntimeError, ValueError):
-        raise UnfitError("folder") from None
-
-
-def _dialect(text: str) -> str:
-    if text not in ("v1", "v2"):
-        raise UnfitError("dialect")
-    return text
-
-
-def _yes_or_no(text: str) -> bool:
-    answers = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-    if text.lower() not in answers:
-        raise UnfitError("yes_or_no")
-    return answers[text.lower()]
 
 
 _usd = number(0, 1_000_000, reason("us_dollars"))
@@ -129,7 +99,7 @@ class Settings:
     )
     dialect: Literal["v1", "v2"] = field(
         default="v2",
-        metadata=_declared("HUNYUAN_UI_API", _dialect, "v2 submits and polls, v1 is one blocking call."),
+        metadata=_declared("HUNYUAN_UI_API", setting_texts.dialect, "v2 submits and polls, v1 is one blocking call."),
     )
     engine_url: str | None = field(
         default=None,
@@ -144,7 +114,9 @@ class Settings:
     )
     engine_model: str | None = field(
         default=None,
-        metadata=_declared("HUNYUAN_UI_ENGINE_MODEL", _model, "What the engine calls the model.", "not sent"),
+        metadata=_declared(
+            "HUNYUAN_UI_ENGINE_MODEL", setting_texts.model, "What the engine calls the model.", "not sent"
+        ),
     )
     engine_usd_per_hour: float | None = field(
         default=None,
@@ -157,7 +129,7 @@ class Settings:
     )
     data_dir: Path = field(
         metadata=_declared(
-            "HUNYUAN_UI_DATA_DIR", _path, "Where the ledger and the videos are kept.", "data beside app.py"
+            "HUNYUAN_UI_DATA_DIR", setting_texts.path, "Where the ledger and the videos are kept.", "data beside app.py"
         )
     )
     database_url: Secret | None = field(
@@ -229,7 +201,7 @@ class Settings:
         default=False,
         metadata=_declared(
             "HUNYUAN_UI_REQUIRE_LOGIN",
-            _yes_or_no,
+            setting_texts.yes_or_no,
             "Space only: the owner's key is used for visitors with a Hugging Face login.",
         ),
     )
@@ -251,14 +223,16 @@ class Settings:
     has_mcp: bool = field(
         default=False,
         metadata=_declared(
-            "GRADIO_MCP_SERVER", _yes_or_no, 'Offer the API to agents as MCP tools; needs pip install "gradio[mcp]".'
+            "GRADIO_MCP_SERVER",
+            setting_texts.yes_or_no,
+            'Offer the API to agents as MCP tools; needs pip install "gradio[mcp]".',
         ),
     )
     env_file: Path | None = field(
         default=None,
         metadata=_declared(
             NAMED_BY,
-            _path,
+            setting_texts.path,
             "File of more settings, NAME=value in a line; the environment wins.",
             ".env beside app.py, if it is there",
         ),
@@ -304,13 +278,13 @@ class Settings:
         if (base_url := values.get("base_url", DEFAULT_BASE_URL)) != DEFAULT_BASE_URL:
             values.setdefault("history_url", base_url + _HISTORY_PATH)
         values.setdefault("data_dir", (home / "data").resolve())
-        _check_key("SEGMIND_API_KEY", values.get("api_key"))
-        _check_key("HUNYUAN_UI_ENGINE_KEY", values.get("engine_key"))
+        _check_keys(values)
         _check_engine(values)
         if values.get("notify") is not None and not is_installed("apprise"):
             raise SettingsError("HUNYUAN_UI_NOTIFY", "notify_package")
         shared = share or (
-            bool(asked := text_of(environ, "GRADIO_SHARE")) and read_value("GRADIO_SHARE", asked, _yes_or_no)
+            bool(asked := text_of(environ, "GRADIO_SHARE"))
+            and read_value("GRADIO_SHARE", asked, setting_texts.yes_or_no)
         )
         is_space = environ.get("SYSTEM") == "spaces" or bool(environ.get("SPACE_ID"))
         login_secret = _login_secret(environ)
@@ -482,9 +456,15 @@ def _proxies(environ: Mapping[str, str]) -> Proxies:
         raise SettingsError("HTTPS_PROXY", "proxy") from None
 
 
-def _check_key(name: str, key: Secret | None) -> None:
-    if key is not None and (not is_key(key.reveal()) or set(key.reveal()) & _OF_A_TEMPLATE):
-        raise SettingsError(name, "key")
+def _check_keys(values: Mapping[str, Any]) -> None:
+    """Refuse a key that no service has, and a code that no visitor can type."""
+    for name, field_name in (("SEGMIND_API_KEY", "api_key"), ("HUNYUAN_UI_ENGINE_KEY", "engine_key")):
+        key: Secret | None = values.get(field_name)
+        if key is not None and (not is_key(key.reveal()) or set(key.reveal()) & _OF_A_TEMPLATE):
+            raise SettingsError(name, "key")
+    code: Secret | None = values.get("access_code")
+    if code is not None and not setting_texts.can_be_entered(code.reveal()):
+        raise SettingsError("HUNYUAN_UI_ACCESS_CODE", "code", most=setting_texts.LONGEST_ENTERED)
 
 
 def _check_engine(values: dict[str, Any]) -> None:

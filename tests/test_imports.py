@@ -33,16 +33,17 @@ ROOMS: dict[str, str] = {
     "estimate": "endpoint.contract request",
     "data_folder": "errors",
     "setting_numbers": "errors",
+    "setting_texts": "setting_numbers",
     "gradio_environment": "errors setting_numbers",
     "env_file": "gradio_environment errors",
     "setting_urls": "errors this_machine setting_numbers",
     "settings": (
         "ephemeral_disks endpoint.contract env_file gradio_environment errors this_machine proxies setting_urls "
-        "setting_numbers"
+        "setting_numbers setting_texts"
     ),
     "startup": "cli_output errors settings words",
     "attempts": "errors job",
-    "access_code": "attempts errors job settings",
+    "access_code": "attempts errors job setting_texts settings",
     "limits": "errors job settings",
     "log": "cli_output settings",
     "notifications": "errors job log words",
@@ -54,12 +55,13 @@ ROOMS: dict[str, str] = {
     "endpoint": "checkpoint errors file_type data_folder proxies request shielded",
     "jobs": (
         "access_code attempts checkpoint csv_text endpoint errors estimate data_folder job ledger library limits "
-        "local_endpoint.app log media notifications prompt_list request settings shielded signed_links"
+        "local_endpoint.app log media notifications prompt_list request setting_texts settings shielded "
+        "signed_links"
     ),
     "local_endpoint": "endpoint.contract errors estimate media prompt_help request setting_numbers words",
     "ui": (
         "csv_text errors estimate file_type job jobs library.exports log this_machine prompt_help prompt_list request "
-        "settings startup words"
+        "setting_texts settings startup words"
     ),
     "app": "errors jobs log startup ui words",
     "check": "endpoint errors estimate data_folder ledger library request settings words",

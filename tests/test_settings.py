@@ -367,6 +367,24 @@ def test_a_quote_within_a_value_is_part_of_it() -> None:
     assert code.reveal() == 'it\'s "open" now'
 
 
+@pytest.mark.parametrize(
+    "code",
+    ["x" * 601, "\u200b\u200b", "two\nlines", "a\ttab", "bell\a", "half \ud800", "\ufdfa" * 40],
+    ids=["too long", "invisible", "lines", "tab", "control", "half a character", "too long as it is compared"],
+)
+def test_a_code_that_nobody_can_enter_is_refused_and_not_shown(code: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(HUNYUAN_UI_ACCESS_CODE=code)
+    sentence = words().sentence(caught.value)
+    assert sentence.startswith("HUNYUAN_UI_ACCESS_CODE: cannot be typed")
+    assert code.strip() not in sentence
+
+
+@pytest.mark.parametrize("code", ["x" * 600, "7", "open sesame", "芝麻开门", "ＯＰＥＮ\u200b", "🔑"])
+def test_a_code_that_can_be_typed_is_taken(code: str) -> None:
+    assert read(HUNYUAN_UI_ACCESS_CODE=code).access_code is not None
+
+
 def test_a_share_link_is_asked_for_with_quotes_as_well() -> None:
     assert read(GRADIO_SHARE='"true"').share
     assert not read(GRADIO_SHARE="'false'").share

@@ -9,6 +9,7 @@ import gradio as gr
 
 from hunyuan_ui.job import JobProblem, Payer, Visitor
 from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.setting_texts import LONGEST_ENTERED
 from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.visitor import login_of, say_for, visitor_of
@@ -16,7 +17,6 @@ from hunyuan_ui.words import Words
 
 KEYS_PAGE: Final = "/console/api-keys"  # path on the console's host (docs/facts/segmind-api.md 3.4)
 PAY_EVENTS: Final = ("bring", "forget", "enter")
-_LONGEST_TEXT: Final = 600  # maximum characters of a key or a code
 
 # Result of a change: the payer from then on, and a sentence.
 Change = Callable[[gr.EventData, Visitor, Words], Awaitable[tuple[Payer, str]]]
@@ -132,4 +132,4 @@ async def allowances(runner: JobRunner, visitor: Visitor, say: Words) -> dict[Pa
 
 def _text(event: gr.EventData, name: str) -> str:
     found: object = getattr(event, name, "")
-    return found[:_LONGEST_TEXT] if isinstance(found, str) else ""
+    return found[:LONGEST_ENTERED] if isinstance(found, str) else ""
