@@ -45,6 +45,7 @@ class DataFolder:
         self._lock: IO[str] | None = None
         self._videos_folder: Path | None = None
         self.videos_problem: StorageError | None = None  # why its last check failed
+        self.write_problem: StorageError | None = None  # why the last test write failed
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._take()
@@ -77,6 +78,12 @@ class DataFolder:
                 self._check_videos_folder()
         return self.videos_problem
 
+    def recheck_writing(self) -> None:
+        """Write to the folder for a test, if nothing is known against it; `write_problem` has the result."""
+        if self.problem is None and self.shortage is None:  # the reserve must not take the last bytes
+            with suppress(StorageError):
+                self._check_writing()
+
     @property
     def missing_files(self) -> frozenset[str]:
         """The watched files that are no longer in the folder, because they, it or a link to it were removed, or cut."""
@@ -88,6 +95,11 @@ class DataFolder:
         if self._refusal is None and self.missing_files:
             return StorageError("folder_replaced")
         return self._refusal
+
+    @property
+    def refusal(self) -> StorageError | None:
+        """Why nothing may be stored, apart from too little free space: `problem`, or a failed check or write."""
+        return self.problem or self.videos_problem or self.write_problem
 
     @property
     def can_write(self) -> bool:
@@ -115,10 +127,7 @@ class DataFolder:
             raise problem.with_traceback(None)
         if (shortage := self.shortage) is not None:
             raise shortage
-        try:
-            self._keep_ballast()
-        except OSError as error:
-            raise _disk_full(free=0) if is_disk_full(error) else StorageError("disk_read_only") from None
+        self._check_writing()
         self._check_videos_folder()
 
     def refuse(self, error: StorageError) -> None:
@@ -162,6 +171,17 @@ class DataFolder:
             # A full disk is temporary and reported by check_room; other errors are not.
             if not is_disk_full(error):
                 raise
+
+    def _check_writing(self) -> None:
+        self.write_problem = None
+        try:
+            self._keep_ballast()
+        except OSError as error:
+            self.write_problem = _disk_full(free=0) if is_disk_full(error) else StorageError("disk_read_only")
+        except StorageError as error:
+            self.write_problem = error
+        if self.write_problem is not None:
+            raise self.write_problem.with_traceback(None)
 
     def _check_videos_folder(self) -> None:
         path, self.videos_problem = self._videos_folder, None

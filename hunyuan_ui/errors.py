@@ -40,7 +40,7 @@ ALSO_WHEN_SENT: Final = frozenset(
         *("unreachable", "tls_failed", "rate_limited", "key_missing", "key_refused", "not_allowed"),
         *("job_failed", "job_failed_unexplained", "engine_failed", "engine_failed_unexplained"),
         "engine_key_refused",
-        *("disk_full", "disk_read_only", "ledger_busy", "ledger_unreadable"),
+        *("disk_full", "disk_read_only", "ledger_busy", "ledger_held", "ledger_unreadable"),
         *("database_away", "database_refuses", "bucket_away", "bucket_refuses"),
     }
 )

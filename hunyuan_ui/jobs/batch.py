@@ -34,7 +34,7 @@ MOST_RUNNING: Final = 20  # lists running at the same time
 _KEPT: Final = 100  # ended lists whose full state is kept
 _LOOK_AGAIN_S: Final = 1.0
 # Refusals that pass by themselves, and those that may pass when a job settles at less than its reservation.
-_PASSING: Final = frozenset({"queue_full", "visitor_busy", "visitor_places", "too_soon", "ledger_busy"})
+_PASSING: Final = frozenset({"queue_full", "visitor_busy", "visitor_places", "too_soon", "ledger_busy", "ledger_held"})
 OF_MONEY: Final = frozenset({"over_list_budget", "over_daily_limit", "over_total_limit"})
 _AGAIN: Final = frozenset({JobStatus.FAILED, JobStatus.CANCELLED})  # certainly not charged
 

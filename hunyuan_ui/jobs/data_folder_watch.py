@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import FILE_NAME
 
 LOOK_EVERY_S: Final = 5.0  # interval between checks at most
+WRITE_EVERY_S: Final = 60.0  # interval between test writes, so that an idle page keeps no disk awake
 # Problems that hold back all queued jobs.
 HOLDS: Final = ("folder_replaced", "database_away", "database_set_back", "ledger_newer", "videos_not_writable")
 
@@ -40,6 +42,8 @@ class DataFolderWatch:
         self._asked_at = -math.inf  # time.monotonic()
         self._saved = -1
         self._copy: Path | None = None
+        self._tested_at = self._written_at = -math.inf  # time.monotonic()
+        self._test: asyncio.Task[None] | None = None
 
     async def look(self) -> JobProblem | None:
         """Return why nothing may be sent: folder, ledger or lock were replaced, or are unreachable."""
@@ -55,6 +59,27 @@ class DataFolderWatch:
         if (refusal := self._services.folder.recheck_videos_folder()) is not None:
             return JobProblem.of(refusal)
         return await self._database_problem()
+
+    def begin_test(self) -> None:
+        """Test from time to time whether ledger and folder take a write, so that health tells what a click would."""
+        now = time.monotonic()
+        if now - self._tested_at >= LOOK_EVERY_S and (self._test is None or self._test.done()):
+            self._tested_at = now
+            self._test = asyncio.create_task(self._test_writing(now), name="test of writing")
+
+    async def end(self) -> None:
+        """Test no more."""
+        if self._test is not None:
+            self._test.cancel()
+            await asyncio.wait([self._test])
+
+    async def _test_writing(self, now: float) -> None:
+        folder = self._services.folder
+        with suppress(StorageError):
+            await self._services.writes(self._services.ledger.try_lock)
+        if folder.write_problem is not None or now - self._written_at >= WRITE_EVERY_S:
+            self._written_at = now
+            await asyncio.to_thread(folder.recheck_writing)
 
     async def _database_problem(self) -> JobProblem | None:
         """Check whether an external database is reachable; log when it goes away and comes back."""

@@ -74,6 +74,7 @@ class Dispatcher:
             tasks.append(self._backup)
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
+        await self._folder_watch.end()
         await self._folder_watch.look()
         for live in self.live.values():
             live.ended.set()
@@ -169,6 +170,7 @@ class Dispatcher:
 
     async def _dispatch(self) -> None:
         while not self._is_stopping:
+            self._folder_watch.begin_test()
             wait_s: float | None = _HELD_S
             if not await self._is_held_by_the_folder():
                 await self._end_pause_if_possible()

@@ -316,15 +316,14 @@ class JobRunner:
     @property
     def is_healthy(self) -> bool:
         """Whether jobs are accepted and will be sent."""
-        folder = self._services.folder
-        is_usable = folder.can_write and folder.videos_problem is None and self._services.ledger.problem is None
+        is_usable = self._services.folder.refusal is None and self._services.ledger.problem is None
         return self._is_open and self._dispatcher.is_alive and is_usable
 
     @property
     def problem(self) -> JobProblem | None:
         """Why nothing may be spent now; None if it may."""
         folder, ledger = self._services.folder, self._services.ledger
-        refusal = folder.problem or folder.videos_problem or folder.shortage or ledger.problem
+        refusal = folder.refusal or folder.shortage or ledger.problem
         # The lease is the one write of an idle page: reads may work while the database takes no change.
         refusal = refusal or (None if self._replicas is None else self._replicas.problem)
         if refusal is not None:

@@ -56,6 +56,10 @@ class Database(Protocol):
         """Why the database is unavailable at the moment; None if the last attempt succeeded."""
         ...
 
+    def try_lock(self) -> None:
+        """Let `problem` tell whether another program keeps this one from writing; changes and waits for nothing."""
+        ...
+
     @property
     def last_sent(self) -> LastSent | None:
         """Detects an older copy in its place; None if a server keeps the database."""

@@ -124,6 +124,9 @@ class PostgresDatabase:
         """Why the server is unavailable at the moment; None if the last attempt succeeded."""
         return None if self._failed_at is None else StorageError("database_away")
 
+    def try_lock(self) -> None:
+        """Do nothing: the lease tells it; see `Database`."""
+
     def refuse(self, error: StorageError) -> None:
         """Refuse all writes from now on, for this reason."""
         self._refusal = error

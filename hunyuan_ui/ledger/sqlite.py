@@ -29,6 +29,7 @@ FILE_NAME: Final = "ledger.sqlite3"
 LOG_NAME: Final = f"{FILE_NAME}-wal"  # the write-ahead log
 MOVED_NAME: Final = "ledger.moved"  # exists once the jobs continue in a database, or may do so
 BUSY_TIMEOUT_S: Final = 5.0
+HELD_S: Final = 10.0  # after which another program's lock is no passing one
 _PATIENCE_MS: Final = 100  # for a reader, before the log is truncated at a later commit instead
 _OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables
 _REVIEW: Final = "ledger.review"  # exists until the owner has confirmed the budget after damage
@@ -55,9 +56,21 @@ class SqliteDatabase:
         self._must_truncate = False  # deleted prompts are still in the write-ahead log
         self._lock = threading.RLock()
         self._read_lock = threading.RLock() if reader else self._lock
-        self.problem: StorageError | None = None  # damage that was noticed, which only a restart repairs
+        self._damage: StorageError | None = None  # only a restart repairs it
+        self._busy_since: float | None = None  # time.monotonic()
 
     can_be_away = False
+
+    @property
+    def problem(self) -> StorageError | None:
+        """Why nothing can be stored: damage, or a lock that another program has kept for long; see `Database`."""
+        is_held = self._busy_since is not None and time.monotonic() - self._busy_since >= HELD_S
+        return self._damage or (StorageError("ledger_held") if is_held else None)
+
+    def try_lock(self) -> None:
+        """Note whether another program has locked the file, without waiting for it; see `Database`."""
+        with suppress(StorageError), self._lock, _timeout(self.connection, 0), self.transaction("lock"):
+            pass
 
     @contextmanager
     def transaction(self, name: str, /) -> Generator[sqlite3.Connection]:
@@ -66,6 +79,7 @@ class SqliteDatabase:
             try:
                 checkpoint(f"ledger.{name}.begin")
                 self.connection.execute("BEGIN IMMEDIATE")
+                self._busy_since = None
                 yield self.connection
                 checkpoint(f"ledger.{name}.commit")
                 self.connection.execute("COMMIT")
@@ -129,10 +143,14 @@ class SqliteDatabase:
         return True
 
     def _noticed(self, error: sqlite3.Error) -> StorageError:
-        """Return the StorageError for an error of the open ledger, and remember damage."""
-        if (found := as_storage_error(error)).code != "ledger_damaged":
+        """Return the StorageError for an error of the open ledger, and remember damage and locks."""
+        found = as_storage_error(error)
+        if found.code == "ledger_busy":
+            self._busy_since = self._busy_since or time.monotonic()
+            return self.problem or found
+        if found.code != "ledger_damaged":
             return found
-        self.problem = StorageError("ledger_unreadable")
+        self._damage = StorageError("ledger_unreadable")
         return StorageError("ledger_unreadable")
 
     def _roll_back(self) -> None:
@@ -240,14 +258,20 @@ def count_jobs(folder: Path) -> int | None:
 
 def truncate_log(connection: sqlite3.Connection) -> bool:
     """Truncate the write-ahead log, which still holds deleted prompts; return False if a reader prevented it."""
-    with suppress(sqlite3.Error):
-        connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
-        try:
-            is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            return is_busy == 0
-        finally:
-            connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
+    with suppress(sqlite3.Error), _timeout(connection, _PATIENCE_MS):
+        is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return is_busy == 0
     return False
+
+
+@contextmanager
+def _timeout(connection: sqlite3.Connection, milliseconds: int) -> Generator[None]:
+    """Wait for another program's lock for another time than usual."""
+    connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
 
 
 def _opened(path: Path, *, may_be_new: bool) -> Opened:

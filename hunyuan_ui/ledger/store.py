@@ -123,6 +123,10 @@ class LedgerStore:
         with self._reading() as read:
             read.execute(NEWEST).fetchone()
 
+    def try_lock(self) -> None:
+        """Let `problem` tell whether another program keeps this one from writing."""
+        self._database.try_lock()
+
     def close(self) -> None:
         """Close the database."""
         with self._lock:

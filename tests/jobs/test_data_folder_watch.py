@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
+import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,8 @@ from hunyuan_ui import checkpoint
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobStatus, Phase, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, build_runner, job_run, queue
-from hunyuan_ui.ledger import Ledger, open_ledger
+from hunyuan_ui.jobs import JobRunner, build_runner, data_folder_watch, job_run, queue
+from hunyuan_ui.ledger import Ledger, open_ledger, sqlite
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from tests.fake_service import FakeService
@@ -37,7 +40,8 @@ FOR_EVER = 10**9
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Check often, and shorten the waits that protect a real service."""
-    monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.01)
+    for module in (data_folder_watch, queue):
+        monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
     for module in (job_run, queue):
         monkeypatch.setattr(module, "backoff_s", lambda *_, **__: 0.01)
 
@@ -431,3 +435,53 @@ async def test_a_program_that_ends_takes_nothing_from_the_one_that_came_after_it
             assert not copies(folder)
             finish(other)
             assert (await ended(second, sent)).status is JobStatus.DONE
+
+
+# what every click would be told, told before one
+
+
+async def test_a_lock_that_another_program_keeps_is_told_without_a_click_and_passes_with_it(
+    folder: Path, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(sqlite, "HELD_S", 0.1)
+    async with running(folder, service) as runner:
+        with closing(sqlite3.connect(folder / "ledger.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await until(lambda: (problem := runner.problem) and problem.code == "ledger_held")
+            assert not runner.is_healthy
+            assert await refusal(runner) == "ledger_held"
+            other.execute("ROLLBACK")
+        await until(lambda: runner.problem is None)
+        assert runner.is_healthy
+        assert await refusal(runner) is None
+
+
+async def test_a_lock_of_a_moment_is_no_trouble(
+    folder: Path, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.02)
+    async with running(folder, service) as runner:
+        with closing(sqlite3.connect(folder / "ledger.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await asyncio.sleep(0.2)
+            assert runner.problem is None
+            assert await refusal(runner) == "ledger_busy"
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EIO])
+async def test_a_folder_that_takes_no_write_is_told_without_a_click_and_passes_with_it(
+    folder: Path, service: FakeService, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(data_folder_watch, "WRITE_EVERY_S", 0.0)
+    async with running(folder, service) as runner:
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "utime", refuse)
+            await until(lambda: (problem := runner.problem) and problem.code == "disk_read_only")
+            assert not runner.is_healthy
+            assert await refusal(runner) == "disk_read_only"
+        await until(lambda: runner.problem is None)
+        assert await refusal(runner) is None
