@@ -96,8 +96,8 @@ class Bucket:
     """A bucket, or the part of it below a prefix.
 
     All calls run on an event loop in a separate thread, so that a hanging store blocks nothing else: `ask` awaits from
-        another loop, `call` blocks another thread. While the bucket is unreachable, every call fails immediately, and
-        the bucket is probed until it is back.
+        another loop, `call` blocks another thread. While the bucket is unreachable, every call fails immediately, or
+        every change if it can be read; it is probed until it works again.
 
     Args:
         url: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`; the keys are in the store's own
@@ -112,6 +112,9 @@ class Bucket:
         self._limits = limits or LIMITS
         self.when_back: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._problem: StorageError | None = None
+        self._is_away = False  # also for reading
+        self._needs_change = False  # a change has failed, so that only one that succeeds ends the problem
+        self._probe = f"{PROBE}{secrets.token_hex(8)}"
         self._why = ""  # the same problem, as a startup message
         self._looking: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -168,12 +171,13 @@ class Bucket:
                 await self._try(
                     lambda: obstore.put_async(self._store, name, content, mode="create"),
                     size_bytes=len(content),
+                    is_change=True,
                 )
             except exceptions.AlreadyExistsError:
                 return False
             except FileNotFoundError:
-                raise self._failed("bucket_refuses", "bucket_missing") from None
-        self._works(is_written=True)
+                raise self._failed("bucket_refuses", "bucket_missing", is_change=True) from None
+        self._works(is_changed=True)
         return True
 
     async def put_checked(self, name: str, content: bytes) -> bool:
@@ -221,7 +225,7 @@ class Bucket:
 
         async def remove(name: str) -> None:
             with suppress(FileNotFoundError):
-                await self._try(lambda: obstore.delete_async(self._store, name))
+                await self._try(lambda: obstore.delete_async(self._store, name), is_change=True)
 
         ended = await asyncio.gather(*map(remove, names), return_exceptions=True)
         if error := next(filter(None, ended), None):
@@ -300,7 +304,7 @@ class Bucket:
             raise self._failed("bucket_away", "bucket_garbles")
         return True
 
-    async def _try(self, call: Callable[[], Awaitable[_T]], *, size_bytes: int = 0) -> _T:
+    async def _try(self, call: Callable[[], Awaitable[_T]], *, size_bytes: int = 0, is_change: bool = False) -> _T:
         """Await a store call with a timeout, and record whether the bucket is reachable.
 
         Raises:
@@ -309,47 +313,63 @@ class Bucket:
             StorageError: The bucket is unreachable or refuses.
         """
         is_looking = self._looking is not None and asyncio.current_task() is self._looking
-        if self._problem is not None and self._problem.code == "bucket_away" and not is_looking:
-            raise self._problem.with_traceback(None)
-        with self._noting():
+        problem = self._problem
+        if problem is not None and problem.code == "bucket_away" and (self._is_away or is_change) and not is_looking:
+            raise problem.with_traceback(None)
+        with self._noting(is_change=is_change):
             return await asyncio.wait_for(call(), self._limits.answer_s + size_bytes / self._limits.min_bytes_per_s)
 
     @contextmanager
-    def _noting(self) -> Generator[None]:
+    def _noting(self, *, is_change: bool) -> Generator[None]:
         try:
             yield
         except (FileNotFoundError, exceptions.AlreadyExistsError) as error:
             if _NO_BUCKET.search(str(error)):
-                raise self._failed("bucket_refuses", "bucket_missing") from None
+                raise self._failed("bucket_refuses", "bucket_missing", is_change=is_change) from None
             self._works()
             raise
         except (exceptions.BaseError, asyncio.TimeoutError, OSError) as error:
-            raise self._failed(*_codes_of(error)) from None
+            raise self._failed(*_codes_of(error), is_change=is_change) from None
         self._works()
 
-    def _works(self, *, is_written: bool = False) -> None:
+    def _works(self, *, is_changed: bool = False) -> None:
         # A successful read does not prove that writing works.
-        if self._problem is not None and (is_written or self._problem.code == "bucket_away"):
+        self._is_away = False
+        if self._problem is not None and (is_changed or not self._needs_change):
             log.event("bucket.back")
-            self._problem = None
+            self._problem, self._needs_change = None, False
 
-    def _failed(self, code: str, why: str) -> StorageError:
+    def _failed(self, code: str, why: str, *, is_change: bool = False) -> StorageError:
         if self._problem is None or self._problem.code != code:
             log.trouble(code.replace("_", ".", 1), why=why)
         self._problem, self._why = StorageError(code), why
-        if self._looking is None and code == "bucket_away":
+        # Once a change has failed, the next one that fails says nothing of reading, which is tested on its own.
+        self._is_away = code == "bucket_away" and (self._is_away or not (is_change and self._needs_change))
+        self._needs_change = self._needs_change or is_change or code == "bucket_refuses"
+        if self._looking is None:
             self._looking = self._loop.create_task(self._look_until_back(), name="bucket look")
         return self._problem
 
     async def _look_until_back(self) -> None:
-        while self._problem is not None and self._problem.code == "bucket_away":
+        while self._problem is not None:
             await asyncio.sleep(self._limits.rest_s)
             with suppress(StorageError):
-                await self.size(f"{PROBE}none")
+                if self._is_away:
+                    await self.size(f"{PROBE}none")
+                if self._needs_change:
+                    await self._change()
         self._looking = None
         if self.when_back is not None:
             with suppress(StorageError):
                 await self.when_back()
+
+    async def _change(self) -> None:
+        """Write and remove a small file, under one name, so that no more than one is ever left."""
+        for _ in range(2):
+            with suppress(FileNotFoundError):
+                await self._try(lambda: obstore.delete_async(self._store, self._probe), is_change=True)
+            if self._problem is not None:
+                await self.put_new(self._probe, b"1")
 
     def _break_off(self) -> None:
         async def end() -> None:
