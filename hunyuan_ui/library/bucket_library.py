@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from hunyuan_ui import log
+from hunyuan_ui import log, media
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.data_folder import MIN_FREE_BYTES, is_disk_full
 from hunyuan_ui.errors import MediaError, StorageError, reason
@@ -244,6 +244,9 @@ class BucketLibrary(VideoLibrary):
             try:
                 self._cache.folder.mkdir(parents=True, exist_ok=True)
                 if (found := await self._bucket.save(job.id + suffix, part)) is not None:
+                    if poster and not await asyncio.to_thread(media.is_poster, part):
+                        log.trouble("library.changed", job=job.id, file=job.id + suffix)
+                        break
                     path = part.replace(self._cache.folder / (job.id + suffix))
                     await asyncio.to_thread(self._make_room)
                     if not poster and job.sha256 not in (None, found.sha256):

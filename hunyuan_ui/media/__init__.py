@@ -5,7 +5,7 @@ PyAV, Pillow and numpy are imported where they are used, so that starting the ap
 
 from hunyuan_ui.media.decoding import type_of
 from hunyuan_ui.media.encode import encode_mp4
-from hunyuan_ui.media.frames import AnimationKind, write_animation, write_poster, write_still
+from hunyuan_ui.media.frames import AnimationKind, is_poster, write_animation, write_poster, write_still
 from hunyuan_ui.media.mp4_check import VideoFacts, check_mp4, check_video, facts
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "check_video",
     "encode_mp4",
     "facts",
+    "is_poster",
     "type_of",
     "write_animation",
     "write_poster",

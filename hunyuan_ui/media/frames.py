@@ -20,6 +20,7 @@ AnimationKind = Literal["gif", "webp"]
 
 POSTER_SIDE: Final = 480  # px; a card in My videos is about 240 CSS px wide, and screens have two pixels in each
 POSTER_QUALITY: Final = 78
+_LARGEST_POSTER: Final = 4 * POSTER_SIDE  # px; a larger picture would take much memory to decode
 POSTER_AT: Final = 1 / 10  # of the duration: past the very first frame, but each further frame must be decoded too
 ANIMATION_QUALITY: Final = 75  # WebP; below it, skies show blocks
 MAX_ANIMATION_FRAMES: Final = 300  # more than twice the longest video the model makes
@@ -36,6 +37,20 @@ def write_poster(video: Path, poster: Path) -> None:
     image = _frame_at(video, None, side=POSTER_SIDE)
     with atomic_write(poster) as part:
         image.save(part, format="WEBP", quality=POSTER_QUALITY, method=2)
+
+
+def is_poster(path: Path) -> bool:
+    """Whether a file is a complete picture such as `write_poster` makes."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("WEBP",)) as image:
+            if max(image.size) > _LARGEST_POSTER:
+                return False
+            image.load()
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+        return False
+    return True
 
 
 def write_still(video: Path, still: Path, at_s: float) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from hunyuan_ui.errors import MediaError, StorageError
 from hunyuan_ui.job import Job
@@ -120,6 +121,30 @@ async def test_a_poster_that_is_nowhere_is_drawn_from_the_video(rig: Rig, bucket
         shutil.rmtree(rig.folder / "cache")
         bucket.remove(f"{job.id}.webp")
         assert (await runner.videos.poster(job)).stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [b"<html>Sign in</html>", b"", b"RIFF\x00\x00\x00\x00WEBP", "cut", "huge"],
+    ids=lambda wrong: str(wrong)[:8],
+)
+async def test_what_is_no_picture_in_a_posters_place_is_drawn_anew(
+    rig: Rig, bucket: BucketServer, lines: io.StringIO, wrong: bytes | str
+) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        shutil.rmtree(rig.folder / "cache")
+        whole = bucket.files()[f"{job.id}.webp"]
+        content = whole[: len(whole) // 2] if wrong == "cut" else wrong
+        if wrong == "huge":
+            picture = io.BytesIO()
+            Image.new("RGB", (9000, 9000)).save(picture, "WEBP")
+            content = picture.getvalue()
+        assert isinstance(content, bytes)
+        bucket.put(f"{job.id}.webp", content)
+        poster = await runner.videos.poster(job)
+        assert poster.read_bytes() == whole
+        assert "library.changed" in lines.getvalue()
 
 
 async def test_what_is_away_or_gone_is_said_and_not_half_there(rig: Rig, bucket: BucketServer) -> None:
