@@ -36,5 +36,5 @@ VOLUME /data
 EXPOSE 7860
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"GRADIO_SERVER_PORT\"]}/gradio_api/healthz', timeout=4)"]
+    CMD ["python", "-m", "hunyuan_ui.health_probe"]
 CMD ["python", "app.py"]

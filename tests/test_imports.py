@@ -41,6 +41,7 @@ ROOMS: dict[str, str] = {
         "ephemeral_disks endpoint.contract env_file gradio_environment errors this_machine proxies setting_urls "
         "setting_numbers setting_texts"
     ),
+    "health_probe": "errors settings",
     "startup": "cli_output errors settings words",
     "attempts": "errors job",
     "access_code": "attempts errors job setting_texts settings",

@@ -38,6 +38,14 @@ def test_every_variable_of_a_page_is_known() -> None:
     assert named >= {"HUNYUAN_UI_DATABASE_URL", "HUNYUAN_UI_VIDEOS_URL", "SEGMIND_API_KEY"}
 
 
+def test_every_setting_of_the_owner_reaches_a_page() -> None:
+    own = {"HUNYUAN_UI_DATABASE_URL", "HUNYUAN_UI_VIDEOS_URL"}
+    of_the_image = {"HUNYUAN_UI_DATA_DIR", "HUNYUAN_UI_ENV_FILE", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"}
+    passed_on = {name: "${" + name + ":-}" for name in {setting.name for setting in SETTINGS} - own - of_the_image}
+    assert PAGES[0]["environment"].items() >= passed_on.items()
+    assert not of_the_image & set(PAGES[0]["environment"])
+
+
 def test_the_image_has_what_the_two_addresses_need() -> None:
     wanted = PAGES[0]["build"]["args"]["REQUIREMENTS"]
     assert (ROOT / wanted).is_file()

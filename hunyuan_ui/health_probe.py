@@ -1,0 +1,38 @@
+"""`python -m hunyuan_ui.health_probe`: asks the page of this container how it is, for Docker; exit code 0 if well."""
+
+from __future__ import annotations
+
+import http.client
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.settings import Settings
+
+_WITHIN_S: Final = 4.0
+_DEFAULT_PORT: Final = 7860
+_OWN: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # by which a page on every address is reached from here
+
+
+def main(environ: Mapping[str, str] | None = None) -> int:
+    """Return 0 if the page answers that it is well, else 1; `environ` replaces the process's, for tests."""
+    try:
+        settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
+    except SettingsError:
+        return 1
+    name = _OWN.get(settings.server_name, settings.server_name)
+    # Asked directly: the proxies of a container's environment lead elsewhere.
+    connection = http.client.HTTPConnection(name, settings.server_port or _DEFAULT_PORT, timeout=_WITHIN_S)
+    try:
+        connection.request("GET", "/gradio_api/healthz")
+        return 0 if connection.getresponse().status == 200 else 1
+    except (OSError, http.client.HTTPException):
+        return 1
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
