@@ -35,7 +35,7 @@ from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.at_engine import STOPPED, engine_usage, id_at_engine, is_warm, priced_by_time, was_stopped
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
 from hunyuan_ui.jobs.live_job import LiveJob
-from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
+from hunyuan_ui.jobs.services import KEY, NeedsKeyError, Service, Services
 from hunyuan_ui.jobs.waits import ALL_TAKEN_S, LATE_LOOK_S, SLOWEST_FETCH_S, SLOWEST_RETRY_S, backoff_s, poll_wait_s
 from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED, TakenOverError
 from hunyuan_ui.library.library import VideoLibrary
@@ -129,8 +129,8 @@ class JobRun:
                 if taken.url is not None:
                     await self._settle(Metrics(cost=taken.cost), taken.url, taken.request_id or None)
                 else:
-                    mark = self._services.ledger.mark_running
-                    await self._commit(mark, self._job.id, taken.request_id, cost_usd=taken.cost)
+                    mark, sent_with = self._services.ledger.mark_running, {KEY: self._services.key_mark(key)}
+                    await self._commit(mark, self._job.id, taken.request_id, cost_usd=taken.cost, **sent_with)
         except EndpointUnreachableError as error:
             await self._unsent(error)
         except RateLimitError as error:
@@ -158,9 +158,8 @@ class JobRun:
             return
         # Only polling can tell whether the id is a job's: a gateway may add ids to its own errors.
         doubts = {UNCONFIRMED: {"code": problem.code, "facts": problem.facts}}
-        await self._commit(
-            self._services.ledger.mark_running, self._job.id, str(request_id), cost_usd=error.cost_usd, **doubts
-        )
+        notes, mark = {**doubts, KEY: self._services.key_mark(self._key())}, self._services.ledger.mark_running
+        await self._commit(mark, self._job.id, str(request_id), cost_usd=error.cost_usd, **notes)
 
     async def _send_blocking(self, key: str) -> None:
         self._live.show(Phase.RENDERING)
@@ -266,6 +265,8 @@ class JobRun:
     async def _missed(self, error: EndpointError, misses: int) -> None:
         """Handle a failed poll: end the job once its ending is confirmed, else wait before the next poll."""
         await self._name_cost(error.cost_usd)
+        if isinstance(error, RequestExpiredError):
+            self._services.require_its_key(self._job)
         if ending_of(error) is None:  # and may stay uninformative until the file expires
             try:
                 await self._look_up_if_late(is_late=self._was_completed and misses >= UNUSABLE_AFTER)

@@ -29,6 +29,7 @@ from hunyuan_ui.settings import Settings
 # A stop must end within 10 s, and a v2 submit is answered long before (docs/facts/faults-and-security.md row 56).
 STOP_WITHIN_S: Final = 8.0
 _KEY_CHECK_S: Final = 1.0
+_OTHER_KEY_S: Final = 30.0  # between two questions with a key under which the service does not know a job
 _HELD_S: Final = 1.0  # between two checks while nothing may be sent
 LIMIT_ASKED_S: Final = 60.0  # between checks of jobs held by a limit: the day may have changed, others settled
 _RESTART_S: Final = 1.0  # before a failed task is restarted
@@ -295,8 +296,9 @@ class Dispatcher:
         while live.job.is_active:
             try:
                 await JobRun(live, self._services).advance()
-            except NeedsKeyError:
-                live.show(Phase.PAUSED, note=wants_key(live.job))
+            except NeedsKeyError as error:
+                retry_in_s = None if error.problem is None else _OTHER_KEY_S
+                live.show(Phase.PAUSED, retry_in_s=retry_in_s, note=error.problem or wants_key(live.job))
             except TakenOverError:
                 attempt += 1
                 if not await self._is_own_still(live):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode
@@ -34,8 +34,6 @@ from hunyuan_ui.shielded import shielded
 
 if TYPE_CHECKING:
     from hunyuan_ui.jobs.replicas import Replicas
-
-_MARK_DIGITS: Final = 16
 
 
 class JobRunner:
@@ -375,13 +373,14 @@ class JobRunner:
     async def _add(self, job: Job, own_key: Secret | None, check: Callable[..., None], list_id: str | None) -> Job:
         keys, live = self._services.keys, self._dispatcher.live
         own_key = own_key if job.payer == "visitor" else None
+        key_mark = "" if own_key is None else self._services.key_mark(own_key.reveal())
         check = partial(check, queue_facts=await self._queue_facts(job, own_key))
         if own_key is not None and job.id not in live:
             keys.use_for_job(job, own_key)  # before it is stored, so that concurrent calls count each other
         try:
             try:
                 stored, is_new = await self._services.writes.soon(
-                    self._services.ledger.add, job, check, list_id, self._key_mark(own_key)
+                    self._services.ledger.add, job, check, list_id, key_mark
                 )
             except SpendLimitError as error:
                 self._services.notifications.refused(error, self._services.ledger.now())
@@ -406,10 +405,6 @@ class JobRunner:
             if job.id not in live:
                 keys.forget_job(job.id)
         return stored
-
-    def _key_mark(self, own_key: Secret | None) -> str:
-        """Return a truncated digest by which jobs on a key are counted across processes; it does not reveal the key."""
-        return "" if own_key is None else self._services.links.hidden(f"key/{own_key.reveal()}")[:_MARK_DIGITS]
 
     async def _queue_facts(self, job: Job, own_key: Secret | None) -> QueueFacts:
         """Return the facts about waiting jobs that `SpendLimits.check` needs beyond the ledger."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from hunyuan_ui import log
 from hunyuan_ui.data_folder import DataFolder
-from hunyuan_ui.endpoint.contract import HISTORY
+from hunyuan_ui.endpoint.contract import FILE_LIFE_S, HISTORY
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.http import ASGIApp, InProcessTransport
 from hunyuan_ui.endpoint.segmind import EndpointClient
@@ -51,6 +51,8 @@ if TYPE_CHECKING:  # imported only if an engine is set
 
 PREVIEW_URL: Final = "http://local-preview.invalid"  # the local endpoint in this process; no network resolves it
 PREVIEW_POLL_S: Final = 0.5  # a preview takes seconds, and polling this machine costs nothing
+KEY: Final = "key"  # in a sent job's notes: the mark of the key that it was sent with
+_MARK_DIGITS: Final = 16
 _VIEWABLE: Final = ("disk_read_only", "disk_full", "ledger_busy", "ledger_newer")  # the jobs can still be shown
 
 
@@ -111,6 +113,23 @@ class Services:
             raise RuntimeError(f"job {job.id} is for an engine, and none is set")
         return self.engine
 
+    def key_mark(self, key: str) -> str:
+        """Return a truncated digest by which keys are compared; it does not reveal the key."""
+        return self.links.hidden(f"key/{key}")[:_MARK_DIGITS]
+
+    def require_its_key(self, job: Job) -> None:
+        """Have a job wait for the key that it was sent with, because the service does not know it under another one.
+
+        Raises:
+            NeedsKeyError: It was sent with another key than the one in use, and its file may still exist.
+        """
+        mark, key = job.notes.get(KEY), self.keys.for_job(job)
+        is_its_key = job.is_at_engine or mark is None or key is None or self.key_mark(key) == mark
+        if is_its_key or self.ledger.now() - (job.sent_at or job.created_at) > FILE_LIFE_S:
+            return
+        self.keys.forget_job(job.id)  # so that a key that the visitor enters now is tried next
+        raise NeedsKeyError(JobProblem.from_code("key_other" if job.payer == "visitor" else "owner_key_other"))
+
     async def restore_rows(self, *jobs: Job) -> set[str]:
         """Store sent jobs of this process again that the database has lost; return their ids.
 
@@ -159,7 +178,15 @@ class Services:
 
 
 class NeedsKeyError(Exception):
-    """The job's visitor must enter their key again; raised and caught inside the runner only."""
+    """The job needs a key that is not here; raised and caught inside the runner only.
+
+    Args:
+        problem: Why the key that is here is not the one; None if there is none.
+    """
+
+    def __init__(self, problem: JobProblem | None = None) -> None:
+        super().__init__()
+        self.problem = problem
 
 
 def build_services(

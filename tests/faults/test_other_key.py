@@ -1,0 +1,123 @@
+"""A job that was sent with one key and is asked about with another one, of another account or of the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from hunyuan_ui.endpoint import contract
+from hunyuan_ui.job import JobStatus, Phase, Visitor
+from hunyuan_ui.jobs import JobRunner, queue, services
+from hunyuan_ui.settings import Secret
+from hunyuan_ui.words import words
+from tests.faults.rig import OWNER, STRANGER, Rig, click, ended, next_job_works, until
+from tests.faults.service import PaidService
+from tests.raw_service import Received, Reply, answer
+from tests.seen import seen
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+FIRST, OTHER = "canary-of-the-first-key-01", "canary-of-another-key-02"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask often."""
+    monkeypatch.setattr(queue, "_OTHER_KEY_S", 0.02)
+
+
+def with_accounts(service: PaidService, *, is_one: bool = False) -> None:
+    """Let the service know a request under its own account's keys only."""
+    behave = service.behave
+
+    def known_to_its_account(received: Received) -> Reply:
+        request_id = received.path.removesuffix("/status").rpartition("/")[2]
+        key = received.headers.get(contract.KEY_HEADER)
+        if received.method == "GET" and not is_one and service._keys.get(request_id, key) != key:
+            return answer(404, {"error": f"Request {request_id} not found"})
+        return behave(received)
+
+    service._flow = known_to_its_account
+
+
+def of_owner(rig: Rig, key: str) -> None:
+    rig.settings = {**rig.settings, "api_key": Secret(key)}
+    rig._whose = dict  # type: ignore[method-assign]
+
+
+async def rendering(runner: JobRunner, visitor: Visitor, **options: str) -> str:
+    job_id = await click(runner, visitor=visitor, **options)
+    await until(lambda: seen(runner, job_id, visitor).job.request_id)
+    return job_id
+
+
+async def says_so(runner: JobRunner, job_id: str, visitor: Visitor, code: str, service: PaidService) -> None:
+    """Wait until a job waits for its key, and go on long after one that is not known would have been given up."""
+    await until(lambda: (note := seen(runner, job_id, visitor).note) is not None and note.code == code)
+    asked = service.count("GET", "/status")
+    await until(lambda: service.count("GET", "/status") > asked + 10)
+    view = seen(runner, job_id, visitor)
+    assert (view.job.status, view.phase) == (JobStatus.RUNNING, Phase.PAUSED)
+    assert view.note is not None
+    assert "{" not in words().sentence(view.note)
+
+
+async def test_the_owners_other_key_loses_no_video_and_holds_no_place(rig: Rig, service: PaidService) -> None:
+    with_accounts(service)
+    service.is_held = True
+    rig.settings["concurrency"] = 1
+    of_owner(rig, FIRST)
+    async with rig.running() as runner:
+        job_id = await rendering(runner, OWNER)
+    service.is_held = False
+    of_owner(rig, OTHER)
+    async with rig.running() as runner:
+        await says_so(runner, job_id, OWNER, "owner_key_other", service)
+        await next_job_works(runner)
+    of_owner(rig, FIRST)
+    async with rig.running() as runner:
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    assert sum(service.billed().values()) == 2
+
+
+async def test_a_visitors_other_key_loses_no_video_and_the_first_one_fetches_it(rig: Rig, service: PaidService) -> None:
+    with_accounts(service)
+    service.is_held = True
+    rig.settings |= {"server_name": "0.0.0.0", "daily_limit_usd": 10.0}
+    async with rig.running() as runner:
+        job_id = await rendering(runner, STRANGER, own_key=FIRST)
+    service.is_held = False
+    async with rig.running() as runner:
+        await runner.keys.remember(OTHER, STRANGER)
+        await says_so(runner, job_id, STRANGER, "key_other", service)
+        await runner.keys.remember(FIRST, STRANGER)
+        assert (await ended(runner, job_id, STRANGER)).status is JobStatus.DONE
+
+
+async def test_another_key_of_the_same_account_goes_on(rig: Rig, service: PaidService) -> None:
+    with_accounts(service, is_one=True)
+    service.is_held = True
+    of_owner(rig, FIRST)
+    async with rig.running() as runner:
+        job_id = await rendering(runner, OWNER)
+    service.is_held = False
+    of_owner(rig, OTHER)
+    async with rig.running() as runner:
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["same key", "other key, after the file's life"])
+async def test_what_is_not_known_any_more_still_ends(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch, is_old: bool
+) -> None:
+    service.is_held = True
+    of_owner(rig, FIRST)
+    async with rig.running() as runner:
+        job_id = await rendering(runner, OWNER)
+    service.on("GET", "*", answer(404, {"error": "not found"}))
+    if is_old:
+        monkeypatch.setattr(services, "FILE_LIFE_S", -1.0)
+        of_owner(rig, OTHER)
+    async with rig.running() as runner:
+        job = await ended(runner, job_id)
+        assert job.status is JobStatus.LOST
+        assert FIRST not in str(job.notes)
