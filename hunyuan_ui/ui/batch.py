@@ -97,8 +97,9 @@ class BatchCalls:
             payer=wanted if wanted in self._runner.payers else None,
             own_key=own_key,
             is_logged_in=login_of(caller, self._runner.settings) != "",
-            retry_failed=retry_failed,
+            retry_failed=_flag("retry_failed", retry_failed),
         )
+        only_check = _flag("only_check", only_check)
         reading = Reading(_kind(kind), {}, _whole("picks", picks), _whole("picks_seed", picks_seed))
         found = await asyncio.to_thread(read_list, _text("prompts", prompts), _text("name", name), reading)
         result = await checked(self._runner, found, order, say_for(caller))
@@ -206,6 +207,13 @@ def _kind(kind: object) -> Kind:
     if kind not in KINDS:
         raise InvalidRequestError("list_kind", field="kind", choices=list(KINDS))
     return kind
+
+
+def _flag(field: str, value: object) -> bool:
+    # Not taken for false: a caller whose value got lost must not send what was only to be checked.
+    if not isinstance(value, bool):
+        raise InvalidRequestError("not_a_flag", field=field)
+    return value
 
 
 def _number(field: str, value: object) -> float:

@@ -83,6 +83,15 @@ def test_a_list_with_faults_is_told_as_a_table_and_not_sent(app: RunningApp) -> 
     assert call(app, "status_many", list_id=told["list_id"]).startswith("There is no such list")
 
 
+@pytest.mark.parametrize("flag", ["only_check", "retry_failed"])
+@pytest.mark.parametrize("value", [None, 1, "true", [], {}], ids=repr)
+def test_a_flag_that_is_none_sends_nothing(app: RunningApp, flag: str, value: object) -> None:
+    wish: dict[str, Any] = {"prompts": lines("a fox"), "name": new_id(), "budget_usd": 5}
+    with_flag: dict[str, Any] = {**wish, flag: value}
+    assert call(app, "submit_many", **with_flag).startswith(f"{flag}: use true or false.")
+    assert call(app, "submit_many", **wish, only_check=True)["to_make"] == 1
+
+
 def test_a_list_is_priced_sent_once_and_fetched_by_its_link(app: RunningApp) -> None:
     wish = {"prompts": lines("a {red|blue} fox", "a crow"), "name": new_id(), "budget_usd": 5}
     priced = call(app, "submit_many", **wish, only_check=True)
