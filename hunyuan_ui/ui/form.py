@@ -142,7 +142,7 @@ def build_request_form(*, has_variations: bool = True, set_elsewhere: Sequence[s
                 info = label("form.set_at_engine" if is_set else f"field.{field.name}.help")
                 placed[field.name] = _control(field, info=info, **({"interactive": False} if is_set else {}))
     with gr.Row(elem_classes="choices sending"):
-        placed["keeper"] = part("form", "collect", "send", "fill", "say", "keep", facts=script_facts())
+        placed["keeper"] = part("form", "collect", "send", "fill", "say", "keep", "attach", facts=script_facts())
         placed["variations"] = _choice("variations", COUNTS, COUNTS[0], visible=has_variations)
     # Its price comes with the first response: one computed at startup may be outdated.
     placed["generate"] = gr.Button(label("page.pricing"), variant="primary", size="lg", elem_id="generate")

@@ -185,16 +185,26 @@ def _wire_sending(page: Page, events: PageEvents) -> None:
         js="(_id, who) => hunyuan.sending(hunyuan.form.sent(who))",
         **QUIET,
     )
-    sent.then(js="() => hunyuan.settled()", **LOCAL)
-    page.watch.cancel(page_event(events.cancel), [page.who], None, **QUIET)
-    page.watch.try_again(events.try_again, [page.who], [page.watch, page.notice], **QUIET)
-    page.watch.look_again(page_event(events.look_again), [page.who], [page.watch], **QUIET)
+    for ended in (sent.then, sent.failure):
+        ended(js="() => hunyuan.settled()", **LOCAL)
+    cancelled = page.watch.cancel(page_event(events.cancel), [page.who], None, **QUIET)
+    retried = page.watch.try_again(events.try_again, [page.who], [page.watch, page.notice], **QUIET)
+    looked = page.watch.look_again(page_event(events.look_again), [page.who], [page.watch], **QUIET)
+    for event in (cancelled, retried, looked):
+        _on_failure(event, "watch")
+
+
+def _on_failure(event: Any, what: str) -> None:
+    """Let the page say by itself that an event did not arrive: Gradio would only show "Error" over the outputs."""
+    event.failure(js=f"() => hunyuan.failed('{what}')", **LOCAL)
 
 
 def _wire_showing(demo: gr.Blocks, page: Page, events: PageEvents) -> None:
     filled = [page.who, page.watch, page.together, page.pay, page.header, page.examples]
     shown = [*filled, page.player, page.result, page.form.keeper]
-    demo.load(page_event(events.attach), [page.who], shown, js="async () => [await hunyuan.settledVisitor()]", **QUIET)
+    for begin in (cast("Any", demo).load, page.form.keeper.attach):
+        js = "async () => [await hunyuan.settledVisitor()]"
+        _on_failure(begin(page_event(events.attach), [page.who], shown, js=js, **QUIET), "load")
     page.player.draw(outputs=page.screen, js="() => hunyuan.screen()", **LOCAL)
     page.watch.ended(js="() => hunyuan.form.refresh()", **LOCAL)
 
@@ -236,6 +246,6 @@ def _wire_form(page: Page) -> None:
 def _wire_money(page: Page, events: PageEvents, owner: OwnerEvents) -> None:
     pay, owner_page = events.pay, page.owner
     for name in PAY_EVENTS:
-        getattr(page.pay, name)(pay.event(name), [page.who, page.pay], page.pay, **QUIET)
+        _on_failure(getattr(page.pay, name)(pay.event(name), [page.who, page.pay], page.pay, **QUIET), "pay")
     for name in OWNER_EVENTS:
-        getattr(owner_page, name)(owner.event(name), page.who, owner_page, **QUIET)
+        _on_failure(getattr(owner_page, name)(owner.event(name), page.who, owner_page, **QUIET), "owner")

@@ -206,8 +206,12 @@ def swallow(_route: Route) -> None:
 
 @pytest.mark.parametrize("lose", [refuse, swallow])
 def test_it_is_asked_for_again_where_a_proxy_lost_the_first_question(page: Page, app: RunningApp, lose: Any) -> None:
+    page.route("**/run/predict", refuse, times=1)  # the page's own first question, without which nobody is anybody
     with page.expect_response("**/run/predict"):
         page.goto(app.url)
+    with page.expect_response("**/run/predict"):
+        expect(page.locator("#desk .error")).not_to_have_count(0)  # Gradio's, of a word
+    expect(page.locator("#desk .error:visible")).to_have_count(0)
     page.route("**/run/predict", lose, times=1)
     with page.expect_request("**/run/predict"):
         page.locator(".owner summary").click()

@@ -215,6 +215,12 @@ def test_a_waiting_job_can_be_cancelled_and_says_so(opened: Page) -> None:
 
 def test_a_click_without_a_line_is_said_once_and_soon(opened: Page) -> None:
     write(opened)
+    notice = opened.locator(".notice")
+    opened.route("**/run/predict", lambda route: route.fulfill(status=503), times=1)  # as a proxy, or a full queue
+    opened.locator("#generate").click()
+    expect(notice).to_contain_text("the same video is never paid twice", timeout=5_000)
+    expect(opened.locator(".error:visible")).to_have_count(0)
+    notice.get_by_role("button", name="Dismiss").click()
     opened.context.set_offline(True)
     opened.locator("#generate").click()
     expect(opened.locator(".notice")).to_contain_text("No answer from this page's server")

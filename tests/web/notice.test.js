@@ -54,6 +54,15 @@ for (const lost of ["unanswered", "unheard"])
     assert.ok(isShown());
   });
 
+test("a press on the card that no server has answered is said, until a click is answered", () => {
+  for (const elsewhere of ["pay", "owner", "load"]) browser.emit("failed", elsewhere);
+  assert.ok(!isShown());
+  browser.emit("failed", "watch");
+  assert.equal(page.part("text").textContent, "<gallery.unreachable>");
+  browser.emit("answered", "id-1");
+  assert.ok(!isShown());
+});
+
 test("a confirmed price sends the refused click again, once", () => {
   refuse({ is_confirmable: true });
   sent.length = 0;

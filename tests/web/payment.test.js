@@ -46,6 +46,19 @@ test("a key or a code leaves its box at once and goes to the server alone", asyn
   ]);
 });
 
+test("a key that no server has answered for is said to be unanswered, until the next one is given", async () => {
+  await open({ chosen: "visitor" });
+  const heard = browser.hear("paid");
+  give("key-form", "SG_secret");
+  browser.emit("failed", "owner");
+  assert.equal(page.part("problem").textContent, "");
+  browser.emit("failed", "pay");
+  assert.equal(page.part("problem").textContent, "<gallery.unreachable>");
+  assert.equal(heard.at(-1)[1].problem, "<gallery.unreachable>"); // for the box beside the button
+  give("key-form", "SG_secret");
+  assert.equal(page.part("problem").textContent, "");
+});
+
 test("what is longer than any key is sent as far as the server reads it, and so is refused", async () => {
   await open({ chosen: "visitor" });
   give("key-form", `S${"🦊".repeat(70000)}`);

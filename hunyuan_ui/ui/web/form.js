@@ -13,6 +13,7 @@ import { words } from "./language.js";
 import { request, visitorIs } from "./server.js";
 import { onTyping } from "./typing.js";
 
+const ATTACH_AGAIN_MS = 3000;
 const REFRESH_AFTER_MS = 1000;
 const RANDOM_SEED = -1;
 const COLLECTED_WITHIN_MS = 50;
@@ -295,6 +296,7 @@ export function form({ element, props, trigger, watch }) {
   };
   onTyping(["shape", "size", "quality", "variations", ...numbers], touched, hidePrice);
   window.addEventListener("pagehide", draft.keepLastLetters);
+  on("failed", (what) => what === "load" && setTimeout(trigger, ATTACH_AGAIN_MS, "attach"));
   on("settings", show);
   on("seed", useSeed);
   on("payer", paidBy);

@@ -68,7 +68,7 @@ export function notice({ element, props, watch }) {
     });
     cause = field;
     mark(field);
-    isUnheard = text === words.send_failed;
+    isUnheard = [words.send_failed, words["gallery.unreachable"]].includes(text);
     sayUnreachable("notice", isUnheard);
     askFor(text ? needs : null);
     if (text) box.scrollIntoView({ block: "nearest" });
@@ -120,6 +120,7 @@ export function notice({ element, props, watch }) {
   });
   on("paid", paid);
   for (const lost of ["unanswered", "unheard"]) on(lost, () => show(words.send_failed));
+  on("failed", (what) => what === "watch" && show(words["gallery.unreachable"]));
   on("answered", () => {
     if (isUnheard) show("");
   });

@@ -112,6 +112,12 @@ export function owner({ element, props, trigger, watch }) {
     fillOpened();
   });
   for (const change of ["begun", "ended"]) on(change, lookQuietly); // of this page's own videos
+  on("failed", (what) => {
+    if (what !== "owner") return;
+    const problem = isQuiet ? props.value.problem : words["gallery.unreachable"];
+    props.value = { ...props.value, problem, said: "", csv: "", opened: null };
+    show();
+  });
   onReturn(lookQuietly);
   const presses = {
     refresh: () => ask("refresh"),

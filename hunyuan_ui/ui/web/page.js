@@ -77,6 +77,12 @@ window.hunyuan = {
     return values;
   },
 
+  /** Handle an event of Gradio's that was refused on its way, as by a proxy: the part that sent it says so. */
+  failed(what) {
+    emit("failed", what);
+    return [];
+  },
+
   prompted(prompt, negative) {
     emit("prompt", { prompt, negative });
     return [];

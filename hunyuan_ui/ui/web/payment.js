@@ -111,6 +111,11 @@ export function payment({ element, props, trigger, watch }) {
   onSecret(part("key-form"), (key) => tell("bring", { key }));
   onSecret(part("code-form"), (code) => tell("enter", { code }));
   part("forget").addEventListener("click", () => tell("forget"));
+  on("failed", (what) => {
+    if (what !== "pay") return;
+    props.value = { ...props.value, problem: words["gallery.unreachable"] };
+    told();
+  });
   on("given", ({ event, text }) => tell(event, { [event === "bring" ? "key" : "code"]: text }));
   on("asked-here", (name) => {
     if (name === lacks) return;
