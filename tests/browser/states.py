@@ -22,7 +22,7 @@ from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
 from tests.browser.conftest import LONG_MS
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import write
+from tests.browser.steps import press_escape, write
 from tests.engines import FakeEngine
 from tests.faults.service import PaidService
 from tests.stored_jobs import added, opened_ledger
@@ -175,6 +175,7 @@ def _states(page: Page, app: RunningApp, endpoint: PaidEndpoint) -> Iterator[str
     page.locator(".posters .tile-button").nth(1).click()
     expect(page.locator("dialog.compare")).to_be_visible()
     yield "10-compare"
+    press_escape(page, page.locator("dialog.compare"))
     page.goto(app.url)
     expect(page.locator(".examples button")).to_have_count(12)
     page.locator("#part-several button").click()

@@ -1,17 +1,21 @@
-// The browser's Back button closes an open dialog instead of leaving the page, and Forward opens it again: each dialog
-// is a history entry.
+// The browser's Back button closes an open dialog instead of leaving the page, and Forward or a reload opens it again:
+// each dialog is a history entry.
+
+import { on } from "./events.js";
 
 const ENTRY = "hunyuan_dialog";
-/** @type {Map<string, {dialog: HTMLDialogElement, again: () => void}>} */
+const CONTENT = "hunyuan_dialog_of";
+/** @type {Map<string, {dialog: HTMLDialogElement, again: (of: any) => void}>} */
 const dialogs = new Map(); // by class
 let isLeaving = false; // a history entry is being removed
-let wanted = ""; // the dialog that was opened meanwhile
+/** @type {Object<string, any> | null} */
+let wanted = null; // the entry of the dialog that was opened meanwhile
 
 const isEntry = () => Boolean(history.state?.[ENTRY]);
 const isOpen = () => [...dialogs.values()].some(({ dialog }) => dialog.open);
 
-function enter(name) {
-  const state = { ...history.state, [ENTRY]: name };
+function enter(entry) {
+  const state = { ...history.state, ...entry };
   if (isEntry()) return history.replaceState(state, "");
   // The page may scroll when a dialog closes; the browser must not restore the old position.
   history.scrollRestoration = "manual";
@@ -23,31 +27,42 @@ function returned() {
   if (isLeaving) {
     isLeaving = false;
     if (wanted) enter(wanted);
-    wanted = "";
+    wanted = null;
   } else if (!isEntry()) {
     for (const { dialog } of dialogs.values()) if (dialog.open) dialog.close();
   } else if (!isOpen()) {
-    dialogs.get(history.state[ENTRY])?.again();
+    reopen(history.state[ENTRY]);
   }
+}
+
+const reopen = (name) => dialogs.get(name)?.again(history.state[CONTENT]);
+
+/** Open a dialog that a reload has closed. @param {HTMLDialogElement} dialog */
+export const openAfterReload = ({ className }) => isEntry() && history.state[ENTRY] === className && reopen(className);
+
+function leave() {
+  if (!isEntry() || isLeaving) return;
+  isLeaving = true;
+  history.back();
 }
 
 /**
  * Make Back close a dialog, and Forward open it again.
  * @param {HTMLDialogElement} dialog
- * @param {() => void} again Opens it with its last content.
- * @returns {() => void} To be called when it opens.
+ * @param {(of: any) => void} again Opens it with what it was opened for, or emits "unopened".
+ * @returns {(of?: any) => void} To be called when it opens, with what it is opened for, as JSON.
  */
 export function closedByBack(dialog, again) {
   const name = dialog.className;
   dialogs.set(name, { dialog, again });
   window.addEventListener("popstate", returned);
-  dialog.addEventListener("close", () => {
-    if (!isEntry()) return;
-    isLeaving = true;
-    history.back();
-  });
-  return () => {
-    if (isLeaving) wanted = name;
-    else enter(name);
+  dialog.addEventListener("close", leave);
+  return (of = null) => {
+    const entry = { [ENTRY]: name, [CONTENT]: of };
+    if (isLeaving) wanted = entry;
+    else enter(entry);
   };
 }
+
+// An entry whose dialog cannot be opened again would be a step back that does nothing.
+on("unopened", () => isOpen() || leave());

@@ -1,6 +1,6 @@
 // The prompt list dialog: typed or dropped lists are checked, priced, confirmed at their price, and followed.
 
-import { closedByBack } from "./back.js";
+import { closedByBack, openAfterReload } from "./back.js";
 import { showChecked, showNote, showOtherRows } from "./batch_checked.js";
 import {
   EMPTY,
@@ -245,4 +245,5 @@ export function batch({ element, props }) {
   });
   window.addEventListener("pagehide", keep);
   emit("list-drawn");
+  openAfterReload(dialog);
 }

@@ -1,11 +1,11 @@
 // The dialog that plays two videos in sync.
 
-import { closedByBack } from "./back.js";
+import { closedByBack, openAfterReload } from "./back.js";
 import { correction, frameOf, framesOf, isRested, leaderOf, timeOf, timesOf } from "./compare_sync.js";
 import { fill, loadFile, node, piecesOf, prefersCalm, showUnbroken, unload } from "./dom.js";
 import { emit, on } from "./events.js";
 import { filled, words } from "./language.js";
-import { filesOf } from "./server.js";
+import { ask, filesOf } from "./server.js";
 import { sayWhyUnplayed } from "./unplayed.js";
 import { languageOf, nameOf } from "./written_in.js";
 
@@ -22,7 +22,7 @@ function difference(name, left, right) {
 export function compare({ element, props }) {
   const part = piecesOf(element);
   const dialog = element.querySelector("dialog");
-  const enter = closedByBack(dialog, () => compared.length && open({ left: compared[0], right: compared[1] }));
+  const enter = closedByBack(dialog, again);
   const both = [part("left"), part("right")];
   const unplayed = ["", ""];
   let compared = [];
@@ -152,10 +152,17 @@ export function compare({ element, props }) {
     showDifferences(left, right);
     showState();
     emit("covered");
-    if (!dialog.open) enter();
+    if (!dialog.open) enter([left.id, right.id]);
     if (!dialog.open) dialog.showModal();
     part("play").focus();
     whenShown(() => (prefersCalm() ? goTo(0) : play()));
+  }
+
+  async function again(ids) {
+    const answers = await Promise.all(ids.map((id) => ask(`videos/${id}`)));
+    if (!answers.every(({ isOk }) => isOk)) return emit("unopened");
+    const [left, right] = answers.map(({ video }) => video);
+    open({ left, right });
   }
 
   const load = (index) => loadFile(both[index], filesOf(compared[index]));
@@ -197,4 +204,5 @@ export function compare({ element, props }) {
     video.addEventListener("loadeddata", () => say(""));
   }
   on("compare", open);
+  openAfterReload(dialog);
 }

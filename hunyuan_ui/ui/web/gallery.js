@@ -249,11 +249,11 @@ export function gallery({ element, props }) {
 
   /** @param {(video: any) => void} show */
   async function openById(id, show = open) {
-    if (deletions.has(id)) return;
     opening += 1;
     const wish = opening;
-    const video = await find(id);
+    const video = deletions.has(id) ? null : await find(id);
     if (video && wish === opening) show(video);
+    else if (!video) emit("unopened");
   }
 
   /** Show another video of the list through which the dialog goes. */
