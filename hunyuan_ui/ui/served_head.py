@@ -21,7 +21,11 @@ PICTURES: Final = ("preview", "touch-icon", "icon-192", "icon-512")
 MANIFEST: Final = f"{LOOKS}/manifest.json"
 PAGES: Final = ("frontend/index.html", "frontend/share.html")
 _GRADIOS: Final = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*/>\s*')
-_PLACE: Final = re.compile(r'(?=<meta\s+name="viewport")')
+_VIEWPORT: Final = re.compile(r'<meta\s+name="viewport"[^>]*>')
+# A phone's on-screen keyboard would otherwise cover the foot of the page, where the button is.
+_OWN_VIEWPORT: Final = (
+    '<meta name="viewport" content="width=device-width, initial-scale=1, interactive-widget=resizes-content" />'
+)
 
 
 def serve_own_head(files: list[str], *, is_space: bool) -> None:
@@ -46,7 +50,7 @@ def serve_own_head(files: list[str], *, is_space: bool) -> None:
         if name in PAGES:
             # A page for a share link gets Gradio's scripts from another address.
             early = _fetched_early(files) if name == PAGES[0] else ""
-            found[0] = _PLACE.sub(lambda _: tags + own, _GRADIOS.sub("", found[0]), count=1)
+            found[0] = _VIEWPORT.sub(lambda _: tags + own + _OWN_VIEWPORT, _GRADIOS.sub("", found[0]), count=1)
             found[0] = found[0].replace("</head>", f"{early}{style}</head>", 1)
         return tuple(found)
 

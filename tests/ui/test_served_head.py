@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 import pytest
@@ -41,6 +42,12 @@ def test_own_scripts_stand_before_gradios_and_own_styles_after(name: str) -> Non
     assert page.count(style_sheet(WEB)) == 1
     gradios = page.index('<script type="module"')
     assert page.index(head()) < gradios < page.index(style_sheet(WEB)) < page.index("</head>")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_keyboard_on_the_screen_makes_the_page_lower_and_covers_none_of_it(name: str) -> None:
+    (viewport,) = re.findall(r'<meta\s+name="viewport"\s+content="([^"]*)"', served(name))
+    assert viewport.split(", ") == ["width=device-width", "initial-scale=1", "interactive-widget=resizes-content"]
 
 
 def test_what_gradios_scripts_will_ask_for_is_named_after_what_they_begin_with() -> None:
