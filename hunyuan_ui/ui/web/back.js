@@ -1,5 +1,5 @@
 // The browser's Back button closes an open dialog instead of leaving the page, and Forward or a reload opens it again:
-// each dialog is a history entry.
+// each dialog is a history entry. Meanwhile the page behind it does not scroll.
 
 import { on } from "./events.js";
 
@@ -13,6 +13,13 @@ let wanted = null; // the entry of the dialog that was opened meanwhile
 
 const isEntry = () => Boolean(history.state?.[ENTRY]);
 const isOpen = () => [...dialogs.values()].some(({ dialog }) => dialog.open);
+
+/** Keep the page from scrolling behind a dialog, and its scrollbar's place, if it has one. */
+function coverPage(isCovered) {
+  const { style, clientWidth } = document.documentElement;
+  style.scrollbarGutter = isCovered && window.innerWidth > clientWidth ? "stable" : "";
+  style.overflow = isCovered ? "hidden" : "";
+}
 
 function enter(entry) {
   const state = { ...history.state, ...entry };
@@ -56,8 +63,12 @@ export function closedByBack(dialog, again) {
   const name = dialog.className;
   dialogs.set(name, { dialog, again });
   window.addEventListener("popstate", returned);
-  dialog.addEventListener("close", leave);
+  dialog.addEventListener("close", () => {
+    coverPage(isOpen());
+    leave();
+  });
   return (of = null) => {
+    coverPage(true);
     const entry = { [ENTRY]: name, [CONTENT]: of };
     if (isLeaving) wanted = entry;
     else enter(entry);
