@@ -143,6 +143,19 @@ test("the personal address names the visitor behind the sign that is not sent, a
   assert.equal((await load()).address(), `http://127.0.0.1:7860/under/?lang=zh#visitor=${KNOWN}`);
 });
 
+test("a video that an address names is asked for by letters that stay in their place in a path", async () => {
+  for (const [search, named] of [
+    ["?job=0123abcd", "0123abcd"],
+    ["?job=../../x", "______x"],
+    ["?job=a%2Fb%00", "a_b_"],
+    ["?job=", null],
+    ["", null],
+  ]) {
+    open({ search });
+    assert.equal((await load()).addressedVideo(), named);
+  }
+});
+
 test("what lasts outlives its tab, or lives as long as the tab where nothing else is kept", async () => {
   const page = open();
   const { lasting } = await load();

@@ -55,6 +55,24 @@ test("a deleted video is gone here at once, at the server after ten seconds, and
   assert.deepEqual(ids(), ["a", "c"]);
 });
 
+test("a file that is dropped uncovers the page it acts on, and takes away what was said of another", async () => {
+  browser.window.hunyuan = { form: { now: () => null } };
+  const dialog = { open: true, close: () => (dialog.open = false) };
+  browser.page.querySelector = (selector) => (selector === "dialog[open]" && dialog.open ? dialog : null);
+  const drop = async (...names) => {
+    const dataTransfer = { types: ["Files"], files: names.map((name) => ({ name })) };
+    browser.page.dispatchEvent(Object.assign(new Event("drop", { cancelable: true }), { dataTransfer }));
+    await settled();
+  };
+  const heard = browser.hear("list-file");
+  await drop("photo.png");
+  assert.equal(dialog.open, false);
+  assert.equal(grid.part("line").textContent, "<gallery.unreadable>");
+  await drop("list.csv");
+  assert.deepEqual(heard, [["list-file", { name: "list.csv" }]]);
+  assert.equal(grid.part("line").textContent, "");
+});
+
 test("a page that is left deletes what it called deleted, by requests that outlive it", () => {
   remove("b");
   browser.window.dispatchEvent(new Event("pagehide"));

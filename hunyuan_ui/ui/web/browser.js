@@ -162,8 +162,8 @@ export function isSwitchedByKeys() {
   return isSo;
 }
 
-/** Return the id of the video that this page's address names. */
-export const addressedVideo = () => queried("job");
+/** Return the id of the video that this page's address names; what no id has would change the path of a request. */
+export const addressedVideo = () => queried("job")?.replace(/\W/g, "_") || null;
 
 /** Set or remove a query parameter of this page's address. */
 export function setQuery(name, value) {

@@ -58,6 +58,10 @@ export function readSettingsFiles(part, say) {
     if (event.type === "drop") {
       depth = 0;
       const [file, ...more] = event.dataTransfer.files;
+      /** @type {HTMLDialogElement | null} */
+      const covering = document.querySelector("dialog[open]");
+      covering?.close(); // the file's effect is behind it
+      say("");
       // Only the visitor knows which of them was meant.
       if (more.length) sayAndShow(words["gallery.one_file"]);
       else if (file && kindOf(file.name) !== "auto") emit("list-file", file);
