@@ -234,6 +234,16 @@ test("settings that were asked for leave alone what was changed since", () => {
   assert.deepEqual([shown.prompt, shown.infer_steps, shown.quality], ["a fox", 10, "quick"]);
 });
 
+test("a payer who was chosen before the page has its first price stays, and that price is not beside them", async () => {
+  page = drawn(form, {}, { facts: FACTS });
+  browser.emit("payer", "nobody");
+  page.receive({ token: TOKEN, payer: "owner", settings: null, price: { ...priced(2), of: FIRST } });
+  run("looked");
+  await wait(1000);
+  assert.equal(label(), "<pricing>");
+  assert.deepEqual([own().payer(), browser.asked.at(-1).body.payer], ["nobody", "nobody"]);
+});
+
 test("another payer's price is asked for, and only its answer is shown", async () => {
   browser.emit("payer", "visitor");
   assert.equal(label(), "<pricing>");

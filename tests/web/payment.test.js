@@ -95,6 +95,22 @@ test("a choice stands until the visitor's own next change is answered", async ()
   assert.deepEqual(heard.at(-1), ["payer", "owner"]);
 });
 
+test("a choice of the payer outlives a reload, until a key or a code decides or it is no longer offered", async () => {
+  await open();
+  choose(1);
+  const heard = browser.hear("payer");
+  await open();
+  assert.deepEqual(heard.at(-1), ["payer", "visitor"]);
+  assert.equal(page.part("help").textContent, "help of visitor");
+  page.receive({ ...VALUE, choices: CHOICES.slice(0, 1) });
+  assert.deepEqual(heard.at(-1), ["payer", "owner"]);
+  page.receive(VALUE);
+  assert.deepEqual(heard.at(-1), ["payer", "visitor"]);
+  give("code-form", "sesame");
+  await open();
+  assert.deepEqual(heard.at(-1), ["payer", "owner"]);
+});
+
 test("what is missing is asked for once: here, or beside the button", async () => {
   await open();
   const isAsked = () => !page.part("code-form").hidden;

@@ -272,9 +272,10 @@ export function form({ element, props, trigger, watch }) {
     const opened = props.value || {};
     if (!opened.token) return;
     visitorIs(opened.token);
-    payer = opened.payer;
+    const { payer: usual, price: first } = opened;
+    payer ??= usual;
     lastSeed = opened.last_seed;
-    price = { ...opened.price, key: keyOf(opened.price.of), payer, count: opened.price.of.variations };
+    price = { ...first, key: values.keyOf(usual, first.of), payer: usual, count: first.of.variations };
     draft.begin();
     const last = { ...opened.settings, ...(opened.settings && { is_random: true }) };
     whenCollected(() => fill((now) => (isTouched ? {} : draft.before(now) || last)));

@@ -1,17 +1,18 @@
 // Choice of the payer.
 
-import { newId } from "./browser.js";
+import { newId, tab } from "./browser.js";
 import { fill, keepingFocus, node, onSecret, piecesOf, showText } from "./dom.js";
 import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { ask, request } from "./server.js";
 
+const CHOSEN = "hunyuan_payer";
+
 export function payment({ element, props, trigger, watch }) {
   const part = piecesOf(element);
   /** @type {string | null} */
   let shownState = "";
-  /** @type {string | null} */
-  let choice = null; // made on this page; an unrelated answer does not revert it
+  let choice = tab.get(CHOSEN); // made in this tab; neither an unrelated answer nor a reload reverts it
   /** @type {Object<string, string>} */
   let allowance = {}; // the visitor's remaining quota, by payer; empty in private
   let lacks = null; // the credential that is requested next to the button, and so not here
@@ -22,6 +23,7 @@ export function payment({ element, props, trigger, watch }) {
 
   function choose(payer) {
     choice = payer;
+    tab.set(CHOSEN, payer);
     props.value = { ...props.value, chosen: payer, problem: "", accepted: "" };
     show();
   }
@@ -36,13 +38,15 @@ export function payment({ element, props, trigger, watch }) {
 
   function tell(event, data = {}) {
     choice = null;
+    tab.remove(CHOSEN);
     forgive(); // an error in the next one is new, too
     trigger(event, data);
   }
 
   function show() {
-    const value = { ...props.value, ...(choice ? { chosen: choice } : {}) };
-    const choices = value.choices || [];
+    const choices = props.value?.choices || [];
+    const isOffered = choices.some(({ payer }) => payer === choice);
+    const value = { ...props.value, ...(isOffered ? { chosen: choice } : {}) };
     const chosen = choices.find((entry) => entry.payer === value.chosen);
     const isFocused = part("choices").contains(document.activeElement);
     element.querySelector(".payment").hidden = choices.length < 2;
