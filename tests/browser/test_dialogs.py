@@ -9,7 +9,7 @@ from tests.browser.one_gallery import app as app
 from tests.browser.one_gallery import cards, open_first, viewer
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
-from tests.browser.steps import press_escape, two_frames
+from tests.browser.steps import press_escape
 
 
 def stays_closable(page: Page, name: str) -> None:
@@ -59,7 +59,6 @@ def test_the_browsers_back_closes_a_dialog_and_stays(gallery: Page) -> None:
     stays_closable(gallery, "dialog.compare")
     gallery.go_back()
     expect(gallery.locator("dialog.compare")).to_be_hidden()
-    gallery.locator(".videos .switch").click()
     open_first(gallery)
     gallery.reload()
     expect(viewer(gallery)).to_be_visible()

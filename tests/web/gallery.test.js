@@ -271,3 +271,23 @@ test("only an owner is offered everybody's videos", async () => {
   await browser.answer(`${FIRST}&everybody=1`, { videos: [video("z")], before: null });
   assert.deepEqual(ids(), ["z"]);
 });
+
+test("an owner who looks at everybody's videos does so after a reload of the tab as well", async () => {
+  const answer = (query) => browser.answer(query, { videos: [], before: null });
+  const reload = async (is_owner, query) => {
+    grid = drawn(gallery, { is_owner });
+    await answer(query);
+    return grid.part("everybody").querySelector("input");
+  };
+  const turn = (box, isOn) => {
+    box.checked = isOn;
+    box.dispatchEvent(new Event("change"));
+  };
+  turn(await reload(true, FIRST), true);
+  await answer(`${FIRST}&everybody=1`);
+  const kept = await reload(true, `${FIRST}&everybody=1`);
+  await reload(false, FIRST); // the same address, but public now
+  turn(kept, false);
+  await answer(FIRST);
+  await reload(true, FIRST);
+});

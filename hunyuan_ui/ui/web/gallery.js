@@ -1,6 +1,6 @@
 // My videos: the grid, its search, and deletions.
 
-import { addressedVideo, channel } from "./browser.js";
+import { addressedVideo, channel, tab } from "./browser.js";
 import { cardOf, showFavourite } from "./card.js";
 import { createChoice } from "./choice.js";
 import { fill, goToField, piecesOf } from "./dom.js";
@@ -13,6 +13,7 @@ import { createDeletions } from "./undo_delete.js";
 
 const SEARCH_AFTER_MS = 250;
 const STOCK = 4; // videos that are loaded beyond the open one
+const EVERYBODY = "hunyuan_everybody";
 const MOST_NEWS = 3; // new pages that are prepended; with more the list is reloaded
 
 export function gallery({ element, props }) {
@@ -287,7 +288,12 @@ export function gallery({ element, props }) {
   // Videos announced as deleted must not reappear on the next visit.
   window.addEventListener("pagehide", deletions.finish);
   part("everybody").hidden = !props.value?.is_owner;
-  everybody.addEventListener("change", () => page({ isFirst: true }));
+  everybody.checked = Boolean(props.value?.is_owner && tab.get(EVERYBODY));
+  everybody.addEventListener("change", () => {
+    if (everybody.checked) tab.set(EVERYBODY, "yes");
+    else tab.remove(EVERYBODY);
+    page({ isFirst: true });
+  });
   readSettingsFiles(part, say);
   onReturn(() => (owed ? page(owed) : lookForNews()));
   for (const news of ["done", "list-ended"]) on(news, lookForNews);
