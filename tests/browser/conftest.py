@@ -16,6 +16,7 @@ from tests.app_process import RunningApp, running_app
 
 LONG_MS = 60_000  # the test machine may be busy
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SHELLS = ("chromium-headless-shell", "chrome-headless-shell")  # without what surrounds a page: a sixth less CPU time
 # Of several flags that disable features Chromium uses the last, so Playwright's own are repeated here. The omnibox's
 # two pages take half a second of CPU time for each page that a test opens, before anybody types an address.
 FEATURES_OFF = (
@@ -48,9 +49,9 @@ FLAGS = [
 ]
 
 
-def find_browser() -> str | None:
+def find_browser(names: tuple[str, ...] = BROWSERS) -> str | None:
     """Return the path of an installed Chromium, if there is one."""
-    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,7 +69,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """Launch the installed Chromium; nothing is downloaded."""
-    return {**browser_type_launch_args, "executable_path": find_browser(), "args": FLAGS}
+    path = find_browser((*SHELLS, *BROWSERS))
+    return {**browser_type_launch_args, "executable_path": path, "args": FLAGS}
+
+
+@pytest.fixture(scope="module")
+def whole_browser(browser: Browser) -> Iterator[Browser]:
+    """Chromium as people have it, for tests that walk through the whole page."""
+    whole = browser.browser_type.launch(executable_path=find_browser(), args=FLAGS)
+    yield whole
+    whole.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -31,12 +31,12 @@ def found(page: Page) -> dict[str, list[str]]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("walk", WALKS)
-def test_axe_finds_nothing_in_any_state(browser: Browser, walk: str) -> None:
+def test_axe_finds_nothing_in_any_state(whole_browser: Browser, walk: str) -> None:
     broken: dict[str, dict[str, list[str]]] = {}
 
     def look(page: Page, state: str) -> None:
         if in_state := found(page):
             broken[state] = in_state
 
-    WALKS[walk](browser, {"reduced_motion": "reduce"}, look)
+    WALKS[walk](whole_browser, {"reduced_motion": "reduce"}, look)
     assert broken == {}

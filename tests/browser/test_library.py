@@ -406,6 +406,7 @@ def test_a_browser_without_a_decoder_says_so_and_still_downloads(page: Page, tmp
         generate_short(page)
         expect(page.locator("#part-result")).to_contain_text("no decoder for this video")
         open_first(page)
+        plays(page, ".viewer video")  # what plays later takes the sentence back
         page.locator(".viewer video").dispatch_event("error")
         expect(page.locator(".viewer [data-part=missing]")).to_contain_text("no decoder for this video")
         expect(page.locator("#part-result [data-part=download]")).to_be_attached()
