@@ -166,3 +166,38 @@ test("the payer's form is said to have changed when what is needed has, and only
   page.receive({ ...VALUE, needs_code: false });
   assert.equal(heard.length, 2);
 });
+
+test("an answer is not shown over what was answered since it was asked for", async () => {
+  const open_with_key = async () => {
+    await open({ chosen: "visitor", has_key: true, allowance: { owner: "3 left" } });
+    await settled();
+  };
+  const left = (text, has_key) => ({ allowance: { visitor: text }, has_key, needs_code: true });
+  const look = async () => {
+    browser.emit("begun");
+    await settled();
+    return browser.asked.filter(({ path }) => path === "allowance").at(-1);
+  };
+  const answer = async (question, json) => {
+    question.answer({ ok: true, status: 200, headers: { get: () => "application/json" }, json: async () => json });
+    await settled();
+  };
+
+  await open_with_key();
+  const [older, newer] = [await look(), await look()];
+  await answer(newer, left("1 left", false));
+  await answer(older, left("2 left", true));
+  assert.equal(page.part("allowance").textContent, "1 left");
+  assert.equal(page.part("kept").hidden, true);
+
+  await open_with_key();
+  const before = await look();
+  page.part("forget").click();
+  page.receive({ ...VALUE, chosen: "visitor", has_key: false });
+  await answer(before, left("2 left", true));
+  assert.equal(page.part("kept").hidden, true);
+  const after = browser.asked.filter(({ path }) => path === "allowance").at(-1);
+  assert.notEqual(after, before); // what it would have said is asked for anew
+  await answer(after, left("1 left", false));
+  assert.equal(page.part("allowance").textContent, "1 left");
+});

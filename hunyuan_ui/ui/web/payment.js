@@ -18,6 +18,8 @@ export function payment({ element, props, trigger, watch }) {
   let lacks = null; // the credential that is requested next to the button, and so not here
   const page = `pages/${newId()}`;
   let isCounted = false; // the server keeps the visitor's key while this page is open
+  let asked = 0; // answers to older requests are dropped
+  let isAsking = false;
   /** @type {any} */
   let ending;
 
@@ -102,7 +104,12 @@ export function payment({ element, props, trigger, watch }) {
 
   async function lookAtAllowance() {
     if (!Object.keys(allowance).length) return;
+    asked += 1;
+    const question = asked;
+    isAsking = true;
     const answer = await ask("allowance");
+    if (question !== asked) return;
+    isAsking = false;
     if (!answer.isOk) return;
     allowance = answer.allowance;
     // A key is dropped after a while, or by another tab; one being entered is updated by its own answer.
@@ -130,6 +137,9 @@ export function payment({ element, props, trigger, watch }) {
   onReturn(lookAtAllowance);
   window.addEventListener("pagehide", leave);
   window.addEventListener("pageshow", count);
-  watch("value", told);
+  watch("value", () => {
+    told();
+    if (isAsking) lookAtAllowance(); // what is on its way may be older than this
+  });
   told();
 }
