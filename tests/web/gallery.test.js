@@ -291,3 +291,34 @@ test("an owner who looks at everybody's videos does so after a reload of the tab
   await answer(FIRST);
   await reload(true, FIRST);
 });
+
+test("an answer that was asked for before a deletion or a star takes neither back", async () => {
+  press("b", "[data-do=star]");
+  grid.part("shape").dispatchEvent(new Event("change"));
+  await browser.answer("videos/b/favourite", { is_favourite: true });
+  browser.emit("deleted", "c");
+  const asked = ["a", "b", "c"].map((id) => video(id));
+  await browser.answer(FIRST, { videos: asked, before: null });
+  assert.deepEqual(ids(), ["a", "b"]);
+  assert.equal(asked[1].is_favourite, true);
+
+  browser.emit("done");
+  await settled();
+  browser.hearsFromTab("hunyuan-deleted", "a");
+  await browser.answer("videos", { videos: asked.slice(0, 2), before: null });
+  assert.deepEqual(ids(), ["b"]);
+
+  grid.part("shape").dispatchEvent(new Event("change")); // what is asked for later is newer, as by another tab's star
+  const later = [video("b")];
+  await browser.answer(FIRST, { videos: later, before: null });
+  assert.equal(later[0].is_favourite, false);
+});
+
+test("a star that the server did not take is not kept over its answers", async () => {
+  press("b", "[data-do=star]");
+  grid.part("shape").dispatchEvent(new Event("change"));
+  await browser.answer("videos/b/favourite", {}, 503);
+  const asked = [video("b")];
+  await browser.answer(FIRST, { videos: asked, before: null });
+  assert.equal(asked[0].is_favourite, false);
+});

@@ -8,6 +8,7 @@ import { readSettingsFiles } from "./dropped_file.js";
 import { emit, on, onReturn } from "./events.js";
 import { filled, words } from "./language.js";
 import { steady } from "./misdirected_press.js";
+import { createNewer } from "./newer.js";
 import { ask, keeping } from "./server.js";
 import { createDeletions } from "./undo_delete.js";
 
@@ -34,6 +35,7 @@ export function gallery({ element, props }) {
   let neighbour = ""; // the id of the video beside the last deleted one
   let moves = 0; // number of changes in the cards' positions
   let starred = Promise.resolve();
+  const newer = createNewer();
   const standsFor = steady(part("posters"));
 
   function moved() {
@@ -93,6 +95,7 @@ export function gallery({ element, props }) {
     if (everybody.checked) query.set("everybody", "1");
     if (!isFirst && before) query.set("before", before);
     isLoading = true;
+    const since = newer.now();
     const answer = await ask(`videos?${query}`);
     if (question !== asked) return;
     isLoading = false;
@@ -107,7 +110,7 @@ export function gallery({ element, props }) {
       shown = [];
       part("posters").replaceChildren();
     }
-    const found = fresh(answer.videos);
+    const found = fresh(newer.over(answer.videos, since));
     shown.push(...found);
     part("posters").append(...found.map(drawCard));
     before = answer.before;
@@ -138,13 +141,14 @@ export function gallery({ element, props }) {
     // Serialized, so that the last press wins.
     starred = starred.then(async () => {
       const answer = await ask(`videos/${video.id}/favourite`, { json: { is_favourite: isFavourite } });
-      if (answer.isOk) return;
-      sayProblem(answer);
-      if (video.is_favourite === isFavourite) mark(video, !isFavourite);
+      const now = shown.find(({ id }) => id === video.id) ?? video; // the list may be another by now
+      if (!answer.isOk) sayProblem(answer);
+      if (now.is_favourite === isFavourite) mark(now, answer.isOk === isFavourite);
     });
   }
 
   function mark(video, isFavourite) {
+    newer.note(video.id, { is_favourite: isFavourite });
     video.is_favourite = isFavourite;
     const item = itemOf(video.id);
     if (item) showFavourite(item, isFavourite);
@@ -160,9 +164,10 @@ export function gallery({ element, props }) {
       if (pages === MOST_NEWS) return page({ isFirst: true });
       const query = new URLSearchParams(everybody.checked ? { everybody: "1" } : {});
       if (next) query.set("before", next);
+      const since = newer.now();
       const answer = await ask(`videos${String(query) && `?${query}`}`);
       if (!answer.isOk || list !== lists || isFiltered()) return;
-      videos.push(...answer.videos);
+      videos.push(...newer.over(answer.videos, since));
       next = answer.before;
     }
     if (part("line").classList.contains("problem")) say("");
@@ -177,6 +182,7 @@ export function gallery({ element, props }) {
   const isJoined = (videos) => fresh(videos).length < videos.length;
 
   function forget(id) {
+    newer.note(id, { isGone: true });
     shown = shown.filter((video) => video.id !== id);
     const item = itemOf(id);
     if (item && !item.hidden) moved();
@@ -243,9 +249,11 @@ export function gallery({ element, props }) {
   async function find(id) {
     const known = shown.find((video) => video.id === id);
     if (known) return known;
+    const since = newer.now();
     const answer = await ask(`videos/${encodeURIComponent(id)}`);
-    if (!answer.isOk) sayProblem(answer);
-    return answer.isOk ? answer.video : null;
+    if (answer.isOk) return newer.over([answer.video], since)[0] ?? null;
+    sayProblem(answer);
+    return null;
   }
 
   /** @param {(video: any) => void} show */
