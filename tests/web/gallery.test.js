@@ -322,3 +322,19 @@ test("a star that the server did not take is not kept over its answers", async (
   await browser.answer(FIRST, { videos: asked, before: null });
   assert.equal(asked[0].is_favourite, false);
 });
+
+test("an address that names a video that is not there is said once, and one that was not answered stays", async () => {
+  const addresses = [];
+  globalThis.history.replaceState = (_state, _title, url) => addresses.push(url.search);
+  const openAt = async (status) => {
+    globalThis.location.search = "?job=x&lang=zh";
+    globalThis.location.href = "http://127.0.0.1/?job=x&lang=zh";
+    await open(["a"]);
+    await browser.answer("videos/x", { problem: "None." }, status);
+  };
+  await openAt(503);
+  assert.deepEqual(addresses, []);
+  await openAt(404);
+  assert.deepEqual(addresses, ["?lang=zh"]);
+  assert.equal(grid.part("line").textContent, "None.");
+});

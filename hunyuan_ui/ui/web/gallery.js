@@ -1,6 +1,6 @@
 // My videos: the grid, its search, and deletions.
 
-import { addressedVideo, channel, tab } from "./browser.js";
+import { addressedVideo, channel, setQuery, tab } from "./browser.js";
 import { cardOf, showFavourite } from "./card.js";
 import { createChoice } from "./choice.js";
 import { fill, goToField, piecesOf } from "./dom.js";
@@ -253,6 +253,8 @@ export function gallery({ element, props }) {
     const answer = await ask(`videos/${encodeURIComponent(id)}`);
     if (answer.isOk) return newer.over([answer.video], since)[0] ?? null;
     sayProblem(answer);
+    // Its address would say the same after each reload.
+    if (answer.httpStatus === 404 && id === addressedVideo()) setQuery("job", null);
     return null;
   }
 
