@@ -279,22 +279,28 @@ test("a free preview needs no price of its own, but for another number of videos
 
 test("a form is filled by the server once it was read for a click, and not if it was typed into", async () => {
   const settings = { ...FIRST, prompt: "a crow" };
+  const reloaded = () => {
+    page = drawn(form, {}, { facts: FACTS });
+    run("looked");
+  };
   const opened = async () => {
     delete sessionStorage.held.hunyuan_draft;
     page.receive({ token: TOKEN, payer: "owner", settings, price: { ...priced(2), of: FIRST } });
     await wait(200);
   };
-  const before = fired("fill");
+  reloaded();
   own().press();
   await opened();
-  assert.equal(fired("fill"), before);
+  assert.equal(fired("fill"), 0);
   await collect();
   await wait(50);
-  assert.equal(fired("fill"), before + 1);
+  assert.equal(fired("fill"), 1);
   run("filled");
+  reloaded();
   await opened();
   run("filled");
   assert.deepEqual([shown.prompt, shown.is_random], ["a crow", true]);
+  reloaded();
   browser.emit("settings", { settings: { ...FIRST, prompt: "a fox" } });
   await opened();
   run("filled");
@@ -318,4 +324,21 @@ test("a form without a price does not make forget what was seen before", async (
   await press();
   await browser.answer("price", priced(2));
   assert.equal(sent().shown_usd, 2);
+});
+
+test("what the page opens with is asked for again until it is answered, and its first answer counts", async () => {
+  page = drawn(form, {}, { facts: FACTS });
+  await wait(14999);
+  assert.equal(fired("attach"), 0);
+  await wait(1);
+  await wait(15000);
+  assert.equal(fired("attach"), 2);
+  const answer = (last_seed) =>
+    page.receive({ token: TOKEN, payer: "owner", last_seed, settings: null, price: { ...priced(2), of: FIRST } });
+  answer(41);
+  answer(42); // the first question's, after all
+  await wait(60000);
+  assert.equal(fired("attach"), 2);
+  run("reseeded");
+  assert.equal(shown.seed, 41);
 });

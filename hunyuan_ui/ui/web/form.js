@@ -14,6 +14,7 @@ import { request, visitorIs } from "./server.js";
 import { onTyping } from "./typing.js";
 
 const ATTACH_AGAIN_MS = 3000;
+const ATTACHED_WITHIN_MS = 15000;
 const REFRESH_AFTER_MS = 1000;
 const RANDOM_SEED = -1;
 const COLLECTED_WITHIN_MS = 50;
@@ -36,6 +37,7 @@ export function form({ element, props, trigger, watch }) {
   let seenUsd = null; // the maximum last shown by the button, a selected card or a refusal
   let lastSeed = null;
   let isTouched = false;
+  let isOpen = false; // with the server's first answer
   const changes = []; // functions from the form's values to changed ones, until Gradio applies them
   let news = {}; // other updates for Gradio
   const draft = createDraft(() => trigger("keep"));
@@ -270,7 +272,8 @@ export function form({ element, props, trigger, watch }) {
 
   function open() {
     const opened = props.value || {};
-    if (!opened.token) return;
+    if (!opened.token || isOpen) return;
+    isOpen = true;
     visitorIs(opened.token);
     const { payer: usual, price: first } = opened;
     payer ??= usual;
@@ -279,6 +282,15 @@ export function form({ element, props, trigger, watch }) {
     draft.begin();
     const last = { ...opened.settings, ...(opened.settings && { is_random: true }) };
     whenCollected(() => fill((now) => (isTouched ? {} : draft.before(now) || last)));
+  }
+
+  /** Ask again for what the page opens with: the question may be lost without being refused. */
+  function expectAnswer() {
+    if (isOpen) return;
+    setTimeout(() => {
+      if (!isOpen) trigger("attach");
+      expectAnswer();
+    }, ATTACHED_WITHIN_MS);
   }
 
   /** Act when the form's values at each click have been read. */
@@ -307,4 +319,5 @@ export function form({ element, props, trigger, watch }) {
   onReturn(refresh);
   watch("value", open);
   open();
+  expectAnswer();
 }
