@@ -10,15 +10,10 @@ let ids;
 let now;
 let clicks;
 let isOffline;
+let kept; // in the tab
 
-beforeEach(() => {
-  mock.timers.reset();
-  mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
-  told = [];
-  isDisabled = false;
-  ids = 0;
-  now = 0;
-  isOffline = false;
+/** Open the page, or reload it. */
+function open() {
   clicks = createClicks({
     newId: () => {
       ids += 1;
@@ -28,9 +23,30 @@ beforeEach(() => {
     disable: (wanted) => {
       isDisabled = wanted;
     },
+    keep: {
+      get: () => kept,
+      set: (id) => {
+        kept = id;
+      },
+      remove: () => {
+        kept = null;
+      },
+    },
     now: () => now,
     isOffline: () => isOffline,
   });
+}
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  told = [];
+  isDisabled = false;
+  ids = 0;
+  now = 0;
+  isOffline = false;
+  kept = null;
+  open();
 });
 
 function wait(ms) {
@@ -150,4 +166,31 @@ test("a click that arrives although the browser knew of no line is answered like
   clicks.answered("id-1");
   wait(60000);
   assert.deepEqual(told, ["answered id-1"]);
+});
+
+test("a click without an answer keeps its id over a reload, until its job or that there is none is known", () => {
+  clicks.begin();
+  open();
+  assert.equal(clicks.left(), "id-1");
+  clicks.answered("id-1");
+  assert.deepEqual([clicks.left(), kept], [null, null]);
+  assert.equal(clicks.begin(), "id-2");
+  open();
+  clicks.unsent("id-2");
+  assert.equal(told.at(-1), "unsent id-2");
+  assert.deepEqual([clicks.left(), kept], [null, null]);
+  assert.equal(clicks.begin(), "id-2"); // should it arrive after all
+});
+
+test("a press of which no click began is known after a reload, and a click of this page is not looked for", () => {
+  clicks.pressed();
+  wait(1000);
+  assert.equal(clicks.left(), null);
+  open();
+  assert.equal(clicks.left(), "id-1");
+  assert.equal(clicks.begin(), "id-1");
+  assert.equal(clicks.left(), null);
+  clicks.unsent("id-1"); // what was found out meanwhile is not said of a click on its way
+  assert.equal(kept, "id-1");
+  assert.ok(!told.includes("unsent id-1"));
 });

@@ -159,3 +159,11 @@ test("a refusal goes when its cause does: after its time, with a job's end, on a
   browser.emit("paid-anew");
   assert.ok(!isShown());
 });
+
+test("a click that never arrived is said without alarm, until the next one is answered", () => {
+  browser.emit("unsent", "id-1");
+  assert.equal(page.part("text").textContent, "<not_sent>");
+  assert.ok(!box.classes.has("problem"));
+  page.receive({ text: "", answer: "id-1" });
+  assert.ok(!isShown());
+});

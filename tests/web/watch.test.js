@@ -21,6 +21,7 @@ const ended = (id, facts = {}) =>
 const video = (id) => ({ id, code: "c", width: 64, height: 64, facts: [], settings: { prompt: id } });
 const done = (id) => ended(id, { status: "done", video: video(id) });
 let answered;
+let left; // the click that had no answer before the reload
 let card;
 
 async function wait(ms) {
@@ -41,7 +42,16 @@ beforeEach(async () => {
   mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
   browser = newBrowser();
   answered = [];
-  browser.window.hunyuan = { answered: (id) => answered.push(id), form: { refresh: () => answered.push("refresh") } };
+  left = null;
+  browser.window.hunyuan = {
+    answered(id) {
+      answered.push(id);
+      if (left === id) left = null;
+    },
+    form: { refresh: () => answered.push("refresh") },
+    left: () => left,
+    unsent: (id) => left === id && answered.push(`unsent ${id}`),
+  };
   await open();
 });
 
@@ -270,4 +280,32 @@ test("a lost job that is looked for again is followed again, although its end wa
   const { length } = browser.said;
   card.receive({ token: TOKEN, job: "a", looked_at: 6 });
   assert.equal(browser.said.length, length);
+});
+
+for (const [what, told, outcome] of [
+  ["is under way", job("click-0"), "click-0"],
+  ["has ended", done("click-0"), "click-0"],
+  ["was not received", {}, "unsent click-0"],
+])
+  test(`a click that had no answer before a reload is looked for, and ${what}`, async () => {
+    const ready = browser.hear("ready");
+    left = "click-0";
+    card = drawn(watch, { token: TOKEN, is_public: true }, { sights: [] });
+    await browser.answer("jobs/click-0?within_s=1", { version: "1", ...told });
+    if (!told.status) {
+      assert.deepEqual(answered, []); // it may still be on its way
+      await browser.answer("jobs/click-0?within_s=1", { version: "1" });
+    }
+    assert.deepEqual(answered, [outcome]);
+    assert.equal(ready.length, Number(told.status === "done"));
+  });
+
+test("a click that had no answer is looked for until the server is there", async () => {
+  left = "click-0";
+  card = drawn(watch, { token: TOKEN, is_public: true }, { sights: [] });
+  await browser.answer("jobs/click-0?within_s=1", { version: "1" }, 503);
+  assert.deepEqual(answered, []);
+  await wait(5000);
+  await browser.answer("jobs/click-0?within_s=1", { version: "1", ...job("click-0") });
+  assert.deepEqual(answered, ["click-0"]);
 });

@@ -1,5 +1,5 @@
 // Clicks on Generate. Each click has one id, which is kept until the server has answered for it, so that pressing again
-// after a lost response names the same job instead of buying a second one.
+// after a lost response, also in a reloaded page, names the same job instead of buying a second one.
 
 const SEND_DEADLINE_MS = 10000;
 const LATE_MS = 3000;
@@ -10,14 +10,15 @@ export const DOUBLE_CLICK_MS = 1000;
 /**
  * @param {object} needs
  * @param {() => string} needs.newId
- * @param {(what: "late" | "answered" | "unanswered" | "unheard", id: string) => void} needs.tell
+ * @param {(what: "late" | "answered" | "unanswered" | "unheard" | "unsent", id: string) => void} needs.tell
  * @param {(isDisabled: boolean) => void} needs.disable Disables the button.
+ * @param {{get(): string | null, set(id: string): unknown, remove(): void}} needs.keep Keeps an id over a reload.
  * @param {() => number} [needs.now] Milliseconds.
  * @param {() => boolean} [needs.isOffline] Whether requests cannot arrive at the moment.
  */
-export function createClicks({ newId, tell, disable, now = () => performance.now(), isOffline = () => false }) {
-  /** @type {string | null} */
-  let pending = null;
+export function createClicks({ newId, tell, disable, keep, now = () => performance.now(), isOffline = () => false }) {
+  let pending = keep.get();
+  let left = pending; // the one that had no answer when the page was left
   let begunAt = 0;
   /** @type {any} */
   let deadline;
@@ -40,27 +41,47 @@ export function createClicks({ newId, tell, disable, now = () => performance.now
   /** Handle a press of the button. After Gradio has lost its server, its buttons send no clicks. */
   function pressed() {
     const before = begunAt;
-    setTimeout(() => begunAt === before && tell("unheard", ""), BEGUN_WITHIN_MS);
+    setTimeout(() => {
+      if (begunAt !== before) return;
+      hold();
+      tell("unheard", "");
+    }, BEGUN_WITHIN_MS);
+  }
+
+  function hold() {
+    pending = pending || newId();
+    keep.set(pending);
+    return pending;
   }
 
   /** Return the id of a new click. */
   function begin() {
-    pending = pending || newId();
+    const id = hold();
+    left = null;
     begunAt = now();
     disable(true);
     stopTimers();
     deadline = setTimeout(settled, isOffline() ? 0 : SEND_DEADLINE_MS);
     late = setInterval(tellPending, LATE_MS, "late");
-    return pending;
+    return id;
   }
 
   /** Handle the server's answer for an id. */
   function answered(id) {
     if (!pending || id !== pending) return;
     tellPending("answered");
-    pending = null;
+    pending = left = null;
+    keep.remove();
     settled();
   }
 
-  return { pressed, begin, answered, settled };
+  /** Handle that the server does not know the click that had no answer; should it still arrive, its id is in use. */
+  function unsent(id) {
+    if (id !== left) return;
+    left = null;
+    keep.remove();
+    tell("unsent", id);
+  }
+
+  return { pressed, begin, answered, settled, unsent, left: () => left };
 }

@@ -120,6 +120,7 @@ export function notice({ element, props, watch }) {
   });
   on("paid", paid);
   for (const lost of ["unanswered", "unheard"]) on(lost, () => show(words.send_failed));
+  on("unsent", () => show(words.not_sent, { isLimit: true }));
   on("failed", (what) => what === "watch" && show(words["gallery.unreachable"]));
   on("answered", () => {
     if (isUnheard) show("");

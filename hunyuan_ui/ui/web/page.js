@@ -2,7 +2,7 @@
 
 import { address } from "./address.js";
 import { batch } from "./batch.js";
-import { holdLanguage, keeping, newId, settledVisitor, visitor } from "./browser.js";
+import { holdLanguage, keeping, newId, settledVisitor, tab, visitor } from "./browser.js";
 import { createClicks, DOUBLE_CLICK_MS } from "./click.js";
 import { compare } from "./compare.js";
 import { emit } from "./events.js";
@@ -27,6 +27,7 @@ import { watch } from "./watch.js";
 
 /** @type {() => HTMLButtonElement | null} */
 const generate = () => document.querySelector("button#generate");
+const CLICK = "hunyuan_click";
 const SPENDING = "#generate, [data-spends]";
 /** @type {{ button: Element | null, at: number }} */
 let pressed = { button: null, at: Number.NEGATIVE_INFINITY }; // the last pressed button and the event's timestamp
@@ -92,6 +93,7 @@ window.hunyuan = {
     newId,
     tell: emit,
     isOffline: () => !navigator.onLine,
+    keep: { get: () => tab.get(CLICK), set: (id) => tab.set(CLICK, id), remove: () => tab.remove(CLICK) },
     // Not by the `disabled` property, which would take the focus from it.
     disable(isDisabled) {
       for (const button of document.querySelectorAll(SPENDING))

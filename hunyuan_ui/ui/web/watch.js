@@ -125,6 +125,20 @@ export function watch({ element, props, trigger, watch: onChange }) {
     else take(id, job);
   }
 
+  /** Look for the click that had no answer when this page was left, as for a restart of the server. */
+  async function seekLeft() {
+    const id = window.hunyuan.left();
+    if (!id) return;
+    followed.follow(id);
+    sent = id;
+    try {
+      await expect(id);
+      window.hunyuan.unsent(id);
+    } catch {
+      setTimeout(seekLeft, ABORT_MS);
+    }
+  }
+
   // Gradio takes longer to deliver the click's answer than a quick job takes.
   async function expectSoon(id) {
     for (const wait_ms of SENT_MS) {
@@ -241,8 +255,9 @@ export function watch({ element, props, trigger, watch: onChange }) {
   function follow() {
     const value = props.value || {};
     if (!value.token) return;
-    isKnown = true;
     visitorIs(value.token);
+    if (!isKnown) seekLeft();
+    isKnown = true;
     const isNew = Boolean(value.job) && value.job !== seen.job;
     if (value.shown !== undefined) emit("attached", value.shown !== null);
     if (value.is_new) join(value.click);
