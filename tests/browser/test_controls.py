@@ -141,6 +141,8 @@ def test_forced_colours_show_what_is_chosen(page: Page, preview: RunningApp) -> 
     for bar in (".under-way .bar", ".batch .meter"):
         whole, done = page.locator(bar).evaluate(background), page.locator(f"{bar} div").evaluate(background)
         assert whole != done, bar
+    # What scrolls past the button that stays in sight does not touch it.
+    assert "10px" in page.locator("#generate").evaluate("(one) => getComputedStyle(one).boxShadow")
     pieces = page.locator(".pieces")
     said, unsaid = pieces.locator(".present").first, pieces.locator("[class]:not(.present)").first
     assert said.evaluate(background, "::before") != unsaid.evaluate(background, "::before")
