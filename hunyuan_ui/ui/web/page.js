@@ -10,6 +10,7 @@ import { examples } from "./examples.js";
 import { form } from "./form.js";
 import { gallery } from "./gallery.js";
 import { header } from "./header.js";
+import { keepAboveKeyboard } from "./keyboard.js";
 import { language, nameLanguage, translateLabels, translateMessage } from "./language.js";
 import { notice } from "./notice.js";
 import { showWhenDrawn, slowClocks } from "./opening.js";
@@ -129,6 +130,7 @@ window.addEventListener("focus", () => holdLanguage(language)); // for Gradio's 
 slowClocks();
 showWhenDrawn();
 tellReturns();
+keepAboveKeyboard();
 document.addEventListener("DOMContentLoaded", translateMessage);
 
 window.addEventListener("hashchange", () => {
