@@ -1,6 +1,6 @@
 // The card of one video in the grid: its content while hovered or focused, and its actions.
 
-import { node } from "./dom.js";
+import { picture } from "./dom.js";
 import { movingIn, onAttention } from "./hover_play.js";
 import { words } from "./language.js";
 import { fileOf, timeText } from "./server.js";
@@ -35,10 +35,8 @@ export function cardOf(video, template, does) {
   const button = piece(".tile-button");
   const tile = piece(".tile");
   const src = fileOf(video, ".webp");
-  const image = node("img", "", "", { alt: "", loading: "lazy", decoding: "async", src });
-  image.addEventListener("error", () => image.remove());
   if (video.width < video.height * WIDE) tile.style.setProperty("--poster", `url("${src}")`);
-  tile.prepend(image);
+  tile.prepend(picture(src, { loading: "lazy" }));
   piece(".length").textContent = video.length;
   showWritten(piece(".text"), shortened(video.settings.prompt, MOST_SHOWN));
   piece(".when").textContent = timeText(video.created_at);

@@ -20,6 +20,21 @@ export function node(tag, text = "", className = "", properties = {}) {
   return Object.assign(made, properties);
 }
 
+/**
+ * Return a picture that only decorates; one that cannot be loaded is replaced, or leaves its place empty.
+ * @param {string} src
+ * @param {{instead?: string, [property: string]: any}} [properties]
+ */
+export function picture(src, { instead, ...properties } = {}) {
+  const image = node("img", "", "", { alt: "", decoding: "async", ...properties, src });
+  image.addEventListener("error", () => {
+    if (instead) image.src = instead;
+    else image.remove();
+    instead = undefined;
+  });
+  return image;
+}
+
 /** Return a button that calls `press` with itself. */
 export function button(text, press, className = "button") {
   const made = node("button", text, className, { type: "button" });

@@ -1,7 +1,7 @@
 // The examples: animated tiles below the form, and the first of them in the place of the video.
 
 import { kept } from "./browser.js";
-import { fill, node, piecesOf, showUnbroken } from "./dom.js";
+import { fill, node, picture, piecesOf, showUnbroken } from "./dom.js";
 import { emit } from "./events.js";
 import { hasPointer, movingIn, onAttention } from "./hover_play.js";
 import { filled, words } from "./language.js";
@@ -17,8 +17,6 @@ function pick({ title, settings, most_usd }) {
   document.querySelector("#field-prompt")?.scrollIntoView({ block: "nearest" });
 }
 
-const imageOf = (src, decoding = "async") => node("img", "", "", { alt: "", decoding, src });
-
 /**
  * Return an example's tile with its poster, and functions that start and stop its video.
  * @param {any} card
@@ -27,14 +25,9 @@ const imageOf = (src, decoding = "async") => node("img", "", "", { alt: "", deco
 function tileOf({ key, own }, early) {
   const tile = node("span", "", "tile");
   const files = own ? filesOf(own) : loopOf(key);
-  const image = early?.getAttribute("src") === files.poster ? early : imageOf(files.poster);
-  function drawn() {
-    if (own) image.src = loopOf(key).poster;
-  }
-
   // The visitor's own video may have been deleted since.
-  image.addEventListener("error", drawn, { once: true });
-  tile.append(image);
+  const instead = own && loopOf(key).poster;
+  tile.append(early?.getAttribute("src") === files.poster ? early : picture(files.poster, { instead }));
   return { tile, ...movingIn(tile, () => files.src) };
 }
 
@@ -71,7 +64,7 @@ export function drawSights(list, keys) {
   if (kept.get(HAS_OWN)) return;
   keys.forEach((key, index) => {
     const [tile, title] = list.children[index].children;
-    tile.append(imageOf(loopOf(key).poster, "sync"));
+    tile.append(picture(loopOf(key).poster, { decoding: "sync" }));
     title.textContent = words[`example.${key}`];
   });
 }

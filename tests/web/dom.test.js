@@ -1,0 +1,20 @@
+// What the page's parts are drawn with.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { newBrowser, StandIn } from "./stand_in.js";
+
+newBrowser();
+const { picture } = await import("../../hunyuan_ui/ui/web/dom.js");
+
+test("a picture that cannot be loaded is another one, or leaves its place empty", () => {
+  const tile = new StandIn();
+  const [own, example] = [picture("own.webp", { instead: "example.webp" }), picture("example.webp")];
+  tile.append(own, example);
+  example.dispatchEvent(new Event("error"));
+  assert.deepEqual(tile.children, [own]);
+  own.dispatchEvent(new Event("error"));
+  assert.deepEqual([tile.children, own.src], [[own], "example.webp"]);
+  own.dispatchEvent(new Event("error"));
+  assert.deepEqual(tile.children, []);
+});
