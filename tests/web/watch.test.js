@@ -291,21 +291,44 @@ for (const [what, told, outcome] of [
     const ready = browser.hear("ready");
     left = "click-0";
     card = drawn(watch, { token: TOKEN, is_public: true }, { sights: [] });
+    await wait(1);
     await browser.answer("jobs/click-0?within_s=1", { version: "1", ...told });
-    if (!told.status) {
-      assert.deepEqual(answered, []); // it may still be on its way
+    for (const wait_ms of told.status ? [] : [2000, 4000]) {
+      assert.deepEqual(answered, []); // it may still be on its way, or being stored
+      await wait(wait_ms);
       await browser.answer("jobs/click-0?within_s=1", { version: "1" });
     }
     assert.deepEqual(answered, [outcome]);
     assert.equal(ready.length, Number(told.status === "done"));
   });
 
+test("a click that had no answer is shown if it is stored late, and not called lost once it is sent again", async () => {
+  const ready = browser.hear("ready");
+  for (const again of [false, true]) {
+    left = "click-0";
+    card = drawn(watch, { token: TOKEN, is_public: true }, { sights: [] });
+    await wait(1);
+    await browser.answer("jobs/click-0?within_s=1", { version: "1" });
+    await wait(2000);
+    if (again) left = null;
+    await browser.answer("jobs/click-0?within_s=1", { version: "1", ...(again ? {} : done("click-0")) });
+    await wait(60000);
+  }
+  assert.equal(ready.length, 1);
+  assert.deepEqual(
+    answered.filter((what) => what.includes("click-0")),
+    ["click-0"],
+  );
+});
+
 test("a click that had no answer is looked for until the server is there", async () => {
   left = "click-0";
   card = drawn(watch, { token: TOKEN, is_public: true }, { sights: [] });
+  await wait(1);
   await browser.answer("jobs/click-0?within_s=1", { version: "1" }, 503);
   assert.deepEqual(answered, []);
   await wait(5000);
+  await wait(1);
   await browser.answer("jobs/click-0?within_s=1", { version: "1", ...job("click-0") });
   assert.deepEqual(answered, ["click-0"]);
 });

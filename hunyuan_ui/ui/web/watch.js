@@ -20,6 +20,7 @@ const ABORT_MS = 5000;
 const FIRST_PICTURE_MS = 500;
 const SOON_S = 1; // after a click, when refusals and quick jobs end
 const SENT_MS = [30, 60, 120, 240]; // between checks whether the server has received a click
+const LEFT_MS = [0, 2000, 4000]; // the same after a reload, when it may still be being stored
 
 let version = null;
 
@@ -129,14 +130,19 @@ export function watch({ element, props, trigger, watch: onChange }) {
   async function seekLeft() {
     const id = window.hunyuan.left();
     if (!id) return;
-    followed.follow(id);
     sent = id;
-    try {
-      await expect(id);
-      window.hunyuan.unsent(id);
-    } catch {
-      setTimeout(seekLeft, ABORT_MS);
+    for (const wait_ms of LEFT_MS) {
+      await new Promise((go) => setTimeout(go, wait_ms));
+      const job = await askSoon(id).catch(() => null);
+      if (window.hunyuan.left() !== id) return; // answered or sent again meanwhile
+      if (!job) return setTimeout(seekLeft, ABORT_MS);
+      if (!job.status) continue;
+      followed.follow(id);
+      if (job.is_active) tell([job]);
+      else take(id, job);
+      return;
     }
+    window.hunyuan.unsent(id);
   }
 
   // Gradio takes longer to deliver the click's answer than a quick job takes.
