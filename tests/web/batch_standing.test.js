@@ -129,3 +129,25 @@ test("whoever returns to the page is told how the list stands", async () => {
   await settled();
   assert.equal(browser.count("lists/a"), 2);
 });
+
+test("an answer that was asked for before a list was sent again or stopped is not shown over theirs", async () => {
+  standing.follow("a");
+  await settled();
+  standing.begin(going("a"));
+  await browser.answer("lists/a", over("a", 1)); // how its last run ended
+  assert.equal(part("line").textContent, "a goes on");
+  await browser.answer("lists/a", going("a"));
+  await wait(2000);
+  await settled();
+  const stopped = standing.stop();
+  await browser.answer("lists/a/stop", over("a", 1));
+  await stopped;
+  events();
+  await browser.answer("lists/a", going("a"));
+  assert.equal(part("line").textContent, "a is over");
+  assert.deepEqual(events(), []);
+  await wait(2000);
+  await browser.answer("lists/a", over("a", 1));
+  assert.deepEqual(events(), []);
+  assert.equal(browser.count("lists/a"), 4);
+});

@@ -21,6 +21,7 @@ export function listStanding(dialog, part) {
   /** @type {any} */
   let told = null; // the server's latest answer
   let id = lasting.get(LIST);
+  let changes = 0; // by a click; what was asked for before the last one is older
 
   const show = () => keepingFocus(dialog, draw);
 
@@ -60,7 +61,9 @@ export function listStanding(dialog, part) {
     async () => {
       await arrived;
       if (!id) return 0;
+      const since = changes;
       const answer = await request(`lists/${id}`);
+      if (since !== changes) return POLL_MS;
       if (answer.httpStatus >= 500) throw new Error(`status ${answer.httpStatus}`);
       if (!answer.isOk) {
         gone();
@@ -87,6 +90,7 @@ export function listStanding(dialog, part) {
     /** Follow a list that was just sent. */
     begin(answer) {
       lasting.remove(SEEN);
+      changes += 1;
       stands(answer);
       follow(answer.list_id);
     },
@@ -97,8 +101,9 @@ export function listStanding(dialog, part) {
     /** Stop the list; return the error text, or nothing. */
     async stop() {
       const answer = await ask(`lists/${id}/stop`, { method: "POST", body: "{}" });
-      if (answer.isOk) stands(answer);
-      else return answer.problem || words["gallery.unreachable"];
+      if (!answer.isOk) return answer.problem || words["gallery.unreachable"];
+      changes += 1;
+      stands(answer);
     },
   };
 }
