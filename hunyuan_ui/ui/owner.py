@@ -138,7 +138,8 @@ class OwnerEvents:
                     return _closed(self._runner)
                 csv_text = await self._csv(owner) if name == "export" else ""
                 owner_page = await self._owner_page(owner, say, _count_in(event))
-                return {**owner_page, "problem": problem, "said": "", answers: answered, "csv": csv_text}
+                said = {"problem": problem, "said": "", answers: answered, "csv": csv_text}
+                return {**owner_page, **said, **_number_of(event)}
 
             def refused(problem: JobProblem, _field: str | None, say: Words) -> dict[str, Any]:
                 return {**_closed(self._runner), "problem": say.sentence(problem)}
@@ -373,6 +374,12 @@ def _count_in(event: gr.EventData) -> int:
     """Return how many jobs the page shows."""
     count: object = getattr(event, "count", None)
     return min(max(count, JOBS_SHOWN), MOST_SHOWN) if isinstance(count, int) else JOBS_SHOWN
+
+
+def _number_of(event: gr.EventData) -> dict[str, int]:
+    """Return the page's number of this question, by which it tells an older answer."""
+    asked: object = getattr(event, "asked", None)
+    return {"asked": asked} if isinstance(asked, int) else {}
 
 
 def _unsettled(job: Job, say: Words) -> str:

@@ -296,7 +296,8 @@ async def test_more_jobs_are_shown_when_asked_for(runner: JobRunner) -> None:
     events = OwnerEvents(runner)
     page_now = await events.event("refresh")(asking(), event(count=0), WHO)
     assert (len(page_now["jobs"]), page_now["more"]) == (JOBS_SHOWN, 2 * JOBS_SHOWN)
-    page_now = await events.event("refresh")(asking(), event(count=page_now["more"]), WHO)
+    page_now = await events.event("refresh")(asking(), event(count=page_now["more"], asked=7), WHO)
+    assert page_now["asked"] == 7  # by which the page tells an older answer
     assert (len(page_now["jobs"]), page_now["more"]) == (JOBS_SHOWN + 2, 0)
     for wrong in ("all", None, 10**400, -1):
         assert len((await events.event("refresh")(asking(), event(count=wrong), WHO))["jobs"]) >= JOBS_SHOWN

@@ -30,7 +30,14 @@ export function owner({ element, props, trigger, watch }) {
   let following = 0;
   let isQuiet = false; // the next update was not requested by a person
 
-  const ask = (name, data = {}) => trigger(name, { ...data, count });
+  let asked = 0; // the number of the last question
+  /** @type {any} */
+  let shown = {}; // the answer that is shown, with its question's number
+
+  function ask(name, data = {}) {
+    asked += 1;
+    trigger(name, { ...data, count, asked });
+  }
 
   // A second click is no second action; if no answer comes, the buttons are enabled again.
   function act(name, data = {}) {
@@ -41,7 +48,8 @@ export function owner({ element, props, trigger, watch }) {
   }
 
   function lookQuietly() {
-    if (!details.open || !isDrawn || !navigator.onLine) return;
+    // The answer to a press shows everything too, and what is asked beside it may be answered later with less.
+    if (!details.open || !isDrawn || !navigator.onLine || element.hasAttribute("aria-busy")) return;
     isQuiet = true;
     ask("refresh");
   }
@@ -87,6 +95,9 @@ export function owner({ element, props, trigger, watch }) {
 
   function show() {
     const value = props.value || {};
+    const isNews = ["said", "problem", "csv", "opened"].some((name) => value[name]);
+    if (value.asked < shown.asked && !isNews) return;
+    shown = value;
     /** @type {any} */
     const used = document.activeElement;
     const name = jobs.nameOf(used);
@@ -114,15 +125,15 @@ export function owner({ element, props, trigger, watch }) {
   for (const change of ["begun", "ended"]) on(change, lookQuietly); // of this page's own videos
   on("failed", (what) => {
     if (what !== "owner") return;
-    const problem = isQuiet ? props.value.problem : words["gallery.unreachable"];
-    props.value = { ...props.value, problem, said: "", csv: "", opened: null };
+    const problem = isQuiet ? shown.problem : words["gallery.unreachable"];
+    props.value = { ...shown, problem, said: "", csv: "", opened: null };
     show();
   });
   onReturn(lookQuietly);
   const presses = {
     refresh: () => ask("refresh"),
     more() {
-      count = props.value.more;
+      count = shown.more;
       ask("refresh");
     },
     resume: () => act("resume"),
