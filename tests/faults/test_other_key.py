@@ -55,8 +55,9 @@ async def says_so(runner: JobRunner, job_id: str, visitor: Visitor, code: str, s
     await until(lambda: (note := seen(runner, job_id, visitor).note) is not None and note.code == code)
     asked = service.count("GET", "/status")
     await until(lambda: service.count("GET", "/status") > asked + 10)
-    view = seen(runner, job_id, visitor)
-    assert (view.job.status, view.phase) == (JobStatus.RUNNING, Phase.PAUSED)
+    await until(lambda: (view := seen(runner, job_id, visitor)).note is not None and view.phase is Phase.PAUSED)
+    view = seen(runner, job_id, visitor)  # not while it is asked about
+    assert view.job.status is JobStatus.RUNNING
     assert view.note is not None
     assert "{" not in words().sentence(view.note)
 
