@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from hunyuan_ui import check, log
 from hunyuan_ui.cli_batch import add_list_options, make_list
-from hunyuan_ui.cli_output import Exit, Parser, StatusLine, prepare_console, show
+from hunyuan_ui.cli_output import Exit, Parser, StatusLine, has_room, prepare_console, show, target_fault
 from hunyuan_ui.cli_output import Interruption as _Interruption
 from hunyuan_ui.cli_output import copy as _copy
 from hunyuan_ui.cli_output import interruptions as _interruptions
@@ -33,7 +33,7 @@ OWNER: Final = Visitor.from_token("command line", is_owner=True)
 _SHORT: Final = {"video_length": "--frames", "infer_steps": "--steps", "embedded_guidance_scale": "--guidance"}
 _WORDS: Final = words("en")  # console output is English
 _LOOK_AGAIN_S: Final = 1.0
-_NUMBER: Final = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,9})?")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?")  # every one is finite; the ranges are checked later
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
@@ -185,15 +185,13 @@ def _check_target(out: Path | None) -> None:
     """Check, before anything is charged, that the video can be written to its target.
 
     Raises:
-        SettingsError: The folder does not exist or cannot be written, or the name is a folder's.
+        SettingsError: The folder does not exist, cannot be written or is full, or the name cannot be a file's.
     """
     folder = Path() if out is None else out.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
+    if not has_room(folder):
         raise SettingsError("--out", "out_folder", folder=str(folder))
-    if out is not None and out.is_dir():
-        raise SettingsError("--out", "out_is_folder", file=str(out))
-    if out is not None and out.exists() and not os.access(out, os.W_OK):
-        raise SettingsError("--out", "out_closed", file=str(out))
+    if out is not None and (fault := target_fault(out)) is not None:
+        raise SettingsError("--out", fault, file=str(out))
 
 
 def _request(options: argparse.Namespace) -> VideoRequest:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from hunyuan_ui.cli_output import Exit, Interruption, StatusLine, copy, print_line, progress, say
+from hunyuan_ui.cli_output import Exit, Interruption, StatusLine, copy, has_room, print_line, progress, say
 from hunyuan_ui.errors import HunyuanUIError, SettingsError
 from hunyuan_ui.job import JobStatus, Visitor
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
@@ -133,7 +133,7 @@ def _folder(out: Path | None) -> Path:
         out.mkdir(parents=True, exist_ok=True)
     except OSError:
         raise SettingsError("--out", "out_folder", folder=str(out)) from None
-    if not os.access(out, os.W_OK):
+    if not has_room(out):
         raise SettingsError("--out", "out_folder", folder=str(out))
     return out
 

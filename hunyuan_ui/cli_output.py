@@ -9,12 +9,14 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+_ROOM: Final = 8 * 1024 * 1024  # bytes; more than a video has
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) != "\n"}
 
 
@@ -186,6 +188,34 @@ class Parser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: Any = None) -> None:
         show(message, file or sys.stderr)
+
+
+def has_room(folder: Path) -> bool:
+    """Whether a folder takes a file of a video's size, by trying: permissions do not reveal a quota or a full disk."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_ROOM))
+    except OSError:
+        return False
+    return True
+
+
+def target_fault(target: Path) -> str | None:
+    """Return why a file cannot have this name, as the suffix of a key "setting." in the words; None if it can."""
+    try:
+        real = target.resolve()  # of a link, where it leads
+        was_there = real.exists()
+        if real.is_dir():
+            return "out_is_folder"
+        if target == Path("-") or (was_there and not real.is_file()):
+            return "out_no_file"
+        with real.open("ab"):  # changes nothing that is there
+            pass
+        if not was_there:
+            real.unlink()
+    except (OSError, RuntimeError):  # the latter of links in a circle
+        return "out_closed"
+    return None
 
 
 def copy(kept: Path, target: Path) -> None:

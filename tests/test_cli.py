@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -279,20 +280,29 @@ def test_a_video_that_is_no_mp4_keeps_its_kind(
 # a copy that fails
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
 def test_a_video_that_cannot_be_copied_is_kept_and_said_to_be_made(
-    service: RawService, spends: dict[str, str], tmp_path: Path, form: list[str]
+    service: RawService,
+    spends: dict[str, str],
+    tmp_path: Path,
+    form: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ended = run(["a cat", *SMALL, "--out", "/dev/full", *form], spends)
-    assert ended.returncode == Exit.NOT_COPIED
-    said = ended.stderr.decode()
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", full)
+        assert main(["a cat", *SMALL, "--out", str(tmp_path / "full.mp4"), *form], spends) == Exit.NOT_COPIED
+    told = capsys.readouterr()
+    said = told.err
     assert "made and kept" in said
     assert "would pay again" in said
     (kept,) = (tmp_path / "data" / "videos").glob("*.mp4")
     assert str(kept) in said
     if form:
-        facts = json.loads(ended.stdout)
+        facts = json.loads(told.out)
         assert (facts["status"], facts["file"]) == ("done", str(kept))
     target = tmp_path / "cat.mp4"
     assert main(["--resume", kept.stem, "--out", str(target)], spends) == Exit.DONE
@@ -323,13 +333,47 @@ def test_a_video_that_was_deleted_is_not_one_to_send_again(
     assert "would pay again" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["missing/cat.mp4", "."], ids=["no folder", "a folder"])
+@pytest.mark.parametrize(
+    "name",
+    ["missing/cat.mp4", ".", "pipe", "/dev/full", "/dev/stdout", "-", "link", "x" * 300, f"{'x' * 300}/a.mp4"],
+    ids=["no folder", "a folder", "pipe", "full", "stdout", "dash", "link to nowhere", "long name", "long folder"],
+)
 def test_a_place_that_cannot_be_is_refused_before_anything_is_paid(
-    service: RawService, spends: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+    service: RawService, spends: dict[str, str], tmp_path: Path, name: str
 ) -> None:
-    assert main(["a cat", *SMALL, "--out", str(tmp_path / name)], spends) == Exit.USAGE
-    assert "Nothing was sent" in capsys.readouterr().err
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "missing" / "cat.mp4")
+    target = name if name == "-" else str(tmp_path / name)
+    ended = run(["a cat", *SMALL, "--out", target], spends)
+    assert ended.returncode == Exit.USAGE
+    assert b"Nothing was sent" in ended.stderr
     assert service.bill == []
+
+
+def test_a_link_to_a_name_that_is_free_gets_the_video(spends: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "cat.mp4")
+    assert main(["a cat", *SMALL, "--out", str(tmp_path / "link.mp4")], spends) == Exit.DONE
+    check_mp4(tmp_path / "cat.mp4")
+
+
+def test_a_full_disk_is_refused_before_anything_is_paid(
+    service: RawService, spends: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    target = tmp_path / "cat.mp4"
+    target.write_bytes(b"an older one")
+    assert main(["a cat", *SMALL, "--out", str(target)], spends) == Exit.USAGE
+    assert (target.read_bytes(), service.bill) == (b"an older one", [])
+
+
+@pytest.mark.parametrize("number", ["99999999999", "-" + "9" * 30, "9" * 300 + ".5", "7.000000000000"])
+def test_a_number_of_any_size_is_one(number: str, spends: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    fits = number.startswith("7")
+    assert main(["a cat", f"--guidance={number}", "--estimate"], spends) == (Exit.DONE if fits else Exit.USAGE)
+    assert ("from 1 to 10" in capsys.readouterr().err) is not fits
 
 
 def test_every_parameter_is_an_option_with_its_range_in_the_help() -> None:

@@ -90,7 +90,7 @@ def test_a_seed_that_a_row_lacks_is_random_and_stays(
         ("a fox", ["--picks", "1.5"], "outside the range"),
         ("a fox", ["a crow"], "leave the single prompt"),
         ("a fox", ["--resume", "0" * 32], "leave the single prompt"),
-        ("a fox", ["--out", "/proc/nowhere"], "is missing or closed"),
+        ("a fox", ["--out", "/proc/nowhere"], "is missing, closed or full"),
         ("a fox", ["--batch", "/nowhere.txt"], "cannot be read (No such file"),
         ("a fox", ["--frames", "78"], "Use 77 or 81"),
     ],
