@@ -27,6 +27,13 @@ MOST_KEYS: Final = 32  # of a call's body
 MOST_MESSAGES: Final = 10  # of agents in one request
 
 _SESSION: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+# Gradio answers prompts/get, which has nothing to answer here, by running a function with unchecked values.
+_AGENTS_METHODS: Final = frozenset(
+    (
+        *("initialize", "ping", "tools/list", "tools/call"),
+        *("prompts/list", "resources/list", "resources/templates/list"),
+    )
+)
 _FILE_KEYS: Final = frozenset({"path", "url", "meta", "_type", "is_stream", "orig_name"})
 _NO_PARAMETERS: Final[Sequence[Mapping[str, Any]]] = ()
 
@@ -142,7 +149,7 @@ class CallRules:
         return _bytes({**_session_in(call), "event_id": event, "fn_index": number})
 
     def agents(self, body: bytes) -> bytes:
-        """Check the tool arguments in an agent's message, or in several, and return the body."""
+        """Check the method and the tool's arguments in an agent's message, or in several, and return the body."""
         found = _json(body)
         messages: list[object] = cast("list[object]", found) if isinstance(found, list) else [found]
         if len(messages) > MOST_MESSAGES:
@@ -162,7 +169,11 @@ class CallRules:
             raise
 
     def _check_tool(self, message: Mapping[str, Any]) -> None:
-        if message.get("method") != "tools/call":
+        method = message.get("method")
+        name = method if isinstance(method, str) else ""
+        if "method" in message and not (name in _AGENTS_METHODS or name.startswith("notifications/")):
+            raise BadCallError("no_method")
+        if method != "tools/call":
             return
         params: Mapping[str, Any] = _mapping(message.get("params"))
         arguments = params.get("arguments")
@@ -170,7 +181,9 @@ class CallRules:
             raise BadCallError(wrong, name="arguments")
         name = params.get("name")
         endpoint = self._tools.get(name) if isinstance(name, str) else None
-        if endpoint is not None and arguments is not None:
+        if endpoint is None:
+            _no_function()
+        if arguments is not None:
             self._arguments(endpoint.lstrip("/"), _mapping(arguments))
 
     def _arguments(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,7 +248,10 @@ class CallRules:
 
     @property
     def _tools(self) -> Mapping[str, str]:
-        return getattr(self._blocks.mcp_server_obj, "tool_to_endpoint", {})
+        """The functions that agents may call, which are those that they are shown, by their names as tools."""
+        named: Mapping[str, str] = getattr(self._blocks.mcp_server_obj, "tool_to_endpoint", {})
+        shown = {fn.api_name for fn in self._blocks.fns.values() if getattr(fn.fn, "_mcp_type", "tool") == "tool"}
+        return {name: endpoint for name, endpoint in named.items() if endpoint.lstrip("/") in shown}
 
 
 def _function(number: int, fn: Any) -> _Function:

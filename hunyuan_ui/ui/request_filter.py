@@ -377,7 +377,8 @@ def _bad_call(error: BadCallError, say: Words, *, is_agent: bool) -> Response:
     problem = f"{say(f'call.{error.code}', count=error.count)} {say['call.nothing_sent']}"
     sentence = say("call.of_value", name=error.name, problem=problem) if error.name else problem
     if is_agent:
-        return JSONResponse({"jsonrpc": "2.0", "id": error.reply_to, "error": {"code": -32602, "message": sentence}})
+        number = _NO_METHOD if error.code == "no_method" else _BAD_VALUES
+        return JSONResponse({"jsonrpc": "2.0", "id": error.reply_to, "error": {"code": number, "message": sentence}})
     if error.at is None or error.status != 422:
         return _error_response(error.status, sentence)
     # Gradio's own format: its clients read name and sentence from it, its page marks the field.
@@ -385,6 +386,9 @@ def _bad_call(error: BadCallError, say: Words, *, is_agent: bool) -> Response:
     wrong = {"__type__": "validate", "is_valid": False, "message": problem, "parameter_name": error.name}
     return JSONResponse({"error": sentence, "detail": [*fine, wrong]}, 422)
 
+
+_NO_METHOD: Final = -32601  # of JSON-RPC
+_BAD_VALUES: Final = -32602
 
 # The requirements of table 6.1, checked on the built app; a truthy value is a fault.
 _FAULTS: Final[tuple[tuple[str, Callable[[Any], object]], ...]] = (

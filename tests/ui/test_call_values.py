@@ -386,9 +386,35 @@ def test_a_call_is_taken_back_by_its_own_names(rules: CallRules) -> None:
         refused(rules.cancelled, sent(**{**right, name: value}))
 
 
+TOOLS = {name: f"/{name}" for name in ("generate", "submit", "estimate")}
+
+
+@pytest.mark.parametrize("method", ["prompts/get", "resources/read", "Tools/Call", "", None, ["tools/call"]])
+def test_agents_have_no_other_way_to_a_function(built: Any, method: object) -> None:
+    rules = CallRules(built)
+    for params in ({}, {"name": "x", "arguments": {"list_id": "0" * 32}}, {"uri": "file:///x"}):
+        message = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
+        error = refused(rules.agents, json.dumps(message).encode())
+        assert (error.code, error.reply_to) == ("no_method", 7)
+    for allowed in ({"method": "notifications/cancelled", "params": {"requestId": 7}}, {"id": 1, "result": {}}):
+        assert json.loads(rules.agents(json.dumps(allowed).encode())) == allowed
+
+
+@pytest.mark.parametrize("name", ["generate", "another", "/submit", "", 5, None])
+@pytest.mark.parametrize("arguments", [{}, {"prompt": "x"}, None])
+def test_agents_call_only_what_they_are_shown(built: Any, name: object, arguments: object) -> None:
+    rules = CallRules(built)
+    built.mcp_server_obj = type("Server", (), {"tool_to_endpoint": TOOLS})
+    try:
+        call = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
+        assert refused(rules.agents, json.dumps(call).encode()).code == "no_function"
+    finally:
+        built.mcp_server_obj = None
+
+
 def test_a_tools_arguments_are_its_values(built: Any) -> None:
     rules = CallRules(built)
-    built.mcp_server_obj = type("Server", (), {"tool_to_endpoint": {"submit": "/submit", "estimate": "/estimate"}})
+    built.mcp_server_obj = type("Server", (), {"tool_to_endpoint": TOOLS})
     try:
         hello = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"clientInfo": {"url": "https://x"}}}
         assert json.loads(rules.agents(json.dumps(hello).encode())) == hello

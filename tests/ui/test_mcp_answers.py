@@ -11,6 +11,7 @@ import httpx
 import pytest
 from mcp import ClientSession, McpError
 from mcp.client.streamable_http import streamable_http_client
+from pydantic import AnyUrl
 
 from hunyuan_ui.job import new_id
 from hunyuan_ui.local_endpoint.app import create_app
@@ -134,6 +135,18 @@ async def test_an_agent_can_give_no_file(app: RunningApp, tool: str) -> None:
                 await session.call_tool(tool, {**SHORT, name: file})
         assert len((await session.list_tools()).tools) == 6  # the connection stays open
     assert len(app.events("other.print")) == 0
+
+
+async def test_an_agent_reaches_no_function_that_is_no_tool(app: RunningApp) -> None:
+    async with agent(app) as session:
+        with pytest.raises(McpError, match="no such function"):
+            await session.call_tool("generate", SHORT)
+        with pytest.raises(McpError, match="list the tools here"):
+            await session.get_prompt("x", {"list_id": new_id()})
+        with pytest.raises(McpError, match="list the tools here"):
+            await session.read_resource(AnyUrl("file:///x"))
+        assert (await session.list_prompts()).prompts == []
+        await session.send_ping()
 
 
 def test_another_origins_page_reaches_no_tool(app: RunningApp) -> None:
