@@ -19,6 +19,8 @@ from hunyuan_ui.file_type import FILM_STARTS
 _MAX_TABLE: Final = 4 * 2**20
 _MAX_BOXES: Final = 100_000  # boxes per container; a file of nothing but empty boxes must not stall the parser
 
+_OF_FILMS: Final = (b"ftyp", b"moov", b"mdat", b"moof")  # boxes that a film cannot lack
+
 WHOLE_FILE: Final = reason("file")
 
 
@@ -52,6 +54,25 @@ def boxes(file: BinaryIO, start: int, end: int, parent: Reason = WHOLE_FILE) -> 
         yield Box(kind, start + payload, start + length)
         start += length
     raise MediaError("not_a_video")
+
+
+def outer_boxes(file: BinaryIO, size: int) -> list[Box]:
+    """Return the boxes of a file; what follows the last complete one is ignored unless it is a part of the film.
+
+    Bytes that are no box follow many films, and players ignore them; the film's own index tells whether it is whole.
+    """
+    found: list[Box] = []
+    try:
+        found.extend(boxes(file, 0, size))
+    except MediaError:
+        kinds = {box.kind for box in found}
+        # A truncated fragment leaves such bytes as well.
+        if not {b"moov", b"mdat"} <= kinds or b"moof" in kinds:
+            raise
+        file.seek(found[-1].end)
+        if file.read(8)[4:] in _OF_FILMS:
+            raise
+    return found
 
 
 def children(file: BinaryIO, box: Box) -> dict[bytes, list[Box]]:

@@ -10,11 +10,9 @@ from typing import BinaryIO, Final, NamedTuple
 from hunyuan_ui.errors import MediaError
 from hunyuan_ui.file_type import MOV, MP4, VideoType
 from hunyuan_ui.media.decoding import decoding, type_of
-from hunyuan_ui.media.mp4_boxes import Box, boxes, children, cut_short, entries, number, only, opened, payload_of
+from hunyuan_ui.media.mp4_boxes import Box, children, cut_short, entries, number, only, opened, outer_boxes, payload_of
 
 _OF_BOXES: Final = (MP4, MOV)
-_BOX_HEAD: Final = 8  # bytes
-_PADDING: Final = (b"free", b"skip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class VideoFacts:
 
 
 def check_mp4(path: Path) -> None:
-    """Check that a file is a complete MP4 with a video track, down to its last byte.
+    """Check that a file is a complete MP4 with a video track, down to its last picture.
 
     Only the structure is read, not the frames: every box must lie within its parent, every sample within the file.
 
@@ -46,7 +44,7 @@ def check_mp4(path: Path) -> None:
 def check_video(path: Path) -> VideoType:
     """Check that a file is a complete video whose first frame can be decoded, and return its format.
 
-    An MP4 or QuickTime file is checked down to its last byte; any other format for its last frame.
+    An MP4 or QuickTime file is checked down to its last picture; any other format for its last frame.
 
     Raises:
         MediaError: `video_undecodable` for a complete file without a decodable frame, else as `check_mp4`.
@@ -93,7 +91,7 @@ class _Track(NamedTuple):
 
 
 def _walk(file: BinaryIO, size: int) -> _Track:
-    outer = _outer_boxes(file, size)
+    outer = outer_boxes(file, size)
     kinds = [box.kind for box in outer]
     if not outer:
         raise MediaError("not_a_video")
@@ -108,23 +106,6 @@ def _walk(file: BinaryIO, size: int) -> _Track:
         if payload_of(file, only(media, b"hdlr"))[8:12] == b"vide":
             return _video_track(file, media, size, is_fragmented=is_fragmented)
     raise MediaError("not_a_video")
-
-
-def _outer_boxes(file: BinaryIO, size: int) -> list[Box]:
-    """Return the boxes of a file; bytes after the last complete one may be padding, or too short for a box."""
-    found: list[Box] = []
-    try:
-        found.extend(boxes(file, 0, size))
-    except MediaError:
-        kinds = {box.kind for box in found}
-        # A truncated fragment leaves such bytes as well.
-        if not {b"moov", b"mdat"} <= kinds or b"moof" in kinds:
-            raise
-        end = found[-1].end
-        file.seek(end)
-        if size - end >= _BOX_HEAD and file.read(_BOX_HEAD)[4:] not in _PADDING:
-            raise
-    return found
 
 
 def _video_track(file: BinaryIO, media: dict[bytes, list[Box]], size: int, *, is_fragmented: bool) -> _Track:

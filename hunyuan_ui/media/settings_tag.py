@@ -21,7 +21,7 @@ from zlib import crc32
 from hunyuan_ui.data_folder import atomic_write
 from hunyuan_ui.errors import InvalidRequestError, MediaError, reason
 from hunyuan_ui.media import check_mp4
-from hunyuan_ui.media.mp4_boxes import boxes, chunk_places, opened, payload_of
+from hunyuan_ui.media.mp4_boxes import boxes, chunk_places, opened, outer_boxes, payload_of
 from hunyuan_ui.request import VideoRequest
 
 MODEL: Final = "HunyuanVideo 13B"
@@ -174,7 +174,7 @@ def _demuxing(path: Path) -> Any:
 
 def _foreign_boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
     """Yield other programs' boxes beside the index and the media data, which FFmpeg does not copy."""
-    for box in boxes(file, 0, size):
+    for box in outer_boxes(file, size):
         if box.kind == b"uuid":
             file.seek(box.start)
             if file.read(16) != OWN_BOX:

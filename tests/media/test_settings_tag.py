@@ -17,7 +17,7 @@ from av.error import OSError as FFmpegOSError
 from hypothesis import HealthCheck, settings
 
 from hunyuan_ui.errors import MediaError
-from hunyuan_ui.media import check_mp4, settings_tag
+from hunyuan_ui.media import check_mp4, check_video, settings_tag
 from hunyuan_ui.request import VideoRequest
 from tests.mp4_parts import box, outer_boxes, pictures, with_moov, with_udta, without_udta
 from tests.tags import settings_of
@@ -164,6 +164,29 @@ def test_other_tags_and_other_boxes_stay(clip: Path, tmp_path: Path) -> None:
     assert b"another program.data" in (tmp_path / "tagged.mp4").read_bytes()
     settings_tag.strip(tmp_path / "tagged.mp4", clip)
     assert b"another program.data" in clip.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [b"x", b"\r\n--boundary--\r\n", b"garbage " * 1000, bytes(4096), b"\0\0\0\3abcd", b"<html>gone</html>"],
+    ids=["byte", "multipart", "text", "zeros", "tiny box", "page"],
+)
+def test_what_follows_a_whole_film_is_ignored(clip: Path, tmp_path: Path, tail: bytes) -> None:
+    whole, followed = pictures(clip), tmp_path / "followed.mp4"
+    followed.write_bytes(clip.read_bytes() + tail)
+    check_video(followed)
+    settings_tag.write(followed, followed, REQUEST)
+    check_mp4(followed)
+    assert settings_of(followed) == REQUEST
+    assert pictures(followed) == whole
+
+
+@pytest.mark.parametrize("kind", [b"mdat", b"moof", b"moov", b"ftyp"])
+def test_a_part_of_a_film_that_is_cut_off_is_not_ignored(clip: Path, tmp_path: Path, kind: bytes) -> None:
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(clip.read_bytes() + struct.pack(">I4s", 5000, kind) + bytes(100))
+    with pytest.raises(MediaError, match="video_cut_short"):
+        check_video(cut)
 
 
 def test_either_place_alone_is_enough(clip: Path, tmp_path: Path) -> None:
