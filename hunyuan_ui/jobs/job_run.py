@@ -35,7 +35,7 @@ from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.at_engine import STOPPED, engine_usage, id_at_engine, is_warm, priced_by_time, was_stopped
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
 from hunyuan_ui.jobs.live_job import LiveJob
-from hunyuan_ui.jobs.services import KEY, NeedsKeyError, Service, Services
+from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
 from hunyuan_ui.jobs.waits import ALL_TAKEN_S, LATE_LOOK_S, SLOWEST_FETCH_S, SLOWEST_RETRY_S, backoff_s, poll_wait_s
 from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED, TakenOverError
 from hunyuan_ui.library.library import VideoLibrary
@@ -129,8 +129,8 @@ class JobRun:
                 if taken.url is not None:
                     await self._settle(Metrics(cost=taken.cost), taken.url, taken.request_id or None)
                 else:
-                    mark, sent_with = self._services.ledger.mark_running, {KEY: self._services.key_mark(key)}
-                    await self._commit(mark, self._job.id, taken.request_id, cost_usd=taken.cost, **sent_with)
+                    notes, mark = self._services.key_note(self._job), self._services.ledger.mark_running
+                    await self._commit(mark, self._job.id, taken.request_id, cost_usd=taken.cost, **notes)
         except EndpointUnreachableError as error:
             await self._unsent(error)
         except RateLimitError as error:
@@ -157,8 +157,8 @@ class JobRun:
             await self.give_up(problem, cost_usd=error.cost_usd)
             return
         # Only polling can tell whether the id is a job's: a gateway may add ids to its own errors.
-        doubts = {UNCONFIRMED: {"code": problem.code, "facts": problem.facts}}
-        notes, mark = {**doubts, KEY: self._services.key_mark(self._key())}, self._services.ledger.mark_running
+        doubts, mark = {UNCONFIRMED: {"code": problem.code, "facts": problem.facts}}, self._services.ledger.mark_running
+        notes = {**doubts, **self._services.key_note(self._job)}
         await self._commit(mark, self._job.id, str(request_id), cost_usd=error.cost_usd, **notes)
 
     async def _send_blocking(self, key: str) -> None:
@@ -196,8 +196,7 @@ class JobRun:
             await self._requeue(error, backoff_s(attempts), notes={**self._job.notes, "attempts": attempts})
 
     async def _requeue(self, error: EndpointError, wait_s: float, **more: Any) -> None:
-        problem = JobProblem.of(error)
-        not_before = self._services.ledger.now() + wait_s
+        problem, not_before = JobProblem.of(error), self._services.ledger.now() + wait_s
         await self._commit(self._services.ledger.requeue, self._job.id, not_before, problem, **more)
         self._live.show(Phase.PAUSED, retry_in_s=wait_s, note=problem)
 
@@ -207,8 +206,7 @@ class JobRun:
         self._key()
         if self._live.phase not in (Phase.IN_SERVICE_QUEUE, Phase.RENDERING):
             self._live.show(Phase.IN_SERVICE_QUEUE)
-        misses = 0
-        is_first = True
+        misses, is_first = 0, True
         while self._job.status is JobStatus.RUNNING:
             if misses == 0:
                 interval_s = self._service.poll_interval_s
@@ -228,10 +226,10 @@ class JobRun:
             await self._name_cost(status.metrics.cost)
             self._endings.clear()
             self._seen_s = self._age_s()
-            self._live.show(
-                Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING,
-                progress=status.progress,
-            )
+            if note := self._services.key_note(self._job):
+                await self._commit_facts(partial(self._services.ledger.note, **note), self._job.id)
+            phase = Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING
+            self._live.show(phase, progress=status.progress)
             if self._live.wants_stop:
                 await self._stop_run(key)
             else:
@@ -352,8 +350,8 @@ class JobRun:
     async def _settle(self, metrics: Metrics, url: str | None, request_id: str | None) -> None:
         metrics = priced_by_time(self._services, self._job, metrics, None if self._seen_s is None else self._age_s())
         told = {"cost_usd": metrics.cost, "inference_s": metrics.inference_time, "queue_s": metrics.queue_time}
-        settle = self._services.ledger.mark_downloading
-        await self._commit(settle, self._job.id, request_id=request_id, result_url=url, **told)
+        notes, settle = self._services.key_note(self._job), self._services.ledger.mark_downloading
+        await self._commit(settle, self._job.id, request_id=request_id, result_url=url, **told, **notes)
 
     # downloading
 
@@ -427,8 +425,10 @@ class JobRun:
                 await self._settle(result.metrics, result.url, self._job.request_id)
                 return
         row = await self._row()
-        if (row is None or row.url is None) and self._job.result_url is None:  # else that is asked for once more
-            raise _GONE.with_traceback(None)
+        if row is None or row.url is None:
+            self._services.require_its_key(self._job)
+            if self._job.result_url is None:  # else that is asked for once more
+                raise _GONE.with_traceback(None)
 
     async def _lose(self, error: HunyuanUIError) -> None:
         lost = problem_of_lost(self._job, error, self._library.unreadable(self._job.id))

@@ -117,6 +117,11 @@ class Services:
         """Return a truncated digest by which keys are compared; it does not reveal the key."""
         return self.links.hidden(f"key/{key}")[:_MARK_DIGITS]
 
+    def key_note(self, job: Job) -> dict[str, str]:
+        """Return the note of the key in use, under which the service knows a job, unless the job has one."""
+        key = self.keys.for_job(job)
+        return {} if key is None or KEY in job.notes else {KEY: self.key_mark(key)}
+
     def require_its_key(self, job: Job) -> None:
         """Have a job wait for the key that it was sent with, because the service does not know it under another one.
 

@@ -230,8 +230,9 @@ class Ledger(LedgerReading):
         cost_usd: float | None,
         inference_s: float | None,
         queue_s: float | None = None,
+        **notes: Any,
     ) -> Job:
-        """Record that the service has finished the video, and settle its named cost (US dollars)."""
+        """Record that the service has finished the video, settle its named cost (US dollars), and merge the notes."""
         begun = (JobStatus.SUBMITTING, *AT_SERVICE)
 
         def columns(known: Job) -> dict[str, Any]:
@@ -246,7 +247,8 @@ class Ledger(LedgerReading):
             }
             # A later response with fewer fields erases nothing.
             reported = {column: value for column, value in facts.items() if value is not None}
-            return {**reported, **money(*priced(known, cost_usd)), "problem": None}
+            cost, noted = priced(known, cost_usd)
+            return {**reported, **money(cost, {**noted, **notes}), "problem": None}
 
         return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, ComputedColumns(columns))
 

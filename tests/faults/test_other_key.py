@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from sqlite3 import connect
+
 import pytest
 
 from hunyuan_ui.endpoint import contract
@@ -9,10 +12,11 @@ from hunyuan_ui.job import JobStatus, Phase, Visitor
 from hunyuan_ui.jobs import JobRunner, queue, services
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.words import words
-from tests.faults.rig import OWNER, STRANGER, Rig, click, ended, next_job_works, until
-from tests.faults.service import PaidService
+from tests.faults.rig import OWNER, STRANGER, Dialect, Rig, click, ended, next_job_works, until
+from tests.faults.service import FILE, PaidService
 from tests.raw_service import Received, Reply, answer
 from tests.seen import seen
+from tests.videos import mp4_bytes
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
@@ -41,7 +45,7 @@ def with_accounts(service: PaidService, *, is_one: bool = False) -> None:
 
 def of_owner(rig: Rig, key: str) -> None:
     rig.settings = {**rig.settings, "api_key": Secret(key)}
-    rig._whose = dict  # type: ignore[method-assign]
+    rig._whose = lambda: {"dialect": rig.dialect}  # type: ignore[method-assign]
 
 
 async def rendering(runner: JobRunner, visitor: Visitor, **options: str) -> str:
@@ -50,14 +54,17 @@ async def rendering(runner: JobRunner, visitor: Visitor, **options: str) -> str:
     return job_id
 
 
-async def says_so(runner: JobRunner, job_id: str, visitor: Visitor, code: str, service: PaidService) -> None:
+async def says_so(
+    runner: JobRunner, job_id: str, visitor: Visitor, code: str, service: PaidService, *, asks: str = "/status"
+) -> None:
     """Wait until a job waits for its key, and go on long after one that is not known would have been given up."""
     await until(lambda: (note := seen(runner, job_id, visitor).note) is not None and note.code == code)
-    asked = service.count("GET", "/status")
-    await until(lambda: service.count("GET", "/status") > asked + 10)
-    await until(lambda: (view := seen(runner, job_id, visitor)).note is not None and view.phase is Phase.PAUSED)
-    view = seen(runner, job_id, visitor)  # not while it is asked about
-    assert view.job.status is JobStatus.RUNNING
+    status = seen(runner, job_id, visitor).job.status
+    asked = service.count("GET", asks)
+    await until(lambda: service.count("GET", asks) > asked + 10)
+    await until(lambda: seen(runner, job_id, visitor).phase is Phase.PAUSED)
+    view = seen(runner, job_id, visitor)
+    assert (view.job.status, view.job.is_active) == (status, True)
     assert view.note is not None
     assert "{" not in words().sentence(view.note)
 
@@ -92,6 +99,46 @@ async def test_a_visitors_other_key_loses_no_video_and_the_first_one_fetches_it(
         await says_so(runner, job_id, STRANGER, "key_other", service)
         await runner.keys.remember(FIRST, STRANGER)
         assert (await ended(runner, job_id, STRANGER)).status is JobStatus.DONE
+
+
+@pytest.mark.parametrize("dialect", ["v1", "v2"])
+async def test_a_file_that_is_late_waits_for_the_key_too(rig: Rig, service: PaidService, dialect: Dialect) -> None:
+    with_accounts(service)
+    rig.dialect = dialect
+    if dialect == "v1":  # the body breaks off, and only the history has the file
+        headers = {contract.REQUEST_ID_HEADER: "late-request-1"}
+        service.on("POST", "*", [answer(200, mp4_bytes()[:900], content_type="video/mp4", headers=headers)])
+        service._keys["late-request-1"] = FIRST
+    service.on("GET", FILE, answer(404, {"error": "gone"}))
+    of_owner(rig, FIRST)
+    async with rig.running() as runner:
+        job_id = await click(runner)
+        await until(lambda: seen(runner, job_id, OWNER).job.status is JobStatus.DOWNLOADING)
+    of_owner(rig, OTHER)
+    async with rig.running() as runner:
+        asks = "/late-request-1" if dialect == "v1" else ".mp4"
+        await says_so(runner, job_id, OWNER, "owner_key_other", service, asks=asks)
+    service.on("GET", FILE, answer(200, mp4_bytes(), content_type="video/mp4"))
+    service._prompts["late-request-1"] = "late"
+    of_owner(rig, FIRST)
+    async with rig.running() as runner:
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    assert len(service.bill) == 1
+
+
+async def test_a_job_of_an_older_program_is_marked_once_its_key_knows_it(rig: Rig, service: PaidService) -> None:
+    with_accounts(service)
+    service.is_held = True
+    of_owner(rig, FIRST)
+    async with rig.running() as runner:
+        job_id = await rendering(runner, OWNER)
+    with closing(connect(rig.folder / "ledger.sqlite3")) as ledger, ledger:
+        ledger.execute("UPDATE jobs SET notes = '{}'")
+    async with rig.running() as runner:
+        await until(lambda: services.KEY in seen(runner, job_id, OWNER).job.notes)
+    of_owner(rig, OTHER)
+    async with rig.running() as runner:
+        await says_so(runner, job_id, OWNER, "owner_key_other", service)
 
 
 async def test_another_key_of_the_same_account_goes_on(rig: Rig, service: PaidService) -> None:
