@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import threading
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ from hunyuan_ui.ui.served_files import served_folders
 from hunyuan_ui.ui.shared_answers import build_answer_routes
 from hunyuan_ui.words import words
 
+END_CALLS_WITHIN_S: Final = 1.0
 END_WITHIN_S: Final = 10.0  # a container is killed soon after
 
 
@@ -46,6 +48,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         say(words()["start.unsafe"], *found)
         os._exit(2)  # Gradio would react to an exception by trying a hundred other ports
     await runner.start()
+    loops.append(asyncio.get_running_loop())
     try:
         yield
     finally:
@@ -54,6 +57,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 
 
 has_ended = threading.Event()
+loops: list[asyncio.AbstractEventLoop] = []  # the server's
 folders = served_folders(os.environ)
 check_served(settings, folders)
 check_writable(folders[0])
@@ -80,6 +84,8 @@ def main() -> None:
     demo.launch(app_kwargs=app, prevent_thread_lock=True, quiet=True, **launch_options(settings))
     say(*addresses(str(demo.local_url), demo.share_url, mcp_error=demo.mcp_error))
     end_signal.wait()
+    with suppress(TimeoutError):
+        asyncio.run_coroutine_threadsafe(demo.end_calls(), loops[0]).result(END_CALLS_WITHIN_S)
     demo.close()
     has_ended.wait(END_WITHIN_S)
 

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 MOST: Final = 2_000  # connections at once; fewer if this process may not open four times as many files
 BACKLOG: Final = 128  # connections that the system accepts in one go, before any of them can be refused
 CLIENT_WITHIN_S: Final = 30.0  # for a request's head, and for each next piece of its body
+END_WITHIN_S: Final = 1  # for answers under way at a stop; the jobs are stopped, in order, only after them
 
 if sys.platform == "win32":
 
@@ -74,9 +75,14 @@ class BoundedConnection(H11Protocol):
 
 
 class _Uvicorn:
-    """Replaces the module `uvicorn` where Gradio configures its server, of which it sets neither of these two."""
+    """Replaces the module `uvicorn` where Gradio configures its server, of which it sets none of these three."""
 
-    Config = partial(uvicorn.Config, http=BoundedConnection, backlog=BACKLOG)
+    Config = partial(
+        uvicorn.Config,
+        http=BoundedConnection,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=END_WITHIN_S,
+    )
 
 
 def bound_connections() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -15,11 +16,15 @@ from gradio import http_server
 from gradio.server_messages import ProcessCompletedMessage
 from gradio.state_holder import SessionState
 
+from hunyuan_ui.errors import HunyuanUIError
+from hunyuan_ui.words import words_for
+
 MOST_SESSIONS: Final = 100  # sessions whose last values Gradio keeps, although unused here; 10,000 by default
 MOST_UNREAD: Final = 400  # sessions with uncollected answers; unlimited by default
 MOST_UNREAD_BYTES: Final = 64 * 1024 * 1024  # memory of uncollected answers; a prompt list's answer may take 8 MiB
 QUEUE_CHECK_S: Final = 0.02  # between checks for a new call; at Gradio's 0.001 s an idle page uses 8 % of a core
 MOST_WAITING: Final = 500  # calls that wait for one of Gradio's threads; unlimited by default
+_TOLD_WITHIN_S: Final = 0.2
 _UNKNOWN: Final = "this version of Gradio names the scripts of its components in another way"
 _API: Final = "api"  # component type that `gr.api` uses for each parameter and result
 
@@ -70,6 +75,15 @@ class LightBlocks(gr.Blocks):
         cast("Any", SessionState)._update_value_in_config = _forget_value
         queue.ANALYTICS_MAX_EVENTS = 1  # for statistics that are off, Gradio tabulates them after each event
         return self
+
+    async def end_calls(self) -> None:
+        """Answer all calls that are under way, because the program ends; Gradio would name its own exception."""
+        queue = cast("Any", self)._queue
+        for event in list(queue.event_ids_to_events.values()):
+            say = words_for(event.request.cookies, event.request.headers)
+            output = {"error": say.sentence(HunyuanUIError("call_lost"))}
+            queue.send_message(event, ProcessCompletedMessage(output=output, success=False, event_id=event._id))
+        await asyncio.sleep(_TOLD_WITHIN_S)
 
 
 class _Sessions(dict[str, "set[str]"]):

@@ -68,7 +68,7 @@ class Page:
     owner: Any
 
 
-def build_page(runner: JobRunner, *, has_analytics: bool = False) -> gr.Blocks:
+def build_page(runner: JobRunner, *, has_analytics: bool = False) -> LightBlocks:
     """Return the whole page, ready to launch.
 
     Args:

@@ -14,12 +14,15 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 
+from hunyuan_ui.local_endpoint.app import create_app
+from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.ui import connections
 from hunyuan_ui.ui.connections import BACKLOG, MOST, BoundedConnection, most_connections
-from tests.app_process import END_WITHIN_S, ROOT, free_port, wait_until_well
+from tests.app_process import END_WITHIN_S, ROOT, free_port, running_app, wait_until_well
 
 pytestmark = pytest.mark.anyio
 
@@ -140,3 +143,24 @@ def test_so_many_connections_that_no_file_can_be_opened_neither_fill_the_log_nor
         assert process.wait(END_WITHIN_S) == 0
     assert opened < 350
     assert len(log.read_text("utf-8").splitlines()) < 20
+
+
+@pytest.mark.parametrize("kind", ["an answer", "an event's stream", "a head"])
+def test_no_connection_keeps_the_jobs_from_being_stopped_in_order(tmp_path: Path, kind: str) -> None:
+    service = serve(create_app(seconds=60), "127.0.0.1", 0)
+    key: dict[str, Any] = {"SEGMIND_API_KEY": "SG_0123456789abcdef", "SEGMIND_BASE_URL": service.url}
+    with running_app(tmp_path, **key) as app, socket.create_connection(("127.0.0.1", app.port)) as held:
+        small = {"prompt": "A paper boat", "video_length": 5, "width": 64, "height": 64}
+        call = f"{app.url}gradio_api/call/v2/generate"
+        event = httpx.post(call, json=small, timeout=30).json()["event_id"]
+        head = f"Host: 127.0.0.1:{app.port}\r\n\r\n"
+        paths = {"an answer": f"/gradio_api/call/generate/{event}", "an event's stream": "/gradio_api/heartbeat/abc"}
+        held.sendall(f"GET {paths[kind]} HTTP/1.1\r\n{head}".encode() if kind in paths else b"GET / HTTP/1.1\r\nHost")
+        if kind in paths:
+            assert held.recv(12) == b"HTTP/1.1 200"
+        assert app.end() < END_WITHIN_S
+        assert len(app.events("runner.stopped")) == 1
+        said = b"".join(iter(lambda: held.recv(65536), b"")) if kind == "an answer" else b""
+    assert (b"never paid twice" in said) is (kind == "an answer")
+    assert b"Cancelled" not in said
+    service.close()
