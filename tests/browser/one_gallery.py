@@ -53,7 +53,7 @@ def gallery(page: Page, app: RunningApp) -> Page:
 def open_gallery(page: Page, app: RunningApp, query: str = "") -> Page:
     page.set_default_timeout(15_000)
     page.goto(app.url + query)
-    page.locator(".videos .switch").click()
+    page.locator(".videos .switch input").check()  # it may be on already: a reload keeps it
     expect(cards(page).first).to_be_visible()
     return page
 

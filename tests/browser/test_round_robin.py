@@ -107,7 +107,7 @@ def test_a_list_is_followed_stopped_and_fetched_whichever_page_answers(
             )
             page.wait_for_timeout(1_000)
         page.reload()
-        dialog = dialog_of(page)
+        dialog = page.locator("dialog.batch")  # it opens again by itself
         dialog.get_by_role("button", name="Stop what was not sent").click()
         expect(dialog.get_by_role("button", name="Stop what was not sent")).to_be_hidden()
     sent = sum(count for prompt, count in service.posts.items() if prompt.startswith(name))

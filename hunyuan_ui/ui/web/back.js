@@ -65,7 +65,7 @@ export function closedByBack(dialog, again) {
   window.addEventListener("popstate", returned);
   dialog.addEventListener("close", () => {
     coverPage(isOpen());
-    leave();
+    if (!isOpen()) leave(); // it may have been opened again before this event
   });
   return (of = null) => {
     coverPage(true);
