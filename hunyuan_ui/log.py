@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TextIO, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 from hunyuan_ui.cli_output import show
 from hunyuan_ui.settings import Secret
@@ -77,7 +77,13 @@ class _Prints:
         return getattr(self.real, name)
 
 
-class _Lines(logging.StreamHandler[TextIO]):
+if TYPE_CHECKING:
+    _ToStream = logging.StreamHandler[TextIO]
+else:
+    _ToStream = logging.StreamHandler  # Python 3.10 knows no type of its stream
+
+
+class _Lines(_ToStream):
     """Writes the log; a line that cannot be written, on a full disk or to a closed pipe, is dropped."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - named by `logging`

@@ -145,7 +145,9 @@ def test_another_tab_goes_on_watching(visitor: BrowserContext, app: RunningApp, 
 def test_who_watches_again_sees_it_in_the_player(visitor: BrowserContext, app: RunningApp, prompt: str) -> None:
     page = opened(visitor, app.url)
     generate(page, prompt)
-    page.locator(".job-card [data-part=stop]").focus()
+    stop_button = page.locator(".job-card [data-part=stop]")
+    expect(stop_button).to_be_enabled()  # not in the instant in which it came
+    stop_button.focus()
     page.keyboard.press("Enter")
     expect(page.locator(".job-card [data-part=again]")).to_be_focused()
     page.keyboard.press("Enter")
