@@ -10,10 +10,10 @@ from typing import Final
 
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.settings import Settings
+from hunyuan_ui.this_machine import own_name
 
 _WITHIN_S: Final = 4.0
 _DEFAULT_PORT: Final = 7860
-_OWN: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # by which a page on every address is reached from here
 
 
 def main(environ: Mapping[str, str] | None = None) -> int:
@@ -22,9 +22,9 @@ def main(environ: Mapping[str, str] | None = None) -> int:
         settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
     except SettingsError:
         return 1
-    name = _OWN.get(settings.server_name, settings.server_name)
     # Asked directly: the proxies of a container's environment lead elsewhere.
-    connection = http.client.HTTPConnection(name, settings.server_port or _DEFAULT_PORT, timeout=_WITHIN_S)
+    name, port = own_name(settings.server_name), settings.server_port or _DEFAULT_PORT
+    connection = http.client.HTTPConnection(name, port, timeout=_WITHIN_S)
     try:
         connection.request("GET", "/gradio_api/healthz")
         return 0 if connection.getresponse().status == 200 else 1

@@ -7,6 +7,7 @@ import re
 from typing import Final, NamedTuple
 
 _LOCAL: Final = frozenset({"localhost", "localhost."})
+_ALL: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _LOOPBACK: Final = ipaddress.IPv4Network("127.0.0.0/8")
 _LOOPBACK_6: Final = ipaddress.IPv6Address("::1")
 
@@ -42,6 +43,11 @@ def listening_name(host: str) -> str:
     except ValueError:
         return name
     return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def own_name(name: str) -> str:
+    """Return the name by which a server that listens at a normal name is reached from this machine."""
+    return _ALL.get(name, name)
 
 
 def in_address(name: str) -> str:

@@ -42,7 +42,7 @@ ROOMS: dict[str, str] = {
         "ephemeral_disks endpoint.contract env_file gradio_environment errors this_machine proxies setting_urls "
         "setting_numbers setting_texts"
     ),
-    "health_probe": "errors settings",
+    "health_probe": "errors settings this_machine",
     "startup": "cli_output errors settings words",
     "attempts": "errors job",
     "access_code": "attempts errors job setting_texts settings",
@@ -60,7 +60,7 @@ ROOMS: dict[str, str] = {
         "local_endpoint.app log media notifications prompt_list request setting_texts settings shielded "
         "signed_links"
     ),
-    "local_endpoint": "endpoint.contract errors estimate media prompt_help request setting_numbers words",
+    "local_endpoint": "endpoint.contract errors estimate media prompt_help request setting_numbers this_machine words",
     "ui": (
         "csv_text errors estimate file_type job jobs library.exports log this_machine prompt_help prompt_list request "
         "setting_texts settings startup words"

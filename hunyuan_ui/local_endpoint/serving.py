@@ -10,6 +10,8 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from hunyuan_ui.this_machine import in_address, own_name
+
 _START_WITHIN_S: Final = 20.0
 _STOP_WITHIN_S: Final = 3.0  # time limit for running calls; their jobs end with the process in any case
 
@@ -78,5 +80,4 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> RunningServer
 
 def _url(listening: socket.socket) -> str:
     host, port = str(listening.getsockname()[0]), int(listening.getsockname()[1])
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # local address of a server on all addresses
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{in_address(own_name(host))}:{port}"
