@@ -67,6 +67,12 @@ def test_the_browsers_back_closes_a_dialog_and_stays(gallery: Page) -> None:
     assert gallery.url == address
 
 
+CLOSE_AND_OPEN = """() => {
+  document.querySelector("dialog.batch").close();
+  document.querySelector("#part-several button").click();
+}"""
+
+
 def test_the_browsers_forward_opens_again_what_back_or_a_key_has_closed(gallery: Page) -> None:
     open_first(gallery, 1)
     address = gallery.url
@@ -97,6 +103,9 @@ def test_the_browsers_forward_opens_again_what_back_or_a_key_has_closed(gallery:
     expect(gallery.locator("dialog.batch")).to_be_visible()
     gallery.reload()
     stays_closable(gallery, "dialog.batch")
+    gallery.evaluate(CLOSE_AND_OPEN)  # in one go, before the browser tells that it was closed
+    gallery.wait_for_timeout(300)
+    assert gallery.evaluate("history.state?.hunyuan_dialog") == "batch"
     press_escape(gallery, gallery.locator("dialog.batch"))
 
 
