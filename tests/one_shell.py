@@ -1,14 +1,20 @@
-"""A service that charges two cents a video, and the environment of a command that uses it."""
+"""A service that charges two cents a video, the environment of a command that uses it, and its start."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.faults.service import PaidService
 
+ROOT = Path(__file__).parents[1]
+PROGRAM = [sys.executable, "-m", "hunyuan_ui"]
 SMALL = ["--width", "64", "--height", "48", "--frames", "5"]
 
 
@@ -29,3 +35,17 @@ def environ(service: PaidService, tmp_path: Path) -> dict[str, str]:
         "SEGMIND_API_KEY": "SG_00112233aabbccdd",
         "SEGMIND_BASE_URL": service.origin,
     }
+
+
+def started(arguments: Sequence[str], environ: dict[str, str]) -> subprocess.Popen[str]:
+    """Start the command so that it hears Ctrl+C."""
+    return subprocess.Popen(
+        [*PROGRAM, *arguments],
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        # A shell's background job, as tests may be, ignores Ctrl+C and would pass that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )

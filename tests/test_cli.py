@@ -6,7 +6,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,12 +22,10 @@ from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.media import check_mp4
 from hunyuan_ui.request import parameters
 from tests.browser.paid_endpoint import paid_endpoint
+from tests.one_shell import PROGRAM, ROOT, SMALL, started
 from tests.raw_service import RawService, answer, html
 from tests.videos import encoded_bytes, mp4_bytes
 
-ROOT = Path(__file__).parents[1]
-SMALL = ["--width", "64", "--height", "48", "--frames", "5"]
-PROGRAM = [sys.executable, "-m", "hunyuan_ui"]
 C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
@@ -120,18 +117,7 @@ def test_a_number_is_written_as_people_write_it(option: str, text: str, capsys: 
 def test_an_interrupted_job_is_resumed_and_paid_once(environ: dict[str, str], tmp_path: Path) -> None:
     target = tmp_path / "cat.mp4"
     with paid_endpoint(seconds=0.1) as endpoint:
-        with (
-            endpoint.rendering(),
-            subprocess.Popen(
-                [*PROGRAM, "a cat", *SMALL],
-                env={**os.environ, **environ, **endpoint.settings},
-                stderr=subprocess.PIPE,
-                text=True,
-                cwd=ROOT,
-                # A shell's background job, as tests may be, ignores Ctrl+C and would pass that on.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            ) as process,
-        ):
+        with endpoint.rendering(), started(["a cat", *SMALL], {**environ, **endpoint.settings}) as process:
             assert process.stderr is not None
             lines = iter(process.stderr.readline, "")
             assert any("rendering" in line.lower() for line in lines)

@@ -21,12 +21,12 @@ from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.job import JobStatus, Payer
 from hunyuan_ui.media import check_mp4
 from tests.faults.service import COST_USD, STATUS, PaidService
-from tests.one_shell import SMALL
+from tests.one_shell import PROGRAM, ROOT, SMALL, started
 from tests.one_shell import environ as environ
 from tests.one_shell import service as service
 from tests.raw_service import answer
 from tests.stored_jobs import job
-from tests.test_cli import C_LOCALE, PROGRAM, ROOT
+from tests.test_cli import C_LOCALE
 
 
 @pytest.fixture
@@ -197,18 +197,8 @@ def test_an_interrupted_list_goes_on_with_the_same_command(
     file = tmp_path / "many.txt"
     file.write_text("\n".join(f"a heron, take {number}" for number in range(12)), "utf-8")
     arguments = ["--batch", str(file), "--budget", "50", "--out", str(tmp_path / "out"), "--json", *SMALL]
-    slow = {**os.environ, **environ, "HUNYUAN_UI_CONCURRENCY": "2"}
     service.on("GET", STATUS, answer(200, {"status": "PROCESSING"}))
-    command = [*PROGRAM, *arguments]
-    with subprocess.Popen(
-        command,
-        env=slow,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
+    with started(arguments, {**environ, "HUNYUAN_UI_CONCURRENCY": "2"}) as process:
         while len(service.bill) < 2:
             assert process.poll() is None, process.communicate()
             time.sleep(0.01)

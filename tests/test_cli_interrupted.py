@@ -19,8 +19,8 @@ from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.media import check_mp4
+from tests.one_shell import SMALL, started
 from tests.raw_service import RawService, Reply, answer, silence
-from tests.test_cli import PROGRAM, ROOT, SMALL
 from tests.test_cli import environ as environ
 from tests.test_cli import service as service
 from tests.test_cli import spends as spends
@@ -40,15 +40,7 @@ def interrupted(
     spends: dict[str, str], number: signal.Signals, when: Callable[[subprocess.Popen[str]], None], *arguments: str
 ) -> tuple[int, str, str]:
     """Send a signal to the command in a phase; return exit code, stdout and stderr."""
-    with subprocess.Popen(
-        [*PROGRAM, "a cat", *SMALL, *arguments],
-        env={**os.environ, **spends},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
+    with started(["a cat", *SMALL, *arguments], spends) as process:
         when(process)
         process.send_signal(number)
         out, said = process.communicate(timeout=30)

@@ -54,6 +54,14 @@ async def rendering(runner: JobRunner, visitor: Visitor, **options: str) -> str:
     return job_id
 
 
+async def sent_with_the_first(rig: Rig, service: PaidService) -> str:
+    """Send a job of the owner's that renders until `is_held` ends, and stop."""
+    service.is_held = True
+    of_owner(rig, FIRST)
+    async with rig.running() as runner:
+        return await rendering(runner, OWNER)
+
+
 async def says_so(
     runner: JobRunner, job_id: str, visitor: Visitor, code: str, service: PaidService, *, asks: str = "/status"
 ) -> None:
@@ -71,11 +79,8 @@ async def says_so(
 
 async def test_the_owners_other_key_loses_no_video_and_holds_no_place(rig: Rig, service: PaidService) -> None:
     with_accounts(service)
-    service.is_held = True
     rig.settings["concurrency"] = 1
-    of_owner(rig, FIRST)
-    async with rig.running() as runner:
-        job_id = await rendering(runner, OWNER)
+    job_id = await sent_with_the_first(rig, service)
     service.is_held = False
     of_owner(rig, OTHER)
     async with rig.running() as runner:
@@ -128,10 +133,7 @@ async def test_a_file_that_is_late_waits_for_the_key_too(rig: Rig, service: Paid
 
 async def test_a_job_of_an_older_program_is_marked_once_its_key_knows_it(rig: Rig, service: PaidService) -> None:
     with_accounts(service)
-    service.is_held = True
-    of_owner(rig, FIRST)
-    async with rig.running() as runner:
-        job_id = await rendering(runner, OWNER)
+    job_id = await sent_with_the_first(rig, service)
     with closing(connect(rig.folder / "ledger.sqlite3")) as ledger, ledger:
         ledger.execute("UPDATE jobs SET notes = '{}'")
     async with rig.running() as runner:
@@ -143,10 +145,7 @@ async def test_a_job_of_an_older_program_is_marked_once_its_key_knows_it(rig: Ri
 
 async def test_another_key_of_the_same_account_goes_on(rig: Rig, service: PaidService) -> None:
     with_accounts(service, is_one=True)
-    service.is_held = True
-    of_owner(rig, FIRST)
-    async with rig.running() as runner:
-        job_id = await rendering(runner, OWNER)
+    job_id = await sent_with_the_first(rig, service)
     service.is_held = False
     of_owner(rig, OTHER)
     async with rig.running() as runner:
@@ -157,10 +156,7 @@ async def test_another_key_of_the_same_account_goes_on(rig: Rig, service: PaidSe
 async def test_what_is_not_known_any_more_still_ends(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch, is_old: bool
 ) -> None:
-    service.is_held = True
-    of_owner(rig, FIRST)
-    async with rig.running() as runner:
-        job_id = await rendering(runner, OWNER)
+    job_id = await sent_with_the_first(rig, service)
     service.on("GET", "*", answer(404, {"error": "not found"}))
     if is_old:
         monkeypatch.setattr(services, "FILE_LIFE_S", -1.0)
