@@ -143,8 +143,9 @@ async def test_an_agent_reaches_no_function_that_is_no_tool(app: RunningApp) -> 
             await session.call_tool("generate", SHORT)
         with pytest.raises(McpError, match="list the tools here"):
             await session.get_prompt("x", {"list_id": new_id()})
-        with pytest.raises(McpError, match="list the tools here"):
+        with pytest.raises(McpError, match="list the tools here") as unknown:
             await session.read_resource(AnyUrl("file:///x"))
+        assert unknown.value.error.code == -32601  # "Method not found"
         assert (await session.list_prompts()).prompts == []
         await session.send_ping()
 

@@ -326,6 +326,16 @@ test("a form without a price does not make forget what was seen before", async (
   assert.equal(sent().shown_usd, 2);
 });
 
+test("what the page opens with is asked for again soon where it was refused", async () => {
+  page = drawn(form, {}, { facts: FACTS });
+  browser.emit("failed", "pay");
+  browser.emit("failed", "load");
+  await wait(2999);
+  assert.equal(fired("attach"), 0);
+  await wait(1);
+  assert.equal(fired("attach"), 1);
+});
+
 test("what the page opens with is asked for again until it is answered, and its first answer counts", async () => {
   page = drawn(form, {}, { facts: FACTS });
   await wait(14999);
