@@ -143,6 +143,21 @@ async def test_a_job_of_an_older_program_is_marked_once_its_key_knows_it(rig: Ri
         await says_so(runner, job_id, OWNER, "owner_key_other", service)
 
 
+async def test_a_request_that_only_an_error_named_waits_for_its_key(rig: Rig, service: PaidService) -> None:
+    with_accounts(service)
+    named = "11112222333344445555666677778888"
+    service._keys[named] = FIRST
+    service.on("POST", "*", [answer(500, {"error": "busy", "request_id": named})])
+    service.on("GET", "*/status", [answer(503, {"error": "busy"})] * 1000)
+    of_owner(rig, FIRST)
+    async with rig.running() as runner:
+        job_id = await rendering(runner, OWNER)
+    service._scripts.clear()
+    of_owner(rig, OTHER)
+    async with rig.running() as runner:
+        await says_so(runner, job_id, OWNER, "owner_key_other", service)
+
+
 async def test_another_key_of_the_same_account_goes_on(rig: Rig, service: PaidService) -> None:
     with_accounts(service, is_one=True)
     job_id = await sent_with_the_first(rig, service)
