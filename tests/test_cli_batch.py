@@ -220,6 +220,14 @@ def test_an_interrupted_list_goes_on_with_the_same_command(
     assert Counter(service.posts().values()) == Counter({1: 12})
 
 
+def test_a_folder_without_room_is_refused_before_anything_is_paid(
+    service: PaidService, environ: dict[str, str], prompts: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cli_batch, "has_room", lambda _: False)
+    assert main(["--batch", str(prompts), "--budget", "5", "--out", str(tmp_path), *SMALL], environ) == Exit.USAGE
+    assert service.bill == []
+
+
 def test_a_video_that_cannot_be_put_there_is_said_to_be_kept(
     environ: dict[str, str], prompts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
