@@ -26,7 +26,7 @@ from tests.browser.one_form import prompt as prompt
 from tests.browser.one_form import proxy as proxy
 from tests.browser.one_form import slow as slow
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import LINES, until, write
+from tests.browser.steps import LINES, two_frames, until, write
 
 PRICE_ROUTE = "**/gradio_api/hunyuan/price"
 PRICING = words()["page.pricing"]
@@ -62,11 +62,13 @@ def test_no_price_stands_beside_a_form_that_it_is_not_for(slow: Page) -> None:
     for group, text in (("size", "540"), ("shape", "1:1"), ("quality", "Fine"), ("variations", "2"), ("size", "480")):
         pick(slow, group, text)
     expect(slow.locator("#generate")).to_contain_text("at most")
+    two_frames(slow)
     number(slow, "video_length").fill("33")
     pick(slow, "quality", "Draft")
     width, height = pixels("1:1", "480")
     last = {"width": width, "height": height, "video_length": 33, "infer_steps": STEPS["draft"]}
     expect(slow.locator("#generate")).to_contain_text(words().price(estimate(DEFAULT.model_copy(update=last)), 2))
+    two_frames(slow)
     seen = slow.evaluate("[...window.seen].map(JSON.parse)")
     priced = [entry for entry in seen if "$" in entry[-1]]
     assert len(priced) >= 3
