@@ -35,9 +35,9 @@ from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.at_engine import STOPPED, engine_usage, id_at_engine, is_warm, priced_by_time, was_stopped
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
 from hunyuan_ui.jobs.live_job import LiveJob
-from hunyuan_ui.jobs.services import NeedsKeyError, Service, Services
+from hunyuan_ui.jobs.services import KEY, NeedsKeyError, Service, Services
 from hunyuan_ui.jobs.waits import ALL_TAKEN_S, LATE_LOOK_S, SLOWEST_FETCH_S, SLOWEST_RETRY_S, backoff_s, poll_wait_s
-from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED, TakenOverError
+from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED, Ledger, TakenOverError
 from hunyuan_ui.library.library import VideoLibrary
 
 if TYPE_CHECKING:  # imported only if an engine is set
@@ -69,6 +69,10 @@ class JobRun:
         return self._live.job
 
     @property
+    def _ledger(self) -> Ledger:
+        return self._services.ledger
+
+    @property
     def _library(self) -> VideoLibrary:
         return self._services.library
 
@@ -89,7 +93,7 @@ class JobRun:
 
     async def give_up(self, problem: JobProblem, *, cost_usd: float | None = None) -> None:
         """Mark a job as unknown whose POST was sent and whose response was lost."""
-        await self._commit(self._services.ledger.mark_unknown, self._job.id, problem, cost_usd=cost_usd)
+        await self._commit(self._ledger.mark_unknown, self._job.id, problem, cost_usd=cost_usd)
 
     async def _send(self) -> None:
         key = self._key()
@@ -97,24 +101,25 @@ class JobRun:
         if not await is_warm(self._services, self._job, key):
             return
         with self._live.holding_stop():
-            if await self._claim():
+            if await self._claim(key):
                 self._live.show(Phase.SENT)
                 await self._post(key)
 
-    async def _claim(self) -> bool:
+    async def _claim(self, key: str) -> bool:
         """Commit `submitting`; return whether the POST may be sent."""
         if self._services.pause.is_stopping:
             return False
-        job = await self._services.writes(self._services.ledger.claim, self._job.id, self._services.check_sending)
+        claim = partial(self._ledger.claim, **{KEY: self._services.key_mark(key)})
+        job = await self._services.writes(claim, self._job.id, self._services.check_sending)
         if job is None:
             # Cancelled meanwhile, or other processes use all slots, or a claim was committed although it raised.
-            job = await self._services.writes(self._services.ledger.own, self._job.id)
+            job = await self._services.writes(self._ledger.own, self._job.id)
             self._live.held_until = time.monotonic() + ALL_TAKEN_S
         self._moved(job or self._job)
         if self._job.status is JobStatus.SUBMITTING and (
             self._services.pause.is_stopping or self._services.folder.missing_files
         ):
-            await self._commit(self._services.ledger.requeue, self._job.id, None, None)
+            await self._commit(self._ledger.requeue, self._job.id, None, None)
         return self._job.status is JobStatus.SUBMITTING
 
     async def _post(self, key: str) -> None:
@@ -129,8 +134,7 @@ class JobRun:
                 if taken.url is not None:
                     await self._settle(Metrics(cost=taken.cost), taken.url, taken.request_id or None)
                 else:
-                    notes, mark = self._services.key_note(self._job), self._services.ledger.mark_running
-                    await self._commit(mark, self._job.id, taken.request_id, cost_usd=taken.cost, **notes)
+                    await self._commit(self._ledger.mark_running, self._job.id, taken.request_id, cost_usd=taken.cost)
         except EndpointUnreachableError as error:
             await self._unsent(error)
         except RateLimitError as error:
@@ -141,7 +145,7 @@ class JobRun:
             is_for_all = isinstance(error, (OutOfCreditsError, AuthenticationError)) and self._job.payer == "owner"
             if is_for_all and not self._job.is_at_engine:
                 self._services.pause.until_fixed(JobProblem.of(error))
-            await self._commit(self._services.ledger.mark_failed, self._job.id, JobProblem.of(error))
+            await self._commit(self._ledger.mark_failed, self._job.id, JobProblem.of(error))
         except OutcomeUnknownError as error:
             if self._job.status is JobStatus.SUBMITTING:
                 await self._follow(error)
@@ -157,9 +161,8 @@ class JobRun:
             await self.give_up(problem, cost_usd=error.cost_usd)
             return
         # Only polling can tell whether the id is a job's: a gateway may add ids to its own errors.
-        doubts, mark = {UNCONFIRMED: {"code": problem.code, "facts": problem.facts}}, self._services.ledger.mark_running
-        notes = {**doubts, **self._services.key_note(self._job)}
-        await self._commit(mark, self._job.id, str(request_id), cost_usd=error.cost_usd, **notes)
+        doubts = {UNCONFIRMED: {"code": problem.code, "facts": problem.facts}}
+        await self._commit(self._ledger.mark_running, self._job.id, str(request_id), cost_usd=error.cost_usd, **doubts)
 
     async def _send_blocking(self, key: str) -> None:
         self._live.show(Phase.RENDERING)
@@ -191,13 +194,13 @@ class JobRun:
     async def _unsent(self, error: EndpointUnreachableError) -> None:
         attempts = int(self._job.notes.get("attempts", 0)) + 1
         if attempts >= SUBMIT_ATTEMPTS or error.code == "tls_failed":
-            await self._commit(self._services.ledger.mark_failed, self._job.id, JobProblem.of(error))
+            await self._commit(self._ledger.mark_failed, self._job.id, JobProblem.of(error))
         else:
             await self._requeue(error, backoff_s(attempts), notes={**self._job.notes, "attempts": attempts})
 
     async def _requeue(self, error: EndpointError, wait_s: float, **more: Any) -> None:
-        problem, not_before = JobProblem.of(error), self._services.ledger.now() + wait_s
-        await self._commit(self._services.ledger.requeue, self._job.id, not_before, problem, **more)
+        problem, not_before = JobProblem.of(error), self._ledger.now() + wait_s
+        await self._commit(self._ledger.requeue, self._job.id, not_before, problem, **more)
         self._live.show(Phase.PAUSED, retry_in_s=wait_s, note=problem)
 
     # polling
@@ -227,7 +230,7 @@ class JobRun:
             self._endings.clear()
             self._seen_s = self._age_s()
             if note := self._services.key_note(self._job):
-                await self._commit_facts(partial(self._services.ledger.note, **note), self._job.id)
+                await self._commit_facts(partial(self._ledger.note, **note), self._job.id)
             phase = Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING
             self._live.show(phase, progress=status.progress)
             if self._live.wants_stop:
@@ -249,7 +252,7 @@ class JobRun:
     async def _stop_run(self, key: str) -> None:
         if await was_stopped(self._services, self._job, key):
             worked = engine_usage(self._services, self._job, self._age_s())
-            await self._commit(self._services.ledger.mark_lost, self._job.id, JobProblem.from_code(STOPPED), **worked)
+            await self._commit(self._ledger.mark_lost, self._job.id, JobProblem.from_code(STOPPED), **worked)
 
     async def _look_up_if_late(self, *, is_late: bool = False) -> None:
         """Query the history at intervals about an overdue job: its status may be stuck."""
@@ -309,7 +312,7 @@ class JobRun:
         """Store that the service called the job completed, which it charges for whatever it says later."""
         self._was_completed = True
         if CHARGED not in self._job.notes:
-            await self._commit_facts(partial(self._services.ledger.note, **{CHARGED: True}), self._job.id)
+            await self._commit_facts(partial(self._ledger.note, **{CHARGED: True}), self._job.id)
 
     async def _end(self, error: EndpointError, row: HistoryRow | None) -> None:
         """End a job without a video: failed if no response named a charge, else lost."""
@@ -319,11 +322,11 @@ class JobRun:
         if is_failed and (self._job.is_preview or not was_charged):
             problem = JobProblem.of(error if isinstance(error, JobFailedError) else JobFailedError(_UNEXPLAINED))
             seconds = self._worked(error).get("inference_s")
-            await self._commit(self._services.ledger.mark_failed, self._job.id, problem, inference_s=seconds)
+            await self._commit(self._ledger.mark_failed, self._job.id, problem, inference_s=seconds)
         elif is_failed:
             problem = JobProblem.from_code("job_failed_charged", request_id=self._request_id())
             costs = {"cost_usd": cost_usd, **self._worked(error)}
-            await self._commit(self._services.ledger.mark_lost, self._job.id, problem, **costs)
+            await self._commit(self._ledger.mark_lost, self._job.id, problem, **costs)
         elif (doubts := self._job.notes.get(UNCONFIRMED)) and row is None and not self._was_completed:
             await self.give_up(JobProblem.from_code(doubts["code"], **doubts["facts"]))
         else:
@@ -332,7 +335,7 @@ class JobRun:
     async def _name_cost(self, cost_usd: float | None) -> None:
         """Store a cost named by any response unless a higher one is stored: it may grow; zero means not named."""
         if cost_usd and cost_usd > self._job.notes.get(NAMED, (self._job.cost_microusd or 0) / MICRO):
-            await self._commit_facts(self._services.ledger.name_cost, self._job.id, cost_usd)
+            await self._commit_facts(self._ledger.name_cost, self._job.id, cost_usd)
 
     async def _confirm_cost(self) -> None:
         """Query the history about an implausible cost; the cost it names replaces it."""
@@ -344,14 +347,14 @@ class JobRun:
             # Zero means that the request is not billed yet.
             if row is not None and row.cost:
                 is_same = math.isclose(row.cost, named, rel_tol=0.01)
-                keep = partial(self._services.ledger.name_cost, is_confirmed=is_same)
+                keep = partial(self._ledger.name_cost, is_confirmed=is_same)
                 await self._commit_facts(keep, self._job.id, row.cost)
 
     async def _settle(self, metrics: Metrics, url: str | None, request_id: str | None) -> None:
         metrics = priced_by_time(self._services, self._job, metrics, None if self._seen_s is None else self._age_s())
-        told = {"cost_usd": metrics.cost, "inference_s": metrics.inference_time, "queue_s": metrics.queue_time}
-        notes, settle = self._services.key_note(self._job), self._services.ledger.mark_downloading
-        await self._commit(settle, self._job.id, request_id=request_id, result_url=url, **told, **notes)
+        times = {"inference_s": metrics.inference_time, "queue_s": metrics.queue_time}
+        told = {"request_id": request_id, "result_url": url, "cost_usd": metrics.cost, **times}
+        await self._commit(self._ledger.mark_downloading, self._job.id, **told)
 
     # downloading
 
@@ -400,8 +403,8 @@ class JobRun:
         """
         # A thread keeps running after cancellation: without this, the next start could work on the same file.
         with self._live.holding_stop():
-            if self._services.ledger.is_shared:
-                await self._services.reads(self._services.ledger.own, self._job.id)  # another process may have it
+            if self._ledger.is_shared:
+                await self._services.reads(self._ledger.own, self._job.id)  # another process may have it
             made = await asyncio.to_thread(self._library.finish, self._job)
         # A stop may interrupt this: the finished file waits in the folder.
         done = await self._library.keep(self._job.id, made)
@@ -409,7 +412,7 @@ class JobRun:
             return False
         with self._live.holding_stop():
             checkpoint("journey.stored")
-            await self._commit(self._services.ledger.mark_done, done.id, sha256=done.sha256, notes=done.notes)
+            await self._commit(self._ledger.mark_done, done.id, sha256=done.sha256, notes=done.notes)
         return True
 
     async def _renew_url(self) -> None:
@@ -432,7 +435,7 @@ class JobRun:
 
     async def _lose(self, error: HunyuanUIError) -> None:
         lost = problem_of_lost(self._job, error, self._library.unreadable(self._job.id))
-        await self._commit(self._services.ledger.mark_lost, self._job.id, lost, **self._worked(error))
+        await self._commit(self._ledger.mark_lost, self._job.id, lost, **self._worked(error))
 
     async def _commit(self, change: Callable[..., Job], *args: Any, **values: Any) -> None:
         """Commit a transition that must not be lost; retry for as long as the ledger cannot be written."""
@@ -441,10 +444,8 @@ class JobRun:
             try:
                 # A commit that raised may have succeeded. Where other processes may also have changed the row, the
                 # transition itself detects it.
-                is_asked = attempt and not self._services.ledger.is_shared
-                stored: Job | None = (
-                    await self._services.writes(self._services.ledger.get, self._job.id) if is_asked else None
-                )
+                is_asked = attempt and not self._ledger.is_shared
+                stored = await self._services.writes(self._ledger.get, self._job.id) if is_asked else None
                 if stored is None or stored.status is self._job.status:
                     stored = await self._services.writes(change, *args, **values)
                 break
@@ -492,7 +493,7 @@ class JobRun:
         return engine_usage(self._services, self._job, self._seen_s, error)
 
     def _age_s(self) -> float:
-        return self._services.ledger.now() - (self._job.sent_at or self._job.created_at)
+        return self._ledger.now() - (self._job.sent_at or self._job.created_at)
 
 
 _GONE: Final = DownloadError("video_lost", retryable=False, expired=True, request_id=reason("unknown"))

@@ -167,19 +167,21 @@ class Ledger(LedgerReading):
 
     # transitions
 
-    def claim(self, job_id: str, check: Callable[[Job, Totals], int] = as_reserved) -> Job | None:
+    def claim(self, job_id: str, check: Callable[[Job, Totals], int] = as_reserved, **notes: Any) -> Job | None:
         """Commit `submitting` before the POST is sent; return None if the job was cancelled meanwhile.
 
         Args:
             job_id: Of a queued job.
             check: Returns the job's new reservation in micro-dollars, or raises SpendLimitError if it would now exceed
                 a limit; called inside the transaction. The job then stays queued, and records why.
+            notes: Merged into the job's notes if it is sent.
         """
 
         def columns(known: Job, *extra: Any) -> dict[str, Any]:
             self._before_claim(*extra)
             now = self.now()
-            sent = {"sent_at": now, "not_before": None, "problem": None}
+            merged = {"notes": json.dumps({**known.notes, **notes})} if notes else {}
+            sent = {"sent_at": now, "not_before": None, "problem": None, **merged}
             if check is as_reserved or known.status is not JobStatus.QUEUED or known.is_preview:
                 return sent
             try:
@@ -230,9 +232,8 @@ class Ledger(LedgerReading):
         cost_usd: float | None,
         inference_s: float | None,
         queue_s: float | None = None,
-        **notes: Any,
     ) -> Job:
-        """Record that the service has finished the video, settle its named cost (US dollars), and merge the notes."""
+        """Record that the service has finished the video, and settle its named cost (US dollars)."""
         begun = (JobStatus.SUBMITTING, *AT_SERVICE)
 
         def columns(known: Job) -> dict[str, Any]:
@@ -247,8 +248,7 @@ class Ledger(LedgerReading):
             }
             # A later response with fewer fields erases nothing.
             reported = {column: value for column, value in facts.items() if value is not None}
-            cost, noted = priced(known, cost_usd)
-            return {**reported, **money(cost, {**noted, **notes}), "problem": None}
+            return {**reported, **money(*priced(known, cost_usd)), "problem": None}
 
         return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, ComputedColumns(columns))
 

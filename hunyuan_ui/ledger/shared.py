@@ -159,9 +159,9 @@ class SharedLedger(Ledger):
         self._sent.clear()  # last: after a crash before this line, all is repeated
         return True
 
-    def claim(self, job_id: str, check: Callable[[Job, Totals], int] = as_reserved) -> Job | None:
+    def claim(self, job_id: str, check: Callable[[Job, Totals], int] = as_reserved, **notes: Any) -> Job | None:
         """Commit `submitting`; see `Ledger.claim`."""
-        job = super().claim(job_id, check)
+        job = super().claim(job_id, check, **notes)
         if job is None:  # an earlier claim may have been committed without a response, and nothing was sent
             known, is_own = self.whose([job_id]).get(job_id, (None, False))
             job = known if known is not None and is_own and known.status is JobStatus.SUBMITTING else None
