@@ -26,7 +26,7 @@ from tests.browser.one_gallery import (
 from tests.browser.one_gallery import app as app
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
-from tests.browser.steps import generate_short, press_escape, until
+from tests.browser.steps import generate_short, press_escape, two_frames, until
 
 COMPOSED = """(box, [kind, text]) => {
   box.value = text;
@@ -276,6 +276,26 @@ def test_arrows_lead_through_every_page_and_the_focus_returns_to_the_last_one_sh
     press_escape(gallery, opened)
     expect(cards(gallery).nth(29)).to_be_focused()
     expect(cards(gallery).nth(29)).to_be_in_viewport()
+
+
+def test_a_step_to_a_video_that_is_not_listed_yet_is_made_once_it_is(gallery: Page) -> None:
+    held: list[Route] = []
+    gallery.route("**/gradio_api/hunyuan/videos?*before=*", lambda route: held.append(route))
+    gallery.reload()
+    expect(cards(gallery)).to_have_count(24)
+    opened = open_first(gallery, 23)
+    shown = gallery.url
+    gallery.keyboard.press("ArrowRight")
+    until(gallery, lambda: held)
+    assert gallery.url == shown
+    for route in held:
+        route.continue_()
+    expect(cards(gallery)).to_have_count(30)
+    after = str(gallery.locator(".posters li").nth(24).get_attribute("data-id"))
+    expect(gallery).to_have_url(re.compile(f"job={after}$"))
+    two_frames(gallery)
+    assert gallery.url.endswith(after)
+    expect(opened.get_by_role("button", name="Older video")).to_be_enabled()
 
 
 def test_comma_and_full_stop_step_frames(gallery: Page) -> None:

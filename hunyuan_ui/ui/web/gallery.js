@@ -236,7 +236,7 @@ export function gallery({ element, props }) {
 
   function open(video, kind = "") {
     opener = tileOf(video.id);
-    emit("open", { video, kind, listed: () => seen().map((one) => one.id) });
+    emit("open", { video, kind, listed: () => seen().map((one) => one.id), hasMore: () => before !== null });
     stockUp(video.id);
   }
 

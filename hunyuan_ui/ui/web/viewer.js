@@ -35,6 +35,8 @@ export function viewer({ element, props }) {
   let video;
   /** @type {() => string[]} */
   let listed = () => []; // the ids of the list from which it was opened, as it is now: for the arrow keys
+  let hasMore; // whether the server has more of that list
+  let isAwaited = false; // the next one was asked for before it was listed
   let making = 0; // an answer to an older request is dropped
   let release = () => {}; // the held button
 
@@ -47,6 +49,7 @@ export function viewer({ element, props }) {
 
   function show(opened) {
     video = opened;
+    isAwaited = false;
     part("when").textContent = timeText(video.created_at);
     showWritten(part("prompt"), video.settings.prompt);
     part("facts").replaceChildren(...video.facts.map((fact) => node("li", fact)));
@@ -91,6 +94,7 @@ export function viewer({ element, props }) {
 
   function step(by) {
     const id = neighbour(by);
+    isAwaited = !id && by > 0 && hasMore?.();
     if (id) emit("step", id);
   }
 
@@ -231,9 +235,13 @@ export function viewer({ element, props }) {
   player.addEventListener("error", () => sayWhyUnplayed(player, video, sayUnplayed, load));
   player.addEventListener("loadeddata", () => sayUnplayed(""));
   for (const end of ["deleted", "gone"]) on(end, forget);
-  on("listed", () => dialog.open && showNeighbours());
+  on("listed", () => {
+    if (!dialog.open) return;
+    showNeighbours();
+    if (isAwaited) step(1);
+  });
   on("open", (opened) => {
-    if (opened.listed) listed = opened.listed;
+    if (opened.listed) ({ listed, hasMore } = opened);
     if (opened.kind) part("kind").value = opened.kind;
     show(opened.video);
   });
