@@ -118,6 +118,28 @@ test("a late answer gives the button back at once", () => {
   assert.ok(!isDisabled);
 });
 
+test("a press that the page has asked for buys nothing once the answer is there", () => {
+  for (const lost of [() => clicks.begin(), () => clicks.pressed()]) {
+    lost();
+    wait(10001);
+    wait(501);
+    assert.ok(["unanswered id-1", "unheard "].includes(told.at(-1)));
+    ids = 1;
+    clicks.answered("id-1");
+    assert.ok(isDisabled);
+    wait(1999);
+    assert.ok(isDisabled);
+    wait(1);
+    assert.ok(!isDisabled);
+    ids = 0;
+  }
+  clicks.begin();
+  wait(4000);
+  clicks.answered("id-1");
+  wait(1);
+  assert.ok(!isDisabled, "the next click's answer holds nothing");
+});
+
 test("a click without an answer is asked after, given back, and said to be unanswered", () => {
   clicks.begin();
   wait(9000);

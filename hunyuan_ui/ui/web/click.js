@@ -6,6 +6,7 @@ const LATE_MS = 3000;
 const ANSWER_LAG_MS = 500;
 const BEGUN_WITHIN_MS = 1000;
 export const DOUBLE_CLICK_MS = 1000;
+const ON_ITS_WAY_MS = 2000; // from reading that Generate must be pressed again to the press
 
 /**
  * @param {object} needs
@@ -20,12 +21,19 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
   let pending = keep.get();
   let left = pending; // the one that had no answer when the page was left
   let begunAt = 0;
+  let isInvited = false; // the page has asked for another press
   /** @type {any} */
   let deadline;
   /** @type {any} */
   let late;
+  /** @type {any} */
+  let held;
 
   const tellPending = (what) => pending && tell(what, pending);
+  const invite = (what, id) => {
+    isInvited = true;
+    tell(what, id);
+  };
   const stopTimers = () => {
     clearTimeout(deadline);
     clearInterval(late);
@@ -34,8 +42,13 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
   /** End the sending. The answer may come within a double click, whose second half must not be a click of its own. */
   function settled() {
     stopTimers();
-    deadline = setTimeout(tellPending, ANSWER_LAG_MS, "unanswered");
-    setTimeout(disable, begunAt + DOUBLE_CLICK_MS - now(), false);
+    deadline = setTimeout(() => pending && invite("unanswered", pending), ANSWER_LAG_MS);
+    enableIn(begunAt + DOUBLE_CLICK_MS - now());
+  }
+
+  function enableIn(ms) {
+    clearTimeout(held);
+    held = setTimeout(disable, ms, false);
   }
 
   /** Handle a press of the button. After Gradio has lost its server, its buttons send no clicks. */
@@ -44,7 +57,7 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
     setTimeout(() => {
       if (begunAt !== before) return;
       hold();
-      tell("unheard", "");
+      invite("unheard", "");
     }, BEGUN_WITHIN_MS);
   }
 
@@ -73,6 +86,11 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
     pending = left = null;
     keep.remove();
     settled();
+    if (!isInvited) return;
+    // The press that was asked for may be on its way; now it would be a click of its own.
+    isInvited = false;
+    disable(true);
+    enableIn(ON_ITS_WAY_MS);
   }
 
   /** Handle that the server does not know the click that had no answer; should it still arrive, its id is in use. */
@@ -80,7 +98,7 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
     if (id !== left) return;
     left = null;
     keep.remove();
-    tell("unsent", id);
+    invite("unsent", id);
   }
 
   return { pressed, begin, answered, settled, unsent, left: () => left };
