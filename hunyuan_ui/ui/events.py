@@ -18,7 +18,7 @@ from hunyuan_ui.ui.payment import PayEvents, chosen_payer
 from hunyuan_ui.ui.prices import again_of, job_json, opening_form, priced_parts
 from hunyuan_ui.ui.variations import COUNTS, LOOKED_BACK, Click, JobSpec, again_id, click_of, variations
 from hunyuan_ui.ui.views import video_json
-from hunyuan_ui.ui.visitor import login_of, say_for, token_in, token_of
+from hunyuan_ui.ui.visitor import login_of, say_for, token_of
 from hunyuan_ui.words import Words, shown_sum
 
 KEEP: Final[Any] = cast("Any", gr).skip()  # leaves a component unchanged; Gradio's own annotation is incomplete
@@ -51,18 +51,18 @@ class PageEvents:
         """Accept a click: the form as displayed, at the price displayed with it."""
 
         async def submit(request: gr.Request) -> tuple[Any, ...]:
-            click = sent_in(sent)
+            click, token = sent_in(sent), self._token(request, who)
             specs = variations(job_id, click.request, click.count)
             send = self._sender(
                 request,
-                who,
+                token,
                 payer=chosen_payer({"chosen": click.payer}, self._runner),
                 shown_usd=click.shown_usd / click.count,
                 is_confirmed=click.is_confirmed,
             )
             job = await _send_first(send, specs)
             problem = await _send_more(send, specs[1:], say_for(request))
-            begun = await self._begun(request, who, job.id)
+            begun = await self._begun(request, token, job.id)
             return begun, {"answer": job_id, "text": problem, "seed": job.request.seed}
 
         return await _taken_in(submit, request, {"answer": job_id})
@@ -72,18 +72,18 @@ class PageEvents:
         old_id, shown_usd = _job_id(event), amount(getattr(event, "most_usd", None))
 
         async def submit(request: gr.Request) -> tuple[Any, ...]:
-            token = token_of(request, who, self._runner.settings)
+            token = self._token(request, who)
             old = (await self._runner.view(old_id, self._runner.visitor(token))).job
             # The person confirmed this video's price before, and the card displays it again.
-            send = self._sender(request, who, payer=old.payer, shown_usd=shown_usd, is_confirmed=True)
+            send = self._sender(request, token, payer=old.payer, shown_usd=shown_usd, is_confirmed=True)
             job = await send(again_id(old.id), old.request, in_click=old.in_click)
-            return {**await self._begun(request, who, job.id), "again_of": old.id}, {}
+            return {**await self._begun(request, token, job.id), "again_of": old.id}, {}
 
         return await _taken_in(submit, request, {"again": old_id, "most_usd": shown_usd})
 
-    async def cancel(self, _request: gr.Request, event: gr.EventData, who: object) -> None:
+    async def cancel(self, request: gr.Request, event: gr.EventData, who: object) -> None:
         """Cancel jobs that were not sent; of several, the sent ones continue. The page polls the result."""
-        ids, visitor = _job_ids(event), self._runner.visitor(token_in(who))
+        ids, visitor = _job_ids(event), self._runner.visitor(self._token(request, who))
         for job_id in ids:
             try:
                 await self._runner.cancel(job_id, visitor)
@@ -91,9 +91,9 @@ class PageEvents:
                 if len(ids) == 1:
                     raise
 
-    async def look_again(self, _request: gr.Request, event: gr.EventData, who: object) -> dict[str, Any]:
+    async def look_again(self, request: gr.Request, event: gr.EventData, who: object) -> dict[str, Any]:
         """Check immediately for a pending video, or once more for a lost one."""
-        token = token_in(who)
+        token = self._token(request, who)
         job = await self._runner.retry_lost(_job_id(event), self._runner.visitor(token))
         return {**await self._watched(token, job.id), "looked_at": time.time()}
 
@@ -102,7 +102,7 @@ class PageEvents:
     async def attach(self, request: gr.Request, who: object) -> list[Any]:
         """Return the page's initial state: the visitor's token, their newest job and their latest video."""
         say = say_for(request)
-        token = token_of(request, who, self._runner.settings)
+        token = self._token(request, who)
         visitor = self._runner.visitor(token)
         pay = await self.pay.opened(request, visitor, say)
         payer = chosen_payer(pay, self._runner)
@@ -124,16 +124,18 @@ class PageEvents:
 
     # internal
 
-    def _sender(self, request: gr.Request, who: object, **terms: Any) -> Callable[..., Awaitable[Job]]:
-        token = token_of(request, who, self._runner.settings)
+    def _token(self, request: gr.Request, who: object) -> str:
+        """Return the visitor's token; asked for once per event, because a browser without one gets a new one."""
+        return token_of(request, who, self._runner.settings)
+
+    def _sender(self, request: gr.Request, token: str, **terms: Any) -> Callable[..., Awaitable[Job]]:
         is_logged_in = login_of(request, self._runner.settings) != ""
         return partial(self._runner.submit, visitor=self._runner.visitor(token), is_logged_in=is_logged_in, **terms)
 
-    async def _begun(self, request: gr.Request, who: object, job_id: str) -> dict[str, Any]:
+    async def _begun(self, request: gr.Request, token: str, job_id: str) -> dict[str, Any]:
         """Return the waiting card's state for a click, without a request of its own."""
-        say, token = say_for(request), token_of(request, who, self._runner.settings)
+        say, visitor = say_for(request), self._runner.visitor(token)
         watched = await self._watched(token, job_id)
-        visitor = self._runner.visitor(token)
         jobs = watched["click"]["jobs"] if watched["click"] else [job_id]
         jobs_json = [await self._job_json(one, visitor, say) for one in jobs]
         return {**watched, "is_new": True, "told": jobs_json}

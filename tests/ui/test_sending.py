@@ -204,6 +204,20 @@ async def test_of_several_jobs_those_that_wait_are_cancelled_and_what_was_sent_g
     assert len(cancelled) == 2 + len(COUNTS)
 
 
+@pytest.mark.parametrize("runner", [PUBLIC], indirect=True)
+@pytest.mark.parametrize("who", [None, "", "not a token", {"a": 1}])
+async def test_a_browser_without_a_token_is_one_visitor_from_the_click_to_its_video(
+    runner: JobRunner, who: object
+) -> None:
+    sent = json.dumps({"form": VideoRequest(prompt="a heron").model_dump(), "shown_usd": DEAR_USD})
+    click_id = new_id()
+    watched, _ = await PageEvents(runner).send(asking(), click_id, who, sent)
+    assert [one["id"] for one in watched["told"]] == [watched["job"]] == [click_id]
+    visitor = runner.visitor(watched["token"])
+    assert (await runner.wait(click_id, visitor, 10)).status is JobStatus.DONE
+    assert await runner.jobs(visitor, limit=5)
+
+
 async def test_an_opening_page_does_not_tell_again_what_was_cancelled(runner: JobRunner) -> None:
     events, visitor, job_id = PageEvents(runner), Visitor.from_token(TOKEN), new_id()
     runner._services.pause.extend()  # nothing is sent
