@@ -23,6 +23,7 @@ from hunyuan_ui.ui.call_slots import CallSlots
 from hunyuan_ui.ui.form import FIELDS
 from hunyuan_ui.ui.page_json import guarded, json_answer, json_body
 from hunyuan_ui.ui.payment import chosen_payer
+from hunyuan_ui.ui.video_files import FILE_HEADERS
 from hunyuan_ui.ui.views import cut
 from hunyuan_ui.ui.visitor import (
     KEY_HEADER,
@@ -34,6 +35,7 @@ from hunyuan_ui.ui.visitor import (
     login_of,
     say_for,
     token_of_key,
+    token_sent,
     visitor_of,
 )
 from hunyuan_ui.words import Words, shown_sum, words_for
@@ -44,12 +46,6 @@ SEND: Final = f"{LISTS}/send"
 LONGEST_WAIT_S: Final = 25.0  # agents abandon a tool call after about 30 s
 _MOST_NUMBER: Final = 1e15
 _READ_AT_ONCE: Final = 2  # concurrent checks of lists from the page; each may use a processor for a second
-# As for a video: a deleted one must not remain in a cache.
-_ZIP_HEADERS: Final = {
-    "Cache-Control": "private, no-cache",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
 _VALUES: Final[tuple[tuple[str, Any, Any], ...]] = (
     ("caller", gr.Request, inspect.Parameter.empty),
@@ -289,7 +285,7 @@ class ListPages:
         videos = ((entry, path) for entry in entries if (path := path_of(entry.job)) is not None)
         pieces = zip_of(videos, lambda names: csv_of(entries, names, say.sentence))
         name = f'attachment; filename="hunyuan-list-{list_id[:8]}.zip"'
-        headers = {**_ZIP_HEADERS, "Content-Disposition": name}
+        headers = {**FILE_HEADERS, "Content-Disposition": name}
         return StreamingResponse(iterate_in_threadpool(pieces), headers=headers, media_type="application/zip")
 
     async def _asked(self, request: Request) -> tuple[PromptList, Order]:
@@ -317,10 +313,7 @@ class ListPages:
         return json_answer(summary_of(view, _say(request), self._runner))
 
     def _visitor(self, request: Request) -> Visitor:
-        token = request.headers.get(VISITOR_HEADER, "")
-        if not is_id(token):
-            raise AccessError("not_yours")
-        return visitor_of(gr.Request(request), token, self._runner)
+        return visitor_of(gr.Request(request), token_sent(request), self._runner)
 
 
 def _labels(result: Mapping[str, Any], say: Words) -> dict[str, str]:

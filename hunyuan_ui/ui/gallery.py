@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, NamedTuple, cast, get_args
+from typing import Any, Final, cast, get_args
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from hunyuan_ui.errors import AccessError, MediaError
-from hunyuan_ui.file_type import BY_SUFFIX, MP4
+from hunyuan_ui.errors import MediaError
 from hunyuan_ui.job import Job, Visitor, is_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.jobs.my_videos import Shape, VideoFilter
-from hunyuan_ui.library.exports import RATES, SIDES, Export, ExportKind
+from hunyuan_ui.library.exports import RATES, SIDES
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.page_json import guarded, json_answer, json_body
-from hunyuan_ui.ui.served_files import download_name, named_by
+from hunyuan_ui.ui.video_files import SERVED, VideoFiles
 from hunyuan_ui.ui.views import video_json
-from hunyuan_ui.ui.visitor import VISITOR_HEADER
+from hunyuan_ui.ui.visitor import token_sent
 from hunyuan_ui.words import words_for
 
 VIDEOS: Final = "/gradio_api/hunyuan/videos"
 SETTINGS: Final = "/gradio_api/hunyuan/settings"
-SERVED: Final = "/gradio_api/file={path:served}.{kind}"  # matched before Gradio's own route
-
-# A deleted video must not remain in a browser's cache, so each use revalidates it.
-_SHARED_HEADERS: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
-_FILE_HEADERS: Final = {**_SHARED_HEADERS, "Cross-Origin-Resource-Policy": "same-origin"}
-_TYPES: Final = {**{name: kind.mime for name, kind in BY_SUFFIX.items()}, ".webp": "image/webp", ".png": "image/png"}
 
 
 @dataclass(frozen=True)
@@ -60,11 +50,6 @@ def build_gallery(runner: JobRunner) -> Gallery:
     compare = part("compare")
     compare.value = {"fields": list(VideoRequest.model_fields)}
     return Gallery(grid, viewer, compare)
-
-
-class _File(NamedTuple):
-    path: Path
-    suffix: str
 
 
 def build_video_routes(runner: JobRunner) -> list[Route]:
@@ -144,78 +129,10 @@ class VideoPages:
         return json_answer({"settings": self._runner.videos.settings_in(text).model_dump()})
 
     def _visitor(self, request: Request) -> Visitor:
-        token = request.headers.get(VISITOR_HEADER, "")
-        if not is_id(token):
-            raise AccessError("not_yours")
-        return self._runner.owner.seen_as(self._runner.visitor(token))
+        return self._runner.owner.seen_as(self._runner.visitor(token_sent(request)))
 
     def _shown(self, job: Job, request: Request) -> dict[str, Any]:
         return video_json(job, self._runner.videos.signature(job), words_for(request.cookies, request.headers))
-
-
-class VideoFiles:
-    """Routes for images, players and downloads.
-
-    Args:
-        runner: Gives access to the videos.
-    """
-
-    def __init__(self, runner: JobRunner) -> None:
-        self._runner = runner
-
-    async def video(self, request: Request) -> Response:
-        """Return the video, or with `plain=1` a copy of an MP4 without settings."""
-        job = await self._opened(request)
-        videos = self._runner.videos
-        # Only MP4s contain settings.
-        if request.query_params.get("plain") == "1" and (await videos.video(job)).suffix == MP4.suffix:
-            return _file(request, job, _File(await videos.export(job, Export("mp4")), ".mp4"))
-        path = await videos.video(job)
-        return _file(request, job, _File(path, path.suffix))
-
-    async def served(self, request: Request) -> Response:
-        """Return the video at an address that the API has returned."""
-        job = await self._runner.videos.opened(*named_by("{path}.{kind}".format(**request.path_params)))
-        path = await self._runner.videos.video(job)
-        return _file(request, job, _File(path, path.suffix), _SHARED_HEADERS)
-
-    async def poster(self, request: Request) -> Response:
-        """Return the poster."""
-        job = await self._opened(request)
-        return _file(request, job, _File(await self._runner.videos.poster(job), "-poster.webp"))
-
-    async def export(self, request: Request) -> Response:
-        """Return a GIF, an animated WebP or a still, created now if it does not exist."""
-        job = await self._opened(request)
-        kind, asked = request.path_params["kind"], request.query_params
-        if kind not in ("gif", "webp", "png"):
-            raise AccessError("not_yours")
-        export = Export.parse(
-            cast("ExportKind", kind), asked.get("side", ""), asked.get("fps", ""), asked.get("at", "")
-        )
-        return _file(request, job, _File(await self._runner.videos.export(job, export), f".{kind}"))
-
-    async def _opened(self, request: Request) -> Job:
-        return await self._runner.videos.opened(request.path_params["id"], request.query_params.get("k", ""))
-
-
-def _file(request: Request, job: Job, file: _File, headers: Mapping[str, str] = _FILE_HEADERS) -> Response:
-    try:
-        stat = os.stat(file.path)  # noqa: PTH116 - its result is what the response wants
-    except OSError:
-        raise MediaError("video_missing") from None
-    is_download = request.query_params.get("download") == "1"
-    response = FileResponse(
-        file.path,
-        headers=headers,
-        media_type=_TYPES[Path(file.suffix).suffix or file.suffix],
-        filename=download_name(job, file.suffix),
-        stat_result=stat,
-        content_disposition_type="attachment" if is_download else "inline",
-    )
-    if request.headers.get("if-none-match") == response.headers["etag"]:
-        return Response(status_code=304, headers={**headers, "ETag": response.headers["etag"]})
-    return response
 
 
 def _cursor(text: str) -> tuple[float, str] | None:

@@ -1,4 +1,4 @@
-"""JSON routes of the page: the state of jobs, and the health check.
+"""JSON routes of the page for the state of jobs, and the list of all routes besides Gradio's own.
 
 They are under /gradio_api because a server-side renderer in front of Gradio handles all other paths
 (docs/facts/gradio6.md 0, row 5).
@@ -9,111 +9,107 @@ from __future__ import annotations
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
-from hunyuan_ui import __version__
 from hunyuan_ui.errors import AccessError
-from hunyuan_ui.job import JobProblem, is_id
+from hunyuan_ui.job import Visitor, is_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.batch import build_list_routes
 from hunyuan_ui.ui.example_loops import build_loop_route
 from hunyuan_ui.ui.gallery import build_video_routes
-from hunyuan_ui.ui.page_json import json_answer
+from hunyuan_ui.ui.health import build_health_route
+from hunyuan_ui.ui.page_json import guarded, json_answer
 from hunyuan_ui.ui.payment import allowances, held_by
 from hunyuan_ui.ui.prices import build_price_route, job_json
 from hunyuan_ui.ui.prompt_panel import build_prompt_route
 from hunyuan_ui.ui.served_head import build_picture_routes
 from hunyuan_ui.ui.variations import LOOKED_BACK, click_of
 from hunyuan_ui.ui.views import as_json, next_poll_s
-from hunyuan_ui.ui.visitor import VISITOR_HEADER
+from hunyuan_ui.ui.visitor import token_sent
 from hunyuan_ui.words import words_for
 
 JOBS: Final = "/gradio_api/hunyuan/jobs"
 ALLOWANCE: Final = "/gradio_api/hunyuan/allowance"
 PAGES: Final = "/gradio_api/hunyuan/pages"
-HEALTH: Final = "/gradio_api/healthz"
 EXPECTED_HEADER: Final = "x-hunyuan-expected"
 MOST_WAIT_S: Final = 2  # a reverse proxy or a phone may drop a silent connection
 
 
 def build_routes(runner: JobRunner) -> list[Route]:
     """Return the routes to mount besides Gradio's own."""
+    page = JobPages(runner)
+    return [
+        Route(JOBS, guarded(page.active)),
+        Route(f"{JOBS}/{{id}}", guarded(page.one)),
+        Route(ALLOWANCE, guarded(page.allowance)),
+        Route(f"{PAGES}/{{id}}", guarded(page.opened_or_closed), methods=["POST", "DELETE"]),
+        *build_picture_routes(),
+        build_price_route(runner),
+        build_prompt_route(),
+        build_loop_route(),
+        *build_video_routes(runner),
+        *build_list_routes(runner),
+        build_health_route(runner),
+    ]
 
-    async def active_jobs(request: Request) -> JSONResponse:
-        token = request.headers.get(VISITOR_HEADER, "")
-        if not is_id(token):
-            return _not_yours(request)
-        visitor = runner.visitor(token)
-        views = await runner.active(visitor)
+
+class JobPages:
+    """JSON routes for the page's scripts that follow jobs.
+
+    Args:
+        runner: Gives access to the jobs.
+    """
+
+    def __init__(self, runner: JobRunner) -> None:
+        self._runner = runner
+
+    async def active(self, request: Request) -> Response:
+        """Return the visitor's jobs that have not ended."""
+        visitor = self._visitor(request)
+        views = await self._runner.active(visitor)
         are_together = any(view.job.in_click for view in views)
-        known = await runner.jobs(visitor, limit=LOOKED_BACK) if are_together else []
+        known = await self._runner.jobs(visitor, limit=LOOKED_BACK) if are_together else []
         say = words_for(request.cookies, request.headers)
-        jobs_json = [{**as_json(view, say), "click": click_of(view.job.id, known)} for view in views]
-        return json_answer({"jobs": jobs_json, "next_poll_s": next_poll_s(views)})
+        jobs = [{**as_json(view, say), "click": click_of(view.job.id, known)} for view in views]
+        return json_answer({"jobs": jobs, "next_poll_s": next_poll_s(views)})
 
-    async def one_job(request: Request) -> JSONResponse:
-        token = request.headers.get(VISITOR_HEADER, "")
-        if not is_id(token):
-            return _not_yours(request)
-        job_id, visitor = request.path_params["id"], runner.visitor(token)
-        say = words_for(request.cookies, request.headers)
+    async def one(self, request: Request) -> Response:
+        """Return one of the visitor's jobs, with `within_s` once it has ended or after that many seconds."""
+        job_id, visitor = request.path_params["id"], self._visitor(request)
         try:
             if within_s := _seconds(request.query_params.get("within_s", "")):
-                await runner.wait(job_id, visitor, within_s)
-            view = await runner.view(job_id, visitor)
-            known = await runner.jobs(visitor, limit=LOOKED_BACK)
+                await self._runner.wait(job_id, visitor, within_s)
+            view = await self._runner.view(job_id, visitor)
+            known = await self._runner.jobs(visitor, limit=LOOKED_BACK)
         except AccessError:
             # A page polls its own click before that has arrived; an error would show in the browser's console.
-            return json_answer({}) if request.headers.get(EXPECTED_HEADER) else _not_yours(request)
-        return json_answer({**job_json(view, runner, say), "click": click_of(job_id, known)})
-
-    async def allowance(request: Request) -> JSONResponse:
-        token = request.headers.get(VISITOR_HEADER, "")
-        if not is_id(token):
-            return _not_yours(request)
+            if request.headers.get(EXPECTED_HEADER):
+                return json_answer({})
+            raise
         say = words_for(request.cookies, request.headers)
-        visitor = runner.visitor(token)
-        await runner.recall(visitor)
-        return json_answer({"allowance": await allowances(runner, visitor, say), **held_by(runner, visitor)})
+        return json_answer({**job_json(view, self._runner, say), "click": click_of(job_id, known)})
 
-    async def health(_request: Request) -> JSONResponse:
-        problem = runner.problem
-        is_well = problem is None and runner.is_healthy
-        # Problems that only the owner can fix must not restart a container.
-        notice = problem or runner.notice
-        state = {
-            "status": "ok" if is_well else "trouble",
-            "problem": notice.code if notice else None,
-            "waiting_for_visitor": await runner.waiting_for_visitor(),
-        }
-        return json_answer({**state, "app_version": __version__}, 200 if is_well else 503)
+    async def allowance(self, request: Request) -> Response:
+        """Return what is left of the visitor's limits, and which credentials of theirs the server has."""
+        visitor, say = self._visitor(request), words_for(request.cookies, request.headers)
+        await self._runner.recall(visitor)
+        left = await allowances(self._runner, visitor, say)
+        return json_answer({"allowance": left, **held_by(self._runner, visitor)})
 
-    jobs = [Route(JOBS, active_jobs), Route(f"{JOBS}/{{id}}", one_job), Route(ALLOWANCE, allowance)]
-    forms = [build_price_route(runner), build_prompt_route(), build_loop_route()]
-    videos = [*build_video_routes(runner), *build_list_routes(runner)]
-    return [*jobs, _build_pages_route(runner), *build_picture_routes(), *forms, *videos, Route(HEALTH, health)]
-
-
-def _build_pages_route(runner: JobRunner) -> Route:
-    """Return the route by which the page of a visitor with their own key reports that it is open or closing."""
-
-    async def page(request: Request) -> JSONResponse:
-        token, page_id = request.headers.get(VISITOR_HEADER, ""), request.path_params["id"]
-        if not is_id(token) or not is_id(page_id):
-            return _not_yours(request)
-        change = runner.keys.page_closed if request.method == "DELETE" else runner.keys.page_opened
-        change(page_id, runner.visitor(token))
+    async def opened_or_closed(self, request: Request) -> Response:
+        """Record that a page of a visitor with their own key is open, or closes."""
+        visitor, page_id = self._visitor(request), request.path_params["id"]
+        if not is_id(page_id):
+            raise AccessError("not_yours")
+        keys = self._runner.keys
+        (keys.page_closed if request.method == "DELETE" else keys.page_opened)(page_id, visitor)
         return json_answer({})
 
-    return Route(f"{PAGES}/{{id}}", page, methods=["POST", "DELETE"])
+    def _visitor(self, request: Request) -> Visitor:
+        return self._runner.visitor(token_sent(request))
 
 
 def _seconds(text: str) -> float:
     """Return how long a response may wait for the job's end; 0 for an invalid value."""
     return min(int(text), MOST_WAIT_S) if text.isdecimal() and len(text) <= 2 else 0
-
-
-def _not_yours(request: Request) -> JSONResponse:
-    sentence = words_for(request.cookies, request.headers).sentence(JobProblem.from_code("not_yours"))
-    return json_answer({"problem": sentence}, 404)

@@ -9,7 +9,9 @@ from hashlib import sha256
 from typing import Any, Final, cast
 
 import gradio as gr
+from starlette.requests import Request
 
+from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import Visitor, is_id, new_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.settings import Settings
@@ -24,6 +26,18 @@ PAYER_HEADER: Final = "x-payer"  # owner, visitor or nobody (local preview), if 
 def token_in(stored: object) -> str:
     """Return the token that a browser has stored, or a new one if it is missing or malformed."""
     return str(stored) if is_id(stored) else new_id()
+
+
+def token_sent(request: Request) -> str:
+    """Return the visitor's token in a request of the page's scripts.
+
+    Raises:
+        AccessError: There is none.
+    """
+    token = request.headers.get(VISITOR_HEADER, "")
+    if not is_id(token):
+        raise AccessError("not_yours")
+    return token
 
 
 def login_of(request: gr.Request | None, settings: Settings) -> str:

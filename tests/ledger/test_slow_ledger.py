@@ -23,7 +23,8 @@ from hunyuan_ui.jobs.my_videos import VideoFilter
 from hunyuan_ui.ledger import sqlite
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
-from hunyuan_ui.ui.routes import HEALTH, JOBS, build_routes
+from hunyuan_ui.ui.health import HEALTH
+from hunyuan_ui.ui.routes import JOBS, build_routes
 from tests.fake_service import FakeService
 
 pytestmark = pytest.mark.anyio

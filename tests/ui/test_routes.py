@@ -21,7 +21,8 @@ from hunyuan_ui.jobs.endings import Ending, Proof
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui import routes
-from hunyuan_ui.ui.routes import HEALTH, PAGES, build_routes
+from hunyuan_ui.ui.health import HEALTH
+from hunyuan_ui.ui.routes import PAGES, build_routes
 from tests.fake_service import FakeService, answer
 
 pytestmark = pytest.mark.anyio
@@ -135,7 +136,7 @@ async def test_a_neighbour_learns_nothing_and_is_not_held(tmp_path: Path, monkey
             with anyio.fail_after(30):
                 answer = await ask(f"/{job_id}", token, within_s=99)
             assert answer.status_code == 404
-            assert answer.json().keys() == {"version", "problem"}
+            assert answer.json().keys() == {"version", "problem", "code"}
             assert answer.json() == (await ask(f"/{new_id()}", token)).json()
         assert (await ask(token=OTHER)).json()["jobs"] == []
 

@@ -7,8 +7,8 @@ import pytest
 from starlette.routing import Route
 
 from hunyuan_ui.job import JobStatus
-from hunyuan_ui.ui.gallery import SERVED
 from hunyuan_ui.ui.served_files import named_by, served_path
+from hunyuan_ui.ui.video_files import SERVED
 from tests.stored_jobs import job
 
 DONE = job(id="1d" * 16, status=JobStatus.DONE, sha256="0" * 64, prompt="a heron")
