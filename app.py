@@ -1,4 +1,4 @@
-"""Hunyuan UI: settings -> services -> page -> launch. Start it with `python app.py [--share]`."""
+"""Hunyuan UI: settings -> services -> page -> launch. Its options are in startup.py."""
 
 from __future__ import annotations
 

@@ -14,16 +14,24 @@ from typing import Any, Final
 
 from hunyuan_ui import check, log
 from hunyuan_ui.cli_batch import add_list_options, make_list
-from hunyuan_ui.cli_output import Exit, Parser, StatusLine, has_room, prepare_console, show, target_fault
-from hunyuan_ui.cli_output import Interruption as _Interruption
-from hunyuan_ui.cli_output import copy as _copy
-from hunyuan_ui.cli_output import interruptions as _interruptions
-from hunyuan_ui.cli_output import print_line as _print
-from hunyuan_ui.cli_output import progress as _progress
-from hunyuan_ui.cli_output import say as _say
+from hunyuan_ui.cli_output import (
+    Exit,
+    Interruption,
+    Parser,
+    StatusLine,
+    copy,
+    has_room,
+    interruptions,
+    prepare_console,
+    print_line,
+    progress,
+    say,
+    show,
+    target_fault,
+)
 from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError, SettingsError, SpendLimitError
 from hunyuan_ui.estimate import Estimate
-from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Visitor, is_id, new_id
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.request import RANDOM_SEED, Parameter, VideoRequest, parameters
 from hunyuan_ui.settings import Settings
@@ -48,14 +56,14 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
     """
     prepare_console()
     try:
-        with _interruptions() as interruption:
+        with interruptions() as interruption:
             return _run(build_parser().parse_args(arguments), environ, interruption)
     finally:
         for stream in (sys.stdout, sys.stderr):
             show("", stream)
 
 
-def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interruption: _Interruption) -> int:
+def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interruption: Interruption) -> int:
     try:
         settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
         log.configure(*settings.secrets, level="WARNING")
@@ -65,12 +73,12 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interru
         make = _make if options.batch is None else _make_list
         return asyncio.run(make(options, build_runner(settings), interruption))
     except (SettingsError, InvalidRequestError) as error:
-        return _say(_WORDS.sentence(error), Exit.USAGE)
+        return say(_WORDS.sentence(error), Exit.USAGE)
     except SpendLimitError as error:
         sentence = _WORDS.sentence(error)
-        return _say(_WORDS("cli.add_yes", problem=sentence) if error.code == "confirm_price" else sentence, Exit.LIMIT)
+        return say(_WORDS("cli.add_yes", problem=sentence) if error.code == "confirm_price" else sentence, Exit.LIMIT)
     except HunyuanUIError as error:
-        return _say(_WORDS.sentence(error), Exit.FAILED)
+        return say(_WORDS.sentence(error), Exit.FAILED)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -129,30 +137,28 @@ def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-async def _check(settings: Settings, interruption: _Interruption, *, as_json: bool) -> int:
+async def _check(settings: Settings, interruption: Interruption, *, as_json: bool) -> int:
     checking, interrupted = asyncio.ensure_future(check.check(settings)), asyncio.ensure_future(interruption.wait())
     await asyncio.wait({checking, interrupted}, return_when=asyncio.FIRST_COMPLETED)
     interrupted.cancel()
     if not checking.done():
         checking.cancel()
-        return _say(_WORDS["cli.interrupted"], Exit.FAILED)
+        return say(_WORDS["cli.interrupted"], Exit.FAILED)
     found = checking.result()
-    _print(check.as_json(found) if as_json else check.as_text(found))
+    print_line(check.as_json(found) if as_json else check.as_text(found))
     return Exit.DONE if check.is_all_well(found) else Exit.FAILED
 
 
-async def _make_list(options: argparse.Namespace, runner: JobRunner, interruption: _Interruption) -> int:
+async def _make_list(options: argparse.Namespace, runner: JobRunner, interruption: Interruption) -> int:
     try:
         if options.prompt is not None or options.resume is not None:
             raise SettingsError("--batch", "batch_alone")
-        given = {parameter.name: getattr(options, parameter.name) for parameter in parameters()}
-        defaults = {"seed": RANDOM_SEED, **{name: value for name, value in given.items() if value is not None}}
-        return await make_list(options, runner, interruption, OWNER, defaults)
+        return await make_list(options, runner, interruption, OWNER, _given(options))
     finally:
         await runner.stop()
 
 
-async def _make(options: argparse.Namespace, runner: JobRunner, interruption: _Interruption) -> int:
+async def _make(options: argparse.Namespace, runner: JobRunner, interruption: Interruption) -> int:
     try:
         if options.estimate:
             return _print_estimate(_request(options), runner, as_json=options.json)
@@ -162,10 +168,10 @@ async def _make(options: argparse.Namespace, runner: JobRunner, interruption: _I
         if not is_id(job_id):
             raise InvalidRequestError("bad_job_id", field="job_id")
         if interruption.is_requested:
-            return _say(_WORDS["cli.interrupted"], Exit.FAILED)
+            return say(_WORDS["cli.interrupted"], Exit.FAILED)
         await runner.start()
         if interruption.is_requested:
-            return _say(_WORDS["cli.interrupted"], Exit.FAILED)
+            return say(_WORDS["cli.interrupted"], Exit.FAILED)
         if request is not None:
             await runner.submit(job_id, request, OWNER, is_confirmed=options.yes)
         elif (await runner.view(job_id, OWNER)).can_look_again:
@@ -175,7 +181,7 @@ async def _make(options: argparse.Namespace, runner: JobRunner, interruption: _I
             return await _finish(runner, end.result(), options)
         is_waiting = (await runner.view(job_id, OWNER)).job.status is JobStatus.QUEUED
         if is_waiting and (problem := (await runner.spending()).problem):
-            _progress(f"{_WORDS.sentence(problem)}\n")
+            progress(f"{_WORDS.sentence(problem)}\n")
     finally:
         await runner.stop()
     return _broken_off(await end, options)
@@ -195,12 +201,15 @@ def _check_target(out: Path | None) -> None:
 
 
 def _request(options: argparse.Namespace) -> VideoRequest:
+    return VideoRequest.parse(_given(options))
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
     given = {parameter.name: getattr(options, parameter.name) for parameter in parameters()}
-    values = {"seed": RANDOM_SEED, **{name: value for name, value in given.items() if value is not None}}
-    return VideoRequest.parse(values)
+    return {"seed": RANDOM_SEED, **{name: value for name, value in given.items() if value is not None}}
 
 
-async def _watched(runner: JobRunner, job_id: str, interruption: _Interruption) -> asyncio.Future[Job]:
+async def _watched(runner: JobRunner, job_id: str, interruption: Interruption) -> asyncio.Future[Job]:
     """Show a job's progress until it ends or this program is interrupted; return a future of its last row."""
     await runner.view(job_id, OWNER)
     end = asyncio.ensure_future(runner.wait(job_id, OWNER))
@@ -240,28 +249,28 @@ async def _finish(runner: JobRunner, job: Job, options: argparse.Namespace) -> i
         return _not_copied(job, None, sentence, options)
     target = options.out or Path(f"{job.id}{kept.suffix}")
     try:
-        _copy(kept, target)
+        copy(kept, target)
     except OSError as error:
         reason = error.strerror or _WORDS["cli.cannot_be_written"]
         sentence = _WORDS("cli.not_copied", kept=kept, target=target, reason=reason, command=_resume(job))
         return _not_copied(job, kept, sentence, options)
     facts = _facts(job, target)
-    _print(json.dumps(facts) if options.json else _WORDS("cli.made", file=target, facts=_described(facts)))
+    print_line(json.dumps(facts) if options.json else _WORDS("cli.made", file=target, facts=_described(facts)))
     return Exit.DONE
 
 
 def _without_video(job: Job, options: argparse.Namespace) -> int:
     sentence = _WORDS.about(job).sentence(job.problem) if job.problem else _WORDS("cli.ended", status=job.status.value)
     if options.json:
-        _print(json.dumps(_facts(job, None)))
+        print_line(json.dumps(_facts(job, None)))
     may_be_charged = job.status in (JobStatus.UNKNOWN, JobStatus.LOST) or bool(job.cost_microusd)
-    return _say(sentence, Exit.UNKNOWN if may_be_charged and not job.is_preview else Exit.FAILED)
+    return say(sentence, Exit.UNKNOWN if may_be_charged and not job.is_preview else Exit.FAILED)
 
 
 def _not_copied(job: Job, kept: Path | None, sentence: str, options: argparse.Namespace) -> int:
     if options.json:
-        _print(json.dumps({**_facts(job, kept), "problem": sentence}))
-    return _say(sentence, Exit.NOT_COPIED)
+        print_line(json.dumps({**_facts(job, kept), "problem": sentence}))
+    return say(sentence, Exit.NOT_COPIED)
 
 
 def _broken_off(job: Job, options: argparse.Namespace) -> int:
@@ -271,14 +280,14 @@ def _broken_off(job: Job, options: argparse.Namespace) -> int:
     if job.status is JobStatus.DONE:
         return _not_copied(job, None, _WORDS("cli.interrupted_when_made", command=_resume(job)), options)
     if options.json:
-        _print(json.dumps(_facts(job, None)))
+        print_line(json.dumps(_facts(job, None)))
     if job.status is JobStatus.SUBMITTING:
-        return _say(_WORDS.about(job).sentence(JobProblem.from_code("interrupted")), Exit.UNKNOWN)
+        return say(_WORDS.about(job).sentence(JobProblem.from_code("interrupted")), Exit.UNKNOWN)
     if job.status is JobStatus.QUEUED:
-        return _say(_WORDS("cli.goes_on_later", command=_resume(job)), Exit.GOES_ON)
+        return say(_WORDS("cli.goes_on_later", command=_resume(job)), Exit.GOES_ON)
     if job.is_preview:
-        return _say(_WORDS["cli.preview_ended"], Exit.FAILED)
-    return _say(_WORDS.about(job)("cli.goes_on", command=_resume(job)), Exit.GOES_ON)
+        return say(_WORDS["cli.preview_ended"], Exit.FAILED)
+    return say(_WORDS.about(job)("cli.goes_on", command=_resume(job)), Exit.GOES_ON)
 
 
 def _resume(job: Job) -> str:
@@ -292,7 +301,7 @@ def _facts(job: Job, file: Path | None) -> dict[str, Any]:
         "file": None if file is None else str(file),
         "request": job.request.model_dump(),
         "request_id": job.request_id,
-        "cost_usd": None if job.cost_microusd is None else job.cost_microusd / MICRO,
+        "cost_usd": job.cost_usd,
         "inference_s": job.inference_s,
         "sha256": job.sha256,
         "problem": _WORDS.about(job).sentence(job.problem) if job.problem else None,
@@ -323,9 +332,9 @@ def _print_estimate(request: VideoRequest, runner: JobRunner, *, as_json: bool) 
         "duration_s": round(request.duration_s, 3),
     }
     if as_json:
-        _print(json.dumps(facts))
+        print_line(json.dumps(facts))
     else:
         length = _WORDS.length(request.video_length, request.duration_s)
         prices = {"length": length, "cost": facts["cost_usd"], "low": facts["low_usd"], "high": facts["high_usd"]}
-        _print(_WORDS("cli.estimate" if facts["high_usd"] else "cli.estimate_free", **{**facts, **prices}))
+        print_line(_WORDS("cli.estimate" if facts["high_usd"] else "cli.estimate_free", **{**facts, **prices}))
     return Exit.DONE

@@ -160,6 +160,16 @@ class Job:
         return (self.made.width, self.made.height, self.made.frames) != asked
 
     @property
+    def cost_usd(self) -> float | None:
+        """Its named cost in US dollars, if any."""
+        return None if self.cost_microusd is None else self.cost_microusd / MICRO
+
+    @property
+    def began_at(self) -> float:
+        """When it was sent, or else stored, in UTC seconds."""
+        return self.sent_at or self.created_at
+
+    @property
     def estimate_microusd(self) -> int:
         """Its expected cost when it was sent."""
         return round(float(self.notes.get("estimate_usd", self.reserved_microusd / MICRO)) * MICRO)

@@ -239,16 +239,14 @@ async def fetch(
         await save(body, part, check=check, length=length, limits=limits.save)
 
 
-async def answer_at(
-    url: str, *, own_origin: str, limits: FetchLimits = FetchLimits(), proxies: Proxies = DIRECT
-) -> int:
+async def answer_at(url: str, *, own_origin: str, proxies: Proxies = DIRECT) -> int:
     """Return the HTTP status for an address without reading the file.
 
     Arguments and errors are those of `fetch`.
     """
     policy = UrlPolicy(own_origin)
     async with _safe_transport(policy, proxies, None) as transport:
-        response = await _follow(transport, policy, url, limits, {})
+        response = await _follow(transport, policy, url, FetchLimits(), {})
         await response.aclose()
         return response.status_code
 

@@ -1,7 +1,7 @@
 """Parses the account's request history, for one request or the whole list, in any envelope.
 
 Source: docs/facts/segmind-api.md 3.3, which leaves the envelope open: rows are searched at every level. An incomplete
-    or unrecognised list is an error and never an empty list, because a request that it omits would count as not spent.
+or unrecognised list is an error and never an empty list, because a request that it omits would count as not spent.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Parses the envelope of a request list: whether it is refused, partial or continued, and the total count.
 
 Source: docs/facts/segmind-api.md 3.3, which leaves the envelope open. An empty list means that nothing was spent, so it
-    is accepted only if nothing in its envelope contradicts that.
+is accepted only if nothing in its envelope contradicts that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finds the cost that a response names for a request, in any field and format.
 
 Source: docs/facts/segmind-api.md 1.2 and 3.3: accounting fields moved between captures, so every possible field is
-    read. Missing a named cost would let a public page spend more than its owner allowed.
+read. Missing a named cost would let a public page spend more than its owner allowed.
 """
 
 from __future__ import annotations

@@ -53,7 +53,6 @@ class EngineClient:
     Args:
         base_url: Of the engine, such as `http://gpu.local:30000`; a trailing `/v1` is dropped.
         model: The engine's name of the model; sent only if set, as a wrong one is rejected.
-        transport: Replaces real connections; closed with the client.
         timeouts: Wall-clock limits.
         fetch_limits: On redirects, size and rate of a download.
         proxies: The proxy of each host for https; an engine over plain http is reached directly.
@@ -64,7 +63,6 @@ class EngineClient:
         base_url: str,
         *,
         model: str | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
         timeouts: Timeouts = CALM,
         fetch_limits: FetchLimits = _CALM_FETCH,
         proxies: Proxies = DIRECT,
@@ -72,11 +70,10 @@ class EngineClient:
         self.base_url = base_url.rstrip("/").removesuffix("/v1")
         url = httpx.URL(self.base_url)
         self._model = model
-        self._transport = transport
         self._timeouts = timeouts
         self._fetch_limits = fetch_limits
         self._proxies = proxies if url.scheme == "https" else proxies.without(url.host)
-        self._calls = Calls(transport, timeouts, self._proxies)
+        self._calls = Calls(None, timeouts, self._proxies)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -214,7 +211,6 @@ class EngineClient:
             check=check,
             limits=self._fetch_limits,
             proxies=self._proxies,
-            transport=self._transport,
             own_headers=_bearer(key),
         )
 

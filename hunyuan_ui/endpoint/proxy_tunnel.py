@@ -1,7 +1,7 @@
 """Connections through a proxy, established before anything of a request is sent.
 
 Opening the tunnel is part of connecting: any failure before it is open proves that a paid request was never sent.
-    httpx's own proxies do not distinguish that from a lost response (docs/facts/faults-and-security.md 9).
+httpx's own proxies do not distinguish that from a lost response (docs/facts/faults-and-security.md 9).
 """
 
 from __future__ import annotations
@@ -39,15 +39,12 @@ class ProxyBackend(httpcore.AsyncNetworkBackend):
     Args:
         proxies: The proxy of each host.
         ssl_context: Verifies a proxy that itself uses TLS.
-        inner: Opens the connections.
     """
 
-    def __init__(
-        self, proxies: Proxies, ssl_context: ssl.SSLContext, inner: httpcore.AsyncNetworkBackend | None = None
-    ) -> None:
+    def __init__(self, proxies: Proxies, ssl_context: ssl.SSLContext) -> None:
         self._proxies = proxies
         self._ssl_context = ssl_context
-        self._inner = inner or cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+        self._inner = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
 
     async def connect_tcp(
         self,

@@ -1,7 +1,7 @@
 """EndpointClient: HTTP client for both API versions of the hosted model.
 
 The paid POST is sent once. It ends in one of three ways: a response, a proof that it was never sent
-    (`EndpointUnreachableError`) or refused (`EndpointStatusError`), or `OutcomeUnknownError`.
+(`EndpointUnreachableError`) or refused (`EndpointStatusError`), or `OutcomeUnknownError`.
 """
 
 from __future__ import annotations

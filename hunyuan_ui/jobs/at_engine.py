@@ -75,7 +75,7 @@ async def id_at_engine(services: Services, job: Job) -> str | None:
     client = services.engine_of(job).client
     for attempt in range(LIST_ATTEMPTS):
         try:
-            found = await client.sent(job.request, key, job.sent_at or job.created_at)
+            found = await client.sent(job.request, key, job.began_at)
             own = await services.reads(services.ledger.unclaimed, job, found)
             return own[0] if len(own) == 1 else None
         except EndpointError as error:

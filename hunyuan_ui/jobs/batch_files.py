@@ -13,7 +13,7 @@ from typing import Final
 from zipfile import ZipFile, ZipInfo
 
 from hunyuan_ui.csv_text import cell_of
-from hunyuan_ui.job import MICRO, JobProblem
+from hunyuan_ui.job import JobProblem
 from hunyuan_ui.jobs.batch_view import Entry
 from hunyuan_ui.request import VideoRequest
 
@@ -42,7 +42,7 @@ def csv_of(entries: Iterable[Entry], files: Mapping[str, str], sentence_of: Call
     for entry in entries:
         job = entry.job
         settings = ["" if entry.is_deleted else getattr(entry.request, name) for name in names]
-        cost = None if job is None or job.cost_microusd is None else job.cost_microusd / MICRO
+        cost = None if job is None else job.cost_usd
         problem = sentence_of(job.problem) if job is not None and job.problem is not None else None
         facts = [cost, job and job.inference_s, entry.job_id, job and job.request_id, problem]
         cells = [entry.row.number, entry.state, files.get(entry.job_id), *settings, *facts]

@@ -493,7 +493,7 @@ class JobRun:
         return engine_usage(self._services, self._job, self._seen_s, error)
 
     def _age_s(self) -> float:
-        return self._ledger.now() - (self._job.sent_at or self._job.created_at)
+        return self._ledger.now() - self._job.began_at
 
 
 _GONE: Final = DownloadError("video_lost", retryable=False, expired=True, request_id=reason("unknown"))

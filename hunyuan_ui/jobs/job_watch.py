@@ -121,7 +121,7 @@ class JobWatch:
 
     def can_look_again(self, job: Job) -> bool:
         """Whether a lost job can be resumed: charged, with an address or request id, and before the file expires."""
-        is_young = self._services.ledger.now() - (job.sent_at or job.created_at) < FILE_LIFE_S
+        is_young = self._services.ledger.now() - job.began_at < FILE_LIFE_S
         is_known = job.request_id is not None or job.result_url is not None
         is_stopped = job.problem is not None and job.problem.code == STOPPED
         return job.status is JobStatus.LOST and is_known and is_young and not job.is_preview and not is_stopped
@@ -156,7 +156,7 @@ class JobWatch:
         live = self._dispatcher.live.get(job.id)
         job = live.job if live is not None else job
         usual = self._services.outcomes.estimate(job.request, job.payer)
-        began = job.sent_at or job.created_at
+        began = job.began_at
         if not job.is_active or (live is None and job.id not in queue.states):
             # Another process may hold the folder and run the job.
             phase = PHASE_OF.get(job.status, Phase.ENDED)

@@ -22,15 +22,15 @@ class QueuePause:
         self.is_stopping = False  # the program is stopping
 
     @property
-    def own_wait_s(self) -> float:
-        """The same, without the pause for the history."""
-        return max(0.0, self._until - time.monotonic())
-
-    @property
     def wait_s(self) -> float:
         """Seconds until the next POST may be sent, or the balance may be queried again."""
         wait_s = self.own_wait_s
         return wait_s if self.history_problem is None else max(wait_s, PAUSE_CHECK_S)
+
+    @property
+    def own_wait_s(self) -> float:
+        """The same in seconds, without the pause for the history."""
+        return max(0.0, self._until - time.monotonic())
 
     def for_seconds(self, seconds: float) -> None:
         """Send nothing for some seconds."""

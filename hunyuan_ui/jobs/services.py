@@ -130,7 +130,7 @@ class Services:
         """
         mark, key = job.notes.get(KEY), self.keys.for_job(job)
         is_its_key = job.is_at_engine or mark is None or key is None or self.key_mark(key) == mark
-        if is_its_key or self.ledger.now() - (job.sent_at or job.created_at) > FILE_LIFE_S:
+        if is_its_key or self.ledger.now() - job.began_at > FILE_LIFE_S:
             return
         self.keys.forget_job(job.id)  # so that a key that the visitor enters now is tried next
         raise NeedsKeyError(JobProblem.from_code("key_other" if job.payer == "visitor" else "owner_key_other"))

@@ -131,22 +131,16 @@ class VisitorKeys:
         client: Of the service that they are for.
         attempts: Rate limit for attempts at keys.
         on_change: Called when jobs that waited for a key may continue.
-        now: A monotonic clock in seconds.
     """
 
     def __init__(
-        self,
-        keys: KeyRing,
-        client: EndpointClient,
-        attempts: AttemptLimiter,
-        on_change: Callable[[], None],
-        now: Callable[[], float] = time.monotonic,
+        self, keys: KeyRing, client: EndpointClient, attempts: AttemptLimiter, on_change: Callable[[], None]
     ) -> None:
         self._keys = keys
         self._client = client
         self._attempts = attempts
         self._on_change = on_change
-        self._now = now
+        self._now = time.monotonic
         self._salt = secrets.token_bytes(32)
         self._good: OrderedDict[bytes, _Known] = OrderedDict()  # by digests of valid keys
         self._asked: dict[bytes, asyncio.Task[float]] = {}

@@ -1,7 +1,7 @@
 """SentIds: detects that a database was restored to an older state, by the jobs last sent from this data folder.
 
 Source: docs/facts/faults-and-security.md row 53. Times cannot detect it, as the processes that share a database have
-    different clocks.
+different clocks.
 """
 
 from __future__ import annotations

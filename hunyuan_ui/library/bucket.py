@@ -1,7 +1,7 @@
 """Bucket: files in an object store, each written once, verified by reading back, and never overwritten.
 
 Behaviour of stores: docs/facts/scale.md 4. Their errors contain addresses and accounts, so none of their text is passed
-    on.
+on.
 """
 
 from __future__ import annotations
@@ -96,20 +96,19 @@ class Bucket:
     """A bucket, or the part of it below a prefix.
 
     All calls run on an event loop in a separate thread, so that a hanging store blocks nothing else: `ask` awaits from
-        another loop, `call` blocks another thread. While the bucket is unreachable, every call fails immediately, or
-        every change if it can be read; it is probed until it works again.
+    another loop, `call` blocks another thread. While the bucket is unreachable, every call fails immediately, or every
+    change if it can be read; it is probed until it works again.
 
     Args:
         url: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`; the keys are in the store's own
             variables.
-        limits: Timeouts; `LIMITS` by default.
 
     Raises:
         SettingsError: The address or the store's variables are invalid.
     """
 
-    def __init__(self, url: str, limits: BucketLimits | None = None) -> None:
-        self._limits = limits or LIMITS
+    def __init__(self, url: str) -> None:
+        self._limits = LIMITS
         self.when_back: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._problem: StorageError | None = None
         self._is_away = False  # also for reading
@@ -397,7 +396,7 @@ def _at_the_top(page: Any) -> Generator[tuple[str, int]]:
 
 
 def count_videos(url: str) -> int:
-    """Return how many videos a bucket holds; errors as `Bucket` and `Bucket.probe`."""
+    """Return how many videos a bucket holds; errors as `Bucket` and `Bucket.proven`."""
     bucket = Bucket(url)
     try:
         return sum(Path(name).suffix in BY_SUFFIX and is_id(Path(name).stem) for name in bucket.call(bucket.proven()))

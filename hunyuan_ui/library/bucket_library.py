@@ -23,7 +23,7 @@ from hunyuan_ui.library.bucket import Bucket
 from hunyuan_ui.library.library import VideoLibrary, job_of
 from hunyuan_ui.shielded import shielded
 
-CACHE_BYTES: Final = 1024 * 1024 * 1024
+CACHE_BYTES: Final = 1024 * 1024 * 1024  # the newest file apart
 CHANGED_S: Final = 60.0  # before a video that differs from its checksum is downloaded again
 _CHANGED_AT: Final = 0.0  # its modification time, which survives a restart
 _READ_AT_ONCE: Final = 16  # sidecars, at startup
@@ -41,17 +41,14 @@ class BucketLibrary(VideoLibrary):
         folder: Where videos are prepared; those from before there was a bucket stay there.
         cache: Local copies of the bucket's files, downloaded on demand.
         bucket: Closed by `close`.
-        cache_bytes: Largest size of the cache in bytes, the newest file apart.
         process: As for `VideoLibrary`.
     """
 
-    def __init__(
-        self, folder: Path, cache: Path, bucket: Bucket, *, cache_bytes: int = CACHE_BYTES, process: str = ""
-    ) -> None:
+    def __init__(self, folder: Path, cache: Path, bucket: Bucket, *, process: str = "") -> None:
         super().__init__(folder, process)
         self._cache = VideoLibrary(cache)
         self._bucket = bucket
-        self._cache_bytes = cache_bytes
+        self._cache_bytes = CACHE_BYTES
         self._ids: set[str] = set()  # of the videos in the bucket at startup
         self._files: set[str] = set()  # of all files in it then
         self._adoptable: dict[str, Job] = {}

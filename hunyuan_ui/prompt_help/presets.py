@@ -1,8 +1,8 @@
 """Presets: named shapes, sizes and qualities, and the valid numbers that they stand for (pure).
 
 Source: the 540 and 720 classes are the model's own table (docs/facts/users.md 4.4). That table has no 480 class: its
-    16:9 pair is the service's default (854x480), and the others follow the pattern of the two classes, multiples of 16
-    with the shape's ratio within 2 % and about the area of the 16:9 pair.
+16:9 pair is the service's default (854x480), and the others follow the pattern of the two classes, multiples of 16
+with the shape's ratio within 2 % and about the area of the 16:9 pair.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Adds missing parts to a prompt, by rules and only on request (pure).
 
 The user's text is not changed, moved or shortened: the additions follow it, each named, each a removable clause.
-    Source: the rule of the model's own rewriter to keep everything and to add only what is absent
+Source: the rule of the model's own rewriter to keep everything and to add only what is absent
 (docs/facts/users.md 4.1), and the order of pieces in its handbook (docs/facts/users.md 4.2).
 """
 

@@ -12,7 +12,7 @@ from gradio.data_classes import FileData
 
 from hunyuan_ui.errors import PRICE_REFUSALS, AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
 from hunyuan_ui.file_type import BY_SUFFIX
-from hunyuan_ui.job import MICRO, Job, JobStatus, Visitor, is_id, new_id
+from hunyuan_ui.job import Job, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.prompt_list import MOST_BYTES, MOST_ROWS
 from hunyuan_ui.request import Parameter, VideoRequest, parameters
@@ -266,7 +266,7 @@ def _made(job: Job, call: Call) -> dict[str, Any]:
         "video_length": job.made.frames,
         "duration_s": job.made.duration_s,
         "is_as_asked": not job.differs,
-        "cost_usd": None if job.cost_microusd is None else job.cost_microusd / MICRO,
+        "cost_usd": job.cost_usd,
         "inference_s": job.inference_s,
     }
 

@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from hunyuan_ui.errors import AccessError, InvalidRequestError
-from hunyuan_ui.job import MICRO, JobStatus, Visitor, is_id
+from hunyuan_ui.job import JobStatus, Visitor, is_id
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
 from hunyuan_ui.jobs.batch_files import csv_of, zip_of
 from hunyuan_ui.jobs.batch_view import DELETED, NOT_SENT
@@ -188,7 +188,7 @@ def _row(entry: Entry, say: Words) -> dict[str, Any]:
         "status": entry.state,
         "prompt": "" if entry.is_deleted else entry.request.prompt,
         "seed": entry.request.seed,
-        "cost_usd": None if job is None or job.cost_microusd is None else job.cost_microusd / MICRO,
+        "cost_usd": None if job is None else job.cost_usd,
         "problem": say.about(job).sentence(job.problem) if job is not None and job.problem is not None else None,
     }
 

@@ -1,8 +1,8 @@
 """Checks the values of a call for type, count and size before Gradio processes them.
 
 Gradio itself accepts any JSON for any value: it fetches the path in an object, stores what it is given for every
-    session, and prints what it does not understand (docs/facts/faults-and-security.md 6.1). The rules are derived from
-    the page's components, so that new events are covered automatically.
+session, and prints what it does not understand (docs/facts/faults-and-security.md 6.1). The rules are derived from
+the page's components, so that new events are covered automatically.
 """
 
 from __future__ import annotations

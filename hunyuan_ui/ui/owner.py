@@ -265,7 +265,7 @@ class OwnerEvents:
         named = float(job.notes["named_usd"])
         is_amount = 0 <= named <= MOST_USD
         facts = {
-            "when": utc(job.sent_at or job.created_at),
+            "when": utc(job.began_at),
             "named": say.money(named) if is_amount else say("owner.over", most=say.money(MOST_USD)),
             "counted": say.money(job.counted_microusd / MICRO),
         }
@@ -383,7 +383,7 @@ def _number_of(event: gr.EventData) -> dict[str, int]:
 
 
 def _unsettled(job: Job, say: Words) -> str:
-    when, price = utc(job.sent_at or job.created_at), say.money(job.reserved_microusd / MICRO)
+    when, price = utc(job.began_at), say.money(job.reserved_microusd / MICRO)
     return say("owner.sent", when=when) if job.is_unpriced else say("owner.unsettled", when=when, price=price)
 
 

@@ -26,7 +26,7 @@ def csv_of(jobs: Iterable[Job], public_id: Callable[[Job], str], *, with_prompts
     names += ["width", "height", "frames", "steps", "seed", "note", *(["prompt"] if with_prompts else [])]
     writer.writerow(names)
     for job in jobs:
-        cost = "" if job.cost_microusd is None else job.cost_microusd / MICRO
+        cost = "" if job.cost_usd is None else job.cost_usd
         width, height, frames, _ = job.made
         made = [width, height, frames, job.request.infer_steps, job.request.seed]
         note = "; ".join(entry["note"] for entry in corrections_of(job) if entry["note"])

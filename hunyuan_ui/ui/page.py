@@ -41,9 +41,8 @@ QUIET: Final[dict[str, Any]] = {
 # Runs in the browser only; Gradio passes the values and applies the results immediately.
 LOCAL: Final[dict[str, Any]] = {"fn": None, "api_visibility": "private"}
 
-# Maximum characters of a click: a very long pasted prompt is still refused by its own sentence.
 MOST_FILE_BYTES: Final = 64 * 1024 * 1024  # of an upload: the filter refuses them all, but Gradio needs a limit too
-MOST_SENT: Final = 50_000
+MOST_SENT: Final = 50_000  # characters of a click: a very long pasted prompt is still refused by its own sentence
 
 
 @dataclass(frozen=True)

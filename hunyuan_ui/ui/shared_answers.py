@@ -1,7 +1,7 @@
 """Returns answers to Gradio API calls from any process, if several processes share the ledger.
 
 A call is two requests: a POST that begins it, and a GET that returns the answer. Gradio keeps the answer in the memory
-    of the process that received the POST (docs/facts/gradio6.md 2); here it goes through the database.
+of the process that received the POST (docs/facts/gradio6.md 2); here it goes through the database.
 """
 
 from __future__ import annotations
