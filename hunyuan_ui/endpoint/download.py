@@ -32,6 +32,7 @@ from hunyuan_ui.endpoint.http import (
 )
 from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend
 from hunyuan_ui.endpoint.safe_transport import SafeBackend, UrlPolicy
+from hunyuan_ui.endpoint.standstill import not_counting_standstill
 from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, reason
 from hunyuan_ui.proxies import DIRECT, Proxies
 from hunyuan_ui.shielded import shielded
@@ -115,11 +116,13 @@ async def save(
 
 async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, start: bytes, limits: SaveLimits) -> None:
     size = len(start)
-    began = anyio.current_time()
     held = bytearray(start)
-    with anyio.CancelScope(deadline=_deadline(began, size, limits)) as scope:
+    # A standstill must not end it: the bytes of a v1 video are sent only once.
+    deadline = anyio.current_time() + _longest_s(size, limits)
+    with anyio.CancelScope(deadline=deadline) as scope, not_counting_standstill(scope):
         async with aclosing(_received(chunks)) as received:
             async for chunk in received:
+                scope.deadline += _longest_s(size + len(chunk), limits) - _longest_s(size, limits)
                 size += len(chunk)
                 if size > limits.max_bytes:
                     raise _failed(reason("too_large"), retryable=False)
@@ -127,7 +130,6 @@ async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, start: bytes, limi
                 if len(held) >= _WRITTEN_BYTES:
                     await _in_thread(file.write, held)
                     held = bytearray()
-                scope.deadline = _deadline(began, size, limits)
     if scope.cancelled_caught:
         raise _failed(reason("too_slow"))
     await _in_thread(file.write, held)
@@ -145,9 +147,9 @@ async def _in_thread(call: Callable[..., object], *args: object) -> None:
         raise
 
 
-def _deadline(began: float, size: int, limits: SaveLimits) -> float:
-    """Return when the average rate would be too low if nothing more came, or the time limit if earlier."""
-    return began + min(limits.wall_s, max(limits.slow_after_s, size / limits.min_bytes_per_s))
+def _longest_s(size: int, limits: SaveLimits) -> float:
+    """Return the seconds after which the average rate is too low if nothing more comes, or the limit if shorter."""
+    return min(limits.wall_s, max(limits.slow_after_s, size / limits.min_bytes_per_s))
 
 
 async def _received(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

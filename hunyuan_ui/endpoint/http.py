@@ -156,7 +156,7 @@ def new_request(
     return httpx.Request(method, url, headers=headers, json=json, files=files, extensions=extensions)
 
 
-async def read_start(chunks: AsyncIterator[bytes], deadline: float, count: int) -> tuple[bytes, Reason | None]:
+async def read_start(chunks: AsyncIterator[bytes], deadline: float, count: int) -> tuple[bytes, Reason | None, float]:
     """Read at least `count` bytes of a body, and leave the rest.
 
     Args:
@@ -165,18 +165,18 @@ async def read_start(chunks: AsyncIterator[bytes], deadline: float, count: int) 
         count: Number of bytes that suffice.
 
     Returns:
-        The bytes, fewer only at the body's end, and the failure or None.
+        The bytes, fewer only at the body's end, the failure or None, and the deadline for the rest of the body.
     """
     body = b""
-    with anyio.CancelScope(deadline=deadline) as scope:
+    with anyio.CancelScope(deadline=deadline) as scope, not_counting_standstill(scope):
         try:
             async for chunk in chunks:
                 body += chunk
                 if len(body) >= count:
                     break
         except TRANSPORT_ERRORS as error:
-            return body, reason_of(error)
-    return body, _LATE if scope.cancelled_caught else None
+            return body, reason_of(error), scope.deadline
+    return body, _LATE if scope.cancelled_caught else None, scope.deadline
 
 
 async def read_body(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -217,13 +217,13 @@ class EndpointClient:
 async def _blocking_answer(reply: Reply, chunks: AsyncGenerator[bytes, None], base: str) -> BlockingAnswer:
     response = reply.response
     # The content type is ignored: empty and HTML bodies came as video/mp4 (docs/facts/segmind-api.md 1.1).
-    start, problem = await read_start(chunks, reply.deadline, _SNIFFED)
+    start, problem, deadline = await read_start(chunks, reply.deadline, _SNIFFED)
     # So is the status if the body begins as a video: no error response contains one.
     is_file = not is_text(start) if response.is_success else video_type(start) is not None
     if problem is None and is_file:
         # Sent only once, so it is saved before it is judged.
         return _described(response, start=start, chunks=chunks)
-    answer = await reply.read(chunks, start)
+    answer = await replace(reply, deadline=deadline).read(chunks, start)
     url = responses.finished_url(answer, base)
     if url is None:
         raise responses.unreadable(answer) if answer.is_success else responses.post_error(answer)

@@ -12,6 +12,7 @@ import pytest
 
 from hunyuan_ui.endpoint import standstill
 from hunyuan_ui.endpoint.contract import GENERATE_V1, SUBMIT_V2
+from hunyuan_ui.endpoint.download import SaveLimits
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
 from hunyuan_ui.errors import OutcomeUnknownError
 from tests.endpoint.calls import ID, KEY, REQUEST, client_of
@@ -41,13 +42,13 @@ def after(reply: Reply, seconds: float) -> Reply:
     return Reply(act)
 
 
-def in_two_parts(reply: Reply, seconds: float) -> Reply:
+def in_two_parts(reply: Reply, seconds: float, begins_with: int = 0) -> Reply:
     class Halting(Wire):
         def send(self, data: bytes) -> None:
             head, end, body = data.partition(b"\r\n\r\n")
-            super().send(head + end)
+            super().send(head + end + body[:begins_with])
             self.pause(seconds)
-            super().send(body)
+            super().send(body[begins_with:])
 
     return Reply(lambda wire, received: reply.act(Halting(wire.socket, wire.stopped), received))
 
@@ -83,6 +84,29 @@ async def test_a_video_that_arrived_meanwhile_is_taken(
     async with client.generate(REQUEST, KEY) as found:
         await found.save(tmp_path / "a.part", check=lambda _: None)
     assert (tmp_path / "a.part").read_bytes() == video
+
+
+@pytest.mark.parametrize("begins_with", [0, 5, 400], ids=["headers", "too few to tell its kind", "its beginning"])
+async def test_the_rest_of_a_video_that_arrived_meanwhile_is_taken(
+    service: RawService, client: EndpointClient, tmp_path: Path, begins_with: int
+) -> None:
+    video = mp4_bytes()
+    come = in_two_parts(answer(200, video, content_type="video/mp4"), 0.3, begins_with)
+    service.on("POST", GENERATE_V1, come)
+    stand_still_soon()
+    async with client.generate(REQUEST, KEY) as found:
+        await found.save(tmp_path / "a.part", check=lambda _: None, limits=SaveLimits(slow_after_s=LIMIT_S))
+    assert (tmp_path / "a.part").read_bytes() == video
+
+
+async def test_the_rest_of_an_address_that_arrived_meanwhile_is_taken(
+    service: RawService, client: EndpointClient
+) -> None:
+    url = "https://files.example.com/a.mp4"
+    service.on("POST", GENERATE_V1, in_two_parts(answer(200, {"output": url}), 0.3, begins_with=5))
+    stand_still_soon()
+    async with client.generate(REQUEST, KEY) as found:
+        assert found.url == url
 
 
 async def test_a_response_that_comes_after_it_is_waited_for_as_long_as_was_left(
