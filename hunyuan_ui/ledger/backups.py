@@ -28,6 +28,8 @@ def back_up(folder: Path, source: sqlite3.Connection) -> Path:
     copy = _next_backup(folder)
     part = copy.with_suffix(".part")
     try:
+        for left in folder.glob("ledger.backup-*.part*"):  # by a kill; it may hold prompts that were deleted since
+            left.unlink(missing_ok=True)
         with closing(sqlite3.connect(part)) as target:
             source.backup(target)
             check(target)

@@ -323,6 +323,15 @@ def test_five_backups_are_kept_and_they_are_the_newest(folder: Path) -> None:
     assert [path.name for path in folder.iterdir() if "part" in path.name] == []
 
 
+@pytest.mark.parametrize("left", ["part", "part-wal", "part-shm", "part-journal"])
+def test_what_a_kill_left_of_a_backup_goes_with_the_next_one(folder: Path, left: str) -> None:
+    """It may hold prompts that were deleted since."""
+    (folder / f"ledger.backup-01795883101017525989.{left}").write_bytes(ledger_of(folder).read_bytes())
+    copy = back_up(folder)
+    assert [path for path in folder.iterdir() if ".part" in path.name] == []
+    assert copy in backups(folder)
+
+
 def test_a_clock_set_back_does_not_throw_the_new_backup_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: round(NOON))
     made = [back_up(folder) for _ in range(6)]
