@@ -45,6 +45,7 @@ _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _YEAR_2001: Final = 1e9
 _YEAR_9999: Final = 2.5e11
 _MILLISECONDS: Final = 1e11  # a larger number is not in seconds
+_MOST_AHEAD_S: Final = 86_400.0
 
 
 def history_row(answer: Answer, request_id: str) -> HistoryRow | None:
@@ -121,23 +122,35 @@ class PastRequest:
     at: float | None = None
 
 
-def list_query(page: int, since: float, until: float) -> str:
+def list_query(page: int, since: float, now: float) -> str:
     """Return path and query of a page of the list, below the history base URL.
 
     Args:
         page: From 1.
         since: UTC seconds; the list includes that whole day.
-        until: UTC seconds; the query names the next day, because it is undocumented whether the last day is included.
+        now: UTC seconds; the query names the day after the next, because it is undocumented whether the last day is
+            included, and because the service's clock may be ahead by up to a day.
     """
-    first, last = (datetime.fromtimestamp(at, timezone.utc).date() for at in (since, until))
-    asked = {"page": page, "per_page": PER_PAGE, "from_date": first, "to_date": last + timedelta(days=1)}
+    first, last = (datetime.fromtimestamp(at, timezone.utc).date() for at in (since, now))
+    asked = {
+        "page": page,
+        "per_page": PER_PAGE,
+        "from_date": first - timedelta(days=1),  # its clock may also be behind
+        "to_date": last + timedelta(days=2),
+    }
     return f"{contract.HISTORY_LIST}?{urlencode({**asked, 'model_name': contract.MODEL})}"
 
 
 class PastRequests:
-    """Combines the list's pages in order, and detects when they are complete."""
+    """Combines the list's pages in order, and detects when they are complete.
 
-    def __init__(self) -> None:
+    Args:
+        now: UTC seconds by this machine's clock when the first page is requested, to which all times are converted.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+        self._ahead_s: float | None = None  # how far this machine's clock is ahead of the service's
         self._requests: dict[str, PastRequest] = {}
         self._seen: set[tuple[str, str | None]] = set()
         self._rows = 0
@@ -157,21 +170,23 @@ class PastRequests:
         """Add the next page; return whether there may be another.
 
         Raises:
-            EndpointError: Refused, an unexpected response, or an incomplete list.
+            EndpointError: Refused, an unexpected response, an incomplete list, or a clock that is wrong by days.
         """
         if self._is_short and answer.status in _PAST_THE_END and not answer.is_html:
             return self._end()
         rows, about = _page(answer)
+        if self._ahead_s is None:
+            self._ahead_s = _ahead_s(answer, self._now)
         self._total = self._total if about.total is None else about.total
         self._counted = max(self._counted, about.counted)
         self._pages += 1
-        found = _identified(rows)
-        fresh = {(identity, _url(row)) for identity, row in found} - self._seen
-        if not fresh:
+        # A row of an earlier page, which has moved down since, does not make up for one that is missing.
+        found = [(identity, row) for identity, row in _identified(rows) if (identity, _url(row)) not in self._seen]
+        if not found:
             self._goes_on |= about.goes_on
             return self._end()  # empty, or the previous page again
-        self._seen |= fresh
-        self._rows += len(rows)
+        self._seen |= {(identity, _url(row)) for identity, row in found}
+        self._rows += len(found)
         for identity, row in found:
             self._sort_in(identity, row)
         self._is_short = len(rows) < PER_PAGE
@@ -197,7 +212,8 @@ class PastRequests:
 
     def _sort_in(self, identity: str, row: Mapping[str, object]) -> None:
         if _is_ours(row):
-            self._add(_past_request(identity, row))
+            past = _past_request(identity, row)
+            self._add(past if past.at is None else replace(past, at=past.at + (self._ahead_s or 0.0)))
         elif _OURS not in _letters(_model_of(row)):
             self._are_others = True
 
@@ -214,6 +230,19 @@ class PastRequests:
             request=known.request or row.request,
             at=known.at or row.at,
         )
+
+
+def _ahead_s(answer: Answer, now: float) -> float:
+    """Return how many seconds a clock is ahead of the service's; 0 if a response does not name its time.
+
+    Raises:
+        UnexpectedResponseError: They differ by more than a day, so that the wrong days were requested.
+    """
+    there = moment(answer.headers.get("date", ""))
+    ahead_s = 0.0 if there is None else now - there
+    if abs(ahead_s) > _MOST_AHEAD_S:
+        raise UnexpectedResponseError("bad_answer", reason=reason("clocks_differ"))
+    return ahead_s
 
 
 def _page(answer: Answer) -> tuple[list[dict[str, object]], Envelope]:

@@ -180,20 +180,20 @@ class EndpointClient:
         answer = await self._get(self._history + contract.history_path(_checked(request_id)), key)
         return history_row(answer, request_id)
 
-    async def past_requests(self, key: str, *, since: float, until: float) -> list[PastRequest]:
+    async def past_requests(self, key: str, *, since: float, now: float) -> list[PastRequest]:
         """Return every request of this model in the account's history of some days; free of charge.
 
         Args:
             key: The account's.
             since: UTC seconds on the first of the days.
-            until: UTC seconds on the last one, which is at most 29 days later.
+            now: UTC seconds by this machine's clock, at most 26 days later.
 
         Raises:
             EndpointError: The whole history could not be read; never that it is empty.
         """
-        found = PastRequests()
+        found = PastRequests(now)
         while True:
-            url = self._history + list_query(found.next_page, since, until)
+            url = self._history + list_query(found.next_page, since, now)
             if not found.take(await self._get(url, key, LIST_LIMIT)):
                 return found.all()
 

@@ -186,7 +186,7 @@ class HistoryImport:
         if key is None:
             raise AuthenticationError("key_missing")
         now = self._services.ledger.now()
-        return await self._services.hosted.client.past_requests(key, since=now - FILE_LIFE_S, until=now)
+        return await self._services.hosted.client.past_requests(key, since=now - FILE_LIFE_S, now=now)
 
     async def _take_in(self, requests: list[PastRequest]) -> list[Job]:
         self._services.folder.check_room()

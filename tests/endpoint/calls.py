@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from typing import Any
 
@@ -88,4 +89,4 @@ async def ask_history(client: EndpointClient) -> object:
 
 async def ask_list(client: EndpointClient) -> object:
     """Request the history's list."""
-    return await client.past_requests(KEY, since=0.0, until=86_400.0)
+    return await client.past_requests(KEY, since=time.time() - 86_400, now=time.time())

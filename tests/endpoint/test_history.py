@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -25,14 +26,14 @@ from hunyuan_ui.request import VideoRequest
 from tests.endpoint.one_row import ID, ROW, URL
 
 
-def page_of(body: object, status: int = 200, *, content_type: str = "application/json") -> Answer:
+def page_of(body: object, status: int = 200, *, content_type: str = "application/json", date: str = "") -> Answer:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, {"content-type": content_type}, data)
+    return Answer(status, {"content-type": content_type, "date": date}, data)
 
 
-def read(*pages: Answer) -> list[PastRequest]:
+def read(*pages: Answer, now: float = 0.0) -> list[PastRequest]:
     """Return the requests parsed from these pages, and fail on a request for further ones."""
-    found, waiting = PastRequests(), list(pages)
+    found, waiting = PastRequests(now), list(pages)
     while found.take(waiting.pop(0)):
         pass
     assert not waiting
@@ -171,7 +172,7 @@ def test_an_empty_list_of_requests_says_that_there_are_none(body: object) -> Non
 )
 def test_what_is_not_a_whole_list_is_never_an_empty_one(answer: Answer) -> None:
     with pytest.raises(EndpointError):
-        PastRequests().take(answer)
+        PastRequests(AT).take(answer)
 
 
 def test_pages_are_asked_for_until_there_is_nothing_new() -> None:
@@ -218,6 +219,31 @@ def test_a_list_that_goes_on_is_not_whole_without_the_rest() -> None:
     assert len(read(page_of({"data": many(100), "has_more": True}), page_of({"data": [], "has_more": False}))) == 100
     # A count may be of its page only, and then says nothing about the next one.
     assert len(read(page_of({"data": many(20), "count": 20}), page_of({"data": many(20, 20), "count": 20}), END)) == 40
+
+
+@pytest.mark.parametrize("repeated", [1, 2, 49])
+def test_a_row_that_comes_twice_does_not_make_up_for_one_that_is_missing(repeated: int) -> None:
+    """As in a list that is sorted in no fixed order, or that changes while it is read."""
+    again = many(50, 100 - repeated)
+    with pytest.raises(UnexpectedResponseError) as caught:
+        read(page_of({"data": many(100), "total": 150}), page_of({"data": again, "total": 150}), END)
+    assert caught.value.facts["reason"] == reason("list_cut_short")
+    whole = [*again, *many(repeated, 150 - repeated)]
+    assert len(read(page_of({"data": many(100), "total": 150}), page_of({"data": whole, "total": 150}))) == 150
+
+
+@pytest.mark.parametrize("ahead_s", [0.0, 3600.0, -3600.0, 14 * 3600.0, -12 * 3600.0])
+def test_times_are_converted_to_this_machines_clock(ahead_s: float) -> None:
+    page = page_of([FULL], date=formatdate(AT + 60.0, usegmt=True))
+    (found,) = read(page, page_of([], date=formatdate(AT + 1e6, usegmt=True)), now=AT + 60.0 + ahead_s)
+    assert found.at == AT + ahead_s
+
+
+@pytest.mark.parametrize("ahead_days", [1.1, -1.1, 8.0, -400.0])
+def test_a_list_of_the_wrong_days_is_not_read(ahead_days: float) -> None:
+    with pytest.raises(UnexpectedResponseError) as caught:
+        read(page_of({"data": []}, date=formatdate(AT, usegmt=True)), now=AT + ahead_days * 86_400)
+    assert caught.value.facts["reason"] == reason("clocks_differ")
 
 
 def test_one_row_an_output_is_one_request_at_its_whole_cost() -> None:
@@ -396,5 +422,5 @@ def test_equal_rows_without_an_id_are_as_many_requests() -> None:
 
 def test_the_query_names_every_day_that_counts() -> None:
     query = list_query(2, AT - 7 * 86_400, AT)
-    assert query.startswith("/request-history?page=2&per_page=100&from_date=2026-11-18&to_date=2026-11-26&")
+    assert query.startswith("/request-history?page=2&per_page=100&from_date=2026-11-17&to_date=2026-11-27&")
     assert query.endswith("model_name=hunyuan-video")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any
 
 import anyio
@@ -102,7 +103,7 @@ async def test_a_list_of_a_hundred_long_prompts_is_read_page_by_page(
         return answer(200, json.dumps({"data": rows[100 * page - 100 : 100 * page]}))
 
     service.on("GET", "/inference-request/request-history", Reply(lambda wire, got: give(got).act(wire, got)))
-    found = await client.past_requests(KEY, since=0.0, until=86_400.0)
+    found = await client.past_requests(KEY, since=time.time() - 86_400, now=time.time())
     assert len(found) == 130
     assert {one.request.prompt for one in found if one.request} == {body["prompt"]}
     assert [one.path.partition("&per_page")[0][-7:] for one in service.requests] == ["?page=1", "?page=2", "?page=3"]

@@ -92,6 +92,21 @@ async def test_three_lives_of_a_wiped_folder_stay_under_the_limit_and_lose_no_vi
     assert videos == {prompt: pictures(video_of(prompt)) for prompt in service.posts()}
 
 
+async def test_a_clock_that_is_ahead_dates_no_spending_back_to_the_day_before(rig: Rig, service: PaidService) -> None:
+    began = time.time()
+    ahead_s = min(DAY_S - began % DAY_S + 60, DAY_S - 60)  # here the next day has begun
+    rig.now = lambda: time.time() + ahead_s
+    for _ in range(2):
+        async with rig.running() as runner:
+            for _ in range(4):
+                with suppress(SpendLimitError):
+                    await visit(runner)
+            await at_rest(runner)
+            assert (await runner.spending()).spent_today_usd == pytest.approx(spent_usd(service))
+        wipe(rig)
+    assert 2 * COST_USD <= spent_usd(service) <= LIMIT_USD
+
+
 async def test_what_still_renders_when_the_folder_is_wiped_is_counted_and_fetched(
     rig: Rig, service: PaidService
 ) -> None:
