@@ -191,7 +191,8 @@ class HistoryImport:
     async def _take_in(self, requests: list[PastRequest]) -> list[Job]:
         self._services.folder.check_room()
         now = self._services.ledger.now()
-        found = [job for request in requests if (job := job_of(request, now, self._new_job)) is not None]
+        known = [job for request in requests if (job := job_of(request, now, self._new_job)) is not None]
+        found = [replace(job, notes={**job.notes, **self._services.key_note(job)}) for job in known]
         taken: list[Job] = await self._services.writes(self._services.ledger.import_history, found)
         for job in taken:
             log.event("history.taken_in", job=job.id, status=job.status.value, request_id=job.request_id)

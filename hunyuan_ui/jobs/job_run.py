@@ -212,8 +212,7 @@ class JobRun:
         misses, is_first = 0, True
         while self._job.status is JobStatus.RUNNING:
             if misses == 0:
-                interval_s = self._service.poll_interval_s
-                await asyncio.sleep(poll_wait_s(interval_s, self._age_s(), is_first=is_first))
+                await asyncio.sleep(poll_wait_s(self._service.poll_interval_s, self._age_s(), is_first=is_first))
             is_first = False
             try:
                 await self._ask_once()
@@ -266,7 +265,7 @@ class JobRun:
     async def _missed(self, error: EndpointError, misses: int) -> None:
         """Handle a failed poll: end the job once its ending is confirmed, else wait before the next poll."""
         await self._name_cost(error.cost_usd)
-        if isinstance(error, RequestExpiredError):
+        if isinstance(error, RequestExpiredError) and KEY in self._job.notes:  # else the history is asked first
             self._services.require_its_key(self._job)
         if ending_of(error) is None:  # and may stay uninformative until the file expires
             try:
@@ -297,6 +296,8 @@ class JobRun:
             log.event("job.history_unread", job=self._job.id, code=history_error.code)
             return
         if self._job.status is JobStatus.RUNNING and is_sure and (row is None or not row.goes_on):
+            if row is None and isinstance(error, RequestExpiredError):
+                self._services.require_its_key(self._job)
             await self._end(error, row)
 
     async def _row(self) -> HistoryRow | None:
@@ -428,10 +429,10 @@ class JobRun:
                 await self._settle(result.metrics, result.url, self._job.request_id)
                 return
         row = await self._row()
-        if row is None or row.url is None:
+        if row is None:
             self._services.require_its_key(self._job)
-            if self._job.result_url is None:  # else that is asked for once more
-                raise _GONE.with_traceback(None)
+        if (row is None or row.url is None) and self._job.result_url is None:  # else that is asked for once more
+            raise _GONE.with_traceback(None)
 
     async def _lose(self, error: HunyuanUIError) -> None:
         lost = problem_of_lost(self._job, error, self._library.unreadable(self._job.id))

@@ -126,10 +126,10 @@ class Services:
         """Have a job wait for the key that it was sent with, because the service does not know it under another one.
 
         Raises:
-            NeedsKeyError: It was sent with another key than the one in use, and its file may still exist.
+            NeedsKeyError: It is not known to have been sent with the key in use, and its file may still exist.
         """
-        mark, key = job.notes.get(KEY), self.keys.for_job(job)
-        is_its_key = job.is_at_engine or mark is None or key is None or self.key_mark(key) == mark
+        key = self.keys.for_job(job)
+        is_its_key = job.is_at_engine or job.is_preview or key is None or self.key_mark(key) == job.notes.get(KEY)
         if is_its_key or self.ledger.now() - job.began_at > FILE_LIFE_S:
             return
         self.keys.forget_job(job.id)  # so that a key that the visitor enters now is tried next

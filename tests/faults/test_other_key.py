@@ -9,11 +9,11 @@ import pytest
 
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.job import JobStatus, Phase, Visitor
-from hunyuan_ui.jobs import JobRunner, queue, services
+from hunyuan_ui.jobs import JobRunner, endings, queue, services
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.words import words
 from tests.faults.rig import OWNER, STRANGER, Dialect, Rig, click, ended, next_job_works, until
-from tests.faults.service import FILE, PaidService
+from tests.faults.service import FILE, STATUS, PaidService
 from tests.raw_service import Received, Reply, answer
 from tests.seen import seen
 from tests.videos import mp4_bytes
@@ -62,6 +62,12 @@ async def sent_with_the_first(rig: Rig, service: PaidService) -> str:
         return await rendering(runner, OWNER)
 
 
+def unmarked(rig: Rig) -> None:
+    """Take the keys' marks from all jobs, as an older program left them."""
+    with closing(connect(rig.folder / "ledger.sqlite3")) as ledger, ledger:
+        ledger.execute("UPDATE jobs SET notes = json_remove(notes, '$.key')")
+
+
 async def says_so(
     runner: JobRunner, job_id: str, visitor: Visitor, code: str, service: PaidService, *, asks: str = "/status"
 ) -> None:
@@ -106,21 +112,26 @@ async def test_a_visitors_other_key_loses_no_video_and_the_first_one_fetches_it(
         assert (await ended(runner, job_id, STRANGER)).status is JobStatus.DONE
 
 
+@pytest.mark.parametrize("is_marked", [True, False], ids=["", "of an older program"])
 @pytest.mark.parametrize("dialect", ["v1", "v2"])
-async def test_a_file_that_is_late_waits_for_the_key_too(rig: Rig, service: PaidService, dialect: Dialect) -> None:
+async def test_a_file_that_is_late_waits_for_the_key_too(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch, dialect: Dialect, is_marked: bool
+) -> None:
     with_accounts(service)
     rig.dialect = dialect
     if dialect == "v1":  # the body breaks off, and only the history has the file
         headers = {contract.REQUEST_ID_HEADER: "late-request-1"}
         service.on("POST", "*", [answer(200, mp4_bytes()[:900], content_type="video/mp4", headers=headers)])
         service._keys["late-request-1"] = FIRST
-    service.on("GET", "*" if dialect == "v1" else FILE, answer(503, {"error": "busy"}))
-    of_owner(rig, FIRST)
-    async with rig.running() as runner:
-        job_id = await click(runner)
-        await until(lambda: seen(runner, job_id, OWNER).job.status is JobStatus.DOWNLOADING)
-    service._scripts.clear()
     service.on("GET", FILE, answer(404, {"error": "gone"}))
+    of_owner(rig, FIRST)
+    with monkeypatch.context() as patch:
+        patch.setattr(endings, "PROOFS", dict.fromkeys(endings.Ending, endings.Proof(4, 3600.0)))
+        async with rig.running() as runner:
+            job_id = await click(runner)
+            await until(lambda: seen(runner, job_id, OWNER).job.status is JobStatus.DOWNLOADING)
+    if not is_marked:
+        unmarked(rig)
     of_owner(rig, OTHER)
     async with rig.running() as runner:
         asks = "/late-request-1" if dialect == "v1" else ".mp4"
@@ -136,13 +147,51 @@ async def test_a_file_that_is_late_waits_for_the_key_too(rig: Rig, service: Paid
 async def test_a_job_of_an_older_program_is_marked_once_its_key_knows_it(rig: Rig, service: PaidService) -> None:
     with_accounts(service)
     job_id = await sent_with_the_first(rig, service)
-    with closing(connect(rig.folder / "ledger.sqlite3")) as ledger, ledger:
-        ledger.execute("UPDATE jobs SET notes = '{}'")
+    unmarked(rig)
     async with rig.running() as runner:
         await until(lambda: services.KEY in seen(runner, job_id, OWNER).job.notes)
     of_owner(rig, OTHER)
     async with rig.running() as runner:
         await says_so(runner, job_id, OWNER, "owner_key_other", service)
+
+
+async def test_a_job_of_an_older_program_whose_key_changes_at_the_upgrade_is_not_lost(
+    rig: Rig, service: PaidService
+) -> None:
+    with_accounts(service)
+    job_id = await sent_with_the_first(rig, service)
+    unmarked(rig)
+    service.is_held = False
+    of_owner(rig, OTHER)
+    async with rig.running() as runner:
+        await says_so(runner, job_id, OWNER, "owner_key_other", service)
+        await next_job_works(runner)
+    of_owner(rig, FIRST)
+    async with rig.running() as runner:
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    assert sum(service.billed().values()) == 2
+
+
+async def test_a_job_of_an_older_program_is_fetched_by_what_the_history_alone_knows(
+    rig: Rig, service: PaidService
+) -> None:
+    job_id = await sent_with_the_first(rig, service)
+    unmarked(rig)
+    service.on("GET", STATUS, answer(404, {"error": "not found"}))
+    async with rig.running() as runner:
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+
+
+async def test_a_job_of_an_older_program_that_no_key_knows_ends_with_the_life_of_its_file(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = await sent_with_the_first(rig, service)
+    unmarked(rig)
+    service.on("GET", "*", answer(404, {"error": "not found"}))
+    async with rig.running() as runner:
+        await says_so(runner, job_id, OWNER, "owner_key_other", service)
+        monkeypatch.setattr(services, "FILE_LIFE_S", -1.0)
+        assert (await ended(runner, job_id)).status is JobStatus.LOST
 
 
 async def test_a_request_that_only_an_error_named_waits_for_its_key(rig: Rig, service: PaidService) -> None:

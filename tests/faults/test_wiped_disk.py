@@ -19,6 +19,7 @@ from hunyuan_ui.errors import SpendLimitError, StorageError
 from hunyuan_ui.job import OWNER as ACCOUNT
 from hunyuan_ui.job import Job, JobStatus, Phase, new_id
 from hunyuan_ui.jobs.history_import import HistoryImport
+from hunyuan_ui.jobs.services import KEY as KEY_NOTE
 from hunyuan_ui.ledger import Ledger
 from tests.faults import oracle
 from tests.faults.kill import Program, fork_server
@@ -119,6 +120,7 @@ async def test_what_still_renders_when_the_folder_is_wiped_is_counted_and_fetche
         (job,) = await runner.owner.everything(ACCOUNT)
         assert (job.status, job.request.prompt, job.visitor) == (JobStatus.RUNNING, prompt_of(first), ACCOUNT.id)
         assert job.counted_microusd == job.reserved_microusd > COST_USD * 1e6
+        assert job.notes[KEY_NOTE] == runner._services.key_mark(KEY)
         await visit(runner)  # two at the high bound are 4.39
         assert await refusal(runner) == "over_daily_limit"
         service.on("GET", STATUS, answer(200, {"status": "COMPLETED"}))
