@@ -17,7 +17,8 @@ LONGEST_S: Final = 3600.0
 GUESS_S: Final = (15.0, 60.0)  # if the response gives no usable time
 
 _ISO: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)? ?(?:Z|UTC|GMT|([+-])(\d\d):?(\d\d))?", re.IGNORECASE | re.ASCII
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:[.,]\d+)? ?(?:Z|UTC|GMT|([+-])(\d\d)(?::?(\d\d))?)?",
+    re.IGNORECASE | re.ASCII,
 )
 _NUMBER: Final = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
 _LATE_S: Final = 2.0  # a limit that ended so long before is not the one that was met
@@ -69,11 +70,11 @@ def _iso(text: str) -> datetime | None:
     found = _ISO.fullmatch(text)
     if found is None:
         return None
-    day, clock, sign, hours, minutes = found.groups()
-    here = datetime.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+    day, clock, seconds, sign, hours, minutes = found.groups()
+    here = datetime.strptime(f"{day} {clock}{seconds or ':00'}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
     if sign is None:
         return here
-    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
     return here - offset if sign == "+" else here + offset
 
 
