@@ -108,6 +108,20 @@ async def test_a_clock_that_is_ahead_dates_no_spending_back_to_the_day_before(ri
     assert 2 * COST_USD <= spent_usd(service) <= LIMIT_USD
 
 
+async def test_a_ledger_that_was_once_far_ahead_keeps_no_key_from_being_used(rig: Rig, service: PaidService) -> None:
+    rig.now = lambda: time.time() + 400 * DAY_S
+    rig.settings = {**PUBLIC, "storage": "kept"}
+    async with rig.running() as runner:
+        await visit(runner)
+        await at_rest(runner)
+    rig.now, rig.settings = None, PUBLIC
+    async with rig.running() as runner:
+        await visit(runner)
+        await at_rest(runner)
+        assert len(await done(runner)) == 2
+        assert (await runner.spending()).spent_today_usd == pytest.approx(spent_usd(service)) == 2 * COST_USD
+
+
 async def test_what_still_renders_when_the_folder_is_wiped_is_counted_and_fetched(
     rig: Rig, service: PaidService
 ) -> None:
