@@ -177,7 +177,7 @@ class PastRequests:
         rows, about = _page(answer)
         if self._ahead_s is None:
             self._ahead_s = _ahead_s(answer, self._now)
-        self._total = self._total if about.total is None else about.total
+        self._total = about.total if self._total is None else self._total  # what is added meanwhile is not waited for
         self._counted = max(self._counted, about.counted)
         self._pages += 1
         # A row of an earlier page, which has moved down since, does not make up for one that is missing.

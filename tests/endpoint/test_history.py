@@ -232,6 +232,18 @@ def test_a_row_that_comes_twice_does_not_make_up_for_one_that_is_missing(repeate
     assert len(read(page_of({"data": many(100), "total": 150}), page_of({"data": whole, "total": 150}))) == 150
 
 
+@pytest.mark.parametrize("last", [0, 100, None])
+def test_a_later_page_takes_back_no_total(last: int | None) -> None:
+    with pytest.raises(UnexpectedResponseError) as caught:
+        read(page_of({"data": many(100), "total": 250}), page_of({"data": [], "total": last}))
+    assert caught.value.facts["reason"] == reason("list_cut_short")
+
+
+def test_what_is_added_while_a_list_is_read_is_not_waited_for() -> None:
+    later = page_of({"data": many(50, 97), "total": 153})  # three were added before the first
+    assert len(read(page_of({"data": many(100), "total": 147}), later)) == 147
+
+
 @pytest.mark.parametrize("ahead_s", [0.0, 3600.0, -3600.0, 14 * 3600.0, -12 * 3600.0])
 def test_times_are_converted_to_this_machines_clock(ahead_s: float) -> None:
     page = page_of([FULL], date=formatdate(AT + 60.0, usegmt=True))
