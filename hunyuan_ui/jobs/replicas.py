@@ -26,7 +26,7 @@ from hunyuan_ui.jobs.replica_access import ReplicaAttempts, ReplicaGrants
 from hunyuan_ui.jobs.replica_calls import ReplicaCalls
 from hunyuan_ui.jobs.replica_deletions import ReplicaDeletions
 from hunyuan_ui.jobs.replica_lists import ReplicaLists
-from hunyuan_ui.jobs.services import Services
+from hunyuan_ui.jobs.services import KEY, Services
 from hunyuan_ui.ledger.replica_updates import Pause, ReplicaRequest, SharedJob
 from hunyuan_ui.ledger.shared import SharedLedger
 
@@ -43,6 +43,7 @@ _FITS: Final = {
 }
 
 _WANT_KEY: Final = (JobProblem.from_code("key_forgotten"), JobProblem.from_code("engine_not_set"))
+_WANT_THEIR_KEY: Final = (JobProblem.from_code("key_other"), JobProblem.from_code("owner_key_other"))
 
 
 class Board(NamedTuple):
@@ -280,18 +281,23 @@ class Replicas:
             self._dispatcher.take(job)
 
     async def _take_over_parked(self) -> None:
-        """Take over jobs of other processes that lack the visitor's key, the owner's key, or an engine there."""
+        """Take over jobs of other processes that lack a key or an engine there which is here."""
         waiting = [
             seen.job.id
             for seen in (await self.board()).seen.values()
-            if self.published_state(seen).note in _WANT_KEY
-            and seen.job.id not in self._dispatcher.live
-            and self._services.keys.is_here_for(seen.job)
+            if seen.job.id not in self._dispatcher.live and self._has_wanted_key(seen)
         ]
         if waiting:
             for job in await self._services.writes(self._ledger.take_parked, waiting):
                 log.event("job.taken_over", job=job.id, status=job.status.value, request_id=job.request_id)
                 self._dispatcher.take(job)
+
+    def _has_wanted_key(self, seen: SharedJob) -> bool:
+        """Whether another process's job waits for a key that is here."""
+        note, key = self.published_state(seen).note, self._services.keys.for_job_elsewhere(seen.job)
+        if key is None or note not in _WANT_THEIR_KEY:
+            return key is not None and note in _WANT_KEY
+        return self._services.key_mark(key) == seen.job.notes.get(KEY)
 
     async def _share_pause(self, shared: Pause | None) -> None:
         """Share with all processes the begin and end of a pause for a rate limit or a refused account."""

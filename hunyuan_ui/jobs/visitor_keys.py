@@ -109,10 +109,12 @@ class KeyRing:
         key = self._by_job.get(job.id)
         return None if key is None else key.reveal()
 
-    def is_here_for(self, job: Job) -> bool:
-        """Whether the key for another process's job is available here."""
-        is_own = job.payer == "visitor" and not job.is_at_engine
-        return (self.remembered(job.visitor) if is_own else self.for_job(job)) is not None
+    def for_job_elsewhere(self, job: Job) -> str | None:
+        """Return the key that another process's job would get here; None if there is none."""
+        if job.payer != "visitor" or job.is_at_engine:
+            return self.for_job(job)
+        remembered = self.remembered(job.visitor)
+        return None if remembered is None else remembered.reveal()
 
     def jobs_on(self, key: Secret) -> list[str]:
         """Return the ids of the jobs that a visitor's own key pays for and that have not ended."""

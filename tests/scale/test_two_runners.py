@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from hunyuan_ui.errors import AccessError, SpendLimitError
 from hunyuan_ui.job import Job, JobStatus, Phase, Visitor
-from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.jobs import JobRunner, queue
+from hunyuan_ui.jobs.services import KEY as KEY_NOTE
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.ui.owner import OwnerEvents
 from hunyuan_ui.words import words
@@ -21,6 +24,7 @@ from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
 from tests.faults.rig import KEY, OWNER, STRANGER, Rig, click, ended, kill
 from tests.faults.service import COST_USD, PaidService
+from tests.faults.test_other_key import with_accounts
 from tests.postgres_server import PostgresServer
 from tests.stored_jobs import url_in
 
@@ -29,6 +33,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 LIMIT_USD = 5.0
 NEIGHBOUR = Visitor.from_token("c" * 32)
 OWN_KEY = "canary-of-a-visitor-0f1e2d3c"
+OTHER_KEY = "canary-of-another-4b5a6978"
 
 
 @pytest.fixture
@@ -260,3 +265,73 @@ async def test_an_own_key_is_asked_for_again_and_the_job_goes_where_it_is_brough
         await there.keys.remember(OWN_KEY, STRANGER)
         assert (await ended(there, job_id, STRANGER)).status is JobStatus.DONE
     assert list(service.posts().values()) == [1]
+
+
+async def test_a_job_that_waits_for_the_key_it_was_sent_with_goes_where_the_visitor_enters_it(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "_OTHER_KEY_S", 0.05)
+    with_accounts(service)
+    rig.settings = PUBLIC
+    service.is_held = True
+    async with two(rig) as (one, other):
+        await one.keys.remember(OWN_KEY, STRANGER)
+        job_id = await click(one, visitor=STRANGER, payer="visitor")
+        await until(partial(is_at, one, job_id, STRANGER, JobStatus.RUNNING))
+        await one.keys.remember(OTHER_KEY, STRANGER)
+        one._services.keys.forget_job(job_id)  # as a restart does
+        await until(partial(waits, other, job_id, STRANGER, "key_other"))
+        service.is_held = False
+        await other.keys.remember(OWN_KEY, STRANGER)
+        assert (await ended(other, job_id, STRANGER)).status is JobStatus.DONE
+    assert list(service.posts().values()) == [1]
+
+
+@pytest.mark.parametrize("is_marked", [True, False], ids=["", "of an older program"])
+async def test_a_job_of_the_owners_first_key_goes_to_the_process_that_has_it_if_that_is_known(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch, is_marked: bool
+) -> None:
+    monkeypatch.setattr(queue, "_OTHER_KEY_S", 0.05)
+    with_accounts(service)
+    service.is_held = True
+    first = rig.open()
+    await first.start()
+    job_id = await click(first)
+    await until(partial(is_at, first, job_id, OWNER, JobStatus.RUNNING))
+    await until(partial(is_noted, first, job_id))
+    await kill(first)
+    service.is_held = False
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rig, "_whose", lambda: {"api_key": Secret(OTHER_KEY), "dialect": "v2"})
+        newer = rig.open()
+    await newer.start()
+    await until(partial(waits, newer, job_id, OWNER, "owner_key_other"))
+    if not is_marked:
+        url = url_in(rig.folder)
+        assert url is not None
+        with psycopg.connect(url.reveal()) as connection:
+            connection.execute("UPDATE jobs SET notes = '{}'")
+    async with rig.running() as again:
+        if is_marked:
+            assert (await ended(again, job_id)).status is JobStatus.DONE
+        else:
+            await asyncio.sleep(0.5)  # neither knows whose it is, so they do not hand it to and fro
+            assert job_id in newer._dispatcher.live
+            await newer.stop()
+            assert (await ended(again, job_id)).status is JobStatus.DONE
+    if is_marked:
+        await newer.stop()
+    assert list(service.posts().values()) == [1]
+
+
+async def is_at(runner: JobRunner, job_id: str, visitor: Visitor, status: JobStatus) -> bool:
+    return (await runner.view(job_id, visitor)).job.status is status
+
+
+async def is_noted(runner: JobRunner, job_id: str) -> bool:
+    return KEY_NOTE in (await runner.view(job_id, OWNER)).job.notes
+
+
+async def waits(runner: JobRunner, job_id: str, visitor: Visitor, code: str) -> bool:
+    note = (await runner.view(job_id, visitor)).note
+    return note is not None and note.code == code
