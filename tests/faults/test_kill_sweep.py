@@ -80,7 +80,7 @@ def test_a_kill_while_an_engine_answers_is_made_good(tmp_path: Path, kind: str, 
 
         service.on_request = kill
         assert program.run() == -signal.SIGKILL
-        is_known = kind == "vllm" and ending == "/videos"
+        is_known = kind == "vllm"  # the other job may just be sent, whichever answer is cut off
         assert wrong_after_restart(program, ending, is_known=is_known) is None
 
 
