@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -34,10 +33,11 @@ from hunyuan_ui.errors import (
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.at_engine import STOPPED, engine_usage, id_at_engine, is_warm, priced_by_time, was_stopped
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
+from hunyuan_ui.jobs.job_commits import JobCommits
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.services import KEY, NeedsKeyError, Service, Services
 from hunyuan_ui.jobs.waits import ALL_TAKEN_S, LATE_LOOK_S, SLOWEST_FETCH_S, SLOWEST_RETRY_S, backoff_s, poll_wait_s
-from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED, Ledger, TakenOverError
+from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED, Ledger
 from hunyuan_ui.library.library import VideoLibrary
 
 if TYPE_CHECKING:  # imported only if an engine is set
@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # imported only if an engine is set
 
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 HOPELESS_AFTER: Final = 20  # failed downloads, once the file's seven days are over
+_UNEXPLAINED: Final = "job_failed_unexplained"
 UNUSABLE_AFTER: Final = 3  # consecutive responses for a completed job
 
 
@@ -59,6 +60,7 @@ class JobRun:
     def __init__(self, live: LiveJob, services: Services) -> None:
         self._live = live
         self._services = services
+        self._commits = JobCommits(live, services)
         self._endings = Endings(is_free=live.job.is_preview)
         self._was_completed = live.job.status is JobStatus.DOWNLOADING or CHARGED in live.job.notes
         self._seen_s: float | None = None  # seconds from sending until last seen running; counts as engine time
@@ -93,7 +95,7 @@ class JobRun:
 
     async def give_up(self, problem: JobProblem, *, cost_usd: float | None = None) -> None:
         """Mark a job as unknown whose POST was sent and whose response was lost."""
-        await self._commit(self._ledger.mark_unknown, self._job.id, problem, cost_usd=cost_usd)
+        await self._commits.step(self._ledger.mark_unknown, problem, cost_usd=cost_usd)
 
     async def _send(self) -> None:
         key = self._key()
@@ -115,11 +117,11 @@ class JobRun:
             # Cancelled meanwhile, or other processes use all slots, or a claim was committed although it raised.
             job = await self._services.writes(self._ledger.own, self._job.id)
             self._live.held_until = time.monotonic() + ALL_TAKEN_S
-        self._moved(job or self._job)
+        self._commits.moved(job or self._job)
         if self._job.status is JobStatus.SUBMITTING and (
             self._services.pause.is_stopping or self._services.folder.missing_files
         ):
-            await self._commit(self._ledger.requeue, self._job.id, None, None)
+            await self._commits.step(self._ledger.requeue, None, None)
         return self._job.status is JobStatus.SUBMITTING
 
     async def _post(self, key: str) -> None:
@@ -134,7 +136,7 @@ class JobRun:
                 if taken.url is not None:
                     await self._settle(Metrics(cost=taken.cost), taken.url, taken.request_id or None)
                 else:
-                    await self._commit(self._ledger.mark_running, self._job.id, taken.request_id, cost_usd=taken.cost)
+                    await self._commits.step(self._ledger.mark_running, taken.request_id, cost_usd=taken.cost)
         except EndpointUnreachableError as error:
             await self._unsent(error)
         except RateLimitError as error:
@@ -145,7 +147,7 @@ class JobRun:
             is_for_all = isinstance(error, (OutOfCreditsError, AuthenticationError)) and self._job.payer == "owner"
             if is_for_all and not self._job.is_at_engine:
                 self._services.pause.until_fixed(JobProblem.of(error))
-            await self._commit(self._ledger.mark_failed, self._job.id, JobProblem.of(error))
+            await self._commits.step(self._ledger.mark_failed, JobProblem.of(error))
         except OutcomeUnknownError as error:
             if self._job.status is JobStatus.SUBMITTING:
                 await self._follow(error)
@@ -162,7 +164,7 @@ class JobRun:
             return
         # Only polling can tell whether the id is a job's: a gateway may add ids to its own errors.
         doubts = {UNCONFIRMED: {"code": problem.code, "facts": problem.facts}}
-        await self._commit(self._ledger.mark_running, self._job.id, str(request_id), cost_usd=error.cost_usd, **doubts)
+        await self._commits.step(self._ledger.mark_running, str(request_id), cost_usd=error.cost_usd, **doubts)
 
     async def _send_blocking(self, key: str) -> None:
         self._live.show(Phase.RENDERING)
@@ -194,13 +196,13 @@ class JobRun:
     async def _unsent(self, error: EndpointUnreachableError) -> None:
         attempts = int(self._job.notes.get("attempts", 0)) + 1
         if attempts >= SUBMIT_ATTEMPTS or error.code == "tls_failed":
-            await self._commit(self._ledger.mark_failed, self._job.id, JobProblem.of(error))
+            await self._commits.step(self._ledger.mark_failed, JobProblem.of(error))
         else:
             await self._requeue(error, backoff_s(attempts), notes={**self._job.notes, "attempts": attempts})
 
     async def _requeue(self, error: EndpointError, wait_s: float, **more: Any) -> None:
         problem, not_before = JobProblem.of(error), self._ledger.now() + wait_s
-        await self._commit(self._ledger.requeue, self._job.id, not_before, problem, **more)
+        await self._commits.step(self._ledger.requeue, not_before, problem, **more)
         self._live.show(Phase.PAUSED, retry_in_s=wait_s, note=problem)
 
     # polling
@@ -224,12 +226,12 @@ class JobRun:
     async def _ask_once(self) -> None:
         request_id, key = self._request_id(), self._key()
         status = await self._service.client.status(request_id, key)
+        if note := self._services.key_note(self._job):
+            await self._commits.facts(self._ledger.note, **note)
         if status.state is not RemoteState.COMPLETED:
             await self._name_cost(status.metrics.cost)
             self._endings.clear()
             self._seen_s = self._age_s()
-            if note := self._services.key_note(self._job):
-                await self._commit_facts(partial(self._ledger.note, **note), self._job.id)
             phase = Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING
             self._live.show(phase, progress=status.progress)
             if self._live.wants_stop:
@@ -251,7 +253,7 @@ class JobRun:
     async def _stop_run(self, key: str) -> None:
         if await was_stopped(self._services, self._job, key):
             worked = engine_usage(self._services, self._job, self._age_s())
-            await self._commit(self._ledger.mark_lost, self._job.id, JobProblem.from_code(STOPPED), **worked)
+            await self._commits.step(self._ledger.mark_lost, JobProblem.from_code(STOPPED), **worked)
 
     async def _look_up_if_late(self, *, is_late: bool = False) -> None:
         """Query the history at intervals about an overdue job: its status may be stuck."""
@@ -313,7 +315,7 @@ class JobRun:
         """Store that the service called the job completed, which it charges for whatever it says later."""
         self._was_completed = True
         if CHARGED not in self._job.notes:
-            await self._commit_facts(partial(self._ledger.note, **{CHARGED: True}), self._job.id)
+            await self._commits.facts(self._ledger.note, **{CHARGED: True})
 
     async def _end(self, error: EndpointError, row: HistoryRow | None) -> None:
         """End a job without a video: failed if no response named a charge, else lost."""
@@ -323,11 +325,11 @@ class JobRun:
         if is_failed and (self._job.is_preview or not was_charged):
             problem = JobProblem.of(error if isinstance(error, JobFailedError) else JobFailedError(_UNEXPLAINED))
             seconds = self._worked(error).get("inference_s")
-            await self._commit(self._ledger.mark_failed, self._job.id, problem, inference_s=seconds)
+            await self._commits.step(self._ledger.mark_failed, problem, inference_s=seconds)
         elif is_failed:
             problem = JobProblem.from_code("job_failed_charged", request_id=self._request_id())
             costs = {"cost_usd": cost_usd, **self._worked(error)}
-            await self._commit(self._ledger.mark_lost, self._job.id, problem, **costs)
+            await self._commits.step(self._ledger.mark_lost, problem, **costs)
         elif (doubts := self._job.notes.get(UNCONFIRMED)) and row is None and not self._was_completed:
             await self.give_up(JobProblem.from_code(doubts["code"], **doubts["facts"]))
         else:
@@ -336,7 +338,7 @@ class JobRun:
     async def _name_cost(self, cost_usd: float | None) -> None:
         """Store a cost named by any response unless a higher one is stored: it may grow; zero means not named."""
         if cost_usd and cost_usd > self._job.notes.get(NAMED, (self._job.cost_microusd or 0) / MICRO):
-            await self._commit_facts(self._ledger.name_cost, self._job.id, cost_usd)
+            await self._commits.facts(self._ledger.name_cost, cost_usd)
 
     async def _confirm_cost(self) -> None:
         """Query the history about an implausible cost; the cost it names replaces it."""
@@ -348,14 +350,13 @@ class JobRun:
             # Zero means that the request is not billed yet.
             if row is not None and row.cost:
                 is_same = math.isclose(row.cost, named, rel_tol=0.01)
-                keep = partial(self._ledger.name_cost, is_confirmed=is_same)
-                await self._commit_facts(keep, self._job.id, row.cost)
+                await self._commits.facts(self._ledger.name_cost, row.cost, is_confirmed=is_same)
 
     async def _settle(self, metrics: Metrics, url: str | None, request_id: str | None) -> None:
         metrics = priced_by_time(self._services, self._job, metrics, None if self._seen_s is None else self._age_s())
         times = {"inference_s": metrics.inference_time, "queue_s": metrics.queue_time}
         told = {"request_id": request_id, "result_url": url, "cost_usd": metrics.cost, **times}
-        await self._commit(self._ledger.mark_downloading, self._job.id, **told)
+        await self._commits.step(self._ledger.mark_downloading, **told)
 
     # downloading
 
@@ -413,14 +414,14 @@ class JobRun:
             return False
         with self._live.holding_stop():
             checkpoint("journey.stored")
-            await self._commit(self._ledger.mark_done, done.id, sha256=done.sha256, notes=done.notes)
+            await self._commits.step(self._ledger.mark_done, sha256=done.sha256, notes=done.notes)
         return True
 
     async def _renew_url(self) -> None:
         """Renew the address from the result, else from the history; raise DownloadError if neither names one."""
         if self._job.request_id is None:
             if self._job.result_url is None:  # else the stored address is the only one and is tried again
-                await self._lose(_GONE)
+                await self._lose(_gone())
             return
         if self._job.dialect != "v1":
             # The hosted service's history keeps what its API forgets; an engine has none, so its error is final.
@@ -432,52 +433,11 @@ class JobRun:
         if row is None:
             self._services.require_its_key(self._job)
         if (row is None or row.url is None) and self._job.result_url is None:  # else that is asked for once more
-            raise _GONE.with_traceback(None)
+            raise _gone()
 
     async def _lose(self, error: HunyuanUIError) -> None:
         lost = problem_of_lost(self._job, error, self._library.unreadable(self._job.id))
-        await self._commit(self._ledger.mark_lost, self._job.id, lost, **self._worked(error))
-
-    async def _commit(self, change: Callable[..., Job], *args: Any, **values: Any) -> None:
-        """Commit a transition that must not be lost; retry for as long as the ledger cannot be written."""
-        attempt = 0
-        while True:
-            try:
-                # A commit that raised may have succeeded. Where other processes may also have changed the row, the
-                # transition itself detects it.
-                is_asked = attempt and not self._ledger.is_shared
-                stored = await self._services.writes(self._ledger.get, self._job.id) if is_asked else None
-                if stored is None or stored.status is self._job.status:
-                    stored = await self._services.writes(change, *args, **values)
-                break
-            except TakenOverError:
-                known = await self._services.read_again(self._job)
-                if known is None or known.status is not self._job.status:
-                    raise
-            except StorageError as error:
-                attempt += 1
-                log.trouble("ledger.refused", job=self._job.id, code=error.code, attempt=attempt)
-                self._services.folder.drop_ballast()
-                self._live.note = self._live.problem_of(error)
-                await asyncio.sleep(backoff_s(attempt, base=0.5, cap=30.0))
-        if attempt:
-            self._live.note = None
-        self._moved(stored)
-
-    async def _commit_facts(self, change: Callable[..., Job], *args: Any) -> None:
-        """Commit a change that keeps the status; dropped on failure, as the next poll repeats it."""
-        try:
-            self._live.job = await self._services.writes(change, *args)
-        except StorageError as error:
-            log.trouble("ledger.refused", job=self._job.id, code=error.code, attempt=1)
-
-    def _moved(self, job: Job) -> None:
-        if job.status is not self._job.status:
-            code = job.problem.code if job.problem else None
-            facts = {"request_id": job.request_id, "cost_microusd": job.cost_microusd, "problem": code}
-            log.event(f"job.{job.status.value}", job=job.id, **{k: v for k, v in facts.items() if v is not None})
-        self._live.job = job
-        checkpoint(f"journey.{job.status.value}")
+        await self._commits.step(self._ledger.mark_lost, lost, **self._worked(error))
 
     def _key(self) -> str:
         key = self._services.keys.for_job(self._job)
@@ -497,5 +457,5 @@ class JobRun:
         return self._ledger.now() - self._job.began_at
 
 
-_GONE: Final = DownloadError("video_lost", retryable=False, expired=True, request_id=reason("unknown"))
-_UNEXPLAINED: Final = "job_failed_unexplained"
+def _gone() -> DownloadError:
+    return DownloadError("video_lost", retryable=False, expired=True, request_id=reason("unknown"))

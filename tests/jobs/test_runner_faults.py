@@ -13,6 +13,7 @@ import pytest
 from hunyuan_ui.data_folder import LOCK_NAME, DataFolder
 from hunyuan_ui.errors import AccessError, DownloadError, StorageError, code_when_queued
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase, new_id
+from hunyuan_ui.jobs.job_commits import JobCommits
 from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.ledger import TakenOverError
@@ -333,7 +334,7 @@ async def test_what_a_refused_commit_said_is_taken_back_once_it_is_stored(
                 raise StorageError("disk_full")
             return live.job
 
-        await JobRun(live, runner._services)._commit(change, live.job.id)
+        await JobCommits(live, runner._services).step(change)
         assert notes == [None, "disk_full"]
         assert live.note is None
 
