@@ -18,7 +18,7 @@ from tests.faults.conftest import impatient as impatient
 from tests.faults.service import PaidService
 from tests.raw_service import Received, Reply, Wire, answer
 from tests.test_notifications import Listener
-from tests.ui.test_mcp_answers import agent, call
+from tests.ui.test_mcp_results import agent, call
 from tests.words.test_of_engine import OF_SERVICE
 
 pytestmark = pytest.mark.usefixtures("impatient")

@@ -23,7 +23,7 @@ WARM_CHECK_S: Final = 5.0  # between two checks whether an engine has loaded its
 LIST_ATTEMPTS: Final = 3  # attempts at reading an engine's job list
 
 
-def set_at_engine(settings: Settings) -> tuple[str, ...]:
+def fields_set_at_engine(settings: Settings) -> tuple[str, ...]:
     """Return the request fields that the owner's engine does not accept; none if no engine is set."""
     if settings.engine_url is None:
         return ()
@@ -32,7 +32,7 @@ def set_at_engine(settings: Settings) -> tuple[str, ...]:
     return SET_AT_ENGINE
 
 
-async def is_warm(services: Services, job: Job, key: str) -> bool:
+async def pause_unless_warm(services: Services, job: Job, key: str) -> bool:
     """Return whether a job can be sent now; pause the queue while its engine loads its model."""
     if not job.is_at_engine:
         return True
@@ -55,7 +55,7 @@ def can_be_stopped(job: Job) -> bool:
     return engine is not None and engine.stops
 
 
-async def was_stopped(services: Services, job: Job, key: str) -> bool:
+async def stop_run(services: Services, job: Job, key: str) -> bool:
     """Ask a job's engine to stop its run; return whether it did.
 
     Raises:

@@ -63,7 +63,7 @@ class Endings:
         self._now = now
         self._seen: dict[Ending, _Seen] = {}
 
-    def is_sure(self, ending: Ending) -> bool:
+    def confirm(self, ending: Ending) -> bool:
         """Count a response with this ending; return whether the ending is now confirmed."""
         seen = self._seen.setdefault(ending, _Seen(since=self._now()))
         seen.count += 1

@@ -27,8 +27,8 @@ from hunyuan_ui.errors import (
 )
 from hunyuan_ui.estimate import estimate, is_plausible
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
+from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.jobs.job_view import HistoryState
-from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import DECLARED_USD, FROM_HISTORY, NAMED, UNTIMED, declared_id, expected_usd
 from hunyuan_ui.request import VideoRequest

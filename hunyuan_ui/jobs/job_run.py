@@ -31,7 +31,7 @@ from hunyuan_ui.errors import (
     reason,
 )
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase
-from hunyuan_ui.jobs.at_engine import STOPPED, engine_usage, id_at_engine, is_warm, priced_by_time, was_stopped
+from hunyuan_ui.jobs.at_engine import STOPPED, engine_usage, id_at_engine, pause_unless_warm, priced_by_time, stop_run
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
 from hunyuan_ui.jobs.job_commits import JobCommits
 from hunyuan_ui.jobs.live_job import LiveJob
@@ -100,7 +100,7 @@ class JobRun:
     async def _send(self) -> None:
         key = self._key()
         self._services.folder.check_room()
-        if not await is_warm(self._services, self._job, key):
+        if not await pause_unless_warm(self._services, self._job, key):
             return
         with self._live.holding_stop():
             if await self._claim(key):
@@ -251,7 +251,7 @@ class JobRun:
         await self._settle(replace(result.metrics, cost=cost), result.url, request_id)
 
     async def _stop_run(self, key: str) -> None:
-        if await was_stopped(self._services, self._job, key):
+        if await stop_run(self._services, self._job, key):
             worked = engine_usage(self._services, self._job, self._age_s())
             await self._commits.step(self._ledger.mark_lost, JobProblem.from_code(STOPPED), **worked)
 
@@ -277,7 +277,7 @@ class JobRun:
             except EndpointError as unread:
                 log.event("job.history_unread", job=self._job.id, code=unread.code)
         ending = ending_of(error, was_completed=self._was_completed)
-        is_sure = ending is not None and self._endings.is_sure(ending)
+        is_sure = ending is not None and self._endings.confirm(ending)
         if ending is not None and (is_sure or ending not in (Ending.FAILED, Ending.NO_VIDEO)):
             await self._look_up(error, is_sure=is_sure)
         if self._job.status is JobStatus.RUNNING:
@@ -379,7 +379,7 @@ class JobRun:
         # Age alone proves nothing: a clock jump must not lose a video.
         is_ours = isinstance(error, StorageError)  # a local failure, which says nothing about the service's file
         is_hopeless = misses > HOPELESS_AFTER and self._age_s() > FILE_LIFE_S and not is_ours
-        if is_hopeless or (ending is not None and self._endings.is_sure(ending)):
+        if is_hopeless or (ending is not None and self._endings.confirm(ending)):
             await self._lose(error)
         else:
             wait_s = backoff_s(misses, cap=SLOWEST_RETRY_S if is_ours else SLOWEST_FETCH_S)

@@ -13,9 +13,9 @@ from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase, Visitor, is_id
 from hunyuan_ui.jobs.at_engine import STOPPED, can_be_stopped
+from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.jobs.job_view import JobView
 from hunyuan_ui.jobs.live_job import LiveJob
-from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.queue_pause import QueuePause
 from hunyuan_ui.jobs.queue_times import likely_starts
 from hunyuan_ui.jobs.services import Services

@@ -11,10 +11,10 @@ from hunyuan_ui.access_code import AccessCode
 from hunyuan_ui.attempts import AttemptLimiter
 from hunyuan_ui.errors import AccessError, EndpointError, InvalidRequestError, StorageError
 from hunyuan_ui.job import DAY_S, Job, JobStatus, Visitor
+from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.jobs.history_import import HistoryImport
 from hunyuan_ui.jobs.job_view import EngineState, HistoryState
 from hunyuan_ui.jobs.job_watch import JobWatch
-from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import NAMED, Replica, confirm_review, needs_review
 from hunyuan_ui.limits import BREAKER_AFTER, Day, Totals

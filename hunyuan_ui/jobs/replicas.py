@@ -17,9 +17,9 @@ import anyio
 from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus, Phase
+from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.jobs.job_watch import PHASE_OF, VolatileState, state_of
 from hunyuan_ui.jobs.live_job import LiveJob
-from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.queue_pause import WARMING
 from hunyuan_ui.jobs.recovery import end_preview
 from hunyuan_ui.jobs.replica_access import ReplicaAttempts, ReplicaGrants

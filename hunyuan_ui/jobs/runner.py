@@ -17,12 +17,12 @@ from hunyuan_ui.estimate import Estimate, predicted_seconds
 from hunyuan_ui.job import MICRO, OWNER, InClick, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
 from hunyuan_ui.jobs.at_engine import can_be_stopped
 from hunyuan_ui.jobs.batch import Batches
+from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.jobs.history_import import HistoryImport
 from hunyuan_ui.jobs.job_view import JobView, Spending
 from hunyuan_ui.jobs.job_watch import JobWatch
 from hunyuan_ui.jobs.my_videos import MyVideos
 from hunyuan_ui.jobs.owner_actions import OwnerActions
-from hunyuan_ui.jobs.queue import Dispatcher
 from hunyuan_ui.jobs.recovery import recover
 from hunyuan_ui.jobs.services import Services, build_services
 from hunyuan_ui.jobs.visitor_keys import VisitorKeys, check_key

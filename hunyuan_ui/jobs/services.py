@@ -302,7 +302,7 @@ def _open_server(process: str, settings: Settings, folder: DataFolder, now: Call
     ledger = open_shared(url, replica, now=now)
     if (refusal := folder.problem) is not None:
         ledger.refuse(refusal)
-    elif ledger.is_older(folder.path):
+    elif ledger.mark_unknown_if_older(folder.path):
         log.trouble("ledger.older")
     if (folder.path / FILE_NAME).exists() and not was_moved(folder.path):
         log.trouble("ledger.file_not_used", file=FILE_NAME, because=DATABASE_URL)

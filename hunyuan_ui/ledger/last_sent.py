@@ -35,8 +35,8 @@ class LastSent:
             noted = float(self._path.read_bytes()[:_BYTES])
             self._noted = noted if math.isfinite(noted) else 0.0
 
-    def is_ahead_of(self, newest: float) -> bool:
-        """Whether a job was sent after the newest time in the opened ledger."""
+    def compare(self, newest: float) -> bool:
+        """Take over the newest time in the opened ledger; return whether a job was sent after it."""
         self._newest = newest
         return newest < self._noted
 

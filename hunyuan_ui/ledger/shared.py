@@ -137,7 +137,7 @@ class SharedLedger(Ledger):
         with self._reading() as read:
             self._check_fit(read)
 
-    def is_older(self, folder: Path) -> bool:
+    def mark_unknown_if_older(self, folder: Path) -> bool:
         """Prevent resending from a database that was restored to an older state; return whether it was.
 
         Waiting jobs that may have been sent since become unknown, and the owner must confirm the budget.

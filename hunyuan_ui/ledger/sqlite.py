@@ -134,7 +134,7 @@ class SqliteDatabase:
         Waiting jobs in it become unknown, and the owner must confirm the budget, as after damage.
         """
         newest = float(self.connection.execute(NEWEST).fetchone()[0])
-        if self.last_sent is None or not self.last_sent.is_ahead_of(newest):
+        if self.last_sent is None or not self.last_sent.compare(newest):
             return False
         want_review(folder, "older")
         with self.transaction("older"):

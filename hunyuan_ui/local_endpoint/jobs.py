@@ -256,7 +256,7 @@ class _ClosingError(Exception):
 
 def _render(request: VideoRequest, path: Path, is_closing: threading.Event) -> None:
     # Imported with the first video: Pillow and numpy are not needed to start.
-    from hunyuan_ui.local_endpoint.scene import frames
+    from hunyuan_ui.local_endpoint.scene.render import frames
 
     width, height = request.real_size
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from hunyuan_ui.local_endpoint.scene import frames
+from hunyuan_ui.local_endpoint.scene.render import frames
 from hunyuan_ui.media import encode_mp4, write_poster
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from hunyuan_ui.request import FPS, VideoRequest

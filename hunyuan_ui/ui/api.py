@@ -20,7 +20,7 @@ from hunyuan_ui.ui.batch import SUBMIT_MANY, BatchCalls
 from hunyuan_ui.ui.call_slots import Call, CallSlots
 from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
-from hunyuan_ui.ui.mcp_answers import NO_TOOL, readable_by_agents
+from hunyuan_ui.ui.mcp_results import NO_TOOL, readable_by_agents
 from hunyuan_ui.ui.served_files import download_name, served_path
 from hunyuan_ui.ui.views import as_json
 from hunyuan_ui.ui.visitor import (

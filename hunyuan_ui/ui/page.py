@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 import gradio as gr
 
 from hunyuan_ui.jobs import JobRunner
-from hunyuan_ui.jobs.at_engine import set_at_engine
+from hunyuan_ui.jobs.at_engine import fields_set_at_engine
 from hunyuan_ui.prompt_help.examples import SIGHTS
 from hunyuan_ui.request import SIZE_MULTIPLE
 from hunyuan_ui.settings import Settings
@@ -124,7 +124,9 @@ def _place(runner: JobRunner) -> Page:
     with gr.Row(elem_id="desk"):
         with gr.Column(scale=6, min_width=320, elem_id="form"):
             settings = runner.settings
-            form = build_request_form(has_variations=not settings.is_public, set_elsewhere=set_at_engine(settings))
+            form = build_request_form(
+                has_variations=not settings.is_public, set_elsewhere=fields_set_at_engine(settings)
+            )
             notice = part("notice")
             if runner.settings.is_public:
                 part("address")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from hunyuan_ui.local_endpoint.scene import frames
+from hunyuan_ui.local_endpoint.scene.render import frames
 from hunyuan_ui.media import encode_mp4
 from hunyuan_ui.request import FPS, VideoRequest
 

@@ -6,7 +6,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from hunyuan_ui.local_endpoint.scene import frames
+from hunyuan_ui.local_endpoint.scene.render import frames
 from hunyuan_ui.media import encode_mp4
 from hunyuan_ui.request import FPS
 from tests.benchmarks.clip import REQUEST, workspace

@@ -23,11 +23,11 @@ from hunyuan_ui.jobs import (
     at_engine,
     batch,
     build_runner,
+    dispatcher,
     endings,
     history_import,
     job_run,
     job_watch,
-    queue,
     queue_pause,
     replica_deletions,
     replica_lists,
@@ -54,7 +54,7 @@ USD_PER_HOUR = 1.46 / TOOK_S * 3600  # so that a video costs as much as at the h
 
 def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     """Shorten the waits that protect a real service."""
-    for module in (job_run, queue, at_engine):
+    for module in (job_run, dispatcher, at_engine):
         patch(module, "backoff_s", lambda *_, **__: 0.004)
     patch(endings, "PROOFS", {ending: endings.Proof(4, 0.05) for ending in endings.Ending})
     patch(queue_pause, "PAUSE_CHECK_S", 0.01)

@@ -453,14 +453,14 @@ def test_an_ending_needs_answers_and_time_since_the_first_of_them(up_s: float) -
     clock = [up_s]
     seen = endings.Endings(now=lambda: clock[0])
     gone = endings.Ending.FILE_GONE
-    assert not any(seen.is_sure(gone) for _ in range(100)), "time is needed"
+    assert not any(seen.confirm(gone) for _ in range(100)), "time is needed"
     clock[0] += 61.0
-    assert seen.is_sure(gone)
+    assert seen.confirm(gone)
     seen.clear()
-    assert not any(seen.is_sure(gone) for _ in range(100)), "the time begins anew"
+    assert not any(seen.confirm(gone) for _ in range(100)), "the time begins anew"
     seen.clear()
-    assert not seen.is_sure(gone)
+    assert not seen.confirm(gone)
     clock[0] += 400.0
-    assert not seen.is_sure(gone), "answers are needed"
-    assert not any(seen.is_sure(endings.Ending.EXPIRED) for _ in range(100)), "each ending has a time of its own"
-    assert endings.Endings(is_free=True).is_sure(gone)
+    assert not seen.confirm(gone), "answers are needed"
+    assert not any(seen.confirm(endings.Ending.EXPIRED) for _ in range(100)), "each ending has a time of its own"
+    assert endings.Endings(is_free=True).confirm(gone)

@@ -10,7 +10,7 @@ import pytest
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.errors import limit_of
 from hunyuan_ui.job import DAY_S, MICRO, JobStatus, Phase, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, Order, queue
+from hunyuan_ui.jobs import JobRunner, Order, dispatcher
 from hunyuan_ui.prompt_list import read_list
 from hunyuan_ui.words import words
 from tests.faults import oracle
@@ -30,7 +30,7 @@ CLICKS = 4
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the interval at which limits are rechecked."""
-    monkeypatch.setattr(queue, "LIMIT_ASKED_S", 0.2)
+    monkeypatch.setattr(dispatcher, "LIMIT_ASKED_S", 0.2)
 
 
 def held(runner: JobRunner, job_id: str) -> str | None:
@@ -122,7 +122,7 @@ async def test_a_price_that_bills_have_taught_holds_what_was_stored_at_a_lower_o
 async def test_what_brings_no_videos_is_not_sent_on_from_the_queue_before_the_owners_word(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "LIMIT_ASKED_S", 3600.0)
+    monkeypatch.setattr(dispatcher, "LIMIT_ASKED_S", 3600.0)
     rig.settings = PUBLIC
     service.on("GET", HISTORY, answer(404, {"error": "not found"}))
     service.on("GET", RESULT, answer(422, {"status": "FAILED", "error": "x", "metrics": {"cost": COST_USD}}))
@@ -139,7 +139,7 @@ async def test_what_brings_no_videos_is_not_sent_on_from_the_queue_before_the_ow
 async def test_an_amount_that_is_put_right_lets_what_it_held_go_at_once(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "LIMIT_ASKED_S", 3600.0)
+    monkeypatch.setattr(dispatcher, "LIMIT_ASKED_S", 3600.0)
     service.cost_usd = DEAR_USD
     rig.settings = {**PUBLIC, "daily_limit_usd": DEAR_USD + 1.0, "video_limit_usd": 50.0}
     async with rig.running() as runner:
@@ -156,7 +156,7 @@ async def test_an_amount_that_is_put_right_lets_what_it_held_go_at_once(
 async def test_a_job_that_fails_without_a_cost_lets_what_it_held_go_at_once(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "LIMIT_ASKED_S", 3600.0)
+    monkeypatch.setattr(dispatcher, "LIMIT_ASKED_S", 3600.0)
     rig.settings = PUBLIC
     sent, (waiting,) = await left_in_the_queue(rig, service, 2)
     service.is_held = True
@@ -173,7 +173,7 @@ async def test_a_job_that_fails_without_a_cost_lets_what_it_held_go_at_once(
 async def test_a_job_that_was_not_charged_lets_what_it_held_go_at_once(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "LIMIT_ASKED_S", 3600.0)
+    monkeypatch.setattr(dispatcher, "LIMIT_ASKED_S", 3600.0)
     service.on("POST", SUBMIT_V2, [html(500)])
     service.is_held = True
     rig.settings = PUBLIC

@@ -9,7 +9,7 @@ import pytest
 
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.job import JobStatus, Phase, Visitor
-from hunyuan_ui.jobs import JobRunner, endings, queue, services
+from hunyuan_ui.jobs import JobRunner, dispatcher, endings, services
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.words import words
 from tests.faults.rig import OWNER, STRANGER, Dialect, Rig, click, ended, next_job_works, until
@@ -26,7 +26,7 @@ FIRST, OTHER = "canary-of-the-first-key-01", "canary-of-another-key-02"
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask often."""
-    monkeypatch.setattr(queue, "_OTHER_KEY_S", 0.02)
+    monkeypatch.setattr(dispatcher, "_OTHER_KEY_S", 0.02)
 
 
 def with_accounts(service: PaidService, *, is_one: bool = False) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hunyuan_ui.job import JobStatus
-from hunyuan_ui.jobs import queue
+from hunyuan_ui.jobs import dispatcher
 from tests.faults import oracle
 from tests.faults.kill import Program, fork_server
 from tests.faults.rig import OWNER, Dialect, Rig, click, ended, until
@@ -55,8 +55,8 @@ def test_row56_sigterm_ends_in_time_and_loses_nothing(tmp_path: Path, dialect: D
 async def test_row56_a_service_that_does_not_answer_cannot_hold_a_stop(
     rig: Rig, service: PaidService, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert queue.STOP_WITHIN_S + 1.0 < 10
-    monkeypatch.setattr(queue, "STOP_WITHIN_S", 0.1)
+    assert dispatcher.STOP_WITHIN_S + 1.0 < 10
+    monkeypatch.setattr(dispatcher, "STOP_WITHIN_S", 0.1)
     service.on("POST", "/*", silence())
     rig.dialect = dialect
     async with rig.running() as runner:

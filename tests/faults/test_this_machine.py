@@ -16,8 +16,8 @@ import pytest
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.errors import AccessError, StorageError
 from hunyuan_ui.job import JobStatus, Phase, new_id
-from hunyuan_ui.jobs import queue
-from hunyuan_ui.jobs.queue import Dispatcher
+from hunyuan_ui.jobs import dispatcher
+from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.ledger import sqlite
 from hunyuan_ui.words import words
 from tests.faults import oracle
@@ -99,7 +99,7 @@ def to_a_file(videos: Path) -> None:
 async def test_row46_a_folder_of_videos_that_takes_none_refuses_to_spend_until_it_does(
     rig: Rig, service: PaidService, spoil: Callable[[Path], None], when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(dispatcher, "LOOK_EVERY_S", 0.01)
     rig.settings = {"concurrency": 1}
     videos = rig.folder / "videos"
     rig.folder.mkdir()
@@ -338,7 +338,7 @@ async def test_row52_a_ledger_locked_at_the_start_is_for_viewing(
 async def test_row55_a_task_that_dies_is_started_again(
     rig: Rig, service: PaidService, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hunyuan_ui.jobs.queue._RESTART_S", 0.01)
+    monkeypatch.setattr("hunyuan_ui.jobs.dispatcher._RESTART_S", 0.01)
     original, deaths = Dispatcher._send_due, iter(range(3))
 
     def die_at_first(self: Dispatcher) -> float | None:

@@ -21,7 +21,7 @@ from hunyuan_ui import checkpoint
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobStatus, Phase, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, build_runner, data_folder_watch, job_run, queue
+from hunyuan_ui.jobs import JobRunner, build_runner, data_folder_watch, dispatcher, job_run
 from hunyuan_ui.ledger import Ledger, open_ledger, sqlite
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
@@ -40,9 +40,9 @@ FOR_EVER = 10**9
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Check often, and shorten the waits that protect a real service."""
-    for module in (data_folder_watch, queue):
+    for module in (data_folder_watch, dispatcher):
         monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
-    for module in (job_run, queue):
+    for module in (job_run, dispatcher):
         monkeypatch.setattr(module, "backoff_s", lambda *_, **__: 0.01)
 
 
@@ -216,7 +216,7 @@ async def test_nothing_more_is_sent_and_what_was_sent_is_named(
 async def test_many_that_wait_are_not_tried_again_and_again(
     folder: Path, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(dispatcher, "LOOK_EVERY_S", 0.1)
     async with running(folder, service) as runner:
         sent = await rendering(runner)
         for _ in range(30):
@@ -365,7 +365,7 @@ async def test_what_ends_after_it_was_noticed_is_saved_as_well(
 async def test_what_nobody_had_noticed_yet_is_saved_by_a_stop(
     folder: Path, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "LOOK_EVERY_S", 3600.0)
+    monkeypatch.setattr(dispatcher, "LOOK_EVERY_S", 3600.0)
     async with running(folder, service) as runner:
         sent = await rendering(runner)
         ledger_deleted(folder)

@@ -11,7 +11,7 @@ def confirmed_after(ending: Ending, every_s: float) -> tuple[int, float]:
     at = 0.0
     endings = Endings(now=lambda: at)
     count = 1
-    while not endings.is_sure(ending):
+    while not endings.confirm(ending):
         at += every_s
         count += 1
     return count, at
@@ -31,7 +31,7 @@ def test_a_response_that_contradicts_an_ending_begins_its_count_anew() -> None:
         at = 0.0
         endings = Endings(now=lambda: at)  # noqa: B023 - read within the same turn
         for _ in range(proof.answers - 1):
-            assert not endings.is_sure(ending)
+            assert not endings.confirm(ending)
         endings.clear()
         at = 2 * proof.seconds
-        assert not endings.is_sure(ending), ending
+        assert not endings.confirm(ending), ending

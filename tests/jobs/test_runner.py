@@ -280,7 +280,7 @@ async def test_a_program_fault_before_the_answer_is_unknown_and_after_it_goes_on
     def broken(_: httpx.Request) -> httpx.Response:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("hunyuan_ui.jobs.queue.backoff_s", lambda *_, **__: 0.001)
+    monkeypatch.setattr("hunyuan_ui.jobs.dispatcher.backoff_s", lambda *_, **__: 0.001)
     service.script("submit", broken)
     async with running(settings, service) as runner:
         assert (await made(runner)).status is JobStatus.UNKNOWN

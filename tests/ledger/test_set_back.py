@@ -36,7 +36,7 @@ def opened(url: str) -> Iterator[Opened]:
         made.append(open_shared(url, ReplicaInfo(new_id(), "a", slots=99, one_each=False)))
         made[-1].renew_lease()
         if folder is not None:
-            assert not made[-1].is_older(folder)
+            assert not made[-1].mark_unknown_if_older(folder)
         return made[-1]
 
     yield open_one
@@ -71,7 +71,7 @@ def test_what_waits_in_a_database_that_was_set_back_is_unknown_and_its_owner_is_
     assert first.claim(sent.id)
     load_rows(url, before)
     again = opened()
-    assert again.is_older(tmp_path)
+    assert again.mark_unknown_if_older(tmp_path)
     assert needs_review(tmp_path)
     assert statuses(again) == {sent.id: JobStatus.UNKNOWN, waiting.id: JobStatus.UNKNOWN}
     assert {one.problem.code for one in again.unknown() if one.problem} == {"ledger_put_back"}
@@ -81,9 +81,9 @@ def test_a_set_back_is_told_once_and_what_is_stored_after_it_is_sent(opened: Ope
     before = state_with_one_sent(opened, url, tmp_path)
     load_rows(url, before)
     again = opened()
-    assert again.is_older(tmp_path)
+    assert again.mark_unknown_if_older(tmp_path)
     assert claimed(again).status is JobStatus.SUBMITTING
-    assert not opened().is_older(tmp_path)
+    assert not opened().mark_unknown_if_older(tmp_path)
 
 
 def state_with_one_sent(opened: Opened, url: str, folder: Path) -> Rows:
@@ -99,7 +99,7 @@ def test_what_another_process_stored_since_is_left_to_it(opened: Opened, url: st
     load_rows(url, state_with_one_sent(opened, url, tmp_path))
     later = added(opened())
     again = opened()
-    assert again.is_older(tmp_path)
+    assert again.mark_unknown_if_older(tmp_path)
     assert statuses(again)[later.id] is JobStatus.QUEUED
 
 
@@ -144,7 +144,7 @@ def test_a_job_that_was_queued_again_is_no_sign(opened: Opened, tmp_path: Path) 
     ledger = opened(tmp_path)
     claimed(ledger)
     ledger.requeue(claimed(ledger).id, None, None)
-    assert not opened().is_older(tmp_path)
+    assert not opened().mark_unknown_if_older(tmp_path)
 
 
 @pytest.mark.parametrize("named", [{"payer": "nobody"}, {"dialect": "openai"}])
@@ -156,7 +156,7 @@ def test_what_costs_nothing_or_what_an_engine_can_tell_is_not_noted(
     before = rows_of(url)
     assert ledger.claim(free.id)
     load_rows(url, before)
-    assert not opened().is_older(tmp_path)
+    assert not opened().mark_unknown_if_older(tmp_path)
 
 
 def test_another_database_is_none_that_was_set_back(
@@ -164,7 +164,7 @@ def test_another_database_is_none_that_was_set_back(
 ) -> None:
     claimed(opened(tmp_path))
     other = open_shared(postgres_server.url(tmp_path / "other"), ReplicaInfo(new_id(), "b", slots=99, one_each=False))
-    assert not other.is_older(tmp_path)
+    assert not other.mark_unknown_if_older(tmp_path)
     other.close()
 
 
@@ -175,7 +175,7 @@ def test_processes_of_one_folder_note_in_one_file(opened: Opened, url: str, tmp_
     claimed(two)
     assert len(list(tmp_path.glob("ledger.sent-*"))) == 1
     load_rows(url, before)
-    assert opened().is_older(tmp_path)
+    assert opened().mark_unknown_if_older(tmp_path)
 
 
 def test_a_clock_that_another_process_set_right_is_no_sign(opened: Opened, tmp_path: Path, url: str) -> None:
@@ -184,14 +184,14 @@ def test_a_clock_that_another_process_set_right_is_no_sign(opened: Opened, tmp_p
     with psycopg.connect(url) as connection:
         connection.execute("UPDATE jobs SET updated_at = 1, sent_at = 1, created_at = 1 WHERE id = %s", (sent.id,))
     ledger.try_again()
-    assert not opened().is_older(tmp_path)
+    assert not opened().mark_unknown_if_older(tmp_path)
 
 
 @pytest.mark.parametrize("note", [b"", b"\xff" * 90, b"+ ../../x 1\n", b"+\n-\n+ a b c\n", b"+ " + b"0" * 32 + b" x\n"])
 def test_a_note_that_says_nothing_is_none(opened: Opened, tmp_path: Path, note: bytes) -> None:
     claimed(opened(tmp_path))
     next(tmp_path.glob("ledger.sent-*")).write_bytes(note)
-    assert not opened().is_older(tmp_path)
+    assert not opened().mark_unknown_if_older(tmp_path)
 
 
 def test_a_note_that_cannot_be_written_keeps_nothing_from_being_sent(opened: Opened, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_note_that_cannot_be_written_keeps_nothing_from_being_sent(opened: Ope
     note.unlink()
     note.mkdir()
     claimed(ledger)
-    assert not opened().is_older(tmp_path)
+    assert not opened().mark_unknown_if_older(tmp_path)
 
 
 @pytest.mark.parametrize("step", ["begin", "commit", "committed"])
@@ -210,9 +210,9 @@ def test_a_stop_while_a_set_back_is_found_sends_nothing_again(
 ) -> None:
     load_rows(url, state_with_one_sent(opened, url, tmp_path))
     with stopped_at(f"ledger.older.{step}"):
-        opened().is_older(tmp_path)
+        opened().mark_unknown_if_older(tmp_path)
     again = opened()
-    again.is_older(tmp_path)
+    again.mark_unknown_if_older(tmp_path)
     assert set(statuses(again).values()) == {JobStatus.UNKNOWN}
     assert needs_review(tmp_path)
 
@@ -224,7 +224,7 @@ def test_only_the_last_of_many_are_asked_about(opened: Opened, tmp_path: Path) -
     note.write_bytes(b"".join(b"+ %032x 1.0\n" % number for number in range(5000)))
     for _ in range(KEPT):
         claimed(ledger)
-    assert not opened().is_older(tmp_path)
+    assert not opened().mark_unknown_if_older(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_a_claim_whose_commit_was_not_known_is_noted_before_the_job_is_sent(
     assert sent is not None
     assert sent.status is JobStatus.SUBMITTING
     load_rows(url, before)
-    assert opened().is_older(tmp_path)
+    assert opened().mark_unknown_if_older(tmp_path)
 
 
 @contextmanager

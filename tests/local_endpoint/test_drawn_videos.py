@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from hunyuan_ui.local_endpoint import scene
+from hunyuan_ui.local_endpoint.scene.render import frames
 from hunyuan_ui.media import VideoFacts, check_mp4, facts
 from hunyuan_ui.request import VideoRequest
 from tests.local_endpoint.clients import SMALL, Start
@@ -58,7 +58,7 @@ def test_the_video_is_the_scene_of_the_request(start: Start, tmp_path: Path) -> 
     path = tmp_path / "video.mp4"
     video(start(), path, width=320, height=192)
     request = VideoRequest.parse({**SMALL, "width": 320, "height": 192})
-    drawn = [planes[:192].astype(int) for planes in scene.frames(request)]
+    drawn = [planes[:192].astype(int) for planes in frames(request)]
     with av.open(path, format="mp4") as container:
         decoded = [frame.to_ndarray()[:192].astype(int) for frame in container.decode(video=0)]
     assert max(np.abs(a - b).mean() for a, b in zip(drawn, decoded, strict=True)) < 2.5

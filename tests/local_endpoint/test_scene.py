@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hunyuan_ui.local_endpoint.scene import frames
 from hunyuan_ui.local_endpoint.scene.mood import mood_of
+from hunyuan_ui.local_endpoint.scene.render import frames
 from hunyuan_ui.request import VideoRequest
 
 

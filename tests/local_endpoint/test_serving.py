@@ -18,10 +18,10 @@ import httpx
 import numpy as np
 import pytest
 
-from hunyuan_ui.local_endpoint import scene
 from hunyuan_ui.local_endpoint.__main__ import main
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.jobs import Jobs, Terms
+from hunyuan_ui.local_endpoint.scene import render
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.request import VideoRequest
 from tests.local_endpoint.clients import KEY, SMALL, Start, made
@@ -181,6 +181,6 @@ def test_an_end_breaks_off_what_is_being_drawn_and_never_stops_the_event_loop(
         may_go_on.set()
         await asyncio.wait_for(ending, 10)
 
-    monkeypatch.setattr(scene, "frames", endless)
+    monkeypatch.setattr(render, "frames", endless)
     asyncio.run(run())
     assert list(tmp_path.rglob("*.mp4*")) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hunyuan_ui.jobs import data_folder_watch, queue
+from hunyuan_ui.jobs import data_folder_watch, dispatcher
 from hunyuan_ui.ledger import postgres
 from tests.faults.rig import Rig
 from tests.faults.service import PaidService
@@ -27,6 +27,6 @@ def rig(tmp_path: Path, service: PaidService, server: PostgresServer, monkeypatc
     """Opens runners on one database."""
     monkeypatch.setattr("tests.stored_jobs.server", server)
     monkeypatch.setattr(postgres, "REST_S", 0.05)
-    monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(dispatcher, "LOOK_EVERY_S", 0.1)
     monkeypatch.setattr(data_folder_watch, "LOOK_EVERY_S", 0.1)
     return Rig(tmp_path / "data", service.origin, settings={"concurrency": 4, "daily_limit_usd": 1000.0})

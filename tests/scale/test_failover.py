@@ -10,7 +10,7 @@ import pytest
 
 from hunyuan_ui import checkpoint
 from hunyuan_ui.job import JobStatus
-from hunyuan_ui.jobs import JobRunner, data_folder_watch, queue
+from hunyuan_ui.jobs import JobRunner, data_folder_watch, dispatcher
 from hunyuan_ui.settings import Secret
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
@@ -29,7 +29,7 @@ def url(tmp_path: Path, postgres_server: PostgresServer) -> str:
 @pytest.fixture
 def rig(tmp_path: Path, service: PaidService, url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Rig]:
     """Opens runners on one database, with separate folders."""
-    monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(dispatcher, "LOOK_EVERY_S", 0.1)
     monkeypatch.setattr(data_folder_watch, "LOOK_EVERY_S", 0.1)
     service.is_held = True
 
@@ -146,7 +146,7 @@ async def test_a_job_is_kept_when_what_is_noted_of_it_finds_no_row(rig: Callable
         job_id = await rendering(runner)
         without_looks(runner)
         load_rows(url, before[0])
-        assert await runner._dispatcher._is_own_still(runner._dispatcher.live[job_id])
+        assert await runner._dispatcher._reload_own(runner._dispatcher.live[job_id])
         assert (await runner.view(job_id, OWNER)).job.status is JobStatus.RUNNING
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from hunyuan_ui.errors import AccessError, SpendLimitError
 from hunyuan_ui.job import Job, JobStatus, Phase, Visitor
-from hunyuan_ui.jobs import JobRunner, queue
+from hunyuan_ui.jobs import JobRunner, dispatcher
 from hunyuan_ui.jobs.services import KEY as KEY_NOTE
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.ui.owner import OwnerEvents
@@ -270,7 +270,7 @@ async def test_an_own_key_is_asked_for_again_and_the_job_goes_where_it_is_brough
 async def test_a_job_that_waits_for_the_key_it_was_sent_with_goes_where_the_visitor_enters_it(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "_OTHER_KEY_S", 0.05)
+    monkeypatch.setattr(dispatcher, "_OTHER_KEY_S", 0.05)
     with_accounts(service)
     rig.settings = PUBLIC
     service.is_held = True
@@ -291,7 +291,7 @@ async def test_a_job_that_waits_for_the_key_it_was_sent_with_goes_where_the_visi
 async def test_a_job_of_the_owners_first_key_goes_to_the_process_that_has_it_if_that_is_known(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch, is_marked: bool
 ) -> None:
-    monkeypatch.setattr(queue, "_OTHER_KEY_S", 0.05)
+    monkeypatch.setattr(dispatcher, "_OTHER_KEY_S", 0.05)
     with_accounts(service)
     service.is_held = True
     first = rig.open()

@@ -12,7 +12,7 @@ import pytest
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus
-from hunyuan_ui.jobs import JobRunner, data_folder_watch, queue, replicas
+from hunyuan_ui.jobs import JobRunner, data_folder_watch, dispatcher, replicas
 from hunyuan_ui.ledger.schema import MIGRATIONS
 from hunyuan_ui.settings import Secret
 from tests.faults.conftest import impatient as impatient
@@ -35,7 +35,7 @@ def url(tmp_path: Path, postgres_server: PostgresServer) -> str:
 @pytest.fixture
 def rig(tmp_path: Path, service: PaidService, url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rig]:
     """Opens runners on one database and one folder, with separate settings."""
-    monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(dispatcher, "LOOK_EVERY_S", 0.1)
     monkeypatch.setattr(data_folder_watch, "LOOK_EVERY_S", 0.1)
 
     def rig_of(dialect: Dialect = "v2", **settings: Any) -> Rig:

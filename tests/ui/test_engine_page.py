@@ -13,7 +13,7 @@ from hunyuan_ui.check import State, check
 from hunyuan_ui.estimate import engine_estimate
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.jobs import EngineState, Spending
-from hunyuan_ui.jobs.at_engine import set_at_engine
+from hunyuan_ui.jobs.at_engine import fields_set_at_engine
 from hunyuan_ui.jobs.services import build_services
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
@@ -37,7 +37,7 @@ def settings(tmp_path: Path, url: str | None = "http://gpu.local:30000") -> Sett
 @pytest.mark.anyio
 async def test_what_no_request_carries_is_shown_as_set_at_the_engine(tmp_path: Path) -> None:
     with gr.Blocks():
-        here = build_request_form(set_elsewhere=set_at_engine(settings(tmp_path)))
+        here = build_request_form(set_elsewhere=fields_set_at_engine(settings(tmp_path)))
         hosted = build_request_form()
     shown = {name: getattr(here, name).interactive for name in VideoRequest.model_fields}
     assert [name for name, can in shown.items() if can is False] == ["flow_shift", "embedded_guidance_scale"]
@@ -48,7 +48,7 @@ def test_nothing_of_an_engine_is_shown_without_one(tmp_path: Path) -> None:
     without = settings(tmp_path, None)
     services = build_services(without)
     asyncio.run(services.close())
-    assert (set_at_engine(without), services.engine) == ((), None)
+    assert (fields_set_at_engine(without), services.engine) == ((), None)
     assert engine_lines(None, words()) == []
     assert "engine" not in " ".join(describe(without)).replace(str(tmp_path), "").lower()
     assert head_of(NOTHING_SPENT, without, "nobody", words())["mode"] == "Local preview"

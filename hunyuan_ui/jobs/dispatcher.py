@@ -173,15 +173,15 @@ class Dispatcher:
         while not self._is_stopping:
             self._folder_watch.begin_test()
             wait_s: float | None = _HELD_S
-            if not await self._is_held_by_the_folder():
+            if not await self._hold_for_the_folder():
                 await self._end_pause_if_possible()
                 wait_s = self._send_due()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), min(wait_s or math.inf, LOOK_EVERY_S))
             self._wake.clear()
 
-    async def _is_held_by_the_folder(self) -> bool:
-        """Whether sending is blocked because ledger or lock are unavailable; sets the phase of the queued jobs."""
+    async def _hold_for_the_folder(self) -> bool:
+        """Pause the queued jobs while ledger or lock are unavailable; return whether they are."""
         trouble = await self._folder_watch.look()
         for live in self.waiting():
             if trouble is not None:
@@ -301,7 +301,7 @@ class Dispatcher:
                 live.show(Phase.PAUSED, retry_in_s=retry_in_s, note=error.problem or wants_key(live.job))
             except TakenOverError:
                 attempt += 1
-                if not await self._is_own_still(live):
+                if not await self._reload_own(live):
                     return
                 live.show(Phase.PAUSED, retry_in_s=backoff_s(attempt))
             except StorageError as error:
@@ -331,7 +331,7 @@ class Dispatcher:
             self._services.notifications.refused(SpendLimitError(limit, **problem.facts), self._services.ledger.now())
         live.show(Phase.PAUSED, retry_in_s=LIMIT_ASKED_S, note=problem)
 
-    async def _is_own_still(self, live: LiveJob) -> bool:
+    async def _reload_own(self, live: LiveJob) -> bool:
         """Reload a job whose transition was refused; drop it if another process has it."""
         try:
             job = await self._services.read_again(live.job)
@@ -350,7 +350,7 @@ class Dispatcher:
 
     async def _after_internal_error(self, live: LiveJob, reference: str, attempt: int) -> None:
         problem = JobProblem.from_code("internal", reference=reference)
-        if not await self._is_own_still(live):
+        if not await self._reload_own(live):
             return
         if live.job.status is JobStatus.SUBMITTING:
             await JobRun(live, self._services).give_up(problem)
