@@ -197,6 +197,17 @@ def test_every_file_that_a_document_names_exists(document: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_the_architecture_places_every_file_of_the_larger_packages() -> None:
+    package, placed = "", dict[str, list[str]]()
+    for name, _, files in table(read("docs/architecture.md"), "package"):
+        package = name or package
+        placed.setdefault(package, []).extend(re.sub(r" \(.*?\)", "", files).split())
+    assert len(placed) >= 6
+    for package, found in placed.items():
+        there = {path.stem for path in (ROOT / "hunyuan_ui" / package).glob("*.py") if not path.stem.startswith("__")}
+        assert sorted(found) == sorted(there), package
+
+
 def test_every_document_of_facts_is_cited() -> None:
     cited = {document for file in citing_files() for document, _ in citations(file.read_text("utf-8"))}
     assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/facts/*.md")} - cited == set()
