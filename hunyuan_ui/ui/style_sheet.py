@@ -7,7 +7,19 @@ from pathlib import Path
 from typing import Final
 
 # Each depends on those before it.
-STYLES: Final = ("base", "components", "panel", "form", "job", "examples", "dialogs", "batch", "gallery", "payment")
+STYLES: Final = (
+    "base",
+    "components",
+    "panel",
+    "form",
+    "job",
+    "examples",
+    "dialogs",
+    "batch",
+    "gallery",
+    "payment",
+    "print",
+)
 
 # The prefix that Gradio adds for specificity; its scripts do so in the browser, twice (docs/facts/gradio6.md 6).
 _INSIDE: Final = ".gradio-container.gradio-container .contain "

@@ -148,12 +148,6 @@ def test_forced_colours_show_what_is_chosen(page: Page, preview: RunningApp) -> 
     assert said.evaluate(background, "::before") != unsaid.evaluate(background, "::before")
 
 
-def test_on_paper_no_button_lies_over_anything(page: Page, preview: RunningApp) -> None:
-    open_page(page, preview)
-    page.emulate_media(media="print")
-    expect(page.locator("#generate")).to_have_css("position", "static")
-
-
 # groups, names, scripts
 
 

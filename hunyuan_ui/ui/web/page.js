@@ -124,8 +124,20 @@ document.addEventListener(
   true,
 );
 
+/** On paper the page is light: ink is dark there, and backgrounds are left out. */
+function printLight() {
+  const paper = matchMedia("print");
+  let wasDark = false;
+  paper.addEventListener("change", ({ matches }) => {
+    const { classList } = document.body;
+    if (matches) wasDark = classList.contains("dark");
+    classList.toggle("dark", !matches && wasDark);
+  });
+}
+
 nameLanguage();
 holdLanguage(language);
+printLight();
 window.addEventListener("focus", () => holdLanguage(language)); // for Gradio's own requests
 slowClocks();
 showWhenDrawn();
