@@ -129,6 +129,33 @@ def test_a_page_that_cannot_reach_its_server_says_that_the_video_goes_on(
     sees_video(page, prompt)
 
 
+@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.BAD_GATEWAY])
+def test_a_click_while_the_server_is_away_is_said_at_once_and_paid_once(
+    page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str, fault: Fault
+) -> None:
+    write(visit(page, proxy.url), prompt)
+    expect(page.locator("#made-as:not([data-old])")).to_contain_text("3.2 s")
+    page.clock.install()
+    page.clock.pause_at(time.time() + 1)
+    proxy.fail(fault)
+    page.locator("#generate").click()
+    told = page.locator(".notice").get_by_text("nothing is known to be paid")
+    waited_ms = 0
+    while not told.is_visible():
+        waited_ms += 100
+        assert waited_ms < MOST_SILENCE_MS
+        page.clock.run_for(100)
+        page.wait_for_load_state("networkidle")
+    proxy.heal()
+    page.clock.resume()
+    visit(page, proxy.url)  # as Gradio does by itself after some faults
+    expect(page.locator(".notice")).to_contain_text("did not get your last click")
+    page.locator("#generate").click()
+    sees_video(page, prompt)
+    expect(page.locator(".notice")).to_be_hidden()
+    assert endpoint.posts[prompt] == 1
+
+
 def test_a_video_that_a_front_server_kept_back_is_loaded_again(page: Page, proxy: FaultProxy, prompt: str) -> None:
     generate(visit(page, proxy.url), prompt)
     proxy.fail_at(Fault.BAD_GATEWAY, ASKED_FOR_THE_FILE)

@@ -50,6 +50,7 @@ beforeEach(async () => {
     },
     form: { refresh: () => answered.push("refresh") },
     left: () => left,
+    settled: () => answered.push("settled"),
     unsent: (id) => left === id && answered.push(`unsent ${id}`),
   };
   await open();
@@ -79,6 +80,21 @@ test("a click whose answer is on its way is looked for, and shown as soon as the
   assert.deepEqual(browser.said, ["new job"]);
   assert.equal(card.part("prompt").textContent, "click-1");
 });
+
+for (const [what, isReached] of /** @type {[string, boolean][]} */ ([
+  ["ends its sending if the server answers nothing at all", false],
+  ["goes on if the server answers once", true],
+]))
+  test(`a click whose job is not found ${what}`, async () => {
+    browser.emit("sending", "click-1");
+    for (const ms of [30, 60, 120, 240]) {
+      assert.deepEqual(answered, []);
+      await wait(ms);
+      if (isReached && ms === 60) await browser.answer("jobs/click-1?within_s=1", { version: "1" });
+      else await browser.answer("jobs/click-1?within_s=1", {}, 502);
+    }
+    assert.deepEqual(answered, isReached ? [] : ["settled"]);
+  });
 
 test("a new job is asked about twice before it is taken for none, and its end is told once", async () => {
   const heard = browser.hear("ready", "ended", "done");

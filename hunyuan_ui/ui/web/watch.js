@@ -147,18 +147,21 @@ export function watch({ element, props, trigger, watch: onChange }) {
 
   // Gradio takes longer to deliver the click's answer than a quick job takes.
   async function expectSoon(id) {
+    let isReached = false;
     for (const wait_ms of SENT_MS) {
       await new Promise((go) => setTimeout(go, wait_ms));
       if (seen.job === id) return;
-      const job = await askSoon(id).catch(() => ({}));
+      const job = await askSoon(id).catch(() => null);
       if (seen.job === id) return; // the handler of the click's answer waits for the same job
-      if (!job.status) continue;
+      isReached ||= job !== null;
+      if (!job?.status) continue;
       begin(id);
       tell([job]);
       bringUp(id);
       pollSoon();
       return;
     }
+    if (!isReached) window.hunyuan.settled(); // the click has no answer either, which Gradio reports late or never
   }
 
   function showVideo(video) {
