@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { createClicks } from "../../hunyuan_ui/ui/web/click.js";
+import { createClicks, keptClick } from "../../hunyuan_ui/ui/web/click.js";
 
 let told;
 let isDisabled;
@@ -215,4 +215,26 @@ test("a press of which no click began is known after a reload, and a click of th
   clicks.unsent("id-1"); // what was found out meanwhile is not said of a click on its way
   assert.equal(kept, "id-1");
   assert.ok(!told.includes("unsent id-1"));
+});
+
+test("a click is kept for the visitor who made it, and by a page that did not name one", () => {
+  const held = new Map();
+  const tab = {
+    get: (name) => held.get(name) ?? null,
+    set: (name, text) => held.set(name, text),
+    remove: (name) => held.delete(name),
+  };
+  let visitor = "a";
+  const keep = keptClick(tab, "click", () => visitor);
+  assert.equal(keep.get(), null);
+  keep.set("id-1");
+  assert.equal(keep.get(), "id-1");
+  visitor = "b";
+  assert.equal(keep.get(), null);
+  visitor = "a";
+  assert.equal(keep.get(), "id-1");
+  keep.remove();
+  assert.equal(keep.get(), null);
+  tab.set("click", "id-2"); // of an older version of this page
+  assert.equal(keep.get(), "id-2");
 });

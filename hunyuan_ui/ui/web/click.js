@@ -103,3 +103,18 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
 
   return { pressed, begin, answered, settled, unsent, left: () => left };
 }
+
+/**
+ * Keep a click's id in a tab for the visitor who clicked: the server would deny to anybody else that it knows the job.
+ * @param {{get(name: string): string | null, set(name: string, text: string): unknown, remove(name: string): void}} tab
+ * @param {string} name
+ * @param {() => string | null} visitor
+ */
+export const keptClick = (tab, name, visitor) => ({
+  get() {
+    const [id, of] = (tab.get(name) || "").split(" ");
+    return id && (!of || of === visitor()) ? id : null;
+  },
+  set: (id) => tab.set(name, `${id} ${visitor()}`),
+  remove: () => tab.remove(name),
+});

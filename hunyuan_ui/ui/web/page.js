@@ -3,7 +3,7 @@
 import { address } from "./address.js";
 import { batch } from "./batch.js";
 import { holdLanguage, keeping, newId, settledVisitor, tab, visitor } from "./browser.js";
-import { createClicks, DOUBLE_CLICK_MS } from "./click.js";
+import { createClicks, DOUBLE_CLICK_MS, keptClick } from "./click.js";
 import { compare } from "./compare.js";
 import { emit } from "./events.js";
 import { examples } from "./examples.js";
@@ -94,7 +94,7 @@ window.hunyuan = {
     newId,
     tell: emit,
     isOffline: () => !navigator.onLine,
-    keep: { get: () => tab.get(CLICK), set: (id) => tab.set(CLICK, id), remove: () => tab.remove(CLICK) },
+    keep: keptClick(tab, CLICK, visitor),
     // Not by the `disabled` property, which would take the focus from it.
     disable(isDisabled) {
       for (const button of document.querySelectorAll(SPENDING))
