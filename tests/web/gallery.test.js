@@ -338,3 +338,24 @@ test("an address that names a video that is not there is said once, and one that
   assert.deepEqual(addresses, ["?lang=zh"]);
   assert.equal(grid.part("line").textContent, "None.");
 });
+
+test("a video that the address names is asked for again with the next return if its answer was lost", async () => {
+  const heard = browser.hear("open");
+  const asked = browser.asked.length;
+  const countOf = () => browser.asked.slice(asked).filter(({ path }) => path === "videos/x").length;
+  globalThis.location.search = "?job=x";
+  await open(["a"]);
+  await browser.answer("videos/x", { problem: "No." }, 502);
+  browser.emit("returned");
+  await browser.answer("videos/x", { video: video("x") });
+  assert.deepEqual([heard.length, heard[0][1].video.id], [1, "x"]);
+  browser.emit("returned");
+  await settled();
+  assert.equal(countOf(), 2);
+  await open(["a"]);
+  await browser.answer("videos/x", { problem: "No." }, 502);
+  globalThis.location.search = ""; // left meanwhile for another video, which was closed
+  browser.emit("returned");
+  await settled();
+  assert.equal(countOf(), 3);
+});

@@ -29,6 +29,8 @@ export function gallery({ element, props }) {
   /** @type {{isFirst: boolean} | null} */
   let owed = null; // the last requested page, if it did not arrive
   let typing;
+  /** @type {string | null} */
+  let unopened = null; // the video that the page's address names, if its answer was lost
   let opening = 0; // an answer to an older request opens nothing
   /** @type {any} */
   let opener = null; // the tile whose video was opened first
@@ -254,13 +256,16 @@ export function gallery({ element, props }) {
     if (answer.isOk) return newer.over([answer.video], since)[0] ?? null;
     sayProblem(answer);
     // Its address would say the same after each reload.
-    if (answer.httpStatus === 404 && id === addressedVideo()) setQuery("job", null);
+    const isAddressed = id === addressedVideo();
+    if (isAddressed && answer.httpStatus === 404) setQuery("job", null);
+    else if (isAddressed) unopened = id;
     return null;
   }
 
   /** @param {(video: any) => void} show */
   async function openById(id, show = open) {
     opening += 1;
+    unopened = null;
     const wish = opening;
     const video = deletions.has(id) ? null : await find(id);
     if (video && wish === opening) show(video);
@@ -305,7 +310,11 @@ export function gallery({ element, props }) {
     page({ isFirst: true });
   });
   readSettingsFiles(part, say);
-  onReturn(() => (owed ? page(owed) : lookForNews()));
+  onReturn(() => {
+    if (owed) page(owed);
+    else lookForNews();
+    if (unopened && unopened === addressedVideo()) openById(unopened);
+  });
   for (const news of ["done", "list-ended"]) on(news, lookForNews);
   on("delete", (video) => deletions.add([video]));
   on("deleted", (id) => {
