@@ -255,3 +255,14 @@ def test_a_queue_without_credits_says_so_and_sends_nothing_more(page: Page, tmp_
 def seconds_in(note: str) -> int:
     found = COUNTDOWN.search(note)
     return int(found.group(1)) if found else 0
+
+
+def test_the_focus_in_the_card_of_a_first_video_is_not_lost_when_the_video_comes(
+    page: Page, app: RunningApp, prompt: str
+) -> None:
+    generate(visit(page, app.url), prompt)
+    stop = page.locator(".under-way").get_by_role("button", name="Stop watching")
+    stop.focus()
+    expect(stop).to_be_focused()
+    sees_video(page, prompt)
+    expect(page.locator("#generate")).to_be_focused()

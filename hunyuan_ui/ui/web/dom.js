@@ -171,7 +171,10 @@ export function keepingFocus(area, change) {
   const had = area.contains(document.activeElement) ? document.activeElement : null;
   const result = change();
   if (!had || (had.isConnected && had.checkVisibility())) return result;
-  const left = [...area.querySelectorAll("button")].find((one) => one.checkVisibility());
+  // What stands where nothing is yet makes way for what comes, and would take the focus along.
+  /** @type {NodeListOf<HTMLElement>} */
+  const buttons = area.querySelectorAll("button:not(.nothing button)");
+  const left = [...buttons].find((one) => one.checkVisibility());
   (left || document.getElementById("generate"))?.focus({ preventScroll: true });
   return result;
 }
