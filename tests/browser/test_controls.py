@@ -143,6 +143,13 @@ def test_forced_colours_show_what_is_chosen(page: Page, preview: RunningApp) -> 
         assert whole != done, bar
     # What scrolls past the button that stays in sight does not touch it.
     assert "10px" in page.locator("#generate").evaluate("(one) => getComputedStyle(one).boxShadow")
+    # A button that is held back does not look like the others.
+    for button in ("#generate", ".batch [data-part=check]", ".payment .button"):
+        one = page.locator(button).first
+        enabled = one.evaluate("(one) => getComputedStyle(one).color")
+        one.evaluate("(one) => one.setAttribute('aria-disabled', 'true')")
+        assert one.evaluate("(one) => getComputedStyle(one).color") != enabled, button
+        one.evaluate("(one) => one.removeAttribute('aria-disabled')")
     pieces = page.locator(".pieces")
     said, unsaid = pieces.locator(".present").first, pieces.locator("[class]:not(.present)").first
     assert said.evaluate(background, "::before") != unsaid.evaluate(background, "::before")
