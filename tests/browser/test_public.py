@@ -354,6 +354,7 @@ def test_the_owner_opens_the_owners_page_with_the_servers_key(page: Page, app: R
     box.fill(KEY)
     box.press("Enter")
     expect(owner.locator("table")).to_be_visible()
+    expect(owner.locator("summary")).to_be_focused()  # what held the focus is gone
     expect(owner.locator("svg rect")).to_have_count(30)
     with page.expect_download() as download:
         owner.get_by_role("button", name="Export as CSV").click()

@@ -22,6 +22,7 @@ function save(text) {
 export function owner({ element, props, trigger, watch }) {
   const part = piecesOf(element);
   const details = element.querySelector("details");
+  const heading = element.querySelector("summary");
   const jobs = createOwnersJobs(part("jobs"), act);
   const drawDollars = createDollars(part);
 
@@ -111,7 +112,8 @@ export function owner({ element, props, trigger, watch }) {
     isQuiet = false;
     if (value.days) draw(value);
     if (!isOurs || (element.contains(used) && used.offsetParent)) return;
-    (jobs.control(name) || part(value.problem ? "problem" : "said")).focus({ preventScroll: true });
+    const told = part(value.problem ? "problem" : "said");
+    (jobs.control(name) || (told.hidden ? heading : told)).focus({ preventScroll: true });
   }
 
   fill(element, words);
