@@ -343,6 +343,29 @@ def test_two_visitors_see_nothing_of_each_other(browser: Browser, app: RunningAp
             assert status == 404, path
 
 
+def test_a_code_that_the_owner_has_changed_is_refused_and_said_in_a_tab_that_had_entered_it(
+    context: BrowserContext, paid: PaidEndpoint, tmp_path: Path
+) -> None:
+    settings = {**paid.settings, "GRADIO_SERVER_NAME": "0.0.0.0", "HUNYUAN_UI_DAILY_LIMIT_USD": "10"}
+    with running_app(tmp_path, **settings, HUNYUAN_UI_ACCESS_CODE=CODE) as before:
+        page, port = opened(context, before), before.port
+        page.locator(".payment [data-part=code-form] input").fill(CODE)
+        page.keyboard.press("Enter")
+        expect(page.locator(".payment")).to_contain_text("Code accepted")
+    with running_app(tmp_path, port=port, **settings, HUNYUAN_UI_ACCESS_CODE=f"{CODE}-2"):
+        write(page, "a fox with the new code")
+        page.locator("#generate").click()
+        box = page.locator(".notice").get_by_label("Access code from the owner")
+        expect(box).to_be_visible()
+        box.fill(CODE)
+        page.keyboard.press("Enter")
+        expect(page.locator(".notice")).to_contain_text("That is not the access code")
+        box.fill(f"{CODE}-2")
+        page.keyboard.press("Enter")
+        is_done(page, "a fox with the new code")
+        assert paid.posts["a fox with the new code"] == 1
+
+
 def test_the_owner_opens_the_owners_page_with_the_servers_key(page: Page, app: RunningApp) -> None:
     owner = page.locator(".owner")
     owner.locator("summary").click()

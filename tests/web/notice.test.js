@@ -167,3 +167,18 @@ test("a click that never arrived is said without alarm, until the next one is an
   page.receive({ text: "", answer: "id-1" });
   assert.ok(!isShown());
 });
+
+for (const [needs, chosen, missing] of [
+  ["code", "owner", { has_key: false, needs_code: true }],
+  ["key", "visitor", { has_key: false, needs_code: false }],
+])
+  test(`a wrong ${needs} is said though the page has learnt only with it that there is none`, () => {
+    refuse({ needs });
+    give("sesame");
+    browser.emit("paid", { ...missing, problem: "Wrong." });
+    browser.emit("paid-anew", { chosen, ...missing });
+    assert.ok(isShown());
+    assert.equal(page.part("wrong").textContent, "Wrong.");
+    browser.emit("paid-anew", { chosen: "nobody", ...missing });
+    assert.ok(!isShown());
+  });

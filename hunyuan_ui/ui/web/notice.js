@@ -9,8 +9,8 @@ import { dayOf } from "./returns.js";
 
 const TEXTS = ["prompt", "negative_prompt"];
 const SECRETS = {
-  code: { event: "enter", label: "pay.code", give: "pay.use_code_and_send" },
-  key: { event: "bring", label: "pay.key", give: "pay.use_key_and_send" },
+  code: { payer: "owner", event: "enter", label: "pay.code", give: "pay.use_code_and_send" },
+  key: { payer: "visitor", event: "bring", label: "pay.key", give: "pay.use_key_and_send" },
 };
 
 function mark(field) {
@@ -31,6 +31,7 @@ export function notice({ element, props, watch }) {
   const box = element.querySelector(".notice");
   /** @type {any} */
   let cause = null; // the field that caused it
+  /** @type {any} */
   let lacks = null; // the missing credential, by its name in SECRETS
   let isGiven = false; // it was entered, and the answer is pending
   /** @type {any} */
@@ -87,12 +88,16 @@ export function notice({ element, props, watch }) {
     part("secret").querySelector("input").focus({ preventScroll: true });
   }
 
+  const isMissing = ({ has_key, needs_code }) => (lacks === "key" ? !has_key : needs_code);
+
+  /** Whether the chosen payer still needs what is asked for here: the page may have learnt only now that it is missing. */
+  const isStillAsked = (payment) => lacks && payment.chosen === SECRETS[lacks].payer && isMissing(payment);
+
   /** Handle the new payment state after the missing credential was entered here. */
   function paid({ problem, problem_ends_in_s, has_key, needs_code }) {
     if (!isGiven) return;
     isGiven = false;
-    const isMissing = lacks === "key" ? !has_key : needs_code;
-    if (problem || isMissing) {
+    if (problem || isMissing({ has_key, needs_code })) {
       showText(part("wrong"), problem);
       clearTimeout(ending);
       if (problem_ends_in_s) ending = setTimeout(showText, problem_ends_in_s * 1000, part("wrong"), "");
@@ -133,7 +138,7 @@ export function notice({ element, props, watch }) {
   on("settings", () => cause && show(""));
   on("ended", () => endsWith.includes("ended") && show(""));
   onReturn(() => endsWith.includes("day") && dayOf(shownAt) !== dayOf(Date.now()) && show(""));
-  on("paid-anew", () => !cause && show(""));
+  on("paid-anew", (payment) => !cause && !isStillAsked(payment) && show(""));
   document.addEventListener("input", ({ target }) => {
     if (cause && target instanceof Element && target.closest(`#field-${cause.replaceAll("_", "-")}`)) show("");
   });

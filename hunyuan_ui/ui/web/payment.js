@@ -67,7 +67,7 @@ export function payment({ element, props, trigger, watch }) {
     showText(part("accepted"), value.accepted);
     showText(part("problem"), value.problem);
     const state = JSON.stringify([value.chosen, value.has_key, value.needs_code, value.needs_login]);
-    if (state !== shownState) emit("paid-anew");
+    if (state !== shownState) emit("paid-anew", value);
     shownState = state;
     emit("payer", value.chosen);
     count();
