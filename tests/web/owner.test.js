@@ -62,3 +62,12 @@ test("while a press is on its way nothing is asked beside it, whose answer could
     ["refresh", "resume"],
   );
 });
+
+test("each button of a list has a name of its own", () => {
+  const entry = (id) => ({ id, text: `Sent ${id}.`, request: "", can: { confirm: true, correct: false } });
+  const names = (one) => [one.getAttribute?.("aria-label"), ...(one.children ?? []).flatMap(names)].filter(Boolean);
+  answer(1, "", { unknown: [entry("a"), entry("b")], doubtful: [entry("c"), entry("d")] });
+  const all = [page.part("unsettled"), page.part("doubts")].flatMap(names);
+  assert.deepEqual([all.length, new Set(all).size], [6, 6]);
+  assert.ok(all[0].endsWith("Sent a."));
+});

@@ -66,7 +66,8 @@ export function createOwnersJobs(table, act) {
     const buttons = node("div", "", "row");
     for (const wasCharged of [true, false]) {
       const say = words[wasCharged ? "owner.charged" : "owner.not_charged"];
-      buttons.append(button(say, () => act("settle", { job: job.id, was_charged: wasCharged })));
+      const settle = () => act("settle", { job: job.id, was_charged: wasCharged });
+      buttons.append(button(say, settle, { about: job.text }));
     }
     item.append(told(job), buttons);
     return item;
@@ -75,7 +76,8 @@ export function createOwnersJobs(table, act) {
   function doubt(job) {
     const item = node("li", "", "case row slim spread");
     item.append(told(job));
-    if (job.can.confirm) item.append(button(words["owner.confirm"], () => act("confirm", { job: job.id })));
+    const confirm = () => act("confirm", { job: job.id });
+    if (job.can.confirm) item.append(button(words["owner.confirm"], confirm, { about: job.text }));
     if (job.can.correct) item.append(correction(job, `doubt ${job.id}`));
     return item;
   }
