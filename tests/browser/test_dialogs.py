@@ -46,6 +46,14 @@ def test_everything_beside_a_video_is_reached_by_a_wheel_in_a_low_window(gallery
     expect(open_first(gallery, 1).get_by_role("button", name="Close")).to_be_in_viewport(ratio=1)
 
 
+@pytest.mark.parametrize("size", [(390, 844), (740, 360), (1280, 800)])
+def test_a_prompt_of_one_line_leaves_no_gap(gallery: Page, size: tuple[int, int]) -> None:
+    gallery.set_viewport_size({"width": size[0], "height": size[1]})
+    prompt = open_first(gallery).locator("[data-part=prompt]")
+    prompt.evaluate("(prompt) => { prompt.textContent = 'a heron'; }")
+    assert prompt.evaluate("(prompt) => prompt.clientHeight - parseFloat(getComputedStyle(prompt).lineHeight)") < 2
+
+
 def test_the_browsers_back_closes_a_dialog_and_stays(gallery: Page) -> None:
     address = gallery.url
     open_first(gallery)
