@@ -131,7 +131,8 @@ function printLight() {
   paper.addEventListener("change", ({ matches }) => {
     const { classList } = document.body;
     if (matches) wasDark = classList.contains("dark");
-    classList.toggle("dark", !matches && wasDark);
+    if (matches) classList.remove("dark");
+    else if (wasDark) classList.add("dark"); // Gradio may have removed it first, and then restores it
   });
 }
 
