@@ -17,7 +17,7 @@ from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.prompt_list import MOST_BYTES, MOST_ROWS
 from hunyuan_ui.request import Parameter, VideoRequest, parameters
 from hunyuan_ui.ui.batch import SUBMIT_MANY, BatchCalls
-from hunyuan_ui.ui.call_slots import Call, CallSlots
+from hunyuan_ui.ui.call_slots import LONGEST_STATUS_WAIT_S, Call, CallSlots
 from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
 from hunyuan_ui.ui.mcp_results import NO_TOOL, readable_by_agents
@@ -36,7 +36,6 @@ from hunyuan_ui.ui.visitor import (
 )
 from hunyuan_ui.words import words
 
-LONGEST_STATUS_WAIT_S: Final = 25.0  # agents abandon a tool call after about 30 s
 MOST_USD: Final = 1000  # for one video
 SLOTS: Final = 38  # of the 40 in Gradio's queue
 

@@ -19,7 +19,7 @@ from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
 from hunyuan_ui.jobs.batch_files import csv_of, zip_of
 from hunyuan_ui.jobs.batch_view import DELETED, NOT_SENT
 from hunyuan_ui.prompt_list import KINDS, Kind, PromptList, Reading, read_list
-from hunyuan_ui.ui.call_slots import CallSlots
+from hunyuan_ui.ui.call_slots import LONGEST_STATUS_WAIT_S, CallSlots
 from hunyuan_ui.ui.form import FIELDS
 from hunyuan_ui.ui.page_json import guarded, json_answer, json_body
 from hunyuan_ui.ui.payment import chosen_payer
@@ -43,7 +43,6 @@ from hunyuan_ui.words import Words, shown_sum, words_for
 LISTS: Final = "/gradio_api/hunyuan/lists"
 CHECK: Final = f"{LISTS}/check"
 SEND: Final = f"{LISTS}/send"
-LONGEST_WAIT_S: Final = 25.0  # agents abandon a tool call after about 30 s
 _MOST_NUMBER: Final = 1e15
 _READ_AT_ONCE: Final = 2  # concurrent checks of lists from the page; each may use a processor for a second
 
@@ -111,7 +110,7 @@ class BatchCalls:
         visitor, batches = self._visitor(caller), self._runner.batches
         if stop:
             await batches.stop(list_id, visitor)
-        wait_s = min(max(_number("wait_s", wait_s), 0.0), LONGEST_WAIT_S)
+        wait_s = min(max(_number("wait_s", wait_s), 0.0), LONGEST_STATUS_WAIT_S)
         with self._slots.asking(visitor, wait_s) as wait_s:
             view = await batches.view(list_id, visitor, wait_s)
         return self._status(view, say_for(caller))

@@ -16,6 +16,7 @@ WAITING_OF_ONE_VISITOR: Final = 4  # public only
 WAITING_OF_ONE_ADDRESS: Final = 16  # public only: of callers who each have their own visitor token and job
 ASKING: Final = 16  # of the waiting calls: status queries of a job or a list
 ASKING_OF_ONE_ADDRESS: Final = 8  # public only
+LONGEST_STATUS_WAIT_S: Final = 25.0  # of a status query: agents abandon a tool call after about 30 s
 
 
 @dataclass(frozen=True, slots=True)
