@@ -35,6 +35,17 @@ PAPER: Final = colors.Color(
     c900="#1d1b19",
     c950="#141311",
 )
+# Gradio's own sizes, in units that follow the browser's default text size.
+TEXT: Final = sizes.Size(
+    name="text_rem",
+    xxs="0.5625rem",
+    xs="0.625rem",
+    sm="0.75rem",
+    md="0.875rem",
+    lg="1rem",
+    xl="1.375rem",
+    xxl="1.625rem",
+)
 
 _VARIABLES: Final[dict[str, str]] = {
     "body_background_fill": "*neutral_50",
@@ -96,6 +107,7 @@ def build_theme() -> Base:
         secondary_hue=JADE,
         neutral_hue=PAPER,
         radius_size=sizes.radius_lg,
+        text_size=TEXT,
         font=("ui-sans-serif", "system-ui", "sans-serif"),
         font_mono=("ui-monospace", "Consolas", "monospace"),
     )

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp
+from tests.browser.conftest import BROWSERS, FLAGS, SHELLS, find_browser
 
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts" / "layout"
 SCREENS = {360: 740, 768: 1024, 1280: 800}
@@ -70,6 +71,31 @@ def bottom(page: Page, selector: str) -> float:
     assert box is not None
     assert box["y"] >= 0
     return box["y"] + box["height"]
+
+
+SIZES = """() => Object.fromEntries([...document.querySelectorAll("body *")]
+  .filter((one) => one.checkVisibility() && [...one.childNodes].some((text) => text.nodeType === 3 && text.data.trim()))
+  .map((one) => [one.outerHTML.slice(0, 90), parseFloat(getComputedStyle(one).fontSize)]))"""
+
+
+def test_all_text_follows_the_size_that_the_browser_is_set_to(
+    page: Page, browser: Browser, preview: RunningApp
+) -> None:
+    open_page(page, preview)
+    usual = page.evaluate(SIZES)
+    flags = [*FLAGS, "--blink-settings=defaultFontSize=24"]  # half as large again
+    other = browser.browser_type.launch(executable_path=find_browser((*SHELLS, *BROWSERS)), args=flags)
+    try:
+        larger = other.new_page()
+        open_page(larger, preview)
+        found = larger.evaluate(SIZES)
+        assert len(found.keys() & usual.keys()) > 50
+        assert [text for text, size in usual.items() if abs(found.get(text, size * 1.5) - size * 1.5) > 0.1] == []
+        for width in (320, 390, 768, 1280):
+            larger.set_viewport_size({"width": width, "height": 844})
+            assert larger.evaluate(OUTSIDE) == [], width
+    finally:
+        other.close()
 
 
 @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
