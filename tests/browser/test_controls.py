@@ -127,6 +127,21 @@ def test_no_box_cuts_the_focus_ring_of_its_field(opened: Page) -> None:
         assert [clip for clip in clips if "tab-like" not in clip] == [], name
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_borders_and_help_are_as_strong_as_text_where_more_contrast_is_wanted(
+    page: Page, preview: RunningApp, scheme: Any
+) -> None:
+    page.emulate_media(contrast="more", color_scheme=scheme)
+    open_page(page, preview)
+    open_everything(page)
+    ink = page.locator("h1").evaluate("(one) => getComputedStyle(one).color")
+    for bordered in ("#field-prompt textarea", ".groups button", "#field-seed input", ".payment"):
+        one = page.locator(bordered).first
+        assert one.evaluate("(one) => getComputedStyle(one).borderTopColor") == ink, bordered
+    for text in (".examples .heading p", ".tagline", ".payment .soft"):
+        assert page.locator(text).first.evaluate("(one) => getComputedStyle(one).color") == ink, text
+
+
 def test_forced_colours_show_what_is_chosen(page: Page, preview: RunningApp) -> None:
     page.emulate_media(forced_colors="active")
     open_page(page, preview)
