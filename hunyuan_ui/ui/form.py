@@ -139,7 +139,7 @@ def build_request_form(*, has_variations: bool = True, set_elsewhere: Sequence[s
         for field in parameters():
             if field.is_advanced:
                 is_set = field.name in set_elsewhere
-                info = label("form.fields_set_at_engine" if is_set else f"field.{field.name}.help")
+                info = label("form.set_at_engine" if is_set else f"field.{field.name}.help")
                 placed[field.name] = _control(field, info=info, **({"interactive": False} if is_set else {}))
     with gr.Row(elem_classes="choices sending"):
         placed["keeper"] = part("form", "collect", "send", "fill", "say", "keep", "attach", facts=script_facts())
