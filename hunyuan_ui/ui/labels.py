@@ -13,7 +13,13 @@ _LABELS: Final = ("form.", "field.", "app.duplicate", "page.player", "page.prici
 
 
 def label(key: str) -> str:
-    """Return a label that the browser shows in its own language."""
+    """Return a label that the browser shows in its own language.
+
+    Raises:
+        KeyError: There is no such text; the browser would show the key itself.
+    """
+    if key not in words():
+        raise KeyError(key)
     return cast("str", I18nData(key))  # Gradio declares its label parameters as str
 
 

@@ -19,6 +19,7 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.startup import describe
 from hunyuan_ui.ui.form import build_request_form
+from hunyuan_ui.ui.labels import label
 from hunyuan_ui.ui.owner import engine_lines, limit_lines
 from hunyuan_ui.ui.views import facts_of, head_of
 from hunyuan_ui.words import words
@@ -42,6 +43,9 @@ async def test_what_no_request_carries_is_shown_as_set_at_the_engine(tmp_path: P
     shown = {name: getattr(here, name).interactive for name in VideoRequest.model_fields}
     assert [name for name, can in shown.items() if can is False] == ["flow_shift", "embedded_guidance_scale"]
     assert not [name for name in VideoRequest.model_fields if getattr(hosted, name).interactive is False]
+    assert here.flow_shift.info.key == "form.set_at_engine"
+    with pytest.raises(KeyError):
+        label("form.no_such_text")
 
 
 def test_nothing_of_an_engine_is_shown_without_one(tmp_path: Path) -> None:
