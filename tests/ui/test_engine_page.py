@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import gradio as gr
 import pytest
@@ -43,7 +44,7 @@ async def test_what_no_request_carries_is_shown_as_set_at_the_engine(tmp_path: P
     shown = {name: getattr(here, name).interactive for name in VideoRequest.model_fields}
     assert [name for name, can in shown.items() if can is False] == ["flow_shift", "embedded_guidance_scale"]
     assert not [name for name in VideoRequest.model_fields if getattr(hosted, name).interactive is False]
-    assert here.flow_shift.info.key == "form.set_at_engine"
+    assert cast("Any", here.flow_shift).info.key == "form.set_at_engine"
     with pytest.raises(KeyError):
         label("form.no_such_text")
 
