@@ -39,8 +39,13 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
     clearInterval(late);
   };
 
-  /** End the sending. The answer may come within a double click, whose second half must not be a click of its own. */
+  /** Handle the end of Gradio's event, or that nothing was reached; after the answer it releases no button. */
   function settled() {
+    if (pending) endSending();
+  }
+
+  /** End the sending. The answer may come within a double click, whose second half must not be a click of its own. */
+  function endSending() {
     stopTimers();
     deadline = setTimeout(() => pending && invite("unanswered", pending), ANSWER_LAG_MS);
     enableIn(begunAt + DOUBLE_CLICK_MS - now());
@@ -85,7 +90,7 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
     tellPending("answered");
     pending = left = null;
     keep.remove();
-    settled();
+    endSending();
     if (!isInvited) return;
     // The press that was asked for may be on its way; now it would be a click of its own.
     isInvited = false;
