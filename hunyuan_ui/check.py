@@ -176,7 +176,7 @@ async def _history_and_files(subject: Subject) -> list[Finding]:
         rows = [_row("history", State.NOT_ASKED, "needs_key")]
     else:
         try:
-            past = await subject.client.past_requests(subject.key, since=now - _DAY_S, now=now)
+            past = await subject.client.past_requests(subject.key, since=now - _DAY_S, now=time.time)
         except HunyuanUIError as error:
             rows = [_finding_of("history", error)]
         else:

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
@@ -145,10 +145,10 @@ class PastRequests:
     """Combines the list's pages in order, and detects when they are complete.
 
     Args:
-        now: UTC seconds by this machine's clock when the first page is requested, to which all times are converted.
+        now: Returns UTC seconds by this machine's clock, to which all times are converted.
     """
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._ahead_s: float | None = None  # how far this machine's clock is ahead of the service's
         self._requests: dict[str, PastRequest] = {}
@@ -176,7 +176,8 @@ class PastRequests:
             return self._end()
         rows, about = _page(answer)
         if self._ahead_s is None:
-            self._ahead_s = _ahead_s(answer, self._now)
+            # Read now: a slow response would otherwise date its rows back, some to the day before.
+            self._ahead_s = _ahead_s(answer, self._now())
         self._total = about.total if self._total is None else self._total  # what is added meanwhile is not waited for
         self._counted = max(self._counted, about.counted)
         self._pages += 1

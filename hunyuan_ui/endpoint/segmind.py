@@ -6,7 +6,7 @@ The paid POST is sent once. It ends in one of three ways: a response, a proof th
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -180,20 +180,20 @@ class EndpointClient:
         answer = await self._get(self._history + contract.history_path(_checked(request_id)), key)
         return history_row(answer, request_id)
 
-    async def past_requests(self, key: str, *, since: float, now: float) -> list[PastRequest]:
+    async def past_requests(self, key: str, *, since: float, now: Callable[[], float]) -> list[PastRequest]:
         """Return every request of this model in the account's history of some days; free of charge.
 
         Args:
             key: The account's.
             since: UTC seconds on the first of the days.
-            now: UTC seconds by this machine's clock, at most 26 days later.
+            now: Returns UTC seconds by this machine's clock, at most 26 days later.
 
         Raises:
             EndpointError: The whole history could not be read; never that it is empty.
         """
-        found = PastRequests(now)
+        found, until = PastRequests(now), now()
         while True:
-            url = self._history + list_query(found.next_page, since, now)
+            url = self._history + list_query(found.next_page, since, until)
             if not found.take(await self._get(url, key, LIST_LIMIT)):
                 return found.all()
 

@@ -185,9 +185,10 @@ class HistoryImport:
         key = self._services.keys.owner_key()
         if key is None:
             raise AuthenticationError("key_missing")
-        ahead_s = self._services.ledger.ahead_s
-        now = self._services.ledger.now() - ahead_s
-        found = await self._services.hosted.client.past_requests(key, since=now - FILE_LIFE_S, now=now)
+        ledger = self._services.ledger
+        ahead_s = ledger.ahead_s
+        since = ledger.now() - ahead_s - FILE_LIFE_S
+        found = await self._services.hosted.client.past_requests(key, since=since, now=lambda: ledger.now() - ahead_s)
         return [past if past.at is None else replace(past, at=past.at + ahead_s) for past in found]
 
     async def _take_in(self, requests: list[PastRequest]) -> list[Job]:

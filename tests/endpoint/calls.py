@@ -89,4 +89,4 @@ async def ask_history(client: EndpointClient) -> object:
 
 async def ask_list(client: EndpointClient) -> object:
     """Request the history's list."""
-    return await client.past_requests(KEY, since=time.time() - 86_400, now=time.time())
+    return await client.past_requests(KEY, since=time.time() - 86_400, now=time.time)

@@ -33,7 +33,7 @@ def page_of(body: object, status: int = 200, *, content_type: str = "application
 
 def read(*pages: Answer, now: float = 0.0) -> list[PastRequest]:
     """Return the requests parsed from these pages, and fail on a request for further ones."""
-    found, waiting = PastRequests(now), list(pages)
+    found, waiting = PastRequests(lambda: now), list(pages)
     while found.take(waiting.pop(0)):
         pass
     assert not waiting
@@ -172,7 +172,7 @@ def test_an_empty_list_of_requests_says_that_there_are_none(body: object) -> Non
 )
 def test_what_is_not_a_whole_list_is_never_an_empty_one(answer: Answer) -> None:
     with pytest.raises(EndpointError):
-        PastRequests(AT).take(answer)
+        PastRequests(lambda: AT).take(answer)
 
 
 def test_pages_are_asked_for_until_there_is_nothing_new() -> None:

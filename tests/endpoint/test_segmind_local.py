@@ -174,12 +174,12 @@ async def test_a_record_that_expired_is_still_in_the_history(
 )
 async def test_all_requests_of_some_days_are_listed(client: EndpointClient) -> None:
     now = time.time()
-    assert await client.past_requests(KEY, since=now - 7 * 86_400, now=now) == []
+    assert await client.past_requests(KEY, since=now - 7 * 86_400, now=time.time) == []
     done, failed = [(await client.submit(request, KEY)).request_id for request in (REQUEST, IMPOSSIBLE)]
     await finished(client, done)
     with pytest.raises(JobFailedError):
         await finished(client, failed)
-    found = await client.past_requests(KEY, since=now - 7 * 86_400, now=now)
+    found = await client.past_requests(KEY, since=now - 7 * 86_400, now=time.time)
     by_id = {one.request_id: one for one in found}
     assert by_id.keys() == {done, failed}
     assert (by_id[done].state, by_id[done].request) == (RemoteState.COMPLETED, REQUEST)
@@ -187,8 +187,8 @@ async def test_all_requests_of_some_days_are_listed(client: EndpointClient) -> N
     assert by_id[done].url
     assert by_id[done].at == pytest.approx(now, abs=60)
     assert (by_id[failed].state, by_id[failed].cost) == (RemoteState.FAILED, 0)
-    assert await client.past_requests("SG_another", since=now, now=now) == []
-    assert await client.past_requests(KEY, since=now + 3 * 86_400, now=now) == []
+    assert await client.past_requests("SG_another", since=now, now=time.time) == []
+    assert await client.past_requests(KEY, since=now + 3 * 86_400, now=time.time) == []
 
 
 @pytest.mark.parametrize("options", [{"keys": ["SG_ffffffffffffffff"]}], indirect=True)
@@ -198,7 +198,7 @@ async def test_a_wrong_key_is_refused_everywhere(client: EndpointClient) -> None
         client.status("0" * 32, KEY),
         client.result("0" * 32, KEY),
         client.history("0" * 32, KEY),
-        client.past_requests(KEY, since=0, now=86_400),
+        client.past_requests(KEY, since=0, now=lambda: 86_400),
         client.credits(KEY),
     ):
         with pytest.raises(AuthenticationError) as caught:

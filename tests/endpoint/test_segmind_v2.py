@@ -34,7 +34,7 @@ from tests.endpoint.calls import (
     client_of,
     failure_of,
 )
-from tests.raw_service import RawService, Received, Reply, answer, html
+from tests.raw_service import RawService, Received, Reply, Wire, answer, html
 
 pytestmark = pytest.mark.anyio
 
@@ -103,11 +103,24 @@ async def test_a_list_of_a_hundred_long_prompts_is_read_page_by_page(
         return answer(200, json.dumps({"data": rows[100 * page - 100 : 100 * page]}))
 
     service.on("GET", "/inference-request/request-history", Reply(lambda wire, got: give(got).act(wire, got)))
-    found = await client.past_requests(KEY, since=time.time() - 86_400, now=time.time())
+    found = await client.past_requests(KEY, since=time.time() - 86_400, now=time.time)
     assert len(found) == 130
     assert {one.request.prompt for one in found if one.request} == {body["prompt"]}
     assert [one.path.partition("&per_page")[0][-7:] for one in service.requests] == ["?page=1", "?page=2", "?page=3"]
     assert {one.headers["x-api-key"] for one in service.requests} == {KEY}
+
+
+async def test_the_time_that_a_response_takes_dates_no_row_back(service: RawService, client: EndpointClient) -> None:
+    sent_at = clock = float(int(time.time()))
+
+    def give(wire: Wire, received: Received) -> None:
+        nonlocal clock
+        clock = sent_at + 40
+        answer(200, [{"request_id": ID, "created_at": int(sent_at)}], date=clock).act(wire, received)
+
+    service.on("GET", "/inference-request/request-history", Reply(give))
+    (found,) = await client.past_requests(KEY, since=sent_at - 86_400, now=lambda: clock)
+    assert found.at == sent_at
 
 
 @pytest.mark.parametrize("ask", [ask_status, ask_result])
