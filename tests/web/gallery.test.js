@@ -348,7 +348,7 @@ test("a video that the address names is asked for again with the next return if 
   await browser.answer("videos/x", { problem: "No." }, 502);
   browser.emit("returned");
   await browser.answer("videos/x", { video: video("x") });
-  assert.deepEqual([heard.length, heard[0][1].video.id], [1, "x"]);
+  assert.deepEqual([heard.length, heard[0][1].video.id, heard[0][1].hasMore()], [1, "x", false]);
   browser.emit("returned");
   await settled();
   assert.equal(countOf(), 2);
@@ -358,4 +358,18 @@ test("a video that the address names is asked for again with the next return if 
   browser.emit("returned");
   await settled();
   assert.equal(countOf(), 3);
+});
+
+test("a video that the address names and whose tile was opened meanwhile is not opened again", async () => {
+  const heard = browser.hear("open");
+  globalThis.location.search = "?job=x";
+  await open(["a"]);
+  await browser.answer("videos/x", { problem: "No." }, 502);
+  browser.emit("done");
+  for (const _ of ["the grid before", "this one"])
+    await browser.answer("videos", { videos: [video("x"), video("a")], before: null });
+  press("x", ".tile-button");
+  browser.emit("returned");
+  await settled();
+  assert.equal(heard.length, 1);
 });

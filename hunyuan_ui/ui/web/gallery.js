@@ -237,6 +237,7 @@ export function gallery({ element, props }) {
   // Opening a video
 
   function open(video, kind = "") {
+    unopened = null;
     opener = tileOf(video.id);
     emit("open", { video, kind, listed: () => seen().map((one) => one.id), hasMore: () => before !== null });
     stockUp(video.id);
