@@ -203,6 +203,10 @@ test("a click without an answer keeps its id over a reload, until its job or tha
   assert.equal(told.at(-1), "unsent id-2");
   assert.deepEqual([clicks.left(), kept], [null, null]);
   assert.equal(clicks.begin(), "id-2"); // should it arrive after all
+  wait(4000);
+  clicks.answered("id-2");
+  wait(1);
+  assert.ok(isDisabled, "the press that was asked for may be on its way");
 });
 
 test("a press of which no click began is known after a reload, and a click of this page is not looked for", () => {

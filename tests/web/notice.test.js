@@ -179,6 +179,9 @@ for (const [needs, chosen, missing] of [
     browser.emit("paid-anew", { chosen, ...missing });
     assert.ok(isShown());
     assert.equal(page.part("wrong").textContent, "Wrong.");
-    browser.emit("paid-anew", { chosen: "nobody", ...missing });
-    assert.ok(!isShown());
+    for (const other of [{ chosen: "nobody" }, { has_key: true, needs_code: false }]) {
+      refuse({ needs });
+      browser.emit("paid-anew", { chosen, ...missing, ...other });
+      assert.ok(!isShown());
+    }
   });
