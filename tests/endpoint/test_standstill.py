@@ -99,11 +99,12 @@ async def test_the_rest_of_a_video_that_arrived_meanwhile_is_taken(
     assert (tmp_path / "a.part").read_bytes() == video
 
 
+@pytest.mark.parametrize("more", ["", "x" * 300_000], ids=["", "with more than is read at once"])
 async def test_the_rest_of_an_address_that_arrived_meanwhile_is_taken(
-    service: RawService, client: EndpointClient
+    service: RawService, client: EndpointClient, more: str
 ) -> None:
     url = "https://files.example.com/a.mp4"
-    service.on("POST", GENERATE_V1, in_two_parts(answer(200, {"output": url}), 0.3, begins_with=5))
+    service.on("POST", GENERATE_V1, in_two_parts(answer(200, {"output": url, "more": more}), 0.3, begins_with=5))
     stand_still_soon()
     async with client.generate(REQUEST, KEY) as found:
         assert found.url == url
