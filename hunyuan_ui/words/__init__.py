@@ -1,10 +1,10 @@
 """User-facing texts of page, API and command line in each language, with formatted money and durations.
 
 A text has placeholders in braces, optionally with a format: `{price:usd}`, `{free:MB}`, `{field:label}`. An error's
-    sentence has the key `error.` and its code, the reason within it `reason.` and its own. If a text applies only to
-    the hosted service, `engine.` and its key is the text for a self-hosted engine, and `public.` and its key the one
-    for any reader of a public page. The variant depends on the start (`select_texts`), and for a job on the job
-    (`Words.about`).
+sentence has the key `error.` and its code, the reason within it `reason.` and its own. If a text applies only to
+the hosted service, `engine.` and its key is the text for a self-hosted engine, and `public.` and its key the one
+for any reader of a public page. The variant depends on the start (`select_texts`), and for a job on the job
+(`Words.about`).
 """
 
 from __future__ import annotations
