@@ -86,6 +86,21 @@ def test_what_a_step_returns_is_what_is_stored(ledger: Ledger) -> None:
     assert ledger.claim("f" * 32) is None
 
 
+def test_what_a_claim_notes_stands_beside_what_is_known_and_only_if_the_job_is_sent(ledger: Ledger) -> None:
+    asked = ledger.add(job(notes={"budget_usd": 3.0, "key": "of an earlier attempt"}), anything_goes)[0]
+
+    def refuse(_job: Job, _totals: Totals) -> int:
+        raise SpendLimitError("over_daily_limit")
+
+    held = ledger.claim(asked.id, refuse, key="of this one")
+    assert held is not None
+    assert (held.status, held.notes) == (QUEUED, asked.notes)
+    sent = ledger.claim(asked.id, key="of this one")
+    assert sent == ledger.get(asked.id)
+    assert sent is not None
+    assert (sent.status, sent.notes) == (SUBMITTING, {"budget_usd": 3.0, "key": "of this one"})
+
+
 def test_a_job_comes_back_as_it_was_stored(ledger: Ledger, clock: Clock) -> None:
     asked = job("狐狸 👩‍🚀 \\ % _ \"quoted\" 'single'; DROP TABLE jobs", notes={"a": [1, None, "ü"]}, problem=PROBLEM)
     stored, is_new = ledger.add(asked, anything_goes)
