@@ -88,7 +88,7 @@ def test_a_dead_ones_jobs_are_taken_once_and_what_it_was_sending_is_unknown(open
     dead, one, two = opened("dead"), opened("one"), opened("two")
     queued, sending, running, loading = (added(dead, str(number)) for number in range(4))
     for sent in (sending, running, loading):
-        dead.claim(sent.id)
+        dead.claim(sent.id, key="its key's mark")
     dead.mark_running(running.id, "r1")
     dead.mark_running(loading.id, "r2")
     dead.mark_downloading(loading.id, request_id="r2", result_url=None, cost_usd=1.0, inference_s=1.0)
@@ -97,7 +97,8 @@ def test_a_dead_ones_jobs_are_taken_once_and_what_it_was_sending_is_unknown(open
     assert one.take_over() == []
     lapse(one, two)
     assert one.updates().has_unowned
-    assert {taken.id for taken in one.take_over()} == {queued.id, running.id, loading.id}
+    marks = {taken.id: taken.notes.get("key") for taken in one.take_over()}
+    assert marks == {queued.id: None, running.id: "its key's mark", loading.id: "its key's mark"}
     assert two.take_over() == []
     assert not two.updates().has_unowned
     assert one.updates().own == {queued.id, running.id, loading.id}
