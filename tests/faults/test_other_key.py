@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from sqlite3 import connect
 
@@ -16,6 +17,7 @@ from tests.faults.rig import OWNER, STRANGER, Dialect, Rig, click, ended, next_j
 from tests.faults.service import FILE, STATUS, PaidService
 from tests.raw_service import Received, Reply, answer
 from tests.seen import seen
+from tests.stored_jobs import job
 from tests.videos import mp4_bytes
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
@@ -192,6 +194,13 @@ async def test_a_job_of_an_older_program_that_no_key_knows_ends_with_the_life_of
         await says_so(runner, job_id, OWNER, "owner_key_other", service)
         monkeypatch.setattr(services, "FILE_LIFE_S", -1.0)
         assert (await ended(runner, job_id)).status is JobStatus.LOST
+
+
+async def test_a_preview_of_an_older_program_waits_for_no_key(rig: Rig) -> None:
+    async with rig.running() as runner:
+        runner._services.require_its_key(job(payer="nobody", created_at=time.time()))
+        with pytest.raises(services.NeedsKeyError):
+            runner._services.require_its_key(job(payer="owner", created_at=time.time()))
 
 
 async def test_a_request_that_only_an_error_named_waits_for_its_key(rig: Rig, service: PaidService) -> None:
