@@ -14,7 +14,7 @@ from hunyuan_ui.jobs import JobRunner, dispatcher, endings, services
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.words import words
 from tests.faults.rig import OWNER, STRANGER, Dialect, Rig, click, ended, next_job_works, until
-from tests.faults.service import FILE, STATUS, PaidService
+from tests.faults.service import FILE, HISTORY, STATUS, PaidService
 from tests.raw_service import Received, Reply, answer
 from tests.seen import seen
 from tests.stored_jobs import job
@@ -182,6 +182,17 @@ async def test_a_job_of_an_older_program_is_fetched_by_what_the_history_alone_kn
     service.on("GET", STATUS, answer(404, {"error": "not found"}))
     async with rig.running() as runner:
         assert (await ended(runner, job_id)).status is JobStatus.DONE
+
+
+async def test_a_job_of_an_older_program_that_failed_by_the_history_alone_waits_for_no_key(
+    rig: Rig, service: PaidService
+) -> None:
+    job_id = await sent_with_the_first(rig, service)
+    unmarked(rig)
+    service.on("GET", STATUS, answer(404, {"error": "not found"}))
+    service.on("GET", HISTORY, answer(200, {"model_status": "FAILED", "credits_deduction": 0}))
+    async with rig.running() as runner:
+        assert (await ended(runner, job_id)).status is JobStatus.FAILED
 
 
 async def test_a_job_of_an_older_program_that_no_key_knows_ends_with_the_life_of_its_file(
