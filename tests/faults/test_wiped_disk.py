@@ -8,9 +8,11 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -120,6 +122,25 @@ async def test_a_ledger_that_was_once_far_ahead_keeps_no_key_from_being_used(rig
         await at_rest(runner)
         assert len(await done(runner)) == 2
         assert (await runner.spending()).spent_today_usd == pytest.approx(spent_usd(service)) == 2 * COST_USD
+
+
+async def test_what_was_spent_elsewhere_counts_for_today_in_a_ledger_that_was_once_far_ahead(
+    rig: Rig, service: PaidService
+) -> None:
+    rig.now = lambda: time.time() + 400 * DAY_S
+    rig.settings = {**PUBLIC, "storage": "kept"}
+    for one in (rig, replace(rig, folder=rig.folder.with_name("elsewhere"), now=None)):
+        async with one.running() as runner:
+            await visit(runner)
+            await at_rest(runner)
+    rig.now, rig.settings = None, PUBLIC
+    async with rig.running() as runner:
+        await until(lambda: runner._services.pause.history_problem is None)
+        await at_rest(runner)
+        assert (await runner.spending()).spent_today_usd == pytest.approx(spent_usd(service)) == 2 * COST_USD
+    asked = [parse_qs(urlsplit(one.path).query) for one in service.requests if "from_date=" in one.path]
+    assert asked
+    assert all(days["from_date"] < days["to_date"] for days in asked)
 
 
 async def test_what_still_renders_when_the_folder_is_wiped_is_counted_and_fetched(
