@@ -38,6 +38,7 @@ from tests.browser.steps import until, write
 
 LASTS_MS = {Fault.RESET: 0, Fault.ENDED: 1_000, Fault.REFUSED: 8_000, Fault.BAD_GATEWAY: 8_000, Fault.SILENT: 20_000}
 MOST_SILENCE_MS = 10_000
+REACTION_MS = 500
 OUTAGES = (Fault.REFUSED, Fault.BAD_GATEWAY, Fault.SILENT)
 ASKED_HOW_IT_GOES = b"GET /gradio_api/hunyuan/jobs HTTP/1.1"
 ASKED_FOR_A_QUICK_END = b"?within_s=1 HTTP/1.1"
@@ -178,6 +179,30 @@ def test_a_click_whose_answer_is_lost_is_paid_once_and_its_video_appears(
     expect(page.locator("#generate")).to_be_enabled()
     expect(page.locator("#part-notice .notice")).to_be_hidden()
     sees_video(page, prompt)
+    assert endpoint.posts[prompt] == 1
+
+
+def test_a_press_that_was_asked_for_buys_nothing_right_after_the_late_answer(
+    page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str
+) -> None:
+    write(visit(page, proxy.url), prompt)
+    proxy.fail_at(Fault.HELD, CLICKED, prompt.encode())
+    page.locator("#generate").click()
+    notice = page.locator("#part-notice .notice")
+    expect(notice).to_contain_text("Press Generate again")
+    page.evaluate(
+        """([notice, wait_ms]) => new MutationObserver(() => {
+          if (notice.hidden) setTimeout(() => {
+            document.getElementById("generate").click();
+            window.hasPressed = true;
+          }, wait_ms);
+        }).observe(notice, { attributes: true, attributeFilter: ["hidden"] })""",
+        [notice.element_handle(), REACTION_MS],
+    )
+    proxy.heal()
+    page.wait_for_function("window.hasPressed")
+    sees_video(page, prompt)
+    expect(page.locator("#generate")).to_be_enabled()
     assert endpoint.posts[prompt] == 1
 
 
