@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -43,6 +44,7 @@ class PaidService(RawService):
         pages_of: Rows per page of the list, if fewer than requested.
         on_request: Called with each request before it is answered.
         is_held: Whether all polled jobs wait in the service's queue.
+        now: Returns the time that the history's responses name, UTC seconds.
     """
 
     def __post_init__(self) -> None:
@@ -59,6 +61,7 @@ class PaidService(RawService):
         self._polls: Counter[str] = Counter()
         self.engine = FakeEngine("sglang", video_of)
         self.is_held = False
+        self.now: Callable[[], float] = time.time
         self._flow = self.behave
 
     def __enter__(self) -> PaidService:
@@ -127,7 +130,8 @@ class PaidService(RawService):
         rows = self.rows()
         page, size = int(asked["page"]), min(int(asked["per_page"]), self.pages_of or 100)
         about = {"page": page, "per_page": size, "total": len(rows)}
-        return answer(200, json.dumps(self.envelope(rows[(page - 1) * size : page * size], about)))
+        body = json.dumps(self.envelope(rows[(page - 1) * size : page * size], about))
+        return answer(200, body, date=self.now())
 
     def _take(self, path: str, received: Received) -> Reply:
         request_id, body = str(uuid.uuid4()), json.loads(received.body)

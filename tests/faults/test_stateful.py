@@ -132,6 +132,7 @@ class OnePromise(RuleBasedStateMachine):
     def begin(self, dialect: Dialect, scripts: list[str], limit_usd: float, *, is_space: bool) -> None:
         is_space = is_space and stored_jobs.server is None  # a server loses nothing when a disk is wiped
         self.rig = Rig(self.home / "data", self.service.origin, dialect, now=lambda: self.clock)
+        self.service.now = lambda: self.clock
         self.is_space, self.limit_usd = is_space, limit_usd
         self.rig.settings = {"concurrency": 2, "daily_limit_usd": limit_usd, **(SPACE if is_space else {})}
         self.start()
