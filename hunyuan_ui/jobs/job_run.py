@@ -45,8 +45,8 @@ if TYPE_CHECKING:  # imported only if an engine is set
 
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 HOPELESS_AFTER: Final = 20  # failed downloads, once the file's seven days are over
-_UNEXPLAINED: Final = "job_failed_unexplained"
 UNUSABLE_AFTER: Final = 3  # consecutive responses for a completed job
+_UNEXPLAINED: Final = "job_failed_unexplained"
 
 
 class JobRun:

@@ -85,10 +85,15 @@ async def says_so(
     assert "{" not in words().sentence(view.note)
 
 
-async def test_the_owners_other_key_loses_no_video_and_holds_no_place(rig: Rig, service: PaidService) -> None:
+@pytest.mark.parametrize("is_marked", [True, False], ids=["marked", "of an older program"])
+async def test_the_owners_other_key_loses_no_video_and_holds_no_place(
+    rig: Rig, service: PaidService, is_marked: bool
+) -> None:
     with_accounts(service)
     rig.settings["concurrency"] = 1
     job_id = await sent_with_the_first(rig, service)
+    if not is_marked:
+        unmarked(rig)
     service.is_held = False
     of_owner(rig, OTHER)
     async with rig.running() as runner:
@@ -155,23 +160,6 @@ async def test_a_job_of_an_older_program_is_marked_once_its_key_knows_it(rig: Ri
     of_owner(rig, OTHER)
     async with rig.running() as runner:
         await says_so(runner, job_id, OWNER, "owner_key_other", service)
-
-
-async def test_a_job_of_an_older_program_whose_key_changes_at_the_upgrade_is_not_lost(
-    rig: Rig, service: PaidService
-) -> None:
-    with_accounts(service)
-    job_id = await sent_with_the_first(rig, service)
-    unmarked(rig)
-    service.is_held = False
-    of_owner(rig, OTHER)
-    async with rig.running() as runner:
-        await says_so(runner, job_id, OWNER, "owner_key_other", service)
-        await next_job_works(runner)
-    of_owner(rig, FIRST)
-    async with rig.running() as runner:
-        assert (await ended(runner, job_id)).status is JobStatus.DONE
-    assert sum(service.billed().values()) == 2
 
 
 async def test_a_job_of_an_older_program_is_fetched_by_what_the_history_alone_knows(

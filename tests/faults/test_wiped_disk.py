@@ -77,20 +77,26 @@ UNREADABLE: dict[str, Reply] = {
 # the history can be read
 
 
+async def live_and_be_wiped(rig: Rig, service: PaidService, clicks: int) -> dict[str, Any]:
+    """Start, click as far as the limit allows, and lose the folder; return the videos that were there."""
+    async with rig.running() as runner:
+        for _ in range(clicks):
+            with suppress(SpendLimitError):
+                await visit(runner)
+        await at_rest(runner)
+        videos = await done(runner)
+        assert (await runner.spending()).spent_today_usd == pytest.approx(spent_usd(service))
+    wipe(rig)
+    return videos
+
+
 @pytest.mark.parametrize("envelope", ENVELOPES)
 async def test_three_lives_of_a_wiped_folder_stay_under_the_limit_and_lose_no_video(
     rig: Rig, service: PaidService, envelope: str
 ) -> None:
     service.envelope = ENVELOPES[envelope]
     for _ in range(3):
-        async with rig.running() as runner:
-            for _ in range(2):
-                with suppress(SpendLimitError):
-                    await visit(runner)
-            await at_rest(runner)
-            videos = await done(runner)
-            assert (await runner.spending()).spent_today_usd == pytest.approx(spent_usd(service))
-        wipe(rig)
+        videos = await live_and_be_wiped(rig, service, clicks=2)
     assert 2 * COST_USD <= spent_usd(service) <= LIMIT_USD
     assert videos == {prompt: pictures(video_of(prompt)) for prompt in service.posts()}
 
@@ -100,13 +106,7 @@ async def test_a_clock_that_is_ahead_dates_no_spending_back_to_the_day_before(ri
     ahead_s = min(DAY_S - began % DAY_S + 60, DAY_S - 60)  # here the next day has begun
     rig.now = lambda: time.time() + ahead_s
     for _ in range(2):
-        async with rig.running() as runner:
-            for _ in range(4):
-                with suppress(SpendLimitError):
-                    await visit(runner)
-            await at_rest(runner)
-            assert (await runner.spending()).spent_today_usd == pytest.approx(spent_usd(service))
-        wipe(rig)
+        await live_and_be_wiped(rig, service, clicks=4)
     assert 2 * COST_USD <= spent_usd(service) <= LIMIT_USD
 
 
