@@ -278,24 +278,29 @@ def test_arrows_lead_through_every_page_and_the_focus_returns_to_the_last_one_sh
     expect(cards(gallery).nth(29)).to_be_in_viewport()
 
 
-def test_a_step_to_a_video_that_is_not_listed_yet_is_made_once_it_is(gallery: Page) -> None:
+@pytest.mark.parametrize("is_back", [False, True], ids=["to the next", "back from the newest"])
+def test_a_step_to_a_video_that_is_not_listed_yet_is_made_once_it_is(gallery: Page, is_back: bool) -> None:
     held: list[Route] = []
     gallery.route("**/gradio_api/hunyuan/videos?*before=*", lambda route: held.append(route))
     gallery.reload()
     expect(cards(gallery)).to_have_count(24)
     opened = open_first(gallery, 23)
-    shown = gallery.url
-    gallery.keyboard.press("ArrowRight")
     until(gallery, lambda: held)
-    assert gallery.url == shown
+    for _ in range(24 if is_back else 1):
+        gallery.keyboard.press("ArrowLeft" if is_back else "ArrowRight")
+    expect(gallery).to_have_url(re.compile(f"job={id_of(gallery, 0 if is_back else 23)}$"))
     for route in held:
         route.continue_()
     expect(cards(gallery)).to_have_count(30)
-    after = str(gallery.locator(".posters li").nth(24).get_attribute("data-id"))
-    expect(gallery).to_have_url(re.compile(f"job={after}$"))
+    shown = id_of(gallery, 0 if is_back else 24)
+    expect(gallery).to_have_url(re.compile(f"job={shown}$"))
     two_frames(gallery)
-    assert gallery.url.endswith(after)
+    assert gallery.url.endswith(shown)
     expect(opened.get_by_role("button", name="Older video")).to_be_enabled()
+
+
+def id_of(page: Page, index: int) -> str:
+    return str(page.locator(".posters li").nth(index).get_attribute("data-id"))
 
 
 def test_comma_and_full_stop_step_frames(gallery: Page) -> None:
