@@ -12,6 +12,8 @@ import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from hunyuan_ui.library.bucket import PROBE
+
 SECRET = "s3cr3t-of-the-bucket"
 PREFIX = "of/all-kinds"
 Answer: TypeAlias = "tuple[str, bytes] | None"
@@ -75,7 +77,14 @@ class BucketServer:
         return {name: client.get_object(Bucket=self.bucket, Key=place + name)["Body"].read() for name in names}
 
     def names(self, below: str = "") -> set[str]:
-        """Return their names."""
+        """Return their names, without the test files, which come and go while the bucket is looked at."""
+        return {name for name in self._all_names(below) if not name.startswith(PROBE)}
+
+    def probes(self) -> set[str]:
+        """Return the names of the test files that are there at the moment."""
+        return {name for name in self._all_names() if name.startswith(PROBE)}
+
+    def _all_names(self, below: str = "") -> set[str]:
         place = f"{PREFIX}/{below}"
         found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=place).get("Contents", [])
         return {entry["Key"].removeprefix(place) for entry in found}

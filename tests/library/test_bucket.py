@@ -160,7 +160,7 @@ async def test_a_bucket_that_takes_no_change_is_told_until_it_takes_one(
             assert (await ended(runner, job_id)).status is JobStatus.DONE
         await until(lambda: runner.notice is None)
         await until(lambda: second.id not in str(bucket.names()) or "PUT" in refused)
-        await until(lambda: not [name for name in bucket.names() if name.startswith("probe-")])
+        await until(lambda: not bucket.probes())
     events = [json.loads(line)["event"] for line in lines.getvalue().splitlines()]
     assert events.count("bucket.back") == 1
 
