@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="hunyuan-ui-postgres-"))
         self._is_durable = is_durable
         self._process: subprocess.Popen[Any] | None = None
+        self._frozen: list[int] = []
         self.port = free_port()
         secret = self._folder / "password"
         secret.write_text(PASSWORD, encoding="utf-8")
@@ -95,6 +97,15 @@ class PostgresServer:
             self._process.wait(30)
             self._process = None
 
+    def freeze(self) -> None:
+        """Let nothing of it run, as on a machine or a disk that stands still: its connections stay open."""
+        self._frozen = self._all_processes()
+        self._signal_frozen(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal_frozen(signal.SIGCONT)
+
     def cut(self) -> None:
         """Close all connections to it."""
         self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'hunyuan'")
@@ -106,6 +117,7 @@ class PostgresServer:
 
     def close(self) -> None:
         """Stop the server and remove its folder."""
+        self.thaw()
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -115,6 +127,18 @@ class PostgresServer:
 
     def _address(self, database: str) -> str:
         return f"postgresql://owner:{_QUOTED}@127.0.0.1:{self.port}/{database}"
+
+    def _all_processes(self) -> list[int]:
+        assert self._process is not None
+        own = self._process.pid
+        listed = subprocess.run(["ps", "-eo", "pid=,ppid="], check=True, capture_output=True, text=True).stdout
+        pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
+        return [own, *(pid for pid, parent in pairs if parent == own)]
+
+    def _signal_frozen(self, what: signal.Signals) -> None:
+        for pid in self._frozen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, what)
 
     def _answers(self) -> bool:
         try:

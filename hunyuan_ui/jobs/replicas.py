@@ -204,8 +204,9 @@ class Replicas:
                 await self._tick()
                 self.problem = None
             except StorageError as error:
+                if self.problem is None or self.problem.code != error.code:
+                    log.trouble("replicas.not_seen", code=error.code)
                 self.problem = error.with_traceback(None)
-                log.trouble("replicas.not_seen", code=error.code)
             await asyncio.sleep(TICK_S)
 
     def _start_again(self, task: asyncio.Task[None]) -> None:

@@ -5,6 +5,7 @@ Source: docs/facts/scale.md 1 and 2.
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
@@ -26,6 +27,7 @@ from hunyuan_ui.errors import SettingsError, StorageError
 from hunyuan_ui.ledger import DATABASE_URL
 from hunyuan_ui.ledger.database import Cursor, Values
 from hunyuan_ui.ledger.schema import MIGRATIONS
+from hunyuan_ui.ledger.stalls import StallWatch
 
 CONNECT_TIMEOUT_S: Final = 5
 READER_WITHIN_S: Final = 2.0
@@ -107,6 +109,8 @@ class PostgresDatabase:
         self._writer: psycopg.Connection[TupleRow] | None = None
         self._statements: _Statements  # of the write connection
         self._lock = threading.RLock()
+        self._stalls = StallWatch()
+        logging.getLogger("psycopg.pool").disabled = True  # two lines a second while the server is away
         self._readers = ConnectionPool(
             conninfo,
             connection_class=psycopg.Connection[TupleRow],
@@ -138,7 +142,7 @@ class PostgresDatabase:
             checkpoint(f"ledger.{name}.begin")
             with self._tried():
                 connection = self._begin_writing()
-            with _rolled_back(connection):
+            with self._stalls.watching(connection), _rolled_back(connection):
                 yield self._statements
                 checkpoint(f"ledger.{name}.commit")
                 connection.commit()
@@ -151,7 +155,7 @@ class PostgresDatabase:
             with self._tried():
                 connection = self._reader(_BEGIN_READING)
             try:
-                with _rolled_back(connection):
+                with self._stalls.watching(connection), _rolled_back(connection):
                     yield _Statements(connection)
                     connection.commit()
             finally:
@@ -167,7 +171,7 @@ class PostgresDatabase:
             with self._tried():
                 connection = self._reader(_BEGIN_STATEMENT)
             try:
-                with _rolled_back(connection):
+                with self._stalls.watching(connection), _rolled_back(connection):
                     cursor = connection.execute(_translated(statement), values)
                     rows = cursor.fetchall() if cursor.description else []
                     connection.commit()
@@ -188,6 +192,7 @@ class PostgresDatabase:
         """Close all connections, and let another process write."""
         with self._lock:
             self._is_closed = True
+            self._stalls.close()
             self._readers.close()
             if self._writer is not None:
                 self._writer.close()
@@ -212,14 +217,18 @@ class PostgresDatabase:
     def _begin_writing(self) -> psycopg.Connection[TupleRow]:
         connection = self._writing()
         try:
-            self._statements.begin()
+            self._begin(connection)
         except psycopg.OperationalError:
             if not connection.broken:
                 connection.rollback()
                 raise
             connection = self._writing()  # it broke while idle
-            self._statements.begin()
+            self._begin(connection)
         return connection
+
+    def _begin(self, connection: psycopg.Connection[TupleRow]) -> None:
+        with self._stalls.watching(connection):
+            self._statements.begin()
 
     def _writing(self) -> psycopg.Connection[TupleRow]:
         """Return the write connection, a new one if it is broken."""
@@ -244,7 +253,7 @@ class PostgresDatabase:
         """Return a pooled connection on which a first statement has succeeded."""
         for _ in range(MOST_READERS + 1):  # all pooled ones may be broken; then a new one is opened
             connection = self._readers.getconn()
-            with suppress(psycopg.OperationalError):
+            with suppress(psycopg.OperationalError), self._stalls.watching(connection):
                 connection.execute(first.encode())
                 return connection
             self._readers.putconn(connection)  # it broke while idle, and is replaced

@@ -16,7 +16,7 @@ import pytest
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus, new_id
 from hunyuan_ui.jobs import replicas
-from hunyuan_ui.ledger import postgres
+from hunyuan_ui.ledger import postgres, stalls
 from tests.faults import oracle
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
@@ -61,6 +61,8 @@ async def test_twenty_jobs_survive_a_database_that_is_stopped_and_started(
     oracle.check(rig.folder, service, lines.getvalue())
     events = [json.loads(line)["event"] for line in lines.getvalue().splitlines()]
     assert events.count("ledger.away") == events.count("ledger.back") == 1
+    assert events.count("replicas.not_seen") <= 2  # cut in use, then away
+    assert "other.message" not in events
     assert PASSWORD not in lines.getvalue()
 
 
@@ -152,6 +154,40 @@ async def test_nothing_is_sent_while_the_database_is_away(
         await until(lambda: runner.problem is None)
         await next_job_works(runner)
         assert _posts(service) == 2
+
+
+@pytest.mark.parametrize("at", ["idle", "ledger.add.begin", "ledger.add.commit"])
+async def test_a_server_that_stands_still_is_told_in_time_and_the_click_is_one_job(
+    rig: Rig, service: PaidService, server: PostgresServer, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    monkeypatch.setattr(stalls, "MOST_BUSY_S", 1.0)
+    monkeypatch.setattr(stalls, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setitem(postgres._DEFAULTS, "connect_timeout", 2)
+
+    armed: list[str] = []
+
+    def freeze(name: str) -> None:
+        if name in armed:
+            armed.clear()
+            server.freeze()
+
+    rig.checkpoint = freeze
+    async with rig.running() as runner:
+        await next_job_works(runner)
+        armed.append(at)
+        freeze("idle")
+        job_id = new_id()
+        try:
+            with pytest.raises(StorageError, match="database_away"):
+                await asyncio.wait_for(click(runner, job_id), 30.0)
+            await until(lambda: not runner.is_healthy)
+        finally:
+            server.thaw()
+        await until(lambda: runner.problem is None)
+        await click(runner, job_id)
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    assert _posts(service) == 2
+    oracle.check(rig.folder, service)
 
 
 async def test_a_click_whose_commit_got_no_answer_is_one_job(
