@@ -49,8 +49,6 @@ class Calls:
 
     Args:
         transport: Replaces real connections, for a service in this process; closed with the client.
-        timeouts: Wall-clock limits.
-        proxies: The proxy of each host.
     """
 
     def __init__(
@@ -70,7 +68,6 @@ class Calls:
         """Send a POST, once.
 
         Args:
-            url: The absolute URL.
             headers: In addition to the standard ones.
             key: Redacted from all texts of the response.
             deadline: On the event loop's clock, in s.

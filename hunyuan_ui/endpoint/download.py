@@ -83,7 +83,6 @@ async def save(
         check: Raises MediaError unless the file is a complete video; runs in a thread.
         start: Bytes that were read before `chunks`.
         length: The announced size in bytes.
-        limits: On size and rate.
 
     Raises:
         DownloadError: The bytes are incomplete, or are no video.
@@ -219,8 +218,6 @@ async def fetch(
         part: The target; its folder exists, and an older file is replaced.
         own_origin: The base URL, whose own origin may be http and on this machine.
         check: Raises MediaError unless the file is a complete video; runs in a thread.
-        limits: On redirects, size and rate.
-        proxies: The proxy of each host.
         ssl_context: Replaces the one that trusts the usual authorities.
         transport: For a service in this process; then only `own_origin` is opened, and the transport stays open.
         own_headers: Sent to `own_origin` only.

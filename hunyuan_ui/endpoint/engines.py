@@ -171,7 +171,6 @@ def is_of(item: Mapping[str, Any], request: VideoRequest, sent_at: float) -> boo
 
     Args:
         item: From `listed`; without a prompt it matches nothing.
-        request: The sent request.
         sent_at: UTC seconds.
     """
     width, height = request.real_size

@@ -66,7 +66,6 @@ def new_transport(*, kept: int, proxies: Proxies = DIRECT) -> httpx.AsyncHTTPTra
 
     Args:
         kept: Number of connections up to which one is reused.
-        proxies: The proxy of each host.
     """
     return BackedTransport(ProxyBackend(proxies, shared_ssl_context()), shared_ssl_context(), kept=kept)
 
@@ -143,7 +142,6 @@ def new_request(
 
     Args:
         method: In upper case.
-        url: The absolute URL.
         connect_s: Connect timeout; the caller sets a deadline for everything else.
         headers: In addition to the standard ones.
         json: The body.

@@ -50,11 +50,11 @@ _CALM_FETCH: Final = FetchLimits()
 class EngineClient:
     """Client of a self-hosted engine; the key, if it has one, is passed with each call and never stored.
 
+    Errors are those of `EndpointClient`; an engine that was restarted no longer knows its jobs.
+
     Args:
         base_url: Of the engine, such as `http://gpu.local:30000`; a trailing `/v1` is dropped.
         model: The engine's name of the model; sent only if set, as a wrong one is rejected.
-        timeouts: Wall-clock limits.
-        fetch_limits: On redirects, size and rate of a download.
         proxies: The proxy of each host for https; an engine over plain http is reached directly.
     """
 
@@ -80,11 +80,7 @@ class EngineClient:
         await self._calls.aclose()
 
     async def is_ready(self, key: str) -> bool:
-        """Return whether the engine accepts jobs: any status but 503, which means that its model is loading.
-
-        Raises:
-            EndpointError: The engine is unreachable.
-        """
+        """Return whether the engine accepts jobs: any status but 503, which means that its model is loading."""
         return (await self._get(engines.HEALTH, key)).status != engines.NOT_READY
 
     async def check(self, key: str) -> None:
@@ -92,7 +88,6 @@ class EngineClient:
 
         Raises:
             AuthenticationError: The engine refused the key.
-            EndpointError: Unreachable, refused, or an unexpected response.
         """
         answer = await self._get(f"{engines.VIDEOS}?limit=1", key)
         raise_unless_success(answer)
@@ -100,13 +95,7 @@ class EngineClient:
             raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail)
 
     async def submit(self, request: VideoRequest, key: str) -> Accepted:
-        """Send a job, once, and return the accepted job.
-
-        Raises:
-            EndpointUnreachableError: It was never sent.
-            EndpointStatusError: The engine refused it.
-            OutcomeUnknownError: It was sent and no usable response came.
-        """
+        """Send a job, once, and return the accepted job."""
         deadline = anyio.current_time() + self._timeouts.submit_s
         url, parts = self.base_url + engines.VIDEOS, engines.parts_of(request, self._model)
         reply = await self._calls.post(url, _bearer(key), key, deadline, parts=parts)
@@ -117,25 +106,13 @@ class EngineClient:
         raise _post_error(answer)
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:
-        """Return the state of a job.
-
-        Raises:
-            JobFailedError: It failed there.
-            RequestExpiredError: The engine does not know it: it was restarted.
-            EndpointError: Unreachable, refused, or an unexpected response; may be retried.
-        """
+        """Return the state of a job."""
         job = await self._job(request_id, key)
         word = str(job["status"])[:40]
         return RemoteStatus(engines.state_in(job), engines.metrics_in(job), word, engines.progress_in(job))
 
     async def result(self, request_id: str, key: str) -> RemoteResult:
-        """Return the address of a completed job's video, and its running time.
-
-        Raises:
-            JobFailedError: It failed there.
-            RequestExpiredError: The engine does not know it.
-            EndpointError: Unreachable, refused, not completed, or an unexpected response; may be retried.
-        """
+        """Return the address of a completed job's video, and its running time."""
         job = await self._job(request_id, key)
         # For an unfinished job one engine returns half a file, and 200.
         if engines.state_in(job) is not RemoteState.COMPLETED:
@@ -151,12 +128,8 @@ class EngineClient:
         """Return the ids of the jobs that can only be this request, if the engine lists jobs with their prompts.
 
         Args:
-            request: The sent request.
             key: The engine's, if any.
             sent_at: When, in UTC seconds.
-
-        Raises:
-            EndpointError: Unreachable, refused, or an unexpected response.
         """
         answer = await self._get(f"{engines.VIDEOS}?limit={_MOST_LISTED}&order=desc", key)
         raise_unless_success(answer)
@@ -164,11 +137,7 @@ class EngineClient:
         return [str(item["id"]) for item in items if engines.is_of(item, request, sent_at)]
 
     async def stop(self, request_id: str, key: str) -> bool:
-        """Stop a run and return whether it was stopped; calls only an engine whose DELETE stops runs.
-
-        Raises:
-            EndpointError: Unreachable, refused, or an unexpected response.
-        """
+        """Stop a run and return whether it was stopped; calls only an engine whose DELETE stops runs."""
         engine = engines.engine_of(request_id)
         if engine is None or not engine.stops:
             return False

@@ -37,7 +37,6 @@ class ProxyBackend(httpcore.AsyncNetworkBackend):
     """Connects to each host directly or through its proxy.
 
     Args:
-        proxies: The proxy of each host.
         ssl_context: Verifies a proxy that itself uses TLS.
     """
 

@@ -75,12 +75,13 @@ class BlockingAnswer:
 class EndpointClient:
     """Client of the hosted service; the key is passed with each call and never stored.
 
+    A free call raises EndpointError if the service is unreachable, refuses or sends an unexpected response. One about a
+    request raises JobFailedError if it failed there, and RequestExpiredError if the service no longer knows it.
+
     Args:
         base_url: Of the model's API, such as `https://api.segmind.com`.
         history_url: Of the account's request history.
         transport: Replaces real connections, for a service in this process; closed with the client.
-        timeouts: Wall-clock limits.
-        proxies: The proxy of each host.
     """
 
     def __init__(
@@ -102,26 +103,14 @@ class EndpointClient:
         await self._calls.aclose()
 
     async def submit(self, request: VideoRequest, key: str) -> Accepted:
-        """Send a v2 job, once, and return the accepted job.
-
-        Raises:
-            EndpointUnreachableError: It was never sent.
-            EndpointStatusError: The service refused it; nothing was charged.
-            OutcomeUnknownError: It was sent and no usable response came.
-        """
+        """Send a v2 job, once, and return the accepted job."""
         deadline = anyio.current_time() + self._timeouts.submit_s
         url, body = self._base + contract.SUBMIT_V2, _wire_values(request)
         reply = await self._calls.post(url, _key_header(key), key, deadline, json=body)
         return responses.accepted(await reply.read_all(), self._base)
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:
-        """Return the state of a v2 request.
-
-        Raises:
-            JobFailedError: It failed there; nothing was charged.
-            RequestExpiredError: The service no longer knows it.
-            EndpointError: Unreachable, refused, or an unexpected response; may be retried.
-        """
+        """Return the state of a v2 request."""
         answer = await self._get(self._base + contract.status_path(_checked(request_id)), key)
         return responses.remote_status(answer, request_id)
 
@@ -129,10 +118,7 @@ class EndpointClient:
         """Return the video address of a completed v2 request.
 
         Raises:
-            JobFailedError: It failed there; nothing was charged.
-            RequestExpiredError: The service no longer knows it.
             UnexpectedResponseError: With code `no_video_in_result` if it is done but names no video.
-            EndpointError: Unreachable, refused, or an unexpected response; may be retried.
         """
         answer = await self._get(self._base + contract.result_path(_checked(request_id)), key)
         return responses.remote_result(answer, request_id, self._base)
@@ -145,13 +131,7 @@ class EndpointClient:
 
         Args:
             request: The video to generate.
-            key: The account's.
             expected_s: Expected seconds; if above the usual, the time limit is extended in proportion.
-
-        Raises:
-            EndpointUnreachableError: It was never sent.
-            EndpointStatusError: The service refused it; nothing was charged.
-            OutcomeUnknownError: It was sent and no usable response came.
         """
         times = max(1.0, expected_s / contract.USUAL_S)
         deadline = anyio.current_time() + self._timeouts.generate_s * times
@@ -164,19 +144,11 @@ class EndpointClient:
             await reply.response.aclose()
 
     async def credits(self, key: str) -> float:
-        """Return the account's credits in US dollars, paid and free together; free of charge.
-
-        Raises:
-            EndpointError: Unreachable, refused, or an unexpected response.
-        """
+        """Return the account's credits in US dollars, paid and free together; free of charge."""
         return responses.balance(await self._get(self._base + contract.CREDITS, key))
 
     async def history(self, request_id: str, key: str) -> HistoryRow | None:
-        """Return the row of the account's history for a request, or None; free of charge.
-
-        Raises:
-            EndpointError: Unreachable, refused, or an unexpected response.
-        """
+        """Return the row of the account's history for a request, or None; free of charge."""
         answer = await self._get(self._history + contract.history_path(_checked(request_id)), key)
         return history_row(answer, request_id)
 
@@ -184,7 +156,6 @@ class EndpointClient:
         """Return every request of this model in the account's history of some days; free of charge.
 
         Args:
-            key: The account's.
             since: UTC seconds on the first of the days.
             now: Returns UTC seconds by this machine's clock, at most 26 days later.
 
@@ -202,10 +173,6 @@ class EndpointClient:
 
         Args:
             dialect: v1 or v2.
-            key: The account's.
-
-        Raises:
-            EndpointError: Unreachable, or no response.
         """
         path = contract.SUBMIT_V2 if dialect == "v2" else contract.GENERATE_V1
         return (await self._get(self._base + path, key)).status

@@ -88,7 +88,6 @@ def priced_by_time(services: Services, job: Job, metrics: Metrics, watched_s: fl
     """Return a job's metrics with the cost of its running time on a self-hosted engine.
 
     Args:
-        services: Of this run.
         job: The job before it is settled.
         metrics: As the service reported them; an engine reports at most seconds.
         watched_s: Seconds from sending until the job was last seen running, if ever; used if the engine reports none.
@@ -109,7 +108,6 @@ def engine_usage(
     Empty if unknown: for a job that was never seen running, and for every other service.
 
     Args:
-        services: Of this run.
         job: The job before it ends.
         seen_s: Seconds from sending until the job was last seen running; used if the engine reports none.
         error: The error it ends with, which may contain them.

@@ -67,10 +67,10 @@ class _Batch:
 class Batches:
     """The lists of this process.
 
+    A method that takes a list's id raises AccessError if its visitor has no such list.
+
     Args:
         runner: Accepts the jobs.
-        services: Of this run.
-        settings: Of this run.
         shared: The lists of all processes that share the ledger; None with a single process.
     """
 
@@ -146,12 +146,7 @@ class Batches:
         """Return the state of a list.
 
         Args:
-            list_id: Of the list.
-            visitor: The caller.
             wait_s: Seconds to wait for the list to end before returning.
-
-        Raises:
-            AccessError: This visitor has no such list.
         """
         batch = await self._here(list_id)
         if batch is not None and batch.order.visitor.id != visitor.id and not visitor.is_owner:
@@ -190,11 +185,7 @@ class Batches:
         return batch.plan.entries
 
     async def stop(self, list_id: str, visitor: Visitor) -> BatchView:
-        """Store no more rows of a list, and cancel those that are stored but not sent.
-
-        Raises:
-            AccessError: This visitor has no such list.
-        """
+        """Store no more rows of a list, and cancel those that are stored but not sent."""
         view = await self.view(list_id, visitor)
         batch = await self._here(list_id)
         if batch is not None:

@@ -68,7 +68,6 @@ class Plan:
     """A validated and priced list; nothing is sent.
 
     Args:
-        list_id: Of the list.
         name: Of the list.
         payer: The payer it would have.
         entries: Its rows.

@@ -40,7 +40,6 @@ class Dispatcher:
 
     Args:
         settings: Of this run; `concurrency` is the number of jobs in flight.
-        services: Of this run.
     """
 
     def __init__(self, settings: Settings, services: Services) -> None:

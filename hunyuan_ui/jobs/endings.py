@@ -102,7 +102,6 @@ def problem_of_lost(job: Job, error: HunyuanUIError, kept: Path | None) -> JobPr
 
     Args:
         job: The job before it ends.
-        error: The error it ends with.
         kept: The downloaded file that could not be played, if any.
     """
     problem, request_id = JobProblem.of(error), job.request_id or "unknown"

@@ -49,7 +49,6 @@ class HistoryImport:
     """Pauses the owner's key until past spending is known, and restores jobs that the ledger lacks.
 
     Args:
-        services: Of this run.
         settings: Of this run; they decide whether a restart may have wiped the ledger.
         dispatcher: Continues the restored jobs.
         new_job: Returns a job of the owner from an id and a request, with its reservation.
@@ -224,7 +223,6 @@ def job_of(past: PastRequest, now: float, new_job: NewJob) -> Job | None:
     """Return the job for a request of the history; None if it has neither a cost nor a video.
 
     Args:
-        past: The request.
         now: UTC seconds.
         new_job: Returns a job of the owner with its reservation.
     """

@@ -17,12 +17,7 @@ from hunyuan_ui.ledger import TakenOverError
 
 
 class JobCommits:
-    """Stores changes of one job, and keeps the live job equal to its row.
-
-    Args:
-        live: The job.
-        services: Of this run.
-    """
+    """Stores changes of one job, and keeps the live job equal to its row."""
 
     def __init__(self, live: LiveJob, services: Services) -> None:
         self._live = live

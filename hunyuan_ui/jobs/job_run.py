@@ -54,7 +54,6 @@ class JobRun:
 
     Args:
         live: The job, changed in place as it moves.
-        services: Of this run.
     """
 
     def __init__(self, live: LiveJob, services: Services) -> None:

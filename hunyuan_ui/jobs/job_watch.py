@@ -57,10 +57,9 @@ class QueueState(NamedTuple):
 class JobWatch:
     """Reads jobs from memory and, where several processes share the ledger, from the ledger.
 
+    A method that takes a job's id raises AccessError if its visitor has no such job.
+
     Args:
-        services: Of this run.
-        settings: Of this run.
-        dispatcher: Holds this process's jobs.
         replicas: The processes that share the ledger; None with a single process.
     """
 
@@ -73,11 +72,7 @@ class JobWatch:
         self._replicas = replicas
 
     async def view(self, job_id: str, visitor: Visitor) -> JobView:
-        """Return the current state of a job.
-
-        Raises:
-            AccessError: There is no such job for this visitor.
-        """
+        """Return the current state of a job."""
         live = self._dispatcher.live.get(job_id)
         job = live.job if live is not None else await self._stored(job_id)
         if not visitor.may_see(job):
@@ -95,11 +90,7 @@ class JobWatch:
         return [self._view_of(job, queue) for job in sorted(mine, key=lambda job: job.created_at)]
 
     async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job:
-        """Return the job when it has ended, or its state after the timeout.
-
-        Raises:
-            AccessError: There is no such job for this visitor.
-        """
+        """Return the job when it has ended, or its state after the timeout."""
         give_up_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
         while True:
             job = (await self.view(job_id, visitor)).job
@@ -180,7 +171,6 @@ def state_of(live: LiveJob, pause: QueuePause) -> VolatileState:
     """Return the volatile state of a job of this process.
 
     Args:
-        live: The job.
         pause: Of the queue; holds jobs on the owner's key.
     """
     retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())

@@ -16,11 +16,7 @@ _T = TypeVar("_T")
 
 
 class LedgerThread:
-    """Runs ledger calls one at a time, in the order of submission.
-
-    Args:
-        name: Of the thread.
-    """
+    """Runs ledger calls one at a time, in the order of submission."""
 
     def __init__(self, name: str = "ledger writes") -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)

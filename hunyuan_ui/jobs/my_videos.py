@@ -72,8 +72,10 @@ def shape_of(job: Job) -> Shape:
 class MyVideos:
     """Lists, opens and converts finished videos.
 
+    A method that takes a visitor raises AccessError if they have no such video; one that returns a path raises
+    StorageError if the file is in a bucket that cannot be reached.
+
     Args:
-        services: Of this run.
         is_public: Strangers make videos here, which the owner may not see.
     """
 
@@ -90,7 +92,6 @@ class MyVideos:
 
         Args:
             visitor: The owner of the videos.
-            video_filter: The filter.
             before: `created_at` and id of the last video already shown.
         """
         limit = _READ_AT_ONCE if video_filter.is_selective else PAGE_SIZE + 1
@@ -104,20 +105,12 @@ class MyVideos:
         return found[:PAGE_SIZE], len(found) > PAGE_SIZE
 
     async def mark(self, job_id: str, visitor: Visitor, *, is_favourite: bool) -> Job:
-        """Set or clear the favourite mark of a finished video.
-
-        Raises:
-            AccessError: There is no such video for this visitor.
-        """
+        """Set or clear the favourite mark of a finished video."""
         job = await self.one(job_id, visitor)
         return await self._services.writes.soon(self._services.ledger.note, job.id, **{_FAVOURITE: is_favourite})
 
     async def one(self, job_id: str, visitor: Visitor) -> Job:
-        """Return a finished video of this visitor, or one restored to the owner.
-
-        Raises:
-            AccessError: There is no such video for this visitor.
-        """
+        """Return a finished video of this visitor, or one restored to the owner."""
         job = await self._done(job_id)
         is_strangers = self._is_public and job.visitor not in (visitor.id, OWNER.id)
         if is_strangers or not visitor.may_see(job):
@@ -137,11 +130,7 @@ class MyVideos:
         return self._signed_links.opens(signature, "list", list_id)
 
     def path_of(self, job: Job | None) -> Path | None:
-        """Return the path of a job's video if it is finished and still exists; blocks, so call it in a thread.
-
-        Raises:
-            StorageError: It is stored in a bucket that cannot be reached.
-        """
+        """Return the path of a job's video if it is finished and still exists; blocks, so call it in a thread."""
         if job is None or job.status is not JobStatus.DONE:
             return None
         self._services.library.bring_now(job)
@@ -182,7 +171,6 @@ class MyVideos:
 
         Raises:
             MediaError: It no longer exists.
-            StorageError: It is stored in a bucket that cannot be reached.
         """
         await self._services.library.bring(job)
         return self._services.library.video(job.id)
@@ -192,7 +180,6 @@ class MyVideos:
 
         Raises:
             MediaError: There is none and none can be rendered.
-            StorageError: It is stored in a bucket that cannot be reached.
         """
         await self._services.library.bring(job, poster=True)
         path = await asyncio.to_thread(self._services.library.poster, job.id)
@@ -205,7 +192,6 @@ class MyVideos:
 
         Raises:
             MediaError: It cannot be made.
-            StorageError: The video is stored in a bucket that cannot be reached.
         """
         wanted = partial(self.is_there, job)
         video = await self.video(job)

@@ -29,13 +29,11 @@ _LOOKED_BACK: Final = 50  # recent jobs searched for the latest one at the engin
 class OwnerActions:
     """The owner's reads and decisions, such as whether a job without a response was charged.
 
+    Every method but `prove` and `seen_as` raises AccessError if its visitor is not the owner.
+
     Args:
-        services: Of this run.
-        settings: Of this run.
         dispatcher: Woken when the queue may continue.
-        history: The account's history.
         attempts: Rate limit for guesses of the owner's key.
-        watch: The jobs of all processes.
     """
 
     def __init__(
@@ -79,39 +77,23 @@ class OwnerActions:
         return replace(visitor, is_owner=is_owner)
 
     async def is_paused(self, visitor: Visitor) -> bool:
-        """Whether spending is paused until the owner resumes it.
-
-        Raises:
-            AccessError: The visitor is not the owner.
-        """
+        """Whether spending is paused until the owner resumes it."""
         _require_owner(visitor)
         totals: Totals = await self._services.reads(self._services.ledger.totals, "")
         return totals.bad_streak >= BREAKER_AFTER or needs_review(self._services.folder.path)
 
     async def unknown(self, visitor: Visitor) -> list[Job]:
-        """Return the unknown jobs that the owner must settle, oldest first.
-
-        Raises:
-            AccessError: The visitor is not the owner.
-        """
+        """Return the unknown jobs that the owner must settle, oldest first."""
         _require_owner(visitor)
         return await self._services.reads(self._services.ledger.unknown)
 
     async def everything(self, visitor: Visitor, *, limit: int = 200) -> list[Job]:
-        """Return the jobs of all visitors, newest first.
-
-        Raises:
-            AccessError: The visitor is not the owner.
-        """
+        """Return the jobs of all visitors, newest first."""
         _require_owner(visitor)
         return await self._services.reads(self._services.ledger.jobs, None, limit=limit)
 
     async def days(self, visitor: Visitor, *, count: int = 30) -> list[Day]:
-        """Return the cost of the last days (UTC), oldest first; days without a job are left out.
-
-        Raises:
-            AccessError: The visitor is not the owner.
-        """
+        """Return the cost of the last days (UTC), oldest first; days without a job are left out."""
         _require_owner(visitor)
         now = self._services.ledger.now()
         return await self._services.reads(self._services.ledger.days, now - now % DAY_S - (count - 1) * DAY_S)
@@ -120,7 +102,7 @@ class OwnerActions:
         """Record the owner's decision on an unknown job: charged makes it lost, not charged releases it.
 
         Raises:
-            AccessError: The visitor is not the owner, or the job is not unknown.
+            AccessError: The job is not unknown.
         """
         _require_owner(visitor)
         settled = await self._services.writes.soon(
@@ -136,9 +118,6 @@ class OwnerActions:
         """Return the jobs with an implausible cost, oldest first; they count as their estimate.
 
         The named cost is in the notes as `named_usd`.
-
-        Raises:
-            AccessError: The visitor is not the owner.
         """
         _require_owner(visitor)
         return await self._services.reads(self._services.ledger.doubtful)
@@ -148,12 +127,11 @@ class OwnerActions:
 
         Args:
             job_id: Of a job that was sent and has ended.
-            visitor: The owner.
             cost_usd: What it really cost, from 0 to 1,000,000 US dollars.
             note: Why, at most 500 characters.
 
         Raises:
-            AccessError: The visitor is not the owner, or the job cannot be corrected.
+            AccessError: The job cannot be corrected.
             InvalidRequestError: The amount is invalid.
         """
         _require_owner(visitor)
@@ -172,7 +150,7 @@ class OwnerActions:
         """Accept an implausible cost as the real one.
 
         Raises:
-            AccessError: The visitor is not the owner, or the job's cost is not in doubt.
+            AccessError: The job's cost is not in doubt.
         """
         _require_owner(visitor)
         named = next((job.notes[NAMED] for job in await self.doubtful(visitor) if job.id == job_id), None)
@@ -181,20 +159,12 @@ class OwnerActions:
         return await self.correct(job_id, visitor, cost_usd=named, note="confirmed")
 
     async def waiting_for_visitor(self, visitor: Visitor) -> list[Job]:
-        """Return the jobs that wait until their visitor enters their key again.
-
-        Raises:
-            AccessError: The visitor is not the owner.
-        """
+        """Return the jobs that wait until their visitor enters their key again."""
         _require_owner(visitor)
         return await self._watch.waiting_for_visitor()
 
     async def end_waiting(self, visitor: Visitor) -> int:
-        """Cancel the queued jobs that wait for their visitor's key; return how many.
-
-        Raises:
-            AccessError: The visitor is not the owner.
-        """
+        """Cancel the queued jobs that wait for their visitor's key; return how many."""
         _require_owner(visitor)
         ended = 0
         for job in await self._watch.waiting_for_visitor():
@@ -206,11 +176,7 @@ class OwnerActions:
         return ended
 
     async def resume(self, visitor: Visitor) -> None:
-        """Resume spending after three jobs in a row without a video, or after the ledger was damaged.
-
-        Raises:
-            AccessError: The visitor is not the owner.
-        """
+        """Resume spending after three jobs in a row without a video, or after the ledger was damaged."""
         _require_owner(visitor)
         bad = frozenset({JobStatus.UNKNOWN, JobStatus.LOST})
         for job in await self._services.reads(self._services.ledger.jobs, None, statuses=bad, limit=50):
@@ -220,20 +186,12 @@ class OwnerActions:
         self._dispatcher.recheck_limits()
 
     async def replicas(self, visitor: Visitor) -> list[Replica]:
-        """Return the processes that share the ledger and their numbers of jobs; none with a single process.
-
-        Raises:
-            AccessError: The visitor is not the owner.
-        """
+        """Return the processes that share the ledger and their numbers of jobs; none with a single process."""
         _require_owner(visitor)
         return await self._services.reads(self._services.ledger.replicas)
 
     def history_state(self, visitor: Visitor) -> HistoryState:
-        """Return whether the history is needed and whether it was read.
-
-        Raises:
-            AccessError: The visitor is not the owner.
-        """
+        """Return whether the history is needed and whether it was read."""
         _require_owner(visitor)
         return self._history.state()
 
@@ -241,7 +199,6 @@ class OwnerActions:
         """Continue the requests of the last seven days that the ledger lacks; return how many.
 
         Raises:
-            AccessError: The visitor is not the owner.
             EndpointError: The history cannot be read.
             StorageError: The ledger cannot be written.
         """
@@ -252,11 +209,9 @@ class OwnerActions:
         """Count what the account was charged today (UTC), and resume spending without the history.
 
         Args:
-            visitor: The owner.
             usd: All of today in US dollars, from 0 to 1,000,000; the latest amount of a day counts.
 
         Raises:
-            AccessError: The visitor is not the owner.
             InvalidRequestError: The amount is invalid.
             StorageError: The ledger cannot be written; nothing was counted.
         """
@@ -264,11 +219,7 @@ class OwnerActions:
         await self._history.declare_spending(usd)
 
     def clock_ahead_s(self, visitor: Visitor) -> float:
-        """Return the seconds that the newest stored time is ahead of the machine's clock if more than a day, else 0.
-
-        Raises:
-            AccessError: The visitor is not the owner.
-        """
+        """Return the seconds that the newest stored time is ahead of the machine's clock if more than a day, else 0."""
         _require_owner(visitor)
         return self._services.ledger.ahead_s
 
@@ -278,7 +229,6 @@ class OwnerActions:
         Costs that counted for a later day then count for today. Does nothing while `clock_ahead_s` is 0.
 
         Raises:
-            AccessError: The visitor is not the owner.
             StorageError: The ledger cannot be written; nothing was changed.
         """
         _require_owner(visitor)
@@ -291,11 +241,7 @@ class OwnerActions:
         return jobs
 
     async def engine(self, visitor: Visitor) -> EngineState | None:
-        """Return the state of the owner's engine, by its free health endpoint; None without an engine.
-
-        Raises:
-            AccessError: The visitor is not the owner.
-        """
+        """Return the state of the owner's engine, by its free health endpoint; None without an engine."""
         _require_owner(visitor)
         service, key = self._services.engine, self._settings.engine_key
         if service is None:
@@ -313,11 +259,7 @@ class OwnerActions:
         return EngineState(service.client.base_url, known.name if known else "", is_ready, seconds / 3600)
 
     async def credits(self, visitor: Visitor) -> float | None:
-        """Return the account's credits in US dollars by the free call, or None if that fails.
-
-        Raises:
-            AccessError: The visitor is not the owner.
-        """
+        """Return the account's credits in US dollars by the free call, or None if that fails."""
         _require_owner(visitor)
         key = self._services.keys.owner_key()
         if key is None:

@@ -74,7 +74,6 @@ def likely_starts(
         in_flight: Jobs that occupy a slot now.
         waiting: The queue in order, without jobs that wait for their visitor's key.
         outcomes: Of their running times.
-        settings: Of this run.
         now: UTC seconds by the ledger's clock.
     """
 

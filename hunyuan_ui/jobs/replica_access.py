@@ -13,12 +13,7 @@ from hunyuan_ui.ledger.access_store import AccessStore, Limit
 
 
 class ReplicaAttempts:
-    """Rate limiters in the ledger; see `AttemptStore`.
-
-    Args:
-        store: In the ledger.
-        services: Of this run.
-    """
+    """Rate limiters in the ledger; see `AttemptStore`."""
 
     def __init__(self, store: AccessStore, services: Services) -> None:
         self._store = store
@@ -44,12 +39,7 @@ class ReplicaAttempts:
 
 
 class ReplicaGrants:
-    """The visitors who have entered a code at any process.
-
-    Args:
-        store: In the ledger.
-        services: Of this run.
-    """
+    """The visitors who have entered a code at any process."""
 
     def __init__(self, store: AccessStore, services: Services) -> None:
         self._store = store

@@ -24,7 +24,6 @@ class ReplicaCalls:
     """The calls of this process and those that callers wait for here.
 
     Args:
-        store: The calls of all processes.
         reads: The thread that queries the server; its calls run in order.
     """
 

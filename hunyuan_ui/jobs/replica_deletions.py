@@ -20,10 +20,6 @@ class ReplicaDeletions:
     """The files of deleted jobs, whichever process accepted the deletion.
 
     Only the ledger's rows decide: no store is listed, and nothing is removed that is not marked as deleted there.
-
-    Args:
-        ledger: Of this process.
-        services: Of this run.
     """
 
     def __init__(self, ledger: SharedLedger, services: Services) -> None:

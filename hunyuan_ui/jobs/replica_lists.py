@@ -48,9 +48,7 @@ class ListState:
 class ReplicaLists:
     """The lists that are sent by processes sharing the ledger.
 
-    Args:
-        store: In the ledger.
-        services: Of this run.
+    Each method raises StorageError if the ledger cannot be reached.
     """
 
     def __init__(self, store: ListStore, services: Services) -> None:
@@ -61,21 +59,13 @@ class ReplicaLists:
         self.end: Callable[[str, bool], None]  # ends one of them; True if another process has taken it over
 
     async def claim_list(self, list_id: str, state: ListState) -> None:
-        """Become the process that sends a list, after stopping it at another process.
-
-        Raises:
-            StorageError: The ledger cannot be reached.
-        """
+        """Become the process that sends a list, after stopping it at another process."""
         await self.stop(list_id)
         await self._services.writes.soon(self._store.claim_list, list_id, state.text)
         self._published[list_id] = state
 
     async def state_of(self, list_id: str) -> ListState | None:
-        """Return the state of a list that another live process sends or has sent; None if there is none.
-
-        Raises:
-            StorageError: The ledger cannot be reached.
-        """
+        """Return the state of a list that another live process sends or has sent; None if there is none."""
         found = await self._services.reads(self._store.elsewhere, list_id)
         return ListState.read(found[list_id]) if list_id in found else None
 

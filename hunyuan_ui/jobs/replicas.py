@@ -70,13 +70,7 @@ class Board(NamedTuple):
 
 
 class Replicas:
-    """This process among those that share the ledger.
-
-    Args:
-        ledger: Of this process.
-        services: Of this run.
-        dispatcher: Holds this process's jobs.
-    """
+    """This process among those that share the ledger."""
 
     def __init__(self, ledger: SharedLedger, services: Services, dispatcher: Dispatcher) -> None:
         self._ledger = ledger

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 class JobRunner:
     """The single owner of all jobs of a data folder.
 
+    A method that takes a job's id raises AccessError if its visitor has no such job.
+
     Args:
-        settings: Of this run.
         services: From `build_services`; closed by `stop`.
     """
 
@@ -139,7 +140,6 @@ class JobRunner:
         Args:
             job_id: 32 hexadecimal digits made by the browser, so that a repeated click is the same row.
             request: A seed of -1 is drawn here, before the job is stored.
-            visitor: The caller.
             payer: The chosen payer; None for the default.
             own_key: The visitor's own key for this job, if not the one entered before; checked, and kept in memory
                 only.
@@ -197,11 +197,7 @@ class JobRunner:
         )
 
     async def view(self, job_id: str, visitor: Visitor) -> JobView:
-        """Return the current state of a job.
-
-        Raises:
-            AccessError: There is no such job for this visitor.
-        """
+        """Return the current state of a job."""
         return await self._watch.view(job_id, visitor)
 
     async def newest(self, visitor: Visitor) -> Job | None:
@@ -220,7 +216,7 @@ class JobRunner:
         """Cancel a job that was not sent, or have its run stopped if its engine supports that.
 
         Raises:
-            AccessError: There is no such job for this visitor, or it was already sent and cannot be stopped.
+            AccessError: It was already sent and cannot be stopped.
         """
         job = (await self.view(job_id, visitor)).job
         if can_be_stopped(job) and (job_id in self._dispatcher.live or self._replicas is not None):
@@ -234,12 +230,10 @@ class JobRunner:
         """Try to get a job's video now: end the wait before the next attempt, or resume a lost job.
 
         Args:
-            job_id: Of the job.
-            visitor: The caller.
             own_key: The visitor's own key, if their job needs it and they have not entered it before.
 
         Raises:
-            AccessError: There is no such job for this visitor, or it cannot be resumed.
+            AccessError: It cannot be resumed.
             AuthenticationError: The service does not know the key.
             SpendLimitError: There were too many attempts at keys.
             EndpointError: The key cannot be checked.
@@ -267,7 +261,7 @@ class JobRunner:
         """Delete an ended job and its files; its cost stays counted.
 
         Raises:
-            AccessError: There is no such job for this visitor, or it has not ended.
+            AccessError: It has not ended.
             StorageError: The ledger cannot be written, or a bucket is unreachable and the deletion could be forgotten.
         """
         if (await self.view(job_id, visitor)).job.is_active:
@@ -275,11 +269,7 @@ class JobRunner:
         await shielded(self._delete(job_id))
 
     async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job:
-        """Return the job when it has ended, or its state after the timeout.
-
-        Raises:
-            AccessError: There is no such job for this visitor.
-        """
+        """Return the job when it has ended, or its state after the timeout."""
         return await self._watch.wait(job_id, visitor, timeout_s)
 
     async def allowance(self, visitor: Visitor) -> Allowance | None:
@@ -301,7 +291,6 @@ class JobRunner:
         """Return the path of a finished video.
 
         Raises:
-            AccessError: There is no such job for this visitor.
             MediaError: The file is not in the library.
             StorageError: The library cannot be reached.
         """

@@ -208,7 +208,6 @@ def build_services(
     A folder that another process holds or that cannot be written is opened read-only; its `problem` says why.
 
     Args:
-        settings: Of this run.
         client: Replaces the clients of both services, for tests.
         engine: Replaces the client of the engine, for tests.
         download: Replaces the download of a result's address into a file, for tests.

@@ -60,7 +60,6 @@ def open_shared(url: str, replica: ReplicaInfo, *, now: Callable[[], float] = ti
 
     Args:
         url: As for `postgres.open_postgres`.
-        replica: Of this process.
         now: The machine's clock, UTC seconds.
 
     Raises:

@@ -26,9 +26,6 @@ class AccessStore:
     """Grants and attempts of all processes that share a database; thread-safe.
 
     Each method raises StorageError if the server cannot be reached.
-
-    Args:
-        database: The PostgreSQL server.
     """
 
     def __init__(self, database: PostgresDatabase) -> None:

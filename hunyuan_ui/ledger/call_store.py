@@ -36,10 +36,6 @@ class CallStore:
     """The calls of all processes that share a database; thread-safe, and never blocked by writers of the ledger.
 
     Each method raises StorageError if the server cannot be reached.
-
-    Args:
-        database: The PostgreSQL server.
-        process: Id of this process.
     """
 
     def __init__(self, database: PostgresDatabase, process: str) -> None:

@@ -21,9 +21,6 @@ class LastSent:
     than its record, however the program ends, and one that is was restored from a copy
     (docs/facts/faults-and-security.md row 53). An unreadable or unwritable record is ignored: it is a second check, and
     blocks no sending.
-
-    Args:
-        folder: The data folder.
     """
 
     def __init__(self, folder: Path) -> None:

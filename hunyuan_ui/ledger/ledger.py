@@ -90,7 +90,6 @@ class Ledger(LedgerReading):
 
         Raises:
             AccessError: The id belongs to another visitor's job.
-            StorageError: The ledger cannot be written.
         """
         with self._transaction("add"):
             known, counted = self._existing_and_totals(job)
@@ -118,7 +117,6 @@ class Ledger(LedgerReading):
         """Assign stored jobs without a list to it, such as those restored from files alone.
 
         Args:
-            list_id: Of the list.
             job_ids: Of its stored rows.
             budget_usd: The most that it may spend, in US dollars; applies to its jobs that wait to be sent.
         """

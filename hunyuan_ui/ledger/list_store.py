@@ -23,8 +23,6 @@ class ListStore:
     Each method raises StorageError if the server cannot be reached.
 
     Args:
-        database: The PostgreSQL server.
-        process: Id of this process.
         lease_s: Seconds without a heartbeat after which a process counts as dead.
     """
 
@@ -37,7 +35,6 @@ class ListStore:
         """Record that this process sends a list from now on, whichever did before.
 
         Args:
-            list_id: Of the list.
             state: Its state, as JSON.
         """
         self._database.run(

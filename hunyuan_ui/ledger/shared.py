@@ -89,8 +89,6 @@ class SharedLedger(Ledger):
     """The ledger of one of several processes; thread-safe.
 
     Args:
-        database: The PostgreSQL server.
-        replica: Of this process.
         lease_s: Seconds without a heartbeat after which others take over this process's jobs.
         now: The machine's clock, UTC seconds.
     """

@@ -21,7 +21,6 @@ def open_library(folder: Path, url: str | None, process: str = "") -> VideoLibra
     """Return the library of a data folder; the package for buckets is imported only if one is set.
 
     Args:
-        folder: The data folder.
         url: Of the bucket for finished videos; None for the data folder itself.
         process: Id of this process among those that share the folder; empty if it is not shared.
 

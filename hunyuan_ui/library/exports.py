@@ -92,7 +92,6 @@ class Exports:
         Args:
             video: The MP4 in the library.
             job_id: Of the video; a validated id.
-            export: The format.
             visitor_id: Each visitor may have one export running.
             is_wanted: Called in another thread when the file exists: whether its video was not deleted meanwhile.
 
