@@ -15,12 +15,12 @@ from hunyuan_ui.endpoint.http import (
     body_of,
     new_request,
     new_transport,
+    not_counting_standstill,
     read_body,
     reason_of,
     unreachable,
 )
 from hunyuan_ui.endpoint.responses import Answer
-from hunyuan_ui.endpoint.standstill import not_counting_standstill
 from hunyuan_ui.errors import OutcomeUnknownError, UnexpectedResponseError
 from hunyuan_ui.proxies import DIRECT, Proxies
 

@@ -27,12 +27,12 @@ from hunyuan_ui.endpoint.http import (
     body_of,
     content_length,
     new_request,
+    not_counting_standstill,
     reason_of,
     shared_ssl_context,
 )
 from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend
 from hunyuan_ui.endpoint.safe_transport import SafeBackend, UrlPolicy
-from hunyuan_ui.endpoint.standstill import not_counting_standstill
 from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, reason
 from hunyuan_ui.proxies import DIRECT, Proxies
 from hunyuan_ui.shielded import shielded

@@ -1,12 +1,12 @@
-"""HTTP helpers for API calls and downloads: transports, requests, bodies, and names for transport failures."""
+"""HTTP helpers for API calls and downloads: transports, requests, bodies, time limits, names of transport failures."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping, MutableMapping
+from contextlib import aclosing, contextmanager
 from functools import lru_cache
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -17,7 +17,6 @@ import httpx
 from hunyuan_ui import __version__
 from hunyuan_ui.endpoint.encodings import EncodingError, decoded, encodings
 from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend, ProxyRefusedError
-from hunyuan_ui.endpoint.standstill import not_counting_standstill
 from hunyuan_ui.errors import EndpointUnreachableError, Reason, reason
 from hunyuan_ui.file_type import START_BYTES
 from hunyuan_ui.proxies import DIRECT, Proxies
@@ -37,6 +36,9 @@ TRANSPORT_ERRORS: Final = (httpx.TransportError, OSError)
 # Idle time of a reusable connection, in s: shorter than any service's timeout, so that a call hardly ever gets a dead
 # connection, and short because the pool scans all idle connections on every call.
 _KEPT_S: Final = 1.0
+
+TICK_S: Final = 1.0  # between two looks whether this process stood still
+SLOW_S: Final = 2.0  # a busy event loop is late by less
 
 REDIRECTS: Final = (301, 302, 303, 307, 308)
 
@@ -152,6 +154,36 @@ def new_request(
     extensions = {"timeout": {"connect": connect_s}}
     headers = {**HEADERS, **(headers or {})}
     return httpx.Request(method, url, headers=headers, json=json, files=files, extensions=extensions)
+
+
+@contextmanager
+def not_counting_standstill(scope: anyio.CancelScope) -> Generator[None]:
+    """Extend a deadline by each time inside the block in which this process stood still, such as suspended or paused.
+
+    What arrived meanwhile has not been read yet.
+
+    Args:
+        scope: Entered; its deadline is on the event loop's clock, in s.
+    """
+    loop = asyncio.get_running_loop()
+
+    def tick(due: float) -> None:
+        # Runs before the scope's own timer, because it was due before.
+        nonlocal ticker
+        late_s = loop.time() - due
+        if late_s > SLOW_S:
+            scope.deadline += late_s
+        ticker = next_tick()
+
+    def next_tick() -> asyncio.TimerHandle:
+        due = loop.time() + TICK_S
+        return loop.call_at(due, tick, due)
+
+    ticker = next_tick()
+    try:
+        yield
+    finally:
+        ticker.cancel()
 
 
 async def read_start(chunks: AsyncIterator[bytes], deadline: float, count: int) -> tuple[bytes, Reason | None, float]:

@@ -2,7 +2,7 @@
 
 A row's job id is derived from the list's name and the row (`prompt_list.job_id`). Rows that are not stored yet exist
 only in this process: after a restart a list continues only when it is submitted again. Where several processes share
-the ledger, the others report on the list and stop it through `replica_lists`. The budget is checked in `limits.py`, in
+the ledger, the others report on the list and stop it through `replica_stores`. The budget is checked in `limits.py`, in
 the transactions that store and send a row.
 """
 
@@ -25,8 +25,8 @@ from hunyuan_ui.limits import BREAKER_AFTER, check_shown
 from hunyuan_ui.prompt_list import PromptList, Row, job_id, list_id, seeded
 from hunyuan_ui.settings import Settings
 
-if TYPE_CHECKING:  # the runner imports this module; replica_lists loads the packages for PostgreSQL
-    from hunyuan_ui.jobs.replica_lists import ListState, ReplicaLists
+if TYPE_CHECKING:  # the runner imports this module; replica_stores loads the packages for PostgreSQL
+    from hunyuan_ui.jobs.replica_stores import ListState, ReplicaLists
     from hunyuan_ui.jobs.runner import JobRunner
 
 MOST_BUDGET_USD: Final = 1_000_000
@@ -391,7 +391,7 @@ class Batches:
         return {list_id: self._state_of(batch, is_running=batch.is_running) for list_id, batch in batches}
 
     def _state_of(self, batch: _Batch, *, is_running: bool) -> ListState:
-        from hunyuan_ui.jobs.replica_lists import ListState
+        from hunyuan_ui.jobs.replica_stores import ListState
 
         plan, order, is_feeding = batch.plan, batch.order, is_running and not batch.is_fed.is_set()
         facts = (order.visitor.id, plan.name, len(plan.entries), order.budget_usd)

@@ -1,12 +1,14 @@
-"""JobWatch: the state of jobs for the page, whichever process works on them."""
+"""JobWatch: the state of jobs and their expected starts for the page, whichever process works on them."""
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import math
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
@@ -17,7 +19,7 @@ from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.jobs.job_view import JobView
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.queue_pause import QueuePause
-from hunyuan_ui.jobs.queue_times import likely_starts
+from hunyuan_ui.jobs.recent_outcomes import RecentOutcomes
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.settings import Settings
 
@@ -140,8 +142,13 @@ class JobWatch:
         return QueueState([job.id for job in board.waiting()], starts, states)
 
     def _starts(self, in_flight: list[Job], waiting: list[Job]) -> dict[str, float]:
-        now = self._services.ledger.now()
-        return likely_starts(in_flight, waiting, self._services.outcomes, self._settings, now)
+        outcomes, now = self._services.outcomes, self._services.ledger.now()
+
+        def entries(jobs: list[Job]) -> list[QueueEntry]:
+            return [QueueEntry(job.id, job.visitor, _left_s(job, outcomes, now)) for job in jobs]
+
+        settings = self._settings
+        return starts_in_s(entries(in_flight), entries(waiting), settings.concurrency, one_each=settings.is_public)
 
     def _view_of(self, job: Job, queue: QueueState) -> JobView:
         live = self._dispatcher.live.get(job.id)
@@ -178,3 +185,67 @@ def state_of(live: LiveJob, pause: QueuePause) -> VolatileState:
         return VolatileState(live.phase, retry_in_s, live.note, live.progress, live.wants_stop)
     note = pause.history_problem or pause.problem or live.note
     return VolatileState(Phase.PAUSED, max(retry_in_s or 0.0, pause.wait_s), note, live.progress)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """A job in flight or waiting.
+
+    Args:
+        id: Of the job.
+        visitor: Its owner.
+        seconds: Expected remaining time, or total time once sent; None if unknown.
+    """
+
+    id: str
+    visitor: str
+    seconds: float | None
+
+
+def starts_in_s(
+    in_flight: Iterable[QueueEntry], waiting: Iterable[QueueEntry], places: int, *, one_each: bool
+) -> dict[str, float]:
+    """Return the expected seconds until each waiting job is sent; unpredictable jobs are left out.
+
+    Args:
+        in_flight: Jobs that occupy a slot now.
+        waiting: The queue in order.
+        places: Number of slots.
+        one_each: Each visitor has only one job in flight at a time, and others overtake those that wait for it.
+    """
+    # The times at which each slot becomes free; unpredictable jobs never end, so that no estimate builds on them.
+    endless = float("inf")
+    lengths = [(entry, endless if entry.seconds is None else max(0.0, entry.seconds)) for entry in in_flight]
+    free = [length for _, length in lengths] + [0.0] * max(0, places - len(lengths))
+    heapq.heapify(free)
+    while len(free) > places:  # more jobs than slots, for example after a restart with fewer
+        heapq.heappop(free)
+    visitor_free = dict[str, float]()
+    for entry, length in lengths:
+        visitor_free[entry.visitor] = max(visitor_free.get(entry.visitor, 0.0), length)
+    starts = dict[str, float]()
+    queue = list(waiting)
+    while queue and free:
+        at = heapq.heappop(free)
+        if at == endless:
+            break
+        ready = [max(at, visitor_free.get(entry.visitor, 0.0)) if one_each else at for entry in queue]
+        index = min(range(len(queue)), key=lambda place: (ready[place], place))
+        entry, begins = queue.pop(index), ready[index]
+        if begins == endless:
+            break
+        starts[entry.id] = begins
+        ends = endless if entry.seconds is None else begins + max(0.0, entry.seconds)
+        visitor_free[entry.visitor] = ends
+        heapq.heappush(free, ends)
+    return starts
+
+
+def _left_s(job: Job, outcomes: RecentOutcomes, now: float) -> float | None:
+    usual = outcomes.estimate(job.request, job.payer)
+    # A preview is rendered locally in seconds; the formula describes the service.
+    if job.is_preview and not usual.is_calibrated:
+        return None
+    elapsed_s = 0.0 if job.sent_at is None else now - job.sent_at
+    left_s = usual.seconds - elapsed_s if elapsed_s < usual.seconds else usual.high_s - elapsed_s
+    return left_s if left_s >= 0 else None

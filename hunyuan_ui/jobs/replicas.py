@@ -22,10 +22,8 @@ from hunyuan_ui.jobs.job_watch import PHASE_OF, VolatileState, state_of
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.queue_pause import WARMING
 from hunyuan_ui.jobs.recovery import end_preview
-from hunyuan_ui.jobs.replica_access import ReplicaAttempts, ReplicaGrants
-from hunyuan_ui.jobs.replica_calls import ReplicaCalls
 from hunyuan_ui.jobs.replica_deletions import ReplicaDeletions
-from hunyuan_ui.jobs.replica_lists import ReplicaLists
+from hunyuan_ui.jobs.replica_stores import ReplicaAccess, ReplicaCalls, ReplicaLists
 from hunyuan_ui.jobs.services import KEY, Services
 from hunyuan_ui.ledger.replica_updates import Pause, ReplicaRequest, SharedJob
 from hunyuan_ui.ledger.shared import SharedLedger
@@ -76,8 +74,7 @@ class Replicas:
         self._ledger = ledger
         self._services = services
         self._dispatcher = dispatcher
-        self.attempts = ReplicaAttempts(ledger.access, services)
-        self.grants = ReplicaGrants(ledger.access, services)
+        self.access = ReplicaAccess(ledger.access, services)
         self.lists = ReplicaLists(ledger.lists, services)
         self.calls = ReplicaCalls(ledger.calls, services.reads)
         self._deletions = ReplicaDeletions(ledger, services)
@@ -232,7 +229,7 @@ class Replicas:
         await self._handle_requests(updates.requests)
         await self._publish_states()
         await self.lists.tick()
-        await self.grants.recall()
+        await self.access.recall()
         if self._services.folder.can_write:
             self._deletions.tick()
 

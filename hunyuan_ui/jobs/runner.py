@@ -53,7 +53,7 @@ class JobRunner:
         self.payers = self._limits.payers
         self._replicas = _replicas_of(services, self._dispatcher)
         self.calls = None if self._replicas is None else self._replicas.calls
-        attempts = AttemptLimiter(store=None if self._replicas is None else self._replicas.attempts)
+        attempts = AttemptLimiter(store=None if self._replicas is None else self._replicas.access)
         self.access = AccessCode(settings.access_code, attempts)
         self.keys = VisitorKeys(services.keys, services.hosted.client, attempts, self._dispatcher.wake)
         self._history = HistoryImport(services, settings, self._dispatcher, self._owners_job)
@@ -62,14 +62,14 @@ class JobRunner:
         self.videos = MyVideos(services, is_public=settings.is_public)
         self.batches = Batches(self, services, settings, None if self._replicas is None else self._replicas.lists)
         if self._replicas is not None:
-            self._replicas.grants.share(self.access)
-            self._replicas.grants.share(self.owner.proof)
+            self._replicas.access.share(self.access)
+            self._replicas.access.share(self.owner.proof)
         self._is_open = False
 
     async def recall(self, visitor: Visitor) -> None:
         """Load what a visitor has proven to another process that shares the ledger."""
         if self._replicas is not None and not (self.access.knows(visitor.id) and self.owner.proof.knows(visitor.id)):
-            await self._replicas.grants.recall()
+            await self._replicas.access.recall()
 
     def visitor(self, token: str, address: str = "") -> Visitor:
         """Return the visitor with a token; on a private run everybody is the owner.

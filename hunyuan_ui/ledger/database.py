@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.ledger.last_sent import LastSent
+
+if TYPE_CHECKING:  # which imports this module
+    from hunyuan_ui.ledger.set_back import LastSent
 
 Values: TypeAlias = Sequence[Any] | Mapping[str, Any]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
@@ -11,10 +12,10 @@ from hunyuan_ui.job import MICRO, Job, JobStatus
 from hunyuan_ui.ledger.cost import NAMED
 from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.schema import SELECTED, UNSETTLED, to_job
-from hunyuan_ui.ledger.search import condition
 from hunyuan_ui.ledger.store import LedgerStore
 from hunyuan_ui.ledger.totals import days, list_spent, totals
 from hunyuan_ui.limits import Day, Totals
+from hunyuan_ui.request import clean_text
 
 _IN_DOUBT: Final = f"json_extract(notes, '$.{NAMED}')"
 # `:request` is a `bare_id`; deleted jobs count.
@@ -22,6 +23,8 @@ OF_ANOTHER: Final = (
     "SELECT 1 FROM jobs WHERE request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request AND id <> :id"
 )
 _IDS_AT_ONCE: Final = 500  # the oldest SQLite accepts 999 values per statement
+_SEARCH_AT_MOST: Final = 200  # characters
+_ESCAPED: Final = re.compile("[!%_]")
 
 
 class LedgerReading(LedgerStore):
@@ -73,7 +76,7 @@ class LedgerReading(LedgerStore):
             before: `created_at` and id of the last job already shown.
             limit: Maximum number of jobs.
         """
-        where, values = condition(visitor, statuses, search)
+        where, values = _listed(visitor, statuses, search)
         if before is not None:
             where += " AND (created_at, id) < (?, ?)"
             values.extend(before)
@@ -150,6 +153,21 @@ class LedgerReading(LedgerStore):
         with self._reading() as read:
             rows = read.execute(f"SELECT {SELECTED} FROM jobs {where}", values).fetchall()
         return [to_job(row) for row in rows]
+
+
+def _listed(visitor: str | None, statuses: frozenset[JobStatus] | None, search: str) -> tuple[str, list[Any]]:
+    """Return the WHERE clause and its values; arguments are those of `Ledger.jobs`."""
+    where, values = ["deleted_at IS NULL"], list[Any]()
+    if visitor is not None:
+        where.append("visitor = ?")
+        values.append(visitor)
+    if statuses is not None:
+        where.append(f"status IN ({', '.join('?' * len(statuses))})" if statuses else "false")
+        values.extend(status.value for status in statuses)
+    for word in clean_text(search)[:_SEARCH_AT_MOST].split():
+        where.append("prompt LIKE ? ESCAPE '!'")  # a database may treat a backslash as its own escape
+        values.append("%" + _ESCAPED.sub(r"!\g<0>", word) + "%")
+    return f"WHERE {' AND '.join(where)}", values
 
 
 def is_of_another(connection: Connection, job_id: str, request_id: str) -> bool:

@@ -1,36 +1,172 @@
-"""Handles a ledger restored to an older state: a copy in its place, or a failover that lost the last commits.
+"""Detects a ledger restored to an older state, a copy in its place or a failover that lost commits, and handles it.
 
-`last_sent.py` detects it for a file, `sent_ids.py` for a database.
-Source: docs/facts/scale.md 3.
+`LastSent` detects it for a file, `SentIds` for a database. Their record in the data folder is a second check: one that
+cannot be read or written is ignored, and blocks no sending.
+Source: docs/facts/scale.md 3; docs/facts/faults-and-security.md row 53.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus
+from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus, is_id
 from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, OPEN, problem_text, to_row
-from hunyuan_ui.ledger.sent_ids import KNOWN_AS_SENT, SentIds
 
-KEPT: Final = 200  # the most that may wait in private, so that cancelling all of them is remembered completely
+_FILE_NAME: Final = "ledger.sent"  # in the data folder
+_BYTES: Final = 32  # constant length within one sector, so that a crash leaves the old or the new content
+IDS_KEPT: Final = 20  # the newest alone would do, unless it is withdrawn
+_LONGEST: Final = 65_536  # maximum size in bytes of a file of ids that is read
+DECISIONS_KEPT: Final = 200  # the most that may wait in private, so that cancelling all of them is remembered
 
 _TO_UNKNOWN: Final = "UPDATE jobs SET status = 'unknown', ended_at = updated_at, problem = ?"
 _RESTORE: Final = " ON CONFLICT (id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in (*COLUMNS[1:], "worker", "shown", "takes_place")
 )
+_KNOWN_AS_SENT: Final = "SELECT count(*) FROM jobs WHERE sent_at IS NOT NULL AND id = ANY(:sent)"
 # Values for `unfit_reason`; `:sent` are the ids that this process has sent.
 STATE: Final = (
     "(SELECT max(version) FROM migrations)",
-    f"cardinality(CAST(:sent AS text[])) - ({KNOWN_AS_SENT})",
+    f"cardinality(CAST(:sent AS text[])) - ({_KNOWN_AS_SENT})",
 )
 _UNDONE: Final = (
     "SELECT id FROM jobs WHERE (status = 'queued' AND id = ANY(:cancelled))"
     f" OR (deleted_at IS NULL AND status NOT IN ({OPEN}) AND id = ANY(:hidden))"
 )
+
+
+class LastSent:
+    """The ledger's newest time (UTC seconds) when a job was last sent, recorded in a separate file.
+
+    It is recorded after the claim is committed and before the POST is sent. So no ledger of this folder is ever older
+    than its record, however the program ends, and one that is was restored from a copy
+    (docs/facts/faults-and-security.md row 53).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / _FILE_NAME
+        self._noted = 0.0
+        self._newest = 0.0  # of the open ledger, UTC seconds
+        self.problem: StorageError | None = None
+        with suppress(OSError, ValueError):
+            noted = float(self._path.read_bytes()[:_BYTES])
+            self._noted = noted if math.isfinite(noted) else 0.0
+
+    def compare(self, newest: float) -> bool:
+        """Take over the newest time in the opened ledger; return whether a job was sent after it."""
+        self._newest = newest
+        return newest < self._noted
+
+    def check(self, newest: float) -> None:
+        """Compare the ledger's newest time, inside a transaction, with the last known one.
+
+        Raises:
+            StorageError: An older file's content was written over the ledger in use.
+        """
+        if newest < self._newest:
+            self.problem = StorageError("folder_replaced")
+            raise self.problem
+        self._newest, self.problem = newest, None
+
+    def stored(self, newest: float, *, is_sent: bool) -> None:
+        """Record a committed time, in the file as well if a POST follows."""
+        self._newest = newest
+        if is_sent:
+            self._note(newest)
+
+    def set_back(self, newest: float) -> None:
+        """Adopt the newest time of a ledger that was deliberately restored, before that is committed."""
+        self._newest = newest
+        if newest < self._noted:
+            self._note(newest)
+
+    def _note(self, newest: float) -> None:
+        with suppress(OSError):
+            _write(self._path, f"{newest!r:<{_BYTES - 1}}\n")
+            self._noted = newest
+
+
+class SentIds(Collection[str]):
+    """The ids of the paid jobs sent last, in a file that every process of the folder appends to.
+
+    An id is recorded after the claim is committed and before the POST is sent, and withdrawn before the job is
+    requeued. So a database that does not have it as sent is older than the record. Times cannot detect it, as the
+    processes that share a database have different clocks.
+
+    Args:
+        path: Of the file; None keeps the ids in this process only.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._ids: dict[str, float] = {}
+        self.read()
+
+    @property
+    def last_at(self) -> float:
+        """When the latest of them was sent, in the ledger's UTC seconds."""
+        return max(self._ids.values(), default=0.0)
+
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._ids
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._ids))
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def are_known(self, connection: Connection) -> bool:
+        """Whether the database has all of them as sent."""
+        ids = list(self)
+        return not ids or connection.execute(_KNOWN_AS_SENT, {"sent": ids}).fetchone()[0] == len(ids)
+
+    def add(self, job_id: str, sent_at: float) -> None:
+        """Record that a job is sent; `sent_at` is in the ledger's UTC seconds."""
+        self._write(f"+ {job_id} {sent_at!r}")
+
+    def read(self) -> None:
+        """Load what other processes of the folder have recorded."""
+        with suppress(OSError, UnicodeDecodeError):
+            for line in self._path.read_bytes()[-_LONGEST:].decode("ascii").splitlines() if self._path else ():
+                self._take(line)
+
+    def mark_requeued(self, job_id: str) -> None:
+        """Record that a job is queued again."""
+        if job_id in self._ids:
+            self._write(f"- {job_id}")
+
+    def clear(self) -> None:
+        """Delete all records."""
+        self._ids.clear()
+        with suppress(OSError):
+            if self._path is not None:
+                self._path.write_bytes(b"")
+
+    def _write(self, line: str) -> None:
+        self._take(line)
+        if self._path is None:
+            return
+        with suppress(OSError):
+            _write(self._path, f"{line}\n", os.O_APPEND)
+
+    def _take(self, line: str) -> None:
+        match line.split(" "):
+            case ["+", job_id, at] if is_id(job_id):
+                with suppress(ValueError):
+                    self._ids[job_id] = float(at) if math.isfinite(float(at)) else 0.0
+            case ["-", job_id]:
+                self._ids.pop(job_id, None)
+            case _:
+                pass
+        while len(self._ids) > IDS_KEPT:
+            del self._ids[next(iter(self._ids))]
 
 
 class RecentDecisions:
@@ -54,7 +190,7 @@ class RecentDecisions:
 def remember(known: dict[str, None], job_id: str) -> None:
     """Add an id to the newest decisions of a kind."""
     known[job_id] = None
-    if len(known) > KEPT:
+    if len(known) > DECISIONS_KEPT:
         del known[next(iter(known))]
 
 
@@ -120,3 +256,12 @@ def restore_rows(
 
 def _problem() -> str | None:
     return problem_text(JobProblem.from_code("ledger_put_back"))
+
+
+def _write(path: Path, text: str, flags: int = 0) -> None:
+    # Not synced, which would add a disk wait to each POST; a power cut may lose only the newest record.
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o666)
+    try:
+        os.write(handle, text.encode("ascii"))
+    finally:
+        os.close(handle)

@@ -16,24 +16,22 @@ from typing import Any, Final
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import ACTIVE, AT_SERVICE, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import ReplicaInfo
-from hunyuan_ui.ledger.access_store import AccessStore
-from hunyuan_ui.ledger.call_store import CallStore
 from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.ledger import Columns, ComputedColumns, ExtraSelect, Ledger, as_reserved
-from hunyuan_ui.ledger.list_store import ListStore
 from hunyuan_ui.ledger.postgres import NOW, PostgresDatabase
 from hunyuan_ui.ledger.replica_updates import Pause, ReplicaRequest, ReplicaUpdates, SharedJob
 from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, UNSETTLED, problem_text, to_job
-from hunyuan_ui.ledger.sent_ids import SentIds
 from hunyuan_ui.ledger.set_back import (
     STATE,
     RecentDecisions,
+    SentIds,
     mark_sent_unknown,
     mark_waiting_unknown,
     remember,
     restore_rows,
     unfit_reason,
 )
+from hunyuan_ui.ledger.shared_stores import AccessStore, CallStore, ListStore
 from hunyuan_ui.ledger.sqlite import want_review
 from hunyuan_ui.ledger.store import Replica, TakenOverError
 from hunyuan_ui.limits import Totals

@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.ledger.backups import back_up, backups_in, check, read_only, restore
-from hunyuan_ui.ledger.last_sent import LastSent
 from hunyuan_ui.ledger.schema import (
     MIGRATIONS,
     NEWEST,
@@ -23,7 +22,7 @@ from hunyuan_ui.ledger.schema import (
     to_job,
     version_of,
 )
-from hunyuan_ui.ledger.set_back import mark_waiting_unknown
+from hunyuan_ui.ledger.set_back import LastSent, mark_waiting_unknown
 
 FILE_NAME: Final = "ledger.sqlite3"
 LOG_NAME: Final = f"{FILE_NAME}-wal"  # the write-ahead log

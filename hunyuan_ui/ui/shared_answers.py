@@ -28,7 +28,7 @@ from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.words import Words, words_for
 
 if TYPE_CHECKING:  # imported only if a database is set
-    from hunyuan_ui.jobs.replica_calls import ReplicaCalls
+    from hunyuan_ui.jobs.replica_stores import ReplicaCalls
 
 _NOT_FOUND: Final = UnexpectedErrorMessage(message="404: Not Found", session_not_found=True)
 _GRADIO: Any = server_messages

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui.endpoint import standstill
+from hunyuan_ui.endpoint import http
 from hunyuan_ui.endpoint.contract import GENERATE_V1, SUBMIT_V2
 from hunyuan_ui.endpoint.download import SaveLimits
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
@@ -27,8 +27,8 @@ LIMIT_S = 1.5
 
 @pytest.fixture
 async def client(service: RawService, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EndpointClient]:
-    monkeypatch.setattr(standstill, "TICK_S", 0.02)
-    monkeypatch.setattr(standstill, "SLOW_S", 0.3)
+    monkeypatch.setattr(http, "TICK_S", 0.02)
+    monkeypatch.setattr(http, "SLOW_S", 0.3)
     made = client_of(service.origin, Timeouts(submit_s=LIMIT_S, generate_s=LIMIT_S))
     yield made
     await made.aclose()

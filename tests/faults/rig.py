@@ -30,7 +30,7 @@ from hunyuan_ui.jobs import (
     job_watch,
     queue_pause,
     replica_deletions,
-    replica_lists,
+    replica_stores,
     replicas,
 )
 from hunyuan_ui.library.library import VideoLibrary
@@ -66,7 +66,7 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     patch(replicas, "TICK_S", 0.05)
     patch(replicas, "BOARD_FRESH_S", 0.02)
     patch(job_watch, "POLL_S", 0.02)
-    patch(replica_lists, "POLL_S", 0.02)
+    patch(replica_stores, "POLL_S", 0.02)
     patch(replica_deletions, "EVERY_S", 0.1)
     patch(retry_after, "SHORTEST_S", 0.01)
     patch(retry_after, "GUESS_S", (0.02, 0.04))

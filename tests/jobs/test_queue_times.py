@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hunyuan_ui.jobs.queue_times import Entry, starts_in_s
+from hunyuan_ui.jobs.job_watch import QueueEntry, starts_in_s
 
 
-def queue_of(*lengths: float | None, visitor: str = "") -> list[Entry]:
-    return [Entry(f"{visitor}{place}", visitor or str(place), seconds) for place, seconds in enumerate(lengths)]
+def queue_of(*lengths: float | None, visitor: str = "") -> list[QueueEntry]:
+    return [QueueEntry(f"{visitor}{place}", visitor or str(place), seconds) for place, seconds in enumerate(lengths)]
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,8 @@ def test_nothing_is_said_behind_what_nobody_can_tell_of() -> None:
 
 
 def test_of_each_visitor_one_is_in_flight_and_others_pass_by() -> None:
-    running = [Entry("r", "ann", 100)]
-    queue = [Entry("a", "ann", 50), Entry("b", "bob", 50)]
+    running = [QueueEntry("r", "ann", 100)]
+    queue = [QueueEntry("a", "ann", 50), QueueEntry("b", "bob", 50)]
     assert starts_in_s(running, queue, 2, one_each=True) == {"a": 100, "b": 0}
     assert starts_in_s(running, queue, 2, one_each=False) == {"a": 0, "b": 50}
 

@@ -14,13 +14,13 @@ import pytest
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import new_id
-from hunyuan_ui.jobs import replica_calls
+from hunyuan_ui.jobs import replica_stores
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
-from hunyuan_ui.jobs.replica_calls import ReplicaCalls
-from hunyuan_ui.ledger import LEASE_S, ReplicaInfo, call_store
-from hunyuan_ui.ledger.call_store import Answer
+from hunyuan_ui.jobs.replica_stores import ReplicaCalls
+from hunyuan_ui.ledger import LEASE_S, ReplicaInfo, shared_stores
 from hunyuan_ui.ledger.postgres import open_postgres
 from hunyuan_ui.ledger.shared import SharedLedger
+from hunyuan_ui.ledger.shared_stores import Answer
 from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.anyio
@@ -46,8 +46,8 @@ class Process:
 
 @pytest.fixture
 def url(tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(replica_calls, "POLL_S", 0.02)
-    monkeypatch.setattr(replica_calls, "RETRY_S", 0.02)
+    monkeypatch.setattr(replica_stores, "POLL_S", 0.02)
+    monkeypatch.setattr(replica_stores, "RETRY_S", 0.02)
     return postgres_server.url(tmp_path)
 
 
@@ -87,7 +87,7 @@ async def test_a_session_hears_of_the_calls_that_either_had_and_of_one_that_begi
 
 async def test_an_answer_at_the_same_process_is_not_looked_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for wait in ("POLL_S", "HEARTBEAT_S"):
-        monkeypatch.setattr(replica_calls, wait, 30.0)
+        monkeypatch.setattr(replica_stores, wait, 30.0)
     async with two(url) as (one, _):
         await one.calls.begin("call", "session")
         asked = asyncio.create_task(one.heard("call"))
@@ -95,7 +95,7 @@ async def test_an_answer_at_the_same_process_is_not_looked_for(url: str, monkeyp
         began = time.monotonic()
         one.calls.end("call", "session", "made")
         assert await asked == [Answer("call", "made")]
-        assert time.monotonic() - began < replica_calls.HEARTBEAT_S
+        assert time.monotonic() - began < replica_stores.HEARTBEAT_S
 
 
 async def test_a_call_of_a_process_that_died_is_told_as_lost_and_its_own_never(url: str) -> None:
@@ -128,9 +128,11 @@ async def test_answers_that_nobody_came_for_are_forgotten(url: str, monkeypatch:
         await one.calls.begin("stuck", "session")
         await asyncio.gather(*one.calls._ending)
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("UPDATE calls SET kept_until = kept_until - %s WHERE id = 'old'", [call_store.KEPT_S])
             connection.execute(
-                "UPDATE calls SET kept_until = kept_until - %s WHERE id = 'stuck'", [call_store.LONGEST_S]
+                "UPDATE calls SET kept_until = kept_until - %s WHERE id = 'old'", [shared_stores.ANSWER_KEPT_S]
+            )
+            connection.execute(
+                "UPDATE calls SET kept_until = kept_until - %s WHERE id = 'stuck'", [shared_stores.CALL_KEPT_S]
             )
         await one.calls.begin("next", "another")
         assert await one.heard("session") == [Answer("new", "new")]
@@ -163,7 +165,7 @@ async def test_an_answer_waits_for_a_server_that_is_away(url: str, monkeypatch: 
 
 
 async def test_who_waits_is_heard_from_meanwhile(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replica_calls, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(replica_stores, "HEARTBEAT_S", 0.02)
     async with two(url) as (one, other):
         await one.calls.begin("call", "session")
         async with aclosing(other.calls.answers("call")) as told:
@@ -172,8 +174,8 @@ async def test_who_waits_is_heard_from_meanwhile(url: str, monkeypatch: pytest.M
 
 
 async def test_many_who_wait_for_one_call_ask_the_server_together(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replica_calls, "HEARTBEAT_S", 0.02)
-    monkeypatch.setattr(replica_calls, "POLL_S", 0.2)
+    monkeypatch.setattr(replica_stores, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(replica_stores, "POLL_S", 0.2)
     async with two(url) as (one, other):
         await one.calls.begin("call", "session")
         asked, real = 0, other.reads._begin

@@ -13,9 +13,8 @@ import pytest
 from hunyuan_ui.data_folder import LOCK_NAME, DataFolder
 from hunyuan_ui.errors import AccessError, DownloadError, StorageError, code_when_queued
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase, new_id
-from hunyuan_ui.jobs.job_commits import JobCommits
 from hunyuan_ui.jobs.job_run import JobRun
-from hunyuan_ui.jobs.live_job import LiveJob
+from hunyuan_ui.jobs.live_job import JobCommits, LiveJob
 from hunyuan_ui.ledger import TakenOverError
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings

@@ -13,7 +13,7 @@ from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.ledger import ReplicaInfo, needs_review, open_shared, set_back
-from hunyuan_ui.ledger.sent_ids import KEPT
+from hunyuan_ui.ledger.set_back import DECISIONS_KEPT, IDS_KEPT
 from hunyuan_ui.ledger.shared import SharedLedger
 from tests.ledger.one_folder import stopped_at
 from tests.postgres_server import PostgresServer, Rows, load_rows, rows_of
@@ -222,7 +222,7 @@ def test_only_the_last_of_many_are_asked_about(opened: Opened, tmp_path: Path) -
     claimed(ledger)
     note = next(tmp_path.glob("ledger.sent-*"))
     note.write_bytes(b"".join(b"+ %032x 1.0\n" % number for number in range(5000)))
-    for _ in range(KEPT):
+    for _ in range(IDS_KEPT):
         claimed(ledger)
     assert not opened().mark_unknown_if_older(tmp_path)
 
@@ -410,7 +410,7 @@ def test_only_the_newest_decisions_are_asked_about(opened: Opened, url: str) -> 
     for number, job_id in enumerate(waiting):
         ledger.cancel(job_id)
         if number == 0:
-            for other in range(set_back.KEPT - 2):
+            for other in range(DECISIONS_KEPT - 2):
                 set_back.remember(ledger._recent_decisions.cancelled, f"{other:032x}")
     load_rows(url, before)
     assert ledger.updates().lost_decisions == set(waiting[1:])

@@ -125,10 +125,9 @@ def test_nothing_of_it_is_loaded_where_no_database_is_named(tmp_path: Path) -> N
     shared = (
         "ledger.postgres",
         "ledger.shared",
-        "ledger.call_store",
+        "ledger.shared_stores",
         "jobs.replicas",
-        "jobs.replica_calls",
-        "jobs.replica_lists",
+        "jobs.replica_stores",
     )
     assert not loaded & {f"hunyuan_ui.{name}" for name in shared}
 
