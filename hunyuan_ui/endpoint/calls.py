@@ -70,7 +70,6 @@ class Calls:
         Args:
             headers: In addition to the standard ones.
             key: Redacted from all texts of the response.
-            deadline: On the event loop's clock, in s.
             body: `json` or `parts`, as for `new_request`.
 
         Raises:

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final, cast
 from urllib.parse import urljoin, urlsplit
 
-from hunyuan_ui.endpoint.named_cost import cost_header, named_cost
+from hunyuan_ui.endpoint.named_cost import DEEPEST, cost_header, named_cost
 from hunyuan_ui.file_type import BY_SUFFIX
 
 MODEL: Final = "hunyuan-video"
@@ -51,7 +51,6 @@ _NOT_MADE: Final = re.compile(
 )
 _LINK: Final = re.compile(r"https?://[^\s\"'<>()\[\]\\]+", re.IGNORECASE)
 _LONGEST_TEXT: Final = 4096  # characters of a text that are searched for an address
-_DEEPEST: Final = 4  # levels of a response that are searched for an address
 
 ENVELOPES: Final = ("data", "result", "request", "response", "job", "task", "body")
 # Names without case and signs.
@@ -101,7 +100,6 @@ class Metrics:
     """Cost and times that the service reports; every field may be absent. Cost is US dollars, times are seconds."""
 
     cost: float | None = None
-    remaining_credits: float | None = None
     inference_time: float | None = None
     queue_time: float | None = None
 
@@ -111,7 +109,6 @@ class Metrics:
 
         Args:
             headers: Of the response; used where its `metrics` lack a value.
-            body: Its JSON value.
         """
         named: object = cast("Mapping[str, Any]", body).get("metrics") if isinstance(body, Mapping) else None
         metrics: Mapping[str, Any] = cast("Mapping[str, Any]", named) if isinstance(named, Mapping) else {}
@@ -122,7 +119,6 @@ class Metrics:
 
         return cls(
             cost=named_cost(cast("object", body), cost_header(headers)),
-            remaining_credits=metric("remaining_credits", REMAINING_HEADER),
             inference_time=metric("inference_time", GENERATION_TIME_HEADER),
             queue_time=metric("queue_time"),
         )
@@ -142,24 +138,19 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class RemoteStatus:
-    """State of a request. `word` is the service's own status; an unknown one counts as processing.
-
-    `progress` is in percent, and None unless the service reports it.
-    """
+    """State of a request; `progress` is in percent, and None unless the service reports it."""
 
     state: RemoteState
     metrics: Metrics = Metrics()
-    word: str = ""
     progress: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteResult:
-    """A finished v2 request: the video's address, its cost, and the seed if reported."""
+    """A finished v2 request: the video's address, its cost and times."""
 
     url: str
     metrics: Metrics = Metrics()
-    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,14 +208,6 @@ def amount(value: object) -> float | None:
     return number if 0 <= number < 1e9 else None
 
 
-def seed_from(value: object) -> int | None:
-    """Return a seed from a JSON value or header text, or None."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        return None
-    text = str(value).strip()
-    return int(text) if re.fullmatch(r"[0-9]{1,20}", text) else None
-
-
 def state_of(word: object) -> RemoteState | None:
     """Return the state for a status word of the service; None for an unknown one."""
     text = _plain_word(word)
@@ -257,7 +240,6 @@ def names_another(fields: Mapping[str, object], request_id: str) -> bool:
 
     Args:
         fields: Its JSON object; the id may be in a nested object, below the id of the call itself.
-        request_id: The expected id.
     """
     named = [one for place in _levels(fields) for one in _names_in(place, _ID_NAMES)]
     return bool(named) and not any(is_same_id(one, request_id) for one in named)
@@ -344,7 +326,6 @@ def video_url(body: object, base: str = "") -> str | None:
     """Find the video's address in a response, in any shape (docs/facts/segmind-api.md 1.1 and 2.4).
 
     Args:
-        body: The response's JSON value.
         base: URL that relative addresses are resolved against.
 
     Returns:
@@ -352,9 +333,9 @@ def video_url(body: object, base: str = "") -> str | None:
     """
     if not isinstance(body, Mapping):
         return None
-    answer = cast("Mapping[str, Any]", body)
+    fields = cast("Mapping[str, Any]", body)
     # One with a control character or half a surrogate is useless, and no database stores it.
-    found = [url for name in _PLACES for url in _urls_in(answer.get(name), base) if url.isprintable()]
+    found = [url for name in _PLACES for url in _urls_in(fields.get(name), base) if url.isprintable()]
     return min(found, key=_rank, default=None)
 
 
@@ -372,16 +353,13 @@ def _urls_in_text(text: str, base: str, depth: int) -> Iterator[str]:
 
 def lone_video_url(body: object) -> str | None:
     """Return the only address with a video's file extension in a response, in any field; None if there are more."""
-    found = {url for url in _addresses_in(body) if _rank(url) == 0 and url.isprintable()}
+    addresses = (text.strip() for text in _texts_in(body) if _is_web(text.strip()))
+    found = {url for url in addresses if _rank(url) == 0 and url.isprintable()}
     return found.pop() if len(found) == 1 else None
 
 
-def _addresses_in(value: object) -> Iterator[str]:
-    return (text.strip() for text in _texts_in(value) if _is_web(text.strip()))
-
-
 def _texts_in(value: object, depth: int = 0) -> Iterator[str]:
-    if depth > _DEEPEST:
+    if depth > DEEPEST:
         return
     if isinstance(value, str):
         yield value
@@ -416,7 +394,7 @@ def _rank(url: str) -> int:
 
 
 def _urls_in(value: object, base: str, depth: int = 0) -> Iterator[str]:
-    if depth > _DEEPEST:
+    if depth > DEEPEST:
         return
     if isinstance(value, str):
         text = value.strip().strip("<>\"'")

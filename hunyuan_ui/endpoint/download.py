@@ -37,8 +37,6 @@ from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, r
 from hunyuan_ui.proxies import DIRECT, Proxies
 from hunyuan_ui.shielded import shielded
 
-__all__ = ["FetchLimits", "SaveLimits", "answer_at", "fetch"]
-
 Check: TypeAlias = Callable[[Path], object]
 
 _LINK_EXPIRED: Final = (400, 401, 403, 404, 410)  # stores answer 400 or 403 for an expired signed link
@@ -78,11 +76,9 @@ async def save(
     """Write a body to a file, which is afterwards complete, synced and checked, or deleted.
 
     Args:
-        chunks: The raw body.
         part: The target; its folder exists, and an older file is replaced.
         check: Raises MediaError unless the file is a complete video; runs in a thread.
         start: Bytes that were read before `chunks`.
-        length: The announced size in bytes.
 
     Raises:
         DownloadError: The bytes are incomplete, or are no video.

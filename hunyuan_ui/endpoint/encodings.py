@@ -17,7 +17,7 @@ from hunyuan_ui.file_type import video_type
 PIECE_BYTES: Final = 256 * 1024
 _PLAIN: Final = ("", "identity")
 _MOST_LAYERS: Final = 3
-_SNIFFED: Final = 12  # bytes that distinguish a file from its compressed form
+SNIFFED: Final = 12  # bytes that distinguish a video from JSON, HTML and its compressed form
 _JSON_OR_HTML: Final = (b'{"', b"[{", b"{}", b"[]", b"<!", b"<h")
 
 
@@ -51,7 +51,6 @@ async def decoded(chunks: AsyncIterator[bytes], headers: Mapping[str, str]) -> A
     A body that does not begin as its header says is passed through unchanged: such headers are often simply wrong.
 
     Args:
-        chunks: The raw body.
         headers: Of the response, with case-insensitive lookup.
 
     Raises:
@@ -74,7 +73,7 @@ async def _without(name: str, chunks: AsyncIterator[bytes]) -> AsyncGenerator[by
         async for chunk in body:
             if decoder is None:
                 start += chunk
-                if len(start) < _SNIFFED:
+                if len(start) < SNIFFED:
                     continue
                 decoder, chunk = _decoder(name, start), start
             for piece in decoder.feed(chunk):

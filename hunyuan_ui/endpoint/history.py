@@ -20,10 +20,10 @@ from urllib.parse import urlencode
 
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import HistoryRow, RemoteState, bare_id
-from hunyuan_ui.endpoint.history_envelope import DEEPEST, ROW, Envelope, envelope_of
-from hunyuan_ui.endpoint.named_cost import is_cost, named_cost
+from hunyuan_ui.endpoint.history_envelope import ROW, Envelope, envelope_of
+from hunyuan_ui.endpoint.named_cost import DEEPEST, is_cost, named_cost
 from hunyuan_ui.endpoint.responses import Answer, plain, raise_unless_success
-from hunyuan_ui.endpoint.retry_after import moment
+from hunyuan_ui.endpoint.retry_after import MILLISECONDS, YEAR_2001, moment
 from hunyuan_ui.errors import InvalidRequestError, UnexpectedResponseError, reason
 from hunyuan_ui.request import VideoRequest
 
@@ -42,9 +42,7 @@ _PAST_THE_END: Final = (400, 404, 422)  # responses of some lists to a page afte
 _BEGUN: Final = re.compile(r"creat|submit|request(ed)?_?(at|time|date)|start|queue|timestamp|^time$|^date$", re.I)
 _ENDED: Final = re.compile(r"complet|updat|finish|end", re.I)
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_YEAR_2001: Final = 1e9
 _YEAR_9999: Final = 2.5e11
-_MILLISECONDS: Final = 1e11  # a larger number is not in seconds
 _MOST_AHEAD_S: Final = 86_400.0
 
 
@@ -65,7 +63,7 @@ def history_row(answer: Answer, request_id: str) -> HistoryRow | None:
 
 def _rows_in(value: object, request_id: str, depth: int = 0) -> list[HistoryRow]:
     """Return a request's rows at every level; one of several must have its id, a single one must have no other id."""
-    if depth > 5:
+    if depth > DEEPEST + 1:
         return []
     if isinstance(value, list):
         items = cast("list[object]", value)
@@ -234,11 +232,7 @@ class PastRequests:
 
 
 def _ahead_s(answer: Answer, now: float) -> float:
-    """Return how many seconds a clock is ahead of the service's; 0 if a response does not name its time.
-
-    Raises:
-        UnexpectedResponseError: They differ by more than a day, so that the wrong days were requested.
-    """
+    """Return how many seconds a clock is ahead of the service's; 0 if a response does not name its time."""
     there = moment(answer.headers.get("date", ""))
     ahead_s = 0.0 if there is None else now - there
     if abs(ahead_s) > _MOST_AHEAD_S:
@@ -368,12 +362,8 @@ def _body_of(row: Mapping[str, object]) -> dict[str, object]:
 
 
 def _object(value: object) -> dict[str, object] | None:
-    for _ in range(2):  # JSON text, or JSON-encoded JSON text
-        if isinstance(value, str):
-            try:
-                value = json.loads(value)
-            except (ValueError, RecursionError):
-                return None
+    if isinstance(value, str):
+        value = contract.read_json(value)
     return cast("dict[str, object]", value) if isinstance(value, dict) else None
 
 
@@ -400,13 +390,13 @@ def _moment(value: object) -> float | None:
             return datetime.combine(date.fromisoformat(value.strip()), datetime.min.time(), timezone.utc).timestamp()
         return None
     at = moment(value[:80]) if isinstance(value, str) else _seconds(value)
-    return at if at is not None and _YEAR_2001 <= at < _YEAR_9999 else None
+    return at if at is not None and YEAR_2001 <= at < _YEAR_9999 else None
 
 
 def _seconds(number: float) -> float | None:
     with suppress(OverflowError):
         at = float(number)
-        while _MILLISECONDS < at < math.inf:
+        while MILLISECONDS < at < math.inf:
             at /= 1000  # milli-, micro- or nanoseconds
         return at
     return None

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple, cast
 
+from hunyuan_ui.endpoint.named_cost import DEEPEST
+
 ROW: Final = ("request_id", "generation_url", "model_status", "credits_deduction")
-DEEPEST: Final = 4  # levels of an envelope
 
 _Field = tuple[str, object]
 

@@ -76,8 +76,6 @@ class BackedTransport(httpx.AsyncHTTPTransport):
     """A transport over connections that a custom backend opens.
 
     Args:
-        backend: Opens the connections.
-        ssl_context: Verifies certificates.
         kept: Number of connections up to which one is reused.
     """
 
@@ -143,10 +141,8 @@ def new_request(
     """Return a request for a transport.
 
     Args:
-        method: In upper case.
         connect_s: Connect timeout; the caller sets a deadline for everything else.
         headers: In addition to the standard ones.
-        json: The body.
         parts: The body as text fields of a multipart form, by name.
     """
     # Without a file name each is a text field and no upload.
@@ -190,7 +186,6 @@ async def read_start(chunks: AsyncIterator[bytes], deadline: float, count: int) 
     """Read at least `count` bytes of a body, and leave the rest.
 
     Args:
-        chunks: The raw body.
         deadline: On the event loop's clock, in s.
         count: Number of bytes that suffice.
 
@@ -215,10 +210,8 @@ async def read_body(
     """Read a small body to its end.
 
     Args:
-        chunks: The raw body.
         deadline: On the event loop's clock, in s.
         limit: Maximum number of bytes.
-        start: Bytes that were read before.
 
     Returns:
         The bytes, only the first ones if there are too many, and why they are incomplete or None.

@@ -29,7 +29,7 @@ _NAME: Final = re.compile(
     "|billing"
 )
 _SUMS: Final = ("amount", "value", "total", "usd")  # names of the number in a cost object
-_DEEPEST: Final = 4
+DEEPEST: Final = 4  # levels of a response that are searched
 _LONGEST: Final = 80  # maximum characters of a number
 _NUMBER: Final = re.compile(r"-?\d[\d.,]*")
 _THOUSANDS: Final = re.compile(r"-?\d{1,3}((,\d{3})+|(\.\d{3}){2,})")
@@ -37,10 +37,6 @@ _THOUSANDS: Final = re.compile(r"-?\d{1,3}((,\d{3})+|(\.\d{3}){2,})")
 
 def named_cost(body: object, header: str | None = None) -> float | None:
     """Return the cost in US dollars that a response names.
-
-    Args:
-        body: The JSON value of its body.
-        header: Value of its cost header.
 
     Returns:
         The largest cost in the expected fields, else the largest elsewhere in the body; zero only if no field names
@@ -61,7 +57,7 @@ def cost_header(headers: Mapping[str, str]) -> str | None:
 
 def _costs_in(value: object, depth: int = 0) -> Iterator[float]:
     """Yield the values of cost fields; texts are not parsed, because a prompt may be among them."""
-    if depth > _DEEPEST:
+    if depth > DEEPEST:
         return
     if isinstance(value, list):
         for item in cast("list[object]", value):
@@ -72,7 +68,7 @@ def _costs_in(value: object, depth: int = 0) -> Iterator[float]:
 
 
 def _dollars(value: object, depth: int = 0) -> Iterator[float]:
-    if isinstance(value, bool) or depth > _DEEPEST:
+    if isinstance(value, bool) or depth > DEEPEST:
         return
     if isinstance(value, list):
         for item in cast("list[object]", value):

@@ -15,14 +15,7 @@ import httpx
 
 from hunyuan_ui.endpoint import engines
 from hunyuan_ui.endpoint.calls import CALM, Calls, Timeouts
-from hunyuan_ui.endpoint.contract import (
-    Accepted,
-    HistoryRow,
-    RemoteResult,
-    RemoteState,
-    RemoteStatus,
-    is_same_id,
-)
+from hunyuan_ui.endpoint.contract import Accepted, HistoryRow, RemoteResult, RemoteState, RemoteStatus, is_same_id
 from hunyuan_ui.endpoint.download import Check, FetchLimits, fetch
 from hunyuan_ui.endpoint.http import REDIRECTS
 from hunyuan_ui.endpoint.responses import Answer, raise_unless_success
@@ -108,8 +101,7 @@ class EngineClient:
     async def status(self, request_id: str, key: str) -> RemoteStatus:
         """Return the state of a job."""
         job = await self._job(request_id, key)
-        word = str(job["status"])[:40]
-        return RemoteStatus(engines.state_in(job), engines.metrics_in(job), word, engines.progress_in(job))
+        return RemoteStatus(engines.state_in(job), engines.metrics_in(job), engines.progress_in(job))
 
     async def result(self, request_id: str, key: str) -> RemoteResult:
         """Return the address of a completed job's video, and its running time."""
@@ -128,7 +120,6 @@ class EngineClient:
         """Return the ids of the jobs that can only be this request, if the engine lists jobs with their prompts.
 
         Args:
-            key: The engine's, if any.
             sent_at: When, in UTC seconds.
         """
         answer = await self._get(f"{engines.VIDEOS}?limit={_MOST_LISTED}&order=desc", key)
@@ -152,9 +143,7 @@ class EngineClient:
 
         Args:
             url: From `result`.
-            part: The target.
             key: The engine's, sent to its own origin only.
-            check: Raises MediaError unless the file is a complete video.
 
         Raises:
             DownloadError: The file is incomplete or does not exist.

@@ -55,7 +55,6 @@ class Answer:
     """One complete response.
 
     Args:
-        status: HTTP status.
         headers: With case-insensitive lookup.
         body: The received bytes of the body, without any text decoding.
         problem: Why the body is incomplete or unusable; None if it is not.
@@ -139,10 +138,6 @@ class Answer:
 def accepted(answer: Answer, base: str = "") -> Accepted:
     """Return the accepted job of a v2 submit.
 
-    Args:
-        answer: The response to the submit.
-        base: URL that relative addresses are resolved against.
-
     Raises:
         EndpointError: Refused, or the outcome is unknown.
     """
@@ -161,12 +156,7 @@ def accepted(answer: Answer, base: str = "") -> Accepted:
 
 
 def finished_url(answer: Answer, base: str = "") -> str | None:
-    """Return the finished video's address in the response to a POST, whatever its status, or None.
-
-    Args:
-        answer: The response.
-        base: URL that relative addresses are resolved against.
-    """
+    """Return the finished video's address in the response to a POST, whatever its status, or None."""
     fields = answer.fields or {}
     is_made = answer.is_success or contract.state_in(fields) is RemoteState.COMPLETED
     url = contract.video_url(fields, base) or (contract.lone_video_url(fields) if is_made else None)
@@ -188,7 +178,7 @@ def post_error(answer: Answer) -> EndpointError:
     if status in (409, 500) and contract.ids_in(answer.fields or {}):
         # The service itself names a request: it may have been accepted, and polling it is free.
         return OutcomeUnknownError("gateway_failed", status=status, **_traces(answer))
-    if status == 500 and _has_envelope(answer):
+    if status == 500 and isinstance((answer.fields or {}).get("error"), str):  # its own envelope
         return EndpointStatusError("service_failed", detail=detail)
     # A gateway timeout reveals nothing about the job behind it.
     if status >= 500 or status in (408, 499):
@@ -260,23 +250,17 @@ def remote_status(answer: Answer, request_id: str) -> RemoteStatus:
     if answer.is_success and video_type(answer.body[:START_BYTES]) is not None:
         return RemoteStatus(RemoteState.COMPLETED, answer.metrics)  # the file itself; the history has its address
     fields = _request_fields(answer, request_id)
-    named = contract.status_words(fields) or [""]
     has_video = contract.video_url(fields) is not None
-    if not (named[0] or has_video):
+    if not (next(iter(contract.status_words(fields)), "") or has_video):
         raise UnexpectedResponseError("bad_answer", reason=reason("no_status"), **_cost(answer))
     state = contract.state_in(fields)
     if state is None and has_video:
         state = RemoteState.COMPLETED  # an address is stronger evidence than an unknown status word
-    return RemoteStatus(state or RemoteState.PROCESSING, answer.metrics, answer.plain(named[0])[:40])
+    return RemoteStatus(state or RemoteState.PROCESSING, answer.metrics)
 
 
 def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResult:
     """Return a finished request's video address.
-
-    Args:
-        answer: To the request for the result.
-        request_id: Of the request.
-        base: URL that relative addresses are resolved against.
 
     Raises:
         JobFailedError: It failed there.
@@ -293,7 +277,7 @@ def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResu
         raise UnexpectedResponseError("bad_answer", reason=reason("not_finished"), **_cost(answer))
     if url is None:
         raise UnexpectedResponseError("no_video_in_result", request_id=request_id, **_cost(answer))
-    return RemoteResult(url, answer.metrics, contract.seed_from(fields.get("seed")))
+    return RemoteResult(url, answer.metrics)
 
 
 def balance(answer: Answer) -> float:
@@ -398,11 +382,6 @@ def _sentence_in(fields: Mapping[str, Any]) -> str | None:
         if isinstance(value, str) and value.strip():
             return value
     return None
-
-
-def _has_envelope(answer: Answer) -> bool:
-    fields = answer.fields
-    return fields is not None and isinstance(fields.get("error"), str)
 
 
 def _phrase(answer: Answer) -> str | Reason:

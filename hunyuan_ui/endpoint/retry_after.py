@@ -22,8 +22,8 @@ _ISO: Final = re.compile(
 )
 _NUMBER: Final = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
 _LATE_S: Final = 2.0  # a limit that ended so long before is not the one that was met
-_YEAR_2001: Final = 1e9  # a smaller number cannot be a timestamp, so it is a duration
-_MILLISECONDS: Final = 1e11  # a larger one is a timestamp in milliseconds
+YEAR_2001: Final = 1e9  # a smaller number cannot be a timestamp, so it is a duration
+MILLISECONDS: Final = 1e11  # a larger one is a timestamp in milliseconds
 
 
 def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float:
@@ -48,7 +48,7 @@ def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float
 
 def _wait(text: str, sent_at: float) -> float | None:
     text = text.strip()
-    if _NUMBER.fullmatch(text) and float(text) < _YEAR_2001:
+    if _NUMBER.fullmatch(text) and float(text) < YEAR_2001:
         return float(text)
     at = moment(text)
     return None if at is None or at < sent_at - _LATE_S else at - sent_at
@@ -59,7 +59,7 @@ def moment(text: str) -> float | None:
     text = text.strip()
     if _NUMBER.fullmatch(text):
         number = float(text)
-        return number / 1000 if number > _MILLISECONDS else number
+        return number / 1000 if number > MILLISECONDS else number
     try:
         return (_iso(text) or _http_date(text)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):

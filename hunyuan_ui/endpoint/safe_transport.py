@@ -121,8 +121,6 @@ class SafeBackend(httpcore.AsyncNetworkBackend):
 
     Args:
         policy: Knows the one origin that is not checked.
-        resolve: Resolves a name to addresses.
-        inner: Opens the connection.
         tunnel: Opens it for hosts behind a proxy, which receives the name.
     """
 

@@ -19,20 +19,16 @@ from hunyuan_ui.endpoint import contract, responses
 from hunyuan_ui.endpoint.calls import CALM, JSON_LIMIT, Calls, Reply, Timeouts
 from hunyuan_ui.endpoint.contract import Accepted, HistoryRow, Metrics, RemoteResult, RemoteStatus
 from hunyuan_ui.endpoint.download import Check, SaveLimits, save
+from hunyuan_ui.endpoint.encodings import SNIFFED
 from hunyuan_ui.endpoint.history import PastRequest, PastRequests, history_row, list_query
 from hunyuan_ui.endpoint.http import body_of, content_length, read_start
 from hunyuan_ui.endpoint.responses import Answer
-from hunyuan_ui.errors import (
-    AuthenticationError,
-    DownloadError,
-    reason,
-)
+from hunyuan_ui.errors import AuthenticationError, DownloadError, reason
 from hunyuan_ui.file_type import is_text, video_type
 from hunyuan_ui.proxies import DIRECT, Proxies
 from hunyuan_ui.request import VideoRequest
 
 LIST_LIMIT: Final = 8 * 1024 * 1024  # bytes of a page of 100 requests, each with its prompts
-_SNIFFED: Final = 12  # bytes that distinguish a video from JSON and HTML
 
 
 @dataclass(slots=True)
@@ -41,7 +37,6 @@ class BlockingAnswer:
 
     request_id: str | None
     metrics: Metrics
-    seed: int | None
     url: str | None
     _start: bytes = field(default=b"", repr=False)
     _chunks: AsyncIterator[bytes] | None = field(default=None, repr=False)
@@ -80,7 +75,6 @@ class EndpointClient:
 
     Args:
         base_url: Of the model's API, such as `https://api.segmind.com`.
-        history_url: Of the account's request history.
         transport: Replaces real connections, for a service in this process; closed with the client.
     """
 
@@ -130,7 +124,6 @@ class EndpointClient:
         """Send a v1 job, once, and wait for its response, which may take minutes.
 
         Args:
-            request: The video to generate.
             expected_s: Expected seconds; if above the usual, the time limit is extended in proportion.
         """
         times = max(1.0, expected_s / contract.USUAL_S)
@@ -184,7 +177,7 @@ class EndpointClient:
 async def _blocking_answer(reply: Reply, chunks: AsyncGenerator[bytes, None], base: str) -> BlockingAnswer:
     response = reply.response
     # The content type is ignored: empty and HTML bodies came as video/mp4 (docs/facts/segmind-api.md 1.1).
-    start, problem, deadline = await read_start(chunks, reply.deadline, _SNIFFED)
+    start, problem, deadline = await read_start(chunks, reply.deadline, SNIFFED)
     # So is the status if the body begins as a video: no error response contains one.
     is_file = not is_text(start) if response.is_success else video_type(start) is not None
     if problem is None and is_file:
@@ -210,7 +203,6 @@ def _described(
     return BlockingAnswer(
         request_id=next(filter(contract.is_request_id, named), None),
         metrics=Metrics.of(headers, fields),
-        seed=contract.seed_from(headers.get(contract.SEED_HEADER, fields.get("seed"))),
         url=url,
         _start=start,
         _chunks=chunks,

@@ -165,7 +165,7 @@ def test_the_hand_made_answers_fit_the_contract() -> None:
     assert contract.video_url(response("v2_result")) == URL
     assert contract.video_url(response("v1_json")) == "https://segmind-inference-io.s3.amazonaws.com/0001.mp4"
     assert contract.is_request_id(response("v2_submitted")["request_id"])
-    assert Metrics.of({}, response("v2_result")) == Metrics(1.46, 8.5, 205.1, 3.2)
+    assert Metrics.of({}, response("v2_result")) == Metrics(1.46, 205.1, 3.2)
 
 
 @pytest.mark.parametrize("text", ["2c7f59ea-13f1-402c-9353-915a2b5a2124", "2c7f59ea13f1402c9353915a2b5a2124", "abc_12"])
@@ -203,14 +203,6 @@ def test_an_amount_that_is_no_sum_of_money_or_time_is_dropped(value: object) -> 
     assert contract.amount(value) is None
 
 
-@pytest.mark.parametrize(
-    ("value", "seed"),
-    [(7, 7), ("7", 7), (" 96501778 ", 96501778), (None, None), (True, None), (-1, None), ("x", None), (7.0, None)],
-)
-def test_a_seed_is_read_from_numbers_and_text(value: object, seed: int | None) -> None:
-    assert contract.seed_from(value) == seed
-
-
 def test_metrics_drop_what_is_not_a_number() -> None:
     odd = {"cost": "1.46", "inference_time": -3, "queue_time": "soon", "extra": 1}
     assert Metrics.of({}, {"metrics": odd}) == Metrics(cost=1.46)
@@ -219,4 +211,4 @@ def test_metrics_drop_what_is_not_a_number() -> None:
 
 def test_accounting_headers_are_read() -> None:
     headers = {"x-cost": "1.46", "x-remaining-credits": "8.5", "x-generation-time": "205.1"}
-    assert Metrics.of(headers, None) == Metrics(cost=1.46, remaining_credits=8.5, inference_time=205.1)
+    assert Metrics.of(headers, None) == Metrics(cost=1.46, inference_time=205.1)
