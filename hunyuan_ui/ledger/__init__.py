@@ -40,7 +40,6 @@ class ReplicaInfo(NamedTuple):
 
     Args:
         process: Its id, of 32 hexadecimal digits.
-        name: Display name for the owner.
         slots: Maximum number of jobs in flight over all processes.
         one_each: Each visitor has at most one job in flight.
         hosted: Digest of the hosted service's address, if the process sends there.
@@ -60,7 +59,6 @@ def open_shared(url: str, replica: ReplicaInfo, *, now: Callable[[], float] = ti
 
     Args:
         url: As for `postgres.open_postgres`.
-        now: The machine's clock, UTC seconds.
 
     Raises:
         SettingsError: The packages are not installed, or `postgres.open_postgres` raises it.

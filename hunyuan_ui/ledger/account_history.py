@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from hunyuan_ui.endpoint.contract import bare_id
 from hunyuan_ui.job import DAY_S, Job, JobStatus
 from hunyuan_ui.ledger.database import Connection
-from hunyuan_ui.ledger.schema import COLUMNS, SELECTED, erased, to_job, to_row
+from hunyuan_ui.ledger.schema import SELECTED, erased, insert, replacing, to_job, to_row
 from hunyuan_ui.request import VideoRequest
 
 FROM_HISTORY: Final = "from_history"  # key in the notes: the job came from the account's history
@@ -19,20 +19,15 @@ DECLARED_USD: Final = "said_usd"  # key in the notes: the amount that the owner 
 
 _SAME_S: Final = 3600.0  # tolerance for two clocks and a slow POST
 _ENDED_AFTER_S: Final = 3600.0  # an older request has been billed, if it ever is
-_INSERT: Final = f"INSERT INTO jobs ({SELECTED}) VALUES ({', '.join(':' + name for name in COLUMNS)})"
 _IDS: Final = "SELECT id, request_id FROM jobs"
 # A sent job without a request id may be one of those in the history.
 _NAMELESS: Final = (
     f"SELECT {SELECTED}, deleted_at IS NOT NULL FROM jobs WHERE status IN ('submitting', 'unknown', 'lost')"
     " AND payer = 'owner' AND request_id IS NULL AND sent_at IS NOT NULL"
 )
-_NAME: Final = (
-    "UPDATE jobs SET status = :status, updated_at = :updated_at, ended_at = :ended_at, request_id = :request_id,"
-    " cost_microusd = :cost_microusd, result_url = :result_url, problem = :problem, notes = :notes WHERE id = :id"
-)
-_DECLARE: Final = f"{_INSERT} ON CONFLICT (id) DO UPDATE SET {{}}".format(
-    ", ".join(f"{name} = excluded.{name}" for name in ("cost_microusd", "notes", "created_at", "updated_at", "sent_at"))
-)
+_NAMED: Final = ("status", "updated_at", "ended_at", "request_id", "cost_microusd", "result_url", "problem")
+_NAME: Final = f"UPDATE jobs SET {', '.join(f'{name} = :{name}' for name in (*_NAMED, 'notes'))} WHERE id = :id"
+_DECLARE: Final = insert() + replacing(("cost_microusd", "notes", "created_at", "updated_at", "sent_at"))
 _SETTLED: Final = (
     "SELECT coalesce(sum(cost_microusd), 0) FROM jobs WHERE payer = 'owner' AND sent_at >= ? AND id <> ?"
     " AND status IN ('downloading', 'done', 'lost')"
@@ -40,13 +35,7 @@ _SETTLED: Final = (
 
 
 def import_history(connection: Connection, found: Iterable[Job], now: float) -> list[Job]:
-    """Store jobs that are not known yet and return them; a sent job without a response gets its request id.
-
-    Args:
-        connection: Inside a transaction.
-        found: The owner's jobs; each id is derived from its request.
-        now: UTC seconds.
-    """
+    """Store jobs that are not known yet and return them; a sent job without a response gets its request id."""
     known = set[str]()
     for job_id, request_id in connection.execute(_IDS):
         known |= {job_id, *([bare_id(request_id)] if request_id else [])}
@@ -62,10 +51,12 @@ def import_history(connection: Connection, found: Iterable[Job], now: float) -> 
             nameless.remove(same)
             if same.job.status is JobStatus.SUBMITTING or same.is_deleted:
                 continue  # its own response is still to come, or its visitor has deleted it
-            stored = _named(same.job, stored)
-            connection.execute(_NAME, {name: value for name, value in to_row(stored).items() if f":{name}" in _NAME})
+            facts = {name: getattr(stored, name) for name in _NAMED}
+            stored = replace(same.job, **facts, notes={**same.job.notes, **stored.notes})
+            row = to_row(stored)
+            connection.execute(_NAME, {name: row[name] for name in (*_NAMED, "notes", "id")})
         else:
-            connection.execute(_INSERT, to_row(stored))
+            connection.execute(insert(), to_row(stored))
         _take_off(connection, stored, now)
         taken.append(stored)
     return taken
@@ -75,9 +66,7 @@ def declare_spending(connection: Connection, declared: Job, now: float) -> Job:
     """Record what the owner says was charged today, minus what is settled here; replaces an earlier amount.
 
     Args:
-        connection: Inside a transaction.
         declared: A lost job whose cost is the total charge.
-        now: UTC seconds.
     """
     job_id = declared_id(now)
     (settled,) = connection.execute(_SETTLED, (_today(now), job_id)).fetchone()
@@ -115,27 +104,12 @@ def _same(job: Job, nameless: list[_Nameless]) -> _Nameless | None:
     return min(alike, key=lambda other: (other.is_deleted, other.apart_s(job)), default=None)
 
 
-def _named(job: Job, found: Job) -> Job:
-    return replace(
-        job,
-        status=found.status,
-        updated_at=found.updated_at,
-        ended_at=found.ended_at,
-        request_id=found.request_id,
-        cost_microusd=found.cost_microusd,
-        result_url=found.result_url,
-        problem=found.problem,
-        notes={**job.notes, **found.notes},
-    )
-
-
 def _take_off(connection: Connection, found: Job, now: float) -> None:
     """Subtract a found charge from the amount declared for its day, if it was sent before the declaration."""
-    row = connection.execute(
-        f"SELECT {SELECTED} FROM jobs WHERE id = ?", (declared_id(found.sent_at or now),)
-    ).fetchone()
+    sent_at = found.sent_at or now
+    row = connection.execute(f"SELECT {SELECTED} FROM jobs WHERE id = ?", (declared_id(sent_at),)).fetchone()
     declared = None if row is None else to_job(row)
-    if declared is None or found.cost_microusd is None or (found.sent_at or now) + _ENDED_AFTER_S > declared.created_at:
+    if declared is None or found.cost_microusd is None or sent_at + _ENDED_AFTER_S > declared.created_at:
         return
     rest = max(0, (declared.cost_microusd or 0) - found.counted_microusd)
     connection.execute("UPDATE jobs SET cost_microusd = ?, updated_at = ? WHERE id = ?", (rest, now, declared.id))

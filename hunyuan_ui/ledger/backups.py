@@ -19,7 +19,6 @@ def back_up(folder: Path, source: sqlite3.Connection) -> Path:
     """Copy a ledger in use, and return the copy; the newest five without deleted prompts are kept.
 
     Args:
-        folder: For the copies.
         source: The open ledger, outside a transaction.
 
     Raises:

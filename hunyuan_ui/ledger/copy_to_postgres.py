@@ -79,14 +79,11 @@ class LedgerCopy:
     """The ledger of a data folder, and the one in PostgreSQL that it is copied to.
 
     Args:
-        folder: The data folder, held by this process.
-        url: As for `postgres.open_postgres`.
         lease_s: Seconds without a heartbeat after which a process on the database counts as dead.
 
     Raises:
         StorageError: The folder's ledger cannot be read completely, its owner has not confirmed it after damage, or
             another copy into the database is running.
-        SettingsError: The database cannot be used.
     """
 
     def __init__(self, folder: Path, url: str, *, lease_s: float) -> None:

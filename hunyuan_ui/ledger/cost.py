@@ -30,7 +30,6 @@ def priced(job: Job, cost_usd: float | None, *, is_confirmed: bool = False) -> t
     service names it.
 
     Args:
-        job: As stored.
         cost_usd: US dollars; None if no cost was named.
         is_confirmed: By the account's history; it then counts even if implausible.
     """

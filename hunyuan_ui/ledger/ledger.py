@@ -20,6 +20,7 @@ from hunyuan_ui.ledger.schema import (
     NEWEST,
     SELECTED,
     erased,
+    insert,
     notes_without_texts,
     problem_text,
     to_job,
@@ -28,13 +29,10 @@ from hunyuan_ui.ledger.schema import (
 from hunyuan_ui.ledger.totals import before_adding, before_sending, list_spent
 from hunyuan_ui.limits import Totals
 
-_INSERT: Final = (
-    f"INSERT INTO jobs ({SELECTED}) VALUES ({', '.join(':' + name for name in COLUMNS)}) ON CONFLICT (id) DO NOTHING"
-)
 _FOUND: Final = ("status", "updated_at", "ended_at", "sent_at", "request_id", "cost_microusd", "sha256", "notes")
 _ADOPT: Final = (
-    _INSERT.removesuffix("NOTHING")
-    + f"UPDATE SET problem = NULL, {', '.join(f'{name} = coalesce(excluded.{name}, jobs.{name})' for name in _FOUND)}"
+    f"{insert()} ON CONFLICT (id) DO UPDATE SET problem = NULL,"
+    f" {', '.join(f'{name} = coalesce(excluded.{name}, jobs.{name})' for name in _FOUND)}"
     " WHERE jobs.status <> 'done' AND jobs.deleted_at IS NULL"
 )
 
@@ -82,7 +80,6 @@ class Ledger(LedgerReading):
         Args:
             job: A queued job; its times are set here.
             check: Raises if the job would exceed a limit; called inside the transaction.
-            list_id: Of the prompt list that the job is a row of.
             key_mark: Digest of the visitor's own key that pays; needed if several processes share the ledger.
 
         Returns:
@@ -109,15 +106,13 @@ class Ledger(LedgerReading):
                 row["list_id"] = list_id
             if key_mark and self.is_shared:
                 row["key_mark"] = key_mark
-            places = ", ".join(f":{column}" for column in row)
-            self._connection.execute(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({places})", row)
+            self._connection.execute(insert(row), row)
         return stored, True
 
     def join_list(self, list_id: str, job_ids: Iterable[str], budget_usd: float) -> None:
         """Assign stored jobs without a list to it, such as those restored from files alone.
 
         Args:
-            job_ids: Of its stored rows.
             budget_usd: The most that it may spend, in US dollars; applies to its jobs that wait to be sent.
         """
         with self._transaction("join_list"):
@@ -141,9 +136,6 @@ class Ledger(LedgerReading):
 
         A job whose request id is known is left unchanged, deleted or not. A sent job without a request id gets the one
         of an equal request that was sent at about the same time.
-
-        Args:
-            found: The owner's jobs; each id is derived from its request.
         """
         with self._transaction("take_in"):
             taken = account_history.import_history(self._connection, found, self._stamp())
@@ -169,7 +161,6 @@ class Ledger(LedgerReading):
         """Commit `submitting` before the POST is sent; return None if the job was cancelled meanwhile.
 
         Args:
-            job_id: Of a queued job.
             check: Returns the job's new reservation in micro-dollars, or raises SpendLimitError if it would now exceed
                 a limit; called inside the transaction. The job then stays queued, and records why.
             notes: Merged into the job's notes if it is sent.
@@ -204,8 +195,6 @@ class Ledger(LedgerReading):
         """Record the service's request id; if another job already has it, the job becomes unknown instead.
 
         Args:
-            job_id: Of a job that is being sent.
-            request_id: The service's.
             cost_usd: A cost that the response already named.
             notes: Merged into the job's notes.
         """
@@ -238,12 +227,7 @@ class Ledger(LedgerReading):
             named = None if request_id == known.request_id else request_id
             if named is not None and is_of_another(self._connection, job_id, named):
                 named = None
-            facts = {
-                "request_id": named,
-                "result_url": result_url,
-                "inference_s": inference_s,
-                "queue_s": queue_s,
-            }
+            facts = {"request_id": named, "result_url": result_url, "inference_s": inference_s, "queue_s": queue_s}
             # A later response with fewer fields erases nothing.
             reported = {column: value for column, value in facts.items() if value is not None}
             return {**reported, **money(*priced(known, cost_usd)), "problem": None}

@@ -108,6 +108,7 @@ class PostgresDatabase:
         self._refusal: StorageError | None = None
         self._writer: psycopg.Connection[TupleRow] | None = None
         self._statements: _Statements  # of the write connection
+        self._begin: bytes  # begins a transaction there, exclusive among all processes
         self._lock = threading.RLock()
         self._stalls = StallWatch()
         logging.getLogger("psycopg.pool").disabled = True  # two lines a second while the server is away
@@ -151,15 +152,8 @@ class PostgresDatabase:
     @contextmanager
     def reading(self) -> Generator[_Statements]:
         """Provide a connection with one snapshot of all tables."""
-        with _storage_errors():
-            with self._tried():
-                connection = self._reader(_BEGIN_READING)
-            try:
-                with self._stalls.watching(connection), _rolled_back(connection):
-                    yield _Statements(connection)
-                    connection.commit()
-            finally:
-                self._readers.putconn(connection)
+        with self._pooled(_BEGIN_READING) as connection:
+            yield _Statements(connection)
 
     def run(self, statement: str, values: Values = (), /) -> list[Any]:
         """Run a single statement, which waits for none of the ledger's transactions; return its rows.
@@ -167,17 +161,9 @@ class PostgresDatabase:
         Raises:
             StorageError: The server cannot be reached, or rejects the statement.
         """
-        with _storage_errors():
-            with self._tried():
-                connection = self._reader(_BEGIN_STATEMENT)
-            try:
-                with self._stalls.watching(connection), _rolled_back(connection):
-                    cursor = connection.execute(_translated(statement), values)
-                    rows = cursor.fetchall() if cursor.description else []
-                    connection.commit()
-                    return rows
-            finally:
-                self._readers.putconn(connection)
+        with self._pooled(_BEGIN_STATEMENT) as connection:
+            cursor = connection.execute(_translated(statement), values)
+            return cursor.fetchall() if cursor.description else []
 
     def erase(self) -> None:
         """Do nothing: the server removes overwritten data when it vacuums."""
@@ -217,18 +203,18 @@ class PostgresDatabase:
     def _begin_writing(self) -> psycopg.Connection[TupleRow]:
         connection = self._writing()
         try:
-            self._begin(connection)
+            self._send_begin(connection)
         except psycopg.OperationalError:
             if not connection.broken:
                 connection.rollback()
                 raise
             connection = self._writing()  # it broke while idle
-            self._begin(connection)
+            self._send_begin(connection)
         return connection
 
-    def _begin(self, connection: psycopg.Connection[TupleRow]) -> None:
+    def _send_begin(self, connection: psycopg.Connection[TupleRow]) -> None:
         with self._stalls.watching(connection):
-            self._statements.begin()
+            self._statements.cursor.execute(self._begin)
 
     def _writing(self) -> psycopg.Connection[TupleRow]:
         """Return the write connection, a new one if it is broken."""
@@ -242,12 +228,27 @@ class PostgresDatabase:
         try:
             _configure(connection)
             connection.execute(_NOTICE_A_DEAD_CLIENT)
+            default = connection.execute("SELECT current_setting('synchronous_commit')").fetchone()
+            self._begin = _BEGIN.format(_ON_DISK if default == ("off",) else "").encode()
             self._statements = _Statements(connection)
         except BaseException:
             connection.close()
             raise
         self._writer = connection
         return connection
+
+    @contextmanager
+    def _pooled(self, first: str) -> Generator[psycopg.Connection[TupleRow]]:
+        """Provide a pooled connection in the transaction that a first statement begins."""
+        with _storage_errors():
+            with self._tried():
+                connection = self._reader(first)
+            try:
+                with self._stalls.watching(connection), _rolled_back(connection):
+                    yield connection
+                    connection.commit()
+            finally:
+                self._readers.putconn(connection)
 
     def _reader(self, first: str) -> psycopg.Connection[TupleRow]:
         """Return a pooled connection on which a first statement has succeeded."""
@@ -263,16 +264,8 @@ class PostgresDatabase:
 class _Statements:
     """Runs the ledger's statements one at a time on a psycopg connection, with a single cursor."""
 
-    __slots__ = ("_begin", "cursor")
-
     def __init__(self, connection: psycopg.Connection[TupleRow]) -> None:
         self.cursor = connection.cursor()
-        default = self.cursor.execute("SELECT current_setting('synchronous_commit')").fetchone()
-        self._begin = _BEGIN.format(_ON_DISK if default == ("off",) else "").encode()
-
-    def begin(self) -> None:
-        """Begin a write transaction, exclusive among all processes."""
-        self.cursor.execute(self._begin)
 
     def execute(self, statement: str, values: Values = (), /) -> Cursor:
         """Run a statement that was written for SQLite."""

@@ -71,10 +71,8 @@ class LedgerReading(LedgerStore):
 
         Args:
             visitor: The owner of the jobs; None for all visitors.
-            statuses: Of the jobs; None for all.
             search: Words that must all occur in the prompt.
             before: `created_at` and id of the last job already shown.
-            limit: Maximum number of jobs.
         """
         where, values = _listed(visitor, statuses, search)
         if before is not None:

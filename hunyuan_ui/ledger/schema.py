@@ -144,6 +144,16 @@ _STATUS: Final = {status.value: status for status in JobStatus}
 NEWEST: Final = "SELECT coalesce(max(updated_at), 0.0) FROM jobs"  # stored time, UTC seconds
 
 
+def insert(columns: Iterable[str] = COLUMNS) -> str:
+    """Return the statement that stores a row with these columns; its values have their names."""
+    return f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({', '.join(f':{name}' for name in columns)})"
+
+
+def replacing(columns: Iterable[str]) -> str:
+    """Return the end of `insert` that replaces these columns of a row with the same id."""
+    return f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in columns)}"
+
+
 def version_of(connection: sqlite3.Connection) -> int:
     """Return the number of the last applied migration; 0 for a file without the table `jobs`."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'jobs'").fetchone() is None:

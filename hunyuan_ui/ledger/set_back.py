@@ -17,7 +17,7 @@ from typing import Any, Final
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus, is_id
 from hunyuan_ui.ledger.database import Connection
-from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, OPEN, problem_text, to_row
+from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, OPEN, insert, problem_text, replacing, to_row
 
 _FILE_NAME: Final = "ledger.sent"  # in the data folder
 _BYTES: Final = 32  # constant length within one sector, so that a crash leaves the old or the new content
@@ -26,9 +26,7 @@ _LONGEST: Final = 65_536  # maximum size in bytes of a file of ids that is read
 DECISIONS_KEPT: Final = 200  # the most that may wait in private, so that cancelling all of them is remembered
 
 _TO_UNKNOWN: Final = "UPDATE jobs SET status = 'unknown', ended_at = updated_at, problem = ?"
-_RESTORE: Final = " ON CONFLICT (id) DO UPDATE SET " + ", ".join(
-    f"{name} = excluded.{name}" for name in (*COLUMNS[1:], "worker", "shown", "takes_place")
-)
+_RESTORE: Final = replacing((*COLUMNS[1:], "worker", "shown", "takes_place"))
 _KNOWN_AS_SENT: Final = "SELECT count(*) FROM jobs WHERE sent_at IS NOT NULL AND id = ANY(:sent)"
 # Values for `unfit_reason`; `:sent` are the ids that this process has sent.
 STATE: Final = (
@@ -198,8 +196,6 @@ def unfit_reason(connection: Connection, sent: SentIds, version: int, missing: i
     """Return why nothing may be sent because of a server's database, if its state is older than this process knows.
 
     Args:
-        connection: To the database.
-        sent: The ids that this process has sent.
         version: Of its tables, from `STATE`.
         missing: How many of `sent` it does not have as sent, from `STATE`.
     """
@@ -236,10 +232,7 @@ def restore_rows(
     """Store sent jobs again whose rows were lost or say that they were not sent; return their ids.
 
     Args:
-        connection: In a transaction.
-        jobs: As this process has them.
         noted: Ids of the jobs that this process has sent and not requeued.
-        own: Columns that assign a job to this process.
     """
     found = set[str]()
     for job in jobs:
@@ -248,8 +241,7 @@ def restore_rows(
         was_sent = job.status in AT_SERVICE or (job.is_sent and job.id in noted)
         if was_sent and (row is None or row[0] == JobStatus.QUEUED.value):
             columns = {**to_row(job), **own}
-            places = ", ".join(f":{name}" for name in columns)
-            connection.execute(f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({places}){_RESTORE}", columns)
+            connection.execute(insert(columns) + _RESTORE, columns)
             found.add(job.id)
     return found
 

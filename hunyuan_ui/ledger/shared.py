@@ -88,7 +88,6 @@ class SharedLedger(Ledger):
 
     Args:
         lease_s: Seconds without a heartbeat after which others take over this process's jobs.
-        now: The machine's clock, UTC seconds.
     """
 
     is_shared = True
@@ -105,8 +104,8 @@ class SharedLedger(Ledger):
         self._server = database
         self._name = replica.name
         self._serves = {"hosted": replica.hosted, "engine": replica.engine}
-        self._lease_s = lease_s
         self.process = replica.process
+        self._lease = {"id": self.process, "lease_s": lease_s}
         self.calls = CallStore(database, replica.process)
         self.access = AccessStore(database)
         self.lists = ListStore(database, replica.process, lease_s)
@@ -137,9 +136,6 @@ class SharedLedger(Ledger):
         """Prevent resending from a database that was restored to an older state; return whether it was.
 
         Waiting jobs that may have been sent since become unknown, and the owner must confirm the budget.
-
-        Args:
-            folder: The data folder, which this process may write.
 
         Raises:
             StorageError: The database cannot be reached, or the folder cannot be written.
@@ -204,9 +200,7 @@ class SharedLedger(Ledger):
         Raises:
             StorageError: The server cannot be reached.
         """
-        self._server.run(
-            _RENEW_LEASE, {"id": self.process, "name": self._name, "lease_s": self._lease_s, **self._serves}
-        )
+        self._server.run(_RENEW_LEASE, {**self._lease, "name": self._name, **self._serves})
 
     def check_alike(self) -> None:
         """Refuse to run beside a process that uses another service: each would poll the other's jobs in vain.
@@ -214,8 +208,7 @@ class SharedLedger(Ledger):
         Raises:
             StorageError: There is one, or the server cannot be reached.
         """
-        unlike = self._server.run(_UNLIKE, {"id": self.process, "lease_s": self._lease_s, **self._serves})
-        if unlike:
+        if unlike := self._server.run(_UNLIKE, {**self._lease, **self._serves}):
             raise StorageError("replica_differs", name=unlike[0][0])
 
     def updates(self, under_way: Iterable[str] = ()) -> ReplicaUpdates:
@@ -228,8 +221,7 @@ class SharedLedger(Ledger):
         with self._reading() as read:
             unsent = {job_id for (job_id,) in read.execute(_UNSENT, (list(sent),))} if sent else set[str]()
             own = dict(read.execute(f"SELECT id, wish FROM jobs WHERE {_ACTIVE} {self._is_own}").fetchall())
-            values = {"id": self.process, "lease_s": self._lease_s}
-            has_unowned, has_parked, done_at = read.execute(_TODO, values).fetchone()
+            has_unowned, has_parked, done_at = read.execute(_TODO, self._lease).fetchone()
             pause = read.execute(_PAUSED).fetchone()
             lost_decisions = self._recent_decisions.lost(read)
         requests = {job_id: request for job_id, request in own.items() if request}
@@ -237,11 +229,7 @@ class SharedLedger(Ledger):
         return ReplicaUpdates(set(own), unsent, lost_decisions, has_unowned, has_parked, done_at, requests, shared)
 
     def restore_rows(self, jobs: Sequence[Job]) -> set[str]:
-        """Store unfinished jobs again that the database has lost or has as queued; return their ids.
-
-        Args:
-            jobs: Of this process.
-        """
+        """Store unfinished jobs again that the database has lost or has as queued; return their ids."""
         with self._transaction("put_back"):
             return restore_rows(self._connection, jobs, self._sent, {**self._own, "updated_at": self._stamp()})
 
@@ -265,28 +253,27 @@ class SharedLedger(Ledger):
         """
         with self._transaction("take_over"):
             self._see(self._connection.execute(NEWEST).fetchone()[0])  # waits continue by the clock that set them
-            self._connection.execute(
-                f"DELETE FROM workers WHERE {_OVER}", {"id": self.process, "lease_s": self._lease_s}
-            )
+            self._connection.execute(f"DELETE FROM workers WHERE {_OVER}", self._lease)
             statement = f"SELECT {SELECTED} FROM jobs WHERE {_UNOWNED} ORDER BY created_at, rowid"
             found = [to_job(row) for row in self._connection.execute(statement)]
             # An engine's job list may contain what was sent to it, so it is checked first.
             lost = [job for job in found if job.status is JobStatus.SUBMITTING and not job.is_at_engine]
             for job in lost:
-                self._set(job.id, self._interrupted(job))
+                stamp = self._stamp()
+                ended = {"updated_at": stamp, "ended_at": stamp, "problem": problem_text(job.if_interrupted)}
+                self._set(job.id, {"status": JobStatus.UNKNOWN.value, **ended})
             taken = [job for job in found if job not in lost]
             self._take([job.id for job in taken])
         return taken
 
     def take_parked(self, job_ids: Sequence[str]) -> list[Job]:
         """Take over jobs of other processes that wait for a key available here; return them, oldest first."""
-        places = ", ".join("?" * len(job_ids))
+        statement = (
+            f"SELECT {SELECTED} FROM jobs WHERE {_ACTIVE} AND status <> 'submitting'"
+            " AND NOT takes_place AND id = ANY(?) ORDER BY created_at, rowid"
+        )
         with self._transaction("take_parked"):
-            statement = (
-                f"SELECT {SELECTED} FROM jobs WHERE {_ACTIVE} AND status <> 'submitting'"
-                f" AND NOT takes_place AND id IN ({places}) ORDER BY created_at, rowid"
-            )
-            taken = [to_job(row) for row in self._connection.execute(statement, tuple(job_ids))]
+            taken = [to_job(row) for row in self._connection.execute(statement, (list(job_ids),))]
             self._take([job.id for job in taken])
         return taken
 
@@ -313,8 +300,7 @@ class SharedLedger(Ledger):
 
     def whose(self, job_ids: Sequence[str]) -> dict[str, tuple[Job, bool]]:
         """Return jobs by id, and whether each is this process's; deleted ones are left out."""
-        places = ", ".join("?" * len(job_ids))
-        found = self._shared_jobs(f"id IN ({places}) AND deleted_at IS NULL", *job_ids) if job_ids else []
+        found = self._shared_jobs("id = ANY(?) AND deleted_at IS NULL", list(job_ids)) if job_ids else []
         return {seen.job.id: (seen.job, seen.worker == self.process) for seen in found}
 
     def board(self) -> list[SharedJob]:
@@ -347,8 +333,7 @@ class SharedLedger(Ledger):
     def forget_pause(self) -> None:
         """Delete a pause from when no other process was alive: its reason may long be fixed."""
         alive = f"SELECT 1 FROM workers WHERE id <> :id AND seen_at + :lease_s >= {NOW}"
-        values = {"id": self.process, "lease_s": self._lease_s}
-        self._server.run(f"DELETE FROM pauses WHERE NOT EXISTS ({alive})", values)
+        self._server.run(f"DELETE FROM pauses WHERE NOT EXISTS ({alive})", self._lease)
 
     def record_request(self, job_id: str, request: ReplicaRequest | None) -> None:
         """Record a request to whichever process has a job, or that it was done; waits for no writer."""
@@ -371,9 +356,7 @@ class SharedLedger(Ledger):
 
     def secret(self, name: str, first: bytes) -> bytes:
         """Return the secret that all processes use under a name: the first one stored."""
-        self._server.run(
-            "INSERT INTO secrets VALUES (:name, :first) ON CONFLICT DO NOTHING", {"name": name, "first": first}
-        )
+        self._server.run("INSERT INTO secrets VALUES (?, ?) ON CONFLICT DO NOTHING", (name, first))
         with self._reading() as read:
             return bytes(read.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()[0])
 
@@ -382,9 +365,8 @@ class SharedLedger(Ledger):
     def _check_fit(self, connection: Connection) -> None:
         """Raise if the state of this database forbids sending."""
         extra = self._extra_before_claim()
-        self._refuse_if_unfit(
-            connection, *connection.execute(f"SELECT {', '.join(extra.select)}", extra.values).fetchone()
-        )
+        row = connection.execute(f"SELECT {', '.join(extra.select)}", extra.values).fetchone()
+        self._refuse_if_unfit(connection, *row)
 
     def _refuse_if_unfit(self, connection: Connection, version: int, missing: int) -> None:
         self._unfit = unfit_reason(connection, self._sent, version, missing)
@@ -421,15 +403,6 @@ class SharedLedger(Ledger):
         with self._reading() as read:
             rows = read.execute(f"SELECT {SELECTED}, worker, takes_place, shown, wish FROM jobs WHERE {where}", values)
             return [SharedJob(to_job(row[: len(COLUMNS)]), *row[len(COLUMNS) :]) for row in rows]
-
-    def _interrupted(self, job: Job) -> dict[str, Any]:
-        stamp = self._stamp()
-        return {
-            "status": JobStatus.UNKNOWN.value,
-            "updated_at": stamp,
-            "ended_at": stamp,
-            "problem": problem_text(job.if_interrupted),
-        }
 
     def _owned(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], columns: Columns) -> Job:
         job = self._move(name, job_id, to, begun, columns, and_where=self._is_own)

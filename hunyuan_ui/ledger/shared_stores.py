@@ -55,7 +55,6 @@ class AccessStore:
         """Update rate limiters for all processes at once.
 
         Args:
-            names: Of the limiters.
             change: Receives the server's time and the stored state of each limiter; returns the new states.
         """
         with self._database.transaction("tries") as connection:
@@ -102,7 +101,6 @@ class CallStore:
         """Register a call of this process, and delete expired ones.
 
         Args:
-            call_id: Of the call.
             session: A second key under which its answer can be collected.
         """
         self._database.run(_BEGIN, {"id": call_id, "session": session, "process": self._process})

@@ -274,23 +274,16 @@ def _timeout(connection: sqlite3.Connection, milliseconds: int) -> Generator[Non
 
 
 def _opened(path: Path, *, may_be_new: bool) -> Opened:
-    database = _with_reader(path, may_be_new=may_be_new)
-    try:
-        return Opened(database, None, database.mark_unknown_if_older(path.parent))
-    except BaseException:
-        database.close()
-        raise
-
-
-def _with_reader(path: Path, *, may_be_new: bool) -> SqliteDatabase:
     with ExitStack() as undo:
         connection = _open_checked(path, may_be_new=may_be_new)
         undo.callback(connection.close)
         reader = read_only(path)
         undo.callback(reader.close)
         version_of(reader)  # opens the log as well
+        database = SqliteDatabase(connection, reader, LastSent(path.parent))
+        opened = Opened(database, None, database.mark_unknown_if_older(path.parent))
         undo.pop_all()
-    return SqliteDatabase(connection, reader, LastSent(path.parent))
+    return opened
 
 
 def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
@@ -317,11 +310,7 @@ def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, folder: Path) -> None:
-    """Apply missing migrations, after copying a ledger that holds jobs.
-
-    Raises:
-        StorageError: The copy or a migration failed; the ledger is unchanged, and is not set aside as damaged.
-    """
+    """Apply missing migrations, after copying a ledger that holds jobs; if that fails, it is not damaged."""
     if (version := version_of(connection)) == len(MIGRATIONS):
         return
     if version > 0:

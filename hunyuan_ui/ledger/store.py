@@ -99,7 +99,7 @@ class Replica(NamedTuple):
 
 
 class LedgerStore:
-    """An open ledger; thread-safe.
+    """An open ledger; thread-safe. Each method raises StorageError if the database cannot be read or written.
 
     Args:
         database: From `open_ledger` or `open_postgres`; closed by `close`.

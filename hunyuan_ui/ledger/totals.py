@@ -80,27 +80,14 @@ def totals(connection: Connection, visitor: str, now: float) -> Totals:
 
 
 def before_adding(connection: Connection, job_id: str, visitor: str, now: float) -> tuple[Job | None, float, Totals]:
-    """Return the job stored under an id, the newest stored time, and the result of `totals`.
-
-    Args:
-        connection: Inside a transaction.
-        job_id: Of the job that is about to be stored.
-        visitor: As `totals`.
-        now: As `totals`.
-    """
+    """Return the job stored under an id, the newest stored time, and the result of `totals`."""
     row = connection.execute(_BEFORE_ADDING, {**_values(visitor, now), "id": job_id}).fetchone()
     newest, *known = row[_COUNTS:]
     return (None if known[0] is None else to_job(known)), newest, _counted(row[:_COUNTS], now)
 
 
 def before_sending(connection: Connection, job: Job, now: float) -> Totals:
-    """Return the totals to check a queued job against when it is about to be sent.
-
-    Args:
-        connection: Inside a transaction.
-        job: As stored.
-        now: As `totals`.
-    """
+    """Return the totals to check a queued job against when it is about to be sent."""
     counted = totals(connection, job.visitor, now) if job.payer == "owner" else Totals()
     if job.list_budget_usd is None:
         return counted
@@ -132,8 +119,6 @@ def days(connection: Connection, since: float, now: float) -> list[Day]:
     """Return each UTC day since then on which the owner's key was used, oldest first.
 
     Args:
-        connection: To the ledger.
-        since: UTC seconds.
         now: UTC seconds; unsent jobs count for today.
     """
     rows = connection.execute(
