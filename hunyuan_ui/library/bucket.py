@@ -63,7 +63,6 @@ class BucketLimits:
     """Timeouts of a bucket.
 
     Args:
-        connect_s: Connect timeout.
         answer_s: Response timeout, apart from the time of an upload.
         min_bytes_per_s: Lowest upload rate, as for a download (docs/facts/faults-and-security.md, row 41).
         rest_s: Interval of checks whether an unreachable bucket is back.

@@ -20,15 +20,13 @@ from hunyuan_ui.file_type import BY_SUFFIX
 from hunyuan_ui.job import Job, is_id
 from hunyuan_ui.library.bounded_folder import make_room
 from hunyuan_ui.library.bucket import Bucket
-from hunyuan_ui.library.library import VideoLibrary, job_of
+from hunyuan_ui.library.library import POSTER, SIDECAR, VideoLibrary, job_of
 from hunyuan_ui.shielded import shielded
 
 CACHE_BYTES: Final = 1024 * 1024 * 1024  # the newest file apart
 CHANGED_S: Final = 60.0  # before a video that differs from its checksum is downloaded again
 _CHANGED_AT: Final = 0.0  # its modification time, which survives a restart
 _READ_AT_ONCE: Final = 16  # sidecars, at startup
-_POSTER: Final = ".webp"
-_SIDECAR: Final = ".json"
 
 
 class BucketLibrary(VideoLibrary):
@@ -40,8 +38,6 @@ class BucketLibrary(VideoLibrary):
     Args:
         folder: Where videos are prepared; those from before there was a bucket stay there.
         cache: Local copies of the bucket's files, downloaded on demand.
-        bucket: Closed by `close`.
-        process: As for `VideoLibrary`.
     """
 
     def __init__(self, folder: Path, cache: Path, bucket: Bucket, *, process: str = "") -> None:
@@ -189,7 +185,7 @@ class BucketLibrary(VideoLibrary):
 
     async def _finished(self, job_id: str) -> Job | None:
         """Return the job of a video in the bucket: its sidecar identifies it and gives the video's size."""
-        text = await self._bucket.content(job_id + _SIDECAR)
+        text = await self._bucket.content(job_id + SIDECAR)
         job = None if text is None else job_of(text, job_id)
         if job is None:
             return None
@@ -204,7 +200,7 @@ class BucketLibrary(VideoLibrary):
         if made is None:
             return await self._finished(job_id)
         suffix = str(made.notes["suffix"])
-        for name in (job_id + _POSTER, job_id + _SIDECAR, job_id + suffix):
+        for name in (job_id + POSTER, job_id + SIDECAR, job_id + suffix):
             path = self.folder / name
             if path.is_file() and not await self._bucket.put_checked(name, await asyncio.to_thread(path.read_bytes)):
                 await self._write_anew(name, path, made)
@@ -229,14 +225,14 @@ class BucketLibrary(VideoLibrary):
             raise StorageError("bucket_conflict", file=name)
 
     async def _bring(self, job: Job, *, poster: bool) -> None:
-        key = job.id + (_POSTER if poster else "")
+        key = job.id + (POSTER if poster else "")
         if (task := self._coming.get(key)) is None:
             task = self._coming[key] = asyncio.ensure_future(self._copy(job, poster=poster))
             task.add_done_callback(lambda _: self._coming.pop(key, None))
         await shielded(task)
 
     async def _copy(self, job: Job, *, poster: bool) -> None:
-        for suffix in (_POSTER,) if poster else BY_SUFFIX:
+        for suffix in (POSTER,) if poster else BY_SUFFIX:
             part = self._cache.folder / f"{job.id}.{secrets.token_hex(4)}.part"
             try:
                 self._cache.folder.mkdir(parents=True, exist_ok=True)
@@ -267,12 +263,12 @@ class BucketLibrary(VideoLibrary):
     async def _delete_there(self, job_id: str) -> None:
         # The video goes first: what remains of a deletion that fails halfway is never shown as a video.
         await self._bucket.delete(*(job_id + suffix for suffix in BY_SUFFIX))
-        await self._bucket.delete(job_id + _POSTER, job_id + _SIDECAR)
+        await self._bucket.delete(job_id + POSTER, job_id + SIDECAR)
 
     # local files
 
     def _is_here(self, job_id: str, places: tuple[Path, ...] = (), *, poster: bool = False) -> bool:
-        suffixes = (_POSTER,) if poster else tuple(BY_SUFFIX)
+        suffixes = (POSTER,) if poster else tuple(BY_SUFFIX)
         places = places or (self.folder, self._cache.folder)
         return any(self._is_usable(place / f"{job_id}{suffix}") for place in places for suffix in suffixes)
 
@@ -293,8 +289,8 @@ class BucketLibrary(VideoLibrary):
     def _shelve(self, job_id: str) -> None:
         """Move the uploaded files from the folder to the cache."""
         self._cache.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / f"{job_id}{_SIDECAR}").unlink(missing_ok=True)
-        for suffix in (_POSTER, *BY_SUFFIX):
+        (self.folder / f"{job_id}{SIDECAR}").unlink(missing_ok=True)
+        for suffix in (POSTER, *BY_SUFFIX):
             with suppress(FileNotFoundError):
                 path = self.folder / f"{job_id}{suffix}"
                 path.replace(self._cache.folder / path.name)

@@ -15,8 +15,9 @@ from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import MediaError, StorageError
 from hunyuan_ui.file_type import BY_SUFFIX
 from hunyuan_ui.job import Job, is_id
+from hunyuan_ui.library import FOLDER_NAME
 from hunyuan_ui.library.bucket import Bucket, Digest
-from hunyuan_ui.library.library import VideoLibrary, file_sha256
+from hunyuan_ui.library.library import SIDECAR, VideoLibrary, file_sha256
 
 _AT_ONCE: Final = 4  # videos, each completely in memory
 
@@ -40,16 +41,12 @@ class Copied:
 class VideosCopy:
     """The folder `videos` of a data folder, and the bucket that it is copied to.
 
-    Args:
-        folder: The data folder, locked by this process.
-        url: As for `Bucket`.
-
     Raises:
         SettingsError: The bucket cannot be used.
     """
 
     def __init__(self, folder: Path, url: str) -> None:
-        self._library = VideoLibrary(folder / "videos")
+        self._library = VideoLibrary(folder / FOLDER_NAME)
         self._bucket = Bucket(url)
 
     def close(self) -> None:
@@ -58,10 +55,6 @@ class VideosCopy:
 
     def check(self, known: set[str], code: str = "copy_bucket_foreign") -> None:
         """Check that the bucket can be used, and that all videos in it belong to this ledger.
-
-        Args:
-            known: The ids of all jobs.
-            code: Of the error if some do not.
 
         Raises:
             SettingsError: It cannot be used.
@@ -105,7 +98,7 @@ class VideosCopy:
         poster = await asyncio.to_thread(self._library.poster, job.id)
         if poster is not None:
             await self._file(poster.name, await asyncio.to_thread(poster.read_bytes), copied)
-        await self._file(f"{job.id}.json", sidecar, copied)
+        await self._file(job.id + SIDECAR, sidecar, copied)
         # The video last: without it, nobody takes the other files for a finished video.
         await self._file(video.name, await asyncio.to_thread(video.read_bytes), copied)
         copied.videos += 1

@@ -90,7 +90,6 @@ class Exports:
         """Return the file of an export, created now unless it exists.
 
         Args:
-            video: The MP4 in the library.
             job_id: Of the video; a validated id.
             visitor_id: Each visitor may have one export running.
             is_wanted: Called in another thread when the file exists: whether its video was not deleted meanwhile.
@@ -118,11 +117,7 @@ class Exports:
         _remove(path for path in self.folder.glob("*-*") if path.name.partition("-")[0] in job_ids)
 
     def sweep(self, job_ids: set[str]) -> None:
-        """Remove half-made and old exports, the oldest of too many, and those of videos that no longer exist.
-
-        Args:
-            job_ids: Of all existing videos.
-        """
+        """Remove half-made and old exports, the oldest of too many, and those of videos that no longer exist."""
         _remove(self.folder.glob(".*.part"))
         # A deletion may have been interrupted between a video and its exports.
         _remove(path for path in self.folder.glob("*") if path.name.partition("-")[0] not in job_ids)

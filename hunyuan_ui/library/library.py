@@ -25,6 +25,8 @@ from hunyuan_ui.request import VideoRequest
 _SIDECAR_VERSION: Final = 1
 _CHUNK_BYTES: Final = 1024 * 1024
 _PART: Final = ".mp4.part"
+POSTER: Final = ".webp"
+SIDECAR: Final = ".json"
 _UNREADABLE: Final = ".unreadable"  # suffix of an unplayable download, kept because it was paid for
 
 
@@ -72,9 +74,6 @@ class VideoLibrary:
 
         Any other file that is not text, as an error page is, was paid for: the largest is kept beside it.
 
-        Args:
-            part: From `part`.
-
         Raises:
             MediaError: It is not; `kept` names the file that it was kept as.
         """
@@ -96,11 +95,12 @@ class VideoLibrary:
 
     def poster(self, job_id: str) -> Path | None:
         """Return the poster's path, rendering it again if missing; None if that fails."""
-        path = self._path(job_id, ".webp")
+        path = self._path(job_id, POSTER)
         if not path.is_file():
             with suppress(MediaError, OSError):
                 media.write_poster(self.video(job_id), path)
-                self._drop_without_video(path, job_id)
+                if not VideoLibrary.may_have(self, job_id):  # deleted meanwhile
+                    path.unlink(missing_ok=True)
         return path if path.is_file() else None
 
     def store(self, job: Job, part: Path) -> Job:
@@ -120,7 +120,7 @@ class VideoLibrary:
         facts = asdict(media.facts(part))
         suffix = (media.type_of(part) or MP4).suffix
         with ThreadPoolExecutor(1, "poster") as pool:
-            poster = pool.submit(media.write_poster, part, self._path(job.id, ".webp"))
+            poster = pool.submit(media.write_poster, part, self._path(job.id, POSTER))
             # If settings cannot be added, or there is no room for a second copy, the file is kept as downloaded.
             with suppress(MediaError, OSError):
                 settings_tag.write(part, part, job.request)
@@ -145,18 +145,14 @@ class VideoLibrary:
 
     def finished(self, job_id: str) -> Job | None:
         """Return the job in a sidecar if its video exists and is the one described; else None."""
-        return self._made(job_id)
-
-    def _made(self, job_id: str) -> Job | None:
         job = job_of(self._sidecar_text(job_id), job_id)
         if job is None:
             return None
-        try:
+        with suppress(MediaError):
             path = self.video(job_id)
             media.check_video(path)
-        except MediaError:
-            return None
-        return job if file_sha256(path) == job.sha256 else None
+            return job if file_sha256(path) == job.sha256 else None
+        return None
 
     def finish(self, job: Job) -> Job | None:
         """Resume an interrupted `store`; None if there is no complete file.
@@ -164,7 +160,7 @@ class VideoLibrary:
         Raises:
             OSError: The disk is full or cannot be written; the part file is kept.
         """
-        done = self._made(job.id)
+        done = VideoLibrary.finished(self, job.id)  # in the folder, also where videos are stored elsewhere
         for part in self._parts(job.id):
             if done is None:
                 with suppress(MediaError):
@@ -183,7 +179,6 @@ class VideoLibrary:
         """Move a job's prepared files to their storage, and return the done job.
 
         Args:
-            job_id: Of a job in status downloading.
             made: From `finish`; its files are in the folder, which is this library's storage.
 
         Raises:
@@ -228,9 +223,6 @@ class VideoLibrary:
     def prepare(self, known: Callable[[], set[str]]) -> None:
         """List remote storage at startup, before anybody waits for it.
 
-        Args:
-            known: Returns the ids of all jobs in the ledger.
-
         Raises:
             SettingsError: The storage cannot be used.
         """
@@ -253,7 +245,6 @@ class VideoLibrary:
         """Remove half-written files of jobs that are not in `keep`; return their names.
 
         Args:
-            keep: Ids of jobs.
             older_than_s: Seconds without a write after which a file counts as abandoned.
         """
         removed: list[str] = []
@@ -269,10 +260,10 @@ class VideoLibrary:
         for part in self._parts(job_id):
             part.unlink(missing_ok=True)
         # The video last: while it exists, a start after a crash still finds something to delete.
-        for suffix in (".webp", ".json", _UNREADABLE, *reversed(BY_SUFFIX)):
+        for suffix in (POSTER, SIDECAR, _UNREADABLE, *reversed(BY_SUFFIX)):
             self._path(job_id, suffix).unlink(missing_ok=True)
         # Again: it may have been rendered once more while the video still existed.
-        self._path(job_id, ".webp").unlink(missing_ok=True)
+        self._path(job_id, POSTER).unlink(missing_ok=True)
         sync_folder(self.folder)
 
     async def delete_elsewhere(self, job_id: str) -> None:
@@ -297,20 +288,14 @@ class VideoLibrary:
         others = sorted(self.folder.glob(f"{job_id}*{_PART}")) if self._is_shared else []
         return [path for path in (own, *(path for path in others if path != own)) if path.is_file()]
 
-    def _drop_without_video(self, path: Path, job_id: str) -> None:
-        try:
-            self.video(job_id)
-        except MediaError:
-            path.unlink(missing_ok=True)
-
     def _path(self, job_id: str, suffix: str) -> Path:
         if not is_id(job_id):
             raise MediaError("video_missing")
         return self.folder / f"{job_id}{suffix}"
 
     def _write_sidecar(self, job: Job) -> None:
-        path = self._path(job.id, ".json")
-        part = path.with_suffix(".json.part")
+        path = self._path(job.id, SIDECAR)
+        part = path.with_suffix(f"{SIDECAR}.part")
         with part.open("wb") as file:
             file.write(sidecar_of(job))
             file.flush()
@@ -319,7 +304,7 @@ class VideoLibrary:
 
     def _sidecar_text(self, job_id: str) -> bytes:
         """Return a sidecar's content; empty if there is no such file."""
-        path = self._path(job_id, ".json")
+        path = self._path(job_id, SIDECAR)
         with suppress(OSError):
             if path.is_file():  # a pipe would block
                 return path.read_bytes()
