@@ -55,15 +55,6 @@ def can_be_stopped(job: Job) -> bool:
     return engine is not None and engine.stops
 
 
-async def stop_run(services: Services, job: Job, key: str) -> bool:
-    """Ask a job's engine to stop its run; return whether it did.
-
-    Raises:
-        EndpointError: The engine is unreachable, refuses, or sends an unexpected response.
-    """
-    return await services.engine_of(job).client.stop(job.request_id or "", key)
-
-
 async def id_at_engine(services: Services, job: Job) -> str | None:
     """Return the engine's id of a job whose POST got no response, if the engine lists jobs with their prompts.
 
@@ -88,7 +79,6 @@ def priced_by_time(services: Services, job: Job, metrics: Metrics, watched_s: fl
     """Return a job's metrics with the cost of its running time on a self-hosted engine.
 
     Args:
-        job: The job before it is settled.
         metrics: As the service reported them; an engine reports at most seconds.
         watched_s: Seconds from sending until the job was last seen running, if ever; used if the engine reports none.
     """

@@ -68,10 +68,6 @@ class Batches:
     """The lists of this process.
 
     A method that takes a list's id raises AccessError if its visitor has no such list.
-
-    Args:
-        runner: Accepts the jobs.
-        shared: The lists of all processes that share the ledger; None with a single process.
     """
 
     def __init__(
@@ -95,7 +91,6 @@ class Batches:
 
         Raises:
             SpendLimitError: No payer is available.
-            StorageError: The ledger cannot be read.
         """
         await self._runner.recall(order.visitor)
         payer = self._runner.payer_of(
@@ -143,11 +138,7 @@ class Batches:
         return await self.view(plan.list_id, order.visitor)
 
     async def view(self, list_id: str, visitor: Visitor, wait_s: float = 0.0) -> BatchView:
-        """Return the state of a list.
-
-        Args:
-            wait_s: Seconds to wait for the list to end before returning.
-        """
+        """Return the state of a list."""
         batch = await self._here(list_id)
         if batch is not None and batch.order.visitor.id != visitor.id and not visitor.is_owner:
             raise AccessError("no_such_list")

@@ -31,9 +31,7 @@ def csv_of(entries: Iterable[Entry], files: Mapping[str, str], sentence_of: Call
     """Return a list's rows as CSV in UTF-8 with a byte order mark, which spreadsheets need.
 
     Args:
-        entries: The rows.
         files: Names of the videos in the same folder, by job id.
-        sentence_of: Returns the sentence for a problem.
     """
     text = io.StringIO()
     writer = csv.writer(text)
@@ -61,7 +59,6 @@ def zip_of(
     Args:
         videos: Rows with their files; missing files are left out.
         table: Returns the CSV for the file names in the ZIP, by job id.
-        chunk_bytes: Size of a chunk.
 
     Raises:
         OSError: A file cannot be read completely; the ZIP must then not look complete.

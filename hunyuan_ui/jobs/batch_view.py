@@ -43,13 +43,11 @@ class Order:
     """Options with which a list is submitted.
 
     Args:
-        visitor: The sender.
         budget_usd: The most that it may spend, including what earlier runs have spent.
         payer: The chosen payer; None for the default.
         own_key: The sender's own key, kept in memory only.
         shown_usd: The maximum that was shown for the remaining rows; None skips the comparison.
         is_confirmed: The sender accepts videos above the per-video limit.
-        is_logged_in: The sender is logged in with Hugging Face.
         retry_failed: Rows that failed without a charge are tried again.
     """
 
@@ -68,12 +66,8 @@ class Plan:
     """A validated and priced list; nothing is sent.
 
     Args:
-        name: Of the list.
-        payer: The payer it would have.
-        entries: Its rows.
         prices: Of each remaining row, by its number.
         spent_usd: What the list has spent or reserved in earlier runs.
-        at_once: How many jobs run concurrently.
     """
 
     list_id: str

@@ -28,10 +28,6 @@ class DataFolderWatch:
 
     Deleted files stay readable for this process until it exits. While it still holds the folder's lock, it copies a
     deleted ledger into the newest backup, and a deleted log into the ledger, so that no paid job is forgotten.
-
-    Args:
-        services: Folder and ledger.
-        under_way: Returns the jobs that have not ended.
     """
 
     def __init__(self, services: Services, under_way: Callable[[], Iterable[Job]]) -> None:
@@ -117,7 +113,10 @@ class DataFolderWatch:
         try:
             if FILE_NAME in self._missing_files:
                 copy = await self._services.writes(ledger.back_up, self._services.folder.path)
-                self._drop_copy()
+                if self._copy is not None:
+                    # Copies of one incident must not displace all other backups.
+                    with suppress(OSError):
+                        self._copy.unlink(missing_ok=True)
                 self._copy = copy
             else:
                 await self._services.writes(ledger.empty_log)
@@ -126,9 +125,3 @@ class DataFolderWatch:
         else:
             self._saved = changes
             log.event("ledger.saved")
-
-    def _drop_copy(self) -> None:
-        """Remove the previous copy, so that copies of one incident do not displace all other backups."""
-        if self._copy is not None:
-            with suppress(OSError):
-                self._copy.unlink(missing_ok=True)

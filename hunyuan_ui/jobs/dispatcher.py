@@ -208,7 +208,7 @@ class Dispatcher:
             log.event("queue.goes_on")
             pause.clear()
         else:
-            pause.extend()
+            pause.until_fixed(pause.problem)
 
     def _send_due(self) -> float | None:
         """Start queued jobs while slots are free; return seconds until the next check, None to wait until woken."""

@@ -101,7 +101,6 @@ def problem_of_lost(job: Job, error: HunyuanUIError, kept: Path | None) -> JobPr
     """Return the problem of a job whose video cannot be obtained.
 
     Args:
-        job: The job before it ends.
         kept: The downloaded file that could not be played, if any.
     """
     problem, request_id = JobProblem.of(error), job.request_id or "unknown"

@@ -50,8 +50,6 @@ class HistoryImport:
 
     Args:
         settings: Of this run; they decide whether a restart may have wiped the ledger.
-        dispatcher: Continues the restored jobs.
-        new_job: Returns a job of the owner from an id and a request, with its reservation.
     """
 
     def __init__(self, services: Services, settings: Settings, dispatcher: Dispatcher, new_job: NewJob) -> None:
@@ -117,7 +115,6 @@ class HistoryImport:
 
         Raises:
             EndpointError: It cannot be read completely.
-            StorageError: The ledger cannot be written.
         """
         return await self._to_the_end(self._find())
 
@@ -126,7 +123,6 @@ class HistoryImport:
 
         Raises:
             InvalidRequestError: It is not an amount of US dollars.
-            StorageError: The ledger cannot be written.
         """
         declared = self._declared(usd)
         await self._to_the_end(self._count(declared))
@@ -220,12 +216,7 @@ class HistoryImport:
 
 
 def job_of(past: PastRequest, now: float, new_job: NewJob) -> Job | None:
-    """Return the job for a request of the history; None if it has neither a cost nor a video.
-
-    Args:
-        now: UTC seconds.
-        new_job: Returns a job of the owner with its reservation.
-    """
+    """Return the job for a request of the history; None if it has neither a cost nor a video."""
     at = now if past.at is None else min(past.at, now)
     status = _status(past)
     if status is None or at < now - FILE_LIFE_S:

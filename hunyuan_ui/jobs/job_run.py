@@ -31,13 +31,12 @@ from hunyuan_ui.errors import (
     reason,
 )
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase
-from hunyuan_ui.jobs.at_engine import STOPPED, engine_usage, id_at_engine, pause_unless_warm, priced_by_time, stop_run
+from hunyuan_ui.jobs.at_engine import STOPPED, engine_usage, id_at_engine, pause_unless_warm, priced_by_time
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
 from hunyuan_ui.jobs.live_job import JobCommits, LiveJob
 from hunyuan_ui.jobs.services import KEY, NeedsKeyError, Service, Services
 from hunyuan_ui.jobs.waits import ALL_TAKEN_S, LATE_LOOK_S, SLOWEST_FETCH_S, SLOWEST_RETRY_S, backoff_s, poll_wait_s
-from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED, Ledger
-from hunyuan_ui.library.library import VideoLibrary
+from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED
 
 if TYPE_CHECKING:  # imported only if an engine is set
     from hunyuan_ui.endpoint.openai_videos import EngineClient
@@ -49,15 +48,13 @@ _UNEXPLAINED: Final = "job_failed_unexplained"
 
 
 class JobRun:
-    """Runs one job as far as possible.
-
-    Args:
-        live: The job, changed in place as it moves.
-    """
+    """Runs one job as far as possible."""
 
     def __init__(self, live: LiveJob, services: Services) -> None:
         self._live = live
         self._services = services
+        self._ledger = services.ledger
+        self._library = services.library
         self._commits = JobCommits(live, services)
         self._endings = Endings(is_free=live.job.is_preview)
         self._was_completed = live.job.status is JobStatus.DOWNLOADING or CHARGED in live.job.notes
@@ -67,14 +64,6 @@ class JobRun:
     @property
     def _job(self) -> Job:
         return self._live.job
-
-    @property
-    def _ledger(self) -> Ledger:
-        return self._services.ledger
-
-    @property
-    def _library(self) -> VideoLibrary:
-        return self._services.library
 
     @property
     def _service(self) -> Service[EndpointClient] | Service[EngineClient]:
@@ -249,7 +238,7 @@ class JobRun:
         await self._settle(replace(result.metrics, cost=cost), result.url, request_id)
 
     async def _stop_run(self, key: str) -> None:
-        if await stop_run(self._services, self._job, key):
+        if await self._services.engine_of(self._job).client.stop(self._request_id(), key):
             worked = engine_usage(self._services, self._job, self._age_s())
             await self._commits.step(self._ledger.mark_lost, JobProblem.from_code(STOPPED), **worked)
 
@@ -396,11 +385,7 @@ class JobRun:
                 raise MediaError("video_undecodable" if is_kept else "not_a_video")
 
     async def _store(self) -> bool:
-        """Store the downloaded file in the library; return False if there is no complete one.
-
-        Raises:
-            TakenOverError: Another process has taken over the job.
-        """
+        """Store the downloaded file in the library; return False if there is no complete one."""
         # A thread keeps running after cancellation: without this, the next start could work on the same file.
         with self._live.holding_stop():
             if self._ledger.is_shared:

@@ -60,9 +60,6 @@ class JobWatch:
     """Reads jobs from memory and, where several processes share the ledger, from the ledger.
 
     A method that takes a job's id raises AccessError if its visitor has no such job.
-
-    Args:
-        replicas: The processes that share the ledger; None with a single process.
     """
 
     def __init__(
@@ -175,11 +172,7 @@ class JobWatch:
 
 
 def state_of(live: LiveJob, pause: QueuePause) -> VolatileState:
-    """Return the volatile state of a job of this process.
-
-    Args:
-        pause: Of the queue; holds jobs on the owner's key.
-    """
+    """Return the volatile state of a job of this process."""
     retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
     if live.job.status is not JobStatus.QUEUED or live.job.payer != "owner" or pause.wait_s <= 0:
         return VolatileState(live.phase, retry_in_s, live.note, live.progress, live.wants_stop)
@@ -192,8 +185,6 @@ class QueueEntry:
     """A job in flight or waiting.
 
     Args:
-        id: Of the job.
-        visitor: Its owner.
         seconds: Expected remaining time, or total time once sent; None if unknown.
     """
 
@@ -208,9 +199,6 @@ def starts_in_s(
     """Return the expected seconds until each waiting job is sent; unpredictable jobs are left out.
 
     Args:
-        in_flight: Jobs that occupy a slot now.
-        waiting: The queue in order.
-        places: Number of slots.
         one_each: Each visitor has only one job in flight at a time, and others overtake those that wait for it.
     """
     # The times at which each slot becomes free; unpredictable jobs never end, so that no estimate builds on them.

@@ -33,7 +33,6 @@ class VideoFilter:
     Args:
         search: Words that must all occur in the prompt, in any order.
         shape: Of the rendered picture; None for any.
-        is_favourite: Only favourites.
         is_everybody: All videos of this installation, for the owner of a private run only. On a public run the owner
             sees their own and those restored from the account's history.
     """
@@ -91,7 +90,6 @@ class MyVideos:
         """Return a page of finished videos, newest first, and whether there are more.
 
         Args:
-            visitor: The owner of the videos.
             before: `created_at` and id of the last video already shown.
         """
         limit = _READ_AT_ONCE if video_filter.is_selective else PAGE_SIZE + 1
@@ -142,7 +140,6 @@ class MyVideos:
         """Return the token of a caller who is identified only by a job id of their own choice.
 
         Args:
-            job_id: The id they chose.
             request: Their request, unknown to somebody who learns only the id. None where everybody is the owner.
         """
         return self._signed_links.token(job_id, "" if request is None else request.model_dump_json())

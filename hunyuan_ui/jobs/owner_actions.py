@@ -30,10 +30,6 @@ class OwnerActions:
     """The owner's reads and decisions, such as whether a job without a response was charged.
 
     Every method but `prove` and `seen_as` raises AccessError if its visitor is not the owner.
-
-    Args:
-        dispatcher: Woken when the queue may continue.
-        attempts: Rate limit for guesses of the owner's key.
     """
 
     def __init__(
@@ -196,12 +192,7 @@ class OwnerActions:
         return self._history.state()
 
     async def find_videos(self, visitor: Visitor) -> int:
-        """Continue the requests of the last seven days that the ledger lacks; return how many.
-
-        Raises:
-            EndpointError: The history cannot be read.
-            StorageError: The ledger cannot be written.
-        """
+        """Continue the requests of the last seven days that the ledger lacks; return how many."""
         _require_owner(visitor)
         return await self._history.find()
 
@@ -212,7 +203,6 @@ class OwnerActions:
             usd: All of today in US dollars, from 0 to 1,000,000; the latest amount of a day counts.
 
         Raises:
-            InvalidRequestError: The amount is invalid.
             StorageError: The ledger cannot be written; nothing was counted.
         """
         _require_owner(visitor)

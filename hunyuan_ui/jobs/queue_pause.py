@@ -52,10 +52,6 @@ class QueuePause:
         self.problem = problem
         self._until = time.monotonic() + wait_s
 
-    def extend(self) -> None:
-        """Wait another interval before the balance is queried."""
-        self.for_seconds(PAUSE_CHECK_S)
-
     def clear(self) -> None:
         """End the pause, since a call succeeded."""
         if self.problem is not None:

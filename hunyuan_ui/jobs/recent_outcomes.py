@@ -15,8 +15,6 @@ class RecentOutcomes:
     """Holds the latest outcomes in memory, so that pricing needs no ledger read.
 
     Args:
-        ledger: Read once here, and again by `reload`.
-        reads: The thread that reads the ledger.
         engine_usd_per_hour: Hourly price of the owner's engine; None without an engine.
 
     Raises:

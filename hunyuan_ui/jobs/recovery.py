@@ -20,12 +20,6 @@ async def recover(services: Services) -> list[Job]:
 
     Queued jobs will be sent, running ones polled, downloading ones fetched. A job whose POST was under way becomes
     unknown and is never sent again; a complete file without its last commit is adopted; part files are removed.
-
-    Args:
-        services: Of a process that holds the folder's lock.
-
-    Raises:
-        StorageError: The ledger cannot be written.
     """
     return await services.writes(_recover, services)
 
@@ -50,11 +44,7 @@ def _recover(services: Services) -> list[Job]:
 
 
 def end_preview(services: Services, job: Job) -> bool:
-    """End a preview if this run has no local endpoint for it; return False for every other job.
-
-    Raises:
-        StorageError: The ledger cannot be written.
-    """
+    """End a preview if this run has no local endpoint for it; return False for every other job."""
     if not job.is_preview or services.preview is not None:
         return False
     is_made = job.status is JobStatus.DOWNLOADING

@@ -41,11 +41,7 @@ class ReplicaAccess:
         self._reading = asyncio.Lock()
 
     async def change(self, names: dict[str, Rate], change: Change) -> float:
-        """Update limiters for all processes at once.
-
-        Raises:
-            StorageError: The ledger cannot be written.
-        """
+        """Update limiters for all processes at once."""
         result = 0.0
 
         def changed(now: float, known: list[Limit | None]) -> list[Limit]:
@@ -161,11 +157,7 @@ class ReplicaLists:
 
 
 class ReplicaCalls:
-    """The calls of this process and those that callers wait for here.
-
-    Args:
-        reads: The thread that queries the server; its calls run in order.
-    """
+    """The calls of this process and those that callers wait for here."""
 
     def __init__(self, store: CallStore, reads: LedgerThread) -> None:
         self._store = store
@@ -196,7 +188,6 @@ class ReplicaCalls:
         While the server is away no answers come; those from that time follow when it is back.
 
         Args:
-            key: An id or a session.
             linger_s: Seconds after the last answer in which the session may begin another call.
         """
         changed = asyncio.Event()

@@ -70,7 +70,9 @@ class Board(NamedTuple):
 class Replicas:
     """This process among those that share the ledger."""
 
-    def __init__(self, ledger: SharedLedger, services: Services, dispatcher: Dispatcher) -> None:
+    def __init__(self, services: Services, dispatcher: Dispatcher) -> None:
+        ledger = services.ledger
+        assert isinstance(ledger, SharedLedger)
         self._ledger = ledger
         self._services = services
         self._dispatcher = dispatcher
@@ -166,11 +168,7 @@ class Replicas:
         return [seen.job for seen in strange if self.published_state(seen).note in _WANT_KEY]
 
     async def send_request(self, job_id: str, request: ReplicaRequest) -> None:
-        """Ask the process that has a job, at the time of reading, to stop its run or to end a wait.
-
-        Raises:
-            StorageError: The ledger cannot be written.
-        """
+        """Ask the process that has a job, at the time of reading, to stop its run or to end a wait."""
         await self._services.writes.soon(self._ledger.record_request, job_id, request)
 
     async def remove_refused(self, job_id: str = "") -> None:
@@ -178,9 +176,6 @@ class Replicas:
 
         Args:
             job_id: Of one click; all if empty.
-
-        Raises:
-            StorageError: The ledger cannot be written.
         """
         for refused in [one for one in self.refused if job_id in ("", one[0])]:
             if refused[0] not in self._dispatcher.live:
@@ -259,8 +254,11 @@ class Replicas:
         known, self._strays = self._strays, strays  # jobs stored a moment ago are not taken yet
         for job, is_own in (await self._services.reads(self._ledger.whose, sorted(strays & known))).values():
             if is_own and job.is_active and job.is_sent and job.id not in self._dispatcher.live:
-                log.event("job.taken_over", job=job.id, status=job.status.value, request_id=job.request_id)
-                self._dispatcher.take(job)
+                self._resume(job)
+
+    def _resume(self, job: Job) -> None:
+        log.event("job.taken_over", job=job.id, status=job.status.value, request_id=job.request_id)
+        self._dispatcher.take(job)
 
     async def _take_over(self) -> None:
         """Take over jobs without a process, and complete deletions of dead processes."""
@@ -268,9 +266,8 @@ class Replicas:
         for job in await self._services.writes(self._ledger.take_over):
             if await self._services.writes(end_preview, self._services, job):
                 continue
-            log.event("job.taken_over", job=job.id, status=job.status.value, request_id=job.request_id)
             self._dispatcher.drop(job.id)  # from before another process took it over, and it came back
-            self._dispatcher.take(job)
+            self._resume(job)
 
     async def _take_over_parked(self) -> None:
         """Take over jobs of other processes that lack a key or an engine there which is here."""
@@ -281,8 +278,7 @@ class Replicas:
         ]
         if waiting:
             for job in await self._services.writes(self._ledger.take_parked, waiting):
-                log.event("job.taken_over", job=job.id, status=job.status.value, request_id=job.request_id)
-                self._dispatcher.take(job)
+                self._resume(job)
 
     def _has_wanted_key(self, seen: SharedJob) -> bool:
         """Whether another process's job waits for a key that is here."""
@@ -356,8 +352,3 @@ class Replicas:
         if note is not None:
             facts |= {"code": note.code, "facts": note.facts}
         return json.dumps(facts), takes_place
-
-
-def of(services: Services, dispatcher: Dispatcher) -> Replicas | None:
-    """Return the replicas of this run, or None if its ledger is not shared."""
-    return Replicas(services.ledger, services, dispatcher) if isinstance(services.ledger, SharedLedger) else None

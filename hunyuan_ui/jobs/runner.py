@@ -75,7 +75,6 @@ class JobRunner:
         """Return the visitor with a token; on a private run everybody is the owner.
 
         Args:
-            token: Of the browser or the API caller.
             address: Source address of the call, for rate limits on keys and codes.
         """
         return Visitor.from_token(token, is_owner=not self.settings.is_public, address=address)
@@ -145,9 +144,6 @@ class JobRunner:
                 only.
             shown_usd: The highest price in US dollars that the caller was shown, 0 for none; None skips the comparison.
             is_confirmed: The visitor has accepted a price above the limit for one video.
-            is_logged_in: The visitor has logged in with Hugging Face.
-            in_list: The prompt list that it is a row of.
-            in_click: The click of several videos that it belongs to.
 
         Raises:
             InvalidRequestError: The id is malformed, or is the visitor's token.
@@ -292,7 +288,6 @@ class JobRunner:
 
         Raises:
             MediaError: The file is not in the library.
-            StorageError: The library cannot be reached.
         """
         return await self.videos.video((await self.view(job_id, visitor)).job)
 
@@ -472,9 +467,9 @@ class JobRunner:
 def _replicas_of(services: Services, dispatcher: Dispatcher) -> Replicas | None:
     if not services.ledger.is_shared:
         return None
-    from hunyuan_ui.jobs import replicas  # loads the packages for PostgreSQL
+    from hunyuan_ui.jobs.replicas import Replicas  # loads the packages for PostgreSQL
 
-    return replicas.of(services, dispatcher)
+    return Replicas(services, dispatcher)
 
 
 def build_runner(settings: Settings, **replaced: Any) -> JobRunner:

@@ -136,11 +136,7 @@ class Services:
         raise NeedsKeyError(JobProblem.from_code("key_other" if job.payer == "visitor" else "owner_key_other"))
 
     async def restore_rows(self, *jobs: Job) -> set[str]:
-        """Store sent jobs of this process again that the database has lost; return their ids.
-
-        Raises:
-            StorageError: The ledger cannot be written.
-        """
+        """Store sent jobs of this process again that the database has lost; return their ids."""
         found = await self.writes(self.ledger.restore_rows, jobs)
         for job_id in found:
             log.trouble("job.put_back", job=job_id)
@@ -166,11 +162,9 @@ class Services:
 
     async def close(self) -> None:
         """Finish the submitted ledger calls, then close clients, ledger and folder."""
-        await self.hosted.client.aclose()
-        if self.preview is not None:
-            await self.preview.client.aclose()
-        if self.engine is not None:
-            await self.engine.client.aclose()
+        for service in (self.hosted, self.preview, self.engine):
+            if service is not None:
+                await service.client.aclose()
         await asyncio.to_thread(self._release)
         await asyncio.to_thread(self.notifications.close)
 
@@ -208,11 +202,7 @@ def build_services(
     A folder that another process holds or that cannot be written is opened read-only; its `problem` says why.
 
     Args:
-        client: Replaces the clients of both services, for tests.
-        engine: Replaces the client of the engine, for tests.
-        download: Replaces the download of a result's address into a file, for tests.
-        folder: Replaces the data folder, for tests.
-        now: Replaces the machine's clock, UTC seconds, for tests.
+        client: Replaces the clients of both services, as the other arguments replace what they name, for tests.
 
     Raises:
         SettingsError: The database or the bucket cannot be used, or a notification address is invalid.

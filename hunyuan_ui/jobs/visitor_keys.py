@@ -45,7 +45,6 @@ class KeyRing:
     """Selects the key for sending and polling a job.
 
     Args:
-        owner: The owner's key, if any.
         engine: The key of the owner's own engine, which may be empty; None without an engine.
         now: A monotonic clock in seconds.
     """
@@ -129,9 +128,6 @@ class VisitorKeys:
     """Stores, checks and drops visitors' own keys.
 
     Args:
-        keys: Where they are kept.
-        client: Of the service that they are for.
-        attempts: Rate limit for attempts at keys.
         on_change: Called when jobs that waited for a key may continue.
     """
 
@@ -149,13 +145,7 @@ class VisitorKeys:
         self._pages: OrderedDict[str, str] = OrderedDict()  # open pages of visitors with an own key
 
     async def remember(self, key: str, visitor: Visitor) -> float:
-        """Store a valid key; return the account's balance at its last check, in US dollars.
-
-        Raises:
-            AuthenticationError: The service does not know it, or it is malformed.
-            SpendLimitError: There were too many attempts.
-            EndpointError: The key cannot be checked with the service.
-        """
+        """Store a valid key; return the account's balance in US dollars, and raise, as `check` does."""
         text = entered(key)
         credits_usd = await self.check(text, visitor)
         self._keys.remember(visitor.id, Secret(text))
@@ -223,10 +213,6 @@ class VisitorKeys:
 
 
 def check_key(text: str) -> None:
-    """Reject a string that cannot be a key.
-
-    Raises:
-        AuthenticationError: It is malformed.
-    """
+    """Reject a string that cannot be a key."""
     if not is_key(text):
         raise AuthenticationError("not_a_key")

@@ -220,7 +220,7 @@ async def test_a_browser_without_a_token_is_one_visitor_from_the_click_to_its_vi
 
 async def test_an_opening_page_does_not_tell_again_what_was_cancelled(runner: JobRunner) -> None:
     events, visitor, job_id = PageEvents(runner), Visitor.from_token(TOKEN), new_id()
-    runner._services.pause.extend()  # nothing is sent
+    runner._services.pause.for_seconds(60.0)  # nothing is sent
     await runner.submit(job_id, VideoRequest(prompt="a heron"), visitor)
     assert (await events.attach(asking(), TOKEN))[1]["job"] == job_id
     await runner.cancel(job_id, visitor)
