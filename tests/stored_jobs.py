@@ -83,7 +83,7 @@ def url_in(folder: Path) -> Secret | None:
 
 def file_of(ledger: Ledger) -> SqliteDatabase:
     """Return the SQLite database of a ledger."""
-    database = ledger._database  # pyright: ignore[reportPrivateUsage]
+    database = ledger.database
     assert isinstance(database, SqliteDatabase)
     return database
 

@@ -72,7 +72,7 @@ class DataFolderWatch:
     async def _test_writing(self, now: float) -> None:
         folder = self._services.folder
         with suppress(StorageError):
-            await self._services.writes(self._services.ledger.try_lock)
+            await self._services.writes(self._services.ledger.database.try_lock)
         if folder.write_problem is not None or now - self._written_at >= WRITE_EVERY_S:
             self._written_at = now
             await asyncio.to_thread(folder.recheck_writing)
@@ -81,7 +81,7 @@ class DataFolderWatch:
         """Check whether an external database is reachable; log when it goes away and comes back."""
         ledger, now = self._services.ledger, time.monotonic()
         is_fresh = now - self._asked_at < LOOK_EVERY_S / 2 and ledger.problem is None and not self._is_away
-        if not ledger.can_be_away or is_fresh:
+        if not ledger.database.can_be_away or is_fresh:
             return None
         self._asked_at = now
         try:
@@ -112,14 +112,14 @@ class DataFolderWatch:
             return
         try:
             if FILE_NAME in self._missing_files:
-                copy = await self._services.writes(ledger.back_up, self._services.folder.path)
+                copy = await self._services.writes(ledger.database.back_up, self._services.folder.path)
                 if self._copy is not None:
                     # Copies of one incident must not displace all other backups.
                     with suppress(OSError):
                         self._copy.unlink(missing_ok=True)
                 self._copy = copy
             else:
-                await self._services.writes(ledger.empty_log)
+                await self._services.writes(ledger.database.empty_log)
         except StorageError as error:
             log.trouble("ledger.not_saved", code=error.code)
         else:

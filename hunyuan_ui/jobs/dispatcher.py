@@ -285,7 +285,7 @@ class Dispatcher:
             if LOCK_NAME in self._services.folder.missing_files:
                 return  # another process owns the backups in this folder
             try:
-                await self._services.writes(self._services.ledger.back_up, self._services.folder.path)
+                await self._services.writes(self._services.ledger.database.back_up, self._services.folder.path)
             except (StorageError, OSError) as error:
                 log.trouble("ledger.backup_failed", kind=type(error).__name__)
 

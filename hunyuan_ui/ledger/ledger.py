@@ -334,7 +334,7 @@ class Ledger(LedgerReading):
             left = {"problem": None, "result_url": None, "request": erased(known.request).model_dump_json()}
             left["notes"] = notes_without_texts(known.notes)
             self._set(job_id, {"deleted_at": self.now(), **left, **self._unshown})
-            self._database.erase()
+            self.database.erase()
         return True
 
     # internal

@@ -21,7 +21,7 @@ class SharedJob(NamedTuple):
     """
 
     job: Job
-    worker: str | None
+    process: str | None
     takes_place: bool
     shown: str | None
     wish: ReplicaRequest | None = None

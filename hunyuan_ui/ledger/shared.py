@@ -294,14 +294,14 @@ class SharedLedger(Ledger):
     def own(self, job_id: str) -> Job | None:
         """Return a job of this process unless it was deleted; see `Ledger.own`."""
         seen = self._shared_jobs("id = ? AND deleted_at IS NULL", job_id)
-        if seen and seen[0].worker != self.process:
+        if seen and seen[0].process != self.process:
             raise TakenOverError
         return seen[0].job if seen else None
 
     def whose(self, job_ids: Sequence[str]) -> dict[str, tuple[Job, bool]]:
         """Return jobs by id, and whether each is this process's; deleted ones are left out."""
         found = self._shared_jobs("id = ANY(?) AND deleted_at IS NULL", list(job_ids)) if job_ids else []
-        return {seen.job.id: (seen.job, seen.worker == self.process) for seen in found}
+        return {seen.job.id: (seen.job, seen.process == self.process) for seen in found}
 
     def board(self) -> list[SharedJob]:
         """Return the unfinished jobs of all processes, oldest first."""
@@ -309,7 +309,7 @@ class SharedLedger(Ledger):
 
     def elsewhere(self) -> set[str]:
         """Return the ids of the jobs that other processes work on."""
-        return {seen.job.id for seen in self.board() if seen.worker != self.process}
+        return {seen.job.id for seen in self.board() if seen.process != self.process}
 
     def show(self, shown: Mapping[str, tuple[str | None, bool]]) -> None:
         """Publish the state of this process's jobs; waits for no writer.

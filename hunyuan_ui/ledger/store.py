@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -114,7 +113,7 @@ class LedgerStore:
         now: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._database = database
+        self.database = database
         self._connection: Connection  # of the current transaction
         self._stored_at = 0.0  # time stored by the current transaction, UTC seconds
         self._changed_at = 0.0  # the same, once it has changed or added a row
@@ -157,15 +156,10 @@ class LedgerStore:
         return self._changes
 
     @property
-    def can_be_away(self) -> bool:
-        """Whether the database is remote, and so may be unreachable."""
-        return self._database.can_be_away
-
-    @property
     def problem(self) -> StorageError | None:
         """Why the database is unavailable at the moment; None if the last attempt succeeded."""
-        last_sent = self._database.last_sent
-        return self._database.problem or (last_sent and last_sent.problem)
+        last_sent = self.database.last_sent
+        return self.database.problem or (last_sent and last_sent.problem)
 
     def try_again(self) -> None:
         """Check whether the database is reachable.
@@ -176,14 +170,10 @@ class LedgerStore:
         with self._reading() as read:
             read.execute(NEWEST).fetchone()
 
-    def try_lock(self) -> None:
-        """Let `problem` tell whether another program keeps this one from writing."""
-        self._database.try_lock()
-
     def close(self) -> None:
         """Close the database."""
         with self._lock:
-            self._database.close()
+            self.database.close()
 
     def set_clock_right(self) -> int:
         """Set every stored time that is ahead of the machine's clock to the present; return the number of jobs.
@@ -200,31 +190,10 @@ class LedgerStore:
             with self._transaction("clock"):
                 now = self._clock.machine
                 moved = self._connection.execute(_TO_THE_PRESENT, {"now": now}).rowcount
-                if (last_sent := self._database.last_sent) is not None:
+                if (last_sent := self.database.last_sent) is not None:
                     last_sent.set_back(self._connection.execute(NEWEST).fetchone()[0])
             self._clock.start_over(now)
         return moved
-
-    def back_up(self, folder: Path) -> Path | None:
-        """Copy the open ledger into a folder, even if its file was moved or deleted.
-
-        Returns:
-            The copy; None if a database server keeps its own.
-
-        Raises:
-            StorageError: The copy could not be written, or the ledger is damaged.
-        """
-        with self._lock:
-            return self._database.back_up(folder)
-
-    def empty_log(self) -> None:
-        """Checkpoint the write-ahead log into the ledger's file, now and after each commit from now on.
-
-        Raises:
-            StorageError: The ledger cannot be written.
-        """
-        with self._lock:
-            self._database.empty_log()
 
     # internal
 
@@ -232,10 +201,10 @@ class LedgerStore:
     def _transaction(self, name: str) -> Generator[None]:
         with self._lock:
             self._stored_at = self._changed_at = 0.0
-            with self._database.transaction(name) as self._connection:
+            with self.database.transaction(name) as self._connection:
                 yield
             self._changes += 1
-            if self._changed_at and (last_sent := self._database.last_sent) is not None:
+            if self._changed_at and (last_sent := self.database.last_sent) is not None:
                 last_sent.stored(self._changed_at, is_sent=name == "claim")
             self._clock.hold(self._stored_at)
 
@@ -246,12 +215,12 @@ class LedgerStore:
 
     def _see(self, newest: float) -> None:
         """Compare the newest stored time, inside a transaction, with what this process knows."""
-        if (last_sent := self._database.last_sent) is not None:
+        if (last_sent := self.database.last_sent) is not None:
             last_sent.check(newest)
         self._clock.hold(newest)
 
     def _reading(self) -> AbstractContextManager[Connection]:
-        return self._database.reading()
+        return self.database.reading()
 
     def _take(self, job_ids: Sequence[str]) -> None:
         """Assign jobs to this process, in the transaction that stores them."""

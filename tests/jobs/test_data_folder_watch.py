@@ -394,15 +394,15 @@ async def test_a_ledger_that_cannot_be_saved_is_tried_again(
 ) -> None:
     async with running(folder, service) as runner:
         await rendering(runner)
-        real = runner._services.ledger.back_up
+        real = runner._services.ledger.database.back_up
 
         def refuse(folder: Path) -> Path:
             raise StorageError("disk_full", free="0 MB")
 
-        monkeypatch.setattr(runner._services.ledger, "back_up", refuse)
+        monkeypatch.setattr(runner._services.ledger.database, "back_up", refuse)
         ledger_deleted(folder)
         await until(lambda: len(events(lines, "ledger.not_saved")) > 2)
-        monkeypatch.setattr(runner._services.ledger, "back_up", real)
+        monkeypatch.setattr(runner._services.ledger.database, "back_up", real)
         await until(lambda: events(lines, "ledger.saved"))
 
 

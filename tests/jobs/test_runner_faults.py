@@ -311,7 +311,7 @@ async def test_who_does_not_hold_the_folder_leaves_its_backups_alone(
 ) -> None:
     async with running(settings, service) as runner:
         copies: list[object] = []
-        monkeypatch.setattr(runner._services.ledger, "back_up", copies.append)
+        monkeypatch.setattr(runner._services.ledger.database, "back_up", copies.append)
         for missing, count in ((frozenset({LOCK_NAME}), 0), (frozenset[str](), 1)):
             monkeypatch.setattr(DataFolder, "missing_files", missing)
             runner._dispatcher.back_up()

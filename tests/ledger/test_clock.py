@@ -265,7 +265,7 @@ def test_a_copy_from_the_future_is_told_after_it_was_restored(tmp_path: Path, ma
     machine.jump(CENTURY_S)
     with closing(opened(folder, machine)) as ledger:
         finished(ledger)
-        ledger.back_up(folder)
+        ledger.database.back_up(folder)
     machine.jump(-CENTURY_S)
     (folder / "ledger.sqlite3").write_bytes(b"not a database any more" * 500)
     with closing(opened(folder, machine)) as ledger:

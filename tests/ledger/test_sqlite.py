@@ -163,7 +163,7 @@ def test_a_deleted_ledger_goes_on_and_its_copy_holds_all(tmp_path: Path) -> None
         for path in folder.glob("ledger.sqlite3*"):
             path.unlink()
         second = in_status(book, JobStatus.RUNNING, request_id="request-2")
-        copy = book.back_up(folder)
+        copy = book.database.back_up(folder)
         assert copy is not None
         assert book.ids() == {first.id, second.id}
         after = killed(folder)
@@ -179,7 +179,7 @@ def test_a_deleted_log_is_written_into_the_ledger_with_all_that_follows(tmp_path
         added(book)
         (folder / LOG_NAME).unlink()
         added(book)
-        book.empty_log()
+        book.database.empty_log()
         added(book)
         assert count(killed(folder)) == 3
 
@@ -191,16 +191,20 @@ def test_a_log_that_cannot_be_emptied_now_says_so(tmp_path: Path) -> None:
         with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StorageError) as caught:
-                book.empty_log()
+                book.database.empty_log()
             assert caught.value.code == "ledger_busy"
             other.execute("ROLLBACK")
-        book.empty_log()
+        book.database.empty_log()
 
 
 def test_a_copy_of_a_closed_ledger_says_that_the_server_stops(tmp_path: Path) -> None:
     book = opened_ledger(tmp_path)
     book.close()
-    for use in (lambda: book.back_up(tmp_path), book.empty_log, lambda: book.add(job(), anything_goes)):
+    for use in (
+        lambda: book.database.back_up(tmp_path),
+        book.database.empty_log,
+        lambda: book.add(job(), anything_goes),
+    ):
         with pytest.raises(StorageError) as caught:
             use()
         assert caught.value.code == "stopping"

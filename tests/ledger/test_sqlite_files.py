@@ -357,7 +357,7 @@ def test_a_damaged_ledger_does_not_push_good_backups_out(folder: Path) -> None:
 
 def test_a_backup_that_cannot_be_written_says_so(folder: Path) -> None:
     with closing(opened_ledger(folder)) as book, pytest.raises(StorageError) as caught:
-        book.back_up(folder / "missing")
+        book.database.back_up(folder / "missing")
     assert caught.value.code == "disk_read_only"
 
 

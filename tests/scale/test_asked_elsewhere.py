@@ -137,7 +137,7 @@ async def test_jobs_that_wait_on_one_key_are_counted_at_all_processes(rig: Rig, 
         for visitor, job_id in zip(visitors, made, strict=False):
             assert (await ended(one, job_id, visitor)).status is JobStatus.DONE
         ledger = one._services.ledger
-        with ledger._database.reading() as read:
+        with ledger.database.reading() as read:
             assert {mark for (mark,) in read.execute("SELECT key_mark FROM jobs WHERE status = 'done'")} == {None}
 
 
