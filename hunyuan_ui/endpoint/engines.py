@@ -151,19 +151,13 @@ def without_paths(text: str, job: Mapping[str, Any]) -> str:
     return text
 
 
-def is_list(body: object) -> bool:
-    """Whether this is a response to a list request, with or without jobs."""
-    return isinstance(body, list) or (
-        isinstance(body, Mapping) and isinstance(cast("Mapping[str, Any]", body).get("data"), list)
-    )
-
-
-def listed(body: object) -> list[Mapping[str, Any]]:
-    """Return the jobs in a response to a list request, in any order."""
+def listed(body: object) -> list[Mapping[str, Any]] | None:
+    """Return the jobs in a response to a list request, in any order; None for any other response."""
     if isinstance(body, Mapping):
         body = cast("Mapping[str, Any]", body).get("data")
-    items = cast("list[object]", body) if isinstance(body, list) else []
-    return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, Mapping)]
+    if not isinstance(body, list):
+        return None
+    return [cast("Mapping[str, Any]", item) for item in cast("list[object]", body) if isinstance(item, Mapping)]
 
 
 def is_of(item: Mapping[str, Any], request: VideoRequest, sent_at: float) -> bool:

@@ -40,6 +40,13 @@ _KEPT_S: Final = 1.0
 TICK_S: Final = 1.0  # between two looks whether this process stood still
 SLOW_S: Final = 2.0  # a busy event loop is late by less
 
+# Through NATs and load balancers, when idle for minutes; not every system has all of these options.
+_KEEPALIVE: Final = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
+    (socket.IPPROTO_TCP, getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 6))
+    if hasattr(socket, name)
+]
+
 REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
@@ -47,15 +54,6 @@ REDIRECTS: Final = (301, 302, 303, 307, 308)
 def shared_ssl_context() -> ssl.SSLContext:
     """Return the shared certificate-verifying context; building it takes 35 ms."""
     return httpx.create_ssl_context()
-
-
-def keepalive_options() -> list[tuple[int, int, int]]:
-    """Return socket options that keep a connection alive through NATs and load balancers when idle for minutes."""
-    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 6)):
-        if hasattr(socket, name):
-            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
-    return options
 
 
 def new_transport(*, kept: int, proxies: Proxies = DIRECT) -> httpx.AsyncHTTPTransport:
@@ -87,7 +85,7 @@ class BackedTransport(httpx.AsyncHTTPTransport):
             max_connections=None,
             max_keepalive_connections=kept,
             keepalive_expiry=_KEPT_S,
-            socket_options=keepalive_options(),
+            socket_options=_KEEPALIVE,
             network_backend=backend,
         )
 

@@ -7,6 +7,7 @@ Source: docs/facts/engines.md 2.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,7 +85,7 @@ class EngineClient:
         """
         answer = await self._get(f"{engines.VIDEOS}?limit=1", key)
         raise_unless_success(answer)
-        if not engines.is_list(answer.value):
+        if engines.listed(answer.value) is None:
             raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail)
 
     async def submit(self, request: VideoRequest, key: str) -> Accepted:
@@ -124,7 +125,7 @@ class EngineClient:
         """
         answer = await self._get(f"{engines.VIDEOS}?limit={_MOST_LISTED}&order=desc", key)
         raise_unless_success(answer)
-        items = engines.listed(answer.value)
+        items = engines.listed(answer.value) or []
         return [str(item["id"]) for item in items if engines.is_of(item, request, sent_at)]
 
     async def stop(self, request_id: str, key: str) -> bool:
@@ -149,8 +150,17 @@ class EngineClient:
             DownloadError: The file is incomplete or does not exist.
             StorageError: The disk is full or cannot be written.
         """
+        download = partial(
+            fetch,
+            part=part,
+            own_origin=self.base_url,
+            check=check,
+            limits=self._fetch_limits,
+            proxies=self._proxies,
+            own_headers=_bearer(key),
+        )
         try:
-            await self._fetch(url, part, key, check)
+            await download(url)
             return
         except DownloadError as error:
             if not error.expired or not url.startswith(self.base_url):
@@ -159,18 +169,7 @@ class EngineClient:
         link = await self._link_instead(url, key)
         if link is None:
             raise refusal
-        await self._fetch(link, part, key, check)
-
-    async def _fetch(self, url: str, part: Path, key: str, check: Check) -> None:
-        await fetch(
-            url,
-            part,
-            own_origin=self.base_url,
-            check=check,
-            limits=self._fetch_limits,
-            proxies=self._proxies,
-            own_headers=_bearer(key),
-        )
+        await download(link)
 
     async def _link_instead(self, url: str, key: str) -> str | None:
         """Return the bucket address that an engine names in its error for the content."""

@@ -22,7 +22,6 @@ from hunyuan_ui.jobs.job_watch import PHASE_OF, VolatileState, state_of
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.queue_pause import WARMING
 from hunyuan_ui.jobs.recovery import end_preview
-from hunyuan_ui.jobs.replica_deletions import ReplicaDeletions
 from hunyuan_ui.jobs.replica_stores import ReplicaAccess, ReplicaCalls, ReplicaLists
 from hunyuan_ui.jobs.services import KEY, Services
 from hunyuan_ui.ledger.replica_updates import Pause, ReplicaRequest, SharedJob
@@ -32,6 +31,7 @@ LEASE_RENEWAL_S: Final = 3.0
 TICK_S: Final = 1.0
 RESTART_S: Final = 1.0  # after an unexpected error
 BOARD_FRESH_S: Final = 0.5
+DELETIONS_EVERY_S: Final = 60.0  # deleted files are removed within this time once their store can be reached
 HEALTH_WITHIN_S: Final = 1.0
 _FITS: Final = {
     JobStatus.QUEUED: {Phase.WAITING, Phase.PAUSED},
@@ -79,7 +79,7 @@ class Replicas:
         self.access = ReplicaAccess(ledger.access, services)
         self.lists = ReplicaLists(ledger.lists, services)
         self.calls = ReplicaCalls(ledger.calls, services.reads)
-        self._deletions = ReplicaDeletions(ledger, services)
+        self._deletions = _Deletions(ledger, services)
         self._board = Board({}, -math.inf)
         self._reading = asyncio.Lock()
         self._renewed_at = -math.inf  # time.monotonic()
@@ -352,3 +352,49 @@ class Replicas:
         if note is not None:
             facts |= {"code": note.code, "facts": note.facts}
         return json.dumps(facts), takes_place
+
+
+class _Deletions:
+    """The files of deleted jobs, whichever process accepted the deletion.
+
+    Only the ledger's rows decide: no store is listed, and nothing is removed that is not marked as deleted there.
+    """
+
+    def __init__(self, ledger: SharedLedger, services: Services) -> None:
+        self._ledger = ledger
+        self._services = services
+        self._looked_at = -math.inf  # time.monotonic()
+        self._forgot_at = time.monotonic()  # the start has already handled earlier deletions
+        self._task: asyncio.Task[None] | None = None
+
+    def tick(self) -> None:
+        """Check once a minute; files are removed in the background."""
+        is_under_way = self._task is not None and not self._task.done()
+        if not is_under_way and time.monotonic() - self._looked_at >= DELETIONS_EVERY_S:
+            self._looked_at = time.monotonic()
+            self._task = asyncio.create_task(self._finish(), name="replicas deletions")
+
+    def soon(self) -> None:
+        """Check at the next tick, because a process has died."""
+        self._looked_at = -math.inf
+
+    async def stop(self) -> None:
+        """Stop; other processes complete what is left."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _finish(self) -> None:
+        services = self._services
+        with suppress(StorageError):  # store or ledger is away, which is reported elsewhere; retried at the next check
+            if time.monotonic() - self._forgot_at >= DELETIONS_EVERY_S:
+                self._forgot_at = time.monotonic()
+                # This process's cached copies and exports of videos that another process has deleted.
+                deleted = await services.reads(self._ledger.ids, "deleted")
+                await asyncio.to_thread(services.library.forget_copies, deleted)
+                await asyncio.to_thread(services.exports.forget, deleted)
+            for job_id in await services.reads(self._ledger.to_delete):
+                await services.library.delete_elsewhere(job_id)
+                await asyncio.to_thread(services.library.delete, job_id)
+                await services.writes(self._ledger.deleted, job_id)
+                log.event("job.files_deleted", job=job_id)

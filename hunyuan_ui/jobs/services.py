@@ -88,7 +88,7 @@ class Services:
     reads: LedgerThread
     links: SignedLinks
     limits: SpendLimits
-    writes: LedgerThread = field(default_factory=lambda: LedgerThread("ledger writes"))
+    writes: LedgerThread = field(default_factory=LedgerThread)
     pause: QueuePause = field(default_factory=QueuePause)
     notifications: Notifications = field(default_factory=Notifications)
 

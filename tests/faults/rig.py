@@ -29,7 +29,6 @@ from hunyuan_ui.jobs import (
     job_run,
     job_watch,
     queue_pause,
-    replica_deletions,
     replica_stores,
     replicas,
 )
@@ -67,7 +66,7 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     patch(replicas, "BOARD_FRESH_S", 0.02)
     patch(job_watch, "POLL_S", 0.02)
     patch(replica_stores, "POLL_S", 0.02)
-    patch(replica_deletions, "EVERY_S", 0.1)
+    patch(replicas, "DELETIONS_EVERY_S", 0.1)
     patch(retry_after, "SHORTEST_S", 0.01)
     patch(retry_after, "GUESS_S", (0.02, 0.04))
 

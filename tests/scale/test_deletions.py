@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hunyuan_ui.job import Job, JobStatus
-from hunyuan_ui.jobs import JobRunner, replica_deletions
+from hunyuan_ui.jobs import JobRunner, replicas
 from hunyuan_ui.ledger.shared import SharedLedger
 from hunyuan_ui.library import bucket as door
 from hunyuan_ui.library.bucket import BucketLimits
@@ -152,7 +152,7 @@ async def test_copies_that_other_processes_have_go_within_a_minute(
         for job in gone:
             await one.delete(job.id, OWNER)
             ledger.deleted(job.id)  # so that the other one has nothing to finish
-        monkeypatch.setattr(replica_deletions, "EVERY_S", 0.2)
+        monkeypatch.setattr(replicas, "DELETIONS_EVERY_S", 0.2)
         await until(lambda: copied(rigs[1].folder) == {kept.id})
         assert copied(rigs[0].folder) == {kept.id}
         assert videos(bucket) == {kept.id}
