@@ -127,8 +127,6 @@ class HistoryImport:
         declared = self._declared(usd)
         await self._to_the_end(self._count(declared))
 
-    # internal
-
     async def _to_the_end(self, change: Coroutine[Any, Any, _T]) -> _T:
         """Finish a change even if its caller is cancelled: a job must not be stored and then forgotten."""
         task = asyncio.create_task(change, name="history change")

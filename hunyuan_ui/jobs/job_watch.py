@@ -116,8 +116,6 @@ class JobWatch:
         is_stopped = job.problem is not None and job.problem.code == STOPPED
         return job.status is JobStatus.LOST and is_known and is_young and not job.is_preview and not is_stopped
 
-    # internal
-
     async def _queue_state(self, jobs: Iterable[Job]) -> QueueState:
         """Return the queue, as far as these jobs need it."""
         dispatcher = self._dispatcher

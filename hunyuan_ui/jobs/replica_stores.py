@@ -216,8 +216,6 @@ class ReplicaCalls:
         finally:
             self._waiting.discard(waiting)
 
-    # internal
-
     def _later(self, change: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(change)
         self._ending.add(task)

@@ -182,8 +182,6 @@ class Replicas:
                 await self._services.writes.soon(self._ledger.remove_refused, *refused)
             self.refused.discard(refused)
 
-    # internal
-
     async def _go_on(self) -> None:
         while True:
             try:

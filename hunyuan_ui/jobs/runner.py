@@ -334,8 +334,6 @@ class JobRunner:
             notice=self.notice,
         )
 
-    # internal
-
     async def _known(self, job_id: str, visitor: Visitor, own_key: str | None) -> Job | None:
         """Return a stored job of this visitor, and give it the key that it may be waiting for."""
         live = self._dispatcher.live.get(job_id)

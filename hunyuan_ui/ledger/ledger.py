@@ -337,8 +337,6 @@ class Ledger(LedgerReading):
             self.database.erase()
         return True
 
-    # internal
-
     def _extra_before_claim(self) -> ExtraSelect:
         """Return the question whose values `_before_claim` receives."""
         return NO_EXTRA

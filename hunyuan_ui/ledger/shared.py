@@ -360,8 +360,6 @@ class SharedLedger(Ledger):
         with self._reading() as read:
             return bytes(read.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()[0])
 
-    # internal
-
     def _check_fit(self, connection: Connection) -> None:
         """Raise if the state of this database forbids sending."""
         extra = self._extra_before_claim()

@@ -195,8 +195,6 @@ class LedgerStore:
             self._clock.start_over(now)
         return moved
 
-    # internal
-
     @contextmanager
     def _transaction(self, name: str) -> Generator[None]:
         with self._lock:

@@ -257,8 +257,6 @@ class Bucket:
             wrong = self._why
         raise SettingsError(VIDEOS_URL, wrong)
 
-    # internal
-
     def _run(self) -> None:
         self._loop.run_forever()
         self._loop.close()
