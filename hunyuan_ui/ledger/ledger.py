@@ -137,7 +137,7 @@ class Ledger(LedgerReading):
         A job whose request id is known is left unchanged, deleted or not. A sent job without a request id gets the one
         of an equal request that was sent at about the same time.
         """
-        with self._transaction("take_in"):
+        with self._transaction("import_history"):
             taken = account_history.import_history(self._connection, found, self._stamp())
             self._take([job.id for job in taken if job.is_active])
         return taken
@@ -148,7 +148,7 @@ class Ledger(LedgerReading):
         Args:
             declared: A lost job with that cost; a later one on the same day replaces it.
         """
-        with self._transaction("say_spent"):
+        with self._transaction("declare_spending"):
             return account_history.declare_spending(self._connection, declared, self._stamp())
 
     def restore_rows(self, jobs: Sequence[Job]) -> set[str]:  # noqa: ARG002 - needed where a server may lose commits
@@ -274,7 +274,7 @@ class Ledger(LedgerReading):
             (JobStatus.RUNNING, "AND request_id IS NOT NULL"),
         ):
             if job := self._move(
-                "look_again", job_id, to, (JobStatus.LOST,), ComputedColumns(columns), and_where=where
+                "retry_lost", job_id, to, (JobStatus.LOST,), ComputedColumns(columns), and_where=where
             ):
                 return job
         return None
@@ -292,7 +292,7 @@ class Ledger(LedgerReading):
 
         A failed job with a cost becomes lost; an unknown job becomes lost or, at zero, failed.
         """
-        with self._transaction("correct"):
+        with self._transaction("correct_cost"):
             known = self._known(job_id)
             if not known.has_correctable_cost:
                 return None
@@ -315,7 +315,7 @@ class Ledger(LedgerReading):
         """Apply the owner's decision on an unknown job: charged makes it lost, not charged makes it failed."""
         status, code = (JobStatus.LOST, "said_charged") if was_charged else (JobStatus.FAILED, "said_not_charged")
         problem = problem_text(JobProblem.from_code(code))
-        return self._move("settle", job_id, status, (JobStatus.UNKNOWN,), {"problem": problem})
+        return self._move("settle_unknown", job_id, status, (JobStatus.UNKNOWN,), {"problem": problem})
 
     def note(self, job_id: str, **notes: Any) -> Job:
         """Merge values into a job's notes."""

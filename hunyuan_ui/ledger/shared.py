@@ -230,20 +230,20 @@ class SharedLedger(Ledger):
 
     def restore_rows(self, jobs: Sequence[Job]) -> set[str]:
         """Store unfinished jobs again that the database has lost or has as queued; return their ids."""
-        with self._transaction("put_back"):
+        with self._transaction("restore_rows"):
             return restore_rows(self._connection, jobs, self._sent, {**self._own, "updated_at": self._stamp()})
 
     def mark_sent_unknown(self, job_ids: Iterable[str]) -> None:
         """Mark as unknown the queued jobs that this process has already sent and no longer tracks."""
         self._sent.read()  # another process of the folder may have requeued one meanwhile
         if sent := [job_id for job_id in job_ids if job_id in self._sent]:
-            with self._transaction("doubt"):
+            with self._transaction("mark_sent_unknown"):
                 mark_sent_unknown(self._connection, sent, self.process)
 
     def remove_refused(self, job_id: str, visitor: str) -> None:
         """Remove a visitor's queued job of this process, as if it had never been stored."""
         where = f"id = ? AND visitor = ? AND status = 'queued' {self._is_own}"
-        with self._transaction("take_back"):
+        with self._transaction("remove_refused"):
             self._connection.execute(f"DELETE FROM jobs WHERE {where}", (job_id, visitor))
 
     def take_over(self) -> list[Job]:

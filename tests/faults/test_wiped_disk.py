@@ -315,7 +315,7 @@ async def test_a_kill_in_the_middle_of_adopting_is_made_good(rig: Rig, service: 
         assert status == 0, clean.log
         expected = sorted((prompt, JobStatus.DONE, round(COST_USD * 1e6)) for prompt in service.posts())
         points = sorted({(name, hit) for name in set(clean.passed) for hit in (1, clean.passed.count(name))})
-        assert ("ledger.take_in.commit", 1) in points
+        assert ("ledger.import_history.commit", 1) in points
         assert len(points) > 20
         assert [wrong for point in points if (wrong := await asyncio.to_thread(wrong_after, point))] == []
     assert spent_usd(service) == 2 * COST_USD

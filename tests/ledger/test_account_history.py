@@ -151,7 +151,7 @@ def test_a_visitors_own_job_is_not_the_accounts(ledger: Ledger) -> None:
 
 def test_all_is_taken_in_or_nothing(tmp_path: Path) -> None:
     def fail(point: str) -> None:
-        if point == "ledger.take_in.commit":
+        if point == "ledger.import_history.commit":
             raise ZeroDivisionError
 
     checkpoint.hook = fail

@@ -129,7 +129,7 @@ async def test_an_answer_is_stored_although_the_job_was_stored_again_between_two
                 at_first(passed)
             if passed == "journey.accepted":
                 load_rows(url, before[0])
-            if passed == "ledger.put_back.begin" and not passed_by:
+            if passed == "ledger.restore_rows.begin" and not passed_by:
                 passed_by.append(passed)
                 live = [one.job for one in runner._dispatcher.live.values()]
                 ledger.restore_rows(live)  # as a check for lost jobs does
