@@ -20,7 +20,7 @@ from hunyuan_ui.file_type import BY_SUFFIX
 from hunyuan_ui.job import Job, is_id
 from hunyuan_ui.library.bounded_folder import make_room
 from hunyuan_ui.library.bucket import Bucket
-from hunyuan_ui.library.library import POSTER, SIDECAR, VideoLibrary, job_of
+from hunyuan_ui.library.library import POSTER, SIDECAR, VideoLibrary, job_of, video_ids
 from hunyuan_ui.shielded import shielded
 
 CACHE_BYTES: Final = 1024 * 1024 * 1024  # the newest file apart
@@ -171,9 +171,8 @@ class BucketLibrary(VideoLibrary):
 
     async def _prepare(self, known: set[str]) -> None:
         names = await self._bucket.proven()
-        places = [Path(name) for name in names if is_id(Path(name).stem)]
-        self._files = {place.stem for place in places}
-        self._ids = {place.stem for place in places if place.suffix in BY_SUFFIX}
+        self._files = set(filter(is_id, (Path(name).stem for name in names)))
+        self._ids = video_ids(names)
         slots = asyncio.Semaphore(_READ_AT_ONCE)
 
         async def read(job_id: str) -> None:

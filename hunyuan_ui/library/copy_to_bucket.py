@@ -13,11 +13,10 @@ from typing import Final
 
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import MediaError, StorageError
-from hunyuan_ui.file_type import BY_SUFFIX
-from hunyuan_ui.job import Job, is_id
+from hunyuan_ui.job import Job
 from hunyuan_ui.library import FOLDER_NAME
 from hunyuan_ui.library.bucket import Bucket, Digest
-from hunyuan_ui.library.library import SIDECAR, VideoLibrary, file_sha256
+from hunyuan_ui.library.library import SIDECAR, VideoLibrary, file_sha256, video_ids
 
 _AT_ONCE: Final = 4  # videos, each completely in memory
 
@@ -60,9 +59,7 @@ class VideosCopy:
             SettingsError: It cannot be used.
             StorageError: It holds another ledger's videos.
         """
-        names = map(Path, self._bucket.call(self._bucket.proven()))
-        foreign = {name.stem for name in names if name.suffix in BY_SUFFIX and is_id(name.stem)} - known
-        if foreign:
+        if foreign := video_ids(self._bucket.call(self._bucket.proven())) - known:
             raise StorageError(code, count=len(foreign))
 
     def copy(self, jobs: Sequence[Job], on_progress: Callable[[Copied], bool]) -> Copied:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -238,7 +238,7 @@ class VideoLibrary:
     def ids(self) -> set[str]:
         """Return the ids of all videos in the folder, without opening any."""
         with suppress(OSError):
-            return {path.stem for path in self.folder.iterdir() if path.suffix in BY_SUFFIX and is_id(path.stem)}
+            return video_ids(path.name for path in self.folder.iterdir())
         return set()
 
     def sweep(self, keep: set[str], older_than_s: float = 0.0) -> list[str]:
@@ -309,6 +309,11 @@ class VideoLibrary:
             if path.is_file():  # a pipe would block
                 return path.read_bytes()
         return b""
+
+
+def video_ids(names: Iterable[str]) -> set[str]:
+    """Return the ids of the videos among files of these names."""
+    return {path.stem for path in map(Path, names) if path.suffix in BY_SUFFIX and is_id(path.stem)}
 
 
 def job_of(sidecar: bytes, job_id: str) -> Job | None:
