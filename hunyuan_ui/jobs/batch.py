@@ -20,6 +20,7 @@ from hunyuan_ui import log
 from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
 from hunyuan_ui.job import MICRO, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
 from hunyuan_ui.jobs.batch_view import BatchView, Entry, Order, Plan
+from hunyuan_ui.jobs.job_view import MOST_USD
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.limits import BREAKER_AFTER, check_shown
 from hunyuan_ui.prompt_list import PromptList, Row, job_id, list_id, seeded
@@ -29,7 +30,6 @@ if TYPE_CHECKING:  # the runner imports this module; replica_stores loads the pa
     from hunyuan_ui.jobs.replica_stores import ListState, ReplicaLists
     from hunyuan_ui.jobs.runner import JobRunner
 
-MOST_BUDGET_USD: Final = 1_000_000
 MOST_RUNNING: Final = 20  # lists running at the same time
 _KEPT: Final = 100  # ended lists whose full state is kept
 _LOOK_AGAIN_S: Final = 1.0
@@ -117,9 +117,9 @@ class Batches:
             raise InvalidRequestError(
                 "list_has_faults", field="list", count=len(prompts.faults), line=line, first=error.as_reason
             )
-        if not 0 <= order.budget_usd <= MOST_BUDGET_USD:
+        if not 0 <= order.budget_usd <= MOST_USD:
             value = str(order.budget_usd)[:40]
-            raise InvalidRequestError("out_of_range", field="budget_usd", value=value, low=0, high=MOST_BUDGET_USD)
+            raise InvalidRequestError("out_of_range", field="budget_usd", value=value, low=0, high=MOST_USD)
         self._services.folder.check_room()
         async with self._starting:
             plan = await self.plan(prompts, order)

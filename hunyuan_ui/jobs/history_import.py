@@ -28,7 +28,7 @@ from hunyuan_ui.errors import (
 from hunyuan_ui.estimate import estimate, is_plausible
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.dispatcher import Dispatcher
-from hunyuan_ui.jobs.job_view import HistoryState
+from hunyuan_ui.jobs.job_view import MOST_USD, HistoryState
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import DECLARED_USD, FROM_HISTORY, NAMED, UNTIMED, declared_id, expected_usd
 from hunyuan_ui.request import VideoRequest
@@ -41,7 +41,6 @@ NewJob = Callable[[str, VideoRequest], Job]
 
 RETRY_S: Final = 60.0
 FIRST_TRY_S: Final = 1.5  # limit on a start's wait for the first response; the web server waits at most 5 s for a start
-MOST_SAID_USD: Final = 1_000_000
 _DEAREST: Final = {"width": 1280, "height": 1280, "video_length": 129, "infer_steps": 70}
 
 
@@ -204,8 +203,8 @@ class HistoryImport:
         self._dispatcher.wake()
 
     def _declared(self, usd: object) -> Job:
-        if isinstance(usd, bool) or not isinstance(usd, (int, float)) or not 0 <= usd <= MOST_SAID_USD:
-            raise InvalidRequestError("bad_amount", field="usd", high=MOST_SAID_USD)
+        if isinstance(usd, bool) or not isinstance(usd, (int, float)) or not 0 <= usd <= MOST_USD:
+            raise InvalidRequestError("bad_amount", field="usd", high=MOST_USD)
         job = self._new_job("", VideoRequest.parse({"prompt": UNKNOWN_PROMPT}))
         problem = JobProblem.from_code("said_spent")
         # It is not a failed video, so it does not count for the breaker.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.job import Job, JobProblem, Phase
+
+MOST_USD: Final = 1_000_000  # that a person can enter as an amount
 
 
 @dataclass(frozen=True, slots=True)

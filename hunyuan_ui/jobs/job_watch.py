@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.errors import AccessError
-from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase, Visitor, is_id
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase, Visitor
 from hunyuan_ui.jobs.at_engine import STOPPED, can_be_stopped
 from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.jobs.job_view import JobView
@@ -73,7 +73,7 @@ class JobWatch:
     async def view(self, job_id: str, visitor: Visitor) -> JobView:
         """Return the current state of a job."""
         live = self._dispatcher.live.get(job_id)
-        job = live.job if live is not None else await self._stored(job_id)
+        job = live.job if live is not None else await self._services.stored(job_id)
         if not visitor.may_see(job):
             raise AccessError("not_yours")
         return self._view_of(job, await self._queue_state([job]))
@@ -161,12 +161,6 @@ class JobWatch:
         at = (state.phase, elapsed_s, usual, place, len(queue.ids), state.retry_in_s, state.note)
         can_stop = can_be_stopped(job) and not state.is_stopping
         return JobView(job, *at, starts_in_s=starts_in_s, progress=state.progress, can_stop=can_stop)
-
-    async def _stored(self, job_id: str) -> Job:
-        job = await self._services.reads(self._services.ledger.get, job_id) if is_id(job_id) else None
-        if job is None:
-            raise AccessError("not_yours")
-        return job
 
 
 def state_of(live: LiveJob, pause: QueuePause) -> VolatileState:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from hunyuan_ui.errors import AccessError, MediaError
-from hunyuan_ui.job import OWNER, Job, JobStatus, Visitor, is_id
+from hunyuan_ui.job import OWNER, Job, JobStatus, Visitor
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.library.exports import Export
 from hunyuan_ui.media import settings_tag as settings_tag
@@ -224,7 +224,7 @@ class MyVideos:
         return sorted(chain(*both), key=lambda job: (job.created_at, job.id), reverse=True)[:limit]
 
     async def _done(self, job_id: str) -> Job:
-        job = await self._services.reads(self._services.ledger.get, job_id) if is_id(job_id) else None
-        if job is None or job.status is not JobStatus.DONE:
+        job = await self._services.stored(job_id)
+        if job.status is not JobStatus.DONE:
             raise AccessError("not_yours")
         return job

@@ -13,7 +13,7 @@ from hunyuan_ui.errors import AccessError, EndpointError, InvalidRequestError, S
 from hunyuan_ui.job import DAY_S, Job, JobStatus, Visitor
 from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.jobs.history_import import HistoryImport
-from hunyuan_ui.jobs.job_view import EngineState, HistoryState
+from hunyuan_ui.jobs.job_view import MOST_USD, EngineState, HistoryState
 from hunyuan_ui.jobs.job_watch import JobWatch
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import NAMED, Replica, confirm_review, needs_review
@@ -21,7 +21,6 @@ from hunyuan_ui.limits import BREAKER_AFTER, Day, Totals
 from hunyuan_ui.request import clean_text
 from hunyuan_ui.settings import Settings
 
-MOST_USD: Final = 1_000_000
 _LONGEST_NOTE: Final = 500
 _LOOKED_BACK: Final = 50  # recent jobs searched for the latest one at the engine
 

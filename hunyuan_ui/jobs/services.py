@@ -19,8 +19,8 @@ from hunyuan_ui.endpoint.contract import FILE_LIFE_S, HISTORY
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.http import ASGIApp, InProcessTransport
 from hunyuan_ui.endpoint.segmind import EndpointClient
-from hunyuan_ui.errors import StorageError
-from hunyuan_ui.job import DAY_S, Job, JobProblem, new_id
+from hunyuan_ui.errors import AccessError, StorageError
+from hunyuan_ui.job import DAY_S, Job, JobProblem, is_id, new_id
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.jobs.queue_pause import QueuePause
 from hunyuan_ui.jobs.recent_outcomes import RecentOutcomes
@@ -134,6 +134,17 @@ class Services:
             return
         self.keys.forget_job(job.id)  # so that a key that the visitor enters now is tried next
         raise NeedsKeyError(JobProblem.from_code("key_other" if job.payer == "visitor" else "owner_key_other"))
+
+    async def stored(self, job_id: str) -> Job:
+        """Return a job as the ledger has it.
+
+        Raises:
+            AccessError: There is none, or it was deleted.
+        """
+        job = await self.reads(self.ledger.get, job_id) if is_id(job_id) else None
+        if job is None:
+            raise AccessError("not_yours")
+        return job
 
     async def restore_rows(self, *jobs: Job) -> set[str]:
         """Store sent jobs of this process again that the database has lost; return their ids."""

@@ -14,8 +14,7 @@ import gradio as gr
 from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.job import MICRO, OWNER, Job, JobProblem, JobStatus, Visitor
 from hunyuan_ui.jobs import EngineState, JobRunner, Spending
-from hunyuan_ui.jobs.job_view import HistoryState
-from hunyuan_ui.jobs.owner_actions import MOST_USD
+from hunyuan_ui.jobs.job_view import MOST_USD, HistoryState
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.html_part import part
