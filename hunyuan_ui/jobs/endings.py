@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -44,12 +43,6 @@ PROOFS: Final[Mapping[Ending, Proof]] = dict.fromkeys(Ending, _SLOW) | {Ending.F
 _AT_ONCE: Final = Proof(1, 0.0)  # the local preview runs in this process: its first response is final
 
 
-@dataclass(slots=True)
-class _Seen:
-    count: int = 0
-    since: float = 0.0
-
-
 class Endings:
     """The endings reported for one job since the last response that contradicts them.
 
@@ -61,14 +54,14 @@ class Endings:
     def __init__(self, *, is_free: bool = False, now: Callable[[], float] = time.monotonic) -> None:
         self._is_free = is_free
         self._now = now
-        self._seen: dict[Ending, _Seen] = {}
+        self._seen: dict[Ending, list[float]] = {}  # when each was reported
 
     def confirm(self, ending: Ending) -> bool:
         """Count a response with this ending; return whether the ending is now confirmed."""
-        seen = self._seen.setdefault(ending, _Seen(since=self._now()))
-        seen.count += 1
+        seen = self._seen.setdefault(ending, [])
+        seen.append(self._now())
         proof = _AT_ONCE if self._is_free else PROOFS[ending]
-        return seen.count >= proof.answers and self._now() - seen.since >= proof.seconds
+        return len(seen) >= proof.answers and seen[-1] - seen[0] >= proof.seconds
 
     def clear(self) -> None:
         """Reset: a response contradicts all endings."""

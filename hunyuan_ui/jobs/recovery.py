@@ -15,16 +15,12 @@ from hunyuan_ui.jobs.services import Services
 OTHERS_ARE_DONE_S: Final = 3600.0  # age after which another process's temporary files beside a video are abandoned
 
 
-async def recover(services: Services) -> list[Job]:
-    """Make ledger and library consistent and return the jobs to continue, oldest first.
+def recover(services: Services) -> list[Job]:
+    """Make ledger and library consistent and return the jobs to continue, oldest first; blocks.
 
     Queued jobs will be sent, running ones polled, downloading ones fetched. A job whose POST was under way becomes
     unknown and is never sent again; a complete file without its last commit is adopted; part files are removed.
     """
-    return await services.writes(_recover, services)
-
-
-def _recover(services: Services) -> list[Job]:
     _reconcile_library(services)
     found = services.ledger.take_over()
     for job in found:

@@ -56,7 +56,8 @@ class JobRunner:
         attempts = AttemptLimiter(store=None if self._replicas is None else self._replicas.access)
         self.access = AccessCode(settings.access_code, attempts)
         self.keys = VisitorKeys(services.keys, services.hosted.client, attempts, self._dispatcher.wake)
-        self._history = HistoryImport(services, settings, self._dispatcher, self._owners_job)
+        owners_job = partial(self._new_job, visitor=OWNER, payer="owner")
+        self._history = HistoryImport(services, settings, self._dispatcher, owners_job)
         self._watch = JobWatch(services, settings, self._dispatcher, self._replicas)
         self.owner = OwnerActions(services, settings, self._dispatcher, self._history, attempts, watch=self._watch)
         self.videos = MyVideos(services, is_public=settings.is_public)
@@ -90,7 +91,7 @@ class JobRunner:
         try:
             if self._replicas is not None:
                 await self._replicas.join()
-            jobs = await recover(self._services)
+            jobs = await self._services.writes(recover, self._services)
         except StorageError as error:
             # With an unwritable ledger nothing may be sent; its jobs can still be shown.
             self._services.folder.refuse(error)
@@ -448,9 +449,6 @@ class JobRunner:
             predicted_s=predicted_seconds(request),
             notes={} if payer == "nobody" else {"estimate_usd": round(expected.cost_usd, 6)},
         )
-
-    def _owners_job(self, job_id: str, request: VideoRequest) -> Job:
-        return self._new_job(job_id, request, OWNER, "owner")
 
     def _check_may_store(self, job: Job) -> None:
         self._services.folder.check_room()

@@ -155,11 +155,7 @@ class VideoLibrary:
         return None
 
     def finish(self, job: Job) -> Job | None:
-        """Resume an interrupted `store`; None if there is no complete file.
-
-        Raises:
-            OSError: The disk is full or cannot be written; the part file is kept.
-        """
+        """Resume an interrupted `store`, with its OSError; None if there is no complete file."""
         done = VideoLibrary.finished(self, job.id)  # in the folder, also where videos are stored elsewhere
         for part in self._parts(job.id):
             if done is None:
@@ -267,11 +263,7 @@ class VideoLibrary:
         sync_folder(self.folder)
 
     async def delete_elsewhere(self, job_id: str) -> None:
-        """Remove the files of a video from remote storage, if any, immediately or not at all.
-
-        Raises:
-            StorageError: The storage is unreachable.
-        """
+        """Remove the files of a video from remote storage, if any, immediately; StorageError if it is unreachable."""
 
     def forget_copies(self, deleted: set[str]) -> None:
         """Remove local copies of videos that another process has deleted."""
