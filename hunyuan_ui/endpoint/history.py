@@ -47,11 +47,7 @@ _MOST_AHEAD_S: Final = 86_400.0
 
 
 def history_row(answer: Answer, request_id: str) -> HistoryRow | None:
-    """Return the row of the account's history for a request, or None.
-
-    Raises:
-        EndpointError: Refused, or an unexpected response.
-    """
+    """Return the row of the account's history for a request, or None."""
     if answer.status == 404 and not answer.is_html:
         return None
     raise_unless_success(answer)

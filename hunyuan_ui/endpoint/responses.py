@@ -1,4 +1,4 @@
-"""Converts responses of the service to values or errors, for every status and body; no I/O.
+"""Converts responses of the service to values or an EndpointError, for every status and body; no I/O.
 
 Source: docs/facts/segmind-api.md 1.4, 2.1 to 2.4 and 3.2; docs/facts/faults-and-security.md, rows 9 to 32.
 """
@@ -136,11 +136,7 @@ class Answer:
 
 
 def accepted(answer: Answer, base: str = "") -> Accepted:
-    """Return the accepted job of a v2 submit.
-
-    Raises:
-        EndpointError: Refused, or the outcome is unknown.
-    """
+    """Return the accepted job of a v2 submit."""
     url = finished_url(answer, base)
     if not answer.is_success and url is None:
         raise post_error(answer)
@@ -245,7 +241,7 @@ def remote_status(answer: Answer, request_id: str) -> RemoteStatus:
 
     Raises:
         JobFailedError: It failed there.
-        EndpointError: No longer known, refused, or an unexpected response.
+        RequestExpiredError: It is no longer known.
     """
     if answer.is_success and video_type(answer.body[:START_BYTES]) is not None:
         return RemoteStatus(RemoteState.COMPLETED, answer.metrics)  # the file itself; the history has its address
@@ -264,8 +260,8 @@ def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResu
 
     Raises:
         JobFailedError: It failed there.
+        RequestExpiredError: It is no longer known.
         UnexpectedResponseError: `no_video_in_result` if it is done but names no video, else an unexpected response.
-        EndpointError: No longer known, or refused.
     """
     fields = _request_fields(answer, request_id)
     url, state = contract.video_url(fields, base), contract.state_in(fields)
@@ -281,11 +277,7 @@ def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResu
 
 
 def balance(answer: Answer) -> float:
-    """Return the account's credits in US dollars, paid and free together; it may be negative.
-
-    Raises:
-        EndpointError: Refused, or an unexpected response.
-    """
+    """Return the account's credits in US dollars, paid and free together; it may be negative."""
     if answer.status == 404 and "no credits" in _lower(answer.detail):
         return 0.0
     fields = _fields_of_get(answer)

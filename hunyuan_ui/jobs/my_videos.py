@@ -203,11 +203,7 @@ class MyVideos:
         self.exports.sweep(self._services.library.ids())
 
     def settings_in(self, text: str) -> VideoRequest:
-        """Return the settings in a text from inside an MP4.
-
-        Raises:
-            MediaError: It contains no usable settings.
-        """
+        """Return the settings in a text from inside an MP4; MediaError if it contains none that are usable."""
         return settings_tag.request_in(text)
 
     async def _newest(

@@ -153,10 +153,7 @@ class VisitorKeys:
         return credits_usd
 
     async def check(self, key: str, visitor: Visitor) -> float:
-        """Check a key with the service's free balance call; a valid one is rechecked only after a while.
-
-        Returns:
-            The account's balance at that check, in US dollars.
+        """Return the balance of a key's account in US dollars, by a free call; a valid key's is kept for a while.
 
         Raises:
             AuthenticationError: The service does not know it, or it is malformed.

@@ -122,14 +122,11 @@ class LedgerCopy:
                 yield to_job(row[: len(COLUMNS)]), row[_COPIED.index("deleted_at")] is not None
 
     def copy(self, links: bytes, before_commit: Callable[[], None]) -> Sums:
-        """Store every missing row, compare all rows, and only then commit.
+        """Store every missing row, compare all rows, and only then commit; return the sums of both ledgers.
 
         Args:
             links: The secret that signs the folder's links.
             before_commit: Called when all rows are stored and equal, but not yet visible to others.
-
-        Returns:
-            The sums of both ledgers.
 
         Raises:
             StorageError: As `check`; or the ledgers differ, or cannot be read or written.

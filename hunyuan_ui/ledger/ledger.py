@@ -75,15 +75,12 @@ class Ledger(LedgerReading):
     def add(
         self, job: Job, check: Callable[[Job, Totals], None], list_id: str | None = None, key_mark: str = ""
     ) -> tuple[Job, bool]:
-        """Store a job and its reservation, unless a job with its id exists.
+        """Store a job and its reservation, unless one with its id exists; return it, and whether it is new.
 
         Args:
             job: A queued job; its times are set here.
             check: Raises if the job would exceed a limit; called inside the transaction.
             key_mark: Digest of the visitor's own key that pays; needed if several processes share the ledger.
-
-        Returns:
-            The stored job, and whether it is new.
 
         Raises:
             AccessError: The id belongs to another visitor's job.
