@@ -13,9 +13,8 @@ from hunyuan_ui import log
 from hunyuan_ui.endpoint.contract import Metrics
 from hunyuan_ui.errors import EndpointError, HunyuanUIError
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
-from hunyuan_ui.jobs.queue_pause import WARMING
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.jobs.waits import backoff_s
+from hunyuan_ui.jobs.waits import WARMING, backoff_s
 from hunyuan_ui.settings import Settings
 
 STOPPED: Final = "engine_stopped"

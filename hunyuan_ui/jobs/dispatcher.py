@@ -20,9 +20,8 @@ from hunyuan_ui.jobs.at_engine import wants_key
 from hunyuan_ui.jobs.data_folder_watch import HOLDS, LOOK_EVERY_S, DataFolderWatch
 from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.jobs.live_job import LiveJob
-from hunyuan_ui.jobs.queue_pause import WARMING
 from hunyuan_ui.jobs.services import NeedsKeyError, Services
-from hunyuan_ui.jobs.waits import backoff_s
+from hunyuan_ui.jobs.waits import WARMING, backoff_s
 from hunyuan_ui.ledger import TakenOverError
 from hunyuan_ui.settings import Settings
 

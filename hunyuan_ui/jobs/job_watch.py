@@ -18,9 +18,9 @@ from hunyuan_ui.jobs.at_engine import STOPPED, can_be_stopped
 from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.jobs.job_view import JobView
 from hunyuan_ui.jobs.live_job import LiveJob
-from hunyuan_ui.jobs.queue_pause import QueuePause
 from hunyuan_ui.jobs.recent_outcomes import RecentOutcomes
 from hunyuan_ui.jobs.services import Services
+from hunyuan_ui.jobs.waits import QueuePause
 from hunyuan_ui.settings import Settings
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.jobs.job_watch import PHASE_OF, VolatileState, state_of
 from hunyuan_ui.jobs.live_job import LiveJob
-from hunyuan_ui.jobs.queue_pause import WARMING
 from hunyuan_ui.jobs.recovery import end_preview
 from hunyuan_ui.jobs.replica_stores import ReplicaAccess, ReplicaCalls, ReplicaLists
 from hunyuan_ui.jobs.services import KEY, Services
+from hunyuan_ui.jobs.waits import WARMING
 from hunyuan_ui.ledger.replica_updates import Pause, ReplicaRequest, SharedJob
 from hunyuan_ui.ledger.shared import SharedLedger
 

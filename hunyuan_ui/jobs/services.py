@@ -22,9 +22,9 @@ from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import AccessError, StorageError
 from hunyuan_ui.job import DAY_S, Job, JobProblem, is_id, new_id
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
-from hunyuan_ui.jobs.queue_pause import QueuePause
 from hunyuan_ui.jobs.recent_outcomes import RecentOutcomes
 from hunyuan_ui.jobs.visitor_keys import KeyRing
+from hunyuan_ui.jobs.waits import QueuePause
 from hunyuan_ui.ledger import (
     DATABASE_URL,
     FILE_NAME,

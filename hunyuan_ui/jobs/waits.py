@@ -1,9 +1,12 @@
-"""Wait times between polls and before retries."""
+"""Waits between polls, before retries, and of the whole queue."""
 
 from __future__ import annotations
 
 import random
+import time
 from typing import Final
+
+from hunyuan_ui.job import JobProblem
 
 FIRST_POLL_S: Final = 0.1  # after sending, when refusals and quick jobs end
 POLL_JITTER: Final = 0.5  # spreads jobs that were started together
@@ -12,6 +15,8 @@ ALL_TAKEN_S: Final = 1.0  # before the next attempt to get a slot while other pr
 LATE_LOOK_S: Final = 600.0  # between two queries of the history for a job that should have ended
 SLOWEST_RETRY_S: Final = 60.0
 SLOWEST_FETCH_S: Final = 600.0  # a file may be unreachable for days
+WARMING: Final = "engine_warming"
+PAUSE_CHECK_S: Final = 60.0  # interval of the free balance call in a paused queue
 
 
 def poll_wait_s(interval_s: float, age_s: float, *, is_first: bool = False) -> float:
@@ -33,3 +38,55 @@ def poll_wait_s(interval_s: float, age_s: float, *, is_first: bool = False) -> f
 def backoff_s(attempt: int, *, base: float = 2.0, cap: float = 15.0) -> float:
     """Return seconds to wait before retrying: exponential, with jitter over the upper half."""
     return min(cap, base * 2.0 ** min(attempt, 10)) * random.uniform(0.5, 1.0)
+
+
+class QueuePause:
+    """Until when jobs on the owner's key wait: for a rate limit, credits, a valid key, or the history."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self.changes = 0  # pauses begun or ended here for reasons of the account, which hold for every process
+        self.problem: JobProblem | None = None
+        self.history_problem: JobProblem | None = None  # spending before this start is unknown
+        self.is_stopping = False  # the program is stopping
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds until the next POST may be sent, or the balance may be queried again."""
+        wait_s = self.own_wait_s
+        return wait_s if self.history_problem is None else max(wait_s, PAUSE_CHECK_S)
+
+    @property
+    def own_wait_s(self) -> float:
+        """The same in seconds, without the pause for the history."""
+        return max(0.0, self._until - time.monotonic())
+
+    def for_seconds(self, seconds: float) -> None:
+        """Send nothing for some seconds."""
+        self._wait(seconds)
+        self.changes += 1
+
+    def until_fixed(self, problem: JobProblem) -> None:
+        """Send nothing until a call succeeds; `problem` says why."""
+        self.problem = problem
+        self.for_seconds(PAUSE_CHECK_S)
+
+    def until_warm(self, problem: JobProblem, check_s: float) -> None:
+        """Send nothing until this process has found its engine ready; `check_s` is the time until the first check."""
+        self.problem = problem
+        self._wait(check_s)
+
+    def adopt(self, wait_s: float, problem: JobProblem | None) -> None:
+        """Adopt a pause that another process has begun or ended."""
+        self.problem = problem
+        self._until = time.monotonic() + wait_s
+
+    def clear(self) -> None:
+        """End the pause, since a call succeeded."""
+        if self.problem is not None:
+            self.changes += self.problem.code != WARMING
+            self.problem = None
+            self._until = 0.0
+
+    def _wait(self, seconds: float) -> None:
+        self._until = max(self._until, time.monotonic() + seconds)

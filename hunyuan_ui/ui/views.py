@@ -8,7 +8,7 @@ from hunyuan_ui.job import AT_SERVICE, MICRO, Job, JobStatus, Payer, Phase
 from hunyuan_ui.jobs import JobView, Spending
 from hunyuan_ui.jobs.at_engine import STOPPED
 from hunyuan_ui.jobs.my_videos import is_favourite
-from hunyuan_ui.jobs.queue_pause import WARMING
+from hunyuan_ui.jobs.waits import WARMING
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.words import Words
 

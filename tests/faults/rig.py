@@ -28,9 +28,9 @@ from hunyuan_ui.jobs import (
     history_import,
     job_run,
     job_watch,
-    queue_pause,
     replica_stores,
     replicas,
+    waits,
 )
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.request import VideoRequest
@@ -56,7 +56,7 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     for module in (job_run, dispatcher, at_engine):
         patch(module, "backoff_s", lambda *_, **__: 0.004)
     patch(endings, "PROOFS", {ending: endings.Proof(4, 0.05) for ending in endings.Ending})
-    patch(queue_pause, "PAUSE_CHECK_S", 0.01)
+    patch(waits, "PAUSE_CHECK_S", 0.01)
     patch(batch, "_LOOK_AGAIN_S", 0.02)
     patch(at_engine, "WARM_CHECK_S", 0.01)
     patch(history_import, "RETRY_S", 0.02)
