@@ -302,7 +302,7 @@ def _open_checked(path: Path, *, may_be_new: bool) -> sqlite3.Connection:
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, folder: Path) -> None:
-    """Apply missing migrations, after copying a ledger that holds jobs; if that fails, it is not damaged."""
+    """Apply missing migrations, after copying a ledger that holds jobs; a failure of either is no damage."""
     if (version := version_of(connection)) == len(MIGRATIONS):
         return
     if version > 0:

@@ -155,7 +155,7 @@ class VideoLibrary:
         return None
 
     def finish(self, job: Job) -> Job | None:
-        """Resume an interrupted `store`, with its OSError; None if there is no complete file."""
+        """Resume an interrupted `store`, and raise as it does; None if there is no complete file."""
         done = VideoLibrary.finished(self, job.id)  # in the folder, also where videos are stored elsewhere
         for part in self._parts(job.id):
             if done is None:
