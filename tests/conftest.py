@@ -22,6 +22,7 @@ from tests import stored_jobs
 from tests.bucket_server import BucketServer
 from tests.chosen import may_hold
 from tests.postgres_server import PostgresServer, installed
+from tests.thrift import be_thrifty
 
 # How long an example takes depends on the machine's other load.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -53,6 +54,7 @@ _listen_to_signals()
 
 # Gradio and huggingface_hub read these once, on import, so this precedes all test modules.
 _clear_environment()
+be_thrifty()
 
 _refused: list[str] = []
 

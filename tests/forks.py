@@ -21,6 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from tests.thrift import be_thrifty
+
 ROOT: Final = Path(__file__).parents[1]
 LOOK_EVERY_S: Final = 0.02
 PREVIEW_S: Final = 2.0  # long enough to look at a waiting page
@@ -114,12 +116,17 @@ def _ask(question: dict[str, Any]) -> Any:
 
 
 def prepare_to_fork() -> None:
-    """Import what the program itself imports only when it needs it, and let no fork look through what is there."""
+    """Load what the program itself loads only when it needs it, and let no fork look through what is there."""
     import anyio._backends._asyncio  # noqa: F401
     import av  # noqa: F401
+    import httpx
     from PIL import Image
 
+    from hunyuan_ui.endpoint.http import shared_ssl_context
+
     Image.init()
+    shared_ssl_context()
+    httpx.Client().close()
     gc.freeze()
 
 
@@ -167,5 +174,6 @@ def _become(command: list[str], environment: dict[str, str], output: str) -> Non
 
 
 if __name__ == "__main__":
+    be_thrifty()
     _import_all()
     _serve()
