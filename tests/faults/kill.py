@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,26 +32,41 @@ class ForkServer:
     process: subprocess.Popen[str]
 
     def run(self, **options: object) -> int:
-        """Run the program once and return its exit status."""
+        """Run the program once, in this process's environment, and return its exit status."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(options) + "\n")
+        self.process.stdin.write(json.dumps({"environment": dict(os.environ), **options}) + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
+
+    def end(self) -> None:
+        """Let it run what it has begun, and end it."""
+        with self.process:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+            self.process.wait(60)
+
+
+_idle: defaultdict[str, list[ForkServer]] = defaultdict(list)
 
 
 @contextmanager
 def fork_server(program: str = "tests.faults.program") -> Iterator[ForkServer]:
-    """Start the forking process of a program with that one's input format."""
-    command = [sys.executable, "-m", program]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
-        try:
-            yield ForkServer(process)
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait(60)
+    """Lend the forking process of a program with that one's input format.
+
+    Another test gets it afterwards, unless this one fails; it exits with this process, when its input closes.
+    """
+    try:
+        server = _idle[program].pop()
+    except IndexError:
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        server = ForkServer(subprocess.Popen([sys.executable, "-m", program], cwd=ROOT, **pipes))
+    try:
+        yield server
+    except BaseException:
+        server.end()
+        raise
+    _idle[program].append(server)
 
 
 @dataclass

@@ -2,13 +2,13 @@
 
     python -m tests.faults.program
 
-Each line on its input is one start, as JSON: {"folder", "origin", "dialect", "jobs", "settings", "kill_at": [name, hit]
-or null}. Without jobs it waits for those that it finds under way; with "list" and "budget_usd" it sends that list of
-prompts and waits for its end; with "until" it works on what is there until that file exists and nothing is under way.
-It is run in a process of its own, forked so that a start does not cost the imports again; its exit status is answered
-in a line. Beside the folder, or the path "beside", stand `.passed` (a line for each checkpoint), `.pid` and
-`.log`. Without `kill_at` it ends when every job has ended; on SIGTERM it stops as the app does. At "stop_at", as at
-`kill_at`, it stands still until somebody lets it go on, and leaves a file `.stopped`.
+Each line on its input is one start, as JSON: {"folder", "origin", "dialect", "jobs", "settings", "environment",
+"kill_at": [name, hit] or null}. Without jobs it waits for those that it finds under way; with "list" and "budget_usd"
+it sends that list of prompts and waits for its end; with "until" it works on what is there until that file exists and
+nothing is under way. It is run in a process of its own, forked so that a start does not cost the imports again; its
+exit status is answered in a line. Beside the folder, or the path "beside", stand `.passed` (a line for each
+checkpoint), `.pid` and `.log`. Without `kill_at` it ends when every job has ended; on SIGTERM it stops as the app does.
+At "stop_at", as at `kill_at`, it stands still until somebody lets it go on, and leaves a file `.stopped`.
 """
 
 from __future__ import annotations
@@ -109,6 +109,8 @@ def _beside(options: dict[str, Any]) -> Path:
 
 
 def _child(options: dict[str, Any]) -> int:
+    os.environ.clear()
+    os.environ.update(options["environment"])  # a bucket's keys are read there
     folder = _beside(options)
     with folder.with_suffix(".log").open("a", encoding="utf-8") as stream:
         log.configure(stream=stream)
