@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -64,7 +65,7 @@ class BucketServer:
             "AWS_METADATA_ENDPOINT": "http://127.0.0.1:1",
         }
 
-    @property
+    @cached_property
     def client(self) -> Any:
         """An independent client of the bucket."""
         keys = {"aws_access_key_id": "AKIDOFTHETESTS", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
