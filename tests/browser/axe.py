@@ -15,5 +15,7 @@ def broken_rules(page: Page, options: dict[str, Any] | None = None) -> dict[str,
         page: As it is shown.
         options: Axe's, such as the only rules to run.
     """
+    # Otherwise each element that keeps a rule is named too: 640 KB, which take as long as the search itself.
+    options = {"resultTypes": ["violations"], **(options or {})}
     violations = Axe().run(page, options=options).response["violations"]
     return {rule["id"]: [f"{node['target']} {node['html'][:200]}" for node in rule["nodes"]] for rule in violations}
