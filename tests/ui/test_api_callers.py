@@ -37,9 +37,11 @@ from hunyuan_ui.ui.error_boundary import page_event
 from hunyuan_ui.ui.form import FIELDS
 from hunyuan_ui.words import words
 from tests.fake_service import FakeService, answer, failure
+from tests.faults.rig import until
 from tests.jobs.one_page import OWN_KEY
 from tests.jobs.one_page import impatient as impatient
 from tests.jobs.one_page import service as service
+from tests.seen import seen
 
 pytestmark = pytest.mark.anyio
 
@@ -314,7 +316,8 @@ async def test_a_job_that_is_not_lost_is_told_as_ever(public: Settings, service:
         assert (await calls.status(caller(), unknown, 10, True))["status"] == "unknown"
         endless(service)
         active = (await calls.submit(*values()))["job_id"]
-        await runner.wait(active.partition(".")[0], Visitor.from_token(active.partition(".")[2]), 0.05)
+        job_id, _, secret = active.partition(".")
+        await until(lambda: seen(runner, job_id, Visitor.from_token(secret)).job.status is JobStatus.RUNNING)
         for asked in (False, True):
             told = await calls.status(caller(), active, 0, asked)
             assert (told["status"], told["is_active"]) == ("running", True)
