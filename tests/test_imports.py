@@ -98,6 +98,7 @@ DOORS: dict[str, str] = {
     "psycopg_pool": "ledger.postgres",  # comes with psycopg[pool]
     # standard library, but also restricted to one module
     "sqlite3": "ledger.sqlite ledger.schema ledger.backups",
+    "importlib": "ui.gradio_import",  # elsewhere it would go past these tables
 }
 PARTS_OF: dict[str, str] = {
     "httpcore": "httpx",
@@ -160,7 +161,7 @@ def may_import(module: str, name: str) -> bool:
         return rest == "__version__" or is_in(rest, f"{room} {ROOMS[room]}")
     if top in DOORS:
         return is_in(module, DOORS[top])
-    return top in sys.stdlib_module_names and top != "importlib"
+    return top in sys.stdlib_module_names
 
 
 def room_of(module: str) -> str:
