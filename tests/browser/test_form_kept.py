@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp, running_app
@@ -140,6 +140,26 @@ def test_a_press_before_the_draft_is_back_sends_nothing_and_destroys_nothing(
     assert standing(page) == before
     assert endpoint.posts.total() in (paid, paid + 2)  # two, if the press came late enough for the displayed values
     proxy.latency_s = 0.0
+
+
+@pytest.mark.parametrize("leave", ["reload", "language"])
+def test_what_is_typed_before_the_server_has_answered_is_kept(
+    page: Page, app: RunningApp, prompt: str, leave: str
+) -> None:
+    held: list[Route] = []
+    page.route("**/gradio_api/run/**", lambda route: held.append(route))
+    page.goto(app.url)
+    write(page, prompt)
+    page.unroute("**/gradio_api/run/**")
+    if leave == "reload":
+        page.reload()
+    else:
+        page.locator(".language").click()
+        expect(page.locator(".language")).to_have_text("English")
+    expect(page.locator("#field-prompt textarea")).to_have_value(prompt)
+    expect(page.locator("#made-as:not([data-old])")).to_contain_text("864x480")
+    assert held
+    expect(page.locator("#field-prompt textarea")).to_have_value(prompt)
 
 
 def test_another_tab_begins_without_the_draft(page: Page, app: RunningApp, prompt: str) -> None:

@@ -54,9 +54,10 @@ test("an empty form at the opening does not replace the draft of before", () => 
 test("a page that closes keeps the letters that Gradio has not passed on", () => {
   const opened = draft();
   opened.begin();
-  box = { value: "a fox" };
+  box = { value: "" };
   opened.keepLastLetters();
   assert.deepEqual(held, {});
+  box = { value: "a fox" };
   opened.keep({ prompt: "a f", width: 64 });
   opened.keepLastLetters();
   assert.deepEqual(JSON.parse(held[NAME]), { prompt: "a fox", width: 64 });
@@ -71,4 +72,34 @@ test("many letters in a row are read once", () => {
   assert.equal(read, 0);
   mock.timers.tick(1);
   assert.equal(read, 1);
+});
+
+test("what is typed before Gradio has passed on the form is kept at once, with what was stored before", () => {
+  held[NAME] = '{"prompt":"","width":64}';
+  box = { value: "a fox" };
+  const opened = draft();
+  opened.keepSoon();
+  assert.deepEqual(draft().before({ prompt: "", width: 854 }), { prompt: "a fox", width: 64 });
+  box.value = "a fox runs";
+  opened.keepLastLetters();
+  assert.deepEqual(JSON.parse(held[NAME]), { prompt: "a fox runs", width: 64 });
+});
+
+test("a click into a form that is still empty does not replace the draft of before", () => {
+  for (const before of ['{"prompt":"a fox"}', "{", "[1]", undefined]) {
+    if (before) held[NAME] = before;
+    else delete held[NAME];
+    box = { value: "" };
+    draft().keepSoon();
+    assert.equal(held[NAME], before);
+  }
+});
+
+test("what is typed takes the place of a draft that cannot be read", () => {
+  for (const before of ["{", "null", "[1]", "7"]) {
+    held[NAME] = before;
+    box = { value: "a fox" };
+    draft().keepSoon();
+    assert.deepEqual(JSON.parse(held[NAME]), { prompt: "a fox" });
+  }
 });

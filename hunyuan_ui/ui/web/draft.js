@@ -12,14 +12,18 @@ const KEEP_AFTER_MS = 100;
  * @returns {Object<string, any> | null}
  */
 export function draftIn(text, now) {
+  const kept = objectIn(text);
+  return kept && Object.fromEntries(Object.entries(kept).filter(([name, value]) => typeof value === typeof now[name]));
+}
+
+function objectIn(text) {
   let kept;
   try {
     kept = JSON.parse(text || "null");
   } catch {
     return null;
   }
-  if (typeof kept !== "object" || kept === null || Array.isArray(kept)) return null;
-  return Object.fromEntries(Object.entries(kept).filter(([name, value]) => typeof value === typeof now[name]));
+  return typeof kept === "object" && !Array.isArray(kept) ? kept : null;
 }
 
 /**
@@ -36,6 +40,14 @@ export function createDraft(read) {
     if (!isBegun) return;
     held = now;
     tab.set(DRAFT, JSON.stringify(now));
+  }
+
+  function keepLetters() {
+    /** @type {HTMLTextAreaElement | null} */
+    const box = document.querySelector("#field-prompt textarea");
+    if (held && box) keep({ ...held, prompt: box.value });
+    // Typed before Gradio has passed on the form at all; the rest is still what was stored before.
+    else if (box?.value) tab.set(DRAFT, JSON.stringify({ ...objectIn(tab.get(DRAFT)), prompt: box.value }));
   }
 
   return {
@@ -56,15 +68,12 @@ export function createDraft(read) {
 
     /** Store the form once Gradio has all its values. */
     keepSoon() {
+      if (!held) keepLetters();
       clearTimeout(keeping);
       keeping = setTimeout(read, KEEP_AFTER_MS);
     },
 
     // The page may close before Gradio has passed on the last characters.
-    keepLastLetters() {
-      /** @type {HTMLTextAreaElement | null} */
-      const box = document.querySelector("#field-prompt textarea");
-      if (held && box) keep({ ...held, prompt: box.value });
-    },
+    keepLastLetters: keepLetters,
   };
 }
