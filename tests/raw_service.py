@@ -343,6 +343,10 @@ class RawService:
         """Wait until a number of POSTs were accepted."""
         self._wait(lambda: len(self.bill) >= count)
 
+    def wait_for_request(self) -> None:
+        """Wait until one was read: its sender may have given up before."""
+        self._wait(lambda: bool(self.requests))
+
     def wait_until_closed(self) -> None:
         """Wait until every connection is closed."""
         self._wait(lambda: not any(wire.is_open for wire in self._wires))

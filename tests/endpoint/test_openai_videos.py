@@ -274,6 +274,7 @@ async def test_a_create_that_goes_wrong_is_sent_once(service: RawService, client
     service.on("POST", "/v1/videos", reply)
     error = await failure(client.submit(REQUEST, KEY))
     assert (type(error), error.code) == (kind, code)
+    service.wait_for_request()
     assert len(service.requests) == 1
     if "size" in repr(error.facts):
         assert error.facts["detail"] == "bad size"

@@ -81,6 +81,7 @@ async def test_a_get_that_goes_wrong_can_be_asked_again(service: RawService, ask
     error = await failure_of(ask, client)
     await client.aclose()
     assert (type(error), error.code) == (UnexpectedResponseError, "bad_answer")
+    service.wait_for_request()
     assert len(service.requests) == 1
 
 
