@@ -94,7 +94,7 @@ DOORS: dict[str, str] = {
     "anyio": "endpoint jobs local_endpoint ui app",
     # optional: requirements-scale.txt
     "obstore": "library.bucket",
-    "psycopg": "ledger.postgres ledger.stalls",
+    "psycopg": "ledger.postgres",
     "psycopg_pool": "ledger.postgres",  # comes with psycopg[pool]
     # standard library, but also restricted to one module
     "sqlite3": "ledger.sqlite ledger.schema ledger.backups",

@@ -98,7 +98,7 @@ class LedgerCopy:
             if opened.set_aside is not None:
                 raise StorageError("ledger_damaged")
             opening.enter_context(copied_into(url))
-            self._target: Database = open_postgres(url)
+            self._target: Database = open_postgres(url, is_patient=True)
             opening.callback(self._target.close)
             self._open = opening.pop_all()
 

@@ -19,6 +19,7 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolClosed
 
@@ -27,12 +28,12 @@ from hunyuan_ui.errors import SettingsError, StorageError
 from hunyuan_ui.ledger import DATABASE_URL
 from hunyuan_ui.ledger.database import Cursor, Values
 from hunyuan_ui.ledger.schema import MIGRATIONS
-from hunyuan_ui.ledger.stalls import StallWatch
 
 CONNECT_TIMEOUT_S: Final = 5
 READER_WITHIN_S: Final = 2.0
 LOCK_TIMEOUT_S: Final = 5.0
 LET_GO_S: Final = 10.0  # limit for a process that stalls inside a transaction while others wait
+MOST_SILENT_S: Final = 30.0  # limit for a server that stands still, and with it its own timeouts
 REST_S: Final = 1.0  # after a failed connection attempt, before the next one
 MOST_READERS: Final = 4
 _RECONNECT_S: Final = 2.0
@@ -88,6 +89,20 @@ _PREPARED: Final = (
 )
 
 
+class _ImpatientConnection(psycopg.Connection[TupleRow]):
+    """A connection that is closed if the server answers a statement with nothing for MOST_SILENT_S seconds."""
+
+    def wait(self, *waiting: Any, **options: Any) -> Any:
+        """Wait for the server; all statements, commits and rollbacks do."""
+        options.setdefault("timeout", MOST_SILENT_S)
+        try:
+            return super().wait(*waiting, **options)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.close()
+            raise
+
+
 class PostgresDatabase:
     """The ledger's tables on a PostgreSQL server; see `Database` for the methods.
 
@@ -96,13 +111,15 @@ class PostgresDatabase:
 
     Args:
         conninfo: libpq connection string, with the password.
+        is_patient: A statement may take as long as it needs.
     """
 
     can_be_away = True
     last_sent = None
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, *, is_patient: bool = False) -> None:
         self._conninfo = conninfo
+        self._kind = psycopg.Connection[TupleRow] if is_patient else _ImpatientConnection
         self._failed_at: float | None = None  # time.monotonic()
         self._is_closed = False
         self._refusal: StorageError | None = None
@@ -110,11 +127,10 @@ class PostgresDatabase:
         self._statements: _Statements  # of the write connection
         self._begin: bytes  # begins a transaction there, exclusive among all processes
         self._lock = threading.RLock()
-        self._stalls = StallWatch()
         logging.getLogger("psycopg.pool").disabled = True  # two lines a second while the server is away
         self._readers = ConnectionPool(
             conninfo,
-            connection_class=psycopg.Connection[TupleRow],
+            connection_class=self._kind,
             kwargs={"autocommit": True},
             configure=_configure,
             min_size=1,
@@ -143,7 +159,7 @@ class PostgresDatabase:
             checkpoint(f"ledger.{name}.begin")
             with self._tried():
                 connection = self._begin_writing()
-            with self._stalls.watching(connection), _rolled_back(connection):
+            with _rolled_back(connection):
                 yield self._statements
                 checkpoint(f"ledger.{name}.commit")
                 connection.commit()
@@ -178,7 +194,6 @@ class PostgresDatabase:
         """Close all connections, and let another process write."""
         with self._lock:
             self._is_closed = True
-            self._stalls.close()
             self._readers.close()
             if self._writer is not None:
                 self._writer.close()
@@ -203,18 +218,14 @@ class PostgresDatabase:
     def _begin_writing(self) -> psycopg.Connection[TupleRow]:
         connection = self._writing()
         try:
-            self._send_begin(connection)
+            self._statements.cursor.execute(self._begin)
         except psycopg.OperationalError:
             if not connection.broken:
                 connection.rollback()
                 raise
             connection = self._writing()  # it broke while idle
-            self._send_begin(connection)
-        return connection
-
-    def _send_begin(self, connection: psycopg.Connection[TupleRow]) -> None:
-        with self._stalls.watching(connection):
             self._statements.cursor.execute(self._begin)
+        return connection
 
     def _writing(self) -> psycopg.Connection[TupleRow]:
         """Return the write connection, a new one if it is broken."""
@@ -224,7 +235,7 @@ class PostgresDatabase:
             raise self._refusal.with_traceback(None)
         if self._writer is not None and not self._writer.closed:
             return self._writer
-        connection = psycopg.connect(self._conninfo, autocommit=True)
+        connection = self._kind.connect(self._conninfo, autocommit=True)
         try:
             _configure(connection)
             connection.execute(_NOTICE_A_DEAD_CLIENT)
@@ -244,7 +255,7 @@ class PostgresDatabase:
             with self._tried():
                 connection = self._reader(first)
             try:
-                with self._stalls.watching(connection), _rolled_back(connection):
+                with _rolled_back(connection):
                     yield connection
                     connection.commit()
             finally:
@@ -254,10 +265,15 @@ class PostgresDatabase:
         """Return a pooled connection on which a first statement has succeeded."""
         for _ in range(MOST_READERS + 1):  # all pooled ones may be broken; then a new one is opened
             connection = self._readers.getconn()
-            with suppress(psycopg.OperationalError), self._stalls.watching(connection):
+            try:
                 connection.execute(first.encode())
+            except psycopg.OperationalError:
+                has_broken = connection.broken  # while idle; the pool replaces it
+                self._readers.putconn(connection)
+                if not has_broken:
+                    raise
+            else:
                 return connection
-            self._readers.putconn(connection)  # it broke while idle, and is replaced
         raise psycopg.OperationalError
 
 
@@ -279,11 +295,12 @@ class _Whole(Loader):
         return int(bytes(data))
 
 
-def open_postgres(url: str) -> PostgresDatabase:
+def open_postgres(url: str, *, is_patient: bool = False) -> PostgresDatabase:
     """Open the ledger in a PostgreSQL database, and create or migrate its tables.
 
     Args:
         url: `postgresql://user:password@host:port/database?sslmode=verify-full`, as libpq reads it.
+        is_patient: As for `PostgresDatabase`.
 
     Raises:
         SettingsError: The address is invalid, the server is unreachable or refuses, the database's encoding is not
@@ -293,7 +310,7 @@ def open_postgres(url: str) -> PostgresDatabase:
         if connection.info.parameter_status("server_encoding") != _ENCODING:
             raise SettingsError(DATABASE_URL, "database_encoding")
         migrate(connection)
-    return PostgresDatabase(_conninfo(url))
+    return PostgresDatabase(_conninfo(url), is_patient=is_patient)
 
 
 def count_jobs(url: str) -> int | None:

@@ -16,7 +16,7 @@ import pytest
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus, new_id
 from hunyuan_ui.jobs import replicas
-from hunyuan_ui.ledger import postgres, stalls
+from hunyuan_ui.ledger import postgres
 from tests.faults import oracle
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
@@ -160,8 +160,7 @@ async def test_nothing_is_sent_while_the_database_is_away(
 async def test_a_server_that_stands_still_is_told_in_time_and_the_click_is_one_job(
     rig: Rig, service: PaidService, server: PostgresServer, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
-    monkeypatch.setattr(stalls, "MOST_BUSY_S", 1.0)
-    monkeypatch.setattr(stalls, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(postgres, "MOST_SILENT_S", 1.0)
     monkeypatch.setitem(postgres._DEFAULTS, "connect_timeout", 2)
 
     armed: list[str] = []
