@@ -85,6 +85,25 @@ test("what is typed before Gradio has passed on the form is kept at once, with w
   assert.deepEqual(JSON.parse(held[NAME]), { prompt: "a fox runs", width: 64 });
 });
 
+test("what is typed and erased again before that does not come back", () => {
+  held[NAME] = '{"prompt":"an old text","width":64}';
+  const opened = draft();
+  for (const value of ["a", "ab", ""]) {
+    box = { value };
+    opened.keepSoon();
+  }
+  assert.deepEqual(JSON.parse(held[NAME]), { prompt: "", width: 64 });
+});
+
+test("once the form was read, Gradio passes on what is typed", () => {
+  const opened = draft();
+  opened.begin();
+  opened.keep({ prompt: "" });
+  box = { value: "a fox" };
+  opened.keepSoon();
+  assert.deepEqual(JSON.parse(held[NAME]), { prompt: "" });
+});
+
 test("a click into a form that is still empty does not replace the draft of before", () => {
   for (const before of ['{"prompt":"a fox"}', "{", "[1]", undefined]) {
     if (before) held[NAME] = before;

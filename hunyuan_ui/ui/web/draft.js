@@ -34,6 +34,7 @@ export function createDraft(read) {
   /** @type {any} */
   let held = null;
   let isBegun = false;
+  let isTyped = false; // before the form was read for the first time
   let keeping;
 
   function keep(now) {
@@ -46,8 +47,11 @@ export function createDraft(read) {
     /** @type {HTMLTextAreaElement | null} */
     const box = document.querySelector("#field-prompt textarea");
     if (held && box) keep({ ...held, prompt: box.value });
-    // Typed before Gradio has passed on the form at all; the rest is still what was stored before.
-    else if (box?.value) tab.set(DRAFT, JSON.stringify({ ...objectIn(tab.get(DRAFT)), prompt: box.value }));
+    else if (box && (box.value || isTyped)) {
+      // The rest is still what was stored before.
+      isTyped = true;
+      tab.set(DRAFT, JSON.stringify({ ...objectIn(tab.get(DRAFT)), prompt: box.value }));
+    }
   }
 
   return {
