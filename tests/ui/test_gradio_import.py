@@ -48,3 +48,13 @@ def test_gradio_is_left_as_it_is_otherwise(first: str, tmp_path: Path) -> None:
     shown = "import gradio.component_meta as meta, sys; print(meta.create_or_modify_pyi.__module__, len(sys.meta_path))"
     bare = "import sys; from gradio import component_meta; print(component_meta.__name__, len(sys.meta_path))"
     assert said_by(f"{first}\n{shown}", tmp_path) == said_by(bare, tmp_path)
+
+
+def test_a_gradio_without_that_function_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "gradio").mkdir()
+    for name in ("__init__", "component_meta"):
+        (tmp_path / "gradio" / f"{name}.py").write_text("whole = True\n")
+    first = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
+    asked = "from hunyuan_ui.ui.gradio_import import without_stubs; without_stubs()"
+    shown = "from gradio import component_meta as meta; print(meta.whole, hasattr(meta, 'create_or_modify_pyi'))"
+    assert said_by(f"{first}\n{asked}\n{shown}", tmp_path) == "True False"
