@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "hunyuan_ui"
-GENERIC_BASES = ("typing", "collections.abc", "starlette.convertors")
+GENERIC_BASES = ("typing", "collections.abc", "starlette.convertors", "psycopg")
 
 # Allowed imports of each package; a dotted name allows only that module.
 ROOMS: dict[str, str] = {

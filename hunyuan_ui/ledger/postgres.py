@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+from psycopg import Connection
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -89,7 +90,7 @@ _PREPARED: Final = (
 )
 
 
-class _ImpatientConnection(psycopg.Connection[TupleRow]):
+class _ImpatientConnection(Connection[TupleRow]):
     """A connection that is closed if the server answers a statement with nothing for MOST_SILENT_S seconds."""
 
     def wait(self, *waiting: Any, **options: Any) -> Any:
@@ -119,11 +120,11 @@ class PostgresDatabase:
 
     def __init__(self, conninfo: str, *, is_patient: bool = False) -> None:
         self._conninfo = conninfo
-        self._kind = psycopg.Connection[TupleRow] if is_patient else _ImpatientConnection
+        self._kind = Connection[TupleRow] if is_patient else _ImpatientConnection
         self._failed_at: float | None = None  # time.monotonic()
         self._is_closed = False
         self._refusal: StorageError | None = None
-        self._writer: psycopg.Connection[TupleRow] | None = None
+        self._writer: Connection[TupleRow] | None = None
         self._statements: _Statements  # of the write connection
         self._begin: bytes  # begins a transaction there, exclusive among all processes
         self._lock = threading.RLock()
@@ -215,7 +216,7 @@ class PostgresDatabase:
         if failed_at is not None and failed_at < began:  # a later attempt is more current
             self._failed_at = None
 
-    def _begin_writing(self) -> psycopg.Connection[TupleRow]:
+    def _begin_writing(self) -> Connection[TupleRow]:
         connection = self._writing()
         try:
             self._statements.cursor.execute(self._begin)
@@ -227,7 +228,7 @@ class PostgresDatabase:
             self._statements.cursor.execute(self._begin)
         return connection
 
-    def _writing(self) -> psycopg.Connection[TupleRow]:
+    def _writing(self) -> Connection[TupleRow]:
         """Return the write connection, a new one if it is broken."""
         if self._is_closed:
             raise StorageError("stopping")
@@ -249,7 +250,7 @@ class PostgresDatabase:
         return connection
 
     @contextmanager
-    def _pooled(self, first: str) -> Generator[psycopg.Connection[TupleRow]]:
+    def _pooled(self, first: str) -> Generator[Connection[TupleRow]]:
         """Provide a pooled connection in the transaction that a first statement begins."""
         with _storage_errors():
             with self._tried():
@@ -261,7 +262,7 @@ class PostgresDatabase:
             finally:
                 self._readers.putconn(connection)
 
-    def _reader(self, first: str) -> psycopg.Connection[TupleRow]:
+    def _reader(self, first: str) -> Connection[TupleRow]:
         """Return a pooled connection on which a first statement has succeeded."""
         for _ in range(MOST_READERS + 1):  # all pooled ones may be broken; then a new one is opened
             connection = self._readers.getconn()
@@ -280,7 +281,7 @@ class PostgresDatabase:
 class _Statements:
     """Runs the ledger's statements one at a time on a psycopg connection, with a single cursor."""
 
-    def __init__(self, connection: psycopg.Connection[TupleRow]) -> None:
+    def __init__(self, connection: Connection[TupleRow]) -> None:
         self.cursor = connection.cursor()
 
     def execute(self, statement: str, values: Values = (), /) -> Cursor:
@@ -344,7 +345,7 @@ def copied_into(url: str) -> Generator[None]:
 
 
 @contextmanager
-def _connected(url: str) -> Generator[psycopg.Connection[TupleRow]]:
+def _connected(url: str) -> Generator[Connection[TupleRow]]:
     """Provide a short-lived connection; failures are raised as a SettingsError about the address."""
     try:
         with psycopg.connect(_conninfo(url), autocommit=True) as connection:
@@ -364,7 +365,7 @@ def _conninfo(url: str) -> str:
     return make_conninfo(url, **defaults, client_encoding=_ENCODING)
 
 
-def migrate(connection: psycopg.Connection[TupleRow]) -> None:
+def migrate(connection: Connection[TupleRow]) -> None:
     """Apply the missing migrations in one transaction, one process at a time.
 
     Args:
@@ -390,7 +391,7 @@ def migrate(connection: psycopg.Connection[TupleRow]) -> None:
 
 
 @contextmanager
-def _rolled_back(connection: psycopg.Connection[TupleRow]) -> Generator[None]:
+def _rolled_back(connection: Connection[TupleRow]) -> Generator[None]:
     """Roll back the transaction that a block leaves open after an error of any kind."""
     try:
         yield
@@ -400,7 +401,7 @@ def _rolled_back(connection: psycopg.Connection[TupleRow]) -> Generator[None]:
         raise
 
 
-def _configure(connection: psycopg.Connection[Any]) -> None:
+def _configure(connection: Connection[Any]) -> None:
     connection.adapters.register_loader("numeric", _Whole)
     # Behind a pooler, detected by a differing process id, a prepared statement may be another client's.
     if connection.execute("SELECT pg_backend_pid()").fetchone() != (connection.info.backend_pid,):
