@@ -198,21 +198,6 @@ def test_control_and_enter_generate(opened: Page) -> None:
     video_plays(opened)
 
 
-def test_a_waiting_job_can_be_cancelled_and_says_so(opened: Page) -> None:
-    write(opened)
-    opened.locator("#generate").click()
-    expect(opened.locator(".under-way")).to_contain_text("Stop watching")
-    opened.locator("#generate").click()
-    expect(opened.locator(".under-way .note")).to_have_text(re.compile("Next in line|Starts in about"))
-    expect(opened.locator(".others li")).to_have_count(1)
-    opened.locator(".under-way").get_by_role("button", name="Cancel").click()
-    expect(opened.locator(".ended")).to_contain_text("It was not sent, and nothing was charged")
-    video_plays(opened)
-    opened.reload()
-    expect(opened.locator(".result .facts li").first).to_be_visible()
-    expect(opened.locator(".ended")).to_be_hidden()
-
-
 def test_a_click_without_a_line_is_said_once_and_soon(opened: Page) -> None:
     write(opened)
     notice = opened.locator(".notice")

@@ -171,6 +171,10 @@ def test_places_in_line_are_shown_and_a_cancel_before_sending_is_real_and_taken_
         expect(note).to_contain_text(IN_LINE)
         until(page, lambda: endpoint.posts[f"{prompt} three"] == 1)
         assert endpoint.posts == {f"{prompt} one": 1, f"{prompt} three": 1}
+        sees_video(page, f"{prompt} three")
+        page.reload()
+        expect(page.locator(".result .facts li").first).to_be_visible()
+        expect(page.locator(".ended")).to_be_hidden()  # the other cancelled one was told before
 
 
 def test_an_answer_older_than_a_click_takes_no_video_of_that_click_away(
