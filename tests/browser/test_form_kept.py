@@ -19,7 +19,7 @@ from tests.browser.one_form import no_event_breaks as no_event_breaks
 from tests.browser.one_form import prompt as prompt
 from tests.browser.one_form import proxy as proxy
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import two_frames, write
+from tests.browser.steps import two_frames, until, write
 
 
 @pytest.fixture
@@ -150,6 +150,7 @@ def test_what_is_typed_before_the_server_has_answered_is_kept(
     page.route("**/gradio_api/run/**", lambda route: held.append(route))
     page.goto(app.url)
     write(page, prompt)
+    until(page, lambda: bool(held))
     page.unroute("**/gradio_api/run/**")
     if leave == "reload":
         page.reload()
@@ -158,7 +159,6 @@ def test_what_is_typed_before_the_server_has_answered_is_kept(
         expect(page.locator(".language")).to_have_text("English")
     expect(page.locator("#field-prompt textarea")).to_have_value(prompt)
     expect(page.locator("#made-as:not([data-old])")).to_contain_text("864x480")
-    assert held
     expect(page.locator("#field-prompt textarea")).to_have_value(prompt)
 
 
