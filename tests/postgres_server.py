@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from hashlib import sha256
@@ -22,6 +23,7 @@ from tests.app_process import free_port
 
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 PASSWORD = "geheim/@:%?ü"  # with all characters that a URL must escape
+_FROZEN_S = 40.0
 _QUOTED = "geheim%2F%40%3A%25%3F%C3%BC"
 
 
@@ -57,6 +59,7 @@ class PostgresServer:
         self._is_durable = is_durable
         self._process: subprocess.Popen[Any] | None = None
         self._frozen: list[int] = []
+        self._thawing: threading.Timer | None = None
         self.port = free_port()
         secret = self._folder / "password"
         secret.write_text(PASSWORD, encoding="utf-8")
@@ -98,12 +101,20 @@ class PostgresServer:
             self._process = None
 
     def freeze(self) -> None:
-        """Let nothing of it run, as on a machine or a disk that stands still: its connections stay open."""
+        """Let nothing of it run, as on a machine or a disk that stands still: its connections stay open.
+
+        It goes on after a while also without `thaw`, so that a wait without an end fails a test and not the whole run.
+        """
         self._frozen = self._all_processes()
         self._signal_frozen(signal.SIGSTOP)
+        self._thawing = threading.Timer(_FROZEN_S, self._signal_frozen, [signal.SIGCONT])
+        self._thawing.daemon = True
+        self._thawing.start()
 
     def thaw(self) -> None:
         """Let it go on."""
+        if self._thawing is not None:
+            self._thawing.cancel()
         self._signal_frozen(signal.SIGCONT)
 
     def cut(self) -> None:

@@ -74,6 +74,14 @@ def test_the_row_is_found_in_any_envelope(body: Any) -> None:
     assert row_in(body) == FOUND
 
 
+@pytest.mark.parametrize(("depth", "is_found"), [(5, True), (6, False)])
+def test_a_row_is_looked_for_so_deep_and_no_deeper(depth: int, is_found: bool) -> None:
+    body: Any = ROW
+    for _ in range(depth):
+        body = {"data": body}
+    assert (row_in(body) == FOUND) is is_found
+
+
 def test_the_hand_made_page_is_read() -> None:
     assert row_in((Path(__file__).parents[1] / "responses" / "history_row_in_page.json").read_bytes()) == FOUND
 

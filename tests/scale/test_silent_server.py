@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,12 @@ import pytest
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.ledger import postgres
-from hunyuan_ui.ledger.postgres import PostgresDatabase, open_postgres
+from hunyuan_ui.ledger.copy_to_postgres import LedgerCopy
+from hunyuan_ui.ledger.postgres import PostgresDatabase, count_jobs, open_postgres
+from hunyuan_ui.ledger.schema import insert, to_row
+from hunyuan_ui.ledger.sqlite import open_ledger
 from tests.postgres_server import PostgresServer
+from tests.stored_jobs import job
 
 SILENT_S = 0.5
 WITHIN_S = 15.0  # with the tries to connect anew
@@ -130,3 +134,36 @@ def test_a_statement_may_take_as_long_as_it_needs_where_that_is_asked_for(url: s
         database.transaction("x") as statements,
     ):
         statements.execute(f"SELECT pg_sleep({2 * SILENT_S})")
+
+
+def test_one_wait_is_enough_to_tell_although_other_connections_are_idle(
+    postgres_server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, closed = postgres._ImpatientConnection, set[int]()
+    close = kind.close
+
+    def noting(connection: Any) -> None:
+        closed.add(id(connection))
+        close(connection)
+
+    with closing(open_postgres(url)) as database:
+        with ExitStack() as several:
+            for _ in range(postgres.MOST_READERS):
+                several.enter_context(database.reading())
+        monkeypatch.setattr(kind, "close", noting)
+        with pytest.raises(StorageError, match="database_away"):
+            _run(database, postgres_server.freeze)
+        assert len(closed) == 1
+
+
+def test_a_copy_of_a_ledger_takes_as_long_as_it_needs(
+    tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, url = tmp_path / "data", postgres_server.url(tmp_path)
+    folder.mkdir()
+    with closing(open_ledger(folder).database) as ledger, ledger.transaction("x") as statements:
+        statements.execute(insert(), to_row(job()))
+    monkeypatch.setattr(postgres, "MOST_SILENT_S", 0.0)  # no statement of any other use would end
+    with closing(LedgerCopy(folder, url, lease_s=10)) as copy:
+        copy.copy(b"x" * 32, lambda: None)
+    assert count_jobs(url) == 1
