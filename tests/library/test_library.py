@@ -257,6 +257,21 @@ def test_a_missing_poster_is_drawn_again(library: VideoLibrary) -> None:
     assert drawn[8:12] == b"WEBP"
 
 
+def test_a_poster_that_is_drawn_while_its_video_is_deleted_does_not_stay(
+    library: VideoLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = stored(library)
+    (library.folder / f"{job.id}.webp").unlink()
+
+    def draw_late(_video: Path, path: Path) -> None:
+        library.delete(job.id)
+        path.write_bytes(b"drawn")
+
+    monkeypatch.setattr(media, "write_poster", draw_late)
+    assert library.poster(job.id) is None
+    assert list(library.folder.iterdir()) == []
+
+
 def test_a_video_whose_pictures_cannot_be_decoded_is_kept_without_a_poster(library: VideoLibrary) -> None:
     data = bytearray(mp4_bytes())
     start = data.index(b"mdat") + 4
