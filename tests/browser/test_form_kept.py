@@ -162,6 +162,66 @@ def test_what_is_typed_before_the_server_has_answered_is_kept(
     expect(page.locator("#field-prompt textarea")).to_have_value(prompt)
 
 
+KEEPS_HISTORY_ALONE = "Storage.prototype.setItem = () => undefined;"
+
+
+def test_the_last_letters_are_kept_when_the_server_has_another_version(
+    page: Page, app: RunningApp, prompt: str
+) -> None:
+    page.add_init_script(KEEPS_HISTORY_ALONE)
+    opened(page, app.url)
+    held: list[Route] = []
+    page.route("**/gradio_api/hunyuan/jobs", lambda route: held.append(route))
+    page.evaluate("document.dispatchEvent(new Event('hunyuan:returned'))")
+    until(page, lambda: bool(held))
+    page.evaluate("window.isOld = true")
+    write(page, prompt)
+    held[0].fulfill(json={"version": "another", "jobs": [], "next_poll_s": 60})
+    page.wait_for_function("!window.isOld")
+    expect(page.locator("#field-prompt textarea")).to_have_value(prompt)
+
+
+WHILE_GRADIO_FILLS_THE_FORM = """
+({ prompt, isLooked }) => {
+  const { filled, looked } = hunyuan.form;
+  hunyuan.form.filled = (given) => {
+    const box = document.querySelector("#field-prompt textarea");
+    if (isLooked) looked(given);
+    else {
+      box.value = prompt;
+      box.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    hunyuan.form.filled = filled;
+    setTimeout(() => document.querySelector(".language").click());
+    return isLooked ? new Promise(() => {}) : filled(given);
+  };
+}
+"""
+
+
+@pytest.mark.parametrize("kept", ["kept", "in the history alone"])
+@pytest.mark.parametrize("is_stored", [True, False], ids=["a stored prompt", "a prompt typed just then"])
+def test_a_prompt_is_kept_while_gradio_fills_the_form_with_the_first_answer(
+    page: Page, app: RunningApp, prompt: str, kept: str, is_stored: bool
+) -> None:
+    if kept != "kept":
+        page.add_init_script(KEEPS_HISTORY_ALONE)
+    if is_stored:
+        write(opened(page, app.url), prompt)
+        page.wait_for_function("prompt => hunyuan.form.now().prompt === prompt", arg=prompt)
+    held: list[Route] = []
+    page.route("**/gradio_api/run/**", lambda route: held.append(route))
+    page.reload() if is_stored else page.goto(app.url)
+    until(page, lambda: bool(held))
+    page.evaluate(WHILE_GRADIO_FILLS_THE_FORM, {"prompt": prompt, "isLooked": is_stored})
+    for route in held:
+        route.continue_()
+    page.unroute("**/gradio_api/run/**")
+    expect(page.locator(".language")).to_have_text("English")
+    expect(page.locator("#made-as:not([data-old])")).to_contain_text("864x480")
+    expect(page.locator("#field-prompt textarea")).to_have_value(prompt)
+
+
 def test_another_tab_begins_without_the_draft(page: Page, app: RunningApp, prompt: str) -> None:
     filled_in(opened(page, app.url), prompt)
     other = opened(page.context.new_page(), app.url)

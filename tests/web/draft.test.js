@@ -122,3 +122,14 @@ test("what is typed takes the place of a draft that cannot be read", () => {
     assert.deepEqual(JSON.parse(held[NAME]), { prompt: "a fox" });
   }
 });
+
+test("what was typed before the form is stored for the first time takes the place of an older prompt of Gradio's", () => {
+  const opened = draft();
+  box = { value: "a fox" };
+  opened.keepSoon();
+  opened.begin();
+  opened.keep({ prompt: "", width: 64 });
+  assert.deepEqual(JSON.parse(held[NAME]), { prompt: "a fox", width: 64 });
+  opened.keep({ prompt: "an example", width: 64 });
+  assert.deepEqual(JSON.parse(held[NAME]), { prompt: "an example", width: 64 });
+});

@@ -26,6 +26,9 @@ function objectIn(text) {
   return typeof kept === "object" && !Array.isArray(kept) ? kept : null;
 }
 
+/** @returns {HTMLTextAreaElement | null} */
+const promptBox = () => document.querySelector("#field-prompt textarea");
+
 /**
  * Return the draft's storage.
  * @param {() => void} read Triggers reading and storing the form.
@@ -34,18 +37,19 @@ export function createDraft(read) {
   /** @type {any} */
   let held = null;
   let isBegun = false;
-  let isTyped = false; // before the form was read for the first time
+  let isTyped = false; // before the form was stored for the first time: Gradio may not have passed it on
   let keeping;
 
   function keep(now) {
     if (!isBegun) return;
-    held = now;
-    tab.set(DRAFT, JSON.stringify(now));
+    const box = isTyped ? promptBox() : null;
+    isTyped = false;
+    held = box ? { ...now, prompt: box.value } : now;
+    tab.set(DRAFT, JSON.stringify(held));
   }
 
   function keepLetters() {
-    /** @type {HTMLTextAreaElement | null} */
-    const box = document.querySelector("#field-prompt textarea");
+    const box = promptBox();
     if (held && box) keep({ ...held, prompt: box.value });
     else if (box && (box.value || isTyped)) {
       // The rest is still what was stored before.
@@ -62,7 +66,7 @@ export function createDraft(read) {
       return held;
     },
 
-    /** Start storing: the server has sent the form's initial values. */
+    /** Start storing: the form has its initial values. What was stored before must have been read. */
     begin() {
       isBegun = true;
     },
@@ -77,7 +81,7 @@ export function createDraft(read) {
       keeping = setTimeout(read, KEEP_AFTER_MS);
     },
 
-    // The page may close before Gradio has passed on the last characters.
+    /** Store the last characters: the page may close before Gradio has passed them on. */
     keepLastLetters: keepLetters,
   };
 }

@@ -279,9 +279,14 @@ export function form({ element, props, trigger, watch }) {
     payer ??= usual;
     lastSeed = opened.last_seed;
     price = { ...first, key: values.keyOf(usual, first.of), payer: usual, count: first.of.variations };
-    draft.begin();
     const last = { ...opened.settings, ...(opened.settings && { is_random: true }) };
-    whenCollected(() => fill((now) => (isTouched ? {} : draft.before(now) || last)));
+    whenCollected(() =>
+      fill((now) => {
+        const before = isTouched ? {} : draft.before(now) || last;
+        draft.begin();
+        return before;
+      }),
+    );
   }
 
   /** Ask again for what the page opens with: the question may be lost without being refused. */
@@ -309,6 +314,7 @@ export function form({ element, props, trigger, watch }) {
   };
   onTyping(["shape", "size", "quality", "variations", ...numbers], touched, hidePrice);
   window.addEventListener("pagehide", draft.keepLastLetters);
+  on("leaving", draft.keepLastLetters); // a page's history is no longer stored when it is hidden
   on("failed", (what) => what === "load" && setTimeout(trigger, ATTACH_AGAIN_MS, "attach"));
   on("settings", show);
   on("seed", useSeed);

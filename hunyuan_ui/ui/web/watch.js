@@ -27,7 +27,10 @@ let version = null;
 async function askJobs(path) {
   const answer = await request(path, { within_ms: ABORT_MS, isExpected: true });
   if (answer.httpStatus >= 500) throw new Error(`status ${answer.httpStatus}`);
-  if (version && answer.version !== version) location.reload();
+  if (version && answer.version !== version) {
+    emit("leaving");
+    location.reload();
+  }
   version = answer.version;
   return answer;
 }
