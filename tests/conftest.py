@@ -184,17 +184,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long tests at the start of each worker's share, and browser tests at the end.
+    """Put the slow tests at the start of each worker's share, and browser tests at the end.
 
-    Playwright keeps an event loop in the main thread, where async tests need theirs.
+    Playwright keeps an event loop in the main thread, where async tests need theirs. Those of one file share a page.
     """
-    long = [item for item in items if item.get_closest_marker("long")]
-    others = [item for item in items if not item.get_closest_marker("long")]
-    others.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    browser = [item for item in items if item.get_closest_marker("browser")]
+    plain = [item for item in items if not item.get_closest_marker("browser")]
+    slow = [item for item in plain if item.get_closest_marker("slow")]
+    others = [item for item in plain if not item.get_closest_marker("slow")] + browser
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     share = -(-len(others) // workers)  # initial number of tests per worker
     items[:] = [
         item
         for worker in range(workers)
-        for item in (*long[worker::workers], *others[worker * share : (worker + 1) * share])
+        for item in (*slow[worker::workers], *others[worker * share : (worker + 1) * share])
     ]

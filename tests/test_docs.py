@@ -237,6 +237,17 @@ def test_make_keeps_bytecode_where_the_environment_says_not_to() -> None:
     assert "PYTHONDONTWRITEBYTECODE=1" not in told
 
 
+def test_what_runs_in_ci_leaves_no_slow_test_out() -> None:
+    printed = {
+        given: subprocess.run(
+            ["make", "-n", "test", *given], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        for given in ((), ("ALL=1",))
+    }
+    assert [told.count("not slow") for told in printed.values()] == [2, 0]
+    assert "\nmake test ALL=1\n" in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
 def test_the_changelog_has_an_entry_for_this_version() -> None:
     headings = re.findall(r"^## \[([^\]]+)\]", read("CHANGELOG.md"), re.MULTILINE)
     assert {__version__, "Unreleased"} & set(headings)

@@ -101,6 +101,7 @@ def test_the_javascript_example_waits_for_the_video(app: RunningApp, tmp_path: P
     assert address.endswith(".mp4")
 
 
+@pytest.mark.slow
 def test_the_command_lines_make_and_estimate(tmp_path: Path, own_data_folder: Path) -> None:
     commands = block("bash", "-m hunyuan_ui").replace("python -m", f"'{sys.executable}' -m")
     environment = {"PYTHONPATH": str(ROOT), "HUNYUAN_UI_DATA_DIR": str(own_data_folder)}

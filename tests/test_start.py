@@ -384,6 +384,7 @@ def test_without_the_mcp_package_an_owner_who_wants_agents_is_told(tmp_path: Pat
 
 
 # Without a console, on a full disk, and with a console in an encoding that has no such letter.
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is needed")
 @pytest.mark.parametrize("console", [">&-", "<&- >&- 2>&-", ">/dev/full 2>/dev/full", "2>/dev/full"])
 def test_the_page_runs_whatever_becomes_of_what_it_prints(tmp_path: Path, console: str) -> None:

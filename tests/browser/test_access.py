@@ -20,6 +20,8 @@ from tests.browser.conftest import LONG_MS
 from tests.browser.paid_endpoint import paid_endpoint
 from tests.browser.steps import generate_short
 
+pytestmark = pytest.mark.slow
+
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts" / "states"
 JOBS = "**/gradio_api/hunyuan/jobs"
 

@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, Page
 from tests.browser.axe import broken_rules
 from tests.browser.states import WALKS
 
+pytestmark = pytest.mark.slow
+
 LIGHT: Final[dict[str, Any]] = {"color_scheme": "light", "forced_colors": "none"}
 # These differ from it in their colours only.
 OTHERS: Final[list[dict[str, Any]]] = [
@@ -29,7 +31,6 @@ def found(page: Page) -> dict[str, list[str]]:
     return broken
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("walk", WALKS)
 def test_axe_finds_nothing_in_any_state(whole_browser: Browser, walk: str) -> None:
     broken: dict[str, dict[str, list[str]]] = {}

@@ -19,6 +19,8 @@ from tests.browser.axe import broken_rules
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import press_escape
 
+pytestmark = pytest.mark.slow
+
 LOOKS: list[dict[str, Any]] = [
     {"color_scheme": "light"},
     {"color_scheme": "dark"},

@@ -36,6 +36,8 @@ from tests.browser.one_wait import visitor as visitor
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import until, write
 
+pytestmark = pytest.mark.slow
+
 LASTS_MS = {Fault.RESET: 0, Fault.ENDED: 1_000, Fault.REFUSED: 8_000, Fault.BAD_GATEWAY: 8_000, Fault.SILENT: 20_000}
 MOST_SILENCE_MS = 10_000
 REACTION_MS = 500

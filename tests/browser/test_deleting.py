@@ -21,6 +21,8 @@ from tests.browser.one_gallery import (
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
 
+pytestmark = pytest.mark.slow
+
 
 def delete_now(page: Page, opened: Any) -> None:
     """Delete the video of an open dialog without the ten seconds in which that can be undone."""

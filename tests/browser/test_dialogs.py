@@ -59,7 +59,7 @@ def test_the_browsers_back_closes_a_dialog_and_stays(gallery: Page) -> None:
     open_first(gallery)
     gallery.go_back()
     expect(viewer(gallery)).to_be_hidden()
-    assert gallery.url == address
+    expect(gallery).to_have_url(address)
     open_first(gallery, 1).get_by_role("button", name="Compare with").click()
     cards(gallery).first.click()
     expect(gallery.locator("dialog.compare")).to_be_visible()
@@ -72,7 +72,7 @@ def test_the_browsers_back_closes_a_dialog_and_stays(gallery: Page) -> None:
     expect(viewer(gallery)).to_be_visible()
     gallery.go_back()
     expect(viewer(gallery)).to_be_hidden()
-    assert gallery.url == address
+    expect(gallery).to_have_url(address)
 
 
 CLOSE_AND_OPEN = """() => {
@@ -89,10 +89,10 @@ def test_the_browsers_forward_opens_again_what_back_or_a_key_has_closed(gallery:
     gallery.go_forward()
     expect(viewer(gallery).locator("[data-part=prompt]")).to_have_text("a heron, second")
     press_escape(gallery, viewer(gallery))
-    assert gallery.url != address
+    expect(gallery).not_to_have_url(address)
     gallery.go_forward()
     expect(viewer(gallery)).to_be_visible()
-    assert gallery.url == address
+    expect(gallery).to_have_url(address)
     viewer(gallery).get_by_role("button", name="Compare with").click()
     cards(gallery).first.click()
     compared = gallery.locator("dialog.compare")

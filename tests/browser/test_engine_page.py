@@ -14,6 +14,8 @@ from tests.browser.steps import PROMPT, generate_short, write
 from tests.faults.service import PaidService
 from tests.videos import mp4_bytes
 
+pytestmark = pytest.mark.slow
+
 KEY = "the-engines-key"
 SET_THERE = "Set at the engine when it was started; not sent with a video."
 

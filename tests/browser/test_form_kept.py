@@ -21,6 +21,8 @@ from tests.browser.one_form import proxy as proxy
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import two_frames, until, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def quick(tmp_path: Path) -> Iterator[tuple[PaidEndpoint, FaultProxy]]:

@@ -28,6 +28,8 @@ from tests.browser.one_form import slow as slow
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import LINES, two_frames, until, write
 
+pytestmark = pytest.mark.slow
+
 PRICE_ROUTE = "**/gradio_api/hunyuan/price"
 PRICING = words()["page.pricing"]
 

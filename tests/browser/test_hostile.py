@@ -24,6 +24,8 @@ from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import generate_short
 from tests.test_readme_examples import at, block
 
+pytestmark = pytest.mark.slow
+
 PROMPT = "A hostile fox"
 MAPPED = "[::ffff:127.0.0.1]"
 NAMES = ["127.0.0.1", "localhost", "[::1]", MAPPED]

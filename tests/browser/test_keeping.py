@@ -14,6 +14,8 @@ from tests.app_process import RunningApp, running_app
 from tests.browser.conftest import LONG_MS
 from tests.browser.steps import generate_short, write
 
+pytestmark = pytest.mark.slow
+
 THROWS = """
 for (const name of ["localStorage", "sessionStorage"])
   Object.defineProperty(window, name, { get() { throw new DOMException("denied", "SecurityError"); } });

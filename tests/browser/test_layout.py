@@ -12,6 +12,8 @@ from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp
 from tests.browser.conftest import BROWSERS, FLAGS, SHELLS, find_browser
 
+pytestmark = pytest.mark.slow
+
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts" / "layout"
 SCREENS = {360: 740, 768: 1024, 1280: 800}
 TOUCH_PX = 44

@@ -18,6 +18,8 @@ from tests.browser.steps import until
 from tests.shelves import put_video
 from tests.videos import mp4_bytes
 
+pytestmark = pytest.mark.slow
+
 WHO = new_id()
 MOST_STOPS = 14
 MOST_SHIFT = 0.02

@@ -18,6 +18,8 @@ from tests.browser.axe import broken_rules
 from tests.faults.service import PaidService
 from tests.stored_jobs import job, opened_ledger
 
+pytestmark = pytest.mark.slow
+
 KEY = "SG_0011223344556677"
 DOUBTED, LOST, FAILED = "doubted-0001", "lost-00000001", "failed-000001"
 # Scripts and the examples' pictures may load late.

@@ -14,6 +14,8 @@ from tests.browser.one_wait import visit
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import generate_short, short, until, write
 
+pytestmark = pytest.mark.slow
+
 JOB_S = 0.5
 MOVED = "What stands here has just changed, so nothing was done."
 # Presses a button at the very moment at which a text appears somewhere.

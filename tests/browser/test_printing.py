@@ -11,6 +11,8 @@ from tests.app_process import RunningApp
 from tests.browser.one_page import open_page, video_plays
 from tests.browser.steps import generate_short
 
+pytestmark = pytest.mark.slow
+
 LONG_PROMPT = "A paper boat drifts down a rain-filled gutter, past a red bicycle and a shop. " * 12
 ROOM = "(one) => [one.clientHeight >= one.scrollHeight - 2, getComputedStyle(one).overflowY !== 'hidden']"
 

@@ -13,6 +13,8 @@ from hunyuan_ui.words import words
 from tests.app_process import RunningApp
 from tests.browser.steps import until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def opened(page: Page, preview: RunningApp) -> Page:

@@ -16,7 +16,7 @@ from tests.browser.conftest import LONG_MS
 from tests.browser.steps import generate_short
 from tests.nginx import needs_nginx, needs_openssl, nginx
 
-pytestmark = [needs_nginx, needs_openssl]
+pytestmark = [needs_nginx, needs_openssl, pytest.mark.slow]
 
 HOST = "proxy_http_version 1.1; proxy_set_header Host $http_host;"
 TOLD = f"{HOST} proxy_set_header X-Forwarded-Proto $scheme;"

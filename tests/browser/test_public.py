@@ -18,6 +18,8 @@ from tests.browser.fault_proxy import FaultProxy
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import comes_to_rest_in_sight, generate_short, press_escape, until, write
 
+pytestmark = pytest.mark.slow
+
 CODE = "marzipan-hedgehog"
 KEY = "SG_0011223344556677"
 OWN_KEY = "SG_ca0a41e5ca0a41e5"

@@ -18,7 +18,7 @@ from tests.nginx import needs_nginx
 from tests.scale.fleet import Fleet
 from tests.scale.fleet import pages as pages
 
-pytestmark = needs_nginx
+pytestmark = [needs_nginx, pytest.mark.slow]
 
 DONE_WITHIN_MS = 60_000
 Refusals = list[tuple[int, str]]

@@ -13,6 +13,8 @@ from tests.browser.fault_proxy import FaultProxy
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import short, write
 
+pytestmark = pytest.mark.slow
+
 LATENCY_S = 0.25
 JOB_S = 2.0
 PLAYS = "(place) => (document.querySelector(`${place} video`) || {}).currentTime > 0.1"

@@ -21,6 +21,8 @@ from tests.raw_service import RawService, answer
 from tests.stored_jobs import added, opened_ledger
 from tests.videos import mp4_bytes
 
+pytestmark = pytest.mark.slow
+
 JOB_S = 6.0
 PLAYS = "() => { const video = document.querySelector('#player video'); return video && video.currentTime > 0.1; }"
 TOKEN = "00112233445566778899aabbccddeeff"

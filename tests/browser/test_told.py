@@ -12,6 +12,8 @@ from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
 from tests.browser.steps import generate_short
 
+pytestmark = pytest.mark.slow
+
 EN = words("en")
 PLAYING = "document.querySelector('#player video')?.currentTime > 0"
 

@@ -15,6 +15,8 @@ from tests.browser.one_gallery import cards, open_first, plays, viewer
 from tests.shelves import put_video
 from tests.videos import encoded_bytes, mp4_bytes
 
+pytestmark = pytest.mark.slow
+
 SIZE = {"width": 320, "height": 176}
 NO_DECODER = "This browser has no decoder for this video."
 GONE = "no longer in the library"

@@ -13,6 +13,8 @@ from tests.browser.axe import broken_rules
 from tests.browser.paid_endpoint import paid_endpoint
 from tests.browser.steps import comes_to_rest_in_sight, generate_short, short, until, write
 
+pytestmark = pytest.mark.slow
+
 JOB_S = 0.5
 CLICK = "a heron whose click is not answered"
 PLAYING = "(of) => [...document.querySelectorAll('.variations video')].filter((video) => !video.paused).length === of"

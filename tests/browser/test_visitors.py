@@ -16,6 +16,8 @@ from tests.browser.one_page import open_page, video_plays
 from tests.browser.one_page import opened as opened
 from tests.browser.steps import short, until, write
 
+pytestmark = pytest.mark.slow
+
 TOKEN_SENT = "/gradio_api/hunyuan/videos?"
 
 

@@ -32,6 +32,8 @@ from tests.browser.one_wait import visitor as visitor
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import until, write
 
+pytestmark = pytest.mark.slow
+
 IN_LINE = re.compile("Next in line|Starts in about")
 
 COUNTDOWN = re.compile(r"Tried again in (\d+) s\.")

@@ -124,6 +124,7 @@ async def test_row53_an_older_copy_learns_from_the_library_what_was_finished_sin
     oracle.check(rig.folder, service)
 
 
+@pytest.mark.slow
 async def test_row53_an_older_copy_in_the_ledgers_place_sends_nothing_again(rig: Rig, service: PaidService) -> None:
     runner, running, waiting = await one_running_and_one_waiting(rig, service)
     await kill(runner)

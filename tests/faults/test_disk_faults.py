@@ -66,6 +66,7 @@ async def operations(rig: Rig) -> list[str]:
     return disk.names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", ["v2", "v1"])
 async def test_a_disk_that_fails_once_at_any_step_loses_nothing(
     rig: Rig, service: PaidService, lines: io.StringIO, dialect: Dialect
@@ -73,6 +74,7 @@ async def test_a_disk_that_fails_once_at_any_step_loses_nothing(
     await _fail_at_every_step(rig, service, lines, dialect, count=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", ["v2", "v1"])
 async def test_a_disk_that_stays_full_for_a_while_loses_nothing(
     rig: Rig, service: PaidService, lines: io.StringIO, dialect: Dialect

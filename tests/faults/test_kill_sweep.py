@@ -22,7 +22,7 @@ Point = tuple[str, int]
 SWEEPS = [("sqlite", "v2"), ("sqlite", "v1"), ("sqlite", "openai"), ("postgres", "v2"), ("postgres", "openai")]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize(("database", "dialect"), SWEEPS, indirect=["database"])
 def test_nothing_is_lost_or_paid_twice_by_a_kill(tmp_path: Path, dialect: Dialect) -> None:
     with PaidService() as service, fork_server() as forks:

@@ -52,6 +52,7 @@ def misbehave(service: PaidService) -> None:
     service.on("POST", contract.SUBMIT_V2, [rate_limited("retry-after", 1), answer(422, {"error": "no"})])
 
 
+@pytest.mark.slow
 def test_a_list_that_is_killed_five_times_pays_each_row_once_and_keeps_its_budget(tmp_path: Path) -> None:
     folder, budget_usd = tmp_path / "data", 150.0
     with PaidService() as service, fork_server() as forks:

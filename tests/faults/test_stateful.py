@@ -371,7 +371,7 @@ class OnePromise(RuleBasedStateMachine):
         await asyncio.gather(click(self.runner, job_id, visitor), click(self.runner, job_id, visitor))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_promise_is_kept_whatever_happens(monkeypatch: pytest.MonkeyPatch, database: str) -> None:
     be_impatient(monkeypatch.setattr)
     chosen = settings(

@@ -180,6 +180,7 @@ def test_a_table_that_somebody_locks_keeps_nobody_waiting_for_longer_than_a_writ
     assert ledger.jobs(None) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "call"),
     [

@@ -101,6 +101,7 @@ async def test_what_comes_back_other_than_it_was_written_is_not_done(
     assert sum(service.billed().values()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", ["v2", "v1"])
 async def test_the_bucket_goes_away_and_comes_back(
     rig: Rig, bucket: BucketServer, service: PaidService, lines: io.StringIO, dialect: Dialect

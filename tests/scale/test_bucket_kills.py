@@ -23,7 +23,7 @@ Point = tuple[str, int]
 _AFTER_THE_POST = ("part_", "library.", "bucket", "journey.d", "journey.stored", "ledger.mark_do")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_kill_on_the_way_to_the_bucket_loses_and_doubles_nothing(
     tmp_path: Path, bucket: BucketServer, database: str
 ) -> None:

@@ -85,7 +85,7 @@ def _away_and_back(app: RunningApp, bucket: BucketServer, video: dict[str, Any],
     until(lambda: httpx.get(f"{app.url}gradio_api/healthz").json()["problem"] is None)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("has_database", [True, False])
 def test_a_space_whose_disk_is_wiped_keeps_what_the_addresses_keep(
     tmp_path: Path, bucket: BucketServer, request: pytest.FixtureRequest, has_database: bool

@@ -225,7 +225,7 @@ def forks() -> Iterator[ForkServer]:
         yield running
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_a_kill_anywhere_leaves_one_place_that_sends_and_the_next_run_ends_the_same(
     rig: Rig, service: PaidService, postgres_server: PostgresServer, bucket: BucketServer, forks: ForkServer
 ) -> None:

@@ -88,6 +88,7 @@ def service() -> Iterator[PaidEndpoint]:
         yield running
 
 
+@pytest.mark.slow
 @needs_nginx
 def test_a_page_that_is_killed_while_it_makes_a_video_is_not_missed(
     tmp_path: Path, postgres_server: PostgresServer, bucket: BucketServer, service: PaidEndpoint

@@ -34,6 +34,7 @@ def _posts(service: PaidService) -> int:
     return sum(service.billed().values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGINT])
 @pytest.mark.parametrize("posts", [1, 9])
 async def test_twenty_jobs_survive_a_database_that_is_stopped_and_started(
@@ -96,6 +97,7 @@ async def test_an_idle_page_notices_by_itself_that_the_database_goes_and_comes_b
         await next_job_works(runner)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["jobs", "workers"])
 async def test_a_table_that_another_program_locks_is_told_in_health_which_never_waits_for_it(
     rig: Rig, service: PaidService, table: str

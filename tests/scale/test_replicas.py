@@ -86,7 +86,7 @@ def pair(folder: Path, dialect: Dialect = "v2") -> Iterator[Pair]:
         made.check()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", ["v2", "v1"])
 def test_a_kill_of_one_at_any_point_leaves_nothing_that_the_other_does_not_end(
     tmp_path: Path, dialect: Dialect
@@ -166,6 +166,7 @@ def test_one_that_stood_still_while_it_sent_records_the_answer_although_its_job_
         assert made.service.posts()[prompt_of(program.jobs[0])] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where", ["journey.running", "journey.downloading", "library.poster", "ledger.claim.committed"]
 )

@@ -253,6 +253,7 @@ def test_a_visitor_of_the_page_finds_their_own_lists_alone(app: RunningApp) -> N
     assert (told["done"], told["text"]) == (1, "1 of 1")
 
 
+@pytest.mark.slow
 def test_in_public_a_list_of_the_page_ends_at_the_visitors_own_limit(tmp_path: Path) -> None:
     service = serve(create_app(seconds=0.1, credits=100.0), "127.0.0.1", 0)
     settings: dict[str, Any] = {"GRADIO_SERVER_NAME": "0.0.0.0", "SEGMIND_API_KEY": OWN_KEY}

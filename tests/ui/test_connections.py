@@ -106,6 +106,7 @@ async def test_above_so_many_a_connection_is_refused_until_one_ends(monkeypatch:
             other.close()
 
 
+@pytest.mark.slow
 def test_most_files_are_left_to_the_program() -> None:
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

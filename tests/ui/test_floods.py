@@ -56,7 +56,7 @@ def memory_mb(app: RunningApp) -> float:
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is read from /proc")
 @pytest.mark.parametrize("way", ["run", "join", "call"])
 async def test_the_largest_calls_of_new_sessions_give_their_memory_back(app: RunningApp, way: str) -> None:
@@ -86,7 +86,7 @@ async def test_the_largest_calls_of_new_sessions_give_their_memory_back(app: Run
     assert held[-1] - held[-2] < KEPT_AT_MOST_MB, held
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is read from /proc")
 async def test_the_largest_answers_that_nobody_comes_for_are_given_up(app: RunningApp) -> None:
     prompt = "{a|b}" * 9 + "\N{SLOTH}" * 1900  # 512 rows, whose letters have four bytes each

@@ -36,6 +36,7 @@ def test_no_stub_is_compared_and_gradio_is_otherwise_whole(first: str, tmp_path:
     assert said_by(f"{first}\n{SHOW}", tmp_path) == SPARED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "first",
     [

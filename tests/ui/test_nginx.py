@@ -208,6 +208,7 @@ def test_the_longest_list_passes_a_proxy_that_lets_three_mebibytes_pass(named: R
             assert status != 200 or answer.json()["rows"] == 0  # it is one prompt, and too long
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heartbeat_s", [0.5, 60])
 def test_a_proxy_that_ends_what_is_silent_ends_no_job(tmp_path: Path, heartbeat_s: float) -> None:
     service = serve(create_app(seconds=JOB_S, credits=1000.0), "127.0.0.1", 0)
