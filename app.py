@@ -28,7 +28,7 @@ without_stubs()
 from hunyuan_ui.ui.asset_cache import AssetMemory, PageCompression
 from hunyuan_ui.ui.call_values import CallRules
 from hunyuan_ui.ui.connections import bound_connections
-from hunyuan_ui.ui.gradio_patches import listen_on
+from hunyuan_ui.ui.gradio_patches import listen_on, wait_for_server
 from hunyuan_ui.ui.page import build_page, launch_options
 from hunyuan_ui.ui.request_filter import faults, install_request_filter
 from hunyuan_ui.ui.routes import build_routes
@@ -80,6 +80,7 @@ def main() -> None:
     spending = runner.read_spending()
     say(*describe(settings, spent_today_usd=spending.spent_today_usd, spent_total_usd=spending.spent_total_usd))
     listen_on(settings.server_name)
+    wait_for_server(end_signal.has_come)
     bound_connections()
     filters = [Middleware(PageCompression), Middleware(AssetMemory)]
     app = {"lifespan": lifespan, "routes": [*routes, *build_answer_routes(runner)], "middleware": filters}

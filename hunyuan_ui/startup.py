@@ -163,6 +163,10 @@ class EndSignal:
         for number in end_signals():
             signal.signal(number, lambda number, _: self._received.put(number))
 
+    def has_come(self) -> bool:
+        """Whether a signal was received."""
+        return not self._received.empty()
+
     def wait(self) -> None:
         """Block until the first signal."""
         while True:

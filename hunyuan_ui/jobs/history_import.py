@@ -40,7 +40,7 @@ _T = TypeVar("_T")
 NewJob = Callable[[str, VideoRequest], Job]
 
 RETRY_S: Final = 60.0
-FIRST_TRY_S: Final = 1.5  # limit on a start's wait for the first response; the web server waits at most 5 s for a start
+FIRST_TRY_S: Final = 1.5  # limit on a start's wait for the first response
 _DEAREST: Final = {"width": 1280, "height": 1280, "video_length": 129, "infer_steps": 70}
 
 

@@ -7,12 +7,14 @@ import json
 import re
 import socket
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, cast
 
 import gradio as gr
 from gradio import http_server
+from gradio.exceptions import ServerFailedToStartError
 from gradio.server_messages import ProcessCompletedMessage
 from gradio.state_holder import SessionState
 
@@ -25,6 +27,7 @@ MOST_UNREAD_BYTES: Final = 64 * 1024 * 1024  # memory of uncollected answers; a 
 QUEUE_CHECK_S: Final = 0.02  # between checks for a new call; at Gradio's 0.001 s an idle page uses 8 % of a core
 MOST_WAITING: Final = 500  # calls that wait for one of Gradio's threads; unlimited by default
 _TOLD_WITHIN_S: Final = 0.2
+_LOOK_EVERY_S: Final = 0.001
 _UNKNOWN: Final = "this version of Gradio names the scripts of its components in another way"
 _API: Final = "api"  # component type that `gr.api` uses for each parameter and result
 
@@ -224,3 +227,32 @@ def listen_on(name: str) -> None:
     http_server.LOCALHOST_NAME = name
     if ":" in name:
         cast("Any", http_server).socket = _Sockets
+
+
+def wait_for_server(is_ending: Callable[[], bool]) -> None:
+    """Make Gradio wait for its server for as long as it starts.
+
+    After 5 s Gradio would start a second one beside it, on the next port (docs/facts/gradio6.md 0, row 11), and after a
+    start that failed as well. Only a port that is taken is a reason to try the next one.
+
+    Args:
+        is_ending: Whether the program is to end meanwhile.
+
+    Raises:
+        SystemExit: In `launch`: the program is to end, or the start has failed, which the log then tells.
+    """
+
+    def run_in_thread(server: Any) -> None:
+        server.thread = threading.Thread(target=server.run, daemon=True)
+        if server.reloader:
+            server.watch_thread = threading.Thread(target=server.watch, daemon=True)
+            server.watch_thread.start()
+        server.thread.start()
+        while not server.started:
+            if is_ending():
+                raise SystemExit
+            if not server.thread.is_alive():
+                raise SystemExit(1) if server.lifespan.should_exit else ServerFailedToStartError("the port is taken")
+            server.thread.join(_LOOK_EVERY_S)
+
+    cast("Any", http_server.Server).run_in_thread = run_in_thread

@@ -106,6 +106,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "ssr_mode": False,
         "run_history": False,
         "enable_monitoring": False,
+        "_frontend": False,  # it would have to answer Gradio within 3 s, else the program would end
     }
 
 
