@@ -28,6 +28,7 @@ from hunyuan_ui.jobs import (
     history_import,
     job_run,
     job_watch,
+    live_job,
     replica_stores,
     replicas,
     waits,
@@ -55,6 +56,10 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     """Shorten the waits that protect a real service."""
     for module in (job_run, dispatcher, at_engine):
         patch(module, "backoff_s", lambda *_, **__: 0.004)
+    patch(live_job, "backoff_s", lambda *_, **__: 0.02)  # a stopped server is asked anew each time
+    patch(dispatcher, "_RESTART_S", 0.02)
+    patch(dispatcher, "_HELD_S", 0.05)
+    patch(job_run, "ALL_TAKEN_S", 0.05)
     patch(endings, "PROOFS", {ending: endings.Proof(4, 0.05) for ending in endings.Ending})
     patch(waits, "PAUSE_CHECK_S", 0.01)
     patch(batch, "_LOOK_AGAIN_S", 0.02)
