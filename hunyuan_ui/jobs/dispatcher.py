@@ -97,7 +97,7 @@ class Dispatcher:
 
     def take(self, job: Job) -> None:
         """Add a job that has not ended."""
-        live = self.live[job.id] = LiveJob(job)
+        live = self.live[job.id] = LiveJob(job, slot_freed=self._wake.set)
         if job.not_before is not None:
             # From here on by the monotonic clock.
             wait_s = min(max(0.0, job.not_before - self._services.ledger.now()), LONGEST_S)

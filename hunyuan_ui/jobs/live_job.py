@@ -34,6 +34,7 @@ class LiveJob:
     is_between_attempts: bool = False  # waits between two attempts
     wants_stop: bool = False  # its run is to be stopped at its engine
     held_until: float = 0.0  # time.monotonic(); other processes use all slots
+    slot_freed: Callable[[], None] = lambda: None  # called when its slot is free for another job
     _wait_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def show(
@@ -58,6 +59,8 @@ class LiveJob:
         """Wait before the next attempt; `end_wait` ends the wait."""
         self._wait_ended.clear()
         self.is_between_attempts = True
+        if self.is_between_downloads:
+            self.slot_freed()
         try:
             with anyio.move_on_after(seconds):
                 await self._wait_ended.wait()

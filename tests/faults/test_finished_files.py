@@ -13,6 +13,7 @@ import pytest
 
 from hunyuan_ui.endpoint.contract import COST_HEADER, REQUEST_ID_HEADER
 from hunyuan_ui.job import JobStatus
+from hunyuan_ui.jobs import dispatcher, job_run
 from hunyuan_ui.words import words
 from tests.faults import oracle
 from tests.faults.rig import OWNER, Rig, click, ended, prompt_of, until
@@ -68,6 +69,22 @@ async def test_a_compressed_file_that_is_cut_short_is_fetched_again(rig: Rig, se
     service.on("GET", FILE, [answer(200, half, headers={"Content-Encoding": "gzip"})])
     async with rig.running() as runner:
         assert (await ended(runner, await click(runner))).status is JobStatus.DONE
+    oracle.check(rig.folder, service)
+
+
+async def test_a_file_that_cannot_be_fetched_now_leaves_its_slot_to_the_next_job_at_once(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "LOOK_EVERY_S", 3600.0)  # nothing but the free slot itself wakes the queue
+    monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 3600.0)
+    service.on("GET", FILE, [answer(503, "not yet")])
+    rig.settings["concurrency"] = 1
+    async with rig.running() as runner:
+        held, free = await click(runner), await click(runner)
+        assert (await ended(runner, free)).status is JobStatus.DONE
+        assert seen(runner, held, OWNER).job.status is JobStatus.DOWNLOADING
+        await runner.retry_lost(held, OWNER)
+        assert (await ended(runner, held)).status is JobStatus.DONE
     oracle.check(rig.folder, service)
 
 
