@@ -59,6 +59,7 @@ class PostgresServer:
         self._is_durable = is_durable
         self._process: subprocess.Popen[Any] | None = None
         self._frozen: list[int] = []
+        self._schemas: set[str] = set()
         self._thawing: threading.Timer | None = None
         self.port = free_port()
         secret = self._folder / "password"
@@ -75,8 +76,10 @@ class PostgresServer:
     def url(self, name: object) -> str:
         """Return the URL of a schema, created if missing."""
         schema = "t" + sha256(str(name).encode()).hexdigest()[:20]
-        with psycopg.connect(self._address("hunyuan"), autocommit=True) as connection:
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}".encode())
+        if schema not in self._schemas:  # a connection costs the server a process, and nothing drops a schema
+            with psycopg.connect(self._address("hunyuan"), autocommit=True) as connection:
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}".encode())
+            self._schemas.add(schema)
         return f"{self._address('hunyuan')}?options=-csearch_path%3D{schema}"
 
     def start(self) -> None:
