@@ -28,6 +28,7 @@ LOOK_EVERY_S: Final = 0.02
 PREVIEW_S: Final = 2.0  # long enough to look at a waiting page
 # Variables that Gradio and its libraries may read once, on import; a start with other values is not forked.
 READ_ONCE: Final = ("GRADIO_", "HF_", "OAUTH_", "OPENID_", "PYTHON", "SPACE", "SSL_", "SYSTEM")
+SPACE: Final = {"SYSTEM": "spaces"}  # several tests start a Space, so a second process with it pays off
 READ_AT_EACH_START: Final = ("GRADIO_MCP_SERVER", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_TEMP_DIR")
 
 
@@ -37,17 +38,19 @@ class Fork:
     Args:
         pid: Process id.
         script: The script it runs.
+        is_space: Whether its parent is the process of the Spaces.
     """
 
-    def __init__(self, pid: int, script: str) -> None:
+    def __init__(self, pid: int, script: str, *, is_space: bool) -> None:
         self.pid = pid
+        self._is_space = is_space
         self.args = script
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
         """Return the exit status; None while it runs."""
         if self.returncode is None:
-            self.returncode = _ask({"ended": self.pid})
+            self.returncode = _ask({"ended": self.pid}, is_space=self._is_space)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -79,12 +82,15 @@ class Fork:
 
 def can_fork(environment: Mapping[str, str]) -> bool:
     """Whether a program with this environment may start in a fork; only on Linux, where it is safe."""
-    return sys.platform == "linux" and _read_once(environment) == _read_once(_environment())
+    others = (_read_once({**_environment(), **more}) for more in ({}, SPACE))
+    return sys.platform == "linux" and _read_once(environment) in others
 
 
 def fork(script: str, environment: Mapping[str, str], output: Path) -> Fork:
     """Start a script with its output in a file."""
-    return Fork(_ask({"start": [script], "environment": dict(environment), "output": str(output)}), script)
+    is_space = SPACE.items() <= environment.items()
+    question = {"start": [script], "environment": dict(environment), "output": str(output)}
+    return Fork(_ask(question, is_space=is_space), script, is_space=is_space)
 
 
 def _read_once(environment: Mapping[str, str]) -> dict[str, str]:
@@ -100,14 +106,15 @@ def _environment() -> dict[str, str]:
 
 
 @cache
-def _server() -> subprocess.Popen[str]:
+def _server(*, is_space: bool) -> subprocess.Popen[str]:
     """Start the forking process; it exits with this one, when its input closes."""
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-m", "tests.forks"], cwd=ROOT, env=_environment(), **pipes)
+    environment = {**_environment(), **(SPACE if is_space else {})}
+    return subprocess.Popen([sys.executable, "-m", "tests.forks"], cwd=ROOT, env=environment, **pipes)
 
 
-def _ask(question: dict[str, Any]) -> Any:
-    server = _server()
+def _ask(question: dict[str, Any], *, is_space: bool) -> Any:
+    server = _server(is_space=is_space)
     assert server.stdin is not None
     assert server.stdout is not None
     server.stdin.write(json.dumps(question) + "\n")
