@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from hunyuan_ui.cli import Exit, build_parser, main
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
-from hunyuan_ui.jobs import endings
+from hunyuan_ui.jobs import endings, services
 from hunyuan_ui.jobs.endings import Ending, Proof
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
@@ -51,7 +52,10 @@ def test_a_prompt_becomes_an_mp4(paid: dict[str, str], tmp_path: Path, capsys: p
     assert facts["cost_usd"] > 0
 
 
-def test_without_a_key_it_is_a_free_preview(environ: dict[str, str], tmp_path: Path) -> None:
+def test_without_a_key_it_is_a_free_preview(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "create_app", partial(create_app, seconds=0.05))
     target = tmp_path / "cat.mp4"
     assert main(["a cat", *SMALL, "--out", str(target)], environ) == Exit.DONE
     check_mp4(target)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,8 @@ import pytest
 from gradio_client import Client
 
 from hunyuan_ui.cli_output import end_signals
+from hunyuan_ui.local_endpoint.app import create_app
+from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.settings import SETTINGS, Settings
 from hunyuan_ui.startup import Served, build_parser, check_address, check_served, read_settings
 from hunyuan_ui.ui.served_files import served_folders
@@ -392,6 +395,12 @@ def test_the_page_runs_whatever_becomes_of_what_it_prints(tmp_path: Path, consol
     settings = {"GRADIO_SERVER_PORT": str(port), "HUNYUAN_UI_DATA_DIR": str(tmp_path / "däta")}
     settings |= {"GRADIO_TEMP_DIR": str(tmp_path / "cache"), "PYTHONIOENCODING": "ascii"}
     command = f"exec {shlex.quote(sys.executable)} app.py {console}"
+    with closing(serve(create_app(seconds=0.1))) as service:  # a preview takes seconds
+        settings |= {"SEGMIND_BASE_URL": service.url, "SEGMIND_API_KEY": KEY}
+        _make_one(command, settings, port)
+
+
+def _make_one(command: str, settings: dict[str, str], port: int) -> None:
     with subprocess.Popen(command, shell=True, cwd=ROOT, env={**os.environ, **settings}) as process:
         try:
             wait_until_well(f"http://127.0.0.1:{port}/", process)

@@ -6,19 +6,21 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from hunyuan_ui.job import Job, JobStatus, new_id
+from hunyuan_ui.ledger import Ledger
 from tests.faults import oracle
 from tests.faults.kill import ForkServer, Program, fork_server
 from tests.faults.rig import Dialect, prompt_of
 from tests.faults.service import PaidService
 from tests.postgres_server import PostgresServer
 from tests.raw_service import Received
+from tests.stored_jobs import database_in
 
 pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("on_postgres")]
 
@@ -41,6 +43,7 @@ class Pair:
     folder: Path
     dialect: Dialect
     survivor: Program
+    ledger: Ledger  # stays open: a connection for each look would cost the server more than all jobs
     others: list[Program] = field(default_factory=list[Program])
 
     def other(self, jobs: int = 2) -> Program:
@@ -53,7 +56,7 @@ class Pair:
 
     def rows(self) -> dict[str, Job]:
         """Return all jobs by id."""
-        return {job.id: job for job in oracle.stored_jobs(self.folder)}
+        return {job.id: job for job in self.ledger.jobs(None, limit=100_000)}
 
     def until_ended(self, program: Program) -> None:
         """Wait until a program has no unfinished jobs."""
@@ -74,12 +77,13 @@ def pair(folder: Path, dialect: Dialect = "v2") -> Iterator[Pair]:
     with PaidService() as service, fork_server() as forks, fork_server() as beside, ThreadPoolExecutor() as pool:
         survivor = Program(beside, service, folder, dialect, [], name="-survivor")
         ran: Future[int] = pool.submit(survivor.run, until=str(end))
-        made = Pair(forks, service, folder, dialect, survivor)
         try:
             while not survivor.beside.with_suffix(".passed").exists() or "runner.started" not in survivor.log:
                 assert not ran.done(), survivor.log
                 time.sleep(0.02)
-            yield made
+            with closing(Ledger(database_in(folder, can_write=False))) as ledger:
+                made = Pair(forks, service, folder, dialect, survivor, ledger)
+                yield made
         finally:
             end.touch()
         assert ran.result(WITHIN_S) == 0, survivor.log

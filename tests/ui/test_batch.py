@@ -256,8 +256,8 @@ def test_a_visitor_of_the_page_finds_their_own_lists_alone(app: RunningApp) -> N
 @pytest.mark.slow
 def test_in_public_a_list_of_the_page_ends_at_the_visitors_own_limit(tmp_path: Path) -> None:
     service = serve(create_app(seconds=0.1, credits=100.0), "127.0.0.1", 0)
-    settings: dict[str, Any] = {"script": "tests/hasty_app.py", "GRADIO_SERVER_NAME": "0.0.0.0", "SEGMIND_API_KEY": OWN_KEY}
-    settings |= {"SEGMIND_BASE_URL": service.url, "HUNYUAN_UI_DAILY_LIMIT_USD": "50"}
+    settings: dict[str, Any] = {"GRADIO_SERVER_NAME": "0.0.0.0", "SEGMIND_API_KEY": OWN_KEY}
+    settings |= {"script": "tests/hasty_app.py", "SEGMIND_BASE_URL": service.url, "HUNYUAN_UI_DAILY_LIMIT_USD": "50"}
     with running_app(tmp_path, **settings, HUNYUAN_UI_VISITOR_DAILY_VIDEOS="2") as public:
         wish = {"prompts": "a fox\na crow\na heron\na cat", "name": "mine", "form": FORM, "payer": "owner"}
         wish |= {"budget_usd": 5, "shown_usd": 5}

@@ -36,6 +36,12 @@ def test_no_stub_is_compared_and_gradio_is_otherwise_whole(first: str, tmp_path:
     assert said_by(f"{first}\n{SHOW}", tmp_path) == SPARED
 
 
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> str:
+    code = "import sys; from gradio import component_meta; print(component_meta.__name__, len(sys.meta_path))"
+    return said_by(code, tmp_path_factory.mktemp("bare"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "first",
@@ -45,10 +51,9 @@ def test_no_stub_is_compared_and_gradio_is_otherwise_whole(first: str, tmp_path:
     ],
     ids=["too late", "not asked for"],
 )
-def test_gradio_is_left_as_it_is_otherwise(first: str, tmp_path: Path) -> None:
+def test_gradio_is_left_as_it_is_otherwise(first: str, tmp_path: Path, bare: str) -> None:
     shown = "import gradio.component_meta as meta, sys; print(meta.create_or_modify_pyi.__module__, len(sys.meta_path))"
-    bare = "import sys; from gradio import component_meta; print(component_meta.__name__, len(sys.meta_path))"
-    assert said_by(f"{first}\n{shown}", tmp_path) == said_by(bare, tmp_path)
+    assert said_by(f"{first}\n{shown}", tmp_path) == bare
 
 
 def test_a_gradio_without_that_function_is_left_as_it_is(tmp_path: Path) -> None:
