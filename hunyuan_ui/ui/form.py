@@ -150,9 +150,16 @@ def build_request_form(*, has_variations: bool = True, set_elsewhere: Sequence[s
 
 
 def script_facts() -> dict[str, Any]:
-    """Return the constants for the form's script: names, and the values of shapes, sizes and qualities."""
+    """Return the constants for the form's script: names, initial values, and those of shapes, sizes and qualities."""
     sizes = {shape: {size: presets.pixels(shape, size) for size in presets.SIZES} for shape in presets.SHAPES}
-    return {"held": HELD, "fields": FIELDS, "priced": PRICED, "sizes": sizes, "steps": presets.STEPS}
+    default = VideoRequest.model_construct()
+    shape, size = presets.shape_and_size(default.width, default.height)
+    choices = {"shape": shape, "size": size, "quality": presets.quality(default.infer_steps)}
+    # A text box without a value has an empty one in the browser.
+    fields = {field.name: "" if field.default is None else field.default for field in parameters()}
+    initial = {**fields, **choices, "is_random": True, "variations": COUNTS[0]}
+    names = {"held": HELD, "fields": FIELDS, "priced": PRICED}
+    return {**names, "initial": initial, "sizes": sizes, "steps": presets.STEPS}
 
 
 def request_from(values: Sequence[Any], *, is_random: bool = False) -> VideoRequest:

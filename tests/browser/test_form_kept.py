@@ -164,6 +164,24 @@ def test_what_is_typed_before_the_server_has_answered_is_kept(
     expect(page.locator("#field-prompt textarea")).to_have_value(prompt)
 
 
+def test_a_choice_before_the_server_has_answered_leaves_the_rest_of_the_draft(
+    page: Page, app: RunningApp, prompt: str
+) -> None:
+    before = filled_in(opened(page, app.url), prompt)
+    held: list[Route] = []
+    page.route("**/gradio_api/run/**", lambda route: held.append(route))
+    page.reload()
+    pick(page, "shape", "1:1")
+    pick(page, "quality", "Draft")
+    until(page, lambda: bool(held))
+    for route in held:
+        route.continue_()
+    page.unroute("**/gradio_api/run/**")
+    expect(page.locator("#field-prompt textarea")).to_have_value(prompt)
+    made = {"shape": "1:1", "size": "480", "width": "640", "quality": "draft"}
+    assert standing(page) == {**before, **made}
+
+
 KEEPS_HISTORY_ALONE = "Storage.prototype.setItem = () => undefined;"
 
 

@@ -108,6 +108,8 @@ def test_no_two_presets_stand_for_the_same_numbers() -> None:
 
 def test_the_script_knows_the_values_of_the_form_by_the_names_of_their_components(form: RequestForm) -> None:
     assert [form.held[HELD.index(name)] for name in FIELDS] == form.controls
+    initial = script_facts()["initial"]
+    assert [initial[name] for name in HELD] == [control.value or "" for control in form.held]
     assert form.held[-5:] == [form.shape, form.size, form.quality, form.is_random, form.variations]
 
 

@@ -31,6 +31,7 @@ const FIRST = {
   ...{ prompt: "", width: 64, height: 36, infer_steps: 40, seed: 7, is_random: false, variations: "1" },
   ...{ shape: "wide", size: "small", quality: "good" },
 };
+FACTS.initial = FIRST;
 let shown; // the values in Gradio's controls
 let page;
 let generate;
@@ -352,3 +353,20 @@ test("what the page opens with is asked for again until it is answered, and its 
   run("reseeded");
   assert.equal(shown.seed, 41);
 });
+
+for (const [what, used, stands] of [
+  ["a choice", { shape: "tall", width: 36, height: 64 }, { prompt: "a stored fox", width: 36, height: 64 }],
+  ["a text", { prompt: "a crow" }, { prompt: "a crow", width: 128, height: 72 }],
+  ["nothing", {}, { prompt: "a stored fox", width: 128, height: 72 }],
+])
+  test(`what the form held before comes back but for what was used before the first answer: ${what}`, async () => {
+    sessionStorage.held.hunyuan_draft = JSON.stringify({ ...FIRST, prompt: "a stored fox", width: 128, height: 72 });
+    const settings = { ...FIRST, prompt: "an older job", infer_steps: 10 };
+    const value = { token: TOKEN, payer: "owner", last_seed: 99, settings, price: { ...priced(2), of: FIRST } };
+    shown = { ...FIRST, ...used };
+    page = drawn(form, value, { facts: FACTS });
+    await wait(0);
+    run("filled");
+    assert.deepEqual(shown, { ...shown, ...stands, infer_steps: 40 });
+    assert.equal(JSON.parse(sessionStorage.held.hunyuan_draft).prompt, stands.prompt);
+  });

@@ -9,6 +9,7 @@ const values = createFormValues({
     "16:9": { "480p": [854, 480], "720p": [1280, 720] },
     "9:16": { "480p": [480, 854], "720p": [720, 1280] },
   },
+  initial: { prompt: "", width: 854, height: 480, infer_steps: 40, variations: "1" },
   steps: { Draft: 20, Good: 40 },
 });
 const HELD = { width: 854, height: 480, infer_steps: 40, variations: "1" };
@@ -25,6 +26,15 @@ test("numbers are named as the choices they stand for, or as none", () => {
     size: null,
     quality: "Draft",
   });
+});
+
+test("of what is wished, a control takes only what nobody has set otherwise, and a size is one", () => {
+  const wished = { prompt: "a fox", width: 720, height: 720, infer_steps: 20 };
+  const now = { prompt: "", ...HELD };
+  assert.deepEqual(values.unused(now, wished), wished);
+  assert.deepEqual(values.unused({ ...now, prompt: "a crow", infer_steps: 50 }, wished), { width: 720, height: 720 });
+  for (const side of ["width", "height"])
+    assert.deepEqual(values.unused({ ...now, [side]: 640 }, wished), { prompt: "a fox", infer_steps: 20 });
 });
 
 test("a choice sets its numbers, with the first of the other where none is chosen", () => {

@@ -36,7 +36,7 @@ export function form({ element, props, trigger, watch }) {
   /** @type {number | null} */
   let seenUsd = null; // the maximum last shown by the button, a selected card or a refusal
   let lastSeed = null;
-  let isTouched = false;
+  let isReplaced = false; // by the settings of a video or an example
   let isOpen = false; // with the server's first answer
   const changes = []; // functions from the form's values to changed ones, until Gradio applies them
   let news = {}; // other updates for Gradio
@@ -120,7 +120,7 @@ export function form({ element, props, trigger, watch }) {
    * the form's values when they were requested: later changes are kept. A prompt that this replaces can be brought back.
    */
   function show({ settings, isRandom = false, most_usd = null, since = null, isUndo = false }) {
-    isTouched = true;
+    isReplaced = true;
     const wish = { ...Object.fromEntries(fields.map((name) => [name, settings[name]])), is_random: isRandom };
     const isFree = (now, name) => !since || Object.is(now[name], since[name]);
     fill((now) => {
@@ -134,7 +134,6 @@ export function form({ element, props, trigger, watch }) {
 
   /** Reuse the seed of a video for the next one. @param {number} seed */
   function useSeed(seed) {
-    isTouched = true;
     fill(() => ({ seed, is_random: false }));
   }
 
@@ -268,7 +267,7 @@ export function form({ element, props, trigger, watch }) {
     },
   };
 
-  // Initial values: this tab's last form, else the visitor's newest job, unless something was typed already
+  // Initial values: this tab's last form, else the visitor's newest job; what was typed or chosen meanwhile stays
 
   function open() {
     const opened = props.value || {};
@@ -282,7 +281,7 @@ export function form({ element, props, trigger, watch }) {
     const last = { ...opened.settings, ...(opened.settings && { is_random: true }) };
     whenCollected(() =>
       fill((now) => {
-        const before = isTouched ? {} : draft.before(now) || last;
+        const before = isReplaced ? {} : values.unused(now, { ...last, ...draft.before(now) });
         draft.begin();
         return before;
       }),
@@ -308,11 +307,7 @@ export function form({ element, props, trigger, watch }) {
   completeControls();
   keepLabel();
   const numbers = priced.map((name) => `field-${name.replaceAll("_", "-")}`);
-  const touched = (what) => {
-    isTouched = isTouched || what === "input";
-    draft.keepSoon();
-  };
-  onTyping(["shape", "size", "quality", "variations", ...numbers], touched, hidePrice);
+  onTyping(["shape", "size", "quality", "variations", ...numbers], draft.keepSoon, hidePrice);
   window.addEventListener("pagehide", draft.keepLastLetters);
   on("leaving", draft.keepLastLetters); // a page's history is no longer stored when it is hidden
   on("failed", (what) => what === "load" && setTimeout(trigger, ATTACH_AGAIN_MS, "attach"));

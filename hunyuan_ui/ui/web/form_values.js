@@ -1,6 +1,7 @@
 // Values of the form's choices, and the form that a price belongs to.
 
 const CENT_USD = 0.01;
+const SIDES = ["width", "height"];
 
 /**
  * @typedef {Object<string, any>} Held All values of the form by name.
@@ -11,10 +12,11 @@ const CENT_USD = 0.01;
  * @param {object} facts Sent by the server.
  * @param {string[]} facts.held Names of all values, in Gradio's order.
  * @param {string[]} facts.priced Names of values that affect the price.
+ * @param {Held} facts.initial The values with which the form is drawn.
  * @param {Object<string, Object<string, number[]>>} facts.sizes Width and height by shape and size.
  * @param {Object<string, number>} facts.steps By quality.
  */
-export function createFormValues({ held: names, priced, sizes, steps }) {
+export function createFormValues({ held: names, priced, initial, sizes, steps }) {
   const presetsOf = ({ width, height, infer_steps }) => {
     const quality = Object.keys(steps).find((name) => steps[name] === infer_steps) || null;
     for (const [shape, bySize] of Object.entries(sizes))
@@ -36,6 +38,18 @@ export function createFormValues({ held: names, priced, sizes, steps }) {
     changed: (before, after) => names.map((name) => (Object.is(after[name], before[name]) ? undefined : after[name])),
 
     presetsOf,
+
+    /**
+     * Only those of the wished values whose controls nobody has used yet. A size is one choice of two numbers.
+     * @param {Held} now
+     * @param {Held} wished
+     */
+    unused(now, wished) {
+      const isUsed = (name) => !Object.is(now[name], initial[name]);
+      const used = new Set(names.filter(isUsed));
+      if (SIDES.some(isUsed)) for (const side of SIDES) used.add(side);
+      return Object.fromEntries(Object.entries(wished).filter(([name]) => !used.has(name)));
+    },
 
     sized({ shape, size }) {
       const chosen = { shape: shape || Object.keys(sizes)[0], size: size || Object.keys(Object.values(sizes)[0])[0] };

@@ -7,7 +7,7 @@ export function withinRange({ value, min, max }, before) {
   return min !== "" && Number(value) < Number(min) ? min : value;
 }
 
-/** Call `hide` when a value that affects the price changes, and `touched` with the changed element. */
+/** Call `hide` when a value that affects the price changes, and `touched` when any may have changed. */
 export function onTyping(pricedIds, touched, hide) {
   const boxOf = (event) => (event.target instanceof Element && event.target.closest("#form") ? event.target : null);
   const atFocus = new WeakMap(); // numbers when their boxes got the focus
@@ -18,7 +18,7 @@ export function onTyping(pricedIds, touched, hide) {
       (event) => {
         const box = boxOf(event);
         if (!box) return;
-        touched(name);
+        touched();
         if (pricedIds.some((id) => box.closest(`#${id}`)) && (name === "input" || box.closest("button"))) hide();
       },
       true,
