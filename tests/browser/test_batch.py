@@ -84,6 +84,20 @@ def generate(dialog: Locator) -> Locator:
     return dialog.get_by_role("button", name=re.compile("^Generate "))
 
 
+def test_a_list_is_kept_over_a_reload_where_the_browser_keeps_the_history_alone(
+    page: Page, app: RunningApp, name: str
+) -> None:
+    page.add_init_script("Storage.prototype.setItem = () => undefined;")
+    dialog = opened(page, app)
+    dialog.locator("[data-part=text]").fill(rows(name, 2))
+    dialog.locator("[data-part=name]").fill(name)
+    press_escape(page, dialog)
+    page.reload()
+    expect(page.locator(".prompt-panel .groups button")).to_have_count(4)
+    assert dialog_of(page).locator("[data-part=text]").input_value() == rows(name, 2)
+    expect(dialog.locator("[data-part=name]")).to_have_value(name)
+
+
 def test_a_list_goes_over_a_reload_is_stopped_and_sent_again_and_pays_once(
     visitor: BrowserContext, app: RunningApp, endpoint: PaidEndpoint, name: str, tmp_path: Path
 ) -> None:

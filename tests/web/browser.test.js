@@ -128,6 +128,44 @@ test("what others wrote into the history's entry stays there", async () => {
   assert.deepEqual(page.history.state, { theirs: 1 });
 });
 
+test("what a tab keeps in its history alone goes along to the entries behind and ahead, and what is one entry's stays", async () => {
+  const travels = [];
+  globalThis.addEventListener = (name, act) => name === "popstate" && travels.push(act);
+  const before = { hunyuan_draft: "old", hunyuan_list: "gone since", theirs: 1 };
+  const page = open({ sessionStorage: broken, localStorage: broken, state: before });
+  const { tab } = await load();
+  page.history.state = { ...before, hunyuan_dialog: "viewer", hunyuan_dialog_of: ["a"] };
+  tab.set("hunyuan_draft", "new");
+  tab.remove("hunyuan_list");
+  const inDialog = page.history.state;
+  const goTo = (state) => {
+    page.history.state = state;
+    for (const act of travels) act();
+  };
+  goTo(before);
+  assert.deepEqual(page.history.state, { theirs: 1, hunyuan_draft: "new" });
+  tab.set("hunyuan_draft", "newer");
+  goTo(inDialog);
+  assert.deepEqual(page.history.state, { ...inDialog, hunyuan_draft: "newer" });
+  tab.remove("hunyuan_draft");
+  goTo(before);
+  assert.deepEqual(page.history.state, { theirs: 1 });
+  delete globalThis.addEventListener;
+});
+
+test("a tab's store that has become full gives no older value than the history's", async () => {
+  const sessionStorage = area();
+  const page = open({ sessionStorage });
+  const { tab } = await load();
+  tab.set("hunyuan_draft", "a fox");
+  sessionStorage.setItem = () => {
+    throw new DOMException("full", "QuotaExceededError");
+  };
+  tab.set("hunyuan_draft", "a fox runs");
+  assert.equal(tab.get("hunyuan_draft"), "a fox runs");
+  assert.deepEqual(page.history.state, { hunyuan_draft: "a fox runs" });
+});
+
 test("a page inside another site's says that its browser may forget", async () => {
   const page = open();
   page.window.top = {

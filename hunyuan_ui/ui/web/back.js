@@ -1,10 +1,10 @@
 // The browser's Back button closes an open dialog instead of leaving the page, and Forward or a reload opens it again:
 // each dialog is a history entry. Meanwhile the page behind it does not scroll.
 
+import { DIALOG as ENTRY } from "./browser.js";
 import { on } from "./events.js";
 
-const ENTRY = "hunyuan_dialog";
-const CONTENT = "hunyuan_dialog_of";
+const CONTENT = `${ENTRY}_of`;
 /** @type {Map<string, {dialog: HTMLDialogElement, again: (of: any) => void}>} */
 const dialogs = new Map(); // by class
 let isLeaving = false; // a history entry is being removed

@@ -58,6 +58,7 @@ function onDrop(dialog, landing, take) {
 export function batch({ element, props }) {
   const part = piecesOf(element);
   const dialog = element.querySelector("dialog");
+  dialog.addEventListener("close", () => keep()); // in the history's entry that the dialog then leaves
   const enter = closedByBack(dialog, open);
   const retry = part("retry").querySelector("input");
   /** @type {import('./batch_list.js').Draft} */
@@ -244,6 +245,7 @@ export function batch({ element, props }) {
     take([file]);
   });
   window.addEventListener("pagehide", keep);
+  on("leaving", keep); // a page's history is no longer stored when it is hidden
   emit("list-drawn");
   openAfterReload(dialog);
 }

@@ -36,14 +36,33 @@ export const kept = storeIn(() => localStorage);
 const session = storeIn(() => sessionStorage);
 
 // For the lifetime of a tab; its history entry survives a reload even if nothing else is stored.
+export const DIALOG = "hunyuan_dialog"; // what has a name like this belongs to a single entry (back.js)
+const isOfTab = ([name]) => name.startsWith("hunyuan_") && !name.startsWith(DIALOG);
 const entry = () => attempt(() => history.state) || {};
+let carried = Object.entries(entry()).filter(isOfTab);
+
+function setEntry(state) {
+  attempt(() => history.replaceState(state, ""));
+  carried = Object.entries(entry()).filter(isOfTab);
+}
+
+// Behind a closed dialog lies an entry as it was when that opened.
+globalThis.addEventListener?.("popstate", () => {
+  const own = Object.entries(entry()).filter((pair) => !isOfTab(pair));
+  if (carried.length || own.length < Object.keys(entry()).length) setEntry(Object.fromEntries([...own, ...carried]));
+});
+
 export const tab = {
   get: (name) => session.get(name) || entry()[name] || null,
-  set: (name, text) => session.set(name, text) || attempt(() => history.replaceState({ ...entry(), [name]: text }, "")),
+  set(name, text) {
+    if (session.set(name, text)) return;
+    session.remove(name); // if it is full, it would go on giving what it had before
+    setEntry({ ...entry(), [name]: text });
+  },
   remove(name) {
     session.remove(name);
     const { [name]: gone, ...rest } = entry();
-    if (gone !== undefined) attempt(() => history.replaceState(rest, ""));
+    if (gone !== undefined) setEntry(rest);
   },
 };
 
