@@ -59,6 +59,28 @@ def test_days_and_hours_are_written_as_the_visitors_country_writes_them(
     expect(cards(page).first.locator(".when")).to_have_text(re.compile(said))
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_controls_of_one_clicks_videos_have_names_that_tell_them_apart(
+    page: Page, app: RunningApp, language: str
+) -> None:
+    def of_one_click(route: Route) -> None:
+        answer = route.fetch().json()
+        for video in answer["videos"]:
+            video["settings"]["prompt"] = "a {when} costs $& here"
+            video["created_at"] = 1_700_000_000
+        route.fulfill(json=answer)
+
+    page.route("**/gradio_api/hunyuan/videos?*", of_one_click)
+    open_gallery(page, app, f"?lang={language}")
+    expect(cards(page)).to_have_count(24)
+    names = page.locator(".posters li:visible").evaluate_all(
+        """all => all.slice(4).flatMap((item) => [...item.querySelectorAll("button, a")])
+          .map((one) => one.ariaLabel || one.innerText)"""
+    )
+    assert len(set(names)) == len(names) == 5 * 20
+    assert all("a {when} costs $& here" in name for name in names), names
+
+
 def test_more_videos_come_when_the_end_is_reached(gallery: Page) -> None:
     assert cards(gallery).count() == 24
     cards(gallery).nth(23).scroll_into_view_if_needed()

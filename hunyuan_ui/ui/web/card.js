@@ -2,7 +2,7 @@
 
 import { picture } from "./dom.js";
 import { movingIn, onAttention } from "./hover_play.js";
-import { words } from "./language.js";
+import { filled, words } from "./language.js";
 import { fileOf, timeText } from "./server.js";
 import { nameOf, shortened, showWritten } from "./written_in.js";
 
@@ -15,11 +15,14 @@ export function showFavourite(item, isFavourite) {
   star.setAttribute("aria-pressed", String(isFavourite));
 }
 
-function nameAll(item, prompt) {
+/** Name a card's controls so that they differ from those of the same prompt's other videos, and of the same click's. */
+function nameAll(item, { settings: { prompt, seed }, created_at }) {
+  const when = timeText(created_at);
+  item.querySelector(".of").textContent = filled("variations.seed", { seed });
   for (const control of item.querySelectorAll("[data-do]")) {
-    const text = words[`gallery.${control.dataset.do}`];
-    control.title = text;
-    control.setAttribute("aria-label", `${text}: ${nameOf(prompt)}`);
+    const action = words[`gallery.${control.dataset.do}`];
+    control.title = action;
+    control.setAttribute("aria-label", filled("gallery.action", { action, when, seed, prompt: nameOf(prompt) }));
   }
 }
 
@@ -48,7 +51,7 @@ export function cardOf(video, template, does) {
   button.addEventListener("click", does.open);
   for (const name of ["star", "reuse", "delete"]) piece(`[data-do=${name}]`).addEventListener("click", does[name]);
   item.dataset.id = video.id;
-  nameAll(item, video.settings.prompt);
+  nameAll(item, video);
   showFavourite(item, video.is_favourite);
   return item;
 }

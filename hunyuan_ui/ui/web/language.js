@@ -11,11 +11,11 @@ export const language = wished.find((name) => name in LANGUAGES) || "en";
 /** @type {Object<string, string>} */
 export const words = window.hunyuanWords[language];
 
-/** Return a sentence with its values; `{name:s}` adds an English plural s. */
+/** Return a sentence with its values, a visitor's text last; `{name:s}` adds an English plural s. */
 export const filled = (key, /** @type {Object<string, any>} */ values) =>
   Object.entries(values).reduce(
     (text, [name, value]) =>
-      text.replaceAll(`{${name}}`, String(value)).replaceAll(`{${name}:s}`, Number(value) === 1 ? "" : "s"),
+      text.replaceAll(`{${name}}`, () => String(value)).replaceAll(`{${name}:s}`, Number(value) === 1 ? "" : "s"),
     words[key],
   );
 
